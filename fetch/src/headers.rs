@@ -1,0 +1,69 @@
+//! Headers that a source asks to be sent.
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum HeaderError {
+    #[error("header {0:?}: not a valid header name")]
+    Name(String),
+    #[error("header {0}: the value holds characters that headers cannot carry")]
+    Value(String),
+    #[error("header {0} is set by the edge and cannot be configured")]
+    Reserved(String),
+}
+
+/// Ours to set: they frame the message or say who is asking.
+const RESERVED: [&str; 12] = [
+    "host",
+    "content-length",
+    "transfer-encoding",
+    "connection",
+    "upgrade",
+    "expect",
+    "te",
+    "trailer",
+    "keep-alive",
+    "proxy-connection",
+    "accept-encoding",
+    "range",
+];
+
+/// Turns configured or extracted headers into ones that can be sent.
+pub fn source_headers<'a, I>(headers: I) -> Result<HeaderMap, HeaderError>
+where
+    I: IntoIterator<Item = (&'a str, &'a str)>,
+{
+    let mut map = HeaderMap::new();
+    for (name, value) in headers {
+        let parsed = HeaderName::try_from(name).map_err(|_| HeaderError::Name(name.to_owned()))?;
+        if RESERVED.contains(&parsed.as_str()) || parsed.as_str().starts_with("x-forwarded-") {
+            return Err(HeaderError::Reserved(name.to_owned()));
+        }
+        let value =
+            HeaderValue::from_str(value).map_err(|_| HeaderError::Value(name.to_owned()))?;
+        map.append(parsed, value);
+    }
+    Ok(map)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_source_may_send() {
+        for (name, value, expected) in [
+            ("Referer", "https://example.com/", Ok(1)),
+            ("User-Agent", "Player/1", Ok(1)),
+            ("Host", "x", Err(HeaderError::Reserved("Host".into()))),
+            ("X-Forwarded-For", "x", Err(HeaderError::Reserved("X-Forwarded-For".into()))),
+            ("Content-Length", "1", Err(HeaderError::Reserved("Content-Length".into()))),
+            ("Bad Name", "x", Err(HeaderError::Name("Bad Name".into()))),
+            ("X-A", "x\r\nX-B: y", Err(HeaderError::Value("X-A".into()))),
+            ("X-A", "x\0", Err(HeaderError::Value("X-A".into()))),
+        ] {
+            let got = source_headers([(name, value)]).map(|map| map.len());
+            assert_eq!(got, expected, "{name}: {value:?}");
+        }
+    }
+}

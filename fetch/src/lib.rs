@@ -1,0 +1,25 @@
+//! The one vetted way out. Everything Pitwall fetches (playlists, segments, pages, schedules)
+//! goes through [`Fetcher`], so that one address policy covers it all.
+//!
+//! - [`policy`]: which URLs and addresses may be reached: [`Policy`].
+//! - [`address`]: which addresses are not public, however they are spelt.
+//! - [`resolve`]: names to vetted addresses.
+//! - [`headers`]: which headers a source may have sent.
+//! - [`fetcher`]: requests, redirects by hand, timeouts.
+//! - [`response`]: bodies with limits.
+//! - [`error`]: what can go wrong, and whose fault it is.
+
+pub mod address;
+pub mod error;
+pub mod fetcher;
+pub mod headers;
+pub mod policy;
+mod resolve;
+pub mod response;
+
+pub use error::{FetchError, Kind};
+pub use fetcher::{Fetcher, Request, Timeouts};
+pub use headers::{HeaderError, source_headers};
+pub use policy::{Policy, PrivateRange, parse_url};
+pub use reqwest::cookie::Jar;
+pub use response::Response;

@@ -1,0 +1,155 @@
+//! Which URLs may be fetched. A policy comes from configuration: per source, or for plain
+//! `url=` links.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use serde::Deserialize;
+use url::{Host, Url};
+
+use crate::address;
+use crate::error::{FetchError, Kind};
+
+/// Where requests may lead. Public addresses on ports 80 and 443 unless it says more.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Policy {
+    pub allow_private: Vec<IpNet>,
+    pub ports: Vec<u16>,
+}
+
+impl Policy {
+    /// Everything about a URL that can be judged before its name is resolved.
+    pub fn check(&self, url: &Url) -> Result<(), FetchError> {
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(Kind::BadUrl("only http and https can be fetched").into());
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(Kind::BadUrl("a URL with a user name or password").into());
+        }
+        let port = url.port_or_known_default().unwrap_or(0);
+        if !matches!(port, 80 | 443) && !self.ports.contains(&port) {
+            return Err(Kind::Denied.into());
+        }
+        match url.host() {
+            None => Err(Kind::BadUrl("a URL without a host").into()),
+            Some(Host::Domain(_)) => Ok(()),
+            Some(Host::Ipv4(v4)) => self.check_address(IpAddr::V4(v4)),
+            Some(Host::Ipv6(v6)) => self.check_address(IpAddr::V6(v6)),
+        }
+    }
+
+    pub fn check_address(&self, address: IpAddr) -> Result<(), FetchError> {
+        if address::allowed(address, &self.allow_private) {
+            Ok(())
+        } else {
+            Err(Kind::Denied.into())
+        }
+    }
+}
+
+/// A private range that an operator opts in. `0.0.0.0/0` would turn the policy off, so it is
+/// not one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[serde(try_from = "String")]
+pub struct PrivateRange(pub IpNet);
+
+impl TryFrom<String> for PrivateRange {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let range: IpNet = text.parse().map_err(|_| {
+            format!("{text:?} is not an address range: write 192.168.1.0/24 or fd00::/8")
+        })?;
+        if range.prefix_len() < 7 {
+            return Err(format!("{text:?} would open whole networks: name a narrower range"));
+        }
+        Ok(Self(range.trunc()))
+    }
+}
+
+/// Parses an absolute URL that somebody else wrote, refusing what parsers disagree on.
+pub fn parse_url(text: &str) -> Result<Url, FetchError> {
+    let bad = |why| FetchError::from(Kind::BadUrl(why));
+    if text.is_empty() {
+        return Err(bad("an empty URL"));
+    }
+    if text.bytes().any(|byte| byte <= b' ' || byte == 0x7f || byte == b'\\') {
+        return Err(bad("white space, control characters or a backslash in a URL"));
+    }
+    let url = Url::parse(text).map_err(|_| bad("not an absolute URL"))?;
+    if url.cannot_be_a_base() || url.host().is_none() {
+        return Err(bad("a URL without a host"));
+    }
+    if url.fragment().is_some() {
+        return Err(bad("a URL with a fragment"));
+    }
+    if url.port() == Some(0) {
+        return Err(bad("port 0"));
+    }
+    let lower = text.to_ascii_lowercase();
+    if lower.contains("%0d") || lower.contains("%0a") || lower.contains("%00") {
+        return Err(bad("an encoded line end or NUL in a URL"));
+    }
+    Policy { ports: url.port().into_iter().collect(), ..Policy::default() }
+        .check(&url)
+        .or_else(|error| if error.is_denied() { Ok(()) } else { Err(error) })?;
+    Ok(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_that_are_not_taken() {
+        for text in [
+            "",
+            "playlist.m3u8",
+            "//cdn.example.com/x",
+            "file:///etc/passwd",
+            "ftp://example.com/x",
+            "javascript:alert(1)",
+            "data:text/plain,x",
+            "http://user@example.com/",
+            "http://user:pass@example.com/",
+            "http://example.com/#x",
+            "http://example.com/%0d%0aX: y",
+            "http://example.com\\@evil.example/",
+            "http://example.com:0/",
+            "http://example.com:70000/",
+            "http://[fe80::1%25eth0]/",
+            "http://exa mple.com/",
+        ] {
+            assert!(matches!(parse_url(text).unwrap_err().kind, Kind::BadUrl(_)), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn ranges_that_can_be_opted_in() {
+        for (text, expected) in [
+            ("127.0.0.0/8", true), ("192.168.1.7/24", true), ("fd00::/8", true),
+            ("0.0.0.0/0", false), ("::/0", false), ("10.0.0.1", false), ("lan", false),
+        ] {
+            assert_eq!(PrivateRange::try_from(text.to_owned()).is_ok(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn targets_that_are_denied() {
+        for text in [
+            "http://127.1/",
+            "http://2130706433/",
+            "http://0x7f.1/",
+            "http://[::1]/",
+            "http://[::ffff:10.0.0.1]/",
+            "http://[64:ff9b::a9fe:a9fe]/",
+            "http://[2002:7f00:1::]/",
+            "http://100.64.0.1/",
+            "http://example.com:22/",
+            "http://example.com:6379/",
+        ] {
+            let url = parse_url(text).unwrap();
+            assert!(Policy::default().check(&url).unwrap_err().is_denied(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Answers, whose bodies end in time and within a limit, or in an error.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::StatusCode;
+use http::header::{self, HeaderMap};
+use url::Url;
+
+use crate::error::{FetchError, Kind};
+use crate::fetcher::classify;
+
+/// An answer of any status. Its body is decoded: gzip, br, zstd and deflate are undone.
+pub struct Response {
+    inner: reqwest::Response,
+    url: Url,
+    idle: Duration,
+    /// What the headers promise of the body, when it is as it was sent.
+    expected: Option<u64>,
+    received: u64,
+}
+
+impl Response {
+    pub(crate) fn new(inner: reqwest::Response, url: Url, idle: Duration) -> Self {
+        // When reqwest decodes it drops Content-Length, as it speaks of the encoded body.
+        let expected = inner
+            .headers()
+            .get(header::CONTENT_LENGTH)
+            .and_then(|value| value.to_str().ok()?.parse().ok());
+        Self { inner, url, idle, expected, received: 0 }
+    }
+
+    pub fn status(&self) -> StatusCode {
+        self.inner.status()
+    }
+
+    pub fn headers(&self) -> &HeaderMap {
+        self.inner.headers()
+    }
+
+    /// The URL that answered, after redirects: the base of every relative link in the body.
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// The body's length, when it is known before it came.
+    pub fn content_length(&self) -> Option<u64> {
+        self.expected
+    }
+
+    /// The next piece of the body. A body that ends before its promised length is an error,
+    /// never an end.
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>, FetchError> {
+        let chunk = tokio::time::timeout(self.idle, self.inner.chunk())
+            .await
+            .map_err(|_| FetchError::from(Kind::Timeout))?
+            .map_err(classify)?;
+        match &chunk {
+            Some(bytes) => self.received += bytes.len() as u64,
+            None => {
+                if let Some(expected) = self.expected
+                    && expected != self.received
+                {
+                    let detail = format!("{} of {expected} bytes", self.received);
+                    return Err(FetchError::with(Kind::Body, detail));
+                }
+            }
+        }
+        Ok(chunk)
+    }
+
+    /// The whole body, if it is no longer than `limit` bytes, decoded.
+    pub async fn bytes(mut self, limit: usize) -> Result<Bytes, FetchError> {
+        if self.expected.is_some_and(|length| length > limit as u64) {
+            return Err(Kind::TooLarge.into());
+        }
+        let mut body = BytesMut::new();
+        while let Some(chunk) = self.chunk().await? {
+            if body.len() + chunk.len() > limit {
+                return Err(Kind::TooLarge.into());
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body.freeze())
+    }
+
+    /// Ends after at most `length` bytes, leaving the rest unread.
+    pub async fn prefix(mut self, length: usize) -> Result<Bytes, FetchError> {
+        let mut body = BytesMut::new();
+        while body.len() < length {
+            let Some(chunk) = self.chunk().await? else { break };
+            body.extend_from_slice(&chunk);
+        }
+        body.truncate(length);
+        Ok(body.freeze())
+    }
+}

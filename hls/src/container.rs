@@ -1,0 +1,119 @@
+//! What segments are made of. Minted links end in the extension of the container, because ffmpeg
+//! and VLC look at it, and never in the upstream's disguise (`.jpg`, `.html`).
+
+use crate::limits::Limits;
+use crate::line::{Content, Lines, Tag};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Container {
+    MpegTs,
+    Fmp4,
+    PackedAudio,
+    WebVtt,
+    Unknown,
+}
+
+impl Container {
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::MpegTs => "ts",
+            Self::Fmp4 => "m4s",
+            Self::PackedAudio => "aac",
+            Self::WebVtt => "vtt",
+            Self::Unknown => "bin",
+        }
+    }
+
+    /// What a name claims. A disguise claims nothing.
+    pub fn from_url(url: &[u8]) -> Self {
+        let extension = extension(url);
+        let is = |names: &[&str]| {
+            names.iter().any(|name| extension.eq_ignore_ascii_case(name.as_bytes()))
+        };
+        match () {
+            () if is(&["ts", "m2ts", "mts"]) => Self::MpegTs,
+            () if is(&[
+                "mp4", "m4s", "m4v", "m4a", "m4f", "cmfv", "cmfa", "cmft", "mp4a", "mp4v",
+            ]) =>
+            {
+                Self::Fmp4
+            }
+            () if is(&["aac", "mp3", "ac3", "ec3", "adts"]) => Self::PackedAudio,
+            () if is(&["vtt", "webvtt"]) => Self::WebVtt,
+            () => Self::Unknown,
+        }
+    }
+
+    /// What the first bytes of a clear segment show. 189 are enough.
+    pub fn sniff(first: &[u8]) -> Self {
+        let text = first.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(first);
+        match first {
+            [0x47, ..] if first.get(188).is_none_or(|&byte| byte == 0x47) => Self::MpegTs,
+            [_, _, _, _, kind @ ..] if is_box(kind) => Self::Fmp4,
+            [b'I', b'D', b'3', ..] => Self::PackedAudio,
+            // ADTS and the other MPEG audio layers, then AC-3.
+            [0xFF, layer, ..] if layer & 0xE0 == 0xE0 => Self::PackedAudio,
+            [0x0B, 0x77, ..] => Self::PackedAudio,
+            _ if text.starts_with(b"WEBVTT") => Self::WebVtt,
+            _ => Self::Unknown,
+        }
+    }
+}
+
+fn is_box(kind: &[u8]) -> bool {
+    const KINDS: [&[u8]; 8] =
+        [b"ftyp", b"styp", b"moof", b"sidx", b"moov", b"emsg", b"prft", b"mdat"];
+    KINDS.iter().any(|known| kind.starts_with(known))
+}
+
+/// What a media playlist's segments are made of, going by names, without reading past the first.
+/// MPEG-TS is what HLS was for nine years, and what most disguises hide.
+pub fn container_hint(input: &[u8]) -> Container {
+    let mut part = None;
+    for line in Lines::new(input, Limits::NONE).flatten() {
+        match line.content() {
+            Content::Tag(tag) if tag.name == b"EXT-X-MAP" => return of_map(uri(&tag)),
+            Content::Tag(tag) if tag.name == b"EXT-X-PART" => part = part.or(Some(uri(&tag))),
+            Content::Uri => return of_segment(part.unwrap_or(line.text)),
+            _ => {}
+        }
+    }
+    of_segment(part.unwrap_or_default())
+}
+
+/// A map means fMP4, unless it holds a transport stream's tables.
+pub(crate) fn of_map(url: &[u8]) -> Container {
+    match Container::from_url(url) {
+        Container::MpegTs => Container::MpegTs,
+        _ => Container::Fmp4,
+    }
+}
+
+/// Of a segment without a map.
+pub(crate) fn of_segment(url: &[u8]) -> Container {
+    match Container::from_url(url) {
+        Container::Unknown => Container::MpegTs,
+        known => known,
+    }
+}
+
+fn uri<'a>(tag: &Tag<'a>) -> &'a [u8] {
+    tag.attribute("URI").unwrap_or_default()
+}
+
+/// Of the last path segment; empty if there is none.
+pub(crate) fn extension(url: &[u8]) -> &[u8] {
+    let path = url.split(|byte| matches!(byte, b'?' | b'#')).next().unwrap_or_default();
+    let path = match memchr::memmem::find(path, b"://") {
+        // A host has dots, but no extension.
+        Some(at) => memchr::memchr(b'/', path.get(at + 3..).unwrap_or_default())
+            .and_then(|slash| path.get(at + 3 + slash..))
+            .unwrap_or_default(),
+        None => path,
+    };
+    let name = path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+    memchr::memrchr(b'.', name).and_then(|dot| name.get(dot + 1..)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,211 @@
+//! Every URI becomes a link; every other byte stays.
+//!
+//! The output is the input, copied up to the next URI in one piece, then the link, and so on. What
+//! needs no change is never looked at twice.
+
+mod place;
+
+use url::Url;
+
+use self::place::Place;
+use crate::error::InvalidPlaylist;
+use crate::kind::{Evidence, Kind};
+use crate::limits::Limits;
+use crate::line::{self, Content, Line, Tag};
+use crate::reference::{Linker, Reference, Role};
+use crate::resolve::{self, Resolver};
+use crate::sequence::Sequence;
+use crate::variables::{Definition, Variables};
+use crate::withhold::{self, Withheld};
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rewritten {
+    pub bytes: Vec<u8>,
+    pub kind: Kind,
+    /// Those defined here: a multivariant playlist's are what its children import.
+    pub variables: Variables,
+}
+
+/// Rewrites a playlist that was loaded from `base` (after redirects), whose parent defined `imported`.
+pub fn rewrite<L: Linker + ?Sized>(
+    input: &[u8],
+    base: &Url,
+    imported: &Variables,
+    limits: &Limits,
+    linker: &mut L,
+) -> Result<Rewritten, InvalidPlaylist> {
+    let lines = line::open(input, limits)?;
+    let variables = Variables::of(input, base, imported, limits)?;
+    let mut rewriter = Rewriter {
+        input,
+        limits,
+        linker,
+        variables: &variables,
+        resolver: Resolver::new(base),
+        filled: Vec::new(),
+        out: Vec::with_capacity(input.len().saturating_mul(2)),
+        copied: 0,
+        variant_follows: false,
+        sequence: Sequence::default(),
+        evidence: Evidence::default(),
+        withheld: Withheld::default(),
+    };
+    for line in lines {
+        rewriter.line(&line?)?;
+    }
+    let kind = rewriter.evidence.kind()?;
+    let bytes = rewriter.finish();
+    Ok(Rewritten { bytes, kind, variables })
+}
+
+struct Rewriter<'a, L: ?Sized> {
+    input: &'a [u8],
+    limits: &'a Limits,
+    linker: &'a mut L,
+    variables: &'a Variables,
+    resolver: Resolver<'a>,
+    /// A URI with its variables filled in.
+    filled: Vec<u8>,
+    out: Vec<u8>,
+    /// How much of the input is in `out`, or replaced there.
+    copied: usize,
+    /// A STREAM-INF waits for its URI, whatever stands between.
+    variant_follows: bool,
+    sequence: Sequence,
+    evidence: Evidence,
+    withheld: Withheld<'a>,
+}
+
+impl<'a, L: Linker + ?Sized> Rewriter<'a, L> {
+    fn line(&mut self, line: &Line<'a>) -> Result<(), InvalidPlaylist> {
+        match line.content() {
+            Content::Blank | Content::Comment => Ok(()),
+            Content::Uri => self.uri(line),
+            Content::Tag(tag) => self.tag(&tag, line.number),
+        }
+    }
+
+    fn uri(&mut self, line: &Line<'a>) -> Result<(), InvalidPlaylist> {
+        if std::mem::take(&mut self.variant_follows) {
+            return self.link(Role::Variant, line.text, line.start, None, line.number);
+        }
+        let sequence = self.sequence.segment();
+        self.link(Role::Segment, line.text, line.start, Some(sequence), line.number)
+    }
+
+    fn tag(&mut self, tag: &Tag<'a>, line: usize) -> Result<(), InvalidPlaylist> {
+        self.evidence.tag(tag.name);
+        self.sequence.tag(tag);
+        match tag.name {
+            b"EXT-X-STREAM-INF" => self.variant_follows = true,
+            b"EXT-X-DEFINE" => return self.define(tag, line),
+            _ => {}
+        }
+        match Place::of(tag.name) {
+            Place::Nowhere => Ok(()),
+            Place::Value(role) => {
+                let sequence = self.sequence.prefetch();
+                self.link(role, tag.value, tag.start, Some(sequence), line)
+            }
+            place => {
+                for attribute in tag.attributes() {
+                    let Some(role) = place.role(|name| attribute.is(name)) else { continue };
+                    let sequence =
+                        matches!(role, Role::Part | Role::Hint).then(|| self.sequence.upcoming());
+                    self.link(role, attribute.value, attribute.value_start, sequence, line)?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn link(
+        &mut self,
+        role: Role,
+        written: &'a [u8],
+        start: usize,
+        sequence: Option<u64>,
+        line: usize,
+    ) -> Result<(), InvalidPlaylist> {
+        if written.is_empty() {
+            return Ok(());
+        }
+        let uri =
+            line::trim(self.variables.fill(written, &mut self.filled, self.limits.line, line)?);
+        if role == Role::Vendor && !resolve::names_host(uri) {
+            return Ok(());
+        }
+        let Some(url) = self.resolver.resolve(uri) else { return Ok(()) };
+        let none = Variables::default();
+        let reference = Reference {
+            role,
+            target: role.target(url),
+            url,
+            sequence,
+            variables: if role.is_child() { self.variables } else { &none },
+            written,
+        };
+        self.out.extend_from_slice(self.input.get(self.copied..start).unwrap_or_default());
+        self.linker.link(&reference, &mut self.out);
+        self.copied = start + written.len();
+        self.check_growth(line)
+    }
+
+    fn check_growth(&self, line: usize) -> Result<(), InvalidPlaylist> {
+        let limit = self.limits.grown();
+        if self.out.len() > limit {
+            Err(InvalidPlaylist::GrownTooLong { line, limit })
+        } else {
+            Ok(())
+        }
+    }
+
+    /// QUERYPARAM and IMPORT look in our URL and our multivariant playlist when a player evaluates
+    /// them, so they become the NAME and VALUE they stand for. One without a value is left to fail
+    /// in the player, as it does at the origin.
+    fn define(&mut self, tag: &Tag<'a>, line: usize) -> Result<(), InvalidPlaylist> {
+        let Some(definition) = Definition::of(tag) else { return Ok(()) };
+        let name = definition.name();
+        let Some(value) = self.variables.get(name) else { return Ok(()) };
+        let names_origin = withhold::names_origin(value, self.resolver.base());
+        let range = match definition {
+            Definition::Value { value: None, .. } => return Ok(()),
+            Definition::Value { value: Some(written), .. } => {
+                let end = written.value_start + written.value.len();
+                self.copy_to(written.value_start);
+                let start = self.out.len();
+                self.copy_to(end);
+                start..self.out.len()
+            }
+            Definition::Query(attribute) | Definition::Import(attribute) => {
+                self.copy_to(attribute.start);
+                self.out.extend_from_slice(b"NAME=\"");
+                self.out.extend_from_slice(name);
+                self.out.extend_from_slice(b"\",VALUE=\"");
+                let start = self.out.len();
+                self.out.extend_from_slice(value);
+                let range = start..self.out.len();
+                self.out.push(b'"');
+                self.copied = attribute.end;
+                range
+            }
+        };
+        if names_origin {
+            self.withheld.push(name, range);
+        }
+        self.check_growth(line)
+    }
+
+    fn copy_to(&mut self, end: usize) {
+        self.out.extend_from_slice(self.input.get(self.copied..end).unwrap_or_default());
+        self.copied = end;
+    }
+
+    fn finish(mut self) -> Vec<u8> {
+        self.copy_to(self.input.len());
+        self.withheld.from(self.out)
+    }
+}
+
+#[cfg(test)]
+mod tests;

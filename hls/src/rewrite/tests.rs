@@ -1,0 +1,365 @@
+use super::*;
+use crate::Target;
+
+mod properties;
+
+const BASE: &str = "https://origin.example/live/index.m3u8?token=a%2Bb&host=cdn2.example";
+const HEAD: &str = "#EXTM3U\n#EXT-X-TARGETDURATION:6\n";
+
+fn base() -> Url {
+    Url::parse(BASE).unwrap()
+}
+
+fn imported() -> Variables {
+    // {"from-master": "M", "cdn": "https://cdn.example"}
+    Variables::decode("Y2RuPWh0dHBzOi8vY2RuLmV4YW1wbGUKZnJvbS1tYXN0ZXI9TQo").unwrap()
+}
+
+/// `<role target url sequence>`, with an origin's host abbreviated.
+fn describe(reference: &Reference<'_>, out: &mut Vec<u8>) {
+    let url = reference.url.replace("https://origin.example/live/", "O/");
+    let sequence = reference.sequence.map(|n| format!(" {n}")).unwrap_or_default();
+    out.extend_from_slice(
+        format!("<{:?} {:?} {url}{sequence}>", reference.role, reference.target).as_bytes(),
+    );
+}
+
+fn run(input: &[u8]) -> Result<Rewritten, InvalidPlaylist> {
+    rewrite(input, &base(), &imported(), &Limits::default(), &mut describe)
+}
+
+/// The lines stand in a media playlist.
+fn check(cases: &[(&str, &str)]) {
+    for (lines, expected) in cases {
+        let input = format!("{HEAD}{lines}");
+        let seen = match run(input.as_bytes()) {
+            Ok(rewritten) => String::from_utf8(rewritten.bytes).unwrap(),
+            Err(error) => panic!("{lines}: {error}"),
+        };
+        assert_eq!(seen.strip_prefix(HEAD).unwrap(), *expected, "{lines}");
+    }
+}
+
+fn unchanged(cases: &[&str]) {
+    for lines in cases {
+        check(&[(lines, lines)]);
+    }
+}
+
+#[test]
+fn variants() {
+    check(&[
+        (
+            "#EXT-X-STREAM-INF:BANDWIDTH=1\na.txt",
+            "#EXT-X-STREAM-INF:BANDWIDTH=1\n<Variant Playlist O/a.txt>",
+        ),
+        (
+            "#EXT-X-STREAM-INF:A=1\n\n# note\n#EXT-X-VENDOR:1\n#EXTINF:1,\n  a?b \n c",
+            "#EXT-X-STREAM-INF:A=1\n\n# note\n#EXT-X-VENDOR:1\n#EXTINF:1,\n  <Variant Playlist O/a?b> \n <Segment Media O/c 0>",
+        ),
+        (
+            "#EXT-X-STREAM-INF:A=1,URI=\"http://h/x.m3u8\"\na",
+            "#EXT-X-STREAM-INF:A=1,URI=\"<Vendor Playlist http://h/x.m3u8>\"\n<Variant Playlist O/a>",
+        ),
+        (
+            "#EXT-X-STREAM-INF:A=1\n#EXT-X-STREAM-INF:A=2\na\nb",
+            "#EXT-X-STREAM-INF:A=1\n#EXT-X-STREAM-INF:A=2\n<Variant Playlist O/a>\n<Segment Media O/b 0>",
+        ),
+    ]);
+}
+
+#[test]
+fn segments() {
+    check(&[
+        (
+            "#EXTINF:6,\na.ts\n#EXTINF:6,\nb.jpg\n",
+            "#EXTINF:6,\n<Segment Media O/a.ts 0>\n#EXTINF:6,\n<Segment Media O/b.jpg 1>\n",
+        ),
+        (
+            "a.txt\nb.html\nc\nd.m3u8",
+            "<Segment Media O/a.txt 0>\n<Segment Media O/b.html 1>\n<Segment Media O/c 2>\n<Segment Media O/d.m3u8 3>",
+        ),
+        (
+            "#EXT-X-MEDIA-SEQUENCE:41\n#EXT-X-SKIP:SKIPPED-SEGMENTS=7\na",
+            "#EXT-X-MEDIA-SEQUENCE:41\n#EXT-X-SKIP:SKIPPED-SEGMENTS=7\n<Segment Media O/a 48>",
+        ),
+        (
+            "#EXT-X-SKIP:SKIPPED-SEGMENTS=7\n#EXT-X-MEDIA-SEQUENCE:1\n#EXT-X-MEDIA-SEQUENCE:2\na",
+            "#EXT-X-SKIP:SKIPPED-SEGMENTS=7\n#EXT-X-MEDIA-SEQUENCE:1\n#EXT-X-MEDIA-SEQUENCE:2\n<Segment Media O/a 9>",
+        ),
+        (
+            "a\n#EXT-X-MEDIA-SEQUENCE:9\nb",
+            "<Segment Media O/a 0>\n#EXT-X-MEDIA-SEQUENCE:9\n<Segment Media O/b 1>",
+        ),
+        ("12:00.ts", "<Segment Media O/12:00.ts 0>"),
+        ("a b%7E.ts#t", "<Segment Media O/a%20b%7E.ts 0>"),
+        ("?x=1", "<Segment Media O/index.m3u8?x=1 0>"),
+        ("/root.ts", "<Segment Media https://origin.example/root.ts 0>"),
+        ("//cdn/a.ts", "<Segment Media https://cdn/a.ts 0>"),
+        ("HTTP://cdn/a.ts", "<Segment Media http://cdn/a.ts 0>"),
+        ("data:video/mp2t,x\nb", "data:video/mp2t,x\n<Segment Media O/b 1>"),
+    ]);
+}
+
+#[test]
+fn playlists_in_attributes() {
+    check(&[
+        (
+            "#EXT-X-MEDIA:TYPE=AUDIO,URI=\"a.txt\",NAME=\"x\"",
+            "#EXT-X-MEDIA:TYPE=AUDIO,URI=\"<Rendition Playlist O/a.txt>\",NAME=\"x\"",
+        ),
+        (
+            "#EXT-X-I-FRAME-STREAM-INF:URI=\"i\"",
+            "#EXT-X-I-FRAME-STREAM-INF:URI=\"<IFrameVariant Playlist O/i>\"",
+        ),
+        (
+            "#EXT-X-IMAGE-STREAM-INF:URI=\"i\"",
+            "#EXT-X-IMAGE-STREAM-INF:URI=\"<ImageVariant Playlist O/i>\"",
+        ),
+        (
+            "#EXT-X-RENDITION-REPORT:URI=\"../b/c\",LAST-MSN=3",
+            "#EXT-X-RENDITION-REPORT:URI=\"<Report Playlist https://origin.example/b/c>\",LAST-MSN=3",
+        ),
+    ]);
+    unchanged(&[
+        "#EXT-X-MEDIA:TYPE=CLOSED-CAPTIONS,GROUP-ID=\"cc\",INSTREAM-ID=\"CC1\",NAME=\"http://h/\"",
+        "#EXT-X-MEDIA:TYPE=AUDIO,URI=\"\"",
+    ]);
+}
+
+#[test]
+fn media_in_attributes() {
+    check(&[
+        (
+            "#EXT-X-KEY:METHOD=AES-128,URI=\"k\",IV=0x1",
+            "#EXT-X-KEY:METHOD=AES-128,URI=\"<Key Media O/k>\",IV=0x1",
+        ),
+        (
+            "#EXT-X-SESSION-KEY:METHOD=AES-128,URI=\"k\"",
+            "#EXT-X-SESSION-KEY:METHOD=AES-128,URI=\"<SessionKey Media O/k>\"",
+        ),
+        (
+            "#EXT-X-MAP:URI=\"i.mp4\",BYTERANGE=\"9@0\"",
+            "#EXT-X-MAP:URI=\"<Map Media O/i.mp4>\",BYTERANGE=\"9@0\"",
+        ),
+        (
+            "#EXT-X-SESSION-DATA:DATA-ID=\"x\",URI=\"d.json\"",
+            "#EXT-X-SESSION-DATA:DATA-ID=\"x\",URI=\"<SessionData Media O/d.json>\"",
+        ),
+        (
+            "#EXT-X-MEDIA-SEQUENCE:5\na\n#EXT-X-PART:DURATION=1,URI=\"p\",BYTERANGE=\"1@2\"\n#EXT-X-PART:DURATION=1,GAP=YES,URI=\"q\"\n#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"r\",BYTERANGE-START=3",
+            "#EXT-X-MEDIA-SEQUENCE:5\n<Segment Media O/a 5>\n#EXT-X-PART:DURATION=1,URI=\"<Part Media O/p 6>\",BYTERANGE=\"1@2\"\n#EXT-X-PART:DURATION=1,GAP=YES,URI=\"<Part Media O/q 6>\"\n#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"<Hint Media O/r 6>\",BYTERANGE-START=3",
+        ),
+        (
+            "a\n#EXT-X-PREFETCH:https://h/b\n#EXT-X-TWITCH-PREFETCH: c ",
+            "<Segment Media O/a 0>\n#EXT-X-PREFETCH:<Prefetch Media https://h/b 1>\n#EXT-X-TWITCH-PREFETCH: <Prefetch Media O/c 2> ",
+        ),
+    ]);
+    unchanged(&[
+        "#EXT-X-SESSION-DATA:DATA-ID=\"x\",VALUE=\"https://h/\"",
+        "#EXT-X-PREFETCH:",
+        "#EXT-X-KEY:METHOD=NONE",
+    ]);
+}
+
+#[test]
+fn steering_and_assets() {
+    check(&[
+        (
+            "#EXT-X-CONTENT-STEERING:SERVER-URI=\"/s?a\",PATHWAY-ID=\"A\"",
+            "#EXT-X-CONTENT-STEERING:SERVER-URI=\"<Steering Document https://origin.example/s?a>\",PATHWAY-ID=\"A\"",
+        ),
+        (
+            "#EXT-X-DATERANGE:ID=\"x\",X-ASSET-URI=\"ad\",X-AD-URL=\"https://h/\",X-ASSET-LIST=\"l\"",
+            "#EXT-X-DATERANGE:ID=\"x\",X-ASSET-URI=\"<Asset Playlist O/ad>\",X-AD-URL=\"https://h/\",X-ASSET-LIST=\"<AssetList Document O/l>\"",
+        ),
+    ]);
+}
+
+#[test]
+fn vendor_tags() {
+    check(&[
+        (
+            "#EXT-X-THUMBS:URI=\"https://h/t.jpg\"",
+            "#EXT-X-THUMBS:URI=\"<Vendor Media https://h/t.jpg>\"",
+        ),
+        (
+            "#EXT-X-ALSO:A=1,URI=HTTPS://h/t.M3U8?x",
+            "#EXT-X-ALSO:A=1,URI=<Vendor Playlist https://h/t.M3U8?x>",
+        ),
+        ("#EXT-X-ALSO:uri=\"//h/t\"", "#EXT-X-ALSO:uri=\"<Vendor Media https://h/t>\""),
+    ]);
+    unchanged(&[
+        "#EXT-X-THUMBS:URI=\"t.jpg\"",
+        "#EXT-X-THUMBS:NAME=\"a,URI=https://h/\"",
+        "#EXT-X-THUMBS:X-URI=\"https://h/\"",
+    ]);
+}
+
+#[test]
+fn left_alone() {
+    unchanged(&[
+        "#EXT-X-KEY:METHOD=SAMPLE-AES,URI=\"skd://key\",KEYFORMAT=\"com.apple.streamingkeydelivery\"",
+        "#EXT-X-KEY:METHOD=SAMPLE-AES,URI=\"data:text/plain;base64,AA==\"",
+        "#EXT-X-KEY:METHOD=SAMPLE-AES,URI=\"urn:uuid:1\"",
+        "# https://origin.example/ URI=\"https://h/\"",
+        "##EXT-X-KEY:URI=\"https://h/\"",
+        "#EXTINF:6,https://h/ URI=\"https://h/\"",
+        "#EXT-X-SCTE35:CUE=\"/DAl==\",URI=\"https://h/\"",
+        "#EXT-OATCLS-SCTE35:/DAl==",
+        "#EXT-X-CUE-OUT:DURATION=30,URI=\"https://h/\"",
+        "#EXT-X-TILES:LAYOUT=5x4,URI=\"https://h/\"",
+        "#EXT-X-SKIP:SKIPPED-SEGMENTS=1,URI=\"https://h/\"",
+        "#EXT-X-UNHEARD-OF:b=2,a=1 ,,c=\"x",
+        "#EXT",
+        "\r\n\r\n\t \n\x0B\n",
+    ]);
+}
+
+#[test]
+fn broken_but_played() {
+    check(&[
+        (
+            "#EXT-X-KEY:METHOD=AES-128,URI=k,IV=0x1",
+            "#EXT-X-KEY:METHOD=AES-128,URI=<Key Media O/k>,IV=0x1",
+        ),
+        ("#EXT-X-KEY:METHOD=AES-128,URI=\"k", "#EXT-X-KEY:METHOD=AES-128,URI=\"<Key Media O/k>"),
+        (
+            "#EXT-X-KEY: METHOD = AES-128 , URI = \" k \" , IV=1",
+            "#EXT-X-KEY: METHOD = AES-128 , URI = \" <Key Media O/k> \" , IV=1",
+        ),
+        (
+            "#EXT-X-KEY:URI=\"a\",URI=\"b\"",
+            "#EXT-X-KEY:URI=\"<Key Media O/a>\",URI=\"<Key Media O/b>\"",
+        ),
+        (
+            "#EXT-X-KEY:METHOD=AES-128 URI=\"k\"",
+            "#EXT-X-KEY:METHOD=AES-128 URI=\"<Key Media O/k>\"",
+        ),
+        ("#EXT-X-KEY:URI='k'", "#EXT-X-KEY:URI=<Key Media O/'k'>"),
+        (
+            " \t#EXT-X-KEY:URI=\"k\"\n\ta.ts\t",
+            " \t#EXT-X-KEY:URI=\"<Key Media O/k>\"\n\t<Segment Media O/a.ts 0>\t",
+        ),
+        (
+            "#EXTINF:6\na\n#EXT-X-MAP:URI=\"m\"\nb",
+            "#EXTINF:6\n<Segment Media O/a 0>\n#EXT-X-MAP:URI=\"<Map Media O/m>\"\n<Segment Media O/b 1>",
+        ),
+        ("a\r#EXTINF:6,\rb\r", "<Segment Media O/a 0>\r#EXTINF:6,\r<Segment Media O/b 1>\r"),
+        (
+            "a\r\n\r\nb\n\rc",
+            "<Segment Media O/a 0>\r\n\r\n<Segment Media O/b 1>\n\r<Segment Media O/c 2>",
+        ),
+        (
+            "http://[::1/a\nhttp:///b",
+            "<Segment Media http://[::1/a 0>\n<Segment Media http:///b 1>",
+        ),
+    ]);
+}
+
+#[test]
+fn definitions() {
+    check(&[
+        (
+            "#EXT-X-DEFINE:NAME=\"p\",VALUE=\"dir\"\n{$p}/{$p}.ts\n#EXT-X-KEY:URI=\"{$p}/k\"",
+            "#EXT-X-DEFINE:NAME=\"p\",VALUE=\"dir\"\n<Segment Media O/dir/dir.ts 0>\n#EXT-X-KEY:URI=\"<Key Media O/dir/k>\"",
+        ),
+        (
+            "#EXT-X-DEFINE:QUERYPARAM=\"token\",X=1\na?t={$token}",
+            "#EXT-X-DEFINE:NAME=\"token\",VALUE=\"a+b\",X=1\n<Segment Media O/a?t=a+b 0>",
+        ),
+        (
+            "#EXT-X-DEFINE: IMPORT=from-master \n{$from-master}",
+            "#EXT-X-DEFINE: NAME=\"from-master\",VALUE=\"M\" \n<Segment Media O/M 0>",
+        ),
+        (
+            "#EXT-X-DEFINE:IMPORT=\"absent\"\n{$absent}",
+            "#EXT-X-DEFINE:IMPORT=\"absent\"\n<Segment Media O/%7B$absent%7D 0>",
+        ),
+        ("#EXT-X-DEFINE:QUERYPARAM=\"absent\"", "#EXT-X-DEFINE:QUERYPARAM=\"absent\""),
+        ("{$from-master}", "<Segment Media O/%7B$from-master%7D 0>"),
+        (
+            "#EXT-X-DEFINE:NAME=\"k\",VALUE=\"skd\"\n#EXT-X-KEY:URI=\"{$k}://x\"",
+            "#EXT-X-DEFINE:NAME=\"k\",VALUE=\"skd\"\n#EXT-X-KEY:URI=\"{$k}://x\"",
+        ),
+    ]);
+}
+
+#[test]
+fn values_that_name_the_origin_are_withheld() {
+    check(&[
+        (
+            "#EXT-X-DEFINE:NAME=\"h\",VALUE=\"cdn.example\"\n#EXT-X-DEFINE:NAME=\"u\",VALUE=\"https://{$h}/x\"\n{$u}/a",
+            "#EXT-X-DEFINE:NAME=\"h\",VALUE=\"\"\n#EXT-X-DEFINE:NAME=\"u\",VALUE=\"\"\n<Segment Media https://cdn.example/x/a 0>",
+        ),
+        (
+            "#EXT-X-DEFINE:QUERYPARAM=\"host\"\n#EXT-X-DEFINE:IMPORT=\"cdn\"\n//{$host}/a\n{$cdn}/b",
+            "#EXT-X-DEFINE:NAME=\"host\",VALUE=\"\"\n#EXT-X-DEFINE:NAME=\"cdn\",VALUE=\"\"\n<Segment Media https://cdn2.example/a 0>\n<Segment Media https://cdn.example/b 1>",
+        ),
+        // Still read by somebody.
+        (
+            "#EXT-X-DEFINE:NAME=\"h\",VALUE=\"key.example\"\n#EXT-X-KEY:URI=\"skd://{$h}/1\"",
+            "#EXT-X-DEFINE:NAME=\"h\",VALUE=\"key.example\"\n#EXT-X-KEY:URI=\"skd://{$h}/1\"",
+        ),
+    ]);
+}
+
+#[test]
+fn children_inherit_the_whole_parent() {
+    let input = b"#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\na\n#EXT-X-MEDIA:URI=\"b\"\n#EXT-X-SESSION-KEY:URI=\"k\"\n#EXT-X-DEFINE:NAME=\"late\",VALUE=\"1\"\n";
+    let mut seen = Vec::new();
+    let mut linker = |reference: &Reference<'_>, _: &mut Vec<u8>| {
+        seen.push((reference.role, reference.variables.get(b"late").is_some()));
+    };
+    let rewritten =
+        rewrite(input, &base(), &Variables::default(), &Limits::default(), &mut linker).unwrap();
+    assert_eq!(rewritten.kind, Kind::Master);
+    assert_eq!(rewritten.variables.get(b"late"), Some(&b"1"[..]));
+    assert_eq!(seen, [(Role::Variant, true), (Role::Rendition, true), (Role::SessionKey, false)]);
+}
+
+#[test]
+fn bytes_that_are_no_text_stay() {
+    let input = b"\xEF\xBB\xBF\r\n#EXTM3U x-y=\"z\"\r\n#EXT-X-TARGETDURATION:0\r\n#EXTINF:6,\xFF\xC2\x85\r\n\xFF.ts\r\n#\xFE\n#EXT-X-N:A=\"\xFD\",URI=\"http://h/\xFC\"";
+    let expected = b"\xEF\xBB\xBF\r\n#EXTM3U x-y=\"z\"\r\n#EXT-X-TARGETDURATION:0\r\n#EXTINF:6,\xFF\xC2\x85\r\n<Segment Media O/%FF.ts 0>\r\n#\xFE\n#EXT-X-N:A=\"\xFD\",URI=\"<Vendor Media http://h/%FC>\"";
+    assert_eq!(
+        run(input).unwrap().bytes.escape_ascii().to_string(),
+        expected.escape_ascii().to_string()
+    );
+}
+
+#[test]
+fn refusals() {
+    for (input, expected) in [
+        ("<html>", "not a playlist: an HTML page instead of #EXTM3U"),
+        ("", "the playlist is empty"),
+        ("#EXTM3U\n#EXTINF:6,\na.ts", "a media playlist without EXT-X-TARGETDURATION"),
+    ] {
+        assert_eq!(run(input.as_bytes()).unwrap_err().to_string(), expected, "{input}");
+    }
+    let limits = Limits { bytes: 1000, ..Limits::default() };
+    let mut swells = |_: &Reference<'_>, out: &mut Vec<u8>| out.extend_from_slice(&[b'x'; 9000]);
+    let input = format!("{HEAD}a\nb");
+    assert_eq!(
+        rewrite(input.as_bytes(), &base(), &imported(), &limits, &mut swells),
+        Err(InvalidPlaylist::GrownTooLong { line: 4, limit: 16_000 }),
+    );
+}
+
+/// A day of segments is legal, and so is a linker behind a pointer.
+#[test]
+fn long_playlists_are_legal() {
+    let mut input = HEAD.to_owned();
+    for n in 0..9000 {
+        input.push_str(&format!("#EXTINF:6.006,\nsegment-{n:0170}.ts\n"));
+    }
+    assert!(input.len() > 1_700_000, "{}", input.len());
+    let mut last = None;
+    let mut linker = |reference: &Reference<'_>, _: &mut Vec<u8>| {
+        assert_eq!(reference.target, Target::Media);
+        last = reference.sequence;
+    };
+    let linker: &mut dyn Linker = &mut linker;
+    rewrite(input.as_bytes(), &base(), &imported(), &Limits::default(), linker).unwrap();
+    assert_eq!(last, Some(8999));
+}

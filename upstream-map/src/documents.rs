@@ -1,0 +1,239 @@
+//! What the public may see, as the API answers it. Written by the control plane, answered
+//! by the edge byte for byte, read by the page (`frontend/src/lib/api`). No upstream URL,
+//! header or token belongs in any of these.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::map::{Container, Health, Rendition, RenditionId, Role, StreamId};
+
+/// The documents of one map, each already JSON.
+#[derive(Clone, Default, Serialize, Deserialize)]
+pub struct Documents {
+    pub bootstrap: Document,
+    pub schedule: Document,
+    pub streams: Document,
+    pub extractors: Document,
+    pub status: Document,
+}
+
+/// JSON text, shared by every answer that carries it.
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Document(std::sync::Arc<str>);
+
+impl Document {
+    pub fn of<T: Serialize>(value: &T) -> Result<Self, serde_json::Error> {
+        Ok(Self(serde_json::to_string(value)?.into()))
+    }
+
+    /// `None` until the control plane has published it.
+    pub fn json(&self) -> Option<&str> {
+        (!self.0.is_empty()).then_some(&self.0)
+    }
+}
+
+/// `GET /api/bootstrap`: all the page needs to start watching.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Bootstrap {
+    pub version: u64,
+    pub generated_at: Timestamp,
+    /// The session that is live, else the next one.
+    pub session: Option<Session>,
+    pub streams: Vec<PublicStream>,
+}
+
+/// `GET /api/schedule`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Schedule {
+    pub season: Option<String>,
+    pub fetched_at: Option<Timestamp>,
+    /// Since when the provider could not be read; `None` while it can.
+    pub stale_since: Option<Timestamp>,
+    pub source: Option<String>,
+    pub meetings: Vec<Meeting>,
+}
+
+/// One Grand Prix, or another weekend of sessions.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Meeting {
+    /// `{season}:{race-slug}:{circuitId}`; never the round, which changes when a race is cancelled.
+    pub id: String,
+    pub name: String,
+    pub round: Option<u32>,
+    pub circuit: Circuit,
+    pub sessions: Vec<Session>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Circuit {
+    pub id: String,
+    pub name: String,
+    pub locality: Option<String>,
+    pub country: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Session {
+    /// `{meeting id}:{code}`.
+    pub id: String,
+    pub code: String,
+    pub name: String,
+    pub meeting: String,
+    pub start: Option<Timestamp>,
+    pub date: jiff::civil::Date,
+    pub time_known: bool,
+    pub end: Option<Timestamp>,
+    pub end_estimated: bool,
+    pub live_from: Option<Timestamp>,
+    pub live_until: Option<Timestamp>,
+    pub status: SessionStatus,
+    pub source: String,
+    pub revision: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SessionStatus {
+    Upcoming,
+    Live,
+    Past,
+    Cancelled,
+}
+
+/// `GET /api/streams`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Streams {
+    pub version: u64,
+    pub generated_at: Timestamp,
+    pub streams: Vec<PublicStream>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PublicStream {
+    pub id: StreamId,
+    pub feed: String,
+    /// The path that plays it.
+    pub playlist: String,
+    pub health: Health,
+    pub checked_at: Option<Timestamp>,
+    pub sources: Vec<PublicSource>,
+    /// Of the upstream that plays now.
+    pub renditions: Vec<PublicRendition>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PublicSource {
+    pub name: String,
+    pub label: Option<String>,
+    pub note: Option<String>,
+    pub kind: String,
+    pub active: bool,
+    pub health: Health,
+    pub score: f64,
+    pub latency_ms: Option<u64>,
+    pub expires_at: Option<Timestamp>,
+    pub error: Option<String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PublicRendition {
+    pub id: RenditionId,
+    pub role: Role,
+    pub label: String,
+    pub width: Option<u32>,
+    pub height: Option<u32>,
+    pub bandwidth: Option<u64>,
+    pub frame_rate: Option<f64>,
+    pub codecs: Option<String>,
+    pub language: Option<String>,
+    pub name: Option<String>,
+    pub container: Container,
+}
+
+impl From<&Rendition> for PublicRendition {
+    fn from(rendition: &Rendition) -> Self {
+        Self {
+            id: rendition.id.clone(),
+            role: rendition.role,
+            label: rendition.label.clone(),
+            width: rendition.resolution.map(|(width, _)| width),
+            height: rendition.resolution.map(|(_, height)| height),
+            bandwidth: rendition.bandwidth,
+            frame_rate: rendition.frame_rate,
+            codecs: rendition.codecs.clone(),
+            language: rendition.language.clone(),
+            name: rendition.name.clone(),
+            container: rendition.container,
+        }
+    }
+}
+
+/// `GET /api/extractors`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Extractors {
+    pub extractors: Vec<ExtractorStatus>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ExtractorStatus {
+    /// The source's name.
+    pub name: String,
+    pub kind: String,
+    pub state: ExtractorState,
+    pub every_seconds: u64,
+    pub last_run_at: Option<Timestamp>,
+    pub last_success_at: Option<Timestamp>,
+    pub next_run_at: Option<Timestamp>,
+    pub duration_ms: Option<u64>,
+    /// How many the last successful run found.
+    pub candidates: usize,
+    pub error: Option<ExtractorError>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ExtractorState {
+    Ok,
+    Failing,
+    /// Has not finished a run yet.
+    Never,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExtractorError {
+    /// Which step failed, such as `3 select form input[name=csrf]`.
+    pub step: String,
+    pub message: String,
+}
+
+/// `GET /api/status`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Status {
+    pub version: u64,
+    pub generated_at: Timestamp,
+    pub started_at: Timestamp,
+    pub schedule: ScheduleStatus,
+    pub streams: StreamCount,
+    pub extractors: ExtractorCount,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct ScheduleStatus {
+    pub source: Option<String>,
+    pub fetched_at: Option<Timestamp>,
+    pub stale_since: Option<Timestamp>,
+    pub error: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct StreamCount {
+    pub total: usize,
+    pub healthy: usize,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct ExtractorCount {
+    pub total: usize,
+    pub failing: usize,
+}

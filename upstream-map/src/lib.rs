@@ -1,0 +1,18 @@
+//! The contract between the control plane, which writes it, and the edge, which reads it.
+//!
+//! - [`map`]: [`UpstreamMap`], the immutable, versioned picture of every [`Stream`] and
+//!   where its bytes come from. Private: it holds upstream URLs and headers.
+//! - [`documents`]: what the public may see of it, ready to be answered as JSON.
+//! - [`store`]: how a map travels from one to the other: [`Store`].
+//!
+//! Nothing here fetches, ranks or serves.
+
+pub mod documents;
+pub mod map;
+pub mod store;
+
+pub use map::{
+    Container, Group, Health, Profile, ProfileId, Rendition, RenditionId, Role, Stream, StreamId,
+    Upstream, UpstreamMap,
+};
+pub use store::{MemoryStore, Store, StoreError};

@@ -1,0 +1,276 @@
+//! [`UpstreamMap`] and its parts, most important first.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use crate::documents::Documents;
+
+/// The whole picture at one moment. Never changed, only replaced by one with a higher version.
+#[derive(Clone, Default, Serialize, Deserialize)]
+pub struct UpstreamMap {
+    pub version: u64,
+    pub streams: BTreeMap<StreamId, Stream>,
+    /// How to talk to upstreams. Links name a profile, not its headers, so that a link
+    /// outlives a change of headers.
+    pub profiles: BTreeMap<ProfileId, Arc<Profile>>,
+    pub documents: Documents,
+}
+
+impl UpstreamMap {
+    /// Follows the clock, so that versions go on growing after a store lost its memory, but
+    /// never steps back with it.
+    pub fn next_version(last: u64, now: Timestamp) -> u64 {
+        (last + 1).max(u64::try_from(now.as_millisecond()).unwrap_or(0))
+    }
+}
+
+/// What a viewer picks: one or more upstreams of the same picture.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Stream {
+    pub id: StreamId,
+    /// The name people know it by, such as "World feed".
+    pub feed: String,
+    /// Best first. The first one that is not down is the one that plays.
+    pub upstreams: Vec<Upstream>,
+}
+
+impl Stream {
+    /// The upstream that plays now, if any can.
+    pub fn active(&self) -> Option<&Upstream> {
+        self.upstreams.iter().find(|upstream| upstream.health != Health::Down)
+    }
+}
+
+/// One checked place where a stream can be had.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Upstream {
+    /// Name of the configured source that found it.
+    pub source: String,
+    pub profile: ProfileId,
+    /// Grows with every re-extraction, so that a failure report about an old URL cannot
+    /// blame its successor.
+    pub generation: u64,
+    pub playlist: Url,
+    pub expires_at: Option<Timestamp>,
+    pub health: Health,
+    /// 0 to 1; only comparable within a stream.
+    pub score: f64,
+    pub renditions: Vec<Rendition>,
+}
+
+impl Upstream {
+    pub fn rendition(&self, id: &str) -> Option<&Rendition> {
+        self.renditions.iter().find(|rendition| rendition.id.0 == id)
+    }
+}
+
+/// One playable media playlist of an upstream.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Rendition {
+    pub id: RenditionId,
+    pub role: Role,
+    pub playlist: Url,
+    pub container: Container,
+    /// For people: "720p", "English".
+    pub label: String,
+    #[serde(default)]
+    pub bandwidth: Option<u64>,
+    #[serde(default)]
+    pub average_bandwidth: Option<u64>,
+    #[serde(default)]
+    pub resolution: Option<(u32, u32)>,
+    #[serde(default)]
+    pub frame_rate: Option<f64>,
+    #[serde(default)]
+    pub codecs: Option<String>,
+    /// For video: the groups it plays with. For audio and subtitles: the group it is in.
+    #[serde(default)]
+    pub groups: Vec<Group>,
+    #[serde(default)]
+    pub name: Option<String>,
+    #[serde(default)]
+    pub language: Option<String>,
+    #[serde(default)]
+    pub channels: Option<String>,
+    #[serde(default)]
+    pub default: bool,
+    #[serde(default)]
+    pub autoselect: bool,
+    #[serde(default)]
+    pub forced: bool,
+}
+
+/// A group of alternates that a video rendition refers to, with what it groups.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Group {
+    pub role: Role,
+    pub id: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    Video,
+    Audio,
+    Subtitles,
+}
+
+/// What segments are made of. Links end in its extension whatever the upstream calls them,
+/// because ffmpeg and VLC judge a segment by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Container {
+    MpegTs,
+    Fmp4,
+    PackedAudio,
+    WebVtt,
+}
+
+impl Container {
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::MpegTs => "ts",
+            Self::Fmp4 => "m4s",
+            Self::PackedAudio => "aac",
+            Self::WebVtt => "vtt",
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Health {
+    /// Its last check passed.
+    Healthy,
+    /// Its last check failed but it may still play: kept until something better is there.
+    Degraded,
+    Down,
+}
+
+/// How to talk to an upstream: what to send, and where it may lead.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Profile {
+    /// Sent with every request; dropped when a redirect leaves the origin.
+    pub headers: Vec<(String, String)>,
+    /// Private ranges that the operator opted in for this source.
+    pub allow_private: Vec<IpNet>,
+    /// Ports beside 80 and 443.
+    pub ports: Vec<u16>,
+    /// Query parameters that are only a token: the same object is stored once whatever they say.
+    pub token_parameters: Vec<String>,
+}
+
+/// `source` or `source/stream-id`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ProfileId(pub String);
+
+/// A rendition's name within its stream: stable across re-extraction.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RenditionId(pub String);
+
+/// The slug of a feed: `[a-z0-9-]{1,64}`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct StreamId(String);
+
+impl StreamId {
+    /// The id of a feed's name; `None` when nothing of it can be kept.
+    pub fn of_feed(feed: &str) -> Option<Self> {
+        slug(feed).map(Self)
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for StreamId {
+    type Error = String;
+
+    fn try_from(id: String) -> Result<Self, String> {
+        if slug(&id).as_deref() == Some(id.as_str()) {
+            Ok(Self(id))
+        } else {
+            Err(format!("{id:?} is not a stream id: use [a-z0-9-], at most 64 characters"))
+        }
+    }
+}
+
+impl From<StreamId> for String {
+    fn from(id: StreamId) -> String {
+        id.0
+    }
+}
+
+impl std::borrow::Borrow<str> for StreamId {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for StreamId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Lower case, runs of anything else than letters and digits become one `-`.
+pub fn slug(text: &str) -> Option<String> {
+    let mut slug = String::new();
+    for c in text.chars().flat_map(char::to_lowercase) {
+        if slug.len() == 64 {
+            break;
+        }
+        if c.is_ascii_alphanumeric() {
+            slug.push(c);
+        } else if !slug.ends_with('-') && !slug.is_empty() {
+            slug.push('-');
+        }
+    }
+    let slug = slug.trim_end_matches('-').to_owned();
+    (!slug.is_empty()).then_some(slug)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slugs() {
+        for (feed, expected) in [
+            ("World feed", Some("world-feed")),
+            ("  Onboard #44 (HAM) ", Some("onboard-44-ham")),
+            ("Pit—Lane", Some("pit-lane")),
+            ("日本", None),
+            ("", None),
+            (&"x".repeat(80), Some("x".repeat(64).as_str())),
+        ] {
+            assert_eq!(slug(feed).as_deref(), expected, "{feed:?}");
+        }
+    }
+
+    #[test]
+    fn versions_follow_the_clock_but_never_step_back_with_it() {
+        let now = Timestamp::from_millisecond(1_000).unwrap();
+        for (last, expected) in [(0, 1_000), (999, 1_000), (1_000, 1_001), (5_000, 5_001)] {
+            assert_eq!(UpstreamMap::next_version(last, now), expected, "after {last}");
+        }
+    }
+
+    #[test]
+    fn stream_ids_are_slugs() {
+        for (id, ok) in
+            [("world-feed", true), ("World", false), ("a--b", false), ("../x", false), ("", false)]
+        {
+            assert_eq!(StreamId::try_from(id.to_owned()).is_ok(), ok, "{id:?}");
+        }
+    }
+}
