@@ -1,10 +1,12 @@
 //! Which URLs may be fetched. A policy comes from configuration: per source, or for plain
 //! `url=` links.
 
+use std::fmt;
 use std::net::IpAddr;
+use std::str::FromStr;
 
 use ipnet::IpNet;
-use serde::Deserialize;
+use serde::de::{self, Deserialize, Deserializer, Visitor};
 use url::{Host, Url};
 
 use crate::address;
@@ -47,23 +49,45 @@ impl Policy {
     }
 }
 
-/// A private range that an operator opts in. `0.0.0.0/0` would turn the policy off, so it is
-/// not one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
-#[serde(try_from = "String")]
+/// A private range that an operator opts in, or one address; never so wide that it opts
+/// everything in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PrivateRange(pub IpNet);
 
-impl TryFrom<String> for PrivateRange {
-    type Error = String;
+impl FromStr for PrivateRange {
+    type Err = String;
 
-    fn try_from(text: String) -> Result<Self, String> {
-        let range: IpNet = text.parse().map_err(|_| {
-            format!("{text:?} is not an address range: write 192.168.1.0/24 or fd00::/8")
-        })?;
-        if range.prefix_len() < 7 {
-            return Err(format!("{text:?} would open whole networks: name a narrower range"));
+    fn from_str(text: &str) -> Result<Self, String> {
+        let range: IpNet = text
+            .parse()
+            .or_else(|_| text.parse().map(|address: IpAddr| IpNet::from(address)))
+            .map_err(|_| {
+                format!("{text:?} is not an address range: write 192.168.1.0/24 or fd00::/8")
+            })?;
+        let widest = if matches!(range, IpNet::V4(_)) { 8 } else { 7 };
+        if range.prefix_len() < widest {
+            return Err(format!("{text:?} is too wide: opt in the private ranges that you mean"));
         }
         Ok(Self(range.trunc()))
+    }
+}
+
+impl<'de> Deserialize<'de> for PrivateRange {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl Visitor<'_> for Text {
+            type Value = PrivateRange;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an address range")
+            }
+
+            // Judged while it is read: an error raised later would have no place in an array.
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<PrivateRange, E> {
+                text.parse().map_err(E::custom)
+            }
+        }
+        deserializer.deserialize_str(Text)
     }
 }
 
@@ -127,10 +151,16 @@ mod tests {
     #[test]
     fn ranges_that_can_be_opted_in() {
         for (text, expected) in [
-            ("127.0.0.0/8", true), ("192.168.1.7/24", true), ("fd00::/8", true),
-            ("0.0.0.0/0", false), ("::/0", false), ("10.0.0.1", false), ("lan", false),
+            ("127.0.0.0/8", true),
+            ("192.168.1.7/24", true),
+            ("fd00::/8", true),
+            ("0.0.0.0/0", false),
+            ("::/0", false),
+            ("0.0.0.0/7", false),
+            ("10.0.0.1", true),
+            ("lan", false),
         ] {
-            assert_eq!(PrivateRange::try_from(text.to_owned()).is_ok(), expected, "{text}");
+            assert_eq!(text.parse::<PrivateRange>().is_ok(), expected, "{text}");
         }
     }
 

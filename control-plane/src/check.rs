@@ -1,0 +1,203 @@
+//! Is a candidate worth watching? Its master, its renditions and the newest segment are
+//! looked at, as a player would.
+//!
+//! - [`visit`]: fetching playlists and first bytes.
+//! - [`rendition`]: what a master offers, as renditions with ids that survive re-extraction.
+//!
+//! Messages never hold a URL: they are public.
+
+mod rendition;
+mod visit;
+
+use std::time::Duration;
+
+use futures::{FutureExt as _, StreamExt as _};
+use pitwall_fetch::{FetchError, Fetcher};
+use pitwall_hls::analysis::Media;
+use pitwall_hls::{Playlist, Variables};
+use pitwall_upstream_map::{Container, Rendition, Role};
+use url::Url;
+
+use self::visit::Visit;
+use crate::extract::Candidate;
+use crate::source::Source;
+
+/// What a check that passed saw.
+#[derive(Clone)]
+pub(crate) struct Checked {
+    pub(crate) renditions: Vec<Rendition>,
+    /// Until the first bytes of a segment.
+    pub(crate) latency: Duration,
+    pub(crate) head: Head,
+    /// What the master defines for its children.
+    variables: Variables,
+}
+
+/// How far a live playlist has come: one that does not move is frozen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Head {
+    pub(crate) sequence: u64,
+    pub(crate) target: Duration,
+}
+
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{message}")]
+pub(crate) struct CheckError {
+    pub(crate) message: String,
+    /// Trying the same URL again is no use: it is refused, gone or over.
+    pub(crate) definite: bool,
+}
+
+/// Renditions are looked at together, a few at a time.
+const AT_ONCE: usize = 6;
+const DEADLINE: Duration = Duration::from_secs(15);
+
+/// From the canonical URL down.
+pub(crate) async fn check(
+    fetcher: &Fetcher,
+    source: &Source,
+    candidate: &Candidate,
+) -> Result<Checked, CheckError> {
+    let visit = Visit::new(fetcher, source, candidate)?;
+    let check = look(&visit, &candidate.playlist).boxed();
+    tokio::time::timeout(DEADLINE, check).await.unwrap_or_else(|_| Err(too_slow()))
+}
+
+/// Again, with what is known: one rendition and its newest segment. What fails is looked at
+/// from the canonical URL, which may lead elsewhere by now.
+pub(crate) async fn recheck(
+    fetcher: &Fetcher,
+    source: &Source,
+    candidate: &Candidate,
+    last: &Checked,
+) -> Result<Checked, CheckError> {
+    let visit = Visit::new(fetcher, source, candidate)?;
+    let again = tokio::time::timeout(DEADLINE, glance(&visit, last).boxed()).await;
+    match again.unwrap_or_else(|_| Err(too_slow())) {
+        Ok(checked) => Ok(checked),
+        Err(_) => check(fetcher, source, candidate).await,
+    }
+}
+
+async fn look(visit: &Visit<'_>, canonical: &Url) -> Result<Checked, CheckError> {
+    let (base, playlist) = visit.playlist(canonical, &Variables::default()).await?;
+    let master = match playlist {
+        Playlist::Master(master) => master,
+        Playlist::Media(media) => return single(visit, canonical, &media).await,
+    };
+    let drafts = rendition::drafts(&master, &base);
+    if drafts.is_empty() {
+        return Err(CheckError::new("the master playlist offers nothing"));
+    }
+    let variables = &master.variables;
+    let visits: Vec<_> =
+        drafts.into_iter().map(|draft| entry(visit, draft, variables).boxed()).collect();
+    let mut looks = futures::stream::iter(visits).buffered(AT_ONCE);
+    let (mut passed, mut failed) = (Vec::new(), None);
+    while let Some(look) = looks.next().await {
+        match look {
+            Ok(entry) => passed.push(entry),
+            Err(error) => failed = failed.or(Some(error)),
+        }
+    }
+    let nothing = || failed.unwrap_or(CheckError::new("the master playlist offers no video"));
+    let first = passed.iter().find(|entry| entry.0.role == Role::Video).ok_or_else(nothing)?;
+    let segment = visit.segment(&first.1).await?;
+    let (latency, head) = (segment.latency, head(&first.1)?);
+    let video = segment.container.unwrap_or(visit::claimed(&first.1));
+    let mut renditions = Vec::new();
+    for (rendition, media) in passed {
+        let container = match rendition.role {
+            // One tells for all: the segments of a ladder are made by one packager.
+            Role::Video if media.segments.iter().all(|segment| segment.map.is_none()) => video,
+            Role::Audio => visit.container(&media).await,
+            Role::Subtitles if visit::claimed(&media) != Container::Fmp4 => Container::WebVtt,
+            _ => visit::claimed(&media),
+        };
+        renditions.push(Rendition { container, ..rendition });
+    }
+    Ok(Checked { renditions, latency, head, variables: variables.clone() })
+}
+
+/// A rendition whose playlist is live.
+async fn entry(
+    visit: &Visit<'_>,
+    rendition: Rendition,
+    variables: &Variables,
+) -> Result<(Rendition, Media), CheckError> {
+    let media = visit.media(&rendition.playlist, variables).await?;
+    Ok((rendition, media))
+}
+
+/// A stream without a master: its one playlist is its one rendition.
+async fn single(visit: &Visit<'_>, url: &Url, media: &Media) -> Result<Checked, CheckError> {
+    let media = visit::live(media)?;
+    let segment = visit.segment(media).await?;
+    let container = segment.container.unwrap_or(visit::claimed(media));
+    let bandwidth = segment.bits_per_second;
+    Ok(Checked {
+        renditions: vec![rendition::only(url.clone(), container, bandwidth)],
+        latency: segment.latency,
+        head: head(media)?,
+        variables: Variables::default(),
+    })
+}
+
+async fn glance(visit: &Visit<'_>, last: &Checked) -> Result<Checked, CheckError> {
+    let rendition = last.renditions.iter().find(|rendition| rendition.role == Role::Video);
+    let rendition = rendition.ok_or(CheckError::new("nothing to look at"))?;
+    let media = visit.media(&rendition.playlist, &last.variables).await?;
+    let segment = visit.segment(&media).await?;
+    Ok(Checked { latency: segment.latency, head: head(&media)?, ..last.clone() })
+}
+
+fn head(media: &Media) -> Result<Head, CheckError> {
+    let sequence = media.last_sequence().ok_or(CheckError::new(visit::NO_SEGMENTS))?;
+    let target = media.target_duration.filter(|target| (0.0..3600.0).contains(target));
+    Ok(Head { sequence, target: Duration::from_secs_f64(target.unwrap_or(6.0)) })
+}
+
+fn too_slow() -> CheckError {
+    CheckError::new(format!("not checked within {}", humantime::format_duration(DEADLINE)))
+}
+
+/// What the edge calls it. What nobody recognises is most likely a disguised transport stream.
+fn container(seen: pitwall_hls::Container) -> Container {
+    match seen {
+        pitwall_hls::Container::Fmp4 => Container::Fmp4,
+        pitwall_hls::Container::PackedAudio => Container::PackedAudio,
+        pitwall_hls::Container::WebVtt => Container::WebVtt,
+        pitwall_hls::Container::MpegTs | pitwall_hls::Container::Unknown => Container::MpegTs,
+    }
+}
+
+impl CheckError {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), definite: false }
+    }
+
+    pub(crate) fn definite(message: impl Into<String>) -> Self {
+        Self { message: message.into(), definite: true }
+    }
+}
+
+/// Without the detail, which may name a host.
+impl From<FetchError> for CheckError {
+    fn from(error: FetchError) -> Self {
+        tracing::debug!(%error, "a check could not fetch");
+        Self::new(FetchError::from(error.kind).to_string())
+    }
+}
+
+#[cfg(test)]
+impl Checked {
+    /// For tests of what follows a check.
+    pub(crate) fn of(renditions: Vec<Rendition>, sequence: u64) -> Self {
+        let head = Head { sequence, target: Duration::from_secs(2) };
+        let latency = Duration::from_millis(50);
+        Self { renditions, latency, head, variables: Variables::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests;

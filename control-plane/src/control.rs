@@ -1,0 +1,81 @@
+//! [`ControlPlane`]: the schedule and the engine, wired together.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pitwall_fetch::Fetcher;
+use pitwall_upstream_map::Store;
+
+use crate::clock::Clock;
+use crate::engine::work::Network;
+use crate::engine::{Engine, Parts};
+use crate::metrics::Metrics;
+use crate::schedule::{Poller, ScheduleConfig};
+use crate::source::Source;
+
+pub struct Config {
+    pub schedule: ScheduleConfig,
+    /// Their names are different from each other.
+    pub sources: Vec<Source>,
+    /// Where `schedule.json` is kept.
+    pub state_dir: PathBuf,
+    /// How often what plays is checked between extractions.
+    pub check_every: Duration,
+}
+
+impl Config {
+    pub const CHECK_EVERY: Duration = Duration::from_secs(15);
+}
+
+/// Finds, checks, ranks and publishes until it is told to stop.
+pub struct ControlPlane {
+    engine: Engine,
+    schedule: Poller,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    #[error("a metric cannot be registered: {0}")]
+    Metrics(#[from] prometheus::Error),
+}
+
+impl ControlPlane {
+    /// Reads the snapshot of the schedule, so that the first map has it. Fetches nothing.
+    pub fn new(
+        config: Config,
+        fetcher: Arc<Fetcher>,
+        store: Arc<dyn Store>,
+        registry: &prometheus::Registry,
+    ) -> Result<Self, SetupError> {
+        let clock = Clock::system();
+        let Config { schedule, sources, state_dir, check_every } = config;
+        let schedule = Poller::new(&schedule, state_dir, fetcher.clone(), clock.clone());
+        let engine = Engine::new(Parts {
+            work: Arc::new(Network::new(fetcher)),
+            store,
+            clock,
+            metrics: Metrics::register(registry)?,
+            schedule: schedule.subscribe(),
+            sources,
+            check_every,
+        });
+        Ok(Self { engine, schedule })
+    }
+
+    /// Publishes the first map at once, then keeps it true until `shutdown` completes. What
+    /// was published stays in the store.
+    pub async fn run(self, shutdown: impl Future<Output = ()> + Send) {
+        let engine = Box::pin(self.engine.run());
+        let schedule = Box::pin(self.schedule.run());
+        tokio::select! {
+            () = shutdown => tracing::info!("control plane stopped"),
+            () = engine => {}
+            () = schedule => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

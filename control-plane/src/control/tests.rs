@@ -1,0 +1,238 @@
+//! The whole control plane against a site, a CDN and a schedule of its own.
+
+use axum::Router;
+use axum::extract::Path;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use jiff::{SignedDuration, Timestamp};
+use pitwall_fetch::Timeouts;
+use pitwall_upstream_map::documents::{Bootstrap, Extractors, SessionStatus, Status, Streams};
+use pitwall_upstream_map::{Health, MemoryStore, ProfileId, UpstreamMap};
+use prometheus::Registry;
+
+use super::*;
+
+const MEDIA: &str = "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:4,\nnew.ts\n";
+
+/// A race weekend whose race began ten minutes ago.
+fn weekend() -> String {
+    let start = Timestamp::now() - SignedDuration::from_mins(10);
+    let race = start.strftime("%Y-%m-%d").to_string();
+    let practice = start - SignedDuration::from_hours(48);
+    serde_json::json!({"MRData": {"total": "1", "RaceTable": {"Races": [{
+        "season": start.strftime("%Y").to_string(), "round": "1", "raceName": "Test Grand Prix",
+        "Circuit": {"circuitId": "here", "circuitName": "Here"},
+        "date": race, "time": start.strftime("%H:%M:%SZ").to_string(),
+        "FirstPractice": {
+            "date": practice.strftime("%Y-%m-%d").to_string(),
+            "time": practice.strftime("%H:%M:%SZ").to_string(),
+        },
+    }]}}})
+    .to_string()
+}
+
+async fn hls(Path(path): Path<String>, headers: HeaderMap) -> Response {
+    match (path.as_str(), headers.get("referer")) {
+        (_, None) => StatusCode::FORBIDDEN.into_response(),
+        ("live.m3u8", _) => MEDIA.into_response(),
+        ("new.ts", _) => vec![0x47_u8; 400].into_response(),
+        _ => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+async fn serve() -> String {
+    let router = Router::new()
+        .route("/hls/{path}", get(hls))
+        .route("/ergast/f1/current/races/", get(|| async { weekend() }))
+        .route(
+            "/page/{id}",
+            get(|Path(id): Path<String>| async move {
+                format!(
+                    "<a id=play href='/hls/live.m3u8?exp={}&sig=hidden-{id}'>",
+                    4_000_000_000_u64
+                )
+            }),
+        );
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    address.to_string()
+}
+
+fn sources(site: &str) -> Vec<Source> {
+    let text = r#"
+[[source]]
+name = "club"
+kind = "recipe"
+note = "ours"
+allow_private = ["127.0.0.0/8"]
+token_parameters = ["exp", "sig"]
+for = [{ feed = "World feed", id = "world" }, { feed = "Pit lane", id = "pit" }]
+[[source.step]]
+get = "http://SITE/page/{{id}}"
+save = "page"
+[[source.step]]
+select = "a#play"
+attribute = "href"
+save = "playlist"
+[source.result]
+playlist = "{{playlist}}"
+headers = { Referer = "{{page}}" }
+
+[[source]]
+name = "backup"
+kind = "static"
+feed = "World feed"
+url = "http://SITE/hls/live.m3u8"
+allow_private = ["127.0.0.0/8"]
+headers = { Referer = "http://SITE/" }
+
+[[source]]
+name = "forgotten"
+kind = "static"
+feed = "Onboard 7"
+url = "http://SITE/hls/gone.m3u8?token=hidden"
+allow_private = ["127.0.0.0/8"]
+headers = { Referer = "http://SITE/" }
+
+[[source]]
+name = "broken"
+kind = "recipe"
+feed = "Onboard 22"
+allow_private = ["127.0.0.0/8"]
+[[source.step]]
+get = "http://SITE/missing?token=hidden"
+save = "playlist"
+[source.result]
+playlist = "{{playlist}}"
+"#;
+    Source::parse_file(&text.replace("SITE", site)).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn texts(map: &UpstreamMap) -> [&str; 5] {
+    let documents = &map.documents;
+    [
+        &documents.bootstrap,
+        &documents.schedule,
+        &documents.streams,
+        &documents.extractors,
+        &documents.status,
+    ]
+    .map(|document| document.json().expect("published from the first map on"))
+}
+
+fn done(map: &UpstreamMap) -> bool {
+    let [bootstrap, _, _, extractors, _] = texts(map);
+    let extractors: Extractors = serde_json::from_str(extractors).unwrap();
+    let bootstrap: Bootstrap = serde_json::from_str(bootstrap).unwrap();
+    bootstrap.session.is_some() && extractors.extractors.iter().all(|one| one.last_run_at.is_some())
+}
+
+#[tokio::test]
+async fn from_configuration_to_public_documents() {
+    let site = serve().await;
+    let directory = tempfile::tempdir().unwrap();
+    let (store, registry) = (MemoryStore::new(), Registry::new());
+    let schedule = ScheduleConfig {
+        jolpica_url: crate::settings::parse(&format!("http://{site}/ergast")).unwrap(),
+        allow_private: vec![crate::settings::parse("127.0.0.0/8").unwrap()],
+        ..ScheduleConfig::default()
+    };
+    let config = Config {
+        schedule,
+        sources: sources(&site),
+        state_dir: directory.path().to_owned(),
+        check_every: Config::CHECK_EVERY,
+    };
+    let fetcher = Arc::new(Fetcher::new(Timeouts::default(), Vec::new()));
+    let plane = ControlPlane::new(config, fetcher, store.clone(), &registry).unwrap();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let running = tokio::spawn(plane.run(async { drop(stopped.await) }));
+
+    let mut changes = store.changes();
+    changes.changed().await.unwrap();
+    while !done(&store.current()) {
+        changes.changed().await.unwrap();
+    }
+    let map = store.current();
+
+    // Private: all the edge needs.
+    let stream = &map.streams["world-feed"];
+    let names: Vec<_> = stream.upstreams.iter().map(|one| one.source.as_str()).collect();
+    assert_eq!(names.len(), 2, "the same feed from two sources is one stream");
+    let club = stream.upstreams.iter().find(|one| one.source == "club").unwrap();
+    assert_eq!(club.profile, ProfileId("club/world-feed".into()));
+    assert_eq!(club.playlist.query(), Some("exp=4000000000&sig=hidden-world"));
+    assert_eq!(club.expires_at.unwrap().as_second(), 4_000_000_000);
+    let profile = &map.profiles[&club.profile];
+    assert_eq!(profile.headers, [("Referer".into(), format!("http://{site}/page/world"))]);
+    assert_eq!(profile.token_parameters, ["exp", "sig"]);
+    assert!(profile.ports.iter().any(|port| site.ends_with(&format!(":{port}"))));
+    for source in ["club", "backup", "forgotten", "broken"] {
+        assert!(map.profiles.contains_key(&ProfileId(source.into())), "{source}");
+    }
+
+    // Public: nothing of where it comes from.
+    let (host, port) = site.split_once(':').unwrap();
+    for text in texts(&map) {
+        for secret in [host, &format!(":{port}"), "http:", "hidden", "sig=", "Referer", ".m3u8?"] {
+            assert!(!text.contains(secret), "{secret:?} in {text}");
+        }
+    }
+    let [bootstrap, _, streams, extractors, status] = texts(&map);
+    let bootstrap: Bootstrap = serde_json::from_str(bootstrap).unwrap();
+    let session = bootstrap.session.unwrap();
+    assert_eq!((session.code.as_str(), session.status), ("race", SessionStatus::Live));
+    assert_eq!(bootstrap.version, map.version);
+    let streams: Streams = serde_json::from_str(streams).unwrap();
+    let got: Vec<_> = streams
+        .streams
+        .iter()
+        .map(|one| (one.id.to_string(), one.playlist.as_str(), one.health, one.sources.len()))
+        .collect();
+    assert_eq!(
+        got,
+        [
+            ("world-feed".to_owned(), "/live/world-feed/index.m3u8", Health::Healthy, 2),
+            ("pit-lane".to_owned(), "/live/pit-lane/index.m3u8", Health::Healthy, 1),
+        ]
+    );
+    assert_eq!(streams.streams[0].renditions[0].id.0, "v");
+    let extractors: Extractors = serde_json::from_str(extractors).unwrap();
+    let errors: Vec<_> = extractors
+        .extractors
+        .iter()
+        .map(|one| one.error.as_ref().map(|error| format!("{}: {}", error.step, error.message)))
+        .collect();
+    assert_eq!(
+        errors,
+        [
+            None,
+            None,
+            Some("check: Onboard 7: the playlist was answered with 404".to_owned()),
+            Some("step 1 (get): the server answered 404".to_owned()),
+        ]
+    );
+    let status: Status = serde_json::from_str(status).unwrap();
+    assert_eq!((status.streams.total, status.streams.healthy), (2, 2));
+    assert_eq!((status.extractors.total, status.extractors.failing), (4, 2));
+    assert_eq!(status.schedule.source.as_deref(), Some("jolpica"));
+
+    let families = registry.gather();
+    let names: Vec<_> = families.iter().map(|family| family.name()).collect();
+    for name in [
+        "pitwall_extractor_runs_total",
+        "pitwall_extractor_last_success_timestamp_seconds",
+        "pitwall_upstream_healthy",
+        "pitwall_schedule_age_seconds",
+        "pitwall_map_version",
+    ] {
+        assert!(names.contains(&name), "{name} in {names:?}");
+    }
+
+    stop.send(()).unwrap();
+    running.await.unwrap();
+    assert!(directory.path().join("schedule.json").exists());
+    assert_eq!(store.current().streams.len(), 2, "what was published stays");
+}

@@ -1,0 +1,61 @@
+use super::*;
+use pitwall_fetch::Timeouts;
+
+struct Scripted(fn() -> Vec<Candidate>);
+
+#[async_trait]
+impl Extractor for Scripted {
+    fn kind(&self) -> &'static str {
+        "scripted"
+    }
+
+    fn ports(&self) -> Vec<u16> {
+        Vec::new()
+    }
+
+    fn timeout(&self) -> Duration {
+        Duration::from_millis(50)
+    }
+
+    async fn extract(&self, _: &Context<'_>) -> Found {
+        let candidates = (self.0)();
+        if candidates.is_empty() {
+            std::future::pending::<()>().await;
+        }
+        Found { candidates, failures: Vec::new() }
+    }
+}
+
+fn many() -> Vec<Candidate> {
+    let candidate = |number: usize| Candidate {
+        position: 0,
+        feed: format!("Feed {number}"),
+        label: None,
+        playlist: Url::parse("https://a.example/secret.m3u8?token=t").unwrap(),
+        headers: vec![("Cookie".into(), "secret".into())],
+        expires_at: None,
+    };
+    (0..10_000).map(candidate).collect()
+}
+
+async fn outcome(script: fn() -> Vec<Candidate>) -> (usize, Vec<String>) {
+    let text = "[[source]]\nname='a'\nkind='static'\nfeed='f'\nurl='https://a.example/'";
+    let mut source = Source::parse_file(text).unwrap().remove(0);
+    source.extractor = Arc::new(Scripted(script));
+    let found = run(&source, &Fetcher::new(Timeouts::default(), Vec::new())).await;
+    (found.candidates.len(), found.failures.iter().map(ToString::to_string).collect())
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_extractor_that_misbehaves() {
+    let expected = |count, error: &str| (count, vec![error.to_owned()]);
+    assert_eq!(outcome(|| panic!("a bug")).await, expected(0, "run: the extractor panicked"));
+    assert_eq!(outcome(Vec::new).await, expected(0, "run: not finished within 50ms"));
+    assert_eq!(outcome(many).await, expected(200, "run: 10000 streams found, 200 are taken"));
+}
+
+#[test]
+fn candidates_do_not_print_their_secrets() {
+    let text = format!("{:?}", many()[0]);
+    assert!(!text.contains("token") && !text.contains("secret"), "{text}");
+}

@@ -1,0 +1,34 @@
+//! The control plane: finds the streams, checks them, ranks them, keeps their tokens fresh,
+//! and publishes what it knows. Nothing here runs on a viewer's request.
+//!
+//! In the order in which a stream travels through it:
+//!
+//! - [`source`]: a configured [`Source`]; [`settings`] judges its values where they stand.
+//! - [`extract`]: a source in, [`Candidate`]s out; one file per kind.
+//! - [`expiry`]: when a candidate's token ends.
+//! - [`check`]: master, renditions and newest segment, as a player would see them.
+//! - [`engine`]: the one queue of extractions, checks and retries; [`refresh`] says when.
+//! - [`rank`]: which upstream of a stream plays.
+//! - [`publish`]: the [`UpstreamMap`](pitwall_upstream_map::UpstreamMap) and its documents.
+//! - [`schedule`]: the sessions, beside all this.
+//! - [`control`]: [`ControlPlane`], all of it wired together.
+//! - [`metrics`], [`clock`]: what is counted, and what time it is.
+
+mod check;
+mod clock;
+mod control;
+mod engine;
+mod expiry;
+mod extract;
+mod metrics;
+mod publish;
+mod rank;
+mod refresh;
+mod schedule;
+pub mod settings;
+mod source;
+
+pub use control::{Config, ControlPlane, SetupError};
+pub use extract::{Candidate, ExtractError, extract_once};
+pub use schedule::{ProviderName, ScheduleConfig};
+pub use source::Source;

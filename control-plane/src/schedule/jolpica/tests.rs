@@ -1,0 +1,156 @@
+use super::*;
+use crate::schedule::sanity;
+
+pub(crate) fn sample(name: &str) -> String {
+    let path = format!("{}/tests/data/schedule/{name}", env!("CARGO_MANIFEST_DIR"));
+    std::fs::read_to_string(path).unwrap()
+}
+
+fn read(text: &str) -> Calendar {
+    calendar(parse(text.as_bytes()).unwrap().races).unwrap()
+}
+
+/// `code start` of every session of the meeting whose id begins with `id`.
+fn sessions(calendar: &Calendar, id: &str) -> Vec<String> {
+    let meeting = calendar.meetings.iter().find(|meeting| meeting.id.starts_with(id)).unwrap();
+    let each = meeting.sessions.iter();
+    each.map(|one| {
+        format!("{} {}", one.code, one.start.map_or("?".to_owned(), |start| start.to_string()))
+    })
+    .collect()
+}
+
+#[test]
+fn the_season_of_2023_with_its_sprint_shootouts() {
+    let calendar = read(&sample("jolpica-testfixture-ergast-2023.json"));
+    assert_eq!(calendar.season, "2023");
+    assert_eq!(calendar.meetings.len(), 22);
+    assert_eq!(sanity::check(&calendar), Ok(()));
+    assert_eq!(
+        sessions(&calendar, "2023:azerbaijan-grand-prix:baku"),
+        [
+            "fp1 2023-04-28T09:30:00Z",
+            "qualifying 2023-04-28T13:00:00Z",
+            "sprint-qualifying 2023-04-29T09:30:00Z",
+            "sprint 2023-04-29T13:30:00Z",
+            "race 2023-04-30T11:00:00Z",
+        ]
+    );
+    let shootout = &calendar.meetings[3].sessions[2];
+    assert_eq!(shootout.name, "Sprint Shootout");
+    assert_eq!(shootout.id, "2023:azerbaijan-grand-prix:baku:sprint-qualifying");
+    assert_eq!(calendar.meetings[19].id, "2023:sao-paulo-grand-prix:interlagos");
+    assert_eq!(calendar.meetings[19].name, "São Paulo Grand Prix");
+    let codes: usize = calendar.meetings.iter().map(|meeting| meeting.sessions.len()).sum();
+    assert_eq!(codes, 22 * 5, "every weekend has five sessions");
+}
+
+#[test]
+fn formats_of_other_years() {
+    let calendar = read(&sample("jolpica-2026-races-excerpt.json"));
+    assert_eq!(sanity::check(&calendar), Ok(()));
+    assert_eq!(
+        sessions(&calendar, "2026:chinese-grand-prix:shanghai"),
+        [
+            "fp1 2026-03-13T03:30:00Z",
+            "sprint-qualifying 2026-03-13T07:30:00Z",
+            "sprint 2026-03-14T03:00:00Z",
+            "qualifying 2026-03-14T07:00:00Z",
+            "race 2026-03-15T07:00:00Z",
+        ]
+    );
+    assert_eq!(
+        sessions(&calendar, "2026:las-vegas-grand-prix:vegas").last().unwrap(),
+        "race 2026-11-22T04:00:00Z"
+    );
+    let race = calendar.meetings[0].sessions.last().unwrap();
+    assert_eq!(race.live_from, Some("2026-03-08T03:00:00Z".parse().unwrap()));
+    assert_eq!(race.end, Some("2026-03-08T06:00:00Z".parse().unwrap()));
+    assert_eq!(race.live_until, Some("2026-03-08T07:30:00Z".parse().unwrap()));
+    assert!(race.end_estimated && race.time_known);
+    assert_eq!(calendar.meetings[0].circuit.country.as_deref(), Some("Australia"));
+
+    // A sprint weekend of 2022 had a second practice, and it was one.
+    let of_2022 = sample("jolpica-testfixture-ergast-2023.json").replace("\"2023\"", "\"2022\"");
+    let calendar = read(&of_2022.replace("\"date\":\"2023-", "\"date\":\"2022-"));
+    assert!(sessions(&calendar, "2022:azerbaijan")[2].starts_with("fp2 "));
+}
+
+#[test]
+fn a_session_without_a_time_is_listed() {
+    let text = sample("jolpica-testfixture-2023-next.json")
+        .replace(",\"time\":\"15:00:00Z\",\"FirstPractice\"", ",\"FirstPractice\"");
+    let calendar = read(&text);
+    assert_eq!(sanity::check(&calendar), Ok(()));
+    let race = calendar.meetings[0].sessions.iter().find(|one| one.code == "race").unwrap();
+    assert_eq!((race.start, race.time_known), (None, false));
+    assert_eq!(race.date.to_string(), "2024-03-02");
+    assert_eq!(calendar.meetings[0].sessions.len(), 5);
+}
+
+#[test]
+fn what_is_no_calendar() {
+    for text in ["", "<html>", "{}", "[]", r#"{"MRData":{"RaceTable":{}}}"#] {
+        assert!(parse(text.as_bytes()).is_err(), "{text}");
+    }
+    let bad = sample("jolpica-testfixture-2023-next.json").replace("15:00:00Z", "25:00:00Z");
+    assert!(calendar(parse(bad.as_bytes()).unwrap().races).is_err());
+}
+
+#[test]
+fn insane_calendars() {
+    let issues: serde_json::Value =
+        serde_json::from_str(&sample("jolpica-issue-verbatim.json")).unwrap();
+    let quoted = |number: &str| {
+        let (_, value) =
+            issues.as_object().unwrap().iter().find(|(key, _)| key.contains(number)).unwrap();
+        value.clone()
+    };
+    let excerpt: serde_json::Value =
+        serde_json::from_str(&sample("jolpica-2026-races-excerpt.json")).unwrap();
+    // Fragments are laid over a whole race, as the issues describe them.
+    let over = |fragment: &serde_json::Value| {
+        let mut payload = excerpt.clone();
+        let race =
+            payload.pointer_mut("/MRData/RaceTable/Races/0").unwrap().as_object_mut().unwrap();
+        race.remove("ThirdPractice");
+        race.extend(fragment.as_object().unwrap().clone());
+        payload.to_string()
+    };
+    let mut las_vegas = quoted("#104");
+    las_vegas["season"] = "2024".into();
+    las_vegas["Qualifying"] = serde_json::json!({"date": "2024-11-23", "time": "06:00:00Z"});
+    let twice = excerpt.to_string().replace(
+        "\"Races\":[",
+        &format!("\"Races\":[{},", excerpt["MRData"]["RaceTable"]["Races"][0]),
+    );
+    for (name, text, expected) in [
+        ("empty", sample("jolpica-testfixture-empty-2023-99.json"), "no races"),
+        ("Monaco with Miami's race (#366)", over(&quoted("#366")), "is not "),
+        ("Las Vegas, race at qualifying (#104)", over(&las_vegas), "is not before the race"),
+        ("twice", twice, "is listed twice"),
+        (
+            "far away",
+            over(
+                &serde_json::json!({"FirstPractice": {"date": "2026-02-01", "time": "01:30:00Z"}}),
+            ),
+            "is not in the weekend",
+        ),
+        (
+            "together",
+            over(
+                &serde_json::json!({"SecondPractice": {"date": "2026-03-06", "time": "01:30:00Z"}}),
+            ),
+            "start together",
+        ),
+        ("another year", over(&serde_json::json!({"date": "2024-03-08"})), "is not in 2026"),
+    ] {
+        let error = sanity::check(&read(&text)).unwrap_err();
+        assert!(error.contains(expected), "{name}: {error}");
+    }
+    assert_eq!(
+        sanity::check(&read(&quoted("#136").to_string())),
+        Ok(()),
+        "not every mistake shows"
+    );
+}
