@@ -1,0 +1,470 @@
+//! A request's phases, as Pingora calls them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use async_trait::async_trait;
+use http::{Method, header};
+use jiff::Timestamp;
+use pingora::http::ResponseHeader;
+use pingora::modules::http::HttpModules;
+use pingora::upstreams::peer::HttpPeer;
+use pingora::{Error, ErrorType, Result};
+use pingora_cache::key::CacheKey;
+use pingora_proxy::{FailToProxy, ProxyHttp, RangeType, Session, range_header_filter};
+use pitwall_fetch::Fetcher;
+use pitwall_hls::{Limits, Variables, container_hint, rewrite, rewrite_document};
+use pitwall_upstream_map::Store;
+use prometheus::Registry;
+
+use crate::answer::Answer;
+use crate::config::Config;
+use crate::links::{ProxyLinks, container_extension};
+use crate::live::{CONTENT_TYPE, Live};
+use crate::metrics::Metrics;
+use crate::page::Page;
+use crate::playlists::{self, Fetched, Playlist, Playlists};
+use crate::problem::Problem;
+use crate::relay::Media;
+use crate::route::{Document, Link, Route};
+use crate::seal::{Purpose, Sealer};
+use crate::storage::hit::HANDOVER;
+use crate::storage::{Key, Storage};
+use crate::target::{Target, Targets};
+
+/// The edge as Pingora drives it.
+pub struct Edge {
+    store: Arc<dyn Store>,
+    fetcher: Arc<Fetcher>,
+    sealer: Arc<Sealer>,
+    targets: Arc<Targets>,
+    playlists: Arc<Playlists>,
+    live: Live,
+    storage: Arc<Storage>,
+    page: Page,
+    metrics: Metrics,
+    draining: Arc<AtomicBool>,
+}
+
+/// What a request gathers on its way through the phases.
+pub struct Context {
+    started: Instant,
+    label: &'static str,
+    counted: bool,
+    media: Option<Media>,
+}
+
+impl Edge {
+    pub fn new(
+        config: &Config,
+        seal_key: &[u8; 32],
+        store: Arc<dyn Store>,
+        registry: &Registry,
+    ) -> prometheus::Result<Self> {
+        let own = vec![config.edge.listen, config.edge.admin];
+        let fetcher = Arc::new(Fetcher::new(config.upstream.timeouts.into(), own));
+        let sealer = Arc::new(Sealer::new(seal_key));
+        let targets = Arc::new(Targets::new(&config.upstream));
+        let playlists = Arc::new(Playlists::new(config.edge.playlist.max_age));
+        Ok(Self {
+            live: Live::new(
+                store.clone(),
+                fetcher.clone(),
+                sealer.clone(),
+                playlists.clone(),
+                targets.clone(),
+            ),
+            storage: Storage::new(config.edge.cache, fetcher.clone()),
+            page: Page::default(),
+            metrics: Metrics::new(registry)?,
+            draining: Arc::new(AtomicBool::new(false)),
+            store,
+            fetcher,
+            sealer,
+            targets,
+            playlists,
+        })
+    }
+
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    pub fn storage(&self) -> &Arc<Storage> {
+        &self.storage
+    }
+
+    /// Set when the process is about to stop.
+    pub fn draining(&self) -> Arc<AtomicBool> {
+        self.draining.clone()
+    }
+
+    /// An answer, or `None` when an object was opened that Pingora's hit path will send.
+    async fn answer(
+        &self,
+        session: &Session,
+        route: Route,
+        context: &mut Context,
+    ) -> Result<Option<Answer>, Problem> {
+        let now = now();
+        Ok(Some(match route {
+            Route::Multivariant { stream, rendition } => {
+                playlist(&self.live.multivariant(&stream, rendition.as_deref())?)
+            }
+            Route::Media { stream, rendition, directives } => {
+                let fetched = self.live.media(&stream, &rendition, directives.as_deref(), now);
+                playlist(&*fetched.await?)
+            }
+            Route::Proxy { source, link, variables, directives } => {
+                let target = self.target(&link, source.as_deref(), now)?;
+                if target.purpose == Some(Purpose::Media) {
+                    return Err(Problem::SealInvalid);
+                }
+                playlist(&*self.proxied(target, variables, directives, now).await?)
+            }
+            Route::Segment { link } | Route::Relay { link } => {
+                let target = self.target(&link, None, now)?;
+                if target.purpose.is_some_and(|purpose| purpose != Purpose::Media) {
+                    return Err(Problem::SealInvalid);
+                }
+                context.media = Some(self.open(session, target).await?);
+                return Ok(None);
+            }
+            Route::Api { document } => self.document(document)?,
+            Route::Health => Answer::ok("text/plain", "ok\n".into()),
+            Route::Ready => self.ready()?,
+            Route::Page { path } => {
+                let map = self.store.current();
+                self.page.answer(&path, takes_gzip(session), &map)
+            }
+        }))
+    }
+
+    fn target(&self, link: &Link, source: Option<&str>, now: u64) -> Result<Target, Problem> {
+        self.targets.of_link(link, source, &self.sealer, &self.store.current(), now)
+    }
+
+    async fn proxied(
+        &self,
+        target: Target,
+        variables: Option<String>,
+        directives: Option<String>,
+        now: u64,
+    ) -> Fetched {
+        let key = format!(
+            "proxy {} {} {} {}",
+            target.profile,
+            target.url,
+            variables.as_deref().unwrap_or_default(),
+            directives.as_deref().unwrap_or_default(),
+        );
+        let (fetcher, sealer) = (self.fetcher.clone(), self.sealer.clone());
+        let blocking = directives.is_some();
+        let poll = async move {
+            let limits = Limits::default();
+            let answer =
+                playlists::fetch(&fetcher, &target, directives.as_deref(), limits.bytes).await?;
+            let mut links = ProxyLinks {
+                sealer: &sealer,
+                profile: &target.profile,
+                extension: container_extension(container_hint(&answer.body)),
+                now,
+            };
+            if target.purpose == Some(Purpose::Document) {
+                let bytes = rewrite_document(&answer.body, &answer.base, &mut links)
+                    .map_err(|invalid| Problem::UpstreamInvalid(invalid.to_string()))?;
+                let json = Playlist::new(bytes, "application/json", None, answer.took);
+                return Ok(Arc::new(json));
+            }
+            let imported = match variables {
+                Some(encoded) => Variables::decode(&encoded)
+                    .map_err(|_| Problem::BadUrl("v= is not what a playlist here said"))?,
+                None => Variables::default(),
+            };
+            let rewritten = rewrite(&answer.body, &answer.base, &imported, &limits, &mut links)
+                .map_err(|invalid| Problem::UpstreamInvalid(invalid.to_string()))?;
+            let playlist = Playlist::new(rewritten.bytes, CONTENT_TYPE, None, answer.took);
+            Ok(Arc::new(playlist))
+        };
+        self.playlists.poll(key, blocking, poll).await
+    }
+
+    async fn open(&self, session: &Session, target: Target) -> Result<Media, Problem> {
+        let started = Instant::now();
+        let headers = &session.req_header().headers;
+        let key = Key::of(&target);
+        let opened = self
+            .storage
+            .open(target, headers.get(header::RANGE), headers.get(header::IF_RANGE))
+            .await?;
+        let path = session.req_header().uri.path().to_owned();
+        let media = Media::new(key, opened, path, started);
+        self.metrics.storage.with_label_values(&[media.outcome()]).inc();
+        Ok(media)
+    }
+
+    fn document(&self, document: Document) -> Result<Answer, Problem> {
+        let map = self.store.current();
+        let documents = &map.documents;
+        let json = match document {
+            Document::Bootstrap => &documents.bootstrap,
+            Document::Schedule => &documents.schedule,
+            Document::Streams => &documents.streams,
+            Document::Extractors => &documents.extractors,
+            Document::Status => &documents.status,
+        };
+        let json = json.json().ok_or(Problem::Unavailable("the first map is still being made"))?;
+        Ok(Answer::ok("application/json", json.to_owned().into())
+            .header(header::CACHE_CONTROL, "no-cache")
+            .header(header::ETAG, &format!("\"{}\"", map.version)))
+    }
+
+    fn ready(&self) -> Result<Answer, Problem> {
+        if self.draining.load(Ordering::Relaxed) {
+            return Err(Problem::Unavailable("shutting down"));
+        }
+        if self.store.current().version == 0 {
+            return Err(Problem::Unavailable("the first map is still being made"));
+        }
+        Ok(Answer::ok("text/plain", "ready\n".into()))
+    }
+}
+
+#[async_trait]
+impl ProxyHttp for Edge {
+    type CTX = Context;
+
+    fn new_ctx(&self) -> Context {
+        Context { started: Instant::now(), label: "refused", counted: false, media: None }
+    }
+
+    /// Answers are finished where they are made: no module has anything to add.
+    fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
+
+    async fn request_filter(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
+        self.metrics.in_flight.inc();
+        context.counted = true;
+        // A viewer who stops reading must not hold a connection, but one who reads slowly may.
+        session.as_downstream_mut().set_min_send_rate(Some(16 * 1024));
+        session
+            .as_downstream_mut()
+            .set_total_drain_timeout(Some(std::time::Duration::from_secs(5)));
+        if self.draining.load(Ordering::Relaxed) {
+            session.as_downstream_mut().set_keepalive(None);
+        }
+        let request = session.req_header();
+        let path = request.uri.path().to_owned();
+        let media = Route::is_media(&path);
+        let answered = match preflight_or_refusal(session, media) {
+            Some(answer) => Ok(Some(answer)),
+            None => match Route::parse(&path, session.req_header().uri.query()) {
+                Ok(route) => {
+                    context.label = route.label();
+                    self.answer(session, route, context).await
+                }
+                Err(problem) => Err(problem),
+            },
+        };
+        let answer = match answered {
+            Ok(None) => return Ok(false),
+            Ok(Some(answer)) => answer,
+            Err(problem) => {
+                tracing::debug!(%path, problem = problem.name(), "refused");
+                Answer::problem(&problem)
+            }
+        };
+        let answer = if media { answer.media() } else { answer };
+        answer.send(session).await?;
+        Ok(true)
+    }
+
+    fn request_cache_filter(&self, session: &mut Session, context: &mut Context) -> Result<()> {
+        if context.media.is_some() {
+            session.cache.enable(&HANDOVER, None, None, None, None);
+        }
+        Ok(())
+    }
+
+    fn cache_key_callback(&self, _session: &Session, context: &mut Context) -> Result<CacheKey> {
+        match context.media.take() {
+            Some(media) => media.into_key(),
+            None => Error::e_explain(ErrorType::InternalError, "no object was opened"),
+        }
+    }
+
+    /// What is no valid single range is no range (RFC 9110, 14.2): the answer is the whole.
+    fn range_header_filter(
+        &self,
+        session: &mut Session,
+        response: &mut ResponseHeader,
+        _context: &mut Context,
+    ) -> RangeType {
+        let request = session.req_header();
+        match request.headers.get(header::RANGE) {
+            Some(range) if is_single_range(range.as_bytes()) => {
+                // Pingora counts up to, not including.
+                range_header_filter(request, response, Some(2))
+            }
+            _ => RangeType::None,
+        }
+    }
+
+    /// For Pingora's own log lines: without the query, which holds links.
+    fn request_summary(&self, session: &Session, context: &Context) -> String {
+        let request = session.req_header();
+        format!("{} {} ({})", request.method, request.uri.path(), context.label)
+    }
+
+    /// Everything upstream goes through our own fetches, so nothing may come here.
+    async fn upstream_peer(
+        &self,
+        _session: &mut Session,
+        _context: &mut Context,
+    ) -> Result<Box<HttpPeer>> {
+        Error::e_explain(ErrorType::InternalError, "requests are answered before this phase")
+    }
+
+    async fn fail_to_proxy(
+        &self,
+        session: &mut Session,
+        error: &Error,
+        _context: &mut Context,
+    ) -> FailToProxy {
+        // With a header sent, all that is left is to break off; otherwise it is our fault.
+        if session.response_written().is_none() {
+            let _ = session.respond_error(500).await;
+        }
+        tracing::debug!(%error, "a request failed");
+        FailToProxy { error_code: 500, can_reuse_downstream: false }
+    }
+
+    fn suppress_error_log(&self, _: &Session, _: &Context, error: &Error) -> bool {
+        // Viewers leave all the time.
+        error.esource() == &pingora::ErrorSource::Downstream
+    }
+
+    async fn logging(&self, session: &mut Session, error: Option<&Error>, context: &mut Context) {
+        if !context.counted {
+            return;
+        }
+        self.metrics.in_flight.dec();
+        let status = session.response_written().map_or(0, |response| response.status.as_u16());
+        let class = match status {
+            100..200 => "1xx",
+            200..300 => "2xx",
+            300..400 => "3xx",
+            400..500 => "4xx",
+            500..600 => "5xx",
+            _ => "none",
+        };
+        let class = if error.is_some() && status < 400 { "aborted" } else { class };
+        let seconds = context.started.elapsed().as_secs_f64();
+        self.metrics.requests.with_label_values(&[context.label, class]).inc();
+        self.metrics.seconds.with_label_values(&[context.label]).observe(seconds);
+        let sent = session.body_bytes_sent() as u64;
+        self.metrics.bytes.with_label_values(&[context.label]).inc_by(sent);
+        tracing::debug!(
+            route = context.label,
+            path = session.req_header().uri.path(),
+            status,
+            sent,
+            seconds,
+            "answered"
+        );
+    }
+}
+
+fn preflight_or_refusal(session: &mut Session, media: bool) -> Option<Answer> {
+    let method = session.req_header().method.clone();
+    match method {
+        Method::GET | Method::HEAD => {
+            if session.as_downstream_mut().is_body_empty() {
+                return None;
+            }
+            // What is left of the body would be read as the next request.
+            session.as_downstream_mut().set_keepalive(None);
+            Some(Answer::problem(&Problem::BodyNotAllowed))
+        }
+        Method::OPTIONS if media => Some(Answer::preflight()),
+        _ => {
+            session.as_downstream_mut().set_keepalive(None);
+            Some(Answer::problem(&Problem::MethodNotAllowed))
+        }
+    }
+}
+
+fn playlist(playlist: &Playlist) -> Answer {
+    let answer = Answer::ok(playlist.content_type, playlist.bytes.clone())
+        .header(header::CACHE_CONTROL, "no-cache")
+        .header(header::ETAG, &playlist.etag)
+        .header(
+            header::HeaderName::from_static("server-timing"),
+            &format!("origin;dur={:.1}", playlist.upstream.as_secs_f64() * 1000.0),
+        );
+    match playlist.fetched.elapsed().as_secs() {
+        0 => answer,
+        // Given again because its upstream failed: said, not hidden.
+        age => answer.header(header::AGE, &age.to_string()),
+    }
+}
+
+fn takes_gzip(session: &Session) -> bool {
+    let accepted = session.req_header().headers.get(header::ACCEPT_ENCODING);
+    accepted.and_then(|value| value.to_str().ok()).is_some_and(|value| {
+        value.split(',').any(|coding| {
+            let mut parts = coding.split(';').map(str::trim);
+            parts.next() == Some("gzip") && parts.all(|parameter| parameter != "q=0")
+        })
+    })
+}
+
+/// `bytes=0-99`, `bytes=100-`, `bytes=-100`, with the first before the last.
+fn is_single_range(range: &[u8]) -> bool {
+    let number = |text: &str| match text {
+        "" => Some(None),
+        text if text.bytes().all(|byte| byte.is_ascii_digit()) => {
+            text.parse::<u64>().ok().map(Some)
+        }
+        _ => None,
+    };
+    let bounds = std::str::from_utf8(range)
+        .ok()
+        .and_then(|range| range.strip_prefix("bytes="))
+        .and_then(|range| range.split_once('-'))
+        .and_then(|(first, last)| Some((number(first.trim())?, number(last.trim())?)));
+    match bounds {
+        Some((Some(first), Some(last))) => first <= last,
+        Some((first, last)) => first.is_some() || last.is_some(),
+        None => false,
+    }
+}
+
+fn now() -> u64 {
+    u64::try_from(Timestamp::now().as_second()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn single_ranges() {
+        for (range, expected) in [
+            ("bytes=0-99", true),
+            ("bytes=100-", true),
+            ("bytes=-100", true),
+            ("bytes=5-5", true),
+            ("bytes=5-2", false),
+            ("bytes=-", false),
+            ("bytes=0-1,3-4", false),
+            ("items=0-1", false),
+            ("bytes=a-b", false),
+            ("bytes=+1-2", false),
+            ("bytes=0-99999999999999999999", false),
+            ("", false),
+        ] {
+            assert_eq!(is_single_range(range.as_bytes()), expected, "{range:?}");
+        }
+    }
+}

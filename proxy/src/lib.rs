@@ -1,0 +1,33 @@
+//! The edge: one origin between any player and every upstream.
+//!
+//! A request goes through these rooms, in this order:
+//! - [`edge`]: the phases of a request, as Pingora calls them.
+//! - [`route`]: what is asked for.
+//! - [`target`]: which upstream URL that is, and whether it may be reached ([`seal`]).
+//! - [`live`], [`playlists`]: playlists, fetched once for many and rewritten ([`links`], [`multivariant`]).
+//! - [`relay`], [`storage`]: segments, fetched once for many and streamed.
+//! - [`page`]: everything else is the page.
+//! - [`answer`], [`problem`]: how answers look, and how errors become statuses.
+//!
+//! Around them: [`config`], [`metrics`], [`server`] (listeners, admin, shutdown).
+
+pub mod answer;
+pub mod config;
+pub mod edge;
+pub mod links;
+pub mod live;
+pub mod metrics;
+pub mod multivariant;
+pub mod page;
+pub mod playlists;
+pub mod problem;
+pub mod relay;
+pub mod route;
+pub mod seal;
+pub mod server;
+pub mod storage;
+pub mod target;
+
+pub use config::Config;
+pub use edge::Edge;
+pub use server::Server;

@@ -1,0 +1,201 @@
+//! `/live`: a stream's playlists, resolved through the current map on every poll, so that
+//! renewed tokens and replaced upstreams never show.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use pitwall_fetch::Fetcher;
+use pitwall_hls::{Limits, Variables, analysis, container_hint, rewrite};
+use pitwall_upstream_map::{Store, Stream, Upstream};
+
+use crate::links::{LiveLinks, ProxyLinks, container_extension};
+use crate::multivariant;
+use crate::playlists::{self, Fetched, Playlist, Playlists};
+use crate::problem::Problem;
+use crate::seal::Sealer;
+use crate::target::{Target, Targets};
+
+pub const CONTENT_TYPE: &str = "application/vnd.apple.mpegurl";
+
+/// How long a poll waits for the control plane to find another way before it fails.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+pub struct Live {
+    pub store: Arc<dyn Store>,
+    pub fetcher: Arc<Fetcher>,
+    pub sealer: Arc<Sealer>,
+    pub playlists: Arc<Playlists>,
+    pub targets: Arc<Targets>,
+    last_good: LastGood,
+}
+
+impl Live {
+    pub fn new(
+        store: Arc<dyn Store>,
+        fetcher: Arc<Fetcher>,
+        sealer: Arc<Sealer>,
+        playlists: Arc<Playlists>,
+        targets: Arc<Targets>,
+    ) -> Self {
+        Self { store, fetcher, sealer, playlists, targets, last_good: LastGood::default() }
+    }
+
+    pub fn multivariant(&self, stream: &str, rendition: Option<&str>) -> Result<Playlist, Problem> {
+        let map = self.store.current();
+        let stream = map.streams.get(stream).ok_or(Problem::NotFound)?;
+        let upstream = stream.active().ok_or(Problem::Unavailable("all sources are down"))?;
+        let only = match rendition {
+            Some(id) => Some(upstream.rendition(id).ok_or(Problem::NotFound)?),
+            None => None,
+        };
+        let text = multivariant::write(upstream, only);
+        Ok(Playlist::new(text.into_bytes(), CONTENT_TYPE, None, Duration::ZERO))
+    }
+
+    /// One rendition's playlist. When its upstream fails, the last good one is given for up
+    /// to three target durations; a player polls on and notices nothing.
+    pub async fn media(
+        &self,
+        stream: &str,
+        rendition: &str,
+        directives: Option<&str>,
+        now: u64,
+    ) -> Fetched {
+        let mut changes = self.store.changes();
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            changes.mark_unchanged();
+            let failure = match self.attempt(stream, rendition, directives, now).await {
+                Ok(playlist) => {
+                    self.last_good.keep(stream, rendition, &playlist);
+                    return Ok(playlist);
+                }
+                Err(problem) if problem.is_upstreams() => problem,
+                Err(problem) => return Err(problem),
+            };
+            tracing::warn!(stream, rendition, problem = failure.name(), "a playlist cannot be had");
+            if let Some(playlist) = self.last_good.recent(stream, rendition) {
+                return Ok(playlist);
+            }
+            // The next map may know another way; without one there is nothing to wait for.
+            let changed = tokio::time::timeout_at(deadline, changes.changed()).await;
+            if !matches!(changed, Ok(Ok(()))) {
+                return Err(Problem::Unavailable("its source cannot be read"));
+            }
+        }
+    }
+
+    async fn attempt(
+        &self,
+        stream: &str,
+        rendition: &str,
+        directives: Option<&str>,
+        now: u64,
+    ) -> Fetched {
+        let map = self.store.current();
+        let stream = map.streams.get(stream).ok_or(Problem::NotFound)?;
+        let upstream = serving(stream, rendition)?;
+        let target = self.targets.of_profile(
+            upstream.rendition(rendition).ok_or(Problem::NotFound)?.playlist.clone(),
+            &upstream.profile.0,
+            &map,
+        )?;
+        let key = format!(
+            "live {} {rendition} {} {}",
+            stream.id,
+            target.url,
+            directives.unwrap_or_default()
+        );
+        let poll = MediaPoll {
+            fetcher: self.fetcher.clone(),
+            sealer: self.sealer.clone(),
+            target,
+            stream: stream.id.to_string(),
+            rendition: rendition.to_owned(),
+            upstream: upstream.clone(),
+            directives: directives.map(str::to_owned),
+            now,
+        };
+        self.playlists.poll(key, directives.is_some(), poll.run()).await
+    }
+}
+
+/// The upstream that plays this rendition.
+fn serving<'a>(stream: &'a Stream, rendition: &str) -> Result<&'a Upstream, Problem> {
+    let active = stream.active().ok_or(Problem::Unavailable("all sources are down"))?;
+    if active.rendition(rendition).is_some() { Ok(active) } else { Err(Problem::NotFound) }
+}
+
+/// All that one upstream poll needs, so that it can outlive the request that began it.
+struct MediaPoll {
+    fetcher: Arc<Fetcher>,
+    sealer: Arc<Sealer>,
+    target: Target,
+    stream: String,
+    rendition: String,
+    upstream: Upstream,
+    directives: Option<String>,
+    now: u64,
+}
+
+impl MediaPoll {
+    async fn run(self) -> Fetched {
+        let limits = Limits::default();
+        let answer =
+            playlists::fetch(&self.fetcher, &self.target, self.directives.as_deref(), limits.bytes)
+                .await?;
+        let none = Variables::default();
+        let mut links = LiveLinks {
+            proxy: ProxyLinks {
+                sealer: &self.sealer,
+                profile: &self.target.profile,
+                extension: container_extension(container_hint(&answer.body)),
+                now: self.now,
+            },
+            stream: &self.stream,
+            rendition: &self.rendition,
+            upstream: &self.upstream,
+            token_parameters: &self.target.token_parameters,
+        };
+        let rewritten = rewrite(&answer.body, &answer.base, &none, &limits, &mut links)
+            .map_err(|invalid| Problem::UpstreamInvalid(invalid.to_string()))?;
+        let target_duration = target_duration(&answer.body, &answer.base)?;
+        Ok(Arc::new(Playlist::new(rewritten.bytes, CONTENT_TYPE, target_duration, answer.took)))
+    }
+}
+
+fn target_duration(body: &[u8], base: &url::Url) -> Result<Option<f64>, Problem> {
+    let parsed = analysis::analyse(body, base, &Variables::default(), &Limits::default())
+        .map_err(|invalid| Problem::UpstreamInvalid(invalid.to_string()))?;
+    match parsed {
+        analysis::Playlist::Media(media) => Ok(media.target_duration),
+        analysis::Playlist::Master(_) => Err(Problem::UpstreamInvalid(
+            "a multivariant playlist where a media playlist was".into(),
+        )),
+    }
+}
+
+/// The last playlist of each rendition that could be fetched.
+#[derive(Default)]
+struct LastGood(Mutex<HashMap<(String, String), Arc<Playlist>>>);
+
+impl LastGood {
+    fn keep(&self, stream: &str, rendition: &str, playlist: &Arc<Playlist>) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.retain(|_, playlist| playlist.fetched.elapsed() < span(playlist));
+        kept.insert((stream.to_owned(), rendition.to_owned()), playlist.clone());
+    }
+
+    fn recent(&self, stream: &str, rendition: &str) -> Option<Arc<Playlist>> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let playlist = kept.get(&(stream.to_owned(), rendition.to_owned()))?;
+        (playlist.fetched.elapsed() < span(playlist)).then(|| playlist.clone())
+    }
+}
+
+/// After three target durations without anything new a player's buffer is dry, and an honest
+/// error serves it better.
+fn span(playlist: &Playlist) -> Duration {
+    playlist.target_duration().unwrap_or(Duration::from_secs(2)) * 3
+}

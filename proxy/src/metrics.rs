@@ -1,0 +1,58 @@
+//! What Prometheus scrapes of the edge. Labels are closed sets: none comes from a client.
+
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry};
+
+#[derive(Clone)]
+pub struct Metrics {
+    pub requests: IntCounterVec,
+    pub seconds: HistogramVec,
+    pub bytes: IntCounterVec,
+    pub storage: IntCounterVec,
+    pub stored_bytes: IntGauge,
+    pub filling_bytes: IntGauge,
+    pub in_flight: IntGauge,
+    pub map_version: IntGauge,
+}
+
+impl Metrics {
+    pub fn new(registry: &Registry) -> prometheus::Result<Self> {
+        let metrics = Self {
+            requests: IntCounterVec::new(
+                Opts::new("pitwall_requests_total", "Requests answered."),
+                &["route", "status"],
+            )?,
+            seconds: HistogramVec::new(
+                HistogramOpts::new(
+                    "pitwall_request_seconds",
+                    "From a request's header to the last byte of its answer.",
+                )
+                .buckets(vec![0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0]),
+                &["route"],
+            )?,
+            bytes: IntCounterVec::new(
+                Opts::new("pitwall_sent_bytes_total", "Body bytes sent."),
+                &["route"],
+            )?,
+            storage: IntCounterVec::new(
+                Opts::new(
+                    "pitwall_storage_requests_total",
+                    "Media requests by how the object was come by.",
+                ),
+                &["outcome"],
+            )?,
+            stored_bytes: IntGauge::new("pitwall_storage_bytes", "Bytes of complete objects.")?,
+            filling_bytes: IntGauge::new("pitwall_fill_bytes", "Bytes reserved by fills.")?,
+            in_flight: IntGauge::new("pitwall_requests_in_flight", "Requests being answered.")?,
+            map_version: IntGauge::new("pitwall_edge_map_version", "Version of the map in use.")?,
+        };
+        registry.register(Box::new(metrics.requests.clone()))?;
+        registry.register(Box::new(metrics.seconds.clone()))?;
+        registry.register(Box::new(metrics.bytes.clone()))?;
+        registry.register(Box::new(metrics.storage.clone()))?;
+        registry.register(Box::new(metrics.stored_bytes.clone()))?;
+        registry.register(Box::new(metrics.filling_bytes.clone()))?;
+        registry.register(Box::new(metrics.in_flight.clone()))?;
+        registry.register(Box::new(metrics.map_version.clone()))?;
+        Ok(metrics)
+    }
+}

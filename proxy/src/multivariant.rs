@@ -1,0 +1,192 @@
+//! Our own multivariant playlist of a stream, made from the map. It names renditions, not
+//! upstreams, so a player that never loads it again still follows every change behind it.
+
+use std::fmt::Write;
+
+use pitwall_upstream_map::{Rendition, Role, Upstream};
+
+/// Every rendition of the upstream, or only one with the groups it plays with.
+pub fn write(upstream: &Upstream, only: Option<&Rendition>) -> String {
+    let shown: Vec<&Rendition> = upstream
+        .renditions
+        .iter()
+        .filter(|rendition| only.is_none_or(|only| goes_with(only, rendition)))
+        .collect();
+    let mut out = String::from("#EXTM3U\n#EXT-X-VERSION:7\n");
+    for rendition in shown.iter().filter(|rendition| rendition.role != Role::Video) {
+        media(rendition, &mut out);
+    }
+    let videos: Vec<_> = shown.iter().filter(|rendition| rendition.role == Role::Video).collect();
+    for rendition in &videos {
+        variant(rendition, &shown, &mut out);
+    }
+    if videos.is_empty() {
+        // Radio: an audio rendition is its own variant.
+        for rendition in shown.iter().filter(|rendition| rendition.role == Role::Audio) {
+            variant(rendition, &[], &mut out);
+        }
+    }
+    out
+}
+
+fn goes_with(only: &Rendition, other: &Rendition) -> bool {
+    other.id == only.id
+        || (other.role != Role::Video
+            && only.role == Role::Video
+            && other.groups.iter().any(|group| only.groups.contains(group)))
+}
+
+fn media(rendition: &Rendition, out: &mut String) {
+    let kind = if rendition.role == Role::Audio { "AUDIO" } else { "SUBTITLES" };
+    for group in &rendition.groups {
+        let yes = |value: bool| if value { "YES" } else { "NO" };
+        let _ = write!(
+            out,
+            "#EXT-X-MEDIA:TYPE={kind},GROUP-ID=\"{}\",NAME=\"{}\",DEFAULT={},AUTOSELECT={}",
+            quotable(&group.id),
+            quotable(rendition.name.as_deref().unwrap_or(&rendition.label)),
+            yes(rendition.default),
+            yes(rendition.autoselect || rendition.default),
+        );
+        if let Some(language) = &rendition.language {
+            let _ = write!(out, ",LANGUAGE=\"{}\"", quotable(language));
+        }
+        if rendition.role == Role::Subtitles && rendition.forced {
+            out.push_str(",FORCED=YES");
+        }
+        if let Some(channels) = &rendition.channels {
+            let _ = write!(out, ",CHANNELS=\"{}\"", quotable(channels));
+        }
+        let _ = writeln!(out, ",URI=\"{}.m3u8\"", rendition.id.0);
+    }
+}
+
+fn variant(rendition: &Rendition, shown: &[&Rendition], out: &mut String) {
+    // BANDWIDTH is required, and players sort by it: an unknown one is better low than missing.
+    let _ = write!(out, "#EXT-X-STREAM-INF:BANDWIDTH={}", rendition.bandwidth.unwrap_or(1_000_000));
+    if let Some(average) = rendition.average_bandwidth {
+        let _ = write!(out, ",AVERAGE-BANDWIDTH={average}");
+    }
+    if let Some(codecs) = &rendition.codecs {
+        let _ = write!(out, ",CODECS=\"{}\"", quotable(codecs));
+    }
+    if let Some((width, height)) = rendition.resolution {
+        let _ = write!(out, ",RESOLUTION={width}x{height}");
+    }
+    if let Some(rate) = rendition.frame_rate {
+        let _ = write!(out, ",FRAME-RATE={rate:.3}");
+    }
+    if rendition.role == Role::Video {
+        for (role, attribute) in [(Role::Audio, "AUDIO"), (Role::Subtitles, "SUBTITLES")] {
+            // A group nobody is in would make the whole playlist invalid.
+            let group = rendition.groups.iter().find(|group| {
+                group.role == role
+                    && shown.iter().any(|other| other.role == role && other.groups.contains(group))
+            });
+            if let Some(group) = group {
+                let _ = write!(out, ",{attribute}=\"{}\"", quotable(&group.id));
+            }
+        }
+    }
+    let _ = writeln!(out, "\n{}.m3u8", rendition.id.0);
+}
+
+/// A quoted string holds no quote and no line end (RFC 8216bis, 4.2).
+fn quotable(text: &str) -> String {
+    text.chars().filter(|c| !matches!(c, '"' | '\r' | '\n')).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use pitwall_upstream_map::{Container, Group, Health, ProfileId, RenditionId};
+
+    use super::*;
+
+    fn rendition(id: &str, role: Role) -> Rendition {
+        Rendition {
+            id: RenditionId(id.into()),
+            role,
+            playlist: "http://origin.test/secret.m3u8".parse().unwrap(),
+            container: Container::Fmp4,
+            label: id.to_uppercase(),
+            bandwidth: Some(800_000),
+            average_bandwidth: None,
+            resolution: None,
+            frame_rate: None,
+            codecs: None,
+            groups: vec![],
+            name: None,
+            language: None,
+            channels: None,
+            default: false,
+            autoselect: false,
+            forced: false,
+        }
+    }
+
+    fn group(role: Role) -> Group {
+        Group { role, id: "aud".into() }
+    }
+
+    fn upstream() -> Upstream {
+        let high = Rendition {
+            resolution: Some((1280, 720)),
+            frame_rate: Some(25.0),
+            codecs: Some("avc1.64001f,mp4a.40.2".into()),
+            groups: vec![group(Role::Audio)],
+            ..rendition("v720", Role::Video)
+        };
+        let low = Rendition { groups: vec![group(Role::Audio)], ..rendition("v180", Role::Video) };
+        let audio = Rendition {
+            groups: vec![group(Role::Audio)],
+            name: Some("Eng\"lish".into()),
+            language: Some("en".into()),
+            default: true,
+            ..rendition("a-en", Role::Audio)
+        };
+        Upstream {
+            source: "s".into(),
+            profile: ProfileId("s".into()),
+            generation: 1,
+            playlist: "http://origin.test/master.m3u8".parse().unwrap(),
+            expires_at: None,
+            health: Health::Healthy,
+            score: 1.0,
+            renditions: vec![high, low, audio],
+        }
+    }
+
+    const HEAD: &str = "#EXTM3U\n#EXT-X-VERSION:7\n";
+    const AUDIO: &str = "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"aud\",NAME=\"English\",DEFAULT=YES,\
+                         AUTOSELECT=YES,LANGUAGE=\"en\",URI=\"a-en.m3u8\"\n";
+    const HIGH: &str = "#EXT-X-STREAM-INF:BANDWIDTH=800000,CODECS=\"avc1.64001f,mp4a.40.2\",\
+                        RESOLUTION=1280x720,FRAME-RATE=25.000,AUDIO=\"aud\"\nv720.m3u8\n";
+    const LOW: &str = "#EXT-X-STREAM-INF:BANDWIDTH=800000,AUDIO=\"aud\"\nv180.m3u8\n";
+
+    fn check(only: Option<&str>, expected: &[&str]) {
+        let upstream = upstream();
+        let only = only.map(|id| upstream.rendition(id).unwrap());
+        let expected = [&[HEAD], expected].concat().concat();
+        assert_eq!(write(&upstream, only), expected);
+    }
+
+    #[test]
+    fn all_renditions() {
+        check(None, &[AUDIO, HIGH, LOW]);
+    }
+
+    #[test]
+    fn one_rendition_keeps_its_audio() {
+        check(Some("v180"), &[AUDIO, LOW]);
+    }
+
+    #[test]
+    fn audio_alone_is_a_variant() {
+        check(Some("a-en"), &[AUDIO, "#EXT-X-STREAM-INF:BANDWIDTH=800000\na-en.m3u8\n"]);
+    }
+
+    #[test]
+    fn names_no_upstream() {
+        assert!(!write(&upstream(), None).contains("origin.test"));
+    }
+}

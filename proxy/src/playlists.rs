@@ -1,0 +1,202 @@
+//! Playlists, fetched and rewritten once for everybody who asks at the same moment.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures::FutureExt;
+use futures::future::{BoxFuture, Shared};
+use http::header::{self, HeaderValue};
+use pitwall_fetch::{Fetcher, Request};
+use url::Url;
+
+use crate::answer::etag_of;
+use crate::problem::{Problem, of_upstream_status};
+use crate::target::Target;
+
+/// A rewritten playlist, ready to be sent to any number of players.
+#[derive(Debug)]
+pub struct Playlist {
+    pub bytes: Bytes,
+    pub etag: String,
+    target_duration: Option<Duration>,
+    pub content_type: &'static str,
+    /// How long the upstream took.
+    pub upstream: Duration,
+    pub fetched: Instant,
+}
+
+impl Playlist {
+    pub fn new(
+        bytes: Vec<u8>,
+        content_type: &'static str,
+        target_duration: Option<f64>,
+        upstream: Duration,
+    ) -> Self {
+        Self {
+            etag: etag_of(&bytes),
+            bytes: bytes.into(),
+            // As long as it may claim to be, a minute is all that anything waits for it.
+            target_duration: target_duration
+                .map(|seconds| Duration::try_from_secs_f64(seconds.min(60.0)).unwrap_or_default()),
+            content_type,
+            upstream,
+            fetched: Instant::now(),
+        }
+    }
+
+    /// `None` for a multivariant playlist and for JSON documents.
+    pub fn target_duration(&self) -> Option<Duration> {
+        self.target_duration
+    }
+}
+
+pub type Fetched = Result<Arc<Playlist>, Problem>;
+
+/// Polls that are in flight, and those whose answer is still fresh.
+pub struct Playlists {
+    polls: Mutex<HashMap<String, Poll>>,
+    max_age: Duration,
+}
+
+#[derive(Clone)]
+struct Poll {
+    answer: Shared<BoxFuture<'static, Fetched>>,
+    /// Until when the answer may be given again; set when it is there.
+    fresh_until: Arc<OnceLock<Instant>>,
+}
+
+impl Playlists {
+    pub fn new(max_age: Duration) -> Self {
+        Self { polls: Mutex::new(HashMap::new()), max_age }
+    }
+
+    /// The answer of the poll under way for `key`, or a fresh one, or that of `fetch`. The
+    /// fetch goes on when whoever asked first leaves.
+    pub async fn poll<F>(&self, key: String, blocking: bool, fetch: F) -> Fetched
+    where
+        F: Future<Output = Fetched> + Send + 'static,
+    {
+        let max_age = if blocking { Duration::ZERO } else { self.max_age };
+        let answer = {
+            let mut polls = self.polls.lock().unwrap_or_else(PoisonError::into_inner);
+            let now = Instant::now();
+            polls.retain(|_, poll| poll.fresh_until.get().is_none_or(|until| *until > now));
+            let poll = polls.entry(key).or_insert_with(|| Poll::start(max_age, fetch));
+            poll.answer.clone()
+        };
+        answer.await
+    }
+}
+
+impl Poll {
+    fn start<F>(max_age: Duration, fetch: F) -> Self
+    where
+        F: Future<Output = Fetched> + Send + 'static,
+    {
+        let fresh_until = Arc::new(OnceLock::new());
+        let done = fresh_until.clone();
+        let task = tokio::spawn(async move {
+            let answer = fetch.await;
+            let age = match &answer {
+                // A player polls every target duration: an answer older than a quarter of
+                // that would show in its latency.
+                Ok(playlist) => {
+                    playlist.target_duration().map_or(max_age, |target| max_age.min(target / 4))
+                }
+                Err(_) => Duration::ZERO,
+            };
+            let _ = done.set(Instant::now() + age);
+            answer
+        });
+        let answer = task
+            .map(|joined| {
+                joined.unwrap_or_else(|_| Err(Problem::UpstreamInvalid("reading it failed".into())))
+            })
+            .boxed()
+            .shared();
+        Self { answer, fresh_until }
+    }
+}
+
+/// What an upstream answered to a request for a playlist or document.
+pub struct Upstreams {
+    pub body: Bytes,
+    /// After redirects: what relative URIs are relative to.
+    pub base: Url,
+    pub took: Duration,
+}
+
+/// How long an upstream may hold back its answer to a blocking reload.
+const BLOCKING: Duration = Duration::from_secs(20);
+
+pub async fn fetch(
+    fetcher: &Fetcher,
+    target: &Target,
+    directives: Option<&str>,
+    limit: usize,
+) -> Result<Upstreams, Problem> {
+    let started = Instant::now();
+    let mut url = target.url.clone();
+    if let Some(directives) = directives {
+        let query = match url.query() {
+            Some(query) => format!("{query}&{directives}"),
+            None => directives.to_owned(),
+        };
+        url.set_query(Some(&query));
+    }
+    let mut request = Request::get(url)
+        .source_headers(target.headers.clone())
+        .forward(header::ACCEPT, HeaderValue::from_static("*/*"));
+    if directives.is_some() {
+        request = request.first_byte(BLOCKING);
+    }
+    let response = fetcher.send(&target.policy, request).await?;
+    if response.status() != http::StatusCode::OK {
+        return Err(of_upstream_status(response.status()));
+    }
+    let base = response.url().clone();
+    let body = response.bytes(limit).await?;
+    Ok(Upstreams { body, base, took: started.elapsed() })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    fn playlist(target_duration: Option<f64>) -> Fetched {
+        Ok(Arc::new(Playlist::new(b"#EXTM3U".to_vec(), "x", target_duration, Duration::ZERO)))
+    }
+
+    async fn polls(max_age: Duration, blocking: bool, answer: fn() -> Fetched) -> usize {
+        let playlists = Playlists::new(max_age);
+        let fetches = Arc::new(AtomicUsize::new(0));
+        let poll = || {
+            let fetches = fetches.clone();
+            playlists.poll("key".into(), blocking, async move {
+                fetches.fetch_add(1, Ordering::Relaxed);
+                tokio::task::yield_now().await;
+                answer()
+            })
+        };
+        let together: Vec<_> = (0..50).map(|_| poll()).collect();
+        futures::future::join_all(together).await;
+        let _ = poll().await;
+        fetches.load(Ordering::Relaxed)
+    }
+
+    #[tokio::test]
+    async fn polls_share_a_fetch() {
+        let hour = Duration::from_secs(3600);
+        // (max_age, blocking, answer) -> fetches for 50 polls at once and one after them
+        assert_eq!(polls(hour, false, || playlist(None)).await, 1);
+        assert_eq!(polls(hour, false, || playlist(Some(6.0))).await, 1);
+        assert_eq!(polls(Duration::ZERO, false, || playlist(None)).await, 2);
+        assert_eq!(polls(hour, true, || playlist(None)).await, 2);
+        assert_eq!(polls(hour, false, || Err(Problem::UpstreamTimeout)).await, 2);
+    }
+}

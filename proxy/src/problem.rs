@@ -1,0 +1,137 @@
+//! What can be wrong with a request, and the one place where that becomes a status.
+
+use std::fmt;
+
+use http::StatusCode;
+use pitwall_fetch::{FetchError, Kind};
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Problem {
+    BadUrl(&'static str),
+    /// Neither `url=` nor `u=`.
+    SealMissing,
+    SealInvalid,
+    SealExpired,
+    TargetDenied,
+    NotFound,
+    MethodNotAllowed,
+    BodyNotAllowed,
+    UriTooLong,
+    /// The upstream's own refusal, passed on with its meaning.
+    UpstreamStatus(StatusCode),
+    /// The upstream answered with something that is not what it should be.
+    UpstreamInvalid(String),
+    UpstreamUnreachable(&'static str),
+    UpstreamTimeout,
+    /// Nothing plays now; worth asking again.
+    Unavailable(&'static str),
+}
+
+impl Problem {
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::BadUrl(_) => StatusCode::BAD_REQUEST,
+            Self::SealMissing | Self::SealInvalid | Self::SealExpired => StatusCode::UNAUTHORIZED,
+            Self::TargetDenied => StatusCode::FORBIDDEN,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::BodyNotAllowed => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UriTooLong => StatusCode::URI_TOO_LONG,
+            Self::UpstreamStatus(status) => *status,
+            Self::UpstreamInvalid(_) | Self::UpstreamUnreachable(_) => StatusCode::BAD_GATEWAY,
+            Self::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
+            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// Stable: clients and dashboards match on it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::BadUrl(_) => "bad-url",
+            Self::SealMissing => "seal-missing",
+            Self::SealInvalid => "seal-invalid",
+            Self::SealExpired => "seal-expired",
+            Self::TargetDenied => "target-denied",
+            Self::NotFound => "not-found",
+            Self::MethodNotAllowed => "method-not-allowed",
+            Self::BodyNotAllowed => "body-not-allowed",
+            Self::UriTooLong => "uri-too-long",
+            Self::UpstreamStatus(_) => "upstream-status",
+            Self::UpstreamInvalid(_) => "upstream-invalid",
+            Self::UpstreamUnreachable(_) => "upstream-unreachable",
+            Self::UpstreamTimeout => "upstream-timeout",
+            Self::Unavailable(_) => "unavailable",
+        }
+    }
+
+    /// As RFC 9457 has it.
+    pub fn json(&self) -> String {
+        serde_json::json!({
+            "type": format!("urn:pitwall:problem:{}", self.name()),
+            "title": self.status().canonical_reason().unwrap_or("Error"),
+            "status": self.status().as_u16(),
+            "detail": self.to_string(),
+        })
+        .to_string()
+    }
+
+    /// Is it the upstream's doing, so that another try or another upstream may do better?
+    pub fn is_upstreams(&self) -> bool {
+        matches!(
+            self,
+            Self::UpstreamStatus(_)
+                | Self::UpstreamInvalid(_)
+                | Self::UpstreamUnreachable(_)
+                | Self::UpstreamTimeout
+                | Self::TargetDenied
+        )
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BadUrl(why) => write!(f, "The URL cannot be used: {why}."),
+            Self::SealMissing => f.write_str("The link names no target: it needs url= or u=."),
+            Self::SealInvalid => f.write_str("The link's seal was not made here for this path."),
+            Self::SealExpired => f.write_str("The link is too old: load its playlist again."),
+            Self::TargetDenied => f.write_str("This target may not be reached through here."),
+            Self::NotFound => f.write_str("There is nothing here."),
+            Self::MethodNotAllowed => f.write_str("Only GET, HEAD and OPTIONS work here."),
+            Self::BodyNotAllowed => f.write_str("A request for media carries no body."),
+            Self::UriTooLong => f.write_str("The URL is longer than 8 KiB."),
+            Self::UpstreamStatus(status) => write!(f, "The upstream answered {status}."),
+            Self::UpstreamInvalid(why) => write!(f, "The upstream's answer cannot be used: {why}."),
+            Self::UpstreamUnreachable(why) => write!(f, "The upstream cannot be reached: {why}."),
+            Self::UpstreamTimeout => f.write_str("The upstream did not answer in time."),
+            Self::Unavailable(why) => write!(f, "Nothing can be played right now: {why}."),
+        }
+    }
+}
+
+impl From<FetchError> for Problem {
+    fn from(error: FetchError) -> Self {
+        match error.kind {
+            Kind::BadUrl(why) => Self::BadUrl(why),
+            Kind::Denied => Self::TargetDenied,
+            Kind::Resolve => Self::UpstreamUnreachable("its name does not resolve"),
+            Kind::Connect => Self::UpstreamUnreachable("the connection failed"),
+            Kind::Tls => Self::UpstreamUnreachable("its certificate is not valid"),
+            Kind::TooManyRedirects | Kind::BadRedirect => {
+                Self::UpstreamInvalid("its redirects cannot be followed".to_owned())
+            }
+            Kind::TooLarge => Self::UpstreamInvalid("it is too large".to_owned()),
+            Kind::Body => Self::UpstreamInvalid("it broke off".to_owned()),
+            Kind::Timeout => Self::UpstreamTimeout,
+        }
+    }
+}
+
+/// What an upstream's status means to whoever asked here.
+pub fn of_upstream_status(status: StatusCode) -> Problem {
+    if status.is_client_error() || status.is_server_error() {
+        Problem::UpstreamStatus(status)
+    } else {
+        Problem::UpstreamInvalid(format!("its status is {status}"))
+    }
+}

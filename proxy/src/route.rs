@@ -1,0 +1,288 @@
+//! What a request asks for, read from its path and query.
+
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode_str;
+
+use crate::problem::Problem;
+
+const MAX_URI: usize = 8 * 1024;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// `/live/{stream}/index.m3u8[?rendition=]`
+    Multivariant {
+        stream: String,
+        rendition: Option<String>,
+    },
+    /// `/live/{stream}/{rendition}.m3u8`
+    Media {
+        stream: String,
+        rendition: String,
+        directives: Option<String>,
+    },
+    /// `/live/{stream}/{rendition}/…?u=`: the path is what the seal is bound to.
+    Segment {
+        link: Link,
+    },
+    /// `/proxy[/{source}]`
+    Proxy {
+        source: Option<String>,
+        link: Link,
+        variables: Option<String>,
+        directives: Option<String>,
+    },
+    /// `/relay[/{name}.{ext}]`
+    Relay {
+        link: Link,
+    },
+    Api {
+        document: Document,
+    },
+    Health,
+    Ready,
+    Page {
+        path: String,
+    },
+}
+
+/// How a link names its target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Link {
+    Plain { url: String },
+    Sealed { seal: String, path: String },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Document {
+    Bootstrap,
+    Schedule,
+    Streams,
+    Extractors,
+    Status,
+}
+
+impl Route {
+    pub fn parse(path: &str, query: Option<&str>) -> Result<Self, Problem> {
+        if path.len() + query.map_or(0, str::len) > MAX_URI {
+            return Err(Problem::UriTooLong);
+        }
+        let query = Query(query.unwrap_or_default());
+        let segments: Vec<&str> = path.trim_start_matches('/').split('/').collect();
+        match segments.as_slice() {
+            ["live", rest @ ..] => live(path, rest, &query),
+            ["proxy"] => proxy(path, None, &query),
+            ["proxy", source] => proxy(path, Some((*source).to_owned()), &query),
+            ["relay"] | ["relay", _] => Ok(Self::Relay { link: query.link(path)? }),
+            ["api", document] => api(document),
+            ["api", ..] | ["proxy", ..] | ["relay", ..] => Err(Problem::NotFound),
+            ["healthz"] => Ok(Self::Health),
+            ["readyz"] => Ok(Self::Ready),
+            _ => Ok(Self::Page { path: path.to_owned() }),
+        }
+    }
+
+    /// For metrics and logs: a closed set, nothing a client wrote.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Multivariant { .. } => "multivariant",
+            Self::Media { .. } => "media",
+            Self::Segment { .. } => "segment",
+            Self::Proxy { .. } => "proxy",
+            Self::Relay { .. } => "relay",
+            Self::Api { .. } => "api",
+            Self::Health | Self::Ready => "health",
+            Self::Page { .. } => "page",
+        }
+    }
+
+    /// Media routes answer any origin and take no bodies.
+    pub fn is_media(path: &str) -> bool {
+        ["/live/", "/proxy", "/relay"].iter().any(|prefix| path.starts_with(prefix))
+    }
+}
+
+fn live(path: &str, rest: &[&str], query: &Query<'_>) -> Result<Route, Problem> {
+    match rest {
+        [stream, "index.m3u8"] => Ok(Route::Multivariant {
+            stream: (*stream).to_owned(),
+            rendition: query.get("rendition")?.map(Cow::into_owned),
+        }),
+        [stream, playlist] => {
+            let rendition = playlist.strip_suffix(".m3u8").ok_or(Problem::NotFound)?;
+            Ok(Route::Media {
+                stream: (*stream).to_owned(),
+                rendition: rendition.to_owned(),
+                directives: query.directives(),
+            })
+        }
+        [_, _, _] | [_, _, "x", _] => Ok(Route::Segment { link: query.sealed(path)? }),
+        _ => Err(Problem::NotFound),
+    }
+}
+
+fn proxy(path: &str, source: Option<String>, query: &Query<'_>) -> Result<Route, Problem> {
+    let variables = query.get("v")?.map(Cow::into_owned);
+    let link = match &variables {
+        Some(variables) => query.sealed(&with_variables(path, variables))?,
+        None => query.link(path)?,
+    };
+    Ok(Route::Proxy { source, link, variables, directives: query.directives() })
+}
+
+/// What a link that carries a master's variables is bound to. Whoever could change them would
+/// choose the hosts of everything below.
+pub fn with_variables(path: &str, variables: &str) -> String {
+    format!("{path}&v={variables}")
+}
+
+fn api(document: &str) -> Result<Route, Problem> {
+    let document = match document {
+        "bootstrap" => Document::Bootstrap,
+        "schedule" => Document::Schedule,
+        "streams" => Document::Streams,
+        "extractors" => Document::Extractors,
+        "status" => Document::Status,
+        _ => return Err(Problem::NotFound),
+    };
+    Ok(Route::Api { document })
+}
+
+struct Query<'a>(&'a str);
+
+impl<'a> Query<'a> {
+    fn pairs(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
+        self.0
+            .split('&')
+            .filter(|pair| !pair.is_empty())
+            .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+    }
+
+    /// A parameter's value. One that is given twice is refused: whoever checks a request and
+    /// whoever answers it must not read different ones.
+    fn get(&self, name: &str) -> Result<Option<Cow<'a, str>>, Problem> {
+        let mut values = self.pairs().filter(|(key, _)| *key == name).map(|(_, value)| value);
+        let Some(value) = values.next() else { return Ok(None) };
+        if values.next().is_some() {
+            return Err(Problem::BadUrl("a query parameter is given twice"));
+        }
+        percent_decode_str(value)
+            .decode_utf8()
+            .map(Some)
+            .map_err(|_| Problem::BadUrl("a query parameter is not UTF-8"))
+    }
+
+    fn sealed(&self, path: &str) -> Result<Link, Problem> {
+        let seal = self.get("u")?.ok_or(Problem::SealMissing)?.into_owned();
+        Ok(Link::Sealed { seal, path: path.to_owned() })
+    }
+
+    fn link(&self, path: &str) -> Result<Link, Problem> {
+        match (self.get("url")?, self.get("u")?) {
+            (Some(_), Some(_)) => Err(Problem::BadUrl("url= and u= exclude each other")),
+            (Some(url), None) => Ok(Link::Plain { url: url.into_owned() }),
+            (None, _) => self.sealed(path),
+        }
+    }
+
+    /// The delivery directives of low-latency HLS, the only parameters that travel upstream.
+    fn directives(&self) -> Option<String> {
+        let mut directives = String::new();
+        for (name, value) in self.pairs().filter(|(name, _)| name.starts_with("_HLS_")) {
+            if !directives.is_empty() {
+                directives.push('&');
+            }
+            directives.push_str(name);
+            directives.push('=');
+            directives.push_str(value);
+        }
+        (!directives.is_empty()).then_some(directives)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sealed(path: &str) -> Link {
+        Link::Sealed { seal: "S".into(), path: path.into() }
+    }
+
+    #[test]
+    fn routes() {
+        for (path, query, expected) in [
+            (
+                "/live/world-feed/index.m3u8",
+                Some("rendition=v720"),
+                Ok(Route::Multivariant {
+                    stream: "world-feed".into(),
+                    rendition: Some("v720".into()),
+                }),
+            ),
+            (
+                "/live/world-feed/v720.m3u8",
+                Some("_HLS_msn=7&x=1&_HLS_part=2"),
+                Ok(Route::Media {
+                    stream: "world-feed".into(),
+                    rendition: "v720".into(),
+                    directives: Some("_HLS_msn=7&_HLS_part=2".into()),
+                }),
+            ),
+            (
+                "/live/w/v/12.m4s",
+                Some("u=S"),
+                Ok(Route::Segment { link: sealed("/live/w/v/12.m4s") }),
+            ),
+            (
+                "/live/w/v/x/abc.mp4",
+                Some("u=S"),
+                Ok(Route::Segment { link: sealed("/live/w/v/x/abc.mp4") }),
+            ),
+            ("/live/w/v/12.m4s", None, Err(Problem::SealMissing)),
+            ("/live/w/v", None, Err(Problem::NotFound)),
+            ("/live", None, Err(Problem::NotFound)),
+            (
+                "/proxy/demo",
+                Some("url=aHR0cA&_HLS_skip=YES"),
+                Ok(Route::Proxy {
+                    source: Some("demo".into()),
+                    link: Link::Plain { url: "aHR0cA".into() },
+                    variables: None,
+                    directives: Some("_HLS_skip=YES".into()),
+                }),
+            ),
+            (
+                "/proxy",
+                Some("u=S&v=VARS"),
+                Ok(Route::Proxy {
+                    source: None,
+                    link: sealed("/proxy&v=VARS"),
+                    variables: Some("VARS".into()),
+                    directives: None,
+                }),
+            ),
+            ("/proxy", Some("url=aHR0cA&v=VARS"), Err(Problem::SealMissing)),
+            ("/relay/1.ts", Some("u=S"), Ok(Route::Relay { link: sealed("/relay/1.ts") })),
+            ("/proxy", None, Err(Problem::SealMissing)),
+            ("/proxy", Some("url=a&u=b"), Err(Problem::BadUrl("url= and u= exclude each other"))),
+            (
+                "/proxy",
+                Some("url=a&url=b"),
+                Err(Problem::BadUrl("a query parameter is given twice")),
+            ),
+            ("/api/streams", None, Ok(Route::Api { document: Document::Streams })),
+            ("/api/nothing", None, Err(Problem::NotFound)),
+            ("/healthz", None, Ok(Route::Health)),
+            ("/watch/x", None, Ok(Route::Page { path: "/watch/x".into() })),
+            ("/", None, Ok(Route::Page { path: "/".into() })),
+        ] {
+            assert_eq!(Route::parse(path, query), expected, "{path} {query:?}");
+        }
+    }
+
+    #[test]
+    fn long_uris_are_refused() {
+        let query = format!("url={}", "a".repeat(10_000));
+        assert_eq!(Route::parse("/proxy", Some(&query)), Err(Problem::UriTooLong));
+    }
+}

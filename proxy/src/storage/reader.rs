@@ -1,0 +1,112 @@
+//! One viewer's way through an object that is stored or being filled.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::watch;
+
+use super::Object;
+use super::fill::{Fill, Head, Piece, Refusal};
+use crate::problem::Problem;
+
+/// How much is handed to the connection at once: large enough that the kernel's copy is all
+/// that counts.
+const SLICE: u64 = 512 * 1024;
+
+/// Reads a fill from its start, at its own pace.
+pub struct Reader {
+    fill: Arc<Fill>,
+    id: u64,
+    progress: watch::Receiver<()>,
+    position: u64,
+    end: u64,
+}
+
+impl Reader {
+    pub(super) fn follow(fill: Arc<Fill>) -> Self {
+        let progress = fill.progress();
+        let id = fill.enter();
+        Self { fill, id, progress, position: 0, end: u64::MAX }
+    }
+
+    pub(super) async fn head(&mut self) -> Result<Arc<Head>, Refusal> {
+        loop {
+            self.progress.mark_unchanged();
+            if let Some(head) = self.fill.head() {
+                return head;
+            }
+            self.wait().await.map_err(Refusal::Problem)?;
+        }
+    }
+
+    /// The head of a fill that was opened.
+    pub fn opened_head(&self) -> Arc<Head> {
+        self.fill.head().and_then(Result::ok).unwrap_or_default()
+    }
+
+    pub fn seek(&mut self, start: u64, end: Option<u64>) {
+        self.position = start;
+        self.end = end.unwrap_or(u64::MAX);
+    }
+
+    /// The next slice; `None` at the end. A fill that failed is an error, never an end.
+    pub async fn read(&mut self) -> Result<Option<Bytes>, Problem> {
+        loop {
+            let limit = SLICE.min(self.end.saturating_sub(self.position));
+            if limit == 0 {
+                return Ok(None);
+            }
+            self.progress.mark_unchanged();
+            match self.fill.read(self.id, self.position, limit) {
+                Piece::Bytes(bytes) => {
+                    self.position += bytes.len() as u64;
+                    return Ok(Some(bytes));
+                }
+                Piece::End => return Ok(None),
+                Piece::Failed(problem) => return Err(problem),
+                Piece::Pending => self.wait().await?,
+            }
+        }
+    }
+
+    async fn wait(&mut self) -> Result<(), Problem> {
+        // The sender lives in the fill we hold.
+        self.progress
+            .changed()
+            .await
+            .map_err(|_| Problem::UpstreamInvalid("its fill ended".to_owned()))
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.fill.leave(self.id);
+    }
+}
+
+/// Reads a stored object.
+pub struct StoredReader {
+    object: Arc<Object>,
+    position: usize,
+    end: usize,
+}
+
+impl StoredReader {
+    pub fn new(object: Arc<Object>) -> Self {
+        let end = object.body.len();
+        Self { object, position: 0, end }
+    }
+
+    pub fn seek(&mut self, start: u64, end: Option<u64>) {
+        let length = self.object.body.len();
+        self.position = (start as usize).min(length);
+        self.end = end.map_or(length, |end| (end as usize).min(length)).max(self.position);
+    }
+
+    pub fn read(&mut self) -> Option<Bytes> {
+        let to = self.end.min(self.position + SLICE as usize);
+        let slice = self.object.body.slice(self.position..to);
+        self.position = to;
+        (!slice.is_empty()).then_some(slice)
+    }
+}

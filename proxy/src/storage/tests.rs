@@ -1,0 +1,252 @@
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use axum::Router;
+use axum::body::Body as AxumBody;
+use axum::extract::State;
+use axum::http::HeaderMap as AxumHeaders;
+use axum::response::{IntoResponse, Response as AxumResponse};
+use axum::routing::get;
+use bytesize::ByteSize;
+use futures::stream;
+use http::{HeaderMap, StatusCode};
+use pitwall_fetch::{Policy, Timeouts};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::Semaphore;
+
+use super::*;
+
+const PIECE: usize = 64 * 1024;
+
+/// An origin whose bodies come piece by piece, as the test lets them.
+struct Origin {
+    requests: AtomicUsize,
+    pieces: Semaphore,
+}
+
+async fn origin() -> (SocketAddr, Arc<Origin>) {
+    let origin = Arc::new(Origin { requests: AtomicUsize::new(0), pieces: Semaphore::new(0) });
+    let router = Router::new()
+        .route("/sized/{pieces}", get(sized))
+        .route("/unsized/{pieces}", get(unsized_))
+        .route("/gone", get(|| async { StatusCode::GONE }))
+        .with_state(origin.clone());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    (address, origin)
+}
+
+async fn sized(
+    State(origin): State<Arc<Origin>>,
+    axum::extract::Path(pieces): axum::extract::Path<usize>,
+    headers: AxumHeaders,
+) -> AxumResponse {
+    origin.requests.fetch_add(1, Ordering::SeqCst);
+    if let Some(range) = headers.get("range") {
+        let range = range.to_str().unwrap().to_owned();
+        return (StatusCode::PARTIAL_CONTENT, [("x-range", range)], "ranged").into_response();
+    }
+    let length = (pieces * PIECE).to_string();
+    ([("content-length", length)], body(origin, pieces)).into_response()
+}
+
+async fn unsized_(
+    State(origin): State<Arc<Origin>>,
+    axum::extract::Path(pieces): axum::extract::Path<usize>,
+) -> AxumResponse {
+    origin.requests.fetch_add(1, Ordering::SeqCst);
+    body(origin, pieces).into_response()
+}
+
+fn body(origin: Arc<Origin>, pieces: usize) -> AxumBody {
+    AxumBody::from_stream(stream::unfold(0, move |sent| {
+        let origin = origin.clone();
+        async move {
+            if sent == pieces {
+                return None;
+            }
+            origin.pieces.acquire().await.unwrap().forget();
+            Some((Ok::<_, Infallible>(Bytes::from(vec![sent as u8; PIECE])), sent + 1))
+        }
+    }))
+}
+
+fn target(address: SocketAddr, path: &str) -> Target {
+    Target {
+        url: format!("http://{address}{path}").parse().unwrap(),
+        profile: "test".into(),
+        purpose: None,
+        policy: Policy {
+            allow_private: vec!["127.0.0.0/8".parse().unwrap()],
+            ports: vec![address.port()],
+        },
+        headers: HeaderMap::new(),
+        token_parameters: vec!["token".into()],
+    }
+}
+
+fn storage(max_object: usize, fill_bytes: usize) -> Arc<Storage> {
+    let config = CacheConfig {
+        bytes: ByteSize::mib(64),
+        fill_bytes: ByteSize(fill_bytes as u64),
+        max_object: ByteSize(max_object as u64),
+    };
+    Storage::new(config, Arc::new(Fetcher::new(Timeouts::default(), vec![])))
+}
+
+fn roomy() -> Arc<Storage> {
+    storage(1 << 24, 1 << 25)
+}
+
+async fn open(storage: &Arc<Storage>, target: Target) -> Result<Opened, Problem> {
+    storage.open(target, None, None).await
+}
+
+fn filling(opened: Result<Opened, Problem>) -> (Reader, bool) {
+    match opened {
+        Ok(Opened::Filling { reader, joined }) => (reader, joined),
+        Ok(Opened::Stored(_)) => panic!("stored already"),
+        Ok(Opened::Passing(_)) => panic!("passed through"),
+        Err(problem) => panic!("{problem}"),
+    }
+}
+
+async fn read_all(reader: &mut Reader) -> Result<usize, Problem> {
+    let mut total = 0;
+    while let Some(bytes) = reader.read().await? {
+        total += bytes.len();
+    }
+    Ok(total)
+}
+
+/// Waits until the fill's task has put its object away.
+async fn stored(storage: &Arc<Storage>, target: &Target) -> Arc<Object> {
+    let key = Key::of(target);
+    for _ in 0..1000 {
+        if let Some(object) = storage.objects.get(&key) {
+            return object;
+        }
+        tokio::task::yield_now().await;
+    }
+    panic!("never stored");
+}
+
+#[tokio::test]
+async fn many_readers_share_one_fetch() {
+    let (address, origin) = origin().await;
+    let storage = roomy();
+    let (mut first, joined) = filling(open(&storage, target(address, "/sized/4")).await);
+    assert!(!joined);
+    // The first viewer sees the first piece before there is a second.
+    origin.pieces.add_permits(1);
+    assert!(first.read().await.unwrap().is_some());
+    let mut readers = Vec::new();
+    for _ in 0..50 {
+        let (reader, joined) = filling(open(&storage, target(address, "/sized/4")).await);
+        assert!(joined);
+        readers.push(reader);
+    }
+    // The one that began it leaves; nobody else notices.
+    drop(first);
+    origin.pieces.add_permits(3);
+    for reader in &mut readers {
+        assert_eq!(read_all(reader).await.unwrap(), 4 * PIECE);
+    }
+    let object = stored(&storage, &target(address, "/sized/4")).await;
+    assert_eq!(object.body.len(), 4 * PIECE);
+    assert!(matches!(open(&storage, target(address, "/sized/4")).await, Ok(Opened::Stored(_))));
+    assert_eq!(origin.requests.load(Ordering::SeqCst), 1);
+    assert_eq!(storage.filling_bytes(), 0);
+}
+
+#[tokio::test]
+async fn a_token_does_not_name_another_object() {
+    let address = SocketAddr::from(([127, 0, 0, 1], 9));
+    let key = |path| Key::of(&target(address, path));
+    assert!(key("/a?token=1") == key("/a?token=2"));
+    assert!(key("/a?id=1") != key("/a?id=2"));
+    let other = Target { profile: "other".into(), ..target(address, "/a") };
+    assert!(Key::of(&other) != key("/a"));
+}
+
+#[tokio::test]
+async fn ranges_are_read_while_it_fills() {
+    let (address, origin) = origin().await;
+    let (mut reader, _) = filling(open(&roomy(), target(address, "/sized/3")).await);
+    assert_eq!(reader.opened_head().length, Some(3 * PIECE as u64));
+    reader.seek(PIECE as u64 - 1, Some(PIECE as u64 + 1));
+    origin.pieces.add_permits(3);
+    let mut bytes = Vec::new();
+    while let Some(piece) = reader.read().await.unwrap() {
+        bytes.extend_from_slice(&piece);
+    }
+    assert_eq!(bytes, [0, 1]);
+}
+
+#[tokio::test]
+async fn a_refusal_keeps_its_meaning() {
+    let (address, _) = origin().await;
+    let problem = open(&roomy(), target(address, "/gone")).await.err().unwrap();
+    assert_eq!(problem, Problem::UpstreamStatus(StatusCode::GONE));
+}
+
+#[tokio::test]
+async fn too_large_objects_pass_through_with_their_range() {
+    let (address, origin) = origin().await;
+    for storage in [storage(PIECE, 1 << 24), storage(1 << 24, PIECE)] {
+        let range = HeaderValue::from_static("bytes=1-2");
+        let opened = storage.open(target(address, "/sized/2"), Some(&range), None).await;
+        let Ok(Opened::Passing(response)) = opened else { panic!("not passed through") };
+        assert_eq!(response.status(), StatusCode::PARTIAL_CONTENT);
+        assert_eq!(response.headers()["x-range"], "bytes=1-2");
+    }
+    assert_eq!(origin.requests.load(Ordering::SeqCst), 4);
+}
+
+#[tokio::test]
+async fn an_object_of_unknown_length_is_stored_when_it_is_small() {
+    let (address, origin) = origin().await;
+    let storage = roomy();
+    let (mut reader, _) = filling(open(&storage, target(address, "/unsized/2")).await);
+    assert_eq!(reader.opened_head().length, None);
+    origin.pieces.add_permits(2);
+    assert_eq!(read_all(&mut reader).await.unwrap(), 2 * PIECE);
+    assert_eq!(stored(&storage, &target(address, "/unsized/2")).await.body.len(), 2 * PIECE);
+}
+
+#[tokio::test]
+async fn one_that_turns_out_to_be_too_large_is_held_in_a_window() {
+    let (address, origin) = origin().await;
+    let storage = storage(2 * PIECE, 1 << 24);
+    let pieces = 64;
+    let path = format!("/unsized/{pieces}");
+    let (mut reader, _) = filling(open(&storage, target(address, &path)).await);
+    origin.pieces.add_permits(pieces);
+    assert_eq!(read_all(&mut reader).await.unwrap(), pieces * PIECE);
+    assert!(storage.objects.get(&Key::of(&target(address, &path))).is_none());
+    assert_eq!(storage.filling_bytes(), 0);
+}
+
+/// Promises more than it sends.
+async fn liar() -> SocketAddr {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let _ = stream.read(&mut [0; 1024]).await;
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nshort").await;
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn a_body_cut_short_is_an_error_and_is_not_kept() {
+    let address = liar().await;
+    let storage = roomy();
+    let (mut reader, _) = filling(open(&storage, target(address, "/x.ts")).await);
+    assert!(matches!(read_all(&mut reader).await, Err(Problem::UpstreamInvalid(_))));
+    assert_eq!(storage.stored_bytes(), 0);
+}

@@ -1,0 +1,257 @@
+//! Which upstream URL a link names, and how it may be reached.
+
+use std::fmt;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::HeaderMap;
+use pitwall_fetch::{Policy, parse_url, source_headers};
+use pitwall_upstream_map::{Profile, UpstreamMap};
+use serde::Deserialize;
+use url::Url;
+
+use crate::config::UpstreamConfig;
+use crate::problem::Problem;
+use crate::route::Link;
+use crate::seal::{Purpose, Sealer};
+
+/// An upstream URL that may be fetched, with all that fetching it needs.
+#[derive(Clone)]
+pub struct Target {
+    pub url: Url,
+    /// Empty for plain links.
+    pub profile: String,
+    pub purpose: Option<Purpose>,
+    pub policy: Policy,
+    pub headers: HeaderMap,
+    pub token_parameters: Vec<String>,
+}
+
+/// Reads links.
+pub struct Targets {
+    allow_hosts: Vec<AllowedHost>,
+    plain: Policy,
+}
+
+impl Targets {
+    pub fn new(config: &UpstreamConfig) -> Self {
+        let plain = Policy {
+            allow_private: config.allow_private.iter().map(|range| range.0).collect(),
+            ports: config.allow_hosts.iter().filter_map(|host| host.port).collect(),
+        };
+        Self { allow_hosts: config.allow_hosts.clone(), plain }
+    }
+
+    pub fn of_link(
+        &self,
+        link: &Link,
+        source: Option<&str>,
+        sealer: &Sealer,
+        map: &UpstreamMap,
+        now: u64,
+    ) -> Result<Target, Problem> {
+        match link {
+            Link::Plain { url } => self.of_plain(url, source, map),
+            Link::Sealed { seal, path } => {
+                let sealed = sealer.unseal(seal, path, now)?;
+                let url = parse_url(&sealed.url)?;
+                self.of_profile(url, &sealed.profile, map)
+                    .map(|target| Target { purpose: Some(sealed.purpose), ..target })
+            }
+        }
+    }
+
+    fn of_plain(
+        &self,
+        url: &str,
+        source: Option<&str>,
+        map: &UpstreamMap,
+    ) -> Result<Target, Problem> {
+        let url = URL_SAFE_NO_PAD
+            .decode(url)
+            .map_err(|_| Problem::BadUrl("url= is not base64url without padding"))?;
+        let url = String::from_utf8(url).map_err(|_| Problem::BadUrl("url= is not UTF-8"))?;
+        let url = parse_url(&url)?;
+        if !self.allow_hosts.iter().any(|host| host.matches(&url)) {
+            return Err(Problem::TargetDenied);
+        }
+        match source {
+            Some(source) if !map.profiles.keys().any(|id| id.0 == source) => Err(Problem::NotFound),
+            Some(source) => self.of_profile(url, source, map),
+            None => self.of_profile(url, "", map),
+        }
+    }
+
+    /// A URL that an upstream of this profile led to.
+    pub fn of_profile(
+        &self,
+        url: Url,
+        profile: &str,
+        map: &UpstreamMap,
+    ) -> Result<Target, Problem> {
+        if profile.is_empty() {
+            return Ok(Target {
+                url,
+                profile: String::new(),
+                purpose: None,
+                policy: self.plain.clone(),
+                headers: HeaderMap::new(),
+                token_parameters: Vec::new(),
+            });
+        }
+        // A source that is gone takes its links with it: nothing says any more how it may
+        // be reached.
+        let found = map.profiles.iter().find(|(id, _)| id.0 == profile);
+        let (_, known) = found.ok_or(Problem::SealExpired)?;
+        Ok(Target {
+            url,
+            profile: profile.to_owned(),
+            purpose: None,
+            policy: policy(known),
+            headers: headers(known),
+            token_parameters: known.token_parameters.clone(),
+        })
+    }
+}
+
+fn policy(profile: &Profile) -> Policy {
+    Policy { allow_private: profile.allow_private.clone(), ports: profile.ports.clone() }
+}
+
+/// The map is the control plane's word, but it came through a store: what cannot be a header
+/// is left out rather than sent.
+fn headers(profile: &Profile) -> HeaderMap {
+    let headers = profile.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    source_headers(headers).unwrap_or_else(|error| {
+        tracing::warn!(%error, "a profile's headers cannot be sent");
+        HeaderMap::new()
+    })
+}
+
+impl Target {
+    /// The URL without what is only a token: what an object is stored under.
+    pub fn canonical(&self) -> String {
+        canonical(self.url.as_str(), &self.token_parameters)
+    }
+}
+
+pub fn canonical(url: &str, token_parameters: &[String]) -> String {
+    let Some((rest, query)) = url.split_once('?') else { return url.to_owned() };
+    let kept: Vec<&str> = query
+        .split('&')
+        .filter(|pair| {
+            let name = pair.split_once('=').map_or(*pair, |(name, _)| name);
+            !token_parameters.iter().any(|token| token == name)
+        })
+        .collect();
+    if kept.is_empty() { rest.to_owned() } else { format!("{rest}?{}", kept.join("&")) }
+}
+
+/// An entry of `allow_hosts`: `cdn.example.com`, `*.example.net`, `127.0.0.1:9000`.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct AllowedHost {
+    /// As URLs spell it.
+    host: String,
+    subdomains: bool,
+    /// `None`: 80 and 443.
+    port: Option<u16>,
+}
+
+impl AllowedHost {
+    fn matches(&self, url: &Url) -> bool {
+        let port = url.port_or_known_default();
+        let port_matches = match self.port {
+            Some(allowed) => port == Some(allowed),
+            None => matches!(port, Some(80 | 443)),
+        };
+        let host = url.host_str().unwrap_or_default();
+        let host_matches = if self.subdomains {
+            host.strip_suffix(&self.host).is_some_and(|rest| rest.ends_with('.'))
+        } else {
+            host == self.host
+        };
+        port_matches && host_matches
+    }
+}
+
+impl TryFrom<String> for AllowedHost {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let bad = || {
+            format!("{text:?} is not a host: write cdn.example.com, *.example.net or 10.0.0.1:9000")
+        };
+        let (subdomains, rest) = match text.strip_prefix("*.") {
+            Some(rest) => (true, rest),
+            None => (false, text.as_str()),
+        };
+        // A URL parser knows every spelling of hosts and ports; ours need be no cleverer.
+        let url = Url::parse(&format!("http://{rest}/")).map_err(|_| bad())?;
+        let plain = url.path() == "/"
+            && url.query().is_none()
+            && url.fragment().is_none()
+            && url.username().is_empty()
+            && !rest.is_empty()
+            && !rest.contains('/');
+        let host = url.host_str().unwrap_or_default();
+        if !plain || host.is_empty() || host.contains('*') {
+            return Err(bad());
+        }
+        let port = url.port().or_else(|| rest.ends_with(":80").then_some(80));
+        Ok(Self { host: host.to_owned(), subdomains, port })
+    }
+}
+
+impl fmt::Debug for AllowedHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let star = if self.subdomains { "*." } else { "" };
+        write!(f, "{star}{}", self.host)?;
+        self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn allowed_hosts() {
+        for (entry, url, expected) in [
+            ("cdn.example.com", "https://cdn.example.com/x", true),
+            ("cdn.example.com", "https://CDN.example.com/x", true),
+            ("cdn.example.com", "https://cdn.example.com:8443/x", false),
+            ("cdn.example.com", "https://a.cdn.example.com/x", false),
+            ("cdn.example.com", "https://cdn.example.com.evil.test/x", false),
+            ("*.example.net", "https://a.b.example.net/x", true),
+            ("*.example.net", "https://example.net/x", false),
+            ("*.example.net", "https://evilexample.net/x", false),
+            ("127.0.0.1:9000", "http://127.0.0.1:9000/x", true),
+            ("127.0.0.1:9000", "http://127.1:9000/x", true),
+            ("127.0.0.1:9000", "http://127.0.0.1/x", false),
+        ] {
+            let entry = AllowedHost::try_from(entry.to_owned()).unwrap();
+            assert_eq!(entry.matches(&Url::parse(url).unwrap()), expected, "{entry:?} {url}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_host() {
+        for entry in ["", "*", "*.", "http://x/", "a/b", "user@host", "a b", "x?y", "*.*.net"] {
+            assert!(AllowedHost::try_from(entry.to_owned()).is_err(), "{entry:?}");
+        }
+    }
+
+    #[test]
+    fn canonical_urls() {
+        let tokens = ["exp".to_owned(), "sig".to_owned()];
+        for (url, expected) in [
+            ("http://h/a?exp=1&sig=2", "http://h/a"),
+            ("http://h/a?id=7&exp=1", "http://h/a?id=7"),
+            ("http://h/a", "http://h/a"),
+            ("http://h/a?expires=1", "http://h/a?expires=1"),
+        ] {
+            assert_eq!(canonical(url, &tokens), expected);
+        }
+    }
+}
