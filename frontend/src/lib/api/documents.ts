@@ -1,0 +1,126 @@
+/** The documents the edge serves, exactly as they arrive. Timestamps are RFC 3339 in UTC; unknown is null. */
+
+export type SessionCode = 'fp1' | 'fp2' | 'fp3' | 'qualifying' | 'sprint-qualifying' | 'sprint' | 'race';
+export type SessionStatus = 'upcoming' | 'live' | 'past' | 'cancelled';
+
+export interface Session {
+	id: string;
+	code: SessionCode;
+	name: string;
+	meeting: string;
+	start: string | null;
+	/** The calendar day at the circuit, known even when the time is not. */
+	date: string;
+	time_known: boolean;
+	end: string | null;
+	end_estimated: boolean;
+	live_from: string | null;
+	live_until: string | null;
+	status: SessionStatus;
+	source: string;
+	revision: number;
+}
+
+export interface Meeting {
+	id: string;
+	name: string;
+	round: number | null;
+	circuit: { id: string; name: string; locality: string; country: string };
+	sessions: Session[];
+}
+
+export interface Schedule {
+	season: number | string | null;
+	fetched_at: string | null;
+	stale_since: string | null;
+	source: string | null;
+	meetings: Meeting[];
+}
+
+export type Health = 'healthy' | 'degraded' | 'down';
+
+export interface StreamSource {
+	name: string;
+	label: string | null;
+	note: string | null;
+	kind: string;
+	active: boolean;
+	health: Health;
+	score: number;
+	latency_ms: number | null;
+	expires_at: string | null;
+	error: string | null;
+}
+
+export interface Rendition {
+	id: string;
+	role: 'video' | 'audio' | 'subtitles';
+	label: string;
+	width: number | null;
+	height: number | null;
+	bandwidth: number | null;
+	frame_rate: number | null;
+	codecs: string | null;
+	language: string | null;
+	name: string | null;
+	container: string | null;
+}
+
+export interface Stream {
+	id: string;
+	feed: string;
+	playlist: string;
+	health: Health;
+	checked_at: string | null;
+	sources: StreamSource[];
+	renditions: Rendition[];
+}
+
+export interface Streams {
+	version: number;
+	generated_at: string;
+	streams: Stream[];
+}
+
+export interface Bootstrap extends Streams {
+	/** The live session, else the next upcoming one. */
+	session: Session | null;
+}
+
+export interface Extractor {
+	name: string;
+	kind: string;
+	state: 'ok' | 'failing' | 'never';
+	every_seconds: number | null;
+	last_run_at: string | null;
+	last_success_at: string | null;
+	next_run_at: string | null;
+	duration_ms: number | null;
+	candidates: number | null;
+	error: { step: string; message: string } | null;
+}
+
+export interface Extractors {
+	extractors: Extractor[];
+}
+
+export interface Status {
+	version: number;
+	generated_at: string;
+	started_at: string | null;
+	schedule: {
+		source: string | null;
+		fetched_at: string | null;
+		stale_since: string | null;
+		error: string | null;
+	};
+	streams: { total: number; healthy: number };
+	extractors: { total: number; failing: number };
+}
+
+export interface Problem {
+	type: string;
+	title: string;
+	status: number;
+	detail?: string;
+}

@@ -1,0 +1,78 @@
+import Hls from 'hls.js';
+
+type Handler = (event: string, data: unknown) => void;
+
+/** An hls.js that does nothing by itself: tests play its part with `emit`, and read what was asked of it. */
+export class FakeHls {
+	static readonly Events = Hls.Events;
+	static made: FakeHls[] = [];
+
+	readonly calls: string[] = [];
+	readonly levels: unknown[] = [];
+	nextLevel = -1;
+	latency = 6;
+	targetLatency = 6;
+	liveSyncPosition: number | null = 100;
+	latestLevelDetails = { live: true };
+	lowLatencyMode = false;
+	#handlers = new Map<string, Handler[]>();
+
+	constructor() {
+		FakeHls.made.push(this);
+	}
+
+	on(event: string, handler: Handler) {
+		this.#handlers.set(event, [...(this.#handlers.get(event) ?? []), handler]);
+	}
+
+	emit(event: string, data: unknown = {}) {
+		this.#handlers.get(event)?.forEach((handler) => handler(event, data));
+	}
+
+	loadSource(url: string) {
+		this.calls.push(`loadSource ${url}`);
+	}
+
+	attachMedia() {
+		this.calls.push('attachMedia');
+	}
+
+	startLoad() {
+		this.calls.push('startLoad');
+	}
+
+	recoverMediaError() {
+		this.calls.push('recoverMediaError');
+	}
+
+	destroy() {
+		this.calls.push('destroy');
+	}
+}
+
+/** A video element as far as a player needs one. `policy` is the browser's autoplay policy. */
+export class FakeVideo extends EventTarget {
+	paused = true;
+	muted = false;
+	volume = 1;
+	currentTime = 0;
+	src = '';
+	constructor(public policy: 'sound' | 'muted' | 'never' = 'sound') {
+		super();
+	}
+
+	async play() {
+		if (this.policy === 'never' || (this.policy === 'muted' && !this.muted)) {
+			throw new DOMException('not allowed', 'NotAllowedError');
+		}
+		this.paused = false;
+	}
+
+	pause() {
+		this.paused = true;
+		this.dispatchEvent(new Event('pause'));
+	}
+
+	removeAttribute() {}
+	load() {}
+}

@@ -1,0 +1,30 @@
+import { expect, test } from 'vitest';
+import { findSession } from './find';
+import { meeting, schedule, session } from './testing';
+
+const season = schedule(
+	meeting('harbour', [
+		session({ id: '2026:harbour-grand-prix:harbour:race' }),
+		session({ id: '2026:harbour-grand-prix:harbour:fp1' }),
+	]),
+	meeting('canyon', [session({ id: '2026:canyon-grand-prix:canyon:race' })]),
+);
+
+test.each([
+	['itself', '2026:canyon-grand-prix:canyon:race', '2026:canyon-grand-prix:canyon:race'],
+	[
+		'moved to another circuit',
+		'2026:harbour-grand-prix:old-docks:race',
+		'2026:harbour-grand-prix:harbour:race',
+	],
+	['renamed', '2026:big-port-grand-prix:harbour:fp1', '2026:harbour-grand-prix:harbour:fp1'],
+	['another season', '2025:harbour-grand-prix:harbour:race', null],
+	['a session it never had', '2026:canyon-grand-prix:canyon:sprint', null],
+	['not an id', 'nonsense', null],
+])('%s', (_, id, expected) => {
+	expect(findSession(season, id)?.id ?? null).toBe(expected);
+});
+
+test('no schedule, no session', () => {
+	expect(findSession(null, '2026:canyon-grand-prix:canyon:race')).toBeNull();
+});

@@ -1,0 +1,61 @@
+import { describe, expect, test } from 'vitest';
+import { calendarDay, clockTime, dayOf, daySpan, isoDay, nearDay, timeOfDay, zoneName } from './format';
+
+const start = '2026-11-22T04:00:00Z';
+
+describe.each([
+	{
+		zone: 'Pacific/Auckland',
+		time: '17:00',
+		day: 'Sun 22 Nov',
+		iso: '2026-11-22',
+		name: 'GMT+13',
+		clock: '17:00:00',
+	},
+	{
+		zone: 'America/Los_Angeles',
+		time: '20:00',
+		day: 'Sat 21 Nov',
+		iso: '2026-11-21',
+		name: 'GMT-8',
+		clock: '20:00:00',
+	},
+	{ zone: 'UTC', time: '04:00', day: 'Sun 22 Nov', iso: '2026-11-22', name: 'UTC', clock: '04:00:00' },
+])('$zone', ({ zone, time, day, iso, name, clock }) => {
+	test('the start', () => {
+		expect(timeOfDay(start, zone, 'en-GB')).toBe(time);
+		expect(clockTime(Date.parse(start), zone, 'en-GB')).toBe(clock);
+		// Locales differ in the comma after the weekday.
+		expect(dayOf(start, zone, 'en-GB').replace(',', '')).toBe(day);
+		expect(isoDay(start, zone)).toBe(iso);
+		expect(zoneName(start, zone, 'en-GB')).toBe(name);
+	});
+});
+
+test('daylight saving: the same hour in UTC, another on the clock', () => {
+	expect(timeOfDay('2026-04-04T04:00:00Z', 'Pacific/Auckland', 'en-GB')).toBe('17:00');
+	expect(timeOfDay('2026-04-05T04:00:00Z', 'Pacific/Auckland', 'en-GB')).toBe('16:00');
+	expect(timeOfDay('2026-03-07T20:00:00Z', 'America/Los_Angeles', 'en-GB')).toBe('12:00');
+	expect(timeOfDay('2026-03-08T20:00:00Z', 'America/Los_Angeles', 'en-GB')).toBe('13:00');
+});
+
+test('a day without a time is the same day everywhere', () => {
+	expect(calendarDay('2026-11-22', 'en-GB').replace(',', '')).toBe('Sun 22 Nov');
+	expect(calendarDay('soon')).toBe('soon');
+});
+
+test.each([
+	['2026-11-22T10:59:00Z', 'Pacific/Auckland', 'Today'],
+	['2026-11-22T11:00:00Z', 'Pacific/Auckland', 'Tomorrow'],
+	['2026-11-21T10:59:00Z', 'Pacific/Auckland', 'Yesterday'],
+	['2026-11-22T07:59:00Z', 'America/Los_Angeles', 'Today'],
+	['2026-11-24T08:00:00Z', 'America/Los_Angeles', null],
+] as const)('%s is %s: %s', (at, zone, expected) => {
+	expect(nearDay(at, Date.parse(start), zone)).toBe(expected);
+});
+
+test('the days of a meeting', () => {
+	expect(daySpan(['2026-11-22', '2026-11-20'], 'en-GB')).toMatch(/^20\s?[–-]\s?22 Nov$/);
+	expect(daySpan(['2026-11-22'], 'en-GB')).toBe('22 Nov');
+	expect(daySpan([])).toBeNull();
+});
