@@ -1,0 +1,46 @@
+# Everything here does its own set-up and may be run again at any time.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help demo build test test-full lint bench setup setup-test page
+
+PAGE := frontend/build/index.html
+PITWALL := target/debug/pitwall
+
+help: ## what can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: setup $(PAGE) ## a live race wall on http://127.0.0.1:8080 (ARGS="--listen 127.0.0.1:8081" for another)
+	cargo build --package pitwall
+	exec $(PITWALL) demo $(ARGS)
+
+build: setup $(PAGE) ## the release binary, target/release/pitwall
+	cargo build --release --package pitwall
+
+test: setup-test ## what CI runs: lint, unit, integration and browser tests
+	.ci/test
+
+test-full: test ## test, and what takes longer
+	FULL=1 .ci/browser
+
+lint: setup frontend/node_modules ## formatting, clippy, arrows between crates, the page's lint
+	.ci/lint
+
+bench: setup ## criterion over the playlist code
+	cargo bench --package pitwall-benches
+
+setup:
+	@.ci/setup build
+
+setup-test:
+	@.ci/setup test
+
+page: $(PAGE)
+
+frontend/node_modules: frontend/package-lock.json
+	cd frontend && npm ci --no-audit --no-fund
+	touch $@
+
+$(PAGE): frontend/node_modules $(shell find frontend/src frontend/static -type f 2>/dev/null) $(wildcard frontend/*.js frontend/*.ts frontend/*.json)
+	cd frontend && npm run build
+	touch $@

@@ -1,0 +1,113 @@
+//! What can be typed.
+
+use std::io::IsTerminal;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+use crate::{commands, run};
+
+/// A self-hosted live-stream edge.
+#[derive(Parser)]
+#[command(version, propagate_version = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Edge and control plane in one process.
+    Run {
+        #[command(flatten)]
+        config: ConfigFile,
+        #[command(flatten)]
+        listen: Listen,
+    },
+    /// `run` with an origin of our own and a session that is live now.
+    Demo {
+        #[command(flatten)]
+        listen: Listen,
+        /// How long a token of the demo's origin lives, in seconds.
+        #[arg(long, default_value_t = 25, value_parser = clap::value_parser!(u64).range(8..=3600))]
+        token_ttl: u64,
+    },
+    /// The demo's origin alone: live HLS, pages and schedules.
+    Origin {
+        #[arg(long, default_value = "127.0.0.1:9000")]
+        listen: SocketAddr,
+        /// How long a token lives, in seconds.
+        #[arg(long, default_value_t = 25, value_parser = clap::value_parser!(u64).range(8..=3600))]
+        token_ttl: u64,
+    },
+    /// Seal a URL: prints the paths that play it through this edge.
+    Sign {
+        url: String,
+        #[command(flatten)]
+        config: ConfigFile,
+    },
+    /// Run one source's extractor and print what it found.
+    Extract {
+        source: String,
+        #[command(flatten)]
+        config: ConfigFile,
+    },
+    /// Read the configuration and say whether it is fine.
+    Check {
+        #[command(flatten)]
+        config: ConfigFile,
+    },
+}
+
+#[derive(Args)]
+pub(crate) struct ConfigFile {
+    #[arg(long, default_value = "conf/pitwall.toml", value_name = "FILE")]
+    pub(crate) config: PathBuf,
+}
+
+#[derive(Args)]
+pub(crate) struct Listen {
+    /// Instead of the configured address.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(crate) listen: Option<SocketAddr>,
+}
+
+impl Cli {
+    /// To standard error: `PITWALL_LOG` as in `info` or `pitwall_proxy=debug`.
+    pub(crate) fn start_logging(&self) {
+        let quiet = matches!(self.command, Command::Demo { .. } | Command::Extract { .. });
+        let default = if quiet { "error" } else { "info,pingora_core=warn,pingora_proxy=warn" };
+        let filter =
+            EnvFilter::try_from_env("PITWALL_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+        tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(std::io::stderr)
+            .with_ansi(std::io::stderr().is_terminal())
+            .init();
+    }
+
+    pub(crate) fn execute(self) -> anyhow::Result<()> {
+        match self.command {
+            Command::Run { config, listen } => run::run(&config.config, listen.listen),
+            Command::Demo { listen, token_ttl } => run::demo(listen.listen, token_ttl),
+            Command::Origin { listen, token_ttl } => run::origin(listen, token_ttl),
+            Command::Sign { url, config } => commands::sign(&url, &config.config),
+            Command::Extract { source, config } => commands::extract(&source, &config.config),
+            Command::Check { config } => commands::check(&config.config),
+        }
+    }
+}
+
+/// Says what went wrong, on standard error.
+#[expect(clippy::print_stderr, reason = "the executable talks to its terminal")]
+pub(crate) fn complain(error: &anyhow::Error) {
+    eprintln!("pitwall: {error:#}");
+}
+
+/// Says something to whoever started this.
+#[expect(clippy::print_stdout, reason = "the executable talks to its terminal")]
+pub(crate) fn say(text: &str) {
+    println!("{text}");
+}

@@ -1,0 +1,253 @@
+//! Files and environment, into what each room takes. Whatever is wrong is named by file,
+//! line and key, or by environment variable.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use pitwall_control_plane::{ScheduleConfig, Source};
+use pitwall_proxy::config::{AccessConfig, EdgeConfig, UpstreamConfig};
+use serde::Deserialize;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// All that is configured.
+pub(crate) struct Config {
+    pub(crate) edge: EdgeConfig,
+    pub(crate) access: AccessConfig,
+    pub(crate) upstream: UpstreamConfig,
+    pub(crate) state: StateConfig,
+    pub(crate) schedule: ScheduleConfig,
+    pub(crate) sources: Vec<Source>,
+}
+
+/// What a file says beside its sources.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Sections {
+    edge: EdgeConfig,
+    access: AccessConfig,
+    upstream: UpstreamConfig,
+    store: StoreConfig,
+    state: StateConfig,
+    schedule: ScheduleConfig,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct StoreConfig {
+    /// Another word than the one there is so far is an error, which is all it is read for.
+    kind: StoreKind,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum StoreKind {
+    #[default]
+    Memory,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct StateConfig {
+    pub(crate) dir: PathBuf,
+}
+
+impl Default for StateConfig {
+    fn default() -> Self {
+        Self { dir: "state".into() }
+    }
+}
+
+/// What is wrong with the configuration, and where.
+#[derive(Debug)]
+pub(crate) struct Invalid {
+    place: String,
+    message: String,
+}
+
+impl Invalid {
+    pub(crate) fn new(place: impl fmt::Display, message: impl fmt::Display) -> Self {
+        Self { place: place.to_string(), message: message.to_string() }
+    }
+}
+
+impl fmt::Display for Invalid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.message)
+    }
+}
+
+impl std::error::Error for Invalid {}
+
+impl Config {
+    /// Reads a file, the files in `sources/` beside it, and the environment.
+    pub(crate) fn load(path: &Path) -> Result<Self, Invalid> {
+        let text = read(path)?;
+        let mut config = Self::parse(&path.display().to_string(), &text, std::env::vars())?;
+        for path in source_files(path)? {
+            let text = read(&path)?;
+            let name = path.display().to_string();
+            config.sources.push(Place { name: &name, text: &text }.source_file()?);
+        }
+        config.refuse_doubles()?;
+        Ok(config)
+    }
+
+    pub(crate) fn parse(
+        name: &str,
+        text: &str,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, Invalid> {
+        let environment: Vec<(String, String)> = environment.into_iter().collect();
+        let place = Place { name, text };
+        let mut table = DeTable::parse(text).map_err(|error| place.invalid(&error))?;
+        let sources = place.take_sources(&mut table)?;
+        let mut sections = place.sections(table.clone())?;
+        for (variable, value) in &environment {
+            let Some(path) = variable.strip_prefix("PITWALL_").filter(|path| path.contains("__"))
+            else {
+                continue;
+            };
+            let invalid =
+                |message: String| Invalid::new(format!("environment {variable}"), message);
+            set(table.get_mut(), path, value).map_err(invalid)?;
+            sections = Sections::deserialize(toml::Deserializer::from(table.clone()))
+                .map_err(|error| invalid(error.message().to_owned()))?;
+        }
+        let Sections { edge, access, upstream, state, schedule, .. } = sections;
+        let config = Self { edge, access, upstream, state, schedule, sources };
+        config.refuse_doubles()?;
+        Ok(config)
+    }
+
+    fn refuse_doubles(&self) -> Result<(), Invalid> {
+        let mut seen = HashMap::new();
+        for source in &self.sources {
+            if seen.insert(source.name.as_str(), ()).is_some() {
+                let place = format!("source {:?}", source.name);
+                return Err(Invalid::new(place, "two sources have this name"));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn read(path: &Path) -> Result<String, Invalid> {
+    std::fs::read_to_string(path).map_err(|error| Invalid::new(path.display(), error))
+}
+
+fn source_files(config: &Path) -> Result<Vec<PathBuf>, Invalid> {
+    let folder = config.with_file_name("sources");
+    let entries = match std::fs::read_dir(&folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(Invalid::new(folder.display(), error)),
+    };
+    let mut files: Vec<PathBuf> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
+        .collect();
+    files.sort();
+    Ok(files)
+}
+
+/// Puts an environment variable's value where its name says: `EDGE__CACHE__BYTES` is
+/// `edge.cache.bytes`.
+fn set<'a>(table: &mut DeTable<'a>, path: &str, value: &'a str) -> Result<(), String> {
+    let mut keys = path.split("__").map(str::to_lowercase);
+    let (mut key, mut table) = (keys.next().unwrap_or_default(), table);
+    for next in keys {
+        let entry = table
+            .entry(Spanned::new(0..0, key.clone().into()))
+            .or_insert_with(|| Spanned::new(0..0, DeValue::Table(DeTable::new())));
+        let DeValue::Table(inner) = entry.get_mut() else {
+            return Err(format!("{key} is not a section"));
+        };
+        (key, table) = (next, inner);
+    }
+    // `8`, `true` and `["a"]` as TOML has them; everything else is text.
+    let value = match DeValue::parse(value) {
+        Ok(parsed) => parsed.into_inner(),
+        Err(_) => DeValue::String(value.into()),
+    };
+    table.insert(Spanned::new(0..0, key.into()), Spanned::new(0..0, value));
+    Ok(())
+}
+
+/// A file, for naming places in it.
+struct Place<'a> {
+    name: &'a str,
+    text: &'a str,
+}
+
+impl Place<'_> {
+    fn take_sources(&self, table: &mut Spanned<DeTable<'_>>) -> Result<Vec<Source>, Invalid> {
+        let Some(sources) = table.get_mut().remove("source") else { return Ok(Vec::new()) };
+        let span = sources.span();
+        let DeValue::Array(sources) = sources.into_inner() else {
+            let place = format!("{}:{}", self.name, self.line(span.start));
+            return Err(Invalid::new(place, "source: write [[source]], with two brackets"));
+        };
+        sources.into_iter().map(|source| self.source(source)).collect()
+    }
+
+    fn source(&self, source: Spanned<DeValue<'_>>) -> Result<Source, Invalid> {
+        Source::parse_value(source).map_err(|error| self.invalid(&error))
+    }
+
+    fn source_file(&self) -> Result<Source, Invalid> {
+        let table = DeTable::parse(self.text).map_err(|error| self.invalid(&error))?;
+        let span = table.span();
+        self.source(Spanned::new(span, DeValue::Table(table.into_inner())))
+    }
+
+    fn sections(&self, table: Spanned<DeTable<'_>>) -> Result<Sections, Invalid> {
+        Sections::deserialize(toml::Deserializer::from(table)).map_err(|error| self.invalid(&error))
+    }
+
+    fn invalid(&self, error: &toml::de::Error) -> Invalid {
+        let Some(span) = error.span() else { return Invalid::new(self.name, error.message()) };
+        let key = DeTable::parse(self.text)
+            .ok()
+            .map(|table| key_at(table.get_ref(), span.start))
+            .filter(|key| !key.is_empty())
+            .map_or(String::new(), |key| format!("{key}: "));
+        let place = format!("{}:{}", self.name, self.line(span.start));
+        Invalid::new(place, format!("{key}{}", error.message()))
+    }
+
+    fn line(&self, offset: usize) -> usize {
+        self.text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1
+    }
+}
+
+/// The dotted key whose name or value covers this place.
+fn key_at(table: &DeTable<'_>, offset: usize) -> String {
+    for (key, value) in table {
+        let name = key.get_ref();
+        if key.span().contains(&offset) {
+            return name.to_string();
+        }
+        let inner = match value.get_ref() {
+            DeValue::Table(inner) => key_at(inner, offset),
+            DeValue::Array(array) => array
+                .iter()
+                .filter_map(|item| item.get_ref().as_table())
+                .map(|inner| key_at(inner, offset))
+                .find(|key| !key.is_empty())
+                .unwrap_or_default(),
+            _ => String::new(),
+        };
+        if !inner.is_empty() {
+            return format!("{name}.{inner}");
+        }
+        if value.span().contains(&offset) {
+            return name.to_string();
+        }
+    }
+    String::new()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,85 @@
+use super::*;
+
+fn parse(text: &str, environment: &[(&str, &str)]) -> Result<Config, String> {
+    let environment = environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+    Config::parse("test.toml", text, environment).map_err(|invalid| invalid.to_string())
+}
+
+fn check(text: &str, expected: &str) {
+    let error = parse(text, &[]).err().unwrap_or_else(|| panic!("{text} is taken"));
+    assert!(error.starts_with(expected), "{text}\n  says {error:?}\n  not  {expected:?}");
+}
+
+const SOURCE: &str = "[[source]]\nname = \"a\"\nkind = \"static\"\nfeed = \"World feed\"\n\
+                      url = \"https://cdn.example.com/master.m3u8\"\n";
+
+#[test]
+fn an_empty_file_is_the_default() {
+    let config = parse("", &[]).unwrap();
+    assert_eq!(config.edge.listen.to_string(), "127.0.0.1:8080");
+    assert_eq!(config.state.dir, Path::new("state"));
+    assert!(config.upstream.allow_hosts.is_empty() && config.sources.is_empty());
+}
+
+#[test]
+fn mistakes_are_named_by_file_line_and_key() {
+    check("[edge]\n\nlisen = 1\n", "test.toml:3: edge.lisen: unknown field `lisen`");
+    check("[edge]\nlisten = \"nowhere\"\n", "test.toml:2: edge.listen: invalid socket address");
+    check("[edge]\nthreads = -1\n", "test.toml:2: edge.threads: ");
+    check("[edge]\ndrain = \"-5s\"\n", "test.toml:2: edge.drain: ");
+    check("[edge.cache]\nbytes = \"many\"\n", "test.toml:2: edge.cache.bytes: ");
+    check("[edge]\nthreads = 1\nthreads = 2\n", "test.toml:3: duplicate key");
+    check("[edges]\n", "test.toml:1: edges: unknown field `edges`");
+    check("[store]\nkind = \"papyrus\"\n", "test.toml:2: store.kind: unknown variant `papyrus`");
+    check("[upstream]\nallow_hosts = [\"http://x/\"]\n", "test.toml:2: upstream.allow_hosts: ");
+    check("[upstream]\nallow_private = [\"0.0.0.0/0\"]\n", "test.toml:2: upstream.allow_private: ");
+    check("[edge\n", "test.toml:1: ");
+    check("[source]\nname = \"a\"\n", "test.toml:1: source: write [[source]]");
+}
+
+#[test]
+fn mistakes_in_sources_too() {
+    let with = |line: &str| format!("{SOURCE}{line}\n");
+    parse(SOURCE, &[]).unwrap();
+    check(&with("ulr = \"x\""), "test.toml:6: source.ulr: unknown field `ulr`");
+    check(&with("headers = { Host = \"x\" }"), "test.toml:6: source.headers");
+    check(&with("headers = { A = \"x\\r\\nB: y\" }"), "test.toml:6: source.headers");
+    check(&with("every = \"soon\""), "test.toml:6: source.every: ");
+    check(&with("allow_private = [\"0.0.0.0/0\"]"), "test.toml:6: source.allow_private");
+    check(&SOURCE.replace("static", "papyrus"), "test.toml:3: source.kind: ");
+    check(&SOURCE.replace("https://", "ftp://"), "test.toml:5: source.url: ");
+    check(&format!("{SOURCE}{SOURCE}"), "source \"a\": two sources have this name");
+}
+
+#[test]
+fn the_environment_wins() {
+    let config = parse(
+        "[edge]\nthreads = 1\n",
+        &[
+            ("PITWALL_EDGE__THREADS", "3"),
+            ("PITWALL_EDGE__LISTEN", "127.0.0.1:1234"),
+            ("PITWALL_EDGE__CACHE__BYTES", "64MiB"),
+            ("PITWALL_UPSTREAM__ALLOW_HOSTS", "[\"cdn.example.com\"]"),
+            ("PITWALL_STATE__DIR", "/var/lib/pitwall"),
+            ("PITWALL_LOG", "debug"),
+            ("HOME", "/root"),
+        ],
+    )
+    .unwrap();
+    assert_eq!(config.edge.threads, 3);
+    assert_eq!(config.edge.listen.port(), 1234);
+    assert_eq!(config.edge.cache.bytes.as_u64(), 64 << 20);
+    assert_eq!(config.upstream.allow_hosts.len(), 1);
+    assert_eq!(config.state.dir, Path::new("/var/lib/pitwall"));
+}
+
+#[test]
+fn mistakes_in_the_environment_name_the_variable() {
+    for (variable, value, expected) in [
+        ("PITWALL_EDGE__LISEN", "x", "environment PITWALL_EDGE__LISEN: unknown field `lisen`"),
+        ("PITWALL_EDGE__THREADS", "many", "environment PITWALL_EDGE__THREADS: invalid type"),
+    ] {
+        let error = parse("", &[(variable, value)]).err().unwrap();
+        assert!(error.starts_with(expected), "{error}");
+    }
+}

@@ -1,0 +1,32 @@
+//! `pitwall`: one executable that wires the rooms together. Nothing imports it.
+//!
+//! - [`cli`]: what can be typed.
+//! - [`config`]: files and environment, into what each room takes.
+//! - [`secret`]: the seal key.
+//! - [`run`]: edge and control plane in one process; `run` and `demo`.
+//! - [`commands`]: everything that ends by itself.
+
+mod cli;
+mod commands;
+mod config;
+mod run;
+mod secret;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    cli.start_logging();
+    match cli.execute() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            cli::complain(&error);
+            ExitCode::from(if error.is::<config::Invalid>() { 2 } else { 1 })
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! Edge and control plane in one process, on an embedded store.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use pitwall_control_plane::{self as control, ControlPlane};
+use pitwall_fetch::{Fetcher, Timeouts};
+use pitwall_origin::{Origin, OriginConfig};
+use pitwall_proxy::{Edge, Server};
+use pitwall_upstream_map::{MemoryStore, Store};
+use prometheus::Registry;
+
+use crate::cli::say;
+use crate::config::Config;
+use crate::secret;
+
+const DEMO: &str = include_str!("../../conf/demo.toml");
+
+/// The origin's address as conf/demo.toml writes it; the demo puts the real one in its place.
+const DEMO_ORIGIN: &str = "127.0.0.1:9000";
+
+/// Two threads are plenty for polling and checking, and leave the rest to viewers.
+const CONTROL_THREADS: usize = 2;
+
+pub(crate) fn run(path: &Path, listen: Option<SocketAddr>) -> anyhow::Result<()> {
+    let mut config = Config::load(path)?;
+    config.edge.listen = listen.unwrap_or(config.edge.listen);
+    let url = format!("http://{}", config.edge.listen);
+    let server = assemble(config)?;
+    say(&format!("Pitwall is on {url}"));
+    server.run();
+    Ok(())
+}
+
+pub(crate) fn demo(listen: Option<SocketAddr>, token_ttl: u64) -> anyhow::Result<()> {
+    let origin = free_listener()?;
+    let address = origin.local_addr()?;
+    let text = DEMO.replace(DEMO_ORIGIN, &address.to_string());
+    let mut config = Config::parse("conf/demo.toml", &text, [])?;
+    // What the last demo's origin told is worth nothing to the next.
+    let state = tempfile::tempdir().context("cannot make a state directory")?;
+    config.state.dir = state.path().to_owned();
+    config.edge.listen = listen.unwrap_or(config.edge.listen);
+    config.edge.admin = free_listener()?.local_addr()?;
+    let url = format!("http://{}", config.edge.listen);
+    let store = MemoryStore::new();
+    let mut server = assemble_on(store.clone(), config)?;
+    server.add_background("origin", 1, move |stop| async move {
+        if let Err(error) = serve_origin(origin, token_ttl, stop).await {
+            crate::cli::complain(&error);
+        }
+    });
+    server.add_background("greeting", 1, move |stop| async move {
+        let mut changes = store.changes();
+        let playing = async {
+            while store.current().streams.is_empty() {
+                if changes.changed().await.is_err() {
+                    return;
+                }
+            }
+            say(&format!("A session is live: {url}\nCtrl-C ends it."));
+        };
+        tokio::select! {
+            () = playing => {}
+            () = stop => {}
+        }
+    });
+    server.run();
+    drop(state);
+    Ok(())
+}
+
+pub(crate) fn origin(listen: SocketAddr, token_ttl: u64) -> anyhow::Result<()> {
+    let listener =
+        TcpListener::bind(listen).with_context(|| format!("cannot listen on {listen}"))?;
+    let runtime = tokio::runtime::Runtime::new()?;
+    say(&format!("The origin is on http://{}", listener.local_addr()?));
+    runtime.block_on(async {
+        let stop = async {
+            // Without a signal handler there is only SIGKILL, which needs no help.
+            let _ = tokio::signal::ctrl_c().await;
+        };
+        serve_origin(listener, token_ttl, stop).await
+    })
+}
+
+fn assemble(config: Config) -> anyhow::Result<Server> {
+    assemble_on(MemoryStore::new(), config)
+}
+
+fn assemble_on(store: Arc<MemoryStore>, config: Config) -> anyhow::Result<Server> {
+    let seal_key = secret::seal_key(&config.access, &config.state.dir)?;
+    let registry = Registry::new();
+    let store: Arc<dyn Store> = store;
+    let Config { edge, access, upstream, state, schedule, sources } = config;
+    let edge_config = pitwall_proxy::Config { edge, access, upstream };
+    let own = vec![edge_config.edge.listen, edge_config.edge.admin];
+    let control = control::Config {
+        schedule,
+        sources,
+        state_dir: state.dir,
+        check_every: control::Config::CHECK_EVERY,
+    };
+    let fetcher = Arc::new(Fetcher::new(Timeouts::default(), own));
+    let control_plane = ControlPlane::new(control, fetcher, store.clone(), &registry)?;
+    let edge = Edge::new(&edge_config, &seal_key, store.clone(), &registry)?;
+    let mut server = Server::new(&edge_config.edge, edge, store, registry)?;
+    server.add_background("control plane", CONTROL_THREADS, |stop| control_plane.run(stop));
+    Ok(server)
+}
+
+async fn serve_origin(
+    listener: TcpListener,
+    token_ttl: u64,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> anyhow::Result<()> {
+    listener.set_nonblocking(true)?;
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let config =
+        OriginConfig { token_ttl: Duration::from_secs(token_ttl), ..OriginConfig::default() };
+    Origin::new(config).serve(listener, stop).await.context("the origin failed")
+}
+
+fn free_listener() -> anyhow::Result<TcpListener> {
+    TcpListener::bind(("127.0.0.1", 0)).context("no port is free")
+}

@@ -1,0 +1,51 @@
+//! What the executable says and how it exits.
+
+use std::net::TcpListener;
+
+use crate::support::{first_line, pitwall};
+
+#[test]
+fn check_names_file_line_and_key() {
+    let directory = tempfile::tempdir().unwrap();
+    for (text, code, out, err) in [
+        ("", 0, "p.toml: fine, 0 sources\n", ""),
+        (
+            "[edge]\nlisen = \"x\"\n",
+            2,
+            "",
+            "pitwall: p.toml:2: edge.lisen: unknown field `lisen`, expected one of",
+        ),
+    ] {
+        std::fs::write(directory.path().join("p.toml"), text).unwrap();
+        let (got, stdout, stderr) = pitwall(&["check", "--config", "p.toml"], directory.path());
+        assert_eq!((got, stdout.as_str()), (code, out));
+        assert!(stderr.starts_with(err), "{stderr}");
+    }
+    let (code, _, stderr) = pitwall(&["check"], directory.path());
+    assert_eq!((code, stderr.starts_with("pitwall: conf/pitwall.toml: ")), (2, true), "{stderr}");
+    std::fs::create_dir(directory.path().join("sources")).unwrap();
+    std::fs::write(directory.path().join("p.toml"), "").unwrap();
+    std::fs::write(directory.path().join("sources/a.toml"), "name = \"a\"\nkind = \"x\"\n")
+        .unwrap();
+    let (code, _, stderr) = pitwall(&["check", "--config", "p.toml"], directory.path());
+    assert!(code == 2 && stderr.contains("sources/a.toml:2: kind: "), "{code} {stderr}");
+}
+
+#[test]
+fn a_port_in_use_is_a_clear_error() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let directory = tempfile::tempdir().unwrap();
+    let (code, _, stderr) = pitwall(&["demo", "--listen", &address], directory.path());
+    assert_eq!(code, 1);
+    assert!(stderr.starts_with(&format!("pitwall: cannot listen on {address}: ")), "{stderr}");
+}
+
+#[test]
+fn the_demo_prints_one_url_when_a_session_is_live() {
+    let address = crate::support::free().to_string();
+    let (mut demo, line) = first_line(&["demo", "--listen", &address]);
+    demo.kill().unwrap();
+    demo.wait().unwrap();
+    assert_eq!(line, format!("A session is live: http://{address}\n"));
+}

@@ -1,0 +1,7 @@
+//! The executable from outside: over HTTP, and on a command line.
+
+#![allow(clippy::unwrap_used, clippy::string_slice, reason = "a test fails by panicking")]
+
+mod commands;
+mod edge;
+mod support;

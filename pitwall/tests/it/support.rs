@@ -1,0 +1,122 @@
+//! A real edge for tests: the executable, on free ports, stopped when the test ends.
+
+use std::io::{BufRead, BufReader};
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+pub(crate) struct Edge {
+    child: Child,
+    pub(crate) address: SocketAddr,
+    pub(crate) admin: SocketAddr,
+    _state: tempfile::TempDir,
+}
+
+impl Edge {
+    /// Starts `pitwall run` with this configuration and waits until it serves.
+    pub(crate) async fn start(config: &str) -> Self {
+        let state = tempfile::tempdir().unwrap();
+        let file = state.path().join("pitwall.toml");
+        std::fs::write(&file, config).unwrap();
+        let (address, admin) = (free(), free());
+        let child = Command::new(env!("CARGO_BIN_EXE_pitwall"))
+            .args(["run", "--config"])
+            .arg(&file)
+            .env("PITWALL_EDGE__LISTEN", address.to_string())
+            .env("PITWALL_EDGE__ADMIN", admin.to_string())
+            .env("PITWALL_STATE__DIR", state.path().join("state"))
+            .env("PITWALL_LOG", "warn")
+            .spawn()
+            .unwrap();
+        let edge = Self { child, address, admin, _state: state };
+        edge.wait_until_ready().await;
+        edge
+    }
+
+    async fn wait_until_ready(&self) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let mut ticks = tokio::time::interval(Duration::from_millis(20));
+        loop {
+            ticks.tick().await;
+            let ready = fetch(&self.url("/readyz")).await;
+            if ready.is_ok_and(|ready| ready.status().is_success()) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "the edge is not ready after 20 s");
+        }
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    pub(crate) fn terminate(&self) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    }
+
+    /// Waits for the process to end by itself.
+    pub(crate) fn ended(&mut self) -> bool {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while Instant::now() < deadline {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.success();
+            }
+            std::thread::yield_now();
+        }
+        false
+    }
+}
+
+impl Drop for Edge {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+pub(crate) fn client() -> reqwest::Client {
+    // Tests run side by side: whoever comes second finds it installed.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().no_proxy().build().unwrap()
+}
+
+pub(crate) async fn fetch(url: &str) -> reqwest::Result<reqwest::Response> {
+    client().get(url).send().await
+}
+
+/// A port that nothing listens on.
+pub(crate) fn free() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+pub(crate) fn plain(route: &str, url: &str) -> String {
+    format!("{route}?url={}", URL_SAFE_NO_PAD.encode(url))
+}
+
+/// Runs the executable to its end: exit code, standard output, standard error.
+pub(crate) fn pitwall(arguments: &[&str], directory: &Path) -> (i32, String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_pitwall"))
+        .args(arguments)
+        .current_dir(directory)
+        .output()
+        .unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+/// Starts the executable and returns it with the first line it prints.
+pub(crate) fn first_line(arguments: &[&str]) -> (Child, String) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_pitwall"))
+        .args(arguments)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    (child, line)
+}
