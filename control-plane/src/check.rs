@@ -30,7 +30,7 @@ pub(crate) struct Checked {
     pub(crate) latency: Duration,
     pub(crate) head: Head,
     /// What the master defines for its children.
-    variables: Variables,
+    pub(crate) variables: Variables,
 }
 
 /// How far a live playlist has come: one that does not move is frozen.

@@ -152,6 +152,7 @@ fn upstream(source: &Source, key: &Key, contender: &Contender) -> Upstream {
         expires_at: contender.candidate.expires_at,
         health: contender.health,
         score: contender.record.score(),
+        variables: contender.checked.variables.encode(),
         renditions: contender.checked.renditions.clone(),
     }
 }

@@ -5,10 +5,15 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::IpNet;
 
 /// Never reachable, whatever an operator opts in: cloud metadata.
-const METADATA: [IpAddr; 3] = [
+const METADATA: [IpAddr; 8] = [
     IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254)),
+    IpAddr::V4(Ipv4Addr::new(169, 254, 170, 2)),
+    IpAddr::V4(Ipv4Addr::new(169, 254, 170, 23)),
     IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
+    IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)),
     IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x23)),
+    IpAddr::V6(Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)),
 ];
 
 /// May `address` be dialled, given the private ranges that were opted in?
@@ -51,19 +56,11 @@ fn public_v4(address: Ipv4Addr) -> bool {
 
 fn public_v6(address: Ipv6Addr) -> bool {
     let [a, b, ..] = address.segments();
-    let unspecified_or_loopback = u128::from(address) <= 1;
-    let site_or_link_local = (0xfc00..=0xfdff).contains(&a) || (0xfe80..=0xfeff).contains(&a);
+    // Nothing outside 2000::/3 is routed between networks.
+    let global = a & 0xe000 == 0x2000;
     let documentation = (a == 0x2001 && b == 0xdb8) || (a == 0x3fff && b < 0x1000);
     // Addresses that only exist to carry an IPv4 one are a way around a filter, not a place.
-    let carrier = embedded_v4(address).is_some() || (a == 0x64 && b == 0xff9b);
-    let multicast = a >= 0xff00;
-    let discard = a == 0x100 && b == 0;
-    !(unspecified_or_loopback
-        || site_or_link_local
-        || documentation
-        || carrier
-        || multicast
-        || discard)
+    global && !documentation && embedded_v4(address).is_none()
 }
 
 /// The IPv4 address inside an IPv4-mapped, IPv4-compatible, 6to4, Teredo or NAT64 address.
@@ -130,6 +127,9 @@ mod tests {
             "64:ff9b::a9fe:a9fe",
             "64:ff9b:1::1",
             "::ffff:8.8.8.8",
+            "::ffff:0:7f00:1",
+            "100::1",
+            "5f00::1",
         ] {
             check(address, &[], false);
         }
@@ -146,9 +146,14 @@ mod tests {
 
     #[test]
     fn metadata_is_never_reachable() {
-        for address in
-            ["169.254.169.254", "::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe", "fd00:ec2::254"]
-        {
+        for address in [
+            "169.254.169.254",
+            "::ffff:169.254.169.254",
+            "168.63.129.16",
+            "169.254.170.2",
+            "64:ff9b::a9fe:a9fe",
+            "fd00:ec2::254",
+        ] {
             check(address, &["0.0.0.0/0", "::/0"], false);
         }
     }

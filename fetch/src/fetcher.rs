@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::error::Error as _;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -24,8 +24,20 @@ const MAX_REDIRECTS: usize = 3;
 pub struct Fetcher {
     clients: Mutex<HashMap<Policy, reqwest::Client>>,
     timeouts: Timeouts,
-    /// Our own listeners: fetching ourselves would be a loop.
-    own: Vec<SocketAddr>,
+    own: Arc<Ourselves>,
+}
+
+/// Our own listeners: fetching ourselves would be a loop.
+pub(crate) struct Ourselves(Vec<SocketAddr>);
+
+impl Ourselves {
+    pub(crate) fn contains(&self, address: IpAddr, port: Option<u16>) -> bool {
+        let address = address.to_canonical();
+        self.0.iter().any(|own| {
+            let here = own.ip() == address || (own.ip().is_unspecified() && address.is_loopback());
+            here && Some(own.port()) == port
+        })
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +70,9 @@ pub struct Request<'a> {
     pub cookies: Option<&'a Jar>,
     /// Overrides the configured one, for requests that are meant to wait upstream.
     pub first_byte: Option<Duration>,
+    /// Private ranges were opened for this URL's host alone: a redirect that leaves the origin
+    /// leaves them too.
+    pub private_here_only: bool,
 }
 
 #[derive(Clone)]
@@ -76,6 +91,7 @@ impl<'a> Request<'a> {
             body: None,
             cookies: None,
             first_byte: None,
+            private_here_only: false,
         }
     }
 
@@ -110,7 +126,7 @@ impl<'a> Request<'a> {
 
 impl Fetcher {
     pub fn new(timeouts: Timeouts, own: Vec<SocketAddr>) -> Self {
-        Self { clients: Mutex::new(HashMap::new()), timeouts, own }
+        Self { clients: Mutex::new(HashMap::new()), timeouts, own: Arc::new(Ourselves(own)) }
     }
 
     /// Sends a request and follows at most three redirects, each vetted like the first.
@@ -120,9 +136,17 @@ impl Fetcher {
         policy: &Policy,
         mut request: Request<'_>,
     ) -> Result<Response, FetchError> {
+        let first = request.url.origin();
+        let narrow = Policy { allow_private: Vec::new(), ..policy.clone() };
         let mut redirects = 0;
         loop {
-            let response = self.hop(policy, &request).await?;
+            let here = !request.private_here_only || request.url.origin() == first;
+            let hop = self.hop(if here { policy } else { &narrow }, &request).await;
+            // Where an upstream sends us is the upstream's fault, not the caller's.
+            let response = hop.map_err(|error| match error.kind {
+                Kind::BadUrl(_) | Kind::Denied if redirects > 0 => Kind::BadRedirect.into(),
+                _ => error,
+            })?;
             let Some(location) = redirect_target(&response, &request.url)? else {
                 return Ok(Response::new(response, request.url, self.timeouts.idle));
             };
@@ -130,7 +154,7 @@ impl Fetcher {
             if redirects > MAX_REDIRECTS {
                 return Err(Kind::TooManyRedirects.into());
             }
-            follow(&mut request, location, response.status())?;
+            follow(&mut request, location, response.status());
         }
     }
 
@@ -140,7 +164,11 @@ impl Fetcher {
         request: &Request<'_>,
     ) -> Result<reqwest::Response, FetchError> {
         policy.check(&request.url)?;
-        self.refuse_ourselves(&request.url)?;
+        if let Some(literal) = literal_address(&request.url)
+            && self.own.contains(literal, request.url.port_or_known_default())
+        {
+            return Err(Kind::Denied.into());
+        }
         let mut headers = request.source_headers.clone();
         headers.extend(request.forwarded.clone());
         if let Some(cookies) = request.cookies.and_then(|jar| jar.cookies(&request.url)) {
@@ -162,24 +190,15 @@ impl Fetcher {
             .map_err(classify)?;
         if let Some(peer) = response.remote_addr() {
             policy.check_address(peer.ip())?;
+            if self.own.contains(peer.ip(), Some(peer.port())) {
+                return Err(Kind::Denied.into());
+            }
         }
         if let Some(jar) = request.cookies {
             let mut set = response.headers().get_all(header::SET_COOKIE).iter();
             jar.set_cookies(&mut set, &request.url);
         }
         Ok(response)
-    }
-
-    fn refuse_ourselves(&self, url: &Url) -> Result<(), FetchError> {
-        let addresses = url.literal_address();
-        let port = url.port_or_known_default();
-        let ours = self.own.iter().any(|own| {
-            Some(own.port()) == port
-                && addresses.is_some_and(|ip| {
-                    ip == own.ip() || (own.ip().is_unspecified() && ip.is_loopback())
-                })
-        });
-        if ours { Err(Kind::Denied.into()) } else { Ok(()) }
     }
 
     fn client(&self, policy: &Policy) -> Result<reqwest::Client, FetchError> {
@@ -208,17 +227,11 @@ impl Fetcher {
     }
 }
 
-trait LiteralAddress {
-    fn literal_address(&self) -> Option<std::net::IpAddr>;
-}
-
-impl LiteralAddress for Url {
-    fn literal_address(&self) -> Option<std::net::IpAddr> {
-        match self.host()? {
-            url::Host::Ipv4(v4) => Some(v4.into()),
-            url::Host::Ipv6(v6) => Some(v6.into()),
-            url::Host::Domain(_) => None,
-        }
+fn literal_address(url: &Url) -> Option<IpAddr> {
+    match url.host()? {
+        url::Host::Ipv4(v4) => Some(v4.into()),
+        url::Host::Ipv6(v6) => Some(v6.into()),
+        url::Host::Domain(_) => None,
     }
 }
 
@@ -238,7 +251,7 @@ fn redirect_target(response: &reqwest::Response, base: &Url) -> Result<Option<Ur
     Ok(Some(target))
 }
 
-fn follow(request: &mut Request<'_>, target: Url, status: StatusCode) -> Result<(), FetchError> {
+fn follow(request: &mut Request<'_>, target: Url, status: StatusCode) {
     if target.origin() != request.url.origin() {
         request.source_headers.clear();
     }
@@ -250,7 +263,6 @@ fn follow(request: &mut Request<'_>, target: Url, status: StatusCode) -> Result<
         request.body = None;
     }
     request.url = target;
-    Ok(())
 }
 
 /// reqwest wraps our resolver's errors and everything the system says in its own.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
 use http::header::{self, HeaderMap};
+use tokio::time::Instant;
 use url::Url;
 
 use crate::error::{FetchError, Kind};
@@ -18,7 +19,14 @@ pub struct Response {
     /// What the headers promise of the body, when it is as it was sent.
     expected: Option<u64>,
     received: u64,
+    /// How long the upstream was waited for, which is not how long its reader took.
+    waited: Duration,
 }
+
+/// An upstream that is slower than this for so long will not get anywhere. Only bodies of known
+/// length are judged: a live one may be slow because nothing happens.
+const FLOOR: u64 = 50 * 1024;
+const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Response {
     pub(crate) fn new(inner: reqwest::Response, url: Url, idle: Duration) -> Self {
@@ -27,7 +35,7 @@ impl Response {
             .headers()
             .get(header::CONTENT_LENGTH)
             .and_then(|value| value.to_str().ok()?.parse().ok());
-        Self { inner, url, idle, expected, received: 0 }
+        Self { inner, url, idle, expected, received: 0, waited: Duration::ZERO }
     }
 
     pub fn status(&self) -> StatusCode {
@@ -51,12 +59,17 @@ impl Response {
     /// The next piece of the body. A body that ends before its promised length is an error,
     /// never an end.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, FetchError> {
+        let started = Instant::now();
         let chunk = tokio::time::timeout(self.idle, self.inner.chunk())
             .await
             .map_err(|_| FetchError::from(Kind::Timeout))?
             .map_err(classify)?;
+        self.waited += started.elapsed();
         match &chunk {
-            Some(bytes) => self.received += bytes.len() as u64,
+            Some(bytes) => {
+                self.received += bytes.len() as u64;
+                self.judge_rate()?;
+            }
             None => {
                 if let Some(expected) = self.expected
                     && expected != self.received
@@ -67,6 +80,15 @@ impl Response {
             }
         }
         Ok(chunk)
+    }
+
+    fn judge_rate(&self) -> Result<(), FetchError> {
+        let pending = self.expected.is_some_and(|expected| self.received < expected);
+        if pending && self.waited > PATIENCE && self.received < FLOOR * self.waited.as_secs() {
+            let rate = self.received / self.waited.as_secs().max(1);
+            return Err(FetchError::with(Kind::Timeout, format!("{rate} bytes a second")));
+        }
+        Ok(())
     }
 
     /// The whole body, if it is no longer than `limit` bytes, decoded.

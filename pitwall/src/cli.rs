@@ -45,6 +45,9 @@ enum Command {
     /// Seal a URL: prints the paths that play it through this edge.
     Sign {
         url: String,
+        /// How long the links work, at most a day.
+        #[arg(long, value_name = "DURATION")]
+        ttl: Option<humantime::Duration>,
         #[command(flatten)]
         config: ConfigFile,
     },
@@ -78,7 +81,11 @@ impl Cli {
     /// To standard error: `PITWALL_LOG` as in `info` or `pitwall_proxy=debug`.
     pub(crate) fn start_logging(&self) {
         let quiet = matches!(self.command, Command::Demo { .. } | Command::Extract { .. });
-        let default = if quiet { "error" } else { "info,pingora_core=warn,pingora_proxy=warn" };
+        let default = if quiet {
+            "error"
+        } else {
+            "info,pingora_core=warn,pingora_proxy=warn,pingora_proxy::proxy_cache=off"
+        };
         let filter =
             EnvFilter::try_from_env("PITWALL_LOG").unwrap_or_else(|_| EnvFilter::new(default));
         tracing_subscriber::fmt()
@@ -93,7 +100,9 @@ impl Cli {
             Command::Run { config, listen } => run::run(&config.config, listen.listen),
             Command::Demo { listen, token_ttl } => run::demo(listen.listen, token_ttl),
             Command::Origin { listen, token_ttl } => run::origin(listen, token_ttl),
-            Command::Sign { url, config } => commands::sign(&url, &config.config),
+            Command::Sign { url, ttl, config } => {
+                commands::sign(&url, ttl.map(Into::into), &config.config)
+            }
             Command::Extract { source, config } => commands::extract(&source, &config.config),
             Command::Check { config } => commands::check(&config.config),
         }

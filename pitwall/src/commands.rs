@@ -1,15 +1,15 @@
 //! Everything that ends by itself.
 
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, bail};
 use pitwall_control_plane::extract_once;
 use pitwall_fetch::{Fetcher, Timeouts, parse_url};
-use pitwall_proxy::seal::{Purpose, Sealer};
+use pitwall_proxy::seal::Purpose;
 
 use crate::cli::say;
-use crate::config::Config;
+use crate::config::{Config, Invalid};
 use crate::secret;
 
 pub(crate) fn check(path: &Path) -> anyhow::Result<()> {
@@ -22,14 +22,21 @@ pub(crate) fn check(path: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-pub(crate) fn sign(url: &str, path: &Path) -> anyhow::Result<()> {
+/// Links made from now on work until the end of the next day: longer than that is no promise.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
+pub(crate) fn sign(url: &str, ttl: Option<Duration>, path: &Path) -> anyhow::Result<()> {
+    if ttl.is_some_and(|ttl| ttl > LONGEST || ttl.is_zero()) {
+        return Err(Invalid::new("--ttl", "between 1s and 24h").into());
+    }
     let config = Config::load(path)?;
     let url = parse_url(url)?;
-    let sealer = Sealer::new(&secret::seal_key(&config.access, &config.state.dir)?);
+    let sealer = secret::seal_keys(&config.access, &config.state.dir)?.sealer();
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs();
     for (purpose, path) in [(Purpose::Playlist, "/proxy"), (Purpose::Media, "/relay")] {
         let mut seal = Vec::new();
-        sealer.seal(purpose, path, "", url.as_str(), now, &mut seal);
+        let expires = ttl.map(|ttl| now + ttl.as_secs());
+        sealer.seal_until(purpose, path, "", url.as_str(), now, expires, &mut seal);
         say(&format!("{path}?u={}", String::from_utf8_lossy(&seal)));
     }
     Ok(())

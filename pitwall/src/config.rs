@@ -84,7 +84,7 @@ impl Config {
     /// Reads a file, the files in `sources/` beside it, and the environment.
     pub(crate) fn load(path: &Path) -> Result<Self, Invalid> {
         let text = read(path)?;
-        let mut config = Self::parse(&path.display().to_string(), &text, std::env::vars())?;
+        let mut config = Self::parse(&path.display().to_string(), &text, environment())?;
         for path in source_files(path)? {
             let text = read(&path)?;
             let name = path.display().to_string();
@@ -131,6 +131,12 @@ impl Config {
         }
         Ok(())
     }
+}
+
+/// A variable that is not UTF-8 is nobody's setting.
+fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
 fn read(path: &Path) -> Result<String, Invalid> {

@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use anyhow::Context;
 use pitwall_control_plane::{self as control, ControlPlane};
-use pitwall_fetch::{Fetcher, Timeouts};
+use pitwall_fetch::Fetcher;
 use pitwall_origin::{Origin, OriginConfig};
 use pitwall_proxy::{Edge, Server};
 use pitwall_upstream_map::{MemoryStore, Store};
 use prometheus::Registry;
 
 use crate::cli::say;
-use crate::config::Config;
+use crate::config::{Config, Invalid};
 use crate::secret;
 
 const DEMO: &str = include_str!("../../conf/demo.toml");
@@ -28,7 +28,8 @@ const CONTROL_THREADS: usize = 2;
 pub(crate) fn run(path: &Path, listen: Option<SocketAddr>) -> anyhow::Result<()> {
     let mut config = Config::load(path)?;
     config.edge.listen = listen.unwrap_or(config.edge.listen);
-    let url = format!("http://{}", config.edge.listen);
+    let scheme = if config.edge.tls.is_some() { "https" } else { "http" };
+    let url = format!("{scheme}://{}", config.edge.listen);
     let server = assemble(config)?;
     say(&format!("Pitwall is on {url}"));
     server.run();
@@ -45,6 +46,8 @@ pub(crate) fn demo(listen: Option<SocketAddr>, token_ttl: u64) -> anyhow::Result
     config.state.dir = state.path().to_owned();
     config.edge.listen = listen.unwrap_or(config.edge.listen);
     config.edge.admin = free_listener()?.local_addr()?;
+    // Nobody balances load over a demo.
+    config.edge.drain = Duration::ZERO;
     let url = format!("http://{}", config.edge.listen);
     let store = MemoryStore::new();
     let mut server = assemble_on(store.clone(), config)?;
@@ -92,7 +95,7 @@ fn assemble(config: Config) -> anyhow::Result<Server> {
 }
 
 fn assemble_on(store: Arc<MemoryStore>, config: Config) -> anyhow::Result<Server> {
-    let seal_key = secret::seal_key(&config.access, &config.state.dir)?;
+    let sealer = secret::seal_keys(&config.access, &config.state.dir)?.sealer();
     let registry = Registry::new();
     let store: Arc<dyn Store> = store;
     let Config { edge, access, upstream, state, schedule, sources } = config;
@@ -104,10 +107,11 @@ fn assemble_on(store: Arc<MemoryStore>, config: Config) -> anyhow::Result<Server
         state_dir: state.dir,
         check_every: control::Config::CHECK_EVERY,
     };
-    let fetcher = Arc::new(Fetcher::new(Timeouts::default(), own));
+    let fetcher = Arc::new(Fetcher::new(edge_config.upstream.timeouts.into(), own));
     let control_plane = ControlPlane::new(control, fetcher, store.clone(), &registry)?;
-    let edge = Edge::new(&edge_config, &seal_key, store.clone(), &registry)?;
-    let mut server = Server::new(&edge_config.edge, edge, store, registry)?;
+    let edge = Edge::new(&edge_config, sealer, store.clone(), &registry)?;
+    let mut server = Server::new(&edge_config.edge, edge, store, registry)
+        .map_err(|error| Invalid::new("edge", error))?;
     server.add_background("control plane", CONTROL_THREADS, |stop| control_plane.run(stop));
     Ok(server)
 }

@@ -1,28 +1,39 @@
-//! The seal key: read from its file, or made once.
+//! The seal key: read from its file, or made once. A second line is the key before the last
+//! rotation: it opens links, and seals none.
 
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use pitwall_proxy::config::AccessConfig;
+use pitwall_proxy::seal::{Sealer, digest};
 
 use crate::config::Invalid;
 
 const SHORTEST: usize = 32;
 
-pub(crate) type Secret = [u8; 32];
+/// The key that seals, and the one before it.
+pub(crate) struct SealKeys {
+    current: [u8; 32],
+    previous: Option<[u8; 32]>,
+}
+
+impl SealKeys {
+    pub(crate) fn sealer(&self) -> Sealer {
+        Sealer::rotated(&self.current, self.previous.as_ref())
+    }
+}
 
 /// The configured seal key, or the one in the state directory, which is made on first start.
-pub(crate) fn seal_key(access: &AccessConfig, state: &Path) -> anyhow::Result<Secret> {
+pub(crate) fn seal_keys(access: &AccessConfig, state: &Path) -> anyhow::Result<SealKeys> {
     if let Some(path) = &access.seal_key_file {
         let text = fs::read(path).map_err(|error| {
             Invalid::new("access.seal_key_file", format!("{}: {error}", path.display()))
         })?;
-        return digest(&text).ok_or_else(|| {
-            let message = format!("{} holds less than {SHORTEST} bytes", path.display());
-            Invalid::new("access.seal_key_file", message).into()
+        return keys(&text).map_err(|why| {
+            Invalid::new("access.seal_key_file", format!("{} {why}", path.display())).into()
         });
     }
     let path = state.join("seal.key");
@@ -38,13 +49,24 @@ pub(crate) fn seal_key(access: &AccessConfig, state: &Path) -> anyhow::Result<Se
         Err(error) => return Err(error).with_context(|| format!("cannot make {}", path.display())),
     }
     let text = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    digest(&text).with_context(|| format!("{} is damaged: delete it", path.display()))
+    keys(&text).map_err(|why| anyhow!("{} {why}: delete it", path.display()))
 }
 
-/// Any text that is long enough will do as a key.
-fn digest(text: &[u8]) -> Option<Secret> {
-    let text = text.trim_ascii();
-    (text.len() >= SHORTEST).then(|| pitwall_proxy::seal::digest(text))
+/// A key a line; any text that is long enough will do.
+fn keys(text: &[u8]) -> Result<SealKeys, &'static str> {
+    let lines = text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+    let keys: Vec<&[u8]> = lines.filter(|line| !line.is_empty()).collect();
+    if keys.iter().any(|key| key.len() < SHORTEST) {
+        return Err("holds a key of less than 32 bytes");
+    }
+    match keys.as_slice() {
+        [] => Err("holds no key"),
+        [current] => Ok(SealKeys { current: digest(current), previous: None }),
+        [current, previous] => {
+            Ok(SealKeys { current: digest(current), previous: Some(digest(previous)) })
+        }
+        _ => Err("holds more than two keys"),
+    }
 }
 
 #[cfg(test)]
@@ -57,8 +79,8 @@ mod tests {
     fn is_made_once_and_kept_private() {
         let state = tempfile::tempdir().unwrap();
         let access = AccessConfig::default();
-        let made = seal_key(&access, state.path()).unwrap();
-        assert_eq!(seal_key(&access, state.path()).unwrap(), made);
+        let made = seal_keys(&access, state.path()).unwrap();
+        assert_eq!(seal_keys(&access, state.path()).unwrap().current, made.current);
         let mode = fs::metadata(state.path().join("seal.key")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }
@@ -68,12 +90,27 @@ mod tests {
         let state = tempfile::tempdir().unwrap();
         let path = state.path().join("key");
         let access = AccessConfig { seal_key_file: Some(path.clone()) };
-        for (content, expected) in [(None, "No such file"), (Some("short"), "less than 32 bytes")] {
+        let key = "k".repeat(32);
+        for (content, expected) in [
+            (None, "No such file"),
+            (Some("short".to_owned()), "less than 32 bytes"),
+            (Some("\n\n".to_owned()), "holds no key"),
+            (Some(format!("{key}\nshort")), "less than 32 bytes"),
+            (Some(format!("{key}\n{key}\n{key}\n")), "more than two keys"),
+        ] {
             if let Some(content) = content {
                 fs::write(&path, content).unwrap();
             }
-            let error = seal_key(&access, state.path()).unwrap_err();
+            let error = seal_keys(&access, state.path()).err().unwrap();
             assert!(error.is::<Invalid>() && error.to_string().contains(expected), "{error}");
         }
+    }
+
+    #[test]
+    fn a_second_line_is_the_key_before() {
+        let (old, new) = ("o".repeat(40), "n".repeat(40));
+        let keys = keys(format!("{new}\n{old}\n").as_bytes()).unwrap();
+        assert_eq!(keys.current, digest(new.as_bytes()));
+        assert_eq!(keys.previous, Some(digest(old.as_bytes())));
     }
 }

@@ -9,6 +9,7 @@ use pitwall_fetch::{PrivateRange, Timeouts};
 use serde::Deserialize;
 
 use crate::target::AllowedHost;
+use crate::tls::TlsConfig;
 
 #[derive(Clone, Debug, Default)]
 pub struct Config {
@@ -29,6 +30,8 @@ pub struct EdgeConfig {
     pub drain: Duration,
     pub cache: CacheConfig,
     pub playlist: PlaylistConfig,
+    /// Without it the listener is plaintext.
+    pub tls: Option<TlsConfig>,
 }
 
 impl Default for EdgeConfig {
@@ -40,6 +43,7 @@ impl Default for EdgeConfig {
             drain: Duration::from_secs(20),
             cache: CacheConfig::default(),
             playlist: PlaylistConfig::default(),
+            tls: None,
         }
     }
 }

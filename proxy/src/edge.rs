@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use http::{Method, header};
@@ -16,7 +16,7 @@ use pingora_proxy::{FailToProxy, ProxyHttp, RangeType, Session, range_header_fil
 use pitwall_fetch::Fetcher;
 use pitwall_hls::{Limits, Variables, container_hint, rewrite, rewrite_document};
 use pitwall_upstream_map::Store;
-use prometheus::Registry;
+use prometheus::{IntGauge, Registry};
 
 use crate::answer::Answer;
 use crate::config::Config;
@@ -27,10 +27,11 @@ use crate::page::Page;
 use crate::playlists::{self, Fetched, Playlist, Playlists};
 use crate::problem::Problem;
 use crate::relay::Media;
-use crate::route::{Document, Link, Route};
+use crate::route::{Document, Link, Route, is_media};
 use crate::seal::{Purpose, Sealer};
 use crate::storage::hit::HANDOVER;
-use crate::storage::{Key, Storage};
+use crate::storage::range::is_single;
+use crate::storage::{Asked, Key, Storage};
 use crate::target::{Target, Targets};
 
 /// The edge as Pingora drives it.
@@ -51,20 +52,36 @@ pub struct Edge {
 pub struct Context {
     started: Instant,
     label: &'static str,
-    counted: bool,
+    /// Counts the request for as long as it lives, however it ends.
+    in_flight: Option<InFlight>,
     media: Option<Media>,
+}
+
+struct InFlight(IntGauge);
+
+impl InFlight {
+    fn new(gauge: &IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
 }
 
 impl Edge {
     pub fn new(
         config: &Config,
-        seal_key: &[u8; 32],
+        sealer: Sealer,
         store: Arc<dyn Store>,
         registry: &Registry,
     ) -> prometheus::Result<Self> {
         let own = vec![config.edge.listen, config.edge.admin];
         let fetcher = Arc::new(Fetcher::new(config.upstream.timeouts.into(), own));
-        let sealer = Arc::new(Sealer::new(seal_key));
+        let sealer = Arc::new(sealer);
         let targets = Arc::new(Targets::new(&config.upstream));
         let playlists = Arc::new(Playlists::new(config.edge.playlist.max_age));
         Ok(Self {
@@ -153,7 +170,8 @@ impl Edge {
         now: u64,
     ) -> Fetched {
         let key = format!(
-            "proxy {} {} {} {}",
+            "proxy {:?} {} {} {} {}",
+            target.purpose,
             target.profile,
             target.url,
             variables.as_deref().unwrap_or_default(),
@@ -192,12 +210,9 @@ impl Edge {
 
     async fn open(&self, session: &Session, target: Target) -> Result<Media, Problem> {
         let started = Instant::now();
-        let headers = &session.req_header().headers;
-        let key = Key::of(&target);
-        let opened = self
-            .storage
-            .open(target, headers.get(header::RANGE), headers.get(header::IF_RANGE))
-            .await?;
+        let asked = Asked::of(&session.req_header().headers);
+        let key = Key::of(&target, None);
+        let opened = self.storage.open(target, asked).await?;
         let path = session.req_header().uri.path().to_owned();
         let media = Media::new(key, opened, path, started);
         self.metrics.storage.with_label_values(&[media.outcome()]).inc();
@@ -236,26 +251,24 @@ impl ProxyHttp for Edge {
     type CTX = Context;
 
     fn new_ctx(&self) -> Context {
-        Context { started: Instant::now(), label: "refused", counted: false, media: None }
+        Context { started: Instant::now(), label: "refused", in_flight: None, media: None }
     }
 
     /// Answers are finished where they are made: no module has anything to add.
     fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
 
     async fn request_filter(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
-        self.metrics.in_flight.inc();
-        context.counted = true;
-        // A viewer who stops reading must not hold a connection, but one who reads slowly may.
-        session.as_downstream_mut().set_min_send_rate(Some(16 * 1024));
-        session
-            .as_downstream_mut()
-            .set_total_drain_timeout(Some(std::time::Duration::from_secs(5)));
+        context.in_flight = Some(InFlight::new(&self.metrics.in_flight));
+        // A viewer who stops reading must not hold a connection, but one who reads slowly may:
+        // this is how long one slice may take.
+        session.as_downstream_mut().set_write_timeout(Some(WRITE_TIMEOUT));
+        session.as_downstream_mut().set_total_drain_timeout(Some(DRAIN_TIMEOUT));
         if self.draining.load(Ordering::Relaxed) {
             session.as_downstream_mut().set_keepalive(None);
         }
         let request = session.req_header();
         let path = request.uri.path().to_owned();
-        let media = Route::is_media(&path);
+        let media = is_media(&path);
         let answered = match preflight_or_refusal(session, media) {
             Some(answer) => Ok(Some(answer)),
             None => match Route::parse(&path, session.req_header().uri.query()) {
@@ -301,8 +314,11 @@ impl ProxyHttp for Edge {
         _context: &mut Context,
     ) -> RangeType {
         let request = session.req_header();
+        let empty =
+            response.headers.get(header::CONTENT_LENGTH).is_some_and(|length| length == "0");
         match request.headers.get(header::RANGE) {
-            Some(range) if is_single_range(range.as_bytes()) => {
+            // Of nothing there is no part, and Pingora would count below zero.
+            Some(range) if is_single(range.as_bytes()) && !empty => {
                 // Pingora counts up to, not including.
                 range_header_filter(request, response, Some(2))
             }
@@ -345,10 +361,9 @@ impl ProxyHttp for Edge {
     }
 
     async fn logging(&self, session: &mut Session, error: Option<&Error>, context: &mut Context) {
-        if !context.counted {
+        if context.in_flight.is_none() {
             return;
         }
-        self.metrics.in_flight.dec();
         let status = session.response_written().map_or(0, |response| response.status.as_u16());
         let class = match status {
             100..200 => "1xx",
@@ -375,7 +390,21 @@ impl ProxyHttp for Edge {
     }
 }
 
+const WRITE_TIMEOUT: Duration = Duration::from_secs(40);
+/// For the rest of a request's body that nobody wants.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// More than any player sends, less than what would hurt.
+const MAX_HEADER_BYTES: usize = 32 * 1024;
+const MAX_HEADERS: usize = 100;
+
 fn preflight_or_refusal(session: &mut Session, media: bool) -> Option<Answer> {
+    let headers = &session.req_header().headers;
+    let size: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    if size > MAX_HEADER_BYTES || headers.len() > MAX_HEADERS {
+        session.as_downstream_mut().set_keepalive(None);
+        return Some(Answer::problem(&Problem::HeadersTooLarge));
+    }
     let method = session.req_header().method.clone();
     match method {
         Method::GET | Method::HEAD => {
@@ -419,52 +448,6 @@ fn takes_gzip(session: &Session) -> bool {
     })
 }
 
-/// `bytes=0-99`, `bytes=100-`, `bytes=-100`, with the first before the last.
-fn is_single_range(range: &[u8]) -> bool {
-    let number = |text: &str| match text {
-        "" => Some(None),
-        text if text.bytes().all(|byte| byte.is_ascii_digit()) => {
-            text.parse::<u64>().ok().map(Some)
-        }
-        _ => None,
-    };
-    let bounds = std::str::from_utf8(range)
-        .ok()
-        .and_then(|range| range.strip_prefix("bytes="))
-        .and_then(|range| range.split_once('-'))
-        .and_then(|(first, last)| Some((number(first.trim())?, number(last.trim())?)));
-    match bounds {
-        Some((Some(first), Some(last))) => first <= last,
-        Some((first, last)) => first.is_some() || last.is_some(),
-        None => false,
-    }
-}
-
 fn now() -> u64 {
     u64::try_from(Timestamp::now().as_second()).unwrap_or(0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn single_ranges() {
-        for (range, expected) in [
-            ("bytes=0-99", true),
-            ("bytes=100-", true),
-            ("bytes=-100", true),
-            ("bytes=5-5", true),
-            ("bytes=5-2", false),
-            ("bytes=-", false),
-            ("bytes=0-1,3-4", false),
-            ("items=0-1", false),
-            ("bytes=a-b", false),
-            ("bytes=+1-2", false),
-            ("bytes=0-99999999999999999999", false),
-            ("", false),
-        ] {
-            assert_eq!(is_single_range(range.as_bytes()), expected, "{range:?}");
-        }
-    }
 }

@@ -9,7 +9,7 @@
 //! - [`page`]: everything else is the page.
 //! - [`answer`], [`problem`]: how answers look, and how errors become statuses.
 //!
-//! Around them: [`config`], [`metrics`], [`server`] (listeners, admin, shutdown).
+//! Around them: [`config`], [`metrics`], [`server`] (listeners, admin, shutdown), [`tls`].
 
 pub mod answer;
 pub mod config;
@@ -27,6 +27,7 @@ pub mod seal;
 pub mod server;
 pub mod storage;
 pub mod target;
+pub mod tls;
 
 pub use config::Config;
 pub use edge::Edge;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use pitwall_fetch::Fetcher;
 use pitwall_hls::{Limits, Variables, analysis, container_hint, rewrite};
-use pitwall_upstream_map::{Store, Stream, Upstream};
+use pitwall_upstream_map::{Health, Store, Stream, Upstream};
 
 use crate::links::{LiveLinks, ProxyLinks, container_extension};
 use crate::multivariant;
@@ -68,16 +68,22 @@ impl Live {
             changes.mark_unchanged();
             let failure = match self.attempt(stream, rendition, directives, now).await {
                 Ok(playlist) => {
-                    self.last_good.keep(stream, rendition, &playlist);
+                    if directives.is_none() {
+                        self.last_good.keep(stream, rendition, &playlist);
+                    }
                     return Ok(playlist);
                 }
-                Err(problem) if problem.is_upstreams() => problem,
-                Err(problem) => return Err(problem),
+                Err(problem) => problem,
             };
-            tracing::warn!(stream, rendition, problem = failure.name(), "a playlist cannot be had");
+            // Also when the stream is gone from the map: it may be back in the next.
             if let Some(playlist) = self.last_good.recent(stream, rendition) {
+                tracing::warn!(stream, rendition, problem = failure.name(), "bridging a blip");
                 return Ok(playlist);
             }
+            if !failure.may_pass() {
+                return Err(failure);
+            }
+            tracing::warn!(stream, rendition, problem = failure.name(), "a playlist cannot be had");
             // The next map may know another way; without one there is nothing to wait for.
             let changed = tokio::time::timeout_at(deadline, changes.changed()).await;
             if !matches!(changed, Ok(Ok(()))) {
@@ -121,10 +127,14 @@ impl Live {
     }
 }
 
-/// The upstream that plays this rendition.
+/// The best upstream that plays this rendition. Another one may have other renditions: a player
+/// that knows only these is served by whoever still has them.
 fn serving<'a>(stream: &'a Stream, rendition: &str) -> Result<&'a Upstream, Problem> {
-    let active = stream.active().ok_or(Problem::Unavailable("all sources are down"))?;
-    if active.rendition(rendition).is_some() { Ok(active) } else { Err(Problem::NotFound) }
+    let mut playing = stream.upstreams.iter().filter(|one| one.health != Health::Down).peekable();
+    if playing.peek().is_none() {
+        return Err(Problem::Unavailable("all sources are down"));
+    }
+    playing.find(|one| one.rendition(rendition).is_some()).ok_or(Problem::NotFound)
 }
 
 /// All that one upstream poll needs, so that it can outlive the request that began it.
@@ -145,7 +155,9 @@ impl MediaPoll {
         let answer =
             playlists::fetch(&self.fetcher, &self.target, self.directives.as_deref(), limits.bytes)
                 .await?;
-        let none = Variables::default();
+        // Defined by its master, and asked for by whoever imports them.
+        let imported = Variables::decode(&self.upstream.variables)
+            .map_err(|_| Problem::UpstreamInvalid("its variables cannot be read".to_owned()))?;
         let mut links = LiveLinks {
             proxy: ProxyLinks {
                 sealer: &self.sealer,
@@ -158,15 +170,19 @@ impl MediaPoll {
             upstream: &self.upstream,
             token_parameters: &self.target.token_parameters,
         };
-        let rewritten = rewrite(&answer.body, &answer.base, &none, &limits, &mut links)
+        let rewritten = rewrite(&answer.body, &answer.base, &imported, &limits, &mut links)
             .map_err(|invalid| Problem::UpstreamInvalid(invalid.to_string()))?;
-        let target_duration = target_duration(&answer.body, &answer.base)?;
+        let target_duration = target_duration(&answer.body, &answer.base, &imported)?;
         Ok(Arc::new(Playlist::new(rewritten.bytes, CONTENT_TYPE, target_duration, answer.took)))
     }
 }
 
-fn target_duration(body: &[u8], base: &url::Url) -> Result<Option<f64>, Problem> {
-    let parsed = analysis::analyse(body, base, &Variables::default(), &Limits::default())
+fn target_duration(
+    body: &[u8],
+    base: &url::Url,
+    imported: &Variables,
+) -> Result<Option<f64>, Problem> {
+    let parsed = analysis::analyse(body, base, imported, &Limits::default())
         .map_err(|invalid| Problem::UpstreamInvalid(invalid.to_string()))?;
     match parsed {
         analysis::Playlist::Media(media) => Ok(media.target_duration),

@@ -152,6 +152,7 @@ mod tests {
             expires_at: None,
             health: Health::Healthy,
             score: 1.0,
+            variables: String::new(),
             renditions: vec![high, low, audio],
         }
     }

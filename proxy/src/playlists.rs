@@ -79,12 +79,13 @@ impl Playlists {
     where
         F: Future<Output = Fetched> + Send + 'static,
     {
-        let max_age = if blocking { Duration::ZERO } else { self.max_age };
+        let (max_age, deadline) =
+            if blocking { (Duration::ZERO, BLOCKING * 2) } else { (self.max_age, DEADLINE) };
         let answer = {
             let mut polls = self.polls.lock().unwrap_or_else(PoisonError::into_inner);
             let now = Instant::now();
             polls.retain(|_, poll| poll.fresh_until.get().is_none_or(|until| *until > now));
-            let poll = polls.entry(key).or_insert_with(|| Poll::start(max_age, fetch));
+            let poll = polls.entry(key).or_insert_with(|| Poll::start(max_age, deadline, fetch));
             poll.answer.clone()
         };
         answer.await
@@ -92,14 +93,14 @@ impl Playlists {
 }
 
 impl Poll {
-    fn start<F>(max_age: Duration, fetch: F) -> Self
+    fn start<F>(max_age: Duration, deadline: Duration, fetch: F) -> Self
     where
         F: Future<Output = Fetched> + Send + 'static,
     {
         let fresh_until = Arc::new(OnceLock::new());
         let done = fresh_until.clone();
-        let task = tokio::spawn(async move {
-            let answer = fetch.await;
+        let task = tokio::spawn(tokio::time::timeout(deadline, fetch));
+        let finish = move |answer: Fetched| {
             let age = match &answer {
                 // A player polls every target duration: an answer older than a quarter of
                 // that would show in its latency.
@@ -110,10 +111,14 @@ impl Poll {
             };
             let _ = done.set(Instant::now() + age);
             answer
-        });
+        };
         let answer = task
-            .map(|joined| {
-                joined.unwrap_or_else(|_| Err(Problem::UpstreamInvalid("reading it failed".into())))
+            .map(move |joined| {
+                finish(match joined {
+                    Ok(Ok(answer)) => answer,
+                    Ok(Err(_)) => Err(Problem::UpstreamTimeout),
+                    Err(_) => Err(Problem::UpstreamInvalid("reading it failed".into())),
+                })
             })
             .boxed()
             .shared();
@@ -128,6 +133,10 @@ pub struct Upstreams {
     pub base: Url,
     pub took: Duration,
 }
+
+/// All that a playlist may take. A viewer's buffer is a few seconds long, and everybody who
+/// polls it waits for the same fetch.
+const DEADLINE: Duration = Duration::from_secs(8);
 
 /// How long an upstream may hold back its answer to a blocking reload.
 const BLOCKING: Duration = Duration::from_secs(20);
@@ -150,6 +159,7 @@ pub async fn fetch(
     let mut request = Request::get(url)
         .source_headers(target.headers.clone())
         .forward(header::ACCEPT, HeaderValue::from_static("*/*"));
+    request.private_here_only = target.private_here_only;
     if directives.is_some() {
         request = request.first_byte(BLOCKING);
     }
@@ -198,5 +208,18 @@ mod tests {
         assert_eq!(polls(Duration::ZERO, false, || playlist(None)).await, 2);
         assert_eq!(polls(hour, true, || playlist(None)).await, 2);
         assert_eq!(polls(hour, false, || Err(Problem::UpstreamTimeout)).await, 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_poll_that_drips_ends_and_one_that_panics_is_forgotten() {
+        let playlists = Playlists::new(Duration::from_secs(3600));
+        let poll = |fetch: BoxFuture<'static, Fetched>| playlists.poll("key".into(), false, fetch);
+        let started = tokio::time::Instant::now();
+        let dripped = poll(futures::future::pending().boxed()).await;
+        assert_eq!(dripped.unwrap_err(), Problem::UpstreamTimeout);
+        assert_eq!(started.elapsed().as_secs(), DEADLINE.as_secs());
+        let panicked = poll(async { panic!("as a bug would") }.boxed()).await;
+        assert!(matches!(panicked, Err(Problem::UpstreamInvalid(_))));
+        assert!(poll(async { playlist(None) }.boxed()).await.is_ok());
     }
 }

@@ -17,6 +17,7 @@ pub enum Problem {
     MethodNotAllowed,
     BodyNotAllowed,
     UriTooLong,
+    HeadersTooLarge,
     /// The upstream's own refusal, passed on with its meaning.
     UpstreamStatus(StatusCode),
     /// The upstream answered with something that is not what it should be.
@@ -37,6 +38,7 @@ impl Problem {
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyNotAllowed => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UriTooLong => StatusCode::URI_TOO_LONG,
+            Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::UpstreamStatus(status) => *status,
             Self::UpstreamInvalid(_) | Self::UpstreamUnreachable(_) => StatusCode::BAD_GATEWAY,
             Self::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
@@ -56,6 +58,7 @@ impl Problem {
             Self::MethodNotAllowed => "method-not-allowed",
             Self::BodyNotAllowed => "body-not-allowed",
             Self::UriTooLong => "uri-too-long",
+            Self::HeadersTooLarge => "headers-too-large",
             Self::UpstreamStatus(_) => "upstream-status",
             Self::UpstreamInvalid(_) => "upstream-invalid",
             Self::UpstreamUnreachable(_) => "upstream-unreachable",
@@ -76,7 +79,7 @@ impl Problem {
     }
 
     /// Is it the upstream's doing, so that another try or another upstream may do better?
-    pub fn is_upstreams(&self) -> bool {
+    pub fn may_pass(&self) -> bool {
         matches!(
             self,
             Self::UpstreamStatus(_)
@@ -84,6 +87,7 @@ impl Problem {
                 | Self::UpstreamUnreachable(_)
                 | Self::UpstreamTimeout
                 | Self::TargetDenied
+                | Self::Unavailable(_)
         )
     }
 }
@@ -100,6 +104,9 @@ impl fmt::Display for Problem {
             Self::MethodNotAllowed => f.write_str("Only GET, HEAD and OPTIONS work here."),
             Self::BodyNotAllowed => f.write_str("A request for media carries no body."),
             Self::UriTooLong => f.write_str("The URL is longer than 8 KiB."),
+            Self::HeadersTooLarge => {
+                f.write_str("The request has more than 100 headers, or more than 32 KiB of them.")
+            }
             Self::UpstreamStatus(status) => write!(f, "The upstream answered {status}."),
             Self::UpstreamInvalid(why) => write!(f, "The upstream's answer cannot be used: {why}."),
             Self::UpstreamUnreachable(why) => write!(f, "The upstream cannot be reached: {why}."),

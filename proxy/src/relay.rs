@@ -42,13 +42,17 @@ impl Media {
     /// Hands the object to Pingora's hit path.
     pub fn into_key(self) -> Result<CacheKey> {
         let outcome = self.outcome();
+        let mut age = Duration::ZERO;
         let (mut response, body) = match self.opened {
-            Opened::Stored(object) => (whole(&object.head)?, Body::stored(object)),
+            Opened::Stored(object) => {
+                age = object.stored.elapsed();
+                (held(&object.head)?, Body::stored(object))
+            }
             Opened::Filling { reader, .. } => {
                 let head = reader.opened_head();
-                (whole(&head)?, Body::Filling(reader, head.length))
+                (held(&head)?, Body::Filling(reader, head.length))
             }
-            Opened::Passing(response) => (passed(&response)?, Body::Passing(*response)),
+            Opened::Passing(response) => (passed(&response)?, Body::Passing(response)),
         };
         response.insert_header(header::CONTENT_TYPE, content_type(&self.path))?;
         response.insert_header(header::X_CONTENT_TYPE_OPTIONS, "nosniff")?;
@@ -62,15 +66,22 @@ impl Media {
         )?;
         let now = SystemTime::now();
         // Always fresh to Pingora: what is in hand is what will be sent.
-        let meta = CacheMeta::new(now + Duration::from_secs(3600), now, 0, 0, response);
+        let meta = CacheMeta::new(now + Duration::from_secs(3600), now - age, 0, 0, response);
         Ok(carrying(self.key.as_bytes(), meta, body))
     }
 }
 
-fn whole(head: &Head) -> Result<ResponseHeader> {
-    let mut response = ResponseHeader::build(StatusCode::OK, Some(16))?;
+fn held(head: &Head) -> Result<ResponseHeader> {
+    let status = match &head.content_range {
+        Some(_) => StatusCode::PARTIAL_CONTENT,
+        None => StatusCode::OK,
+    };
+    let mut response = ResponseHeader::build(status, Some(16))?;
     // A segment's link changes when its content does.
     response.insert_header(header::CACHE_CONTROL, "public, max-age=60")?;
+    if let Some(content_range) = &head.content_range {
+        response.insert_header(header::CONTENT_RANGE, content_range.clone())?;
+    }
     if let Some(length) = head.length {
         response.insert_header(header::CONTENT_LENGTH, length)?;
         response.insert_header(header::ACCEPT_RANGES, "bytes")?;

@@ -8,6 +8,16 @@ use crate::problem::Problem;
 
 const MAX_URI: usize = 8 * 1024;
 
+const DIRECTIVES: [&str; 7] = [
+    "_HLS_msn",
+    "_HLS_part",
+    "_HLS_pathway",
+    "_HLS_primary_id",
+    "_HLS_skip",
+    "_HLS_start_offset",
+    "_HLS_throughput",
+];
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Route {
     /// `/live/{stream}/index.m3u8[?rendition=]`
@@ -68,7 +78,7 @@ impl Route {
             return Err(Problem::UriTooLong);
         }
         let query = Query(query.unwrap_or_default());
-        let segments: Vec<&str> = path.trim_start_matches('/').split('/').collect();
+        let segments: Vec<&str> = path.strip_prefix('/').unwrap_or(path).split('/').collect();
         match segments.as_slice() {
             ["live", rest @ ..] => live(path, rest, &query),
             ["proxy"] => proxy(path, None, &query),
@@ -95,11 +105,12 @@ impl Route {
             Self::Page { .. } => "page",
         }
     }
+}
 
-    /// Media routes answer any origin and take no bodies.
-    pub fn is_media(path: &str) -> bool {
-        ["/live/", "/proxy", "/relay"].iter().any(|prefix| path.starts_with(prefix))
-    }
+/// Media routes answer pages of any origin.
+pub fn is_media(path: &str) -> bool {
+    let first = path.strip_prefix('/').and_then(|path| path.split('/').next());
+    matches!(first, Some("live" | "proxy" | "relay"))
 }
 
 fn live(path: &str, rest: &[&str], query: &Query<'_>) -> Result<Route, Problem> {
@@ -186,17 +197,15 @@ impl<'a> Query<'a> {
     }
 
     /// The delivery directives of low-latency HLS, the only parameters that travel upstream.
+    /// In one order, so that whoever asks for the same shares an answer.
     fn directives(&self) -> Option<String> {
-        let mut directives = String::new();
-        for (name, value) in self.pairs().filter(|(name, _)| name.starts_with("_HLS_")) {
-            if !directives.is_empty() {
-                directives.push('&');
-            }
-            directives.push_str(name);
-            directives.push('=');
-            directives.push_str(value);
-        }
-        (!directives.is_empty()).then_some(directives)
+        let mut directives: Vec<String> = self
+            .pairs()
+            .filter(|(name, _)| DIRECTIVES.contains(name))
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        directives.sort_unstable();
+        (!directives.is_empty()).then(|| directives.join("&"))
     }
 }
 
@@ -221,7 +230,7 @@ mod tests {
             ),
             (
                 "/live/world-feed/v720.m3u8",
-                Some("_HLS_msn=7&x=1&_HLS_part=2"),
+                Some("_HLS_part=2&x=1&_HLS_msn=7&_HLS_other=1"),
                 Ok(Route::Media {
                     stream: "world-feed".into(),
                     rendition: "v720".into(),

@@ -6,6 +6,8 @@
 //!
 //! Layout before base64url: key id, purpose and the period's low bits, SIV (16), ciphertext.
 
+use std::sync::Mutex;
+
 use aes_siv::KeyInit;
 use aes_siv::siv::Aes256Siv;
 use base64::Engine;
@@ -20,9 +22,18 @@ const SIV: usize = 16;
 const PERIOD_BITS: u8 = 6;
 
 pub struct Sealer {
-    key: [u8; 64],
-    key_id: u8,
+    /// Seals, and opens what it sealed.
+    current: Key,
+    /// Opens what was sealed before the last rotation.
+    previous: Option<Key>,
     name_key: [u8; 32],
+}
+
+struct Key {
+    id: u8,
+    key: [u8; 64],
+    /// With its key schedule made, which is a good part of sealing one URL.
+    ready: Mutex<Aes256Siv>,
 }
 
 /// A key of any length, as the one that [`Sealer::new`] takes.
@@ -47,16 +58,37 @@ pub struct Sealed {
     pub purpose: Purpose,
 }
 
+impl Key {
+    fn new(secret: &[u8; 32]) -> Self {
+        let (mut key, mut id) = ([0; 64], [0; 1]);
+        derive("pitwall 2026 seal key", secret, &mut key);
+        derive("pitwall 2026 seal key id", secret, &mut id);
+        Self { id: id[0], key, ready: Mutex::new(Aes256Siv::new(&key.into())) }
+    }
+
+    /// Nobody waits: who finds the cipher in use makes another.
+    fn with_cipher<T>(&self, work: impl FnOnce(&mut Aes256Siv) -> T) -> T {
+        match self.ready.try_lock() {
+            Ok(mut ready) => work(&mut ready),
+            Err(_) => work(&mut Aes256Siv::new(&self.key.into())),
+        }
+    }
+}
+
+fn derive(context: &str, secret: &[u8; 32], out: &mut [u8]) {
+    blake3::Hasher::new_derive_key(context).update(secret).finalize_xof().fill(out);
+}
+
 impl Sealer {
     pub fn new(secret: &[u8; 32]) -> Self {
-        let derive = |context: &str, out: &mut [u8]| {
-            blake3::Hasher::new_derive_key(context).update(secret).finalize_xof().fill(out);
-        };
-        let (mut key, mut id, mut name_key) = ([0; 64], [0; 1], [0; 32]);
-        derive("pitwall 2026 seal key", &mut key);
-        derive("pitwall 2026 seal key id", &mut id);
-        derive("pitwall 2026 link names", &mut name_key);
-        Self { key, key_id: id[0], name_key }
+        Self::rotated(secret, None)
+    }
+
+    /// Seals with `secret`, and still opens what `previous` sealed.
+    pub fn rotated(secret: &[u8; 32], previous: Option<&[u8; 32]>) -> Self {
+        let mut name_key = [0; 32];
+        derive("pitwall 2026 link names", secret, &mut name_key);
+        Self { current: Key::new(secret), previous: previous.map(Key::new), name_key }
     }
 
     /// Appends the seal of `url` for links with this `path` to `out`.
@@ -69,22 +101,44 @@ impl Sealer {
         now: u64,
         out: &mut Vec<u8>,
     ) {
+        self.seal_until(purpose, path, profile, url, now, None, out);
+    }
+
+    /// Like [`seal`](Self::seal), for a link that is refused from `expires` (unix seconds) on.
+    /// Its period is the longest that it can live.
+    #[expect(clippy::too_many_arguments, reason = "each is one part of what is sealed")]
+    pub fn seal_until(
+        &self,
+        purpose: Purpose,
+        path: &str,
+        profile: &str,
+        url: &str,
+        now: u64,
+        expires: Option<u64>,
+        out: &mut Vec<u8>,
+    ) {
         let period = now / PERIOD_SECONDS;
         let header = self.header(purpose, period);
-        let mut plain = Vec::with_capacity(profile.len() + 1 + url.len());
-        plain.extend_from_slice(profile.as_bytes());
-        plain.push(0);
-        plain.extend_from_slice(url.as_bytes());
         let associated = associated(header, period);
+        let mut link = Vec::with_capacity(HEADER + SIV + profile.len() + url.len() + 32);
+        link.extend_from_slice(&header);
+        link.extend_from_slice(&[0; SIV]);
+        link.extend_from_slice(profile.as_bytes());
+        link.push(0);
+        link.extend_from_slice(url.as_bytes());
+        if let Some(expires) = expires {
+            link.push(0);
+            link.extend_from_slice(expires.to_string().as_bytes());
+        }
+        let (front, plain) = link.split_at_mut(HEADER + SIV);
+        let (_, siv) = front.split_at_mut(HEADER);
         // SIV fails only past its limit on associated data, which two entries are not.
-        let Ok(sealed) =
-            Aes256Siv::new(&self.key.into()).encrypt([&associated[..], path.as_bytes()], &plain)
-        else {
+        let Ok(tag) = self.current.with_cipher(|cipher| {
+            cipher.encrypt_inout_detached([&associated[..], path.as_bytes()], plain.into())
+        }) else {
             return;
         };
-        let mut link = Vec::with_capacity(HEADER + sealed.len());
-        link.extend_from_slice(&header);
-        link.extend_from_slice(&sealed);
+        siv.copy_from_slice(&tag);
         let start = out.len();
         out.resize(start + base64::encoded_len(link.len(), false).unwrap_or(0), 0);
         if let Some(slot) = out.get_mut(start..) {
@@ -96,7 +150,10 @@ impl Sealer {
     pub fn unseal(&self, seal: &str, path: &str, now: u64) -> Result<Sealed, Problem> {
         let link = URL_SAFE_NO_PAD.decode(seal).map_err(|_| Problem::SealInvalid)?;
         let (header, sealed) = link.split_first_chunk::<HEADER>().ok_or(Problem::SealInvalid)?;
-        if header[0] != self.key_id || sealed.len() < SIV {
+        // Two secrets may share an id: both are tried.
+        let keys = [Some(&self.current), self.previous.as_ref()];
+        let mut keys = keys.into_iter().flatten().filter(|key| key.id == header[0]);
+        if sealed.len() < SIV {
             return Err(Problem::SealInvalid);
         }
         let purpose = match header[1] >> PERIOD_BITS {
@@ -107,27 +164,37 @@ impl Sealer {
         };
         let current = now / PERIOD_SECONDS;
         let period = nearest_period(current, header[1]);
-        let plain = Aes256Siv::new(&self.key.into())
-            .decrypt([&associated(*header, period)[..], path.as_bytes()], sealed)
-            .map_err(|_| Problem::SealInvalid)?;
+        let open = |key: &Key| {
+            let associated = associated(*header, period);
+            key.with_cipher(|cipher| cipher.decrypt([&associated[..], path.as_bytes()], sealed))
+                .ok()
+        };
+        let plain = keys.find_map(open).ok_or(Problem::SealInvalid)?;
         // One period ahead is another edge whose clock is a little ahead of ours.
         if period + 1 < current || period > current + 1 {
             return Err(Problem::SealExpired);
         }
         let plain = String::from_utf8(plain).map_err(|_| Problem::SealInvalid)?;
-        let (profile, url) = plain.split_once('\0').ok_or(Problem::SealInvalid)?;
+        let (profile, rest) = plain.split_once('\0').ok_or(Problem::SealInvalid)?;
+        let (url, expires) = match rest.split_once('\0') {
+            Some((url, expires)) => (url, expires.parse().map_err(|_| Problem::SealInvalid)?),
+            None => (rest, u64::MAX),
+        };
+        if expires <= now {
+            return Err(Problem::SealExpired);
+        }
         Ok(Sealed { profile: profile.to_owned(), url: url.to_owned(), purpose })
     }
 
     /// A short name for a URL that says nothing about it: the same URL keeps the same name.
     pub fn name(&self, url: &str) -> String {
-        let hash = blake3::keyed_hash(&self.name_key, url.as_bytes());
-        hash.to_hex().chars().take(16).collect()
+        let hash = blake3::keyed_hash(&self.name_key, url.as_bytes()).to_hex();
+        hash.get(..16).unwrap_or_default().to_owned()
     }
 
     fn header(&self, purpose: Purpose, period: u64) -> [u8; HEADER] {
         let low = (period % (1 << PERIOD_BITS)) as u8;
-        [self.key_id, ((purpose as u8) << PERIOD_BITS) | low]
+        [self.current.id, ((purpose as u8) << PERIOD_BITS) | low]
     }
 }
 
@@ -198,6 +265,30 @@ mod tests {
             let got = sealer().unseal(&made, "/p", NOW + later).map(drop);
             assert_eq!(got, expected, "{later} seconds later");
         }
+    }
+
+    #[test]
+    fn may_end_sooner() {
+        let mut out = Vec::new();
+        sealer().seal_until(Purpose::Media, "/p", "source", URL, NOW, Some(NOW + 60), &mut out);
+        let made = String::from_utf8(out).unwrap();
+        for (later, expected) in [(0, Ok(())), (59, Ok(())), (60, Err(Problem::SealExpired))] {
+            assert_eq!(sealer().unseal(&made, "/p", NOW + later).map(drop), expected, "{later}");
+        }
+    }
+
+    #[test]
+    fn keys_rotate_without_a_break() {
+        let (old, new) = ([7; 32], [9; 32]);
+        let made = seal("/p", NOW);
+        let rotated = Sealer::rotated(&new, Some(&old));
+        assert_eq!(rotated.unseal(&made, "/p", NOW).unwrap().url, URL);
+        let mut fresh = Vec::new();
+        rotated.seal(Purpose::Media, "/p", "source", URL, NOW, &mut fresh);
+        let fresh = String::from_utf8(fresh).unwrap();
+        assert!(Sealer::new(&new).unseal(&fresh, "/p", NOW).is_ok());
+        assert_eq!(Sealer::new(&new).unseal(&made, "/p", NOW), Err(Problem::SealInvalid));
+        assert_eq!(sealer().unseal(&fresh, "/p", NOW), Err(Problem::SealInvalid));
     }
 
     #[test]

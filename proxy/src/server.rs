@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use http::{Response, StatusCode, header};
+use pingora::apps::HttpServerOptions;
 use pingora::apps::http_app::ServeHttp;
 use pingora::listeners::L4BufferSettings;
 use pingora::listeners::ListenerConfig;
@@ -16,7 +17,7 @@ use pingora::server::configuration::ServerConf;
 use pingora::server::{RunArgs, ShutdownSignal, ShutdownSignalWatch, ShutdownWatch};
 use pingora::services::background::{BackgroundService, background_service};
 use pingora::services::listening::Service;
-use pingora_proxy::http_proxy_service_with_name;
+use pingora_proxy::ProxyServiceBuilder;
 use pitwall_upstream_map::Store;
 use prometheus::{Encoder, Registry, TextEncoder};
 use tokio::signal::unix::{SignalKind, signal};
@@ -25,6 +26,10 @@ use crate::config::EdgeConfig;
 use crate::edge::Edge;
 use crate::metrics::Metrics;
 use crate::storage::Storage;
+use crate::tls::{BadCertificate, Certificate};
+
+/// How long an HTTP/2 connection without a stream is kept.
+const IDLE: Duration = Duration::from_secs(60);
 
 /// The process: the edge on its listeners, and whatever runs beside it.
 pub struct Server {
@@ -33,11 +38,13 @@ pub struct Server {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address}: {error}")]
-pub struct CannotListen {
-    pub address: SocketAddr,
-    #[source]
-    pub error: std::io::Error,
+pub enum CannotListen {
+    #[error("cannot listen on {address}: {error}")]
+    Address { address: SocketAddr, error: std::io::Error },
+    #[error("edge.tls: {0}")]
+    Certificate(#[from] BadCertificate),
+    #[error("edge.tls: {0}")]
+    Tls(#[from] Box<pingora::Error>),
 }
 
 impl Server {
@@ -49,7 +56,7 @@ impl Server {
     ) -> Result<Self, CannotListen> {
         for address in [config.listen, config.admin] {
             // Pingora panics when it cannot bind; this says what is wrong first.
-            TcpListener::bind(address).map_err(|error| CannotListen { address, error })?;
+            TcpListener::bind(address).map_err(|error| CannotListen::Address { address, error })?;
         }
         let threads = match config.threads {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
@@ -58,7 +65,8 @@ impl Server {
         let conf = ServerConf {
             threads,
             work_stealing: true,
-            grace_period_seconds: Some(0),
+            // After the listeners are closed; what is running is usually done long before.
+            grace_period_seconds: Some(config.drain.as_secs()),
             graceful_shutdown_timeout_seconds: Some(1),
             ..ServerConf::default()
         };
@@ -76,18 +84,44 @@ impl Server {
             draining: edge.draining(),
             store,
         };
-        let mut service = http_proxy_service_with_name(&inner.configuration, edge, "edge");
+        // No HTTP/2 without TLS: Pingora waits for its preface on every connection, without a
+        // timeout, and browsers only speak it over TLS.
+        let mut options = HttpServerOptions::default();
+        options.h2_idle_timeout = Some(IDLE);
+        let mut service = ProxyServiceBuilder::new(&inner.configuration, edge)
+            .name("edge")
+            .server_options(options)
+            .build();
         // Thousands of viewers are idle between two segments: their buffers are small.
-        service.add_listener(
-            ListenerConfig::tcp(config.listen.to_string())
-                .l4_buffer(L4BufferSettings::new(8192, 1460)),
-        );
+        let mut listener = ListenerConfig::tcp(config.listen.to_string())
+            .l4_buffer(L4BufferSettings::new(8192, 1460));
+        let certificate = config.tls.as_ref().map(Certificate::load).transpose()?;
+        if let Some(certificate) = &certificate {
+            listener = listener.tls(certificate.settings()?);
+        }
+        service.add_listener(listener);
         inner.add_service(service);
         let mut service = Service::new("admin".to_owned(), admin);
         service.add_tcp(&config.admin.to_string());
         service.threads = Some(1);
         inner.add_service(service);
-        Ok(Self { inner, signals })
+        let drained = Drained { metrics: signals.metrics.clone() };
+        let mut server = Self { inner, signals };
+        server.add_background("drain", 1, |stop| async move {
+            stop.await;
+            drained.wait().await;
+            // Pingora sleeps through its whole grace period, whether anything runs or not.
+            std::process::exit(0);
+        });
+        if let Some(certificate) = certificate {
+            server.add_background("certificate", 1, |stop| async move {
+                tokio::select! {
+                    () = certificate.follow() => {}
+                    () = stop => {}
+                }
+            });
+        }
+        Ok(server)
     }
 
     /// Runs `task` beside the edge, on threads of its own; it is told when to stop.
@@ -128,8 +162,8 @@ impl BackgroundService for Background {
     }
 }
 
-/// SIGTERM drains: unready first, still serving, then out when the last transfer is done.
-/// SIGINT is somebody at a terminal, who wants to be gone.
+/// SIGTERM drains: unready first, still serving; then the listeners close, and the process ends
+/// with its last transfer. SIGINT is somebody at a terminal, who wants to be gone.
 struct Signals {
     draining: Arc<AtomicBool>,
     metrics: Metrics,
@@ -151,23 +185,33 @@ impl ShutdownSignalWatch for Signals {
         }
         tracing::info!(running = self.metrics.in_flight.get(), "draining");
         self.draining.store(true, Ordering::Relaxed);
-        tokio::select! {
-            () = self.drained() => {}
-            () = tokio::time::sleep(self.drain) => {
-                tracing::warn!(running = self.metrics.in_flight.get(), "not all transfers ended in time");
-            }
-            _ = interrupt.recv() => {}
+        if self.drain < Duration::from_secs(1) {
+            return ShutdownSignal::FastShutdown;
         }
-        ShutdownSignal::GracefulTerminate
+        tokio::select! {
+            // A load balancer looks at /readyz every few seconds.
+            () = tokio::time::sleep(NOTICE.min(self.drain / 4)) => ShutdownSignal::GracefulTerminate,
+            _ = interrupt.recv() => ShutdownSignal::FastShutdown,
+        }
     }
 }
 
-impl Signals {
-    async fn drained(&self) {
-        // Checked often enough that nobody waits for it, seldom enough to cost nothing.
+/// How long an edge serves on after it said that it is going.
+const NOTICE: Duration = Duration::from_secs(2);
+
+struct Drained {
+    metrics: Metrics,
+}
+
+impl Drained {
+    async fn wait(&self) {
+        // Often enough that nobody waits for it, seldom enough to cost nothing. Twice, as a
+        // request may be between the listener and its first phase.
         let mut ticks = tokio::time::interval(Duration::from_millis(50));
-        while self.metrics.in_flight.get() > 0 {
+        let mut quiet = 0;
+        while quiet < 2 {
             ticks.tick().await;
+            quiet = if self.metrics.in_flight.get() > 0 { 0 } else { quiet + 1 };
         }
     }
 }

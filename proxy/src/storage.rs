@@ -8,9 +8,11 @@
 //! - [`fill`]: one fetch that any number of readers follow.
 //! - [`reader`]: one viewer's way through an object.
 //! - [`hit`]: what Pingora sees of it.
+//! - [`range`]: which part a request wants.
 
 pub mod fill;
 pub mod hit;
+pub mod range;
 pub mod reader;
 
 use std::collections::HashMap;
@@ -18,8 +20,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::HeaderValue;
 use http::header;
+use http::{HeaderMap, HeaderValue, StatusCode};
 use pitwall_fetch::{Fetcher, Request, Response};
 use quick_cache::OptionsBuilder;
 use quick_cache::Weighter;
@@ -29,10 +31,14 @@ use crate::config::CacheConfig;
 use crate::problem::{Problem, of_upstream_status};
 use crate::target::Target;
 use fill::{Budget, Fill, Head, Refusal};
+use range::{Range, content_range};
 use reader::Reader;
 
 /// Objects are named by URL, and an encoder that starts anew names its segments as before.
 const LIFETIME: Duration = Duration::from_secs(60);
+
+/// Longer than any segment that is a range of a file.
+const LARGEST_SLICE: u64 = 16 * 1024 * 1024;
 
 pub struct Storage {
     objects: Cache<Key, Arc<Object>, ByBytes>,
@@ -47,10 +53,11 @@ pub struct Storage {
 pub struct Key([u8; 32]);
 
 impl Key {
-    pub fn of(target: &Target) -> Self {
+    pub fn of(target: &Target, slice: Option<(u64, u64)>) -> Self {
         let mut hasher = blake3::Hasher::new();
         let canonical = target.canonical();
-        for part in [target.profile.as_bytes(), canonical.as_bytes()] {
+        let slice = slice.map_or(String::new(), |(first, last)| format!("{first}-{last}"));
+        for part in [target.profile.as_bytes(), canonical.as_bytes(), slice.as_bytes()] {
             // Lengths first, so that no two pairs of parts run together alike.
             hasher.update(&part.len().to_le_bytes());
             hasher.update(part);
@@ -67,7 +74,7 @@ impl Key {
 pub struct Object {
     pub head: Arc<Head>,
     pub body: Bytes,
-    stored: Instant,
+    pub stored: Instant,
 }
 
 #[derive(Clone)]
@@ -77,6 +84,21 @@ impl Weighter<Key, Arc<Object>> for ByBytes {
     fn weight(&self, _: &Key, object: &Arc<Object>) -> u64 {
         // An empty body still costs its entry.
         object.body.len() as u64 + 256
+    }
+}
+
+/// What of an object a request wants.
+#[derive(Default)]
+pub struct Asked {
+    pub range: Option<Range>,
+    pub if_range: Option<HeaderValue>,
+}
+
+impl Asked {
+    pub fn of(headers: &HeaderMap) -> Self {
+        let if_range = headers.get(header::IF_RANGE).cloned();
+        let range = headers.get(header::RANGE).and_then(|range| Range::parse(range.as_bytes()));
+        Self { range, if_range }
     }
 }
 
@@ -125,34 +147,83 @@ impl Storage {
     /// Opens an object: as far as its headers, which come from storage, from a fill under
     /// way, or from a new one. What storage cannot take is passed through, with the range
     /// that was asked for.
-    pub async fn open(
-        self: &Arc<Self>,
-        target: Target,
-        range: Option<&HeaderValue>,
-        if_range: Option<&HeaderValue>,
-    ) -> Result<Opened, Problem> {
-        let key = Key::of(&target);
-        if let Some(object) = self.objects.get(&key) {
-            if object.stored.elapsed() < LIFETIME {
-                return Ok(Opened::Stored(object));
-            }
-            self.objects.remove(&key);
+    ///
+    /// A range of an object that is not here is fetched as an object of its own, so that a
+    /// playlist whose segments are ranges of one file never brings in the whole of it.
+    pub async fn open(self: &Arc<Self>, target: Target, asked: Asked) -> Result<Opened, Problem> {
+        let key = Key::of(&target, None);
+        if let Some(object) = self.stored(key) {
+            return Ok(Opened::Stored(object));
         }
-        let (mut reader, joined) = self.join_or_start(key, &target);
-        match reader.head().await {
-            Ok(_) => Ok(Opened::Filling { reader, joined }),
-            Err(Refusal::Problem(problem)) => Err(problem),
-            Err(Refusal::PassThrough) => {
-                drop(reader);
-                self.pass_through(&target, range, if_range).await
+        match asked.range {
+            // With If-Range it may be the whole that is wanted.
+            Some(Range { first, last: Some(last) })
+                if asked.if_range.is_none()
+                    && last - first < LARGEST_SLICE
+                    && !self.is_filling(key) =>
+            {
+                let slice = Some((first, last));
+                if let Some(opened) = self.hold(Key::of(&target, slice), &target, slice).await? {
+                    return Ok(opened);
+                }
             }
+            // Nobody knows how long the rest is: what grows while it is read is not stored.
+            Some(Range { first: 1.., last: None }) if !self.is_filling(key) => {
+                return self.pass_through(&target, &asked).await;
+            }
+            _ => {}
+        }
+        match self.hold(key, &target, None).await? {
+            Some(opened) => Ok(opened),
+            None => self.pass_through(&target, &asked).await,
         }
     }
 
-    fn join_or_start(self: &Arc<Self>, key: Key, target: &Target) -> (Reader, bool) {
+    /// The object, or the part of it, stored or being filled. `None` when it is too large, or
+    /// when the upstream does not do this part.
+    async fn hold(
+        self: &Arc<Self>,
+        key: Key,
+        target: &Target,
+        slice: Option<(u64, u64)>,
+    ) -> Result<Option<Opened>, Problem> {
+        let (mut reader, joined) = match self.join_or_start(key, target, slice) {
+            Started::Filling(reader, joined) => (reader, joined),
+            Started::Stored(object) => return Ok(Some(Opened::Stored(object))),
+        };
+        match reader.head().await {
+            Ok(_) => Ok(Some(Opened::Filling { reader, joined })),
+            Err(Refusal::Problem(problem)) => Err(problem),
+            Err(Refusal::PassThrough | Refusal::Whole) => Ok(None),
+        }
+    }
+
+    fn stored(&self, key: Key) -> Option<Arc<Object>> {
+        let object = self.objects.get(&key)?;
+        if object.stored.elapsed() < LIFETIME {
+            return Some(object);
+        }
+        self.objects.remove(&key);
+        None
+    }
+
+    fn is_filling(&self, key: Key) -> bool {
+        self.fills.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&key)
+    }
+
+    fn join_or_start(
+        self: &Arc<Self>,
+        key: Key,
+        target: &Target,
+        slice: Option<(u64, u64)>,
+    ) -> Started {
         let mut fills = self.fills.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(fill) = fills.get(&key) {
-            return (Reader::follow(fill.clone()), true);
+            return Started::Filling(Reader::follow(fill.clone()), true);
+        }
+        // A fill is forgotten after its object is stored: what is in neither place is new.
+        if let Some(object) = self.stored(key) {
+            return Started::Stored(object);
         }
         let fill = Arc::new(Fill::default());
         let reader = Reader::follow(fill.clone());
@@ -161,18 +232,22 @@ impl Storage {
         let storage = self.clone();
         let target = target.clone();
         tokio::spawn(async move {
-            let completed =
-                fill.run(&storage.fetcher, &target, &storage.budget, storage.max_object, || {
-                    storage.forget(key, &fill);
-                });
+            let _ended = Ended { storage: storage.clone(), key, fill: fill.clone() };
+            let completed = fill.run(
+                &storage.fetcher,
+                &target,
+                slice,
+                &storage.budget,
+                storage.max_object,
+                || storage.forget(key, &fill),
+            );
             if let Some((head, body)) = completed.await {
                 storage
                     .objects
                     .insert(key, Arc::new(Object { head, body, stored: Instant::now() }));
             }
-            storage.forget(key, &fill);
         });
-        (reader, false)
+        Started::Filling(reader, false)
     }
 
     /// Nobody joins this fill any more.
@@ -183,33 +258,70 @@ impl Storage {
         }
     }
 
-    async fn pass_through(
-        &self,
-        target: &Target,
-        range: Option<&HeaderValue>,
-        if_range: Option<&HeaderValue>,
-    ) -> Result<Opened, Problem> {
+    async fn pass_through(&self, target: &Target, asked: &Asked) -> Result<Opened, Problem> {
         let mut request = media_request(target);
-        if let Some(range) = range {
-            request = request.forward(header::RANGE, range.clone());
+        if let Some(range) = &asked.range {
+            request = request.forward(header::RANGE, range.value());
         }
-        if let Some(if_range) = if_range {
+        if let Some(if_range) = &asked.if_range {
             request = request.forward(header::IF_RANGE, if_range.clone());
         }
         let response = self.fetcher.send(&target.policy, request).await?;
-        match response.status().as_u16() {
-            200 | 206 | 416 => Ok(Opened::Passing(Box::new(response))),
-            _ => Err(of_upstream_status(response.status())),
+        match response.status() {
+            StatusCode::OK => Ok(Opened::Passing(Box::new(response))),
+            StatusCode::PARTIAL_CONTENT if answers(&response, asked.range) => {
+                Ok(Opened::Passing(Box::new(response)))
+            }
+            StatusCode::RANGE_NOT_SATISFIABLE if asked.range.is_some() => {
+                Ok(Opened::Passing(Box::new(response)))
+            }
+            StatusCode::PARTIAL_CONTENT => {
+                Err(Problem::UpstreamInvalid("it is not the range that was asked for".to_owned()))
+            }
+            status => Err(of_upstream_status(status)),
         }
     }
 }
 
+enum Started {
+    Stored(Arc<Object>),
+    /// And whether somebody else began it.
+    Filling(Reader, bool),
+}
+
+/// Is it the part that was asked for, as far as anybody can know?
+fn answers(response: &Response, asked: Option<Range>) -> bool {
+    let given = response.headers().get(header::CONTENT_RANGE);
+    let given = given.and_then(|given| content_range(given.as_bytes()));
+    match (given, asked) {
+        (Some((first, last, _)), Some(asked)) => {
+            first == asked.first && asked.last.is_none_or(|asked| last <= asked)
+        }
+        _ => false,
+    }
+}
+
+/// However a fill's task ends, nobody joins it any more and nobody waits for it.
+struct Ended {
+    storage: Arc<Storage>,
+    key: Key,
+    fill: Arc<Fill>,
+}
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.storage.forget(self.key, &self.fill);
+        self.fill.give_up();
+    }
+}
+
 fn media_request(target: &Target) -> Request<'static> {
-    Request::get(target.url.clone())
+    let request = Request::get(target.url.clone())
         .source_headers(target.headers.clone())
         .forward(header::ACCEPT, HeaderValue::from_static("*/*"))
         // Media is compressed already, and a decoded body has no length to promise.
-        .forward(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"))
+        .forward(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    Request { private_here_only: target.private_here_only, ..request }
 }
 
 #[cfg(test)]

@@ -4,9 +4,9 @@ use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::HeaderMap;
+use http::{HeaderMap, header};
 use pitwall_fetch::{Policy, parse_url, source_headers};
-use pitwall_upstream_map::{Profile, UpstreamMap};
+use pitwall_upstream_map::{Profile, Upstream, UpstreamMap};
 use serde::Deserialize;
 use url::Url;
 
@@ -25,6 +25,9 @@ pub struct Target {
     pub policy: Policy,
     pub headers: HeaderMap,
     pub token_parameters: Vec<String>,
+    /// Private ranges were opened for the hosts that a plain link may name, not for those that
+    /// they lead to.
+    pub private_here_only: bool,
 }
 
 /// Reads links.
@@ -77,6 +80,10 @@ impl Targets {
         }
         match source {
             Some(source) if !map.profiles.keys().any(|id| id.0 == source) => Err(Problem::NotFound),
+            // A source's headers are for where it plays, whoever asks.
+            Some(source) if !plays_at(map, &url, |one| one.source == source) => {
+                Err(Problem::TargetDenied)
+            }
             Some(source) => self.of_profile(url, source, map),
             None => self.of_profile(url, "", map),
         }
@@ -90,28 +97,54 @@ impl Targets {
         map: &UpstreamMap,
     ) -> Result<Target, Problem> {
         if profile.is_empty() {
+            let mut policy = self.plain.clone();
+            if !self.allow_hosts.iter().any(|host| host.matches(&url)) {
+                policy.allow_private.clear();
+            }
             return Ok(Target {
                 url,
                 profile: String::new(),
                 purpose: None,
-                policy: self.plain.clone(),
+                policy,
                 headers: HeaderMap::new(),
                 token_parameters: Vec::new(),
+                private_here_only: true,
             });
         }
         // A source that is gone takes its links with it: nothing says any more how it may
         // be reached.
         let found = map.profiles.iter().find(|(id, _)| id.0 == profile);
         let (_, known) = found.ok_or(Problem::SealExpired)?;
+        let mut headers = headers(known);
+        let secrets = [header::COOKIE, header::AUTHORIZATION];
+        let secret = secrets.iter().any(|name| headers.contains_key(name));
+        // A playlist may name any host; what opens the source's own door stays there.
+        if secret && !plays_at(map, &url, |one| one.profile.0 == profile) {
+            for name in secrets {
+                headers.remove(name);
+            }
+        }
         Ok(Target {
             url,
             profile: profile.to_owned(),
             purpose: None,
             policy: policy(known),
-            headers: headers(known),
+            headers,
             token_parameters: known.token_parameters.clone(),
+            private_here_only: false,
         })
     }
+}
+
+/// Is this the origin of a playlist of one of these upstreams?
+fn plays_at(map: &UpstreamMap, url: &Url, these: impl Fn(&Upstream) -> bool) -> bool {
+    let origin = url.origin();
+    let mut upstreams = map.streams.values().flat_map(|stream| &stream.upstreams);
+    upstreams.any(|one| {
+        these(one)
+            && (one.playlist.origin() == origin
+                || one.renditions.iter().any(|rendition| rendition.playlist.origin() == origin))
+    })
 }
 
 fn policy(profile: &Profile) -> Policy {
@@ -253,5 +286,62 @@ mod tests {
         ] {
             assert_eq!(canonical(url, &tokens), expected);
         }
+    }
+
+    fn targets() -> Targets {
+        let host = |text: &str| AllowedHost::try_from(text.to_owned()).unwrap();
+        Targets::new(&UpstreamConfig {
+            allow_hosts: vec![host("cdn.example.com"), host("192.168.1.20:9000")],
+            allow_private: vec!["192.168.1.0/24".parse().unwrap()],
+            ..UpstreamConfig::default()
+        })
+    }
+
+    /// What a map has when a source with a cookie plays at `cdn.example.com`.
+    fn map() -> UpstreamMap {
+        let json = serde_json::json!({
+            "version": 1,
+            "streams": { "world": { "id": "world", "feed": "World", "upstreams": [{
+                "source": "club", "profile": "club", "generation": 1, "health": "healthy",
+                "playlist": "https://cdn.example.com/m.m3u8", "expires_at": null, "score": 1.0,
+                "renditions": [],
+            }] } },
+            "profiles": { "club": {
+                "headers": [["Cookie", "secret"], ["Referer", "https://club.example/"]],
+                "allow_private": [], "ports": [], "token_parameters": [],
+            } },
+            "documents": { "bootstrap": "", "schedule": "", "streams": "", "extractors": "", "status": "" },
+        });
+        serde_json::from_value(json).unwrap()
+    }
+
+    #[test]
+    fn private_ranges_are_for_the_hosts_that_may_be_named() {
+        for (url, private) in [
+            ("http://192.168.1.20:9000/a", true),
+            ("https://cdn.example.com/a", true),
+            ("http://192.168.1.1/admin", false),
+            ("https://elsewhere.example/a", false),
+        ] {
+            let target = targets().of_profile(url.parse().unwrap(), "", &map()).unwrap();
+            assert_eq!(!target.policy.allow_private.is_empty(), private, "{url}");
+            assert!(target.private_here_only);
+        }
+    }
+
+    #[test]
+    fn a_sources_cookie_goes_where_it_plays() {
+        for (url, cookie) in
+            [("https://cdn.example.com/1.ts", true), ("https://elsewhere.example/1.ts", false)]
+        {
+            let target = targets().of_profile(url.parse().unwrap(), "club", &map()).unwrap();
+            assert_eq!(target.headers.contains_key("cookie"), cookie, "{url}");
+            assert!(target.headers.contains_key("referer"), "{url}");
+        }
+        let plain = |url: &str| {
+            targets().of_plain(&URL_SAFE_NO_PAD.encode(url), Some("club"), &map()).map(drop)
+        };
+        assert_eq!(plain("https://cdn.example.com/x"), Ok(()));
+        assert_eq!(plain("http://192.168.1.20:9000/x"), Err(Problem::TargetDenied));
     }
 }

@@ -61,6 +61,9 @@ pub struct Upstream {
     pub health: Health,
     /// 0 to 1; only comparable within a stream.
     pub score: f64,
+    /// What its master defines for the playlists of its renditions, encoded as in links.
+    #[serde(default)]
+    pub variables: String,
     pub renditions: Vec<Rendition>,
 }
 

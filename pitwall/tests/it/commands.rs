@@ -37,8 +37,9 @@ fn a_port_in_use_is_a_clear_error() {
     let address = taken.local_addr().unwrap().to_string();
     let directory = tempfile::tempdir().unwrap();
     let (code, _, stderr) = pitwall(&["demo", "--listen", &address], directory.path());
-    assert_eq!(code, 1);
-    assert!(stderr.starts_with(&format!("pitwall: cannot listen on {address}: ")), "{stderr}");
+    assert_eq!(code, 2);
+    let expected = format!("pitwall: edge: cannot listen on {address}: ");
+    assert!(stderr.starts_with(&expected), "{stderr}");
 }
 
 #[test]

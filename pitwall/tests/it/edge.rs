@@ -345,7 +345,7 @@ async fn upstream_failures_keep_their_meaning() {
         ("/missing.m3u8", 404, "upstream-status"),
         ("/broken.m3u8", 500, "upstream-status"),
         ("/loop.m3u8", 502, "upstream-invalid"),
-        ("/inside.m3u8", 403, "target-denied"),
+        ("/inside.m3u8", 502, "upstream-invalid"),
     ] {
         let answer = bench.get(&bench.proxy(path)).await;
         assert_eq!((answer.status, answer.problem().as_str()), (status, problem), "{path}");

@@ -4,4 +4,6 @@
 
 mod commands;
 mod edge;
+mod live;
 mod support;
+mod transport;

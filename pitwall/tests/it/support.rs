@@ -19,10 +19,14 @@ pub(crate) struct Edge {
 impl Edge {
     /// Starts `pitwall run` with this configuration and waits until it serves.
     pub(crate) async fn start(config: &str) -> Self {
+        Self::start_on(free(), config).await
+    }
+
+    pub(crate) async fn start_on(address: SocketAddr, config: &str) -> Self {
         let state = tempfile::tempdir().unwrap();
         let file = state.path().join("pitwall.toml");
         std::fs::write(&file, config).unwrap();
-        let (address, admin) = (free(), free());
+        let admin = free();
         let child = Command::new(env!("CARGO_BIN_EXE_pitwall"))
             .args(["run", "--config"])
             .arg(&file)
@@ -38,16 +42,11 @@ impl Edge {
     }
 
     async fn wait_until_ready(&self) {
-        let deadline = Instant::now() + Duration::from_secs(20);
-        let mut ticks = tokio::time::interval(Duration::from_millis(20));
-        loop {
-            ticks.tick().await;
-            let ready = fetch(&self.url("/readyz")).await;
-            if ready.is_ok_and(|ready| ready.status().is_success()) {
-                return;
-            }
-            assert!(Instant::now() < deadline, "the edge is not ready after 20 s");
-        }
+        eventually("the edge is ready", || async {
+            let ready = fetch(&format!("http://{}/readyz", self.admin)).await;
+            ready.ok().filter(|ready| ready.status().is_success())
+        })
+        .await;
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -83,6 +82,22 @@ pub(crate) fn client() -> reqwest::Client {
     // Tests run side by side: whoever comes second finds it installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder().no_proxy().build().unwrap()
+}
+
+/// Asks until the answer is the one that is waited for.
+pub(crate) async fn eventually<T, F>(what: &str, mut ask: impl FnMut() -> F) -> T
+where
+    F: Future<Output = Option<T>>,
+{
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let mut ticks = tokio::time::interval(Duration::from_millis(50));
+    while Instant::now() < deadline {
+        ticks.tick().await;
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+    }
+    panic!("{what}: not in 20 s");
 }
 
 pub(crate) async fn fetch(url: &str) -> reqwest::Result<reqwest::Response> {

@@ -12,6 +12,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use super::media_request;
+use super::range::{Range, content_range};
 use crate::problem::{Problem, of_upstream_status};
 use crate::target::Target;
 
@@ -27,14 +28,18 @@ pub struct Head {
     pub length: Option<u64>,
     pub etag: Option<HeaderValue>,
     pub last_modified: Option<HeaderValue>,
+    /// For a part: which one it is, as the upstream says it.
+    pub content_range: Option<HeaderValue>,
 }
 
 impl Head {
-    pub(super) fn of(headers: &HeaderMap, length: Option<u64>) -> Self {
+    pub(super) fn of(headers: &HeaderMap, length: Option<u64>, part: bool) -> Self {
         Self {
             length,
             etag: headers.get(header::ETAG).cloned(),
             last_modified: headers.get(header::LAST_MODIFIED).cloned(),
+            // What an upstream says of a whole object there is a mistake.
+            content_range: headers.get(header::CONTENT_RANGE).filter(|_| part).cloned(),
         }
     }
 }
@@ -45,6 +50,8 @@ pub enum Refusal {
     Problem(Problem),
     /// Too large for storage.
     PassThrough,
+    /// A part was asked for, and the upstream gave something else.
+    Whole,
 }
 
 #[derive(Default)]
@@ -68,6 +75,8 @@ struct State {
     next_reader: u64,
     /// Since when there are none.
     abandoned: Option<Instant>,
+    /// What the body takes of the budget until the last reader has left.
+    held: Option<Reserved>,
 }
 
 /// The next piece of a fill.
@@ -143,36 +152,58 @@ impl Fill {
         &self,
         fetcher: &Fetcher,
         target: &Target,
+        slice: Option<(u64, u64)>,
         budget: &Budget,
         max_object: u64,
         detach: impl Fn(),
     ) -> Option<(Arc<Head>, Bytes)> {
-        let response = match fetcher.send(&target.policy, media_request(target)).await {
-            Ok(response) if response.status() == StatusCode::OK => response,
-            Ok(response) => return self.refuse(of_upstream_status(response.status())),
-            Err(error) => return self.refuse(error.into()),
+        let mut request = media_request(target);
+        if let Some((first, last)) = slice {
+            request = request.forward(header::RANGE, Range { first, last: Some(last) }.value());
+        }
+        let response = match fetcher.send(&target.policy, request).await {
+            Ok(response) => response,
+            Err(error) => {
+                detach();
+                return self.refuse(error.into());
+            }
         };
-        let length = response.content_length();
-        let mut reserved = budget.nothing();
+        let part = slice.and_then(|asked| part_length(&response, asked));
+        let refusal = match (response.status(), slice) {
+            (StatusCode::OK, None) => None,
+            (StatusCode::PARTIAL_CONTENT, Some(_)) if part.is_some() => None,
+            (
+                StatusCode::OK | StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE,
+                Some(_),
+            ) => Some(Refusal::Whole),
+            (status, _) => Some(Refusal::Problem(of_upstream_status(status))),
+        };
+        if let Some(refusal) = refusal {
+            detach();
+            self.change(|state| state.head = Some(Err(refusal)));
+            return None;
+        }
+        let length = response.content_length().or(part);
+        let mut reserved = Reserved::nothing(budget);
         if length.is_some_and(|length| length > max_object || !reserved.grow(length)) {
             detach();
             self.change(|state| state.head = Some(Err(Refusal::PassThrough)));
             return None;
         }
-        let head = Arc::new(Head::of(response.headers(), length));
+        let head = Arc::new(Head::of(response.headers(), length, slice.is_some()));
         self.change(|state| state.head = Some(Ok(head.clone())));
-        let complete = self.copy(response, reserved, max_object, detach).await?;
+        let complete = self.copy(response, length, reserved, max_object, detach).await?;
         Some((head, complete))
     }
 
     async fn copy(
         &self,
         mut response: Response,
-        mut reserved: Reserved<'_>,
+        length: Option<u64>,
+        mut reserved: Reserved,
         max_object: u64,
         detach: impl Fn(),
     ) -> Option<Bytes> {
-        let length = response.content_length();
         // An object of unknown length turns out to be too large only on the way: from there
         // on only a window of it is held, for those who read it already.
         let mut windowed = false;
@@ -180,7 +211,10 @@ impl Fill {
             let chunk = match response.chunk().await {
                 Ok(Some(chunk)) => chunk,
                 Ok(None) => break,
-                Err(error) => return self.fail(error.into()),
+                Err(error) => {
+                    detach();
+                    return self.fail(error.into());
+                }
             };
             let size = chunk.len() as u64;
             let total = self.state().length + size;
@@ -197,11 +231,24 @@ impl Fill {
                 self.hold_window().await;
             }
             if self.is_abandoned(windowed) {
+                detach();
                 return self.fail(Problem::Unavailable("nobody reads it any more"));
             }
         }
+        let total = self.state().length;
+        if length.is_some_and(|length| length != total) {
+            detach();
+            return self.fail(Problem::UpstreamInvalid("its length is not what it said".into()));
+        }
         let complete = (!windowed).then(|| self.joined());
-        self.change(|state| state.end = Some(Ok(())));
+        self.change(|state| {
+            if let Some(complete) = &complete {
+                // One piece instead of many, held for as long as somebody reads it.
+                state.chunks = VecDeque::from([(0, complete.clone())]);
+            }
+            state.held = Some(reserved);
+            state.end = Some(Ok(()));
+        });
         complete
     }
 
@@ -250,6 +297,15 @@ impl Fill {
         None
     }
 
+    /// For a task that ended without a word: nobody may wait for it.
+    pub(super) fn give_up(&self) {
+        let problem = || Problem::UpstreamInvalid("reading it failed".to_owned());
+        self.change(|state| {
+            state.head.get_or_insert_with(|| Err(Refusal::Problem(problem())));
+            state.end.get_or_insert_with(|| Err(problem()));
+        });
+    }
+
     /// Those who read it see an error, never an end.
     fn fail<T>(&self, problem: Problem) -> Option<T> {
         tracing::warn!(problem = problem.name(), "a fill broke off");
@@ -258,40 +314,52 @@ impl Fill {
     }
 }
 
+/// The length of the part, when it is the one that was asked for, or as much of it as there is.
+fn part_length(response: &Response, (first, last): (u64, u64)) -> Option<u64> {
+    let given = response.headers().get(header::CONTENT_RANGE)?;
+    let (from, to, whole) = content_range(given.as_bytes())?;
+    let after = to.checked_add(1)?;
+    let fits = from == first && (to == last || (to < last && whole == Some(after)));
+    let length = after.checked_sub(from).filter(|length| *length > 0)?;
+    let agrees = response.content_length().is_none_or(|promised| promised == length);
+    (fits && agrees).then_some(length)
+}
+
 /// How many bytes may be in fills at once.
+#[derive(Clone)]
 pub struct Budget {
-    used: AtomicU64,
+    used: Arc<AtomicU64>,
     limit: u64,
 }
 
 impl Budget {
     pub fn new(limit: u64) -> Self {
-        Self { used: AtomicU64::new(0), limit }
+        Self { used: Arc::default(), limit }
     }
 
     pub fn used(&self) -> u64 {
         self.used.load(Ordering::Relaxed)
     }
-
-    fn nothing(&self) -> Reserved<'_> {
-        Reserved { budget: self, bytes: 0 }
-    }
 }
 
 /// A part of the budget, given back when it is dropped.
-struct Reserved<'a> {
-    budget: &'a Budget,
+struct Reserved {
+    budget: Budget,
     bytes: u64,
 }
 
-impl Reserved<'_> {
+impl Reserved {
+    fn nothing(budget: &Budget) -> Self {
+        Self { budget: budget.clone(), bytes: 0 }
+    }
+
     fn grow(&mut self, bytes: u64) -> bool {
         let limit = self.budget.limit;
         let grown = self
             .budget
             .used
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
-                Some(used + bytes).filter(|used| *used <= limit)
+                used.checked_add(bytes).filter(|used| *used <= limit)
             })
             .is_ok();
         if grown {
@@ -306,7 +374,7 @@ impl Reserved<'_> {
     }
 }
 
-impl Drop for Reserved<'_> {
+impl Drop for Reserved {
     fn drop(&mut self) {
         self.release();
     }

@@ -31,7 +31,7 @@ struct Carried(Arc<Mutex<Option<(CacheMeta, Body)>>>);
 pub enum Body {
     Stored(StoredReader),
     Filling(Reader, Option<u64>),
-    Passing(Response),
+    Passing(Box<Response>),
 }
 
 impl Body {

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::Router;
 use axum::body::Body as AxumBody;
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::HeaderMap as AxumHeaders;
 use axum::response::{IntoResponse, Response as AxumResponse};
 use axum::routing::get;
@@ -30,6 +30,15 @@ async fn origin() -> (SocketAddr, Arc<Origin>) {
     let router = Router::new()
         .route("/sized/{pieces}", get(sized))
         .route("/unsized/{pieces}", get(unsized_))
+        .route("/file", get(file))
+        .route("/stray", get(|| async { ([("content-range", "bytes 0-3/4")], "body") }))
+        .route(
+            "/lies/{range}",
+            get(|Path(range): Path<String>| async move {
+                let range = format!("bytes {}", range.replace('_', "/"));
+                (StatusCode::PARTIAL_CONTENT, [("content-range", range)], "body")
+            }),
+        )
         .route("/gone", get(|| async { StatusCode::GONE }))
         .with_state(origin.clone());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -40,24 +49,42 @@ async fn origin() -> (SocketAddr, Arc<Origin>) {
 
 async fn sized(
     State(origin): State<Arc<Origin>>,
-    axum::extract::Path(pieces): axum::extract::Path<usize>,
+    Path(pieces): Path<usize>,
     headers: AxumHeaders,
 ) -> AxumResponse {
     origin.requests.fetch_add(1, Ordering::SeqCst);
     if let Some(range) = headers.get("range") {
         let range = range.to_str().unwrap().to_owned();
-        return (StatusCode::PARTIAL_CONTENT, [("x-range", range)], "ranged").into_response();
+        let content_range = ("content-range", "bytes 1-6/7".to_owned());
+        let headers = [("x-range", range), content_range];
+        return (StatusCode::PARTIAL_CONTENT, headers, "ranged").into_response();
     }
     let length = (pieces * PIECE).to_string();
     ([("content-length", length)], body(origin, pieces)).into_response()
 }
 
-async fn unsized_(
-    State(origin): State<Arc<Origin>>,
-    axum::extract::Path(pieces): axum::extract::Path<usize>,
-) -> AxumResponse {
+async fn unsized_(State(origin): State<Arc<Origin>>, Path(pieces): Path<usize>) -> AxumResponse {
     origin.requests.fetch_add(1, Ordering::SeqCst);
     body(origin, pieces).into_response()
+}
+
+/// A file of 1000 bytes that does ranges.
+async fn file(State(origin): State<Arc<Origin>>, headers: AxumHeaders) -> AxumResponse {
+    origin.requests.fetch_add(1, Ordering::SeqCst);
+    let bytes: Vec<u8> = (0..1000).map(|n| n as u8).collect();
+    let range = headers.get("range").and_then(|range| Range::parse(range.as_bytes()));
+    match range {
+        Some(Range { first, last: Some(last) }) if first < 1000 => {
+            let last = last.min(999);
+            let part = bytes[first as usize..=last as usize].to_vec();
+            let content_range = format!("bytes {first}-{last}/1000");
+            (StatusCode::PARTIAL_CONTENT, [("content-range", content_range)], part).into_response()
+        }
+        Some(_) => {
+            (StatusCode::RANGE_NOT_SATISFIABLE, [("content-range", "bytes */1000")]).into_response()
+        }
+        None => bytes.into_response(),
+    }
 }
 
 fn body(origin: Arc<Origin>, pieces: usize) -> AxumBody {
@@ -84,6 +111,7 @@ fn target(address: SocketAddr, path: &str) -> Target {
         },
         headers: HeaderMap::new(),
         token_parameters: vec!["token".into()],
+        private_here_only: false,
     }
 }
 
@@ -101,7 +129,7 @@ fn roomy() -> Arc<Storage> {
 }
 
 async fn open(storage: &Arc<Storage>, target: Target) -> Result<Opened, Problem> {
-    storage.open(target, None, None).await
+    storage.open(target, Asked::default()).await
 }
 
 fn filling(opened: Result<Opened, Problem>) -> (Reader, bool) {
@@ -123,7 +151,10 @@ async fn read_all(reader: &mut Reader) -> Result<usize, Problem> {
 
 /// Waits until the fill's task has put its object away.
 async fn stored(storage: &Arc<Storage>, target: &Target) -> Arc<Object> {
-    let key = Key::of(target);
+    stored_as(storage, Key::of(target, None)).await
+}
+
+async fn stored_as(storage: &Arc<Storage>, key: Key) -> Arc<Object> {
     for _ in 0..1000 {
         if let Some(object) = storage.objects.get(&key) {
             return object;
@@ -158,17 +189,20 @@ async fn many_readers_share_one_fetch() {
     assert_eq!(object.body.len(), 4 * PIECE);
     assert!(matches!(open(&storage, target(address, "/sized/4")).await, Ok(Opened::Stored(_))));
     assert_eq!(origin.requests.load(Ordering::SeqCst), 1);
+    // What slow readers hold counts until they have left.
+    assert_eq!(storage.filling_bytes(), 4 * PIECE as u64);
+    drop(readers);
     assert_eq!(storage.filling_bytes(), 0);
 }
 
 #[tokio::test]
 async fn a_token_does_not_name_another_object() {
     let address = SocketAddr::from(([127, 0, 0, 1], 9));
-    let key = |path| Key::of(&target(address, path));
+    let key = |path| Key::of(&target(address, path), None);
     assert!(key("/a?token=1") == key("/a?token=2"));
     assert!(key("/a?id=1") != key("/a?id=2"));
     let other = Target { profile: "other".into(), ..target(address, "/a") };
-    assert!(Key::of(&other) != key("/a"));
+    assert!(Key::of(&other, None) != key("/a"));
 }
 
 #[tokio::test]
@@ -185,6 +219,78 @@ async fn ranges_are_read_while_it_fills() {
     assert_eq!(bytes, [0, 1]);
 }
 
+fn asked(range: &str) -> Asked {
+    Asked { range: Range::parse(range.as_bytes()), if_range: None }
+}
+
+/// The part as it was held, and the fetches so far.
+async fn part(storage: &Arc<Storage>, address: SocketAddr, range: &str) -> (Option<String>, usize) {
+    let held = |head: &Head, length| {
+        (head.content_range.as_ref().map(|value| value.to_str().unwrap().to_owned()), length)
+    };
+    match storage.open(target(address, "/file"), asked(range)).await {
+        Ok(Opened::Stored(object)) => held(&object.head, object.body.len()),
+        Ok(Opened::Filling { mut reader, .. }) => {
+            let head = reader.opened_head();
+            let length = read_all(&mut reader).await.unwrap();
+            held(&head, length)
+        }
+        Ok(Opened::Passing(_)) => panic!("{range} was passed through"),
+        Err(problem) => panic!("{range}: {problem}"),
+    }
+}
+
+#[tokio::test]
+async fn a_part_is_fetched_and_kept_alone() {
+    let (address, origin) = origin().await;
+    let storage = roomy();
+    for (range, content_range, length, fetches) in [
+        ("bytes=100-199", Some("bytes 100-199/1000"), 100, 1),
+        ("bytes=100-199", Some("bytes 100-199/1000"), 100, 1),
+        ("bytes=200-299", Some("bytes 200-299/1000"), 100, 2),
+        ("bytes=900-1999", Some("bytes 900-999/1000"), 100, 3),
+        // Not satisfiable: the whole says so, and from then on has it all.
+        ("bytes=5000-5001", None, 1000, 5),
+        ("bytes=0-9", None, 1000, 5),
+    ] {
+        let got = part(&storage, address, range).await;
+        assert_eq!((got.0.as_deref(), got.1), (content_range, length), "{range}");
+        if content_range.is_none() {
+            stored(&storage, &target(address, "/file")).await;
+        } else {
+            let (first, last) = range.strip_prefix("bytes=").unwrap().split_once('-').unwrap();
+            let slice = Some((first.parse().unwrap(), last.parse().unwrap()));
+            stored_as(&storage, Key::of(&target(address, "/file"), slice)).await;
+        }
+        assert_eq!(origin.requests.load(Ordering::SeqCst), fetches, "{range}");
+    }
+}
+
+#[tokio::test]
+async fn what_an_upstream_says_of_parts_is_not_believed() {
+    let (address, _) = origin().await;
+    // A whole object is whole, whatever else its headers say.
+    let (reader, _) = filling(open(&roomy(), target(address, "/stray")).await);
+    assert!(reader.opened_head().content_range.is_none());
+    for lie in ["0-18446744073709551615_5", "3-0_4", "1-4_5", "0-9_4", "0-1_4", "nonsense"] {
+        let lies = target(address, &format!("/lies/{lie}"));
+        for range in ["bytes=0-3", "bytes=2-"] {
+            let problem = roomy().open(lies.clone(), asked(range)).await.err();
+            let invalid = matches!(problem, Some(Problem::UpstreamInvalid(_)));
+            assert!(invalid, "{lie} to {range}: {problem:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_upstream_that_ignores_ranges_is_read_whole() {
+    let (address, origin) = origin().await;
+    let storage = roomy();
+    origin.pieces.add_permits(10);
+    let opened = storage.open(target(address, "/unsized/1"), asked("bytes=0-9")).await;
+    assert_eq!(read_all(&mut filling(opened).0).await.unwrap(), PIECE);
+}
+
 #[tokio::test]
 async fn a_refusal_keeps_its_meaning() {
     let (address, _) = origin().await;
@@ -196,13 +302,15 @@ async fn a_refusal_keeps_its_meaning() {
 async fn too_large_objects_pass_through_with_their_range() {
     let (address, origin) = origin().await;
     for storage in [storage(PIECE, 1 << 24), storage(1 << 24, PIECE)] {
-        let range = HeaderValue::from_static("bytes=1-2");
-        let opened = storage.open(target(address, "/sized/2"), Some(&range), None).await;
+        let asked = Asked { range: Range::parse(b"bytes=1-"), if_range: None };
+        let opened = storage.open(target(address, "/sized/2"), asked).await;
         let Ok(Opened::Passing(response)) = opened else { panic!("not passed through") };
         assert_eq!(response.status(), StatusCode::PARTIAL_CONTENT);
-        assert_eq!(response.headers()["x-range"], "bytes=1-2");
+        assert_eq!(response.headers()["x-range"], "bytes=1-");
+        let opened = open(&storage, target(address, "/sized/2")).await;
+        assert!(matches!(opened, Ok(Opened::Passing(_))));
     }
-    assert_eq!(origin.requests.load(Ordering::SeqCst), 4);
+    assert_eq!(origin.requests.load(Ordering::SeqCst), 6);
 }
 
 #[tokio::test]
@@ -225,7 +333,7 @@ async fn one_that_turns_out_to_be_too_large_is_held_in_a_window() {
     let (mut reader, _) = filling(open(&storage, target(address, &path)).await);
     origin.pieces.add_permits(pieces);
     assert_eq!(read_all(&mut reader).await.unwrap(), pieces * PIECE);
-    assert!(storage.objects.get(&Key::of(&target(address, &path))).is_none());
+    assert!(storage.objects.get(&Key::of(&target(address, &path), None)).is_none());
     assert_eq!(storage.filling_bytes(), 0);
 }
 

@@ -1,0 +1,173 @@
+//! `/live`: a stream through a static source, and what a viewer sees when its upstream fails.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use axum::Router;
+use axum::extract::{ConnectInfo, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+
+use crate::support::{Edge, eventually, fetch};
+
+const MASTER: &str = "#EXTM3U\n\
+    #EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a\",NAME=\"English\",LANGUAGE=\"en\",URI=\"a.m3u8\"\n\
+    #EXT-X-STREAM-INF:AVERAGE-BANDWIDTH=10,BANDWIDTH=3000,RESOLUTION=1280x720,CODECS=\"avc1.64001f,mp4a.40.2\",AUDIO=\"a\"\nhigh.m3u8\n\
+    #EXT-X-STREAM-INF:BANDWIDTH=1000,RESOLUTION=320x180,CODECS=\"avc1.64000d,mp4a.40.2\",AUDIO=\"a\"\nlow.m3u8\n";
+
+struct Upstream {
+    works: AtomicBool,
+    sequence: AtomicUsize,
+    polls: AtomicUsize,
+    peers: std::sync::Mutex<std::collections::HashSet<SocketAddr>>,
+}
+
+async fn media(
+    State(upstream): State<Arc<Upstream>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+) -> Response {
+    upstream.polls.fetch_add(1, Ordering::SeqCst);
+    upstream.peers.lock().unwrap().insert(peer);
+    if !upstream.works.load(Ordering::SeqCst) {
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    }
+    let first = upstream.sequence.fetch_add(1, Ordering::SeqCst);
+    let mut text = format!(
+        "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXT-X-MEDIA-SEQUENCE:{first}\n\
+         #EXT-X-MAP:URI=\"init.mp4\"\n"
+    );
+    for n in first..first + 3 {
+        text.push_str(&format!("#EXTINF:1,\nseg-{n}.m4s\n"));
+    }
+    text.into_response()
+}
+
+async fn upstream() -> (SocketAddr, Arc<Upstream>) {
+    let upstream = Arc::new(Upstream {
+        works: AtomicBool::new(true),
+        sequence: AtomicUsize::new(7),
+        polls: AtomicUsize::new(0),
+        peers: std::sync::Mutex::default(),
+    });
+    let segment = || get(|| async { b"\0\0\0\x18ftypiso5aaaaaaaaaaaaaaaa".repeat(100) });
+    let router = Router::new()
+        .route("/live/master.m3u8", get(|| async { MASTER }))
+        .route("/live/{rendition}", get(media))
+        .route("/live/init.mp4", segment())
+        .fallback(segment())
+        .with_state(upstream.clone())
+        .into_make_service_with_connect_info::<SocketAddr>();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    (address, upstream)
+}
+
+async fn edge(address: SocketAddr) -> Edge {
+    let config = format!(
+        "[schedule]\nproviders = []\n[[source]]\nname = \"s\"\nkind = \"static\"\n\
+         feed = \"World feed\"\nurl = \"http://{address}/live/master.m3u8\"\n\
+         allow_private = [\"127.0.0.0/8\"]\n"
+    );
+    let edge = Edge::start(&config).await;
+    let url = edge.url("/live/world-feed/index.m3u8");
+    eventually("the stream is there", || async {
+        fetch(&url).await.ok().filter(|answer| answer.status() == 200)
+    })
+    .await;
+    edge
+}
+
+async fn text(edge: &Edge, path: &str) -> String {
+    fetch(&edge.url(path)).await.unwrap().text().await.unwrap()
+}
+
+#[tokio::test]
+async fn choosing_a_rendition_keeps_its_audio() {
+    let (address, _) = upstream().await;
+    let edge = edge(address).await;
+    let all = text(&edge, "/live/world-feed/index.m3u8").await;
+    // BANDWIDTH is BANDWIDTH, also behind AVERAGE-BANDWIDTH.
+    assert!(all.contains("BANDWIDTH=3000,AVERAGE-BANDWIDTH=10"), "{all}");
+    let low = text(&edge, "/live/world-feed/index.m3u8?rendition=v180-avc").await;
+    assert!(low.contains("v180-avc.m3u8") && !low.contains("v720-avc.m3u8"), "{low}");
+    assert!(low.contains("TYPE=AUDIO") && low.contains(",AUDIO=\"a\""), "{low}");
+    let unknown = fetch(&edge.url("/live/world-feed/index.m3u8?rendition=v1")).await.unwrap();
+    assert_eq!(unknown.status(), 404);
+}
+
+#[tokio::test]
+async fn a_herd_of_polls_is_one_and_over_one_connection() {
+    let (address, upstream) = upstream().await;
+    let edge = edge(address).await;
+    let url = edge.url("/live/world-feed/v180-avc.m3u8");
+    for _ in 0..3 {
+        let polls = upstream.polls.load(Ordering::SeqCst);
+        let herd = (0..100).map(|_| fetch(&url));
+        for answer in futures::future::join_all(herd).await {
+            assert_eq!(answer.unwrap().status(), 200);
+        }
+        let polled = upstream.polls.load(Ordering::SeqCst) - polls;
+        // The reuse window (a quarter of the target duration) may end while the herd runs.
+        assert!((1..=4).contains(&polled), "{polled} polls upstream for 100 here");
+    }
+    let connections = upstream.peers.lock().unwrap().len();
+    assert!(connections <= 8, "{connections} connections, where a few are enough");
+}
+
+#[tokio::test]
+async fn a_blip_is_bridged_for_three_target_durations_and_no_longer() {
+    let (address, upstream) = upstream().await;
+    let edge = edge(address).await;
+    let url = edge.url("/live/world-feed/v720-avc.m3u8");
+    let poll = || async { fetch(&url).await.unwrap() };
+    let good = poll().await.text().await.unwrap();
+    upstream.works.store(false, Ordering::SeqCst);
+    // What was given again says so.
+    let stale = eventually("the last good playlist with its age", || async {
+        let answer = poll().await;
+        assert_eq!(answer.status(), 200, "a blip showed");
+        answer.headers().contains_key("age").then_some(answer)
+    })
+    .await;
+    let sequence =
+        |text: &str| text.lines().find(|l| l.contains("MEDIA-SEQUENCE")).map(str::to_owned);
+    assert!(sequence(&stale.text().await.unwrap()) >= sequence(&good));
+    let refused = eventually("an honest error", || async {
+        let answer = poll().await;
+        (answer.status() != 200).then_some(answer)
+    })
+    .await;
+    assert_eq!(
+        (refused.status().as_u16(), &refused.headers()["retry-after"]),
+        (503, &"1".parse().unwrap())
+    );
+    let problem: serde_json::Value = refused.json().await.unwrap();
+    assert_eq!(problem["type"], "urn:pitwall:problem:unavailable");
+    upstream.works.store(true, Ordering::SeqCst);
+    eventually("it comes back", || async { Some(poll().await).filter(|a| a.status() == 200) })
+        .await;
+}
+
+/// Links are relative to whatever host the viewer used, so no header can bend them.
+#[tokio::test]
+async fn forwarded_hosts_change_no_link() {
+    let (address, _) = upstream().await;
+    let edge = edge(address).await;
+    for path in ["/live/world-feed/index.m3u8", "/live/world-feed/v720-avc.m3u8"] {
+        let answer = crate::support::client()
+            .get(edge.url(path))
+            .header("x-forwarded-host", "evil.test")
+            .header("x-forwarded-proto", "ftp")
+            .send()
+            .await
+            .unwrap();
+        let text = answer.text().await.unwrap();
+        assert!(!text.contains("evil") && !text.contains(&address.to_string()), "{text}");
+        assert!(
+            text.lines().filter(|line| !line.starts_with('#')).all(|line| !line.contains("//"))
+        );
+    }
+}
