@@ -2,7 +2,7 @@
 //! `url=` links.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
 
 use ipnet::IpNet;
@@ -34,6 +34,10 @@ impl Policy {
         }
         match url.host() {
             None => Err(Kind::BadUrl("a URL without a host").into()),
+            // Loopback by definition (RFC 6761), whatever a resolver says.
+            Some(Host::Domain(name)) if is_localhost(name) => {
+                self.check_address(IpAddr::V4(Ipv4Addr::LOCALHOST))
+            }
             Some(Host::Domain(_)) => Ok(()),
             Some(Host::Ipv4(v4)) => self.check_address(IpAddr::V4(v4)),
             Some(Host::Ipv6(v6)) => self.check_address(IpAddr::V6(v6)),
@@ -47,6 +51,11 @@ impl Policy {
             Err(Kind::Denied.into())
         }
     }
+}
+
+fn is_localhost(name: &str) -> bool {
+    let name = name.strip_suffix('.').unwrap_or(name);
+    name == "localhost" || name.ends_with(".localhost")
 }
 
 /// A private range that an operator opts in, or one address; never so wide that it opts
@@ -175,6 +184,9 @@ mod tests {
             "http://[64:ff9b::a9fe:a9fe]/",
             "http://[2002:7f00:1::]/",
             "http://100.64.0.1/",
+            "http://localhost/",
+            "http://LOCALHOST./",
+            "http://a.localhost/",
             "http://example.com:22/",
             "http://example.com:6379/",
         ] {

@@ -414,17 +414,6 @@ async fn links_that_are_refused() {
 }
 
 #[tokio::test]
-async fn a_fresh_edge_is_no_open_proxy() {
-    let edge = Edge::start("[schedule]\nproviders = []\n").await;
-    for target in ["http://example.com/x.m3u8", "http://127.0.0.1:80/", "https://1.1.1.1/"] {
-        for route in ["/proxy", "/relay"] {
-            let answer = fetch(&edge.url(&plain(route, target))).await.unwrap();
-            assert_eq!(answer.status(), 403, "{route} {target}");
-        }
-    }
-}
-
-#[tokio::test]
 async fn admin_tells_and_sigterm_drains() {
     let bench = Bench::new().await;
     bench.get(&bench.relay("/cdn/7/seg-7.mp4")).await;

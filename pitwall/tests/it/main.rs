@@ -4,6 +4,7 @@
 
 mod commands;
 mod edge;
+mod links;
 mod live;
 mod support;
 mod transport;

@@ -13,7 +13,7 @@ pub(crate) struct Edge {
     child: Child,
     pub(crate) address: SocketAddr,
     pub(crate) admin: SocketAddr,
-    _state: tempfile::TempDir,
+    state: tempfile::TempDir,
 }
 
 impl Edge {
@@ -36,7 +36,7 @@ impl Edge {
             .env("PITWALL_LOG", "warn")
             .spawn()
             .unwrap();
-        let edge = Self { child, address, admin, _state: state };
+        let edge = Self { child, address, admin, state };
         edge.wait_until_ready().await;
         edge
     }
@@ -47,6 +47,11 @@ impl Edge {
             ready.ok().filter(|ready| ready.status().is_success())
         })
         .await;
+    }
+
+    /// Where its configuration and its state are.
+    pub(crate) fn directory(&self) -> &Path {
+        self.state.path()
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
