@@ -127,7 +127,7 @@ impl Poll {
 }
 
 /// What an upstream answered to a request for a playlist or document.
-pub struct Upstreams {
+pub struct UpstreamAnswer {
     pub body: Bytes,
     /// After redirects: what relative URIs are relative to.
     pub base: Url,
@@ -146,7 +146,7 @@ pub async fn fetch(
     target: &Target,
     directives: Option<&str>,
     limit: usize,
-) -> Result<Upstreams, Problem> {
+) -> Result<UpstreamAnswer, Problem> {
     let started = Instant::now();
     let mut url = target.url.clone();
     if let Some(directives) = directives {
@@ -169,7 +169,7 @@ pub async fn fetch(
     }
     let base = response.url().clone();
     let body = response.bytes(limit).await?;
-    Ok(Upstreams { body, base, took: started.elapsed() })
+    Ok(UpstreamAnswer { body, base, took: started.elapsed() })
 }
 
 #[cfg(test)]

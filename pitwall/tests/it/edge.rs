@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use crate::support::{Edge, client, fetch, plain};
 use axum::Router;
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
@@ -64,8 +64,10 @@ async fn upstream() -> (SocketAddr, Arc<Seen>) {
         .route("/big.bin", get(big))
         .route("/html.m3u8", playlist("<!doctype html><p>login"))
         .route("/empty.m3u8", playlist(""))
-        .route("/gone.m3u8", get(|| async { StatusCode::GONE }))
-        .route("/broken.m3u8", get(|| async { StatusCode::INTERNAL_SERVER_ERROR }))
+        .route(
+            "/status/{code}",
+            get(|Path(code): Path<u16>| async move { StatusCode::from_u16(code).unwrap() }),
+        )
         .route("/loop.m3u8", get(|| async { Redirect::temporary("/loop.m3u8") }))
         .route("/inside.m3u8", get(|| async { Redirect::temporary("http://10.0.0.1/x.m3u8") }))
         .route(
@@ -341,9 +343,13 @@ async fn upstream_failures_keep_their_meaning() {
     for (path, status, problem) in [
         ("/html.m3u8", 502, "upstream-invalid"),
         ("/empty.m3u8", 502, "upstream-invalid"),
-        ("/gone.m3u8", 410, "upstream-status"),
-        ("/missing.m3u8", 404, "upstream-status"),
-        ("/broken.m3u8", 500, "upstream-status"),
+        ("/status/403", 403, "upstream-status"),
+        ("/status/404", 404, "upstream-status"),
+        ("/status/410", 410, "upstream-status"),
+        ("/status/451", 451, "upstream-status"),
+        ("/status/500", 500, "upstream-status"),
+        ("/status/503", 503, "upstream-status"),
+        ("/status/204", 502, "upstream-invalid"),
         ("/loop.m3u8", 502, "upstream-invalid"),
         ("/inside.m3u8", 502, "upstream-invalid"),
     ] {
@@ -352,25 +358,52 @@ async fn upstream_failures_keep_their_meaning() {
         assert_eq!(answer.headers["content-type"], "application/problem+json");
     }
     assert_eq!(bench.seen.count("/loop.m3u8"), 4);
-    let answer = bench.get(&bench.relay("/gone.m3u8")).await;
-    assert_eq!((answer.status, answer.problem().as_str()), (410, "upstream-status"));
+    for (path, status, problem) in [
+        ("/status/403", 403, "upstream-status"),
+        ("/status/410", 410, "upstream-status"),
+        ("/status/503", 503, "upstream-status"),
+        ("/status/204", 502, "upstream-invalid"),
+        ("/inside.m3u8", 502, "upstream-invalid"),
+    ] {
+        let answer = bench.get(&bench.relay(path)).await;
+        assert_eq!((answer.status, answer.problem().as_str()), (status, problem), "{path}");
+    }
 }
 
-#[tokio::test]
-async fn a_body_cut_short_is_aborted() {
+/// Answers everything with these bytes and closes.
+async fn saying(answer: &'static str) -> SocketAddr {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let upstream = listener.local_addr().unwrap();
+    let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             let _ = stream.read(&mut [0; 1024]).await;
-            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nshort").await;
+            let _ = stream.write_all(answer.as_bytes()).await;
         }
     });
-    let edge = Edge::start(&config(upstream)).await;
-    let url = edge.url(&plain("/relay", &format!("http://{upstream}/1.ts")));
-    let response = fetch(&url).await.unwrap();
-    assert_eq!(response.status(), 200);
-    assert!(response.bytes().await.is_err());
+    address
+}
+
+#[tokio::test]
+async fn bodies_end_as_they_should_or_are_aborted() {
+    for (answer, expected) in [
+        ("content-length: 100\r\n\r\nshort", None),
+        ("transfer-encoding: chunked\r\n\r\n5\r\nshort\r\n", None),
+        ("content-length: 4\r\n\r\ntoo long", Some("too ")),
+        (
+            "transfer-encoding: chunked\r\n\r\n5\r\nwhole\r\n0\r\nx-trailer: 1\r\n\r\n",
+            Some("whole"),
+        ),
+        ("connection: close\r\n\r\nuntil the end", Some("until the end")),
+    ] {
+        let upstream = saying(format!("HTTP/1.1 200 OK\r\n{answer}").leak()).await;
+        let edge = Edge::start(&config(upstream)).await;
+        let url = edge.url(&plain("/relay", &format!("http://{upstream}/1.ts")));
+        let response = fetch(&url).await.unwrap();
+        assert_eq!(response.status(), 200, "{answer:?}");
+        assert!(!response.headers().contains_key("x-trailer"));
+        let body = response.text().await.ok();
+        assert_eq!(body.as_deref(), expected, "{answer:?}");
+    }
 }
 
 #[tokio::test]

@@ -18,6 +18,8 @@ const MASTER: &str = "#EXTM3U\n\
     #EXT-X-STREAM-INF:BANDWIDTH=1000,RESOLUTION=320x180,CODECS=\"avc1.64000d,mp4a.40.2\",AUDIO=\"a\"\nlow.m3u8\n";
 
 struct Upstream {
+    /// Of every request: what it came from.
+    referers: std::sync::Mutex<Vec<Option<String>>>,
     works: AtomicBool,
     sequence: AtomicUsize,
     polls: AtomicUsize,
@@ -44,12 +46,24 @@ async fn media(
     text.into_response()
 }
 
+async fn note(
+    State(upstream): State<Arc<Upstream>>,
+    request: axum::extract::Request,
+    next: axum::middleware::Next,
+) -> Response {
+    let referer = request.headers().get("referer");
+    let referer = referer.map(|referer| referer.to_str().unwrap().to_owned());
+    upstream.referers.lock().unwrap().push(referer);
+    next.run(request).await
+}
+
 async fn upstream() -> (SocketAddr, Arc<Upstream>) {
     let upstream = Arc::new(Upstream {
         works: AtomicBool::new(true),
         sequence: AtomicUsize::new(7),
         polls: AtomicUsize::new(0),
         peers: std::sync::Mutex::default(),
+        referers: std::sync::Mutex::default(),
     });
     let segment = || get(|| async { b"\0\0\0\x18ftypiso5aaaaaaaaaaaaaaaa".repeat(100) });
     let router = Router::new()
@@ -57,6 +71,7 @@ async fn upstream() -> (SocketAddr, Arc<Upstream>) {
         .route("/live/{rendition}", get(media))
         .route("/live/init.mp4", segment())
         .fallback(segment())
+        .layer(axum::middleware::from_fn_with_state(upstream.clone(), note))
         .with_state(upstream.clone())
         .into_make_service_with_connect_info::<SocketAddr>();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -69,7 +84,7 @@ async fn edge(address: SocketAddr) -> Edge {
     let config = format!(
         "[schedule]\nproviders = []\n[[source]]\nname = \"s\"\nkind = \"static\"\n\
          feed = \"World feed\"\nurl = \"http://{address}/live/master.m3u8\"\n\
-         allow_private = [\"127.0.0.0/8\"]\n"
+         allow_private = [\"127.0.0.0/8\"]\nheaders = {{ Referer = \"https://club.test/\" }}\n"
     );
     let edge = Edge::start(&config).await;
     let url = edge.url("/live/world-feed/index.m3u8");
@@ -149,6 +164,19 @@ async fn a_blip_is_bridged_for_three_target_durations_and_no_longer() {
     upstream.works.store(true, Ordering::SeqCst);
     eventually("it comes back", || async { Some(poll().await).filter(|a| a.status() == 200) })
         .await;
+}
+
+#[tokio::test]
+async fn a_sources_headers_go_with_every_request() {
+    let (address, upstream) = upstream().await;
+    let edge = edge(address).await;
+    let media = text(&edge, "/live/world-feed/v720-avc.m3u8").await;
+    let segment = media.lines().find(|line| line.starts_with("/live/")).unwrap().to_owned();
+    upstream.referers.lock().unwrap().clear();
+    assert_eq!(fetch(&edge.url(&segment)).await.unwrap().status(), 200);
+    let referers = upstream.referers.lock().unwrap().clone();
+    assert!(!referers.is_empty());
+    assert!(referers.iter().all(|referer| referer.as_deref() == Some("https://club.test/")));
 }
 
 /// Links are relative to whatever host the viewer used, so no header can bend them.

@@ -1,13 +1,17 @@
 //! HTTP/1.1, HTTP/2 over TLS, and what is refused before any route.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
+use axum::Router;
+use axum::routing::get;
 use http::Version;
 use rcgen::generate_simple_self_signed;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 
-use crate::support::{Edge, client};
+use crate::support::{Edge, client, eventually, fetch, plain};
 
 const QUIET: &str = "[schedule]\nproviders = []\n";
 
@@ -25,8 +29,14 @@ async fn tls_offers_http_2() {
     let (cert, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
     std::fs::write(&cert, made.cert.pem()).unwrap();
     std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
-    let config =
-        format!("{QUIET}[edge.tls]\ncert = \"{}\"\nkey = \"{}\"\n", cert.display(), key.display());
+    let router = Router::new().fallback(get(|| async { vec![7_u8; 300_000] }));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let upstream = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    let config = format!(
+        "{QUIET}[edge.tls]\ncert = {cert:?}\nkey = {key:?}\n\
+         [upstream]\nallow_hosts = [\"{upstream}\"]\nallow_private = [\"127.0.0.0/8\"]\n"
+    );
     let edge = Edge::start(&config).await;
     let _ = client();
     let trusting = |http1: bool| {
@@ -41,6 +51,22 @@ async fn tls_offers_http_2() {
         assert_eq!((answer.status().as_u16(), answer.version()), (200, version));
         let head = trusting(http1).head(url).send().await.unwrap();
         assert_eq!(head.status(), 200);
+
+        // Many segments at once, over one connection where the protocol can.
+        let client = trusting(http1);
+        let segments = (0..20).map(|n| {
+            let path = plain("/relay", &format!("http://{upstream}/{n}.ts"));
+            let url = format!("https://localhost:{}{path}", edge.address.port());
+            let (whole, part) = (client.get(&url), client.get(&url).header("range", "bytes=5-9"));
+            async move {
+                let whole = whole.send().await.unwrap().bytes().await.unwrap().len();
+                let part = part.send().await.unwrap();
+                (whole, part.status().as_u16(), part.bytes().await.unwrap().len())
+            }
+        });
+        for got in futures::future::join_all(segments).await {
+            assert_eq!(got, (300_000, 206, 5));
+        }
     }
 }
 
@@ -75,4 +101,52 @@ async fn what_is_refused_before_any_route() {
         let line = request.lines().next().unwrap();
         assert_eq!(got, status.to_string(), "{line} with {} bytes", request.len());
     }
+}
+
+#[tokio::test]
+async fn what_runs_at_sigterm_is_finished() {
+    let gate = Arc::new(Semaphore::new(0));
+    let pieces = gate.clone();
+    let slow = move || {
+        let pieces = pieces.clone();
+        async move {
+            axum::body::Body::from_stream(futures::stream::unfold(0, move |sent| {
+                let pieces = pieces.clone();
+                async move {
+                    if sent == 10 {
+                        return None;
+                    }
+                    pieces.acquire().await.unwrap().forget();
+                    Some((Ok::<_, std::io::Error>(vec![1_u8; 10_000]), sent + 1))
+                }
+            }))
+        }
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let upstream = listener.local_addr().unwrap();
+    let router = Router::new().fallback(get(slow));
+    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    let config = format!(
+        "{QUIET}[upstream]\nallow_hosts = [\"{upstream}\"]\nallow_private = [\"127.0.0.0/8\"]\n"
+    );
+    let mut edge = Edge::start(&config).await;
+    let transfers = (0..20).map(|n| {
+        let url = edge.url(&plain("/relay", &format!("http://{upstream}/{n}.ts")));
+        async move { fetch(&url).await.unwrap() }
+    });
+    let running = futures::future::join_all(transfers).await;
+    edge.terminate();
+    // It says that it is going, and then takes nobody any more.
+    let ready = format!("http://{}/readyz", edge.admin);
+    eventually("unready", || async {
+        fetch(&ready).await.ok().filter(|answer| answer.status() == 503).map(drop)
+    })
+    .await;
+    let closed = edge.url("/healthz");
+    eventually("closed", || async { fetch(&closed).await.err().map(drop) }).await;
+    gate.add_permits(20 * 10);
+    for answer in running {
+        assert_eq!(answer.bytes().await.unwrap().len(), 100_000, "truncated");
+    }
+    assert!(edge.ended());
 }
