@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use pitwall_benches::live;
+use pitwall_benches::{live, recording, terse_recording};
 use pitwall_hls::{Limits, Linker, Reference, Variables, analyse, rewrite};
 use pitwall_proxy::links::ProxyLinks;
 use pitwall_proxy::seal::{Purpose, Sealer};
@@ -26,10 +26,14 @@ fn playlists(criterion: &mut Criterion) {
     };
     let sealer = Sealer::new(&[7; 32]);
     let none = Variables::default();
-    let limits = Limits { lines: 100_000, ..Limits::default() };
-    for segments in [6, 2000] {
-        let text = live(segments);
-        let mut group = criterion.benchmark_group(format!("{segments} segments"));
+    let limits = Limits::default();
+    for (name, text) in [
+        ("live, 6 segments", live(6)),
+        ("live, 2000 segments", live(2000)),
+        ("recording", recording()),
+        ("recording, terse", terse_recording()),
+    ] {
+        let mut group = criterion.benchmark_group(name);
         group.throughput(Throughput::Bytes(text.len() as u64));
         group.bench_function("rewrite", |bencher| {
             bencher.iter(|| rewrite(black_box(text.as_bytes()), &base, &none, &limits, &mut Plain));
@@ -41,6 +45,7 @@ fn playlists(criterion: &mut Criterion) {
                     profile: "source",
                     extension: "m4s",
                     now: 1_795_221_000,
+                    expires: None,
                 };
                 rewrite(black_box(text.as_bytes()), &base, &none, &limits, &mut links)
             });
@@ -64,6 +69,10 @@ fn playlists(criterion: &mut Criterion) {
                 &mut out,
             );
         });
+    });
+    criterion.bench_function("one name", |bencher| {
+        let url = "https://cdn.example.com/live/7f3a/world-feed/v720/init.mp4?exp=1795221000";
+        bencher.iter(|| sealer.name(black_box(url)));
     });
 }
 

@@ -20,3 +20,32 @@ pub fn live(segments: u64) -> String {
     }
     text
 }
+
+/// A recording, as long as the usual limits allow: 9 500 segments, 1 MB, signed relative URIs.
+pub fn recording() -> String {
+    recorded(|text, n| {
+        let _ = writeln!(
+            text,
+            "v720/world-feed-{n:06}.ts?exp=1795221000&sig=8f14e45fceea167a5a36dedd4bea2543"
+        );
+    })
+}
+
+/// The same with the shortest names in use, where the lines cost more than their bytes.
+pub fn terse_recording() -> String {
+    recorded(|text, n| {
+        let _ = writeln!(text, "seg-{n:05}.ts");
+    })
+}
+
+fn recorded(mut uri: impl FnMut(&mut String, u64)) -> String {
+    let mut text = String::from(
+        "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-PLAYLIST-TYPE:VOD\n#EXT-X-TARGETDURATION:6\n#EXT-X-MEDIA-SEQUENCE:0\n",
+    );
+    for n in 0..9500 {
+        text.push_str("#EXTINF:6.00600,\n");
+        uri(&mut text, n);
+    }
+    text.push_str("#EXT-X-ENDLIST\n");
+    text
+}

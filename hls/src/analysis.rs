@@ -17,7 +17,7 @@ use crate::limits::Limits;
 use crate::line;
 use crate::variables::Variables;
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Playlist {
     Master(Master),
     Media(Media),

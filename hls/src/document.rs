@@ -9,7 +9,7 @@ use crate::error::InvalidDocument;
 use crate::limits::Limits;
 use crate::reference::{Linker, Reference, Role};
 use crate::resolve::Resolver;
-use crate::variables::Variables;
+use crate::variables::NONE;
 
 /// Rewrites a document that was loaded from `base` (after redirects).
 pub fn rewrite_document<L: Linker + ?Sized>(
@@ -69,13 +69,12 @@ impl<L: Linker + ?Sized> Links<'_, L> {
             return Ok(());
         }
         let Some(url) = self.resolver.resolve(written) else { return Ok(()) };
-        let none = Variables::default();
         let reference = Reference {
             role,
             target: role.target(url),
             url,
             sequence: None,
-            variables: &none,
+            variables: &NONE,
             written,
         };
         let mut link = Vec::new();

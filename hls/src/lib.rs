@@ -17,6 +17,8 @@
 //!
 //!   analysis   a typed, read-only picture, for checking, ranking and splicing
 //!   container  what the segments are made of, by name or by first bytes
+//!
+//!   fuzzing    what holds for any bytes; only for tests and the fuzz crate
 //! ```
 //!
 //! Deliberately absent: a playlist model that can be written back. Whoever prints a model prints
@@ -32,6 +34,9 @@ mod attribute;
 mod container;
 mod document;
 mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod kind;
 mod limits;
 mod line;

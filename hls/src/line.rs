@@ -91,7 +91,7 @@ impl<'a> Iterator for Lines<'a> {
         }
         let (whole, end) = rest.split_at(length);
         let text = trim(whole);
-        let start = self.position + padding(whole);
+        let start = self.position + if text.len() == whole.len() { 0 } else { padding(whole) };
         self.position += length
             + match end {
                 [] => 0,
@@ -140,6 +140,12 @@ pub(crate) fn padding(text: &[u8]) -> usize {
 }
 
 pub(crate) fn trim(text: &[u8]) -> &[u8] {
+    if let [first, .., last] = text
+        && !is_padding(*first)
+        && !is_padding(*last)
+    {
+        return text;
+    }
     let start = padding(text);
     let end = text.iter().rposition(|&byte| !is_padding(byte)).map_or(start, |last| last + 1);
     text.get(start..end).unwrap_or_default()

@@ -3,10 +3,15 @@
 //! `url::Url::join` would do, but it normalises as browsers do: `'` in a query becomes `%27`, `%2e%2e`
 //! is a step up, a tab vanishes, `:443` is dropped. Signed URLs are signed as written. So this is
 //! RFC 3986, section 5, over bytes: dots are removed, and only what cannot stand in a request line
-//! is encoded. It writes into one buffer and allocates nothing per URI.
+//! is encoded. It writes into one buffer and allocates nothing per URI; one that needs neither, as
+//! nearly all do, is copied in one piece behind the base's directory.
+
+mod class;
 
 use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 use url::{Position, Url};
+
+use self::class::Class;
 
 /// Non-ASCII bytes are always encoded. `|`, `^`, `[`, `]` and `\` stay: browsers send or fold them
 /// at the very end, and some origin relies on each of them.
@@ -17,12 +22,21 @@ const AUTHORITY: &AsciiSet = &PATH.add(b'\\').add(b'^').add(b'|');
 
 pub(crate) struct Resolver<'a> {
     base: &'a Url,
+    web: bool,
+    /// The base up to the last slash of its path, and where that path begins.
+    directory: &'a str,
+    root: usize,
     out: String,
 }
 
 impl<'a> Resolver<'a> {
     pub(crate) fn new(base: &'a Url) -> Self {
-        Self { base, out: String::new() }
+        // The base's path is free of dots already: a `Url` keeps it so.
+        let root = base[..Position::BeforePath].len();
+        let path = &base[..Position::AfterPath];
+        let end = memchr::memrchr(b'/', path.as_bytes()).map_or(root, |slash| root.max(slash + 1));
+        let directory = path.get(..end).unwrap_or(path);
+        Self { base, web: is_web(base.scheme()), directory, root, out: String::new() }
     }
 
     pub(crate) fn base(&self) -> &Url {
@@ -31,8 +45,13 @@ impl<'a> Resolver<'a> {
 
     /// `None` for what is never fetched: skd:, data:, urn: and any other scheme.
     pub(crate) fn resolve(&mut self, uri: &[u8]) -> Option<&str> {
-        let uri = uri.get(..memchr::memchr(b'#', uri).unwrap_or(uri.len()))?;
         self.out.clear();
+        if let Some(name) = self.plain(uri) {
+            self.out.push_str(self.directory);
+            self.out.push_str(name);
+            return Some(&self.out);
+        }
+        let uri = uri.get(..memchr::memchr(b'#', uri).unwrap_or(uri.len()))?;
         match split_scheme(uri) {
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case(b"https") => {
                 self.absolute("https", rest)
@@ -41,10 +60,20 @@ impl<'a> Resolver<'a> {
                 self.absolute("http", rest)
             }
             Some(_) => return None,
-            None if is_web(self.base.scheme()) => self.relative(uri),
+            None if self.web => self.relative(uri),
             None => return None,
         }
         Some(&self.out)
+    }
+
+    /// What nearly every URI is: relative to the base's directory, and nothing to change in it.
+    fn plain<'u>(&self, uri: &'u [u8]) -> Option<&'u str> {
+        let seen = Class::of(uri);
+        let rooted = matches!(uri.first()?, b'/' | b'?' | b'.');
+        if !self.web || rooted || seen.contains(Class::NOT_PLAIN) || has_step(uri, seen) {
+            return None;
+        }
+        std::str::from_utf8(uri).ok()
     }
 
     fn absolute(&mut self, scheme: &str, rest: &[u8]) {
@@ -80,12 +109,8 @@ impl<'a> Resolver<'a> {
                 self.rooted(uri);
             }
             Some(_) => {
-                // The base's path is free of dots already: a `Url` keeps it so.
-                let root = self.base[..Position::BeforePath].len();
-                self.out.push_str(&self.base[..Position::AfterPath]);
-                let directory = self.out.rfind('/').map_or(root, |slash| slash + 1);
-                self.out.truncate(directory);
-                self.path_and_query(root, uri);
+                self.out.push_str(self.directory);
+                self.path_and_query(self.root, uri);
             }
         }
     }
@@ -100,6 +125,9 @@ impl<'a> Resolver<'a> {
     /// Appends to a path that begins at `root` and ends in a slash, taking dots as steps.
     fn path_and_query(&mut self, root: usize, rest: &[u8]) {
         let (path, query) = rest.split_at(memchr::memchr(b'?', rest).unwrap_or(rest.len()));
+        if let Some(settled) = settled(rest, path, query) {
+            return self.out.push_str(settled);
+        }
         let mut segments = path.split(|&byte| byte == b'/').peekable();
         while let Some(segment) = segments.next() {
             match segment {
@@ -150,11 +178,28 @@ fn slashes(text: &[u8]) -> usize {
     text.iter().take_while(|&&byte| byte == b'/').count()
 }
 
+/// The whole, if nothing in it is encoded and no dots are steps.
+fn settled<'u>(whole: &'u [u8], path: &[u8], query: &[u8]) -> Option<&'u str> {
+    let seen = Class::of(path);
+    if path.first() == Some(&b'.')
+        || has_step(path, seen)
+        || seen.contains(Class::NOT_IN_PATH)
+        || Class::of(query).contains(Class::NOT_IN_QUERY)
+    {
+        return None;
+    }
+    std::str::from_utf8(whole).ok()
+}
+
+/// May take a name that merely begins with a dot for one.
+fn has_step(text: &[u8], seen: Class) -> bool {
+    let path = || text.split(|&byte| byte == b'?').next().unwrap_or_default();
+    seen.contains(Class::SLASH) && path().windows(2).any(|pair| pair == b"/.")
+}
+
 /// A scheme begins with a letter, so `12:00.ts` has none.
 fn split_scheme(uri: &[u8]) -> Option<(&[u8], &[u8])> {
-    let colon = uri
-        .iter()
-        .position(|byte| !(byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.')))?;
+    let colon = uri.iter().position(|&byte| !Class::of_byte(byte).contains(Class::SCHEME))?;
     let (scheme, rest) = uri.split_at(colon);
     if scheme.first()?.is_ascii_alphabetic() {
         Some((scheme, rest.strip_prefix(b":")?))

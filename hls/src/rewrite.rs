@@ -15,7 +15,7 @@ use crate::line::{self, Content, Line, Tag};
 use crate::reference::{Linker, Reference, Role};
 use crate::resolve::{self, Resolver};
 use crate::sequence::Sequence;
-use crate::variables::{Definition, Variables};
+use crate::variables::{Definition, NONE, Variables};
 use crate::withhold::{self, Withheld};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,6 +78,14 @@ struct Rewriter<'a, L: ?Sized> {
 
 impl<'a, L: Linker + ?Sized> Rewriter<'a, L> {
     fn line(&mut self, line: &Line<'a>) -> Result<(), InvalidPlaylist> {
+        // One of these stands before every segment, and there is nothing in them to parse.
+        if line.text.starts_with(b"#EXTINF:") {
+            self.evidence.tag(b"EXTINF");
+            return Ok(());
+        }
+        if place::holds_no_uri(line.text) {
+            return Ok(());
+        }
         match line.content() {
             Content::Blank | Content::Comment => Ok(()),
             Content::Uri => self.uri(line),
@@ -136,13 +144,12 @@ impl<'a, L: Linker + ?Sized> Rewriter<'a, L> {
             return Ok(());
         }
         let Some(url) = self.resolver.resolve(uri) else { return Ok(()) };
-        let none = Variables::default();
         let reference = Reference {
             role,
             target: role.target(url),
             url,
             sequence,
-            variables: if role.is_child() { self.variables } else { &none },
+            variables: if role.is_child() { self.variables } else { &NONE },
             written,
         };
         self.out.extend_from_slice(self.input.get(self.copied..start).unwrap_or_default());
@@ -168,32 +175,45 @@ impl<'a, L: Linker + ?Sized> Rewriter<'a, L> {
         let name = definition.name();
         let Some(value) = self.variables.get(name) else { return Ok(()) };
         let names_origin = withhold::names_origin(value, self.resolver.base());
-        let range = match definition {
-            Definition::Value { value: None, .. } => return Ok(()),
+        match definition {
+            Definition::Value { value: None, .. } => {}
             Definition::Value { value: Some(written), .. } => {
                 let end = written.value_start + written.value.len();
                 self.copy_to(written.value_start);
                 let start = self.out.len();
                 self.copy_to(end);
-                start..self.out.len()
+                self.defined(name, start, names_origin);
             }
-            Definition::Query(attribute) | Definition::Import(attribute) => {
-                self.copy_to(attribute.start);
-                self.out.extend_from_slice(b"NAME=\"");
-                self.out.extend_from_slice(name);
-                self.out.extend_from_slice(b"\",VALUE=\"");
-                let start = self.out.len();
-                self.out.extend_from_slice(value);
-                let range = start..self.out.len();
-                self.out.push(b'"');
-                self.copied = attribute.end;
-                range
+            Definition::Query(source) | Definition::Import(source) => {
+                // A stray VALUE beside it would win over the one written here.
+                for attribute in tag.attributes() {
+                    let is_source = attribute.start == source.start;
+                    if !is_source && !attribute.is("VALUE") {
+                        continue;
+                    }
+                    self.copy_to(attribute.start);
+                    if is_source {
+                        self.out.extend_from_slice(b"NAME=\"");
+                        self.out.extend_from_slice(name);
+                        self.out.extend_from_slice(b"\",");
+                    }
+                    self.out.extend_from_slice(b"VALUE=\"");
+                    let start = self.out.len();
+                    self.out.extend_from_slice(value);
+                    self.defined(name, start, names_origin);
+                    self.out.push(b'"');
+                    self.copied = attribute.end;
+                }
             }
-        };
-        if names_origin {
-            self.withheld.push(name, range);
         }
         self.check_growth(line)
+    }
+
+    /// The value of the name stands in the output from `start` on.
+    fn defined(&mut self, name: &'a [u8], start: usize, names_origin: bool) {
+        if names_origin {
+            self.withheld.push(name, start..self.out.len());
+        }
     }
 
     fn copy_to(&mut self, end: usize) {

@@ -19,6 +19,9 @@ use crate::line::{self, Content};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Variables(BTreeMap<Box<[u8]>, Box<[u8]>>);
 
+/// For links whose target imports nothing.
+pub(crate) static NONE: Variables = Variables(BTreeMap::new());
+
 /// The text does not come from [`Variables::encode`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a set of playlist variables")]

@@ -4,7 +4,7 @@
 //! nothing reads the value, so it is emptied; unless some other attribute still mentions the name,
 //! in which case the playlist needs it to make sense, and it stays.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use url::Url;
@@ -25,32 +25,35 @@ impl<'a> Withheld<'a> {
         if self.0.is_empty() {
             return out;
         }
-        let mut uses: HashMap<&[u8], usize> = HashMap::new();
-        for mention in mentions(&out) {
-            *uses.entry(mention.name).or_default() += 1;
+        let mut values: HashMap<&[u8], Vec<&Range<usize>>> = HashMap::new();
+        let (mut mentioned, mut seen) = (Vec::new(), 0);
+        for (name, value) in &self.0 {
+            values.entry(name).or_default().push(value);
+            mentioned.extend(names_in(&out, seen..value.start));
+            seen = value.end;
         }
-        // From the last to the first, because a value may mention earlier names only.
-        let mut gone = Vec::new();
-        for (name, value) in self.0.into_iter().rev() {
-            if uses.get(name).is_some_and(|&uses| uses > 0) {
-                continue;
+        mentioned.extend(names_in(&out, seen..out.len()));
+        // A value that is read reads others in turn. Two that only read each other are not read.
+        let mut read: HashSet<&[u8]> = HashSet::new();
+        while let Some(name) = mentioned.pop() {
+            if read.insert(name) {
+                let values = values.get(name).into_iter().flatten();
+                mentioned.extend(values.flat_map(|value| names_in(&out, (*value).clone())));
             }
-            for mention in mentions(out.get(value.clone()).unwrap_or_default()) {
-                if let Some(uses) = uses.get_mut(mention.name) {
-                    *uses = uses.saturating_sub(1);
-                }
-            }
-            gone.push(value);
         }
         let mut kept = Vec::with_capacity(out.len());
         let mut copied = 0;
-        for value in gone.into_iter().rev() {
+        for (_, value) in self.0.iter().filter(|(name, _)| !read.contains(name)) {
             kept.extend_from_slice(out.get(copied..value.start).unwrap_or_default());
             copied = value.end;
         }
         kept.extend_from_slice(out.get(copied..).unwrap_or_default());
         kept
     }
+}
+
+fn names_in(out: &[u8], range: Range<usize>) -> impl Iterator<Item = &[u8]> {
+    mentions(out.get(range).unwrap_or_default()).map(|mention| mention.name)
 }
 
 /// An absolute URL, the playlist's own host, or what looks like a host. Guessing too often is
@@ -64,9 +67,9 @@ pub(crate) fn names_origin(value: &[u8], base: &Url) -> bool {
         || is_host(value)
 }
 
-/// Two labels or more, and maybe a port.
+/// Two labels or more, and maybe a port or a path.
 fn is_host(value: &[u8]) -> bool {
-    let host = value.split(|&byte| byte == b':').next().unwrap_or_default();
+    let host = value.split(|&byte| matches!(byte, b':' | b'/' | b'?')).next().unwrap_or_default();
     host.split(|&byte| byte == b'.').count() > 1
         && host.split(|&byte| byte == b'.').all(|label| {
             !label.is_empty()
@@ -88,6 +91,7 @@ mod tests {
             ("//cdn", true),
             ("cdn.example", true),
             ("cdn.example:81", true),
+            ("cdn.example/live", true),
             ("10.0.0.1", true),
             ("ORIGIN:9000", true),
             ("", false),

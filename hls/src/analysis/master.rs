@@ -6,7 +6,7 @@ use crate::line::{Content, Lines, Tag};
 use crate::number;
 use crate::variables::Variables;
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Master {
     /// In the order of the playlist, which is the order of preference at the start.
     pub variants: Vec<Variant>,

@@ -10,7 +10,7 @@ use crate::line::{Content, Line, Lines, Tag};
 use crate::number;
 use crate::sequence::Sequence;
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Media {
     pub target_duration: Option<f64>,
     pub media_sequence: u64,

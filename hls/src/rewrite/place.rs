@@ -15,6 +15,12 @@ pub(super) enum Place {
     Attributes(&'static [(&'static str, Role)]),
 }
 
+/// Known by its first bytes, before anything is parsed: what may stand before every segment of a
+/// long playlist. These tags count nothing either.
+pub(super) fn holds_no_uri(text: &[u8]) -> bool {
+    text.starts_with(b"#EXT-X-PROGRAM-DATE-TIME:") || text.starts_with(b"#EXT-X-BYTERANGE:")
+}
+
 impl Place {
     pub(super) fn of(tag: &[u8]) -> Self {
         match tag {

@@ -1,6 +1,8 @@
 use super::*;
 use crate::Target;
 
+mod leaks;
+mod oracle;
 mod properties;
 
 const BASE: &str = "https://origin.example/live/index.m3u8?token=a%2Bb&host=cdn2.example";
@@ -37,6 +39,7 @@ fn check(cases: &[(&str, &str)]) {
             Err(error) => panic!("{lines}: {error}"),
         };
         assert_eq!(seen.strip_prefix(HEAD).unwrap(), *expected, "{lines}");
+        assert_eq!(leaks::of_playlist(input.as_bytes()), [""; 0], "{lines}");
     }
 }
 
@@ -276,6 +279,10 @@ fn definitions() {
             "#EXT-X-DEFINE:IMPORT=\"absent\"\n{$absent}",
             "#EXT-X-DEFINE:IMPORT=\"absent\"\n<Segment Media O/%7B$absent%7D 0>",
         ),
+        (
+            "#EXT-X-DEFINE:VALUE=x,IMPORT=\"from-master\",VALUE=\"//h.example\"\n{$from-master}",
+            "#EXT-X-DEFINE:VALUE=\"M\",NAME=\"from-master\",VALUE=\"M\",VALUE=\"M\"\n<Segment Media O/M 0>",
+        ),
         ("#EXT-X-DEFINE:QUERYPARAM=\"absent\"", "#EXT-X-DEFINE:QUERYPARAM=\"absent\""),
         ("{$from-master}", "<Segment Media O/%7B$from-master%7D 0>"),
         (
@@ -295,6 +302,19 @@ fn values_that_name_the_origin_are_withheld() {
         (
             "#EXT-X-DEFINE:QUERYPARAM=\"host\"\n#EXT-X-DEFINE:IMPORT=\"cdn\"\n//{$host}/a\n{$cdn}/b",
             "#EXT-X-DEFINE:NAME=\"host\",VALUE=\"\"\n#EXT-X-DEFINE:NAME=\"cdn\",VALUE=\"\"\n<Segment Media https://cdn2.example/a 0>\n<Segment Media https://cdn.example/b 1>",
+        ),
+        (
+            "#EXT-X-DEFINE:NAME=\"h\",VALUE=\"cdn.example/x\"\n//{$h}/a",
+            "#EXT-X-DEFINE:NAME=\"h\",VALUE=\"\"\n<Segment Media https://cdn.example/x/a 0>",
+        ),
+        // Defined twice, and by each other.
+        (
+            "#EXT-X-DEFINE:NAME=\"h\",VALUE=\"cdn.example\"\n#EXT-X-DEFINE:NAME=\"u\",VALUE=\"//{$h}\"\n#EXT-X-DEFINE:NAME=\"h\",VALUE=\"cdn.example\"\n#EXT-X-DEFINE:NAME=\"u\",VALUE=\"//{$h}\"\n{$u}/a",
+            "#EXT-X-DEFINE:NAME=\"h\",VALUE=\"\"\n#EXT-X-DEFINE:NAME=\"u\",VALUE=\"\"\n#EXT-X-DEFINE:NAME=\"h\",VALUE=\"\"\n#EXT-X-DEFINE:NAME=\"u\",VALUE=\"\"\n<Segment Media https://cdn.example/a 0>",
+        ),
+        (
+            "#EXT-X-DEFINE:NAME=\"h\",VALUE=\"cdn.example\"\n#EXT-X-DEFINE:NAME=\"h\",VALUE=\"{$h}\"\n//{$h}/a",
+            "#EXT-X-DEFINE:NAME=\"h\",VALUE=\"\"\n#EXT-X-DEFINE:NAME=\"h\",VALUE=\"\"\n<Segment Media https://cdn.example/a 0>",
         ),
         // Still read by somebody.
         (

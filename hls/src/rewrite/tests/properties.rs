@@ -139,6 +139,12 @@ proptest! {
         let _ = rewrite(&noise, &base(), &imported(), &Limits::default(), &mut describe);
     }
 
+    /// A player that follows the links sees what it would have seen at the origin.
+    #[test]
+    fn the_links_lead_to_the_same_playlist(input in playlist()) {
+        crate::fuzzing::rewriting(&input);
+    }
+
     /// Both readers see the same segments under the same numbers.
     #[test]
     fn analysis_agrees(input in playlist()) {
