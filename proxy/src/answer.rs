@@ -52,7 +52,6 @@ impl Answer {
                  Content-Type, If-Match, If-Modified-Since, If-None-Match, If-Range, Range",
             )
             .header(header::ACCESS_CONTROL_MAX_AGE, "86400")
-            .media()
     }
 
     #[must_use]

@@ -14,18 +14,17 @@ use pingora::{Error, ErrorType, Result};
 use pingora_cache::key::CacheKey;
 use pingora_proxy::{FailToProxy, ProxyHttp, RangeType, Session, range_header_filter};
 use pitwall_fetch::Fetcher;
-use pitwall_hls::{Limits, Variables, container_hint, rewrite, rewrite_document};
 use pitwall_upstream_map::Store;
 use prometheus::{IntGauge, Registry};
 
 use crate::answer::Answer;
 use crate::config::Config;
-use crate::links::{ProxyLinks, container_extension};
-use crate::live::{CONTENT_TYPE, Live};
+use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::page::Page;
-use crate::playlists::{self, Fetched, Playlist, Playlists};
+use crate::playlists::{Playlist, Playlists};
 use crate::problem::Problem;
+use crate::proxied::{self, Proxied, Rooms};
 use crate::relay::Media;
 use crate::route::{Document, Link, Route, is_media};
 use crate::seal::{Purpose, Sealer};
@@ -37,11 +36,10 @@ use crate::target::{Target, Targets};
 /// The edge as Pingora drives it.
 pub struct Edge {
     store: Arc<dyn Store>,
-    fetcher: Arc<Fetcher>,
     sealer: Arc<Sealer>,
     targets: Arc<Targets>,
-    playlists: Arc<Playlists>,
     live: Live,
+    proxied: Proxied,
     storage: Arc<Storage>,
     page: Page,
     metrics: Metrics,
@@ -84,23 +82,24 @@ impl Edge {
         let sealer = Arc::new(sealer);
         let targets = Arc::new(Targets::new(&config.upstream));
         let playlists = Arc::new(Playlists::new(config.edge.playlist.max_age));
+        let storage = Storage::new(config.edge.cache, fetcher.clone());
+        let rooms = Rooms {
+            store: store.clone(),
+            fetcher: fetcher.clone(),
+            sealer: sealer.clone(),
+            targets: targets.clone(),
+            storage: storage.clone(),
+        };
         Ok(Self {
-            live: Live::new(
-                store.clone(),
-                fetcher.clone(),
-                sealer.clone(),
-                playlists.clone(),
-                targets.clone(),
-            ),
-            storage: Storage::new(config.edge.cache, fetcher.clone()),
+            proxied: Proxied { playlists: playlists.clone(), rooms },
+            live: Live::new(store.clone(), fetcher, sealer.clone(), playlists, targets.clone()),
+            storage,
             page: Page::default(),
             metrics: Metrics::new(registry)?,
             draining: Arc::new(AtomicBool::new(false)),
             store,
-            fetcher,
             sealer,
             targets,
-            playlists,
         })
     }
 
@@ -138,7 +137,8 @@ impl Edge {
                 if target.purpose == Some(Purpose::Media) {
                     return Err(Problem::SealInvalid);
                 }
-                playlist(&*self.proxied(target, variables, directives, now).await?)
+                let request = proxied::Request { target, variables, directives, now };
+                playlist(&*self.proxied.get(request).await?)
             }
             Route::Segment { link } | Route::Relay { link } => {
                 let target = self.target(&link, None, now)?;
@@ -160,52 +160,6 @@ impl Edge {
 
     fn target(&self, link: &Link, source: Option<&str>, now: u64) -> Result<Target, Problem> {
         self.targets.of_link(link, source, &self.sealer, &self.store.current(), now)
-    }
-
-    async fn proxied(
-        &self,
-        target: Target,
-        variables: Option<String>,
-        directives: Option<String>,
-        now: u64,
-    ) -> Fetched {
-        let key = format!(
-            "proxy {:?} {} {} {} {}",
-            target.purpose,
-            target.profile,
-            target.url,
-            variables.as_deref().unwrap_or_default(),
-            directives.as_deref().unwrap_or_default(),
-        );
-        let (fetcher, sealer) = (self.fetcher.clone(), self.sealer.clone());
-        let blocking = directives.is_some();
-        let poll = async move {
-            let limits = Limits::default();
-            let answer =
-                playlists::fetch(&fetcher, &target, directives.as_deref(), limits.bytes).await?;
-            let mut links = ProxyLinks {
-                sealer: &sealer,
-                profile: &target.profile,
-                extension: container_extension(container_hint(&answer.body)),
-                now,
-            };
-            if target.purpose == Some(Purpose::Document) {
-                let bytes = rewrite_document(&answer.body, &answer.base, &mut links)
-                    .map_err(|invalid| Problem::UpstreamInvalid(invalid.to_string()))?;
-                let json = Playlist::new(bytes, "application/json", None, answer.took);
-                return Ok(Arc::new(json));
-            }
-            let imported = match variables {
-                Some(encoded) => Variables::decode(&encoded)
-                    .map_err(|_| Problem::BadUrl("v= is not what a playlist here said"))?,
-                None => Variables::default(),
-            };
-            let rewritten = rewrite(&answer.body, &answer.base, &imported, &limits, &mut links)
-                .map_err(|invalid| Problem::UpstreamInvalid(invalid.to_string()))?;
-            let playlist = Playlist::new(rewritten.bytes, CONTENT_TYPE, None, answer.took);
-            Ok(Arc::new(playlist))
-        };
-        self.playlists.poll(key, blocking, poll).await
     }
 
     async fn open(&self, session: &Session, target: Target) -> Result<Media, Problem> {

@@ -4,7 +4,8 @@
 //! - [`edge`]: the phases of a request, as Pingora calls them.
 //! - [`route`]: what is asked for.
 //! - [`target`]: which upstream URL that is, and whether it may be reached ([`seal`]).
-//! - [`live`], [`playlists`]: playlists, fetched once for many and rewritten ([`links`], [`multivariant`]).
+//! - [`live`], [`proxied`]: playlists, fetched once for many ([`playlists`]) and rewritten ([`links`],
+//!   [`multivariant`]).
 //! - [`relay`], [`storage`]: segments, fetched once for many and streamed.
 //! - [`page`]: everything else is the page.
 //! - [`answer`], [`problem`]: how answers look, and how errors become statuses.
@@ -21,6 +22,7 @@ pub mod multivariant;
 pub mod page;
 pub mod playlists;
 pub mod problem;
+pub mod proxied;
 pub mod relay;
 pub mod route;
 pub mod seal;

@@ -14,6 +14,8 @@ pub struct ProxyLinks<'a> {
     /// What the playlist's segments are made of.
     pub extension: &'static str,
     pub now: u64,
+    /// What a link that ends early leads to ends with it.
+    pub expires: Option<u64>,
 }
 
 /// Links of `/live`: segments under the stream's own path, all else as on `/proxy`.
@@ -29,7 +31,7 @@ impl ProxyLinks<'_> {
     fn sealed(&self, purpose: Purpose, path: &str, bound: &str, url: &str, out: &mut Vec<u8>) {
         out.extend_from_slice(path.as_bytes());
         out.extend_from_slice(b"?u=");
-        self.sealer.seal(purpose, bound, self.profile, url, self.now, out);
+        self.sealer.seal_until(purpose, bound, self.profile, url, self.now, self.expires, out);
     }
 
     fn media(&self, reference: &Reference<'_>, out: &mut Vec<u8>) {

@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use pitwall_fetch::Fetcher;
-use pitwall_hls::{Limits, Variables, analysis, container_hint, rewrite};
+use pitwall_hls::{Container, Limits, Variables, analyse, analysis, container_hint, rewrite};
 use pitwall_upstream_map::{Health, Store, Stream, Upstream};
 
 use crate::links::{LiveLinks, ProxyLinks, container_extension};
 use crate::multivariant;
-use crate::playlists::{self, Fetched, Playlist, Playlists};
+use crate::playlists::{self, Fetched, Pace, Playlist, Playlists};
 use crate::problem::Problem;
 use crate::seal::Sealer;
 use crate::target::{Target, Targets};
@@ -75,6 +75,11 @@ impl Live {
                 }
                 Err(problem) => problem,
             };
+            // A delta or a blocking reload is about one moment: no other answer will do.
+            if directives.is_some() && !matches!(failure, Problem::NotFound | Problem::SealExpired)
+            {
+                return Err(failure);
+            }
             // Also when the stream is gone from the map: it may be back in the next.
             if let Some(playlist) = self.last_good.recent(stream, rendition) {
                 tracing::warn!(stream, rendition, problem = failure.name(), "bridging a blip");
@@ -150,6 +155,14 @@ struct MediaPoll {
 }
 
 impl MediaPoll {
+    /// What names say, and where they say nothing what the check saw in a segment.
+    fn extension(&self, body: &[u8]) -> &'static str {
+        match (container_hint(body), self.upstream.rendition(&self.rendition)) {
+            (Container::MpegTs, Some(checked)) => checked.container.extension(),
+            (known, _) => container_extension(known),
+        }
+    }
+
     async fn run(self) -> Fetched {
         let limits = Limits::default();
         let answer =
@@ -162,8 +175,9 @@ impl MediaPoll {
             proxy: ProxyLinks {
                 sealer: &self.sealer,
                 profile: &self.target.profile,
-                extension: container_extension(container_hint(&answer.body)),
+                extension: self.extension(&answer.body),
                 now: self.now,
+                expires: None,
             },
             stream: &self.stream,
             rendition: &self.rendition,
@@ -172,23 +186,14 @@ impl MediaPoll {
         };
         let rewritten = rewrite(&answer.body, &answer.base, &imported, &limits, &mut links)
             .map_err(|invalid| Problem::UpstreamInvalid(invalid.to_string()))?;
-        let target_duration = target_duration(&answer.body, &answer.base, &imported)?;
-        Ok(Arc::new(Playlist::new(rewritten.bytes, CONTENT_TYPE, target_duration, answer.took)))
-    }
-}
-
-fn target_duration(
-    body: &[u8],
-    base: &url::Url,
-    imported: &Variables,
-) -> Result<Option<f64>, Problem> {
-    let parsed = analysis::analyse(body, base, imported, &Limits::default())
-        .map_err(|invalid| Problem::UpstreamInvalid(invalid.to_string()))?;
-    match parsed {
-        analysis::Playlist::Media(media) => Ok(media.target_duration),
-        analysis::Playlist::Master(_) => Err(Problem::UpstreamInvalid(
-            "a multivariant playlist where a media playlist was".into(),
-        )),
+        let analysed = analyse(&answer.body, &answer.base, &imported, &limits)
+            .map_err(|invalid| Problem::UpstreamInvalid(invalid.to_string()))?;
+        let analysis::Playlist::Media(media) = analysed else {
+            let what = "a multivariant playlist where a media playlist was";
+            return Err(Problem::UpstreamInvalid(what.to_owned()));
+        };
+        let pace = Some(Pace::of(&media));
+        Ok(Arc::new(Playlist::new(rewritten.bytes, CONTENT_TYPE, pace, answer.took)))
     }
 }
 
@@ -199,19 +204,13 @@ struct LastGood(Mutex<HashMap<(String, String), Arc<Playlist>>>);
 impl LastGood {
     fn keep(&self, stream: &str, rendition: &str, playlist: &Arc<Playlist>) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.retain(|_, playlist| playlist.fetched.elapsed() < span(playlist));
+        kept.retain(|_, playlist| playlist.fetched.elapsed() < playlist.bridges());
         kept.insert((stream.to_owned(), rendition.to_owned()), playlist.clone());
     }
 
     fn recent(&self, stream: &str, rendition: &str) -> Option<Arc<Playlist>> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let playlist = kept.get(&(stream.to_owned(), rendition.to_owned()))?;
-        (playlist.fetched.elapsed() < span(playlist)).then(|| playlist.clone())
+        (playlist.fetched.elapsed() < playlist.bridges()).then(|| playlist.clone())
     }
-}
-
-/// After three target durations without anything new a player's buffer is dry, and an honest
-/// error serves it better.
-fn span(playlist: &Playlist) -> Duration {
-    playlist.target_duration().unwrap_or(Duration::from_secs(2)) * 3
 }

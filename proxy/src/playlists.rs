@@ -10,6 +10,7 @@ use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
 use http::header::{self, HeaderValue};
 use pitwall_fetch::{Fetcher, Request};
+use pitwall_hls::analysis::Media;
 use url::Url;
 
 use crate::answer::etag_of;
@@ -21,7 +22,8 @@ use crate::target::Target;
 pub struct Playlist {
     pub bytes: Bytes,
     pub etag: String,
-    target_duration: Option<Duration>,
+    /// `None` for a multivariant playlist and for JSON documents.
+    pace: Option<Pace>,
     pub content_type: &'static str,
     /// How long the upstream took.
     pub upstream: Duration,
@@ -32,24 +34,46 @@ impl Playlist {
     pub fn new(
         bytes: Vec<u8>,
         content_type: &'static str,
-        target_duration: Option<f64>,
+        pace: Option<Pace>,
         upstream: Duration,
     ) -> Self {
         Self {
             etag: etag_of(&bytes),
             bytes: bytes.into(),
-            // As long as it may claim to be, a minute is all that anything waits for it.
-            target_duration: target_duration
-                .map(|seconds| Duration::try_from_secs_f64(seconds.min(60.0)).unwrap_or_default()),
+            pace,
             content_type,
             upstream,
             fetched: Instant::now(),
         }
     }
 
-    /// `None` for a multivariant playlist and for JSON documents.
-    pub fn target_duration(&self) -> Option<Duration> {
-        self.target_duration
+    /// For how long the playlist is worth something when no newer one can be had.
+    pub fn bridges(&self) -> Duration {
+        self.pace.map_or(Duration::from_secs(2), |pace| pace.target) * 3
+    }
+}
+
+/// How fast a media playlist moves.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    target: Duration,
+    part: Option<Duration>,
+}
+
+impl Pace {
+    pub fn of(media: &Media) -> Self {
+        // As long as they may claim to be, a minute is all that anything waits for them.
+        let duration =
+            |seconds: f64| Duration::try_from_secs_f64(seconds.min(60.0)).unwrap_or_default();
+        let target = media.target_duration.map_or(Duration::from_secs(2), duration);
+        Self { target, part: media.part_target.map(duration) }
+    }
+
+    /// A player polls every target duration, or every part: an older answer would show in its
+    /// latency.
+    fn reuse(self) -> Duration {
+        let of_part = self.part.map_or(Duration::MAX, |part| part / 2);
+        of_part.min(self.target / 4)
     }
 }
 
@@ -102,11 +126,7 @@ impl Poll {
         let task = tokio::spawn(tokio::time::timeout(deadline, fetch));
         let finish = move |answer: Fetched| {
             let age = match &answer {
-                // A player polls every target duration: an answer older than a quarter of
-                // that would show in its latency.
-                Ok(playlist) => {
-                    playlist.target_duration().map_or(max_age, |target| max_age.min(target / 4))
-                }
+                Ok(playlist) => playlist.pace.map_or(max_age, |pace| max_age.min(pace.reuse())),
                 Err(_) => Duration::ZERO,
             };
             let _ = done.set(Instant::now() + age);
@@ -178,8 +198,9 @@ mod tests {
 
     use super::*;
 
-    fn playlist(target_duration: Option<f64>) -> Fetched {
-        Ok(Arc::new(Playlist::new(b"#EXTM3U".to_vec(), "x", target_duration, Duration::ZERO)))
+    fn playlist(target: Option<u64>) -> Fetched {
+        let pace = target.map(|target| Pace { target: Duration::from_secs(target), part: None });
+        Ok(Arc::new(Playlist::new(b"#EXTM3U".to_vec(), "x", pace, Duration::ZERO)))
     }
 
     async fn polls(max_age: Duration, blocking: bool, answer: fn() -> Fetched) -> usize {
@@ -204,10 +225,21 @@ mod tests {
         let hour = Duration::from_secs(3600);
         // (max_age, blocking, answer) -> fetches for 50 polls at once and one after them
         assert_eq!(polls(hour, false, || playlist(None)).await, 1);
-        assert_eq!(polls(hour, false, || playlist(Some(6.0))).await, 1);
+        assert_eq!(polls(hour, false, || playlist(Some(6))).await, 1);
         assert_eq!(polls(Duration::ZERO, false, || playlist(None)).await, 2);
         assert_eq!(polls(hour, true, || playlist(None)).await, 2);
         assert_eq!(polls(hour, false, || Err(Problem::UpstreamTimeout)).await, 2);
+    }
+
+    #[test]
+    fn an_answer_is_reused_for_a_fraction_of_what_the_playlist_takes_to_move() {
+        let milliseconds = Duration::from_millis;
+        for (target, part, expected) in
+            [(6000, None, 1500), (6000, Some(1000), 500), (1000, Some(800), 250), (0, None, 0)]
+        {
+            let pace = Pace { target: milliseconds(target), part: part.map(milliseconds) };
+            assert_eq!(pace.reuse(), milliseconds(expected), "{target} {part:?}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

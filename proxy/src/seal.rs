@@ -56,6 +56,8 @@ pub struct Sealed {
     pub profile: String,
     pub url: String,
     pub purpose: Purpose,
+    /// Unix seconds, when it was made to end before its period does.
+    pub expires: Option<u64>,
 }
 
 impl Key {
@@ -177,13 +179,13 @@ impl Sealer {
         let plain = String::from_utf8(plain).map_err(|_| Problem::SealInvalid)?;
         let (profile, rest) = plain.split_once('\0').ok_or(Problem::SealInvalid)?;
         let (url, expires) = match rest.split_once('\0') {
-            Some((url, expires)) => (url, expires.parse().map_err(|_| Problem::SealInvalid)?),
-            None => (rest, u64::MAX),
+            Some((url, expires)) => (url, Some(expires.parse().map_err(|_| Problem::SealInvalid)?)),
+            None => (rest, None),
         };
-        if expires <= now {
+        if expires.is_some_and(|expires: u64| expires <= now) {
             return Err(Problem::SealExpired);
         }
-        Ok(Sealed { profile: profile.to_owned(), url: url.to_owned(), purpose })
+        Ok(Sealed { profile: profile.to_owned(), url: url.to_owned(), purpose, expires })
     }
 
     /// A short name for a URL that says nothing about it: the same URL keeps the same name.
@@ -243,7 +245,12 @@ mod tests {
         let opened = sealer().unseal(&seal("/live/x/v/1.ts", NOW), "/live/x/v/1.ts", NOW).unwrap();
         assert_eq!(
             opened,
-            Sealed { profile: "source".into(), url: URL.into(), purpose: Purpose::Media }
+            Sealed {
+                profile: "source".into(),
+                url: URL.into(),
+                purpose: Purpose::Media,
+                expires: None
+            }
         );
     }
 
@@ -251,6 +258,29 @@ mod tests {
     fn is_deterministic_within_a_period() {
         assert_eq!(seal("/p", NOW), seal("/p", NOW + 1));
         assert_ne!(seal("/p", NOW), seal("/q", NOW));
+    }
+
+    /// Links outlive a release: any other byte would make every player reload its map and keys.
+    #[test]
+    fn is_aes_siv_and_nothing_else() {
+        let sealer = sealer();
+        let header = sealer.header(Purpose::Media, NOW / PERIOD_SECONDS);
+        let sealed = Aes256Siv::new(&sealer.current.key.into())
+            .encrypt(
+                [&associated(header, NOW / PERIOD_SECONDS)[..], b"/p"],
+                format!("source\0{URL}").as_bytes(),
+            )
+            .unwrap();
+        let expected = URL_SAFE_NO_PAD.encode([&header[..], &sealed].concat());
+        let mut out = Vec::new();
+        sealer.seal(Purpose::Media, "/p", "source", URL, NOW, &mut out);
+        // Again with the cipher just used, and with another because that one is taken.
+        sealer.seal(Purpose::Media, "/p", "source", URL, NOW, &mut out);
+        let taken = sealer.current.ready.lock();
+        sealer.seal(Purpose::Media, "/p", "source", URL, NOW, &mut out);
+        assert!(sealer.unseal(&expected, "/p", NOW).is_ok());
+        drop(taken);
+        assert_eq!(String::from_utf8(out).unwrap(), expected.repeat(3));
     }
 
     #[test]

@@ -109,6 +109,17 @@ pub enum Opened {
     Passing(Box<Response>),
 }
 
+impl Opened {
+    /// The first bytes of the body.
+    pub async fn first(self) -> Option<Bytes> {
+        match self {
+            Self::Stored(object) => Some(object.body.clone()),
+            Self::Filling { mut reader, .. } => reader.read().await.ok()?,
+            Self::Passing(mut response) => response.chunk().await.ok()?,
+        }
+    }
+}
+
 impl Storage {
     pub fn new(config: CacheConfig, fetcher: Arc<Fetcher>) -> Arc<Self> {
         let bytes = config.bytes.as_u64();

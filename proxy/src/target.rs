@@ -22,6 +22,8 @@ pub struct Target {
     /// Empty for plain links.
     pub profile: String,
     pub purpose: Option<Purpose>,
+    /// When the link that named it ends, and with it all that it leads to.
+    pub expires: Option<u64>,
     pub policy: Policy,
     pub headers: HeaderMap,
     pub token_parameters: Vec<String>,
@@ -58,8 +60,11 @@ impl Targets {
             Link::Sealed { seal, path } => {
                 let sealed = sealer.unseal(seal, path, now)?;
                 let url = parse_url(&sealed.url)?;
-                self.of_profile(url, &sealed.profile, map)
-                    .map(|target| Target { purpose: Some(sealed.purpose), ..target })
+                self.of_profile(url, &sealed.profile, map).map(|target| Target {
+                    purpose: Some(sealed.purpose),
+                    expires: sealed.expires,
+                    ..target
+                })
             }
         }
     }
@@ -105,6 +110,7 @@ impl Targets {
                 url,
                 profile: String::new(),
                 purpose: None,
+                expires: None,
                 policy,
                 headers: HeaderMap::new(),
                 token_parameters: Vec::new(),
@@ -128,6 +134,7 @@ impl Targets {
             url,
             profile: profile.to_owned(),
             purpose: None,
+            expires: None,
             policy: policy(known),
             headers,
             token_parameters: known.token_parameters.clone(),

@@ -126,6 +126,7 @@ async fn what_pitwall_sign_prints_plays() {
     );
     let edge = Edge::start(&config).await;
     let url = format!("http://{upstream}/x.m3u8");
+    let mut lengths = Vec::new();
     for (arguments, status) in [
         (&["sign", &url, "--config", "pitwall.toml"][..], 200),
         (&["sign", &url, "--ttl", "1h", "--config", "pitwall.toml"], 200),
@@ -138,10 +139,14 @@ async fn what_pitwall_sign_prints_plays() {
         assert!(!printed.contains("127.0.0.1"), "{printed}");
         assert_eq!(fetch(&edge.url(playlist)).await.unwrap().status(), status);
         assert_eq!(fetch(&edge.url(media)).await.unwrap().status(), status);
+        // A link that ends early leads to links that end with it, which makes them longer.
+        let children = fetch(&edge.url(playlist)).await.unwrap().text().await.unwrap();
+        lengths.push(children.lines().find(|line| !line.starts_with('#')).unwrap().len());
         // Each opens its own route only.
         let swapped = media.replace("/relay", "/proxy");
         assert_eq!(fetch(&edge.url(&swapped)).await.unwrap().status(), 401);
     }
+    assert!(lengths[1] > lengths[0], "{lengths:?}");
     for (arguments, message) in [
         (&["sign", "ftp://x/", "--config", "pitwall.toml"][..], "only http and https"),
         (&["sign", &url, "--ttl", "48h", "--config", "pitwall.toml"], "between 1s and 24h"),

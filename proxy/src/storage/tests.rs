@@ -105,6 +105,7 @@ fn target(address: SocketAddr, path: &str) -> Target {
         url: format!("http://{address}{path}").parse().unwrap(),
         profile: "test".into(),
         purpose: None,
+        expires: None,
         policy: Policy {
             allow_private: vec!["127.0.0.0/8".parse().unwrap()],
             ports: vec![address.port()],
