@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo build test test-full lint bench setup setup-test page
+.PHONY: help demo build test test-full lint bench fuzz setup setup-test page
 
 PAGE := frontend/build/index.html
 PITWALL := target/debug/pitwall
@@ -28,6 +28,9 @@ lint: setup frontend/node_modules ## formatting, clippy, arrows between crates, 
 
 bench: setup ## criterion over the playlist code
 	cargo bench --package pitwall-benches
+
+fuzz: setup ## every fuzz target for a minute (FUZZ_SECONDS=600 for longer)
+	hls/fuzz/run $(or $(FUZZ_SECONDS),60)
 
 setup:
 	@.ci/setup build

@@ -29,9 +29,9 @@ export async function open(t, { autoplay = true, viewport = { width: 1440, heigh
 	return { page, seen };
 }
 
-/** Requests that left the edge. `blob:` and `data:` do not leave the browser. */
-export function strays(seen, origin) {
-	return seen.requests.filter((url) => !/^(blob|data):/.test(url) && new URL(url).origin !== origin);
+/** Requests to anywhere but these origins. `blob:` and `data:` do not leave the browser. */
+export function strays(seen, ...origins) {
+	return seen.requests.filter((url) => !/^(blob|data):/.test(url) && !origins.includes(new URL(url).origin));
 }
 
 export const videos = (page) =>

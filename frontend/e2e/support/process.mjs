@@ -5,7 +5,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 export const ROOT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../..');
-const PITWALL = path.join(ROOT, 'target/debug/pitwall');
+const PITWALL = process.env.PITWALL_BIN ?? path.join(ROOT, 'target/debug/pitwall');
 
 /** A port that nothing listens on. */
 export function freePort() {

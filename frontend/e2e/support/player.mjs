@@ -1,0 +1,75 @@
+// A page of another origin, with hls.js as it comes: what anybody's site that plays from the edge looks like.
+import { createServer } from 'node:http';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { ROOT } from './process.mjs';
+
+const HLS = readFileSync(path.join(ROOT, 'frontend/node_modules/hls.js/dist/hls.js'));
+const PAGE = `<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,"><title>Another site</title>
+<video muted width="256" height="144"></video><script src="/hls.js"></script><script>${inPage}\ninPage();</script>`;
+
+/** Another host name and another port: cross-site as well as cross-origin. */
+export async function foreignPage(t) {
+	const server = createServer((request, response) => {
+		const [type, body] = request.url === '/hls.js' ? ['text/javascript', HLS] : ['text/html', PAGE];
+		response.writeHead(200, {
+			'content-type': type,
+			// The strictest pages there are: nothing loads that does not say it may be.
+			'cross-origin-opener-policy': 'same-origin',
+			'cross-origin-embedder-policy': 'require-corp',
+		});
+		response.end(body);
+	});
+	await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+	t.after(() => {
+		server.closeAllConnections();
+		server.close();
+	});
+	const { port } = /** @type {import('node:net').AddressInfo} */ (server.address());
+	return `http://localhost:${port}`;
+}
+
+/** Runs in the page. */
+function inPage() {
+	const Hls = window.Hls;
+	const video = document.querySelector('video');
+	const seen = { errors: [], parts: 0, ranges: [], audio: {}, keys: 0 };
+	let hls;
+	window.player = {
+		version: Hls.version,
+		play(url) {
+			hls = new Hls();
+			hls.on(Hls.Events.ERROR, (_, { type, details, fatal, error }) =>
+				seen.errors.push({ type, details, fatal, message: String(error?.message ?? '') }),
+			);
+			hls.on(Hls.Events.FRAG_LOADED, (_, { frag, part }) => {
+				if (part) seen.parts++;
+				const [begin, end] = frag.byteRange;
+				if (end) seen.ranges.push({ wanted: end - begin, came: frag.stats.loaded });
+			});
+			hls.on(Hls.Events.KEY_LOADED, () => seen.keys++);
+			hls.on(Hls.Events.FRAG_BUFFERED, (_, { frag }) => {
+				if (frag.type === 'audio') seen.audio[frag.level] = (seen.audio[frag.level] ?? 0) + 1;
+			});
+			hls.on(Hls.Events.MANIFEST_PARSED, () => video.play());
+			hls.loadSource(url);
+			hls.attachMedia(video);
+		},
+		state: () => ({
+			...seen,
+			time: video.currentTime,
+			paused: video.paused,
+			width: video.videoWidth,
+			latency: hls.latency,
+			audioTracks: hls.audioTracks.map((track) => track.lang),
+			audioTrack: hls.audioTrack,
+			subtitleTracks: hls.subtitleTracks.map((track) => track.lang),
+			cues: [...video.textTracks].flatMap((track) => [...(track.activeCues ?? [])].map((cue) => cue.text)),
+		}),
+		listenTo: (track) => (hls.audioTrack = track),
+		read: (track) => {
+			hls.subtitleDisplay = true;
+			hls.subtitleTrack = track;
+		},
+	};
+}
