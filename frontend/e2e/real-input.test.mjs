@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
+import { nginx } from './support/nginx.mjs';
 import { eventually, freePort, pitwall, start } from './support/process.mjs';
 import { open, strays, videos } from './support/browser.mjs';
 
@@ -18,26 +19,12 @@ async function encoder(t, muxer) {
 	const live = path.join(folder, 'live');
 	mkdirSync(live);
 	const port = await freePort();
-	writeFileSync(
-		path.join(folder, 'nginx.conf'),
-		`daemon off; master_process off; pid ${folder}/pid; error_log stderr warn;
-		events {}
-		http {
-			access_log off; default_type application/octet-stream;
-			client_body_temp_path ${folder}/t1; proxy_temp_path ${folder}/t2; fastcgi_temp_path ${folder}/t3;
-			uwsgi_temp_path ${folder}/t4; scgi_temp_path ${folder}/t5;
-			server { listen 127.0.0.1:${port}; root ${folder}; }
-		}`,
-	);
-	const nginx = start('/usr/sbin/nginx', [
-		'-p',
+	const server = nginx(
+		t,
 		folder,
-		'-c',
-		path.join(folder, 'nginx.conf'),
-		'-e',
-		'stderr',
-	]);
-	t.after(() => nginx.stop());
+		`access_log off; default_type application/octet-stream;
+		server { listen 127.0.0.1:${port}; root ${folder}; }`,
+	);
 	// prettier-ignore
 	const ffmpeg = start('ffmpeg', [
 		'-hide_banner', '-loglevel', 'error', '-re',
@@ -53,7 +40,7 @@ async function encoder(t, muxer) {
 	const url = `http://127.0.0.1:${port}/live/index.m3u8`;
 	await eventually(
 		async () => (await (await fetch(url)).text()).split('#EXTINF').length > 3,
-		`segments at ${url} (nginx: ${nginx.said()}; ffmpeg: ${ffmpeg.said()})`,
+		`segments at ${url} (nginx: ${server.said()}; ffmpeg: ${ffmpeg.said()})`,
 	);
 	return { url, folder };
 }

@@ -4,6 +4,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
+import { nginx } from './nginx.mjs';
 import { eventually, freePort, start } from './process.mjs';
 
 const run = promisify(execFile);
@@ -133,20 +134,16 @@ export async function fragmented(folder, part, seconds) {
 	return renditions;
 }
 
-async function nginx(t, folder) {
+async function origin(t, folder) {
 	const port = await freePort();
 	const log = path.join(folder, 'access.log');
-	writeFileSync(
-		path.join(folder, 'nginx.conf'),
-		`daemon off; master_process off; pid ${folder}/pid; error_log stderr warn;
-		events {}
-		http {
-			log_format seen '$uri|$http_user_agent|$http_referer|$sent_http_content_encoding|$status';
+	nginx(
+		t,
+		folder,
+		`log_format seen '$uri|$http_user_agent|$http_referer|$sent_http_content_encoding|$status';
 			access_log ${log} seen;
 			types { application/vnd.apple.mpegurl m3u8; image/jpeg jpg; image/png png; text/plain txt; }
 			default_type text/html;
-			client_body_temp_path ${folder}/t1; proxy_temp_path ${folder}/t2; fastcgi_temp_path ${folder}/t3;
-			uwsgi_temp_path ${folder}/t4; scgi_temp_path ${folder}/t5;
 			gzip on; gzip_min_length 20; gzip_types application/vnd.apple.mpegurl; gzip_proxied any;
 			absolute_redirect off;
 			server {
@@ -167,18 +164,8 @@ async function nginx(t, folder) {
 				location ~ ^/${STEM}/masked/(.*).html$ { alias ${folder}/${STEM}/tracks/$1.vtt; }
 				location ~ ^/${STEM}/masked/(.*)$ { alias ${folder}/${STEM}/tracks/$1; }
 				location = /${STEM}-entry { return 302 /${STEM}/tracks/${playlist}?token=${TOKEN}; }
-			}
-		}`,
+			}`,
 	);
-	const server = start('/usr/sbin/nginx', [
-		'-p',
-		folder,
-		'-c',
-		path.join(folder, 'nginx.conf'),
-		'-e',
-		'stderr',
-	]);
-	t.after(() => server.stop());
 	return { host: `127.0.0.1:${port}`, log };
 }
 
@@ -188,7 +175,7 @@ export async function inputs(t) {
 	t.after(() => rmSync(folder, { recursive: true, force: true }));
 	mkdirSync(path.join(folder, STEM));
 	writeFileSync(path.join(folder, STEM, 'cues.srt'), CUE_SHEET);
-	const { host, log } = await nginx(t, folder);
+	const { host, log } = await origin(t, folder);
 	await Promise.all(Object.entries(MADE).map((entry) => make(t, folder, entry)));
 	const at = (name) =>
 		`http://${host}/${STEM}/${name}/${playlist}${MADE[name].live ? '' : `?token=${TOKEN}`}`;

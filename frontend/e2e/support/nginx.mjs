@@ -1,0 +1,22 @@
+// Debian's nginx in the foreground, as an unprivileged test may run it.
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { start } from './process.mjs';
+
+/** `http` is what stands in the block of that name; temporary files and the rest are ours. */
+export function nginx(t, folder, http) {
+	const config = path.join(folder, 'nginx.conf');
+	writeFileSync(
+		config,
+		`daemon off; master_process off; pid ${folder}/pid; error_log stderr warn;
+		events {}
+		http {
+			client_body_temp_path ${folder}/t1; proxy_temp_path ${folder}/t2; fastcgi_temp_path ${folder}/t3;
+			uwsgi_temp_path ${folder}/t4; scgi_temp_path ${folder}/t5;
+			${http}
+		}`,
+	);
+	const server = start('/usr/sbin/nginx', ['-p', folder, '-c', config, '-e', 'stderr']);
+	t.after(() => server.stop());
+	return server;
+}
