@@ -9,6 +9,14 @@ use axum::routing::{any, get};
 
 use super::*;
 
+/// "one two one two one two", as the tools of each coding write it.
+const CODED: [(&str, &str); 4] = [
+    ("gzip", "1f8b0800000000000203cbcf4b552829cf57c847a501399e164f17000000"),
+    ("br", "a1b000c06fa4743596cab732ba0471bb0b7dc201290f"),
+    ("zstd", "28b52ffd2417750000406f6e652074776f200100eb0a17fdc420dc"),
+    ("deflate", "789ccbcf4b552829cf57c847a50165240875"),
+];
+
 async fn upstream() -> SocketAddr {
     let hops = |Path(left): Path<u32>, headers: AxumHeaders| async move {
         if left > 0 {
@@ -28,6 +36,16 @@ async fn upstream() -> SocketAddr {
                     flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
                 encoder.write_all(&[b'a'; 100_000]).unwrap();
                 ([("content-encoding", "gzip")], encoder.finish().unwrap())
+            }),
+        )
+        .route(
+            "/coded/{coding}",
+            get(|Path(coding): Path<String>| async move {
+                let (_, hex) = CODED.into_iter().find(|(name, _)| *name == coding).unwrap();
+                let digits: Vec<u8> =
+                    hex.bytes().map(|d| (d as char).to_digit(16).unwrap() as u8).collect();
+                let body: Vec<u8> = digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect();
+                ([("content-encoding", coding)], body)
             }),
         )
         .route("/method", any(|method: axum::http::Method| async move { method.to_string() }))
@@ -121,6 +139,19 @@ async fn cookies_are_kept_between_hops() {
     let jar = Jar::default();
     let request = Request::get(url(address, "/cookie")).cookies(&jar);
     assert_eq!(text(&lan(address), request).await.unwrap(), "sid=7");
+}
+
+#[tokio::test]
+async fn every_coding_is_undone() {
+    let address = upstream().await;
+    for (coding, _) in CODED {
+        let request = Request::get(url(address, &format!("/coded/{coding}")));
+        assert_eq!(
+            text(&lan(address), request).await.unwrap(),
+            "one two one two one two",
+            "{coding}"
+        );
+    }
 }
 
 #[tokio::test]
