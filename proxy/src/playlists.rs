@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -123,23 +124,23 @@ impl Poll {
     {
         let fresh_until = Arc::new(OnceLock::new());
         let done = fresh_until.clone();
-        let task = tokio::spawn(tokio::time::timeout(deadline, fetch));
-        let finish = move |answer: Fetched| {
+        // The task itself says when it was done: whoever asked may be gone by then.
+        let task = tokio::spawn(async move {
+            let fetched = AssertUnwindSafe(tokio::time::timeout(deadline, fetch)).catch_unwind();
+            let answer = match fetched.await {
+                Ok(Ok(answer)) => answer,
+                Ok(Err(_)) => Err(Problem::UpstreamTimeout),
+                Err(_) => Err(Problem::UpstreamInvalid("reading it failed".to_owned())),
+            };
             let age = match &answer {
                 Ok(playlist) => playlist.pace.map_or(max_age, |pace| max_age.min(pace.reuse())),
                 Err(_) => Duration::ZERO,
             };
             let _ = done.set(Instant::now() + age);
             answer
-        };
+        });
         let answer = task
-            .map(move |joined| {
-                finish(match joined {
-                    Ok(Ok(answer)) => answer,
-                    Ok(Err(_)) => Err(Problem::UpstreamTimeout),
-                    Err(_) => Err(Problem::UpstreamInvalid("reading it failed".into())),
-                })
-            })
+            .map(|joined| joined.unwrap_or(Err(Problem::Unavailable("shutting down"))))
             .boxed()
             .shared();
         Self { answer, fresh_until }
@@ -229,6 +230,25 @@ mod tests {
         assert_eq!(polls(Duration::ZERO, false, || playlist(None)).await, 2);
         assert_eq!(polls(hour, true, || playlist(None)).await, 2);
         assert_eq!(polls(hour, false, || Err(Problem::UpstreamTimeout)).await, 2);
+    }
+
+    #[tokio::test]
+    async fn an_answer_nobody_waited_for_grows_old_all_the_same() {
+        let playlists = Playlists::new(Duration::ZERO);
+        let (sent, came) = tokio::sync::oneshot::channel();
+        let mut first = Box::pin(playlists.poll("key".into(), false, async move {
+            let _ = sent.send(());
+            playlist(None)
+        }));
+        // Begun, and left before it was done.
+        assert!(futures::poll!(&mut first).is_pending());
+        drop(first);
+        came.await.unwrap();
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+        let fresh = async { Err(Problem::UpstreamTimeout) };
+        assert!(playlists.poll("key".into(), false, fresh).await.is_err());
     }
 
     #[test]
