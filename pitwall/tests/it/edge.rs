@@ -69,6 +69,9 @@ async fn upstream() -> (SocketAddr, Arc<Seen>) {
         .route("/page.html", get(|| async { "WEBVTT\n\n00:00.000 --> 00:01.000\nBox, box.\n" }))
         .route("/html.m3u8", playlist("<!doctype html><p>login"))
         .route("/empty.m3u8", playlist(""))
+        .route("/bomb.m3u8", get(|| async { gzip(&format!("#EXTM3U\n{}", "\n".repeat(50 << 20))) }))
+        .route("/huge.m3u8", get(|| async { format!("#EXTM3U\n{}", "#\n".repeat(2 << 20)) }))
+        .route("/vod.m3u8", get(|| async { gzip(&recording()) }))
         .route(
             "/status/{code}",
             get(|Path(code): Path<u16>| async move { StatusCode::from_u16(code).unwrap() }),
@@ -108,6 +111,17 @@ fn gzip(text: &str) -> Response {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     encoder.write_all(text.as_bytes()).unwrap();
     ([("content-encoding", "gzip")], encoder.finish().unwrap()).into_response()
+}
+
+/// A long recording: 1.8 MB, and legal. It compresses forty times, so what a body may unpack to
+/// is told by its size and not by the ratio.
+fn recording() -> String {
+    let token = "a".repeat(160);
+    let segment = |n| format!("#EXTINF:6.000000,\nsegment-{n:05}.ts?token={token}\n");
+    let segments: String = (0..9000).map(segment).collect();
+    format!(
+        "#EXTM3U\n#EXT-X-TARGETDURATION:6\n#EXT-X-PLAYLIST-TYPE:VOD\n{segments}#EXT-X-ENDLIST\n"
+    )
 }
 
 async fn segment() -> Response {
@@ -247,6 +261,15 @@ async fn playlists() {
     assert_eq!(head.headers["content-length"], media.headers["content-length"]);
 }
 
+#[tokio::test]
+async fn a_long_recording_is_a_playlist_like_any_other() {
+    let bench = Bench::new().await;
+    assert!(recording().len() > 1_800_000);
+    let links = bench.links(&bench.proxy("/vod.m3u8")).await;
+    assert_eq!(links.len(), 9000);
+    assert!(links[8999].starts_with("/relay/8999.ts?u="), "{}", links[8999]);
+}
+
 /// ffmpeg refuses a segment whose extension is not its container's.
 #[tokio::test]
 async fn a_disguise_is_seen_through() {
@@ -362,6 +385,8 @@ async fn upstream_failures_keep_their_meaning() {
     for (path, status, problem) in [
         ("/html.m3u8", 502, "upstream-invalid"),
         ("/empty.m3u8", 502, "upstream-invalid"),
+        ("/bomb.m3u8", 502, "upstream-invalid"),
+        ("/huge.m3u8", 502, "upstream-invalid"),
         ("/status/403", 403, "upstream-status"),
         ("/status/404", 404, "upstream-status"),
         ("/status/410", 410, "upstream-status"),
