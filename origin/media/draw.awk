@@ -1,4 +1,4 @@
-# Draws the picture of one feed as SVG frames: awk -v feed=world-feed -v dir=/tmp/x -f draw.awk
+# Draws the picture of one feed as SVG frames: awk -v feed=world-feed -v dir=DIR -f draw.awk
 # Everything moves with a period that divides 24 s, so that the loop has no seam.
 # Text that differs between renditions (name, rendition, clock) is burnt in later by make.sh.
 
