@@ -24,8 +24,9 @@ use crate::metrics::Metrics;
 use crate::page::Page;
 use crate::playlists::{Playlist, Playlists};
 use crate::problem::Problem;
-use crate::proxied::{self, Proxied, Rooms};
+use crate::proxied::{self, Proxied};
 use crate::relay::Media;
+use crate::rooms::Rooms;
 use crate::route::{Document, Link, Route, is_media};
 use crate::seal::{Purpose, Sealer};
 use crate::storage::hit::HANDOVER;
@@ -35,12 +36,9 @@ use crate::target::{Target, Targets};
 
 /// The edge as Pingora drives it.
 pub struct Edge {
-    store: Arc<dyn Store>,
-    sealer: Arc<Sealer>,
-    targets: Arc<Targets>,
+    rooms: Rooms,
     live: Live,
     proxied: Proxied,
-    storage: Arc<Storage>,
     page: Page,
     metrics: Metrics,
     draining: Arc<AtomicBool>,
@@ -83,23 +81,14 @@ impl Edge {
         let targets = Arc::new(Targets::new(&config.upstream));
         let playlists = Arc::new(Playlists::new(config.edge.playlist.max_age));
         let storage = Storage::new(config.edge.cache, fetcher.clone());
-        let rooms = Rooms {
-            store: store.clone(),
-            fetcher: fetcher.clone(),
-            sealer: sealer.clone(),
-            targets: targets.clone(),
-            storage: storage.clone(),
-        };
+        let rooms = Rooms { store, fetcher, sealer, targets, storage };
         Ok(Self {
-            proxied: Proxied { playlists: playlists.clone(), rooms },
-            live: Live::new(store.clone(), fetcher, sealer.clone(), playlists, targets.clone()),
-            storage,
+            live: Live::new(playlists.clone(), rooms.clone()),
+            proxied: Proxied { playlists, rooms: rooms.clone() },
             page: Page::default(),
             metrics: Metrics::new(registry)?,
             draining: Arc::new(AtomicBool::new(false)),
-            store,
-            sealer,
-            targets,
+            rooms,
         })
     }
 
@@ -108,7 +97,7 @@ impl Edge {
     }
 
     pub fn storage(&self) -> &Arc<Storage> {
-        &self.storage
+        &self.rooms.storage
     }
 
     /// Set when the process is about to stop.
@@ -152,21 +141,27 @@ impl Edge {
             Route::Health => Answer::ok("text/plain", "ok\n".into()),
             Route::Ready => self.ready()?,
             Route::Page { path } => {
-                let map = self.store.current();
+                let map = self.rooms.store.current();
                 self.page.answer(&path, takes_gzip(session), &map)
             }
         }))
     }
 
     fn target(&self, link: &Link, source: Option<&str>, now: u64) -> Result<Target, Problem> {
-        self.targets.of_link(link, source, &self.sealer, &self.store.current(), now)
+        self.rooms.targets.of_link(
+            link,
+            source,
+            &self.rooms.sealer,
+            &self.rooms.store.current(),
+            now,
+        )
     }
 
     async fn open(&self, session: &Session, target: Target) -> Result<Media, Problem> {
         let started = Instant::now();
         let asked = Asked::of(&session.req_header().headers);
         let key = Key::of(&target, None);
-        let opened = self.storage.open(target, asked).await?;
+        let opened = self.rooms.storage.open(target, asked).await?;
         let path = session.req_header().uri.path().to_owned();
         let media = Media::new(key, opened, path, started);
         self.metrics.storage.with_label_values(&[media.outcome()]).inc();
@@ -174,7 +169,7 @@ impl Edge {
     }
 
     fn document(&self, document: Document) -> Result<Answer, Problem> {
-        let map = self.store.current();
+        let map = self.rooms.store.current();
         let documents = &map.documents;
         let json = match document {
             Document::Bootstrap => &documents.bootstrap,
@@ -193,7 +188,7 @@ impl Edge {
         if self.draining.load(Ordering::Relaxed) {
             return Err(Problem::Unavailable("shutting down"));
         }
-        if self.store.current().version == 0 {
+        if self.rooms.store.current().version == 0 {
             return Err(Problem::Unavailable("the first map is still being made"));
         }
         Ok(Answer::ok("text/plain", "ready\n".into()))

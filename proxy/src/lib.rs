@@ -10,7 +10,7 @@
 //! - [`page`]: everything else is the page.
 //! - [`answer`], [`problem`]: how answers look, and how errors become statuses.
 //!
-//! Around them: [`config`], [`metrics`], [`server`] (listeners, admin, shutdown), [`tls`].
+//! Around them: [`rooms`] (what they share), [`config`], [`metrics`], [`server`] (listeners, admin, shutdown), [`tls`].
 
 pub mod answer;
 pub mod config;
@@ -24,6 +24,7 @@ pub mod playlists;
 pub mod problem;
 pub mod proxied;
 pub mod relay;
+pub mod rooms;
 pub mod route;
 pub mod seal;
 pub mod server;

@@ -5,16 +5,15 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use pitwall_fetch::Fetcher;
 use pitwall_hls::{Container, Limits, Variables, analyse, analysis, container_hint, rewrite};
-use pitwall_upstream_map::{Health, Store, Stream, Upstream};
+use pitwall_upstream_map::{Health, Stream, Upstream};
 
 use crate::links::{LiveLinks, ProxyLinks, container_extension};
 use crate::multivariant;
 use crate::playlists::{self, Fetched, Pace, Playlist, Playlists};
 use crate::problem::Problem;
-use crate::seal::Sealer;
-use crate::target::{Target, Targets};
+use crate::rooms::Rooms;
+use crate::target::Target;
 
 pub const CONTENT_TYPE: &str = "application/vnd.apple.mpegurl";
 
@@ -22,27 +21,18 @@ pub const CONTENT_TYPE: &str = "application/vnd.apple.mpegurl";
 const PATIENCE: Duration = Duration::from_secs(3);
 
 pub struct Live {
-    pub store: Arc<dyn Store>,
-    pub fetcher: Arc<Fetcher>,
-    pub sealer: Arc<Sealer>,
-    pub playlists: Arc<Playlists>,
-    pub targets: Arc<Targets>,
+    playlists: Arc<Playlists>,
+    rooms: Rooms,
     last_good: LastGood,
 }
 
 impl Live {
-    pub fn new(
-        store: Arc<dyn Store>,
-        fetcher: Arc<Fetcher>,
-        sealer: Arc<Sealer>,
-        playlists: Arc<Playlists>,
-        targets: Arc<Targets>,
-    ) -> Self {
-        Self { store, fetcher, sealer, playlists, targets, last_good: LastGood::default() }
+    pub fn new(playlists: Arc<Playlists>, rooms: Rooms) -> Self {
+        Self { playlists, rooms, last_good: LastGood::default() }
     }
 
     pub fn multivariant(&self, stream: &str, rendition: Option<&str>) -> Result<Playlist, Problem> {
-        let map = self.store.current();
+        let map = self.rooms.store.current();
         let stream = map.streams.get(stream).ok_or(Problem::NotFound)?;
         let upstream = stream.active().ok_or(Problem::Unavailable("all sources are down"))?;
         let only = match rendition {
@@ -62,7 +52,7 @@ impl Live {
         directives: Option<&str>,
         now: u64,
     ) -> Fetched {
-        let mut changes = self.store.changes();
+        let mut changes = self.rooms.store.changes();
         let deadline = tokio::time::Instant::now() + PATIENCE;
         loop {
             changes.mark_unchanged();
@@ -104,10 +94,10 @@ impl Live {
         directives: Option<&str>,
         now: u64,
     ) -> Fetched {
-        let map = self.store.current();
+        let map = self.rooms.store.current();
         let stream = map.streams.get(stream).ok_or(Problem::NotFound)?;
         let upstream = serving(stream, rendition)?;
-        let target = self.targets.of_profile(
+        let target = self.rooms.targets.of_profile(
             upstream.rendition(rendition).ok_or(Problem::NotFound)?.playlist.clone(),
             &upstream.profile.0,
             &map,
@@ -119,8 +109,7 @@ impl Live {
             directives.unwrap_or_default()
         );
         let poll = MediaPoll {
-            fetcher: self.fetcher.clone(),
-            sealer: self.sealer.clone(),
+            rooms: self.rooms.clone(),
             target,
             stream: stream.id.to_string(),
             rendition: rendition.to_owned(),
@@ -144,8 +133,7 @@ fn serving<'a>(stream: &'a Stream, rendition: &str) -> Result<&'a Upstream, Prob
 
 /// All that one upstream poll needs, so that it can outlive the request that began it.
 struct MediaPoll {
-    fetcher: Arc<Fetcher>,
-    sealer: Arc<Sealer>,
+    rooms: Rooms,
     target: Target,
     stream: String,
     rendition: String,
@@ -165,15 +153,19 @@ impl MediaPoll {
 
     async fn run(self) -> Fetched {
         let limits = Limits::default();
-        let answer =
-            playlists::fetch(&self.fetcher, &self.target, self.directives.as_deref(), limits.bytes)
-                .await?;
+        let answer = playlists::fetch(
+            &self.rooms.fetcher,
+            &self.target,
+            self.directives.as_deref(),
+            limits.bytes,
+        )
+        .await?;
         // Defined by its master, and asked for by whoever imports them.
         let imported = Variables::decode(&self.upstream.variables)
             .map_err(|_| Problem::UpstreamInvalid("its variables cannot be read".to_owned()))?;
         let mut links = LiveLinks {
             proxy: ProxyLinks {
-                sealer: &self.sealer,
+                sealer: &self.rooms.sealer,
                 profile: &self.target.profile,
                 extension: self.extension(&answer.body),
                 now: self.now,

@@ -3,34 +3,24 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use pitwall_fetch::{Fetcher, parse_url};
+use pitwall_fetch::parse_url;
 use pitwall_hls::analysis::{Media, Playlist as Analysed};
 use pitwall_hls::{
     Container, Limits, Variables, analyse, container_hint, rewrite, rewrite_document,
 };
-use pitwall_upstream_map::Store;
 
 use crate::links::{ProxyLinks, container_extension};
 use crate::live::CONTENT_TYPE;
 use crate::playlists::{self, Fetched, Pace, Playlist, Playlists};
 use crate::problem::Problem;
-use crate::seal::{Purpose, Sealer};
-use crate::storage::{Asked, Storage};
-use crate::target::{Target, Targets};
+use crate::rooms::Rooms;
+use crate::seal::Purpose;
+use crate::storage::Asked;
+use crate::target::Target;
 
 pub struct Proxied {
     pub playlists: Arc<Playlists>,
     pub rooms: Rooms,
-}
-
-/// What one upstream poll needs of the edge, so that it can outlive the request that began it.
-#[derive(Clone)]
-pub struct Rooms {
-    pub store: Arc<dyn Store>,
-    pub fetcher: Arc<Fetcher>,
-    pub sealer: Arc<Sealer>,
-    pub targets: Arc<Targets>,
-    pub storage: Arc<Storage>,
 }
 
 /// What was asked for.

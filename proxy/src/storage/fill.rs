@@ -280,8 +280,8 @@ impl Fill {
 
     fn joined(&self) -> Bytes {
         let state = self.state();
-        if let [(_, only)] = state.chunks.as_slices().0
-            && state.chunks.len() == 1
+        if state.chunks.len() == 1
+            && let Some((_, only)) = state.chunks.front()
         {
             return only.clone();
         }
