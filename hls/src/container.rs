@@ -2,7 +2,7 @@
 //! and VLC look at it, and never in the upstream's disguise (`.jpg`, `.html`).
 
 use crate::limits::Limits;
-use crate::line::{Content, Lines, Tag};
+use crate::line::{Content, Lines, Tag, trim};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Container {
@@ -79,6 +79,13 @@ pub fn container_hint(input: &[u8]) -> Container {
         }
     }
     of_segment(part.unwrap_or_default())
+}
+
+/// Does the newest segment's name say nothing of what it is made of?
+pub fn is_masked(input: &[u8]) -> bool {
+    let mut lines = input.rsplit(|&byte| byte == b'\n').map(trim);
+    let newest = lines.find(|line| !line.is_empty() && !line.starts_with(b"#"));
+    newest.is_some_and(|uri| Container::from_url(uri) == Container::Unknown)
 }
 
 /// A map means fMP4, unless it holds a transport stream's tables.

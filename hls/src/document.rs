@@ -74,6 +74,7 @@ impl<L: Linker + ?Sized> Links<'_, L> {
             target: role.target(url),
             url,
             sequence: None,
+            byte_range: None,
             variables: &NONE,
             written,
         };

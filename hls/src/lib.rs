@@ -9,6 +9,7 @@
 //!   resolve    a URI as written -> the absolute URL, byte for byte (RFC 3986)
 //!   sequence   which media sequence number comes next
 //!   kind       multivariant or media
+//!   tempo      how fast a media playlist moves, and whether it still does
 //!
 //!   rewrite    every URI becomes the link a Linker writes; every other byte stays
 //!     reference  what a Linker is told: role, target, absolute URL, sequence number
@@ -45,15 +46,17 @@ mod reference;
 mod resolve;
 mod rewrite;
 mod sequence;
+mod tempo;
 mod variables;
 mod withhold;
 
 pub use analysis::{Playlist, analyse};
-pub use container::{Container, container_hint};
+pub use container::{Container, container_hint, is_masked};
 pub use document::rewrite_document;
 pub use error::{InvalidDocument, InvalidPlaylist, Seen};
 pub use kind::Kind;
 pub use limits::Limits;
 pub use reference::{Linker, Reference, Role, Target};
 pub use rewrite::{Rewritten, rewrite};
+pub use tempo::Tempo;
 pub use variables::{InvalidVariables, Variables};

@@ -12,18 +12,21 @@ use crate::error::InvalidPlaylist;
 use crate::kind::{Evidence, Kind};
 use crate::limits::Limits;
 use crate::line::{self, Content, Line, Tag};
+use crate::number;
 use crate::reference::{Linker, Reference, Role};
 use crate::resolve::{self, Resolver};
 use crate::sequence::Sequence;
+use crate::tempo::Tempo;
 use crate::variables::{Definition, NONE, Variables};
 use crate::withhold::{self, Withheld};
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Rewritten {
     pub bytes: Vec<u8>,
     pub kind: Kind,
     /// Those defined here: a multivariant playlist's are what its children import.
     pub variables: Variables,
+    pub tempo: Tempo,
 }
 
 /// Rewrites a playlist that was loaded from `base` (after redirects), whose parent defined `imported`.
@@ -48,14 +51,17 @@ pub fn rewrite<L: Linker + ?Sized>(
         variant_follows: false,
         sequence: Sequence::default(),
         evidence: Evidence::default(),
+        tempo: Tempo::default(),
+        ranges: Ranges::default(),
         withheld: Withheld::default(),
     };
     for line in lines {
         rewriter.line(&line?)?;
     }
     let kind = rewriter.evidence.kind()?;
+    let tempo = rewriter.tempo;
     let bytes = rewriter.finish();
-    Ok(Rewritten { bytes, kind, variables })
+    Ok(Rewritten { bytes, kind, variables, tempo })
 }
 
 struct Rewriter<'a, L: ?Sized> {
@@ -73,6 +79,8 @@ struct Rewriter<'a, L: ?Sized> {
     variant_follows: bool,
     sequence: Sequence,
     evidence: Evidence,
+    tempo: Tempo,
+    ranges: Ranges,
     withheld: Withheld<'a>,
 }
 
@@ -95,32 +103,37 @@ impl<'a, L: Linker + ?Sized> Rewriter<'a, L> {
 
     fn uri(&mut self, line: &Line<'a>) -> Result<(), InvalidPlaylist> {
         if std::mem::take(&mut self.variant_follows) {
-            return self.link(Role::Variant, line.text, line.start, None, line.number);
+            return self.link(Role::Variant, line.text, line.start, Within::WHOLE, line.number);
         }
-        let sequence = self.sequence.segment();
-        self.link(Role::Segment, line.text, line.start, Some(sequence), line.number)
+        let sequence = Some(self.sequence.segment());
+        let within = Within { sequence, byte_range: self.ranges.segment() };
+        self.tempo.segments += 1;
+        self.link(Role::Segment, line.text, line.start, within, line.number)
     }
 
     fn tag(&mut self, tag: &Tag<'a>, line: usize) -> Result<(), InvalidPlaylist> {
         self.evidence.tag(tag.name);
         self.sequence.tag(tag);
+        self.tempo.tag(tag);
         match tag.name {
             b"EXT-X-STREAM-INF" => self.variant_follows = true,
+            b"EXT-X-BYTERANGE" => self.ranges.tag(tag.value),
             b"EXT-X-DEFINE" => return self.define(tag, line),
             _ => {}
         }
         match Place::of(tag.name) {
             Place::Nowhere => Ok(()),
             Place::Value(role) => {
-                let sequence = self.sequence.prefetch();
-                self.link(role, tag.value, tag.start, Some(sequence), line)
+                let within = Within::of(Some(self.sequence.prefetch()));
+                self.link(role, tag.value, tag.start, within, line)
             }
             place => {
                 for attribute in tag.attributes() {
                     let Some(role) = place.role(|name| attribute.is(name)) else { continue };
                     let sequence =
                         matches!(role, Role::Part | Role::Hint).then(|| self.sequence.upcoming());
-                    self.link(role, attribute.value, attribute.value_start, sequence, line)?;
+                    let within = Within::of(sequence);
+                    self.link(role, attribute.value, attribute.value_start, within, line)?;
                 }
                 Ok(())
             }
@@ -132,7 +145,7 @@ impl<'a, L: Linker + ?Sized> Rewriter<'a, L> {
         role: Role,
         written: &'a [u8],
         start: usize,
-        sequence: Option<u64>,
+        within: Within,
         line: usize,
     ) -> Result<(), InvalidPlaylist> {
         if written.is_empty() {
@@ -148,7 +161,8 @@ impl<'a, L: Linker + ?Sized> Rewriter<'a, L> {
             role,
             target: role.target(url),
             url,
-            sequence,
+            sequence: within.sequence,
+            byte_range: within.byte_range,
             variables: if role.is_child() { self.variables } else { &NONE },
             written,
         };
@@ -224,6 +238,43 @@ impl<'a, L: Linker + ?Sized> Rewriter<'a, L> {
     fn finish(mut self) -> Vec<u8> {
         self.copy_to(self.input.len());
         self.withheld.from(self.out)
+    }
+}
+
+/// Where a URI stands among the segments, and which part of its resource is meant.
+#[derive(Clone, Copy)]
+struct Within {
+    sequence: Option<u64>,
+    byte_range: Option<(u64, u64)>,
+}
+
+impl Within {
+    const WHOLE: Self = Self::of(None);
+
+    const fn of(sequence: Option<u64>) -> Self {
+        Self { sequence, byte_range: None }
+    }
+}
+
+/// EXT-X-BYTERANGE: it speaks of the segment that follows, and one without an offset begins where
+/// the last one ended.
+#[derive(Default)]
+struct Ranges {
+    next: Option<(u64, Option<u64>)>,
+    end: u64,
+}
+
+impl Ranges {
+    fn tag(&mut self, value: &[u8]) {
+        self.next = number::byte_range(value);
+    }
+
+    /// Length and offset.
+    fn segment(&mut self) -> Option<(u64, u64)> {
+        let (length, offset) = self.next.take()?;
+        let offset = offset.unwrap_or(self.end);
+        self.end = offset.saturating_add(length);
+        Some((length, offset))
     }
 }
 

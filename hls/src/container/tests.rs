@@ -35,6 +35,18 @@ fn hints() {
 }
 
 #[test]
+fn masks() {
+    for (lines, expected) in [
+        ("a.ts\n#EXTINF:6,\nb.jpg\n", true),
+        ("a.jpg\n#EXTINF:6,\nb.ts?x\r\n#EXT-X-ENDLIST\r\n\r\n", false),
+        ("a\n#EXT-X-PART:URI=\"b.ts\"", true),
+        ("", false),
+    ] {
+        assert_eq!(is_masked(format!("#EXTM3U\n{lines}").as_bytes()), expected, "{lines}");
+    }
+}
+
+#[test]
 fn first_bytes() {
     let mut packets = vec![0; 189];
     packets[0] = 0x47;

@@ -37,6 +37,7 @@ fn links_are_followed_back() {
             target: crate::Target::Media,
             url,
             sequence: Some(1),
+            byte_range: None,
             variables: &none,
             written: b"a",
         },

@@ -16,9 +16,9 @@ pub(super) enum Place {
 }
 
 /// Known by its first bytes, before anything is parsed: what may stand before every segment of a
-/// long playlist. These tags count nothing either.
+/// long playlist. It counts nothing either.
 pub(super) fn holds_no_uri(text: &[u8]) -> bool {
-    text.starts_with(b"#EXT-X-PROGRAM-DATE-TIME:") || text.starts_with(b"#EXT-X-BYTERANGE:")
+    text.starts_with(b"#EXT-X-PROGRAM-DATE-TIME:")
 }
 
 impl Place {

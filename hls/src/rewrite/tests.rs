@@ -105,6 +105,43 @@ fn segments() {
 }
 
 #[test]
+fn parts_of_a_file() {
+    for (lines, expected) in [
+        ("#EXTINF:1,\na\n#EXTINF:1,\nb", vec![None, None]),
+        ("#EXT-X-BYTERANGE:10@5\na\n#EXT-X-BYTERANGE:7\na", vec![Some((10, 5)), Some((7, 15))]),
+        ("#EXT-X-BYTERANGE:10\na\nb", vec![Some((10, 0)), None]),
+        ("  #EXT-X-BYTERANGE: 3@1 \n\na", vec![Some((3, 1))]),
+        ("#EXT-X-BYTERANGE:nonsense\na", vec![None]),
+    ] {
+        let mut seen = Vec::new();
+        let input = format!("{HEAD}{lines}");
+        let mut linker = |reference: &Reference<'_>, _: &mut Vec<u8>| {
+            seen.push(reference.byte_range);
+        };
+        let limits = Limits::default();
+        rewrite(input.as_bytes(), &base(), &imported(), &limits, &mut linker).unwrap();
+        assert_eq!(seen, expected, "{lines}");
+    }
+}
+
+#[test]
+fn tempo() {
+    for (lines, part, ended, segments, window) in [
+        ("", None, false, 0, 0.0),
+        ("#EXTINF:6,\na\n#EXTINF:2,\nb\n#EXT-X-ENDLIST", None, true, 2, 12.0),
+        ("#EXT-X-PART-INF:PART-TARGET=0.5\na\n#EXT-X-PART:URI=\"p\"", Some(0.5), false, 1, 6.0),
+    ] {
+        let tempo = run(format!("{HEAD}{lines}").as_bytes()).unwrap().tempo;
+        assert_eq!(
+            (tempo.target_duration, tempo.part_target, tempo.end_list, tempo.segments),
+            (Some(6.0), part, ended, segments),
+            "{lines}"
+        );
+        assert_eq!(tempo.window(), window, "{lines}");
+    }
+}
+
+#[test]
 fn playlists_in_attributes() {
     check(&[
         (
