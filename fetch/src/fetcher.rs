@@ -1,7 +1,6 @@
 //! Requests: vetted, redirected by hand, bounded in time.
 
 use std::collections::HashMap;
-use std::error::Error as _;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -9,20 +8,22 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
-use reqwest::cookie::{CookieStore, Jar};
+use reqwest::cookie::{CookieStore as _, Jar};
 use url::Url;
 
 use crate::error::{FetchError, Kind};
 use crate::policy::Policy;
-use crate::resolve::VettedResolver;
-use crate::response::Response;
+use crate::response::{Answer, Response};
+use crate::{plain, secure};
 
 const MAX_REDIRECTS: usize = 3;
+pub(crate) const USER_AGENT: &str = concat!("pitwall/", env!("CARGO_PKG_VERSION"));
 
 /// Sends requests. One connection pool per policy, so that a connection opened under a wider
 /// policy is never reused under a narrower one.
 pub struct Fetcher {
-    clients: Mutex<HashMap<Policy, reqwest::Client>>,
+    plain: Mutex<HashMap<Policy, Arc<plain::Client>>>,
+    secure: Mutex<HashMap<Policy, secure::Client>>,
     timeouts: Timeouts,
     own: Arc<Ourselves>,
 }
@@ -126,7 +127,12 @@ impl<'a> Request<'a> {
 
 impl Fetcher {
     pub fn new(timeouts: Timeouts, own: Vec<SocketAddr>) -> Self {
-        Self { clients: Mutex::new(HashMap::new()), timeouts, own: Arc::new(Ourselves(own)) }
+        Self {
+            plain: Mutex::default(),
+            secure: Mutex::default(),
+            timeouts,
+            own: Arc::new(Ourselves(own)),
+        }
     }
 
     /// Sends a request and follows at most three redirects, each vetted like the first.
@@ -148,7 +154,8 @@ impl Fetcher {
                 _ => error,
             })?;
             let Some(location) = redirect_target(&response, &request.url)? else {
-                return Ok(Response::new(response, request.url, self.timeouts.idle));
+                let head = request.method == Method::HEAD;
+                return Ok(Response::new(response, head, request.url, self.timeouts.idle));
             };
             redirects += 1;
             if redirects > MAX_REDIRECTS {
@@ -158,72 +165,51 @@ impl Fetcher {
         }
     }
 
-    async fn hop(
-        &self,
-        policy: &Policy,
-        request: &Request<'_>,
-    ) -> Result<reqwest::Response, FetchError> {
+    async fn hop(&self, policy: &Policy, request: &Request<'_>) -> Result<Answer, FetchError> {
         policy.check(&request.url)?;
         if let Some(literal) = literal_address(&request.url)
             && self.own.contains(literal, request.url.port_or_known_default())
         {
             return Err(Kind::Denied.into());
         }
-        let mut headers = request.source_headers.clone();
-        headers.extend(request.forwarded.clone());
-        if let Some(cookies) = request.cookies.and_then(|jar| jar.cookies(&request.url)) {
-            headers.insert(header::COOKIE, cookies);
-        }
-        let mut builder = self
-            .client(policy)?
-            .request(request.method.clone(), request.url.clone())
-            .headers(headers);
-        if let Some(body) = &request.body {
-            builder = builder
-                .header(header::CONTENT_TYPE, body.content_type.clone())
-                .body(body.bytes.clone());
-        }
+        let cookie = request.cookies.and_then(|jar| jar.cookies(&request.url));
         let first_byte = request.first_byte.unwrap_or(self.timeouts.first_byte);
-        let response = tokio::time::timeout(first_byte, builder.send())
-            .await
-            .map_err(|_| FetchError::from(Kind::Timeout))?
-            .map_err(classify)?;
-        if let Some(peer) = response.remote_addr() {
-            policy.check_address(peer.ip())?;
-            if self.own.contains(peer.ip(), Some(peer.port())) {
-                return Err(Kind::Denied.into());
+        let answer = async {
+            if request.url.scheme() == "http" {
+                let client = self.plain(policy);
+                client.send(request, cookie.as_ref()).await.map(Answer::Plain)
+            } else {
+                let client = self.secure(policy)?;
+                client.send(request, cookie, &self.own).await.map(Answer::Secure)
             }
-        }
+        };
+        let answer = tokio::time::timeout(first_byte, answer)
+            .await
+            .map_err(|_| FetchError::from(Kind::Timeout))??;
         if let Some(jar) = request.cookies {
-            let mut set = response.headers().get_all(header::SET_COOKIE).iter();
+            let mut set = answer.headers().get_all(header::SET_COOKIE).iter();
             jar.set_cookies(&mut set, &request.url);
         }
-        Ok(response)
+        Ok(answer)
     }
 
-    fn client(&self, policy: &Policy) -> Result<reqwest::Client, FetchError> {
-        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+    fn plain(&self, policy: &Policy) -> Arc<plain::Client> {
+        let mut clients = self.plain.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = clients.get(policy) {
+            return client.clone();
+        }
+        let client = plain::Client::new(policy.clone(), self.own.clone(), self.timeouts.connect);
+        clients.entry(policy.clone()).or_insert(Arc::new(client)).clone()
+    }
+
+    fn secure(&self, policy: &Policy) -> Result<secure::Client, FetchError> {
+        let mut clients = self.secure.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = clients.get(policy) {
             return Ok(client.clone());
         }
-        let client = self.build(policy).map_err(|error| FetchError::with(Kind::Tls, error))?;
+        let client = secure::Client::new(policy.clone(), self.timeouts.connect)?;
         clients.insert(policy.clone(), client.clone());
         Ok(client)
-    }
-
-    fn build(&self, policy: &Policy) -> reqwest::Result<reqwest::Client> {
-        // Pingora brings ring; a second crypto library for the same handshakes would only
-        // add weight. Installing twice is not an error worth knowing about.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        reqwest::Client::builder()
-            .user_agent(concat!("pitwall/", env!("CARGO_PKG_VERSION")))
-            // Proxy variables in the environment would send requests around the policy.
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .dns_resolver(Arc::new(VettedResolver(Arc::new(policy.clone()))))
-            .connect_timeout(self.timeouts.connect)
-            .pool_idle_timeout(Duration::from_secs(60))
-            .build()
     }
 }
 
@@ -236,7 +222,7 @@ fn literal_address(url: &Url) -> Option<IpAddr> {
 }
 
 /// Where a redirect leads; `None` when the answer is not one.
-fn redirect_target(response: &reqwest::Response, base: &Url) -> Result<Option<Url>, FetchError> {
+fn redirect_target(response: &Answer, base: &Url) -> Result<Option<Url>, FetchError> {
     if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
         return Ok(None);
     }
@@ -263,43 +249,6 @@ fn follow(request: &mut Request<'_>, target: Url, status: StatusCode) {
         request.body = None;
     }
     request.url = target;
-}
-
-/// reqwest wraps our resolver's errors and everything the system says in its own.
-pub(crate) fn classify(error: reqwest::Error) -> FetchError {
-    let mut source = error.source();
-    while let Some(cause) = source {
-        if let Some(ours) = cause.downcast_ref::<FetchError>() {
-            return ours.kind.into();
-        }
-        if let Some(tls) = cause.downcast_ref::<rustls::Error>() {
-            return FetchError::with(Kind::Tls, tls);
-        }
-        if let Some(io) = cause.downcast_ref::<std::io::Error>()
-            && let Some(tls) = io.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>())
-        {
-            return FetchError::with(Kind::Tls, tls);
-        }
-        source = cause.source();
-    }
-    let kind = if error.is_timeout() {
-        Kind::Timeout
-    } else if error.is_connect() {
-        Kind::Connect
-    } else {
-        Kind::Body
-    };
-    // Without the URL: errors are logged, and URLs hold tokens.
-    let error = error.without_url();
-    FetchError::with(kind, root_cause(&error))
-}
-
-fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
 }
 
 #[cfg(test)]

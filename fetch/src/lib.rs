@@ -6,6 +6,7 @@
 //! - [`resolve`]: names to vetted addresses.
 //! - [`headers`]: which headers a source may have sent.
 //! - [`fetcher`]: requests, redirects by hand, timeouts.
+//! - [`plain`]: HTTP/1.1 for `http:`, lean. [`secure`]: `https:`.
 //! - [`response`]: bodies with limits.
 //! - [`error`]: what can go wrong, and whose fault it is.
 
@@ -13,9 +14,11 @@ pub mod address;
 pub mod error;
 pub mod fetcher;
 pub mod headers;
+mod plain;
 pub mod policy;
 mod resolve;
 pub mod response;
+mod secure;
 
 pub use error::{FetchError, Kind};
 pub use fetcher::{Fetcher, Request, Timeouts};

@@ -15,17 +15,27 @@ impl Resolve for VettedResolver {
     fn resolve(&self, name: Name) -> Resolving {
         let policy = self.0.clone();
         Box::pin(async move {
-            let addresses: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0))
-                .await
-                .map_err(|error| FetchError::with(Kind::Resolve, error))?
-                .collect();
-            if addresses.is_empty() {
-                return Err(FetchError::from(Kind::Resolve).into());
-            }
-            for address in &addresses {
-                policy.check_address(address.ip())?;
-            }
+            let addresses = vetted(&policy, name.as_str(), 0).await?;
             Ok(Box::new(addresses.into_iter()) as Addrs)
         })
     }
+}
+
+/// At least one address, all of them allowed.
+pub(crate) async fn vetted(
+    policy: &Policy,
+    name: &str,
+    port: u16,
+) -> Result<Vec<SocketAddr>, FetchError> {
+    let addresses: Vec<SocketAddr> = tokio::net::lookup_host((name, port))
+        .await
+        .map_err(|error| FetchError::with(Kind::Resolve, error))?
+        .collect();
+    if addresses.is_empty() {
+        return Err(Kind::Resolve.into());
+    }
+    for address in &addresses {
+        policy.check_address(address.ip())?;
+    }
+    Ok(addresses)
 }

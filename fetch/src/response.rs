@@ -1,5 +1,6 @@
 //! Answers, whose bodies end in time and within a limit, or in an error.
 
+use std::future::poll_fn;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -9,11 +10,13 @@ use tokio::time::Instant;
 use url::Url;
 
 use crate::error::{FetchError, Kind};
-use crate::fetcher::classify;
+use crate::{plain, secure};
 
 /// An answer of any status. Its body is decoded: gzip, br, zstd and deflate are undone.
 pub struct Response {
-    inner: reqwest::Response,
+    answer: Answer,
+    /// There is a body to come, whose length can be judged.
+    has_body: bool,
     url: Url,
     idle: Duration,
     /// What the headers promise of the body, when it is as it was sent.
@@ -21,6 +24,8 @@ pub struct Response {
     received: u64,
     /// How long the upstream was waited for, which is not how long its reader took.
     waited: Duration,
+    /// What is given back when the answer has been read, or is not wanted any more.
+    held: Option<Box<dyn Send + Sync>>,
 }
 
 /// An upstream that is slower than this for so long will not get anywhere. Only bodies of known
@@ -28,22 +33,61 @@ pub struct Response {
 const FLOOR: u64 = 50 * 1024;
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// As it came, over one kind of connection or the other.
+pub(crate) enum Answer {
+    Plain(plain::Answer),
+    Secure(reqwest::Response),
+}
+
+impl Answer {
+    pub(crate) fn status(&self) -> StatusCode {
+        match self {
+            Self::Plain(answer) => answer.status,
+            Self::Secure(response) => response.status(),
+        }
+    }
+
+    pub(crate) fn headers(&self) -> &HeaderMap {
+        match self {
+            Self::Plain(answer) => &answer.headers,
+            Self::Secure(response) => response.headers(),
+        }
+    }
+
+    async fn chunk(&mut self) -> Result<Option<Bytes>, FetchError> {
+        match self {
+            Self::Plain(answer) => poll_fn(|cx| answer.poll_chunk(cx)).await,
+            Self::Secure(response) => response.chunk().await.map_err(secure::classify),
+        }
+    }
+}
+
 impl Response {
-    pub(crate) fn new(inner: reqwest::Response, url: Url, idle: Duration) -> Self {
-        // When reqwest decodes it drops Content-Length, as it speaks of the encoded body.
-        let expected = inner
+    pub(crate) fn new(answer: Answer, head: bool, url: Url, idle: Duration) -> Self {
+        // Who decodes drops Content-Length, as it speaks of the encoded body.
+        let expected = answer
             .headers()
             .get(header::CONTENT_LENGTH)
             .and_then(|value| value.to_str().ok()?.parse().ok());
-        Self { inner, url, idle, expected, received: 0, waited: Duration::ZERO }
+        let bodiless = [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED];
+        let has_body = !head && !bodiless.contains(&answer.status());
+        let (received, waited, held) = (0, Duration::ZERO, None);
+        Self { answer, has_body, url, idle, expected, received, waited, held }
+    }
+
+    /// Keeps `guard` for as long as the answer is being read.
+    #[must_use]
+    pub fn holding(mut self, guard: impl Send + Sync + 'static) -> Self {
+        self.held = Some(Box::new(guard));
+        self
     }
 
     pub fn status(&self) -> StatusCode {
-        self.inner.status()
+        self.answer.status()
     }
 
     pub fn headers(&self) -> &HeaderMap {
-        self.inner.headers()
+        self.answer.headers()
     }
 
     /// The URL that answered, after redirects: the base of every relative link in the body.
@@ -60,10 +104,9 @@ impl Response {
     /// never an end.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, FetchError> {
         let started = Instant::now();
-        let chunk = tokio::time::timeout(self.idle, self.inner.chunk())
+        let chunk = tokio::time::timeout(self.idle, self.answer.chunk())
             .await
-            .map_err(|_| FetchError::from(Kind::Timeout))?
-            .map_err(classify)?;
+            .map_err(|_| FetchError::from(Kind::Timeout))??;
         self.waited += started.elapsed();
         match &chunk {
             Some(bytes) => {
@@ -71,7 +114,9 @@ impl Response {
                 self.judge_rate()?;
             }
             None => {
+                self.held = None;
                 if let Some(expected) = self.expected
+                    && self.has_body
                     && expected != self.received
                 {
                     let detail = format!("{} of {expected} bytes", self.received);

@@ -1,0 +1,104 @@
+//! HTTPS, as reqwest speaks it: HTTP/2 where it is offered.
+
+use std::error::Error as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{self, HeaderValue};
+
+use crate::error::{FetchError, Kind};
+use crate::fetcher::{Ourselves, Request, USER_AGENT};
+use crate::policy::Policy;
+use crate::resolve::VettedResolver;
+
+/// Sends requests under one policy, over connections of its own.
+#[derive(Clone)]
+pub(crate) struct Client {
+    policy: Arc<Policy>,
+    inner: reqwest::Client,
+}
+
+impl Client {
+    pub(crate) fn new(policy: Policy, connect: Duration) -> Result<Self, FetchError> {
+        let policy = Arc::new(policy);
+        // Pingora brings ring; a second crypto library for the same handshakes would only
+        // add weight. Installing twice is not an error worth knowing about.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let inner = reqwest::Client::builder()
+            .user_agent(USER_AGENT)
+            // Proxy variables in the environment would send requests around the policy.
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .dns_resolver(Arc::new(VettedResolver(policy.clone())))
+            .connect_timeout(connect)
+            .pool_idle_timeout(Duration::from_secs(60))
+            .build()
+            .map_err(|error| FetchError::with(Kind::Tls, error))?;
+        Ok(Self { policy, inner })
+    }
+
+    pub(crate) async fn send(
+        &self,
+        request: &Request<'_>,
+        cookie: Option<HeaderValue>,
+        own: &Ourselves,
+    ) -> Result<reqwest::Response, FetchError> {
+        let mut headers = request.source_headers.clone();
+        headers.extend(request.forwarded.clone());
+        if let Some(cookie) = cookie {
+            headers.insert(header::COOKIE, cookie);
+        }
+        let mut builder =
+            self.inner.request(request.method.clone(), request.url.clone()).headers(headers);
+        if let Some(body) = &request.body {
+            builder = builder
+                .header(header::CONTENT_TYPE, body.content_type.clone())
+                .body(body.bytes.clone());
+        }
+        let response = builder.send().await.map_err(classify)?;
+        if let Some(peer) = response.remote_addr() {
+            self.policy.check_address(peer.ip())?;
+            if own.contains(peer.ip(), Some(peer.port())) {
+                return Err(Kind::Denied.into());
+            }
+        }
+        Ok(response)
+    }
+}
+
+/// reqwest wraps our resolver's errors and everything the system says in its own.
+pub(crate) fn classify(error: reqwest::Error) -> FetchError {
+    let mut source = error.source();
+    while let Some(cause) = source {
+        if let Some(ours) = cause.downcast_ref::<FetchError>() {
+            return ours.kind.into();
+        }
+        if let Some(tls) = cause.downcast_ref::<rustls::Error>() {
+            return FetchError::with(Kind::Tls, tls);
+        }
+        if let Some(io) = cause.downcast_ref::<std::io::Error>()
+            && let Some(tls) = io.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>())
+        {
+            return FetchError::with(Kind::Tls, tls);
+        }
+        source = cause.source();
+    }
+    let kind = if error.is_timeout() {
+        Kind::Timeout
+    } else if error.is_connect() {
+        Kind::Connect
+    } else {
+        Kind::Body
+    };
+    // Without the URL: errors are logged, and URLs hold tokens.
+    let error = error.without_url();
+    FetchError::with(kind, root_cause(&error))
+}
+
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
