@@ -1,6 +1,7 @@
 //! The picture at one moment as an [`UpstreamMap`] with its public documents. Pure.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -188,5 +189,6 @@ fn profile(source: &Source, headers: &[(String, String)]) -> Profile {
         allow_private: source.allow_private.clone(),
         ports: source.ports.clone(),
         token_parameters: source.token_parameters.clone(),
+        connections: source.connections.map(NonZeroU32::get),
     }
 }

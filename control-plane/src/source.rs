@@ -1,6 +1,7 @@
 //! A configured source: what all kinds share. The settings of a kind are its extractor's.
 
 use std::fmt;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +31,8 @@ pub struct Source {
     pub ports: Vec<u16>,
     /// Query parameters that are only a token.
     pub token_parameters: Vec<String>,
+    /// How many requests it may be sent at once.
+    pub connections: Option<NonZeroU32>,
     pub(crate) extractor: Arc<dyn Extractor>,
 }
 
@@ -51,9 +54,10 @@ struct Common {
     ports: Vec<std::num::NonZeroU16>,
     #[serde(default)]
     token_parameters: Vec<String>,
+    connections: Option<NonZeroU32>,
 }
 
-const COMMON: [&str; 10] = [
+const COMMON: [&str; 11] = [
     "name",
     "kind",
     "feed",
@@ -64,6 +68,7 @@ const COMMON: [&str; 10] = [
     "allow_private",
     "ports",
     "token_parameters",
+    "connections",
 ];
 
 const EVERY: Duration = Duration::from_mins(5);
@@ -94,6 +99,7 @@ impl Source {
             allow_private: common.allow_private.into_iter().map(|range| range.0).collect(),
             ports,
             token_parameters: common.token_parameters,
+            connections: common.connections,
             extractor,
         })
     }

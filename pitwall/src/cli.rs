@@ -3,11 +3,12 @@
 use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
-use crate::{commands, run};
+use crate::{bench, commands, run};
 
 /// A self-hosted live-stream edge.
 #[derive(Parser)]
@@ -57,6 +58,17 @@ enum Command {
         #[command(flatten)]
         config: ConfigFile,
     },
+    /// Virtual players against any playlist: what viewers would see.
+    Bench {
+        /// A live or recorded playlist, of an edge or of anything else.
+        #[arg(long, value_name = "URL")]
+        against: String,
+        #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+        viewers: u32,
+        /// How long they watch.
+        #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+        seconds: u64,
+    },
     /// Read the configuration and say whether it is fine.
     Check {
         #[command(flatten)]
@@ -104,6 +116,9 @@ impl Cli {
                 commands::sign(&url, ttl.map(Into::into), &config.config)
             }
             Command::Extract { source, config } => commands::extract(&source, &config.config),
+            Command::Bench { against, viewers, seconds } => {
+                bench::run(&against, viewers, Duration::from_secs(seconds))
+            }
             Command::Check { config } => commands::check(&config.config),
         }
     }
@@ -119,4 +134,12 @@ pub(crate) fn complain(error: &anyhow::Error) {
 #[expect(clippy::print_stdout, reason = "the executable talks to its terminal")]
 pub(crate) fn say(text: &str) {
     println!("{text}");
+}
+
+/// How far something is, on a terminal: one line, written over; `None` takes it away.
+#[expect(clippy::print_stderr, reason = "the executable talks to its terminal")]
+pub(crate) fn progress(text: Option<&str>) {
+    if std::io::stderr().is_terminal() {
+        eprint!("\r\x1b[K{}", text.unwrap_or_default());
+    }
 }

@@ -4,8 +4,10 @@
 //! - [`config`]: files and environment, into what each room takes.
 //! - [`secret`]: the seal key.
 //! - [`run`]: edge and control plane in one process; `run` and `demo`.
-//! - [`commands`]: everything that ends by itself.
+//! - [`bench`]: virtual players against a playlist.
+//! - [`commands`]: everything else that ends by itself.
 
+mod bench;
 mod cli;
 mod commands;
 mod config;

@@ -96,6 +96,7 @@ fn assemble(config: Config) -> anyhow::Result<Server> {
 
 fn assemble_on(store: Arc<MemoryStore>, config: Config) -> anyhow::Result<Server> {
     let sealer = secret::seal_keys(&config.access, &config.state.dir)?.sealer();
+    let admin_token = secret::admin_token(&config.access)?;
     let registry = Registry::new();
     let store: Arc<dyn Store> = store;
     let Config { edge, access, upstream, state, schedule, sources } = config;
@@ -110,7 +111,7 @@ fn assemble_on(store: Arc<MemoryStore>, config: Config) -> anyhow::Result<Server
     let fetcher = Arc::new(Fetcher::new(edge_config.upstream.timeouts.into(), own));
     let control_plane = ControlPlane::new(control, fetcher, store.clone(), &registry)?;
     let edge = Edge::new(&edge_config, sealer, store.clone(), &registry)?;
-    let mut server = Server::new(&edge_config.edge, edge, store, registry)
+    let mut server = Server::new(&edge_config.edge, edge, registry, admin_token)
         .map_err(|error| Invalid::new("edge", error))?;
     server.add_background("control plane", CONTROL_THREADS, |stop| control_plane.run(stop));
     Ok(server)

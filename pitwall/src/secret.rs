@@ -1,5 +1,5 @@
-//! The seal key: read from its file, or made once. A second line is the key before the last
-//! rotation: it opens links, and seals none.
+//! Secrets. The seal key is read from its file, or made once; a second line is the key before the
+//! last rotation: it opens links, and seals none. The admin token is only ever read.
 
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write};
@@ -7,6 +7,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use anyhow::{Context, anyhow};
+use pitwall_proxy::AdminToken;
 use pitwall_proxy::config::AccessConfig;
 use pitwall_proxy::seal::{Sealer, digest};
 
@@ -52,6 +53,22 @@ pub(crate) fn seal_keys(access: &AccessConfig, state: &Path) -> anyhow::Result<S
     keys(&text).map_err(|why| anyhow!("{} {why}: delete it", path.display()))
 }
 
+/// What a request must show that changes something, if anything may.
+pub(crate) fn admin_token(access: &AccessConfig) -> Result<Option<AdminToken>, Invalid> {
+    let Some(path) = &access.admin_token_file else { return Ok(None) };
+    let invalid =
+        |why| Invalid::new("access.admin_token_file", format!("{}: {why}", path.display()));
+    let text = fs::read(path).map_err(|error| invalid(error.to_string()))?;
+    let token = text.trim_ascii();
+    if token.len() < SHORTEST {
+        return Err(invalid("a token has at least 32 characters".to_owned()));
+    }
+    if token.iter().any(|byte| !byte.is_ascii_graphic()) {
+        return Err(invalid("a token is one word of visible ASCII characters".to_owned()));
+    }
+    Ok(Some(AdminToken::new(token)))
+}
+
 /// A key a line; any text that is long enough will do.
 fn keys(text: &[u8]) -> Result<SealKeys, &'static str> {
     let lines = text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
@@ -76,6 +93,31 @@ mod tests {
     use super::*;
 
     #[test]
+    fn admin_tokens() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("token");
+        let long = "t".repeat(32);
+        for (text, expected) in [
+            (format!("{long}\n"), Ok(true)),
+            ("short".to_owned(), Err("at least 32 characters")),
+            (format!("{long} {long}"), Err("one word")),
+        ] {
+            fs::write(&path, &text).unwrap();
+            let access =
+                AccessConfig { admin_token_file: Some(path.clone()), ..AccessConfig::default() };
+            match (admin_token(&access), expected) {
+                (Ok(token), Ok(some)) => assert_eq!(token.is_some(), some, "{text:?}"),
+                (Err(error), Err(why)) => assert!(error.to_string().contains(why), "{error}"),
+                _ => panic!("{text:?}"),
+            }
+        }
+        fs::remove_file(&path).unwrap();
+        let access = AccessConfig { admin_token_file: Some(path), ..AccessConfig::default() };
+        assert!(admin_token(&access).is_err());
+        assert!(admin_token(&AccessConfig::default()).unwrap().is_none());
+    }
+
+    #[test]
     fn is_made_once_and_kept_private() {
         let state = tempfile::tempdir().unwrap();
         let access = AccessConfig::default();
@@ -89,7 +131,7 @@ mod tests {
     fn a_short_or_missing_one_is_a_configuration_error() {
         let state = tempfile::tempdir().unwrap();
         let path = state.path().join("key");
-        let access = AccessConfig { seal_key_file: Some(path.clone()) };
+        let access = AccessConfig { seal_key_file: Some(path.clone()), ..AccessConfig::default() };
         let key = "k".repeat(32);
         for (content, expected) in [
             (None, "No such file"),

@@ -40,7 +40,6 @@ pub struct Edge {
     live: Live,
     proxied: Proxied,
     page: Page,
-    metrics: Metrics,
     draining: Arc<AtomicBool>,
 }
 
@@ -81,23 +80,23 @@ impl Edge {
         let targets = Arc::new(Targets::new(&config.upstream));
         let playlists = Arc::new(Playlists::new(config.edge.playlist.max_age));
         let storage = Storage::new(config.edge.cache, fetcher.clone());
-        let rooms = Rooms { store, fetcher, sealer, targets, storage };
+        let metrics = Metrics::new(registry)?;
+        let rooms = Rooms { store, fetcher, sealer, targets, storage, metrics };
         Ok(Self {
             live: Live::new(playlists.clone(), rooms.clone()),
             proxied: Proxied { playlists, rooms: rooms.clone() },
             page: Page::default(),
-            metrics: Metrics::new(registry)?,
             draining: Arc::new(AtomicBool::new(false)),
             rooms,
         })
     }
 
     pub fn metrics(&self) -> &Metrics {
-        &self.metrics
+        &self.rooms.metrics
     }
 
-    pub fn storage(&self) -> &Arc<Storage> {
-        &self.rooms.storage
+    pub fn rooms(&self) -> &Rooms {
+        &self.rooms
     }
 
     /// Set when the process is about to stop.
@@ -129,11 +128,13 @@ impl Edge {
                 let request = proxied::Request { target, variables, directives, now };
                 playlist(&*self.proxied.get(request).await?)
             }
-            Route::Segment { link } | Route::Relay { link } => {
+            Route::Segment { stream, link } => {
+                let target = Target { stream: Some(stream), ..self.target(&link, None, now)? };
+                context.media = Some(self.open(session, target).await?);
+                return Ok(None);
+            }
+            Route::Relay { link } => {
                 let target = self.target(&link, None, now)?;
-                if target.purpose.is_some_and(|purpose| purpose != Purpose::Media) {
-                    return Err(Problem::SealInvalid);
-                }
                 context.media = Some(self.open(session, target).await?);
                 return Ok(None);
             }
@@ -158,13 +159,16 @@ impl Edge {
     }
 
     async fn open(&self, session: &Session, target: Target) -> Result<Media, Problem> {
+        if target.purpose.is_some_and(|purpose| purpose != Purpose::Media) {
+            return Err(Problem::SealInvalid);
+        }
         let started = Instant::now();
         let asked = Asked::of(&session.req_header().headers);
         let key = Key::of(&target, None);
         let opened = self.rooms.storage.open(target, asked).await?;
         let path = session.req_header().uri.path().to_owned();
         let media = Media::new(key, opened, path, started);
-        self.metrics.storage.with_label_values(&[media.outcome()]).inc();
+        self.rooms.metrics.storage.with_label_values(&[media.outcome()]).inc();
         Ok(media)
     }
 
@@ -207,7 +211,7 @@ impl ProxyHttp for Edge {
     fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
 
     async fn request_filter(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
-        context.in_flight = Some(InFlight::new(&self.metrics.in_flight));
+        context.in_flight = Some(InFlight::new(&self.rooms.metrics.in_flight));
         // A viewer who stops reading must not hold a connection, but one who reads slowly may:
         // this is how long one slice may take.
         session.as_downstream_mut().set_write_timeout(Some(WRITE_TIMEOUT));
@@ -324,10 +328,10 @@ impl ProxyHttp for Edge {
         };
         let class = if error.is_some() && status < 400 { "aborted" } else { class };
         let seconds = context.started.elapsed().as_secs_f64();
-        self.metrics.requests.with_label_values(&[context.label, class]).inc();
-        self.metrics.seconds.with_label_values(&[context.label]).observe(seconds);
+        self.rooms.metrics.requests.with_label_values(&[context.label, class]).inc();
+        self.rooms.metrics.seconds.with_label_values(&[context.label]).observe(seconds);
         let sent = session.body_bytes_sent() as u64;
-        self.metrics.bytes.with_label_values(&[context.label]).inc_by(sent);
+        self.rooms.metrics.bytes.with_label_values(&[context.label]).inc_by(sent);
         tracing::debug!(
             route = context.label,
             path = session.req_header().uri.path(),
@@ -339,7 +343,7 @@ impl ProxyHttp for Edge {
     }
 }
 
-const WRITE_TIMEOUT: Duration = Duration::from_secs(40);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(80);
 /// For the rest of a request's body that nobody wants.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 

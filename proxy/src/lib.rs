@@ -6,14 +6,17 @@
 //! - [`target`]: which upstream URL that is, and whether it may be reached ([`seal`]).
 //! - [`live`], [`proxied`]: playlists, fetched once for many ([`playlists`]) and rewritten ([`links`],
 //!   [`multivariant`]).
-//! - [`relay`], [`storage`]: segments, fetched once for many and streamed.
+//! - [`relay`], [`storage`]: segments, fetched once for many and streamed, and before anybody asks
+//!   ([`prefetch`]).
 //! - [`page`]: everything else is the page.
 //! - [`answer`], [`problem`]: how answers look, and how errors become statuses.
 //!
-//! Around them: [`rooms`] (what they share), [`config`], [`metrics`], [`server`] (listeners, admin, shutdown), [`tls`].
+//! Around them: [`rooms`] (what they share), [`slots`] (how much a source allows), [`config`], [`metrics`], [`server`] (listeners, shutdown), [`admin`], [`connection`] (how bytes leave), [`tls`].
 
+pub mod admin;
 pub mod answer;
 pub mod config;
+pub mod connection;
 pub mod edge;
 pub mod links;
 pub mod live;
@@ -21,6 +24,7 @@ pub mod metrics;
 pub mod multivariant;
 pub mod page;
 pub mod playlists;
+pub mod prefetch;
 pub mod problem;
 pub mod proxied;
 pub mod relay;
@@ -28,10 +32,12 @@ pub mod rooms;
 pub mod route;
 pub mod seal;
 pub mod server;
+pub mod slots;
 pub mod storage;
 pub mod target;
 pub mod tls;
 
+pub use admin::AdminToken;
 pub use config::Config;
 pub use edge::Edge;
 pub use server::Server;

@@ -5,14 +5,16 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use pitwall_hls::{Container, Limits, Variables, analyse, analysis, container_hint, rewrite};
+use pitwall_hls::{Container, Limits, Variables, container_hint};
 use pitwall_upstream_map::{Health, Stream, Upstream};
 
 use crate::links::{LiveLinks, ProxyLinks, container_extension};
 use crate::multivariant;
-use crate::playlists::{self, Fetched, Pace, Playlist, Playlists};
+use crate::playlists::version::{Terms, Version};
+use crate::playlists::{self, Fetched, Playlist, Playlists, with_directives};
 use crate::problem::Problem;
 use crate::rooms::Rooms;
+use crate::seal;
 use crate::target::Target;
 
 pub const CONTENT_TYPE: &str = "application/vnd.apple.mpegurl";
@@ -97,27 +99,25 @@ impl Live {
         let map = self.rooms.store.current();
         let stream = map.streams.get(stream).ok_or(Problem::NotFound)?;
         let upstream = serving(stream, rendition)?;
-        let target = self.rooms.targets.of_profile(
-            upstream.rendition(rendition).ok_or(Problem::NotFound)?.playlist.clone(),
-            &upstream.profile.0,
-            &map,
-        )?;
-        let key = format!(
-            "live {} {rendition} {} {}",
-            stream.id,
-            target.url,
-            directives.unwrap_or_default()
-        );
-        let poll = MediaPoll {
-            rooms: self.rooms.clone(),
-            target,
-            stream: stream.id.to_string(),
-            rendition: rendition.to_owned(),
-            upstream: upstream.clone(),
-            directives: directives.map(str::to_owned),
-            now,
+        let url = &upstream.rendition(rendition).ok_or(Problem::NotFound)?.playlist;
+        let name = format!("live {} {rendition} {url}", stream.id);
+        let key = with_directives(&name, directives);
+        let target = || self.rooms.targets.of_profile(url.clone(), &upstream.profile.0, &map);
+        let poll = || {
+            let poll = target().map(|target| MediaPoll {
+                rooms: self.rooms.clone(),
+                playlists: self.playlists.clone(),
+                name,
+                target,
+                stream: stream.id.to_string(),
+                rendition: rendition.to_owned(),
+                upstream: upstream.clone(),
+                directives: directives.map(str::to_owned),
+                now,
+            });
+            async { poll?.run().await }
         };
-        self.playlists.poll(key, directives.is_some(), poll.run()).await
+        self.playlists.poll(key, directives.is_some(), poll).await
     }
 }
 
@@ -134,6 +134,9 @@ fn serving<'a>(stream: &'a Stream, rendition: &str) -> Result<&'a Upstream, Prob
 /// All that one upstream poll needs, so that it can outlive the request that began it.
 struct MediaPoll {
     rooms: Rooms,
+    playlists: Arc<Playlists>,
+    /// Of this playlist among all.
+    name: String,
     target: Target,
     stream: String,
     rendition: String,
@@ -163,11 +166,19 @@ impl MediaPoll {
         // Defined by its master, and asked for by whoever imports them.
         let imported = Variables::decode(&self.upstream.variables)
             .map_err(|_| Problem::UpstreamInvalid("its variables cannot be read".to_owned()))?;
+        let extension = self.extension(&answer.body);
+        let terms = Terms {
+            base: answer.base.clone(),
+            seal_period: seal::period(self.now),
+            expires: None,
+            extension,
+            generation: self.upstream.generation,
+        };
         let mut links = LiveLinks {
             proxy: ProxyLinks {
                 sealer: &self.rooms.sealer,
                 profile: &self.target.profile,
-                extension: self.extension(&answer.body),
+                extension,
                 now: self.now,
                 expires: None,
             },
@@ -176,16 +187,14 @@ impl MediaPoll {
             upstream: &self.upstream,
             token_parameters: &self.target.token_parameters,
         };
-        let rewritten = rewrite(&answer.body, &answer.base, &imported, &limits, &mut links)
-            .map_err(|invalid| Problem::UpstreamInvalid(invalid.to_string()))?;
-        let analysed = analyse(&answer.body, &answer.base, &imported, &limits)
-            .map_err(|invalid| Problem::UpstreamInvalid(invalid.to_string()))?;
-        let analysis::Playlist::Media(media) = analysed else {
+        let last = self.playlists.versions.last(&self.name);
+        let version =
+            Version::make(last.as_deref(), answer, terms, &imported, CONTENT_TYPE, &mut links)?;
+        if version.is_multivariant() {
             let what = "a multivariant playlist where a media playlist was";
             return Err(Problem::UpstreamInvalid(what.to_owned()));
-        };
-        let pace = Some(Pace::of(&media));
-        Ok(Arc::new(Playlist::new(rewritten.bytes, CONTENT_TYPE, pace, answer.took)))
+        }
+        Ok(self.playlists.keep(self.name, version, &self.rooms, &self.target))
     }
 }
 

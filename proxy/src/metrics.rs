@@ -8,6 +8,7 @@ pub struct Metrics {
     pub seconds: HistogramVec,
     pub bytes: IntCounterVec,
     pub storage: IntCounterVec,
+    pub prefetched: IntCounterVec,
     pub stored_bytes: IntGauge,
     pub filling_bytes: IntGauge,
     pub in_flight: IntGauge,
@@ -40,6 +41,13 @@ impl Metrics {
                 ),
                 &["outcome"],
             )?,
+            prefetched: IntCounterVec::new(
+                Opts::new(
+                    "pitwall_prefetch_total",
+                    "New segments of watched playlists by what was done about them.",
+                ),
+                &["outcome"],
+            )?,
             stored_bytes: IntGauge::new("pitwall_storage_bytes", "Bytes of complete objects.")?,
             filling_bytes: IntGauge::new("pitwall_fill_bytes", "Bytes reserved by fills.")?,
             in_flight: IntGauge::new("pitwall_requests_in_flight", "Requests being answered.")?,
@@ -49,6 +57,7 @@ impl Metrics {
         registry.register(Box::new(metrics.seconds.clone()))?;
         registry.register(Box::new(metrics.bytes.clone()))?;
         registry.register(Box::new(metrics.storage.clone()))?;
+        registry.register(Box::new(metrics.prefetched.clone()))?;
         registry.register(Box::new(metrics.stored_bytes.clone()))?;
         registry.register(Box::new(metrics.filling_bytes.clone()))?;
         registry.register(Box::new(metrics.in_flight.clone()))?;

@@ -1,4 +1,8 @@
 //! Playlists, fetched and rewritten once for everybody who asks at the same moment.
+//!
+//! - [`version`]: what the next version of a playlist takes over from the last.
+
+pub mod version;
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -11,18 +15,20 @@ use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
 use http::header::{self, HeaderValue};
 use pitwall_fetch::{Fetcher, Request};
-use pitwall_hls::analysis::Media;
+use pitwall_hls::Tempo;
 use url::Url;
 
 use crate::answer::etag_of;
 use crate::problem::{Problem, of_upstream_status};
+use crate::rooms::Rooms;
 use crate::target::Target;
+use version::{Version, Versions};
 
 /// A rewritten playlist, ready to be sent to any number of players.
 #[derive(Debug)]
 pub struct Playlist {
     pub bytes: Bytes,
-    pub etag: String,
+    pub etag: Arc<str>,
     /// `None` for a multivariant playlist and for JSON documents.
     pace: Option<Pace>,
     pub content_type: &'static str,
@@ -39,13 +45,19 @@ impl Playlist {
         upstream: Duration,
     ) -> Self {
         Self {
-            etag: etag_of(&bytes),
+            etag: etag_of(&bytes).into(),
             bytes: bytes.into(),
             pace,
             content_type,
             upstream,
             fetched: Instant::now(),
         }
+    }
+
+    /// The same, had again.
+    fn again(&self, upstream: Duration) -> Self {
+        let (bytes, etag) = (self.bytes.clone(), self.etag.clone());
+        Self { bytes, etag, upstream, fetched: Instant::now(), ..*self }
     }
 
     /// For how long the playlist is worth something when no newer one can be had.
@@ -62,12 +74,12 @@ pub struct Pace {
 }
 
 impl Pace {
-    pub fn of(media: &Media) -> Self {
+    pub fn of(tempo: &Tempo) -> Self {
         // As long as they may claim to be, a minute is all that anything waits for them.
         let duration =
             |seconds: f64| Duration::try_from_secs_f64(seconds.min(60.0)).unwrap_or_default();
-        let target = media.target_duration.map_or(Duration::from_secs(2), duration);
-        Self { target, part: media.part_target.map(duration) }
+        let target = tempo.target_duration.map_or(Duration::from_secs(2), duration);
+        Self { target, part: tempo.part_target.map(duration) }
     }
 
     /// A player polls every target duration, or every part: an older answer would show in its
@@ -82,25 +94,40 @@ pub type Fetched = Result<Arc<Playlist>, Problem>;
 
 /// Polls that are in flight, and those whose answer is still fresh.
 pub struct Playlists {
-    polls: Mutex<HashMap<String, Poll>>,
+    polls: Mutex<Polls>,
+    pub versions: Versions,
     max_age: Duration,
 }
 
-#[derive(Clone)]
+struct Polls {
+    by_key: HashMap<String, Poll>,
+    /// When those that nobody can use were last dropped.
+    swept: Instant,
+}
+
 struct Poll {
     answer: Shared<BoxFuture<'static, Fetched>>,
-    /// Until when the answer may be given again; set when it is there.
-    fresh_until: Arc<OnceLock<Instant>>,
+    /// The answer, and until when it may be given again.
+    done: Arc<OnceLock<(Fetched, Instant)>>,
 }
+
+/// Old answers are looked for this often, and not on every poll: there may be thousands.
+const SWEEP: Duration = Duration::from_secs(1);
 
 impl Playlists {
     pub fn new(max_age: Duration) -> Self {
-        Self { polls: Mutex::new(HashMap::new()), max_age }
+        let polls = Polls { by_key: HashMap::new(), swept: Instant::now() };
+        Self { polls: Mutex::new(polls), versions: Versions::default(), max_age }
     }
 
     /// The answer of the poll under way for `key`, or a fresh one, or that of `fetch`. The
     /// fetch goes on when whoever asked first leaves.
-    pub async fn poll<F>(&self, key: String, blocking: bool, fetch: F) -> Fetched
+    pub async fn poll<F>(
+        &self,
+        key: String,
+        blocking: bool,
+        fetch: impl FnOnce() -> F + Send,
+    ) -> Fetched
     where
         F: Future<Output = Fetched> + Send + 'static,
     {
@@ -109,11 +136,58 @@ impl Playlists {
         let answer = {
             let mut polls = self.polls.lock().unwrap_or_else(PoisonError::into_inner);
             let now = Instant::now();
-            polls.retain(|_, poll| poll.fresh_until.get().is_none_or(|until| *until > now));
-            let poll = polls.entry(key).or_insert_with(|| Poll::start(max_age, deadline, fetch));
-            poll.answer.clone()
+            polls.sweep(now);
+            match polls.by_key.get(&key) {
+                Some(poll) => match poll.done.get() {
+                    Some((answer, until)) if *until > now => return answer.clone(),
+                    None => poll.answer.clone(),
+                    Some(_) => polls.start(key, max_age, deadline, fetch()),
+                },
+                None => polls.start(key, max_age, deadline, fetch()),
+            }
         };
         answer.await
+    }
+}
+
+impl Playlists {
+    /// Remembers a version, and has what is new in it fetched before anybody asks.
+    pub fn keep(
+        &self,
+        name: String,
+        version: Version,
+        rooms: &Rooms,
+        from: &Target,
+    ) -> Arc<Playlist> {
+        rooms.follow(&version, from);
+        let version = Arc::new(version);
+        self.versions.keep(name, version.clone());
+        version.playlist.clone()
+    }
+}
+
+impl Polls {
+    fn sweep(&mut self, now: Instant) {
+        if now.duration_since(self.swept) >= SWEEP {
+            self.swept = now;
+            self.by_key.retain(|_, poll| poll.done.get().is_none_or(|(_, until)| *until > now));
+        }
+    }
+
+    fn start<F>(
+        &mut self,
+        key: String,
+        max_age: Duration,
+        deadline: Duration,
+        fetch: F,
+    ) -> Shared<BoxFuture<'static, Fetched>>
+    where
+        F: Future<Output = Fetched> + Send + 'static,
+    {
+        let poll = Poll::start(max_age, deadline, fetch);
+        let answer = poll.answer.clone();
+        self.by_key.insert(key, poll);
+        answer
     }
 }
 
@@ -122,8 +196,8 @@ impl Poll {
     where
         F: Future<Output = Fetched> + Send + 'static,
     {
-        let fresh_until = Arc::new(OnceLock::new());
-        let done = fresh_until.clone();
+        let done = Arc::new(OnceLock::new());
+        let known = done.clone();
         // The task itself says when it was done: whoever asked may be gone by then.
         let task = tokio::spawn(async move {
             let fetched = AssertUnwindSafe(tokio::time::timeout(deadline, fetch)).catch_unwind();
@@ -136,14 +210,22 @@ impl Poll {
                 Ok(playlist) => playlist.pace.map_or(max_age, |pace| max_age.min(pace.reuse())),
                 Err(_) => Duration::ZERO,
             };
-            let _ = done.set(Instant::now() + age);
+            let _ = known.set((answer.clone(), Instant::now() + age));
             answer
         });
         let answer = task
             .map(|joined| joined.unwrap_or(Err(Problem::Unavailable("shutting down"))))
             .boxed()
             .shared();
-        Self { answer, fresh_until }
+        Self { answer, done }
+    }
+}
+
+/// A poll's key: what is asked of an upstream with other directives is another answer.
+pub fn with_directives(playlist: &str, directives: Option<&str>) -> String {
+    match directives {
+        Some(directives) => format!("{playlist} {directives}"),
+        None => playlist.to_owned(),
     }
 }
 
@@ -184,7 +266,7 @@ pub async fn fetch(
     if directives.is_some() {
         request = request.first_byte(BLOCKING);
     }
-    let response = fetcher.send(&target.policy, request).await?;
+    let response = target.send(fetcher, request).await?;
     if response.status() != http::StatusCode::OK {
         return Err(of_upstream_status(response.status()));
     }
@@ -209,7 +291,7 @@ mod tests {
         let fetches = Arc::new(AtomicUsize::new(0));
         let poll = || {
             let fetches = fetches.clone();
-            playlists.poll("key".into(), blocking, async move {
+            playlists.poll("key".into(), blocking, move || async move {
                 fetches.fetch_add(1, Ordering::Relaxed);
                 tokio::task::yield_now().await;
                 answer()
@@ -236,7 +318,7 @@ mod tests {
     async fn an_answer_nobody_waited_for_grows_old_all_the_same() {
         let playlists = Playlists::new(Duration::ZERO);
         let (sent, came) = tokio::sync::oneshot::channel();
-        let mut first = Box::pin(playlists.poll("key".into(), false, async move {
+        let mut first = Box::pin(playlists.poll("key".into(), false, move || async move {
             let _ = sent.send(());
             playlist(None)
         }));
@@ -247,7 +329,7 @@ mod tests {
         for _ in 0..10 {
             tokio::task::yield_now().await;
         }
-        let fresh = async { Err(Problem::UpstreamTimeout) };
+        let fresh = || async { Err(Problem::UpstreamTimeout) };
         assert!(playlists.poll("key".into(), false, fresh).await.is_err());
     }
 
@@ -265,7 +347,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_poll_that_drips_ends_and_one_that_panics_is_forgotten() {
         let playlists = Playlists::new(Duration::from_secs(3600));
-        let poll = |fetch: BoxFuture<'static, Fetched>| playlists.poll("key".into(), false, fetch);
+        let poll =
+            |fetch: BoxFuture<'static, Fetched>| playlists.poll("key".into(), false, || fetch);
         let started = tokio::time::Instant::now();
         let dripped = poll(futures::future::pending().boxed()).await;
         assert_eq!(dripped.unwrap_err(), Problem::UpstreamTimeout);

@@ -4,17 +4,18 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use pitwall_fetch::parse_url;
-use pitwall_hls::analysis::{Media, Playlist as Analysed};
+use pitwall_hls::analysis::Playlist as Analysed;
 use pitwall_hls::{
-    Container, Limits, Variables, analyse, container_hint, rewrite, rewrite_document,
+    Container, Limits, Variables, analyse, container_hint, is_masked, rewrite_document,
 };
 
 use crate::links::{ProxyLinks, container_extension};
 use crate::live::CONTENT_TYPE;
-use crate::playlists::{self, Fetched, Pace, Playlist, Playlists};
+use crate::playlists::version::{Terms, Version};
+use crate::playlists::{self, Fetched, Playlist, Playlists, UpstreamAnswer, with_directives};
 use crate::problem::Problem;
 use crate::rooms::Rooms;
-use crate::seal::Purpose;
+use crate::seal::{self, Purpose};
 use crate::storage::Asked;
 use crate::target::Target;
 
@@ -35,22 +36,24 @@ pub struct Request {
 impl Proxied {
     pub async fn get(&self, request: Request) -> Fetched {
         let target = &request.target;
-        let key = format!(
-            "proxy {:?} {:?} {} {} {} {}",
+        let playlist = format!(
+            "proxy {:?} {:?} {} {} {}",
             target.purpose,
             target.expires,
             target.profile,
             target.url,
             request.variables.as_deref().unwrap_or_default(),
-            request.directives.as_deref().unwrap_or_default(),
         );
+        let key = with_directives(&playlist, request.directives.as_deref());
         let blocking = request.directives.is_some();
-        self.playlists.poll(key, blocking, self.rooms.clone().poll(request)).await
+        let (rooms, playlists) = (self.rooms.clone(), self.playlists.clone());
+        let poll = || rooms.poll(request, playlist, playlists);
+        self.playlists.poll(key, blocking, poll).await
     }
 }
 
 impl Rooms {
-    async fn poll(self, request: Request) -> Fetched {
+    async fn poll(self, request: Request, name: String, playlists: Arc<Playlists>) -> Fetched {
         let Request { target, variables, directives, now } = request;
         let limits = Limits::default();
         let answer =
@@ -72,31 +75,36 @@ impl Rooms {
                 .map_err(|_| Problem::BadUrl("v= is not what a playlist here said"))?,
             None => Variables::default(),
         };
-        let analysed = analyse(&answer.body, &answer.base, &imported, &limits)
-            .map_err(|invalid| Problem::UpstreamInvalid(invalid.to_string()))?;
-        let pace = match &analysed {
-            Analysed::Media(media) => {
-                if let Some(seen) = self.unmask(media, &target).await {
-                    links.extension = container_extension(seen);
-                }
-                Some(Pace::of(media))
-            }
-            Analysed::Master(_) => None,
+        if is_masked(&answer.body)
+            && let Some(seen) = self.unmask(&answer, &imported, &target).await
+        {
+            links.extension = container_extension(seen);
+        }
+        let terms = Terms {
+            base: answer.base.clone(),
+            seal_period: seal::period(now),
+            expires: target.expires,
+            extension: links.extension,
+            generation: 0,
         };
-        let rewritten = rewrite(&answer.body, &answer.base, &imported, &limits, &mut links)
-            .map_err(|invalid| Problem::UpstreamInvalid(invalid.to_string()))?;
-        Ok(Arc::new(Playlist::new(rewritten.bytes, CONTENT_TYPE, pace, answer.took)))
+        let last = playlists.versions.last(&name);
+        let version =
+            Version::make(last.as_deref(), answer, terms, &imported, CONTENT_TYPE, &mut links)?;
+        Ok(playlists.keep(name, version, &self, &target))
     }
 
     /// What segments are made of whose names say nothing: the newest one tells, which the
     /// player will ask for next anyway.
-    async fn unmask(&self, media: &Media, playlist: &Target) -> Option<Container> {
+    async fn unmask(
+        &self,
+        answer: &UpstreamAnswer,
+        imported: &Variables,
+        playlist: &Target,
+    ) -> Option<Container> {
+        let analysed = analyse(&answer.body, &answer.base, imported, &Limits::default());
+        let Ok(Analysed::Media(media)) = analysed else { return None };
         let segment = media.segments.last()?;
-        let masked = segment.map.is_none()
-            && segment.key.is_none()
-            && segment.byte_range.is_none()
-            && Container::from_url(segment.url.as_bytes()) == Container::Unknown;
-        if !masked {
+        if segment.map.is_some() || segment.key.is_some() || segment.byte_range.is_some() {
             return None;
         }
         let url = parse_url(&segment.url).ok()?;

@@ -46,7 +46,7 @@ impl Media {
         let (mut response, body) = match self.opened {
             Opened::Stored(object) => {
                 age = object.stored.elapsed();
-                (held(&object.head)?, Body::stored(object))
+                (held(&object.head)?, Body::stored(&object))
             }
             Opened::Filling { reader, .. } => {
                 let head = reader.opened_head();

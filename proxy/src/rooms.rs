@@ -6,6 +6,7 @@ use std::sync::Arc;
 use pitwall_fetch::Fetcher;
 use pitwall_upstream_map::Store;
 
+use crate::metrics::Metrics;
 use crate::seal::Sealer;
 use crate::storage::Storage;
 use crate::target::Targets;
@@ -17,4 +18,5 @@ pub struct Rooms {
     pub sealer: Arc<Sealer>,
     pub targets: Arc<Targets>,
     pub storage: Arc<Storage>,
+    pub metrics: Metrics,
 }

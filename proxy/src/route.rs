@@ -1,6 +1,7 @@
 //! What a request asks for, read from its path and query.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use percent_encoding::percent_decode_str;
 
@@ -33,6 +34,7 @@ pub enum Route {
     },
     /// `/live/{stream}/{rendition}/…?u=`: the path is what the seal is bound to.
     Segment {
+        stream: Arc<str>,
         link: Link,
     },
     /// `/proxy[/{source}]`
@@ -127,7 +129,9 @@ fn live(path: &str, rest: &[&str], query: &Query<'_>) -> Result<Route, Problem> 
                 directives: query.directives(),
             })
         }
-        [_, _, _] | [_, _, "x", _] => Ok(Route::Segment { link: query.sealed(path)? }),
+        [stream, _, _] | [stream, _, "x", _] => {
+            Ok(Route::Segment { stream: (*stream).into(), link: query.sealed(path)? })
+        }
         _ => Err(Problem::NotFound),
     }
 }
@@ -240,12 +244,12 @@ mod tests {
             (
                 "/live/w/v/12.m4s",
                 Some("u=S"),
-                Ok(Route::Segment { link: sealed("/live/w/v/12.m4s") }),
+                Ok(Route::Segment { stream: "w".into(), link: sealed("/live/w/v/12.m4s") }),
             ),
             (
                 "/live/w/v/x/abc.mp4",
                 Some("u=S"),
-                Ok(Route::Segment { link: sealed("/live/w/v/x/abc.mp4") }),
+                Ok(Route::Segment { stream: "w".into(), link: sealed("/live/w/v/x/abc.mp4") }),
             ),
             ("/live/w/v/12.m4s", None, Err(Problem::SealMissing)),
             ("/live/w/v", None, Err(Problem::NotFound)),

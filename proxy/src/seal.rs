@@ -119,7 +119,7 @@ impl Sealer {
         expires: Option<u64>,
         out: &mut Vec<u8>,
     ) {
-        let period = now / PERIOD_SECONDS;
+        let period = period(now);
         let header = self.header(purpose, period);
         let associated = associated(header, period);
         let mut link = Vec::with_capacity(HEADER + SIV + profile.len() + url.len() + 32);
@@ -164,7 +164,7 @@ impl Sealer {
             2 => Purpose::Media,
             _ => return Err(Problem::SealInvalid),
         };
-        let current = now / PERIOD_SECONDS;
+        let current = period(now);
         let period = nearest_period(current, header[1]);
         let open = |key: &Key| {
             let associated = associated(*header, period);
@@ -198,6 +198,11 @@ impl Sealer {
         let low = (period % (1 << PERIOD_BITS)) as u8;
         [self.current.id, ((purpose as u8) << PERIOD_BITS) | low]
     }
+}
+
+/// Links made in one are the same for the same URL.
+pub fn period(now: u64) -> u64 {
+    now / PERIOD_SECONDS
 }
 
 fn associated(header: [u8; HEADER], period: u64) -> [u8; HEADER + 8] {

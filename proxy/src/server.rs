@@ -1,4 +1,4 @@
-//! Listeners, the admin listener, background services, and how it all stops.
+//! Listeners, background services, and how it all stops.
 
 use std::net::{SocketAddr, TcpListener};
 use std::pin::Pin;
@@ -7,25 +7,22 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use http::{Response, StatusCode, header};
 use pingora::apps::HttpServerOptions;
-use pingora::apps::http_app::ServeHttp;
 use pingora::listeners::L4BufferSettings;
 use pingora::listeners::ListenerConfig;
-use pingora::protocols::http::ServerSession;
 use pingora::server::configuration::ServerConf;
 use pingora::server::{RunArgs, ShutdownSignal, ShutdownSignalWatch, ShutdownWatch};
 use pingora::services::background::{BackgroundService, background_service};
 use pingora::services::listening::Service;
-use pingora_proxy::ProxyServiceBuilder;
-use pitwall_upstream_map::Store;
-use prometheus::{Encoder, Registry, TextEncoder};
+use pingora_proxy::http_proxy;
+use prometheus::Registry;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::admin::{Admin, AdminToken};
 use crate::config::EdgeConfig;
+use crate::connection::Connections;
 use crate::edge::Edge;
 use crate::metrics::Metrics;
-use crate::storage::Storage;
 use crate::tls::{BadCertificate, Certificate};
 
 /// How long an HTTP/2 connection without a stream is kept.
@@ -51,8 +48,8 @@ impl Server {
     pub fn new(
         config: &EdgeConfig,
         edge: Edge,
-        store: Arc<dyn Store>,
         registry: Registry,
+        admin_token: Option<AdminToken>,
     ) -> Result<Self, CannotListen> {
         for address in [config.listen, config.admin] {
             // Pingora panics when it cannot bind; this says what is wrong first.
@@ -78,23 +75,22 @@ impl Server {
             drain: config.drain,
         };
         let admin = Admin {
+            rooms: edge.rooms().clone(),
             registry,
-            metrics: edge.metrics().clone(),
-            storage: edge.storage().clone(),
             draining: edge.draining(),
-            store,
+            token: admin_token,
         };
         // No HTTP/2 without TLS: Pingora waits for its preface on every connection, without a
         // timeout, and browsers only speak it over TLS.
         let mut options = HttpServerOptions::default();
         options.h2_idle_timeout = Some(IDLE);
-        let mut service = ProxyServiceBuilder::new(&inner.configuration, edge)
-            .name("edge")
-            .server_options(options)
-            .build();
-        // Thousands of viewers are idle between two segments: their buffers are small.
-        let mut listener = ListenerConfig::tcp(config.listen.to_string())
-            .l4_buffer(L4BufferSettings::new(8192, 1460));
+        let mut proxy = http_proxy(&inner.configuration, edge);
+        proxy.server_options = Some(options);
+        let mut service = Service::new("edge".to_owned(), Connections::to(proxy));
+        // Thousands of viewers are idle between two segments. Requests are read into a buffer that
+        // lives as long as they do, and answers gathered by the connection: these are not needed.
+        let mut listener =
+            ListenerConfig::tcp(config.listen.to_string()).l4_buffer(L4BufferSettings::new(64, 64));
         let certificate = config.tls.as_ref().map(Certificate::load).transpose()?;
         if let Some(certificate) = &certificate {
             listener = listener.tls(certificate.settings()?);
@@ -214,59 +210,4 @@ impl Drained {
             quiet = if self.metrics.in_flight.get() > 0 { 0 } else { quiet + 1 };
         }
     }
-}
-
-/// `/metrics` and health for those who run the edge; never on the public listener.
-struct Admin {
-    registry: Registry,
-    metrics: Metrics,
-    storage: Arc<Storage>,
-    draining: Arc<AtomicBool>,
-    store: Arc<dyn Store>,
-}
-
-#[async_trait]
-impl ServeHttp for Admin {
-    async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
-        match session.req_header().uri.path() {
-            "/metrics" => self.scrape(),
-            "/healthz" => text(StatusCode::OK, "ok\n"),
-            "/readyz" if self.draining.load(Ordering::Relaxed) => {
-                text(StatusCode::SERVICE_UNAVAILABLE, "draining\n")
-            }
-            "/readyz" if self.store.current().version == 0 => {
-                text(StatusCode::SERVICE_UNAVAILABLE, "no map yet\n")
-            }
-            "/readyz" => text(StatusCode::OK, "ready\n"),
-            _ => text(StatusCode::NOT_FOUND, "try /metrics, /healthz or /readyz\n"),
-        }
-    }
-}
-
-impl Admin {
-    fn scrape(&self) -> Response<Vec<u8>> {
-        let gauge = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
-        self.metrics.stored_bytes.set(gauge(self.storage.stored_bytes()));
-        self.metrics.filling_bytes.set(gauge(self.storage.filling_bytes()));
-        self.metrics.map_version.set(gauge(self.store.current().version));
-        let mut body = Vec::new();
-        match TextEncoder::new().encode(&self.registry.gather(), &mut body) {
-            Ok(()) => answer(StatusCode::OK, prometheus::TEXT_FORMAT, body),
-            Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, &format!("{error}\n")),
-        }
-    }
-}
-
-fn text(status: StatusCode, body: &str) -> Response<Vec<u8>> {
-    answer(status, "text/plain", body.as_bytes().to_vec())
-}
-
-fn answer(status: StatusCode, content_type: &'static str, body: Vec<u8>) -> Response<Vec<u8>> {
-    let mut response = Response::new(body);
-    *response.status_mut() = status;
-    let length = response.body().len();
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static(content_type));
-    headers.insert(header::CONTENT_LENGTH, length.into());
-    response
 }

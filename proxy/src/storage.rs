@@ -5,47 +5,74 @@
 //! conditions and HEAD their due. Fills are tasks of their own: no viewer paces them, and
 //! none that leaves hurts another.
 //!
-//! - [`fill`]: one fetch that any number of readers follow.
+//! - [`fill`]: one fetch that any number of readers follow, and [`filling`], the task behind it,
+//!   which takes a body up again where it broke off ([`resume`]), within a [`budget`].
 //! - [`reader`]: one viewer's way through an object.
+//! - [`shelf`]: complete objects, whose bodies are [`pieces`], kept for a [`lifetime`].
 //! - [`hit`]: what Pingora sees of it.
 //! - [`range`]: which part a request wants.
 
+pub mod budget;
 pub mod fill;
+pub mod filling;
 pub mod hit;
+pub mod lifetime;
+pub mod pieces;
 pub mod range;
 pub mod reader;
+pub mod resume;
+pub mod shelf;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
-use http::header;
-use http::{HeaderMap, HeaderValue, StatusCode};
-use pitwall_fetch::{Fetcher, Request, Response};
-use quick_cache::OptionsBuilder;
-use quick_cache::Weighter;
-use quick_cache::sync::Cache;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use moka::sync::Cache;
+use pitwall_fetch::{Fetcher, Response};
+use tokio::time::Instant;
 
 use crate::config::CacheConfig;
 use crate::problem::{Problem, of_upstream_status};
 use crate::target::Target;
-use fill::{Budget, Fill, Head, Refusal};
+use budget::Budget;
+use fill::{Fill, Refusal};
+use filling::{Filling, media_request};
+use lifetime::Lifetimes;
 use range::{Range, content_range};
 use reader::Reader;
-
-/// Objects are named by URL, and an encoder that starts anew names its segments as before.
-const LIFETIME: Duration = Duration::from_secs(60);
+use shelf::{Object, Shelf};
 
 /// Longer than any segment that is a range of a file.
 const LARGEST_SLICE: u64 = 16 * 1024 * 1024;
 
+/// How long an upstream's refusal is given to others who ask. A segment that is announced a
+/// moment too early is there in the next.
+const REFUSED: Duration = Duration::from_secs(1);
+
+/// How long an object is known to be too large, or not to be had in parts.
+const UNSTORABLE: Duration = Duration::from_secs(60);
+
+/// Refusals are small, but whoever holds a link may ask for many things.
+const REFUSALS: u64 = 4096;
+
 pub struct Storage {
-    objects: Cache<Key, Arc<Object>, ByBytes>,
-    fills: Mutex<HashMap<Key, Arc<Fill>>>,
+    shelf: Shelf,
+    fills: Mutex<HashMap<Key, Under>>,
+    refusals: Cache<Key, (Refusal, Instant)>,
+    pub lifetimes: Lifetimes,
     budget: Budget,
+    /// 0: nothing is stored.
     max_object: u64,
     fetcher: Arc<Fetcher>,
+}
+
+/// A fill under way.
+struct Under {
+    fill: Arc<Fill>,
+    whole: Key,
+    stream: Option<Arc<str>>,
 }
 
 /// What an object is stored under: the URL without its token, and how it was reached.
@@ -67,23 +94,6 @@ impl Key {
 
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
-    }
-}
-
-/// A complete object.
-pub struct Object {
-    pub head: Arc<Head>,
-    pub body: Bytes,
-    pub stored: Instant,
-}
-
-#[derive(Clone)]
-struct ByBytes;
-
-impl Weighter<Key, Arc<Object>> for ByBytes {
-    fn weight(&self, _: &Key, object: &Arc<Object>) -> u64 {
-        // An empty body still costs its entry.
-        object.body.len() as u64 + 256
     }
 }
 
@@ -113,9 +123,25 @@ impl Opened {
     /// The first bytes of the body.
     pub async fn first(self) -> Option<Bytes> {
         match self {
-            Self::Stored(object) => Some(object.body.clone()),
+            Self::Stored(object) => object.body().at(0, u64::MAX),
             Self::Filling { mut reader, .. } => reader.read().await.ok()?,
             Self::Passing(mut response) => response.chunk().await.ok()?,
+        }
+    }
+}
+
+/// Which objects are to be forgotten.
+pub enum Purge {
+    Stream(String),
+    /// And all their parts.
+    Wholes(Vec<Key>),
+}
+
+impl Purge {
+    fn takes(&self, whole: &Key, stream: Option<&Arc<str>>) -> bool {
+        match self {
+            Self::Stream(id) => stream.is_some_and(|stream| **stream == **id),
+            Self::Wholes(keys) => keys.contains(whole),
         }
     }
 }
@@ -123,32 +149,19 @@ impl Opened {
 impl Storage {
     pub fn new(config: CacheConfig, fetcher: Arc<Fetcher>) -> Arc<Self> {
         let bytes = config.bytes.as_u64();
-        let max_object = config.max_object.as_u64().min(bytes / 2);
-        // An object larger than its shard is never kept, so shards are few and large.
-        let shards = (bytes / (2 * max_object.max(1))).clamp(1, 16) as usize;
-        let estimated_items = (bytes / (512 * 1024)).max(16) as usize;
-        let objects = match OptionsBuilder::new()
-            .estimated_items_capacity(estimated_items)
-            .weight_capacity(bytes)
-            .shards(shards)
-            .build()
-        {
-            Ok(options) => {
-                Cache::with_options(options, ByBytes, Default::default(), Default::default())
-            }
-            Err(_) => Cache::with_weighter(estimated_items, bytes, ByBytes),
-        };
         Arc::new(Self {
-            objects,
+            shelf: Shelf::new(bytes),
             fills: Mutex::default(),
+            refusals: Cache::new(REFUSALS),
+            lifetimes: Lifetimes::default(),
             budget: Budget::new(config.fill_bytes.as_u64()),
-            max_object,
+            max_object: config.max_object.as_u64().min(bytes / 2),
             fetcher,
         })
     }
 
     pub fn stored_bytes(&self) -> u64 {
-        self.objects.weight()
+        self.shelf.bytes()
     }
 
     pub fn filling_bytes(&self) -> u64 {
@@ -162,8 +175,11 @@ impl Storage {
     /// A range of an object that is not here is fetched as an object of its own, so that a
     /// playlist whose segments are ranges of one file never brings in the whole of it.
     pub async fn open(self: &Arc<Self>, target: Target, asked: Asked) -> Result<Opened, Problem> {
+        if self.max_object == 0 {
+            return self.pass_through(&target, &asked).await;
+        }
         let key = Key::of(&target, None);
-        if let Some(object) = self.stored(key) {
+        if let Some(object) = self.shelf.get(&key) {
             return Ok(Opened::Stored(object));
         }
         match asked.range {
@@ -171,101 +187,153 @@ impl Storage {
             Some(Range { first, last: Some(last) })
                 if asked.if_range.is_none()
                     && last - first < LARGEST_SLICE
-                    && !self.is_filling(key) =>
+                    && !self.is_filling(&key) =>
             {
                 let slice = Some((first, last));
-                if let Some(opened) = self.hold(Key::of(&target, slice), &target, slice).await? {
+                if let Some(opened) = self.hold(&target, slice, &asked).await? {
                     return Ok(opened);
                 }
             }
             // Nobody knows how long the rest is: what grows while it is read is not stored.
-            Some(Range { first: 1.., last: None }) if !self.is_filling(key) => {
+            Some(Range { first: 1.., last: None }) if !self.is_filling(&key) => {
                 return self.pass_through(&target, &asked).await;
             }
             _ => {}
         }
-        match self.hold(key, &target, None).await? {
+        match self.hold(&target, None, &asked).await? {
             Some(opened) => Ok(opened),
             None => self.pass_through(&target, &asked).await,
         }
+    }
+
+    /// Fetches an object that somebody will ask for, unless it is here, or others need what
+    /// that takes. Says whether it did.
+    pub fn prefetch(self: &Arc<Self>, target: Target, byte_range: Option<(u64, u64)>) -> bool {
+        let slice = match byte_range {
+            None => None,
+            Some((length @ 1..=LARGEST_SLICE, offset)) => match offset.checked_add(length - 1) {
+                Some(last) => Some((offset, last)),
+                None => return false,
+            },
+            Some(_) => return false,
+        };
+        if self.max_object == 0 || !self.budget.is_idle() || !target.slot.is_free() {
+            return false;
+        }
+        let Started::Filling(mut reader, false) = self.join_or_start(&target, slice) else {
+            return false;
+        };
+        tokio::spawn(async move {
+            // It is a reader like any other, so that the fill has one until the first viewer
+            // comes, and ends soon when it is too large to be kept.
+            if reader.head().await.is_ok() {
+                while let Ok(Some(_)) = reader.read().await {}
+            }
+        });
+        true
+    }
+
+    /// Forgets objects, and lets nobody join the fills of such. Says how many objects there were.
+    pub fn purge(&self, purge: &Purge) -> usize {
+        self.fills().retain(|_, under| !purge.takes(&under.whole, under.stream.as_ref()));
+        self.shelf.remove(|object| purge.takes(&object.whole, object.stream.as_ref()))
     }
 
     /// The object, or the part of it, stored or being filled. `None` when it is too large, or
     /// when the upstream does not do this part.
     async fn hold(
         self: &Arc<Self>,
-        key: Key,
         target: &Target,
         slice: Option<(u64, u64)>,
+        asked: &Asked,
     ) -> Result<Option<Opened>, Problem> {
-        let (mut reader, joined) = match self.join_or_start(key, target, slice) {
+        let (mut reader, joined) = match self.join_or_start(target, slice) {
             Started::Filling(reader, joined) => (reader, joined),
             Started::Stored(object) => return Ok(Some(Opened::Stored(object))),
+            Started::Refused(refusal) => return refusal.outcome(),
         };
         match reader.head().await {
             Ok(_) => Ok(Some(Opened::Filling { reader, joined })),
-            Err(Refusal::Problem(problem)) => Err(problem),
-            Err(Refusal::PassThrough | Refusal::Whole) => Ok(None),
+            Err(Refusal::PassThrough) if asked.range.is_none() => {
+                Ok(reader.take_answer().map(Opened::Passing))
+            }
+            Err(refusal) => refusal.outcome(),
         }
     }
 
-    fn stored(&self, key: Key) -> Option<Arc<Object>> {
-        let object = self.objects.get(&key)?;
-        if object.stored.elapsed() < LIFETIME {
-            return Some(object);
-        }
-        self.objects.remove(&key);
-        None
+    fn fills(&self) -> MutexGuard<'_, HashMap<Key, Under>> {
+        self.fills.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn is_filling(&self, key: Key) -> bool {
-        self.fills.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&key)
+    fn is_filling(&self, key: &Key) -> bool {
+        self.fills().contains_key(key)
     }
 
-    fn join_or_start(
-        self: &Arc<Self>,
-        key: Key,
-        target: &Target,
-        slice: Option<(u64, u64)>,
-    ) -> Started {
-        let mut fills = self.fills.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(fill) = fills.get(&key) {
-            return Started::Filling(Reader::follow(fill.clone()), true);
+    fn refused(&self, key: &Key) -> Option<Refusal> {
+        let (refusal, until) = self.refusals.get(key)?;
+        (Instant::now() < until).then_some(refusal)
+    }
+
+    fn join_or_start(self: &Arc<Self>, target: &Target, slice: Option<(u64, u64)>) -> Started {
+        let key = Key::of(target, slice);
+        let mut fills = self.fills();
+        if let Some(under) = fills.get(&key) {
+            return Started::Filling(Reader::follow(under.fill.clone()), true);
         }
-        // A fill is forgotten after its object is stored: what is in neither place is new.
-        if let Some(object) = self.stored(key) {
+        // A fill is forgotten after its object is stored, or its refusal known: what is in none
+        // of the three places is new.
+        if let Some(object) = self.shelf.get(&key) {
             return Started::Stored(object);
+        }
+        if let Some(refusal) = self.refused(&key) {
+            return Started::Refused(refusal);
         }
         let fill = Arc::new(Fill::default());
         let reader = Reader::follow(fill.clone());
-        fills.insert(key, fill.clone());
+        let whole = slice.map_or(key, |_| Key::of(target, None));
+        fills.insert(key, Under { fill: fill.clone(), whole, stream: target.stream.clone() });
         drop(fills);
-        let storage = self.clone();
-        let target = target.clone();
-        tokio::spawn(async move {
-            let _ended = Ended { storage: storage.clone(), key, fill: fill.clone() };
-            let completed = fill.run(
-                &storage.fetcher,
-                &target,
-                slice,
-                &storage.budget,
-                storage.max_object,
-                || storage.forget(key, &fill),
-            );
-            if let Some((head, body)) = completed.await {
-                storage
-                    .objects
-                    .insert(key, Arc::new(Object { head, body, stored: Instant::now() }));
-            }
-        });
+        tokio::spawn(self.clone().fill(
+            Ended { storage: self.clone(), key, fill },
+            target.clone(),
+            slice,
+        ));
         Started::Filling(reader, false)
     }
 
+    async fn fill(self: Arc<Self>, ended: Ended, target: Target, slice: Option<(u64, u64)>) {
+        let Ended { key, fill, .. } = &ended;
+        let completed = Filling {
+            fill,
+            fetcher: &self.fetcher,
+            target: &target,
+            slice,
+            budget: &self.budget,
+            max_object: self.max_object,
+            detach: &|why| self.detach(key, fill, why),
+        };
+        let Some((head, body)) = completed.run().await else { return };
+        let until = Instant::now() + self.lifetimes.of(&target);
+        // Under the lock: one that was purged meanwhile is not put back.
+        let fills = self.fills();
+        if let Some(under) = fills.get(key).filter(|under| Arc::ptr_eq(&under.fill, fill)) {
+            let object = Object::new(head, body, under.whole, under.stream.clone(), until);
+            self.shelf.put(*key, object);
+        }
+    }
+
     /// Nobody joins this fill any more.
-    fn forget(&self, key: Key, fill: &Arc<Fill>) {
-        let mut fills = self.fills.lock().unwrap_or_else(PoisonError::into_inner);
-        if fills.get(&key).is_some_and(|current| Arc::ptr_eq(current, fill)) {
-            fills.remove(&key);
+    fn detach(&self, key: &Key, fill: &Arc<Fill>, why: Option<&Refusal>) {
+        if let Some(refusal) = why {
+            let known_for = match refusal {
+                Refusal::Problem(_) => REFUSED,
+                Refusal::PassThrough | Refusal::Whole => UNSTORABLE,
+            };
+            self.refusals.insert(*key, (refusal.clone(), Instant::now() + known_for));
+        }
+        let mut fills = self.fills();
+        if fills.get(key).is_some_and(|current| Arc::ptr_eq(&current.fill, fill)) {
+            fills.remove(key);
         }
     }
 
@@ -277,7 +345,7 @@ impl Storage {
         if let Some(if_range) = &asked.if_range {
             request = request.forward(header::IF_RANGE, if_range.clone());
         }
-        let response = self.fetcher.send(&target.policy, request).await?;
+        let response = target.send(&self.fetcher, request).await?;
         match response.status() {
             StatusCode::OK => Ok(Opened::Passing(Box::new(response))),
             StatusCode::PARTIAL_CONTENT if answers(&response, asked.range) => {
@@ -298,6 +366,17 @@ enum Started {
     Stored(Arc<Object>),
     /// And whether somebody else began it.
     Filling(Reader, bool),
+    /// A moment ago, to somebody else.
+    Refused(Refusal),
+}
+
+impl Refusal {
+    fn outcome(self) -> Result<Option<Opened>, Problem> {
+        match self {
+            Self::Problem(problem) => Err(problem),
+            Self::PassThrough | Self::Whole => Ok(None),
+        }
+    }
 }
 
 /// Is it the part that was asked for, as far as anybody can know?
@@ -321,18 +400,9 @@ struct Ended {
 
 impl Drop for Ended {
     fn drop(&mut self) {
-        self.storage.forget(self.key, &self.fill);
+        self.storage.detach(&self.key, &self.fill, None);
         self.fill.give_up();
     }
-}
-
-fn media_request(target: &Target) -> Request<'static> {
-    let request = Request::get(target.url.clone())
-        .source_headers(target.headers.clone())
-        .forward(header::ACCEPT, HeaderValue::from_static("*/*"))
-        // Media is compressed already, and a decoded body has no length to promise.
-        .forward(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    Request { private_here_only: target.private_here_only, ..request }
 }
 
 #[cfg(test)]

@@ -1,11 +1,12 @@
 //! Which upstream URL a link names, and how it may be reached.
 
 use std::fmt;
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderMap, header};
-use pitwall_fetch::{Policy, parse_url, source_headers};
+use pitwall_fetch::{Fetcher, Policy, Request, Response, parse_url, source_headers};
 use pitwall_upstream_map::{Profile, Upstream, UpstreamMap};
 use serde::Deserialize;
 use url::Url;
@@ -14,6 +15,7 @@ use crate::config::UpstreamConfig;
 use crate::problem::Problem;
 use crate::route::Link;
 use crate::seal::{Purpose, Sealer};
+use crate::slots::{Slot, Slots};
 
 /// An upstream URL that may be fetched, with all that fetching it needs.
 #[derive(Clone)]
@@ -30,12 +32,16 @@ pub struct Target {
     /// Private ranges were opened for the hosts that a plain link may name, not for those that
     /// they lead to.
     pub private_here_only: bool,
+    pub slot: Slot,
+    /// Whose object it is, where the link says so.
+    pub stream: Option<Arc<str>>,
 }
 
 /// Reads links.
 pub struct Targets {
     allow_hosts: Vec<AllowedHost>,
     plain: Policy,
+    slots: Slots,
 }
 
 impl Targets {
@@ -44,7 +50,7 @@ impl Targets {
             allow_private: config.allow_private.iter().map(|range| range.0).collect(),
             ports: config.allow_hosts.iter().filter_map(|host| host.port).collect(),
         };
-        Self { allow_hosts: config.allow_hosts.clone(), plain }
+        Self { allow_hosts: config.allow_hosts.clone(), plain, slots: Slots::default() }
     }
 
     pub fn of_link(
@@ -115,6 +121,8 @@ impl Targets {
                 headers: HeaderMap::new(),
                 token_parameters: Vec::new(),
                 private_here_only: true,
+                slot: Slot::default(),
+                stream: None,
             });
         }
         // A source that is gone takes its links with it: nothing says any more how it may
@@ -139,6 +147,8 @@ impl Targets {
             headers,
             token_parameters: known.token_parameters.clone(),
             private_here_only: false,
+            slot: self.slots.of(profile, known.connections),
+            stream: None,
         })
     }
 }
@@ -169,6 +179,13 @@ fn headers(profile: &Profile) -> HeaderMap {
 }
 
 impl Target {
+    /// Sends a request of this target's, when its source allows one more.
+    pub async fn send(&self, fetcher: &Fetcher, request: Request<'_>) -> Result<Response, Problem> {
+        let taken = self.slot.take().await?;
+        let response = fetcher.send(&self.policy, request).await?;
+        Ok(response.holding(taken))
+    }
+
     /// The URL without what is only a token: what an object is stored under.
     pub fn canonical(&self) -> String {
         canonical(self.url.as_str(), &self.token_parameters)

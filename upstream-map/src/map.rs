@@ -167,6 +167,9 @@ pub struct Profile {
     pub ports: Vec<u16>,
     /// Query parameters that are only a token: the same object is stored once whatever they say.
     pub token_parameters: Vec<String>,
+    /// How many requests it may be sent at once; as many as there are, if it does not say.
+    #[serde(default)]
+    pub connections: Option<u32>,
 }
 
 /// `source` or `source/stream-id`.

@@ -442,10 +442,15 @@ async fn bodies_end_as_they_should_or_are_aborted() {
         let upstream = saying(format!("HTTP/1.1 200 OK\r\n{answer}").leak()).await;
         let edge = Edge::start(&config(upstream)).await;
         let url = edge.url(&plain("/relay", &format!("http://{upstream}/1.ts")));
-        let response = fetch(&url).await.unwrap();
-        assert_eq!(response.status(), 200, "{answer:?}");
-        assert!(!response.headers().contains_key("x-trailer"));
-        let body = response.text().await.ok();
+        // What breaks off at once may do so before its header has left.
+        let body = match fetch(&url).await {
+            Ok(response) => {
+                assert_eq!(response.status(), 200, "{answer:?}");
+                assert!(!response.headers().contains_key("x-trailer"));
+                response.text().await.ok()
+            }
+            Err(_) => None,
+        };
         assert_eq!(body.as_deref(), expected, "{answer:?}");
     }
 }

@@ -6,5 +6,6 @@ mod commands;
 mod edge;
 mod links;
 mod live;
+mod storage;
 mod support;
 mod transport;

@@ -1,12 +1,16 @@
 //! HTTP/1.1, HTTP/2 over TLS, and what is refused before any route.
 
+use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::Path;
 use axum::routing::get;
 use http::Version;
 use rcgen::generate_simple_self_signed;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
@@ -22,41 +26,65 @@ async fn the_shortest_request_is_answered() {
     assert!(answer.starts_with("HTTP/1.0 200") || answer.starts_with("HTTP/1.1 200"), "{answer}");
 }
 
-#[tokio::test]
-async fn tls_offers_http_2() {
-    let folder = tempfile::tempdir().unwrap();
-    let made = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let (cert, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
-    std::fs::write(&cert, made.cert.pem()).unwrap();
-    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
-    let router = Router::new().fallback(get(|| async { vec![7_u8; 300_000] }));
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let upstream = listener.local_addr().unwrap();
-    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-    let config = format!(
-        "{QUIET}[edge.tls]\ncert = {cert:?}\nkey = {key:?}\n\
-         [upstream]\nallow_hosts = [\"{upstream}\"]\nallow_private = [\"127.0.0.0/8\"]\n"
-    );
-    let edge = Edge::start(&config).await;
-    let _ = client();
-    let trusting = |http1: bool| {
-        let root = reqwest::Certificate::from_pem(made.cert.pem().as_bytes()).unwrap();
+/// An edge behind a certificate of its own, in front of an upstream whose every body is as long
+/// as its path says.
+struct Secured {
+    edge: Edge,
+    upstream: SocketAddr,
+    certificate: String,
+}
+
+impl Secured {
+    async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let made = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let (cert, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
+        std::fs::write(&cert, made.cert.pem()).unwrap();
+        std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+        let body = |Path((length, _)): Path<(usize, String)>| async move { vec![7_u8; length] };
+        let router = Router::new().route("/{length}/{name}", get(body));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let upstream = listener.local_addr().unwrap();
+        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        let config = format!(
+            "{QUIET}[edge.tls]\ncert = {cert:?}\nkey = {key:?}\n\
+             [upstream]\nallow_hosts = [\"{upstream}\"]\nallow_private = [\"127.0.0.0/8\"]\n"
+        );
+        let edge = Edge::start(&config).await;
+        let _ = client();
+        Self { edge, upstream, certificate: made.cert.pem() }
+    }
+
+    fn client(&self, http1: bool) -> reqwest::Client {
+        let root = reqwest::Certificate::from_pem(self.certificate.as_bytes()).unwrap();
         let builder = reqwest::Client::builder().no_proxy().tls_certs_only([root]);
         let builder = if http1 { builder.http1_only() } else { builder };
-        builder.resolve("localhost", edge.address).build().unwrap()
-    };
+        builder.resolve("localhost", self.edge.address).build().unwrap()
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("https://localhost:{}{path}", self.edge.address.port())
+    }
+
+    fn relay(&self, length: usize, name: &str) -> String {
+        self.url(&plain("/relay", &format!("http://{}/{length}/{name}", self.upstream)))
+    }
+}
+
+#[tokio::test]
+async fn tls_offers_http_2() {
+    let secured = Secured::start().await;
     for (http1, version) in [(false, Version::HTTP_2), (true, Version::HTTP_11)] {
-        let url = format!("https://localhost:{}/api/status", edge.address.port());
-        let answer = trusting(http1).get(&url).send().await.unwrap();
+        let url = secured.url("/api/status");
+        let answer = secured.client(http1).get(&url).send().await.unwrap();
         assert_eq!((answer.status().as_u16(), answer.version()), (200, version));
-        let head = trusting(http1).head(url).send().await.unwrap();
+        let head = secured.client(http1).head(url).send().await.unwrap();
         assert_eq!(head.status(), 200);
 
         // Many segments at once, over one connection where the protocol can.
-        let client = trusting(http1);
+        let client = secured.client(http1);
         let segments = (0..20).map(|n| {
-            let path = plain("/relay", &format!("http://{upstream}/{n}.ts"));
-            let url = format!("https://localhost:{}{path}", edge.address.port());
+            let url = secured.relay(300_000, &format!("{n}.ts"));
             let (whole, part) = (client.get(&url), client.get(&url).header("range", "bytes=5-9"));
             async move {
                 let whole = whole.send().await.unwrap().bytes().await.unwrap().len();
@@ -68,6 +96,45 @@ async fn tls_offers_http_2() {
             assert_eq!(got, (300_000, 206, 5));
         }
     }
+}
+
+#[tokio::test]
+async fn a_tile_that_stalls_holds_up_no_other_on_its_connection() {
+    const LENGTH: usize = 8 << 20;
+    let secured = Secured::start().await;
+    let client = secured.client(false);
+    let stalled = client.get(secured.relay(LENGTH, "stalled.ts")).send().await.unwrap();
+    assert_eq!(stalled.version(), Version::HTTP_2);
+    let tiles = (0..3).map(|n| {
+        let tile = client.get(secured.relay(LENGTH, &format!("{n}.ts")));
+        async move { tile.send().await.unwrap().bytes().await.unwrap().len() }
+    });
+    assert_eq!(futures::future::join_all(tiles).await, [LENGTH; 3]);
+    assert_eq!(stalled.bytes().await.unwrap().len(), LENGTH);
+}
+
+#[tokio::test]
+async fn tls_sessions_are_resumed() {
+    let secured = Secured::start().await;
+    let mut roots = rustls::RootCertStore::empty();
+    let certificate = CertificateDer::from_pem_slice(secured.certificate.as_bytes()).unwrap();
+    roots.add(certificate).unwrap();
+    let config = rustls::ClientConfig::builder().with_root_certificates(roots);
+    let config = Arc::new(config.with_no_client_auth());
+    let address = secured.edge.address;
+    let handshake = move || {
+        let name = "localhost".try_into().unwrap();
+        let mut tls = rustls::ClientConnection::new(config.clone(), name).unwrap();
+        let mut stream = std::net::TcpStream::connect(address).unwrap();
+        let mut stream = rustls::Stream::new(&mut tls, &mut stream);
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 200");
+        tls.handshake_kind().unwrap()
+    };
+    let kinds = tokio::task::spawn_blocking(move || [handshake(), handshake()]).await.unwrap();
+    assert_eq!(kinds, [rustls::HandshakeKind::Full, rustls::HandshakeKind::Resumed]);
 }
 
 /// Sends bytes as they are, and reads what comes back until the edge closes or is silent.

@@ -1,20 +1,18 @@
 //! One fetch of one object, followed by any number of readers.
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderValue, StatusCode, header};
-use pitwall_fetch::{Fetcher, Response};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, header};
+use pitwall_fetch::Response;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-use super::media_request;
-use super::range::{Range, content_range};
-use crate::problem::{Problem, of_upstream_status};
-use crate::target::Target;
+use super::budget::Reserved;
+use super::pieces::Pieces;
+use crate::problem::Problem;
 
 /// How long a fill goes on for nobody: long enough for a player that asks again.
 const GRACE: Duration = Duration::from_secs(5);
@@ -42,6 +40,11 @@ impl Head {
             content_range: headers.get(header::CONTENT_RANGE).filter(|_| part).cloned(),
         }
     }
+
+    /// What says that another answer is of the very same bytes.
+    pub(super) fn strong_etag(&self) -> Option<&HeaderValue> {
+        self.etag.as_ref().filter(|etag| etag.as_bytes().starts_with(b"\""))
+    }
 }
 
 /// Why a fill has no body.
@@ -66,9 +69,10 @@ pub struct Fill {
 #[derive(Default)]
 struct State {
     head: Option<Result<Arc<Head>, Refusal>>,
-    /// What is kept of the body, with the offset of each piece.
-    chunks: VecDeque<(u64, Bytes)>,
-    length: u64,
+    /// An answer that is too large to be kept, for the first who wants it.
+    answer: Option<Box<Response>>,
+    /// What is kept of the body.
+    body: Pieces,
     end: Option<Result<(), Problem>>,
     /// How far each reader is.
     readers: HashMap<u64, u64>,
@@ -88,16 +92,8 @@ pub enum Piece {
     Pending,
 }
 
+/// For readers.
 impl Fill {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn change(&self, change: impl FnOnce(&mut State)) {
-        change(&mut self.state());
-        self.progress.send_replace(());
-    }
-
     pub(super) fn progress(&self) -> watch::Receiver<()> {
         self.progress.subscribe()
     }
@@ -125,176 +121,80 @@ impl Fill {
         self.state().head.clone()
     }
 
+    /// The answer that was not kept, once.
+    pub(super) fn take_answer(&self) -> Option<Box<Response>> {
+        self.state().answer.take()
+    }
+
     /// What follows `position`, at most up to `limit`.
     pub(super) fn read(&self, reader: u64, position: u64, limit: u64) -> Piece {
         let mut state = self.state();
-        let index =
-            state.chunks.partition_point(|(start, chunk)| start + chunk.len() as u64 <= position);
-        let Some((start, chunk)) = state.chunks.get(index) else {
+        let Some(piece) = state.body.at(position, limit) else {
             return match &state.end {
                 Some(Ok(())) => Piece::End,
                 Some(Err(problem)) => Piece::Failed(problem.clone()),
                 None => Piece::Pending,
             };
         };
-        let from = (position - start) as usize;
-        let to = chunk.len().min(from + limit as usize);
-        let piece = chunk.slice(from..to);
         state.readers.insert(reader, position + piece.len() as u64);
         drop(state);
         self.consumed.notify_one();
         Piece::Bytes(piece)
     }
+}
 
-    /// Fetches the object. Returns it when it is complete and small enough to be kept.
-    /// `detach` is called when nobody may join any more.
-    pub(super) async fn run(
-        &self,
-        fetcher: &Fetcher,
-        target: &Target,
-        slice: Option<(u64, u64)>,
-        budget: &Budget,
-        max_object: u64,
-        detach: impl Fn(),
-    ) -> Option<(Arc<Head>, Bytes)> {
-        let mut request = media_request(target);
-        if let Some((first, last)) = slice {
-            request = request.forward(header::RANGE, Range { first, last: Some(last) }.value());
-        }
-        let response = match fetcher.send(&target.policy, request).await {
-            Ok(response) => response,
-            Err(error) => {
-                detach();
-                return self.refuse(error.into());
-            }
-        };
-        let part = slice.and_then(|asked| part_length(&response, asked));
-        let refusal = match (response.status(), slice) {
-            (StatusCode::OK, None) => None,
-            (StatusCode::PARTIAL_CONTENT, Some(_)) if part.is_some() => None,
-            (
-                StatusCode::OK | StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE,
-                Some(_),
-            ) => Some(Refusal::Whole),
-            (status, _) => Some(Refusal::Problem(of_upstream_status(status))),
-        };
-        if let Some(refusal) = refusal {
-            detach();
-            self.change(|state| state.head = Some(Err(refusal)));
-            return None;
-        }
-        let length = response.content_length().or(part);
-        let mut reserved = Reserved::nothing(budget);
-        if length.is_some_and(|length| length > max_object || !reserved.grow(length)) {
-            detach();
-            self.change(|state| state.head = Some(Err(Refusal::PassThrough)));
-            return None;
-        }
-        let head = Arc::new(Head::of(response.headers(), length, slice.is_some()));
-        self.change(|state| state.head = Some(Ok(head.clone())));
-        let complete = self.copy(response, length, reserved, max_object, detach).await?;
-        Some((head, complete))
+/// For the task that fills it.
+impl Fill {
+    pub(super) fn refuse(&self, refusal: Refusal, answer: Option<Response>) {
+        self.change(|state| {
+            state.answer = answer.map(Box::new);
+            state.head = Some(Err(refusal));
+        });
     }
 
-    async fn copy(
-        &self,
-        mut response: Response,
-        length: Option<u64>,
-        mut reserved: Reserved,
-        max_object: u64,
-        detach: impl Fn(),
-    ) -> Option<Bytes> {
-        // An object of unknown length turns out to be too large only on the way: from there
-        // on only a window of it is held, for those who read it already.
-        let mut windowed = false;
-        loop {
-            let chunk = match response.chunk().await {
-                Ok(Some(chunk)) => chunk,
-                Ok(None) => break,
-                Err(error) => {
-                    detach();
-                    return self.fail(error.into());
-                }
-            };
-            let size = chunk.len() as u64;
-            let total = self.state().length + size;
-            if !windowed && length.is_none() && (total > max_object || !reserved.grow(size)) {
-                windowed = true;
-                detach();
-                reserved.release();
-            }
-            self.change(|state| {
-                state.chunks.push_back((state.length, chunk));
-                state.length += size;
-            });
-            if windowed {
-                self.hold_window().await;
-            }
-            if self.is_abandoned(windowed) {
-                detach();
-                return self.fail(Problem::Unavailable("nobody reads it any more"));
-            }
+    pub(super) fn begin(&self, head: Arc<Head>) {
+        self.change(|state| state.head = Some(Ok(head)));
+    }
+
+    pub(super) fn push(&self, piece: Bytes) {
+        self.change(|state| state.body.push(piece));
+    }
+
+    pub(super) fn length(&self) -> u64 {
+        self.state().body.end()
+    }
+
+    /// What came before `position`: `length` bytes of it, if they are still here.
+    pub(super) fn tail(&self, position: u64, length: u64) -> Option<Vec<u8>> {
+        let state = self.state();
+        let mut tail = Vec::new();
+        let mut from = position.checked_sub(length)?;
+        while from < position {
+            let piece = state.body.at(from, position - from)?;
+            from += piece.len() as u64;
+            tail.extend_from_slice(&piece);
         }
-        let total = self.state().length;
-        if length.is_some_and(|length| length != total) {
-            detach();
-            return self.fail(Problem::UpstreamInvalid("its length is not what it said".into()));
-        }
-        let complete = (!windowed).then(|| self.joined());
+        Some(tail)
+    }
+
+    /// Those who read it see an error, never an end.
+    pub(super) fn fail(&self, problem: Problem) {
+        tracing::warn!(problem = problem.name(), "a fill broke off");
+        self.change(|state| state.end = Some(Err(problem)));
+    }
+
+    /// The body is complete; what it took of the budget is held until the last reader has left.
+    pub(super) fn complete(&self, reserved: Reserved) -> Pieces {
+        let mut body = Pieces::default();
         self.change(|state| {
-            if let Some(complete) = &complete {
-                // One piece instead of many, held for as long as somebody reads it.
-                state.chunks = VecDeque::from([(0, complete.clone())]);
+            if state.body.is_crumbled() {
+                state.body = state.body.joined();
             }
+            body = state.body.clone();
             state.held = Some(reserved);
             state.end = Some(Ok(()));
         });
-        complete
-    }
-
-    /// Drops what every reader has, and waits while the slowest is too far behind.
-    async fn hold_window(&self) {
-        loop {
-            {
-                let mut state = self.state();
-                let Some(slowest) = state.readers.values().copied().min() else { return };
-                while state
-                    .chunks
-                    .front()
-                    .is_some_and(|(start, chunk)| start + chunk.len() as u64 <= slowest)
-                {
-                    state.chunks.pop_front();
-                }
-                if state.length - slowest <= WINDOW {
-                    return;
-                }
-            }
-            self.consumed.notified().await;
-        }
-    }
-
-    fn is_abandoned(&self, windowed: bool) -> bool {
-        let grace = if windowed { Duration::ZERO } else { GRACE };
-        self.state().abandoned.is_some_and(|since| since.elapsed() >= grace)
-    }
-
-    fn joined(&self) -> Bytes {
-        let state = self.state();
-        if state.chunks.len() == 1
-            && let Some((_, only)) = state.chunks.front()
-        {
-            return only.clone();
-        }
-        let mut body = BytesMut::with_capacity(state.length as usize);
-        for (_, chunk) in &state.chunks {
-            body.extend_from_slice(chunk);
-        }
-        body.freeze()
-    }
-
-    fn refuse<T>(&self, problem: Problem) -> Option<T> {
-        self.change(|state| state.head = Some(Err(Refusal::Problem(problem))));
-        None
+        body
     }
 
     /// For a task that ended without a word: nobody may wait for it.
@@ -306,76 +206,32 @@ impl Fill {
         });
     }
 
-    /// Those who read it see an error, never an end.
-    fn fail<T>(&self, problem: Problem) -> Option<T> {
-        tracing::warn!(problem = problem.name(), "a fill broke off");
-        self.change(|state| state.end = Some(Err(problem)));
-        None
-    }
-}
-
-/// The length of the part, when it is the one that was asked for, or as much of it as there is.
-fn part_length(response: &Response, (first, last): (u64, u64)) -> Option<u64> {
-    let given = response.headers().get(header::CONTENT_RANGE)?;
-    let (from, to, whole) = content_range(given.as_bytes())?;
-    let after = to.checked_add(1)?;
-    let fits = from == first && (to == last || (to < last && whole == Some(after)));
-    let length = after.checked_sub(from).filter(|length| *length > 0)?;
-    let agrees = response.content_length().is_none_or(|promised| promised == length);
-    (fits && agrees).then_some(length)
-}
-
-/// How many bytes may be in fills at once.
-#[derive(Clone)]
-pub struct Budget {
-    used: Arc<AtomicU64>,
-    limit: u64,
-}
-
-impl Budget {
-    pub fn new(limit: u64) -> Self {
-        Self { used: Arc::default(), limit }
-    }
-
-    pub fn used(&self) -> u64 {
-        self.used.load(Ordering::Relaxed)
-    }
-}
-
-/// A part of the budget, given back when it is dropped.
-struct Reserved {
-    budget: Budget,
-    bytes: u64,
-}
-
-impl Reserved {
-    fn nothing(budget: &Budget) -> Self {
-        Self { budget: budget.clone(), bytes: 0 }
-    }
-
-    fn grow(&mut self, bytes: u64) -> bool {
-        let limit = self.budget.limit;
-        let grown = self
-            .budget
-            .used
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
-                used.checked_add(bytes).filter(|used| *used <= limit)
-            })
-            .is_ok();
-        if grown {
-            self.bytes += bytes;
+    /// Drops what every reader has, and waits while the slowest is too far behind.
+    pub(super) async fn hold_window(&self) {
+        loop {
+            {
+                let mut state = self.state();
+                let Some(slowest) = state.readers.values().copied().min() else { return };
+                state.body.drop_before(slowest);
+                if state.body.end() - slowest <= WINDOW {
+                    return;
+                }
+            }
+            self.consumed.notified().await;
         }
-        grown
     }
 
-    fn release(&mut self) {
-        self.budget.used.fetch_sub(self.bytes, Ordering::Relaxed);
-        self.bytes = 0;
+    pub(super) fn is_abandoned(&self, windowed: bool) -> bool {
+        let grace = if windowed { Duration::ZERO } else { GRACE };
+        self.state().abandoned.is_some_and(|since| since.elapsed() >= grace)
     }
-}
 
-impl Drop for Reserved {
-    fn drop(&mut self) {
-        self.release();
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.state());
+        self.progress.send_replace(());
     }
 }

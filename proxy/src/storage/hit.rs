@@ -14,8 +14,8 @@ use pingora_cache::trace::SpanHandle;
 use pingora_cache::{CacheMeta, storage};
 use pitwall_fetch::Response;
 
-use super::Object;
 use super::reader::{Reader, StoredReader};
+use super::shelf::Object;
 use crate::problem::Problem;
 
 /// Where Pingora looks an object up: in the request's own key, where it was put when it was
@@ -35,7 +35,7 @@ pub enum Body {
 }
 
 impl Body {
-    pub fn stored(object: Arc<Object>) -> Self {
+    pub fn stored(object: &Object) -> Self {
         Self::Stored(StoredReader::new(object))
     }
 }

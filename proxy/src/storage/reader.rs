@@ -5,13 +5,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::sync::watch;
 
-use super::Object;
 use super::fill::{Fill, Head, Piece, Refusal};
+use super::pieces::Pieces;
+use super::shelf::Object;
 use crate::problem::Problem;
+use pitwall_fetch::Response;
 
 /// How much is handed to the connection at once: large enough that the kernel's copy is all
 /// that counts.
-const SLICE: u64 = 512 * 1024;
+const SLICE: u64 = 1024 * 1024;
 
 /// Reads a fill from its start, at its own pace.
 pub struct Reader {
@@ -37,6 +39,11 @@ impl Reader {
             }
             self.wait().await.map_err(Refusal::Problem)?;
         }
+    }
+
+    /// The upstream's answer, when it was refused for its size and nobody else took it.
+    pub(super) fn take_answer(&self) -> Option<Box<Response>> {
+        self.fill.take_answer()
     }
 
     /// The head of a fill that was opened.
@@ -86,27 +93,31 @@ impl Drop for Reader {
 
 /// Reads a stored object.
 pub struct StoredReader {
-    object: Arc<Object>,
-    position: usize,
-    end: usize,
+    body: Arc<Pieces>,
+    position: u64,
+    end: u64,
 }
 
 impl StoredReader {
-    pub fn new(object: Arc<Object>) -> Self {
-        let end = object.body.len();
-        Self { object, position: 0, end }
+    pub fn new(object: &Object) -> Self {
+        let body = object.body();
+        let end = body.end();
+        Self { body, position: 0, end }
     }
 
     pub fn seek(&mut self, start: u64, end: Option<u64>) {
-        let length = self.object.body.len();
-        self.position = (start as usize).min(length);
-        self.end = end.map_or(length, |end| (end as usize).min(length)).max(self.position);
+        let length = self.body.end();
+        self.position = start.min(length);
+        self.end = end.map_or(length, |end| end.min(length)).max(self.position);
     }
 
     pub fn read(&mut self) -> Option<Bytes> {
-        let to = self.end.min(self.position + SLICE as usize);
-        let slice = self.object.body.slice(self.position..to);
-        self.position = to;
-        (!slice.is_empty()).then_some(slice)
+        let limit = SLICE.min(self.end - self.position);
+        if limit == 0 {
+            return None;
+        }
+        let slice = self.body.at(self.position, limit)?;
+        self.position += slice.len() as u64;
+        Some(slice)
     }
 }

@@ -15,7 +15,9 @@ use pitwall_fetch::{Policy, Timeouts};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Semaphore;
 
+use super::fill::Head;
 use super::*;
+use crate::slots::{Slot, Slots};
 
 const PIECE: usize = 64 * 1024;
 
@@ -39,7 +41,7 @@ async fn origin() -> (SocketAddr, Arc<Origin>) {
                 (StatusCode::PARTIAL_CONTENT, [("content-range", range)], "body")
             }),
         )
-        .route("/gone", get(|| async { StatusCode::GONE }))
+        .route("/gone", get(gone))
         .with_state(origin.clone());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -61,6 +63,11 @@ async fn sized(
     }
     let length = (pieces * PIECE).to_string();
     ([("content-length", length)], body(origin, pieces)).into_response()
+}
+
+async fn gone(State(origin): State<Arc<Origin>>) -> StatusCode {
+    origin.requests.fetch_add(1, Ordering::SeqCst);
+    StatusCode::GONE
 }
 
 async fn unsized_(State(origin): State<Arc<Origin>>, Path(pieces): Path<usize>) -> AxumResponse {
@@ -113,6 +120,8 @@ fn target(address: SocketAddr, path: &str) -> Target {
         headers: HeaderMap::new(),
         token_parameters: vec!["token".into()],
         private_here_only: false,
+        slot: Slot::default(),
+        stream: Some("world".into()),
     }
 }
 
@@ -157,7 +166,7 @@ async fn stored(storage: &Arc<Storage>, target: &Target) -> Arc<Object> {
 
 async fn stored_as(storage: &Arc<Storage>, key: Key) -> Arc<Object> {
     for _ in 0..1000 {
-        if let Some(object) = storage.objects.get(&key) {
+        if let Some(object) = storage.shelf.get(&key) {
             return object;
         }
         tokio::task::yield_now().await;
@@ -187,7 +196,7 @@ async fn many_readers_share_one_fetch() {
         assert_eq!(read_all(reader).await.unwrap(), 4 * PIECE);
     }
     let object = stored(&storage, &target(address, "/sized/4")).await;
-    assert_eq!(object.body.len(), 4 * PIECE);
+    assert_eq!(object.body().end(), 4 * PIECE as u64);
     assert!(matches!(open(&storage, target(address, "/sized/4")).await, Ok(Opened::Stored(_))));
     assert_eq!(origin.requests.load(Ordering::SeqCst), 1);
     // What slow readers hold counts until they have left.
@@ -230,7 +239,7 @@ async fn part(storage: &Arc<Storage>, address: SocketAddr, range: &str) -> (Opti
         (head.content_range.as_ref().map(|value| value.to_str().unwrap().to_owned()), length)
     };
     match storage.open(target(address, "/file"), asked(range)).await {
-        Ok(Opened::Stored(object)) => held(&object.head, object.body.len()),
+        Ok(Opened::Stored(object)) => held(&object.head, object.body().end() as usize),
         Ok(Opened::Filling { mut reader, .. }) => {
             let head = reader.opened_head();
             let length = read_all(&mut reader).await.unwrap();
@@ -311,7 +320,8 @@ async fn too_large_objects_pass_through_with_their_range() {
         let opened = open(&storage, target(address, "/sized/2")).await;
         assert!(matches!(opened, Ok(Opened::Passing(_))));
     }
-    assert_eq!(origin.requests.load(Ordering::SeqCst), 6);
+    // The answer that was too large for storage is the one that is passed on.
+    assert_eq!(origin.requests.load(Ordering::SeqCst), 4);
 }
 
 #[tokio::test]
@@ -322,7 +332,8 @@ async fn an_object_of_unknown_length_is_stored_when_it_is_small() {
     assert_eq!(reader.opened_head().length, None);
     origin.pieces.add_permits(2);
     assert_eq!(read_all(&mut reader).await.unwrap(), 2 * PIECE);
-    assert_eq!(stored(&storage, &target(address, "/unsized/2")).await.body.len(), 2 * PIECE);
+    let object = stored(&storage, &target(address, "/unsized/2")).await;
+    assert_eq!(object.body().end(), 2 * PIECE as u64);
 }
 
 #[tokio::test]
@@ -334,8 +345,244 @@ async fn one_that_turns_out_to_be_too_large_is_held_in_a_window() {
     let (mut reader, _) = filling(open(&storage, target(address, &path)).await);
     origin.pieces.add_permits(pieces);
     assert_eq!(read_all(&mut reader).await.unwrap(), pieces * PIECE);
-    assert!(storage.objects.get(&Key::of(&target(address, &path), None)).is_none());
+    assert!(storage.shelf.get(&Key::of(&target(address, &path), None)).is_none());
     assert_eq!(storage.filling_bytes(), 0);
+}
+
+/// Answers each request of a connection of its own with the next of `answers`, and hangs up.
+async fn scripted(answers: Vec<String>) -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let requests: Arc<Mutex<Vec<String>>> = Arc::default();
+    let seen = requests.clone();
+    tokio::spawn(async move {
+        for answer in answers {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = [0; 4096];
+            let length = stream.read(&mut request).await.unwrap();
+            seen.lock().unwrap().push(String::from_utf8_lossy(&request[..length]).into_owned());
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+    });
+    (address, requests)
+}
+
+fn part_of(text: &str, first: usize, last: usize, sent: usize) -> String {
+    let (length, whole) = (last + 1 - first, text.len());
+    let sent = text.get(first..first + sent).unwrap();
+    format!(
+        "HTTP/1.1 206 Partial Content\r\ncontent-length: {length}\r\n\
+         content-range: bytes {first}-{last}/{whole}\r\n\r\n{sent}"
+    )
+}
+
+#[tokio::test]
+async fn a_body_that_broke_off_is_resumed_when_it_is_the_same() {
+    let text = "0123456789abcdefghij";
+    let cut = |etag: &str| format!("HTTP/1.1 200 OK\r\ncontent-length: 20\r\n{etag}\r\n01234567");
+    let strong = "etag: \"a\"\r\n";
+    let other = "0000000000abcdefghij";
+    for (what, answers, whole, ranges) in [
+        (
+            "a strong validator asks for the rest alone",
+            vec![cut(strong), part_of(text, 8, 19, 12)],
+            true,
+            vec!["bytes=8-19"],
+        ),
+        (
+            "without one, what is here is compared",
+            vec![cut(""), part_of(text, 0, 19, 20)],
+            true,
+            vec!["bytes=0-19"],
+        ),
+        (
+            "it may happen twice",
+            vec![cut(strong), part_of(text, 8, 19, 4), part_of(text, 12, 19, 8)],
+            true,
+            vec!["bytes=8-19", "bytes=12-19"],
+        ),
+        (
+            "but no more",
+            vec![cut(strong), part_of(text, 8, 19, 4), part_of(text, 12, 19, 4)],
+            false,
+            vec!["bytes=8-19", "bytes=12-19"],
+        ),
+        ("other bytes", vec![cut(""), part_of(other, 0, 19, 20)], false, vec!["bytes=0-19"]),
+        ("another part", vec![cut(strong), part_of(text, 9, 19, 11)], false, vec!["bytes=8-19"]),
+        (
+            "a whole that changed",
+            vec![cut(strong), format!("HTTP/1.1 200 OK\r\ncontent-length: 20\r\n\r\n{other}")],
+            false,
+            vec!["bytes=8-19"],
+        ),
+    ] {
+        let (address, requests) = scripted(answers).await;
+        let storage = roomy();
+        let (mut reader, _) = filling(open(&storage, target(address, "/x.ts")).await);
+        let mut read = Vec::new();
+        let ended = loop {
+            match reader.read().await {
+                Ok(Some(piece)) => read.extend_from_slice(&piece),
+                Ok(None) => break true,
+                Err(_) => break false,
+            }
+        };
+        assert_eq!(ended, whole, "{what}");
+        if whole {
+            assert_eq!(read, text.as_bytes(), "{what}");
+        } else {
+            assert_eq!(storage.stored_bytes(), 0, "{what}");
+        }
+        let requests = requests.lock().unwrap();
+        let asked: Vec<&str> = requests
+            .iter()
+            .filter_map(|request| request.lines().find_map(|line| line.strip_prefix("range: ")))
+            .collect();
+        assert_eq!(asked, ranges, "{what}");
+        let validated = requests.iter().filter(|request| request.contains("if-range: \"a\""));
+        let with_validator = if ranges[0] == "bytes=0-19" { 0 } else { ranges.len() };
+        assert_eq!(validated.count(), with_validator, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_is_remembered_for_a_moment() {
+    let (address, origin) = origin().await;
+    let storage = roomy();
+    for _ in 0..20 {
+        assert!(open(&storage, target(address, "/gone")).await.is_err());
+    }
+    assert_eq!(origin.requests.load(Ordering::SeqCst), 1);
+    tokio::time::pause();
+    tokio::time::advance(REFUSED).await;
+    tokio::time::resume();
+    assert!(open(&storage, target(address, "/gone")).await.is_err());
+    assert_eq!(origin.requests.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn what_is_fetched_ahead_is_a_hit_and_joined_while_it_comes() {
+    let (address, origin) = origin().await;
+    let storage = roomy();
+    let ahead = target(address, "/sized/2");
+    assert!(storage.prefetch(ahead.clone(), None));
+    assert!(!storage.prefetch(ahead.clone(), None), "once is enough");
+    let (mut viewer, joined) = filling(open(&storage, ahead.clone()).await);
+    assert!(joined);
+    origin.pieces.add_permits(2);
+    assert_eq!(read_all(&mut viewer).await.unwrap(), 2 * PIECE);
+    stored(&storage, &ahead).await;
+    assert!(matches!(open(&storage, ahead.clone()).await, Ok(Opened::Stored(_))));
+    assert!(!storage.prefetch(ahead, None));
+    assert_eq!(origin.requests.load(Ordering::SeqCst), 1);
+    // A part is fetched as the part that a player will ask for.
+    assert!(storage.prefetch(target(address, "/file"), Some((100, 200))));
+    let part = Key::of(&target(address, "/file"), Some((200, 299)));
+    assert_eq!(stored_as(&storage, part).await.body().end(), 100);
+}
+
+#[tokio::test]
+async fn nothing_is_fetched_ahead_of_those_who_wait() {
+    let (address, origin) = origin().await;
+    // Half of the room for fills is taken.
+    let storage = storage(1 << 20, 3 * PIECE);
+    let (_reader, _) = filling(open(&storage, target(address, "/sized/2")).await);
+    assert!(!storage.prefetch(target(address, "/sized/1"), None));
+    // The source allows one request, which a viewer's takes.
+    let slot = Slots::default().of("club", Some(1));
+    let _taken = slot.take().await.unwrap();
+    let limited = Target { slot, ..target(address, "/sized/1") };
+    assert!(!roomy().prefetch(limited, None));
+    assert!(!roomy().prefetch(target(address, "/file"), Some((u64::MAX, 1))));
+    assert!(!roomy().prefetch(target(address, "/file"), Some((0, 1))));
+    assert_eq!(origin.requests.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn purged_objects_are_gone_and_their_fills_are_not_kept() {
+    let (address, origin) = origin().await;
+    for (purge, gone) in [
+        (Purge::Stream("world".into()), true),
+        (Purge::Stream("other".into()), false),
+        (Purge::Wholes(vec![Key::of(&target(address, "/file"), None)]), true),
+        (Purge::Wholes(vec![Key::of(&target(address, "/other"), None)]), false),
+    ] {
+        let storage = roomy();
+        for range in ["bytes=100-199", "bytes=200-299"] {
+            part(&storage, address, range).await;
+        }
+        let slice = Key::of(&target(address, "/file"), Some((200, 299)));
+        stored_as(&storage, slice).await;
+        let before = storage.stored_bytes();
+        assert_eq!(storage.purge(&purge), if gone { 2 } else { 0 });
+        assert_eq!(storage.stored_bytes(), if gone { 0 } else { before });
+    }
+    let storage = roomy();
+    let (mut reader, _) = filling(open(&storage, target(address, "/sized/1")).await);
+    storage.purge(&Purge::Stream("world".into()));
+    origin.pieces.add_permits(1);
+    assert_eq!(read_all(&mut reader).await.unwrap(), PIECE);
+    tokio::task::yield_now().await;
+    assert_eq!(storage.stored_bytes(), 0);
+}
+
+#[tokio::test]
+async fn what_was_not_read_for_longest_makes_room() {
+    let (address, origin) = origin().await;
+    origin.pieces.add_permits(100);
+    let config = CacheConfig {
+        bytes: ByteSize((4 * (PIECE + 512)) as u64),
+        fill_bytes: ByteSize::mib(1),
+        max_object: ByteSize::mib(1),
+    };
+    let storage = Storage::new(config, Arc::new(Fetcher::new(Timeouts::default(), vec![])));
+    let nth = |n: usize| target(address, &format!("/sized/1?n={n}"));
+    for n in 0..8 {
+        let (mut reader, _) = filling(open(&storage, nth(n)).await);
+        read_all(&mut reader).await.unwrap();
+        stored(&storage, &nth(n)).await;
+        // Read again and again, as a popular rendition's map is.
+        assert!(storage.shelf.get(&Key::of(&nth(0), None)).is_some(), "after {n}");
+        assert!(storage.stored_bytes() <= 4 * (PIECE as u64 + 512), "after {n}");
+    }
+    let kept: Vec<usize> =
+        (0..8).filter(|n| storage.shelf.get(&Key::of(&nth(*n), None)).is_some()).collect();
+    assert_eq!(kept, [0, 5, 6, 7]);
+}
+
+#[tokio::test]
+async fn an_object_that_has_left_the_window_is_fetched_anew() {
+    let (address, origin) = origin().await;
+    origin.pieces.add_permits(2);
+    let storage = roomy();
+    let segment = target(address, "/sized/1");
+    let tempo = pitwall_hls::Tempo {
+        target_duration: Some(2.0),
+        segments: 6,
+        ..pitwall_hls::Tempo::default()
+    };
+    storage.lifetimes.tell("test", segment.url.as_str(), &tempo);
+    read_all(&mut filling(open(&storage, segment.clone()).await).0).await.unwrap();
+    stored(&storage, &segment).await;
+    tokio::time::pause();
+    for (seconds, kept) in [(17, true), (1, false)] {
+        tokio::time::advance(Duration::from_secs(seconds)).await;
+        assert_eq!(storage.shelf.get(&Key::of(&segment, None)).is_some(), kept, "{seconds}");
+    }
+}
+
+#[tokio::test]
+async fn without_room_everything_passes_through() {
+    let (address, origin) = origin().await;
+    origin.pieces.add_permits(4);
+    let config = CacheConfig { bytes: ByteSize::b(0), ..CacheConfig::default() };
+    let storage = Storage::new(config, Arc::new(Fetcher::new(Timeouts::default(), vec![])));
+    for _ in 0..2 {
+        let opened = open(&storage, target(address, "/sized/2")).await;
+        assert!(matches!(opened, Ok(Opened::Passing(_))));
+    }
+    assert!(!storage.prefetch(target(address, "/sized/2"), None));
+    assert_eq!(origin.requests.load(Ordering::SeqCst), 2);
 }
 
 /// Promises more than it sends.

@@ -1,0 +1,293 @@
+//! The last version of each playlist, as it came and as it went out: the next one is mostly the
+//! same, and often all of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use moka::policy::EvictionPolicy;
+use moka::sync::Cache;
+use pitwall_hls::{Kind, Limits, Linker, Reference, Role, Tempo, Variables, rewrite};
+use url::Url;
+
+use super::{Pace, Playlist, UpstreamAnswer};
+use crate::problem::Problem;
+
+/// Of all versions that are kept, with their texts and links.
+const MEMORY: u64 = 32 << 20;
+
+/// A player that keeps up asks for these next; a longer backlog is for those who seek.
+const NEWEST: usize = 3;
+
+pub struct Versions(Cache<String, Arc<Version>>);
+
+/// One version of a media playlist.
+pub struct Version {
+    pub playlist: Arc<Playlist>,
+    pub tempo: Tempo,
+    /// Segments that the version before did not have, the last few of them.
+    pub fresh: Vec<Segment>,
+    body: Bytes,
+    terms: Terms,
+    links: Arc<Links>,
+}
+
+/// A segment as a playlist names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Segment {
+    pub url: String,
+    /// Length and offset.
+    pub byte_range: Option<(u64, u64)>,
+}
+
+/// What links depend on, beside the text: where any of it differs nothing can be reused.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Terms {
+    pub base: Url,
+    pub seal_period: u64,
+    pub expires: Option<u64>,
+    pub extension: &'static str,
+    /// Of the upstream, whose renditions are linked by name.
+    pub generation: u64,
+}
+
+impl Default for Versions {
+    fn default() -> Self {
+        let cache = Cache::builder()
+            .max_capacity(MEMORY)
+            .weigher(|key: &String, version: &Arc<Version>| {
+                u32::try_from(key.len() + version.memory()).unwrap_or(u32::MAX)
+            })
+            .eviction_policy(EvictionPolicy::lru())
+            // A playlist that nobody has polled for so long is not being watched.
+            .time_to_idle(Duration::from_secs(300))
+            .build();
+        Self(cache)
+    }
+}
+
+impl Versions {
+    pub fn last(&self, key: &str) -> Option<Arc<Version>> {
+        self.0.get(key)
+    }
+
+    pub fn keep(&self, key: String, version: Arc<Version>) {
+        self.0.insert(key, version);
+    }
+}
+
+impl Version {
+    /// Rewrites what an upstream answered, with all that can be taken over from `last`.
+    pub fn make<L: Linker>(
+        last: Option<&Self>,
+        answer: UpstreamAnswer,
+        terms: Terms,
+        imported: &Variables,
+        content_type: &'static str,
+        linker: &mut L,
+    ) -> Result<Self, Problem> {
+        let same = last.filter(|last| last.terms == terms);
+        if let Some(last) = same.filter(|last| last.body == answer.body) {
+            return Ok(last.again(answer.took));
+        }
+        let mut remembering = Remembering {
+            linker,
+            last: same.map(|last| &*last.links),
+            newest: last.and_then(|last| last.links.newest()),
+            links: Links::default(),
+            fresh: Vec::new(),
+        };
+        let limits = Limits::default();
+        let rewritten = rewrite(&answer.body, &answer.base, imported, &limits, &mut remembering)
+            .map_err(|invalid| Problem::UpstreamInvalid(invalid.to_string()))?;
+        let Remembering { links, fresh, .. } = remembering;
+        let tempo = rewritten.tempo;
+        let pace = (rewritten.kind == Kind::Media).then(|| Pace::of(&tempo));
+        let playlist = Playlist::new(rewritten.bytes, content_type, pace, answer.took);
+        let playlist = Arc::new(playlist);
+        Ok(Self { playlist, tempo, fresh, body: answer.body, terms, links: Arc::new(links) })
+    }
+
+    /// One of its segments, if it has any.
+    pub fn segment(&self) -> Option<&str> {
+        self.links.last_url()
+    }
+
+    pub fn is_multivariant(&self) -> bool {
+        self.playlist.pace.is_none()
+    }
+
+    fn again(&self, took: Duration) -> Self {
+        Self {
+            playlist: Arc::new(self.playlist.again(took)),
+            tempo: self.tempo,
+            fresh: Vec::new(),
+            body: self.body.clone(),
+            terms: self.terms.clone(),
+            links: self.links.clone(),
+        }
+    }
+
+    fn memory(&self) -> usize {
+        self.body.len() + self.playlist.bytes.len() + self.links.memory() + 512
+    }
+}
+
+/// Writes links as `linker` does, but those of segments that were in the last version are copied
+/// from there: sealing is most of what rewriting a long playlist costs.
+struct Remembering<'a, L> {
+    linker: &'a mut L,
+    last: Option<&'a Links>,
+    /// The last version's last sequence number.
+    newest: Option<u64>,
+    links: Links,
+    fresh: Vec<Segment>,
+}
+
+impl<L: Linker> Linker for Remembering<'_, L> {
+    fn link(&mut self, reference: &Reference<'_>, out: &mut Vec<u8>) {
+        let (Role::Segment, Some(sequence)) = (reference.role, reference.sequence) else {
+            return self.linker.link(reference, out);
+        };
+        let start = out.len();
+        match self.last.and_then(|last| last.get(sequence, reference.url)) {
+            Some(link) => out.extend_from_slice(link),
+            None => self.linker.link(reference, out),
+        }
+        self.links.push(sequence, reference.url, out.get(start..).unwrap_or_default());
+        if self.newest.is_some_and(|newest| sequence > newest) {
+            if self.fresh.len() == NEWEST {
+                self.fresh.remove(0);
+            }
+            let (url, byte_range) = (reference.url.to_owned(), reference.byte_range);
+            self.fresh.push(Segment { url, byte_range });
+        }
+    }
+}
+
+/// The links of one version's segments, in their order.
+#[derive(Default)]
+struct Links {
+    first: u64,
+    entries: Vec<Entry>,
+    text: Vec<u8>,
+}
+
+/// Where in the text a URL begins, where its link does, and where that ends.
+#[derive(Clone, Copy)]
+struct Entry {
+    url: usize,
+    link: usize,
+    end: usize,
+}
+
+impl Links {
+    fn get(&self, sequence: u64, url: &str) -> Option<&[u8]> {
+        let index = usize::try_from(sequence.checked_sub(self.first)?).ok()?;
+        let entry = self.entries.get(index)?;
+        let known = self.text.get(entry.url..entry.link)?;
+        (known == url.as_bytes()).then(|| self.text.get(entry.link..entry.end))?
+    }
+
+    fn push(&mut self, sequence: u64, url: &str, link: &[u8]) {
+        if sequence != self.first.saturating_add(self.entries.len() as u64) {
+            *self = Self { first: sequence, ..Self::default() };
+        }
+        let start = self.text.len();
+        self.text.extend_from_slice(url.as_bytes());
+        let middle = self.text.len();
+        self.text.extend_from_slice(link);
+        self.entries.push(Entry { url: start, link: middle, end: self.text.len() });
+    }
+
+    fn last_url(&self) -> Option<&str> {
+        let last = self.entries.last()?;
+        std::str::from_utf8(self.text.get(last.url..last.link)?).ok()
+    }
+
+    fn newest(&self) -> Option<u64> {
+        self.first.checked_add((self.entries.len() as u64).checked_sub(1)?)
+    }
+
+    fn memory(&self) -> usize {
+        self.text.len() + self.entries.len() * size_of::<Entry>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn terms() -> Terms {
+        Terms {
+            base: Url::parse("http://origin.example/live/v.m3u8").unwrap(),
+            seal_period: 1,
+            expires: None,
+            extension: "ts",
+            generation: 1,
+        }
+    }
+
+    /// The playlist of segments `names`, the first of which has this number.
+    fn answer(first: u64, names: &[&str]) -> UpstreamAnswer {
+        let mut text = format!("#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-MEDIA-SEQUENCE:{first}\n");
+        for name in names {
+            text.push_str(&format!("#EXTINF:2,\n{name}\n"));
+        }
+        UpstreamAnswer { body: text.into(), base: terms().base, took: Duration::ZERO }
+    }
+
+    /// What came out, and how many links had to be made for it.
+    fn make(last: Option<&Version>, answer: UpstreamAnswer, terms: Terms) -> (Version, usize) {
+        let mut made = 0;
+        let mut linker = |reference: &Reference<'_>, out: &mut Vec<u8>| {
+            made += 1;
+            out.extend_from_slice(format!("/{}", reference.sequence.unwrap()).as_bytes());
+        };
+        let imported = Variables::default();
+        let version = Version::make(last, answer, terms, &imported, "x", &mut linker).unwrap();
+        (version, made)
+    }
+
+    #[test]
+    fn only_what_is_new_is_linked_anew() {
+        let (first, made) = make(None, answer(7, &["a.ts", "b.ts", "c.ts"]), terms());
+        assert_eq!(made, 3);
+        assert!(first.fresh.is_empty(), "a first look is no news");
+        for (what, next, links, fresh) in [
+            ("the same", answer(7, &["a.ts", "b.ts", "c.ts"]), 0, vec![]),
+            ("moved on by one", answer(8, &["b.ts", "c.ts", "d.ts"]), 1, vec!["d.ts"]),
+            ("another name for a number", answer(7, &["a.ts", "x.ts", "c.ts"]), 1, vec![]),
+            ("far ahead", answer(90, &["p", "q", "r", "s", "t"]), 5, vec!["r", "s", "t"]),
+            ("begun anew", answer(0, &["a.ts"]), 1, vec![]),
+        ] {
+            let whole = make(None, answer_again(&next), terms()).0;
+            let (second, made) = make(Some(&first), next, terms());
+            assert_eq!(made, links, "{what}");
+            assert_eq!(second.playlist.bytes, whole.playlist.bytes, "{what}");
+            assert_eq!(second.playlist.etag, whole.playlist.etag, "{what}");
+            let names: Vec<&str> =
+                second.fresh.iter().filter_map(|one| one.url.rsplit('/').next()).collect();
+            assert_eq!(names, fresh, "{what}");
+        }
+    }
+
+    fn answer_again(answer: &UpstreamAnswer) -> UpstreamAnswer {
+        let UpstreamAnswer { body, base, took } = answer;
+        UpstreamAnswer { body: body.clone(), base: base.clone(), took: *took }
+    }
+
+    #[test]
+    fn on_other_terms_nothing_is_taken_over() {
+        let (first, _) = make(None, answer(7, &["a.ts"]), terms());
+        for other in [
+            Terms { seal_period: 2, ..terms() },
+            Terms { expires: Some(1), ..terms() },
+            Terms { extension: "aac", ..terms() },
+            Terms { generation: 2, ..terms() },
+            Terms { base: Url::parse("http://other.example/live/v.m3u8").unwrap(), ..terms() },
+        ] {
+            assert_eq!(make(Some(&first), answer(7, &["a.ts"]), other).1, 1);
+        }
+    }
+}
