@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo build test test-full lint bench fuzz setup setup-test page
+.PHONY: help demo build test test-full lint bench bench-hls fuzz setup setup-test setup-bench page
 
 PAGE := frontend/build/index.html
 PITWALL := target/debug/pitwall
@@ -26,7 +26,11 @@ test-full: test ## test, and what takes longer
 lint: setup frontend/node_modules ## formatting, clippy, arrows between crates, the page's lint
 	.ci/lint
 
-bench: setup ## criterion over the playlist code
+bench: setup-bench $(PAGE) ## Pitwall beside its peers, half an hour (ARGS="all --quick": minutes; ARGS=--help)
+	cargo build --release --package pitwall --package pitwall-benches
+	target/release/pitwall-benches $(or $(ARGS),all)
+
+bench-hls: setup ## criterion over the playlist code
 	cargo bench --package pitwall-benches
 
 fuzz: setup ## every fuzz target for a minute (FUZZ_SECONDS=600 for longer)
@@ -37,6 +41,9 @@ setup:
 
 setup-test:
 	@.ci/setup test
+
+setup-bench:
+	@.ci/setup bench
 
 page: $(PAGE)
 

@@ -7,7 +7,8 @@ const ROOMS = ['pitwall-proxy', 'pitwall-control-plane', 'pitwall-origin'];
 const ALLOWED = new Map([
 	...LEAVES.map((leaf) => [leaf, []]),
 	...ROOMS.map((room) => [room, LEAVES]),
-	['pitwall', [...LEAVES, ...ROOMS]],
+	// Its virtual players, which `pitwall bench` sends.
+	['pitwall', [...LEAVES, ...ROOMS, 'pitwall-benches']],
 	['pitwall-benches', [...LEAVES, ...ROOMS]],
 ]);
 

@@ -1,0 +1,51 @@
+//! All records as they are on disk.
+
+use std::path::Path;
+
+use crate::peers::Skipped;
+use crate::program::path;
+use crate::record::{Record, Sample};
+use crate::scenario::herd::Herd;
+use crate::scenario::memory::Reading;
+use crate::scenario::players::Run;
+
+pub(crate) struct Results {
+    pub(crate) segments: Record<Sample>,
+    pub(crate) first_byte: Record<Sample>,
+    pub(crate) playlists: Record<Sample>,
+    pub(crate) players: Record<Run>,
+    pub(crate) herd: Record<Herd>,
+    pub(crate) memory: Record<Reading>,
+}
+
+impl Results {
+    pub(crate) fn read(directory: &Path) -> anyhow::Result<Self> {
+        Ok(Self {
+            segments: Record::read(&path(directory, "segments"))?,
+            first_byte: Record::read(&path(directory, "first-byte"))?,
+            playlists: Record::read(&path(directory, "playlists"))?,
+            players: Record::read(&path(directory, "players"))?,
+            herd: Record::read(&path(directory, "herd"))?,
+            memory: Record::read(&path(directory, "memory"))?,
+        })
+    }
+
+    /// Each once.
+    pub(crate) fn skipped(&self) -> Vec<Skipped> {
+        let mut all: Vec<Skipped> = [
+            &self.segments.skipped,
+            &self.first_byte.skipped,
+            &self.playlists.skipped,
+            &self.players.skipped,
+            &self.herd.skipped,
+            &self.memory.skipped,
+        ]
+        .into_iter()
+        .flatten()
+        .cloned()
+        .collect();
+        all.sort_by(|one, other| (&one.name, &one.reason).cmp(&(&other.name, &other.reason)));
+        all.dedup();
+        all
+    }
+}
