@@ -5,6 +5,7 @@
 mod connection;
 mod fetch;
 mod response;
+mod turn;
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -13,10 +14,11 @@ use anyhow::{Context, bail};
 use hdrhistogram::Histogram;
 use mio::{Events, Poll, Token};
 
-pub(crate) use connection::Expect;
-use connection::{Connection, Turn};
+use connection::Connection;
 pub(crate) use fetch::fetch;
 use response::Response;
+pub(crate) use turn::Expect;
+use turn::Turn;
 
 /// How long the answers that are under way at the end may take.
 const FINISHING: Duration = Duration::from_secs(5);

@@ -32,6 +32,7 @@ mod serve;
 mod stage;
 mod usage;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -46,10 +47,10 @@ fn main() -> ExitCode {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "the executable talks to its terminal")]
+/// Whoever reads only the first lines has seen enough.
 fn say(text: &str) {
     if !text.is_empty() {
-        println!("{}", text.trim_end_matches('\n'));
+        let _ = writeln!(std::io::stdout(), "{}", text.trim_end_matches('\n'));
     }
 }
 

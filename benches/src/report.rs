@@ -42,11 +42,16 @@ pub(crate) fn all(results: &Results, pitwall: &str) -> String {
     text + &skipped(&results.skipped())
 }
 
-/// Who is missing, and why.
+/// Who is missing, and why; each once.
 pub(crate) fn skipped(skipped: &[Skipped]) -> String {
-    let lines =
-        skipped.iter().map(|Skipped { name, reason }| format!("not measured: {name}: {reason}\n"));
-    lines.collect()
+    let mut lines: Vec<String> = Vec::new();
+    for Skipped { name, reason } in skipped {
+        let line = format!("not measured: {name}: {reason}\n");
+        if !lines.contains(&line) {
+            lines.push(line);
+        }
+    }
+    lines.concat()
 }
 
 pub(crate) fn draw(results: &Results, pitwall: &str, path: &Path) -> anyhow::Result<()> {

@@ -30,22 +30,15 @@ impl Results {
         })
     }
 
-    /// Each once.
     pub(crate) fn skipped(&self) -> Vec<Skipped> {
-        let mut all: Vec<Skipped> = [
+        let records = [
             &self.segments.skipped,
             &self.first_byte.skipped,
             &self.playlists.skipped,
             &self.players.skipped,
             &self.herd.skipped,
             &self.memory.skipped,
-        ]
-        .into_iter()
-        .flatten()
-        .cloned()
-        .collect();
-        all.sort_by(|one, other| (&one.name, &one.reason).cmp(&(&other.name, &other.reason)));
-        all.dedup();
-        all
+        ];
+        records.into_iter().flatten().cloned().collect()
     }
 }
