@@ -63,6 +63,8 @@ pub struct Candidate {
 pub(crate) struct Found {
     pub(crate) candidates: Vec<Candidate>,
     pub(crate) failures: Vec<ExtractError>,
+    /// How many were found beyond those that are taken.
+    pub(crate) dropped: usize,
 }
 
 /// Which step failed and why. Public answers show `step` and `message`, so neither holds a URL,
@@ -109,12 +111,9 @@ pub(crate) async fn run(source: &Source, fetcher: &Fetcher) -> Found {
             Found::failed(ExtractError::new("run", message, true))
         }
     };
-    if found.candidates.len() > MAX_CANDIDATES {
-        let message =
-            format!("{} streams found, {MAX_CANDIDATES} are taken", found.candidates.len());
-        found.candidates.truncate(MAX_CANDIDATES);
-        found.failures.push(ExtractError::new("run", message, false));
-    }
+    // No failure: trying again would find as many.
+    found.dropped = found.candidates.len().saturating_sub(MAX_CANDIDATES);
+    found.candidates.truncate(MAX_CANDIDATES);
     found.candidates.retain(|candidate| StreamId::of_feed(&candidate.feed).is_some());
     found
 }
@@ -125,7 +124,10 @@ pub async fn extract_once(
     source: &Source,
     fetcher: &Fetcher,
 ) -> Result<Vec<Candidate>, ExtractError> {
-    let Found { candidates, failures } = run(source, fetcher).await;
+    let Found { candidates, failures, dropped } = run(source, fetcher).await;
+    if dropped > 0 {
+        tracing::warn!(source = source.name, dropped, "more streams found than are taken");
+    }
     let mut failures = failures.into_iter();
     if candidates.is_empty()
         && let Some(first) = failures.next()
@@ -140,7 +142,7 @@ pub async fn extract_once(
 
 impl Found {
     pub(crate) fn failed(error: ExtractError) -> Self {
-        Self { candidates: Vec::new(), failures: vec![error] }
+        Self { failures: vec![error], ..Self::default() }
     }
 }
 

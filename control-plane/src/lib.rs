@@ -28,6 +28,7 @@ mod schedule;
 pub mod settings;
 mod source;
 
+pub use check::CheckRules;
 pub use control::{Config, ControlPlane, SetupError};
 pub use extract::{Candidate, ExtractError, extract_once};
 pub use schedule::{ProviderName, ScheduleConfig};

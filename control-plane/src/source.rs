@@ -10,6 +10,7 @@ use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
+use crate::check::CheckRules;
 use crate::extract::{self, Extractor};
 use crate::settings::{FeedName, HeaderTable, HeaderText, HumanDuration, SourceName, error_at};
 
@@ -30,6 +31,11 @@ pub struct Source {
     pub ports: Vec<u16>,
     /// Query parameters that are only a token.
     pub token_parameters: Vec<String>,
+    /// Higher plays first, however much better another one scores.
+    pub priority: i32,
+    /// How long what it finds lives, when neither the URL nor experience tells.
+    pub ttl: Option<Duration>,
+    pub check: CheckRules,
     pub(crate) extractor: Arc<dyn Extractor>,
 }
 
@@ -51,9 +57,14 @@ struct Common {
     ports: Vec<std::num::NonZeroU16>,
     #[serde(default)]
     token_parameters: Vec<String>,
+    #[serde(default)]
+    priority: i32,
+    ttl: Option<HumanDuration>,
+    #[serde(default)]
+    check: CheckRules,
 }
 
-const COMMON: [&str; 10] = [
+const COMMON: [&str; 13] = [
     "name",
     "kind",
     "feed",
@@ -64,6 +75,9 @@ const COMMON: [&str; 10] = [
     "allow_private",
     "ports",
     "token_parameters",
+    "priority",
+    "ttl",
+    "check",
 ];
 
 const EVERY: Duration = Duration::from_mins(5);
@@ -94,6 +108,9 @@ impl Source {
             allow_private: common.allow_private.into_iter().map(|range| range.0).collect(),
             ports,
             token_parameters: common.token_parameters,
+            priority: common.priority,
+            ttl: common.ttl.map(|ttl| ttl.0),
+            check: common.check,
             extractor,
         })
     }

@@ -99,7 +99,7 @@ impl Work for World {
                     headers: Vec::new(),
                     expires_at: ttl.map(|ttl| now + Duration::from_secs(ttl)),
                 };
-                Found { candidates: feeds.iter().map(candidate).collect(), failures: Vec::new() }
+                Found { candidates: feeds.iter().map(candidate).collect(), ..Found::default() }
             }
             Run::Fails => Found::failed(ExtractError::new("step 1 (get)", "refused", true)),
             Run::Panics => panic!("a bug in an extractor"),

@@ -99,7 +99,7 @@ async fn extract_and_check(
     source: &Source,
     events: &mpsc::Sender<Event>,
 ) -> Report {
-    let Found { candidates, failures } = work.extract(source).await;
+    let Found { candidates, failures, .. } = work.extract(source).await;
     for error in &failures {
         tracing::warn!(source = source.name, %error, "extraction failed");
     }

@@ -64,6 +64,6 @@ impl Extractor for Static {
             headers: context.source.headers.clone(),
             expires_at: expiry::of_url(&self.url),
         };
-        Found { candidates: vec![candidate], failures: Vec::new() }
+        Found { candidates: vec![candidate], ..Found::default() }
     }
 }
