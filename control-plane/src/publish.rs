@@ -109,6 +109,7 @@ impl Picture<'_> {
             streams: Document::of(&Streams { version, generated_at, streams })?,
             extractors: Document::of(&Extractors { extractors })?,
             status: Document::of(&status)?,
+            explain: BTreeMap::new(),
         })
     }
 
