@@ -11,6 +11,7 @@ use pitwall_upstream_map::Store;
 use crate::clock::Clock;
 use crate::engine::work::Network;
 use crate::engine::{Engine, Parts};
+use crate::extract::{ExtractConfig, Runner};
 use crate::metrics::Metrics;
 use crate::schedule::{Poller, ScheduleConfig};
 use crate::source::Source;
@@ -19,6 +20,7 @@ pub struct Config {
     pub schedule: ScheduleConfig,
     /// Their names are different from each other.
     pub sources: Vec<Source>,
+    pub extract: ExtractConfig,
     /// Where `schedule.json` is kept.
     pub state_dir: PathBuf,
     /// How often what plays is checked between extractions.
@@ -50,10 +52,16 @@ impl ControlPlane {
         registry: &prometheus::Registry,
     ) -> Result<Self, SetupError> {
         let clock = Clock::system();
-        let Config { schedule, sources, state_dir, check_every } = config;
+        let Config { schedule, sources, extract, state_dir, check_every } = config;
+        let runner = Arc::new(Runner::new(fetcher.clone(), &extract));
+        for source in &sources {
+            if let Some(missing) = runner.missing(source) {
+                tracing::error!(source = source.name, kind = source.kind(), "{missing}");
+            }
+        }
         let schedule = Poller::new(&schedule, state_dir, fetcher.clone(), clock.clone());
         let engine = Engine::new(Parts {
-            work: Arc::new(Network::new(fetcher)),
+            work: Arc::new(Network::new(runner, fetcher)),
             store,
             clock,
             metrics: Metrics::register(registry)?,

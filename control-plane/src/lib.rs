@@ -30,6 +30,9 @@ mod source;
 
 pub use check::CheckRules;
 pub use control::{Config, ControlPlane, SetupError};
-pub use extract::{Candidate, ExtractError, extract_once};
+pub use extract::{
+    Browser, Candidate, Drift, ExtractConfig, ExtractError, Extraction, Recording, RecordingError,
+    Runner, TracedStep, Track, first_drift, script_worker,
+};
 pub use schedule::{ProviderName, ScheduleConfig};
 pub use source::Source;

@@ -3,11 +3,12 @@
 use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
-use crate::{commands, run};
+use crate::{commands, extract, run};
 
 /// A self-hosted live-stream edge.
 #[derive(Parser)]
@@ -55,8 +56,13 @@ enum Command {
     Extract {
         source: String,
         #[command(flatten)]
+        options: ExtractOptions,
+        #[command(flatten)]
         config: ConfigFile,
     },
+    /// The process in which a recipe's scripts run; Pitwall starts it itself.
+    #[command(hide = true)]
+    ScriptWorker,
     /// Read the configuration and say whether it is fine.
     Check {
         #[command(flatten)]
@@ -71,6 +77,22 @@ pub(crate) struct ConfigFile {
 }
 
 #[derive(Args)]
+pub(crate) struct ExtractOptions {
+    /// Print each step: how long it took, what matched and what it yielded, secrets masked.
+    #[arg(long)]
+    pub(crate) trace: bool,
+    /// Keep what was heard, tokens and all, in DIR/SOURCE; a run that failed beside it.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) record: Option<PathBuf>,
+    /// Run on the last good recording in DIR, without a network.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["record", "diff"])]
+    pub(crate) replay: Option<PathBuf>,
+    /// Name the first step that drifted since the last good recording in DIR; exit 1 if one did.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) diff: Option<PathBuf>,
+}
+
+#[derive(Args)]
 pub(crate) struct Listen {
     /// Instead of the configured address.
     #[arg(long, value_name = "ADDRESS:PORT")]
@@ -78,6 +100,12 @@ pub(crate) struct Listen {
 }
 
 impl Cli {
+    /// Is this process one that runs a script, and nothing else?
+    pub(crate) fn worker(&self) -> Option<ExitCode> {
+        let worker = matches!(self.command, Command::ScriptWorker);
+        worker.then(pitwall_control_plane::script_worker)
+    }
+
     /// To standard error: `PITWALL_LOG` as in `info` or `pitwall_proxy=debug`.
     pub(crate) fn start_logging(&self) {
         let quiet = matches!(self.command, Command::Demo { .. } | Command::Extract { .. });
@@ -103,7 +131,11 @@ impl Cli {
             Command::Sign { url, ttl, config } => {
                 commands::sign(&url, ttl.map(Into::into), &config.config)
             }
-            Command::Extract { source, config } => commands::extract(&source, &config.config),
+            Command::Extract { source, options, config } => {
+                extract::extract(&source, &options, &config.config)
+            }
+            // It has ended before this: see `worker`.
+            Command::ScriptWorker => Ok(()),
             Command::Check { config } => commands::check(&config.config),
         }
     }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use pitwall_control_plane::{ScheduleConfig, Source};
+use pitwall_control_plane::{ExtractConfig, ScheduleConfig, Source};
 use pitwall_proxy::config::{AccessConfig, EdgeConfig, UpstreamConfig};
 use serde::Deserialize;
 use toml::Spanned;
@@ -18,6 +18,7 @@ pub(crate) struct Config {
     pub(crate) upstream: UpstreamConfig,
     pub(crate) state: StateConfig,
     pub(crate) schedule: ScheduleConfig,
+    pub(crate) extract: ExtractConfig,
     pub(crate) sources: Vec<Source>,
 }
 
@@ -31,6 +32,7 @@ struct Sections {
     store: StoreConfig,
     state: StateConfig,
     schedule: ScheduleConfig,
+    extract: ExtractConfig,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -115,8 +117,8 @@ impl Config {
             sections = Sections::deserialize(toml::Deserializer::from(table.clone()))
                 .map_err(|error| invalid(error.message().to_owned()))?;
         }
-        let Sections { edge, access, upstream, state, schedule, .. } = sections;
-        let config = Self { edge, access, upstream, state, schedule, sources };
+        let Sections { edge, access, upstream, state, schedule, extract, .. } = sections;
+        let config = Self { edge, access, upstream, state, schedule, extract, sources };
         config.refuse_doubles()?;
         Ok(config)
     }

@@ -4,11 +4,12 @@
 //! - [`config`]: files and environment, into what each room takes.
 //! - [`secret`]: the seal key.
 //! - [`run`]: edge and control plane in one process; `run` and `demo`.
-//! - [`commands`]: everything that ends by itself.
+//! - [`commands`]: everything that ends by itself; [`extract`] most of all.
 
 mod cli;
 mod commands;
 mod config;
+mod extract;
 mod run;
 mod secret;
 
@@ -21,6 +22,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
+    if let Some(code) = cli.worker() {
+        return code;
+    }
     cli.start_logging();
     match cli.execute() {
         Ok(()) => ExitCode::SUCCESS,

@@ -142,6 +142,7 @@ async fn from_configuration_to_public_documents() {
     let config = Config {
         schedule,
         sources: sources(&site),
+        extract: ExtractConfig::default(),
         state_dir: directory.path().to_owned(),
         check_every: Config::CHECK_EVERY,
     };

@@ -1,5 +1,7 @@
-use super::*;
 use pitwall_fetch::Timeouts;
+
+use super::*;
+use crate::source::Source;
 
 struct Scripted(fn() -> Vec<Candidate>);
 
@@ -38,11 +40,18 @@ fn many() -> Vec<Candidate> {
     (0..10_000).map(candidate).collect()
 }
 
+/// As it is configured by default, with this executable for scripts.
+pub(crate) fn runner() -> Runner {
+    let fetcher = Arc::new(Fetcher::new(Timeouts::default(), Vec::new()));
+    let script_worker = recipe::worker_of_the_tests();
+    Runner::new(fetcher, &ExtractConfig { script_worker, ..ExtractConfig::default() })
+}
+
 async fn outcome(script: fn() -> Vec<Candidate>) -> (usize, usize, Vec<String>) {
     let text = "[[source]]\nname='a'\nkind='static'\nfeed='f'\nurl='https://a.example/'";
     let mut source = Source::parse_file(text).unwrap().remove(0);
     source.extractor = Arc::new(Scripted(script));
-    let found = run(&source, &Fetcher::new(Timeouts::default(), Vec::new())).await;
+    let found = runner().run(&source).await;
     let failures = found.failures.iter().map(ToString::to_string).collect();
     (found.candidates.len(), found.dropped, failures)
 }
