@@ -2,6 +2,9 @@
 //!
 //! The kinds, a file each; a new one is a file here and a line in [`KINDS`]:
 //! - `static`: a playlist URL that never changes.
+//! - `m3u`: an IPTV list, filtered.
+//! - `yt-dlp`, `streamlink`: what these programs find on a page; [`program`] runs them, and
+//!   [`outbound`] is their only way out.
 //! - [`recipe`]: pages, forms, cookies and patterns, declared step by step.
 //!
 //! What they share:
@@ -17,14 +20,19 @@ mod config;
 mod drift;
 mod error;
 mod headers;
+mod m3u;
 mod mask;
+mod outbound;
+mod program;
 pub(crate) mod recipe;
 mod runner;
 mod shape;
 mod r#static;
+mod streamlink;
 mod tape;
 mod tools;
 mod trace;
+mod yt_dlp;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,9 +60,12 @@ use crate::settings::error_at;
 use crate::source::Source;
 
 /// One line per kind.
-const KINDS: [(&str, Configure); 2] = [
+const KINDS: [(&str, Configure); 5] = [
     ("static", r#static::configure),
     ("recipe", recipe::configure),
+    ("m3u", m3u::configure),
+    ("yt-dlp", yt_dlp::configure),
+    ("streamlink", streamlink::configure),
 ];
 
 /// Judges the keys of a kind: the source's feed, and what is no key of every source.
