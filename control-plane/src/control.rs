@@ -13,7 +13,7 @@ use crate::engine::work::Network;
 use crate::engine::{Engine, Parts};
 use crate::extract::{ExtractConfig, Runner};
 use crate::metrics::Metrics;
-use crate::schedule::{Poller, ScheduleConfig};
+use crate::schedule::{self, OverrideError, Poller, ScheduleConfig};
 use crate::source::Source;
 
 pub struct Config {
@@ -41,6 +41,8 @@ pub struct ControlPlane {
 pub enum SetupError {
     #[error("a metric cannot be registered: {0}")]
     Metrics(#[from] prometheus::Error),
+    #[error(transparent)]
+    Override(#[from] OverrideError),
 }
 
 impl ControlPlane {
@@ -59,7 +61,13 @@ impl ControlPlane {
                 tracing::error!(source = source.name, kind = source.kind(), "{missing}");
             }
         }
-        let schedule = Poller::new(&schedule, state_dir, fetcher.clone(), clock.clone());
+        let schedule = Poller::new(
+            &schedule,
+            state_dir,
+            fetcher.clone(),
+            clock.clone(),
+            schedule::Metrics::register(registry)?,
+        )?;
         let engine = Engine::new(Parts {
             work: Arc::new(Network::new(runner, fetcher)),
             store,

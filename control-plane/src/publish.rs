@@ -76,7 +76,7 @@ impl Picture<'_> {
     fn documents(&self) -> Result<Documents, serde_json::Error> {
         let (version, generated_at) = (self.version, self.now);
         let streams = self.public_streams();
-        let schedule = window::at(&self.schedule.schedule, self.now);
+        let schedule = window::at(&self.schedule.schedule, self.now, self.watchable());
         let session = window::current(&schedule).cloned();
         let extractors = self.sources.iter().map(SourceState::status).collect();
         let status = Status {
@@ -88,6 +88,8 @@ impl Picture<'_> {
                 fetched_at: schedule.fetched_at,
                 stale_since: schedule.stale_since,
                 error: self.schedule.error.clone(),
+                disagreements: self.schedule.disagreements,
+                providers: self.schedule.providers.clone(),
             },
             streams: StreamCount {
                 total: streams.len(),
@@ -111,6 +113,10 @@ impl Picture<'_> {
             status: Document::of(&status)?,
             explain: BTreeMap::new(),
         })
+    }
+
+    fn watchable(&self) -> bool {
+        self.streams.values().flatten().any(|(_, one)| one.health == Health::Healthy)
     }
 
     /// What plays before what does not, else as the configuration has them.

@@ -135,6 +135,7 @@ async fn from_configuration_to_public_documents() {
     let directory = tempfile::tempdir().unwrap();
     let (store, registry) = (MemoryStore::new(), Registry::new());
     let schedule = ScheduleConfig {
+        providers: vec![crate::schedule::ProviderName::JOLPICA],
         jolpica_url: crate::settings::parse(&format!("http://{site}/ergast")).unwrap(),
         allow_private: vec![crate::settings::parse("127.0.0.0/8").unwrap()],
         ..ScheduleConfig::default()
