@@ -60,6 +60,10 @@ impl Listed {
         self.slots.iter().all(|slot| slot.cancelled)
     }
 
+    pub(crate) fn over(&self, now: Timestamp) -> bool {
+        self.slots.iter().all(|slot| slot.over(now))
+    }
+
     /// Something of it is still to be had.
     pub(crate) fn to_come(&self, now: Timestamp) -> bool {
         self.slots.iter().any(|slot| !slot.cancelled && slot.to_come(now))
@@ -87,6 +91,15 @@ impl Slot {
     pub(crate) fn to_come(&self, now: Timestamp) -> bool {
         let from = self.start.and_then(|start| window::of(&self.code).before(start));
         now < from.unwrap_or_else(|| window::end_of_day(self.date))
+    }
+
+    /// Nothing of it can be watched any more.
+    pub(crate) fn over(&self, now: Timestamp) -> bool {
+        let until = self.start.and_then(|start| {
+            let [_, _, until] = window::of(&self.code).around(start, self.end);
+            until
+        });
+        now >= until.unwrap_or_else(|| window::end_of_day(self.date))
     }
 
     /// Where it stands in the order of a weekend, with or without a time.

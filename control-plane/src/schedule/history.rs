@@ -3,7 +3,8 @@
 
 use jiff::Timestamp;
 
-use super::calendar::{Calendar, Listed, Slot};
+use super::calendar::{Calendar, Listed, Slot, day_of};
+use super::sanity::around;
 
 /// So many meetings that are gone at once are a broken answer, not bad news.
 const FEW: usize = 3;
@@ -40,8 +41,9 @@ pub(crate) fn carry(
                     inherit(old, new, drops_cancelled, now);
                 }
             }
-            None if old.cancelled() => dropped.push(old.clone()),
-            None if drops_cancelled && old.to_come(now) => {
+            None if old.cancelled() && remembered(last, old, now) => dropped.push(old.clone()),
+            // What is on and not listed any more was only taken off the list of what is to come.
+            None if drops_cancelled && !old.over(now) => {
                 let slots = old.slots.iter().map(|slot| cancel(slot, now)).collect();
                 dropped.push(Listed { slots, ..old.clone() });
             }
@@ -50,6 +52,12 @@ pub(crate) fn carry(
     }
     fresh.meetings.extend(dropped);
     fresh
+}
+
+/// A season's for as long as it lasts; a calendar without seasons would keep it for ever.
+fn remembered(last: &Calendar, old: &Listed, now: Timestamp) -> bool {
+    let year = day_of(now).year();
+    last.season.is_some() || old.anchor().is_some_and(|day| around(year, day))
 }
 
 /// The same meeting in a fresh calendar: by its id, else the one that took over its race day
@@ -81,7 +89,7 @@ fn inherit(old: &Listed, new: &mut Listed, drops_cancelled: bool, now: Timestamp
     let listed: Vec<_> = new.slots.iter().map(|slot| slot.code.clone()).collect();
     let lost = old.slots.iter().filter(|slot| !listed.contains(&slot.code));
     for slot in lost {
-        if slot.cancelled || (drops_cancelled && slot.to_come(now)) {
+        if slot.cancelled || (drops_cancelled && !slot.over(now)) {
             new.slots.push(cancel(slot, now));
         }
     }

@@ -26,13 +26,16 @@ pub(crate) fn merge(
     let season = season(opinions);
     let mut meetings: Vec<Meeting> =
         weekend::align(opinions, season.as_deref()).iter().map(meeting).collect();
+    let ids: Vec<String> = meetings.iter().map(|meeting| meeting.id.clone()).collect();
+    for meeting in &mut meetings {
+        meeting.former_ids = former_ids(meeting, &ids, last);
+    }
     overrides.apply(&mut meetings);
     for meeting in &mut meetings {
         meeting.sessions.sort_by_key(|one| window::position(one.start, one.date));
     }
-    let before = meetings.clone();
     for meeting in &mut meetings {
-        remember(meeting, &before, last, now);
+        revise(meeting, last, now);
     }
     meetings.sort_by_key(|one| {
         one.sessions.first().map(|first| window::position(first.start, first.date))
@@ -115,21 +118,22 @@ pub(crate) fn frame(session: &mut Session, end: Option<Timestamp>) {
     (session.live_from, session.end, session.live_until) = (live_from, around_end, live_until);
 }
 
-/// Its former ids and its sessions' revisions, from the schedule before.
-fn remember(meeting: &mut Meeting, all: &[Meeting], last: &Schedule, now: Timestamp) {
-    let same = last.meetings.iter().find(|old| old.id == meeting.id);
-    let listed = |id: &str| all.iter().any(|one| one.id == id);
-    let renamed = || {
-        let new = last.meetings.iter().all(|old| old.id != meeting.id);
-        let day = race_day(meeting)?;
-        let near = |old: &&Meeting| race_day(old).is_some_and(|old| apart(old, day) <= 1);
-        last.meetings.iter().filter(|old| new && !listed(&old.id)).find(near)
-    };
-    let Some(old) = same.or_else(renamed) else { return };
-    meeting.former_ids = old.former_ids.clone();
-    if old.id != meeting.id {
-        meeting.former_ids.push(old.id.clone());
+/// What it was called in the schedule before, when it is not called that any more.
+fn former_ids(meeting: &Meeting, ids: &[String], last: &Schedule) -> Vec<String> {
+    if let Some(same) = last.meetings.iter().find(|old| old.id == meeting.id) {
+        return same.former_ids.clone();
     }
+    let Some(day) = race_day(meeting) else { return Vec::new() };
+    let mut gone = last.meetings.iter().filter(|old| !ids.contains(&old.id));
+    let renamed = |old: &&Meeting| race_day(old).is_some_and(|old| apart(old, day) <= 1);
+    let Some(old) = gone.find(renamed) else { return Vec::new() };
+    old.former_ids.iter().chain([&old.id]).cloned().collect()
+}
+
+/// Its sessions' revisions go on from the schedule before.
+fn revise(meeting: &mut Meeting, last: &Schedule, now: Timestamp) {
+    let is = |old: &&Meeting| old.id == meeting.id || meeting.former_ids.contains(&old.id);
+    let Some(old) = last.meetings.iter().find(is) else { return };
     for session in &mut meeting.sessions {
         let Some(known) = old.sessions.iter().find(|one| one.code == session.code) else {
             continue;

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
+use http::StatusCode;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -47,7 +48,7 @@ impl OpenF1 {
 }
 
 fn locked(error: ProviderError) -> ProviderError {
-    if !error.message.ends_with(" 401") {
+    if error.status != Some(StatusCode::UNAUTHORIZED) {
         return error;
     }
     let message = "closed while a session is live".to_owned();

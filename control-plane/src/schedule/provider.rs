@@ -31,6 +31,8 @@ pub(crate) trait Provider: Send + Sync {
 pub(crate) struct ProviderError {
     pub(crate) message: String,
     pub(crate) fault: Fault,
+    /// What it answered, when that was not 200.
+    pub(crate) status: Option<StatusCode>,
     /// The provider's own wish.
     pub(crate) retry_after: Option<Duration>,
 }
@@ -58,7 +60,7 @@ impl Fault {
 
 impl ProviderError {
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), fault: Fault::Failed, retry_after: None }
+        Self { message: message.into(), fault: Fault::Failed, status: None, retry_after: None }
     }
 
     pub(crate) fn refused(why: impl std::fmt::Display) -> Self {
@@ -83,9 +85,11 @@ pub(crate) async fn get(
 ) -> Result<Bytes, ProviderError> {
     let response = fetcher.send(policy, Request::get(url)).await?;
     if response.status() != StatusCode::OK {
+        let status = response.status();
         return Err(ProviderError {
+            status: Some(status),
             retry_after: retry_after(&response, now),
-            ..ProviderError::new(format!("the provider answered {}", response.status().as_u16()))
+            ..ProviderError::new(format!("the provider answered {}", status.as_u16()))
         });
     }
     Ok(response.bytes(MAX_BODY).await?)

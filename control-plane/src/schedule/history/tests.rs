@@ -46,9 +46,12 @@ fn what_is_carried_over() {
         ("dropped, still to come", true, "2026", vec![("a", A), ("b", B)], "a b c!x"),
         ("dropped by who says so otherwise", false, "2026", vec![("a", A), ("b", B)], "a b"),
         ("dropped, over", true, "2026", vec![("a", A), ("c", C)], "a c"),
+        ("dropped, on right now", true, "2026", vec![("a", A), ("c", C)], "a c b"),
         ("renamed", true, "2026", vec![("a", A), ("b", B), ("z", C)], "a b z"),
         ("another season", true, "2027", vec![("n", "2027-03-08T04:00:00Z")], "n"),
     ] {
+        let during = "2026-04-12T16:00:00Z".parse().unwrap();
+        let now = if name.ends_with("right now") { during } else { now };
         let next = carry(&last, calendar(season, &races), drops, now);
         assert_eq!(told(&next), expected, "{name}");
     }
@@ -66,6 +69,13 @@ fn what_was_cancelled_stays_listed_until_it_is_back() {
     let instead = calendar("2026", &[("a", A), ("b", B), ("z", C)]);
     assert_eq!(told(&carry(&cancelled, instead, true, later)), "a b z c!x");
     assert_eq!(told(&carry(&cancelled, last, true, now)), "a b c!");
+    // Where there are no seasons, years pass.
+    let timeless = |calendar: Calendar| Calendar { season: None, ..calendar };
+    let (cancelled, dropped) = (timeless(cancelled), timeless(dropped));
+    for (now, expected) in [("2026-12-31T00:00:00Z", "a b c!x"), ("2028-01-01T00:00:00Z", "a b")] {
+        let next = carry(&cancelled, dropped.clone(), true, now.parse().unwrap());
+        assert_eq!(told(&next), expected, "{now}");
+    }
 }
 
 #[test]

@@ -142,3 +142,19 @@ fn the_sample_is_fine() {
     let bare: Vec<_> = lines.collect();
     assert_eq!(parse("sample", &bare.join("\n")).unwrap().len(), 4);
 }
+
+/// Ids in the file stay good when a source renames the race.
+#[test]
+fn former_ids_are_understood() {
+    let before = schedule("", &Schedule::default());
+    let mut renamed = before.clone();
+    let old = "2026:florida-grand-prix:miami";
+    let miami = renamed.meetings.iter_mut().find(|one| one.name == "Miami Grand Prix").unwrap();
+    old.clone_into(&mut miami.id);
+    let text = format!("[[session]]\nid = \"{old}:race\"\nstart = 2026-05-03T17:00:00Z\n");
+    let now = schedule(&text, &renamed);
+    assert_eq!(now.meetings.len(), before.meetings.len(), "no second one is made");
+    let expected = "Race 2026-05-03T17:00:00Z to 2026-05-03T19:00:00Z by override";
+    assert_eq!(told(&now, "2026:miami-grand-prix:miami:race"), expected);
+    assert_eq!(told(&now, &format!("{old}:race")), expected);
+}
