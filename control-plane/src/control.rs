@@ -13,6 +13,7 @@ use crate::engine::work::Network;
 use crate::engine::{Engine, Parts};
 use crate::extract::{ExtractConfig, Runner};
 use crate::metrics::Metrics;
+use crate::publish::Site;
 use crate::schedule::{self, OverrideError, Poller, ScheduleConfig};
 use crate::source::Source;
 
@@ -25,6 +26,8 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// How often what plays is checked between extractions.
     pub check_every: Duration,
+    /// Where viewers find the edge.
+    pub site: Site,
 }
 
 impl Config {
@@ -54,7 +57,7 @@ impl ControlPlane {
         registry: &prometheus::Registry,
     ) -> Result<Self, SetupError> {
         let clock = Clock::system();
-        let Config { schedule, sources, extract, state_dir, check_every } = config;
+        let Config { schedule, sources, extract, state_dir, check_every, site } = config;
         let runner = Arc::new(Runner::new(fetcher.clone(), &extract));
         for source in &sources {
             if let Some(missing) = runner.missing(source) {
@@ -76,6 +79,7 @@ impl ControlPlane {
             schedule: schedule.subscribe(),
             sources,
             check_every,
+            site,
         });
         Ok(Self { engine, schedule })
     }

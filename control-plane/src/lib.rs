@@ -34,5 +34,6 @@ pub use extract::{
     Browser, Candidate, Drift, ExtractConfig, ExtractError, Extraction, Recording, RecordingError,
     Runner, TracedStep, Track, first_drift, script_worker,
 };
+pub use publish::Site;
 pub use schedule::{IcsPlace, OverrideError, ProviderName, ScheduleConfig, check_overrides};
 pub use source::Source;

@@ -1,4 +1,12 @@
 //! The picture at one moment as an [`UpstreamMap`] with its public documents. Pure.
+//!
+//! - [`calendar`], [`guide`], [`playlist`]: the documents that are not JSON.
+//! - [`site`]: where their links lead.
+
+mod calendar;
+mod guide;
+mod playlist;
+mod site;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,6 +18,7 @@ use pitwall_upstream_map::documents::{
 };
 use pitwall_upstream_map::{Health, Profile, ProfileId, Stream, StreamId, Upstream, UpstreamMap};
 
+pub use self::site::Site;
 use crate::engine::Key;
 use crate::engine::contender::Contender;
 use crate::engine::sources::SourceState;
@@ -24,6 +33,7 @@ pub(crate) struct Picture<'a> {
     /// Upstreams best first.
     pub(crate) streams: &'a Ranked<'a>,
     pub(crate) schedule: &'a schedule::State,
+    pub(crate) site: &'a Site,
 }
 
 pub(crate) type Ranked<'a> = BTreeMap<StreamId, Vec<(&'a Key, &'a Contender)>>;
@@ -107,6 +117,9 @@ impl Picture<'_> {
                 session,
                 streams: streams.clone(),
             })?,
+            calendar: Document::text(calendar::write(&schedule, self.site)),
+            guide: Document::text(guide::write(&schedule, &streams, self.now, self.site)),
+            playlist: Document::text(playlist::write(&streams, self.site)),
             schedule: Document::of(&schedule)?,
             streams: Document::of(&Streams { version, generated_at, streams })?,
             extractors: Document::of(&Extractors { extractors })?,
@@ -197,3 +210,6 @@ fn profile(source: &Source, headers: &[(String, String)]) -> Profile {
         token_parameters: source.token_parameters.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests;

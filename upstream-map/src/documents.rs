@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::map::{Container, Health, Rendition, RenditionId, Role, StreamId};
 
-/// The documents of one map, each already JSON.
+/// The documents of one map, each already written.
 #[derive(Clone, Default, Serialize, Deserialize)]
 pub struct Documents {
     pub bootstrap: Document,
@@ -20,9 +20,18 @@ pub struct Documents {
     /// Of each stream, also of those that nothing plays now.
     #[serde(default)]
     pub explain: BTreeMap<StreamId, Document>,
+    /// `/calendar.ics`.
+    #[serde(default)]
+    pub calendar: Document,
+    /// `/iptv/guide.xml`.
+    #[serde(default)]
+    pub guide: Document,
+    /// `/iptv/playlist.m3u`.
+    #[serde(default)]
+    pub playlist: Document,
 }
 
-/// JSON text, shared by every answer that carries it.
+/// Text, most often JSON, shared by every answer that carries it.
 #[derive(Clone, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Document(std::sync::Arc<str>);

@@ -156,6 +156,7 @@ impl Bench {
             schedule,
             sources: scripts.iter().map(source).collect(),
             check_every: Duration::from_secs(15),
+            site: Site::new(Url::parse("https://edge.test/").unwrap()),
         });
         Self { world, store, _engine: tokio::spawn(engine.run()) }
     }
