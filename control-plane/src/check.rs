@@ -2,11 +2,13 @@
 //! looked at, as a player would.
 //!
 //! - [`visit`]: fetching playlists and first bytes.
+//! - [`rules`]: what a source's operator demands beyond that.
 //! - [`rendition`]: what a master offers, as renditions with ids that survive re-extraction.
 //!
 //! Messages never hold a URL: they are public.
 
 mod rendition;
+mod rules;
 mod visit;
 
 use std::time::Duration;
@@ -18,6 +20,7 @@ use pitwall_hls::{Playlist, Variables};
 use pitwall_upstream_map::{Container, Rendition, Role};
 use url::Url;
 
+pub use self::rules::CheckRules;
 use self::visit::Visit;
 use crate::extract::Candidate;
 use crate::source::Source;

@@ -11,18 +11,23 @@ use pitwall_upstream_map::Store;
 use crate::clock::Clock;
 use crate::engine::work::Network;
 use crate::engine::{Engine, Parts};
+use crate::extract::{ExtractConfig, Runner};
 use crate::metrics::Metrics;
-use crate::schedule::{Poller, ScheduleConfig};
+use crate::publish::Site;
+use crate::schedule::{self, OverrideError, Poller, ScheduleConfig};
 use crate::source::Source;
 
 pub struct Config {
     pub schedule: ScheduleConfig,
     /// Their names are different from each other.
     pub sources: Vec<Source>,
+    pub extract: ExtractConfig,
     /// Where `schedule.json` is kept.
     pub state_dir: PathBuf,
     /// How often what plays is checked between extractions.
     pub check_every: Duration,
+    /// Where viewers find the edge.
+    pub site: Site,
 }
 
 impl Config {
@@ -39,6 +44,8 @@ pub struct ControlPlane {
 pub enum SetupError {
     #[error("a metric cannot be registered: {0}")]
     Metrics(#[from] prometheus::Error),
+    #[error(transparent)]
+    Override(#[from] OverrideError),
 }
 
 impl ControlPlane {
@@ -50,16 +57,29 @@ impl ControlPlane {
         registry: &prometheus::Registry,
     ) -> Result<Self, SetupError> {
         let clock = Clock::system();
-        let Config { schedule, sources, state_dir, check_every } = config;
-        let schedule = Poller::new(&schedule, state_dir, fetcher.clone(), clock.clone());
+        let Config { schedule, sources, extract, state_dir, check_every, site } = config;
+        let runner = Arc::new(Runner::new(fetcher.clone(), &extract));
+        for source in &sources {
+            if let Some(missing) = runner.missing(source) {
+                tracing::error!(source = source.name, kind = source.kind(), "{missing}");
+            }
+        }
+        let schedule = Poller::new(
+            &schedule,
+            state_dir,
+            fetcher.clone(),
+            clock.clone(),
+            schedule::Metrics::register(registry)?,
+        )?;
         let engine = Engine::new(Parts {
-            work: Arc::new(Network::new(fetcher)),
+            work: Arc::new(Network::new(runner, fetcher)),
             store,
             clock,
             metrics: Metrics::register(registry)?,
             schedule: schedule.subscribe(),
             sources,
             check_every,
+            site,
         });
         Ok(Self { engine, schedule })
     }

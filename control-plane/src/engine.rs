@@ -26,7 +26,7 @@ use self::sources::SourceState;
 use self::work::{Event, Work};
 use crate::clock::Clock;
 use crate::metrics::Metrics;
-use crate::publish::{self, Picture};
+use crate::publish::{self, Picture, Site};
 use crate::rank::{self, Standing};
 use crate::schedule;
 use crate::source::Source;
@@ -38,6 +38,7 @@ pub(crate) struct Engine {
     metrics: Metrics,
     schedule: watch::Receiver<schedule::State>,
     check_every: Duration,
+    site: Site,
     started_at: Timestamp,
     sources: Vec<SourceState>,
     contenders: BTreeMap<Key, Contender>,
@@ -80,11 +81,12 @@ pub(crate) struct Parts {
     pub(crate) schedule: watch::Receiver<schedule::State>,
     pub(crate) sources: Vec<Source>,
     pub(crate) check_every: Duration,
+    pub(crate) site: Site,
 }
 
 impl Engine {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { work, store, clock, metrics, schedule, sources, check_every } = parts;
+        let Parts { work, store, clock, metrics, schedule, sources, check_every, site } = parts;
         let version = store.current().version;
         let started_at = clock.now();
         Self {
@@ -94,6 +96,7 @@ impl Engine {
             metrics,
             schedule,
             check_every,
+            site,
             started_at,
             sources: sources.into_iter().map(SourceState::new).collect(),
             contenders: BTreeMap::new(),
@@ -259,6 +262,7 @@ impl Engine {
             sources: &self.sources,
             streams: &ranked,
             schedule: &schedule,
+            site: &self.site,
         };
         let map = match publish::build(&picture) {
             Ok(map) => map,

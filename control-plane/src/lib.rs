@@ -28,7 +28,12 @@ mod schedule;
 pub mod settings;
 mod source;
 
+pub use check::CheckRules;
 pub use control::{Config, ControlPlane, SetupError};
-pub use extract::{Candidate, ExtractError, extract_once};
-pub use schedule::{ProviderName, ScheduleConfig};
+pub use extract::{
+    Browser, Candidate, Drift, ExtractConfig, ExtractError, Extraction, Recording, RecordingError,
+    Runner, TracedStep, Track, first_drift, script_worker,
+};
+pub use publish::Site;
+pub use schedule::{IcsPlace, OverrideError, ProviderName, ScheduleConfig, check_overrides};
 pub use source::Source;

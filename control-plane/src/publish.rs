@@ -1,4 +1,12 @@
 //! The picture at one moment as an [`UpstreamMap`] with its public documents. Pure.
+//!
+//! - [`calendar`], [`guide`], [`playlist`]: the documents that are not JSON.
+//! - [`site`]: where their links lead.
+
+mod calendar;
+mod guide;
+mod playlist;
+mod site;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
@@ -11,6 +19,7 @@ use pitwall_upstream_map::documents::{
 };
 use pitwall_upstream_map::{Health, Profile, ProfileId, Stream, StreamId, Upstream, UpstreamMap};
 
+pub use self::site::Site;
 use crate::engine::Key;
 use crate::engine::contender::Contender;
 use crate::engine::sources::SourceState;
@@ -25,6 +34,7 @@ pub(crate) struct Picture<'a> {
     /// Upstreams best first.
     pub(crate) streams: &'a Ranked<'a>,
     pub(crate) schedule: &'a schedule::State,
+    pub(crate) site: &'a Site,
 }
 
 pub(crate) type Ranked<'a> = BTreeMap<StreamId, Vec<(&'a Key, &'a Contender)>>;
@@ -77,7 +87,7 @@ impl Picture<'_> {
     fn documents(&self) -> Result<Documents, serde_json::Error> {
         let (version, generated_at) = (self.version, self.now);
         let streams = self.public_streams();
-        let schedule = window::at(&self.schedule.schedule, self.now);
+        let schedule = window::at(&self.schedule.schedule, self.now, self.watchable());
         let session = window::current(&schedule).cloned();
         let extractors = self.sources.iter().map(SourceState::status).collect();
         let status = Status {
@@ -89,6 +99,8 @@ impl Picture<'_> {
                 fetched_at: schedule.fetched_at,
                 stale_since: schedule.stale_since,
                 error: self.schedule.error.clone(),
+                disagreements: self.schedule.disagreements,
+                providers: self.schedule.providers.clone(),
             },
             streams: StreamCount {
                 total: streams.len(),
@@ -106,11 +118,19 @@ impl Picture<'_> {
                 session,
                 streams: streams.clone(),
             })?,
+            calendar: Document::text(calendar::write(&schedule, self.site)),
+            guide: Document::text(guide::write(&schedule, &streams, self.now, self.site)),
+            playlist: Document::text(playlist::write(&streams, self.site)),
             schedule: Document::of(&schedule)?,
             streams: Document::of(&Streams { version, generated_at, streams })?,
             extractors: Document::of(&Extractors { extractors })?,
             status: Document::of(&status)?,
+            explain: BTreeMap::new(),
         })
+    }
+
+    fn watchable(&self) -> bool {
+        self.streams.values().flatten().any(|(_, one)| one.health == Health::Healthy)
     }
 
     /// What plays before what does not, else as the configuration has them.
@@ -192,3 +212,6 @@ fn profile(source: &Source, headers: &[(String, String)]) -> Profile {
         connections: source.connections.map(NonZeroU32::get),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use pitwall_control_plane::{self as control, ControlPlane};
+use pitwall_control_plane::{self as control, ControlPlane, SetupError, Site};
 use pitwall_fetch::Fetcher;
 use pitwall_origin::{Origin, OriginConfig};
 use pitwall_proxy::{Edge, Server};
@@ -99,22 +99,33 @@ fn assemble_on(store: Arc<MemoryStore>, config: Config) -> anyhow::Result<Server
     let admin_token = secret::admin_token(&config.access)?;
     let registry = Registry::new();
     let store: Arc<dyn Store> = store;
-    let Config { edge, access, upstream, state, schedule, sources } = config;
+    let Config { edge, access, upstream, state, schedule, extract, sources } = config;
     let edge_config = pitwall_proxy::Config { edge, access, upstream };
     let own = vec![edge_config.edge.listen, edge_config.edge.admin];
     let control = control::Config {
         schedule,
         sources,
+        extract,
         state_dir: state.dir,
         check_every: control::Config::CHECK_EVERY,
+        site: Site::new(edge_config.edge.site()),
     };
     let fetcher = Arc::new(Fetcher::new(edge_config.upstream.timeouts.into(), own));
-    let control_plane = ControlPlane::new(control, fetcher, store.clone(), &registry)?;
+    let control_plane =
+        ControlPlane::new(control, fetcher, store.clone(), &registry).map_err(setup_error)?;
     let edge = Edge::new(&edge_config, sealer, store.clone(), &registry)?;
     let mut server = Server::new(&edge_config.edge, edge, registry, admin_token)
         .map_err(|error| Invalid::new("edge", error))?;
     server.add_background("control plane", CONTROL_THREADS, |stop| control_plane.run(stop));
     Ok(server)
+}
+
+/// A file that was changed after it was checked is still the operator's.
+fn setup_error(error: SetupError) -> anyhow::Error {
+    match error {
+        SetupError::Override(error) => Invalid::from(error).into(),
+        other => other.into(),
+    }
 }
 
 async fn serve_origin(

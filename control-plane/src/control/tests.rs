@@ -135,6 +135,7 @@ async fn from_configuration_to_public_documents() {
     let directory = tempfile::tempdir().unwrap();
     let (store, registry) = (MemoryStore::new(), Registry::new());
     let schedule = ScheduleConfig {
+        providers: vec![crate::schedule::ProviderName::JOLPICA],
         jolpica_url: crate::settings::parse(&format!("http://{site}/ergast")).unwrap(),
         allow_private: vec![crate::settings::parse("127.0.0.0/8").unwrap()],
         ..ScheduleConfig::default()
@@ -142,8 +143,10 @@ async fn from_configuration_to_public_documents() {
     let config = Config {
         schedule,
         sources: sources(&site),
+        extract: ExtractConfig::default(),
         state_dir: directory.path().to_owned(),
         check_every: Config::CHECK_EVERY,
+        site: Site::new("https://edge.test/".parse().unwrap()),
     };
     let fetcher = Arc::new(Fetcher::new(Timeouts::default(), Vec::new()));
     let plane = ControlPlane::new(config, fetcher, store.clone(), &registry).unwrap();
@@ -177,6 +180,18 @@ async fn from_configuration_to_public_documents() {
     let (host, port) = site.split_once(':').unwrap();
     for text in texts(&map) {
         for secret in [host, &format!(":{port}"), "http:", "hidden", "sig=", "Referer", ".m3u8?"] {
+            assert!(!text.contains(secret), "{secret:?} in {text}");
+        }
+    }
+    let documents = &map.documents;
+    for (document, expected) in [
+        (&documents.calendar, "SUMMARY:Test Grand Prix: Race"),
+        (&documents.guide, "channel=\"world-feed.pitwall\""),
+        (&documents.playlist, "https://edge.test/live/world-feed/index.m3u8"),
+    ] {
+        let text = document.as_str().unwrap();
+        assert!(text.contains(expected), "{expected} in {text}");
+        for secret in [host, &format!(":{port}"), "hidden", "sig=", "Referer"] {
             assert!(!text.contains(secret), "{secret:?} in {text}");
         }
     }
@@ -226,6 +241,8 @@ async fn from_configuration_to_public_documents() {
         "pitwall_extractor_last_success_timestamp_seconds",
         "pitwall_upstream_healthy",
         "pitwall_schedule_age_seconds",
+        "pitwall_schedule_disagreements",
+        "pitwall_schedule_fetches_total",
         "pitwall_map_version",
     ] {
         assert!(names.contains(&name), "{name} in {names:?}");

@@ -99,7 +99,7 @@ impl Work for World {
                     headers: Vec::new(),
                     expires_at: ttl.map(|ttl| now + Duration::from_secs(ttl)),
                 };
-                Found { candidates: feeds.iter().map(candidate).collect(), failures: Vec::new() }
+                Found { candidates: feeds.iter().map(candidate).collect(), ..Found::default() }
             }
             Run::Fails => Found::failed(ExtractError::new("step 1 (get)", "refused", true)),
             Run::Panics => panic!("a bug in an extractor"),
@@ -156,6 +156,7 @@ impl Bench {
             schedule,
             sources: scripts.iter().map(source).collect(),
             check_every: Duration::from_secs(15),
+            site: Site::new(Url::parse("https://edge.test/").unwrap()),
         });
         Self { world, store, _engine: tokio::spawn(engine.run()) }
     }

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use super::Key;
 use crate::check::{self, CheckError, Checked};
-use crate::extract::{self, Candidate, Found};
+use crate::extract::{Candidate, Found, Runner};
 use crate::source::Source;
 
 /// The outside world, as the engine needs it.
@@ -99,7 +99,7 @@ async fn extract_and_check(
     source: &Source,
     events: &mpsc::Sender<Event>,
 ) -> Report {
-    let Found { candidates, failures } = work.extract(source).await;
+    let Found { candidates, failures, .. } = work.extract(source).await;
     for error in &failures {
         tracing::warn!(source = source.name, %error, "extraction failed");
     }
@@ -167,22 +167,21 @@ fn failure(step: &str, message: &str) -> ExtractorError {
 
 /// The real thing.
 pub(crate) struct Network {
+    runner: Arc<Runner>,
     fetcher: Arc<Fetcher>,
-    extractions: Semaphore,
     checks: Semaphore,
 }
 
 impl Network {
-    pub(crate) fn new(fetcher: Arc<Fetcher>) -> Self {
-        Self { fetcher, extractions: Semaphore::new(8), checks: Semaphore::new(16) }
+    pub(crate) fn new(runner: Arc<Runner>, fetcher: Arc<Fetcher>) -> Self {
+        Self { runner, fetcher, checks: Semaphore::new(16) }
     }
 }
 
 #[async_trait]
 impl Work for Network {
     async fn extract(&self, source: &Source) -> Found {
-        let _permit = self.extractions.acquire().await;
-        extract::run(source, &self.fetcher).await
+        self.runner.run(source).await
     }
 
     async fn check(&self, source: &Source, candidate: &Candidate) -> Result<Checked, CheckError> {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::string_slice, reason = "a test fails by panicking")]
 
 mod commands;
+mod documents;
 mod edge;
 mod links;
 mod live;
