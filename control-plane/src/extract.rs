@@ -5,6 +5,7 @@
 //! - `m3u`: an IPTV list, filtered.
 //! - `yt-dlp`, `streamlink`: what these programs find on a page; [`program`] runs them, and
 //!   [`outbound`] is their only way out.
+//! - `browser`: what a page asks for when a Chromium shows it.
 //! - [`recipe`]: pages, forms, cookies and patterns, declared step by step.
 //!
 //! What they share:
@@ -15,6 +16,7 @@
 //! - [`tools`]: what is needed and may not be installed.
 //! - [`headers`]: laid over each other.
 
+mod browser;
 mod candidate;
 mod config;
 mod drift;
@@ -45,7 +47,7 @@ use url::Url;
 
 pub use self::candidate::Candidate;
 pub(crate) use self::candidate::Found;
-pub use self::config::{Browser, ExtractConfig};
+pub use self::config::{BrowserConfig, ExtractConfig};
 pub use self::drift::{Drift, first_drift};
 pub use self::error::ExtractError;
 pub(crate) use self::error::Failure;
@@ -60,12 +62,13 @@ use crate::settings::error_at;
 use crate::source::Source;
 
 /// One line per kind.
-const KINDS: [(&str, Configure); 5] = [
+const KINDS: [(&str, Configure); 6] = [
     ("static", r#static::configure),
     ("recipe", recipe::configure),
     ("m3u", m3u::configure),
     ("yt-dlp", yt_dlp::configure),
     ("streamlink", streamlink::configure),
+    ("browser", browser::configure),
 ];
 
 /// Judges the keys of a kind: the source's feed, and what is no key of every source.

@@ -31,8 +31,8 @@ mod source;
 pub use check::CheckRules;
 pub use control::{Config, ControlPlane, SetupError};
 pub use extract::{
-    Browser, Candidate, Drift, ExtractConfig, ExtractError, Extraction, Recording, RecordingError,
-    Runner, TracedStep, Track, first_drift, script_worker,
+    BrowserConfig, Candidate, Drift, ExtractConfig, ExtractError, Extraction, Recording,
+    RecordingError, Runner, TracedStep, Track, first_drift, script_worker,
 };
 pub use publish::Site;
 pub use schedule::{IcsPlace, OverrideError, ProviderName, ScheduleConfig, check_overrides};

@@ -183,7 +183,7 @@ impl Edge {
             Document::Status => (&documents.status, "application/json"),
             Document::Calendar => (&documents.calendar, "text/calendar; charset=utf-8"),
             Document::Guide => (&documents.guide, "application/xml; charset=utf-8"),
-            Document::Playlist => (&documents.playlist, "audio/x-mpegurl; charset=utf-8"),
+            Document::Playlist => (&documents.playlist, "audio/x-mpegurl"),
         };
         let text =
             text.as_str().ok_or(Problem::Unavailable("the first map is still being made"))?;

@@ -18,7 +18,7 @@ pub struct ExtractConfig {
     /// A path, or a name that is looked up in `PATH`.
     pub yt_dlp: PathBuf,
     pub streamlink: PathBuf,
-    pub browser: Browser,
+    pub browser: BrowserConfig,
     /// How this executable is told to be the one that runs scripts.
     #[serde(skip)]
     pub script_worker: Vec<String>,
@@ -26,9 +26,13 @@ pub struct ExtractConfig {
 
 /// Off unless somebody turns it on: a browser weighs more than everything else together.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Browser {
+pub enum BrowserConfig {
     Off,
-    Executable(PathBuf),
+    Executable {
+        path: PathBuf,
+        /// Its own, which needs another user than root.
+        sandbox: bool,
+    },
     /// The DevTools endpoint of one that somebody else runs on this machine.
     Endpoint(Url),
 }
@@ -43,21 +47,46 @@ impl Default for ExtractConfig {
             programs_at_once: NonZeroUsize::MIN.saturating_add(1),
             yt_dlp: "yt-dlp".into(),
             streamlink: "streamlink".into(),
-            browser: Browser::Off,
+            browser: BrowserConfig::Off,
             script_worker: vec!["script-worker".to_owned()],
         }
     }
 }
 
-from_text!(Browser, |text| match text {
-    "off" => Ok(Self::Off),
-    "on" => Ok(Self::Executable(CHROMIUM.into())),
-    path if path.starts_with('/') => Ok(Self::Executable(path.into())),
-    text => match Url::parse(text) {
-        Ok(url) if url.scheme() == "ws" && url.has_host() => Ok(Self::Endpoint(url)),
-        _ => Err(format!("{text:?} is not \"off\", \"on\", a path or a ws:// endpoint")),
-    },
+/// `[extract.browser]` as it is written.
+#[derive(Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct BrowserSettings {
+    enabled: bool,
+    executable: PathBuf,
+    sandbox: bool,
+    endpoint: Option<Endpoint>,
+}
+
+struct Endpoint(Url);
+
+from_text!(Endpoint, |text| match Url::parse(text) {
+    Ok(url) if url.scheme() == "ws" && url.has_host() => Ok(Self(url)),
+    _ => Err(format!("{text:?} is not a DevTools endpoint: ws://127.0.0.1:9222/devtools/…")),
 });
+
+impl Default for BrowserSettings {
+    fn default() -> Self {
+        Self { enabled: false, executable: CHROMIUM.into(), sandbox: true, endpoint: None }
+    }
+}
+
+impl<'de> Deserialize<'de> for BrowserConfig {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let BrowserSettings { enabled, executable, sandbox, endpoint } =
+            BrowserSettings::deserialize(deserializer)?;
+        Ok(match (enabled, endpoint) {
+            (false, _) => Self::Off,
+            (true, Some(Endpoint(url))) => Self::Endpoint(url),
+            (true, None) => Self::Executable { path: executable, sandbox },
+        })
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -65,17 +94,24 @@ mod tests {
 
     #[test]
     fn what_is_taken() {
+        let executable =
+            |path: &str, sandbox| BrowserConfig::Executable { path: path.into(), sandbox };
         for (text, expected) in [
-            ("", Ok(Browser::Off)),
-            ("browser = 'on'", Ok(Browser::Executable(CHROMIUM.into()))),
-            ("browser = '/opt/chrome'", Ok(Browser::Executable("/opt/chrome".into()))),
+            ("", Ok(BrowserConfig::Off)),
+            ("browser = { sandbox = false }", Ok(BrowserConfig::Off)),
+            ("browser = { enabled = true }", Ok(executable(CHROMIUM, true))),
             (
-                "browser = 'ws://127.0.0.1:9222/devtools/browser/1'",
-                Ok(Browser::Endpoint(
+                "[browser]\nenabled = true\nexecutable = '/opt/chrome'\nsandbox = false",
+                Ok(executable("/opt/chrome", false)),
+            ),
+            (
+                "browser = { enabled = true, endpoint = 'ws://127.0.0.1:9222/devtools/browser/1' }",
+                Ok(BrowserConfig::Endpoint(
                     Url::parse("ws://127.0.0.1:9222/devtools/browser/1").unwrap(),
                 )),
             ),
-            ("browser = 'firefox'", Err("is not \"off\"")),
+            ("browser = { endpoint = 'http://127.0.0.1:9222' }", Err("not a DevTools endpoint")),
+            ("browser = { enable = true }", Err("unknown field `enable`")),
             ("at_once = 0", Err("nonzero")),
             ("yt-dlp = 'x'", Err("unknown field `yt-dlp`")),
         ] {

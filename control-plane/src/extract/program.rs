@@ -31,6 +31,8 @@ pub(super) struct Instructions<'a> {
 /// More than any of them says.
 const MAX_OUTPUT: u64 = 16 << 20;
 const MAX_COMPLAINT: usize = 8 << 10;
+/// Shorter lines are brackets, or `null`.
+const MIN_COMPLAINT: usize = 4;
 
 /// From our own environment: where programs and certificates are.
 const PASSED_ON: [&str; 4] = ["PATH", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"];
@@ -70,8 +72,8 @@ async fn launch(context: &Context<'_>, instructions: &Instructions<'_>) -> Resul
         return Err(Failure::lasting("it said more than it should"));
     };
     if !status.success() {
-        // What it says itself comes first, where it says it in its output.
-        let said = [complaint.as_str(), &String::from_utf8_lossy(&body)].join("\n");
+        // Some complain on one pipe, some on the other.
+        let said = [&String::from_utf8_lossy(&body), complaint.as_str()].join("\n");
         return Err(reason(&said, outbound.refused()));
     }
     let (url, headers) = (instructions.target.to_owned(), Vec::new());
@@ -151,7 +153,7 @@ fn reason(complaint: &str, refused: usize) -> Failure {
         (0, None, Some((_, message))) => Failure::lasting(*message),
         (0, None, None) => Failure::passing("it failed"),
     };
-    let line = complaint.lines().map(str::trim).rfind(|line| line.len() > 3);
+    let line = complaint.lines().map(str::trim).rfind(|line| line.len() > MIN_COMPLAINT);
     match line {
         Some(line) => failure.detail(line),
         None => failure,
@@ -159,37 +161,4 @@ fn reason(complaint: &str, refused: usize) -> Failure {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn reasons() {
-        for (complaint, refused, message, retryable) in [
-            (
-                "ERROR: [generic] x: HTTP Error 404: Not Found (caused by ..)",
-                0,
-                "the server answered 404",
-                false,
-            ),
-            ("x (503 Server Error: y for url: http://a/)", 0, "the server answered 503", true),
-            (
-                "ERROR: Unsupported URL: https://secret.example/path",
-                0,
-                "it does not know this kind of page",
-                false,
-            ),
-            (
-                "Tunnel connection failed: 403 Forbidden",
-                2,
-                "the target is not allowed by the address policy",
-                false,
-            ),
-            ("Traceback", 0, "it failed", true),
-            ("", 0, "it failed", true),
-        ] {
-            let failure = reason(complaint, refused);
-            assert_eq!((failure.message.as_str(), failure.retryable), (message, retryable));
-            assert!(!failure.detail.unwrap_or_default().contains("path"));
-        }
-    }
-}
+mod tests;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::config::{Browser, ExtractConfig};
+use super::config::{BrowserConfig, ExtractConfig};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tool {
@@ -14,7 +14,7 @@ pub(crate) enum Tool {
 pub(crate) struct Tools {
     yt_dlp: PathBuf,
     streamlink: PathBuf,
-    pub(crate) browser: Browser,
+    pub(crate) browser: BrowserConfig,
     pub(crate) script_worker: Vec<String>,
 }
 
@@ -33,10 +33,13 @@ impl Tools {
         let (name, key, path) = match (tool, &self.browser) {
             (Tool::YtDlp, _) => ("yt-dlp", "yt_dlp", &self.yt_dlp),
             (Tool::Streamlink, _) => ("streamlink", "streamlink", &self.streamlink),
-            (Tool::Browser, Browser::Executable(path)) => ("the browser", "browser", path),
-            (Tool::Browser, Browser::Endpoint(_)) => return None,
-            (Tool::Browser, Browser::Off) => {
-                return Some("the browser is off: set `browser = \"on\"` in [extract]".to_owned());
+            (Tool::Browser, BrowserConfig::Executable { path, .. }) => {
+                ("the browser", "browser.executable", path)
+            }
+            (Tool::Browser, BrowserConfig::Endpoint(_)) => return None,
+            (Tool::Browser, BrowserConfig::Off) => {
+                let off = "the browser is off: set `enabled = true` in [extract.browser]";
+                return Some(off.to_owned());
             }
         };
         let message =
@@ -49,7 +52,7 @@ impl Tools {
         let path = match (tool, &self.browser) {
             (Tool::YtDlp, _) => Some(&self.yt_dlp),
             (Tool::Streamlink, _) => Some(&self.streamlink),
-            (Tool::Browser, Browser::Executable(path)) => Some(path),
+            (Tool::Browser, BrowserConfig::Executable { path, .. }) => Some(path),
             (Tool::Browser, _) => None,
         };
         let found = path.and_then(|path| find(path));
@@ -86,17 +89,24 @@ mod tests {
             })
         };
         for (tools, tool, expected) in [
-            (tools("sh", Browser::Off), Tool::YtDlp, None),
-            (tools("/bin/sh", Browser::Off), Tool::YtDlp, None),
-            (tools("/etc/passwd", Browser::Off), Tool::YtDlp, Some("yt-dlp is not installed")),
+            (tools("sh", BrowserConfig::Off), Tool::YtDlp, None),
+            (tools("/bin/sh", BrowserConfig::Off), Tool::YtDlp, None),
             (
-                tools("no-such-program", Browser::Off),
+                tools("/etc/passwd", BrowserConfig::Off),
+                Tool::YtDlp,
+                Some("yt-dlp is not installed"),
+            ),
+            (
+                tools("no-such-program", BrowserConfig::Off),
                 Tool::YtDlp,
                 Some("set `yt_dlp` in [extract]"),
             ),
-            (tools("sh", Browser::Off), Tool::Browser, Some("the browser is off")),
+            (tools("sh", BrowserConfig::Off), Tool::Browser, Some("the browser is off")),
             (
-                tools("sh", Browser::Executable("/no/chromium".into())),
+                tools(
+                    "sh",
+                    BrowserConfig::Executable { path: "/no/chromium".into(), sandbox: true },
+                ),
                 Tool::Browser,
                 Some("the browser is not installed"),
             ),

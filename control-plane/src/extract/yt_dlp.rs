@@ -86,7 +86,7 @@ impl Extractor for YtDlp {
             lines.extend(source.headers.iter().map(|(name, value)| {
                 format!("--add-headers {}", quoted(&format!("{name}:{value}")))
             }));
-            lines.push(format!("-- {}", quoted(self.url.as_str())));
+            lines.push(quoted(self.url.as_str()));
             lines.join("\n")
         };
         let instructions = Instructions {

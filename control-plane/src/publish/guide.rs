@@ -30,9 +30,9 @@ pub(super) fn write(
     for stream in streams {
         let (id, name) = (channel(stream), escape(&stream.feed));
         let url = escape(&site.url(&stream.playlist));
-        let _ = write!(
+        let _ = writeln!(
             xml,
-            "<channel id=\"{id}\"><display-name>{name}</display-name><url>{url}</url></channel>\n"
+            "<channel id=\"{id}\"><display-name>{name}</display-name><url>{url}</url></channel>"
         );
     }
     let programmes = programmes(schedule, now);

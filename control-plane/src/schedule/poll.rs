@@ -152,7 +152,10 @@ impl Poller {
             let outcome = desk.take(answer, now);
             let provider = desk.provider.name();
             match &outcome {
-                Ok(()) => self.metrics.read(provider, now),
+                Ok(()) => {
+                    self.metrics.read(provider, now);
+                    tracing::info!(provider, "schedule read");
+                }
                 Err(error) => {
                     self.metrics.not_read(provider, error.fault);
                     match error.fault {

@@ -1,9 +1,11 @@
 //! Documents that leave the site: the calendar, the guide and the IPTV list, through the edge.
 
+use std::process::Command;
+
 use axum::Router;
 use axum::routing::get;
 
-use crate::support::{Edge, client, eventually, fetch, free, pitwall};
+use crate::support::{Edge, client, eventually, fetch, first_line, free, pitwall};
 
 const MEDIA: &str = "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:4,\nnew.ts\n";
 
@@ -49,7 +51,7 @@ async fn calendars_and_players_find_their_way_back() {
     for (path, kind, expected) in [
         ("/calendar.ics", "text/calendar; charset=utf-8", "SUMMARY:Harbour Grand Prix: Race"),
         ("/iptv/guide.xml", "application/xml; charset=utf-8", "<title>Harbour Grand Prix: Race"),
-        ("/iptv/playlist.m3u", "audio/x-mpegurl; charset=utf-8", "tvg-id=\"world-feed.pitwall\""),
+        ("/iptv/playlist.m3u", "audio/x-mpegurl", "tvg-id=\"world-feed.pitwall\""),
     ] {
         let text = eventually(path, || async {
             let answer = get(path).await.ok().filter(|answer| answer.status() == 200)?;
@@ -83,4 +85,30 @@ fn a_bad_override_file_is_bad_configuration() {
         assert_eq!(code, 2, "{command}: {stderr}");
         assert!(stderr.contains("overrides.toml:3: session.strat: unknown field"), "{stderr}");
     }
+}
+
+/// The list as people open it: every stream of the demo, played by a player that is not ours.
+#[tokio::test]
+async fn a_player_plays_the_list() {
+    let address = free();
+    let (mut demo, _) = first_line(&["demo", "--listen", &address.to_string()]);
+    let streams = ["world-feed", "onboard-7", "onboard-22", "pit-lane"];
+    let list = format!("http://{address}/iptv/playlist.m3u");
+    eventually("all streams are listed", || async {
+        let text = fetch(&list).await.ok()?.text().await.ok()?;
+        streams.iter().all(|stream| text.contains(stream)).then_some(())
+    })
+    .await;
+    let mut mpv = Command::new("mpv");
+    mpv.args(["--no-config", "--ytdl=no", "--vo=null", "--ao=null", "--untimed", "--frames=5"]);
+    let output = mpv.arg(&list).output();
+    demo.kill().unwrap();
+    demo.wait().unwrap();
+    let output = output.unwrap();
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    for stream in streams {
+        let link = format!("Playing: http://{address}/live/{stream}/index.m3u8");
+        assert!(said.contains(&link), "{link}: {said}");
+    }
+    assert!(output.status.success() && !said.contains("Failed"), "{said}");
 }

@@ -5,6 +5,7 @@
 mod commands;
 mod documents;
 mod edge;
+mod extract;
 mod links;
 mod live;
 mod storage;
