@@ -12,7 +12,9 @@ use crate::clock::Clock;
 use crate::engine::work::Network;
 use crate::engine::{Engine, Parts};
 use crate::extract::{ExtractConfig, Runner};
+use crate::history::Archive;
 use crate::metrics::Metrics;
+use crate::rank::RankConfig;
 use crate::schedule::{self, OverrideError, Poller, ScheduleConfig};
 use crate::source::Source;
 
@@ -21,10 +23,11 @@ pub struct Config {
     /// Their names are different from each other.
     pub sources: Vec<Source>,
     pub extract: ExtractConfig,
-    /// Where `schedule.json` is kept.
+    /// Where `schedule.json` and `history.json` are kept.
     pub state_dir: PathBuf,
-    /// How often what plays is checked between extractions.
+    /// What plays is checked at least so often; what was not is not listed.
     pub check_every: Duration,
+    pub rank: RankConfig,
 }
 
 impl Config {
@@ -54,13 +57,14 @@ impl ControlPlane {
         registry: &prometheus::Registry,
     ) -> Result<Self, SetupError> {
         let clock = Clock::system();
-        let Config { schedule, sources, extract, state_dir, check_every } = config;
+        let Config { schedule, sources, extract, state_dir, check_every, rank } = config;
         let runner = Arc::new(Runner::new(fetcher.clone(), &extract));
         for source in &sources {
             if let Some(missing) = runner.missing(source) {
                 tracing::error!(source = source.name, kind = source.kind(), "{missing}");
             }
         }
+        let archive = Archive::new(state_dir.clone());
         let schedule = Poller::new(
             &schedule,
             state_dir,
@@ -76,13 +80,15 @@ impl ControlPlane {
             schedule: schedule.subscribe(),
             sources,
             check_every,
+            rank,
+            archive,
         });
         Ok(Self { engine, schedule })
     }
 
     /// Publishes the first map at once, then keeps it true until `shutdown` completes. What
     /// was published stays in the store.
-    pub async fn run(self, shutdown: impl Future<Output = ()> + Send) {
+    pub async fn run(mut self, shutdown: impl Future<Output = ()> + Send) {
         let engine = Box::pin(self.engine.run());
         let schedule = Box::pin(self.schedule.run());
         tokio::select! {
@@ -90,6 +96,7 @@ impl ControlPlane {
             () = engine => {}
             () = schedule => {}
         }
+        self.engine.remember();
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use pitwall_control_plane::{ExtractConfig, ScheduleConfig, Source};
+use pitwall_control_plane::{ExtractConfig, RankConfig, ScheduleConfig, Source};
 use pitwall_proxy::config::{AccessConfig, EdgeConfig, UpstreamConfig};
 use serde::Deserialize;
 use toml::Spanned;
@@ -19,6 +19,7 @@ pub(crate) struct Config {
     pub(crate) state: StateConfig,
     pub(crate) schedule: ScheduleConfig,
     pub(crate) extract: ExtractConfig,
+    pub(crate) rank: RankConfig,
     pub(crate) sources: Vec<Source>,
 }
 
@@ -33,6 +34,7 @@ struct Sections {
     state: StateConfig,
     schedule: ScheduleConfig,
     extract: ExtractConfig,
+    rank: RankConfig,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -117,8 +119,8 @@ impl Config {
             sections = Sections::deserialize(toml::Deserializer::from(table.clone()))
                 .map_err(|error| invalid(error.message().to_owned()))?;
         }
-        let Sections { edge, access, upstream, state, schedule, extract, .. } = sections;
-        let config = Self { edge, access, upstream, state, schedule, extract, sources };
+        let Sections { edge, access, upstream, state, schedule, extract, rank, .. } = sections;
+        let config = Self { edge, access, upstream, state, schedule, extract, rank, sources };
         config.refuse_doubles()?;
         Ok(config)
     }
