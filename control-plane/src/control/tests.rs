@@ -147,6 +147,7 @@ async fn from_configuration_to_public_documents() {
         state_dir: directory.path().to_owned(),
         check_every: Config::CHECK_EVERY,
         rank: RankConfig::default(),
+        webhooks: Vec::new(),
     };
     let fetcher = Arc::new(Fetcher::new(Timeouts::default(), Vec::new()));
     let plane = ControlPlane::new(config, fetcher, store.clone(), &registry).unwrap();

@@ -1,5 +1,7 @@
 //! The engine against a scripted outside world, with time paused.
 
+mod alarms;
+mod commands;
 mod demand;
 mod going_bad;
 mod learning;
@@ -19,6 +21,7 @@ use prometheus::Registry;
 use self::world::{Run, World};
 use super::*;
 use crate::check::CheckError;
+use crate::webhooks::notice::Notice;
 
 const START: &str = "2026-05-03T17:00:00Z";
 const ONE: &[&str] = &["World feed"];
@@ -42,6 +45,8 @@ struct Bench {
     world: Arc<World>,
     store: Arc<MemoryStore>,
     registry: Registry,
+    notices: mpsc::Receiver<Arc<Notice>>,
+    commands: mpsc::Sender<Command>,
     _schedule: watch::Sender<schedule::State>,
     _state: tempfile::TempDir,
     engine: tokio::task::JoinHandle<()>,
@@ -66,6 +71,7 @@ impl Bench {
         let (store, registry) = (MemoryStore::new(), Registry::new());
         let state = schedule::State { schedule: setup.schedule.clone(), ..Default::default() };
         let (sender, schedule) = watch::channel(state);
+        let (notifier, notices) = Notifier::listening();
         let state = tempfile::tempdir().unwrap();
         let directory = setup.state.unwrap_or(state.path());
         let mut engine = Engine::new(Parts {
@@ -78,9 +84,11 @@ impl Bench {
             check_every: Duration::from_secs(15),
             rank: toml::from_str(setup.rank).unwrap(),
             archive: Archive::new(directory.to_owned()),
+            notifier,
         });
+        let commands = engine.commands();
         let engine = tokio::spawn(async move { engine.run().await });
-        Self { world, store, registry, _schedule: sender, _state: state, engine }
+        Self { world, store, registry, notices, commands, _schedule: sender, _state: state, engine }
     }
 
     /// Lets `seconds` pass, in which the engine does what is due.
@@ -131,6 +139,11 @@ impl Bench {
             labels.iter().all(|label| values.contains(label))
         })?;
         Some(metric.get_gauge().get_value() + metric.get_counter().get_value())
+    }
+
+    /// What an operator was told since the last time.
+    fn told(&mut self) -> Vec<String> {
+        std::iter::from_fn(|| self.notices.try_recv().ok()).map(|one| one.text.clone()).collect()
     }
 
     /// Ends it, as a signal does.
