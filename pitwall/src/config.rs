@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use pitwall_control_plane::{ExtractConfig, RankConfig, ScheduleConfig, Source};
+use pitwall_control_plane::{
+    ControlConfig, ExtractConfig, RankConfig, ScheduleConfig, Source, WebhookConfig,
+};
 use pitwall_proxy::config::{AccessConfig, EdgeConfig, UpstreamConfig};
 use serde::Deserialize;
 use toml::Spanned;
@@ -20,6 +22,8 @@ pub(crate) struct Config {
     pub(crate) schedule: ScheduleConfig,
     pub(crate) extract: ExtractConfig,
     pub(crate) rank: RankConfig,
+    pub(crate) control: ControlConfig,
+    pub(crate) webhooks: Vec<WebhookConfig>,
     pub(crate) sources: Vec<Source>,
 }
 
@@ -35,6 +39,8 @@ struct Sections {
     schedule: ScheduleConfig,
     extract: ExtractConfig,
     rank: RankConfig,
+    control: ControlConfig,
+    webhook: Vec<WebhookConfig>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -119,8 +125,20 @@ impl Config {
             sections = Sections::deserialize(toml::Deserializer::from(table.clone()))
                 .map_err(|error| invalid(error.message().to_owned()))?;
         }
-        let Sections { edge, access, upstream, state, schedule, extract, rank, .. } = sections;
-        let config = Self { edge, access, upstream, state, schedule, extract, rank, sources };
+        let Sections { edge, access, upstream, state, schedule, .. } = sections;
+        let Sections { extract, rank, control, webhook: webhooks, .. } = sections;
+        let config = Self {
+            edge,
+            access,
+            upstream,
+            state,
+            schedule,
+            extract,
+            rank,
+            control,
+            webhooks,
+            sources,
+        };
         config.refuse_doubles()?;
         Ok(config)
     }
@@ -131,6 +149,13 @@ impl Config {
             if seen.insert(source.name.as_str(), ()).is_some() {
                 let place = format!("source {:?}", source.name);
                 return Err(Invalid::new(place, "two sources have this name"));
+            }
+        }
+        let mut seen = HashMap::new();
+        for webhook in &self.webhooks {
+            if seen.insert(webhook.name.0.as_str(), ()).is_some() {
+                let place = format!("webhook {:?}", webhook.name.0);
+                return Err(Invalid::new(place, "two webhooks have this name"));
             }
         }
         Ok(())
