@@ -36,7 +36,7 @@ async fn hls(Path(path): Path<String>, headers: HeaderMap) -> Response {
     match (path.as_str(), headers.get("referer")) {
         (_, None) => StatusCode::FORBIDDEN.into_response(),
         ("live.m3u8", _) => MEDIA.into_response(),
-        ("new.ts", _) => vec![0x47_u8; 400].into_response(),
+        ("new.ts", _) => vec![0x47_u8; 40_000].into_response(),
         _ => StatusCode::NOT_FOUND.into_response(),
     }
 }
@@ -147,6 +147,8 @@ async fn from_configuration_to_public_documents() {
         state_dir: directory.path().to_owned(),
         check_every: Config::CHECK_EVERY,
         site: Site::new("https://edge.test/".parse().unwrap()),
+        rank: RankConfig::default(),
+        webhooks: Vec::new(),
     };
     let fetcher = Arc::new(Fetcher::new(Timeouts::default(), Vec::new()));
     let plane = ControlPlane::new(config, fetcher, store.clone(), &registry).unwrap();
@@ -239,7 +241,7 @@ async fn from_configuration_to_public_documents() {
     for name in [
         "pitwall_extractor_runs_total",
         "pitwall_extractor_last_success_timestamp_seconds",
-        "pitwall_upstream_healthy",
+        "pitwall_upstreams",
         "pitwall_schedule_age_seconds",
         "pitwall_schedule_disagreements",
         "pitwall_schedule_fetches_total",
@@ -248,8 +250,27 @@ async fn from_configuration_to_public_documents() {
         assert!(names.contains(&name), "{name} in {names:?}");
     }
 
+    lint(&registry);
+
     stop.send(()).unwrap();
     running.await.unwrap();
     assert!(directory.path().join("schedule.json").exists());
     assert_eq!(store.current().streams.len(), 2, "what was published stays");
+}
+
+/// `promtool check metrics`, which make test installs.
+fn lint(registry: &Registry) {
+    use std::io::Write as _;
+    use std::process::{Command, Stdio};
+    let mut command = Command::new("promtool");
+    let command = command.args(["check", "metrics"]).stdin(Stdio::piped()).stderr(Stdio::piped());
+    let Ok(mut promtool) = command.spawn() else {
+        assert!(std::env::var_os("CI").is_none(), "promtool is missing: .ci/setup test");
+        return;
+    };
+    let text = prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
+    promtool.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let output = promtool.wait_with_output().unwrap();
+    let complaints = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && complaints.is_empty(), "{complaints}");
 }
