@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use pitwall_fetch::Fetcher;
 use pitwall_upstream_map::documents::{ProviderStatus, Schedule};
 use tokio::time::Instant;
@@ -17,6 +17,12 @@ use super::snapshot::Kept;
 /// A lock lasts as long as a session and half an hour; what is locked for longer has closed.
 const LONG_LOCK: Duration = Duration::from_hours(12);
 
+/// For a whole answer, whatever it drips: others are waiting for their turn.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// What is told for so long may be what happened: in 2020 most of a season was called off.
+const INSISTS: SignedDuration = SignedDuration::from_hours(24);
+
 pub(crate) struct Desk {
     pub(crate) provider: Box<dyn Provider>,
     pub(crate) opinion: Option<Opinion>,
@@ -24,6 +30,8 @@ pub(crate) struct Desk {
     /// Since when it could not be read.
     pub(crate) stale_since: Option<Timestamp>,
     pub(crate) error: Option<String>,
+    /// Since when nothing that came could be believed.
+    refused_since: Option<Timestamp>,
     failures: u32,
 }
 
@@ -33,7 +41,15 @@ impl Desk {
             Some(Kept { opinion, stale_since }) => (Some(opinion), stale_since),
             None => (None, None),
         };
-        Self { provider, opinion, due: Instant::now(), stale_since, error: None, failures: 0 }
+        Self {
+            provider,
+            opinion,
+            due: Instant::now(),
+            stale_since,
+            error: None,
+            refused_since: None,
+            failures: 0,
+        }
     }
 
     /// For the snapshot.
@@ -47,7 +63,9 @@ impl Desk {
         fetcher: &Fetcher,
         now: Timestamp,
     ) -> Result<Calendar, ProviderError> {
-        self.provider.fetch(fetcher, now).await
+        let late = || ProviderError::new(format!("no whole answer in {} s", DEADLINE.as_secs()));
+        let answer = tokio::time::timeout(DEADLINE, self.provider.fetch(fetcher, now)).await;
+        answer.unwrap_or_else(|_| Err(late()))
     }
 
     /// Takes an answer, or keeps what was said last.
@@ -56,17 +74,24 @@ impl Desk {
         answer: Result<Calendar, ProviderError>,
         now: Timestamp,
     ) -> Result<(), ProviderError> {
-        let opinion = answer
-            .and_then(|fresh| Opinion::form(&*self.provider, self.opinion.as_ref(), fresh, now));
+        let refused = self.refused_since.map(|since| now.duration_since(since));
+        let insists = refused.is_some_and(|refused| refused >= INSISTS);
+        let opinion = answer.and_then(|fresh| {
+            Opinion::form(&*self.provider, self.opinion.as_ref(), fresh, insists, now)
+        });
         match opinion {
             Ok(opinion) => {
                 self.opinion = Some(opinion);
+                self.refused_since = None;
                 (self.failures, self.stale_since, self.error) = (0, None, None);
                 Ok(())
             }
             Err(error) => {
                 if error.fault != Fault::Locked || self.age(now) > LONG_LOCK {
                     self.stale_since.get_or_insert(now);
+                }
+                if error.fault == Fault::Refused {
+                    self.refused_since.get_or_insert(now);
                 }
                 self.error = Some(error.to_string());
                 self.failures = self.failures.saturating_add(1);

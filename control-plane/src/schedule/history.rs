@@ -14,7 +14,9 @@ pub(crate) fn check(last: &Calendar, fresh: &Calendar, now: Timestamp) -> Result
     if last.season != fresh.season {
         return Ok(());
     }
-    let to_come: Vec<_> = last.meetings.iter().filter(|one| one.to_come(now)).collect();
+    // Of the championship: titles of other events, which are all they are known by, change.
+    let races = last.meetings.iter().filter(|one| one.series);
+    let to_come: Vec<_> = races.filter(|one| one.to_come(now)).collect();
     let gone = to_come.iter().filter(|old| successor(last, &fresh.meetings, old).is_none()).count();
     if gone > FEW && gone * 2 > to_come.len() {
         return Err(format!("{gone} of {} meetings to come are gone at once", to_come.len()));

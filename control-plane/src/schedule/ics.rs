@@ -64,11 +64,11 @@ impl Provider for Ics {
 }
 
 async fn read(path: &Path) -> Result<Vec<u8>, ProviderError> {
-    let unreadable =
-        |error: std::io::Error| ProviderError::new(format!("{}: {error}", path.display()));
+    // Without its path: what is wrong with a source is public.
+    let unreadable = |error: std::io::Error| ProviderError::new(format!("the file: {error}"));
     let length = tokio::fs::metadata(path).await.map_err(unreadable)?.len();
     if length > MAX_FILE {
-        return Err(ProviderError::new(format!("{} is too large", path.display())));
+        return Err(ProviderError::new("the file is too large"));
     }
     tokio::fs::read(path).await.map_err(unreadable)
 }

@@ -17,18 +17,23 @@ pub(crate) struct Opinion {
 }
 
 impl Opinion {
-    /// What a provider says now, if it can be believed.
+    /// What a provider says now, if it can be believed. What it `insists` on may be in conflict
+    /// with what it said before, though not with itself.
     pub(crate) fn form(
         provider: &dyn Provider,
         last: Option<&Self>,
         fresh: Calendar,
+        insists: bool,
         now: Timestamp,
     ) -> Result<Self, ProviderError> {
         sanity::check(&fresh).map_err(ProviderError::refused)?;
         let calendar = match last {
             None => fresh,
             Some(last) => {
-                history::check(&last.calendar, &fresh, now).map_err(ProviderError::refused)?;
+                let judged = history::check(&last.calendar, &fresh, now);
+                if !insists {
+                    judged.map_err(ProviderError::refused)?;
+                }
                 history::carry(&last.calendar, fresh, provider.drops_cancelled(), now)
             }
         };

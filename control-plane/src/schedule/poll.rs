@@ -101,7 +101,7 @@ impl Poller {
         }
         loop {
             tokio::time::sleep_until(self.next_wake()).await;
-            self.look();
+            self.look().await;
             self.poll().await;
         }
     }
@@ -113,8 +113,16 @@ impl Poller {
     }
 
     /// Takes a changed override file, if it is fine.
-    fn look(&mut self) {
-        let Some(news) = self.file.as_mut().and_then(OverrideFile::look) else { return };
+    async fn look(&mut self) {
+        let Some(mut file) = self.file.take() else { return };
+        // On a volume that hangs, only this waits.
+        let looked = tokio::task::spawn_blocking(move || {
+            let news = file.look();
+            (file, news)
+        });
+        let Ok((file, news)) = looked.await else { return };
+        self.file = Some(file);
+        let Some(news) = news else { return };
         match news {
             Ok(overrides) => {
                 tracing::info!(overrides = overrides.len(), "schedule overrides read");
@@ -210,7 +218,12 @@ impl Poller {
             .desks
             .iter()
             .filter_map(|desk| Some(format!("{}: {}", desk.provider.name(), desk.error.as_ref()?)));
-        let file = self.override_error.iter().map(ToString::to_string);
+        // Status is public: it names the file, not where it is.
+        let name = |error: &OverrideError| {
+            let place = error.place.rsplit('/').next().unwrap_or_default();
+            format!("{place}: {}", error.message)
+        };
+        let file = self.override_error.iter().map(name);
         let all: Vec<String> = desks.chain(file).collect();
         (!all.is_empty()).then(|| all.join("; "))
     }

@@ -2,9 +2,10 @@
 
 use axum::extract::Query;
 use axum::routing::get;
+use pitwall_upstream_map::documents::SessionStatus;
 
 use super::*;
-use crate::schedule::samples::text;
+use crate::schedule::samples::{ergast, json, race_table, text};
 use crate::schedule::window;
 
 async fn stage(now: &str) -> (Site, ScheduleConfig, tempfile::TempDir, Stage) {
@@ -101,7 +102,7 @@ async fn a_season_without_times_is_listed() {
         let sessions = schedule.meetings.iter().flat_map(|meeting| &meeting.sessions);
         sessions.map(|one| (one.date.to_string(), one.time_known, one.start, one.status)).collect()
     };
-    use pitwall_upstream_map::documents::SessionStatus::{Past, Upcoming};
+    use SessionStatus::{Past, Upcoming};
     for (now, british, monaco) in [
         ("1950-05-13T12:00:00Z", Upcoming, Upcoming),
         ("1950-05-14T12:00:00Z", Past, Upcoming),
@@ -146,4 +147,28 @@ async fn without_providers_nothing_is_asked_or_loaded() {
     let state = stage.poller.subscribe();
     assert!(futures::FutureExt::now_or_never(stage.poller.run()).is_none());
     assert!(window::current(&state.borrow().schedule).is_none());
+}
+
+/// Half a season gone is a broken answer, until it is told for a day.
+#[tokio::test]
+async fn what_is_insisted_on_is_believed_in_the_end() {
+    let (site, _, _directory, mut stage) = stage("2026-03-10T00:00:00Z").await;
+    let races = ergast(&json("jolpica-f1-data-2026-calendar.json"));
+    site.answers(JOLPICA, race_table(&races));
+    stage.poll_at("2026-03-10T00:00:00Z").await;
+    site.answers(JOLPICA, race_table(&races[..4]));
+    let refused = Some("jolpica: refused: 20 of 23 meetings to come are gone at once".to_owned());
+    for (now, error, cancelled) in [
+        ("2026-03-10T06:00:00Z", refused.clone(), 0),
+        ("2026-03-11T05:59:00Z", refused, 0),
+        ("2026-03-11T06:00:00Z", None, 20),
+    ] {
+        stage.poll_at(now).await;
+        let state = stage.state();
+        let meetings = &state.schedule.meetings;
+        let off = meetings.iter().filter(|meeting| {
+            meeting.sessions.iter().all(|session| session.status == SessionStatus::Cancelled)
+        });
+        assert_eq!((meetings.len(), state.error, off.count()), (24, error, cancelled), "{now}");
+    }
 }
