@@ -12,8 +12,10 @@ use crate::clock::Clock;
 use crate::engine::work::Network;
 use crate::engine::{Engine, Parts};
 use crate::extract::{ExtractConfig, Runner};
+use crate::history::Archive;
 use crate::metrics::Metrics;
 use crate::publish::Site;
+use crate::rank::RankConfig;
 use crate::schedule::{self, OverrideError, Poller, ScheduleConfig};
 use crate::source::Source;
 
@@ -22,12 +24,13 @@ pub struct Config {
     /// Their names are different from each other.
     pub sources: Vec<Source>,
     pub extract: ExtractConfig,
-    /// Where `schedule.json` is kept.
+    /// Where `schedule.json` and `history.json` are kept.
     pub state_dir: PathBuf,
-    /// How often what plays is checked between extractions.
+    /// What plays is checked at least so often; what was not is not listed.
     pub check_every: Duration,
     /// Where viewers find the edge.
     pub site: Site,
+    pub rank: RankConfig,
 }
 
 impl Config {
@@ -57,13 +60,14 @@ impl ControlPlane {
         registry: &prometheus::Registry,
     ) -> Result<Self, SetupError> {
         let clock = Clock::system();
-        let Config { schedule, sources, extract, state_dir, check_every, site } = config;
+        let Config { schedule, sources, extract, state_dir, check_every, site, rank } = config;
         let runner = Arc::new(Runner::new(fetcher.clone(), &extract));
         for source in &sources {
             if let Some(missing) = runner.missing(source) {
                 tracing::error!(source = source.name, kind = source.kind(), "{missing}");
             }
         }
+        let archive = Archive::new(state_dir.clone());
         let schedule = Poller::new(
             &schedule,
             state_dir,
@@ -80,13 +84,15 @@ impl ControlPlane {
             sources,
             check_every,
             site,
+            rank,
+            archive,
         });
         Ok(Self { engine, schedule })
     }
 
     /// Publishes the first map at once, then keeps it true until `shutdown` completes. What
     /// was published stays in the store.
-    pub async fn run(self, shutdown: impl Future<Output = ()> + Send) {
+    pub async fn run(mut self, shutdown: impl Future<Output = ()> + Send) {
         let engine = Box::pin(self.engine.run());
         let schedule = Box::pin(self.schedule.run());
         tokio::select! {
@@ -94,6 +100,7 @@ impl ControlPlane {
             () = engine => {}
             () = schedule => {}
         }
+        self.engine.remember();
     }
 }
 

@@ -80,7 +80,7 @@ fn of_parameter(name: &str, value: &str) -> Option<Timestamp> {
 /// `…/hdntl=exp=1767225600~acl=…/…`, `…/exp=1767225600,sig=…/…`, `…/expires/1767225600/…` is
 /// not told apart from any other number and not read.
 fn of_segment(segment: &str) -> Option<Timestamp> {
-    let segment = percent_decoded(segment);
+    let segment = percent_encoding::percent_decode_str(segment).decode_utf8_lossy();
     let pairs = || segment.split(['~', ',', ';', '&', ':']);
     let plain = pairs().filter_map(|pair| {
         // `hdntl=exp=…`: the last two.
@@ -124,14 +124,6 @@ fn jwt(value: &str) -> Option<Timestamp> {
 fn decoded(base64url: &str) -> Option<Value> {
     let bytes = URL_SAFE_NO_PAD.decode(base64url.trim_end_matches('=')).ok()?;
     serde_json::from_slice(&bytes).ok()
-}
-
-fn percent_decoded(text: &str) -> String {
-    // A form's decoder, told that a plus is a plus.
-    let escaped = text.replace('+', "%2B").replace('&', "%26").replace('=', "%3D");
-    url::form_urlencoded::parse(escaped.as_bytes())
-        .next()
-        .map_or_else(String::new, |(name, _)| name.into_owned())
 }
 
 fn seconds(number: i64) -> Option<Timestamp> {

@@ -8,18 +8,22 @@
 //! - [`expiry`]: when a candidate's token ends.
 //! - [`check`]: master, renditions and newest segment, as a player would see them.
 //! - [`engine`]: the one queue of extractions, checks and retries; [`refresh`] says when.
-//! - [`rank`]: which upstream of a stream plays.
+//! - [`breaker`]: when an upstream that fails is left alone, and tried again.
+//! - [`rank`]: which upstream of a stream plays, and why.
+//! - [`history`]: what was learned, on disk.
 //! - [`publish`]: the [`UpstreamMap`](pitwall_upstream_map::UpstreamMap) and its documents.
 //! - [`schedule`]: the sessions, beside all this.
 //! - [`control`]: [`ControlPlane`], all of it wired together.
 //! - [`metrics`], [`clock`]: what is counted, and what time it is.
 
+mod breaker;
 mod check;
 mod clock;
 mod control;
 mod engine;
 mod expiry;
 mod extract;
+mod history;
 mod metrics;
 mod publish;
 mod rank;
@@ -35,5 +39,6 @@ pub use extract::{
     RecordingError, Runner, TracedStep, Track, first_drift, script_worker,
 };
 pub use publish::Site;
+pub use rank::RankConfig;
 pub use schedule::{IcsPlace, OverrideError, ProviderName, ScheduleConfig, check_overrides};
 pub use source::Source;

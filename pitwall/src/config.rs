@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use pitwall_control_plane::settings::locate;
 use pitwall_control_plane::{
-    ExtractConfig, OverrideError, ScheduleConfig, Source, check_overrides,
+    ExtractConfig, OverrideError, RankConfig, ScheduleConfig, Source, check_overrides,
 };
 use pitwall_proxy::config::{AccessConfig, EdgeConfig, UpstreamConfig};
 use serde::Deserialize;
@@ -22,6 +22,7 @@ pub(crate) struct Config {
     pub(crate) state: StateConfig,
     pub(crate) schedule: ScheduleConfig,
     pub(crate) extract: ExtractConfig,
+    pub(crate) rank: RankConfig,
     pub(crate) sources: Vec<Source>,
 }
 
@@ -36,6 +37,7 @@ struct Sections {
     state: StateConfig,
     schedule: ScheduleConfig,
     extract: ExtractConfig,
+    rank: RankConfig,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -130,8 +132,8 @@ impl Config {
         if !set_all.is_empty() {
             sections = place.with_environment(table, &set_all)?;
         }
-        let Sections { edge, access, upstream, state, schedule, extract, .. } = sections;
-        let config = Self { edge, access, upstream, state, schedule, extract, sources };
+        let Sections { edge, access, upstream, state, schedule, extract, rank, .. } = sections;
+        let config = Self { edge, access, upstream, state, schedule, extract, rank, sources };
         config.refuse_doubles()?;
         Ok(config)
     }

@@ -98,7 +98,7 @@ fn assemble_on(store: Arc<MemoryStore>, config: Config) -> anyhow::Result<Server
     let sealer = secret::seal_keys(&config.access, &config.state.dir)?.sealer();
     let registry = Registry::new();
     let store: Arc<dyn Store> = store;
-    let Config { edge, access, upstream, state, schedule, extract, sources } = config;
+    let Config { edge, access, upstream, state, schedule, extract, rank, sources } = config;
     let edge_config = pitwall_proxy::Config { edge, access, upstream };
     let own = vec![edge_config.edge.listen, edge_config.edge.admin];
     let control = control::Config {
@@ -108,6 +108,7 @@ fn assemble_on(store: Arc<MemoryStore>, config: Config) -> anyhow::Result<Server
         state_dir: state.dir,
         check_every: control::Config::CHECK_EVERY,
         site: Site::new(edge_config.edge.site()),
+        rank,
     };
     let fetcher = Arc::new(Fetcher::new(edge_config.upstream.timeouts.into(), own));
     let control_plane =

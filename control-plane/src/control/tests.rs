@@ -36,7 +36,7 @@ async fn hls(Path(path): Path<String>, headers: HeaderMap) -> Response {
     match (path.as_str(), headers.get("referer")) {
         (_, None) => StatusCode::FORBIDDEN.into_response(),
         ("live.m3u8", _) => MEDIA.into_response(),
-        ("new.ts", _) => vec![0x47_u8; 400].into_response(),
+        ("new.ts", _) => vec![0x47_u8; 40_000].into_response(),
         _ => StatusCode::NOT_FOUND.into_response(),
     }
 }
@@ -147,6 +147,7 @@ async fn from_configuration_to_public_documents() {
         state_dir: directory.path().to_owned(),
         check_every: Config::CHECK_EVERY,
         site: Site::new("https://edge.test/".parse().unwrap()),
+        rank: RankConfig::default(),
     };
     let fetcher = Arc::new(Fetcher::new(Timeouts::default(), Vec::new()));
     let plane = ControlPlane::new(config, fetcher, store.clone(), &registry).unwrap();
@@ -239,7 +240,7 @@ async fn from_configuration_to_public_documents() {
     for name in [
         "pitwall_extractor_runs_total",
         "pitwall_extractor_last_success_timestamp_seconds",
-        "pitwall_upstream_healthy",
+        "pitwall_upstreams",
         "pitwall_schedule_age_seconds",
         "pitwall_schedule_disagreements",
         "pitwall_schedule_fetches_total",

@@ -41,7 +41,7 @@ impl Found {
     }
 
     /// Makes public names of what pages say, and takes no more than a source may find.
-    pub(super) fn tidy(mut self) -> Self {
+    pub(crate) fn tidy(mut self) -> Self {
         let tidied = self.candidates.into_iter().filter_map(|candidate| {
             let feed = name(&candidate.feed).filter(|feed| StreamId::of_feed(feed).is_some())?;
             let label = candidate.label.as_deref().and_then(name);

@@ -38,6 +38,8 @@ fn mistakes_are_named_by_file_line_and_key() {
     check("[store]\nkind = \"papyrus\"\n", "test.toml:2: store.kind: unknown variant `papyrus`");
     check("[upstream]\nallow_hosts = [\"http://x/\"]\n", "test.toml:2: upstream.allow_hosts: ");
     check("[upstream]\nallow_private = [\"0.0.0.0/0\"]\n", "test.toml:2: upstream.allow_private: ");
+    check("[rank]\nmargin = 7\n", "test.toml:2: rank.margin: 7 is not between -1 and 1");
+    check("[rank]\nhold = \"soon\"\n", "test.toml:2: rank.hold: ");
     check("[edge\n", "test.toml:1: ");
     check(
         "[schedule]\nproviders = [\"papyrus\"]\n",
@@ -62,6 +64,10 @@ fn mistakes_in_sources_too() {
     check(&with("ulr = \"x\""), "test.toml:6: source.ulr: unknown field `ulr`");
     check(&with("headers = { Host = \"x\" }"), "test.toml:6: source.headers");
     check(&with("headers = { A = \"x\\r\\nB: y\" }"), "test.toml:6: source.headers");
+    check(&with("check = { floor = 1 }"), "test.toml:6: source.check");
+    check(&with("check = { max_lag = \"-1s\" }"), "test.toml:6: source.check");
+    check(&with("ttl = \"0s\""), "test.toml:6: source.ttl: ");
+    check(&with("priority = \"high\""), "test.toml:6: source.priority: ");
     check(&with("every = \"soon\""), "test.toml:6: source.every: ");
     check(&with("allow_private = [\"0.0.0.0/0\"]"), "test.toml:6: source.allow_private");
     check(&SOURCE.replace("static", "papyrus"), "test.toml:3: source.kind: ");
