@@ -9,6 +9,7 @@ use pitwall_fetch::Fetcher;
 use pitwall_upstream_map::Store;
 
 use crate::clock::Clock;
+use crate::commands::{AdminToken, Commands};
 use crate::engine::work::Network;
 use crate::engine::{Engine, Parts};
 use crate::extract::{ExtractConfig, Runner};
@@ -18,6 +19,7 @@ use crate::publish::Site;
 use crate::rank::RankConfig;
 use crate::schedule::{self, OverrideError, Poller, ScheduleConfig};
 use crate::source::Source;
+use crate::webhooks::{self, WebhookConfig, WebhookError, Webhooks};
 
 pub struct Config {
     pub schedule: ScheduleConfig,
@@ -31,6 +33,7 @@ pub struct Config {
     /// Where viewers find the edge.
     pub site: Site,
     pub rank: RankConfig,
+    pub webhooks: Vec<WebhookConfig>,
 }
 
 impl Config {
@@ -40,6 +43,7 @@ impl Config {
 /// Finds, checks, ranks and publishes until it is told to stop.
 pub struct ControlPlane {
     engine: Engine,
+    webhooks: Webhooks,
     schedule: Poller,
 }
 
@@ -49,6 +53,8 @@ pub enum SetupError {
     Metrics(#[from] prometheus::Error),
     #[error(transparent)]
     Override(#[from] OverrideError),
+    #[error(transparent)]
+    Webhook(#[from] WebhookError),
 }
 
 impl ControlPlane {
@@ -60,7 +66,8 @@ impl ControlPlane {
         registry: &prometheus::Registry,
     ) -> Result<Self, SetupError> {
         let clock = Clock::system();
-        let Config { schedule, sources, extract, state_dir, check_every, site, rank } = config;
+        let Config { schedule, sources, extract, state_dir, check_every, .. } = config;
+        let (site, rank, webhooks) = (config.site, config.rank, config.webhooks);
         let runner = Arc::new(Runner::new(fetcher.clone(), &extract));
         for source in &sources {
             if let Some(missing) = runner.missing(source) {
@@ -75,6 +82,7 @@ impl ControlPlane {
             clock.clone(),
             schedule::Metrics::register(registry)?,
         )?;
+        let (notifier, webhooks) = webhooks::configure(webhooks, &fetcher, &clock, registry)?;
         let engine = Engine::new(Parts {
             work: Arc::new(Network::new(runner, fetcher)),
             store,
@@ -86,8 +94,14 @@ impl ControlPlane {
             site,
             rank,
             archive,
+            notifier,
         });
-        Ok(Self { engine, schedule })
+        Ok(Self { engine, webhooks, schedule })
+    }
+
+    /// What takes an operator's commands for this control plane while it runs.
+    pub fn commands(&self, token: Option<AdminToken>) -> Commands {
+        Commands::new(self.engine.commands(), token)
     }
 
     /// Publishes the first map at once, then keeps it true until `shutdown` completes. What
@@ -95,10 +109,11 @@ impl ControlPlane {
     pub async fn run(mut self, shutdown: impl Future<Output = ()> + Send) {
         let engine = Box::pin(self.engine.run());
         let schedule = Box::pin(self.schedule.run());
+        let webhooks = Box::pin(self.webhooks.run());
+        let everything = async { tokio::join!(engine, schedule, webhooks) };
         tokio::select! {
             () = shutdown => tracing::info!("control plane stopped"),
-            () = engine => {}
-            () = schedule => {}
+            _ = everything => {}
         }
         self.engine.remember();
     }

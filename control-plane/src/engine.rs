@@ -9,12 +9,15 @@
 //!   last run did.
 //! - [`tick`]: what time alone changes, and what the edges tell.
 //! - [`order`]: every stream's upstreams, best first; [`publishing`]: the map.
+//! - [`command`]: what an operator wants; [`alarms`]: what an operator is told.
 //! - [`memory`]: what outlives a restart.
 //!
 //! Make before break: what an extraction finds replaces what plays only after it passed a
 //! check. What fails changes nothing but when it is tried again.
 
+mod alarms;
 mod apply;
+pub(crate) mod command;
 pub(crate) mod contender;
 mod memory;
 pub(crate) mod order;
@@ -38,6 +41,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use self::alarms::Alarms;
+use self::command::Command;
 use self::contender::Contender;
 use self::memory::Memory;
 use self::order::Playing;
@@ -51,6 +56,7 @@ use crate::rank::RankConfig;
 use crate::refresh::Tempo;
 use crate::schedule;
 use crate::source::Source;
+use crate::webhooks::Notifier;
 
 pub(crate) struct Engine {
     work: Arc<dyn Work>,
@@ -70,6 +76,9 @@ pub(crate) struct Engine {
     /// Streams that somebody watches, and how many do.
     watched: BTreeMap<StreamId, usize>,
     memory: Memory,
+    alarms: Alarms,
+    notifier: Notifier,
+    commands: (mpsc::Sender<Command>, mpsc::Receiver<Command>),
     jobs: JoinSet<()>,
     events: (mpsc::Sender<Event>, mpsc::Receiver<Event>),
     version: u64,
@@ -106,12 +115,13 @@ pub(crate) struct Parts {
     pub(crate) site: Site,
     pub(crate) rank: RankConfig,
     pub(crate) archive: Archive,
+    pub(crate) notifier: Notifier,
 }
 
 impl Engine {
     pub(crate) fn new(parts: Parts) -> Self {
         let Parts { work, store, clock, metrics, schedule, sources, check_every, .. } = parts;
-        let Parts { site, rank, archive, .. } = parts;
+        let Parts { site, rank, archive, notifier, .. } = parts;
         let (version, started_at) = (store.current().version, clock.now());
         let (memory, mut lifetimes) = Memory::load(archive, &sources, started_at);
         let state = |source: Source| {
@@ -137,6 +147,9 @@ impl Engine {
             playing: BTreeMap::new(),
             watched: BTreeMap::new(),
             memory,
+            alarms: Alarms::default(),
+            notifier,
+            commands: mpsc::channel(16),
             jobs: JoinSet::new(),
             events: mpsc::channel(256),
             version,
@@ -148,6 +161,10 @@ impl Engine {
         }
     }
 
+    pub(crate) fn commands(&self) -> mpsc::Sender<Command> {
+        self.commands.0.clone()
+    }
+
     /// Never returns; dropping it ends every job.
     pub(crate) async fn run(&mut self) {
         loop {
@@ -156,6 +173,7 @@ impl Engine {
             self.start_checks();
             self.publish_if_due().await;
             self.remember_if_due();
+            self.look_out();
             self.wait().await;
         }
     }
@@ -170,6 +188,7 @@ impl Engine {
                     self.apply(event);
                 }
             }
+            Some(command) = self.commands.1.recv() => self.obey(command),
             () = self.store.demand().told() => self.listen(),
             Ok(()) = self.schedule.changed() => self.dirty = true,
             Some(_) = self.jobs.join_next() => {}

@@ -13,12 +13,14 @@
 //! - [`history`]: what was learned, on disk.
 //! - [`publish`]: the [`UpstreamMap`](pitwall_upstream_map::UpstreamMap) and its documents.
 //! - [`schedule`]: the sessions, beside all this.
+//! - [`commands`]: what an operator may do; [`webhooks`]: what an operator is told.
 //! - [`control`]: [`ControlPlane`], all of it wired together.
 //! - [`metrics`], [`clock`]: what is counted, and what time it is.
 
 mod breaker;
 mod check;
 mod clock;
+mod commands;
 mod control;
 mod engine;
 mod expiry;
@@ -31,8 +33,10 @@ mod refresh;
 mod schedule;
 pub mod settings;
 mod source;
+mod webhooks;
 
 pub use check::CheckRules;
+pub use commands::{AdminToken, Commands, ControlConfig, TokenTooShort, serve_admin};
 pub use control::{Config, ControlPlane, SetupError};
 pub use extract::{
     BrowserConfig, Candidate, Drift, ExtractConfig, ExtractError, Extraction, Recording,
@@ -42,3 +46,4 @@ pub use publish::Site;
 pub use rank::RankConfig;
 pub use schedule::{IcsPlace, OverrideError, ProviderName, ScheduleConfig, check_overrides};
 pub use source::Source;
+pub use webhooks::{WebhookConfig, WebhookError};

@@ -148,6 +148,7 @@ async fn from_configuration_to_public_documents() {
         check_every: Config::CHECK_EVERY,
         site: Site::new("https://edge.test/".parse().unwrap()),
         rank: RankConfig::default(),
+        webhooks: Vec::new(),
     };
     let fetcher = Arc::new(Fetcher::new(Timeouts::default(), Vec::new()));
     let plane = ControlPlane::new(config, fetcher, store.clone(), &registry).unwrap();

@@ -1,5 +1,7 @@
 //! The engine against a scripted outside world, with time paused.
 
+mod alarms;
+mod commands;
 mod demand;
 mod going_bad;
 mod learning;
@@ -20,6 +22,7 @@ use url::Url;
 use self::world::{Run, World};
 use super::*;
 use crate::check::CheckError;
+use crate::webhooks::notice::Notice;
 
 const START: &str = "2026-05-03T17:00:00Z";
 const ONE: &[&str] = &["World feed"];
@@ -43,6 +46,8 @@ struct Bench {
     world: Arc<World>,
     store: Arc<MemoryStore>,
     registry: Registry,
+    notices: mpsc::Receiver<Arc<Notice>>,
+    commands: mpsc::Sender<Command>,
     _schedule: watch::Sender<schedule::State>,
     _state: tempfile::TempDir,
     engine: tokio::task::JoinHandle<()>,
@@ -67,6 +72,7 @@ impl Bench {
         let (store, registry) = (MemoryStore::new(), Registry::new());
         let state = schedule::State { schedule: setup.schedule.clone(), ..Default::default() };
         let (sender, schedule) = watch::channel(state);
+        let (notifier, notices) = Notifier::listening();
         let state = tempfile::tempdir().unwrap();
         let directory = setup.state.unwrap_or(state.path());
         let mut engine = Engine::new(Parts {
@@ -80,9 +86,11 @@ impl Bench {
             site: Site::new(Url::parse("https://edge.test/").unwrap()),
             rank: toml::from_str(setup.rank).unwrap(),
             archive: Archive::new(directory.to_owned()),
+            notifier,
         });
+        let commands = engine.commands();
         let engine = tokio::spawn(async move { engine.run().await });
-        Self { world, store, registry, _schedule: sender, _state: state, engine }
+        Self { world, store, registry, notices, commands, _schedule: sender, _state: state, engine }
     }
 
     /// Lets `seconds` pass, in which the engine does what is due.
@@ -133,6 +141,11 @@ impl Bench {
             labels.iter().all(|label| values.contains(label))
         })?;
         Some(metric.get_gauge().get_value() + metric.get_counter().get_value())
+    }
+
+    /// What an operator was told since the last time.
+    fn told(&mut self) -> Vec<String> {
+        std::iter::from_fn(|| self.notices.try_recv().ok()).map(|one| one.text.clone()).collect()
     }
 
     /// Ends it, as a signal does.

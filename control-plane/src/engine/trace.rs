@@ -1,10 +1,13 @@
 //! What the last run of a source did, for whoever wonders. It holds no URL and no token.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use pitwall_upstream_map::documents::ExtractorError;
 use serde::Serialize;
 
 use super::work::Report;
+use crate::extract::TracedStep;
 use crate::source::Source;
 
 /// `GET /api/extractors/{name}/trace`.
@@ -18,6 +21,8 @@ pub(crate) struct Trace {
     /// Found beyond what is taken.
     pub(crate) dropped: usize,
     pub(crate) failures: Vec<ExtractorError>,
+    /// Of the extractor, with secrets masked.
+    pub(crate) steps: Arc<[TracedStep]>,
     /// In the order in which they ended.
     pub(crate) checks: Vec<TracedCheck>,
 }
@@ -40,6 +45,7 @@ impl Trace {
             candidates: report.candidates,
             dropped: report.dropped,
             failures: report.failures,
+            steps: report.steps,
             checks: report.checks,
         }
     }

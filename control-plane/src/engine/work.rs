@@ -19,7 +19,7 @@ use super::pulse::Pulse;
 use super::trace::TracedCheck;
 use crate::check::{self, CheckError, Checked};
 use crate::clock::Clock;
-use crate::extract::{Candidate, Found, Runner};
+use crate::extract::{Candidate, Found, Runner, TracedStep};
 use crate::source::Source;
 
 /// The outside world, as the engine needs it.
@@ -35,6 +35,11 @@ pub(crate) trait Work: Send + Sync + 'static {
         candidate: &Candidate,
         last: &Checked,
     ) -> Result<Checked, CheckError>;
+
+    /// What the last run of a source did, masked.
+    fn steps(&self, _: &Source) -> Arc<[TracedStep]> {
+        Arc::default()
+    }
 }
 
 pub(crate) enum Event {
@@ -68,6 +73,7 @@ pub(crate) struct Report {
     pub(crate) undated: bool,
     /// What went wrong, the checks that failed last, fit for the public.
     pub(crate) failures: Vec<ExtractorError>,
+    pub(crate) steps: Arc<[TracedStep]>,
     pub(crate) checks: Vec<TracedCheck>,
 }
 
@@ -130,6 +136,7 @@ impl Run<'_> {
             dropped,
             expires_at: candidates.iter().filter_map(|candidate| candidate.expires_at).min(),
             undated: candidates.iter().any(|candidate| candidate.expires_at.is_none()),
+            steps: self.work.steps(self.source),
             failures: failures.iter().map(|one| failure(&one.step, &one.message)).collect(),
             ..Report::default()
         };
@@ -227,5 +234,9 @@ impl Work for Network {
         last: &Checked,
     ) -> Result<Checked, CheckError> {
         check::recheck(&self.fetcher, source, candidate, last).await
+    }
+
+    fn steps(&self, source: &Source) -> Arc<[TracedStep]> {
+        self.runner.last_trace(&source.name).unwrap_or_default()
     }
 }

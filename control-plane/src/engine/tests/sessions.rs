@@ -5,7 +5,7 @@ use pitwall_upstream_map::StreamId;
 use super::*;
 
 /// A session that is live from so many minutes after the start, for an hour.
-fn session_in(minutes: i64) -> Schedule {
+pub(super) fn session_in(minutes: i64) -> Schedule {
     let start: Timestamp = START.parse().unwrap();
     let after = |minutes: i64| start + jiff::SignedDuration::from_mins(minutes);
     let schedule = serde_json::json!({
