@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use pitwall_control_plane::settings::locate;
 use pitwall_control_plane::{
-    ExtractConfig, OverrideError, RankConfig, ScheduleConfig, Source, check_overrides,
+    ControlConfig, ExtractConfig, OverrideError, RankConfig, ScheduleConfig, Source, WebhookConfig,
+    check_overrides,
 };
 use pitwall_proxy::config::{AccessConfig, EdgeConfig, UpstreamConfig};
 use serde::Deserialize;
@@ -23,6 +24,8 @@ pub(crate) struct Config {
     pub(crate) schedule: ScheduleConfig,
     pub(crate) extract: ExtractConfig,
     pub(crate) rank: RankConfig,
+    pub(crate) control: ControlConfig,
+    pub(crate) webhooks: Vec<WebhookConfig>,
     pub(crate) sources: Vec<Source>,
 }
 
@@ -38,6 +41,8 @@ struct Sections {
     schedule: ScheduleConfig,
     extract: ExtractConfig,
     rank: RankConfig,
+    control: ControlConfig,
+    webhook: Vec<WebhookConfig>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -132,8 +137,20 @@ impl Config {
         if !set_all.is_empty() {
             sections = place.with_environment(table, &set_all)?;
         }
-        let Sections { edge, access, upstream, state, schedule, extract, rank, .. } = sections;
-        let config = Self { edge, access, upstream, state, schedule, extract, rank, sources };
+        let Sections { edge, access, upstream, state, schedule, .. } = sections;
+        let Sections { extract, rank, control, webhook: webhooks, .. } = sections;
+        let config = Self {
+            edge,
+            access,
+            upstream,
+            state,
+            schedule,
+            extract,
+            rank,
+            control,
+            webhooks,
+            sources,
+        };
         config.refuse_doubles()?;
         Ok(config)
     }
@@ -144,6 +161,13 @@ impl Config {
             if seen.insert(source.name.as_str(), ()).is_some() {
                 let place = format!("source {:?}", source.name);
                 return Err(Invalid::new(place, "two sources have this name"));
+            }
+        }
+        let mut seen = HashMap::new();
+        for webhook in &self.webhooks {
+            if seen.insert(webhook.name.0.as_str(), ()).is_some() {
+                let place = format!("webhook {:?}", webhook.name.0);
+                return Err(Invalid::new(place, "two webhooks have this name"));
             }
         }
         Ok(())

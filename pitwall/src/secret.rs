@@ -1,5 +1,6 @@
 //! The seal key: read from its file, or made once. A second line is the key before the last
-//! rotation: it opens links, and seals none.
+//! rotation: it opens links, and seals none. The admin token is read only: without one nobody
+//! gives commands.
 
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write};
@@ -7,6 +8,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use anyhow::{Context, anyhow};
+use pitwall_control_plane::AdminToken;
 use pitwall_proxy::config::AccessConfig;
 use pitwall_proxy::seal::{Sealer, digest};
 
@@ -29,9 +31,7 @@ impl SealKeys {
 /// The configured seal key, or the one in the state directory, which is made on first start.
 pub(crate) fn seal_keys(access: &AccessConfig, state: &Path) -> anyhow::Result<SealKeys> {
     if let Some(path) = &access.seal_key_file {
-        let text = fs::read(path).map_err(|error| {
-            Invalid::new("access.seal_key_file", format!("{}: {error}", path.display()))
-        })?;
+        let text = configured("access.seal_key_file", path)?;
         return keys(&text).map_err(|why| {
             Invalid::new("access.seal_key_file", format!("{} {why}", path.display())).into()
         });
@@ -50,6 +50,27 @@ pub(crate) fn seal_keys(access: &AccessConfig, state: &Path) -> anyhow::Result<S
     }
     let text = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
     keys(&text).map_err(|why| anyhow!("{} {why}: delete it", path.display()))
+}
+
+/// The configured admin token, if there is one.
+pub(crate) fn admin_token(access: &AccessConfig) -> anyhow::Result<Option<AdminToken>> {
+    const KEY: &str = "access.admin_token_file";
+    let Some(path) = &access.admin_token_file else { return Ok(None) };
+    let text = configured(KEY, path)?;
+    let invalid = |why: String| Invalid::new(KEY, format!("{} {why}", path.display()));
+    if let Some(other) = &access.seal_key_file {
+        // Whoever may give commands could make links for ever, and the other way round.
+        let seal = configured("access.seal_key_file", other)?;
+        if seal.split(|byte| *byte == b'\n').any(|line| line.trim_ascii() == text.trim_ascii()) {
+            return Err(invalid("is the seal key: use another secret".to_owned()).into());
+        }
+    }
+    let token = AdminToken::new(&text).map_err(|error| invalid(error.to_string()))?;
+    Ok(Some(token))
+}
+
+fn configured(key: &str, path: &Path) -> Result<Vec<u8>, Invalid> {
+    fs::read(path).map_err(|error| Invalid::new(key, format!("{}: {error}", path.display())))
 }
 
 /// A key a line; any text that is long enough will do.
@@ -89,7 +110,7 @@ mod tests {
     fn a_short_or_missing_one_is_a_configuration_error() {
         let state = tempfile::tempdir().unwrap();
         let path = state.path().join("key");
-        let access = AccessConfig { seal_key_file: Some(path.clone()) };
+        let access = AccessConfig { seal_key_file: Some(path.clone()), ..AccessConfig::default() };
         let key = "k".repeat(32);
         for (content, expected) in [
             (None, "No such file"),
@@ -103,6 +124,39 @@ mod tests {
             }
             let error = seal_keys(&access, state.path()).err().unwrap();
             assert!(error.is::<Invalid>() && error.to_string().contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_admin_token_is_long_enough_and_no_seal_key() {
+        let state = tempfile::tempdir().unwrap();
+        let file = |name: &str| state.path().join(name);
+        let (token, seal) = ("t".repeat(40), "s".repeat(40));
+        fs::write(file("seal"), format!("{seal}\n{token}\n")).unwrap();
+        fs::write(file("token"), format!("{token}\n")).unwrap();
+        fs::write(file("fine"), "f".repeat(40)).unwrap();
+        fs::write(file("short"), "short").unwrap();
+        assert!(admin_token(&AccessConfig::default()).unwrap().is_none());
+        for (name, expected) in [
+            ("fine", None),
+            ("missing", Some("No such file")),
+            ("short", Some("less than 32 bytes")),
+            ("token", Some("is the seal key")),
+        ] {
+            let access = AccessConfig {
+                seal_key_file: Some(file("seal")),
+                admin_token_file: Some(file(name)),
+            };
+            match (admin_token(&access), expected) {
+                (Ok(token), None) => assert!(token.is_some()),
+                (Err(error), Some(expected)) => {
+                    assert!(
+                        error.is::<Invalid>() && error.to_string().contains(expected),
+                        "{error}"
+                    );
+                }
+                (got, _) => panic!("{name}: {:?}", got.map(|token| token.is_some())),
+            }
         }
     }
 

@@ -121,6 +121,8 @@ impl Default for PlaylistConfig {
 pub struct AccessConfig {
     /// Made in the state directory when it is not named.
     pub seal_key_file: Option<PathBuf>,
+    /// Without it nobody gives commands.
+    pub admin_token_file: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

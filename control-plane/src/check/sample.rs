@@ -76,7 +76,7 @@ impl Visit<'_> {
         }
         let container = match () {
             () if misplaced || segment.key.is_some() => None,
-            () => Some(recognise(&read.bytes)?),
+            () => Some(recognise(&read.bytes, segment.map.is_some())?),
         };
         Ok(Sample {
             taken: asked,
@@ -113,10 +113,12 @@ async fn read(mut response: Response, asked: Instant) -> Result<Read, CheckError
     Ok(Read { bytes, latency, throughput })
 }
 
-/// What players can do nothing with is no segment.
-fn recognise(first: &[u8]) -> Result<Container, CheckError> {
+/// What players can do nothing with is no segment. `mapped`: a map makes it a fragment, which
+/// may begin with any box.
+fn recognise(first: &[u8], mapped: bool) -> Result<Container, CheckError> {
     match Seen::sniff(first) {
         Seen::Unknown if is_disguised(first) => Ok(Container::MpegTs),
+        Seen::Unknown if mapped && first.contains(&0) => Ok(Container::Fmp4),
         Seen::Unknown if first.trim_ascii_start().starts_with(b"<") => {
             Err(CheckError::new("the newest segment is an HTML page"))
         }
@@ -165,11 +167,14 @@ mod tests {
             ("an apology", b"Access denied".to_vec(), Err("nothing that players know")),
             ("too much picture", behind(&[0; 1100]), Err("nothing that players know")),
         ] {
-            match (recognise(&bytes), expected) {
+            match (recognise(&bytes, false), expected) {
                 (Ok(container), Ok(expected)) => assert_eq!(container, expected, "{name}"),
                 (Err(error), Err(expected)) => assert!(error.message.contains(expected), "{name}"),
                 (got, _) => panic!("{name}: {got:?}"),
             }
         }
+        let unusual = recognise(b"\0\0\0\x08free", true);
+        assert_eq!(unusual.unwrap(), Container::Fmp4, "what a map announces");
+        assert!(recognise(b"Access denied", true).is_err());
     }
 }

@@ -250,8 +250,27 @@ async fn from_configuration_to_public_documents() {
         assert!(names.contains(&name), "{name} in {names:?}");
     }
 
+    lint(&registry);
+
     stop.send(()).unwrap();
     running.await.unwrap();
     assert!(directory.path().join("schedule.json").exists());
     assert_eq!(store.current().streams.len(), 2, "what was published stays");
+}
+
+/// `promtool check metrics`, which make test installs.
+fn lint(registry: &Registry) {
+    use std::io::Write as _;
+    use std::process::{Command, Stdio};
+    let mut command = Command::new("promtool");
+    let command = command.args(["check", "metrics"]).stdin(Stdio::piped()).stderr(Stdio::piped());
+    let Ok(mut promtool) = command.spawn() else {
+        assert!(std::env::var_os("CI").is_none(), "promtool is missing: .ci/setup test");
+        return;
+    };
+    let text = prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
+    promtool.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let output = promtool.wait_with_output().unwrap();
+    let complaints = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && complaints.is_empty(), "{complaints}");
 }

@@ -39,6 +39,13 @@ fn mistakes_are_named_by_file_line_and_key() {
     check("[upstream]\nallow_hosts = [\"http://x/\"]\n", "test.toml:2: upstream.allow_hosts: ");
     check("[upstream]\nallow_private = [\"0.0.0.0/0\"]\n", "test.toml:2: upstream.allow_private: ");
     check("[rank]\nmargin = 7\n", "test.toml:2: rank.margin: 7 is not between -1 and 1");
+    check("[control]\nlisten = \"here\"\n", "test.toml:2: control.listen: ");
+    let hook = "[[webhook]]\nname = \"phone\"\nurl = \"https://ntfy.example/topic\"\n";
+    parse(hook, &[]).unwrap();
+    check(&format!("{hook}{hook}"), "webhook \"phone\": two webhooks have this name");
+    check(&format!("{hook}kind = \"fax\"\n"), "test.toml:4: webhook.kind: ");
+    check(&format!("{hook}events = [\"rain\"]\n"), "test.toml:4: webhook.events: ");
+    check(&hook.replace("https", "ftp"), "test.toml:3: webhook.url: ");
     check("[rank]\nhold = \"soon\"\n", "test.toml:2: rank.hold: ");
     check("[edge\n", "test.toml:1: ");
     check(
