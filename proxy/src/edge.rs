@@ -31,7 +31,7 @@ use crate::route::{Document, Link, Route, is_media};
 use crate::seal::{Purpose, Sealer};
 use crate::storage::hit::HANDOVER;
 use crate::storage::range::is_single;
-use crate::storage::{Asked, Key, Storage};
+use crate::storage::{Asked, Storage};
 use crate::target::{Target, Targets};
 
 /// The edge as Pingora drives it.
@@ -164,10 +164,9 @@ impl Edge {
         }
         let started = Instant::now();
         let asked = Asked::of(&session.req_header().headers);
-        let key = Key::of(&target, None);
         let opened = self.rooms.storage.open(target, asked).await?;
         let path = session.req_header().uri.path().to_owned();
-        let media = Media::new(key, opened, path, started);
+        let media = Media::new(opened, path, started);
         self.rooms.metrics.storage.with_label_values(&[media.outcome()]).inc();
         Ok(media)
     }

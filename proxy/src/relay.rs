@@ -14,19 +14,18 @@ use crate::answer::media_headers;
 use crate::links::content_type;
 use crate::storage::fill::Head;
 use crate::storage::hit::{Body, carrying};
-use crate::storage::{Key, Opened};
+use crate::storage::Opened;
 
 /// An object that is opened for one request.
 pub struct Media {
-    key: Key,
     opened: Opened,
     path: String,
     waited: Duration,
 }
 
 impl Media {
-    pub fn new(key: Key, opened: Opened, path: String, since: Instant) -> Self {
-        Self { key, opened, path, waited: since.elapsed() }
+    pub fn new(opened: Opened, path: String, since: Instant) -> Self {
+        Self { opened, path, waited: since.elapsed() }
     }
 
     /// For metrics: how the object was come by.
@@ -67,7 +66,7 @@ impl Media {
         let now = SystemTime::now();
         // Always fresh to Pingora: what is in hand is what will be sent.
         let meta = CacheMeta::new(now + Duration::from_secs(3600), now - age, 0, 0, response);
-        Ok(carrying(self.key.as_bytes(), meta, body))
+        Ok(carrying(meta, body))
     }
 }
 

@@ -91,10 +91,6 @@ impl Key {
         }
         Self(*hasher.finalize().as_bytes())
     }
-
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.0
-    }
 }
 
 /// What of an object a request wants.

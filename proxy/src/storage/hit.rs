@@ -40,9 +40,10 @@ impl Body {
     }
 }
 
-/// A key that carries `meta` and `body` to the lookup.
-pub fn carrying(name: &[u8], meta: CacheMeta, body: Body) -> CacheKey {
-    let mut key = CacheKey::new(name.to_vec(), "");
+/// A key that carries `meta` and `body` to the lookup. It needs no name: nothing is ever looked
+/// up by it, and no request waits for another's.
+pub fn carrying(meta: CacheMeta, body: Body) -> CacheKey {
+    let mut key = CacheKey::new("", "");
     key.extensions.insert(Carried(Arc::new(Mutex::new(Some((meta, body))))));
     key
 }

@@ -15,6 +15,10 @@ use pitwall_fetch::Response;
 /// that counts.
 const SLICE: u64 = 1024 * 1024;
 
+/// How much the first readers of a new object get before all of them have got something: the
+/// first byte of the last in a herd waits for this many of everybody's, not for whole slices.
+const FIRST: u64 = 64 * 1024;
+
 /// Reads a fill from its start, at its own pace.
 pub struct Reader {
     fill: Arc<Fill>,
@@ -22,13 +26,22 @@ pub struct Reader {
     progress: watch::Receiver<()>,
     position: u64,
     end: u64,
+    turn: Turn,
+}
+
+/// Whether a reader has had its first bytes, and has let others have theirs.
+#[derive(PartialEq)]
+enum Turn {
+    First,
+    Others,
+    Any,
 }
 
 impl Reader {
     pub(super) fn follow(fill: Arc<Fill>) -> Self {
         let progress = fill.progress();
         let id = fill.enter();
-        Self { fill, id, progress, position: 0, end: u64::MAX }
+        Self { fill, id, progress, position: 0, end: u64::MAX, turn: Turn::First }
     }
 
     pub(super) async fn head(&mut self) -> Result<Arc<Head>, Refusal> {
@@ -58,8 +71,13 @@ impl Reader {
 
     /// The next slice; `None` at the end. A fill that failed is an error, never an end.
     pub async fn read(&mut self) -> Result<Option<Bytes>, Problem> {
+        if self.turn == Turn::Others {
+            self.turn = Turn::Any;
+            tokio::task::yield_now().await;
+        }
         loop {
-            let limit = SLICE.min(self.end.saturating_sub(self.position));
+            let most = if self.turn == Turn::First { FIRST } else { SLICE };
+            let limit = most.min(self.end.saturating_sub(self.position));
             if limit == 0 {
                 return Ok(None);
             }
@@ -67,6 +85,9 @@ impl Reader {
             match self.fill.read(self.id, self.position, limit) {
                 Piece::Bytes(bytes) => {
                     self.position += bytes.len() as u64;
+                    if self.turn == Turn::First {
+                        self.turn = Turn::Others;
+                    }
                     return Ok(Some(bytes));
                 }
                 Piece::End => return Ok(None),

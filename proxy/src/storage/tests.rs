@@ -205,6 +205,37 @@ async fn many_readers_share_one_fetch() {
     assert_eq!(storage.filling_bytes(), 0);
 }
 
+/// A reader with much to write would keep the thread until its socket is full.
+#[tokio::test]
+async fn in_a_herd_everybody_gets_first_bytes_before_anybody_gets_more() {
+    const READERS: usize = 8;
+    let (address, origin) = origin().await;
+    let storage = roomy();
+    let (mut first, _) = filling(open(&storage, target(address, "/sized/4")).await);
+    let mut readers = Vec::new();
+    for _ in 0..READERS {
+        readers.push(filling(open(&storage, target(address, "/sized/4")).await).0);
+    }
+    origin.pieces.add_permits(4);
+    // All of it is there, so that no reader waits for the origin.
+    read_all(&mut first).await.unwrap();
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let reading = readers.into_iter().enumerate().map(|(who, mut reader)| {
+        let order = order.clone();
+        tokio::spawn(async move {
+            while reader.read().await.unwrap().is_some() {
+                order.lock().unwrap().push(who);
+            }
+        })
+    });
+    futures::future::join_all(reading.collect::<Vec<_>>()).await;
+    let order = order.lock().unwrap();
+    let (firsts, rest) = order.split_at(READERS);
+    let mut seen = firsts.to_vec();
+    seen.sort_unstable();
+    assert_eq!((seen, rest.is_empty()), ((0..READERS).collect(), false), "{order:?}");
+}
+
 #[tokio::test]
 async fn a_token_does_not_name_another_object() {
     let address = SocketAddr::from(([127, 0, 0, 1], 9));
