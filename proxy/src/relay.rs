@@ -12,9 +12,9 @@ use pitwall_fetch::Response;
 
 use crate::answer::media_headers;
 use crate::links::content_type;
+use crate::storage::Opened;
 use crate::storage::fill::Head;
 use crate::storage::hit::{Body, carrying};
-use crate::storage::Opened;
 
 /// An object that is opened for one request.
 pub struct Media {

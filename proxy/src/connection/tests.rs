@@ -1,0 +1,138 @@
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::*;
+
+/// Takes a few bytes at a time, and remembers each write.
+#[derive(Debug, Default)]
+struct Sink {
+    most: usize,
+    writes: Vec<Vec<u8>>,
+}
+
+impl AsyncWrite for Sink {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(bytes)])
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let all: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).collect();
+        let taken = all[..all.len().min(self.most)].to_vec();
+        let length = taken.len();
+        self.writes.push(taken);
+        Poll::Ready(Ok(length))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test]
+async fn a_header_leaves_with_its_body() {
+    let large = vec![b'b'; 3 * SMALL];
+    for (what, most, writes, sent) in [
+        ("a header and a body", usize::MAX, vec![&b"head"[..], &large], 1),
+        ("a header alone, flushed", usize::MAX, vec![&b"head"[..]], 1),
+        ("small pieces", usize::MAX, vec![&b"head"[..], b"body", b"more"], 1),
+        ("a body in two pieces", usize::MAX, vec![&b"head"[..], &large, &large], 2),
+        ("a peer that takes little", 1000, vec![&b"head"[..], &large], 7),
+        ("one that takes less than the header", 3, vec![&b"header"[..], b"body"], 4),
+        ("nothing", usize::MAX, vec![], 0),
+    ] {
+        let mut connection = Connection::new(Sink { most, ..Sink::default() });
+        for bytes in &writes {
+            connection.write_all(bytes).await.unwrap();
+        }
+        connection.flush().await.unwrap();
+        assert_eq!(connection.inner.writes.concat(), writes.concat(), "{what}");
+        assert_eq!(connection.inner.writes.len(), sent, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_is_read_whole_though_its_first_byte_was_waited_for() {
+    for (text, room) in [("GET / HTTP/1.1", 64), ("GET / HTTP/1.1", 3), ("x", 1)] {
+        let (mut client, server) = tokio::io::duplex(1024);
+        client.write_all(text.as_bytes()).await.unwrap();
+        let mut connection = Connection::new(server);
+        assert!(connection.wait().await.unwrap());
+        drop(client);
+        let mut read = Vec::new();
+        loop {
+            let mut buffer = vec![0; room];
+            match connection.read(&mut buffer).await.unwrap() {
+                0 => break,
+                length => read.extend_from_slice(&buffer[..length]),
+            }
+        }
+        assert_eq!(read, text.as_bytes(), "{room} at a time");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_is_not_a_request() {
+    let (client, server) = tokio::io::duplex(64);
+    drop(client);
+    assert!(!Connection::new(server).wait().await.unwrap());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_header_that_drips_ends_at_its_deadline() {
+    let (mut client, server) = tokio::io::duplex(64);
+    let mut connection = Connection::new(server);
+    client.write_all(b"G").await.unwrap();
+    assert!(connection.wait().await.unwrap());
+    let started = Instant::now();
+    let drip = async {
+        loop {
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            client.write_all(b"x").await.unwrap();
+        }
+    };
+    let reads = async {
+        let mut buffer = [0; 8];
+        loop {
+            if let Err(error) = connection.read(&mut buffer).await {
+                return error.kind();
+            }
+        }
+    };
+    tokio::select! {
+        ended = reads => assert_eq!(ended, io::ErrorKind::TimedOut),
+        () = drip => {}
+    }
+    assert_eq!(started.elapsed(), HEADER);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_answered_is_not_due() {
+    let (mut client, server) = tokio::io::duplex(64);
+    let mut connection = Connection::new(server);
+    client.write_all(b"G").await.unwrap();
+    assert!(connection.wait().await.unwrap());
+    connection.write_all(b"answer").await.unwrap();
+    connection.flush().await.unwrap();
+    let mut buffer = [0; 8];
+    assert_eq!(connection.read(&mut buffer).await.unwrap(), 1);
+    let more = tokio::time::timeout(10 * HEADER, connection.read(&mut buffer)).await;
+    assert!(more.is_err(), "it waits for what comes next");
+}
+
+#[tokio::test]
+async fn a_peer_that_takes_nothing_is_gone() {
+    let mut connection = Connection::new(Sink::default());
+    connection.write_all(b"head").await.unwrap();
+    assert_eq!(connection.flush().await.unwrap_err().kind(), io::ErrorKind::WriteZero);
+}
