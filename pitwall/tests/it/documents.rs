@@ -9,6 +9,9 @@ use crate::support::{Edge, client, eventually, fetch, first_line, free, pitwall}
 
 const MEDIA: &str = "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:4,\nnew.ts\n";
 
+/// Four seconds at 32 kbit/s: anything thinner than the check's floor is taken for a slate.
+const SEGMENT: usize = 16_000;
+
 /// A calendar in which a race began ten minutes ago, and a stream.
 async fn upstream() -> String {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
@@ -25,7 +28,7 @@ async fn upstream() -> String {
     let router = Router::new()
         .route("/calendar.ics", get(move || async move { calendar }))
         .route("/live.m3u8", get(|| async { MEDIA }))
-        .route("/new.ts", get(|| async { vec![0x47_u8; 400] }));
+        .route("/new.ts", get(|| async { vec![0x47_u8; SEGMENT] }));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
