@@ -89,7 +89,7 @@ pub(crate) struct Engine {
     dirty: bool,
     published: Option<Instant>,
     /// Of every session, as published.
-    statuses: Vec<SessionStatus>,
+    phases: Vec<(SessionStatus, bool)>,
 }
 
 /// A stream, the place of a source in the configuration, and which of its finds for that
@@ -157,7 +157,7 @@ impl Engine {
             listed: 0,
             dirty: true,
             published: None,
-            statuses: Vec::new(),
+            phases: Vec::new(),
         }
     }
 

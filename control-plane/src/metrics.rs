@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use pitwall_upstream_map::Health;
-use pitwall_upstream_map::documents::{Schedule, SessionStatus};
+use pitwall_upstream_map::documents::Schedule;
 use prometheus::{Gauge, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 use crate::engine::Key;
@@ -117,7 +117,10 @@ impl Metrics {
                 &["source", "state"],
             )?,
             streams: gauges("pitwall_streams", "Streams by the health of what plays.", &["state"])?,
-            live: gauge("pitwall_session_live", "Whether a session's live window is open.")?,
+            live: gauge(
+                "pitwall_session_live",
+                "Whether a session is on; past its nominal end only while a stream is healthy.",
+            )?,
             token_left: gauges(
                 "pitwall_token_left_seconds",
                 "Until the first token of a source ends; no series where none does.",
@@ -232,11 +235,11 @@ impl Metrics {
         version: u64,
         streams: &Ranked<'_>,
         sources: &[SourceState],
-        sessions: &[SessionStatus],
+        on: bool,
     ) {
         let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
         self.map_version.set(i64::try_from(version).unwrap_or(i64::MAX));
-        self.live.set(i64::from(sessions.contains(&SessionStatus::Live)));
+        self.live.set(i64::from(on));
         let places = || streams.values().flat_map(|ranking| &ranking.places);
         for (health, state) in HEALTHS {
             for (index, source) in sources.iter().enumerate() {

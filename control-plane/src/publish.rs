@@ -21,7 +21,7 @@ use pitwall_upstream_map::{Health, Profile, ProfileId, Stream, StreamId, Upstrea
 
 pub use self::site::Site;
 use crate::engine::Key;
-use crate::engine::order::{Place, Ranked, Ranking};
+use crate::engine::order::{self, Place, Ranked};
 use crate::engine::sources::SourceState;
 use crate::rank::{RankConfig, explain};
 use crate::schedule::{self, window};
@@ -39,10 +39,12 @@ pub(crate) struct Picture<'a> {
     pub(crate) rank: &'a RankConfig,
 }
 
-/// What every session is at `now`: when this changes there is news.
-pub(crate) fn statuses(schedule: &Schedule, now: Timestamp) -> Vec<SessionStatus> {
+/// What every session is at `now`, and whether it is past its nominal end: when this changes
+/// there is news.
+pub(crate) fn phases(schedule: &Schedule, now: Timestamp) -> Vec<(SessionStatus, bool)> {
     let sessions = schedule.meetings.iter().flat_map(|meeting| &meeting.sessions);
-    sessions.map(|session| window::status(session, now)).collect()
+    let phase = |session| (window::status(session, now), window::in_margin(session, now));
+    sessions.map(phase).collect()
 }
 
 pub(crate) fn build(picture: &Picture<'_>) -> Result<UpstreamMap, serde_json::Error> {
@@ -81,7 +83,8 @@ impl Picture<'_> {
     fn documents(&self) -> Result<Documents, serde_json::Error> {
         let (version, generated_at) = (self.version, self.now);
         let streams = self.public_streams();
-        let schedule = window::at(&self.schedule.schedule, self.now, self.watchable());
+        let schedule =
+            window::at(&self.schedule.schedule, self.now, order::watchable(self.streams));
         let session = window::current(&schedule).cloned();
         let extractors = self.sources.iter().map(SourceState::status).collect();
         let status = Status {
@@ -121,11 +124,6 @@ impl Picture<'_> {
             status: Document::of(&status)?,
             explain: self.explanations()?,
         })
-    }
-
-    fn watchable(&self) -> bool {
-        let active = self.streams.values().filter_map(Ranking::active);
-        active.map(|place| place.health).any(|health| health == Health::Healthy)
     }
 
     fn explanations(&self) -> Result<BTreeMap<StreamId, Document>, serde_json::Error> {

@@ -4,11 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use pitwall_upstream_map::documents::{Session, SessionStatus};
+use pitwall_upstream_map::documents::Session;
 use pitwall_upstream_map::{Health, StreamId};
 use tokio::time::Instant;
 
-use super::order::{Place, Ranked, Ranking};
+use super::order::{self, Place, Ranked, Ranking};
 use super::{Engine, Key};
 use crate::schedule::window;
 use crate::webhooks::notice::{Notice, What};
@@ -21,7 +21,7 @@ pub(crate) struct Alarms {
     playing: BTreeMap<StreamId, Key>,
     /// Since when a stream runs on a backup, and whether that was told.
     on_backup: BTreeMap<StreamId, (Instant, bool)>,
-    /// Since when nothing is healthy in a live window, and whether that was told.
+    /// Since when nothing is healthy while a session is on, and whether that was told.
     dry: Option<(Instant, bool)>,
     /// When a source's death was told.
     told: BTreeMap<usize, Instant>,
@@ -45,8 +45,10 @@ impl Engine {
         let mut alarms = std::mem::take(&mut self.alarms);
         let schedule = self.schedule.borrow();
         let sessions = schedule.schedule.meetings.iter().flat_map(|meeting| &meeting.sessions);
-        let mut live = sessions.filter(|one| window::status(one, now) == SessionStatus::Live);
-        let news = alarms.look(&self.ranked(), live.next());
+        let ranked = self.ranked();
+        let watchable = order::watchable(&ranked);
+        let mut on = sessions.filter(|session| window::is_on(session, now, watchable));
+        let news = alarms.look(&ranked, on.next().filter(|_| !watchable));
         drop(schedule);
         self.alarms = alarms;
         for what in news {
@@ -56,7 +58,8 @@ impl Engine {
 }
 
 impl Alarms {
-    fn look(&mut self, ranked: &Ranked<'_>, live: Option<&Session>) -> Vec<What> {
+    /// `missed`: the session that is on while nothing can be watched.
+    fn look(&mut self, ranked: &Ranked<'_>, missed: Option<&Session>) -> Vec<What> {
         self.looked = Some(Instant::now());
         let mut news = self.deaths(ranked);
         for (stream, ranking) in ranked {
@@ -65,7 +68,7 @@ impl Alarms {
         }
         self.on_backup.retain(|stream, _| ranked.contains_key(stream));
         self.playing.retain(|stream, _| ranked.contains_key(stream));
-        news.extend(self.drought(ranked, live));
+        news.extend(self.drought(missed));
         news
     }
 
@@ -128,11 +131,8 @@ impl Alarms {
         })
     }
 
-    fn drought(&mut self, ranked: &Ranked<'_>, live: Option<&Session>) -> Option<What> {
-        let healthy = |ranking: &Ranking<'_>| {
-            ranking.active().is_some_and(|place| place.health == Health::Healthy)
-        };
-        let Some(session) = live.filter(|_| !ranked.values().any(healthy)) else {
+    fn drought(&mut self, missed: Option<&Session>) -> Option<What> {
+        let Some(session) = missed else {
             self.dry = None;
             return None;
         };

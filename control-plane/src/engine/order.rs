@@ -54,6 +54,12 @@ impl<'a> Ranking<'a> {
     }
 }
 
+/// Can something be watched?
+pub(crate) fn watchable(ranked: &Ranked<'_>) -> bool {
+    let mut active = ranked.values().filter_map(Ranking::active);
+    active.any(|place| place.health == Health::Healthy)
+}
+
 impl Engine {
     /// How old the last passed check of something that is listed may be: it is taken off the
     /// list before the interval ends, not after.

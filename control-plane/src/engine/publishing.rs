@@ -5,9 +5,10 @@ use std::time::Duration;
 use pitwall_upstream_map::{StoreError, StreamId, UpstreamMap};
 use tokio::time::Instant;
 
-use super::order::Ranked;
+use super::order::{self, Ranked};
 use super::{Engine, Key};
 use crate::publish::{self, Picture};
+use crate::schedule::window;
 
 /// Changes that come together are published together.
 pub(super) const COALESCE: Duration = Duration::from_millis(200);
@@ -48,15 +49,18 @@ impl Engine {
                 return;
             }
         };
-        let statuses = publish::statuses(&schedule.schedule, now);
-        self.metrics.published(version, &ranked, &self.sources, &statuses);
+        let phases = publish::phases(&schedule.schedule, now);
+        let watchable = order::watchable(&ranked);
+        let mut sessions = schedule.schedule.meetings.iter().flat_map(|meeting| &meeting.sessions);
+        let on = sessions.any(|session| window::is_on(session, now, watchable));
+        self.metrics.published(version, &ranked, &self.sources, on);
         let active = active(&ranked);
         let published = tokio::time::timeout(PATIENCE, self.store.publish(map)).await;
         match published {
             Ok(Ok(())) => {
                 self.version = version;
                 self.played(active);
-                self.statuses = statuses;
+                self.phases = phases;
                 self.dirty = false;
             }
             // Somebody else's version: the next attempt goes past it.

@@ -30,7 +30,7 @@ impl Engine {
         self.dirty |= listed != std::mem::replace(&mut self.listed, listed);
         self.listen();
         let schedule = self.schedule.borrow();
-        self.dirty |= publish::statuses(&schedule.schedule, now) != self.statuses;
+        self.dirty |= publish::phases(&schedule.schedule, now) != self.phases;
         let tempo = Tempo::of(&schedule.schedule, now);
         self.metrics.schedule(&schedule.schedule, now);
         drop(schedule);

@@ -57,6 +57,17 @@ pub(crate) fn status(session: &Session, now: Timestamp) -> SessionStatus {
     }
 }
 
+/// Past its nominal end, and within the margin in which it may still go on.
+pub(crate) fn in_margin(session: &Session, now: Timestamp) -> bool {
+    status(session, now) == SessionStatus::Live && session.end.is_some_and(|end| now >= end)
+}
+
+/// Is it on, so that somebody should be able to watch it? In its margin that is told only by
+/// something to watch: most sessions are over by then, and their streams end with them.
+pub(crate) fn is_on(session: &Session, now: Timestamp, watchable: bool) -> bool {
+    status(session, now) == SessionStatus::Live && (watchable || !in_margin(session, now))
+}
+
 pub(crate) fn end_of_day(day: Date) -> Timestamp {
     day.checked_add(1.day())
         .ok()
@@ -69,10 +80,8 @@ pub(crate) fn end_of_day(day: Date) -> Timestamp {
 pub(crate) fn at(schedule: &Schedule, now: Timestamp, watchable: bool) -> Schedule {
     let mut schedule = schedule.clone();
     for session in schedule.meetings.iter_mut().flat_map(|meeting| &mut meeting.sessions) {
+        session.overrun = watchable && in_margin(session, now);
         session.status = status(session, now);
-        session.overrun = watchable
-            && session.status == SessionStatus::Live
-            && session.end.is_some_and(|end| now >= end);
     }
     schedule
 }

@@ -65,3 +65,22 @@ async fn a_drought_while_a_session_is_live() {
         assert_eq!(bench.told(), expected, "{minutes} min to the session");
     }
 }
+
+/// Streams end with their sessions, most of them before the margin does.
+#[tokio::test(start_paused = true)]
+async fn the_end_of_a_session_is_no_drought() {
+    let told = &["FP1 is live and no stream is healthy"][..];
+    for (breaks_after, expected) in [(10, told), (19, told), (21, &[]), (45, &[])] {
+        let schedule = sessions::session_with_margin(-40, 30);
+        let setup = Setup { schedule, ..Setup::default() };
+        let mut bench = Bench::with(&[("a", &[Run::Finds(ONE, "a.example", None)])], &setup);
+        bench.pass(breaks_after * 60).await;
+        assert!(bench.told().is_empty());
+        bench.world.breaks("a.example", refused());
+        bench.pass(15).await;
+        let dead = bench.told();
+        assert!(dead.len() == 1 && dead[0].starts_with("Source a is dead"), "{dead:?}");
+        bench.pass(60 * 60).await;
+        assert_eq!(bench.told(), expected, "it breaks after {breaks_after} of 20 minutes");
+    }
+}

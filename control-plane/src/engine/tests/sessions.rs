@@ -6,6 +6,11 @@ use super::*;
 
 /// A session that is live from so many minutes after the start, for an hour.
 pub(super) fn session_in(minutes: i64) -> Schedule {
+    session_with_margin(minutes, 0)
+}
+
+/// And may go on for so many minutes more.
+pub(super) fn session_with_margin(minutes: i64, margin: i64) -> Schedule {
     let start: Timestamp = START.parse().unwrap();
     let after = |minutes: i64| start + jiff::SignedDuration::from_mins(minutes);
     let schedule = serde_json::json!({
@@ -17,7 +22,7 @@ pub(super) fn session_in(minutes: i64) -> Schedule {
                 "id": "m:fp1", "code": "fp1", "name": "FP1", "meeting": "m",
                 "start": after(minutes), "date": "2026-05-03", "time_known": true,
                 "end": after(minutes + 60), "end_estimated": false,
-                "live_from": after(minutes), "live_until": after(minutes + 60),
+                "live_from": after(minutes), "live_until": after(minutes + 60 + margin),
                 "status": "upcoming", "source": "test", "revision": 0,
             }],
         }],
@@ -47,6 +52,32 @@ async fn a_weekend() {
     since();
     minutes(120).await;
     assert_eq!(since(), 4, "slow again");
+}
+
+/// The last twenty minutes of an hour, then a margin of thirty.
+#[tokio::test(start_paused = true)]
+async fn the_end() {
+    for (breaks_after, expected) in [
+        (None, [1.0, 1.0, 1.0, 0.0]),
+        // With the session, as streams do.
+        (Some(25), [1.0, 1.0, 0.0, 0.0]),
+        // What is missed is still on until its nominal end.
+        (Some(10), [1.0, 0.0, 0.0, 0.0]),
+    ] {
+        let setup = Setup { schedule: session_with_margin(-40, 30), ..Setup::default() };
+        let bench = Bench::with(&[("a", &[Run::Finds(ONE, "a.example", None)])], &setup);
+        let mut seen = Vec::new();
+        for minute in 1..=51 {
+            if breaks_after == Some(minute) {
+                bench.world.breaks("a.example", CheckError::definite("it is over"));
+            }
+            bench.pass(60).await;
+            if [19, 21, 35, 51].contains(&minute) {
+                seen.push(bench.figure("pitwall_session_live", &[]).unwrap());
+            }
+        }
+        assert_eq!(seen, expected, "it breaks after {breaks_after:?} minutes");
+    }
 }
 
 #[tokio::test(start_paused = true)]
