@@ -1,12 +1,18 @@
 //! Is a candidate worth watching? Its master, its renditions and the newest segment are
-//! looked at, as a player would.
+//! looked at, as a player would. Nothing is decoded.
 //!
-//! - [`visit`]: fetching playlists and first bytes.
+//! - [`visit`]: fetching playlists.
+//! - [`sample`]: the first bytes of a segment: how fast they come and what they are.
+//! - [`head`]: how far a live playlist has come.
+//! - [`rules`]: what a source's operator demands beyond that.
 //! - [`rendition`]: what a master offers, as renditions with ids that survive re-extraction.
 //!
 //! Messages never hold a URL: they are public.
 
+mod head;
 mod rendition;
+mod rules;
+mod sample;
 mod visit;
 
 use std::time::Duration;
@@ -18,6 +24,9 @@ use pitwall_hls::{Playlist, Variables};
 use pitwall_upstream_map::{Container, Rendition, Role};
 use url::Url;
 
+pub(crate) use self::head::Head;
+pub use self::rules::CheckRules;
+pub(crate) use self::sample::{Fingerprint, Sample};
 use self::visit::Visit;
 use crate::extract::Candidate;
 use crate::source::Source;
@@ -26,31 +35,36 @@ use crate::source::Source;
 #[derive(Clone)]
 pub(crate) struct Checked {
     pub(crate) renditions: Vec<Rendition>,
-    /// Until the first bytes of a segment.
-    pub(crate) latency: Duration,
     pub(crate) head: Head,
+    pub(crate) sample: Sample,
     /// What the master defines for its children.
     pub(crate) variables: Variables,
-}
-
-/// How far a live playlist has come: one that does not move is frozen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Head {
-    pub(crate) sequence: u64,
-    pub(crate) target: Duration,
 }
 
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{message}")]
 pub(crate) struct CheckError {
     pub(crate) message: String,
-    /// Trying the same URL again is no use: it is refused, gone or over.
-    pub(crate) definite: bool,
+    pub(crate) fault: Fault,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// It is late, which proves nothing yet.
+    Suspect,
+    /// The next try may pass.
+    Passing,
+    /// Trying the same URL again is no use: it is gone, over, or shows nothing.
+    Definite,
+    /// The same, and most likely because its token has ended.
+    Refused,
 }
 
 /// Renditions are looked at together, a few at a time.
 const AT_ONCE: usize = 6;
 const DEADLINE: Duration = Duration::from_secs(15);
+/// How long what a segment has shown holds.
+const RESAMPLE: Duration = Duration::from_secs(8);
 
 /// From the canonical URL down.
 pub(crate) async fn check(
@@ -102,9 +116,9 @@ async fn look(visit: &Visit<'_>, canonical: &Url) -> Result<Checked, CheckError>
     }
     let nothing = || failed.unwrap_or(CheckError::new("the master playlist offers no video"));
     let first = passed.iter().find(|entry| entry.0.role == Role::Video).ok_or_else(nothing)?;
-    let segment = visit.segment(&first.1).await?;
-    let (latency, head) = (segment.latency, head(&first.1)?);
-    let video = segment.container.unwrap_or(visit::claimed(&first.1));
+    let sample = visit.segment(&first.1).await?;
+    let head = Head::of(&first.1)?;
+    let video = sample.container.unwrap_or(visit::claimed(&first.1));
     let mut renditions = Vec::new();
     for (rendition, media) in passed {
         let container = match rendition.role {
@@ -116,7 +130,7 @@ async fn look(visit: &Visit<'_>, canonical: &Url) -> Result<Checked, CheckError>
         };
         renditions.push(Rendition { container, ..rendition });
     }
-    Ok(Checked { renditions, latency, head, variables: variables.clone() })
+    Ok(Checked { renditions, head, sample, variables: variables.clone() })
 }
 
 /// A rendition whose playlist is live.
@@ -132,13 +146,12 @@ async fn entry(
 /// A stream without a master: its one playlist is its one rendition.
 async fn single(visit: &Visit<'_>, url: &Url, media: &Media) -> Result<Checked, CheckError> {
     let media = visit::live(media)?;
-    let segment = visit.segment(media).await?;
-    let container = segment.container.unwrap_or(visit::claimed(media));
-    let bandwidth = segment.bits_per_second;
+    let sample = visit.segment(media).await?;
+    let container = sample.container.unwrap_or(visit::claimed(media));
     Ok(Checked {
-        renditions: vec![rendition::only(url.clone(), container, bandwidth)],
-        latency: segment.latency,
-        head: head(media)?,
+        renditions: vec![rendition::only(url.clone(), container, sample.bit_rate)],
+        head: Head::of(media)?,
+        sample,
         variables: Variables::default(),
     })
 }
@@ -147,14 +160,13 @@ async fn glance(visit: &Visit<'_>, last: &Checked) -> Result<Checked, CheckError
     let rendition = last.renditions.iter().find(|rendition| rendition.role == Role::Video);
     let rendition = rendition.ok_or(CheckError::new("nothing to look at"))?;
     let media = visit.media(&rendition.playlist, &last.variables).await?;
-    let segment = visit.segment(&media).await?;
-    Ok(Checked { latency: segment.latency, head: head(&media)?, ..last.clone() })
-}
-
-fn head(media: &Media) -> Result<Head, CheckError> {
-    let sequence = media.last_sequence().ok_or(CheckError::new(visit::NO_SEGMENTS))?;
-    let target = media.target_duration.filter(|target| (0.0..3600.0).contains(target));
-    Ok(Head { sequence, target: Duration::from_secs_f64(target.unwrap_or(6.0)) })
+    let head = Head::of(&media)?;
+    // A watched stream is looked at every target duration: the playlist tells most of it.
+    let sample = match &last.sample {
+        fresh if fresh.taken.elapsed() < RESAMPLE => fresh.clone(),
+        _ => visit.segment(&media).await?,
+    };
+    Ok(Checked { head, sample, ..last.clone() })
 }
 
 fn too_slow() -> CheckError {
@@ -173,11 +185,25 @@ fn container(seen: pitwall_hls::Container) -> Container {
 
 impl CheckError {
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), definite: false }
+        Self { message: message.into(), fault: Fault::Passing }
     }
 
     pub(crate) fn definite(message: impl Into<String>) -> Self {
-        Self { message: message.into(), definite: true }
+        Self { message: message.into(), fault: Fault::Definite }
+    }
+
+    pub(crate) fn suspect(message: impl Into<String>) -> Self {
+        Self { message: message.into(), fault: Fault::Suspect }
+    }
+
+    /// An answer that is not what was asked for.
+    fn status(what: &str, status: http::StatusCode) -> Self {
+        let fault = match status.as_u16() {
+            401 | 403 | 410 => Fault::Refused,
+            404 | 451 => Fault::Definite,
+            _ => Fault::Passing,
+        };
+        Self { message: format!("{what} was answered with {}", status.as_u16()), fault }
     }
 }
 
@@ -193,9 +219,16 @@ impl From<FetchError> for CheckError {
 impl Checked {
     /// For tests of what follows a check.
     pub(crate) fn of(renditions: Vec<Rendition>, sequence: u64) -> Self {
-        let head = Head { sequence, target: Duration::from_secs(2) };
-        let latency = Duration::from_millis(50);
-        Self { renditions, latency, head, variables: Variables::default() }
+        let head = Head { sequence, target: Duration::from_secs(2), date: None };
+        let sample = Sample {
+            taken: tokio::time::Instant::now(),
+            latency: Duration::from_millis(50),
+            throughput: None,
+            container: None,
+            bit_rate: None,
+            fingerprint: Fingerprint::of(&sequence.to_be_bytes()),
+        };
+        Self { renditions, head, sample, variables: Variables::default() }
     }
 }
 

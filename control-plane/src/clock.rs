@@ -20,6 +20,12 @@ impl Clock {
         Self(Arc::new(move || start.checked_add(origin.elapsed()).unwrap()))
     }
 
+    /// Shows what `hand` was set to.
+    #[cfg(test)]
+    pub(crate) fn by_hand(hand: Arc<std::sync::Mutex<Timestamp>>) -> Self {
+        Self(Arc::new(move || *hand.lock().unwrap()))
+    }
+
     pub(crate) fn now(&self) -> Timestamp {
         (self.0)()
     }

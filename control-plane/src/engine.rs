@@ -1,14 +1,33 @@
 //! The one queue that owns every extraction, check, retry and back-off.
 //!
+//! - [`start`]: what is due is started, what is watched first ([`queue`]).
 //! - [`work`]: what takes time: extracting and checking, done beside the queue.
-//! - [`contender`]: one upstream in the running for a stream, from its first passed check on.
-//! - [`sources`]: what is known of each source, and when it is asked again.
+//! - [`apply`]: what that brought to light.
+//! - [`contender`]: one upstream in the running for a stream, from its first passed check on;
+//!   [`pulse`]: its signs of life.
+//! - [`sources`]: what is known of each source, and when it is asked again; [`trace`]: what its
+//!   last run did.
+//! - [`tick`]: what time alone changes, and what the edges tell.
+//! - [`order`]: every stream's upstreams, best first; [`publishing`]: the map.
+//! - [`command`]: what an operator wants; [`alarms`]: what an operator is told.
+//! - [`memory`]: what outlives a restart.
 //!
 //! Make before break: what an extraction finds replaces what plays only after it passed a
 //! check. What fails changes nothing but when it is tried again.
 
+mod alarms;
+mod apply;
+pub(crate) mod command;
 pub(crate) mod contender;
+mod memory;
+pub(crate) mod order;
+mod publishing;
+mod pulse;
+mod queue;
 pub(crate) mod sources;
+mod start;
+mod tick;
+pub(crate) mod trace;
 pub(crate) mod work;
 
 use std::collections::BTreeMap;
@@ -16,20 +35,28 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use pitwall_upstream_map::{Health, Store, StoreError, StreamId, UpstreamMap};
+use pitwall_upstream_map::documents::SessionStatus;
+use pitwall_upstream_map::{Health, Store, StreamId};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use self::alarms::Alarms;
+use self::command::Command;
 use self::contender::Contender;
+use self::memory::Memory;
+use self::order::Playing;
 use self::sources::SourceState;
 use self::work::{Event, Work};
 use crate::clock::Clock;
+use crate::history::Archive;
 use crate::metrics::Metrics;
-use crate::publish::{self, Picture};
-use crate::rank::{self, Standing};
+use crate::publish::Site;
+use crate::rank::RankConfig;
+use crate::refresh::Tempo;
 use crate::schedule;
 use crate::source::Source;
+use crate::webhooks::Notifier;
 
 pub(crate) struct Engine {
     work: Arc<dyn Work>,
@@ -38,11 +65,20 @@ pub(crate) struct Engine {
     metrics: Metrics,
     schedule: watch::Receiver<schedule::State>,
     check_every: Duration,
+    site: Site,
+    rank: RankConfig,
     started_at: Timestamp,
+    tempo: Tempo,
     sources: Vec<SourceState>,
     contenders: BTreeMap<Key, Contender>,
     /// Who plays, as published last.
-    current: BTreeMap<StreamId, Key>,
+    playing: BTreeMap<StreamId, Playing>,
+    /// Streams that somebody watches, and how many do.
+    watched: BTreeMap<StreamId, usize>,
+    memory: Memory,
+    alarms: Alarms,
+    notifier: Notifier,
+    commands: (mpsc::Sender<Command>, mpsc::Receiver<Command>),
     jobs: JoinSet<()>,
     events: (mpsc::Sender<Event>, mpsc::Receiver<Event>),
     version: u64,
@@ -53,7 +89,7 @@ pub(crate) struct Engine {
     dirty: bool,
     published: Option<Instant>,
     /// Of every session, as published.
-    statuses: Vec<pitwall_upstream_map::documents::SessionStatus>,
+    phases: Vec<(SessionStatus, bool)>,
 }
 
 /// A stream, the place of a source in the configuration, and which of its finds for that
@@ -65,12 +101,8 @@ pub(crate) struct Key {
     pub(crate) ordinal: usize,
 }
 
-/// Changes that come together are published together.
-const COALESCE: Duration = Duration::from_millis(200);
 /// How often clocks are looked at: tokens that ended, sessions that began.
 const TICK: Duration = Duration::from_secs(1);
-/// How long an upstream that is down, and that its source does not find any more, is tried.
-const FORGOTTEN: Duration = Duration::from_mins(10);
 
 pub(crate) struct Parts {
     pub(crate) work: Arc<dyn Work>,
@@ -80,13 +112,25 @@ pub(crate) struct Parts {
     pub(crate) schedule: watch::Receiver<schedule::State>,
     pub(crate) sources: Vec<Source>,
     pub(crate) check_every: Duration,
+    pub(crate) site: Site,
+    pub(crate) rank: RankConfig,
+    pub(crate) archive: Archive,
+    pub(crate) notifier: Notifier,
 }
 
 impl Engine {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { work, store, clock, metrics, schedule, sources, check_every } = parts;
-        let version = store.current().version;
-        let started_at = clock.now();
+        let Parts { work, store, clock, metrics, schedule, sources, check_every, .. } = parts;
+        let Parts { site, rank, archive, notifier, .. } = parts;
+        let (version, started_at) = (store.current().version, clock.now());
+        let (memory, mut lifetimes) = Memory::load(archive, &sources, started_at);
+        let state = |source: Source| {
+            let learned = lifetimes.remove(&source.name).unwrap_or_default();
+            metrics.configured(&source.name);
+            SourceState::new(source, learned)
+        };
+        let sources = sources.into_iter().map(state).collect();
+        let tempo = Tempo::of(&schedule.borrow().schedule, started_at);
         Self {
             work,
             store,
@@ -94,10 +138,18 @@ impl Engine {
             metrics,
             schedule,
             check_every,
+            site,
+            rank,
             started_at,
-            sources: sources.into_iter().map(SourceState::new).collect(),
+            tempo,
+            sources,
             contenders: BTreeMap::new(),
-            current: BTreeMap::new(),
+            playing: BTreeMap::new(),
+            watched: BTreeMap::new(),
+            memory,
+            alarms: Alarms::default(),
+            notifier,
+            commands: mpsc::channel(16),
             jobs: JoinSet::new(),
             events: mpsc::channel(256),
             version,
@@ -105,17 +157,23 @@ impl Engine {
             listed: 0,
             dirty: true,
             published: None,
-            statuses: Vec::new(),
+            phases: Vec::new(),
         }
     }
 
+    pub(crate) fn commands(&self) -> mpsc::Sender<Command> {
+        self.commands.0.clone()
+    }
+
     /// Never returns; dropping it ends every job.
-    pub(crate) async fn run(mut self) {
+    pub(crate) async fn run(&mut self) {
         loop {
             self.tick();
             self.start_extractions();
             self.start_checks();
             self.publish_if_due().await;
+            self.remember_if_due();
+            self.look_out();
             self.wait().await;
         }
     }
@@ -130,6 +188,8 @@ impl Engine {
                     self.apply(event);
                 }
             }
+            Some(command) = self.commands.1.recv() => self.obey(command),
+            () = self.store.demand().told() => self.listen(),
             Ok(()) = self.schedule.changed() => self.dirty = true,
             Some(_) = self.jobs.join_next() => {}
             () = tokio::time::sleep_until(until) => {}
@@ -137,174 +197,18 @@ impl Engine {
     }
 
     fn next_wake(&self) -> Instant {
+        let now = Instant::now();
         let runs = self.sources.iter().filter(|source| !source.running).map(|source| source.due);
         let checks = self.contenders.values().filter_map(Contender::due);
-        let publication = self.published.filter(|_| self.dirty).map(|last| last + COALESCE);
-        let tick = Instant::now() + TICK;
-        runs.chain(checks).chain(publication).fold(tick, Instant::min)
+        // What is due already waits for something else to end, which wakes as well.
+        let later = runs.chain(checks).filter(|due| *due > now);
+        later.chain(self.next_publication()).fold(now + TICK, Instant::min)
     }
 
-    fn start_extractions(&mut self) {
-        let now = Instant::now();
-        for (index, state) in self.sources.iter_mut().enumerate() {
-            if !state.running && state.due <= now {
-                state.running = true;
-                let (work, source) = (self.work.clone(), state.source.clone());
-                self.jobs.spawn(work::extract(work, index, source, self.events.0.clone()));
-            }
-        }
-    }
-
-    fn start_checks(&mut self) {
-        let now = Instant::now();
-        for (key, contender) in &mut self.contenders {
-            let Some(state) = self.sources.get(key.source) else { continue };
-            if contender.due().is_some_and(|due| due <= now) {
-                contender.checking = true;
-                let job = work::Recheck {
-                    key: key.clone(),
-                    generation: contender.generation,
-                    source: state.source.clone(),
-                    candidate: contender.candidate.clone(),
-                    last: contender.checked.clone(),
-                };
-                self.jobs.spawn(work::recheck(self.work.clone(), job, self.events.0.clone()));
-            }
-        }
-    }
-
-    fn apply(&mut self, event: Event) {
-        self.dirty = true;
-        let now = self.clock.now();
-        match event {
-            Event::Passed { key, candidate, checked } => {
-                self.generation = UpstreamMap::next_version(self.generation, now);
-                let generation = self.generation;
-                let next_check = Instant::now() + self.check_every;
-                match self.contenders.get_mut(&key) {
-                    Some(known) => known.replace(candidate, checked, generation, now),
-                    None => {
-                        let contender = Contender::new(candidate, checked, generation, now);
-                        self.contenders.entry(key.clone()).or_insert(contender);
-                    }
-                }
-                if let Some(contender) = self.contenders.get_mut(&key) {
-                    contender.next_check = next_check;
-                }
-            }
-            Event::Ran { source, report } => {
-                if let Some(state) = self.sources.get_mut(source) {
-                    state.ran(report, now, rand::random());
-                    self.metrics.ran(state);
-                }
-            }
-            Event::Rechecked { key, generation, result } => {
-                let Some(contender) = self.contenders.get_mut(&key) else { return };
-                contender.checking = false;
-                contender.next_check = Instant::now() + self.check_every;
-                // A verdict on its predecessor.
-                if contender.generation != generation {
-                    return;
-                }
-                let was = contender.health;
-                let fresh = UpstreamMap::next_version(self.generation, now);
-                if contender.rechecked(result, fresh, now) {
-                    self.generation = fresh;
-                }
-                contender.next_check = Instant::now() + contender.patience(self.check_every);
-                // A token that died early is renewed now, not when it was meant to end.
-                if was == Health::Healthy
-                    && contender.health != Health::Healthy
-                    && let Some(state) = self.sources.get_mut(key.source)
-                {
-                    state.hurry();
-                }
-            }
-        }
-    }
-
-    /// What time alone changes.
-    fn tick(&mut self) {
-        let now = self.clock.now();
-        for contender in self.contenders.values_mut() {
-            self.dirty |= contender.expire(now);
-        }
-        let before = self.contenders.len();
-        self.contenders.retain(|_, contender| {
-            contender.down_for() < FORGOTTEN || contender.found.elapsed() < FORGOTTEN
-        });
-        self.dirty |= self.contenders.len() != before;
-        let listed = self.contenders.values().filter(|contender| contender.listed()).count();
-        self.dirty |= listed != std::mem::replace(&mut self.listed, listed);
-        let schedule = self.schedule.borrow();
-        self.dirty |= publish::statuses(&schedule.schedule, now) != self.statuses;
-        self.metrics.schedule(&schedule.schedule, now);
-    }
-
-    async fn publish_if_due(&mut self) {
-        let due = self.published.is_none_or(|last| last.elapsed() >= COALESCE);
-        if !(self.dirty && due) {
-            return;
-        }
-        self.published = Some(Instant::now());
-        let now = self.clock.now();
-        let last = self.version.max(self.store.current().version);
-        let version = UpstreamMap::next_version(last, now);
-        let schedule = self.schedule.borrow_and_update().clone();
-        let ranked = self.ranked();
-        let picture = Picture {
-            version,
-            now,
-            started_at: self.started_at,
-            sources: &self.sources,
-            streams: &ranked,
-            schedule: &schedule,
-        };
-        let map = match publish::build(&picture) {
-            Ok(map) => map,
-            Err(error) => {
-                tracing::error!(%error, "a document cannot be written");
-                return;
-            }
-        };
-        let current = ranked.iter().filter_map(|(stream, order)| {
-            let (key, _) = order.iter().find(|(_, one)| one.health != Health::Down)?;
-            Some((stream.clone(), (*key).clone()))
-        });
-        let current = current.collect();
-        self.metrics.published(version, &ranked, &self.sources);
-        match self.store.publish(map).await {
-            Ok(()) => {
-                self.version = version;
-                self.current = current;
-                self.statuses = publish::statuses(&schedule.schedule, now);
-                self.dirty = false;
-            }
-            // Somebody else's version: the next attempt goes past it.
-            Err(StoreError::Outdated { current, .. }) => self.version = current,
-            Err(error) => tracing::warn!(%error, "map not published; trying again"),
-        }
-    }
-
-    /// Every stream with its upstreams, best first.
-    fn ranked(&self) -> BTreeMap<StreamId, Vec<(&Key, &Contender)>> {
-        let mut streams: BTreeMap<StreamId, Vec<(&Key, &Contender)>> = BTreeMap::new();
-        for (key, contender) in self.contenders.iter().filter(|(_, one)| one.listed()) {
-            streams.entry(key.stream.clone()).or_default().push((key, contender));
-        }
-        for (stream, upstreams) in &mut streams {
-            let current = self.current.get(stream);
-            let standing = |(order, (key, contender)): (usize, &(&Key, &Contender))| Standing {
-                health: contender.health,
-                score: contender.record.score(),
-                order,
-                current: current == Some(*key),
-            };
-            let standings: Vec<_> = upstreams.iter().enumerate().map(standing).collect();
-            let order = rank::order(&standings);
-            *upstreams = order.iter().filter_map(|&index| upstreams.get(index).copied()).collect();
-        }
-        streams
+    /// Has its stream nothing else that can play?
+    fn alone(&self, key: &Key) -> bool {
+        let others = self.contenders.iter().filter(|(other, _)| other.stream == key.stream);
+        others.filter(|(other, _)| *other != key).all(|(_, one)| one.health() == Health::Down)
     }
 }
 

@@ -1,29 +1,79 @@
 //! Extractors: a configured [`Source`] in, [`Candidate`]s out.
 //!
+//! The kinds, a file each; a new one is a file here and a line in [`KINDS`]:
 //! - `static`: a playlist URL that never changes.
+//! - `m3u`: an IPTV list, filtered.
+//! - `yt-dlp`, `streamlink`: what these programs find on a page; [`program`] runs them, and
+//!   [`outbound`] is their only way out.
+//! - `browser`: what a page asks for when a Chromium shows it.
 //! - [`recipe`]: pages, forms, cookies and patterns, declared step by step.
 //!
-//! A new kind is a file here and a line in [`configure`].
+//! What they share:
+//! - [`runner`]: deadlines, bounds, panics; [`config`]: `[extract]`.
+//! - [`candidate`]: what is found; [`error`]: which step failed and why.
+//! - [`trace`]: what each step did, with secrets masked by [`mask`].
+//! - [`tape`]: the exchange recorded and replayed; [`drift`]: what changed since, by [`shape`].
+//! - [`tools`]: what is needed and may not be installed.
+//! - [`headers`]: laid over each other.
 
+mod browser;
+mod candidate;
+mod config;
+mod drift;
+mod error;
+mod headers;
+mod m3u;
+mod mask;
+mod outbound;
+mod program;
 pub(crate) mod recipe;
+mod runner;
+mod shape;
 mod r#static;
+mod streamlink;
+mod tape;
+mod tools;
+mod trace;
+mod yt_dlp;
 
-use std::fmt;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures::FutureExt as _;
-use jiff::Timestamp;
-use pitwall_fetch::{FetchError, Fetcher, Policy};
-use pitwall_upstream_map::StreamId;
+use pitwall_fetch::{Fetcher, Jar, Policy, Request};
 use toml::Spanned;
 use toml::de::DeValue;
 use url::Url;
 
+pub use self::candidate::Candidate;
+pub(crate) use self::candidate::Found;
+pub use self::config::{BrowserConfig, ExtractConfig};
+pub use self::drift::{Drift, first_drift};
+pub use self::error::ExtractError;
+pub(crate) use self::error::Failure;
+pub use self::recipe::script_worker;
+pub use self::runner::{Extraction, Runner};
+use self::tape::{Answer, Ask, Tape};
+pub use self::tape::{Recording, RecordingError};
+use self::tools::{Tool, Tools};
+use self::trace::Trace;
+pub use self::trace::{TracedStep, Track};
 use crate::settings::error_at;
 use crate::source::Source;
+
+/// One line per kind.
+const KINDS: [(&str, Configure); 6] = [
+    ("static", r#static::configure),
+    ("recipe", recipe::configure),
+    ("m3u", m3u::configure),
+    ("yt-dlp", yt_dlp::configure),
+    ("streamlink", streamlink::configure),
+    ("browser", browser::configure),
+];
+
+/// Judges the keys of a kind: the source's feed, and what is no key of every source.
+type Configure =
+    fn(Option<&str>, Spanned<DeValue<'_>>) -> Result<Arc<dyn Extractor>, toml::de::Error>;
 
 /// The code of one kind of source.
 #[async_trait]
@@ -36,149 +86,91 @@ pub(crate) trait Extractor: Send + Sync {
     /// How long a run may take.
     fn timeout(&self) -> Duration;
 
+    /// What it cannot do without.
+    fn needs(&self) -> Option<Tool> {
+        None
+    }
+
     async fn extract(&self, context: &Context<'_>) -> Found;
 }
 
+/// What a run works with.
 pub(crate) struct Context<'a> {
     pub(crate) source: &'a Source,
-    pub(crate) fetcher: &'a Fetcher,
+    pub(crate) fetcher: &'a Arc<Fetcher>,
+    pub(crate) tools: &'a Tools,
     pub(crate) policy: Policy,
+    pub(crate) tape: &'a Tape,
+    pub(crate) trace: &'a Trace,
 }
 
-/// One found playlist URL, not yet checked.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Candidate {
-    /// Its place among what its source found: streams are listed in this order.
-    pub position: usize,
-    pub feed: String,
-    pub label: Option<String>,
-    pub playlist: Url,
-    pub headers: Vec<(String, String)>,
-    pub expires_at: Option<Timestamp>,
-}
-
-/// What one run yielded. A run that finds some feeds and fails for others has both; one that
-/// finds nothing without failing says that the source has nothing now.
-#[derive(Default)]
-pub(crate) struct Found {
-    pub(crate) candidates: Vec<Candidate>,
-    pub(crate) failures: Vec<ExtractError>,
-}
-
-/// Which step failed and why. Public answers show `step` and `message`, so neither holds a URL,
-/// a token or a host; `detail` is for logs and the terminal.
-#[derive(Clone, Debug, thiserror::Error)]
-pub struct ExtractError {
-    pub step: String,
-    pub message: String,
-    pub detail: Option<String>,
-    /// Might the same run succeed if it were tried again soon?
-    pub retryable: bool,
-}
-
-/// The most that one source may find: more is a mistake, or an attack.
-const MAX_CANDIDATES: usize = 200;
-
-/// One match line per kind.
 pub(crate) fn configure(
     kind: &Spanned<String>,
     feed: Option<&str>,
     settings: Spanned<DeValue<'_>>,
 ) -> Result<Arc<dyn Extractor>, toml::de::Error> {
-    match kind.get_ref().as_str() {
-        "static" => Ok(Arc::new(r#static::configure(feed, settings)?)),
-        "recipe" => Ok(Arc::new(recipe::configure(feed, settings)?)),
-        other => {
-            let message =
-                format!("{other:?} is not a kind of source: use \"static\" or \"recipe\"");
+    let name = kind.get_ref();
+    match KINDS.iter().find(|(known, _)| known == name) {
+        Some((_, configure)) => configure(feed, settings),
+        None => {
+            let kinds: Vec<String> = KINDS.iter().map(|(known, _)| format!("{known:?}")).collect();
+            let message = format!("{name:?} is not a kind of source: use {}", kinds.join(", "));
             Err(error_at(kind.span(), message))
         }
     }
 }
 
-/// Runs a source once, bounded in time and number, isolated from panics.
-pub(crate) async fn run(source: &Source, fetcher: &Fetcher) -> Found {
-    let context = Context { source, fetcher, policy: source.policy() };
-    let deadline = source.extractor.timeout();
-    let run = AssertUnwindSafe(source.extractor.extract(&context)).catch_unwind();
-    let mut found = match tokio::time::timeout(deadline, run).await {
-        Ok(Ok(found)) => found,
-        Ok(Err(_)) => Found::failed(ExtractError::new("run", "the extractor panicked", false)),
-        Err(_) => {
-            let message = format!("not finished within {}", humantime::format_duration(deadline));
-            Found::failed(ExtractError::new("run", message, true))
+impl Context<'_> {
+    /// Fetches through the tape. Any status is an answer; only the lack of one is a failure.
+    async fn fetch(
+        &self,
+        track: &Track,
+        request: Request<'_>,
+        limit: usize,
+    ) -> Result<Answer, Failure> {
+        let ask = Ask::new(request.method.as_str(), request.url.as_str());
+        let jar = request.cookies;
+        let live = async {
+            let response = self.fetcher.send(&self.policy, request).await?;
+            let status = response.status();
+            let text = |value: &http::HeaderValue| value.to_str().ok().map(str::to_owned);
+            let headers = response.headers().iter();
+            let headers =
+                headers.filter_map(|(name, value)| Some((name.to_string(), text(value)?)));
+            let mut answer = Answer {
+                url: response.url().to_string(),
+                status: status.as_u16(),
+                headers: headers.collect(),
+                cookies: jar.map(|jar| cookies(jar, response.url())).unwrap_or_default(),
+                body: bytes::Bytes::new(),
+            };
+            // Of an error page only as much as helps to understand it.
+            answer.body = match status.is_success() {
+                true => response.bytes(limit).await?,
+                false => response.prefix(ERROR_PAGE).await.unwrap_or_default(),
+            };
+            Ok(answer)
+        };
+        let answer = self.tape.exchange(track, ask, live).await?;
+        // What was heard again brings along the cookies that came on the way.
+        if self.tape.is_replay()
+            && let (Some(jar), Ok(url)) = (jar, Url::parse(&answer.url))
+        {
+            answer.cookies.iter().for_each(|cookie| jar.add_cookie_str(cookie, &url));
         }
-    };
-    if found.candidates.len() > MAX_CANDIDATES {
-        let message =
-            format!("{} streams found, {MAX_CANDIDATES} are taken", found.candidates.len());
-        found.candidates.truncate(MAX_CANDIDATES);
-        found.failures.push(ExtractError::new("run", message, false));
-    }
-    found.candidates.retain(|candidate| StreamId::of_feed(&candidate.feed).is_some());
-    found
-}
-
-/// Runs a source once, for `pitwall extract`. Feeds that failed beside others that were found
-/// are logged.
-pub async fn extract_once(
-    source: &Source,
-    fetcher: &Fetcher,
-) -> Result<Vec<Candidate>, ExtractError> {
-    let Found { candidates, failures } = run(source, fetcher).await;
-    let mut failures = failures.into_iter();
-    if candidates.is_empty()
-        && let Some(first) = failures.next()
-    {
-        return Err(first);
-    }
-    for error in failures {
-        tracing::warn!(source = source.name, %error, "part of the extraction failed");
-    }
-    Ok(candidates)
-}
-
-impl Found {
-    pub(crate) fn failed(error: ExtractError) -> Self {
-        Self { candidates: Vec::new(), failures: vec![error] }
+        Ok(answer)
     }
 }
 
-impl ExtractError {
-    pub(crate) fn new(
-        step: impl Into<String>,
-        message: impl Into<String>,
-        retryable: bool,
-    ) -> Self {
-        Self { step: step.into(), message: message.into(), detail: None, retryable }
-    }
+const ERROR_PAGE: usize = 64 << 10;
 
-    pub(crate) fn fetch(step: impl Into<String>, error: &FetchError) -> Self {
-        let (message, detail) = (FetchError::from(error.kind).to_string(), error.to_string());
-        let detail = (detail != message).then_some(detail);
-        Self { step: step.into(), message, detail, retryable: error.is_transient() }
-    }
-}
-
-impl fmt::Display for ExtractError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.step, self.detail.as_ref().unwrap_or(&self.message))
-    }
-}
-
-/// The URL without its query and the headers without their values: both hold tokens.
-impl fmt::Debug for Candidate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let headers: Vec<_> = self.headers.iter().map(|(name, _)| name).collect();
-        f.debug_struct("Candidate")
-            .field("feed", &self.feed)
-            .field("label", &self.label)
-            .field("host", &self.playlist.host_str())
-            .field("headers", &headers)
-            .field("expires_at", &self.expires_at)
-            .finish_non_exhaustive()
-    }
+/// What a visitor holds for a URL, as `name=value`.
+fn cookies(jar: &Jar, url: &Url) -> Vec<String> {
+    use pitwall_fetch::CookieStore as _;
+    let Some(header) = jar.cookies(url) else { return Vec::new() };
+    let Ok(text) = header.to_str() else { return Vec::new() };
+    text.split("; ").map(str::to_owned).collect()
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -8,18 +8,24 @@
 //! - [`expiry`]: when a candidate's token ends.
 //! - [`check`]: master, renditions and newest segment, as a player would see them.
 //! - [`engine`]: the one queue of extractions, checks and retries; [`refresh`] says when.
-//! - [`rank`]: which upstream of a stream plays.
+//! - [`breaker`]: when an upstream that fails is left alone, and tried again.
+//! - [`rank`]: which upstream of a stream plays, and why.
+//! - [`history`]: what was learned, on disk.
 //! - [`publish`]: the [`UpstreamMap`](pitwall_upstream_map::UpstreamMap) and its documents.
 //! - [`schedule`]: the sessions, beside all this.
+//! - [`commands`]: what an operator may do; [`webhooks`]: what an operator is told.
 //! - [`control`]: [`ControlPlane`], all of it wired together.
 //! - [`metrics`], [`clock`]: what is counted, and what time it is.
 
+mod breaker;
 mod check;
 mod clock;
+mod commands;
 mod control;
 mod engine;
 mod expiry;
 mod extract;
+mod history;
 mod metrics;
 mod publish;
 mod rank;
@@ -27,8 +33,17 @@ mod refresh;
 mod schedule;
 pub mod settings;
 mod source;
+mod webhooks;
 
+pub use check::CheckRules;
+pub use commands::{AdminToken, Commands, ControlConfig, TokenTooShort, serve_admin};
 pub use control::{Config, ControlPlane, SetupError};
-pub use extract::{Candidate, ExtractError, extract_once};
-pub use schedule::{ProviderName, ScheduleConfig};
+pub use extract::{
+    BrowserConfig, Candidate, Drift, ExtractConfig, ExtractError, Extraction, Recording,
+    RecordingError, Runner, TracedStep, Track, first_drift, script_worker,
+};
+pub use publish::Site;
+pub use rank::RankConfig;
+pub use schedule::{IcsPlace, OverrideError, ProviderName, ScheduleConfig, check_overrides};
 pub use source::Source;
+pub use webhooks::{WebhookConfig, WebhookError};

@@ -1,4 +1,12 @@
 //! The picture at one moment as an [`UpstreamMap`] with its public documents. Pure.
+//!
+//! - [`calendar`], [`guide`], [`playlist`]: the documents that are not JSON.
+//! - [`site`]: where their links lead.
+
+mod calendar;
+mod guide;
+mod playlist;
+mod site;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
@@ -11,9 +19,11 @@ use pitwall_upstream_map::documents::{
 };
 use pitwall_upstream_map::{Health, Profile, ProfileId, Stream, StreamId, Upstream, UpstreamMap};
 
+pub use self::site::Site;
 use crate::engine::Key;
-use crate::engine::contender::Contender;
+use crate::engine::order::{self, Place, Ranked};
 use crate::engine::sources::SourceState;
+use crate::rank::{RankConfig, explain};
 use crate::schedule::{self, window};
 use crate::source::Source;
 
@@ -22,17 +32,19 @@ pub(crate) struct Picture<'a> {
     pub(crate) now: Timestamp,
     pub(crate) started_at: Timestamp,
     pub(crate) sources: &'a [SourceState],
-    /// Upstreams best first.
     pub(crate) streams: &'a Ranked<'a>,
     pub(crate) schedule: &'a schedule::State,
+    pub(crate) site: &'a Site,
+    pub(crate) watched: &'a BTreeMap<StreamId, usize>,
+    pub(crate) rank: &'a RankConfig,
 }
 
-pub(crate) type Ranked<'a> = BTreeMap<StreamId, Vec<(&'a Key, &'a Contender)>>;
-
-/// What every session is at `now`: when this changes there is news.
-pub(crate) fn statuses(schedule: &Schedule, now: Timestamp) -> Vec<SessionStatus> {
+/// What every session is at `now`, and whether it is past its nominal end: when this changes
+/// there is news.
+pub(crate) fn phases(schedule: &Schedule, now: Timestamp) -> Vec<(SessionStatus, bool)> {
     let sessions = schedule.meetings.iter().flat_map(|meeting| &meeting.sessions);
-    sessions.map(|session| window::status(session, now)).collect()
+    let phase = |session| (window::status(session, now), window::in_margin(session, now));
+    sessions.map(phase).collect()
 }
 
 pub(crate) fn build(picture: &Picture<'_>) -> Result<UpstreamMap, serde_json::Error> {
@@ -45,17 +57,11 @@ pub(crate) fn build(picture: &Picture<'_>) -> Result<UpstreamMap, serde_json::Er
 }
 
 impl Picture<'_> {
-    fn source(&self, key: &Key) -> Option<&Source> {
-        self.sources.get(key.source).map(|state| &*state.source)
-    }
-
+    /// Those that are down too: whoever plays them is told to wait, not that they are gone.
     fn streams(&self) -> impl Iterator<Item = (StreamId, Stream)> {
-        self.streams.iter().filter_map(|(id, ranked)| {
-            let feed = ranked.first()?.1.candidate.feed.clone();
-            let upstream = |(key, contender): &(&Key, &Contender)| {
-                Some(upstream(self.source(key)?, key, contender))
-            };
-            let upstreams = ranked.iter().filter_map(upstream).collect();
+        self.streams.iter().filter_map(|(id, ranking)| {
+            let feed = ranking.places.first()?.contender.candidate.feed.clone();
+            let upstreams = ranking.places.iter().map(upstream).collect();
             Some((id.clone(), Stream { id: id.clone(), feed, upstreams }))
         })
     }
@@ -66,10 +72,10 @@ impl Picture<'_> {
             let source = &*state.source;
             (ProfileId(source.name.clone()), profile(source, &source.headers))
         });
-        let special = self.streams.values().flatten().filter_map(|(key, contender)| {
-            let source = self.source(key)?;
-            let headers = &contender.candidate.headers;
-            Some((profile_id(source, key, headers), profile(source, headers)))
+        let places = self.streams.values().flat_map(|ranking| &ranking.places);
+        let special = places.map(|place| {
+            let (source, headers) = (place.source, &place.contender.candidate.headers);
+            (profile_id(source, place.key, headers), profile(source, headers))
         });
         own.chain(special).map(|(id, profile)| (id, Arc::new(profile))).collect()
     }
@@ -77,7 +83,8 @@ impl Picture<'_> {
     fn documents(&self) -> Result<Documents, serde_json::Error> {
         let (version, generated_at) = (self.version, self.now);
         let streams = self.public_streams();
-        let schedule = window::at(&self.schedule.schedule, self.now);
+        let schedule =
+            window::at(&self.schedule.schedule, self.now, order::watchable(self.streams));
         let session = window::current(&schedule).cloned();
         let extractors = self.sources.iter().map(SourceState::status).collect();
         let status = Status {
@@ -89,6 +96,8 @@ impl Picture<'_> {
                 fetched_at: schedule.fetched_at,
                 stale_since: schedule.stale_since,
                 error: self.schedule.error.clone(),
+                disagreements: self.schedule.disagreements,
+                providers: self.schedule.providers.clone(),
             },
             streams: StreamCount {
                 total: streams.len(),
@@ -106,59 +115,70 @@ impl Picture<'_> {
                 session,
                 streams: streams.clone(),
             })?,
+            calendar: Document::text(calendar::write(&schedule, self.site)),
+            guide: Document::text(guide::write(&schedule, &streams, self.now, self.site)),
+            playlist: Document::text(playlist::write(&streams, self.site)),
             schedule: Document::of(&schedule)?,
             streams: Document::of(&Streams { version, generated_at, streams })?,
             extractors: Document::of(&Extractors { extractors })?,
             status: Document::of(&status)?,
+            explain: self.explanations()?,
         })
     }
 
-    /// What plays before what does not, else as the configuration has them.
+    fn explanations(&self) -> Result<BTreeMap<StreamId, Document>, serde_json::Error> {
+        let explained = self.streams.iter().map(|(id, ranking)| {
+            let viewers = self.watched.get(id).copied().unwrap_or(0);
+            let explanation = explain::explain(id, ranking, viewers, self.rank, self.now);
+            Ok((id.clone(), Document::of(&explanation)?))
+        });
+        explained.collect()
+    }
+
+    /// What passed a check within the interval, as the configuration has it.
     fn public_streams(&self) -> Vec<PublicStream> {
         let mut streams: Vec<_> = self.streams.iter().collect();
-        streams.sort_by_key(|(_, ranked)| {
-            let down = ranked.iter().all(|(_, one)| one.health == Health::Down);
-            let place = ranked.iter().map(|(key, one)| (key.source, one.candidate.position)).min();
-            (down, place)
+        streams.sort_by_key(|(_, ranking)| {
+            let places = ranking.places.iter();
+            places.map(|place| (place.key.source, place.contender.candidate.position)).min()
         });
-        let streams = streams.into_iter().filter_map(|(id, ranked)| {
-            let (_, first) = ranked.first()?;
-            let active = ranked.iter().position(|(_, one)| one.health != Health::Down);
-            let plays = active.and_then(|index| ranked.get(index)).map(|(_, contender)| contender);
-            let source = |(index, (key, contender)): (usize, &(&Key, &Contender))| {
-                Some(public_source(self.source(key)?, contender, active == Some(index)))
-            };
+        let streams = streams.into_iter().filter_map(|(id, ranking)| {
+            let listed: Vec<_> = ranking.places.iter().filter(|place| place.listed).collect();
+            let plays = listed.first()?;
+            let active = ranking.active().map(|place| place.key);
+            let source = |place: &&Place<'_>| public_source(place, active == Some(place.key));
+            let renditions = &plays.contender.checked.renditions;
             Some(PublicStream {
                 id: id.clone(),
-                feed: first.candidate.feed.clone(),
+                feed: plays.contender.candidate.feed.clone(),
                 playlist: format!("/live/{id}/index.m3u8"),
-                health: plays.map_or(Health::Down, |one| one.health),
-                checked_at: Some(plays.unwrap_or(first).checked_at),
-                sources: ranked.iter().enumerate().filter_map(source).collect(),
-                renditions: plays
-                    .map(|one| one.checked.renditions.iter().map(PublicRendition::from).collect())
-                    .unwrap_or_default(),
+                health: plays.health,
+                checked_at: Some(plays.contender.checked_at),
+                sources: listed.iter().map(source).collect(),
+                renditions: renditions.iter().map(PublicRendition::from).collect(),
             })
         });
         streams.collect()
     }
 }
 
-fn upstream(source: &Source, key: &Key, contender: &Contender) -> Upstream {
+fn upstream(place: &Place<'_>) -> Upstream {
+    let Place { key, contender, source, health, score, .. } = place;
     Upstream {
         source: source.name.clone(),
         profile: profile_id(source, key, &contender.candidate.headers),
         generation: contender.generation,
         playlist: contender.candidate.playlist.clone(),
-        expires_at: contender.candidate.expires_at,
-        health: contender.health,
-        score: contender.record.score(),
+        expires_at: contender.expiry.at,
+        health: *health,
+        score: *score,
         variables: contender.checked.variables.encode(),
         renditions: contender.checked.renditions.clone(),
     }
 }
 
-fn public_source(source: &Source, contender: &Contender, active: bool) -> PublicSource {
+fn public_source(place: &Place<'_>, active: bool) -> PublicSource {
+    let Place { contender, source, health, score, .. } = place;
     let latency = contender.record.latency();
     PublicSource {
         name: source.name.clone(),
@@ -166,10 +186,10 @@ fn public_source(source: &Source, contender: &Contender, active: bool) -> Public
         note: source.note.clone(),
         kind: source.kind().to_owned(),
         active,
-        health: contender.health,
-        score: contender.record.score(),
+        health: *health,
+        score: *score,
         latency_ms: latency.map(|it| u64::try_from(it.as_millis()).unwrap_or(u64::MAX)),
-        expires_at: contender.candidate.expires_at,
+        expires_at: contender.expiry.at,
         error: contender.error.clone(),
     }
 }
@@ -192,3 +212,6 @@ fn profile(source: &Source, headers: &[(String, String)]) -> Profile {
         connections: source.connections.map(NonZeroU32::get),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,11 +1,19 @@
 //! When a source is asked again. Pure: the engine waits, this says how long.
+//!
+//! - [`tempo`]: fast around sessions and for viewers, slow otherwise.
+//! - [`lifetime`]: how long tokens live that do not say so.
+
+pub(crate) mod lifetime;
+pub(crate) mod tempo;
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 
+pub(crate) use self::lifetime::Lifetimes;
+pub(crate) use self::tempo::Tempo;
+
 const FIRST_RETRY: Duration = Duration::from_secs(2);
-const LONGEST_RETRY: Duration = Duration::from_secs(60);
 /// However short-lived the tokens: the source is not hammered.
 const SHORTEST: Duration = Duration::from_secs(1);
 /// An extraction and a check take this long, or longer.
@@ -27,10 +35,11 @@ pub(crate) fn next(
     renewal.min(every).max(SHORTEST)
 }
 
-/// After so many failures in a row. `jitter` makes it up to a quarter shorter.
-pub(crate) fn back_off(failures: u32, jitter: f64) -> Duration {
+/// After so many failures in a row, at most `longest`. `jitter` makes it up to a quarter
+/// shorter.
+pub(crate) fn back_off(failures: u32, longest: Duration, jitter: f64) -> Duration {
     let doubled = FIRST_RETRY.saturating_mul(1 << failures.saturating_sub(1).min(16));
-    let delay = doubled.min(LONGEST_RETRY);
+    let delay = doubled.min(longest);
     delay - (delay / 4).mul_f64(jitter.clamp(0.0, 1.0))
 }
 
@@ -60,12 +69,13 @@ mod tests {
 
     #[test]
     fn failures_back_off() {
+        let minute = Duration::from_mins(1);
         for (failures, jitter, expected) in
             [(1, 0.0, 2_000), (2, 0.0, 4_000), (5, 0.0, 32_000), (6, 0.0, 60_000), (1, 1.0, 1_500)]
         {
             let expected = Duration::from_millis(expected);
-            assert_eq!(back_off(failures, jitter), expected, "{failures}");
+            assert_eq!(back_off(failures, minute, jitter), expected, "{failures}");
         }
-        assert_eq!(back_off(u32::MAX, 0.0), LONGEST_RETRY);
+        assert_eq!(back_off(u32::MAX, minute, 0.0), minute);
     }
 }

@@ -1,124 +1,77 @@
-//! The schedule: read from a provider, judged, kept on disk, served with its age.
+//! The schedule: read from its providers, judged, laid over each other, kept on disk, served
+//! with its age.
 //!
-//! - [`jolpica`]: the provider of Formula 1's calendar. A new one is a file and a line in
-//!   [`providers`].
+//! In the order in which an answer travels through it:
+//!
+//! - [`jolpica`], [`openf1`], [`ics`]: the providers. A new one is a file and a line in
+//!   [`KINDS`].
+//! - [`calendar`]: what each of them tells.
+//! - [`sanity`], [`history`]: answers that are refused whole; what one source said before.
+//! - [`opinion`], [`desk`]: the last good answer of a source, and when it is asked again.
+//! - [`merge`]: all opinions as one schedule; [`overrides`]: the operator's word.
 //! - [`window`]: when a session is live; its status at a moment.
-//! - [`sanity`]: payloads that are refused whole.
-//! - [`merge`]: what is carried from the last good schedule into the next.
-//! - [`snapshot`]: the last good schedule on disk.
-//! - [`cadence`]: when to ask again.
-//! - [`poll`]: the loop over all of these.
+//! - [`snapshot`]: the last good schedule on disk. [`cadence`]: how often to ask.
+//! - [`poll`]: the loop over all of these. [`metrics`]: what is counted.
 //!
 //! A schedule is held as the public [`Schedule`] document, whose statuses are only true at
 //! the moment [`window::at`] wrote them: what is stored tells `Cancelled` from the rest.
 
 mod cadence;
+mod calendar;
+mod desk;
+mod history;
+mod ics;
 mod jolpica;
 mod merge;
+mod metrics;
+mod openf1;
+mod opinion;
+mod overrides;
 mod poll;
+mod provider;
+#[cfg(test)]
+mod samples;
 mod sanity;
+mod settings;
 mod snapshot;
 pub(crate) mod window;
 
-use std::time::Duration;
+use pitwall_upstream_map::documents::{ProviderStatus, Schedule};
 
-use async_trait::async_trait;
-use pitwall_fetch::{Fetcher, Policy, PrivateRange};
-use pitwall_upstream_map::documents::{Meeting, Schedule};
-use serde::Deserialize;
-
+pub(crate) use metrics::Metrics;
+pub use overrides::OverrideError;
 pub(crate) use poll::Poller;
+use provider::Provider;
+pub use settings::{IcsPlace, ProviderName, ScheduleConfig};
 
-use crate::settings::HttpUrl;
+/// A provider's name in the configuration, and how it is made.
+type Kind = (&'static str, fn(&ScheduleConfig) -> Box<dyn Provider>);
 
-/// `[schedule]`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct ScheduleConfig {
-    /// Asked in this order; the first sane answer wins. Empty: no schedule.
-    pub providers: Vec<ProviderName>,
-    /// Where the Ergast-shaped API lives, without `/f1/…`.
-    pub jolpica_url: HttpUrl,
-    /// Private ranges in which a provider may live.
-    pub allow_private: Vec<PrivateRange>,
-    /// Ports beside 80, 443 and the one in `jolpica_url`.
-    pub ports: Vec<u16>,
-}
+const KINDS: &[Kind] = &[
+    (ProviderName::JOLPICA.0, jolpica::provider),
+    (ProviderName::OPENF1.0, openf1::provider),
+    (ProviderName::ICS.0, ics::provider),
+];
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ProviderName {
-    Jolpica,
-}
-
-impl Default for ScheduleConfig {
-    fn default() -> Self {
-        Self {
-            providers: vec![ProviderName::Jolpica],
-            jolpica_url: HttpUrl::fixed("https://api.jolpi.ca/ergast"),
-            allow_private: Vec::new(),
-            ports: Vec::new(),
-        }
-    }
-}
-
-impl ScheduleConfig {
-    fn policy(&self) -> Policy {
-        let configured = self.jolpica_url.0.port();
-        Policy {
-            allow_private: self.allow_private.iter().map(|range| range.0).collect(),
-            ports: self.ports.iter().copied().chain(configured).collect(),
-        }
-    }
-}
-
-/// Somewhere a calendar can be read from.
-#[async_trait]
-pub(crate) trait Provider: Send + Sync {
-    fn name(&self) -> &'static str;
-
-    /// What a snapshot is tied to: another place's calendar is not this one's last good.
-    fn origin(&self) -> String;
-
-    async fn fetch(&self, fetcher: &Fetcher) -> Result<Calendar, ProviderError>;
-}
-
-/// What a provider answered, before it is judged.
-#[derive(Clone, Debug)]
-pub(crate) struct Calendar {
-    pub(crate) season: String,
-    pub(crate) meetings: Vec<Meeting>,
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error("{message}")]
-pub(crate) struct ProviderError {
-    pub(crate) message: String,
-    /// The provider's own wish.
-    pub(crate) retry_after: Option<Duration>,
-}
-
-impl ProviderError {
-    pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), retry_after: None }
-    }
+fn providers(config: &ScheduleConfig) -> Vec<Box<dyn Provider>> {
+    let make = |name: &ProviderName| {
+        let kind = KINDS.iter().find(|(kind, _)| *kind == name.0)?;
+        Some(kind.1(config))
+    };
+    config.providers.iter().filter_map(make).collect()
 }
 
 /// What the rest of the control plane sees of the schedule.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct State {
     pub(crate) schedule: Schedule,
-    /// Why it is stale.
+    /// Everything that is wrong with its sources.
     pub(crate) error: Option<String>,
+    pub(crate) disagreements: usize,
+    pub(crate) providers: Vec<ProviderStatus>,
 }
 
-fn providers(config: &ScheduleConfig) -> Vec<Box<dyn Provider>> {
-    let each = config.providers.iter().map(|name| -> Box<dyn Provider> {
-        match name {
-            ProviderName::Jolpica => {
-                Box::new(jolpica::Jolpica::new(config.jolpica_url.0.clone(), config.policy()))
-            }
-        }
-    });
-    each.collect()
+/// Judges an override file without using it.
+pub fn check_overrides(config: &ScheduleConfig) -> Result<(), OverrideError> {
+    config.override_file.as_deref().map_or(Ok(()), |path| overrides::read(path).map(drop))
 }

@@ -11,7 +11,7 @@ use pitwall_upstream_map::StreamId;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
 use serde::{Deserialize, de};
 use toml::Spanned;
-use toml::de::{DeValue, ValueDeserializer};
+use toml::de::{DeTable, DeValue, ValueDeserializer};
 use url::Url;
 
 /// Longer than any interval makes sense, and far from overflowing a clock.
@@ -177,6 +177,42 @@ impl<'de> Deserialize<'de> for Plain {
 
         deserializer.deserialize_any(Text)
     }
+}
+
+/// Where a TOML error is, as a line, and what it says, with the key it is about in front.
+pub fn locate(text: &str, error: &toml::de::Error) -> (Option<usize>, String) {
+    let Some(span) = error.span() else { return (None, error.message().to_owned()) };
+    let key = DeTable::parse(text).ok().map(|table| key_at(table.get_ref(), span.start));
+    let key = key.filter(|key| !key.is_empty()).map_or(String::new(), |key| format!("{key}: "));
+    let line = text.bytes().take(span.start).filter(|byte| *byte == b'\n').count() + 1;
+    (Some(line), format!("{key}{}", error.message()))
+}
+
+/// The dotted key whose name or value covers this place.
+fn key_at(table: &DeTable<'_>, offset: usize) -> String {
+    for (key, value) in table {
+        let name = key.get_ref();
+        if key.span().contains(&offset) {
+            return name.to_string();
+        }
+        let inner = match value.get_ref() {
+            DeValue::Table(inner) => key_at(inner, offset),
+            DeValue::Array(array) => array
+                .iter()
+                .filter_map(|item| item.get_ref().as_table())
+                .map(|inner| key_at(inner, offset))
+                .find(|key| !key.is_empty())
+                .unwrap_or_default(),
+            _ => String::new(),
+        };
+        if !inner.is_empty() {
+            return format!("{name}.{inner}");
+        }
+        if value.span().contains(&offset) {
+            return name.to_string();
+        }
+    }
+    String::new()
 }
 
 /// An error about the text at `span`, for what can only be judged once several keys are read.

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
+use crate::check::CheckRules;
 use crate::extract::{self, Extractor};
 use crate::settings::{FeedName, HeaderTable, HeaderText, HumanDuration, SourceName, error_at};
 
@@ -33,6 +34,11 @@ pub struct Source {
     pub token_parameters: Vec<String>,
     /// How many requests it may be sent at once.
     pub connections: Option<NonZeroU32>,
+    /// Higher plays first, however much better another one scores.
+    pub priority: i32,
+    /// How long what it finds lives, when neither the URL nor experience tells.
+    pub ttl: Option<Duration>,
+    pub check: CheckRules,
     pub(crate) extractor: Arc<dyn Extractor>,
 }
 
@@ -55,9 +61,14 @@ struct Common {
     #[serde(default)]
     token_parameters: Vec<String>,
     connections: Option<NonZeroU32>,
+    #[serde(default)]
+    priority: i32,
+    ttl: Option<HumanDuration>,
+    #[serde(default)]
+    check: CheckRules,
 }
 
-const COMMON: [&str; 11] = [
+const COMMON: [&str; 14] = [
     "name",
     "kind",
     "feed",
@@ -69,6 +80,9 @@ const COMMON: [&str; 11] = [
     "ports",
     "token_parameters",
     "connections",
+    "priority",
+    "ttl",
+    "check",
 ];
 
 const EVERY: Duration = Duration::from_mins(5);
@@ -100,6 +114,9 @@ impl Source {
             ports,
             token_parameters: common.token_parameters,
             connections: common.connections,
+            priority: common.priority,
+            ttl: common.ttl.map(|ttl| ttl.0),
+            check: common.check,
             extractor,
         })
     }

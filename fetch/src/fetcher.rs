@@ -135,6 +135,14 @@ impl Fetcher {
         }
     }
 
+    pub(crate) fn own(&self) -> &Ourselves {
+        &self.own
+    }
+
+    pub(crate) fn timeouts(&self) -> Timeouts {
+        self.timeouts
+    }
+
     /// Sends a request and follows at most three redirects, each vetted like the first.
     /// Any status is an answer; only the lack of one is an error.
     pub async fn send(

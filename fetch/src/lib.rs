@@ -8,9 +8,11 @@
 //! - [`fetcher`]: requests, redirects by hand, timeouts.
 //! - [`plain`]: HTTP/1.1 for `http:`, lean. [`secure`]: `https:`.
 //! - [`response`]: bodies with limits.
+//! - `dial`: vetted connections for protocols that others speak.
 //! - [`error`]: what can go wrong, and whose fault it is.
 
 pub mod address;
+mod dial;
 pub mod error;
 pub mod fetcher;
 pub mod headers;
@@ -24,5 +26,5 @@ pub use error::{FetchError, Kind};
 pub use fetcher::{Fetcher, Request, Timeouts};
 pub use headers::{HeaderError, source_headers};
 pub use policy::{Policy, PrivateRange, parse_url};
-pub use reqwest::cookie::Jar;
+pub use reqwest::cookie::{CookieStore, Jar};
 pub use response::Response;

@@ -9,7 +9,7 @@
 //! token      signed, expiring query tokens; the form's CSRF value
 //! gate       Referer and token, before anything under /hls and /cdn
 //! schedule   an invented season with a race that is live now: calendar, jolpica, openf1
-//! page       the watch page, the player in its iframe, the form
+//! page       the watch page, the player in its iframe, the form, and others to write recipes for
 //! answer     bodies: gzip, ranges, JSON; an error becomes a status here
 //! routes     the table of contents of the HTTP side
 //! origin     Origin, OriginConfig: what other crates see

@@ -1,4 +1,17 @@
-//! The pages a viewer, or a recipe, walks: watch page, player in an iframe, form.
+//! The pages a viewer, or a recipe, walks: watch page, player in an iframe, form. Beside them
+//! one of every other kind that recipes are written for:
+//!
+//! - [`plain`]: a list, and pages with a video element.
+//! - [`frames`]: frames, a page that sends one on, a playlist within a script.
+//! - [`computed`]: a challenge that a script answers.
+//! - [`members`]: a cookie before pages and playlists; the same for browsers.
+//! - [`list`]: an IPTV list.
+
+pub(crate) mod computed;
+pub(crate) mod frames;
+pub(crate) mod list;
+pub(crate) mod members;
+pub(crate) mod plain;
 
 use std::time::Duration;
 
@@ -30,6 +43,11 @@ pub(crate) async fn index() -> Html<String> {
             "<h1>Demo origin</h1><p>Four feeds of a made-up programme, live for ever. Pitwall's \
              demo and tests play from here.</p><ul>{items}</ul><p><small>\
              <a href=\"/api/feeds\">/api/feeds</a> · \
+             <a href=\"/plain\">/plain</a> · \
+             <a href=\"/frames/world-feed\">/frames</a> · \
+             <a href=\"/embed/token/world-feed\">/embed/token</a> · \
+             <a href=\"/members/world-feed\">/members</a> · \
+             <a href=\"/app/world-feed\">/app</a> · <a href=\"/iptv.m3u\">/iptv.m3u</a> · \
              <a href=\"/ergast/f1/current/races/\">/ergast/f1/current/races/</a> · \
              <a href=\"/v1/sessions\">/v1/sessions</a></small></p>"
         ),
@@ -101,11 +119,15 @@ fn find(id: &str) -> Result<&'static Feed, Refusal> {
 
 /// Our `sid` cookie, when it has the form of one that we made.
 fn cookie(headers: &HeaderMap) -> Option<String> {
+    let ours = |sid: &String| sid.len() == 32 && sid.bytes().all(|b| b.is_ascii_hexdigit());
+    cookie_named(headers, "sid").filter(ours)
+}
+
+fn cookie_named(headers: &HeaderMap, name: &str) -> Option<String> {
     let values = headers.get_all(header::COOKIE).iter().filter_map(|v| v.to_str().ok());
-    let mut pairs = values.flat_map(|v| v.split(';')).map(str::trim);
-    let sid = pairs.find_map(|pair| pair.strip_prefix("sid="))?;
-    let ours = sid.len() == 32 && sid.bytes().all(|b| b.is_ascii_hexdigit());
-    ours.then(|| sid.to_owned())
+    let mut pairs =
+        values.flat_map(|v| v.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.find(|(other, _)| *other == name).map(|(_, value)| value.to_owned())
 }
 
 fn html(title: &str, body: &str) -> Html<String> {

@@ -42,6 +42,18 @@ fn pages() -> Router<Site> {
         .route("/embed/{feed}", get(page::embed))
         .route("/embed/{feed}/play", post(page::play))
         .route("/api/feeds", get(feeds))
+        .route("/plain", get(page::plain::list))
+        .route("/plain/{feed}", get(page::plain::page))
+        .route("/frames/{feed}", get(page::frames::page))
+        .route("/frames/{feed}/stage", get(page::frames::stage))
+        .route("/embed/inline/{feed}", get(page::frames::player))
+        .route("/embed/token/{feed}", get(page::computed::page))
+        .route("/embed/token/{feed}/stream", get(page::computed::stream))
+        .route("/members/{feed}", get(page::members::page))
+        .route("/members/join", post(page::members::join))
+        .route("/app/{feed}", get(page::members::app))
+        .route("/app/{feed}/session", post(page::members::session))
+        .route("/iptv.m3u", get(page::list::list))
 }
 
 /// Playlists and segments. A layer around this router sees every byte a relay fetches.
@@ -54,7 +66,11 @@ fn live(site: &Site) -> Router<Site> {
     let open = Router::new()
         .route("/open/{feed}/master.m3u8", get(master))
         .route("/open/{feed}/{rendition}/{file}", get(file));
-    protected.merge(open)
+    let members = Router::new()
+        .route("/members/{feed}/master.m3u8", get(master))
+        .route("/members/{feed}/{rendition}/{file}", get(file))
+        .layer(middleware::from_fn_with_state(site.clone(), page::members::guard));
+    protected.merge(open).merge(members)
 }
 
 /// The parameters of both families of paths, `/cdn/{edge}/..` and `/open/..`.

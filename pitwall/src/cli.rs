@@ -3,12 +3,13 @@
 use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
-use crate::{bench, commands, run};
+use crate::{bench, commands, extract, run};
 
 /// A self-hosted live-stream edge.
 #[derive(Parser)]
@@ -56,6 +57,8 @@ enum Command {
     Extract {
         source: String,
         #[command(flatten)]
+        options: ExtractOptions,
+        #[command(flatten)]
         config: ConfigFile,
     },
     /// Virtual players against any playlist: what viewers would see.
@@ -69,6 +72,9 @@ enum Command {
         #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=86_400))]
         seconds: u64,
     },
+    /// The process in which a recipe's scripts run; Pitwall starts it itself.
+    #[command(hide = true)]
+    ScriptWorker,
     /// Read the configuration and say whether it is fine.
     Check {
         #[command(flatten)]
@@ -83,6 +89,22 @@ pub(crate) struct ConfigFile {
 }
 
 #[derive(Args)]
+pub(crate) struct ExtractOptions {
+    /// Print each step: how long it took, what matched and what it yielded, secrets masked.
+    #[arg(long)]
+    pub(crate) trace: bool,
+    /// Keep what was heard, tokens and all, in DIR/SOURCE; a run that failed beside it.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) record: Option<PathBuf>,
+    /// Run on the last good recording in DIR, without a network.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["record", "diff"])]
+    pub(crate) replay: Option<PathBuf>,
+    /// Name the first step that drifted since the last good recording in DIR; exit 1 if one did.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) diff: Option<PathBuf>,
+}
+
+#[derive(Args)]
 pub(crate) struct Listen {
     /// Instead of the configured address.
     #[arg(long, value_name = "ADDRESS:PORT")]
@@ -90,6 +112,12 @@ pub(crate) struct Listen {
 }
 
 impl Cli {
+    /// Is this process one that runs a script, and nothing else?
+    pub(crate) fn worker(&self) -> Option<ExitCode> {
+        let worker = matches!(self.command, Command::ScriptWorker);
+        worker.then(pitwall_control_plane::script_worker)
+    }
+
     /// To standard error: `PITWALL_LOG` as in `info` or `pitwall_proxy=debug`.
     pub(crate) fn start_logging(&self) {
         let quiet = matches!(self.command, Command::Demo { .. } | Command::Extract { .. });
@@ -115,10 +143,14 @@ impl Cli {
             Command::Sign { url, ttl, config } => {
                 commands::sign(&url, ttl.map(Into::into), &config.config)
             }
-            Command::Extract { source, config } => commands::extract(&source, &config.config),
             Command::Bench { against, viewers, seconds } => {
                 bench::run(&against, viewers, Duration::from_secs(seconds))
             }
+            Command::Extract { source, options, config } => {
+                extract::extract(&source, &options, &config.config)
+            }
+            // It has ended before this: see `worker`.
+            Command::ScriptWorker => Ok(()),
             Command::Check { config } => commands::check(&config.config),
         }
     }

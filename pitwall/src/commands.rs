@@ -1,10 +1,10 @@
 //! Everything that ends by itself.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context, bail};
-use pitwall_control_plane::extract_once;
+use pitwall_control_plane::Runner;
 use pitwall_fetch::{Fetcher, Timeouts, parse_url};
 use pitwall_proxy::seal::Purpose;
 
@@ -19,6 +19,18 @@ pub(crate) fn check(path: &Path) -> anyhow::Result<()> {
         count => format!("{count} sources"),
     };
     say(&format!("{}: fine, {sources}", path.display()));
+    let fetcher = Arc::new(Fetcher::new(Timeouts::default(), Vec::new()));
+    let runner = Runner::new(fetcher, &config.extract);
+    for source in &config.sources {
+        // The configuration is fine; this machine may be another than the one it is for.
+        if let Some(missing) = runner.missing(source) {
+            say(&format!(
+                "source {:?} ({}) cannot run here: {missing}",
+                source.name,
+                source.kind()
+            ));
+        }
+    }
     Ok(())
 }
 
@@ -38,25 +50,6 @@ pub(crate) fn sign(url: &str, ttl: Option<Duration>, path: &Path) -> anyhow::Res
         let expires = ttl.map(|ttl| now + ttl.as_secs());
         sealer.seal_until(purpose, path, "", url.as_str(), now, expires, &mut seal);
         say(&format!("{path}?u={}", String::from_utf8_lossy(&seal)));
-    }
-    Ok(())
-}
-
-pub(crate) fn extract(name: &str, path: &Path) -> anyhow::Result<()> {
-    let config = Config::load(path)?;
-    let Some(source) = config.sources.iter().find(|source| source.name == name) else {
-        let names: Vec<&str> = config.sources.iter().map(|source| source.name.as_str()).collect();
-        bail!("no source is called {name:?}; there are: {}", names.join(", "));
-    };
-    let fetcher = Fetcher::new(Timeouts::default(), Vec::new());
-    let runtime = tokio::runtime::Runtime::new()?;
-    let candidates = runtime
-        .block_on(extract_once(source, &fetcher))
-        .with_context(|| format!("source {name:?}"))?;
-    for candidate in &candidates {
-        // The operator's own terminal: what was found is what was asked for, token and all.
-        let expires = candidate.expires_at.map_or("unknown".to_owned(), |at| at.to_string());
-        say(&format!("{}\t{}\texpires {expires}", candidate.feed, candidate.playlist));
     }
     Ok(())
 }

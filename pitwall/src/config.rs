@@ -5,7 +5,11 @@ use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use pitwall_control_plane::{ScheduleConfig, Source};
+use pitwall_control_plane::settings::locate;
+use pitwall_control_plane::{
+    ControlConfig, ExtractConfig, OverrideError, RankConfig, ScheduleConfig, Source, WebhookConfig,
+    check_overrides,
+};
 use pitwall_proxy::config::{AccessConfig, EdgeConfig, UpstreamConfig};
 use serde::Deserialize;
 use toml::Spanned;
@@ -18,6 +22,10 @@ pub(crate) struct Config {
     pub(crate) upstream: UpstreamConfig,
     pub(crate) state: StateConfig,
     pub(crate) schedule: ScheduleConfig,
+    pub(crate) extract: ExtractConfig,
+    pub(crate) rank: RankConfig,
+    pub(crate) control: ControlConfig,
+    pub(crate) webhooks: Vec<WebhookConfig>,
     pub(crate) sources: Vec<Source>,
 }
 
@@ -31,6 +39,10 @@ struct Sections {
     store: StoreConfig,
     state: StateConfig,
     schedule: ScheduleConfig,
+    extract: ExtractConfig,
+    rank: RankConfig,
+    control: ControlConfig,
+    webhook: Vec<WebhookConfig>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -80,6 +92,12 @@ impl fmt::Display for Invalid {
 
 impl std::error::Error for Invalid {}
 
+impl From<OverrideError> for Invalid {
+    fn from(error: OverrideError) -> Self {
+        Self::new(error.place, error.message)
+    }
+}
+
 impl Config {
     /// Reads a file, the files in `sources/` beside it, and the environment.
     pub(crate) fn load(path: &Path) -> Result<Self, Invalid> {
@@ -91,6 +109,7 @@ impl Config {
             config.sources.push(Place { name: &name, text: &text }.source_file()?);
         }
         config.refuse_doubles()?;
+        check_overrides(&config.schedule)?;
         Ok(config)
     }
 
@@ -104,19 +123,34 @@ impl Config {
         let mut table = DeTable::parse(text).map_err(|error| place.invalid(&error))?;
         let sources = place.take_sources(&mut table)?;
         let mut sections = place.sections(table.clone())?;
-        for (variable, value) in &environment {
-            let Some(path) = variable.strip_prefix("PITWALL_").filter(|path| path.contains("__"))
-            else {
-                continue;
-            };
-            let invalid =
-                |message: String| Invalid::new(format!("environment {variable}"), message);
-            set(table.get_mut(), path, value).map_err(invalid)?;
-            sections = Sections::deserialize(toml::Deserializer::from(table.clone()))
-                .map_err(|error| invalid(error.message().to_owned()))?;
+        let ours = environment.iter().filter_map(|(variable, value)| {
+            let path = variable.strip_prefix("PITWALL_").filter(|path| path.contains("__"))?;
+            Some((variable, path, value))
+        });
+        let mut set_all = Vec::new();
+        for (variable, path, value) in ours {
+            let before = table.clone();
+            set(table.get_mut(), path, value)
+                .map_err(|message| Invalid::new(format!("environment {variable}"), message))?;
+            set_all.push((variable, before));
+        }
+        if !set_all.is_empty() {
+            sections = place.with_environment(table, &set_all)?;
         }
         let Sections { edge, access, upstream, state, schedule, .. } = sections;
-        let config = Self { edge, access, upstream, state, schedule, sources };
+        let Sections { extract, rank, control, webhook: webhooks, .. } = sections;
+        let config = Self {
+            edge,
+            access,
+            upstream,
+            state,
+            schedule,
+            extract,
+            rank,
+            control,
+            webhooks,
+            sources,
+        };
         config.refuse_doubles()?;
         Ok(config)
     }
@@ -127,6 +161,13 @@ impl Config {
             if seen.insert(source.name.as_str(), ()).is_some() {
                 let place = format!("source {:?}", source.name);
                 return Err(Invalid::new(place, "two sources have this name"));
+            }
+        }
+        let mut seen = HashMap::new();
+        for webhook in &self.webhooks {
+            if seen.insert(webhook.name.0.as_str(), ()).is_some() {
+                let place = format!("webhook {:?}", webhook.name.0);
+                return Err(Invalid::new(place, "two webhooks have this name"));
             }
         }
         Ok(())
@@ -212,47 +253,38 @@ impl Place<'_> {
         Sections::deserialize(toml::Deserializer::from(table)).map_err(|error| self.invalid(&error))
     }
 
+    /// Judged together, as one may need another; what is wrong is the fault of the first of
+    /// `set` after which it is.
+    fn with_environment(
+        &self,
+        table: Spanned<DeTable<'_>>,
+        set: &[(&String, Spanned<DeTable<'_>>)],
+    ) -> Result<Sections, Invalid> {
+        fn read(table: Spanned<DeTable<'_>>) -> Result<Sections, toml::de::Error> {
+            Sections::deserialize(toml::Deserializer::from(table))
+        }
+        let error = match read(table.clone()) {
+            Ok(sections) => return Ok(sections),
+            Err(error) => error,
+        };
+        let after = set.iter().skip(1).map(|(_, before)| before).chain([&table]);
+        let same = |after: &Spanned<DeTable<'_>>| {
+            read(after.clone()).is_err_and(|one| one.message() == error.message())
+        };
+        let culprit = set.iter().zip(after).find(|(_, after)| same(after));
+        let variable = culprit.map_or(String::new(), |((variable, _), _)| (*variable).clone());
+        Err(Invalid::new(format!("environment {variable}"), error.message()))
+    }
+
     fn invalid(&self, error: &toml::de::Error) -> Invalid {
-        let Some(span) = error.span() else { return Invalid::new(self.name, error.message()) };
-        let key = DeTable::parse(self.text)
-            .ok()
-            .map(|table| key_at(table.get_ref(), span.start))
-            .filter(|key| !key.is_empty())
-            .map_or(String::new(), |key| format!("{key}: "));
-        let place = format!("{}:{}", self.name, self.line(span.start));
-        Invalid::new(place, format!("{key}{}", error.message()))
+        let (line, message) = locate(self.text, error);
+        let place = line.map_or(self.name.to_owned(), |line| format!("{}:{line}", self.name));
+        Invalid::new(place, message)
     }
 
     fn line(&self, offset: usize) -> usize {
         self.text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1
     }
-}
-
-/// The dotted key whose name or value covers this place.
-fn key_at(table: &DeTable<'_>, offset: usize) -> String {
-    for (key, value) in table {
-        let name = key.get_ref();
-        if key.span().contains(&offset) {
-            return name.to_string();
-        }
-        let inner = match value.get_ref() {
-            DeValue::Table(inner) => key_at(inner, offset),
-            DeValue::Array(array) => array
-                .iter()
-                .filter_map(|item| item.get_ref().as_table())
-                .map(|inner| key_at(inner, offset))
-                .find(|key| !key.is_empty())
-                .unwrap_or_default(),
-            _ => String::new(),
-        };
-        if !inner.is_empty() {
-            return format!("{name}.{inner}");
-        }
-        if value.span().contains(&offset) {
-            return name.to_string();
-        }
-    }
-    String::new()
 }
 
 #[cfg(test)]

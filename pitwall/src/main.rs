@@ -5,12 +5,13 @@
 //! - [`secret`]: the seal key.
 //! - [`run`]: edge and control plane in one process; `run` and `demo`.
 //! - [`bench`]: virtual players against a playlist.
-//! - [`commands`]: everything else that ends by itself.
+//! - [`commands`]: everything else that ends by itself; [`extract`] most of all.
 
 mod bench;
 mod cli;
 mod commands;
 mod config;
+mod extract;
 mod run;
 mod secret;
 
@@ -23,6 +24,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
+    if let Some(code) = cli.worker() {
+        return code;
+    }
     cli.start_logging();
     match cli.execute() {
         Ok(()) => ExitCode::SUCCESS,

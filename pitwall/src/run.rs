@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use pitwall_control_plane::{self as control, ControlPlane};
+use pitwall_control_plane::{self as control, ControlPlane, SetupError, Site, serve_admin};
 use pitwall_fetch::Fetcher;
 use pitwall_origin::{Origin, OriginConfig};
 use pitwall_proxy::{Edge, Server};
@@ -96,25 +96,70 @@ fn assemble(config: Config) -> anyhow::Result<Server> {
 
 fn assemble_on(store: Arc<MemoryStore>, config: Config) -> anyhow::Result<Server> {
     let sealer = secret::seal_keys(&config.access, &config.state.dir)?.sealer();
-    let admin_token = secret::admin_token(&config.access)?;
     let registry = Registry::new();
     let store: Arc<dyn Store> = store;
-    let Config { edge, access, upstream, state, schedule, sources } = config;
+    let token = secret::admin_token(&config.access)?;
+    let Config { edge, access, upstream, state, schedule, sources, .. } = config;
+    let Config { extract, rank, control, webhooks, .. } = config;
     let edge_config = pitwall_proxy::Config { edge, access, upstream };
-    let own = vec![edge_config.edge.listen, edge_config.edge.admin];
+    let commands_listener = match control.listen {
+        Some(address) => listener("control.listen", address)?,
+        None => free_listener()?,
+    };
+    let admin = control.admin.map(|address| listener("control.admin", address)).transpose()?;
+    let mut own =
+        vec![edge_config.edge.listen, edge_config.edge.admin, commands_listener.local_addr()?];
+    own.extend(control.admin);
     let control = control::Config {
         schedule,
         sources,
+        extract,
         state_dir: state.dir,
         check_every: control::Config::CHECK_EVERY,
+        site: Site::new(edge_config.edge.site()),
+        rank,
+        webhooks,
     };
     let fetcher = Arc::new(Fetcher::new(edge_config.upstream.timeouts.into(), own));
-    let control_plane = ControlPlane::new(control, fetcher, store.clone(), &registry)?;
+    let control_plane =
+        ControlPlane::new(control, fetcher, store.clone(), &registry).map_err(setup_error)?;
+    let commands = control_plane.commands(token.commands()?);
     let edge = Edge::new(&edge_config, sealer, store.clone(), &registry)?;
-    let mut server = Server::new(&edge_config.edge, edge, registry, admin_token)
+    let (store_for_admin, registry_for_admin) = (store, registry.clone());
+    let mut server = Server::new(&edge_config.edge, edge, registry, token.edge())
         .map_err(|error| Invalid::new("edge", error))?;
     server.add_background("control plane", CONTROL_THREADS, |stop| control_plane.run(stop));
+    server.add_background("commands", 1, |stop| async move {
+        served(commands.serve(commands_listener, stop).await);
+    });
+    if let Some(admin) = admin {
+        let (store, registry) = (store_for_admin, registry_for_admin);
+        server.add_background("control admin", 1, |stop| async move {
+            served(serve_admin(admin, registry, store, stop).await);
+        });
+    }
     Ok(server)
+}
+
+/// A file that was changed after it was checked is still the operator's.
+fn setup_error(error: SetupError) -> anyhow::Error {
+    match error {
+        SetupError::Override(error) => Invalid::from(error).into(),
+        SetupError::Webhook(error) => {
+            Invalid::new(format!("webhook {:?}", error.name), error.why).into()
+        }
+        other => other.into(),
+    }
+}
+
+fn served(outcome: std::io::Result<()>) {
+    if let Err(error) = outcome {
+        crate::cli::complain(&anyhow::Error::new(error).context("commands"));
+    }
+}
+
+fn listener(key: &str, address: SocketAddr) -> Result<TcpListener, Invalid> {
+    TcpListener::bind(address).map_err(|error| Invalid::new(key, format!("{address}: {error}")))
 }
 
 async fn serve_origin(

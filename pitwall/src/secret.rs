@@ -7,7 +7,6 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use anyhow::{Context, anyhow};
-use pitwall_proxy::AdminToken;
 use pitwall_proxy::config::AccessConfig;
 use pitwall_proxy::seal::{Sealer, digest};
 
@@ -30,9 +29,7 @@ impl SealKeys {
 /// The configured seal key, or the one in the state directory, which is made on first start.
 pub(crate) fn seal_keys(access: &AccessConfig, state: &Path) -> anyhow::Result<SealKeys> {
     if let Some(path) = &access.seal_key_file {
-        let text = fs::read(path).map_err(|error| {
-            Invalid::new("access.seal_key_file", format!("{}: {error}", path.display()))
-        })?;
+        let text = configured("access.seal_key_file", path)?;
         return keys(&text).map_err(|why| {
             Invalid::new("access.seal_key_file", format!("{} {why}", path.display())).into()
         });
@@ -54,19 +51,47 @@ pub(crate) fn seal_keys(access: &AccessConfig, state: &Path) -> anyhow::Result<S
 }
 
 /// What a request must show that changes something, if anything may.
-pub(crate) fn admin_token(access: &AccessConfig) -> Result<Option<AdminToken>, Invalid> {
-    let Some(path) = &access.admin_token_file else { return Ok(None) };
-    let invalid =
-        |why| Invalid::new("access.admin_token_file", format!("{}: {why}", path.display()));
-    let text = fs::read(path).map_err(|error| invalid(error.to_string()))?;
+#[derive(Default)]
+pub(crate) struct Token(Option<Vec<u8>>);
+
+impl Token {
+    /// For PURGE on the edge's admin listener.
+    pub(crate) fn edge(&self) -> Option<pitwall_proxy::AdminToken> {
+        self.0.as_deref().map(pitwall_proxy::AdminToken::new)
+    }
+
+    /// For commands to the control plane.
+    pub(crate) fn commands(&self) -> Result<Option<pitwall_control_plane::AdminToken>, Invalid> {
+        let token = self.0.as_deref().map(pitwall_control_plane::AdminToken::new).transpose();
+        token.map_err(|error| Invalid::new(ADMIN_TOKEN, error))
+    }
+}
+
+const ADMIN_TOKEN: &str = "access.admin_token_file";
+
+pub(crate) fn admin_token(access: &AccessConfig) -> Result<Token, Invalid> {
+    let Some(path) = &access.admin_token_file else { return Ok(Token::default()) };
+    let invalid = |why: &str| Invalid::new(ADMIN_TOKEN, format!("{}: {why}", path.display()));
+    let text = configured(ADMIN_TOKEN, path)?;
     let token = text.trim_ascii();
     if token.len() < SHORTEST {
-        return Err(invalid("a token has at least 32 characters".to_owned()));
+        return Err(invalid("a token has at least 32 characters"));
     }
     if token.iter().any(|byte| !byte.is_ascii_graphic()) {
-        return Err(invalid("a token is one word of visible ASCII characters".to_owned()));
+        return Err(invalid("a token is one word of visible ASCII characters"));
     }
-    Ok(Some(AdminToken::new(token)))
+    if let Some(other) = &access.seal_key_file {
+        // Whoever may give commands could make links for ever, and the other way round.
+        let seal = configured("access.seal_key_file", other)?;
+        if seal.split(|byte| *byte == b'\n').any(|line| line.trim_ascii() == token) {
+            return Err(invalid("it is the seal key: use another secret"));
+        }
+    }
+    Ok(Token(Some(token.to_vec())))
+}
+
+fn configured(key: &str, path: &Path) -> Result<Vec<u8>, Invalid> {
+    fs::read(path).map_err(|error| Invalid::new(key, format!("{}: {error}", path.display())))
 }
 
 /// A key a line; any text that is long enough will do.
@@ -91,31 +116,6 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
-
-    #[test]
-    fn admin_tokens() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("token");
-        let long = "t".repeat(32);
-        for (text, expected) in [
-            (format!("{long}\n"), Ok(true)),
-            ("short".to_owned(), Err("at least 32 characters")),
-            (format!("{long} {long}"), Err("one word")),
-        ] {
-            fs::write(&path, &text).unwrap();
-            let access =
-                AccessConfig { admin_token_file: Some(path.clone()), ..AccessConfig::default() };
-            match (admin_token(&access), expected) {
-                (Ok(token), Ok(some)) => assert_eq!(token.is_some(), some, "{text:?}"),
-                (Err(error), Err(why)) => assert!(error.to_string().contains(why), "{error}"),
-                _ => panic!("{text:?}"),
-            }
-        }
-        fs::remove_file(&path).unwrap();
-        let access = AccessConfig { admin_token_file: Some(path), ..AccessConfig::default() };
-        assert!(admin_token(&access).is_err());
-        assert!(admin_token(&AccessConfig::default()).unwrap().is_none());
-    }
 
     #[test]
     fn is_made_once_and_kept_private() {
@@ -145,6 +145,40 @@ mod tests {
             }
             let error = seal_keys(&access, state.path()).err().unwrap();
             assert!(error.is::<Invalid>() && error.to_string().contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_admin_token_is_long_enough_and_no_seal_key() {
+        let state = tempfile::tempdir().unwrap();
+        let file = |name: &str| state.path().join(name);
+        let (token, seal) = ("t".repeat(40), "s".repeat(40));
+        fs::write(file("seal"), format!("{seal}\n{token}\n")).unwrap();
+        fs::write(file("token"), format!("{token}\n")).unwrap();
+        fs::write(file("fine"), "f".repeat(40)).unwrap();
+        fs::write(file("short"), "short").unwrap();
+        fs::write(file("words"), format!("{token} {token}")).unwrap();
+        assert!(admin_token(&AccessConfig::default()).unwrap().edge().is_none());
+        for (name, expected) in [
+            ("fine", None),
+            ("missing", Some("No such file")),
+            ("short", Some("at least 32 characters")),
+            ("words", Some("one word")),
+            ("token", Some("is the seal key")),
+        ] {
+            let access = AccessConfig {
+                seal_key_file: Some(file("seal")),
+                admin_token_file: Some(file(name)),
+            };
+            match (admin_token(&access), expected) {
+                (Ok(token), None) => {
+                    assert!(token.edge().is_some() && token.commands().unwrap().is_some());
+                }
+                (Err(error), Some(expected)) => {
+                    assert!(error.to_string().contains(expected), "{error}");
+                }
+                (got, _) => panic!("{name}: {:?}", got.map(|token| token.0.is_some())),
+            }
         }
     }
 

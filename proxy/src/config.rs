@@ -1,12 +1,14 @@
 //! The edge's part of the configuration: `[edge]`, `[access]` and `[upstream]`.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use bytesize::ByteSize;
 use pitwall_fetch::{PrivateRange, Timeouts};
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+use url::Url;
 
 use crate::target::AllowedHost;
 use crate::tls::TlsConfig;
@@ -25,6 +27,9 @@ pub struct EdgeConfig {
     pub admin: SocketAddr,
     /// 0: as many as there are cores.
     pub threads: usize,
+    /// What viewers call us, where that is not the address we listen on.
+    #[serde(default, deserialize_with = "public_url")]
+    pub public_url: Option<Url>,
     /// How long running transfers may take after SIGTERM.
     #[serde(with = "humantime_serde")]
     pub drain: Duration,
@@ -40,12 +45,40 @@ impl Default for EdgeConfig {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             admin: SocketAddr::from(([127, 0, 0, 1], 9180)),
             threads: 0,
+            public_url: None,
             drain: Duration::from_secs(20),
             cache: CacheConfig::default(),
             playlist: PlaylistConfig::default(),
             tls: None,
         }
     }
+}
+
+impl EdgeConfig {
+    /// Where absolute links lead, for documents that leave the site. Never what a request says
+    /// its host is.
+    pub fn site(&self) -> Url {
+        if let Some(url) = &self.public_url {
+            return url.clone();
+        }
+        let mut address = self.listen;
+        if address.ip().is_unspecified() {
+            // Nobody else can be reached under it; a public URL says how we can.
+            address.set_ip(Ipv4Addr::LOCALHOST.into());
+        }
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        #[expect(clippy::expect_used, reason = "an address is a host and a port")]
+        Url::parse(&format!("{scheme}://{address}")).expect("a URL of an address")
+    }
+}
+
+fn public_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Url>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let url = pitwall_fetch::parse_url(&text).map_err(D::Error::custom)?;
+    if url.query().is_some() {
+        return Err(D::Error::custom("a URL with a query is the start of no other"));
+    }
+    Ok(Some(url))
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]

@@ -174,15 +174,19 @@ impl Edge {
     fn document(&self, document: Document) -> Result<Answer, Problem> {
         let map = self.rooms.store.current();
         let documents = &map.documents;
-        let json = match document {
-            Document::Bootstrap => &documents.bootstrap,
-            Document::Schedule => &documents.schedule,
-            Document::Streams => &documents.streams,
-            Document::Extractors => &documents.extractors,
-            Document::Status => &documents.status,
+        let (text, content_type) = match document {
+            Document::Bootstrap => (&documents.bootstrap, "application/json"),
+            Document::Schedule => (&documents.schedule, "application/json"),
+            Document::Streams => (&documents.streams, "application/json"),
+            Document::Extractors => (&documents.extractors, "application/json"),
+            Document::Status => (&documents.status, "application/json"),
+            Document::Calendar => (&documents.calendar, "text/calendar; charset=utf-8"),
+            Document::Guide => (&documents.guide, "application/xml; charset=utf-8"),
+            Document::Playlist => (&documents.playlist, "audio/x-mpegurl"),
         };
-        let json = json.json().ok_or(Problem::Unavailable("the first map is still being made"))?;
-        Ok(Answer::ok("application/json", json.to_owned().into())
+        let text =
+            text.as_str().ok_or(Problem::Unavailable("the first map is still being made"))?;
+        Ok(Answer::ok(content_type, text.to_owned().into())
             .header(header::CACHE_CONTROL, "no-cache")
             .header(header::ETAG, &format!("\"{}\"", map.version)))
     }

@@ -72,6 +72,12 @@ pub enum Document {
     Streams,
     Extractors,
     Status,
+    /// `/calendar.ics`
+    Calendar,
+    /// `/iptv/guide.xml`
+    Guide,
+    /// `/iptv/playlist.m3u`
+    Playlist,
 }
 
 impl Route {
@@ -87,7 +93,10 @@ impl Route {
             ["proxy", source] => proxy(path, Some((*source).to_owned()), &query),
             ["relay"] | ["relay", _] => Ok(Self::Relay { link: query.link(path)? }),
             ["api", document] => api(document),
-            ["api", ..] | ["proxy", ..] | ["relay", ..] => Err(Problem::NotFound),
+            ["calendar.ics"] => Ok(Self::Api { document: Document::Calendar }),
+            ["iptv", "guide.xml"] => Ok(Self::Api { document: Document::Guide }),
+            ["iptv", "playlist.m3u"] => Ok(Self::Api { document: Document::Playlist }),
+            ["api" | "iptv" | "proxy" | "relay", ..] => Err(Problem::NotFound),
             ["healthz"] => Ok(Self::Health),
             ["readyz"] => Ok(Self::Ready),
             _ => Ok(Self::Page { path: path.to_owned() }),
@@ -285,6 +294,10 @@ mod tests {
             ),
             ("/api/streams", None, Ok(Route::Api { document: Document::Streams })),
             ("/api/nothing", None, Err(Problem::NotFound)),
+            ("/calendar.ics", None, Ok(Route::Api { document: Document::Calendar })),
+            ("/iptv/guide.xml", None, Ok(Route::Api { document: Document::Guide })),
+            ("/iptv/playlist.m3u", None, Ok(Route::Api { document: Document::Playlist })),
+            ("/iptv/other", None, Err(Problem::NotFound)),
             ("/healthz", None, Ok(Route::Health)),
             ("/watch/x", None, Ok(Route::Page { path: "/watch/x".into() })),
             ("/", None, Ok(Route::Page { path: "/".into() })),

@@ -4,13 +4,16 @@
 //!   where its bytes come from. Private: it holds upstream URLs and headers.
 //! - [`documents`]: what the public may see of it, ready to be answered as JSON.
 //! - [`store`]: how a map travels from one to the other: [`Store`].
+//! - [`demand`]: what comes back: who is watched, what just failed.
 //!
 //! Nothing here fetches, ranks or serves.
 
+pub mod demand;
 pub mod documents;
 pub mod map;
 pub mod store;
 
+pub use demand::Demand;
 pub use map::{
     Container, Group, Health, Profile, ProfileId, Rendition, RenditionId, Role, Stream, StreamId,
     Upstream, UpstreamMap,

@@ -6,6 +6,7 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use tokio::sync::watch;
 
+use crate::demand::Demand;
 use crate::map::UpstreamMap;
 
 /// Where maps are published and read. Reading never waits: every store keeps the last map
@@ -21,6 +22,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// Told the version of each new map.
     fn changes(&self) -> watch::Receiver<u64>;
+
+    /// What edges tell the control plane.
+    fn demand(&self) -> &Demand;
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +39,7 @@ pub enum StoreError {
 pub struct MemoryStore {
     current: ArcSwap<UpstreamMap>,
     changes: watch::Sender<u64>,
+    demand: Demand,
 }
 
 impl MemoryStore {
@@ -42,6 +47,7 @@ impl MemoryStore {
         Arc::new(Self {
             current: ArcSwap::from_pointee(UpstreamMap::default()),
             changes: watch::Sender::new(0),
+            demand: Demand::default(),
         })
     }
 }
@@ -70,6 +76,10 @@ impl Store for MemoryStore {
 
     fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
+    }
+
+    fn demand(&self) -> &Demand {
+        &self.demand
     }
 }
 

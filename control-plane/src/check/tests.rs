@@ -30,9 +30,9 @@ fn variant(child: &str) -> String {
     format!("#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1000,RESOLUTION=640x360\n{child}\n")
 }
 
-/// 5000 bytes of a transport stream.
+/// 200 000 bytes of a transport stream.
 fn ts() -> Vec<u8> {
-    (0..5000).map(|at| if at % 188 == 0 { 0x47 } else { 0 }).collect()
+    (0..200_000).map(|at| if at % 188 == 0 { 0x47 } else { 0 }).collect()
 }
 
 /// What is served, by path below `/cdn`.
@@ -51,6 +51,9 @@ fn body(path: &str) -> Option<Vec<u8>> {
         "bare.m3u8" => b"#EXTM3U\n#EXT-X-TARGETDURATION:4\n".to_vec(),
         "dead-segment.m3u8" => media("missing.ts").into(),
         "page-segment.m3u8" => media("page.ts").into(),
+        "text-segment.m3u8" => media("new.vtt").replace("new.vtt", "sorry.ts").into(),
+        "sorry.ts" => b"Access denied".to_vec(),
+        "slow.m3u8" => media("new.jpg").replace("DURATION:4", "DURATION:900").into(),
         "blank-segment.m3u8" => media("blank.ts").into(),
         "private-segment.m3u8" => media("http://10.0.0.1/x.ts").into(),
         "over-to-ended.m3u8" => variant("ended.m3u8").into(),
@@ -75,9 +78,9 @@ async fn serve(Path(path): Path<String>, headers: HeaderMap) -> Response {
     let Some(body) = body(&path) else { return StatusCode::NOT_FOUND.into_response() };
     // Segments come in part, as they are asked for.
     if path == "new.jpg" {
-        assert_eq!(headers["range"], "bytes=0-1023");
-        let range = [("content-range", format!("bytes 0-1023/{}", body.len()))];
-        return (StatusCode::PARTIAL_CONTENT, range, body[..1024].to_vec()).into_response();
+        assert_eq!(headers["range"], "bytes=0-65535");
+        let range = [("content-range", format!("bytes 0-65535/{}", body.len()))];
+        return (StatusCode::PARTIAL_CONTENT, range, body[..1 << 16].to_vec()).into_response();
     }
     body.into_response()
 }
@@ -141,8 +144,10 @@ async fn a_master_and_all_its_renditions() {
             "s-de vtt /cdn/subs.m3u8"
         ]
     );
-    assert_eq!(checked.head, Head { sequence: 8, target: Duration::from_secs(4) });
-    assert!(checked.latency > Duration::ZERO);
+    let head = Head { sequence: 8, target: Duration::from_secs(4), date: None };
+    assert_eq!(checked.head, head);
+    assert!(checked.sample.latency > Duration::ZERO);
+    assert_eq!(checked.sample.bit_rate, Some(400_000));
 }
 
 #[tokio::test]
@@ -152,7 +157,7 @@ async fn streams_that_are_as_good_as_any() {
     assert_eq!(alone.renditions.len(), 1);
     assert_eq!(alone.renditions[0].id.0, "v");
     assert_eq!(alone.renditions[0].container, Container::MpegTs);
-    assert_eq!(alone.renditions[0].bandwidth, Some(10_000), "5000 bytes in four seconds");
+    assert_eq!(alone.renditions[0].bandwidth, Some(400_000), "200 000 bytes in four seconds");
     let half = site.check("half.m3u8").await.unwrap();
     assert_eq!(half.renditions.len(), 1, "what is broken is left out");
     let encrypted = site.check("encrypted.m3u8").await.unwrap();
@@ -162,32 +167,36 @@ async fn streams_that_are_as_good_as_any() {
 #[tokio::test]
 async fn what_is_excluded() {
     let site = Site::start().await;
-    for (path, expected, definite) in [
-        ("missing.m3u8", "the playlist was answered with 404", true),
-        ("page.m3u8", "not a playlist: an HTML page instead of #EXTM3U", false),
-        ("blank.m3u8", "the playlist is empty", false),
-        ("huge.m3u8", "the upstream's answer is too large", false),
-        ("bare.m3u8", "the playlist has no segments", false),
-        ("ended.m3u8", "the playlist has ended", true),
-        ("dead-segment.m3u8", "the newest segment was answered with 404", false),
-        ("page-segment.m3u8", "the newest segment is an HTML page", false),
-        ("blank-segment.m3u8", "the newest segment is empty", false),
-        ("private-segment.m3u8", "the target is not allowed by the address policy", false),
-        ("over-to-ended.m3u8", "the playlist has ended", true),
-        ("over-to-master.m3u8", "a master playlist where a media playlist should be", false),
-        ("over-to-dead.m3u8", "the playlist was answered with 404", true),
-        ("nothing.m3u8", "the master playlist offers nothing", false),
+    for (path, expected, fault) in [
+        ("missing.m3u8", "the playlist was answered with 404", Fault::Definite),
+        ("page.m3u8", "not a playlist: an HTML page instead of #EXTM3U", Fault::Passing),
+        ("blank.m3u8", "the playlist is empty", Fault::Passing),
+        ("huge.m3u8", "the upstream's answer is too large", Fault::Passing),
+        ("bare.m3u8", "the playlist has no segments", Fault::Passing),
+        ("ended.m3u8", "the playlist has ended", Fault::Definite),
+        ("slow.m3u8", "a target duration of 900 s is not that of a live stream", Fault::Passing),
+        ("dead-segment.m3u8", "the newest segment was answered with 404", Fault::Passing),
+        ("page-segment.m3u8", "the newest segment is an HTML page", Fault::Passing),
+        ("text-segment.m3u8", "the newest segment is nothing that players know", Fault::Passing),
+        ("blank-segment.m3u8", "the newest segment is empty", Fault::Passing),
+        ("private-segment.m3u8", "the target is not allowed by the address policy", Fault::Passing),
+        ("over-to-ended.m3u8", "the playlist has ended", Fault::Definite),
+        (
+            "over-to-master.m3u8",
+            "a master playlist where a media playlist should be",
+            Fault::Passing,
+        ),
+        ("over-to-dead.m3u8", "the playlist was answered with 404", Fault::Definite),
+        ("nothing.m3u8", "the master playlist offers nothing", Fault::Passing),
     ] {
         let error = site.check(path).await.err().unwrap_or_else(|| panic!("{path} passed"));
-        assert_eq!((error.message.as_str(), error.definite), (expected, definite), "{path}");
+        assert_eq!((error.message.as_str(), error.fault), (expected, fault), "{path}");
     }
     let mut candidate = site.candidate("good.m3u8");
     candidate.headers.clear();
     let error = check(&site.fetcher, &site.source, &candidate).await.err().unwrap();
-    assert_eq!(
-        (error.message.as_str(), error.definite),
-        ("the playlist was answered with 403", true)
-    );
+    let expected = ("the playlist was answered with 403", Fault::Refused);
+    assert_eq!((error.message.as_str(), error.fault), expected);
 }
 
 #[tokio::test]

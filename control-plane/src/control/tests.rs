@@ -36,7 +36,7 @@ async fn hls(Path(path): Path<String>, headers: HeaderMap) -> Response {
     match (path.as_str(), headers.get("referer")) {
         (_, None) => StatusCode::FORBIDDEN.into_response(),
         ("live.m3u8", _) => MEDIA.into_response(),
-        ("new.ts", _) => vec![0x47_u8; 400].into_response(),
+        ("new.ts", _) => vec![0x47_u8; 40_000].into_response(),
         _ => StatusCode::NOT_FOUND.into_response(),
     }
 }
@@ -135,6 +135,7 @@ async fn from_configuration_to_public_documents() {
     let directory = tempfile::tempdir().unwrap();
     let (store, registry) = (MemoryStore::new(), Registry::new());
     let schedule = ScheduleConfig {
+        providers: vec![crate::schedule::ProviderName::JOLPICA],
         jolpica_url: crate::settings::parse(&format!("http://{site}/ergast")).unwrap(),
         allow_private: vec![crate::settings::parse("127.0.0.0/8").unwrap()],
         ..ScheduleConfig::default()
@@ -142,8 +143,12 @@ async fn from_configuration_to_public_documents() {
     let config = Config {
         schedule,
         sources: sources(&site),
+        extract: ExtractConfig::default(),
         state_dir: directory.path().to_owned(),
         check_every: Config::CHECK_EVERY,
+        site: Site::new("https://edge.test/".parse().unwrap()),
+        rank: RankConfig::default(),
+        webhooks: Vec::new(),
     };
     let fetcher = Arc::new(Fetcher::new(Timeouts::default(), Vec::new()));
     let plane = ControlPlane::new(config, fetcher, store.clone(), &registry).unwrap();
@@ -177,6 +182,18 @@ async fn from_configuration_to_public_documents() {
     let (host, port) = site.split_once(':').unwrap();
     for text in texts(&map) {
         for secret in [host, &format!(":{port}"), "http:", "hidden", "sig=", "Referer", ".m3u8?"] {
+            assert!(!text.contains(secret), "{secret:?} in {text}");
+        }
+    }
+    let documents = &map.documents;
+    for (document, expected) in [
+        (&documents.calendar, "SUMMARY:Test Grand Prix: Race"),
+        (&documents.guide, "channel=\"world-feed.pitwall\""),
+        (&documents.playlist, "https://edge.test/live/world-feed/index.m3u8"),
+    ] {
+        let text = document.as_str().unwrap();
+        assert!(text.contains(expected), "{expected} in {text}");
+        for secret in [host, &format!(":{port}"), "hidden", "sig=", "Referer"] {
             assert!(!text.contains(secret), "{secret:?} in {text}");
         }
     }
@@ -224,15 +241,36 @@ async fn from_configuration_to_public_documents() {
     for name in [
         "pitwall_extractor_runs_total",
         "pitwall_extractor_last_success_timestamp_seconds",
-        "pitwall_upstream_healthy",
+        "pitwall_upstreams",
         "pitwall_schedule_age_seconds",
+        "pitwall_schedule_disagreements",
+        "pitwall_schedule_fetches_total",
         "pitwall_map_version",
     ] {
         assert!(names.contains(&name), "{name} in {names:?}");
     }
 
+    lint(&registry);
+
     stop.send(()).unwrap();
     running.await.unwrap();
     assert!(directory.path().join("schedule.json").exists());
     assert_eq!(store.current().streams.len(), 2, "what was published stays");
+}
+
+/// `promtool check metrics`, which make test installs.
+fn lint(registry: &Registry) {
+    use std::io::Write as _;
+    use std::process::{Command, Stdio};
+    let mut command = Command::new("promtool");
+    let command = command.args(["check", "metrics"]).stdin(Stdio::piped()).stderr(Stdio::piped());
+    let Ok(mut promtool) = command.spawn() else {
+        assert!(std::env::var_os("CI").is_none(), "promtool is missing: .ci/setup test");
+        return;
+    };
+    let text = prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
+    promtool.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let output = promtool.wait_with_output().unwrap();
+    let complaints = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && complaints.is_empty(), "{complaints}");
 }

@@ -3,189 +3,240 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use pitwall_upstream_map::Health;
+use pitwall_upstream_map::documents::ExpirySource;
+use pitwall_upstream_map::{Health, Role};
 use tokio::time::Instant;
 
-use crate::check::{CheckError, Checked, Head};
+use super::pulse::Pulse;
+use crate::breaker::Breaker;
+use crate::check::{CheckError, CheckRules, Checked, Fault};
+use crate::expiry::Expiry;
 use crate::extract::Candidate;
+use crate::history::Past;
 use crate::rank::Record;
-use crate::refresh;
 
 pub(crate) struct Contender {
     pub(crate) candidate: Candidate,
     pub(crate) checked: Checked,
-    pub(crate) health: Health,
+    pub(crate) expiry: Expiry,
     pub(crate) record: Record,
+    pub(crate) breaker: Breaker,
     /// Grows whenever its URLs change.
     pub(crate) generation: u64,
     /// When its last check passed.
     pub(crate) checked_at: Timestamp,
+    verified: Instant,
     pub(crate) error: Option<String>,
     pub(crate) next_check: Instant,
-    pub(crate) checking: bool,
+    /// Since when a check is under way.
+    pub(crate) checking: Option<Instant>,
+    /// When the last one began.
+    pub(crate) last_check: Instant,
     /// When its source last found it.
-    pub(crate) found: Instant,
-    failures: u32,
-    down_since: Option<Instant>,
-    /// When the playlist was first seen where it is.
-    moved: Instant,
+    found: Instant,
+    /// When its URL first passed a check.
+    fresh: Instant,
+    pulse: Pulse,
+    /// Its token ends, or has ended, without being renewed.
+    ending: bool,
+    /// How long its URL had lived when it was refused.
+    lived: Option<Duration>,
 }
 
-/// How long an upstream that is down is still shown.
-const GRACE: Duration = Duration::from_secs(60);
-/// Failed checks in a row that make a degraded upstream one that is down.
-const TOLERATED: u32 = 3;
-/// In target durations: a live playlist moves once in each.
-const FROZEN: u32 = 3;
+/// A token that its source fails to renew: so long before its end something else plays.
+const ENDING: Duration = Duration::from_secs(10);
+
+/// What a check, or a find that passed its check, is judged by.
+#[derive(Clone, Copy)]
+pub(crate) struct Judge<'a> {
+    pub(crate) rules: &'a CheckRules,
+    pub(crate) now: Timestamp,
+    /// The next generation, if it takes one.
+    pub(crate) generation: u64,
+}
 
 impl Contender {
     pub(crate) fn new(
         candidate: Candidate,
         checked: Checked,
-        generation: u64,
-        now: Timestamp,
+        expiry: Expiry,
+        judge: Judge<'_>,
+        past: Option<Past>,
     ) -> Self {
-        let mut record = Record::default();
-        record.passed(checked.latency);
+        let Past { mut record, trips } = past.unwrap_or_default();
+        record.passed(&checked.sample);
+        let (now, mut pulse) = (Instant::now(), Pulse::new(&checked));
+        // Its first sample; what is wrong with it shows when there is another.
+        let _ = pulse.take(&checked, judge.rules, judge.now);
         Self {
             candidate,
             checked,
-            health: Health::Healthy,
+            expiry,
             record,
-            generation,
-            checked_at: now,
+            breaker: Breaker::new(trips),
+            generation: judge.generation,
+            checked_at: judge.now,
+            verified: now,
             error: None,
-            next_check: Instant::now(),
-            checking: false,
-            found: Instant::now(),
-            failures: 0,
-            down_since: None,
-            moved: Instant::now(),
+            next_check: now,
+            checking: None,
+            last_check: now,
+            found: now,
+            fresh: now,
+            pulse,
+            ending: false,
+            lived: None,
         }
     }
 
     pub(crate) fn due(&self) -> Option<Instant> {
-        (!self.checking).then_some(self.next_check)
+        self.checking.is_none().then_some(self.next_check)
     }
 
-    /// A re-extraction that passed its check. The same URL again is no new generation, only
-    /// one more passed check.
+    pub(crate) fn begin_check(&mut self) {
+        self.last_check = Instant::now();
+        self.checking = Some(self.last_check);
+    }
+
+    pub(crate) fn health(&self) -> Health {
+        match self.breaker.health() {
+            Health::Healthy if self.ending => Health::Degraded,
+            health => health,
+        }
+    }
+
+    /// Is this another URL, or the same with other headers?
+    fn is_elsewhere(&self, candidate: &Candidate) -> bool {
+        self.candidate.playlist != candidate.playlist || self.candidate.headers != candidate.headers
+    }
+
+    /// How long its URL had lived when it was refused, if this is its successor.
+    pub(crate) fn lived(&self, successor: &Candidate) -> Option<Duration> {
+        self.lived.filter(|_| self.is_elsewhere(successor))
+    }
+
+    /// A find that passed its check. The same URL again is no new generation, only one more
+    /// passed check.
     pub(crate) fn replace(
         &mut self,
         candidate: Candidate,
         checked: Checked,
-        generation: u64,
-        now: Timestamp,
+        expiry: Expiry,
+        judge: Judge<'_>,
     ) {
         self.found = Instant::now();
-        if self.candidate == candidate {
-            self.rechecked(Ok(checked), generation, now);
+        let elsewhere = self.is_elsewhere(&candidate);
+        (self.candidate, self.expiry) = (candidate, expiry);
+        if !elsewhere {
+            self.rechecked(Ok(checked), judge);
             return;
         }
-        if let Err(error) = self.moving(&checked) {
-            // The same still picture behind another token.
-            (self.candidate, self.checked) = (candidate, checked);
-            self.generation = generation;
-            return self.failed(&error, now);
-        }
-        let first = Self::new(candidate, checked, generation, now);
-        let mut record = self.record;
-        record.passed(first.checked.latency);
         // A check of its predecessor may be under way; its verdict will be ignored.
-        *self = Self { record, checking: self.checking, moved: self.moved, ..first };
+        self.generation = judge.generation;
+        self.fresh = Instant::now();
+        self.lived = None;
+        match self.pulse.take(&checked, judge.rules, judge.now) {
+            Ok(()) => {
+                self.breaker.renewed();
+                self.passed(checked, judge.now);
+            }
+            // The same still picture behind another token.
+            Err(error) => {
+                self.checked = checked;
+                self.failed(&error);
+            }
+        }
     }
 
-    /// Answers whether `generation` was used up, because its URLs changed.
+    /// Answers whether the generation was used up, because its URLs changed.
     pub(crate) fn rechecked(
         &mut self,
         result: Result<Checked, CheckError>,
-        generation: u64,
-        now: Timestamp,
+        judge: Judge<'_>,
     ) -> bool {
-        match result.and_then(|checked| self.moving(&checked).map(|()| checked)) {
-            Ok(checked) => self.passed(checked, generation, now),
+        let alive =
+            |checked: Checked| self.pulse.take(&checked, judge.rules, judge.now).map(|()| checked);
+        match result.and_then(alive) {
+            Ok(checked) => {
+                let urls = |checked: &Checked| -> Vec<_> {
+                    let each = checked.renditions.iter();
+                    each.map(|one| (one.id.clone(), one.playlist.clone())).collect()
+                };
+                let changed = urls(&self.checked) != urls(&checked);
+                if changed {
+                    self.generation = judge.generation;
+                }
+                self.breaker.passed();
+                self.passed(checked, judge.now);
+                changed
+            }
             Err(error) => {
-                self.failed(&error, now);
+                self.failed(&error);
                 false
             }
         }
     }
 
-    fn passed(&mut self, checked: Checked, generation: u64, now: Timestamp) -> bool {
-        let urls = |checked: &Checked| -> Vec<_> {
-            let each = checked.renditions.iter();
-            each.map(|one| (one.id.clone(), one.playlist.clone())).collect()
-        };
-        let changed = urls(&self.checked) != urls(&checked);
-        if changed {
-            self.generation = generation;
-        }
-        self.record.passed(checked.latency);
+    fn passed(&mut self, checked: Checked, now: Timestamp) {
+        self.record.passed(&checked.sample);
         self.checked = checked;
         self.checked_at = now;
-        self.failures = 0;
-        self.down_since = None;
+        self.verified = Instant::now();
         self.error = None;
-        self.health = Health::Healthy;
-        self.expire(now);
-        changed
+        self.lived = None;
+        self.ending = false;
+        self.expire(now, false);
     }
 
-    fn failed(&mut self, error: &CheckError, now: Timestamp) {
-        self.failures = self.failures.saturating_add(1);
+    fn failed(&mut self, error: &CheckError) {
         self.record.failed();
+        self.breaker.failed(error.fault);
         self.error = Some(error.message.clone());
-        let down = error.definite || self.failures >= TOLERATED || self.expired(now);
-        self.health = if down { Health::Down } else { Health::Degraded };
-        if down {
-            self.down_since.get_or_insert_with(Instant::now);
+        if error.fault == Fault::Refused && self.expiry.source != ExpirySource::Upstream {
+            self.lived.get_or_insert(self.verified.saturating_duration_since(self.fresh));
         }
     }
 
-    /// A playlist that answers but does not move shows a still picture.
-    fn moving(&mut self, checked: &Checked) -> Result<(), CheckError> {
-        let Head { sequence, target } = checked.head;
-        if sequence != self.checked.head.sequence {
-            self.moved = Instant::now();
+    /// A token that has ended without being renewed, or is about to while its source fails:
+    /// it may still play, but not for long. Answers whether that is news.
+    pub(crate) fn expire(&mut self, now: Timestamp, failing: bool) -> bool {
+        let Some(left) = self.token_left(now) else { return false };
+        let ending = left.is_zero() || (failing && left <= ENDING);
+        if !ending || self.ending {
+            return false;
         }
-        let still = self.moved.elapsed();
-        if still < target * FROZEN {
-            return Ok(());
-        }
-        Err(CheckError::new(format!("the playlist has not moved for {} s", still.as_secs())))
+        self.ending = true;
+        let message = if left.is_zero() { "has ended" } else { "ends and is not renewed" };
+        self.error.get_or_insert(format!("its token {message}"));
+        true
     }
 
-    fn expired(&self, now: Timestamp) -> bool {
-        self.candidate.expires_at.is_some_and(|expires_at| expires_at <= now)
+    /// How long its token lives; `None` if it may live for ever.
+    pub(crate) fn token_left(&self, now: Timestamp) -> Option<Duration> {
+        let left = self.expiry.at?.duration_since(now);
+        Some(Duration::try_from(left).unwrap_or_default())
     }
 
-    /// A token that has ended without being renewed: it may still play, but not for long.
-    /// Answers whether that is news.
-    pub(crate) fn expire(&mut self, now: Timestamp) -> bool {
-        if self.health == Health::Healthy && self.expired(now) {
-            self.health = Health::Degraded;
-            self.error = Some("its token has expired".to_owned());
-            return true;
-        }
-        false
+    /// May it be shown as something that plays? Only what passed a check within `interval`.
+    pub(crate) fn listed(&self, interval: Duration) -> bool {
+        // A check that takes long is no verdict, but no confirmation either.
+        let slow = self.checking.is_some_and(|since| since.elapsed() >= interval / 3);
+        let sure = self.health() == Health::Healthy && !slow;
+        self.health() != Health::Down && (sure || self.verified.elapsed() < interval)
     }
 
-    /// How long until the next check: soon while it is not clear what is the matter.
-    pub(crate) fn patience(&self, check_every: Duration) -> Duration {
-        match self.health {
-            Health::Degraded if self.failures > 0 => {
-                refresh::back_off(self.failures, 0.0).min(check_every)
-            }
-            _ => check_every,
-        }
+    /// It is down, and its source does not find it any more.
+    pub(crate) fn forgotten(&self, after: Duration) -> bool {
+        self.breaker.down_for() >= after && self.found.elapsed() >= after
     }
 
-    /// Is it still worth showing?
-    pub(crate) fn listed(&self) -> bool {
-        self.down_for() < GRACE
+    pub(crate) fn target(&self) -> Duration {
+        self.checked.head.target
     }
 
-    pub(crate) fn down_for(&self) -> Duration {
-        self.down_since.map_or(Duration::ZERO, |since| since.elapsed())
+    /// Of the best picture.
+    pub(crate) fn bit_rate(&self) -> Option<u64> {
+        let video = self.checked.renditions.iter().find(|one| one.role == Role::Video);
+        self.checked.sample.bit_rate.or(video?.bandwidth)
     }
 }

@@ -7,8 +7,9 @@ use jiff::Timestamp;
 use pitwall_upstream_map::documents::{ExtractorError, ExtractorState, ExtractorStatus};
 use tokio::time::Instant;
 
+use super::trace::Trace;
 use super::work::Report;
-use crate::refresh;
+use crate::refresh::{self, Lifetimes, Tempo};
 use crate::source::Source;
 
 pub(crate) struct SourceState {
@@ -16,21 +17,31 @@ pub(crate) struct SourceState {
     pub(crate) due: Instant,
     pub(crate) running: bool,
     pub(crate) last_success_at: Option<Timestamp>,
+    pub(crate) lifetimes: Lifetimes,
+    /// Somebody watches one of its streams.
+    pub(crate) watched: bool,
+    pub(crate) trace: Option<Trace>,
     failures: u32,
     last_run_at: Option<Timestamp>,
     next_run_at: Option<Timestamp>,
     duration: Option<Duration>,
-    candidates: usize,
+    pub(crate) candidates: usize,
     error: Option<ExtractorError>,
 }
 
+/// Sources that all became due at once start within this time.
+const SPREAD: Duration = Duration::from_secs(10);
+
 impl SourceState {
-    pub(crate) fn new(source: Source) -> Self {
+    pub(crate) fn new(source: Source, lifetimes: Lifetimes) -> Self {
         Self {
             source: Arc::new(source),
             due: Instant::now(),
             running: false,
             last_success_at: None,
+            lifetimes,
+            watched: false,
+            trace: None,
             failures: 0,
             last_run_at: None,
             next_run_at: None,
@@ -41,12 +52,16 @@ impl SourceState {
     }
 
     /// A run ended. One that partly failed is tried again like one that failed.
-    pub(crate) fn ran(&mut self, report: Report, now: Timestamp, jitter: f64) {
+    pub(crate) fn ran(&mut self, report: Report, now: Timestamp, tempo: Tempo, jitter: f64) {
         self.running = false;
         self.last_run_at = Some(now);
         self.duration = Some(report.duration);
-        let regular = refresh::next(now, self.source.every, report.expires_at, jitter);
-        let wait = match &report.failure {
+        let tempo = if self.watched { Tempo::Fast } else { tempo };
+        let lifetime = self.lifetimes.expected().or(self.source.ttl);
+        let assumed = lifetime.filter(|_| report.undated).and_then(|it| now.checked_add(it).ok());
+        let expires_at = [report.expires_at, assumed].into_iter().flatten().min();
+        let regular = refresh::next(now, tempo.every(self.source.every), expires_at, jitter);
+        let wait = match report.failure() {
             None => {
                 self.failures = 0;
                 self.last_success_at = Some(now);
@@ -55,10 +70,15 @@ impl SourceState {
             }
             Some(_) => {
                 self.failures = self.failures.saturating_add(1);
-                refresh::back_off(self.failures, jitter).min(regular)
+                refresh::back_off(self.failures, tempo.longest_retry(), jitter).min(regular)
             }
         };
-        self.error = report.failure;
+        self.error = report.failure().cloned();
+        self.trace = Some(Trace::of(&self.source, report, now));
+        self.wait(wait, now);
+    }
+
+    fn wait(&mut self, wait: Duration, now: Timestamp) {
         self.due = Instant::now() + wait;
         self.next_run_at = now.checked_add(wait).ok();
     }
@@ -72,6 +92,25 @@ impl SourceState {
         if !self.running && !self.failing() {
             self.due = self.due.min(Instant::now());
         }
+    }
+
+    /// Something is about to begin, or somebody came: what was put off is due soon.
+    pub(crate) fn wake(&mut self, now: Timestamp, jitter: f64) {
+        let soon = SPREAD.mul_f64(jitter.clamp(0.0, 1.0));
+        if !self.running && self.due > Instant::now() + soon {
+            self.wait(soon, now);
+        }
+    }
+
+    /// It was put off for longer than it is when somebody watches.
+    pub(crate) fn stale(&self, now: Timestamp) -> bool {
+        let every = jiff::SignedDuration::try_from(self.source.every).unwrap_or_default();
+        self.last_run_at.is_none_or(|last| now.duration_since(last) >= every)
+    }
+
+    /// An operator wants it now.
+    pub(crate) fn run_now(&mut self) {
+        self.due = Instant::now();
     }
 
     pub(crate) fn status(&self) -> ExtractorStatus {

@@ -15,8 +15,11 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 
 use super::Key;
+use super::pulse::Pulse;
+use super::trace::TracedCheck;
 use crate::check::{self, CheckError, Checked};
-use crate::extract::{self, Candidate, Found};
+use crate::clock::Clock;
+use crate::extract::{Candidate, Found, Runner, TracedStep};
 use crate::source::Source;
 
 /// The outside world, as the engine needs it.
@@ -32,6 +35,11 @@ pub(crate) trait Work: Send + Sync + 'static {
         candidate: &Candidate,
         last: &Checked,
     ) -> Result<Checked, CheckError>;
+
+    /// What the last run of a source did, masked.
+    fn steps(&self, _: &Source) -> Arc<[TracedStep]> {
+        Arc::default()
+    }
 }
 
 pub(crate) enum Event {
@@ -53,14 +61,27 @@ pub(crate) enum Event {
     },
 }
 
+#[derive(Default)]
 pub(crate) struct Report {
     pub(crate) duration: Duration,
     /// How many were found.
     pub(crate) candidates: usize,
+    pub(crate) dropped: usize,
     /// Of the candidate that lives shortest.
     pub(crate) expires_at: Option<Timestamp>,
-    /// The first thing that went wrong, fit for the public.
-    pub(crate) failure: Option<ExtractorError>,
+    /// There are candidates that do not say how long they live.
+    pub(crate) undated: bool,
+    /// What went wrong, the checks that failed last, fit for the public.
+    pub(crate) failures: Vec<ExtractorError>,
+    pub(crate) steps: Arc<[TracedStep]>,
+    pub(crate) checks: Vec<TracedCheck>,
+}
+
+impl Report {
+    /// The first thing that went wrong.
+    pub(crate) fn failure(&self) -> Option<&ExtractorError> {
+        self.failures.first()
+    }
 }
 
 pub(crate) struct Recheck {
@@ -79,42 +100,79 @@ pub(crate) async fn extract(
     work: Arc<dyn Work>,
     index: usize,
     source: Arc<Source>,
+    clock: Clock,
     events: mpsc::Sender<Event>,
 ) {
     let began = Instant::now();
-    let run = AssertUnwindSafe(extract_and_check(&*work, index, &source, &events));
-    let report = run.catch_unwind().await.unwrap_or_else(|_| Report {
-        duration: Duration::ZERO,
-        candidates: 0,
-        expires_at: None,
-        failure: Some(failure("run", "it panicked")),
+    let run = Run { work: &*work, source: &source, clock: &clock, events: &events };
+    let run = AssertUnwindSafe(run.extract_and_check(index)).catch_unwind();
+    let report = run.await.unwrap_or_else(|_| Report {
+        failures: vec![failure("run", "it panicked")],
+        ..Report::default()
     });
     let report = Report { duration: began.elapsed(), ..report };
     let _ = events.send(Event::Ran { source: index, report }).await;
 }
 
-async fn extract_and_check(
-    work: &dyn Work,
-    index: usize,
-    source: &Source,
-    events: &mpsc::Sender<Event>,
-) -> Report {
-    let Found { candidates, failures } = work.extract(source).await;
-    for error in &failures {
-        tracing::warn!(source = source.name, %error, "extraction failed");
+/// One run of a source.
+struct Run<'a> {
+    work: &'a dyn Work,
+    source: &'a Source,
+    clock: &'a Clock,
+    events: &'a mpsc::Sender<Event>,
+}
+
+impl Run<'_> {
+    async fn extract_and_check(&self, index: usize) -> Report {
+        let Found { candidates, failures, dropped } = self.work.extract(self.source).await;
+        for error in &failures {
+            tracing::warn!(source = self.source.name, %error, "extraction failed");
+        }
+        if dropped > 0 {
+            tracing::warn!(source = self.source.name, dropped, "more streams than are taken");
+        }
+        let mut report = Report {
+            candidates: candidates.len(),
+            dropped,
+            expires_at: candidates.iter().filter_map(|candidate| candidate.expires_at).min(),
+            undated: candidates.iter().any(|candidate| candidate.expires_at.is_none()),
+            steps: self.work.steps(self.source),
+            failures: failures.iter().map(|one| failure(&one.step, &one.message)).collect(),
+            ..Report::default()
+        };
+        let checks: Vec<_> = keyed(index, candidates)
+            .map(|(key, candidate)| self.offer(key, candidate).boxed())
+            .collect();
+        let mut checks = futures::stream::iter(checks).buffer_unordered(CHECKS_AT_ONCE);
+        while let Some(check) = checks.next().await {
+            let refused = check.refused.as_ref();
+            let refused = refused.map(|why| failure("check", &format!("{}: {why}", check.feed)));
+            report.failures.extend(refused);
+            report.checks.push(check);
+        }
+        report
     }
-    let failed = failures.first().map(|error| failure(&error.step, &error.message));
-    let expires_at = candidates.iter().filter_map(|candidate| candidate.expires_at).min();
-    let found = candidates.len();
-    let checks: Vec<_> = keyed(index, candidates)
-        .map(|(key, candidate)| offer(work, source, key, candidate, events).boxed())
-        .collect();
-    let mut checks = futures::stream::iter(checks).buffer_unordered(CHECKS_AT_ONCE);
-    let mut refused = None;
-    while let Some(check) = checks.next().await {
-        refused = refused.or(check);
+
+    /// Checks a candidate and offers it to the queue at once: a slow one does not hold up the
+    /// others.
+    async fn offer(&self, key: Key, candidate: Candidate) -> TracedCheck {
+        let feed = candidate.feed.clone();
+        let rules = &self.source.check;
+        let check = self.work.check(self.source, &candidate).await.and_then(|checked| {
+            Pulse::first_look(&checked, rules, self.clock.now()).map(|()| checked)
+        });
+        match check {
+            Ok(checked) => {
+                let _ = self.events.send(Event::Passed { key, candidate, checked }).await;
+                TracedCheck { feed, refused: None }
+            }
+            Err(error) => {
+                let source = &self.source.name;
+                tracing::warn!(source, stream = %key.stream, %error, "check failed");
+                TracedCheck { feed, refused: Some(error.message) }
+            }
+        }
     }
-    Report { duration: Duration::ZERO, candidates: found, expires_at, failure: failed.or(refused) }
 }
 
 /// The stream of each candidate, and its number among those of the same stream.
@@ -128,27 +186,6 @@ fn keyed(source: usize, candidates: Vec<Candidate>) -> impl Iterator<Item = (Key
         *count += 1;
         Some((Key { stream, source, ordinal }, candidate))
     })
-}
-
-/// Checks a candidate and offers it to the queue at once: a slow one does not hold up the
-/// others. Answers what is wrong with it.
-async fn offer(
-    work: &dyn Work,
-    source: &Source,
-    key: Key,
-    candidate: Candidate,
-    events: &mpsc::Sender<Event>,
-) -> Option<ExtractorError> {
-    match work.check(source, &candidate).await {
-        Ok(checked) => {
-            let _ = events.send(Event::Passed { key, candidate, checked }).await;
-            None
-        }
-        Err(error) => {
-            tracing::warn!(source = source.name, stream = %key.stream, %error, "check failed");
-            Some(failure("check", &format!("{}: {error}", candidate.feed)))
-        }
-    }
 }
 
 pub(crate) async fn recheck(work: Arc<dyn Work>, job: Recheck, events: mpsc::Sender<Event>) {
@@ -167,26 +204,26 @@ fn failure(step: &str, message: &str) -> ExtractorError {
 
 /// The real thing.
 pub(crate) struct Network {
+    runner: Arc<Runner>,
     fetcher: Arc<Fetcher>,
-    extractions: Semaphore,
-    checks: Semaphore,
+    /// Checks of what was found: they do not take the place of those of what plays.
+    finds: Semaphore,
 }
 
 impl Network {
-    pub(crate) fn new(fetcher: Arc<Fetcher>) -> Self {
-        Self { fetcher, extractions: Semaphore::new(8), checks: Semaphore::new(16) }
+    pub(crate) fn new(runner: Arc<Runner>, fetcher: Arc<Fetcher>) -> Self {
+        Self { runner, fetcher, finds: Semaphore::new(CHECKS_AT_ONCE) }
     }
 }
 
 #[async_trait]
 impl Work for Network {
     async fn extract(&self, source: &Source) -> Found {
-        let _permit = self.extractions.acquire().await;
-        extract::run(source, &self.fetcher).await
+        self.runner.run(source).await
     }
 
     async fn check(&self, source: &Source, candidate: &Candidate) -> Result<Checked, CheckError> {
-        let _permit = self.checks.acquire().await;
+        let _permit = self.finds.acquire().await;
         check::check(&self.fetcher, source, candidate).await
     }
 
@@ -196,7 +233,10 @@ impl Work for Network {
         candidate: &Candidate,
         last: &Checked,
     ) -> Result<Checked, CheckError> {
-        let _permit = self.checks.acquire().await;
         check::recheck(&self.fetcher, source, candidate, last).await
+    }
+
+    fn steps(&self, source: &Source) -> Arc<[TracedStep]> {
+        self.runner.last_trace(&source.name).unwrap_or_default()
     }
 }

@@ -29,27 +29,44 @@
 //!
 //! Every step has one action:
 //! - `get = URL`, `post = URL` with `form = {..}` or `json = {..}`, `iframe = CSS` (fetches what
-//!   the iframe shows) change the current page; `save` keeps the URL that answered.
-//! - `select = CSS` (its text, or an `attribute`), `regex = PATTERN` (its one group),
-//!   `pointer = JSON POINTER` read the current page, or the variable named by `from`; `save`
-//!   keeps what they found, and they must find something.
+//!   the iframe shows) change the current page; `save` keeps the URL that answered. `cookies =
+//!   {..}` are set before, as a script of the page would.
+//! - `select = CSS` (its text, an `attribute`, or with `html = true` all of it), `regex =
+//!   PATTERN` (its one group; named groups are saved by their names), `pointer = JSON POINTER`
+//!   read the current page, or the variable named by `from`. They must find something, unless
+//!   there is a `default`.
+//! - `header = NAME` and `cookie = NAME` read a header or a cookie of the current page.
+//! - `decode = CODING`, or a list of them: base64, base64url, hex, percent, html, javascript, gzip.
+//! - `script = JAVASCRIPT` computes; it sees `page`, `url` and `vars`, and yields its last value.
+//! - `text = TEMPLATE` puts a text together.
+//!
+//! `save` keeps what was found in a variable. `foreach` in its place runs the steps below it once
+//! for each match (of a pointer or script: for each item of an array), each run with its own
+//! variables and all with the same cookies.
 //!
 //! `{{name}}` stands for a saved variable, a variable of the row, or `{{url}}`, the URL of the
-//! current page, in URLs, forms, headers and the result. Relative URLs are relative to the
-//! current page. Cookies last for one run. Requests say where they come from (`Referer`, and
-//! `Origin` with `post`) as a browser does, unless `headers` of the step or the source say
-//! otherwise; an empty value leaves a header out.
+//! current page, in URLs, forms, headers and the result; `{{name | percent}}` encodes it.
+//! Relative URLs are relative to the current page. Cookies last for one run. Redirects are
+//! followed, those that a page asks for with a meta element too. Requests say where they come
+//! from (`Referer`, and `Origin` with `post`) as a browser does, unless `headers` of the step or
+//! the source say otherwise; an empty value leaves a header out.
 //!
 //! `for` runs the recipe once for each row of variables, each with its own cookies; one row
 //! failing does not hurt the others. `feed` and `label` come from the result, else from the
 //! row, else from the source.
 
+mod body;
+mod decode;
 mod find;
-mod run;
+mod nesting;
+mod page;
+mod script;
 mod step;
 mod template;
+mod visit;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -59,13 +76,17 @@ use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeValue, ValueDeserializer};
 
+pub use self::script::script_worker;
+#[cfg(test)]
+pub(crate) use self::script::worker_of_the_tests;
 use self::step::{Name, Step};
 use self::template::Template;
-use super::{Context, ExtractError, Extractor, Found};
+use self::visit::{Finds, Visit};
+use super::{Context, ExtractError, Extractor, Found, Track};
 use crate::settings::{HeaderTable, HumanDuration, Plain, error_at};
 
 pub(crate) struct Recipe {
-    steps: Vec<Step>,
+    steps: Vec<Arc<Step>>,
     result: ResultSettings,
     /// At least one, which may be empty.
     rows: Vec<Row>,
@@ -99,11 +120,13 @@ struct ResultSettings {
 const TIMEOUT: Duration = Duration::from_secs(20);
 /// Rows run at the same time: enough to be quick, few enough to be polite.
 const AT_ONCE: usize = 4;
+/// The largest page, in bytes, decoded.
+const MAX_PAGE: usize = 2 << 20;
 
 pub(super) fn configure(
     feed: Option<&str>,
     settings: Spanned<DeValue<'_>>,
-) -> Result<Recipe, toml::de::Error> {
+) -> Result<Arc<dyn Extractor>, toml::de::Error> {
     let span = settings.span();
     let settings = Settings::deserialize(ValueDeserializer::from(settings))?;
     if settings.step.is_empty() {
@@ -128,12 +151,12 @@ pub(super) fn configure(
     if rows.is_empty() {
         rows.push(Row::new());
     }
-    Ok(Recipe {
-        steps: steps.into_iter().map(Spanned::into_inner).collect(),
+    Ok(Arc::new(Recipe {
+        steps: steps.into_iter().map(|step| Arc::new(step.into_inner())).collect(),
         result: settings.result.into_inner(),
         rows,
         timeout: settings.timeout.map_or(TIMEOUT, |timeout| timeout.0),
-    })
+    }))
 }
 
 /// Every run must know which feed it finds.
@@ -173,10 +196,7 @@ fn check_variables(
         let describe = |why: String| format!("{}: {why}", step.get_ref().describe(index));
         let unready = |why: String| error_at(step.span(), describe(why));
         step.get_ref().check(&known).map_err(unready)?;
-        if step.get_ref().fetches() {
-            known.insert("url");
-        }
-        known.extend(step.get_ref().save.as_ref().map(|name| name.0.as_str()));
+        known.extend(step.get_ref().yields());
     }
     let templates = [Some(&result.playlist), result.expires.as_ref()]
         .into_iter()
@@ -197,7 +217,7 @@ impl Extractor for Recipe {
 
     fn ports(&self) -> Vec<u16> {
         let playlist = self.result.playlist.get_ref().port();
-        self.steps.iter().filter_map(Step::port).chain(playlist).collect()
+        self.steps.iter().filter_map(|step| step.port()).chain(playlist).collect()
     }
 
     /// Rows have their own deadlines; this one is only for what they share.
@@ -207,37 +227,45 @@ impl Extractor for Recipe {
     }
 
     async fn extract(&self, context: &Context<'_>) -> Found {
-        let runs: Vec<_> = self.rows.iter().map(|row| self.row(context, row).boxed()).collect();
+        let rows = self.rows.iter().enumerate();
+        let runs: Vec<_> = rows.map(|(index, row)| self.row(context, index, row).boxed()).collect();
         let mut runs = futures::stream::iter(runs).buffered(AT_ONCE);
-        let mut found = Found::default();
-        while let Some(run) = runs.next().await {
-            match run {
-                Ok(candidate) => found.candidates.push(candidate),
-                Err(error) => found.failures.push(error),
-            }
+        let mut all = Found::default();
+        while let Some(found) = runs.next().await {
+            all.candidates.extend(found.candidates);
+            all.failures.extend(found.failures);
+            all.dropped += found.dropped;
         }
-        found
+        all
     }
 }
 
 impl Recipe {
-    async fn row(
-        &self,
-        context: &Context<'_>,
-        row: &Row,
-    ) -> Result<super::Candidate, ExtractError> {
-        let run = run::Run::new(context, row);
-        let done = match tokio::time::timeout(self.timeout, run.finish(self)).await {
-            Ok(done) => done,
-            Err(_) => {
-                let deadline = humantime::format_duration(self.timeout);
-                Err(ExtractError::new("run", format!("not finished within {deadline}"), true))
-            }
+    /// What a row finds before its deadline is found, whatever else it was about to do.
+    async fn row(&self, context: &Context<'_>, index: usize, row: &Row) -> Found {
+        let feed = row.get("feed");
+        let number = (index + 1).to_string();
+        let name = match (feed, self.rows.len()) {
+            (Some(feed), _) => Some(feed.as_str()),
+            (None, 2..) => Some(number.as_str()),
+            (None, _) => None,
         };
-        done.map_err(|error| match row.get("feed") {
-            Some(feed) => ExtractError { step: format!("{feed}: {}", error.step), ..error },
-            None => error,
-        })
+        let found = Mutex::new(Finds::default());
+        let visit = Visit::new(self, context, &found, Track::row(index, name), row);
+        let ended = tokio::time::timeout(self.timeout, visit.go()).await;
+        let found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut found = found.in_order();
+        if ended.is_err() {
+            let deadline = humantime::format_duration(self.timeout);
+            let message = format!("not finished within {deadline}");
+            found.failures.push(ExtractError::new("run", message, true));
+        }
+        if let Some(feed) = feed {
+            for failure in &mut found.failures {
+                failure.step = format!("{feed}: {}", failure.step);
+            }
+        }
+        found
     }
 }
 

@@ -8,6 +8,7 @@
 //! url = "https://cdn.example.com/live/master.m3u8"
 //! ```
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -16,7 +17,7 @@ use toml::Spanned;
 use toml::de::{DeValue, ValueDeserializer};
 use url::Url;
 
-use super::{Candidate, Context, Extractor, Found};
+use super::{Candidate, Context, Extractor, Found, Track};
 use crate::expiry;
 use crate::settings::{HttpUrl, error_at};
 
@@ -34,11 +35,11 @@ struct Settings {
 pub(super) fn configure(
     feed: Option<&str>,
     settings: Spanned<DeValue<'_>>,
-) -> Result<Static, toml::de::Error> {
+) -> Result<Arc<dyn Extractor>, toml::de::Error> {
     let span = settings.span();
     let settings = Settings::deserialize(ValueDeserializer::from(settings))?;
     let feed = feed.ok_or_else(|| error_at(span, "missing field `feed`"))?;
-    Ok(Static { url: settings.url.0, feed: feed.to_owned() })
+    Ok(Arc::new(Static { url: settings.url.0, feed: feed.to_owned() }))
 }
 
 #[async_trait]
@@ -56,6 +57,9 @@ impl Extractor for Static {
     }
 
     async fn extract(&self, context: &Context<'_>) -> Found {
+        let mut tracing = context.trace.begin(&Track::default(), "url");
+        tracing.yielded("url", self.url.as_str());
+        let _ = tracing.end(Ok(()));
         let candidate = Candidate {
             position: 0,
             feed: self.feed.clone(),
@@ -64,6 +68,6 @@ impl Extractor for Static {
             headers: context.source.headers.clone(),
             expires_at: expiry::of_url(&self.url),
         };
-        Found { candidates: vec![candidate], failures: Vec::new() }
+        Found { candidates: vec![candidate], ..Found::default() }
     }
 }

@@ -1,5 +1,7 @@
-use super::*;
 use pitwall_fetch::Timeouts;
+
+use super::*;
+use crate::source::Source;
 
 struct Scripted(fn() -> Vec<Candidate>);
 
@@ -22,7 +24,7 @@ impl Extractor for Scripted {
         if candidates.is_empty() {
             std::future::pending::<()>().await;
         }
-        Found { candidates, failures: Vec::new() }
+        Found { candidates, ..Found::default() }
     }
 }
 
@@ -38,20 +40,28 @@ fn many() -> Vec<Candidate> {
     (0..10_000).map(candidate).collect()
 }
 
-async fn outcome(script: fn() -> Vec<Candidate>) -> (usize, Vec<String>) {
+/// As it is configured by default, with this executable for scripts.
+pub(crate) fn runner() -> Runner {
+    let fetcher = Arc::new(Fetcher::new(Timeouts::default(), Vec::new()));
+    let script_worker = recipe::worker_of_the_tests();
+    Runner::new(fetcher, &ExtractConfig { script_worker, ..ExtractConfig::default() })
+}
+
+async fn outcome(script: fn() -> Vec<Candidate>) -> (usize, usize, Vec<String>) {
     let text = "[[source]]\nname='a'\nkind='static'\nfeed='f'\nurl='https://a.example/'";
     let mut source = Source::parse_file(text).unwrap().remove(0);
     source.extractor = Arc::new(Scripted(script));
-    let found = run(&source, &Fetcher::new(Timeouts::default(), Vec::new())).await;
-    (found.candidates.len(), found.failures.iter().map(ToString::to_string).collect())
+    let found = runner().run(&source).await;
+    let failures = found.failures.iter().map(ToString::to_string).collect();
+    (found.candidates.len(), found.dropped, failures)
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_extractor_that_misbehaves() {
-    let expected = |count, error: &str| (count, vec![error.to_owned()]);
-    assert_eq!(outcome(|| panic!("a bug")).await, expected(0, "run: the extractor panicked"));
-    assert_eq!(outcome(Vec::new).await, expected(0, "run: not finished within 50ms"));
-    assert_eq!(outcome(many).await, expected(200, "run: 10000 streams found, 200 are taken"));
+    let failed = |error: &str| (0, 0, vec![error.to_owned()]);
+    assert_eq!(outcome(|| panic!("a bug")).await, failed("run: the extractor panicked"));
+    assert_eq!(outcome(Vec::new).await, failed("run: not finished within 50ms"));
+    assert_eq!(outcome(many).await, (200, 9_800, Vec::new()), "capped and counted");
 }
 
 #[test]

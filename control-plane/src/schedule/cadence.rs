@@ -55,7 +55,7 @@ fn in_race_week(meeting: &Meeting, now: Timestamp) -> bool {
         .checked_sub(i64::from(since_thursday).days())
         .ok()
         .and_then(|day| day.to_zoned(TimeZone::UTC).ok());
-    let over = last.live_until.unwrap_or_else(|| window::position(last));
+    let over = last.live_until.unwrap_or_else(|| window::position(last.start, last.date));
     thursday.is_some_and(|thursday| thursday.timestamp() <= now) && now < over
 }
 
@@ -67,7 +67,7 @@ mod tests {
     fn weekend() -> Schedule {
         let session = |code: &str, start: &str| {
             let start: Timestamp = start.parse().unwrap();
-            let [from, end, until] = window::of(code).around(start);
+            let [from, end, until] = window::of(code).around(start, None);
             serde_json::json!({
                 "id": code, "code": code, "name": code, "meeting": "m", "start": start,
                 "date": start.to_zoned(TimeZone::UTC).date(), "time_known": true, "end": end,

@@ -1,66 +1,60 @@
 //! jolpica-f1, the successor of Ergast: `{base}/f1/current/races/`.
 
-use std::time::Duration;
-
 use async_trait::async_trait;
-use http::{StatusCode, header};
 use jiff::Timestamp;
 use jiff::civil::Date;
-use pitwall_fetch::{Fetcher, Policy, Request, Response};
-use pitwall_upstream_map::documents::{Circuit, Meeting, Session, SessionStatus};
-use pitwall_upstream_map::map::slug;
+use pitwall_fetch::{Fetcher, Policy};
+use pitwall_upstream_map::documents::Circuit;
 use serde::Deserialize;
 use url::Url;
 
-use super::{Calendar, Provider, ProviderError, window};
+use super::calendar::{Calendar, Listed, Slot, id_of, is_id};
+use super::provider::{Provider, ProviderError, get};
+use super::settings::{ProviderName, ScheduleConfig};
 
 /// The most that the API gives at once.
 const PAGE: usize = 100;
 /// More races than any season will have: an endless pager ends here.
 const MAX_RACES: usize = 500;
-const MAX_BODY: usize = 2 << 20;
-const SOURCE: &str = "jolpica";
 
 pub(crate) struct Jolpica {
     base: Url,
     policy: Policy,
 }
 
-impl Jolpica {
-    pub(crate) fn new(base: Url, policy: Policy) -> Self {
-        Self { base, policy }
-    }
+pub(crate) fn provider(config: &ScheduleConfig) -> Box<dyn Provider> {
+    let base = config.jolpica_url.0.clone();
+    Box::new(Jolpica { base, policy: config.policy(&config.jolpica_url) })
+}
 
-    async fn page(&self, fetcher: &Fetcher, offset: usize) -> Result<Page, ProviderError> {
+impl Jolpica {
+    async fn page(
+        &self,
+        fetcher: &Fetcher,
+        offset: usize,
+        now: Timestamp,
+    ) -> Result<Page, ProviderError> {
         let mut url = self.base.clone();
         url.set_path(&format!("{}/f1/current/races/", self.base.path().trim_end_matches('/')));
         url.set_query(Some(&format!("limit={PAGE}&offset={offset}")));
-        let unreachable = |error: pitwall_fetch::FetchError| ProviderError::new(error.to_string());
-        let response = fetcher.send(&self.policy, Request::get(url)).await.map_err(unreachable)?;
-        if response.status() != StatusCode::OK {
-            return Err(ProviderError {
-                message: format!("the provider answered {}", response.status().as_u16()),
-                retry_after: retry_after(&response, Timestamp::now()),
-            });
-        }
-        parse(&response.bytes(MAX_BODY).await.map_err(unreachable)?)
+        parse(&get(fetcher, &self.policy, url, now).await?)
     }
 }
 
 #[async_trait]
 impl Provider for Jolpica {
     fn name(&self) -> &'static str {
-        SOURCE
+        ProviderName::JOLPICA.0
     }
 
     fn origin(&self) -> String {
-        format!("{SOURCE} {}", self.base)
+        self.base.to_string()
     }
 
-    async fn fetch(&self, fetcher: &Fetcher) -> Result<Calendar, ProviderError> {
+    async fn fetch(&self, fetcher: &Fetcher, now: Timestamp) -> Result<Calendar, ProviderError> {
         let mut races = Vec::new();
         loop {
-            let page = self.page(fetcher, races.len()).await?;
+            let page = self.page(fetcher, races.len(), now).await?;
             let came = page.races.len();
             races.extend(page.races);
             let total = page.total.unwrap_or(races.len());
@@ -73,16 +67,6 @@ impl Provider for Jolpica {
             }
         }
     }
-}
-
-/// Seconds or a date.
-fn retry_after(response: &Response, now: Timestamp) -> Option<Duration> {
-    let value = response.headers().get(header::RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = value.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let until = jiff::fmt::rfc2822::parse(value).ok()?.timestamp();
-    Duration::try_from(until.duration_since(now)).ok()
 }
 
 #[derive(Debug)]
@@ -170,31 +154,42 @@ fn parse(body: &[u8]) -> Result<Page, ProviderError> {
 
 fn calendar(races: Vec<Race>) -> Result<Calendar, ProviderError> {
     let season = races.first().map_or_else(String::new, |race| race.season.clone());
+    if !races.iter().all(|race| is_year(&race.season)) {
+        return Err(ProviderError::new("not a race table: a season is no year"));
+    }
     let meetings = races.iter().map(meeting).collect::<Result<_, _>>()?;
-    Ok(Calendar { season, meetings })
+    Ok(Calendar { season: Some(season), meetings })
 }
 
-fn meeting(race: &Race) -> Result<Meeting, ProviderError> {
-    let name = slug(&unaccented(&race.name)).unwrap_or_else(|| "race".to_owned());
-    let id = format!("{}:{name}:{}", race.season, race.circuit.id);
-    let mut sessions = Vec::new();
-    for (code, name, when) in entries(race) {
-        sessions.push(session(&id, &race.name, code, name, when)?);
-    }
-    sessions.sort_by_key(window::position);
+fn meeting(race: &Race) -> Result<Listed, ProviderError> {
+    let name = id_of(&race.name).unwrap_or_else(|| "race".to_owned());
+    // Theirs as it is, unless it cannot be part of an id.
+    let circuit = Some(&race.circuit.id).filter(|id| is_id(id)).cloned();
+    let circuit = circuit.or_else(|| id_of(&race.circuit.id)).unwrap_or_else(|| "circuit".into());
+    let id = format!("{}:{name}:{circuit}", race.season);
+    let entries = entries(race).into_iter();
+    let slots = entries.map(|(code, name, when)| slot(&id, code, name, when));
+    let mut slots = slots.collect::<Result<Vec<_>, _>>()?;
+    slots.sort_by_key(Slot::position);
     let location = race.circuit.location.as_ref();
-    Ok(Meeting {
-        id,
+    Ok(Listed {
         name: race.name.clone(),
         round: race.round.as_ref().and_then(|round| round.parse().ok()),
         circuit: Circuit {
-            id: race.circuit.id.clone(),
+            id: circuit,
             name: race.circuit.name.clone(),
             locality: location.and_then(|location| location.locality.clone()),
             country: location.and_then(|location| location.country.clone()),
         },
-        sessions,
+        utc_offset: None,
+        series: true,
+        slots,
+        id,
     })
+}
+
+fn is_year(text: &str) -> bool {
+    text.len() == 4 && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// The sessions of a weekend, whichever format it has.
@@ -223,57 +218,19 @@ fn entries(race: &Race) -> Vec<(&'static str, &'static str, &When)> {
     all.into_iter().filter_map(|(code, name, when)| Some((code, name, when?))).collect()
 }
 
-fn session(
-    id: &str,
-    meeting: &str,
-    code: &str,
-    name: &str,
-    when: &When,
-) -> Result<Session, ProviderError> {
+fn slot(id: &str, code: &str, name: &str, when: &When) -> Result<Slot, ProviderError> {
     let bad = |what: &str| ProviderError::new(format!("{id}:{code}: {what} is not one"));
     let date: Date = when.date.parse().map_err(|_| bad("the date"))?;
-    let start: Option<Timestamp> = match &when.time {
-        None => None,
-        Some(time) => Some(format!("{date}T{time}").parse().map_err(|_| bad("the time"))?),
-    };
-    let [live_from, end, live_until] =
-        start.map_or([None; 3], |start| window::of(code).around(start));
-    Ok(Session {
-        id: format!("{id}:{code}"),
-        code: code.to_owned(),
-        name: name.to_owned(),
-        meeting: meeting.to_owned(),
-        start,
-        date,
-        time_known: start.is_some(),
-        end,
-        end_estimated: end.is_some(),
-        live_from,
-        live_until,
-        status: SessionStatus::Upcoming,
-        source: SOURCE.to_owned(),
-        revision: 0,
-    })
+    let slot = Slot::new(code, name, date);
+    let Some(time) = &when.time else { return Ok(slot) };
+    let start = format!("{date}T{time}").parse().map_err(|_| bad("the time"))?;
+    Ok(slot.starting(start))
 }
 
-/// So that São Paulo's id reads `sao-paulo`: ids are plain ASCII.
-fn unaccented(name: &str) -> String {
-    name.chars()
-        .map(|c| match c {
-            'à'..='å' => 'a',
-            'À'..='Å' => 'A',
-            'ç' => 'c',
-            'è'..='ë' => 'e',
-            'È'..='Ë' => 'E',
-            'ì'..='ï' => 'i',
-            'ñ' => 'n',
-            'ò'..='ö' => 'o',
-            'Ò'..='Ö' => 'O',
-            'ù'..='ü' => 'u',
-            'Ù'..='Ü' => 'U',
-            other => other,
-        })
-        .collect()
+/// A whole answer.
+#[cfg(test)]
+pub(crate) fn read(text: &str) -> Calendar {
+    parse(text.as_bytes()).and_then(|page| calendar(page.races)).unwrap()
 }
 
 #[cfg(test)]

@@ -4,21 +4,33 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use pitwall_fetch::Fetcher;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
-use super::snapshot::Snapshot;
-use super::{Calendar, Provider, ProviderError, ScheduleConfig, State};
-use super::{cadence, merge, providers, sanity};
+use super::desk::Desk;
+use super::metrics::Metrics;
+use super::opinion::Opinion;
+use super::overrides::{OverrideError, OverrideFile, Overrides};
+use super::provider::{Fault, Provider};
+use super::snapshot::{Kept, Saved, Snapshot};
+use super::{ScheduleConfig, State, merge, providers};
 use crate::clock::Clock;
 
+/// How often the override file is looked at.
+const LOOK: Duration = Duration::from_secs(10);
+
 pub(crate) struct Poller {
-    providers: Vec<Box<dyn Provider>>,
+    desks: Vec<Desk>,
     fetcher: Arc<Fetcher>,
     snapshot: Snapshot,
     clock: Clock,
+    metrics: Metrics,
     state: watch::Sender<State>,
-    failures: u32,
+    file: Option<OverrideFile>,
+    overrides: Overrides,
+    override_error: Option<OverrideError>,
 }
 
 impl Poller {
@@ -28,14 +40,54 @@ impl Poller {
         directory: PathBuf,
         fetcher: Arc<Fetcher>,
         clock: Clock,
-    ) -> Self {
-        let providers = providers(config);
-        let origins: Vec<_> = providers.iter().map(|provider| provider.origin()).collect();
-        let snapshot = Snapshot::new(directory, origins.join(", "));
-        let schedule = if providers.is_empty() { None } else { snapshot.load() };
-        let state = State { schedule: schedule.unwrap_or_default(), error: None };
-        let state = watch::Sender::new(state);
-        Self { providers, fetcher, snapshot, clock, state, failures: 0 }
+        metrics: Metrics,
+    ) -> Result<Self, OverrideError> {
+        let file = config.override_file.clone().map(OverrideFile::new);
+        Self::over(providers(config), file, directory, fetcher, clock, metrics)
+    }
+
+    fn over(
+        providers: Vec<Box<dyn Provider>>,
+        mut file: Option<OverrideFile>,
+        directory: PathBuf,
+        fetcher: Arc<Fetcher>,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> Result<Self, OverrideError> {
+        let overrides = file.as_mut().and_then(OverrideFile::look).transpose()?.unwrap_or_default();
+        let snapshot = Snapshot::new(directory);
+        // What an edge without a schedule was told once is not told again.
+        let mut saved = Saved::default();
+        if !providers.is_empty() {
+            saved = snapshot.load().unwrap_or_default();
+        }
+        let mut desks = Vec::new();
+        for provider in providers {
+            let kept = take_kept(&mut saved.opinions, &*provider);
+            desks.push(Desk::new(provider, kept));
+        }
+        // Revisions go on from where they were, unless all of it was told by somebody else.
+        if desks.iter().all(|desk| desk.opinion.is_none()) {
+            saved = Saved::default();
+        }
+        let state = watch::Sender::new(State { schedule: saved.schedule, ..State::default() });
+        let mut poller = Self {
+            desks,
+            fetcher,
+            snapshot,
+            clock,
+            metrics,
+            state,
+            file,
+            overrides,
+            override_error: None,
+        };
+        poller.merge();
+        let (schedule, now) = (poller.state.borrow().schedule.clone(), poller.clock.now());
+        for desk in &mut poller.desks {
+            desk.due = Instant::now() + desk.first(&schedule, now);
+        }
+        Ok(poller)
     }
 
     pub(crate) fn subscribe(&self) -> watch::Receiver<State> {
@@ -44,84 +96,158 @@ impl Poller {
 
     /// Never returns; dropping it is how it ends.
     pub(crate) async fn run(mut self) {
-        if self.providers.is_empty() {
+        if self.desks.is_empty() && self.file.is_none() {
             return std::future::pending().await;
         }
-        tokio::time::sleep(self.first()).await;
         loop {
-            let wait = self.poll().await;
-            tokio::time::sleep(wait).await;
+            tokio::time::sleep_until(self.next_wake()).await;
+            self.look().await;
+            self.poll().await;
         }
     }
 
-    /// A snapshot that is still young is as good as a fetch.
-    fn first(&self) -> Duration {
-        let now = self.clock.now();
-        let schedule = &self.state.borrow().schedule;
-        let Some(fetched_at) = schedule.fetched_at else { return Duration::ZERO };
-        let age = Duration::try_from(now.duration_since(fetched_at)).unwrap_or(Duration::MAX);
-        cadence::next(schedule, now).saturating_sub(age)
+    fn next_wake(&self) -> Instant {
+        let far = Instant::now() + Duration::from_hours(24);
+        let look = self.file.as_ref().map(|_| Instant::now() + LOOK);
+        self.desks.iter().map(|desk| desk.due).chain(look).fold(far, Instant::min)
     }
 
-    /// Asks once; answers how long to wait.
-    async fn poll(&mut self) -> Duration {
-        match self.ask().await {
-            Ok((source, calendar)) => self.accept(source, calendar).await,
-            Err(error) => self.refuse(&error),
-        }
-    }
-
-    async fn ask(&self) -> Result<(&'static str, Calendar), ProviderError> {
-        let mut last = ProviderError::new("no provider is configured");
-        for provider in &self.providers {
-            let sane =
-                provider.fetch(&self.fetcher).await.and_then(|calendar| {
-                    match sanity::check(&calendar) {
-                        Ok(()) => Ok(calendar),
-                        Err(why) => Err(ProviderError::new(format!("refused: {why}"))),
-                    }
-                });
-            match sane {
-                Ok(calendar) => return Ok((provider.name(), calendar)),
-                Err(error) => {
-                    tracing::warn!(provider = provider.name(), %error, "schedule not read");
-                    last = error;
-                }
+    /// Takes a changed override file, if it is fine.
+    async fn look(&mut self) {
+        let Some(mut file) = self.file.take() else { return };
+        // On a volume that hangs, only this waits.
+        let looked = tokio::task::spawn_blocking(move || {
+            let news = file.look();
+            (file, news)
+        });
+        let Ok((file, news)) = looked.await else { return };
+        self.file = Some(file);
+        let Some(news) = news else { return };
+        match news {
+            Ok(overrides) => {
+                tracing::info!(overrides = overrides.len(), "schedule overrides read");
+                self.overrides = overrides;
+                self.override_error = None;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "schedule overrides not read; the last ones stay");
+                self.override_error = Some(error);
             }
         }
-        Err(last)
+        self.merge();
     }
 
-    async fn accept(&mut self, source: &'static str, calendar: Calendar) -> Duration {
-        self.failures = 0;
+    /// Asks whoever is due.
+    async fn poll(&mut self) {
+        let asked_at = Instant::now();
         let now = self.clock.now();
-        let schedule = merge::merge(&self.state.borrow().schedule, calendar, source, now);
-        tracing::info!(source, meetings = schedule.meetings.len(), "schedule read");
-        let wait = cadence::next(&schedule, now);
-        self.save(schedule.clone()).await;
-        self.state.send_replace(State { schedule, error: None });
-        wait
+        let due: Vec<usize> = (0..)
+            .zip(&self.desks)
+            .filter(|(_, desk)| desk.due <= asked_at)
+            .map(|(at, _)| at)
+            .collect();
+        if due.is_empty() {
+            return;
+        }
+        let fetcher = &self.fetcher;
+        let asked = due.iter().filter_map(|&at| Some((at, self.desks.get(at)?)));
+        let asked = asked.map(|(at, desk)| async move { (at, desk.ask(fetcher, now).await) });
+        let answers = futures::future::join_all(asked).await;
+        let now = self.clock.now();
+        let mut outcomes = Vec::new();
+        for (at, answer) in answers {
+            let Some(desk) = self.desks.get_mut(at) else { continue };
+            let outcome = desk.take(answer, now);
+            let provider = desk.provider.name();
+            match &outcome {
+                Ok(()) => {
+                    self.metrics.read(provider, now);
+                    tracing::info!(provider, "schedule read");
+                }
+                Err(error) => {
+                    self.metrics.not_read(provider, error.fault);
+                    match error.fault {
+                        Fault::Locked => tracing::debug!(provider, %error, "schedule not read"),
+                        _ => tracing::warn!(provider, %error, "schedule not read"),
+                    }
+                }
+            }
+            outcomes.push((at, outcome));
+        }
+        self.merge();
+        let schedule = self.state.borrow().schedule.clone();
+        for (at, outcome) in outcomes {
+            if let Some(desk) = self.desks.get_mut(at) {
+                desk.due = Instant::now() + desk.wait(&outcome, &schedule, now);
+            }
+        }
+        self.save().await;
+    }
+
+    /// The schedule that follows from what everybody said last.
+    fn merge(&mut self) {
+        let now = self.clock.now();
+        let opinions: Vec<&Opinion> =
+            self.desks.iter().filter_map(|desk| desk.opinion.as_ref()).collect();
+        let last = self.state.borrow().schedule.clone();
+        let mut schedule = merge::merge(&opinions, &self.overrides, &last, now);
+        schedule.stale_since = self.stale_since(&opinions, now);
+        let state = State {
+            disagreements: merge::disagreements(&schedule, now),
+            error: self.error(),
+            providers: self.desks.iter().map(Desk::status).collect(),
+            schedule,
+        };
+        self.metrics.merged(state.schedule.stale_since.is_some(), state.disagreements);
+        self.metrics.overridden(self.overrides.len(), self.override_error.is_none());
+        self.state.send_replace(state);
+    }
+
+    fn stale_since(&self, opinions: &[&Opinion], now: Timestamp) -> Option<Timestamp> {
+        if opinions.is_empty() {
+            return self.desks.iter().filter_map(|desk| desk.stale_since).min();
+        }
+        let failing =
+            |name: &str| self.desks.iter().find(|desk| desk.provider.name() == name)?.stale_since;
+        merge::unconfirmed(opinions, failing, now)
+    }
+
+    /// Everything that is wrong, for status.
+    fn error(&self) -> Option<String> {
+        let desks = self
+            .desks
+            .iter()
+            .filter_map(|desk| Some(format!("{}: {}", desk.provider.name(), desk.error.as_ref()?)));
+        // Status is public: it names the file, not where it is.
+        let name = |error: &OverrideError| {
+            let place = error.place.rsplit('/').next().unwrap_or_default();
+            format!("{place}: {}", error.message)
+        };
+        let file = self.override_error.iter().map(name);
+        let all: Vec<String> = desks.chain(file).collect();
+        (!all.is_empty()).then(|| all.join("; "))
     }
 
     /// A disk that is full or read-only costs the snapshot, never the schedule.
-    async fn save(&self, schedule: pitwall_upstream_map::documents::Schedule) {
+    async fn save(&self) {
+        let saved = Saved {
+            schedule: self.state.borrow().schedule.clone(),
+            opinions: self.desks.iter().filter_map(Desk::kept).collect(),
+        };
         let snapshot = self.snapshot.clone();
-        let saved = tokio::task::spawn_blocking(move || snapshot.save(&schedule)).await;
+        let saved = tokio::task::spawn_blocking(move || snapshot.save(&saved)).await;
         if let Err(error) = saved.map_err(std::io::Error::other).and_then(|saved| saved) {
             tracing::warn!(%error, "schedule snapshot not written");
         }
     }
+}
 
-    /// The last good schedule stays, and says since when it has not been confirmed.
-    fn refuse(&mut self, error: &ProviderError) -> Duration {
-        self.failures = self.failures.saturating_add(1);
-        let now = self.clock.now();
-        self.state.send_modify(|state| {
-            state.error = Some(error.to_string());
-            state.schedule.stale_since.get_or_insert(now);
-        });
-        cadence::retry(self.failures, error.retry_after, &self.state.borrow().schedule, now)
-    }
+fn take_kept(kept: &mut Vec<Kept>, provider: &dyn Provider) -> Option<Kept> {
+    let is = |one: &Kept| {
+        one.opinion.provider == provider.name() && one.opinion.origin == provider.origin()
+    };
+    let at = kept.iter().position(is)?;
+    Some(kept.swap_remove(at))
 }
 
 #[cfg(test)]

@@ -3,23 +3,21 @@
 
 use std::collections::{HashMap, HashSet};
 
-use jiff::ToSpan as _;
 use jiff::civil::Date;
-use pitwall_upstream_map::documents::{Meeting, Session};
 
-use super::Calendar;
+use super::calendar::{Calendar, Listed, Slot, days};
 
 /// The longest weekend there is begins three days before its race; one more for dates that
 /// are local to the track.
 const LONGEST_WEEKEND_DAYS: i64 = 4;
 
 /// A season need not end with the year.
-const WINTER_DAYS: i64 = 62;
+pub(crate) const WINTER_DAYS: i64 = 62;
 
 /// Says what is insane about a calendar.
 pub(crate) fn check(calendar: &Calendar) -> Result<(), String> {
     // An empty season is how outages look; it never means that all races are off.
-    if calendar.meetings.is_empty() {
+    if calendar.season.is_some() && calendar.meetings.is_empty() {
         return Err("no races".to_owned());
     }
     let mut ids = HashSet::new();
@@ -28,51 +26,67 @@ pub(crate) fn check(calendar: &Calendar) -> Result<(), String> {
         if !ids.insert(&meeting.id) {
             return Err(format!("{} is listed twice", meeting.id));
         }
-        weekend(meeting, &calendar.season)?;
-        for session in &meeting.sessions {
-            let Some(start) = session.start else { continue };
-            if let Some(other) = instants.insert(start, &session.id) {
-                return Err(format!("{other} and {} start together", session.id));
+        codes(meeting)?;
+        // Of anything else there may be two at once.
+        if !meeting.series {
+            continue;
+        }
+        weekend(meeting, calendar.season.as_deref())?;
+        for slot in meeting.slots.iter().filter(|slot| !slot.cancelled) {
+            let Some(start) = slot.start else { continue };
+            let id = (&meeting.id, &slot.code);
+            if let Some((other, code)) = instants.insert(start, id) {
+                return Err(format!("{other}:{code} and {}:{} start together", id.0, id.1));
             }
         }
     }
     Ok(())
 }
 
-fn weekend(meeting: &Meeting, season: &str) -> Result<(), String> {
-    let races: Vec<_> = meeting.sessions.iter().filter(|session| session.code == "race").collect();
-    let [race] = races.as_slice() else {
-        return Err(format!("{} has {} races", meeting.id, races.len()));
-    };
-    if season.parse().is_ok_and(|year| !around(year, race.date)) {
-        return Err(format!("{} is not in {season}", race.id));
-    }
-    for session in meeting.sessions.iter().filter(|session| session.code != "race") {
-        if !before(session, race) {
-            return Err(format!("{} is not before the race", session.id));
+fn codes(meeting: &Listed) -> Result<(), String> {
+    let mut codes = HashSet::new();
+    for slot in &meeting.slots {
+        if !codes.insert(&slot.code) {
+            return Err(format!("{}:{} is listed twice", meeting.id, slot.code));
         }
-        if earliest(race.date).is_some_and(|first| session.date < first) {
-            return Err(format!("{} is not in the weekend of its race", session.id));
+        if slot.end.zip(slot.start).is_some_and(|(end, start)| end <= start) {
+            return Err(format!("{}:{} ends before it begins", meeting.id, slot.code));
+        }
+    }
+    Ok(())
+}
+
+fn weekend(meeting: &Listed, season: Option<&str>) -> Result<(), String> {
+    let year = season.and_then(|season| season.parse().ok());
+    for slot in &meeting.slots {
+        if year.is_some_and(|year| !around(year, slot.date)) {
+            return Err(format!("{}:{} is not in {}", meeting.id, slot.code, year.unwrap_or(0)));
+        }
+    }
+    // Testing has none.
+    let Some(race) = meeting.race() else { return Ok(()) };
+    for slot in meeting.slots.iter().filter(|slot| slot.code != "race") {
+        if !before(slot, race) {
+            return Err(format!("{}:{} is not before the race", meeting.id, slot.code));
+        }
+        if slot.date < days(race.date, -LONGEST_WEEKEND_DAYS) {
+            return Err(format!("{}:{} is not in the weekend of its race", meeting.id, slot.code));
         }
     }
     Ok(())
 }
 
 /// In the year of the season, or in the winter on either side of it.
-fn around(year: i16, date: Date) -> bool {
+pub(crate) fn around(year: i16, date: Date) -> bool {
     let day = |month, day| Date::new(year, month, day).ok();
-    let from = day(1, 1).and_then(|first| first.checked_sub(WINTER_DAYS.days()).ok());
-    let to = day(12, 31).and_then(|last| last.checked_add(WINTER_DAYS.days()).ok());
+    let from = day(1, 1).map(|first| days(first, -WINTER_DAYS));
+    let to = day(12, 31).map(|last| days(last, WINTER_DAYS));
     from.is_none_or(|from| from <= date) && to.is_none_or(|to| date <= to)
 }
 
-fn before(session: &Session, race: &Session) -> bool {
-    match (session.start, race.start) {
+fn before(slot: &Slot, race: &Slot) -> bool {
+    match (slot.start, race.start) {
         (Some(start), Some(race)) => start < race,
-        _ => session.date <= race.date,
+        _ => slot.date <= race.date,
     }
-}
-
-fn earliest(race: Date) -> Option<Date> {
-    race.checked_sub(LONGEST_WEEKEND_DAYS.days()).ok()
 }

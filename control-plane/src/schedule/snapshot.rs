@@ -1,33 +1,50 @@
-//! The last good schedule on disk, so that a restart serves it before any fetch.
+//! What was read last on disk, so that a restart serves it before any fetch.
 //!
 //! `schedule.json` is written beside itself, synced and renamed, which holds on NFS too; the
 //! one before it stays as `schedule.previous.json`. The checksum covers the exact bytes of the
-//! schedule, so that a file that is cut, flipped or edited by half is noticed.
+//! body, so that a file that is cut, flipped or edited by half is noticed.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use jiff::Timestamp;
 use pitwall_upstream_map::documents::Schedule;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-const FORMAT: u32 = 1;
+use super::opinion::Opinion;
+
+const FORMAT: u32 = 2;
+
+/// What a process that was killed left behind is removed once nobody can be writing it.
+const ABANDONED: Duration = Duration::from_hours(1);
 
 #[derive(Clone, Debug)]
 pub(crate) struct Snapshot {
     directory: PathBuf,
-    /// Whose schedule this is: see [`super::Provider::origin`].
-    origin: String,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Saved {
+    /// As it was served: revisions and former ids live on in it.
+    pub(crate) schedule: Schedule,
+    pub(crate) opinions: Vec<Kept>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Kept {
+    pub(crate) opinion: Opinion,
+    pub(crate) stale_since: Option<Timestamp>,
 }
 
 #[derive(Serialize, Deserialize)]
 struct Envelope<'a> {
     format: u32,
-    origin: String,
     blake3: String,
     #[serde(borrow)]
-    schedule: &'a RawValue,
+    body: &'a RawValue,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -40,13 +57,11 @@ enum Unusable {
     Format(u32),
     #[error("the checksum does not match")]
     Checksum,
-    #[error("it is of {0}")]
-    Origin(String),
 }
 
 impl Snapshot {
-    pub(crate) fn new(directory: PathBuf, origin: String) -> Self {
-        Self { directory, origin }
+    pub(crate) fn new(directory: PathBuf) -> Self {
+        Self { directory }
     }
 
     fn path(&self) -> PathBuf {
@@ -57,11 +72,11 @@ impl Snapshot {
         self.directory.join("schedule.previous.json")
     }
 
-    /// The last good schedule, if any file of it can be used. One that cannot is logged, and
-    /// is no reason not to start.
-    pub(crate) fn load(&self) -> Option<Schedule> {
-        [self.path(), self.previous()].into_iter().find_map(|path| match self.read(&path) {
-            Ok(schedule) => Some(schedule),
+    /// What was saved last, if any file of it can be used. One that cannot is logged, and is no
+    /// reason not to start.
+    pub(crate) fn load(&self) -> Option<Saved> {
+        [self.path(), self.previous()].into_iter().find_map(|path| match read(&path) {
+            Ok(saved) => Some(saved),
             Err(Unusable::Io(error)) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => {
                 tracing::warn!(path = %path.display(), %error, "schedule snapshot ignored");
@@ -70,84 +85,74 @@ impl Snapshot {
         })
     }
 
-    fn read(&self, path: &Path) -> Result<Schedule, Unusable> {
-        let text = fs::read_to_string(path)?;
-        let envelope: Envelope<'_> = serde_json::from_str(&text)?;
-        if envelope.format != FORMAT {
-            return Err(Unusable::Format(envelope.format));
+    pub(crate) fn save(&self, saved: &Saved) -> io::Result<()> {
+        let body = serde_json::value::to_raw_value(saved)?;
+        let envelope = Envelope { format: FORMAT, blake3: checksum(&body), body: &body };
+        let text = serde_json::to_vec(&envelope)?;
+        fs::create_dir_all(&self.directory)?;
+        self.tidy();
+        // A name of its own: on a shared volume another control plane may be writing too.
+        let name = format!("schedule.json.{:016x}.new", rand::random::<u64>());
+        let new = self.directory.join(name);
+        let written = write(&new, &text).and_then(|()| self.replace(&new));
+        if written.is_err() {
+            // Nothing more can be done about a disk that refuses this as well.
+            let _ = fs::remove_file(&new);
         }
-        if checksum(envelope.schedule) != envelope.blake3 {
-            return Err(Unusable::Checksum);
-        }
-        if envelope.origin != self.origin {
-            return Err(Unusable::Origin(envelope.origin));
-        }
-        Ok(serde_json::from_str(envelope.schedule.get())?)
+        written
     }
 
-    pub(crate) fn save(&self, schedule: &Schedule) -> io::Result<()> {
-        let schedule = serde_json::value::to_raw_value(schedule)?;
-        let envelope = Envelope {
-            format: FORMAT,
-            origin: self.origin.clone(),
-            blake3: checksum(&schedule),
-            schedule: &schedule,
-        };
-        fs::create_dir_all(&self.directory)?;
-        let new = self.directory.join("schedule.json.new");
-        let mut file = File::create(&new)?;
-        file.write_all(&serde_json::to_vec(&envelope)?)?;
-        file.sync_all()?;
-        // A crash between the two renames leaves the previous one, which is read as well.
+    /// A crash between the two renames leaves the previous one, which is read as well.
+    fn replace(&self, new: &Path) -> io::Result<()> {
         match fs::rename(self.path(), self.previous()) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        fs::rename(&new, self.path())?;
-        File::open(&self.directory)?.sync_all()
+        fs::rename(new, self.path())?;
+        match File::open(&self.directory)?.sync_all() {
+            // Some network file systems cannot sync a folder; they rename on the server.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(()),
+            synced => synced,
+        }
+    }
+
+    fn tidy(&self) {
+        let Ok(entries) = fs::read_dir(&self.directory) else { return };
+        for entry in entries.flatten() {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            let ours = name.starts_with("schedule.json.") && name.ends_with(".new");
+            let modified = entry.metadata().and_then(|metadata| metadata.modified());
+            let age = modified.ok().and_then(|at| at.elapsed().ok()).unwrap_or_default();
+            if ours && age > ABANDONED {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
     }
 }
 
-fn checksum(schedule: &RawValue) -> String {
-    blake3::hash(schedule.get().as_bytes()).to_hex().to_string()
+fn read(path: &Path) -> Result<Saved, Unusable> {
+    let text = fs::read_to_string(path)?;
+    let envelope: Envelope<'_> = serde_json::from_str(&text)?;
+    if envelope.format != FORMAT {
+        return Err(Unusable::Format(envelope.format));
+    }
+    if checksum(envelope.body) != envelope.blake3 {
+        return Err(Unusable::Checksum);
+    }
+    Ok(serde_json::from_str(envelope.body.get())?)
+}
+
+fn write(path: &Path, text: &[u8]) -> io::Result<()> {
+    let mut file = File::create_new(path)?;
+    file.write_all(text)?;
+    file.sync_all()
+}
+
+fn checksum(body: &RawValue) -> String {
+    blake3::hash(body.get().as_bytes()).to_hex().to_string()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn schedule(season: &str) -> Schedule {
-        Schedule { season: Some(season.to_owned()), ..Schedule::default() }
-    }
-
-    fn season(snapshot: &Snapshot) -> Option<String> {
-        snapshot.load().and_then(|schedule| schedule.season)
-    }
-
-    #[test]
-    fn what_is_saved_is_loaded_and_what_is_damaged_is_not() {
-        let directory = tempfile::tempdir().unwrap();
-        let snapshot = Snapshot::new(directory.path().join("state"), "jolpica x".into());
-        assert_eq!(season(&snapshot), None);
-        snapshot.save(&schedule("2025")).unwrap();
-        assert_eq!(season(&snapshot).as_deref(), Some("2025"));
-        snapshot.save(&schedule("2026")).unwrap();
-        assert_eq!(season(&snapshot).as_deref(), Some("2026"));
-
-        let other = Snapshot::new(directory.path().join("state"), "jolpica y".into());
-        assert_eq!(season(&other), None, "another provider's");
-
-        let whole = fs::read_to_string(snapshot.path()).unwrap();
-        for (name, damaged) in [
-            ("cut", whole.split_at(whole.len() / 2).0.to_owned()),
-            ("edited", whole.replace("2026", "2027")),
-            ("empty", String::new()),
-            ("from the future", whole.replace("\"format\":1", "\"format\":2")),
-        ] {
-            fs::write(snapshot.path(), damaged).unwrap();
-            assert_eq!(season(&snapshot).as_deref(), Some("2025"), "{name}: the previous one");
-        }
-        fs::remove_file(snapshot.previous()).unwrap();
-        assert_eq!(season(&snapshot), None);
-    }
-}
+mod tests;

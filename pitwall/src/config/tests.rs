@@ -26,6 +26,11 @@ fn mistakes_are_named_by_file_line_and_key() {
     check("[edge]\n\nlisen = 1\n", "test.toml:3: edge.lisen: unknown field `lisen`");
     check("[edge]\nlisten = \"nowhere\"\n", "test.toml:2: edge.listen: invalid socket address");
     check("[edge]\nthreads = -1\n", "test.toml:2: edge.threads: ");
+    check(
+        "[edge]\npublic_url = \"tv.example.com\"\n",
+        "test.toml:2: edge.public_url: bad URL: not an",
+    );
+    check("[edge]\npublic_url = \"https://a/?b\"\n", "test.toml:2: edge.public_url: a URL with");
     check("[edge]\ndrain = \"-5s\"\n", "test.toml:2: edge.drain: ");
     check("[edge.cache]\nbytes = \"many\"\n", "test.toml:2: edge.cache.bytes: ");
     check("[edge]\nthreads = 1\nthreads = 2\n", "test.toml:3: duplicate key");
@@ -33,7 +38,29 @@ fn mistakes_are_named_by_file_line_and_key() {
     check("[store]\nkind = \"papyrus\"\n", "test.toml:2: store.kind: unknown variant `papyrus`");
     check("[upstream]\nallow_hosts = [\"http://x/\"]\n", "test.toml:2: upstream.allow_hosts: ");
     check("[upstream]\nallow_private = [\"0.0.0.0/0\"]\n", "test.toml:2: upstream.allow_private: ");
+    check("[rank]\nmargin = 7\n", "test.toml:2: rank.margin: 7 is not between -1 and 1");
+    check("[control]\nlisten = \"here\"\n", "test.toml:2: control.listen: ");
+    let hook = "[[webhook]]\nname = \"phone\"\nurl = \"https://ntfy.example/topic\"\n";
+    parse(hook, &[]).unwrap();
+    check(&format!("{hook}{hook}"), "webhook \"phone\": two webhooks have this name");
+    check(&format!("{hook}kind = \"fax\"\n"), "test.toml:4: webhook.kind: ");
+    check(&format!("{hook}events = [\"rain\"]\n"), "test.toml:4: webhook.events: ");
+    check(&hook.replace("https", "ftp"), "test.toml:3: webhook.url: ");
+    check("[rank]\nhold = \"soon\"\n", "test.toml:2: rank.hold: ");
     check("[edge\n", "test.toml:1: ");
+    check(
+        "[schedule]\nproviders = [\"papyrus\"]\n",
+        "test.toml:2: schedule.providers: \"papyrus\" is no",
+    );
+    check("[schedule]\nopenf1_url = \"ftp://x/\"\n", "test.toml:2: schedule.openf1_url: ");
+    check(
+        "[schedule]\nproviders = [\"ics\"]\n",
+        "test.toml:1: schedule: the provider ics needs ics_url",
+    );
+    check(
+        "[schedule]\nics_file = \"x.ics\"\n",
+        "test.toml:1: schedule: ics_url and ics_file need \"ics\"",
+    );
     check("[source]\nname = \"a\"\n", "test.toml:1: source: write [[source]]");
 }
 
@@ -44,6 +71,10 @@ fn mistakes_in_sources_too() {
     check(&with("ulr = \"x\""), "test.toml:6: source.ulr: unknown field `ulr`");
     check(&with("headers = { Host = \"x\" }"), "test.toml:6: source.headers");
     check(&with("headers = { A = \"x\\r\\nB: y\" }"), "test.toml:6: source.headers");
+    check(&with("check = { floor = 1 }"), "test.toml:6: source.check");
+    check(&with("check = { max_lag = \"-1s\" }"), "test.toml:6: source.check");
+    check(&with("ttl = \"0s\""), "test.toml:6: source.ttl: ");
+    check(&with("priority = \"high\""), "test.toml:6: source.priority: ");
     check(&with("every = \"soon\""), "test.toml:6: source.every: ");
     check(&with("allow_private = [\"0.0.0.0/0\"]"), "test.toml:6: source.allow_private");
     check(&SOURCE.replace("static", "papyrus"), "test.toml:3: source.kind: ");
@@ -71,6 +102,37 @@ fn the_environment_wins() {
     assert_eq!(config.edge.cache.bytes.as_u64(), 64 << 20);
     assert_eq!(config.upstream.allow_hosts.len(), 1);
     assert_eq!(config.state.dir, Path::new("/var/lib/pitwall"));
+    // Two that are only right together, in either order.
+    let mut two = [
+        ("PITWALL_SCHEDULE__PROVIDERS", "[\"ics\"]"),
+        ("PITWALL_SCHEDULE__ICS_URL", "https://example.com/calendar.ics"),
+    ];
+    for _ in 0..2 {
+        assert!(parse("", &two).unwrap().schedule.ics.is_some());
+        two.reverse();
+    }
+}
+
+#[test]
+fn the_override_file_is_judged_with_the_rest() {
+    let directory = tempfile::tempdir().unwrap();
+    let (file, config) = (directory.path().join("o.toml"), directory.path().join("pitwall.toml"));
+    std::fs::write(&config, format!("[schedule]\noverride_file = {file:?}\n")).unwrap();
+    for (text, expected) in [
+        (None, "o.toml: No such file"),
+        (
+            Some("[[session]]\nid = \"2026:a:b:race\"\nstart = \"soon\"\n"),
+            "o.toml:3: session.start: ",
+        ),
+        (Some("[[session]]\nid = \"2026:a:b:race\"\ncancelled = true\n"), ""),
+    ] {
+        if let Some(text) = text {
+            std::fs::write(&file, text).unwrap();
+        }
+        let error =
+            Config::load(&config).err().map_or(String::new(), |invalid| invalid.to_string());
+        assert!(error.contains(expected) && error.is_empty() == expected.is_empty(), "{error}");
+    }
 }
 
 #[test]

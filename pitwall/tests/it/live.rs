@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use axum::Router;
-use axum::extract::{ConnectInfo, State};
+use axum::extract::{ConnectInfo, Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -28,8 +28,12 @@ struct Upstream {
 
 async fn media(
     State(upstream): State<Arc<Upstream>>,
+    Path(name): Path<String>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
 ) -> Response {
+    if !name.ends_with(".m3u8") {
+        return segment().into_response();
+    }
     upstream.polls.fetch_add(1, Ordering::SeqCst);
     upstream.peers.lock().unwrap().insert(peer);
     if !upstream.works.load(Ordering::SeqCst) {
@@ -44,6 +48,10 @@ async fn media(
         text.push_str(&format!("#EXTINF:1,\nseg-{n}.m4s\n"));
     }
     text.into_response()
+}
+
+fn segment() -> Vec<u8> {
+    b"\0\0\0\x18ftypiso5aaaaaaaaaaaaaaaa".repeat(100)
 }
 
 async fn note(
@@ -65,12 +73,10 @@ async fn upstream() -> (SocketAddr, Arc<Upstream>) {
         peers: std::sync::Mutex::default(),
         referers: std::sync::Mutex::default(),
     });
-    let segment = || get(|| async { b"\0\0\0\x18ftypiso5aaaaaaaaaaaaaaaa".repeat(100) });
     let router = Router::new()
         .route("/live/master.m3u8", get(|| async { MASTER }))
         .route("/live/{rendition}", get(media))
-        .route("/live/init.mp4", segment())
-        .fallback(segment())
+        .fallback(|| async { segment() })
         .layer(axum::middleware::from_fn_with_state(upstream.clone(), note))
         .with_state(upstream.clone())
         .into_make_service_with_connect_info::<SocketAddr>();

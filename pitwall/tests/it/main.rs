@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::string_slice, reason = "a test fails by panicking")]
 
 mod commands;
+mod documents;
 mod edge;
+mod extract;
 mod links;
 mod live;
 mod storage;

@@ -23,9 +23,19 @@ impl Edge {
     }
 
     pub(crate) async fn start_on(address: SocketAddr, config: &str) -> Self {
+        Self::start_in(address, config, |_| {}).await
+    }
+
+    /// With more than one file in the folder of its configuration.
+    pub(crate) async fn start_with(config: &str, prepare: impl FnOnce(&Path)) -> Self {
+        Self::start_in(free(), config, prepare).await
+    }
+
+    async fn start_in(address: SocketAddr, config: &str, prepare: impl FnOnce(&Path)) -> Self {
         let state = tempfile::tempdir().unwrap();
         let file = state.path().join("pitwall.toml");
         std::fs::write(&file, config).unwrap();
+        prepare(state.path());
         let admin = free();
         let child = Command::new(env!("CARGO_BIN_EXE_pitwall"))
             .args(["run", "--config"])
@@ -90,11 +100,19 @@ pub(crate) fn client() -> reqwest::Client {
 }
 
 /// Asks until the answer is the one that is waited for.
-pub(crate) async fn eventually<T, F>(what: &str, mut ask: impl FnMut() -> F) -> T
+pub(crate) async fn eventually<T, F>(what: &str, ask: impl FnMut() -> F) -> T
 where
     F: Future<Output = Option<T>>,
 {
-    let deadline = Instant::now() + Duration::from_secs(20);
+    within(20, what, ask).await
+}
+
+/// Likewise, for what takes its time: a browser, or a program in Python.
+pub(crate) async fn within<T, F>(seconds: u64, what: &str, mut ask: impl FnMut() -> F) -> T
+where
+    F: Future<Output = Option<T>>,
+{
+    let deadline = Instant::now() + Duration::from_secs(seconds);
     let mut ticks = tokio::time::interval(Duration::from_millis(50));
     while Instant::now() < deadline {
         ticks.tick().await;
@@ -102,7 +120,7 @@ where
             return answer;
         }
     }
-    panic!("{what}: not in 20 s");
+    panic!("{what}: not in {seconds} s");
 }
 
 pub(crate) async fn fetch(url: &str) -> reqwest::Result<reqwest::Response> {

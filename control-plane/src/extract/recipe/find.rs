@@ -4,24 +4,43 @@ use regex::Regex;
 use scraper::{Html, Selector};
 use serde::{Deserialize, Deserializer};
 
+use super::nesting;
+use super::template::name_of;
 use crate::settings::from_text;
 
+#[derive(Clone)]
 pub(super) enum Find {
-    /// The text of the first match, or an attribute of it.
-    Select(Css, Option<String>),
+    /// The text of what matches, an attribute of it, or all of it as HTML.
+    Select {
+        css: Css,
+        attribute: Option<String>,
+        html: bool,
+    },
     Regex(Pattern),
     Pointer(Pointer),
 }
 
+/// One thing that was found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Hit {
+    pub(super) text: String,
+    /// What the pattern's named groups matched.
+    pub(super) named: Vec<(String, String)>,
+}
+
+#[derive(Clone)]
 pub(super) struct Css {
     text: String,
     selector: Selector,
 }
 
-/// With at most one group: the group, else the whole match, is what it finds.
+/// With at most one group: the group, else the whole match, is what it finds. Named groups, as
+/// many as one likes, are saved under their names.
+#[derive(Clone)]
 pub(super) struct Pattern(Regex);
 
 /// RFC 6901.
+#[derive(Clone)]
 pub(super) struct Pointer(pub(super) String);
 
 from_text!(Css, |text| match Selector::parse(text) {
@@ -31,9 +50,12 @@ from_text!(Css, |text| match Selector::parse(text) {
 
 from_text!(Pattern, |text| {
     let regex = Regex::new(text).map_err(|error| format!("not a pattern: {error}"))?;
-    if regex.captures_len() > 2 {
-        return Err("more than one group: write (?:…) for those that are not kept".to_owned());
+    let named = regex.capture_names().flatten().count();
+    if regex.captures_len() > 2 && named + 1 != regex.captures_len() {
+        let message = "more than one group: write (?:…) for those that are not kept, or name them";
+        return Err(message.to_owned());
     }
+    regex.capture_names().flatten().try_for_each(|name| name_of(name).map(drop))?;
     Ok(Self(regex))
 });
 
@@ -45,29 +67,94 @@ from_text!(Pointer, |text| {
     }
 });
 
+/// More than any page lists that is meant to be read.
+const MOST: usize = 1000;
+
 impl Find {
-    pub(super) fn find(&self, text: &str) -> Result<String, String> {
+    /// The first match.
+    pub(super) fn one(&self, text: &str) -> Result<Hit, String> {
         match self {
-            Self::Select(css, attribute) => css.find(text, attribute.as_deref()),
-            Self::Regex(pattern) => {
-                let captures = pattern.0.captures(text).ok_or("nothing matched")?;
-                let found = captures.get(1).or_else(|| captures.get(0));
-                Ok(found.map_or("", |found| found.as_str()).to_owned())
+            Self::Pointer(pointer) => pointer.find(text).map(|json| Hit::of(plain(&json))),
+            _ => {
+                self.up_to(1, text)?.into_iter().next().ok_or_else(|| "nothing matched".to_owned())
             }
-            Self::Pointer(pointer) => {
-                let json: serde_json::Value =
-                    serde_json::from_str(text).map_err(|_| "the page is not JSON")?;
-                match json.pointer(&pointer.0) {
-                    None | Some(serde_json::Value::Null) => Err("nothing is there".to_owned()),
-                    Some(serde_json::Value::String(text)) => Ok(text.clone()),
-                    Some(other) => Ok(other.to_string()),
+        }
+    }
+
+    /// Every match; of a pointer the items of the array that it points to.
+    pub(super) fn all(&self, text: &str) -> Result<Vec<Hit>, String> {
+        let hits = match self {
+            Self::Pointer(pointer) => match pointer.find(text)? {
+                serde_json::Value::Array(items) => {
+                    items.iter().take(MOST).map(|item| Hit::of(plain(item))).collect()
                 }
+                _ => return Err("what is there is no array".to_owned()),
+            },
+            _ => self.up_to(MOST, text)?,
+        };
+        if hits.is_empty() { Err("nothing matched".to_owned()) } else { Ok(hits) }
+    }
+
+    fn up_to(&self, most: usize, text: &str) -> Result<Vec<Hit>, String> {
+        match self {
+            Self::Select { css, attribute, html } => {
+                css.find(text, attribute.as_deref(), *html, most)
             }
+            Self::Regex(pattern) => {
+                Ok(pattern.0.captures_iter(text).take(most).map(|hit| pattern.hit(&hit)).collect())
+            }
+            Self::Pointer(_) => Ok(Vec::new()),
         }
     }
 }
 
+impl Hit {
+    fn of(text: String) -> Self {
+        Self { text, named: Vec::new() }
+    }
+}
+
+impl Pattern {
+    /// What it saves by itself.
+    pub(super) fn names(&self) -> Vec<&str> {
+        self.0.capture_names().flatten().collect()
+    }
+
+    fn hit(&self, captures: &regex::Captures<'_>) -> Hit {
+        let found = captures.get(1).or_else(|| captures.get(0));
+        let named = self.names().into_iter().map(|name| {
+            let text = captures.name(name).map_or("", |found| found.as_str());
+            (name.to_owned(), text.to_owned())
+        });
+        Hit { text: found.map_or("", |found| found.as_str()).to_owned(), named: named.collect() }
+    }
+}
+
+impl Pointer {
+    fn find(&self, text: &str) -> Result<serde_json::Value, String> {
+        let mut json: serde_json::Value =
+            serde_json::from_str(text).map_err(|_| "the page is not JSON")?;
+        match json.pointer_mut(&self.0) {
+            None | Some(serde_json::Value::Null) => Err("nothing is there".to_owned()),
+            Some(found) => Ok(found.take()),
+        }
+    }
+}
+
+/// Texts as they are, all else as JSON.
+fn plain(json: &serde_json::Value) -> String {
+    match json {
+        serde_json::Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
 impl Css {
+    /// For selectors of our own.
+    pub(super) fn fixed(text: &'static str) -> Option<Self> {
+        Some(Self { text: text.to_owned(), selector: Selector::parse(text).ok()? })
+    }
+
     /// As errors show it, which are public: not when it compares with what may be a URL.
     pub(super) fn public(&self) -> String {
         let values = self.text.split('=').skip(1).filter_map(|rest| rest.split(']').next());
@@ -77,17 +164,41 @@ impl Css {
         }
     }
 
-    pub(super) fn find(&self, html: &str, attribute: Option<&str>) -> Result<String, String> {
-        let document = Html::parse_document(html);
-        let element = document.select(&self.selector).next().ok_or("nothing matched")?;
-        let found = match attribute {
-            Some(name) => element
-                .attr(name)
-                .ok_or_else(|| format!("the match has no attribute {name:?}"))?
-                .to_owned(),
-            None => element.text().collect(),
-        };
-        Ok(found.trim().to_owned())
+    /// Matches, at most so many. One without the attribute is only an error where it is alone.
+    fn find(
+        &self,
+        page: &str,
+        attribute: Option<&str>,
+        html: bool,
+        most: usize,
+    ) -> Result<Vec<Hit>, String> {
+        if nesting::too_deep(page) {
+            return Err(format!("the page is nested more than {} deep", nesting::DEEPEST));
+        }
+        let document = Html::parse_document(page);
+        let mut hits = Vec::new();
+        let mut without = false;
+        for element in document.select(&self.selector).take(most) {
+            let text = match attribute {
+                Some(name) => element.attr(name).map(str::to_owned),
+                None if html => Some(element.html()),
+                None => Some(element.text().collect()),
+            };
+            without |= text.is_none();
+            hits.extend(text.map(|text| Hit::of(text.trim().to_owned())));
+        }
+        match attribute {
+            Some(name) if hits.is_empty() && without => {
+                Err(format!("the match has no attribute {name:?}"))
+            }
+            _ => Ok(hits),
+        }
+    }
+
+    /// An attribute of the first match.
+    pub(super) fn attribute(&self, page: &str, name: &str) -> Result<String, String> {
+        let hit = self.find(page, Some(name), false, 1)?.into_iter().next();
+        hit.map(|hit| hit.text).ok_or_else(|| "nothing matched".to_owned())
     }
 }
 
@@ -102,7 +213,11 @@ mod tests {
     const JSON: &str = r#"{"ok":true,"stream":{"url":"u","expires":7,"none":null},"l":["a"]}"#;
 
     fn select(css: &str, attribute: Option<&str>) -> Find {
-        Find::Select(parse(css).unwrap(), attribute.map(str::to_owned))
+        Find::Select {
+            css: parse(css).unwrap(),
+            attribute: attribute.map(str::to_owned),
+            html: false,
+        }
     }
 
     fn regex(pattern: &str) -> Find {
@@ -131,12 +246,57 @@ mod tests {
             (pointer("/stream/other"), JSON, Err("nothing is there")),
             (pointer("/stream"), PAGE, Err("the page is not JSON")),
         ] {
-            match (find.find(text), expected) {
-                (Ok(got), Ok(expected)) => assert_eq!(got, expected),
+            match (find.one(text), expected) {
+                (Ok(got), Ok(expected)) => assert_eq!(got.text, expected),
                 (Err(got), Err(expected)) => assert!(got.contains(expected), "{got}"),
                 (got, expected) => panic!("{got:?}, expected {expected:?}"),
             }
         }
+    }
+
+    #[test]
+    fn finding_all() {
+        let list = "<ul><li id=a>A <b>1</b></li><li>B</li></ul>";
+        let html = |css| Find::Select { css: parse(css).unwrap(), attribute: None, html: true };
+        let named = |text: &str, id: &str| Hit {
+            text: text.to_owned(),
+            named: vec![("id".to_owned(), text.to_owned()), ("n".to_owned(), id.to_owned())],
+        };
+        for (find, text, expected) in [
+            (select("li", None), list, Ok(vec!["A 1", "B"])),
+            (select("li", Some("id")), list, Ok(vec!["a"])),
+            (select("li", Some("class")), list, Err("has no attribute")),
+            (html("li"), list, Ok(vec!["<li id=\"a\">A <b>1</b></li>", "<li>B</li>"])),
+            (select("i", None), list, Err("nothing matched")),
+            (regex("<b>(.)</b>|B"), list, Ok(vec!["1", "B"])),
+            (pointer("/l"), r#"{"l":["a",{"b":1},2]}"#, Ok(vec!["a", r#"{"b":1}"#, "2"])),
+            (pointer(""), r#"["a"]"#, Ok(vec!["a"])),
+            (pointer("/l"), r#"{"l":[]}"#, Err("nothing matched")),
+            (pointer("/l"), r#"{"l":7}"#, Err("no array")),
+        ] {
+            match (find.all(text), expected) {
+                (Ok(got), Ok(expected)) => {
+                    assert_eq!(got.into_iter().map(|hit| hit.text).collect::<Vec<_>>(), expected);
+                }
+                (Err(got), Err(expected)) => assert!(got.contains(expected), "{got}"),
+                (got, expected) => panic!("{got:?}, expected {expected:?}"),
+            }
+        }
+        let pairs = regex("(?<id>[a-z]+)=(?<n>[0-9]*)").all("a=1&bc=").unwrap();
+        assert_eq!(pairs, [named("a", "1"), named("bc", "")]);
+    }
+
+    #[test]
+    fn what_is_made_to_hurt() {
+        let deep = "<div>".repeat(400_000);
+        let error = select("div", None).one(&deep).unwrap_err();
+        assert_eq!(error, "the page is nested more than 1000 deep");
+        let wide = "<a>x</a>".repeat(200_000);
+        assert_eq!(select("a", None).all(&wide).unwrap().len(), MOST);
+        let json = "[".repeat(1_000_000);
+        assert_eq!(pointer("/0").one(&json).unwrap_err(), "the page is not JSON");
+        let slow = format!("{}b", "a".repeat(1_000_000));
+        assert!(regex("^(a+)+$").one(&slow).is_err());
     }
 
     #[test]
@@ -155,6 +315,8 @@ mod tests {
         assert!(parse::<Css>("form[").is_err());
         assert!(parse::<Pattern>("(a)(b)").is_err());
         assert!(parse::<Pattern>("(").is_err());
+        assert!(parse::<Pattern>("(a)(?<b>b)").is_err());
+        assert!(parse::<Pattern>("(?<Not>b)").is_err());
         assert!(parse::<Pointer>("a/b").is_err());
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Deserializer};
 use url::Url;
 
@@ -13,7 +14,11 @@ pub(super) struct Template(Vec<Part>);
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Part {
     Text(String),
-    Variable(String),
+    /// Encoded as one component of a URL, when it says `{{name | percent}}`.
+    Variable {
+        name: String,
+        percent: bool,
+    },
 }
 
 from_text!(Template, Template::parse);
@@ -27,7 +32,7 @@ impl Template {
                 .split_once("}}")
                 .ok_or_else(|| format!("{text:?}: a {{{{ without its }}}}"))?;
             parts.push(Part::Text(before.to_owned()));
-            parts.push(Part::Variable(name_of(name.trim())?));
+            parts.push(variable(name)?);
             rest = after;
         }
         parts.push(Part::Text(rest.to_owned()));
@@ -38,10 +43,16 @@ impl Template {
     pub(super) fn render(&self, variables: &BTreeMap<String, String>) -> Result<String, String> {
         let mut text = String::new();
         for part in &self.0 {
-            text.push_str(match part {
-                Part::Text(part) => part,
-                Part::Variable(name) => variables.get(name).ok_or_else(|| unknown(name))?,
-            });
+            match part {
+                Part::Text(part) => text.push_str(part),
+                Part::Variable { name, percent } => {
+                    let value = variables.get(name).ok_or_else(|| unknown(name))?;
+                    match percent {
+                        true => text.extend(utf8_percent_encode(value, COMPONENT)),
+                        false => text.push_str(value),
+                    }
+                }
+            }
         }
         Ok(text)
     }
@@ -49,7 +60,7 @@ impl Template {
     /// Does it only name what is known?
     pub(super) fn check(&self, known: &BTreeSet<&str>) -> Result<(), String> {
         self.0.iter().try_for_each(|part| match part {
-            Part::Variable(name) if !known.contains(name.as_str()) => Err(unknown(name)),
+            Part::Variable { name, .. } if !known.contains(name.as_str()) => Err(unknown(name)),
             _ => Ok(()),
         })
     }
@@ -60,7 +71,7 @@ impl Template {
             Some(Part::Text(text)) => {
                 !(text.starts_with("http://") || text.starts_with("https://"))
             }
-            Some(Part::Variable(_)) => false,
+            Some(Part::Variable { .. }) => false,
             None => true,
         }
     }
@@ -72,6 +83,30 @@ impl Template {
         let (authority, _) = rest.split_once('/').or((self.0.len() == 1).then_some((rest, "")))?;
         Url::parse(&format!("{scheme}://{authority}/")).ok()?.port()
     }
+}
+
+/// What `encodeURIComponent` leaves alone.
+const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'!')
+    .remove(b'~')
+    .remove(b'*')
+    .remove(b'\'')
+    .remove(b'(')
+    .remove(b')');
+
+/// What stands between the braces: `name` or `name | percent`.
+fn variable(text: &str) -> Result<Part, String> {
+    let (name, percent) = match text.split_once('|') {
+        None => (text, false),
+        Some((name, filter)) if filter.trim() == "percent" => (name, true),
+        Some((_, filter)) => {
+            return Err(format!("{:?} is not a filter: use percent", filter.trim()));
+        }
+    };
+    Ok(Part::Variable { name: name_of(name.trim())?, percent })
 }
 
 fn unknown(name: &str) -> String {
@@ -96,12 +131,15 @@ mod tests {
 
     #[test]
     fn rendering() {
-        let variables = BTreeMap::from([("id".to_owned(), "7".to_owned())]);
+        let text = |text: &str| text.to_owned();
+        let variables = BTreeMap::from([(text("id"), text("7")), (text("q"), text("a b/ü&"))]);
         for (text, expected) in [
             ("", Ok("")),
             ("plain", Ok("plain")),
             ("{{id}}", Ok("7")),
             ("a{{ id }}b{{id}}", Ok("a7b7")),
+            ("?q={{q|percent}}", Ok("?q=a%20b%2F%C3%BC%26")),
+            ("{{q | upper}}", Err("\"upper\" is not a filter: use percent")),
             ("{{other}}", Err("the variable \"other\" is not known here")),
             ("{{id", Err("\"{{id\": a {{ without its }}")),
             ("{{Not ok}}", Err("\"Not ok\" is not the name of a variable: use [a-z0-9_]")),

@@ -9,9 +9,9 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{any, get, post};
 use axum::{Json, Router};
-use pitwall_fetch::{Fetcher, Timeouts};
 
-use crate::extract::{Candidate, ExtractError, extract_once};
+use crate::extract::tests::runner;
+use crate::extract::{Candidate, ExtractError};
 use crate::source::Source;
 
 const DEMO: &str = include_str!("../../../tests/data/demo-recipe.toml");
@@ -73,6 +73,32 @@ async fn site() -> SocketAddr {
                 "referer": header(&headers, "referer"), "body": body,
             }))
         }))
+        .route("/list", get(|| async {
+            Html("<meta name=csrf content=m7><ul><li data-id=a>A</li><li data-id=b>B</li><li>C</li></ul>\
+                  <script>play({id: 'x', at: '/live/x.m3u8'}); play({id: 'y', at: '/live/y.m3u8'})</script>")
+        }))
+        .route("/feeds.json", get(|| async {
+            Json(serde_json::json!({"feeds": [{"n": "One", "u": "/1.m3u8"}, {"n": "Two", "u": "/2.m3u8"}, {"n": "—"}]}))
+        }))
+        .route("/set", get(|| async { ([("set-cookie", "xsrf=c7; Path=/"), ("x-next", "/n.m3u8")], "") }))
+        .route("/cookies", get(|headers: HeaderMap| async move { header(&headers, "cookie") }))
+        .route("/hidden", get(|| async { "L2hpZGRlbi5tM3U4P2E9MSUyNmI=" }))
+        .route("/packed", get(|| async {
+            use std::io::Write as _;
+            let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            gzip.write_all(b"/packed.m3u8").unwrap();
+            gzip.finish().unwrap()
+        }))
+        .route("/refresh/{left}", get(|Path(left): Path<u32>| async move {
+            let next = left.checked_sub(1).map_or(String::new(), |left| {
+                format!("<meta http-equiv='refresh' content='0; url=/refresh/{left}'>")
+            });
+            Html(format!("{next}<b>{left}</b>"))
+        }))
+        .route("/round", get(|| async { Redirect::temporary("/round") }))
+        .route("/huge", get(|| async { "x".repeat(3 << 20) }))
+        .route("/deep", get(|| async { "<div>".repeat(100_000) }))
+        .route("/binary", get(|| async { b"\xff\xfe<b>/\xc3(.m3u8</b>\x00".to_vec() }))
         .route("/busy", get(|| async { StatusCode::SERVICE_UNAVAILABLE }))
         .route("/never", get(|| async { std::future::pending::<()>().await }));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -84,7 +110,8 @@ async fn site() -> SocketAddr {
 async fn extract(toml: &str, address: SocketAddr) -> Result<Vec<Candidate>, ExtractError> {
     let toml = toml.replace("127.0.0.1:9000", &address.to_string());
     let source = Source::parse_file(&toml).unwrap_or_else(|error| panic!("{error}")).remove(0);
-    extract_once(&source, &Fetcher::new(Timeouts::default(), Vec::new())).await
+    let mut found = runner().run(&source).await;
+    if found.candidates.is_empty() { Err(found.failures.remove(0)) } else { Ok(found.candidates) }
 }
 
 /// A recipe on this site with these steps, whose result is the variable `p`.
@@ -155,6 +182,57 @@ async fn actions() {
             "/application/json",
         ),
         (
+            "a decoded page",
+            "STEP\nget = 'SITE/hidden'\nSTEP\ndecode = ['base64', 'percent']\nsave = 'p'",
+            "/hidden.m3u8?a=1&b",
+        ),
+        (
+            "a page packed twice",
+            "STEP\nget = 'SITE/packed'\nSTEP\ndecode = 'gzip'\nsave = 'p'",
+            "/packed.m3u8",
+        ),
+        ("a header", "STEP\nget = 'SITE/set'\nSTEP\nheader = 'X-Next'\nsave = 'p'", "/n.m3u8"),
+        (
+            "a cookie sent back in another place",
+            "STEP\nget = 'SITE/set'\nSTEP\ncookie = 'xsrf'\nsave = 'c'\nSTEP\npost = '/echo'\njson = { c = '{{c}}' }\nSTEP\npointer = '/body'\nsave = 'b'\nSTEP\npointer = '/c'\nfrom = 'b'\nsave = 'p'",
+            "/c7",
+        ),
+        (
+            "cookies as a script would set them",
+            "STEP\nget = 'SITE/cookies'\ncookies = { consent = 'yes' }\nSTEP\nregex = 'consent=(.*)'\nsave = 'p'",
+            "/yes",
+        ),
+        (
+            "a token of a meta element",
+            "STEP\nget = 'SITE/list'\nSTEP\nselect = 'meta[name=csrf]'\nattribute = 'content'\nsave = 'p'",
+            "/m7",
+        ),
+        (
+            "pages that send one on",
+            "STEP\nget = 'SITE/refresh/3'\nSTEP\nselect = 'b'\nsave = 'p'",
+            "/refresh/0",
+        ),
+        (
+            "something else where nothing is",
+            "STEP\nget = 'SITE/list'\nSTEP\nselect = 'i'\ndefault = '/{{url}}'\nsave = 'x'\nSTEP\ntext = 'other'\nsave = 'p'",
+            "/other",
+        ),
+        (
+            "a computed value",
+            "STEP\nget = 'SITE/script'\nSTEP\nregex = 'e=([0-9]+)'\nsave = 'n'\nSTEP\nscript = '(+vars.n + 1) + url.slice(-6) + page.length'\nsave = 'p'",
+            "/1767225601script53",
+        ),
+        (
+            "a computed value in a query",
+            "STEP\nget = 'SITE/script'\nSTEP\ntext = 'a/b c'\nsave = 'w'\nSTEP\ntext = '?q={{w | percent}}'\nsave = 'p'",
+            "/script?q=a%2Fb%20c",
+        ),
+        (
+            "what is not text",
+            "STEP\nget = 'SITE/binary'\nSTEP\nselect = 'b'\nsave = 'p'",
+            "/%EF%BF%BD(.m3u8",
+        ),
+        (
             "headers of a step",
             "STEP\nget = 'SITE/echo'\nheaders = { User-Agent = 'One/1' }\nSTEP\npointer = '/agent'\nsave = 'q'",
             "/One/1",
@@ -210,6 +288,48 @@ async fn failures_name_their_step() {
             false,
         ),
         (
+            "redirects without end",
+            "STEP\nget = 'SITE/round'\nsave = 'p'",
+            "step 1 (get): more than 3 redirects",
+            false,
+        ),
+        (
+            "pages that send one on without end",
+            "STEP\nget = 'SITE/refresh/4'\nsave = 'p'",
+            "step 1 (get): the page sends its visitors on and on",
+            false,
+        ),
+        (
+            "a huge page",
+            "STEP\nget = 'SITE/huge'\nsave = 'p'",
+            "step 1 (get): the upstream's answer is too large",
+            false,
+        ),
+        (
+            "a deep page",
+            "STEP\nget = 'SITE/deep'\nSTEP\nselect = 'b'\nsave = 'p'",
+            "step 2 (select \"b\"): the page is nested more than 1000 deep",
+            false,
+        ),
+        (
+            "a script without end",
+            "STEP\nscript = 'while (true) {}'\nsave = 'p'",
+            "step 1 (script for p): the script looped too often",
+            false,
+        ),
+        (
+            "a cookie that is not there",
+            "STEP\nget = 'SITE/set'\nSTEP\ncookie = 'sid'\nsave = 'p'",
+            "step 2 (cookie sid): there is no such cookie",
+            false,
+        ),
+        (
+            "what is not coded like that",
+            "STEP\nget = 'SITE/list'\nSTEP\ndecode = 'gzip'\nsave = 'p'",
+            "step 2 (decode gzip): gzip: not gzip",
+            false,
+        ),
+        (
             "deadline",
             "timeout = '50ms'\nSTEP\nget = 'SITE/never'\nsave = 'p'",
             "run: not finished within 50ms",
@@ -224,4 +344,151 @@ async fn failures_name_their_step() {
     let never = format!("{text}expires = 'never'\n");
     let error = extract(&never, address).await.unwrap_err();
     assert_eq!(error.to_string(), "result: `expires` is not a time");
+}
+
+/// What a recipe finds that branches: feed, path.
+async fn branches(text: &str) -> (Vec<(String, String)>, Vec<String>) {
+    let address = site().await;
+    let toml = text.replace("127.0.0.1:9000", &address.to_string());
+    let source = Source::parse_file(&toml).unwrap_or_else(|error| panic!("{error}")).remove(0);
+    let found = runner().run(&source).await;
+    let pair = |one: Candidate| (one.feed, one.playlist.path().to_owned());
+    let failures = found.failures.iter().map(ToString::to_string).collect();
+    (found.candidates.into_iter().map(pair).collect(), failures)
+}
+
+#[tokio::test]
+async fn foreach() {
+    for (name, steps, result, expected, failures) in [
+        (
+            "attributes of elements",
+            "STEP\nget = 'SITE/list'\nSTEP\nselect = 'li'\nattribute = 'data-id'\nforeach = 'id'",
+            "playlist = '/{{id}}.m3u8'\nfeed = 'Feed {{id}}'",
+            vec![("Feed a", "/a.m3u8"), ("Feed b", "/b.m3u8")],
+            vec![],
+        ),
+        (
+            "elements, looked into",
+            "STEP\nget = 'SITE/list'\nSTEP\nselect = 'li'\nhtml = true\nforeach = 'item'\nSTEP\nselect = 'li'\nfrom = 'item'\nsave = 'name'\nSTEP\nselect = 'li'\nattribute = 'data-id'\nfrom = 'item'\nsave = 'id'",
+            "playlist = '/{{id}}.m3u8'\nfeed = '{{name}}'",
+            vec![("A", "/a.m3u8"), ("B", "/b.m3u8")],
+            vec!["step 4 (select \"li\"): the match has no attribute \"data-id\""],
+        ),
+        (
+            "named groups",
+            "STEP\nget = 'SITE/list'\nSTEP\nregex = \"id: '(?<id>.)', at: '(?<at>[^']+)'\"\nforeach = 'all'",
+            "playlist = '{{at}}'\nfeed = '{{id}}'",
+            vec![("x", "/live/x.m3u8"), ("y", "/live/y.m3u8")],
+            vec![],
+        ),
+        (
+            "items of an array",
+            "STEP\nget = 'SITE/feeds.json'\nSTEP\npointer = '/feeds'\nforeach = 'feed_json'\nSTEP\npointer = '/n'\nfrom = 'feed_json'\nsave = 'n'\nSTEP\npointer = '/u'\nfrom = 'feed_json'\nsave = 'u'",
+            "playlist = '{{u}}'\nfeed = '{{n}}'",
+            vec![("One", "/1.m3u8"), ("Two", "/2.m3u8")],
+            vec!["step 4 (pointer \"/u\"): nothing is there"],
+        ),
+        (
+            "items of a script, and in them of another",
+            "STEP\nget = 'SITE/list'\nSTEP\nscript = '[1, 2]'\nforeach = 'i'\nSTEP\nscript = '[vars.i + \"a\", vars.i + \"b\"]'\nforeach = 'j'",
+            "playlist = '/{{j}}'\nfeed = '{{j}}'",
+            vec![("1a", "/1a"), ("1b", "/1b"), ("2a", "/2a"), ("2b", "/2b")],
+            vec![],
+        ),
+        (
+            "one match of a pattern",
+            "STEP\nget = 'SITE/list'\nSTEP\nregex = \"id: '(?<id>.)', at: '(?<at>[^']+)'\"",
+            "playlist = '{{at}}'\nfeed = '{{id}}'",
+            vec![("x", "/live/x.m3u8")],
+            vec![],
+        ),
+    ] {
+        let text = recipe(steps).replace("playlist = '{{p}}'", result);
+        let owned = |pairs: Vec<(&str, &str)>| -> Vec<_> {
+            pairs.into_iter().map(|(a, b)| (a.to_owned(), b.to_owned())).collect()
+        };
+        let (found, failed) = branches(&text).await;
+        assert_eq!(
+            (found, failed.iter().map(String::as_str).collect()),
+            (owned(expected), failures),
+            "{name}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_list_without_end_is_capped_and_counted() {
+    let steps = "STEP\nget = 'SITE/list'\nSTEP\nscript = 'Array.from({length: 10000}, (_, i) => i)'\nforeach = 'i'";
+    let text = recipe(steps).replace("playlist = '{{p}}'", "playlist = '/{{i}}'\nfeed = 'f{{i}}'");
+    let toml = text.replace("127.0.0.1:9000", &site().await.to_string());
+    let found = runner().run(&Source::parse_file(&toml).unwrap().remove(0)).await;
+    assert_eq!((found.candidates.len(), found.dropped, found.failures.len()), (200, 9_800, 0));
+}
+
+/// What was found before the deadline stays found.
+#[tokio::test]
+async fn a_branch_that_hangs_takes_no_other_along() {
+    let steps = "timeout = '2s'\nSTEP\nget = 'SITE/list'\nSTEP\nscript = '[\"list\", \"never\"]'\nforeach = 'i'\nSTEP\nget = '/{{i}}'\nsave = 'p'";
+    let text = recipe(steps).replace("{{p}}'", "{{p}}'\nfeed = '{{i}}'");
+    let (found, failed) = branches(&text).await;
+    assert_eq!(found, [("list".to_owned(), "/list".to_owned())]);
+    assert_eq!(failed, ["run: not finished within 2s"]);
+}
+
+#[tokio::test]
+async fn recorded_replayed_and_compared() {
+    let address = site().await;
+    let toml = DEMO.replace("127.0.0.1:9000", &address.to_string());
+    let source = Source::parse_file(&toml).unwrap().remove(0);
+    let (lived, recording) = runner().record(&source).await;
+    assert!(!recording.good, "one of four failed");
+    let folder = tempfile::tempdir().unwrap();
+    recording.save(folder.path()).unwrap();
+    let loaded = crate::extract::Recording::load(folder.path(), "demo").unwrap();
+
+    // Offline: this runner may reach nothing at all.
+    let mut offline = source.clone();
+    offline.allow_private.clear();
+    let replayed = runner().replay(&offline, &loaded).await;
+    assert!(replayed.candidates == lived.candidates, "{:?}", replayed.candidates);
+    let failures = |it: &crate::extract::Extraction| {
+        it.failures.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(failures(&replayed), failures(&lived));
+    assert_eq!(crate::extract::first_drift(&lived.steps, &replayed.steps), None);
+
+    // The recipe changed: the recording says so. The site changed: the step is named.
+    let other = toml.replace("/watch/{{id}}", "/see/{{id}}");
+    let other = Source::parse_file(&other).unwrap().remove(0);
+    let changed = runner().replay(&other, &loaded).await;
+    let first = changed.failures[0].to_string();
+    assert!(first.starts_with("World feed: step 1 (get): GET http://127.0.0.1:"), "{first}");
+    let other = toml.replace("input[name=csrf]", "input[name=feed]");
+    let other = Source::parse_file(&other).unwrap().remove(0);
+    let drifted = runner().extract(&other).await;
+    let drift = crate::extract::first_drift(&lived.steps, &drifted.steps).unwrap();
+    assert!(drift.then.step.starts_with("step 3 (select"), "{drift}");
+}
+
+/// A trace tells what happened, and holds no key to anything.
+#[tokio::test]
+async fn traces_are_masked() {
+    let address = site().await;
+    let toml = DEMO.replace("127.0.0.1:9000", &address.to_string());
+    let source = Source::parse_file(&toml).unwrap().remove(0);
+    let runner = runner();
+    let extraction = runner.extract(&source).await;
+    let lines: Vec<String> = extraction.steps.iter().map(ToString::to_string).collect();
+    let text = lines.join("\n");
+    assert!(!text.contains("secret") && !text.contains("for-&7"), "{text}");
+    for (index, expected) in [
+        (0, "  200  -> http://127.0.0.1:"),
+        (2, "-> …[6]"),
+        (5, "/hls/world-feed/master.m3u8?exp=1767225600&sig=…[6]"),
+        (6, "-> 1767225600"),
+    ] {
+        assert!(lines[index].contains(expected), "{}", lines[index]);
+    }
+    assert_eq!(runner.last_trace("demo").as_deref(), Some(extraction.steps.as_slice()));
+    assert!(runner.last_trace("other").is_none());
 }

@@ -1,6 +1,7 @@
 /** The documents the edge serves, exactly as they arrive. Timestamps are RFC 3339 in UTC; unknown is null. */
 
-export type SessionCode = 'fp1' | 'fp2' | 'fp3' | 'qualifying' | 'sprint-qualifying' | 'sprint' | 'race';
+/** `fp1`, `qualifying`, `race`, …; a calendar's own events have codes of their own. */
+export type SessionCode = string;
 export type SessionStatus = 'upcoming' | 'live' | 'past' | 'cancelled';
 
 export interface Session {
@@ -17,15 +18,25 @@ export interface Session {
 	live_from: string | null;
 	live_until: string | null;
 	status: SessionStatus;
+	/** Live past its end, while there is something to watch. */
+	overrun?: boolean;
 	source: string;
 	revision: number;
+	revised_at?: string | null;
+	/** What other sources say instead. */
+	disagreement?: { source: string; start: string | null; date: string; cancelled: boolean }[];
 }
 
 export interface Meeting {
 	id: string;
 	name: string;
 	round: number | null;
-	circuit: { id: string; name: string; locality: string; country: string };
+	circuit: { id: string; name: string; locality: string | null; country: string | null };
+	utc_offset?: string | null;
+	/** Ids it had under another name or at another circuit. */
+	former_ids?: string[];
+	/** Cancelled, and this meeting is what became of it. */
+	moved_to?: string | null;
 	sessions: Session[];
 }
 

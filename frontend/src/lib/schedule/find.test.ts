@@ -7,7 +7,10 @@ const season = schedule(
 		session({ id: '2026:harbour-grand-prix:harbour:race' }),
 		session({ id: '2026:harbour-grand-prix:harbour:fp1' }),
 	]),
-	meeting('canyon', [session({ id: '2026:canyon-grand-prix:canyon:race' })]),
+	{
+		...meeting('canyon', [session({ id: '2026:canyon-grand-prix:canyon:race' })]),
+		former_ids: ['2026:gorge-grand-prix:gorge'],
+	},
 );
 
 test.each([
@@ -18,6 +21,8 @@ test.each([
 		'2026:harbour-grand-prix:harbour:race',
 	],
 	['renamed', '2026:big-port-grand-prix:harbour:fp1', '2026:harbour-grand-prix:harbour:fp1'],
+	['remembered', '2026:gorge-grand-prix:gorge:race', '2026:canyon-grand-prix:canyon:race'],
+	['a session it did not have then either', '2026:gorge-grand-prix:gorge:sprint', null],
 	['another season', '2025:harbour-grand-prix:harbour:race', null],
 	['a session it never had', '2026:canyon-grand-prix:canyon:sprint', null],
 	['not an id', 'nonsense', null],

@@ -9,6 +9,10 @@ export function findSession(schedule: Schedule | null, id: string): Session | nu
 	const exact = sessions.find((session) => session.id === id);
 	if (exact) return exact;
 
+	const [former, own] = [id.slice(0, id.lastIndexOf(':')), id.slice(id.lastIndexOf(':') + 1)];
+	const renamed = schedule?.meetings.find(({ former_ids }) => former_ids?.includes(former));
+	if (renamed) return renamed.sessions.find(({ code }) => code === own) ?? null;
+
 	const [season, meeting, circuit, code] = id.split(':');
 	if (!code) return null;
 	const alike = (candidate: Session) => {

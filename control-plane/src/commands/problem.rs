@@ -1,0 +1,100 @@
+//! What can be wrong with a command, and the one place where that becomes a status.
+
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+
+use crate::engine::command::Refused;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Problem {
+    TokenMissing,
+    TokenInvalid,
+    NotFound,
+    MethodNotAllowed,
+    BadBody(String),
+    BodyTooLarge,
+    NotJson,
+    Refused(Refused),
+    /// The queue does not answer.
+    Busy,
+}
+
+impl Problem {
+    fn parts(&self) -> (StatusCode, &'static str, String) {
+        let text = str::to_owned;
+        match self {
+            Self::TokenMissing => (
+                StatusCode::UNAUTHORIZED,
+                "admin-token-missing",
+                text("send the admin token: Authorization: Bearer …"),
+            ),
+            Self::TokenInvalid => (
+                StatusCode::UNAUTHORIZED,
+                "admin-token-invalid",
+                text("this is not the admin token, or none is configured"),
+            ),
+            Self::NotFound => {
+                (StatusCode::NOT_FOUND, "not-found", text("there is nothing at this path"))
+            }
+            Self::MethodNotAllowed => (
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method-not-allowed",
+                text("this path takes another method"),
+            ),
+            Self::BadBody(why) => (StatusCode::BAD_REQUEST, "bad-body", why.clone()),
+            Self::BodyTooLarge => (
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "body-too-large",
+                text("no command is as long as this"),
+            ),
+            Self::NotJson => {
+                (StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-json", text("a body is application/json"))
+            }
+            Self::Refused(refused) => refused_parts(*refused),
+            Self::Busy => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "unavailable",
+                text("the control plane does not answer"),
+            ),
+        }
+    }
+}
+
+fn refused_parts(refused: Refused) -> (StatusCode, &'static str, String) {
+    let (status, name, detail) = match refused {
+        Refused::NoExtractor => {
+            (StatusCode::NOT_FOUND, "extractor-unknown", "no source has this name")
+        }
+        Refused::NoStream => (StatusCode::NOT_FOUND, "stream-unknown", "no stream has this id"),
+        Refused::NoUpstream => (
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "upstream-unknown",
+            "the stream has nothing else, or nothing of that source",
+        ),
+        Refused::Down => (StatusCode::CONFLICT, "upstream-down", "it cannot play now"),
+        Refused::NoTrace => (StatusCode::NOT_FOUND, "trace-missing", "it has not run yet"),
+    };
+    (status, name, detail.to_owned())
+}
+
+/// As RFC 9457 has it.
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let (status, name, detail) = self.parts();
+        let body = serde_json::json!({
+            "type": format!("urn:pitwall:problem:{name}"),
+            "title": status.canonical_reason().unwrap_or("Error"),
+            "status": status.as_u16(),
+            "detail": detail,
+        });
+        let content_type = HeaderValue::from_static("application/problem+json");
+        let mut response =
+            (status, [(header::CONTENT_TYPE, content_type)], body.to_string()).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}

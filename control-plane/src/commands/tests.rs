@@ -1,0 +1,202 @@
+//! Commands over real HTTP, to a control plane whose every source hangs.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use pitwall_fetch::{Fetcher, Timeouts};
+use pitwall_upstream_map::MemoryStore;
+use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use super::*;
+use crate::control::{Config, ControlPlane};
+use crate::extract::ExtractConfig;
+use crate::publish::Site;
+use crate::rank::RankConfig;
+use crate::schedule::ScheduleConfig;
+use crate::source::Source;
+
+const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+
+/// A control plane and its commands, until the test ends.
+struct Plane {
+    address: SocketAddr,
+    admin: SocketAddr,
+    _state: tempfile::TempDir,
+}
+
+impl Plane {
+    async fn start(token: Option<&str>) -> Self {
+        // It takes connections and never answers.
+        let hole = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = hole.local_addr().unwrap();
+        let source = |name: &str| {
+            format!(
+                "[[source]]\nname='{name}'\nkind='recipe'\nfeed='World feed'\n\
+                 allow_private=['127.0.0.0/8']\n[[source.step]]\nget='http://{address}/'\n\
+                 save='p'\n[source.result]\nplaylist='{{{{p}}}}'\n"
+            )
+        };
+        let text: String = (0..20).map(|n| source(&format!("hanging-{n}"))).collect();
+        let state = tempfile::tempdir().unwrap();
+        let config = Config {
+            schedule: ScheduleConfig { providers: Vec::new(), ..ScheduleConfig::default() },
+            sources: Source::parse_file(&text).unwrap(),
+            extract: ExtractConfig::default(),
+            state_dir: state.path().to_owned(),
+            check_every: Config::CHECK_EVERY,
+            rank: RankConfig::default(),
+            webhooks: Vec::new(),
+            site: Site::new("https://edge.test/".parse().unwrap()),
+        };
+        let fetcher = Arc::new(Fetcher::new(Timeouts::default(), Vec::new()));
+        let (store, registry) = (MemoryStore::new(), Registry::new());
+        let plane = ControlPlane::new(config, fetcher, store.clone(), &registry).unwrap();
+        let token = token.map(|token| AdminToken::new(token.as_bytes()).unwrap());
+        let commands = plane.commands(token);
+        let listen = || std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let (listener, admin) = (listen(), listen());
+        let addresses = (listener.local_addr().unwrap(), admin.local_addr().unwrap());
+        tokio::spawn(async move {
+            plane.run(std::future::pending()).await;
+            drop(hole);
+        });
+        tokio::spawn(commands.serve(listener, std::future::pending()));
+        tokio::spawn(serve_admin(admin, registry, store, std::future::pending()));
+        Self { address: addresses.0, admin: addresses.1, _state: state }
+    }
+
+    async fn ask(&self, request: &str, headers: &str, body: &str) -> (u16, String, Value) {
+        ask(self.address, request, headers, body).await
+    }
+}
+
+/// Status, head and body, as JSON where it is.
+async fn ask(
+    address: SocketAddr,
+    request: &str,
+    headers: &str,
+    body: &str,
+) -> (u16, String, Value) {
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let length = body.len();
+    let text = format!(
+        "{request} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n{body}"
+    );
+    // Who refuses a body does not read it.
+    let _ = stream.write_all(text.as_bytes()).await;
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer).await;
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    let json = serde_json::from_str(body).unwrap_or_else(|_| Value::String(body.to_owned()));
+    (status, head.to_lowercase(), json)
+}
+
+fn token() -> String {
+    format!("authorization: Bearer {TOKEN}\r\n")
+}
+
+#[tokio::test]
+async fn who_may() {
+    let plane = Plane::start(Some(TOKEN)).await;
+    let wrong = format!("authorization: Bearer {}\r\n", TOKEN.replace('f', "e"));
+    let shorter = format!("authorization: Bearer {}\r\n", TOKEN.trim_end_matches('f'));
+    for (headers, status, name) in [
+        (String::new(), 401, "admin-token-missing"),
+        (wrong, 401, "admin-token-invalid"),
+        (shorter, 401, "admin-token-invalid"),
+        ("authorization: Basic YTpi\r\n".to_owned(), 401, "admin-token-invalid"),
+        ("authorization: Bearer\r\n".to_owned(), 401, "admin-token-invalid"),
+        (token(), 202, ""),
+        (token().replace("Bearer", "bearer"), 202, ""),
+    ] {
+        let (got, head, body) = plane.ask("POST /api/extractors/hanging-0/run", &headers, "").await;
+        assert_eq!(got, status, "{headers:?}");
+        if got == 401 {
+            assert_eq!(body["type"], format!("urn:pitwall:problem:{name}"));
+            assert!(head.contains("www-authenticate: bearer"), "{head}");
+        }
+    }
+    let unknown = plane.ask("GET /api/nothing", "", "").await;
+    assert_eq!(unknown.0, 401, "who has no token does not even learn what there is");
+    let closed = Plane::start(None).await;
+    let (status, _, _) = closed.ask("POST /api/extractors/hanging-0/run", &token(), "").await;
+    assert_eq!(status, 401, "no token is configured");
+}
+
+#[tokio::test]
+async fn what_is_refused() {
+    let plane = Plane::start(Some(TOKEN)).await;
+    let (json, text) = ("content-type: application/json\r\n", "content-type: text/plain\r\n");
+    let deep = format!("{{\"source\":{}", "[".repeat(1000));
+    let huge = format!("{{\"source\":\"{}\"}}", "x".repeat(2 << 20));
+    let switch = "POST /api/streams/world-feed/switch";
+    for (request, headers, body, status, name) in [
+        ("POST /api/extractors/nobody/run", "", "", 404, "extractor-unknown"),
+        ("GET /api/extractors/nobody/trace", "", "", 404, "extractor-unknown"),
+        ("GET /api/extractors/hanging-0/trace", "", "", 404, "trace-missing"),
+        ("GET /api/extractors/hanging-0/run", "", "", 405, "method-not-allowed"),
+        ("PUT /api/extractors/hanging-0/run", "", "", 405, "method-not-allowed"),
+        ("GET /api/elsewhere", "", "", 404, "not-found"),
+        (switch, "", "", 404, "stream-unknown"),
+        (switch, json, "{}", 404, "stream-unknown"),
+        (switch, json, "{\"source\":", 400, "bad-body"),
+        (switch, json, "{\"source\":7}", 400, "bad-body"),
+        (switch, json, "{\"sauce\":\"b\"}", 400, "bad-body"),
+        (switch, json, &deep, 400, "bad-body"),
+        (switch, json, "\u{1f}", 400, "bad-body"),
+        (switch, text, "{}", 415, "not-json"),
+        (switch, "", "{}", 415, "not-json"),
+        (switch, json, &huge, 413, "body-too-large"),
+    ] {
+        let headers = format!("{}{headers}", token());
+        let (got, head, problem) = plane.ask(request, &headers, body).await;
+        let body: String = body.chars().take(40).collect();
+        assert_eq!(got, status, "{request} {body}: {problem}");
+        assert!(head.contains("application/problem+json"), "{head}");
+        assert_eq!(problem["type"], format!("urn:pitwall:problem:{name}"), "{request} {body}");
+        assert_eq!(problem["status"], status);
+        if status == 405 {
+            assert!(head.contains("allow: post"), "{head}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn answers_come_at_once_though_every_source_hangs() {
+    let plane = Plane::start(Some(TOKEN)).await;
+    let mut slowest = Duration::ZERO;
+    for n in 0..40 {
+        let request = format!("POST /api/extractors/hanging-{}/run", n % 20);
+        let began = Instant::now();
+        let (status, _, body) = plane.ask(&request, &token(), "").await;
+        slowest = slowest.max(began.elapsed());
+        assert_eq!(status, 202, "{body}");
+    }
+    assert!(slowest < Duration::from_millis(50), "{slowest:?}");
+}
+
+#[tokio::test]
+async fn metrics_and_health() {
+    let plane = Plane::start(None).await;
+    let get = |path: &str| {
+        let request = format!("GET {path}");
+        async move { ask(plane.admin, &request, "", "").await }
+    };
+    assert_eq!(get("/healthz").await.0, 200);
+    while get("/readyz").await.0 != 200 {
+        tokio::task::yield_now().await;
+    }
+    let (status, head, body) = get("/metrics").await;
+    assert!(status == 200 && head.contains("text/plain"), "{head}");
+    assert!(body.as_str().unwrap().contains("pitwall_extractor_failing"), "{body}");
+}
+
+#[test]
+fn a_token_that_is_none() {
+    assert!(AdminToken::new(b"short").is_err());
+    assert!(AdminToken::new(format!("{TOKEN}\n").as_bytes()).is_ok());
+    assert!(AdminToken::new(format!("   {}\n", "x".repeat(31)).as_bytes()).is_err());
+}

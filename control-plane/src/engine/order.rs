@@ -1,0 +1,160 @@
+//! Every stream's upstreams, best first, and who plays.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use pitwall_upstream_map::documents::ScorePart;
+use pitwall_upstream_map::{Health, StreamId};
+use tokio::time::Instant;
+
+use super::contender::Contender;
+use super::publishing::COALESCE;
+use super::{Engine, Key, TICK};
+use crate::rank::{self, Standing, Tenure, Why};
+use crate::source::Source;
+
+/// Who plays a stream.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Playing {
+    pub(crate) key: Key,
+    pub(crate) since: Instant,
+    /// When the stream came up. Until its sources have all had a chance, moving is settling.
+    pub(crate) came: Instant,
+    /// By an operator, until it is down.
+    pub(crate) pinned: bool,
+}
+
+const SETTLING: Duration = Duration::from_secs(15);
+
+pub(crate) type Ranked<'a> = BTreeMap<StreamId, Ranking<'a>>;
+
+/// The upstreams of one stream.
+pub(crate) struct Ranking<'a> {
+    /// Best first; the first one that is not down plays.
+    pub(crate) places: Vec<Place<'a>>,
+    pub(crate) why: Why,
+    pub(crate) pinned: bool,
+}
+
+#[derive(Clone)]
+pub(crate) struct Place<'a> {
+    pub(crate) key: &'a Key,
+    pub(crate) contender: &'a Contender,
+    pub(crate) source: &'a Source,
+    pub(crate) health: Health,
+    /// It passed a check within the interval.
+    pub(crate) listed: bool,
+    pub(crate) parts: Vec<ScorePart>,
+    pub(crate) score: f64,
+}
+
+impl<'a> Ranking<'a> {
+    pub(crate) fn active(&self) -> Option<&Place<'a>> {
+        self.places.first().filter(|place| place.health != Health::Down)
+    }
+}
+
+/// Can something be watched?
+pub(crate) fn watchable(ranked: &Ranked<'_>) -> bool {
+    let mut active = ranked.values().filter_map(Ranking::active);
+    active.any(|place| place.health == Health::Healthy)
+}
+
+impl Engine {
+    /// How old the last passed check of something that is listed may be: it is taken off the
+    /// list before the interval ends, not after.
+    pub(super) fn shown_for(&self) -> Duration {
+        self.check_every.saturating_sub(TICK + COALESCE)
+    }
+
+    pub(super) fn ranked(&self) -> Ranked<'_> {
+        let mut streams: BTreeMap<StreamId, Vec<Place<'_>>> = BTreeMap::new();
+        for (key, contender) in &self.contenders {
+            let place = self.place(key, contender);
+            streams.entry(key.stream.clone()).or_default().extend(place);
+        }
+        let rankings = streams.into_iter().map(|(stream, places)| {
+            let ranking = self.ranking(&stream, places);
+            (stream, ranking)
+        });
+        rankings.collect()
+    }
+
+    fn place<'a>(&'a self, key: &'a Key, contender: &'a Contender) -> Option<Place<'a>> {
+        let source = &*self.sources.get(key.source)?.source;
+        let shown = contender.record.parts(contender.bit_rate()).map(|part| ScorePart {
+            name: part.name.to_owned(),
+            value: part.value,
+            weight: part.weight,
+            points: part.value * part.weight,
+        });
+        let renditions = &contender.checked.renditions;
+        let preferred = self.rank.preferences(&key.stream, &source.name, renditions);
+        let preferred = preferred.map(|preference| ScorePart {
+            name: preference.name.clone(),
+            value: 1.0,
+            weight: preference.points.0,
+            points: preference.points.0,
+        });
+        let parts: Vec<_> = shown.into_iter().chain(preferred).collect();
+        let score = parts.iter().map(|part| part.points).sum();
+        let (health, listed) = (contender.health(), contender.listed(self.shown_for()));
+        Some(Place { key, contender, source, health, listed, parts, score })
+    }
+
+    fn ranking<'a>(&self, stream: &StreamId, places: Vec<Place<'a>>) -> Ranking<'a> {
+        let playing = self.incumbent(stream, &places);
+        let standings: Vec<_> = places
+            .iter()
+            .map(|place| Standing {
+                health: place.health,
+                blip: place.contender.breaker.blip(),
+                priority: place.source.priority,
+                score: place.score,
+                order: place.key.source,
+                current: playing.is_some_and(|playing| playing.key == *place.key),
+                healthy_for: place.contender.breaker.healthy_for(),
+            })
+            .collect();
+        let tenure = playing.map_or_else(Tenure::default, |playing| Tenure {
+            lasts: playing.since.elapsed(),
+            pinned: playing.pinned,
+            settled: playing.came.elapsed() >= SETTLING,
+        });
+        let order = rank::order(&standings, tenure, &self.rank);
+        let places = order.indices.iter().filter_map(|&index| places.get(index).cloned());
+        let pinned = order.why == Why::Pinned;
+        Ranking { places: places.collect(), why: order.why, pinned }
+    }
+
+    /// Who plays, or played before the last restart and is back.
+    fn incumbent(&self, stream: &StreamId, places: &[Place<'_>]) -> Option<&Playing> {
+        let back = |playing: &&Playing| {
+            let there = places.iter().find(|place| *place.key == playing.key);
+            self.memory.starting() && there.is_some_and(|place| place.health == Health::Healthy)
+        };
+        let remembered = self.memory.playing.get(stream).filter(back);
+        remembered.or_else(|| self.playing.get(stream))
+    }
+
+    /// Takes note of who plays by `ranked`, as (stream, key, pinned).
+    pub(super) fn played(&mut self, active: Vec<(StreamId, Key, bool)>) {
+        let starting = self.memory.starting();
+        for (stream, key, pinned) in active {
+            // Back in its place: from here on it is like any other.
+            if !starting || self.memory.playing.get(&stream).is_some_and(|one| one.key == key) {
+                self.memory.playing.remove(&stream);
+            }
+            let now = Instant::now();
+            let (since, came) = match self.playing.get(&stream) {
+                Some(last) if last.key == key => (last.since, last.came),
+                Some(last) => (now, last.came),
+                None => (now, now),
+            };
+            self.playing.insert(stream, Playing { key, since, came, pinned });
+        }
+        let there = |stream: &StreamId| self.contenders.keys().any(|key| key.stream == *stream);
+        let gone: Vec<_> = self.playing.keys().filter(|one| !there(one)).cloned().collect();
+        gone.iter().for_each(|stream| drop(self.playing.remove(stream)));
+    }
+}

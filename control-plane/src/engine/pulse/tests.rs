@@ -1,0 +1,115 @@
+use super::*;
+
+const NOW: &str = "2026-05-03T17:00:00Z";
+
+/// One check after another, ten seconds apart: what each shows.
+#[derive(Clone)]
+struct Look {
+    sequence: u64,
+    picture: &'static str,
+    bit_rate: Option<u64>,
+    date: Option<&'static str>,
+}
+
+fn look(sequence: u64, picture: &'static str) -> Look {
+    Look { sequence, picture, bit_rate: Some(1_000_000), date: None }
+}
+
+fn checked(look: &Look) -> Checked {
+    let rendition = serde_json::json!({
+        "id": "v", "role": "video", "playlist": "https://a.example/m.m3u8",
+        "container": "mpeg-ts", "label": "Live", "bandwidth": 3_000_000,
+    });
+    let mut checked = Checked::of(vec![serde_json::from_value(rendition).unwrap()], look.sequence);
+    checked.head.target = Duration::from_secs(6);
+    checked.head.date = look.date.map(|date| date.parse().unwrap());
+    checked.sample.bit_rate = look.bit_rate;
+    checked.sample.fingerprint = Fingerprint::of(look.picture.as_bytes());
+    checked
+}
+
+/// What the last of these checks says.
+async fn after(looks: &[Look], rules: &CheckRules) -> Option<CheckError> {
+    let now = NOW.parse().unwrap();
+    let mut pulse = Pulse::new(&checked(&looks[0]));
+    let mut last = None;
+    for look in looks {
+        last = pulse.take(&checked(look), rules, now).err();
+        tokio::time::advance(Duration::from_secs(10)).await;
+    }
+    last
+}
+
+async fn check(name: &str, looks: &[Look], rules: &CheckRules, expected: Option<&str>) {
+    let error = after(looks, rules).await;
+    let message = error.as_ref().map(|error| error.message.as_str());
+    match (message, expected) {
+        (None, None) => {}
+        (Some(message), Some(expected)) => assert!(message.contains(expected), "{name}: {message}"),
+        (message, _) => panic!("{name}: {message:?}, not {expected:?}"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_lives_and_what_does_not() {
+    let rules = CheckRules::default();
+    let loops = CheckRules { loops: true, ..rules.clone() };
+    let moving: Vec<Look> = (0..9).map(|n| look(n, ["a", "b", "c"][n as usize % 3])).collect();
+    let (fresh, slate) = (&moving[..3], look(1, "slate"));
+    let slates: Vec<Look> = (0..6).map(|n| Look { sequence: n, ..slate.clone() }).collect();
+    let frozen = [look(1, "a"), look(1, "a"), look(1, "a")];
+    let late = [look(1, "a"), look(1, "a")];
+    let back = [look(9, "a"), look(9, "a"), look(9, "a"), look(3, "b")];
+
+    check("it moves", fresh, &rules, None).await;
+    check("10 s of 6 late", &late, &rules, Some("has not moved for 10 s")).await;
+    check("20 s of 6 late", &frozen, &rules, Some("has not moved for 20 s")).await;
+    check("it jumped back, and moves", &back, &rules, None).await;
+    check("a slate, at first", &slates[..3], &rules, None).await;
+    check("a slate", &slates, &rules, Some("a slate or a loop")).await;
+    check("a loop", &moving, &rules, Some("a slate or a loop")).await;
+    check("a loop that is meant", &moving, &loops, None).await;
+
+    let thin =
+        |n: u64| Look { bit_rate: Some(100_000), ..look(n, ["a", "b", "c", "d"][n as usize]) };
+    let fade = [look(0, "a"), thin(1), thin(2)];
+    check("a fade to black", &fade, &rules, None).await;
+    let black = [look(0, "a"), thin(1), thin(2), thin(3)];
+    check("black", &black, &rules, Some("100 kbit/s, less than the 150")).await;
+    let silent = |n: u64| Look { bit_rate: None, ..thin(n) };
+    check("nobody says", &[silent(0), silent(1), silent(2), silent(3)], &rules, None).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn behind_the_clock() {
+    let rules = CheckRules {
+        max_lag: Some(crate::settings::HumanDuration(Duration::from_mins(2))),
+        ..CheckRules::default()
+    };
+    for (date, expected) in [
+        (None, None),
+        (Some("2026-05-03T16:59:30Z"), None),
+        (Some("2026-05-03T17:00:30Z"), None),
+        (Some("2026-05-03T16:50:00Z"), Some("600 s behind the clock, where 2m is allowed")),
+    ] {
+        check("dated", &[Look { date, ..look(1, "a") }], &rules, expected).await;
+    }
+    let late = [Look { date: Some("2026-05-03T16:50:00Z"), ..look(1, "a") }];
+    check("nobody minds", &late, &CheckRules::default(), None).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_look() {
+    let rules = CheckRules::default();
+    for (bit_rate, codecs, fine) in [
+        (Some(1_000_000), None, true),
+        (Some(10_000), None, false),
+        (None, None, true),
+        (Some(10_000), Some("mp4a.40.2"), true),
+    ] {
+        let mut checked = checked(&Look { bit_rate, ..look(1, "a") });
+        checked.renditions[0].codecs = codecs.map(str::to_owned);
+        let verdict = Pulse::first_look(&checked, &rules, NOW.parse().unwrap());
+        assert_eq!(verdict.is_ok(), fine, "{bit_rate:?} {codecs:?}");
+    }
+}

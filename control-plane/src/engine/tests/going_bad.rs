@@ -1,0 +1,106 @@
+//! What goes bad is out within a check interval, and comes back by itself.
+
+use super::*;
+
+/// How a source can go bad.
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    Ends,
+    Fails,
+    Freezes,
+    Hangs,
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_goes_bad_is_out_within_one_check_interval() {
+    for way in [Way::Ends, Way::Fails, Way::Freezes, Way::Hangs] {
+        for second in 40..50 {
+            let bench = Bench::start(&[("a", &[Run::Finds(ONE, "a.example", None)])]);
+            bench.pass(second).await;
+            assert_eq!(bench.streams().len(), 1);
+            match way {
+                Way::Ends => bench.world.breaks("a.example", CheckError::definite("it has ended")),
+                Way::Fails => bench.world.breaks("a.example", CheckError::new("refused")),
+                Way::Freezes => *bench.world.frozen.lock().unwrap() = true,
+                Way::Hangs => bench.world.hangs("a.example"),
+            }
+            // The sequence number that it freezes at is itself news, once.
+            bench.pass(if matches!(way, Way::Freezes) { 25 } else { 15 }).await;
+            assert!(bench.streams().is_empty(), "{way:?} at {second} s");
+            assert_eq!(bench.store.current().streams.len(), 1, "known, so that players wait");
+            bench.stop().await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_source_gives_way_and_a_token_that_died_early_is_renewed() {
+    let a = Run::Finds(&["World feed", "Pit lane"], "a.example", Some(3600));
+    let bench = Bench::start(&[("a", &[a]), ("b", &[Run::Finds(ONE, "b.example", None)])]);
+    bench.pass(1).await;
+    assert_eq!(bench.plays(), ["pit-lane@a:Healthy token=1", "world-feed@a:Healthy token=1"]);
+    bench.world.breaks("a.example", CheckError::definite("the playlist was answered with 403"));
+    bench.pass(12).await;
+    assert_eq!(bench.plays(), ["pit-lane@a:Down token=1", "world-feed@b:Healthy -"]);
+    assert!(bench.world.runs("a").len() > 1, "asked again at once, not in five minutes");
+    let streams = bench.streams();
+    assert_eq!(streams.len(), 1, "only what plays is listed");
+    assert_eq!((streams[0].id.as_str(), streams[0].health), ("world-feed", Health::Healthy));
+    let sources: Vec<_> = streams[0].sources.iter().map(|one| (&*one.name, one.active)).collect();
+    assert_eq!(sources, [("b", true)]);
+    assert_eq!(bench.figure("pitwall_upstreams", &["a", "down"]), Some(2.0));
+    assert_eq!(bench.figure("pitwall_streams", &["down"]), Some(1.0));
+    bench.world.mends("a.example");
+    bench.pass(75).await;
+    assert_eq!(bench.streams().len(), 2, "it comes back by itself");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_never_worked_is_not_listed() {
+    let bench = Bench::start(&[("a", &[Run::Finds(ONE, "a.example", None)])]);
+    bench.world.breaks("a.example", CheckError::new("the playlist has no segments"));
+    bench.pass(120).await;
+    assert!(bench.streams().is_empty());
+    assert_eq!(bench.extractor(0).state, ExtractorState::Failing);
+    bench.world.mends("a.example");
+    bench.pass(61).await;
+    assert_eq!(bench.plays(), ["world-feed@a:Healthy -"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_frozen_playlist_is_out_for_as_long_as_it_stands_still() {
+    let bench = Bench::start(&[("a", &[Run::Finds(ONE, "a.example", Some(300))])]);
+    bench.pass(10).await;
+    *bench.world.frozen.lock().unwrap() = true;
+    bench.pass(30).await;
+    assert!(bench.streams().is_empty());
+    bench.pass(400).await;
+    assert!(bench.world.runs("a").len() > 1);
+    assert!(bench.streams().is_empty(), "another token does not make it move");
+    *bench.world.frozen.lock().unwrap() = false;
+    bench.pass(15).await;
+    assert_eq!(bench.streams()[0].health, Health::Healthy, "the last hope is probed often");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_failed_check_moves_nobody() {
+    let bench = Bench::start(&[
+        ("a", &[Run::Finds(ONE, "a.example", None)]),
+        ("b", &[Run::Finds(ONE, "b.example", None)]),
+    ]);
+    bench.pass(40).await;
+    assert_eq!(bench.plays(), ["world-feed@a:Healthy -"]);
+    let checks = bench.world.checks("a.example").len();
+    bench.world.breaks("a.example", CheckError::new("the upstream's answer broke off"));
+    while bench.world.checks("a.example").len() == checks {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(bench.plays(), ["world-feed@a:Degraded -"]);
+    let last = bench.world.checks("b.example").last().copied().unwrap();
+    let failed = bench.world.checks("a.example").last().copied().unwrap();
+    assert!(last >= failed, "whoever might step in is looked at");
+    bench.world.mends("a.example");
+    bench.pass(3).await;
+    assert_eq!(bench.plays(), ["world-feed@a:Healthy -"]);
+}

@@ -1,0 +1,72 @@
+use axum::Router;
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+
+use crate::extract::tests::runner;
+use crate::extract::{Candidate, ExtractError};
+use crate::source::Source;
+
+const LIST: &str = "#EXTM3U x-tvg-url=\"x\"\n\
+    #EXTINF:-1 group-title=\"Motorsport\",F1 Main UHD\n#EXTVLCOPT:http-user-agent=Box/1\nhttps://a.example/main.m3u8?e=1767225600\n\
+    #EXTINF:-1 group-title=\"Motorsport\",F1 Main Replay\nhttps://a.example/replay.m3u8\n\
+    #EXTINF:-1 group-title=\"Motorsport\",F1 Pit Lane\n/pit.m3u8\n\
+    #EXTINF:-1 group-title=\"News\",F1 News\nhttps://a.example/news.m3u8\n";
+
+async fn extract(keys: &str) -> Result<Vec<Candidate>, ExtractError> {
+    let list = |headers: HeaderMap| async move {
+        match headers.get("x-key").is_some_and(|key| key == "k") {
+            true => LIST.into_response(),
+            false => axum::http::StatusCode::FORBIDDEN.into_response(),
+        }
+    };
+    let page = || async { Response::new(axum::body::Body::from("<html>")) };
+    let router = Router::new().route("/list.m3u", get(list)).route("/page", get(page));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    let toml = format!(
+        "[[source]]\nname = 'a'\nkind = 'm3u'\nallow_private = ['127.0.0.0/8']\n{}",
+        keys.replace("SITE", &format!("http://{address}"))
+    );
+    let source = Source::parse_file(&toml).unwrap_or_else(|error| panic!("{error}")).remove(0);
+    let mut found = runner().run(&source).await;
+    if found.candidates.is_empty() { Err(found.failures.remove(0)) } else { Ok(found.candidates) }
+}
+
+#[tokio::test]
+async fn filtered_and_renamed() {
+    let base = "url = 'SITE/list.m3u'\nheaders = { X-Key = 'k' }\n";
+    for (keys, expected) in [
+        ("", vec!["F1 Main UHD", "F1 Main Replay", "F1 Pit Lane", "F1 News"]),
+        ("only = { group = 'Motor' }", vec!["F1 Main UHD", "F1 Main Replay", "F1 Pit Lane"]),
+        ("only = { name = 'Main' }\nexcept = { name = '(?i)replay' }", vec!["F1 Main UHD"]),
+        (
+            "except = { group = 'News', name = 'Replay' }\nrename = [{ name = 'Main', feed = 'World feed' }]",
+            vec!["World feed", "F1 Pit Lane"],
+        ),
+        ("only = { name = 'Main' }\nfeed = 'World feed'", vec!["World feed", "World feed"]),
+    ] {
+        let found = extract(&format!("{base}{keys}")).await.unwrap();
+        let feeds: Vec<_> = found.iter().map(|one| one.feed.as_str()).collect();
+        assert_eq!(feeds, expected, "{keys}");
+    }
+    let found = extract(&format!("{base}only = {{ name = 'Main UHD' }}")).await.unwrap().remove(0);
+    let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    assert_eq!(found.headers, [header("X-Key", "k"), header("User-Agent", "Box/1")]);
+    assert_eq!(found.expires_at, Some("2026-01-01T00:00:00Z".parse().unwrap()));
+}
+
+#[tokio::test]
+async fn failures_name_their_step() {
+    for (keys, expected) in [
+        ("url = 'SITE/list.m3u'", "get: the server answered 403"),
+        ("url = 'SITE/page'", "list: not a list: it does not begin with #EXTM3U"),
+        (
+            "url = 'SITE/list.m3u'\nheaders = { X-Key = 'k' }\nonly = { name = 'Golf' }",
+            "filter: no entry matches `only` and `except`",
+        ),
+    ] {
+        assert_eq!(extract(keys).await.unwrap_err().to_string(), expected, "{keys}");
+    }
+}

@@ -1,0 +1,99 @@
+//! What a `post` sends.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use http::HeaderValue;
+use pitwall_fetch::fetcher::Body as FetchBody;
+use serde::Deserialize;
+use url::form_urlencoded;
+
+use super::template::Template;
+
+pub(super) enum Body {
+    Form(BTreeMap<String, Template>),
+    Json(Json),
+}
+
+/// JSON whose texts are templates.
+#[derive(Deserialize)]
+#[serde(try_from = "serde_json::Value")]
+pub(super) enum Json {
+    Text(Template),
+    Array(Vec<Self>),
+    Object(Vec<(String, Self)>),
+    Other(serde_json::Value),
+}
+
+impl Body {
+    pub(super) fn render(&self, variables: &BTreeMap<String, String>) -> Result<FetchBody, String> {
+        match self {
+            Self::Form(fields) => {
+                let mut form = form_urlencoded::Serializer::new(String::new());
+                for (name, value) in fields {
+                    form.append_pair(name, &value.render(variables)?);
+                }
+                Ok(FetchBody {
+                    content_type: HeaderValue::from_static("application/x-www-form-urlencoded"),
+                    bytes: Bytes::from(form.finish()),
+                })
+            }
+            Self::Json(json) => Ok(FetchBody {
+                content_type: HeaderValue::from_static("application/json"),
+                bytes: Bytes::from(json.render(variables)?.to_string()),
+            }),
+        }
+    }
+
+    pub(super) fn templates<'a>(&'a self, into: &mut Vec<&'a Template>) {
+        match self {
+            Self::Form(fields) => into.extend(fields.values()),
+            Self::Json(json) => json.templates(into),
+        }
+    }
+}
+
+impl TryFrom<serde_json::Value> for Json {
+    type Error = String;
+
+    fn try_from(value: serde_json::Value) -> Result<Self, String> {
+        use serde_json::Value;
+        Ok(match value {
+            Value::String(text) => Self::Text(Template::parse(&text)?),
+            Value::Array(items) => {
+                Self::Array(items.into_iter().map(Self::try_from).collect::<Result<_, _>>()?)
+            }
+            Value::Object(entries) => {
+                let entry = |(key, value)| Ok((key, Self::try_from(value)?));
+                Self::Object(entries.into_iter().map(entry).collect::<Result<_, String>>()?)
+            }
+            other => Self::Other(other),
+        })
+    }
+}
+
+impl Json {
+    fn render(&self, variables: &BTreeMap<String, String>) -> Result<serde_json::Value, String> {
+        Ok(match self {
+            Self::Text(template) => template.render(variables)?.into(),
+            Self::Array(items) => {
+                items.iter().map(|item| item.render(variables)).collect::<Result<_, _>>()?
+            }
+            Self::Object(entries) => {
+                let entry =
+                    |(key, value): &(String, Self)| Ok((key.clone(), value.render(variables)?));
+                serde_json::Value::Object(entries.iter().map(entry).collect::<Result<_, String>>()?)
+            }
+            Self::Other(value) => value.clone(),
+        })
+    }
+
+    fn templates<'a>(&'a self, into: &mut Vec<&'a Template>) {
+        match self {
+            Self::Text(template) => into.push(template),
+            Self::Array(items) => items.iter().for_each(|item| item.templates(into)),
+            Self::Object(entries) => entries.iter().for_each(|(_, item)| item.templates(into)),
+            Self::Other(_) => {}
+        }
+    }
+}

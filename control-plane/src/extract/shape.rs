@@ -1,0 +1,139 @@
+//! The form of a value without the value: what stays the same from run to run while a site
+//! stays the same. Drift is a change of form.
+
+use url::Url;
+
+pub(crate) fn of(text: &str) -> String {
+    let text = text.trim();
+    if text.is_empty() {
+        return "empty".to_owned();
+    }
+    if let Ok(url) = Url::parse(text)
+        && url.has_host()
+    {
+        return link(&url);
+    }
+    if text.starts_with('/') && !text.contains(char::is_whitespace) {
+        return match Url::parse("http://here/").and_then(|base| base.join(text)) {
+            Ok(url) => link(&url).replacen("http://here", "", 1),
+            Err(_) => "text".to_owned(),
+        };
+    }
+    if text.starts_with(['{', '['])
+        && let Ok(json) = serde_json::from_str(text)
+    {
+        return format!("json {}", members(&json, 2));
+    }
+    word(text).to_owned()
+}
+
+/// A host whose numbers vary is the same host; of a path the words stay, of a query the names.
+fn link(url: &Url) -> String {
+    let host = stems(url.host_str().unwrap_or_default());
+    let segments = url.path_segments().into_iter().flatten();
+    let path: Vec<String> = segments.map(segment).collect();
+    let mut names: Vec<String> = url.query_pairs().map(|(name, _)| name.into_owned()).collect();
+    names.sort();
+    names.dedup();
+    let query = if names.is_empty() { String::new() } else { format!("?{}", names.join("&")) };
+    format!("{}://{host}/{}{query}", url.scheme(), path.join("/"))
+}
+
+fn segment(text: &str) -> String {
+    let (stem, extension) = text.rsplit_once('.').map_or((text, None), |(s, e)| (s, Some(e)));
+    let stem = match word(stem) {
+        "word" | "text" => stems(stem),
+        other => format!("<{other}>"),
+    };
+    extension.map_or(stem.clone(), |extension| format!("{stem}.{extension}"))
+}
+
+/// Digits are where copies of the same thing differ.
+fn stems(text: &str) -> String {
+    let mut stem = String::new();
+    for c in text.chars() {
+        match c {
+            c if !c.is_ascii_digit() => stem.push(c),
+            _ if stem.ends_with('#') => {}
+            _ => stem.push('#'),
+        }
+    }
+    stem
+}
+
+fn members(json: &serde_json::Value, depth: u8) -> String {
+    use serde_json::Value;
+    match json {
+        Value::Object(members) if depth > 0 => {
+            let mut names: Vec<String> = members
+                .iter()
+                .map(|(name, value)| match value {
+                    Value::Object(_) => format!("{name}{}", self::members(value, depth - 1)),
+                    _ => name.clone(),
+                })
+                .collect();
+            names.sort();
+            names.truncate(20);
+            format!("{{{}}}", names.join(","))
+        }
+        Value::Object(_) => "{…}".to_owned(),
+        Value::Array(items) => {
+            format!("[{}]", items.first().map_or(String::new(), |item| members(item, depth)))
+        }
+        Value::String(_) => "text".to_owned(),
+        Value::Number(_) => "number".to_owned(),
+        Value::Bool(_) => "bool".to_owned(),
+        Value::Null => "null".to_owned(),
+    }
+}
+
+/// What kind of word it is. Two tokens of one kind have the same length, give or take.
+fn word(text: &str) -> &'static str {
+    let all = |test: fn(&u8) -> bool| text.bytes().all(|byte| test(&byte));
+    match text.len() {
+        _ if all(u8::is_ascii_digit) => "number",
+        16.. if all(u8::is_ascii_hexdigit) => "hex",
+        16.. if all(|b| b.is_ascii_alphanumeric() || b"-_+/=.%".contains(b))
+            && text.bytes().any(|b| b.is_ascii_digit()) =>
+        {
+            "token"
+        }
+        _ if all(|b| b.is_ascii_alphanumeric() || b"-_".contains(b)) => "word",
+        _ => "text",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_form() {
+        let (a, b) = ("0123456789abcdef01", "fedcba98765432100");
+        for (one, other) in [
+            ("1767225600", "1"),
+            (a, b),
+            ("https://e1.a.example/x/7.m3u8?s=1&e=2", "https://e22.a.example/x/8.m3u8?e=9&s=x"),
+            ("/play/7", "/play/22"),
+            (r#"{"a":1,"b":{"c":"x"}}"#, r#"{"b":{"c":"y"},"a":7}"#),
+            (r#"[{"a":1}]"#, r#"[{"a":2},{"a":3}]"#),
+        ] {
+            assert_eq!(of(one), of(other), "{one} {other}");
+        }
+    }
+
+    #[test]
+    fn another_form() {
+        for (one, other) in [
+            ("", "x"),
+            ("1767225600", "never"),
+            ("https://a.example/x", "https://b.example/x"),
+            ("https://a.example/x", "https://a.example/login"),
+            ("https://a.example/x?t=1", "https://a.example/x"),
+            ("/play/7", "/login"),
+            (r#"{"stream":{"url":1}}"#, r#"{"error":"no"}"#),
+        ] {
+            assert_ne!(of(one), of(other), "{one} {other}");
+        }
+    }
+}

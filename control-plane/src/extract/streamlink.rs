@@ -1,0 +1,217 @@
+//! `kind = "streamlink"`: what Streamlink finds on a page.
+//!
+//! ```toml
+//! [[source]]
+//! name = "channel"
+//! kind = "streamlink"
+//! feed = "World feed"                       # else the title that it finds
+//! url = "https://video.example/channel"
+//! ```
+//!
+//! Its HLS streams are taken, by their master playlist, with the headers that it would send;
+//! `headers` of the source are sent by it too. It loads no plugins from outside, opens no
+//! browser and starts no ffmpeg.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use pitwall_fetch::parse_url;
+use serde::Deserialize;
+use toml::Spanned;
+use toml::de::{DeValue, ValueDeserializer};
+use url::Url;
+
+use super::headers::taken_over;
+use super::program::{self, Instructions};
+use super::{Candidate, Context, Extractor, Failure, Found, Tool, Track};
+use crate::expiry;
+use crate::settings::{HttpUrl, HumanDuration, error_at};
+use crate::source::Source;
+
+pub(super) struct Streamlink {
+    url: Url,
+    timeout: Duration,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Settings {
+    url: HttpUrl,
+    timeout: Option<HumanDuration>,
+}
+
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Without ffmpeg it does not wrap streams with separate sound into something without a URL.
+const OPTIONS: [&str; 7] = [
+    "json",
+    "webbrowser=no",
+    "no-plugin-sideloading",
+    "no-plugin-cache",
+    "ffmpeg-ffmpeg=/nonexistent",
+    "http-timeout=10",
+    "loglevel=error",
+];
+
+pub(super) fn configure(
+    feed: Option<&str>,
+    settings: Spanned<DeValue<'_>>,
+) -> Result<Arc<dyn Extractor>, toml::de::Error> {
+    let span = settings.span();
+    let Settings { url, timeout } = Settings::deserialize(ValueDeserializer::from(settings))?;
+    // Most of its plugins know no title.
+    feed.ok_or_else(|| error_at(span, "missing field `feed`"))?;
+    Ok(Arc::new(Streamlink { url: url.0, timeout: timeout.map_or(TIMEOUT, |timeout| timeout.0) }))
+}
+
+#[async_trait]
+impl Extractor for Streamlink {
+    fn kind(&self) -> &'static str {
+        "streamlink"
+    }
+
+    fn ports(&self) -> Vec<u16> {
+        self.url.port().into_iter().collect()
+    }
+
+    fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    fn needs(&self) -> Option<Tool> {
+        Some(Tool::Streamlink)
+    }
+
+    async fn extract(&self, context: &Context<'_>) -> Found {
+        let source = context.source;
+        let file = |proxy: &str| {
+            let mut lines: Vec<String> = OPTIONS.iter().map(ToString::to_string).collect();
+            lines.push(format!("http-proxy={proxy}"));
+            let headers = source.headers.iter();
+            lines.extend(headers.map(|(name, value)| format!("http-header={name}={value}")));
+            lines.push(format!("url={}", self.url));
+            lines.join("\n")
+        };
+        let instructions = Instructions {
+            tool: Tool::Streamlink,
+            name: "streamlink",
+            target: self.url.as_str(),
+            arguments: &["--config"],
+            file: &file,
+        };
+        let tracing = context.trace.begin(&Track::default(), "streamlink");
+        let output = match tracing.end(program::run(context, &instructions).await) {
+            Ok(output) => output,
+            Err(failure) => return Found::failed(failure.at("streamlink")),
+        };
+        let mut tracing = context.trace.begin(&Track::default(), "streams");
+        let candidates = read(&output, source);
+        if let Ok(candidates) = &candidates {
+            tracing.matched(candidates.len());
+            if let Some(first) = candidates.first() {
+                tracing.yielded("playlist", first.playlist.as_str());
+            }
+        }
+        match tracing.end(candidates) {
+            Ok(candidates) => Found { candidates, ..Found::default() },
+            Err(failure) => Found::failed(failure.at("streams")),
+        }
+    }
+}
+
+/// What `--json` prints, as far as it matters.
+#[derive(Deserialize)]
+struct Output {
+    #[serde(default)]
+    streams: BTreeMap<String, Stream>,
+}
+
+#[derive(Deserialize)]
+struct Stream {
+    #[serde(rename = "type")]
+    kind: String,
+    url: Option<String>,
+    master: Option<String>,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+}
+
+fn read(output: &[u8], source: &Source) -> Result<Vec<Candidate>, Failure> {
+    let output: Output = serde_json::from_slice(output)
+        .map_err(|error| Failure::lasting("its output is not what it should be").detail(error))?;
+    // "best" is one of the others; asked first, its playlist is the one that is known.
+    let best = output.streams.get("best");
+    let mut candidates: Vec<Candidate> = Vec::new();
+    for stream in best.into_iter().chain(output.streams.values()) {
+        let Some(playlist) = stream.playlist() else { continue };
+        // Variants without a master are one another's alternatives: the best is enough.
+        let known = candidates.iter().any(|it| it.playlist == playlist);
+        if known || (stream.master.is_none() && !candidates.is_empty()) {
+            continue;
+        }
+        candidates.push(Candidate {
+            position: candidates.len(),
+            feed: source.feed.clone().unwrap_or_default(),
+            label: source.label.clone(),
+            headers: taken_over(&source.headers, stream.headers.clone()),
+            expires_at: expiry::of_url(&playlist),
+            playlist,
+        });
+    }
+    if candidates.is_empty() {
+        return Err("nothing that it found is HLS".into());
+    }
+    Ok(candidates)
+}
+
+impl Stream {
+    fn playlist(&self) -> Option<Url> {
+        let mut url = Url::parse(self.master.as_ref().or(self.url.as_ref())?).ok()?;
+        url.set_fragment(None);
+        (self.kind == "hls").then(|| parse_url(url.as_str()).ok()).flatten()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(output: &str, expected: Result<&[&str], &str>) -> Vec<Candidate> {
+        let text = "[[source]]\nname = 'a'\nkind = 'streamlink'\nfeed = 'World feed'\nurl = 'https://a.example/'";
+        let source = Source::parse_file(text).unwrap().remove(0);
+        let found = read(output.as_bytes(), &source).map_err(|failure| failure.message);
+        let urls = found
+            .as_ref()
+            .map(|found| found.iter().map(|it| it.playlist.as_str()).collect::<Vec<_>>());
+        assert_eq!(urls.map_err(String::as_str), expected.map(<[_]>::to_vec), "{output}");
+        found.unwrap_or_default()
+    }
+
+    #[test]
+    fn streams() {
+        let found = check(
+            r#"{"streams":{
+                "720p":{"type":"hls","url":"https://a/720.m3u8","master":"https://a/m.m3u8?e=1767225600","headers":{"User-Agent":"UA","Accept-Encoding":"gzip","Connection":"keep-alive"}},
+                "360p":{"type":"hls","url":"https://a/360.m3u8","master":"https://a/m.m3u8?e=1767225600"},
+                "best":{"type":"hls","url":"https://a/720.m3u8","master":"https://a/m.m3u8?e=1767225600","headers":{"User-Agent":"UA","Accept-Encoding":"gzip"}}}}"#,
+            Ok(&["https://a/m.m3u8?e=1767225600"]),
+        );
+        assert_eq!(found[0].headers, [("User-Agent".to_owned(), "UA".to_owned())]);
+        assert!(found[0].expires_at.is_some());
+        check(
+            r#"{"streams":{"a":{"type":"hls","url":"https://a/1.m3u8"},"best":{"type":"hls","url":"https://a/2.m3u8"}}}"#,
+            Ok(&["https://a/2.m3u8"]),
+        );
+        for nothing in [
+            "{}",
+            r#"{"streams":{"a":{"type":"dash","url":"https://a/1.mpd"}}}"#,
+            r#"{"streams":{"a":{"type":"hls","url":"file:///etc/passwd"}}}"#,
+            r#"{"streams":{"a":{"type":"hls-multi"}}}"#,
+        ] {
+            check(nothing, Err("nothing that it found is HLS"));
+        }
+        check("[]x", Err("its output is not what it should be"));
+    }
+}

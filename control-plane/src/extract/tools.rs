@@ -1,0 +1,119 @@
+//! What some kinds cannot do without: programs, and a browser.
+
+use std::path::{Path, PathBuf};
+
+use super::config::{BrowserConfig, ExtractConfig};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tool {
+    YtDlp,
+    Streamlink,
+    Browser,
+}
+
+pub(crate) struct Tools {
+    yt_dlp: PathBuf,
+    streamlink: PathBuf,
+    pub(crate) browser: BrowserConfig,
+    pub(crate) script_worker: Vec<String>,
+}
+
+impl Tools {
+    pub(crate) fn new(config: &ExtractConfig) -> Self {
+        Self {
+            yt_dlp: config.yt_dlp.clone(),
+            streamlink: config.streamlink.clone(),
+            browser: config.browser.clone(),
+            script_worker: config.script_worker.clone(),
+        }
+    }
+
+    /// Why a tool cannot be used, for a person who can change that.
+    pub(crate) fn missing(&self, tool: Tool) -> Option<String> {
+        let (name, key, path) = match (tool, &self.browser) {
+            (Tool::YtDlp, _) => ("yt-dlp", "yt_dlp", &self.yt_dlp),
+            (Tool::Streamlink, _) => ("streamlink", "streamlink", &self.streamlink),
+            (Tool::Browser, BrowserConfig::Executable { path, .. }) => {
+                ("the browser", "browser.executable", path)
+            }
+            (Tool::Browser, BrowserConfig::Endpoint(_)) => return None,
+            (Tool::Browser, BrowserConfig::Off) => {
+                let off = "the browser is off: set `enabled = true` in [extract.browser]";
+                return Some(off.to_owned());
+            }
+        };
+        let message =
+            || format!("{name} is not installed: install it, or set `{key}` in [extract]");
+        find(path).is_none().then(message)
+    }
+
+    /// Where a program is.
+    pub(crate) fn program(&self, tool: Tool) -> Result<PathBuf, String> {
+        let path = match (tool, &self.browser) {
+            (Tool::YtDlp, _) => Some(&self.yt_dlp),
+            (Tool::Streamlink, _) => Some(&self.streamlink),
+            (Tool::Browser, BrowserConfig::Executable { path, .. }) => Some(path),
+            (Tool::Browser, _) => None,
+        };
+        let found = path.and_then(|path| find(path));
+        found.ok_or_else(|| self.missing(tool).unwrap_or_else(|| "it is not a program".to_owned()))
+    }
+}
+
+/// A path as it is; a name in `PATH`, as a shell would find it.
+fn find(program: &Path) -> Option<PathBuf> {
+    if program.components().count() > 1 {
+        return executable(program).then(|| program.to_owned());
+    }
+    let folders = std::env::var_os("PATH")?;
+    std::env::split_paths(&folders).map(|folder| folder.join(program)).find(|path| executable(path))
+}
+
+fn executable(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::metadata(path)
+        .is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_and_what_to_do_about_it() {
+        let tools = |yt_dlp: &str, browser| {
+            Tools::new(&ExtractConfig {
+                yt_dlp: yt_dlp.into(),
+                browser,
+                ..ExtractConfig::default()
+            })
+        };
+        for (tools, tool, expected) in [
+            (tools("sh", BrowserConfig::Off), Tool::YtDlp, None),
+            (tools("/bin/sh", BrowserConfig::Off), Tool::YtDlp, None),
+            (
+                tools("/etc/passwd", BrowserConfig::Off),
+                Tool::YtDlp,
+                Some("yt-dlp is not installed"),
+            ),
+            (
+                tools("no-such-program", BrowserConfig::Off),
+                Tool::YtDlp,
+                Some("set `yt_dlp` in [extract]"),
+            ),
+            (tools("sh", BrowserConfig::Off), Tool::Browser, Some("the browser is off")),
+            (
+                tools(
+                    "sh",
+                    BrowserConfig::Executable { path: "/no/chromium".into(), sandbox: true },
+                ),
+                Tool::Browser,
+                Some("the browser is not installed"),
+            ),
+        ] {
+            let missing = tools.missing(tool);
+            assert_eq!(missing.is_some(), expected.is_some(), "{missing:?}");
+            assert!(missing.unwrap_or_default().contains(expected.unwrap_or_default()));
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! The documents for calendars and players, read by programs that are not ours.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use super::*;
+
+const NOW: &str = "2026-05-03T18:00:00Z";
+
+fn site() -> Site {
+    Site::new("https://tv.example.com/pitwall/".parse().unwrap())
+}
+
+fn stream(id: &str, feed: &str) -> PublicStream {
+    serde_json::from_value(json!({
+        "id": id, "feed": feed, "playlist": format!("/live/{id}/index.m3u8"), "health": "healthy",
+        "checked_at": null, "sources": [], "renditions": [],
+    }))
+    .unwrap()
+}
+
+/// A session of Miami: when, until when, and what else is to be said of it.
+fn session(code: &str, when: Option<[&str; 2]>, more: &Value) -> Value {
+    let mut session = json!({
+        "id": format!("2026:miami-grand-prix:miami:{code}"), "code": code, "name": code,
+        "meeting": "Miami Grand Prix", "start": when.map(|[start, _]| start),
+        "date": "2026-05-04", "time_known": when.is_some(), "end": when.map(|[_, end]| end),
+        "end_estimated": true, "live_from": null, "live_until": "2026-05-03T20:30:00Z",
+        "status": "upcoming", "source": "jolpica", "revision": 0,
+    });
+    session.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    session
+}
+
+fn schedule() -> Schedule {
+    let race = ["2026-05-03T17:00:00Z", "2026-05-03T19:00:00Z"];
+    let nasty = "Söme \"<b>\" & co; a,b \\ \u{7}\r\nBEGIN:VEVENT\r\n]]> --> and words that go on \
+                 and on, so that no line may hold all of them";
+    let moved = json!({
+        "revision": 3, "revised_at": "2026-05-03T08:00:00Z",
+        "disagreement": [{
+            "source": "openf1", "start": "2026-05-03T20:00:00Z", "date": "2026-05-03",
+            "cancelled": false,
+        }],
+    });
+    let meeting = json!({
+        "id": "2026:miami-grand-prix:miami", "name": "Miami Grand Prix", "round": 4,
+        "circuit": {"id": "miami", "name": nasty, "locality": "Miami", "country": "USA"},
+        "sessions": [
+            session("race", Some(race), &moved),
+            session("fp1", Some(race), &json!({"status": "cancelled", "revision": 1})),
+            session("gala", None, &json!({})),
+            session("show", Some(["2026-05-03T18:30:00Z", "2026-05-03T21:00:00Z"]), &json!({"name": nasty})),
+            session("winter", Some(["2026-12-01T00:00:00Z", "2026-12-01T01:00:00Z"]), &json!({})),
+        ],
+    });
+    let fetched_at = "2026-05-01T00:00:00Z".parse().ok();
+    let meetings = vec![serde_json::from_value(meeting).unwrap()];
+    Schedule { fetched_at, meetings, ..Schedule::default() }
+}
+
+fn streams() -> [PublicStream; 2] {
+    [stream("world-feed", "World \"feed\" <&>\n#EXTINF"), stream("pit", "Pit")]
+}
+
+#[test]
+fn the_playlist_names_absolute_links_and_nothing_else() {
+    assert_eq!(
+        playlist::write(&streams(), &site()),
+        "#EXTM3U url-tvg=\"https://tv.example.com/pitwall/iptv/guide.xml\" \
+         x-tvg-url=\"https://tv.example.com/pitwall/iptv/guide.xml\"\n\
+         #EXTINF:-1 tvg-id=\"world-feed.pitwall\" tvg-name=\"World 'feed' <&>#EXTINF\" \
+         group-title=\"Pitwall\",World 'feed' <&>#EXTINF\n\
+         https://tv.example.com/pitwall/live/world-feed/index.m3u8\n\
+         #EXTINF:-1 tvg-id=\"pit.pitwall\" tvg-name=\"Pit\" group-title=\"Pitwall\",Pit\n\
+         https://tv.example.com/pitwall/live/pit/index.m3u8\n"
+    );
+}
+
+#[test]
+fn an_overrun_is_on_for_as_long_as_it_may() {
+    let mut schedule = schedule();
+    schedule.meetings[0].sessions.truncate(1);
+    for (overrun, expected) in [(false, "190000"), (true, "203000")] {
+        schedule.meetings[0].sessions[0].overrun = overrun;
+        let guide = guide::write(&schedule, &streams(), NOW.parse().unwrap(), &site());
+        assert!(guide.contains(&format!("stop=\"20260503{expected} +0000\"")), "{guide}");
+    }
+}
+
+/// An environment for Python under `target`, made once.
+fn python() -> Option<PathBuf> {
+    let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target");
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or(target, PathBuf::from);
+    let environment = target.join("python-calendars");
+    let python = environment.join("bin/python");
+    let run = |command: &mut Command| command.status().is_ok_and(|status| status.success());
+    if !run(Command::new("python3").args(["-c", "import ensurepip, venv"])) {
+        return None;
+    }
+    let done = environment.join("done");
+    if !done.exists() {
+        assert!(run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&environment)));
+        let packages = ["icalendar==7.3.0", "lxml==6.1.3", "py-xmltv==1.0.8"];
+        let mut pip = Command::new(&python);
+        assert!(run(pip.args(["-m", "pip", "install", "-q"]).args(packages)), "no packages");
+        std::fs::write(done, "").unwrap();
+    }
+    Some(python)
+}
+
+#[test]
+fn programs_that_are_not_ours_read_them() {
+    let Some(python) = python() else {
+        assert!(std::env::var_os("CI").is_none(), "CI has Python");
+        return eprintln!("skipped: there is no python3 with venv");
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let (ics, xml) = (directory.path().join("a.ics"), directory.path().join("a.xml"));
+    let calendar = calendar::write(&schedule(), &site());
+    for line in calendar.split("\r\n") {
+        assert!(line.len() <= 75 && !line.contains(['\r', '\n']), "{line:?}");
+    }
+    std::fs::write(&ics, calendar).unwrap();
+    let guide = guide::write(&schedule(), &streams(), NOW.parse().unwrap(), &site());
+    std::fs::write(&xml, guide).unwrap();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/read.py");
+    let output = Command::new(python).arg(script).args([&ics, &xml]).output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    let read: Value = serde_json::from_slice(&output.stdout).unwrap();
+
+    let event = |code: &str| {
+        let uid = format!("2026:miami-grand-prix:miami:{code}@pitwall");
+        let events = read["events"].as_array().unwrap();
+        events.iter().find(|event| event["uid"] == uid).unwrap_or_else(|| panic!("{code}")).clone()
+    };
+    assert_eq!(read["method"], "PUBLISH");
+    assert_eq!(read["events"].as_array().unwrap().len(), 5, "none was smuggled in");
+    assert_eq!(read["errors"], json!([]));
+    for (code, start, end, sequence, status) in [
+        ("race", "2026-05-03T17:00:00+00:00", "2026-05-03T19:00:00+00:00", 3, "CONFIRMED"),
+        ("fp1", "2026-05-03T17:00:00+00:00", "2026-05-03T19:00:00+00:00", 1, "CANCELLED"),
+        ("gala", "2026-05-04", "2026-05-05", 0, "TENTATIVE"),
+    ] {
+        let event = event(code);
+        let told = ["start", "end", "sequence", "status"].map(|key| event[key].clone());
+        assert_eq!(told, [json!(start), json!(end), json!(sequence), json!(status)], "{code}");
+    }
+    let race = event("race");
+    assert_eq!(race["stamp"], "2026-05-03T08:00:00+00:00");
+    assert_eq!(race["description"], "openf1 says 2026-05-03T20:00:00Z.");
+    assert_eq!(
+        race["url"],
+        "https://tv.example.com/pitwall/watch/2026:miami-grand-prix:miami:race"
+    );
+    let place = race["location"].as_str().unwrap();
+    assert!(place.starts_with("Söme \"<b>\" & co; a,b \\ BEGIN:VEVENT]]>"), "{place}");
+
+    assert_eq!(read["channels"], json!(["world-feed.pitwall", "pit.pitwall"]));
+    let names = ["World \"feed\" <&>#EXTINF", "Pit"];
+    assert_eq!(read["names"], json!(names));
+    let programmes: Vec<_> = read["programmes"].as_array().unwrap().iter().collect();
+    let told: Vec<_> = programmes.iter().map(|one| (&one[0], &one[1], &one[2])).collect();
+    let (race, show) = (json!("20260503170000 +0000"), json!("20260503183000 +0000"));
+    let end = json!("20260503210000 +0000");
+    let [world, pit] = [json!("world-feed.pitwall"), json!("pit.pitwall")];
+    assert_eq!(
+        told,
+        [(&world, &race, &show), (&world, &show, &end), (&pit, &race, &show), (&pit, &show, &end)],
+        "what is cancelled, far away, or without a time is not on"
+    );
+}

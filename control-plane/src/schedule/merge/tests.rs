@@ -1,0 +1,311 @@
+use serde_json::Value;
+
+use super::*;
+use crate::schedule::calendar::Calendar;
+use crate::schedule::{history, jolpica, samples};
+
+fn now() -> Timestamp {
+    "2026-05-01T00:00:00Z".parse().unwrap()
+}
+
+/// A calendar of one source in one line: `id start[!HH][x][+end]`, days in May of 2026, `!` with
+/// the hour it was corrected at.
+fn said(provider: &str, lines: &[&str]) -> Opinion {
+    let mut meetings: Vec<Value> = Vec::new();
+    for line in lines {
+        let (id, rest) = line.split_once(' ').unwrap();
+        let (rest, cancelled) = rest.strip_suffix('x').map_or((rest, false), |rest| (rest, true));
+        let (rest, end) =
+            rest.split_once('+').map_or((rest, None), |(rest, end)| (rest, Some(end)));
+        let (when, corrected) = rest.split_once('!').map_or((rest, None), |(a, b)| (a, Some(b)));
+        let (day, time) = when.split_once('T').map_or((when, None), |(a, b)| (a, Some(b)));
+        let at = |time: &str| format!("2026-05-{day}T{time}:00Z");
+        let (meeting, code) = id.rsplit_once(':').unwrap();
+        let slot = serde_json::json!({
+            "code": code, "name": code, "start": time.map(at), "date": format!("2026-05-{day}"),
+            "end": end.map(at), "cancelled": cancelled,
+            "corrected_at": corrected.map(|hour| format!("2026-05-01T{hour}:00:00Z")),
+        });
+        let name = meeting.split(':').nth(1).unwrap().replace('-', " ");
+        let known = meetings.iter_mut().find(|one| one["id"] == meeting);
+        match known {
+            Some(known) => known["slots"].as_array_mut().unwrap().push(slot),
+            None => meetings.push(serde_json::json!({
+                "id": meeting, "name": name, "round": null, "utc_offset": null,
+                "circuit": {"id": "c", "name": "c", "locality": null, "country": null},
+                "series": !name.starts_with("other"), "slots": [slot],
+            })),
+        }
+    }
+    let season = (provider != "ics").then_some("2026");
+    let calendar = serde_json::json!({"season": season, "meetings": meetings});
+    Opinion {
+        provider: provider.to_owned(),
+        origin: String::new(),
+        fetched_at: now(),
+        calendar: serde_json::from_value(calendar).unwrap(),
+    }
+}
+
+fn merged(opinions: &[Opinion], last: &Schedule) -> Schedule {
+    let opinions: Vec<_> = opinions.iter().collect();
+    merge(&opinions, &Overrides::default(), last, now())
+}
+
+/// `id start source[ x][ +revision][ ≠source…]` of every session.
+fn told(schedule: &Schedule) -> Vec<String> {
+    let one = |session: &Session| {
+        let mut line = format!("{} ", session.id);
+        line += &session.start.map_or("?".into(), |at| at.strftime("%dT%H:%M").to_string());
+        line += &format!(" {}", session.source);
+        if session.status == SessionStatus::Cancelled {
+            line += " x";
+        }
+        if session.revision > 0 {
+            line += &format!(" +{}", session.revision);
+        }
+        for claim in &session.disagreement {
+            line += &format!(" ≠{}", claim.source);
+        }
+        line
+    };
+    schedule.meetings.iter().flat_map(|meeting| &meeting.sessions).map(one).collect()
+}
+
+#[test]
+fn who_is_believed() {
+    for (name, jolpica, openf1, ics, expected) in [
+        ("they agree", "03T20:00", "03T20:00", "03T20:00", "03T20:00 jolpica"),
+        (
+            "nobody corrected: what most say",
+            "03T20:00",
+            "03T17:00",
+            "03T17:00",
+            "03T17:00 openf1 ≠jolpica",
+        ),
+        (
+            "three opinions: the most trusted",
+            "03T20:00",
+            "03T17:00",
+            "03T18:00",
+            "03T20:00 jolpica ≠openf1 ≠ics",
+        ),
+        (
+            "a correction beats most",
+            "03T20:00",
+            "03T20:00",
+            "03T17:00!09",
+            "03T17:00 ics ≠jolpica ≠openf1",
+        ),
+        (
+            "the later correction",
+            "03T17:00!10",
+            "03T18:00!09",
+            "03T20:00",
+            "03T17:00 jolpica ≠openf1 ≠ics",
+        ),
+        (
+            "corrected at once: the most trusted",
+            "03T17:00!10",
+            "03T18:00!10",
+            "03T18:00",
+            "03T17:00 jolpica ≠openf1 ≠ics",
+        ),
+        ("not to know is not to contradict", "03", "03T17:00", "03", "03T17:00 openf1"),
+        ("a day local to the track", "02", "03T04:00", "03T04:00", "03T04:00 openf1"),
+        ("another day", "01", "03T04:00", "03T04:00", "03T04:00 openf1 ≠jolpica"),
+        ("nobody knows", "03", "03", "03", "? jolpica"),
+        ("most say it is off", "03T20:00", "03T20:00x", "03T20:00x", "03T20:00 openf1 x ≠jolpica"),
+        (
+            "dropped after the others were read",
+            "03T20:00!09x",
+            "03T20:00",
+            "03T20:00",
+            "03T20:00 jolpica x ≠openf1 ≠ics",
+        ),
+        ("back again", "03T20:00!10", "03T20:00!09x", "03T20:00", "03T20:00 jolpica ≠openf1"),
+    ] {
+        let line = |id: &str, when: &str| format!("2026:miami-grand-prix:{id}:race {when}");
+        let schedule = merged(
+            &[
+                said("jolpica", &[&line("miami", jolpica)]),
+                said("openf1", &[&line("miami-gardens", openf1)]),
+                said("ics", &[&line("florida", ics)]),
+            ],
+            &Schedule::default(),
+        );
+        assert_eq!(
+            told(&schedule),
+            [format!("2026:miami-grand-prix:miami:race {expected}")],
+            "{name}"
+        );
+        let disagree = expected.contains('≠');
+        assert_eq!(disagreements(&schedule, now()), usize::from(disagree), "{name}");
+        let later = "2026-05-10T00:00:00Z".parse().unwrap();
+        assert_eq!(disagreements(&schedule, later), 0, "{name}: what is over is settled");
+    }
+}
+
+#[test]
+fn a_known_end_counts_for_the_start_it_belongs_to() {
+    for (name, jolpica, openf1, end, estimated) in [
+        ("of the same start", "01T16:00", "01T16:00+17:30", "01T17:30", false),
+        ("of another start", "01T16:30", "01T16:00+17:30", "01T17:30", true),
+        ("not told", "01T16:00", "01T16:00", "01T17:00", true),
+    ] {
+        let race = "2026:m:c:race 03T20:00";
+        let schedule = merged(
+            &[
+                said("jolpica", &[race, &format!("2026:m:c:fp1 {jolpica}")]),
+                said("openf1", &[race, &format!("2026:m:c:fp1 {openf1}")]),
+            ],
+            &Schedule::default(),
+        );
+        let fp1 = &schedule.meetings[0].sessions[0];
+        let told = fp1.end.unwrap().strftime("%dT%H:%M").to_string();
+        assert_eq!((told.as_str(), fp1.end_estimated), (end, estimated), "{name}");
+    }
+}
+
+#[test]
+fn which_meetings_are_one() {
+    for (name, ics, expected) in [
+        (
+            "by its day, whatever its name",
+            "2026:florida-gp:x:race 04T00:30",
+            vec!["m:race 03T20:00 jolpica ≠ics"],
+        ),
+        (
+            "by its name, days later",
+            "2026:m-grand-prix:x:race 10T20:00",
+            vec!["m:race 03T20:00 jolpica ≠ics"],
+        ),
+        (
+            "not after weeks",
+            "2026:m-grand-prix:x:race 24T20:00",
+            vec!["m:race 03T20:00 jolpica", "m-grand-prix:race 24T20:00 ics"],
+        ),
+        (
+            "not another championship on its day",
+            "2026:other-m:x:race 03T14:00",
+            vec!["other-m:race 03T14:00 ics", "m:race 03T20:00 jolpica"],
+        ),
+        (
+            "a show in its weekend",
+            "2026:show:x:show 02T18:00",
+            vec!["m:show 02T18:00 ics", "m:race 03T20:00 jolpica"],
+        ),
+        (
+            "a show elsewhere",
+            "2026:show:x:show 22T18:00",
+            vec!["m:race 03T20:00 jolpica", "show:show 22T18:00 ics"],
+        ),
+    ] {
+        let jolpica = said("jolpica", &["2026:m:x:race 03T20:00"]);
+        let ics = said("ics", &[ics]);
+        for (order, opinions) in
+            [("", [jolpica.clone(), ics.clone()]), (" reversed", [ics, jolpica])]
+        {
+            let told = told(&merged(&opinions, &Schedule::default()));
+            let ids: Vec<_> =
+                told.iter().map(|line| line.replace("2026:", "").replace(":x:", ":")).collect();
+            if order.is_empty() {
+                assert_eq!(ids, expected, "{name}");
+            } else {
+                assert_eq!(ids.len(), expected.len(), "{name}{order}");
+            }
+        }
+    }
+}
+
+#[test]
+fn old_links_resolve() {
+    let first = merged(&[said("openf1", &["2026:m:sakhir:race 03T20:00"])], &Schedule::default());
+    // Another source takes the lead and has its own id for the place, then another name.
+    let second = merged(&[said("jolpica", &["2026:m:bahrain:race 03T20:00"])], &first);
+    let third = merged(&[said("jolpica", &["2026:gulf-m:bahrain:race 03T21:00"])], &second);
+    let wanted = "2026:gulf-m:bahrain:race";
+    for link in ["2026:m:sakhir:race", "2026:m:bahrain:race", wanted, "2026:other:bahrain:race"] {
+        assert_eq!(third.session(link).map(|one| one.id.as_str()), Some(wanted), "{link}");
+    }
+    for link in ["2026:m:sakhir:fp1", "2025:m:bahrain:race", "race", "", ":::"] {
+        assert!(third.session(link).is_none(), "{link}");
+    }
+    assert_eq!(third.session(wanted).unwrap().revision, 1, "counted on under the new id");
+}
+
+/// The 2026 case: two races cancelled, one back months later at another circuit.
+#[test]
+fn cancelled_and_back_elsewhere() {
+    let database = samples::json("jolpica-f1-data-2026-calendar.json");
+    let all = samples::ergast(&database);
+    let two = ["Bahrain Grand Prix", "Saudi Arabian Grand Prix"];
+    let fewer = samples::without(&all, &two);
+    let sepang = samples::f1db("f1db-2026-16-bahrain.yml");
+    let at = |key: &str| {
+        let (date, time) = (sepang(&format!("{key}Date")), sepang(&format!("{key}Time")));
+        serde_json::json!({"date": date, "time": time.map(|time| format!("{time}:00Z"))})
+    };
+    let mut back = fewer.clone();
+    back.insert(
+        15,
+        serde_json::json!({
+            "season": "2026", "round": sepang("round"), "raceName": "Bahrain Grand Prix",
+            "Circuit": {"circuitId": sepang("circuitId"), "circuitName": "Sepang"},
+            "date": sepang("date"), "time": sepang("time").map(|time| format!("{time}:00Z")),
+            "FirstPractice": at("freePractice1"), "SecondPractice": at("freePractice2"),
+            "ThirdPractice": at("freePractice3"), "Qualifying": at("qualifying"),
+        }),
+    );
+    let read = |races: &[Value]| jolpica::read(&samples::race_table(races));
+    let day = |text: &str| -> Timestamp { format!("2026-{text}T00:00:00Z").parse().unwrap() };
+    let opinion =
+        |calendar: &Calendar| Opinion { calendar: calendar.clone(), ..said("jolpica", &[]) };
+
+    let first = read(&all);
+    let march = merged(&[opinion(&first)], &Schedule::default());
+    let second = history::carry(&first, read(&fewer), true, day("03-15"));
+    let april = merged(&[opinion(&second)], &march);
+    let third = history::carry(&second, read(&back), true, day("07-27"));
+    let august = merged(&[opinion(&third)], &april);
+
+    let circuit = &march.meetings[3].circuit.id;
+    let (old, new) =
+        (format!("2026:bahrain-grand-prix:{circuit}"), "2026:bahrain-grand-prix:sepang");
+    let race = |schedule: &Schedule, meeting: &str| {
+        let session = schedule.session(&format!("{meeting}:race")).unwrap().clone();
+        (session.status == SessionStatus::Cancelled, session.revision)
+    };
+    assert_eq!((march.meetings.len(), race(&march, &old)), (24, (false, 0)));
+    assert_eq!((april.meetings.len(), race(&april, &old)), (24, (true, 1)));
+    assert_eq!((august.meetings.len(), race(&august, &old)), (25, (true, 1)));
+    assert_eq!(race(&august, new), (false, 0), "another race, with another id");
+    let moved = |schedule: &Schedule, id: &str| {
+        schedule.meetings.iter().find(|one| one.id == id).unwrap().moved_to.clone()
+    };
+    assert_eq!((moved(&april, &old), moved(&august, &old).as_deref()), (None, Some(new)));
+    let jeddah = april.meetings[4].id.clone();
+    assert_eq!((race(&august, &jeddah), moved(&august, &jeddah)), ((true, 1), None));
+    // Rounds were renumbered twice; no id noticed.
+    let ids = |schedule: &Schedule| -> Vec<String> {
+        let ids = schedule.meetings.iter().map(|one| one.id.clone());
+        ids.filter(|id| id != new).collect()
+    };
+    assert_eq!((ids(&march), ids(&march)), (ids(&april), ids(&august)));
+}
+
+#[test]
+fn since_when_nobody_confirms_what_is_to_come() {
+    let both = said("jolpica", &["2026:m:x:race 03T20:00"]);
+    let extra = said("ics", &["2026:m:x:race 03T20:00", "2026:show:y:show 22T18:00"]);
+    let at = |hour: &str| format!("2026-05-01T{hour}:00:00Z").parse::<Timestamp>().ok();
+    for (name, jolpica, ics, expected) in [
+        ("all is well", None, None, None),
+        ("one is down, the other lists it all", at("01"), None, None),
+        ("what only one lists", None, at("02"), at("02")),
+        ("both: since the last one went", at("01"), at("03"), at("03")),
+    ] {
+        let failing = |source: &str| if source == "ics" { ics } else { jolpica };
+        assert_eq!(unconfirmed(&[&both, &extra], failing, now()), expected, "{name}");
+    }
+}

@@ -1,0 +1,125 @@
+//! Which meetings of different sources are one. Ids are no help: only one source knows them.
+
+use std::collections::BTreeSet;
+
+use super::choice::Claim;
+use crate::schedule::calendar::{Listed, apart, days};
+use crate::schedule::opinion::Opinion;
+
+/// How far a race may be moved and still be recognised by its name. A race that is back after
+/// months is another one.
+const MOVED_DAYS: i32 = 10;
+
+/// One meeting, as every source that knows it lists it; the most trusted first.
+pub(crate) struct Weekend<'a> {
+    said: Vec<(&'a str, &'a Listed)>,
+}
+
+impl<'a> Weekend<'a> {
+    pub(crate) fn lead(&self) -> &'a Listed {
+        // Made from one, and only added to.
+        #[expect(clippy::indexing_slicing, reason = "never empty")]
+        self.said[0].1
+    }
+
+    pub(crate) fn listed(&self) -> impl Iterator<Item = &'a Listed> {
+        self.said.iter().map(|(_, listed)| *listed)
+    }
+
+    pub(crate) fn sources(&self) -> impl Iterator<Item = &'a str> {
+        self.said.iter().map(|(source, _)| *source)
+    }
+
+    /// Of every session, each once.
+    pub(crate) fn codes(&self) -> BTreeSet<String> {
+        self.listed().flat_map(|listed| &listed.slots).map(|slot| slot.code.clone()).collect()
+    }
+
+    pub(crate) fn claims(&self, code: &str) -> Vec<Claim<'a>> {
+        let claim = |(source, listed): &(&'a str, &'a Listed)| {
+            let slot = listed.slots.iter().find(|slot| slot.code == code)?;
+            Some(Claim { source, slot })
+        };
+        self.said.iter().filter_map(claim).collect()
+    }
+
+    fn is(&self, other: &Listed) -> bool {
+        self.listed().any(|one| one.id == other.id || (one.series && same(one, other)))
+    }
+
+    /// The part of a weekend that is no session of the championship's own, such as a show.
+    fn spans(&self, extra: &Listed) -> bool {
+        let Some(day) = extra.anchor().filter(|_| extra.race().is_none()) else { return false };
+        let lead = self.lead();
+        let Some(race) = lead.race().filter(|_| lead.series && extra.series) else { return false };
+        let first = lead.slots.iter().map(|slot| slot.date).min().unwrap_or(race.date);
+        days(first, -1) <= day && day <= days(race.date, 1)
+    }
+}
+
+/// Every opinion's meetings, the same ones together.
+pub(crate) fn align<'a>(opinions: &[&'a Opinion], season: Option<&str>) -> Vec<Weekend<'a>> {
+    let mut weekends: Vec<Weekend<'a>> = Vec::new();
+    // Races first, of everybody: what else there is finds its weekend by them.
+    for races in [true, false] {
+        for opinion in opinions {
+            let calendar = &opinion.calendar;
+            if calendar.season.is_some() && calendar.season.as_deref() != season {
+                continue;
+            }
+            let source = opinion.provider.as_str();
+            let meetings = calendar
+                .meetings
+                .iter()
+                .filter(|one| one.race().is_some() == races)
+                .filter(|one| !one.series || in_season(one, season));
+            for listed in meetings {
+                let free =
+                    |one: &&mut Weekend<'_>| !races || one.said.iter().all(|(by, _)| *by != source);
+                match find(&mut weekends, listed).filter(free) {
+                    Some(weekend) => weekend.said.push((source, listed)),
+                    None => weekends.push(Weekend { said: vec![(source, listed)] }),
+                }
+            }
+        }
+    }
+    weekends
+}
+
+fn find<'w, 'a>(weekends: &'w mut [Weekend<'a>], listed: &Listed) -> Option<&'w mut Weekend<'a>> {
+    let at = weekends.iter().position(|one| one.is(listed));
+    let at = at.or_else(|| weekends.iter().position(|one| one.spans(listed)))?;
+    weekends.get_mut(at)
+}
+
+/// A calendar of anything tells the races of other years too.
+fn in_season(listed: &Listed, season: Option<&str>) -> bool {
+    season.is_none_or(|season| listed.id.split(':').next() == Some(season))
+}
+
+/// The same race: by its day, or by its name when it moved by days.
+fn same(one: &Listed, other: &Listed) -> bool {
+    let (Some(day), Some(other_day)) = (one.anchor(), other.anchor()) else { return false };
+    let both = one.series && other.series && one.race().is_some() == other.race().is_some();
+    let off = apart(day, other_day);
+    let on_its_day = off <= 1 && one.race().is_some();
+    both && (on_its_day || (off <= MOVED_DAYS && alike(&one.name, &other.name)))
+}
+
+/// What is left of one name is part of the other: "Miami Grand Prix" and "FORMULA 1 CRYPTO.COM
+/// MIAMI GRAND PRIX 2026".
+pub(crate) fn alike(one: &str, other: &str) -> bool {
+    let (one, other) = (words(one), words(other));
+    !one.is_empty() && !other.is_empty() && (one.is_subset(&other) || other.is_subset(&one))
+}
+
+fn words(name: &str) -> BTreeSet<String> {
+    const SAYS_NOTHING: [&str; 9] =
+        ["grand", "prix", "gp", "formula", "f1", "1", "the", "of", "race"];
+    let id = crate::schedule::calendar::id_of(name).unwrap_or_default();
+    id.split('-')
+        .filter(|word| !SAYS_NOTHING.contains(word))
+        .filter(|word| !(word.len() == 4 && word.parse::<u16>().is_ok()))
+        .map(str::to_owned)
+        .collect()
+}

@@ -1,0 +1,106 @@
+//! [`Provider`]: somewhere a calendar can be read from.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{StatusCode, header};
+use jiff::Timestamp;
+use pitwall_fetch::{FetchError, Fetcher, Policy, Request, Response};
+use url::Url;
+
+use super::calendar::Calendar;
+
+#[async_trait]
+pub(crate) trait Provider: Send + Sync {
+    fn name(&self) -> &'static str;
+
+    /// What a snapshot is tied to: another place's calendar is not this one's last good.
+    fn origin(&self) -> String;
+
+    /// Whether what is no longer listed is off. Otherwise it is only not known any more.
+    fn drops_cancelled(&self) -> bool {
+        true
+    }
+
+    async fn fetch(&self, fetcher: &Fetcher, now: Timestamp) -> Result<Calendar, ProviderError>;
+}
+
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{message}")]
+pub(crate) struct ProviderError {
+    pub(crate) message: String,
+    pub(crate) fault: Fault,
+    /// What it answered, when that was not 200.
+    pub(crate) status: Option<StatusCode>,
+    /// The provider's own wish.
+    pub(crate) retry_after: Option<Duration>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// No answer, or not the one that was asked for.
+    Failed,
+    /// It was read, and cannot be true.
+    Refused,
+    /// Closed to us for now, as it is meant to be.
+    Locked,
+}
+
+impl Fault {
+    /// As metrics call it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Failed => "failed",
+            Self::Refused => "refused",
+            Self::Locked => "locked",
+        }
+    }
+}
+
+impl ProviderError {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), fault: Fault::Failed, status: None, retry_after: None }
+    }
+
+    pub(crate) fn refused(why: impl std::fmt::Display) -> Self {
+        Self { fault: Fault::Refused, ..Self::new(format!("refused: {why}")) }
+    }
+}
+
+impl From<FetchError> for ProviderError {
+    fn from(error: FetchError) -> Self {
+        Self::new(error.to_string())
+    }
+}
+
+const MAX_BODY: usize = 4 << 20;
+
+/// The body of a 200.
+pub(crate) async fn get(
+    fetcher: &Fetcher,
+    policy: &Policy,
+    url: Url,
+    now: Timestamp,
+) -> Result<Bytes, ProviderError> {
+    let response = fetcher.send(policy, Request::get(url)).await?;
+    if response.status() != StatusCode::OK {
+        let status = response.status();
+        return Err(ProviderError {
+            status: Some(status),
+            retry_after: retry_after(&response, now),
+            ..ProviderError::new(format!("the provider answered {}", status.as_u16()))
+        });
+    }
+    Ok(response.bytes(MAX_BODY).await?)
+}
+
+/// Seconds or a date.
+fn retry_after(response: &Response, now: Timestamp) -> Option<Duration> {
+    let value = response.headers().get(header::RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = value.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let until = jiff::fmt::rfc2822::parse(value).ok()?.timestamp();
+    Duration::try_from(until.duration_since(now)).ok()
+}

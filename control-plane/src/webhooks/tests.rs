@@ -1,0 +1,149 @@
+//! Webhooks against a receiver that fails as it is told.
+
+use std::collections::VecDeque;
+use std::sync::Mutex;
+
+use axum::Router;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, StatusCode};
+use pitwall_fetch::Timeouts;
+use pitwall_upstream_map::StreamId;
+
+use super::notice::What;
+use super::*;
+
+/// What it answers with, and what it got.
+#[derive(Default)]
+struct Receiver {
+    answers: Mutex<VecDeque<StatusCode>>,
+    got: Mutex<Vec<(HeaderMap, String)>>,
+}
+
+async fn receive(
+    State(receiver): State<Arc<Receiver>>,
+    headers: HeaderMap,
+    body: String,
+) -> Response {
+    receiver.got.lock().unwrap().push((headers, body));
+    let answer = receiver.answers.lock().unwrap().pop_front().unwrap_or(StatusCode::OK);
+    (answer, [("retry-after", "0")]).into_response()
+}
+
+/// Delivers one notice to a receiver with these answers.
+async fn deliver(answers: &[StatusCode], settings: &str) -> (Arc<Receiver>, IntCounterVec) {
+    let receiver = Arc::new(Receiver {
+        answers: Mutex::new(answers.iter().copied().collect()),
+        ..Receiver::default()
+    });
+    let router = Router::new().fallback(receive).with_state(receiver.clone());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    let text = format!(
+        "name = 'phone'\nurl = 'http://{address}/topic'\nallow_private = ['127.0.0.0/8']\n{settings}"
+    );
+    let config = toml::from_str(&text).unwrap();
+    let fetcher = Arc::new(Fetcher::new(Timeouts::default(), Vec::new()));
+    let registry = Registry::new();
+    let (notifier, webhooks) =
+        configure(vec![config], &fetcher, &Clock::system(), &registry).unwrap();
+    notifier.tell(notice());
+    let counter = notifier.counter.clone();
+    drop(notifier);
+    webhooks.run().await;
+    (receiver, counter)
+}
+
+fn notice() -> Notice {
+    let what = What::Failover {
+        stream: StreamId::of_feed("World feed").unwrap(),
+        from: "club".into(),
+        to: "mirror".into(),
+        reason: Some("the playlist was answered with 403".into()),
+    };
+    Notice::new(what, "2026-05-03T17:00:00Z".parse().unwrap())
+}
+
+#[tokio::test]
+async fn retries() {
+    let (ok, busy) = (StatusCode::OK, StatusCode::SERVICE_UNAVAILABLE);
+    for (answers, attempts, outcome) in [
+        (&[ok][..], 1, "delivered"),
+        (&[busy, busy, ok], 3, "delivered"),
+        (&[StatusCode::TOO_MANY_REQUESTS, ok], 2, "delivered"),
+        (&[busy; 9], 5, "failed"),
+        (&[StatusCode::NOT_FOUND, ok], 1, "failed"),
+    ] {
+        let (receiver, counter) = deliver(answers, "").await;
+        let got = receiver.got.lock().unwrap();
+        assert_eq!(got.len(), attempts, "{answers:?}");
+        assert_eq!(counter.with_label_values(&["phone", outcome]).get(), 1, "{answers:?}");
+        let id = |index: usize| got[index].0["x-pitwall-id"].clone();
+        assert!((0..attempts).all(|index| id(index) == id(0)), "each attempt is the same notice");
+    }
+}
+
+#[tokio::test]
+async fn json_and_its_signature() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("secret");
+    std::fs::write(&path, "a secret of thirty-two bytes, or more\n").unwrap();
+    let settings = format!("secret_file = '{}'\nheaders = {{ X-Own = 'yes' }}", path.display());
+    let (receiver, _) = deliver(&[], &settings).await;
+    let (headers, body) = receiver.got.lock().unwrap().remove(0);
+    assert_eq!(headers["content-type"], "application/json");
+    assert_eq!(headers["x-pitwall-event"], "failover");
+    assert_eq!(headers["x-own"], "yes");
+    let json: serde_json::Value = serde_json::from_str(&body).unwrap();
+    let expected = serde_json::json!({
+        "id": headers["x-pitwall-id"].to_str().unwrap(),
+        "at": "2026-05-03T17:00:00Z", "event": "failover", "stream": "world-feed",
+        "from": "club", "to": "mirror", "reason": "the playlist was answered with 403",
+        "text": "world-feed moved from club to mirror: the playlist was answered with 403",
+    });
+    assert_eq!(json, expected);
+    // As whoever receives it checks it.
+    let signature = headers["x-pitwall-signature"].to_str().unwrap();
+    let time = signature.strip_prefix("t=").unwrap().split(',').next().unwrap();
+    let secret = b"a secret of thirty-two bytes, or more";
+    let expected = delivery::signature(secret, time.parse().unwrap(), body.as_bytes()).unwrap();
+    assert_eq!(signature, expected);
+}
+
+/// Against another implementation: `printf '1777827600.{}' | openssl dgst -sha256 -hmac key…`.
+#[test]
+fn the_signature_is_what_others_make_of_it() {
+    let signature = delivery::signature(&[b'k'; 32], 1_777_827_600, b"{}").unwrap();
+    let expected =
+        "t=1777827600,v1=0718ede54b747269bb7918e67672c26b455d9a8dc2184e44001d46fc54e7c944";
+    assert_eq!(signature, expected);
+}
+
+#[tokio::test]
+async fn ntfy() {
+    let (receiver, _) = deliver(&[], "kind = 'ntfy'").await;
+    let (headers, body) = receiver.got.lock().unwrap().remove(0);
+    assert_eq!(body, "world-feed moved from club to mirror: the playlist was answered with 403");
+    assert_eq!(headers["title"], "Pitwall");
+    assert_eq!(
+        (&headers["priority"], &headers["tags"]),
+        (&"3".parse().unwrap(), &"failover".parse().unwrap())
+    );
+    assert!(!headers.contains_key("x-pitwall-signature"), "there is no secret");
+}
+
+#[tokio::test]
+async fn events_that_nobody_asked_for() {
+    let (receiver, _) = deliver(&[], "events = ['source-dead', 'no-healthy-stream']").await;
+    assert!(receiver.got.lock().unwrap().is_empty());
+}
+
+#[test]
+fn a_secret_that_is_none() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("secret");
+    assert!(secret("phone", &path).unwrap_err().to_string().contains("No such file"));
+    std::fs::write(&path, "short").unwrap();
+    assert!(secret("phone", &path).unwrap_err().to_string().contains("less than 32 bytes"));
+}

@@ -1,0 +1,214 @@
+//! Sources of every kind against the pages of the demo's origin: the examples in conf/recipes,
+//! as they are; yt-dlp, Streamlink and Chromium as they are installed.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Child;
+
+use serde_json::Value;
+
+use crate::support::{Edge, eventually, fetch, first_line, free, pitwall, within};
+
+const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../conf/recipes");
+const TOOLS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/tools/bin");
+
+/// The demo's origin, in a process of its own.
+struct Origin {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl Origin {
+    fn start() -> Self {
+        let address = free();
+        let listen = address.to_string();
+        let (child, _) = first_line(&["origin", "--token-ttl", "600", "--listen", &listen]);
+        Self { child, address }
+    }
+}
+
+impl Drop for Origin {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// `[extract]` for this machine: root has no sandbox.
+fn tools() -> String {
+    assert!(Path::new(TOOLS).join("yt-dlp").exists(), "run .ci/tools first");
+    format!(
+        "[extract]\nyt_dlp = \"{TOOLS}/yt-dlp\"\nstreamlink = \"{TOOLS}/streamlink\"\n\
+         [extract.browser]\nenabled = true\nsandbox = false\n"
+    )
+}
+
+/// An example as it stands in its file, asking this origin.
+fn example(name: &str, origin: SocketAddr) -> String {
+    let file = PathBuf::from(EXAMPLES).join(format!("sources/{name}.toml"));
+    let text = std::fs::read_to_string(file).unwrap();
+    text.replace("127.0.0.1:9000", &origin.to_string())
+}
+
+/// A folder with a configuration and these examples.
+fn folder(examples: &[&str], origin: SocketAddr) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let config = format!("[schedule]\nproviders = []\n{}", tools());
+    std::fs::write(folder.path().join("p.toml"), config).unwrap();
+    std::fs::create_dir(folder.path().join("sources")).unwrap();
+    for name in examples {
+        let file = folder.path().join(format!("sources/{name}.toml"));
+        std::fs::write(file, example(name, origin)).unwrap();
+    }
+    folder
+}
+
+/// Names of the sources that `/api/streams` lists as healthy.
+async fn healthy(edge: &Edge) -> Option<Vec<String>> {
+    let streams: Value = fetch(&edge.url("/api/streams")).await.ok()?.json().await.ok()?;
+    let sources = streams["streams"].as_array()?.iter().flat_map(|it| it["sources"].as_array());
+    let healthy = sources.flatten().filter(|source| source["health"] == "healthy");
+    let mut names: Vec<String> =
+        healthy.filter_map(|it| Some(it["name"].as_str()?.to_owned())).collect();
+    names.sort();
+    names.dedup();
+    Some(names)
+}
+
+/// What these examples find passes the checks that every stream passes: playlists, renditions
+/// and segments, with the headers and cookies that were found.
+async fn play(examples: &[&str]) {
+    let origin = Origin::start();
+    let edge = Edge::start_with(&format!("[schedule]\nproviders = []\n{}", tools()), |folder| {
+        std::fs::create_dir(folder.join("sources")).unwrap();
+        for name in examples {
+            let file = folder.join(format!("sources/{name}.toml"));
+            std::fs::write(file, example(name, origin.address)).unwrap();
+        }
+    })
+    .await;
+    let expected: Vec<String> = examples.iter().map(ToString::to_string).collect();
+    let playing = || async { healthy(&edge).await.filter(|names| *names == expected) };
+    within(120, "every example plays", playing).await;
+    // Nothing public says where any of it is from.
+    for path in ["/api/streams", "/api/extractors", "/api/bootstrap", "/api/status"] {
+        let text = fetch(&edge.url(path)).await.unwrap().text().await.unwrap();
+        assert!(!text.contains(&origin.address.to_string()), "{path}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn recipes_and_lists() {
+    play(&["api", "computed", "form", "iframe", "m3u", "members", "plain"]).await;
+}
+
+#[tokio::test]
+async fn programs_and_browsers() {
+    play(&["browser", "streamlink", "yt-dlp"]).await;
+}
+
+#[test]
+fn what_each_example_finds() {
+    let origin = Origin::start();
+    for (name, feeds, trace) in [
+        ("plain", vec!["World feed", "Onboard 7", "Onboard 22", "Pit lane"], "4 matches"),
+        ("iframe", vec!["World feed", "Pit lane"], "step 4 (decode javascript)"),
+        ("form", vec!["World feed", "Onboard 22"], "step 5 (post)"),
+        ("api", vec!["World feed", "Onboard 7", "Onboard 22", "Pit lane"], "(pointer \"\")"),
+        ("computed", vec!["World feed", "Onboard 7"], "step 3 (script for answer)"),
+        ("members", vec!["World feed", "Onboard 7"], "step 4 (cookie member)"),
+        (
+            "m3u",
+            vec!["World feed", "Race: Onboard 7", "Race: Onboard 22", "Race: Pit lane"],
+            "filter",
+        ),
+    ] {
+        let folder = folder(&[name], origin.address);
+        let (code, out, err) =
+            pitwall(&["extract", name, "--trace", "--config", "p.toml"], folder.path());
+        assert_eq!((code, err.as_str()), (0, ""), "{name}: {out}");
+        assert!(out.contains(trace), "{name}: {out}");
+        let found: Vec<&str> =
+            out.lines().filter_map(|line| Some(line.split_once("\thttp")?.0)).collect();
+        assert_eq!(found, feeds, "{out}");
+        // A trace is no key: every token in it is masked.
+        let steps = out.lines().filter(|line| !line.contains('\t'));
+        for line in steps.filter(|line| line.contains("sig=")) {
+            assert!(line.contains("sig=…[") || line.contains("…[64]"), "{line}");
+        }
+    }
+}
+
+#[test]
+fn recorded_replayed_and_compared() {
+    let origin = Origin::start();
+    let folder = folder(&["computed"], origin.address);
+    let run = |arguments: &[&str]| {
+        let arguments = [&["extract", "computed", "--config", "p.toml"], arguments].concat();
+        pitwall(&arguments, folder.path())
+    };
+    let (code, recorded, err) = run(&["--record", "kept"]);
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert!(recorded.starts_with("recorded in kept/computed: it holds tokens"), "{recorded}");
+    let (code, out, _) = run(&["--diff", "kept"]);
+    assert!(code == 0 && out.contains("no drift since "), "{out}");
+
+    // The site is gone, and the recording is not.
+    drop(origin);
+    let (code, replayed, err) = run(&["--replay", "kept"]);
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert!(recorded.ends_with(&replayed), "{recorded}\n{replayed}");
+    let (code, _, err) = run(&["--diff", "kept"]);
+    assert!(code == 1 && err.contains("step 1 (get) drifted"), "{err}");
+    assert!(err.contains("FAILED: the upstream cannot be connected to"), "{err}");
+    let (code, _, err) = run(&["--record", "kept"]);
+    assert!(code == 1 && err.contains("step 1 (get): "), "{err}");
+    assert!(folder.path().join("kept/computed.failed/recording.json").exists());
+    let (code, _, _) = run(&["--replay", "kept"]);
+    assert_eq!(code, 0, "the last good one is still there");
+
+    let (code, _, err) = run(&["--replay", "nowhere"]);
+    assert!(code == 1 && err.contains("there is no recording of \"computed\""), "{err}");
+    let (code, _, err) = run(&["--replay", "a", "--record", "b"]);
+    assert!(code == 2 && err.contains("cannot be used with"), "{err}");
+}
+
+/// A program that is missing is said, by the command and in the status; everything else runs.
+#[tokio::test]
+async fn a_missing_program_is_a_clear_error() {
+    let config = "[schedule]\nproviders = []\n[extract]\nyt_dlp = \"no-such-program\"\n\
+        [[source]]\nname = \"a\"\nkind = \"yt-dlp\"\nurl = \"https://a.example/\"\n\
+        [[source]]\nname = \"b\"\nkind = \"browser\"\nfeed = \"b\"\nurl = \"https://a.example/\"\n";
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("p.toml"), config).unwrap();
+    let missing = "yt-dlp is not installed: install it, or set `yt_dlp` in [extract]";
+    let off = "the browser is off: set `enabled = true` in [extract.browser]";
+    let (code, out, _) = pitwall(&["check", "--config", "p.toml"], folder.path());
+    assert_eq!(code, 0);
+    assert!(out.contains(missing) && out.contains(off), "{out}");
+    let (code, _, err) = pitwall(&["extract", "a", "--config", "p.toml"], folder.path());
+    assert_eq!((code, err), (1, format!("pitwall: source \"a\": yt-dlp: {missing}\n")));
+
+    let edge = Edge::start(config).await;
+    let failing = || async {
+        let text = fetch(&edge.url("/api/extractors")).await.ok()?.text().await.ok()?;
+        (text.contains(missing) && text.contains(off)).then_some(())
+    };
+    eventually("the status says what is missing", failing).await;
+    assert_eq!(fetch(&edge.url("/api/streams")).await.unwrap().status(), 200);
+}
+
+/// Redirects, frames and scripts lead programs and browsers nowhere that policy does not.
+#[test]
+fn programs_and_browsers_go_no_further_than_policy() {
+    let origin = Origin::start();
+    for name in ["yt-dlp", "streamlink", "browser"] {
+        let folder = folder(&[], origin.address);
+        let closed = example(name, origin.address).replace("allow_private", "# allow_private");
+        let closed = closed.replace("every", "ports = [9000]\nevery");
+        std::fs::write(folder.path().join(format!("sources/{name}.toml")), closed).unwrap();
+        let (code, _, err) = pitwall(&["extract", name, "--config", "p.toml"], folder.path());
+        assert_eq!(code, 1, "{name}: {err}");
+        assert!(err.contains("the target is not allowed by the address policy"), "{name}: {err}");
+    }
+}
