@@ -20,6 +20,7 @@ use prometheus::Registry;
 use serde::Deserialize;
 use tokio::sync::mpsc;
 
+pub use self::routes::openapi;
 pub use self::token::{AdminToken, TokenTooShort};
 use crate::engine::command::Command;
 

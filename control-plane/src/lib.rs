@@ -36,7 +36,7 @@ mod source;
 mod webhooks;
 
 pub use check::CheckRules;
-pub use commands::{AdminToken, Commands, ControlConfig, TokenTooShort, serve_admin};
+pub use commands::{AdminToken, Commands, ControlConfig, TokenTooShort, openapi, serve_admin};
 pub use control::{Config, ControlPlane, SetupError};
 pub use extract::{
     BrowserConfig, Candidate, Drift, ExtractConfig, ExtractError, Extraction, Recording,

@@ -9,7 +9,7 @@ use anyhow::Context;
 use pitwall_control_plane::{self as control, ControlPlane, SetupError, Site, serve_admin};
 use pitwall_fetch::Fetcher;
 use pitwall_origin::{Origin, OriginConfig};
-use pitwall_proxy::{Edge, Server};
+use pitwall_proxy::{Edge, OpenApi, Server};
 use pitwall_upstream_map::{MemoryStore, Store};
 use prometheus::Registry;
 
@@ -101,11 +101,12 @@ fn assemble_on(store: Arc<MemoryStore>, config: Config) -> anyhow::Result<Server
     let token = secret::admin_token(&config.access)?;
     let Config { edge, access, upstream, state, schedule, sources, .. } = config;
     let Config { extract, rank, control, webhooks, .. } = config;
-    let edge_config = pitwall_proxy::Config { edge, access, upstream };
+    let mut edge_config = pitwall_proxy::Config { edge, access, upstream };
     let commands_listener = match control.listen {
         Some(address) => listener("control.listen", address)?,
         None => free_listener()?,
     };
+    edge_config.edge.control = commands_listener.local_addr()?;
     let admin = control.admin.map(|address| listener("control.admin", address)).transpose()?;
     let mut own =
         vec![edge_config.edge.listen, edge_config.edge.admin, commands_listener.local_addr()?];
@@ -124,7 +125,8 @@ fn assemble_on(store: Arc<MemoryStore>, config: Config) -> anyhow::Result<Server
     let control_plane =
         ControlPlane::new(control, fetcher, store.clone(), &registry).map_err(setup_error)?;
     let commands = control_plane.commands(token.commands()?);
-    let edge = Edge::new(&edge_config, sealer, store.clone(), &registry)?;
+    let openapi = OpenApi::with(control::openapi())?;
+    let edge = Edge::new(&edge_config, sealer, store.clone(), openapi, &registry)?;
     let (store_for_admin, registry_for_admin) = (store, registry.clone());
     let mut server = Server::new(&edge_config.edge, edge, registry, token.edge())
         .map_err(|error| Invalid::new("edge", error))?;

@@ -1,8 +1,6 @@
 //! The admin listener: `/metrics` and health for those who run the edge, and PURGE for those who
 //! may. Never on the public listener.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use base64::Engine;
@@ -13,6 +11,7 @@ use pingora::protocols::http::ServerSession;
 use pitwall_fetch::parse_url;
 use prometheus::{Encoder, Registry, TextEncoder};
 
+use crate::drain::Draining;
 use crate::rooms::Rooms;
 use crate::storage::{Key, Purge};
 
@@ -22,7 +21,7 @@ const USAGE: &str = "try GET /metrics, /healthz or /readyz, PURGE /live/{stream}
 pub struct Admin {
     pub rooms: Rooms,
     pub registry: Registry,
-    pub draining: Arc<AtomicBool>,
+    pub draining: Draining,
     /// Without one nobody may change anything.
     pub token: Option<AdminToken>,
 }
@@ -62,7 +61,7 @@ impl ServeHttp for Admin {
         match request.uri.path() {
             "/metrics" => self.scrape(),
             "/healthz" => text(StatusCode::OK, "ok\n"),
-            "/readyz" if self.draining.load(Ordering::Relaxed) => {
+            "/readyz" if self.draining.is_set() => {
                 text(StatusCode::SERVICE_UNAVAILABLE, "draining\n")
             }
             "/readyz" if self.rooms.store.current().version == 0 => {

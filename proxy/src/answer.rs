@@ -36,8 +36,10 @@ impl Answer {
             .header(header::CACHE_CONTROL, "no-store")
             .body(problem.json().into());
         match problem {
-            Problem::MethodNotAllowed => answer.header(header::ALLOW, "GET, HEAD, OPTIONS"),
-            Problem::Unavailable(_) => answer.header(header::RETRY_AFTER, "1"),
+            Problem::MethodNotAllowed(allowed) => answer.header(header::ALLOW, allowed),
+            _ if problem.status() == StatusCode::SERVICE_UNAVAILABLE => {
+                answer.header(header::RETRY_AFTER, "1")
+            }
             _ => answer,
         }
     }

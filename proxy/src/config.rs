@@ -30,6 +30,8 @@ pub struct EdgeConfig {
     /// What viewers call us, where that is not the address we listen on.
     #[serde(default, deserialize_with = "public_url")]
     pub public_url: Option<Url>,
+    /// Where commands go: a control plane's `[control] listen`.
+    pub control: SocketAddr,
     /// How long running transfers may take after SIGTERM.
     #[serde(with = "humantime_serde")]
     pub drain: Duration,
@@ -46,6 +48,7 @@ impl Default for EdgeConfig {
             admin: SocketAddr::from(([127, 0, 0, 1], 9180)),
             threads: 0,
             public_url: None,
+            control: SocketAddr::from(([127, 0, 0, 1], 8081)),
             drain: Duration::from_secs(20),
             cache: CacheConfig::default(),
             playlist: PlaylistConfig::default(),

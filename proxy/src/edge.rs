@@ -1,11 +1,11 @@
 //! A request's phases, as Pingora calls them.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use http::{Method, header};
+use http::{HeaderValue, StatusCode, header};
 use jiff::Timestamp;
 use pingora::http::ResponseHeader;
 use pingora::modules::http::HttpModules;
@@ -17,8 +17,13 @@ use pitwall_fetch::Fetcher;
 use pitwall_upstream_map::Store;
 use prometheus::{IntGauge, Registry};
 
+use crate::admission;
 use crate::answer::Answer;
+use crate::api::events::Events;
+use crate::api::{Ask, Desk, OpenApi};
+use crate::audience::{Audience, Viewer};
 use crate::config::Config;
+use crate::drain::Draining;
 use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::page::Page;
@@ -27,7 +32,7 @@ use crate::problem::Problem;
 use crate::proxied::{self, Proxied};
 use crate::relay::Media;
 use crate::rooms::Rooms;
-use crate::route::{Document, Link, Route, is_media};
+use crate::route::{Link, Route, is_media};
 use crate::seal::{Purpose, Sealer};
 use crate::storage::hit::HANDOVER;
 use crate::storage::range::is_single;
@@ -39,8 +44,11 @@ pub struct Edge {
     rooms: Rooms,
     live: Live,
     proxied: Proxied,
+    desk: Desk,
     page: Page,
-    draining: Arc<AtomicBool>,
+    draining: Draining,
+    /// The control plane's commands.
+    control: SocketAddr,
 }
 
 /// What a request gathers on its way through the phases.
@@ -50,6 +58,18 @@ pub struct Context {
     /// Counts the request for as long as it lives, however it ends.
     in_flight: Option<InFlight>,
     media: Option<Media>,
+    /// It is the control plane that answers.
+    command: bool,
+}
+
+/// How a request is answered.
+enum Outcome {
+    Whole(Answer),
+    /// By Pingora's hit path, from the object that was opened.
+    Media,
+    Events,
+    /// By the control plane.
+    Command,
 }
 
 struct InFlight(IntGauge);
@@ -72,6 +92,7 @@ impl Edge {
         config: &Config,
         sealer: Sealer,
         store: Arc<dyn Store>,
+        openapi: OpenApi,
         registry: &Registry,
     ) -> prometheus::Result<Self> {
         let own = vec![config.edge.listen, config.edge.admin];
@@ -81,12 +102,18 @@ impl Edge {
         let playlists = Arc::new(Playlists::new(config.edge.playlist.max_age));
         let storage = Storage::new(config.edge.cache, fetcher.clone());
         let metrics = Metrics::new(registry)?;
-        let rooms = Rooms { store, fetcher, sealer, targets, storage, metrics };
+        let audience = Arc::new(Audience::new(store.clone(), metrics.viewers.clone()));
+        let draining = Draining::default();
+        let (events, draining_) = (Events::new(), draining.clone());
+        let desk = Desk { store: store.clone(), events, openapi, draining: draining_ };
+        let rooms = Rooms { store, fetcher, sealer, targets, storage, audience, metrics };
         Ok(Self {
             live: Live::new(playlists.clone(), rooms.clone()),
             proxied: Proxied { playlists, rooms: rooms.clone() },
+            desk,
             page: Page::default(),
-            draining: Arc::new(AtomicBool::new(false)),
+            draining,
+            control: config.edge.control,
             rooms,
         })
     }
@@ -100,25 +127,30 @@ impl Edge {
     }
 
     /// Set when the process is about to stop.
-    pub fn draining(&self) -> Arc<AtomicBool> {
+    pub fn draining(&self) -> Draining {
         self.draining.clone()
     }
 
-    /// An answer, or `None` when an object was opened that Pingora's hit path will send.
+    pub fn events(&self) -> Arc<Events> {
+        self.desk.events.clone()
+    }
+
     async fn answer(
         &self,
         session: &Session,
         route: Route,
         context: &mut Context,
-    ) -> Result<Option<Answer>, Problem> {
+    ) -> Result<Outcome, Problem> {
         let now = now();
-        Ok(Some(match route {
+        Ok(Outcome::Whole(match route {
             Route::Multivariant { stream, rendition } => {
                 playlist(&self.live.multivariant(&stream, rendition.as_deref())?)
             }
             Route::Media { stream, rendition, directives } => {
                 let fetched = self.live.media(&stream, &rendition, directives.as_deref(), now);
-                playlist(&*fetched.await?)
+                let fetched = fetched.await?;
+                self.watched(session, &stream, &fetched);
+                playlist(&fetched)
             }
             Route::Proxy { source, link, variables, directives } => {
                 let target = self.target(&link, source.as_deref(), now)?;
@@ -129,18 +161,24 @@ impl Edge {
                 playlist(&*self.proxied.get(request).await?)
             }
             Route::Segment { stream, link } => {
-                let target = Target { stream: Some(stream), ..self.target(&link, None, now)? };
-                context.media = Some(self.open(session, target).await?);
-                return Ok(None);
+                let target = self.target(&link, None, now)?;
+                let profile = target.profile.clone();
+                let target = Target { stream: Some(stream.clone()), ..target };
+                let opened = self.open(session, target).await;
+                if let Err(problem) = &opened {
+                    self.missed(&stream, &profile, problem);
+                }
+                context.media = Some(opened?);
+                return Ok(Outcome::Media);
             }
             Route::Relay { link } => {
                 let target = self.target(&link, None, now)?;
                 context.media = Some(self.open(session, target).await?);
-                return Ok(None);
+                return Ok(Outcome::Media);
             }
-            Route::Api { document } => self.document(document)?,
-            Route::Health => Answer::ok("text/plain", "ok\n".into()),
-            Route::Ready => self.ready()?,
+            Route::Api(Ask::Events) => return Ok(Outcome::Events),
+            Route::Api(Ask::Command(_)) => return Ok(Outcome::Command),
+            Route::Api(ask) => self.desk.answer(&ask)?,
             Route::Page { path } => {
                 let map = self.rooms.store.current();
                 self.page.answer(&path, takes_gzip(session), &map)
@@ -171,34 +209,23 @@ impl Edge {
         Ok(media)
     }
 
-    fn document(&self, document: Document) -> Result<Answer, Problem> {
+    /// Whoever polls a stream's playlist watches it.
+    fn watched(&self, session: &Session, stream: &str, playlist: &Playlist) {
         let map = self.rooms.store.current();
-        let documents = &map.documents;
-        let (text, content_type) = match document {
-            Document::Bootstrap => (&documents.bootstrap, "application/json"),
-            Document::Schedule => (&documents.schedule, "application/json"),
-            Document::Streams => (&documents.streams, "application/json"),
-            Document::Extractors => (&documents.extractors, "application/json"),
-            Document::Status => (&documents.status, "application/json"),
-            Document::Calendar => (&documents.calendar, "text/calendar; charset=utf-8"),
-            Document::Guide => (&documents.guide, "application/xml; charset=utf-8"),
-            Document::Playlist => (&documents.playlist, "audio/x-mpegurl"),
-        };
-        let text =
-            text.as_str().ok_or(Problem::Unavailable("the first map is still being made"))?;
-        Ok(Answer::ok(content_type, text.to_owned().into())
-            .header(header::CACHE_CONTROL, "no-cache")
-            .header(header::ETAG, &format!("\"{}\"", map.version)))
+        let Some((stream, _)) = map.streams.get_key_value(stream) else { return };
+        let address = session.client_addr().and_then(|address| address.as_inet());
+        let agent = session.req_header().headers.get(header::USER_AGENT);
+        let viewer = Viewer::of(
+            address.map(std::net::SocketAddr::ip),
+            agent.map(HeaderValue::as_bytes).unwrap_or_default(),
+        );
+        self.rooms.audience.seen(stream, viewer, playlist.bridges());
     }
 
-    fn ready(&self) -> Result<Answer, Problem> {
-        if self.draining.load(Ordering::Relaxed) {
-            return Err(Problem::Unavailable("shutting down"));
+    fn missed(&self, stream: &str, profile: &str, problem: &Problem) {
+        if let Some(stream) = self.rooms.store.current().streams.get(stream) {
+            self.rooms.audience.segment_failed(stream, profile, problem);
         }
-        if self.rooms.store.current().version == 0 {
-            return Err(Problem::Unavailable("the first map is still being made"));
-        }
-        Ok(Answer::ok("text/plain", "ready\n".into()))
     }
 }
 
@@ -207,7 +234,13 @@ impl ProxyHttp for Edge {
     type CTX = Context;
 
     fn new_ctx(&self) -> Context {
-        Context { started: Instant::now(), label: "refused", in_flight: None, media: None }
+        Context {
+            started: Instant::now(),
+            label: "refused",
+            in_flight: None,
+            media: None,
+            command: false,
+        }
     }
 
     /// Answers are finished where they are made: no module has anything to add.
@@ -219,25 +252,37 @@ impl ProxyHttp for Edge {
         // this is how long one slice may take.
         session.as_downstream_mut().set_write_timeout(Some(WRITE_TIMEOUT));
         session.as_downstream_mut().set_total_drain_timeout(Some(DRAIN_TIMEOUT));
-        if self.draining.load(Ordering::Relaxed) {
+        if self.draining.is_set() {
             session.as_downstream_mut().set_keepalive(None);
         }
         let request = session.req_header();
         let path = request.uri.path().to_owned();
         let media = is_media(&path);
-        let answered = match preflight_or_refusal(session, media) {
-            Some(answer) => Ok(Some(answer)),
-            None => match Route::parse(&path, session.req_header().uri.query()) {
-                Ok(route) => {
-                    context.label = route.label();
-                    self.answer(session, route, context).await
-                }
-                Err(problem) => Err(problem),
-            },
+        let route = Route::parse(&path, request.uri.query());
+        let refused = match &route {
+            Ok(Route::Api(Ask::Command(method))) => admission::of_command(session, method),
+            _ => admission::of_request(session, media),
         };
-        let answer = match answered {
-            Ok(None) => return Ok(false),
-            Ok(Some(answer)) => answer,
+        let outcome = match (refused, route) {
+            (Some(answer), _) => Ok(Outcome::Whole(answer)),
+            (None, Err(problem)) => Err(problem),
+            (None, Ok(route)) => {
+                context.label = route.label();
+                self.answer(session, route, context).await
+            }
+        };
+        let answer = match outcome {
+            Ok(Outcome::Media) => return Ok(false),
+            Ok(Outcome::Command) => {
+                context.command = true;
+                return Ok(false);
+            }
+            Ok(Outcome::Events) => {
+                let map = self.rooms.store.current();
+                self.desk.events.serve(session, &map, &self.draining).await?;
+                return Ok(true);
+            }
+            Ok(Outcome::Whole(answer)) => answer,
             Err(problem) => {
                 tracing::debug!(%path, problem = problem.name(), "refused");
                 Answer::problem(&problem)
@@ -288,24 +333,41 @@ impl ProxyHttp for Edge {
         format!("{} {} ({})", request.method, request.uri.path(), context.label)
     }
 
-    /// Everything upstream goes through our own fetches, so nothing may come here.
+    /// The control plane is all that Pingora itself is sent to: everything upstream goes through
+    /// our own fetches.
     async fn upstream_peer(
         &self,
         _session: &mut Session,
-        _context: &mut Context,
+        context: &mut Context,
     ) -> Result<Box<HttpPeer>> {
-        Error::e_explain(ErrorType::InternalError, "requests are answered before this phase")
+        if !context.command {
+            let why = "requests are answered before this phase";
+            return Error::e_explain(ErrorType::InternalError, why);
+        }
+        let mut peer = HttpPeer::new(self.control, false, String::new());
+        peer.options.connection_timeout = Some(CONTROL_TIMEOUT);
+        peer.options.total_connection_timeout = Some(CONTROL_TIMEOUT);
+        peer.options.read_timeout = Some(2 * CONTROL_TIMEOUT);
+        peer.options.write_timeout = Some(CONTROL_TIMEOUT);
+        Ok(Box::new(peer))
     }
 
     async fn fail_to_proxy(
         &self,
         session: &mut Session,
         error: &Error,
-        _context: &mut Context,
+        context: &mut Context,
     ) -> FailToProxy {
-        // With a header sent, all that is left is to break off; otherwise it is our fault.
-        if session.response_written().is_none() {
-            let _ = session.respond_error(500).await;
+        // With a header sent, all that is left is to break off.
+        let answer = match session.response_written() {
+            Some(_) => None,
+            None if context.command => Some(Answer::problem(&Problem::ControlUnreachable)),
+            None => Some(Answer::new(StatusCode::INTERNAL_SERVER_ERROR)),
+        };
+        if let Some(answer) = answer {
+            session.as_downstream_mut().set_keepalive(None);
+            // Whoever left needs no answer.
+            let _ = answer.send(session).await;
         }
         tracing::debug!(%error, "a request failed");
         FailToProxy { error_code: 500, can_reuse_downstream: false }
@@ -346,38 +408,11 @@ impl ProxyHttp for Edge {
     }
 }
 
+/// It is near, and answers from memory.
+const CONTROL_TIMEOUT: Duration = Duration::from_secs(5);
 const WRITE_TIMEOUT: Duration = Duration::from_secs(80);
 /// For the rest of a request's body that nobody wants.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// More than any player sends, less than what would hurt.
-const MAX_HEADER_BYTES: usize = 32 * 1024;
-const MAX_HEADERS: usize = 100;
-
-fn preflight_or_refusal(session: &mut Session, media: bool) -> Option<Answer> {
-    let headers = &session.req_header().headers;
-    let size: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
-    if size > MAX_HEADER_BYTES || headers.len() > MAX_HEADERS {
-        session.as_downstream_mut().set_keepalive(None);
-        return Some(Answer::problem(&Problem::HeadersTooLarge));
-    }
-    let method = session.req_header().method.clone();
-    match method {
-        Method::GET | Method::HEAD => {
-            if session.as_downstream_mut().is_body_empty() {
-                return None;
-            }
-            // What is left of the body would be read as the next request.
-            session.as_downstream_mut().set_keepalive(None);
-            Some(Answer::problem(&Problem::BodyNotAllowed))
-        }
-        Method::OPTIONS if media => Some(Answer::preflight()),
-        _ => {
-            session.as_downstream_mut().set_keepalive(None);
-            Some(Answer::problem(&Problem::MethodNotAllowed))
-        }
-    }
-}
 
 fn playlist(playlist: &Playlist) -> Answer {
     let answer = Answer::ok(playlist.content_type, playlist.bytes.clone())

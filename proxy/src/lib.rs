@@ -2,21 +2,26 @@
 //!
 //! A request goes through these rooms, in this order:
 //! - [`edge`]: the phases of a request, as Pingora calls them.
-//! - [`route`]: what is asked for.
+//! - [`admission`]: whether it is taken at all; [`route`]: what is asked for.
 //! - [`target`]: which upstream URL that is, and whether it may be reached ([`seal`]).
 //! - [`live`], [`proxied`]: playlists, fetched once for many ([`playlists`]) and rewritten ([`links`],
 //!   [`multivariant`]).
 //! - [`relay`], [`storage`]: segments, fetched once for many and streamed, and before anybody asks
 //!   ([`prefetch`]).
+//! - [`api`]: what may be asked about rather than watched, and commands to the control plane.
 //! - [`page`]: everything else is the page.
 //! - [`answer`], [`problem`]: how answers look, and how errors become statuses.
 //!
-//! Around them: [`rooms`] (what they share), [`slots`] (how much a source allows), [`config`], [`metrics`], [`server`] (listeners, shutdown), [`admin`], [`connection`] (how bytes leave), [`tls`].
+//! Around them: [`rooms`] (what they share), [`slots`] (how much a source allows), [`audience`] (who watches what), [`drain`], [`config`], [`metrics`], [`server`] (listeners, shutdown), [`admin`], [`connection`] (how bytes leave), [`tls`].
 
 pub mod admin;
+pub mod admission;
 pub mod answer;
+pub mod api;
+pub mod audience;
 pub mod config;
 pub mod connection;
+pub mod drain;
 pub mod edge;
 pub mod links;
 pub mod live;
@@ -38,6 +43,7 @@ pub mod target;
 pub mod tls;
 
 pub use admin::AdminToken;
+pub use api::OpenApi;
 pub use config::Config;
 pub use edge::Edge;
 pub use server::Server;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use pitwall_hls::{Container, Limits, Variables, container_hint};
-use pitwall_upstream_map::{Health, Stream, Upstream};
+use pitwall_upstream_map::{Health, Stream, StreamId, Upstream};
 
 use crate::links::{LiveLinks, ProxyLinks, container_extension};
 use crate::multivariant;
@@ -109,13 +109,20 @@ impl Live {
                 playlists: self.playlists.clone(),
                 name,
                 target,
-                stream: stream.id.to_string(),
+                stream: stream.id.clone(),
                 rendition: rendition.to_owned(),
                 upstream: upstream.clone(),
                 directives: directives.map(str::to_owned),
                 now,
             });
-            async { poll?.run().await }
+            async {
+                let poll = poll?;
+                let (rooms, stream, upstream) =
+                    (poll.rooms.clone(), poll.stream.clone(), poll.upstream.clone());
+                poll.run().await.inspect_err(|problem| {
+                    rooms.audience.failed(&stream, &upstream, problem);
+                })
+            }
         };
         self.playlists.poll(key, directives.is_some(), poll).await
     }
@@ -138,7 +145,7 @@ struct MediaPoll {
     /// Of this playlist among all.
     name: String,
     target: Target,
-    stream: String,
+    stream: StreamId,
     rendition: String,
     upstream: Upstream,
     directives: Option<String>,
@@ -182,7 +189,7 @@ impl MediaPoll {
                 now: self.now,
                 expires: None,
             },
-            stream: &self.stream,
+            stream: self.stream.as_str(),
             rendition: &self.rendition,
             upstream: &self.upstream,
             token_parameters: &self.target.token_parameters,

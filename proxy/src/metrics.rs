@@ -1,6 +1,8 @@
 //! What Prometheus scrapes of the edge. Labels are closed sets: none comes from a client.
 
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{
+    HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+};
 
 #[derive(Clone)]
 pub struct Metrics {
@@ -13,6 +15,7 @@ pub struct Metrics {
     pub filling_bytes: IntGauge,
     pub in_flight: IntGauge,
     pub map_version: IntGauge,
+    pub viewers: IntGaugeVec,
 }
 
 impl Metrics {
@@ -52,6 +55,10 @@ impl Metrics {
             filling_bytes: IntGauge::new("pitwall_fill_bytes", "Bytes reserved by fills.")?,
             in_flight: IntGauge::new("pitwall_requests_in_flight", "Requests being answered.")?,
             map_version: IntGauge::new("pitwall_edge_map_version", "Version of the map in use.")?,
+            viewers: IntGaugeVec::new(
+                Opts::new("pitwall_viewers", "Players that poll a stream's playlists."),
+                &["stream"],
+            )?,
         };
         registry.register(Box::new(metrics.requests.clone()))?;
         registry.register(Box::new(metrics.seconds.clone()))?;
@@ -62,6 +69,7 @@ impl Metrics {
         registry.register(Box::new(metrics.filling_bytes.clone()))?;
         registry.register(Box::new(metrics.in_flight.clone()))?;
         registry.register(Box::new(metrics.map_version.clone()))?;
+        registry.register(Box::new(metrics.viewers.clone()))?;
         Ok(metrics)
     }
 }

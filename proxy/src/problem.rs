@@ -4,6 +4,7 @@ use std::fmt;
 
 use http::StatusCode;
 use pitwall_fetch::{FetchError, Kind};
+use pitwall_upstream_map::documents::ProblemDetails;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Problem {
@@ -14,7 +15,8 @@ pub enum Problem {
     SealExpired,
     TargetDenied,
     NotFound,
-    MethodNotAllowed,
+    /// With those that are.
+    MethodNotAllowed(&'static str),
     BodyNotAllowed,
     UriTooLong,
     HeadersTooLarge,
@@ -26,6 +28,11 @@ pub enum Problem {
     UpstreamTimeout,
     /// Nothing plays now; worth asking again.
     Unavailable(&'static str),
+    /// The first map is still being made, or this is no longer the place to ask.
+    Starting,
+    Stopping,
+    Busy(&'static str),
+    ControlUnreachable,
 }
 
 impl Problem {
@@ -35,14 +42,18 @@ impl Problem {
             Self::SealMissing | Self::SealInvalid | Self::SealExpired => StatusCode::UNAUTHORIZED,
             Self::TargetDenied => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
-            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyNotAllowed => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UriTooLong => StatusCode::URI_TOO_LONG,
             Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::UpstreamStatus(status) => *status,
             Self::UpstreamInvalid(_) | Self::UpstreamUnreachable(_) => StatusCode::BAD_GATEWAY,
             Self::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
-            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unavailable(_)
+            | Self::Starting
+            | Self::Stopping
+            | Self::Busy(_)
+            | Self::ControlUnreachable => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -55,7 +66,7 @@ impl Problem {
             Self::SealExpired => "seal-expired",
             Self::TargetDenied => "target-denied",
             Self::NotFound => "not-found",
-            Self::MethodNotAllowed => "method-not-allowed",
+            Self::MethodNotAllowed(_) => "method-not-allowed",
             Self::BodyNotAllowed => "body-not-allowed",
             Self::UriTooLong => "uri-too-long",
             Self::HeadersTooLarge => "headers-too-large",
@@ -64,18 +75,17 @@ impl Problem {
             Self::UpstreamUnreachable(_) => "upstream-unreachable",
             Self::UpstreamTimeout => "upstream-timeout",
             Self::Unavailable(_) => "unavailable",
+            Self::Starting => "starting",
+            Self::Stopping => "stopping",
+            Self::Busy(_) => "busy",
+            Self::ControlUnreachable => "control-unreachable",
         }
     }
 
     /// As RFC 9457 has it.
     pub fn json(&self) -> String {
-        serde_json::json!({
-            "type": format!("urn:pitwall:problem:{}", self.name()),
-            "title": self.status().canonical_reason().unwrap_or("Error"),
-            "status": self.status().as_u16(),
-            "detail": self.to_string(),
-        })
-        .to_string()
+        let details = ProblemDetails::new(self.name(), self.status(), self.to_string());
+        serde_json::to_string(&details).unwrap_or_default()
     }
 
     /// Is it the upstream's doing, so that another try or another upstream may do better?
@@ -101,7 +111,7 @@ impl fmt::Display for Problem {
             Self::SealExpired => f.write_str("The link is too old: load its playlist again."),
             Self::TargetDenied => f.write_str("This target may not be reached through here."),
             Self::NotFound => f.write_str("There is nothing here."),
-            Self::MethodNotAllowed => f.write_str("Only GET, HEAD and OPTIONS work here."),
+            Self::MethodNotAllowed(allowed) => write!(f, "What works here: {allowed}."),
             Self::BodyNotAllowed => f.write_str("A request for media carries no body."),
             Self::UriTooLong => f.write_str("The URL is longer than 8 KiB."),
             Self::HeadersTooLarge => {
@@ -112,6 +122,12 @@ impl fmt::Display for Problem {
             Self::UpstreamUnreachable(why) => write!(f, "The upstream cannot be reached: {why}."),
             Self::UpstreamTimeout => f.write_str("The upstream did not answer in time."),
             Self::Unavailable(why) => write!(f, "Nothing can be played right now: {why}."),
+            Self::Starting => f.write_str("The control plane is still making its first map."),
+            Self::Stopping => f.write_str("This edge is shutting down."),
+            Self::Busy(why) => write!(f, "Not now: {why}."),
+            Self::ControlUnreachable => {
+                f.write_str("The control plane, which this is for, cannot be reached.")
+            }
         }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use pitwall_fetch::Fetcher;
 use pitwall_upstream_map::Store;
 
+use crate::audience::Audience;
 use crate::metrics::Metrics;
 use crate::seal::Sealer;
 use crate::storage::Storage;
@@ -18,5 +19,6 @@ pub struct Rooms {
     pub sealer: Arc<Sealer>,
     pub targets: Arc<Targets>,
     pub storage: Arc<Storage>,
+    pub audience: Arc<Audience>,
     pub metrics: Metrics,
 }

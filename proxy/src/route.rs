@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use percent_encoding::percent_decode_str;
 
+use crate::api::{self, Ask};
 use crate::problem::Problem;
 
 const MAX_URI: usize = 8 * 1024;
@@ -48,11 +49,7 @@ pub enum Route {
     Relay {
         link: Link,
     },
-    Api {
-        document: Document,
-    },
-    Health,
-    Ready,
+    Api(Ask),
     Page {
         path: String,
     },
@@ -63,21 +60,6 @@ pub enum Route {
 pub enum Link {
     Plain { url: String },
     Sealed { seal: String, path: String },
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Document {
-    Bootstrap,
-    Schedule,
-    Streams,
-    Extractors,
-    Status,
-    /// `/calendar.ics`
-    Calendar,
-    /// `/iptv/guide.xml`
-    Guide,
-    /// `/iptv/playlist.m3u`
-    Playlist,
 }
 
 impl Route {
@@ -92,14 +74,12 @@ impl Route {
             ["proxy"] => proxy(path, None, &query),
             ["proxy", source] => proxy(path, Some((*source).to_owned()), &query),
             ["relay"] | ["relay", _] => Ok(Self::Relay { link: query.link(path)? }),
-            ["api", document] => api(document),
-            ["calendar.ics"] => Ok(Self::Api { document: Document::Calendar }),
-            ["iptv", "guide.xml"] => Ok(Self::Api { document: Document::Guide }),
-            ["iptv", "playlist.m3u"] => Ok(Self::Api { document: Document::Playlist }),
-            ["api" | "iptv" | "proxy" | "relay", ..] => Err(Problem::NotFound),
-            ["healthz"] => Ok(Self::Health),
-            ["readyz"] => Ok(Self::Ready),
-            _ => Ok(Self::Page { path: path.to_owned() }),
+            ["proxy" | "relay", ..] => Err(Problem::NotFound),
+            rest => match (api::find(path, &query), rest) {
+                (Some(ask), _) => Ok(Self::Api(ask?)),
+                (None, ["api" | "iptv", ..]) => Err(Problem::NotFound),
+                (None, _) => Ok(Self::Page { path: path.to_owned() }),
+            },
         }
     }
 
@@ -111,8 +91,10 @@ impl Route {
             Self::Segment { .. } => "segment",
             Self::Proxy { .. } => "proxy",
             Self::Relay { .. } => "relay",
-            Self::Api { .. } => "api",
-            Self::Health | Self::Ready => "health",
+            Self::Api(Ask::Health | Ask::Ready) => "health",
+            Self::Api(Ask::Events) => "events",
+            Self::Api(Ask::Command(_)) => "command",
+            Self::Api(_) => "api",
             Self::Page { .. } => "page",
         }
     }
@@ -160,19 +142,8 @@ pub fn with_variables(path: &str, variables: &str) -> String {
     format!("{path}&v={variables}")
 }
 
-fn api(document: &str) -> Result<Route, Problem> {
-    let document = match document {
-        "bootstrap" => Document::Bootstrap,
-        "schedule" => Document::Schedule,
-        "streams" => Document::Streams,
-        "extractors" => Document::Extractors,
-        "status" => Document::Status,
-        _ => return Err(Problem::NotFound),
-    };
-    Ok(Route::Api { document })
-}
-
-struct Query<'a>(&'a str);
+/// What follows the path.
+pub struct Query<'a>(pub &'a str);
 
 impl<'a> Query<'a> {
     fn pairs(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
@@ -184,7 +155,7 @@ impl<'a> Query<'a> {
 
     /// A parameter's value. One that is given twice is refused: whoever checks a request and
     /// whoever answers it must not read different ones.
-    fn get(&self, name: &str) -> Result<Option<Cow<'a, str>>, Problem> {
+    pub fn get(&self, name: &str) -> Result<Option<Cow<'a, str>>, Problem> {
         let mut values = self.pairs().filter(|(key, _)| *key == name).map(|(_, value)| value);
         let Some(value) = values.next() else { return Ok(None) };
         if values.next().is_some() {
@@ -292,13 +263,10 @@ mod tests {
                 Some("url=a&url=b"),
                 Err(Problem::BadUrl("a query parameter is given twice")),
             ),
-            ("/api/streams", None, Ok(Route::Api { document: Document::Streams })),
+            ("/api/streams", None, Ok(Route::Api(Ask::Streams(None)))),
             ("/api/nothing", None, Err(Problem::NotFound)),
-            ("/calendar.ics", None, Ok(Route::Api { document: Document::Calendar })),
-            ("/iptv/guide.xml", None, Ok(Route::Api { document: Document::Guide })),
-            ("/iptv/playlist.m3u", None, Ok(Route::Api { document: Document::Playlist })),
             ("/iptv/other", None, Err(Problem::NotFound)),
-            ("/healthz", None, Ok(Route::Health)),
+            ("/healthz", None, Ok(Route::Api(Ask::Health))),
             ("/watch/x", None, Ok(Route::Page { path: "/watch/x".into() })),
             ("/", None, Ok(Route::Page { path: "/".into() })),
         ] {

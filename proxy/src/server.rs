@@ -2,8 +2,7 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -21,6 +20,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::admin::{Admin, AdminToken};
 use crate::config::EdgeConfig;
 use crate::connection::Connections;
+use crate::drain::Draining;
 use crate::edge::Edge;
 use crate::metrics::Metrics;
 use crate::tls::{BadCertificate, Certificate};
@@ -80,6 +80,8 @@ impl Server {
             draining: edge.draining(),
             token: admin_token,
         };
+        let (audience, events) = (edge.rooms().audience.clone(), edge.events());
+        let store = edge.rooms().store.clone();
         // No HTTP/2 without TLS: Pingora waits for its preface on every connection, without a
         // timeout, and browsers only speak it over TLS.
         let mut options = HttpServerOptions::default();
@@ -108,6 +110,13 @@ impl Server {
             drained.wait().await;
             // Pingora sleeps through its whole grace period, whether anything runs or not.
             std::process::exit(0);
+        });
+        server.add_background("audience", 1, |stop| async move {
+            tokio::select! {
+                () = audience.tell_of_it() => {}
+                () = events.follow(store) => {}
+                () = stop => {}
+            }
         });
         if let Some(certificate) = certificate {
             server.add_background("certificate", 1, |stop| async move {
@@ -161,7 +170,7 @@ impl BackgroundService for Background {
 /// SIGTERM drains: unready first, still serving; then the listeners close, and the process ends
 /// with its last transfer. SIGINT is somebody at a terminal, who wants to be gone.
 struct Signals {
-    draining: Arc<AtomicBool>,
+    draining: Draining,
     metrics: Metrics,
     drain: Duration,
 }
@@ -180,7 +189,7 @@ impl ShutdownSignalWatch for Signals {
             _ = terminate.recv() => {}
         }
         tracing::info!(running = self.metrics.in_flight.get(), "draining");
-        self.draining.store(true, Ordering::Relaxed);
+        self.draining.set();
         if self.drain < Duration::from_secs(1) {
             return ShutdownSignal::FastShutdown;
         }

@@ -4,8 +4,10 @@
 
 use std::collections::BTreeMap;
 
+use http::StatusCode;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::map::{Container, Health, Rendition, RenditionId, Role, StreamId};
 
@@ -58,7 +60,7 @@ impl Document {
 }
 
 /// `GET /api/bootstrap`: all the page needs to start watching.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Bootstrap {
     pub version: u64,
     pub generated_at: Timestamp,
@@ -68,7 +70,7 @@ pub struct Bootstrap {
 }
 
 /// `GET /api/schedule`.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 pub struct Schedule {
     pub season: Option<String>,
     pub fetched_at: Option<Timestamp>,
@@ -105,7 +107,7 @@ impl Schedule {
 }
 
 /// One Grand Prix, or another weekend of sessions.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Meeting {
     /// `{season}:{race-slug}:{circuitId}`; never the round, which changes when a race is cancelled.
     pub id: String,
@@ -124,7 +126,7 @@ pub struct Meeting {
     pub sessions: Vec<Session>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Circuit {
     pub id: String,
     pub name: String,
@@ -132,7 +134,7 @@ pub struct Circuit {
     pub country: Option<String>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Session {
     /// `{meeting id}:{code}`.
     pub id: String,
@@ -162,7 +164,7 @@ pub struct Session {
 }
 
 /// What one source says of a session.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Claim {
     pub source: String,
     pub start: Option<Timestamp>,
@@ -170,7 +172,7 @@ pub struct Claim {
     pub cancelled: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum SessionStatus {
     Upcoming,
@@ -180,14 +182,14 @@ pub enum SessionStatus {
 }
 
 /// `GET /api/streams`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Streams {
     pub version: u64,
     pub generated_at: Timestamp,
     pub streams: Vec<PublicStream>,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct PublicStream {
     pub id: StreamId,
     pub feed: String,
@@ -200,7 +202,7 @@ pub struct PublicStream {
     pub renditions: Vec<PublicRendition>,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct PublicSource {
     pub name: String,
     pub label: Option<String>,
@@ -214,7 +216,7 @@ pub struct PublicSource {
     pub error: Option<String>,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct PublicRendition {
     pub id: RenditionId,
     pub role: Role,
@@ -248,12 +250,12 @@ impl From<&Rendition> for PublicRendition {
 }
 
 /// `GET /api/extractors`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Extractors {
     pub extractors: Vec<ExtractorStatus>,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct ExtractorStatus {
     /// The source's name.
     pub name: String,
@@ -269,7 +271,7 @@ pub struct ExtractorStatus {
     pub error: Option<ExtractorError>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ExtractorState {
     Ok,
@@ -278,7 +280,7 @@ pub enum ExtractorState {
     Never,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ExtractorError {
     /// Which step failed, such as `3 select form input[name=csrf]`.
     pub step: String,
@@ -286,7 +288,7 @@ pub struct ExtractorError {
 }
 
 /// `GET /api/status`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Status {
     pub version: u64,
     pub generated_at: Timestamp,
@@ -296,7 +298,7 @@ pub struct Status {
     pub extractors: ExtractorCount,
 }
 
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 pub struct ScheduleStatus {
     pub source: Option<String>,
     pub fetched_at: Option<Timestamp>,
@@ -310,7 +312,7 @@ pub struct ScheduleStatus {
 }
 
 /// One place the schedule is read from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ProviderStatus {
     pub name: String,
     pub fetched_at: Option<Timestamp>,
@@ -319,20 +321,20 @@ pub struct ProviderStatus {
     pub error: Option<String>,
 }
 
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 pub struct StreamCount {
     pub total: usize,
     pub healthy: usize,
 }
 
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 pub struct ExtractorCount {
     pub total: usize,
     pub failing: usize,
 }
 
 /// `GET /api/streams/{id}/explain`: why its upstreams stand in this order.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Explanation {
     pub stream: StreamId,
     pub feed: String,
@@ -344,7 +346,7 @@ pub struct Explanation {
     pub upstreams: Vec<ExplainedUpstream>,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct ExplainedUpstream {
     pub source: String,
     pub label: Option<String>,
@@ -372,7 +374,7 @@ pub struct ExplainedUpstream {
     pub behind_seconds: Option<f64>,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct ScorePart {
     /// `success`, `latency`, `throughput`, `stalls`, or the name of a preference.
     pub name: String,
@@ -383,7 +385,7 @@ pub struct ScorePart {
     pub points: f64,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum BreakerState {
     Closed,
@@ -392,7 +394,7 @@ pub enum BreakerState {
     HalfOpen,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ExpirySource {
     /// The URL or the site.
@@ -402,4 +404,26 @@ pub enum ExpirySource {
     Configured,
     /// Nobody.
     Unknown,
+}
+
+/// What is wrong with a request, as RFC 9457 has it.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ProblemDetails {
+    /// `urn:pitwall:problem:` and a name that stays: clients and dashboards match on it.
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub title: String,
+    pub status: u16,
+    pub detail: String,
+}
+
+impl ProblemDetails {
+    pub fn new(name: &str, status: StatusCode, detail: String) -> Self {
+        Self {
+            kind: format!("urn:pitwall:problem:{name}"),
+            title: status.canonical_reason().unwrap_or("Error").to_owned(),
+            status: status.as_u16(),
+            detail,
+        }
+    }
 }

@@ -3,7 +3,11 @@
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 
+use pitwall_upstream_map::documents::ProblemDetails;
+
 use crate::engine::command::Refused;
+
+pub(super) const PROBLEM: &str = "application/problem+json";
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Problem {
@@ -81,15 +85,9 @@ fn refused_parts(refused: Refused) -> (StatusCode, &'static str, String) {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let (status, name, detail) = self.parts();
-        let body = serde_json::json!({
-            "type": format!("urn:pitwall:problem:{name}"),
-            "title": status.canonical_reason().unwrap_or("Error"),
-            "status": status.as_u16(),
-            "detail": detail,
-        });
-        let content_type = HeaderValue::from_static("application/problem+json");
-        let mut response =
-            (status, [(header::CONTENT_TYPE, content_type)], body.to_string()).into_response();
+        let body = axum::Json(ProblemDetails::new(name, status, detail));
+        let content_type = HeaderValue::from_static(PROBLEM);
+        let mut response = (status, [(header::CONTENT_TYPE, content_type)], body).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if status == StatusCode::UNAUTHORIZED {

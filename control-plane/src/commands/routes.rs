@@ -11,11 +11,14 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
+use pitwall_upstream_map::documents::ProblemDetails;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::{Modify, OpenApi, ToSchema};
 
 use super::Commands;
-use super::problem::Problem;
+use super::problem::{PROBLEM, Problem};
 use crate::engine::command::{Command, Reply, RunStarted, Switched, Wish};
 use crate::engine::trace::Trace;
 
@@ -52,7 +55,49 @@ async fn guard(
     }
 }
 
-/// Runs a source now. 202: its outcome is in the trace.
+#[derive(OpenApi)]
+#[openapi(
+    paths(run, trace, switch),
+    modifiers(&Bearer),
+    security(("admin-token" = [])),
+)]
+struct Described;
+
+struct Bearer;
+
+impl Modify for Bearer {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let scheme = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("admin-token", scheme);
+        // Only of these operations: the document becomes part of a larger one.
+        let security = document.security.take();
+        for item in document.paths.paths.values_mut() {
+            for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
+                operation.security.clone_from(&security);
+            }
+        }
+    }
+}
+
+/// The commands as an OpenAPI document.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    Described::openapi()
+}
+
+/// Runs a source now
+#[utoipa::path(
+    post,
+    path = "/api/extractors/{name}/run",
+    operation_id = "run-extractor",
+    params(("name" = String, Path, description = "Of the source")),
+    responses(
+        (status = 202, body = RunStarted, description = "Its outcome will be in the trace."),
+        (status = 401, body = ProblemDetails, content_type = PROBLEM, description = "Not the admin token."),
+        (status = 404, body = ProblemDetails, content_type = PROBLEM, description = "No such source."),
+        (status = 503, body = ProblemDetails, content_type = PROBLEM, description = "Not now."),
+    ),
+)]
 async fn run(
     State(commands): State<Arc<Commands>>,
     Path(extractor): Path<String>,
@@ -61,7 +106,19 @@ async fn run(
     commands.ask(StatusCode::ACCEPTED, ask).await
 }
 
-/// What the last run of a source did, step by step.
+/// What the last run of a source did, step by step
+#[utoipa::path(
+    get,
+    path = "/api/extractors/{name}/trace",
+    operation_id = "trace-extractor",
+    params(("name" = String, Path, description = "Of the source")),
+    responses(
+        (status = 200, body = Trace, description = "Secrets are masked."),
+        (status = 401, body = ProblemDetails, content_type = PROBLEM, description = "Not the admin token."),
+        (status = 404, body = ProblemDetails, content_type = PROBLEM, description = "No such source, or it has not run yet."),
+        (status = 503, body = ProblemDetails, content_type = PROBLEM, description = "Not now."),
+    ),
+)]
 async fn trace(
     State(commands): State<Arc<Commands>>,
     Path(extractor): Path<String>,
@@ -71,10 +128,13 @@ async fn trace(
 }
 
 /// The body of a switch; all of it may be left out.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 struct SwitchBody {
+    /// The next best one, if it is not said.
     source: Option<String>,
+    /// It plays until it is down; else ranking goes on from there.
+    #[schema(default = true)]
     pin: bool,
 }
 
@@ -84,7 +144,25 @@ impl Default for SwitchBody {
     }
 }
 
-/// Moves a stream's viewers to the source in the body, else to the next best.
+/// Moves a stream's viewers to another source
+#[utoipa::path(
+    post,
+    path = "/api/streams/{id}/switch",
+    operation_id = "switch-stream",
+    params(("id" = String, Path, description = "Of the stream")),
+    request_body(content = Option<SwitchBody>),
+    responses(
+        (status = 200, body = Switched),
+        (status = 400, body = ProblemDetails, content_type = PROBLEM, description = "The body cannot be read."),
+        (status = 401, body = ProblemDetails, content_type = PROBLEM, description = "Not the admin token."),
+        (status = 404, body = ProblemDetails, content_type = PROBLEM, description = "No such stream."),
+        (status = 409, body = ProblemDetails, content_type = PROBLEM, description = "That source cannot play now."),
+        (status = 413, body = ProblemDetails, content_type = PROBLEM, description = "The body is too long."),
+        (status = 415, body = ProblemDetails, content_type = PROBLEM, description = "The body is not JSON."),
+        (status = 422, body = ProblemDetails, content_type = PROBLEM, description = "The stream has nothing of that source."),
+        (status = 503, body = ProblemDetails, content_type = PROBLEM, description = "Not now."),
+    ),
+)]
 async fn switch(
     State(commands): State<Arc<Commands>>,
     Path(stream): Path<String>,

@@ -4,6 +4,7 @@ use pitwall_upstream_map::{Health, StreamId};
 use serde::Serialize;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
+use utoipa::ToSchema;
 
 use super::order::Playing;
 use super::trace::Trace;
@@ -38,14 +39,14 @@ pub(crate) enum Refused {
     NoTrace,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct RunStarted {
     pub(crate) extractor: String,
     /// It ran already when it was asked for.
     pub(crate) already_running: bool,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct Switched {
     pub(crate) stream: StreamId,
     pub(crate) from: Option<String>,

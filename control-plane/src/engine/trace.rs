@@ -5,13 +5,14 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use pitwall_upstream_map::documents::ExtractorError;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::work::Report;
 use crate::extract::TracedStep;
 use crate::source::Source;
 
 /// `GET /api/extractors/{name}/trace`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct Trace {
     pub(crate) extractor: String,
     pub(crate) kind: &'static str,
@@ -28,7 +29,7 @@ pub(crate) struct Trace {
 }
 
 /// Of one candidate.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct TracedCheck {
     pub(crate) feed: String,
     /// `None`: it passed.

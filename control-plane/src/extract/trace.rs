@@ -7,17 +7,20 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
+use utoipa::ToSchema;
 
 use super::error::Failure;
 use super::mask;
 use super::shape;
 
 /// One step as it went.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TracedStep {
     /// Which of the runs that a recipe branches into; its name is what the operator called it.
     pub track: Track,
     pub step: String,
+    /// `{"secs", "nanos"}`.
+    #[schema(value_type = Object)]
     pub took: Duration,
     /// Of the answer, where there was one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -35,7 +38,9 @@ pub struct TracedStep {
 }
 
 /// A run within a run: the rows of a recipe, and below them what `foreach` found.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema,
+)]
 pub struct Track {
     pub path: Vec<usize>,
     pub name: String,

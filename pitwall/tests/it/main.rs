@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::string_slice, reason = "a test fails by panicking")]
 
+mod api;
 mod commands;
 mod documents;
 mod edge;

@@ -1,0 +1,238 @@
+//! `/api` from outside: as it is documented, commands through the edge, and events.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::routing::get;
+use reqwest::Method;
+use serde_json::Value;
+
+use crate::support::{Edge, client, eventually, fetch};
+
+const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+
+/// Two seconds at 64 kbit/s.
+const SEGMENT: usize = 16_000;
+
+/// A live playlist at `/NAME/live.m3u8` for two sources, of which the first can be broken.
+async fn upstream() -> (String, Arc<AtomicBool>) {
+    let broken = Arc::new(AtomicBool::new(false));
+    let is_broken = broken.clone();
+    let playlist = || {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() / 2;
+        let segments: String = (now..now + 4).map(|n| format!("#EXTINF:2,\n{n}.ts\n")).collect();
+        format!("#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-MEDIA-SEQUENCE:{now}\n{segments}")
+    };
+    let first = move || async move {
+        match is_broken.load(Ordering::SeqCst) {
+            true => (StatusCode::FORBIDDEN, String::new()),
+            false => (StatusCode::OK, playlist()),
+        }
+    };
+    let segment = |path: axum::extract::Path<String>| async move {
+        let mut bytes = vec![0; SEGMENT];
+        bytes.iter_mut().step_by(188).for_each(|byte| *byte = 0x47);
+        // No two alike, as a loop's would be.
+        let name = path.0.into_bytes();
+        bytes[1000..1000 + name.len()].copy_from_slice(&name);
+        bytes
+    };
+    let router = Router::new()
+        .route("/first/live.m3u8", get(first))
+        .route("/second/live.m3u8", get(move || async move { playlist() }))
+        .route("/first/{segment}", get(segment))
+        .route("/second/{segment}", get(segment));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    (format!("http://{address}"), broken)
+}
+
+/// An edge with both sources on one stream, which plays.
+async fn edge(site: &str) -> Edge {
+    let source = |name: &str, priority: u32| {
+        format!(
+            "[[source]]\nname = \"{name}\"\nkind = \"static\"\nfeed = \"World feed\"\n\
+             url = \"{site}/{name}/live.m3u8\"\npriority = {priority}\n\
+             allow_private = [\"127.0.0.0/8\"]\n"
+        )
+    };
+    // A file of its own for the token, as everybody should have it.
+    let config = |directory: &Path| {
+        format!(
+            "[access]\nadmin_token_file = {:?}\n[schedule]\nproviders = []\n{}{}",
+            directory.join("admin.token"),
+            source("first", 1),
+            source("second", 0)
+        )
+    };
+    let edge = Edge::start_with("", |directory| {
+        std::fs::write(directory.join("admin.token"), TOKEN).unwrap();
+        std::fs::write(directory.join("pitwall.toml"), config(directory)).unwrap();
+    })
+    .await;
+    eventually("both sources are there", || async {
+        let stream = json(&edge, "/api/streams/world-feed").await?;
+        let sources = stream["sources"].as_array()?.clone();
+        (sources.len() == 2 && sources.iter().all(|one| one["health"] == "healthy")).then_some(())
+    })
+    .await;
+    edge
+}
+
+async fn json(edge: &Edge, path: &str) -> Option<Value> {
+    let answer = fetch(&edge.url(path)).await.ok()?;
+    if answer.status() != 200 {
+        return None;
+    }
+    serde_json::from_str(&answer.text().await.ok()?).ok()
+}
+
+#[tokio::test]
+async fn every_operation_answers_as_it_is_described() {
+    let (site, _) = upstream().await;
+    let edge = edge(&site).await;
+    let document = json(&edge, "/api/openapi.json").await.unwrap();
+    assert!(document["openapi"].as_str().unwrap().starts_with("3.1"), "{}", document["openapi"]);
+    let paths: BTreeMap<String, Value> = serde_json::from_value(document["paths"].clone()).unwrap();
+    assert!(paths.len() > 15, "{:?}", paths.keys());
+    for (template, item) in &paths {
+        for (method, operation) in item.as_object().unwrap() {
+            for (id, name) in [("world-feed", "first"), ("nothing", "nothing")] {
+                let path = template.replace("{id}", id).replace("{name}", name);
+                let method: Method = method.to_uppercase().parse().unwrap();
+                let mut request = client().request(method, edge.url(&path));
+                if operation["security"].is_array() {
+                    request = request.bearer_auth(TOKEN);
+                }
+                let answer = request.send().await.unwrap();
+                let status = answer.status().as_str().to_owned();
+                let described = &operation["responses"][&status];
+                assert!(described.is_object(), "{path}: {status} is not described");
+                let content_type = answer.headers()["content-type"].to_str().unwrap();
+                assert!(described["content"][content_type].is_object(), "{path}: {content_type}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn commands_go_through_the_edge() {
+    let (site, _) = upstream().await;
+    let edge = edge(&site).await;
+    let [run, trace, switch] = [
+        "/api/extractors/first/run",
+        "/api/extractors/first/trace",
+        "/api/streams/world-feed/switch",
+    ];
+    for (method, path, token, body, expected) in [
+        (Method::POST, run, None, "", (401, "admin-token-missing")),
+        (Method::POST, run, Some("wrong"), "", (401, "admin-token-invalid")),
+        (Method::POST, run, Some(TOKEN), "", (202, "")),
+        (Method::GET, run, Some(TOKEN), "", (405, "method-not-allowed")),
+        (Method::POST, "/api/extractors/x/run", Some(TOKEN), "", (404, "extractor-unknown")),
+        (Method::GET, trace, Some(TOKEN), "", (200, "")),
+        (Method::POST, trace, Some(TOKEN), "", (405, "method-not-allowed")),
+        (Method::POST, switch, Some(TOKEN), "{\"source\":1}", (400, "bad-body")),
+        (Method::POST, switch, Some(TOKEN), "{\"source\":\"x\"}", (422, "upstream-unknown")),
+        (Method::POST, switch, Some(TOKEN), "{\"source\":\"second\"}", (200, "")),
+        (Method::POST, "/api/streams", Some(TOKEN), "", (405, "method-not-allowed")),
+    ] {
+        let mut request = client().request(method.clone(), edge.url(path));
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        if !body.is_empty() {
+            request = request.header("content-type", "application/json").body(body);
+        }
+        let answer = request.send().await.unwrap();
+        let status = answer.status().as_u16();
+        let text = answer.text().await.unwrap();
+        let kind = serde_json::from_str::<Value>(&text).unwrap_or_default()["type"].clone();
+        let kind = kind.as_str().and_then(|kind| kind.rsplit(':').next()).unwrap_or_default();
+        assert_eq!((status, kind), expected, "{method} {path} {body}: {text}");
+    }
+    eventually("the other source plays", || async {
+        let stream = json(&edge, "/api/streams/world-feed").await?;
+        let active = stream["sources"].as_array()?.iter().find(|one| one["active"] == true)?;
+        (active["name"] == "second").then_some(())
+    })
+    .await;
+}
+
+/// What an event stream has sent so far.
+struct Listening {
+    answer: reqwest::Response,
+    text: String,
+}
+
+impl Listening {
+    async fn to(edge: &Edge, last: Option<&str>) -> Self {
+        let mut request = client().get(edge.url("/api/events"));
+        if let Some(last) = last {
+            request = request.header("last-event-id", last);
+        }
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.headers()["content-type"], "text/event-stream");
+        Self { answer, text: String::new() }
+    }
+
+    /// Reads until this has come.
+    async fn until(&mut self, what: &str) {
+        let reading = async {
+            while !self.text.contains(what) {
+                let chunk = self.answer.chunk().await.unwrap().unwrap();
+                self.text.push_str(std::str::from_utf8(&chunk).unwrap());
+            }
+        };
+        let read = tokio::time::timeout(Duration::from_secs(30), reading).await;
+        assert!(read.is_ok(), "{what:?} never came: {}", self.text);
+    }
+}
+
+#[tokio::test]
+async fn a_source_that_dies_is_seen_by_its_viewers_and_told() {
+    let (site, broken) = upstream().await;
+    let mut edge = edge(&site).await;
+    let mut listening = Listening::to(&edge, None).await;
+    listening.until("event: map").await;
+    let multivariant = fetch(&edge.url("/live/world-feed/index.m3u8")).await.unwrap();
+    let text = multivariant.text().await.unwrap();
+    let media = text.lines().find(|line| !line.is_empty() && !line.starts_with('#')).unwrap();
+    let media = edge.url(&format!("/live/world-feed/{media}"));
+    let poll = || async { fetch(&media).await.ok().filter(|answer| answer.status() == 200) };
+    poll().await.unwrap();
+    eventually("a viewer is counted", || async {
+        let metrics = fetch(&format!("http://{}/metrics", edge.admin)).await.ok()?;
+        let text = metrics.text().await.ok()?;
+        text.contains("pitwall_viewers{stream=\"world-feed\"} 1\n").then_some(())
+    })
+    .await;
+    broken.store(true, Ordering::SeqCst);
+    // Viewers poll on, and the edge says what it sees: nobody waits for the next round of checks.
+    let watching = async {
+        loop {
+            assert!(poll().await.is_some(), "a viewer saw an error");
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        }
+    };
+    tokio::select! {
+        () = listening.until("\"to\":\"second\"}\n\nevent: map\nid: ") => {}
+        () = watching => {}
+    }
+    let died = "event: source-died\ndata: {\"stream\":\"world-feed\",\"source\":\"first\"}\n\n";
+    assert!(listening.text.contains(died), "{}", listening.text);
+    // Whoever was away when it happened hears it all the same.
+    let first = listening.text.lines().find_map(|line| line.strip_prefix("id: ")).unwrap();
+    let mut late = Listening::to(&edge, Some(first)).await;
+    late.until(died).await;
+    // The process does not wait for those who would listen for ever.
+    edge.terminate();
+    while late.answer.chunk().await.unwrap().is_some() {}
+    assert!(edge.ended());
+}

@@ -1,0 +1,78 @@
+//! Where what is asked is answered, from the map that is there and nothing else.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header;
+use pitwall_upstream_map::{Store, UpstreamMap};
+use serde::Serialize;
+
+use super::events::Events;
+use super::operations::{Ask, Document};
+use super::{OpenApi, views};
+use crate::answer::Answer;
+use crate::drain::Draining;
+use crate::problem::Problem;
+
+const JSON: &str = "application/json";
+
+pub struct Desk {
+    pub store: Arc<dyn Store>,
+    pub events: Arc<Events>,
+    pub openapi: OpenApi,
+    pub draining: Draining,
+}
+
+impl Desk {
+    /// An answer that is whole. Events are not, and commands are for somebody else.
+    pub fn answer(&self, ask: &Ask) -> Result<Answer, Problem> {
+        let map = self.store.current();
+        let documents = &map.documents;
+        match ask {
+            Ask::Document(document) => {
+                let (text, content_type) = match document {
+                    Document::Bootstrap => (&documents.bootstrap, JSON),
+                    Document::Schedule => (&documents.schedule, JSON),
+                    Document::Extractors => (&documents.extractors, JSON),
+                    Document::Status => (&documents.status, JSON),
+                    Document::Calendar => (&documents.calendar, "text/calendar; charset=utf-8"),
+                    Document::Guide => (&documents.guide, "application/xml; charset=utf-8"),
+                    Document::Playlist => (&documents.playlist, "audio/x-mpegurl"),
+                };
+                Ok(of(&map, content_type, views::text(text)?.to_owned().into()))
+            }
+            Ask::Streams(None) => {
+                Ok(of(&map, JSON, views::text(&documents.streams)?.to_owned().into()))
+            }
+            Ask::Streams(Some(session)) => json(&map, &views::streams_of(&map, session)?),
+            Ask::Session(id) => json(&map, &views::session(&map, id)?),
+            Ask::Stream(id) => json(&map, &views::stream(&map, id)?),
+            Ask::Explain(id) => {
+                // Before the first map nobody knows which streams there are.
+                views::text(&documents.streams)?;
+                let explanation = documents.explain.get(id.as_str()).ok_or(Problem::NotFound)?;
+                Ok(of(&map, JSON, views::text(explanation)?.to_owned().into()))
+            }
+            Ask::Widget => json(&map, &views::widget(&map)?),
+            Ask::OpenApi => Ok(Answer::ok(JSON, self.openapi.bytes())
+                .header(header::CACHE_CONTROL, "public, max-age=300")),
+            Ask::Health => Ok(Answer::ok("text/plain", "ok\n".into())),
+            Ask::Ready if self.draining.is_set() => Err(Problem::Stopping),
+            Ask::Ready if map.version == 0 => Err(Problem::Starting),
+            Ask::Ready => Ok(Answer::ok("text/plain", "ready\n".into())),
+            Ask::Events | Ask::Command(_) => Err(Problem::NotFound),
+        }
+    }
+}
+
+fn json<T: Serialize>(map: &UpstreamMap, value: &T) -> Result<Answer, Problem> {
+    let text = serde_json::to_vec(value).map_err(|_| Problem::Starting)?;
+    Ok(of(map, JSON, text.into()))
+}
+
+/// All that a map says changes with it, and only then.
+fn of(map: &UpstreamMap, content_type: &'static str, body: Bytes) -> Answer {
+    Answer::ok(content_type, body)
+        .header(header::CACHE_CONTROL, "no-cache")
+        .header(header::ETAG, &format!("\"{}\"", map.version))
+}

@@ -1,0 +1,193 @@
+//! Who watches what, and what went wrong for them: all that flows back from an edge.
+//!
+//! A playback is one viewer watching one stream, seen by its polls. It is over after three
+//! target durations of silence.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use pitwall_upstream_map::demand::{Report, Seen};
+use pitwall_upstream_map::{Store, Stream, StreamId, Upstream};
+use prometheus::IntGaugeVec;
+use tokio::time::Instant;
+
+use crate::problem::Problem;
+
+/// How often the control plane is told, well within the time it remembers.
+const TOLD_EVERY: Duration = Duration::from_secs(5);
+
+/// Of one stream on one edge. Whoever makes up more is not counted.
+const MOST_VIEWERS: usize = 100_000;
+
+pub struct Audience {
+    rooms: Mutex<HashMap<StreamId, Room>>,
+    store: Arc<dyn Store>,
+    viewers: IntGaugeVec,
+}
+
+/// A stream's viewers, and until when each is one.
+type Room = HashMap<Viewer, Instant>;
+
+/// Who polls, as far as a request tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Viewer(u64);
+
+impl Viewer {
+    pub fn of(address: Option<IpAddr>, agent: &[u8]) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(address.map_or(String::new(), |address| address.to_string()).as_bytes());
+        hasher.update(&[0]);
+        hasher.update(agent);
+        let [a, b, c, d, e, f, g, h, ..] = *hasher.finalize().as_bytes();
+        Self(u64::from_le_bytes([a, b, c, d, e, f, g, h]))
+    }
+}
+
+impl Audience {
+    pub fn new(store: Arc<dyn Store>, viewers: IntGaugeVec) -> Self {
+        Self { rooms: Mutex::default(), store, viewers }
+    }
+
+    /// This viewer polled a stream's playlist, and is expected to poll again within `silence`.
+    pub fn seen(&self, stream: &StreamId, viewer: Viewer, silence: Duration) {
+        let until = Instant::now() + silence;
+        let mut rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(room) = rooms.get_mut(stream) {
+            if room.len() < MOST_VIEWERS || room.contains_key(&viewer) {
+                room.insert(viewer, until);
+            }
+            return;
+        }
+        rooms.insert(stream.clone(), HashMap::from([(viewer, until)]));
+        drop(rooms);
+        // The first one is told at once: what is watched is looked after more closely.
+        self.tell(stream, 1);
+    }
+
+    /// Something could not be had of this upstream of a stream.
+    pub fn failed(&self, stream: &StreamId, upstream: &Upstream, problem: &Problem) {
+        let status = match problem {
+            Problem::UpstreamStatus(status) => Some(status.as_u16()),
+            Problem::UpstreamInvalid(_)
+            | Problem::UpstreamUnreachable(_)
+            | Problem::UpstreamTimeout => None,
+            // Nothing that the upstream did.
+            _ => return,
+        };
+        self.store.demand().report(Report {
+            stream: stream.clone(),
+            source: upstream.source.clone(),
+            generation: upstream.generation,
+            what: Seen::Failed { status },
+        });
+    }
+
+    /// The same of a segment, whose link names its upstream's profile.
+    pub fn segment_failed(&self, stream: &Stream, profile: &str, problem: &Problem) {
+        if let Some(upstream) = stream.upstreams.iter().find(|one| one.profile.0 == profile) {
+            self.failed(&stream.id, upstream, problem);
+        }
+    }
+
+    /// Says again and again who is there, and once that nobody is any more.
+    pub async fn tell_of_it(self: Arc<Self>) {
+        let mut ticks = tokio::time::interval(TOLD_EVERY);
+        loop {
+            ticks.tick().await;
+            for (stream, viewers) in self.count() {
+                self.tell(&stream, viewers);
+            }
+        }
+    }
+
+    fn count(&self) -> Vec<(StreamId, usize)> {
+        let now = Instant::now();
+        let mut rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
+        for room in rooms.values_mut() {
+            room.retain(|_, until| *until > now);
+        }
+        let counts = rooms.iter().map(|(stream, room)| (stream.clone(), room.len())).collect();
+        rooms.retain(|_, room| !room.is_empty());
+        counts
+    }
+
+    fn tell(&self, stream: &StreamId, viewers: usize) {
+        self.store.demand().watch(stream, viewers);
+        if viewers > 0 {
+            let gauge = self.viewers.with_label_values(&[stream.as_str()]);
+            gauge.set(i64::try_from(viewers).unwrap_or(i64::MAX));
+        } else {
+            // One that is not there is no error.
+            let _ = self.viewers.remove_label_values(&[stream.as_str()]);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pitwall_upstream_map::MemoryStore;
+    use prometheus::Opts;
+
+    use super::*;
+
+    fn audience() -> (Arc<Audience>, Arc<MemoryStore>, StreamId) {
+        let store = MemoryStore::new();
+        let viewers = IntGaugeVec::new(Opts::new("viewers", "Viewers."), &["stream"]).unwrap();
+        let stream = StreamId::of_feed("World feed").unwrap();
+        (Arc::new(Audience::new(store.clone(), viewers)), store, stream)
+    }
+
+    fn viewer(last: u8, agent: &str) -> Viewer {
+        Viewer::of(Some(IpAddr::from([192, 0, 2, last])), agent.as_bytes())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn playbacks_are_counted_while_they_poll() {
+        let (audience, store, stream) = audience();
+        let telling = tokio::spawn(audience.clone().tell_of_it());
+        for (what, polls, seconds, expected) in [
+            ("the first is told at once", vec![viewer(1, "a")], 0, Some(1)),
+            ("two addresses", vec![viewer(1, "a"), viewer(2, "a")], 6, Some(2)),
+            ("two players at one", vec![viewer(1, "a"), viewer(1, "b")], 6, Some(3)),
+            ("they fall silent one by one", vec![viewer(1, "a")], 6, Some(2)),
+            ("until nobody is left", vec![], 15, None),
+            ("and again", vec![viewer(1, "a")], 0, Some(1)),
+        ] {
+            for viewer in polls {
+                audience.seen(&stream, viewer, Duration::from_secs(12));
+            }
+            tokio::time::sleep(Duration::from_secs(seconds)).await;
+            assert_eq!(store.demand().watched().get(&stream).copied(), expected, "{what}");
+        }
+        telling.abort();
+    }
+
+    #[test]
+    fn only_what_an_upstream_did_is_reported() {
+        let (audience, store, stream) = audience();
+        let upstream: Upstream = serde_json::from_value(serde_json::json!({
+            "source": "club", "profile": "club", "generation": 7, "health": "healthy",
+            "playlist": "https://cdn.example.com/m.m3u8", "expires_at": null, "score": 1.0,
+            "renditions": [],
+        }))
+        .unwrap();
+        for (problem, expected) in [
+            (Problem::UpstreamStatus(http::StatusCode::FORBIDDEN), Some(Some(403))),
+            (Problem::UpstreamTimeout, Some(None)),
+            (Problem::UpstreamInvalid("it broke off".to_owned()), Some(None)),
+            (Problem::SealExpired, None),
+            (Problem::NotFound, None),
+        ] {
+            audience.failed(&stream, &upstream, &problem);
+            let reports = store.demand().take_reports();
+            let seen = reports.iter().map(|report| match report.what {
+                Seen::Failed { status } => status,
+                Seen::Stalled { .. } => panic!("nobody stalled"),
+            });
+            assert_eq!(seen.collect::<Vec<_>>(), expected.into_iter().collect::<Vec<_>>());
+            assert!(reports.iter().all(|report| report.generation == 7 && report.source == "club"));
+        }
+    }
+}
