@@ -3,7 +3,7 @@
 //! - [`calendar`], [`guide`], [`playlist`]: the documents that are not JSON.
 //! - [`site`]: where their links lead.
 
-mod calendar;
+pub(crate) mod calendar;
 mod guide;
 mod playlist;
 mod site;
