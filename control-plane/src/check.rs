@@ -17,11 +17,11 @@ mod visit;
 
 use std::time::Duration;
 
-use futures::{FutureExt as _, StreamExt as _};
+use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
 use pitwall_fetch::{FetchError, Fetcher};
 use pitwall_hls::analysis::Media;
 use pitwall_hls::{Playlist, Variables};
-use pitwall_upstream_map::{Container, Rendition, Role};
+use pitwall_upstream_map::{Container, Rendition, RenditionId, Role};
 use url::Url;
 
 pub(crate) use self::head::Head;
@@ -35,7 +35,10 @@ use crate::source::Source;
 #[derive(Clone)]
 pub(crate) struct Checked {
     pub(crate) renditions: Vec<Rendition>,
+    /// Of the best video, which the sample is from.
     pub(crate) head: Head,
+    /// Of every video that a viewer may get, best first.
+    pub(crate) heads: Vec<(RenditionId, Head)>,
     pub(crate) sample: Sample,
     /// What the master defines for its children.
     pub(crate) variables: Variables,
@@ -77,8 +80,9 @@ pub(crate) async fn check(
     tokio::time::timeout(DEADLINE, check).await.unwrap_or_else(|_| Err(too_slow()))
 }
 
-/// Again, with what is known: one rendition and its newest segment. What fails is looked at
-/// from the canonical URL, which may lead elsewhere by now.
+/// Again, with what is known: the playlist of every video, for players change between them,
+/// and the newest segment of the best. What fails is looked at from the canonical URL, which
+/// may lead elsewhere by now, and leaves out what is broken there too.
 pub(crate) async fn recheck(
     fetcher: &Fetcher,
     source: &Source,
@@ -118,6 +122,9 @@ async fn look(visit: &Visit<'_>, canonical: &Url) -> Result<Checked, CheckError>
     let first = passed.iter().find(|entry| entry.0.role == Role::Video).ok_or_else(nothing)?;
     let sample = visit.segment(&first.1).await?;
     let head = Head::of(&first.1)?;
+    let videos = passed.iter().filter(|entry| entry.0.role == Role::Video);
+    let heads = videos.map(|(video, media)| Ok((video.id.clone(), Head::of(media)?)));
+    let heads = heads.collect::<Result<_, CheckError>>()?;
     let video = sample.container.unwrap_or(visit::claimed(&first.1));
     let mut renditions = Vec::new();
     for (rendition, media) in passed {
@@ -130,7 +137,7 @@ async fn look(visit: &Visit<'_>, canonical: &Url) -> Result<Checked, CheckError>
         };
         renditions.push(Rendition { container, ..rendition });
     }
-    Ok(Checked { renditions, head, sample, variables: variables.clone() })
+    Ok(Checked { renditions, head, heads, sample, variables: variables.clone() })
 }
 
 /// A rendition whose playlist is live.
@@ -148,25 +155,37 @@ async fn single(visit: &Visit<'_>, url: &Url, media: &Media) -> Result<Checked, 
     let media = visit::live(media)?;
     let sample = visit.segment(media).await?;
     let container = sample.container.unwrap_or(visit::claimed(media));
+    let (only, head) = (rendition::only(url.clone(), container, sample.bit_rate), Head::of(media)?);
     Ok(Checked {
-        renditions: vec![rendition::only(url.clone(), container, sample.bit_rate)],
-        head: Head::of(media)?,
+        heads: vec![(only.id.clone(), head)],
+        renditions: vec![only],
+        head,
         sample,
         variables: Variables::default(),
     })
 }
 
 async fn glance(visit: &Visit<'_>, last: &Checked) -> Result<Checked, CheckError> {
-    let rendition = last.renditions.iter().find(|rendition| rendition.role == Role::Video);
-    let rendition = rendition.ok_or(CheckError::new("nothing to look at"))?;
-    let media = visit.media(&rendition.playlist, &last.variables).await?;
-    let head = Head::of(&media)?;
+    let videos = last.renditions.iter().filter(|rendition| rendition.role == Role::Video);
+    let looks: Vec<_> = videos
+        .map(|video| {
+            let media = visit.media(&video.playlist, &last.variables);
+            async move { media.await.map(|media| (video.id.clone(), media)) }.boxed()
+        })
+        .collect();
+    let looks = futures::stream::iter(looks).buffered(AT_ONCE);
+    let seen: Vec<(RenditionId, Media)> = looks.try_collect().await?;
+    let heads = seen.iter().map(|(id, media)| Ok((id.clone(), Head::of(media)?)));
+    let heads = heads.collect::<Result<Vec<_>, CheckError>>()?;
+    let nothing = || CheckError::new("nothing to look at");
+    let (media, head) =
+        seen.first().zip(heads.first()).map(|(one, head)| (&one.1, head.1)).ok_or_else(nothing)?;
     // A watched stream is looked at every target duration: the playlist tells most of it.
     let sample = match &last.sample {
         fresh if fresh.taken.elapsed() < RESAMPLE => fresh.clone(),
-        _ => visit.segment(&media).await?,
+        _ => visit.segment(media).await?,
     };
-    Ok(Checked { head, sample, ..last.clone() })
+    Ok(Checked { head, heads, sample, ..last.clone() })
 }
 
 fn too_slow() -> CheckError {
@@ -228,7 +247,9 @@ impl Checked {
             bit_rate: None,
             fingerprint: Fingerprint::of(&sequence.to_be_bytes()),
         };
-        Self { renditions, head, sample, variables: Variables::default() }
+        let videos = renditions.iter().filter(|one| one.role == Role::Video);
+        let heads = videos.map(|video| (video.id.clone(), head)).collect();
+        Self { renditions, head, heads, sample, variables: Variables::default() }
     }
 }
 

@@ -146,6 +146,9 @@ impl Metrics {
         for outcome in ["new", "renewed", "unchanged", "failed"] {
             self.refreshes.with_label_values(&[source, outcome]);
         }
+        for outcome in ["passed", "doubtful", "failed", "refused"] {
+            self.checks.with_label_values(&[source, outcome]);
+        }
         self.dropped.with_label_values(&[source]);
     }
 

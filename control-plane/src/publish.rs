@@ -3,7 +3,7 @@
 //! - [`calendar`], [`guide`], [`playlist`]: the documents that are not JSON.
 //! - [`site`]: where their links lead.
 
-mod calendar;
+pub(crate) mod calendar;
 mod guide;
 mod playlist;
 mod site;
@@ -147,7 +147,7 @@ impl Picture<'_> {
             let plays = listed.first()?;
             let active = ranking.active().map(|place| place.key);
             let source = |place: &&Place<'_>| public_source(place, active == Some(place.key));
-            let renditions = &plays.contender.checked.renditions;
+            let renditions = plays.contender.renditions();
             Some(PublicStream {
                 id: id.clone(),
                 feed: plays.contender.candidate.feed.clone(),
@@ -155,7 +155,7 @@ impl Picture<'_> {
                 health: plays.health,
                 checked_at: Some(plays.contender.checked_at),
                 sources: listed.iter().map(source).collect(),
-                renditions: renditions.iter().map(PublicRendition::from).collect(),
+                renditions: renditions.map(PublicRendition::from).collect(),
             })
         });
         streams.collect()
@@ -173,7 +173,7 @@ fn upstream(place: &Place<'_>) -> Upstream {
         health: *health,
         score: *score,
         variables: contender.checked.variables.encode(),
-        renditions: contender.checked.renditions.clone(),
+        renditions: contender.renditions().cloned().collect(),
     }
 }
 

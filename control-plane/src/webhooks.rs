@@ -87,6 +87,10 @@ pub(crate) fn configure(
     let mut deliveries = Vec::new();
     let mut webhooks = Vec::new();
     for config in configs {
+        // Series that are there before anything happened: an absent one alerts nobody.
+        for outcome in ["delivered", "failed", "dropped"] {
+            counter.with_label_values(&[config.name.0.as_str(), outcome]);
+        }
         let secret = config.secret_file.as_deref().map(|path| secret(&config.name.0, path));
         let (sender, receiver) = mpsc::channel(QUEUE);
         deliveries.push(Delivery {

@@ -44,6 +44,8 @@ export function documents(scenario, down) {
 				fetched_at: schedule.fetched_at,
 				stale_since: schedule.stale_since,
 				error: null,
+				disagreements: sessions.filter(({ disagreement, status }) => disagreement && status !== 'past')
+					.length,
 			},
 			streams: {
 				total: streams.length,
@@ -88,11 +90,16 @@ function scheduleOf(scenario, now) {
 					status,
 					source: 'jolpica',
 					revision: 1,
+					...(n === 3 && code === 'race' && !unknown && { disagreement: [claim(start + HOUR)] }),
 				};
 			}),
 		};
 	});
 	return { ...base, meetings };
+}
+
+function claim(start) {
+	return { source: 'openf1', start: iso(start), date: iso(start).slice(0, 10), cancelled: false };
 }
 
 function streamsOf(now, down) {

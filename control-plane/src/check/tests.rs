@@ -146,6 +146,8 @@ async fn a_master_and_all_its_renditions() {
     );
     let head = Head { sequence: 8, target: Duration::from_secs(4), date: None };
     assert_eq!(checked.head, head);
+    let heads: Vec<_> = checked.heads.iter().map(|(id, head)| (id.0.as_str(), *head)).collect();
+    assert_eq!(heads, [("v720-avc", head), ("v360-avc", head)], "every video, and no other");
     assert!(checked.sample.latency > Duration::ZERO);
     assert_eq!(checked.sample.bit_rate, Some(400_000));
 }
@@ -212,4 +214,15 @@ async fn looking_again() {
         Url::parse(&format!("http://{}/cdn/gone.m3u8", site.address)).unwrap();
     let again = recheck(&site.fetcher, &site.source, &candidate, &lost).await.unwrap();
     assert_eq!(again.renditions[0].playlist.path(), "/cdn/720.m3u8");
+    // So it is for each of them, not only for the best.
+    let mut lost = checked.clone();
+    lost.renditions[1].playlist =
+        Url::parse(&format!("http://{}/cdn/ended.m3u8", site.address)).unwrap();
+    let again = recheck(&site.fetcher, &site.source, &candidate, &lost).await.unwrap();
+    assert_eq!(again.renditions[1].playlist.path(), "/cdn/360.m3u8");
+    let half = site.check("half.m3u8").await.unwrap();
+    let mut broken = half.clone();
+    broken.renditions.push(lost.renditions[1].clone());
+    let again = recheck(&site.fetcher, &site.source, &site.candidate("half.m3u8"), &broken).await;
+    assert_eq!(again.unwrap().renditions.len(), 1, "what is broken is left out again");
 }

@@ -1,4 +1,5 @@
-//! Commands over real HTTP, to a control plane whose every source hangs.
+//! Commands over real HTTP, to a control plane whose every source hangs, and to one whose
+//! source does not.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -26,6 +27,7 @@ struct Plane {
 }
 
 impl Plane {
+    /// With twenty sources that hang.
     async fn start(token: Option<&str>) -> Self {
         // It takes connections and never answers.
         let hole = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -38,10 +40,15 @@ impl Plane {
             )
         };
         let text: String = (0..20).map(|n| source(&format!("hanging-{n}"))).collect();
+        Self::with(token, &text, hole).await
+    }
+
+    /// With these sources, and what they need to be there.
+    async fn with<T: Send + 'static>(token: Option<&str>, text: &str, needed: T) -> Self {
         let state = tempfile::tempdir().unwrap();
         let config = Config {
             schedule: ScheduleConfig { providers: Vec::new(), ..ScheduleConfig::default() },
-            sources: Source::parse_file(&text).unwrap(),
+            sources: Source::parse_file(text).unwrap(),
             extract: ExtractConfig::default(),
             state_dir: state.path().to_owned(),
             check_every: Config::CHECK_EVERY,
@@ -59,7 +66,7 @@ impl Plane {
         let addresses = (listener.local_addr().unwrap(), admin.local_addr().unwrap());
         tokio::spawn(async move {
             plane.run(std::future::pending()).await;
-            drop(hole);
+            drop(needed);
         });
         tokio::spawn(commands.serve(listener, std::future::pending()));
         tokio::spawn(serve_admin(admin, registry, store, std::future::pending()));
@@ -176,6 +183,56 @@ async fn answers_come_at_once_though_every_source_hangs() {
         assert_eq!(status, 202, "{body}");
     }
     assert!(slowest < Duration::from_millis(50), "{slowest:?}");
+}
+
+/// A page that is asked with a cookie and a token, and leads to a list that is not there.
+#[tokio::test]
+async fn the_trace_of_a_run_shows_every_step_and_no_secret() {
+    let page = "<input name=csrf value=hidden-csrf><a href='/live.m3u8?sig=hidden-sig'>";
+    let router =
+        axum::Router::new().route("/page", axum::routing::get(move || async move { page }));
+    let site = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = site.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(site, router).await.unwrap() });
+    let recipe = format!(
+        "[[source]]\nname='club'\nkind='recipe'\nfeed='World feed'\n\
+         allow_private=['127.0.0.0/8']\nheaders={{X-Key='hidden-key'}}\n\
+         [[source.step]]\nget='http://{address}/page?auth=hidden-auth'\nsave='page'\n\
+         [[source.step]]\nselect='input'\nattribute='value'\nsave='csrf'\n\
+         [[source.step]]\nselect='a'\nattribute='href'\nsave='playlist'\n\
+         [source.result]\nplaylist='{{{{playlist}}}}'\n"
+    );
+    let plane = Plane::with(Some(TOKEN), &recipe, ()).await;
+    let request = "GET /api/extractors/club/trace";
+    assert_eq!(plane.ask(request, "", "").await.0, 401, "it is for operators alone");
+    let (head, trace) = loop {
+        match plane.ask(request, &token(), "").await {
+            (200, head, trace) => break (head, trace),
+            // Its first run has not ended.
+            (404, _, problem) => assert!(problem.to_string().contains("trace-missing")),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert!(head.contains("cache-control: no-store"), "{head}");
+    assert_eq!((&trace["extractor"], &trace["kind"]), (&"club".into(), &"recipe".into()));
+    let said = |step: &Value| {
+        assert!(step["took_ms"].is_u64(), "{step}");
+        let parts = ["step", "status", "yielded"].into_iter().filter_map(|key| step.get(key));
+        let parts = parts.map(|it| it.as_str().map_or(it.to_string(), str::to_owned));
+        parts.collect::<Vec<_>>().join(" ").replace(&address.to_string(), "SITE")
+    };
+    let steps: Vec<_> = trace["steps"].as_array().unwrap().iter().map(said).collect();
+    assert_eq!(
+        steps,
+        [
+            "step 1 (get) 200 http://SITE/page?auth=…[11]",
+            "step 2 (select \"input\") …[11]",
+            "step 3 (select \"a\") /live.m3u8?sig=…[10]",
+            "result http://SITE/live.m3u8?sig=…[10]",
+        ]
+    );
+    assert_eq!(trace["checks"][0]["refused"], "the playlist was answered with 404");
+    assert!(!trace.to_string().contains("hidden"), "{trace}");
 }
 
 #[tokio::test]

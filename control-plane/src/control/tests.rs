@@ -148,7 +148,7 @@ async fn from_configuration_to_public_documents() {
         check_every: Config::CHECK_EVERY,
         site: Site::new("https://edge.test/".parse().unwrap()),
         rank: RankConfig::default(),
-        webhooks: Vec::new(),
+        webhooks: vec![toml::from_str("name = 'ops'\nurl = 'https://hooks.example.com/'").unwrap()],
     };
     let fetcher = Arc::new(Fetcher::new(Timeouts::default(), Vec::new()));
     let plane = ControlPlane::new(config, fetcher, store.clone(), &registry).unwrap();
@@ -246,6 +246,8 @@ async fn from_configuration_to_public_documents() {
         "pitwall_schedule_disagreements",
         "pitwall_schedule_fetches_total",
         "pitwall_map_version",
+        "pitwall_checks_total",
+        "pitwall_webhook_notices_total",
     ] {
         assert!(names.contains(&name), "{name} in {names:?}");
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use pitwall_upstream_map::documents::ExpirySource;
-use pitwall_upstream_map::{Health, Role};
+use pitwall_upstream_map::{Health, Rendition, Role};
 use tokio::time::Instant;
 
 use super::pulse::Pulse;
@@ -65,7 +65,7 @@ impl Contender {
     ) -> Self {
         let Past { mut record, trips } = past.unwrap_or_default();
         record.passed(&checked.sample);
-        let (now, mut pulse) = (Instant::now(), Pulse::new(&checked));
+        let (now, mut pulse) = (Instant::now(), Pulse::new());
         // Its first sample; what is wrong with it shows when there is another.
         let _ = pulse.take(&checked, judge.rules, judge.now);
         Self {
@@ -154,20 +154,20 @@ impl Contender {
         result: Result<Checked, CheckError>,
         judge: Judge<'_>,
     ) -> bool {
+        let urls = |contender: &Self| -> Vec<_> {
+            contender.renditions().map(|one| (one.id.clone(), one.playlist.clone())).collect()
+        };
+        let before = urls(self);
         let alive =
             |checked: Checked| self.pulse.take(&checked, judge.rules, judge.now).map(|()| checked);
         match result.and_then(alive) {
             Ok(checked) => {
-                let urls = |checked: &Checked| -> Vec<_> {
-                    let each = checked.renditions.iter();
-                    each.map(|one| (one.id.clone(), one.playlist.clone())).collect()
-                };
-                let changed = urls(&self.checked) != urls(&checked);
+                self.breaker.passed();
+                self.passed(checked, judge.now);
+                let changed = before != urls(self);
                 if changed {
                     self.generation = judge.generation;
                 }
-                self.breaker.passed();
-                self.passed(checked, judge.now);
                 changed
             }
             Err(error) => {
@@ -228,6 +228,11 @@ impl Contender {
     /// It is down, and its source does not find it any more.
     pub(crate) fn forgotten(&self, after: Duration) -> bool {
         self.breaker.down_for() >= after && self.found.elapsed() >= after
+    }
+
+    /// What viewers are offered: not what stands still while the rest goes on.
+    pub(crate) fn renditions(&self) -> impl Iterator<Item = &Rendition> {
+        self.checked.renditions.iter().filter(|one| !self.pulse.is_stuck(&one.id))
     }
 
     pub(crate) fn target(&self) -> Duration {

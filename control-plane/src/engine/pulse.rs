@@ -1,26 +1,34 @@
 //! Signs of life from one check to the next: does it move, and does it show anything?
 //! A new token behind the same still picture changes neither.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use pitwall_upstream_map::Role;
+use pitwall_upstream_map::{RenditionId, Role};
 use tokio::time::Instant;
 
 use crate::check::{CheckError, CheckRules, Checked, Fingerprint, Head};
 
 #[derive(Clone)]
 pub(crate) struct Pulse {
-    head: Head,
-    /// When the playlist was first seen where it is.
-    moved: Instant,
+    paces: BTreeMap<RenditionId, Pace>,
+    /// Renditions that stand still while others go on.
+    stuck: BTreeSet<RenditionId>,
     /// What segments looked like, by their numbers.
     seen: VecDeque<(u64, Fingerprint)>,
     sampled: Option<Instant>,
     /// In a row: samples that had been seen before, and samples that show nothing.
     repeats: u32,
     thin: u32,
+}
+
+/// How one rendition gets on.
+#[derive(Clone)]
+struct Pace {
+    head: Head,
+    /// When the playlist was first seen where it is.
+    moved: Instant,
 }
 
 /// A live playlist moves once in a target duration. Half a one late it is suspect, …
@@ -31,17 +39,19 @@ const FROZEN: f64 = 3.0;
 const SHORTEST_FREEZE: Duration = Duration::from_secs(4);
 /// Samples in a row that make a slate or a loop: a fade to black is neither.
 const ENOUGH: u32 = 3;
-/// How many samples back a loop is noticed.
-const MEMORY: usize = 64;
+/// How many samples back a loop is noticed. One is taken every eight to ten seconds, so these
+/// are more than two hours: a race that is shown again from its beginning is a loop as well.
+/// 24 bytes each, and so 24 KiB for an upstream that has played for as long.
+const MEMORY: usize = 1024;
+const _: () = assert!(MEMORY * size_of::<(u64, Fingerprint)>() <= 24 << 10);
 /// Of what a master claims; less is not the picture that it speaks of.
 const THIN: u64 = 20;
 
 impl Pulse {
-    /// Of the first check that passed.
-    pub(crate) fn new(checked: &Checked) -> Self {
+    pub(crate) fn new() -> Self {
         Self {
-            head: checked.head,
-            moved: Instant::now(),
+            paces: BTreeMap::new(),
+            stuck: BTreeSet::new(),
             seen: VecDeque::new(),
             sampled: None,
             repeats: 0,
@@ -66,11 +76,7 @@ impl Pulse {
         rules: &CheckRules,
         now: Timestamp,
     ) -> Result<(), CheckError> {
-        let place = |head: &Head| (head.sequence, head.date);
-        if place(&self.head) != place(&checked.head) {
-            self.moved = Instant::now();
-        }
-        self.head = checked.head;
+        self.walk(checked);
         if self.sampled != Some(checked.sample.taken) {
             self.sampled = Some(checked.sample.taken);
             self.compare(checked);
@@ -88,16 +94,43 @@ impl Pulse {
         }
     }
 
+    /// Does a viewer of this rendition see nothing new, while there are others who do?
+    pub(crate) fn is_stuck(&self, rendition: &RenditionId) -> bool {
+        self.stuck.contains(rendition)
+    }
+
+    fn walk(&mut self, checked: &Checked) {
+        let place = |head: &Head| (head.sequence, head.date);
+        let known = std::mem::take(&mut self.paces);
+        let paces = checked.heads.iter().map(|(id, head)| {
+            let before = known.get(id).filter(|pace| place(&pace.head) == place(head));
+            let moved = before.map_or_else(Instant::now, |pace| pace.moved);
+            (id.clone(), Pace { head: *head, moved })
+        });
+        self.paces = paces.collect();
+        let frozen = self.paces.iter().filter(|(_, pace)| pace.is_late(FROZEN));
+        self.stuck = frozen.map(|(id, _)| id.clone()).collect();
+        if self.stuck.len() == self.paces.len() {
+            self.stuck.clear();
+        }
+    }
+
+    /// Frozen is what no rendition moves of. One that is late makes all of it suspect: whoever
+    /// watches it is about to run dry. One that is frozen is [`stuck`](Self::is_stuck).
     fn moving(&self) -> Result<(), CheckError> {
-        let still = self.moved.elapsed();
-        let message = || format!("the playlist has not moved for {} s", still.as_secs());
-        if still >= self.head.target.mul_f64(FROZEN).max(SHORTEST_FREEZE) {
-            return Err(CheckError::definite(message()));
+        let message = |late: &Pace| {
+            format!("the playlist has not moved for {} s", late.moved.elapsed().as_secs())
+        };
+        let mut others = self.paces.iter().filter(|(id, _)| !self.is_stuck(id));
+        match self.paces.values().max_by_key(|pace| pace.moved) {
+            Some(last) if self.paces.values().all(|pace| pace.is_late(FROZEN)) => {
+                Err(CheckError::definite(message(last)))
+            }
+            _ => match others.find(|(_, pace)| pace.is_late(SUSPECT)) {
+                Some((_, late)) => Err(CheckError::suspect(message(late))),
+                None => Ok(()),
+            },
         }
-        if still >= self.head.target.mul_f64(SUSPECT) {
-            return Err(CheckError::suspect(message()));
-        }
-        Ok(())
     }
 
     fn compare(&mut self, checked: &Checked) {
@@ -111,6 +144,15 @@ impl Pulse {
         if self.seen.len() > MEMORY {
             self.seen.pop_front();
         }
+    }
+}
+
+impl Pace {
+    /// Has it not moved for so many target durations?
+    fn is_late(&self, targets: f64) -> bool {
+        let allowed = self.head.target.mul_f64(targets);
+        self.moved.elapsed()
+            >= if targets >= FROZEN { allowed.max(SHORTEST_FREEZE) } else { allowed }
     }
 }
 

@@ -1,4 +1,5 @@
-//! What the last run of a source did, for whoever wonders. It holds no URL and no token.
+//! What the last run of a source did, for whoever holds the admin token. Of URLs it shows
+//! where they lead, and no token.
 
 use std::sync::Arc;
 

@@ -108,6 +108,7 @@ pub(crate) async fn extract(
     let run = AssertUnwindSafe(run.extract_and_check(index)).catch_unwind();
     let report = run.await.unwrap_or_else(|_| Report {
         failures: vec![failure("run", "it panicked")],
+        steps: work.steps(&source),
         ..Report::default()
     });
     let report = Report { duration: began.elapsed(), ..report };

@@ -153,7 +153,7 @@ impl Browsing {
             return Err(missing.into());
         }
         let outbound = Outbound::open(context.fetcher.clone(), context.policy.clone()).await?;
-        let browser = launch::launch(&context.tools.browser, &outbound).await?;
+        let browser = launch::launch(context.tools, &outbound).await?;
         let visit = Visit {
             url: &self.url,
             click: &self.click,

@@ -61,7 +61,7 @@ async fn launch(context: &Context<'_>, instructions: &Instructions<'_>) -> Resul
     let text = (instructions.file)(&outbound.url());
     // The folder is for its owner alone.
     std::fs::write(&file, text).map_err(|error| broken(&error))?;
-    let mut command = Command::new(program);
+    let mut command = context.tools.command(&program);
     command.args(instructions.arguments).arg(&file);
     confine(&mut command, home.path(), &outbound.url());
     let mut child = command.spawn().map_err(|error| broken(&error))?;

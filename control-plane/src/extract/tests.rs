@@ -1,3 +1,5 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use pitwall_fetch::Timeouts;
 
 use super::*;
@@ -25,6 +27,70 @@ impl Extractor for Scripted {
             std::future::pending::<()>().await;
         }
         Found { candidates, ..Found::default() }
+    }
+}
+
+/// Notes how many of it run at once, and the most that ever did.
+#[derive(Default)]
+struct Counting {
+    needs: Option<Tool>,
+    running: AtomicUsize,
+    most: AtomicUsize,
+}
+
+#[async_trait]
+impl Extractor for Counting {
+    fn kind(&self) -> &'static str {
+        "counting"
+    }
+
+    fn ports(&self) -> Vec<u16> {
+        Vec::new()
+    }
+
+    fn timeout(&self) -> Duration {
+        Duration::from_secs(1)
+    }
+
+    fn needs(&self) -> Option<Tool> {
+        self.needs
+    }
+
+    async fn extract(&self, _: &Context<'_>) -> Found {
+        let running = self.running.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most.fetch_max(running, Ordering::SeqCst);
+        tokio::time::sleep(Duration::from_millis(900)).await;
+        self.running.fetch_sub(1, Ordering::SeqCst);
+        Found::default()
+    }
+}
+
+/// Whoever waits for its turn has its whole deadline left.
+#[tokio::test(start_paused = true)]
+async fn so_many_run_at_once() {
+    for (needs, config, expected) in [
+        (None, "", 8),
+        (None, "at_once = 3", 3),
+        (Some(Tool::YtDlp), "", 2),
+        (Some(Tool::Browser), "programs_at_once = 4", 4),
+        (Some(Tool::Browser), "programs_at_once = 4\nat_once = 1", 1),
+    ] {
+        let fetcher = Arc::new(Fetcher::new(Timeouts::default(), Vec::new()));
+        let runner = Runner::new(fetcher, &toml::from_str(config).unwrap());
+        let counting = Arc::new(Counting { needs, ..Counting::default() });
+        let sources = (0..20).map(|number| {
+            let text = format!(
+                "[[source]]\nname='s{number}'\nkind='static'\nfeed='f'\nurl='https://a.example/'"
+            );
+            let mut source = Source::parse_file(&text).unwrap().remove(0);
+            source.extractor = counting.clone();
+            source
+        });
+        let sources: Vec<Source> = sources.collect();
+        let runs = sources.iter().map(|source| runner.run(source));
+        let found = futures::future::join_all(runs).await;
+        assert!(found.iter().all(|found| found.failures.is_empty()), "{config}");
+        assert_eq!(counting.most.load(Ordering::SeqCst), expected, "{needs:?} {config}");
     }
 }
 

@@ -1,6 +1,9 @@
 //! What some kinds cannot do without: programs, and a browser.
 
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use tokio::process::Command;
 
 use super::config::{BrowserConfig, ExtractConfig};
 
@@ -16,7 +19,14 @@ pub(crate) struct Tools {
     streamlink: PathBuf,
     pub(crate) browser: BrowserConfig,
     pub(crate) script_worker: Vec<String>,
+    /// Whether there is a `setpriv` that can tie a program to us.
+    leash: bool,
 }
+
+/// util-linux's, which Debian always has: the kernel kills what it starts as soon as whoever
+/// started it is gone. The call of its own would have to be made between fork and exec, which
+/// is no place for safe code.
+const LEASH: [&str; 4] = ["setpriv", "--pdeathsig", "KILL", "--"];
 
 impl Tools {
     pub(crate) fn new(config: &ExtractConfig) -> Self {
@@ -25,7 +35,20 @@ impl Tools {
             streamlink: config.streamlink.clone(),
             browser: config.browser.clone(),
             script_worker: config.script_worker.clone(),
+            leash: is_there(&LEASH),
         }
+    }
+
+    /// A program that ends with us, also when we get no chance to end it. The kernel takes the
+    /// thread that starts it for us: those of a runtime live as long.
+    pub(crate) fn command(&self, program: &Path) -> Command {
+        let [leash, arguments @ ..] = LEASH;
+        if !self.leash {
+            return Command::new(program);
+        }
+        let mut command = Command::new(leash);
+        command.args(arguments).arg(program);
+        command
     }
 
     /// Why a tool cannot be used, for a person who can change that.
@@ -60,6 +83,18 @@ impl Tools {
     }
 }
 
+/// Others of that name, such as busybox's, do not know the option.
+fn is_there([leash, arguments @ ..]: &[&str; 4]) -> bool {
+    let mut command = std::process::Command::new(leash);
+    command.args(arguments).arg("true").stdin(Stdio::null());
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let there = command.status().is_ok_and(|status| status.success());
+    if !there {
+        tracing::info!("no setpriv of util-linux: a killed Pitwall may leave programs behind");
+    }
+    there
+}
+
 /// A path as it is; a name in `PATH`, as a shell would find it.
 fn find(program: &Path) -> Option<PathBuf> {
     if program.components().count() > 1 {
@@ -77,7 +112,25 @@ fn executable(path: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsStr;
+
     use super::*;
+
+    #[test]
+    fn what_ties_a_program_to_us() {
+        let line = |tools: &Tools| {
+            let command = tools.command(Path::new("/usr/bin/chromium"));
+            let command = command.as_std();
+            let words: Vec<&OsStr> =
+                std::iter::once(command.get_program()).chain(command.get_args()).collect();
+            words.join(OsStr::new(" ")).into_string().unwrap()
+        };
+        let tools = Tools { leash: true, ..Tools::new(&ExtractConfig::default()) };
+        assert_eq!(line(&tools), "setpriv --pdeathsig KILL -- /usr/bin/chromium");
+        assert_eq!(line(&Tools { leash: false, ..tools }), "/usr/bin/chromium");
+        assert!(!is_there(&["true-no-such-program", "", "", ""]));
+        assert!(!is_there(&["false", "--pdeathsig", "KILL", "--"]), "it knows no such option");
+    }
 
     #[test]
     fn what_is_missing_and_what_to_do_about_it() {

@@ -19,8 +19,8 @@ pub struct TracedStep {
     /// Which of the runs that a recipe branches into; its name is what the operator called it.
     pub track: Track,
     pub step: String,
-    /// `{"secs", "nanos"}`.
-    #[schema(value_type = Object)]
+    #[serde(rename = "took_ms", with = "milliseconds")]
+    #[schema(value_type = u64)]
     pub took: Duration,
     /// Of the answer, where there was one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -157,5 +157,20 @@ impl fmt::Display for TracedStep {
             Some(error) => write!(f, "  FAILED: {error}"),
             None => Ok(()),
         }
+    }
+}
+
+/// Durations as the public documents have them.
+mod milliseconds {
+    use std::time::Duration;
+
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(took: &Duration, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_u64(u64::try_from(took.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+        u64::deserialize(from).map(Duration::from_millis)
     }
 }

@@ -16,7 +16,7 @@ use super::Site;
 /// How often subscribers should come back: a race may be moved on its morning.
 const REFRESH_SECONDS: i64 = 3600;
 
-pub(super) fn write(schedule: &Schedule, site: &Site) -> String {
+pub(crate) fn write(schedule: &Schedule, site: &Site) -> String {
     let mut whole = ICalendarComponent::new(ICalendarComponentType::VCalendar);
     whole.add_property(ICalendarProperty::Version, "2.0");
     whole.add_property(ICalendarProperty::Prodid, "-//Pitwall//Schedule//EN");

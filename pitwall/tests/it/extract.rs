@@ -1,9 +1,11 @@
 //! Sources of every kind against the pages of the demo's origin: the examples in conf/recipes,
 //! as they are; yt-dlp, Streamlink and Chromium as they are installed.
 
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::Child;
+use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
@@ -211,4 +213,106 @@ fn programs_and_browsers_go_no_further_than_policy() {
         assert_eq!(code, 1, "{name}: {err}");
         assert!(err.contains("the target is not allowed by the address policy"), "{name}: {err}");
     }
+}
+
+/// Every process below this one, with its command line.
+fn below(ancestor: u32) -> BTreeMap<u32, String> {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let pids = processes.filter_map(|one| one.file_name().to_str()?.parse::<u32>().ok());
+    let parents = pids.filter_map(|pid| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // `pid (name) state parent …`, where a name may hold anything.
+        let parent = stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse::<u32>().ok()?;
+        Some((pid, parent))
+    });
+    let parents: BTreeMap<u32, u32> = parents.collect();
+    let up = |pid: u32| std::iter::successors(Some(pid), |pid| parents.get(pid).copied());
+    let below = parents.keys().filter(|pid| up(**pid).skip(1).any(|one| one == ancestor));
+    below.map(|pid| (*pid, command_line(*pid))).collect()
+}
+
+/// Empty when it has ended, also while nobody has taken note of that.
+fn command_line(pid: u32) -> String {
+    std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default()
+}
+
+/// Whoever is killed gets no chance to end what it started.
+#[tokio::test]
+async fn a_browser_dies_with_whoever_started_it() {
+    let origin = Origin::start();
+    let folder = folder(&[], origin.address);
+    // A page that asks for no playlist is looked at for as long as it may be.
+    let idle = format!(
+        "name = \"idle\"\nkind = \"browser\"\nfeed = \"World feed\"\nwait = \"60s\"\n\
+         url = \"http://{}/nothing\"\nallow_private = [\"127.0.0.0/8\"]\n",
+        origin.address
+    );
+    std::fs::write(folder.path().join("sources/idle.toml"), idle).unwrap();
+    let mut looking = Command::new(env!("CARGO_BIN_EXE_pitwall"))
+        .args(["extract", "idle", "--config", "p.toml"])
+        .current_dir(folder.path())
+        .env("TMPDIR", folder.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let started = within(60, "the page is shown", || async {
+        let started = below(looking.id());
+        started.values().any(|line| line.contains("--type=renderer")).then_some(started)
+    })
+    .await;
+    looking.kill().unwrap();
+    looking.wait().unwrap();
+    let left = || started.iter().filter(|(pid, line)| command_line(**pid) == **line).count();
+    within(20, "nothing is left", || async { (left() == 0).then_some(()) }).await;
+}
+
+/// Ends with the test.
+struct Browser(Child);
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// One that an operator runs is looked through, and left as it was.
+#[tokio::test]
+async fn a_browser_that_somebody_else_runs() {
+    let origin = Origin::start();
+    let folder = folder(&["browser"], origin.address);
+    let browser = Command::new("chromium")
+        .args(["--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0"])
+        .arg(format!("--user-data-dir={}", folder.path().join("profile").display()))
+        .arg("about:blank")
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn();
+    let mut browser = Browser(browser.unwrap());
+    let mut said = BufReader::new(browser.0.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let endpoint = said.find_map(|line| {
+        line.split_once("DevTools listening on ").map(|(_, endpoint)| endpoint.trim().to_owned())
+    });
+    let endpoint = endpoint.unwrap();
+    // Whoever does not listen any more makes it stop.
+    std::thread::spawn(move || said.for_each(drop));
+    let config = format!("[schedule]\nproviders = []\n{}endpoint = \"{endpoint}\"\n", tools());
+    std::fs::write(folder.path().join("p.toml"), config).unwrap();
+    for _ in 0..2 {
+        let (code, out, err) =
+            pitwall(&["extract", "browser", "--trace", "--config", "p.toml"], folder.path());
+        assert_eq!((code, err.as_str()), (0, ""), "{out}");
+        assert!(out.lines().any(|line| line.starts_with("Pit lane\thttp")), "{out}");
+    }
+    let address = endpoint.trim_start_matches("ws://").split('/').next().unwrap();
+    let left = within(10, "its own page alone is left", || async {
+        let all = fetch(&format!("http://{address}/json/list")).await.ok()?;
+        let all: Vec<Value> = all.json().await.ok()?;
+        let pages = all.iter().filter(|one| one["type"] == "page").map(|one| one["url"].clone());
+        let pages: Vec<Value> = pages.collect();
+        (pages.len() == 1).then_some(pages)
+    })
+    .await;
+    assert_eq!(left, ["about:blank"]);
 }

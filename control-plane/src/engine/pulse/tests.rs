@@ -23,6 +23,7 @@ fn checked(look: &Look) -> Checked {
     let mut checked = Checked::of(vec![serde_json::from_value(rendition).unwrap()], look.sequence);
     checked.head.target = Duration::from_secs(6);
     checked.head.date = look.date.map(|date| date.parse().unwrap());
+    checked.heads[0].1 = checked.head;
     checked.sample.bit_rate = look.bit_rate;
     checked.sample.fingerprint = Fingerprint::of(look.picture.as_bytes());
     checked
@@ -31,7 +32,7 @@ fn checked(look: &Look) -> Checked {
 /// What the last of these checks says.
 async fn after(looks: &[Look], rules: &CheckRules) -> Option<CheckError> {
     let now = NOW.parse().unwrap();
-    let mut pulse = Pulse::new(&checked(&looks[0]));
+    let mut pulse = Pulse::new();
     let mut last = None;
     for look in looks {
         last = pulse.take(&checked(look), rules, now).err();
@@ -78,6 +79,53 @@ async fn what_lives_and_what_does_not() {
     check("black", &black, &rules, Some("100 kbit/s, less than the 150")).await;
     let silent = |n: u64| Look { bit_rate: None, ..thin(n) };
     check("nobody says", &[silent(0), silent(1), silent(2), silent(3)], &rules, None).await;
+}
+
+/// A race shown again and again: how long it may be to be noticed.
+#[tokio::test(start_paused = true)]
+async fn long_loops() {
+    for (length, noticed) in [(65, true), (700, true), (MEMORY as u64, true), (1100, false)] {
+        let mut pulse = Pulse::new();
+        let mut last = Ok(());
+        for n in 0..length + 4 {
+            let mut checked = checked(&look(n, ""));
+            checked.sample.fingerprint = Fingerprint::of(&(n % length).to_be_bytes());
+            last = pulse.take(&checked, &CheckRules::default(), NOW.parse().unwrap());
+            tokio::time::advance(Duration::from_secs(8)).await;
+        }
+        assert_eq!(last.is_err(), noticed, "{length} samples, {} min", length * 8 / 60);
+        assert!(pulse.seen.len() <= MEMORY);
+    }
+}
+
+/// A ladder of two, ten seconds apart with a target duration of six: where each of them is.
+#[tokio::test(start_paused = true)]
+async fn renditions_that_stand_still() {
+    let late = Some("has not moved for 10 s");
+    for (name, places, stuck, expected) in [
+        ("both move", &[(1, 1), (2, 2), (3, 3)][..], [false, false], None),
+        ("the small one is late", &[(1, 1), (2, 1)], [false, false], late),
+        ("the small one stands still", &[(1, 1), (2, 1), (3, 1)], [false, true], None),
+        ("the best stands still", &[(1, 1), (1, 2), (1, 3)], [true, false], None),
+        ("it goes on again", &[(1, 1), (2, 1), (3, 1), (4, 9)], [false, false], None),
+        ("both are late", &[(1, 1), (1, 1)], [false, false], late),
+        ("both stand still", &[(1, 1), (1, 1), (1, 1)], [false, false], Some("for 20 s")),
+    ] {
+        let ids = ["v720", "v360"].map(|id| RenditionId(id.to_owned()));
+        let (mut pulse, mut last) = (Pulse::new(), None);
+        for (n, &(best, small)) in places.iter().enumerate() {
+            let mut checked = checked(&look(best, ""));
+            checked.sample.fingerprint = Fingerprint::of(&n.to_be_bytes());
+            let small = Head { sequence: small, ..checked.head };
+            checked.heads = vec![(ids[0].clone(), checked.head), (ids[1].clone(), small)];
+            last = pulse.take(&checked, &CheckRules::default(), NOW.parse().unwrap()).err();
+            tokio::time::advance(Duration::from_secs(10)).await;
+        }
+        let message = last.map(|error| error.message);
+        assert_eq!(message.is_some(), expected.is_some(), "{name}: {message:?}");
+        assert!(message.unwrap_or_default().contains(expected.unwrap_or_default()), "{name}");
+        assert_eq!(ids.each_ref().map(|id| pulse.is_stuck(id)), stuck, "{name}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -55,6 +55,34 @@ async fn a_dead_source_gives_way_and_a_token_that_died_early_is_renewed() {
     assert_eq!(bench.streams().len(), 2, "it comes back by itself");
 }
 
+/// The rest of the stream is as good as ever, and goes on being offered.
+#[tokio::test(start_paused = true)]
+async fn a_rendition_that_stands_still_is_not_offered_until_it_moves() {
+    let bench = Bench::start(&[("a", &[Run::Finds(ONE, "a.example", None)])]);
+    let offered = || {
+        let (streams, map) = (bench.streams(), bench.store.current());
+        let upstream = &map.streams["world-feed"].upstreams[0];
+        let public: Vec<_> = streams[0].renditions.iter().map(|one| one.id.0.clone()).collect();
+        let private: Vec<_> = upstream.renditions.iter().map(|one| one.id.0.clone()).collect();
+        assert_eq!(public, private);
+        (public.join(" "), streams[0].health, upstream.generation)
+    };
+    let small = |state| *bench.world.small.lock().unwrap() = Some(state);
+    small(None);
+    bench.pass(30).await;
+    let (both, health, first) = offered();
+    assert_eq!((both.as_str(), health), ("v v360", Health::Healthy));
+    small(Some(7));
+    bench.pass(25).await;
+    let (best, health, second) = offered();
+    assert_eq!((best.as_str(), health), ("v", Health::Healthy));
+    small(None);
+    bench.pass(15).await;
+    let (again, health, third) = offered();
+    assert_eq!((again.as_str(), health), ("v v360", Health::Healthy));
+    assert!(first < second && second < third, "each is news to the edges");
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_never_worked_is_not_listed() {
     let bench = Bench::start(&[("a", &[Run::Finds(ONE, "a.example", None)])]);

@@ -27,6 +27,8 @@ pub(super) struct World {
     slow: Mutex<BTreeMap<String, Duration>>,
     /// Playlists stop moving.
     pub(super) frozen: Mutex<bool>,
+    /// There is a smaller rendition, and where it stands still, if it does.
+    pub(super) small: Mutex<Option<Option<u64>>>,
     /// How long the upstream takes a token for, whatever it says of itself.
     pub(super) lives: Mutex<Option<u64>>,
     /// Checks under way, and the most there ever were.
@@ -61,6 +63,7 @@ impl World {
             hanging: Mutex::default(),
             slow: Mutex::default(),
             frozen: Mutex::default(),
+            small: Mutex::default(),
             lives: Mutex::default(),
             busy: Mutex::default(),
             began: Instant::now(),
@@ -133,11 +136,19 @@ impl World {
         }
         let frozen = *self.frozen.lock().unwrap();
         let sequence = if frozen { 7 } else { 100 + self.began.elapsed().as_secs() };
-        let rendition = serde_json::json!({
-            "id": "v", "role": "video", "playlist": candidate.playlist, "container": "mpeg-ts",
-            "label": "Live",
+        let small = *self.small.lock().unwrap();
+        let ids = ["v", "v360"].into_iter().take(1 + usize::from(small.is_some()));
+        let renditions = ids.map(|id| {
+            serde_json::from_value(serde_json::json!({
+                "id": id, "role": "video", "playlist": candidate.playlist,
+                "container": "mpeg-ts", "label": "Live",
+            }))
+            .unwrap()
         });
-        let mut checked = Checked::of(vec![serde_json::from_value(rendition).unwrap()], sequence);
+        let mut checked = Checked::of(renditions.collect(), sequence);
+        if let Some(Some(stands_at)) = small {
+            checked.heads[1].1.sequence = stands_at;
+        }
         checked.sample.latency = latency.max(Duration::from_millis(50));
         Ok(checked)
     }

@@ -1,7 +1,6 @@
 //! A Chromium to look through: one of its own for each run, with an empty profile and one way
 //! out, or one that the operator runs.
 
-use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use crate::extract::Failure;
 use crate::extract::config::BrowserConfig;
 use crate::extract::outbound::Outbound;
 use crate::extract::program::{Group, confine};
+use crate::extract::tools::Tools;
 
 pub(super) struct Running {
     /// Where its DevTools listen.
@@ -58,21 +58,23 @@ const ARGUMENTS: [&str; 23] = [
     "--webrtc-ip-handling-policy=disable_non_proxied_udp",
 ];
 
-pub(super) async fn launch(
-    browser: &BrowserConfig,
-    outbound: &Outbound,
-) -> Result<Running, Failure> {
-    match browser {
+pub(super) async fn launch(tools: &Tools, outbound: &Outbound) -> Result<Running, Failure> {
+    match &tools.browser {
         BrowserConfig::Off => Err("the browser is off".into()),
         BrowserConfig::Endpoint(url) => Ok(Running { endpoint: url.clone(), _process: None }),
-        BrowserConfig::Executable { path, sandbox } => start(path, *sandbox, outbound).await,
+        BrowserConfig::Executable { path, sandbox } => {
+            start(tools.command(path), *sandbox, outbound).await
+        }
     }
 }
 
-async fn start(path: &Path, sandbox: bool, outbound: &Outbound) -> Result<Running, Failure> {
+async fn start(
+    mut command: Command,
+    sandbox: bool,
+    outbound: &Outbound,
+) -> Result<Running, Failure> {
     let broken = |error: std::io::Error| Failure::passing("it does not start").detail(error);
     let profile = tempfile::tempdir().map_err(broken)?;
-    let mut command = Command::new(path);
     confine(&mut command, profile.path(), &outbound.url());
     command
         .args(ARGUMENTS)

@@ -24,7 +24,15 @@ export interface Session {
 	revision: number;
 	revised_at?: string | null;
 	/** What other sources say instead. */
-	disagreement?: { source: string; start: string | null; date: string; cancelled: boolean }[];
+	disagreement?: Claim[];
+}
+
+/** What one source of the schedule says of a session. */
+export interface Claim {
+	source: string;
+	start: string | null;
+	date: string;
+	cancelled: boolean;
 }
 
 export interface Meeting {
@@ -124,6 +132,8 @@ export interface Status {
 		fetched_at: string | null;
 		stale_since: string | null;
 		error: string | null;
+		/** Sessions to come or live on which sources disagree. */
+		disagreements?: number;
 	};
 	streams: { total: number; healthy: number };
 	extractors: { total: number; failing: number };

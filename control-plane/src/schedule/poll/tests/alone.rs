@@ -2,9 +2,10 @@
 
 use axum::extract::Query;
 use axum::routing::get;
-use pitwall_upstream_map::documents::SessionStatus;
+use pitwall_upstream_map::documents::{Schedule, SessionStatus};
 
 use super::*;
+use crate::publish::{self, calendar};
 use crate::schedule::samples::{ergast, json, race_table, text};
 use crate::schedule::window;
 
@@ -89,6 +90,40 @@ async fn the_last_good_schedule_survives_everything() {
     let elsewhere = super::config("http://127.0.0.1:1", &[ProviderName::JOLPICA]);
     let stage = Stage::set(&elsewhere, directory.path(), NOW);
     assert!(stage.state().schedule.meetings.is_empty());
+}
+
+/// Start and SEQUENCE of every entry of `/calendar.ics`, by its UID.
+fn entries(schedule: &Schedule) -> BTreeMap<String, [String; 2]> {
+    let edge = publish::Site::new("https://edge.test/".parse().unwrap());
+    let text = calendar::write(schedule, &edge).replace("\r\n ", "");
+    let entries = text.split("BEGIN:VEVENT\r\n").skip(1).map(|entry| {
+        let of = |name: &str| {
+            let mut lines = entry.lines().filter_map(|line| line.split_once(':'));
+            lines.find(|(key, _)| *key == name).unwrap().1.to_owned()
+        };
+        (of("UID"), [of("DTSTART"), of("SEQUENCE")])
+    });
+    entries.collect()
+}
+
+/// Whoever imported the race once moves it, instead of having it twice.
+#[tokio::test]
+async fn a_move_is_the_same_entry_with_a_higher_sequence() {
+    let (site, _, _directory, mut stage) = stage(NOW).await;
+    let good = text("jolpica-2026-races-excerpt.json");
+    let moved = good.replace("\"2026-05-03\",\"time\":\"20:00", "\"2026-05-03\",\"time\":\"17:00");
+    let mut seen = Vec::new();
+    for answer in [&good, &good, &moved, &moved, &good] {
+        site.answers(JOLPICA, answer.clone());
+        stage.poll_at(NOW).await;
+        seen.push(entries(&stage.state().schedule));
+    }
+    let race = "2026:miami-grand-prix:miami:race@pitwall";
+    let of_race: Vec<_> = seen.iter_mut().map(|entries| entries.remove(race).unwrap()).collect();
+    let at = |hour: u32, sequence: u32| [format!("20260503T{hour}0000Z"), sequence.to_string()];
+    assert_eq!(of_race, [at(20, 0), at(20, 0), at(17, 1), at(17, 1), at(20, 2)]);
+    assert_eq!(seen[0].len(), 24, "the others");
+    assert!(seen.windows(2).all(|pair| pair[0] == pair[1]), "stay as they are");
 }
 
 #[tokio::test]

@@ -275,6 +275,80 @@ async fn formats_of_weekends_agree_between_sources() {
     }
 }
 
+/// How each sample is served: the paths of its source, and what they answer.
+fn served(file: &str) -> Vec<(&'static str, String)> {
+    let year = |text: &str| text.chars().take(4).collect::<String>().parse().unwrap();
+    match file {
+        "openf1-issue-verbatim.json" => vec![
+            (MEETINGS, json!([{"meeting_key": 1284, "meeting_name": "Miami GP"}]).to_string()),
+            (SESSIONS, json!(openf1::tests::miami()).to_string()),
+        ],
+        "jolpica-issue-verbatim.json" => vec![(JOLPICA, quoted(file, "#136").to_string())],
+        "jolpica-f1-data-2026-calendar.json" => {
+            vec![(JOLPICA, race_table(&ergast(&sample(file))))]
+        }
+        "jolpica-f1-data-2026-miami_race_time_update.json" => {
+            let database = sample("jolpica-f1-data-2026-calendar.json");
+            vec![(JOLPICA, race_table(&ergast(&patched(&database, &sample(file)))))]
+        }
+        _ if file.starts_with("jolpica") => vec![(JOLPICA, text(file))],
+        _ => {
+            let year = year(file.strip_prefix("sportstimes-f1-").unwrap());
+            vec![(ICS, ics(&sample(file), year))]
+        }
+    }
+}
+
+/// Each of them alone, over HTTP: how many meetings and sessions are listed.
+#[tokio::test]
+async fn every_sample_as_its_source_serves_it() {
+    let expected = [
+        ("jolpica-2026-races-excerpt.json", "2026-01-20", 5, 25),
+        ("jolpica-docs-1950-excerpt.json", "1950-01-20", 2, 2),
+        ("jolpica-f1-data-2026-calendar.json", "2026-01-20", 24, 120),
+        ("jolpica-f1-data-2026-miami_race_time_update.json", "2026-01-20", 24, 120),
+        ("jolpica-issue-verbatim.json", "2025-01-20", 1, 5),
+        ("jolpica-testfixture-2023-next.json", "2024-01-20", 1, 5),
+        // A season of nothing is refused.
+        ("jolpica-testfixture-empty-2023-99.json", "2023-01-20", 0, 0),
+        ("jolpica-testfixture-ergast-2023.json", "2023-01-20", 22, 110),
+        ("openf1-issue-verbatim.json", "2026-04-28", 1, 5),
+        ("sportstimes-f1-2020.json", "2020-03-01", 17, 83),
+        ("sportstimes-f1-2022.json", "2022-03-01", 22, 110),
+        ("sportstimes-f1-2023.json", "2023-03-01", 22, 110),
+        ("sportstimes-f1-2024.json", "2024-03-01", 24, 120),
+        ("sportstimes-f1-2025.json", "2025-03-01", 24, 120),
+        ("sportstimes-f1-2026-at-4f33cd21-cancelled.json", "2026-03-01", 24, 120),
+        ("sportstimes-f1-2026-at-b178b712-tbc-malaysia.json", "2026-03-01", 23, 115),
+        ("sportstimes-f1-2026.json", "2026-03-01", 23, 115),
+    ];
+    for (file, day, meetings, sessions) in expected {
+        let served = served(file);
+        let provider = match served[0].0 {
+            JOLPICA => ProviderName::JOLPICA,
+            ICS => ProviderName::ICS,
+            _ => ProviderName::OPENF1,
+        };
+        let now = format!("{day}T00:00:00Z");
+        let (site, _directory, mut stage) = stage(&[provider], &now).await;
+        for (path, body) in served {
+            site.answers(path, body);
+        }
+        stage.poll_at(&now).await;
+        let state = stage.state();
+        let listed: usize = state.schedule.meetings.iter().map(|one| one.sessions.len()).sum();
+        assert_eq!((state.schedule.meetings.len(), listed), (meetings, sessions), "{file}");
+        assert_eq!(state.error.is_some(), meetings == 0, "{file}: {:?}", state.error);
+    }
+    // The rest is no source's answer: what the season of 2026 is compared with, and where from.
+    let folder = format!("{}/tests/data/schedule", env!("CARGO_MANIFEST_DIR"));
+    let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name());
+    let mut files: Vec<String> = files.map(|name| name.into_string().unwrap()).collect();
+    files.retain(|name| !name.starts_with("f1db-") && name != "README.md");
+    files.sort();
+    assert_eq!(files, expected.map(|(file, ..)| file), "none was left out");
+}
+
 /// OpenF1 closed from the start, and for good.
 #[tokio::test]
 async fn a_closed_source_is_never_depended_on() {
