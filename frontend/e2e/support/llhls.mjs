@@ -91,8 +91,8 @@ export async function lowLatencyOrigin(t, { renditions, folder, stem, token }) {
 	/** Waits for what is about to be; refuses what is too far away. */
 	async function until(part, signal) {
 		if (part >= published() + 2 * PARTS || part >= length) return false;
-		const milliseconds = at(part) - Date.now();
-		if (milliseconds > 0) await delay(milliseconds, undefined, { signal });
+		// More than once: a timer may be a moment early, and then the part is not there yet.
+		for (let left; (left = at(part) - Date.now()) > 0; ) await delay(left, undefined, { signal });
 		return true;
 	}
 
