@@ -92,7 +92,7 @@ export async function lowLatencyOrigin(t, { renditions, folder, stem, token }) {
 	async function until(part, signal) {
 		if (part >= published() + 2 * PARTS || part >= length) return false;
 		// More than once: a timer may be a moment early, and then the part is not there yet.
-		for (let left; (left = at(part) - Date.now()) > 0; ) await delay(left, undefined, { signal });
+		for (let left; (left = at(part) - Date.now()) > 0;) await delay(left, undefined, { signal });
 		return true;
 	}
 
