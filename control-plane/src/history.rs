@@ -1,20 +1,17 @@
-//! What was learned of sources and upstreams, on disk, so that a restart does not forget it.
-//!
-//! `history.json` is written beside itself, synced and renamed: there is the old one or the
-//! new one, on NFS too. Losing it loses nothing but experience.
+//! What was learned of sources and upstreams, so that a restart does not forget it. Losing it
+//! loses nothing but experience.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
 
 use jiff::{SignedDuration, Timestamp};
 use pitwall_upstream_map::StreamId;
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 
 use crate::rank::Record;
 use crate::refresh::Lifetimes;
+use crate::state_file::StateFile;
 
 #[derive(Clone, Default, Serialize, Deserialize)]
 pub(crate) struct History {
@@ -52,97 +49,42 @@ pub(crate) struct PastPlaying {
 
 /// Where it is kept.
 #[derive(Clone, Debug)]
-pub(crate) struct Archive {
-    directory: PathBuf,
-}
+pub(crate) struct Archive(StateFile);
 
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// Older experience is no experience.
 const OLDEST: SignedDuration = SignedDuration::from_hours(7 * 24);
 
-#[derive(Serialize, Deserialize)]
-struct Envelope<'a> {
-    format: u32,
-    saved_at: Timestamp,
-    blake3: String,
-    #[serde(borrow)]
-    history: &'a RawValue,
+#[derive(Serialize)]
+struct Saved<'a> {
+    at: Timestamp,
+    history: &'a History,
+}
+
+#[derive(Deserialize)]
+struct Loaded {
+    at: Timestamp,
+    history: History,
 }
 
 impl Archive {
     pub(crate) fn new(directory: PathBuf) -> Self {
-        Self { directory }
+        Self(StateFile::new(directory, "history", FORMAT))
     }
 
-    fn path(&self) -> PathBuf {
-        self.directory.join("history.json")
-    }
-
-    /// One that cannot be used is logged, and is no reason not to start.
     pub(crate) fn load(&self, now: Timestamp) -> History {
-        match read(&self.path(), now) {
-            Ok(history) => history,
-            Err(Unusable::Io(error)) if error.kind() == io::ErrorKind::NotFound => {
-                History::default()
-            }
-            Err(error) => {
-                tracing::warn!(path = %self.path().display(), %error, "history ignored");
-                History::default()
-            }
+        let Some(Loaded { at, mut history }) = self.0.load() else { return History::default() };
+        if now.duration_since(at) > OLDEST {
+            tracing::info!(%at, "history is too old to go by");
+            return History::default();
         }
+        history.upstreams.retain(|one| one.past.record.sane());
+        history
     }
 
     pub(crate) fn save(&self, history: &History, now: Timestamp) -> io::Result<()> {
-        let history = serde_json::value::to_raw_value(history)?;
-        let envelope = Envelope {
-            format: FORMAT,
-            saved_at: now,
-            blake3: checksum(&history),
-            history: &history,
-        };
-        fs::create_dir_all(&self.directory)?;
-        let new = self.directory.join("history.json.new");
-        let mut file = File::create(&new)?;
-        file.write_all(&serde_json::to_vec(&envelope)?)?;
-        file.sync_all()?;
-        fs::rename(&new, self.path())?;
-        File::open(&self.directory)?.sync_all()
+        self.0.save(&Saved { at: now, history })
     }
-}
-
-#[derive(Debug, thiserror::Error)]
-enum Unusable {
-    #[error(transparent)]
-    Io(#[from] io::Error),
-    #[error("{0}")]
-    Json(#[from] serde_json::Error),
-    #[error("format {0} is not known")]
-    Format(u32),
-    #[error("the checksum does not match")]
-    Checksum,
-    #[error("it is of {0}")]
-    Old(Timestamp),
-}
-
-fn read(path: &Path, now: Timestamp) -> Result<History, Unusable> {
-    let text = fs::read_to_string(path)?;
-    let envelope: Envelope<'_> = serde_json::from_str(&text)?;
-    if envelope.format != FORMAT {
-        return Err(Unusable::Format(envelope.format));
-    }
-    if checksum(envelope.history) != envelope.blake3 {
-        return Err(Unusable::Checksum);
-    }
-    if now.duration_since(envelope.saved_at) > OLDEST {
-        return Err(Unusable::Old(envelope.saved_at));
-    }
-    let mut history: History = serde_json::from_str(envelope.history.get())?;
-    history.upstreams.retain(|one| one.past.record.sane());
-    Ok(history)
-}
-
-fn checksum(history: &RawValue) -> String {
-    blake3::hash(history.get().as_bytes()).to_hex().to_string()
 }
 
 #[cfg(test)]
@@ -170,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_saved_is_loaded_and_what_is_damaged_is_not() {
+    fn what_was_learned_is_known_for_a_week() {
         let directory = tempfile::tempdir().unwrap();
         let archive = Archive::new(directory.path().join("state"));
         let trips = |archive: &Archive, at: Timestamp| {
@@ -182,18 +124,5 @@ mod tests {
         assert!(archive.load(now()).playing[0].pinned);
         let week_later = now() + SignedDuration::from_hours(8 * 24);
         assert_eq!(trips(&archive, week_later), None, "too old");
-
-        let whole = fs::read_to_string(archive.path()).unwrap();
-        for (name, damaged) in [
-            ("cut", whole.split_at(whole.len() / 2).0.to_owned()),
-            ("edited", whole.replace("\"trips\":2", "\"trips\":3")),
-            ("empty", String::new()),
-            ("from the future", whole.replace("\"format\":1", "\"format\":2")),
-        ] {
-            fs::write(archive.path(), damaged).unwrap();
-            assert_eq!(trips(&archive, now()), None, "{name}");
-        }
-        archive.save(&history(), now()).unwrap();
-        assert_eq!(trips(&archive, now()), Some(2), "written anew");
     }
 }

@@ -10,7 +10,7 @@
 //! - [`engine`]: the one queue of extractions, checks and retries; [`refresh`] says when.
 //! - [`breaker`]: when an upstream that fails is left alone, and tried again.
 //! - [`rank`]: which upstream of a stream plays, and why.
-//! - [`history`]: what was learned, on disk.
+//! - [`history`]: what was learned; [`state_file`], how that and the schedule outlive a restart.
 //! - [`publish`]: the [`UpstreamMap`](pitwall_upstream_map::UpstreamMap) and its documents.
 //! - [`schedule`]: the sessions, beside all this.
 //! - [`commands`]: what an operator may do; [`webhooks`]: what an operator is told.
@@ -33,6 +33,7 @@ mod refresh;
 mod schedule;
 pub mod settings;
 mod source;
+mod state_file;
 mod webhooks;
 
 pub use check::CheckRules;
