@@ -279,8 +279,8 @@ impl ProxyHttp for Edge {
             }
             Ok(Outcome::Events) => {
                 let map = self.rooms.store.current();
-                self.desk.events.serve(session, &map, &self.draining).await?;
-                return Ok(true);
+                let served = self.desk.events.serve(session, &map, &self.draining).await;
+                return served.map(|()| true).map_err(Error::into_down);
             }
             Ok(Outcome::Whole(answer)) => answer,
             Err(problem) => {
@@ -289,8 +289,8 @@ impl ProxyHttp for Edge {
             }
         };
         let answer = if media { answer.media() } else { answer };
-        answer.send(session).await?;
-        Ok(true)
+        // Pingora calls it a fault of ours otherwise that a viewer left.
+        answer.send(session).await.map(|()| true).map_err(Error::into_down)
     }
 
     fn request_cache_filter(&self, session: &mut Session, context: &mut Context) -> Result<()> {
