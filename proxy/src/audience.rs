@@ -1,13 +1,15 @@
 //! Who watches what, and what went wrong for them: all that flows back from an edge.
 //!
 //! A playback is one viewer watching one stream, seen by its polls. It is over after three
-//! target durations of silence.
+//! target durations of silence. Players that speak CMCD (CTA-5004) say with each segment whether
+//! they ran dry since the last one; a segment's link is sealed, so that only they can.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use http::{HeaderMap, HeaderValue};
 use pitwall_upstream_map::demand::{Report, Seen};
 use pitwall_upstream_map::{Store, Stream, StreamId, Upstream};
 use prometheus::IntGaugeVec;
@@ -23,8 +25,23 @@ const MOST_VIEWERS: usize = 100_000;
 
 pub struct Audience {
     rooms: Mutex<HashMap<StreamId, Room>>,
+    words: Mutex<HashMap<Heard, Words>>,
     store: Arc<dyn Store>,
     viewers: IntGaugeVec,
+}
+
+/// Which upstream of which stream players spoke about.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Heard {
+    stream: StreamId,
+    source: String,
+    generation: u64,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Words {
+    stalls: u32,
+    of: u32,
 }
 
 /// A stream's viewers, and until when each is one.
@@ -47,7 +64,7 @@ impl Viewer {
 
 impl Audience {
     pub fn new(store: Arc<dyn Store>, viewers: IntGaugeVec) -> Self {
-        Self { rooms: Mutex::default(), store, viewers }
+        Self { rooms: Mutex::default(), words: Mutex::default(), store, viewers }
     }
 
     /// This viewer polled a stream's playlist, and is expected to poll again within `silence`.
@@ -91,11 +108,42 @@ impl Audience {
         }
     }
 
+    /// What a player says with its request for a segment of an upstream, if it says anything.
+    pub fn heard(&self, stream: &Stream, profile: &str, headers: &HeaderMap) {
+        let said = |name| headers.get(name).map_or(&b""[..], HeaderValue::as_bytes);
+        let status = said("cmcd-status");
+        if status.is_empty() && said("cmcd-object").is_empty() && said("cmcd-session").is_empty() {
+            return;
+        }
+        let Some(upstream) = stream.upstreams.iter().find(|one| one.profile.0 == profile) else {
+            return;
+        };
+        let heard = Heard {
+            stream: stream.id.clone(),
+            source: upstream.source.clone(),
+            generation: upstream.generation,
+        };
+        let mut words = self.words.lock().unwrap_or_else(PoisonError::into_inner);
+        let words = words.entry(heard).or_default();
+        words.of = words.of.saturating_add(1);
+        let stalled = status.split(|byte| *byte == b',').any(|key| key.trim_ascii() == b"bs");
+        words.stalls = words.stalls.saturating_add(u32::from(stalled));
+    }
+
+    fn pass_on(&self) {
+        let words = std::mem::take(&mut *self.words.lock().unwrap_or_else(PoisonError::into_inner));
+        for (Heard { stream, source, generation }, Words { stalls, of }) in words {
+            let what = Seen::Stalled { stalls, of };
+            self.store.demand().report(Report { stream, source, generation, what });
+        }
+    }
+
     /// Says again and again who is there, and once that nobody is any more.
     pub async fn tell_of_it(self: Arc<Self>) {
         let mut ticks = tokio::time::interval(TOLD_EVERY);
         loop {
             ticks.tick().await;
+            self.pass_on();
             for (stream, viewers) in self.count() {
                 self.tell(&stream, viewers);
             }
@@ -164,15 +212,52 @@ mod tests {
         telling.abort();
     }
 
-    #[test]
-    fn only_what_an_upstream_did_is_reported() {
-        let (audience, store, stream) = audience();
-        let upstream: Upstream = serde_json::from_value(serde_json::json!({
+    fn upstream() -> Upstream {
+        let json = serde_json::json!({
             "source": "club", "profile": "club", "generation": 7, "health": "healthy",
             "playlist": "https://cdn.example.com/m.m3u8", "expires_at": null, "score": 1.0,
             "renditions": [],
-        }))
-        .unwrap();
+        });
+        serde_json::from_value(json).unwrap()
+    }
+
+    #[test]
+    fn players_say_when_they_ran_dry() {
+        for (said, expected) in [
+            (vec![], None),
+            (vec![("user-agent", "bs")], None),
+            (vec![("cmcd-session", "sid=\"1\"")], Some((0, 1))),
+            (vec![("cmcd-session", "sid=\"1\""), ("cmcd-status", "bs")], Some((1, 1))),
+            (vec![("cmcd-status", "rtp=1000, bs")], Some((1, 1))),
+            (vec![("cmcd-status", "bsd=3")], Some((0, 1))),
+        ] {
+            let (audience, store, id) = audience();
+            let feed = "World feed".to_owned();
+            let stream = Stream { id, feed, upstreams: vec![upstream()] };
+            let mut headers = HeaderMap::new();
+            for (name, value) in &said {
+                headers.insert(*name, HeaderValue::from_static(value));
+            }
+            audience.heard(&stream, "club", &headers);
+            audience.heard(&stream, "another", &headers);
+            audience.pass_on();
+            let reports = store.demand().take_reports();
+            let seen = reports.first().map(|report| match report.what {
+                Seen::Stalled { stalls, of } => (stalls, of),
+                Seen::Failed { .. } => panic!("nothing failed"),
+            });
+            assert_eq!(
+                (seen, reports.len()),
+                (expected, usize::from(expected.is_some())),
+                "{said:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn only_what_an_upstream_did_is_reported() {
+        let (audience, store, stream) = audience();
+        let upstream = upstream();
         for (problem, expected) in [
             (Problem::UpstreamStatus(http::StatusCode::FORBIDDEN), Some(Some(403))),
             (Problem::UpstreamTimeout, Some(None)),

@@ -165,9 +165,7 @@ impl Edge {
                 let profile = target.profile.clone();
                 let target = Target { stream: Some(stream.clone()), ..target };
                 let opened = self.open(session, target).await;
-                if let Err(problem) = &opened {
-                    self.missed(&stream, &profile, problem);
-                }
+                self.told(session, &stream, &profile, opened.as_ref().err());
                 context.media = Some(opened?);
                 return Ok(Outcome::Media);
             }
@@ -222,9 +220,14 @@ impl Edge {
         self.rooms.audience.seen(stream, viewer, playlist.bridges());
     }
 
-    fn missed(&self, stream: &str, profile: &str, problem: &Problem) {
-        if let Some(stream) = self.rooms.store.current().streams.get(stream) {
-            self.rooms.audience.segment_failed(stream, profile, problem);
+    /// What a request for a segment tells of its upstream.
+    fn told(&self, session: &Session, stream: &str, profile: &str, problem: Option<&Problem>) {
+        let map = self.rooms.store.current();
+        let Some(stream) = map.streams.get(stream) else { return };
+        let audience = &self.rooms.audience;
+        audience.heard(stream, profile, &session.req_header().headers);
+        if let Some(problem) = problem {
+            audience.segment_failed(stream, profile, problem);
         }
     }
 }

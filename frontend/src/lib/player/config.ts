@@ -13,6 +13,8 @@ export const config: Partial<HlsConfig> = {
 	capLevelToPlayerSize: true,
 	startFragPrefetch: true,
 	abrEwmaDefaultEstimate: 5e6,
+	// Whether it ran dry: what the edge ranks sources by. In headers, so that links stay the same.
+	cmcd: { useHeaders: true, includeKeys: ['bs', 'ot', 'sid'] },
 	// Turned on by the player once a playlist shows parts.
 	lowLatencyMode: false,
 	playlistLoadPolicy: {
