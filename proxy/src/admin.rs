@@ -1,7 +1,6 @@
 //! The admin listener: `/metrics` and health for those who run the edge, and PURGE for those who
 //! may. Never on the public listener.
 
-
 use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use pitwall_upstream_map::documents::ProblemDetails;
+use utoipa::ToSchema;
 use utoipa::openapi::path::{
     HttpMethod, OperationBuilder, ParameterBuilder, ParameterIn, PathItemBuilder, PathsBuilder,
 };
@@ -10,7 +11,6 @@ use utoipa::openapi::schema::{ComponentsBuilder, ObjectBuilder, Schema, Type};
 use utoipa::openapi::{
     ContentBuilder, InfoBuilder, OpenApiBuilder, Ref, RefOr, Required, Response,
 };
-use utoipa::ToSchema;
 
 use super::operations::{Body, OPERATIONS, Operation};
 
