@@ -23,7 +23,7 @@ const ANSWER: Duration = Duration::from_secs(5);
 pub(super) struct Link {
     address: RedisAddress,
     /// It is too old for RESP3.
-    resp2: AtomicBool,
+    pub(super) resp2: AtomicBool,
 }
 
 /// What is published on a channel. `None` when the connection is gone.

@@ -4,6 +4,7 @@ mod damage;
 mod leading;
 mod loss;
 mod reading;
+mod sentinels;
 mod server;
 
 use std::path::Path;
@@ -65,14 +66,18 @@ impl Process {
         Self::with(server, (KEY, None), Arc::new(tempfile::tempdir().unwrap()))
     }
 
-    fn with(
-        server: &RedisServer,
+    fn with(server: &RedisServer, keys: (u8, Option<u8>), state: Arc<tempfile::TempDir>) -> Self {
+        Self::at(RedisAddress::parse(&server.url(), &[]).unwrap(), keys, state)
+    }
+
+    fn at(
+        address: RedisAddress,
         (key, previous): (u8, Option<u8>),
         state: Arc<tempfile::TempDir>,
     ) -> Self {
         let registry = Registry::new();
         let config = RedisConfig {
-            address: RedisAddress::parse(&server.url(), &[]).unwrap(),
+            address,
             prefix: "test".to_owned(),
             keys: StoreKeys { current: [key; 32], previous: previous.map(|key| [key; 32]) },
             state_dir: state.path().to_owned(),

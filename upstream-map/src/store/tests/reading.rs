@@ -138,3 +138,41 @@ async fn demand_reaches_the_leader() {
     .await;
     assert_eq!(heard, [report]);
 }
+
+#[tokio::test]
+async fn a_server_without_resp3_will_do() {
+    let server = RedisServer::start();
+    let old = || {
+        let mut process = Process::on(&server);
+        *Arc::get_mut(&mut process.store).unwrap().link.resp2.get_mut() = true;
+        process.following()
+    };
+    let (leader, edge) = (old().leading(), old());
+    leader.leads().await;
+    for (version, feed) in [(1, "World feed"), (2, "Pit lane")] {
+        leader.publish(version, &[feed]).await;
+        edge.reaches(version).await;
+    }
+    edge.holds(2, &["Pit lane"]);
+    assert!(edge.counted("pitwall_store_reads_total", "delta") > 0);
+}
+
+#[tokio::test]
+async fn a_user_needs_no_more_than_its_prefix() {
+    let server = RedisServer::start();
+    let rights = ["on", ">secret", "~{test}:*", "&{test}:*", "+@all", "-@dangerous"];
+    let () = server.ask(&[&["ACL", "SETUSER", "pitwall"][..], &rights].concat());
+    let url = server.url().replace("redis://", "redis://pitwall:secret@");
+    let process = || {
+        let address = RedisAddress::parse(&url, &[]).unwrap();
+        Process::at(address, (KEY, None), empty()).following()
+    };
+    let (leader, edge) = (process().leading(), process());
+    leader.leads().await;
+    leader.publish(1, &["World feed"]).await;
+    edge.reaches(1).await;
+    let stream = StreamId::of_feed("World feed").unwrap();
+    edge.store.demand().watch(&stream, 1);
+    let watched = || leader.store.demand().watched().contains_key(&stream);
+    eventually("demand is carried", watched).await;
+}
