@@ -18,7 +18,7 @@ use std::net::SocketAddr;
 use pitwall_upstream_map::Store;
 use prometheus::Registry;
 use serde::Deserialize;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 pub use self::routes::openapi;
 pub use self::token::{AdminToken, TokenTooShort};
@@ -39,11 +39,17 @@ pub struct ControlConfig {
 pub struct Commands {
     sender: mpsc::Sender<Command>,
     token: Option<AdminToken>,
+    /// There while this control plane leads.
+    fence: watch::Receiver<Option<u64>>,
 }
 
 impl Commands {
-    pub(crate) fn new(sender: mpsc::Sender<Command>, token: Option<AdminToken>) -> Self {
-        Self { sender, token }
+    pub(crate) fn new(
+        sender: mpsc::Sender<Command>,
+        token: Option<AdminToken>,
+        fence: watch::Receiver<Option<u64>>,
+    ) -> Self {
+        Self { sender, token, fence }
     }
 
     /// Until `shutdown` completes.

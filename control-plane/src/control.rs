@@ -101,13 +101,13 @@ impl ControlPlane {
 
     /// What takes an operator's commands for this control plane while it runs.
     pub fn commands(&self, token: Option<AdminToken>) -> Commands {
-        Commands::new(self.engine.commands(), token)
+        Commands::new(self.engine.commands(), token, self.engine.store.fence())
     }
 
-    /// Publishes the first map at once, then keeps it true until `shutdown` completes. What
-    /// was published stays in the store.
+    /// Publishes the first map at once, then keeps it true until `shutdown` completes; only while
+    /// the store lets this one lead. What was published stays in the store.
     pub async fn run(mut self, shutdown: impl Future<Output = ()> + Send) {
-        let engine = Box::pin(self.engine.run());
+        let engine = Box::pin(self.engine.run_while_leading());
         let schedule = Box::pin(self.schedule.run());
         let webhooks = Box::pin(self.webhooks.run());
         let everything = async { tokio::join!(engine, schedule, webhooks) };

@@ -1,6 +1,7 @@
 //! The one queue that owns every extraction, check, retry and back-off.
 //!
 //! - [`start`]: what is due is started, what is watched first ([`queue`]).
+//! - [`lead`]: of several control planes one does all this.
 //! - [`work`]: what takes time: extracting and checking, done beside the queue.
 //! - [`apply`]: what that brought to light.
 //! - [`contender`]: one upstream in the running for a stream, from its first passed check on;
@@ -19,6 +20,7 @@ mod alarms;
 mod apply;
 pub(crate) mod command;
 pub(crate) mod contender;
+mod lead;
 mod memory;
 pub(crate) mod order;
 mod publishing;
@@ -44,6 +46,7 @@ use tokio::time::Instant;
 use self::alarms::Alarms;
 use self::command::Command;
 use self::contender::Contender;
+use self::lead::Inherited;
 use self::memory::Memory;
 use self::order::Playing;
 use self::sources::SourceState;
@@ -60,7 +63,7 @@ use crate::webhooks::Notifier;
 
 pub(crate) struct Engine {
     work: Arc<dyn Work>,
-    store: Arc<dyn Store>,
+    pub(crate) store: Arc<dyn Store>,
     clock: Clock,
     metrics: Metrics,
     schedule: watch::Receiver<schedule::State>,
@@ -88,6 +91,8 @@ pub(crate) struct Engine {
     /// Something changed since the last publication.
     dirty: bool,
     published: Option<Instant>,
+    /// What was published before, until it is found again.
+    inherited: Option<Inherited>,
     /// Of every session, as published.
     phases: Vec<(SessionStatus, bool)>,
 }
@@ -157,6 +162,7 @@ impl Engine {
             listed: 0,
             dirty: true,
             published: None,
+            inherited: None,
             phases: Vec::new(),
         }
     }

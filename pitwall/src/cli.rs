@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
-use crate::{bench, commands, extract, run};
+use crate::{bench, commands, control, edge, extract, run};
 
 /// A self-hosted live-stream edge.
 #[derive(Parser)]
@@ -27,6 +27,18 @@ enum Command {
         config: ConfigFile,
         #[command(flatten)]
         listen: Listen,
+    },
+    /// An edge alone, on a Redis store: as many as there are viewers for.
+    Proxy {
+        #[command(flatten)]
+        config: ConfigFile,
+        #[command(flatten)]
+        listen: Listen,
+    },
+    /// A control plane alone, on a Redis store: one of several leads, the others stand by.
+    ControlPlane {
+        #[command(flatten)]
+        config: ConfigFile,
     },
     /// `run` with an origin of our own and a session that is live now.
     Demo {
@@ -138,6 +150,8 @@ impl Cli {
     pub(crate) fn execute(self) -> anyhow::Result<()> {
         match self.command {
             Command::Run { config, listen } => run::run(&config.config, listen.listen),
+            Command::Proxy { config, listen } => edge::proxy(&config.config, listen.listen),
+            Command::ControlPlane { config } => control::run(&config.config),
             Command::Demo { listen, token_ttl } => run::demo(listen.listen, token_ttl),
             Command::Origin { listen, token_ttl } => run::origin(listen, token_ttl),
             Command::Sign { url, ttl, config } => {

@@ -1,6 +1,8 @@
 //! Files and environment, into what each room takes. Whatever is wrong is named by file,
 //! line and key, or by environment variable.
 
+mod store;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -15,11 +17,14 @@ use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+pub(crate) use self::store::StoreConfig;
+
 /// All that is configured.
 pub(crate) struct Config {
     pub(crate) edge: EdgeConfig,
     pub(crate) access: AccessConfig,
     pub(crate) upstream: UpstreamConfig,
+    pub(crate) store: StoreConfig,
     pub(crate) state: StateConfig,
     pub(crate) schedule: ScheduleConfig,
     pub(crate) extract: ExtractConfig,
@@ -30,7 +35,7 @@ pub(crate) struct Config {
 }
 
 /// What a file says beside its sources.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Sections {
     edge: EdgeConfig,
@@ -43,20 +48,6 @@ struct Sections {
     rank: RankConfig,
     control: ControlConfig,
     webhook: Vec<WebhookConfig>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct StoreConfig {
-    /// Another word than the one there is so far is an error, which is all it is read for.
-    kind: StoreKind,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum StoreKind {
-    #[default]
-    Memory,
 }
 
 #[derive(Debug, Deserialize)]
@@ -137,12 +128,13 @@ impl Config {
         if !set_all.is_empty() {
             sections = place.with_environment(table, &set_all)?;
         }
-        let Sections { edge, access, upstream, state, schedule, .. } = sections;
+        let Sections { edge, access, upstream, store, state, schedule, .. } = sections;
         let Sections { extract, rank, control, webhook: webhooks, .. } = sections;
         let config = Self {
             edge,
             access,
             upstream,
+            store,
             state,
             schedule,
             extract,
@@ -152,6 +144,12 @@ impl Config {
             sources,
         };
         config.refuse_doubles()?;
+        if matches!(config.store, StoreConfig::Redis { .. })
+            && config.access.seal_key_file.is_none()
+        {
+            let why = "a Redis store needs one: each process opens what another has sealed";
+            return Err(Invalid::new("access.seal_key_file", why));
+        }
         Ok(config)
     }
 

@@ -3,7 +3,9 @@
 //! - [`cli`]: what can be typed.
 //! - [`config`]: files and environment, into what each room takes.
 //! - [`secret`]: the seal key.
+//! - [`store`]: the one that is configured.
 //! - [`run`]: edge and control plane in one process; `run` and `demo`.
+//! - [`edge`], [`control`]: either in a process of its own; `proxy` and `control-plane`.
 //! - [`bench`]: virtual players against a playlist.
 //! - [`commands`]: everything else that ends by itself; [`extract`] most of all.
 
@@ -11,9 +13,12 @@ mod bench;
 mod cli;
 mod commands;
 mod config;
+mod control;
+mod edge;
 mod extract;
 mod run;
 mod secret;
+mod store;
 
 use std::process::ExitCode;
 

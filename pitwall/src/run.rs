@@ -1,13 +1,10 @@
-//! Edge and control plane in one process, on an embedded store.
+//! Edge and control plane in one process.
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use pitwall_control_plane::{self as control, ControlPlane, SetupError, Site, serve_admin};
-use pitwall_fetch::Fetcher;
 use pitwall_origin::{Origin, OriginConfig};
 use pitwall_proxy::{Edge, OpenApi, Server};
 use pitwall_upstream_map::{MemoryStore, Store};
@@ -15,21 +12,19 @@ use prometheus::Registry;
 
 use crate::cli::say;
 use crate::config::{Config, Invalid};
-use crate::secret;
+use crate::secret::{self, SealKeys};
+use crate::store::AnyStore;
+use crate::{control, edge};
 
 const DEMO: &str = include_str!("../../conf/demo.toml");
 
 /// The origin's address as conf/demo.toml writes it; the demo puts the real one in its place.
 const DEMO_ORIGIN: &str = "127.0.0.1:9000";
 
-/// Two threads are plenty for polling and checking, and leave the rest to viewers.
-const CONTROL_THREADS: usize = 2;
-
 pub(crate) fn run(path: &Path, listen: Option<SocketAddr>) -> anyhow::Result<()> {
     let mut config = Config::load(path)?;
     config.edge.listen = listen.unwrap_or(config.edge.listen);
-    let scheme = if config.edge.tls.is_some() { "https" } else { "http" };
-    let url = format!("{scheme}://{}", config.edge.listen);
+    let url = edge::url(&config.edge);
     let server = assemble(config)?;
     say(&format!("Pitwall is on {url}"));
     server.run();
@@ -50,7 +45,9 @@ pub(crate) fn demo(listen: Option<SocketAddr>, token_ttl: u64) -> anyhow::Result
     config.edge.drain = Duration::ZERO;
     let url = format!("http://{}", config.edge.listen);
     let store = MemoryStore::new();
-    let mut server = assemble_on(store.clone(), config)?;
+    let keys = secret::seal_keys(&config.access, &config.state.dir)?;
+    let any = AnyStore::Memory(store.clone());
+    let mut server = assemble_on(&any, config, &keys, Registry::new())?;
     server.add_background("origin", 1, move |stop| async move {
         if let Err(error) = serve_origin(origin, token_ttl, stop).await {
             crate::cli::complain(&error);
@@ -91,77 +88,35 @@ pub(crate) fn origin(listen: SocketAddr, token_ttl: u64) -> anyhow::Result<()> {
 }
 
 fn assemble(config: Config) -> anyhow::Result<Server> {
-    assemble_on(MemoryStore::new(), config)
+    let (keys, registry) = (secret::seal_keys(&config.access, &config.state.dir)?, Registry::new());
+    let store = AnyStore::open(config.store.clone(), &keys, &config.state.dir, &registry)?;
+    assemble_on(&store, config, &keys, registry)
 }
 
-fn assemble_on(store: Arc<MemoryStore>, config: Config) -> anyhow::Result<Server> {
-    let sealer = secret::seal_keys(&config.access, &config.state.dir)?.sealer();
-    let registry = Registry::new();
-    let store: Arc<dyn Store> = store;
+fn assemble_on(
+    store: &AnyStore,
+    config: Config,
+    keys: &SealKeys,
+    registry: Registry,
+) -> anyhow::Result<Server> {
     let token = secret::admin_token(&config.access)?;
-    let Config { edge, access, upstream, state, schedule, sources, .. } = config;
-    let Config { extract, rank, control, webhooks, .. } = config;
-    let mut edge_config = pitwall_proxy::Config { edge, access, upstream };
-    let commands_listener = match control.listen {
-        Some(address) => listener("control.listen", address)?,
-        None => free_listener()?,
+    let listeners = control::Listeners {
+        commands: match config.control.listen {
+            Some(address) => control::listener("control.listen", address)?,
+            None => free_listener()?,
+        },
+        admin: control::admin_listener(&config.control)?,
     };
-    edge_config.edge.control = commands_listener.local_addr()?;
-    let admin = control.admin.map(|address| listener("control.admin", address)).transpose()?;
-    let mut own =
-        vec![edge_config.edge.listen, edge_config.edge.admin, commands_listener.local_addr()?];
-    own.extend(control.admin);
-    let control = control::Config {
-        schedule,
-        sources,
-        extract,
-        state_dir: state.dir,
-        check_every: control::Config::CHECK_EVERY,
-        site: Site::new(edge_config.edge.site()),
-        rank,
-        webhooks,
-    };
-    let fetcher = Arc::new(Fetcher::new(edge_config.upstream.timeouts.into(), own));
-    let control_plane =
-        ControlPlane::new(control, fetcher, store.clone(), &registry).map_err(setup_error)?;
-    let commands = control_plane.commands(token.commands()?);
-    let openapi = OpenApi::with(control::openapi())?;
-    let edge = Edge::new(&edge_config, sealer, store.clone(), openapi, &registry)?;
-    let (store_for_admin, registry_for_admin) = (store, registry.clone());
+    let mut edge_config = edge::config(&config);
+    edge_config.edge.control = listeners.commands.local_addr()?;
+    let control = control::Control::new(config, store.store(), listeners, &token, &registry)?;
+    let openapi = OpenApi::with(pitwall_control_plane::openapi())?;
+    let edge = Edge::new(&edge_config, keys.sealer(), store.store(), openapi, &registry)?;
     let mut server = Server::new(&edge_config.edge, edge, registry, token.edge())
         .map_err(|error| Invalid::new("edge", error))?;
-    server.add_background("control plane", CONTROL_THREADS, |stop| control_plane.run(stop));
-    server.add_background("commands", 1, |stop| async move {
-        served(commands.serve(commands_listener, stop).await);
-    });
-    if let Some(admin) = admin {
-        let (store, registry) = (store_for_admin, registry_for_admin);
-        server.add_background("control admin", 1, |stop| async move {
-            served(serve_admin(admin, registry, store, stop).await);
-        });
-    }
+    store.run_beside(&mut server);
+    control.run_beside(&mut server);
     Ok(server)
-}
-
-/// A file that was changed after it was checked is still the operator's.
-fn setup_error(error: SetupError) -> anyhow::Error {
-    match error {
-        SetupError::Override(error) => Invalid::from(error).into(),
-        SetupError::Webhook(error) => {
-            Invalid::new(format!("webhook {:?}", error.name), error.why).into()
-        }
-        other => other.into(),
-    }
-}
-
-fn served(outcome: std::io::Result<()>) {
-    if let Err(error) = outcome {
-        crate::cli::complain(&anyhow::Error::new(error).context("commands"));
-    }
-}
-
-fn listener(key: &str, address: SocketAddr) -> Result<TcpListener, Invalid> {
-    TcpListener::bind(address).map_err(|error| Invalid::new(key, format!("{address}: {error}")))
 }
 
 async fn serve_origin(

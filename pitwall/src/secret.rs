@@ -9,6 +9,7 @@ use std::path::Path;
 use anyhow::{Context, anyhow};
 use pitwall_proxy::config::AccessConfig;
 use pitwall_proxy::seal::{Sealer, digest};
+use pitwall_upstream_map::StoreKeys;
 
 use crate::config::Invalid;
 
@@ -23,6 +24,11 @@ pub(crate) struct SealKeys {
 impl SealKeys {
     pub(crate) fn sealer(&self) -> Sealer {
         Sealer::rotated(&self.current, self.previous.as_ref())
+    }
+
+    /// What is in the store is sealed with keys derived from these.
+    pub(crate) fn store(&self) -> StoreKeys {
+        StoreKeys { current: self.current, previous: self.previous }
     }
 }
 

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -16,6 +17,8 @@ use crate::map::StreamId;
 #[derive(Default)]
 pub struct Demand {
     watched: Mutex<BTreeMap<StreamId, Watch>>,
+    /// By other edges, as the store passes it on.
+    elsewhere: Mutex<BTreeMap<String, Elsewhere>>,
     reports: Mutex<VecDeque<Report>>,
     told: Notify,
 }
@@ -25,8 +28,13 @@ struct Watch {
     last: Instant,
 }
 
+struct Elsewhere {
+    watched: BTreeMap<StreamId, usize>,
+    last: Instant,
+}
+
 /// Something an edge saw of an upstream.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
     pub stream: StreamId,
     pub source: String,
@@ -35,7 +43,7 @@ pub struct Report {
     pub what: Seen,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Seen {
     /// A playlist or a segment could not be had; the status, if there was an answer.
     Failed { status: Option<u16> },
@@ -71,12 +79,40 @@ impl Demand {
         self.told.notify_one();
     }
 
-    /// Streams that somebody watches, and how many do.
+    /// Streams that somebody watches on any edge, and how many do.
     pub fn watched(&self) -> BTreeMap<StreamId, usize> {
+        let mut all = self.watched_here();
+        let mut elsewhere = self.elsewhere.lock().unwrap_or_else(PoisonError::into_inner);
+        elsewhere.retain(|_, edge| edge.last.elapsed() < WATCHED_FOR);
+        for (stream, viewers) in elsewhere.values().flat_map(|edge| &edge.watched) {
+            *all.entry(stream.clone()).or_default() += viewers;
+        }
+        all
+    }
+
+    /// Those that are watched on this edge.
+    pub(crate) fn watched_here(&self) -> BTreeMap<StreamId, usize> {
         let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
         watched.retain(|_, watch| watch.last.elapsed() < WATCHED_FOR);
         let there = watched.iter().filter(|(_, watch)| watch.viewers > 0);
         there.map(|(stream, watch)| (stream.clone(), watch.viewers)).collect()
+    }
+
+    /// All that another edge says is watched there.
+    pub(crate) fn watched_there(&self, edge: &str, watched: BTreeMap<StreamId, usize>) {
+        let mut elsewhere = self.elsewhere.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = match watched.is_empty() {
+            true => elsewhere.remove(edge),
+            false => {
+                let last = Instant::now();
+                let said = Elsewhere { watched: watched.clone(), last };
+                elsewhere.insert(edge.to_owned(), said)
+            }
+        };
+        let known = before.map(|edge| edge.watched).unwrap_or_default();
+        if watched.keys().any(|stream| !known.contains_key(stream)) {
+            self.told.notify_one();
+        }
     }
 
     /// What has been reported since this was asked last.
@@ -107,6 +143,22 @@ mod tests {
         demand.watch(&stream, 1);
         demand.watch(&stream, 0);
         assert!(demand.watched().is_empty(), "the last viewer left");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn edges_add_up_and_are_forgotten_one_by_one() {
+        let (demand, stream) = (Demand::default(), StreamId::of_feed("World feed").unwrap());
+        let said = |viewers| BTreeMap::from([(stream.clone(), viewers)]);
+        demand.watch(&stream, 1);
+        demand.watched_there("a", said(2));
+        demand.told().await;
+        tokio::time::advance(Duration::from_secs(20)).await;
+        demand.watched_there("b", said(4));
+        assert_eq!((demand.watched(), demand.watched_here()), (said(7), said(1)));
+        tokio::time::advance(Duration::from_secs(20)).await;
+        assert_eq!(demand.watched(), said(4));
+        demand.watched_there("b", BTreeMap::new());
+        assert!(demand.watched().is_empty());
     }
 
     #[test]

@@ -18,4 +18,6 @@ pub use map::{
     Container, Group, Health, Profile, ProfileId, Rendition, RenditionId, Role, Stream, StreamId,
     Upstream, UpstreamMap,
 };
-pub use store::{MemoryStore, Store, StoreError};
+pub use store::{
+    BadAddress, MemoryStore, RedisAddress, RedisConfig, RedisStore, Store, StoreError, StoreKeys,
+};

@@ -1,11 +1,38 @@
 //! How a map travels from the control plane to every edge.
+//!
+//! - [`memory`]: writer and readers in one process.
+//! - [`redis`]: many processes on many machines.
+//!
+//! What the latter is made of: [`address`] says where it is and [`link`] goes there; [`entries`]
+//! is the map in pieces, [`vault`] encrypts them, [`mirror`] knows what is stored; [`script`] is
+//! what runs over there; [`follow`] and [`read`] read, [`publish`] writes, [`lead`] says who may; [`disk`]
+//! outlives all of it; [`feedback`] carries the demand back; [`metrics`] counts.
+
+mod address;
+mod disk;
+mod entries;
+mod feedback;
+mod follow;
+mod lead;
+mod link;
+mod memory;
+mod metrics;
+mod mirror;
+mod publish;
+mod read;
+mod redis;
+mod script;
+mod vault;
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use tokio::sync::watch;
 
+pub use self::address::{BadAddress, RedisAddress};
+pub use self::memory::MemoryStore;
+pub use self::redis::{RedisConfig, RedisStore};
+pub use self::vault::StoreKeys;
 use crate::demand::Demand;
 use crate::map::UpstreamMap;
 
@@ -14,7 +41,8 @@ use crate::map::UpstreamMap;
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     /// Makes `map` the current one; refused unless its version is higher than any before
-    /// ([`UpstreamMap::next_version`]), so that a writer that was paused cannot undo a newer one.
+    /// ([`UpstreamMap::next_version`]), so that a writer that was paused cannot undo a newer one,
+    /// and unless this process leads.
     async fn publish(&self, map: UpstreamMap) -> Result<(), StoreError>;
 
     /// The last map seen; an empty one with version 0 before the first.
@@ -25,6 +53,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// What edges tell the control plane.
     fn demand(&self) -> &Demand;
+
+    /// The fence under which this process may publish; `None` while another one leads.
+    fn fence(&self) -> watch::Receiver<Option<u64>>;
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -33,76 +64,11 @@ pub enum StoreError {
     Unreachable(String),
     #[error("version {offered} is not newer than {current}, which is already published")]
     Outdated { offered: u64, current: u64 },
-}
-
-/// Writer and readers in one process.
-pub struct MemoryStore {
-    current: ArcSwap<UpstreamMap>,
-    changes: watch::Sender<u64>,
-    demand: Demand,
-}
-
-impl MemoryStore {
-    pub fn new() -> Arc<Self> {
-        Arc::new(Self {
-            current: ArcSwap::from_pointee(UpstreamMap::default()),
-            changes: watch::Sender::new(0),
-            demand: Demand::default(),
-        })
-    }
-}
-
-#[async_trait]
-impl Store for MemoryStore {
-    async fn publish(&self, map: UpstreamMap) -> Result<(), StoreError> {
-        let offered = map.version;
-        let mut current = 0;
-        // Under the sender's lock, so that two publishers cannot pass each other.
-        let published = self.changes.send_if_modified(|last| {
-            current = *last;
-            if offered <= *last {
-                return false;
-            }
-            self.current.store(Arc::new(map));
-            *last = offered;
-            true
-        });
-        if published { Ok(()) } else { Err(StoreError::Outdated { offered, current }) }
-    }
-
-    fn current(&self) -> Arc<UpstreamMap> {
-        self.current.load_full()
-    }
-
-    fn changes(&self) -> watch::Receiver<u64> {
-        self.changes.subscribe()
-    }
-
-    fn demand(&self) -> &Demand {
-        &self.demand
-    }
+    #[error("another control plane leads")]
+    NotLeading,
+    #[error("the map cannot be written: {0}")]
+    Unwritable(#[from] serde_json::Error),
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn map(version: u64) -> UpstreamMap {
-        UpstreamMap { version, ..UpstreamMap::default() }
-    }
-
-    #[tokio::test]
-    async fn publishing_tells_readers_and_refuses_what_is_older() {
-        let store = MemoryStore::new();
-        let mut changes = store.changes();
-        assert_eq!(store.current().version, 0);
-        store.publish(map(7)).await.unwrap();
-        assert_eq!(*changes.borrow_and_update(), 7);
-        for outdated in [7, 6] {
-            let refused = store.publish(map(outdated)).await.unwrap_err();
-            assert!(matches!(refused, StoreError::Outdated { current: 7, .. }), "{refused}");
-        }
-        assert!(!changes.has_changed().unwrap());
-        assert_eq!(store.current().version, 7);
-    }
-}
+mod tests;

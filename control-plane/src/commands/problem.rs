@@ -19,6 +19,8 @@ pub(super) enum Problem {
     BodyTooLarge,
     NotJson,
     Refused(Refused),
+    /// Another control plane leads.
+    StandingBy,
     /// The queue does not answer.
     Busy,
 }
@@ -55,6 +57,11 @@ impl Problem {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-json", text("a body is application/json"))
             }
             Self::Refused(refused) => refused_parts(*refused),
+            Self::StandingBy => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "standing-by",
+                text("another control plane leads: ask that one"),
+            ),
             Self::Busy => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "unavailable",

@@ -202,6 +202,9 @@ impl Commands {
         status: StatusCode,
         command: impl FnOnce(Reply<T>) -> Command,
     ) -> Result<Response, Problem> {
+        if self.fence.borrow().is_none() {
+            return Err(Problem::StandingBy);
+        }
         let (reply, answer) = oneshot::channel();
         let asked = async {
             self.sender.send(command(reply)).await.ok()?;

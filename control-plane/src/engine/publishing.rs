@@ -22,7 +22,7 @@ impl Engine {
 
     pub(super) async fn publish_if_due(&mut self) {
         let due = self.published.is_none_or(|last| last.elapsed() >= COALESCE);
-        if !(self.dirty && due) {
+        if !(self.dirty && due) || self.is_finding_its_feet() {
             return;
         }
         self.published = Some(Instant::now());
@@ -65,6 +65,8 @@ impl Engine {
             }
             // Somebody else's version: the next attempt goes past it.
             Ok(Err(StoreError::Outdated { current, .. })) => self.version = current,
+            // Another one leads, and this one is about to hear of it.
+            Ok(Err(StoreError::NotLeading)) => {}
             Ok(Err(error)) => tracing::warn!(%error, "map not published; trying again"),
             Err(_) => tracing::warn!("the store takes too long; trying again"),
         }

@@ -23,6 +23,7 @@ pub(crate) struct SourceState {
     pub(crate) trace: Option<Trace>,
     failures: u32,
     last_run_at: Option<Timestamp>,
+    last_end: Option<Instant>,
     next_run_at: Option<Timestamp>,
     duration: Option<Duration>,
     pub(crate) candidates: usize,
@@ -44,6 +45,7 @@ impl SourceState {
             trace: None,
             failures: 0,
             last_run_at: None,
+            last_end: None,
             next_run_at: None,
             duration: None,
             candidates: 0,
@@ -51,10 +53,16 @@ impl SourceState {
         }
     }
 
+    /// Did a run end after this?
+    pub(crate) fn ran_since(&self, moment: Instant) -> bool {
+        self.last_end.is_some_and(|end| end >= moment)
+    }
+
     /// A run ended. One that partly failed is tried again like one that failed.
     pub(crate) fn ran(&mut self, report: Report, now: Timestamp, tempo: Tempo, jitter: f64) {
         self.running = false;
         self.last_run_at = Some(now);
+        self.last_end = Some(Instant::now());
         self.duration = Some(report.duration);
         let tempo = if self.watched { Tempo::Fast } else { tempo };
         let lifetime = self.lifetimes.expected().or(self.source.ttl);

@@ -4,6 +4,7 @@ mod alarms;
 mod commands;
 mod demand;
 mod going_bad;
+mod leading;
 mod learning;
 mod ranking;
 mod renewal;
@@ -39,6 +40,8 @@ struct Setup<'a> {
     schedule: Schedule,
     /// Where it remembers.
     state: Option<&'a Path>,
+    /// What another control plane has published to.
+    store: Option<Arc<MemoryStore>>,
 }
 
 struct Bench {
@@ -68,7 +71,8 @@ impl Bench {
             );
             Source::parse_file(&text).unwrap().remove(0)
         };
-        let (store, registry) = (MemoryStore::new(), Registry::new());
+        let store = setup.store.clone().unwrap_or_else(MemoryStore::new);
+        let registry = Registry::new();
         let state = schedule::State { schedule: setup.schedule.clone(), ..Default::default() };
         let (sender, schedule) = watch::channel(state);
         let (notifier, notices) = Notifier::listening();
@@ -88,7 +92,7 @@ impl Bench {
             notifier,
         });
         let commands = engine.commands();
-        let engine = tokio::spawn(async move { engine.run().await });
+        let engine = tokio::spawn(async move { engine.run_while_leading().await });
         Self { world, store, registry, notices, commands, _schedule: sender, _state: state, engine }
     }
 

@@ -36,6 +36,18 @@ fn mistakes_are_named_by_file_line_and_key() {
     check("[edge]\nthreads = 1\nthreads = 2\n", "test.toml:3: duplicate key");
     check("[edges]\n", "test.toml:1: edges: unknown field `edges`");
     check("[store]\nkind = \"papyrus\"\n", "test.toml:2: store.kind: unknown variant `papyrus`");
+    let redis = "[store]\nkind = \"redis\"\n";
+    check(redis, "test.toml:1: store: store.kind = \"redis\" needs store.url");
+    let url = |url: &str| format!("{redis}url = \"{url}\"\n");
+    check(&url("http://127.0.0.1"), "test.toml:1: store: store.url: it begins with redis://");
+    check(&url("redis://host/x"), "test.toml:1: store: store.url: ");
+    check(&format!("{}prefix = \"{{a}}\"\n", url("redis://a")), "test.toml:1: store: store.prefix");
+    let sentinels = format!("{}sentinels = [\"ftp://a\"]\n", url("redis://mymaster"));
+    check(&sentinels, "test.toml:1: store: store.sentinels: ");
+    check("[store]\nurl = \"redis://a\"\n", "test.toml:1: store: store.url needs store.kind");
+    check(&url("redis://127.0.0.1"), "access.seal_key_file: a Redis store needs one");
+    parse(&format!("{}[access]\nseal_key_file = \"k\"\n", url("rediss://u:p@a:6380/1")), &[])
+        .unwrap();
     check("[upstream]\nallow_hosts = [\"http://x/\"]\n", "test.toml:2: upstream.allow_hosts: ");
     check("[upstream]\nallow_private = [\"0.0.0.0/0\"]\n", "test.toml:2: upstream.allow_private: ");
     check("[rank]\nmargin = 7\n", "test.toml:2: rank.margin: 7 is not between -1 and 1");

@@ -17,7 +17,7 @@ const MASTER: &str = "#EXTM3U\n\
     #EXT-X-STREAM-INF:AVERAGE-BANDWIDTH=10,BANDWIDTH=3000,RESOLUTION=1280x720,CODECS=\"avc1.64001f,mp4a.40.2\",AUDIO=\"a\"\nhigh.m3u8\n\
     #EXT-X-STREAM-INF:BANDWIDTH=1000,RESOLUTION=320x180,CODECS=\"avc1.64000d,mp4a.40.2\",AUDIO=\"a\"\nlow.m3u8\n";
 
-struct Upstream {
+pub(crate) struct Upstream {
     /// Of every request: what it came from.
     referers: std::sync::Mutex<Vec<Option<String>>>,
     works: AtomicBool,
@@ -65,7 +65,7 @@ async fn note(
     next.run(request).await
 }
 
-async fn upstream() -> (SocketAddr, Arc<Upstream>) {
+pub(crate) async fn upstream() -> (SocketAddr, Arc<Upstream>) {
     let upstream = Arc::new(Upstream {
         works: AtomicBool::new(true),
         sequence: AtomicUsize::new(7),

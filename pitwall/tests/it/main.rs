@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::string_slice, reason = "a test fails by panicking")]
 
 mod api;
+mod cluster;
 mod commands;
 mod documents;
 mod edge;

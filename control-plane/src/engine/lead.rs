@@ -1,0 +1,63 @@
+//! Leading: of several control planes on one store one works, and the others wait for it to end.
+//!
+//! Who takes over has found nothing yet, while edges play what the one before published: that
+//! stays until it is found again, or cannot be.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use pitwall_upstream_map::StreamId;
+use tokio::time::Instant;
+
+use super::Engine;
+
+/// Longer than it takes to ask every source that answers at all.
+const LONGEST: Duration = Duration::from_secs(20);
+
+/// What the leader before had published.
+pub(super) struct Inherited {
+    streams: BTreeSet<StreamId>,
+    since: Instant,
+}
+
+impl Engine {
+    /// Works whenever this control plane is the one that may publish. Never returns.
+    pub(crate) async fn run_while_leading(&mut self) {
+        let mut fence = self.store.fence();
+        loop {
+            if fence.wait_for(Option::is_some).await.is_err() {
+                // The store is gone, which is the end of the process.
+                return std::future::pending().await;
+            }
+            self.take_over();
+            tokio::select! {
+                () = self.run() => {}
+                _ = fence.wait_for(Option::is_none) => {}
+            }
+        }
+    }
+
+    fn take_over(&mut self) {
+        let map = self.store.current();
+        let upstreams = map.streams.values().flat_map(|stream| &stream.upstreams);
+        let highest = upstreams.map(|upstream| upstream.generation).max();
+        // What edges say of the leader before must not be taken for what is found from here on.
+        self.generation = self.generation.max(highest.unwrap_or(0));
+        let streams = map.streams.keys().cloned().collect();
+        self.inherited = Some(Inherited { streams, since: Instant::now() });
+        self.dirty = true;
+        self.published = None;
+    }
+
+    /// Is more known elsewhere than here, and will it soon be known here?
+    pub(super) fn is_finding_its_feet(&mut self) -> bool {
+        let Some(inherited) = &self.inherited else { return false };
+        let found = |id: &StreamId| self.contenders.keys().any(|key| key.stream == *id);
+        let all_found = inherited.streams.iter().all(found);
+        let asked = self.sources.iter().all(|state| state.ran_since(inherited.since));
+        if all_found || (asked && self.jobs.is_empty()) || inherited.since.elapsed() > LONGEST {
+            self.inherited = None;
+        }
+        self.inherited.is_some()
+    }
+}

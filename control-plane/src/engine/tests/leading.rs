@@ -1,0 +1,47 @@
+//! Several control planes on one store.
+
+use super::*;
+
+/// A control plane that found these, and died.
+async fn published(runs: &[Run]) -> Setup<'static> {
+    let bench = Bench::start(&[("a", runs)]);
+    bench.pass(5).await;
+    let store = bench.store.clone();
+    bench.stop().await;
+    Setup { store: Some(store), ..Setup::default() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_takes_over_leaves_what_plays_until_it_is_found_again() {
+    let two: &[&str] = &["World feed", "Pit lane"];
+    let setup = published(&[Run::Finds(two, "a.example", Some(3000))]).await;
+    let before = setup.store.as_ref().unwrap().current();
+    // One source takes its time, and one never answers.
+    let slow = &[Run::Fails, Run::Fails, Run::Fails, Run::Finds(two, "a.example", None)];
+    let bench = Bench::with(&[("slow", slow), ("b", &[Run::Hangs])], &setup);
+    bench.pass(2).await;
+    assert_eq!(bench.store.current().version, before.version, "nothing was found yet");
+    assert_eq!(bench.plays().len(), 2);
+    bench.pass(120).await;
+    assert!(bench.store.current().version > before.version);
+    assert_eq!(bench.plays().len(), 2);
+    let generation = |map: &pitwall_upstream_map::UpstreamMap| {
+        map.streams.values().map(|stream| stream.upstreams[0].generation).min().unwrap()
+    };
+    assert!(generation(&bench.store.current()) > generation(&before), "reports are not mixed up");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_gone_is_gone_soon() {
+    let setup = published(&[Run::Finds(&["Old", "World feed"], "a.example", None)]).await;
+    let bench = Bench::with(&[("a", &[Run::Finds(ONE, "a.example", None)])], &setup);
+    bench.pass(3).await;
+    assert_eq!(bench.plays(), ["world-feed@a:Healthy -"], "every source has answered");
+    let setup = published(&[Run::Finds(&["Old", "World feed"], "a.example", None)]).await;
+    let runs = &[Run::Finds(ONE, "a.example", None)];
+    let bench = Bench::with(&[("a", runs), ("b", &[Run::Hangs])], &setup);
+    bench.pass(10).await;
+    assert_eq!(bench.plays().len(), 2, "one source has not");
+    bench.pass(15).await;
+    assert_eq!(bench.plays().len(), 1, "and is not waited for any longer");
+}

@@ -1,0 +1,253 @@
+//! `pitwall control-plane` and `pitwall proxy` as processes of their own, on one Redis.
+
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+
+use crate::live::upstream;
+use crate::support::{client, eventually, fetch, free, pitwall};
+
+const STREAM: &str = "/live/world-feed/index.m3u8";
+const MEDIA: &str = "/live/world-feed/v720-avc.m3u8";
+const TOKEN: &str = "an-admin-token-of-enough-characters";
+
+/// Killed when the test ends.
+struct Process(Child);
+
+impl Process {
+    /// SIGKILL.
+    fn kill(mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+struct Cluster {
+    redis: SocketAddr,
+    directory: tempfile::TempDir,
+}
+
+struct Edge {
+    process: Process,
+    address: SocketAddr,
+    admin: SocketAddr,
+    state: Arc<tempfile::TempDir>,
+}
+
+struct Control {
+    process: Process,
+    address: SocketAddr,
+    admin: SocketAddr,
+    _state: tempfile::TempDir,
+}
+
+impl Cluster {
+    fn of(source: SocketAddr) -> Self {
+        let (redis, directory) = (free(), tempfile::tempdir().unwrap());
+        let config = format!(
+            "[schedule]\nproviders = []\n[store]\nkind = \"redis\"\nurl = \"redis://{redis}\"\n\
+             [access]\nseal_key_file = {:?}\nadmin_token_file = {:?}\n\
+             [[source]]\nname = \"s\"\nkind = \"static\"\nfeed = \"World feed\"\n\
+             url = \"http://{source}/live/master.m3u8\"\nallow_private = [\"127.0.0.0/8\"]\n",
+            directory.path().join("seal.key"),
+            directory.path().join("token"),
+        );
+        std::fs::write(directory.path().join("pitwall.toml"), config).unwrap();
+        std::fs::write(directory.path().join("seal.key"), "k".repeat(40)).unwrap();
+        std::fs::write(directory.path().join("token"), TOKEN).unwrap();
+        Self { redis, directory }
+    }
+
+    /// Always an empty one.
+    async fn redis(&self) -> Process {
+        let child = Command::new("redis-server")
+            .args(["--bind", "127.0.0.1", "--port", &self.redis.port().to_string()])
+            .args(["--save", "", "--dir"])
+            .arg(self.directory.path())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let process = Process(child);
+        let listens = || async { TcpStream::connect(self.redis).ok() };
+        eventually("redis-server listens", listens).await;
+        process
+    }
+
+    fn start(&self, command: &str, state: &Path, addresses: [(&str, SocketAddr); 3]) -> Process {
+        let mut pitwall = Command::new(env!("CARGO_BIN_EXE_pitwall"));
+        pitwall.args([command, "--config"]).arg(self.directory.path().join("pitwall.toml"));
+        for (key, address) in addresses {
+            pitwall.env(format!("PITWALL_{key}"), address.to_string());
+        }
+        let pitwall = pitwall.env("PITWALL_STATE__DIR", state).env("PITWALL_LOG", "error");
+        Process(pitwall.stdout(Stdio::null()).spawn().unwrap())
+    }
+
+    fn control(&self) -> Control {
+        let (address, admin, state) = (free(), free(), tempfile::tempdir().unwrap());
+        let addresses = [
+            ("CONTROL__LISTEN", address),
+            ("CONTROL__ADMIN", admin),
+            // Nobody's, but not somebody else's either.
+            ("EDGE__LISTEN", free()),
+        ];
+        let process = self.start("control-plane", state.path(), addresses);
+        Control { process, address, admin, _state: state }
+    }
+
+    fn edge(&self, control: SocketAddr, state: Arc<tempfile::TempDir>) -> Edge {
+        let (address, admin) = (free(), free());
+        let addresses =
+            [("EDGE__LISTEN", address), ("EDGE__ADMIN", admin), ("EDGE__CONTROL", control)];
+        let process = self.start("proxy", state.path(), addresses);
+        Edge { process, address, admin, state }
+    }
+}
+
+impl Control {
+    async fn is_leader(&self) -> bool {
+        metric(self.admin, "pitwall_store_leads 1").await.is_some()
+    }
+
+    async fn leads(&self) {
+        eventually("the control plane leads", || metric(self.admin, "pitwall_store_leads 1")).await;
+    }
+}
+
+impl Edge {
+    fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    async fn plays(&self) {
+        eventually("the edge plays the stream", || async {
+            fetch(&self.url(STREAM)).await.ok().filter(|answer| answer.status() == 200)
+        })
+        .await;
+        self.goes_on(1).await;
+    }
+
+    /// Without a single error.
+    async fn goes_on(&self, polls: usize) {
+        for poll in 0..polls {
+            let answer = fetch(&self.url(MEDIA)).await.unwrap();
+            assert_eq!(answer.status(), 200, "poll {poll}");
+            let text = answer.text().await.unwrap();
+            let segment = text.lines().rfind(|line| line.starts_with("/live/")).unwrap();
+            assert_eq!(fetch(&self.url(segment)).await.unwrap().status(), 200, "{segment}");
+        }
+    }
+
+    async fn is_connected(&self) {
+        eventually("it is back", || metric(self.admin, "pitwall_store_connected 1")).await;
+    }
+
+    async fn is_cut_off(&self) {
+        eventually("it is gone", || metric(self.admin, "pitwall_store_connected 0")).await;
+    }
+}
+
+async fn metric(admin: SocketAddr, line: &str) -> Option<()> {
+    let answer = fetch(&format!("http://{admin}/metrics")).await.ok()?;
+    let text = answer.text().await.ok()?;
+    text.lines().any(|one| one == line).then_some(())
+}
+
+fn empty() -> Arc<tempfile::TempDir> {
+    Arc::new(tempfile::tempdir().unwrap())
+}
+
+#[tokio::test]
+async fn a_stream_goes_on_whatever_dies() {
+    let (source, _upstream) = upstream().await;
+    let cluster = Cluster::of(source);
+    let redis = cluster.redis().await;
+    let first = cluster.control();
+    first.leads().await;
+    let (one, two) = (cluster.edge(first.address, empty()), cluster.edge(first.address, empty()));
+    one.plays().await;
+    two.plays().await;
+
+    // A link that one edge made works on the other.
+    let text = fetch(&one.url(MEDIA)).await.unwrap().text().await.unwrap();
+    let segment = text.lines().find(|line| line.starts_with("/live/")).unwrap();
+    assert_eq!(fetch(&two.url(segment)).await.unwrap().status(), 200);
+
+    // Commands go through the edge to the leader; a standby says that it is none.
+    let second = cluster.control();
+    let run = |address: SocketAddr| async move {
+        let url = format!("http://{address}/api/extractors/s/run");
+        client().post(url).bearer_auth(TOKEN).send().await.ok().map(|it| it.status().as_u16())
+    };
+    assert_eq!(run(one.address).await, Some(202));
+    let stands_by = || async { run(second.address).await.filter(|status| *status == 503) };
+    eventually("the second stands by", stands_by).await;
+
+    // Redis dies and comes back empty.
+    redis.kill();
+    one.is_cut_off().await;
+    for edge in [&one, &two] {
+        edge.goes_on(20).await;
+    }
+    let redis = cluster.redis().await;
+    one.is_connected().await;
+    let newcomer = cluster.edge(first.address, empty());
+    newcomer.plays().await;
+
+    // The leader dies, whichever it was to whom Redis came back; the next one changes nothing that
+    // plays.
+    let leader = eventually("one of them leads", || async {
+        let (one, two) = (first.is_leader().await, second.is_leader().await);
+        (one != two).then_some(one)
+    })
+    .await;
+    let (dying, next) = if leader { (first, second) } else { (second, first) };
+    dying.process.kill();
+    let taken_over = next.leads();
+    let watched = async {
+        loop {
+            one.goes_on(1).await;
+        }
+    };
+    tokio::select! {
+        () = taken_over => {}
+        () = watched => {}
+    }
+    one.goes_on(20).await;
+
+    // Redis dies, and an edge starts without it.
+    let kept = newcomer.state.path().join("map");
+    eventually("the map is on disk", || async { kept.exists().then_some(()) }).await;
+    redis.kill();
+    newcomer.process.kill();
+    let again = cluster.edge(next.address, newcomer.state.clone());
+    again.plays().await;
+    one.goes_on(20).await;
+    two.goes_on(20).await;
+}
+
+#[test]
+fn alone_in_memory_there_is_nothing_to_do() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("pitwall.toml"), "").unwrap();
+    let redis = "[store]\nkind = \"redis\"\nurl = \"redis://127.0.0.1\"\n";
+    std::fs::write(directory.path().join("redis.toml"), redis).unwrap();
+    for (command, file, expected) in [
+        ("proxy", "pitwall.toml", "store.kind: pitwall proxy needs \"redis\""),
+        ("control-plane", "pitwall.toml", "store.kind: pitwall control-plane needs \"redis\""),
+        ("run", "redis.toml", "access.seal_key_file: a Redis store needs one"),
+        ("check", "redis.toml", "access.seal_key_file: a Redis store needs one"),
+    ] {
+        let (code, _, errors) = pitwall(&[command, "--config", file], directory.path());
+        assert_eq!(code, 2, "{command}: {errors}");
+        assert!(errors.contains(expected), "{command}: {errors}");
+    }
+}

@@ -1,0 +1,122 @@
+//! [`Disk`]: the last good map, so that an edge boots with the store and the control plane dead.
+//!
+//! Written beside itself, synced and renamed: there is the old one or the new one, and the one
+//! before is kept in case that one was damaged. Sealed like the entries.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+
+use super::vault::Vault;
+use crate::map::UpstreamMap;
+
+const FORMAT: &[u8] = b"pitwall map 1\n";
+const FIELD: &str = "disk";
+const SUM: usize = 32;
+
+pub(super) struct Disk {
+    directory: PathBuf,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unusable {
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error("it is no map, or of a later day")]
+    Format,
+    #[error("its checksum is wrong")]
+    Checksum,
+    #[error("it was sealed with another key")]
+    Key,
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+}
+
+impl Disk {
+    pub(super) fn new(directory: PathBuf) -> Self {
+        Self { directory }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+
+    /// The newest that can be read, and what is wrong with those that cannot.
+    pub(super) fn load(&self, vault: &Vault) -> (Option<UpstreamMap>, Vec<(PathBuf, Unusable)>) {
+        let mut wrong = Vec::new();
+        for path in [self.path("map"), self.path("map.previous")] {
+            match fs::read(&path).map_err(Unusable::from).and_then(|bytes| parse(&bytes, vault)) {
+                Ok(map) => return (Some(map), wrong),
+                Err(Unusable::Io(error)) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => wrong.push((path, error)),
+            }
+        }
+        (None, wrong)
+    }
+
+    pub(super) fn save(&self, map: &UpstreamMap, vault: &Vault) -> Result<(), Unusable> {
+        let sealed = vault.seal(FIELD, &serde_json::to_vec(map)?);
+        fs::create_dir_all(&self.directory)?;
+        let (new, path) = (self.path("map.new"), self.path("map"));
+        let mut file = File::create(&new)?;
+        file.write_all(FORMAT)?;
+        file.write_all(blake3::hash(&sealed).as_bytes())?;
+        file.write_all(&sealed)?;
+        file.sync_all()?;
+        match fs::rename(&path, self.path("map.previous")) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
+        fs::rename(&new, &path)?;
+        Ok(File::open(&self.directory)?.sync_all()?)
+    }
+}
+
+fn parse(bytes: &[u8], vault: &Vault) -> Result<UpstreamMap, Unusable> {
+    let rest = bytes.strip_prefix(FORMAT).ok_or(Unusable::Format)?;
+    let (sum, sealed) = rest.split_first_chunk::<SUM>().ok_or(Unusable::Checksum)?;
+    if blake3::hash(sealed) != blake3::Hash::from_bytes(*sum) {
+        return Err(Unusable::Checksum);
+    }
+    let opened = vault.open(FIELD, sealed).ok_or(Unusable::Key)?;
+    Ok(serde_json::from_slice(&opened.plain)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::StoreKeys;
+    use crate::store::tests::sample;
+
+    fn vault(key: u8) -> Vault {
+        Vault::new(&StoreKeys { current: [key; 32], previous: None })
+    }
+
+    #[test]
+    fn what_is_damaged_is_said_and_the_one_before_is_used() {
+        let directory = tempfile::tempdir().unwrap();
+        let disk = Disk::new(directory.path().join("state"));
+        assert!(disk.load(&vault(1)).0.is_none());
+        for version in [1, 2] {
+            disk.save(&sample(version, &["World feed"]), &vault(1)).unwrap();
+        }
+        let path = directory.path().join("state/map");
+        let good = fs::read(&path).unwrap();
+        assert!(!good.windows(7).any(|window| window == b"example"), "not in clear");
+        let mut flipped = good.clone();
+        *flipped.last_mut().unwrap() ^= 1;
+        for (bytes, key, version, complaints) in [
+            (good.clone(), 1, Some(2), 0),
+            (flipped, 1, Some(1), 1),
+            (good[..good.len() - 9].to_vec(), 1, Some(1), 1),
+            (good[..20].to_vec(), 1, Some(1), 1),
+            (b"".to_vec(), 1, Some(1), 1),
+            (good, 9, None, 2),
+        ] {
+            fs::write(&path, bytes).unwrap();
+            let (map, wrong) = disk.load(&vault(key));
+            assert_eq!(map.map(|map| map.version), version);
+            assert_eq!(wrong.len(), complaints, "{wrong:?}");
+        }
+    }
+}

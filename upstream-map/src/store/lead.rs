@@ -1,0 +1,132 @@
+//! Leading: of several control planes one publishes, by a lease that it has to renew.
+//!
+//! A leader that was paused may believe in a lease that it lost. Its fence is lower than its
+//! successor's, so that whatever it publishes is refused.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
+
+use super::StoreError;
+use super::redis::RedisStore;
+use super::script::{self, Claim, How};
+
+/// A standby asks so often whether the leader is gone, and a leader that has lost Redis whether
+/// it is back.
+const ASK_EVERY: Duration = Duration::from_millis(500);
+const GOODBYE: Duration = Duration::from_secs(1);
+
+impl RedisStore {
+    /// Leads whenever nobody else does, until `stop` completes; then somebody else may at once.
+    pub async fn lead(self: Arc<Self>, stop: impl Future<Output = ()> + Send) {
+        tokio::select! {
+            never = self.campaign() => match never {},
+            () = stop => {}
+        }
+        if self.fence.borrow().is_some() {
+            self.step_down("this control plane stops");
+            // Without it the lease ends by itself.
+            let _ = timeout(GOODBYE, self.release()).await;
+        }
+    }
+
+    async fn campaign(&self) -> Infallible {
+        let mut last_fence = 0;
+        let mut until = Instant::now();
+        let mut complained = false;
+        loop {
+            let asked = Instant::now();
+            let leads = self.fence.borrow().is_some();
+            let patience = if leads { until } else { asked + self.lease };
+            let Ok(held) = timeout_at(patience, self.hold(last_fence)).await else {
+                self.step_down("the lease could not be renewed");
+                continue;
+            };
+            match held {
+                Ok(Some(fence)) => {
+                    complained = false;
+                    last_fence = fence;
+                    until = asked + self.lease;
+                    self.step_up(fence);
+                    self.keep_alive().await;
+                    sleep_until(asked + self.lease / 3).await;
+                }
+                Ok(None) => {
+                    self.step_down("another control plane leads");
+                    sleep(ASK_EVERY.min(self.lease / 3)).await;
+                }
+                Err(error) => {
+                    if !std::mem::replace(&mut complained, true) {
+                        tracing::warn!(%error, "the lease cannot be asked for");
+                    }
+                    let again = Instant::now() + ASK_EVERY.min(self.lease / 9);
+                    if leads && until <= again {
+                        sleep_until(until).await;
+                        self.step_down("the lease could not be renewed");
+                    } else {
+                        sleep_until(again).await;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn hold(&self, last_fence: u64) -> Result<Option<u64>, StoreError> {
+        let mut writer = self.writer.lock().await;
+        let mut connection = self.connection(&mut writer).await?;
+        let claim = Claim {
+            holder: &self.name,
+            lease_ms: u64::try_from(self.lease.as_millis()).unwrap_or(u64::MAX),
+            now_ms: Timestamp::now().as_millisecond(),
+            last_fence,
+        };
+        let held = claim.hold(&self.names, &mut connection).await;
+        self.checked(held, &mut writer)
+    }
+
+    async fn release(&self) -> Result<(), StoreError> {
+        let mut writer = self.writer.lock().await;
+        let mut connection = self.connection(&mut writer).await?;
+        script::release(&self.names, &self.name, &mut connection).await
+    }
+
+    /// Was what is published lost? Redis was flushed, or a replica that is behind took over.
+    async fn keep_alive(&self) {
+        if self.held.load().version == 0 {
+            return;
+        }
+        let kept = async {
+            if self.is_stored().await? {
+                return Ok(());
+            }
+            match self.write_again(How::Whole).await {
+                // It was not lost, only not read yet.
+                Err(StoreError::Outdated { .. } | StoreError::NotLeading) => Ok(()),
+                written => written,
+            }
+        };
+        match timeout(self.lease / 3, kept).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "whether the map is stored is not known"),
+            Err(_) => tracing::warn!("whether the map is stored is not known: no answer"),
+        }
+    }
+
+    fn step_up(&self, fence: u64) {
+        self.metrics.leads.set(1);
+        let before = self.fence.send_replace(Some(fence));
+        if before.is_none() {
+            tracing::info!(fence, "this control plane leads");
+        }
+    }
+
+    pub(super) fn step_down(&self, why: &str) {
+        self.metrics.leads.set(0);
+        if self.fence.send_replace(None).is_some() {
+            tracing::warn!(why, "this control plane stands by");
+        }
+    }
+}

@@ -1,0 +1,30 @@
+-- Writes a map, or what changed of it, all at once.
+-- KEYS: map, fence. ARGV: how, version, fence, head it follows on from, channel, notice,
+-- number of fields to set, these with their values, fields to delete.
+local how, version, fence = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local highest = redis.call('GET', KEYS[2])
+if highest and fence < tonumber(highest) then
+  return {'fenced', highest}
+end
+local stored = redis.call('HMGET', KEYS[1], 'version', 'head')
+local last = tonumber(stored[1] or '0') or 0
+if last > version or (last == version and how ~= 'again') then
+  return {'outdated', stored[1]}
+end
+if how == 'delta' and stored[2] ~= ARGV[4] then
+  return {'elsewhere', stored[1] or '0'}
+end
+if how ~= 'delta' then
+  redis.call('DEL', KEYS[1])
+end
+local at = 8
+for _ = 1, tonumber(ARGV[7]) do
+  redis.call('HSET', KEYS[1], ARGV[at], ARGV[at + 1])
+  at = at + 2
+end
+while ARGV[at] do
+  redis.call('HDEL', KEYS[1], ARGV[at])
+  at = at + 1
+end
+redis.call('PUBLISH', ARGV[5], ARGV[6])
+return {'written', ARGV[2]}

@@ -1,0 +1,151 @@
+//! [`RedisStore`]: many processes on many machines, all of which serve from memory.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
+use jiff::Timestamp;
+use prometheus::Registry;
+use redis::aio::MultiplexedConnection;
+use tokio::sync::watch;
+
+use super::address::RedisAddress;
+use super::disk::Disk;
+use super::link::Link;
+use super::metrics::Metrics;
+use super::mirror::Mirror;
+use super::script::Names;
+use super::vault::{StoreKeys, Vault};
+use super::{Store, StoreError};
+use crate::demand::Demand;
+use crate::map::UpstreamMap;
+
+pub struct RedisConfig {
+    pub address: RedisAddress,
+    /// Of all keys: installations with different ones do not meet.
+    pub prefix: String,
+    pub keys: StoreKeys,
+    /// Where the last good map is kept.
+    pub state_dir: PathBuf,
+    /// For so long a control plane leads without being heard of.
+    pub lease: Duration,
+    /// A lost notice is found within this.
+    pub check_every: Duration,
+}
+
+impl RedisConfig {
+    pub const LEASE: Duration = Duration::from_secs(9);
+    pub const CHECK_EVERY: Duration = Duration::from_secs(2);
+}
+
+/// Edges [`follow`](Self::follow) it; control planes also [`lead`](Self::lead), one at a time.
+pub struct RedisStore {
+    pub(super) held: ArcSwap<UpstreamMap>,
+    pub(super) changes: watch::Sender<u64>,
+    pub(super) fence: watch::Sender<Option<u64>>,
+    pub(super) demand: Demand,
+    /// Of the map that is held, as Redis has it: changed together with it.
+    pub(super) mirror: Mutex<Mirror>,
+    /// One publication at a time, over one connection.
+    pub(super) writer: tokio::sync::Mutex<Option<MultiplexedConnection>>,
+    pub(super) vault: Vault,
+    pub(super) link: Link,
+    pub(super) names: Names,
+    pub(super) disk: Disk,
+    pub(super) metrics: Metrics,
+    /// Of this process: nobody else has it.
+    pub(super) name: String,
+    pub(super) lease: Duration,
+    pub(super) check_every: Duration,
+}
+
+impl RedisStore {
+    /// Reads the last good map from disk, and does not go anywhere yet.
+    pub fn new(config: RedisConfig, registry: &Registry) -> prometheus::Result<Arc<Self>> {
+        let metrics = Metrics::register(registry)?;
+        let vault = Vault::new(&config.keys);
+        let disk = Disk::new(config.state_dir);
+        let (kept, wrong) = disk.load(&vault);
+        for (path, error) in wrong {
+            metrics.refused.with_label_values(&["disk"]).inc();
+            tracing::warn!(path = %path.display(), %error, "the map on disk is ignored");
+        }
+        let held = kept.unwrap_or_default();
+        if held.version > 0 {
+            tracing::info!(version = held.version, streams = held.streams.len(), "map from disk");
+        }
+        Ok(Arc::new(Self {
+            changes: watch::Sender::new(held.version),
+            held: ArcSwap::from_pointee(held),
+            fence: watch::Sender::new(None),
+            demand: Demand::default(),
+            mirror: Mutex::default(),
+            writer: tokio::sync::Mutex::default(),
+            vault,
+            link: Link::new(config.address),
+            names: Names::new(&config.prefix),
+            disk,
+            metrics,
+            name: format!("{:032x}", rand::random::<u128>()),
+            lease: config.lease,
+            check_every: config.check_every,
+        }))
+    }
+
+    pub(super) fn mirror(&self) -> MutexGuard<'_, Mirror> {
+        self.mirror.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is held, with what is known of it.
+    pub(super) fn snapshot(&self) -> (Arc<UpstreamMap>, Mirror) {
+        let mirror = self.mirror();
+        (self.held.load_full(), mirror.clone())
+    }
+
+    /// Swaps in a map that Redis has. Older ones are refused: a replica that took over may be
+    /// behind, and a leader that sees it writes everything again.
+    pub(super) fn install(&self, map: UpstreamMap, mirror: Mirror) -> Result<(), u64> {
+        let mut known = self.mirror();
+        let (last, version) = (self.held.load().version, map.version);
+        if version < last {
+            return Err(last);
+        }
+        self.held.store(Arc::new(map));
+        *known = mirror;
+        drop(known);
+        self.heard();
+        self.changes.send_if_modified(|told| std::mem::replace(told, version) != version);
+        Ok(())
+    }
+
+    /// What is held is what is stored.
+    pub(super) fn heard(&self) {
+        #[expect(clippy::cast_precision_loss, reason = "a metric")]
+        self.metrics.heard.set(Timestamp::now().as_millisecond() as f64 / 1000.0);
+    }
+}
+
+#[async_trait]
+impl Store for RedisStore {
+    async fn publish(&self, map: UpstreamMap) -> Result<(), StoreError> {
+        self.write(map).await
+    }
+
+    fn current(&self) -> Arc<UpstreamMap> {
+        self.held.load_full()
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    fn demand(&self) -> &Demand {
+        &self.demand
+    }
+
+    fn fence(&self) -> watch::Receiver<Option<u64>> {
+        self.fence.subscribe()
+    }
+}

@@ -1,0 +1,139 @@
+//! What runs inside Redis, each all at once.
+
+use std::sync::LazyLock;
+
+use redis::Script;
+use redis::aio::MultiplexedConnection;
+
+use super::StoreError;
+use super::mirror::{Delta, HEAD, VERSION};
+
+static PUBLISH: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("publish.lua")));
+static HOLD: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("hold.lua")));
+static RELEASE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("release.lua")));
+
+/// The keys of one installation. One hash tag keeps them on one machine of a cluster.
+pub(super) struct Names {
+    pub(super) map: String,
+    pub(super) fence: String,
+    pub(super) lease: String,
+    pub(super) edges: String,
+    pub(super) reports: String,
+    /// A channel.
+    pub(super) news: String,
+    tag: String,
+}
+
+impl Names {
+    pub(super) fn new(prefix: &str) -> Self {
+        let tag = format!("{{{prefix}}}");
+        let name = |what| format!("{tag}:{what}");
+        Self {
+            map: name("map"),
+            fence: name("fence"),
+            lease: name("lease"),
+            edges: name("edges"),
+            reports: name("reports"),
+            news: name("news"),
+            tag,
+        }
+    }
+
+    pub(super) fn demand(&self, edge: &str) -> String {
+        format!("{}:demand:{edge}", self.tag)
+    }
+}
+
+/// A map to be written.
+pub(super) struct Publication<'a> {
+    pub(super) how: How<'a>,
+    pub(super) version: u64,
+    pub(super) fence: u64,
+    pub(super) delta: &'a Delta<'a>,
+    /// Values, sealed, in the order of the delta.
+    pub(super) sealed: Vec<Vec<u8>>,
+    pub(super) head: &'a [u8],
+    pub(super) notice: Vec<u8>,
+}
+
+#[derive(Clone, Copy)]
+pub(super) enum How<'a> {
+    /// Only onto a map with this head.
+    Delta(&'a [u8]),
+    Whole,
+    /// Though the version is the one that is there.
+    Again,
+}
+
+pub(super) enum Outcome {
+    Written,
+    /// What is stored is not what the delta is to.
+    Elsewhere,
+    Outdated(u64),
+    Fenced,
+}
+
+impl Publication<'_> {
+    pub(super) async fn run(
+        &self,
+        names: &Names,
+        connection: &mut MultiplexedConnection,
+    ) -> Result<Outcome, StoreError> {
+        let (how, base) = match self.how {
+            How::Delta(base) => ("delta", base),
+            How::Whole => ("whole", &[][..]),
+            How::Again => ("again", &[][..]),
+        };
+        let mut call = PUBLISH.prepare_invoke();
+        call.key(&names.map).key(&names.fence);
+        call.arg(how).arg(self.version).arg(self.fence).arg(base);
+        call.arg(&names.news).arg(&self.notice[..]).arg(self.sealed.len() + 2);
+        call.arg(VERSION).arg(self.version).arg(HEAD).arg(self.head);
+        for ((field, _), sealed) in self.delta.set.iter().zip(&self.sealed) {
+            call.arg(*field).arg(&sealed[..]);
+        }
+        for field in &self.delta.gone {
+            call.arg(*field);
+        }
+        let (outcome, number): (String, u64) = call.invoke_async(connection).await?;
+        Ok(match outcome.as_str() {
+            "written" => Outcome::Written,
+            "elsewhere" => Outcome::Elsewhere,
+            "fenced" => Outcome::Fenced,
+            _ => Outcome::Outdated(number),
+        })
+    }
+}
+
+/// Who leads, or wants to.
+pub(super) struct Claim<'a> {
+    pub(super) holder: &'a str,
+    pub(super) lease_ms: u64,
+    pub(super) now_ms: i64,
+    pub(super) last_fence: u64,
+}
+
+impl Claim<'_> {
+    /// The fence, or `None` while another one leads.
+    pub(super) async fn hold(
+        &self,
+        names: &Names,
+        connection: &mut MultiplexedConnection,
+    ) -> Result<Option<u64>, StoreError> {
+        let mut call = HOLD.prepare_invoke();
+        call.key(&names.lease).key(&names.fence);
+        call.arg(self.holder).arg(self.lease_ms).arg(self.now_ms).arg(self.last_fence);
+        let fence: u64 = call.invoke_async(connection).await?;
+        Ok((fence > 0).then_some(fence))
+    }
+}
+
+pub(super) async fn release(
+    names: &Names,
+    holder: &str,
+    connection: &mut MultiplexedConnection,
+) -> Result<(), StoreError> {
+    let mut call = RELEASE.prepare_invoke();
+    call.key(&names.lease).arg(holder);
+    Ok(call.invoke_async(connection).await?)
+}

@@ -1,0 +1,53 @@
+//! Several control planes, of which one leads.
+
+use super::*;
+
+#[tokio::test]
+async fn one_leads_and_another_takes_over() {
+    let server = RedisServer::start();
+    let mut first = Process::leader(&server).await;
+    let second = Process::on(&server).following().leading();
+    first.publish(1, &["World feed"]).await;
+    second.reaches(1).await;
+    let refused = second.store.publish(sample(2, &[])).await.unwrap_err();
+    assert!(matches!(refused, StoreError::NotLeading), "{refused}");
+    let old = first.store.fence().borrow().unwrap();
+    first.kill();
+    second.leads().await;
+    assert!(second.store.fence().borrow().unwrap() > old);
+    second.publish(2, &["World feed", "Pit lane"]).await;
+    // It was paused, not dead, and still believes.
+    let refused = first.store.publish(sample(3, &[])).await.unwrap_err();
+    assert!(matches!(refused, StoreError::NotLeading), "{refused}");
+    assert!(first.store.fence().borrow().is_none(), "and knows better now");
+    second.holds(2, &["World feed", "Pit lane"]);
+}
+
+#[tokio::test]
+async fn who_stops_hands_over_at_once() {
+    let server = RedisServer::start();
+    let first = Process::on(&server);
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let leading = tokio::spawn(first.store.clone().lead(async {
+        let _ = stopped.await;
+    }));
+    first.leads().await;
+    stop.send(()).unwrap();
+    leading.await.unwrap();
+    assert_eq!(server.ask::<i64>(&["EXISTS", "{test}:lease"]), 0);
+    let second = Process::on(&server).leading();
+    second.leads().await;
+}
+
+#[tokio::test]
+async fn fences_grow_though_redis_forgets_them() {
+    let server = RedisServer::start();
+    let leader = Process::leader(&server).await;
+    let mut last = leader.store.fence().borrow().unwrap();
+    for _ in 0..2 {
+        let () = server.ask(&["FLUSHALL"]);
+        let fence = || leader.store.fence().borrow().unwrap_or(0);
+        eventually("a higher fence", || fence() > last).await;
+        last = fence();
+    }
+}
