@@ -59,6 +59,14 @@ impl Splice {
         upstream.checked_sub(self.upstream)?.checked_add(self.published)
     }
 
+    /// The same of the segment that follows a playlist of the source, which may not have come to
+    /// what is published yet. `None`: it counts backwards.
+    pub fn next(&self, upstream: u64) -> Option<u64> {
+        let missing = self.upstream.saturating_sub(upstream);
+        (missing <= join::AHEAD as u64)
+            .then(|| self.published + upstream.saturating_sub(self.upstream))
+    }
+
     /// The number by which the source knows what a player asks for.
     pub fn upstream_number(&self, published: u64) -> Option<u64> {
         published.checked_sub(self.published)?.checked_add(self.upstream)
@@ -68,7 +76,7 @@ impl Splice {
     /// them what is left of the sources before.
     pub fn window(&self, cut: &Cut) -> Result<Vec<Segment>, Regressed> {
         let newest = cut.next().saturating_sub(1);
-        if cut.next() < self.upstream {
+        if self.next(cut.next()).is_none() {
             return Err(Regressed { newest, published: self.upstream.saturating_sub(1) });
         }
         let current: Vec<Segment> =

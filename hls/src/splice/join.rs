@@ -1,12 +1,15 @@
 //! Where the next source begins.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use super::Splice;
 use super::cut::{Cut, Segment};
 
 /// Clocks that differ by more than this are not the same clock.
 const SAME_CLOCK: SignedDuration = SignedDuration::from_secs(120);
+
+/// A source may be behind by so many segments; what it will have then is waited for.
+pub(super) const AHEAD: usize = 64;
 
 impl Splice {
     /// The change from what is shown to another source's playlist: to the segment that follows
@@ -48,9 +51,22 @@ fn begin(last: Option<&Segment>, new: &[Segment]) -> usize {
         return newest;
     }
     // Half of it was seen already, or half of it was not: what is nearer to the truth.
-    let follows = |(date, duration): &(jiff::Timestamp, f64)| {
+    let follows = |date: Timestamp, duration: f64| {
         let half = SignedDuration::try_from_secs_f64(duration / 2.0).unwrap_or_default();
         date.checked_add(half).is_ok_and(|middle| middle >= end)
     };
-    dates.iter().position(follows).unwrap_or(new.len())
+    if let Some(at) = dates.iter().position(|(date, duration)| follows(*date, *duration)) {
+        return at;
+    }
+    // None of them does: of those to come, which will be as long as the last, the first that will.
+    let Some((mut date, duration)) = dates.last().copied() else { return newest };
+    let whole = SignedDuration::try_from_secs_f64(duration).unwrap_or_default();
+    for ahead in 0..AHEAD {
+        let Ok(next) = date.checked_add(whole) else { break };
+        if follows(next, duration) {
+            return new.len() + ahead;
+        }
+        date = next;
+    }
+    new.len()
 }

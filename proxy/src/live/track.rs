@@ -93,7 +93,7 @@ impl Track {
         newest: Option<u64>,
     ) -> Result<Outcome, Problem> {
         let next = newest.map_or(0, |newest| match splice {
-            Some(splice) => splice.number(newest + 1).unwrap_or_default(),
+            Some(splice) => splice.next(newest + 1).unwrap_or_default(),
             None => newest + 1,
         });
         let mut state = self.state();
