@@ -14,7 +14,7 @@ use std::net::SocketAddr;
 use anyhow::Context;
 use bytes::{Buf, Bytes};
 use mio::net::{TcpListener, TcpStream};
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Interest, Poll, Registry, Token};
 
 /// What is sent for a path.
 pub(crate) struct Answer {
@@ -42,16 +42,23 @@ impl Answer {
 }
 
 /// Answers every request with what `answer` has for its path, until the process is ended.
-pub(crate) fn serve(
-    listen: SocketAddr,
-    mut answer: impl FnMut(&str) -> Answer,
-) -> anyhow::Result<()> {
+pub(crate) fn serve(listen: SocketAddr, answer: impl FnMut(&str) -> Answer) -> anyhow::Result<()> {
+    turn(listen, Answering { connections: slab::Slab::new(), answer })
+}
+
+/// What a server does with its sockets.
+trait Sockets {
+    fn add(&mut self, stream: TcpStream, registry: &Registry) -> std::io::Result<()>;
+    fn ready(&mut self, token: Token);
+}
+
+/// Waits for sockets until the process is ended.
+fn turn(listen: SocketAddr, mut sockets: impl Sockets) -> anyhow::Result<()> {
     let mut poll = Poll::new()?;
     let mut events = Events::with_capacity(1024);
     let mut listener =
         TcpListener::bind(listen).with_context(|| format!("cannot listen on {listen}"))?;
     poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
-    let mut connections = slab::Slab::new();
     loop {
         match poll.poll(&mut events, None) {
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
@@ -59,25 +66,37 @@ pub(crate) fn serve(
         }
         for event in &events {
             if event.token() == LISTENER {
-                accept(&listener, |mut stream| {
-                    let entry = connections.vacant_entry();
-                    let both = Interest::READABLE | Interest::WRITABLE;
-                    poll.registry().register(&mut stream, Token(entry.key()), both)?;
-                    entry.insert(Connection::new(stream));
-                    Ok(())
-                })?;
-                continue;
-            }
-            let key = event.token().0;
-            let Some(connection) = connections.get_mut(key) else { continue };
-            if connection.drive(&mut answer).is_err() {
-                connections.remove(key);
+                accept(&listener, |stream| sockets.add(stream, poll.registry()))?;
+            } else {
+                sockets.ready(event.token());
             }
         }
     }
 }
 
 const LISTENER: Token = Token(usize::MAX - 1);
+
+struct Answering<F> {
+    connections: slab::Slab<Connection>,
+    answer: F,
+}
+
+impl<F: FnMut(&str) -> Answer> Sockets for Answering<F> {
+    fn add(&mut self, mut stream: TcpStream, registry: &Registry) -> std::io::Result<()> {
+        let entry = self.connections.vacant_entry();
+        let both = Interest::READABLE | Interest::WRITABLE;
+        registry.register(&mut stream, Token(entry.key()), both)?;
+        entry.insert(Connection::new(stream));
+        Ok(())
+    }
+
+    fn ready(&mut self, token: Token) {
+        let Some(connection) = self.connections.get_mut(token.0) else { return };
+        if connection.drive(&mut self.answer).is_err() {
+            self.connections.remove(token.0);
+        }
+    }
+}
 
 fn accept(
     listener: &TcpListener,

@@ -4,44 +4,38 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::SocketAddr;
 
-use anyhow::Context;
-use mio::net::{TcpListener, TcpStream};
-use mio::{Events, Interest, Poll, Registry, Token};
+use mio::net::TcpStream;
+use mio::{Interest, Registry, Token};
 
-use super::{LISTENER, accept};
+use super::{Sockets, turn};
 
 const READ: usize = 256 * 1024;
 
 pub(crate) fn run(listen: SocketAddr, upstream: SocketAddr) -> anyhow::Result<()> {
-    let mut poll = Poll::new()?;
-    let mut events = Events::with_capacity(1024);
-    let mut listener =
-        TcpListener::bind(listen).with_context(|| format!("cannot listen on {listen}"))?;
-    poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
-    let mut tunnels = slab::Slab::new();
-    // As a rule one buffer serves all: it is given back as soon as it is written out.
-    let mut spare = Vec::new();
-    loop {
-        match poll.poll(&mut events, None) {
-            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-            other => other?,
-        }
-        for event in &events {
-            if event.token() == LISTENER {
-                accept(&listener, |client| {
-                    let entry = tunnels.vacant_entry();
-                    let tunnel = Tunnel::open(client, upstream, poll.registry(), entry.key())?;
-                    entry.insert(tunnel);
-                    Ok(())
-                })?;
-                continue;
-            }
-            // Two tokens each: the client's side and the upstream's.
-            let key = event.token().0 / 2;
-            let Some(tunnel) = tunnels.get_mut(key) else { continue };
-            if tunnel.drive(&mut spare).is_err() {
-                tunnels.remove(key);
-            }
+    turn(listen, Tunnels { open: slab::Slab::new(), upstream, spare: Vec::new() })
+}
+
+struct Tunnels {
+    open: slab::Slab<Tunnel>,
+    upstream: SocketAddr,
+    /// As a rule one buffer serves all: it is given back as soon as it is written out.
+    spare: Vec<Vec<u8>>,
+}
+
+impl Sockets for Tunnels {
+    fn add(&mut self, client: TcpStream, registry: &Registry) -> std::io::Result<()> {
+        let entry = self.open.vacant_entry();
+        let tunnel = Tunnel::open(client, self.upstream, registry, entry.key())?;
+        entry.insert(tunnel);
+        Ok(())
+    }
+
+    fn ready(&mut self, token: Token) {
+        // Two tokens each: the client's side and the upstream's.
+        let key = token.0 / 2;
+        let Some(tunnel) = self.open.get_mut(key) else { return };
+        if tunnel.drive(&mut self.spare).is_err() {
+            self.open.remove(key);
         }
     }
 }
