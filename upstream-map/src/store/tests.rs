@@ -7,7 +7,7 @@ mod reading;
 mod sentinels;
 mod server;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -154,6 +154,13 @@ impl Process {
         let ours =
             metrics.filter(|metric| metric.get_label().iter().any(|pair| pair.value() == label));
         ours.map(|metric| metric.get_counter().get_value() as u64).sum()
+    }
+
+    /// The file is written after the map is known: a process killed in between has none.
+    async fn is_on_disk(&self) -> PathBuf {
+        let file = self.state().join("map");
+        eventually("it is on disk", || file.exists()).await;
+        file
     }
 
     fn state(&self) -> &Path {

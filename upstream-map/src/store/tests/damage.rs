@@ -9,6 +9,7 @@ async fn a_damaged_entry_leaves_the_old_map_and_is_written_again() {
     let edge = Process::edge(&server);
     leader.publish(1, &["World feed"]).await;
     edge.reaches(1).await;
+    leader.is_on_disk().await;
     leader.kill();
     let damage = || {
         let () = server.ask(&["HSET", "{test}:map", "stream/world-feed", "forged"]);

@@ -94,8 +94,7 @@ async fn an_edge_boots_from_disk_with_redis_dead() {
     let mut edge = Process::edge(&server);
     leader.publish(1, &["World feed"]).await;
     edge.reaches(1).await;
-    let file = edge.state().join("map");
-    eventually("it is on disk", || file.exists()).await;
+    let file = edge.is_on_disk().await;
     edge.kill();
     server.kill();
     let again = Process::with(&server, (KEY, None), edge.state.clone()).following();
