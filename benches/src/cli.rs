@@ -66,6 +66,11 @@ pub(crate) enum Command {
         #[arg(long, value_delimiter = ',', default_values = ["stored", "relayed"])]
         work: Vec<SegmentWork>,
     },
+    /// Stored segments over TLS, with HTTP/1.1 and HTTP/2.
+    Secure {
+        #[arg(long, value_delimiter = ',', default_values = ["500KB", "1MB", "4MB"])]
+        sizes: Vec<Size>,
+    },
     /// Playlists, rewritten and passed through.
     Playlists {
         /// live, master, long, window [default: all].

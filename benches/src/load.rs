@@ -15,7 +15,7 @@ use hdrhistogram::Histogram;
 use mio::{Events, Poll, Token};
 
 use connection::Connection;
-pub(crate) use fetch::fetch;
+pub(crate) use fetch::{fetch, fetch_over_tls};
 use response::Response;
 pub(crate) use turn::Expect;
 use turn::Turn;

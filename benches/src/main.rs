@@ -3,21 +3,25 @@
 //! ```text
 //! cli         what can be typed; program: what each command does
 //! namespace   a network of our own, loopback with cubic
+//! certificate what contenders with TLS show
 //! cores       who runs where
 //! stage       what every contender is started on; origin: nginx over files in memory
 //! process     a process that is started, watched and ended; usage: what it took of the machine
 //! peers       who is compared: a new one is a new file and one line there
 //! serve       servers of our own: the ceiling and the raw copy loop
 //! load        the load generator
+//! h2load      the load generator for TLS and HTTP/2, somebody else's
 //! measure     a contender under load for a while
 //! scenario    what is measured, one to a file
 //! record      what was measured, as JSON; compare: ratios, repetition by repetition
 //! report      tables, what must be reached, the chart
 //! ```
 
+mod certificate;
 mod cli;
 mod compare;
 mod cores;
+mod h2load;
 mod load;
 mod measure;
 mod namespace;

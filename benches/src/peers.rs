@@ -36,11 +36,15 @@ pub(crate) enum Work {
     Shared,
     /// A playlist that each asks for under a URL of their own again and again, never reused.
     Fresh,
+    /// A stored segment over TLS, HTTP/1.1.
+    Tls,
+    /// A stored segment over TLS, HTTP/2, a few at once on each connection.
+    Http2,
 }
 
 impl Work {
     pub(crate) fn is_segment(self) -> bool {
-        matches!(self, Self::Stored | Self::Relayed)
+        matches!(self, Self::Stored | Self::Relayed | Self::Tls | Self::Http2)
     }
 
     pub(crate) fn name(self) -> &'static str {
@@ -50,6 +54,8 @@ impl Work {
             Self::Playlist => "playlist",
             Self::Shared => "shared playlist",
             Self::Fresh => "fresh playlist",
+            Self::Tls => "stored, TLS",
+            Self::Http2 => "stored, HTTP/2",
         }
     }
 }

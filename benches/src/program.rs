@@ -9,7 +9,7 @@ use crate::report::Results;
 use crate::scenario::players::Crowd;
 use crate::scenario::playlists::Playlists;
 use crate::scenario::segments::{Segments, Size};
-use crate::scenario::{herd, memory, players};
+use crate::scenario::{herd, memory, players, secure};
 use crate::stage::Stage;
 use crate::{namespace, report, say, serve};
 
@@ -43,6 +43,7 @@ impl Cli {
                 let works = work.into_iter().map(Into::into).collect();
                 program.segments(&Segments { works, sizes, connections, threads })
             }
+            Command::Secure { sizes } => program.secure(&sizes),
             Command::Playlists { items, threads } => {
                 program.playlists(&Playlists { items, threads })
             }
@@ -67,6 +68,7 @@ impl Program {
         let sizes: Vec<Size> = sizes.iter().filter_map(|size| size.parse().ok()).collect();
         let works = vec![Work::Stored, Work::Relayed];
         let connections = if quick { vec![16] } else { vec![16, 64] };
+        self.secure(&sizes)?;
         self.segments(&Segments { works: works.clone(), sizes, connections, threads: vec![1] })?;
         let cores = self.stage.cores.count();
         if cores > 1 && !quick {
@@ -86,6 +88,10 @@ impl Program {
 
     fn segments(&self, segments: &Segments) -> anyhow::Result<()> {
         self.keep("segments", segments.run(&self.stage, &self.options.terms(TURN))?)
+    }
+
+    fn secure(&self, sizes: &[Size]) -> anyhow::Result<()> {
+        self.keep("secure", secure::run(&self.stage, &self.options.terms(TURN), sizes)?)
     }
 
     fn first_byte(&self) -> anyhow::Result<()> {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! results        all records as they are on disk
-//! tasks          a table for each task: segments, playlists, first byte
+//! tasks          a table for each task: segments, TLS, playlists, first byte
 //! scenes         the tables of everything else: players, herd, memory
 //! requirements   what must be reached, and whether it is
 //! chart          the picture
@@ -29,7 +29,7 @@ use crate::peers::Skipped;
 /// Everything that is on record.
 pub(crate) fn all(results: &Results, pitwall: &str) -> String {
     let mut text = String::new();
-    for record in [&results.segments, &results.playlists, &results.first_byte] {
+    for record in [&results.segments, &results.secure, &results.playlists, &results.first_byte] {
         text.extend(record.tasks().iter().map(|one| task(record, one)));
     }
     text += &players(&results.players);

@@ -5,6 +5,7 @@ pub(crate) mod memory;
 pub(crate) mod players;
 pub(crate) mod playlists;
 mod round;
+pub(crate) mod secure;
 pub(crate) mod segments;
 
 use std::time::Duration;

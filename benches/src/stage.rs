@@ -6,6 +6,7 @@ use std::process::Command;
 use anyhow::Context;
 use tempfile::TempDir;
 
+use crate::certificate::Certificate;
 use crate::cores::Cores;
 use crate::origin::Origin;
 use crate::process::Process;
@@ -16,6 +17,7 @@ pub(crate) const TMPFS: &str = "/dev/shm";
 pub(crate) struct Stage {
     pub(crate) cores: Cores,
     pub(crate) origin: Origin,
+    pub(crate) certificate: Certificate,
     pub(crate) pitwalls: Vec<NamedPath>,
     /// Where the peers from package registries are installed.
     pub(crate) installed: PathBuf,
@@ -48,7 +50,8 @@ impl Stage {
         // Contenders may work in directories of their own.
         let installed = std::path::absolute(&installed)?;
         let origin = Origin::start(&cores, &directory.path().join("origin"))?;
-        Ok(Self { cores, origin, pitwalls, installed, directory })
+        let certificate = Certificate::make(directory.path())?;
+        Ok(Self { cores, origin, certificate, pitwalls, installed, directory })
     }
 
     /// A new directory for the files of one contender.

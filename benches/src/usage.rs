@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::fs;
 
+use anyhow::Context;
+
 /// A reading of the processor time of every thread of a tree of processes.
 ///
 /// `schedstat` counts the same as `utime + stime` of `stat`, in nanoseconds instead of ticks.
@@ -44,6 +46,21 @@ impl Cpu {
             .sum();
         nanoseconds as f64 / 1e9
     }
+}
+
+/// Seconds that those took whose end this process has seen.
+pub(crate) fn of_ended_children() -> anyhow::Result<f64> {
+    let stat = fs::read_to_string("/proc/self/stat")?;
+    let ticks = ticks_of_ended_children(&stat).context("/proc/self/stat is not what it was")?;
+    Ok(ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
+}
+
+fn ticks_of_ended_children(stat: &str) -> Option<u64> {
+    // The second field, a name in brackets, may hold anything; `cutime` and `cstime` are the 16th
+    // and 17th.
+    let (_, fields) = stat.rsplit_once(')')?;
+    let mut fields = fields.split_whitespace().skip(13);
+    Some(fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?)
 }
 
 /// Resident memory in bytes: now, and the most there was.
@@ -105,6 +122,13 @@ mod tests {
         let status = "Name:\tx\nVmHWM:\t    2048 kB\nVmRSS:\t     1024 kB\n";
         assert_eq!(Memory::parse(status), Memory { now: 1 << 20, peak: 2 << 20 });
         assert_eq!(Memory::parse(""), Memory::default());
+    }
+
+    #[test]
+    fn the_time_of_ended_children_is_read_past_any_name() {
+        let stat = "7 (a) b) S 1 7 7 0 -1 4194560 9 8 0 0 11 12 130 14 20 0 1 0";
+        assert_eq!(ticks_of_ended_children(stat), Some(144));
+        assert_eq!(ticks_of_ended_children("7 (a) S 1"), None);
     }
 
     #[test]

@@ -2,11 +2,30 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
 use super::Response;
+
+/// Where a stream's timeouts are set.
+trait AsSocket {
+    fn socket(&self) -> &TcpStream;
+}
+
+impl AsSocket for TcpStream {
+    fn socket(&self) -> &TcpStream {
+        self
+    }
+}
+
+impl AsSocket for StreamOwned<ClientConnection, TcpStream> {
+    fn socket(&self) -> &TcpStream {
+        &self.sock
+    }
+}
 
 #[derive(Debug)]
 pub(crate) struct Fetched {
@@ -20,9 +39,33 @@ pub(crate) fn fetch(
     path: &str,
     patience: Duration,
 ) -> anyhow::Result<Fetched> {
-    let deadline = Instant::now() + patience;
-    let mut stream = TcpStream::connect(address).context("cannot connect")?;
+    ask(connect(address)?, address, path, patience)
+}
+
+/// The same over TLS, of a server of this name.
+pub(crate) fn fetch_over_tls(
+    address: SocketAddr,
+    (name, client): (&'static str, Arc<ClientConfig>),
+    path: &str,
+    patience: Duration,
+) -> anyhow::Result<Fetched> {
+    let session = ClientConnection::new(client, name.try_into()?)?;
+    ask(StreamOwned::new(session, connect(address)?), address, path, patience)
+}
+
+fn connect(address: SocketAddr) -> anyhow::Result<TcpStream> {
+    let stream = TcpStream::connect(address).context("cannot connect")?;
     stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+fn ask(
+    mut stream: impl Read + Write + AsSocket,
+    address: SocketAddr,
+    path: &str,
+    patience: Duration,
+) -> anyhow::Result<Fetched> {
+    let deadline = Instant::now() + patience;
     let request = format!(
         "GET {path} HTTP/1.1\r\nHost: {address}\r\nUser-Agent: pitwall-benches\r\nAccept: */*\r\n\r\n"
     );
@@ -34,7 +77,7 @@ pub(crate) fn fetch(
         if left.is_zero() {
             bail!("no whole answer in {} s", patience.as_secs());
         }
-        stream.set_read_timeout(Some(left))?;
+        stream.socket().set_read_timeout(Some(left))?;
         match stream.read(&mut buffer) {
             Ok(0) => response.close()?,
             Ok(count) => {

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::{Peer, Work};
+use crate::certificate::Certificate;
 use crate::origin::{MADE, Origin};
 use crate::process::Process;
 use crate::stage::Stage;
@@ -16,7 +17,13 @@ struct Nginx {
     /// What stands in `http`, and what stands in the `server` before `proxy_pass`.
     http: &'static str,
     server: &'static str,
+    /// With TLS and HTTP/2.
+    secure: bool,
 }
+
+/// Where segments are stored.
+const STORED: &str = "proxy_cache_path {room}/cache levels=1:2 keys_zone=segments:10m max_size=2g \
+                      inactive=1h use_temp_path=off; open_file_cache max=1000 inactive=60s;";
 
 /// Kept upstream connections: what every guide to nginx as a proxy says first.
 const KEEP: &str = "proxy_http_version 1.1; proxy_set_header Connection '';";
@@ -28,19 +35,28 @@ pub(super) fn all() -> Vec<Box<dyn Peer>> {
             works: &[Work::Relayed, Work::Playlist, Work::Shared, Work::Fresh],
             http: "",
             server: "proxy_buffering off; proxy_buffer_size 64k; proxy_buffers 8 64k;",
+            secure: false,
         }),
         Box::new(Nginx {
             name: "nginx-default",
             works: &[Work::Relayed, Work::Playlist, Work::Shared, Work::Fresh],
             http: "",
             server: "",
+            secure: false,
         }),
         Box::new(Nginx {
             name: "nginx-cache",
             works: &[Work::Stored],
-            http: "proxy_cache_path {room}/cache levels=1:2 keys_zone=segments:10m max_size=2g \
-                   inactive=1h use_temp_path=off; open_file_cache max=1000 inactive=60s;",
+            http: STORED,
             server: "proxy_cache segments; proxy_cache_valid 200 1h; proxy_cache_lock on;",
+            secure: false,
+        }),
+        Box::new(Nginx {
+            name: "nginx-cache-tls",
+            works: &[Work::Tls, Work::Http2],
+            http: STORED,
+            server: "proxy_cache segments; proxy_cache_valid 200 1h; proxy_cache_lock on;",
+            secure: true,
         }),
         Box::new(Nginx {
             name: "nginx-cache-1s",
@@ -48,6 +64,7 @@ pub(super) fn all() -> Vec<Box<dyn Peer>> {
             http: "proxy_cache_path {room}/cache levels=1:2 keys_zone=playlists:10m max_size=1g \
                    inactive=1h use_temp_path=off;",
             server: "proxy_cache playlists; proxy_cache_valid 200 1s; proxy_cache_lock on;",
+            secure: false,
         }),
         Box::new(Files),
     ]
@@ -70,13 +87,20 @@ impl Peer for Nginx {
         let room = stage.room(self.name)?;
         let http = self.http.replace("{room}", &room.to_string_lossy());
         let Origin { files, made, .. } = &stage.origin;
+        let Certificate { cert, key, .. } = &stage.certificate;
+        let (tls, certificate) = if self.secure {
+            let (cert, key) = (cert.display(), key.display());
+            (" ssl http2", format!("ssl_certificate {cert}; ssl_certificate_key {key};"))
+        } else {
+            ("", String::new())
+        };
         let http = format!(
             "{http}
  upstream files {{ server {files}; keepalive 128; keepalive_requests 1000000000; }}
  \
              upstream made {{ server {made}; keepalive 128; keepalive_requests 1000000000; }}
  \
-             server {{ listen {listen} backlog=4096; {KEEP} {}
+             server {{ listen {listen}{tls} backlog=4096; {certificate} {KEEP} {}
  \
              location / {{ proxy_pass http://files; }} \
              location {MADE} {{ proxy_pass http://made; }} }}",

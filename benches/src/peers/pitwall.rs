@@ -1,4 +1,4 @@
-//! Pitwall's edge: as it is by default, with nothing stored, and with no playlist reused.
+//! Pitwall's edge: as it is by default, with nothing stored, with no playlist reused, and with TLS.
 
 use std::net::SocketAddr;
 use std::process::Command;
@@ -6,6 +6,7 @@ use std::process::Command;
 use anyhow::bail;
 
 use super::{Link, Peer, Work};
+use crate::certificate::Certificate;
 use crate::process::{Process, free_address};
 use crate::stage::{NamedPath, Stage};
 
@@ -22,17 +23,26 @@ enum Settings {
     Through,
     /// Polls share an upstream's answer only while it is under way.
     Fresh,
+    Tls,
 }
 
 impl Settings {
-    const ALL: [(&str, Self); 3] =
-        [("", Self::Default), ("-through", Self::Through), ("-fresh", Self::Fresh)];
+    const ALL: [(&str, Self); 4] = [
+        ("", Self::Default),
+        ("-through", Self::Through),
+        ("-fresh", Self::Fresh),
+        ("-tls", Self::Tls),
+    ];
 
-    fn toml(self) -> &'static str {
+    fn toml(self, stage: &Stage) -> String {
         match self {
-            Self::Default => "",
-            Self::Through => "[edge.cache]\nbytes = \"0B\"\n",
-            Self::Fresh => "[edge.playlist]\nmax_age = \"0s\"\n",
+            Self::Default => String::new(),
+            Self::Through => "[edge.cache]\nbytes = \"0B\"\n".to_owned(),
+            Self::Fresh => "[edge.playlist]\nmax_age = \"0s\"\n".to_owned(),
+            Self::Tls => {
+                let Certificate { cert, key, .. } = &stage.certificate;
+                format!("[edge.tls]\ncert = \"{}\"\nkey = \"{}\"\n", cert.display(), key.display())
+            }
         }
     }
 }
@@ -58,6 +68,7 @@ impl Peer for Pitwall {
             Settings::Default => &[Work::Stored, Work::Relayed, Work::Playlist, Work::Shared],
             Settings::Through => &[Work::Relayed],
             Settings::Fresh => &[Work::Fresh],
+            Settings::Tls => &[Work::Tls, Work::Http2],
         }
     }
 
@@ -77,7 +88,7 @@ impl Peer for Pitwall {
              [upstream]\nallow_hosts = {:?}\nallow_private = [\"127.0.0.0/8\"]\n\
              [state]\ndir = \"{}\"\n[schedule]\nproviders = []\n",
             free_address()?,
-            self.settings.toml(),
+            self.settings.toml(stage),
             stage.origin.addresses().map(|address| address.to_string()),
             room.join("state").display(),
         );

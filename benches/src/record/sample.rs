@@ -43,8 +43,9 @@ pub(crate) struct Figures {
     pub(crate) bytes: u64,
     pub(crate) cpu: f64,
     pub(crate) client_cpu: f64,
-    pub(crate) first_byte_p50: f64,
-    pub(crate) first_byte_p99: f64,
+    /// `None`: the load generator does not tell.
+    pub(crate) first_byte_p50: Option<f64>,
+    pub(crate) first_byte_p99: Option<f64>,
     pub(crate) whole_p50: f64,
     pub(crate) whole_p99: f64,
     pub(crate) memory: u64,
@@ -54,6 +55,15 @@ pub(crate) struct Figures {
 impl Figures {
     pub(crate) fn requests_per_second(&self) -> f64 {
         self.responses as f64 / self.seconds
+    }
+
+    /// `NaN` where nobody told.
+    pub(crate) fn first_byte_p50(&self) -> f64 {
+        self.first_byte_p50.unwrap_or(f64::NAN)
+    }
+
+    pub(crate) fn first_byte_p99(&self) -> f64 {
+        self.first_byte_p99.unwrap_or(f64::NAN)
     }
 
     /// Of bodies. Counts what of the last answers had come, which requests do not.

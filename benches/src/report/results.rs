@@ -11,6 +11,7 @@ use crate::scenario::players::Run;
 
 pub(crate) struct Results {
     pub(crate) segments: Record<Sample>,
+    pub(crate) secure: Record<Sample>,
     pub(crate) first_byte: Record<Sample>,
     pub(crate) playlists: Record<Sample>,
     pub(crate) players: Record<Run>,
@@ -22,6 +23,7 @@ impl Results {
     pub(crate) fn read(directory: &Path) -> anyhow::Result<Self> {
         Ok(Self {
             segments: Record::read(&path(directory, "segments"))?,
+            secure: Record::read(&path(directory, "secure"))?,
             first_byte: Record::read(&path(directory, "first-byte"))?,
             playlists: Record::read(&path(directory, "playlists"))?,
             players: Record::read(&path(directory, "players"))?,
@@ -33,6 +35,7 @@ impl Results {
     pub(crate) fn skipped(&self) -> Vec<Skipped> {
         let records = [
             &self.segments.skipped,
+            &self.secure.skipped,
             &self.first_byte.skipped,
             &self.playlists.skipped,
             &self.players.skipped,

@@ -45,8 +45,8 @@ pub(crate) fn task(record: &Record<Sample>, task: &Task) -> String {
             ratio.map_or_else(String::new, |ratio| format!("{:.2}-{:.2}", ratio.least, ratio.most)),
             format!("{:.3}", of(cpu)),
             format!("{:.3}", of(client)),
-            format!("{:.3}", of(|figures| figures.first_byte_p50)),
-            format!("{:.3}", of(|figures| figures.first_byte_p99)),
+            or_unknown(of(Figures::first_byte_p50)),
+            or_unknown(of(Figures::first_byte_p99)),
             format!("{:.3}", of(|figures| figures.whole_p50)),
             format!("{:.3}", of(|figures| figures.whole_p99)),
             format!("{:.0}", of(|figures| figures.memory as f64) / 1_048_576.0),
@@ -56,9 +56,14 @@ pub(crate) fn task(record: &Record<Sample>, task: &Task) -> String {
     format!("\n{task} (ratio to {base})\n{}", table.render())
 }
 
+fn or_unknown(figure: f64) -> String {
+    if figure.is_nan() { "-".to_owned() } else { format!("{figure:.3}") }
+}
+
 fn base_of(task: &Task) -> &'static str {
     match task.work {
         Work::Stored | Work::Relayed => "ceiling",
+        Work::Tls | Work::Http2 => "nginx-cache-tls",
         Work::Shared if task.item == "live" => "nginx-cache-1s",
         Work::Shared | Work::Playlist | Work::Fresh => "nginx",
     }

@@ -133,7 +133,7 @@ fn playlists(record: &Record<Sample>, pitwall: &str, list: &mut Vec<Requirement>
 fn first_byte(record: &Record<Sample>, pitwall: &str, list: &mut Vec<Requirement>) {
     let p50 = |work, contender: &str| {
         let task = task(work, "500KB", 1);
-        median(figure(record, &task, contender, |figures| figures.first_byte_p50))
+        median(figure(record, &task, contender, Figures::first_byte_p50))
     };
     let direct = p50(Work::Stored, "nginx-file");
     for (what, work, contender, most) in [
