@@ -87,6 +87,10 @@ pub(crate) enum Command {
     },
     /// 64 clients at once on one new segment.
     Herd,
+    /// How fast a change of the map reaches edges on one Redis.
+    Publish,
+    /// What viewers notice of a Redis that is slow.
+    SlowStore,
     /// Memory of slow readers and of idle connections.
     Memory,
     /// First byte on one connection, beside a file server's.

@@ -9,6 +9,7 @@ use crate::report::Results;
 use crate::scenario::players::Crowd;
 use crate::scenario::playlists::Playlists;
 use crate::scenario::segments::{Segments, Size};
+use crate::scenario::store::{publish, slow};
 use crate::scenario::{herd, memory, players, secure};
 use crate::stage::Stage;
 use crate::{namespace, report, say, serve};
@@ -50,6 +51,8 @@ impl Cli {
             Command::Players { crowds } => program.players(&crowds),
             Command::Herd => program.herd(),
             Command::Memory => program.memory(),
+            Command::Publish => program.publish(),
+            Command::SlowStore => program.slow_store(),
             Command::FirstByte => program.first_byte(),
             Command::Report | Command::Serve(_) => Ok(()),
         }
@@ -83,6 +86,8 @@ impl Program {
         let crowds = crowds.filter(|crowd: &Crowd| !quick || crowd.viewers <= 100);
         self.players(&crowds.collect::<Vec<_>>())?;
         self.memory()?;
+        self.publish()?;
+        self.slow_store()?;
         tell(&self.options)
     }
 
@@ -119,6 +124,16 @@ impl Program {
         let record = memory::run(&self.stage, &self.options.terms(TURN))?;
         say(&report::memory(&record));
         self.keep("memory", record)
+    }
+
+    fn publish(&self) -> anyhow::Result<()> {
+        let record = publish::run(&self.stage, &self.options.terms(TURN))?;
+        say(&report::publish(&record));
+        self.keep("publish", record)
+    }
+
+    fn slow_store(&self) -> anyhow::Result<()> {
+        self.keep("slow-store", slow::run(&self.stage, &self.options.terms(TURN))?)
     }
 
     /// Names who is missing, and writes the rest to the record of that name.

@@ -3,7 +3,7 @@
 //! ```text
 //! results        all records as they are on disk
 //! tasks          a table for each task: segments, TLS, playlists, first byte
-//! scenes         the tables of everything else: players, herd, memory
+//! scenes         the tables of everything else: players, herd, memory, publish
 //! requirements   what must be reached, and whether it is
 //! chart          the picture
 //! ```
@@ -20,7 +20,7 @@ use std::path::Path;
 use anyhow::Context;
 use pitwall_benches::statistics::Spread;
 pub(crate) use results::Results;
-pub(crate) use scenes::{herd, memory, players};
+pub(crate) use scenes::{herd, memory, players, publish};
 pub(crate) use table::Table;
 pub(crate) use tasks::task;
 
@@ -29,12 +29,13 @@ use crate::peers::Skipped;
 /// Everything that is on record.
 pub(crate) fn all(results: &Results, pitwall: &str) -> String {
     let mut text = String::new();
-    for record in [&results.segments, &results.secure, &results.playlists, &results.first_byte] {
+    for record in results.samples() {
         text.extend(record.tasks().iter().map(|one| task(record, one)));
     }
     text += &players(&results.players);
     text += &herd(&results.herd);
     text += &memory(&results.memory);
+    text += &publish(&results.publish);
     text += &requirements::render(&requirements::all(results, pitwall));
     let machine = &results.segments.machine;
     text +=

@@ -7,6 +7,7 @@ pub(crate) mod playlists;
 mod round;
 pub(crate) mod secure;
 pub(crate) mod segments;
+pub(crate) mod store;
 
 use std::time::Duration;
 

@@ -8,6 +8,7 @@ use crate::record::{Record, Sample};
 use crate::scenario::herd::Herd;
 use crate::scenario::memory::Reading;
 use crate::scenario::players::Run;
+use crate::scenario::store::publish::Publication;
 
 pub(crate) struct Results {
     pub(crate) segments: Record<Sample>,
@@ -17,6 +18,8 @@ pub(crate) struct Results {
     pub(crate) players: Record<Run>,
     pub(crate) herd: Record<Herd>,
     pub(crate) memory: Record<Reading>,
+    pub(crate) publish: Record<Publication>,
+    pub(crate) slow_store: Record<Sample>,
 }
 
 impl Results {
@@ -29,7 +32,14 @@ impl Results {
             players: Record::read(&path(directory, "players"))?,
             herd: Record::read(&path(directory, "herd"))?,
             memory: Record::read(&path(directory, "memory"))?,
+            publish: Record::read(&path(directory, "publish"))?,
+            slow_store: Record::read(&path(directory, "slow-store"))?,
         })
+    }
+
+    /// Those of contenders that take turns.
+    pub(crate) fn samples(&self) -> [&Record<Sample>; 5] {
+        [&self.segments, &self.secure, &self.playlists, &self.first_byte, &self.slow_store]
     }
 
     pub(crate) fn skipped(&self) -> Vec<Skipped> {
@@ -41,6 +51,8 @@ impl Results {
             &self.players.skipped,
             &self.herd.skipped,
             &self.memory.skipped,
+            &self.publish.skipped,
+            &self.slow_store.skipped,
         ];
         records.into_iter().flatten().cloned().collect()
     }

@@ -7,6 +7,7 @@ use crate::record::Record;
 use crate::scenario::herd::Herd;
 use crate::scenario::memory::Reading;
 use crate::scenario::players::Run;
+use crate::scenario::store::publish::Publication;
 
 pub(crate) fn players(record: &Record<Run>) -> String {
     let mut table = Table::new([
@@ -90,4 +91,30 @@ pub(crate) fn memory(record: &Record<Reading>) -> String {
         ]);
     }
     format!("\nuser memory\n{}", table.render())
+}
+
+pub(crate) fn publish(record: &Record<Publication>) -> String {
+    let mut table = Table::new([
+        "edges",
+        "streams",
+        "written p99 ms",
+        "reached p50 ms",
+        "p99",
+        "most",
+        "newcomer ms",
+        "map KiB",
+    ]);
+    for one in &record.results {
+        table.row([
+            one.edges.to_string(),
+            one.streams.to_string(),
+            format!("{:.2}", one.written_p99),
+            format!("{:.2}", one.reached_p50),
+            format!("{:.2}", one.reached_p99),
+            format!("{:.2}", one.reached_most),
+            format!("{:.1}", one.boot),
+            format!("{:.0}", one.bytes as f64 / 1024.0),
+        ]);
+    }
+    format!("\na change of the map, from the control plane to every edge\n{}", table.render())
 }

@@ -6,6 +6,7 @@ use crate::peers::Work;
 use crate::record::{Figures, Record, Sample, Task};
 use crate::report::{Results, median};
 use crate::scenario::players::{Crowd, Run};
+use crate::scenario::store::slow;
 
 /// The list, for the edge of that name.
 pub(in crate::report) fn all(results: &Results, pitwall: &str) -> Vec<Requirement> {
@@ -16,6 +17,7 @@ pub(in crate::report) fn all(results: &Results, pitwall: &str) -> Vec<Requiremen
     first_byte(&results.first_byte, pitwall, &mut list);
     players(&results.players, pitwall, &mut list);
     herd_and_memory(results, pitwall, &mut list);
+    store(results, &mut list);
     list
 }
 
@@ -212,4 +214,20 @@ fn herd_and_memory(results: &Results, pitwall: &str, list: &mut Vec<Requirement>
         let measured = reading.map_or(f64::NAN, |reading| reading.each() / divisor);
         list.push(Requirement::new(what, Bound::AtMost(bound), unit, measured));
     }
+}
+
+fn store(results: &Results, list: &mut Vec<Requirement>) {
+    for publication in &results.publish.results {
+        let (edges, streams) = (publication.edges, publication.streams);
+        // More edges than asked for share the cores of one machine here.
+        if edges <= 100 {
+            let what = format!("a change of {streams} streams reaches {edges} edges: p99");
+            let p99 = publication.reached_p99;
+            list.push(Requirement::new(what, Bound::AtMost(250.0), " ms", p99));
+        }
+    }
+    let (record, p99) = (&results.slow_store, |figures: &Figures| figures.whole_p99);
+    let measured = median(ratio(record, &slow::task(), slow::LATE, slow::PROMPT, p99));
+    let what = "Redis 2 s late: p99 vs Redis on time";
+    list.push(Requirement::new(what, Bound::AtMost(1.2), "x", measured));
 }
