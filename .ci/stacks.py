@@ -1,0 +1,148 @@
+"""What the linters of .ci/stacks cannot know: that what stacks/ and the Dockerfile say of Pitwall is so.
+
+stacks.py dockerfile | compose | kubernetes OBJECTS | terragrunt
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import hcl2
+import yaml
+
+PITWALL = os.environ.get("PITWALL", "target/debug/pitwall")
+wrong = []
+
+
+def instructions():
+    """Of the Dockerfile, with lines that go on joined."""
+    text = re.sub(r"\\\n", "", re.sub(r"(?m)^\s*#.*\n", "", Path("Dockerfile").read_text()))
+    return [line.split(None, 1) for line in text.splitlines() if line.strip()]
+
+
+def image_environment():
+    pairs = [rest.split() for word, rest in instructions() if word == "ENV"]
+    return dict(pair.split("=", 1) for pair in sum(pairs, []))
+
+
+def config_is_fine(who, text, environment):
+    """`pitwall check`, with that environment and no other."""
+    with tempfile.TemporaryDirectory() as directory:
+        config = Path(directory, "pitwall.toml")
+        config.write_text(text)
+        ours = {name: value for name, value in environment.items() if name.startswith("PITWALL_")}
+        checked = subprocess.run([PITWALL, "check", "--config", config], env=ours, capture_output=True, text=True)
+        if checked.returncode != 0:
+            wrong.append(f"{who}: {checked.stderr.strip()}")
+
+
+def dockerfile():
+    """Each COPY has a source, in git and not ignored."""
+    ignored = [line for line in Path(".dockerignore").read_text().splitlines() if line]
+    files = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], capture_output=True, text=True, check=True)
+
+    def kept(path):
+        # As Docker has it, for the patterns that are used: from the root, or anywhere with **/.
+        for pattern in ignored:
+            start, parts = "(.*/)?" if pattern.startswith("**/") else "", pattern.removeprefix("**/")
+            if re.match(start + re.escape(parts).replace(r"\*", "[^/]*") + "(/|$)", path):
+                return False
+        return True
+
+    context = [path for path in files.stdout.split() if kept(path)]
+    for word, rest in instructions():
+        if word != "COPY" or rest.startswith("--from="):
+            continue
+        for source in rest.split()[:-1]:
+            source = source.rstrip("/")
+            if source != "." and not any(path == source or path.startswith(source + "/") for path in context):
+                wrong.append(f"Dockerfile: COPY {source}: nothing is there")
+    config_is_fine("Dockerfile", Path("conf/pitwall.toml").read_text(), image_environment())
+
+
+def compose():
+    """Files are there, and each service of ours has a configuration that Pitwall takes."""
+    place = Path("stacks/compose")
+    stack = yaml.safe_load((place / "compose.yaml").read_text())
+    for name, service in stack["services"].items():
+        for volume in service.get("volumes", []):
+            source = volume.split(":")[0]
+            if source.startswith(".") and not (place / source).exists():
+                wrong.append(f"compose: {name}: {source} is not there")
+            elif not source.startswith(".") and source not in stack["volumes"]:
+                wrong.append(f"compose: {name}: no volume {source}")
+        for secret in service.get("secrets", []):
+            if secret not in stack["secrets"]:
+                wrong.append(f"compose: {name}: no secret {secret}")
+        for network in service["networks"]:
+            if network not in stack["networks"]:
+                wrong.append(f"compose: {name}: no network {network}")
+        if name in ("control-plane", "redis") and "ports" in service:
+            wrong.append(f"compose: {name} is published")
+        if service["image"] == "pitwall":
+            environment = image_environment() | service.get("environment", {})
+            # From its secret, by its entry point.
+            environment["PITWALL_STORE__URL"] = "redis://pitwall:password@redis:6379"
+            config_is_fine(f"compose: {name}", (place / "conf/pitwall.toml").read_text(), environment)
+
+
+def kubernetes(path):
+    """Each container of ours has a configuration that Pitwall takes; ports and volumes have their names."""
+    objects = json.loads(Path(path).read_text())
+    text = next(one for one in objects if one["kind"] == "ConfigMap")["data"]["pitwall.toml"]
+    # What Kubernetes puts in the place of a reference.
+    known = {"PITWALL_CONTROL_SERVICE_HOST": "10.96.0.10", "metadata.name": "pitwall-0", "store.url": "redis://u:p@redis"}
+    ports = set()
+    for workload in (one for one in objects if one["kind"] == "StatefulSet"):
+        pod = workload["spec"]["template"]["spec"]
+        volumes = {volume["name"] for volume in pod["volumes"]}
+        for container in pod["containers"]:
+            who = f"kubernetes: {workload['metadata']['name']}/{container['name']}"
+            environment = image_environment()
+            for variable in container["env"]:
+                source = variable.get("valueFrom", {})
+                reference = source.get("fieldRef", {}).get("fieldPath") or source.get("secretKeyRef", {}).get("key")
+                value = variable.get("value") or known[reference]
+                value = re.sub(r"\$\((\w+)\)", lambda name: (environment | known)[name[1]], value)
+                environment[variable["name"]] = value
+            config_is_fine(who, text, environment)
+            named = {port["name"] for port in container["ports"]}
+            ports |= named
+            for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+                if container.get(probe, {}).get("httpGet", {}).get("port") not in named | {None}:
+                    wrong.append(f"{who}: {probe} is at no port of it")
+            for mount in container["volumeMounts"]:
+                if mount["name"] not in volumes:
+                    wrong.append(f"{who}: no volume {mount['name']}")
+    for service in (one for one in objects if one["kind"] == "Service"):
+        for port in service["spec"]["ports"]:
+            if port["targetPort"] not in ports:
+                wrong.append(f"kubernetes: service {service['metadata']['name']}: no port {port['targetPort']}")
+
+
+def terragrunt():
+    """It can be read, and says what the module asks for and nothing else."""
+    place = Path("stacks/f1-streams")
+    parsed = {path: hcl2.loads(path.read_text()) for path in [place / "terragrunt.hcl", *sorted((place / "module").glob("*.tf"))]}
+    name = lambda text: text.strip('"')
+    variables = {
+        name(key): "default" in value
+        for file in parsed.values()
+        for block in file.get("variable", [])
+        for key, value in block.items()
+    }
+    given = {name(key) for key in parsed[place / "terragrunt.hcl"]["inputs"] if not key.startswith("__")}
+    for missing in {key for key, default in variables.items() if not default} - given:
+        wrong.append(f"terragrunt.hcl: no input {missing}")
+    for unknown in given - set(variables):
+        wrong.append(f"terragrunt.hcl: the module has no variable {unknown}")
+
+
+os.chdir(Path(__file__).parent.parent)
+{"dockerfile": dockerfile, "compose": compose, "kubernetes": kubernetes, "terragrunt": terragrunt}[sys.argv[1]](*sys.argv[2:])
+if wrong:
+    sys.exit("\n".join(wrong))
