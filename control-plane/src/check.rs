@@ -5,6 +5,7 @@
 //! - [`sample`]: the first bytes of a segment: how fast they come and what they are.
 //! - [`head`]: how far a live playlist has come.
 //! - [`rules`]: what a source's operator demands beyond that.
+//! - [`turns`]: how many requests a source is sent at once.
 //! - [`rendition`]: what a master offers, as renditions with ids that survive re-extraction.
 //!
 //! Messages never hold a URL: they are public.
@@ -13,6 +14,7 @@ mod head;
 mod rendition;
 mod rules;
 mod sample;
+mod turns;
 mod visit;
 
 use std::time::Duration;
@@ -27,6 +29,7 @@ use url::Url;
 pub(crate) use self::head::Head;
 pub use self::rules::CheckRules;
 pub(crate) use self::sample::{Fingerprint, Sample};
+pub(crate) use self::turns::Turns;
 use self::visit::Visit;
 use crate::extract::Candidate;
 use crate::source::Source;
@@ -63,7 +66,7 @@ pub(crate) enum Fault {
     Refused,
 }
 
-/// Renditions are looked at together, a few at a time.
+/// Renditions are looked at together, a few at a time, or fewer where a source allows less.
 const AT_ONCE: usize = 6;
 const DEADLINE: Duration = Duration::from_secs(15);
 /// How long what a segment has shown holds.
@@ -75,9 +78,9 @@ pub(crate) async fn check(
     source: &Source,
     candidate: &Candidate,
 ) -> Result<Checked, CheckError> {
-    let visit = Visit::new(fetcher, source, candidate)?;
-    let check = look(&visit, &candidate.playlist).boxed();
-    tokio::time::timeout(DEADLINE, check).await.unwrap_or_else(|_| Err(too_slow()))
+    // Waiting for one's turn is no part of the deadline.
+    let turn = source.turns.take(AT_ONCE).await;
+    from_the_top(&Visit::new(fetcher, source, candidate, &turn)?, candidate).await
 }
 
 /// Again, with what is known: the playlist of every video, for players change between them,
@@ -89,12 +92,18 @@ pub(crate) async fn recheck(
     candidate: &Candidate,
     last: &Checked,
 ) -> Result<Checked, CheckError> {
-    let visit = Visit::new(fetcher, source, candidate)?;
+    let turn = source.turns.take(AT_ONCE).await;
+    let visit = Visit::new(fetcher, source, candidate, &turn)?;
     let again = tokio::time::timeout(DEADLINE, glance(&visit, last).boxed()).await;
     match again.unwrap_or_else(|_| Err(too_slow())) {
         Ok(checked) => Ok(checked),
-        Err(_) => check(fetcher, source, candidate).await,
+        Err(_) => from_the_top(&visit, candidate).await,
     }
+}
+
+async fn from_the_top(visit: &Visit<'_>, candidate: &Candidate) -> Result<Checked, CheckError> {
+    let check = look(visit, &candidate.playlist).boxed();
+    tokio::time::timeout(DEADLINE, check).await.unwrap_or_else(|_| Err(too_slow()))
 }
 
 async fn look(visit: &Visit<'_>, canonical: &Url) -> Result<Checked, CheckError> {
@@ -110,7 +119,7 @@ async fn look(visit: &Visit<'_>, canonical: &Url) -> Result<Checked, CheckError>
     let variables = &master.variables;
     let visits: Vec<_> =
         drafts.into_iter().map(|draft| entry(visit, draft, variables).boxed()).collect();
-    let mut looks = futures::stream::iter(visits).buffered(AT_ONCE);
+    let mut looks = futures::stream::iter(visits).buffered(visit.at_once);
     let (mut passed, mut failed) = (Vec::new(), None);
     while let Some(look) = looks.next().await {
         match look {
@@ -173,7 +182,7 @@ async fn glance(visit: &Visit<'_>, last: &Checked) -> Result<Checked, CheckError
             async move { media.await.map(|media| (video.id.clone(), media)) }.boxed()
         })
         .collect();
-    let looks = futures::stream::iter(looks).buffered(AT_ONCE);
+    let looks = futures::stream::iter(looks).buffered(visit.at_once);
     let seen: Vec<(RenditionId, Media)> = looks.try_collect().await?;
     let heads = seen.iter().map(|(id, media)| Ok((id.clone(), Head::of(media)?)));
     let heads = heads.collect::<Result<Vec<_>, CheckError>>()?;
