@@ -40,7 +40,7 @@ pub(crate) struct Checked {
     pub(crate) renditions: Vec<Rendition>,
     /// Of the best video, which the sample is from.
     pub(crate) head: Head,
-    /// Of every video that a viewer may get, best first.
+    /// Of every video and every sound that a viewer may get, videos first and the best of all.
     pub(crate) heads: Vec<(RenditionId, Head)>,
     pub(crate) sample: Sample,
     /// What the master defines for its children.
@@ -83,8 +83,8 @@ pub(crate) async fn check(
     from_the_top(&Visit::new(fetcher, source, candidate, &turn)?, candidate).await
 }
 
-/// Again, with what is known: the playlist of every video, for players change between them,
-/// and the newest segment of the best. What fails is looked at from the canonical URL, which
+/// Again, with what is known: the playlist of every video and every sound, for players change
+/// between them, and the newest segment of the best video. What fails is looked at from the canonical URL, which
 /// may lead elsewhere by now, and leaves out what is broken there too.
 pub(crate) async fn recheck(
     fetcher: &Fetcher,
@@ -131,8 +131,8 @@ async fn look(visit: &Visit<'_>, canonical: &Url) -> Result<Checked, CheckError>
     let first = passed.iter().find(|entry| entry.0.role == Role::Video).ok_or_else(nothing)?;
     let sample = visit.segment(&first.1).await?;
     let head = Head::of(&first.1)?;
-    let videos = passed.iter().filter(|entry| entry.0.role == Role::Video);
-    let heads = videos.map(|(video, media)| Ok((video.id.clone(), Head::of(media)?)));
+    let moving = passed.iter().filter(|entry| moves(entry.0.role));
+    let heads = moving.map(|(rendition, media)| Ok((rendition.id.clone(), Head::of(media)?)));
     let heads = heads.collect::<Result<_, CheckError>>()?;
     let video = sample.container.unwrap_or(visit::claimed(&first.1));
     let mut renditions = Vec::new();
@@ -175,11 +175,11 @@ async fn single(visit: &Visit<'_>, url: &Url, media: &Media) -> Result<Checked, 
 }
 
 async fn glance(visit: &Visit<'_>, last: &Checked) -> Result<Checked, CheckError> {
-    let videos = last.renditions.iter().filter(|rendition| rendition.role == Role::Video);
-    let looks: Vec<_> = videos
-        .map(|video| {
-            let media = visit.media(&video.playlist, &last.variables);
-            async move { media.await.map(|media| (video.id.clone(), media)) }.boxed()
+    let moving = last.renditions.iter().filter(|rendition| moves(rendition.role));
+    let looks: Vec<_> = moving
+        .map(|rendition| {
+            let media = visit.media(&rendition.playlist, &last.variables);
+            async move { media.await.map(|media| (rendition.id.clone(), media)) }.boxed()
         })
         .collect();
     let looks = futures::stream::iter(looks).buffered(visit.at_once);
@@ -195,6 +195,11 @@ async fn glance(visit: &Visit<'_>, last: &Checked) -> Result<Checked, CheckError
         _ => visit.segment(media).await?,
     };
     Ok(Checked { head, heads, sample, ..last.clone() })
+}
+
+/// Does it get longer all the time? Subtitles may have nothing to say for as long as they like.
+fn moves(role: Role) -> bool {
+    matches!(role, Role::Video | Role::Audio)
 }
 
 fn too_slow() -> CheckError {
@@ -256,8 +261,8 @@ impl Checked {
             bit_rate: None,
             fingerprint: Fingerprint::of(&sequence.to_be_bytes()),
         };
-        let videos = renditions.iter().filter(|one| one.role == Role::Video);
-        let heads = videos.map(|video| (video.id.clone(), head)).collect();
+        let moving = renditions.iter().filter(|one| moves(one.role));
+        let heads = moving.map(|one| (one.id.clone(), head)).collect();
         Self { renditions, head, heads, sample, variables: Variables::default() }
     }
 }

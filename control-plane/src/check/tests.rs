@@ -173,7 +173,7 @@ async fn a_master_and_all_its_renditions() {
     let head = Head { sequence: 8, target: Duration::from_secs(4), date: None };
     assert_eq!(checked.head, head);
     let heads: Vec<_> = checked.heads.iter().map(|(id, head)| (id.0.as_str(), *head)).collect();
-    assert_eq!(heads, [("v720-avc", head), ("v360-avc", head)], "every video, and no other");
+    assert_eq!(heads, [("v720-avc", head), ("v360-avc", head), ("a-en", head)], "what moves");
     assert!(checked.sample.latency > Duration::ZERO);
     assert_eq!(checked.sample.bit_rate, Some(400_000));
 }
