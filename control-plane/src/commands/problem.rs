@@ -83,7 +83,12 @@ fn refused_parts(refused: Refused) -> (StatusCode, &'static str, String) {
             "the stream has nothing else, or nothing of that source",
         ),
         Refused::Down => (StatusCode::CONFLICT, "upstream-down", "it cannot play now"),
-        Refused::NoTrace => (StatusCode::NOT_FOUND, "trace-missing", "it has not run yet"),
+        Refused::NoTrace => (
+            StatusCode::NOT_FOUND,
+            "trace-missing",
+            "no run of this source has ended since the control plane started: there is a trace as \
+             soon as one has",
+        ),
     };
     (status, name, detail.to_owned())
 }

@@ -115,7 +115,7 @@ async fn run(
     responses(
         (status = 200, body = Trace, description = "Secrets are masked."),
         (status = 401, body = ProblemDetails, content_type = PROBLEM, description = "Not the admin token."),
-        (status = 404, body = ProblemDetails, content_type = PROBLEM, description = "No such source, or it has not run yet."),
+        (status = 404, body = ProblemDetails, content_type = PROBLEM, description = "extractor-unknown: no such source. trace-missing: no run of it has ended yet; ask again."),
         (status = 503, body = ProblemDetails, content_type = PROBLEM, description = "Not now."),
     ),
 )]

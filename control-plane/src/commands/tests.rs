@@ -209,7 +209,11 @@ async fn the_trace_of_a_run_shows_every_step_and_no_secret() {
         match plane.ask(request, &token(), "").await {
             (200, head, trace) => break (head, trace),
             // Its first run has not ended.
-            (404, _, problem) => assert!(problem.to_string().contains("trace-missing")),
+            (404, _, problem) => {
+                assert_eq!(problem["type"], "urn:pitwall:problem:trace-missing");
+                let detail = problem["detail"].as_str().unwrap();
+                assert!(detail.starts_with("no run of this source has ended"), "{detail}");
+            }
             other => panic!("{other:?}"),
         }
     };
