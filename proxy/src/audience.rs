@@ -12,7 +12,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue};
 use pitwall_upstream_map::demand::{Report, Seen};
 use pitwall_upstream_map::{Store, Stream, StreamId, Upstream};
-use prometheus::IntGaugeVec;
+use prometheus::IntGauge;
 use tokio::time::Instant;
 
 use crate::problem::Problem;
@@ -27,7 +27,8 @@ pub struct Audience {
     rooms: Mutex<HashMap<StreamId, Room>>,
     words: Mutex<HashMap<Heard, Words>>,
     store: Arc<dyn Store>,
-    viewers: IntGaugeVec,
+    /// Of all streams together.
+    viewers: IntGauge,
 }
 
 /// Which upstream of which stream players spoke about.
@@ -63,7 +64,7 @@ impl Viewer {
 }
 
 impl Audience {
-    pub fn new(store: Arc<dyn Store>, viewers: IntGaugeVec) -> Self {
+    pub fn new(store: Arc<dyn Store>, viewers: IntGauge) -> Self {
         Self { rooms: Mutex::default(), words: Mutex::default(), store, viewers }
     }
 
@@ -78,9 +79,10 @@ impl Audience {
             return;
         }
         rooms.insert(stream.clone(), HashMap::from([(viewer, until)]));
+        self.viewers.inc();
         drop(rooms);
         // The first one is told at once: what is watched is looked after more closely.
-        self.tell(stream, 1);
+        self.store.demand().watch(stream, 1);
     }
 
     /// Something could not be had of this upstream of a stream.
@@ -145,7 +147,7 @@ impl Audience {
             ticks.tick().await;
             self.pass_on();
             for (stream, viewers) in self.count() {
-                self.tell(&stream, viewers);
+                self.store.demand().watch(&stream, viewers);
             }
         }
     }
@@ -156,33 +158,24 @@ impl Audience {
         for room in rooms.values_mut() {
             room.retain(|_, until| *until > now);
         }
-        let counts = rooms.iter().map(|(stream, room)| (stream.clone(), room.len())).collect();
+        let counts: Vec<_> =
+            rooms.iter().map(|(stream, room)| (stream.clone(), room.len())).collect();
         rooms.retain(|_, room| !room.is_empty());
+        let all: usize = counts.iter().map(|(_, viewers)| viewers).sum();
+        self.viewers.set(i64::try_from(all).unwrap_or(i64::MAX));
         counts
-    }
-
-    fn tell(&self, stream: &StreamId, viewers: usize) {
-        self.store.demand().watch(stream, viewers);
-        if viewers > 0 {
-            let gauge = self.viewers.with_label_values(&[stream.as_str()]);
-            gauge.set(i64::try_from(viewers).unwrap_or(i64::MAX));
-        } else {
-            // One that is not there is no error.
-            let _ = self.viewers.remove_label_values(&[stream.as_str()]);
-        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use pitwall_upstream_map::MemoryStore;
-    use prometheus::Opts;
 
     use super::*;
 
     fn audience() -> (Arc<Audience>, Arc<MemoryStore>, StreamId) {
         let store = MemoryStore::new();
-        let viewers = IntGaugeVec::new(Opts::new("viewers", "Viewers."), &["stream"]).unwrap();
+        let viewers = IntGauge::new("viewers", "Viewers.").unwrap();
         let stream = StreamId::of_feed("World feed").unwrap();
         (Arc::new(Audience::new(store.clone(), viewers)), store, stream)
     }
@@ -194,6 +187,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn playbacks_are_counted_while_they_poll() {
         let (audience, store, stream) = audience();
+        let onboard = StreamId::of_feed("Onboard 44").unwrap();
         let telling = tokio::spawn(audience.clone().tell_of_it());
         for (what, polls, seconds, expected) in [
             ("the first is told at once", vec![viewer(1, "a")], 0, Some(1)),
@@ -208,7 +202,10 @@ mod tests {
             }
             tokio::time::sleep(Duration::from_secs(seconds)).await;
             assert_eq!(store.demand().watched().get(&stream).copied(), expected, "{what}");
+            assert_eq!(audience.viewers.get(), expected.map_or(0, |n| i64::try_from(n).unwrap()));
         }
+        audience.seen(&onboard, viewer(3, "a"), Duration::from_secs(12));
+        assert_eq!(audience.viewers.get(), 2, "of both streams");
         telling.abort();
     }
 
