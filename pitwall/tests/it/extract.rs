@@ -297,15 +297,15 @@ async fn a_browser_that_somebody_else_runs() {
     let endpoint = endpoint.unwrap();
     // Whoever does not listen any more makes it stop.
     std::thread::spawn(move || said.for_each(drop));
-    let config = format!("[schedule]\nproviders = []\n{}endpoint = \"{endpoint}\"\n", tools());
-    std::fs::write(folder.path().join("p.toml"), config).unwrap();
-    for _ in 0..2 {
+    let address = endpoint.trim_start_matches("ws://").split('/').next().unwrap();
+    for endpoint in [&endpoint, &endpoint, &format!("http://{address}")] {
+        let config = format!("[schedule]\nproviders = []\n{}endpoint = \"{endpoint}\"\n", tools());
+        std::fs::write(folder.path().join("p.toml"), config).unwrap();
         let (code, out, err) =
             pitwall(&["extract", "browser", "--trace", "--config", "p.toml"], folder.path());
         assert_eq!((code, err.as_str()), (0, ""), "{out}");
         assert!(out.lines().any(|line| line.starts_with("Pit lane\thttp")), "{out}");
     }
-    let address = endpoint.trim_start_matches("ws://").split('/').next().unwrap();
     let left = within(10, "its own page alone is left", || async {
         let all = fetch(&format!("http://{address}/json/list")).await.ok()?;
         let all: Vec<Value> = all.json().await.ok()?;
