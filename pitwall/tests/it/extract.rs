@@ -248,6 +248,9 @@ async fn a_browser_dies_with_whoever_started_it() {
         origin.address
     );
     std::fs::write(folder.path().join("sources/idle.toml"), idle).unwrap();
+    let quick =
+        "name = \"quick\"\nkind = \"static\"\nfeed = \"f\"\nurl = \"https://a.example/m.m3u8\"\n";
+    std::fs::write(folder.path().join("sources/quick.toml"), quick).unwrap();
     let mut looking = Command::new(env!("CARGO_BIN_EXE_pitwall"))
         .args(["extract", "idle", "--config", "p.toml"])
         .current_dir(folder.path())
@@ -265,6 +268,20 @@ async fn a_browser_dies_with_whoever_started_it() {
     looking.wait().unwrap();
     let left = || started.iter().filter(|(pid, line)| command_line(**pid) == **line).count();
     within(20, "nothing is left", || async { (left() == 0).then_some(()) }).await;
+    // Nor did it get a chance to clear up: the next one to start does.
+    let profiles = || {
+        let entries = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap());
+        let names = entries.map(|entry| entry.file_name().into_string().unwrap());
+        names.filter(|name| name.starts_with("pitwall-run-")).count()
+    };
+    assert_eq!(profiles(), 1);
+    let next = Command::new(env!("CARGO_BIN_EXE_pitwall"))
+        .args(["extract", "quick", "--config", "p.toml"])
+        .current_dir(folder.path())
+        .env("TMPDIR", folder.path())
+        .output()
+        .unwrap();
+    assert_eq!((next.status.code(), profiles()), (Some(0), 0));
 }
 
 /// Ends with the test.

@@ -4,7 +4,6 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use url::Url;
@@ -13,6 +12,7 @@ use super::endpoint;
 use crate::extract::config::BrowserConfig;
 use crate::extract::outbound::Outbound;
 use crate::extract::program::{Group, confine};
+use crate::extract::scratch::Scratch;
 use crate::extract::{Context, Failure};
 
 pub(super) struct Running {
@@ -25,7 +25,7 @@ pub(super) struct Running {
 struct Process {
     _group: Group,
     _child: Child,
-    _profile: TempDir,
+    _profile: Scratch,
 }
 
 const STARTS_WITHIN: Duration = Duration::from_secs(15);
@@ -77,7 +77,7 @@ async fn start(
     outbound: &Outbound,
 ) -> Result<Running, Failure> {
     let broken = |error: std::io::Error| Failure::passing("it does not start").detail(error);
-    let profile = tempfile::tempdir().map_err(broken)?;
+    let profile = Scratch::new().map_err(broken)?;
     confine(&mut command, profile.path(), &outbound.url());
     command
         .args(ARGUMENTS)
