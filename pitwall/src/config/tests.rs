@@ -52,6 +52,7 @@ fn mistakes_are_named_by_file_line_and_key() {
     check("[upstream]\nallow_private = [\"0.0.0.0/0\"]\n", "test.toml:2: upstream.allow_private: ");
     check("[rank]\nmargin = 7\n", "test.toml:2: rank.margin: 7 is not between -1 and 1");
     check("[control]\nlisten = \"here\"\n", "test.toml:2: control.listen: ");
+    check("[control]\nadvertise = \"here\"\n", "test.toml:2: control.advertise: \"here\" is not");
     let hook = "[[webhook]]\nname = \"phone\"\nurl = \"https://ntfy.example/topic\"\n";
     parse(hook, &[]).unwrap();
     check(&format!("{hook}{hook}"), "webhook \"phone\": two webhooks have this name");
