@@ -53,6 +53,11 @@ type Room = HashMap<Viewer, Instant>;
 pub struct Viewer(u64);
 
 impl Viewer {
+    /// Whoever got this token, from wherever it is shown.
+    pub fn of_token(token: &str) -> Self {
+        Self::of(None, token.as_bytes())
+    }
+
     pub fn of(address: Option<IpAddr>, agent: &[u8]) -> Self {
         let mut hasher = blake3::Hasher::new();
         hasher.update(address.map_or(String::new(), |address| address.to_string()).as_bytes());

@@ -122,10 +122,23 @@ impl Default for PlaylistConfig {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AccessConfig {
+    pub mode: AccessMode,
+    /// What viewers show once, where the mode asks for it.
+    pub key_file: Option<PathBuf>,
     /// Made in the state directory when it is not named.
     pub seal_key_file: Option<PathBuf>,
     /// Without one nobody may change anything over the network.
     pub admin_token_file: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AccessMode {
+    /// Whoever reaches this may watch.
+    #[default]
+    Open,
+    /// Whoever has the key.
+    Key,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -17,10 +17,11 @@ use pitwall_fetch::Fetcher;
 use pitwall_upstream_map::Store;
 use prometheus::{IntGauge, Registry};
 
+use crate::access::{Access, Door, PARAMETER, Pass};
 use crate::admission;
 use crate::answer::Answer;
 use crate::api::events::Events;
-use crate::api::{Ask, Desk, OpenApi};
+use crate::api::{Ask, Desk, Document, OpenApi};
 use crate::audience::{Audience, Viewer};
 use crate::config::Config;
 use crate::drain::Draining;
@@ -32,7 +33,7 @@ use crate::problem::Problem;
 use crate::proxied::{self, Proxied};
 use crate::relay::Media;
 use crate::rooms::Rooms;
-use crate::route::{Link, Route, is_media};
+use crate::route::{Link, Query, Route, is_media};
 use crate::seal::{Purpose, Sealer};
 use crate::storage::hit::HANDOVER;
 use crate::storage::range::is_single;
@@ -46,7 +47,10 @@ pub struct Edge {
     proxied: Proxied,
     desk: Desk,
     page: Page,
+    access: Access,
     draining: Draining,
+    /// Viewers reach us over TLS, here or at a proxy in front.
+    secure: bool,
     /// The control plane's commands.
     control: SocketAddr,
 }
@@ -91,6 +95,7 @@ impl Edge {
     pub fn new(
         config: &Config,
         sealer: Sealer,
+        access: Access,
         store: Arc<dyn Store>,
         openapi: OpenApi,
         registry: &Registry,
@@ -112,7 +117,9 @@ impl Edge {
             proxied: Proxied { playlists, rooms: rooms.clone() },
             desk,
             page: Page::default(),
+            access,
             draining,
+            secure: config.edge.site().scheme() == "https",
             control: config.edge.control,
             rooms,
         })
@@ -142,14 +149,21 @@ impl Edge {
         context: &mut Context,
     ) -> Result<Outcome, Problem> {
         let now = now();
+        let query = Query(session.req_header().uri.query().unwrap_or_default());
+        let headers = &session.req_header().headers;
+        let pass = match route.door() {
+            Some(door) => self.access.judge(door, &query, headers, now)?,
+            None => Pass::Open,
+        };
         Ok(Outcome::Whole(match route {
             Route::Multivariant { stream, rendition } => {
-                playlist(&self.live.multivariant(&stream, rendition.as_deref())?)
+                let shown = self.shown(&pass, Door::Stream(&stream), now);
+                playlist(&self.live.multivariant(&stream, rendition.as_deref(), &shown)?)
             }
             Route::Media { stream, rendition, directives } => {
                 let fetched = self.live.media(&stream, &rendition, directives.as_deref(), now);
                 let fetched = fetched.await?;
-                self.watched(session, &stream, &fetched);
+                self.watched(session, &stream, &pass, &fetched);
                 playlist(&fetched)
             }
             Route::Proxy { source, link, variables, directives } => {
@@ -176,12 +190,39 @@ impl Edge {
             }
             Route::Api(Ask::Events) => return Ok(Outcome::Events),
             Route::Api(Ask::Command(_)) => return Ok(Outcome::Command),
+            Route::Api(Ask::Document(Document::Playlist)) => {
+                let show = |door: Door<'_>| self.shown(&pass, door, now);
+                self.desk.channels(&show)?
+            }
             Route::Api(ask) => self.desk.answer(&ask)?,
+            Route::Page { path } if pass == Pass::Key => self.welcome(&path, &query, &pass, now),
             Route::Page { path } => {
                 let map = self.rooms.store.current();
                 self.page.answer(&path, takes_gzip(session), &map)
             }
         }))
+    }
+
+    /// What a link of a playlist is followed by, so that a player needs nothing else.
+    fn shown(&self, pass: &Pass, door: Door<'_>, now: u64) -> String {
+        let token = self.access.token(pass, door, now);
+        token.map_or(String::new(), |token| format!("?{PARAMETER}={token}"))
+    }
+
+    /// A browser that shows the key gets a cookie, and an address without the key.
+    fn welcome(&self, path: &str, query: &Query<'_>, pass: &Pass, now: u64) -> Answer {
+        let cookie = self.access.cookie(pass, self.secure, now).unwrap_or_default();
+        // Two slashes would be another host.
+        let path = path.trim_start_matches(['/', '\\']);
+        let location = match query.without(PARAMETER) {
+            none if none.is_empty() => format!("/{path}"),
+            rest => format!("/{path}?{rest}"),
+        };
+        Answer::new(StatusCode::SEE_OTHER)
+            .header(header::LOCATION, &location)
+            .header(header::SET_COOKIE, &cookie)
+            .header(header::CACHE_CONTROL, "no-store")
+            .header(header::REFERRER_POLICY, "no-referrer")
     }
 
     fn target(&self, link: &Link, source: Option<&str>, now: u64) -> Result<Target, Problem> {
@@ -208,15 +249,18 @@ impl Edge {
     }
 
     /// Whoever polls a stream's playlist watches it.
-    fn watched(&self, session: &Session, stream: &str, playlist: &Playlist) {
+    fn watched(&self, session: &Session, stream: &str, pass: &Pass, playlist: &Playlist) {
         let map = self.rooms.store.current();
         let Some((stream, _)) = map.streams.get_key_value(stream) else { return };
         let address = session.client_addr().and_then(|address| address.as_inet());
         let agent = session.req_header().headers.get(header::USER_AGENT);
-        let viewer = Viewer::of(
-            address.map(std::net::SocketAddr::ip),
-            agent.map(HeaderValue::as_bytes).unwrap_or_default(),
-        );
+        let viewer = match pass {
+            Pass::Token(token) => Viewer::of_token(token),
+            _ => Viewer::of(
+                address.map(std::net::SocketAddr::ip),
+                agent.map(HeaderValue::as_bytes).unwrap_or_default(),
+            ),
+        };
         self.rooms.audience.seen(stream, viewer, playlist.bridges());
     }
 

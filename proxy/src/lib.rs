@@ -2,7 +2,7 @@
 //!
 //! A request goes through these rooms, in this order:
 //! - [`edge`]: the phases of a request, as Pingora calls them.
-//! - [`admission`]: whether it is taken at all; [`route`]: what is asked for.
+//! - [`admission`]: whether it is taken at all; [`route`]: what is asked for; [`access`]: by whom.
 //! - [`target`]: which upstream URL that is, and whether it may be reached ([`seal`]).
 //! - [`live`], [`proxied`]: playlists, fetched once for many ([`playlists`]) and rewritten ([`links`],
 //!   [`multivariant`]).
@@ -14,6 +14,7 @@
 //!
 //! Around them: [`rooms`] (what they share), [`slots`] (how much a source allows), [`audience`] (who watches what), [`drain`], [`config`], [`metrics`], [`server`] (listeners, shutdown), [`admin`], [`connection`] (how bytes leave), [`tls`].
 
+pub mod access;
 pub mod admin;
 pub mod admission;
 pub mod answer;
@@ -42,6 +43,7 @@ pub mod storage;
 pub mod target;
 pub mod tls;
 
+pub use access::{Access, Keyring};
 pub use admin::AdminToken;
 pub use api::OpenApi;
 pub use config::Config;

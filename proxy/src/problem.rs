@@ -9,6 +9,10 @@ use pitwall_upstream_map::documents::ProblemDetails;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Problem {
     BadUrl(&'static str),
+    /// Neither the key, nor a cookie or a token.
+    KeyMissing,
+    KeyInvalid,
+    KeyExpired,
     /// Neither `url=` nor `u=`.
     SealMissing,
     SealInvalid,
@@ -39,6 +43,7 @@ impl Problem {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::BadUrl(_) => StatusCode::BAD_REQUEST,
+            Self::KeyMissing | Self::KeyInvalid | Self::KeyExpired => StatusCode::UNAUTHORIZED,
             Self::SealMissing | Self::SealInvalid | Self::SealExpired => StatusCode::UNAUTHORIZED,
             Self::TargetDenied => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
@@ -61,6 +66,9 @@ impl Problem {
     pub fn name(&self) -> &'static str {
         match self {
             Self::BadUrl(_) => "bad-url",
+            Self::KeyMissing => "key-missing",
+            Self::KeyInvalid => "key-invalid",
+            Self::KeyExpired => "key-expired",
             Self::SealMissing => "seal-missing",
             Self::SealInvalid => "seal-invalid",
             Self::SealExpired => "seal-expired",
@@ -106,6 +114,11 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::BadUrl(why) => write!(f, "The URL cannot be used: {why}."),
+            Self::KeyMissing => {
+                f.write_str("Show the key once: open this address with ?key= and the key.")
+            }
+            Self::KeyInvalid => f.write_str("This is not the key, nor a token for this."),
+            Self::KeyExpired => f.write_str("This token has ended: show the key again."),
             Self::SealMissing => f.write_str("The link names no target: it needs url= or u=."),
             Self::SealInvalid => f.write_str("The link's seal was not made here for this path."),
             Self::SealExpired => f.write_str("The link is too old: load its playlist again."),

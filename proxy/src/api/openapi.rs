@@ -68,7 +68,9 @@ fn item(operation: &Operation, known: &mut Schemas) -> utoipa::openapi::PathItem
     if matches!(operation.answer, Body::Json(_)) || operation.path.contains('.') {
         responses = responses.response("304", Response::new("It is what If-None-Match names."));
     }
-    for status in operation.refusals {
+    // Whoever asks whether the process lives need not be somebody who watches.
+    let guarded = !matches!(operation.id, "healthy" | "ready");
+    for status in operation.refusals.iter().chain(guarded.then_some(&401)) {
         responses = responses.response(status.to_string(), refusal(*status, known));
     }
     let mut described = OperationBuilder::new()
@@ -111,6 +113,7 @@ fn answer(body: &Body, known: &mut Schemas) -> Response {
 fn refusal(status: u16, known: &mut Schemas) -> Response {
     let what = match status {
         400 => "A parameter cannot be read.",
+        401 => "In access mode `key`: neither the key as `?key=`, nor a cookie or a token.",
         404 => "There is no such thing.",
         _ => "Not now: ask again soon.",
     };
