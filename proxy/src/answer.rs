@@ -37,6 +37,7 @@ impl Answer {
             .body(problem.json().into());
         match problem {
             Problem::MethodNotAllowed(allowed) => answer.header(header::ALLOW, allowed),
+            Problem::TooManyRequests => answer.header(header::RETRY_AFTER, "1"),
             _ if problem.status() == StatusCode::SERVICE_UNAVAILABLE => {
                 answer.header(header::RETRY_AFTER, "1")
             }

@@ -10,6 +10,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use url::Url;
 
+use crate::limits::LimitsConfig;
 use crate::target::AllowedHost;
 use crate::tls::TlsConfig;
 
@@ -37,6 +38,9 @@ pub struct EdgeConfig {
     pub drain: Duration,
     pub cache: CacheConfig,
     pub playlist: PlaylistConfig,
+    pub limits: LimitsConfig,
+    /// Their word on whose request it is counts.
+    pub trusted_proxies: Vec<PrivateRange>,
     /// Without it the listener is plaintext.
     pub tls: Option<TlsConfig>,
 }
@@ -52,6 +56,8 @@ impl Default for EdgeConfig {
             drain: Duration::from_secs(20),
             cache: CacheConfig::default(),
             playlist: PlaylistConfig::default(),
+            limits: LimitsConfig::default(),
+            trusted_proxies: Vec::new(),
             tls: None,
         }
     }

@@ -1,11 +1,11 @@
 //! A request's phases, as Pingora calls them.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use jiff::Timestamp;
 use pingora::http::ResponseHeader;
 use pingora::modules::http::HttpModules;
@@ -23,8 +23,10 @@ use crate::answer::Answer;
 use crate::api::events::Events;
 use crate::api::{Ask, Desk, Document, OpenApi};
 use crate::audience::{Audience, Viewer};
+use crate::client::Clients;
 use crate::config::Config;
 use crate::drain::Draining;
+use crate::limits::Limits;
 use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::page::Page;
@@ -48,6 +50,8 @@ pub struct Edge {
     desk: Desk,
     page: Page,
     access: Access,
+    clients: Arc<Clients>,
+    limits: Arc<Limits>,
     draining: Draining,
     /// Viewers reach us over TLS, here or at a proxy in front.
     secure: bool,
@@ -62,6 +66,8 @@ pub struct Context {
     /// Counts the request for as long as it lives, however it ends.
     in_flight: Option<InFlight>,
     media: Option<Media>,
+    /// Whose it is.
+    client: Option<IpAddr>,
     /// It is the control plane that answers.
     command: bool,
 }
@@ -118,6 +124,8 @@ impl Edge {
             desk,
             page: Page::default(),
             access,
+            clients: Arc::new(Clients::behind(&config.edge.trusted_proxies)),
+            limits: Limits::new(config.edge.limits),
             draining,
             secure: config.edge.site().scheme() == "https",
             control: config.edge.control,
@@ -136,6 +144,14 @@ impl Edge {
     /// Set when the process is about to stop.
     pub fn draining(&self) -> Draining {
         self.draining.clone()
+    }
+
+    pub fn limits(&self) -> Arc<Limits> {
+        self.limits.clone()
+    }
+
+    pub fn clients(&self) -> Arc<Clients> {
+        self.clients.clone()
     }
 
     pub fn events(&self) -> Arc<Events> {
@@ -163,7 +179,8 @@ impl Edge {
             Route::Media { stream, rendition, directives } => {
                 let fetched = self.live.media(&stream, &rendition, directives.as_deref(), now);
                 let fetched = fetched.await?;
-                self.watched(session, &stream, &pass, &fetched);
+                let viewer = viewer(&pass, context.client, &session.req_header().headers);
+                self.watched(&stream, viewer, &fetched);
                 playlist(&fetched)
             }
             Route::Proxy { source, link, variables, directives } => {
@@ -249,18 +266,9 @@ impl Edge {
     }
 
     /// Whoever polls a stream's playlist watches it.
-    fn watched(&self, session: &Session, stream: &str, pass: &Pass, playlist: &Playlist) {
+    fn watched(&self, stream: &str, viewer: Viewer, playlist: &Playlist) {
         let map = self.rooms.store.current();
         let Some((stream, _)) = map.streams.get_key_value(stream) else { return };
-        let address = session.client_addr().and_then(|address| address.as_inet());
-        let agent = session.req_header().headers.get(header::USER_AGENT);
-        let viewer = match pass {
-            Pass::Token(token) => Viewer::of_token(token),
-            _ => Viewer::of(
-                address.map(std::net::SocketAddr::ip),
-                agent.map(HeaderValue::as_bytes).unwrap_or_default(),
-            ),
-        };
         self.rooms.audience.seen(stream, viewer, playlist.bridges());
     }
 
@@ -286,6 +294,7 @@ impl ProxyHttp for Edge {
             label: "refused",
             in_flight: None,
             media: None,
+            client: None,
             command: false,
         }
     }
@@ -306,11 +315,21 @@ impl ProxyHttp for Edge {
         let path = request.uri.path().to_owned();
         let media = is_media(&path);
         let route = Route::parse(&path, request.uri.query());
+        let peer = session.client_addr().and_then(|address| address.as_inet());
+        let address = |peer: &SocketAddr| self.clients.address(peer.ip(), &request.headers);
+        context.client = peer.map(address);
+        // Whoever looks after the edge asks as often as it likes.
+        let limited = match (&route, context.client) {
+            (Ok(Route::Api(Ask::Health | Ask::Ready)), _) | (_, None) => Ok(()),
+            (_, Some(client)) => {
+                self.limits.request(client.into(), self.rooms.metrics.in_flight.get())
+            }
+        };
         let refused = match &route {
             Ok(Route::Api(Ask::Command(method))) => admission::of_command(session, method),
             _ => admission::of_request(session, media),
         };
-        let outcome = match (refused, route) {
+        let outcome = match (refused, limited.and(route)) {
             (Some(answer), _) => Ok(Outcome::Whole(answer)),
             (None, Err(problem)) => Err(problem),
             (None, Ok(route)) => {
@@ -474,6 +493,14 @@ fn playlist(playlist: &Playlist) -> Answer {
         // Given again because its upstream failed: said, not hidden.
         age => answer.header(header::AGE, &age.to_string()),
     }
+}
+
+fn viewer(pass: &Pass, client: Option<IpAddr>, headers: &HeaderMap) -> Viewer {
+    if let Pass::Token(token) = pass {
+        return Viewer::of_token(token);
+    }
+    let agent = headers.get(header::USER_AGENT);
+    Viewer::of(client, agent.map(HeaderValue::as_bytes).unwrap_or_default())
 }
 
 fn takes_gzip(session: &Session) -> bool {

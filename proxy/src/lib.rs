@@ -2,6 +2,7 @@
 //!
 //! A request goes through these rooms, in this order:
 //! - [`edge`]: the phases of a request, as Pingora calls them.
+//! - [`client`]: whose it is; [`limits`]: whether there is room for it.
 //! - [`admission`]: whether it is taken at all; [`route`]: what is asked for; [`access`]: by whom.
 //! - [`target`]: which upstream URL that is, and whether it may be reached ([`seal`]).
 //! - [`live`], [`proxied`]: playlists, fetched once for many ([`playlists`]) and rewritten ([`links`],
@@ -20,10 +21,12 @@ pub mod admission;
 pub mod answer;
 pub mod api;
 pub mod audience;
+pub mod client;
 pub mod config;
 pub mod connection;
 pub mod drain;
 pub mod edge;
+pub mod limits;
 pub mod links;
 pub mod live;
 pub mod metrics;

@@ -36,6 +36,7 @@ pub enum Problem {
     Starting,
     Stopping,
     Busy(&'static str),
+    TooManyRequests,
     ControlUnreachable,
 }
 
@@ -54,6 +55,7 @@ impl Problem {
             Self::UpstreamStatus(status) => *status,
             Self::UpstreamInvalid(_) | Self::UpstreamUnreachable(_) => StatusCode::BAD_GATEWAY,
             Self::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
+            Self::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable(_)
             | Self::Starting
             | Self::Stopping
@@ -86,6 +88,7 @@ impl Problem {
             Self::Starting => "starting",
             Self::Stopping => "stopping",
             Self::Busy(_) => "busy",
+            Self::TooManyRequests => "too-many-requests",
             Self::ControlUnreachable => "control-unreachable",
         }
     }
@@ -138,6 +141,9 @@ impl fmt::Display for Problem {
             Self::Starting => f.write_str("The control plane is still making its first map."),
             Self::Stopping => f.write_str("This edge is shutting down."),
             Self::Busy(why) => write!(f, "Not now: {why}."),
+            Self::TooManyRequests => {
+                f.write_str("More requests a second than one client may send.")
+            }
             Self::ControlUnreachable => {
                 f.write_str("The control plane, which this is for, cannot be reached.")
             }
