@@ -125,6 +125,19 @@ impl Audience {
         let Some(upstream) = stream.upstreams.iter().find(|one| one.profile.0 == profile) else {
             return;
         };
+        let stalled = status.split(|byte| *byte == b',').any(|key| key.trim_ascii() == b"bs");
+        self.note(stream, upstream, stalled);
+    }
+
+    /// What a player posted of a stream, which is of what plays there. However many reports it
+    /// brings together, it is one player's word.
+    pub fn reported(&self, stream: &Stream, stalled: bool) {
+        if let Some(upstream) = stream.active() {
+            self.note(stream, upstream, stalled);
+        }
+    }
+
+    fn note(&self, stream: &Stream, upstream: &Upstream, stalled: bool) {
         let heard = Heard {
             stream: stream.id.clone(),
             source: upstream.source.clone(),
@@ -133,7 +146,6 @@ impl Audience {
         let mut words = self.words.lock().unwrap_or_else(PoisonError::into_inner);
         let words = words.entry(heard).or_default();
         words.of = words.of.saturating_add(1);
-        let stalled = status.split(|byte| *byte == b',').any(|key| key.trim_ascii() == b"bs");
         words.stalls = words.stalls.saturating_add(u32::from(stalled));
     }
 
@@ -174,7 +186,7 @@ impl Audience {
 
 #[cfg(test)]
 mod tests {
-    use pitwall_upstream_map::MemoryStore;
+    use pitwall_upstream_map::{Health, MemoryStore};
 
     use super::*;
 
@@ -254,6 +266,22 @@ mod tests {
                 "{said:?}"
             );
         }
+    }
+
+    #[test]
+    fn what_players_post_is_of_what_plays() {
+        let (audience, store, id) = audience();
+        let down = Upstream { health: Health::Down, source: "dead".to_owned(), ..upstream() };
+        let stream =
+            |upstreams| Stream { id: id.clone(), feed: "World feed".to_owned(), upstreams };
+        audience.reported(&stream(vec![down.clone(), upstream()]), true);
+        audience.reported(&stream(vec![upstream()]), false);
+        audience.reported(&stream(vec![down]), true);
+        audience.pass_on();
+        let reports = store.demand().take_reports();
+        assert_eq!(reports.len(), 1);
+        assert_eq!(reports[0].source, "club");
+        assert!(matches!(reports[0].what, Seen::Stalled { stalls: 1, of: 2 }));
     }
 
     #[test]

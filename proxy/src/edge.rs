@@ -1,5 +1,6 @@
 //! A request's phases, as Pingora calls them.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,7 +15,7 @@ use pingora::{Error, ErrorType, Result};
 use pingora_cache::key::CacheKey;
 use pingora_proxy::{FailToProxy, ProxyHttp, RangeType, Session, range_header_filter};
 use pitwall_fetch::Fetcher;
-use pitwall_upstream_map::Store;
+use pitwall_upstream_map::{Store, Stream};
 use prometheus::{IntGauge, Registry};
 
 use crate::access::{Access, Door, PARAMETER, Pass};
@@ -24,6 +25,7 @@ use crate::api::events::Events;
 use crate::api::{Ask, Desk, Document, OpenApi};
 use crate::audience::{Audience, Viewer};
 use crate::client::Clients;
+use crate::cmcd;
 use crate::config::Config;
 use crate::drain::Draining;
 use crate::limits::Limits;
@@ -272,6 +274,28 @@ impl Edge {
         self.rooms.audience.seen(stream, viewer, playlist.bridges());
     }
 
+    /// What a player posted, of streams that are open to it.
+    async fn reported(&self, session: &mut Session) -> Result<Answer, Problem> {
+        let body = admission::body(session, cmcd::LONGEST).await?;
+        let (request, now) = (session.req_header(), now());
+        let content_type = request.headers.get(header::CONTENT_TYPE);
+        let content_type = content_type.map(HeaderValue::as_bytes).unwrap_or_default();
+        let reports = cmcd::parse(content_type, &body)?;
+        let query = Query(request.uri.query().unwrap_or_default());
+        let map = self.rooms.store.current();
+        let mut told: BTreeMap<&str, (&Stream, bool)> = BTreeMap::new();
+        for report in &reports {
+            let door = Door::Stream(&report.cid);
+            self.access.judge(door, &query, &request.headers, now)?;
+            let stream = map.streams.get(report.cid.as_str()).ok_or(Problem::NotFound)?;
+            told.entry(&report.cid).or_insert((stream, false)).1 |= report.stalled();
+        }
+        for (stream, stalled) in told.values() {
+            self.rooms.audience.reported(stream, *stalled);
+        }
+        Ok(Answer::new(StatusCode::NO_CONTENT).header(header::CACHE_CONTROL, "no-store"))
+    }
+
     /// What a request for a segment tells of its upstream.
     fn told(&self, session: &Session, stream: &str, profile: &str, problem: Option<&Problem>) {
         let map = self.rooms.store.current();
@@ -313,8 +337,9 @@ impl ProxyHttp for Edge {
         }
         let request = session.req_header();
         let path = request.uri.path().to_owned();
-        let media = is_media(&path);
         let route = Route::parse(&path, request.uri.query());
+        let report = matches!(route, Ok(Route::Api(Ask::Report)));
+        let media = is_media(&path) || report;
         let peer = session.client_addr().and_then(|address| address.as_inet());
         let address = |peer: &SocketAddr| self.clients.address(peer.ip(), &request.headers);
         context.client = peer.map(address);
@@ -327,11 +352,16 @@ impl ProxyHttp for Edge {
         };
         let refused = match &route {
             Ok(Route::Api(Ask::Command(method))) => admission::of_command(session, method),
+            _ if report => admission::of_report(session),
             _ => admission::of_request(session, media),
         };
         let outcome = match (refused, limited.and(route)) {
             (Some(answer), _) => Ok(Outcome::Whole(answer)),
             (None, Err(problem)) => Err(problem),
+            (None, Ok(route @ Route::Api(Ask::Report))) => {
+                context.label = route.label();
+                self.reported(session).await.map(Outcome::Whole)
+            }
             (None, Ok(route)) => {
                 context.label = route.label();
                 self.answer(session, route, context).await

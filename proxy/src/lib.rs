@@ -13,7 +13,7 @@
 //! - [`page`]: everything else is the page.
 //! - [`answer`], [`problem`]: how answers look, and how errors become statuses.
 //!
-//! Around them: [`rooms`] (what they share), [`slots`] (how much a source allows), [`audience`] (who watches what), [`drain`], [`config`], [`metrics`], [`server`] (listeners, shutdown), [`admin`], [`connection`] (how bytes leave), [`tls`].
+//! Around them: [`rooms`] (what they share), [`slots`] (how much a source allows), [`audience`] (who watches what) and [`cmcd`] (what they say of it), [`drain`], [`config`], [`metrics`], [`server`] (listeners, shutdown), [`admin`], [`connection`] (how bytes leave), [`tls`].
 
 pub mod access;
 pub mod admin;
@@ -22,6 +22,7 @@ pub mod answer;
 pub mod api;
 pub mod audience;
 pub mod client;
+pub mod cmcd;
 pub mod config;
 pub mod connection;
 pub mod drain;

@@ -22,6 +22,10 @@ pub enum Problem {
     /// With those that are.
     MethodNotAllowed(&'static str),
     BodyNotAllowed,
+    BadBody(&'static str),
+    BodyTooLarge,
+    /// It is of no kind that is read here.
+    NotCmcd,
     UriTooLong,
     HeadersTooLarge,
     /// The upstream's own refusal, passed on with its meaning.
@@ -43,13 +47,14 @@ pub enum Problem {
 impl Problem {
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::BadUrl(_) => StatusCode::BAD_REQUEST,
+            Self::BadUrl(_) | Self::BadBody(_) => StatusCode::BAD_REQUEST,
             Self::KeyMissing | Self::KeyInvalid | Self::KeyExpired => StatusCode::UNAUTHORIZED,
             Self::SealMissing | Self::SealInvalid | Self::SealExpired => StatusCode::UNAUTHORIZED,
             Self::TargetDenied => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
-            Self::BodyNotAllowed => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyNotAllowed | Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::NotCmcd => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::UriTooLong => StatusCode::URI_TOO_LONG,
             Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::UpstreamStatus(status) => *status,
@@ -78,6 +83,9 @@ impl Problem {
             Self::NotFound => "not-found",
             Self::MethodNotAllowed(_) => "method-not-allowed",
             Self::BodyNotAllowed => "body-not-allowed",
+            Self::BadBody(_) => "bad-body",
+            Self::BodyTooLarge => "body-too-large",
+            Self::NotCmcd => "not-cmcd",
             Self::UriTooLong => "uri-too-long",
             Self::HeadersTooLarge => "headers-too-large",
             Self::UpstreamStatus(_) => "upstream-status",
@@ -129,6 +137,11 @@ impl fmt::Display for Problem {
             Self::NotFound => f.write_str("There is nothing here."),
             Self::MethodNotAllowed(allowed) => write!(f, "What works here: {allowed}."),
             Self::BodyNotAllowed => f.write_str("A request for media carries no body."),
+            Self::BadBody(why) => write!(f, "The body cannot be read: {why}."),
+            Self::BodyTooLarge => f.write_str("The body is longer than 64 KiB."),
+            Self::NotCmcd => {
+                f.write_str("Reports are application/cmcd, application/json or text/plain.")
+            }
             Self::UriTooLong => f.write_str("The URL is longer than 8 KiB."),
             Self::HeadersTooLarge => {
                 f.write_str("The request has more than 100 headers, or more than 32 KiB of them.")

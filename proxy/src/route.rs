@@ -114,8 +114,8 @@ impl Route {
             | Self::Proxy { link: Link::Sealed { .. }, .. }
             | Self::Relay { link: Link::Sealed { .. } } => None,
             Self::Proxy { .. } | Self::Relay { .. } => Some(Door::House),
-            // The control plane wants the admin token.
-            Self::Api(Ask::Health | Ask::Ready | Ask::Command(_)) => None,
+            // The control plane wants the admin token, and each report is about a stream.
+            Self::Api(Ask::Health | Ask::Ready | Ask::Command(_) | Ask::Report) => None,
             Self::Api(Ask::Document(Document::Guide)) => Some(Door::Guide),
             Self::Api(_) | Self::Page { .. } => Some(Door::House),
         }

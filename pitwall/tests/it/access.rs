@@ -140,3 +140,46 @@ async fn whoever_has_no_key_gets_nothing() {
         assert_eq!(request.send().await.unwrap().status(), 200, "{path}");
     }
 }
+
+/// Reports are taken from players of any origin that were let in to what they report of.
+#[tokio::test]
+async fn players_post_how_they_fare() {
+    let [edge, _] = edges().await;
+    let player = client();
+    let master = get(&player, &edge, &format!("/live/world-feed/index.m3u8?key={KEY}")).await;
+    let master = master.text().await.unwrap();
+    let token = links(&master)[0].split_once("?key=").unwrap().1.to_owned();
+    let (json, lines) = ("application/json", "application/cmcd");
+    let stalled = "e=ps,sta=r,cid=\"world-feed\",sid=\"6e2f\",v=2\ncid=\"world-feed\",bs";
+    let huge = "cid=\"world-feed\"\n".repeat(4000);
+    for (key, content_type, body, status, name) in [
+        (token.as_str(), lines, stalled, 204, ""),
+        (&token, json, "[{\"cid\": \"world-feed\", \"bs\": true}]", 204, ""),
+        (KEY, lines, stalled, 204, ""),
+        ("", lines, stalled, 401, "key-missing"),
+        ("wrong", lines, stalled, 401, "key-invalid"),
+        (&token, lines, "cid=\"pit-lane\",bs", 401, "key-invalid"),
+        (KEY, lines, "cid=\"pit-lane\",bs", 404, "not-found"),
+        (&token, lines, "bs", 400, "bad-body"),
+        (&token, json, "{", 400, "bad-body"),
+        (&token, "text/html", "<p>", 415, "not-cmcd"),
+        (&token, lines, &huge, 413, "body-too-large"),
+    ] {
+        let query = if key.is_empty() { String::new() } else { format!("?key={key}") };
+        let request = player.post(edge.url(&format!("/api/cmcd{query}")));
+        let request = request.header("content-type", content_type).body(body.to_owned());
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.status(), status, "{content_type} {body:.60}");
+        assert_eq!(answer.headers()["access-control-allow-origin"], "*");
+        assert!(answer.text().await.unwrap().contains(name), "{content_type} {body:.60}");
+    }
+    let asked = get(&player, &edge, "/api/cmcd").await;
+    assert_eq!(
+        (asked.status().as_u16(), &asked.headers()["allow"]),
+        (405, &"POST, OPTIONS".parse().unwrap())
+    );
+    let preflight = player.request(reqwest::Method::OPTIONS, edge.url("/api/cmcd"));
+    let preflight = preflight.send().await.unwrap();
+    assert_eq!(preflight.status(), 204);
+    assert_eq!(preflight.headers()["access-control-allow-methods"], "POST, OPTIONS");
+}

@@ -68,7 +68,7 @@ impl Desk {
             Ask::Ready if self.draining.is_set() => Err(Problem::Stopping),
             Ask::Ready if map.version == 0 => Err(Problem::Starting),
             Ask::Ready => Ok(Answer::ok("text/plain", "ready\n".into())),
-            Ask::Events | Ask::Command(_) => Err(Problem::NotFound),
+            Ask::Events | Ask::Report | Ask::Command(_) => Err(Problem::NotFound),
         }
     }
 }
