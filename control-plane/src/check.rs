@@ -5,6 +5,7 @@
 //! - [`sample`]: the first bytes of a segment: how fast they come and what they are.
 //! - [`head`]: how far a live playlist has come.
 //! - [`rules`]: what a source's operator demands beyond that.
+//! - [`turns`]: how many requests a source is sent at once.
 //! - [`rendition`]: what a master offers, as renditions with ids that survive re-extraction.
 //!
 //! Messages never hold a URL: they are public.
@@ -13,6 +14,7 @@ mod head;
 mod rendition;
 mod rules;
 mod sample;
+mod turns;
 mod visit;
 
 use std::time::Duration;
@@ -27,6 +29,7 @@ use url::Url;
 pub(crate) use self::head::Head;
 pub use self::rules::CheckRules;
 pub(crate) use self::sample::{Fingerprint, Sample};
+pub(crate) use self::turns::Turns;
 use self::visit::Visit;
 use crate::extract::Candidate;
 use crate::source::Source;
@@ -37,7 +40,7 @@ pub(crate) struct Checked {
     pub(crate) renditions: Vec<Rendition>,
     /// Of the best video, which the sample is from.
     pub(crate) head: Head,
-    /// Of every video that a viewer may get, best first.
+    /// Of every video and every sound that a viewer may get, videos first and the best of all.
     pub(crate) heads: Vec<(RenditionId, Head)>,
     pub(crate) sample: Sample,
     /// What the master defines for its children.
@@ -63,7 +66,7 @@ pub(crate) enum Fault {
     Refused,
 }
 
-/// Renditions are looked at together, a few at a time.
+/// Renditions are looked at together, a few at a time, or fewer where a source allows less.
 const AT_ONCE: usize = 6;
 const DEADLINE: Duration = Duration::from_secs(15);
 /// How long what a segment has shown holds.
@@ -75,13 +78,13 @@ pub(crate) async fn check(
     source: &Source,
     candidate: &Candidate,
 ) -> Result<Checked, CheckError> {
-    let visit = Visit::new(fetcher, source, candidate)?;
-    let check = look(&visit, &candidate.playlist).boxed();
-    tokio::time::timeout(DEADLINE, check).await.unwrap_or_else(|_| Err(too_slow()))
+    // Waiting for one's turn is no part of the deadline.
+    let turn = source.turns.take(AT_ONCE).await;
+    from_the_top(&Visit::new(fetcher, source, candidate, &turn)?, candidate).await
 }
 
-/// Again, with what is known: the playlist of every video, for players change between them,
-/// and the newest segment of the best. What fails is looked at from the canonical URL, which
+/// Again, with what is known: the playlist of every video and every sound, for players change
+/// between them, and the newest segment of the best video. What fails is looked at from the canonical URL, which
 /// may lead elsewhere by now, and leaves out what is broken there too.
 pub(crate) async fn recheck(
     fetcher: &Fetcher,
@@ -89,12 +92,18 @@ pub(crate) async fn recheck(
     candidate: &Candidate,
     last: &Checked,
 ) -> Result<Checked, CheckError> {
-    let visit = Visit::new(fetcher, source, candidate)?;
+    let turn = source.turns.take(AT_ONCE).await;
+    let visit = Visit::new(fetcher, source, candidate, &turn)?;
     let again = tokio::time::timeout(DEADLINE, glance(&visit, last).boxed()).await;
     match again.unwrap_or_else(|_| Err(too_slow())) {
         Ok(checked) => Ok(checked),
-        Err(_) => check(fetcher, source, candidate).await,
+        Err(_) => from_the_top(&visit, candidate).await,
     }
+}
+
+async fn from_the_top(visit: &Visit<'_>, candidate: &Candidate) -> Result<Checked, CheckError> {
+    let check = look(visit, &candidate.playlist).boxed();
+    tokio::time::timeout(DEADLINE, check).await.unwrap_or_else(|_| Err(too_slow()))
 }
 
 async fn look(visit: &Visit<'_>, canonical: &Url) -> Result<Checked, CheckError> {
@@ -110,7 +119,7 @@ async fn look(visit: &Visit<'_>, canonical: &Url) -> Result<Checked, CheckError>
     let variables = &master.variables;
     let visits: Vec<_> =
         drafts.into_iter().map(|draft| entry(visit, draft, variables).boxed()).collect();
-    let mut looks = futures::stream::iter(visits).buffered(AT_ONCE);
+    let mut looks = futures::stream::iter(visits).buffered(visit.at_once);
     let (mut passed, mut failed) = (Vec::new(), None);
     while let Some(look) = looks.next().await {
         match look {
@@ -122,8 +131,8 @@ async fn look(visit: &Visit<'_>, canonical: &Url) -> Result<Checked, CheckError>
     let first = passed.iter().find(|entry| entry.0.role == Role::Video).ok_or_else(nothing)?;
     let sample = visit.segment(&first.1).await?;
     let head = Head::of(&first.1)?;
-    let videos = passed.iter().filter(|entry| entry.0.role == Role::Video);
-    let heads = videos.map(|(video, media)| Ok((video.id.clone(), Head::of(media)?)));
+    let moving = passed.iter().filter(|entry| moves(entry.0.role));
+    let heads = moving.map(|(rendition, media)| Ok((rendition.id.clone(), Head::of(media)?)));
     let heads = heads.collect::<Result<_, CheckError>>()?;
     let video = sample.container.unwrap_or(visit::claimed(&first.1));
     let mut renditions = Vec::new();
@@ -166,14 +175,14 @@ async fn single(visit: &Visit<'_>, url: &Url, media: &Media) -> Result<Checked, 
 }
 
 async fn glance(visit: &Visit<'_>, last: &Checked) -> Result<Checked, CheckError> {
-    let videos = last.renditions.iter().filter(|rendition| rendition.role == Role::Video);
-    let looks: Vec<_> = videos
-        .map(|video| {
-            let media = visit.media(&video.playlist, &last.variables);
-            async move { media.await.map(|media| (video.id.clone(), media)) }.boxed()
+    let moving = last.renditions.iter().filter(|rendition| moves(rendition.role));
+    let looks: Vec<_> = moving
+        .map(|rendition| {
+            let media = visit.media(&rendition.playlist, &last.variables);
+            async move { media.await.map(|media| (rendition.id.clone(), media)) }.boxed()
         })
         .collect();
-    let looks = futures::stream::iter(looks).buffered(AT_ONCE);
+    let looks = futures::stream::iter(looks).buffered(visit.at_once);
     let seen: Vec<(RenditionId, Media)> = looks.try_collect().await?;
     let heads = seen.iter().map(|(id, media)| Ok((id.clone(), Head::of(media)?)));
     let heads = heads.collect::<Result<Vec<_>, CheckError>>()?;
@@ -186,6 +195,11 @@ async fn glance(visit: &Visit<'_>, last: &Checked) -> Result<Checked, CheckError
         _ => visit.segment(media).await?,
     };
     Ok(Checked { head, heads, sample, ..last.clone() })
+}
+
+/// Does it get longer all the time? Subtitles may have nothing to say for as long as they like.
+fn moves(role: Role) -> bool {
+    matches!(role, Role::Video | Role::Audio)
 }
 
 fn too_slow() -> CheckError {
@@ -247,8 +261,8 @@ impl Checked {
             bit_rate: None,
             fingerprint: Fingerprint::of(&sequence.to_be_bytes()),
         };
-        let videos = renditions.iter().filter(|one| one.role == Role::Video);
-        let heads = videos.map(|video| (video.id.clone(), head)).collect();
+        let moving = renditions.iter().filter(|one| moves(one.role));
+        let heads = moving.map(|one| (one.id.clone(), head)).collect();
         Self { renditions, head, heads, sample, variables: Variables::default() }
     }
 }

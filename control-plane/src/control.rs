@@ -43,6 +43,7 @@ impl Config {
 /// Finds, checks, ranks and publishes until it is told to stop.
 pub struct ControlPlane {
     engine: Engine,
+    fetcher: Arc<Fetcher>,
     webhooks: Webhooks,
     schedule: Poller,
 }
@@ -84,7 +85,7 @@ impl ControlPlane {
         )?;
         let (notifier, webhooks) = webhooks::configure(webhooks, &fetcher, &clock, registry)?;
         let engine = Engine::new(Parts {
-            work: Arc::new(Network::new(runner, fetcher)),
+            work: Arc::new(Network::new(runner, fetcher.clone())),
             store,
             clock,
             metrics: Metrics::register(registry)?,
@@ -96,12 +97,13 @@ impl ControlPlane {
             archive,
             notifier,
         });
-        Ok(Self { engine, webhooks, schedule })
+        Ok(Self { engine, fetcher, webhooks, schedule })
     }
 
     /// What takes an operator's commands for this control plane while it runs.
     pub fn commands(&self, token: Option<AdminToken>) -> Commands {
-        Commands::new(self.engine.commands(), token, self.engine.store.fence())
+        let store = self.engine.store.clone();
+        Commands::new(self.engine.commands(), token, store, self.fetcher.clone())
     }
 
     /// Publishes the first map at once, then keeps it true until `shutdown` completes; only while

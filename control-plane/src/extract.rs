@@ -13,7 +13,7 @@
 //! - [`candidate`]: what is found; [`error`]: which step failed and why.
 //! - [`trace`]: what each step did, with secrets masked by [`mask`].
 //! - [`tape`]: the exchange recorded and replayed; [`drift`]: what changed since, by [`shape`].
-//! - [`tools`]: what is needed and may not be installed.
+//! - [`tools`]: what is needed and may not be installed; [`scratch`]: where it may write.
 //! - [`headers`]: laid over each other.
 
 mod browser;
@@ -28,6 +28,7 @@ mod outbound;
 mod program;
 pub(crate) mod recipe;
 mod runner;
+mod scratch;
 mod shape;
 mod r#static;
 mod streamlink;

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
-use crate::check::CheckRules;
+use crate::check::{CheckRules, Turns};
 use crate::extract::{self, Extractor};
 use crate::settings::{FeedName, HeaderTable, HeaderText, HumanDuration, SourceName, error_at};
 
@@ -39,6 +39,7 @@ pub struct Source {
     /// How long what it finds lives, when neither the URL nor experience tells.
     pub ttl: Option<Duration>,
     pub check: CheckRules,
+    pub(crate) turns: Turns,
     pub(crate) extractor: Arc<dyn Extractor>,
 }
 
@@ -117,6 +118,7 @@ impl Source {
             priority: common.priority,
             ttl: common.ttl.map(|ttl| ttl.0),
             check: common.check,
+            turns: Turns::new(common.connections),
             extractor,
         })
     }

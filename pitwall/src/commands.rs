@@ -14,6 +14,7 @@ use crate::secret;
 
 pub(crate) fn check(path: &Path) -> anyhow::Result<()> {
     let config = Config::load(path)?;
+    secret::access(&config.access)?;
     let sources = match config.sources.len() {
         1 => "1 source".to_owned(),
         count => format!("{count} sources"),

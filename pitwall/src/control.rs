@@ -49,6 +49,7 @@ pub(crate) fn run(path: &Path) -> anyhow::Result<()> {
     let registry = Registry::new();
     let store = AnyStore::open(config.store.clone(), &keys, &config.state.dir, &registry)?;
     let admin = admin_listener(&config.control)?;
+    let place = config.control.place(address);
     let listeners = Listeners { commands: listener("control.listen", address)?, admin };
     let control = Control::new(config, store.store(), listeners, &token, &registry)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -57,7 +58,7 @@ pub(crate) fn run(path: &Path) -> anyhow::Result<()> {
         .build()
         .context("no threads")?;
     say(&format!("The control plane takes commands on http://{address}"));
-    runtime.block_on(control.run_with(store))
+    runtime.block_on(control.run_with(store, place))
 }
 
 impl Control {
@@ -104,8 +105,8 @@ impl Control {
         }
     }
 
-    /// Until the process is told to stop.
-    async fn run_with(self, any: AnyStore) -> anyhow::Result<()> {
+    /// Until the process is told to stop; takes commands at `place`.
+    async fn run_with(self, any: AnyStore, place: Option<String>) -> anyhow::Result<()> {
         let Self { plane, commands, listeners, store, registry } = self;
         let mut terminate = signal(SignalKind::terminate())?;
         let stopping = watch::Sender::new(false);
@@ -113,7 +114,7 @@ impl Control {
         let mut tasks = tokio::task::JoinSet::new();
         if let AnyStore::Redis(redis) = any {
             tasks.spawn(redis.clone().follow(stop()));
-            tasks.spawn(redis.lead(stop()));
+            tasks.spawn(redis.lead(place, stop()));
         }
         tasks.spawn(plane.run(stop()));
         let serving = commands.serve(listeners.commands, stop());

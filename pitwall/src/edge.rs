@@ -21,9 +21,10 @@ pub(crate) fn proxy(path: &Path, listen: Option<SocketAddr>) -> anyhow::Result<(
     let (registry, edge_config) = (Registry::new(), self::config(&config));
     let keys = secret::seal_keys(&config.access, &config.state.dir)?;
     let token = secret::admin_token(&config.access)?;
+    let access = secret::access(&config.access)?;
     let store = AnyStore::open(config.store, &keys, &config.state.dir, &registry)?;
     let openapi = OpenApi::with(pitwall_control_plane::openapi())?;
-    let edge = Edge::new(&edge_config, keys.sealer(), store.store(), openapi, &registry)?;
+    let edge = Edge::new(&edge_config, keys.sealer(), access, store.store(), openapi, &registry)?;
     let mut server = Server::new(&edge_config.edge, edge, registry, token.edge())
         .map_err(|error| Invalid::new("edge", error))?;
     if let AnyStore::Redis(store) = store {

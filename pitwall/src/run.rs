@@ -100,6 +100,7 @@ fn assemble_on(
     registry: Registry,
 ) -> anyhow::Result<Server> {
     let token = secret::admin_token(&config.access)?;
+    let access = secret::access(&config.access)?;
     let listeners = control::Listeners {
         commands: match config.control.listen {
             Some(address) => control::listener("control.listen", address)?,
@@ -107,14 +108,15 @@ fn assemble_on(
         },
         admin: control::admin_listener(&config.control)?,
     };
-    let mut edge_config = edge::config(&config);
-    edge_config.edge.control = listeners.commands.local_addr()?;
+    let (mut edge_config, listens) = (edge::config(&config), listeners.commands.local_addr()?);
+    edge_config.edge.control = listens;
+    let place = config.control.place(listens);
     let control = control::Control::new(config, store.store(), listeners, &token, &registry)?;
     let openapi = OpenApi::with(pitwall_control_plane::openapi())?;
-    let edge = Edge::new(&edge_config, keys.sealer(), store.store(), openapi, &registry)?;
+    let edge = Edge::new(&edge_config, keys.sealer(), access, store.store(), openapi, &registry)?;
     let mut server = Server::new(&edge_config.edge, edge, registry, token.edge())
         .map_err(|error| Invalid::new("edge", error))?;
-    store.run_beside(&mut server);
+    store.run_beside(place, &mut server);
     control.run_beside(&mut server);
     Ok(server)
 }

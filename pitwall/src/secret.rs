@@ -7,8 +7,9 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use anyhow::{Context, anyhow};
-use pitwall_proxy::config::AccessConfig;
+use pitwall_proxy::config::{AccessConfig, AccessMode};
 use pitwall_proxy::seal::{Sealer, digest};
+use pitwall_proxy::{Access, Keyring};
 use pitwall_upstream_map::StoreKeys;
 
 use crate::config::Invalid;
@@ -89,11 +90,54 @@ pub(crate) fn admin_token(access: &AccessConfig) -> Result<Token, Invalid> {
     if let Some(other) = &access.seal_key_file {
         // Whoever may give commands could make links for ever, and the other way round.
         let seal = configured("access.seal_key_file", other)?;
-        if seal.split(|byte| *byte == b'\n').any(|line| line.trim_ascii() == token) {
+        if lines(&seal).contains(&token) {
             return Err(invalid("it is the seal key: use another secret"));
         }
     }
     Ok(Token(Some(token.to_vec())))
+}
+
+const KEY: &str = "access.key_file";
+
+/// Who may watch: everybody, or whoever has the key.
+pub(crate) fn access(config: &AccessConfig) -> Result<Access, Invalid> {
+    let path = match (config.mode, &config.key_file) {
+        (AccessMode::Open, None) => return Ok(Access::Open),
+        (AccessMode::Open, Some(_)) => {
+            return Err(Invalid::new("access.mode", "access.key_file needs mode = \"key\""));
+        }
+        (AccessMode::Key, None) => return Err(Invalid::new(KEY, "mode = \"key\" needs one")),
+        (AccessMode::Key, Some(path)) => path,
+    };
+    let invalid = |why: &str| Invalid::new(KEY, format!("{}: {why}", path.display()));
+    let text = configured(KEY, path)?;
+    let keys = lines(&text);
+    if keys.is_empty() || keys.len() > 2 {
+        return Err(invalid("it holds one key, and perhaps the one before it on a second line"));
+    }
+    if keys.iter().any(|key| key.len() < SHORTEST) {
+        return Err(invalid("a key has at least 32 characters"));
+    }
+    // It stands in addresses as it is.
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~".contains(byte);
+    if keys.iter().any(|key| !key.iter().all(plain)) {
+        return Err(invalid("a key is letters, digits and -._~ only"));
+    }
+    for (name, other) in
+        [("access.seal_key_file", &config.seal_key_file), (ADMIN_TOKEN, &config.admin_token_file)]
+    {
+        let Some(other) = other else { continue };
+        if lines(&configured(name, other)?).iter().any(|line| keys.contains(line)) {
+            return Err(invalid(&format!("it is also in {name}: use another secret")));
+        }
+    }
+    Ok(Access::Key(Keyring::new(keys)))
+}
+
+/// Secrets, one a line.
+fn lines(text: &[u8]) -> Vec<&[u8]> {
+    let lines = text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+    lines.filter(|line| !line.is_empty()).collect()
 }
 
 fn configured(key: &str, path: &Path) -> Result<Vec<u8>, Invalid> {
@@ -102,8 +146,7 @@ fn configured(key: &str, path: &Path) -> Result<Vec<u8>, Invalid> {
 
 /// A key a line; any text that is long enough will do.
 fn keys(text: &[u8]) -> Result<SealKeys, &'static str> {
-    let lines = text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
-    let keys: Vec<&[u8]> = lines.filter(|line| !line.is_empty()).collect();
+    let keys = lines(text);
     if keys.iter().any(|key| key.len() < SHORTEST) {
         return Err("holds a key of less than 32 bytes");
     }
@@ -175,6 +218,7 @@ mod tests {
             let access = AccessConfig {
                 seal_key_file: Some(file("seal")),
                 admin_token_file: Some(file(name)),
+                ..AccessConfig::default()
             };
             match (admin_token(&access), expected) {
                 (Ok(token), None) => {
@@ -184,6 +228,56 @@ mod tests {
                     assert!(error.to_string().contains(expected), "{error}");
                 }
                 (got, _) => panic!("{name}: {:?}", got.map(|token| token.0.is_some())),
+            }
+        }
+    }
+
+    #[test]
+    fn a_key_for_viewers_is_long_enough_and_no_other_secret() {
+        let state = tempfile::tempdir().unwrap();
+        let file = |name: &str| state.path().join(name);
+        let key = |letter: &str| letter.repeat(40);
+        for (name, content) in [
+            ("seal", key("s")),
+            ("token", key("t")),
+            ("key", format!("{}\n", key("k"))),
+            ("rotated", format!("{}\n{}\n", key("n"), key("k"))),
+            ("three", format!("{}\n{}\n{}", key("a"), key("b"), key("c"))),
+            ("empty", "\n".to_owned()),
+            ("short", "short".to_owned()),
+            ("words", format!("{}&admin=1", key("w"))),
+        ] {
+            fs::write(file(name), content).unwrap();
+        }
+        use AccessMode::{Key, Open};
+        for (mode, name, expected) in [
+            (Open, None, None),
+            (Open, Some("key"), Some("access.mode: access.key_file needs mode")),
+            (Key, None, Some("access.key_file: mode = \"key\" needs one")),
+            (Key, Some("key"), None),
+            (Key, Some("rotated"), None),
+            (Key, Some("missing"), Some("No such file")),
+            (Key, Some("three"), Some("one key, and perhaps")),
+            (Key, Some("empty"), Some("one key, and perhaps")),
+            (Key, Some("short"), Some("at least 32 characters")),
+            (Key, Some("words"), Some("letters, digits and -._~ only")),
+            (Key, Some("seal"), Some("also in access.seal_key_file")),
+            (Key, Some("token"), Some("also in access.admin_token_file")),
+        ] {
+            let config = AccessConfig {
+                mode,
+                key_file: name.map(file),
+                seal_key_file: Some(file("seal")),
+                admin_token_file: Some(file("token")),
+            };
+            match (access(&config), expected) {
+                (Ok(access), None) => {
+                    assert_eq!(matches!(access, Access::Key(_)), mode == Key, "{name:?}");
+                }
+                (Err(error), Some(expected)) => {
+                    assert!(error.to_string().contains(expected), "{error}");
+                }
+                (got, _) => panic!("{name:?}: {:?}", got.is_ok()),
             }
         }
     }

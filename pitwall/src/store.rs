@@ -46,12 +46,12 @@ impl AnyStore {
         }
     }
 
-    /// For an edge and a control plane in one process.
-    pub(crate) fn run_beside(&self, server: &mut Server) {
+    /// For an edge and a control plane in one process, which takes commands at `place`.
+    pub(crate) fn run_beside(&self, place: Option<String>, server: &mut Server) {
         if let Self::Redis(store) = self {
             let leader = store.clone();
             follow_beside(store.clone(), server);
-            server.add_background("leading", 1, |stop| leader.lead(stop));
+            server.add_background("leading", 1, |stop| leader.lead(place, stop));
         }
     }
 }

@@ -37,6 +37,7 @@ impl Answer {
             .body(problem.json().into());
         match problem {
             Problem::MethodNotAllowed(allowed) => answer.header(header::ALLOW, allowed),
+            Problem::TooManyRequests => answer.header(header::RETRY_AFTER, "1"),
             _ if problem.status() == StatusCode::SERVICE_UNAVAILABLE => {
                 answer.header(header::RETRY_AFTER, "1")
             }
@@ -45,9 +46,9 @@ impl Answer {
     }
 
     /// What a browser asks before a page of another origin may send `Range`.
-    pub fn preflight() -> Self {
+    pub fn preflight(methods: &str) -> Self {
         Self::new(StatusCode::NO_CONTENT)
-            .header(header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, OPTIONS")
+            .header(header::ACCESS_CONTROL_ALLOW_METHODS, methods)
             .header(
                 header::ACCESS_CONTROL_ALLOW_HEADERS,
                 "Accept, Cache-Control, CMCD-Object, CMCD-Request, CMCD-Session, CMCD-Status, \

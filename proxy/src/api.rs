@@ -2,11 +2,13 @@
 //! other players.
 //!
 //! - [`desk`]: where it is answered.
+//! - [`channels`]: the list of streams, as each viewer may use it.
 //! - [`operations`]: the table of all of it, by which requests are routed.
 //! - [`openapi`]: the same table as an OpenAPI document.
 //! - [`views`]: parts of what the control plane has written.
 //! - [`events`]: what changes, as it does.
 
+pub mod channels;
 pub mod desk;
 pub mod events;
 pub mod openapi;

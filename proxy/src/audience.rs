@@ -12,7 +12,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue};
 use pitwall_upstream_map::demand::{Report, Seen};
 use pitwall_upstream_map::{Store, Stream, StreamId, Upstream};
-use prometheus::IntGaugeVec;
+use prometheus::IntGauge;
 use tokio::time::Instant;
 
 use crate::problem::Problem;
@@ -27,7 +27,8 @@ pub struct Audience {
     rooms: Mutex<HashMap<StreamId, Room>>,
     words: Mutex<HashMap<Heard, Words>>,
     store: Arc<dyn Store>,
-    viewers: IntGaugeVec,
+    /// Of all streams together.
+    viewers: IntGauge,
 }
 
 /// Which upstream of which stream players spoke about.
@@ -52,6 +53,11 @@ type Room = HashMap<Viewer, Instant>;
 pub struct Viewer(u64);
 
 impl Viewer {
+    /// Whoever got this token, from wherever it is shown.
+    pub fn of_token(token: &str) -> Self {
+        Self::of(None, token.as_bytes())
+    }
+
     pub fn of(address: Option<IpAddr>, agent: &[u8]) -> Self {
         let mut hasher = blake3::Hasher::new();
         hasher.update(address.map_or(String::new(), |address| address.to_string()).as_bytes());
@@ -63,7 +69,7 @@ impl Viewer {
 }
 
 impl Audience {
-    pub fn new(store: Arc<dyn Store>, viewers: IntGaugeVec) -> Self {
+    pub fn new(store: Arc<dyn Store>, viewers: IntGauge) -> Self {
         Self { rooms: Mutex::default(), words: Mutex::default(), store, viewers }
     }
 
@@ -78,9 +84,10 @@ impl Audience {
             return;
         }
         rooms.insert(stream.clone(), HashMap::from([(viewer, until)]));
+        self.viewers.inc();
         drop(rooms);
         // The first one is told at once: what is watched is looked after more closely.
-        self.tell(stream, 1);
+        self.store.demand().watch(stream, 1);
     }
 
     /// Something could not be had of this upstream of a stream.
@@ -118,6 +125,19 @@ impl Audience {
         let Some(upstream) = stream.upstreams.iter().find(|one| one.profile.0 == profile) else {
             return;
         };
+        let stalled = status.split(|byte| *byte == b',').any(|key| key.trim_ascii() == b"bs");
+        self.note(stream, upstream, stalled);
+    }
+
+    /// What a player posted of a stream, which is of what plays there. However many reports it
+    /// brings together, it is one player's word.
+    pub fn reported(&self, stream: &Stream, stalled: bool) {
+        if let Some(upstream) = stream.active() {
+            self.note(stream, upstream, stalled);
+        }
+    }
+
+    fn note(&self, stream: &Stream, upstream: &Upstream, stalled: bool) {
         let heard = Heard {
             stream: stream.id.clone(),
             source: upstream.source.clone(),
@@ -126,7 +146,6 @@ impl Audience {
         let mut words = self.words.lock().unwrap_or_else(PoisonError::into_inner);
         let words = words.entry(heard).or_default();
         words.of = words.of.saturating_add(1);
-        let stalled = status.split(|byte| *byte == b',').any(|key| key.trim_ascii() == b"bs");
         words.stalls = words.stalls.saturating_add(u32::from(stalled));
     }
 
@@ -145,7 +164,7 @@ impl Audience {
             ticks.tick().await;
             self.pass_on();
             for (stream, viewers) in self.count() {
-                self.tell(&stream, viewers);
+                self.store.demand().watch(&stream, viewers);
             }
         }
     }
@@ -156,33 +175,24 @@ impl Audience {
         for room in rooms.values_mut() {
             room.retain(|_, until| *until > now);
         }
-        let counts = rooms.iter().map(|(stream, room)| (stream.clone(), room.len())).collect();
+        let counts: Vec<_> =
+            rooms.iter().map(|(stream, room)| (stream.clone(), room.len())).collect();
         rooms.retain(|_, room| !room.is_empty());
+        let all: usize = counts.iter().map(|(_, viewers)| viewers).sum();
+        self.viewers.set(i64::try_from(all).unwrap_or(i64::MAX));
         counts
-    }
-
-    fn tell(&self, stream: &StreamId, viewers: usize) {
-        self.store.demand().watch(stream, viewers);
-        if viewers > 0 {
-            let gauge = self.viewers.with_label_values(&[stream.as_str()]);
-            gauge.set(i64::try_from(viewers).unwrap_or(i64::MAX));
-        } else {
-            // One that is not there is no error.
-            let _ = self.viewers.remove_label_values(&[stream.as_str()]);
-        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use pitwall_upstream_map::MemoryStore;
-    use prometheus::Opts;
+    use pitwall_upstream_map::{Health, MemoryStore};
 
     use super::*;
 
     fn audience() -> (Arc<Audience>, Arc<MemoryStore>, StreamId) {
         let store = MemoryStore::new();
-        let viewers = IntGaugeVec::new(Opts::new("viewers", "Viewers."), &["stream"]).unwrap();
+        let viewers = IntGauge::new("viewers", "Viewers.").unwrap();
         let stream = StreamId::of_feed("World feed").unwrap();
         (Arc::new(Audience::new(store.clone(), viewers)), store, stream)
     }
@@ -194,6 +204,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn playbacks_are_counted_while_they_poll() {
         let (audience, store, stream) = audience();
+        let onboard = StreamId::of_feed("Onboard 44").unwrap();
         let telling = tokio::spawn(audience.clone().tell_of_it());
         for (what, polls, seconds, expected) in [
             ("the first is told at once", vec![viewer(1, "a")], 0, Some(1)),
@@ -208,7 +219,10 @@ mod tests {
             }
             tokio::time::sleep(Duration::from_secs(seconds)).await;
             assert_eq!(store.demand().watched().get(&stream).copied(), expected, "{what}");
+            assert_eq!(audience.viewers.get(), expected.map_or(0, |n| i64::try_from(n).unwrap()));
         }
+        audience.seen(&onboard, viewer(3, "a"), Duration::from_secs(12));
+        assert_eq!(audience.viewers.get(), 2, "of both streams");
         telling.abort();
     }
 
@@ -252,6 +266,22 @@ mod tests {
                 "{said:?}"
             );
         }
+    }
+
+    #[test]
+    fn what_players_post_is_of_what_plays() {
+        let (audience, store, id) = audience();
+        let down = Upstream { health: Health::Down, source: "dead".to_owned(), ..upstream() };
+        let stream =
+            |upstreams| Stream { id: id.clone(), feed: "World feed".to_owned(), upstreams };
+        audience.reported(&stream(vec![down.clone(), upstream()]), true);
+        audience.reported(&stream(vec![upstream()]), false);
+        audience.reported(&stream(vec![down]), true);
+        audience.pass_on();
+        let reports = store.demand().take_reports();
+        assert_eq!(reports.len(), 1);
+        assert_eq!(reports[0].source, "club");
+        assert!(matches!(reports[0].what, Seen::Stalled { stalls: 1, of: 2 }));
     }
 
     #[test]

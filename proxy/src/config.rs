@@ -10,6 +10,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use url::Url;
 
+use crate::limits::LimitsConfig;
 use crate::target::AllowedHost;
 use crate::tls::TlsConfig;
 
@@ -37,6 +38,9 @@ pub struct EdgeConfig {
     pub drain: Duration,
     pub cache: CacheConfig,
     pub playlist: PlaylistConfig,
+    pub limits: LimitsConfig,
+    /// Their word on whose request it is counts.
+    pub trusted_proxies: Vec<PrivateRange>,
     /// Without it the listener is plaintext.
     pub tls: Option<TlsConfig>,
 }
@@ -52,6 +56,8 @@ impl Default for EdgeConfig {
             drain: Duration::from_secs(20),
             cache: CacheConfig::default(),
             playlist: PlaylistConfig::default(),
+            limits: LimitsConfig::default(),
+            trusted_proxies: Vec::new(),
             tls: None,
         }
     }
@@ -122,10 +128,23 @@ impl Default for PlaylistConfig {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AccessConfig {
+    pub mode: AccessMode,
+    /// What viewers show once, where the mode asks for it.
+    pub key_file: Option<PathBuf>,
     /// Made in the state directory when it is not named.
     pub seal_key_file: Option<PathBuf>,
     /// Without one nobody may change anything over the network.
     pub admin_token_file: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AccessMode {
+    /// Whoever reaches this may watch.
+    #[default]
+    Open,
+    /// Whoever has the key.
+    Key,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -5,11 +5,13 @@
 //!   write waits for the one that follows and leaves with it.
 //! - Between two segments a connection is idle, and thousands are. While it waits it is this and
 //!   nothing more: what Pingora needs for a request is made when one comes.
-//! - A request's header comes within [`HEADER`], however it is dripped.
+//! - A request's header comes within its deadline, however it is dripped.
+//! - There are no more of them than [`Limits`] have places for.
 
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -26,6 +28,9 @@ use pingora::server::ShutdownWatch;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use crate::client::Clients;
+use crate::limits::{Client, Limits, Place};
+
 /// More than the header of any answer of ours.
 const SMALL: usize = 2048;
 
@@ -35,15 +40,24 @@ const REQUEST: usize = 2048;
 /// How long a connection may wait for its next request.
 const IDLE: Duration = Duration::from_secs(60);
 
-/// How long the header of a request may take from its first byte on.
-const HEADER: Duration = Duration::from_secs(10);
-
 /// Gives an application its connections.
-pub struct Connections<A>(Arc<A>);
+pub struct Connections<A> {
+    app: Arc<A>,
+    limits: Arc<Limits>,
+    clients: Arc<Clients>,
+}
 
 impl<A> Connections<A> {
-    pub fn to(app: A) -> Self {
-        Self(Arc::new(app))
+    pub fn to(app: A, limits: Arc<Limits>, clients: Arc<Clients>) -> Self {
+        Self { app: Arc::new(app), limits, clients }
+    }
+
+    /// `None` when there is no room for one more.
+    fn place(&self, stream: &Stream) -> Option<Place> {
+        let socket = stream.get_socket_digest();
+        let peer = socket.as_ref().and_then(|socket| socket.peer_addr()?.as_inet());
+        let peer = peer.map(SocketAddr::ip).filter(|peer| !self.clients.trusts(*peer));
+        self.limits.connect(peer.map(Client::from))
     }
 }
 
@@ -54,11 +68,13 @@ impl<A: HttpServerApp + Send + Sync + 'static> ServerApp for Connections<A> {
         stream: Stream,
         shutdown: &ShutdownWatch,
     ) -> Option<Stream> {
+        // Who finds none is not waited for.
+        let _place = self.place(&stream)?;
         if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
             // HTTP/2 gathers its frames itself.
-            return self.0.process_new(stream, shutdown).await;
+            return self.app.process_new(stream, shutdown).await;
         }
-        let mut connection = Box::new(Connection::new(stream));
+        let mut connection = Box::new(Connection::new(stream, self.limits.header()));
         let mut settings = None;
         loop {
             let came = tokio::time::timeout(IDLE, connection.wait()).await;
@@ -74,20 +90,22 @@ impl<A: HttpServerApp + Send + Sync + 'static> ServerApp for Connections<A> {
             if let Some(settings) = settings.take() {
                 pingora::apps::HttpPersistentSettings::apply_to_session(settings, &mut session);
             }
-            let (stream, kept) = self.0.process_new_http(session, shutdown).await?.consume();
+            let (stream, kept) = self.app.process_new_http(session, shutdown).await?.consume();
             settings = kept;
             connection = stream.into_any().downcast().ok()?;
         }
     }
 
     async fn cleanup(&self) {
-        self.0.http_cleanup().await;
+        self.app.http_cleanup().await;
     }
 }
 
 #[derive(Debug)]
 struct Connection<S> {
     inner: S,
+    /// How long the header of a request may take from its first byte on.
+    header: Duration,
     /// Read while waiting for a request, and not yet taken.
     ahead: Vec<u8>,
     /// Until when the header that has begun must be complete. Nothing is due once it is answered.
@@ -99,8 +117,8 @@ struct Connection<S> {
 }
 
 impl<S> Connection<S> {
-    fn new(inner: S) -> Self {
-        Self { inner, ahead: Vec::new(), due: None, alarm: None, held: Vec::new() }
+    fn new(inner: S, header: Duration) -> Self {
+        Self { inner, header, ahead: Vec::new(), due: None, alarm: None, held: Vec::new() }
     }
 
     /// Takes what was read ahead.
@@ -124,7 +142,7 @@ impl<S: AsyncRead + Unpin> Connection<S> {
         if self.ahead.is_empty() {
             self.read_ahead().await?;
         }
-        self.due = Some(Instant::now() + HEADER);
+        self.due = Some(Instant::now() + self.header);
         self.alarm = None;
         Ok(!self.ahead.is_empty())
     }

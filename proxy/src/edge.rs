@@ -1,11 +1,12 @@
 //! A request's phases, as Pingora calls them.
 
-use std::net::SocketAddr;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use jiff::Timestamp;
 use pingora::http::ResponseHeader;
 use pingora::modules::http::HttpModules;
@@ -14,16 +15,20 @@ use pingora::{Error, ErrorType, Result};
 use pingora_cache::key::CacheKey;
 use pingora_proxy::{FailToProxy, ProxyHttp, RangeType, Session, range_header_filter};
 use pitwall_fetch::Fetcher;
-use pitwall_upstream_map::Store;
+use pitwall_upstream_map::{Store, Stream};
 use prometheus::{IntGauge, Registry};
 
+use crate::access::{Access, Door, PARAMETER, Pass};
 use crate::admission;
 use crate::answer::Answer;
 use crate::api::events::Events;
-use crate::api::{Ask, Desk, OpenApi};
+use crate::api::{Ask, Desk, Document, OpenApi};
 use crate::audience::{Audience, Viewer};
+use crate::client::Clients;
+use crate::cmcd;
 use crate::config::Config;
 use crate::drain::Draining;
+use crate::limits::Limits;
 use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::page::Page;
@@ -32,7 +37,7 @@ use crate::problem::Problem;
 use crate::proxied::{self, Proxied};
 use crate::relay::Media;
 use crate::rooms::Rooms;
-use crate::route::{Link, Route, is_media};
+use crate::route::{Link, Query, Route, is_media};
 use crate::seal::{Purpose, Sealer};
 use crate::storage::hit::HANDOVER;
 use crate::storage::range::is_single;
@@ -46,7 +51,12 @@ pub struct Edge {
     proxied: Proxied,
     desk: Desk,
     page: Page,
+    access: Access,
+    clients: Arc<Clients>,
+    limits: Arc<Limits>,
     draining: Draining,
+    /// Viewers reach us over TLS, here or at a proxy in front.
+    secure: bool,
     /// The control plane's commands.
     control: SocketAddr,
 }
@@ -58,6 +68,8 @@ pub struct Context {
     /// Counts the request for as long as it lives, however it ends.
     in_flight: Option<InFlight>,
     media: Option<Media>,
+    /// Whose it is.
+    client: Option<IpAddr>,
     /// It is the control plane that answers.
     command: bool,
 }
@@ -91,6 +103,7 @@ impl Edge {
     pub fn new(
         config: &Config,
         sealer: Sealer,
+        access: Access,
         store: Arc<dyn Store>,
         openapi: OpenApi,
         registry: &Registry,
@@ -112,7 +125,11 @@ impl Edge {
             proxied: Proxied { playlists, rooms: rooms.clone() },
             desk,
             page: Page::default(),
+            access,
+            clients: Arc::new(Clients::behind(&config.edge.trusted_proxies)),
+            limits: Limits::new(config.edge.limits),
             draining,
+            secure: config.edge.site().scheme() == "https",
             control: config.edge.control,
             rooms,
         })
@@ -131,6 +148,14 @@ impl Edge {
         self.draining.clone()
     }
 
+    pub fn limits(&self) -> Arc<Limits> {
+        self.limits.clone()
+    }
+
+    pub fn clients(&self) -> Arc<Clients> {
+        self.clients.clone()
+    }
+
     pub fn events(&self) -> Arc<Events> {
         self.desk.events.clone()
     }
@@ -142,14 +167,22 @@ impl Edge {
         context: &mut Context,
     ) -> Result<Outcome, Problem> {
         let now = now();
+        let query = Query(session.req_header().uri.query().unwrap_or_default());
+        let headers = &session.req_header().headers;
+        let pass = match route.door() {
+            Some(door) => self.access.judge(door, &query, headers, now)?,
+            None => Pass::Open,
+        };
         Ok(Outcome::Whole(match route {
             Route::Multivariant { stream, rendition } => {
-                playlist(&self.live.multivariant(&stream, rendition.as_deref())?)
+                let shown = self.shown(&pass, Door::Stream(&stream), now);
+                playlist(&self.live.multivariant(&stream, rendition.as_deref(), &shown)?)
             }
             Route::Media { stream, rendition, directives } => {
                 let fetched = self.live.media(&stream, &rendition, directives.as_deref(), now);
                 let fetched = fetched.await?;
-                self.watched(session, &stream, &fetched);
+                let viewer = viewer(&pass, context.client, &session.req_header().headers);
+                self.watched(&stream, viewer, &fetched);
                 playlist(&fetched)
             }
             Route::Proxy { source, link, variables, directives } => {
@@ -176,12 +209,39 @@ impl Edge {
             }
             Route::Api(Ask::Events) => return Ok(Outcome::Events),
             Route::Api(Ask::Command(_)) => return Ok(Outcome::Command),
+            Route::Api(Ask::Document(Document::Playlist)) => {
+                let show = |door: Door<'_>| self.shown(&pass, door, now);
+                self.desk.channels(&show)?
+            }
             Route::Api(ask) => self.desk.answer(&ask)?,
+            Route::Page { path } if pass == Pass::Key => self.welcome(&path, &query, &pass, now),
             Route::Page { path } => {
                 let map = self.rooms.store.current();
                 self.page.answer(&path, takes_gzip(session), &map)
             }
         }))
+    }
+
+    /// What a link of a playlist is followed by, so that a player needs nothing else.
+    fn shown(&self, pass: &Pass, door: Door<'_>, now: u64) -> String {
+        let token = self.access.token(pass, door, now);
+        token.map_or(String::new(), |token| format!("?{PARAMETER}={token}"))
+    }
+
+    /// A browser that shows the key gets a cookie, and an address without the key.
+    fn welcome(&self, path: &str, query: &Query<'_>, pass: &Pass, now: u64) -> Answer {
+        let cookie = self.access.cookie(pass, self.secure, now).unwrap_or_default();
+        // Two slashes would be another host.
+        let path = path.trim_start_matches(['/', '\\']);
+        let location = match query.without(PARAMETER) {
+            none if none.is_empty() => format!("/{path}"),
+            rest => format!("/{path}?{rest}"),
+        };
+        Answer::new(StatusCode::SEE_OTHER)
+            .header(header::LOCATION, &location)
+            .header(header::SET_COOKIE, &cookie)
+            .header(header::CACHE_CONTROL, "no-store")
+            .header(header::REFERRER_POLICY, "no-referrer")
     }
 
     fn target(&self, link: &Link, source: Option<&str>, now: u64) -> Result<Target, Problem> {
@@ -208,16 +268,32 @@ impl Edge {
     }
 
     /// Whoever polls a stream's playlist watches it.
-    fn watched(&self, session: &Session, stream: &str, playlist: &Playlist) {
+    fn watched(&self, stream: &str, viewer: Viewer, playlist: &Playlist) {
         let map = self.rooms.store.current();
         let Some((stream, _)) = map.streams.get_key_value(stream) else { return };
-        let address = session.client_addr().and_then(|address| address.as_inet());
-        let agent = session.req_header().headers.get(header::USER_AGENT);
-        let viewer = Viewer::of(
-            address.map(std::net::SocketAddr::ip),
-            agent.map(HeaderValue::as_bytes).unwrap_or_default(),
-        );
         self.rooms.audience.seen(stream, viewer, playlist.bridges());
+    }
+
+    /// What a player posted, of streams that are open to it.
+    async fn reported(&self, session: &mut Session) -> Result<Answer, Problem> {
+        let body = admission::body(session, cmcd::LONGEST).await?;
+        let (request, now) = (session.req_header(), now());
+        let content_type = request.headers.get(header::CONTENT_TYPE);
+        let content_type = content_type.map(HeaderValue::as_bytes).unwrap_or_default();
+        let reports = cmcd::parse(content_type, &body)?;
+        let query = Query(request.uri.query().unwrap_or_default());
+        let map = self.rooms.store.current();
+        let mut told: BTreeMap<&str, (&Stream, bool)> = BTreeMap::new();
+        for report in &reports {
+            let door = Door::Stream(&report.cid);
+            self.access.judge(door, &query, &request.headers, now)?;
+            let stream = map.streams.get(report.cid.as_str()).ok_or(Problem::NotFound)?;
+            told.entry(&report.cid).or_insert((stream, false)).1 |= report.stalled();
+        }
+        for (stream, stalled) in told.values() {
+            self.rooms.audience.reported(stream, *stalled);
+        }
+        Ok(Answer::new(StatusCode::NO_CONTENT).header(header::CACHE_CONTROL, "no-store"))
     }
 
     /// What a request for a segment tells of its upstream.
@@ -242,6 +318,7 @@ impl ProxyHttp for Edge {
             label: "refused",
             in_flight: None,
             media: None,
+            client: None,
             command: false,
         }
     }
@@ -260,15 +337,31 @@ impl ProxyHttp for Edge {
         }
         let request = session.req_header();
         let path = request.uri.path().to_owned();
-        let media = is_media(&path);
         let route = Route::parse(&path, request.uri.query());
+        let report = matches!(route, Ok(Route::Api(Ask::Report)));
+        let media = is_media(&path) || report;
+        let peer = session.client_addr().and_then(|address| address.as_inet());
+        let address = |peer: &SocketAddr| self.clients.address(peer.ip(), &request.headers);
+        context.client = peer.map(address);
+        // Whoever looks after the edge asks as often as it likes.
+        let limited = match (&route, context.client) {
+            (Ok(Route::Api(Ask::Health | Ask::Ready)), _) | (_, None) => Ok(()),
+            (_, Some(client)) => {
+                self.limits.request(client.into(), self.rooms.metrics.in_flight.get())
+            }
+        };
         let refused = match &route {
             Ok(Route::Api(Ask::Command(method))) => admission::of_command(session, method),
+            _ if report => admission::of_report(session),
             _ => admission::of_request(session, media),
         };
-        let outcome = match (refused, route) {
+        let outcome = match (refused, limited.and(route)) {
             (Some(answer), _) => Ok(Outcome::Whole(answer)),
             (None, Err(problem)) => Err(problem),
+            (None, Ok(route @ Route::Api(Ask::Report))) => {
+                context.label = route.label();
+                self.reported(session).await.map(Outcome::Whole)
+            }
             (None, Ok(route)) => {
                 context.label = route.label();
                 self.answer(session, route, context).await
@@ -430,6 +523,14 @@ fn playlist(playlist: &Playlist) -> Answer {
         // Given again because its upstream failed: said, not hidden.
         age => answer.header(header::AGE, &age.to_string()),
     }
+}
+
+fn viewer(pass: &Pass, client: Option<IpAddr>, headers: &HeaderMap) -> Viewer {
+    if let Pass::Token(token) = pass {
+        return Viewer::of_token(token);
+    }
+    let agent = headers.get(header::USER_AGENT);
+    Viewer::of(client, agent.map(HeaderValue::as_bytes).unwrap_or_default())
 }
 
 fn takes_gzip(session: &Session) -> bool {

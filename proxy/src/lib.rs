@@ -2,7 +2,8 @@
 //!
 //! A request goes through these rooms, in this order:
 //! - [`edge`]: the phases of a request, as Pingora calls them.
-//! - [`admission`]: whether it is taken at all; [`route`]: what is asked for.
+//! - [`client`]: whose it is; [`limits`]: whether there is room for it.
+//! - [`admission`]: whether it is taken at all; [`route`]: what is asked for; [`access`]: by whom.
 //! - [`target`]: which upstream URL that is, and whether it may be reached ([`seal`]).
 //! - [`live`], [`proxied`]: playlists, fetched once for many ([`playlists`]) and rewritten ([`links`],
 //!   [`multivariant`]).
@@ -12,17 +13,21 @@
 //! - [`page`]: everything else is the page.
 //! - [`answer`], [`problem`]: how answers look, and how errors become statuses.
 //!
-//! Around them: [`rooms`] (what they share), [`slots`] (how much a source allows), [`audience`] (who watches what), [`drain`], [`config`], [`metrics`], [`server`] (listeners, shutdown), [`admin`], [`connection`] (how bytes leave), [`tls`].
+//! Around them: [`rooms`] (what they share), [`slots`] (how much a source allows), [`audience`] (who watches what) and [`cmcd`] (what they say of it), [`drain`], [`config`], [`metrics`], [`server`] (listeners, shutdown), [`admin`], [`connection`] (how bytes leave), [`tls`].
 
+pub mod access;
 pub mod admin;
 pub mod admission;
 pub mod answer;
 pub mod api;
 pub mod audience;
+pub mod client;
+pub mod cmcd;
 pub mod config;
 pub mod connection;
 pub mod drain;
 pub mod edge;
+pub mod limits;
 pub mod links;
 pub mod live;
 pub mod metrics;
@@ -42,6 +47,7 @@ pub mod storage;
 pub mod target;
 pub mod tls;
 
+pub use access::{Access, Keyring};
 pub use admin::AdminToken;
 pub use api::OpenApi;
 pub use config::Config;

@@ -33,7 +33,13 @@ impl Live {
         Self { playlists, rooms, last_good: LastGood::default() }
     }
 
-    pub fn multivariant(&self, stream: &str, rendition: Option<&str>) -> Result<Playlist, Problem> {
+    /// `query`: what the viewer has to show with its media playlists.
+    pub fn multivariant(
+        &self,
+        stream: &str,
+        rendition: Option<&str>,
+        query: &str,
+    ) -> Result<Playlist, Problem> {
         let map = self.rooms.store.current();
         let stream = map.streams.get(stream).ok_or(Problem::NotFound)?;
         let upstream = stream.active().ok_or(Problem::Unavailable("all sources are down"))?;
@@ -41,7 +47,7 @@ impl Live {
             Some(id) => Some(upstream.rendition(id).ok_or(Problem::NotFound)?),
             None => None,
         };
-        let text = multivariant::write(upstream, only);
+        let text = multivariant::write(upstream, only, query);
         Ok(Playlist::new(text.into_bytes(), CONTENT_TYPE, None, Duration::ZERO))
     }
 

@@ -1,8 +1,7 @@
-//! What Prometheus scrapes of the edge. Labels are closed sets: none comes from a client.
+//! What Prometheus scrapes of the edge. Labels are closed sets: none comes from a client, and
+//! none is a stream's name, for upstream lists name streams.
 
-use prometheus::{
-    HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-};
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry};
 
 #[derive(Clone)]
 pub struct Metrics {
@@ -15,7 +14,7 @@ pub struct Metrics {
     pub filling_bytes: IntGauge,
     pub in_flight: IntGauge,
     pub map_version: IntGauge,
-    pub viewers: IntGaugeVec,
+    pub viewers: IntGauge,
 }
 
 impl Metrics {
@@ -55,9 +54,9 @@ impl Metrics {
             filling_bytes: IntGauge::new("pitwall_fill_bytes", "Bytes reserved by fills.")?,
             in_flight: IntGauge::new("pitwall_requests_in_flight", "Requests being answered.")?,
             map_version: IntGauge::new("pitwall_edge_map_version", "Version of the map in use.")?,
-            viewers: IntGaugeVec::new(
-                Opts::new("pitwall_viewers", "Players that poll a stream's playlists."),
-                &["stream"],
+            viewers: IntGauge::new(
+                "pitwall_viewers",
+                "Playbacks: players that poll a stream's playlists.",
             )?,
         };
         registry.register(Box::new(metrics.requests.clone()))?;

@@ -5,8 +5,9 @@ use std::fmt::Write;
 
 use pitwall_upstream_map::{Rendition, Role, Upstream};
 
-/// Every rendition of the upstream, or only one with the groups it plays with.
-pub fn write(upstream: &Upstream, only: Option<&Rendition>) -> String {
+/// Every rendition of the upstream, or only one with the groups it plays with. `query`: what the
+/// viewer has to show with each of them.
+pub fn write(upstream: &Upstream, only: Option<&Rendition>, query: &str) -> String {
     let shown: Vec<&Rendition> = upstream
         .renditions
         .iter()
@@ -14,16 +15,16 @@ pub fn write(upstream: &Upstream, only: Option<&Rendition>) -> String {
         .collect();
     let mut out = String::from("#EXTM3U\n#EXT-X-VERSION:7\n");
     for rendition in shown.iter().filter(|rendition| rendition.role != Role::Video) {
-        media(rendition, &mut out);
+        media(rendition, query, &mut out);
     }
     let videos: Vec<_> = shown.iter().filter(|rendition| rendition.role == Role::Video).collect();
     for rendition in &videos {
-        variant(rendition, &shown, &mut out);
+        variant(rendition, &shown, query, &mut out);
     }
     if videos.is_empty() {
         // Radio: an audio rendition is its own variant.
         for rendition in shown.iter().filter(|rendition| rendition.role == Role::Audio) {
-            variant(rendition, &[], &mut out);
+            variant(rendition, &[], query, &mut out);
         }
     }
     out
@@ -36,7 +37,7 @@ fn goes_with(only: &Rendition, other: &Rendition) -> bool {
             && other.groups.iter().any(|group| only.groups.contains(group)))
 }
 
-fn media(rendition: &Rendition, out: &mut String) {
+fn media(rendition: &Rendition, query: &str, out: &mut String) {
     let kind = if rendition.role == Role::Audio { "AUDIO" } else { "SUBTITLES" };
     for group in &rendition.groups {
         let yes = |value: bool| if value { "YES" } else { "NO" };
@@ -57,11 +58,11 @@ fn media(rendition: &Rendition, out: &mut String) {
         if let Some(channels) = &rendition.channels {
             let _ = write!(out, ",CHANNELS=\"{}\"", quotable(channels));
         }
-        let _ = writeln!(out, ",URI=\"{}.m3u8\"", rendition.id.0);
+        let _ = writeln!(out, ",URI=\"{}.m3u8{query}\"", rendition.id.0);
     }
 }
 
-fn variant(rendition: &Rendition, shown: &[&Rendition], out: &mut String) {
+fn variant(rendition: &Rendition, shown: &[&Rendition], query: &str, out: &mut String) {
     // BANDWIDTH is required, and players sort by it: an unknown one is better low than missing.
     let _ = write!(out, "#EXT-X-STREAM-INF:BANDWIDTH={}", rendition.bandwidth.unwrap_or(1_000_000));
     if let Some(average) = rendition.average_bandwidth {
@@ -88,7 +89,7 @@ fn variant(rendition: &Rendition, shown: &[&Rendition], out: &mut String) {
             }
         }
     }
-    let _ = writeln!(out, "\n{}.m3u8", rendition.id.0);
+    let _ = writeln!(out, "\n{}.m3u8{query}", rendition.id.0);
 }
 
 /// A quoted string holds no quote and no line end (RFC 8216bis, 4.2).
@@ -168,7 +169,7 @@ mod tests {
         let upstream = upstream();
         let only = only.map(|id| upstream.rendition(id).unwrap());
         let expected = [&[HEAD], expected].concat().concat();
-        assert_eq!(write(&upstream, only), expected);
+        assert_eq!(write(&upstream, only, ""), expected);
     }
 
     #[test]
@@ -188,6 +189,12 @@ mod tests {
 
     #[test]
     fn names_no_upstream() {
-        assert!(!write(&upstream(), None).contains("origin.test"));
+        assert!(!write(&upstream(), None, "").contains("origin.test"));
+    }
+
+    #[test]
+    fn what_has_to_be_shown_is_in_every_link() {
+        let (open, shown) = (write(&upstream(), None, ""), write(&upstream(), None, "?key=T"));
+        assert_eq!(shown, open.replace(".m3u8", ".m3u8?key=T"));
     }
 }

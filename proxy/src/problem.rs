@@ -9,6 +9,10 @@ use pitwall_upstream_map::documents::ProblemDetails;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Problem {
     BadUrl(&'static str),
+    /// Neither the key, nor a cookie or a token.
+    KeyMissing,
+    KeyInvalid,
+    KeyExpired,
     /// Neither `url=` nor `u=`.
     SealMissing,
     SealInvalid,
@@ -18,6 +22,10 @@ pub enum Problem {
     /// With those that are.
     MethodNotAllowed(&'static str),
     BodyNotAllowed,
+    BadBody(&'static str),
+    BodyTooLarge,
+    /// It is of no kind that is read here.
+    NotCmcd,
     UriTooLong,
     HeadersTooLarge,
     /// The upstream's own refusal, passed on with its meaning.
@@ -32,23 +40,27 @@ pub enum Problem {
     Starting,
     Stopping,
     Busy(&'static str),
+    TooManyRequests,
     ControlUnreachable,
 }
 
 impl Problem {
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::BadUrl(_) => StatusCode::BAD_REQUEST,
+            Self::BadUrl(_) | Self::BadBody(_) => StatusCode::BAD_REQUEST,
+            Self::KeyMissing | Self::KeyInvalid | Self::KeyExpired => StatusCode::UNAUTHORIZED,
             Self::SealMissing | Self::SealInvalid | Self::SealExpired => StatusCode::UNAUTHORIZED,
             Self::TargetDenied => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
-            Self::BodyNotAllowed => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyNotAllowed | Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::NotCmcd => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::UriTooLong => StatusCode::URI_TOO_LONG,
             Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::UpstreamStatus(status) => *status,
             Self::UpstreamInvalid(_) | Self::UpstreamUnreachable(_) => StatusCode::BAD_GATEWAY,
             Self::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
+            Self::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable(_)
             | Self::Starting
             | Self::Stopping
@@ -61,6 +73,9 @@ impl Problem {
     pub fn name(&self) -> &'static str {
         match self {
             Self::BadUrl(_) => "bad-url",
+            Self::KeyMissing => "key-missing",
+            Self::KeyInvalid => "key-invalid",
+            Self::KeyExpired => "key-expired",
             Self::SealMissing => "seal-missing",
             Self::SealInvalid => "seal-invalid",
             Self::SealExpired => "seal-expired",
@@ -68,6 +83,9 @@ impl Problem {
             Self::NotFound => "not-found",
             Self::MethodNotAllowed(_) => "method-not-allowed",
             Self::BodyNotAllowed => "body-not-allowed",
+            Self::BadBody(_) => "bad-body",
+            Self::BodyTooLarge => "body-too-large",
+            Self::NotCmcd => "not-cmcd",
             Self::UriTooLong => "uri-too-long",
             Self::HeadersTooLarge => "headers-too-large",
             Self::UpstreamStatus(_) => "upstream-status",
@@ -78,6 +96,7 @@ impl Problem {
             Self::Starting => "starting",
             Self::Stopping => "stopping",
             Self::Busy(_) => "busy",
+            Self::TooManyRequests => "too-many-requests",
             Self::ControlUnreachable => "control-unreachable",
         }
     }
@@ -106,6 +125,11 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::BadUrl(why) => write!(f, "The URL cannot be used: {why}."),
+            Self::KeyMissing => {
+                f.write_str("Show the key once: open this address with ?key= and the key.")
+            }
+            Self::KeyInvalid => f.write_str("This is not the key, nor a token for this."),
+            Self::KeyExpired => f.write_str("This token has ended: show the key again."),
             Self::SealMissing => f.write_str("The link names no target: it needs url= or u=."),
             Self::SealInvalid => f.write_str("The link's seal was not made here for this path."),
             Self::SealExpired => f.write_str("The link is too old: load its playlist again."),
@@ -113,6 +137,11 @@ impl fmt::Display for Problem {
             Self::NotFound => f.write_str("There is nothing here."),
             Self::MethodNotAllowed(allowed) => write!(f, "What works here: {allowed}."),
             Self::BodyNotAllowed => f.write_str("A request for media carries no body."),
+            Self::BadBody(why) => write!(f, "The body cannot be read: {why}."),
+            Self::BodyTooLarge => f.write_str("The body is longer than 64 KiB."),
+            Self::NotCmcd => {
+                f.write_str("Reports are application/cmcd, application/json or text/plain.")
+            }
             Self::UriTooLong => f.write_str("The URL is longer than 8 KiB."),
             Self::HeadersTooLarge => {
                 f.write_str("The request has more than 100 headers, or more than 32 KiB of them.")
@@ -125,6 +154,9 @@ impl fmt::Display for Problem {
             Self::Starting => f.write_str("The control plane is still making its first map."),
             Self::Stopping => f.write_str("This edge is shutting down."),
             Self::Busy(why) => write!(f, "Not now: {why}."),
+            Self::TooManyRequests => {
+                f.write_str("More requests a second than one client may send.")
+            }
             Self::ControlUnreachable => {
                 f.write_str("The control plane, which this is for, cannot be reached.")
             }

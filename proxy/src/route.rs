@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use percent_encoding::percent_decode_str;
 
-use crate::api::{self, Ask};
+use crate::access::Door;
+use crate::api::{self, Ask, Document};
 use crate::problem::Problem;
 
 const MAX_URI: usize = 8 * 1024;
@@ -100,6 +101,27 @@ impl Route {
     }
 }
 
+impl Route {
+    /// What has to be open for this; `None` for what shows its own right to be answered, or
+    /// tells nothing.
+    pub fn door(&self) -> Option<Door<'_>> {
+        match self {
+            Self::Multivariant { stream, .. } | Self::Media { stream, .. } => {
+                Some(Door::Stream(stream))
+            }
+            // A seal is made for whoever was let in, and ends by itself.
+            Self::Segment { .. }
+            | Self::Proxy { link: Link::Sealed { .. }, .. }
+            | Self::Relay { link: Link::Sealed { .. } } => None,
+            Self::Proxy { .. } | Self::Relay { .. } => Some(Door::House),
+            // The control plane wants the admin token, and each report is about a stream.
+            Self::Api(Ask::Health | Ask::Ready | Ask::Command(_) | Ask::Report) => None,
+            Self::Api(Ask::Document(Document::Guide)) => Some(Door::Guide),
+            Self::Api(_) | Self::Page { .. } => Some(Door::House),
+        }
+    }
+}
+
 /// Media routes answer pages of any origin.
 pub fn is_media(path: &str) -> bool {
     let first = path.strip_prefix('/').and_then(|path| path.split('/').next());
@@ -165,6 +187,14 @@ impl<'a> Query<'a> {
             .decode_utf8()
             .map(Some)
             .map_err(|_| Problem::BadUrl("a query parameter is not UTF-8"))
+    }
+
+    /// All but this parameter.
+    pub fn without(&self, name: &str) -> String {
+        let kept = self.0.split('&').filter(|pair| {
+            !pair.is_empty() && pair.split_once('=').map_or(*pair, |(key, _)| key) != name
+        });
+        kept.collect::<Vec<_>>().join("&")
     }
 
     fn sealed(&self, path: &str) -> Result<Link, Problem> {

@@ -86,9 +86,10 @@ impl Server {
         // timeout, and browsers only speak it over TLS.
         let mut options = HttpServerOptions::default();
         options.h2_idle_timeout = Some(IDLE);
+        let (limits, clients) = (edge.limits(), edge.clients());
         let mut proxy = http_proxy(&inner.configuration, edge);
         proxy.server_options = Some(options);
-        let mut service = Service::new("edge".to_owned(), Connections::to(proxy));
+        let mut service = Service::new("edge".to_owned(), Connections::to(proxy, limits, clients));
         // Thousands of viewers are idle between two segments. Requests are read into a buffer that
         // lives as long as they do, and answers gathered by the connection: these are not needed.
         let mut listener =

@@ -56,6 +56,12 @@ pub trait Store: Send + Sync + 'static {
 
     /// The fence under which this process may publish; `None` while another one leads.
     fn fence(&self) -> watch::Receiver<Option<u64>>;
+
+    /// What the one that leads says of where it takes commands; `None` while this process leads,
+    /// or nobody knows.
+    fn leader(&self) -> Option<String> {
+        None
+    }
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -1,9 +1,11 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use axum::Router;
-use axum::extract::Path;
+use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use pitwall_fetch::Timeouts;
@@ -85,27 +87,51 @@ async fn serve(Path(path): Path<String>, headers: HeaderMap) -> Response {
     body.into_response()
 }
 
+/// Requests that are being answered, and how many there have been at once.
+#[derive(Default)]
+struct Load {
+    now: AtomicUsize,
+    most: AtomicUsize,
+}
+
+/// Takes as long as an origin far away does, so that what is sent together is there together.
+async fn far_away(State(load): State<Arc<Load>>, request: Request, next: Next) -> Response {
+    load.most.fetch_max(load.now.fetch_add(1, Relaxed) + 1, Relaxed);
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let response = next.run(request).await;
+    load.now.fetch_sub(1, Relaxed);
+    response
+}
+
 struct Site {
     address: SocketAddr,
     fetcher: Arc<Fetcher>,
     source: Source,
+    load: Arc<Load>,
 }
 
 impl Site {
     async fn start() -> Self {
+        Self::of("").await
+    }
+
+    /// A site whose `[[source]]` has these keys as well.
+    async fn of(keys: &str) -> Self {
+        let load = Arc::new(Load::default());
         let canonical =
             |Path(path): Path<String>| async move { Redirect::temporary(&format!("/cdn/{path}")) };
         let router =
             Router::new().route("/hls/{path}", get(canonical)).route("/cdn/{path}", get(serve));
+        let router = router.layer(from_fn_with_state(load.clone(), far_away));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         let text = format!(
-            "[[source]]\nname='a'\nkind='static'\nfeed='f'\nallow_private=['127.0.0.0/8']\nurl='http://{address}/'"
+            "[[source]]\nname='a'\nkind='static'\nfeed='f'\nallow_private=['127.0.0.0/8']\nurl='http://{address}/'\n{keys}"
         );
         let source = Source::parse_file(&text).unwrap().remove(0);
         let fetcher = Arc::new(Fetcher::new(Timeouts::default(), Vec::new()));
-        Self { address, fetcher, source }
+        Self { address, fetcher, source, load }
     }
 
     fn candidate(&self, path: &str) -> Candidate {
@@ -147,7 +173,7 @@ async fn a_master_and_all_its_renditions() {
     let head = Head { sequence: 8, target: Duration::from_secs(4), date: None };
     assert_eq!(checked.head, head);
     let heads: Vec<_> = checked.heads.iter().map(|(id, head)| (id.0.as_str(), *head)).collect();
-    assert_eq!(heads, [("v720-avc", head), ("v360-avc", head)], "every video, and no other");
+    assert_eq!(heads, [("v720-avc", head), ("v360-avc", head), ("a-en", head)], "what moves");
     assert!(checked.sample.latency > Duration::ZERO);
     assert_eq!(checked.sample.bit_rate, Some(400_000));
 }
@@ -225,4 +251,32 @@ async fn looking_again() {
     broken.renditions.push(lost.renditions[1].clone());
     let again = recheck(&site.fetcher, &site.source, &site.candidate("half.m3u8"), &broken).await;
     assert_eq!(again.unwrap().renditions.len(), 1, "what is broken is left out again");
+}
+
+/// A find, its successor and what plays are looked at together.
+#[tokio::test]
+async fn a_source_is_sent_so_many_requests_at_once() {
+    for (keys, allowed) in [("", None), ("connections = 1", Some(1)), ("connections = 2", Some(2))]
+    {
+        let site = Site::of(keys).await;
+        let (fetcher, source) = (&site.fetcher, &site.source);
+        let candidate = site.candidate("master.m3u8");
+        let checked = check(fetcher, source, &candidate).await.unwrap();
+        let stale = Checked {
+            sample: Sample { taken: checked.sample.taken - RESAMPLE, ..checked.sample.clone() },
+            ..checked
+        };
+        let copy = source.clone();
+        let (one, two, three) = tokio::join!(
+            check(fetcher, source, &candidate),
+            check(fetcher, &copy, &candidate),
+            recheck(fetcher, source, &candidate, &stale),
+        );
+        assert!([one, two, three].iter().all(Result::is_ok), "{keys}");
+        let most = site.load.most.load(Relaxed);
+        match allowed {
+            Some(allowed) => assert_eq!(most, allowed, "{keys}"),
+            None => assert!(most > 6, "{most} of three checks at once"),
+        }
+    }
 }

@@ -7,6 +7,7 @@ use pitwall_hls::{Limits, Playlist, Variables, analyse};
 use pitwall_upstream_map::Container;
 use url::Url;
 
+use super::turns::Turn;
 use super::{CheckError, head};
 use crate::extract::Candidate;
 use crate::source::Source;
@@ -17,6 +18,8 @@ pub(super) struct Visit<'a> {
     fetcher: &'a Fetcher,
     policy: Policy,
     headers: HeaderMap,
+    /// How many playlists may be fetched at the same time.
+    pub(super) at_once: usize,
 }
 
 impl<'a> Visit<'a> {
@@ -24,11 +27,12 @@ impl<'a> Visit<'a> {
         fetcher: &'a Fetcher,
         source: &Source,
         candidate: &Candidate,
+        turn: &Turn,
     ) -> Result<Self, CheckError> {
         let headers = candidate.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let headers =
             source_headers(headers).map_err(|error| CheckError::definite(error.to_string()))?;
-        Ok(Self { fetcher, policy: source.policy(), headers })
+        Ok(Self { fetcher, policy: source.policy(), headers, at_once: turn.at_once })
     }
 
     pub(super) async fn get(

@@ -19,8 +19,10 @@ pub(super) enum Problem {
     BodyTooLarge,
     NotJson,
     Refused(Refused),
-    /// Another control plane leads.
+    /// Another control plane leads, and nobody knows where.
     StandingBy,
+    /// It does not answer.
+    LeaderSilent,
     /// The queue does not answer.
     Busy,
 }
@@ -60,7 +62,12 @@ impl Problem {
             Self::StandingBy => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "standing-by",
-                text("another control plane leads: ask that one"),
+                text("another control plane leads, and it is not known where"),
+            ),
+            Self::LeaderSilent => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "leader-silent",
+                text("another control plane leads, and it does not answer"),
             ),
             Self::Busy => (
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -83,7 +90,12 @@ fn refused_parts(refused: Refused) -> (StatusCode, &'static str, String) {
             "the stream has nothing else, or nothing of that source",
         ),
         Refused::Down => (StatusCode::CONFLICT, "upstream-down", "it cannot play now"),
-        Refused::NoTrace => (StatusCode::NOT_FOUND, "trace-missing", "it has not run yet"),
+        Refused::NoTrace => (
+            StatusCode::NOT_FOUND,
+            "trace-missing",
+            "no run of this source has ended since the control plane started: there is a trace as \
+             soon as one has",
+        ),
     };
     (status, name, detail.to_owned())
 }
@@ -97,6 +109,9 @@ impl IntoResponse for Problem {
         let mut response = (status, [(header::CONTENT_TYPE, content_type)], body).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }

@@ -18,12 +18,13 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi, ToSchema};
 
 use super::Commands;
+use super::leader;
 use super::problem::{PROBLEM, Problem};
 use crate::engine::command::{Command, Reply, RunStarted, Switched, Wish};
 use crate::engine::trace::Trace;
 
 /// No command is longer.
-const LONGEST_BODY: usize = 16 * 1024;
+pub(super) const LONGEST_BODY: usize = 16 * 1024;
 /// The queue answers within milliseconds, or something is very wrong.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -50,8 +51,12 @@ async fn guard(
         return Err(Problem::TokenMissing);
     }
     match &commands.token {
-        Some(token) if token.is_in(request.headers()) => Ok(next.run(request).await),
-        _ => Err(Problem::TokenInvalid),
+        Some(token) if token.is_in(request.headers()) => {}
+        _ => return Err(Problem::TokenInvalid),
+    }
+    match commands.leads() {
+        true => Ok(next.run(request).await),
+        false => leader::pass_on(&commands, request).await,
     }
 }
 
@@ -95,7 +100,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         (status = 202, body = RunStarted, description = "Its outcome will be in the trace."),
         (status = 401, body = ProblemDetails, content_type = PROBLEM, description = "Not the admin token."),
         (status = 404, body = ProblemDetails, content_type = PROBLEM, description = "No such source."),
-        (status = 503, body = ProblemDetails, content_type = PROBLEM, description = "Not now."),
+        (status = 503, body = ProblemDetails, content_type = PROBLEM, description = "Not now: the control plane is busy, or stands by and cannot reach the one that leads. Retry-After says when to ask again."),
     ),
 )]
 async fn run(
@@ -115,8 +120,8 @@ async fn run(
     responses(
         (status = 200, body = Trace, description = "Secrets are masked."),
         (status = 401, body = ProblemDetails, content_type = PROBLEM, description = "Not the admin token."),
-        (status = 404, body = ProblemDetails, content_type = PROBLEM, description = "No such source, or it has not run yet."),
-        (status = 503, body = ProblemDetails, content_type = PROBLEM, description = "Not now."),
+        (status = 404, body = ProblemDetails, content_type = PROBLEM, description = "extractor-unknown: no such source. trace-missing: no run of it has ended yet; ask again."),
+        (status = 503, body = ProblemDetails, content_type = PROBLEM, description = "Not now: the control plane is busy, or stands by and cannot reach the one that leads. Retry-After says when to ask again."),
     ),
 )]
 async fn trace(
@@ -160,7 +165,7 @@ impl Default for SwitchBody {
         (status = 413, body = ProblemDetails, content_type = PROBLEM, description = "The body is too long."),
         (status = 415, body = ProblemDetails, content_type = PROBLEM, description = "The body is not JSON."),
         (status = 422, body = ProblemDetails, content_type = PROBLEM, description = "The stream has nothing of that source."),
-        (status = 503, body = ProblemDetails, content_type = PROBLEM, description = "Not now."),
+        (status = 503, body = ProblemDetails, content_type = PROBLEM, description = "Not now: the control plane is busy, or stands by and cannot reach the one that leads. Retry-After says when to ask again."),
     ),
 )]
 async fn switch(
@@ -202,7 +207,7 @@ impl Commands {
         status: StatusCode,
         command: impl FnOnce(Reply<T>) -> Command,
     ) -> Result<Response, Problem> {
-        if self.fence.borrow().is_none() {
+        if !self.leads() {
             return Err(Problem::StandingBy);
         }
         let (reply, answer) = oneshot::channel();

@@ -1,13 +1,15 @@
 //! Commands over real HTTP, to a control plane whose every source hangs, and to one whose
 //! source does not.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use pitwall_fetch::{Fetcher, Timeouts};
-use pitwall_upstream_map::MemoryStore;
+use pitwall_upstream_map::demand::Demand;
+use pitwall_upstream_map::{MemoryStore, StoreError, UpstreamMap};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::sync::watch;
 
 use super::*;
 use crate::control::{Config, ControlPlane};
@@ -45,6 +47,15 @@ impl Plane {
 
     /// With these sources, and what they need to be there.
     async fn with<T: Send + 'static>(token: Option<&str>, text: &str, needed: T) -> Self {
+        Self::on(MemoryStore::new(), token, text, needed).await
+    }
+
+    async fn on<T: Send + 'static>(
+        store: Arc<dyn Store>,
+        token: Option<&str>,
+        text: &str,
+        needed: T,
+    ) -> Self {
         let state = tempfile::tempdir().unwrap();
         let config = Config {
             schedule: ScheduleConfig { providers: Vec::new(), ..ScheduleConfig::default() },
@@ -57,7 +68,7 @@ impl Plane {
             site: Site::new("https://edge.test/".parse().unwrap()),
         };
         let fetcher = Arc::new(Fetcher::new(Timeouts::default(), Vec::new()));
-        let (store, registry) = (MemoryStore::new(), Registry::new());
+        let registry = Registry::new();
         let plane = ControlPlane::new(config, fetcher, store.clone(), &registry).unwrap();
         let token = token.map(|token| AdminToken::new(token.as_bytes()).unwrap());
         let commands = plane.commands(token);
@@ -209,7 +220,11 @@ async fn the_trace_of_a_run_shows_every_step_and_no_secret() {
         match plane.ask(request, &token(), "").await {
             (200, head, trace) => break (head, trace),
             // Its first run has not ended.
-            (404, _, problem) => assert!(problem.to_string().contains("trace-missing")),
+            (404, _, problem) => {
+                assert_eq!(problem["type"], "urn:pitwall:problem:trace-missing");
+                let detail = problem["detail"].as_str().unwrap();
+                assert!(detail.starts_with("no run of this source has ended"), "{detail}");
+            }
             other => panic!("{other:?}"),
         }
     };
@@ -249,6 +264,96 @@ async fn metrics_and_health() {
     let (status, head, body) = get("/metrics").await;
     assert!(status == 200 && head.contains("text/plain"), "{head}");
     assert!(body.as_str().unwrap().contains("pitwall_extractor_failing"), "{body}");
+}
+
+/// A store that somebody else leads.
+struct Elsewhere {
+    inner: Arc<MemoryStore>,
+    fence: watch::Sender<Option<u64>>,
+    leader: Mutex<Option<String>>,
+}
+
+#[async_trait::async_trait]
+impl Store for Elsewhere {
+    async fn publish(&self, _: UpstreamMap) -> Result<(), StoreError> {
+        Err(StoreError::NotLeading)
+    }
+
+    fn current(&self) -> Arc<UpstreamMap> {
+        self.inner.current()
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.inner.changes()
+    }
+
+    fn demand(&self) -> &Demand {
+        self.inner.demand()
+    }
+
+    fn fence(&self) -> watch::Receiver<Option<u64>> {
+        self.fence.subscribe()
+    }
+
+    fn leader(&self) -> Option<String> {
+        self.leader.lock().unwrap().clone()
+    }
+}
+
+async fn standby() -> (Plane, Arc<Elsewhere>) {
+    let (inner, fence) = (MemoryStore::new(), watch::Sender::new(None));
+    let store = Arc::new(Elsewhere { inner, fence, leader: Mutex::default() });
+    (Plane::on(store.clone(), Some(TOKEN), "", ()).await, store)
+}
+
+#[tokio::test]
+async fn who_stands_by_passes_commands_on() {
+    let leader = Plane::start(Some(TOKEN)).await;
+    let (one, to_one) = standby().await;
+    let (two, to_two) = standby().await;
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let run = "POST /api/extractors/hanging-0/run";
+    let switch = "POST /api/streams/world-feed/switch";
+    let json = format!("{}content-type: application/json\r\n", token());
+    for (request, headers, body, leads, status, told) in [
+        (run, token(), "", Some(leader.address), 202, "already_running"),
+        (switch, json.clone(), "{}", Some(leader.address), 404, "stream-unknown"),
+        (switch, json.clone(), "{\"pin\": 1}", Some(leader.address), 400, "bad-body"),
+        (switch, token(), "{}", Some(leader.address), 415, "not-json"),
+        ("GET /api/extractors/hanging-0/run", token(), "", Some(leader.address), 405, "method"),
+        (run, String::new(), "", Some(leader.address), 401, "admin-token-missing"),
+        (run, token(), "", None, 503, "standing-by"),
+        (run, token(), "", Some(nobody), 503, "leader-silent"),
+        // Two who take each other for the leader.
+        (run, token(), "", Some(two.address), 503, "standing-by"),
+        (run, token(), "", Some(one.address), 503, "standing-by"),
+    ] {
+        *to_one.leader.lock().unwrap() = leads.map(|address| address.to_string());
+        *to_two.leader.lock().unwrap() = Some(one.address.to_string());
+        let (got, head, body) = one.ask(request, &headers, body).await;
+        assert_eq!(got, status, "{request} by {leads:?}: {body}");
+        assert!(body.to_string().contains(told), "{request} by {leads:?}: {body}");
+        assert_eq!(head.contains("retry-after: 1"), status == 503, "{head}");
+        assert_eq!(head.contains("allow: post"), status == 405, "{head}");
+        assert!(head.contains("cache-control: no-store"), "{head}");
+    }
+}
+
+#[test]
+fn where_others_find_it() {
+    for (listens, advertise, expected) in [
+        ("127.0.0.1:8081", None, None),
+        ("0.0.0.0:8081", None, None),
+        ("[::]:8081", None, None),
+        ("10.0.0.5:8081", None, Some("10.0.0.5:8081")),
+        ("0.0.0.0:8081", Some("control-1.example:8081"), Some("control-1.example:8081")),
+        ("127.0.0.1:8081", Some("127.0.0.1:8081"), Some("127.0.0.1:8081")),
+    ] {
+        let advertise = advertise.map(|place: &str| Place(place.to_owned()));
+        let config = ControlConfig { advertise, ..ControlConfig::default() };
+        let place = config.place(listens.parse().unwrap());
+        assert_eq!(place.as_deref(), expected, "{listens}");
+    }
 }
 
 #[test]

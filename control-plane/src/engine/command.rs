@@ -35,7 +35,7 @@ pub(crate) enum Refused {
     NoUpstream,
     /// It cannot play now.
     Down,
-    /// Nothing was traced yet.
+    /// No run has ended yet.
     NoTrace,
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use pitwall_upstream_map::{RenditionId, Role};
+use pitwall_upstream_map::{Rendition, RenditionId, Role};
 use tokio::time::Instant;
 
 use crate::check::{CheckError, CheckRules, Checked, Fingerprint, Head};
@@ -13,8 +13,10 @@ use crate::check::{CheckError, CheckRules, Checked, Fingerprint, Head};
 #[derive(Clone)]
 pub(crate) struct Pulse {
     paces: BTreeMap<RenditionId, Pace>,
-    /// Renditions that stand still while others go on.
+    /// Renditions that stand still while others go on, and pictures whose sound does.
     stuck: BTreeSet<RenditionId>,
+    /// There is nothing left that a viewer could watch.
+    frozen: bool,
     /// What segments looked like, by their numbers.
     seen: VecDeque<(u64, Fingerprint)>,
     sampled: Option<Instant>,
@@ -52,6 +54,7 @@ impl Pulse {
         Self {
             paces: BTreeMap::new(),
             stuck: BTreeSet::new(),
+            frozen: false,
             seen: VecDeque::new(),
             sampled: None,
             repeats: 0,
@@ -108,28 +111,37 @@ impl Pulse {
             (id.clone(), Pace { head: *head, moved })
         });
         self.paces = paces.collect();
-        let frozen = self.paces.iter().filter(|(_, pace)| pace.is_late(FROZEN));
-        self.stuck = frozen.map(|(id, _)| id.clone()).collect();
-        if self.stuck.len() == self.paces.len() {
+        let late = self.paces.iter().filter(|(_, pace)| pace.is_late(FROZEN));
+        let late: BTreeSet<_> = late.map(|(id, _)| id.clone()).collect();
+        let pictures = || checked.renditions.iter().filter(|one| one.role == Role::Video);
+        let silent = pictures().filter(|picture| is_silent(picture, &checked.renditions, &late));
+        self.stuck = silent.map(|picture| picture.id.clone()).collect();
+        self.stuck.extend(late);
+        self.frozen = pictures().all(|picture| self.stuck.contains(&picture.id));
+        if self.frozen {
             self.stuck.clear();
         }
     }
 
-    /// Frozen is what no rendition moves of. One that is late makes all of it suspect: whoever
-    /// watches it is about to run dry. One that is frozen is [`stuck`](Self::is_stuck).
+    /// Frozen is what no picture moves of, or no sound that goes with one. A rendition that is
+    /// late makes all of it suspect: whoever plays it is about to run dry. One that is frozen is
+    /// [`stuck`](Self::is_stuck).
     fn moving(&self) -> Result<(), CheckError> {
         let message = |late: &Pace| {
             format!("the playlist has not moved for {} s", late.moved.elapsed().as_secs())
         };
+        let mut late = self.paces.values().filter(|pace| pace.is_late(FROZEN));
+        if self.frozen
+            && let Some(first) = late.next()
+        {
+            let last =
+                late.fold(first, |one, other| if other.moved > one.moved { other } else { one });
+            return Err(CheckError::definite(message(last)));
+        }
         let mut others = self.paces.iter().filter(|(id, _)| !self.is_stuck(id));
-        match self.paces.values().max_by_key(|pace| pace.moved) {
-            Some(last) if self.paces.values().all(|pace| pace.is_late(FROZEN)) => {
-                Err(CheckError::definite(message(last)))
-            }
-            _ => match others.find(|(_, pace)| pace.is_late(SUSPECT)) {
-                Some((_, late)) => Err(CheckError::suspect(message(late))),
-                None => Ok(()),
-            },
+        match others.find(|(_, pace)| pace.is_late(SUSPECT)) {
+            Some((_, late)) => Err(CheckError::suspect(message(late))),
+            None => Ok(()),
         }
     }
 
@@ -145,6 +157,17 @@ impl Pulse {
             self.seen.pop_front();
         }
     }
+}
+
+/// Does all the sound that plays with this picture stand still? A player that waits for the one
+/// does not show the other.
+fn is_silent(picture: &Rendition, all: &[Rendition], late: &BTreeSet<RenditionId>) -> bool {
+    let mut groups = picture.groups.iter().filter(|group| group.role == Role::Audio);
+    groups.any(|group| {
+        let goes_with = |one: &&Rendition| one.role == Role::Audio && one.groups.contains(group);
+        let mut tracks = all.iter().filter(goes_with).peekable();
+        tracks.peek().is_some() && tracks.all(|track| late.contains(&track.id))
+    })
 }
 
 impl Pace {

@@ -92,7 +92,8 @@ pub(crate) struct Recheck {
     pub(crate) last: Checked,
 }
 
-/// Candidates of one source are checked together, a few at a time.
+/// Candidates of one source are checked together, a few at a time, or fewer where it allows less:
+/// what plays shall not have to queue behind all that was found.
 const CHECKS_AT_ONCE: usize = 8;
 
 /// Runs a source and checks what it finds.
@@ -144,7 +145,9 @@ impl Run<'_> {
         let checks: Vec<_> = keyed(index, candidates)
             .map(|(key, candidate)| self.offer(key, candidate).boxed())
             .collect();
-        let mut checks = futures::stream::iter(checks).buffer_unordered(CHECKS_AT_ONCE);
+        let allowed = self.source.connections.map_or(CHECKS_AT_ONCE, |most| most.get() as usize);
+        let at_once = allowed.min(CHECKS_AT_ONCE);
+        let mut checks = futures::stream::iter(checks).buffer_unordered(at_once);
         while let Some(check) = checks.next().await {
             let refused = check.refused.as_ref();
             let refused = refused.map(|why| failure("check", &format!("{}: {why}", check.feed)));

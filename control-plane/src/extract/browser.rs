@@ -12,7 +12,7 @@
 //! wait = "20s"
 //! ```
 //!
-//! - [`launch`]: a Chromium of its own for each run, or one that somebody else runs.
+//! - [`launch`]: a Chromium of its own for each run, or one that somebody else runs: [`endpoint`].
 //! - [`cdp`]: its DevTools protocol, as much of it as this needs.
 //! - [`watch`]: what goes over the network while the page is shown.
 //! - [`pick`]: which of that are playlists, and with which headers they were asked for.
@@ -22,6 +22,7 @@
 //! sees an honest browser without a window: nothing hides what it is.
 
 mod cdp;
+mod endpoint;
 mod launch;
 mod pick;
 mod watch;
@@ -153,7 +154,7 @@ impl Browsing {
             return Err(missing.into());
         }
         let outbound = Outbound::open(context.fetcher.clone(), context.policy.clone()).await?;
-        let browser = launch::launch(context.tools, &outbound).await?;
+        let browser = launch::launch(context, &outbound).await?;
         let visit = Visit {
             url: &self.url,
             click: &self.click,

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Deserializer};
-use url::Url;
+use url::{Host, Url};
 
 use crate::settings::from_text;
 
@@ -33,7 +33,8 @@ pub enum BrowserConfig {
         /// Its own, which needs another user than root.
         sandbox: bool,
     },
-    /// The DevTools endpoint of one that somebody else runs on this machine.
+    /// The DevTools endpoint of one that somebody else runs on this machine, or with `http:`
+    /// where it can be asked for.
     Endpoint(Url),
 }
 
@@ -67,8 +68,21 @@ struct Endpoint(Url);
 
 from_text!(Endpoint, |text| match Url::parse(text) {
     Ok(url) if url.scheme() == "ws" && url.has_host() => Ok(Self(url)),
-    _ => Err(format!("{text:?} is not a DevTools endpoint: ws://127.0.0.1:9222/devtools/…")),
+    Ok(url) if url.scheme() == "http" && is_here(&url) && url.path() == "/" => Ok(Self(url)),
+    _ => Err(format!(
+        "{text:?} is not a DevTools endpoint: http://127.0.0.1:9222 or ws://127.0.0.1:9222/devtools/…"
+    )),
 });
+
+/// Its way out is a proxy on this machine's loopback: from elsewhere it could show nothing.
+fn is_here(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
 
 impl Default for BrowserSettings {
     fn default() -> Self {
@@ -110,7 +124,13 @@ mod tests {
                     Url::parse("ws://127.0.0.1:9222/devtools/browser/1").unwrap(),
                 )),
             ),
-            ("browser = { endpoint = 'http://127.0.0.1:9222' }", Err("not a DevTools endpoint")),
+            (
+                "browser = { enabled = true, endpoint = 'http://localhost:9222' }",
+                Ok(BrowserConfig::Endpoint(Url::parse("http://localhost:9222/").unwrap())),
+            ),
+            ("browser = { endpoint = 'http://192.0.2.1:9222' }", Err("not a DevTools endpoint")),
+            ("browser = { endpoint = 'http://[::1]:9222/json' }", Err("not a DevTools endpoint")),
+            ("browser = { endpoint = 'https://127.0.0.1:9222' }", Err("not a DevTools endpoint")),
             ("browser = { enable = true }", Err("unknown field `enable`")),
             ("at_once = 0", Err("nonzero")),
             ("yt-dlp = 'x'", Err("unknown field `yt-dlp`")),

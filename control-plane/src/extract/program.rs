@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::Command;
 
 use super::outbound::Outbound;
+use super::scratch::Scratch;
 use super::tape::{Answer, Ask};
 use super::{Context, Failure, Tool, Track};
 
@@ -56,7 +57,7 @@ async fn launch(context: &Context<'_>, instructions: &Instructions<'_>) -> Resul
         |error: &dyn std::fmt::Display| Failure::passing("it could not be run").detail(error);
     let program = context.tools.program(instructions.tool)?;
     let outbound = Outbound::open(context.fetcher.clone(), context.policy.clone()).await?;
-    let home = tempfile::tempdir().map_err(|error| broken(&error))?;
+    let home = Scratch::new().map_err(|error| broken(&error))?;
     let file = home.path().join("instructions");
     let text = (instructions.file)(&outbound.url());
     // The folder is for its owner alone.

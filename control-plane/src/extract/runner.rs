@@ -6,14 +6,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::FutureExt as _;
 use pitwall_fetch::Fetcher;
-use tokio::sync::Semaphore;
+use tokio::sync::{OnceCell, Semaphore};
 
 use super::candidate::{Candidate, Found};
 use super::config::ExtractConfig;
 use super::error::ExtractError;
 use super::tape::{Recording, Tape};
 use super::trace::{Trace, TracedStep};
-use super::{Context, tools::Tools};
+use super::{Context, scratch, tools::Tools};
 use crate::source::Source;
 
 pub struct Runner {
@@ -22,6 +22,8 @@ pub struct Runner {
     at_once: Semaphore,
     /// Programs and browsers weigh more than requests.
     heavy: Semaphore,
+    /// Before the first run: what those left who were killed is gone.
+    swept: OnceCell<()>,
     /// Of the last run of each source.
     traces: Mutex<HashMap<String, Arc<[TracedStep]>>>,
 }
@@ -42,6 +44,7 @@ impl Runner {
             tools: Tools::new(config),
             at_once: Semaphore::new(config.at_once.get()),
             heavy: Semaphore::new(config.programs_at_once.get()),
+            swept: OnceCell::new(),
             traces: Mutex::default(),
         }
     }
@@ -90,6 +93,9 @@ impl Runner {
     }
 
     async fn on(&self, source: &Source, tape: &Tape) -> (Found, Vec<TracedStep>) {
+        // A profile is many files. If it cannot be done this time, it is done some other time.
+        let sweep = || async { tokio::task::spawn_blocking(scratch::sweep).await.unwrap_or(()) };
+        self.swept.get_or_init(sweep).await;
         // Waiting for one's turn is no part of the deadline. A closed semaphore is not a thing.
         let _heavy = match source.extractor.needs() {
             Some(_) => self.heavy.acquire().await.ok(),

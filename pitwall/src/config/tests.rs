@@ -32,6 +32,12 @@ fn mistakes_are_named_by_file_line_and_key() {
     );
     check("[edge]\npublic_url = \"https://a/?b\"\n", "test.toml:2: edge.public_url: a URL with");
     check("[edge]\ndrain = \"-5s\"\n", "test.toml:2: edge.drain: ");
+    check("[edge]\ntrusted_proxies = [\"all\"]\n", "test.toml:2: edge.trusted_proxies: ");
+    check("[edge]\ntrusted_proxies = [\"0.0.0.0/0\"]\n", "test.toml:2: edge.trusted_proxies: ");
+    check("[edge.limits]\nconnections = 0\n", "test.toml:2: edge.limits.connections: ");
+    check("[edge.limits]\nrequests_per_client = -1\n", "test.toml:2: edge.limits.requests_per_c");
+    check("[edge.limits]\nheader = \"5m\"\n", "test.toml:2: edge.limits.header: between 1s");
+    check("[access]\nmode = \"closed\"\n", "test.toml:2: access.mode: unknown variant `closed`");
     check("[edge.cache]\nbytes = \"many\"\n", "test.toml:2: edge.cache.bytes: ");
     check("[edge]\nthreads = 1\nthreads = 2\n", "test.toml:3: duplicate key");
     check("[edges]\n", "test.toml:1: edges: unknown field `edges`");
@@ -52,6 +58,7 @@ fn mistakes_are_named_by_file_line_and_key() {
     check("[upstream]\nallow_private = [\"0.0.0.0/0\"]\n", "test.toml:2: upstream.allow_private: ");
     check("[rank]\nmargin = 7\n", "test.toml:2: rank.margin: 7 is not between -1 and 1");
     check("[control]\nlisten = \"here\"\n", "test.toml:2: control.listen: ");
+    check("[control]\nadvertise = \"here\"\n", "test.toml:2: control.advertise: \"here\" is not");
     let hook = "[[webhook]]\nname = \"phone\"\nurl = \"https://ntfy.example/topic\"\n";
     parse(hook, &[]).unwrap();
     check(&format!("{hook}{hook}"), "webhook \"phone\": two webhooks have this name");

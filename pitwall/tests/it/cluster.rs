@@ -81,7 +81,7 @@ impl Cluster {
         process
     }
 
-    fn start(&self, command: &str, state: &Path, addresses: [(&str, SocketAddr); 3]) -> Process {
+    fn start(&self, command: &str, state: &Path, addresses: &[(&str, SocketAddr)]) -> Process {
         let mut pitwall = Command::new(env!("CARGO_BIN_EXE_pitwall"));
         pitwall.args([command, "--config"]).arg(self.directory.path().join("pitwall.toml"));
         for (key, address) in addresses {
@@ -95,11 +95,12 @@ impl Cluster {
         let (address, admin, state) = (free(), free(), tempfile::tempdir().unwrap());
         let addresses = [
             ("CONTROL__LISTEN", address),
+            ("CONTROL__ADVERTISE", address),
             ("CONTROL__ADMIN", admin),
             // Nobody's, but not somebody else's either.
             ("EDGE__LISTEN", free()),
         ];
-        let process = self.start("control-plane", state.path(), addresses);
+        let process = self.start("control-plane", state.path(), &addresses);
         Control { process, address, admin, _state: state }
     }
 
@@ -107,7 +108,7 @@ impl Cluster {
         let (address, admin) = (free(), free());
         let addresses =
             [("EDGE__LISTEN", address), ("EDGE__ADMIN", admin), ("EDGE__CONTROL", control)];
-        let process = self.start("proxy", state.path(), addresses);
+        let process = self.start("proxy", state.path(), &addresses);
         Edge { process, address, admin, state }
     }
 }
@@ -181,15 +182,26 @@ async fn a_stream_goes_on_whatever_dies() {
     let segment = text.lines().find(|line| line.starts_with("/live/")).unwrap();
     assert_eq!(fetch(&two.url(segment)).await.unwrap().status(), 200);
 
-    // Commands go through the edge to the leader; a standby says that it is none.
+    // Commands go through the edge to the leader, also from one whose control plane stands by.
     let second = cluster.control();
     let run = |address: SocketAddr| async move {
         let url = format!("http://{address}/api/extractors/s/run");
         client().post(url).bearer_auth(TOKEN).send().await.ok().map(|it| it.status().as_u16())
     };
     assert_eq!(run(one.address).await, Some(202));
-    let stands_by = || async { run(second.address).await.filter(|status| *status == 503) };
-    eventually("the second stands by", stands_by).await;
+    // What the leader has done, which is the same whoever is asked.
+    let trace = |address: SocketAddr| async move {
+        let url = format!("http://{address}/api/extractors/s/trace");
+        let answer = client().get(url).bearer_auth(TOKEN).send().await.ok()?;
+        answer.error_for_status().ok()?.json::<serde_json::Value>().await.ok()
+    };
+    let told = eventually("there is a trace", || trace(first.address)).await;
+    let passed_on = eventually("the second passes commands on", || trace(second.address)).await;
+    assert_eq!(passed_on, told);
+    assert!(first.is_leader().await && !second.is_leader().await, "it was not the second's own");
+    let third = cluster.edge(second.address, empty());
+    third.plays().await;
+    assert_eq!(trace(third.address).await, Some(told));
 
     // Redis dies and comes back empty.
     redis.kill();

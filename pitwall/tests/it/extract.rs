@@ -248,6 +248,9 @@ async fn a_browser_dies_with_whoever_started_it() {
         origin.address
     );
     std::fs::write(folder.path().join("sources/idle.toml"), idle).unwrap();
+    let quick =
+        "name = \"quick\"\nkind = \"static\"\nfeed = \"f\"\nurl = \"https://a.example/m.m3u8\"\n";
+    std::fs::write(folder.path().join("sources/quick.toml"), quick).unwrap();
     let mut looking = Command::new(env!("CARGO_BIN_EXE_pitwall"))
         .args(["extract", "idle", "--config", "p.toml"])
         .current_dir(folder.path())
@@ -265,6 +268,20 @@ async fn a_browser_dies_with_whoever_started_it() {
     looking.wait().unwrap();
     let left = || started.iter().filter(|(pid, line)| command_line(**pid) == **line).count();
     within(20, "nothing is left", || async { (left() == 0).then_some(()) }).await;
+    // Nor did it get a chance to clear up: the next one to start does.
+    let profiles = || {
+        let entries = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap());
+        let names = entries.map(|entry| entry.file_name().into_string().unwrap());
+        names.filter(|name| name.starts_with("pitwall-run-")).count()
+    };
+    assert_eq!(profiles(), 1);
+    let next = Command::new(env!("CARGO_BIN_EXE_pitwall"))
+        .args(["extract", "quick", "--config", "p.toml"])
+        .current_dir(folder.path())
+        .env("TMPDIR", folder.path())
+        .output()
+        .unwrap();
+    assert_eq!((next.status.code(), profiles()), (Some(0), 0));
 }
 
 /// Ends with the test.
@@ -297,15 +314,15 @@ async fn a_browser_that_somebody_else_runs() {
     let endpoint = endpoint.unwrap();
     // Whoever does not listen any more makes it stop.
     std::thread::spawn(move || said.for_each(drop));
-    let config = format!("[schedule]\nproviders = []\n{}endpoint = \"{endpoint}\"\n", tools());
-    std::fs::write(folder.path().join("p.toml"), config).unwrap();
-    for _ in 0..2 {
+    let address = endpoint.trim_start_matches("ws://").split('/').next().unwrap();
+    for endpoint in [&endpoint, &endpoint, &format!("http://{address}")] {
+        let config = format!("[schedule]\nproviders = []\n{}endpoint = \"{endpoint}\"\n", tools());
+        std::fs::write(folder.path().join("p.toml"), config).unwrap();
         let (code, out, err) =
             pitwall(&["extract", "browser", "--trace", "--config", "p.toml"], folder.path());
         assert_eq!((code, err.as_str()), (0, ""), "{out}");
         assert!(out.lines().any(|line| line.starts_with("Pit lane\thttp")), "{out}");
     }
-    let address = endpoint.trim_start_matches("ws://").split('/').next().unwrap();
     let left = within(10, "its own page alone is left", || async {
         let all = fetch(&format!("http://{address}/json/list")).await.ok()?;
         let all: Vec<Value> = all.json().await.ok()?;

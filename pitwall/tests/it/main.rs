@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::string_slice, reason = "a test fails by panicking")]
 
+mod access;
 mod api;
 mod cluster;
 mod commands;

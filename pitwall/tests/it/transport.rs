@@ -217,3 +217,81 @@ async fn what_runs_at_sigterm_is_finished() {
     }
     assert!(edge.ended());
 }
+
+/// A request on a connection that stays open, and what it is answered, if it is.
+async fn kept(stream: &mut TcpStream, forwarded: &str) -> Option<String> {
+    let request =
+        format!("GET /calendar.ics HTTP/1.1\r\nhost: x\r\nx-forwarded-for: {forwarded}\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.ok()?;
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        if !matches!(stream.read(&mut byte).await, Ok(1)) {
+            return None;
+        }
+        head.push(byte[0]);
+    }
+    let head = String::from_utf8(head).unwrap().to_lowercase();
+    let (_, length) = head.split_once("content-length: ").unwrap();
+    let mut body = vec![0; length.split("\r\n").next().unwrap().parse().unwrap()];
+    stream.read_exact(&mut body).await.ok()?;
+    Some(head)
+}
+
+#[tokio::test]
+async fn a_client_has_its_share_of_connections() {
+    let limits = "[edge.limits]\nconnections_per_client = 3\n";
+    let edge = Edge::start(&format!("{QUIET}{limits}")).await;
+    let mut streams = Vec::new();
+    for _ in 0..3 {
+        let mut stream = TcpStream::connect(edge.address).await.unwrap();
+        assert!(kept(&mut stream, "").await.is_some());
+        streams.push(stream);
+    }
+    let mut refused = TcpStream::connect(edge.address).await.unwrap();
+    assert_eq!(kept(&mut refused, "").await, None, "one too many");
+    for stream in &mut streams {
+        assert!(kept(stream, "").await.is_some(), "the others go on");
+    }
+    streams.pop();
+    eventually("its place is given back", || async {
+        let mut stream = TcpStream::connect(edge.address).await.unwrap();
+        kept(&mut stream, "").await
+    })
+    .await;
+    // Behind a proxy are many clients.
+    let trusting = format!("{QUIET}{limits}[edge]\ntrusted_proxies = [\"127.0.0.1\"]\n");
+    let edge = Edge::start(&trusting).await;
+    let mut streams = Vec::new();
+    for _ in 0..10 {
+        let mut stream = TcpStream::connect(edge.address).await.unwrap();
+        assert!(kept(&mut stream, "192.0.2.1").await.is_some());
+        streams.push(stream);
+    }
+}
+
+#[tokio::test]
+async fn a_client_has_its_share_of_requests() {
+    // So few that those which come back while the test runs are less than one.
+    let limits = "[edge.limits]\nrequests_per_client = 1\nheader = \"1s\"\n";
+    let trusted = "[edge]\ntrusted_proxies = [\"127.0.0.1\"]\n";
+    let edge = Edge::start(&format!("{QUIET}{limits}{trusted}")).await;
+    let mut stream = TcpStream::connect(edge.address).await.unwrap();
+    // Whoever makes up who came before it is one client all the same.
+    for client in ["192.0.2.1", "192.0.2.2", "1.2.3.N, 192.0.2.3"] {
+        let mut answers = Vec::new();
+        for n in 0..20 {
+            let forwarded = client.replace('N', &n.to_string());
+            answers.push(kept(&mut stream, &forwarded).await.unwrap());
+        }
+        let refused: Vec<_> = answers.iter().filter(|head| head.contains(" 429 ")).collect();
+        assert!((1..=18).contains(&refused.len()), "{client}: {}", refused.len());
+        assert!(refused.iter().all(|head| head.contains("retry-after: 1")), "{client}");
+    }
+    let began = std::time::Instant::now();
+    let mut slow = TcpStream::connect(edge.address).await.unwrap();
+    slow.write_all(b"GET / HTTP/1.1\r\nhost:").await.unwrap();
+    let mut rest = Vec::new();
+    let _ = slow.read_to_end(&mut rest).await;
+    assert!((1..10).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
+}

@@ -9,7 +9,8 @@ use serde::Serialize;
 
 use super::events::Events;
 use super::operations::{Ask, Document};
-use super::{OpenApi, views};
+use super::{OpenApi, channels, views};
+use crate::access::Door;
 use crate::answer::Answer;
 use crate::drain::Draining;
 use crate::problem::Problem;
@@ -24,6 +25,13 @@ pub struct Desk {
 }
 
 impl Desk {
+    /// The streams for players of channels, each with what has to be shown for it.
+    pub fn channels(&self, shown: &dyn Fn(Door<'_>) -> String) -> Result<Answer, Problem> {
+        let map = self.store.current();
+        let text = channels::write(views::text(&map.documents.playlist)?, shown);
+        Ok(of(&map, "audio/x-mpegurl", text.into()))
+    }
+
     /// An answer that is whole. Events are not, and commands are for somebody else.
     pub fn answer(&self, ask: &Ask) -> Result<Answer, Problem> {
         let map = self.store.current();
@@ -37,7 +45,7 @@ impl Desk {
                     Document::Status => (&documents.status, JSON),
                     Document::Calendar => (&documents.calendar, "text/calendar; charset=utf-8"),
                     Document::Guide => (&documents.guide, "application/xml; charset=utf-8"),
-                    Document::Playlist => (&documents.playlist, "audio/x-mpegurl"),
+                    Document::Playlist => return self.channels(&|_| String::new()),
                 };
                 Ok(of(&map, content_type, views::text(text)?.to_owned().into()))
             }
@@ -60,7 +68,7 @@ impl Desk {
             Ask::Ready if self.draining.is_set() => Err(Problem::Stopping),
             Ask::Ready if map.version == 0 => Err(Problem::Starting),
             Ask::Ready => Ok(Answer::ok("text/plain", "ready\n".into())),
-            Ask::Events | Ask::Command(_) => Err(Problem::NotFound),
+            Ask::Events | Ask::Report | Ask::Command(_) => Err(Problem::NotFound),
         }
     }
 }

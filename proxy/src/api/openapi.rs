@@ -6,13 +6,15 @@ use utoipa::ToSchema;
 use utoipa::openapi::path::{
     HttpMethod, OperationBuilder, ParameterBuilder, ParameterIn, PathItemBuilder, PathsBuilder,
 };
+use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::response::{ResponseBuilder, ResponsesBuilder};
-use utoipa::openapi::schema::{ComponentsBuilder, ObjectBuilder, Schema, Type};
+use utoipa::openapi::schema::{ArrayBuilder, ComponentsBuilder, ObjectBuilder, Schema, Type};
 use utoipa::openapi::{
     ContentBuilder, InfoBuilder, OpenApiBuilder, Ref, RefOr, Required, Response,
 };
 
-use super::operations::{Body, OPERATIONS, Operation};
+use super::operations::{Body, OPERATIONS, Operation, REPORTS};
+use crate::cmcd::Report;
 
 /// Gives the schema of an answer, and remembers those that it refers to.
 pub type SchemaOf = fn(&mut Schemas) -> RefOr<Schema>;
@@ -51,6 +53,8 @@ fn document() -> utoipa::openapi::OpenApi {
     for operation in OPERATIONS {
         paths = paths.path(operation.path, item(operation, &mut known));
     }
+    let reports = PathItemBuilder::new().operation(HttpMethod::Post, reports(&mut known));
+    paths = paths.path(REPORTS, reports.build());
     let info = InfoBuilder::new()
         .title("Pitwall")
         .version(env!("CARGO_PKG_VERSION"))
@@ -68,7 +72,9 @@ fn item(operation: &Operation, known: &mut Schemas) -> utoipa::openapi::PathItem
     if matches!(operation.answer, Body::Json(_)) || operation.path.contains('.') {
         responses = responses.response("304", Response::new("It is what If-None-Match names."));
     }
-    for status in operation.refusals {
+    // Whoever asks whether the process lives need not be somebody who watches.
+    let guarded = !matches!(operation.id, "healthy" | "ready");
+    for status in operation.refusals.iter().chain(guarded.then_some(&401)) {
         responses = responses.response(status.to_string(), refusal(*status, known));
     }
     let mut described = OperationBuilder::new()
@@ -92,6 +98,36 @@ fn item(operation: &Operation, known: &mut Schemas) -> utoipa::openapi::PathItem
     PathItemBuilder::new().operation(HttpMethod::Get, described.build()).build()
 }
 
+/// The one thing that is not asked but told.
+fn reports(known: &mut Schemas) -> utoipa::openapi::path::Operation {
+    let text = ObjectBuilder::new().schema_type(Type::String);
+    let text = ContentBuilder::new().schema(Some(text)).build();
+    let many = ArrayBuilder::new().items(schema_of::<Report>(known));
+    let many = ContentBuilder::new().schema(Some(many)).build();
+    let body = RequestBodyBuilder::new()
+        .description(Some("A report a line, or a list of them; `cid` is the stream's id."))
+        .content("application/cmcd", text)
+        .content("application/json", many)
+        .required(Some(Required::True));
+    let mut responses =
+        ResponsesBuilder::new().response("204", Response::new("They will be weighed."));
+    for status in [400, 401, 404, 413, 415] {
+        responses = responses.response(status.to_string(), refusal(status, known));
+    }
+    let key = ParameterBuilder::new()
+        .name("key")
+        .parameter_in(ParameterIn::Query)
+        .description(Some("In access mode `key`: a token of the stream, or the key."))
+        .schema(Some(ObjectBuilder::new().schema_type(Type::String)));
+    OperationBuilder::new()
+        .operation_id(Some("report"))
+        .summary(Some("What a player says of how it fares: CMCD version 2, event mode"))
+        .parameter(key)
+        .request_body(Some(body.build()))
+        .responses(responses.build())
+        .build()
+}
+
 fn name_in(path: &str) -> Option<&str> {
     let segment = path.split('/').find(|segment| segment.starts_with('{'))?;
     Some(segment.trim_matches(['{', '}']))
@@ -110,8 +146,11 @@ fn answer(body: &Body, known: &mut Schemas) -> Response {
 
 fn refusal(status: u16, known: &mut Schemas) -> Response {
     let what = match status {
-        400 => "A parameter cannot be read.",
+        400 => "A parameter or the body cannot be read.",
+        401 => "In access mode `key`: neither the key as `?key=`, nor a cookie or a token.",
         404 => "There is no such thing.",
+        413 => "The body is too long.",
+        415 => "The body is of another type.",
         _ => "Not now: ask again soon.",
     };
     let content = ContentBuilder::new().schema(Some(schema_of::<ProblemDetails>(known))).build();

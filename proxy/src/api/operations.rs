@@ -26,6 +26,8 @@ pub enum Ask {
     OpenApi,
     Health,
     Ready,
+    /// What players post of how they fare.
+    Report,
     /// For the control plane, which has its own word on everything but the method.
     Command(Method),
 }
@@ -224,11 +226,16 @@ const COMMANDS: [(&str, Method); 3] = [
     ("/api/streams/{id}/switch", Method::POST),
 ];
 
+pub const REPORTS: &str = "/api/cmcd";
+
 /// What is asked for at a path; `None` where nothing of this kind is.
 pub fn find(path: &str, query: &Query<'_>) -> Option<Result<Ask, Problem>> {
     let command = COMMANDS.iter().find(|(template, _)| parameter(template, path).is_some());
     if let Some((_, method)) = command {
         return Some(Ok(Ask::Command(method.clone())));
+    }
+    if path == REPORTS {
+        return Some(Ok(Ask::Report));
     }
     OPERATIONS.iter().find_map(|operation| {
         let given = parameter(operation.path, path)?;
@@ -273,6 +280,7 @@ mod tests {
             ("/api/streams/w/switch", "", Some(Ok(Ask::Command(Method::POST)))),
             ("/api/extractors/club/trace", "", Some(Ok(Ask::Command(Method::GET)))),
             ("/api/extractors/club/other", "", None),
+            ("/api/cmcd", "key=x", Some(Ok(Ask::Report))),
             ("/calendar.ics", "", Some(Ok(Ask::Document(Document::Calendar)))),
             ("/api", "", None),
             ("/api/nothing", "", None),

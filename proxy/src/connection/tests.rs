@@ -2,6 +2,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
 
+const HEADER: Duration = Duration::from_secs(10);
+
 /// Takes a few bytes at a time, and remembers each write.
 #[derive(Debug, Default)]
 struct Sink {
@@ -51,7 +53,7 @@ async fn a_header_leaves_with_its_body() {
         ("one that takes less than the header", 3, vec![&b"header"[..], b"body"], 4),
         ("nothing", usize::MAX, vec![], 0),
     ] {
-        let mut connection = Connection::new(Sink { most, ..Sink::default() });
+        let mut connection = Connection::new(Sink { most, ..Sink::default() }, HEADER);
         for bytes in &writes {
             connection.write_all(bytes).await.unwrap();
         }
@@ -66,7 +68,7 @@ async fn a_request_is_read_whole_though_its_first_byte_was_waited_for() {
     for (text, room) in [("GET / HTTP/1.1", 64), ("GET / HTTP/1.1", 3), ("x", 1)] {
         let (mut client, server) = tokio::io::duplex(1024);
         client.write_all(text.as_bytes()).await.unwrap();
-        let mut connection = Connection::new(server);
+        let mut connection = Connection::new(server, HEADER);
         assert!(connection.wait().await.unwrap());
         drop(client);
         let mut read = Vec::new();
@@ -85,13 +87,13 @@ async fn a_request_is_read_whole_though_its_first_byte_was_waited_for() {
 async fn a_client_that_leaves_is_not_a_request() {
     let (client, server) = tokio::io::duplex(64);
     drop(client);
-    assert!(!Connection::new(server).wait().await.unwrap());
+    assert!(!Connection::new(server, HEADER).wait().await.unwrap());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_header_that_drips_ends_at_its_deadline() {
     let (mut client, server) = tokio::io::duplex(64);
-    let mut connection = Connection::new(server);
+    let mut connection = Connection::new(server, HEADER);
     client.write_all(b"G").await.unwrap();
     assert!(connection.wait().await.unwrap());
     let started = Instant::now();
@@ -119,7 +121,7 @@ async fn a_header_that_drips_ends_at_its_deadline() {
 #[tokio::test(start_paused = true)]
 async fn what_is_answered_is_not_due() {
     let (mut client, server) = tokio::io::duplex(64);
-    let mut connection = Connection::new(server);
+    let mut connection = Connection::new(server, HEADER);
     client.write_all(b"G").await.unwrap();
     assert!(connection.wait().await.unwrap());
     connection.write_all(b"answer").await.unwrap();
@@ -132,7 +134,7 @@ async fn what_is_answered_is_not_due() {
 
 #[tokio::test]
 async fn a_peer_that_takes_nothing_is_gone() {
-    let mut connection = Connection::new(Sink::default());
+    let mut connection = Connection::new(Sink::default(), HEADER);
     connection.write_all(b"head").await.unwrap();
     assert_eq!(connection.flush().await.unwrap_err().kind(), io::ErrorKind::WriteZero);
 }

@@ -2,9 +2,11 @@
 //!
 //! A leader that was paused may believe in a lease that it lost. Its fence is lower than its
 //! successor's, so that whatever it publishes is refused.
+//!
+//! The lease says where its holder takes commands, so that the others can pass theirs on.
 
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -12,28 +14,40 @@ use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 use super::StoreError;
 use super::redis::RedisStore;
-use super::script::{self, Claim, How};
+use super::script::{self, Claim, How, Lease};
 
 /// A standby asks so often whether the leader is gone, and a leader that has lost Redis whether
 /// it is back.
 const ASK_EVERY: Duration = Duration::from_millis(500);
 const GOODBYE: Duration = Duration::from_secs(1);
+/// What a lease is sealed as.
+const LEASE: &str = "lease";
 
 impl RedisStore {
     /// Leads whenever nobody else does, until `stop` completes; then somebody else may at once.
-    pub async fn lead(self: Arc<Self>, stop: impl Future<Output = ()> + Send) {
+    /// `place`: where this one takes commands, if others can reach it.
+    pub async fn lead(
+        self: Arc<Self>,
+        place: Option<String>,
+        stop: impl Future<Output = ()> + Send,
+    ) {
+        if place.is_none() {
+            tracing::info!("others cannot pass commands on to this one: [control] advertise");
+        }
+        let holder = format!("{} {}", self.name, place.unwrap_or_default());
+        let holder = self.vault.seal(LEASE, holder.as_bytes());
         tokio::select! {
-            never = self.campaign() => match never {},
+            never = self.campaign(&holder) => match never {},
             () = stop => {}
         }
         if self.fence.borrow().is_some() {
             self.step_down("this control plane stops");
             // Without it the lease ends by itself.
-            let _ = timeout(GOODBYE, self.release()).await;
+            let _ = timeout(GOODBYE, self.release(&holder)).await;
         }
     }
 
-    async fn campaign(&self) -> Infallible {
+    async fn campaign(&self, holder: &[u8]) -> Infallible {
         let mut last_fence = 0;
         let mut until = Instant::now();
         let mut complained = false;
@@ -41,12 +55,12 @@ impl RedisStore {
             let asked = Instant::now();
             let leads = self.fence.borrow().is_some();
             let patience = if leads { until } else { asked + self.lease };
-            let Ok(held) = timeout_at(patience, self.hold(last_fence)).await else {
+            let Ok(held) = timeout_at(patience, self.hold(holder, last_fence)).await else {
                 self.step_down("the lease could not be renewed");
                 continue;
             };
             match held {
-                Ok(Some(fence)) => {
+                Ok(Lease::Ours(fence)) => {
                     complained = false;
                     last_fence = fence;
                     until = asked + self.lease;
@@ -54,11 +68,13 @@ impl RedisStore {
                     self.keep_alive().await;
                     sleep_until(asked + self.lease / 3).await;
                 }
-                Ok(None) => {
+                Ok(Lease::Theirs(holder)) => {
+                    self.heard_of(&holder);
                     self.step_down("another control plane leads");
                     sleep(ASK_EVERY.min(self.lease / 3)).await;
                 }
                 Err(error) => {
+                    self.know_leader(None);
                     if !std::mem::replace(&mut complained, true) {
                         tracing::warn!(%error, "the lease cannot be asked for");
                     }
@@ -74,11 +90,11 @@ impl RedisStore {
         }
     }
 
-    async fn hold(&self, last_fence: u64) -> Result<Option<u64>, StoreError> {
+    async fn hold(&self, holder: &[u8], last_fence: u64) -> Result<Lease, StoreError> {
         let mut writer = self.writer.lock().await;
         let mut connection = self.connection(&mut writer).await?;
         let claim = Claim {
-            holder: &self.name,
+            holder,
             lease_ms: u64::try_from(self.lease.as_millis()).unwrap_or(u64::MAX),
             now_ms: Timestamp::now().as_millisecond(),
             last_fence,
@@ -87,10 +103,10 @@ impl RedisStore {
         self.checked(held, &mut writer)
     }
 
-    async fn release(&self) -> Result<(), StoreError> {
+    async fn release(&self, holder: &[u8]) -> Result<(), StoreError> {
         let mut writer = self.writer.lock().await;
         let mut connection = self.connection(&mut writer).await?;
-        script::release(&self.names, &self.name, &mut connection).await
+        script::release(&self.names, holder, &mut connection).await
     }
 
     /// Was what is published lost? Redis was flushed, or a replica that is behind took over.
@@ -115,7 +131,21 @@ impl RedisStore {
         }
     }
 
+    /// Of the other one, which leads.
+    pub(super) fn heard_of(&self, holder: &[u8]) {
+        let opened = self.vault.open(LEASE, holder);
+        let text = opened.and_then(|opened| String::from_utf8(opened.plain).ok());
+        let place = text.as_deref().and_then(|text| Some(text.split_once(' ')?.1));
+        self.know_leader(place.filter(|place| !place.is_empty()));
+    }
+
+    fn know_leader(&self, place: Option<&str>) {
+        let mut leader = self.leader.lock().unwrap_or_else(PoisonError::into_inner);
+        *leader = place.map(str::to_owned);
+    }
+
     fn step_up(&self, fence: u64) {
+        self.know_leader(None);
         self.metrics.leads.set(1);
         let before = self.fence.send_replace(Some(fence));
         if before.is_none() {

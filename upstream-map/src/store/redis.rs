@@ -46,6 +46,8 @@ pub struct RedisStore {
     pub(super) changes: watch::Sender<u64>,
     pub(super) fence: watch::Sender<Option<u64>>,
     pub(super) demand: Demand,
+    /// Where the other one that leads takes commands.
+    pub(super) leader: Mutex<Option<String>>,
     /// Of the map that is held, as Redis has it: changed together with it.
     pub(super) mirror: Mutex<Mirror>,
     /// One publication at a time, over one connection.
@@ -81,6 +83,7 @@ impl RedisStore {
             held: ArcSwap::from_pointee(held),
             fence: watch::Sender::new(None),
             demand: Demand::default(),
+            leader: Mutex::default(),
             mirror: Mutex::default(),
             writer: tokio::sync::Mutex::default(),
             vault,
@@ -147,5 +150,9 @@ impl Store for RedisStore {
 
     fn fence(&self) -> watch::Receiver<Option<u64>> {
         self.fence.subscribe()
+    }
+
+    fn leader(&self) -> Option<String> {
+        self.leader.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

@@ -107,30 +107,37 @@ impl Publication<'_> {
 
 /// Who leads, or wants to.
 pub(super) struct Claim<'a> {
-    pub(super) holder: &'a str,
+    /// Sealed: who could write another place here would be sent the admin token.
+    pub(super) holder: &'a [u8],
     pub(super) lease_ms: u64,
     pub(super) now_ms: i64,
     pub(super) last_fence: u64,
 }
 
+pub(super) enum Lease {
+    /// With its fence.
+    Ours(u64),
+    /// What its holder wrote.
+    Theirs(Vec<u8>),
+}
+
 impl Claim<'_> {
-    /// The fence, or `None` while another one leads.
     pub(super) async fn hold(
         &self,
         names: &Names,
         connection: &mut MultiplexedConnection,
-    ) -> Result<Option<u64>, StoreError> {
+    ) -> Result<Lease, StoreError> {
         let mut call = HOLD.prepare_invoke();
         call.key(&names.lease).key(&names.fence);
         call.arg(self.holder).arg(self.lease_ms).arg(self.now_ms).arg(self.last_fence);
-        let fence: u64 = call.invoke_async(connection).await?;
-        Ok((fence > 0).then_some(fence))
+        let (fence, holder): (u64, Vec<u8>) = call.invoke_async(connection).await?;
+        Ok(if fence > 0 { Lease::Ours(fence) } else { Lease::Theirs(holder) })
     }
 }
 
 pub(super) async fn release(
     names: &Names,
-    holder: &str,
+    holder: &[u8],
     connection: &mut MultiplexedConnection,
 ) -> Result<(), StoreError> {
     let mut call = RELEASE.prepare_invoke();

@@ -97,8 +97,14 @@ impl Process {
         self
     }
 
+    /// What this one says of where it is.
+    fn place(&self) -> Option<String> {
+        Some(format!("{}:8081", self.state.path().display()))
+    }
+
     fn leading(mut self) -> Self {
-        self.tasks.push(tokio::spawn(self.store.clone().lead(std::future::pending())));
+        let place = self.place();
+        self.tasks.push(tokio::spawn(self.store.clone().lead(place, std::future::pending())));
         self
     }
 

@@ -98,34 +98,72 @@ async fn long_loops() {
     }
 }
 
-/// A ladder of two, ten seconds apart with a target duration of six: where each of them is.
+/// A ladder of two with two languages, ten seconds apart with a target duration of six: where
+/// each of them is.
 #[tokio::test(start_paused = true)]
 async fn renditions_that_stand_still() {
     let late = Some("has not moved for 10 s");
+    let frozen = Some("has not moved for 20 s");
     for (name, places, stuck, expected) in [
-        ("both move", &[(1, 1), (2, 2), (3, 3)][..], [false, false], None),
-        ("the small one is late", &[(1, 1), (2, 1)], [false, false], late),
-        ("the small one stands still", &[(1, 1), (2, 1), (3, 1)], [false, true], None),
-        ("the best stands still", &[(1, 1), (1, 2), (1, 3)], [true, false], None),
-        ("it goes on again", &[(1, 1), (2, 1), (3, 1), (4, 9)], [false, false], None),
-        ("both are late", &[(1, 1), (1, 1)], [false, false], late),
-        ("both stand still", &[(1, 1), (1, 1), (1, 1)], [false, false], Some("for 20 s")),
+        ("all move", &[[1, 1, 1, 1], [2, 2, 2, 2], [3, 3, 3, 3]][..], "", None),
+        ("the small one is late", &[[1, 1, 1, 1], [2, 1, 2, 2]], "", late),
+        ("the small one stands still", &[[1, 1, 1, 1], [2, 1, 2, 2], [3, 1, 3, 3]], "v360", None),
+        ("the best stands still", &[[1, 1, 1, 1], [1, 2, 2, 2], [1, 3, 3, 3]], "v720", None),
+        ("on it goes", &[[1, 1, 1, 1], [2, 1, 2, 2], [3, 1, 3, 3], [4, 9, 4, 4]], "", None),
+        ("both are late", &[[1, 1, 1, 1], [1, 1, 2, 2]], "", late),
+        ("both stand still", &[[1, 1, 1, 1], [1, 1, 2, 2], [1, 1, 3, 3]], "", frozen),
+        ("a language is late", &[[1, 1, 1, 1], [2, 2, 2, 1]], "", late),
+        ("a language stands still", &[[1, 1, 1, 1], [2, 2, 2, 1], [3, 3, 3, 1]], "a-de", None),
+        ("no sound moves", &[[1, 1, 1, 1], [2, 2, 1, 1], [3, 3, 1, 1]], "", frozen),
+        ("nothing moves", &[[1, 1, 1, 1], [1, 1, 1, 1], [1, 1, 1, 1]], "", frozen),
     ] {
-        let ids = ["v720", "v360"].map(|id| RenditionId(id.to_owned()));
-        let (mut pulse, mut last) = (Pulse::new(), None);
-        for (n, &(best, small)) in places.iter().enumerate() {
-            let mut checked = checked(&look(best, ""));
-            checked.sample.fingerprint = Fingerprint::of(&n.to_be_bytes());
-            let small = Head { sequence: small, ..checked.head };
-            checked.heads = vec![(ids[0].clone(), checked.head), (ids[1].clone(), small)];
-            last = pulse.take(&checked, &CheckRules::default(), NOW.parse().unwrap()).err();
-            tokio::time::advance(Duration::from_secs(10)).await;
-        }
-        let message = last.map(|error| error.message);
+        let (got, message) = after_all(&ladder("all", "all"), places).await;
         assert_eq!(message.is_some(), expected.is_some(), "{name}: {message:?}");
         assert!(message.unwrap_or_default().contains(expected.unwrap_or_default()), "{name}");
-        assert_eq!(ids.each_ref().map(|id| pulse.is_stuck(id)), stuck, "{name}");
+        assert_eq!(got, stuck, "{name}");
     }
+}
+
+/// The small picture has a sound of its own, which stands still.
+#[tokio::test(start_paused = true)]
+async fn a_picture_is_stuck_with_its_sound() {
+    let ladder = ladder("high", "low");
+    let places = [[1, 1, 1, 1], [2, 2, 2, 1], [3, 3, 3, 1]];
+    assert_eq!(after_all(&ladder, &places).await, ("a-de v360".to_owned(), None));
+}
+
+/// Two pictures and two languages: v720 plays with the first group, v360 with the second. `all`
+/// is a group of both.
+fn ladder(first: &str, second: &str) -> Vec<Rendition> {
+    let one = |id: &str, role: &str, group: &str| {
+        let json = serde_json::json!({
+            "id": id, "role": role, "playlist": "https://a.example/m.m3u8", "label": id,
+            "container": "mpeg-ts", "groups": [{ "role": "audio", "id": group }],
+        });
+        serde_json::from_value(json).unwrap()
+    };
+    vec![
+        one("v720", "video", first),
+        one("v360", "video", second),
+        one("a-en", "audio", first),
+        one("a-de", "audio", second),
+    ]
+}
+
+/// Which are stuck after the last of these checks, and what it says.
+async fn after_all(ladder: &[Rendition], places: &[[u64; 4]]) -> (String, Option<String>) {
+    let (mut pulse, mut last) = (Pulse::new(), None);
+    for (n, places) in places.iter().enumerate() {
+        let mut checked = Checked::of(ladder.to_vec(), places[0]);
+        for ((_, head), place) in checked.heads.iter_mut().zip(places) {
+            (head.sequence, head.target) = (*place, Duration::from_secs(6));
+        }
+        checked.sample.fingerprint = Fingerprint::of(&n.to_be_bytes());
+        last = pulse.take(&checked, &CheckRules::default(), NOW.parse().unwrap()).err();
+        tokio::time::advance(Duration::from_secs(10)).await;
+    }
+    let stuck: Vec<_> = pulse.stuck.iter().map(|id| id.0.as_str()).collect();
+    (stuck.join(" "), last.map(|error| error.message))
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,16 +4,16 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use url::Url;
 
-use crate::extract::Failure;
+use super::endpoint;
 use crate::extract::config::BrowserConfig;
 use crate::extract::outbound::Outbound;
 use crate::extract::program::{Group, confine};
-use crate::extract::tools::Tools;
+use crate::extract::scratch::Scratch;
+use crate::extract::{Context, Failure};
 
 pub(super) struct Running {
     /// Where its DevTools listen.
@@ -25,7 +25,7 @@ pub(super) struct Running {
 struct Process {
     _group: Group,
     _child: Child,
-    _profile: TempDir,
+    _profile: Scratch,
 }
 
 const STARTS_WITHIN: Duration = Duration::from_secs(15);
@@ -58,12 +58,15 @@ const ARGUMENTS: [&str; 23] = [
     "--webrtc-ip-handling-policy=disable_non_proxied_udp",
 ];
 
-pub(super) async fn launch(tools: &Tools, outbound: &Outbound) -> Result<Running, Failure> {
-    match &tools.browser {
+pub(super) async fn launch(context: &Context<'_>, outbound: &Outbound) -> Result<Running, Failure> {
+    match &context.tools.browser {
         BrowserConfig::Off => Err("the browser is off".into()),
-        BrowserConfig::Endpoint(url) => Ok(Running { endpoint: url.clone(), _process: None }),
+        BrowserConfig::Endpoint(configured) => {
+            let endpoint = endpoint::find(context.fetcher, configured).await?;
+            Ok(Running { endpoint, _process: None })
+        }
         BrowserConfig::Executable { path, sandbox } => {
-            start(tools.command(path), *sandbox, outbound).await
+            start(context.tools.command(path), *sandbox, outbound).await
         }
     }
 }
@@ -74,7 +77,7 @@ async fn start(
     outbound: &Outbound,
 ) -> Result<Running, Failure> {
     let broken = |error: std::io::Error| Failure::passing("it does not start").detail(error);
-    let profile = tempfile::tempdir().map_err(broken)?;
+    let profile = Scratch::new().map_err(broken)?;
     confine(&mut command, profile.path(), &outbound.url());
     command
         .args(ARGUMENTS)
@@ -87,13 +90,13 @@ async fn start(
     let group = Group(child.id());
     let complaints = child.stderr.take();
     let process = Process { _group: group, _child: child, _profile: profile };
-    let endpoint = tokio::time::timeout(STARTS_WITHIN, endpoint(complaints)).await;
+    let endpoint = tokio::time::timeout(STARTS_WITHIN, announced(complaints)).await;
     let endpoint = endpoint.map_err(|_| Failure::passing("it does not start in time"))??;
     Ok(Running { endpoint, _process: Some(process) })
 }
 
 /// It says where it listens, among much else.
-async fn endpoint(
+async fn announced(
     complaints: Option<impl AsyncRead + Unpin + Send + 'static>,
 ) -> Result<Url, Failure> {
     let complaints = complaints.ok_or("it says nothing")?;

@@ -11,9 +11,12 @@ async fn one_leads_and_another_takes_over() {
     second.reaches(1).await;
     let refused = second.store.publish(sample(2, &[])).await.unwrap_err();
     assert!(matches!(refused, StoreError::NotLeading), "{refused}");
+    eventually("it knows who leads", || second.store.leader() == first.place()).await;
+    assert_eq!(first.store.leader(), None, "nobody else does");
     let old = first.store.fence().borrow().unwrap();
     first.kill();
     second.leads().await;
+    assert_eq!(second.store.leader(), None);
     assert!(second.store.fence().borrow().unwrap() > old);
     second.publish(2, &["World feed", "Pit lane"]).await;
     // It was paused, not dead, and still believes.
@@ -23,12 +26,30 @@ async fn one_leads_and_another_takes_over() {
     second.holds(2, &["World feed", "Pit lane"]);
 }
 
+/// Whoever may write to Redis shall not be sent what others send the leader.
+#[tokio::test]
+async fn a_leader_that_somebody_made_up_is_unknown() {
+    let server = RedisServer::start();
+    let standby = Process::on(&server);
+    let sealed = standby.store.vault.seal("lease", b"abc here.example:8081");
+    let elsewhere = standby.store.vault.seal("head", b"abc evil.example:8081");
+    for (held, expected) in [
+        (sealed.as_slice(), Some("here.example:8081".to_owned())),
+        (b"abc evil.example:8081", None),
+        (elsewhere.as_slice(), None),
+        (standby.store.vault.seal("lease", b"abc ").as_slice(), None),
+    ] {
+        standby.store.heard_of(held);
+        assert_eq!(standby.store.leader(), expected);
+    }
+}
+
 #[tokio::test]
 async fn who_stops_hands_over_at_once() {
     let server = RedisServer::start();
     let first = Process::on(&server);
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let leading = tokio::spawn(first.store.clone().lead(async {
+    let leading = tokio::spawn(first.store.clone().lead(None, async {
         let _ = stopped.await;
     }));
     first.leads().await;
