@@ -58,11 +58,11 @@ pub(crate) fn build(picture: &Picture<'_>) -> Result<UpstreamMap, serde_json::Er
 
 impl Picture<'_> {
     /// Those that are down too: whoever plays them is told to wait, not that they are gone.
-    fn streams(&self) -> impl Iterator<Item = (StreamId, Stream)> {
+    fn streams(&self) -> impl Iterator<Item = (StreamId, Arc<Stream>)> {
         self.streams.iter().filter_map(|(id, ranking)| {
             let feed = ranking.places.first()?.contender.candidate.feed.clone();
             let upstreams = ranking.places.iter().map(upstream).collect();
-            Some((id.clone(), Stream { id: id.clone(), feed, upstreams }))
+            Some((id.clone(), Arc::new(Stream { id: id.clone(), feed, upstreams })))
         })
     }
 

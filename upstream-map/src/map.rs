@@ -16,7 +16,8 @@ use crate::documents::Documents;
 #[derive(Clone, Default, Serialize, Deserialize)]
 pub struct UpstreamMap {
     pub version: u64,
-    pub streams: BTreeMap<StreamId, Stream>,
+    /// Shared with the map before, as far as it is the same: a map is copied for each change.
+    pub streams: BTreeMap<StreamId, Arc<Stream>>,
     /// How to talk to upstreams. Links name a profile, not its headers, so that a link
     /// outlives a change of headers.
     pub profiles: BTreeMap<ProfileId, Arc<Profile>>,

@@ -115,7 +115,7 @@ impl Bench {
             let query = stream.upstreams[0].playlist.query().unwrap_or("-").to_owned();
             format!("{}@{}:{health:?} {query}", stream.id, stream.upstreams[0].source)
         };
-        map.streams.values().map(line).collect()
+        map.streams.values().map(|stream| line(stream)).collect()
     }
 
     fn extractor(&self, index: usize) -> ExtractorStatus {

@@ -187,10 +187,10 @@ impl Change {
         {
             text.push_str(&Event::Session(session).text());
         }
-        let streams: BTreeMap<&StreamId, (Option<&Stream>, Option<&Stream>)> = (old.streams.keys())
-            .chain(new.streams.keys())
-            .map(|id| (id, (old.streams.get(id), new.streams.get(id))))
-            .collect();
+        let both =
+            |id| (old.streams.get(id).map(Arc::as_ref), new.streams.get(id).map(Arc::as_ref));
+        let streams: BTreeMap<&StreamId, (Option<&Stream>, Option<&Stream>)> =
+            old.streams.keys().chain(new.streams.keys()).map(|id| (id, both(id))).collect();
         for (stream, (before, after)) in streams {
             for source in before.into_iter().flat_map(playable) {
                 if !after.into_iter().flat_map(playable).any(|one| one == source) {

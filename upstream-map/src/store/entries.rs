@@ -67,7 +67,7 @@ pub(super) fn put(map: &mut UpstreamMap, field: &str, plain: &[u8]) -> Result<()
             if stream.id.as_str() != name {
                 return Err(unfit(&"it is another stream"));
             }
-            map.streams.insert(stream.id.clone(), stream);
+            map.streams.insert(stream.id.clone(), Arc::new(stream));
         }
         "profile" => {
             let profile = serde_json::from_slice(plain).map_err(|error| unfit(&error))?;

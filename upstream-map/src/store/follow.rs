@@ -16,8 +16,9 @@ use super::redis::RedisStore;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// Disks are slow and maps come often.
-const SAVE_EVERY: Duration = Duration::from_secs(2);
+/// Disks are slow and maps come often; it is for a start without Redis, where the last seconds are
+/// no matter.
+const SAVE_EVERY: Duration = Duration::from_secs(5);
 
 impl RedisStore {
     /// Keeps the map that is held the newest there is, in memory and on disk, and carries demand,

@@ -4,6 +4,7 @@
 //! map: a reader takes them only together, as they were published.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +16,7 @@ pub(super) const VERSION: &str = "version";
 
 #[derive(Clone, Default)]
 pub(super) struct Mirror {
-    entries: BTreeMap<String, Known>,
+    entries: BTreeMap<Arc<str>, Known>,
     sum: [u8; 32],
     /// As it is stored, sealed: who has the same has the same map.
     pub(super) head: Vec<u8>,
@@ -53,7 +54,7 @@ impl Mirror {
     pub(super) fn set(&mut self, field: &str, plain: &[u8], previous_key: bool) {
         let known = Known { hash: hash(field, plain), previous_key };
         self.toggle(&known.hash);
-        if let Some(before) = self.entries.insert(field.to_owned(), known) {
+        if let Some(before) = self.entries.insert(field.into(), known) {
             self.toggle(&before.hash);
         }
     }
@@ -80,8 +81,9 @@ impl Mirror {
         };
         let all = entries.iter().map(|(field, plain)| (field.as_str(), plain.as_slice()));
         let set = all.filter(|(field, plain)| changed(field, plain)).collect();
-        let gone = self.entries.keys().filter(|field| !entries.contains_key(*field));
-        Delta { set, gone: gone.map(String::as_str).collect() }
+        let gone =
+            self.entries.keys().map(|field| &**field).filter(|field| !entries.contains_key(*field));
+        Delta { set, gone: gone.collect() }
     }
 }
 

@@ -86,7 +86,7 @@ async fn one(
     let redis = Redis::start(stage, &room)?;
     let leader = store(&redis, &room.join("leader"))?;
     tokio::spawn(leader.clone().follow(std::future::pending()));
-    tokio::spawn(leader.clone().lead(std::future::pending()));
+    tokio::spawn(leader.clone().lead(None, std::future::pending()));
     let mut fence = leader.fence();
     tokio::time::timeout(PATIENCE, fence.wait_for(Option::is_some))
         .await
@@ -114,7 +114,7 @@ async fn one(
     for change in 0..CHANGES * repetitions {
         map.version += 1;
         if let Some(stream) = ids.get(change % ids.len()).and_then(|id| map.streams.get_mut(id)) {
-            for upstream in &mut stream.upstreams {
+            for upstream in &mut Arc::make_mut(stream).upstreams {
                 upstream.generation += 1;
                 upstream.playlist.set_query(Some(&format!("token={}", map.version)));
             }
@@ -201,7 +201,7 @@ fn map(streams: usize) -> anyhow::Result<UpstreamMap> {
         let upstreams = upstreams.collect::<Result<_, _>>()?;
         let explanation = Document::text(format!("{{\"id\":\"{id}\"}}"));
         map.documents.explain.insert(id.clone(), explanation);
-        map.streams.insert(id.clone(), Stream { id, feed, upstreams });
+        map.streams.insert(id.clone(), Arc::new(Stream { id, feed, upstreams }));
     }
     Ok(map)
 }
