@@ -22,6 +22,7 @@ use crate::access::{Access, Door, PARAMETER, Pass};
 use crate::admission;
 use crate::answer::Answer;
 use crate::api::events::Events;
+use crate::api::views::Views;
 use crate::api::{Ask, Desk, Document, OpenApi};
 use crate::audience::{Audience, Viewer};
 use crate::client::Clients;
@@ -118,7 +119,8 @@ impl Edge {
         let audience = Arc::new(Audience::new(store.clone(), metrics.viewers.clone()));
         let draining = Draining::default();
         let (events, draining_) = (Events::new(), draining.clone());
-        let desk = Desk { store: store.clone(), events, openapi, draining: draining_ };
+        let views = Views::default();
+        let desk = Desk { store: store.clone(), views, events, openapi, draining: draining_ };
         let rooms = Rooms { store, fetcher, sealer, targets, storage, audience, metrics };
         Ok(Self {
             live: Live::new(playlists.clone(), rooms.clone()),
