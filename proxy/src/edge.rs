@@ -293,7 +293,7 @@ impl Edge {
             told.entry(&report.cid).or_insert((stream, false)).1 |= report.stalled();
         }
         for (stream, stalled) in told.values() {
-            self.rooms.audience.reported(stream, *stalled);
+            self.rooms.audience.complaints.reported(stream, *stalled);
         }
         Ok(Answer::new(StatusCode::NO_CONTENT).header(header::CACHE_CONTROL, "no-store"))
     }
@@ -302,10 +302,10 @@ impl Edge {
     fn told(&self, session: &Session, stream: &str, profile: &str, problem: Option<&Problem>) {
         let map = self.rooms.store.current();
         let Some(stream) = map.streams.get(stream) else { return };
-        let audience = &self.rooms.audience;
-        audience.heard(stream, profile, &session.req_header().headers);
+        let complaints = &self.rooms.audience.complaints;
+        complaints.heard(stream, profile, &session.req_header().headers);
         if let Some(problem) = problem {
-            audience.segment_failed(stream, profile, problem);
+            complaints.segment_failed(stream, profile, problem);
         }
     }
 }
