@@ -12,6 +12,7 @@ use crate::problem::Problem;
 #[serde(default)]
 pub struct Report {
     /// The stream's id.
+    #[schema(required = true, min_length = 1)]
     pub cid: String,
     /// The buffer ran dry since the last report.
     pub bs: bool,
@@ -21,7 +22,7 @@ pub struct Report {
 
 /// More than a player gathers within minutes.
 pub const LONGEST: usize = 64 << 10;
-const MOST: usize = 200;
+pub const MOST: usize = 200;
 
 impl Report {
     pub fn stalled(&self) -> bool {

@@ -22,6 +22,7 @@ use crate::access::{Access, Door, PARAMETER, Pass};
 use crate::admission;
 use crate::answer::Answer;
 use crate::api::events::Events;
+use crate::api::views::Views;
 use crate::api::{Ask, Desk, Document, OpenApi};
 use crate::audience::{Audience, Viewer};
 use crate::client::Clients;
@@ -118,7 +119,8 @@ impl Edge {
         let audience = Arc::new(Audience::new(store.clone(), metrics.viewers.clone()));
         let draining = Draining::default();
         let (events, draining_) = (Events::new(), draining.clone());
-        let desk = Desk { store: store.clone(), events, openapi, draining: draining_ };
+        let views = Views::default();
+        let desk = Desk { store: store.clone(), views, events, openapi, draining: draining_ };
         let rooms = Rooms { store, fetcher, sealer, targets, storage, audience, metrics };
         Ok(Self {
             live: Live::new(playlists.clone(), rooms.clone()),
@@ -291,7 +293,7 @@ impl Edge {
             told.entry(&report.cid).or_insert((stream, false)).1 |= report.stalled();
         }
         for (stream, stalled) in told.values() {
-            self.rooms.audience.reported(stream, *stalled);
+            self.rooms.audience.complaints.reported(stream, *stalled);
         }
         Ok(Answer::new(StatusCode::NO_CONTENT).header(header::CACHE_CONTROL, "no-store"))
     }
@@ -300,10 +302,10 @@ impl Edge {
     fn told(&self, session: &Session, stream: &str, profile: &str, problem: Option<&Problem>) {
         let map = self.rooms.store.current();
         let Some(stream) = map.streams.get(stream) else { return };
-        let audience = &self.rooms.audience;
-        audience.heard(stream, profile, &session.req_header().headers);
+        let complaints = &self.rooms.audience.complaints;
+        complaints.heard(stream, profile, &session.req_header().headers);
         if let Some(problem) = problem {
-            audience.segment_failed(stream, profile, problem);
+            complaints.segment_failed(stream, profile, problem);
         }
     }
 }

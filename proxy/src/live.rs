@@ -126,7 +126,7 @@ impl Live {
                 let (rooms, stream, upstream) =
                     (poll.rooms.clone(), poll.stream.clone(), poll.upstream.clone());
                 poll.run().await.inspect_err(|problem| {
-                    rooms.audience.failed(&stream, &upstream, problem);
+                    rooms.audience.complaints.failed(&stream, &upstream, problem);
                 })
             }
         };

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::events::Events;
 use super::operations::{Ask, Document};
+use super::views::Views;
 use super::{OpenApi, channels, views};
 use crate::access::Door;
 use crate::answer::Answer;
@@ -19,6 +20,7 @@ const JSON: &str = "application/json";
 
 pub struct Desk {
     pub store: Arc<dyn Store>,
+    pub views: Views,
     pub events: Arc<Events>,
     pub openapi: OpenApi,
     pub draining: Draining,
@@ -52,16 +54,16 @@ impl Desk {
             Ask::Streams(None) => {
                 Ok(of(&map, JSON, views::text(&documents.streams)?.to_owned().into()))
             }
-            Ask::Streams(Some(session)) => json(&map, &views::streams_of(&map, session)?),
-            Ask::Session(id) => json(&map, &views::session(&map, id)?),
-            Ask::Stream(id) => json(&map, &views::stream(&map, id)?),
+            Ask::Streams(Some(session)) => json(&map, &self.views.of(&map).streams_of(session)?),
+            Ask::Session(id) => json(&map, self.views.of(&map).session(id)?),
+            Ask::Stream(id) => json(&map, self.views.of(&map).stream(id)?),
             Ask::Explain(id) => {
                 // Before the first map nobody knows which streams there are.
                 views::text(&documents.streams)?;
                 let explanation = documents.explain.get(id.as_str()).ok_or(Problem::NotFound)?;
                 Ok(of(&map, JSON, views::text(explanation)?.to_owned().into()))
             }
-            Ask::Widget => json(&map, &views::widget(&map)?),
+            Ask::Widget => json(&map, &self.views.of(&map).widget()?),
             Ask::OpenApi => Ok(Answer::ok(JSON, self.openapi.bytes())
                 .header(header::CACHE_CONTROL, "public, max-age=300")),
             Ask::Health => Ok(Answer::ok("text/plain", "ok\n".into())),

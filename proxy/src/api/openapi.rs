@@ -14,7 +14,7 @@ use utoipa::openapi::{
 };
 
 use super::operations::{Body, OPERATIONS, Operation, REPORTS};
-use crate::cmcd::Report;
+use crate::cmcd::{MOST, Report};
 
 /// Gives the schema of an answer, and remembers those that it refers to.
 pub type SchemaOf = fn(&mut Schemas) -> RefOr<Schema>;
@@ -103,6 +103,7 @@ fn reports(known: &mut Schemas) -> utoipa::openapi::path::Operation {
     let text = ObjectBuilder::new().schema_type(Type::String);
     let text = ContentBuilder::new().schema(Some(text)).build();
     let many = ArrayBuilder::new().items(schema_of::<Report>(known));
+    let many = many.min_items(Some(1)).max_items(Some(MOST));
     let many = ContentBuilder::new().schema(Some(many)).build();
     let body = RequestBodyBuilder::new()
         .description(Some("A report a line, or a list of them; `cid` is the stream's id."))
