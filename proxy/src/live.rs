@@ -1,21 +1,26 @@
 //! `/live`: a stream's playlists, resolved through the current map on every poll, so that
 //! renewed tokens and replaced upstreams never show.
+//!
+//! - [`track`]: what was published of each rendition, so that another source goes on from it.
+
+pub mod track;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use pitwall_hls::{Container, Limits, Variables, container_hint};
+use pitwall_hls::{Container, Limits, Splice, Variables, container_hint};
 use pitwall_upstream_map::{Health, Stream, StreamId, Upstream};
 
 use crate::links::{LiveLinks, ProxyLinks, container_extension};
 use crate::multivariant;
 use crate::playlists::version::{Terms, Version};
-use crate::playlists::{self, Fetched, Playlist, Playlists, with_directives};
+use crate::playlists::{self, Fetched, Playlist, Playlists, UpstreamAnswer, with_directives};
 use crate::problem::Problem;
 use crate::rooms::Rooms;
 use crate::seal;
 use crate::target::Target;
+use track::{Outcome, Track, Tracks};
 
 pub const CONTENT_TYPE: &str = "application/vnd.apple.mpegurl";
 
@@ -26,11 +31,12 @@ pub struct Live {
     playlists: Arc<Playlists>,
     rooms: Rooms,
     last_good: LastGood,
+    tracks: Tracks,
 }
 
 impl Live {
     pub fn new(playlists: Arc<Playlists>, rooms: Rooms) -> Self {
-        Self { playlists, rooms, last_good: LastGood::default() }
+        Self { playlists, rooms, last_good: LastGood::default(), tracks: Tracks::default() }
     }
 
     pub fn multivariant(&self, stream: &str, rendition: Option<&str>) -> Result<Playlist, Problem> {
@@ -101,6 +107,9 @@ impl Live {
         let upstream = serving(stream, rendition)?;
         let url = &upstream.rendition(rendition).ok_or(Problem::NotFound)?.playlist;
         let name = format!("live {} {rendition} {url}", stream.id);
+        let track = self.tracks.of(&stream.id, rendition);
+        let directives = translated(directives, &track, &upstream.source);
+        let directives = directives.as_deref();
         let key = with_directives(&name, directives);
         let target = || self.rooms.targets.of_profile(url.clone(), &upstream.profile.0, &map);
         let poll = || {
@@ -113,6 +122,7 @@ impl Live {
                 rendition: rendition.to_owned(),
                 upstream: upstream.clone(),
                 directives: directives.map(str::to_owned),
+                track,
                 now,
             });
             async {
@@ -149,6 +159,7 @@ struct MediaPoll {
     rendition: String,
     upstream: Upstream,
     directives: Option<String>,
+    track: Arc<Track>,
     now: u64,
 }
 
@@ -173,6 +184,39 @@ impl MediaPoll {
         // Defined by its master, and asked for by whoever imports them.
         let imported = Variables::decode(&self.upstream.variables)
             .map_err(|_| Problem::UpstreamInvalid("its variables cannot be read".to_owned()))?;
+        let source = &self.upstream.source;
+        let mut splice = self.track.take(source, &answer.body)?;
+        loop {
+            let version = self.rewrite(answer.clone(), &imported, splice.as_deref())?;
+            if version.is_multivariant() {
+                let what = "a multivariant playlist where a media playlist was";
+                return Err(Problem::UpstreamInvalid(what.to_owned()));
+            }
+            let (bytes, newest) = (&version.playlist.bytes, version.newest());
+            let delta = self.directives.as_deref().is_some_and(|all| all.contains(SKIP));
+            let text = if delta {
+                bytes.clone()
+            } else {
+                match self.track.publish(source, splice.as_ref(), bytes, newest)? {
+                    Outcome::Published(text) => text,
+                    Outcome::Restarted => {
+                        splice = self.track.restart(source, &answer.body)?;
+                        continue;
+                    }
+                }
+            };
+            let playlist = self.playlists.keep(self.name, version, &self.rooms, &self.target);
+            let same = playlist.bytes == text;
+            return Ok(if same { playlist } else { Arc::new(playlist.with(text)) });
+        }
+    }
+
+    fn rewrite(
+        &self,
+        answer: UpstreamAnswer,
+        imported: &Variables,
+        splice: Option<&Splice>,
+    ) -> Result<Version, Problem> {
         let extension = self.extension(&answer.body);
         let terms = Terms {
             base: answer.base.clone(),
@@ -180,6 +224,7 @@ impl MediaPoll {
             expires: None,
             extension,
             generation: self.upstream.generation,
+            splice: splice.map(|splice| splice.generation),
         };
         let mut links = LiveLinks {
             proxy: ProxyLinks {
@@ -193,16 +238,41 @@ impl MediaPoll {
             rendition: &self.rendition,
             upstream: &self.upstream,
             token_parameters: &self.target.token_parameters,
+            splice,
         };
         let last = self.playlists.versions.last(&self.name);
-        let version =
-            Version::make(last.as_deref(), answer, terms, &imported, CONTENT_TYPE, &mut links)?;
-        if version.is_multivariant() {
-            let what = "a multivariant playlist where a media playlist was";
-            return Err(Problem::UpstreamInvalid(what.to_owned()));
-        }
-        Ok(self.playlists.keep(self.name, version, &self.rooms, &self.target))
+        Version::make(last.as_deref(), answer, terms, imported, CONTENT_TYPE, &mut links)
     }
+}
+
+const SKIP: &str = "_HLS_skip=";
+const MSN: &str = "_HLS_msn=";
+
+/// What a player asks for, as the source knows it: with its own numbers, and whole where it will
+/// be put together with another's.
+fn translated(directives: Option<&str>, track: &Track, source: &str) -> Option<String> {
+    let directives = directives?;
+    let splice = track.current();
+    let changes = track.changes(source);
+    if splice.is_none() && !changes {
+        return Some(directives.to_owned());
+    }
+    let kept: Vec<String> = directives
+        .split('&')
+        .filter(|directive| !directive.starts_with(SKIP))
+        .filter_map(|directive| match directive.strip_prefix(MSN) {
+            // Nobody knows yet what its numbers will be.
+            Some(_) if changes => None,
+            Some(number) => {
+                let number = number.parse().ok()?;
+                let number = splice.as_ref()?.upstream_number(number)?;
+                Some(format!("{MSN}{number}"))
+            }
+            None if changes && directive.starts_with("_HLS_part=") => None,
+            None => Some(directive.to_owned()),
+        })
+        .collect();
+    (!kept.is_empty()).then(|| kept.join("&"))
 }
 
 /// The last playlist of each rendition that could be fetched.

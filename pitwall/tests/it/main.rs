@@ -10,6 +10,8 @@ mod edge;
 mod extract;
 mod links;
 mod live;
+mod splice;
 mod storage;
 mod support;
 mod transport;
+mod twins;
