@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use http::StatusCode;
 use pitwall_hls::{Container, Limits, Splice, Variables, container_hint};
 use pitwall_upstream_map::{Health, Stream, StreamId, Upstream};
 
@@ -18,6 +19,7 @@ use crate::playlists::version::{Terms, Version};
 use crate::playlists::{self, Fetched, Playlist, Playlists, UpstreamAnswer, with_directives};
 use crate::problem::Problem;
 use crate::rooms::Rooms;
+use crate::route::Link;
 use crate::seal;
 use crate::target::Target;
 use track::{Outcome, Track, Tracks};
@@ -95,6 +97,41 @@ impl Live {
         }
     }
 
+    /// The link that this path has now, when the one with `refused` is refused. Those who ask at
+    /// the same moment share the polls. When these are refused as well, or name the same still
+    /// though it is a token that ended, the control plane has been told and looks for another
+    /// way, which is waited for.
+    pub async fn renewed(
+        &self,
+        path: &str,
+        refused: &str,
+        problem: &Problem,
+        now: u64,
+    ) -> Option<Link> {
+        let mut parts = path.strip_prefix("/live/")?.split('/');
+        let (stream, rendition) = (parts.next()?, parts.next()?);
+        let mut changes = self.rooms.store.changes();
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            changes.mark_unchanged();
+            let seal = match self.attempt(stream, rendition, None, now).await {
+                Ok(playlist) => Some(seal_of(&playlist.bytes, path)?),
+                Err(_) => None,
+            };
+            match seal {
+                Some(seal) if seal != refused => {
+                    return Some(Link::Sealed { seal, path: path.to_owned() });
+                }
+                Some(_) if *problem == Problem::UpstreamStatus(StatusCode::NOT_FOUND) => {
+                    return None;
+                }
+                _ => {}
+            }
+            let changed = tokio::time::timeout_at(deadline, changes.changed()).await;
+            changed.ok()?.ok()?;
+        }
+    }
+
     async fn attempt(
         &self,
         stream: &str,
@@ -136,6 +173,14 @@ impl Live {
         };
         self.playlists.poll(key, directives.is_some(), poll).await
     }
+}
+
+/// The seal with which a playlist names a path.
+fn seal_of(playlist: &[u8], path: &str) -> Option<String> {
+    let text = std::str::from_utf8(playlist).ok()?;
+    let (_, rest) = text.split_once(&format!("{path}?u="))?;
+    let seal = rest.split(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '-' | '_')).next();
+    seal.map(str::to_owned)
 }
 
 /// The best upstream that plays this rendition. Another one may have other renditions: a player

@@ -10,6 +10,7 @@ mod edge;
 mod extract;
 mod links;
 mod live;
+mod refresh;
 mod splice;
 mod storage;
 mod support;
