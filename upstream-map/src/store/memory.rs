@@ -6,7 +6,7 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use tokio::sync::watch;
 
-use super::{Store, StoreError};
+use super::{Agreed, Ledger, Store, StoreError, Word};
 use crate::demand::Demand;
 use crate::map::UpstreamMap;
 
@@ -16,6 +16,7 @@ pub struct MemoryStore {
     /// There is nobody else to lead.
     fence: watch::Sender<Option<u64>>,
     demand: Demand,
+    ledger: Ledger,
 }
 
 impl MemoryStore {
@@ -25,6 +26,7 @@ impl MemoryStore {
             changes: watch::Sender::new(0),
             fence: watch::Sender::new(Some(0)),
             demand: Demand::default(),
+            ledger: Ledger::default(),
         })
     }
 }
@@ -57,6 +59,10 @@ impl Store for MemoryStore {
 
     fn demand(&self) -> &Demand {
         &self.demand
+    }
+
+    async fn agree(&self, word: &Word) -> Agreed {
+        self.ledger.agree(word)
     }
 
     fn fence(&self) -> watch::Receiver<Option<u64>> {
