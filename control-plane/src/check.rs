@@ -135,7 +135,7 @@ async fn look(visit: &Visit<'_>, canonical: &Url) -> Result<Checked, CheckError>
             Role::Subtitles if visit::claimed(&media) != Container::Fmp4 => Container::WebVtt,
             _ => visit::claimed(&media),
         };
-        renditions.push(Rendition { container, ..rendition });
+        renditions.push(Rendition { container, target_duration: target(&media), ..rendition });
     }
     Ok(Checked { renditions, head, heads, sample, variables: variables.clone() })
 }
@@ -155,7 +155,8 @@ async fn single(visit: &Visit<'_>, url: &Url, media: &Media) -> Result<Checked, 
     let media = visit::live(media)?;
     let sample = visit.segment(media).await?;
     let container = sample.container.unwrap_or(visit::claimed(media));
-    let (only, head) = (rendition::only(url.clone(), container, sample.bit_rate), Head::of(media)?);
+    let only = rendition::only(url.clone(), container, sample.bit_rate);
+    let (only, head) = (Rendition { target_duration: target(media), ..only }, Head::of(media)?);
     Ok(Checked {
         heads: vec![(only.id.clone(), head)],
         renditions: vec![only],
@@ -186,6 +187,12 @@ async fn glance(visit: &Visit<'_>, last: &Checked) -> Result<Checked, CheckError
         _ => visit.segment(media).await?,
     };
     Ok(Checked { head, heads, sample, ..last.clone() })
+}
+
+/// As whole seconds, which is what a playlist says.
+fn target(media: &Media) -> Option<u64> {
+    let target = head::target(media).ok()?;
+    Some(target.as_secs() + u64::from(target.subsec_nanos() > 0))
 }
 
 fn too_slow() -> CheckError {
