@@ -17,13 +17,14 @@ mod join;
 mod print;
 
 pub use self::cut::{Cut, NoCut, Segment};
+pub use self::print::tailored;
 
 use serde::{Deserialize, Serialize};
 
 /// From when on a source is published, and under which numbers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Splice {
-    /// Counts the changes. Before the first there is none of this.
+    /// Counts the changes. The first is to the first source.
     pub generation: u64,
     pub source: String,
     /// The number of this source's first segment that is published, as the source counts.
@@ -53,6 +54,29 @@ pub struct Regressed {
 }
 
 impl Splice {
+    /// The first source, before any change: it is published as it comes.
+    pub fn plain(source: String, target_duration: u64) -> Self {
+        Self {
+            generation: 1,
+            source,
+            upstream: 0,
+            published: 0,
+            upstream_discontinuity: 0,
+            discontinuity: 0,
+            target_duration,
+            window: 0,
+            independent: true,
+            version: 1,
+            tail: Vec::new(),
+        }
+    }
+
+    pub fn is_plain(&self) -> bool {
+        let numbers = [self.upstream, self.published];
+        let discontinuities = [self.upstream_discontinuity, self.discontinuity];
+        [numbers, discontinuities].concat().iter().all(|number| *number == 0)
+    }
+
     /// Under which number a segment of the source is published. What came before the change is
     /// not, and has none.
     pub fn number(&self, upstream: u64) -> Option<u64> {
@@ -96,8 +120,11 @@ impl Splice {
         published.number = number;
         published.discontinuity = self.discontinuity + since;
         if number == self.published {
-            // Ours, and its own where it was not there yet when the source was chosen.
-            published.tags = 1 + since;
+            // Ours, and its own where it was not there yet when the source was chosen. Other
+            // renditions may have had more before.
+            let before = self.tail.last().map(|last| last.discontinuity);
+            let before = before.unwrap_or(self.discontinuity.saturating_sub(1));
+            published.tags = published.discontinuity.saturating_sub(before);
         }
         Some(published)
     }

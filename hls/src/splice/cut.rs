@@ -99,6 +99,15 @@ impl Cut {
         Ok(cut)
     }
 
+    /// What was published, as others tell it.
+    pub fn shown(segments: Vec<Segment>) -> Self {
+        Self {
+            first: segments.first().map_or(0, |first| first.number),
+            segments,
+            ..Self::default()
+        }
+    }
+
     /// The number that the next segment will have.
     pub fn next(&self) -> u64 {
         self.first.saturating_add(self.segments.len() as u64)

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::cut::{Cut, Segment};
 use super::{Regressed, Splice};
+use crate::number;
 
 impl Splice {
     /// The playlist that is published while this source is the one that plays. `ended`: nothing
@@ -44,6 +45,32 @@ impl Splice {
         }
         Ok(text)
     }
+}
+
+/// A playlist that is published as it came, but for what its source does not decide alone: its
+/// target duration, which holds for all sources, and whether it has ended. `None`: it may stay.
+pub fn tailored(text: &[u8], target_duration: u64, ended: bool) -> Option<Vec<u8>> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut tailored = false;
+    for line in text.split_inclusive(|byte| *byte == b'\n') {
+        let content = line.trim_ascii();
+        if let Some(value) = content.strip_prefix(b"#EXT-X-TARGETDURATION:") {
+            let own = number::decimal(value).unwrap_or_default();
+            if own.ceil() < target_duration as f64 {
+                out.extend_from_slice(
+                    format!("#EXT-X-TARGETDURATION:{target_duration}\n").as_bytes(),
+                );
+                tailored = true;
+                continue;
+            }
+        }
+        if content == b"#EXT-X-ENDLIST" && !ended {
+            tailored = true;
+            continue;
+        }
+        out.extend_from_slice(line);
+    }
+    tailored.then_some(out)
 }
 
 fn print(segment: &Segment, before: Option<&Segment>, out: &mut String) {

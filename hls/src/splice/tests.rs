@@ -272,6 +272,45 @@ fn what_speaks_of_the_whole_stays_with_it() {
 }
 
 #[test]
+fn the_first_source_is_published_as_it_comes() {
+    let splice = Splice::plain("a".into(), 6);
+    assert!(splice.is_plain());
+    for number in [0, 7, 1 << 40] {
+        assert_eq!(splice.number(number), Some(number));
+        assert_eq!(splice.upstream_number(number), Some(number));
+        assert_eq!(splice.next(number), Some(number));
+    }
+}
+
+#[test]
+fn what_a_source_does_not_decide_alone() {
+    const TEXT: &str =
+        "#EXTM3U\r\n#EXT-X-TARGETDURATION:4.2\r\n#EXTINF:4,\r\na.ts\r\n#EXT-X-ENDLIST";
+    for (target_duration, ended, expected) in [
+        (5, true, None),
+        (0, true, None),
+        (6, true, Some("#EXTM3U\r\n#EXT-X-TARGETDURATION:6\n#EXTINF:4,\r\na.ts\r\n#EXT-X-ENDLIST")),
+        (5, false, Some("#EXTM3U\r\n#EXT-X-TARGETDURATION:4.2\r\n#EXTINF:4,\r\na.ts\r\n")),
+    ] {
+        let tailored = tailored(TEXT.as_bytes(), target_duration, ended);
+        assert_eq!(tailored.as_deref(), expected.map(str::as_bytes), "{target_duration} {ended}");
+    }
+}
+
+/// Its discontinuity is that of all renditions, also where this one had fewer.
+#[test]
+fn a_discontinuity_that_others_count_higher_is_tagged_so_often() {
+    let (old, new) = (source("a", 100).cut(20), source("b", 7000).cut(20));
+    let mut splice = Splice::after(None, &old, &new, "b".into());
+    splice.discontinuity = 3;
+    let later = source("b", 7000).cut(22);
+    let text = splice.print(&later, false).unwrap();
+    assert_eq!(text.matches("#EXT-X-DISCONTINUITY\n").count(), 3, "{text}");
+    let last = shown(&text).pop_last().unwrap().1;
+    assert_eq!((last.uri.as_str(), last.discontinuity), ("b-7010.ts", 3));
+}
+
+#[test]
 fn what_cannot_be_cut() {
     for (text, expected) in [
         ("", NoCut::NotAPlaylist),

@@ -14,7 +14,7 @@ use crate::twins::{TOKEN, edge, json, upstream};
 async fn every_operation_answers_as_it_is_described() {
     let (site, _) = upstream().await;
     let edge = edge(&site).await;
-    let document = json(&edge, "/api/openapi.json").await.unwrap();
+    let document = json(&edge.url("/api/openapi.json")).await.unwrap();
     assert!(document["openapi"].as_str().unwrap().starts_with("3.1"), "{}", document["openapi"]);
     let paths: BTreeMap<String, Value> = serde_json::from_value(document["paths"].clone()).unwrap();
     assert!(paths.len() > 15, "{:?}", paths.keys());
@@ -75,7 +75,7 @@ async fn commands_go_through_the_edge() {
         assert_eq!((status, kind), expected, "{method} {path} {body}: {text}");
     }
     eventually("the other source plays", || async {
-        let stream = json(&edge, "/api/streams/world-feed").await?;
+        let stream = json(&edge.url("/api/streams/world-feed")).await?;
         let active = stream["sources"].as_array()?.iter().find(|one| one["active"] == true)?;
         (active["name"] == "second").then_some(())
     })
@@ -114,7 +114,7 @@ impl Listening {
 
 #[tokio::test]
 async fn a_source_that_dies_is_seen_by_its_viewers_and_told() {
-    let (site, broken) = upstream().await;
+    let (site, twins) = upstream().await;
     let mut edge = edge(&site).await;
     let mut listening = Listening::to(&edge, None).await;
     listening.until("event: map").await;
@@ -130,7 +130,7 @@ async fn a_source_that_dies_is_seen_by_its_viewers_and_told() {
         text.contains("pitwall_viewers{stream=\"world-feed\"} 1\n").then_some(())
     })
     .await;
-    broken.store(true, Ordering::SeqCst);
+    twins.broken.store(true, Ordering::SeqCst);
     // Viewers poll on, and the edge says what it sees: nobody waits for the next round of checks.
     let watching = async {
         loop {

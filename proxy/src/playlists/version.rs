@@ -120,6 +120,12 @@ impl Version {
         self.links.newest()
     }
 
+    /// How often something new is to be expected.
+    pub fn target(&self) -> Duration {
+        let told = self.playlist.pace.map(|pace| pace.target);
+        told.filter(|told| !told.is_zero()).unwrap_or(Duration::from_secs(6))
+    }
+
     pub fn is_multivariant(&self) -> bool {
         self.playlist.pace.is_none()
     }
