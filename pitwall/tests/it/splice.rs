@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::support::{Edge, client, fetch};
+use crate::support::{Edge, client, eventually, fetch};
 use crate::twins::{LONGEST, Mood, TOKEN, edge, edge_of, segments_now, upstream};
 use crate::viewer::Viewer;
 
@@ -138,4 +138,31 @@ async fn a_rendition_that_nobody_polled_is_numbered_like_the_others() {
         player.has_seen_all();
         assert_eq!(player.target_durations(), [LONGEST], "of all sources, from the start");
     }
+}
+
+/// Containers cannot be mixed in one playlist: a player finds that what it plays is gone, and what
+/// there is instead in the multivariant playlist.
+#[tokio::test]
+async fn a_source_of_another_container_makes_the_player_load_anew() {
+    let (site, twins) = upstream().await;
+    twins.fragmented.store(true, Ordering::SeqCst);
+    let edge = edge_of(&site, "master.m3u8").await;
+    let status = |rendition: &str| {
+        let url = edge.url(&format!("/live/world-feed/{rendition}.m3u8"));
+        async move { fetch(&url).await.unwrap().status().as_u16() }
+    };
+    assert_eq!(status("v720-avc").await, 200);
+    let began = tokio::time::Instant::now();
+    twins.set(0, Mood::Refused);
+    eventually("it is gone", || async {
+        let status = status("v720-avc").await;
+        assert!(matches!(status, 200 | 404), "{status}");
+        (status == 404).then_some(())
+    })
+    .await;
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    let multivariant = fetch(&edge.url("/live/world-feed/index.m3u8")).await.unwrap();
+    let text = multivariant.text().await.unwrap();
+    assert!(text.contains("\nv720-avc-m4s.m3u8\n") && !text.contains("\nv720-avc.m3u8"), "{text}");
+    assert_eq!(status("v720-avc-m4s").await, 200);
 }

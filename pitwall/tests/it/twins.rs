@@ -50,6 +50,8 @@ pub(crate) struct Twins {
     moods: Mutex<[Mood; 2]>,
     /// Once: only the first is, and it counts as broken.
     pub(crate) broken: AtomicBool,
+    /// The second one is fragmented MP4, as far as its playlist tells.
+    pub(crate) fragmented: AtomicBool,
 }
 
 /// Segments there have been.
@@ -80,13 +82,17 @@ impl Twins {
             Mood::Ended(since) => (since, 0, "#EXT-X-ENDLIST\n"),
             Mood::Anew(since) => (now, since - 10, ""),
         };
+        let map = match self.fragmented.load(Ordering::SeqCst) && twin == 1 {
+            true => "#EXT-X-MAP:URI=\"init.mp4\"\n",
+            false => "",
+        };
         let segment = |n: u64| {
             let date = jiff::Timestamp::from_second(i64::try_from(n * 2).unwrap()).unwrap();
             format!("#EXT-X-PROGRAM-DATE-TIME:{date}\n#EXTINF:2,\n{}.ts\n", n + offset)
         };
         let segments: String = (next - 5..next).map(segment).collect();
         format!(
-            "#EXTM3U\n#EXT-X-TARGETDURATION:{}\n#EXT-X-MEDIA-SEQUENCE:{}\n{segments}{end}",
+            "#EXTM3U\n#EXT-X-TARGETDURATION:{}\n#EXT-X-MEDIA-SEQUENCE:{}\n{map}{segments}{end}",
             TARGETS[twin],
             next - 5 + offset - shift
         )
