@@ -121,18 +121,21 @@ impl MediaPoll {
                 self.playlists.keep(turn.name.clone(), version, &self.rooms, &turn.target);
             return Ok(Some(version));
         }
+        // `None`: it counts from before where it began to play.
         let numbers = numbers(&version, &part.splice);
-        let next = numbers.end;
-        match self.track.step(&part, &numbers, version.target()) {
-            Step::Ahead => {}
-            Step::Over => return Ok(None),
-            Step::Behind => return Ok(Some(self.again(turn, version))),
-            Step::Restarted => {
-                tracing::info!(source = turn.upstream.source, next, "a source counts anew");
+        let step =
+            numbers.as_ref().map(|numbers| self.track.step(&part, numbers, version.target()));
+        match step {
+            Some(Step::Ahead) => {}
+            Some(Step::Over) => return Ok(None),
+            Some(Step::Behind) => return Ok(Some(self.again(turn, version))),
+            None | Some(Step::Restarted) => {
+                tracing::info!(source = turn.upstream.source, ?numbers, "a source counts anew");
                 self.part(turn, &answer, true).await?;
                 return Ok(None);
             }
         }
+        let next = numbers.map_or(0, |numbers| numbers.end);
         if !version.tempo.end_list {
             self.line.goes_on(turn.upstream);
         }
@@ -455,10 +458,10 @@ impl MediaPoll {
 }
 
 /// Those of its segments, as they are published.
-fn numbers(version: &Version, splice: &Splice) -> Range<u64> {
+fn numbers(version: &Version, splice: &Splice) -> Option<Range<u64>> {
     let next = version.newest().map_or(0, |newest| newest.saturating_add(1));
-    let next = splice.next(next).unwrap_or_default();
-    next.saturating_sub(version.tempo.segments)..next
+    let next = splice.next(next)?;
+    Some(next.saturating_sub(version.tempo.segments)..next)
 }
 
 fn cut_of(text: &[u8]) -> Result<Cut, Problem> {
