@@ -144,7 +144,7 @@ async fn look(visit: &Visit<'_>, canonical: &Url) -> Result<Checked, CheckError>
             Role::Subtitles if visit::claimed(&media) != Container::Fmp4 => Container::WebVtt,
             _ => visit::claimed(&media),
         };
-        renditions.push(Rendition { container, ..rendition });
+        renditions.push(Rendition { container, target_duration: target(&media), ..rendition });
     }
     Ok(Checked { renditions, head, heads, sample, variables: variables.clone() })
 }
@@ -164,7 +164,8 @@ async fn single(visit: &Visit<'_>, url: &Url, media: &Media) -> Result<Checked, 
     let media = visit::live(media)?;
     let sample = visit.segment(media).await?;
     let container = sample.container.unwrap_or(visit::claimed(media));
-    let (only, head) = (rendition::only(url.clone(), container, sample.bit_rate), Head::of(media)?);
+    let only = rendition::only(url.clone(), container, sample.bit_rate);
+    let (only, head) = (Rendition { target_duration: target(media), ..only }, Head::of(media)?);
     Ok(Checked {
         heads: vec![(only.id.clone(), head)],
         renditions: vec![only],
@@ -200,6 +201,12 @@ async fn glance(visit: &Visit<'_>, last: &Checked) -> Result<Checked, CheckError
 /// Does it get longer all the time? Subtitles may have nothing to say for as long as they like.
 fn moves(role: Role) -> bool {
     matches!(role, Role::Video | Role::Audio)
+}
+
+/// As whole seconds, which is what a playlist says.
+fn target(media: &Media) -> Option<u64> {
+    let target = head::target(media).ok()?;
+    Some(target.as_secs() + u64::from(target.subsec_nanos() > 0))
 }
 
 fn too_slow() -> CheckError {

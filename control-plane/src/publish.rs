@@ -1,10 +1,12 @@
 //! The picture at one moment as an [`UpstreamMap`] with its public documents. Pure.
 //!
 //! - [`calendar`], [`guide`], [`playlist`]: the documents that are not JSON.
+//! - [`naming`]: what renditions are called.
 //! - [`site`]: where their links lead.
 
 pub(crate) mod calendar;
 mod guide;
+mod naming;
 mod playlist;
 mod site;
 
@@ -19,6 +21,7 @@ use pitwall_upstream_map::documents::{
 };
 use pitwall_upstream_map::{Health, Profile, ProfileId, Stream, StreamId, Upstream, UpstreamMap};
 
+use self::naming::Usual;
 pub use self::site::Site;
 use crate::engine::Key;
 use crate::engine::order::{self, Place, Ranked};
@@ -61,7 +64,8 @@ impl Picture<'_> {
     fn streams(&self) -> impl Iterator<Item = (StreamId, Arc<Stream>)> {
         self.streams.iter().filter_map(|(id, ranking)| {
             let feed = ranking.places.first()?.contender.candidate.feed.clone();
-            let upstreams = ranking.places.iter().map(upstream).collect();
+            let usual = usual(&ranking.places);
+            let upstreams = ranking.places.iter().map(|place| upstream(place, &usual)).collect();
             Some((id.clone(), Arc::new(Stream { id: id.clone(), feed, upstreams })))
         })
     }
@@ -147,7 +151,8 @@ impl Picture<'_> {
             let plays = listed.first()?;
             let active = ranking.active().map(|place| place.key);
             let source = |place: &&Place<'_>| public_source(place, active == Some(place.key));
-            let renditions = plays.contender.renditions();
+            let usual = usual(&ranking.places);
+            let renditions = plays.contender.renditions().map(|one| usual.name(one));
             Some(PublicStream {
                 id: id.clone(),
                 feed: plays.contender.candidate.feed.clone(),
@@ -155,14 +160,20 @@ impl Picture<'_> {
                 health: plays.health,
                 checked_at: Some(plays.contender.checked_at),
                 sources: listed.iter().map(source).collect(),
-                renditions: renditions.map(PublicRendition::from).collect(),
+                renditions: renditions.map(|one| PublicRendition::from(&one)).collect(),
             })
         });
         streams.collect()
     }
 }
 
-fn upstream(place: &Place<'_>) -> Upstream {
+fn usual<'a>(places: &'a [Place<'a>]) -> Usual<'a> {
+    let mut configured: Vec<_> = places.iter().collect();
+    configured.sort_by_key(|place| (place.key.source, place.key.ordinal));
+    Usual::of(configured.into_iter().flat_map(|place| &place.contender.checked.renditions))
+}
+
+fn upstream(place: &Place<'_>, usual: &Usual<'_>) -> Upstream {
     let Place { key, contender, source, health, score, .. } = place;
     Upstream {
         source: source.name.clone(),
@@ -173,7 +184,7 @@ fn upstream(place: &Place<'_>) -> Upstream {
         health: *health,
         score: *score,
         variables: contender.checked.variables.encode(),
-        renditions: contender.renditions().cloned().collect(),
+        renditions: contender.renditions().map(|one| usual.name(one)).collect(),
     }
 }
 

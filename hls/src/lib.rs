@@ -16,6 +16,8 @@
 //!     withhold   DEFINE values that only named the origin leave with the URIs that used them
 //!   document   the same for steering manifests and asset lists (JSON)
 //!
+//!   splice     one media playlist across a change of source
+//!
 //!   analysis   a typed, read-only picture, for checking, ranking and splicing
 //!   container  what the segments are made of, by name or by first bytes
 //!
@@ -46,6 +48,7 @@ mod reference;
 mod resolve;
 mod rewrite;
 mod sequence;
+pub mod splice;
 mod tempo;
 mod variables;
 mod withhold;
@@ -58,5 +61,6 @@ pub use kind::Kind;
 pub use limits::Limits;
 pub use reference::{Linker, Reference, Role, Target};
 pub use rewrite::{Rewritten, rewrite};
+pub use splice::{Cut, Splice};
 pub use tempo::Tempo;
 pub use variables::{InvalidVariables, Variables};

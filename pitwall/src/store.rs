@@ -25,7 +25,7 @@ impl AnyStore {
         registry: &Registry,
     ) -> anyhow::Result<Self> {
         let StoreConfig::Redis { address, prefix } = config else {
-            return Ok(Self::Memory(MemoryStore::new()));
+            return Ok(Self::Memory(MemoryStore::kept_in(state.to_owned(), &keys.store())));
         };
         let config = RedisConfig {
             address: *address,
@@ -48,10 +48,16 @@ impl AnyStore {
 
     /// For an edge and a control plane in one process, which takes commands at `place`.
     pub(crate) fn run_beside(&self, place: Option<String>, server: &mut Server) {
-        if let Self::Redis(store) = self {
-            let leader = store.clone();
-            follow_beside(store.clone(), server);
-            server.add_background("leading", 1, |stop| leader.lead(place, stop));
+        match self {
+            Self::Memory(store) => {
+                let store = store.clone();
+                server.add_background("store", 1, |stop| store.keep(stop));
+            }
+            Self::Redis(store) => {
+                let leader = store.clone();
+                follow_beside(store.clone(), server);
+                server.add_background("leading", 1, |stop| leader.lead(place, stop));
+            }
         }
     }
 }

@@ -196,12 +196,7 @@ impl Edge {
                 playlist(&*self.proxied.get(request).await?)
             }
             Route::Segment { stream, link } => {
-                let target = self.target(&link, None, now)?;
-                let profile = target.profile.clone();
-                let target = Target { stream: Some(stream.clone()), ..target };
-                let opened = self.open(session, target).await;
-                self.told(session, &stream, &profile, opened.as_ref().err());
-                context.media = Some(opened?);
+                context.media = Some(self.segment(session, &stream, &link, now).await?);
                 return Ok(Outcome::Media);
             }
             Route::Relay { link } => {
@@ -254,6 +249,41 @@ impl Edge {
             &self.rooms.store.current(),
             now,
         )
+    }
+
+    /// A link that is refused is had anew from the playlist that named it, once: the token in it
+    /// may have ended since, or its source may have moved.
+    async fn segment(
+        &self,
+        session: &Session,
+        stream: &Arc<str>,
+        link: &Link,
+        now: u64,
+    ) -> Result<Media, Problem> {
+        let opened = self.try_segment(session, stream, link, now).await;
+        let (Err(problem), Link::Sealed { seal, path }) = (&opened, link) else { return opened };
+        if !problem.is_stale() {
+            return opened;
+        }
+        match self.live.renewed(path, seal, problem, now).await {
+            Some(renewed) => self.try_segment(session, stream, &renewed, now).await,
+            None => opened,
+        }
+    }
+
+    async fn try_segment(
+        &self,
+        session: &Session,
+        stream: &Arc<str>,
+        link: &Link,
+        now: u64,
+    ) -> Result<Media, Problem> {
+        let target = self.target(link, None, now)?;
+        let profile = target.profile.clone();
+        let target = Target { stream: Some(stream.clone()), ..target };
+        let opened = self.open(session, target).await;
+        self.told(session, stream, &profile, opened.as_ref().err());
+        opened
     }
 
     async fn open(&self, session: &Session, target: Target) -> Result<Media, Problem> {

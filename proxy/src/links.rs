@@ -1,6 +1,6 @@
 //! What the URIs of a playlist become. Playlists are named, segments are sealed.
 
-use pitwall_hls::{Linker, Reference, Role as Uri, Target as Leads};
+use pitwall_hls::{Linker, Reference, Role as Uri, Splice, Target as Leads};
 use pitwall_upstream_map::{Container, Upstream};
 
 use crate::route::with_variables;
@@ -25,6 +25,8 @@ pub struct LiveLinks<'a> {
     pub rendition: &'a str,
     pub upstream: &'a Upstream,
     pub token_parameters: &'a [String],
+    /// By which segments have other numbers than their source gives them.
+    pub splice: Option<&'a Splice>,
 }
 
 impl ProxyLinks<'_> {
@@ -89,6 +91,7 @@ impl Linker for LiveLinks<'_> {
                 let extension = extension(reference, self.proxy.extension);
                 let path = match (reference.role, reference.sequence) {
                     (Uri::Segment, Some(n)) => {
+                        let n = self.splice.and_then(|splice| splice.number(n)).unwrap_or(n);
                         format!("/live/{stream}/{rendition}/{n}.{extension}")
                     }
                     _ => {

@@ -1,21 +1,35 @@
 //! `/live`: a stream's playlists, resolved through the current map on every poll, so that
 //! renewed tokens and replaced upstreams never show.
+//!
+//! - [`poll`]: one poll, from the source to what is published.
+//! - [`choose`]: which source that is.
+//! - [`line`], [`track`]: what is known of a stream, and what was published of a rendition.
+//! - [`change`]: what edges tell each other when the source changes.
+//! - [`directives`]: what players ask for, in the source's numbers.
+//! - [`last_good`]: what bridges a blip.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+mod change;
+mod choose;
+mod directives;
+mod last_good;
+mod line;
+mod poll;
+mod track;
+
+use std::sync::Arc;
 use std::time::Duration;
 
-use pitwall_hls::{Container, Limits, Variables, container_hint};
-use pitwall_upstream_map::{Health, Stream, StreamId, Upstream};
+use http::StatusCode;
+use pitwall_upstream_map::{Health, Stream};
 
-use crate::links::{LiveLinks, ProxyLinks, container_extension};
 use crate::multivariant;
-use crate::playlists::version::{Terms, Version};
-use crate::playlists::{self, Fetched, Playlist, Playlists, with_directives};
+use crate::playlists::{Fetched, Playlist, Playlists, with_directives};
 use crate::problem::Problem;
 use crate::rooms::Rooms;
-use crate::seal;
-use crate::target::Target;
+use crate::route::Link;
+use last_good::LastGood;
+use line::Lines;
+use poll::MediaPoll;
 
 pub const CONTENT_TYPE: &str = "application/vnd.apple.mpegurl";
 
@@ -26,11 +40,12 @@ pub struct Live {
     playlists: Arc<Playlists>,
     rooms: Rooms,
     last_good: LastGood,
+    lines: Lines,
 }
 
 impl Live {
     pub fn new(playlists: Arc<Playlists>, rooms: Rooms) -> Self {
-        Self { playlists, rooms, last_good: LastGood::default() }
+        Self { playlists, rooms, last_good: LastGood::default(), lines: Lines::default() }
     }
 
     /// `query`: what the viewer has to show with its media playlists.
@@ -42,7 +57,13 @@ impl Live {
     ) -> Result<Playlist, Problem> {
         let map = self.rooms.store.current();
         let stream = map.streams.get(stream).ok_or(Problem::NotFound)?;
-        let upstream = stream.active().ok_or(Problem::Unavailable("all sources are down"))?;
+        let change = self.lines.known(stream.id.as_str()).and_then(|line| line.latest().change);
+        let plays = change.and_then(|change| {
+            let mut up = stream.upstreams.iter().filter(|one| one.health != Health::Down);
+            up.find(|one| one.source == change.source)
+        });
+        let upstream = plays.or(stream.active());
+        let upstream = upstream.ok_or(Problem::Unavailable("all sources are down"))?;
         let only = match rendition {
             Some(id) => Some(upstream.rendition(id).ok_or(Problem::NotFound)?),
             None => None,
@@ -78,6 +99,10 @@ impl Live {
             {
                 return Err(failure);
             }
+            // The stream plays, but not this: a player has to see what there is now.
+            if failure == Problem::NotFound && self.plays(stream) {
+                return Err(failure);
+            }
             // Also when the stream is gone from the map: it may be back in the next.
             if let Some(playlist) = self.last_good.recent(stream, rendition) {
                 tracing::warn!(stream, rendition, problem = failure.name(), "bridging a blip");
@@ -95,6 +120,45 @@ impl Live {
         }
     }
 
+    /// The link that this path has now, when the one with `refused` is refused. Those who ask at
+    /// the same moment share the polls. When these are refused as well, or name the same still
+    /// though it is a token that ended, the control plane has been told and looks for another
+    /// way, which is waited for.
+    pub async fn renewed(
+        &self,
+        path: &str,
+        refused: &str,
+        problem: &Problem,
+        now: u64,
+    ) -> Option<Link> {
+        let mut parts = path.strip_prefix("/live/")?.split('/');
+        let (stream, rendition) = (parts.next()?, parts.next()?);
+        let mut changes = self.rooms.store.changes();
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            changes.mark_unchanged();
+            let seal = match self.attempt(stream, rendition, None, now).await {
+                Ok(playlist) => Some(seal_of(&playlist.bytes, path)?),
+                Err(_) => None,
+            };
+            match seal {
+                Some(seal) if seal != refused => {
+                    return Some(Link::Sealed { seal, path: path.to_owned() });
+                }
+                Some(_) if *problem == Problem::UpstreamStatus(StatusCode::NOT_FOUND) => {
+                    return None;
+                }
+                _ => {}
+            }
+            let changed = tokio::time::timeout_at(deadline, changes.changed()).await;
+            changed.ok()?.ok()?;
+        }
+    }
+
+    fn plays(&self, stream: &str) -> bool {
+        self.rooms.store.current().streams.get(stream).is_some_and(|it| it.active().is_some())
+    }
+
     async fn attempt(
         &self,
         stream: &str,
@@ -104,127 +168,41 @@ impl Live {
     ) -> Fetched {
         let map = self.rooms.store.current();
         let stream = map.streams.get(stream).ok_or(Problem::NotFound)?;
-        let upstream = serving(stream, rendition)?;
+        if !stream.upstreams.iter().any(|one| one.rendition(rendition).is_some()) {
+            return Err(absent(stream));
+        }
+        let line = self.lines.of(&stream.id);
+        let poll = MediaPoll {
+            rooms: self.rooms.clone(),
+            playlists: self.playlists.clone(),
+            track: line.track(rendition),
+            line,
+            stream: stream.id.clone(),
+            rendition: rendition.to_owned(),
+            directives: directives.map(str::to_owned),
+            now,
+        };
+        let upstream = poll.choose(&map, stream)?;
         let url = &upstream.rendition(rendition).ok_or(Problem::NotFound)?.playlist;
+        // A renewed token has an answer of its own.
         let name = format!("live {} {rendition} {url}", stream.id);
         let key = with_directives(&name, directives);
-        let target = || self.rooms.targets.of_profile(url.clone(), &upstream.profile.0, &map);
-        let poll = || {
-            let poll = target().map(|target| MediaPoll {
-                rooms: self.rooms.clone(),
-                playlists: self.playlists.clone(),
-                name,
-                target,
-                stream: stream.id.clone(),
-                rendition: rendition.to_owned(),
-                upstream: upstream.clone(),
-                directives: directives.map(str::to_owned),
-                now,
-            });
-            async {
-                let poll = poll?;
-                let (rooms, stream, upstream) =
-                    (poll.rooms.clone(), poll.stream.clone(), poll.upstream.clone());
-                poll.run().await.inspect_err(|problem| {
-                    rooms.audience.complaints.failed(&stream, &upstream, problem);
-                })
-            }
-        };
-        self.playlists.poll(key, directives.is_some(), poll).await
+        self.playlists.poll(key, directives.is_some(), || poll.run()).await
     }
 }
 
-/// The best upstream that plays this rendition. Another one may have other renditions: a player
-/// that knows only these is served by whoever still has them.
-fn serving<'a>(stream: &'a Stream, rendition: &str) -> Result<&'a Upstream, Problem> {
-    let mut playing = stream.upstreams.iter().filter(|one| one.health != Health::Down).peekable();
-    if playing.peek().is_none() {
-        return Err(Problem::Unavailable("all sources are down"));
-    }
-    playing.find(|one| one.rendition(rendition).is_some()).ok_or(Problem::NotFound)
+/// The seal with which a playlist names a path.
+fn seal_of(playlist: &[u8], path: &str) -> Option<String> {
+    let text = std::str::from_utf8(playlist).ok()?;
+    let (_, rest) = text.split_once(&format!("{path}?u="))?;
+    let seal = rest.split(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '-' | '_')).next();
+    seal.map(str::to_owned)
 }
 
-/// All that one upstream poll needs, so that it can outlive the request that began it.
-struct MediaPoll {
-    rooms: Rooms,
-    playlists: Arc<Playlists>,
-    /// Of this playlist among all.
-    name: String,
-    target: Target,
-    stream: StreamId,
-    rendition: String,
-    upstream: Upstream,
-    directives: Option<String>,
-    now: u64,
-}
-
-impl MediaPoll {
-    /// What names say, and where they say nothing what the check saw in a segment.
-    fn extension(&self, body: &[u8]) -> &'static str {
-        match (container_hint(body), self.upstream.rendition(&self.rendition)) {
-            (Container::MpegTs, Some(checked)) => checked.container.extension(),
-            (known, _) => container_extension(known),
-        }
-    }
-
-    async fn run(self) -> Fetched {
-        let limits = Limits::default();
-        let answer = playlists::fetch(
-            &self.rooms.fetcher,
-            &self.target,
-            self.directives.as_deref(),
-            limits.bytes,
-        )
-        .await?;
-        // Defined by its master, and asked for by whoever imports them.
-        let imported = Variables::decode(&self.upstream.variables)
-            .map_err(|_| Problem::UpstreamInvalid("its variables cannot be read".to_owned()))?;
-        let extension = self.extension(&answer.body);
-        let terms = Terms {
-            base: answer.base.clone(),
-            seal_period: seal::period(self.now),
-            expires: None,
-            extension,
-            generation: self.upstream.generation,
-        };
-        let mut links = LiveLinks {
-            proxy: ProxyLinks {
-                sealer: &self.rooms.sealer,
-                profile: &self.target.profile,
-                extension,
-                now: self.now,
-                expires: None,
-            },
-            stream: self.stream.as_str(),
-            rendition: &self.rendition,
-            upstream: &self.upstream,
-            token_parameters: &self.target.token_parameters,
-        };
-        let last = self.playlists.versions.last(&self.name);
-        let version =
-            Version::make(last.as_deref(), answer, terms, &imported, CONTENT_TYPE, &mut links)?;
-        if version.is_multivariant() {
-            let what = "a multivariant playlist where a media playlist was";
-            return Err(Problem::UpstreamInvalid(what.to_owned()));
-        }
-        Ok(self.playlists.keep(self.name, version, &self.rooms, &self.target))
-    }
-}
-
-/// The last playlist of each rendition that could be fetched.
-#[derive(Default)]
-struct LastGood(Mutex<HashMap<(String, String), Arc<Playlist>>>);
-
-impl LastGood {
-    fn keep(&self, stream: &str, rendition: &str, playlist: &Arc<Playlist>) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.retain(|_, playlist| playlist.fetched.elapsed() < playlist.bridges());
-        kept.insert((stream.to_owned(), rendition.to_owned()), playlist.clone());
-    }
-
-    fn recent(&self, stream: &str, rendition: &str) -> Option<Arc<Playlist>> {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let playlist = kept.get(&(stream.to_owned(), rendition.to_owned()))?;
-        (playlist.fetched.elapsed() < playlist.bridges()).then(|| playlist.clone())
+/// Nobody has this rendition.
+fn absent(stream: &Stream) -> Problem {
+    match stream.active() {
+        Some(_) => Problem::NotFound,
+        None => Problem::Unavailable("all sources are down"),
     }
 }

@@ -110,6 +110,7 @@ mod tests {
             playlist: "http://origin.test/secret.m3u8".parse().unwrap(),
             container: Container::Fmp4,
             label: id.to_uppercase(),
+            target_duration: None,
             bandwidth: Some(800_000),
             average_bandwidth: None,
             resolution: None,

@@ -60,6 +60,11 @@ impl Playlist {
         Self { bytes, etag, upstream, fetched: Instant::now(), ..*self }
     }
 
+    /// The same moment, as another text.
+    pub fn with(&self, bytes: Bytes) -> Self {
+        Self { etag: etag_of(&bytes).into(), bytes, ..*self }
+    }
+
     /// For how long the playlist is worth something when no newer one can be had.
     pub fn bridges(&self) -> Duration {
         self.pace.map_or(Duration::from_secs(2), |pace| pace.target) * 3
@@ -230,6 +235,7 @@ pub fn with_directives(playlist: &str, directives: Option<&str>) -> String {
 }
 
 /// What an upstream answered to a request for a playlist or document.
+#[derive(Clone)]
 pub struct UpstreamAnswer {
     pub body: Bytes,
     /// After redirects: what relative URIs are relative to.

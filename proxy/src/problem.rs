@@ -101,6 +101,11 @@ impl Problem {
         }
     }
 
+    /// Is it what an upstream says to a link that was good once?
+    pub fn is_stale(&self) -> bool {
+        matches!(self, Self::UpstreamStatus(status) if matches!(status.as_u16(), 401 | 403 | 404 | 410))
+    }
+
     /// As RFC 9457 has it.
     pub fn json(&self) -> String {
         let details = ProblemDetails::new(self.name(), self.status(), self.to_string());

@@ -86,6 +86,7 @@ impl Rooms {
             expires: target.expires,
             extension: links.extension,
             generation: 0,
+            splice: None,
         };
         let last = playlists.versions.last(&name);
         let version =

@@ -32,6 +32,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use moka::sync::Cache;
 use pitwall_fetch::{Fetcher, Response};
 use tokio::time::Instant;
+use url::Url;
 
 use crate::config::CacheConfig;
 use crate::problem::{Problem, of_upstream_status};
@@ -60,12 +61,21 @@ const REFUSALS: u64 = 4096;
 pub struct Storage {
     shelf: Shelf,
     fills: Mutex<HashMap<Key, Under>>,
-    refusals: Cache<Key, (Refusal, Instant)>,
+    refusals: Cache<Key, Refused>,
     pub lifetimes: Lifetimes,
     budget: Budget,
     /// 0: nothing is stored.
     max_object: u64,
     fetcher: Arc<Fetcher>,
+}
+
+/// What an upstream said, to which URL, and until when others are told the same. With another
+/// token it may say something else.
+#[derive(Clone)]
+struct Refused {
+    refusal: Refusal,
+    url: Url,
+    until: Instant,
 }
 
 /// A fill under way.
@@ -265,9 +275,10 @@ impl Storage {
         self.fills().contains_key(key)
     }
 
-    fn refused(&self, key: &Key) -> Option<Refusal> {
-        let (refusal, until) = self.refusals.get(key)?;
-        (Instant::now() < until).then_some(refusal)
+    fn refused(&self, key: &Key, url: &Url) -> Option<Refusal> {
+        let Refused { refusal, url: refused, until } = self.refusals.get(key)?;
+        let again = matches!(refusal, Refusal::Problem(_)) && refused != *url;
+        (Instant::now() < until && !again).then_some(refusal)
     }
 
     fn join_or_start(self: &Arc<Self>, target: &Target, slice: Option<(u64, u64)>) -> Started {
@@ -281,7 +292,7 @@ impl Storage {
         if let Some(object) = self.shelf.get(&key) {
             return Started::Stored(object);
         }
-        if let Some(refusal) = self.refused(&key) {
+        if let Some(refusal) = self.refused(&key, &target.url) {
             return Started::Refused(refusal);
         }
         let fill = Arc::new(Fill::default());
@@ -306,7 +317,7 @@ impl Storage {
             slice,
             budget: &self.budget,
             max_object: self.max_object,
-            detach: &|why| self.detach(key, fill, why),
+            detach: &|why| self.detach(key, fill, why.map(|why| (why, &target.url))),
         };
         let Some((head, body)) = completed.run().await else { return };
         let until = Instant::now() + self.lifetimes.of(&target);
@@ -319,13 +330,14 @@ impl Storage {
     }
 
     /// Nobody joins this fill any more.
-    fn detach(&self, key: &Key, fill: &Arc<Fill>, why: Option<&Refusal>) {
-        if let Some(refusal) = why {
+    fn detach(&self, key: &Key, fill: &Arc<Fill>, why: Option<(&Refusal, &Url)>) {
+        if let Some((refusal, url)) = why {
             let known_for = match refusal {
                 Refusal::Problem(_) => REFUSED,
                 Refusal::PassThrough | Refusal::Whole => UNSTORABLE,
             };
-            self.refusals.insert(*key, (refusal.clone(), Instant::now() + known_for));
+            let (refusal, until) = (refusal.clone(), Instant::now() + known_for);
+            self.refusals.insert(*key, Refused { refusal, url: url.clone(), until });
         }
         let mut fills = self.fills();
         if fills.get(key).is_some_and(|current| Arc::ptr_eq(&current.fill, fill)) {

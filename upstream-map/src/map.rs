@@ -84,6 +84,9 @@ pub struct Rendition {
     pub container: Container,
     /// For people: "720p", "English".
     pub label: String,
+    /// In seconds, as its playlist said when it was checked.
+    #[serde(default)]
+    pub target_duration: Option<u64>,
     #[serde(default)]
     pub bandwidth: Option<u64>,
     #[serde(default)]

@@ -7,13 +7,18 @@
 //! is the map in pieces, [`vault`] encrypts them, [`mirror`] knows what is stored; [`script`] is
 //! what runs over there; [`follow`] and [`read`] read, [`publish`] writes, [`lead`] says who may; [`disk`]
 //! outlives all of it; [`feedback`] carries the demand back; [`metrics`] counts.
+//!
+//! Edges also agree on how streams are published when their sources change: [`ledger`], in memory
+//! or through Redis ([`agree`]).
 
 mod address;
+mod agree;
 mod disk;
 mod entries;
 mod feedback;
 mod follow;
 mod lead;
+mod ledger;
 mod link;
 mod memory;
 mod metrics;
@@ -30,6 +35,7 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 pub use self::address::{BadAddress, RedisAddress};
+pub use self::ledger::{Agreed, Ledger, Part, Word};
 pub use self::memory::MemoryStore;
 pub use self::redis::{RedisConfig, RedisStore};
 pub use self::vault::StoreKeys;
@@ -53,6 +59,10 @@ pub trait Store: Send + Sync + 'static {
 
     /// What edges tell the control plane.
     fn demand(&self) -> &Demand;
+
+    /// Says what an edge wants to publish, and hears what all edges do. Never waits for long: where
+    /// the others cannot be asked, it is decided here, from what was agreed before.
+    async fn agree(&self, word: &Word) -> Agreed;
 
     /// The fence under which this process may publish; `None` while another one leads.
     fn fence(&self) -> watch::Receiver<Option<u64>>;

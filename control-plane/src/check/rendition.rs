@@ -103,6 +103,7 @@ fn blank(id: RenditionId, role: Role, playlist: Url, label: String) -> Rendition
         playlist,
         container: Container::MpegTs,
         label,
+        target_duration: None,
         bandwidth: None,
         average_bandwidth: None,
         resolution: None,

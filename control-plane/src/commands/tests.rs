@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use pitwall_fetch::{Fetcher, Timeouts};
 use pitwall_upstream_map::demand::Demand;
+use pitwall_upstream_map::store::{Agreed, Word};
 use pitwall_upstream_map::{MemoryStore, StoreError, UpstreamMap};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -289,6 +290,10 @@ impl Store for Elsewhere {
 
     fn demand(&self) -> &Demand {
         self.inner.demand()
+    }
+
+    async fn agree(&self, word: &Word) -> Agreed {
+        self.inner.agree(word).await
     }
 
     fn fence(&self) -> watch::Receiver<Option<u64>> {

@@ -1,103 +1,20 @@
 //! `/api` from outside: as it is documented, commands through the edge, and events.
 
 use std::collections::BTreeMap;
-use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use axum::Router;
-use axum::http::StatusCode;
-use axum::routing::get;
 use reqwest::Method;
 use serde_json::Value;
 
 use crate::support::{Edge, client, eventually, fetch};
-
-const TOKEN: &str = "0123456789abcdef0123456789abcdef";
-
-/// Two seconds at 64 kbit/s.
-const SEGMENT: usize = 16_000;
-
-/// A live playlist at `/NAME/live.m3u8` for two sources, of which the first can be broken.
-async fn upstream() -> (String, Arc<AtomicBool>) {
-    let broken = Arc::new(AtomicBool::new(false));
-    let is_broken = broken.clone();
-    let playlist = || {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() / 2;
-        let segments: String = (now..now + 4).map(|n| format!("#EXTINF:2,\n{n}.ts\n")).collect();
-        format!("#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-MEDIA-SEQUENCE:{now}\n{segments}")
-    };
-    let first = move || async move {
-        match is_broken.load(Ordering::SeqCst) {
-            true => (StatusCode::FORBIDDEN, String::new()),
-            false => (StatusCode::OK, playlist()),
-        }
-    };
-    let segment = |path: axum::extract::Path<String>| async move {
-        let mut bytes = vec![0; SEGMENT];
-        bytes.iter_mut().step_by(188).for_each(|byte| *byte = 0x47);
-        // No two alike, as a loop's would be.
-        let name = path.0.into_bytes();
-        bytes[1000..1000 + name.len()].copy_from_slice(&name);
-        bytes
-    };
-    let router = Router::new()
-        .route("/first/live.m3u8", get(first))
-        .route("/second/live.m3u8", get(move || async move { playlist() }))
-        .route("/first/{segment}", get(segment))
-        .route("/second/{segment}", get(segment));
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-    (format!("http://{address}"), broken)
-}
-
-/// An edge with both sources on one stream, which plays.
-async fn edge(site: &str) -> Edge {
-    let source = |name: &str, priority: u32| {
-        format!(
-            "[[source]]\nname = \"{name}\"\nkind = \"static\"\nfeed = \"World feed\"\n\
-             url = \"{site}/{name}/live.m3u8\"\npriority = {priority}\n\
-             allow_private = [\"127.0.0.0/8\"]\n"
-        )
-    };
-    // A file of its own for the token, as everybody should have it.
-    let config = |directory: &Path| {
-        format!(
-            "[access]\nadmin_token_file = {:?}\n[schedule]\nproviders = []\n{}{}",
-            directory.join("admin.token"),
-            source("first", 1),
-            source("second", 0)
-        )
-    };
-    let edge = Edge::start_with("", |directory| {
-        std::fs::write(directory.join("admin.token"), TOKEN).unwrap();
-        std::fs::write(directory.join("pitwall.toml"), config(directory)).unwrap();
-    })
-    .await;
-    eventually("both sources are there", || async {
-        let stream = json(&edge, "/api/streams/world-feed").await?;
-        let sources = stream["sources"].as_array()?.clone();
-        (sources.len() == 2 && sources.iter().all(|one| one["health"] == "healthy")).then_some(())
-    })
-    .await;
-    edge
-}
-
-async fn json(edge: &Edge, path: &str) -> Option<Value> {
-    let answer = fetch(&edge.url(path)).await.ok()?;
-    if answer.status() != 200 {
-        return None;
-    }
-    serde_json::from_str(&answer.text().await.ok()?).ok()
-}
+use crate::twins::{TOKEN, edge, json, upstream};
 
 #[tokio::test]
 async fn every_operation_answers_as_it_is_described() {
     let (site, _) = upstream().await;
     let edge = edge(&site).await;
-    let document = json(&edge, "/api/openapi.json").await.unwrap();
+    let document = json(&edge.url("/api/openapi.json")).await.unwrap();
     assert!(document["openapi"].as_str().unwrap().starts_with("3.1"), "{}", document["openapi"]);
     let paths: BTreeMap<String, Value> = serde_json::from_value(document["paths"].clone()).unwrap();
     assert!(paths.len() > 15, "{:?}", paths.keys());
@@ -158,7 +75,7 @@ async fn commands_go_through_the_edge() {
         assert_eq!((status, kind), expected, "{method} {path} {body}: {text}");
     }
     eventually("the other source plays", || async {
-        let stream = json(&edge, "/api/streams/world-feed").await?;
+        let stream = json(&edge.url("/api/streams/world-feed")).await?;
         let active = stream["sources"].as_array()?.iter().find(|one| one["active"] == true)?;
         (active["name"] == "second").then_some(())
     })
@@ -197,7 +114,7 @@ impl Listening {
 
 #[tokio::test]
 async fn a_source_that_dies_is_seen_by_its_viewers_and_told() {
-    let (site, broken) = upstream().await;
+    let (site, twins) = upstream().await;
     let mut edge = edge(&site).await;
     let mut listening = Listening::to(&edge, None).await;
     listening.until("event: map").await;
@@ -213,7 +130,7 @@ async fn a_source_that_dies_is_seen_by_its_viewers_and_told() {
         text.contains("\npitwall_viewers 1\n").then_some(())
     })
     .await;
-    broken.store(true, Ordering::SeqCst);
+    twins.broken.store(true, Ordering::SeqCst);
     // Viewers poll on, and the edge says what it sees: nobody waits for the next round of checks.
     let watching = async {
         loop {

@@ -10,14 +10,14 @@ use crate::support::{client, eventually, fetch, free, pitwall};
 
 const STREAM: &str = "/live/world-feed/index.m3u8";
 const MEDIA: &str = "/live/world-feed/v720-avc.m3u8";
-const TOKEN: &str = "an-admin-token-of-enough-characters";
+pub(crate) const TOKEN: &str = "an-admin-token-of-enough-characters";
 
 /// Killed when the test ends.
-struct Process(Child);
+pub(crate) struct Process(Child);
 
 impl Process {
     /// SIGKILL.
-    fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.0.kill().unwrap();
         self.0.wait().unwrap();
     }
@@ -30,33 +30,38 @@ impl Drop for Process {
     }
 }
 
-struct Cluster {
+pub(crate) struct Cluster {
     redis: SocketAddr,
     directory: tempfile::TempDir,
 }
 
-struct Edge {
-    process: Process,
+pub(crate) struct Edge {
+    pub(crate) process: Process,
     address: SocketAddr,
     admin: SocketAddr,
-    state: Arc<tempfile::TempDir>,
+    pub(crate) state: Arc<tempfile::TempDir>,
 }
 
-struct Control {
+pub(crate) struct Control {
     process: Process,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
     admin: SocketAddr,
     _state: tempfile::TempDir,
 }
 
 impl Cluster {
     fn of(source: SocketAddr) -> Self {
+        Self::with(&format!(
+            "[[source]]\nname = \"s\"\nkind = \"static\"\nfeed = \"World feed\"\n\
+             url = \"http://{source}/live/master.m3u8\"\nallow_private = [\"127.0.0.0/8\"]\n"
+        ))
+    }
+
+    pub(crate) fn with(sources: &str) -> Self {
         let (redis, directory) = (free(), tempfile::tempdir().unwrap());
         let config = format!(
             "[schedule]\nproviders = []\n[store]\nkind = \"redis\"\nurl = \"redis://{redis}\"\n\
-             [access]\nseal_key_file = {:?}\nadmin_token_file = {:?}\n\
-             [[source]]\nname = \"s\"\nkind = \"static\"\nfeed = \"World feed\"\n\
-             url = \"http://{source}/live/master.m3u8\"\nallow_private = [\"127.0.0.0/8\"]\n",
+             [access]\nseal_key_file = {:?}\nadmin_token_file = {:?}\n{sources}",
             directory.path().join("seal.key"),
             directory.path().join("token"),
         );
@@ -67,7 +72,7 @@ impl Cluster {
     }
 
     /// Always an empty one.
-    async fn redis(&self) -> Process {
+    pub(crate) async fn redis(&self) -> Process {
         let child = Command::new("redis-server")
             .args(["--bind", "127.0.0.1", "--port", &self.redis.port().to_string()])
             .args(["--save", "", "--dir"])
@@ -91,7 +96,7 @@ impl Cluster {
         Process(pitwall.stdout(Stdio::null()).spawn().unwrap())
     }
 
-    fn control(&self) -> Control {
+    pub(crate) fn control(&self) -> Control {
         let (address, admin, state) = (free(), free(), tempfile::tempdir().unwrap());
         let addresses = [
             ("CONTROL__LISTEN", address),
@@ -104,7 +109,7 @@ impl Cluster {
         Control { process, address, admin, _state: state }
     }
 
-    fn edge(&self, control: SocketAddr, state: Arc<tempfile::TempDir>) -> Edge {
+    pub(crate) fn edge(&self, control: SocketAddr, state: Arc<tempfile::TempDir>) -> Edge {
         let (address, admin) = (free(), free());
         let addresses =
             [("EDGE__LISTEN", address), ("EDGE__ADMIN", admin), ("EDGE__CONTROL", control)];
@@ -118,21 +123,26 @@ impl Control {
         metric(self.admin, "pitwall_store_leads 1").await.is_some()
     }
 
-    async fn leads(&self) {
+    pub(crate) async fn leads(&self) {
         eventually("the control plane leads", || metric(self.admin, "pitwall_store_leads 1")).await;
     }
 }
 
 impl Edge {
-    fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
-    async fn plays(&self) {
+    /// Its map has the stream.
+    pub(crate) async fn is_there(&self) {
         eventually("the edge plays the stream", || async {
             fetch(&self.url(STREAM)).await.ok().filter(|answer| answer.status() == 200)
         })
         .await;
+    }
+
+    async fn plays(&self) {
+        self.is_there().await;
         self.goes_on(1).await;
     }
 
@@ -147,11 +157,11 @@ impl Edge {
         }
     }
 
-    async fn is_connected(&self) {
+    pub(crate) async fn is_connected(&self) {
         eventually("it is back", || metric(self.admin, "pitwall_store_connected 1")).await;
     }
 
-    async fn is_cut_off(&self) {
+    pub(crate) async fn is_cut_off(&self) {
         eventually("it is gone", || metric(self.admin, "pitwall_store_connected 0")).await;
     }
 }
@@ -162,7 +172,7 @@ async fn metric(admin: SocketAddr, line: &str) -> Option<()> {
     text.lines().any(|one| one == line).then_some(())
 }
 
-fn empty() -> Arc<tempfile::TempDir> {
+pub(crate) fn empty() -> Arc<tempfile::TempDir> {
     Arc::new(tempfile::tempdir().unwrap())
 }
 

@@ -49,6 +49,8 @@ pub struct Terms {
     pub extension: &'static str,
     /// Of the upstream, whose renditions are linked by name.
     pub generation: u64,
+    /// The change by which its numbers are not the upstream's.
+    pub splice: Option<u64>,
 }
 
 impl Default for Versions {
@@ -111,6 +113,17 @@ impl Version {
     /// One of its segments, if it has any.
     pub fn segment(&self) -> Option<&str> {
         self.links.last_url()
+    }
+
+    /// The number of its last segment, as the upstream counts.
+    pub fn newest(&self) -> Option<u64> {
+        self.links.newest()
+    }
+
+    /// How often something new is to be expected.
+    pub fn target(&self) -> Duration {
+        let told = self.playlist.pace.map(|pace| pace.target);
+        told.filter(|told| !told.is_zero()).unwrap_or(Duration::from_secs(6))
     }
 
     pub fn is_multivariant(&self) -> bool {
@@ -225,6 +238,7 @@ mod tests {
             expires: None,
             extension: "ts",
             generation: 1,
+            splice: None,
         }
     }
 

@@ -1,4 +1,4 @@
-//! [`Disk`]: the last good map, so that an edge boots with the store and the control plane dead.
+//! [`Disk`]: the last good map and what edges agreed on, so that an edge boots with the store and the control plane dead.
 //!
 //! Written beside itself, synced and renamed: there is the old one or the new one, and the one
 //! before is kept in case that one was damaged. Sealed like the entries.
@@ -7,12 +7,23 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::ledger::Ledger;
 use super::vault::Vault;
 use crate::map::UpstreamMap;
 
-const FORMAT: &[u8] = b"pitwall map 1\n";
-const FIELD: &str = "disk";
+const MAP: Kept = Kept { name: "map", format: b"pitwall map 1\n", field: "disk" };
+const SPLICES: Kept = Kept { name: "splices", format: b"pitwall splices 1\n", field: "splices" };
 const SUM: usize = 32;
+
+/// What is kept, in which file, and as what it is sealed.
+struct Kept {
+    name: &'static str,
+    format: &'static [u8],
+    field: &'static str,
+}
 
 pub(super) struct Disk {
     directory: PathBuf,
@@ -22,7 +33,7 @@ pub(super) struct Disk {
 pub(super) enum Unusable {
     #[error(transparent)]
     Io(#[from] io::Error),
-    #[error("it is no map, or of a later day")]
+    #[error("it is something else, or of a later day")]
     Format,
     #[error("its checksum is wrong")]
     Checksum,
@@ -41,12 +52,35 @@ impl Disk {
         self.directory.join(name)
     }
 
-    /// The newest that can be read, and what is wrong with those that cannot.
+    /// The newest map that can be read, and what is wrong with those that cannot.
     pub(super) fn load(&self, vault: &Vault) -> (Option<UpstreamMap>, Vec<(PathBuf, Unusable)>) {
+        self.read(&MAP, vault)
+    }
+
+    pub(super) fn save(&self, map: &UpstreamMap, vault: &Vault) -> Result<(), Unusable> {
+        self.write(&MAP, map, vault)
+    }
+
+    pub(super) fn load_splices(&self, vault: &Vault) -> (Ledger, Vec<(PathBuf, Unusable)>) {
+        let (entries, wrong) = self.read(&SPLICES, vault);
+        (entries.map_or_else(Ledger::default, Ledger::of), wrong)
+    }
+
+    pub(super) fn save_splices(&self, ledger: &Ledger, vault: &Vault) -> Result<(), Unusable> {
+        self.write(&SPLICES, &ledger.entries(), vault)
+    }
+
+    fn read<T: DeserializeOwned>(
+        &self,
+        kept: &Kept,
+        vault: &Vault,
+    ) -> (Option<T>, Vec<(PathBuf, Unusable)>) {
         let mut wrong = Vec::new();
-        for path in [self.path("map"), self.path("map.previous")] {
-            match fs::read(&path).map_err(Unusable::from).and_then(|bytes| parse(&bytes, vault)) {
-                Ok(map) => return (Some(map), wrong),
+        for name in [kept.name.to_owned(), format!("{}.previous", kept.name)] {
+            let path = self.path(&name);
+            let bytes = fs::read(&path).map_err(Unusable::from);
+            match bytes.and_then(|bytes| kept.parse(&bytes, vault)) {
+                Ok(value) => return (Some(value), wrong),
                 Err(Unusable::Io(error)) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => wrong.push((path, error)),
             }
@@ -54,16 +88,17 @@ impl Disk {
         (None, wrong)
     }
 
-    pub(super) fn save(&self, map: &UpstreamMap, vault: &Vault) -> Result<(), Unusable> {
-        let sealed = vault.seal(FIELD, &serde_json::to_vec(map)?);
+    fn write(&self, kept: &Kept, value: &impl Serialize, vault: &Vault) -> Result<(), Unusable> {
+        let sealed = vault.seal(kept.field, &serde_json::to_vec(value)?);
         fs::create_dir_all(&self.directory)?;
-        let (new, path) = (self.path("map.new"), self.path("map"));
+        let new = self.path(&format!("{}.new", kept.name));
+        let path = self.path(kept.name);
         let mut file = File::create(&new)?;
-        file.write_all(FORMAT)?;
+        file.write_all(kept.format)?;
         file.write_all(blake3::hash(&sealed).as_bytes())?;
         file.write_all(&sealed)?;
         file.sync_all()?;
-        match fs::rename(&path, self.path("map.previous")) {
+        match fs::rename(&path, self.path(&format!("{}.previous", kept.name))) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
             _ => {}
         }
@@ -72,14 +107,16 @@ impl Disk {
     }
 }
 
-fn parse(bytes: &[u8], vault: &Vault) -> Result<UpstreamMap, Unusable> {
-    let rest = bytes.strip_prefix(FORMAT).ok_or(Unusable::Format)?;
-    let (sum, sealed) = rest.split_first_chunk::<SUM>().ok_or(Unusable::Checksum)?;
-    if blake3::hash(sealed) != blake3::Hash::from_bytes(*sum) {
-        return Err(Unusable::Checksum);
+impl Kept {
+    fn parse<T: DeserializeOwned>(&self, bytes: &[u8], vault: &Vault) -> Result<T, Unusable> {
+        let rest = bytes.strip_prefix(self.format).ok_or(Unusable::Format)?;
+        let (sum, sealed) = rest.split_first_chunk::<SUM>().ok_or(Unusable::Checksum)?;
+        if blake3::hash(sealed) != blake3::Hash::from_bytes(*sum) {
+            return Err(Unusable::Checksum);
+        }
+        let opened = vault.open(self.field, sealed).ok_or(Unusable::Key)?;
+        Ok(serde_json::from_slice(&opened.plain)?)
     }
-    let opened = vault.open(FIELD, sealed).ok_or(Unusable::Key)?;
-    Ok(serde_json::from_slice(&opened.plain)?)
 }
 
 #[cfg(test)]

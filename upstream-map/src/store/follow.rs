@@ -24,12 +24,16 @@ impl RedisStore {
     /// Keeps the map that is held the newest there is, in memory and on disk, and carries demand,
     /// until `stop` completes. Redis may come and go meanwhile.
     pub async fn follow(self: Arc<Self>, stop: impl Future<Output = ()> + Send) {
-        let everything = async { tokio::join!(self.keep_reading(), self.keep(), self.carry()) };
+        let everything = async {
+            let kept = async { tokio::join!(self.keep(), self.keep_splices()) };
+            tokio::join!(self.keep_reading(), kept, self.carry(), self.keep_speaking())
+        };
         tokio::select! {
             _ = everything => {}
             () = stop => {}
         }
         self.save().await;
+        self.save_splices().await;
     }
 
     async fn keep_reading(&self) -> Infallible {
@@ -135,6 +139,24 @@ impl RedisStore {
             }
             self.save().await;
             sleep(SAVE_EVERY).await;
+        }
+    }
+
+    async fn keep_splices(self: &Arc<Self>) -> Infallible {
+        loop {
+            self.ledger_changed.notified().await;
+            self.save_splices().await;
+            sleep(SAVE_EVERY).await;
+        }
+    }
+
+    async fn save_splices(self: &Arc<Self>) {
+        let store = self.clone();
+        let save = move || store.disk.save_splices(&store.ledger, &store.vault);
+        match tokio::task::spawn_blocking(save).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "splices are not kept on disk"),
+            Err(error) => tracing::error!(%error, "splices are not kept on disk"),
         }
     }
 

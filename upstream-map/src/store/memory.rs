@@ -1,12 +1,16 @@
 //! [`MemoryStore`]: writer and readers in one process.
 
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
-use super::{Store, StoreError};
+use super::disk::Disk;
+use super::vault::Vault;
+use super::{Agreed, Ledger, Store, StoreError, StoreKeys, Word};
 use crate::demand::Demand;
 use crate::map::UpstreamMap;
 
@@ -16,16 +20,74 @@ pub struct MemoryStore {
     /// There is nobody else to lead.
     fence: watch::Sender<Option<u64>>,
     demand: Demand,
+    ledger: Ledger,
+    kept: Option<Kept>,
 }
+
+/// What outlives the process: what was agreed on, so that players find their numbers again.
+struct Kept {
+    disk: Disk,
+    vault: Vault,
+    changed: Notify,
+}
+
+/// Disks are slow.
+const SAVE_EVERY: Duration = Duration::from_secs(2);
 
 impl MemoryStore {
     pub fn new() -> Arc<Self> {
-        Arc::new(Self {
+        Arc::new(Self::with(Ledger::default(), None))
+    }
+
+    /// One that goes on where the last process was, as far as splices are concerned.
+    pub fn kept_in(state_dir: PathBuf, keys: &StoreKeys) -> Arc<Self> {
+        let (disk, vault) = (Disk::new(state_dir), Vault::new(keys));
+        let (ledger, wrong) = disk.load_splices(&vault);
+        for (path, error) in wrong {
+            tracing::warn!(path = %path.display(), %error, "what is on disk is ignored");
+        }
+        Arc::new(Self::with(ledger, Some(Kept { disk, vault, changed: Notify::new() })))
+    }
+
+    fn with(ledger: Ledger, kept: Option<Kept>) -> Self {
+        Self {
             current: ArcSwap::from_pointee(UpstreamMap::default()),
             changes: watch::Sender::new(0),
             fence: watch::Sender::new(Some(0)),
             demand: Demand::default(),
-        })
+            ledger,
+            kept,
+        }
+    }
+
+    /// Keeps what has to be kept, until `stop` completes.
+    pub async fn keep(self: Arc<Self>, stop: impl Future<Output = ()> + Send) {
+        let Some(kept) = &self.kept else { return stop.await };
+        let saving = async {
+            loop {
+                kept.changed.notified().await;
+                self.save().await;
+                tokio::time::sleep(SAVE_EVERY).await;
+            }
+        };
+        tokio::select! {
+            () = saving => {}
+            () = stop => {}
+        }
+        self.save().await;
+    }
+
+    async fn save(self: &Arc<Self>) {
+        let store = self.clone();
+        let saved = tokio::task::spawn_blocking(move || match &store.kept {
+            Some(kept) => kept.disk.save_splices(&store.ledger, &kept.vault),
+            None => Ok(()),
+        });
+        match saved.await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "splices are not kept on disk"),
+            Err(error) => tracing::error!(%error, "splices are not kept on disk"),
+        }
     }
 }
 
@@ -59,6 +121,14 @@ impl Store for MemoryStore {
         &self.demand
     }
 
+    async fn agree(&self, word: &Word) -> Agreed {
+        let agreed = self.ledger.agree(word);
+        if let Some(kept) = self.kept.as_ref().filter(|_| word.part.is_some()) {
+            kept.changed.notify_one();
+        }
+        agreed
+    }
+
     fn fence(&self) -> watch::Receiver<Option<u64>> {
         self.fence.subscribe()
     }
@@ -70,6 +140,19 @@ mod tests {
 
     fn map(version: u64) -> UpstreamMap {
         UpstreamMap { version, ..UpstreamMap::default() }
+    }
+
+    #[tokio::test]
+    async fn what_was_agreed_on_outlives_the_process() {
+        use crate::store::ledger::tests::{check, word};
+        let state = tempfile::tempdir().unwrap();
+        let keys = StoreKeys { current: [1; 32], previous: None };
+        let store = || MemoryStore::kept_in(state.path().to_owned(), &keys);
+        let first = store();
+        let part = Some(crate::store::Part { published: 107, record: b"a".to_vec() });
+        first.agree(&Word { change: b"a".to_vec(), part, ..word("v", 3) }).await;
+        first.keep(std::future::ready(())).await;
+        check("again", &store().agree(&word("v", 0)).await, (3, "a", "a", 107));
     }
 
     #[tokio::test]

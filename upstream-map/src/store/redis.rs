@@ -9,16 +9,17 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use prometheus::Registry;
 use redis::aio::MultiplexedConnection;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::address::RedisAddress;
+use super::agree::Speaker;
 use super::disk::Disk;
 use super::link::Link;
 use super::metrics::Metrics;
 use super::mirror::Mirror;
 use super::script::Names;
 use super::vault::{StoreKeys, Vault};
-use super::{Store, StoreError};
+use super::{Agreed, Ledger, Store, StoreError, Word};
 use crate::demand::Demand;
 use crate::map::UpstreamMap;
 
@@ -52,6 +53,10 @@ pub struct RedisStore {
     pub(super) mirror: Mutex<Mirror>,
     /// One publication at a time, over one connection.
     pub(super) writer: tokio::sync::Mutex<Option<MultiplexedConnection>>,
+    /// What edges have agreed on, as far as this one has heard.
+    pub(super) ledger: Ledger,
+    pub(super) ledger_changed: Notify,
+    pub(super) speaker: Speaker,
     pub(super) vault: Vault,
     pub(super) link: Link,
     pub(super) names: Names,
@@ -69,10 +74,12 @@ impl RedisStore {
         let metrics = Metrics::register(registry)?;
         let vault = Vault::new(&config.keys);
         let disk = Disk::new(config.state_dir);
-        let (kept, wrong) = disk.load(&vault);
+        let (kept, mut wrong) = disk.load(&vault);
+        let (ledger, damaged) = disk.load_splices(&vault);
+        wrong.extend(damaged);
         for (path, error) in wrong {
             metrics.refused.with_label_values(&["disk"]).inc();
-            tracing::warn!(path = %path.display(), %error, "the map on disk is ignored");
+            tracing::warn!(path = %path.display(), %error, "what is on disk is ignored");
         }
         let held = kept.unwrap_or_default();
         if held.version > 0 {
@@ -86,6 +93,9 @@ impl RedisStore {
             leader: Mutex::default(),
             mirror: Mutex::default(),
             writer: tokio::sync::Mutex::default(),
+            ledger,
+            ledger_changed: Notify::new(),
+            speaker: Speaker::default(),
             vault,
             link: Link::new(config.address),
             names: Names::new(&config.prefix),
@@ -146,6 +156,10 @@ impl Store for RedisStore {
 
     fn demand(&self) -> &Demand {
         &self.demand
+    }
+
+    async fn agree(&self, word: &Word) -> Agreed {
+        self.agreed(word).await
     }
 
     fn fence(&self) -> watch::Receiver<Option<u64>> {

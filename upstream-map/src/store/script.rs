@@ -10,6 +10,7 @@ use super::mirror::{Delta, HEAD, VERSION};
 
 static PUBLISH: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("publish.lua")));
 static HOLD: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("hold.lua")));
+static AGREE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("agree.lua")));
 static RELEASE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("release.lua")));
 
 /// The keys of one installation. One hash tag keeps them on one machine of a cluster.
@@ -39,9 +40,51 @@ impl Names {
         }
     }
 
+    pub(super) fn splice(&self, stream: &str) -> String {
+        format!("{}:splice:{stream}", self.tag)
+    }
+
     pub(super) fn demand(&self, edge: &str) -> String {
         format!("{}:demand:{edge}", self.tag)
     }
+}
+
+/// What an edge says of a splice, sealed.
+pub(super) struct Said<'a> {
+    pub(super) rendition: &'a str,
+    pub(super) generation: u64,
+    pub(super) next: u64,
+    pub(super) newest: Vec<u8>,
+    pub(super) change: Vec<u8>,
+    pub(super) part: Option<(u64, Vec<u8>)>,
+    pub(super) lives_ms: u64,
+}
+
+/// And what is written then.
+pub(super) struct Written {
+    pub(super) generation: Option<u64>,
+    pub(super) change: Option<Vec<u8>>,
+    pub(super) part: Option<Vec<u8>>,
+    pub(super) next: Option<u64>,
+    pub(super) newest: Option<Vec<u8>>,
+}
+
+pub(super) async fn agree(
+    key: &str,
+    said: &Said<'_>,
+    connection: &mut MultiplexedConnection,
+) -> Result<Written, StoreError> {
+    let mut call = AGREE.prepare_invoke();
+    call.key(key).arg(said.rendition).arg(said.generation).arg(said.next);
+    call.arg(&said.newest[..]).arg(&said.change[..]);
+    match &said.part {
+        Some((published, record)) => call.arg(*published).arg(&record[..]),
+        None => call.arg("").arg(""),
+    };
+    call.arg(said.lives_ms);
+    type Answer = (Option<u64>, Option<Vec<u8>>, Option<Vec<u8>>, Option<u64>, Option<Vec<u8>>);
+    let (generation, change, part, next, newest): Answer = call.invoke_async(connection).await?;
+    Ok(Written { generation, change, part, next, newest })
 }
 
 /// A map to be written.

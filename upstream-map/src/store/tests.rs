@@ -6,6 +6,7 @@ mod loss;
 mod reading;
 mod sentinels;
 mod server;
+mod splices;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

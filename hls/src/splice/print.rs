@@ -1,0 +1,96 @@
+//! The parts put together again.
+
+use std::fmt::Write as _;
+
+use super::cut::{Cut, Segment};
+use super::{Regressed, Splice};
+use crate::number;
+
+impl Splice {
+    /// The playlist that is published while this source is the one that plays. `ended`: nothing
+    /// will follow, from no source.
+    pub fn print(&self, cut: &Cut, ended: bool) -> Result<String, Regressed> {
+        let window = self.window(cut)?;
+        let mut text = String::from("#EXTM3U\n");
+        let head = window.first();
+        let number = head.map_or(self.published, |head| head.number);
+        // Those in front of the first one are counted by their tags.
+        let discontinuity = head.map_or(self.discontinuity, |head| head.discontinuity - head.tags);
+        let version = self.version.max(cut.version);
+        // Writing to a string cannot fail.
+        let _ = write!(
+            text,
+            "#EXT-X-VERSION:{version}\n#EXT-X-TARGETDURATION:{}\n#EXT-X-MEDIA-SEQUENCE:{number}\n\
+             #EXT-X-DISCONTINUITY-SEQUENCE:{discontinuity}\n",
+            self.target_duration.max(cut.target_duration),
+        );
+        if self.independent && cut.independent {
+            text.push_str("#EXT-X-INDEPENDENT-SEGMENTS\n");
+        }
+        text.push_str(&cut.header);
+        for (before, after) in &cut.dates {
+            let _ = writeln!(text, "{before}{}-{after}", self.generation);
+        }
+        let mut before: Option<&Segment> = None;
+        for segment in &window {
+            print(segment, before, &mut text);
+            before = Some(segment);
+        }
+        // Parts of what does not follow yet would seem to follow what is shown.
+        if window.last().is_some_and(|last| last.number >= self.published) {
+            text.push_str(&cut.trailer);
+        }
+        if ended {
+            text.push_str("#EXT-X-ENDLIST\n");
+        }
+        Ok(text)
+    }
+}
+
+/// A playlist that is published as it came, but for what its source does not decide alone: its
+/// target duration, which holds for all sources, and whether it has ended. `None`: it may stay.
+pub fn tailored(text: &[u8], target_duration: u64, ended: bool) -> Option<Vec<u8>> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut tailored = false;
+    for line in text.split_inclusive(|byte| *byte == b'\n') {
+        let content = line.trim_ascii();
+        if let Some(value) = content.strip_prefix(b"#EXT-X-TARGETDURATION:") {
+            let own = number::decimal(value).unwrap_or_default();
+            if own.ceil() < target_duration as f64 {
+                out.extend_from_slice(
+                    format!("#EXT-X-TARGETDURATION:{target_duration}\n").as_bytes(),
+                );
+                tailored = true;
+                continue;
+            }
+        }
+        if content == b"#EXT-X-ENDLIST" && !ended {
+            tailored = true;
+            continue;
+        }
+        out.extend_from_slice(line);
+    }
+    tailored.then_some(out)
+}
+
+fn print(segment: &Segment, before: Option<&Segment>, out: &mut String) {
+    for _ in 0..segment.tags {
+        out.push_str("#EXT-X-DISCONTINUITY\n");
+    }
+    let anew = before.is_none() || segment.tags > 0;
+    if anew || before.is_some_and(|before| before.key != segment.key) {
+        let clear = segment.key.is_empty() && before.is_some();
+        // A player would go on decrypting.
+        out.push_str(if clear { "#EXT-X-KEY:METHOD=NONE\n" } else { &segment.key });
+    }
+    let map_changed = anew || before.is_some_and(|before| before.map != segment.map);
+    if map_changed && !segment.map.is_empty() {
+        out.push_str(&segment.map);
+        out.push('\n');
+    }
+    if let Some(date) = segment.date.filter(|_| anew && !segment.dated) {
+        // Writing to a string cannot fail.
+        let _ = writeln!(out, "#EXT-X-PROGRAM-DATE-TIME:{date:.3}");
+    }
+    out.push_str(&segment.lines);
+}

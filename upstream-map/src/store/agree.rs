@@ -1,0 +1,141 @@
+//! What edges agree on about splices ([`Ledger`]), over Redis. A viewer waits for it, so that it
+//! has little time: when Redis is slow or gone, each edge decides by itself what must be decided,
+//! from what was agreed before, and that comes to light when Redis is back.
+//!
+//! [`Ledger`]: super::ledger::Ledger
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::StoreError;
+use super::ledger::{Agreed, REMEMBERED, Word};
+use super::redis::RedisStore;
+use super::script::{self, Said, Written};
+
+/// A good Redis needs a hundredth of this.
+const PATIENCE: Duration = Duration::from_millis(150);
+/// It is not asked again for so long when it took longer.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// The way to a Redis that answers, or since when there is none.
+pub(super) struct Speaker {
+    connection: watch::Sender<Option<MultiplexedConnection>>,
+    silent_until: watch::Sender<Option<Instant>>,
+}
+
+impl Default for Speaker {
+    fn default() -> Self {
+        Self { connection: watch::Sender::new(None), silent_until: watch::Sender::new(None) }
+    }
+}
+
+impl Speaker {
+    async fn connection(&self) -> Option<MultiplexedConnection> {
+        let mut connection = self.connection.subscribe();
+        let there = connection.wait_for(Option::is_some).await;
+        there.ok().and_then(|there| there.clone())
+    }
+
+    fn is_silent(&self) -> bool {
+        self.silent_until.borrow().is_some_and(|until| Instant::now() < until)
+    }
+
+    fn silence(&self) {
+        self.silent_until.send_replace(Some(Instant::now() + PAUSE));
+    }
+}
+
+impl RedisStore {
+    /// Keeps a connection for it.
+    pub(super) async fn keep_speaking(&self) -> Infallible {
+        let mut lost = self.speaker.connection.subscribe();
+        loop {
+            match self.link.connect().await {
+                Ok(connection) => {
+                    self.speaker.connection.send_replace(Some(connection));
+                    self.speaker.silent_until.send_replace(None);
+                    // The sender lives as long as this.
+                    let _ = lost.wait_for(Option::is_none).await;
+                }
+                Err(error) => tracing::debug!(%error, "splices are not agreed on"),
+            }
+            sleep(PAUSE.mul_f64(0.5 + rand::random::<f64>())).await;
+        }
+    }
+
+    pub(super) async fn agreed(&self, word: &Word) -> Agreed {
+        if !self.speaker.is_silent() {
+            match timeout(PATIENCE, self.speak(word)).await {
+                Ok(Ok(agreed)) => {
+                    if self.ledger.learn(word, &agreed) {
+                        self.ledger_changed.notify_one();
+                    }
+                    return agreed;
+                }
+                Ok(Err(error)) => {
+                    tracing::debug!(%error, "a splice is not agreed on");
+                    self.speaker.connection.send_replace(None);
+                    self.speaker.silence();
+                }
+                Err(_) => self.speaker.silence(),
+            }
+        }
+        let agreed = self.ledger.agree(word);
+        self.ledger_changed.notify_one();
+        Agreed { shared: false, ..agreed }
+    }
+
+    /// What Redis has forgotten is said again, before anybody begins anew: also when it is this
+    /// edge that was restarted, and knows it from disk only.
+    async fn speak(&self, word: &Word) -> Result<Agreed, StoreError> {
+        let agreed = match self.ledger.knows_more(word) {
+            true => self.say(&word.silent()).await?,
+            false => self.say(word).await?,
+        };
+        match self.ledger.forgotten(word, &agreed) {
+            Some(forgotten) => self.say(&forgotten).await,
+            None => Ok(agreed),
+        }
+    }
+
+    async fn say(&self, word: &Word) -> Result<Agreed, StoreError> {
+        let gone = || StoreError::Unreachable("there is no connection".to_owned());
+        let mut connection = self.speaker.connection().await.ok_or_else(gone)?;
+        let field = |what| format!("splice/{}/{}/{what}", word.stream, word.rendition);
+        let change = format!("splice/{}/change", word.stream);
+        let seal = |field: &str, plain: &[u8]| match plain {
+            [] => Vec::new(),
+            plain => self.vault.seal(field, plain),
+        };
+        let said = Said {
+            rendition: &word.rendition,
+            generation: word.generation,
+            next: word.next,
+            newest: seal(&field("newest"), &word.newest),
+            change: seal(&change, &word.change),
+            part: word
+                .part
+                .as_ref()
+                .map(|part| (part.published, seal(&field("part"), &part.record))),
+            lives_ms: u64::try_from(REMEMBERED.as_millis()).unwrap_or(u64::MAX),
+        };
+        let key = self.names.splice(word.stream.as_str());
+        let Written { generation, change: sealed_change, part, next, newest } =
+            script::agree(&key, &said, &mut connection).await?;
+        // What somebody else wrote there is as good as nothing.
+        let open =
+            |field: &str, sealed: Option<Vec<u8>>| Some(self.vault.open(field, &sealed?)?.plain);
+        Ok(Agreed {
+            generation: generation.unwrap_or_default(),
+            change: open(&change, sealed_change).unwrap_or_default(),
+            part: open(&field("part"), part),
+            next: next.unwrap_or_default(),
+            newest: open(&field("newest"), newest).unwrap_or_default(),
+            shared: true,
+        })
+    }
+}

@@ -1,0 +1,278 @@
+//! [`Ledger`]: what edges have agreed on about how a stream is published, so that the same number
+//! is the same segment wherever a player asks.
+//!
+//! A stream goes through generations, one for each change of its source. A generation has one
+//! *change* for the stream and a *part* for each of its renditions; what is in them is the edges'
+//! own business. Both are written once: whoever comes second is told what is there. A rendition
+//! also has a *head*, the number up to which it is published, and no part can begin below it.
+//! Since no head moves any more once the next generation has begun, nothing is published twice.
+//!
+//! [`Ledger::agree`] is the whole protocol; `agree.lua` is the same for many machines.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde::{Deserialize, Serialize};
+use tokio::time::{Duration, Instant};
+
+use crate::map::StreamId;
+
+/// A stream that nobody watches for so long begins anew.
+pub(super) const REMEMBERED: Duration = Duration::from_secs(6 * 3600);
+
+/// What an edge says, and wants to hear about.
+#[derive(Clone, Debug)]
+pub struct Word {
+    pub stream: StreamId,
+    pub rendition: String,
+    /// By which it publishes, or wants to. 0: it knows of none.
+    pub generation: u64,
+    /// The number that follows the last one it is about to publish. 0: none.
+    pub next: u64,
+    /// What is about to be published last, for whoever has not seen it.
+    pub newest: Vec<u8>,
+    /// The change that this generation begins with, should it not have begun.
+    pub change: Vec<u8>,
+    pub part: Option<Part>,
+}
+
+impl Word {
+    /// Only asks.
+    pub(super) fn silent(&self) -> Self {
+        let Self { stream, rendition, generation, .. } = self.clone();
+        let (newest, change) = (Vec::new(), Vec::new());
+        Self { stream, rendition, generation, next: 0, newest, change, part: None }
+    }
+}
+
+/// Where a rendition goes on in a generation.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// The first number of the generation.
+    pub published: u64,
+    pub record: Vec<u8>,
+}
+
+/// What is written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Agreed {
+    /// 0: nothing is.
+    pub generation: u64,
+    pub change: Vec<u8>,
+    /// Of the rendition in this generation, if somebody has begun it.
+    pub part: Option<Vec<u8>>,
+    /// Of the rendition, from whichever generation.
+    pub next: u64,
+    pub newest: Vec<u8>,
+    /// Every edge hears the same. If not, others could not be asked.
+    pub shared: bool,
+}
+
+/// In the memory of one process.
+#[derive(Default)]
+pub struct Ledger(Mutex<HashMap<StreamId, Entry>>);
+
+/// All that is written of a stream.
+#[derive(Clone, Default, Serialize, Deserialize)]
+pub(super) struct Entry {
+    generation: u64,
+    change: Vec<u8>,
+    parts: BTreeMap<String, Vec<u8>>,
+    heads: BTreeMap<String, (u64, Vec<u8>)>,
+    #[serde(skip)]
+    heard: Option<Instant>,
+}
+
+impl Ledger {
+    pub fn agree(&self, word: &Word) -> Agreed {
+        let mut streams = self.streams();
+        let now = Instant::now();
+        let idle = |entry: &Entry| entry.heard.is_some_and(|at| now - at >= REMEMBERED);
+        if streams.get(&word.stream).is_some_and(idle) {
+            streams.remove(&word.stream);
+        }
+        let entry = streams.entry(word.stream.clone()).or_default();
+        entry.heard = Some(now);
+        entry.agree(word)
+    }
+
+    /// Takes over what others have agreed on. Says whether it was news.
+    /// Where they have forgotten, this remembers.
+    pub(super) fn learn(&self, word: &Word, agreed: &Agreed) -> bool {
+        let mut streams = self.streams();
+        let entry = streams.entry(word.stream.clone()).or_default();
+        entry.heard = Some(Instant::now());
+        if agreed.generation < entry.generation {
+            return false;
+        }
+        let begun = entry.generation != agreed.generation || entry.change != agreed.change;
+        if begun {
+            entry.generation = agreed.generation;
+            entry.change.clone_from(&agreed.change);
+            entry.parts.clear();
+        }
+        let rendition = word.rendition.clone();
+        entry.heads.insert(rendition.clone(), (agreed.next, agreed.newest.clone()));
+        let Some(part) = &agreed.part else { return begun };
+        entry.parts.insert(rendition, part.clone()).as_ref() != Some(part)
+    }
+
+    /// Is whoever says this behind what is known here?
+    pub(super) fn knows_more(&self, word: &Word) -> bool {
+        self.streams().get(&word.stream).is_some_and(|entry| entry.generation > word.generation)
+    }
+
+    /// What is known here and not there any more.
+    pub(super) fn forgotten(&self, word: &Word, agreed: &Agreed) -> Option<Word> {
+        let streams = self.streams();
+        let entry = streams.get(&word.stream)?;
+        let part = entry.parts.get(&word.rendition);
+        let same = entry.generation == agreed.generation && entry.change == agreed.change;
+        let lost = entry.generation > agreed.generation || (same && agreed.part.is_none());
+        let head = entry.heads.get(&word.rendition).cloned().unwrap_or_default();
+        (lost && entry.generation > 0 && (part.is_some() || !same)).then(|| Word {
+            stream: word.stream.clone(),
+            rendition: word.rendition.clone(),
+            generation: entry.generation,
+            next: 0,
+            newest: Vec::new(),
+            change: entry.change.clone(),
+            part: part.map(|record| Part { published: head.0, record: record.clone() }),
+        })
+    }
+
+    pub(super) fn entries(&self) -> HashMap<StreamId, Entry> {
+        self.streams().clone()
+    }
+
+    pub(super) fn of(entries: HashMap<StreamId, Entry>) -> Self {
+        Self(Mutex::new(entries))
+    }
+
+    fn streams(&self) -> MutexGuard<'_, HashMap<StreamId, Entry>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Entry {
+    fn agree(&mut self, word: &Word) -> Agreed {
+        if word.generation > self.generation && !word.change.is_empty() {
+            self.generation = word.generation;
+            self.change.clone_from(&word.change);
+            self.parts.clear();
+        }
+        let head = self.heads.entry(word.rendition.clone()).or_default();
+        if word.generation == self.generation {
+            let begun = self.parts.contains_key(&word.rendition);
+            match &word.part {
+                // One that was made for another change is none of this one.
+                Some(part) if !begun && part.published >= head.0 && word.change == self.change => {
+                    self.parts.insert(word.rendition.clone(), part.record.clone());
+                    head.0 = part.published;
+                }
+                None if begun && word.next > head.0 => *head = (word.next, word.newest.clone()),
+                _ => {}
+            }
+        }
+        Agreed {
+            generation: self.generation,
+            change: self.change.clone(),
+            part: self.parts.get(&word.rendition).cloned(),
+            next: head.0,
+            newest: head.1.clone(),
+            shared: true,
+        }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    pub(crate) fn word(rendition: &str, generation: u64) -> Word {
+        Word {
+            stream: StreamId::of_feed("World feed").unwrap(),
+            rendition: rendition.to_owned(),
+            generation,
+            next: 0,
+            newest: Vec::new(),
+            change: Vec::new(),
+            part: None,
+        }
+    }
+
+    fn begins(generation: u64, change: &str, published: u64, record: &str) -> Word {
+        let part = Part { published, record: record.into() };
+        Word { change: change.into(), part: Some(part), ..word("v", generation) }
+    }
+
+    fn publishes(generation: u64, next: u64) -> Word {
+        Word { next, newest: format!("{next}").into(), ..word("v", generation) }
+    }
+
+    /// Generation, change, part and head.
+    pub(crate) type Expected = (u64, &'static str, &'static str, u64);
+
+    /// What edges may say one after another, and what is written then: the same for every
+    /// implementation.
+    pub(crate) fn conversation() -> Vec<(&'static str, Word, Expected)> {
+        vec![
+            ("nothing is written", word("v", 0), (0, "", "", 0)),
+            ("the first change", begins(1, "a", 0, "a0"), (1, "a", "a0", 0)),
+            ("the second to come is told", begins(1, "b", 9, "b9"), (1, "a", "a0", 0)),
+            ("it is published", publishes(1, 107), (1, "a", "a0", 107)),
+            ("by all of them", publishes(1, 106), (1, "a", "a0", 107)),
+            ("another rendition has its own", word("a-en", 1), (1, "a", "", 0)),
+            ("none begins below the head", begins(2, "b", 106, "b106"), (2, "b", "", 107)),
+            ("whoever is behind moves no head", publishes(1, 108), (2, "b", "", 107)),
+            ("nor does who has no part", publishes(2, 108), (2, "b", "", 107)),
+            ("nor by another change", begins(2, "c", 107, "c107"), (2, "b", "", 107)),
+            ("it begins at the head", begins(2, "b", 107, "b107"), (2, "b", "b107", 107)),
+            ("and is published", publishes(2, 108), (2, "b", "b107", 108)),
+            (
+                "what was forgotten is said again",
+                begins(7, "g", 200, "g200"),
+                (7, "g", "g200", 200),
+            ),
+        ]
+    }
+
+    pub(crate) fn check(what: &str, agreed: &Agreed, expected: Expected) {
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        let part = agreed.part.as_deref().map(text).unwrap_or_default();
+        let got = (agreed.generation, text(&agreed.change), part, agreed.next);
+        let (generation, change, part, next) = expected;
+        assert_eq!(got, (generation, change.to_owned(), part.to_owned(), next), "{what}");
+    }
+
+    #[test]
+    fn what_is_said_first_is_written() {
+        let ledger = Ledger::default();
+        for (what, word, expected) in conversation() {
+            let agreed = ledger.agree(&word);
+            check(what, &agreed, expected);
+            assert!(agreed.shared, "{what}");
+        }
+    }
+
+    #[test]
+    fn what_others_agreed_on_is_taken_over() {
+        let (theirs, ours) = (Ledger::default(), Ledger::default());
+        for (what, word, expected) in conversation() {
+            let agreed = theirs.agree(&word);
+            ours.learn(&word, &agreed);
+            assert!(!ours.learn(&word, &agreed), "{what}: no news twice");
+            check(what, &ours.agree(&tests::word(&word.rendition, 0)), expected);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_is_forgotten_when_nobody_speaks_of_it() {
+        let ledger = Ledger::default();
+        ledger.agree(&begins(1, "a", 0, "a0"));
+        for (seconds, expected) in [(REMEMBERED.as_secs() - 1, 1), (REMEMBERED.as_secs(), 0)] {
+            tokio::time::advance(Duration::from_secs(seconds)).await;
+            assert_eq!(ledger.agree(&word("v", 0)).generation, expected, "after {seconds} s");
+        }
+    }
+}

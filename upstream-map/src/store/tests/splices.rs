@@ -1,0 +1,98 @@
+//! What edges agree on about splices.
+
+use super::*;
+use crate::store::ledger::tests::{check, conversation, word};
+use crate::store::{Part, Word};
+
+fn begins(generation: u64, published: u64, record: &str) -> Word {
+    let part = Some(Part { published, record: record.into() });
+    Word { change: record.into(), part, ..word("v", generation) }
+}
+
+/// The words of a test wait for no connection that is still being made.
+async fn speaks(process: &Process) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !process.store.agree(&word("nobody", 0)).await.shared {
+        assert!(Instant::now() < deadline, "Redis is not asked");
+        sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
+async fn it_is_as_in_memory_whichever_edge_speaks() {
+    let server = RedisServer::start();
+    let edges = [Process::edge(&server), Process::edge(&server)];
+    for edge in &edges {
+        speaks(edge).await;
+    }
+    for (turn, (what, said, expected)) in conversation().into_iter().enumerate() {
+        let agreed = edges[turn % 2].store.agree(&said).await;
+        check(what, &agreed, expected);
+        assert!(agreed.shared, "{what}");
+        check(what, &edges[(turn + 1) % 2].store.agree(&word(&said.rendition, 0)).await, expected);
+    }
+    let key = "{test}:splice:world-feed";
+    assert_eq!(server.ask::<String>(&["HGET", key, "generation"]), "7");
+    let part: Vec<u8> = server.ask(&["HGET", key, "part/v"]);
+    assert!(!part.is_empty() && part != b"g200", "not in clear");
+    assert!(server.ask::<i64>(&["PTTL", key]) > 0, "it ends by itself");
+}
+
+#[tokio::test]
+async fn one_of_many_that_speak_at_once_is_heard() {
+    let server = RedisServer::start();
+    let edges: Vec<_> = (0..4).map(|_| Process::edge(&server)).collect();
+    for edge in &edges {
+        speaks(edge).await;
+    }
+    let said = edges.iter().enumerate().map(|(index, edge)| {
+        let word = begins(1, index as u64, &format!("of edge {index}"));
+        async move { edge.store.agree(&word).await }
+    });
+    let agreed = futures::future::join_all(said).await;
+    for other in &agreed {
+        assert_eq!(other, &agreed[0]);
+        assert_eq!(Some(&other.change), other.part.as_ref());
+    }
+}
+
+#[tokio::test]
+async fn without_redis_it_is_decided_here_and_said_when_it_is_back() {
+    let mut server = RedisServer::start();
+    let edge = Process::edge(&server);
+    speaks(&edge).await;
+    edge.store.agree(&begins(1, 0, "a")).await;
+    server.kill();
+    server.forget();
+    let alone = edge.store.agree(&begins(2, 107, "b")).await;
+    assert_eq!((alone.generation, alone.shared), (2, false));
+    server.start_again();
+    speaks(&edge).await;
+    // Nobody else remembers: whoever does says it again, before anybody begins anew.
+    let again = edge.store.agree(&begins(1, 0, "anew")).await;
+    assert_eq!((again.generation, again.part, again.shared), (2, Some(b"b".to_vec()), true));
+    let newcomer = Process::edge(&server);
+    speaks(&newcomer).await;
+    let told = newcomer.store.agree(&begins(1, 0, "anew")).await;
+    assert_eq!((told.generation, told.part, told.next), (2, Some(b"b".to_vec()), 107));
+}
+
+#[tokio::test]
+async fn it_is_on_disk() {
+    let server = RedisServer::start();
+    let mut edge = Process::edge(&server);
+    speaks(&edge).await;
+    edge.store.agree(&begins(3, 107, "c")).await;
+    let file = edge.state().join("splices");
+    eventually("it is on disk", || file.exists()).await;
+    edge.kill();
+    drop(server);
+    let again = Process::at(
+        RedisAddress::parse("redis://127.0.0.1:1", &[]).unwrap(),
+        (KEY, None),
+        edge.state.clone(),
+    );
+    let agreed = again.store.agree(&word("v", 0)).await;
+    check("from disk", &agreed, (3, "c", "c", 107));
+    assert!(!agreed.shared);
+}
