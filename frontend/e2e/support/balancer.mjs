@@ -1,0 +1,43 @@
+// A plain load balancer: every request to the next edge, and to another one when that is not there.
+import { createServer, request as ask } from 'node:http';
+
+export async function balancer(t, edges) {
+	let turn = 0;
+	const server = createServer((request, response) => {
+		const order = edges.map((_, index) => edges[(turn + index) % edges.length]);
+		turn++;
+		const attempt = ([edge, ...others]) => {
+			if (!edge) return response.destroy();
+			const target = new URL(edge.origin);
+			const forwarded = ask(
+				{
+					host: target.hostname,
+					port: target.port,
+					path: request.url,
+					method: request.method,
+					headers: { ...request.headers, host: target.host },
+				},
+				(answer) => {
+					// An edge that has no map yet is not asked, as a health check would have it.
+					if (answer.statusCode === 503 && others.length > 0) {
+						answer.resume();
+						return attempt(others);
+					}
+					response.writeHead(answer.statusCode, answer.headers);
+					answer.pipe(response);
+					answer.on('error', () => response.destroy());
+				},
+			);
+			forwarded.on('error', () => (response.headersSent ? response.destroy() : attempt(others)));
+			forwarded.end();
+		};
+		attempt(order);
+	});
+	await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+	t.after(() => {
+		server.closeAllConnections();
+		server.close();
+	});
+	const { port } = /** @type {import('node:net').AddressInfo} */ (server.address());
+	return `http://127.0.0.1:${port}`;
+}

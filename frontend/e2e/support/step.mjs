@@ -1,0 +1,60 @@
+// Do picture and sound of one number begin together?
+import { execFile } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { promisify } from 'node:util';
+
+const run = promisify(execFile);
+
+/** Segments by number, each with the map that holds for it. */
+function segments(text) {
+	let number = Number(/^#EXT-X-MEDIA-SEQUENCE:(\d+)/m.exec(text)[1]);
+	let map;
+	const all = new Map();
+	for (const line of text.split('\n')) {
+		if (line.startsWith('#EXT-X-MAP:')) map = /URI="([^"]+)"/.exec(line)[1];
+		if (line !== '' && !line.startsWith('#')) all.set(number++, { line, map });
+	}
+	return all;
+}
+
+async function bytes(url) {
+	const answer = await fetch(url);
+	if (!answer.ok) throw new Error(`${url}: ${answer.status}`);
+	return Buffer.from(await answer.arrayBuffer());
+}
+
+async function begins(edge, { line, map }, file) {
+	const parts = [map, line].filter(Boolean).map((link) => bytes(edge.origin + link));
+	writeFileSync(file, Buffer.concat(await Promise.all(parts)));
+	const args = ['-v', 'error', '-show_entries', 'packet=pts_time', '-of', 'csv=p=0', file];
+	const { stdout } = await run('ffprobe', args, { timeout: 20_000 });
+	return Math.min(...stdout.trim().split('\n').map(Number.parseFloat));
+}
+
+/** The largest gap in seconds between picture and sound, over the newest segments that both have. */
+export async function gap(edge, video, audio) {
+	const folder = mkdtempSync(path.join(os.tmpdir(), 'pitwall-step-'));
+	try {
+		const [pictures, sounds] = await Promise.all(
+			[video, audio].map(async (playlist) => {
+				const answer = await fetch(`${edge.origin}/live/${playlist}`);
+				return segments(await answer.text());
+			}),
+		);
+		const both = [...pictures.keys()].filter((number) => sounds.has(number)).slice(-3, -1);
+		if (both.length === 0)
+			throw new Error(`no number in common: ${[...pictures.keys()]} and ${[...sounds.keys()]}`);
+		const gaps = await Promise.all(
+			both.map(async (number) => {
+				const picture = await begins(edge, pictures.get(number), path.join(folder, `v${number}`));
+				const sound = await begins(edge, sounds.get(number), path.join(folder, `a${number}`));
+				return Math.abs(picture - sound);
+			}),
+		);
+		return Math.max(...gaps);
+	} finally {
+		rmSync(folder, { recursive: true, force: true });
+	}
+}
