@@ -239,7 +239,8 @@ test('a stream goes on whatever happens to its sources and to what carries it', 
 		t.diagnostic(`${what}: switched after ${((Date.now() - at) / 1000).toFixed(1)} s`);
 		await plays(4);
 		if (playlists.length > 1) {
-			const apart = await gap(edges[0], playlists[0], playlists[1]);
+			const look = async () => ({ apart: await gap(edges[0], playlists[0], playlists[1]) });
+			const { apart } = await eventually(look, `${what}: picture and sound`, 10);
 			assert.ok(apart < 0.1, `${what}: picture and sound are ${apart} s apart`);
 			farthest = Math.max(farthest, apart);
 		}

@@ -7,12 +7,14 @@ import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 
-/** Segments by number, each with the map that holds for it. */
+/** Segments of the source that plays by number, each with the map that holds for it. */
 function segments(text) {
 	let number = Number(/^#EXT-X-MEDIA-SEQUENCE:(\d+)/m.exec(text)[1]);
 	let map;
 	const all = new Map();
 	for (const line of text.split('\n')) {
+		// What came before may be gone with its source.
+		if (line === '#EXT-X-DISCONTINUITY') all.clear();
 		if (line.startsWith('#EXT-X-MAP:')) map = /URI="([^"]+)"/.exec(line)[1];
 		if (line !== '' && !line.startsWith('#')) all.set(number++, { line, map });
 	}
@@ -43,7 +45,7 @@ export async function gap(edge, video, audio) {
 				return segments(await answer.text());
 			}),
 		);
-		const both = [...pictures.keys()].filter((number) => sounds.has(number)).slice(-3, -1);
+		const both = [...pictures.keys()].filter((number) => sounds.has(number)).slice(-2);
 		if (both.length === 0)
 			throw new Error(`no number in common: ${[...pictures.keys()]} and ${[...sounds.keys()]}`);
 		const gaps = await Promise.all(

@@ -77,6 +77,29 @@ async fn without_redis_it_is_decided_here_and_said_when_it_is_back() {
     assert_eq!((told.generation, told.part, told.next), (2, Some(b"b".to_vec()), 107));
 }
 
+/// A viewer waits for it.
+#[tokio::test]
+async fn a_slow_redis_is_not_waited_for() {
+    let server = RedisServer::start();
+    let edge = Process::edge(&server);
+    speaks(&edge).await;
+    edge.store.agree(&begins(1, 0, "a")).await;
+    let () = server.ask(&["CLIENT", "PAUSE", "2000"]);
+    let began = Instant::now();
+    for next in 1..=20 {
+        let word = Word { next, change: b"a".to_vec(), ..word("v", 1) };
+        let agreed = edge.store.agree(&word).await;
+        check("alone", &agreed, (1, "a", "a", next));
+        assert!(!agreed.shared);
+    }
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?} for 20 words", began.elapsed());
+    speaks(&edge).await;
+    let word = Word { next: 21, change: b"a".to_vec(), ..word("v", 1) };
+    let agreed = edge.store.agree(&word).await;
+    check("together", &agreed, (1, "a", "a", 21));
+    assert!(agreed.shared);
+}
+
 #[tokio::test]
 async fn it_is_on_disk() {
     let server = RedisServer::start();
