@@ -95,7 +95,7 @@ def kubernetes(path):
     objects = json.loads(Path(path).read_text())
     text = next(one for one in objects if one["kind"] == "ConfigMap")["data"]["pitwall.toml"]
     # What Kubernetes puts in the place of a reference.
-    known = {"PITWALL_CONTROL_SERVICE_HOST": "10.96.0.10", "metadata.name": "pitwall-0", "store.url": "redis://u:p@redis"}
+    known = {"PITWALL_CONTROL_SERVICE_HOST": "10.96.0.10", "metadata.name": "pitwall-0", "status.podIP": "10.244.0.7", "store.url": "redis://u:p@redis"}
     ports = set()
     for workload in (one for one in objects if one["kind"] == "StatefulSet"):
         pod = workload["spec"]["template"]["spec"]

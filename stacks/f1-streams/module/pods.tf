@@ -60,7 +60,10 @@ locals {
     image = var.image
     args  = ["control-plane"]
     env = concat(local.environment, [
-      { name = "PITWALL_CONTROL__LISTEN", value = var.split ? "0.0.0.0:8081" : "127.0.0.1:8081" },
+      { name = "PITWALL_CONTROL__LISTEN", value = "0.0.0.0:8081" },
+      # One that stands by, in another pod, passes commands on to the one that leads.
+      { name = "ADDRESS", valueFrom = { fieldRef = { fieldPath = "status.podIP" } } },
+      { name = "PITWALL_CONTROL__ADVERTISE", value = "$(ADDRESS):8081" },
       { name = "PITWALL_CONTROL__ADMIN", value = "0.0.0.0:9181" },
       { name = "PITWALL_STATE__DIR", value = "/var/lib/pitwall/$(POD)/control-plane" },
     ])
