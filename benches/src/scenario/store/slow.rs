@@ -80,8 +80,10 @@ fn media(contenders: &[Contender]) -> anyhow::Result<String> {
     }
     let first = contenders.first().context("no edge")?;
     let master = String::from_utf8(first.first(MASTER)?)?;
-    let path = master.lines().find(|line| line.starts_with('/'));
-    Ok(path.context("a multivariant playlist without renditions")?.to_owned())
+    let link = master.lines().find(|line| !line.is_empty() && !line.starts_with('#'));
+    let link = link.with_context(|| format!("{MASTER} leads nowhere: {master}"))?;
+    let base = url::Url::parse(&format!("http://{}{MASTER}", first.address))?;
+    Ok(base.join(link)?.path().to_owned())
 }
 
 /// One configuration for all of its processes.
