@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 
 use super::StoreError;
 use super::ledger::{Agreed, REMEMBERED, Word};
@@ -18,18 +18,19 @@ use super::script::{self, Said, Written};
 
 /// A good Redis needs a hundredth of this.
 const PATIENCE: Duration = Duration::from_millis(150);
-/// It is not asked again for so long when it took longer.
+/// Between two looks whether one that was slow or gone is well again.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// The way to a Redis that answers, or since when there is none.
+/// The way to a Redis that answers. One viewer waits for one that does not; from then on nobody
+/// asks until it was seen to answer in time.
 pub(super) struct Speaker {
     connection: watch::Sender<Option<MultiplexedConnection>>,
-    silent_until: watch::Sender<Option<Instant>>,
+    silent: watch::Sender<bool>,
 }
 
 impl Default for Speaker {
     fn default() -> Self {
-        Self { connection: watch::Sender::new(None), silent_until: watch::Sender::new(None) }
+        Self { connection: watch::Sender::new(None), silent: watch::Sender::new(false) }
     }
 }
 
@@ -41,25 +42,49 @@ impl Speaker {
     }
 
     fn is_silent(&self) -> bool {
-        self.silent_until.borrow().is_some_and(|until| Instant::now() < until)
+        *self.silent.borrow()
     }
 
     fn silence(&self) {
-        self.silent_until.send_replace(Some(Instant::now() + PAUSE));
+        self.silent.send_replace(true);
+    }
+
+    /// Looks after a connection until it is lost.
+    async fn watch(&self, mut connection: MultiplexedConnection) {
+        let mut lost = self.connection.subscribe();
+        let mut silent = self.silent.subscribe();
+        let care = async {
+            loop {
+                let ping = redis::cmd("PING");
+                let answered = timeout(PATIENCE, ping.query_async::<()>(&mut connection)).await;
+                match answered {
+                    Ok(Ok(())) => {
+                        self.silent.send_replace(false);
+                        // The sender lives as long as this.
+                        let _ = silent.wait_for(|silent| *silent).await;
+                    }
+                    Ok(Err(_)) => return,
+                    Err(_) => self.silence(),
+                }
+                sleep(PAUSE.mul_f64(0.5 + rand::random::<f64>())).await;
+            }
+        };
+        tokio::select! {
+            () = care => {}
+            _ = lost.wait_for(Option::is_none) => {}
+        }
     }
 }
 
 impl RedisStore {
     /// Keeps a connection for it.
     pub(super) async fn keep_speaking(&self) -> Infallible {
-        let mut lost = self.speaker.connection.subscribe();
         loop {
             match self.link.connect().await {
                 Ok(connection) => {
-                    self.speaker.connection.send_replace(Some(connection));
-                    self.speaker.silent_until.send_replace(None);
-                    // The sender lives as long as this.
-                    let _ = lost.wait_for(Option::is_none).await;
+                    self.speaker.connection.send_replace(Some(connection.clone()));
+                    self.speaker.watch(connection).await;
+                    self.speaker.connection.send_replace(None);
                 }
                 Err(error) => tracing::debug!(%error, "splices are not agreed on"),
             }
@@ -71,6 +96,7 @@ impl RedisStore {
         if !self.speaker.is_silent() {
             match timeout(PATIENCE, self.speak(word)).await {
                 Ok(Ok(agreed)) => {
+                    self.metrics.words.with_label_values(&["together"]).inc();
                     if self.ledger.learn(word, &agreed) {
                         self.ledger_changed.notify_one();
                     }
@@ -78,11 +104,17 @@ impl RedisStore {
                 }
                 Ok(Err(error)) => {
                     tracing::debug!(%error, "a splice is not agreed on");
-                    self.speaker.connection.send_replace(None);
                     self.speaker.silence();
+                    self.speaker.connection.send_replace(None);
+                    self.metrics.words.with_label_values(&["late"]).inc();
                 }
-                Err(_) => self.speaker.silence(),
+                Err(_) => {
+                    self.speaker.silence();
+                    self.metrics.words.with_label_values(&["late"]).inc();
+                }
             }
+        } else {
+            self.metrics.words.with_label_values(&["alone"]).inc();
         }
         let agreed = self.ledger.agree(word);
         self.ledger_changed.notify_one();

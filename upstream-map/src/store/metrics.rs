@@ -11,6 +11,7 @@ pub(super) struct Metrics {
     pub(super) refused: IntCounterVec,
     pub(super) publications: IntCounterVec,
     pub(super) leads: IntGauge,
+    pub(super) words: IntCounterVec,
 }
 
 impl Metrics {
@@ -42,9 +43,17 @@ impl Metrics {
                 "pitwall_store_leads",
                 "Whether this control plane is the one that publishes.",
             )?,
+            words: counter(
+                "pitwall_store_words_total",
+                "What edges agree on about splices: together, or alone because the store was late.",
+                "how",
+            )?,
         };
         for why in ["empty", "damaged", "outdated", "disk"] {
             metrics.refused.with_label_values(&[why]);
+        }
+        for how in ["together", "late", "alone"] {
+            metrics.words.with_label_values(&[how]);
         }
         registry.register(Box::new(metrics.connected.clone()))?;
         registry.register(Box::new(metrics.heard.clone()))?;
@@ -52,6 +61,7 @@ impl Metrics {
         registry.register(Box::new(metrics.refused.clone()))?;
         registry.register(Box::new(metrics.publications.clone()))?;
         registry.register(Box::new(metrics.leads.clone()))?;
+        registry.register(Box::new(metrics.words.clone()))?;
         Ok(metrics)
     }
 }
