@@ -1,7 +1,7 @@
 //! `pitwall control-plane` and `pitwall proxy` as processes of their own, on one Redis.
 
 use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
@@ -33,6 +33,8 @@ impl Drop for Process {
 pub(crate) struct Cluster {
     redis: SocketAddr,
     directory: tempfile::TempDir,
+    /// Whose certificate of Redis is believed; without one there is no TLS.
+    issuer: Option<PathBuf>,
 }
 
 pub(crate) struct Edge {
@@ -68,14 +70,34 @@ impl Cluster {
         std::fs::write(directory.path().join("pitwall.toml"), config).unwrap();
         std::fs::write(directory.path().join("seal.key"), "k".repeat(40)).unwrap();
         std::fs::write(directory.path().join("token"), TOKEN).unwrap();
-        Self { redis, directory }
+        Self { redis, directory, issuer: None }
+    }
+
+    /// Redis takes nothing but TLS, and shows a certificate of its own.
+    fn behind_tls(mut self) -> Self {
+        let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
+        let made = rcgen::generate_simple_self_signed(names).unwrap();
+        let file = |name| self.directory.path().join(name);
+        std::fs::write(file("cert.pem"), made.cert.pem()).unwrap();
+        std::fs::write(file("key.pem"), made.signing_key.serialize_pem()).unwrap();
+        self.issuer = Some(file("cert.pem"));
+        self
     }
 
     /// Always an empty one.
     pub(crate) async fn redis(&self) -> Process {
-        let child = Command::new("redis-server")
-            .args(["--bind", "127.0.0.1", "--port", &self.redis.port().to_string()])
-            .args(["--save", "", "--dir"])
+        let mut command = Command::new("redis-server");
+        let port = self.redis.port().to_string();
+        match &self.issuer {
+            Some(certificate) => {
+                let key = self.directory.path().join("key.pem");
+                command.args(["--port", "0", "--tls-port", &port, "--tls-auth-clients", "no"]);
+                command.arg("--tls-cert-file").arg(certificate).arg("--tls-key-file").arg(key);
+            }
+            None => drop(command.args(["--port", &port])),
+        }
+        let child = command
+            .args(["--bind", "127.0.0.1", "--save", "", "--dir"])
             .arg(self.directory.path())
             .stdout(Stdio::null())
             .spawn()
@@ -87,13 +109,22 @@ impl Cluster {
     }
 
     fn start(&self, command: &str, state: &Path, addresses: &[(&str, SocketAddr)]) -> Process {
+        Process(self.command(command, state, addresses).spawn().unwrap())
+    }
+
+    fn command(&self, command: &str, state: &Path, addresses: &[(&str, SocketAddr)]) -> Command {
         let mut pitwall = Command::new(env!("CARGO_BIN_EXE_pitwall"));
         pitwall.args([command, "--config"]).arg(self.directory.path().join("pitwall.toml"));
         for (key, address) in addresses {
             pitwall.env(format!("PITWALL_{key}"), address.to_string());
         }
-        let pitwall = pitwall.env("PITWALL_STATE__DIR", state).env("PITWALL_LOG", "error");
-        Process(pitwall.stdout(Stdio::null()).spawn().unwrap())
+        if let Some(issuer) = &self.issuer {
+            pitwall.env("PITWALL_STORE__URL", format!("rediss://{}", self.redis));
+            pitwall.env("SSL_CERT_FILE", issuer);
+        }
+        pitwall.env("PITWALL_STATE__DIR", state).env("PITWALL_LOG", "error");
+        pitwall.stdout(Stdio::null());
+        pitwall
     }
 
     pub(crate) fn control(&self) -> Control {
@@ -257,6 +288,32 @@ async fn a_stream_goes_on_whatever_dies() {
     again.plays().await;
     one.goes_on(20).await;
     two.goes_on(20).await;
+}
+
+#[tokio::test]
+async fn redis_is_reached_over_tls_if_its_issuer_is_known() {
+    let (source, _upstream) = upstream().await;
+    let mut cluster = Cluster::of(source).behind_tls();
+    let _redis = cluster.redis().await;
+    let control = cluster.control();
+    control.leads().await;
+    cluster.edge(control.address, empty()).plays().await;
+
+    // Somebody else's certificate.
+    let other = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let file = cluster.directory.path().join("other.pem");
+    std::fs::write(&file, other.cert.pem()).unwrap();
+    cluster.issuer = Some(file);
+    let (state, log) = (empty(), cluster.directory.path().join("log"));
+    let addresses = [("EDGE__LISTEN", free()), ("EDGE__ADMIN", free())];
+    let mut refused = cluster.command("proxy", state.path(), &addresses);
+    refused.env("PITWALL_LOG", "warn").stderr(std::fs::File::create(&log).unwrap());
+    let _refused = Process(refused.spawn().unwrap());
+    eventually("it says why there is no map", || async {
+        let said = std::fs::read_to_string(&log).unwrap();
+        said.contains("the store is gone").then(|| assert!(said.contains("certificate"), "{said}"))
+    })
+    .await;
 }
 
 #[test]
