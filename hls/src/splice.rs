@@ -3,6 +3,7 @@
 //!
 //! - [`cut`]: a playlist taken apart into segments, each with all that it needs to stand anywhere.
 //! - [`join`]: where the next source begins.
+//! - [`window`]: how much of it is shown.
 //! - [`print`]: the parts put together again.
 //!
 //! A [`Splice`] is all that has to be remembered of a change: who has it, and a playlist of the
@@ -15,9 +16,11 @@
 mod cut;
 mod join;
 mod print;
+mod window;
 
 pub use self::cut::{Cut, NoCut, Segment};
 pub use self::print::tailored;
+pub use self::window::Window;
 
 use serde::{Deserialize, Serialize};
 

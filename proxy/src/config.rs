@@ -117,11 +117,23 @@ pub struct PlaylistConfig {
     /// How old an answer may be and still be given to the next poll. 0: shared in flight only.
     #[serde(with = "humantime_serde")]
     pub max_age: Duration,
+    /// How much of a live playlist is shown.
+    #[serde(deserialize_with = "window")]
+    pub window: Duration,
 }
 
 impl Default for PlaylistConfig {
     fn default() -> Self {
-        Self { max_age: Duration::from_millis(500) }
+        Self { max_age: Duration::from_millis(500), window: Duration::from_secs(300) }
+    }
+}
+
+/// Players stop where less is shown than they keep, and what is longer than a day is no window.
+fn window<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let window: Duration = humantime_serde::deserialize(deserializer)?;
+    match window.as_secs() {
+        10..=86_400 => Ok(window),
+        _ => Err(D::Error::custom("between 10s and 24h")),
     }
 }
 

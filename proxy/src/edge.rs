@@ -123,7 +123,7 @@ impl Edge {
         let desk = Desk { store: store.clone(), views, events, openapi, draining: draining_ };
         let rooms = Rooms { store, fetcher, sealer, targets, storage, audience, metrics };
         Ok(Self {
-            live: Live::new(playlists.clone(), rooms.clone()),
+            live: Live::new(playlists.clone(), rooms.clone(), config.edge.playlist.window),
             proxied: Proxied { playlists, rooms: rooms.clone() },
             desk,
             page: Page::default(),

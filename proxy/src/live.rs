@@ -41,11 +41,14 @@ pub struct Live {
     rooms: Rooms,
     last_good: LastGood,
     lines: Lines,
+    /// How much of a playlist is shown.
+    window: Duration,
 }
 
 impl Live {
-    pub fn new(playlists: Arc<Playlists>, rooms: Rooms) -> Self {
-        Self { playlists, rooms, last_good: LastGood::default(), lines: Lines::default() }
+    pub fn new(playlists: Arc<Playlists>, rooms: Rooms, window: Duration) -> Self {
+        let (last_good, lines) = (LastGood::default(), Lines::default());
+        Self { playlists, rooms, last_good, lines, window }
     }
 
     /// `query`: what the viewer has to show with its media playlists.
@@ -180,6 +183,7 @@ impl Live {
             stream: stream.id.clone(),
             rendition: rendition.to_owned(),
             directives: directives.map(str::to_owned),
+            window: self.window,
             now,
         };
         let upstream = poll.choose(&map, stream)?;

@@ -15,6 +15,8 @@ pub struct Cut {
     pub independent: bool,
     /// Nothing will be added.
     pub ended: bool,
+    /// Nothing will change at all.
+    pub fixed: bool,
     /// Of its first segment, also when there is none.
     pub first: u64,
     pub segments: Vec<Segment>,
@@ -133,7 +135,8 @@ impl Cut {
             }
             // Of a source, not of the playlist that it becomes a part of.
             b"EXT-X-MEDIA-SEQUENCE" | b"EXT-X-DISCONTINUITY-SEQUENCE" => {}
-            b"EXT-X-PLAYLIST-TYPE" | b"EXT-X-START" | b"EXT-X-RENDITION-REPORT" => {}
+            b"EXT-X-PLAYLIST-TYPE" => self.fixed = tag.value.trim_ascii() == b"VOD",
+            b"EXT-X-START" | b"EXT-X-RENDITION-REPORT" => {}
             b"EXT-X-ENDLIST" => self.ended = true,
             b"EXT-X-INDEPENDENT-SEGMENTS" => self.independent = true,
             b"EXT-X-SERVER-CONTROL" => self.control(tag),

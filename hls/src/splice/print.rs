@@ -3,14 +3,30 @@
 use std::fmt::Write as _;
 
 use super::cut::{Cut, Segment};
+use super::window::Window;
 use super::{Regressed, Splice};
 use crate::number;
 
 impl Splice {
     /// The playlist that is published while this source is the one that plays. `ended`: nothing
     /// will follow, from no source.
-    pub fn print(&self, cut: &Cut, ended: bool) -> Result<String, Regressed> {
-        let window = self.window(cut)?;
+    pub fn print(&self, cut: &Cut, window: Window, ended: bool) -> Result<String, Regressed> {
+        let all = self.window(cut)?;
+        let target_duration = self.target_duration.max(cut.target_duration);
+        Ok(self.print_shown(window.of(&all, target_duration), cut, ended))
+    }
+
+    /// A playlist of the first source, which is published as it comes as long as all of it is
+    /// shown. `None`: it may stay.
+    pub fn shortened(&self, text: &[u8], window: Window, ended: bool) -> Option<String> {
+        // What cannot be cut stays whole, and so does what says that it never changes.
+        let cut = Cut::of(text).ok().filter(|cut| !cut.fixed)?;
+        let target_duration = self.target_duration.max(cut.target_duration);
+        let shown = window.of(&cut.segments, target_duration);
+        (shown.len() < cut.segments.len()).then(|| self.print_shown(shown, &cut, ended))
+    }
+
+    fn print_shown(&self, window: &[Segment], cut: &Cut, ended: bool) -> String {
         let mut text = String::from("#EXTM3U\n");
         let head = window.first();
         let number = head.map_or(self.published, |head| head.number);
@@ -28,11 +44,13 @@ impl Splice {
             text.push_str("#EXT-X-INDEPENDENT-SEGMENTS\n");
         }
         text.push_str(&cut.header);
+        // The first source has used its own ids.
+        let mark = if self.is_plain() { String::new() } else { format!("{}-", self.generation) };
         for (before, after) in &cut.dates {
-            let _ = writeln!(text, "{before}{}-{after}", self.generation);
+            let _ = writeln!(text, "{before}{mark}{after}");
         }
         let mut before: Option<&Segment> = None;
-        for segment in &window {
+        for segment in window {
             print(segment, before, &mut text);
             before = Some(segment);
         }
@@ -43,7 +61,7 @@ impl Splice {
         if ended {
             text.push_str("#EXT-X-ENDLIST\n");
         }
-        Ok(text)
+        text
     }
 }
 

@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use proptest::prelude::*;
 use url::Url;
@@ -104,6 +105,7 @@ fn shown(text: &str) -> BTreeMap<u64, Shown> {
 struct Edge {
     sources: [Source; 2],
     playing: usize,
+    window: Window,
     splice: Option<Splice>,
     seen: BTreeMap<u64, Shown>,
     head: u64,
@@ -111,7 +113,8 @@ struct Edge {
 
 impl Edge {
     fn of(sources: [Source; 2]) -> Self {
-        Self { sources, playing: 0, splice: None, seen: BTreeMap::new(), head: 0 }
+        let (seen, window) = (BTreeMap::new(), Window::Whole);
+        Self { sources, playing: 0, window, splice: None, seen, head: 0 }
     }
 
     fn switch(&mut self, second: u64) {
@@ -126,14 +129,16 @@ impl Edge {
     fn poll(&mut self, second: u64) -> String {
         let text = self.sources[self.playing].at(second);
         let Some(splice) = &self.splice else {
+            let plain = Splice::plain("a".into(), 0);
+            let text = plain.shortened(text.as_bytes(), self.window, false).unwrap_or(text);
             self.see(&text);
             return text;
         };
         let cut = Cut::of(text.as_bytes()).unwrap();
         // Another edge has the same record, from the Store.
         let record: Splice = serde_json::from_str(&serde_json::to_string(splice).unwrap()).unwrap();
-        let printed = splice.print(&cut, false).unwrap();
-        assert_eq!(record.print(&cut, false).unwrap(), printed);
+        let printed = splice.print(&cut, self.window, false).unwrap();
+        assert_eq!(record.print(&cut, self.window, false).unwrap(), printed);
         self.see(&printed);
         printed
     }
@@ -230,7 +235,10 @@ fn a_source_that_counts_backwards_is_refused() {
     edge.switch(20);
     let splice = edge.splice.unwrap();
     let again = source("b", 0).cut(20);
-    assert_eq!(splice.print(&again, false), Err(Regressed { newest: 9, published: 7009 }));
+    assert_eq!(
+        splice.print(&again, Window::Whole, false),
+        Err(Regressed { newest: 9, published: 7009 })
+    );
 }
 
 #[test]
@@ -260,7 +268,7 @@ fn what_speaks_of_the_whole_stays_with_it() {
     let old = Source { window: 1, ..source("a", 100) }.cut(20);
     let splice = Splice::after(None, &old, &new, "b".into());
     assert_eq!(
-        splice.print(&new, true).unwrap(),
+        splice.print(&new, Window::Whole, true).unwrap(),
         "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-TARGETDURATION:2\n#EXT-X-MEDIA-SEQUENCE:110\n\
          #EXT-X-DISCONTINUITY-SEQUENCE:0\n#EXT-X-OTHER:1\n\
          #EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK=1.5\n\
@@ -304,7 +312,7 @@ fn a_discontinuity_that_others_count_higher_is_tagged_so_often() {
     let mut splice = Splice::after(None, &old, &new, "b".into());
     splice.discontinuity = 3;
     let later = source("b", 7000).cut(22);
-    let text = splice.print(&later, false).unwrap();
+    let text = splice.print(&later, Window::Whole, false).unwrap();
     assert_eq!(text.matches("#EXT-X-DISCONTINUITY\n").count(), 3, "{text}");
     let last = shown(&text).pop_last().unwrap().1;
     assert_eq!((last.uri.as_str(), last.discontinuity), ("b-7010.ts", 3));
@@ -337,17 +345,21 @@ fn sources() -> impl Strategy<Value = Source> {
 }
 
 proptest! {
-    /// Whatever the sources and whenever it switches: numbers never step back, no segment changes
+    /// Whatever the sources, whenever it switches and however much of it is shown: numbers never step back, no segment changes
     /// once it was seen, and by date nothing is shown twice.
     #[test]
     fn any_two_sources_make_one_playlist(
         first in sources(),
         second in sources(),
+        longest in proptest::option::of(1_u64..20),
         steps in proptest::collection::vec((0_u64..6, any::<bool>()), 1..40),
     ) {
         // A player would go on with the map of the last source that had one.
         let map = first.map;
         let mut edge = Edge::of([first, Source { name: "b", map, ..second }]);
+        if let Some(longest) = longest {
+            edge.window = Window::Newest(Duration::from_secs(longest));
+        }
         let mut now = 40;
         edge.poll(now);
         for (later, switches) in steps {
@@ -358,6 +370,15 @@ proptest! {
             let text = edge.poll(now);
             let numbers: Vec<u64> = shown(&text).into_keys().collect();
             prop_assert!(numbers.windows(2).all(|pair| pair[1] == pair[0] + 1), "{text}");
+            if let Some(longest) = longest {
+                let cut = Cut::of(text.as_bytes()).unwrap();
+                let length = |segments: &[Segment]| segments.iter().map(|one| one.duration).sum();
+                let (all, but_one): (f64, f64) =
+                    (length(&cut.segments), length(cut.segments.get(1..).unwrap_or_default()));
+                let is_needed =
+                    but_one < 3.0 * cut.target_duration as f64 || cut.segments.len() <= 3;
+                prop_assert!(all <= longest as f64 || is_needed, "{longest}: {text}");
+            }
         }
         if edge.sources.iter().all(|source| source.dated) {
             let begins = edge.seen.values().map(|one| {

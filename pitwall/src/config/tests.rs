@@ -38,6 +38,10 @@ fn mistakes_are_named_by_file_line_and_key() {
     check("[edge.limits]\nrequests_per_client = -1\n", "test.toml:2: edge.limits.requests_per_c");
     check("[edge.limits]\nheader = \"5m\"\n", "test.toml:2: edge.limits.header: between 1s");
     check("[access]\nmode = \"closed\"\n", "test.toml:2: access.mode: unknown variant `closed`");
+    check("[edge.playlist]\nwindow = \"0s\"\n", "test.toml:2: edge.playlist.window: between 10s");
+    check("[edge.playlist]\nwindow = \"2days\"\n", "test.toml:2: edge.playlist.window: between");
+    check("[edge.playlist]\nwindow = \"-5m\"\n", "test.toml:2: edge.playlist.window: ");
+    check("[edge.playlist]\nwindow = 300\n", "test.toml:2: edge.playlist.window: ");
     check("[edge.cache]\nbytes = \"many\"\n", "test.toml:2: edge.cache.bytes: ");
     check("[edge]\nthreads = 1\nthreads = 2\n", "test.toml:3: duplicate key");
     check("[edges]\n", "test.toml:1: edges: unknown field `edges`");

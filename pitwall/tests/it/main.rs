@@ -19,3 +19,4 @@ mod support;
 mod transport;
 mod twins;
 mod viewer;
+mod window;

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use pitwall_hls::splice::tailored;
-use pitwall_hls::{Container, Cut, Limits, Splice, Variables, container_hint};
+use pitwall_hls::splice::{Window, tailored};
+use pitwall_hls::{Container, Cut, Limits, Splice, Tempo, Variables, container_hint};
 use pitwall_upstream_map::store::{self, Agreed, Word};
 use pitwall_upstream_map::{Health, Stream, StreamId, Upstream, UpstreamMap};
 
@@ -34,6 +34,7 @@ pub(super) struct MediaPoll {
     pub stream: StreamId,
     pub rendition: String,
     pub directives: Option<String>,
+    pub window: Duration,
     pub now: u64,
 }
 
@@ -147,7 +148,7 @@ impl MediaPoll {
         if !over && self.is_frozen(turn, stands, version.target()).await {
             return Ok(None);
         }
-        let text = self.text(&part.splice, &version.playlist.bytes, over)?;
+        let text = self.text(&part.splice, &version, over)?;
         let mut cut = None;
         if self.track.is_news(next) {
             let shown = cut_of(&text).unwrap_or_default();
@@ -402,13 +403,28 @@ impl MediaPoll {
         }
     }
 
-    fn text(&self, splice: &Splice, rewritten: &Bytes, over: bool) -> Result<Bytes, Problem> {
+    fn text(&self, splice: &Splice, version: &Version, over: bool) -> Result<Bytes, Problem> {
+        let rewritten = &version.playlist.bytes;
+        let window = self.window(&version.tempo);
         if splice.is_plain() {
+            if !window.holds(&version.tempo)
+                && let Some(shortened) = splice.shortened(rewritten, window, over)
+            {
+                return Ok(shortened.into());
+            }
             return Ok(tailored(rewritten, splice.target_duration, over)
                 .map_or_else(|| rewritten.clone(), Bytes::from));
         }
-        let printed = splice.print(&cut_of(rewritten)?, over);
+        let printed = splice.print(&cut_of(rewritten)?, window, over);
         Ok(printed.map_err(|error| Problem::UpstreamInvalid(error.to_string()))?.into())
+    }
+
+    /// What has ended is left as it is, but for what players have seen leave.
+    fn window(&self, tempo: &Tempo) -> Window {
+        match tempo.end_list {
+            false => Window::Newest(self.window),
+            true => self.track.first().map_or(Window::Whole, Window::From),
+        }
     }
 
     fn rewrite(

@@ -98,6 +98,12 @@ impl Track {
         (shown.polled.elapsed() < target * 4).then(|| shown.text.clone())
     }
 
+    /// The number of the first segment that is shown.
+    pub(super) fn first(&self) -> Option<u64> {
+        let text = self.state().shown.as_ref()?.text.clone();
+        Some(Cut::of(&text).ok()?.first)
+    }
+
     /// The part that has been agreed on, whoever proposed it.
     pub(super) fn adopt(&self, record: &[u8]) -> Option<Part> {
         let splice: Splice = serde_json::from_slice(record).ok()?;
