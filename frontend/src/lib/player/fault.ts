@@ -4,14 +4,18 @@ import type { Fault } from './ladder';
 /** hls.js's names, spelled out so that this file needs only its types. */
 const MANIFEST = /^manifest/;
 const FROZEN = 'playlistUnchangedError';
+const RENDITION = /^(level|audioTrack|subtitleTrack)LoadError$/;
+
+type Told = Pick<ErrorData, 'type' | 'details' | 'response'>;
+
+/** hls.js tries the other levels, which are gone with it, and says nothing fatal for long. */
+const isGone = ({ details, response }: Told) => RENDITION.test(details) && response?.code === 404;
 
 /** What an hls.js error means to the ladder; null when hls.js deals with it alone. */
-export function faultOf({
-	type,
-	details,
-	fatal,
-}: Pick<ErrorData, 'type' | 'details' | 'fatal'>): Fault | null {
+export function faultOf(error: Told & Pick<ErrorData, 'fatal'>): Fault | null {
+	const { type, details, fatal } = error;
 	if (details === FROZEN) return { kind: 'frozen' };
+	if (isGone(error)) return { kind: 'gone' };
 	if (!fatal) return null;
 	if (type === 'mediaError') return { kind: 'media' };
 	if (type === 'networkError') return { kind: 'network', manifest: MANIFEST.test(details) };
@@ -19,12 +23,10 @@ export function faultOf({
 }
 
 /** The same for a viewer. */
-export function wordsFor({
-	type,
-	details,
-	response,
-}: Pick<ErrorData, 'type' | 'details' | 'response'>): string {
+export function wordsFor(error: Told): string {
+	const { type, details, response } = error;
 	if (details === FROZEN) return 'The stream stopped moving';
+	if (isGone(error)) return 'The stream has changed';
 	if (type === 'mediaError') return 'The picture could not be decoded';
 	if (type !== 'networkError') return 'The player ran into a fault';
 	const status = response?.code ? ` (${response.code})` : '';

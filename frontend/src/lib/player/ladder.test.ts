@@ -5,6 +5,7 @@ const media: Fault = { kind: 'media' };
 const manifest: Fault = { kind: 'network', manifest: true };
 const segment: Fault = { kind: 'network', manifest: false };
 const frozen: Fault = { kind: 'frozen' };
+const gone: Fault = { kind: 'gone' };
 const stalled: Fault = { kind: 'stalled' };
 const flow = 'flow';
 
@@ -44,6 +45,18 @@ test('a manifest is loaded anew, startLoad would do nothing', () =>
 			[6_000, manifest],
 		],
 		['next-source', 'all-down'],
+	));
+
+test('what is gone is loaded anew, and no faster than that when it stays away', () =>
+	check(
+		[
+			[0, gone],
+			[100, gone],
+			[200, flow],
+			[20_000, flow],
+			[20_001, gone],
+		],
+		['next-source', 'all-down', 'next-source'],
 	));
 
 test('a segment: one startLoad, then the next source, then all down', () =>

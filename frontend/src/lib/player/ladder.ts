@@ -5,6 +5,8 @@ export type Fault =
 	| { kind: 'network'; manifest: boolean }
 	/** The playlist stopped moving. hls.js calls it non-fatal, yet never asks again. */
 	| { kind: 'frozen' }
+	/** What plays is no longer there: another source has other renditions, and a new multivariant playlist. */
+	| { kind: 'gone' }
 	| { kind: 'stalled' }
 	| { kind: 'other' };
 
@@ -55,6 +57,8 @@ export class Ladder {
 				if (this.#jumped) return this.#next();
 				this.#jumped = true;
 				return { do: 'jump-to-live' };
+			case 'gone':
+				return this.#next(0);
 			case 'frozen':
 			case 'other':
 				return this.#next();
@@ -76,10 +80,10 @@ export class Ladder {
 		this.#sourcesTried = 0;
 	}
 
-	#next(): Step {
+	#next(after = 500): Step {
 		this.#startedLoad = this.#jumped = false;
 		this.#sourcesTried += 1;
-		if (this.#sourcesTried <= this.#sources) return { do: 'next-source', after: 500 };
+		if (this.#sourcesTried <= this.#sources) return { do: 'next-source', after };
 		return { do: 'all-down', after: RETRY_ALL_EVERY };
 	}
 }

@@ -32,8 +32,8 @@ async function make({
 	player.load(URL);
 	await vi.advanceTimersByTimeAsync(0);
 	const loads = () => hls.calls.filter((call) => call.startsWith('loadSource')).length;
-	const fail = (type: string, details: string, fatal = true) =>
-		hls.emit(Events.ERROR, { type, details, fatal });
+	const fail = (type: string, details: string, fatal = true, code?: number) =>
+		hls.emit(Events.ERROR, { type, details, fatal, response: code && { code } });
 	/** Plays for some seconds. */
 	const run = async (seconds: number) => {
 		if (player.view.phase !== 'playing') video.dispatchEvent(new Event('playing'));
@@ -114,6 +114,23 @@ describe('the ladder', () => {
 		await vi.advanceTimersByTimeAsync(500);
 		expect(loads()).toBe(2);
 	});
+
+	test.each(['levelLoadError', 'audioTrackLoadError', 'subtitleTrackLoadError'])(
+		'a rendition that is gone (%s) loads the multivariant playlist at once',
+		async (details) => {
+			const { player, hls, fail, loads } = await make();
+			fail('networkError', details, false, 503);
+			await vi.advanceTimersByTimeAsync(5_000);
+			expect(loads()).toBe(1);
+			fail('networkError', details, false, 404);
+			fail('networkError', 'levelLoadError', false, 404);
+			fail('networkError', 'levelLoadError', true, 404);
+			await vi.advanceTimersByTimeAsync(0);
+			expect([loads(), player.view.phase]).toEqual([2, 'loading']);
+			hls.emit(Events.FRAG_BUFFERED);
+			expect(player.view.trouble).toBe(null);
+		},
+	);
 
 	test('all down: says so, asks every five seconds, recovers when media arrives', async () => {
 		const { player, hls, video, fail, loads } = await make();

@@ -37,6 +37,8 @@ export class Player {
 	readonly #listening = new AbortController();
 	readonly #beat: ReturnType<typeof setInterval>;
 	#pending: ReturnType<typeof setTimeout> | undefined;
+	/** Whether what is pending is a reload. */
+	#reloads = false;
 
 	#url: string | null = null;
 	#wantsPlay = true;
@@ -165,6 +167,7 @@ export class Player {
 	#open(): void {
 		if (!this.#url) return;
 		clearTimeout(this.#pending);
+		this.#reloads = false;
 		this.#opening = true;
 		this.#stall.reset();
 		// Down stays down until media arrives; a try alone is no recovery.
@@ -272,6 +275,8 @@ export class Player {
 
 	#onError(data: ErrorData): void {
 		const fault = faultOf(data);
+		// Picture, sound and every other level are gone together, and a reload is for all of them.
+		if (fault?.kind === 'gone' && this.#reloads) return;
 		if (fault) this.#climb(fault, wordsFor(data));
 		else this.#show({ hiccups: this.view.hiccups + 1 });
 	}
@@ -284,6 +289,7 @@ export class Player {
 
 	#take(step: Step, what: string): void {
 		clearTimeout(this.#pending);
+		this.#reloads = step.do === 'next-source' || step.do === 'all-down';
 		const now = Date.now();
 		const since = this.view.trouble?.since ?? now;
 		const down = step.do === 'all-down';
