@@ -75,9 +75,8 @@ impl Splice {
     }
 
     pub fn is_plain(&self) -> bool {
-        let numbers = [self.upstream, self.published];
-        let discontinuities = [self.upstream_discontinuity, self.discontinuity];
-        [numbers, discontinuities].concat().iter().all(|number| *number == 0)
+        let Self { upstream, published, upstream_discontinuity, discontinuity, .. } = self;
+        [*upstream, *published, *upstream_discontinuity, *discontinuity] == [0; 4]
     }
 
     /// Under which number a segment of the source is published. What came before the change is

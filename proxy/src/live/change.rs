@@ -126,9 +126,8 @@ impl Joint<'_> {
 impl Change {
     /// Every number is the source's own.
     fn is_plain(&self) -> bool {
-        let numbers = [self.upstream, self.published];
-        let discontinuities = [self.upstream_discontinuity, self.discontinuity];
-        [numbers, discontinuities].concat().iter().all(|number| *number == 0)
+        let Self { upstream, published, upstream_discontinuity, discontinuity, .. } = self;
+        [*upstream, *published, *upstream_discontinuity, *discontinuity] == [0; 4]
     }
 
     /// The first of a stream: it is published as it comes.

@@ -104,15 +104,12 @@ impl RedisStore {
                 }
                 Ok(Err(error)) => {
                     tracing::debug!(%error, "a splice is not agreed on");
-                    self.speaker.silence();
                     self.speaker.connection.send_replace(None);
-                    self.metrics.words.with_label_values(&["late"]).inc();
                 }
-                Err(_) => {
-                    self.speaker.silence();
-                    self.metrics.words.with_label_values(&["late"]).inc();
-                }
+                Err(_) => {}
             }
+            self.speaker.silence();
+            self.metrics.words.with_label_values(&["late"]).inc();
         } else {
             self.metrics.words.with_label_values(&["alone"]).inc();
         }
