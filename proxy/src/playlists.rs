@@ -136,6 +136,8 @@ impl Playlists {
     where
         F: Future<Output = Fetched> + Send + 'static,
     {
+        // It is large, and on its way to its task it would be copied at every step.
+        let fetch = || fetch().boxed();
         let (max_age, deadline) =
             if blocking { (Duration::ZERO, BLOCKING * 2) } else { (self.max_age, DEADLINE) };
         let answer = {
@@ -179,16 +181,13 @@ impl Polls {
         }
     }
 
-    fn start<F>(
+    fn start(
         &mut self,
         key: String,
         max_age: Duration,
         deadline: Duration,
-        fetch: F,
-    ) -> Shared<BoxFuture<'static, Fetched>>
-    where
-        F: Future<Output = Fetched> + Send + 'static,
-    {
+        fetch: BoxFuture<'static, Fetched>,
+    ) -> Shared<BoxFuture<'static, Fetched>> {
         let poll = Poll::start(max_age, deadline, fetch);
         let answer = poll.answer.clone();
         self.by_key.insert(key, poll);
@@ -197,10 +196,7 @@ impl Polls {
 }
 
 impl Poll {
-    fn start<F>(max_age: Duration, deadline: Duration, fetch: F) -> Self
-    where
-        F: Future<Output = Fetched> + Send + 'static,
-    {
+    fn start(max_age: Duration, deadline: Duration, fetch: BoxFuture<'static, Fetched>) -> Self {
         let done = Arc::new(OnceLock::new());
         let known = done.clone();
         // The task itself says when it was done: whoever asked may be gone by then.
