@@ -3,8 +3,8 @@
 //! The kinds, a file each; a new one is a file here and a line in [`KINDS`]:
 //! - `static`: a playlist URL that never changes.
 //! - `m3u`: an IPTV list, filtered.
-//! - `yt-dlp`, `streamlink`: what these programs find on a page; [`program`] runs them, and
-//!   [`outbound`] is their only way out.
+//! - `yt-dlp`, `streamlink`: what these programs find on a [`page`](program::page); [`program`]
+//!   runs them, and [`outbound`] is their only way out.
 //! - `browser`: what a page asks for when a Chromium shows it.
 //! - [`recipe`]: pages, forms, cookies and patterns, declared step by step.
 //!

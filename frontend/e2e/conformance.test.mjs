@@ -1,15 +1,14 @@
 // Players that are not ours, on sites that are not ours, against origins that are not ours: what plays there
 // plays through the edge, and nothing that the edge says tells where it comes from.
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
-import path from 'node:path';
 import { test } from 'node:test';
 import { open, strays } from './support/browser.mjs';
 import { currentFfmpeg, decode, mpv, probe } from './support/clients.mjs';
+import { plays, source, edge as startEdge } from './support/edge.mjs';
 import { fragmented, inputs, REFERER, STEM, TOKEN } from './support/inputs.mjs';
 import { lowLatencyOrigin, PART } from './support/llhls.mjs';
 import { foreignPage } from './support/player.mjs';
-import { eventually, freePort, pitwall } from './support/process.mjs';
+import { eventually } from './support/process.mjs';
 import { spellings, tap } from './support/tap.mjs';
 
 /** `input` is asked for by its URL, `stream` by the name that the configuration gives it. */
@@ -88,11 +87,10 @@ test('conformance', async (t) => {
 	const base64url = (text) => Buffer.from(text).toString('base64url');
 	const entry = ({ input, stream }) =>
 		stream ? `${edge}/live/${stream}/index.m3u8` : `${edge}/proxy?url=${base64url(urls[input])}`;
-	await eventually(async () => {
-		const { streams } = await (await fetch(`${edge}/api/streams`)).json();
-		const healthy = streams.filter((stream) => stream.health === 'healthy').map((stream) => stream.id);
-		return ROWS.every(({ stream }) => !stream || healthy.includes(stream));
-	}, 'every stream is healthy');
+	await plays(
+		edge,
+		ROWS.flatMap(({ stream }) => stream ?? []),
+	);
 
 	await t.test('the leaks that are looked for are there to be found', async (t) => {
 		const port = Number(new URL(urls.redirected).port);
@@ -251,37 +249,18 @@ test('conformance', async (t) => {
 });
 
 async function edgeFor(t, { folder, urls, hosts }) {
-	const config = path.join(folder, 'pitwall.toml');
-	const [port, admin] = [await freePort(), await freePort()];
-	const stream = (name, url, more = '') => `
-		[[source]]
-		name = "${name}"
-		kind = "static"
-		feed = "${name}"
-		url = "${url}"
-		allow_private = ["127.0.0.0/8"]
-		${more}
-		`;
-	writeFileSync(
-		config,
-		`[edge]
-		listen = "127.0.0.1:${port}"
-		admin = "127.0.0.1:${admin}"
-		[upstream]
-		allow_hosts = ${JSON.stringify(hosts)}
-		allow_private = ["127.0.0.0/8"]
-		[state]
-		dir = "${folder}/state"
-		[schedule]
-		providers = []
-		${stream('low-latency', urls.lowLatency)}
-		${stream('live-ts', urls['live-ts'], `headers = { Referer = "${REFERER}" }`)}
-		${stream('live-tracks', urls['live-tracks'], `headers = { Referer = "${REFERER}" }`)}
-		`,
+	const stream = (name, url, more) => source(name, name, url, more);
+	const referer = `headers = { Referer = "${REFERER}" }`;
+	const { port } = await startEdge(
+		t,
+		`[upstream]
+allow_hosts = ${JSON.stringify(hosts)}
+allow_private = ["127.0.0.0/8"]
+${stream('low-latency', urls.lowLatency)}
+${stream('live-ts', urls['live-ts'], referer)}
+${stream('live-tracks', urls['live-tracks'], referer)}`,
+		folder,
 	);
-	const process = pitwall(['run', '--config', config]);
-	t.after(() => process.stop());
-	await eventually(async () => (await fetch(`http://127.0.0.1:${port}/healthz`)).ok, 'the edge is up');
 	return port;
 }
 

@@ -1,45 +1,20 @@
 // Containers cannot be mixed in one playlist: where the next source has another, the page loads the stream anew.
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import os from 'node:os';
-import path from 'node:path';
 import { test } from 'node:test';
 import { open, videos } from './support/browser.mjs';
+import { demoOrigin, edge, source } from './support/edge.mjs';
 import { faulty } from './support/faulty.mjs';
-import { eventually, freePort, pitwall } from './support/process.mjs';
+import { eventually } from './support/process.mjs';
 
 const json = async (url) => (await fetch(url)).json();
 
 /** An edge with one stream: fragmented MP4 while `best` lives, else MPEG-TS of `other`. */
-async function edge(t, best, other) {
-	const folder = mkdtempSync(path.join(os.tmpdir(), 'pitwall-container-'));
-	t.after(() => rmSync(folder, { recursive: true, force: true }));
-	const config = path.join(folder, 'pitwall.toml');
-	const source = (name, priority, url) => `
-[[source]]
-name = "${name}"
-kind = "static"
-feed = "World feed"
-url = "${url}"
-priority = ${priority}
-allow_private = ["127.0.0.0/8"]
-`;
-	writeFileSync(
-		config,
-		'[schedule]\nproviders = []\n' +
-			source('fragments', 1, `${best.base}/open/world-feed/master.m3u8`) +
-			source('packets', 0, `${other.base}/open/pit-lane/master.m3u8`),
+async function twofold(t, best, other) {
+	const { origin } = await edge(
+		t,
+		source('fragments', 'World feed', `${best.base}/open/world-feed/master.m3u8`, 'priority = 1') +
+			source('packets', 'World feed', `${other.base}/open/pit-lane/master.m3u8`, 'priority = 0'),
 	);
-	const port = await freePort();
-	const env = {
-		...process.env,
-		PITWALL_EDGE__LISTEN: `127.0.0.1:${port}`,
-		PITWALL_EDGE__ADMIN: `127.0.0.1:${await freePort()}`,
-		PITWALL_STATE__DIR: path.join(folder, 'state'),
-	};
-	const child = pitwall(['run', '--config', config], { env });
-	t.after(() => child.stop());
-	const origin = `http://127.0.0.1:${port}`;
 	await eventually(async () => {
 		const { sources } = await json(`${origin}/api/streams/world-feed`);
 		const plays = sources.find(({ active }) => active)?.name === 'fragments';
@@ -49,13 +24,10 @@ allow_private = ["127.0.0.0/8"]
 }
 
 test('the page goes on when the next source has another container', async (t) => {
-	const port = await freePort();
-	const source = pitwall(['origin', '--listen', `127.0.0.1:${port}`]);
-	t.after(() => source.stop());
-	await source.until(/The origin is on/);
-	const best = await faulty(t, `http://127.0.0.1:${port}`, 0);
-	const other = await faulty(t, `http://127.0.0.1:${port}`, 0);
-	const origin = await edge(t, best, other);
+	const demo = await demoOrigin(t);
+	const best = await faulty(t, demo, 0);
+	const other = await faulty(t, demo, 0);
+	const origin = await twofold(t, best, other);
 
 	const { page, seen } = await open(t);
 	await page.goto(`${origin}/watch?s=world-feed`);

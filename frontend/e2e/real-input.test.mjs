@@ -1,21 +1,20 @@
 // Real input that is not ours: Debian's ffmpeg encodes live, Debian's nginx serves the folder.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { mkdtempSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
+import { edge, plays, scratch, source } from './support/edge.mjs';
 import { nginx } from './support/nginx.mjs';
-import { eventually, freePort, pitwall, start } from './support/process.mjs';
+import { eventually, freePort, start } from './support/process.mjs';
 import { open, strays, videos } from './support/browser.mjs';
 
 const run = promisify(execFile);
 
 /** A folder of live HLS behind nginx. */
 async function encoder(t, muxer) {
-	const folder = mkdtempSync(path.join(tmpdir(), 'pitwall-real-'));
-	t.after(() => rmSync(folder, { recursive: true, force: true }));
+	const folder = scratch(t);
 	const live = path.join(folder, 'live');
 	mkdirSync(live);
 	const port = await freePort();
@@ -45,42 +44,14 @@ async function encoder(t, muxer) {
 	return { url, folder };
 }
 
-async function edge(t, { url, folder }) {
-	const config = path.join(folder, 'pitwall.toml');
-	const [port, admin] = [await freePort(), await freePort()];
-	writeFileSync(
-		config,
-		`[edge]
-		listen = "127.0.0.1:${port}"
-		admin = "127.0.0.1:${admin}"
-		[state]
-		dir = "${folder}/state"
-		[schedule]
-		providers = []
-		[[source]]
-		name = "camera"
-		kind = "static"
-		feed = "Paddock camera"
-		url = "${url}"
-		allow_private = ["127.0.0.0/8"]
-		`,
-	);
-	const process = pitwall(['run', '--config', config]);
-	t.after(() => process.stop());
-	const origin = `http://127.0.0.1:${port}`;
-	await eventually(async () => {
-		const { streams } = await (await fetch(`${origin}/api/streams`)).json();
-		return streams.some((stream) => stream.health === 'healthy');
-	}, `a healthy stream (${process.said()})`);
-	return origin;
-}
-
 for (const [name, muxer, video] of [
 	['MPEG-TS', ['-hls_flags', 'delete_segments'], 'h264'],
 	['fMP4', ['-hls_flags', 'delete_segments', '-hls_segment_type', 'fmp4'], 'h264'],
 ]) {
 	test(`${name} from ffmpeg behind nginx plays in ffprobe and Chromium`, async (t) => {
-		const origin = await edge(t, await encoder(t, muxer));
+		const { url, folder } = await encoder(t, muxer);
+		const { origin } = await edge(t, source('camera', 'Paddock camera', url), folder);
+		await plays(origin, ['paddock-camera']);
 		const playlist = `${origin}/live/paddock-camera/index.m3u8`;
 		const { stdout } = await run(
 			'ffprobe',

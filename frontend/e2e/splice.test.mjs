@@ -2,12 +2,12 @@
 // the leader is killed and an edge restarts, while hls.js and ffmpeg play it through a plain load balancer.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import os from 'node:os';
+import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { balancer } from './support/balancer.mjs';
 import { open } from './support/browser.mjs';
+import { demoOrigin, scratch, source } from './support/edge.mjs';
 import { faulty } from './support/faulty.mjs';
 import { foreignPage } from './support/player.mjs';
 import { eventually, freePort, pitwall, start } from './support/process.mjs';
@@ -18,6 +18,9 @@ const ROUNDS = process.env.FULL ? 4 : 1;
 const TOKEN_TTL = 25;
 /** Of the origin, in seconds. */
 const TARGET = 2;
+/** What a viewer does not see, in seconds: the clock of the picture is looked at twenty times a second. */
+const UNSEEN = 0.25;
+const ADMIN_TOKEN = 'a'.repeat(40);
 const OFFSET = 5_000_000;
 const LIVE = 'world-feed';
 /** What is done to the source that plays, whichever it is. */
@@ -29,11 +32,11 @@ const FAULTS = [
 
 /** Two control planes, two edges and a Redis, each a process of its own. */
 async function cluster(t, origin, best, other) {
-	const folder = mkdtempSync(path.join(os.tmpdir(), 'pitwall-splice-'));
-	t.after(() => rmSync(folder, { recursive: true, force: true }));
+	const folder = scratch(t);
 	const redisPort = await freePort();
 	const config = path.join(folder, 'pitwall.toml');
 	writeFileSync(path.join(folder, 'seal.key'), 'k'.repeat(40));
+	writeFileSync(path.join(folder, 'admin.token'), ADMIN_TOKEN);
 	writeFileSync(
 		config,
 		`
@@ -44,6 +47,7 @@ kind = "redis"
 url = "redis://127.0.0.1:${redisPort}"
 [access]
 seal_key_file = "${path.join(folder, 'seal.key')}"
+admin_token_file = "${path.join(folder, 'admin.token')}"
 
 [[source]]
 name = "club"
@@ -65,14 +69,7 @@ save = "expires"
 playlist = "{{playlist}}"
 expires = "{{expires}}"
 headers = { Referer = "${origin}/embed/world-feed" }
-
-[[source]]
-name = "mirror"
-kind = "static"
-feed = "World feed"
-url = "${other.base}/open/world-feed/master.m3u8"
-allow_private = ["127.0.0.0/8"]
-`,
+${source('mirror', 'World feed', `${other.base}/open/world-feed/master.m3u8`)}`,
 	);
 	const redis = () =>
 		start('redis-server', ['--bind', '127.0.0.1', '--port', `${redisPort}`, '--save', '', '--dir', folder]);
@@ -90,6 +87,8 @@ allow_private = ["127.0.0.0/8"]
 		const [listen, admin] = [await freePort(), await freePort()];
 		const child = await run('control-plane', name, {
 			CONTROL__LISTEN: listen,
+			// Nobody is sent to a loopback address unasked.
+			CONTROL__ADVERTISE: listen,
 			CONTROL__ADMIN: admin,
 			EDGE__LISTEN: await freePort(),
 		});
@@ -128,6 +127,17 @@ allow_private = ["127.0.0.0/8"]
 		edges,
 		controls,
 		leader,
+		/** By an operator, who need not know which control plane leads. */
+		async switchTo(source) {
+			const answer = await fetch(`http://127.0.0.1:${controls[0].listen}/api/streams/${LIVE}/switch`, {
+				method: 'POST',
+				headers: { authorization: `Bearer ${ADMIN_TOKEN}`, 'content-type': 'application/json' },
+				body: JSON.stringify({ source }),
+			});
+			const text = await answer.text();
+			assert.equal(answer.status, 200, text);
+			assert.equal(JSON.parse(text).to, source);
+		},
 		async flush() {
 			const child = spawn('redis-cli', ['-p', `${redisPort}`, 'FLUSHALL'], { stdio: 'ignore' });
 			await new Promise((resolve) => child.once('exit', resolve));
@@ -147,26 +157,40 @@ allow_private = ["127.0.0.0/8"]
 	};
 }
 
-/** What stands between two looks at `currentTime`. */
+/** The longest that `currentTime` stood, in milliseconds, and the most that it left out, in seconds. */
 async function watchTime(page) {
 	await page.evaluate(() => {
 		const video = document.querySelector('video');
-		const seen = (window.seen = { longest: 0, at: 0, since: performance.now(), time: video.currentTime });
+		const begin = () => ({ longest: 0, at: 0, skipped: 0, waited: 0 });
+		const all = [];
+		window.watch = () => all[all.push(begin()) - 1];
+		window.seen = window.watch();
+		video.addEventListener('waiting', () => all.forEach((seen) => seen.waited++));
+		let [since, time] = [performance.now(), video.currentTime];
 		setInterval(() => {
-			const now = performance.now();
-			if (video.currentTime > seen.time) Object.assign(seen, { time: video.currentTime, since: now });
-			else if (now - seen.since > seen.longest)
-				Object.assign(seen, { longest: now - seen.since, at: Date.now() });
+			const [now, shown] = [performance.now(), video.currentTime];
+			const [passed, skipped] = [now - since, shown - time - (now - since) / 1000];
+			for (const seen of all) {
+				if (shown === time && passed > seen.longest) Object.assign(seen, { longest: passed, at: Date.now() });
+				seen.skipped = Math.max(seen.skipped, skipped);
+			}
+			if (shown !== time) [since, time] = [now, shown];
 		}, 50);
 	});
 }
 
+/** The tokens that a source was played with and that ended, by what it delivered: it went on with a later one. */
+function tokensEnded(delivered) {
+	const count = new Map();
+	for (const { expires } of delivered) count.set(expires, (count.get(expires) ?? 0) + 1);
+	// A check asks for a segment or two; who plays asks for all.
+	const played = [...count.keys()].filter((expires) => count.get(expires) > 4);
+	const last = Math.max(...played);
+	return played.filter((expires) => expires < last && expires < Date.now() / 1000);
+}
+
 test('a stream goes on whatever happens to its sources and to what carries it', async (t) => {
-	const port = await freePort();
-	const origin = `http://127.0.0.1:${port}`;
-	const source = pitwall(['origin', '--listen', `127.0.0.1:${port}`, '--token-ttl', `${TOKEN_TTL}`]);
-	t.after(() => source.stop());
-	await source.until(/The origin is on/);
+	const origin = await demoOrigin(t, '--token-ttl', `${TOKEN_TTL}`);
 	const best = await faulty(t, origin, 0);
 	const other = await faulty(t, origin, OFFSET);
 	const them = await cluster(t, origin, best, other);
@@ -217,11 +241,7 @@ test('a stream goes on whatever happens to its sources and to what carries it', 
 	]);
 	t.after(() => ffmpeg.stop('SIGKILL'));
 
-	/** When the tokens end with which the source that has them was played. */
-	const expiries = new Set();
 	const plays = async (seconds) => {
-		const club = (await sources()).find((one) => one.name === 'club');
-		if (club?.expires_at) expiries.add(club.expires_at);
 		const { time } = await state();
 		await eventually(
 			async () => (await state()).time > time + seconds,
@@ -245,7 +265,33 @@ test('a stream goes on whatever happens to its sources and to what carries it', 
 			farthest = Math.max(farthest, apart);
 		}
 	};
+	/** An edge that knew better is believed for a minute; from then on all play what the map has first. */
+	const agreed = async () => {
+		const both = async () => {
+			const active = (await sources()).find((one) => one.active)?.name;
+			return (await playing()) === active && active;
+		};
+		return eventually(both, 'edges play what the map has first', 90);
+	};
+	const stalls = [];
+	/** Nobody sees an operator do this. */
+	const planned = async (name) => {
+		await eventually(async () => (await health(name)) === 'healthy', `${name} can play`, 60);
+		await page.evaluate(() => (window.planned = window.watch()));
+		await switches(`${name} is wanted`, () => them.switchTo(name));
+		const shown = async () => (await state()).discontinuity >= seen.switches();
+		await eventually(shown, `what ${name} delivers is shown`, 20);
+		await plays(2);
+		const { longest, skipped, waited } = await page.evaluate(() => window.planned);
+		stalls.push(longest / 1000);
+		const what = `${name}: stood for ${longest} ms, left out ${skipped} s, waited ${waited} times`;
+		assert.ok(longest / 1000 < UNSEEN && skipped < UNSEEN && waited === 0, what);
+		assert.equal(await playing(), name);
+	};
 	for (let round = 0; round < ROUNDS; round++) {
+		const [now, next] = (await agreed()) === 'club' ? ['club', 'mirror'] : ['mirror', 'club'];
+		await planned(next);
+		await planned(now);
 		for (const [fault, what] of FAULTS) {
 			const name = await playing();
 			const source = { club: best, mirror: other }[name];
@@ -253,7 +299,6 @@ test('a stream goes on whatever happens to its sources and to what carries it', 
 			source.fault = 'none';
 			await eventually(async () => (await health(name)) === 'healthy', `${name} is back`, 60);
 		}
-
 		await them.stopRedis();
 		await plays(4);
 		await them.startRedis();
@@ -269,12 +314,23 @@ test('a stream goes on whatever happens to its sources and to what carries it', 
 		await them.restart(edges[1]);
 		await plays(3);
 	}
-	// Until two tokens have ended.
-	const ended = () => [...expiries].filter((at) => Date.parse(at) < Date.now()).length;
-	for (const deadline = Date.now() + 4 * TOKEN_TTL * 1000; ended() < 2;) {
-		assert.ok(Date.now() < deadline, `tokens: ${[...expiries]}`);
+	// Two tokens of the source that plays end, and it plays on.
+	if ((await agreed()) !== 'club') await planned('club');
+	const before = { switches: seen.switches(), delivered: best.delivered.length };
+	const delivered = () => best.delivered.slice(before.delivered);
+	const deadline = Date.now() + 4 * TOKEN_TTL * 1000;
+	while (tokensEnded(delivered()).length < 2) {
+		assert.ok(Date.now() < deadline, `tokens: ${delivered().map(({ expires }) => expires)}`);
 		await plays(2);
 	}
+	assert.equal(seen.switches(), before.switches, 'no other source was needed');
+	const newest = (all) => Math.max(...all.map(({ number }) => number));
+	const [from, to] = [newest(best.delivered.slice(0, before.delivered)), newest(best.delivered)];
+	const all = new Set(best.delivered.map(({ number }) => number));
+	// What is on its way now may overtake.
+	for (let number = from; number < to - 1; number++)
+		assert.ok(all.has(number), `${number} came from elsewhere`);
+	const ended = tokensEnded(delivered()).length;
 
 	const { time, longest, at, errors } = await state();
 	const seconds = (Date.now() - began) / 1000;
@@ -285,7 +341,8 @@ test('a stream goes on whatever happens to its sources and to what carries it', 
 	t.diagnostic(
 		`${result.published} segments published alike, ${result.compared} compared by their bytes, ${result.discontinuities} discontinuities`,
 	);
-	t.diagnostic(`${ended()} tokens ended meanwhile`);
+	t.diagnostic(`${ended} tokens ended while their source played, which delivered all of ${from} to ${to}`);
+	t.diagnostic(`planned switches: it stood for ${Math.max(...stalls).toFixed(2)} s at most`);
 	t.diagnostic(`picture and sound ${(farthest * 1000).toFixed(0)} ms apart at most`);
 	const said = errors.map(({ details }) => details);
 	const counted = [...new Set(said)].map((one) => `${one} ${said.filter((other) => other === one).length}`);

@@ -7,6 +7,7 @@ use pingora::Result;
 use pingora::http::ResponseHeader;
 use pingora_proxy::Session;
 
+use crate::key_form;
 use crate::problem::Problem;
 
 /// What a page of another origin may read of our answers.
@@ -19,11 +20,13 @@ pub struct Answer {
     status: StatusCode,
     headers: Vec<(HeaderName, HeaderValue)>,
     body: Bytes,
+    /// What a person may mend by showing the key.
+    key_wanted: Option<Problem>,
 }
 
 impl Answer {
     pub fn new(status: StatusCode) -> Self {
-        Self { status, headers: Vec::new(), body: Bytes::new() }
+        Self { status, headers: Vec::new(), body: Bytes::new(), key_wanted: None }
     }
 
     pub fn ok(content_type: &'static str, body: Bytes) -> Self {
@@ -36,6 +39,9 @@ impl Answer {
             .header(header::CACHE_CONTROL, "no-store")
             .body(problem.json().into());
         match problem {
+            Problem::KeyMissing | Problem::KeyInvalid | Problem::KeyExpired => {
+                Self { key_wanted: Some(problem.clone()), ..answer }
+            }
             Problem::MethodNotAllowed(allowed) => answer.header(header::ALLOW, allowed),
             Problem::TooManyRequests => answer.header(header::RETRY_AFTER, "1"),
             _ if problem.status() == StatusCode::SERVICE_UNAVAILABLE => {
@@ -75,12 +81,24 @@ impl Answer {
     /// Readable by a page of any origin, and nothing but data to whoever opens it.
     #[must_use]
     pub fn media(mut self) -> Self {
+        self.key_wanted = None;
         self.headers.extend(media_headers());
         self
     }
 
-    /// Writes the answer, or 304 when the client has it already.
+    /// Writes the answer, or what says the same to a person, or 304 when the client has it already.
     pub async fn send(self, session: &mut Session) -> Result<()> {
+        let request = session.req_header();
+        let answer = match &self.key_wanted {
+            Some(problem) if key_form::is_for(&request.headers) => {
+                key_form::answer(problem, request.uri.query().unwrap_or_default())
+            }
+            _ => self,
+        };
+        answer.write(session).await
+    }
+
+    async fn write(self, session: &mut Session) -> Result<()> {
         let not_modified = self.status == StatusCode::OK && self.is_known_to(session);
         let status = if not_modified { StatusCode::NOT_MODIFIED } else { self.status };
         let mut response = ResponseHeader::build(status, Some(self.headers.len() + 3))?;

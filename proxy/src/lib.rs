@@ -11,7 +11,7 @@
 //!   ([`prefetch`]).
 //! - [`api`]: what may be asked about rather than watched, and commands to the control plane.
 //! - [`page`]: everything else is the page.
-//! - [`answer`], [`problem`]: how answers look, and how errors become statuses.
+//! - [`answer`], [`problem`]: how answers look, and how errors become statuses; [`key_form`]: what a person is shown instead of one.
 //!
 //! Around them: [`rooms`] (what they share), [`slots`] (how much a source allows), [`audience`] (who watches what) and [`cmcd`] (what they say of it), [`drain`], [`config`], [`metrics`], [`server`] (listeners, shutdown), [`admin`], [`connection`] (how bytes leave), [`tls`].
 
@@ -27,6 +27,7 @@ pub mod config;
 pub mod connection;
 pub mod drain;
 pub mod edge;
+pub mod key_form;
 pub mod limits;
 pub mod links;
 pub mod live;

@@ -39,6 +39,21 @@ struct File {
     etag: String,
 }
 
+/// The page's own files tell nothing of what is here, and the form that asks for the key is made
+/// of them.
+pub fn is_public(path: &str) -> bool {
+    path.starts_with("/_app/") || path == "/favicon.svg"
+}
+
+/// The elements by which the shell loads its style.
+pub fn stylesheets() -> String {
+    let shell = Files::get("index.html").map(|file| file.data).unwrap_or_default();
+    let shell = String::from_utf8_lossy(&shell);
+    let links = shell.split_inclusive('>').filter_map(|text| text.rsplit_once("<link "));
+    let links = links.filter(|(_, link)| link.contains("rel=\"stylesheet\""));
+    links.map(|(_, link)| format!("<link {link}")).collect()
+}
+
 impl Default for Page {
     fn default() -> Self {
         let files = Files::iter()

@@ -7,6 +7,7 @@ use percent_encoding::percent_decode_str;
 
 use crate::access::Door;
 use crate::api::{self, Ask, Document};
+use crate::page;
 use crate::problem::Problem;
 
 const MAX_URI: usize = 8 * 1024;
@@ -116,6 +117,7 @@ impl Route {
             Self::Proxy { .. } | Self::Relay { .. } => Some(Door::House),
             // The control plane wants the admin token, and each report is about a stream.
             Self::Api(Ask::Health | Ask::Ready | Ask::Command(_) | Ask::Report) => None,
+            Self::Page { path } if page::is_public(path) => None,
             Self::Api(Ask::Document(Document::Guide)) => Some(Door::Guide),
             Self::Api(_) | Self::Page { .. } => Some(Door::House),
         }

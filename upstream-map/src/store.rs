@@ -3,6 +3,8 @@
 //! - [`memory`]: writer and readers in one process.
 //! - [`redis`]: many processes on many machines.
 //!
+//! Both have what they know in memory: [`held`].
+//!
 //! What the latter is made of: [`address`] says where it is and [`link`] goes there; [`entries`]
 //! is the map in pieces, [`vault`] encrypts them, [`mirror`] knows what is stored; [`script`] is
 //! what runs over there; [`follow`] and [`read`] read, [`publish`] writes, [`lead`] says who may; [`disk`]
@@ -17,6 +19,7 @@ mod disk;
 mod entries;
 mod feedback;
 mod follow;
+mod held;
 mod lead;
 mod ledger;
 mod link;
@@ -35,6 +38,7 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 pub use self::address::{BadAddress, RedisAddress};
+pub use self::held::Held;
 pub use self::ledger::{Agreed, Ledger, Part, Word};
 pub use self::memory::MemoryStore;
 pub use self::redis::{RedisConfig, RedisStore};
@@ -51,21 +55,32 @@ pub trait Store: Send + Sync + 'static {
     /// and unless this process leads.
     async fn publish(&self, map: UpstreamMap) -> Result<(), StoreError>;
 
+    /// What is known here: all that follows is read from it.
+    fn held(&self) -> &Held;
+
     /// The last map seen; an empty one with version 0 before the first.
-    fn current(&self) -> Arc<UpstreamMap>;
+    fn current(&self) -> Arc<UpstreamMap> {
+        self.held().map()
+    }
 
     /// Told the version of each new map.
-    fn changes(&self) -> watch::Receiver<u64>;
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.held().changes()
+    }
 
     /// What edges tell the control plane.
-    fn demand(&self) -> &Demand;
+    fn demand(&self) -> &Demand {
+        &self.held().demand
+    }
 
     /// Says what an edge wants to publish, and hears what all edges do. Never waits for long: where
     /// the others cannot be asked, it is decided here, from what was agreed before.
     async fn agree(&self, word: &Word) -> Agreed;
 
     /// The fence under which this process may publish; `None` while another one leads.
-    fn fence(&self) -> watch::Receiver<Option<u64>>;
+    fn fence(&self) -> watch::Receiver<Option<u64>> {
+        self.held().fence.subscribe()
+    }
 
     /// What the one that leads says of where it takes commands; `None` while this process leads,
     /// or nobody knows.

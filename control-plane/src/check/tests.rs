@@ -94,7 +94,8 @@ struct Load {
     most: AtomicUsize,
 }
 
-/// Takes as long as an origin far away does, so that what is sent together is there together.
+/// In time that stands still, this is over when nothing else can happen: what is sent together is
+/// there together.
 async fn far_away(State(load): State<Arc<Load>>, request: Request, next: Next) -> Response {
     load.most.fetch_max(load.now.fetch_add(1, Relaxed) + 1, Relaxed);
     tokio::time::sleep(Duration::from_millis(50)).await;
@@ -107,22 +108,21 @@ struct Site {
     address: SocketAddr,
     fetcher: Arc<Fetcher>,
     source: Source,
-    load: Arc<Load>,
+}
+
+fn router() -> Router {
+    let canonical =
+        |Path(path): Path<String>| async move { Redirect::temporary(&format!("/cdn/{path}")) };
+    Router::new().route("/hls/{path}", get(canonical)).route("/cdn/{path}", get(serve))
 }
 
 impl Site {
     async fn start() -> Self {
-        Self::of("").await
+        Self::of("", router()).await
     }
 
     /// A site whose `[[source]]` has these keys as well.
-    async fn of(keys: &str) -> Self {
-        let load = Arc::new(Load::default());
-        let canonical =
-            |Path(path): Path<String>| async move { Redirect::temporary(&format!("/cdn/{path}")) };
-        let router =
-            Router::new().route("/hls/{path}", get(canonical)).route("/cdn/{path}", get(serve));
-        let router = router.layer(from_fn_with_state(load.clone(), far_away));
+    async fn of(keys: &str, router: Router) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
@@ -131,7 +131,7 @@ impl Site {
         );
         let source = Source::parse_file(&text).unwrap().remove(0);
         let fetcher = Arc::new(Fetcher::new(Timeouts::default(), Vec::new()));
-        Self { address, fetcher, source, load }
+        Self { address, fetcher, source }
     }
 
     fn candidate(&self, path: &str) -> Candidate {
@@ -254,11 +254,13 @@ async fn looking_again() {
 }
 
 /// A find, its successor and what plays are looked at together.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_source_is_sent_so_many_requests_at_once() {
     for (keys, allowed) in [("", None), ("connections = 1", Some(1)), ("connections = 2", Some(2))]
     {
-        let site = Site::of(keys).await;
+        let load = Arc::new(Load::default());
+        let far = router().layer(from_fn_with_state(load.clone(), far_away));
+        let site = Site::of(keys, far).await;
         let (fetcher, source) = (&site.fetcher, &site.source);
         let candidate = site.candidate("master.m3u8");
         let checked = check(fetcher, source, &candidate).await.unwrap();
@@ -273,7 +275,7 @@ async fn a_source_is_sent_so_many_requests_at_once() {
             recheck(fetcher, source, &candidate, &stale),
         );
         assert!([one, two, three].iter().all(Result::is_ok), "{keys}");
-        let most = site.load.most.load(Relaxed);
+        let most = load.most.load(Relaxed);
         match allowed {
             Some(allowed) => assert_eq!(most, allowed, "{keys}"),
             None => assert!(most > 6, "{most} of three checks at once"),

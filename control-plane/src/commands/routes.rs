@@ -28,6 +28,11 @@ pub(super) const LONGEST_BODY: usize = 16 * 1024;
 /// The queue answers within milliseconds, or something is very wrong.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// What is said of any of them.
+const NOT_ADMIN: &str = "Not the admin token.";
+const NOT_NOW: &str = "Not now: the control plane is busy, or stands by and cannot reach the one \
+                       that leads. Retry-After says when to ask again.";
+
 pub(super) fn router(commands: Commands) -> Router {
     let commands = Arc::new(commands);
     Router::new()
@@ -98,17 +103,16 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     params(("name" = String, Path, description = "Of the source")),
     responses(
         (status = 202, body = RunStarted, description = "Its outcome will be in the trace."),
-        (status = 401, body = ProblemDetails, content_type = PROBLEM, description = "Not the admin token."),
+        (status = 401, body = ProblemDetails, content_type = PROBLEM, description = NOT_ADMIN),
         (status = 404, body = ProblemDetails, content_type = PROBLEM, description = "No such source."),
-        (status = 503, body = ProblemDetails, content_type = PROBLEM, description = "Not now: the control plane is busy, or stands by and cannot reach the one that leads. Retry-After says when to ask again."),
+        (status = 503, body = ProblemDetails, content_type = PROBLEM, description = NOT_NOW),
     ),
 )]
 async fn run(
     State(commands): State<Arc<Commands>>,
     Path(extractor): Path<String>,
 ) -> Result<Response, Problem> {
-    let ask = |reply: Reply<RunStarted>| Command::Run { extractor, reply };
-    commands.ask(StatusCode::ACCEPTED, ask).await
+    commands.ask(StatusCode::ACCEPTED, |reply| Command::Run { extractor, reply }).await
 }
 
 /// What the last run of a source did, step by step
@@ -119,17 +123,16 @@ async fn run(
     params(("name" = String, Path, description = "Of the source")),
     responses(
         (status = 200, body = Trace, description = "Secrets are masked."),
-        (status = 401, body = ProblemDetails, content_type = PROBLEM, description = "Not the admin token."),
+        (status = 401, body = ProblemDetails, content_type = PROBLEM, description = NOT_ADMIN),
         (status = 404, body = ProblemDetails, content_type = PROBLEM, description = "extractor-unknown: no such source. trace-missing: no run of it has ended yet; ask again."),
-        (status = 503, body = ProblemDetails, content_type = PROBLEM, description = "Not now: the control plane is busy, or stands by and cannot reach the one that leads. Retry-After says when to ask again."),
+        (status = 503, body = ProblemDetails, content_type = PROBLEM, description = NOT_NOW),
     ),
 )]
 async fn trace(
     State(commands): State<Arc<Commands>>,
     Path(extractor): Path<String>,
 ) -> Result<Response, Problem> {
-    let ask = |reply: Reply<Trace>| Command::Trace { extractor, reply };
-    commands.ask(StatusCode::OK, ask).await
+    commands.ask(StatusCode::OK, |reply| Command::Trace { extractor, reply }).await
 }
 
 /// The body of a switch; all of it may be left out.
@@ -159,13 +162,13 @@ impl Default for SwitchBody {
     responses(
         (status = 200, body = Switched),
         (status = 400, body = ProblemDetails, content_type = PROBLEM, description = "The body cannot be read."),
-        (status = 401, body = ProblemDetails, content_type = PROBLEM, description = "Not the admin token."),
+        (status = 401, body = ProblemDetails, content_type = PROBLEM, description = NOT_ADMIN),
         (status = 404, body = ProblemDetails, content_type = PROBLEM, description = "No such stream."),
         (status = 409, body = ProblemDetails, content_type = PROBLEM, description = "That source cannot play now."),
         (status = 413, body = ProblemDetails, content_type = PROBLEM, description = "The body is too long."),
         (status = 415, body = ProblemDetails, content_type = PROBLEM, description = "The body is not JSON."),
         (status = 422, body = ProblemDetails, content_type = PROBLEM, description = "The stream has nothing of that source."),
-        (status = 503, body = ProblemDetails, content_type = PROBLEM, description = "Not now: the control plane is busy, or stands by and cannot reach the one that leads. Retry-After says when to ask again."),
+        (status = 503, body = ProblemDetails, content_type = PROBLEM, description = NOT_NOW),
     ),
 )]
 async fn switch(
@@ -176,8 +179,7 @@ async fn switch(
 ) -> Result<Response, Problem> {
     let SwitchBody { source, pin } = json(&headers, body)?;
     let wish = Wish { source, pin };
-    let ask = |reply: Reply<Switched>| Command::Switch { stream, wish, reply };
-    commands.ask(StatusCode::OK, ask).await
+    commands.ask(StatusCode::OK, |reply| Command::Switch { stream, wish, reply }).await
 }
 
 fn json<T: Default + for<'de> Deserialize<'de>>(

@@ -5,12 +5,10 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use pitwall_fetch::{Fetcher, Timeouts};
-use pitwall_upstream_map::demand::Demand;
-use pitwall_upstream_map::store::{Agreed, Word};
+use pitwall_upstream_map::store::{Agreed, Held, Word};
 use pitwall_upstream_map::{MemoryStore, StoreError, UpstreamMap};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::sync::watch;
 
 use super::*;
 use crate::control::{Config, ControlPlane};
@@ -269,8 +267,8 @@ async fn metrics_and_health() {
 
 /// A store that somebody else leads.
 struct Elsewhere {
-    inner: Arc<MemoryStore>,
-    fence: watch::Sender<Option<u64>>,
+    held: Held,
+    agreed: Arc<MemoryStore>,
     leader: Mutex<Option<String>>,
 }
 
@@ -280,24 +278,12 @@ impl Store for Elsewhere {
         Err(StoreError::NotLeading)
     }
 
-    fn current(&self) -> Arc<UpstreamMap> {
-        self.inner.current()
-    }
-
-    fn changes(&self) -> watch::Receiver<u64> {
-        self.inner.changes()
-    }
-
-    fn demand(&self) -> &Demand {
-        self.inner.demand()
+    fn held(&self) -> &Held {
+        &self.held
     }
 
     async fn agree(&self, word: &Word) -> Agreed {
-        self.inner.agree(word).await
-    }
-
-    fn fence(&self) -> watch::Receiver<Option<u64>> {
-        self.fence.subscribe()
+        self.agreed.agree(word).await
     }
 
     fn leader(&self) -> Option<String> {
@@ -306,8 +292,8 @@ impl Store for Elsewhere {
 }
 
 async fn standby() -> (Plane, Arc<Elsewhere>) {
-    let (inner, fence) = (MemoryStore::new(), watch::Sender::new(None));
-    let store = Arc::new(Elsewhere { inner, fence, leader: Mutex::default() });
+    let (held, agreed) = (Held::new(UpstreamMap::default(), None), MemoryStore::new());
+    let store = Arc::new(Elsewhere { held, agreed, leader: Mutex::default() });
     (Plane::on(store.clone(), Some(TOKEN), "", ()).await, store)
 }
 

@@ -1,6 +1,8 @@
 //! Somebody else's program as a step: with a home of its own that is gone afterwards, no
 //! configuration but ours, one way out, and an end.
 
+pub(super) mod page;
+
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::LazyLock;
@@ -18,15 +20,15 @@ use super::{Context, Failure, Tool, Track};
 
 /// How it is told what to do. By a file: what stands in arguments, every user of this machine
 /// can read.
-pub(super) struct Instructions<'a> {
-    pub(super) tool: Tool,
-    pub(super) name: &'static str,
+struct Instructions<'a> {
+    tool: Tool,
+    name: &'static str,
     /// What it looks at, for the tape.
-    pub(super) target: &'a str,
+    target: &'a str,
     /// Arguments before the path of the file.
-    pub(super) arguments: &'a [&'a str],
+    arguments: &'a [&'a str],
     /// The file, given the URL of the proxy.
-    pub(super) file: &'a (dyn Fn(&str) -> String + Sync),
+    file: &'a (dyn Fn(&str) -> String + Sync),
 }
 
 /// More than any of them says.
@@ -42,10 +44,7 @@ const PROXIES: [&str; 6] =
 const HOMES: [&str; 5] = ["HOME", "TMPDIR", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME"];
 
 /// What it printed, if it ended well; why not, if it can be told.
-pub(super) async fn run(
-    context: &Context<'_>,
-    instructions: &Instructions<'_>,
-) -> Result<Bytes, Failure> {
+async fn run(context: &Context<'_>, instructions: &Instructions<'_>) -> Result<Bytes, Failure> {
     let ask = Ask::new(format!("RUN {}", instructions.name), instructions.target);
     let live = launch(context, instructions);
     let answer = context.tape.exchange(&Track::default(), ask, live).await?;

@@ -14,35 +14,27 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
-use async_trait::async_trait;
-use pitwall_fetch::parse_url;
 use serde::Deserialize;
 use toml::Spanned;
-use toml::de::{DeValue, ValueDeserializer};
+use toml::de::DeValue;
 use url::Url;
 
 use super::headers::taken_over;
-use super::program::{self, Instructions};
-use super::{Candidate, Context, Extractor, Failure, Found, Tool, Track};
+use super::program::page::{Program, parsed, playlist};
+use super::{Candidate, Extractor, Failure, Tool};
 use crate::expiry;
-use crate::settings::{HttpUrl, HumanDuration, error_at};
+use crate::settings::error_at;
 use crate::source::Source;
 
-pub(super) struct Streamlink {
-    url: Url,
-    timeout: Duration,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Settings {
-    url: HttpUrl,
-    timeout: Option<HumanDuration>,
-}
-
-const TIMEOUT: Duration = Duration::from_secs(60);
+static STREAMLINK: Program = Program {
+    name: "streamlink",
+    tool: Tool::Streamlink,
+    arguments: &["--config"],
+    lines,
+    finds: "streams",
+    read,
+};
 
 /// Without ffmpeg it does not wrap streams with separate sound into something without a URL.
 const OPTIONS: [&str; 7] = [
@@ -60,65 +52,18 @@ pub(super) fn configure(
     settings: Spanned<DeValue<'_>>,
 ) -> Result<Arc<dyn Extractor>, toml::de::Error> {
     let span = settings.span();
-    let Settings { url, timeout } = Settings::deserialize(ValueDeserializer::from(settings))?;
+    let extractor = STREAMLINK.configure(settings)?;
     // Most of its plugins know no title.
-    feed.ok_or_else(|| error_at(span, "missing field `feed`"))?;
-    Ok(Arc::new(Streamlink { url: url.0, timeout: timeout.map_or(TIMEOUT, |timeout| timeout.0) }))
+    feed.map(|_| extractor).ok_or_else(|| error_at(span, "missing field `feed`"))
 }
 
-#[async_trait]
-impl Extractor for Streamlink {
-    fn kind(&self) -> &'static str {
-        "streamlink"
-    }
-
-    fn ports(&self) -> Vec<u16> {
-        self.url.port().into_iter().collect()
-    }
-
-    fn timeout(&self) -> Duration {
-        self.timeout
-    }
-
-    fn needs(&self) -> Option<Tool> {
-        Some(Tool::Streamlink)
-    }
-
-    async fn extract(&self, context: &Context<'_>) -> Found {
-        let source = context.source;
-        let file = |proxy: &str| {
-            let mut lines: Vec<String> = OPTIONS.iter().map(ToString::to_string).collect();
-            lines.push(format!("http-proxy={proxy}"));
-            let headers = source.headers.iter();
-            lines.extend(headers.map(|(name, value)| format!("http-header={name}={value}")));
-            lines.push(format!("url={}", self.url));
-            lines.join("\n")
-        };
-        let instructions = Instructions {
-            tool: Tool::Streamlink,
-            name: "streamlink",
-            target: self.url.as_str(),
-            arguments: &["--config"],
-            file: &file,
-        };
-        let tracing = context.trace.begin(&Track::default(), "streamlink");
-        let output = match tracing.end(program::run(context, &instructions).await) {
-            Ok(output) => output,
-            Err(failure) => return Found::failed(failure.at("streamlink")),
-        };
-        let mut tracing = context.trace.begin(&Track::default(), "streams");
-        let candidates = read(&output, source);
-        if let Ok(candidates) = &candidates {
-            tracing.matched(candidates.len());
-            if let Some(first) = candidates.first() {
-                tracing.yielded("playlist", first.playlist.as_str());
-            }
-        }
-        match tracing.end(candidates) {
-            Ok(candidates) => Found { candidates, ..Found::default() },
-            Err(failure) => Found::failed(failure.at("streams")),
-        }
-    }
+fn lines(source: &Source, page: &Url, proxy: &str) -> Vec<String> {
+    let mut lines: Vec<String> = OPTIONS.iter().map(ToString::to_string).collect();
+    lines.push(format!("http-proxy={proxy}"));
+    let headers = source.headers.iter();
+    lines.extend(headers.map(|(name, value)| format!("http-header={name}={value}")));
+    lines.push(format!("url={page}"));
+    lines
 }
 
 /// What `--json` prints, as far as it matters.
@@ -139,8 +84,7 @@ struct Stream {
 }
 
 fn read(output: &[u8], source: &Source) -> Result<Vec<Candidate>, Failure> {
-    let output: Output = serde_json::from_slice(output)
-        .map_err(|error| Failure::lasting("its output is not what it should be").detail(error))?;
+    let output: Output = parsed(output)?;
     // "best" is one of the others; asked first, its playlist is the one that is known.
     let best = output.streams.get("best");
     let mut candidates: Vec<Candidate> = Vec::new();
@@ -160,17 +104,13 @@ fn read(output: &[u8], source: &Source) -> Result<Vec<Candidate>, Failure> {
             playlist,
         });
     }
-    if candidates.is_empty() {
-        return Err("nothing that it found is HLS".into());
-    }
     Ok(candidates)
 }
 
 impl Stream {
     fn playlist(&self) -> Option<Url> {
-        let mut url = Url::parse(self.master.as_ref().or(self.url.as_ref())?).ok()?;
-        url.set_fragment(None);
-        (self.kind == "hls").then(|| parse_url(url.as_str()).ok()).flatten()
+        let url = self.master.as_ref().or(self.url.as_ref())?;
+        (self.kind == "hls").then(|| playlist(url)).flatten()
     }
 }
 
@@ -181,7 +121,7 @@ mod tests {
     fn check(output: &str, expected: Result<&[&str], &str>) -> Vec<Candidate> {
         let text = "[[source]]\nname = 'a'\nkind = 'streamlink'\nfeed = 'World feed'\nurl = 'https://a.example/'";
         let source = Source::parse_file(text).unwrap().remove(0);
-        let found = read(output.as_bytes(), &source).map_err(|failure| failure.message);
+        let found = STREAMLINK.found(output.as_bytes(), &source).map_err(|failure| failure.message);
         let urls = found
             .as_ref()
             .map(|found| found.iter().map(|it| it.playlist.as_str()).collect::<Vec<_>>());

@@ -14,36 +14,27 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
-use std::time::Duration;
 
-use async_trait::async_trait;
-use pitwall_fetch::parse_url;
 use regex::Regex;
 use serde::Deserialize;
 use toml::Spanned;
-use toml::de::{DeValue, ValueDeserializer};
+use toml::de::DeValue;
 use url::Url;
 
 use super::headers::taken_over;
-use super::program::{self, Instructions};
-use super::{Candidate, Context, Extractor, Failure, Found, Tool, Track};
+use super::program::page::{Program, parsed, playlist};
+use super::{Candidate, Extractor, Failure, Tool};
 use crate::expiry;
-use crate::settings::{HttpUrl, HumanDuration};
 use crate::source::Source;
 
-pub(super) struct YtDlp {
-    url: Url,
-    timeout: Duration,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Settings {
-    url: HttpUrl,
-    timeout: Option<HumanDuration>,
-}
-
-const TIMEOUT: Duration = Duration::from_secs(60);
+static YT_DLP: Program = Program {
+    name: "yt-dlp",
+    tool: Tool::YtDlp,
+    arguments: &["--ignore-config", "--config-locations"],
+    lines,
+    finds: "formats",
+    read,
+};
 
 /// Of what it finds on one page: a channel's page may list its whole past.
 const OPTIONS: &str = "--dump-single-json --no-progress --color never --no-cache-dir \
@@ -57,63 +48,18 @@ pub(super) fn configure(
     _: Option<&str>,
     settings: Spanned<DeValue<'_>>,
 ) -> Result<Arc<dyn Extractor>, toml::de::Error> {
-    let Settings { url, timeout } = Settings::deserialize(ValueDeserializer::from(settings))?;
-    Ok(Arc::new(YtDlp { url: url.0, timeout: timeout.map_or(TIMEOUT, |timeout| timeout.0) }))
+    YT_DLP.configure(settings)
 }
 
-#[async_trait]
-impl Extractor for YtDlp {
-    fn kind(&self) -> &'static str {
-        "yt-dlp"
-    }
-
-    fn ports(&self) -> Vec<u16> {
-        self.url.port().into_iter().collect()
-    }
-
-    fn timeout(&self) -> Duration {
-        self.timeout
-    }
-
-    fn needs(&self) -> Option<Tool> {
-        Some(Tool::YtDlp)
-    }
-
-    async fn extract(&self, context: &Context<'_>) -> Found {
-        let source = context.source;
-        let file = |proxy: &str| {
-            let mut lines = vec![OPTIONS.to_owned(), format!("--proxy {}", quoted(proxy))];
-            lines.extend(source.headers.iter().map(|(name, value)| {
-                format!("--add-headers {}", quoted(&format!("{name}:{value}")))
-            }));
-            lines.push(quoted(self.url.as_str()));
-            lines.join("\n")
-        };
-        let instructions = Instructions {
-            tool: Tool::YtDlp,
-            name: "yt-dlp",
-            target: self.url.as_str(),
-            arguments: &["--ignore-config", "--config-locations"],
-            file: &file,
-        };
-        let tracing = context.trace.begin(&Track::default(), "yt-dlp");
-        let output = match tracing.end(program::run(context, &instructions).await) {
-            Ok(output) => output,
-            Err(failure) => return Found::failed(failure.at("yt-dlp")),
-        };
-        let mut tracing = context.trace.begin(&Track::default(), "formats");
-        let candidates = read(&output, source);
-        if let Ok(candidates) = &candidates {
-            tracing.matched(candidates.len());
-            if let Some(first) = candidates.first() {
-                tracing.yielded("playlist", first.playlist.as_str());
-            }
-        }
-        match tracing.end(candidates) {
-            Ok(candidates) => Found { candidates, ..Found::default() },
-            Err(failure) => Found::failed(failure.at("formats")),
-        }
-    }
+fn lines(source: &Source, page: &Url, proxy: &str) -> Vec<String> {
+    let mut lines = vec![OPTIONS.to_owned(), format!("--proxy {}", quoted(proxy))];
+    let headers = source.headers.iter();
+    lines.extend(
+        headers
+            .map(|(name, value)| format!("--add-headers {}", quoted(&format!("{name}:{value}")))),
+    );
+    lines.push(quoted(page.as_str()));
+    lines
 }
 
 /// As a shell would have it, which is how its files are read.
@@ -146,16 +92,11 @@ struct Format {
 }
 
 fn read(output: &[u8], source: &Source) -> Result<Vec<Candidate>, Failure> {
-    let info: Option<Info> = serde_json::from_slice(output)
-        .map_err(|error| Failure::lasting("its output is not what it should be").detail(error))?;
-    let info = info.unwrap_or_default();
+    let info = parsed::<Option<Info>>(output)?.unwrap_or_default();
     let mut candidates = Vec::new();
     let entries = info.entries.iter().flatten().flatten();
     for (position, entry) in std::iter::once(&info).chain(entries).enumerate() {
         entry.candidates(position, source, &mut candidates);
-    }
-    if candidates.is_empty() {
-        return Err("nothing that it found is HLS".into());
     }
     Ok(candidates)
 }
@@ -198,10 +139,7 @@ impl Format {
     fn master(&self) -> Option<Url> {
         let hls = matches!(self.protocol.as_deref(), Some("m3u8" | "m3u8_native"));
         let url = self.manifest_url.as_ref().or(self.url.as_ref())?;
-        let mut url = Url::parse(url).ok()?;
-        url.set_fragment(None);
-        let url = parse_url(url.as_str()).ok()?;
-        (hls && self.has_drm != serde_json::Value::Bool(true)).then_some(url)
+        (hls && self.has_drm != serde_json::Value::Bool(true)).then(|| playlist(url)).flatten()
     }
 
     fn headers(&self) -> Vec<(String, String)> {
@@ -241,7 +179,8 @@ mod tests {
     }
 
     fn check(feed: &str, output: &str, expected: Result<&[(&str, &str)], &str>) {
-        let found = read(output.as_bytes(), &source(feed)).map_err(|failure| failure.message);
+        let found =
+            YT_DLP.found(output.as_bytes(), &source(feed)).map_err(|failure| failure.message);
         let pairs = found.as_ref().map(|found| {
             found.iter().map(|it| (it.feed.as_str(), it.playlist.as_str())).collect::<Vec<_>>()
         });

@@ -6,10 +6,12 @@ import { createServer, request as ask } from 'node:http';
  *  - `dead`: connections are reset;
  *  - `frozen`: playlists stay as they were;
  *  - `anew`: it counts from a few, as after a restart.
+ * It keeps count of what it is asked for: `segments`, and those it `delivered`, each with the end of the token
+ * that opened it.
  */
 export async function faulty(t, origin, offset) {
 	const target = new URL(origin);
-	const source = { fault: 'none', base: '', segments: 0 };
+	const source = { fault: 'none', base: '', segments: 0, delivered: [] };
 	const kept = new Map();
 	let begin;
 	const server = createServer((request, response) => {
@@ -23,7 +25,12 @@ export async function faulty(t, origin, offset) {
 				headers: { ...request.headers, host: target.host, 'accept-encoding': 'identity' },
 			},
 			async (answer) => {
-				if (/\/\d+\.(ts|m4s)$/.test(name)) source.segments++;
+				const segment = /\/(\d+)\.(ts|m4s)$/.exec(name);
+				if (segment) source.segments++;
+				if (segment && answer.statusCode === 200) {
+					const expires = Number(new URL(request.url, origin).searchParams.get('exp'));
+					source.delivered.push({ number: Number(segment[1]), expires });
+				}
 				const chunks = [];
 				try {
 					for await (const chunk of answer) chunks.push(chunk);

@@ -33,7 +33,7 @@ export async function foreignPage(t) {
 function inPage() {
 	const Hls = window.Hls;
 	const video = document.querySelector('video');
-	const seen = { errors: [], parts: 0, ranges: [], audio: {}, keys: 0 };
+	const seen = { errors: [], parts: 0, ranges: [], audio: {}, keys: 0, discontinuity: 0 };
 	let hls;
 	window.player = {
 		version: Hls.version,
@@ -48,6 +48,8 @@ function inPage() {
 				if (end) seen.ranges.push({ wanted: end - begin, came: frag.stats.loaded });
 			});
 			hls.on(Hls.Events.KEY_LOADED, () => seen.keys++);
+			// Of what is shown now.
+			hls.on(Hls.Events.FRAG_CHANGED, (_, { frag }) => (seen.discontinuity = frag.cc));
 			hls.on(Hls.Events.FRAG_BUFFERED, (_, { frag }) => {
 				if (frag.type === 'audio') seen.audio[frag.level] = (seen.audio[frag.level] ?? 0) + 1;
 			});

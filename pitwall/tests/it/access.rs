@@ -141,6 +141,47 @@ async fn whoever_has_no_key_gets_nothing() {
     }
 }
 
+/// A form for whoever navigates, a problem for everything that asks otherwise.
+#[tokio::test]
+async fn a_person_is_asked_for_the_key() {
+    let [edge, _] = edges().await;
+    let client = client();
+    let browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+    let (html, json) = ("text/html; charset=utf-8", "application/problem+json");
+    for (path, accept, content_type, says) in [
+        ("/", browser, html, "name=\"key\""),
+        ("/watch/world-feed?l=2", browser, html, "name=\"l\" value=\"2\""),
+        ("/?key=wrong", browser, html, "This is not the key."),
+        ("/api/streams", browser, html, "name=\"key\""),
+        ("/", "*/*", json, "key-missing"),
+        ("/", "application/json", json, "key-missing"),
+        ("/?key=wrong", "*/*", json, "key-invalid"),
+        ("/api/streams", "application/json", json, "key-missing"),
+        ("/?key=a&key=b", browser, json, "bad-url"),
+        ("/live/world-feed/index.m3u8", browser, json, "key-missing"),
+        ("/live/world-feed/index.m3u8?key=wrong", browser, json, "key-invalid"),
+    ] {
+        let answer = client.get(edge.url(path)).header("accept", accept).send().await.unwrap();
+        let status = if says == "bad-url" { 400 } else { 401 };
+        assert_eq!(answer.status(), status, "{path} {accept}");
+        let headers = answer.headers();
+        assert_eq!(headers["content-type"], content_type, "{path} {accept}");
+        assert_eq!(headers["cache-control"], "no-store", "{path} {accept}");
+        assert!(!headers.contains_key("set-cookie"), "{path} {accept}");
+        if content_type == html {
+            let policy = headers["content-security-policy"].to_str().unwrap();
+            assert!(policy.starts_with("default-src 'none'; "), "{policy}");
+        }
+        let text = answer.text().await.unwrap();
+        assert!(text.contains(says), "{path} {accept}: {text}");
+        assert!(!text.contains("wrong"), "what was shown is not said again: {text}");
+    }
+    // What it is made of is there without the key, and nothing else of the page is.
+    for (path, status) in [("/favicon.svg", 200), ("/_app/none.css", 404), ("/index.html", 401)] {
+        assert_eq!(get(&client, &edge, path).await.status(), status, "{path}");
+    }
+}
+
 /// Reports are taken from players of any origin that were let in to what they report of.
 #[tokio::test]
 async fn players_post_how_they_fare() {

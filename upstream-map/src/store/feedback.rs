@@ -59,12 +59,12 @@ impl RedisStore {
             Some(connection) => connection,
             None => slot.insert(self.link.connect().await?),
         };
-        if self.fence.borrow().is_some() {
+        if self.held.fence.borrow().is_some() {
             // What this process itself sees is in its own demand already.
             *said = None;
             return self.gather(connection).await;
         }
-        let watched = self.demand.watched_here();
+        let watched = self.held.demand.watched_here();
         let same = match said {
             Some(said) => {
                 said.watched == watched && (said.at.elapsed() < AGAIN || watched.is_empty())
@@ -95,7 +95,7 @@ impl RedisStore {
     }
 
     async fn pass_on(&self, connection: &mut MultiplexedConnection) -> Result<(), StoreError> {
-        let reports = self.demand.take_reports();
+        let reports = self.held.demand.take_reports();
         if reports.is_empty() {
             return Ok(());
         }
@@ -128,13 +128,13 @@ impl RedisStore {
             let opened = sealed.and_then(|sealed| self.vault.open(edge, &sealed));
             let watched: Option<Watched> =
                 opened.and_then(|it| serde_json::from_slice(&it.plain).ok());
-            self.demand.watched_there(edge, watched.unwrap_or_default());
+            self.held.demand.watched_there(edge, watched.unwrap_or_default());
         }
         for sealed in reports.into_iter().flatten() {
             let opened = self.vault.open("report", &sealed);
             let reports: Option<Vec<Report>> =
                 opened.and_then(|it| serde_json::from_slice(&it.plain).ok());
-            reports.into_iter().flatten().for_each(|report| self.demand.report(report));
+            reports.into_iter().flatten().for_each(|report| self.held.demand.report(report));
         }
         Ok(())
     }

@@ -62,7 +62,7 @@ impl RedisStore {
         let mut session = Session { connection, refused: None };
         self.read_whole(&mut session).await?;
         if std::mem::take(complained) {
-            tracing::info!(version = self.held.load().version, "the store is back");
+            tracing::info!(version = self.held.version(), "the store is back");
         }
         self.metrics.connected.set(1);
         let mut checks = interval(self.check_every);
@@ -132,7 +132,7 @@ impl RedisStore {
     }
 
     async fn keep(self: &Arc<Self>) -> Infallible {
-        let mut changes = self.changes.subscribe();
+        let mut changes = self.held.changes();
         loop {
             if changes.changed().await.is_err() {
                 return std::future::pending().await;
@@ -163,7 +163,7 @@ impl RedisStore {
     async fn save(self: &Arc<Self>) {
         let store = self.clone();
         let saved = tokio::task::spawn_blocking(move || {
-            let map = store.held.load_full();
+            let map = store.held.map();
             if map.version == 0 { Ok(()) } else { store.disk.save(&map, &store.vault) }
         });
         match saved.await {

@@ -40,7 +40,7 @@ impl RedisStore {
             never = self.campaign(&holder) => match never {},
             () = stop => {}
         }
-        if self.fence.borrow().is_some() {
+        if self.held.fence.borrow().is_some() {
             self.step_down("this control plane stops");
             // Without it the lease ends by itself.
             let _ = timeout(GOODBYE, self.release(&holder)).await;
@@ -53,7 +53,7 @@ impl RedisStore {
         let mut complained = false;
         loop {
             let asked = Instant::now();
-            let leads = self.fence.borrow().is_some();
+            let leads = self.held.fence.borrow().is_some();
             let patience = if leads { until } else { asked + self.lease };
             let Ok(held) = timeout_at(patience, self.hold(holder, last_fence)).await else {
                 self.step_down("the lease could not be renewed");
@@ -111,7 +111,7 @@ impl RedisStore {
 
     /// Was what is published lost? Redis was flushed, or a replica that is behind took over.
     async fn keep_alive(&self) {
-        if self.held.load().version == 0 {
+        if self.held.version() == 0 {
             return;
         }
         let kept = async {
@@ -147,7 +147,7 @@ impl RedisStore {
     fn step_up(&self, fence: u64) {
         self.know_leader(None);
         self.metrics.leads.set(1);
-        let before = self.fence.send_replace(Some(fence));
+        let before = self.held.fence.send_replace(Some(fence));
         if before.is_none() {
             tracing::info!(fence, "this control plane leads");
         }
@@ -155,7 +155,7 @@ impl RedisStore {
 
     pub(super) fn step_down(&self, why: &str) {
         self.metrics.leads.set(0);
-        if self.fence.send_replace(None).is_some() {
+        if self.held.fence.send_replace(None).is_some() {
             tracing::warn!(why, "this control plane stands by");
         }
     }

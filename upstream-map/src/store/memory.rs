@@ -4,22 +4,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use async_trait::async_trait;
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
 use super::disk::Disk;
 use super::vault::Vault;
-use super::{Agreed, Ledger, Store, StoreError, StoreKeys, Word};
-use crate::demand::Demand;
+use super::{Agreed, Held, Ledger, Store, StoreError, StoreKeys, Word};
 use crate::map::UpstreamMap;
 
 pub struct MemoryStore {
-    current: ArcSwap<UpstreamMap>,
-    changes: watch::Sender<u64>,
-    /// There is nobody else to lead.
-    fence: watch::Sender<Option<u64>>,
-    demand: Demand,
+    held: Held,
     ledger: Ledger,
     kept: Option<Kept>,
 }
@@ -50,14 +44,8 @@ impl MemoryStore {
     }
 
     fn with(ledger: Ledger, kept: Option<Kept>) -> Self {
-        Self {
-            current: ArcSwap::from_pointee(UpstreamMap::default()),
-            changes: watch::Sender::new(0),
-            fence: watch::Sender::new(Some(0)),
-            demand: Demand::default(),
-            ledger,
-            kept,
-        }
+        // There is nobody else to lead.
+        Self { held: Held::new(UpstreamMap::default(), Some(0)), ledger, kept }
     }
 
     /// Keeps what has to be kept, until `stop` completes.
@@ -95,30 +83,12 @@ impl MemoryStore {
 impl Store for MemoryStore {
     async fn publish(&self, map: UpstreamMap) -> Result<(), StoreError> {
         let offered = map.version;
-        let mut current = 0;
-        // Under the sender's lock, so that two publishers cannot pass each other.
-        let published = self.changes.send_if_modified(|last| {
-            current = *last;
-            if offered <= *last {
-                return false;
-            }
-            self.current.store(Arc::new(map));
-            *last = offered;
-            true
-        });
-        if published { Ok(()) } else { Err(StoreError::Outdated { offered, current }) }
+        let published = self.held.swap(map, u64::gt);
+        published.map_err(|current| StoreError::Outdated { offered, current })
     }
 
-    fn current(&self) -> Arc<UpstreamMap> {
-        self.current.load_full()
-    }
-
-    fn changes(&self) -> watch::Receiver<u64> {
-        self.changes.subscribe()
-    }
-
-    fn demand(&self) -> &Demand {
-        &self.demand
+    fn held(&self) -> &Held {
+        &self.held
     }
 
     async fn agree(&self, word: &Word) -> Agreed {
@@ -127,10 +97,6 @@ impl Store for MemoryStore {
             kept.changed.notify_one();
         }
         agreed
-    }
-
-    fn fence(&self) -> watch::Receiver<Option<u64>> {
-        self.fence.subscribe()
     }
 }
 

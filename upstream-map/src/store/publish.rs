@@ -56,7 +56,7 @@ impl RedisStore {
     /// Writes the map that is held once more: it was lost, or damaged, over there.
     pub(super) async fn write_again(&self, how: How<'_>) -> Result<(), StoreError> {
         let mut writer = self.writer.lock().await;
-        let map = self.held.load_full();
+        let map = self.held.map();
         let entries = entries::write(&map)?;
         let mut connection = self.connection(&mut writer).await?;
         let delta = Delta::whole(&entries);
@@ -89,7 +89,7 @@ impl RedisStore {
         from: Option<u64>,
         connection: &mut MultiplexedConnection,
     ) -> Result<Option<Mirror>, StoreError> {
-        let fence = self.fence.borrow().ok_or(StoreError::NotLeading)?;
+        let fence = self.held.fence.borrow().ok_or(StoreError::NotLeading)?;
         let mut mirror = Mirror::of(entries);
         let head: Head = mirror.head(map.version);
         mirror.head = self.vault.seal(HEAD, &serde_json::to_vec(&head)?);

@@ -84,7 +84,7 @@ impl RedisStore {
             Err(refused) => {
                 session.refused = Some(seen);
                 self.complain(&refused);
-                if matches!(refused, Refused::Damaged(_)) && self.fence.borrow().is_some() {
+                if matches!(refused, Refused::Damaged(_)) && self.held.fence.borrow().is_some() {
                     self.write_again(How::Again).await?;
                 }
             }
@@ -147,7 +147,7 @@ impl RedisStore {
         };
         self.metrics.refused.with_label_values(&[why]).inc();
         match refused {
-            Refused::Empty if self.held.load().version == 0 => {
+            Refused::Empty if self.held.version() == 0 => {
                 tracing::info!("nothing is published yet");
             }
             _ => tracing::warn!(%refused, "the last good map stays"),

@@ -4,12 +4,11 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use prometheus::Registry;
 use redis::aio::MultiplexedConnection;
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
 use super::address::RedisAddress;
 use super::agree::Speaker;
@@ -19,8 +18,7 @@ use super::metrics::Metrics;
 use super::mirror::Mirror;
 use super::script::Names;
 use super::vault::{StoreKeys, Vault};
-use super::{Agreed, Ledger, Store, StoreError, Word};
-use crate::demand::Demand;
+use super::{Agreed, Held, Ledger, Store, StoreError, Word};
 use crate::map::UpstreamMap;
 
 pub struct RedisConfig {
@@ -43,10 +41,7 @@ impl RedisConfig {
 
 /// Edges [`follow`](Self::follow) it; control planes also [`lead`](Self::lead), one at a time.
 pub struct RedisStore {
-    pub(super) held: ArcSwap<UpstreamMap>,
-    pub(super) changes: watch::Sender<u64>,
-    pub(super) fence: watch::Sender<Option<u64>>,
-    pub(super) demand: Demand,
+    pub(super) held: Held,
     /// Where the other one that leads takes commands.
     pub(super) leader: Mutex<Option<String>>,
     /// Of the map that is held, as Redis has it: changed together with it.
@@ -86,10 +81,7 @@ impl RedisStore {
             tracing::info!(version = held.version, streams = held.streams.len(), "map from disk");
         }
         Ok(Arc::new(Self {
-            changes: watch::Sender::new(held.version),
-            held: ArcSwap::from_pointee(held),
-            fence: watch::Sender::new(None),
-            demand: Demand::default(),
+            held: Held::new(held, None),
             leader: Mutex::default(),
             mirror: Mutex::default(),
             writer: tokio::sync::Mutex::default(),
@@ -114,22 +106,17 @@ impl RedisStore {
     /// What is held, with what is known of it.
     pub(super) fn snapshot(&self) -> (Arc<UpstreamMap>, Mirror) {
         let mirror = self.mirror();
-        (self.held.load_full(), mirror.clone())
+        (self.held.map(), mirror.clone())
     }
 
     /// Swaps in a map that Redis has. Older ones are refused: a replica that took over may be
     /// behind, and a leader that sees it writes everything again.
     pub(super) fn install(&self, map: UpstreamMap, mirror: Mirror) -> Result<(), u64> {
         let mut known = self.mirror();
-        let (last, version) = (self.held.load().version, map.version);
-        if version < last {
-            return Err(last);
-        }
-        self.held.store(Arc::new(map));
+        self.held.swap(map, u64::ge)?;
         *known = mirror;
         drop(known);
         self.heard();
-        self.changes.send_if_modified(|told| std::mem::replace(told, version) != version);
         Ok(())
     }
 
@@ -146,24 +133,12 @@ impl Store for RedisStore {
         self.write(map).await
     }
 
-    fn current(&self) -> Arc<UpstreamMap> {
-        self.held.load_full()
-    }
-
-    fn changes(&self) -> watch::Receiver<u64> {
-        self.changes.subscribe()
-    }
-
-    fn demand(&self) -> &Demand {
-        &self.demand
+    fn held(&self) -> &Held {
+        &self.held
     }
 
     async fn agree(&self, word: &Word) -> Agreed {
         self.agreed(word).await
-    }
-
-    fn fence(&self) -> watch::Receiver<Option<u64>> {
-        self.fence.subscribe()
     }
 
     fn leader(&self) -> Option<String> {

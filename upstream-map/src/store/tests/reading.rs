@@ -68,7 +68,7 @@ async fn an_outdated_version_is_refused() {
     }
     // Nor by Redis itself, from a process that has not read what is there.
     let mut paused = Process::on(&server);
-    paused.store.fence.send_replace(*leader.store.fence().borrow());
+    paused.store.held.fence.send_replace(*leader.store.fence().borrow());
     let refused = paused.store.publish(sample(10, &[])).await.unwrap_err();
     assert!(matches!(refused, StoreError::Outdated { current: 10, .. }), "{refused}");
     paused.kill();

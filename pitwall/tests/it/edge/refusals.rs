@@ -1,0 +1,106 @@
+//! What is refused, by the edge and by its upstream, and who may read that.
+
+use reqwest::Method;
+
+use super::Bench;
+use crate::support::plain;
+
+#[tokio::test]
+async fn browsers_of_any_origin_may_ask() {
+    let bench = Bench::new().await;
+    for path in ["/live/a/index.m3u8", "/live/a/v/1.ts", "/proxy", "/relay/1.ts"] {
+        let asked = [
+            ("origin", "https://page.test"),
+            ("access-control-request-method", "GET"),
+            ("access-control-request-headers", "range"),
+        ];
+        let preflight = bench.send(Method::OPTIONS, path, &asked).await;
+        assert_eq!(preflight.status, 204, "{path}");
+        // Once: a browser takes two for none.
+        let origins: Vec<_> =
+            preflight.headers.get_all("access-control-allow-origin").iter().collect();
+        assert_eq!(origins, ["*"]);
+        assert!(preflight.header("access-control-allow-headers").unwrap().contains("Range"));
+        assert!(preflight.header("access-control-allow-methods").unwrap().contains("HEAD"));
+        // An error must be readable too.
+        let refused = bench.get(path).await;
+        assert_eq!(refused.headers["access-control-allow-origin"], "*", "{path}");
+        let exposed = refused.header("access-control-expose-headers").unwrap();
+        assert!(exposed.contains("Content-Range") && exposed.contains("Server-Timing"));
+    }
+}
+
+#[tokio::test]
+async fn upstream_failures_keep_their_meaning() {
+    let bench = Bench::new().await;
+    for (path, status, problem) in [
+        ("/html.m3u8", 502, "upstream-invalid"),
+        ("/empty.m3u8", 502, "upstream-invalid"),
+        ("/bomb.m3u8", 502, "upstream-invalid"),
+        ("/huge.m3u8", 502, "upstream-invalid"),
+        ("/status/403", 403, "upstream-status"),
+        ("/status/404", 404, "upstream-status"),
+        ("/status/410", 410, "upstream-status"),
+        ("/status/451", 451, "upstream-status"),
+        ("/status/500", 500, "upstream-status"),
+        ("/status/503", 503, "upstream-status"),
+        ("/status/204", 502, "upstream-invalid"),
+        ("/loop.m3u8", 502, "upstream-invalid"),
+        ("/inside.m3u8", 502, "upstream-invalid"),
+    ] {
+        let answer = bench.get(&bench.proxy(path)).await;
+        assert_eq!((answer.status, answer.problem().as_str()), (status, problem), "{path}");
+        assert_eq!(answer.headers["content-type"], "application/problem+json");
+    }
+    assert_eq!(bench.seen.count("/loop.m3u8"), 4);
+    for (path, status, problem) in [
+        ("/status/403", 403, "upstream-status"),
+        ("/status/410", 410, "upstream-status"),
+        ("/status/503", 503, "upstream-status"),
+        ("/status/204", 502, "upstream-invalid"),
+        ("/inside.m3u8", 502, "upstream-invalid"),
+    ] {
+        let answer = bench.get(&bench.relay(path)).await;
+        assert_eq!((answer.status, answer.problem().as_str()), (status, problem), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn links_that_are_refused() {
+    let bench = Bench::new().await;
+    let media = bench.links(&bench.proxy("/master.m3u8")).await.remove(1);
+    let segment = bench.links(&media).await.remove(2);
+    let seal = segment.split_once("u=").unwrap().1.to_owned();
+    let flipped = segment.replace(&seal, &format!("A{}", seal.get(1..).unwrap()));
+    let url = |url: &str| plain("/proxy", url);
+    for (path, status, problem) in [
+        ("/proxy".to_owned(), 401, "seal-missing"),
+        (format!("/proxy?u={seal}"), 401, "seal-invalid"),
+        (format!("/relay/9.m4s?u={seal}"), 401, "seal-invalid"),
+        (flipped, 401, "seal-invalid"),
+        (media.replace("/proxy", "/relay"), 401, "seal-invalid"),
+        ("/relay?url=%%%".to_owned(), 400, "bad-url"),
+        (format!("{}&u=x", url("http://a.test/")), 400, "bad-url"),
+        (url("file:///etc/passwd"), 400, "bad-url"),
+        (url("http://user@a.test/"), 400, "bad-url"),
+        (url("http://a.test/#x"), 400, "bad-url"),
+        (url("playlist.m3u8"), 400, "bad-url"),
+        (url(""), 400, "bad-url"),
+        (url("http://elsewhere.test/x.m3u8"), 403, "target-denied"),
+        (url("http://169.254.169.254/"), 403, "target-denied"),
+        (url("http://10.0.0.1/"), 403, "target-denied"),
+        (url("http://2130706433/"), 403, "target-denied"),
+        (url(&format!("http://{}/", bench.edge.address)), 403, "target-denied"),
+        ("/live/nothing/index.m3u8".to_owned(), 404, "not-found"),
+        ("/live/nothing/v.m3u8".to_owned(), 404, "not-found"),
+        ("/api/nothing".to_owned(), 404, "not-found"),
+        (format!("/proxy?u={}", "a".repeat(10_000)), 414, "uri-too-long"),
+    ] {
+        let answer = bench.get(&path).await;
+        assert_eq!((answer.status, answer.problem().as_str()), (status, problem), "{path}");
+    }
+    for method in [Method::POST, Method::PUT, Method::DELETE] {
+        let answer = bench.send(method, "/relay", &[]).await;
+        assert_eq!((answer.status, answer.header("allow")), (405, Some("GET, HEAD, OPTIONS")));
+    }
+}

@@ -1,0 +1,155 @@
+//! An upstream with a path for every kind of answer, which keeps count.
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::get;
+use bytes::Bytes;
+use futures::stream;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+const MASTER: &str = "#EXTM3U\r\n\
+    #EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a\",NAME=\"English\",URI=\"audio.m3u8?t=1\"\r\n\
+    # a comment\r\n\
+    #EXT-X-STREAM-INF:BANDWIDTH=1000,AUDIO=\"a\"\r\n\
+    # between\r\n\
+    video.m3u8?t=1\r\n";
+
+const MEDIA: &str = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-MEDIA-SEQUENCE:7\n\
+    #EXT-X-KEY:METHOD=AES-128,URI=\"/key?t=1\"\n#EXT-X-MAP:URI=\"init.mp4?t=1\"\n\
+    #EXTINF:2,http://not-a-uri.test/\nseg-7.mp4?t=1\n#EXTINF:2,\nseg-8.mp4?t=1\n";
+
+pub(super) const SEGMENT_LENGTH: usize = 100_000;
+
+/// How often each path was asked for, and with what headers last.
+#[derive(Default)]
+pub(super) struct Seen(Mutex<HashMap<String, (usize, HeaderMap)>>);
+
+impl Seen {
+    fn note(&self, uri: &Uri, headers: &HeaderMap) {
+        let mut seen = self.0.lock().unwrap();
+        let entry = seen.entry(uri.path().to_owned()).or_default();
+        *entry = (entry.0 + 1, headers.clone());
+    }
+
+    pub(super) fn count(&self, path: &str) -> usize {
+        self.0.lock().unwrap().get(path).map_or(0, |seen| seen.0)
+    }
+
+    pub(super) fn header(&self, path: &str, name: &str) -> Option<String> {
+        let seen = self.0.lock().unwrap();
+        Some(seen.get(path)?.1.get(name)?.to_str().unwrap().to_owned())
+    }
+}
+
+pub(super) async fn upstream() -> (SocketAddr, Arc<Seen>) {
+    let seen = Arc::new(Seen::default());
+    let playlist = |text: &'static str| get(move || async move { text });
+    let router = Router::new()
+        .route("/master.m3u8", get(|| async { Redirect::temporary("/cdn/7/master.m3u8") }))
+        .route("/cdn/7/master.m3u8", playlist(MASTER))
+        .route("/cdn/7/video.m3u8", get(|| async { gzip(MEDIA) }))
+        .route("/cdn/7/seg-7.mp4", get(segment))
+        .route("/cdn/7/seg-8.mp4", get(segment))
+        .route("/cdn/7/init.mp4", get(segment))
+        .route("/big.bin", get(big))
+        .route(
+            "/masked.m3u8",
+            playlist("#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\npage.html\n"),
+        )
+        .route("/page.html", get(|| async { "WEBVTT\n\n00:00.000 --> 00:01.000\nBox, box.\n" }))
+        .route("/html.m3u8", playlist("<!doctype html><p>login"))
+        .route("/empty.m3u8", playlist(""))
+        .route("/bomb.m3u8", get(|| async { gzip(&format!("#EXTM3U\n{}", "\n".repeat(50 << 20))) }))
+        .route("/huge.m3u8", get(|| async { format!("#EXTM3U\n{}", "#\n".repeat(2 << 20)) }))
+        .route("/vod.m3u8", get(|| async { gzip(&recording()) }))
+        .route(
+            "/status/{code}",
+            get(|Path(code): Path<u16>| async move { StatusCode::from_u16(code).unwrap() }),
+        )
+        .route("/loop.m3u8", get(|| async { Redirect::temporary("/loop.m3u8") }))
+        .route("/inside.m3u8", get(|| async { Redirect::temporary("http://10.0.0.1/x.m3u8") }))
+        .route(
+            "/evil.ts",
+            get(|| async { ([("set-cookie", "a=b"), ("content-type", "text/html")], "<script>") }),
+        )
+        .route(
+            "/chunked.ts",
+            get(|| async {
+                let chunks =
+                    (0..10).map(|_| Ok::<_, std::io::Error>(Bytes::from_static(&[9; 1000])));
+                Body::from_stream(stream::iter(chunks))
+            }),
+        )
+        .layer(axum::middleware::from_fn_with_state(seen.clone(), note))
+        .with_state(());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    (address, seen)
+}
+
+async fn note(
+    State(seen): State<Arc<Seen>>,
+    request: axum::extract::Request,
+    next: axum::middleware::Next,
+) -> Response {
+    seen.note(request.uri(), request.headers());
+    next.run(request).await
+}
+
+fn gzip(text: &str) -> Response {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(text.as_bytes()).unwrap();
+    ([("content-encoding", "gzip")], encoder.finish().unwrap()).into_response()
+}
+
+/// A long recording: 1.8 MB, and legal. It compresses forty times, so what a body may unpack to
+/// is told by its size and not by the ratio.
+pub(super) fn recording() -> String {
+    let token = "a".repeat(160);
+    let segment = |n| format!("#EXTINF:6.000000,\nsegment-{n:05}.ts?token={token}\n");
+    let segments: String = (0..9000).map(segment).collect();
+    format!(
+        "#EXTM3U\n#EXT-X-TARGETDURATION:6\n#EXT-X-PLAYLIST-TYPE:VOD\n{segments}#EXT-X-ENDLIST\n"
+    )
+}
+
+async fn segment() -> Response {
+    let body: Vec<u8> = (0..SEGMENT_LENGTH).map(|n| n as u8).collect();
+    ([("etag", "\"v1\"")], body).into_response()
+}
+
+/// Larger than the edge will store.
+async fn big(headers: HeaderMap) -> Response {
+    let length = 3 << 20;
+    match headers.get("range").map(|range| range.to_str().unwrap()) {
+        Some("bytes=10-19") => (
+            StatusCode::PARTIAL_CONTENT,
+            [("content-range", format!("bytes 10-19/{length}"))],
+            vec![5; 10],
+        )
+            .into_response(),
+        _ => vec![5_u8; length].into_response(),
+    }
+}
+
+/// Answers everything with these bytes and closes.
+pub(super) async fn saying(answer: &'static str) -> SocketAddr {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let _ = stream.read(&mut [0; 1024]).await;
+            let _ = stream.write_all(answer.as_bytes()).await;
+        }
+    });
+    address
+}

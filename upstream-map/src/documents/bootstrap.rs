@@ -1,0 +1,18 @@
+//! [`Bootstrap`]: what the page starts with.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::schedule::Session;
+use super::streams::PublicStream;
+
+/// `GET /api/bootstrap`: all the page needs to start watching.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Bootstrap {
+    pub version: u64,
+    pub generated_at: Timestamp,
+    /// The session that is live, else the next one.
+    pub session: Option<Session>,
+    pub streams: Vec<PublicStream>,
+}

@@ -1,0 +1,75 @@
+//! [`Streams`]: what can be watched.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::map::{Container, Health, Rendition, RenditionId, Role, StreamId};
+
+/// `GET /api/streams`.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Streams {
+    pub version: u64,
+    pub generated_at: Timestamp,
+    pub streams: Vec<PublicStream>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct PublicStream {
+    pub id: StreamId,
+    pub feed: String,
+    /// The path that plays it.
+    pub playlist: String,
+    pub health: Health,
+    pub checked_at: Option<Timestamp>,
+    pub sources: Vec<PublicSource>,
+    /// Of the upstream that plays now.
+    pub renditions: Vec<PublicRendition>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct PublicSource {
+    pub name: String,
+    pub label: Option<String>,
+    pub note: Option<String>,
+    pub kind: String,
+    pub active: bool,
+    pub health: Health,
+    pub score: f64,
+    pub latency_ms: Option<u64>,
+    pub expires_at: Option<Timestamp>,
+    pub error: Option<String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct PublicRendition {
+    pub id: RenditionId,
+    pub role: Role,
+    pub label: String,
+    pub width: Option<u32>,
+    pub height: Option<u32>,
+    pub bandwidth: Option<u64>,
+    pub frame_rate: Option<f64>,
+    pub codecs: Option<String>,
+    pub language: Option<String>,
+    pub name: Option<String>,
+    pub container: Container,
+}
+
+impl From<&Rendition> for PublicRendition {
+    fn from(rendition: &Rendition) -> Self {
+        Self {
+            id: rendition.id.clone(),
+            role: rendition.role,
+            label: rendition.label.clone(),
+            width: rendition.resolution.map(|(width, _)| width),
+            height: rendition.resolution.map(|(_, height)| height),
+            bandwidth: rendition.bandwidth,
+            frame_rate: rendition.frame_rate,
+            codecs: rendition.codecs.clone(),
+            language: rendition.language.clone(),
+            name: rendition.name.clone(),
+            container: rendition.container,
+        }
+    }
+}
