@@ -30,13 +30,8 @@ pub struct Splice {
     /// Counts the changes. The first is to the first source.
     pub generation: u64,
     pub source: String,
-    /// The number of this source's first segment that is published, as the source counts.
-    pub upstream: u64,
-    /// And as we do.
-    pub published: u64,
-    /// The source's discontinuity number at that segment, and ours.
-    pub upstream_discontinuity: u64,
-    pub discontinuity: u64,
+    #[serde(flatten)]
+    pub from: Numbers,
     /// Of all sources: it must not change while a player watches.
     pub target_duration: u64,
     /// How many segments are shown, at least.
@@ -46,6 +41,18 @@ pub struct Splice {
     pub version: u64,
     /// What was published before, as far as it may still be shown.
     pub tail: Vec<Segment>,
+}
+
+/// How the first segment of a source that is published is counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Numbers {
+    /// Its number, as the source counts.
+    pub upstream: u64,
+    /// And as we do.
+    pub published: u64,
+    /// The source's discontinuity number there, and ours.
+    pub upstream_discontinuity: u64,
+    pub discontinuity: u64,
 }
 
 /// What a source has become, so that it cannot be published any more.
@@ -62,10 +69,7 @@ impl Splice {
         Self {
             generation: 1,
             source,
-            upstream: 0,
-            published: 0,
-            upstream_discontinuity: 0,
-            discontinuity: 0,
+            from: Numbers::default(),
             target_duration,
             window: 0,
             independent: true,
@@ -75,27 +79,26 @@ impl Splice {
     }
 
     pub fn is_plain(&self) -> bool {
-        let Self { upstream, published, upstream_discontinuity, discontinuity, .. } = self;
-        [*upstream, *published, *upstream_discontinuity, *discontinuity] == [0; 4]
+        self.from == Numbers::default()
     }
 
     /// Under which number a segment of the source is published. What came before the change is
     /// not, and has none.
     pub fn number(&self, upstream: u64) -> Option<u64> {
-        upstream.checked_sub(self.upstream)?.checked_add(self.published)
+        upstream.checked_sub(self.from.upstream)?.checked_add(self.from.published)
     }
 
     /// The same of the segment that follows a playlist of the source, which may not have come to
     /// what is published yet. `None`: it counts backwards.
     pub fn next(&self, upstream: u64) -> Option<u64> {
-        let missing = self.upstream.saturating_sub(upstream);
-        (missing <= join::AHEAD as u64)
-            .then(|| self.published + upstream.saturating_sub(self.upstream))
+        let missing = self.from.upstream.saturating_sub(upstream);
+        let since = upstream.saturating_sub(self.from.upstream);
+        (missing <= join::AHEAD as u64).then(|| self.from.published.saturating_add(since))
     }
 
     /// The number by which the source knows what a player asks for.
     pub fn upstream_number(&self, published: u64) -> Option<u64> {
-        published.checked_sub(self.published)?.checked_add(self.upstream)
+        published.checked_sub(self.from.published)?.checked_add(self.from.upstream)
     }
 
     /// The segments that are shown of this source's playlist, as they are published, and before
@@ -103,29 +106,29 @@ impl Splice {
     pub fn window(&self, cut: &Cut) -> Result<Vec<Segment>, Regressed> {
         let newest = cut.next().saturating_sub(1);
         if self.next(cut.next()).is_none() {
-            return Err(Regressed { newest, published: self.upstream.saturating_sub(1) });
+            return Err(Regressed { newest, published: self.from.upstream.saturating_sub(1) });
         }
         let current: Vec<Segment> =
             cut.segments.iter().filter_map(|segment| self.publish(segment)).collect();
         let shown = self.window.max(current.len());
         // With a gap in its numbers it would be no playlist: then the old ones are gone.
-        let follows = current.first().is_none_or(|first| first.number == self.published);
+        let follows = current.first().is_none_or(|first| first.number == self.from.published);
         let kept = if follows { shown - current.len() } else { 0 };
         let tail = self.tail.get(self.tail.len().saturating_sub(kept)..).unwrap_or_default();
-        Ok(tail.iter().cloned().chain(current).collect())
+        Ok(tail.iter().map(Segment::whole).chain(current).collect())
     }
 
     fn publish(&self, segment: &Segment) -> Option<Segment> {
         let number = self.number(segment.number)?;
-        let since = segment.discontinuity.checked_sub(self.upstream_discontinuity)?;
+        let since = segment.discontinuity.checked_sub(self.from.upstream_discontinuity)?;
         let mut published = segment.clone();
         published.number = number;
-        published.discontinuity = self.discontinuity + since;
-        if number == self.published {
+        published.discontinuity = self.from.discontinuity + since;
+        if number == self.from.published {
             // Ours, and its own where it was not there yet when the source was chosen. Other
             // renditions may have had more before.
             let before = self.tail.last().map(|last| last.discontinuity);
-            let before = before.unwrap_or(self.discontinuity.saturating_sub(1));
+            let before = before.unwrap_or(self.from.discontinuity.saturating_sub(1));
             published.tags = published.discontinuity.saturating_sub(before);
         }
         Some(published)

@@ -3,6 +3,7 @@
 //!
 //! - [`poll`]: one poll, from the source to what is published.
 //! - [`choose`]: which source that is.
+//! - [`publisher`]: nothing before all edges have agreed on it.
 //! - [`line`], [`track`]: what is known of a stream, and what was published of a rendition.
 //! - [`change`]: what edges tell each other when the source changes.
 //! - [`directives`]: what players ask for, in the source's numbers.
@@ -14,11 +15,13 @@ mod directives;
 mod last_good;
 mod line;
 mod poll;
+mod publisher;
 mod track;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use change::Reason;
 use http::StatusCode;
 use pitwall_upstream_map::{Health, Stream};
 
@@ -30,6 +33,7 @@ use crate::route::Link;
 use last_good::LastGood;
 use line::Lines;
 use poll::MediaPoll;
+use publisher::Publisher;
 
 pub const CONTENT_TYPE: &str = "application/vnd.apple.mpegurl";
 
@@ -175,15 +179,20 @@ impl Live {
             return Err(absent(stream));
         }
         let line = self.lines.of(&stream.id);
-        let poll = MediaPoll {
-            rooms: self.rooms.clone(),
-            playlists: self.playlists.clone(),
+        let publisher = Publisher {
+            store: self.rooms.store.clone(),
+            switches: self.rooms.metrics.switches.clone(),
             track: line.track(rendition),
             line,
             stream: stream.id.clone(),
             rendition: rendition.to_owned(),
-            directives: directives.map(str::to_owned),
             window: self.window,
+        };
+        let poll = MediaPoll {
+            rooms: self.rooms.clone(),
+            playlists: self.playlists.clone(),
+            publisher,
+            directives: directives.map(str::to_owned),
             now,
         };
         let upstream = poll.choose(&map, stream)?;

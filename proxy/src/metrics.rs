@@ -1,6 +1,7 @@
 //! What Prometheus scrapes of the edge. Labels are closed sets: none comes from a client, and
 //! none is a stream's name, for upstream lists name streams.
 
+use crate::live::Reason;
 use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry};
 
 #[derive(Clone)]
@@ -10,6 +11,7 @@ pub struct Metrics {
     pub bytes: IntCounterVec,
     pub storage: IntCounterVec,
     pub prefetched: IntCounterVec,
+    pub switches: IntCounterVec,
     pub stored_bytes: IntGauge,
     pub filling_bytes: IntGauge,
     pub in_flight: IntGauge,
@@ -50,6 +52,13 @@ impl Metrics {
                 ),
                 &["outcome"],
             )?,
+            switches: IntCounterVec::new(
+                Opts::new(
+                    "pitwall_switches_total",
+                    "Changes of the source that plays, of streams that are watched, by why.",
+                ),
+                &["reason"],
+            )?,
             stored_bytes: IntGauge::new("pitwall_storage_bytes", "Bytes of complete objects.")?,
             filling_bytes: IntGauge::new("pitwall_fill_bytes", "Bytes reserved by fills.")?,
             in_flight: IntGauge::new("pitwall_requests_in_flight", "Requests being answered.")?,
@@ -59,11 +68,15 @@ impl Metrics {
                 "Playbacks: players that poll a stream's playlists.",
             )?,
         };
+        for reason in Reason::ALL {
+            metrics.switches.with_label_values(&[reason.label()]);
+        }
         registry.register(Box::new(metrics.requests.clone()))?;
         registry.register(Box::new(metrics.seconds.clone()))?;
         registry.register(Box::new(metrics.bytes.clone()))?;
         registry.register(Box::new(metrics.storage.clone()))?;
         registry.register(Box::new(metrics.prefetched.clone()))?;
+        registry.register(Box::new(metrics.switches.clone()))?;
         registry.register(Box::new(metrics.stored_bytes.clone()))?;
         registry.register(Box::new(metrics.filling_bytes.clone()))?;
         registry.register(Box::new(metrics.in_flight.clone()))?;

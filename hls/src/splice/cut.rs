@@ -29,7 +29,7 @@ pub struct Cut {
 }
 
 /// A segment with all that applies to it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Segment {
     pub number: u64,
     /// With its own tags counted.
@@ -97,7 +97,13 @@ impl Cut {
                 Content::Tag(tag) => cut.tag(&tag, text, &mut current)?,
             }
         }
-        cut.trailer = current.lines;
+        // Parts behind a key, a map or a discontinuity of their own wait until their segment is
+        // there, and has these with it.
+        let (tags, next) = (current.tags, current.segment(0));
+        let begins = Segment::default();
+        if tags == 0 && cut.segments.last().unwrap_or(&begins).is_alike(&next) {
+            cut.trailer = next.lines;
+        }
         Ok(cut)
     }
 
@@ -260,6 +266,34 @@ fn around_id(tag: &Tag<'_>, text: &str) -> Option<(String, String)> {
 }
 
 impl Segment {
+    /// Without the parts that it came in, which are those of a source that plays no more.
+    pub(super) fn whole(&self) -> Self {
+        let is_of_a_part = |line: &str| {
+            line.starts_with("#EXT-X-PART:") || line.starts_with("#EXT-X-PRELOAD-HINT:")
+        };
+        let mut whole = self.clone();
+        if self.lines.split('\n').any(is_of_a_part) {
+            let lines = self.lines.split_inclusive('\n');
+            whole.lines = lines.filter(|line| !is_of_a_part(line)).collect();
+        }
+        whole
+    }
+
+    /// The discontinuity number in front of its own tags.
+    pub(super) fn before(&self) -> u64 {
+        self.discontinuity.saturating_sub(self.tags)
+    }
+
+    /// Is it decrypted with the same key, and decoded with the same map? Where the number is the
+    /// IV, that differs.
+    fn is_alike(&self, other: &Self) -> bool {
+        let key = |segment: &Self| -> String {
+            let numbered = format!(",IV=0x{:032x}\n", segment.number);
+            segment.key.replace(&numbered, "\n")
+        };
+        self.map == other.map && key(self) == key(other)
+    }
+
     /// When it ends, where that is known.
     pub fn end(&self) -> Option<Timestamp> {
         let seconds = jiff::SignedDuration::try_from_secs_f64(self.duration).ok()?;

@@ -2,8 +2,8 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::Splice;
 use super::cut::{Cut, Segment};
+use super::{Numbers, Splice};
 
 /// Clocks that differ by more than this are not the same clock.
 const SAME_CLOCK: SignedDuration = SignedDuration::from_secs(120);
@@ -24,10 +24,12 @@ impl Splice {
         Self {
             generation: before.map_or(1, |before| before.generation + 1),
             source,
-            upstream: new.first.saturating_add(at as u64),
-            published: shown.next(),
-            upstream_discontinuity: first.map_or(after_all, |first| first.discontinuity),
-            discontinuity: last.map_or(0, |last| last.discontinuity) + 1,
+            from: Numbers {
+                upstream: new.first.saturating_add(at as u64),
+                published: shown.next(),
+                upstream_discontinuity: first.map_or(after_all, |first| first.discontinuity),
+                discontinuity: last.map_or(0, |last| last.discontinuity) + 1,
+            },
             target_duration: shown.target_duration.max(new.target_duration),
             window: shown.segments.len().max(before.map_or(0, |before| before.window)),
             independent: shown.independent && new.independent,

@@ -29,9 +29,10 @@ impl Splice {
     fn print_shown(&self, window: &[Segment], cut: &Cut, ended: bool) -> String {
         let mut text = String::from("#EXTM3U\n");
         let head = window.first();
-        let number = head.map_or(self.published, |head| head.number);
+        let number = head.map_or(self.from.published, |head| head.number);
         // Those in front of the first one are counted by their tags.
-        let discontinuity = head.map_or(self.discontinuity, |head| head.discontinuity - head.tags);
+        let before = self.from.discontinuity.saturating_sub(1);
+        let discontinuity = head.map_or(before, Segment::before);
         let version = self.version.max(cut.version);
         // Writing to a string cannot fail.
         let _ = write!(
@@ -55,7 +56,7 @@ impl Splice {
             before = Some(segment);
         }
         // Parts of what does not follow yet would seem to follow what is shown.
-        if window.last().is_some_and(|last| last.number >= self.published) {
+        if window.last().is_some_and(|last| last.number >= self.from.published) {
             text.push_str(&cut.trailer);
         }
         if ended {

@@ -209,8 +209,8 @@ fn where_the_next_source_begins() {
     ] {
         let (old, new) = (old.cut(20), new.cut(second));
         let splice = Splice::after(None, &old, &new, "b".into());
-        assert_eq!(splice.upstream, expected, "{what}");
-        assert_eq!((splice.published, splice.discontinuity), (110, 1), "{what}");
+        assert_eq!(splice.from.upstream, expected, "{what}");
+        assert_eq!((splice.from.published, splice.from.discontinuity), (110, 1), "{what}");
     }
 }
 
@@ -279,6 +279,49 @@ fn what_speaks_of_the_whole_stays_with_it() {
     );
 }
 
+/// Parts are of the source that plays: another's may be longer than it says, or it has none.
+#[test]
+fn parts_end_with_their_source() {
+    let part = |name: &str| format!("#EXT-X-PART:DURATION=1,URI=\"{name}.ts\"\n");
+    let text = |head: &str, first: u64, name: &str, parts: [&str; 2], trailer: &str| {
+        format!(
+            "#EXTM3U\n#EXT-X-TARGETDURATION:2\n{head}#EXT-X-MEDIA-SEQUENCE:{first}\n\
+             {}#EXTINF:2,\n{name}0.ts\n{}#EXTINF:2,\n{name}1.ts\n{trailer}",
+            parts[0], parts[1]
+        )
+    };
+    let info = "#EXT-X-PART-INF:PART-TARGET=1\n";
+    let (a, b) = (part("a"), part("b"));
+    let hint = "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"h.ts\"\n";
+    let behind = |tag: &str| format!("{tag}{b}{hint}");
+    for (what, new, parts, expected) in [
+        ("to one without", text("", 70, "b", ["", ""], ""), 0, ""),
+        ("to one with them", text(info, 70, "b", [&b, &b], &behind("")), 2, hint),
+        (
+            "behind a discontinuity",
+            text(info, 70, "b", [&b, &b], &behind("#EXT-X-DISCONTINUITY\n")),
+            1,
+            "",
+        ),
+        (
+            "behind another map",
+            text(info, 70, "b", [&b, &b], &behind("#EXT-X-MAP:URI=\"2.mp4\"\n")),
+            1,
+            "",
+        ),
+    ] {
+        let old = Cut::of(text(info, 5, "a", [&a, &a], "").as_bytes()).unwrap();
+        let new = Cut::of(new.as_bytes()).unwrap();
+        let splice = Splice::after(None, &old, &new, "b".into());
+        let text = splice.print(&new, Window::Whole, false).unwrap();
+        assert!(text.contains("a1.ts\n") && text.contains("b1.ts\n"), "{what}: {text}");
+        assert!(!text.contains(&a), "{what}: {text}");
+        assert_eq!(text.matches(&*b).count(), parts, "{what}: {text}");
+        assert_eq!(text.contains(info), parts > 0, "{what}: {text}");
+        assert_eq!(text.ends_with(hint), !expected.is_empty(), "{what}: {text}");
+    }
+}
+
 #[test]
 fn the_first_source_is_published_as_it_comes() {
     let splice = Splice::plain("a".into(), 6);
@@ -310,7 +353,7 @@ fn what_a_source_does_not_decide_alone() {
 fn a_discontinuity_that_others_count_higher_is_tagged_so_often() {
     let (old, new) = (source("a", 100).cut(20), source("b", 7000).cut(20));
     let mut splice = Splice::after(None, &old, &new, "b".into());
-    splice.discontinuity = 3;
+    splice.from.discontinuity = 3;
     let later = source("b", 7000).cut(22);
     let text = splice.print(&later, Window::Whole, false).unwrap();
     assert_eq!(text.matches("#EXT-X-DISCONTINUITY\n").count(), 3, "{text}");

@@ -107,9 +107,9 @@ mod tests {
         expected: &str,
     ) {
         let confirmed = useless == ["nobody"];
-        let change = change.map(|(source, picked, map, at)| Change {
-            at,
-            ..Change::first(source, picked, map, 0, 6)
+        let change = change.map(|(source, picked, map, at)| {
+            let (source, picked) = (source.to_owned(), picked.to_owned());
+            Change { source, picked, map, at, target_duration: 6, ..Change::default() }
         });
         let known = Known {
             source: change.as_ref().map(|change| change.source.as_str()),

@@ -3,33 +3,58 @@
 
 use pitwall_hls::Splice;
 
-pub(super) const SKIP: &str = "_HLS_skip=";
+const SKIP: &str = "_HLS_skip=";
 const MSN: &str = "_HLS_msn=";
+const PART: &str = "_HLS_part=";
 
-/// `splice`: the part by which the rendition is published, of whichever source.
-pub(super) fn translated(
-    directives: Option<&str>,
-    splice: Option<&Splice>,
-    source: &str,
-) -> Option<String> {
-    let directives = directives?;
-    let changes = splice.is_some_and(|splice| splice.source != source);
-    if !changes && splice.is_none_or(Splice::is_plain) {
+/// `splice`: the part by which the source is published. `None`: what there is now.
+pub(super) fn translated(directives: &str, splice: &Splice) -> Option<String> {
+    if splice.is_plain() {
         return Some(directives.to_owned());
     }
-    let kept: Vec<String> = directives
-        .split('&')
-        .filter(|directive| !directive.starts_with(SKIP))
-        .filter_map(|directive| match directive.strip_prefix(MSN) {
-            // Nobody knows yet what its numbers will be.
-            Some(_) if changes => None,
-            Some(number) => {
-                let number = splice?.upstream_number(number.parse().ok()?)?;
-                Some(format!("{MSN}{number}"))
-            }
-            None if changes && directive.starts_with("_HLS_part=") => None,
-            None => Some(directive.to_owned()),
-        })
-        .collect();
+    let number =
+        |directive: &str| splice.upstream_number(directive.strip_prefix(MSN)?.parse().ok()?);
+    let number = directives.split('&').find_map(number);
+    let kept = directives.split('&').filter_map(|directive| match number {
+        // Deltas count from a number that is not ours.
+        _ if directive.starts_with(SKIP) => None,
+        Some(number) if directive.starts_with(MSN) => Some(format!("{MSN}{number}")),
+        // It is published already, and so are its parts.
+        None if directive.starts_with(MSN) || directive.starts_with(PART) => None,
+        _ => Some(directive.to_owned()),
+    });
+    let kept: Vec<String> = kept.collect();
     (!kept.is_empty()).then(|| kept.join("&"))
+}
+
+/// Is it a delta that they ask for?
+pub(super) fn skips(directives: &str) -> bool {
+    directives.split('&').any(|directive| directive.starts_with(SKIP))
+}
+
+#[cfg(test)]
+mod tests {
+    use pitwall_hls::splice::Numbers;
+
+    use super::*;
+
+    #[test]
+    fn a_player_asks_with_our_numbers() {
+        let plain = Splice::plain("a".into(), 6);
+        let from = Numbers { upstream: 7010, published: 110, discontinuity: 1, ..plain.from };
+        let spliced = Splice { from, ..plain.clone() };
+        for (asked, as_it_comes, across) in [
+            ("_HLS_msn=112&_HLS_part=3", "_HLS_msn=112&_HLS_part=3", "_HLS_msn=7012&_HLS_part=3"),
+            ("_HLS_msn=110&_HLS_skip=YES", "_HLS_msn=110&_HLS_skip=YES", "_HLS_msn=7010"),
+            ("_HLS_skip=v2", "_HLS_skip=v2", ""),
+            ("_HLS_msn=109&_HLS_part=1", "_HLS_msn=109&_HLS_part=1", ""),
+            ("_HLS_msn=x&_HLS_part=1", "_HLS_msn=x&_HLS_part=1", ""),
+            ("_HLS_part=1", "_HLS_part=1", ""),
+            ("_HLS_msn=109&_HLS_pathway=x", "_HLS_msn=109&_HLS_pathway=x", "_HLS_pathway=x"),
+        ] {
+            let text = |splice| translated(asked, splice).unwrap_or_default();
+            assert_eq!((&*text(&plain), &*text(&spliced)), (as_it_comes, across), "{asked}");
+            assert_eq!(skips(asked), asked.contains("skip"));
+        }
+    }
 }

@@ -9,7 +9,7 @@ use pitwall_upstream_map::store::Agreed;
 use pitwall_upstream_map::{StreamId, Upstream};
 use tokio::time::Instant;
 
-use super::change::Change;
+use super::change::{Change, Reason};
 use super::track::Track;
 
 /// Whoever comes back later begins anew.
@@ -48,7 +48,7 @@ type Tried = (String, u64);
 
 #[derive(Clone, Copy)]
 enum Useless {
-    Until(Instant),
+    Until(Instant, Reason),
     Ended,
 }
 
@@ -96,20 +96,24 @@ impl Line {
         self.state().latest.clone()
     }
 
-    /// What was agreed on, unless it is an older story.
-    pub(super) fn learn(&self, agreed: &Agreed) {
+    /// What was agreed on, unless it is an older story. Says why the stream has changed, if it has
+    /// since this edge first heard of it.
+    pub(super) fn learn(&self, agreed: &Agreed) -> Option<Reason> {
         let mut state = self.state();
         let latest = &mut state.latest;
         latest.shared = agreed.shared;
         if agreed.generation == 0 || agreed.generation < latest.generation {
-            return;
+            return None;
         }
-        let Ok(change) = serde_json::from_slice::<Change>(&agreed.change) else { return };
+        let change: Change = serde_json::from_slice(&agreed.change).ok()?;
+        let changed = latest.generation > 0 && agreed.generation > latest.generation;
+        let reason = changed.then_some(change.reason);
         if latest.change.as_deref() != Some(&change) {
             tracing::info!(
                 generation = agreed.generation,
                 source = change.source,
                 picked = change.picked,
+                reason = change.reason.label(),
                 shared = agreed.shared,
                 "another source plays"
             );
@@ -119,6 +123,7 @@ impl Line {
             latest.confirmed = false;
         }
         latest.generation = agreed.generation;
+        reason
     }
 
     /// The map has the source first that plays by this generation.
@@ -130,14 +135,14 @@ impl Line {
     }
 
     /// Nothing can be had of it now.
-    pub(super) fn avoid(&self, upstream: &Upstream) {
+    pub(super) fn avoid(&self, upstream: &Upstream, why: Reason) {
         let mut state = self.state();
         let now = Instant::now();
         state.useless.retain(|_, why| match why {
-            Useless::Until(until) => *until > now,
+            Useless::Until(until, _) => *until > now,
             Useless::Ended => true,
         });
-        state.useless.insert(tried(upstream), Useless::Until(now + AVOIDED));
+        state.useless.insert(tried(upstream), Useless::Until(now + AVOIDED, why));
     }
 
     /// Nothing more will come of it.
@@ -157,9 +162,17 @@ impl Line {
         }
     }
 
+    /// What is wrong with it, if it is not the map alone that says so.
+    pub(super) fn why(&self, upstream: &Upstream) -> Option<Reason> {
+        match self.state().useless.get(&tried(upstream))? {
+            Useless::Until(_, why) => Some(*why),
+            Useless::Ended => Some(Reason::Ended),
+        }
+    }
+
     pub(super) fn is_useless(&self, upstream: &Upstream) -> bool {
         match self.state().useless.get(&tried(upstream)) {
-            Some(Useless::Until(until)) => *until > Instant::now(),
+            Some(Useless::Until(until, _)) => *until > Instant::now(),
             Some(Useless::Ended) => true,
             None => false,
         }

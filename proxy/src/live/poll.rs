@@ -1,24 +1,24 @@
 //! One poll of a rendition: which source, what it has, and how that is published.
 //!
+//! - [`links`]: the source's playlist with links of ours.
 //! - [`others`]: what the other sources of the stream have.
-//! - [`agreement`]: what edges agree on before anything is published.
-//! - [`text`]: the playlist, as it is published.
 
-mod agreement;
+mod links;
 mod others;
-mod text;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use pitwall_hls::{Cut, Limits};
-use pitwall_upstream_map::{Stream, StreamId, Upstream, UpstreamMap};
+use bytes::Bytes;
+use pitwall_hls::Limits;
+use pitwall_hls::splice::tailored;
+use pitwall_upstream_map::{Stream, Upstream, UpstreamMap};
 
-use self::text::numbers;
+use super::change::Reason;
 use super::choose::{Known, choose, picked};
 use super::directives;
-use super::line::Line;
-use super::track::{Step, Track};
+use super::publisher::{Offer, Published, Publisher};
+use super::track::{Part, Step};
 use crate::playlists::version::Version;
 use crate::playlists::{self, Fetched, Playlist, Playlists, UpstreamAnswer};
 use crate::problem::Problem;
@@ -29,12 +29,8 @@ use crate::target::Target;
 pub(super) struct MediaPoll {
     pub rooms: Rooms,
     pub playlists: Arc<Playlists>,
-    pub line: Arc<Line>,
-    pub track: Arc<Track>,
-    pub stream: StreamId,
-    pub rendition: String,
+    pub publisher: Publisher,
     pub directives: Option<String>,
-    pub window: Duration,
     pub now: u64,
 }
 
@@ -55,19 +51,20 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 impl MediaPoll {
     pub(super) async fn run(self) -> Fetched {
+        let Publisher { stream: id, rendition: name, track, .. } = &self.publisher;
         for _ in 0..TURNS {
             let map = self.rooms.store.current();
-            let stream = map.streams.get(self.stream.as_str()).ok_or(Problem::NotFound)?;
+            let stream = map.streams.get(id.as_str()).ok_or(Problem::NotFound)?;
             let upstream = self.choose(&map, stream)?;
-            let rendition = upstream.rendition(&self.rendition).ok_or(Problem::NotFound)?;
+            let rendition = upstream.rendition(name).ok_or(Problem::NotFound)?;
             let url = rendition.playlist.clone();
-            let name = format!("live {} {} {url}", self.stream, self.rendition);
+            let name = format!("live {id} {name} {url}");
             let target = self.rooms.targets.of_profile(url, &upstream.profile.0, &map)?;
             let turn = Turn { map: &map, stream, upstream, target, name };
             if let Some(playlist) = self.turn(&turn).await? {
                 return Ok(playlist);
             }
-            self.track.turns();
+            track.turns();
         }
         Err(Problem::Unavailable("its source has just changed"))
     }
@@ -77,56 +74,61 @@ impl MediaPoll {
         map: &UpstreamMap,
         stream: &'a Stream,
     ) -> Result<&'a Upstream, Problem> {
-        let latest = self.line.latest();
-        let part = self.track.part().filter(|part| part.splice.generation == latest.generation);
-        let source = part.as_ref().map(|part| part.splice.source.as_str());
-        if let (Some(change), Some(first)) = (&latest.change, picked(stream, &self.rendition))
+        let Publisher { line, rendition, .. } = &self.publisher;
+        let latest = line.latest();
+        if let (Some(change), Some(first)) = (&latest.change, picked(stream, rendition))
             && map.version > change.map
             && first.source == change.source
         {
-            self.line.confirm(latest.generation);
+            line.confirm(latest.generation);
         }
+        let playing = self.publisher.playing();
         let known = Known {
             change: latest.change.as_deref(),
-            source: source.or(latest.change.as_ref().map(|change| change.source.as_str())),
+            source: playing.as_deref(),
             confirmed: latest.confirmed,
             shared: latest.shared,
             map: map.version,
             now: self.now,
-            useless: &|upstream| self.line.is_useless(upstream),
+            useless: &|upstream| line.is_useless(upstream),
         };
-        choose(stream, &self.rendition, &known)
+        choose(stream, rendition, &known)
     }
 
     /// `None`: another source is to be asked.
     async fn turn(&self, turn: &Turn<'_>) -> Result<Option<Arc<Playlist>>, Problem> {
-        let answer = match self.fetch(turn).await {
+        let directives = self.asked(turn);
+        let mut answer = match self.fetch(turn, directives.as_deref()).await {
             Ok(answer) => answer,
             Err(problem) => return self.failed(turn, problem),
         };
         let Some(part) = self.part(turn, &answer, false).await? else { return Ok(None) };
-        let version = match self.rewrite(turn, answer.clone(), &part.splice) {
-            Ok(version) if version.is_multivariant() => {
-                let what = "a multivariant playlist where a media playlist was";
-                return self.failed(turn, Problem::UpstreamInvalid(what.to_owned()));
-            }
+        let mut version = match self.rewrite(turn, answer.clone(), &part.splice) {
             Ok(version) => version,
             Err(problem) => return self.failed(turn, problem),
         };
-        if self.is_delta() {
-            let version =
-                self.playlists.keep(turn.name.clone(), version, &self.rooms, &turn.target);
-            return Ok(Some(version));
+        let (mut step, mut numbers) = self.publisher.step(&part, &version);
+        if directives.as_deref().is_some_and(directives::skips) {
+            let next = numbers.as_ref().map_or(0, |numbers| numbers.end);
+            if step == Step::Ahead && !self.publisher.track.is_news(next) {
+                return Ok(Some(self.delta(turn, &part, version)));
+            }
+            // What is new is agreed on together with what stands before it.
+            answer = match self.fetch(turn, None).await {
+                Ok(answer) => answer,
+                Err(problem) => return self.failed(turn, problem),
+            };
+            version = match self.rewrite(turn, answer.clone(), &part.splice) {
+                Ok(version) => version,
+                Err(problem) => return self.failed(turn, problem),
+            };
+            (step, numbers) = self.publisher.step(&part, &version);
         }
-        // `None`: it counts from before where it began to play.
-        let numbers = numbers(&version, &part.splice);
-        let step =
-            numbers.as_ref().map(|numbers| self.track.step(&part, numbers, version.target()));
         match step {
-            Some(Step::Ahead) => {}
-            Some(Step::Over) => return Ok(None),
-            Some(Step::Behind) => return Ok(Some(self.again(turn, version))),
-            None | Some(Step::Restarted) => {
+            Step::Ahead => {}
+            Step::Over => return Ok(None),
+            Step::Behind => return self.again(turn, version).map(Some),
+            Step::Restarted => {
                 tracing::info!(source = turn.upstream.source, ?numbers, "a source counts anew");
                 self.part(turn, &answer, true).await?;
                 return Ok(None);
@@ -134,69 +136,98 @@ impl MediaPoll {
         }
         let next = numbers.map_or(0, |numbers| numbers.end);
         if !version.tempo.end_list {
-            self.line.goes_on(turn.upstream);
+            self.publisher.line.goes_on(turn.upstream);
         }
         let over = version.tempo.end_list && self.is_over(turn).await;
         if version.tempo.end_list && !over && self.is_another_there(turn) {
             return Ok(None);
         }
-        let stands = self.track.stands(next, version.target());
+        let stands = self.publisher.track.stands(next, version.target());
         if !over && self.is_frozen(turn, stands, version.target()).await {
             return Ok(None);
         }
-        let text = self.text(&part.splice, &version, over)?;
-        let mut cut = None;
-        if self.track.is_news(next) {
-            let shown = cut_of(&text).unwrap_or_default();
-            if !self.agree(&part, next, &shown).await {
-                return Ok(None);
-            }
-            cut = Some(shown);
-        }
-        match self.track.publish(&part, text.clone(), next, cut.as_ref()) {
-            Step::Ahead => {}
-            Step::Behind => return Ok(Some(self.again(turn, version))),
-            Step::Over | Step::Restarted => return Ok(None),
-        }
-        let playlist = self.playlists.keep(turn.name.clone(), version, &self.rooms, &turn.target);
-        let same = playlist.bytes == text;
-        Ok(Some(if same { playlist } else { Arc::new(playlist.with(text)) }))
+        let text = match self.publisher.publish(&part, &version, over).await? {
+            Published::Text(text) => text,
+            Published::Behind => return self.again(turn, version).map(Some),
+            Published::Over => return Ok(None),
+        };
+        Ok(Some(self.keep(turn, version, Some(text))))
     }
 
-    async fn fetch(&self, turn: &Turn<'_>) -> Result<UpstreamAnswer, Problem> {
-        let part = self.track.part();
-        let splice = part.as_ref().map(|part| &*part.splice);
-        let directives = self.directives.as_deref();
-        let directives = directives::translated(directives, splice, &turn.upstream.source);
+    /// What the player asks for, if the source can tell: it does not know who begins to play now.
+    fn asked(&self, turn: &Turn<'_>) -> Option<String> {
+        let part = self.publisher.current()?;
+        let plays = part.splice.source == turn.upstream.source;
+        directives::translated(self.directives.as_deref().filter(|_| plays)?, &part.splice)
+    }
+
+    async fn fetch(
+        &self,
+        turn: &Turn<'_>,
+        directives: Option<&str>,
+    ) -> Result<UpstreamAnswer, Problem> {
         let limit = Limits::default().bytes;
-        playlists::fetch(&self.rooms.fetcher, &turn.target, directives.as_deref(), limit).await
+        playlists::fetch(&self.rooms.fetcher, &turn.target, directives, limit).await
     }
 
-    fn is_delta(&self) -> bool {
-        self.directives.as_deref().is_some_and(|all| all.contains(directives::SKIP))
-            && self.track.part().is_none_or(|part| part.splice.is_plain())
+    /// The part by which this source is published.
+    async fn part(
+        &self,
+        turn: &Turn<'_>,
+        answer: &UpstreamAnswer,
+        anew: bool,
+    ) -> Result<Option<Part>, Problem> {
+        let Publisher { line, rendition, .. } = &self.publisher;
+        let all = turn.stream.upstreams.iter().flat_map(|one| &one.renditions);
+        let longest = all.filter_map(|one| one.target_duration).max().unwrap_or_default();
+        let before = self.publisher.playing();
+        let mut upstreams = turn.stream.upstreams.iter();
+        let before = before.and_then(|source| upstreams.find(|one| one.source == source));
+        let offer = Offer {
+            source: &turn.upstream.source,
+            picked: picked(turn.stream, rendition).map_or("", |one| &one.source),
+            map: turn.map.version,
+            now: self.now,
+            target_duration: longest,
+            reason: before.and_then(|before| line.why(before)).unwrap_or(Reason::Map),
+            playlist: &answer.body,
+        };
+        self.publisher.part(&offer, anew).await
+    }
+
+    /// `text`: as it is published, if that differs.
+    fn keep(&self, turn: &Turn<'_>, version: Version, text: Option<Bytes>) -> Arc<Playlist> {
+        let playlist = self.playlists.keep(turn.name.clone(), version, &self.rooms, &turn.target);
+        match text.filter(|text| playlist.bytes != *text) {
+            Some(text) => Arc::new(playlist.with(text)),
+            None => playlist,
+        }
+    }
+
+    /// Of what is published already.
+    fn delta(&self, turn: &Turn<'_>, part: &Part, version: Version) -> Arc<Playlist> {
+        let over = version.tempo.end_list;
+        let text = tailored(&version.playlist.bytes, part.splice.target_duration, over);
+        self.keep(turn, version, text.map(Bytes::from))
     }
 
     /// What was published last, once more: the source is behind that.
-    fn again(&self, turn: &Turn<'_>, version: Version) -> Arc<Playlist> {
-        let playlist = self.playlists.keep(turn.name.clone(), version, &self.rooms, &turn.target);
-        let shown = self.track.shown(Duration::from_secs(60));
-        shown.map_or(playlist.clone(), |text| Arc::new(playlist.with(text)))
+    fn again(&self, turn: &Turn<'_>, version: Version) -> Result<Arc<Playlist>, Problem> {
+        let shown = self.publisher.track.shown(Duration::from_secs(60));
+        let shown = shown.ok_or(Problem::Unavailable("its source is behind"))?;
+        Ok(self.keep(turn, version, Some(shown)))
     }
 
     /// The control plane is told, and looks for itself. Where it has not found another way in
     /// good time, this edge takes the next best.
     fn failed(&self, turn: &Turn<'_>, problem: Problem) -> Result<Option<Arc<Playlist>>, Problem> {
-        self.rooms.audience.complaints.failed(&self.stream, turn.upstream, &problem);
-        if problem.may_pass() && self.track.failing() >= PATIENCE && self.is_another_there(turn) {
-            tracing::warn!(stream = %self.stream, source = turn.upstream.source, problem = problem.name(), "left alone");
-            self.line.avoid(turn.upstream);
+        let Publisher { line, track, stream, .. } = &self.publisher;
+        self.rooms.audience.complaints.failed(stream, turn.upstream, &problem);
+        if problem.may_pass() && track.failing() >= PATIENCE && self.is_another_there(turn) {
+            tracing::warn!(%stream, source = turn.upstream.source, problem = problem.name(), "left alone");
+            line.avoid(turn.upstream, Reason::Failed);
             return Ok(None);
         }
         Err(problem)
     }
-}
-
-fn cut_of(text: &[u8]) -> Result<Cut, Problem> {
-    Cut::of(text).map_err(|error| Problem::UpstreamInvalid(error.to_string()))
 }

@@ -6,7 +6,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use pitwall_hls::{Cut, Splice};
+use pitwall_upstream_map::store::Agreed;
 use tokio::time::Instant;
+
+use super::change::{Change, Newest, followed};
+use super::line::Latest;
 
 #[derive(Default)]
 pub(super) struct Track(Mutex<State>);
@@ -20,6 +24,8 @@ struct State {
     /// The same, as edges have agreed on it.
     head: u64,
     discontinuity: u64,
+    /// What others have published, as far as they told.
+    told: Told,
     /// What was published is not what has been agreed on: it is too late to take it back.
     torn: bool,
     /// Since when every poll fails.
@@ -31,6 +37,23 @@ struct State {
 pub(super) struct Part {
     pub splice: Arc<Splice>,
     pub record: Arc<[u8]>,
+    change: Arc<Change>,
+}
+
+impl Part {
+    /// Is it by this that the stream plays now?
+    pub(super) fn is_of(&self, latest: &Latest) -> bool {
+        self.splice.generation == latest.generation
+            && latest.change.as_deref() == Some(&*self.change)
+    }
+}
+
+#[derive(Clone, Default)]
+pub(super) struct Told {
+    /// No number below is free.
+    pub head: u64,
+    /// What others have published last.
+    pub newest: Newest,
 }
 
 /// What was published last.
@@ -64,7 +87,9 @@ impl State {
     /// Does it begin further on than time can tell?
     fn leaps(&self, first: u64, target: Duration) -> bool {
         let Some(shown) = &self.shown else { return false };
-        let gap = first.saturating_sub(self.next);
+        // Where its part began others may have been far ahead.
+        let begun = self.part.as_ref().map_or(0, |part| part.splice.from.published);
+        let gap = first.saturating_sub(self.next.max(begun));
         let passed = shown.polled.elapsed().as_secs_f64() / target.as_secs_f64().max(0.1);
         gap > 0 && gap as f64 > LEAP * (passed + 1.0)
     }
@@ -81,10 +106,6 @@ impl Track {
 
     pub(super) fn is_torn(&self) -> bool {
         self.state().torn
-    }
-
-    pub(super) fn next(&self) -> u64 {
-        self.state().next
     }
 
     pub(super) fn discontinuity(&self) -> u64 {
@@ -104,19 +125,56 @@ impl Track {
         Some(Cut::of(&text).ok()?.first)
     }
 
-    /// The part that has been agreed on, whoever proposed it.
-    pub(super) fn adopt(&self, record: &[u8]) -> Option<Part> {
-        let splice: Splice = serde_json::from_slice(record).ok()?;
+    pub(super) fn told(&self) -> Told {
+        let state = self.state();
+        Told { head: state.told.head.max(state.next), ..state.told.clone() }
+    }
+
+    pub(super) fn hear(&self, agreed: &Agreed) {
         let mut state = self.state();
-        if let Some(part) = state.part.as_ref().filter(|part| *part.record == *record) {
+        state.told.head = state.told.head.max(agreed.next);
+        // Alone it is what was said here.
+        if agreed.shared {
+            state.told.newest = serde_json::from_slice(&agreed.newest).unwrap_or_default();
+        }
+    }
+
+    /// The part that has been agreed on, whoever proposed it. What was published here stays what
+    /// it was: where that cannot be, it is torn.
+    pub(super) fn adopt(&self, record: &[u8], change: &Arc<Change>) -> Option<Part> {
+        let mut splice: Splice = serde_json::from_slice(record).ok()?;
+        let mut state = self.state();
+        if let Some(part) = state.part.as_mut().filter(|part| *part.record == *record) {
+            part.change = change.clone();
             return Some(part.clone());
         }
-        // Numbers that are taken by something else here.
-        state.torn = splice.published < state.next;
-        state.head = splice.published.max(state.head);
-        let part = Part { splice: Arc::new(splice), record: record.into() };
+        let own = state.shown.as_ref().and_then(|shown| Cut::of(&shown.text).ok());
+        if let Some(own) = own {
+            let unseen = splice.tail.first().is_some_and(|first| {
+                let before = first.discontinuity.saturating_sub(first.tags);
+                first.number > own.next() && before >= state.discontinuity
+            });
+            if let Some(tail) = followed(&own.segments, &splice.tail, false) {
+                splice.tail = tail;
+            } else if own.next() == splice.from.published {
+                splice.tail = own.segments;
+            } else if !unseen {
+                splice.tail.clear();
+            }
+        }
+        let last = splice.tail.last().map_or(0, |last| last.discontinuity).max(state.discontinuity);
+        state.torn = state.next > 0
+            && (splice.from.published < state.next || splice.from.discontinuity <= last);
+        state.head = splice.from.published.max(state.head);
+        let (splice, record) = (Arc::new(splice), record.into());
+        let part = Part { splice, record, change: change.clone() };
         state.part = Some(part.clone());
         Some(part)
+    }
+
+    /// There is nothing to go on by.
+    pub(super) fn tear(&self) {
+        self.state().torn = true;
     }
 
     /// How a playlist of these numbers follows.
@@ -137,6 +195,10 @@ impl Track {
     /// Have edges to agree before so much is published?
     pub(super) fn is_news(&self, next: u64) -> bool {
         next > self.state().head
+    }
+
+    pub(super) fn is_new(&self) -> bool {
+        self.state().shown.is_none()
     }
 
     pub(super) fn agreed(&self, next: u64) {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
+use pitwall_hls::splice::Numbers;
 use pitwall_hls::{Kind, Limits, Linker, Reference, Role, Tempo, Variables, rewrite};
 use url::Url;
 
@@ -49,8 +50,8 @@ pub struct Terms {
     pub extension: &'static str,
     /// Of the upstream, whose renditions are linked by name.
     pub generation: u64,
-    /// The change by which its numbers are not the upstream's.
-    pub splice: Option<u64>,
+    /// By which its numbers are not the upstream's.
+    pub splice: Option<Numbers>,
 }
 
 impl Default for Versions {
@@ -299,6 +300,7 @@ mod tests {
             Terms { expires: Some(1), ..terms() },
             Terms { extension: "aac", ..terms() },
             Terms { generation: 2, ..terms() },
+            Terms { splice: Some(Numbers { published: 1, ..Numbers::default() }), ..terms() },
             Terms { base: Url::parse("http://other.example/live/v.m3u8").unwrap(), ..terms() },
         ] {
             assert_eq!(make(Some(&first), answer(7, &["a.ts"]), other).1, 1);

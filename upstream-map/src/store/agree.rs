@@ -94,10 +94,11 @@ impl RedisStore {
 
     pub(super) async fn agreed(&self, word: &Word) -> Agreed {
         if !self.speaker.is_silent() {
-            match timeout(PATIENCE, self.speak(word)).await {
-                Ok(Ok(agreed)) => {
+            let speak = self.ledger.agree_with(word, |word| self.say(word));
+            match timeout(PATIENCE, speak).await {
+                Ok(Ok((agreed, news))) => {
                     self.metrics.words.with_label_values(&["together"]).inc();
-                    if self.ledger.learn(word, &agreed) {
+                    if news {
                         self.ledger_changed.notify_one();
                     }
                     return agreed;
@@ -113,25 +114,12 @@ impl RedisStore {
         } else {
             self.metrics.words.with_label_values(&["alone"]).inc();
         }
-        let agreed = self.ledger.agree(word);
+        let agreed = self.ledger.agree_alone(word);
         self.ledger_changed.notify_one();
-        Agreed { shared: false, ..agreed }
+        agreed
     }
 
-    /// What Redis has forgotten is said again, before anybody begins anew: also when it is this
-    /// edge that was restarted, and knows it from disk only.
-    async fn speak(&self, word: &Word) -> Result<Agreed, StoreError> {
-        let agreed = match self.ledger.knows_more(word) {
-            true => self.say(&word.silent()).await?,
-            false => self.say(word).await?,
-        };
-        match self.ledger.forgotten(word, &agreed) {
-            Some(forgotten) => self.say(&forgotten).await,
-            None => Ok(agreed),
-        }
-    }
-
-    async fn say(&self, word: &Word) -> Result<Agreed, StoreError> {
+    async fn say(&self, word: Word) -> Result<Agreed, StoreError> {
         let gone = || StoreError::Unreachable("there is no connection".to_owned());
         let mut connection = self.speaker.connection().await.ok_or_else(gone)?;
         let field = |what| format!("splice/{}/{}/{what}", word.stream, word.rendition);

@@ -38,7 +38,7 @@ pub struct Word {
 
 impl Word {
     /// Only asks.
-    pub(super) fn silent(&self) -> Self {
+    fn silent(&self) -> Self {
         let Self { stream, rendition, generation, .. } = self.clone();
         let (newest, change) = (Vec::new(), Vec::new());
         Self { stream, rendition, generation, next: 0, newest, change, part: None }
@@ -96,9 +96,38 @@ impl Ledger {
         entry.agree(word)
     }
 
+    /// Agrees with others: `say` tells them, and hears what they have written. What they have
+    /// forgotten is said again before anybody begins anew, also when it is this edge that was
+    /// restarted and knows it from disk only. Says besides whether there was news.
+    pub async fn agree_with<F, E>(
+        &self,
+        word: &Word,
+        say: impl Fn(Word) -> F,
+    ) -> Result<(Agreed, bool), E>
+    where
+        F: Future<Output = Result<Agreed, E>>,
+    {
+        let known = if self.knows_more(word) { word.silent() } else { word.clone() };
+        let mut agreed = say(known).await?;
+        if let Some(forgotten) = self.forgotten(word, &agreed) {
+            agreed = say(forgotten).await?;
+            // Only now there is a part by which it can be published.
+            if word.next > agreed.next && word.generation == agreed.generation {
+                agreed = say(word.clone()).await?;
+            }
+        }
+        let news = self.learn(word, &agreed);
+        Ok((agreed, news))
+    }
+
+    /// Decides without the others, from what was agreed before.
+    pub fn agree_alone(&self, word: &Word) -> Agreed {
+        Agreed { shared: false, ..self.agree(word) }
+    }
+
     /// Takes over what others have agreed on. Says whether it was news.
     /// Where they have forgotten, this remembers.
-    pub(super) fn learn(&self, word: &Word, agreed: &Agreed) -> bool {
+    fn learn(&self, word: &Word, agreed: &Agreed) -> bool {
         let mut streams = self.streams();
         let entry = streams.entry(word.stream.clone()).or_default();
         entry.heard = Some(Instant::now());
@@ -112,18 +141,22 @@ impl Ledger {
             entry.parts.clear();
         }
         let rendition = word.rendition.clone();
-        entry.heads.insert(rendition.clone(), (agreed.next, agreed.newest.clone()));
+        let head = entry.heads.entry(rendition.clone()).or_default();
+        // What was published without them is not free either.
+        if agreed.next >= head.0 {
+            *head = (agreed.next, agreed.newest.clone());
+        }
         let Some(part) = &agreed.part else { return begun };
         entry.parts.insert(rendition, part.clone()).as_ref() != Some(part)
     }
 
     /// Is whoever says this behind what is known here?
-    pub(super) fn knows_more(&self, word: &Word) -> bool {
+    fn knows_more(&self, word: &Word) -> bool {
         self.streams().get(&word.stream).is_some_and(|entry| entry.generation > word.generation)
     }
 
     /// What is known here and not there any more.
-    pub(super) fn forgotten(&self, word: &Word, agreed: &Agreed) -> Option<Word> {
+    fn forgotten(&self, word: &Word, agreed: &Agreed) -> Option<Word> {
         let streams = self.streams();
         let entry = streams.get(&word.stream)?;
         let part = entry.parts.get(&word.rendition);
@@ -170,7 +203,10 @@ impl Entry {
                     self.parts.insert(word.rendition.clone(), part.record.clone());
                     head.0 = part.published;
                 }
-                None if begun && word.next > head.0 => *head = (word.next, word.newest.clone()),
+                // Nor has who publishes by another change anything to say of what is published.
+                None if begun && word.next > head.0 && word.change == self.change => {
+                    *head = (word.next, word.newest.clone());
+                }
                 _ => {}
             }
         }
@@ -206,9 +242,13 @@ pub(super) mod tests {
         Word { change: change.into(), part: Some(part), ..word("v", generation) }
     }
 
-    fn publishes(generation: u64, next: u64) -> Word {
-        Word { next, newest: format!("{next}").into(), ..word("v", generation) }
+    fn publishes(generation: u64, change: &str, next: u64) -> Word {
+        let newest = format!("{next}").into();
+        Word { next, newest, change: change.into(), ..word("v", generation) }
     }
+
+    /// Higher than a double can count, one by one.
+    const HIGH: u64 = (1 << 53) + 1;
 
     /// Generation, change, part and head.
     pub(crate) type Expected = (u64, &'static str, &'static str, u64);
@@ -220,20 +260,30 @@ pub(super) mod tests {
             ("nothing is written", word("v", 0), (0, "", "", 0)),
             ("the first change", begins(1, "a", 0, "a0"), (1, "a", "a0", 0)),
             ("the second to come is told", begins(1, "b", 9, "b9"), (1, "a", "a0", 0)),
-            ("it is published", publishes(1, 107), (1, "a", "a0", 107)),
-            ("by all of them", publishes(1, 106), (1, "a", "a0", 107)),
+            ("it is published", publishes(1, "a", 107), (1, "a", "a0", 107)),
+            ("by all of them", publishes(1, "a", 106), (1, "a", "a0", 107)),
             ("another rendition has its own", word("a-en", 1), (1, "a", "", 0)),
             ("none begins below the head", begins(2, "b", 106, "b106"), (2, "b", "", 107)),
-            ("whoever is behind moves no head", publishes(1, 108), (2, "b", "", 107)),
-            ("nor does who has no part", publishes(2, 108), (2, "b", "", 107)),
+            ("whoever is behind moves no head", publishes(1, "a", 108), (2, "b", "", 107)),
+            ("nor does who has no part", publishes(2, "b", 108), (2, "b", "", 107)),
             ("nor by another change", begins(2, "c", 107, "c107"), (2, "b", "", 107)),
             ("it begins at the head", begins(2, "b", 107, "b107"), (2, "b", "b107", 107)),
-            ("and is published", publishes(2, 108), (2, "b", "b107", 108)),
+            (
+                "nor does who publishes by another change",
+                publishes(2, "c", 109),
+                (2, "b", "b107", 107),
+            ),
+            ("and is published", publishes(2, "b", 108), (2, "b", "b107", 108)),
             (
                 "what was forgotten is said again",
                 begins(7, "g", 200, "g200"),
                 (7, "g", "g200", 200),
             ),
+            ("numbers may be high", publishes(7, "g", HIGH), (7, "g", "g200", HIGH)),
+            ("and differ by one", publishes(7, "g", HIGH + 1), (7, "g", "g200", HIGH + 1)),
+            ("none of them is below", begins(8, "h", HIGH, "h"), (8, "h", "", HIGH + 1)),
+            ("nor is 9 above 10", begins(8, "h", 9, "h9"), (8, "h", "", HIGH + 1)),
+            ("but this", begins(8, "h", HIGH + 1, "hh"), (8, "h", "hh", HIGH + 1)),
         ]
     }
 
@@ -252,6 +302,34 @@ pub(super) mod tests {
             let agreed = ledger.agree(&word);
             check(what, &agreed, expected);
             assert!(agreed.shared, "{what}");
+        }
+    }
+
+    /// What two edges decided apart, said when they can: one of them is heard, and the other's
+    /// numbers are not free all the same.
+    #[tokio::test]
+    async fn what_was_decided_apart_is_decided_by_who_speaks_first() {
+        let theirs = Ledger::default();
+        let say = |word: Word| std::future::ready(Ok::<_, ()>(theirs.agree(&word)));
+        let edges = [Ledger::default(), Ledger::default()];
+        for edge in &edges {
+            edge.agree_with(&begins(1, "a", 0, "a0"), say).await.unwrap();
+            edge.agree_with(&publishes(1, "a", 107), say).await.unwrap();
+        }
+        for (edge, change, next) in [(&edges[0], "b", 109), (&edges[1], "c", 111)] {
+            let record = format!("{change}107");
+            let alone = edge.agree_alone(&begins(2, change, 107, &record));
+            assert!(!alone.shared && alone.part == Some(record.into()));
+            assert_eq!(edge.agree_alone(&publishes(2, change, next)).next, next);
+        }
+        for (what, edge, said, expected) in [
+            ("the first is heard", 0, publishes(2, "b", 110), (2, "b", "b107", 110)),
+            ("the second is told", 1, publishes(2, "c", 112), (2, "b", "b107", 110)),
+            ("and begins above both", 1, begins(3, "d", 111, "d111"), (3, "d", "d111", 111)),
+            ("which the first is told", 0, publishes(2, "b", 111), (3, "d", "d111", 111)),
+        ] {
+            let (agreed, _) = edges[edge].agree_with(&said, say).await.unwrap();
+            check(what, &agreed, expected);
         }
     }
 
