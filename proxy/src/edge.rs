@@ -278,11 +278,23 @@ impl Edge {
         link: &Link,
         now: u64,
     ) -> Result<Media, Problem> {
-        let target = self.target(link, None, now)?;
-        let profile = target.profile.clone();
+        let map = self.rooms.store.current();
+        let Rooms { targets, sealer, .. } = &self.rooms;
+        let target = targets.of_link(link, None, sealer, &map, now)?;
+        let known = map.streams.get(&**stream).and_then(|stream| {
+            let mut upstreams = stream.upstreams.iter();
+            Some((stream, upstreams.find(|one| one.profile.0 == target.profile)?))
+        });
         let target = Target { stream: Some(stream.clone()), ..target };
         let opened = self.open(session, target).await;
-        self.told(session, stream, &profile, opened.as_ref().err());
+        // What a request for a segment tells of its upstream.
+        if let Some((stream, upstream)) = known {
+            let complaints = &self.rooms.audience.complaints;
+            complaints.heard(stream, upstream, &session.req_header().headers);
+            if let Err(problem) = &opened {
+                complaints.failed(&stream.id, upstream, problem);
+            }
+        }
         opened
     }
 
@@ -326,17 +338,6 @@ impl Edge {
             self.rooms.audience.complaints.reported(stream, *stalled);
         }
         Ok(Answer::new(StatusCode::NO_CONTENT).header(header::CACHE_CONTROL, "no-store"))
-    }
-
-    /// What a request for a segment tells of its upstream.
-    fn told(&self, session: &Session, stream: &str, profile: &str, problem: Option<&Problem>) {
-        let map = self.rooms.store.current();
-        let Some(stream) = map.streams.get(stream) else { return };
-        let complaints = &self.rooms.audience.complaints;
-        complaints.heard(stream, profile, &session.req_header().headers);
-        if let Some(problem) = problem {
-            complaints.segment_failed(stream, profile, problem);
-        }
     }
 }
 
