@@ -178,7 +178,7 @@ impl Edge {
         Ok(Outcome::Whole(match route {
             Route::Multivariant { stream, rendition } => {
                 let shown = self.shown(&pass, Door::Stream(&stream), now);
-                playlist(&self.live.multivariant(&stream, rendition.as_deref(), &shown)?)
+                playlist(&self.live.multivariant(&stream, rendition.as_deref(), &shown, now)?)
             }
             Route::Media { stream, rendition, directives } => {
                 let fetched = self.live.media(&stream, &rendition, directives.as_deref(), now);
@@ -210,7 +210,9 @@ impl Edge {
                 let show = |door: Door<'_>| self.shown(&pass, door, now);
                 self.desk.channels(&show)?
             }
-            Route::Api(ask) => self.desk.answer(&ask)?,
+            Route::Api(ask) => {
+                self.desk.answer(&ask, &|map, stream| self.live.playing(map, stream, now))?
+            }
             Route::Page { path } if pass == Pass::Key => self.welcome(&path, &query, &pass, now),
             Route::Page { path } => {
                 let map = self.rooms.store.current();

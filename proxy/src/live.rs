@@ -23,13 +23,14 @@ use std::time::Duration;
 
 pub use change::Reason;
 use http::StatusCode;
-use pitwall_upstream_map::{Health, Stream};
+use pitwall_upstream_map::{Health, Stream, Upstream, UpstreamMap};
 
 use crate::multivariant;
 use crate::playlists::{Fetched, Playlist, Playlists, with_directives};
 use crate::problem::Problem;
 use crate::rooms::Rooms;
 use crate::route::Link;
+use choose::{Known, choose};
 use last_good::LastGood;
 use line::Lines;
 use poll::MediaPoll;
@@ -61,15 +62,11 @@ impl Live {
         stream: &str,
         rendition: Option<&str>,
         query: &str,
+        now: u64,
     ) -> Result<Playlist, Problem> {
         let map = self.rooms.store.current();
         let stream = map.streams.get(stream).ok_or(Problem::NotFound)?;
-        let change = self.lines.known(stream.id.as_str()).and_then(|line| line.latest().change);
-        let plays = change.and_then(|change| {
-            let mut up = stream.upstreams.iter().filter(|one| one.health != Health::Down);
-            up.find(|one| one.source == change.source)
-        });
-        let upstream = plays.or(stream.active());
+        let upstream = self.playing(&map, stream, now);
         let upstream = upstream.ok_or(Problem::Unavailable("all sources are down"))?;
         let only = match rendition {
             Some(id) => Some(upstream.rendition(id).ok_or(Problem::NotFound)?),
@@ -160,6 +157,27 @@ impl Live {
             let changed = tokio::time::timeout_at(deadline, changes.changed()).await;
             changed.ok()?.ok()?;
         }
+    }
+
+    /// Who plays here, or would if somebody watched.
+    pub fn playing<'a>(
+        &self,
+        map: &UpstreamMap,
+        stream: &'a Stream,
+        now: u64,
+    ) -> Option<&'a Upstream> {
+        let Some(line) = self.lines.known(stream.id.as_str()) else { return stream.active() };
+        let latest = line.latest();
+        let known = Known {
+            change: latest.change.as_deref(),
+            source: latest.change.as_ref().map(|change| change.source.as_str()),
+            confirmed: latest.confirmed,
+            shared: latest.shared,
+            map: map.version,
+            now,
+            useless: &|upstream| line.is_useless(upstream),
+        };
+        choose(stream, None, &known).ok().filter(|one| one.health != Health::Down)
     }
 
     fn plays(&self, stream: &str) -> bool {

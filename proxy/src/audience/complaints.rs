@@ -129,7 +129,7 @@ mod tests {
             let (complaints, store, id) = complaints();
             let feed = "World feed".to_owned();
             let (upstream, upstreams) = (upstream(), Vec::new());
-            let stream = Stream { id, feed, upstreams };
+            let stream = Stream { id, feed, switched: 0, upstreams };
             let mut headers = HeaderMap::new();
             for (name, value) in &said {
                 headers.insert(*name, HeaderValue::from_static(value));
@@ -153,8 +153,10 @@ mod tests {
     fn what_players_post_is_of_what_plays() {
         let (complaints, store, id) = complaints();
         let down = Upstream { health: Health::Down, source: "dead".to_owned(), ..upstream() };
-        let stream =
-            |upstreams| Stream { id: id.clone(), feed: "World feed".to_owned(), upstreams };
+        let stream = |upstreams| {
+            let feed = "World feed".to_owned();
+            Stream { id: id.clone(), feed, switched: 0, upstreams }
+        };
         complaints.reported(&stream(vec![down.clone(), upstream()]), true);
         complaints.reported(&stream(vec![upstream()]), false);
         complaints.reported(&stream(vec![down]), true);
