@@ -66,7 +66,8 @@ impl Picture<'_> {
             let feed = ranking.places.first()?.contender.candidate.feed.clone();
             let usual = usual(&ranking.places);
             let upstreams = ranking.places.iter().map(|place| upstream(place, &usual)).collect();
-            Some((id.clone(), Arc::new(Stream { id: id.clone(), feed, upstreams })))
+            let switched = ranking.switched;
+            Some((id.clone(), Arc::new(Stream { id: id.clone(), feed, switched, upstreams })))
         })
     }
 

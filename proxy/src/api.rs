@@ -6,6 +6,7 @@
 //! - [`operations`]: the table of all of it, by which requests are routed.
 //! - [`openapi`]: the same table as an OpenAPI document.
 //! - [`views`]: parts of what the control plane has written.
+//! - [`overruled`]: where this edge does not do what that says.
 //! - [`events`]: what changes, as it does.
 
 pub mod channels;
@@ -13,6 +14,7 @@ pub mod desk;
 pub mod events;
 pub mod openapi;
 pub mod operations;
+pub mod overruled;
 pub mod views;
 
 pub use desk::Desk;

@@ -178,7 +178,7 @@ impl Edge {
         Ok(Outcome::Whole(match route {
             Route::Multivariant { stream, rendition } => {
                 let shown = self.shown(&pass, Door::Stream(&stream), now);
-                playlist(&self.live.multivariant(&stream, rendition.as_deref(), &shown)?)
+                playlist(&self.live.multivariant(&stream, rendition.as_deref(), &shown, now)?)
             }
             Route::Media { stream, rendition, directives } => {
                 let fetched = self.live.media(&stream, &rendition, directives.as_deref(), now);
@@ -210,7 +210,9 @@ impl Edge {
                 let show = |door: Door<'_>| self.shown(&pass, door, now);
                 self.desk.channels(&show)?
             }
-            Route::Api(ask) => self.desk.answer(&ask)?,
+            Route::Api(ask) => {
+                self.desk.answer(&ask, &|map, stream| self.live.playing(map, stream, now))?
+            }
             Route::Page { path } if pass == Pass::Key => self.welcome(&path, &query, &pass, now),
             Route::Page { path } => {
                 let map = self.rooms.store.current();
@@ -252,7 +254,9 @@ impl Edge {
     }
 
     /// A link that is refused is had anew from the playlist that named it, once: the token in it
-    /// may have ended since, or its source may have moved.
+    /// may have ended since, or its source may have moved. What cannot be had of a source that is
+    /// left for another is gone: players go on at once, where they would wait longer after each
+    /// failure.
     async fn segment(
         &self,
         session: &Session,
@@ -262,13 +266,17 @@ impl Edge {
     ) -> Result<Media, Problem> {
         let opened = self.try_segment(session, stream, link, now).await;
         let (Err(problem), Link::Sealed { seal, path }) = (&opened, link) else { return opened };
-        if !problem.is_stale() {
-            return opened;
+        if problem.is_stale() {
+            return match self.live.renewed(path, seal, problem, now).await {
+                Some(renewed) => self.try_segment(session, stream, &renewed, now).await,
+                None => opened,
+            };
         }
-        match self.live.renewed(path, seal, problem, now).await {
-            Some(renewed) => self.try_segment(session, stream, &renewed, now).await,
-            None => opened,
+        let source = self.target(link, None, now)?.profile;
+        if problem.may_pass() && self.live.leaves(path, &source, now).await {
+            return self.try_segment(session, stream, link, now).await.map_err(|_| Problem::Gone);
         }
+        opened
     }
 
     async fn try_segment(
@@ -278,11 +286,23 @@ impl Edge {
         link: &Link,
         now: u64,
     ) -> Result<Media, Problem> {
-        let target = self.target(link, None, now)?;
-        let profile = target.profile.clone();
+        let map = self.rooms.store.current();
+        let Rooms { targets, sealer, .. } = &self.rooms;
+        let target = targets.of_link(link, None, sealer, &map, now)?;
+        let known = map.streams.get(&**stream).and_then(|stream| {
+            let mut upstreams = stream.upstreams.iter();
+            Some((stream, upstreams.find(|one| one.profile.0 == target.profile)?))
+        });
         let target = Target { stream: Some(stream.clone()), ..target };
         let opened = self.open(session, target).await;
-        self.told(session, stream, &profile, opened.as_ref().err());
+        // What a request for a segment tells of its upstream.
+        if let Some((stream, upstream)) = known {
+            let complaints = &self.rooms.audience.complaints;
+            complaints.heard(stream, upstream, &session.req_header().headers);
+            if let Err(problem) = &opened {
+                complaints.failed(&stream.id, upstream, problem);
+            }
+        }
         opened
     }
 
@@ -326,17 +346,6 @@ impl Edge {
             self.rooms.audience.complaints.reported(stream, *stalled);
         }
         Ok(Answer::new(StatusCode::NO_CONTENT).header(header::CACHE_CONTROL, "no-store"))
-    }
-
-    /// What a request for a segment tells of its upstream.
-    fn told(&self, session: &Session, stream: &str, profile: &str, problem: Option<&Problem>) {
-        let map = self.rooms.store.current();
-        let Some(stream) = map.streams.get(stream) else { return };
-        let complaints = &self.rooms.audience.complaints;
-        complaints.heard(stream, profile, &session.req_header().headers);
-        if let Some(problem) = problem {
-            complaints.segment_failed(stream, profile, problem);
-        }
     }
 }
 

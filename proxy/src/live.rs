@@ -23,13 +23,14 @@ use std::time::Duration;
 
 pub use change::Reason;
 use http::StatusCode;
-use pitwall_upstream_map::{Health, Stream};
+use pitwall_upstream_map::{Health, Stream, Upstream, UpstreamMap};
 
 use crate::multivariant;
 use crate::playlists::{Fetched, Playlist, Playlists, with_directives};
 use crate::problem::Problem;
 use crate::rooms::Rooms;
 use crate::route::Link;
+use choose::{Known, choose};
 use last_good::LastGood;
 use line::Lines;
 use poll::MediaPoll;
@@ -39,6 +40,12 @@ pub const CONTENT_TYPE: &str = "application/vnd.apple.mpegurl";
 
 /// How long a poll waits for the control plane to find another way before it fails.
 const PATIENCE: Duration = Duration::from_secs(3);
+
+/// How long a segment that cannot be had waits for another source to play: players give up on it
+/// after ten seconds.
+const LEAVING: Duration = Duration::from_secs(5);
+/// How often that is looked at.
+const LOOK: Duration = Duration::from_millis(250);
 
 pub struct Live {
     playlists: Arc<Playlists>,
@@ -61,15 +68,11 @@ impl Live {
         stream: &str,
         rendition: Option<&str>,
         query: &str,
+        now: u64,
     ) -> Result<Playlist, Problem> {
         let map = self.rooms.store.current();
         let stream = map.streams.get(stream).ok_or(Problem::NotFound)?;
-        let change = self.lines.known(stream.id.as_str()).and_then(|line| line.latest().change);
-        let plays = change.and_then(|change| {
-            let mut up = stream.upstreams.iter().filter(|one| one.health != Health::Down);
-            up.find(|one| one.source == change.source)
-        });
-        let upstream = plays.or(stream.active());
+        let upstream = self.playing(&map, stream, now);
         let upstream = upstream.ok_or(Problem::Unavailable("all sources are down"))?;
         let only = match rendition {
             Some(id) => Some(upstream.rendition(id).ok_or(Problem::NotFound)?),
@@ -138,8 +141,7 @@ impl Live {
         problem: &Problem,
         now: u64,
     ) -> Option<Link> {
-        let mut parts = path.strip_prefix("/live/")?.split('/');
-        let (stream, rendition) = (parts.next()?, parts.next()?);
+        let (stream, rendition) = names(path)?;
         let mut changes = self.rooms.store.changes();
         let deadline = tokio::time::Instant::now() + PATIENCE;
         loop {
@@ -160,6 +162,64 @@ impl Live {
             let changed = tokio::time::timeout_at(deadline, changes.changed()).await;
             changed.ok()?.ok()?;
         }
+    }
+
+    /// Is the source of this profile, of which the segment at this path cannot be had, left for
+    /// another? That is polled for as players poll, and waited for.
+    pub async fn leaves(&self, path: &str, profile: &str, now: u64) -> bool {
+        let Some((id, rendition)) = names(path) else { return false };
+        let deadline = tokio::time::Instant::now() + LEAVING;
+        let mut looks = tokio::time::interval(LOOK);
+        looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            let map = self.rooms.store.current();
+            let Some(stream) = map.streams.get(id) else { return false };
+            let others = stream.upstreams.iter().filter(|one| one.profile.0 != profile);
+            if others.filter(|one| one.health != Health::Down).count() == 0 {
+                return false;
+            }
+            if self.playing(&map, stream, now).is_some_and(|plays| plays.profile.0 != profile) {
+                return self.is_lost(stream, profile);
+            }
+            looks.tick().await;
+            let poll = self.attempt(id, rendition, None, now);
+            if tokio::time::timeout_at(deadline, poll).await.is_err()
+                || tokio::time::Instant::now() >= deadline
+            {
+                return false;
+            }
+        }
+    }
+
+    /// Was it left because nothing could be had of it?
+    fn is_lost(&self, stream: &Stream, profile: &str) -> bool {
+        let line = self.lines.known(stream.id.as_str());
+        let mut left = stream.upstreams.iter().filter(|one| one.profile.0 == profile);
+        left.all(|one| {
+            let useless = line.as_ref().is_some_and(|line| line.is_useless(one));
+            useless || one.health != Health::Healthy
+        })
+    }
+
+    /// Who plays here, or would if somebody watched.
+    pub fn playing<'a>(
+        &self,
+        map: &UpstreamMap,
+        stream: &'a Stream,
+        now: u64,
+    ) -> Option<&'a Upstream> {
+        let Some(line) = self.lines.known(stream.id.as_str()) else { return stream.active() };
+        let latest = line.latest();
+        let known = Known {
+            change: latest.change.as_deref(),
+            source: latest.change.as_ref().map(|change| change.source.as_str()),
+            confirmed: latest.confirmed,
+            shared: latest.shared,
+            map: map.version,
+            now,
+            useless: &|upstream| line.is_useless(upstream),
+        };
+        choose(stream, None, &known).ok().filter(|one| one.health != Health::Down)
     }
 
     fn plays(&self, stream: &str) -> bool {
@@ -202,6 +262,12 @@ impl Live {
         let key = with_directives(&name, directives);
         self.playlists.poll(key, directives.is_some(), || poll.run()).await
     }
+}
+
+/// The stream and the rendition that a segment's path names.
+fn names(path: &str) -> Option<(&str, &str)> {
+    let mut parts = path.strip_prefix("/live/")?.split('/');
+    Some((parts.next()?, parts.next()?))
 }
 
 /// The seal with which a playlist names a path.

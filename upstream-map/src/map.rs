@@ -38,6 +38,9 @@ pub struct Stream {
     pub id: StreamId,
     /// The name people know it by, such as "World feed".
     pub feed: String,
+    /// The first version with which an operator moved viewers to the one that plays; 0: nobody did.
+    #[serde(default)]
+    pub switched: u64,
     /// Best first. The first one that is not down is the one that plays.
     pub upstreams: Vec<Upstream>,
 }

@@ -1,6 +1,6 @@
 //! What an operator may want: a run, a switch, the trace of the last run.
 
-use pitwall_upstream_map::{Health, StreamId};
+use pitwall_upstream_map::{Health, StreamId, UpstreamMap};
 use serde::Serialize;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -100,7 +100,9 @@ impl Engine {
         };
         let (key, now) = (chosen.key.clone(), Instant::now());
         let came = self.playing.get(stream).map_or(now, |playing| playing.came);
-        let playing = Playing { key, since: now, came, pinned: wish.pin };
+        let last = self.version.max(self.store.current().version);
+        let switched_with = UpstreamMap::next_version(last, self.clock.now());
+        let playing = Playing { key, since: now, came, pinned: wish.pin, switched: switched_with };
         self.memory.playing.remove(stream);
         self.playing.insert(switched.stream.clone(), playing);
         self.dirty = true;

@@ -45,7 +45,8 @@ impl Memory {
         let playing = history.playing.into_iter().filter_map(|one| {
             let key = key(one.stream.clone(), &one.source, one.ordinal)?;
             let now = Instant::now();
-            Some((one.stream, Playing { key, since: now, came: now, pinned: one.pinned }))
+            let (since, came, pinned) = (now, now, one.pinned);
+            Some((one.stream, Playing { key, since, came, pinned, switched: 0 }))
         });
         let memory = Self {
             archive: Arc::new(archive),

@@ -22,6 +22,8 @@ pub(crate) struct Playing {
     pub(crate) came: Instant,
     /// By an operator, until it is down.
     pub(crate) pinned: bool,
+    /// By an operator: no version of the map before this one says so. 0: by ranking.
+    pub(crate) switched: u64,
 }
 
 const SETTLING: Duration = Duration::from_secs(15);
@@ -34,6 +36,8 @@ pub(crate) struct Ranking<'a> {
     pub(crate) places: Vec<Place<'a>>,
     pub(crate) why: Why,
     pub(crate) pinned: bool,
+    /// As [`Playing::switched`] of the first one.
+    pub(crate) switched: u64,
 }
 
 #[derive(Clone)]
@@ -123,8 +127,12 @@ impl Engine {
         });
         let order = rank::order(&standings, tenure, &self.rank);
         let places = order.indices.iter().filter_map(|&index| places.get(index).cloned());
+        let places: Vec<_> = places.collect();
         let pinned = order.why == Why::Pinned;
-        Ranking { places: places.collect(), why: order.why, pinned }
+        let first = places.first().map(|place| place.key);
+        let stays = playing.filter(|playing| first == Some(&playing.key));
+        let switched = stays.map_or(0, |playing| playing.switched);
+        Ranking { places, why: order.why, pinned, switched }
     }
 
     /// Who plays, or played before the last restart and is back.
@@ -146,12 +154,12 @@ impl Engine {
                 self.memory.playing.remove(&stream);
             }
             let now = Instant::now();
-            let (since, came) = match self.playing.get(&stream) {
-                Some(last) if last.key == key => (last.since, last.came),
-                Some(last) => (now, last.came),
-                None => (now, now),
+            let (since, came, switched) = match self.playing.get(&stream) {
+                Some(last) if last.key == key => (last.since, last.came, last.switched),
+                Some(last) => (now, last.came, 0),
+                None => (now, now, 0),
             };
-            self.playing.insert(stream, Playing { key, since, came, pinned });
+            self.playing.insert(stream, Playing { key, since, came, pinned, switched });
         }
         let there = |stream: &StreamId| self.contenders.keys().any(|key| key.stream == *stream);
         let gone: Vec<_> = self.playing.keys().filter(|one| !there(one)).cloned().collect();

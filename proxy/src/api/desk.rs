@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::events::Events;
 use super::operations::{Ask, Document};
+use super::overruled::{Overruled, Playing};
 use super::views::Views;
 use super::{OpenApi, channels, views};
 use crate::access::Door;
@@ -35,7 +36,7 @@ impl Desk {
     }
 
     /// An answer that is whole. Events are not, and commands are for somebody else.
-    pub fn answer(&self, ask: &Ask) -> Result<Answer, Problem> {
+    pub fn answer(&self, ask: &Ask, playing: Playing<'_>) -> Result<Answer, Problem> {
         let map = self.store.current();
         let documents = &map.documents;
         match ask {
@@ -51,12 +52,26 @@ impl Desk {
                 };
                 Ok(of(&map, content_type, views::text(text)?.to_owned().into()))
             }
-            Ask::Streams(None) => {
-                Ok(of(&map, JSON, views::text(&documents.streams)?.to_owned().into()))
+            Ask::Streams(session) => {
+                let overruled = Overruled::of(&map, playing);
+                if session.is_none() && overruled.is_empty() {
+                    return Ok(of(&map, JSON, views::text(&documents.streams)?.to_owned().into()));
+                }
+                let read = self.views.of(&map);
+                let mut streams = match session {
+                    Some(session) => read.streams_of(session)?,
+                    None => read.streams()?.clone(),
+                };
+                streams.streams.iter_mut().for_each(|stream| overruled.correct(stream));
+                corrected(&map, &streams, &overruled)
             }
-            Ask::Streams(Some(session)) => json(&map, &self.views.of(&map).streams_of(session)?),
             Ask::Session(id) => json(&map, self.views.of(&map).session(id)?),
-            Ask::Stream(id) => json(&map, self.views.of(&map).stream(id)?),
+            Ask::Stream(id) => {
+                let overruled = Overruled::one(&map, id, playing);
+                let mut stream = self.views.of(&map).stream(id)?.clone();
+                overruled.correct(&mut stream);
+                corrected(&map, &stream, &overruled)
+            }
             Ask::Explain(id) => {
                 // Before the first map nobody knows which streams there are.
                 views::text(&documents.streams)?;
@@ -78,6 +93,19 @@ impl Desk {
 fn json<T: Serialize>(map: &UpstreamMap, value: &T) -> Result<Answer, Problem> {
     let text = serde_json::to_vec(value).map_err(|_| Problem::Starting)?;
     Ok(of(map, JSON, text.into()))
+}
+
+fn corrected<T: Serialize>(
+    map: &UpstreamMap,
+    value: &T,
+    overruled: &Overruled<'_>,
+) -> Result<Answer, Problem> {
+    if overruled.is_empty() {
+        return json(map, value);
+    }
+    // No map says when this changes.
+    let text = serde_json::to_vec(value).map_err(|_| Problem::Starting)?;
+    Ok(Answer::ok(JSON, text.into()).header(header::CACHE_CONTROL, "no-cache"))
 }
 
 /// All that a map says changes with it, and only then.

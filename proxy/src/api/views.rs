@@ -83,7 +83,7 @@ impl Read {
         once(&self.schedule, &self.map.documents.schedule)
     }
 
-    fn streams(&self) -> Result<&Streams, Problem> {
+    pub fn streams(&self) -> Result<&Streams, Problem> {
         once(&self.streams, &self.map.documents.streams)
     }
 

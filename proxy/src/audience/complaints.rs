@@ -56,23 +56,13 @@ impl Complaints {
         });
     }
 
-    /// The same of a segment, whose link names its upstream's profile.
-    pub fn segment_failed(&self, stream: &Stream, profile: &str, problem: &Problem) {
-        if let Some(upstream) = stream.upstreams.iter().find(|one| one.profile.0 == profile) {
-            self.failed(&stream.id, upstream, problem);
-        }
-    }
-
     /// What a player says with its request for a segment of an upstream, if it says anything.
-    pub fn heard(&self, stream: &Stream, profile: &str, headers: &HeaderMap) {
+    pub fn heard(&self, stream: &Stream, upstream: &Upstream, headers: &HeaderMap) {
         let said = |name| headers.get(name).map_or(&b""[..], HeaderValue::as_bytes);
         let status = said("cmcd-status");
         if status.is_empty() && said("cmcd-object").is_empty() && said("cmcd-session").is_empty() {
             return;
         }
-        let Some(upstream) = stream.upstreams.iter().find(|one| one.profile.0 == profile) else {
-            return;
-        };
         let stalled = status.split(|byte| *byte == b',').any(|key| key.trim_ascii() == b"bs");
         self.note(stream, upstream, stalled);
     }
@@ -138,13 +128,13 @@ mod tests {
         ] {
             let (complaints, store, id) = complaints();
             let feed = "World feed".to_owned();
-            let stream = Stream { id, feed, upstreams: vec![upstream()] };
+            let (upstream, upstreams) = (upstream(), Vec::new());
+            let stream = Stream { id, feed, switched: 0, upstreams };
             let mut headers = HeaderMap::new();
             for (name, value) in &said {
                 headers.insert(*name, HeaderValue::from_static(value));
             }
-            complaints.heard(&stream, "club", &headers);
-            complaints.heard(&stream, "another", &headers);
+            complaints.heard(&stream, &upstream, &headers);
             complaints.pass_on();
             let reports = store.demand().take_reports();
             let seen = reports.first().map(|report| match report.what {
@@ -163,8 +153,10 @@ mod tests {
     fn what_players_post_is_of_what_plays() {
         let (complaints, store, id) = complaints();
         let down = Upstream { health: Health::Down, source: "dead".to_owned(), ..upstream() };
-        let stream =
-            |upstreams| Stream { id: id.clone(), feed: "World feed".to_owned(), upstreams };
+        let stream = |upstreams| {
+            let feed = "World feed".to_owned();
+            Stream { id: id.clone(), feed, switched: 0, upstreams }
+        };
         complaints.reported(&stream(vec![down.clone(), upstream()]), true);
         complaints.reported(&stream(vec![upstream()]), false);
         complaints.reported(&stream(vec![down]), true);

@@ -2,7 +2,7 @@
 //!
 //! The map says who is best, and the edges follow it together: what they have agreed on counts
 //! until the map changes its mind. An edge that cannot get anything from who plays may know
-//! better, until the map is believed again.
+//! better, until the map is believed again or an operator has a word.
 
 use pitwall_upstream_map::{Health, Stream, Upstream};
 
@@ -14,7 +14,7 @@ pub(super) const HOLD: u64 = 60;
 
 /// What is known beside the map.
 pub(super) struct Known<'a> {
-    /// What edges agreed on last, and who plays this rendition by it.
+    /// What edges agreed on last, and who plays by it.
     pub change: Option<&'a Change>,
     pub source: Option<&'a str>,
     /// Has the map had the one that plays first, since?
@@ -28,13 +28,14 @@ pub(super) struct Known<'a> {
     pub useless: &'a dyn Fn(&Upstream) -> bool,
 }
 
-/// The one to be polled for this rendition.
+/// The one to be polled: for this rendition, if it is about one.
 pub(super) fn choose<'a>(
     stream: &'a Stream,
-    rendition: &str,
+    rendition: Option<&str>,
     known: &Known<'_>,
 ) -> Result<&'a Upstream, Problem> {
-    let offers = |one: &&Upstream| one.rendition(rendition).is_some();
+    let offers =
+        |one: &&Upstream| rendition.is_none_or(|rendition| one.rendition(rendition).is_some());
     let up = || stream.upstreams.iter().filter(|one| one.health != Health::Down);
     let useful = |one: &&Upstream| !(known.useless)(one);
     let current = known.source.and_then(|source| {
@@ -56,7 +57,8 @@ pub(super) fn choose<'a>(
     let other = change.picked != best.source || known.confirmed;
     let changed_its_mind = known.map > change.map && other && best.source != current.source;
     let trusted_again = change.source != change.picked && known.now >= change.at + HOLD;
-    let moves = known.shared && (changed_its_mind || trusted_again);
+    let commanded = stream.switched > change.map;
+    let moves = known.shared && (changed_its_mind || trusted_again || commanded);
     Ok(if plays && !moves { current } else { best })
 }
 
@@ -106,6 +108,18 @@ mod tests {
         shared: bool,
         expected: &str,
     ) {
+        check_after(0, what, upstreams, change, useless, shared, expected);
+    }
+
+    fn check_after(
+        switched: u64,
+        what: &str,
+        upstreams: &[(&str, &str, &[&str])],
+        change: Option<(&str, &str, u64, u64)>,
+        useless: &[&str],
+        shared: bool,
+        expected: &str,
+    ) {
         let confirmed = useless == ["nobody"];
         let change = change.map(|(source, picked, map, at)| {
             let (source, picked) = (source.to_owned(), picked.to_owned());
@@ -120,8 +134,8 @@ mod tests {
             now: 1000,
             useless: &|one| useless.contains(&one.source.as_str()),
         };
-        let stream = stream(upstreams);
-        let chosen = choose(&stream, "v", &known).map(|one| one.source.as_str());
+        let stream = Stream { switched, ..stream(upstreams) };
+        let chosen = choose(&stream, Some("v"), &known).map(|one| one.source.as_str());
         assert_eq!(chosen.unwrap_or("none"), expected, "{what}");
     }
 
@@ -145,6 +159,20 @@ mod tests {
         check("one that is gone from the map", BOTH, by_map("c"), &[], true, "a");
     }
 
+    /// By the tenth map.
+    #[test]
+    fn an_operator_has_the_last_word() {
+        let knew_better = Some(("b", "a", 9, 990));
+        let check = |what, change, useless: &[&str], shared, expected| {
+            check_after(10, what, BOTH, change, useless, shared, expected);
+        };
+        check("where an edge knew better", knew_better, &[], true, "a");
+        check("others could not be told", knew_better, &[], false, "b");
+        check("it is of no use still", knew_better, &["a"], true, "b");
+        check("it plays", Some(("a", "a", 9, 990)), &[], true, "a");
+        check("an edge knows better since", Some(("b", "a", 10, 995)), &[], true, "b");
+    }
+
     #[test]
     fn a_rendition_is_played_by_who_has_it() {
         let known = Known {
@@ -156,10 +184,12 @@ mod tests {
             now: 0,
             useless: &|_| false,
         };
-        let refused = |upstreams, id| choose(&stream(upstreams), id, &known).map(|_| ()).err();
+        let refused =
+            |upstreams, id| choose(&stream(upstreams), Some(id), &known).map(|_| ()).err();
         assert_eq!(refused(BOTH, "hd"), None);
         assert_eq!(refused(A_DOWN, "hd"), Some(Problem::NotFound));
         assert_eq!(refused(BOTH, "uhd"), Some(Problem::NotFound));
+        assert_eq!(choose(&stream(A_DOWN), None, &known).unwrap().source, "b");
         assert!(matches!(refused(ALL_DOWN, "v"), Some(Problem::Unavailable(_))));
     }
 }

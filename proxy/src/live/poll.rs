@@ -92,7 +92,7 @@ impl MediaPoll {
             now: self.now,
             useless: &|upstream| line.is_useless(upstream),
         };
-        choose(stream, rendition, &known)
+        choose(stream, Some(rendition), &known)
     }
 
     /// `None`: another source is to be asked.

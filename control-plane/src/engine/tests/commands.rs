@@ -53,6 +53,27 @@ async fn a_switch_that_is_not_pinned_lasts_as_long_as_ranking_lets_it() {
     assert_eq!(bench.plays(), ["world-feed@a:Healthy -"]);
 }
 
+/// Edges may play another source than the map has first: an operator's word is newer than that.
+#[tokio::test(start_paused = true)]
+async fn a_map_says_since_when_an_operator_has_had_a_word() {
+    let setup = Setup { settings: &[("a", "priority = 10")], ..Setup::default() };
+    let bench = Bench::with(&[("a", &[A]), ("b", &[B])], &setup);
+    bench.pass(60).await;
+    let switched = || bench.store.current().streams["world-feed"].switched;
+    assert_eq!(switched(), 0);
+    let mut last = 0;
+    for source in ["a", "b", "b"] {
+        let before = bench.store.current().version;
+        bench.switch(Some(source), false).await.unwrap();
+        let now = bench.store.current().version;
+        assert!(before < switched() && switched() <= now, "{before} {} {now}", switched());
+        assert!(switched() > last, "each time");
+        last = switched();
+    }
+    bench.pass(600).await;
+    assert_eq!((bench.plays(), switched()), (vec!["world-feed@a:Healthy -".to_owned()], 0));
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_cannot_be_done() {
     let bench = Bench::start(&[("a", &[A]), ("b", &[B])]);

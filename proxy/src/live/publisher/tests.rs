@@ -7,12 +7,10 @@ use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 use pitwall_hls::{Reference, Variables};
-use pitwall_upstream_map::demand::Demand;
-use pitwall_upstream_map::store::{Ledger, StoreError};
+use pitwall_upstream_map::store::{Held, Ledger, StoreError};
 use pitwall_upstream_map::{MemoryStore, UpstreamMap};
 use prometheus::Opts;
 use proptest::prelude::*;
-use tokio::sync::watch;
 use url::Url;
 
 use super::*;
@@ -36,16 +34,8 @@ impl Store for Reach {
         self.rest.publish(map).await
     }
 
-    fn current(&self) -> Arc<UpstreamMap> {
-        self.rest.current()
-    }
-
-    fn changes(&self) -> watch::Receiver<u64> {
-        self.rest.changes()
-    }
-
-    fn demand(&self) -> &Demand {
-        self.rest.demand()
+    fn held(&self) -> &Held {
+        self.rest.held()
     }
 
     async fn agree(&self, word: &Word) -> Agreed {
@@ -55,10 +45,6 @@ impl Store for Reach {
         let redis = self.redis.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let say = |word: Word| std::future::ready(Ok::<_, ()>(redis.agree(&word)));
         self.own.agree_with(word, say).await.unwrap().0
-    }
-
-    fn fence(&self) -> watch::Receiver<Option<u64>> {
-        self.rest.fence()
     }
 }
 
