@@ -99,7 +99,9 @@ pub(super) fn followed(own: &[Segment], others: &[Segment], anew: bool) -> Optio
     let same = theirs.is_none_or(|theirs| what(theirs) == what(last));
     let mut since: Vec<Segment> =
         others.iter().filter(|one| one.number > last.number).cloned().collect();
-    if !same && let Some(begins) = since.first_mut() {
+    let follows =
+        |next: &Segment| same && next.discontinuity.saturating_sub(next.tags) == last.discontinuity;
+    if let Some(begins) = since.first_mut().filter(|begins| !follows(begins)) {
         let missing = (last.discontinuity + 1).saturating_sub(begins.discontinuity);
         if missing > 0 && !anew {
             return None;
