@@ -311,6 +311,41 @@ fn version(text: &str) -> Version {
     Version::make(None, answer, terms, &Variables::default(), "x", &mut linker).unwrap()
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_target_duration_stays_while_players_watch() {
+    let edge = Edge::new(&Redis::default());
+    let publisher = &edge.publisher;
+    for (source, claimed, longest, fits, expected, nothing_until) in [
+        ("a", 6, 4, true, 6, 0),
+        ("claims-more", 8, 6, true, 6, 0),
+        ("does-not-say", 6, 8, true, 6, 0),
+        ("longer", 8, 8, false, 8, 109),
+        ("a", 6, 4, true, 8, 109),
+    ] {
+        let text = format!(
+            "#EXTM3U\n#EXT-X-TARGETDURATION:{claimed}\n#EXT-X-MEDIA-SEQUENCE:5\n\
+             #EXTINF:{longest},\n{source}.ts\n"
+        );
+        let offer = Offer {
+            source,
+            picked: source,
+            map: 1,
+            now: 100,
+            target_duration: 0,
+            reason: Reason::Map,
+            playlist: text.as_bytes(),
+        };
+        assert_eq!(publisher.fits(text.as_bytes()), fits, "{source}");
+        let part = publisher.part(&offer, false).await.unwrap().unwrap();
+        let published = publisher.publish(&part, &version(&text), false).await.unwrap();
+        let Published::Text(text) = published else { panic!("{source} is not published") };
+        let told = cut_of(&text).unwrap().target_duration;
+        let change = publisher.line.latest().change.unwrap();
+        assert_eq!((told, change.nothing_until), (expected, nothing_until), "{source}");
+    }
+    assert!(publisher.is_anew(108) && !publisher.is_anew(109));
+}
+
 /// What edges that could not ask each other decided, in whichever order they speak again.
 #[tokio::test(start_paused = true)]
 async fn edges_that_decided_apart_come_together() {
