@@ -39,8 +39,7 @@ impl Splice {
         let head = window.first();
         let number = head.map_or(self.from.published, |head| head.number);
         // Those in front of the first one are counted by their tags.
-        let before = self.from.discontinuity.saturating_sub(1);
-        let discontinuity = head.map_or(before, Segment::before);
+        let discontinuity = head.map_or(self.before(), Segment::before);
         let version = self.version.max(cut.version);
         // Writing to a string cannot fail.
         let _ = write!(
