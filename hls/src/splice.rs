@@ -127,11 +127,15 @@ impl Splice {
         if number == self.from.published {
             // Ours, and its own where it was not there yet when the source was chosen. Other
             // renditions may have had more before.
-            let before = self.tail.last().map(|last| last.discontinuity);
-            let before = before.unwrap_or(self.from.discontinuity.saturating_sub(1));
-            published.tags = published.discontinuity.saturating_sub(before);
+            published.tags = published.discontinuity.saturating_sub(self.before());
         }
         Some(published)
+    }
+
+    /// The discontinuity number in front of what begins here.
+    fn before(&self) -> u64 {
+        let before = self.tail.last().map(|last| last.discontinuity);
+        before.unwrap_or(self.from.discontinuity.saturating_sub(1))
     }
 }
 

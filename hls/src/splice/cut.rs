@@ -116,6 +116,12 @@ impl Cut {
         }
     }
 
+    /// The least target duration that its segments allow.
+    pub fn longest(&self) -> u64 {
+        let rounded = self.segments.iter().map(|segment| segment.duration.round() as u64);
+        rounded.max().unwrap_or_default()
+    }
+
     /// The number that the next segment will have.
     pub fn next(&self) -> u64 {
         self.first.saturating_add(self.segments.len() as u64)

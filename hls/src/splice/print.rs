@@ -12,7 +12,7 @@ impl Splice {
     /// will follow, from no source.
     pub fn print(&self, cut: &Cut, window: Window, ended: bool) -> Result<String, Regressed> {
         let all = self.window(cut)?;
-        let target_duration = self.target_duration.max(cut.target_duration);
+        let target_duration = self.target_duration(cut);
         Ok(self.print_shown(window.of(&all, target_duration), cut, ended))
     }
 
@@ -21,9 +21,17 @@ impl Splice {
     pub fn shortened(&self, text: &[u8], window: Window, ended: bool) -> Option<String> {
         // What cannot be cut stays whole, and so does what says that it never changes.
         let cut = Cut::of(text).ok().filter(|cut| !cut.fixed)?;
-        let target_duration = self.target_duration.max(cut.target_duration);
+        let target_duration = self.target_duration(&cut);
         let shown = window.of(&cut.segments, target_duration);
         (shown.len() < cut.segments.len()).then(|| self.print_shown(shown, &cut, ended))
+    }
+
+    /// What a later source claims for itself does not count: its segments are no longer.
+    fn target_duration(&self, cut: &Cut) -> u64 {
+        match self.target_duration {
+            told if told > 0 && !self.is_plain() => told,
+            told => told.max(cut.target_duration),
+        }
     }
 
     fn print_shown(&self, window: &[Segment], cut: &Cut, ended: bool) -> String {
@@ -31,15 +39,14 @@ impl Splice {
         let head = window.first();
         let number = head.map_or(self.from.published, |head| head.number);
         // Those in front of the first one are counted by their tags.
-        let before = self.from.discontinuity.saturating_sub(1);
-        let discontinuity = head.map_or(before, Segment::before);
+        let discontinuity = head.map_or(self.before(), Segment::before);
         let version = self.version.max(cut.version);
         // Writing to a string cannot fail.
         let _ = write!(
             text,
             "#EXT-X-VERSION:{version}\n#EXT-X-TARGETDURATION:{}\n#EXT-X-MEDIA-SEQUENCE:{number}\n\
              #EXT-X-DISCONTINUITY-SEQUENCE:{discontinuity}\n",
-            self.target_duration.max(cut.target_duration),
+            self.target_duration(cut),
         );
         if self.independent && cut.independent {
             text.push_str("#EXT-X-INDEPENDENT-SEGMENTS\n");

@@ -20,8 +20,21 @@ pub(super) struct Change {
     /// Of the rendition that came first.
     #[serde(flatten)]
     pub from: Numbers,
-    /// Of all sources there are: it must not change while a player watches.
+    /// Of all sources there were at first: it must not change while a player watches.
     pub target_duration: u64,
+    /// Unix seconds: it had to change. Until then no player is given anything, so that each loads
+    /// the multivariant playlist again.
+    #[serde(default)]
+    pub nothing_until: u64,
+}
+
+impl Change {
+    /// Are its segments no longer than players were told? One that is so here and there, and does
+    /// not say it, is none to make them begin anew.
+    pub(super) fn fits(&self, new: &Cut) -> bool {
+        let longest = new.longest().min(new.target_duration);
+        self.target_duration == 0 || longest <= self.target_duration
+    }
 }
 
 /// Why another source plays, or the same one anew.
@@ -99,7 +112,9 @@ pub(super) fn followed(own: &[Segment], others: &[Segment], anew: bool) -> Optio
     let same = theirs.is_none_or(|theirs| what(theirs) == what(last));
     let mut since: Vec<Segment> =
         others.iter().filter(|one| one.number > last.number).cloned().collect();
-    if !same && let Some(begins) = since.first_mut() {
+    let follows =
+        |next: &Segment| same && next.discontinuity.saturating_sub(next.tags) == last.discontinuity;
+    if let Some(begins) = since.first_mut().filter(|begins| !follows(begins)) {
         let missing = (last.discontinuity + 1).saturating_sub(begins.discontinuity);
         if missing > 0 && !anew {
             return None;

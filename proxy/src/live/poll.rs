@@ -102,7 +102,18 @@ impl MediaPoll {
             Ok(answer) => answer,
             Err(problem) => return self.failed(turn, problem),
         };
+        if !self.publisher.fits(&answer.body) && self.is_another_there(turn) {
+            let source = &turn.upstream.source;
+            if self.publisher.playing().as_ref() != Some(source) {
+                tracing::warn!(source, "its segments are longer than players were told");
+                self.publisher.line.avoid(turn.upstream, Reason::Failed);
+                return Ok(None);
+            }
+        }
         let Some(part) = self.part(turn, &answer, false).await? else { return Ok(None) };
+        if self.publisher.is_anew(self.now) {
+            return Err(Problem::NotFound);
+        }
         let mut version = match self.rewrite(turn, answer.clone(), &part.splice) {
             Ok(version) => version,
             Err(problem) => return self.failed(turn, problem),

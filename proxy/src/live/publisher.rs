@@ -63,6 +63,17 @@ impl Publisher {
         (!self.track.is_torn()).then_some(part)
     }
 
+    /// Can it be published without another target duration?
+    pub(super) fn fits(&self, playlist: &[u8]) -> bool {
+        let Some(change) = self.line.latest().change else { return true };
+        cut_of(playlist).map_or(true, |cut| change.fits(&cut))
+    }
+
+    /// Are players to load the multivariant playlist again?
+    pub(super) fn is_anew(&self, now: u64) -> bool {
+        self.line.latest().change.is_some_and(|change| now < change.nothing_until)
+    }
+
     /// Who plays, as agreed on.
     pub(super) fn playing(&self) -> Option<String> {
         let latest = self.line.latest();
@@ -150,7 +161,13 @@ impl Publisher {
     /// The change by which this source plays from now on.
     fn change(&self, offer: &Offer<'_>, before: Option<&Change>, cut: Option<&Cut>) -> Change {
         let own = cut.map_or(0, |cut| cut.target_duration);
-        let target_duration = offer.target_duration.max(own);
+        let all = offer.target_duration.max(own);
+        let kept = before.filter(|before| cut.is_none_or(|cut| before.fits(cut)));
+        let nothing_until = match (before, kept) {
+            // Each player comes once in a target duration.
+            (Some(before), None) => offer.now + before.target_duration * 3 / 2,
+            _ => before.map_or(0, |before| before.nothing_until),
+        };
         // Above all that was published of any rendition, here or as others told.
         let discontinuity = before.map_or(0, |before| {
             let others = self.track.told().newest.discontinuity().max(before.from.discontinuity);
@@ -163,7 +180,11 @@ impl Publisher {
             at: offer.now,
             reason: offer.reason,
             from: Numbers { discontinuity, ..Numbers::default() },
-            target_duration: target_duration.max(before.map_or(0, |it| it.target_duration)),
+            target_duration: match kept.map_or(0, |kept| kept.target_duration) {
+                0 => all,
+                kept => kept,
+            },
+            nothing_until,
         }
     }
 

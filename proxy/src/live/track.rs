@@ -223,6 +223,9 @@ impl Track {
         if let Some(last) = cut.and_then(|cut| cut.segments.last()) {
             state.discontinuity = last.discontinuity;
         }
+        // Where nothing was shown yet, what follows was announced.
+        let announced = part.splice.from.discontinuity.saturating_sub(1);
+        state.discontinuity = state.discontinuity.max(announced);
         state.next = next;
         state.shown = Some(Shown { text, polled: now, moved });
         Step::Ahead

@@ -155,11 +155,13 @@ impl Ledger {
         self.streams().get(&word.stream).is_some_and(|entry| entry.generation > word.generation)
     }
 
-    /// What is known here and not there any more.
+    /// What is known here and not there any more. The part too where nothing is known of the
+    /// rendition: elsewhere others may have published what this edge decided alone, and only who
+    /// knows where the part began can tell whether it still holds.
     fn forgotten(&self, word: &Word, agreed: &Agreed) -> Option<Word> {
         let streams = self.streams();
         let entry = streams.get(&word.stream)?;
-        let part = entry.parts.get(&word.rendition);
+        let part = entry.parts.get(&word.rendition).filter(|_| agreed.next == 0);
         let same = entry.generation == agreed.generation && entry.change == agreed.change;
         let lost = entry.generation > agreed.generation || (same && agreed.part.is_none());
         let head = entry.heads.get(&word.rendition).cloned().unwrap_or_default();
@@ -323,7 +325,9 @@ pub(super) mod tests {
             assert_eq!(edge.agree_alone(&publishes(2, change, next)).next, next);
         }
         for (what, edge, said, expected) in [
-            ("the first is heard", 0, publishes(2, "b", 110), (2, "b", "b107", 110)),
+            ("the first is heard", 0, publishes(2, "b", 110), (2, "b", "", 107)),
+            ("which says where it began", 0, begins(2, "b", 107, "b107"), (2, "b", "b107", 107)),
+            ("and how far it has come", 0, publishes(2, "b", 110), (2, "b", "b107", 110)),
             ("the second is told", 1, publishes(2, "c", 112), (2, "b", "b107", 110)),
             ("and begins above both", 1, begins(3, "d", 111, "d111"), (3, "d", "d111", 111)),
             ("which the first is told", 0, publishes(2, "b", 111), (3, "d", "d111", 111)),

@@ -88,8 +88,8 @@ struct Edge {
     dead: [bool; 3],
     head: (u64, u64),
     seen: BTreeMap<u64, Seen>,
-    /// Has it published anything alone?
-    apart: bool,
+    /// How often it was polled since they all can ask each other, and know what was.
+    polls: usize,
 }
 
 impl Edge {
@@ -106,18 +106,15 @@ impl Edge {
             dead: [false; 3],
             head: (0, 0),
             seen: BTreeMap::new(),
-            apart: false,
+            polls: SETTLED,
         }
     }
 
-    /// With what is on its disk. It may show more of what was than before, but nothing else,
-    /// unless it had published that alone: of this it knows no more.
+    /// With what is on its disk. It may show more of what was than before.
     fn restarts(&mut self) {
         self.publisher = publisher(&self.store);
         self.head = (0, 0);
-        if std::mem::take(&mut self.apart) {
-            self.seen.clear();
-        }
+        self.seen.clear();
     }
 
     fn is_reachable(&self) -> bool {
@@ -147,11 +144,13 @@ struct World {
     map: u64,
     second: u64,
     edges: Vec<Edge>,
-    /// What was published first while the store was there.
-    together: BTreeMap<u64, Seen>,
-    /// Has any edge published anything alone?
-    apart: bool,
+    /// What was published first by anybody, of each number. `None`: before they had all heard of
+    /// each other, who may have meant something else by it.
+    first: BTreeMap<u64, Option<Seen>>,
 }
+
+/// After so many polls of each edge they have come together.
+const SETTLED: usize = 3;
 
 /// Long before anything begins.
 const BEGIN: u64 = 1000;
@@ -167,15 +166,29 @@ impl World {
             picked: 0,
             map: 1,
             second: BEGIN,
-            together: BTreeMap::new(),
-            apart: false,
+            first: BTreeMap::new(),
         }
     }
 
-    fn reachable(&self, is: bool) {
-        for edge in &self.edges {
-            edge.store.reachable.store(is, Ordering::SeqCst);
-        }
+    fn reachable(&mut self, edge: usize, is: bool) {
+        self.edges[edge].store.reachable.store(is, Ordering::SeqCst);
+        self.unsettled();
+    }
+
+    fn emptied(&mut self) {
+        *self.redis.lock().unwrap() = Arc::default();
+        // Who has not published these has nobody to ask what they were.
+        self.first.values_mut().for_each(|first| *first = None);
+        self.unsettled();
+    }
+
+    fn unsettled(&mut self) {
+        self.edges.iter_mut().for_each(|edge| edge.polls = 0);
+    }
+
+    /// Can all ask each other, and have they?
+    fn is_settled(&self) -> bool {
+        self.edges.iter().all(|edge| edge.polls >= SETTLED && edge.is_reachable())
     }
 
     async fn passes(&mut self, seconds: u64) {
@@ -200,6 +213,11 @@ impl World {
         let text = self.answers(edge).await;
         let Some(text) = text else { return false };
         self.sees(edge, std::str::from_utf8(&text).unwrap());
+        // One after the other, so that each has heard what the others made of it.
+        let least = self.edges.iter().map(|edge| edge.polls).min().unwrap_or_default();
+        let all = self.edges.iter().all(Edge::is_reachable);
+        let edge = &mut self.edges[edge];
+        edge.polls = if all { edge.polls.max(least + 1) } else { 0 };
         true
     }
 
@@ -239,6 +257,7 @@ impl World {
     }
 
     fn sees(&mut self, edge: usize, text: &str) {
+        let settled = self.is_settled();
         let (name, edge) = (edge, &mut self.edges[edge]);
         let value = |name: &str| {
             let line = text.lines().find_map(|line| line.strip_prefix(name));
@@ -257,13 +276,13 @@ impl World {
             let now = (line.to_owned(), discontinuity);
             if let Some(before) = edge.seen.insert(number, now.clone()) {
                 assert_eq!(before, now, "{name}: {number} has changed: {text}");
-            } else if edge.is_reachable() && self.apart {
-                // Of what was published alone others may learn late.
-            } else if edge.is_reachable() {
-                let first = self.together.entry(number).or_insert_with(|| now.clone());
-                assert_eq!(*first, now, "{name}: {number} is another elsewhere: {text}");
+            } else if settled {
+                let first = self.first.entry(number).or_insert_with(|| Some(now.clone()));
+                let same = first.as_ref().is_none_or(|first| *first == now);
+                assert!(same, "{name}: {number} is {now:?}, and was {first:?}: {text}");
             } else {
-                (edge.apart, self.apart) = (true, true);
+                let first = self.first.entry(number).or_default();
+                *first = first.take().filter(|first| *first == now);
             }
             number += 1;
         }
@@ -292,6 +311,41 @@ fn version(text: &str) -> Version {
     Version::make(None, answer, terms, &Variables::default(), "x", &mut linker).unwrap()
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_target_duration_stays_while_players_watch() {
+    let edge = Edge::new(&Redis::default());
+    let publisher = &edge.publisher;
+    for (source, claimed, longest, fits, expected, nothing_until) in [
+        ("a", 6, 4, true, 6, 0),
+        ("claims-more", 8, 6, true, 6, 0),
+        ("does-not-say", 6, 8, true, 6, 0),
+        ("longer", 8, 8, false, 8, 109),
+        ("a", 6, 4, true, 8, 109),
+    ] {
+        let text = format!(
+            "#EXTM3U\n#EXT-X-TARGETDURATION:{claimed}\n#EXT-X-MEDIA-SEQUENCE:5\n\
+             #EXTINF:{longest},\n{source}.ts\n"
+        );
+        let offer = Offer {
+            source,
+            picked: source,
+            map: 1,
+            now: 100,
+            target_duration: 0,
+            reason: Reason::Map,
+            playlist: text.as_bytes(),
+        };
+        assert_eq!(publisher.fits(text.as_bytes()), fits, "{source}");
+        let part = publisher.part(&offer, false).await.unwrap().unwrap();
+        let published = publisher.publish(&part, &version(&text), false).await.unwrap();
+        let Published::Text(text) = published else { panic!("{source} is not published") };
+        let told = cut_of(&text).unwrap().target_duration;
+        let change = publisher.line.latest().change.unwrap();
+        assert_eq!((told, change.nothing_until), (expected, nothing_until), "{source}");
+    }
+    assert!(publisher.is_anew(108) && !publisher.is_anew(109));
+}
+
 /// What edges that could not ask each other decided, in whichever order they speak again.
 #[tokio::test(start_paused = true)]
 async fn edges_that_decided_apart_come_together() {
@@ -306,7 +360,7 @@ async fn edges_that_decided_apart_come_together() {
                 world.polls(1).await;
                 world.passes(2).await;
             }
-            world.reachable(false);
+            (0..3).for_each(|edge| world.reachable(edge, false));
             // The source that plays is lost, and they do not find the same one instead.
             world.edges[0].dead = [true, false, false];
             world.polls(0).await;
@@ -321,9 +375,9 @@ async fn edges_that_decided_apart_come_together() {
             let apart = world.last(0).1 != world.last(1).1;
             assert!(apart, "{what}: they differ");
             if emptied {
-                *world.redis.lock().unwrap() = Arc::default();
+                world.emptied();
             }
-            world.reachable(true);
+            (0..3).for_each(|edge| world.reachable(edge, true));
             world.edges.iter_mut().for_each(|edge| edge.dead = [true, false, false]);
             let healed = world.last(0).0.max(world.last(1).0);
             for _ in 0..10 {
@@ -354,6 +408,10 @@ enum Event {
     Restarts(usize),
     /// A source counts anew.
     Anew(usize),
+    CutOff(usize),
+    Back(usize),
+    /// What edges have between them knows nothing any more.
+    Emptied,
 }
 
 fn events() -> impl Strategy<Value = Vec<Event>> {
@@ -365,12 +423,15 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
         2 => (0_usize..3, 0_usize..3).prop_map(|(edge, source)| Event::Recovers(edge, source)),
         1 => (0_usize..3).prop_map(Event::Restarts),
         1 => (0_usize..3).prop_map(Event::Anew),
+        1 => (0_usize..3).prop_map(Event::CutOff),
+        2 => (0_usize..3).prop_map(Event::Back),
+        1 => Just(Event::Emptied),
     ];
     proptest::collection::vec(event, 1..120)
 }
 
-/// Whatever happens while edges can ask each other: numbers never step back, and a number is the
-/// same segment for ever and on all of them.
+/// Whatever happens: numbers never step back, and a number is the same segment for ever; and on
+/// all edges, if they could ask each other and had done so when it was published first.
 async fn check(dated: bool, events: &[Event]) {
     let mut world = World::new(dated);
     for event in events {
@@ -385,13 +446,22 @@ async fn check(dated: bool, events: &[Event]) {
             Event::Recovers(edge, source) => world.edges[edge].dead[source] = false,
             Event::Restarts(edge) => world.edges[edge].restarts(),
             Event::Anew(source) => world.sources[source].offset += 10_000,
+            Event::CutOff(edge) => world.reachable(edge, false),
+            Event::Back(edge) if !world.edges[edge].is_reachable() => world.reachable(edge, true),
+            Event::Back(_) => {}
+            Event::Emptied => world.emptied(),
         }
     }
     // When all is well again they all play the same.
     for edge in &mut world.edges {
         edge.dead = [false; 3];
     }
-    for _ in 0..4 {
+    for edge in 0..3 {
+        if !world.edges[edge].is_reachable() {
+            world.reachable(edge, true);
+        }
+    }
+    for _ in 0..SETTLED + 3 {
         for edge in 0..3 {
             assert!(world.polls(edge).await);
         }
