@@ -254,9 +254,7 @@ impl Edge {
     }
 
     /// A link that is refused is had anew from the playlist that named it, once: the token in it
-    /// may have ended since, or its source may have moved. What cannot be had of a source that is
-    /// left for another is gone: players go on at once, where they would wait longer after each
-    /// failure.
+    /// may have ended since, or its source may have moved.
     async fn segment(
         &self,
         session: &Session,
@@ -266,17 +264,13 @@ impl Edge {
     ) -> Result<Media, Problem> {
         let opened = self.try_segment(session, stream, link, now).await;
         let (Err(problem), Link::Sealed { seal, path }) = (&opened, link) else { return opened };
-        if problem.is_stale() {
-            return match self.live.renewed(path, seal, problem, now).await {
-                Some(renewed) => self.try_segment(session, stream, &renewed, now).await,
-                None => opened,
-            };
+        if !problem.is_stale() {
+            return opened;
         }
-        let source = self.target(link, None, now)?.profile;
-        if problem.may_pass() && self.live.leaves(path, &source, now).await {
-            return self.try_segment(session, stream, link, now).await.map_err(|_| Problem::Gone);
+        match self.live.renewed(path, seal, problem, now).await {
+            Some(renewed) => self.try_segment(session, stream, &renewed, now).await,
+            None => opened,
         }
-        opened
     }
 
     async fn try_segment(

@@ -41,12 +41,6 @@ pub const CONTENT_TYPE: &str = "application/vnd.apple.mpegurl";
 /// How long a poll waits for the control plane to find another way before it fails.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// How long a segment that cannot be had waits for another source to play: players give up on it
-/// after ten seconds.
-const LEAVING: Duration = Duration::from_secs(5);
-/// How often that is looked at.
-const LOOK: Duration = Duration::from_millis(250);
-
 pub struct Live {
     playlists: Arc<Playlists>,
     rooms: Rooms,
@@ -141,7 +135,8 @@ impl Live {
         problem: &Problem,
         now: u64,
     ) -> Option<Link> {
-        let (stream, rendition) = names(path)?;
+        let mut parts = path.strip_prefix("/live/")?.split('/');
+        let (stream, rendition) = (parts.next()?, parts.next()?);
         let mut changes = self.rooms.store.changes();
         let deadline = tokio::time::Instant::now() + PATIENCE;
         loop {
@@ -162,43 +157,6 @@ impl Live {
             let changed = tokio::time::timeout_at(deadline, changes.changed()).await;
             changed.ok()?.ok()?;
         }
-    }
-
-    /// Is the source of this profile, of which the segment at this path cannot be had, left for
-    /// another? That is polled for as players poll, and waited for.
-    pub async fn leaves(&self, path: &str, profile: &str, now: u64) -> bool {
-        let Some((id, rendition)) = names(path) else { return false };
-        let deadline = tokio::time::Instant::now() + LEAVING;
-        let mut looks = tokio::time::interval(LOOK);
-        looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            let map = self.rooms.store.current();
-            let Some(stream) = map.streams.get(id) else { return false };
-            let others = stream.upstreams.iter().filter(|one| one.profile.0 != profile);
-            if others.filter(|one| one.health != Health::Down).count() == 0 {
-                return false;
-            }
-            if self.playing(&map, stream, now).is_some_and(|plays| plays.profile.0 != profile) {
-                return self.is_lost(stream, profile);
-            }
-            looks.tick().await;
-            let poll = self.attempt(id, rendition, None, now);
-            if tokio::time::timeout_at(deadline, poll).await.is_err()
-                || tokio::time::Instant::now() >= deadline
-            {
-                return false;
-            }
-        }
-    }
-
-    /// Was it left because nothing could be had of it?
-    fn is_lost(&self, stream: &Stream, profile: &str) -> bool {
-        let line = self.lines.known(stream.id.as_str());
-        let mut left = stream.upstreams.iter().filter(|one| one.profile.0 == profile);
-        left.all(|one| {
-            let useless = line.as_ref().is_some_and(|line| line.is_useless(one));
-            useless || one.health != Health::Healthy
-        })
     }
 
     /// Who plays here, or would if somebody watched.
@@ -262,12 +220,6 @@ impl Live {
         let key = with_directives(&name, directives);
         self.playlists.poll(key, directives.is_some(), || poll.run()).await
     }
-}
-
-/// The stream and the rendition that a segment's path names.
-fn names(path: &str) -> Option<(&str, &str)> {
-    let mut parts = path.strip_prefix("/live/")?.split('/');
-    Some((parts.next()?, parts.next()?))
 }
 
 /// The seal with which a playlist names a path.

@@ -19,8 +19,6 @@ pub enum Problem {
     SealExpired,
     TargetDenied,
     NotFound,
-    /// It went with its source before anybody had fetched it.
-    Gone,
     /// With those that are.
     MethodNotAllowed(&'static str),
     BodyNotAllowed,
@@ -54,7 +52,6 @@ impl Problem {
             Self::SealMissing | Self::SealInvalid | Self::SealExpired => StatusCode::UNAUTHORIZED,
             Self::TargetDenied => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
-            Self::Gone => StatusCode::GONE,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyNotAllowed | Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NotCmcd => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -84,7 +81,6 @@ impl Problem {
             Self::SealExpired => "seal-expired",
             Self::TargetDenied => "target-denied",
             Self::NotFound => "not-found",
-            Self::Gone => "gone",
             Self::MethodNotAllowed(_) => "method-not-allowed",
             Self::BodyNotAllowed => "body-not-allowed",
             Self::BadBody(_) => "bad-body",
@@ -144,7 +140,6 @@ impl fmt::Display for Problem {
             Self::SealExpired => f.write_str("The link is too old: load its playlist again."),
             Self::TargetDenied => f.write_str("This target may not be reached through here."),
             Self::NotFound => f.write_str("There is nothing here."),
-            Self::Gone => f.write_str("Its source is gone, and the stream plays on from another."),
             Self::MethodNotAllowed(allowed) => write!(f, "What works here: {allowed}."),
             Self::BodyNotAllowed => f.write_str("A request for media carries no body."),
             Self::BadBody(why) => write!(f, "The body cannot be read: {why}."),

@@ -73,26 +73,6 @@ async fn one_that_has_ended_is_left() {
     check(Mood::Ended).await;
 }
 
-/// A player that hears so goes on at once; after an error it tries again, later each time.
-#[tokio::test]
-async fn what_was_never_fetched_of_a_dead_source_is_gone() {
-    let (site, twins) = upstream().await;
-    let edge = edge(&site).await;
-    let media = media(&edge).await;
-    let mut player = Viewer::default();
-    player.watch_until("as it began", &media, |player| player.sees_anything()).await;
-    // Only what comes next is fetched before somebody asks.
-    let oldest = edge.url(player.oldest());
-    twins.set(0, Mood::Dead);
-    let began = tokio::time::Instant::now();
-    assert_eq!(fetch(&oldest).await.unwrap().status(), 410);
-    assert!(began.elapsed() < Duration::from_secs(6), "{:?}", began.elapsed());
-    player.watch_until("on", &media, |player| player.discontinuity() > 0).await;
-    assert_eq!(fetch(&edge.url(player.newest())).await.unwrap().status(), 200);
-    assert_eq!(fetch(&oldest).await.unwrap().status(), 410, "at once");
-    player.has_seen_all();
-}
-
 #[tokio::test]
 async fn a_source_that_counts_anew_is_a_discontinuity() {
     let (site, twins) = upstream().await;

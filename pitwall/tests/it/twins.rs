@@ -36,10 +36,7 @@ const SEGMENT: usize = 16_000;
 pub(crate) enum Mood {
     #[default]
     Fine,
-    /// Its playlists are.
     Refused,
-    /// All of it.
-    Dead,
     /// Since then.
     Frozen(u64),
     /// Since then; it says so.
@@ -79,7 +76,7 @@ impl Twins {
         let now = segments_now();
         let offset = if twin == 0 { 0 } else { OFFSET };
         let (next, shift, end) = match self.mood(twin) {
-            Mood::Refused | Mood::Dead => return StatusCode::FORBIDDEN.into_response(),
+            Mood::Refused => return StatusCode::FORBIDDEN.into_response(),
             Mood::Fine => (now, 0, ""),
             Mood::Frozen(since) => (since, 0, ""),
             Mood::Ended(since) => (since, 0, "#EXT-X-ENDLIST\n"),
@@ -108,9 +105,6 @@ async fn answer(
     Named((name, file)): Named<(String, String)>,
 ) -> Response {
     let twin = usize::from(name != "first");
-    if twins.mood(twin) == Mood::Dead {
-        return StatusCode::SERVICE_UNAVAILABLE.into_response();
-    }
     match file.as_str() {
         "master.m3u8" => return MASTER.into_response(),
         playlist if playlist.ends_with(".m3u8") => return twins.playlist(twin),

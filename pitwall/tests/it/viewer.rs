@@ -99,10 +99,6 @@ impl Viewer {
         self.seen.keys().last().copied().unwrap()
     }
 
-    pub(crate) fn oldest(&self) -> &str {
-        &self.seen.values().next().unwrap().0
-    }
-
     pub(crate) fn newest(&self) -> &str {
         &self.seen.values().last().unwrap().0
     }
