@@ -71,7 +71,8 @@ async fn links_that_are_refused() {
     let media = bench.links(&bench.proxy("/master.m3u8")).await.remove(1);
     let segment = bench.links(&media).await.remove(2);
     let seal = segment.split_once("u=").unwrap().1.to_owned();
-    let flipped = segment.replace(&seal, &format!("A{}", seal.get(1..).unwrap()));
+    let other = if seal.starts_with('A') { "B" } else { "A" };
+    let flipped = segment.replace(&seal, &format!("{other}{}", seal.get(1..).unwrap()));
     let url = |url: &str| plain("/proxy", url);
     for (path, status, problem) in [
         ("/proxy".to_owned(), 401, "seal-missing"),
