@@ -7,15 +7,16 @@ import { fileURLToPath } from 'node:url';
 export const ROOT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../..');
 const PITWALL = process.env.PITWALL_BIN ?? path.join(ROOT, 'target/debug/pitwall');
 
-/** A port that nothing listens on. */
+/**
+ * A port that nothing listens on, below those that the kernel gives to whoever connects: one of these may be
+ * taken again before it is listened on.
+ */
 export function freePort() {
-	return new Promise((resolve, reject) => {
+	return new Promise((resolve) => {
+		const port = 10_000 + Math.floor(Math.random() * 20_000);
 		const server = createServer();
-		server.once('error', reject);
-		server.listen(0, '127.0.0.1', () => {
-			const { port } = /** @type {import('node:net').AddressInfo} */ (server.address());
-			server.close(() => resolve(port));
-		});
+		server.once('error', () => resolve(freePort()));
+		server.listen(port, '127.0.0.1', () => server.close(() => resolve(port)));
 	});
 }
 

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use base64::Engine;
@@ -52,11 +53,14 @@ impl Edge {
     }
 
     async fn wait_until_ready(&self) {
-        eventually("the edge is ready", || async {
-            let ready = fetch(&format!("http://{}/readyz", self.admin)).await;
-            ready.ok().filter(|ready| ready.status().is_success())
-        })
-        .await;
+        // Each address has a listener of its own.
+        for path in [format!("http://{}/readyz", self.admin), self.url("/healthz")] {
+            eventually("the edge is ready", || async {
+                let ready = fetch(&path).await;
+                ready.ok().filter(|ready| ready.status().is_success())
+            })
+            .await;
+        }
     }
 
     /// Where its configuration and its state are.
@@ -128,8 +132,18 @@ pub(crate) async fn fetch(url: &str) -> reqwest::Result<reqwest::Response> {
 }
 
 /// A port that nothing listens on.
+/// An address that nobody listens on, with a port below those that the kernel gives to whoever
+/// connects: one of these may be taken again before it is listened on.
 pub(crate) fn free() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let from_here = std::process::id().wrapping_mul(101);
+    loop {
+        let next = from_here.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = 10_000 + u16::try_from(next % 20_000).unwrap();
+        if let Ok(listener) = TcpListener::bind(("127.0.0.1", port)) {
+            return listener.local_addr().unwrap();
+        }
+    }
 }
 
 pub(crate) fn plain(route: &str, url: &str) -> String {
