@@ -18,8 +18,8 @@ export async function balancer(t, edges) {
 					headers: { ...request.headers, host: target.host },
 				},
 				(answer) => {
-					// An edge that has no map yet is not asked, as a health check would have it.
-					if (answer.statusCode === 503 && others.length > 0) {
+					// One that has no map yet, or not what only the other has fetched of a source that died.
+					if ([502, 503, 504].includes(answer.statusCode) && others.length > 0) {
 						answer.resume();
 						return attempt(others);
 					}

@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 
 /** What a player must never see. `edges` may change while it looks. */
 export function witness(t, edges, playlists) {
-	/** By playlist and number: the path, the discontinuity number, and who said so first. */
+	/** By playlist and number: the path, the discontinuity number, and the line of each edge. */
 	const published = new Map();
 	/** By playlist and number: what the bytes hash to. */
 	const hashes = new Map();
@@ -43,8 +43,9 @@ export function witness(t, edges, playlists) {
 			const said = `${path} in ${discontinuity}`;
 			const id = `${playlist} ${number}`;
 			const known = published.get(id);
-			if (!known) published.set(id, { said, edge, line });
+			if (!known) published.set(id, { said, lines: new Map([[edge, line]]) });
 			else if (known.said !== said) complain(`${id}: ${known.said}, and ${said} at ${key}`);
+			else published.set(id, { said, lines: known.lines.set(edge, line) });
 			number++;
 		}
 	}
@@ -53,8 +54,9 @@ export function witness(t, edges, playlists) {
 	async function taste(playlist) {
 		const last = [...published].filter(([id]) => id.startsWith(`${playlist} `)).at(-2);
 		if (!last) return;
-		const [id, { line }] = last;
-		for (const edge of edges.filter((edge) => !edge.down)) {
+		const [id, { lines }] = last;
+		for (const [edge, line] of lines) {
+			if (edge.down) continue;
 			const answer = await fetch(edge.origin + line, { signal: AbortSignal.timeout(5000) }).catch(
 				() => undefined,
 			);
