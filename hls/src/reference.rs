@@ -28,7 +28,7 @@ pub struct Reference<'a> {
     /// The media sequence number: of a segment, of the segment a part or hint belongs to, or the one
     /// a prefetched segment will have.
     pub sequence: Option<u64>,
-    /// Length and offset, of a segment that is a part of its resource.
+    /// Length and offset, of a segment or a map that is a part of its resource.
     pub byte_range: Option<(u64, u64)>,
     /// What the playlist behind the link can import. Empty unless a multivariant playlist names a
     /// child; goes to the end of the link, so that rendition reports still match by prefix.

@@ -130,9 +130,11 @@ impl<'a, L: Linker + ?Sized> Rewriter<'a, L> {
             place => {
                 for attribute in tag.attributes() {
                     let Some(role) = place.role(|name| attribute.is(name)) else { continue };
-                    let sequence =
-                        matches!(role, Role::Part | Role::Hint).then(|| self.sequence.upcoming());
-                    let within = Within::of(sequence);
+                    let within = match role {
+                        Role::Part | Role::Hint => Within::of(Some(self.sequence.upcoming())),
+                        Role::Map => Within { byte_range: map_range(tag), ..Within::WHOLE },
+                        _ => Within::WHOLE,
+                    };
                     self.link(role, attribute.value, attribute.value_start, within, line)?;
                 }
                 Ok(())
@@ -254,6 +256,12 @@ impl Within {
     const fn of(sequence: Option<u64>) -> Self {
         Self { sequence, byte_range: None }
     }
+}
+
+/// Which part of its resource a map is: from the start where nothing is said.
+fn map_range(tag: &Tag<'_>) -> Option<(u64, u64)> {
+    let range = tag.attribute("BYTERANGE").and_then(number::byte_range);
+    range.map(|(length, offset)| (length, offset.unwrap_or(0)))
 }
 
 /// EXT-X-BYTERANGE: it speaks of the segment that follows, and one without an offset begins where

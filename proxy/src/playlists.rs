@@ -20,7 +20,6 @@ use url::Url;
 
 use crate::answer::etag_of;
 use crate::problem::{Problem, of_upstream_status};
-use crate::rooms::Rooms;
 use crate::target::Target;
 use version::{Version, Versions};
 
@@ -158,15 +157,8 @@ impl Playlists {
 }
 
 impl Playlists {
-    /// Remembers a version, and has what is new in it fetched before anybody asks.
-    pub fn keep(
-        &self,
-        name: String,
-        version: Version,
-        rooms: &Rooms,
-        from: &Target,
-    ) -> Arc<Playlist> {
-        rooms.follow(&version, from);
+    /// Remembers a version: the next is made of it.
+    pub fn keep(&self, name: String, version: Version) -> Arc<Playlist> {
         let version = Arc::new(version);
         self.versions.keep(name, version.clone());
         version.playlist.clone()

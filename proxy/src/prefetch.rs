@@ -4,35 +4,48 @@
 
 use pitwall_fetch::parse_url;
 
-use crate::playlists::version::{Segment, Version};
+use crate::playlists::version::{Resource, Version};
+use crate::problem::Problem;
 use crate::rooms::Rooms;
+use crate::storage::Ahead;
 use crate::target::Target;
 
 impl Rooms {
-    /// `playlist` is where the version was had.
-    pub fn follow(&self, version: &Version, playlist: &Target) {
+    /// `playlist` is where the version was had. Says what it has fetched for those who will ask.
+    pub fn follow(&self, version: &Version, playlist: &Target) -> Vec<Ahead> {
         if let Some(segment) = version.segment() {
             self.storage.lifetimes.tell(&playlist.profile, segment, &version.tempo);
         }
         if version.tempo.end_list {
-            return;
+            return Vec::new();
         }
-        for segment in &version.fresh {
-            let outcome = match self.prefetch(segment, playlist) {
-                Some(true) => "fetched",
-                Some(false) => "skipped",
-                None => "refused",
+        let fetch = |resource| {
+            let ahead = self.prefetch(resource, playlist);
+            let outcome = match &ahead {
+                Ahead::Coming { joined: false, .. } => Some("fetched"),
+                Ahead::Skipped => Some("skipped"),
+                Ahead::Refused(_) => Some("refused"),
+                Ahead::Coming { joined: true, .. } | Ahead::Stored => None,
             };
-            self.metrics.prefetched.with_label_values(&[outcome]).inc();
-        }
+            if let Some(outcome) = outcome {
+                self.metrics.prefetched.with_label_values(&[outcome]).inc();
+            }
+            ahead
+        };
+        version.fresh.iter().map(fetch).collect()
     }
 
-    /// `None` for what may not be fetched.
-    fn prefetch(&self, segment: &Segment, playlist: &Target) -> Option<bool> {
-        let url = parse_url(&segment.url).ok()?;
+    fn prefetch(&self, resource: &Resource, playlist: &Target) -> Ahead {
         let map = self.store.current();
-        let target = self.targets.of_profile(url, &playlist.profile, &map).ok()?;
-        let target = Target { stream: playlist.stream.clone(), ..target };
-        Some(self.storage.prefetch(target, segment.byte_range))
+        let target = parse_url(&resource.url)
+            .map_err(Problem::from)
+            .and_then(|url| self.targets.of_profile(url, &playlist.profile, &map));
+        match target {
+            Ok(target) => {
+                let target = Target { stream: playlist.stream.clone(), ..target };
+                self.storage.prefetch(&target, resource.byte_range)
+            }
+            Err(problem) => Ahead::Refused(problem),
+        }
     }
 }

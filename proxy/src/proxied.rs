@@ -91,7 +91,9 @@ impl Rooms {
         let last = playlists.versions.last(&name);
         let version =
             Version::make(last.as_deref(), answer, terms, &imported, CONTENT_TYPE, &mut links)?;
-        Ok(playlists.keep(name, version, &self, &target))
+        // Fetched whether or not anybody waits for it.
+        drop(self.follow(&version, &target));
+        Ok(playlists.keep(name, version))
     }
 
     /// What segments are made of whose names say nothing: the newest one tells, which the

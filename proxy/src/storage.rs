@@ -31,6 +31,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use moka::sync::Cache;
 use pitwall_fetch::{Fetcher, Response};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use url::Url;
 
@@ -136,6 +137,32 @@ impl Opened {
     }
 }
 
+/// An object that nobody has asked for yet.
+#[derive(Debug)]
+pub enum Ahead {
+    Stored,
+    /// `joined`: somebody was faster.
+    Coming {
+        end: JoinHandle<Result<(), Problem>>,
+        joined: bool,
+    },
+    /// A moment ago, or now.
+    Refused(Problem),
+    /// Whoever asks for it has it fetched.
+    Skipped,
+}
+
+impl Ahead {
+    /// When it is here, or has to be fetched for whoever asks.
+    pub async fn end(self) -> Result<(), Problem> {
+        match self {
+            Self::Coming { end, .. } => end.await.unwrap_or(Ok(())),
+            Self::Refused(problem) => Err(problem),
+            Self::Stored | Self::Skipped => Ok(()),
+        }
+    }
+}
+
 /// Which objects are to be forgotten.
 pub enum Purge {
     Stream(String),
@@ -212,31 +239,44 @@ impl Storage {
         }
     }
 
-    /// Fetches an object that somebody will ask for, unless it is here, or others need what
-    /// that takes. Says whether it did.
-    pub fn prefetch(self: &Arc<Self>, target: Target, byte_range: Option<(u64, u64)>) -> bool {
+    /// Fetches an object that somebody will ask for, unless others need what that takes.
+    pub fn prefetch(self: &Arc<Self>, target: &Target, byte_range: Option<(u64, u64)>) -> Ahead {
         let slice = match byte_range {
             None => None,
             Some((length @ 1..=LARGEST_SLICE, offset)) => match offset.checked_add(length - 1) {
                 Some(last) => Some((offset, last)),
-                None => return false,
+                None => return Ahead::Skipped,
             },
-            Some(_) => return false,
+            Some(_) => return Ahead::Skipped,
         };
-        if self.max_object == 0 || !self.budget.is_idle() || !target.slot.is_free() {
-            return false;
+        if self.max_object == 0 {
+            return Ahead::Skipped;
         }
-        let Started::Filling(mut reader, false) = self.join_or_start(&target, slice) else {
-            return false;
-        };
-        tokio::spawn(async move {
-            // It is a reader like any other, so that the fill has one until the first viewer
-            // comes, and ends soon when it is too large to be kept.
-            if reader.head().await.is_ok() {
-                while let Ok(Some(_)) = reader.read().await {}
+        let key = Key::of(target, slice);
+        let may_begin = || self.budget.is_idle() && target.slot.is_free();
+        match self.shelf.get(&key) {
+            // A map is asked for as long as its segments are, and they may outlive their source.
+            Some(object) if object.is_old() && may_begin() => {
+                let mut fills = self.fills();
+                if !fills.contains_key(&key) {
+                    let reader = self.start(&mut fills, key, target, slice);
+                    drop(fills);
+                    tokio::spawn(reader.drain());
+                }
+                return Ahead::Stored;
             }
-        });
-        true
+            Some(_) => return Ahead::Stored,
+            None if self.is_filling(&key) || may_begin() => {}
+            None => return Ahead::Skipped,
+        }
+        match self.join_or_start(target, slice) {
+            Started::Filling(reader, joined) => {
+                Ahead::Coming { end: tokio::spawn(reader.drain()), joined }
+            }
+            Started::Stored(_) => Ahead::Stored,
+            Started::Refused(Refusal::Problem(problem)) => Ahead::Refused(problem),
+            Started::Refused(_) => Ahead::Skipped,
+        }
     }
 
     /// Forgets objects, and lets nobody join the fills of such. Says how many objects there were.
@@ -295,17 +335,23 @@ impl Storage {
         if let Some(refusal) = self.refused(&key, &target.url) {
             return Started::Refused(refusal);
         }
+        Started::Filling(self.start(&mut fills, key, target, slice), false)
+    }
+
+    fn start(
+        self: &Arc<Self>,
+        fills: &mut HashMap<Key, Under>,
+        key: Key,
+        target: &Target,
+        slice: Option<(u64, u64)>,
+    ) -> Reader {
         let fill = Arc::new(Fill::default());
         let reader = Reader::follow(fill.clone());
         let whole = slice.map_or(key, |_| Key::of(target, None));
         fills.insert(key, Under { fill: fill.clone(), whole, stream: target.stream.clone() });
-        drop(fills);
-        tokio::spawn(self.clone().fill(
-            Ended { storage: self.clone(), key, fill },
-            target.clone(),
-            slice,
-        ));
-        Started::Filling(reader, false)
+        let ended = Ended { storage: self.clone(), key, fill };
+        tokio::spawn(self.clone().fill(ended, target.clone(), slice));
+        reader
     }
 
     async fn fill(self: Arc<Self>, ended: Ended, target: Target, slice: Option<(u64, u64)>) {

@@ -3,6 +3,8 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use reqwest::Method;
+
 use crate::support::{Edge, client, eventually, fetch};
 use crate::twins::{LONGEST, Mood, TOKEN, edge, edge_of, segments_now, upstream};
 use crate::viewer::Viewer;
@@ -43,6 +45,55 @@ async fn a_player_that_polls_one_playlist_never_sees_a_switch() {
     assert!((last..last + 4).contains(&clock), "{last} is published at {clock}");
     let newest = player.newest();
     assert_eq!(fetch(&edge.url(newest)).await.unwrap().status(), 200, "{newest}");
+}
+
+#[tokio::test]
+async fn what_a_source_takes_with_it_was_never_announced() {
+    let (site, twins) = upstream().await;
+    let edge = edge(&site).await;
+    let media = media(&edge).await;
+    let mut player = Viewer::default();
+    player.watch_until("as it began", &media, |player| player.sees_anything()).await;
+    let since = segments_now();
+    twins.set(0, Mood::Hollow(since));
+    player.watch_until("it announces one more", &media, |_| segments_now() > since).await;
+    player.watch_for(Duration::from_millis(500), &media).await;
+    twins.set(0, Mood::Refused);
+    player.watch_until("it is refused", &media, |player| player.discontinuity() > 0).await;
+    player.has_seen_all();
+    for line in player.lines_from(since) {
+        assert_eq!(fetch(&edge.url(line)).await.unwrap().status(), 200, "{line}");
+    }
+}
+
+#[tokio::test]
+async fn what_never_comes_is_announced_all_the_same() {
+    let (site, twins) = upstream().await;
+    let edge = edge(&site).await;
+    let media = media(&edge).await;
+    let mut player = Viewer::default();
+    player.watch_until("as it began", &media, |player| player.sees_anything()).await;
+    let since = segments_now();
+    twins.set(0, Mood::Hollow(since));
+    player.watch_until("it goes on", &media, |player| player.last() >= since + 2).await;
+    assert_eq!(player.discontinuity(), 0);
+}
+
+#[tokio::test]
+async fn a_stream_is_purged_with_what_was_fetched_ahead() {
+    let (site, _) = upstream().await;
+    let edge = edge(&site).await;
+    let media = media(&edge).await;
+    let mut player = Viewer::default();
+    player.watch_until("as it began", &media, |player| player.sees_anything()).await;
+    let last = player.last();
+    player.watch_until("it goes on", &media, |player| player.last() > last).await;
+    let purge = client().request(
+        Method::from_bytes(b"PURGE").unwrap(),
+        format!("http://{}/live/world-feed", edge.admin),
+    );
+    let answer = purge.bearer_auth(TOKEN).send().await.unwrap().text().await.unwrap();
+    assert_eq!(answer, "{\"purged\":1}\n");
 }
 
 /// Whatever is wrong with who plays, within ten seconds.

@@ -43,6 +43,8 @@ pub(crate) enum Mood {
     Ended(u64),
     /// It counts anew, from then on.
     Anew(u64),
+    /// It announces segments that it has not, since then.
+    Hollow(u64),
 }
 
 #[derive(Default)]
@@ -77,7 +79,7 @@ impl Twins {
         let offset = if twin == 0 { 0 } else { OFFSET };
         let (next, shift, end) = match self.mood(twin) {
             Mood::Refused => return StatusCode::FORBIDDEN.into_response(),
-            Mood::Fine => (now, 0, ""),
+            Mood::Fine | Mood::Hollow(_) => (now, 0, ""),
             Mood::Frozen(since) => (since, 0, ""),
             Mood::Ended(since) => (since, 0, "#EXT-X-ENDLIST\n"),
             Mood::Anew(since) => (now, since - 10, ""),
@@ -108,6 +110,14 @@ async fn answer(
     match file.as_str() {
         "master.m3u8" => return MASTER.into_response(),
         playlist if playlist.ends_with(".m3u8") => return twins.playlist(twin),
+        _ => {}
+    }
+    let number = file.split_once('.').and_then(|(number, _)| number.parse::<u64>().ok());
+    match (twins.mood(twin), number) {
+        (Mood::Refused, _) => return StatusCode::FORBIDDEN.into_response(),
+        (Mood::Hollow(since), Some(n)) if n >= since => {
+            return StatusCode::NOT_FOUND.into_response();
+        }
         _ => {}
     }
     let mut bytes = vec![0; SEGMENT];

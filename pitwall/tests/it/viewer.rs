@@ -103,6 +103,11 @@ impl Viewer {
         &self.seen.values().last().unwrap().0
     }
 
+    /// The lines of all numbers from this one on.
+    pub(crate) fn lines_from(&self, number: u64) -> impl Iterator<Item = &str> {
+        self.seen.range(number..).map(|(_, (line, _))| line.as_str())
+    }
+
     /// Without a gap; says which number was the last.
     pub(crate) fn has_seen_all(&self) -> u64 {
         let (first, last) = (*self.seen.keys().next().unwrap(), self.last());

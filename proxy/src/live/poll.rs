@@ -10,6 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::future::join_all;
+use http::StatusCode;
 use pitwall_hls::Limits;
 use pitwall_hls::splice::tailored;
 use pitwall_upstream_map::{Stream, Upstream, UpstreamMap};
@@ -23,6 +25,7 @@ use crate::playlists::version::Version;
 use crate::playlists::{self, Fetched, Playlist, Playlists, UpstreamAnswer};
 use crate::problem::Problem;
 use crate::rooms::Rooms;
+use crate::storage::Ahead;
 use crate::target::Target;
 
 /// All that a poll needs, so that it can outlive the request that began it.
@@ -46,6 +49,8 @@ struct Turn<'a> {
 
 /// How often the source may change within one poll.
 const TURNS: usize = 5;
+/// A poll waits for so long for new segments to come in: somebody may just begin to watch.
+const WAIT: Duration = Duration::from_secs(1);
 /// A playlist may fail for so long before another source is tried, if the map has not changed.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -58,8 +63,10 @@ impl MediaPoll {
             let upstream = self.choose(&map, stream)?;
             let rendition = upstream.rendition(name).ok_or(Problem::NotFound)?;
             let url = rendition.playlist.clone();
-            let name = format!("live {id} {name} {url}");
+            // A renewed token changes its links, and nothing that is said of its segments.
+            let name = format!("live {id} {name} {}", upstream.source);
             let target = self.rooms.targets.of_profile(url, &upstream.profile.0, &map)?;
+            let target = Target { stream: Some(id.as_str().into()), ..target };
             let turn = Turn { map: &map, stream, upstream, target, name };
             if let Some(playlist) = self.turn(&turn).await? {
                 return Ok(playlist);
@@ -146,6 +153,7 @@ impl MediaPoll {
             }
         }
         let next = numbers.map_or(0, |numbers| numbers.end);
+        let ahead = self.rooms.follow(&version, &turn.target);
         if !version.tempo.end_list {
             self.publisher.line.goes_on(turn.upstream);
         }
@@ -156,6 +164,9 @@ impl MediaPoll {
         let stands = self.publisher.track.stands(next, version.target());
         if !over && self.is_frozen(turn, stands, version.target()).await {
             return Ok(None);
+        }
+        if self.publisher.track.is_news(next) && !self.is_in_hand(turn, &version, ahead).await {
+            return self.shown(&version).map(Some);
         }
         let text = match self.publisher.publish(&part, &version, over).await? {
             Published::Text(text) => text,
@@ -208,7 +219,7 @@ impl MediaPoll {
 
     /// `text`: as it is published, if that differs.
     fn keep(&self, turn: &Turn<'_>, version: Version, text: Option<Bytes>) -> Arc<Playlist> {
-        let playlist = self.playlists.keep(turn.name.clone(), version, &self.rooms, &turn.target);
+        let playlist = self.playlists.keep(turn.name.clone(), version);
         match text.filter(|text| playlist.bytes != *text) {
             Some(text) => Arc::new(playlist.with(text)),
             None => playlist,
@@ -217,6 +228,7 @@ impl MediaPoll {
 
     /// Of what is published already.
     fn delta(&self, turn: &Turn<'_>, part: &Part, version: Version) -> Arc<Playlist> {
+        drop(self.rooms.follow(&version, &turn.target));
         let over = version.tempo.end_list;
         let text = tailored(&version.playlist.bytes, part.splice.target_duration, over);
         self.keep(turn, version, text.map(Bytes::from))
@@ -224,9 +236,40 @@ impl MediaPoll {
 
     /// What was published last, once more: the source is behind that.
     fn again(&self, turn: &Turn<'_>, version: Version) -> Result<Arc<Playlist>, Problem> {
+        let shown = self.shown(&version)?;
+        self.keep(turn, version, None);
+        Ok(shown)
+    }
+
+    fn shown(&self, version: &Version) -> Fetched {
         let shown = self.publisher.track.shown(Duration::from_secs(60));
         let shown = shown.ok_or(Problem::Unavailable("its source is behind"))?;
-        Ok(self.keep(turn, version, Some(shown)))
+        Ok(Arc::new(version.playlist.with(shown)))
+    }
+
+    /// Can players have what is new? A source that dies takes with it what nobody has fetched, and
+    /// who was told of it waits for ever. What is slow is told of later; what is always slow, all
+    /// the same.
+    async fn is_in_hand(&self, turn: &Turn<'_>, version: &Version, ahead: Vec<Ahead>) -> bool {
+        let Publisher { track, stream, .. } = &self.publisher;
+        // There each part counts.
+        if track.is_new() || version.tempo.part_target.is_some() {
+            return true;
+        }
+        let ended = tokio::time::timeout(WAIT, join_all(ahead.into_iter().map(Ahead::end))).await;
+        let refused = match &ended {
+            Ok(ended) => ended.iter().find_map(|end| end.as_ref().err()),
+            // On its way.
+            Err(_) => None,
+        };
+        // Some announce a segment a moment before it is there.
+        if let Some(problem) =
+            refused.filter(|it| **it != Problem::UpstreamStatus(StatusCode::NOT_FOUND))
+        {
+            self.rooms.audience.complaints.failed(stream, turn.upstream, problem);
+        }
+        let came = ended.is_ok() && refused.is_none();
+        came || track.withheld() >= version.target()
     }
 
     /// The control plane is told, and looks for itself. Where it has not found another way in

@@ -30,6 +30,8 @@ struct State {
     torn: bool,
     /// Since when every poll fails.
     failing: Option<Instant>,
+    /// Since when something new is not published, for it is not here.
+    withheld: Option<Instant>,
 }
 
 /// A rendition's part in a change, and how it is written in the ledger.
@@ -227,6 +229,7 @@ impl Track {
         let announced = part.splice.from.discontinuity.saturating_sub(1);
         state.discontinuity = state.discontinuity.max(announced);
         state.next = next;
+        state.withheld = None;
         state.shown = Some(Shown { text, polled: now, moved });
         Step::Ahead
     }
@@ -245,6 +248,11 @@ impl Track {
         shown.moved.elapsed()
     }
 
+    /// What is new is not here yet. For how long has that been so?
+    pub(super) fn withheld(&self) -> Duration {
+        self.state().withheld.get_or_insert_with(Instant::now).elapsed()
+    }
+
     /// No playlist could be had. For how long has that been so?
     pub(super) fn failing(&self) -> Duration {
         self.state().failing.get_or_insert_with(Instant::now).elapsed()
@@ -252,6 +260,7 @@ impl Track {
 
     /// Another source is tried.
     pub(super) fn turns(&self) {
-        self.state().failing = None;
+        let mut state = self.state();
+        (state.failing, state.withheld) = (None, None);
     }
 }

@@ -26,16 +26,17 @@ pub struct Versions(Cache<String, Arc<Version>>);
 pub struct Version {
     pub playlist: Arc<Playlist>,
     pub tempo: Tempo,
-    /// Segments that the version before did not have, the last few of them.
-    pub fresh: Vec<Segment>,
+    /// What players ask for next: the last few segments that the version before did not have,
+    /// or had elsewhere, and the map and the key that they need.
+    pub fresh: Vec<Resource>,
     body: Bytes,
     terms: Terms,
     links: Arc<Links>,
 }
 
-/// A segment as a playlist names it.
+/// A segment, a map or a key, as a playlist names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Segment {
+pub struct Resource {
     pub url: String,
     /// Length and offset.
     pub byte_range: Option<(u64, u64)>,
@@ -93,17 +94,25 @@ impl Version {
         if let Some(last) = same.filter(|last| last.body == answer.body) {
             return Ok(last.again(answer.took));
         }
+        let switched = terms.splice.filter(|from| *from != Numbers::default());
         let mut remembering = Remembering {
             linker,
             last: same.map(|last| &*last.links),
-            newest: last.and_then(|last| last.links.newest()),
+            // Whoever looks for the first time may look once, and at many.
+            from: switched.map(|from| from.upstream).or(last.map(|_| 0)),
             links: Links::default(),
-            fresh: Vec::new(),
+            map: None,
+            key: None,
+            segments: Vec::new(),
         };
         let limits = Limits::default();
         let rewritten = rewrite(&answer.body, &answer.base, imported, &limits, &mut remembering)
             .map_err(|invalid| Problem::UpstreamInvalid(invalid.to_string()))?;
-        let Remembering { links, fresh, .. } = remembering;
+        let Remembering { links, map, key, segments, .. } = remembering;
+        let fresh = match segments.is_empty() {
+            true => Vec::new(),
+            false => map.into_iter().chain(key).chain(segments).collect(),
+        };
         let tempo = rewritten.tempo;
         let pace = (rewritten.kind == Kind::Media).then(|| Pace::of(&tempo));
         let playlist = Playlist::new(rewritten.bytes, content_type, pace, answer.took);
@@ -152,29 +161,38 @@ impl Version {
 struct Remembering<'a, L> {
     linker: &'a mut L,
     last: Option<&'a Links>,
-    /// The last version's last sequence number.
-    newest: Option<u64>,
+    /// The sequence number from which on segments are news, if any are.
+    from: Option<u64>,
     links: Links,
-    fresh: Vec<Segment>,
+    map: Option<Resource>,
+    key: Option<Resource>,
+    segments: Vec<Resource>,
 }
 
 impl<L: Linker> Linker for Remembering<'_, L> {
     fn link(&mut self, reference: &Reference<'_>, out: &mut Vec<u8>) {
+        let resource =
+            || Resource { url: reference.url.to_owned(), byte_range: reference.byte_range };
         let (Role::Segment, Some(sequence)) = (reference.role, reference.sequence) else {
+            match reference.role {
+                Role::Map => self.map = Some(resource()),
+                Role::Key => self.key = Some(resource()),
+                _ => {}
+            }
             return self.linker.link(reference, out);
         };
         let start = out.len();
-        match self.last.and_then(|last| last.get(sequence, reference.url)) {
+        let known = self.last.and_then(|last| last.get(sequence, reference.url));
+        match known {
             Some(link) => out.extend_from_slice(link),
             None => self.linker.link(reference, out),
         }
         self.links.push(sequence, reference.url, out.get(start..).unwrap_or_default());
-        if self.newest.is_some_and(|newest| sequence > newest) {
-            if self.fresh.len() == NEWEST {
-                self.fresh.remove(0);
+        if known.is_none() && self.from.is_some_and(|from| sequence >= from) {
+            if self.segments.len() == NEWEST {
+                self.segments.remove(0);
             }
-            let (url, byte_range) = (reference.url.to_owned(), reference.byte_range);
-            self.fresh.push(Segment { url, byte_range });
+            self.segments.push(resource());
         }
     }
 }
@@ -272,19 +290,59 @@ mod tests {
         for (what, next, links, fresh) in [
             ("the same", answer(7, &["a.ts", "b.ts", "c.ts"]), 0, vec![]),
             ("moved on by one", answer(8, &["b.ts", "c.ts", "d.ts"]), 1, vec!["d.ts"]),
-            ("another name for a number", answer(7, &["a.ts", "x.ts", "c.ts"]), 1, vec![]),
+            ("another name for a number", answer(7, &["a.ts", "x.ts", "c.ts"]), 1, vec!["x.ts"]),
             ("far ahead", answer(90, &["p", "q", "r", "s", "t"]), 5, vec!["r", "s", "t"]),
-            ("begun anew", answer(0, &["a.ts"]), 1, vec![]),
+            ("begun anew", answer(0, &["a.ts"]), 1, vec!["a.ts"]),
         ] {
             let whole = make(None, answer_again(&next), terms()).0;
             let (second, made) = make(Some(&first), next, terms());
             assert_eq!(made, links, "{what}");
             assert_eq!(second.playlist.bytes, whole.playlist.bytes, "{what}");
             assert_eq!(second.playlist.etag, whole.playlist.etag, "{what}");
-            let names: Vec<&str> =
-                second.fresh.iter().filter_map(|one| one.url.rsplit('/').next()).collect();
-            assert_eq!(names, fresh, "{what}");
+            assert_eq!(fresh_of(&second), fresh, "{what}");
         }
+    }
+
+    fn fresh_of(version: &Version) -> Vec<&str> {
+        version.fresh.iter().filter_map(|one| one.url.rsplit('/').next()).collect()
+    }
+
+    #[test]
+    fn what_players_ask_for_next() {
+        let names = &["a.ts", "b.ts", "c.ts", "d.ts"];
+        let elsewhere = Url::parse("http://origin.example/another-token/v.m3u8").unwrap();
+        let renewed = Terms { base: elsewhere.clone(), ..terms() };
+        let from = |upstream| Numbers { upstream, published: 100, ..Numbers::default() };
+        let switched = |upstream| Terms { splice: Some(from(upstream)), ..terms() };
+        let (first, _) = make(None, answer(7, names), terms());
+        for (what, last, base, terms, fresh) in [
+            ("a first look", None, None, terms(), vec![]),
+            ("nothing new", Some(&first), None, terms(), vec![]),
+            ("other tokens", Some(&first), Some(&elsewhere), renewed, vec!["b.ts", "c.ts", "d.ts"]),
+            ("who has just begun to play", None, None, switched(9), vec!["c.ts", "d.ts"]),
+            ("nothing of it is published yet", None, None, switched(11), vec![]),
+        ] {
+            let mut next = answer(7, names);
+            next.base = base.unwrap_or(&next.base).clone();
+            let (version, _) = make(last, next, terms);
+            assert_eq!(fresh_of(&version), fresh, "{what}");
+        }
+    }
+
+    #[test]
+    fn a_segment_is_of_no_use_without_its_map_and_key() {
+        let text = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-MEDIA-SEQUENCE:7\n\
+            #EXT-X-MAP:URI=\"old.mp4\"\n#EXTINF:2,\na.m4s\n\
+            #EXT-X-KEY:METHOD=AES-128,URI=\"k\"\n#EXT-X-MAP:URI=\"i.mp4\",BYTERANGE=\"9@4\"\n\
+            #EXTINF:2,\nb.m4s\n";
+        let answered = UpstreamAnswer { body: text.into(), ..answer(7, &[]) };
+        let imported = Variables::default();
+        let mut linker = |_: &Reference<'_>, out: &mut Vec<u8>| out.extend_from_slice(b"/x");
+        let (first, _) = make(None, answer(7, &["a.m4s"]), terms());
+        let version =
+            Version::make(Some(&first), answered, terms(), &imported, "x", &mut linker).unwrap();
+        assert_eq!(fresh_of(&version), ["i.mp4", "k", "b.m4s"]);
+        assert_eq!(version.fresh.first().unwrap().byte_range, Some((9, 4)));
     }
 
     fn answer_again(answer: &UpstreamAnswer) -> UpstreamAnswer {

@@ -97,6 +97,17 @@ impl Reader {
         }
     }
 
+    /// For somebody who has not come yet: the fill has a reader until then, and ends soon when it
+    /// is too large to be kept.
+    pub(super) async fn drain(mut self) -> Result<(), Problem> {
+        match self.head().await {
+            Ok(_) => while self.read().await?.is_some() {},
+            Err(Refusal::Problem(problem)) => return Err(problem),
+            Err(Refusal::PassThrough | Refusal::Whole) => {}
+        }
+        Ok(())
+    }
+
     async fn wait(&mut self) -> Result<(), Problem> {
         // The sender lives in the fill we hold.
         self.progress

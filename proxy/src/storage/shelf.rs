@@ -47,6 +47,11 @@ impl Object {
         body.clone()
     }
 
+    /// Is it past the middle of its life?
+    pub fn is_old(&self) -> bool {
+        self.stored.elapsed() > self.until.saturating_duration_since(Instant::now())
+    }
+
     fn weight(&self) -> u32 {
         // An empty body still costs its entry.
         let body = self.body.lock().unwrap_or_else(PoisonError::into_inner);

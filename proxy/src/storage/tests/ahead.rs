@@ -1,25 +1,72 @@
 use super::*;
 use crate::slots::Slots;
 
+fn is_begun(ahead: &Ahead) -> bool {
+    matches!(ahead, Ahead::Coming { joined: false, .. })
+}
+
 #[tokio::test]
 async fn what_is_fetched_ahead_is_a_hit_and_joined_while_it_comes() {
     let (address, origin) = origin().await;
     let storage = roomy();
     let ahead = target(address, "/sized/2");
-    assert!(storage.prefetch(ahead.clone(), None));
-    assert!(!storage.prefetch(ahead.clone(), None), "once is enough");
+    let first = storage.prefetch(&ahead, None);
+    assert!(is_begun(&first));
+    let second = storage.prefetch(&ahead, None);
+    assert!(matches!(second, Ahead::Coming { joined: true, .. }), "once is enough");
     let (mut viewer, joined) = filling(open(&storage, ahead.clone()).await);
     assert!(joined);
     origin.pieces.add_permits(2);
     assert_eq!(read_all(&mut viewer).await.unwrap(), 2 * PIECE);
+    assert_eq!((first.end().await, second.end().await), (Ok(()), Ok(())));
     stored(&storage, &ahead).await;
     assert!(matches!(open(&storage, ahead.clone()).await, Ok(Opened::Stored(_))));
-    assert!(!storage.prefetch(ahead, None));
+    assert!(matches!(storage.prefetch(&ahead, None), Ahead::Stored));
     assert_eq!(origin.requests.load(Ordering::SeqCst), 1);
     // A part is fetched as the part that a player will ask for.
-    assert!(storage.prefetch(target(address, "/file"), Some((100, 200))));
+    assert!(is_begun(&storage.prefetch(&target(address, "/file"), Some((100, 200)))));
     let part = Key::of(&target(address, "/file"), Some((200, 299)));
     assert_eq!(stored_as(&storage, part).await.body().end(), 100);
+}
+
+#[tokio::test]
+async fn what_is_still_asked_for_is_fetched_again_before_it_is_too_old() {
+    let (address, origin) = origin().await;
+    let storage = roomy();
+    let map = target(address, "/sized/1");
+    let key = Key::of(&map, None);
+    origin.pieces.add_permits(1);
+    storage.prefetch(&map, None).end().await.unwrap();
+    let first = stored(&storage, &map).await;
+    let half = (first.until - first.stored) / 2;
+    tokio::time::pause();
+    for (what, age, renewed) in [("young", half / 2, false), ("old", half, true)] {
+        tokio::time::advance(age).await;
+        assert!(matches!(storage.prefetch(&map, None), Ahead::Stored), "{what}");
+        assert_eq!(storage.is_filling(&key), renewed, "{what}");
+    }
+    tokio::time::resume();
+    assert!(matches!(open(&storage, map.clone()).await, Ok(Opened::Stored(_))), "meanwhile");
+    origin.pieces.add_permits(1);
+    while storage.is_filling(&key) {
+        tokio::task::yield_now().await;
+    }
+    assert!(stored(&storage, &map).await.stored > first.stored);
+    assert_eq!(origin.requests.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn what_cannot_be_had_is_said() {
+    let (address, origin) = origin().await;
+    let storage = roomy();
+    let gone = target(address, "/gone");
+    let refused = Err(Problem::UpstreamStatus(StatusCode::GONE));
+    let first = storage.prefetch(&gone, None);
+    assert!(is_begun(&first));
+    assert_eq!(first.end().await, refused);
+    // Remembered for a moment.
+    assert_eq!(storage.prefetch(&gone, None).end().await, refused);
+    assert_eq!(origin.requests.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]
@@ -28,13 +75,18 @@ async fn nothing_is_fetched_ahead_of_those_who_wait() {
     // Half of the room for fills is taken.
     let storage = storage(1 << 20, 3 * PIECE);
     let (_reader, _) = filling(open(&storage, target(address, "/sized/2")).await);
-    assert!(!storage.prefetch(target(address, "/sized/1"), None));
     // The source allows one request, which a viewer's takes.
     let slot = Slots::default().of("club", Some(1));
     let _taken = slot.take().await.unwrap();
     let limited = Target { slot, ..target(address, "/sized/1") };
-    assert!(!roomy().prefetch(limited, None));
-    assert!(!roomy().prefetch(target(address, "/file"), Some((u64::MAX, 1))));
-    assert!(!roomy().prefetch(target(address, "/file"), Some((0, 1))));
+    for (what, storage, target, byte_range) in [
+        ("no room", storage, target(address, "/sized/1"), None),
+        ("no connection", roomy(), limited, None),
+        ("past all ends", roomy(), target(address, "/file"), Some((u64::MAX, 1))),
+        ("nothing", roomy(), target(address, "/file"), Some((0, 1))),
+    ] {
+        let ahead = storage.prefetch(&target, byte_range);
+        assert!(matches!(ahead, Ahead::Skipped), "{what}: {ahead:?}");
+    }
     assert_eq!(origin.requests.load(Ordering::SeqCst), 1);
 }
