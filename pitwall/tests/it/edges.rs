@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::cluster::{Cluster, Edge, empty};
 use crate::support::client;
-use crate::twins::{Mood, both_are_there, segments_now, sources, upstream};
+use crate::twins::{Mood, both_are_there, json, segments_now, sources, upstream};
 use crate::viewer::Viewer;
 
 const MEDIA: &str = "/live/world-feed/v.m3u8";
@@ -168,4 +168,12 @@ async fn whoever_comes_when_the_source_has_just_died_is_given_the_next() {
     control.process.kill();
     twins.set(0, Mood::Refused);
     Viewer::default().polls("at once", &edge.url(MEDIA)).await;
+    // And all that is told of the stream says so.
+    for path in ["/api/streams", "/api/bootstrap"] {
+        let told = json(&edge.url(path)).await.unwrap();
+        let sources = told["streams"][0]["sources"].as_array().unwrap();
+        let active = sources.iter().filter(|one| one["active"] == true);
+        let names: Vec<_> = active.map(|one| one["name"].as_str().unwrap()).collect();
+        assert_eq!(names, ["second"], "{path}");
+    }
 }
