@@ -12,6 +12,7 @@ mod edges;
 mod extract;
 mod links;
 mod live;
+mod longer;
 mod refresh;
 mod splice;
 mod storage;
