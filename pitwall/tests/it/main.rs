@@ -13,6 +13,7 @@ mod extract;
 mod links;
 mod live;
 mod longer;
+mod low_latency;
 mod refresh;
 mod splice;
 mod storage;
