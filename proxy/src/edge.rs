@@ -215,8 +215,11 @@ impl Edge {
             }
             Route::Page { path } if pass == Pass::Key => self.welcome(&path, &query, &pass, now),
             Route::Page { path } => {
-                let map = self.rooms.store.current();
-                self.page.answer(&path, takes_gzip(session), &map)
+                // Before the first map there is nothing to start with.
+                self.page.answer(&path, takes_gzip(session), || {
+                    let here = self.desk.bootstrap(&|map, it| self.live.playing(map, it, now));
+                    here.ok()
+                })
             }
         }))
     }

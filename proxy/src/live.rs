@@ -87,6 +87,7 @@ impl Live {
     ) -> Fetched {
         let mut changes = self.rooms.store.changes();
         let deadline = tokio::time::Instant::now() + PATIENCE;
+        let mut waited = false;
         loop {
             changes.mark_unchanged();
             let failure = match self.attempt(stream, rendition, directives, now).await {
@@ -116,11 +117,12 @@ impl Live {
                 return Err(failure);
             }
             tracing::warn!(stream, rendition, problem = failure.name(), "a playlist cannot be had");
-            // The next map may know another way; without one there is nothing to wait for.
-            let changed = tokio::time::timeout_at(deadline, changes.changed()).await;
-            if !matches!(changed, Ok(Ok(()))) {
+            if waited {
                 return Err(Problem::Unavailable("its source cannot be read"));
             }
+            // The next map may know another way. Without one this edge may know it by then.
+            let changed = tokio::time::timeout_at(deadline, changes.changed()).await;
+            waited = !matches!(changed, Ok(Ok(())));
         }
     }
 

@@ -9,7 +9,6 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use http::{StatusCode, header};
 use jiff::Timestamp;
-use pitwall_upstream_map::UpstreamMap;
 use rust_embed::RustEmbed;
 
 use crate::answer::{Answer, etag_of};
@@ -83,17 +82,25 @@ impl File {
 
 impl Page {
     /// A file, or the shell for every other path: the page has its own routes.
-    pub fn answer(&self, path: &str, takes_gzip: bool, map: &UpstreamMap) -> Answer {
+    ///
+    /// `bootstrap`: what the shell starts with, once there is something.
+    pub fn answer(
+        &self,
+        path: &str,
+        takes_gzip: bool,
+        bootstrap: impl FnOnce() -> Option<String>,
+    ) -> Answer {
         match self.files.get(path.trim_start_matches('/')) {
             Some(file) if path != "/index.html" => file.answer(path, takes_gzip),
             // A file that is gone must not be answered with a page: a browser would run it.
             _ if path.starts_with("/_app/") => Answer::new(StatusCode::NOT_FOUND),
-            _ => self.shell(map),
+            _ => self.shell(bootstrap()),
         }
     }
 
-    fn shell(&self, map: &UpstreamMap) -> Answer {
-        let html = self.shell.replace(BOOTSTRAP, &bootstrap(map, Timestamp::now()));
+    fn shell(&self, bootstrap: Option<String>) -> Answer {
+        let inlined = bootstrap.map_or(String::new(), |json| inlined(&json, Timestamp::now()));
+        let html = self.shell.replace(BOOTSTRAP, &inlined);
         Answer::ok("text/html; charset=utf-8", html.into())
             // It carries the server's time, which is only right once.
             .header(header::CACHE_CONTROL, "no-store")
@@ -128,8 +135,7 @@ impl File {
 }
 
 /// The bootstrap document as the shell carries it.
-fn bootstrap(map: &UpstreamMap, now: Timestamp) -> String {
-    let Some(json) = map.documents.bootstrap.json() else { return String::new() };
+fn inlined(json: &str, now: Timestamp) -> String {
     // Inside a script element only this sequence could end it.
     let json = json.replace("</", "<\\/").replace("<!--", "<\\u0021--");
     format!(r#"<script id="bootstrap" type="application/json" data-now="{now}">{json}</script>"#)
@@ -144,25 +150,17 @@ fn gzip(body: &[u8]) -> Option<Bytes> {
 
 #[cfg(test)]
 mod tests {
-    use pitwall_upstream_map::documents::Document;
-
     use super::*;
 
     #[test]
     fn the_inlined_document_cannot_end_its_element() {
-        let mut map = UpstreamMap::default();
-        map.documents.bootstrap = Document::of(&"</script><!-- <script>").unwrap();
-        let html = bootstrap(&map, Timestamp::UNIX_EPOCH);
+        let json = serde_json::to_string("</script><!-- <script>").unwrap();
+        let html = inlined(&json, Timestamp::UNIX_EPOCH);
         assert_eq!(html.matches("</").count(), 1, "{html}");
         assert!(!html.contains("<!--"));
         let start = html.find('>').unwrap() + 1;
         let end = html.rfind("</script>").unwrap();
         let read: String = serde_json::from_str(html.get(start..end).unwrap()).unwrap();
         assert_eq!(read, "</script><!-- <script>");
-    }
-
-    #[test]
-    fn nothing_is_inlined_before_the_first_map() {
-        assert_eq!(bootstrap(&UpstreamMap::default(), Timestamp::UNIX_EPOCH), "");
     }
 }

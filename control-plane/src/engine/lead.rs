@@ -1,7 +1,7 @@
 //! Leading: of several control planes on one store one works, and the others wait for it to end.
 //!
 //! Who takes over has found nothing yet, while edges play what the one before published: that
-//! stays until it is found again, or cannot be.
+//! stays until it is found again, or cannot be. What an operator told the one before holds.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use pitwall_upstream_map::StreamId;
 use tokio::time::Instant;
 
-use super::Engine;
+use super::{Engine, Key};
 
 /// Longer than it takes to ask every source that answers at all.
 const LONGEST: Duration = Duration::from_secs(20);
@@ -43,6 +43,7 @@ impl Engine {
         let highest = upstreams.map(|upstream| upstream.generation).max();
         // What edges say of the leader before must not be taken for what is found from here on.
         self.generation = self.generation.max(highest.unwrap_or(0));
+        self.memory.takes_over(&map, &self.sources);
         let streams = map.streams.keys().cloned().collect();
         self.inherited = Some(Inherited { streams, since: Instant::now() });
         self.dirty = true;
@@ -52,7 +53,12 @@ impl Engine {
     /// Is more known elsewhere than here, and will it soon be known here?
     pub(super) fn is_finding_its_feet(&mut self) -> bool {
         let Some(inherited) = &self.inherited else { return false };
-        let found = |id: &StreamId| self.contenders.keys().any(|key| key.stream == *id);
+        let found = |id: &StreamId| {
+            let word = self.memory.playing.get(id).filter(|playing| playing.switched > 0);
+            let is_it =
+                |key: &Key| key.stream == *id && word.is_none_or(|it| it.key.source == key.source);
+            self.contenders.keys().any(is_it)
+        };
         let all_found = inherited.streams.iter().all(found);
         let asked = self.sources.iter().all(|state| state.ran_since(inherited.since));
         if all_found || (asked && self.jobs.is_empty()) || inherited.since.elapsed() > LONGEST {

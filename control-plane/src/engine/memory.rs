@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use pitwall_upstream_map::UpstreamMap;
 use tokio::time::Instant;
 
 use super::order::Playing;
+use super::sources::SourceState;
 use super::{Engine, Key};
 use crate::history::{Archive, History, Past, PastPlaying, PastUpstream};
 use crate::refresh::Lifetimes;
@@ -56,6 +58,26 @@ impl Memory {
             saved: Instant::now(),
         };
         (memory, history.lifetimes)
+    }
+
+    /// Whom an operator moved viewers to is waited for, as who played before a restart: the map
+    /// that is there knows more of it than was remembered here.
+    pub(super) fn takes_over(&mut self, map: &UpstreamMap, sources: &[SourceState]) {
+        if !self.starting() {
+            self.playing.clear();
+        }
+        let now = Instant::now();
+        self.until = now + STARTING;
+        for stream in map.streams.values().filter(|stream| stream.switched > 0) {
+            let Some(first) = stream.upstreams.first() else { continue };
+            let is_it = |state: &SourceState| state.source.name == first.source;
+            let Some(source) = sources.iter().position(is_it) else { continue };
+            let known = self.playing.remove(&stream.id).filter(|it| it.key.source == source);
+            let key = Key { stream: stream.id.clone(), source, ordinal: 0 };
+            let it = Playing { key, since: now, came: now, pinned: false, switched: 0 };
+            let it = Playing { switched: stream.switched, ..known.unwrap_or(it) };
+            self.playing.insert(stream.id.clone(), it);
+        }
     }
 
     pub(super) fn recall(&mut self, key: &Key) -> Option<Past> {

@@ -149,15 +149,18 @@ impl Engine {
     pub(super) fn played(&mut self, active: Vec<(StreamId, Key, bool)>) {
         let starting = self.memory.starting();
         for (stream, key, pinned) in active {
+            let remembered = self.memory.playing.get(&stream);
+            let back = remembered.filter(|one| starting && one.key == key);
+            let told = back.map_or(0, |one| one.switched);
             // Back in its place: from here on it is like any other.
-            if !starting || self.memory.playing.get(&stream).is_some_and(|one| one.key == key) {
+            if !starting || back.is_some() {
                 self.memory.playing.remove(&stream);
             }
             let now = Instant::now();
             let (since, came, switched) = match self.playing.get(&stream) {
-                Some(last) if last.key == key => (last.since, last.came, last.switched),
-                Some(last) => (now, last.came, 0),
-                None => (now, now, 0),
+                Some(last) if last.key == key => (last.since, last.came, last.switched.max(told)),
+                Some(last) => (now, last.came, told),
+                None => (now, now, told),
             };
             self.playing.insert(stream, Playing { key, since, came, pinned, switched });
         }

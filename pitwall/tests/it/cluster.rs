@@ -45,7 +45,7 @@ pub(crate) struct Edge {
 }
 
 pub(crate) struct Control {
-    process: Process,
+    pub(crate) process: Process,
     pub(crate) address: SocketAddr,
     admin: SocketAddr,
     _state: tempfile::TempDir,
@@ -190,6 +190,14 @@ impl Edge {
 
     pub(crate) async fn is_connected(&self) {
         eventually("it is back", || metric(self.admin, "pitwall_store_connected 1")).await;
+    }
+
+    /// How often it has agreed with others on what it publishes.
+    pub(crate) async fn agreements(&self) -> u64 {
+        let answer = fetch(&format!("http://{}/metrics", self.admin)).await.unwrap();
+        let text = answer.text().await.unwrap();
+        let name = "pitwall_store_words_total{how=\"together\"} ";
+        text.lines().find_map(|line| line.strip_prefix(name)).unwrap().parse().unwrap()
     }
 
     pub(crate) async fn is_cut_off(&self) {

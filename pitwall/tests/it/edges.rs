@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use crate::cluster::{Cluster, empty};
+use tokio::time::Instant;
+
+use crate::cluster::{Cluster, Edge, empty};
 use crate::support::client;
-use crate::twins::{Mood, both_are_there, segments_now, sources, upstream};
+use crate::twins::{Mood, both_are_there, json, segments_now, sources, upstream};
 use crate::viewer::Viewer;
 
 const MEDIA: &str = "/live/world-feed/v.m3u8";
@@ -72,4 +74,106 @@ async fn many_edges_publish_one_playlist_across_switches() {
     player.watch_until("refused", &urls, |player| player.discontinuity() == 4).await;
     player.watch_for(Duration::from_secs(3), &urls).await;
     player.has_seen_all();
+}
+
+/// Polls each of these by a player of its own, which polls nothing else, until that is so.
+async fn watch_until(
+    what: &str,
+    players: &mut [Viewer],
+    urls: &[[String; 1]],
+    is: impl AsyncFn(&[Viewer]) -> bool,
+) {
+    let deadline = Instant::now() + Duration::from_secs(40);
+    let mut ticks = tokio::time::interval(Duration::from_millis(200));
+    while !is(players).await {
+        assert!(Instant::now() < deadline, "{what}: not in 40 s");
+        for (player, url) in players.iter_mut().zip(urls) {
+            player.watch_until(what, url, |_| true).await;
+        }
+        ticks.tick().await;
+    }
+}
+
+/// What each has decided alone stays as its players have seen it; from where they agree again there
+/// is one playlist.
+#[tokio::test]
+async fn edges_that_changed_the_source_without_redis_come_together_when_it_is_back() {
+    let (site, twins) = upstream().await;
+    let cluster = Cluster::with(&sources(&site, "live.m3u8"));
+    let redis = cluster.redis().await;
+    let control = cluster.control();
+    control.leads().await;
+    let edges = [(); 3].map(|()| cluster.edge(control.address, empty()));
+    for edge in &edges {
+        edge.is_connected().await;
+        both_are_there(&edge.url("")).await;
+    }
+    let urls: Vec<_> = edges.iter().map(|edge| [edge.url(MEDIA)]).collect();
+    let mut players = [(); 3].map(|()| Viewer::default());
+    for (player, url) in players.iter_mut().zip(&urls) {
+        player.watch_until("as it began", url, |player| player.sees_anything()).await;
+    }
+    redis.kill();
+    for edge in &edges {
+        edge.is_cut_off().await;
+    }
+    // The first edge has one more segment of the source than the second, and nobody asks the third.
+    let known = players[1].last();
+    players[0].watch_until("ahead", &urls[0], |player| player.last() > known).await;
+    twins.set(0, Mood::Refused);
+    for (player, url) in players.iter_mut().zip(&urls).take(2) {
+        player.watch_until("alone", url, |player| player.discontinuity() == 1).await;
+    }
+    let on = players[0].last().max(players[1].last()) + 2;
+    watch_until("on", &mut players[..2], &urls, async |players| {
+        players.iter().all(|player| player.last() >= on)
+    })
+    .await;
+    assert_ne!(players[0].line(known + 1), players[1].line(known + 1), "each by itself");
+
+    let mut before = Vec::new();
+    for edge in &edges {
+        before.push(edge.agreements().await);
+    }
+    let _redis = cluster.redis().await;
+    watch_until("together", &mut players, &urls, async |_| {
+        let now = futures::future::join_all(edges.iter().map(Edge::agreements)).await;
+        now.iter().zip(&before).all(|(now, before)| now > before)
+    })
+    .await;
+    let apart = players.iter().map(Viewer::last).max().unwrap();
+    watch_until("one playlist", &mut players, &urls, async |players| {
+        players.iter().all(|player| player.last() >= apart + 4)
+    })
+    .await;
+    for number in apart + 1..=apart + 4 {
+        let lines = players.each_ref().map(|player| player.line(number).unwrap());
+        assert!(lines.iter().all(|line| *line == lines[0]), "{number}: {lines:?}");
+    }
+    players[0].has_seen_all();
+    players[1].has_seen_all();
+}
+
+/// Nobody has watched, so that there is nothing to bridge it with, and no control plane finds out.
+#[tokio::test]
+async fn whoever_comes_when_the_source_has_just_died_is_given_the_next() {
+    let (site, twins) = upstream().await;
+    let cluster = Cluster::with(&sources(&site, "live.m3u8"));
+    let _redis = cluster.redis().await;
+    let control = cluster.control();
+    control.leads().await;
+    let edge = cluster.edge(control.address, empty());
+    edge.is_connected().await;
+    both_are_there(&edge.url("")).await;
+    control.process.kill();
+    twins.set(0, Mood::Refused);
+    Viewer::default().polls("at once", &edge.url(MEDIA)).await;
+    // And all that is told of the stream says so.
+    for path in ["/api/streams", "/api/bootstrap"] {
+        let told = json(&edge.url(path)).await.unwrap();
+        let sources = told["streams"][0]["sources"].as_array().unwrap();
+        let active = sources.iter().filter(|one| one["active"] == true);
+        let names: Vec<_> = active.map(|one| one["name"].as_str().unwrap()).collect();
+        assert_eq!(names, ["second"], "{path}");
+    }
 }

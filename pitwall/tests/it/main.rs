@@ -12,6 +12,8 @@ mod edges;
 mod extract;
 mod links;
 mod live;
+mod longer;
+mod low_latency;
 mod refresh;
 mod splice;
 mod storage;

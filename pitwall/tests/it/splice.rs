@@ -9,14 +9,14 @@ use crate::support::{Edge, client, eventually, fetch};
 use crate::twins::{LONGEST, Mood, TOKEN, edge, edge_of, segments_now, upstream};
 use crate::viewer::Viewer;
 
-async fn media(edge: &Edge) -> [String; 1] {
+pub(crate) async fn media(edge: &Edge) -> [String; 1] {
     let multivariant = fetch(&edge.url("/live/world-feed/index.m3u8")).await.unwrap();
     let text = multivariant.text().await.unwrap();
     let media = text.lines().find(|line| !line.is_empty() && !line.starts_with('#')).unwrap();
     [edge.url(&format!("/live/world-feed/{media}"))]
 }
 
-async fn switch(edge: &Edge, source: &str) {
+pub(crate) async fn switch(edge: &Edge, source: &str) {
     let switch = client().post(edge.url("/api/streams/world-feed/switch"));
     let switch = switch.bearer_auth(TOKEN).header("content-type", "application/json");
     let body = format!("{{\"source\":\"{source}\",\"pin\":true}}");

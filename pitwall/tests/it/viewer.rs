@@ -18,7 +18,7 @@ pub(crate) struct Viewer {
 }
 
 impl Viewer {
-    fn sees(&mut self, url: &str, text: &str) {
+    pub(crate) fn sees(&mut self, url: &str, text: &str) {
         let value = |name: &str| {
             let line = text.lines().find_map(|line| line.strip_prefix(name));
             line.map(|value| value.parse::<u64>().unwrap())
@@ -95,8 +95,17 @@ impl Viewer {
         !self.seen.is_empty()
     }
 
+    pub(crate) fn first(&self) -> u64 {
+        self.seen.keys().next().copied().unwrap()
+    }
+
     pub(crate) fn last(&self) -> u64 {
         self.seen.keys().last().copied().unwrap()
+    }
+
+    /// And its discontinuity number.
+    pub(crate) fn line(&self, number: u64) -> Option<&(String, u64)> {
+        self.seen.get(&number)
     }
 
     pub(crate) fn newest(&self) -> &str {
@@ -110,7 +119,7 @@ impl Viewer {
 
     /// Without a gap; says which number was the last.
     pub(crate) fn has_seen_all(&self) -> u64 {
-        let (first, last) = (*self.seen.keys().next().unwrap(), self.last());
+        let (first, last) = (self.first(), self.last());
         assert_eq!(self.seen.len() as u64, last - first + 1, "{:?}", self.seen.keys());
         last
     }

@@ -35,20 +35,44 @@ impl Desk {
         Ok(of(&map, "audio/x-mpegurl", text.into()))
     }
 
+    /// What the page starts with.
+    pub fn bootstrap(&self, playing: Playing<'_>) -> Result<String, Problem> {
+        let map = self.store.current();
+        self.bootstrap_of(&map, &Overruled::of(&map, playing))
+    }
+
+    fn bootstrap_of(
+        &self,
+        map: &Arc<UpstreamMap>,
+        overruled: &Overruled<'_>,
+    ) -> Result<String, Problem> {
+        if overruled.is_empty() {
+            return Ok(views::text(&map.documents.bootstrap)?.to_owned());
+        }
+        let mut bootstrap = self.views.of(map).bootstrap()?.clone();
+        bootstrap.streams.iter_mut().for_each(|stream| overruled.correct(stream));
+        serde_json::to_string(&bootstrap).map_err(|_| Problem::Starting)
+    }
+
     /// An answer that is whole. Events are not, and commands are for somebody else.
     pub fn answer(&self, ask: &Ask, playing: Playing<'_>) -> Result<Answer, Problem> {
         let map = self.store.current();
         let documents = &map.documents;
         match ask {
+            Ask::Document(Document::Bootstrap) => {
+                let overruled = Overruled::of(&map, playing);
+                let text = self.bootstrap_of(&map, &overruled)?.into();
+                Ok(if overruled.is_empty() { of(&map, JSON, text) } else { passing(text) })
+            }
             Ask::Document(document) => {
                 let (text, content_type) = match document {
-                    Document::Bootstrap => (&documents.bootstrap, JSON),
                     Document::Schedule => (&documents.schedule, JSON),
                     Document::Extractors => (&documents.extractors, JSON),
                     Document::Status => (&documents.status, JSON),
                     Document::Calendar => (&documents.calendar, "text/calendar; charset=utf-8"),
                     Document::Guide => (&documents.guide, "application/xml; charset=utf-8"),
                     Document::Playlist => return self.channels(&|_| String::new()),
+                    Document::Bootstrap => return Err(Problem::NotFound),
                 };
                 Ok(of(&map, content_type, views::text(text)?.to_owned().into()))
             }
@@ -103,9 +127,13 @@ fn corrected<T: Serialize>(
     if overruled.is_empty() {
         return json(map, value);
     }
-    // No map says when this changes.
     let text = serde_json::to_vec(value).map_err(|_| Problem::Starting)?;
-    Ok(Answer::ok(JSON, text.into()).header(header::CACHE_CONTROL, "no-cache"))
+    Ok(passing(text.into()))
+}
+
+/// No map says when this changes.
+fn passing(body: Bytes) -> Answer {
+    Answer::ok(JSON, body).header(header::CACHE_CONTROL, "no-cache")
 }
 
 /// All that a map says changes with it, and only then.

@@ -79,6 +79,10 @@ fn once<'a, T: DeserializeOwned>(
 }
 
 impl Read {
+    pub fn bootstrap(&self) -> Result<&Bootstrap, Problem> {
+        once(&self.bootstrap, &self.map.documents.bootstrap)
+    }
+
     fn schedule(&self) -> Result<&Schedule, Problem> {
         once(&self.schedule, &self.map.documents.schedule)
     }
@@ -107,7 +111,7 @@ impl Read {
     }
 
     pub fn widget(&self) -> Result<Widget, Problem> {
-        let bootstrap = once(&self.bootstrap, &self.map.documents.bootstrap)?;
+        let bootstrap = self.bootstrap()?;
         let status = once(&self.status, &self.map.documents.status)?;
         let session = bootstrap.session.as_ref();
         Ok(Widget {

@@ -16,6 +16,8 @@ pub(super) fn translated(directives: &str, splice: &Splice) -> Option<String> {
         |directive: &str| splice.upstream_number(directive.strip_prefix(MSN)?.parse().ok()?);
     let number = directives.split('&').find_map(number);
     let kept = directives.split('&').filter_map(|directive| match number {
+        // It follows a discontinuity, and is published when it is there as a whole.
+        Some(number) if number == splice.from.upstream && directive.starts_with(PART) => None,
         // Deltas count from a number that is not ours.
         _ if directive.starts_with(SKIP) => None,
         Some(number) if directive.starts_with(MSN) => Some(format!("{MSN}{number}")),
@@ -45,6 +47,7 @@ mod tests {
         let spliced = Splice { from, ..plain.clone() };
         for (asked, as_it_comes, across) in [
             ("_HLS_msn=112&_HLS_part=3", "_HLS_msn=112&_HLS_part=3", "_HLS_msn=7012&_HLS_part=3"),
+            ("_HLS_msn=110&_HLS_part=3", "_HLS_msn=110&_HLS_part=3", "_HLS_msn=7010"),
             ("_HLS_msn=110&_HLS_skip=YES", "_HLS_msn=110&_HLS_skip=YES", "_HLS_msn=7010"),
             ("_HLS_skip=v2", "_HLS_skip=v2", ""),
             ("_HLS_msn=109&_HLS_part=1", "_HLS_msn=109&_HLS_part=1", ""),

@@ -105,7 +105,11 @@ impl MediaPoll {
     /// `None`: another source is to be asked.
     async fn turn(&self, turn: &Turn<'_>) -> Result<Option<Arc<Playlist>>, Problem> {
         let directives = self.asked(turn);
-        let mut answer = match self.fetch(turn, directives.as_deref()).await {
+        let fetched = self.fetch(turn, directives.as_deref()).await;
+        if !self.is_still_chosen(turn) {
+            return Ok(None);
+        }
+        let mut answer = match fetched {
             Ok(answer) => answer,
             Err(problem) => return self.failed(turn, problem),
         };
@@ -174,6 +178,15 @@ impl MediaPoll {
             Published::Over => return Ok(None),
         };
         Ok(Some(self.keep(turn, version, Some(text))))
+    }
+
+    /// Others may have changed while it was waited for, which may be long: to go on with it would
+    /// be to change back.
+    fn is_still_chosen(&self, turn: &Turn<'_>) -> bool {
+        let map = self.rooms.store.current();
+        let stream = map.streams.get(self.publisher.stream.as_str());
+        let chosen = stream.and_then(|stream| self.choose(&map, stream).ok());
+        chosen.is_some_and(|chosen| chosen.source == turn.upstream.source)
     }
 
     /// What the player asks for, if the source can tell: it does not know who begins to play now.

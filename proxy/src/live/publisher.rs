@@ -164,8 +164,8 @@ impl Publisher {
         let all = offer.target_duration.max(own);
         let kept = before.filter(|before| cut.is_none_or(|cut| before.fits(cut)));
         let nothing_until = match (before, kept) {
-            // Each player comes once in a target duration.
-            (Some(before), None) => offer.now + before.target_duration * 3 / 2,
+            // Each player comes once in a target duration. The second that it is may be over soon.
+            (Some(before), None) => offer.now + (before.target_duration * 3).div_ceil(2),
             _ => before.map_or(0, |before| before.nothing_until),
         };
         // Above all that was published of any rendition, here or as others told.

@@ -1,12 +1,6 @@
 -- What edges agree on about a stream's splices; Entry::agree in ledger.rs is the same.
 -- KEYS: the stream's. ARGV: rendition, generation, next, newest, change, the part's first number
 -- or '', the part, ms to live.
-
--- Numbers as they are written: beyond 2^53 Lua's own cannot be told apart.
-local function above(one, other)
-  return #one > #other or (#one == #other and one > other)
-end
-
 local key, rendition = KEYS[1], ARGV[1]
 local generation = ARGV[2]
 local current = redis.call('HGET', key, 'generation') or '0'

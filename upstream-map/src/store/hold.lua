@@ -11,8 +11,14 @@ if holder and fence then
   return {fence, ARGV[1]}
 end
 -- Grows though Redis forgot it, as versions do.
-local last = math.max(tonumber(fence or '0') or 0, tonumber(ARGV[4]))
-fence = string.format('%.0f', math.max(last + 1, tonumber(ARGV[3])))
+local last = decimal(fence)
+if above(ARGV[4], last) then
+  last = ARGV[4]
+end
+fence = following(last)
+if above(ARGV[3], fence) then
+  fence = ARGV[3]
+end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 redis.call('SET', KEYS[2], fence)
 return {fence, ARGV[1]}

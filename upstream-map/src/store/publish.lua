@@ -1,18 +1,18 @@
 -- Writes a map, or what changed of it, all at once.
 -- KEYS: map, fence. ARGV: how, version, fence, head it follows on from, channel, notice,
 -- number of fields to set, these with their values, fields to delete.
-local how, version, fence = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
-local highest = redis.call('GET', KEYS[2])
-if highest and fence < tonumber(highest) then
+local how, version, fence = ARGV[1], ARGV[2], ARGV[3]
+local highest = decimal(redis.call('GET', KEYS[2]))
+if above(highest, fence) then
   return {'fenced', highest}
 end
 local stored = redis.call('HMGET', KEYS[1], 'version', 'head')
-local last = tonumber(stored[1] or '0') or 0
-if last > version or (last == version and how ~= 'again') then
-  return {'outdated', stored[1]}
+local last = decimal(stored[1])
+if above(last, version) or (last == version and how ~= 'again') then
+  return {'outdated', last}
 end
 if how == 'delta' and stored[2] ~= ARGV[4] then
-  return {'elsewhere', stored[1] or '0'}
+  return {'elsewhere', last}
 end
 if how ~= 'delta' then
   redis.call('DEL', KEYS[1])

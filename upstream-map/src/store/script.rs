@@ -8,9 +8,13 @@ use redis::aio::MultiplexedConnection;
 use super::StoreError;
 use super::mirror::{Delta, HEAD, VERSION};
 
-static PUBLISH: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("publish.lua")));
-static HOLD: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("hold.lua")));
-static AGREE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("agree.lua")));
+static PUBLISH: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(concat!(include_str!("decimal.lua"), include_str!("publish.lua")))
+});
+static HOLD: LazyLock<Script> =
+    LazyLock::new(|| Script::new(concat!(include_str!("decimal.lua"), include_str!("hold.lua"))));
+static AGREE: LazyLock<Script> =
+    LazyLock::new(|| Script::new(concat!(include_str!("decimal.lua"), include_str!("agree.lua"))));
 static RELEASE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("release.lua")));
 
 /// The keys of one installation. One hash tag keeps them on one machine of a cluster.

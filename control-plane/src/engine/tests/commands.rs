@@ -15,7 +15,11 @@ impl Bench {
         answer.await.unwrap()
     }
 
-    async fn switch(&self, source: Option<&str>, pin: bool) -> Result<Switched, Refused> {
+    pub(super) async fn switch(
+        &self,
+        source: Option<&str>,
+        pin: bool,
+    ) -> Result<Switched, Refused> {
         let (stream, wish) =
             ("world-feed".to_owned(), Wish { source: source.map(Into::into), pin });
         let switched = self.ask(|reply| Command::Switch { stream, wish, reply }).await;

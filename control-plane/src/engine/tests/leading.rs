@@ -45,3 +45,30 @@ async fn what_is_gone_is_gone_soon() {
     bench.pass(15).await;
     assert_eq!(bench.plays().len(), 1, "and is not waited for any longer");
 }
+
+/// Edges go by when an operator last had a word, and must not hear that nobody ever had.
+#[tokio::test(start_paused = true)]
+async fn an_operators_word_outlives_the_leader() {
+    let [a, b] = ["a.example", "b.example"].map(|host| [Run::Finds(ONE, host, None)]);
+    let late = [Run::Fails, b[0].clone()];
+    for (what, b_again) in [("at once", &b[..]), ("late", &late[..])] {
+        let bench = Bench::start(&[("a", &a), ("b", &b)]);
+        bench.pass(60).await;
+        bench.switch(Some("b"), false).await.unwrap();
+        let store = bench.store.clone();
+        let switched = || store.current().streams["world-feed"].switched;
+        let told = switched();
+        assert!(told > 0);
+        bench.stop().await;
+        let setup = Setup { store: Some(store.clone()), ..Setup::default() };
+        let bench = Bench::with(&[("a", &a), ("b", b_again)], &setup);
+        for seconds in [50, 600] {
+            bench.pass(seconds).await;
+            assert_eq!(bench.plays(), ["world-feed@b:Healthy -"], "{what}, {seconds} s");
+            assert_eq!(switched(), told, "{what}, {seconds} s");
+        }
+        bench.switch(Some("a"), false).await.unwrap();
+        assert!(switched() > told);
+        bench.stop().await;
+    }
+}

@@ -346,6 +346,31 @@ async fn a_target_duration_stays_while_players_watch() {
     assert!(publisher.is_anew(108) && !publisher.is_anew(109));
 }
 
+/// The second in which it is decided has begun already, and a player comes once in a target duration.
+#[tokio::test(start_paused = true)]
+async fn every_player_comes_while_there_is_nothing() {
+    for (told, expected) in [(1, 102), (2, 103), (3, 105), (6, 109)] {
+        let edge = Edge::new(&Redis::default());
+        for (source, seconds) in [("a", told), ("longer", told + 1)] {
+            let text = format!(
+                "#EXTM3U\n#EXT-X-TARGETDURATION:{seconds}\n#EXTINF:{seconds},\n{source}.ts\n"
+            );
+            let offer = Offer {
+                source,
+                picked: source,
+                map: 1,
+                now: 100,
+                target_duration: 0,
+                reason: Reason::Map,
+                playlist: text.as_bytes(),
+            };
+            edge.publisher.part(&offer, false).await.unwrap().unwrap();
+        }
+        let change = edge.publisher.line.latest().change.unwrap();
+        assert_eq!(change.nothing_until, expected, "{told} s");
+    }
+}
+
 /// What edges that could not ask each other decided, in whichever order they speak again.
 #[tokio::test(start_paused = true)]
 async fn edges_that_decided_apart_come_together() {

@@ -60,6 +60,33 @@ async fn who_stops_hands_over_at_once() {
     second.leads().await;
 }
 
+/// One by one, also where a double cannot count any more.
+#[tokio::test]
+async fn fences_and_versions_may_be_high() {
+    const HIGH: u64 = 1 << 53;
+    let server = RedisServer::start();
+    let mut first = Process::on(&server).following();
+    let () = server.ask(&["SET", "{test}:fence", &HIGH.to_string()]);
+    first = first.leading();
+    first.leads().await;
+    assert_eq!(first.store.fence().borrow().unwrap(), HIGH + 1);
+    let second = Process::on(&server).following().leading();
+    for version in [HIGH, HIGH + 1, HIGH + 2] {
+        first.publish(version, &["World feed"]).await;
+        second.reaches(version).await;
+    }
+    first.kill();
+    second.leads().await;
+    assert_eq!(second.store.fence().borrow().unwrap(), HIGH + 2);
+    second.publish(HIGH + 3, &["World feed"]).await;
+    let refused = first.store.publish(sample(HIGH + 4, &[])).await.unwrap_err();
+    assert!(matches!(refused, StoreError::NotLeading), "{refused}");
+    for (last, expected) in [("9", "10"), ("1899", "1900"), ("0", "1"), ("999", "1000")] {
+        let script = concat!(include_str!("../decimal.lua"), "return following(ARGV[1])");
+        assert_eq!(server.ask::<String>(&["EVAL", script, "0", last]), expected);
+    }
+}
+
 #[tokio::test]
 async fn fences_grow_though_redis_forgets_them() {
     let server = RedisServer::start();
