@@ -11,9 +11,9 @@ use super::shelf::Object;
 use crate::problem::Problem;
 use pitwall_fetch::Response;
 
-/// How much is handed to the connection at once: large enough that the kernel's copy is all
-/// that counts.
-const SLICE: u64 = 1024 * 1024;
+/// How much is handed to the connection at once, as a view of what is stored: most segments are
+/// one write. The edge gives a slice time for its length, and to a viewer who stops reading too.
+const SLICE: u64 = 4 * 1024 * 1024;
 
 /// How much the first readers of a new object get before all of them have got something: the
 /// first byte of the last in a herd waits for this many of everybody's, not for whole slices.
