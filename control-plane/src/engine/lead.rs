@@ -6,17 +6,18 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use pitwall_upstream_map::StreamId;
+use pitwall_upstream_map::{Health, StreamId};
 use tokio::time::Instant;
 
-use super::{Engine, Key};
+use super::{Engine, Key, SourceState};
 
 /// Longer than it takes to ask every source that answers at all.
 const LONGEST: Duration = Duration::from_secs(20);
 
-/// What the leader before had published.
+/// What the leader before had published: which streams by which sources. Where that is no source
+/// here, any will do.
 pub(super) struct Inherited {
-    streams: BTreeSet<StreamId>,
+    upstreams: BTreeSet<(StreamId, Option<usize>)>,
     since: Instant,
 }
 
@@ -39,13 +40,20 @@ impl Engine {
 
     fn take_over(&mut self) {
         let map = self.store.current();
-        let upstreams = map.streams.values().flat_map(|stream| &stream.upstreams);
-        let highest = upstreams.map(|upstream| upstream.generation).max();
+        let all = map.streams.values().flat_map(|stream| &stream.upstreams);
+        let highest = all.map(|upstream| upstream.generation).max();
         // What edges say of the leader before must not be taken for what is found from here on.
         self.generation = self.generation.max(highest.unwrap_or(0));
         self.memory.takes_over(&map, &self.sources);
-        let streams = map.streams.keys().cloned().collect();
-        self.inherited = Some(Inherited { streams, since: Instant::now() });
+        let mut upstreams = BTreeSet::new();
+        for stream in map.streams.values() {
+            for upstream in stream.upstreams.iter().filter(|one| one.health != Health::Down) {
+                let is_it = |state: &SourceState| state.source.name == upstream.source;
+                let source = self.sources.iter().position(is_it);
+                upstreams.insert((stream.id.clone(), source));
+            }
+        }
+        self.inherited = Some(Inherited { upstreams, since: Instant::now() });
         self.dirty = true;
         self.published = None;
     }
@@ -53,13 +61,12 @@ impl Engine {
     /// Is more known elsewhere than here, and will it soon be known here?
     pub(super) fn is_finding_its_feet(&mut self) -> bool {
         let Some(inherited) = &self.inherited else { return false };
-        let found = |id: &StreamId| {
-            let word = self.memory.playing.get(id).filter(|playing| playing.switched > 0);
+        let is_found = |(stream, source): &(StreamId, Option<usize>)| {
             let is_it =
-                |key: &Key| key.stream == *id && word.is_none_or(|it| it.key.source == key.source);
+                |key: &Key| key.stream == *stream && source.is_none_or(|it| it == key.source);
             self.contenders.keys().any(is_it)
         };
-        let all_found = inherited.streams.iter().all(found);
+        let all_found = inherited.upstreams.iter().all(is_found);
         let asked = self.sources.iter().all(|state| state.ran_since(inherited.since));
         if all_found || (asked && self.jobs.is_empty()) || inherited.since.elapsed() > LONGEST {
             self.inherited = None;

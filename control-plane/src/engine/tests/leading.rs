@@ -31,6 +31,23 @@ async fn who_takes_over_leaves_what_plays_until_it_is_found_again() {
     assert!(generation(&bench.store.current()) > generation(&before), "reports are not mixed up");
 }
 
+/// Links of one that is not in the map lead nowhere.
+#[tokio::test(start_paused = true)]
+async fn a_source_that_plays_is_found_again_before_another_takes_its_place() {
+    let [a, b] = ["a.example", "b.example"].map(|host| [Run::Finds(ONE, host, None)]);
+    let bench = Bench::start(&[("a", &a), ("b", &b)]);
+    bench.pass(60).await;
+    let store = bench.store.clone();
+    let before = store.current();
+    bench.stop().await;
+    let setup = Setup { store: Some(store.clone()), ..Setup::default() };
+    let bench = Bench::with(&[("a", &[Run::Hangs]), ("b", &b)], &setup);
+    bench.pass(15).await;
+    assert_eq!(store.current().version, before.version, "one of them is not found yet");
+    bench.pass(10).await;
+    assert_eq!(bench.plays(), ["world-feed@b:Healthy -"], "and is not waited for any longer");
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_is_gone_is_gone_soon() {
     let setup = published(&[Run::Finds(&["Old", "World feed"], "a.example", None)]).await;
