@@ -25,12 +25,13 @@ variable "ingress_class" {
 }
 
 variable "ingress_annotations" {
-  description = "/api/events stays open, and a segment is passed on while it is fetched: no buffer, long timeouts. As nginx has them."
+  description = "/api/events stays open, and a segment is passed on while it is fetched: no buffer, long timeouts. What one pod has not, another may. As nginx has them."
   type        = map(string)
   default = {
-    "nginx.ingress.kubernetes.io/proxy-buffering"    = "off"
-    "nginx.ingress.kubernetes.io/proxy-read-timeout" = "3600"
-    "nginx.ingress.kubernetes.io/proxy-send-timeout" = "3600"
+    "nginx.ingress.kubernetes.io/proxy-buffering"     = "off"
+    "nginx.ingress.kubernetes.io/proxy-next-upstream" = "error timeout http_502 http_503 http_504"
+    "nginx.ingress.kubernetes.io/proxy-read-timeout"  = "3600"
+    "nginx.ingress.kubernetes.io/proxy-send-timeout"  = "3600"
   }
 }
 
