@@ -462,7 +462,6 @@ impl ProxyHttp for Edge {
         }
     }
 
-    /// For Pingora's own log lines: without the query, which holds links.
     /// A slice is written right after it came through here.
     fn response_body_filter(
         &self,
@@ -477,6 +476,7 @@ impl ProxyHttp for Edge {
         Ok(None)
     }
 
+    /// For Pingora's own log lines: without the query, which holds links.
     fn request_summary(&self, session: &Session, context: &Context) -> String {
         let request = session.req_header();
         format!("{} {} ({})", request.method, request.uri.path(), context.label)

@@ -117,13 +117,25 @@ impl Live {
                 return Err(failure);
             }
             tracing::warn!(stream, rendition, problem = failure.name(), "a playlist cannot be had");
-            if waited {
-                return Err(Problem::Unavailable("its source cannot be read"));
-            }
             // The next map may know another way. Without one this edge may know it by then.
-            let changed = tokio::time::timeout_at(deadline, changes.changed()).await;
-            waited = !matches!(changed, Ok(Ok(())));
+            if !waited {
+                let changed = tokio::time::timeout_at(deadline, changes.changed()).await;
+                waited = !matches!(changed, Ok(Ok(())));
+                if !waited || self.has_choice(stream, rendition) {
+                    continue;
+                }
+            }
+            return Err(Problem::Unavailable("its source cannot be read"));
         }
+    }
+
+    /// Is there more than one who could play this?
+    fn has_choice(&self, stream: &str, rendition: &str) -> bool {
+        let map = self.rooms.store.current();
+        let Some(stream) = map.streams.get(stream) else { return false };
+        let could =
+            |one: &&Upstream| one.health != Health::Down && one.rendition(rendition).is_some();
+        stream.upstreams.iter().filter(could).count() > 1
     }
 
     /// The link that this path has now, when the one with `refused` is refused. Those who ask at

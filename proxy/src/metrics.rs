@@ -48,7 +48,7 @@ impl Metrics {
             prefetched: IntCounterVec::new(
                 Opts::new(
                     "pitwall_prefetch_total",
-                    "New segments of watched playlists by what was done about them.",
+                    "New segments of watched playlists, and their maps and keys, by what was done.",
                 ),
                 &["outcome"],
             )?,

@@ -22,7 +22,7 @@ impl Rooms {
         let fetch = |resource| {
             let ahead = self.prefetch(resource, playlist);
             let outcome = match &ahead {
-                Ahead::Coming { joined: false, .. } => Some("fetched"),
+                Ahead::Coming { joined: false, .. } | Ahead::Renewed => Some("fetched"),
                 Ahead::Skipped => Some("skipped"),
                 Ahead::Refused(_) => Some("refused"),
                 Ahead::Coming { joined: true, .. } | Ahead::Stored => None,
@@ -43,7 +43,7 @@ impl Rooms {
         match target {
             Ok(target) => {
                 let target = Target { stream: playlist.stream.clone(), ..target };
-                self.storage.prefetch(&target, resource.byte_range)
+                self.storage.prefetch(&target, resource.byte_range, resource.stays)
             }
             Err(problem) => Ahead::Refused(problem),
         }

@@ -141,6 +141,8 @@ impl Opened {
 #[derive(Debug)]
 pub enum Ahead {
     Stored,
+    /// It is stored, and fetched once more.
+    Renewed,
     /// `joined`: somebody was faster.
     Coming {
         end: JoinHandle<Result<(), Problem>>,
@@ -158,7 +160,7 @@ impl Ahead {
         match self {
             Self::Coming { end, .. } => end.await.unwrap_or(Ok(())),
             Self::Refused(problem) => Err(problem),
-            Self::Stored | Self::Skipped => Ok(()),
+            Self::Stored | Self::Renewed | Self::Skipped => Ok(()),
         }
     }
 }
@@ -239,8 +241,15 @@ impl Storage {
         }
     }
 
-    /// Fetches an object that somebody will ask for, unless others need what that takes.
-    pub fn prefetch(self: &Arc<Self>, target: &Target, byte_range: Option<(u64, u64)>) -> Ahead {
+    /// Fetches an object that somebody will ask for, unless others need what that takes. One that
+    /// `stays` is asked for as long as what needs it, which may outlive its source: it is fetched
+    /// again before it is too old.
+    pub fn prefetch(
+        self: &Arc<Self>,
+        target: &Target,
+        byte_range: Option<(u64, u64)>,
+        stays: bool,
+    ) -> Ahead {
         let slice = match byte_range {
             None => None,
             Some((length @ 1..=LARGEST_SLICE, offset)) => match offset.checked_add(length - 1) {
@@ -255,15 +264,15 @@ impl Storage {
         let key = Key::of(target, slice);
         let may_begin = || self.budget.is_idle() && target.slot.is_free();
         match self.shelf.get(&key) {
-            // A map is asked for as long as its segments are, and they may outlive their source.
-            Some(object) if object.is_old() && may_begin() => {
+            Some(object) if stays && object.is_old() && may_begin() => {
                 let mut fills = self.fills();
-                if !fills.contains_key(&key) {
-                    let reader = self.start(&mut fills, key, target, slice);
-                    drop(fills);
-                    tokio::spawn(reader.drain());
+                if fills.contains_key(&key) {
+                    return Ahead::Stored;
                 }
-                return Ahead::Stored;
+                let reader = self.start(&mut fills, key, target, slice);
+                drop(fills);
+                tokio::spawn(reader.drain(self.max_object));
+                return Ahead::Renewed;
             }
             Some(_) => return Ahead::Stored,
             None if self.is_filling(&key) || may_begin() => {}
@@ -271,7 +280,7 @@ impl Storage {
         }
         match self.join_or_start(target, slice) {
             Started::Filling(reader, joined) => {
-                Ahead::Coming { end: tokio::spawn(reader.drain()), joined }
+                Ahead::Coming { end: tokio::spawn(reader.drain(self.max_object)), joined }
             }
             Started::Stored(_) => Ahead::Stored,
             Started::Refused(Refusal::Problem(problem)) => Ahead::Refused(problem),
@@ -324,13 +333,14 @@ impl Storage {
     fn join_or_start(self: &Arc<Self>, target: &Target, slice: Option<(u64, u64)>) -> Started {
         let key = Key::of(target, slice);
         let mut fills = self.fills();
-        if let Some(under) = fills.get(&key) {
-            return Started::Filling(Reader::follow(under.fill.clone()), true);
+        // First what is stored: it may be being fetched once more.
+        if let Some(object) = self.shelf.get(&key) {
+            return Started::Stored(object);
         }
         // A fill is forgotten after its object is stored, or its refusal known: what is in none
         // of the three places is new.
-        if let Some(object) = self.shelf.get(&key) {
-            return Started::Stored(object);
+        if let Some(under) = fills.get(&key) {
+            return Started::Filling(Reader::follow(under.fill.clone()), true);
         }
         if let Some(refusal) = self.refused(&key, &target.url) {
             return Started::Refused(refusal);

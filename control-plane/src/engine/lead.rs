@@ -1,7 +1,8 @@
 //! Leading: of several control planes on one store one works, and the others wait for it to end.
 //!
 //! Who takes over has found nothing yet, while edges play what the one before published: that
-//! stays until it is found again, or cannot be. What an operator told the one before holds.
+//! stays until it is found again, or cannot be. Whom an operator chose before is waited for; a pin
+//! is in nobody's map, and ends.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use std::time::Duration;
 use pitwall_upstream_map::{Health, StreamId};
 use tokio::time::Instant;
 
-use super::{Engine, Key, SourceState};
+use super::{Engine, Key, sources};
 
 /// Longer than it takes to ask every source that answers at all.
 const LONGEST: Duration = Duration::from_secs(20);
@@ -47,10 +48,12 @@ impl Engine {
         self.memory.takes_over(&map, &self.sources);
         let mut upstreams = BTreeSet::new();
         for stream in map.streams.values() {
-            for upstream in stream.upstreams.iter().filter(|one| one.health != Health::Down) {
-                let is_it = |state: &SourceState| state.source.name == upstream.source;
-                let source = self.sources.iter().position(is_it);
-                upstreams.insert((stream.id.clone(), source));
+            let up = stream.upstreams.iter().filter(|one| one.health != Health::Down);
+            let places = up.map(|one| sources::place(&self.sources, &one.source));
+            upstreams.extend(places.map(|source| (stream.id.clone(), source)));
+            // An edge may play one that seems to be down.
+            if stream.upstreams.iter().all(|one| one.health == Health::Down) {
+                upstreams.insert((stream.id.clone(), None));
             }
         }
         self.inherited = Some(Inherited { upstreams, since: Instant::now() });

@@ -9,7 +9,7 @@ use pitwall_upstream_map::UpstreamMap;
 use tokio::time::Instant;
 
 use super::order::Playing;
-use super::sources::SourceState;
+use super::sources::{SourceState, place};
 use super::{Engine, Key};
 use crate::history::{Archive, History, Past, PastPlaying, PastUpstream};
 use crate::refresh::Lifetimes;
@@ -70,8 +70,7 @@ impl Memory {
         self.until = now + STARTING;
         for stream in map.streams.values().filter(|stream| stream.switched > 0) {
             let Some(first) = stream.upstreams.first() else { continue };
-            let is_it = |state: &SourceState| state.source.name == first.source;
-            let Some(source) = sources.iter().position(is_it) else { continue };
+            let Some(source) = place(sources, &first.source) else { continue };
             let known = self.playing.remove(&stream.id).filter(|it| it.key.source == source);
             let key = Key { stream: stream.id.clone(), source, ordinal: 0 };
             let it = Playing { key, since: now, came: now, pinned: false, switched: 0 };

@@ -12,6 +12,11 @@ use super::work::Report;
 use crate::refresh::{self, Lifetimes, Tempo};
 use crate::source::Source;
 
+/// Where the one of this name stands.
+pub(super) fn place(sources: &[SourceState], name: &str) -> Option<usize> {
+    sources.iter().position(|state| state.source.name == name)
+}
+
 pub(crate) struct SourceState {
     pub(crate) source: Arc<Source>,
     pub(crate) due: Instant,

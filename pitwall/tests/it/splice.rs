@@ -67,6 +67,27 @@ async fn what_a_source_takes_with_it_was_never_announced() {
 }
 
 #[tokio::test]
+async fn what_is_slow_is_announced_when_it_has_come() {
+    let (site, twins) = upstream().await;
+    let edge = edge(&site).await;
+    let media = media(&edge).await;
+    let mut player = Viewer::default();
+    player.watch_until("as it began", &media, |player| player.sees_anything()).await;
+    let since = segments_now();
+    twins.set(0, Mood::Slow(since));
+    player.watch_until("it goes on", &media, |player| player.last() >= since).await;
+    let newest = fetch(&edge.url(player.newest())).await.unwrap();
+    let timing = newest.headers()["server-timing"].to_str().unwrap().to_owned();
+    assert!(timing.starts_with("storage;desc=hit"), "{timing}");
+    // Who comes back after a while is not given what was shown then.
+    let later = segments_now() + 5;
+    eventually("nobody watches", || async { (segments_now() > later).then_some(()) }).await;
+    let asked = segments_now();
+    player.polls("after a while", &media[0]).await;
+    assert!(player.last() + 1 >= asked, "{} at {asked}", player.last());
+}
+
+#[tokio::test]
 async fn what_never_comes_is_announced_all_the_same() {
     let (site, twins) = upstream().await;
     let edge = edge(&site).await;

@@ -131,7 +131,6 @@ pub(crate) async fn fetch(url: &str) -> reqwest::Result<reqwest::Response> {
     client().get(url).send().await
 }
 
-/// A port that nothing listens on.
 /// An address that nobody listens on, with a port below those that the kernel gives to whoever
 /// connects: one of these may be taken again before it is listened on.
 pub(crate) fn free() -> SocketAddr {

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
 use axum::extract::{Path as Named, State};
@@ -45,7 +45,12 @@ pub(crate) enum Mood {
     Anew(u64),
     /// It announces segments that it has not, since then.
     Hollow(u64),
+    /// Segments come long after they were asked for, since then.
+    Slow(u64),
 }
+
+/// Longer than a poll waits for what is new.
+const SLOW: Duration = Duration::from_millis(1500);
 
 #[derive(Default)]
 pub(crate) struct Twins {
@@ -79,7 +84,7 @@ impl Twins {
         let offset = if twin == 0 { 0 } else { OFFSET };
         let (next, shift, end) = match self.mood(twin) {
             Mood::Refused => return StatusCode::FORBIDDEN.into_response(),
-            Mood::Fine | Mood::Hollow(_) => (now, 0, ""),
+            Mood::Fine | Mood::Hollow(_) | Mood::Slow(_) => (now, 0, ""),
             Mood::Frozen(since) => (since, 0, ""),
             Mood::Ended(since) => (since, 0, "#EXT-X-ENDLIST\n"),
             Mood::Anew(since) => (now, since - 10, ""),
@@ -118,6 +123,7 @@ async fn answer(
         (Mood::Hollow(since), Some(n)) if n >= since => {
             return StatusCode::NOT_FOUND.into_response();
         }
+        (Mood::Slow(since), Some(n)) if n >= since => tokio::time::sleep(SLOW).await,
         _ => {}
     }
     let mut bytes = vec![0; SEGMENT];

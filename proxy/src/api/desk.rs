@@ -59,11 +59,6 @@ impl Desk {
         let map = self.store.current();
         let documents = &map.documents;
         match ask {
-            Ask::Document(Document::Bootstrap) => {
-                let overruled = Overruled::of(&map, playing);
-                let text = self.bootstrap_of(&map, &overruled)?.into();
-                Ok(if overruled.is_empty() { of(&map, JSON, text) } else { passing(text) })
-            }
             Ask::Document(document) => {
                 let (text, content_type) = match document {
                     Document::Schedule => (&documents.schedule, JSON),
@@ -72,7 +67,12 @@ impl Desk {
                     Document::Calendar => (&documents.calendar, "text/calendar; charset=utf-8"),
                     Document::Guide => (&documents.guide, "application/xml; charset=utf-8"),
                     Document::Playlist => return self.channels(&|_| String::new()),
-                    Document::Bootstrap => return Err(Problem::NotFound),
+                    Document::Bootstrap => {
+                        let overruled = Overruled::of(&map, playing);
+                        let text = self.bootstrap_of(&map, &overruled)?.into();
+                        let stays = overruled.is_empty();
+                        return Ok(if stays { of(&map, JSON, text) } else { passing(text) });
+                    }
                 };
                 Ok(of(&map, content_type, views::text(text)?.to_owned().into()))
             }

@@ -15,6 +15,7 @@ use http::StatusCode;
 use pitwall_hls::Limits;
 use pitwall_hls::splice::tailored;
 use pitwall_upstream_map::{Stream, Upstream, UpstreamMap};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::change::Reason;
 use super::choose::{Known, choose, picked};
@@ -55,9 +56,12 @@ const WAIT: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(2);
 
 impl MediaPoll {
-    pub(super) async fn run(self) -> Fetched {
-        let Publisher { stream: id, rendition: name, track, .. } = &self.publisher;
+    pub(super) async fn run(mut self) -> Fetched {
+        let (asked, began) = (self.now, Instant::now());
         for _ in 0..TURNS {
+            // A turn may take long: some sources answer when they have news.
+            self.now = asked + began.elapsed().as_secs();
+            let Publisher { stream: id, rendition: name, track, .. } = &self.publisher;
             let map = self.rooms.store.current();
             let stream = map.streams.get(id.as_str()).ok_or(Problem::NotFound)?;
             let upstream = self.choose(&map, stream)?;
@@ -265,11 +269,13 @@ impl MediaPoll {
     /// the same.
     async fn is_in_hand(&self, turn: &Turn<'_>, version: &Version, ahead: Vec<Ahead>) -> bool {
         let Publisher { track, stream, .. } = &self.publisher;
-        // There each part counts.
-        if track.is_new() || version.tempo.part_target.is_some() {
+        // Who comes first, or after a while, finds what there is. And there each part counts.
+        let watched = track.shown(version.target()).is_some();
+        if !watched || version.tempo.part_target.is_some() {
             return true;
         }
-        let ended = tokio::time::timeout(WAIT, join_all(ahead.into_iter().map(Ahead::end))).await;
+        let until = Instant::now() + WAIT;
+        let ended = timeout_at(until, join_all(ahead.into_iter().map(Ahead::end))).await;
         let refused = match &ended {
             Ok(ended) => ended.iter().find_map(|end| end.as_ref().err()),
             // On its way.
@@ -282,7 +288,15 @@ impl MediaPoll {
             self.rooms.audience.complaints.failed(stream, turn.upstream, problem);
         }
         let came = ended.is_ok() && refused.is_none();
-        came || track.withheld() >= version.target()
+        // The old tokens may have ended.
+        if came || version.renewed || track.withheld() >= version.target() {
+            return true;
+        }
+        // Who asked to be told of news asks again at once.
+        if self.directives.is_some() {
+            sleep_until(until).await;
+        }
+        false
     }
 
     /// The control plane is told, and looks for itself. Where it has not found another way in

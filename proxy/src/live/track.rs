@@ -170,6 +170,7 @@ impl Track {
         state.head = splice.from.published.max(state.head);
         let (splice, record) = (Arc::new(splice), record.into());
         let part = Part { splice, record, change: change.clone() };
+        state.withheld = None;
         state.part = Some(part.clone());
         Some(part)
     }
@@ -260,7 +261,6 @@ impl Track {
 
     /// Another source is tried.
     pub(super) fn turns(&self) {
-        let mut state = self.state();
-        (state.failing, state.withheld) = (None, None);
+        self.state().failing = None;
     }
 }

@@ -27,8 +27,10 @@ pub struct Version {
     pub playlist: Arc<Playlist>,
     pub tempo: Tempo,
     /// What players ask for next: the last few segments that the version before did not have,
-    /// or had elsewhere, and the map and the key that they need.
+    /// or had by another token, and the map and the key that they need.
     pub fresh: Vec<Resource>,
+    /// It has other tokens than the version before.
+    pub renewed: bool,
     body: Bytes,
     terms: Terms,
     links: Arc<Links>,
@@ -40,6 +42,8 @@ pub struct Resource {
     pub url: String,
     /// Length and offset.
     pub byte_range: Option<(u64, u64)>,
+    /// A map or a key: the next version needs it too.
+    pub stays: bool,
 }
 
 /// What links depend on, beside the text: where any of it differs nothing can be reused.
@@ -95,11 +99,20 @@ impl Version {
             return Ok(last.again(answer.took));
         }
         let switched = terms.splice.filter(|from| *from != Numbers::default());
+        let switched = switched.map(|from| from.upstream);
+        let renewed = last.is_some_and(|last| last.terms.generation != terms.generation);
+        let from = match last {
+            Some(last) if !renewed && last.terms.splice == terms.splice => {
+                Some(last.links.newest().map_or(0, |newest| newest.saturating_add(1)))
+            }
+            Some(_) => Some(switched.unwrap_or(0)),
+            // Whoever looks for the first time may look once, and at many.
+            None => switched,
+        };
         let mut remembering = Remembering {
             linker,
             last: same.map(|last| &*last.links),
-            // Whoever looks for the first time may look once, and at many.
-            from: switched.map(|from| from.upstream).or(last.map(|_| 0)),
+            from,
             links: Links::default(),
             map: None,
             key: None,
@@ -111,13 +124,14 @@ impl Version {
         let Remembering { links, map, key, segments, .. } = remembering;
         let fresh = match segments.is_empty() {
             true => Vec::new(),
-            false => map.into_iter().chain(key).chain(segments).collect(),
+            false => segments.into_iter().chain(map).chain(key).collect(),
         };
         let tempo = rewritten.tempo;
         let pace = (rewritten.kind == Kind::Media).then(|| Pace::of(&tempo));
         let playlist = Playlist::new(rewritten.bytes, content_type, pace, answer.took);
         let playlist = Arc::new(playlist);
-        Ok(Self { playlist, tempo, fresh, body: answer.body, terms, links: Arc::new(links) })
+        let (body, links) = (answer.body, Arc::new(links));
+        Ok(Self { playlist, tempo, fresh, renewed, body, terms, links })
     }
 
     /// One of its segments, if it has any.
@@ -145,6 +159,7 @@ impl Version {
             playlist: Arc::new(self.playlist.again(took)),
             tempo: self.tempo,
             fresh: Vec::new(),
+            renewed: false,
             body: self.body.clone(),
             terms: self.terms.clone(),
             links: self.links.clone(),
@@ -171,8 +186,11 @@ struct Remembering<'a, L> {
 
 impl<L: Linker> Linker for Remembering<'_, L> {
     fn link(&mut self, reference: &Reference<'_>, out: &mut Vec<u8>) {
-        let resource =
-            || Resource { url: reference.url.to_owned(), byte_range: reference.byte_range };
+        let resource = || Resource {
+            url: reference.url.to_owned(),
+            byte_range: reference.byte_range,
+            stays: reference.role != Role::Segment,
+        };
         let (Role::Segment, Some(sequence)) = (reference.role, reference.sequence) else {
             match reference.role {
                 Role::Map => self.map = Some(resource()),
@@ -182,13 +200,12 @@ impl<L: Linker> Linker for Remembering<'_, L> {
             return self.linker.link(reference, out);
         };
         let start = out.len();
-        let known = self.last.and_then(|last| last.get(sequence, reference.url));
-        match known {
+        match self.last.and_then(|last| last.get(sequence, reference.url)) {
             Some(link) => out.extend_from_slice(link),
             None => self.linker.link(reference, out),
         }
         self.links.push(sequence, reference.url, out.get(start..).unwrap_or_default());
-        if known.is_none() && self.from.is_some_and(|from| sequence >= from) {
+        if self.from.is_some_and(|from| sequence >= from) {
             if self.segments.len() == NEWEST {
                 self.segments.remove(0);
             }
@@ -290,9 +307,9 @@ mod tests {
         for (what, next, links, fresh) in [
             ("the same", answer(7, &["a.ts", "b.ts", "c.ts"]), 0, vec![]),
             ("moved on by one", answer(8, &["b.ts", "c.ts", "d.ts"]), 1, vec!["d.ts"]),
-            ("another name for a number", answer(7, &["a.ts", "x.ts", "c.ts"]), 1, vec!["x.ts"]),
+            ("another name for a number", answer(7, &["a.ts", "x.ts", "c.ts"]), 1, vec![]),
             ("far ahead", answer(90, &["p", "q", "r", "s", "t"]), 5, vec!["r", "s", "t"]),
-            ("begun anew", answer(0, &["a.ts"]), 1, vec!["a.ts"]),
+            ("begun anew", answer(0, &["a.ts"]), 1, vec![]),
         ] {
             let whole = make(None, answer_again(&next), terms()).0;
             let (second, made) = make(Some(&first), next, terms());
@@ -310,15 +327,18 @@ mod tests {
     #[test]
     fn what_players_ask_for_next() {
         let names = &["a.ts", "b.ts", "c.ts", "d.ts"];
-        let elsewhere = Url::parse("http://origin.example/another-token/v.m3u8").unwrap();
-        let renewed = Terms { base: elsewhere.clone(), ..terms() };
+        let elsewhere = Url::parse("http://origin.example/another/v.m3u8").unwrap();
+        let moved = Terms { base: elsewhere.clone(), ..terms() };
+        let renewed = Terms { generation: 2, ..moved.clone() };
         let from = |upstream| Numbers { upstream, published: 100, ..Numbers::default() };
         let switched = |upstream| Terms { splice: Some(from(upstream)), ..terms() };
         let (first, _) = make(None, answer(7, names), terms());
         for (what, last, base, terms, fresh) in [
             ("a first look", None, None, terms(), vec![]),
             ("nothing new", Some(&first), None, terms(), vec![]),
+            ("another server each time", Some(&first), Some(&elsewhere), moved, vec![]),
             ("other tokens", Some(&first), Some(&elsewhere), renewed, vec!["b.ts", "c.ts", "d.ts"]),
+            ("it plays again", Some(&first), None, switched(9), vec!["c.ts", "d.ts"]),
             ("who has just begun to play", None, None, switched(9), vec!["c.ts", "d.ts"]),
             ("nothing of it is published yet", None, None, switched(11), vec![]),
         ] {
@@ -341,8 +361,9 @@ mod tests {
         let (first, _) = make(None, answer(7, &["a.m4s"]), terms());
         let version =
             Version::make(Some(&first), answered, terms(), &imported, "x", &mut linker).unwrap();
-        assert_eq!(fresh_of(&version), ["i.mp4", "k", "b.m4s"]);
-        assert_eq!(version.fresh.first().unwrap().byte_range, Some((9, 4)));
+        assert_eq!(fresh_of(&version), ["b.m4s", "i.mp4", "k"]);
+        let of: Vec<_> = version.fresh.iter().map(|one| (one.byte_range, one.stays)).collect();
+        assert_eq!(of, [(None, false), (Some((9, 4)), true), (None, true)]);
     }
 
     fn answer_again(answer: &UpstreamAnswer) -> UpstreamAnswer {

@@ -97,11 +97,11 @@ impl Reader {
         }
     }
 
-    /// For somebody who has not come yet: the fill has a reader until then, and ends soon when it
-    /// is too large to be kept.
-    pub(super) async fn drain(mut self) -> Result<(), Problem> {
+    /// For somebody who has not come yet: the fill has a reader until then, or until it is too
+    /// large to be kept.
+    pub(super) async fn drain(mut self, most: u64) -> Result<(), Problem> {
         match self.head().await {
-            Ok(_) => while self.read().await?.is_some() {},
+            Ok(_) => while self.position <= most && self.read().await?.is_some() {},
             Err(Refusal::Problem(problem)) => return Err(problem),
             Err(Refusal::PassThrough | Refusal::Whole) => {}
         }

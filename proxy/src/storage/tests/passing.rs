@@ -26,6 +26,6 @@ async fn without_room_everything_passes_through() {
         let opened = open(&storage, target(address, "/sized/2")).await;
         assert!(matches!(opened, Ok(Opened::Passing(_))));
     }
-    assert!(matches!(storage.prefetch(&target(address, "/sized/2"), None), Ahead::Skipped));
+    assert!(matches!(storage.prefetch(&target(address, "/sized/2"), None, false), Ahead::Skipped));
     assert_eq!(origin.requests.load(Ordering::SeqCst), 2);
 }
