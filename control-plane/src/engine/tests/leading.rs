@@ -48,6 +48,26 @@ async fn a_source_that_plays_is_found_again_before_another_takes_its_place() {
     assert_eq!(bench.plays(), ["world-feed@b:Healthy -"], "and is not waited for any longer");
 }
 
+/// An edge may know better than who is gone.
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_seems_down_is_waited_for_too() {
+    let a = [Run::Finds(&["Pit lane"], "a.example", None)];
+    let b = [Run::Finds(ONE, "b.example", None)];
+    let bench = Bench::start(&[("a", &a), ("b", &b)]);
+    bench.pass(5).await;
+    bench.world.breaks("a.example", CheckError::definite("the playlist was answered with 403"));
+    bench.pass(12).await;
+    assert_eq!(bench.plays(), ["pit-lane@a:Down -", "world-feed@b:Healthy -"]);
+    let store = bench.store.clone();
+    let before = store.current().version;
+    bench.stop().await;
+    let setup = Setup { store: Some(store.clone()), ..Setup::default() };
+    let bench = Bench::with(&[("a", &[Run::Hangs]), ("b", &b)], &setup);
+    bench.pass(15).await;
+    assert_eq!(store.current().version, before);
+    bench.stop().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_is_gone_is_gone_soon() {
     let setup = published(&[Run::Finds(&["Old", "World feed"], "a.example", None)]).await;
