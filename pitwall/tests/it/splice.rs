@@ -1,12 +1,13 @@
 //! A stream goes on when its source changes: what a player sees that polls one playlist.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use reqwest::Method;
 
 use crate::support::{Edge, client, eventually, fetch};
-use crate::twins::{LONGEST, Mood, TOKEN, edge, edge_of, segments_now, upstream};
+use crate::twins::{LONGEST, Mood, TOKEN, Twins, edge, edge_of, segments_now, upstream};
 use crate::viewer::Viewer;
 
 pub(crate) async fn media(edge: &Edge) -> [String; 1] {
@@ -14,6 +15,23 @@ pub(crate) async fn media(edge: &Edge) -> [String; 1] {
     let text = multivariant.text().await.unwrap();
     let media = text.lines().find(|line| !line.is_empty() && !line.starts_with('#')).unwrap();
     [edge.url(&format!("/live/world-feed/{media}"))]
+}
+
+/// A stream that somebody watches.
+struct Watched {
+    twins: Arc<Twins>,
+    edge: Edge,
+    media: [String; 1],
+    player: Viewer,
+}
+
+async fn watched() -> Watched {
+    let (site, twins) = upstream().await;
+    let edge = edge(&site).await;
+    let media = media(&edge).await;
+    let mut player = Viewer::default();
+    player.watch_until("as it began", &media, |player| player.sees_anything()).await;
+    Watched { twins, edge, media, player }
 }
 
 pub(crate) async fn switch(edge: &Edge, source: &str) {
@@ -49,11 +67,7 @@ async fn a_player_that_polls_one_playlist_never_sees_a_switch() {
 
 #[tokio::test]
 async fn what_a_source_takes_with_it_was_never_announced() {
-    let (site, twins) = upstream().await;
-    let edge = edge(&site).await;
-    let media = media(&edge).await;
-    let mut player = Viewer::default();
-    player.watch_until("as it began", &media, |player| player.sees_anything()).await;
+    let Watched { twins, edge, media, mut player } = watched().await;
     let since = segments_now();
     twins.set(0, Mood::Hollow(since));
     player.watch_until("it announces one more", &media, |_| segments_now() > since).await;
@@ -68,11 +82,7 @@ async fn what_a_source_takes_with_it_was_never_announced() {
 
 #[tokio::test]
 async fn what_is_slow_is_announced_when_it_has_come() {
-    let (site, twins) = upstream().await;
-    let edge = edge(&site).await;
-    let media = media(&edge).await;
-    let mut player = Viewer::default();
-    player.watch_until("as it began", &media, |player| player.sees_anything()).await;
+    let Watched { twins, edge, media, mut player } = watched().await;
     let since = segments_now();
     twins.set(0, Mood::Slow(since));
     player.watch_until("it goes on", &media, |player| player.last() >= since).await;
@@ -89,11 +99,7 @@ async fn what_is_slow_is_announced_when_it_has_come() {
 
 #[tokio::test]
 async fn what_never_comes_is_announced_all_the_same() {
-    let (site, twins) = upstream().await;
-    let edge = edge(&site).await;
-    let media = media(&edge).await;
-    let mut player = Viewer::default();
-    player.watch_until("as it began", &media, |player| player.sees_anything()).await;
+    let Watched { twins, edge: _edge, media, mut player } = watched().await;
     let since = segments_now();
     twins.set(0, Mood::Hollow(since));
     player.watch_until("it goes on", &media, |player| player.last() >= since + 2).await;
@@ -102,11 +108,7 @@ async fn what_never_comes_is_announced_all_the_same() {
 
 #[tokio::test]
 async fn a_stream_is_purged_with_what_was_fetched_ahead() {
-    let (site, _) = upstream().await;
-    let edge = edge(&site).await;
-    let media = media(&edge).await;
-    let mut player = Viewer::default();
-    player.watch_until("as it began", &media, |player| player.sees_anything()).await;
+    let Watched { edge, media, mut player, .. } = watched().await;
     let last = player.last();
     player.watch_until("it goes on", &media, |player| player.last() > last).await;
     let purge = client().request(
@@ -119,11 +121,7 @@ async fn a_stream_is_purged_with_what_was_fetched_ahead() {
 
 /// Whatever is wrong with who plays, within ten seconds.
 async fn check(mood: fn(u64) -> Mood) {
-    let (site, twins) = upstream().await;
-    let edge = edge(&site).await;
-    let media = media(&edge).await;
-    let mut player = Viewer::default();
-    player.watch_until("as it began", &media, |player| player.sees_anything()).await;
+    let Watched { twins, edge: _edge, media, mut player } = watched().await;
     let mood = mood(segments_now());
     let what = format!("{mood:?}");
     twins.set(0, mood);
@@ -147,11 +145,7 @@ async fn one_that_has_ended_is_left() {
 
 #[tokio::test]
 async fn a_source_that_counts_anew_is_a_discontinuity() {
-    let (site, twins) = upstream().await;
-    let edge = edge(&site).await;
-    let media = media(&edge).await;
-    let mut player = Viewer::default();
-    player.watch_until("as it began", &media, |player| player.sees_anything()).await;
+    let Watched { twins, edge: _edge, media, mut player } = watched().await;
     for twin in [0, 1] {
         twins.set(twin, Mood::Anew(segments_now()));
     }
@@ -164,11 +158,7 @@ async fn a_source_that_counts_anew_is_a_discontinuity() {
 /// One that has ended is no end while another goes on.
 #[tokio::test]
 async fn a_stream_ends_when_all_of_its_sources_have() {
-    let (site, twins) = upstream().await;
-    let edge = edge(&site).await;
-    let media = media(&edge).await;
-    let mut player = Viewer::default();
-    player.watch_until("as it began", &media, |player| player.sees_anything()).await;
+    let Watched { twins, edge: _edge, media, mut player } = watched().await;
     twins.set(0, Mood::Ended(segments_now()));
     player.watch_until("one", &media, |player| player.discontinuity() > 0).await;
     player.watch_for(Duration::from_secs(3), &media).await;
