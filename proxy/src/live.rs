@@ -211,6 +211,8 @@ impl Live {
             return Err(absent(stream));
         }
         let line = self.lines.of(&stream.id);
+        // The first source is no change.
+        let generation = line.latest().generation.max(1);
         let publisher = Publisher {
             store: self.rooms.store.clone(),
             switches: self.rooms.metrics.switches.clone(),
@@ -229,8 +231,9 @@ impl Live {
         };
         let upstream = poll.choose(&map, stream)?;
         let url = &upstream.rendition(rendition).ok_or(Problem::NotFound)?.playlist;
-        // A renewed token has an answer of its own.
-        let name = format!("live {} {rendition} {url}", stream.id);
+        // A renewed token has an answer of its own, and so has a source that plays again: what it
+        // answered before is behind what another has published since.
+        let name = format!("live {} {rendition} {generation} {url}", stream.id);
         let key = with_directives(&name, directives);
         self.playlists.poll(key, directives.is_some(), || poll.run()).await
     }
