@@ -132,7 +132,7 @@ impl<'a, L: Linker + ?Sized> Rewriter<'a, L> {
                     let Some(role) = place.role(|name| attribute.is(name)) else { continue };
                     let within = match role {
                         Role::Part | Role::Hint => Within::of(Some(self.sequence.upcoming())),
-                        Role::Map => Within { byte_range: map_range(tag), ..Within::WHOLE },
+                        Role::Map => Within { byte_range: number::map_range(tag), ..Within::WHOLE },
                         _ => Within::WHOLE,
                     };
                     self.link(role, attribute.value, attribute.value_start, within, line)?;
@@ -256,12 +256,6 @@ impl Within {
     const fn of(sequence: Option<u64>) -> Self {
         Self { sequence, byte_range: None }
     }
-}
-
-/// Which part of its resource a map is: from the start where nothing is said.
-fn map_range(tag: &Tag<'_>) -> Option<(u64, u64)> {
-    let range = tag.attribute("BYTERANGE").and_then(number::byte_range);
-    range.map(|(length, offset)| (length, offset.unwrap_or(0)))
 }
 
 /// EXT-X-BYTERANGE: it speaks of the segment that follows, and one without an offset begins where

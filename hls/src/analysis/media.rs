@@ -213,11 +213,7 @@ impl Builder<'_> {
 
     fn map_of(&mut self, tag: &Tag<'_>) -> Result<Option<Map>, InvalidPlaylist> {
         let Some(url) = self.reader.url_in(tag, "URI")? else { return Ok(None) };
-        let byte_range = tag.attribute("BYTERANGE").and_then(number::byte_range);
-        Ok(Some(Map {
-            url,
-            byte_range: byte_range.map(|(length, offset)| (length, offset.unwrap_or(0))),
-        }))
+        Ok(Some(Map { url, byte_range: number::map_range(tag) }))
     }
 
     fn key(&mut self, tag: &Tag<'_>) -> Result<(), InvalidPlaylist> {
