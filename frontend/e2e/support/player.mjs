@@ -68,6 +68,7 @@ function inPage() {
 			subtitleTracks: hls.subtitleTracks.map((track) => track.lang),
 			cues: [...video.textTracks].flatMap((track) => [...(track.activeCues ?? [])].map((cue) => cue.text)),
 		}),
+		goLive: () => (video.currentTime = hls.liveSyncPosition),
 		listenTo: (track) => (hls.audioTrack = track),
 		read: (track) => {
 			hls.subtitleDisplay = true;
