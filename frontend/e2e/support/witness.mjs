@@ -45,7 +45,7 @@ export function witness(t, edges, playlists) {
 			const known = published.get(id);
 			if (!known) published.set(id, { said, lines: new Map([[edge, line]]) });
 			else if (known.said !== said) complain(`${id}: ${known.said}, and ${said} at ${key}`);
-			else published.set(id, { said, lines: known.lines.set(edge, line) });
+			else known.lines.set(edge, line);
 			number++;
 		}
 	}

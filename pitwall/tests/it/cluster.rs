@@ -84,6 +84,15 @@ impl Cluster {
         self
     }
 
+    /// With its Redis, and a control plane that leads.
+    pub(crate) async fn led(sources: &str) -> (Self, Process, Control) {
+        let cluster = Self::with(sources);
+        let redis = cluster.redis().await;
+        let control = cluster.control();
+        control.leads().await;
+        (cluster, redis, control)
+    }
+
     /// Always an empty one.
     pub(crate) async fn redis(&self) -> Process {
         let mut command = Command::new("redis-server");

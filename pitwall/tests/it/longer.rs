@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use crate::cluster::{Cluster, TOKEN, empty};
 use crate::support::{client, eventually, fetch};
 use crate::twins::{both_are_there, sources};
-use crate::viewer::Viewer;
+use crate::viewer::{Viewer, media};
 
 /// In seconds: of the first source, and of the second.
 const SEGMENTS: [u64; 2] = [1, 3];
@@ -71,15 +71,6 @@ async fn upstream() -> (String, Arc<Upstream>) {
     (format!("http://{address}"), upstream)
 }
 
-/// What a player loads first, and the playlist that it finds there.
-async fn media(base: &str) -> String {
-    let multivariant = fetch(&format!("{base}/live/world-feed/index.m3u8")).await.unwrap();
-    assert_eq!(multivariant.status(), 200);
-    let text = multivariant.text().await.unwrap();
-    let media = text.lines().find(|line| !line.is_empty() && !line.starts_with('#')).unwrap();
-    format!("{base}/live/world-feed/{media}")
-}
-
 /// Of a playlist, unless it is gone.
 async fn target_duration(url: &str) -> Option<u64> {
     let answer = fetch(url).await.unwrap();
@@ -116,10 +107,7 @@ async fn comes_anew(base: String) -> Duration {
 #[tokio::test]
 async fn players_begin_anew_where_only_longer_segments_are_left() {
     let (site, upstream) = upstream().await;
-    let cluster = Cluster::with(&sources(&site, "live.m3u8"));
-    let _redis = cluster.redis().await;
-    let control = cluster.control();
-    control.leads().await;
+    let (cluster, _redis, control) = Cluster::led(&sources(&site, "live.m3u8")).await;
     let edges = [(); 2].map(|()| cluster.edge(control.address, empty()));
     for edge in &edges {
         edge.is_connected().await;

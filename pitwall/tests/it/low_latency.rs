@@ -10,10 +10,10 @@ use axum::routing::get;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::splice::{media, switch};
+use crate::splice::switch;
 use crate::support::{Edge, eventually, fetch};
 use crate::twins::{edge, json};
-use crate::viewer::Viewer;
+use crate::viewer::{Viewer, media};
 
 const TARGET: u64 = 6;
 const PARTS: u64 = 4;
@@ -194,7 +194,7 @@ async fn moves_on(edge: &Edge) {
 async fn a_player_waits_for_parts_across_a_switch() {
     let (site, upstream) = upstream().await;
     let edge = edge(&site).await;
-    let url = media(&edge).await;
+    let url = [media(&edge.url("")).await];
     let mut player = Player { url: url.clone(), seen: Viewer::default() };
     player.seen.polls("as it began", &url[0]).await;
     let began = player.seen.last();
@@ -240,7 +240,7 @@ async fn a_player_waits_for_parts_across_a_switch() {
 async fn a_player_may_wait_for_a_source_that_plays_no_more() {
     let (site, upstream) = upstream().await;
     let edge = edge(&site).await;
-    let url = media(&edge).await;
+    let url = [media(&edge.url("")).await];
     let mut player = Viewer::default();
     player.polls("as it began", &url[0]).await;
     let next = player.last() + 1;

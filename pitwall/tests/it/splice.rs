@@ -8,14 +8,7 @@ use reqwest::Method;
 
 use crate::support::{Edge, client, eventually, fetch};
 use crate::twins::{LONGEST, Mood, TOKEN, Twins, edge, edge_of, segments_now, upstream};
-use crate::viewer::Viewer;
-
-pub(crate) async fn media(edge: &Edge) -> [String; 1] {
-    let multivariant = fetch(&edge.url("/live/world-feed/index.m3u8")).await.unwrap();
-    let text = multivariant.text().await.unwrap();
-    let media = text.lines().find(|line| !line.is_empty() && !line.starts_with('#')).unwrap();
-    [edge.url(&format!("/live/world-feed/{media}"))]
-}
+use crate::viewer::{Viewer, media};
 
 /// A stream that somebody watches.
 struct Watched {
@@ -28,7 +21,7 @@ struct Watched {
 async fn watched() -> Watched {
     let (site, twins) = upstream().await;
     let edge = edge(&site).await;
-    let media = media(&edge).await;
+    let media = [media(&edge.url("")).await];
     let mut player = Viewer::default();
     player.watch_until("as it began", &media, |player| player.sees_anything()).await;
     Watched { twins, edge, media, player }
@@ -45,7 +38,7 @@ pub(crate) async fn switch(edge: &Edge, source: &str) {
 async fn a_player_that_polls_one_playlist_never_sees_a_switch() {
     let (site, twins) = upstream().await;
     let edge = edge(&site).await;
-    let media = media(&edge).await;
+    let media = [media(&edge.url("")).await];
     let mut player = Viewer::default();
     // First by command, then because the source that plays is refused, each way once.
     for (what, expected) in [("as it began", 0), ("second", 1), ("first", 2), ("broken", 3)] {

@@ -7,6 +7,15 @@ use tokio::time::Instant;
 
 use crate::support::fetch;
 
+/// What a player loads first, and the playlist that it finds there.
+pub(crate) async fn media(base: &str) -> String {
+    let multivariant = fetch(&format!("{base}/live/world-feed/index.m3u8")).await.unwrap();
+    assert_eq!(multivariant.status(), 200);
+    let text = multivariant.text().await.unwrap();
+    let media = text.lines().find(|line| !line.is_empty() && !line.starts_with('#')).unwrap();
+    format!("{base}/live/world-feed/{media}")
+}
+
 /// What it has seen, poll by poll, wherever it polled.
 #[derive(Default)]
 pub(crate) struct Viewer {

@@ -311,6 +311,19 @@ fn version(text: &str) -> Version {
     Version::make(None, answer, terms, &Variables::default(), "x", &mut linker).unwrap()
 }
 
+/// The source that the map has picked, at second 100.
+fn offer_of<'a>(source: &'a str, text: &'a str) -> Offer<'a> {
+    Offer {
+        source,
+        picked: source,
+        map: 1,
+        now: 100,
+        target_duration: 0,
+        reason: Reason::Map,
+        playlist: text.as_bytes(),
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_target_duration_stays_while_players_watch() {
     let edge = Edge::new(&Redis::default());
@@ -326,15 +339,7 @@ async fn a_target_duration_stays_while_players_watch() {
             "#EXTM3U\n#EXT-X-TARGETDURATION:{claimed}\n#EXT-X-MEDIA-SEQUENCE:5\n\
              #EXTINF:{longest},\n{source}.ts\n"
         );
-        let offer = Offer {
-            source,
-            picked: source,
-            map: 1,
-            now: 100,
-            target_duration: 0,
-            reason: Reason::Map,
-            playlist: text.as_bytes(),
-        };
+        let offer = offer_of(source, &text);
         assert_eq!(publisher.fits(text.as_bytes()), fits, "{source}");
         let part = publisher.part(&offer, false).await.unwrap().unwrap();
         let published = publisher.publish(&part, &version(&text), false).await.unwrap();
@@ -355,15 +360,7 @@ async fn every_player_comes_while_there_is_nothing() {
             let text = format!(
                 "#EXTM3U\n#EXT-X-TARGETDURATION:{seconds}\n#EXTINF:{seconds},\n{source}.ts\n"
             );
-            let offer = Offer {
-                source,
-                picked: source,
-                map: 1,
-                now: 100,
-                target_duration: 0,
-                reason: Reason::Map,
-                playlist: text.as_bytes(),
-            };
+            let offer = offer_of(source, &text);
             edge.publisher.part(&offer, false).await.unwrap().unwrap();
         }
         let change = edge.publisher.line.latest().change.unwrap();
