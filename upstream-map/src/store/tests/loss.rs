@@ -80,7 +80,7 @@ async fn a_server_that_stands_still_delays_no_reader() {
         assert_eq!(edge.version(), 1);
         edge.store.demand().watch(&StreamId::of_feed("World feed").unwrap(), 1);
     }
-    assert!(began.elapsed() < Duration::from_millis(500), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
     let fence = leader.store.fence();
     eventually("a lease that was not renewed is over", || fence.borrow().is_none()).await;
     server.signal("-CONT");
