@@ -2,9 +2,19 @@
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use redis::{Client, Connection, FromRedisValue};
+
+/// Below those that the kernel gives to outgoing connections: a server that was killed wants its port again.
+fn free() -> SocketAddr {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let from_here = std::process::id().wrapping_mul(101);
+    let next = || from_here.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % 20_000;
+    let bound = || TcpListener::bind(("127.0.0.1", 10_000 + u16::try_from(next()).unwrap())).ok();
+    std::iter::repeat_with(bound).flatten().next().unwrap().local_addr().unwrap()
+}
 
 pub(super) struct RedisServer {
     child: Option<Child>,
@@ -20,7 +30,7 @@ impl RedisServer {
     }
 
     pub(super) fn start_with(options: &[&str]) -> Self {
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let address = free();
         let directory = tempfile::tempdir().unwrap();
         let options = options.iter().map(|&option| option.to_owned()).collect();
         let mut server = Self { child: None, address, directory, options };
@@ -65,7 +75,7 @@ impl RedisServer {
 
     /// One of those that watch `master`.
     pub(super) fn start_sentinel(master: &Self) -> Self {
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let address = free();
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("sentinel.conf");
         let text = format!(
