@@ -184,16 +184,22 @@ async fn what_is_refused() {
 #[tokio::test]
 async fn answers_come_at_once_though_every_source_hangs() {
     let plane = Plane::start(Some(TOKEN)).await;
-    let mut slowest = Duration::ZERO;
-    for n in 0..40 {
-        let request = format!("POST /api/extractors/hanging-{}/run", n % 20);
-        let began = Instant::now();
-        let (status, _, body) = plane.ask(&request, &token(), "").await;
-        slowest = slowest.max(began.elapsed());
-        assert_eq!(status, 202, "{body}");
+    let mut slowest = Duration::MAX;
+    // A busy machine holds up an answer now and then, but not one in each of these rounds.
+    for _ in 0..10 {
+        if slowest < Duration::from_millis(50) {
+            break;
+        }
+        slowest = Duration::ZERO;
+        for n in 0..40 {
+            let request = format!("POST /api/extractors/hanging-{}/run", n % 20);
+            let began = Instant::now();
+            let (status, _, body) = plane.ask(&request, &token(), "").await;
+            slowest = slowest.max(began.elapsed());
+            assert_eq!(status, 202, "{body}");
+        }
     }
-    // Each of them hangs for twice as long.
-    assert!(slowest < Duration::from_secs(10), "{slowest:?}");
+    assert!(slowest < Duration::from_millis(50), "{slowest:?}");
 }
 
 /// A page that is asked with a cookie and a token, and leads to a list that is not there.
