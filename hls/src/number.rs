@@ -1,7 +1,5 @@
 //! Numbers as players read them: the digits at the front count, the rest is ignored.
 
-use crate::line::Tag;
-
 pub(crate) fn integer(text: &[u8]) -> Option<u64> {
     let text = text.trim_ascii_start();
     let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
@@ -30,17 +28,17 @@ pub(crate) fn byte_range(text: &[u8]) -> Option<(u64, Option<u64>)> {
     Some((length, offset))
 }
 
+/// The same of a map: from the start where nothing is said.
+pub(crate) fn map_range(text: &[u8]) -> Option<(u64, u64)> {
+    let (length, offset) = byte_range(text)?;
+    Some((length, offset.unwrap_or(0)))
+}
+
 /// `0x…`, at most 128 bits of it.
 pub(crate) fn hexadecimal(text: &[u8]) -> Option<u128> {
     let text = std::str::from_utf8(text.trim_ascii()).ok()?;
     let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"))?;
     u128::from_str_radix(digits, 16).ok()
-}
-
-/// Which part of its resource a map is: from the start where nothing is said.
-pub(crate) fn map_range(tag: &Tag<'_>) -> Option<(u64, u64)> {
-    let (length, offset) = byte_range(tag.attribute("BYTERANGE")?)?;
-    Some((length, offset.unwrap_or(0)))
 }
 
 #[cfg(test)]

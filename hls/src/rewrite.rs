@@ -132,7 +132,11 @@ impl<'a, L: Linker + ?Sized> Rewriter<'a, L> {
                     let Some(role) = place.role(|name| attribute.is(name)) else { continue };
                     let within = match role {
                         Role::Part | Role::Hint => Within::of(Some(self.sequence.upcoming())),
-                        Role::Map => Within { byte_range: number::map_range(tag), ..Within::WHOLE },
+                        Role::Map => {
+                            let byte_range = tag.attribute("BYTERANGE");
+                            let byte_range = byte_range.and_then(number::map_range);
+                            Within { byte_range, ..Within::WHOLE }
+                        }
                         _ => Within::WHOLE,
                     };
                     self.link(role, attribute.value, attribute.value_start, within, line)?;

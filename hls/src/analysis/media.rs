@@ -213,7 +213,8 @@ impl Builder<'_> {
 
     fn map_of(&mut self, tag: &Tag<'_>) -> Result<Option<Map>, InvalidPlaylist> {
         let Some(url) = self.reader.url_in(tag, "URI")? else { return Ok(None) };
-        Ok(Some(Map { url, byte_range: number::map_range(tag) }))
+        let byte_range = tag.attribute("BYTERANGE").and_then(number::map_range);
+        Ok(Some(Map { url, byte_range }))
     }
 
     fn key(&mut self, tag: &Tag<'_>) -> Result<(), InvalidPlaylist> {

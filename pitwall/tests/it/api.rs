@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::support::{Edge, client, eventually, fetch};
 use crate::twins::{TOKEN, edge, json, upstream};
+use crate::viewer::media;
 
 #[tokio::test]
 async fn every_operation_answers_as_it_is_described() {
@@ -118,10 +119,7 @@ async fn a_source_that_dies_is_seen_by_its_viewers_and_told() {
     let mut edge = edge(&site).await;
     let mut listening = Listening::to(&edge, None).await;
     listening.until("event: map").await;
-    let multivariant = fetch(&edge.url("/live/world-feed/index.m3u8")).await.unwrap();
-    let text = multivariant.text().await.unwrap();
-    let media = text.lines().find(|line| !line.is_empty() && !line.starts_with('#')).unwrap();
-    let media = edge.url(&format!("/live/world-feed/{media}"));
+    let media = media(&edge.url("")).await;
     let poll = || async { fetch(&media).await.ok().filter(|answer| answer.status() == 200) };
     poll().await.unwrap();
     eventually("a viewer is counted", || async {

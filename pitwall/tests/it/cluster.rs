@@ -85,12 +85,11 @@ impl Cluster {
     }
 
     /// With its Redis, and a control plane that leads.
-    pub(crate) async fn led(sources: &str) -> (Self, Process, Control) {
-        let cluster = Self::with(sources);
-        let redis = cluster.redis().await;
-        let control = cluster.control();
+    pub(crate) async fn led(self) -> (Self, Process, Control) {
+        let redis = self.redis().await;
+        let control = self.control();
         control.leads().await;
-        (cluster, redis, control)
+        (self, redis, control)
     }
 
     /// Always an empty one.
@@ -227,10 +226,7 @@ pub(crate) fn empty() -> Arc<tempfile::TempDir> {
 #[tokio::test]
 async fn a_stream_goes_on_whatever_dies() {
     let (source, _upstream) = upstream().await;
-    let cluster = Cluster::of(source);
-    let redis = cluster.redis().await;
-    let first = cluster.control();
-    first.leads().await;
+    let (cluster, redis, first) = Cluster::of(source).led().await;
     let (one, two) = (cluster.edge(first.address, empty()), cluster.edge(first.address, empty()));
     one.plays().await;
     two.plays().await;
@@ -310,10 +306,7 @@ async fn a_stream_goes_on_whatever_dies() {
 #[tokio::test]
 async fn redis_is_reached_over_tls_if_its_issuer_is_known() {
     let (source, _upstream) = upstream().await;
-    let mut cluster = Cluster::of(source).behind_tls();
-    let _redis = cluster.redis().await;
-    let control = cluster.control();
-    control.leads().await;
+    let (mut cluster, _redis, control) = Cluster::of(source).behind_tls().led().await;
     cluster.edge(control.address, empty()).plays().await;
 
     // Somebody else's certificate.

@@ -14,7 +14,7 @@ const MEDIA: &str = "/live/world-feed/v.m3u8";
 #[tokio::test]
 async fn many_edges_publish_one_playlist_across_switches() {
     let (site, twins) = upstream().await;
-    let (cluster, redis, control) = Cluster::led(&sources(&site, "live.m3u8")).await;
+    let (cluster, redis, control) = Cluster::with(&sources(&site, "live.m3u8")).led().await;
     let (one, two) =
         (cluster.edge(control.address, empty()), cluster.edge(control.address, empty()));
     one.is_connected().await;
@@ -96,7 +96,7 @@ async fn watch_until(
 #[tokio::test]
 async fn edges_that_changed_the_source_without_redis_come_together_when_it_is_back() {
     let (site, twins) = upstream().await;
-    let (cluster, redis, control) = Cluster::led(&sources(&site, "live.m3u8")).await;
+    let (cluster, redis, control) = Cluster::with(&sources(&site, "live.m3u8")).led().await;
     let edges = [(); 3].map(|()| cluster.edge(control.address, empty()));
     for edge in &edges {
         edge.is_connected().await;
@@ -152,7 +152,7 @@ async fn edges_that_changed_the_source_without_redis_come_together_when_it_is_ba
 #[tokio::test]
 async fn whoever_comes_when_the_source_has_just_died_is_given_the_next() {
     let (site, twins) = upstream().await;
-    let (cluster, _redis, control) = Cluster::led(&sources(&site, "live.m3u8")).await;
+    let (cluster, _redis, control) = Cluster::with(&sources(&site, "live.m3u8")).led().await;
     let edge = cluster.edge(control.address, empty());
     edge.is_connected().await;
     both_are_there(&edge.url("")).await;

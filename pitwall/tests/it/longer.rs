@@ -107,7 +107,7 @@ async fn comes_anew(base: String) -> Duration {
 #[tokio::test]
 async fn players_begin_anew_where_only_longer_segments_are_left() {
     let (site, upstream) = upstream().await;
-    let (cluster, _redis, control) = Cluster::led(&sources(&site, "live.m3u8")).await;
+    let (cluster, _redis, control) = Cluster::with(&sources(&site, "live.m3u8")).led().await;
     let edges = [(); 2].map(|()| cluster.edge(control.address, empty()));
     for edge in &edges {
         edge.is_connected().await;
