@@ -9,5 +9,11 @@ export default defineConfig({
 	plugins: [tailwindcss(), sveltekit()],
 	build: { chunkSizeWarningLimit: 700 },
 	server: { proxy: { '/api': edge, '/live': edge, '/calendar.ics': edge } },
-	test: { include: ['src/**/*.test.ts'], environment: 'node' },
+	test: {
+		include: ['src/**/*.test.ts'],
+		environment: './src/lib/testing/client.ts',
+		server: { deps: { inline: ['svelte'] } },
+	},
+	// Left to Node, tests would get Svelte for servers, in which no effect runs.
+	...(process.env['VITEST'] && { resolve: { conditions: ['browser'] } }),
 });

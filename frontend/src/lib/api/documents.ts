@@ -90,6 +90,8 @@ export interface Stream {
 	feed: string;
 	playlist: string;
 	health: Health;
+	/** Since when none of its sources works; only while `health` is `down`. */
+	down_since?: string | null;
 	checked_at: string | null;
 	sources: StreamSource[];
 	renditions: Rendition[];

@@ -6,7 +6,7 @@ import { LiveDocument } from './live-document.svelte';
 export const edge = {
 	bootstrap: new LiveDocument<Bootstrap>('/api/bootstrap', { every: 30_000 }),
 	schedule: new LiveDocument<Schedule>('/api/schedule', { every: 60_000, keepAs: 'pitwall:schedule' }),
-	streams: new LiveDocument<Streams>('/api/streams', { every: 10_000 }),
+	streams: new LiveDocument<Streams>('/api/streams', { every: 10_000, probe: true }),
 	extractors: new LiveDocument<Extractors>('/api/extractors', { every: 10_000 }),
 	status: new LiveDocument<Status>('/api/status', { every: 10_000 }),
 };

@@ -11,6 +11,9 @@ export interface PollOptions {
 	random?: () => number;
 }
 
+/** Rounds asked for ahead of their time begin at least this long after the one before. */
+export const HURRY_GAP = 5_000;
+
 /** Repeats a task: jittered, slower while it fails, silent while the page is hidden. */
 export class Poll {
 	failures = 0;
@@ -18,6 +21,7 @@ export class Poll {
 	#round: Promise<void> | null = null;
 	#stopped = true;
 	#dueAt = 0;
+	#beganAt = Number.NEGATIVE_INFINITY;
 	readonly #options: Required<PollOptions>;
 
 	constructor(options: PollOptions) {
@@ -40,7 +44,9 @@ export class Poll {
 		if (!this.#stopped) return;
 		this.#stopped = false;
 		if (later) this.#plan();
-		else void this.now();
+		else if (this.#options.visible()) void this.now();
+		// A page opened out of sight asks when it is looked at.
+		else this.#dueAt = Date.now();
 	}
 
 	stop(): void {
@@ -48,10 +54,17 @@ export class Poll {
 		this.#clear();
 	}
 
-	/** The page came back into view, or the network did: catch up if a round was missed. */
+	/** The page came back into view: catch up if a round was missed. */
 	wake(): void {
 		if (!this.#stopped && !this.#round && this.#options.visible() && Date.now() >= this.#dueAt)
 			void this.now();
+	}
+
+	/** The network or the edge may be back, or gone: the next round need not wait out its pause. */
+	hurry(): void {
+		if (this.#stopped || this.#round) return;
+		const at = Math.max(Date.now(), this.#beganAt + HURRY_GAP);
+		if (at < this.#dueAt) this.#planAt(at);
 	}
 
 	/** One round now, or the one already under way. Never rejects. */
@@ -62,6 +75,7 @@ export class Poll {
 
 	async #run(): Promise<void> {
 		this.#clear();
+		this.#beganAt = Date.now();
 		try {
 			await this.#options.task();
 			this.failures = 0;
@@ -76,13 +90,18 @@ export class Poll {
 	#plan(): void {
 		const { every, jitter, longest, random } = this.#options;
 		const base = Math.max(every, Math.min(longest, every * 2 ** this.failures));
-		const wait = base * (1 + jitter * random());
-		this.#dueAt = Date.now() + wait;
+		this.#planAt(Date.now() + base * (1 + jitter * random()));
+	}
+
+	/** A poll has one timer: a second one beside it would begin rounds, and timers, of its own. */
+	#planAt(at: number): void {
+		this.#clear();
+		this.#dueAt = at;
 		this.#timer = setTimeout(() => {
 			this.#timer = undefined;
 			// Hidden: stay due. wake() runs the round when someone looks.
 			if (this.#options.visible()) void this.now();
-		}, wait);
+		}, at - Date.now());
 	}
 
 	#clear(): void {

@@ -1,3 +1,5 @@
+import { untrack } from 'svelte';
+
 export interface Notice {
 	id: number;
 	text: string;
@@ -10,9 +12,10 @@ class Notices {
 	list = $state<Notice[]>([]);
 	#made = 0;
 
+	/** An effect may say something without depending on what else is said. */
 	say(text: string): void {
 		const notice = { id: (this.#made += 1), text };
-		this.list = [...this.list.filter((other) => other.text !== text), notice].slice(-3);
+		this.list = [...untrack(() => this.list).filter((other) => other.text !== text), notice].slice(-3);
 		setTimeout(() => this.dismiss(notice.id), SHOWN_FOR);
 	}
 
