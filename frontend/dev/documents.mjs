@@ -124,7 +124,9 @@ function streamsOf(now, down) {
 	];
 	return list
 		.map((entry) =>
-			down.has(entry.id) ? { ...entry, health: 'down', sources: entry.sources.map(dead) } : entry,
+			down.has(entry.id)
+				? { ...entry, health: 'down', down_since: iso(now - 90_000), sources: entry.sources.map(dead) }
+				: entry,
 		)
 		.sort((a, b) => rank(a) - rank(b));
 
@@ -134,6 +136,7 @@ function streamsOf(now, down) {
 			feed,
 			playlist: `/live/${id}/index.m3u8`,
 			health,
+			...(health === 'down' && { down_since: iso(now - 12 * MINUTE) }),
 			checked_at: iso(now - 8_000),
 			sources,
 			renditions,

@@ -30,7 +30,11 @@ export async function getJson<T>(path: string, fetcher: typeof fetch = fetch): P
 		});
 	} catch (cause) {
 		const late = cause instanceof DOMException && cause.name === 'TimeoutError';
-		throw new RequestError(late ? 'The edge took too long to answer' : 'The edge does not answer', null, false);
+		throw new RequestError(
+			late ? 'The edge took too long to answer' : 'The edge does not answer',
+			null,
+			false,
+		);
 	}
 	serverClock.observe(answer.headers.get('date'), sent, Date.now());
 

@@ -11,6 +11,7 @@ export class FakeHls {
 	readonly levels: unknown[] = [];
 	nextLevel = -1;
 	latency = 6;
+	playingDate: Date | null = null;
 	targetLatency = 6;
 	liveSyncPosition: number | null = 100;
 	latestLevelDetails = { live: true };
@@ -56,6 +57,7 @@ export class FakeVideo extends EventTarget {
 	muted = false;
 	volume = 1;
 	currentTime = 0;
+	videoWidth = 640;
 	src = '';
 	constructor(public policy: 'sound' | 'muted' | 'never' = 'sound') {
 		super();

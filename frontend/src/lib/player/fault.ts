@@ -11,6 +11,9 @@ type Told = Pick<ErrorData, 'type' | 'details' | 'response'>;
 /** hls.js tries the other levels, which are gone with it, and says nothing fatal for long. */
 const isGone = ({ details, response }: Told) => RENDITION.test(details) && response?.code === 404;
 
+/** Not even a refusal came back: the network, or the edge, is gone. */
+export const isUnanswered = ({ type, response }: Told) => type === 'networkError' && !response?.code;
+
 /** What an hls.js error means to the ladder; null when hls.js deals with it alone. */
 export function faultOf(error: Told & Pick<ErrorData, 'fatal'>): Fault | null {
 	const { type, details, fatal } = error;

@@ -18,7 +18,13 @@ async function make({
 	policy = 'sound',
 	audible = true,
 	native = false,
-}: { policy?: FakeVideo['policy']; audible?: boolean; native?: boolean } = {}) {
+	onanswer,
+}: {
+	policy?: FakeVideo['policy'];
+	audible?: boolean;
+	native?: boolean;
+	onanswer?: (answered: boolean) => void;
+} = {}) {
 	const video = new FakeVideo(policy);
 	const player = new Player({
 		id: 'tile-1',
@@ -26,6 +32,7 @@ async function make({
 		Hls: native ? null : (FakeHls as unknown as typeof Hls),
 		audible,
 		onview: () => {},
+		...(onanswer && { onanswer }),
 	});
 	players.push(player);
 	const hls = FakeHls.made.at(-1) as FakeHls;
@@ -230,15 +237,70 @@ describe('what the viewer chose', () => {
 	});
 });
 
-test('latency and the live edge', async () => {
-	const { player, hls, video, run } = await make();
-	await run(2);
-	expect([player.view.latency, player.view.atLive]).toEqual([6, true]);
-	hls.latency = 40;
-	await run(1);
-	expect([player.view.latency, player.view.atLive]).toEqual([40, false]);
-	player.goLive();
-	expect(video.currentTime).toBe(100);
+describe('the live edge', () => {
+	test('no word of it before the first picture', async () => {
+		const { player } = await make();
+		await vi.advanceTimersByTimeAsync(5_000);
+		expect([player.view.edge, player.view.latency]).toEqual([null, null]);
+	});
+
+	test('live, behind, and back', async () => {
+		const { player, hls, video, run } = await make();
+		await run(2);
+		expect([player.view.edge, player.view.latency]).toEqual(['live', 6]);
+		hls.latency = 40;
+		await run(1);
+		expect([player.view.edge, player.view.latency]).toEqual(['behind', 40]);
+		player.goLive();
+		expect(video.currentTime).toBe(100);
+	});
+
+	test('its distance is wall clock minus programme date, playing, stalled and paused', async () => {
+		const { player, hls, run } = await make();
+		const view = () => [player.view.edge, player.view.latency, player.view.stalledFor, player.view.latencyBy];
+		hls.playingDate = new Date(Date.now() - 7_000 + 3_000);
+		await run(3);
+		expect(view()).toEqual(['live', 7, 0, 'clock']);
+		await vi.advanceTimersByTimeAsync(4_000);
+		expect(view()).toEqual(['stalled', 11, 4, 'clock']);
+		player.pause();
+		await vi.advanceTimersByTimeAsync(8_000);
+		expect(view()).toEqual(['paused', 19, 0, 'clock']);
+	});
+
+	test('without a date in the playlist the time that the picture stands still is added', async () => {
+		const { player, run } = await make();
+		await run(3);
+		player.pause();
+		await vi.advanceTimersByTimeAsync(8_000);
+		const { edge, latency, latencyBy } = player.view;
+		expect([edge, latencyBy]).toEqual(['paused', 'playlist']);
+		expect(latency).toBeGreaterThanOrEqual(14);
+		expect(latency).toBeLessThan(15);
+	});
+
+	test.each([
+		['two hours slow', 7_200_000],
+		['ten seconds fast', -10_000],
+	])('a clock that is %s tells nothing', async (_, age) => {
+		const { player, hls, run } = await make();
+		const fragments = [{ programDateTime: Date.now() - age - 2_000, duration: 2 }];
+		hls.emit(Events.LEVEL_UPDATED, { details: { advanced: true, fragments } });
+		hls.playingDate = new Date(Date.now() - age - 6_000);
+		await run(2);
+		expect([player.view.latency, player.view.latencyBy]).toEqual([6, 'playlist']);
+	});
+});
+
+test('media without an answer, and media again, is told', async () => {
+	const told: boolean[] = [];
+	const { hls, fail } = await make({ onanswer: (answered) => told.push(answered) });
+	fail('networkError', 'fragLoadError', false, 503);
+	hls.emit(Events.FRAG_BUFFERED);
+	fail('networkError', 'fragLoadError', false);
+	hls.emit(Events.FRAG_BUFFERED);
+	hls.emit(Events.FRAG_BUFFERED);
+	expect(told).toEqual([true, false, true]);
 });
 
 test('low latency only when the stream has parts', async () => {

@@ -1,13 +1,16 @@
+import { serverClock } from '$lib/time/clock';
 import type Hls from 'hls.js';
 import type { ErrorData, HlsConfig } from 'hls.js';
-import { faultOf, wordsFor } from './fault';
+import { LiveDistance } from './distance';
+import { faultOf, isUnanswered, wordsFor } from './fault';
+import { FrameWatch } from './frames';
 import { Ladder, type Fault, type Step } from './ladder';
 import { qualitiesOf, sameQuality, type Quality } from './quality';
 import { StallWatch } from './stall';
 import { statsOf, type Stats } from './stats';
 import { initialView, type View } from './view';
 
-const BEAT = 1_000;
+const BEAT = 500;
 /** Seconds past the intended latency that still count as live. */
 const LIVE_SLACK = 4;
 
@@ -21,6 +24,8 @@ export interface PlayerOptions {
 	audible: boolean;
 	volume?: number;
 	onview: (view: View) => void;
+	/** Media got no answer at all, or came again after a failure. */
+	onanswer?: (answered: boolean) => void;
 }
 
 /** One tile's playback: a video element, an hls.js that lives as long as the tile, and the error ladder. */
@@ -32,8 +37,11 @@ export class Player {
 	readonly #Hls: typeof Hls | null;
 	readonly #hls: Hls | null;
 	readonly #onview: (view: View) => void;
+	readonly #onanswer: (answered: boolean) => void;
 	readonly #ladder = new Ladder();
 	readonly #stall = new StallWatch();
+	readonly #frames: FrameWatch;
+	readonly #distance = new LiveDistance();
 	readonly #listening = new AbortController();
 	readonly #beat: ReturnType<typeof setInterval>;
 	#pending: ReturnType<typeof setTimeout> | undefined;
@@ -48,11 +56,13 @@ export class Player {
 	#silenced = false;
 	#chosen: Quality | null = null;
 
-	constructor({ id, video, Hls, config, audible, volume = 1, onview }: PlayerOptions) {
+	constructor({ id, video, Hls, config, audible, volume = 1, onview, onanswer }: PlayerOptions) {
 		this.id = id;
 		this.video = video;
 		this.#Hls = Hls;
 		this.#onview = onview;
+		this.#onanswer = onanswer ?? (() => {});
+		this.#frames = new FrameWatch(video);
 		this.#audible = audible;
 		video.volume = volume;
 		video.muted = !audible;
@@ -72,6 +82,8 @@ export class Player {
 		this.#url = url;
 		this.#wantsPlay = true;
 		this.#ladder.reset();
+		this.#frames.reset();
+		this.#distance.reset();
 		this.#show({
 			...initialView,
 			muted: this.view.muted,
@@ -155,6 +167,7 @@ export class Player {
 
 	destroy(): void {
 		clearInterval(this.#beat);
+		this.#frames.stop();
 		clearTimeout(this.#pending);
 		this.#listening.abort();
 		this.#hls?.destroy();
@@ -250,6 +263,12 @@ export class Player {
 		hls.on(Events.LEVEL_LOADED, (_, { details }) => {
 			if (details.partList?.length && !hls.lowLatencyMode) hls.lowLatencyMode = true;
 		});
+		hls.on(Events.LEVEL_UPDATED, (_, { details }) => {
+			const last = details.fragments.at(-1);
+			if (!details.advanced || !last) return;
+			const newest = last.programDateTime === null ? null : last.programDateTime + last.duration * 1_000;
+			this.#distance.onGrowth(newest, serverClock.now());
+		});
 		hls.on(Events.AUDIO_TRACKS_UPDATED, (_, { audioTracks }) => {
 			this.#show({
 				audio: audioTracks.map(({ name, lang }, id) => ({ id, label: name || lang || `Track ${id + 1}` })),
@@ -267,13 +286,17 @@ export class Player {
 		});
 		hls.on(Events.FRAG_BUFFERED, () => {
 			this.#ladder.flowing(Date.now());
-			if (this.view.trouble || this.view.hiccups) this.#show({ trouble: null, hiccups: 0 });
+			if (this.view.trouble || this.view.hiccups) {
+				this.#onanswer(true);
+				this.#show({ trouble: null, hiccups: 0 });
+			}
 			if (this.view.phase === 'down') this.#show({ phase: 'loading' });
 		});
 		hls.on(Events.ERROR, (_, data) => this.#onError(data));
 	}
 
 	#onError(data: ErrorData): void {
+		if (isUnanswered(data)) this.#onanswer(false);
 		const fault = faultOf(data);
 		// Picture, sound and every other level are gone together, and a reload is for all of them.
 		if (fault?.kind === 'gone' && this.#reloads) return;
@@ -329,14 +352,32 @@ export class Player {
 				this.#ladder.flowing(now);
 				if (this.view.phase === 'buffering') this.#show({ phase: 'playing' });
 		}
-		this.#showLatency();
+		this.#showEdge(now);
 	}
 
-	#showLatency(): void {
-		const latency = this.#hls?.latestLevelDetails?.live ? this.#hls.latency : null;
-		const target = this.#hls?.targetLatency ?? 0;
-		const whole = latency === null ? null : Math.round(latency * 10) / 10;
-		this.#show({ latency: whole, atLive: whole === null || whole <= target + LIVE_SLACK });
+	#showEdge(now: number): void {
+		const hidden = typeof document !== 'undefined' && document.visibilityState === 'hidden';
+		this.#frames.beat(now, hidden);
+		const hls = this.#hls;
+		if (!hls?.latestLevelDetails?.live || !this.#frames.seen)
+			return this.#show({ edge: null, latency: null, stalledFor: 0 });
+
+		const still = this.#frames.stillFor(now);
+		const paused = !this.#wantsPlay || this.view.phase === 'paused';
+		const moves = !paused && still === 0;
+		const { seconds, by } = this.#distance.at(
+			serverClock.now(),
+			hls.playingDate?.getTime() ?? null,
+			hls.latency,
+			moves,
+		);
+		const atLive = hls.latency <= (hls.targetLatency ?? 0) + LIVE_SLACK;
+		this.#show({
+			edge: paused ? 'paused' : still > 0 ? 'stalled' : atLive ? 'live' : 'behind',
+			latency: Math.round(seconds * 10) / 10,
+			latencyBy: by,
+			stalledFor: paused ? 0 : Math.floor(still / 1_000),
+		});
 	}
 
 	#liveEdge(): number | null {

@@ -10,6 +10,9 @@ export type Phase =
 	/** Every source was tried; retrying on a timer. */
 	| 'down';
 
+/** `live` only while pictures come; `behind` is playing further back than need be. */
+export type Edge = 'live' | 'behind' | 'stalled' | 'paused';
+
 export interface Trouble {
 	what: string;
 	since: number;
@@ -40,9 +43,14 @@ export interface View {
 	audioTrack: number;
 	captions: Track[];
 	captionTrack: number;
-	/** Seconds behind the live edge. */
+	/** Where the picture stands; null before the first one, and where nothing is live. */
+	edge: Edge | null;
+	/** Seconds from the picture to now. */
 	latency: number | null;
-	atLive: boolean;
+	/** What `latency` is measured with. */
+	latencyBy: 'clock' | 'playlist';
+	/** Seconds without a new picture, while `edge` is `stalled`. */
+	stalledFor: number;
 	/** Small faults since the last good media; hls.js deals with them. */
 	hiccups: number;
 	trouble: Trouble | null;
@@ -61,8 +69,10 @@ export const initialView: View = {
 	audioTrack: -1,
 	captions: [],
 	captionTrack: -1,
+	edge: null,
 	latency: null,
-	atLive: true,
+	latencyBy: 'playlist',
+	stalledFor: 0,
 	hiccups: 0,
 	trouble: null,
 };

@@ -1,4 +1,5 @@
 import type { Stream } from '$lib/api/documents';
+import { span } from '$lib/time/duration';
 
 /** Streams worth trying, best first: the edge's ranking, minus those it knows to be down. */
 export function playable(streams: readonly Stream[]): Stream[] {
@@ -38,4 +39,15 @@ export function reasons({ sources }: Stream): string[] {
 export function activeSource({ sources }: Stream): string | null {
 	const active = sources.find((source) => source.active);
 	return active ? (active.label ?? active.name) : null;
+}
+
+/** "Down for 12 min"; null while it is not down, or nobody knows since when. */
+export function downSince({ health, down_since }: Stream, now: number): string | null {
+	const since = Date.parse(down_since ?? '');
+	return health === 'down' && !Number.isNaN(since) ? `Down for ${span(now - since)}` : null;
+}
+
+/** Those that can be watched before those that are down; else in the edge's order. */
+export function downLast(streams: readonly Stream[]): Stream[] {
+	return [...playable(streams), ...streams.filter(({ health }) => health === 'down')];
 }

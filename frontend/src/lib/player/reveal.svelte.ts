@@ -1,0 +1,56 @@
+const IDLE_AFTER = 3_000;
+
+/** Whether a tile's controls rest, and which taps are spent on bringing them back. */
+export class Reveal {
+	idle = $state(false);
+	/** How the tile was pressed last: a device may have a mouse, a pen and a touch screen. */
+	pressedBy = 'mouse';
+	#spent = false;
+	#timer: ReturnType<typeof setTimeout> | undefined;
+
+	wake(): void {
+		this.idle = false;
+		clearTimeout(this.#timer);
+		this.#timer = setTimeout(() => (this.idle = true), IDLE_AFTER);
+	}
+
+	hide(): void {
+		clearTimeout(this.#timer);
+		this.idle = true;
+	}
+
+	stop(): void {
+		clearTimeout(this.#timer);
+	}
+
+	/** `resting`: nothing of the controls is on screen. What stands there all the same may be tapped. */
+	onpointerdown(
+		{ pointerType, target }: Pick<PointerEvent, 'pointerType' | 'target'>,
+		resting: boolean,
+	): void {
+		this.pressedBy = pointerType;
+		const onControl = (target as Element | null)?.closest?.('button, a, input, [role=menu]');
+		this.#spent = resting && pointerType !== 'mouse' && !onControl;
+		this.wake();
+	}
+
+	onpointermove({ pointerType }: Pick<PointerEvent, 'pointerType'>): void {
+		if (pointerType !== 'touch') this.wake();
+	}
+
+	/** A finger leaves whenever it lifts, and a pen may: only a mouse that leaves is done here. */
+	onpointerleave({ pointerType }: Pick<PointerEvent, 'pointerType'>): void {
+		if (pointerType === 'mouse') this.hide();
+	}
+
+	/**
+	 * Before any control is told of a click. The tap that showed the controls ends here: they may have come up
+	 * under the finger.
+	 */
+	onclickcapture(event: Pick<Event, 'stopPropagation' | 'preventDefault'>): void {
+		if (!this.#spent) return;
+		this.#spent = false;
+		event.stopPropagation();
+		event.preventDefault();
+	}
+}
