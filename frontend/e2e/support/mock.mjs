@@ -1,0 +1,23 @@
+// The page before dev/mock.mjs: documents as a test wants them, and a live picture.
+import path from 'node:path';
+import { eventually, freePort, ROOT, start } from './process.mjs';
+
+export async function mock(t, scenario = 'live') {
+	const port = await freePort();
+	const server = start('node', [
+		path.join(ROOT, 'frontend/dev/mock.mjs'),
+		...['--port', String(port), '--scenario', scenario],
+	]);
+	t.after(() => server.stop());
+	const origin = `http://127.0.0.1:${port}`;
+	const has = async (id) => (await fetch(`${origin}/live/${id}/index.m3u8`)).ok;
+	await eventually(async () => (await has('world-feed')) && (await has('onboard-44')), 'the picture is on');
+	return {
+		origin,
+		stop: (signal) => server.stop(signal),
+		scenario: (name) => fetch(`${origin}/mock/scenario?name=${name}`),
+		stream: (id, up) => fetch(`${origin}/mock/stream?id=${id}&up=${up}`),
+	};
+}
+
+export const RACE = '2026:canyon-grand-prix:canyon:race';
