@@ -48,9 +48,12 @@ pub(crate) struct Checked {
 }
 
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("{message}")]
+#[error("{}", detail.as_ref().unwrap_or(message))]
 pub(crate) struct CheckError {
+    /// Public: it names no host and no address.
     pub(crate) message: String,
+    /// The same for logs and whoever holds the admin token.
+    pub(crate) detail: Option<String>,
     pub(crate) fault: Fault,
 }
 
@@ -225,15 +228,15 @@ fn container(seen: pitwall_hls::Container) -> Container {
 
 impl CheckError {
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), fault: Fault::Passing }
+        Self { message: message.into(), detail: None, fault: Fault::Passing }
     }
 
     pub(crate) fn definite(message: impl Into<String>) -> Self {
-        Self { message: message.into(), fault: Fault::Definite }
+        Self { fault: Fault::Definite, ..Self::new(message) }
     }
 
     pub(crate) fn suspect(message: impl Into<String>) -> Self {
-        Self { message: message.into(), fault: Fault::Suspect }
+        Self { fault: Fault::Suspect, ..Self::new(message) }
     }
 
     /// An answer that is not what was asked for.
@@ -243,15 +246,18 @@ impl CheckError {
             404 | 451 => Fault::Definite,
             _ => Fault::Passing,
         };
-        Self { message: format!("{what} was answered with {}", status.as_u16()), fault }
+        Self { fault, ..Self::new(format!("{what} was answered with {}", status.as_u16())) }
+    }
+
+    fn of_fetch(error: &FetchError, place: &str) -> Self {
+        Self { detail: Some(error.operator(place)), ..Self::new(error.public()) }
     }
 }
 
-/// Without the detail, which may name a host.
+/// Of an answer that has begun.
 impl From<FetchError> for CheckError {
     fn from(error: FetchError) -> Self {
-        tracing::debug!(%error, "a check could not fetch");
-        Self::new(FetchError::from(error.kind).to_string())
+        Self::of_fetch(&error, "")
     }
 }
 

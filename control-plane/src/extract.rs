@@ -20,7 +20,7 @@ mod browser;
 mod candidate;
 mod config;
 mod drift;
-mod error;
+pub(crate) mod error;
 mod headers;
 mod m3u;
 mod mask;
@@ -81,8 +81,8 @@ type Configure =
 pub(crate) trait Extractor: Send + Sync {
     fn kind(&self) -> &'static str;
 
-    /// Ports that its configured URLs name.
-    fn ports(&self) -> Vec<u16>;
+    /// Where its configured URLs lead, as far as they name it: scheme, host and port count.
+    fn origins(&self) -> Vec<Url>;
 
     /// How long a run may take.
     fn timeout(&self) -> Duration;
@@ -132,7 +132,8 @@ impl Context<'_> {
         let ask = Ask::new(request.method.as_str(), request.url.as_str());
         let jar = request.cookies;
         let live = async {
-            let response = self.fetcher.send(&self.policy, request).await?;
+            let sent = self.fetcher.send(&self.policy, request).await;
+            let response = sent.map_err(|error| Failure::of_fetch(&error, self.source))?;
             let status = response.status();
             let text = |value: &http::HeaderValue| value.to_str().ok().map(str::to_owned);
             let headers = response.headers().iter();

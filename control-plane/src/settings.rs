@@ -6,13 +6,15 @@ use std::marker::PhantomData;
 use std::ops::Range;
 use std::time::Duration;
 
-use pitwall_fetch::source_headers;
+use pitwall_fetch::{Kind, USER_INFO, source_headers};
 use pitwall_upstream_map::StreamId;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
 use serde::{Deserialize, de};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 use url::Url;
+
+use crate::extract::error::USE_HEADERS;
 
 /// Longer than any interval makes sense, and far from overflowing a clock.
 const LONGEST: Duration = Duration::from_hours(31 * 24);
@@ -88,7 +90,10 @@ from_text!(HumanDuration, |text| {
 });
 
 from_text!(HttpUrl, |text| {
-    pitwall_fetch::parse_url(text).map(Self).map_err(|error| error.to_string())
+    pitwall_fetch::parse_url(text).map(Self).map_err(|error| match error.kind {
+        Kind::BadUrl(USER_INFO) => format!("{USER_INFO}: {USE_HEADERS}"),
+        _ => error.to_string(),
+    })
 });
 
 from_text!(SourceName, |text| {
@@ -265,6 +270,10 @@ mod tests {
             (refused::<HumanDuration>("32d"), "at most 31 days"),
             (refused::<HttpUrl>("ftp://example.com/"), "only http and https"),
             (refused::<HttpUrl>("/path"), "not an absolute URL"),
+            (
+                refused::<HttpUrl>("http://u:p@example.com/"),
+                "headers = { Authorization = \"Basic …\" }",
+            ),
             (refused::<SourceName>("My Source"), "not a name"),
             (refused::<SourceName>(""), "not a name"),
             (refused::<FeedName>("—"), "no letter or digit"),

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use pitwall_fetch::{Policy, PrivateRange};
+use pitwall_fetch::{FetchError, Policy, PrivateRange};
 use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
+use url::Url;
 
 use crate::check::{CheckRules, Turns};
 use crate::extract::{self, Extractor};
@@ -101,7 +102,7 @@ impl Source {
         let feed = common.feed.map(|feed| feed.0);
         let extractor = extract::configure(&common.kind, feed.as_deref(), value(rest))?;
         let mut ports: Vec<u16> = common.ports.into_iter().map(Into::into).collect();
-        ports.extend(extractor.ports());
+        ports.extend(extractor.origins().iter().filter_map(Url::port));
         ports.sort_unstable();
         ports.dedup();
         Ok(Self {
@@ -145,6 +146,22 @@ impl Source {
 
     pub fn kind(&self) -> &'static str {
         self.extractor.kind()
+    }
+
+    /// How messages for the operator call the place of its keys.
+    pub fn place(&self) -> String {
+        format!("in source {:?}", self.name)
+    }
+
+    /// What the address policy forbids of its configured URLs whatever their names resolve to,
+    /// each with the key that would allow it.
+    pub fn denials(&self) -> Vec<String> {
+        let (policy, place) = (self.policy(), self.place());
+        let judged = self.extractor.origins().into_iter().map(|origin| policy.check(&origin));
+        let denied = judged.filter_map(Result::err).filter(FetchError::is_denied);
+        let mut denials: Vec<String> = denied.map(|error| error.operator(&place)).collect();
+        denials.dedup();
+        denials
     }
 
     /// Where requests of this source may lead.

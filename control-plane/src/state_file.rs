@@ -4,8 +4,9 @@
 //! before it stays as `NAME.previous.json`. The checksum covers the exact bytes of the body, so
 //! that a file that is cut, flipped or edited by half is noticed.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -131,7 +132,8 @@ impl StateFile {
 }
 
 fn write(path: &Path, text: &[u8]) -> io::Result<()> {
-    let mut file = File::create_new(path)?;
+    // It says what is watched and where from: for its owner alone.
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     file.write_all(text)?;
     file.sync_all()
 }

@@ -4,6 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 
+use crate::reason::Denial;
+
 /// Never reachable, whatever an operator opts in: cloud metadata.
 const METADATA: [IpAddr; 8] = [
     IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254)),
@@ -17,17 +19,35 @@ const METADATA: [IpAddr; 8] = [
 ];
 
 /// May `address` be dialled, given the private ranges that were opted in?
-pub fn allowed(address: IpAddr, allow_private: &[IpNet]) -> bool {
+///
+/// # Errors
+/// With the rule that forbids it.
+pub fn judge(address: IpAddr, allow_private: &[IpNet]) -> Result<(), Denial> {
     let mut forms = vec![address];
     if let IpAddr::V6(v6) = address {
         forms.extend(embedded_v4(v6).map(IpAddr::V4));
     }
     if forms.iter().any(|form| METADATA.contains(form)) {
-        return false;
+        return Err(Denial::Metadata(address));
     }
     // The opt-in may name either spelling: 127.0.0.0/8 covers ::ffff:127.0.0.1 too.
-    forms.iter().all(|form| public(*form))
-        || forms.iter().any(|form| allow_private.iter().any(|range| range.contains(form)))
+    let opted_in = |form: &IpAddr| allow_private.iter().any(|range| range.contains(form));
+    if forms.iter().all(|form| public(*form)) || forms.iter().any(opted_in) {
+        return Ok(());
+    }
+    Err(Denial::Private(address))
+}
+
+/// Is it neither public nor of a network at home: a multicast, documentation or other address
+/// that is set aside?
+pub(crate) fn is_reserved(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => {
+            let shared = matches!(v4.octets(), [100, 64..=127, ..]);
+            !(v4.is_private() || v4.is_loopback() || v4.is_link_local() || shared)
+        }
+        IpAddr::V6(v6) => !(v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local()),
+    }
 }
 
 fn public(address: IpAddr) -> bool {
@@ -84,7 +104,8 @@ mod tests {
 
     fn check(address: &str, allow: &[&str], expected: bool) {
         let allow: Vec<IpNet> = allow.iter().map(|range| range.parse().unwrap()).collect();
-        assert_eq!(allowed(address.parse().unwrap(), &allow), expected, "{address} with {allow:?}");
+        let judged = judge(address.parse().unwrap(), &allow);
+        assert_eq!(judged.is_ok(), expected, "{address} with {allow:?}");
     }
 
     #[test]

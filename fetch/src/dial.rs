@@ -9,8 +9,20 @@ use url::{Host, Url};
 use crate::error::{FetchError, Kind};
 use crate::fetcher::Fetcher;
 use crate::policy::Policy;
+use crate::reason::{ConnectionFault, Denial, Reason};
 
 impl Fetcher {
+    /// Resolves where `url` leads and judges it, without connecting.
+    ///
+    /// # Errors
+    /// What the policy forbids, and a name that does not resolve.
+    pub async fn vet(&self, policy: &Policy, url: &Url) -> Result<(), FetchError> {
+        policy.check(url)?;
+        let deadline = self.timeouts().connect;
+        let vetting = tokio::time::timeout(deadline, vetted(policy, url)).await;
+        vetting.map_err(|_| FetchError::from(Kind::Resolve))?.map(|_| ())
+    }
+
     /// Connects to where `url` says, if the policy allows it, and to an address that was judged:
     /// whoever speaks over the connection cannot resolve the name again.
     pub async fn dial(&self, policy: &Policy, url: &Url) -> Result<TcpStream, FetchError> {
@@ -19,26 +31,31 @@ impl Fetcher {
             let mut last = FetchError::from(Kind::Resolve);
             for address in vetted(policy, url).await? {
                 if self.own().contains(address.ip(), Some(address.port())) {
-                    return Err(Kind::Denied.into());
+                    return Err(Denial::OwnListener.into());
                 }
                 match TcpStream::connect(address).await {
                     Ok(stream) => return self.connected(policy, stream),
-                    Err(error) => last = FetchError::with(Kind::Connect, error),
+                    Err(error) => last = FetchError::of_io(Kind::Connect, &error),
                 }
             }
             Err(last)
         };
         let deadline = self.timeouts().connect;
-        tokio::time::timeout(deadline, connecting).await.map_err(|_| Kind::Timeout)?
+        tokio::time::timeout(deadline, connecting).await.map_err(|_| no_connection())?
     }
 
     fn connected(&self, policy: &Policy, stream: TcpStream) -> Result<TcpStream, FetchError> {
-        let failed = |error| FetchError::with(Kind::Connect, error);
+        let failed = |error| FetchError::of_io(Kind::Connect, &error);
         let peer = stream.peer_addr().map_err(failed)?;
         policy.check_address(peer.ip())?;
         stream.set_nodelay(true).map_err(failed)?;
         Ok(stream)
     }
+}
+
+/// Nothing connected within the time that a connection may take.
+pub(crate) fn no_connection() -> FetchError {
+    FetchError::of_reason(Kind::Timeout, Reason::Connection(ConnectionFault::TimedOut))
 }
 
 /// Every address of the URL's host, or none when one of them is refused.

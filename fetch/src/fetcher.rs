@@ -13,6 +13,7 @@ use url::Url;
 
 use crate::error::{FetchError, Kind};
 use crate::policy::Policy;
+use crate::reason::Denial;
 use crate::response::{Answer, Response};
 use crate::{plain, secure};
 
@@ -158,7 +159,7 @@ impl Fetcher {
             let hop = self.hop(if here { policy } else { &narrow }, &request).await;
             // Where an upstream sends us is the upstream's fault, not the caller's.
             let response = hop.map_err(|error| match error.kind {
-                Kind::BadUrl(_) | Kind::Denied if redirects > 0 => Kind::BadRedirect.into(),
+                Kind::BadUrl(_) | Kind::Denied if redirects > 0 => error.of_redirect(),
                 _ => error,
             })?;
             let Some(location) = redirect_target(&response, &request.url)? else {
@@ -178,7 +179,7 @@ impl Fetcher {
         if let Some(literal) = literal_address(&request.url)
             && self.own.contains(literal, request.url.port_or_known_default())
         {
-            return Err(Kind::Denied.into());
+            return Err(Denial::OwnListener.into());
         }
         let cookie = request.cookies.and_then(|jar| jar.cookies(&request.url));
         let first_byte = request.first_byte.unwrap_or(self.timeouts.first_byte);

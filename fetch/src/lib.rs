@@ -9,7 +9,7 @@
 //! - [`plain`]: HTTP/1.1 for `http:`, lean. [`secure`]: `https:`.
 //! - [`response`]: bodies with limits.
 //! - `dial`: vetted connections for protocols that others speak.
-//! - [`error`]: what can go wrong, and whose fault it is.
+//! - [`error`]: what can go wrong, and whose fault it is; [`reason`]: why, more exactly.
 
 pub mod address;
 mod dial;
@@ -18,6 +18,7 @@ pub mod fetcher;
 pub mod headers;
 mod plain;
 pub mod policy;
+mod reason;
 mod resolve;
 pub mod response;
 mod secure;
@@ -25,6 +26,7 @@ mod secure;
 pub use error::{FetchError, Kind};
 pub use fetcher::{Fetcher, Request, Timeouts};
 pub use headers::{HeaderError, source_headers};
-pub use policy::{Policy, PrivateRange, parse_url};
+pub use policy::{Policy, PrivateRange, USER_INFO, parse_url};
+pub use reason::{CertificateFault, ConnectionFault, Denial, Reason};
 pub use reqwest::cookie::{CookieStore, Jar};
 pub use response::Response;

@@ -20,6 +20,7 @@ use http::{Method, StatusCode};
 use crate::error::{FetchError, Kind};
 use crate::fetcher::{Ourselves, Request};
 use crate::policy::Policy;
+use crate::reason::Denial;
 use body::Body;
 use connection::Connection;
 use decode::{Coding, Decoded};
@@ -90,7 +91,7 @@ impl Client {
         let peer = connection.peer();
         self.policy.check_address(peer.ip())?;
         if self.own.contains(peer.ip(), Some(peer.port())) {
-            return Err(Kind::Denied.into());
+            return Err(Denial::OwnListener.into());
         }
         Ok(())
     }
@@ -121,7 +122,7 @@ async fn exchange(
     connection
         .write(|buffer| request::render(buffer, request, cookie))
         .await
-        .map_err(|error| FetchError::with(Kind::Body, error))?;
+        .map_err(|error| FetchError::of_io(Kind::Body, &error))?;
     head::read(connection, &request.method).await
 }
 

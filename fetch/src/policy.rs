@@ -11,6 +11,10 @@ use url::{Host, Url};
 
 use crate::address;
 use crate::error::{FetchError, Kind};
+use crate::reason::Denial;
+
+/// Of [`Kind::BadUrl`].
+pub const USER_INFO: &str = "a URL with a user name or password";
 
 /// Where requests may lead. Public addresses on ports 80 and 443 unless it says more.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -26,11 +30,11 @@ impl Policy {
             return Err(Kind::BadUrl("only http and https can be fetched").into());
         }
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(Kind::BadUrl("a URL with a user name or password").into());
+            return Err(Kind::BadUrl(USER_INFO).into());
         }
         let port = url.port_or_known_default().unwrap_or(0);
         if !matches!(port, 80 | 443) && !self.ports.contains(&port) {
-            return Err(Kind::Denied.into());
+            return Err(Denial::Port(port).into());
         }
         match url.host() {
             None => Err(Kind::BadUrl("a URL without a host").into()),
@@ -45,11 +49,7 @@ impl Policy {
     }
 
     pub fn check_address(&self, address: IpAddr) -> Result<(), FetchError> {
-        if address::allowed(address, &self.allow_private) {
-            Ok(())
-        } else {
-            Err(Kind::Denied.into())
-        }
+        Ok(address::judge(address, &self.allow_private)?)
     }
 }
 

@@ -9,6 +9,7 @@ use http::header::{self, HeaderValue};
 use crate::error::{FetchError, Kind};
 use crate::fetcher::{Ourselves, Request, USER_AGENT};
 use crate::policy::Policy;
+use crate::reason::{Denial, Reason};
 use crate::resolve::VettedResolver;
 
 /// Sends requests under one policy, over connections of its own.
@@ -59,7 +60,7 @@ impl Client {
         if let Some(peer) = response.remote_addr() {
             self.policy.check_address(peer.ip())?;
             if own.contains(peer.ip(), Some(peer.port())) {
-                return Err(Kind::Denied.into());
+                return Err(Denial::OwnListener.into());
             }
         }
         Ok(response)
@@ -71,15 +72,15 @@ pub(crate) fn classify(error: reqwest::Error) -> FetchError {
     let mut source = error.source();
     while let Some(cause) = source {
         if let Some(ours) = cause.downcast_ref::<FetchError>() {
-            return ours.kind.into();
+            return ours.clone();
         }
         if let Some(tls) = cause.downcast_ref::<rustls::Error>() {
-            return FetchError::with(Kind::Tls, tls);
+            return FetchError::of_tls(tls);
         }
         if let Some(io) = cause.downcast_ref::<std::io::Error>()
             && let Some(tls) = io.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>())
         {
-            return FetchError::with(Kind::Tls, tls);
+            return FetchError::of_tls(tls);
         }
         source = cause.source();
     }
@@ -92,7 +93,18 @@ pub(crate) fn classify(error: reqwest::Error) -> FetchError {
     };
     // Without the URL: errors are logged, and URLs hold tokens.
     let error = error.without_url();
-    FetchError::with(kind, root_cause(&error))
+    FetchError::with(kind, root_cause(&error)).because(io_reason(&error))
+}
+
+fn io_reason(error: &dyn std::error::Error) -> Option<Reason> {
+    let mut cause = error.source();
+    while let Some(source) = cause {
+        if let Some(reason) = source.downcast_ref().and_then(Reason::of_io) {
+            return Some(reason);
+        }
+        cause = source.source();
+    }
+    None
 }
 
 fn root_cause(error: &dyn std::error::Error) -> String {

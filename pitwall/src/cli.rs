@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
-use crate::{bench, commands, control, edge, extract, run};
+use crate::{bench, commands, control, edge, extract, hangup, run};
 
 /// A self-hosted live-stream edge.
 #[derive(Parser)]
@@ -133,8 +133,12 @@ impl Cli {
     /// To standard error: `PITWALL_LOG` as in `info` or `pitwall_proxy=debug`.
     pub(crate) fn start_logging(&self) {
         let quiet = matches!(self.command, Command::Demo { .. } | Command::Extract { .. });
-        let default = if quiet {
-            "error"
+        let silent = matches!(self.command, Command::Check { .. });
+        // A check says itself what is wrong.
+        let default = if silent {
+            "off"
+        } else if quiet {
+            "error,pitwall::hangup=warn"
         } else {
             "info,pingora_core=warn,pingora_proxy=warn,pingora_proxy::proxy_cache=off"
         };
@@ -148,6 +152,12 @@ impl Cli {
     }
 
     pub(crate) fn execute(self) -> anyhow::Result<()> {
+        use Command::{ControlPlane, Demo, Origin, Proxy, Run};
+        if let Run { .. } | Proxy { .. } | ControlPlane { .. } | Demo { .. } | Origin { .. } =
+            self.command
+        {
+            hangup::survive()?;
+        }
         match self.command {
             Command::Run { config, listen } => run::run(&config.config, listen.listen),
             Command::Proxy { config, listen } => edge::proxy(&config.config, listen.listen),

@@ -4,17 +4,25 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use anyhow::bail;
 use pitwall_control_plane::Runner;
 use pitwall_fetch::{Fetcher, Timeouts, parse_url};
-use pitwall_proxy::seal::Purpose;
+use pitwall_proxy::seal::Purpose as SealPurpose;
+use pitwall_proxy::target::Targets;
 
 use crate::cli::say;
-use crate::config::{Config, Invalid};
-use crate::secret;
+use crate::config::{Config, Flaws, Invalid};
+use crate::run;
+use crate::secret::{self, Purpose};
 
 pub(crate) fn check(path: &Path) -> anyhow::Result<()> {
     let config = Config::load(path)?;
-    secret::access(&config.access)?;
+    // Read again: what is assembled is used up.
+    run::assemble(Config::load(path)?, Purpose::Check)?;
+    let flaws: Vec<String> = config.flaws().iter().map(ToString::to_string).collect();
+    if !flaws.is_empty() {
+        return Err(Flaws(flaws).into());
+    }
     let sources = match config.sources.len() {
         1 => "1 source".to_owned(),
         count => format!("{count} sources"),
@@ -22,6 +30,7 @@ pub(crate) fn check(path: &Path) -> anyhow::Result<()> {
     say(&format!("{}: fine, {sources}", path.display()));
     let fetcher = Arc::new(Fetcher::new(Timeouts::default(), Vec::new()));
     let runner = Runner::new(fetcher, &config.extract);
+    config.remarks().iter().for_each(|remark| say(remark));
     for source in &config.sources {
         // The configuration is fine; this machine may be another than the one it is for.
         if let Some(missing) = runner.missing(source) {
@@ -44,9 +53,15 @@ pub(crate) fn sign(url: &str, ttl: Option<Duration>, path: &Path) -> anyhow::Res
     }
     let config = Config::load(path)?;
     let url = parse_url(url)?;
-    let sealer = secret::seal_keys(&config.access, &config.state.dir)?.sealer();
+    let targets = Targets::new(&config.upstream);
+    if let Err(why) = targets.judge(&url) {
+        bail!("the edge would refuse it: {why}");
+    }
+    let state = &config.state.dir;
+    let keys = secret::seal_keys(&config.access, state, &config.origins, Purpose::Start)?;
+    let sealer = keys.sealer();
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs();
-    for (purpose, path) in [(Purpose::Playlist, "/proxy"), (Purpose::Media, "/relay")] {
+    for (purpose, path) in [(SealPurpose::Playlist, "/proxy"), (SealPurpose::Media, "/relay")] {
         let mut seal = Vec::new();
         let expires = ttl.map(|ttl| now + ttl.as_secs());
         sealer.seal_until(purpose, path, "", url.as_str(), now, expires, &mut seal);

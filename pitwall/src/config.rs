@@ -1,6 +1,8 @@
 //! Files and environment, into what each room takes. Whatever is wrong is named by file,
 //! line and key, or by environment variable.
 
+mod origins;
+mod paths;
 mod store;
 
 use std::collections::HashMap;
@@ -9,14 +11,15 @@ use std::path::{Path, PathBuf};
 
 use pitwall_control_plane::settings::locate;
 use pitwall_control_plane::{
-    ControlConfig, ExtractConfig, OverrideError, RankConfig, ScheduleConfig, Source, WebhookConfig,
-    check_overrides,
+    ControlConfig, ExtractConfig, IcsPlace, OverrideError, RankConfig, ScheduleConfig, Source,
+    WebhookConfig, check_overrides,
 };
 use pitwall_proxy::config::{AccessConfig, EdgeConfig, UpstreamConfig};
 use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+pub(crate) use self::origins::Origins;
 pub(crate) use self::store::StoreConfig;
 
 /// All that is configured.
@@ -32,6 +35,11 @@ pub(crate) struct Config {
     pub(crate) control: ControlConfig,
     pub(crate) webhooks: Vec<WebhookConfig>,
     pub(crate) sources: Vec<Source>,
+    /// `FILE:LINE` of each source.
+    pub(crate) source_places: Vec<String>,
+    pub(crate) origins: Origins,
+    /// What was found and is used for nothing.
+    pub(crate) ignored: Vec<PathBuf>,
 }
 
 /// What a file says beside its sources.
@@ -75,6 +83,12 @@ impl Invalid {
     }
 }
 
+impl Invalid {
+    pub(crate) fn with(self, message: String) -> Self {
+        Self { message, ..self }
+    }
+}
+
 impl fmt::Display for Invalid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.place, self.message)
@@ -82,6 +96,18 @@ impl fmt::Display for Invalid {
 }
 
 impl std::error::Error for Invalid {}
+
+/// What a start would go on without, and a check does not let pass.
+#[derive(Debug)]
+pub(crate) struct Flaws(pub(crate) Vec<String>);
+
+impl fmt::Display for Flaws {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join("\n"))
+    }
+}
+
+impl std::error::Error for Flaws {}
 
 impl From<OverrideError> for Invalid {
     fn from(error: OverrideError) -> Self {
@@ -94,12 +120,25 @@ impl Config {
     pub(crate) fn load(path: &Path) -> Result<Self, Invalid> {
         let text = read(path)?;
         let mut config = Self::parse(&path.display().to_string(), &text, environment())?;
-        for path in source_files(path)? {
+        let (files, ignored) = source_files(path)?;
+        for path in files {
             let text = read(&path)?;
             let name = path.display().to_string();
             config.sources.push(Place { name: &name, text: &text }.source_file()?);
+            config.source_places.push(name);
         }
+        config.ignored = ignored;
         config.refuse_doubles()?;
+        let path =
+            std::path::absolute(path).map_err(|error| Invalid::new(path.display(), error))?;
+        config.resolve_paths(path.parent().unwrap_or(Path::new("/")));
+        if let Some(path) = &config.schedule.override_file {
+            let readable = std::fs::File::open(path);
+            readable.map_err(|error| {
+                let why = format!("{}: {error}", path.display());
+                config.origins.invalid("schedule.override_file", why)
+            })?;
+        }
         check_overrides(&config.schedule)?;
         Ok(config)
     }
@@ -112,7 +151,8 @@ impl Config {
         let environment: Vec<(String, String)> = environment.into_iter().collect();
         let place = Place { name, text };
         let mut table = DeTable::parse(text).map_err(|error| place.invalid(&error))?;
-        let sources = place.take_sources(&mut table)?;
+        let mut origins = Origins::of_file(&place, table.get_ref());
+        let (sources, source_places) = place.take_sources(&mut table)?;
         let mut sections = place.sections(table.clone())?;
         let ours = environment.iter().filter_map(|(variable, value)| {
             let path = variable.strip_prefix("PITWALL_").filter(|path| path.contains("__"))?;
@@ -123,6 +163,7 @@ impl Config {
             let before = table.clone();
             set(table.get_mut(), path, value)
                 .map_err(|message| Invalid::new(format!("environment {variable}"), message))?;
+            origins.set(path, variable);
             set_all.push((variable, before));
         }
         if !set_all.is_empty() {
@@ -142,6 +183,9 @@ impl Config {
             control,
             webhooks,
             sources,
+            source_places,
+            origins,
+            ignored: Vec::new(),
         };
         config.refuse_doubles()?;
         if matches!(config.store, StoreConfig::Redis { .. })
@@ -153,19 +197,51 @@ impl Config {
         Ok(config)
     }
 
+    /// What costs one source, or the calendar, and not the whole: a start says so and goes on.
+    pub(crate) fn flaws(&self) -> Vec<Invalid> {
+        let denied = self.sources.iter().zip(&self.source_places).flat_map(|(source, place)| {
+            let at = move |why| Invalid::new(format!("{place}: source.url"), why);
+            source.denials().into_iter().map(at)
+        });
+        let mut flaws: Vec<Invalid> = denied.collect();
+        if let Some(IcsPlace::File(path)) = &self.schedule.ics
+            && let Err(error) = std::fs::File::open(path)
+        {
+            let why = format!("{}: {error}", path.display());
+            flaws.push(self.origins.invalid("schedule.ics_file", why));
+        }
+        flaws
+    }
+
+    /// What is used for nothing, in words.
+    pub(crate) fn remarks(&self) -> Vec<String> {
+        let text = |path: &PathBuf| {
+            format!("{} is ignored: a source is a file that ends in .toml", path.display())
+        };
+        self.ignored.iter().map(text).collect()
+    }
+
+    pub(crate) fn report_flaws(&self) {
+        self.flaws().iter().for_each(|flaw| tracing::error!("{flaw}"));
+        self.remarks().iter().for_each(|remark| tracing::warn!("{remark}"));
+    }
+
     fn refuse_doubles(&self) -> Result<(), Invalid> {
         let mut seen = HashMap::new();
-        for source in &self.sources {
-            if seen.insert(source.name.as_str(), ()).is_some() {
-                let place = format!("source {:?}", source.name);
-                return Err(Invalid::new(place, "two sources have this name"));
+        for (source, place) in self.sources.iter().zip(&self.source_places) {
+            if let Some(first) = seen.insert(source.name.as_str(), place) {
+                let name = format!("source {:?}", source.name);
+                let why = format!("two sources have this name: {first} and {place}");
+                return Err(Invalid::new(name, why));
             }
         }
         let mut seen = HashMap::new();
-        for webhook in &self.webhooks {
-            if seen.insert(webhook.name.0.as_str(), ()).is_some() {
-                let place = format!("webhook {:?}", webhook.name.0);
-                return Err(Invalid::new(place, "two webhooks have this name"));
+        for (n, webhook) in self.webhooks.iter().enumerate() {
+            let place = self.origins.place(&format!("webhook.{n}")).unwrap_or_default();
+            if let Some(first) = seen.insert(webhook.name.0.as_str(), place.clone()) {
+                let name = format!("webhook {:?}", webhook.name.0);
+                let why = format!("two webhooks have this name: {first} and {place}");
+                return Err(Invalid::new(name, why));
             }
         }
         Ok(())
@@ -182,19 +258,24 @@ fn read(path: &Path) -> Result<String, Invalid> {
     std::fs::read_to_string(path).map_err(|error| Invalid::new(path.display(), error))
 }
 
-fn source_files(config: &Path) -> Result<Vec<PathBuf>, Invalid> {
+/// And what is beside them and looks as if it were meant to be one.
+fn source_files(config: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>), Invalid> {
     let folder = config.with_file_name("sources");
     let entries = match std::fs::read_dir(&folder) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Default::default()),
         Err(error) => return Err(Invalid::new(folder.display(), error)),
     };
-    let mut files: Vec<PathBuf> = entries
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
-        .collect();
-    files.sort();
-    Ok(files)
+    let mut all: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    all.sort();
+    let is_source = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "toml");
+    let (files, mut ignored): (Vec<_>, Vec<_>) = all.into_iter().partition(is_source);
+    // As on every Unix, what begins with a dot is somebody's own business.
+    let hidden = |path: &PathBuf| {
+        path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
+    };
+    ignored.retain(|path| !hidden(path));
+    Ok((files, ignored))
 }
 
 /// Puts an environment variable's value where its name says: `EDGE__CACHE__BYTES` is
@@ -220,6 +301,12 @@ fn set<'a>(table: &mut DeTable<'a>, path: &str, value: &'a str) -> Result<(), St
     Ok(())
 }
 
+/// What the standard library says of an address helps nobody who wrote a name.
+fn clearer(message: &str) -> String {
+    let better = "write an address and a port: 127.0.0.1:8080 (names are not taken)";
+    message.replace("invalid socket address syntax", better)
+}
+
 /// A file, for naming places in it.
 struct Place<'a> {
     name: &'a str,
@@ -227,14 +314,23 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
-    fn take_sources(&self, table: &mut Spanned<DeTable<'_>>) -> Result<Vec<Source>, Invalid> {
-        let Some(sources) = table.get_mut().remove("source") else { return Ok(Vec::new()) };
+    /// With the place of each.
+    fn take_sources(
+        &self,
+        table: &mut Spanned<DeTable<'_>>,
+    ) -> Result<(Vec<Source>, Vec<String>), Invalid> {
+        let Some(sources) = table.get_mut().remove("source") else { return Ok(Default::default()) };
         let span = sources.span();
         let DeValue::Array(sources) = sources.into_inner() else {
             let place = format!("{}:{}", self.name, self.line(span.start));
             return Err(Invalid::new(place, "source: write [[source]], with two brackets"));
         };
-        sources.into_iter().map(|source| self.source(source)).collect()
+        let place = |source: &Spanned<DeValue<'_>>| {
+            format!("{}:{}", self.name, self.line(source.span().start))
+        };
+        let places = sources.iter().map(place).collect();
+        let sources = sources.into_iter().map(|source| self.source(source));
+        Ok((sources.collect::<Result<_, _>>()?, places))
     }
 
     fn source(&self, source: Spanned<DeValue<'_>>) -> Result<Source, Invalid> {
@@ -244,6 +340,11 @@ impl Place<'_> {
     fn source_file(&self) -> Result<Source, Invalid> {
         let table = DeTable::parse(self.text).map_err(|error| self.invalid(&error))?;
         let span = table.span();
+        if let Some((key, _)) = table.get_ref().get_key_value("source") {
+            let place = format!("{}:{}", self.name, self.line(key.span().start));
+            let why = "source: a file in sources/ is one source: leave [[source]] out";
+            return Err(Invalid::new(place, why));
+        }
         self.source(Spanned::new(span, DeValue::Table(table.into_inner())))
     }
 
@@ -271,13 +372,13 @@ impl Place<'_> {
         };
         let culprit = set.iter().zip(after).find(|(_, after)| same(after));
         let variable = culprit.map_or(String::new(), |((variable, _), _)| (*variable).clone());
-        Err(Invalid::new(format!("environment {variable}"), error.message()))
+        Err(Invalid::new(format!("environment {variable}"), clearer(error.message())))
     }
 
     fn invalid(&self, error: &toml::de::Error) -> Invalid {
         let (line, message) = locate(self.text, error);
         let place = line.map_or(self.name.to_owned(), |line| format!("{}:{line}", self.name));
-        Invalid::new(place, message)
+        Invalid::new(place, clearer(&message))
     }
 
     fn line(&self, offset: usize) -> usize {

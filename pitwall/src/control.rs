@@ -1,5 +1,6 @@
 //! The control plane: beside an edge, or in a process of its own (`pitwall control-plane`).
 
+use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::pin::Pin;
@@ -7,7 +8,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use pitwall_control_plane::{
-    self as control_plane, Commands, ControlConfig, ControlPlane, SetupError, Site, serve_admin,
+    self as control_plane, Commands, ControlPlane, SetupError, Site, serve_admin,
 };
 use pitwall_fetch::Fetcher;
 use pitwall_proxy::Server;
@@ -17,8 +18,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::cli::say;
-use crate::config::{Config, Invalid};
-use crate::secret::{self, Token};
+use crate::config::{Config, Invalid, Origins};
+use crate::descriptors;
+use crate::secret::{self, Purpose, Token};
 use crate::store::AnyStore;
 
 /// Two threads are plenty for polling and checking, and leave the rest to viewers.
@@ -44,13 +46,17 @@ pub(crate) fn run(path: &Path) -> anyhow::Result<()> {
     config.store.shared("control-plane")?;
     config.control.admin.get_or_insert(ADMIN);
     let address = config.control.listen.unwrap_or(LISTEN);
-    let keys = secret::seal_keys(&config.access, &config.state.dir)?;
-    let token = secret::admin_token(&config.access)?;
+    let purpose = Purpose::Start;
+    descriptors::raise();
+    config.report_flaws();
+    let keys = secret::seal_keys(&config.access, &config.state.dir, &config.origins, purpose)?;
+    let token = secret::admin_token(&config.access, &config.origins)?;
     let registry = Registry::new();
     let store = AnyStore::open(config.store.clone(), &keys, &config.state.dir, &registry)?;
-    let admin = admin_listener(&config.control)?;
+    let admin = admin_listener(&config, purpose)?;
     let place = config.control.place(address);
-    let listeners = Listeners { commands: listener("control.listen", address)?, admin };
+    let commands = listener("control.listen", address, &config.origins, purpose)?;
+    let listeners = Listeners { commands, admin };
     let control = Control::new(config, store.store(), listeners, &token, &registry)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(THREADS)
@@ -70,7 +76,8 @@ impl Control {
         registry: &Registry,
     ) -> anyhow::Result<Self> {
         let Config { edge, upstream, state, schedule, sources, .. } = config;
-        let Config { extract, rank, control, webhooks, .. } = config;
+        let Config { extract, rank, control, webhooks, origins, .. } = config;
+        let hooks: Vec<String> = webhooks.iter().map(|webhook| webhook.name.0.clone()).collect();
         // Nothing of ours is fetched from.
         let mut own = vec![edge.listen, edge.admin, listeners.commands.local_addr()?];
         own.extend(control.admin);
@@ -85,8 +92,17 @@ impl Control {
             webhooks,
         };
         let fetcher = Arc::new(Fetcher::new(upstream.timeouts.into(), own));
-        let plane =
-            ControlPlane::new(config, fetcher, store.clone(), registry).map_err(setup_error)?;
+        let plane = ControlPlane::new(config, fetcher, store.clone(), registry).map_err(
+            |error| match error {
+                SetupError::Override(error) => Invalid::from(error).into(),
+                SetupError::Webhook(error) => {
+                    let n = hooks.iter().position(|name| *name == error.name).unwrap_or_default();
+                    let why = format!("{}: {}", error.path.display(), error.why);
+                    origins.invalid(&format!("webhook.{n}.secret_file"), why).into()
+                }
+                other => anyhow::Error::from(other),
+            },
+        )?;
         let commands = plane.commands(token.commands()?);
         Ok(Self { plane, commands, listeners, store, registry: registry.clone() })
     }
@@ -140,27 +156,32 @@ fn stopped(mut stopping: watch::Receiver<bool>) -> Pin<Box<dyn Future<Output = (
     })
 }
 
-/// A file that was changed after it was checked is still the operator's.
-fn setup_error(error: SetupError) -> anyhow::Error {
-    match error {
-        SetupError::Override(error) => Invalid::from(error).into(),
-        SetupError::Webhook(error) => {
-            Invalid::new(format!("webhook {:?}", error.name), error.why).into()
-        }
-        other => other.into(),
-    }
-}
-
 fn served(outcome: std::io::Result<()>) {
     if let Err(error) = outcome {
         crate::cli::complain(&anyhow::Error::new(error).context("commands"));
     }
 }
 
-pub(crate) fn listener(key: &str, address: SocketAddr) -> Result<TcpListener, Invalid> {
-    TcpListener::bind(address).map_err(|error| Invalid::new(key, format!("{address}: {error}")))
+/// A check takes another port where this one is taken: most likely by the Pitwall that runs.
+pub(crate) fn listener(
+    key: &str,
+    address: SocketAddr,
+    origins: &Origins,
+    purpose: Purpose,
+) -> Result<TcpListener, Invalid> {
+    let listener = match TcpListener::bind(address) {
+        Err(error) if purpose == Purpose::Check && error.kind() == ErrorKind::AddrInUse => {
+            TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        }
+        listener => listener,
+    };
+    listener.map_err(|error| origins.invalid(key, format!("cannot listen on {address}: {error}")))
 }
 
-pub(crate) fn admin_listener(control: &ControlConfig) -> Result<Option<TcpListener>, Invalid> {
-    control.admin.map(|address| listener("control.admin", address)).transpose()
+pub(crate) fn admin_listener(
+    config: &Config,
+    purpose: Purpose,
+) -> Result<Option<TcpListener>, Invalid> {
+    let listener = |address| listener("control.admin", address, &config.origins, purpose);
+    config.control.admin.map(listener).transpose()
 }

@@ -20,13 +20,26 @@ pub(crate) fn extract(name: &str, options: &ExtractOptions, path: &Path) -> anyh
     };
     let good = options.diff.as_ref().map(|folder| Recording::load(folder, name)).transpose()?;
     let fetcher = Arc::new(Fetcher::new(Timeouts::default(), Vec::new()));
-    let runner = Runner::new(fetcher, &config.extract);
+    let runner = Runner::new(fetcher.clone(), &config.extract);
     let runtime = tokio::runtime::Runtime::new()?;
     let extraction = runtime.block_on(run(&runner, source, options))?;
     if options.trace {
         print_steps(&extraction.steps);
     }
     extraction.candidates.iter().for_each(print_candidate);
+    let (policy, place) = (source.policy(), source.place());
+    for candidate in &extraction.candidates {
+        let vetted = match options.replay {
+            Some(_) => policy.check(&candidate.playlist),
+            None => runtime.block_on(fetcher.vet(&policy, &candidate.playlist)),
+        };
+        // A name that does not resolve may do so where the source is used.
+        if let Err(error) = vetted
+            && error.is_denied()
+        {
+            bail!("source {name:?}: {}: {}", candidate.feed, error.operator(&place));
+        }
+    }
     if let Some(good) = good {
         return match first_drift(&good.steps, &extraction.steps) {
             Some(drift) => bail!("{drift}"),

@@ -6,6 +6,7 @@
 //! - [`store`]: the one that is configured.
 //! - [`run`]: edge and control plane in one process; `run` and `demo`.
 //! - [`edge`], [`control`]: either in a process of its own; `proxy` and `control-plane`.
+//! - [`descriptors`], [`hangup`]: what the system gives and sends.
 //! - [`bench`]: virtual players against a playlist.
 //! - [`commands`]: everything else that ends by itself; [`extract`] most of all.
 
@@ -14,8 +15,10 @@ mod cli;
 mod commands;
 mod config;
 mod control;
+mod descriptors;
 mod edge;
 mod extract;
+mod hangup;
 mod run;
 mod secret;
 mod store;
@@ -37,7 +40,11 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             cli::complain(&error);
-            ExitCode::from(if error.is::<config::Invalid>() { 2 } else { 1 })
+            ExitCode::from(if error.is::<config::Invalid>() || error.is::<config::Flaws>() {
+                2
+            } else {
+                1
+            })
         }
     }
 }

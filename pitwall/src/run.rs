@@ -11,10 +11,10 @@ use pitwall_upstream_map::{MemoryStore, Store};
 use prometheus::Registry;
 
 use crate::cli::say;
-use crate::config::{Config, Invalid};
-use crate::secret::{self, SealKeys};
+use crate::config::Config;
+use crate::secret::{self, Purpose, SealKeys};
 use crate::store::AnyStore;
-use crate::{control, edge};
+use crate::{control, descriptors, edge};
 
 const DEMO: &str = include_str!("../../conf/demo.toml");
 
@@ -25,7 +25,7 @@ pub(crate) fn run(path: &Path, listen: Option<SocketAddr>) -> anyhow::Result<()>
     let mut config = Config::load(path)?;
     config.edge.listen = listen.unwrap_or(config.edge.listen);
     let url = edge::url(&config.edge);
-    let server = assemble(config)?;
+    let server = assemble(config, Purpose::Start)?;
     say(&format!("Pitwall is on {url}"));
     server.run();
     Ok(())
@@ -45,9 +45,10 @@ pub(crate) fn demo(listen: Option<SocketAddr>, token_ttl: u64) -> anyhow::Result
     config.edge.drain = Duration::ZERO;
     let url = format!("http://{}", config.edge.listen);
     let store = MemoryStore::new();
-    let keys = secret::seal_keys(&config.access, &config.state.dir)?;
+    let keys =
+        secret::seal_keys(&config.access, &config.state.dir, &config.origins, Purpose::Start)?;
     let any = AnyStore::Memory(store.clone());
-    let mut server = assemble_on(&any, config, &keys, Registry::new())?;
+    let mut server = assemble_on(&any, config, &keys, Registry::new(), Purpose::Start)?;
     server.add_background("origin", 1, move |stop| async move {
         if let Err(error) = serve_origin(origin, token_ttl, stop).await {
             crate::cli::complain(&error);
@@ -87,10 +88,17 @@ pub(crate) fn origin(listen: SocketAddr, token_ttl: u64) -> anyhow::Result<()> {
     })
 }
 
-fn assemble(config: Config) -> anyhow::Result<Server> {
-    let (keys, registry) = (secret::seal_keys(&config.access, &config.state.dir)?, Registry::new());
+/// All that runs, opened and read but not started. A check does the same, so that it finds whatever
+/// a start would be refused for.
+pub(crate) fn assemble(mut config: Config, purpose: Purpose) -> anyhow::Result<Server> {
+    let keys = secret::seal_keys(&config.access, &config.state.dir, &config.origins, purpose)?;
+    let registry = Registry::new();
+    if purpose == Purpose::Start {
+        descriptors::fit(&mut config.edge);
+        config.report_flaws();
+    }
     let store = AnyStore::open(config.store.clone(), &keys, &config.state.dir, &registry)?;
-    assemble_on(&store, config, &keys, registry)
+    assemble_on(&store, config, &keys, registry, purpose)
 }
 
 fn assemble_on(
@@ -98,24 +106,29 @@ fn assemble_on(
     config: Config,
     keys: &SealKeys,
     registry: Registry,
+    purpose: Purpose,
 ) -> anyhow::Result<Server> {
-    let token = secret::admin_token(&config.access)?;
-    let access = secret::access(&config.access)?;
+    let token = secret::admin_token(&config.access, &config.origins)?;
+    let access = secret::access(&config.access, &config.origins)?;
+    edge::listens(&config, purpose)?;
     let listeners = control::Listeners {
         commands: match config.control.listen {
-            Some(address) => control::listener("control.listen", address)?,
+            Some(address) => {
+                control::listener("control.listen", address, &config.origins, purpose)?
+            }
             None => free_listener()?,
         },
-        admin: control::admin_listener(&config.control)?,
+        admin: control::admin_listener(&config, purpose)?,
     };
     let (mut edge_config, listens) = (edge::config(&config), listeners.commands.local_addr()?);
     edge_config.edge.control = listens;
     let place = config.control.place(listens);
+    let edge_origins = edge::Places::of(&config);
     let control = control::Control::new(config, store.store(), listeners, &token, &registry)?;
     let openapi = OpenApi::with(pitwall_control_plane::openapi())?;
     let edge = Edge::new(&edge_config, keys.sealer(), access, store.store(), openapi, &registry)?;
     let mut server = Server::new(&edge_config.edge, edge, registry, token.edge())
-        .map_err(|error| Invalid::new("edge", error))?;
+        .map_err(|error| edge_origins.invalid(&error))?;
     store.run_beside(place, &mut server);
     control.run_beside(&mut server);
     Ok(server)
@@ -133,6 +146,6 @@ async fn serve_origin(
     Origin::new(config).serve(listener, stop).await.context("the origin failed")
 }
 
-fn free_listener() -> anyhow::Result<TcpListener> {
+pub(crate) fn free_listener() -> anyhow::Result<TcpListener> {
     TcpListener::bind(("127.0.0.1", 0)).context("no port is free")
 }

@@ -6,13 +6,12 @@ use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use anyhow::{Context, anyhow};
 use pitwall_proxy::config::{AccessConfig, AccessMode};
 use pitwall_proxy::seal::{Sealer, digest};
 use pitwall_proxy::{Access, Keyring};
 use pitwall_upstream_map::StoreKeys;
 
-use crate::config::Invalid;
+use crate::config::{Invalid, Origins};
 
 const SHORTEST: usize = 32;
 
@@ -20,6 +19,8 @@ const SHORTEST: usize = 32;
 pub(crate) struct SealKeys {
     current: [u8; 32],
     previous: Option<[u8; 32]>,
+    /// Where the operator finds them, for messages.
+    pub(crate) place: String,
 }
 
 impl SealKeys {
@@ -33,28 +34,80 @@ impl SealKeys {
     }
 }
 
+/// Whether something is about to run, or is only looked at: then nothing is left behind.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    Start,
+    Check,
+}
+
+const SEAL_KEY: &str = "access.seal_key_file";
+
 /// The configured seal key, or the one in the state directory, which is made on first start.
-pub(crate) fn seal_keys(access: &AccessConfig, state: &Path) -> anyhow::Result<SealKeys> {
+pub(crate) fn seal_keys(
+    access: &AccessConfig,
+    state: &Path,
+    origins: &Origins,
+    purpose: Purpose,
+) -> Result<SealKeys, Invalid> {
     if let Some(path) = &access.seal_key_file {
-        let text = configured("access.seal_key_file", path)?;
-        return keys(&text).map_err(|why| {
-            Invalid::new("access.seal_key_file", format!("{} {why}", path.display())).into()
-        });
+        let text = configured(SEAL_KEY, path, origins)?;
+        return keys(&text, format!("[access] seal_key_file {}", path.display()))
+            .map_err(|why| origins.invalid(SEAL_KEY, format!("{} {why}", path.display())));
     }
     let path = state.join("seal.key");
-    fs::create_dir_all(state).with_context(|| format!("cannot make {}", state.display()))?;
-    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
-        Ok(mut file) => {
-            let secret: [u8; 32] = rand::random();
-            let text: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
-            let written = writeln!(file, "{text}").and_then(|()| file.sync_all());
-            written.with_context(|| format!("cannot write {}", path.display()))?;
+    let invalid = |why: String| origins.invalid("state.dir", why);
+    let failed = |error: std::io::Error| invalid(format!("{}: {error}", path.display()));
+    let place = format!("the seal key {}", path.display());
+    match fs::read(&path) {
+        Ok(text) => {
+            return keys(&text, place).map_err(|why| {
+                invalid(format!(
+                    "{} {why}: restore it from a backup, or delete it to start anew: links that are \
+                     out then end",
+                    path.display()
+                ))
+            });
         }
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(error).with_context(|| format!("cannot make {}", path.display())),
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => return Err(failed(error)),
     }
-    let text = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    keys(&text).map_err(|why| anyhow!("{} {why}: delete it", path.display()))
+    let kept = kept_in(state).map_err(|error| invalid(format!("{}: {error}", state.display())))?;
+    if let Some(other) = kept {
+        return Err(invalid(format!(
+            "{} is missing beside {other}: restore it from a backup, or delete {} to start anew",
+            path.display(),
+            state.display()
+        )));
+    }
+    let secret: [u8; 32] = rand::random();
+    let text: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
+    if purpose == Purpose::Start {
+        fs::create_dir_all(state).map_err(failed)?;
+        let mut options = OpenOptions::new();
+        let mut file =
+            options.write(true).create_new(true).mode(0o600).open(&path).map_err(failed)?;
+        writeln!(file, "{text}").and_then(|()| file.sync_all()).map_err(failed)?;
+        tracing::info!(path = %path.display(), "a new seal key was made: keep a backup of it");
+    }
+    keys(text.as_bytes(), place).map_err(|why| invalid(why.to_owned()))
+}
+
+/// A file of an earlier run, if the state directory has one. A folder that is not there yet is as
+/// good as an empty one, if it can be made.
+fn kept_in(state: &Path) -> std::io::Result<Option<String>> {
+    const OURS: [&str; 4] = ["map", "splices", "schedule", "history"];
+    let entries = match fs::read_dir(state) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let mut ours = names
+        .filter(|name| OURS.contains(&name.split('.').next().unwrap_or_default()))
+        .collect::<Vec<_>>();
+    ours.sort();
+    Ok(ours.into_iter().next())
 }
 
 /// What a request must show that changes something, if anything may.
@@ -76,10 +129,10 @@ impl Token {
 
 const ADMIN_TOKEN: &str = "access.admin_token_file";
 
-pub(crate) fn admin_token(access: &AccessConfig) -> Result<Token, Invalid> {
+pub(crate) fn admin_token(access: &AccessConfig, origins: &Origins) -> Result<Token, Invalid> {
     let Some(path) = &access.admin_token_file else { return Ok(Token::default()) };
-    let invalid = |why: &str| Invalid::new(ADMIN_TOKEN, format!("{}: {why}", path.display()));
-    let text = configured(ADMIN_TOKEN, path)?;
+    let invalid = |why: &str| origins.invalid(ADMIN_TOKEN, format!("{}: {why}", path.display()));
+    let text = configured(ADMIN_TOKEN, path, origins)?;
     let token = text.trim_ascii();
     if token.len() < SHORTEST {
         return Err(invalid("a token has at least 32 characters"));
@@ -89,7 +142,7 @@ pub(crate) fn admin_token(access: &AccessConfig) -> Result<Token, Invalid> {
     }
     if let Some(other) = &access.seal_key_file {
         // Whoever may give commands could make links for ever, and the other way round.
-        let seal = configured("access.seal_key_file", other)?;
+        let seal = configured(SEAL_KEY, other, origins)?;
         if lines(&seal).contains(&token) {
             return Err(invalid("it is the seal key: use another secret"));
         }
@@ -100,17 +153,17 @@ pub(crate) fn admin_token(access: &AccessConfig) -> Result<Token, Invalid> {
 const KEY: &str = "access.key_file";
 
 /// Who may watch: everybody, or whoever has the key.
-pub(crate) fn access(config: &AccessConfig) -> Result<Access, Invalid> {
+pub(crate) fn access(config: &AccessConfig, origins: &Origins) -> Result<Access, Invalid> {
     let path = match (config.mode, &config.key_file) {
         (AccessMode::Open, None) => return Ok(Access::Open),
         (AccessMode::Open, Some(_)) => {
-            return Err(Invalid::new("access.mode", "access.key_file needs mode = \"key\""));
+            return Err(origins.invalid("access.mode", "access.key_file needs mode = \"key\""));
         }
-        (AccessMode::Key, None) => return Err(Invalid::new(KEY, "mode = \"key\" needs one")),
+        (AccessMode::Key, None) => return Err(origins.invalid(KEY, "mode = \"key\" needs one")),
         (AccessMode::Key, Some(path)) => path,
     };
-    let invalid = |why: &str| Invalid::new(KEY, format!("{}: {why}", path.display()));
-    let text = configured(KEY, path)?;
+    let invalid = |why: &str| origins.invalid(KEY, format!("{}: {why}", path.display()));
+    let text = configured(KEY, path, origins)?;
     let keys = lines(&text);
     if keys.is_empty() || keys.len() > 2 {
         return Err(invalid("it holds one key, and perhaps the one before it on a second line"));
@@ -127,7 +180,7 @@ pub(crate) fn access(config: &AccessConfig) -> Result<Access, Invalid> {
         [("access.seal_key_file", &config.seal_key_file), (ADMIN_TOKEN, &config.admin_token_file)]
     {
         let Some(other) = other else { continue };
-        if lines(&configured(name, other)?).iter().any(|line| keys.contains(line)) {
+        if lines(&configured(name, other, origins)?).iter().any(|line| keys.contains(line)) {
             return Err(invalid(&format!("it is also in {name}: use another secret")));
         }
     }
@@ -140,21 +193,21 @@ fn lines(text: &[u8]) -> Vec<&[u8]> {
     lines.filter(|line| !line.is_empty()).collect()
 }
 
-fn configured(key: &str, path: &Path) -> Result<Vec<u8>, Invalid> {
-    fs::read(path).map_err(|error| Invalid::new(key, format!("{}: {error}", path.display())))
+fn configured(key: &str, path: &Path, origins: &Origins) -> Result<Vec<u8>, Invalid> {
+    fs::read(path).map_err(|error| origins.invalid(key, format!("{}: {error}", path.display())))
 }
 
 /// A key a line; any text that is long enough will do.
-fn keys(text: &[u8]) -> Result<SealKeys, &'static str> {
+fn keys(text: &[u8], place: String) -> Result<SealKeys, &'static str> {
     let keys = lines(text);
     if keys.iter().any(|key| key.len() < SHORTEST) {
         return Err("holds a key of less than 32 bytes");
     }
     match keys.as_slice() {
         [] => Err("holds no key"),
-        [current] => Ok(SealKeys { current: digest(current), previous: None }),
+        [current] => Ok(SealKeys { current: digest(current), previous: None, place }),
         [current, previous] => {
-            Ok(SealKeys { current: digest(current), previous: Some(digest(previous)) })
+            Ok(SealKeys { current: digest(current), previous: Some(digest(previous)), place })
         }
         _ => Err("holds more than two keys"),
     }
@@ -170,10 +223,34 @@ mod tests {
     fn is_made_once_and_kept_private() {
         let state = tempfile::tempdir().unwrap();
         let access = AccessConfig::default();
-        let made = seal_keys(&access, state.path()).unwrap();
-        assert_eq!(seal_keys(&access, state.path()).unwrap().current, made.current);
+        let made = seal_keys(&access, state.path(), &Origins::default(), Purpose::Start).unwrap();
+        assert_eq!(
+            seal_keys(&access, state.path(), &Origins::default(), Purpose::Start).unwrap().current,
+            made.current
+        );
         let mode = fs::metadata(state.path().join("seal.key")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
+    }
+
+    /// Links that are out must not end because a folder was restored by half.
+    #[test]
+    fn one_that_is_missing_beside_other_state_is_not_made_anew() {
+        let state = tempfile::tempdir().unwrap();
+        let access = AccessConfig::default();
+        let ask = |purpose| seal_keys(&access, state.path(), &Origins::default(), purpose);
+        assert!(ask(Purpose::Check).is_ok());
+        assert!(!state.path().join("seal.key").exists(), "a check leaves nothing behind");
+        fs::write(state.path().join("history.json"), "{}").unwrap();
+        for purpose in [Purpose::Check, Purpose::Start] {
+            let error = ask(purpose).err().unwrap().to_string();
+            assert!(
+                error.contains("missing beside history.json: restore it from a backup"),
+                "{error}"
+            );
+        }
+        fs::write(state.path().join("seal.key"), "").unwrap();
+        let error = ask(Purpose::Start).err().unwrap().to_string();
+        assert!(error.contains("holds no key: restore it from a backup, or delete it"), "{error}");
     }
 
     #[test]
@@ -192,8 +269,10 @@ mod tests {
             if let Some(content) = content {
                 fs::write(&path, content).unwrap();
             }
-            let error = seal_keys(&access, state.path()).err().unwrap();
-            assert!(error.is::<Invalid>() && error.to_string().contains(expected), "{error}");
+            let error = seal_keys(&access, state.path(), &Origins::default(), Purpose::Start)
+                .err()
+                .unwrap();
+            assert!(error.to_string().contains(expected), "{error}");
         }
     }
 
@@ -207,7 +286,9 @@ mod tests {
         fs::write(file("fine"), "f".repeat(40)).unwrap();
         fs::write(file("short"), "short").unwrap();
         fs::write(file("words"), format!("{token} {token}")).unwrap();
-        assert!(admin_token(&AccessConfig::default()).unwrap().edge().is_none());
+        assert!(
+            admin_token(&AccessConfig::default(), &Origins::default()).unwrap().edge().is_none()
+        );
         for (name, expected) in [
             ("fine", None),
             ("missing", Some("No such file")),
@@ -220,7 +301,7 @@ mod tests {
                 admin_token_file: Some(file(name)),
                 ..AccessConfig::default()
             };
-            match (admin_token(&access), expected) {
+            match (admin_token(&access, &Origins::default()), expected) {
                 (Ok(token), None) => {
                     assert!(token.edge().is_some() && token.commands().unwrap().is_some());
                 }
@@ -270,7 +351,7 @@ mod tests {
                 seal_key_file: Some(file("seal")),
                 admin_token_file: Some(file("token")),
             };
-            match (access(&config), expected) {
+            match (access(&config, &Origins::default()), expected) {
                 (Ok(access), None) => {
                     assert_eq!(matches!(access, Access::Key(_)), mode == Key, "{name:?}");
                 }
@@ -285,7 +366,7 @@ mod tests {
     #[test]
     fn a_second_line_is_the_key_before() {
         let (old, new) = ("o".repeat(40), "n".repeat(40));
-        let keys = keys(format!("{new}\n{old}\n").as_bytes()).unwrap();
+        let keys = keys(format!("{new}\n{old}\n").as_bytes(), String::new()).unwrap();
         assert_eq!(keys.current, digest(new.as_bytes()));
         assert_eq!(keys.previous, Some(digest(old.as_bytes())));
     }

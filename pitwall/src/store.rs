@@ -31,6 +31,7 @@ impl AnyStore {
             address: *address,
             prefix,
             keys: keys.store(),
+            key_file: keys.place.clone(),
             state_dir: state.to_owned(),
             lease: RedisConfig::LEASE,
             check_every: RedisConfig::CHECK_EVERY,

@@ -63,10 +63,13 @@ impl ServeHttp for Admin {
             "/readyz" if self.draining.is_set() => {
                 text(StatusCode::SERVICE_UNAVAILABLE, "draining\n")
             }
-            "/readyz" if self.rooms.store.current().version == 0 => {
-                text(StatusCode::SERVICE_UNAVAILABLE, "no map yet\n")
-            }
-            "/readyz" => text(StatusCode::OK, "ready\n"),
+            "/readyz" => match self.rooms.store.unreadable() {
+                Some(why) => text(StatusCode::SERVICE_UNAVAILABLE, &format!("{why}\n")),
+                None if self.rooms.store.current().version == 0 => {
+                    text(StatusCode::SERVICE_UNAVAILABLE, "no map yet\n")
+                }
+                None => text(StatusCode::OK, "ready\n"),
+            },
             _ => text(StatusCode::NOT_FOUND, USAGE),
         }
     }

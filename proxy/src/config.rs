@@ -87,6 +87,12 @@ fn public_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Url>,
     if url.query().is_some() {
         return Err(D::Error::custom("a URL with a query is the start of no other"));
     }
+    if url.path() != "/" {
+        let path = url.path();
+        return Err(D::Error::custom(format!(
+            "Pitwall is at the root of a name: leave {path} out"
+        )));
+    }
     Ok(Some(url))
 }
 

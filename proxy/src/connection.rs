@@ -76,8 +76,12 @@ impl<A: HttpServerApp + Send + Sync + 'static> ServerApp for Connections<A> {
         }
         let mut connection = Box::new(Connection::new(stream, self.limits.header()));
         let mut settings = None;
+        // A connection that has asked for nothing yet has no claim to the patience of a player
+        // between two segments.
+        let mut patience = self.limits.header();
         loop {
-            let came = tokio::time::timeout(IDLE, connection.wait()).await;
+            let came = tokio::time::timeout(patience, connection.wait()).await;
+            patience = IDLE;
             if !matches!(came, Ok(Ok(true))) {
                 return None;
             }

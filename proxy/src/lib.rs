@@ -25,6 +25,7 @@ pub mod client;
 pub mod cmcd;
 pub mod config;
 pub mod connection;
+pub mod descriptors;
 pub mod drain;
 pub mod edge;
 pub mod key_form;

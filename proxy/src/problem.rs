@@ -39,6 +39,8 @@ pub enum Problem {
     /// The first map is still being made, or this is no longer the place to ask.
     Starting,
     Stopping,
+    /// What the control plane publishes is sealed with a key that this edge does not have.
+    MapUnreadable,
     Busy(&'static str),
     TooManyRequests,
     ControlUnreachable,
@@ -64,6 +66,7 @@ impl Problem {
             Self::Unavailable(_)
             | Self::Starting
             | Self::Stopping
+            | Self::MapUnreadable
             | Self::Busy(_)
             | Self::ControlUnreachable => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -95,6 +98,7 @@ impl Problem {
             Self::Unavailable(_) => "unavailable",
             Self::Starting => "starting",
             Self::Stopping => "stopping",
+            Self::MapUnreadable => "map-unreadable",
             Self::Busy(_) => "busy",
             Self::TooManyRequests => "too-many-requests",
             Self::ControlUnreachable => "control-unreachable",
@@ -158,6 +162,7 @@ impl fmt::Display for Problem {
             Self::Unavailable(why) => write!(f, "Nothing can be played right now: {why}."),
             Self::Starting => f.write_str("The control plane is still making its first map."),
             Self::Stopping => f.write_str("This edge is shutting down."),
+            Self::MapUnreadable => f.write_str("This edge cannot read what is published."),
             Self::Busy(why) => write!(f, "Not now: {why}."),
             Self::TooManyRequests => {
                 f.write_str("More requests a second than one client may send.")

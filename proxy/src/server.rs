@@ -1,6 +1,5 @@
 //! Listeners, background services, and how it all stops.
 
-use std::net::{SocketAddr, TcpListener};
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -36,8 +35,6 @@ pub struct Server {
 
 #[derive(Debug, thiserror::Error)]
 pub enum CannotListen {
-    #[error("cannot listen on {address}: {error}")]
-    Address { address: SocketAddr, error: std::io::Error },
     #[error("edge.tls: {0}")]
     Certificate(#[from] BadCertificate),
     #[error("edge.tls: {0}")]
@@ -45,16 +42,14 @@ pub enum CannotListen {
 }
 
 impl Server {
+    /// Pingora panics in [`run`](Self::run) where it cannot bind: whoever calls this has found that
+    /// the addresses can be listened on.
     pub fn new(
         config: &EdgeConfig,
         edge: Edge,
         registry: Registry,
         admin_token: Option<AdminToken>,
     ) -> Result<Self, CannotListen> {
-        for address in [config.listen, config.admin] {
-            // Pingora panics when it cannot bind; this says what is wrong first.
-            TcpListener::bind(address).map_err(|error| CannotListen::Address { address, error })?;
-        }
         let threads = match config.threads {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             threads => threads,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderMap, header};
-use pitwall_fetch::{Fetcher, Policy, Request, Response, parse_url, source_headers};
+use pitwall_fetch::{Denial, Fetcher, Policy, Request, Response, parse_url, source_headers};
 use pitwall_upstream_map::{Profile, Upstream, UpstreamMap};
 use serde::Deserialize;
 use url::Url;
@@ -51,6 +51,28 @@ impl Targets {
             ports: config.allow_hosts.iter().filter_map(|host| host.port).collect(),
         };
         Self { allow_hosts: config.allow_hosts.clone(), plain, slots: Slots::default() }
+    }
+
+    /// Would a link of the operator's own lead to `url`, as far as that can be said before its name
+    /// is resolved?
+    ///
+    /// # Errors
+    /// With the key of `[upstream]` that would allow it.
+    pub fn judge(&self, url: &Url) -> Result<(), String> {
+        let known = self.allow_hosts.iter().any(|host| host.matches(url));
+        let narrow = Policy { allow_private: Vec::new(), ..self.plain.clone() };
+        let policy = if known { &self.plain } else { &narrow };
+        let Err(error) = policy.check(url) else { return Ok(()) };
+        let authority = &url[url::Position::BeforeHost..url::Position::AfterPort];
+        let host = format!("allow_hosts = [\"{authority}\"]");
+        Err(match error.denial() {
+            Some(Denial::Port(port)) => {
+                format!("port {port} is neither 80 nor 443: {host} in [upstream] allows it")
+            }
+            Some(denial) if known => denial.allowed_in("in [upstream]"),
+            Some(denial) => denial.allowed_in(&format!("together with {host} in [upstream]")),
+            None => error.to_string(),
+        })
     }
 
     pub fn of_link(

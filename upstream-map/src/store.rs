@@ -63,6 +63,12 @@ pub trait Store: Send + Sync + 'static {
         self.held().map()
     }
 
+    /// Why the newest map cannot be read here, in words for the operator; `None` if it can. An edge that plays on with an old map, which no other
+    /// edge has, is not ready for more viewers.
+    fn unreadable(&self) -> Option<String> {
+        self.held().unreadable()
+    }
+
     /// Told the version of each new map.
     fn changes(&self) -> watch::Receiver<u64> {
         self.held().changes()

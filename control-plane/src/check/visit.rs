@@ -17,6 +17,8 @@ pub(super) const NO_SEGMENTS: &str = "the playlist has no segments";
 pub(super) struct Visit<'a> {
     fetcher: &'a Fetcher,
     policy: Policy,
+    /// Of the keys that say what the policy allows.
+    place: String,
     headers: HeaderMap,
     /// How many playlists may be fetched at the same time.
     pub(super) at_once: usize,
@@ -32,7 +34,8 @@ impl<'a> Visit<'a> {
         let headers = candidate.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let headers =
             source_headers(headers).map_err(|error| CheckError::definite(error.to_string()))?;
-        Ok(Self { fetcher, policy: source.policy(), headers, at_once: turn.at_once })
+        let (policy, place) = (source.policy(), source.place());
+        Ok(Self { fetcher, policy, place, headers, at_once: turn.at_once })
     }
 
     pub(super) async fn get(
@@ -40,7 +43,8 @@ impl<'a> Visit<'a> {
         request: Request<'_>,
     ) -> Result<pitwall_fetch::Response, CheckError> {
         let request = request.source_headers(self.headers.clone());
-        Ok(self.fetcher.send(&self.policy, request).await?)
+        let sent = self.fetcher.send(&self.policy, request).await;
+        sent.map_err(|error| CheckError::of_fetch(&error, &self.place))
     }
 
     /// Any playlist, and the URL that relative links in it start from.

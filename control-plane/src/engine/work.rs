@@ -148,8 +148,7 @@ impl Run<'_> {
         let allowed = self.source.connections.map_or(CHECKS_AT_ONCE, |most| most.get() as usize);
         let at_once = allowed.min(CHECKS_AT_ONCE);
         let mut checks = futures::stream::iter(checks).buffer_unordered(at_once);
-        while let Some(check) = checks.next().await {
-            let refused = check.refused.as_ref();
+        while let Some((check, refused)) = checks.next().await {
             let refused = refused.map(|why| failure("check", &format!("{}: {why}", check.feed)));
             report.failures.extend(refused);
             report.checks.push(check);
@@ -158,8 +157,8 @@ impl Run<'_> {
     }
 
     /// Checks a candidate and offers it to the queue at once: a slow one does not hold up the
-    /// others.
-    async fn offer(&self, key: Key, candidate: Candidate) -> TracedCheck {
+    /// others. What is wrong with it is returned as the public may know it, too.
+    async fn offer(&self, key: Key, candidate: Candidate) -> (TracedCheck, Option<String>) {
         let feed = candidate.feed.clone();
         let rules = &self.source.check;
         let check = self.work.check(self.source, &candidate).await.and_then(|checked| {
@@ -168,12 +167,12 @@ impl Run<'_> {
         match check {
             Ok(checked) => {
                 let _ = self.events.send(Event::Passed { key, candidate, checked }).await;
-                TracedCheck { feed, refused: None }
+                (TracedCheck { feed, refused: None }, None)
             }
             Err(error) => {
                 let source = &self.source.name;
                 tracing::warn!(source, stream = %key.stream, %error, "check failed");
-                TracedCheck { feed, refused: Some(error.message) }
+                (TracedCheck { feed, refused: Some(error.to_string()) }, Some(error.message))
             }
         }
     }

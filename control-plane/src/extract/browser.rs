@@ -92,8 +92,8 @@ impl Extractor for Browsing {
         "browser"
     }
 
-    fn ports(&self) -> Vec<u16> {
-        self.url.port().into_iter().collect()
+    fn origins(&self) -> Vec<Url> {
+        vec![self.url.clone()]
     }
 
     fn timeout(&self) -> Duration {
@@ -162,8 +162,10 @@ impl Browsing {
             outbound: &outbound,
         };
         let seen = visit.run(&browser.endpoint, self.wait).await?;
-        if seen.is_empty() && outbound.refused() > 0 {
-            return Err("the target is not allowed by the address policy".into());
+        if seen.is_empty()
+            && let Some(refusal) = outbound.refusal(context.source)
+        {
+            return Err(refusal);
         }
         Ok(seen)
     }

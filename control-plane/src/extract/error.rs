@@ -2,10 +2,11 @@
 
 use std::fmt;
 
-use pitwall_fetch::FetchError;
+use pitwall_fetch::{FetchError, Kind, USER_INFO};
 use serde::{Deserialize, Serialize};
 
 use super::mask;
+use crate::source::Source;
 
 /// Which step failed and why. Public answers show `step` and `message`, so neither holds a URL,
 /// a token or a host; `detail` is for logs and the terminal. `step` is made of what is
@@ -82,10 +83,36 @@ impl From<&str> for Failure {
     }
 }
 
-impl From<FetchError> for Failure {
-    fn from(error: FetchError) -> Self {
-        let (message, detail) = (FetchError::from(error.kind).to_string(), error.to_string());
+impl Failure {
+    /// The operator is told which key of the source would allow what the address policy forbids.
+    pub(crate) fn of_fetch(error: &FetchError, source: &Source) -> Self {
+        let (message, detail) = (error.public(), error.operator(&source.place()));
+        let detail = match error.kind {
+            Kind::BadUrl(USER_INFO) => format!("{detail}: {USE_HEADERS}"),
+            _ => detail,
+        };
         let detail = (detail != message).then_some(detail);
         Self { message, detail, retryable: error.is_transient() }
     }
+}
+
+/// Of an answer that has begun, and of what is nobody's source.
+impl From<FetchError> for Failure {
+    fn from(error: FetchError) -> Self {
+        let (message, detail) = (error.public(), error.to_string());
+        let detail = (detail != message).then_some(detail);
+        Self { message, detail, retryable: error.is_transient() }
+    }
+}
+
+/// What to write in the place of a URL with a user name or password.
+pub(crate) const USE_HEADERS: &str = "leave them out of it and write headers = { Authorization = \"Basic …\" }, where … is the base64 of USER:PASSWORD";
+
+/// Names for the operator, in quotes, a few of them.
+pub(crate) fn listing<T: fmt::Display>(names: impl Iterator<Item = T>) -> String {
+    const MOST: usize = 20;
+    let mut names: Vec<String> = names.take(MOST + 1).map(|name| name.to_string()).collect();
+    let more = names.len() > MOST;
+    names.truncate(MOST);
+    format!("{}{}", names.join(", "), if more { ", …" } else { "" })
 }

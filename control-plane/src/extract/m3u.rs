@@ -16,6 +16,7 @@
 
 mod list;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,6 +29,7 @@ use toml::de::{DeValue, ValueDeserializer};
 use url::Url;
 
 use self::list::{Entry, List};
+use super::error::listing;
 use super::headers::{sendable, taken_over};
 use super::{Candidate, Context, ExtractError, Extractor, Failure, Found, Track};
 use crate::expiry;
@@ -95,8 +97,8 @@ impl Extractor for M3u {
         "m3u"
     }
 
-    fn ports(&self) -> Vec<u16> {
-        self.url.port().into_iter().collect()
+    fn origins(&self) -> Vec<Url> {
+        vec![self.url.clone()]
     }
 
     fn timeout(&self) -> Duration {
@@ -115,12 +117,26 @@ impl Extractor for M3u {
         tracing.matched(candidates.len());
         // An empty list is an answer; a filter that matches nothing is a mistake.
         let result = match candidates.is_empty() && !list.entries.is_empty() {
-            true => Err(Failure::lasting("no entry matches `only` and `except`")),
+            true => {
+                Err(Failure::lasting("no entry matches `only` and `except`").detail(groups(&list)))
+            }
             false => Ok(()),
         };
         match tracing.end(result) {
             Ok(()) => Found { candidates, ..Found::default() },
             Err(failure) => Found::failed(failure.at("filter")),
+        }
+    }
+}
+
+/// What a filter could have been meant for.
+fn groups(list: &List) -> String {
+    let groups: BTreeSet<&String> = list.entries.iter().map(|entry| &entry.group).collect();
+    match groups.iter().any(|group| !group.is_empty()) {
+        true => format!("the list has the groups: {}", listing(groups.into_iter())),
+        false => {
+            let names = list.entries.iter().map(|entry| &entry.name);
+            format!("the list has no groups, but the names: {}", listing(names))
         }
     }
 }

@@ -3,8 +3,7 @@
 //! a name that changes its mind leads nowhere that a recipe could not go either.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -16,17 +15,18 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use pitwall_fetch::{FetchError, Fetcher, Kind, Policy, parse_url};
+use pitwall_fetch::{Denial, FetchError, Fetcher, Kind, Policy, parse_url};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use url::Url;
 
 use super::Failure;
+use crate::source::Source;
 
 pub(super) struct Outbound {
     address: SocketAddr,
     secret: String,
-    refused: Arc<AtomicUsize>,
+    refused: Arc<OnceLock<Denial>>,
     /// Everything that goes through it ends when this is dropped.
     _open: watch::Sender<()>,
 }
@@ -38,7 +38,7 @@ struct Gate {
     policy: Policy,
     /// What `Proxy-Authorization` has to say: other programs of this machine are no part of the run.
     expected: HeaderValue,
-    refused: Arc<AtomicUsize>,
+    refused: Arc<OnceLock<Denial>>,
     open: watch::Receiver<()>,
 }
 
@@ -69,7 +69,7 @@ impl Outbound {
         let secret = format!("{:032x}", rand::random::<u128>());
         let basic = format!("Basic {}", STANDARD.encode(format!("{USER}:{secret}")));
         let expected = HeaderValue::from_str(&basic).map_err(|error| broken(&error))?;
-        let refused = Arc::new(AtomicUsize::new(0));
+        let refused = Arc::new(OnceLock::new());
         let (sender, open) = watch::channel(());
         let gate = Gate { fetcher, policy, expected, refused: refused.clone(), open };
         tokio::spawn(gate.accept(listener));
@@ -90,9 +90,11 @@ impl Outbound {
         (USER, &self.secret)
     }
 
-    /// How many connections the policy refused.
-    pub(super) fn refused(&self) -> usize {
-        self.refused.load(Ordering::Relaxed)
+    /// What went wrong if the policy refused a connection, with the key of the source that would
+    /// have allowed it.
+    pub(super) fn refusal(&self, source: &Source) -> Option<Failure> {
+        let first = FetchError::from(*self.refused.get()?);
+        Some(Failure::of_fetch(&first, source))
     }
 }
 
@@ -145,8 +147,8 @@ impl Gate {
             _ => self.forward(request).await,
         };
         done.unwrap_or_else(|error| {
-            if error.is_denied() {
-                self.refused.fetch_add(1, Ordering::Relaxed);
+            if let Some(denial) = error.denial() {
+                self.refused.get_or_init(|| denial);
             }
             let status = match error.kind {
                 Kind::BadUrl(_) => StatusCode::BAD_REQUEST,
@@ -154,7 +156,7 @@ impl Gate {
                 Kind::Timeout => StatusCode::GATEWAY_TIMEOUT,
                 _ => StatusCode::BAD_GATEWAY,
             };
-            refusal(status, &FetchError::from(error.kind).to_string())
+            refusal(status, &error.public())
         })
     }
 

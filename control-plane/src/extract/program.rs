@@ -74,7 +74,7 @@ async fn launch(context: &Context<'_>, instructions: &Instructions<'_>) -> Resul
     if !status.success() {
         // Some complain on one pipe, some on the other.
         let said = [&String::from_utf8_lossy(&body), complaint.as_str()].join("\n");
-        return Err(reason(&said, outbound.refused()));
+        return Err(reason(&said, outbound.refusal(context.source)));
     }
     let (url, headers) = (instructions.target.to_owned(), Vec::new());
     Ok(Answer { url, status: 200, headers, cookies: Vec::new(), body })
@@ -139,7 +139,10 @@ const COMPLAINTS: [(&str, &str); 7] = [
     ("timed out", "the upstream did not answer in time"),
 ];
 
-fn reason(complaint: &str, refused: usize) -> Failure {
+fn reason(complaint: &str, refusal: Option<Failure>) -> Failure {
+    if let Some(refusal) = refusal {
+        return refusal;
+    }
     #[expect(clippy::expect_used, reason = "a constant, covered by a test")]
     static STATUS: LazyLock<Regex> = LazyLock::new(|| {
         Regex::new(r"HTTP Error (\d{3})|(\d{3}) (?:Client|Server) Error").expect("a pattern")
@@ -147,11 +150,10 @@ fn reason(complaint: &str, refused: usize) -> Failure {
     let captures = STATUS.captures(complaint);
     let status = captures.and_then(|it| it.get(1).or(it.get(2))?.as_str().parse().ok());
     let known = COMPLAINTS.iter().find(|(said, _)| complaint.contains(said));
-    let failure = match (refused, status, known) {
-        (1.., _, _) => Failure::lasting("the target is not allowed by the address policy"),
-        (0, Some(status), _) => Failure::status(status),
-        (0, None, Some((_, message))) => Failure::lasting(*message),
-        (0, None, None) => Failure::passing("it failed"),
+    let failure = match (status, known) {
+        (Some(status), _) => Failure::status(status),
+        (None, Some((_, message))) => Failure::lasting(*message),
+        (None, None) => Failure::passing("it failed"),
     };
     let line = complaint.lines().map(str::trim).rfind(|line| line.len() > MIN_COMPLAINT);
     match line {

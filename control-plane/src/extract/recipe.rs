@@ -75,6 +75,7 @@ use pitwall_upstream_map::StreamId;
 use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeValue, ValueDeserializer};
+use url::Url;
 
 pub use self::script::script_worker;
 #[cfg(test)]
@@ -215,9 +216,9 @@ impl Extractor for Recipe {
         "recipe"
     }
 
-    fn ports(&self) -> Vec<u16> {
-        let playlist = self.result.playlist.get_ref().port();
-        self.steps.iter().filter_map(|step| step.port()).chain(playlist).collect()
+    fn origins(&self) -> Vec<Url> {
+        let playlist = self.result.playlist.get_ref().origin();
+        self.steps.iter().filter_map(|step| step.origin()).chain(playlist).collect()
     }
 
     /// Rows have their own deadlines; this one is only for what they share.

@@ -13,7 +13,7 @@ impl Extractor for Scripted {
         "scripted"
     }
 
-    fn ports(&self) -> Vec<u16> {
+    fn origins(&self) -> Vec<Url> {
         Vec::new()
     }
 
@@ -44,7 +44,7 @@ impl Extractor for Counting {
         "counting"
     }
 
-    fn ports(&self) -> Vec<u16> {
+    fn origins(&self) -> Vec<Url> {
         Vec::new()
     }
 

@@ -93,7 +93,7 @@ impl Desk {
                 if error.fault == Fault::Refused {
                     self.refused_since.get_or_insert(now);
                 }
-                self.error = Some(error.to_string());
+                self.error = Some(error.message.clone());
                 self.failures = self.failures.saturating_add(1);
                 Err(error)
             }

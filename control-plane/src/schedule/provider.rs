@@ -27,9 +27,12 @@ pub(crate) trait Provider: Send + Sync {
 }
 
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("{message}")]
+#[error("{}", detail.as_ref().unwrap_or(message))]
 pub(crate) struct ProviderError {
+    /// Public: it names no host and no address.
     pub(crate) message: String,
+    /// The same for logs.
+    pub(crate) detail: Option<String>,
     pub(crate) fault: Fault,
     /// What it answered, when that was not 200.
     pub(crate) status: Option<StatusCode>,
@@ -60,7 +63,8 @@ impl Fault {
 
 impl ProviderError {
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), fault: Fault::Failed, status: None, retry_after: None }
+        let (message, fault) = (message.into(), Fault::Failed);
+        Self { message, detail: None, fault, status: None, retry_after: None }
     }
 
     pub(crate) fn refused(why: impl std::fmt::Display) -> Self {
@@ -70,7 +74,7 @@ impl ProviderError {
 
 impl From<FetchError> for ProviderError {
     fn from(error: FetchError) -> Self {
-        Self::new(error.to_string())
+        Self { detail: Some(error.operator("in [schedule]")), ..Self::new(error.public()) }
     }
 }
 

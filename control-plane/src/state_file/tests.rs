@@ -15,6 +15,9 @@ fn what_is_saved_is_loaded_and_what_is_damaged_is_not() {
     let (_directory, file) = file();
     assert_eq!(season(&file), None);
     file.save(&"2025").unwrap();
+    let mode =
+        std::os::unix::fs::PermissionsExt::mode(&fs::metadata(file.path()).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
     assert_eq!(season(&file).as_deref(), Some("2025"));
     file.save(&"2026").unwrap();
     assert_eq!(season(&file).as_deref(), Some("2026"));

@@ -182,7 +182,7 @@ fn poll_buffer(
 }
 
 fn broke(error: io::Error) -> FetchError {
-    FetchError::with(Kind::Body, error)
+    FetchError::of_io(Kind::Body, &error)
 }
 
 fn cut_short() -> FetchError {

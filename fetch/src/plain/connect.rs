@@ -9,6 +9,7 @@ use futures::stream::FuturesUnordered;
 use tokio::net::TcpStream;
 use url::{Host, Url};
 
+use crate::dial::no_connection;
 use crate::error::{FetchError, Kind};
 use crate::policy::Policy;
 use crate::resolve;
@@ -22,9 +23,7 @@ pub(super) async fn connect(
     url: &Url,
     limit: Duration,
 ) -> Result<TcpStream, FetchError> {
-    tokio::time::timeout(limit, dial(policy, url))
-        .await
-        .map_err(|_| FetchError::from(Kind::Timeout))?
+    tokio::time::timeout(limit, dial(policy, url)).await.map_err(|_| no_connection())?
 }
 
 async fn dial(policy: &Policy, url: &Url) -> Result<TcpStream, FetchError> {
@@ -35,7 +34,7 @@ async fn dial(policy: &Policy, url: &Url) -> Result<TcpStream, FetchError> {
         Some(Host::Ipv6(v6)) => vec![SocketAddr::from((v6, port))],
         Some(Host::Domain(name)) => alternated(resolve::vetted(policy, name, port).await?),
     };
-    let stream = race(addresses).await.map_err(|error| FetchError::with(Kind::Connect, error))?;
+    let stream = race(addresses).await.map_err(|error| FetchError::of_io(Kind::Connect, &error))?;
     // A request is one write: there is nothing to wait for.
     let _ = stream.set_nodelay(true);
     Ok(stream)

@@ -61,7 +61,7 @@ pub(super) async fn read(connection: &mut Connection, method: &Method) -> Result
         match poll_fn(|cx| connection.poll_fill(cx, size)).await {
             Ok(0) => return Err(bad("closed before the end of the head")),
             Ok(_) => {}
-            Err(error) => return Err(FetchError::with(Kind::Body, error)),
+            Err(error) => return Err(FetchError::of_io(Kind::Body, &error)),
         }
     }
 }

@@ -24,7 +24,10 @@ fn an_empty_file_is_the_default() {
 #[test]
 fn mistakes_are_named_by_file_line_and_key() {
     check("[edge]\n\nlisen = 1\n", "test.toml:3: edge.lisen: unknown field `lisen`");
-    check("[edge]\nlisten = \"nowhere\"\n", "test.toml:2: edge.listen: invalid socket address");
+    check(
+        "[edge]\nlisten = \"nowhere\"\n",
+        "test.toml:2: edge.listen: write an address and a port: 127",
+    );
     check("[edge]\nthreads = -1\n", "test.toml:2: edge.threads: ");
     check(
         "[edge]\npublic_url = \"tv.example.com\"\n",

@@ -107,6 +107,7 @@ impl Desk {
                 .header(header::CACHE_CONTROL, "public, max-age=300")),
             Ask::Health => Ok(Answer::ok("text/plain", "ok\n".into())),
             Ask::Ready if self.draining.is_set() => Err(Problem::Stopping),
+            Ask::Ready if self.store.unreadable().is_some() => Err(Problem::MapUnreadable),
             Ask::Ready if map.version == 0 => Err(Problem::Starting),
             Ask::Ready => Ok(Answer::ok("text/plain", "ready\n".into())),
             Ask::Events | Ask::Report | Ask::Command(_) => Err(Problem::NotFound),

@@ -144,8 +144,14 @@ impl RedisStore {
         let Written { generation, change: sealed_change, part, next, newest } =
             script::agree(&key, &said, &mut connection).await?;
         // What somebody else wrote there is as good as nothing.
-        let open =
-            |field: &str, sealed: Option<Vec<u8>>| Some(self.vault.open(field, &sealed?)?.plain);
+        let open = |field: &str, sealed: Option<Vec<u8>>| {
+            let sealed = sealed.filter(|sealed| !sealed.is_empty())?;
+            let opened = self.vault.open(field, &sealed);
+            if opened.is_none() {
+                self.meet_stranger("what another edge publishes is");
+            }
+            Some(opened?.plain)
+        };
         Ok(Agreed {
             generation: generation.unwrap_or_default(),
             change: open(&change, sealed_change).unwrap_or_default(),

@@ -3,9 +3,10 @@
 //! Written beside itself, synced and renamed: there is the old one or the new one, and the one
 //! before is kept in case that one was damaged. Sealed like the entries.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write as _};
-use std::path::PathBuf;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -93,7 +94,7 @@ impl Disk {
         fs::create_dir_all(&self.directory)?;
         let new = self.path(&format!("{}.new", kept.name));
         let path = self.path(kept.name);
-        let mut file = File::create(&new)?;
+        let mut file = private(&new)?;
         file.write_all(kept.format)?;
         file.write_all(blake3::hash(&sealed).as_bytes())?;
         file.write_all(&sealed)?;
@@ -105,6 +106,14 @@ impl Disk {
         fs::rename(&new, &path)?;
         Ok(File::open(&self.directory)?.sync_all()?)
     }
+}
+
+/// An empty file that only its owner reads: one that a crash left behind may have had other
+/// permissions.
+fn private(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.set_permissions(Permissions::from_mode(0o600))?;
+    Ok(file)
 }
 
 impl Kept {
@@ -138,6 +147,10 @@ mod tests {
             disk.save(&sample(version, &["World feed"]), &vault(1)).unwrap();
         }
         let path = directory.path().join("state/map");
+        for name in ["map", "map.previous"] {
+            let kept = fs::metadata(directory.path().join("state").join(name)).unwrap();
+            assert_eq!(kept.permissions().mode() & 0o777, 0o600, "{name}");
+        }
         let good = fs::read(&path).unwrap();
         assert!(!good.windows(7).any(|window| window == b"example"), "not in clear");
         let mut flipped = good.clone();

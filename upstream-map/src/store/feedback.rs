@@ -125,7 +125,10 @@ impl RedisStore {
             watched = command.query_async::<Vec<Option<Vec<u8>>>>(connection).await?;
         }
         for (edge, sealed) in edges.iter().zip(watched) {
-            let opened = sealed.and_then(|sealed| self.vault.open(edge, &sealed));
+            let opened = sealed.as_ref().and_then(|sealed| self.vault.open(edge, sealed));
+            if sealed.is_some() && opened.is_none() {
+                self.meet_stranger("what an edge says of its viewers is");
+            }
             let watched: Option<Watched> =
                 opened.and_then(|it| serde_json::from_slice(&it.plain).ok());
             self.held.demand.watched_there(edge, watched.unwrap_or_default());

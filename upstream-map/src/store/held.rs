@@ -1,6 +1,6 @@
 //! [`Held`]: what every store keeps in memory, so that reading never waits.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
@@ -11,6 +11,8 @@ use crate::map::UpstreamMap;
 pub struct Held {
     map: ArcSwap<UpstreamMap>,
     changes: watch::Sender<u64>,
+    /// Why what is stored cannot be read here, as long as that is so.
+    unreadable: Mutex<Option<String>>,
     pub(super) fence: watch::Sender<Option<u64>>,
     pub(super) demand: Demand,
 }
@@ -20,6 +22,7 @@ impl Held {
     pub fn new(map: UpstreamMap, fence: Option<u64>) -> Self {
         Self {
             changes: watch::Sender::new(map.version),
+            unreadable: Mutex::default(),
             map: ArcSwap::from_pointee(map),
             fence: watch::Sender::new(fence),
             demand: Demand::default(),
@@ -32,6 +35,18 @@ impl Held {
 
     pub(super) fn version(&self) -> u64 {
         self.map.load().version
+    }
+
+    pub(super) fn unreadable(&self) -> Option<String> {
+        self.unreadable.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Notes why what is stored cannot be read, or that it can; says whether that is news.
+    pub(super) fn set_unreadable(&self, why: Option<String>) -> bool {
+        let mut unreadable = self.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
+        let news = *unreadable != why;
+        *unreadable = why;
+        news
     }
 
     pub(super) fn changes(&self) -> watch::Receiver<u64> {

@@ -23,6 +23,9 @@ enum Refused {
     Empty,
     #[error("an entry cannot be used: {0}")]
     Damaged(String),
+    /// Of the head, which is written with each map: it is not one entry that is damaged.
+    #[error("the map is sealed with another key than {0}")]
+    OtherKey(String),
     #[error("version {stored} is older than {held}, which is held")]
     Outdated { stored: u64, held: u64 },
 }
@@ -84,7 +87,8 @@ impl RedisStore {
             Err(refused) => {
                 session.refused = Some(seen);
                 self.complain(&refused);
-                if matches!(refused, Refused::Damaged(_)) && self.held.fence.borrow().is_some() {
+                let lost = matches!(refused, Refused::Damaged(_) | Refused::OtherKey(_));
+                if lost && self.held.fence.borrow().is_some() {
                     self.write_again(How::Again).await?;
                 }
             }
@@ -93,6 +97,9 @@ impl RedisStore {
     }
 
     fn take_all(&self, all: &[(String, Vec<u8>)], stored: Stored<'_>) -> Result<(), Refused> {
+        if self.vault.open(HEAD, stored.head).is_none() {
+            return Err(Refused::OtherKey(self.key_file.clone()));
+        }
         let mut map = UpstreamMap { version: stored.version, ..UpstreamMap::default() };
         let mut mirror = Mirror::default();
         for (field, sealed) in all {
@@ -111,8 +118,8 @@ impl RedisStore {
         sealed: &[u8],
     ) -> Result<(), Refused> {
         let opened = self.vault.open(field, sealed);
-        let opened =
-            opened.ok_or_else(|| Refused::Damaged(format!("{field}: not sealed by us")))?;
+        let unknown = || format!("{field}: not sealed with {}", self.key_file);
+        let opened = opened.ok_or_else(|| Refused::Damaged(unknown()))?;
         let fits = entries::put(map, field, &opened.plain);
         fits.map_err(|unfit| Refused::Damaged(unfit.to_string()))?;
         mirror.set(field, &opened.plain, opened.previous);
@@ -127,7 +134,10 @@ impl RedisStore {
         stored: Stored<'_>,
     ) -> Result<(), Refused> {
         let damaged = |why: &str| Refused::Damaged(why.to_owned());
-        let head = self.vault.open(HEAD, stored.head).ok_or_else(|| damaged("head: not ours"))?;
+        let head = self
+            .vault
+            .open(HEAD, stored.head)
+            .ok_or_else(|| Refused::OtherKey(self.key_file.clone()))?;
         let head: Head =
             serde_json::from_slice(&head.plain).map_err(|error| damaged(&error.to_string()))?;
         if head != mirror.head(stored.version) {
@@ -142,15 +152,17 @@ impl RedisStore {
     fn complain(&self, refused: &Refused) {
         let why = match refused {
             Refused::Empty => "empty",
-            Refused::Damaged(_) => "damaged",
+            Refused::Damaged(_) | Refused::OtherKey(_) => "damaged",
             Refused::Outdated { .. } => "outdated",
         };
         self.metrics.refused.with_label_values(&[why]).inc();
+        let version = self.held.version();
         match refused {
-            Refused::Empty if self.held.version() == 0 => {
-                tracing::info!("nothing is published yet");
-            }
-            _ => tracing::warn!(%refused, "the last good map stays"),
+            Refused::Empty if version == 0 => tracing::info!("nothing is published yet"),
+            // Each new map is one more that cannot be read, and no more news.
+            Refused::OtherKey(_) if !self.held.set_unreadable(Some(refused.to_string())) => {}
+            _ if version == 0 => tracing::warn!(%refused, "there is no map yet"),
+            _ => tracing::warn!(%refused, version, "the last good map stays"),
         }
     }
 }

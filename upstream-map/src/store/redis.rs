@@ -1,6 +1,7 @@
 //! [`RedisStore`]: many processes on many machines, all of which serve from memory.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -26,6 +27,8 @@ pub struct RedisConfig {
     /// Of all keys: installations with different ones do not meet.
     pub prefix: String,
     pub keys: StoreKeys,
+    /// Where the operator finds the file that they are in, for messages: key and path.
+    pub key_file: String,
     /// Where the last good map is kept.
     pub state_dir: PathBuf,
     /// For so long a control plane leads without being heard of.
@@ -53,6 +56,9 @@ pub struct RedisStore {
     pub(super) ledger_changed: Notify,
     pub(super) speaker: Speaker,
     pub(super) vault: Vault,
+    pub(super) key_file: String,
+    /// Another process was found to have other keys, which is logged once.
+    pub(super) met_stranger: AtomicBool,
     pub(super) link: Link,
     pub(super) names: Names,
     pub(super) disk: Disk,
@@ -89,6 +95,8 @@ impl RedisStore {
             ledger_changed: Notify::new(),
             speaker: Speaker::default(),
             vault,
+            key_file: config.key_file,
+            met_stranger: AtomicBool::new(false),
             link: Link::new(config.address),
             names: Names::new(&config.prefix),
             disk,
@@ -120,8 +128,23 @@ impl RedisStore {
         Ok(())
     }
 
+    /// Something that another process wrote is sealed with a key that this one does not have: while
+    /// keys are rotated in the wrong order, links of one edge are refused by another.
+    pub(super) fn meet_stranger(&self, what: &str) {
+        self.metrics.refused.with_label_values(&["damaged"]).inc();
+        if !self.met_stranger.swap(true, Ordering::Relaxed) {
+            let Self { key_file, .. } = self;
+            tracing::warn!(
+                "{what} sealed with another key than {key_file}: links of one process are refused \
+                 by another. Give all of them the same keys; to rotate, [old, new] everywhere \
+                 first, then [new, old] everywhere, then [new]"
+            );
+        }
+    }
+
     /// What is held is what is stored.
     pub(super) fn heard(&self) {
+        self.held.set_unreadable(None);
         #[expect(clippy::cast_precision_loss, reason = "a metric")]
         self.metrics.heard.set(Timestamp::now().as_millisecond() as f64 / 1000.0);
     }

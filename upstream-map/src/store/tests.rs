@@ -82,6 +82,7 @@ impl Process {
             address,
             prefix: "test".to_owned(),
             keys: StoreKeys { current: [key; 32], previous: previous.map(|key| [key; 32]) },
+            key_file: "[access] seal_key_file /run/seal.key".to_owned(),
             state_dir: state.path().to_owned(),
             lease: LEASE,
             check_every: Duration::from_millis(300),

@@ -168,6 +168,7 @@ fn store(redis: &Redis, state: &Path) -> anyhow::Result<Arc<RedisStore>> {
         address: RedisAddress::parse(&format!("redis://{}", redis.address), &[])?,
         prefix: "bench".to_owned(),
         keys: StoreKeys { current: [7; 32], previous: None },
+        key_file: "the bench's key".to_owned(),
         state_dir: state.to_owned(),
         lease: RedisConfig::LEASE,
         check_every: RedisConfig::CHECK_EVERY,

@@ -132,7 +132,7 @@ impl World {
             && self.began.elapsed().as_secs() >= made.parse::<u64>().unwrap() + lives
         {
             let message = "the playlist was answered with 403".to_owned();
-            return Err(CheckError { message, fault: Fault::Refused });
+            return Err(CheckError { fault: Fault::Refused, ..CheckError::new(message) });
         }
         let frozen = *self.frozen.lock().unwrap();
         let sequence = if frozen { 7 } else { 100 + self.began.elapsed().as_secs() };

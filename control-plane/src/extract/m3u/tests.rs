@@ -64,7 +64,7 @@ async fn failures_name_their_step() {
         ("url = 'SITE/page'", "list: not a list: it does not begin with #EXTM3U"),
         (
             "url = 'SITE/list.m3u'\nheaders = { X-Key = 'k' }\nonly = { name = 'Golf' }",
-            "filter: no entry matches `only` and `except`",
+            "filter: no entry matches `only` and `except` (the list has the groups: Motorsport, News)",
         ),
     ] {
         assert_eq!(extract(keys).await.unwrap_err().to_string(), expected, "{keys}");

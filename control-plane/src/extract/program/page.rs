@@ -74,8 +74,8 @@ impl Extractor for OnPage {
         self.program.name
     }
 
-    fn ports(&self) -> Vec<u16> {
-        self.url.port().into_iter().collect()
+    fn origins(&self) -> Vec<Url> {
+        vec![self.url.clone()]
     }
 
     fn timeout(&self) -> Duration {

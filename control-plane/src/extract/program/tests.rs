@@ -88,28 +88,29 @@ async fn one_that_hangs_is_ended_with_its_children() {
 
 #[test]
 fn reasons() {
+    let refusal = || Some(Failure::lasting("the target is not allowed by the address policy"));
     for (complaint, refused, message, retryable) in [
         (
             "ERROR: [generic] x: HTTP Error 404: Not Found (caused by ..)",
-            0,
+            None,
             "the server answered 404",
             false,
         ),
-        ("x (503 Server Error: y for url: http://a/)", 0, "the server answered 503", true),
+        ("x (503 Server Error: y for url: http://a/)", None, "the server answered 503", true),
         (
             "ERROR: Unsupported URL: https://secret.example/path",
-            0,
+            None,
             "it does not know this kind of page",
             false,
         ),
         (
             "Tunnel connection failed: 403 Forbidden",
-            2,
+            refusal(),
             "the target is not allowed by the address policy",
             false,
         ),
-        ("Traceback", 0, "it failed", true),
-        ("", 0, "it failed", true),
+        ("Traceback", None, "it failed", true),
+        ("", None, "it failed", true),
     ] {
         let failure = reason(complaint, refused);
         assert_eq!((failure.message.as_str(), failure.retryable), (message, retryable));

@@ -6,6 +6,8 @@ use serde::{Deserialize, Deserializer};
 
 use super::nesting;
 use super::template::name_of;
+use crate::extract::Failure;
+use crate::extract::error::listing;
 use crate::settings::from_text;
 
 #[derive(Clone)]
@@ -72,27 +74,25 @@ const MOST: usize = 1000;
 
 impl Find {
     /// The first match.
-    pub(super) fn one(&self, text: &str) -> Result<Hit, String> {
+    pub(super) fn one(&self, text: &str) -> Result<Hit, Failure> {
         match self {
             Self::Pointer(pointer) => pointer.find(text).map(|json| Hit::of(plain(&json))),
-            _ => {
-                self.up_to(1, text)?.into_iter().next().ok_or_else(|| "nothing matched".to_owned())
-            }
+            _ => self.up_to(1, text)?.into_iter().next().ok_or_else(|| "nothing matched".into()),
         }
     }
 
     /// Every match; of a pointer the items of the array that it points to.
-    pub(super) fn all(&self, text: &str) -> Result<Vec<Hit>, String> {
+    pub(super) fn all(&self, text: &str) -> Result<Vec<Hit>, Failure> {
         let hits = match self {
             Self::Pointer(pointer) => match pointer.find(text)? {
                 serde_json::Value::Array(items) => {
                     items.iter().take(MOST).map(|item| Hit::of(plain(item))).collect()
                 }
-                _ => return Err("what is there is no array".to_owned()),
+                _ => return Err("what is there is no array".into()),
             },
             _ => self.up_to(MOST, text)?,
         };
-        if hits.is_empty() { Err("nothing matched".to_owned()) } else { Ok(hits) }
+        if hits.is_empty() { Err("nothing matched".into()) } else { Ok(hits) }
     }
 
     fn up_to(&self, most: usize, text: &str) -> Result<Vec<Hit>, String> {
@@ -131,12 +131,38 @@ impl Pattern {
 }
 
 impl Pointer {
-    fn find(&self, text: &str) -> Result<serde_json::Value, String> {
+    fn find(&self, text: &str) -> Result<serde_json::Value, Failure> {
         let mut json: serde_json::Value =
             serde_json::from_str(text).map_err(|_| "the page is not JSON")?;
-        match json.pointer_mut(&self.0) {
-            None | Some(serde_json::Value::Null) => Err("nothing is there".to_owned()),
-            Some(found) => Ok(found.take()),
+        if let Some(found) = json.pointer_mut(&self.0).filter(|found| !found.is_null()) {
+            return Ok(found.take());
+        }
+        Err(Failure::lasting("nothing is there").detail(self.nearest(&json)))
+    }
+
+    /// What there is where the pointer leaves the answer: an upstream that renamed a member shows
+    /// its new name there.
+    fn nearest(&self, json: &serde_json::Value) -> String {
+        let (mut place, mut there) = ("", json);
+        for (end, _) in self.0.match_indices('/').skip(1).chain([(self.0.len(), "")]) {
+            let Some(parent) = self.0.get(..end) else { break };
+            match json.pointer(parent) {
+                Some(next) => (place, there) = (parent, next),
+                None => break,
+            }
+        }
+        let place = if place.is_empty() { "the answer" } else { place };
+        match there {
+            serde_json::Value::Object(members) if members.is_empty() => format!("{place} is {{}}"),
+            serde_json::Value::Object(members) => {
+                format!("{place} has: {}", listing(members.keys()))
+            }
+            serde_json::Value::Array(items) => {
+                format!("{place} is an array of {}", items.len())
+            }
+            serde_json::Value::Null => format!("{place} is null"),
+            serde_json::Value::String(_) => format!("{place} is a text"),
+            _ => format!("{place} is a number or a boolean"),
         }
     }
 }
@@ -242,13 +268,21 @@ mod tests {
             (pointer("/stream/expires"), JSON, Ok("7")),
             (pointer("/l/0"), JSON, Ok("a")),
             (pointer("/l"), JSON, Ok(r#"["a"]"#)),
-            (pointer("/stream/none"), JSON, Err("nothing is there")),
-            (pointer("/stream/other"), JSON, Err("nothing is there")),
+            (pointer("/stream/none"), JSON, Err("nothing is there (/stream/none is null)")),
+            (pointer("/stream/other"), JSON, Err("nothing is there (/stream has: expires, ")),
+            (pointer("/data/url"), JSON, Err("nothing is there (the answer has: l, ok, stream)")),
+            (pointer("/stream/url/x"), JSON, Err("(/stream/url is a text)")),
+            (pointer("/l/9"), JSON, Err("(/l is an array of 1)")),
             (pointer("/stream"), PAGE, Err("the page is not JSON")),
         ] {
             match (find.one(text), expected) {
                 (Ok(got), Ok(expected)) => assert_eq!(got.text, expected),
-                (Err(got), Err(expected)) => assert!(got.contains(expected), "{got}"),
+                (Err(got), Err(expected)) => {
+                    assert!(
+                        got.detail.as_ref().unwrap_or(&got.message).contains(expected),
+                        "{got:?}"
+                    );
+                }
                 (got, expected) => panic!("{got:?}, expected {expected:?}"),
             }
         }
@@ -278,7 +312,7 @@ mod tests {
                 (Ok(got), Ok(expected)) => {
                     assert_eq!(got.into_iter().map(|hit| hit.text).collect::<Vec<_>>(), expected);
                 }
-                (Err(got), Err(expected)) => assert!(got.contains(expected), "{got}"),
+                (Err(got), Err(expected)) => assert!(got.message.contains(expected), "{got:?}"),
                 (got, expected) => panic!("{got:?}, expected {expected:?}"),
             }
         }
@@ -290,11 +324,11 @@ mod tests {
     fn what_is_made_to_hurt() {
         let deep = "<div>".repeat(400_000);
         let error = select("div", None).one(&deep).unwrap_err();
-        assert_eq!(error, "the page is nested more than 1000 deep");
+        assert_eq!(error.message, "the page is nested more than 1000 deep");
         let wide = "<a>x</a>".repeat(200_000);
         assert_eq!(select("a", None).all(&wide).unwrap().len(), MOST);
         let json = "[".repeat(1_000_000);
-        assert_eq!(pointer("/0").one(&json).unwrap_err(), "the page is not JSON");
+        assert_eq!(pointer("/0").one(&json).unwrap_err().message, "the page is not JSON");
         let slow = format!("{}b", "a".repeat(1_000_000));
         assert!(regex("^(a+)+$").one(&slow).is_err());
     }

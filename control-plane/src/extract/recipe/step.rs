@@ -6,6 +6,7 @@ use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Deserializer};
+use url::Url;
 
 use super::body::Body;
 use super::decode::Coding;
@@ -155,12 +156,12 @@ impl Step {
         }
     }
 
-    /// The port that its URL names.
-    pub(super) fn port(&self) -> Option<u16> {
+    /// The scheme, host and port that its URL names.
+    pub(super) fn origin(&self) -> Option<Url> {
         match &self.action {
             Action::Request(Request {
                 target: Target::Get(url) | Target::Post(url, _), ..
-            }) => url.port(),
+            }) => url.origin(),
             _ => None,
         }
     }

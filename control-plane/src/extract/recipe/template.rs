@@ -76,12 +76,12 @@ impl Template {
         }
     }
 
-    /// The port that a URL names before its first variable.
-    pub(super) fn port(&self) -> Option<u16> {
+    /// The scheme, host and port that a URL names before its first variable.
+    pub(super) fn origin(&self) -> Option<Url> {
         let Some(Part::Text(text)) = self.0.first() else { return None };
         let (scheme, rest) = text.split_once("://")?;
         let (authority, _) = rest.split_once('/').or((self.0.len() == 1).then_some((rest, "")))?;
-        Url::parse(&format!("{scheme}://{authority}/")).ok()?.port()
+        Url::parse(&format!("{scheme}://{authority}/")).ok()
     }
 }
 
@@ -162,7 +162,8 @@ mod tests {
             ("", None, true),
         ] {
             let template = Template::parse(text).unwrap();
-            assert_eq!(template.port(), port, "{text}");
+            let origin = template.origin();
+            assert_eq!(origin.and_then(|origin| origin.port()), port, "{text}");
             assert_eq!(template.is_relative(), relative, "{text}");
         }
     }

@@ -284,7 +284,7 @@ async fn failures_name_their_step() {
         (
             "policy",
             "STEP\nget = 'SITE/script'\nSTEP\nget = 'http://10.0.0.1/'\nsave = 'p'",
-            "step 2 (get): the target is not allowed by the address policy",
+            "step 2 (get): 10.0.0.1 is private: allow_private = [\"10.0.0.1/32\"] in source \"a\" allows it",
             false,
         ),
         (
@@ -386,7 +386,7 @@ async fn foreach() {
             "STEP\nget = 'SITE/feeds.json'\nSTEP\npointer = '/feeds'\nforeach = 'feed_json'\nSTEP\npointer = '/n'\nfrom = 'feed_json'\nsave = 'n'\nSTEP\npointer = '/u'\nfrom = 'feed_json'\nsave = 'u'",
             "playlist = '{{u}}'\nfeed = '{{n}}'",
             vec![("One", "/1.m3u8"), ("Two", "/2.m3u8")],
-            vec!["step 4 (pointer \"/u\"): nothing is there"],
+            vec!["step 4 (pointer \"/u\"): nothing is there (the answer has: n)"],
         ),
         (
             "items of a script, and in them of another",

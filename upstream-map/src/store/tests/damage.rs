@@ -60,4 +60,43 @@ async fn with_another_key_nothing_is_read() {
     let damaged = || stranger.counted("pitwall_store_refused_total", "damaged") > 0;
     eventually("it says so", damaged).await;
     assert_eq!(stranger.version(), 0);
+    let why = "the map is sealed with another key than [access] seal_key_file /run/seal.key";
+    assert_eq!(stranger.store.unreadable().as_deref(), Some(why));
+    assert_eq!(leader.store.unreadable(), None);
+}
+
+/// Which is not the operator's mistake, and is mended by the one that leads.
+#[tokio::test]
+async fn one_damaged_entry_makes_no_edge_unready() {
+    let server = RedisServer::start();
+    let mut leader = Process::leader(&server).await;
+    let edge = Process::edge(&server);
+    leader.publish(1, &["World feed"]).await;
+    edge.reaches(1).await;
+    leader.kill();
+    let () = server.ask(&["HSET", "{test}:map", "stream/world-feed", "forged"]);
+    let () = server.ask(&["PUBLISH", "{test}:news", "{\"version\":2,\"delta\":null}"]);
+    let damaged = || edge.counted("pitwall_store_refused_total", "damaged") == 1;
+    eventually("it is refused", damaged).await;
+    assert_eq!(edge.store.unreadable(), None);
+}
+
+/// A rotation in the wrong order: the edge that has only the old key plays on with the map that it
+/// has, but is not ready, until it has both.
+#[tokio::test]
+async fn a_map_that_cannot_be_read_any_more_makes_an_edge_unready_until_it_can() {
+    let server = RedisServer::start();
+    let mut old = Process::leader(&server).await;
+    let edge = Process::edge(&server);
+    old.publish(1, &["World feed"]).await;
+    edge.reaches(1).await;
+    old.kill();
+    let new = Process::with(&server, (2, Some(KEY)), old.state.clone()).following().leading();
+    new.leads().await;
+    new.publish(2, &["World feed"]).await;
+    eventually("it is noticed", || edge.store.unreadable().is_some()).await;
+    edge.holds(1, &["World feed"]);
+    let both = Process::with(&server, (KEY, Some(2)), edge.state.clone()).following();
+    both.reaches(2).await;
+    assert_eq!(both.store.unreadable(), None);
 }
