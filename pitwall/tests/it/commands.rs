@@ -38,7 +38,7 @@ fn a_port_in_use_is_a_clear_error() {
     let directory = tempfile::tempdir().unwrap();
     let (code, _, stderr) = pitwall(&["demo", "--listen", &address], directory.path());
     assert_eq!(code, 2);
-    let expected = format!("pitwall: edge: cannot listen on {address}: ");
+    let expected = format!("pitwall: edge.listen: cannot listen on {address}: ");
     assert!(stderr.starts_with(&expected), "{stderr}");
 }
 

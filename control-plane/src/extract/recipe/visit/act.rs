@@ -104,5 +104,5 @@ async fn look(find: Find, text: Arc<str>, each: bool) -> Result<Yield, Failure> 
         true => find.all(&text).map(Yield::Each),
         false => find.one(&text).map(Yield::One),
     });
-    Ok(found.await??)
+    found.await?
 }
