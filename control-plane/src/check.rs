@@ -221,6 +221,9 @@ fn container(seen: pitwall_hls::Container) -> Container {
     match seen {
         pitwall_hls::Container::Fmp4 => Container::Fmp4,
         pitwall_hls::Container::PackedAudio => Container::PackedAudio,
+        pitwall_hls::Container::Mp3 => Container::Mp3,
+        pitwall_hls::Container::Ac3 => Container::Ac3,
+        pitwall_hls::Container::Eac3 => Container::Eac3,
         pitwall_hls::Container::WebVtt => Container::WebVtt,
         pitwall_hls::Container::MpegTs | pitwall_hls::Container::Unknown => Container::MpegTs,
     }

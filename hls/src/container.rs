@@ -8,7 +8,11 @@ use crate::line::{Content, Lines, Tag, trim};
 pub enum Container {
     MpegTs,
     Fmp4,
+    /// AAC in ADTS frames.
     PackedAudio,
+    Mp3,
+    Ac3,
+    Eac3,
     WebVtt,
     Unknown,
 }
@@ -19,6 +23,9 @@ impl Container {
             Self::MpegTs => "ts",
             Self::Fmp4 => "m4s",
             Self::PackedAudio => "aac",
+            Self::Mp3 => "mp3",
+            Self::Ac3 => "ac3",
+            Self::Eac3 => "eac3",
             Self::WebVtt => "vtt",
             Self::Unknown => "bin",
         }
@@ -38,7 +45,10 @@ impl Container {
             {
                 Self::Fmp4
             }
-            () if is(&["aac", "mp3", "ac3", "ec3", "adts"]) => Self::PackedAudio,
+            () if is(&["aac", "adts"]) => Self::PackedAudio,
+            () if is(&["mp3", "mp2", "mpa"]) => Self::Mp3,
+            () if is(&["ac3"]) => Self::Ac3,
+            () if is(&["ec3", "eac3"]) => Self::Eac3,
             () if is(&["vtt", "webvtt"]) => Self::WebVtt,
             () => Self::Unknown,
         }
@@ -50,14 +60,37 @@ impl Container {
         match first {
             [0x47, ..] if first.get(188).is_none_or(|&byte| byte == 0x47) => Self::MpegTs,
             [_, _, _, _, kind @ ..] if is_box(kind) => Self::Fmp4,
-            [b'I', b'D', b'3', ..] => Self::PackedAudio,
-            // ADTS and the other MPEG audio layers, then AC-3.
-            [0xFF, layer, ..] if layer & 0xE0 == 0xE0 => Self::PackedAudio,
-            [0x0B, 0x77, ..] => Self::PackedAudio,
+            // The timestamp of packed audio, in front of its first frame (RFC 8216, 3.4).
+            [b'I', b'D', b'3', ..] => match id3_length(first).and_then(|end| first.get(end..)) {
+                Some(rest) if !rest.is_empty() => Self::audio(rest).unwrap_or(Self::PackedAudio),
+                _ => Self::PackedAudio,
+            },
+            _ if let Some(audio) = Self::audio(first) => audio,
             _ if text.starts_with(b"WEBVTT") => Self::WebVtt,
             _ => Self::Unknown,
         }
     }
+
+    /// What an audio frame is of, by its first bytes.
+    fn audio(frame: &[u8]) -> Option<Self> {
+        // The bit stream identification of AC-3 (ETSI TS 102 366): 16 is Enhanced AC-3.
+        const EAC3: u8 = 11;
+        match frame {
+            // Of the MPEG audio layers 0 is none, and so it is ADTS.
+            [0xFF, layer, ..] if layer & 0xE0 == 0xE0 => {
+                Some(if layer & 0x06 == 0 { Self::PackedAudio } else { Self::Mp3 })
+            }
+            [0x0B, 0x77, _, _, _, id, ..] if id >> 3 >= EAC3 => Some(Self::Eac3),
+            [0x0B, 0x77, ..] => Some(Self::Ac3),
+            _ => None,
+        }
+    }
+}
+
+/// Where an ID3v2 tag ends that begins here: its length is in seven bits of each byte.
+fn id3_length(first: &[u8]) -> Option<usize> {
+    let length = first.get(6..10)?.iter();
+    Some(10 + length.fold(0, |length, byte| (length << 7) | usize::from(byte & 0x7F)))
 }
 
 fn is_box(kind: &[u8]) -> bool {

@@ -75,6 +75,7 @@ impl<L: Linker + ?Sized> Links<'_, L> {
             url,
             sequence: None,
             byte_range: None,
+            is_gap: false,
             variables: &NONE,
             written,
         };

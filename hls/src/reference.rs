@@ -30,6 +30,8 @@ pub struct Reference<'a> {
     pub sequence: Option<u64>,
     /// Length and offset, of a segment or a map that is a part of its resource.
     pub byte_range: Option<(u64, u64)>,
+    /// It is marked as missing (EXT-X-GAP, or GAP=YES of a part): nobody is to load it.
+    pub is_gap: bool,
     /// What the playlist behind the link can import. Empty unless a multivariant playlist names a
     /// child; goes to the end of the link, so that rendition reports still match by prefix.
     pub variables: &'a Variables,

@@ -53,6 +53,7 @@ pub fn rewrite<L: Linker + ?Sized>(
         evidence: Evidence::default(),
         tempo: Tempo::default(),
         ranges: Ranges::default(),
+        gap_follows: false,
         withheld: Withheld::default(),
     };
     for line in lines {
@@ -81,6 +82,8 @@ struct Rewriter<'a, L: ?Sized> {
     evidence: Evidence,
     tempo: Tempo,
     ranges: Ranges,
+    /// EXT-X-GAP stands before the segment that comes next.
+    gap_follows: bool,
     withheld: Withheld<'a>,
 }
 
@@ -106,7 +109,8 @@ impl<'a, L: Linker + ?Sized> Rewriter<'a, L> {
             return self.link(Role::Variant, line.text, line.start, Within::WHOLE, line.number);
         }
         let sequence = Some(self.sequence.segment());
-        let within = Within { sequence, byte_range: self.ranges.segment() };
+        let is_gap = std::mem::take(&mut self.gap_follows);
+        let within = Within { sequence, byte_range: self.ranges.segment(), is_gap };
         self.tempo.segments += 1;
         self.link(Role::Segment, line.text, line.start, within, line.number)
     }
@@ -118,6 +122,7 @@ impl<'a, L: Linker + ?Sized> Rewriter<'a, L> {
         match tag.name {
             b"EXT-X-STREAM-INF" => self.variant_follows = true,
             b"EXT-X-BYTERANGE" => self.ranges.tag(tag.value),
+            b"EXT-X-GAP" => self.gap_follows = true,
             b"EXT-X-DEFINE" => return self.define(tag, line),
             _ => {}
         }
@@ -131,7 +136,10 @@ impl<'a, L: Linker + ?Sized> Rewriter<'a, L> {
                 for attribute in tag.attributes() {
                     let Some(role) = place.role(|name| attribute.is(name)) else { continue };
                     let within = match role {
-                        Role::Part | Role::Hint => Within::of(Some(self.sequence.upcoming())),
+                        Role::Part | Role::Hint => Within {
+                            is_gap: tag.flag("GAP"),
+                            ..Within::of(Some(self.sequence.upcoming()))
+                        },
                         Role::Map => {
                             let byte_range = tag.attribute("BYTERANGE");
                             let byte_range = byte_range.and_then(number::map_range);
@@ -169,6 +177,7 @@ impl<'a, L: Linker + ?Sized> Rewriter<'a, L> {
             url,
             sequence: within.sequence,
             byte_range: within.byte_range,
+            is_gap: within.is_gap,
             variables: if role.is_child() { self.variables } else { &NONE },
             written,
         };
@@ -252,13 +261,14 @@ impl<'a, L: Linker + ?Sized> Rewriter<'a, L> {
 struct Within {
     sequence: Option<u64>,
     byte_range: Option<(u64, u64)>,
+    is_gap: bool,
 }
 
 impl Within {
     const WHOLE: Self = Self::of(None);
 
     const fn of(sequence: Option<u64>) -> Self {
-        Self { sequence, byte_range: None }
+        Self { sequence, byte_range: None, is_gap: false }
     }
 }
 

@@ -69,6 +69,19 @@ impl Linker for ProxyLinks<'_> {
     }
 }
 
+impl LiveLinks<'_> {
+    /// Without its token the same map keeps the same link across renewals. An encoder that starts
+    /// anew writes another map under the same URL, and players take a map whose link they know for
+    /// the one that they have: from each splice on it has a link of its own.
+    fn name(&self, url: &str) -> String {
+        let url = canonical(url, self.token_parameters);
+        match self.splice.filter(|splice| !splice.is_plain()) {
+            Some(splice) => self.proxy.sealer.name(&format!("{} {url}", splice.from.discontinuity)),
+            None => self.proxy.sealer.name(&url),
+        }
+    }
+}
+
 impl Linker for LiveLinks<'_> {
     fn link(&mut self, reference: &Reference<'_>, out: &mut Vec<u8>) {
         match reference.target {
@@ -95,11 +108,7 @@ impl Linker for LiveLinks<'_> {
                         format!("/live/{stream}/{rendition}/{n}.{extension}")
                     }
                     _ => {
-                        // Without its token the same map keeps the same link across renewals.
-                        let name = self
-                            .proxy
-                            .sealer
-                            .name(&canonical(reference.url, self.token_parameters));
+                        let name = self.name(reference.url);
                         format!("/live/{stream}/{rendition}/x/{name}.{extension}")
                     }
                 };
@@ -126,6 +135,9 @@ pub fn content_type(path: &str) -> &'static str {
         Some("ts") => "video/mp2t",
         Some("m4s" | "mp4") => "video/mp4",
         Some("aac") => "audio/aac",
+        Some("mp3") => "audio/mpeg",
+        Some("ac3") => "audio/ac3",
+        Some("eac3") => "audio/eac3",
         Some("vtt") => "text/vtt; charset=utf-8",
         Some("json") => "application/json",
         _ => "application/octet-stream",
@@ -137,6 +149,9 @@ pub fn container_extension(container: pitwall_hls::Container) -> &'static str {
     match container {
         Found::Fmp4 => Container::Fmp4.extension(),
         Found::PackedAudio => Container::PackedAudio.extension(),
+        Found::Mp3 => Container::Mp3.extension(),
+        Found::Ac3 => Container::Ac3.extension(),
+        Found::Eac3 => Container::Eac3.extension(),
         Found::WebVtt => Container::WebVtt.extension(),
         _ => Container::MpegTs.extension(),
     }

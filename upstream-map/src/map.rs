@@ -141,7 +141,11 @@ pub enum Role {
 pub enum Container {
     MpegTs,
     Fmp4,
+    /// AAC in ADTS frames.
     PackedAudio,
+    Mp3,
+    Ac3,
+    Eac3,
     WebVtt,
 }
 
@@ -151,6 +155,9 @@ impl Container {
             Self::MpegTs => "ts",
             Self::Fmp4 => "m4s",
             Self::PackedAudio => "aac",
+            Self::Mp3 => "mp3",
+            Self::Ac3 => "ac3",
+            Self::Eac3 => "eac3",
             Self::WebVtt => "vtt",
         }
     }

@@ -21,6 +21,10 @@ fn hints() {
         ("#EXTINF:6,\na.ts", Container::MpegTs),
         ("#EXTINF:6,\na.jpg", Container::MpegTs),
         ("#EXTINF:6,\na.AAC?x", Container::PackedAudio),
+        ("#EXTINF:6,\na.mp3", Container::Mp3),
+        ("#EXTINF:6,\na.ac3", Container::Ac3),
+        ("#EXTINF:6,\na.ec3", Container::Eac3),
+        ("#EXTINF:6,\na.eac3", Container::Eac3),
         ("#EXTINF:6,\na.vtt", Container::WebVtt),
         ("#EXTINF:6,\na.m4s", Container::Fmp4),
         ("#EXT-X-MAP:URI=\"i.mp4\"\n#EXTINF:6,\na.jpg", Container::Fmp4),
@@ -64,7 +68,12 @@ fn first_bytes() {
         (b"\0\0\0\x18sid", Container::Unknown),
         (b"ID3\x04", Container::PackedAudio),
         (b"\xFF\xF1\x50", Container::PackedAudio),
-        (b"\x0B\x77", Container::PackedAudio),
+        (b"ID3\x04\0\0\0\0\0\x02xx\xFF\xFB\x50", Container::Mp3),
+        (b"ID3\x04\0\0\0\0\0\x02xx\xFF\xF1\x50", Container::PackedAudio),
+        (b"\xFF\xFB\x50", Container::Mp3),
+        (b"\xFF\xF3\x50", Container::Mp3),
+        (b"\x0B\x77\0\0\x14\x40", Container::Ac3),
+        (b"\x0B\x77\0\0\x3F\x86", Container::Eac3),
         (b"WEBVTT\n", Container::WebVtt),
         (b"\xEF\xBB\xBFWEBVTT", Container::WebVtt),
         (b"<html>", Container::Unknown),
@@ -80,8 +89,14 @@ fn extensions() {
         Container::MpegTs,
         Container::Fmp4,
         Container::PackedAudio,
+        Container::Mp3,
+        Container::Ac3,
+        Container::Eac3,
         Container::WebVtt,
         Container::Unknown,
     ];
-    assert_eq!(all.map(Container::extension), ["ts", "m4s", "aac", "vtt", "bin"]);
+    assert_eq!(
+        all.map(Container::extension),
+        ["ts", "m4s", "aac", "mp3", "ac3", "eac3", "vtt", "bin"]
+    );
 }

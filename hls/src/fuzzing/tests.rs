@@ -38,6 +38,7 @@ fn links_are_followed_back() {
             url,
             sequence: Some(1),
             byte_range: None,
+            is_gap: false,
             variables: &none,
             written: b"a",
         },

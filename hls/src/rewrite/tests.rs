@@ -420,3 +420,18 @@ fn long_playlists_are_legal() {
     rewrite(input.as_bytes(), &base(), &imported(), &Limits::default(), linker).unwrap();
     assert_eq!(last, Some(8999));
 }
+
+#[test]
+fn what_is_missing_is_marked() {
+    let lines = "#EXTINF:6,\na.ts\n#EXT-X-GAP\n#EXTINF:6,\nb.ts\n#EXTINF:6,\n#EXT-X-GAP\nc.ts\n\
+                 #EXT-X-PART:DURATION=1,GAP=YES,URI=\"d1\"\n#EXT-X-PART:DURATION=1,URI=\"d2\"\n\
+                 #EXTINF:6,\nd.ts\n";
+    let mut gaps = Vec::new();
+    let mut linker = |reference: &Reference<'_>, _: &mut Vec<u8>| {
+        let name = reference.url.rsplit('/').next().unwrap().to_owned();
+        gaps.extend(reference.is_gap.then_some(name));
+    };
+    let input = format!("{HEAD}{lines}");
+    rewrite(input.as_bytes(), &base(), &imported(), &Limits::default(), &mut linker).unwrap();
+    assert_eq!(gaps, ["b.ts", "c.ts", "d1"]);
+}

@@ -45,6 +45,10 @@ pub struct Segment {
     pub key: String,
     /// The EXT-X-MAP line that applies, if any.
     pub map: String,
+    /// EXT-X-KEY lines under which the map was declared, as they came; empty: it is clear. `None`:
+    /// there is no map, or whoever wrote this knew of no other keys than the segment's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub map_key: Option<String>,
     /// Everything else about it, from EXTINF to its URI.
     pub lines: String,
 }
@@ -68,6 +72,8 @@ struct Current {
     /// The line before was a key as well, of the same set.
     key_open: bool,
     map: String,
+    /// The keys that applied where the map was declared.
+    map_key: String,
     lines: String,
     discontinuity: u64,
     tags: u64,
@@ -161,7 +167,7 @@ impl Cut {
                 current.date = None;
             }
             b"EXT-X-KEY" => current.key(tag, text),
-            b"EXT-X-MAP" => text.clone_into(&mut current.map),
+            b"EXT-X-MAP" => current.map(text),
             b"EXT-X-BYTERANGE" => current.range(tag),
             b"EXTINF" => {
                 current.duration = number::decimal(tag.value).unwrap_or_default();
@@ -211,6 +217,12 @@ impl Current {
         self.lines.push('\n');
     }
 
+    /// A key applies to the maps that follow it, and never to one that stands before it.
+    fn map(&mut self, text: &str) {
+        text.clone_into(&mut self.map);
+        self.map_key = self.key.iter().map(|(line, _)| format!("{line}\n")).collect();
+    }
+
     /// Keys that stand together are one key in several formats.
     fn key(&mut self, tag: &Tag<'_>, text: &str) {
         if !self.key_open {
@@ -220,7 +232,7 @@ impl Current {
         if tag.attribute("METHOD") == Some(b"NONE") {
             return;
         }
-        let numbered = tag.attribute("METHOD") == Some(b"AES-128") && tag.attribute("IV").is_none();
+        let numbered = takes_number_as_iv(tag) && tag.attribute("IV").is_none();
         self.key.push((text.to_owned(), numbered));
     }
 
@@ -247,6 +259,7 @@ impl Current {
             dated: std::mem::take(&mut self.dated),
             key: key.collect(),
             map: self.map.clone(),
+            map_key: (!self.map.is_empty()).then(|| self.map_key.clone()),
             lines: std::mem::take(&mut self.lines),
         };
         self.date = segment.end();
@@ -254,6 +267,14 @@ impl Current {
         self.duration = 0.0;
         segment
     }
+}
+
+/// The media sequence number is the IV of what is encrypted with a key of the `identity` format.
+fn takes_number_as_iv(tag: &Tag<'_>) -> bool {
+    let format = tag.attribute("KEYFORMAT").unwrap_or(b"identity");
+    let method = tag.attribute("METHOD").unwrap_or_default();
+    format.eq_ignore_ascii_case(b"identity")
+        && [&b"AES-128"[..], b"AES-256", b"SAMPLE-AES"].contains(&method)
 }
 
 fn of_a_segment(name: &[u8]) -> bool {
@@ -297,7 +318,20 @@ impl Segment {
             let numbered = format!(",IV=0x{:032x}\n", segment.number);
             segment.key.replace(&numbered, "\n")
         };
-        self.map == other.map && key(self) == key(other)
+        self.map == other.map && self.map_key == other.map_key && key(self) == key(other)
+    }
+
+    /// The keys under which its map is to be declared, where these are others than its own.
+    pub(super) fn other_map_key(&self) -> Option<&str> {
+        let map_key = self.map_key.as_deref()?;
+        // Its own may have the number for an IV, which was not written at the source.
+        let is_same = |(own, maps): (&str, &str)| {
+            let added = own.strip_prefix(maps);
+            added.is_some_and(|iv| iv.is_empty() || (iv.starts_with(",IV=0x") && iv.len() == 38))
+        };
+        let same_count = self.key.lines().count() == map_key.lines().count();
+        let same = same_count && self.key.lines().zip(map_key.lines()).all(is_same);
+        (!same).then_some(map_key)
     }
 
     /// When it ends, where that is known.

@@ -104,19 +104,41 @@ fn print(segment: &Segment, before: Option<&Segment>, out: &mut String) {
         out.push_str("#EXT-X-DISCONTINUITY\n");
     }
     let anew = before.is_none() || segment.tags > 0;
-    if anew || before.is_some_and(|before| before.key != segment.key) {
-        let clear = segment.key.is_empty() && before.is_some();
-        // A player would go on decrypting.
-        out.push_str(if clear { "#EXT-X-KEY:METHOD=NONE\n" } else { &segment.key });
-    }
-    let map_changed = anew || before.is_some_and(|before| before.map != segment.map);
-    if map_changed && !segment.map.is_empty() {
+    let mut keys = KeyState {
+        in_force: match before {
+            None => Some(""),
+            // All is said again behind a discontinuity.
+            Some(_) if anew => None,
+            Some(before) => Some(&before.key),
+        },
+    };
+    let is_declared =
+        |before: &Segment| before.map == segment.map && before.map_key == segment.map_key;
+    if !segment.map.is_empty() && (anew || !before.is_some_and(is_declared)) {
+        keys.set(segment.other_map_key().unwrap_or(&segment.key), out);
         out.push_str(&segment.map);
         out.push('\n');
     }
+    keys.set(&segment.key, out);
     if let Some(date) = segment.date.filter(|_| anew && !segment.dated) {
         // Writing to a string cannot fail.
         let _ = writeln!(out, "#EXT-X-PROGRAM-DATE-TIME:{date:.3}");
     }
     out.push_str(&segment.lines);
+}
+
+/// The EXT-X-KEY lines that apply where a playlist has been written up to; `None`: they are to be
+/// said again, whatever they are.
+struct KeyState<'a> {
+    in_force: Option<&'a str>,
+}
+
+impl<'a> KeyState<'a> {
+    /// A player goes on decrypting with the last key until it is told of another, or of none.
+    fn set(&mut self, key: &'a str, out: &mut String) {
+        if self.in_force != Some(key) {
+            out.push_str(if key.is_empty() { "#EXT-X-KEY:METHOD=NONE\n" } else { key });
+        }
+        self.in_force = Some(key);
+    }
 }

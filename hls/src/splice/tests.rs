@@ -373,6 +373,73 @@ fn what_cannot_be_cut() {
     }
 }
 
+/// Which key applies to the map and to the segment itself, for each segment: what a player makes of
+/// the order of the lines (RFC 8216bis, 4.4.4.4).
+fn keys_of(text: &str) -> Vec<(String, String, String)> {
+    let value = |line: &str| line.split('"').nth(1).unwrap_or("clear").to_owned();
+    let (mut key, mut map) = ("clear".to_owned(), String::new());
+    let mut found = Vec::new();
+    for line in text.lines() {
+        match line {
+            _ if line.starts_with("#EXT-X-KEY:") => key = value(line),
+            _ if line.starts_with("#EXT-X-MAP:") => map.clone_from(&key),
+            _ if line.starts_with('#') => {}
+            segment => found.push((segment.to_owned(), map.clone(), key.clone())),
+        }
+    }
+    found
+}
+
+#[test]
+fn a_map_keeps_the_key_under_which_it_was_declared() {
+    let key = |name: &str| format!("#EXT-X-KEY:METHOD=AES-128,URI=\"{name}\",IV=0x1\n");
+    let numbered = |name: &str| format!("#EXT-X-KEY:METHOD=AES-128,URI=\"{name}\"\n");
+    const MAP: &str = "#EXT-X-MAP:URI=\"i.mp4\"\n";
+    const NONE: &str = "#EXT-X-KEY:METHOD=NONE\n";
+    for (what, head, before_third) in [
+        ("a clear map, encrypted segments", format!("{MAP}{}", key("k1")), String::new()),
+        ("the number is the IV", format!("{MAP}{}", numbered("k1")), String::new()),
+        ("both under one key", format!("{}{MAP}", key("k1")), String::new()),
+        ("the key changes, the map stays", format!("{}{MAP}", key("k1")), key("k2")),
+        ("likewise by number", format!("{}{MAP}", numbered("k1")), numbered("k2")),
+        ("a map under a key of its own", format!("{}{MAP}{}", key("m"), key("k1")), String::new()),
+        ("clear segments", format!("{}{MAP}{NONE}", key("m")), String::new()),
+        ("the map again under the next key", format!("{}{MAP}", key("k1")), key("k2") + MAP),
+    ] {
+        let text = format!(
+            "#EXTM3U\n#EXT-X-TARGETDURATION:2\n{head}#EXTINF:2,\n0.m4s\n#EXTINF:2,\n1.m4s\n\
+             {before_third}#EXTINF:2,\n2.m4s\n#EXTINF:2,\n3.m4s\n#EXTINF:2,\n4.m4s\n\
+             #EXTINF:2,\n5.m4s\n"
+        );
+        let source = keys_of(&text);
+        let window = Window::Newest(Duration::from_secs(8));
+        let plain = Splice::plain("a".into(), 2);
+        let shortened = plain.shortened(text.as_bytes(), window, false).unwrap();
+        assert_eq!(keys_of(&shortened), source[2..], "{what}: {shortened}");
+        let (none, cut) = (Cut::default(), Cut::of(text.as_bytes()).unwrap());
+        let mut spliced = Splice::after(None, &none, &cut, "a".into());
+        spliced.from = Numbers { published: 100, discontinuity: 1, ..Numbers::default() };
+        let printed = spliced.print(&cut, Window::Whole, false).unwrap();
+        assert_eq!(keys_of(&printed), source, "{what}: {printed}");
+    }
+}
+
+#[test]
+fn what_is_encrypted_by_number_says_its_number() {
+    for (key, is_told) in [
+        ("METHOD=AES-128", true),
+        ("METHOD=AES-256", true),
+        ("METHOD=SAMPLE-AES", true),
+        ("METHOD=SAMPLE-AES,KEYFORMAT=\"identity\"", true),
+        ("METHOD=SAMPLE-AES,KEYFORMAT=\"com.apple.streamingkeydelivery\"", false),
+        ("METHOD=AES-128,IV=0x7", false),
+    ] {
+        let text = format!("#EXTM3U\n#EXT-X-KEY:{key},URI=\"k\"\n#EXTINF:2,\n0.ts\n");
+        let cut = Cut::of(text.as_bytes()).unwrap();
+        assert_eq!(cut.segments[0].key.contains(",IV=0x0000000"), is_told, "{key}");
+    }
+}
+
 fn sources() -> impl Strategy<Value = Source> {
     (0_u64..1 << 40, 1_u64..5, 1_u64..8, any::<[bool; 3]>(), proptest::option::of(2_u64..5))
         .prop_map(|(offset, duration, window, [dated, encrypted, map], breaks)| Source {

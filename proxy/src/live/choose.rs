@@ -42,6 +42,15 @@ pub(super) fn choose<'a>(
         let mut playing = stream.upstreams.iter().filter(|one| one.source == source);
         playing.find(offers)
     });
+    // A stream that has left a source plays on without it: players of what the other one does not
+    // have find it gone, or each of their polls would lead all viewers back.
+    let plays = |one: &Upstream| one.health != Health::Down && useful(&one);
+    let is_left = known.change.is_some()
+        && current.is_none()
+        && stream.upstreams.iter().any(|one| known.source == Some(&*one.source) && plays(one));
+    if rendition.is_some() && is_left {
+        return choose(stream, None, known).ok().filter(offers).ok_or(Problem::NotFound);
+    }
     // What seems useless is still better than nothing.
     let best = up().filter(offers).find(useful).or_else(|| up().find(offers));
     let Some(best) = best else {
@@ -95,6 +104,9 @@ mod tests {
 
     const BOTH: &[(&str, &str, &[&str])] =
         &[("a", "healthy", &["v", "hd"]), ("b", "healthy", &["v"])];
+    /// Of two containers.
+    const OTHER: &[(&str, &str, &[&str])] =
+        &[("a", "healthy", &["v"]), ("b", "healthy", &["v-m4s"])];
     const A_DOWN: &[(&str, &str, &[&str])] =
         &[("b", "healthy", &["v"]), ("a", "down", &["v", "hd"])];
     const ALL_DOWN: &[(&str, &str, &[&str])] = &[("b", "down", &["v"]), ("a", "down", &["v"])];
@@ -157,6 +169,9 @@ mod tests {
         check("all are down: who plays may still", ALL_DOWN, by_map("a"), &[], true, "a");
         check("all are down", ALL_DOWN, None, &[], true, "none");
         check("one that is gone from the map", BOTH, by_map("c"), &[], true, "a");
+        check("who plays has not got it", OTHER, Some(("b", "a", 9, 990)), &["a"], true, "none");
+        check("nor does it play", OTHER, Some(("b", "a", 9, 990)), &["a", "b"], true, "a");
+        check("the map goes back", OTHER, by_map("b"), &[], true, "a");
     }
 
     /// By the tenth map.

@@ -205,7 +205,7 @@ impl<L: Linker> Linker for Remembering<'_, L> {
             None => self.linker.link(reference, out),
         }
         self.links.push(sequence, reference.url, out.get(start..).unwrap_or_default());
-        if self.from.is_some_and(|from| sequence >= from) {
+        if !reference.is_gap && self.from.is_some_and(|from| sequence >= from) {
             if self.segments.len() == NEWEST {
                 self.segments.remove(0);
             }
@@ -364,6 +364,16 @@ mod tests {
         assert_eq!(fresh_of(&version), ["b.m4s", "i.mp4", "k"]);
         let of: Vec<_> = version.fresh.iter().map(|one| (one.byte_range, one.stays)).collect();
         assert_eq!(of, [(None, false), (Some((9, 4)), true), (None, true)]);
+    }
+
+    #[test]
+    fn what_is_missing_is_not_fetched() {
+        let (first, _) = make(None, answer(7, &["a.ts"]), terms());
+        let text = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-MEDIA-SEQUENCE:7\n#EXTINF:2,\na.ts\n\
+            #EXTINF:2,\nb.ts\n#EXT-X-GAP\n#EXTINF:2,\nc.ts\n";
+        let answered = UpstreamAnswer { body: text.into(), ..answer(7, &[]) };
+        let (version, _) = make(Some(&first), answered, terms());
+        assert_eq!(fresh_of(&version), ["b.ts"]);
     }
 
     fn answer_again(answer: &UpstreamAnswer) -> UpstreamAnswer {

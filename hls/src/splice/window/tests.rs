@@ -66,11 +66,11 @@ fn what_applies_is_said_again_at_the_head() {
         &NAMES,
     );
 
-    // And what ended before has.
+    // What ended before has, but for the map, which was encrypted with it.
     let (none, told) = ("#EXT-X-KEY:METHOD=NONE\n", date("40.5"));
     segments[3].1 = none;
     segments[4].1 = &told;
-    check(&playlist("", &segments), &format!("{head}{map}{told}"), &NAMES);
+    check(&playlist("", &segments), &format!("{head}{key}\n{map}{none}{told}"), &NAMES);
 }
 
 #[test]
