@@ -6,6 +6,7 @@ stacks.py dockerfile | compose | kubernetes OBJECTS | terragrunt
 import json
 import os
 import re
+import secrets
 import subprocess
 import sys
 import tempfile
@@ -33,8 +34,20 @@ def config_is_fine(who, text, environment):
     """`pitwall check`, with that environment and no other."""
     with tempfile.TemporaryDirectory() as directory:
         config = Path(directory, "pitwall.toml")
-        config.write_text(text)
+
+        def made(path):
+            """A secret in the place of one that is only mounted where this runs."""
+            secret = Path(directory, "secrets", Path(path).name)
+            secret.parent.mkdir(exist_ok=True)
+            secret.exists() or secret.write_text(secrets.token_hex(32))
+            return str(secret)
+
+        config.write_text(re.sub(r'(?m)^(\w+_file = ")(/[^"]+)"', lambda key: f'{key[1]}{made(key[2])}"', text))
         ours = {name: value for name, value in environment.items() if name.startswith("PITWALL_")}
+        ours |= {name: made(value) for name, value in ours.items() if name.endswith("_FILE")}
+        # A container's address is nobody's here.
+        here = lambda address: re.sub(r"^10\.[\d.]+", "127.0.0.1", address)
+        ours |= {name: here(value) for name, value in ours.items() if name.endswith(("__LISTEN", "__ADMIN"))}
         checked = subprocess.run([PITWALL, "check", "--config", config], env=ours, capture_output=True, text=True)
         if checked.returncode != 0:
             wrong.append(f"{who}: {checked.stderr.strip()}")
