@@ -109,6 +109,7 @@ mod tests {
             role,
             playlist: "http://origin.test/secret.m3u8".parse().unwrap(),
             container: Container::Fmp4,
+            demuxed: false,
             label: id.to_uppercase(),
             target_duration: None,
             bandwidth: Some(800_000),

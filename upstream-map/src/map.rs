@@ -85,6 +85,9 @@ pub struct Rendition {
     pub role: Role,
     pub playlist: Url,
     pub container: Container,
+    /// The sound of a video is in renditions of its own: its segments have none.
+    #[serde(default)]
+    pub demuxed: bool,
     /// For people: "720p", "English".
     pub label: String,
     /// In seconds, as its playlist said when it was checked.

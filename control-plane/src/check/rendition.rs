@@ -21,7 +21,10 @@ pub(super) fn drafts(master: &Master, base: &Url) -> Vec<Rendition> {
         variants.retain(|variant| variant.pathway == first.pathway);
     }
     variants.sort_by_key(|variant| std::cmp::Reverse(variant.bandwidth));
-    let video = variants.into_iter().filter_map(|variant| video(variant, base));
+    let video = variants.into_iter().filter_map(|variant| {
+        let demuxed = is_demuxed(variant, &master.renditions);
+        Some(Rendition { demuxed, ..video(variant, base)? })
+    });
     let alternates = master.renditions.iter().filter_map(|alternate| track(alternate, base));
     let mut drafts: Vec<_> = video.chain(alternates).take(MAX_RENDITIONS).collect();
     tell_apart(&mut drafts);
@@ -72,6 +75,16 @@ fn video(variant: &Variant, base: &Url) -> Option<Rendition> {
     })
 }
 
+/// Is all sound of its group in playlists of its own? An alternate without one is inside the video.
+fn is_demuxed(variant: &Variant, alternates: &[MediaRendition]) -> bool {
+    let Some(group) = &variant.audio else { return false };
+    let is_member = |one: &&MediaRendition| {
+        one.kind == MediaKind::Audio && one.group_id.as_ref() == Some(group)
+    };
+    let mut members = alternates.iter().filter(is_member).peekable();
+    members.peek().is_some() && members.all(|one| one.url.is_some())
+}
+
 /// An audio or subtitle track that has a playlist of its own.
 fn track(alternate: &MediaRendition, base: &Url) -> Option<Rendition> {
     let (role, letter, fallback) = match alternate.kind {
@@ -102,6 +115,7 @@ fn blank(id: RenditionId, role: Role, playlist: Url, label: String) -> Rendition
         role,
         playlist,
         container: Container::MpegTs,
+        demuxed: false,
         label,
         target_duration: None,
         bandwidth: None,
@@ -198,5 +212,8 @@ plain.m3u8
         let best = &drafts(&master, &base)[0];
         let groups: Vec<_> = best.groups.iter().map(|group| group.id.as_str()).collect();
         assert_eq!(groups, ["hi", "subs"]);
+        let demuxed = drafts(&master, &base).into_iter().filter(|one| one.demuxed);
+        let demuxed: Vec<_> = demuxed.map(|one| one.id.0).collect();
+        assert_eq!(demuxed, ["v360-avc"], "one of the other group is inside the video");
     }
 }

@@ -1,34 +1,52 @@
 //! Ids of renditions within a stream. Pure.
 //!
-//! The same id means that a player can go on with it from one source to another. Containers cannot
-//! be mixed in one playlist, so a source whose rendition is made of something else than that of
-//! the source that is configured first says so in its id: who plays the other one finds it gone
-//! when this source takes over, and loads the multivariant playlist again.
+//! The same id means that a player can go on with it from one source to another. Neither containers
+//! nor segments with and without sound can be mixed in one playlist, so a source whose rendition
+//! differs in one of them from that of the source that is configured first says so in its id: who
+//! plays the other one finds it gone when this source takes over, and loads the multivariant
+//! playlist again.
 
 use std::collections::BTreeMap;
 
-use pitwall_upstream_map::{Container, Rendition, RenditionId};
+use pitwall_upstream_map::{Container, Rendition, RenditionId, Role};
 
 /// What goes without saying.
-pub(super) struct Usual<'a>(BTreeMap<&'a RenditionId, Container>);
+pub(super) struct Usual<'a>(BTreeMap<&'a RenditionId, Composition>);
+
+/// What segments of one playlist have in common.
+#[derive(Clone, Copy)]
+struct Composition {
+    container: Container,
+    demuxed: bool,
+}
+
+impl Composition {
+    fn of(rendition: &Rendition) -> Self {
+        Self { container: rendition.container, demuxed: rendition.demuxed }
+    }
+}
 
 impl<'a> Usual<'a> {
     /// `renditions`: of all sources, in the order of the configuration.
     pub(super) fn of(renditions: impl Iterator<Item = &'a Rendition>) -> Self {
         let mut usual = BTreeMap::new();
         for rendition in renditions {
-            usual.entry(&rendition.id).or_insert(rendition.container);
+            usual.entry(&rendition.id).or_insert(Composition::of(rendition));
         }
         Self(usual)
     }
 
     pub(super) fn name(&self, rendition: &Rendition) -> Rendition {
-        let container = rendition.container;
-        if self.0.get(&rendition.id).is_none_or(|usual| *usual == container) {
-            return rendition.clone();
+        let own = Composition::of(rendition);
+        let usual = self.0.get(&rendition.id).copied().unwrap_or(own);
+        let mut id = rendition.id.0.clone();
+        if own.container != usual.container {
+            id = format!("{id}-{}", own.container.extension());
         }
-        let id = RenditionId(format!("{}-{}", rendition.id.0, container.extension()));
-        Rendition { id, ..rendition.clone() }
+        if own.demuxed != usual.demuxed && rendition.role == Role::Video {
+            id += if own.demuxed { "-demuxed" } else { "-muxed" };
+        }
+        Rendition { id: RenditionId(id), ..rendition.clone() }
     }
 }
 
@@ -57,6 +75,26 @@ mod tests {
         ] {
             let names = source.each_ref().map(|one| usual.name(one).id.0);
             assert_eq!(names, expected);
+        }
+    }
+
+    #[test]
+    fn the_same_id_has_its_sound_at_the_same_place() {
+        let muxed = rendition("v720-avc", "fmp4");
+        let demuxed = Rendition { demuxed: true, ..muxed.clone() };
+        let both = Rendition { demuxed: true, ..rendition("v720-avc", "mpeg-ts") };
+        for (first, second, expected) in [
+            (&muxed, &muxed, "v720-avc"),
+            (&demuxed, &demuxed, "v720-avc"),
+            (&muxed, &demuxed, "v720-avc-demuxed"),
+            (&demuxed, &muxed, "v720-avc-muxed"),
+            (&muxed, &both, "v720-avc-ts-demuxed"),
+        ] {
+            let usual = Usual::of([first, second].into_iter());
+            assert_eq!(
+                (usual.name(first).id, usual.name(second).id.0),
+                (first.id.clone(), expected.to_owned())
+            );
         }
     }
 }
