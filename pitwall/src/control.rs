@@ -52,7 +52,9 @@ pub(crate) fn run(path: &Path) -> anyhow::Result<()> {
     let keys = secret::seal_keys(&config.access, &config.state.dir, &config.origins, purpose)?;
     let token = secret::admin_token(&config.access, &config.origins)?;
     let registry = Registry::new();
-    let store = AnyStore::open(config.store.clone(), &keys, &config.state.dir, &registry)?;
+    let is_source = |name: &str| config.sources.iter().any(|source| source.name == name);
+    let store =
+        AnyStore::open(config.store.clone(), &keys, &config.state.dir, is_source, &registry)?;
     let admin = admin_listener(&config, purpose)?;
     let place = config.control.place(address);
     let commands = listener("control.listen", address, &config.origins, purpose)?;

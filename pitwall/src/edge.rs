@@ -28,7 +28,7 @@ pub(crate) fn proxy(path: &Path, listen: Option<SocketAddr>) -> anyhow::Result<(
     let access = secret::access(&config.access, &config.origins)?;
     listens(&config, purpose)?;
     let places = Places::of(&config);
-    let store = AnyStore::open(config.store, &keys, &config.state.dir, &registry)?;
+    let store = AnyStore::open(config.store, &keys, &config.state.dir, |_| true, &registry)?;
     let openapi = OpenApi::with(pitwall_control_plane::openapi())?;
     let edge = Edge::new(&edge_config, keys.sealer(), access, store.store(), openapi, &registry)?;
     let mut server = Server::new(&edge_config.edge, edge, registry, token.edge())

@@ -97,7 +97,9 @@ pub(crate) fn assemble(mut config: Config, purpose: Purpose) -> anyhow::Result<S
         descriptors::fit(&mut config.edge);
         config.report_flaws();
     }
-    let store = AnyStore::open(config.store.clone(), &keys, &config.state.dir, &registry)?;
+    let is_source = |name: &str| config.sources.iter().any(|source| source.name == name);
+    let store =
+        AnyStore::open(config.store.clone(), &keys, &config.state.dir, is_source, &registry)?;
     assemble_on(&store, config, &keys, registry, purpose)
 }
 

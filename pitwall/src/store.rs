@@ -22,10 +22,15 @@ impl AnyStore {
         config: StoreConfig,
         keys: &SealKeys,
         state: &Path,
+        is_source: impl Fn(&str) -> bool,
         registry: &Registry,
     ) -> anyhow::Result<Self> {
         let StoreConfig::Redis { address, prefix } = config else {
-            return Ok(Self::Memory(MemoryStore::kept_in(state.to_owned(), &keys.store())));
+            return Ok(Self::Memory(MemoryStore::kept_in(
+                state.to_owned(),
+                &keys.store(),
+                is_source,
+            )));
         };
         let config = RedisConfig {
             address: *address,

@@ -25,6 +25,19 @@ pub struct UpstreamMap {
 }
 
 impl UpstreamMap {
+    /// Drops what comes of other sources, for a start with another configuration than this was
+    /// made with.
+    pub fn retain_sources(&mut self, is_source: impl Fn(&str) -> bool) {
+        let is_of = |profile: &str| is_source(profile.split('/').next().unwrap_or_default());
+        self.profiles.retain(|id, _| is_of(&id.0));
+        for stream in self.streams.values_mut() {
+            if stream.upstreams.iter().any(|one| !is_source(&one.source)) {
+                Arc::make_mut(stream).upstreams.retain(|one| is_source(&one.source));
+            }
+        }
+        self.streams.retain(|_, stream| !stream.upstreams.is_empty());
+    }
+
     /// Follows the clock, so that versions go on growing after a store lost its memory, but
     /// never steps back with it.
     pub fn next_version(last: u64, now: Timestamp) -> u64 {

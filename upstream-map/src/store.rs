@@ -11,7 +11,7 @@
 //! outlives all of it; [`feedback`] carries the demand back; [`metrics`] counts.
 //!
 //! Edges also agree on how streams are published when their sources change: [`ledger`], in memory
-//! or through Redis ([`agree`]).
+//! or through Redis ([`agree`]), and on disk ([`ledger_file`]).
 
 mod address;
 mod agree;
@@ -22,6 +22,7 @@ mod follow;
 mod held;
 mod lead;
 mod ledger;
+mod ledger_file;
 mod link;
 mod memory;
 mod metrics;

@@ -99,10 +99,11 @@ impl Engine {
             pinned: wish.pin,
         };
         let (key, now) = (chosen.key.clone(), Instant::now());
-        let came = self.playing.get(stream).map_or(now, |playing| playing.came);
+        let settled_at = self.playing.get(stream).map_or(now, |playing| playing.settled_at);
         let last = self.version.max(self.store.current().version);
         let switched_with = UpstreamMap::next_version(last, self.clock.now());
-        let playing = Playing { key, since: now, came, pinned: wish.pin, switched: switched_with };
+        let playing =
+            Playing { key, since: now, settled_at, pinned: wish.pin, switched: switched_with };
         self.memory.playing.remove(stream);
         self.playing.insert(switched.stream.clone(), playing);
         self.dirty = true;

@@ -46,9 +46,8 @@ impl Memory {
             .filter_map(|one| Some((key(one.stream, &one.source, one.ordinal)?, one.past)));
         let playing = history.playing.into_iter().filter_map(|one| {
             let key = key(one.stream.clone(), &one.source, one.ordinal)?;
-            let now = Instant::now();
-            let (since, came, pinned) = (now, now, one.pinned);
-            Some((one.stream, Playing { key, since, came, pinned, switched: 0 }))
+            let playing = Playing { pinned: one.pinned, ..played_before(key) };
+            Some((one.stream, playing))
         });
         let memory = Self {
             archive: Arc::new(archive),
@@ -60,22 +59,21 @@ impl Memory {
         (memory, history.lifetimes)
     }
 
-    /// Whom an operator moved viewers to is waited for, as who played before a restart: the map
-    /// that is there knows more of it than was remembered here.
+    /// Whoever played by the map that is there is waited for: the map is newer than what was
+    /// remembered here, and edges go on by it meanwhile. To begin with another would move viewers
+    /// away, and back again when the source that plays is found.
     pub(super) fn takes_over(&mut self, map: &UpstreamMap, sources: &[SourceState]) {
         if !self.starting() {
             self.playing.clear();
         }
-        let now = Instant::now();
-        self.until = now + STARTING;
-        for stream in map.streams.values().filter(|stream| stream.switched > 0) {
-            let Some(first) = stream.upstreams.first() else { continue };
-            let Some(source) = place(sources, &first.source) else { continue };
+        self.until = Instant::now() + STARTING;
+        for stream in map.streams.values() {
+            let Some(active) = stream.active() else { continue };
+            let Some(source) = place(sources, &active.source) else { continue };
             let known = self.playing.remove(&stream.id).filter(|it| it.key.source == source);
             let key = Key { stream: stream.id.clone(), source, ordinal: 0 };
-            let it = Playing { key, since: now, came: now, pinned: false, switched: 0 };
-            let it = Playing { switched: stream.switched, ..known.unwrap_or(it) };
-            self.playing.insert(stream.id.clone(), it);
+            let it = known.unwrap_or_else(|| played_before(key));
+            self.playing.insert(stream.id.clone(), Playing { switched: stream.switched, ..it });
         }
     }
 
@@ -86,6 +84,12 @@ impl Memory {
     pub(super) fn starting(&self) -> bool {
         Instant::now() < self.until
     }
+}
+
+/// One that has had its place since before this process began.
+fn played_before(key: Key) -> Playing {
+    let now = Instant::now();
+    Playing { key, since: now, settled_at: now, pinned: false, switched: 0 }
 }
 
 impl Engine {

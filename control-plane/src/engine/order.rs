@@ -18,15 +18,16 @@ use crate::source::Source;
 pub(crate) struct Playing {
     pub(crate) key: Key,
     pub(crate) since: Instant,
-    /// When the stream came up. Until its sources have all had a chance, moving is settling.
-    pub(crate) came: Instant,
+    /// When the sources of a stream that came up have all had a chance: until then moving is
+    /// settling. Whoever played before a restart has settled.
+    pub(crate) settled_at: Instant,
     /// By an operator, until it is down.
     pub(crate) pinned: bool,
     /// By an operator: no version of the map before this one says so. 0: by ranking.
     pub(crate) switched: u64,
 }
 
-const SETTLING: Duration = Duration::from_secs(15);
+pub(super) const SETTLING: Duration = Duration::from_secs(15);
 
 pub(crate) type Ranked<'a> = BTreeMap<StreamId, Ranking<'a>>;
 
@@ -123,7 +124,7 @@ impl Engine {
         let tenure = playing.map_or_else(Tenure::default, |playing| Tenure {
             lasts: playing.since.elapsed(),
             pinned: playing.pinned,
-            settled: playing.came.elapsed() >= SETTLING,
+            settled: Instant::now() >= playing.settled_at,
         });
         let order = rank::order(&standings, tenure, &self.rank);
         let places = order.indices.iter().filter_map(|&index| places.get(index).cloned());
@@ -152,17 +153,20 @@ impl Engine {
             let remembered = self.memory.playing.get(&stream);
             let back = remembered.filter(|one| starting && one.key == key);
             let told = back.map_or(0, |one| one.switched);
+            let now = Instant::now();
+            let settled = back.map_or(now + SETTLING, |one| one.settled_at);
             // Back in its place: from here on it is like any other.
             if !starting || back.is_some() {
                 self.memory.playing.remove(&stream);
             }
-            let now = Instant::now();
-            let (since, came, switched) = match self.playing.get(&stream) {
-                Some(last) if last.key == key => (last.since, last.came, last.switched.max(told)),
-                Some(last) => (now, last.came, told),
-                None => (now, now, told),
+            let (since, settled_at, switched) = match self.playing.get(&stream) {
+                Some(last) if last.key == key => {
+                    (last.since, last.settled_at.min(settled), last.switched.max(told))
+                }
+                Some(last) => (now, last.settled_at.min(settled), told),
+                None => (now, settled, told),
             };
-            self.playing.insert(stream, Playing { key, since, came, pinned, switched });
+            self.playing.insert(stream, Playing { key, since, settled_at, pinned, switched });
         }
         let there = |stream: &StreamId| self.contenders.keys().any(|key| key.stream == *stream);
         let gone: Vec<_> = self.playing.keys().filter(|one| !there(one)).cloned().collect();

@@ -99,7 +99,7 @@ impl RedisStore {
                 Ok(Ok((agreed, news))) => {
                     self.metrics.words.with_label_values(&["together"]).inc();
                     if news {
-                        self.ledger_changed.notify_one();
+                        self.ledger_file.want();
                     }
                     return agreed;
                 }
@@ -115,7 +115,7 @@ impl RedisStore {
             self.metrics.words.with_label_values(&["alone"]).inc();
         }
         let agreed = self.ledger.agree_alone(word);
-        self.ledger_changed.notify_one();
+        self.ledger_file.cover(&word.stream, agreed.next, word.part.is_some()).await;
         agreed
     }
 

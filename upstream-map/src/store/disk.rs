@@ -3,17 +3,19 @@
 //! Written beside itself, synced and renamed: there is the old one or the new one, and the one
 //! before is kept in case that one was damaged. Sealed like the entries.
 
+use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::ledger::Ledger;
+use super::ledger::{Entry, Ledger};
 use super::vault::Vault;
-use crate::map::UpstreamMap;
+use crate::map::{StreamId, UpstreamMap};
 
 const MAP: Kept = Kept { name: "map", format: b"pitwall map 1\n", field: "disk" };
 const SPLICES: Kept = Kept { name: "splices", format: b"pitwall splices 1\n", field: "splices" };
@@ -26,6 +28,7 @@ struct Kept {
     field: &'static str,
 }
 
+#[derive(Clone)]
 pub(super) struct Disk {
     directory: PathBuf,
 }
@@ -62,13 +65,30 @@ impl Disk {
         self.write(&MAP, map, vault)
     }
 
+    /// Saves a map; failing costs a start without the store, and nothing now.
+    pub(super) async fn keep_map(&self, map: Arc<UpstreamMap>, vault: &Vault) {
+        if map.version == 0 {
+            return;
+        }
+        let (disk, vault) = (self.clone(), vault.clone());
+        match tokio::task::spawn_blocking(move || disk.save(&map, &vault)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "the map is not kept on disk"),
+            Err(error) => tracing::error!(%error, "the map is not kept on disk"),
+        }
+    }
+
     pub(super) fn load_splices(&self, vault: &Vault) -> (Ledger, Vec<(PathBuf, Unusable)>) {
         let (entries, wrong) = self.read(&SPLICES, vault);
         (entries.map_or_else(Ledger::default, Ledger::of), wrong)
     }
 
-    pub(super) fn save_splices(&self, ledger: &Ledger, vault: &Vault) -> Result<(), Unusable> {
-        self.write(&SPLICES, &ledger.entries(), vault)
+    pub(super) fn save_splices(
+        &self,
+        entries: &HashMap<StreamId, Entry>,
+        vault: &Vault,
+    ) -> Result<(), Unusable> {
+        self.write(&SPLICES, entries, vault)
     }
 
     fn read<T: DeserializeOwned>(

@@ -33,7 +33,7 @@ impl RedisStore {
             () = stop => {}
         }
         self.save().await;
-        self.save_splices().await;
+        self.ledger_file.write(&self.ledger).await;
     }
 
     async fn keep_reading(&self) -> Infallible {
@@ -144,33 +144,13 @@ impl RedisStore {
 
     async fn keep_splices(self: &Arc<Self>) -> Infallible {
         loop {
-            self.ledger_changed.notified().await;
-            self.save_splices().await;
-            sleep(SAVE_EVERY).await;
+            self.ledger_file.wanted().await;
+            self.ledger_file.write(&self.ledger).await;
         }
     }
 
-    async fn save_splices(self: &Arc<Self>) {
-        let store = self.clone();
-        let save = move || store.disk.save_splices(&store.ledger, &store.vault);
-        match tokio::task::spawn_blocking(save).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "splices are not kept on disk"),
-            Err(error) => tracing::error!(%error, "splices are not kept on disk"),
-        }
-    }
-
-    async fn save(self: &Arc<Self>) {
-        let store = self.clone();
-        let saved = tokio::task::spawn_blocking(move || {
-            let map = store.held.map();
-            if map.version == 0 { Ok(()) } else { store.disk.save(&map, &store.vault) }
-        });
-        match saved.await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "the map is not kept on disk"),
-            Err(error) => tracing::error!(%error, "the map is not kept on disk"),
-        }
+    async fn save(&self) {
+        self.disk.keep_map(self.held.map(), &self.vault).await;
     }
 }
 

@@ -79,6 +79,10 @@ pub(super) struct Entry {
     change: Vec<u8>,
     parts: BTreeMap<String, Vec<u8>>,
     heads: BTreeMap<String, (u64, Vec<u8>)>,
+    /// Whoever wrote this before it was killed may have published any number below. It counts until
+    /// something is published again by what was agreed on, which shows how far that has come.
+    #[serde(default)]
+    reserved: u64,
     #[serde(skip)]
     heard: Option<Instant>,
 }
@@ -176,8 +180,21 @@ impl Ledger {
         })
     }
 
-    pub(super) fn entries(&self) -> HashMap<StreamId, Entry> {
-        self.streams().clone()
+    /// A copy to be kept, in which the next `count` numbers of each stream are reserved, and up to
+    /// where they are.
+    pub(super) fn reserving(
+        &self,
+        count: u64,
+    ) -> (HashMap<StreamId, Entry>, HashMap<StreamId, u64>) {
+        let mut entries = self.streams().clone();
+        for entry in entries.values_mut() {
+            let heads = entry.heads.values().map(|head| head.0);
+            let highest = heads.max().unwrap_or_default();
+            entry.reserved = entry.reserved.max(highest.saturating_add(count));
+        }
+        let reserved = entries.iter().map(|(stream, entry)| (stream.clone(), entry.reserved));
+        let reserved = reserved.collect();
+        (entries, reserved)
     }
 
     pub(super) fn of(entries: HashMap<StreamId, Entry>) -> Self {
@@ -197,26 +214,29 @@ impl Entry {
             self.parts.clear();
         }
         let head = self.heads.entry(word.rendition.clone()).or_default();
+        let begun = self.parts.contains_key(&word.rendition);
         if word.generation == self.generation {
-            let begun = self.parts.contains_key(&word.rendition);
+            let free = head.0.max(self.reserved);
             match &word.part {
                 // One that was made for another change is none of this one.
-                Some(part) if !begun && part.published >= head.0 && word.change == self.change => {
+                Some(part) if !begun && part.published >= free && word.change == self.change => {
                     self.parts.insert(word.rendition.clone(), part.record.clone());
                     head.0 = part.published;
                 }
                 // Nor has who publishes by another change anything to say of what is published.
                 None if begun && word.next > head.0 && word.change == self.change => {
                     *head = (word.next, word.newest.clone());
+                    self.reserved = 0;
                 }
                 _ => {}
             }
         }
+        let begun = self.parts.contains_key(&word.rendition);
         Agreed {
             generation: self.generation,
             change: self.change.clone(),
             part: self.parts.get(&word.rendition).cloned(),
-            next: head.0,
+            next: if begun { head.0 } else { head.0.max(self.reserved) },
             newest: head.1.clone(),
             shared: true,
         }
@@ -345,6 +365,44 @@ pub(super) mod tests {
             ours.learn(&word, &agreed);
             assert!(!ours.learn(&word, &agreed), "{what}: no news twice");
             check(what, &ours.agree(&tests::word(&word.rendition, 0)), expected);
+        }
+    }
+
+    /// A process that was killed had published more than it wrote, up to what it had reserved.
+    #[test]
+    fn no_new_splice_begins_below_what_was_reserved() {
+        let before = Ledger::default();
+        before.agree(&begins(1, "a", 0, "a0"));
+        before.agree(&publishes(1, "a", 107));
+        let (entries, reserved) = before.reserving(50);
+        assert_eq!(reserved.into_values().collect::<Vec<_>>(), [157]);
+        let restarted = || Ledger::of(entries.clone());
+        for (what, words) in [
+            (
+                "another source begins above it, and so does its other rendition",
+                vec![
+                    (begins(2, "b", 107, "b107"), (2, "b", "", 157)),
+                    (begins(2, "b", 157, "b157"), (2, "b", "b157", 157)),
+                    (
+                        Word { rendition: "a-en".into(), ..begins(2, "b", 100, "e100") },
+                        (2, "b", "", 157),
+                    ),
+                ],
+            ),
+            (
+                "the same one goes on, and what follows begins where it is",
+                vec![
+                    (begins(1, "a", 0, "a0"), (1, "a", "a0", 107)),
+                    (publishes(1, "a", 107), (1, "a", "a0", 107)),
+                    (publishes(1, "a", 112), (1, "a", "a0", 112)),
+                    (begins(2, "b", 112, "b112"), (2, "b", "b112", 112)),
+                ],
+            ),
+        ] {
+            let ledger = restarted();
+            for (word, expected) in words {
+                check(what, &ledger.agree(&word), expected);
+            }
         }
     }
 

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::sync::Notify;
+use tokio::time::sleep;
 
 use super::disk::Disk;
+use super::ledger_file::LedgerFile;
 use super::vault::Vault;
 use super::{Agreed, Held, Ledger, Store, StoreError, StoreKeys, Word};
 use crate::map::UpstreamMap;
@@ -18,64 +19,72 @@ pub struct MemoryStore {
     kept: Option<Kept>,
 }
 
-/// What outlives the process: what was agreed on, so that players find their numbers again.
+/// What outlives the process: the last map, so that streams that were known are played again at
+/// once, and what was agreed on, so that players find their numbers again.
 struct Kept {
     disk: Disk,
     vault: Vault,
-    changed: Notify,
+    ledger_file: Arc<LedgerFile>,
 }
 
-/// Disks are slow.
+/// Maps come often; of the last one a start needs who played, which changes seldom.
 const SAVE_EVERY: Duration = Duration::from_secs(2);
 
 impl MemoryStore {
     pub fn new() -> Arc<Self> {
-        Arc::new(Self::with(Ledger::default(), None))
+        Arc::new(Self::with(UpstreamMap::default(), Ledger::default(), None))
     }
 
-    /// One that goes on where the last process was, as far as splices are concerned.
-    pub fn kept_in(state_dir: PathBuf, keys: &StoreKeys) -> Arc<Self> {
-        let (disk, vault) = (Disk::new(state_dir), Vault::new(keys));
-        let (ledger, wrong) = disk.load_splices(&vault);
+    /// One that goes on where the last process was. `is_source`: which sources there still are; of
+    /// others nothing is taken over.
+    pub fn kept_in(
+        state_dir: PathBuf,
+        keys: &StoreKeys,
+        is_source: impl Fn(&str) -> bool,
+    ) -> Arc<Self> {
+        let (disk, vault) = (Disk::new(state_dir.clone()), Vault::new(keys));
+        let (map, mut wrong) = disk.load(&vault);
+        let (ledger_file, ledger, damaged) = LedgerFile::open(state_dir, vault.clone());
+        wrong.extend(damaged);
         for (path, error) in wrong {
             tracing::warn!(path = %path.display(), %error, "what is on disk is ignored");
         }
-        Arc::new(Self::with(ledger, Some(Kept { disk, vault, changed: Notify::new() })))
+        let mut map = map.unwrap_or_default();
+        map.retain_sources(is_source);
+        if map.version > 0 {
+            tracing::info!(version = map.version, streams = map.streams.len(), "map from disk");
+        }
+        let kept = Kept { disk, vault, ledger_file: Arc::new(ledger_file) };
+        Arc::new(Self::with(map, ledger, Some(kept)))
     }
 
-    fn with(ledger: Ledger, kept: Option<Kept>) -> Self {
+    fn with(map: UpstreamMap, ledger: Ledger, kept: Option<Kept>) -> Self {
         // There is nobody else to lead.
-        Self { held: Held::new(UpstreamMap::default(), Some(0)), ledger, kept }
+        Self { held: Held::new(map, Some(0)), ledger, kept }
     }
 
     /// Keeps what has to be kept, until `stop` completes.
     pub async fn keep(self: Arc<Self>, stop: impl Future<Output = ()> + Send) {
         let Some(kept) = &self.kept else { return stop.await };
-        let saving = async {
+        let splices = async {
             loop {
-                kept.changed.notified().await;
-                self.save().await;
-                tokio::time::sleep(SAVE_EVERY).await;
+                kept.ledger_file.wanted().await;
+                kept.ledger_file.write(&self.ledger).await;
+            }
+        };
+        let mut changes = self.changes();
+        let maps = async {
+            while changes.changed().await.is_ok() {
+                kept.disk.keep_map(self.current(), &kept.vault).await;
+                sleep(SAVE_EVERY).await;
             }
         };
         tokio::select! {
-            () = saving => {}
+            ((), ()) = async { tokio::join!(splices, maps) } => {}
             () = stop => {}
         }
-        self.save().await;
-    }
-
-    async fn save(self: &Arc<Self>) {
-        let store = self.clone();
-        let saved = tokio::task::spawn_blocking(move || match &store.kept {
-            Some(kept) => kept.disk.save_splices(&store.ledger, &kept.vault),
-            None => Ok(()),
-        });
-        match saved.await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "splices are not kept on disk"),
-            Err(error) => tracing::error!(%error, "splices are not kept on disk"),
-        }
+        kept.ledger_file.write(&self.ledger).await;
+        kept.disk.keep_map(self.current(), &kept.vault).await;
     }
 }
 
@@ -93,8 +102,8 @@ impl Store for MemoryStore {
 
     async fn agree(&self, word: &Word) -> Agreed {
         let agreed = self.ledger.agree(word);
-        if let Some(kept) = self.kept.as_ref().filter(|_| word.part.is_some()) {
-            kept.changed.notify_one();
+        if let Some(kept) = &self.kept {
+            kept.ledger_file.cover(&word.stream, agreed.next, word.part.is_some()).await;
         }
         agreed
     }
@@ -108,17 +117,49 @@ mod tests {
         UpstreamMap { version, ..UpstreamMap::default() }
     }
 
+    fn keys() -> StoreKeys {
+        StoreKeys { current: [1; 32], previous: None }
+    }
+
+    /// Whoever is killed says nothing: there is what was on disk when it was answered.
     #[tokio::test]
-    async fn what_was_agreed_on_outlives_the_process() {
+    async fn what_was_agreed_on_outlives_a_process_that_is_killed() {
         use crate::store::ledger::tests::{check, word};
         let state = tempfile::tempdir().unwrap();
-        let keys = StoreKeys { current: [1; 32], previous: None };
-        let store = || MemoryStore::kept_in(state.path().to_owned(), &keys);
+        let store = || MemoryStore::kept_in(state.path().to_owned(), &keys(), |_| true);
         let first = store();
+        let keeping = tokio::spawn(first.clone().keep(std::future::pending()));
         let part = Some(crate::store::Part { published: 107, record: b"a".to_vec() });
         first.agree(&Word { change: b"a".to_vec(), part, ..word("v", 3) }).await;
+        for next in 108..500 {
+            first.agree(&Word { change: b"a".to_vec(), next, ..word("v", 3) }).await;
+        }
+        keeping.abort();
+        let again = store();
+        let told = again.agree(&word("v", 0)).await;
+        assert!(told.next <= 499, "the same splice goes on: {}", told.next);
+        check("again", &told, (3, "a", "a", told.next));
+        let other = again.agree(&Word { change: b"b".to_vec(), ..word("v", 4) }).await;
+        assert!(other.next >= 499, "another one begins above: {}", other.next);
+    }
+
+    #[tokio::test]
+    async fn the_last_map_outlives_the_process_but_for_sources_that_are_gone() {
+        use crate::store::tests::sample;
+        let state = tempfile::tempdir().unwrap();
+        let store = |is_source: fn(&str) -> bool| {
+            MemoryStore::kept_in(state.path().to_owned(), &keys(), is_source)
+        };
+        let first = store(|_| true);
+        assert_eq!(first.current().version, 0);
+        first.publish(sample(7, &["World feed"])).await.unwrap();
         first.keep(std::future::ready(())).await;
-        check("again", &store().agree(&word("v", 0)).await, (3, "a", "a", 107));
+        for (is_source, version, streams) in
+            [((|_| true) as fn(&str) -> bool, 7, 1), (|_| false, 7, 0)]
+        {
+            let map = store(is_source).current();
+            assert_eq!((map.version, map.streams.len()), (version, streams));
+        }
     }
 
     #[tokio::test]

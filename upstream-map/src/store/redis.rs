@@ -9,11 +9,11 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use prometheus::Registry;
 use redis::aio::MultiplexedConnection;
-use tokio::sync::Notify;
 
 use super::address::RedisAddress;
 use super::agree::Speaker;
 use super::disk::Disk;
+use super::ledger_file::LedgerFile;
 use super::link::Link;
 use super::metrics::Metrics;
 use super::mirror::Mirror;
@@ -53,7 +53,7 @@ pub struct RedisStore {
     pub(super) writer: tokio::sync::Mutex<Option<MultiplexedConnection>>,
     /// What edges have agreed on, as far as this one has heard.
     pub(super) ledger: Ledger,
-    pub(super) ledger_changed: Notify,
+    pub(super) ledger_file: Arc<LedgerFile>,
     pub(super) speaker: Speaker,
     pub(super) vault: Vault,
     pub(super) key_file: String,
@@ -74,9 +74,9 @@ impl RedisStore {
     pub fn new(config: RedisConfig, registry: &Registry) -> prometheus::Result<Arc<Self>> {
         let metrics = Metrics::register(registry)?;
         let vault = Vault::new(&config.keys);
-        let disk = Disk::new(config.state_dir);
+        let disk = Disk::new(config.state_dir.clone());
         let (kept, mut wrong) = disk.load(&vault);
-        let (ledger, damaged) = disk.load_splices(&vault);
+        let (ledger_file, ledger, damaged) = LedgerFile::open(config.state_dir, vault.clone());
         wrong.extend(damaged);
         for (path, error) in wrong {
             metrics.refused.with_label_values(&["disk"]).inc();
@@ -92,7 +92,7 @@ impl RedisStore {
             mirror: Mutex::default(),
             writer: tokio::sync::Mutex::default(),
             ledger,
-            ledger_changed: Notify::new(),
+            ledger_file: Arc::new(ledger_file),
             speaker: Speaker::default(),
             vault,
             key_file: config.key_file,

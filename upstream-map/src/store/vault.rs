@@ -14,6 +14,7 @@ pub struct StoreKeys {
     pub previous: Option<[u8; 32]>,
 }
 
+#[derive(Clone)]
 pub(super) struct Vault {
     current: [u8; 64],
     previous: Option<[u8; 64]>,

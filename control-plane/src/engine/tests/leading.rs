@@ -109,3 +109,24 @@ async fn an_operators_word_outlives_the_leader() {
         bench.stop().await;
     }
 }
+
+/// Whoever plays by the last map stays, though a source of higher priority is there again.
+#[tokio::test(start_paused = true)]
+async fn a_restart_moves_nobody() {
+    let [a, b] = ["a.example", "b.example"].map(|host| [Run::Finds(ONE, host, None)]);
+    let (settings, rank): (&[_], _) = (&[("a", "priority = 10")], "fail_back = '5m'");
+    let setup = Setup { settings, rank, ..Setup::default() };
+    let bench = Bench::with(&[("a", &a), ("b", &b)], &setup);
+    bench.world.breaks("a.example", CheckError::definite("the playlist was answered with 404"));
+    bench.pass(30).await;
+    assert_eq!(bench.plays(), ["world-feed@b:Healthy -"]);
+    let store = Some(bench.store.clone());
+    bench.stop().await;
+    let setup = Setup { settings, rank, store, ..Setup::default() };
+    let bench = Bench::with(&[("a", &a), ("b", &b)], &setup);
+    for (seconds, source) in [(1, "b"), (1, "b"), (3, "b"), (15, "b"), (60, "b"), (300, "a")] {
+        bench.pass(seconds).await;
+        assert_eq!(bench.plays(), [format!("world-feed@{source}:Healthy -")], "after {seconds} s");
+    }
+    bench.stop().await;
+}
