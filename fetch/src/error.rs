@@ -97,7 +97,7 @@ impl FetchError {
             Kind::Tls if self.reason.is_some() => "its certificate is not trusted",
             Kind::Tls => "no TLS connection to the upstream can be made",
             Kind::Timeout => "the upstream did not answer in time",
-            Kind::TooManyRedirects => "more than 3 redirects",
+            Kind::TooManyRedirects => "more than 10 redirects",
             Kind::BadRedirect => "a redirect that cannot be followed",
             Kind::TooLarge => "the upstream's answer is too large",
             Kind::Body => "the upstream's answer broke off",

@@ -17,7 +17,8 @@ use crate::reason::Denial;
 use crate::response::{Answer, Response};
 use crate::{plain, secure};
 
-const MAX_REDIRECTS: usize = 3;
+/// Token portals use up to six; ffmpeg follows 8, browsers 20.
+pub(crate) const MAX_REDIRECTS: usize = 10;
 pub(crate) const USER_AGENT: &str = concat!("pitwall/", env!("CARGO_PKG_VERSION"));
 
 /// Sends requests. One connection pool per policy, so that a connection opened under a wider
@@ -64,7 +65,7 @@ impl Default for Timeouts {
 pub struct Request<'a> {
     pub method: Method,
     pub url: Url,
-    /// The source's: dropped when a redirect leaves the origin they were meant for.
+    /// The source's. A redirect that leaves their origin leaves the credentials among them behind.
     pub source_headers: HeaderMap,
     /// Range, If-Range, Accept: kept on every hop.
     pub forwarded: HeaderMap,
@@ -72,10 +73,13 @@ pub struct Request<'a> {
     pub cookies: Option<&'a Jar>,
     /// Overrides the configured one, for requests that are meant to wait upstream.
     pub first_byte: Option<Duration>,
-    /// Private ranges were opened for this URL's host alone: a redirect that leaves the origin
-    /// leaves them too.
-    pub private_here_only: bool,
+    /// For which URLs private ranges were opened, where not for all: a redirect from one of these
+    /// to another host reaches no private address there.
+    pub private_hosts: Option<HostFilter>,
 }
+
+/// Which URLs an operator named.
+pub type HostFilter = Arc<dyn Fn(&Url) -> bool + Send + Sync>;
 
 #[derive(Clone)]
 pub struct Body {
@@ -93,7 +97,7 @@ impl<'a> Request<'a> {
             body: None,
             cookies: None,
             first_byte: None,
-            private_here_only: false,
+            private_hosts: None,
         }
     }
 
@@ -144,19 +148,19 @@ impl Fetcher {
         self.timeouts
     }
 
-    /// Sends a request and follows at most three redirects, each vetted like the first.
+    /// Sends a request and follows at most [`MAX_REDIRECTS`] redirects, each vetted like the first.
     /// Any status is an answer; only the lack of one is an error.
     pub async fn send(
         &self,
         policy: &Policy,
         mut request: Request<'_>,
     ) -> Result<Response, FetchError> {
-        let first = request.url.origin();
         let narrow = Policy { allow_private: Vec::new(), ..policy.clone() };
         let mut redirects = 0;
         loop {
-            let here = !request.private_here_only || request.url.origin() == first;
-            let hop = self.hop(if here { policy } else { &narrow }, &request).await;
+            let is_open =
+                request.private_hosts.as_ref().is_none_or(|is_named| is_named(&request.url));
+            let hop = self.hop(if is_open { policy } else { &narrow }, &request).await;
             // Where an upstream sends us is the upstream's fault, not the caller's.
             let response = hop.map_err(|error| match error.kind {
                 Kind::BadUrl(_) | Kind::Denied if redirects > 0 => error.of_redirect(),
@@ -170,7 +174,7 @@ impl Fetcher {
             if redirects > MAX_REDIRECTS {
                 return Err(Kind::TooManyRedirects.into());
             }
-            follow(&mut request, location, response.status());
+            follow(&mut request, location, response.status())?;
         }
     }
 
@@ -246,9 +250,14 @@ fn redirect_target(response: &Answer, base: &Url) -> Result<Option<Url>, FetchEr
     Ok(Some(target))
 }
 
-fn follow(request: &mut Request<'_>, target: Url, status: StatusCode) {
-    if target.origin() != request.url.origin() {
-        request.source_headers.clear();
+/// Credentials and bodies were meant for the origin that they were sent to. CDNs ask for the other
+/// fields of a source wherever they lead.
+fn follow(request: &mut Request<'_>, target: Url, status: StatusCode) -> Result<(), FetchError> {
+    let leaves = target.origin() != request.url.origin();
+    if leaves {
+        for name in [header::AUTHORIZATION, header::COOKIE, header::PROXY_AUTHORIZATION] {
+            request.source_headers.remove(name);
+        }
     }
     let becomes_get = status == StatusCode::SEE_OTHER
         || (request.method == Method::POST
@@ -257,7 +266,11 @@ fn follow(request: &mut Request<'_>, target: Url, status: StatusCode) {
         request.method = Method::GET;
         request.body = None;
     }
+    if leaves && request.body.is_some() {
+        return Err(FetchError::with(Kind::BadRedirect, "a body that would go to another origin"));
+    }
     request.url = target;
+    Ok(())
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ pub mod response;
 mod secure;
 
 pub use error::{FetchError, Kind};
-pub use fetcher::{Fetcher, Request, Timeouts};
+pub use fetcher::{Fetcher, HostFilter, Request, Timeouts};
 pub use headers::{HeaderError, source_headers};
 pub use policy::{Policy, PrivateRange, USER_INFO, parse_url};
 pub use reason::{CertificateFault, ConnectionFault, Denial, Reason};

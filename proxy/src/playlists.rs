@@ -256,7 +256,7 @@ pub async fn fetch(
     let mut request = Request::get(url)
         .source_headers(target.headers.clone())
         .forward(header::ACCEPT, HeaderValue::from_static("*/*"));
-    request.private_here_only = target.private_here_only;
+    request.private_hosts.clone_from(&target.private_hosts);
     if directives.is_some() {
         request = request.first_byte(BLOCKING);
     }

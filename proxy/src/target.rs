@@ -6,7 +6,9 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderMap, header};
-use pitwall_fetch::{Denial, Fetcher, Policy, Request, Response, parse_url, source_headers};
+use pitwall_fetch::{
+    Denial, Fetcher, HostFilter, Policy, Request, Response, parse_url, source_headers,
+};
 use pitwall_upstream_map::{Profile, Upstream, UpstreamMap};
 use serde::Deserialize;
 use url::Url;
@@ -29,9 +31,9 @@ pub struct Target {
     pub policy: Policy,
     pub headers: HeaderMap,
     pub token_parameters: Vec<String>,
-    /// Private ranges were opened for the hosts that a plain link may name, not for those that
-    /// they lead to.
-    pub private_here_only: bool,
+    /// The hosts for which private ranges were opened: those that a plain link may name, and not
+    /// whatever they lead to. `None`: a source's own policy holds for all.
+    pub private_hosts: Option<HostFilter>,
     pub slot: Slot,
     /// Whose object it is, where the link says so.
     pub stream: Option<Arc<str>>,
@@ -40,6 +42,7 @@ pub struct Target {
 /// Reads links.
 pub struct Targets {
     allow_hosts: Vec<AllowedHost>,
+    named_hosts: HostFilter,
     plain: Policy,
     slots: Slots,
 }
@@ -50,7 +53,12 @@ impl Targets {
             allow_private: config.allow_private.iter().map(|range| range.0).collect(),
             ports: config.allow_hosts.iter().filter_map(|host| host.port).collect(),
         };
-        Self { allow_hosts: config.allow_hosts.clone(), plain, slots: Slots::default() }
+        let allow_hosts = config.allow_hosts.clone();
+        let named: HostFilter = {
+            let allow_hosts = allow_hosts.clone();
+            Arc::new(move |url: &Url| allow_hosts.iter().any(|host| host.matches(url)))
+        };
+        Self { allow_hosts, named_hosts: named, plain, slots: Slots::default() }
     }
 
     /// Would a link of the operator's own lead to `url`, as far as that can be said before its name
@@ -142,7 +150,7 @@ impl Targets {
                 policy,
                 headers: HeaderMap::new(),
                 token_parameters: Vec::new(),
-                private_here_only: true,
+                private_hosts: Some(self.named_hosts.clone()),
                 slot: Slot::default(),
                 stream: None,
             });
@@ -168,7 +176,7 @@ impl Targets {
             policy: policy(known),
             headers,
             token_parameters: known.token_parameters.clone(),
-            private_here_only: false,
+            private_hosts: None,
             slot: self.slots.of(profile, known.connections),
             stream: None,
         })
@@ -371,7 +379,8 @@ mod tests {
         ] {
             let target = targets().of_profile(url.parse().unwrap(), "", &map()).unwrap();
             assert_eq!(!target.policy.allow_private.is_empty(), private, "{url}");
-            assert!(target.private_here_only);
+            let is_named = target.private_hosts.unwrap();
+            assert_eq!(is_named(&url.parse().unwrap()), private, "{url}");
         }
     }
 

@@ -27,7 +27,6 @@ async fn upstream() -> SocketAddr {
     };
     let router = Router::new()
         .route("/hops/{left}", get(hops))
-        .route("/away", get(|| async { Redirect::temporary("http://localhost:1/") }))
         .route("/metadata", get(|| async { Redirect::temporary("http://169.254.169.254/latest") }))
         .route(
             "/gzip",
@@ -95,8 +94,8 @@ async fn redirects() {
     let policy = lan(address);
     for (path, expected) in [
         ("/hops/0", Ok("http://page.example/")),
-        ("/hops/3", Ok("http://page.example/")),
-        ("/hops/4", Err(Kind::TooManyRedirects)),
+        ("/hops/10", Ok("http://page.example/")),
+        ("/hops/11", Err(Kind::TooManyRedirects)),
         ("/metadata", Err(Kind::BadRedirect)),
     ] {
         let headers = crate::source_headers([("Referer", "http://page.example/")]).unwrap();
@@ -105,13 +104,70 @@ async fn redirects() {
     }
 }
 
+/// Leads to another origin, which answers with what it was sent.
+async fn led_away() -> (SocketAddr, SocketAddr) {
+    let echo = |method: axum::http::Method, headers: AxumHeaders, body: Bytes| async move {
+        let field = |name| headers.get(name).map_or("-", |value| value.to_str().unwrap());
+        let fields = ["authorization", "cookie", "referer", "user-agent"].map(field).join(" ");
+        format!("{method} {fields} {}", String::from_utf8_lossy(&body))
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let there = listener.local_addr().unwrap();
+    let router = Router::new().route("/echo", any(echo));
+    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    let away = move |Path(status): Path<u16>| async move {
+        let status = axum::http::StatusCode::from_u16(status).unwrap();
+        (status, [("location", format!("http://{there}/echo"))])
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let here = listener.local_addr().unwrap();
+    let router = Router::new().route("/away/{status}", any(away));
+    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    (here, there)
+}
+
 #[tokio::test]
-async fn source_headers_stay_with_their_origin() {
-    let address = upstream().await;
-    let mut request = Request::get(url(address, "/away"))
-        .source_headers(crate::source_headers([("Referer", "http://page.example/")]).unwrap());
-    follow(&mut request, "http://elsewhere.example/".parse().unwrap(), StatusCode::FOUND);
-    assert!(request.source_headers.is_empty());
+async fn credentials_and_bodies_stay_with_their_origin() {
+    let (here, there) = led_away().await;
+    let policy = Policy { ports: vec![here.port(), there.port()], ..lan(here) };
+    let fields = [
+        ("Authorization", "Bearer x"),
+        ("Cookie", "sid=7"),
+        ("Referer", "http://page.example/"),
+        ("User-Agent", "tv"),
+    ];
+    for (method, status, expected) in [
+        (Method::GET, 302, Ok("GET - - http://page.example/ tv ")),
+        (Method::GET, 307, Ok("GET - - http://page.example/ tv ")),
+        (Method::POST, 303, Ok("GET - - http://page.example/ tv ")),
+        (Method::POST, 307, Err(Kind::BadRedirect)),
+    ] {
+        let url = url(here, &format!("/away/{status}"));
+        let content_type = HeaderValue::from_static("text/plain");
+        let request = match method {
+            Method::GET => Request::get(url),
+            _ => Request::post(url, Body { content_type, bytes: Bytes::from_static(b"secret") }),
+        };
+        let request = request.source_headers(crate::source_headers(fields).unwrap());
+        let got = text(&policy, request).await;
+        assert_eq!(got, expected.map(str::to_owned), "{method} {status}");
+    }
+}
+
+#[tokio::test]
+async fn a_private_address_is_reached_through_a_redirect_if_its_host_is_named_too() {
+    let (here, there) = led_away().await;
+    let policy = Policy { ports: vec![here.port(), there.port()], ..lan(here) };
+    for (named, expected) in [
+        (vec![here, there], Ok(())),
+        (vec![here], Err(Kind::BadRedirect)),
+        (vec![there], Err(Kind::Denied)),
+    ] {
+        let is_named = move |url: &Url| named.iter().any(|one| Some(one.port()) == url.port());
+        let mut request = Request::get(url(here, "/away/302"));
+        request.private_hosts = Some(Arc::new(is_named));
+        assert_eq!(text(&policy, request).await.map(|_| ()), expected);
+    }
 }
 
 #[tokio::test]

@@ -139,7 +139,7 @@ pub fn media_request(target: &Target) -> Request<'static> {
         .forward(header::ACCEPT, HeaderValue::from_static("*/*"))
         // Media is compressed already, and a decoded body has no length to promise.
         .forward(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    Request { private_here_only: target.private_here_only, ..request }
+    Request { private_hosts: target.private_hosts.clone(), ..request }
 }
 
 /// The length of the part, when it is the one that was asked for, or as much of it as there is.

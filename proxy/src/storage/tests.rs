@@ -35,7 +35,7 @@ fn target(address: SocketAddr, path: &str) -> Target {
         },
         headers: HeaderMap::new(),
         token_parameters: vec!["token".into()],
-        private_here_only: false,
+        private_hosts: None,
         slot: Slot::default(),
         stream: Some("world".into()),
     }

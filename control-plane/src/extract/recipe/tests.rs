@@ -290,7 +290,7 @@ async fn failures_name_their_step() {
         (
             "redirects without end",
             "STEP\nget = 'SITE/round'\nsave = 'p'",
-            "step 1 (get): more than 3 redirects",
+            "step 1 (get): more than 10 redirects",
             false,
         ),
         (
