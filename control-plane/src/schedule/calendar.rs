@@ -4,7 +4,6 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan as _};
 use pitwall_upstream_map::documents::Circuit;
-use pitwall_upstream_map::map::slug;
 use serde::{Deserialize, Serialize};
 
 use super::window;
@@ -124,21 +123,6 @@ pub(crate) fn days(date: Date, days: i64) -> Date {
 /// Days from one to the other, whichever is first.
 pub(crate) fn apart(one: Date, other: Date) -> i32 {
     (one - other).get_days().abs()
-}
-
-/// A part of an id. So that São Paulo's reads `sao-paulo`: ids are plain ASCII.
-pub(crate) fn id_of(name: &str) -> Option<String> {
-    let plain = name.chars().map(|c| match c {
-        'à'..='å' | 'À'..='Å' => 'a',
-        'ç' | 'Ç' => 'c',
-        'è'..='ë' | 'È'..='Ë' => 'e',
-        'ì'..='ï' | 'Ì'..='Ï' => 'i',
-        'ñ' | 'Ñ' => 'n',
-        'ò'..='ö' | 'Ò'..='Ö' => 'o',
-        'ù'..='ü' | 'Ù'..='Ü' => 'u',
-        other => other,
-    });
-    slug(&plain.collect::<String>())
 }
 
 /// Fit to be a part of an id as it is.

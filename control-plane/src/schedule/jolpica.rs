@@ -5,10 +5,11 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use pitwall_fetch::{Fetcher, Policy};
 use pitwall_upstream_map::documents::Circuit;
+use pitwall_upstream_map::slug::slug;
 use serde::Deserialize;
 use url::Url;
 
-use super::calendar::{Calendar, Listed, Slot, id_of, is_id};
+use super::calendar::{Calendar, Listed, Slot, is_id};
 use super::provider::{Provider, ProviderError, get};
 use super::settings::{ProviderName, ScheduleConfig};
 
@@ -162,10 +163,10 @@ fn calendar(races: Vec<Race>) -> Result<Calendar, ProviderError> {
 }
 
 fn meeting(race: &Race) -> Result<Listed, ProviderError> {
-    let name = id_of(&race.name).unwrap_or_else(|| "race".to_owned());
+    let name = slug(&race.name).unwrap_or_else(|| "race".to_owned());
     // Theirs as it is, unless it cannot be part of an id.
     let circuit = Some(&race.circuit.id).filter(|id| is_id(id)).cloned();
-    let circuit = circuit.or_else(|| id_of(&race.circuit.id)).unwrap_or_else(|| "circuit".into());
+    let circuit = circuit.or_else(|| slug(&race.circuit.id)).unwrap_or_else(|| "circuit".into());
     let id = format!("{}:{name}:{circuit}", race.season);
     let entries = entries(race).into_iter();
     let slots = entries.map(|(code, name, when)| slot(&id, code, name, when));

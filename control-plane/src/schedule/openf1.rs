@@ -13,11 +13,12 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use pitwall_fetch::{Fetcher, Policy};
 use pitwall_upstream_map::documents::Circuit;
+use pitwall_upstream_map::slug::slug;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use url::Url;
 
-use super::calendar::{Calendar, Listed, Slot, day_of, id_of};
+use super::calendar::{Calendar, Listed, Slot, day_of};
 use super::provider::{Fault, Provider, ProviderError, get};
 use super::settings::{ProviderName, ScheduleConfig};
 
@@ -128,8 +129,8 @@ fn listed(
     let name = meeting.map_or_else(|| circuit.clone(), |row| row.meeting_name.clone());
     let id = format!(
         "{season}:{}:{}",
-        id_of(&name).unwrap_or_else(|| "meeting".to_owned()),
-        id_of(&circuit).unwrap_or_else(|| "circuit".to_owned())
+        slug(&name).unwrap_or_else(|| "meeting".to_owned()),
+        slug(&circuit).unwrap_or_else(|| "circuit".to_owned())
     );
     let off = meeting.is_some_and(|row| row.is_cancelled);
     let slots = rows.iter().filter_map(|row| slot(&id, row, off).transpose());
@@ -182,7 +183,7 @@ fn code(name: &str) -> (String, String) {
         "Sprint Qualifying" | "Sprint Shootout" => "sprint-qualifying",
         "Sprint" => "sprint",
         "Race" => "race",
-        other => return (id_of(other).unwrap_or_else(|| "session".to_owned()), other.to_owned()),
+        other => return (slug(other).unwrap_or_else(|| "session".to_owned()), other.to_owned()),
     };
     (code.to_owned(), name.to_owned())
 }

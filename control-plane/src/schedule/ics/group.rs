@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use pitwall_upstream_map::documents::Circuit;
+use pitwall_upstream_map::slug::slug;
 
 use super::event::Event;
 use super::summary::{self, Summary};
-use crate::schedule::calendar::{Listed, Slot, id_of};
+use crate::schedule::calendar::{Listed, Slot};
 
 pub(super) fn meetings(events: Vec<Event>) -> Vec<Listed> {
     let mut groups: BTreeMap<String, Vec<(Event, Summary)>> = BTreeMap::new();
@@ -19,7 +20,7 @@ pub(super) fn meetings(events: Vec<Event>) -> Vec<Listed> {
 }
 
 fn id(event: &Event, summary: &Summary) -> String {
-    let part = |text: &str, or: &str| id_of(text).unwrap_or_else(|| or.to_owned());
+    let part = |text: &str, or: &str| slug(text).unwrap_or_else(|| or.to_owned());
     let place = event.location.as_deref().map_or("ics".to_owned(), |place| part(place, "ics"));
     format!("{}:{}:{place}", event.date.year(), part(&summary.meeting, "event"))
 }
@@ -67,7 +68,7 @@ fn code(event: &Event, summary: &Summary, group: &[(Event, Summary)]) -> String 
     let hash = || blake3::hash(event.uid.as_bytes()).to_hex().chars().take(6).collect::<String>();
     // In a race weekend it stands beside other shows.
     let base = match summary.series {
-        true => id_of(&summary.meeting).unwrap_or_else(|| "event".to_owned()),
+        true => slug(&summary.meeting).unwrap_or_else(|| "event".to_owned()),
         false => "event".to_owned(),
     };
     match (event.instance, uids.len()) {

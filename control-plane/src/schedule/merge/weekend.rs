@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use pitwall_upstream_map::slug::fold;
+
 use super::choice::Claim;
 use crate::schedule::calendar::{Listed, apart, days};
 use crate::schedule::opinion::Opinion;
@@ -116,9 +118,9 @@ pub(crate) fn alike(one: &str, other: &str) -> bool {
 fn words(name: &str) -> BTreeSet<String> {
     const SAYS_NOTHING: [&str; 9] =
         ["grand", "prix", "gp", "formula", "f1", "1", "the", "of", "race"];
-    let id = crate::schedule::calendar::id_of(name).unwrap_or_default();
-    id.split('-')
-        .filter(|word| !SAYS_NOTHING.contains(word))
+    fold(name)
+        .split(|c: char| !c.is_alphanumeric())
+        .filter(|word| !word.is_empty() && !SAYS_NOTHING.contains(word))
         .filter(|word| !(word.len() == 4 && word.parse::<u16>().is_ok()))
         .map(str::to_owned)
         .collect()
