@@ -130,7 +130,11 @@ mod tests {
         ] {
             let [one, other] = [one, other].map(|text| name(&text).unwrap());
             assert!(one.chars().count() <= MAX_NAME, "{one}");
-            assert_eq!(StreamId::of_feed(&one) == StreamId::of_feed(&other), alike, "{one} {other}");
+            assert_eq!(
+                StreamId::of_feed(&one) == StreamId::of_feed(&other),
+                alike,
+                "{one} {other}"
+            );
         }
     }
 
@@ -138,7 +142,12 @@ mod tests {
     fn what_has_no_name_costs_only_itself() {
         for (feeds, kept, unusable, failures) in [
             (vec!["A", "Гонка"], 2, "", ""),
-            (vec!["A", "—", "Б", "http://only.example/"], 2, "2 without a name to make an id of: number 2, number 4", ""),
+            (
+                vec!["A", "—", "Б", "http://only.example/"],
+                2,
+                "2 without a name to make an id of: number 2, number 4",
+                "",
+            ),
             (vec!["", "..."], 0, "", "2 without a name to make an id of: number 1, number 2"),
             (vec![], 0, "", ""),
         ] {

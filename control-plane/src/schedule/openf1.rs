@@ -184,8 +184,7 @@ fn slots(id: &str, rows: &[SessionRow], off: bool, rejected: &mut Vec<RejectedIt
         {
             code = format!("{code}-{key}");
         }
-        let mut reject =
-            |why: String| rejected.push(RejectedItem::session(id, &code, why));
+        let mut reject = |why: String| rejected.push(RejectedItem::session(id, &code, why));
         let Some(start) = moment(text) else {
             reject(format!("{text:?} is no moment"));
             continue;
@@ -196,7 +195,11 @@ fn slots(id: &str, rows: &[SessionRow], off: bool, rejected: &mut Vec<RejectedIt
             reject(format!("{end:?} is no moment, so its end is left out"));
         }
         let slot = Slot::new(code, &row.session_name, day_of(start)).starting(start);
-        slots.push(Slot { end: known, cancelled: off || row.is_cancelled.unwrap_or(false), ..slot });
+        slots.push(Slot {
+            end: known,
+            cancelled: off || row.is_cancelled.unwrap_or(false),
+            ..slot
+        });
     }
     slots.sort_by_key(Slot::position);
     slots

@@ -101,7 +101,8 @@ pub(crate) fn rows<T>(
     }
     match rejected.first() {
         Some(first) if rejected.len() * 2 > count => {
-            let message = format!("{} of {count} {what} cannot be read: {}", rejected.len(), first.message);
+            let message =
+                format!("{} of {count} {what} cannot be read: {}", rejected.len(), first.message);
             Err(ProviderError::new(message))
         }
         _ => Ok((good, rejected)),

@@ -76,7 +76,12 @@ async fn an_entry_without_a_name_is_told_and_costs_only_itself() {
     let both = "2 without a name to make an id of: line 5, line 6";
     for (keys, feeds, unusable, failed) in [
         ("", vec!["Гонка", "Sport 5+", "Sport 5"], both, ""),
-        ("except = { group = 'Night' }", vec!["Гонка", "Sport 5+", "Sport 5"], "1 without a name to make an id of: line 6", ""),
+        (
+            "except = { group = 'Night' }",
+            vec!["Гонка", "Sport 5+", "Sport 5"],
+            "1 without a name to make an id of: line 6",
+            "",
+        ),
         ("only = { name = 'Sport' }", vec!["Sport 5+", "Sport 5"], "", ""),
         ("only = { name = '^-*$' }", vec![], "", both),
         ("only = { name = '^-*$' }\nfeed = 'World feed'", vec!["World feed", "World feed"], "", ""),

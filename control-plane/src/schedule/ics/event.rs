@@ -47,10 +47,7 @@ pub(super) struct Event {
 /// # Errors
 ///
 /// It is none, or nothing of it can be used.
-pub(super) fn parse(
-    text: &str,
-    now: Timestamp,
-) -> Result<(Vec<Event>, Vec<RejectedItem>), String> {
+pub(super) fn parse(text: &str, now: Timestamp) -> Result<(Vec<Event>, Vec<RejectedItem>), String> {
     let text = text.trim_start_matches('\u{feff}').trim_start();
     let whole = text.trim_end().to_ascii_uppercase().ends_with("END:VCALENDAR");
     let calendar = ICalendar::parse(text)
@@ -177,11 +174,12 @@ impl Reader<'_> {
                 let start = self.moment(component, &ICalendarProperty::Dtstart)?;
                 start.map(|start| end - start)
             }
-            None => component.property(&ICalendarProperty::Duration).and_then(|entry| {
-                match entry.values.first()? {
-                    ICalendarValue::Duration(duration) => Some(duration.as_seconds()),
-                    _ => None,
-                }
+            None => component.property(&ICalendarProperty::Duration).and_then(|entry| match entry
+                .values
+                .first()?
+            {
+                ICalendarValue::Duration(duration) => Some(duration.as_seconds()),
+                _ => None,
             }),
         };
         let mut local = component.clone();
@@ -257,8 +255,7 @@ impl Reader<'_> {
         component: &ICalendarComponent,
         property: &ICalendarProperty,
     ) -> Result<Option<i64>, String> {
-        let (Some(entry), Some(when)) =
-            (component.property(property), value(component, property))
+        let (Some(entry), Some(when)) = (component.property(property), value(component, property))
         else {
             return Ok(None);
         };
@@ -326,9 +323,8 @@ fn event(component: &ICalendarComponent, when: When) -> Event {
     let date = if timed { day_of(start) } else { shown.date() };
     // One that speaks for all that follow is moved with them.
     let id = component.property(&ICalendarProperty::RecurrenceId);
-    let alone = id.is_some_and(|id| {
-        id.params.iter().all(|one| one.name != ICalendarParameterName::Range)
-    });
+    let alone =
+        id.is_some_and(|id| id.params.iter().all(|one| one.name != ICalendarParameterName::Range));
     let moved = value(component, &ICalendarProperty::RecurrenceId).filter(|_| alone);
     let moved = moved.and_then(civil);
     let begins = value(component, &ICalendarProperty::Dtstart).and_then(civil).unwrap_or(shown);

@@ -3,7 +3,7 @@
 //! Two events of one title are two: their codes tell them apart by UID, instances of one event by
 //! the time that they were first meant for, so that each keeps its code when it moves.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::civil::DateTime;
 use pitwall_upstream_map::documents::Circuit;
@@ -39,7 +39,9 @@ fn meeting(id: String, group: &[(Event, Summary)]) -> Option<Listed> {
     let (first, summary) = group.first()?;
     let circuit = id.rsplit(':').next().unwrap_or_default().to_owned();
     let place = first.location.clone();
-    let mut slots: Vec<Slot> = group.iter().map(|(event, said)| slot(event, said, group)).collect();
+    let codes = Codes::of(group);
+    let mut slots: Vec<Slot> =
+        group.iter().map(|(event, said)| slot(codes.code(event, said), event, said)).collect();
     slots.sort_by_key(Slot::position);
     Some(Listed {
         name: summary.meeting.clone(),
@@ -57,55 +59,77 @@ fn meeting(id: String, group: &[(Event, Summary)]) -> Option<Listed> {
     })
 }
 
-fn slot(event: &Event, summary: &Summary, group: &[(Event, Summary)]) -> Slot {
+fn slot(code: String, event: &Event, summary: &Summary) -> Slot {
     let name = summary.session.map_or(&*summary.meeting, |(_, name)| name);
-    let slot = Slot::new(code(event, summary, group), name, event.date);
-    // Of a session of the championship calendars write down the usual length, which is no news.
-    let usual = summary.series && summary.session.is_some();
     Slot {
         start: event.start,
-        end: event.end.filter(|_| !usual),
+        // Of a session of the championship calendars write down the usual length, which is no news.
+        end: event.end.filter(|_| !is_usual(summary)),
         cancelled: event.cancelled || summary.cancelled,
-        ..slot
+        ..Slot::new(code, name, event.date)
     }
 }
 
-fn code(event: &Event, summary: &Summary, group: &[(Event, Summary)]) -> String {
-    let kind = kind(summary);
-    let alike = || group.iter().filter(|(_, other)| self::kind(other) == kind);
-    let uids: BTreeSet<&str> = alike().map(|(other, _)| other.uid.as_str()).collect();
-    // A weekend has one race. If a calendar has several, the first that is on is the one that
-    // everybody means.
-    let usual = summary.series && summary.session.is_some();
-    let means = |(one, said): &&(Event, Summary)| {
-        (one.cancelled || said.cancelled, one.uid.clone(), one.instance)
-    };
-    if usual && alike().min_by_key(means).is_some_and(|(first, _)| first == event) {
-        return kind;
-    }
-    let mut code = kind.clone();
-    if uids.len() > 1 {
-        let hash = blake3::hash(event.uid.as_bytes()).to_hex();
-        code = format!("{code}-{}", hash.chars().take(6).collect::<String>());
-    }
-    let Some(first_meant) = event.instance else { return code };
-    let own = alike().filter(|(other, _)| other.uid == event.uid);
-    let instances: Vec<DateTime> = own.filter_map(|(other, _)| other.instance).collect();
-    if summary.session.is_none() || instances.len() > 1 {
-        code = format!("{code}-{}", first_meant.date());
-    }
-    if instances.iter().filter(|other| other.date() == first_meant.date()).count() > 1 {
-        code = format!("{code}-{}", first_meant.strftime("%H%M"));
-    }
-    code
+/// Is it one of those that a weekend of the championship has once each?
+fn is_usual(summary: &Summary) -> bool {
+    summary.series && summary.session.is_some()
 }
 
-/// What a session is, if nothing else is.
-fn kind(summary: &Summary) -> String {
-    match summary.session {
-        Some((code, _)) => code.to_owned(),
-        // In a race weekend it stands beside other shows.
-        None if summary.series => slug(&summary.meeting).unwrap_or_else(|| "event".to_owned()),
-        None => "event".to_owned(),
+/// The events of a meeting that are one by their titles, in order of UID and instance.
+struct Codes<'a>(BTreeMap<Kind, Vec<&'a (Event, Summary)>>);
+
+/// Code of a known session, and whether it is of the championship.
+type Kind = (Option<&'static str>, bool);
+
+fn kind(summary: &Summary) -> Kind {
+    (summary.session.map(|(code, _)| code), summary.series)
+}
+
+impl<'a> Codes<'a> {
+    fn of(group: &'a [(Event, Summary)]) -> Self {
+        let mut alike: BTreeMap<Kind, Vec<&(Event, Summary)>> = BTreeMap::new();
+        for one in group {
+            alike.entry(kind(&one.1)).or_default().push(one);
+        }
+        for kind in alike.values_mut() {
+            kind.sort_by(|(one, _), (other, _)| {
+                (&one.uid, one.instance).cmp(&(&other.uid, other.instance))
+            });
+        }
+        Self(alike)
+    }
+
+    fn code(&self, event: &Event, summary: &Summary) -> String {
+        let mut code = match kind(summary) {
+            (Some(code), _) => code.to_owned(),
+            // In a race weekend it stands beside other shows.
+            (None, true) => slug(&summary.meeting).unwrap_or_else(|| "event".to_owned()),
+            (None, false) => "event".to_owned(),
+        };
+        let alike = self.0.get(&kind(summary)).map_or(&[][..], Vec::as_slice);
+        // A weekend has one race. If a calendar has several, the first that is on is meant.
+        let is_on = |(one, said): &&&(Event, Summary)| !one.cancelled && !said.cancelled;
+        let meant = alike.iter().find(is_on).or(alike.first());
+        if is_usual(summary) && meant.is_some_and(|(one, _)| one == event) {
+            return code;
+        }
+        // In order of UID: there are several if the first is not the last.
+        let ends = alike.first().zip(alike.last());
+        if ends.is_some_and(|(first, last)| first.0.uid != last.0.uid) {
+            let hash = blake3::hash(event.uid.as_bytes()).to_hex();
+            code = format!("{code}-{}", hash.chars().take(6).collect::<String>());
+        }
+        let Some(meant_for) = event.instance else { return code };
+        let from = alike.partition_point(|(one, _)| one.uid < event.uid);
+        let own = alike.iter().skip(from).take_while(|(one, _)| one.uid == event.uid);
+        let own: Vec<DateTime> = own.filter_map(|(one, _)| one.instance).collect();
+        if summary.session.is_none() || own.len() > 1 {
+            code = format!("{code}-{}", meant_for.date());
+        }
+        let today = own.iter().filter(|other| other.date() == meant_for.date());
+        if today.count() > 1 {
+            code = format!("{code}-{}", meant_for.strftime("%H%M"));
+        }
+        code
     }
 }

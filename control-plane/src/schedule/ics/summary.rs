@@ -42,8 +42,7 @@ const SEPARATORS: [&str; 6] = [" - ", " – ", " — ", " | ", ": ", ", "];
 pub(super) fn read(text: &str) -> Summary {
     let (text, cancelled) = without_remarks(text);
     let lower = text.to_lowercase();
-    let series =
-        SERIES.iter().any(|name| says(&lower, name)) && !says(&lower, "academy");
+    let series = SERIES.iter().any(|name| says(&lower, name)) && !says(&lower, "academy");
     let (session, meeting) = match split(text) {
         Some((code, name, meeting)) => (Some((code, name)), meeting),
         None => (None, text.to_owned()),

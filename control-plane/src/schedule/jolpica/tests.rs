@@ -109,14 +109,44 @@ fn an_item_costs_only_itself() {
     let australia = "2026:australian-grand-prix:albert_park";
     let race = |why: &str| format!("{australia}:race: {why}");
     for (key, value, meetings, sessions, expected) in [
-        ("raceName", json!(null), 4, 20, "number 1 of the races: invalid type: null, expected a string".to_owned()),
-        ("raceName", json!(""), 4, 20, "number 1 of the races: it has no name to make an id of".into()),
-        ("season", json!("MMXXVI"), 4, 20, "number 1 of the races: its season \"MMXXVI\" is no year".into()),
+        (
+            "raceName",
+            json!(null),
+            4,
+            20,
+            "number 1 of the races: invalid type: null, expected a string".to_owned(),
+        ),
+        (
+            "raceName",
+            json!(""),
+            4,
+            20,
+            "number 1 of the races: it has no name to make an id of".into(),
+        ),
+        (
+            "season",
+            json!("MMXXVI"),
+            4,
+            20,
+            "number 1 of the races: its season \"MMXXVI\" is no year".into(),
+        ),
         ("Circuit", json!({}), 4, 20, "number 1 of the races: missing field `circuitId`".into()),
         ("date", json!("2026-02-30"), 5, 24, race("\"2026-02-30\" is no date")),
         ("time", json!("noon"), 5, 24, race("\"noon\" is no time")),
-        ("Qualifying", json!({"date": 7}), 5, 24, format!("{australia}:qualifying: invalid type: integer `7`, expected a string")),
-        ("Qualifying", json!("later"), 5, 24, format!("{australia}:qualifying: invalid type: string \"later\", expected struct When")),
+        (
+            "Qualifying",
+            json!({"date": 7}),
+            5,
+            24,
+            format!("{australia}:qualifying: invalid type: integer `7`, expected a string"),
+        ),
+        (
+            "Qualifying",
+            json!("later"),
+            5,
+            24,
+            format!("{australia}:qualifying: invalid type: string \"later\", expected struct When"),
+        ),
         ("raceName", json!("Гран-при Австралии"), 5, 25, String::new()),
     ] {
         let mut payload = good.clone();
@@ -174,7 +204,7 @@ fn insane_calendars() {
             over(
                 &serde_json::json!({"SecondPractice": {"date": "2026-03-06", "time": "01:30:00Z"}}),
             ),
-            "start together",
+            "starts at the same time",
         ),
         ("another year", over(&serde_json::json!({"date": "2024-03-08"})), "is not in 2026"),
     ] {
@@ -186,6 +216,10 @@ fn insane_calendars() {
         ("FP1 a day early (#136)", quoted("#136").to_string()),
         ("a race an hour late (#113)", samples::race_table(&[quoted("#113")])),
     ] {
-        assert_eq!(sanity::complaints(&read(&text)), Vec::<String>::new(), "{name}: not every mistake shows");
+        assert_eq!(
+            sanity::complaints(&read(&text)),
+            Vec::<String>::new(),
+            "{name}: not every mistake shows"
+        );
     }
 }

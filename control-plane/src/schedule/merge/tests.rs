@@ -225,8 +225,18 @@ fn two_tests_of_one_name() {
     let other = |day: &str| format!("2026:testing:y:day-1 {day}T07:00");
     for (name, openf1, ics, expected) in [
         ("one source", vec![first, second], vec![], vec!["04T07:00 openf1", "11T07:00 openf1"]),
-        ("another knows one", vec![first, second], vec![other("11")], vec!["04T07:00 openf1", "11T07:00 openf1"]),
-        ("an hour off", vec![first, second], vec![other("12")], vec!["04T07:00 openf1", "11T07:00 openf1 ≠ics"]),
+        (
+            "another knows one",
+            vec![first, second],
+            vec![other("11")],
+            vec!["04T07:00 openf1", "11T07:00 openf1"],
+        ),
+        (
+            "an hour off",
+            vec![first, second],
+            vec![other("12")],
+            vec!["04T07:00 openf1", "11T07:00 openf1 ≠ics"],
+        ),
     ] {
         let ics: Vec<&str> = ics.iter().map(String::as_str).collect();
         let schedule = merged(&[said("openf1", &openf1), said("ics", &ics)], &Schedule::default());

@@ -158,10 +158,34 @@ fn two_meetings_of_one_name_and_place_are_two() {
 fn a_row_costs_only_itself() {
     let good = "fp1 sprint-qualifying sprint qualifying race";
     for (name, row, change, codes, expected) in [
-        ("an end", 0, json!({"date_end": "later"}), good, "2026:miami:miami:fp1: \"later\" is no moment, so its end is left out"),
-        ("a start", 0, json!({"date_start": "soon"}), "sprint-qualifying sprint qualifying race", "2026:miami:miami:fp1: \"soon\" is no moment"),
-        ("no start yet", 0, json!({"date_start": null}), "sprint-qualifying sprint qualifying race", ""),
-        ("two of one name", 1, json!({"session_name": "Day 1"}), "fp1 day-1 sprint qualifying race", ""),
+        (
+            "an end",
+            0,
+            json!({"date_end": "later"}),
+            good,
+            "2026:miami:miami:fp1: \"later\" is no moment, so its end is left out",
+        ),
+        (
+            "a start",
+            0,
+            json!({"date_start": "soon"}),
+            "sprint-qualifying sprint qualifying race",
+            "2026:miami:miami:fp1: \"soon\" is no moment",
+        ),
+        (
+            "no start yet",
+            0,
+            json!({"date_start": null}),
+            "sprint-qualifying sprint qualifying race",
+            "",
+        ),
+        (
+            "two of one name",
+            1,
+            json!({"session_name": "Day 1"}),
+            "fp1 day-1 sprint qualifying race",
+            "",
+        ),
         ("no letters", 1, json!({"session_name": "直播"}), "fp1 sprint qualifying race", ""),
     ] {
         let mut rows = miami();

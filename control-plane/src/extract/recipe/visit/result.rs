@@ -46,13 +46,6 @@ impl Visit<'_> {
             Some(template) => Some(render(template)?),
             None => otherwise("label", &source.label),
         };
-        Ok(Candidate {
-            position: 0,
-            feed,
-            label,
-            playlist,
-            headers,
-            expires_at,
-        })
+        Ok(Candidate { position: 0, feed, label, playlist, headers, expires_at })
     }
 }

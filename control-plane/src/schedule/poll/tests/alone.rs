@@ -104,11 +104,39 @@ async fn an_item_costs_only_itself() {
     let race = r#""date":"2026-05-03","time":"20:00:00Z""#;
     assert!(good.contains(race));
     for (name, from, to, expected) in [
-        ("a time that is none", race, r#""date":"2026-05-03","time":"soon""#, format!("left out: {miami}:race: \"soon\" is no time")),
-        ("no name", r#""raceName":"Miami Grand Prix""#, r#""raceName":"…""#, "left out: number 3 of the races: it has no name to make an id of".to_owned()),
-        ("no row", r#""raceName":"Miami Grand Prix""#, r#""raceName":7"#, "left out: number 3 of the races: invalid type: integer `7`, expected a string".to_owned()),
-        ("in no year", race, r#""date":"2062-05-03","time":"20:00:00Z""#, format!("left out: {miami}:race: it is not in 2026")),
-        ("before its practice", race, r#""date":"2026-05-01","time":"12:00:00Z""#, format!("left out: {miami}: fp1: it is not before the race, so nothing of the meeting is believed")),
+        (
+            "a time that is none",
+            race,
+            r#""date":"2026-05-03","time":"soon""#,
+            format!("left out: {miami}:race: \"soon\" is no time"),
+        ),
+        (
+            "no name",
+            r#""raceName":"Miami Grand Prix""#,
+            r#""raceName":"…""#,
+            "left out: number 3 of the races: it has no name to make an id of".to_owned(),
+        ),
+        (
+            "no row",
+            r#""raceName":"Miami Grand Prix""#,
+            r#""raceName":7"#,
+            "left out: number 3 of the races: invalid type: integer `7`, expected a string"
+                .to_owned(),
+        ),
+        (
+            "in no year",
+            race,
+            r#""date":"2062-05-03","time":"20:00:00Z""#,
+            format!("left out: {miami}:race: it is not in 2026"),
+        ),
+        (
+            "before its practice",
+            race,
+            r#""date":"2026-05-01","time":"12:00:00Z""#,
+            format!(
+                "left out: {miami}: fp1: it is not before the race, so nothing of the meeting is believed"
+            ),
+        ),
     ] {
         site.answers(JOLPICA, good.replace(from, to));
         stage.poll_at(NOW).await;
