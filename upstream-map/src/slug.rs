@@ -5,7 +5,7 @@
 //! and with other separators: spaces, dashes, dots, slashes, brackets and quotes. Everything else
 //! counts, so `Canal` and `Canal+`, `Первый HD` and `Россия HD` are different names. One that is
 //! plain without loss is its own id (`World feed`: `world-feed`). Of any other the id holds what
-//! is plain of it, if there is something, and a hash of all of it (`Canal+`: `canal-d3f8a10c27`).
+//! is plain of it, if there is something, and a hash of all of it (`Canal+`: `canal-cbe0ab1144`).
 
 use icu_normalizer::{ComposingNormalizerBorrowed, DecomposingNormalizerBorrowed};
 
@@ -121,11 +121,11 @@ mod tests {
             ("İstanbul Yıldız", Some("istanbul-yildiz")),
             ("Straße", Some("strasse")),
             (&"x".repeat(64), Some(&*"x".repeat(64))),
-            ("Canal+", Some("canal-HASH")),
-            ("F1 直播", Some("f1-HASH")),
+            ("Canal+", Some("canal-cbe0ab1144")),
+            ("F1 直播", Some("f1-e748877cf3")),
             ("Первый HD", Some("hd-HASH")),
             ("Łódź 1", Some("odz-1-HASH")),
-            ("Гонка", Some("HASH")),
+            ("Гонка", Some("b6819db320")),
             ("日本", Some("HASH")),
             ("+", Some("HASH")),
             ("😀", Some("HASH")),
@@ -217,7 +217,7 @@ mod tests {
         let (longest, longer) = ("x".repeat(64), "x".repeat(65));
         for (id, ok) in [
             ("world-feed", true),
-            ("canal-d3f8a10c27", true),
+            ("canal-cbe0ab1144", true),
             (&*longest, true),
             (&*longer, false),
             ("World", false),
