@@ -59,7 +59,8 @@ impl Provider for Ics {
             // The configuration sees to it that there is one.
             None => return Err(ProviderError::new("neither ics_url nor ics_file")),
         };
-        let text = String::from_utf8(text).map_err(|_| ProviderError::new("it is not UTF-8"))?;
+        // A letter in another encoding costs that letter.
+        let text = String::from_utf8_lossy(&text).into_owned();
         // Rules of recurrence can take a while.
         let parsed = tokio::task::spawn_blocking(move || calendar(&text, now)).await;
         parsed.unwrap_or_else(|error| Err(ProviderError::new(error.to_string())))

@@ -60,8 +60,8 @@ fn season(opinions: &[&Opinion]) -> Option<String> {
     let has_race = |opinion: &&Opinion| {
         opinion.calendar.meetings.iter().any(|meeting| meeting.race().is_some())
     };
-    let seasons = || opinions.iter().filter(|one| one.calendar.season.is_some());
-    let newest = seasons().max_by_key(|one| (has_race(one), one.calendar.season.clone()));
+    let seasons = opinions.iter().filter(|one| one.calendar.season.is_some());
+    let newest = seasons.max_by_key(|one| (has_race(*one), one.calendar.season.clone()));
     newest.and_then(|one| one.calendar.season.clone())
 }
 

@@ -202,7 +202,9 @@ impl Reader<'_> {
         let timed = is_timed(&local);
         for entry in local.properties_mut(&ICalendarProperty::Rrule) {
             for value in &mut entry.values {
-                let ICalendarValue::RecurrenceRule(rule) = value else { continue };
+                let ICalendarValue::RecurrenceRule(rule) = value else {
+                    return Err("its RRULE cannot be read".to_owned());
+                };
                 let Some(until) = &mut rule.until else { continue };
                 if until.tz_hour.is_some() {
                     // The bound is a moment (RFC 5545, 3.3.10), whatever the rule's clock shows.

@@ -169,6 +169,10 @@ fn an_event_costs_only_itself() {
             format!("{moment}\r\nEXDATE;{zone}:20260503T180000"),
             format!("\"Bad\" on 2026-05-03: {unknown}"),
         ),
+        (
+            format!("{moment}\r\nRRULE:FREQ=SOMETIMES"),
+            "\"Bad\" on 2026-05-03: its RRULE cannot be read".to_owned(),
+        ),
         ("DTSTART:tomorrow".to_owned(), "\"Bad\": Missing DTSTART property".to_owned()),
         ("LOCATION:Here".to_owned(), "\"Bad\": Missing DTSTART property".to_owned()),
         (
@@ -197,6 +201,19 @@ fn an_event_costs_only_itself() {
     let answer = answer(&whole(&many)).unwrap();
     assert_eq!((told(&answer.calendar).len(), answer.rejected.len()), (2000, 10));
     assert!(answer.rejected.iter().all(|one| one.message.contains("on 2026-12")), "the farthest");
+}
+
+#[tokio::test]
+async fn a_letter_in_another_encoding_costs_that_letter() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.ics");
+    let text = whole(&event("SUMMARY:Caf? race\r\nDTSTART:20260503T170000Z"));
+    let bytes: Vec<u8> = text.bytes().map(|b| if b == b'?' { 0xe9 } else { b }).collect();
+    std::fs::write(&path, bytes).unwrap();
+    let ics = Ics { place: Some(IcsPlace::File(path)), policy: Policy::default() };
+    let fetcher = Fetcher::new(pitwall_fetch::Timeouts::default(), Vec::new());
+    let answer = ics.fetch(&fetcher, NOW.parse().unwrap()).await.unwrap();
+    assert_eq!(answer.calendar.meetings[0].name, "Caf\u{fffd} race");
 }
 
 /// An instance that cannot be read is neither listed nor held when it was first meant to be.
