@@ -31,7 +31,7 @@ pub struct HttpUrl(pub Url);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceName(pub String);
 
-/// The name of a feed, of which at least one letter or digit can be kept as an id.
+/// The name of a feed, which is not made of separators alone: its id is made of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FeedName(pub String);
 
@@ -106,7 +106,7 @@ from_text!(SourceName, |text| {
 
 from_text!(FeedName, |text| match StreamId::of_feed(text) {
     Some(_) => Ok(Self(text.to_owned())),
-    None => Err(format!("{text:?} has no letter or digit to make an id of")),
+    None => Err(format!("{text:?} has no letter, digit or sign to make an id of")),
 });
 
 from_text!(HeaderText, |text| match source_headers([("x-any", text)]) {
@@ -276,7 +276,7 @@ mod tests {
             ),
             (refused::<SourceName>("My Source"), "not a name"),
             (refused::<SourceName>(""), "not a name"),
-            (refused::<FeedName>("—"), "no letter or digit"),
+            (refused::<FeedName>("—"), "no letter, digit or sign"),
             (refused::<HeaderText>("a\r\nb: c"), "cannot carry"),
         ] {
             assert!(message.contains(expected), "{message}");

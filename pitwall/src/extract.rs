@@ -80,7 +80,7 @@ fn outcome(name: &str, extraction: Extraction) -> anyhow::Result<()> {
     {
         return Err(failed(first));
     }
-    failures.for_each(|error| complain(&failed(error)));
+    failures.chain(extraction.unusable).for_each(|error| complain(&failed(error)));
     Ok(())
 }
 

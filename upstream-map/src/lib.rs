@@ -2,6 +2,7 @@
 //!
 //! - [`map`]: [`UpstreamMap`], the immutable, versioned picture of every [`Stream`] and
 //!   where its bytes come from. Private: it holds upstream URLs and headers.
+//! - [`slug`]: how names become ids.
 //! - [`documents`]: what the public may see of it, ready to be answered as JSON.
 //! - [`store`]: how a map travels from one to the other: [`Store`].
 //! - [`demand`]: what comes back: who is watched, what just failed.
@@ -11,6 +12,7 @@
 pub mod demand;
 pub mod documents;
 pub mod map;
+pub mod slug;
 pub mod store;
 
 pub use demand::Demand;

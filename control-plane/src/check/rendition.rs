@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 
 use pitwall_hls::analysis::{Master, MediaKind, MediaRendition, Variant};
-use pitwall_upstream_map::map::slug;
+use pitwall_upstream_map::slug::slug;
 use pitwall_upstream_map::{Container, Group, Rendition, RenditionId, Role};
 use url::Url;
 
@@ -93,8 +93,8 @@ fn track(alternate: &MediaRendition, base: &Url) -> Option<Rendition> {
         MediaKind::Video | MediaKind::ClosedCaptions => return None,
     };
     let playlist = base.join(alternate.url.as_ref()?).ok()?;
-    let told = alternate.language.as_ref().or(alternate.name.as_ref());
-    let told = told.and_then(|text| slug(text)).unwrap_or_else(|| "main".to_owned());
+    let mut told = [&alternate.language, &alternate.name].into_iter().flatten();
+    let told = told.find_map(|text| slug(text)).unwrap_or_else(|| "main".to_owned());
     let label = alternate.name.as_ref().or(alternate.language.as_ref());
     let label = label.map_or(fallback, |text| text);
     Some(Rendition {
@@ -215,5 +215,47 @@ plain.m3u8
         let demuxed = drafts(&master, &base).into_iter().filter(|one| one.demuxed);
         let demuxed: Vec<_> = demuxed.map(|one| one.id.0).collect();
         assert_eq!(demuxed, ["v360-avc"], "one of the other group is inside the video");
+    }
+
+    /// A track keeps its id whatever stands before it, and is never taken for another.
+    #[test]
+    fn tracks_are_named_after_what_they_say() {
+        let tracks = [
+            ("NAME=\"Русский\"", "a-HASH"),
+            ("NAME=\"日本語\"", "a-HASH"),
+            ("NAME=\"Sport 5+\"", "a-sport-5-HASH"),
+            ("NAME=\"Sport 5\"", "a-sport-5"),
+            ("NAME=\"Français\"", "a-francais"),
+            ("NAME=\"Русский\",LANGUAGE=\"ru\"", "a-ru"),
+            ("NAME=\"中文\",LANGUAGE=\"zh-Hans\"", "a-zh-hans"),
+            ("NAME=\"Paddock\",LANGUAGE=\"\"", "a-paddock"),
+            ("NAME=\"-\"", "a-main"),
+        ];
+        let ids = |order: &[(&str, &str)]| -> Vec<String> {
+            let lines = order.iter().enumerate().map(|(at, (attributes, _))| {
+                format!("#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a\",{attributes},URI=\"{at}.m3u8\"\n")
+            });
+            let text = format!(
+                "#EXTM3U\n{}#EXT-X-STREAM-INF:BANDWIDTH=900000,AUDIO=\"a\"\nv.m3u8\n",
+                lines.collect::<String>()
+            );
+            let base = Url::parse("https://cdn.example/master.m3u8").unwrap();
+            let limits = Limits::default();
+            let playlist = analyse(text.as_bytes(), &base, &Variables::default(), &limits).unwrap();
+            let Playlist::Master(master) = playlist else { panic!("a media playlist") };
+            drafts(&master, &base).into_iter().skip(1).map(|draft| draft.id.0).collect()
+        };
+        let found = ids(&tracks);
+        for ((attributes, expected), id) in tracks.iter().zip(&found) {
+            let hash = id.rsplit('-').next().unwrap();
+            assert_eq!(*id, expected.replace("HASH", hash), "{attributes}");
+            assert_eq!(expected.contains("HASH"), hash.len() == 10, "{attributes}: {id}");
+        }
+        assert_eq!(found.iter().collect::<HashSet<_>>().len(), tracks.len(), "{found:?}");
+        let mut reversed = tracks;
+        reversed.reverse();
+        let mut again = ids(&reversed);
+        again.reverse();
+        assert_eq!(again, found);
     }
 }

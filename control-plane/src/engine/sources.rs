@@ -86,7 +86,11 @@ impl SourceState {
                 refresh::back_off(self.failures, tempo.longest_retry(), jitter).min(regular)
             }
         };
-        self.error = report.failure().cloned();
+        if report.unusable.is_some() && report.unusable != self.error {
+            let why = report.unusable.as_ref().map_or("", |one| one.message.as_str());
+            tracing::warn!(source = self.source.name, why, "some of what was found cannot be used");
+        }
+        self.error = report.failure().or(report.unusable.as_ref()).cloned();
         self.trace = Some(Trace::of(&self.source, report, now));
         self.wait(wait, now);
     }

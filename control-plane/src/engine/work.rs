@@ -73,6 +73,8 @@ pub(crate) struct Report {
     pub(crate) undated: bool,
     /// What went wrong, the checks that failed last, fit for the public.
     pub(crate) failures: Vec<ExtractorError>,
+    /// Something that was found cannot be a stream, which is no failure.
+    pub(crate) unusable: Option<ExtractorError>,
     pub(crate) steps: Arc<[TracedStep]>,
     pub(crate) checks: Vec<TracedCheck>,
 }
@@ -126,7 +128,8 @@ struct Run<'a> {
 
 impl Run<'_> {
     async fn extract_and_check(&self, index: usize) -> Report {
-        let Found { candidates, failures, dropped } = self.work.extract(self.source).await;
+        let Found { candidates, failures, unusable, dropped } =
+            self.work.extract(self.source).await;
         for error in &failures {
             tracing::warn!(source = self.source.name, %error, "extraction failed");
         }
@@ -140,6 +143,7 @@ impl Run<'_> {
             undated: candidates.iter().any(|candidate| candidate.expires_at.is_none()),
             steps: self.work.steps(self.source),
             failures: failures.iter().map(|one| failure(&one.step, &one.message)).collect(),
+            unusable: unusable.first().map(|one| failure(&one.step, &one.message)),
             ..Report::default()
         };
         let checks: Vec<_> = keyed(index, candidates)

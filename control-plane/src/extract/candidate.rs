@@ -4,9 +4,10 @@ use std::fmt;
 
 use jiff::Timestamp;
 use pitwall_upstream_map::StreamId;
+use pitwall_upstream_map::slug::fold;
 use url::Url;
 
-use super::error::ExtractError;
+use super::error::{ExtractError, listing};
 
 /// One found playlist URL, not yet checked.
 #[derive(Clone, PartialEq, Eq)]
@@ -26,6 +27,9 @@ pub struct Candidate {
 pub(crate) struct Found {
     pub(crate) candidates: Vec<Candidate>,
     pub(crate) failures: Vec<ExtractError>,
+    /// What was found and cannot be a stream: it is told, and costs nothing else. The run is none
+    /// that failed, as another one would find the same.
+    pub(crate) unusable: Vec<ExtractError>,
     /// How many were found beyond those that are taken.
     pub(crate) dropped: usize,
 }
@@ -40,14 +44,33 @@ impl Found {
         Self { failures: vec![error], ..Self::default() }
     }
 
+    /// Says of how many, and which, nobody knows the name.
+    pub(super) fn nameless(
+        count: usize,
+        which: impl Iterator<Item = String>,
+    ) -> Option<ExtractError> {
+        let message = || format!("without a name to make an id of: {}", listing(which));
+        (count > 0).then(|| ExtractError::new("names", format!("{count} {}", message()), false))
+    }
+
     /// Makes public names of what pages say, and takes no more than a source may find.
     pub(crate) fn tidy(mut self) -> Self {
-        let tidied = self.candidates.into_iter().filter_map(|candidate| {
-            let feed = name(&candidate.feed).filter(|feed| StreamId::of_feed(feed).is_some())?;
+        let mut nameless = Vec::new();
+        let tidied = self.candidates.into_iter().zip(1..).filter_map(|(candidate, number)| {
+            let feed = name(&candidate.feed).filter(|feed| StreamId::of_feed(feed).is_some());
+            let Some(feed) = feed else {
+                nameless.push(format!("number {number}"));
+                return None;
+            };
             let label = candidate.label.as_deref().and_then(name);
             Some(Candidate { feed, label, ..candidate })
         });
         self.candidates = tidied.collect();
+        self.unusable.extend(Self::nameless(nameless.len(), nameless.into_iter()));
+        // Where nothing else was found, the run has failed.
+        if self.candidates.is_empty() {
+            self.failures.append(&mut self.unusable);
+        }
         // No failure: trying again would find as many.
         self.dropped += self.candidates.len().saturating_sub(MAX_CANDIDATES);
         self.candidates.truncate(MAX_CANDIDATES);
@@ -59,8 +82,15 @@ impl Found {
 fn name(text: &str) -> Option<String> {
     let words = text.split(|c: char| c.is_whitespace() || c.is_control());
     let words: Vec<&str> = words.filter(|word| !word.is_empty() && !word.contains("://")).collect();
-    let name: String = words.join(" ").chars().take(MAX_NAME).collect();
-    (!name.trim().is_empty()).then(|| name.trim().to_owned())
+    let name = words.join(" ");
+    if name.chars().count() <= MAX_NAME {
+        return (!name.is_empty()).then_some(name);
+    }
+    // Names that differ only behind the cut are still those of different feeds.
+    let hash = blake3::hash(fold(&name).as_bytes()).to_hex();
+    let end = format!("… {}", hash.get(..8).unwrap_or_default());
+    let head: String = name.chars().take(MAX_NAME - end.chars().count()).collect();
+    Some(format!("{}{end}", head.trim_end()))
 }
 
 /// The URL without its query and the headers without their values: both hold tokens.
@@ -92,6 +122,53 @@ mod tests {
         ] {
             assert_eq!(name(text).as_deref(), expected, "{text:?}");
         }
-        assert_eq!(name(&"ü".repeat(1000)).unwrap().chars().count(), MAX_NAME);
+        let long = "ü".repeat(MAX_NAME + 1);
+        for (one, other, alike) in [
+            (long.clone(), format!("{long}ü"), false),
+            (format!("{long} 1"), format!("{long} 2"), false),
+            (format!("{long} F"), format!(" {long}\nf"), true),
+        ] {
+            let [one, other] = [one, other].map(|text| name(&text).unwrap());
+            assert!(one.chars().count() <= MAX_NAME, "{one}");
+            assert_eq!(
+                StreamId::of_feed(&one) == StreamId::of_feed(&other),
+                alike,
+                "{one} {other}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_has_no_name_costs_only_itself() {
+        for (feeds, kept, unusable, failures) in [
+            (vec!["A", "Гонка"], 2, "", ""),
+            (
+                vec!["A", "—", "Б", "http://only.example/"],
+                2,
+                "2 without a name to make an id of: number 2, number 4",
+                "",
+            ),
+            (vec!["", "..."], 0, "", "2 without a name to make an id of: number 1, number 2"),
+            (vec![], 0, "", ""),
+        ] {
+            let candidate = |feed: &&str| Candidate {
+                position: 0,
+                feed: (*feed).to_owned(),
+                label: None,
+                playlist: Url::parse("https://a.example/x.m3u8").unwrap(),
+                headers: Vec::new(),
+                expires_at: None,
+            };
+            let candidates = feeds.iter().map(candidate).collect();
+            let found = Found { candidates, ..Found::default() }.tidy();
+            let told = |errors: &[ExtractError]| {
+                errors.iter().map(|error| error.message.clone()).collect::<Vec<_>>().join("; ")
+            };
+            assert_eq!(
+                (found.candidates.len(), told(&found.unusable), told(&found.failures)),
+                (kept, unusable.to_owned(), failures.to_owned()),
+                "{feeds:?}"
+            );
+        }
     }
 }

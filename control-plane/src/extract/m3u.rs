@@ -10,7 +10,8 @@
 //! rename = [{ name = "F1 .*Main", feed = "World feed" }]  # the first that matches
 //! ```
 //!
-//! An entry's name is its feed, unless `rename` or the source's `feed` says otherwise. Its own
+//! An entry's name is its feed, unless `rename` or the source's `feed` says otherwise: entries with
+//! other names are other streams, and one without any is told and left out. Its own
 //! headers (`#EXTVLCOPT`, `#KODIPROP`, `#EXTHTTP`, `url|Name=value`) go along with it; those of
 //! the source win. Entries that are not HLS over HTTP, or under DRM, are left out.
 
@@ -22,6 +23,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use pitwall_fetch::Request;
+use pitwall_upstream_map::StreamId;
 use regex::Regex;
 use serde::{Deserialize, Deserializer};
 use toml::Spanned;
@@ -112,18 +114,26 @@ impl Extractor for M3u {
         };
         let mut tracing = context.trace.begin(&Track::default(), "filter");
         let entries = list.entries.iter().filter(|entry| self.wants(entry));
-        let candidates: Vec<_> =
-            entries.enumerate().map(|(n, entry)| self.candidate(context, n, entry)).collect();
-        tracing.matched(candidates.len());
+        let candidates = entries.map(|entry| (entry.line, self.candidate(context, entry)));
+        let (named, nameless): (Vec<_>, Vec<_>) =
+            candidates.partition(|(_, candidate)| StreamId::of_feed(&candidate.feed).is_some());
+        tracing.matched(named.len());
+        let lines = nameless.iter().map(|(line, _)| format!("line {line}"));
+        let unusable: Vec<_> = Found::nameless(nameless.len(), lines).into_iter().collect();
+        let candidates = named.into_iter().enumerate();
+        let candidates: Vec<_> = candidates
+            .map(|(position, (_, candidate))| Candidate { position, ..candidate })
+            .collect();
         // An empty list is an answer; a filter that matches nothing is a mistake.
-        let result = match candidates.is_empty() && !list.entries.is_empty() {
+        let none = candidates.is_empty() && unusable.is_empty() && !list.entries.is_empty();
+        let result = match none {
             true => {
                 Err(Failure::lasting("no entry matches `only` and `except`").detail(groups(&list)))
             }
             false => Ok(()),
         };
         match tracing.end(result) {
-            Ok(()) => Found { candidates, ..Found::default() },
+            Ok(()) => Found { candidates, unusable, ..Found::default() },
             Err(failure) => Found::failed(failure.at("filter")),
         }
     }
@@ -177,13 +187,13 @@ impl M3u {
             && !is(&self.except.group, &entry.group, false)
     }
 
-    fn candidate(&self, context: &Context<'_>, position: usize, entry: &Entry) -> Candidate {
+    fn candidate(&self, context: &Context<'_>, entry: &Entry) -> Candidate {
         let source = context.source;
         let rename = self.rename.iter().find(|rename| rename.name.0.is_match(&entry.name));
         let renamed = rename.map(|rename| rename.feed.0.clone());
         let label = rename.and_then(|rename| rename.label.clone());
         Candidate {
-            position,
+            position: 0,
             feed: renamed.or_else(|| source.feed.clone()).unwrap_or_else(|| entry.name.clone()),
             label: label.or_else(|| source.label.clone()),
             playlist: entry.url.clone(),

@@ -166,7 +166,8 @@ fn check_feeds(feed: Option<&str>, settings: &Settings) -> Result<(), toml::de::
     for row in &settings.rows {
         match row.get_ref().get("feed") {
             Some(Plain(feed)) if StreamId::of_feed(feed).is_none() => {
-                let message = format!("the feed {feed:?} has no letter or digit to make an id of");
+                let message =
+                    format!("the feed {feed:?} has no letter, digit or sign to make an id of");
                 return Err(error_at(row.span(), message));
             }
             Some(_) => {}

@@ -32,6 +32,8 @@ pub struct Runner {
 pub struct Extraction {
     pub candidates: Vec<Candidate>,
     pub failures: Vec<ExtractError>,
+    /// What was found and cannot be a stream.
+    pub unusable: Vec<ExtractError>,
     /// How many were found beyond those that are taken.
     pub dropped: usize,
     pub steps: Vec<TracedStep>,
@@ -134,7 +136,7 @@ async fn within_deadline(source: &Source, context: &Context<'_>) -> Found {
 
 impl Extraction {
     fn new(found: Found, steps: Vec<TracedStep>) -> Self {
-        let Found { candidates, failures, dropped } = found;
-        Self { candidates, failures, dropped, steps }
+        let Found { candidates, failures, unusable, dropped } = found;
+        Self { candidates, failures, unusable, dropped, steps }
     }
 }

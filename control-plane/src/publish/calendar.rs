@@ -79,10 +79,7 @@ fn event(
         (_, false) => ICalendarStatus::Tentative,
     };
     event.add_property(ICalendarProperty::Status, status);
-    event.add_property(
-        ICalendarProperty::Summary,
-        plain(&format!("{}: {}", session.meeting, session.name)),
-    );
+    event.add_property(ICalendarProperty::Summary, plain(&session.title()));
     if let Some(place) = place(meeting) {
         event.add_property(ICalendarProperty::Location, plain(&place));
     }

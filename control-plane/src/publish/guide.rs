@@ -82,12 +82,15 @@ impl Programme<'_> {
     fn write(&self, xml: &mut String, channel: &str) {
         let time = |at: Timestamp| at.strftime("%Y%m%d%H%M%S +0000").to_string();
         let (start, stop) = (time(self.start), time(self.stop));
-        let (meeting, session) = (escape(&self.session.meeting), escape(&self.session.name));
+        let title = escape(&self.session.title());
         let _ = write!(
             xml,
             "<programme start=\"{start}\" stop=\"{stop}\" channel=\"{channel}\">\
-             <title>{meeting}: {session}</title><sub-title>{session}</sub-title>"
+             <title>{title}</title>"
         );
+        if self.session.name != self.session.meeting {
+            let _ = write!(xml, "<sub-title>{}</sub-title>", escape(&self.session.name));
+        }
         let circuit = escape(&self.meeting.circuit.name);
         if !circuit.is_empty() {
             let _ = write!(xml, "<desc>{circuit}</desc>");

@@ -79,6 +79,25 @@ fn the_playlist_names_absolute_links_and_nothing_else() {
     );
 }
 
+/// An event that is no session of a weekend is its own meeting.
+#[test]
+fn a_title_is_said_once() {
+    let mut schedule = schedule();
+    schedule.meetings[0].sessions.truncate(1);
+    for (meeting, session, title, sub_title) in [
+        ("Miami Grand Prix", "Race", "Miami Grand Prix: Race", true),
+        ("Arsenal v Chelsea", "Arsenal v Chelsea", "Arsenal v Chelsea", false),
+    ] {
+        let one = &mut schedule.meetings[0].sessions[0];
+        (one.meeting, one.name) = (meeting.to_owned(), session.to_owned());
+        let guide = guide::write(&schedule, &streams()[..1], NOW.parse().unwrap(), &site());
+        assert!(guide.contains(&format!("<title>{title}</title>")), "{guide}");
+        assert_eq!(guide.contains("<sub-title>"), sub_title, "{guide}");
+        let calendar = calendar::write(&schedule, &site());
+        assert!(calendar.contains(&format!("\r\nSUMMARY:{title}\r\n")), "{calendar}");
+    }
+}
+
 #[test]
 fn an_overrun_is_on_for_as_long_as_it_may() {
     let mut schedule = schedule();

@@ -1,13 +1,33 @@
 //! What a source tells, before it is judged and before sources are laid over each other.
 
+use std::fmt;
+
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan as _};
 use pitwall_upstream_map::documents::Circuit;
-use pitwall_upstream_map::map::slug;
 use serde::{Deserialize, Serialize};
 
 use super::window;
+
+/// What a provider answered: what of it can be used, and what cannot.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Answer {
+    pub(crate) calendar: Calendar,
+    pub(crate) rejected: Vec<RejectedItem>,
+}
+
+/// A part of an answer that cannot be used: it is told, and costs nothing else. What is missing
+/// from the calendar because of it stays as the provider told it before.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct RejectedItem {
+    /// The meeting that it is, or is a part of, where that can be told.
+    pub(crate) meeting: Option<String>,
+    /// The session that it is; `None`: all or any of the meeting.
+    pub(crate) code: Option<String>,
+    /// Which it is and why, fit for the public.
+    pub(crate) message: String,
+}
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Calendar {
@@ -43,6 +63,41 @@ pub(crate) struct Slot {
     /// When this source changed its mind about when, or whether.
     #[serde(default)]
     pub(crate) corrected_at: Option<Timestamp>,
+}
+
+impl RejectedItem {
+    /// Of which nothing is known but what is wrong with it.
+    pub(crate) fn unknown(message: impl Into<String>) -> Self {
+        Self { meeting: None, code: None, message: message.into() }
+    }
+
+    pub(crate) fn meeting(id: &str, why: impl fmt::Display) -> Self {
+        Self { meeting: Some(id.to_owned()), code: None, message: format!("{id}: {why}") }
+    }
+
+    pub(crate) fn session(id: &str, code: &str, why: impl fmt::Display) -> Self {
+        let message = format!("{id}:{code}: {why}");
+        Self { meeting: Some(id.to_owned()), code: Some(code.to_owned()), message }
+    }
+
+    /// May this be why a meeting is not listed?
+    pub(crate) fn hides_meeting(&self, id: &str) -> bool {
+        self.meeting.as_deref().is_none_or(|meeting| meeting == id)
+    }
+
+    /// May this be why a session of a meeting is not listed?
+    pub(crate) fn hides_session(&self, id: &str, code: &str) -> bool {
+        self.hides_meeting(id) && self.code.as_deref().is_none_or(|own| own == code)
+    }
+}
+
+/// All of them in one sentence, a few of them in full.
+pub(crate) fn summarize(rejected: &[RejectedItem]) -> Option<String> {
+    const FEW: usize = 3;
+    let first: Vec<&str> = rejected.iter().take(FEW).map(|one| one.message.as_str()).collect();
+    let more = rejected.len().saturating_sub(FEW);
+    let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+    (!first.is_empty()).then(|| format!("left out: {}{more}", first.join("; ")))
 }
 
 impl Listed {
@@ -124,21 +179,6 @@ pub(crate) fn days(date: Date, days: i64) -> Date {
 /// Days from one to the other, whichever is first.
 pub(crate) fn apart(one: Date, other: Date) -> i32 {
     (one - other).get_days().abs()
-}
-
-/// A part of an id. So that São Paulo's reads `sao-paulo`: ids are plain ASCII.
-pub(crate) fn id_of(name: &str) -> Option<String> {
-    let plain = name.chars().map(|c| match c {
-        'à'..='å' | 'À'..='Å' => 'a',
-        'ç' | 'Ç' => 'c',
-        'è'..='ë' | 'È'..='Ë' => 'e',
-        'ì'..='ï' | 'Ì'..='Ï' => 'i',
-        'ñ' | 'Ñ' => 'n',
-        'ò'..='ö' | 'Ò'..='Ö' => 'o',
-        'ù'..='ü' | 'Ù'..='Ü' => 'u',
-        other => other,
-    });
-    slug(&plain.collect::<String>())
 }
 
 /// Fit to be a part of an id as it is.

@@ -9,7 +9,7 @@ use pitwall_upstream_map::documents::{ProviderStatus, Schedule};
 use tokio::time::Instant;
 
 use super::cadence;
-use super::calendar::Calendar;
+use super::calendar::{Answer, summarize};
 use super::opinion::Opinion;
 use super::provider::{Fault, Provider, ProviderError};
 use super::snapshot::Kept;
@@ -29,6 +29,7 @@ pub(crate) struct Desk {
     pub(crate) due: Instant,
     /// Since when it could not be read.
     pub(crate) stale_since: Option<Timestamp>,
+    /// Why it could not be read, or what of its last answer could not be used.
     pub(crate) error: Option<String>,
     /// Since when nothing that came could be believed.
     refused_since: Option<Timestamp>,
@@ -62,7 +63,7 @@ impl Desk {
         &self,
         fetcher: &Fetcher,
         now: Timestamp,
-    ) -> Result<Calendar, ProviderError> {
+    ) -> Result<Answer, ProviderError> {
         let late = || ProviderError::new(format!("no whole answer in {} s", DEADLINE.as_secs()));
         let answer = tokio::time::timeout(DEADLINE, self.provider.fetch(fetcher, now)).await;
         answer.unwrap_or_else(|_| Err(late()))
@@ -71,7 +72,7 @@ impl Desk {
     /// Takes an answer, or keeps what was said last.
     pub(crate) fn take(
         &mut self,
-        answer: Result<Calendar, ProviderError>,
+        answer: Result<Answer, ProviderError>,
         now: Timestamp,
     ) -> Result<(), ProviderError> {
         let refused = self.refused_since.map(|since| now.duration_since(since));
@@ -80,10 +81,11 @@ impl Desk {
             Opinion::form(&*self.provider, self.opinion.as_ref(), fresh, insists, now)
         });
         match opinion {
-            Ok(opinion) => {
+            Ok((opinion, rejected)) => {
                 self.opinion = Some(opinion);
                 self.refused_since = None;
-                (self.failures, self.stale_since, self.error) = (0, None, None);
+                (self.failures, self.stale_since) = (0, None);
+                self.error = summarize(&rejected);
                 Ok(())
             }
             Err(error) => {

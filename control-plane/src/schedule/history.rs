@@ -1,9 +1,9 @@
-//! What one source said before, laid under what it says now: when it changed its mind, and
-//! what it dropped without a word.
+//! What one source said before, laid under what it says now: when it changed its mind, what it
+//! dropped without a word, and what of it cannot be read now.
 
 use jiff::Timestamp;
 
-use super::calendar::{Calendar, Listed, Slot, day_of};
+use super::calendar::{Calendar, Listed, RejectedItem, Slot, day_of};
 use super::sanity::around;
 
 /// So many meetings that are gone at once are a broken answer, not bad news.
@@ -25,10 +25,11 @@ pub(crate) fn check(last: &Calendar, fresh: &Calendar, now: Timestamp) -> Result
 }
 
 /// The fresh calendar with the history of the one before. `drops_cancelled`: what is not listed
-/// any more is off.
+/// any more is off. What may be among the `rejected` is listed, and stays as it was.
 pub(crate) fn carry(
     last: &Calendar,
     mut fresh: Calendar,
+    rejected: &[RejectedItem],
     drops_cancelled: bool,
     now: Timestamp,
 ) -> Calendar {
@@ -40,8 +41,11 @@ pub(crate) fn carry(
         match successor(last, &fresh.meetings, old) {
             Some(at) => {
                 if let Some(new) = fresh.meetings.get_mut(at) {
-                    inherit(old, new, drops_cancelled, now);
+                    inherit(old, new, rejected, drops_cancelled, now);
                 }
+            }
+            None if rejected.iter().any(|one| one.hides_meeting(&old.id)) => {
+                dropped.push(old.clone());
             }
             None if old.cancelled() && remembered(last, old, now) => dropped.push(old.clone()),
             // What is on and not listed any more was only taken off the list of what is to come.
@@ -76,7 +80,13 @@ fn successor(last: &Calendar, fresh: &[Listed], old: &Listed) -> Option<usize> {
     same.or_else(renamed)
 }
 
-fn inherit(old: &Listed, new: &mut Listed, drops_cancelled: bool, now: Timestamp) {
+fn inherit(
+    old: &Listed,
+    new: &mut Listed,
+    rejected: &[RejectedItem],
+    drops_cancelled: bool,
+    now: Timestamp,
+) {
     for slot in &mut new.slots {
         if let Some(known) = old.slots.iter().find(|known| known.code == slot.code) {
             let corrected = known.stands() != slot.stands();
@@ -85,13 +95,12 @@ fn inherit(old: &Listed, new: &mut Listed, drops_cancelled: bool, now: Timestamp
     }
     // Another format of weekend replaces sessions; it does not cancel them.
     let gained = new.slots.iter().any(|slot| old.slots.iter().all(|one| one.code != slot.code));
-    if gained {
-        return;
-    }
     let listed: Vec<_> = new.slots.iter().map(|slot| slot.code.clone()).collect();
     let lost = old.slots.iter().filter(|slot| !listed.contains(&slot.code));
     for slot in lost {
-        if slot.cancelled || (drops_cancelled && !slot.over(now)) {
+        if rejected.iter().any(|one| one.hides_session(&new.id, &slot.code)) {
+            new.slots.push(slot.clone());
+        } else if !gained && (slot.cancelled || (drops_cancelled && !slot.over(now))) {
             new.slots.push(cancel(slot, now));
         }
     }

@@ -1,12 +1,15 @@
 //! Any iCalendar (RFC 5545): a URL or a file.
 //!
-//! - [`event`]: the text as events with moments, recurrences unrolled.
+//! - [`event`]: the text as events with moments, recurrences unrolled. One that cannot be read is
+//!   told and left out.
+//! - [`zone`]: what its times are in, also where only the calendar itself knows.
 //! - [`summary`]: what an event's title says it is.
 //! - [`group`]: events as meetings.
 
 mod event;
 mod group;
 mod summary;
+mod zone;
 
 use std::path::Path;
 
@@ -14,7 +17,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use pitwall_fetch::{Fetcher, Policy};
 
-use super::calendar::Calendar;
+use super::calendar::{Answer, Calendar};
 use super::provider::{Provider, ProviderError, get};
 use super::settings::{IcsPlace, ProviderName, ScheduleConfig};
 
@@ -47,7 +50,7 @@ impl Provider for Ics {
         }
     }
 
-    async fn fetch(&self, fetcher: &Fetcher, now: Timestamp) -> Result<Calendar, ProviderError> {
+    async fn fetch(&self, fetcher: &Fetcher, now: Timestamp) -> Result<Answer, ProviderError> {
         let text = match &self.place {
             Some(IcsPlace::Url(url)) => {
                 get(fetcher, &self.policy, url.0.clone(), now).await?.to_vec()
@@ -56,7 +59,8 @@ impl Provider for Ics {
             // The configuration sees to it that there is one.
             None => return Err(ProviderError::new("neither ics_url nor ics_file")),
         };
-        let text = String::from_utf8(text).map_err(|_| ProviderError::new("it is not UTF-8"))?;
+        // A letter in another encoding costs that letter.
+        let text = String::from_utf8_lossy(&text).into_owned();
         // Rules of recurrence can take a while.
         let parsed = tokio::task::spawn_blocking(move || calendar(&text, now)).await;
         parsed.unwrap_or_else(|error| Err(ProviderError::new(error.to_string())))
@@ -73,9 +77,9 @@ async fn read(path: &Path) -> Result<Vec<u8>, ProviderError> {
     tokio::fs::read(path).await.map_err(unreadable)
 }
 
-fn calendar(text: &str, now: Timestamp) -> Result<Calendar, ProviderError> {
-    let events = event::parse(text, now).map_err(ProviderError::new)?;
-    Ok(Calendar { season: None, meetings: group::meetings(events) })
+fn calendar(text: &str, now: Timestamp) -> Result<Answer, ProviderError> {
+    let (events, rejected) = event::parse(text, now).map_err(ProviderError::new)?;
+    Ok(Answer { calendar: Calendar { season: None, meetings: group::meetings(events) }, rejected })
 }
 
 #[cfg(test)]

@@ -5,11 +5,13 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use pitwall_fetch::{Fetcher, Policy};
 use pitwall_upstream_map::documents::Circuit;
+use pitwall_upstream_map::slug::slug;
 use serde::Deserialize;
+use serde_json::Value;
 use url::Url;
 
-use super::calendar::{Calendar, Listed, Slot, id_of, is_id};
-use super::provider::{Provider, ProviderError, get};
+use super::calendar::{Answer, Calendar, Listed, RejectedItem, Slot, is_id};
+use super::provider::{self, Provider, ProviderError, get};
 use super::settings::{ProviderName, ScheduleConfig};
 
 /// The most that the API gives at once.
@@ -51,7 +53,7 @@ impl Provider for Jolpica {
         self.base.to_string()
     }
 
-    async fn fetch(&self, fetcher: &Fetcher, now: Timestamp) -> Result<Calendar, ProviderError> {
+    async fn fetch(&self, fetcher: &Fetcher, now: Timestamp) -> Result<Answer, ProviderError> {
         let mut races = Vec::new();
         loop {
             let page = self.page(fetcher, races.len(), now).await?;
@@ -72,7 +74,8 @@ impl Provider for Jolpica {
 #[derive(Debug)]
 struct Page {
     total: Option<usize>,
-    races: Vec<Race>,
+    /// Each is read by itself.
+    races: Vec<Value>,
 }
 
 #[derive(Deserialize)]
@@ -92,7 +95,7 @@ struct Data {
 #[derive(Deserialize)]
 struct Table {
     #[serde(rename = "Races")]
-    races: Vec<Race>,
+    races: Vec<Value>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -105,16 +108,17 @@ struct Race {
     #[serde(rename = "raceName")]
     name: String,
     circuit: Track,
+    /// When the race is. A session that cannot be read costs nothing but itself.
     #[serde(flatten)]
-    race: When,
-    first_practice: Option<When>,
-    second_practice: Option<When>,
-    third_practice: Option<When>,
-    qualifying: Option<When>,
-    sprint: Option<When>,
-    sprint_qualifying: Option<When>,
+    race: Value,
+    first_practice: Option<Value>,
+    second_practice: Option<Value>,
+    third_practice: Option<Value>,
+    qualifying: Option<Value>,
+    sprint: Option<Value>,
+    sprint_qualifying: Option<Value>,
     /// 2023 only.
-    sprint_shootout: Option<When>,
+    sprint_shootout: Option<Value>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -152,27 +156,36 @@ fn parse(body: &[u8]) -> Result<Page, ProviderError> {
     Ok(Page { total, races: payload.data.table.races })
 }
 
-fn calendar(races: Vec<Race>) -> Result<Calendar, ProviderError> {
-    let season = races.first().map_or_else(String::new, |race| race.season.clone());
-    if !races.iter().all(|race| is_year(&race.season)) {
-        return Err(ProviderError::new("not a race table: a season is no year"));
-    }
-    let meetings = races.iter().map(meeting).collect::<Result<_, _>>()?;
-    Ok(Calendar { season: Some(season), meetings })
+fn calendar(races: Vec<Value>) -> Result<Answer, ProviderError> {
+    let (races, mut rejected) = provider::rows("races", races, |row| {
+        let race: Race = serde_json::from_value(row).map_err(|error| error.to_string())?;
+        match (is_year(&race.season), slug(&race.name)) {
+            (false, _) => Err(format!("its season {:?} is no year", race.season)),
+            (true, None) => Err("it has no name to make an id of".to_owned()),
+            (true, Some(name)) => Ok((name, race)),
+        }
+    })?;
+    let season = races.first().map_or_else(String::new, |(_, race)| race.season.clone());
+    let meetings = races.iter().map(|(name, race)| meeting(name, race, &mut rejected));
+    let meetings = meetings.filter(|meeting| !meeting.slots.is_empty()).collect();
+    Ok(Answer { calendar: Calendar { season: Some(season), meetings }, rejected })
 }
 
-fn meeting(race: &Race) -> Result<Listed, ProviderError> {
-    let name = id_of(&race.name).unwrap_or_else(|| "race".to_owned());
+fn meeting(name: &str, race: &Race, rejected: &mut Vec<RejectedItem>) -> Listed {
     // Theirs as it is, unless it cannot be part of an id.
     let circuit = Some(&race.circuit.id).filter(|id| is_id(id)).cloned();
-    let circuit = circuit.or_else(|| id_of(&race.circuit.id)).unwrap_or_else(|| "circuit".into());
+    let circuit = circuit.or_else(|| slug(&race.circuit.id)).unwrap_or_else(|| "circuit".into());
     let id = format!("{}:{name}:{circuit}", race.season);
-    let entries = entries(race).into_iter();
-    let slots = entries.map(|(code, name, when)| slot(&id, code, name, when));
-    let mut slots = slots.collect::<Result<Vec<_>, _>>()?;
+    let mut slots = Vec::new();
+    for (code, name, when) in entries(race) {
+        match slot(code, name, when) {
+            Ok(slot) => slots.push(slot),
+            Err(why) => rejected.push(RejectedItem::session(&id, code, why)),
+        }
+    }
     slots.sort_by_key(Slot::position);
     let location = race.circuit.location.as_ref();
-    Ok(Listed {
+    Listed {
         name: race.name.clone(),
         round: race.round.as_ref().and_then(|round| round.parse().ok()),
         circuit: Circuit {
@@ -185,7 +198,7 @@ fn meeting(race: &Race) -> Result<Listed, ProviderError> {
         series: true,
         slots,
         id,
-    })
+    }
 }
 
 fn is_year(text: &str) -> bool {
@@ -193,7 +206,7 @@ fn is_year(text: &str) -> bool {
 }
 
 /// The sessions of a weekend, whichever format it has.
-fn entries(race: &Race) -> Vec<(&'static str, &'static str, &When)> {
+fn entries(race: &Race) -> Vec<(&'static str, &'static str, &Value)> {
     let shootout = race.sprint_shootout.as_ref();
     // Ergast called the sprint shootouts of 2023 the second practice. In 2021 and 2022 a
     // sprint weekend did have one.
@@ -218,19 +231,19 @@ fn entries(race: &Race) -> Vec<(&'static str, &'static str, &When)> {
     all.into_iter().filter_map(|(code, name, when)| Some((code, name, when?))).collect()
 }
 
-fn slot(id: &str, code: &str, name: &str, when: &When) -> Result<Slot, ProviderError> {
-    let bad = |what: &str| ProviderError::new(format!("{id}:{code}: {what} is not one"));
-    let date: Date = when.date.parse().map_err(|_| bad("the date"))?;
+fn slot(code: &str, name: &str, when: &Value) -> Result<Slot, String> {
+    let When { date, time } = When::deserialize(when).map_err(|error| error.to_string())?;
+    let date: Date = date.parse().map_err(|_| format!("{date:?} is no date"))?;
     let slot = Slot::new(code, name, date);
-    let Some(time) = &when.time else { return Ok(slot) };
-    let start = format!("{date}T{time}").parse().map_err(|_| bad("the time"))?;
+    let Some(time) = time else { return Ok(slot) };
+    let start = format!("{date}T{time}").parse().map_err(|_| format!("{time:?} is no time"))?;
     Ok(slot.starting(start))
 }
 
-/// A whole answer.
+/// What can be used of a whole answer.
 #[cfg(test)]
 pub(crate) fn read(text: &str) -> Calendar {
-    parse(text.as_bytes()).and_then(|page| calendar(page.races)).unwrap()
+    parse(text.as_bytes()).and_then(|page| calendar(page.races)).unwrap().calendar
 }
 
 #[cfg(test)]

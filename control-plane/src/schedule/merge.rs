@@ -54,12 +54,15 @@ pub(crate) fn merge(
     }
 }
 
-/// The newest one that has a race: calendars do not turn over in the same minute.
+/// The newest one that has a race: calendars do not turn over in the same minute. Where none has,
+/// as before a season of which only the tests are known, the newest.
 fn season(opinions: &[&Opinion]) -> Option<String> {
-    let races = |opinion: &&&Opinion| {
+    let has_race = |opinion: &&Opinion| {
         opinion.calendar.meetings.iter().any(|meeting| meeting.race().is_some())
     };
-    opinions.iter().filter(races).filter_map(|one| one.calendar.season.clone()).max()
+    let seasons = opinions.iter().filter(|one| one.calendar.season.is_some());
+    let newest = seasons.max_by_key(|one| (has_race(*one), one.calendar.season.clone()));
+    newest.and_then(|one| one.calendar.season.clone())
 }
 
 fn meeting(weekend: &Weekend<'_>) -> Meeting {

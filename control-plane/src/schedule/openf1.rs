@@ -4,7 +4,7 @@
 //! session is live it is closed to whoever has no key, so it is asked ahead, as often as the
 //! cadence says, and its last good opinion counts until it opens again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use async_trait::async_trait;
 use http::StatusCode;
@@ -13,12 +13,14 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use pitwall_fetch::{Fetcher, Policy};
 use pitwall_upstream_map::documents::Circuit;
+use pitwall_upstream_map::slug::slug;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use url::Url;
 
-use super::calendar::{Calendar, Listed, Slot, day_of, id_of};
-use super::provider::{Fault, Provider, ProviderError, get};
+use super::calendar::{Answer, Calendar, Listed, RejectedItem, Slot, day_of};
+use super::provider::{self, Fault, Provider, ProviderError, get};
 use super::settings::{ProviderName, ScheduleConfig};
 
 pub(crate) struct OpenF1 {
@@ -37,13 +39,17 @@ impl OpenF1 {
         fetcher: &Fetcher,
         what: &str,
         now: Timestamp,
-    ) -> Result<Vec<T>, ProviderError> {
+    ) -> Result<(Vec<T>, Vec<RejectedItem>), ProviderError> {
         let mut url = self.base.clone();
         url.set_path(&format!("{}/v1/{what}", self.base.path().trim_end_matches('/')));
         url.set_query(Some(&format!("year={}", day_of(now).year())));
         let body = get(fetcher, &self.policy, url, now).await.map_err(locked)?;
-        serde_json::from_slice(&body)
-            .map_err(|error| ProviderError::new(format!("{what} are not a list of rows: {error}")))
+        let rows: Vec<Value> = serde_json::from_slice(&body).map_err(|error| {
+            ProviderError::new(format!("{what} are not a list of rows: {error}"))
+        })?;
+        provider::rows(what, rows, |row| {
+            serde_json::from_value(row).map_err(|error| error.to_string())
+        })
     }
 }
 
@@ -70,23 +76,24 @@ impl Provider for OpenF1 {
         false
     }
 
-    async fn fetch(&self, fetcher: &Fetcher, now: Timestamp) -> Result<Calendar, ProviderError> {
-        let meetings = self.rows(fetcher, "meetings", now).await?;
-        let sessions = self.rows(fetcher, "sessions", now).await?;
-        calendar(&day_of(now).year().to_string(), meetings, sessions)
+    async fn fetch(&self, fetcher: &Fetcher, now: Timestamp) -> Result<Answer, ProviderError> {
+        let (meetings, mut rejected) = self.rows(fetcher, "meetings", now).await?;
+        let (sessions, unread) = self.rows(fetcher, "sessions", now).await?;
+        rejected.extend(unread);
+        Ok(calendar(&day_of(now).year().to_string(), meetings, sessions, rejected))
     }
 }
 
 #[derive(Clone, Debug, Deserialize)]
 struct MeetingRow {
     meeting_key: u64,
-    meeting_name: String,
-    #[serde(default)]
-    is_cancelled: bool,
+    meeting_name: Option<String>,
+    is_cancelled: Option<bool>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
 struct SessionRow {
+    session_key: Option<u64>,
     meeting_key: u64,
     session_name: String,
     date_start: Option<String>,
@@ -95,75 +102,113 @@ struct SessionRow {
     circuit_short_name: Option<String>,
     location: Option<String>,
     country_name: Option<String>,
-    #[serde(default)]
-    is_cancelled: bool,
+    is_cancelled: Option<bool>,
 }
 
 fn calendar(
     season: &str,
     meetings: Vec<MeetingRow>,
     sessions: Vec<SessionRow>,
-) -> Result<Calendar, ProviderError> {
+    mut rejected: Vec<RejectedItem>,
+) -> Answer {
     let names: BTreeMap<u64, MeetingRow> =
         meetings.into_iter().map(|row| (row.meeting_key, row)).collect();
     let mut weekends: BTreeMap<u64, Vec<SessionRow>> = BTreeMap::new();
     for row in sessions {
         weekends.entry(row.meeting_key).or_default().push(row);
     }
-    let listed = weekends.iter().map(|(key, rows)| listed(season, names.get(key), rows));
-    let mut listed = listed.collect::<Result<Vec<_>, _>>()?;
-    listed.retain(|meeting| !meeting.slots.is_empty());
-    Ok(Calendar { season: Some(season.to_owned()), meetings: listed })
+    let mut weekends: Vec<_> = weekends.into_iter().collect();
+    weekends.sort_by_key(|(key, rows)| (rows.iter().filter_map(SessionRow::start).min(), *key));
+    let mut meetings = Vec::new();
+    let mut ids = HashSet::new();
+    for (key, rows) in &weekends {
+        let Some(mut listed) = listed(season, names.get(key), rows) else {
+            let why = format!("meeting {key}: it has no name to make an id of");
+            rejected.push(RejectedItem::unknown(why));
+            continue;
+        };
+        // Two meetings of one name and place, such as the tests before a season, are two. The first
+        // one has the id that it has alone.
+        if !ids.insert(listed.id.clone())
+            && let Some((name, circuit)) = listed.id.rsplit_once(':')
+        {
+            listed.id = format!("{name}-{key}:{circuit}");
+        }
+        let off = names.get(key).and_then(|row| row.is_cancelled).unwrap_or(false);
+        listed.slots = slots(&listed.id, rows, off, &mut rejected);
+        if !listed.slots.is_empty() {
+            meetings.push(listed);
+        }
+    }
+    Answer { calendar: Calendar { season: Some(season.to_owned()), meetings }, rejected }
 }
 
-fn listed(
-    season: &str,
-    meeting: Option<&MeetingRow>,
-    rows: &[SessionRow],
-) -> Result<Listed, ProviderError> {
+/// A meeting without its sessions. `None`: it has no name to make an id of.
+fn listed(season: &str, meeting: Option<&MeetingRow>, rows: &[SessionRow]) -> Option<Listed> {
     let first = rows.first();
     let text = |field: fn(&SessionRow) -> &Option<String>| first.and_then(|row| field(row).clone());
     let place = text(|row| &row.location);
     let circuit = text(|row| &row.circuit_short_name).or(place.clone()).unwrap_or_default();
-    let name = meeting.map_or_else(|| circuit.clone(), |row| row.meeting_name.clone());
-    let id = format!(
-        "{season}:{}:{}",
-        id_of(&name).unwrap_or_else(|| "meeting".to_owned()),
-        id_of(&circuit).unwrap_or_else(|| "circuit".to_owned())
-    );
-    let off = meeting.is_some_and(|row| row.is_cancelled);
-    let slots = rows.iter().filter_map(|row| slot(&id, row, off).transpose());
-    let mut slots = slots.collect::<Result<Vec<_>, _>>()?;
-    slots.sort_by_key(Slot::position);
-    Ok(Listed {
+    let name = meeting.and_then(|row| row.meeting_name.clone());
+    let name = name.filter(|name| slug(name).is_some()).unwrap_or_else(|| circuit.clone());
+    let circuit_id = slug(&circuit).unwrap_or_else(|| "circuit".to_owned());
+    Some(Listed {
+        id: format!("{season}:{}:{circuit_id}", slug(&name)?),
         name,
         round: None,
         circuit: Circuit {
-            id: id.rsplit(':').next().unwrap_or_default().to_owned(),
+            id: circuit_id,
             name: circuit,
             locality: place,
             country: text(|row| &row.country_name),
         },
         utc_offset: text(|row| &row.gmt_offset).and_then(|text| utc_offset(&text)),
         series: true,
-        slots,
-        id,
+        slots: Vec::new(),
     })
 }
 
-/// `None` for a row without a start: there is not even a day to list it under.
-fn slot(id: &str, row: &SessionRow, off: bool) -> Result<Option<Slot>, ProviderError> {
-    let Some(start) = &row.date_start else { return Ok(None) };
-    let (code, name) = code(&row.session_name);
-    let bad = |text: &str| ProviderError::new(format!("{id}:{code}: {text:?} is no moment"));
-    let start = moment(start).ok_or_else(|| bad(start))?;
-    let end = row.date_end.as_deref().map(|end| moment(end).ok_or_else(|| bad(end)));
-    let end = end.transpose()?;
-    Ok(Some(Slot {
-        end,
-        cancelled: off || row.is_cancelled,
-        ..Slot::new(code, name, day_of(start)).starting(start)
-    }))
+fn slots(id: &str, rows: &[SessionRow], off: bool, rejected: &mut Vec<RejectedItem>) -> Vec<Slot> {
+    let mut rows: Vec<&SessionRow> = rows.iter().collect();
+    rows.sort_by_key(|row| row.session_key);
+    let mut codes = HashSet::new();
+    let mut slots = Vec::new();
+    for row in rows {
+        // There is not even a day to list it under.
+        let Some(text) = &row.date_start else { continue };
+        let mut code = code(&row.session_name);
+        // Two sessions of one name, which is none that each weekend has once, are two.
+        if !codes.insert(code.clone())
+            && !USUAL.iter().any(|(_, usual)| *usual == code)
+            && let Some(key) = row.session_key
+        {
+            code = format!("{code}-{key}");
+        }
+        let mut reject = |why: String| rejected.push(RejectedItem::session(id, &code, why));
+        let Some(start) = moment(text) else {
+            reject(format!("{text:?} is no moment"));
+            continue;
+        };
+        let end = row.date_end.as_deref();
+        let known = end.and_then(moment);
+        if let Some(end) = end.filter(|_| known.is_none()) {
+            reject(format!("{end:?} is no moment, so its end is left out"));
+        }
+        let slot = Slot::new(code, &row.session_name, day_of(start)).starting(start);
+        slots.push(Slot {
+            end: known,
+            cancelled: off || row.is_cancelled.unwrap_or(false),
+            ..slot
+        });
+    }
+    slots.sort_by_key(Slot::position);
+    slots
+}
+
+impl SessionRow {
+    fn start(&self) -> Option<Timestamp> {
+        moment(self.date_start.as_deref()?)
+    }
 }
 
 /// Older rows leave out the offset, which is zero.
@@ -172,19 +217,21 @@ fn moment(text: &str) -> Option<Timestamp> {
     text.parse().ok().or_else(local)
 }
 
-/// The type is no help: a sprint is a `Race`, a sprint shootout a `Qualifying`.
-fn code(name: &str) -> (String, String) {
-    let code = match name {
-        "Practice 1" => "fp1",
-        "Practice 2" => "fp2",
-        "Practice 3" => "fp3",
-        "Qualifying" => "qualifying",
-        "Sprint Qualifying" | "Sprint Shootout" => "sprint-qualifying",
-        "Sprint" => "sprint",
-        "Race" => "race",
-        other => return (id_of(other).unwrap_or_else(|| "session".to_owned()), other.to_owned()),
-    };
-    (code.to_owned(), name.to_owned())
+/// By name, as the type is no help: a sprint is a `Race`, a sprint shootout a `Qualifying`.
+const USUAL: [(&str, &str); 8] = [
+    ("Practice 1", "fp1"),
+    ("Practice 2", "fp2"),
+    ("Practice 3", "fp3"),
+    ("Qualifying", "qualifying"),
+    ("Sprint Qualifying", "sprint-qualifying"),
+    ("Sprint Shootout", "sprint-qualifying"),
+    ("Sprint", "sprint"),
+    ("Race", "race"),
+];
+
+fn code(name: &str) -> String {
+    let usual = USUAL.iter().find(|(usual, _)| *usual == name).map(|(_, code)| (*code).to_owned());
+    usual.or_else(|| slug(name)).unwrap_or_else(|| "session".to_owned())
 }
 
 /// `-04:00:00` and `08:00:00` as `-04:00` and `+08:00`.

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::calendar::Calendar;
+use super::calendar::{Answer, Calendar, RejectedItem};
 use super::provider::{Provider, ProviderError};
 use super::{history, sanity};
 
@@ -17,16 +17,17 @@ pub(crate) struct Opinion {
 }
 
 impl Opinion {
-    /// What a provider says now, if it can be believed. What it `insists` on may be in conflict
-    /// with what it said before, though not with itself.
+    /// What a provider says now, if it can be believed, and what of it cannot. What it `insists` on
+    /// may be in conflict with what it said before, though not with itself.
     pub(crate) fn form(
         provider: &dyn Provider,
         last: Option<&Self>,
-        fresh: Calendar,
+        answer: Answer,
         insists: bool,
         now: Timestamp,
-    ) -> Result<Self, ProviderError> {
-        sanity::check(&fresh).map_err(ProviderError::refused)?;
+    ) -> Result<(Self, Vec<RejectedItem>), ProviderError> {
+        let answer = sanity::sift(answer).map_err(ProviderError::refused)?;
+        let Answer { calendar: fresh, rejected } = answer;
         let calendar = match last {
             None => fresh,
             Some(last) => {
@@ -34,14 +35,11 @@ impl Opinion {
                 if !insists {
                     judged.map_err(ProviderError::refused)?;
                 }
-                history::carry(&last.calendar, fresh, provider.drops_cancelled(), now)
+                let drops = provider.drops_cancelled();
+                history::carry(&last.calendar, fresh, &rejected, drops, now)
             }
         };
-        Ok(Self {
-            provider: provider.name().to_owned(),
-            origin: provider.origin(),
-            fetched_at: now,
-            calendar,
-        })
+        let (provider, origin) = (provider.name().to_owned(), provider.origin());
+        Ok((Self { provider, origin, fetched_at: now, calendar }, rejected))
     }
 }

@@ -157,12 +157,16 @@ impl Poller {
         let mut outcomes = Vec::new();
         for (at, answer) in answers {
             let Some(desk) = self.desks.get_mut(at) else { continue };
+            let known = desk.error.take();
             let outcome = desk.take(answer, now);
             let provider = desk.provider.name();
             match &outcome {
                 Ok(()) => {
                     self.metrics.read(provider, now);
                     tracing::info!(provider, "schedule read");
+                    if let Some(error) = desk.error.as_ref().filter(|_| desk.error != known) {
+                        tracing::warn!(provider, %error, "schedule read but for some of it");
+                    }
                 }
                 Err(error) => {
                     self.metrics.not_read(provider, error.fault);

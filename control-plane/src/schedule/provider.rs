@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use pitwall_fetch::{FetchError, Fetcher, Policy, Request, Response};
 use url::Url;
 
-use super::calendar::Calendar;
+use super::calendar::{Answer, RejectedItem};
 
 #[async_trait]
 pub(crate) trait Provider: Send + Sync {
@@ -23,7 +23,7 @@ pub(crate) trait Provider: Send + Sync {
         true
     }
 
-    async fn fetch(&self, fetcher: &Fetcher, now: Timestamp) -> Result<Calendar, ProviderError>;
+    async fn fetch(&self, fetcher: &Fetcher, now: Timestamp) -> Result<Answer, ProviderError>;
 }
 
 #[derive(Clone, Debug, thiserror::Error)]
@@ -75,6 +75,37 @@ impl ProviderError {
 impl From<FetchError> for ProviderError {
     fn from(error: FetchError) -> Self {
         Self { detail: Some(error.operator("in [schedule]")), ..Self::new(error.public()) }
+    }
+}
+
+/// The rows of an answer, each read by itself: one that is not what it should be costs only itself.
+/// `what` they are, `read` each of them.
+///
+/// # Errors
+///
+/// Most are not what they should be, so that the answer is another one than was asked for.
+pub(crate) fn rows<T>(
+    what: &str,
+    rows: Vec<serde_json::Value>,
+    read: impl Fn(serde_json::Value) -> Result<T, String>,
+) -> Result<(Vec<T>, Vec<RejectedItem>), ProviderError> {
+    let (count, mut good, mut rejected) = (rows.len(), Vec::new(), Vec::new());
+    for (row, number) in rows.into_iter().zip(1..) {
+        match read(row) {
+            Ok(row) => good.push(row),
+            Err(why) => {
+                let message = format!("number {number} of the {what}: {why}");
+                rejected.push(RejectedItem::unknown(message));
+            }
+        }
+    }
+    match rejected.first() {
+        Some(first) if rejected.len() * 2 > count => {
+            let message =
+                format!("{} of {count} {what} cannot be read: {}", rejected.len(), first.message);
+            Err(ProviderError::new(message))
+        }
+        _ => Ok((good, rejected)),
     }
 }
 

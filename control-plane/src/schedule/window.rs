@@ -13,9 +13,24 @@ pub(crate) struct Window {
     after: i64,
 }
 
+/// What a session is by the code at the end of its id. One of several of a kind, as calendars of
+/// anything have them, says so first: `race-2026-12-05`, `race-6f1a2b`.
+pub(crate) fn kind(code: &str) -> &str {
+    const KINDS: [&str; 3] = ["sprint-qualifying", "sprint", "race"];
+    let is_mark = |rest: &str| {
+        let mut parts = rest.split('-');
+        parts.all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_hexdigit()))
+    };
+    let is = |kind: &&&str| {
+        let rest = code.strip_prefix(**kind).and_then(|rest| rest.strip_prefix('-'));
+        rest.is_some_and(is_mark)
+    };
+    KINDS.iter().find(is).copied().unwrap_or(code)
+}
+
 /// By the code at the end of a session's id.
 pub(crate) fn of(code: &str) -> Window {
-    let (before, nominal, after) = match code {
+    let (before, nominal, after) = match kind(code) {
         "race" => (60, 120, 90),
         "sprint" => (15, 60, 20),
         "sprint-qualifying" => (15, 44, 30),

@@ -48,7 +48,7 @@ fn errors_say_where_and_what() {
         (fixed("ports = [0]"), 6, "expected a nonzero u16"),
         (fixed("headers = { Referer = \"a\\r\\nb\" }"), 6, "cannot carry"),
         (fixed("[source.headers]\nReferer = \"x\"\nHost = \"b\""), 8, "set by the edge"),
-        (fixed("").replace("World feed", "—"), 4, "no letter or digit"),
+        (fixed("").replace("World feed", "—"), 4, "no letter, digit or sign"),
         (fixed("").replace("https", "ftp"), 5, "only http and https"),
         (
             fixed("").replace("\"static\"", "\"magic\""),
@@ -92,7 +92,7 @@ fn errors_say_where_and_what() {
         (
             recipe(&format!("for = [{{ feed = \"—\" }}]\n{get}save = \"p\"")),
             5,
-            "no letter or digit",
+            "no letter, digit or sign",
         ),
         (
             recipe(&format!("{get}save = \"p\"")).replace("feed = \"World feed\"\n", ""),

@@ -23,6 +23,7 @@ pub struct ExtractorStatus {
     pub duration_ms: Option<u64>,
     /// How many the last successful run found.
     pub candidates: usize,
+    /// In the state `ok`: something that was found cannot be a stream, and was left out.
     pub error: Option<ExtractorError>,
 }
 

@@ -98,6 +98,16 @@ pub struct Session {
     pub disagreement: Vec<Claim>,
 }
 
+impl Session {
+    /// What it is called by itself. An event that is no session of a weekend is its own meeting.
+    pub fn title(&self) -> String {
+        match self.name == self.meeting {
+            true => self.name.clone(),
+            false => format!("{}: {}", self.meeting, self.name),
+        }
+    }
+}
+
 /// What one source says of a session.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Claim {

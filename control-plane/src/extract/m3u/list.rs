@@ -13,10 +13,13 @@ pub(super) struct List {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
+    /// Empty where nobody gave it one.
     pub(super) name: String,
     pub(super) group: String,
     pub(super) url: Url,
     pub(super) headers: Vec<(String, String)>,
+    /// Where its URL stands in the list.
+    pub(super) line: usize,
 }
 
 /// What the lines before an entry's URL said about it.
@@ -42,8 +45,8 @@ impl List {
     /// `base` is where the list is from.
     pub(super) fn parse(text: &str, base: Option<&Url>) -> Result<Self, &'static str> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-        if !lines.clone().next().is_some_and(|line| line.starts_with("#EXTM3U")) {
+        let lines = text.lines().map(str::trim).zip(1..).filter(|(line, _)| !line.is_empty());
+        if !lines.clone().next().is_some_and(|(line, _)| line.starts_with("#EXTM3U")) {
             return Err("not a list: it does not begin with #EXTM3U");
         }
         if text.contains("\n#EXT-X-TARGETDURATION") || text.contains("\n#EXT-X-STREAM-INF") {
@@ -51,12 +54,12 @@ impl List {
         }
         let mut list = Self::default();
         let mut about = About::default();
-        for line in lines.by_ref().filter(|line| line.len() <= MAX_LINE) {
+        for (line, number) in lines.filter(|(line, _)| line.len() <= MAX_LINE) {
             if line.starts_with('#') {
                 about.line(line);
                 continue;
             }
-            match std::mem::take(&mut about).entry(line, base) {
+            match std::mem::take(&mut about).entry(line, number, base) {
                 Some(entry) => list.entries.push(entry),
                 None => list.left_out += 1,
             }
@@ -121,7 +124,7 @@ impl About {
         }
     }
 
-    fn entry(mut self, line: &str, base: Option<&Url>) -> Option<Entry> {
+    fn entry(mut self, line: &str, number: usize, base: Option<&Url>) -> Option<Entry> {
         let (address, headers) = line.split_once('|').map_or((line, None), |(a, h)| (a, Some(h)));
         headers.into_iter().for_each(|headers| self.header_query(headers));
         let absolute = base.and_then(|base| base.join(address).ok());
@@ -131,7 +134,7 @@ impl About {
         let path = url.path().to_ascii_lowercase();
         let file = FILES.iter().any(|extension| path.ends_with(extension));
         let Self { name, group, headers, drm } = self;
-        (!drm && !file && !name.is_empty()).then_some(Entry { name, group, url, headers })
+        (!drm && !file).then_some(Entry { name, group, url, headers, line: number })
     }
 }
 
@@ -173,6 +176,7 @@ mod tests {
             group: group.to_owned(),
             url: Url::parse(url).unwrap(),
             headers: headers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect(),
+            line: 2 + lines.trim_end().matches('\n').count(),
         });
         assert_eq!(list.left_out, usize::from(expected.is_none()), "{lines}");
         assert_eq!(list.entries.into_iter().next(), expected, "{lines}");
@@ -189,6 +193,7 @@ mod tests {
             Some(("One, two", "Sports, live", url, &[])),
         );
         check(&format!("#EXTINF:0 tvg-name=\"N\",\n{url}"), Some(("N", "", url, &[])));
+        check(url, Some(("", "", url, &[])));
         check(&format!("#EXTINF:0 bad=\"x,Name\n{url}"), Some(("Name", "", url, &[])));
         check(&format!("#EXTINF:0,One\n#EXTGRP: News \n\n{url}"), Some(("One", "News", url, &[])));
         check("#EXTINF:0,R\n../r.m3u8", Some(("R", "", "https://list.example/r.m3u8", &[])));
@@ -231,7 +236,6 @@ mod tests {
             "#EXTINF:0,One\nfile:///etc/passwd",
             "#EXTINF:0,One\nhttps://user:pass@a.example/x.m3u8",
             "#EXTINF:0,One\nhttps://a.example\\@b/%0d%0ax.m3u8",
-            "https://a.example/nameless.m3u8",
             "#KODIPROP:inputstream.adaptive.license_key=https://drm\n#EXTINF:0,D\nhttps://a.example/x.m3u8",
         ] {
             check(lines, None);
@@ -257,7 +261,8 @@ mod tests {
     #[test]
     fn a_list_made_to_hurt() {
         let line = format!("#EXTINF:0,{}\nhttps://a.example/x.m3u8\n", "x".repeat(9000));
-        assert!(List::parse(&format!("#EXTM3U\n{line}"), None).unwrap().entries.is_empty());
+        let list = List::parse(&format!("#EXTM3U\n{line}"), None).unwrap();
+        assert_eq!(list.entries[0].name, "", "what is too long is no name");
         let many = format!("#EXTM3U\n{}", "#EXTINF:0,a\nhttps://a/x\n".repeat(MAX_ENTRIES + 5));
         assert_eq!(List::parse(&many, None).unwrap().entries.len(), MAX_ENTRIES);
     }

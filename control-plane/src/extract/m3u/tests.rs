@@ -4,7 +4,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 
 use crate::extract::tests::runner;
-use crate::extract::{Candidate, ExtractError};
+use crate::extract::{Candidate, ExtractError, Found};
 use crate::source::Source;
 
 const LIST: &str = "#EXTM3U x-tvg-url=\"x\"\n\
@@ -13,7 +13,19 @@ const LIST: &str = "#EXTM3U x-tvg-url=\"x\"\n\
     #EXTINF:-1 group-title=\"Motorsport\",F1 Pit Lane\n/pit.m3u8\n\
     #EXTINF:-1 group-title=\"News\",F1 News\nhttps://a.example/news.m3u8\n";
 
+const UNNAMED: &str = "#EXTM3U\n\
+    #EXTINF:-1,Гонка\n/1.m3u8\n\
+    #EXTINF:-1 group-title=\"Night\",---\n/2.m3u8\n\
+    /3.m3u8\n\
+    #EXTINF:-1,Sport 5+\n/4.m3u8\n\
+    #EXTINF:-1,Sport 5\n/5.m3u8\n";
+
 async fn extract(keys: &str) -> Result<Vec<Candidate>, ExtractError> {
+    let mut found = run(keys).await;
+    if found.candidates.is_empty() { Err(found.failures.remove(0)) } else { Ok(found.candidates) }
+}
+
+async fn run(keys: &str) -> Found {
     let list = |headers: HeaderMap| async move {
         match headers.get("x-key").is_some_and(|key| key == "k") {
             true => LIST.into_response(),
@@ -21,7 +33,10 @@ async fn extract(keys: &str) -> Result<Vec<Candidate>, ExtractError> {
         }
     };
     let page = || async { Response::new(axum::body::Body::from("<html>")) };
-    let router = Router::new().route("/list.m3u", get(list)).route("/page", get(page));
+    let router = Router::new()
+        .route("/list.m3u", get(list))
+        .route("/unnamed.m3u", get(|| async { UNNAMED }))
+        .route("/page", get(page));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
@@ -30,8 +45,7 @@ async fn extract(keys: &str) -> Result<Vec<Candidate>, ExtractError> {
         keys.replace("SITE", &format!("http://{address}"))
     );
     let source = Source::parse_file(&toml).unwrap_or_else(|error| panic!("{error}")).remove(0);
-    let mut found = runner().run(&source).await;
-    if found.candidates.is_empty() { Err(found.failures.remove(0)) } else { Ok(found.candidates) }
+    runner().run(&source).await
 }
 
 #[tokio::test]
@@ -55,6 +69,38 @@ async fn filtered_and_renamed() {
     let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     assert_eq!(found.headers, [header("X-Key", "k"), header("User-Agent", "Box/1")]);
     assert_eq!(found.expires_at, Some("2026-01-01T00:00:00Z".parse().unwrap()));
+}
+
+#[tokio::test]
+async fn an_entry_without_a_name_is_told_and_costs_only_itself() {
+    let both = "2 without a name to make an id of: line 5, line 6";
+    for (keys, feeds, unusable, failed) in [
+        ("", vec!["Гонка", "Sport 5+", "Sport 5"], both, ""),
+        (
+            "except = { group = 'Night' }",
+            vec!["Гонка", "Sport 5+", "Sport 5"],
+            "1 without a name to make an id of: line 6",
+            "",
+        ),
+        ("only = { name = 'Sport' }", vec!["Sport 5+", "Sport 5"], "", ""),
+        ("only = { name = '^-*$' }", vec![], "", both),
+        ("only = { name = '^-*$' }\nfeed = 'World feed'", vec!["World feed", "World feed"], "", ""),
+    ] {
+        let found = run(&format!("url = 'SITE/unnamed.m3u'\n{keys}")).await;
+        let told = |errors: &[ExtractError]| {
+            errors.iter().map(|error| error.message.clone()).collect::<Vec<_>>().join("; ")
+        };
+        let named: Vec<_> = found.candidates.iter().map(|one| one.feed.as_str()).collect();
+        assert_eq!(named, feeds, "{keys}");
+        assert_eq!(
+            (told(&found.unusable).as_str(), told(&found.failures).as_str()),
+            (unusable, failed),
+            "{keys}"
+        );
+        let ids: std::collections::BTreeSet<_> =
+            named.iter().filter_map(|feed| pitwall_upstream_map::StreamId::of_feed(feed)).collect();
+        assert_eq!(ids.len(), feeds.iter().collect::<std::collections::BTreeSet<_>>().len());
+    }
 }
 
 #[tokio::test]

@@ -34,14 +34,15 @@ const SESSIONS: &[(&str, &str, &[&str])] = &[
     ("race", "Race", &["race", "grand prix", "gp"]),
 ];
 
+/// What a title calls Formula 1.
+const SERIES: [&str; 4] = ["f1", "formula 1", "formula one", "formula1"];
+
 const SEPARATORS: [&str; 6] = [" - ", " – ", " — ", " | ", ": ", ", "];
 
 pub(super) fn read(text: &str) -> Summary {
     let (text, cancelled) = without_remarks(text);
     let lower = text.to_lowercase();
-    let series =
-        ["f1", "formula 1", "formula one", "formula1"].iter().any(|name| says(&lower, name))
-            && !says(&lower, "academy");
+    let series = SERIES.iter().any(|name| says(&lower, name)) && !says(&lower, "academy");
     let (session, meeting) = match split(text) {
         Some((code, name, meeting)) => (Some((code, name)), meeting),
         None => (None, text.to_owned()),
@@ -87,7 +88,10 @@ fn session(part: &str) -> Option<(&'static str, &'static str)> {
 
 /// Without emoji in front and remarks in brackets, and whether one says that it is off.
 fn without_remarks(text: &str) -> (&str, bool) {
-    let mut text = text.trim_start_matches(|c: char| !c.is_alphanumeric() && c != '(').trim();
+    // What belongs to the first word is no ornament: "[F2] Feature", "#24", "“Le Mans” live".
+    const BEGINS: &str = "([{<\"'#@+&$€£¿¡“‘„«‹「『【（";
+    let is_ornament = |c: char| !c.is_alphanumeric() && !BEGINS.contains(c);
+    let mut text = text.trim_start_matches(is_ornament).trim();
     let mut cancelled = false;
     while let Some((remark, rest)) = text.strip_prefix('(').and_then(|open| open.split_once(')')) {
         cancelled |= matches!(remark.to_lowercase().as_str(), "canceled" | "cancelled");
@@ -98,7 +102,12 @@ fn without_remarks(text: &str) -> (&str, bool) {
 
 fn without_series(meeting: &str) -> String {
     let mut meeting = meeting.trim();
-    for name in ["f1", "formula 1", "formula one", "formula1"] {
+    if let Some((tag, rest)) = meeting.strip_prefix('[').and_then(|open| open.split_once(']'))
+        && SERIES.iter().any(|name| tag.trim().eq_ignore_ascii_case(name))
+    {
+        meeting = rest.trim();
+    }
+    for name in SERIES {
         if let Some((head, rest)) = meeting.split_at_checked(name.len())
             && head.eq_ignore_ascii_case(name)
             && !rest.starts_with(char::is_alphanumeric)

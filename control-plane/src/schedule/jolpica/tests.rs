@@ -1,3 +1,5 @@
+use serde_json::json;
+
 use super::*;
 use crate::schedule::samples::{self, text as sample};
 use crate::schedule::sanity;
@@ -17,7 +19,7 @@ fn the_season_of_2023_with_its_sprint_shootouts() {
     let calendar = read(&sample("jolpica-testfixture-ergast-2023.json"));
     assert_eq!(calendar.season.as_deref(), Some("2023"));
     assert_eq!(calendar.meetings.len(), 22);
-    assert_eq!(sanity::check(&calendar), Ok(()));
+    assert_eq!(sanity::complaints(&calendar), Vec::<String>::new());
     assert_eq!(
         sessions(&calendar, "2023:azerbaijan-grand-prix:baku"),
         [
@@ -42,7 +44,7 @@ fn the_season_of_2023_with_its_sprint_shootouts() {
 #[test]
 fn formats_of_other_years() {
     let calendar = read(&sample("jolpica-2026-races-excerpt.json"));
-    assert_eq!(sanity::check(&calendar), Ok(()));
+    assert_eq!(sanity::complaints(&calendar), Vec::<String>::new());
     assert_eq!(
         sessions(&calendar, "2026:chinese-grand-prix:shanghai"),
         [
@@ -70,14 +72,14 @@ fn a_session_without_a_time_is_listed() {
     let text = sample("jolpica-testfixture-2023-next.json")
         .replace(",\"time\":\"15:00:00Z\",\"FirstPractice\"", ",\"FirstPractice\"");
     let calendar = read(&text);
-    assert_eq!(sanity::check(&calendar), Ok(()));
+    assert_eq!(sanity::complaints(&calendar), Vec::<String>::new());
     let race = calendar.meetings[0].race().unwrap();
     assert_eq!((race.start, race.date.to_string()), (None, "2024-03-02".into()));
     assert_eq!(calendar.meetings[0].slots.len(), 5);
 
     // Two races of which nothing but the day was ever known.
     let calendar = read(&sample("jolpica-docs-1950-excerpt.json"));
-    assert_eq!(sanity::check(&calendar), Ok(()));
+    assert_eq!(sanity::complaints(&calendar), Vec::<String>::new());
     assert_eq!(sessions(&calendar, "1950:monaco-grand-prix:monaco"), ["race ?"]);
 }
 
@@ -88,14 +90,73 @@ fn what_is_no_calendar() {
     }
     let good = sample("jolpica-testfixture-2023-next.json");
     for (name, bad) in [
-        ("no time", good.replace("15:00:00Z", "25:00:00Z")),
-        ("no day", good.replace("2024-03-02", "2024-02-30")),
         ("no year", good.replace("\"season\":\"2024\"", "\"season\":\"../x\"")),
+        ("no name", good.replace("Bahrain Grand Prix", "…")),
+        ("no circuit", good.replace("\"circuitId\"", "\"id\"")),
     ] {
-        assert!(calendar(parse(bad.as_bytes()).unwrap().races).is_err(), "{name}");
+        let error = calendar(parse(bad.as_bytes()).unwrap().races).unwrap_err();
+        assert!(error.message.starts_with("1 of 1 races cannot be read: "), "{name}: {error}");
     }
     let odd = good.replace("\"circuitId\":\"bahrain\"", "\"circuitId\":\"<b>Sakhir</b>\"");
     assert_eq!(read(&odd).meetings[0].id, "2024:bahrain-grand-prix:b-sakhir-b");
+}
+
+/// Of five races, the first one is changed.
+#[test]
+fn an_item_costs_only_itself() {
+    let good: serde_json::Value =
+        serde_json::from_str(&sample("jolpica-2026-races-excerpt.json")).unwrap();
+    let australia = "2026:australian-grand-prix:albert_park";
+    let race = |why: &str| format!("{australia}:race: {why}");
+    for (key, value, meetings, sessions, expected) in [
+        (
+            "raceName",
+            json!(null),
+            4,
+            20,
+            "number 1 of the races: invalid type: null, expected a string".to_owned(),
+        ),
+        (
+            "raceName",
+            json!(""),
+            4,
+            20,
+            "number 1 of the races: it has no name to make an id of".into(),
+        ),
+        (
+            "season",
+            json!("MMXXVI"),
+            4,
+            20,
+            "number 1 of the races: its season \"MMXXVI\" is no year".into(),
+        ),
+        ("Circuit", json!({}), 4, 20, "number 1 of the races: missing field `circuitId`".into()),
+        ("date", json!("2026-02-30"), 5, 24, race("\"2026-02-30\" is no date")),
+        ("time", json!("noon"), 5, 24, race("\"noon\" is no time")),
+        (
+            "Qualifying",
+            json!({"date": 7}),
+            5,
+            24,
+            format!("{australia}:qualifying: invalid type: integer `7`, expected a string"),
+        ),
+        (
+            "Qualifying",
+            json!("later"),
+            5,
+            24,
+            format!("{australia}:qualifying: invalid type: string \"later\", expected struct When"),
+        ),
+        ("raceName", json!("Гран-при Австралии"), 5, 25, String::new()),
+    ] {
+        let mut payload = good.clone();
+        payload["MRData"]["RaceTable"]["Races"][0][key] = value.clone();
+        let answer = calendar(parse(payload.to_string().as_bytes()).unwrap().races).unwrap();
+        let told: Vec<_> = answer.rejected.iter().map(|one| one.message.as_str()).collect();
+        assert_eq!(told.join("; "), expected, "{key} {value}");
+        let slots = answer.calendar.meetings.iter().map(|one| one.slots.len()).sum::<usize>();
+        assert_eq!((answer.calendar.meetings.len(), slots), (meetings, sessions), "{key} {value}");
+    }
 }
 
 #[test]
@@ -143,17 +204,22 @@ fn insane_calendars() {
             over(
                 &serde_json::json!({"SecondPractice": {"date": "2026-03-06", "time": "01:30:00Z"}}),
             ),
-            "start together",
+            "starts at the same time",
         ),
         ("another year", over(&serde_json::json!({"date": "2024-03-08"})), "is not in 2026"),
     ] {
-        let error = sanity::check(&read(&text)).unwrap_err();
-        assert!(error.contains(expected), "{name}: {error}");
+        let complaints = sanity::complaints(&read(&text));
+        assert_eq!(complaints.len(), 1, "{name}: {complaints:?}");
+        assert!(complaints[0].contains(expected), "{name}: {complaints:?}");
     }
     for (name, text) in [
         ("FP1 a day early (#136)", quoted("#136").to_string()),
         ("a race an hour late (#113)", samples::race_table(&[quoted("#113")])),
     ] {
-        assert_eq!(sanity::check(&read(&text)), Ok(()), "{name}: not every mistake shows");
+        assert_eq!(
+            sanity::complaints(&read(&text)),
+            Vec::<String>::new(),
+            "{name}: not every mistake shows"
+        );
     }
 }

@@ -218,6 +218,34 @@ fn which_meetings_are_one() {
     }
 }
 
+/// Tests before a season have one name, and none is another: of two sources each finds its own.
+#[test]
+fn two_tests_of_one_name() {
+    let [first, second] = ["2026:testing:x:day-1 04T07:00", "2026:testing-7:x:day-1 11T07:00"];
+    let other = |day: &str| format!("2026:testing:y:day-1 {day}T07:00");
+    for (name, openf1, ics, expected) in [
+        ("one source", vec![first, second], vec![], vec!["04T07:00 openf1", "11T07:00 openf1"]),
+        (
+            "another knows one",
+            vec![first, second],
+            vec![other("11")],
+            vec!["04T07:00 openf1", "11T07:00 openf1"],
+        ),
+        (
+            "an hour off",
+            vec![first, second],
+            vec![other("12")],
+            vec!["04T07:00 openf1", "11T07:00 openf1 ≠ics"],
+        ),
+    ] {
+        let ics: Vec<&str> = ics.iter().map(String::as_str).collect();
+        let schedule = merged(&[said("openf1", &openf1), said("ics", &ics)], &Schedule::default());
+        let told: Vec<_> =
+            told(&schedule).iter().map(|line| line.split_once(' ').unwrap().1.to_owned()).collect();
+        assert_eq!(told, expected, "{name}");
+    }
+}
+
 #[test]
 fn old_links_resolve() {
     let first = merged(&[said("openf1", &["2026:m:sakhir:race 03T20:00"])], &Schedule::default());
@@ -264,9 +292,9 @@ fn cancelled_and_back_elsewhere() {
 
     let first = read(&all);
     let march = merged(&[opinion(&first)], &Schedule::default());
-    let second = history::carry(&first, read(&fewer), true, day("03-15"));
+    let second = history::carry(&first, read(&fewer), &[], true, day("03-15"));
     let april = merged(&[opinion(&second)], &march);
-    let third = history::carry(&second, read(&back), true, day("07-27"));
+    let third = history::carry(&second, read(&back), &[], true, day("07-27"));
     let august = merged(&[opinion(&third)], &april);
 
     let circuit = &march.meetings[3].circuit.id;

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use pitwall_upstream_map::slug::fold;
+
 use super::choice::Claim;
 use crate::schedule::calendar::{Listed, apart, days};
 use crate::schedule::opinion::Opinion;
@@ -43,8 +45,15 @@ impl<'a> Weekend<'a> {
         self.said.iter().filter_map(claim).collect()
     }
 
-    fn is(&self, other: &Listed) -> bool {
-        self.listed().any(|one| one.id == other.id || (one.series && same(one, other)))
+    /// How many days off it is what another source lists. A source does not list one thing twice:
+    /// two tests of one name within days are two.
+    fn is(&self, source: &str, other: &Listed) -> Option<i32> {
+        if self.listed().any(|one| one.id == other.id) {
+            return Some(0);
+        }
+        let by_others = self.said.iter().all(|(by, _)| *by != source);
+        let same = self.listed().filter(|one| by_others && one.series);
+        same.filter_map(|one| same_race(one, other)).min()
     }
 
     /// The part of a weekend that is no session of the championship's own, such as a show.
@@ -74,9 +83,7 @@ pub(crate) fn align<'a>(opinions: &[&'a Opinion], season: Option<&str>) -> Vec<W
                 .filter(|one| one.race().is_some() == races)
                 .filter(|one| !one.series || in_season(one, season));
             for listed in meetings {
-                let free =
-                    |one: &&mut Weekend<'_>| !races || one.said.iter().all(|(by, _)| *by != source);
-                match find(&mut weekends, listed).filter(free) {
+                match find(&mut weekends, source, listed) {
                     Some(weekend) => weekend.said.push((source, listed)),
                     None => weekends.push(Weekend { said: vec![(source, listed)] }),
                 }
@@ -86,8 +93,15 @@ pub(crate) fn align<'a>(opinions: &[&'a Opinion], season: Option<&str>) -> Vec<W
     weekends
 }
 
-fn find<'w, 'a>(weekends: &'w mut [Weekend<'a>], listed: &Listed) -> Option<&'w mut Weekend<'a>> {
-    let at = weekends.iter().position(|one| one.is(listed));
+/// The nearest one that it is, else the one that it is a part of.
+fn find<'w, 'a>(
+    weekends: &'w mut [Weekend<'a>],
+    source: &str,
+    listed: &Listed,
+) -> Option<&'w mut Weekend<'a>> {
+    let off = weekends.iter().enumerate();
+    let nearest = off.filter_map(|(at, one)| Some((one.is(source, listed)?, at))).min();
+    let at = nearest.map(|(_, at)| at);
     let at = at.or_else(|| weekends.iter().position(|one| one.spans(listed)))?;
     weekends.get_mut(at)
 }
@@ -97,13 +111,14 @@ fn in_season(listed: &Listed, season: Option<&str>) -> bool {
     season.is_none_or(|season| listed.id.split(':').next() == Some(season))
 }
 
-/// The same race: by its day, or by its name when it moved by days.
-fn same(one: &Listed, other: &Listed) -> bool {
-    let (Some(day), Some(other_day)) = (one.anchor(), other.anchor()) else { return false };
+/// How many days apart two are that are the same race: by its day, or by its name when it moved by
+/// days.
+fn same_race(one: &Listed, other: &Listed) -> Option<i32> {
+    let off = apart(one.anchor()?, other.anchor()?);
     let both = one.series && other.series && one.race().is_some() == other.race().is_some();
-    let off = apart(day, other_day);
     let on_its_day = off <= 1 && one.race().is_some();
-    both && (on_its_day || (off <= MOVED_DAYS && alike(&one.name, &other.name)))
+    let is = both && (on_its_day || (off <= MOVED_DAYS && alike(&one.name, &other.name)));
+    is.then_some(off)
 }
 
 /// What is left of one name is part of the other: "Miami Grand Prix" and "FORMULA 1 CRYPTO.COM
@@ -116,9 +131,9 @@ pub(crate) fn alike(one: &str, other: &str) -> bool {
 fn words(name: &str) -> BTreeSet<String> {
     const SAYS_NOTHING: [&str; 9] =
         ["grand", "prix", "gp", "formula", "f1", "1", "the", "of", "race"];
-    let id = crate::schedule::calendar::id_of(name).unwrap_or_default();
-    id.split('-')
-        .filter(|word| !SAYS_NOTHING.contains(word))
+    fold(name)
+        .split(|c: char| !c.is_alphanumeric())
+        .filter(|word| !word.is_empty() && !SAYS_NOTHING.contains(word))
         .filter(|word| !(word.len() == 4 && word.parse::<u16>().is_ok()))
         .map(str::to_owned)
         .collect()

@@ -7,9 +7,15 @@ use crate::schedule::sanity;
 const FILE: &str = "openf1-issue-verbatim.json";
 
 fn read(season: &str, meetings: &[Value], sessions: &[Value]) -> Calendar {
+    let answer = answer(season, meetings, sessions);
+    assert_eq!(answer.rejected, [], "nothing is wrong with it");
+    answer.calendar
+}
+
+fn answer(season: &str, meetings: &[Value], sessions: &[Value]) -> Answer {
     let meetings = serde_json::from_value(json!(meetings)).unwrap();
     let sessions = serde_json::from_value(json!(sessions)).unwrap();
-    calendar(season, meetings, sessions).unwrap()
+    calendar(season, meetings, sessions, Vec::new())
 }
 
 /// `code start end`, `x` for what is cancelled.
@@ -42,7 +48,7 @@ pub(crate) fn miami() -> Vec<Value> {
 fn a_sprint_weekend() {
     let rows = quoted(FILE, "2025 China sprint");
     let calendar = read("2025", &[], rows.as_array().unwrap());
-    assert_eq!(sanity::check(&calendar), Ok(()));
+    assert_eq!(sanity::complaints(&calendar), Vec::<String>::new());
     assert_eq!(calendar.meetings[0].id, "2025:shanghai:shanghai", "no row named the meeting");
     assert_eq!(calendar.meetings[0].utc_offset.as_deref(), Some("+08:00"));
     assert_eq!(
@@ -59,7 +65,7 @@ fn a_sprint_weekend() {
 fn known_ends_and_offsets_west() {
     let name = json!({"meeting_key": 1284, "meeting_name": "Miami Grand Prix"});
     let calendar = read("2026", &[name], &miami());
-    assert_eq!(sanity::check(&calendar), Ok(()));
+    assert_eq!(sanity::complaints(&calendar), Vec::<String>::new());
     let meeting = &calendar.meetings[0];
     assert_eq!(meeting.id, "2026:miami-grand-prix:miami");
     assert_eq!(meeting.utc_offset.as_deref(), Some("-04:00"));
@@ -73,7 +79,7 @@ fn testing_days_and_meetings_without_sessions() {
     // Its meeting, as it was answered before there was `is_cancelled`, and one with it.
     let meetings = [quoted(FILE, "openf1#367"), quoted(FILE, "9c1415c")];
     let calendar = read("2024", &meetings, &[day]);
-    assert_eq!(sanity::check(&calendar), Ok(()));
+    assert_eq!(sanity::complaints(&calendar), Vec::<String>::new());
     assert_eq!(told(&calendar), ["day-1 21 07:00 21 16:00"]);
     assert_eq!(calendar.meetings.len(), 1, "what has no session yet has nothing to list");
 }
@@ -112,9 +118,112 @@ fn quirks() {
     ] {
         assert_eq!(moment(text).map(|at| at.to_string()).as_deref(), expected, "{text}");
     }
-    let mut broken = miami();
-    broken[0]["date_end"] = json!("later");
-    let rows = serde_json::from_value(json!(broken)).unwrap();
-    let error = calendar("2026", Vec::new(), rows).unwrap_err();
-    assert!(error.message.ends_with("\"later\" is no moment"), "{error}");
+}
+
+/// A season before it begins: two tests of one name at one place.
+fn tests_before_the_season() -> (Vec<Value>, Vec<Value>) {
+    let meeting = |key: u64| json!({"meeting_key": key, "meeting_name": "Pre-Season Testing"});
+    let day = |key: u64, day: u64| {
+        json!({
+            "session_key": key * 10 + day % 10, "meeting_key": key,
+            "session_name": format!("Day {}", day % 7), "location": "Sakhir",
+            "circuit_short_name": "Sakhir", "country_name": "Bahrain",
+            "date_start": format!("2026-02-{day}T07:00:00+00:00"),
+            "date_end": format!("2026-02-{day}T16:00:00+00:00"),
+        })
+    };
+    // Their keys are no order.
+    let sessions = [(1305, 11), (1305, 12), (1304, 18), (1304, 19)];
+    let sessions = sessions.map(|(key, date)| day(key, date)).into();
+    (vec![meeting(1304), meeting(1305)], sessions)
+}
+
+#[test]
+fn two_meetings_of_one_name_and_place_are_two() {
+    let (meetings, sessions) = tests_before_the_season();
+    let both = read("2026", &meetings, &sessions);
+    assert_eq!(sanity::complaints(&both), Vec::<String>::new());
+    let of = |calendar: &Calendar| -> Vec<(String, usize)> {
+        calendar.meetings.iter().map(|one| (one.id.clone(), one.slots.len())).collect()
+    };
+    let first = "2026:pre-season-testing:sakhir".to_owned();
+    assert_eq!(
+        of(&both),
+        [(first.clone(), 2), ("2026:pre-season-testing-1304:sakhir".to_owned(), 2)]
+    );
+    assert_eq!(of(&read("2026", &meetings, &sessions[..2])), [(first, 2)], "alone");
+}
+
+#[test]
+fn a_row_costs_only_itself() {
+    let good = "fp1 sprint-qualifying sprint qualifying race";
+    for (name, row, change, codes, expected) in [
+        (
+            "an end",
+            0,
+            json!({"date_end": "later"}),
+            good,
+            "2026:miami:miami:fp1: \"later\" is no moment, so its end is left out",
+        ),
+        (
+            "a start",
+            0,
+            json!({"date_start": "soon"}),
+            "sprint-qualifying sprint qualifying race",
+            "2026:miami:miami:fp1: \"soon\" is no moment",
+        ),
+        (
+            "no start yet",
+            0,
+            json!({"date_start": null}),
+            "sprint-qualifying sprint qualifying race",
+            "",
+        ),
+        (
+            "two of one name",
+            1,
+            json!({"session_name": "Day 1"}),
+            "fp1 day-1 sprint qualifying race",
+            "",
+        ),
+        ("no letters", 1, json!({"session_name": "直播"}), "fp1 sprint qualifying race", ""),
+    ] {
+        let mut rows = miami();
+        rows[row].as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        let answer = answer("2026", &[], &rows);
+        let told: Vec<_> = answer.rejected.iter().map(|one| one.message.as_str()).collect();
+        assert_eq!(told.join("; "), expected, "{name}");
+        let slots = &answer.calendar.meetings[0].slots;
+        let known: Vec<_> = slots.iter().map(|slot| slot.code.as_str()).collect();
+        let known: Vec<_> =
+            known.into_iter().filter(|code| codes.split(' ').any(|one| one == *code)).collect();
+        assert_eq!(known.join(" "), codes, "{name}");
+    }
+    let nameless = json!({"meeting_key": 1284, "meeting_name": "—"});
+    let nowhere = |row: &mut Value| {
+        row["circuit_short_name"] = json!(null);
+        row["location"] = json!("");
+    };
+    let mut rows = miami();
+    rows.iter_mut().for_each(nowhere);
+    let answer = answer("2026", &[nameless], &rows);
+    assert_eq!(answer.calendar.meetings, []);
+    assert_eq!(answer.rejected[0].message, "meeting 1284: it has no name to make an id of");
+}
+
+#[test]
+fn two_sessions_of_one_name_are_two() {
+    let mut rows = miami();
+    for (row, key) in [(1, 71), (2, 70)] {
+        rows[row]["session_name"] = json!("Shakedown");
+        rows[row]["session_key"] = json!(key);
+    }
+    let codes = |rows: &[Value]| -> Vec<String> {
+        let calendar = read("2026", &[], rows);
+        let slots = &calendar.meetings[0].slots;
+        slots.iter().map(|slot| slot.code.clone()).filter(|code| code.starts_with('s')).collect()
+    };
+    assert_eq!(codes(&rows), ["shakedown-71", "shakedown"], "as their keys come");
+    rows.swap(1, 2);
+    assert_eq!(codes(&rows), ["shakedown-71", "shakedown"], "whatever their order");
 }

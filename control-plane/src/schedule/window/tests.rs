@@ -26,6 +26,24 @@ fn session(code: &str, start: Option<&str>, day: &str) -> Session {
 }
 
 #[test]
+fn several_of_a_kind_have_its_window() {
+    for (code, expected) in [
+        ("race", "race"),
+        ("race-2026-12-05", "race"),
+        ("race-6f1a2b", "race"),
+        ("race-abcdef-2026-12-05-1400", "race"),
+        ("sprint-6f1a2b", "sprint"),
+        ("sprint-qualifying", "sprint-qualifying"),
+        ("sprint-qualifying-2026-12-05", "sprint-qualifying"),
+        ("race-week-preview", "race-week-preview"),
+        ("race-", "race-"),
+        ("fp1", "fp1"),
+    ] {
+        assert_eq!(kind(code), expected, "{code}");
+    }
+}
+
+#[test]
 fn windows() {
     use SessionStatus::{Live, Past, Upcoming};
     for (code, now, expected) in [

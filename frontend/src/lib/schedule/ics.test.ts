@@ -38,3 +38,13 @@ test('long lines are folded at 75 octets, never inside a letter', () => {
 test('no time, no event', () => {
 	expect(sessionIcs(session(), null, '', 0)).toBeNull();
 });
+
+test('a title is said once', () => {
+	const match = { ...race, name: 'Arsenal v Chelsea', meeting: 'Arsenal v Chelsea' };
+	for (const [one, expected] of [
+		[race, 'SUMMARY:Harbour Grand Prix: Race'],
+		[match, 'SUMMARY:Arsenal v Chelsea'],
+	] as const) {
+		expect(sessionIcs(one, null, '', 0)?.split('\r\n')).toContain(expected);
+	}
+});

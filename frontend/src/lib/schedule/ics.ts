@@ -24,13 +24,18 @@ export function sessionIcs(
 		`DTSTAMP:${utc(stamp)}`,
 		`DTSTART:${utc(start)}`,
 		`DTEND:${utc(end)}`,
-		`SUMMARY:${escape(`${session.meeting}: ${session.name}`)}`,
+		`SUMMARY:${escape(titleOf(session))}`,
 		...(place.length ? [`LOCATION:${escape(place.join(', '))}`] : []),
 		`URL:${page}`,
 		'END:VEVENT',
 		'END:VCALENDAR',
 	];
 	return lines.map(fold).join('\r\n') + '\r\n';
+}
+
+/** An event that is no session of a weekend is its own meeting: its title is said once. */
+export function titleOf({ meeting, name }: Pick<Session, 'meeting' | 'name'>): string {
+	return meeting === name ? name : `${meeting}: ${name}`;
 }
 
 function utc(at: number): string {

@@ -18,6 +18,7 @@ impl Finds {
             candidates: self.candidates.into_iter().map(|(_, candidate)| candidate).collect(),
             failures: self.failures.into_iter().map(|(_, failure)| failure).collect(),
             dropped: self.dropped,
+            ..Found::default()
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What is left at the end, as a candidate.
 
+use pitwall_upstream_map::StreamId;
+
 use super::Visit;
 use crate::expiry;
 use crate::extract::headers::{overlay, sendable};
@@ -35,18 +37,15 @@ impl Visit<'_> {
             Some(template) => Some(render(template)?),
             None => otherwise("feed", &source.feed),
         };
-        let feed = feed.filter(|feed| pitwall_upstream_map::StreamId::of_feed(feed).is_some());
+        let feed = feed.unwrap_or_default();
+        if StreamId::of_feed(&feed).is_none() {
+            let why = format!("the feed {feed:?} has no letter, digit or sign to make an id of");
+            return Err(why.into());
+        }
         let label = match &result.label {
             Some(template) => Some(render(template)?),
             None => otherwise("label", &source.label),
         };
-        Ok(Candidate {
-            position: 0,
-            feed: feed.ok_or("the feed has no letter or digit to make an id of")?,
-            label,
-            playlist,
-            headers,
-            expires_at,
-        })
+        Ok(Candidate { position: 0, feed, label, playlist, headers, expires_at })
     }
 }

@@ -92,6 +92,68 @@ async fn the_last_good_schedule_survives_everything() {
     assert!(stage.state().schedule.meetings.is_empty());
 }
 
+/// One that cannot be read or cannot be true stays as it was, is told, and costs nothing else.
+#[tokio::test]
+async fn an_item_costs_only_itself() {
+    let (site, _, _directory, mut stage) = stage(NOW).await;
+    let good = text("jolpica-2026-races-excerpt.json");
+    site.answers(JOLPICA, good.clone());
+    stage.poll_at(NOW).await;
+    let before = stage.state().schedule;
+    let miami = "2026:miami-grand-prix:miami";
+    let race = r#""date":"2026-05-03","time":"20:00:00Z""#;
+    assert!(good.contains(race));
+    for (name, from, to, expected) in [
+        (
+            "a time that is none",
+            race,
+            r#""date":"2026-05-03","time":"soon""#,
+            format!("left out: {miami}:race: \"soon\" is no time"),
+        ),
+        (
+            "no name",
+            r#""raceName":"Miami Grand Prix""#,
+            r#""raceName":"…""#,
+            "left out: number 3 of the races: it has no name to make an id of".to_owned(),
+        ),
+        (
+            "no row",
+            r#""raceName":"Miami Grand Prix""#,
+            r#""raceName":7"#,
+            "left out: number 3 of the races: invalid type: integer `7`, expected a string"
+                .to_owned(),
+        ),
+        (
+            "in no year",
+            race,
+            r#""date":"2062-05-03","time":"20:00:00Z""#,
+            format!("left out: {miami}:race: it is not in 2026"),
+        ),
+        (
+            "before its practice",
+            race,
+            r#""date":"2026-05-01","time":"12:00:00Z""#,
+            format!(
+                "left out: {miami}: fp1: it is not before the race, so nothing of the meeting is believed"
+            ),
+        ),
+    ] {
+        site.answers(JOLPICA, good.replace(from, to));
+        stage.poll_at(NOW).await;
+        let state = stage.state();
+        assert_eq!(state.error, Some(format!("jolpica: {expected}")), "{name}");
+        assert_eq!(state.schedule.stale_since, None, "{name}");
+        let ids = |schedule: &Schedule| -> Vec<_> {
+            let sessions = schedule.meetings.iter().flat_map(|meeting| &meeting.sessions);
+            sessions.map(|one| (one.id.clone(), one.start, one.status)).collect()
+        };
+        assert_eq!(ids(&state.schedule), ids(&before), "{name}");
+    }
+    site.answers(JOLPICA, good);
+    stage.poll_at(NOW).await;
+    assert_eq!(stage.state().error, None);
+}
+
 /// Start and SEQUENCE of every entry of `/calendar.ics`, by its UID.
 fn entries(schedule: &Schedule) -> BTreeMap<String, [String; 2]> {
     let edge = publish::Site::new("https://edge.test/".parse().unwrap());

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use tokio::time::{advance, sleep};
 
 use super::*;
-use crate::schedule::calendar::Calendar;
+use crate::schedule::calendar::Answer;
 use crate::schedule::provider::ProviderError;
 use crate::schedule::samples::text;
 use crate::schedule::{jolpica, overrides};
@@ -27,11 +27,12 @@ impl Provider for Scripted {
         self.name.to_owned()
     }
 
-    async fn fetch(&self, _: &Fetcher, _: Timestamp) -> Result<Calendar, ProviderError> {
+    async fn fetch(&self, _: &Fetcher, _: Timestamp) -> Result<Answer, ProviderError> {
         self.asked.lock().unwrap().push(self.began.elapsed().as_secs() / 60);
         let mut script = self.script.lock().unwrap();
         let next = if script.len() > 1 { script.remove(0) } else { script[0] };
-        next.map(|()| jolpica::read(&text("jolpica-2026-races-excerpt.json"))).map_err(|wish| {
+        let calendar = || jolpica::read(&text("jolpica-2026-races-excerpt.json"));
+        next.map(|()| Answer { calendar: calendar(), rejected: Vec::new() }).map_err(|wish| {
             let retry_after = Some(Duration::from_secs(wish));
             ProviderError { retry_after, ..ProviderError::new("not now") }
         })
@@ -104,7 +105,7 @@ impl Provider for Hanging {
         String::new()
     }
 
-    async fn fetch(&self, _: &Fetcher, _: Timestamp) -> Result<Calendar, ProviderError> {
+    async fn fetch(&self, _: &Fetcher, _: Timestamp) -> Result<Answer, ProviderError> {
         std::future::pending().await
     }
 }
