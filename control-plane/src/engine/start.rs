@@ -26,7 +26,7 @@ impl Engine {
         let next = queue::next(&due, &running, &EXTRACTIONS);
         for Due { source: index, .. } in next.into_iter().filter_map(|place| due.get(place)) {
             let Some(state) = self.sources.get_mut(*index) else { continue };
-            state.running = true;
+            state.begin();
             let (work, source) = (self.work.clone(), state.source.clone());
             let (clock, events) = (self.clock.clone(), self.events.0.clone());
             self.jobs.spawn(work::extract(work, *index, source, clock, events));

@@ -49,6 +49,12 @@ pub(crate) enum Event {
         candidate: Candidate,
         checked: Checked,
     },
+    /// A found candidate is not.
+    Refused {
+        key: Key,
+        position: usize,
+        why: String,
+    },
     /// A source's run is over, its candidates all checked.
     Ran {
         source: usize,
@@ -64,6 +70,8 @@ pub(crate) enum Event {
 #[derive(Default)]
 pub(crate) struct Report {
     pub(crate) duration: Duration,
+    /// It found all that its source has.
+    pub(crate) complete: bool,
     /// How many were found.
     pub(crate) candidates: usize,
     pub(crate) dropped: usize,
@@ -91,6 +99,9 @@ pub(crate) struct Recheck {
     pub(crate) candidate: Candidate,
     pub(crate) last: Checked,
 }
+
+/// The step of a find that did not pass its check.
+pub(crate) const CHECK: &str = "check";
 
 /// Candidates of one source are checked together, a few at a time, or fewer where it allows less:
 /// what plays shall not have to queue behind all that was found.
@@ -134,6 +145,7 @@ impl Run<'_> {
             tracing::warn!(source = self.source.name, dropped, "more streams than are taken");
         }
         let mut report = Report {
+            complete: failures.is_empty(),
             candidates: candidates.len(),
             dropped,
             expires_at: candidates.iter().filter_map(|candidate| candidate.expires_at).min(),
@@ -149,7 +161,7 @@ impl Run<'_> {
         let at_once = allowed.min(CHECKS_AT_ONCE);
         let mut checks = futures::stream::iter(checks).buffer_unordered(at_once);
         while let Some((check, refused)) = checks.next().await {
-            let refused = refused.map(|why| failure("check", &format!("{}: {why}", check.feed)));
+            let refused = refused.map(|why| failure(CHECK, &format!("{}: {why}", check.feed)));
             report.failures.extend(refused);
             report.checks.push(check);
         }
@@ -172,6 +184,8 @@ impl Run<'_> {
             Err(error) => {
                 let source = &self.source.name;
                 tracing::warn!(source, stream = %key.stream, %error, "check failed");
+                let (position, why) = (candidate.position, error.message.clone());
+                let _ = self.events.send(Event::Refused { key, position, why }).await;
                 (TracedCheck { feed, refused: Some(error.to_string()) }, Some(error.message))
             }
         }
