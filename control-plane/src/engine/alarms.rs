@@ -91,23 +91,19 @@ impl Picture<'_> {
             let mut places = ranking.places.iter();
             places.find(|place| place.key.source == source).map(|place| place.contender)
         };
-        let mut upstreams = self.ranked.iter().filter_map(|(stream, ranking)| {
-            Some((stream, &*self.known.get(stream)?.feed, of_source(ranking)?))
-        });
-        let finds = self.known.iter().filter(|(stream, _)| self.ranked.get(*stream).is_none());
-        let mut finds = finds.filter_map(|(stream, known)| {
-            let refused = *self.known.named_by(stream).get(&source)?;
-            Some((stream, &*known.feed, refused.1))
-        });
         let mut streams: Vec<StreamId> = Vec::new();
         let mut reason = None;
-        for (stream, feed, upstream) in &mut upstreams {
-            reason.get_or_insert_with(|| cause::of_upstream(feed, upstream, state, self.now));
+        for (stream, known) in self.known.iter() {
+            let feed = &known.feed;
+            let cause = match self.ranked.get(stream).and_then(of_source) {
+                Some(upstream) => cause::of_upstream(feed, upstream, state, self.now),
+                None => match self.known.named_by(stream).get(&source) {
+                    Some((_, refused)) => cause::of_find(feed, *refused, state),
+                    None => continue,
+                },
+            };
             streams.push(stream.clone());
-        }
-        for (stream, feed, refused) in &mut finds {
-            reason.get_or_insert_with(|| cause::of_find(feed, refused, state));
-            streams.push(stream.clone());
+            reason.get_or_insert(cause);
         }
         let source = state.source.name.clone();
         (!streams.is_empty()).then_some(What::SourceDead { source, streams, reason })
@@ -150,7 +146,11 @@ impl Alarms {
     fn deaths(&mut self, picture: &Picture<'_>) -> Vec<What> {
         let places = picture.ranked.values().flat_map(|ranking| &ranking.places);
         let playing = places.filter(|place| place.health != Health::Down);
-        let alive: BTreeSet<usize> = playing.map(|place| place.key.source).collect();
+        let mut alive: BTreeSet<usize> = playing.map(|place| place.key.source).collect();
+        // Nobody can say that of one that has not been asked yet.
+        let is_unasked =
+            |source: &&usize| picture.sources.get(**source).is_some_and(|it| !it.has_run());
+        alive.extend(self.alive.iter().filter(is_unasked));
         self.untold.extend(self.alive.difference(&alive));
         self.untold.retain(|source| !alive.contains(source));
         self.alive = alive;
