@@ -65,11 +65,12 @@ impl Engine {
         let ranked = self.ranked();
         let watchable = order::watchable(&ranked);
         let mut on = sessions.filter(|session| window::is_on(session, now, watchable));
-        let picture = |known| Picture { ranked: &ranked, known, sources: &self.sources, now };
-        let mut news = alarms.look(&picture(&known), on.next().filter(|_| !watchable));
+        let (ranked, sources) = (&ranked, &*self.sources);
+        let picture = Picture { ranked, known: &known, sources, now };
+        let mut news = alarms.look(&picture, on.next().filter(|_| !watchable));
         let outages = known.news(
             |stream| Some(ranked.get(stream)?.active()?.source.name.clone()),
-            |known, stream| picture(known).why(stream),
+            |known, stream| Picture { ranked, known, sources, now }.why(stream),
         );
         // The map says what was told, for whoever leads next.
         let changed = !outages.is_empty();
@@ -87,16 +88,13 @@ impl Picture<'_> {
     /// `None`: nobody misses it, for there is no stream that it should play.
     fn death(&self, source: usize) -> Option<What> {
         let state = self.sources.get(source)?;
-        let of_source = |ranking: &Ranking<'_>| {
-            let mut places = ranking.places.iter();
-            places.find(|place| place.key.source == source).map(|place| place.contender)
-        };
         let mut streams: Vec<StreamId> = Vec::new();
         let mut reason = None;
         for (stream, known) in self.known.iter() {
             let feed = &known.feed;
-            let cause = match self.ranked.get(stream).and_then(of_source) {
-                Some(upstream) => cause::of_upstream(feed, upstream, state, self.now),
+            let mut places = self.ranked.get(stream).into_iter().flat_map(|it| &it.places);
+            let cause = match places.find(|place| place.key.source == source) {
+                Some(place) => cause::of_upstream(feed, place.contender, state, self.now),
                 None => match self.known.named_by(stream).get(&source) {
                     Some((_, refused)) => cause::of_find(feed, *refused, state),
                     None => continue,
