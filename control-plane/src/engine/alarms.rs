@@ -68,13 +68,15 @@ impl Engine {
         let (ranked, sources) = (&ranked, &*self.sources);
         let picture = Picture { ranked, known: &known, sources, now };
         let mut news = alarms.look(&picture, on.next().filter(|_| !watchable));
-        let outages = known.news(
-            |stream| Some(ranked.get(stream)?.active()?.source.name.clone()),
-            |known, stream| Picture { ranked, known, sources, now }.why(stream),
-        );
+        let due = known.due();
         // The map says what was told, for whoever leads next.
-        let changed = !outages.is_empty();
-        news.extend(outages);
+        let changed = !due.is_empty();
+        for stream in due {
+            let active = ranked.get(&stream).and_then(Ranking::active);
+            let plays = active.map(|place| place.source.name.clone());
+            let why = Picture { ranked, known: &known, sources, now }.why(&stream);
+            news.extend(known.tell(stream, plays, why));
+        }
         drop(schedule);
         (self.alarms, self.known) = (alarms, known);
         self.dirty |= changed;

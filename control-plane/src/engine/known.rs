@@ -147,8 +147,8 @@ impl KnownStreams {
         }
         let is_asked = |source: &usize| sources.get(*source).is_some_and(SourceState::has_run);
         let configured: BTreeSet<_> = self.configured.iter().map(|(stream, ..)| stream).collect();
-        let unasked: BTreeSet<_> = self.configured.iter().filter(|one| !is_asked(&one.2)).collect();
-        let unasked: BTreeSet<_> = unasked.into_iter().map(|(stream, ..)| stream).collect();
+        let unasked = self.configured.iter().filter(|(.., source)| !is_asked(source));
+        let unasked: BTreeSet<_> = unasked.map(|(stream, ..)| stream).collect();
         for (stream, feed, _) in &self.configured {
             if !unasked.contains(stream) && !self.streams.contains_key(stream) {
                 self.streams.insert(stream.clone(), KnownStream::new(feed.clone()));
@@ -180,30 +180,29 @@ impl KnownStreams {
         changed
     }
 
-    /// Outages that have lasted, and those that are over, each told once.
-    pub(super) fn news(
-        &mut self,
-        plays: impl Fn(&StreamId) -> Option<String>,
-        why: impl Fn(&Self, &StreamId) -> String,
-    ) -> Vec<What> {
+    /// Streams whose outage has lasted and is not told yet, and those whose outage is over.
+    pub(super) fn due(&self) -> Vec<StreamId> {
         let due = self.streams.iter().filter(|(_, known)| known.is_due());
-        let due: Vec<StreamId> = due.map(|(stream, _)| stream.clone()).collect();
-        let mut news = Vec::new();
-        for stream in due {
-            let reason = why(self, &stream);
-            let Some(known) = self.streams.get_mut(&stream) else { continue };
-            let Some(Outage { since, told }) = known.outage else { continue };
-            let name = known.feed.clone();
-            if known.is_down {
-                known.outage = Some(Outage { since, told: true });
-                news.push(What::StreamDark { stream, name, since, reason });
-            } else {
-                known.outage = None;
-                let source = plays(&stream);
-                news.extend(told.then_some(What::StreamBack { stream, name, source, since }));
-            }
+        due.map(|(stream, _)| stream.clone()).collect()
+    }
+
+    /// Takes note that what is due of a stream is told, and says what that is. `plays`: the source
+    /// that plays it; `why`: why none does.
+    pub(super) fn tell(
+        &mut self,
+        stream: StreamId,
+        plays: Option<String>,
+        why: String,
+    ) -> Option<What> {
+        let known = self.streams.get_mut(&stream)?;
+        let Outage { since, told } = known.outage?;
+        let name = known.feed.clone();
+        if known.is_down {
+            known.outage = Some(Outage { since, told: true });
+            return Some(What::StreamDark { stream, name, since, reason: why });
         }
-        news
+        known.outage = None;
+        told.then_some(What::StreamBack { stream, name, source: plays, since })
     }
 }
 
