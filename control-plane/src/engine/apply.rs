@@ -91,6 +91,9 @@ impl Engine {
             self.generation = fresh;
         }
         let health = contender.health();
+        if health == Health::Healthy && was != Health::Healthy {
+            tracing::info!(source = state.source.name, stream = %key.stream, "checks pass again");
+        }
         let outcome = match (health, refused) {
             (_, true) => CheckOutcome::Refused,
             (Health::Healthy, _) => CheckOutcome::Passed,
