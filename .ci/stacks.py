@@ -1,6 +1,6 @@
 """What the linters of .ci/stacks cannot know: that what stacks/ and the Dockerfile say of Pitwall is so.
 
-stacks.py dockerfile | compose | kubernetes OBJECTS | terragrunt
+stacks.py dockerfile | compose | prometheus | kubernetes OBJECTS | terragrunt
 """
 
 import json
@@ -103,6 +103,26 @@ def compose():
             config_is_fine(f"compose: {name}", (place / "conf/pitwall.toml").read_text(), environment)
 
 
+def prometheus():
+    """It scrapes and evaluates as often as the rules' tests assume, and every alert has a case in them."""
+    tests = yaml.safe_load(Path("stacks/prometheus/pitwall.rules.test.yml").read_text())
+    assumed = tests["evaluation_interval"]
+    for path in ("stacks/prometheus/prometheus.yml", "stacks/compose/prometheus.yml"):
+        says = yaml.safe_load(Path(path).read_text())["global"]
+        for key in ("scrape_interval", "evaluation_interval"):
+            # Prometheus' own is a minute.
+            if says.get(key, "1m") != assumed:
+                wrong.append(f"{path}: {key} is {says.get(key, 'not set: 1m')}, and the rules' tests assume {assumed}")
+    cases = {case["alertname"]: [] for test in tests["tests"] for case in test["alert_rule_test"]}
+    for test in tests["tests"]:
+        for case in test["alert_rule_test"]:
+            cases[case["alertname"]].extend(case["exp_alerts"])
+    for group in yaml.safe_load(Path("stacks/prometheus/pitwall.rules.yml").read_text())["groups"]:
+        for rule in group["rules"]:
+            if not cases.get(rule["alert"]):
+                wrong.append(f"pitwall.rules.test.yml: no case in which {rule['alert']} fires")
+
+
 def kubernetes(path):
     """Each container of ours has a configuration that Pitwall takes; ports and volumes have their names."""
     objects = json.loads(Path(path).read_text())
@@ -156,6 +176,6 @@ def terragrunt():
 
 
 os.chdir(Path(__file__).parent.parent)
-{"dockerfile": dockerfile, "compose": compose, "kubernetes": kubernetes, "terragrunt": terragrunt}[sys.argv[1]](*sys.argv[2:])
+{"dockerfile": dockerfile, "compose": compose, "prometheus": prometheus, "kubernetes": kubernetes, "terragrunt": terragrunt}[sys.argv[1]](*sys.argv[2:])
 if wrong:
     sys.exit("\n".join(wrong))

@@ -9,6 +9,7 @@
 //! - [`sources`]: what is known of each source, and when it is asked again; [`trace`]: what its
 //!   last run did.
 //! - [`tick`]: what time alone changes, and what the edges tell.
+//! - [`known`]: every stream that sources name, and outages; [`cause`]: what is wrong, in words.
 //! - [`order`]: every stream's upstreams, best first; [`publishing`]: the map.
 //! - [`command`]: what an operator wants; [`alarms`]: what an operator is told.
 //! - [`memory`]: what outlives a restart.
@@ -18,8 +19,10 @@
 
 mod alarms;
 mod apply;
+pub(crate) mod cause;
 pub(crate) mod command;
 pub(crate) mod contender;
+pub(crate) mod known;
 mod lead;
 mod memory;
 pub(crate) mod order;
@@ -46,6 +49,7 @@ use tokio::time::Instant;
 use self::alarms::Alarms;
 use self::command::Command;
 use self::contender::Contender;
+use self::known::KnownStreams;
 use self::lead::Inherited;
 use self::memory::Memory;
 use self::order::Playing;
@@ -74,6 +78,7 @@ pub(crate) struct Engine {
     tempo: Tempo,
     sources: Vec<SourceState>,
     contenders: BTreeMap<Key, Contender>,
+    known: KnownStreams,
     /// Who plays, as published last.
     playing: BTreeMap<StreamId, Playing>,
     /// Streams that somebody watches, and how many do.
@@ -91,6 +96,8 @@ pub(crate) struct Engine {
     /// Something changed since the last publication.
     dirty: bool,
     published: Option<Instant>,
+    /// Why the last map was not published, as it was logged.
+    unpublished: Option<String>,
     /// What was published before, until it is found again.
     inherited: Option<Inherited>,
     /// Of every session, as published.
@@ -131,9 +138,10 @@ impl Engine {
         let (memory, mut lifetimes) = Memory::load(archive, &sources, started_at);
         let state = |source: Source| {
             let learned = lifetimes.remove(&source.name).unwrap_or_default();
-            metrics.configured(&source.name);
+            metrics.configured(&source.name, started_at);
             SourceState::new(source, learned)
         };
+        let known = KnownStreams::new(&sources);
         let sources = sources.into_iter().map(state).collect();
         let tempo = Tempo::of(&schedule.borrow().schedule, started_at);
         Self {
@@ -149,6 +157,7 @@ impl Engine {
             tempo,
             sources,
             contenders: BTreeMap::new(),
+            known,
             playing: BTreeMap::new(),
             watched: BTreeMap::new(),
             memory,
@@ -162,6 +171,7 @@ impl Engine {
             listed: 0,
             dirty: true,
             published: None,
+            unpublished: None,
             inherited: None,
             phases: Vec::new(),
         }

@@ -84,6 +84,12 @@ pub(crate) trait Extractor: Send + Sync {
     /// Where its configured URLs lead, as far as they name it: scheme, host and port count.
     fn origins(&self) -> Vec<Url>;
 
+    /// The feeds that it finds by its configuration alone, whatever lists and pages bring.
+    /// `feed`: the source's own.
+    fn feeds(&self, feed: Option<&str>) -> Vec<String> {
+        feed.map(str::to_owned).into_iter().collect()
+    }
+
     /// How long a run may take.
     fn timeout(&self) -> Duration;
 

@@ -1,16 +1,17 @@
-//! What the control plane counts. Labels come only from the configuration, or from closed sets:
-//! no stream's name is one, for upstream lists name streams.
+//! What the control plane counts. Labels come only from the configuration, or from closed sets: a
+//! stream is named where the configuration names it, and only counted where a list or a page does.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use pitwall_upstream_map::Health;
 use pitwall_upstream_map::documents::Schedule;
+use pitwall_upstream_map::{Health, StreamId};
 use prometheus::{Gauge, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 use crate::engine::Key;
 use crate::engine::contender::Contender;
-use crate::engine::order::Ranked;
+use crate::engine::known::KnownStreams;
+use crate::engine::order::{Ranked, Ranking};
 use crate::engine::sources::SourceState;
 use crate::engine::work::Report;
 
@@ -25,6 +26,7 @@ pub(crate) struct Metrics {
     checks_waiting: IntGauge,
     upstreams: IntGaugeVec,
     streams: IntGaugeVec,
+    stream_up: IntGaugeVec,
     live: IntGauge,
     token_left: IntGaugeVec,
     refreshes: IntCounterVec,
@@ -92,7 +94,8 @@ impl Metrics {
             )?,
             last_success: gauges(
                 "pitwall_extractor_last_success_timestamp_seconds",
-                "When a source last ran without a failure; 0 before.",
+                "When a source last ran without a failure; where that is not known, when this \
+                 process began to ask it.",
                 &["source"],
             )?,
             candidates: gauges(
@@ -117,6 +120,12 @@ impl Metrics {
                 &["source", "state"],
             )?,
             streams: gauges("pitwall_streams", "Streams by the health of what plays.", &["state"])?,
+            stream_up: gauges(
+                "pitwall_stream_up",
+                "Whether something of a stream plays, of those that the configuration names; no \
+                 series before its sources have been asked.",
+                &["stream"],
+            )?,
             live: gauge(
                 "pitwall_session_live",
                 "Whether a session is on; past its nominal end only while a stream is healthy.",
@@ -137,9 +146,9 @@ impl Metrics {
     }
 
     /// Series that are there before anything happened: an absent one alerts nobody.
-    pub(crate) fn configured(&self, source: &str) {
+    pub(crate) fn configured(&self, source: &str, now: Timestamp) {
         self.failing.with_label_values(&[source]).set(0);
-        self.last_success.with_label_values(&[source]).set(0);
+        self.last_success(source, now);
         for outcome in ["success", "failure"] {
             self.runs.with_label_values(&[source, outcome, "none"]);
         }
@@ -160,11 +169,15 @@ impl Metrics {
         self.count_run(source, outcome, step);
         self.failing.with_label_values(&[source]).set(i64::from(outcome == "failure"));
         if outcome == "success" {
-            self.last_success.with_label_values(&[source]).set(now.as_second());
+            self.last_success(source, now);
         }
         let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
         self.candidates.with_label_values(&[source]).set(count(report.candidates));
         self.dropped.with_label_values(&[source]).inc_by(report.dropped as u64);
+    }
+
+    pub(crate) fn last_success(&self, source: &str, at: Timestamp) {
+        self.last_success.with_label_values(&[source]).set(at.as_second());
     }
 
     fn count_run(&self, source: &str, outcome: &str, step: &str) {
@@ -237,6 +250,7 @@ impl Metrics {
         &self,
         version: u64,
         streams: &Ranked<'_>,
+        known: &KnownStreams,
         sources: &[SourceState],
         on: bool,
     ) {
@@ -244,6 +258,14 @@ impl Metrics {
         self.map_version.set(i64::try_from(version).unwrap_or(i64::MAX));
         self.live.set(i64::from(on));
         let places = || streams.values().flat_map(|ranking| &ranking.places);
+        let plays = |stream: &StreamId| {
+            let active = streams.get(stream).and_then(Ranking::active);
+            active.map_or(Health::Down, |place| place.health)
+        };
+        for stream in known.configured().into_iter().filter(|one| known.get(one).is_some()) {
+            let is_up = plays(stream) != Health::Down;
+            self.stream_up.with_label_values(&[stream.as_str()]).set(i64::from(is_up));
+        }
         for (health, state) in HEALTHS {
             for (index, source) in sources.iter().enumerate() {
                 let mine = places().filter(|place| place.key.source == index);
@@ -251,10 +273,7 @@ impl Metrics {
                 let labels = [source.source.name.as_str(), state];
                 self.upstreams.with_label_values(&labels).set(count(these));
             }
-            let plays = streams
-                .values()
-                .map(|ranking| ranking.active().map_or(Health::Down, |place| place.health));
-            let these = plays.filter(|plays| *plays == health).count();
+            let these = known.iter().filter(|(stream, _)| plays(stream) == health).count();
             self.streams.with_label_values(&[state]).set(count(these));
         }
     }

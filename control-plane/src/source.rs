@@ -148,6 +148,11 @@ impl Source {
         self.extractor.kind()
     }
 
+    /// The feeds that it finds by its configuration alone.
+    pub(crate) fn feeds(&self) -> Vec<String> {
+        self.extractor.feeds(self.feed.as_deref())
+    }
+
     /// How messages for the operator call the place of its keys.
     pub fn place(&self) -> String {
         format!("in source {:?}", self.name)

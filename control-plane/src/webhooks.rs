@@ -59,8 +59,9 @@ pub struct WebhookError {
     pub why: String,
 }
 
-/// How many notices wait for a webhook that is slow.
-const QUEUE: usize = 64;
+/// How many notices wait for a webhook that is slow: a network that fails takes every stream of every
+/// source with it.
+const QUEUE: usize = 1024;
 const SHORTEST_SECRET: usize = 32;
 
 /// Takes notices; never waits.

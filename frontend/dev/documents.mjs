@@ -125,7 +125,13 @@ function streamsOf(now, down) {
 	return list
 		.map((entry) =>
 			down.has(entry.id)
-				? { ...entry, health: 'down', down_since: iso(now - 90_000), sources: entry.sources.map(dead) }
+				? {
+						...entry,
+						health: 'down',
+						down_since: iso(now - 90_000),
+						reason: 'the connection was refused',
+						sources: entry.sources.map(dead),
+					}
 				: entry,
 		)
 		.sort((a, b) => rank(a) - rank(b));
@@ -136,7 +142,10 @@ function streamsOf(now, down) {
 			feed,
 			playlist: `/live/${id}/index.m3u8`,
 			health,
-			...(health === 'down' && { down_since: iso(now - 12 * MINUTE) }),
+			...(health === 'down' && {
+				down_since: iso(now - 12 * MINUTE),
+				reason: sources.map(({ error }) => error).join('; '),
+			}),
 			checked_at: iso(now - 8_000),
 			sources,
 			renditions,

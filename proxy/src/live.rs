@@ -7,11 +7,12 @@
 //! - [`line`], [`track`]: what is known of a stream, and what was published of a rendition.
 //! - [`change`]: what edges tell each other when the source changes.
 //! - [`directives`]: what players ask for, in the source's numbers.
-//! - [`last_good`]: what bridges a blip.
+//! - [`last_good`]: what bridges a blip; [`failing`]: what is said of it.
 
 mod change;
 mod choose;
 mod directives;
+mod failing;
 mod last_good;
 mod line;
 mod poll;
@@ -31,6 +32,7 @@ use crate::problem::Problem;
 use crate::rooms::Rooms;
 use crate::route::Link;
 use choose::{Known, choose};
+use failing::Failing;
 use last_good::LastGood;
 use line::Lines;
 use poll::MediaPoll;
@@ -45,6 +47,7 @@ pub struct Live {
     playlists: Arc<Playlists>,
     rooms: Rooms,
     last_good: LastGood,
+    failing: Failing,
     lines: Lines,
     /// How much of a playlist is shown.
     window: Duration,
@@ -53,7 +56,7 @@ pub struct Live {
 impl Live {
     pub fn new(playlists: Arc<Playlists>, rooms: Rooms, window: Duration) -> Self {
         let (last_good, lines) = (LastGood::default(), Lines::default());
-        Self { playlists, rooms, last_good, lines, window }
+        Self { playlists, rooms, last_good, failing: Failing::default(), lines, window }
     }
 
     /// `query`: what the viewer has to show with its media playlists.
@@ -67,7 +70,7 @@ impl Live {
         let map = self.rooms.store.current();
         let stream = map.streams.get(stream).ok_or(Problem::NotFound)?;
         let upstream = self.playing(&map, stream, now);
-        let upstream = upstream.ok_or(Problem::Unavailable("all sources are down"))?;
+        let upstream = upstream.ok_or_else(|| Problem::StreamDown(stream.id.clone()))?;
         let only = match rendition {
             Some(id) => Some(upstream.rendition(id).ok_or(Problem::NotFound)?),
             None => None,
@@ -92,6 +95,9 @@ impl Live {
             changes.mark_unchanged();
             let failure = match self.attempt(stream, rendition, directives, now).await {
                 Ok(playlist) => {
+                    if self.failing.is_over(stream, rendition) {
+                        tracing::info!(stream, rendition, "a playlist can be had again");
+                    }
                     if directives.is_none() {
                         self.last_good.keep(stream, rendition, &playlist);
                     }
@@ -110,13 +116,13 @@ impl Live {
             }
             // Also when the stream is gone from the map: it may be back in the next.
             if let Some(playlist) = self.last_good.recent(stream, rendition) {
-                tracing::warn!(stream, rendition, problem = failure.name(), "bridging a blip");
+                self.say(stream, rendition, &failure, "bridging a blip");
                 return Ok(playlist);
             }
             if !failure.may_pass() {
                 return Err(failure);
             }
-            tracing::warn!(stream, rendition, problem = failure.name(), "a playlist cannot be had");
+            self.say(stream, rendition, &failure, "a playlist cannot be had");
             // The next map may know another way. Without one this edge may know it by then.
             if !waited {
                 let changed = tokio::time::timeout_at(deadline, changes.changed()).await;
@@ -125,7 +131,29 @@ impl Live {
                     continue;
                 }
             }
-            return Err(Problem::Unavailable("its source cannot be read"));
+            return Err(match failure {
+                Problem::StreamDown(_) => failure,
+                _ => self.unavailable(stream),
+            });
+        }
+    }
+
+    /// Where the map has nothing else either, that is what there is to say.
+    fn unavailable(&self, stream: &str) -> Problem {
+        match self.rooms.store.current().streams.get(stream) {
+            Some(stream) if stream.active().is_none() => Problem::StreamDown(stream.id.clone()),
+            _ => Problem::Unavailable("its source cannot be read"),
+        }
+    }
+
+    /// Once, however many poll it; nothing of what nobody ever had.
+    fn say(&self, stream: &str, rendition: &str, problem: &Problem, what: &'static str) {
+        let map = self.rooms.store.current();
+        let upstreams = map.streams.get(stream).into_iter().flat_map(|it| &it.upstreams);
+        let exists = upstreams.into_iter().any(|one| one.rendition(rendition).is_some());
+        let problem = problem.name();
+        if exists && self.failing.is_news(stream, rendition, (what, problem)) {
+            tracing::warn!(stream, rendition, problem, "{what}");
         }
     }
 
@@ -251,6 +279,6 @@ fn seal_of(playlist: &[u8], path: &str) -> Option<String> {
 fn absent(stream: &Stream) -> Problem {
     match stream.active() {
         Some(_) => Problem::NotFound,
-        None => Problem::Unavailable("all sources are down"),
+        None => Problem::StreamDown(stream.id.clone()),
     }
 }

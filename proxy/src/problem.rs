@@ -4,6 +4,7 @@ use std::fmt;
 
 use http::StatusCode;
 use pitwall_fetch::{FetchError, Kind};
+use pitwall_upstream_map::StreamId;
 use pitwall_upstream_map::documents::ProblemDetails;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +37,8 @@ pub enum Problem {
     UpstreamTimeout,
     /// Nothing plays now; worth asking again.
     Unavailable(&'static str),
+    /// Of a stream that is known, nothing plays now.
+    StreamDown(StreamId),
     /// The first map is still being made, or this is no longer the place to ask.
     Starting,
     Stopping,
@@ -64,6 +67,7 @@ impl Problem {
             Self::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
             Self::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable(_)
+            | Self::StreamDown(_)
             | Self::Starting
             | Self::Stopping
             | Self::MapUnreadable
@@ -95,7 +99,7 @@ impl Problem {
             Self::UpstreamInvalid(_) => "upstream-invalid",
             Self::UpstreamUnreachable(_) => "upstream-unreachable",
             Self::UpstreamTimeout => "upstream-timeout",
-            Self::Unavailable(_) => "unavailable",
+            Self::Unavailable(_) | Self::StreamDown(_) => "unavailable",
             Self::Starting => "starting",
             Self::Stopping => "stopping",
             Self::MapUnreadable => "map-unreadable",
@@ -126,6 +130,7 @@ impl Problem {
                 | Self::UpstreamTimeout
                 | Self::TargetDenied
                 | Self::Unavailable(_)
+                | Self::StreamDown(_)
         )
     }
 }
@@ -160,6 +165,9 @@ impl fmt::Display for Problem {
             Self::UpstreamUnreachable(why) => write!(f, "The upstream cannot be reached: {why}."),
             Self::UpstreamTimeout => f.write_str("The upstream did not answer in time."),
             Self::Unavailable(why) => write!(f, "Nothing can be played right now: {why}."),
+            Self::StreamDown(stream) => {
+                write!(f, "{stream} is known; all its sources are down. Ask again soon.")
+            }
             Self::Starting => f.write_str("The control plane is still making its first map."),
             Self::Stopping => f.write_str("This edge is shutting down."),
             Self::MapUnreadable => f.write_str("This edge cannot read what is published."),

@@ -31,12 +31,14 @@ impl UpstreamMap {
     pub fn retain_sources(&mut self, is_source: impl Fn(&str) -> bool) {
         let is_of = |profile: &str| is_source(profile.split('/').next().unwrap_or_default());
         self.profiles.retain(|id, _| is_of(&id.0));
-        for stream in self.streams.values_mut() {
+        // One that no source has found yet has no upstream to lose.
+        self.streams.retain(|_, stream| {
             if stream.upstreams.iter().any(|one| !is_source(&one.source)) {
                 Arc::make_mut(stream).upstreams.retain(|one| is_source(&one.source));
+                return !stream.upstreams.is_empty();
             }
-        }
-        self.streams.retain(|_, stream| !stream.upstreams.is_empty());
+            true
+        });
     }
 
     /// Follows the clock, so that versions go on growing after a store lost its memory, but
@@ -55,8 +57,21 @@ pub struct Stream {
     /// The first version with which an operator moved viewers to the one that plays; 0: nobody did.
     #[serde(default)]
     pub switched: u64,
-    /// Best first. The first one that is not down is the one that plays.
+    /// Best first. The first one that is not down is the one that plays. A stream that is known
+    /// by its source's configuration alone has none.
     pub upstreams: Vec<Upstream>,
+    /// Nothing of it plays, or did so until a moment ago.
+    #[serde(default)]
+    pub outage: Option<Outage>,
+}
+
+/// Outlives the leader that saw it begin, so that its successor neither tells it again nor
+/// leaves it untold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outage {
+    pub since: Timestamp,
+    /// The operator was told.
+    pub told: bool,
 }
 
 impl Stream {

@@ -7,7 +7,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use jiff::{SignedDuration, Timestamp};
 use pitwall_fetch::Timeouts;
-use pitwall_upstream_map::documents::{Bootstrap, Extractors, SessionStatus, Status, Streams};
+use pitwall_upstream_map::documents::{
+    Bootstrap, Extractors, SessionStatus, Status, StreamCount, Streams,
+};
 use pitwall_upstream_map::{Health, MemoryStore, ProfileId, UpstreamMap};
 use prometheus::Registry;
 
@@ -213,7 +215,14 @@ async fn from_configuration_to_public_documents() {
         [
             ("world-feed".to_owned(), "/live/world-feed/index.m3u8", Health::Healthy, 2),
             ("pit-lane".to_owned(), "/live/pit-lane/index.m3u8", Health::Healthy, 1),
+            ("onboard-7".to_owned(), "/live/onboard-7/index.m3u8", Health::Down, 1),
+            ("onboard-22".to_owned(), "/live/onboard-22/index.m3u8", Health::Down, 1),
         ]
+    );
+    let reasons: Vec<_> = streams.streams.iter().filter_map(|one| one.reason.as_deref()).collect();
+    assert_eq!(
+        reasons,
+        ["the playlist was answered with 404", "step 1 (get) failed: the server answered 404"]
     );
     assert_eq!(streams.streams[0].renditions[0].id.0, "v");
     let extractors: Extractors = serde_json::from_str(extractors).unwrap();
@@ -232,7 +241,8 @@ async fn from_configuration_to_public_documents() {
         ]
     );
     let status: Status = serde_json::from_str(status).unwrap();
-    assert_eq!((status.streams.total, status.streams.healthy), (2, 2));
+    let StreamCount { total, healthy, down } = status.streams;
+    assert_eq!((total, healthy, down), (4, 2, 2));
     assert_eq!((status.extractors.total, status.extractors.failing), (4, 2));
     assert_eq!(status.schedule.source.as_deref(), Some("jolpica"));
 
@@ -257,7 +267,7 @@ async fn from_configuration_to_public_documents() {
     stop.send(()).unwrap();
     running.await.unwrap();
     assert!(directory.path().join("schedule.json").exists());
-    assert_eq!(store.current().streams.len(), 2, "what was published stays");
+    assert_eq!(store.current().streams.len(), 4, "what was published stays");
 }
 
 /// `promtool check metrics`, which make test installs.

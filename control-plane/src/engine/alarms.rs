@@ -4,12 +4,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use pitwall_upstream_map::documents::Session;
-use pitwall_upstream_map::{Health, StreamId};
+use pitwall_upstream_map::{Health, StreamId, UpstreamMap};
 use tokio::time::Instant;
 
+use super::known::KnownStreams;
 use super::order::{self, Place, Ranked, Ranking};
-use super::{Engine, Key};
+use super::sources::{self, SourceState};
+use super::{Engine, Key, cause};
 use crate::schedule::window;
 use crate::webhooks::notice::{Notice, What};
 
@@ -18,6 +21,8 @@ pub(crate) struct Alarms {
     looked: Option<Instant>,
     /// Sources of which something plays.
     alive: BTreeSet<usize>,
+    /// Sources that died and are still dead, which is not told yet.
+    untold: BTreeSet<usize>,
     playing: BTreeMap<StreamId, Key>,
     /// Since when a stream runs on a backup, and whether that was told.
     on_backup: BTreeMap<StreamId, (Instant, bool)>,
@@ -32,36 +37,92 @@ const EVERY: Duration = Duration::from_secs(1);
 const BACKUP_FOR: Duration = Duration::from_mins(1);
 /// Time for a source to be found, and for an extractor to be quick.
 const DRY_FOR: Duration = Duration::from_secs(30);
-/// A source that dies again and again is told again after this.
+/// A source that dies again and again is told again after this, if it is dead then.
 const QUIET: Duration = Duration::from_mins(10);
+
+/// What is known at one moment.
+#[derive(Clone, Copy)]
+struct Picture<'a> {
+    ranked: &'a Ranked<'a>,
+    known: &'a KnownStreams,
+    sources: &'a [SourceState],
+    now: Timestamp,
+}
 
 impl Engine {
     /// Tells what has happened since the last look.
     pub(super) fn look_out(&mut self) {
-        if self.alarms.looked.is_some_and(|last| last.elapsed() < EVERY) {
+        let is_due = self.alarms.looked.is_none_or(|last| last.elapsed() >= EVERY);
+        // What is not found yet is not lost.
+        if !is_due || self.inherited.is_some() {
             return;
         }
         let now = self.clock.now();
         let mut alarms = std::mem::take(&mut self.alarms);
+        let mut known = std::mem::take(&mut self.known);
         let schedule = self.schedule.borrow();
         let sessions = schedule.schedule.meetings.iter().flat_map(|meeting| &meeting.sessions);
         let ranked = self.ranked();
         let watchable = order::watchable(&ranked);
         let mut on = sessions.filter(|session| window::is_on(session, now, watchable));
-        let news = alarms.look(&ranked, on.next().filter(|_| !watchable));
+        let (ranked, sources) = (&ranked, &*self.sources);
+        let picture = Picture { ranked, known: &known, sources, now };
+        let mut news = alarms.look(&picture, on.next().filter(|_| !watchable));
+        let due = known.due();
+        // The map says what was told, for whoever leads next.
+        let changed = !due.is_empty();
+        for stream in due {
+            let active = ranked.get(&stream).and_then(Ranking::active);
+            let plays = active.map(|place| place.source.name.clone());
+            let why = Picture { ranked, known: &known, sources, now }.why(&stream);
+            news.extend(known.tell(stream, plays, why));
+        }
         drop(schedule);
-        self.alarms = alarms;
+        (self.alarms, self.known) = (alarms, known);
+        self.dirty |= changed;
         for what in news {
             self.notifier.tell(Notice::new(what, now));
         }
     }
 }
 
+impl Picture<'_> {
+    /// `None`: nobody misses it, for there is no stream that it should play.
+    fn death(&self, source: usize) -> Option<What> {
+        let state = self.sources.get(source)?;
+        let mut streams: Vec<StreamId> = Vec::new();
+        let mut reason = None;
+        for (stream, known) in self.known.iter() {
+            let feed = &known.feed;
+            let mut places = self.ranked.get(stream).into_iter().flat_map(|it| &it.places);
+            let cause = match places.find(|place| place.key.source == source) {
+                Some(place) => cause::of_upstream(feed, place.contender, state, self.now),
+                None => match self.known.named_by(stream).get(&source) {
+                    Some((_, refused)) => cause::of_find(feed, *refused, state),
+                    None => continue,
+                },
+            };
+            streams.push(stream.clone());
+            reason.get_or_insert(cause);
+        }
+        let source = state.source.name.clone();
+        (!streams.is_empty()).then_some(What::SourceDead { source, streams, reason })
+    }
+
+    fn why(&self, stream: &StreamId) -> String {
+        let places = self.ranked.get(stream).into_iter().flat_map(|ranking| &ranking.places);
+        let upstreams = places.map(|place| (place.key.source, place.contender));
+        let feed = self.known.get(stream).map_or("", |known| &known.feed);
+        cause::of_stream(feed, upstreams, &self.known.named_by(stream), self.sources, self.now)
+    }
+}
+
 impl Alarms {
     /// `missed`: the session that is on while nothing can be watched.
-    fn look(&mut self, ranked: &Ranked<'_>, missed: Option<&Session>) -> Vec<What> {
+    fn look(&mut self, picture: &Picture<'_>, missed: Option<&Session>) -> Vec<What> {
         self.looked = Some(Instant::now());
-        let mut news = self.deaths(ranked);
+        let ranked = picture.ranked;
+        let mut news = self.deaths(picture);
         for (stream, ranking) in ranked {
             news.extend(self.failover(stream, ranking));
             news.extend(self.backup(stream, ranking));
@@ -72,27 +133,35 @@ impl Alarms {
         news
     }
 
-    fn deaths(&mut self, ranked: &Ranked<'_>) -> Vec<What> {
-        let places = || ranked.values().flat_map(|ranking| &ranking.places);
-        let playing = places().filter(|place| place.health != Health::Down);
-        let alive: BTreeSet<usize> = playing.map(|place| place.key.source).collect();
-        let before = std::mem::replace(&mut self.alive, alive);
-        let quiet = |told: &BTreeMap<usize, Instant>, source: &usize| {
-            told.get(source).is_some_and(|told| told.elapsed() < QUIET)
-        };
-        let dead = before.difference(&self.alive).filter(|source| !quiet(&self.told, source));
-        let dead: Vec<usize> = dead.copied().collect();
-        let news = dead.iter().filter_map(|source| {
-            let of_source: Vec<_> = places().filter(|place| place.key.source == *source).collect();
-            Some(What::SourceDead {
-                source: of_source.first()?.source.name.clone(),
-                streams: of_source.iter().map(|place| place.key.stream.clone()).collect(),
-                reason: of_source.first()?.contender.error.clone(),
-            })
-        });
-        let news = news.collect();
-        self.told.extend(dead.iter().map(|source| (*source, Instant::now())));
-        news
+    /// What the leader before had seen alive; whatever of it is not found any more has died since.
+    pub(super) fn inherit(&mut self, map: &UpstreamMap, sources: &[SourceState]) {
+        let upstreams = map.streams.values().flat_map(|stream| &stream.upstreams);
+        let alive = upstreams.filter(|one| one.health != Health::Down);
+        let alive = alive.filter_map(|one| sources::place(sources, &one.source)).collect();
+        *self = Self { alive, told: std::mem::take(&mut self.told), ..Self::default() };
+    }
+
+    /// A death within the quiet period of the one before is told when that ends, unless the source
+    /// is alive by then.
+    fn deaths(&mut self, picture: &Picture<'_>) -> Vec<What> {
+        let places = picture.ranked.values().flat_map(|ranking| &ranking.places);
+        let playing = places.filter(|place| place.health != Health::Down);
+        let mut alive: BTreeSet<usize> = playing.map(|place| place.key.source).collect();
+        // Nobody can say that of one that has not been asked yet.
+        let is_unasked =
+            |source: &&usize| picture.sources.get(**source).is_some_and(|it| !it.has_run());
+        alive.extend(self.alive.iter().filter(is_unasked));
+        self.untold.extend(self.alive.difference(&alive));
+        self.untold.retain(|source| !alive.contains(source));
+        self.alive = alive;
+        let is_quiet =
+            |source: &usize| self.told.get(source).is_some_and(|told| told.elapsed() < QUIET);
+        let due: Vec<usize> = self.untold.iter().copied().filter(|one| !is_quiet(one)).collect();
+        for source in &due {
+            self.untold.remove(source);
+            self.told.insert(*source, Instant::now());
+        }
+        due.into_iter().filter_map(|source| picture.death(source)).collect()
     }
 
     /// Moved because who played does not any more; a move to something better is no news.

@@ -16,6 +16,12 @@ impl Engine {
         self.dirty = true;
         match event {
             Event::Passed { key, candidate, checked } => self.passed(key, candidate, checked),
+            Event::Refused { key, position, why } => {
+                if let Some(contender) = self.contenders.get_mut(&key) {
+                    contender.found_again();
+                }
+                self.known.refused(&key, position, why);
+            }
             Event::Ran { source, report } => {
                 let now = self.clock.now();
                 let Some(state) = self.sources.get_mut(source) else { return };
@@ -34,6 +40,7 @@ impl Engine {
     /// A find that passed its check.
     fn passed(&mut self, key: Key, candidate: Candidate, checked: Checked) {
         let Some(state) = self.sources.get_mut(key.source) else { return };
+        self.known.passed(&key);
         let (now, source) = (self.clock.now(), state.source.clone());
         if let Some(lived) = self.contenders.get(&key).and_then(|known| known.lived(&candidate)) {
             state.lifetimes.learn(lived);
@@ -84,6 +91,9 @@ impl Engine {
             self.generation = fresh;
         }
         let health = contender.health();
+        if health == Health::Healthy && was != Health::Healthy {
+            tracing::info!(source = state.source.name, stream = %key.stream, "checks pass again");
+        }
         let outcome = match (health, refused) {
             (_, true) => CheckOutcome::Refused,
             (Health::Healthy, _) => CheckOutcome::Passed,

@@ -8,6 +8,7 @@ use pitwall_upstream_map::{Health, Rendition, Role};
 use tokio::time::Instant;
 
 use super::pulse::Pulse;
+use super::sources::SourceState;
 use crate::breaker::Breaker;
 use crate::check::{CheckError, CheckRules, Checked, Fault};
 use crate::expiry::Expiry;
@@ -225,9 +226,19 @@ impl Contender {
         self.health() != Health::Down && (sure || self.verified.elapsed() < interval)
     }
 
-    /// It is down, and its source does not find it any more.
-    pub(crate) fn forgotten(&self, after: Duration) -> bool {
-        self.breaker.down_for() >= after && self.found.elapsed() >= after
+    /// Its source has found it again, though that did not pass a check.
+    pub(crate) fn found_again(&mut self) {
+        self.found = Instant::now();
+    }
+
+    /// When its source last found it.
+    pub(crate) fn found(&self) -> Instant {
+        self.found
+    }
+
+    /// It has been down for `after`, and its source does not name it any more.
+    pub(crate) fn forgotten(&self, after: Duration, source: &SourceState) -> bool {
+        self.breaker.down_for() >= after && !source.still_names(self.found)
     }
 
     /// What viewers are offered: not what stands still while the rest goes on.

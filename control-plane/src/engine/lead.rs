@@ -7,7 +7,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use pitwall_upstream_map::{Health, StreamId};
+use pitwall_upstream_map::documents::Extractors;
+use pitwall_upstream_map::{Health, StreamId, UpstreamMap};
 use tokio::time::Instant;
 
 use super::{Engine, Key, sources};
@@ -46,13 +47,16 @@ impl Engine {
         // What edges say of the leader before must not be taken for what is found from here on.
         self.generation = self.generation.max(highest.unwrap_or(0));
         self.memory.takes_over(&map, &self.sources);
+        self.known.inherit(&map, &self.sources);
+        self.alarms.inherit(&map, &self.sources);
+        self.inherit_successes(&map);
         let mut upstreams = BTreeSet::new();
         for stream in map.streams.values() {
             let up = stream.upstreams.iter().filter(|one| one.health != Health::Down);
             let places = up.map(|one| sources::place(&self.sources, &one.source));
             upstreams.extend(places.map(|source| (stream.id.clone(), source)));
             // An edge may play one that seems to be down.
-            if stream.upstreams.iter().all(|one| one.health == Health::Down) {
+            if stream.active().is_none() && !stream.upstreams.is_empty() {
                 upstreams.insert((stream.id.clone(), None));
             }
         }
@@ -61,13 +65,33 @@ impl Engine {
         self.published = None;
     }
 
+    /// When each source last ran without a failure, by the documents of the leader before.
+    fn inherit_successes(&mut self, map: &UpstreamMap) {
+        let document = map.documents.extractors.json();
+        let read = document.and_then(|text| serde_json::from_str::<Extractors>(text).ok());
+        for status in read.map(|it| it.extractors).unwrap_or_default() {
+            if let Some(place) = sources::place(&self.sources, &status.name)
+                && let Some(state) = self.sources.get_mut(place)
+            {
+                state.inherit(status.last_success_at);
+            }
+        }
+        let now = self.clock.now();
+        for state in &self.sources {
+            self.metrics.last_success(&state.source.name, state.last_success_at.unwrap_or(now));
+        }
+    }
+
     /// Is more known elsewhere than here, and will it soon be known here?
     pub(super) fn is_finding_its_feet(&mut self) -> bool {
         let Some(inherited) = &self.inherited else { return false };
         let is_found = |(stream, source): &(StreamId, Option<usize>)| {
-            let is_it =
-                |key: &Key| key.stream == *stream && source.is_none_or(|it| it == key.source);
-            self.contenders.keys().any(is_it)
+            let from = source.unwrap_or_default();
+            let first = Key { stream: stream.clone(), source: from, ordinal: 0 };
+            let found = self.contenders.range(first..).next().map(|(key, _)| key);
+            found.is_some_and(|key| {
+                key.stream == *stream && source.is_none_or(|source| source == key.source)
+            })
         };
         let all_found = inherited.upstreams.iter().all(is_found);
         let asked = self.sources.iter().all(|state| state.ran_since(inherited.since));

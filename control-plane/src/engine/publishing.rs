@@ -22,7 +22,7 @@ impl Engine {
 
     pub(super) async fn publish_if_due(&mut self) {
         let due = self.published.is_none_or(|last| last.elapsed() >= COALESCE);
-        if !(self.dirty && due) || self.is_finding_its_feet() {
+        if !(self.dirty && due) || self.inherited.is_some() {
             return;
         }
         self.published = Some(Instant::now());
@@ -37,6 +37,7 @@ impl Engine {
             started_at: self.started_at,
             sources: &self.sources,
             streams: &ranked,
+            known: &self.known,
             schedule: &schedule,
             watched: &self.watched,
             rank: &self.rank,
@@ -53,11 +54,14 @@ impl Engine {
         let watchable = order::watchable(&ranked);
         let mut sessions = schedule.schedule.meetings.iter().flat_map(|meeting| &meeting.sessions);
         let on = sessions.any(|session| window::is_on(session, now, watchable));
-        self.metrics.published(version, &ranked, &self.sources, on);
+        self.metrics.published(version, &ranked, &self.known, &self.sources, on);
         let active = active(&ranked);
         let published = tokio::time::timeout(PATIENCE, self.store.publish(map)).await;
         match published {
             Ok(Ok(())) => {
+                if self.unpublished.take().is_some() {
+                    tracing::info!(version, "a map is published again");
+                }
                 self.version = version;
                 self.played(active);
                 self.phases = phases;
@@ -67,8 +71,16 @@ impl Engine {
             Ok(Err(StoreError::Outdated { current, .. })) => self.version = current,
             // Another one leads, and this one is about to hear of it.
             Ok(Err(StoreError::NotLeading)) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "map not published; trying again"),
-            Err(_) => tracing::warn!("the store takes too long; trying again"),
+            Ok(Err(error)) => self.not_published(error.to_string()),
+            Err(_) => self.not_published("the store takes too long".to_owned()),
+        }
+    }
+
+    /// Publishing is tried several times a second, and said once for each reason.
+    fn not_published(&mut self, error: String) {
+        if self.unpublished.as_ref() != Some(&error) {
+            tracing::warn!(error, "map not published; trying again until it is");
+            self.unpublished = Some(error);
         }
     }
 }

@@ -8,7 +8,7 @@ use pitwall_upstream_map::documents::{ExtractorError, ExtractorState, ExtractorS
 use tokio::time::Instant;
 
 use super::trace::Trace;
-use super::work::Report;
+use super::work::{CHECK, Report};
 use crate::refresh::{self, Lifetimes, Tempo};
 use crate::source::Source;
 
@@ -21,6 +21,9 @@ pub(crate) struct SourceState {
     pub(crate) source: Arc<Source>,
     pub(crate) due: Instant,
     pub(crate) running: bool,
+    /// When the last run began, and the last one that found all that the source has.
+    began: Option<Instant>,
+    listed: Option<Instant>,
     pub(crate) last_success_at: Option<Timestamp>,
     pub(crate) lifetimes: Lifetimes,
     /// Somebody watches one of its streams.
@@ -35,6 +38,10 @@ pub(crate) struct SourceState {
     error: Option<ExtractorError>,
 }
 
+/// How long what is down, and what its source does not list any more, is still tried and known.
+pub(crate) const UNLISTED: Duration = Duration::from_mins(10);
+/// The same while its source cannot say what it lists.
+const UNASKED: Duration = Duration::from_hours(24);
 /// Sources that all became due at once start within this time.
 const SPREAD: Duration = Duration::from_secs(10);
 
@@ -44,6 +51,8 @@ impl SourceState {
             source: Arc::new(source),
             due: Instant::now(),
             running: false,
+            began: None,
+            listed: None,
             last_success_at: None,
             lifetimes,
             watched: false,
@@ -58,6 +67,50 @@ impl SourceState {
         }
     }
 
+    pub(crate) fn begin(&mut self) {
+        self.running = true;
+        self.began = Some(Instant::now());
+    }
+
+    pub(crate) fn has_run(&self) -> bool {
+        self.last_end.is_some()
+    }
+
+    /// Has it told all that it has since?
+    pub(crate) fn has_listed_since(&self, moment: Instant) -> bool {
+        self.listed.is_some_and(|began| began >= moment)
+    }
+
+    /// Was what was found then among what it listed last?
+    pub(crate) fn lists(&self, found: Instant) -> bool {
+        self.listed.is_none_or(|began| began <= found)
+    }
+
+    /// Does what was found then count as found still? What it lists no longer does for a while,
+    /// and what it could not be asked about since for a day.
+    pub(crate) fn still_names(&self, found: Instant) -> bool {
+        found.elapsed() < if self.lists(found) { UNASKED } else { UNLISTED }
+    }
+
+    /// What went wrong with this feed in the last run, or with all of its source.
+    pub(crate) fn failures(&self, feed: &str) -> Vec<&ExtractorError> {
+        let begins = |text: &str, feed: &str| {
+            text.strip_prefix(feed).is_some_and(|rest| rest.starts_with(": "))
+        };
+        let of_feed = |one: &ExtractorError| begins(&one.step, feed) || begins(&one.message, feed);
+        let feeds = self.source.feeds();
+        let of_all = |one: &ExtractorError| {
+            one.step != CHECK && !feeds.iter().any(|other| begins(&one.step, other))
+        };
+        let failures = self.trace.iter().flat_map(|trace| &trace.failures);
+        failures.filter(|one| of_feed(one) || of_all(one)).collect()
+    }
+
+    /// What the leader before knew.
+    pub(crate) fn inherit(&mut self, last_success_at: Option<Timestamp>) {
+        self.last_success_at = self.last_success_at.max(last_success_at);
+    }
+
     /// Did a run end after this?
     pub(crate) fn ran_since(&self, moment: Instant) -> bool {
         self.last_end.is_some_and(|end| end >= moment)
@@ -68,6 +121,9 @@ impl SourceState {
         self.running = false;
         self.last_run_at = Some(now);
         self.last_end = Some(Instant::now());
+        if report.complete {
+            self.listed = self.began;
+        }
         self.duration = Some(report.duration);
         let tempo = if self.watched { Tempo::Fast } else { tempo };
         let lifetime = self.lifetimes.expected().or(self.source.ttl);
@@ -130,11 +186,13 @@ impl SourceState {
         self.due = Instant::now();
     }
 
-    pub(crate) fn status(&self) -> ExtractorStatus {
-        let state = match (self.last_run_at, self.failing()) {
+    /// `dead`: something of what it finds that is down, and why.
+    pub(crate) fn status(&self, dead: Option<&ExtractorError>) -> ExtractorStatus {
+        let error = self.error.as_ref().or(dead);
+        let state = match (self.last_run_at, error) {
             (None, _) => ExtractorState::Never,
-            (Some(_), true) => ExtractorState::Failing,
-            (Some(_), false) => ExtractorState::Ok,
+            (Some(_), Some(_)) => ExtractorState::Failing,
+            (Some(_), None) => ExtractorState::Ok,
         };
         ExtractorStatus {
             name: self.source.name.clone(),
@@ -146,7 +204,7 @@ impl SourceState {
             next_run_at: self.next_run_at,
             duration_ms: self.duration.map(|it| u64::try_from(it.as_millis()).unwrap_or(u64::MAX)),
             candidates: self.candidates,
-            error: self.error.clone(),
+            error: error.cloned(),
         }
     }
 }

@@ -26,10 +26,11 @@ impl Engine {
         let next = queue::next(&due, &running, &EXTRACTIONS);
         for Due { source: index, .. } in next.into_iter().filter_map(|place| due.get(place)) {
             let Some(state) = self.sources.get_mut(*index) else { continue };
-            state.running = true;
+            state.begin();
             let (work, source) = (self.work.clone(), state.source.clone());
+            let last = state.trace.as_ref().map(|trace| trace.failures.clone()).unwrap_or_default();
             let (clock, events) = (self.clock.clone(), self.events.0.clone());
-            self.jobs.spawn(work::extract(work, *index, source, clock, events));
+            self.jobs.spawn(work::extract(work, *index, source, last, clock, events));
         }
     }
 
@@ -62,6 +63,7 @@ impl Engine {
             source: state.source.clone(),
             candidate: contender.candidate.clone(),
             last: contender.checked.clone(),
+            error: contender.error.clone(),
         };
         self.jobs.spawn(work::recheck(self.work.clone(), job, self.events.0.clone()));
     }

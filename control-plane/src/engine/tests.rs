@@ -67,7 +67,7 @@ impl Bench {
             let settings = setup.settings.iter().find(|(source, _)| source == name);
             let settings = settings.map_or("", |(_, settings)| settings);
             let text = format!(
-                "[[source]]\nname='{name}'\nkind='static'\nfeed='f'\nurl='https://x.example/'\n{settings}"
+                "[[source]]\nname='{name}'\nkind='m3u'\nurl='https://x.example/'\n{settings}"
             );
             Source::parse_file(&text).unwrap().remove(0)
         };

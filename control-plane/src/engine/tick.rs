@@ -7,11 +7,10 @@ use pitwall_upstream_map::{Health, StreamId};
 use tokio::time::Instant;
 
 use super::Engine;
+use super::sources::UNLISTED;
 use crate::publish;
 use crate::refresh::Tempo;
 
-/// How long an upstream that is down, and that its source does not find any more, is tried.
-const FORGOTTEN: Duration = Duration::from_mins(10);
 /// Edges may complain as often as they like; this is how often it makes a check.
 const COMPLAINTS: Duration = Duration::from_secs(1);
 
@@ -23,11 +22,17 @@ impl Engine {
             self.dirty |= contender.expire(now, failing);
         }
         let before = self.contenders.len();
-        self.contenders.retain(|_, contender| !contender.forgotten(FORGOTTEN));
+        self.contenders.retain(|key, contender| {
+            let source = self.sources.get(key.source);
+            source.is_some_and(|source| !contender.forgotten(UNLISTED, source))
+        });
         self.dirty |= self.contenders.len() != before;
         let interval = self.shown_for();
         let listed = self.contenders.values().filter(|one| one.listed(interval)).count();
         self.dirty |= listed != std::mem::replace(&mut self.listed, listed);
+        if !self.is_finding_its_feet() {
+            self.dirty |= self.review();
+        }
         self.listen();
         let schedule = self.schedule.borrow();
         self.dirty |= publish::phases(&schedule.schedule, now) != self.phases;

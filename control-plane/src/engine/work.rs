@@ -49,6 +49,12 @@ pub(crate) enum Event {
         candidate: Candidate,
         checked: Checked,
     },
+    /// A found candidate is not.
+    Refused {
+        key: Key,
+        position: usize,
+        why: String,
+    },
     /// A source's run is over, its candidates all checked.
     Ran {
         source: usize,
@@ -64,6 +70,8 @@ pub(crate) enum Event {
 #[derive(Default)]
 pub(crate) struct Report {
     pub(crate) duration: Duration,
+    /// It found all that its source has.
+    pub(crate) complete: bool,
     /// How many were found.
     pub(crate) candidates: usize,
     pub(crate) dropped: usize,
@@ -92,22 +100,29 @@ pub(crate) struct Recheck {
     pub(crate) source: Arc<Source>,
     pub(crate) candidate: Candidate,
     pub(crate) last: Checked,
+    /// What was wrong the last time, which is no news.
+    pub(crate) error: Option<String>,
 }
+
+/// The step of a find that did not pass its check.
+pub(crate) const CHECK: &str = "check";
 
 /// Candidates of one source are checked together, a few at a time, or fewer where it allows less:
 /// what plays shall not have to queue behind all that was found.
 const CHECKS_AT_ONCE: usize = 8;
 
-/// Runs a source and checks what it finds.
+/// Runs a source and checks what it finds. `last`: what went wrong the last time, which is not
+/// logged again.
 pub(crate) async fn extract(
     work: Arc<dyn Work>,
     index: usize,
     source: Arc<Source>,
+    last: Vec<ExtractorError>,
     clock: Clock,
     events: mpsc::Sender<Event>,
 ) {
     let began = Instant::now();
-    let run = Run { work: &*work, source: &source, clock: &clock, events: &events };
+    let run = Run { work: &*work, source: &source, last: &last, clock: &clock, events: &events };
     let run = AssertUnwindSafe(run.extract_and_check(index)).catch_unwind();
     let report = run.await.unwrap_or_else(|_| Report {
         failures: vec![failure("run", "it panicked")],
@@ -122,6 +137,7 @@ pub(crate) async fn extract(
 struct Run<'a> {
     work: &'a dyn Work,
     source: &'a Source,
+    last: &'a [ExtractorError],
     clock: &'a Clock,
     events: &'a mpsc::Sender<Event>,
 }
@@ -131,12 +147,15 @@ impl Run<'_> {
         let Found { candidates, failures, unusable, dropped } =
             self.work.extract(self.source).await;
         for error in &failures {
-            tracing::warn!(source = self.source.name, %error, "extraction failed");
+            if !self.last.contains(&failure(&error.step, &error.message)) {
+                tracing::warn!(source = self.source.name, %error, "extraction failed");
+            }
         }
         if dropped > 0 {
             tracing::warn!(source = self.source.name, dropped, "more streams than are taken");
         }
         let mut report = Report {
+            complete: failures.is_empty(),
             candidates: candidates.len(),
             dropped,
             expires_at: candidates.iter().filter_map(|candidate| candidate.expires_at).min(),
@@ -153,7 +172,6 @@ impl Run<'_> {
         let at_once = allowed.min(CHECKS_AT_ONCE);
         let mut checks = futures::stream::iter(checks).buffer_unordered(at_once);
         while let Some((check, refused)) = checks.next().await {
-            let refused = refused.map(|why| failure("check", &format!("{}: {why}", check.feed)));
             report.failures.extend(refused);
             report.checks.push(check);
         }
@@ -162,7 +180,7 @@ impl Run<'_> {
 
     /// Checks a candidate and offers it to the queue at once: a slow one does not hold up the
     /// others. What is wrong with it is returned as the public may know it, too.
-    async fn offer(&self, key: Key, candidate: Candidate) -> (TracedCheck, Option<String>) {
+    async fn offer(&self, key: Key, candidate: Candidate) -> (TracedCheck, Option<ExtractorError>) {
         let feed = candidate.feed.clone();
         let rules = &self.source.check;
         let check = self.work.check(self.source, &candidate).await.and_then(|checked| {
@@ -175,8 +193,13 @@ impl Run<'_> {
             }
             Err(error) => {
                 let source = &self.source.name;
-                tracing::warn!(source, stream = %key.stream, %error, "check failed");
-                (TracedCheck { feed, refused: Some(error.to_string()) }, Some(error.message))
+                let refused = failure(CHECK, &format!("{feed}: {}", error.message));
+                if !self.last.contains(&refused) {
+                    tracing::warn!(source, stream = %key.stream, %error, "check failed");
+                }
+                let (position, why) = (candidate.position, error.message.clone());
+                let _ = self.events.send(Event::Refused { key, position, why }).await;
+                (TracedCheck { feed, refused: Some(error.to_string()) }, Some(refused))
             }
         }
     }
@@ -196,10 +219,12 @@ fn keyed(source: usize, candidates: Vec<Candidate>) -> impl Iterator<Item = (Key
 }
 
 pub(crate) async fn recheck(work: Arc<dyn Work>, job: Recheck, events: mpsc::Sender<Event>) {
-    let Recheck { key, generation, source, candidate, last } = job;
+    let Recheck { key, generation, source, candidate, last, error: known } = job;
     let check = AssertUnwindSafe(work.recheck(&source, &candidate, &last)).catch_unwind();
     let result = check.await.unwrap_or_else(|_| Err(CheckError::new("the check panicked")));
-    if let Err(error) = &result {
+    if let Err(error) = &result
+        && known.as_ref() != Some(&error.message)
+    {
         tracing::warn!(source = source.name, stream = %key.stream, %error, "recheck failed");
     }
     let _ = events.send(Event::Rechecked { key, generation, result }).await;

@@ -222,6 +222,13 @@ impl Extractor for Recipe {
         self.steps.iter().filter_map(|step| step.origin()).chain(playlist).collect()
     }
 
+    fn feeds(&self, feed: Option<&str>) -> Vec<String> {
+        // Where the result names the feed, pages do.
+        let rows = self.rows.iter().filter(|_| self.result.feed.is_none());
+        let feeds = rows.filter_map(|row| row.get("feed").map(String::as_str).or(feed));
+        feeds.map(str::to_owned).collect()
+    }
+
     /// Rows have their own deadlines; this one is only for what they share.
     fn timeout(&self) -> Duration {
         let rounds = u32::try_from(self.rows.len().div_ceil(AT_ONCE)).unwrap_or(u32::MAX);

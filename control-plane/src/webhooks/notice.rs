@@ -24,6 +24,10 @@ pub(crate) enum What {
     Failover { stream: StreamId, from: String, to: String, reason: Option<String> },
     /// It has been so for a while.
     OnBackup { stream: StreamId, source: String, instead_of: String },
+    /// Nothing of a stream plays, whatever is on.
+    StreamDark { stream: StreamId, name: String, since: Timestamp, reason: String },
+    /// One of which that was told plays again, if it is known from where.
+    StreamBack { stream: StreamId, name: String, source: Option<String>, since: Timestamp },
     /// While a session's live window is open.
     NoHealthyStream { session: String, name: String },
 }
@@ -34,6 +38,8 @@ pub enum EventName {
     SourceDead,
     Failover,
     OnBackup,
+    StreamDark,
+    StreamBack,
     NoHealthyStream,
 }
 
@@ -52,6 +58,8 @@ impl What {
             Self::SourceDead { .. } => EventName::SourceDead,
             Self::Failover { .. } => EventName::Failover,
             Self::OnBackup { .. } => EventName::OnBackup,
+            Self::StreamDark { .. } => EventName::StreamDark,
+            Self::StreamBack { .. } => EventName::StreamBack,
             Self::NoHealthyStream { .. } => EventName::NoHealthyStream,
         }
     }
@@ -71,11 +79,22 @@ impl What {
             Self::OnBackup { stream, source, instead_of } => {
                 format!("{stream} runs on its backup {source} instead of {instead_of}")
             }
+            Self::StreamDark { name, since, reason, .. } => {
+                format!("{name} is dark, nothing of it plays since {}: {reason}", moment(*since))
+            }
+            Self::StreamBack { name, source, since, .. } => {
+                let from = source.as_ref().map_or(String::new(), |it| format!(" from {it}"));
+                format!("{name} plays again{from}; it was dark since {}", moment(*since))
+            }
             Self::NoHealthyStream { name, .. } => {
                 format!("{name} is live and no stream is healthy")
             }
         }
     }
+}
+
+fn moment(at: Timestamp) -> impl std::fmt::Display {
+    at.strftime("%Y-%m-%d %H:%M:%S UTC")
 }
 
 impl EventName {
@@ -84,6 +103,8 @@ impl EventName {
             Self::SourceDead => "source-dead",
             Self::Failover => "failover",
             Self::OnBackup => "on-backup",
+            Self::StreamDark => "stream-dark",
+            Self::StreamBack => "stream-back",
             Self::NoHealthyStream => "no-healthy-stream",
         }
     }
@@ -91,9 +112,9 @@ impl EventName {
     /// ntfy's, 1 to 5.
     pub(super) fn priority(self) -> &'static str {
         match self {
-            Self::NoHealthyStream => "5",
+            Self::NoHealthyStream | Self::StreamDark => "5",
             Self::SourceDead => "4",
-            Self::Failover | Self::OnBackup => "3",
+            Self::Failover | Self::OnBackup | Self::StreamBack => "3",
         }
     }
 }

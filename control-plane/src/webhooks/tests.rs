@@ -140,6 +140,55 @@ async fn events_that_nobody_asked_for() {
 }
 
 #[test]
+fn a_dark_stream_as_it_is_told() {
+    let (stream, at) = (StreamId::of_feed("Garage camera").unwrap(), "2026-11-29T01:52:38Z");
+    let since = "2026-11-29T01:52:28Z".parse().unwrap();
+    let name = || "Garage camera".to_owned();
+    let dark = What::StreamDark {
+        stream: stream.clone(),
+        name: name(),
+        since,
+        reason: "the connection was refused".into(),
+    };
+    let back = What::StreamBack { stream, name: name(), source: Some("cam".into()), since };
+    for (what, priority, expected) in [
+        (
+            dark,
+            "5",
+            serde_json::json!({
+                "event": "stream-dark", "reason": "the connection was refused",
+                "text": "Garage camera is dark, nothing of it plays since 2026-11-29 01:52:28 UTC: \
+                         the connection was refused",
+            }),
+        ),
+        (
+            back,
+            "3",
+            serde_json::json!({
+                "event": "stream-back", "source": "cam",
+                "text": "Garage camera plays again from cam; it was dark since 2026-11-29 01:52:28 UTC",
+            }),
+        ),
+    ] {
+        let notice = Notice::new(what, at.parse().unwrap());
+        let mut json = serde_json::to_value(&notice).unwrap();
+        let common = serde_json::json!({
+            "id": notice.id, "at": at, "stream": "garage-camera", "name": "Garage camera",
+            "since": "2026-11-29T01:52:28Z",
+        });
+        let mut whole = expected.as_object().unwrap().clone();
+        whole.extend(common.as_object().unwrap().clone());
+        assert_eq!(json.as_object_mut().unwrap(), &mut whole);
+        assert_eq!(notice.what.name().priority(), priority);
+        // By the same name it is asked for.
+        let events = format!("events = ['{}']", notice.what.name().as_str());
+        let hook = format!("name = 'phone'\nurl = 'https://hook.example/'\n{events}");
+        let config: WebhookConfig = toml::from_str(&hook).unwrap();
+        assert_eq!(config.events, Some(vec![notice.what.name()]));
+    }
+}
+
+#[test]
 fn a_secret_that_is_none() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("secret");

@@ -7,8 +7,8 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::Value;
 
-use crate::support::{Edge, client, eventually, fetch};
-use crate::twins::{TOKEN, edge, json, upstream};
+use crate::support::{Edge, client, eventually, fetch, within};
+use crate::twins::{Mood, TOKEN, edge, json, upstream};
 use crate::viewer::media;
 
 #[tokio::test]
@@ -111,6 +111,68 @@ impl Listening {
         let read = tokio::time::timeout(Duration::from_secs(30), reading).await;
         assert!(read.is_ok(), "{what:?} never came: {}", self.text);
     }
+}
+
+/// Nobody takes it off their list of channels for an hour in the dark.
+#[tokio::test]
+async fn a_dark_stream_stays_with_what_is_wrong() {
+    let (site, twins) = upstream().await;
+    let edge = edge(&site).await;
+    let playlist = edge.url("/live/world-feed/index.m3u8");
+    let media = media(&edge.url("")).await;
+    assert_eq!(fetch(&playlist).await.unwrap().status(), 200);
+    twins.set(0, Mood::Refused);
+    twins.set(1, Mood::Refused);
+    let stream = within(40, "nothing plays it", || async {
+        let stream = json(&edge.url("/api/streams/world-feed")).await?;
+        (stream["health"] == "down").then_some(stream)
+    })
+    .await;
+    let reason =
+        "first: the playlist was answered with 403; second: the playlist was answered with 403";
+    assert_eq!(stream["reason"], reason);
+    let since: jiff::Timestamp = stream["down_since"].as_str().unwrap().parse().unwrap();
+    assert!(jiff::Timestamp::now().duration_since(since).as_secs() < 60);
+    let names: Vec<_> =
+        stream["sources"].as_array().unwrap().iter().map(|one| &one["name"]).collect();
+    assert_eq!(names.len(), 2);
+    let streams = json(&edge.url("/api/streams")).await.unwrap();
+    assert_eq!(streams["streams"][0]["down_since"], stream["down_since"]);
+    let status = json(&edge.url("/api/status")).await.unwrap();
+    assert_eq!(status["streams"], serde_json::json!({ "total": 1, "healthy": 0, "down": 1 }));
+    let widget = json(&edge.url("/api/widget")).await.unwrap();
+    assert_eq!([&widget["streams"], &widget["down_streams"]], [1, 1]);
+    let extractors = json(&edge.url("/api/extractors")).await.unwrap();
+    for extractor in extractors["extractors"].as_array().unwrap() {
+        assert_eq!(extractor["state"], "failing", "{extractor}");
+    }
+    for (path, line) in [
+        ("/iptv/playlist.m3u", "/live/world-feed/index.m3u8"),
+        ("/iptv/guide.xml", "<display-name>World feed</display-name>"),
+    ] {
+        let text = fetch(&edge.url(path)).await.unwrap().text().await.unwrap();
+        assert!(text.contains(line), "{path}: {text}");
+    }
+    for url in [playlist, media] {
+        let problem = eventually("a refusal", || async {
+            let answer = fetch(&url).await.ok().filter(|answer| answer.status() == 503)?;
+            assert_eq!(answer.headers()["retry-after"], "1");
+            answer.json::<serde_json::Value>().await.ok()
+        })
+        .await;
+        assert_eq!(problem["type"], "urn:pitwall:problem:unavailable");
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(
+            detail.starts_with("world-feed is known; all its sources are down."),
+            "{url}: {detail}"
+        );
+    }
+    twins.set(0, Mood::Fine);
+    eventually("it plays again", || async {
+        let stream = json(&edge.url("/api/streams/world-feed")).await?;
+        (stream["health"] == "healthy" && stream.get("down_since").is_none()).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

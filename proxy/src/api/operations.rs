@@ -96,7 +96,7 @@ pub static OPERATIONS: &[Operation] = &[
     Operation {
         path: "/api/streams",
         id: "streams",
-        summary: "What can be watched, and how well",
+        summary: "What can be watched, and how well; what is known and down, with since when and why",
         query: Some((
             "session",
             "Only what can be watched of this session: nothing unless it is live",

@@ -23,8 +23,10 @@ pub struct Widget {
     pub meeting: Option<String>,
     pub status: Option<SessionStatus>,
     pub start: Option<Timestamp>,
+    /// Known ones, those that are down included.
     pub streams: usize,
     pub healthy_streams: usize,
+    pub down_streams: usize,
     pub sources: usize,
     pub failing_sources: usize,
 }
@@ -121,6 +123,7 @@ impl Read {
             start: session.and_then(|session| session.start),
             streams: status.streams.total,
             healthy_streams: status.streams.healthy,
+            down_streams: status.streams.down,
             sources: status.extractors.total,
             failing_sources: status.extractors.failing,
         })

@@ -58,7 +58,7 @@ pub(super) fn choose<'a>(
             // The control plane too may be wrong, and there is nothing else.
             Some(current) if up().next().is_none() => Ok(current),
             _ if up().next().is_some() => Err(Problem::NotFound),
-            _ => Err(Problem::Unavailable("all sources are down")),
+            _ => Err(Problem::StreamDown(stream.id.clone())),
         };
     };
     let Some((current, change)) = current.zip(known.change) else { return Ok(best) };
@@ -205,6 +205,6 @@ mod tests {
         assert_eq!(refused(A_DOWN, "hd"), Some(Problem::NotFound));
         assert_eq!(refused(BOTH, "uhd"), Some(Problem::NotFound));
         assert_eq!(choose(&stream(A_DOWN), None, &known).unwrap().source, "b");
-        assert!(matches!(refused(ALL_DOWN, "v"), Some(Problem::Unavailable(_))));
+        assert!(matches!(refused(ALL_DOWN, "v"), Some(Problem::StreamDown(_))));
     }
 }

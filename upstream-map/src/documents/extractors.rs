@@ -30,7 +30,9 @@ pub struct ExtractorStatus {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ExtractorState {
+    /// Its last run failed in nothing, and nothing of what it found is down.
     Ok,
+    /// Its last run failed, wholly or in part, or something that it found is down.
     Failing,
     /// Has not finished a run yet.
     Never,

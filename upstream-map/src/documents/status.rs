@@ -40,8 +40,12 @@ pub struct ProviderStatus {
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 pub struct StreamCount {
+    /// Known ones, those that are down included.
     pub total: usize,
     pub healthy: usize,
+    /// Nothing of these plays.
+    #[serde(default)]
+    pub down: usize,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]

@@ -21,9 +21,17 @@ pub struct PublicStream {
     /// The path that plays it.
     pub playlist: String,
     pub health: Health,
+    /// Since when nothing of it plays; only while `health` is `down`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub down_since: Option<Timestamp>,
+    /// Why nothing of it plays, in words; only while `health` is `down`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// When a check last passed; `null`: never yet.
     pub checked_at: Option<Timestamp>,
+    /// Those that play or could, best first; while it is down, all that should.
     pub sources: Vec<PublicSource>,
-    /// Of the upstream that plays now.
+    /// Of the upstream that plays now, or played last.
     pub renditions: Vec<PublicRendition>,
 }
 

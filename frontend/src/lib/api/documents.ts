@@ -92,6 +92,8 @@ export interface Stream {
 	health: Health;
 	/** Since when none of its sources works; only while `health` is `down`. */
 	down_since?: string | null;
+	/** Why none of its sources works, in words; only while `health` is `down`. */
+	reason?: string | null;
 	checked_at: string | null;
 	sources: StreamSource[];
 	renditions: Rendition[];
