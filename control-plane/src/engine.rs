@@ -90,6 +90,8 @@ pub(crate) struct Engine {
     listed: usize,
     /// Something changed since the last publication.
     dirty: bool,
+    /// The store did not take the last map, which was said.
+    unpublished: bool,
     published: Option<Instant>,
     /// What was published before, until it is found again.
     inherited: Option<Inherited>,
@@ -161,6 +163,7 @@ impl Engine {
             generation: 0,
             listed: 0,
             dirty: true,
+            unpublished: false,
             published: None,
             inherited: None,
             phases: Vec::new(),
@@ -194,7 +197,7 @@ impl Engine {
                     self.apply(event);
                 }
             }
-            Some(command) = self.commands.1.recv() => self.obey(command),
+            Some(command) = self.commands.1.recv() => self.obey(command).await,
             () = self.store.demand().told() => self.listen(),
             Ok(()) = self.schedule.changed() => self.dirty = true,
             Some(_) = self.jobs.join_next() => {}

@@ -66,8 +66,8 @@ impl Picture<'_> {
             let feed = ranking.places.first()?.contender.candidate.feed.clone();
             let usual = usual(&ranking.places);
             let upstreams = ranking.places.iter().map(|place| upstream(place, &usual)).collect();
-            let switched = ranking.switched;
-            Some((id.clone(), Arc::new(Stream { id: id.clone(), feed, switched, upstreams })))
+            let (id, switched, pin) = (id.clone(), ranking.switched, ranking.pin.clone());
+            Some((id.clone(), Arc::new(Stream { id, feed, switched, pin, upstreams })))
         })
     }
 

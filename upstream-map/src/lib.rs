@@ -15,9 +15,10 @@ pub mod store;
 
 pub use demand::Demand;
 pub use map::{
-    Container, Group, Health, Profile, ProfileId, Rendition, RenditionId, Role, Stream, StreamId,
-    Upstream, UpstreamMap,
+    Container, Group, Health, Pin, Profile, ProfileId, Rendition, RenditionId, Role, Stream,
+    StreamId, Upstream, UpstreamMap,
 };
 pub use store::{
-    BadAddress, MemoryStore, RedisAddress, RedisConfig, RedisStore, Store, StoreError, StoreKeys,
+    BadAddress, Leadership, MemoryStore, RedisAddress, RedisConfig, RedisStore, Store, StoreError,
+    StoreKeys,
 };
