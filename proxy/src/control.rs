@@ -8,7 +8,7 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use pitwall_fetch::fetcher::Body;
@@ -23,6 +23,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// A control plane answers within 7 s whatever its store does, and one that stands by waits a little
 /// longer for the one that leads.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// A refusal takes so long where the store stands still, and others would wait for the same store.
+const LONGEST_REFUSAL: Duration = Duration::from_secs(2);
 /// More than any trace.
 const ANSWER_MAX_BYTES: usize = 16 << 20;
 /// What of an answer is passed back.
@@ -72,10 +74,18 @@ impl Control {
         let first = self.last.load(Ordering::Relaxed);
         let mut outcome = Problem::ControlUnreachable;
         let mut refusal = None;
+        let mut waited = Duration::ZERO;
         let turns = self.addresses.iter().enumerate().cycle().skip(first);
         for (index, address) in turns.take(self.addresses.len()) {
+            let asked = Instant::now();
             match self.ask(*address, command).await {
-                Ok((StatusCode::SERVICE_UNAVAILABLE, answer)) => refusal = Some(answer),
+                Ok((StatusCode::SERVICE_UNAVAILABLE, answer)) => {
+                    refusal = Some(answer);
+                    waited += asked.elapsed();
+                    if waited > LONGEST_REFUSAL {
+                        break;
+                    }
+                }
                 Ok((_, answer)) => {
                     self.last.store(index, Ordering::Relaxed);
                     return Ok(answer);

@@ -156,8 +156,8 @@ async fn of_two_words_the_newer_counts() {
     let scripts: Scripts<'_> = &[("a", &a), ("b", &b)];
     let settings: &[_] = &[("a", "priority = 10")];
     let state = tempfile::tempdir().unwrap();
-    let setup = |store, state| Setup { settings, store, state, ..Setup::default() };
-    let bench = Bench::with(scripts, &setup(None, Some(state.path())));
+    let remembering = Setup { settings, state: Some(state.path()), ..Setup::default() };
+    let bench = Bench::with(scripts, &remembering);
     bench.pass(60).await;
     let before = UpstreamMap::clone(&bench.store.current());
     bench.switch(Some("b"), true).await.unwrap();
@@ -169,7 +169,8 @@ async fn of_two_words_the_newer_counts() {
     // Its disk knows nothing of what this one remembers.
     let unpinned = MemoryStore::new();
     unpinned.publish(UpstreamMap::clone(&pinned.current())).await.unwrap();
-    let other = Bench::with(scripts, &setup(Some(unpinned.clone()), None));
+    let elsewhere = Setup { settings, store: Some(unpinned.clone()), ..Setup::default() };
+    let other = Bench::with(scripts, &elsewhere);
     other.pass(5).await;
     other.switch(Some("a"), false).await.unwrap();
     other.stop().await;
@@ -185,7 +186,9 @@ async fn of_two_words_the_newer_counts() {
             let entry = entry.unwrap();
             std::fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
         }
-        let bench = Bench::with(scripts, &setup(Some(store.clone()), Some(copy.path())));
+        let state = Some(copy.path());
+        let setup = Setup { settings, store: Some(store.clone()), state, ..Setup::default() };
+        let bench = Bench::with(scripts, &setup);
         for seconds in [10, 600] {
             bench.pass(seconds).await;
             assert_eq!(bench.plays(), [format!("world-feed@{expected}:Healthy -")], "{what}");

@@ -1,6 +1,7 @@
 //! Several control planes, of which one leads.
 
 use super::*;
+use crate::store::Leadership;
 
 #[tokio::test]
 async fn one_leads_and_another_takes_over() {
