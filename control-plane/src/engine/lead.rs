@@ -46,6 +46,8 @@ impl Engine {
         self.generation = self.generation.max(highest.unwrap_or(0));
         // Somebody else may have led meanwhile, and heard of other wishes.
         self.memory.takes_over(&map, &self.sources, std::mem::take(&mut self.playing));
+        // No map may be older than a word that it says.
+        self.version = self.version.max(self.memory.newest_word());
         let contenders = &self.contenders;
         self.playing = self.memory.take(|playing| contenders.contains_key(&playing.key));
         let mut upstreams = BTreeSet::new();

@@ -109,6 +109,10 @@ impl Memory {
         self.playing.extract_if(.., |_, playing| is(playing)).collect()
     }
 
+    pub(super) fn newest_word(&self) -> u64 {
+        self.playing.values().map(|playing| playing.switched).max().unwrap_or(0)
+    }
+
     /// An operator wants somebody else now.
     pub(super) fn forget(&mut self, stream: &StreamId) {
         self.playing.remove(stream);
