@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use http::uri::Authority;
 use pitwall_fetch::Fetcher;
-use pitwall_upstream_map::Store;
+use pitwall_upstream_map::{Leadership, Store};
 use prometheus::Registry;
 use serde::{Deserialize, Deserializer};
 use tokio::sync::mpsc;
@@ -85,7 +85,7 @@ impl Commands {
     }
 
     fn leads(&self) -> bool {
-        self.store.fence().borrow().is_some()
+        self.store.leadership() == Leadership::Ours
     }
 
     /// Until `shutdown` completes.

@@ -95,6 +95,8 @@ pub(crate) struct Engine {
     listed: usize,
     /// Something changed since the last publication.
     dirty: bool,
+    /// The store did not take the last map, which was said.
+    unpublished: bool,
     published: Option<Instant>,
     /// Why the last map was not published, as it was logged.
     unpublished: Option<String>,
@@ -170,6 +172,7 @@ impl Engine {
             generation: 0,
             listed: 0,
             dirty: true,
+            unpublished: false,
             published: None,
             unpublished: None,
             inherited: None,
@@ -204,7 +207,7 @@ impl Engine {
                     self.apply(event);
                 }
             }
-            Some(command) = self.commands.1.recv() => self.obey(command),
+            Some(command) = self.commands.1.recv() => self.obey(command).await,
             () = self.store.demand().told() => self.listen(),
             Ok(()) = self.schedule.changed() => self.dirty = true,
             Some(_) = self.jobs.join_next() => {}

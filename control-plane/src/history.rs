@@ -45,6 +45,9 @@ pub(crate) struct PastPlaying {
     pub(crate) source: String,
     pub(crate) ordinal: usize,
     pub(crate) pinned: bool,
+    /// By an operator: the first version of the map that said so.
+    #[serde(default)]
+    pub(crate) switched: u64,
 }
 
 /// Where it is kept.
@@ -106,7 +109,7 @@ mod tests {
                 ordinal,
                 past,
             }],
-            playing: vec![PastPlaying { stream, source, ordinal, pinned: true }],
+            playing: vec![PastPlaying { stream, source, ordinal, pinned: true, switched: 7 }],
             lifetimes: BTreeMap::new(),
         }
     }

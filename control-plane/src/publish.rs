@@ -75,6 +75,7 @@ impl Picture<'_> {
                 id: id.clone(),
                 feed: known.feed.clone(),
                 switched: ranking.map_or(0, |ranking| ranking.switched),
+                pin: ranking.and_then(|ranking| ranking.pin.clone()),
                 upstreams: places.iter().map(|place| upstream(place, &usual)).collect(),
                 outage: known.outage,
             };

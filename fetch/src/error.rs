@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 
-use crate::reason::{Denial, Reason};
+use crate::reason::{ConnectionFault, Denial, Reason};
 
 #[derive(Clone, Debug)]
 pub struct FetchError {
@@ -101,6 +101,21 @@ impl FetchError {
             Kind::BadRedirect => "a redirect that cannot be followed",
             Kind::TooLarge => "the upstream's answer is too large",
             Kind::Body => "the upstream's answer broke off",
+        }
+    }
+
+    /// Is it certain that nothing of a request to a server that does not redirect was sent? Then it
+    /// can be sent elsewhere, whatever it asks for.
+    pub fn is_unsent(&self) -> bool {
+        let unconnected = Some(Reason::Connection(ConnectionFault::TimedOut));
+        match self.kind {
+            Kind::BadUrl(_) | Kind::Denied | Kind::Resolve | Kind::Connect => true,
+            Kind::Timeout => self.reason == unconnected,
+            Kind::Tls
+            | Kind::TooManyRedirects
+            | Kind::BadRedirect
+            | Kind::TooLarge
+            | Kind::Body => false,
         }
     }
 

@@ -123,7 +123,7 @@ fn assemble_on(
         admin: control::admin_listener(&config, purpose)?,
     };
     let (mut edge_config, listens) = (edge::config(&config), listeners.commands.local_addr()?);
-    edge_config.edge.control = listens;
+    edge_config.edge.control = vec![listens];
     let place = config.control.place(listens);
     let edge_origins = edge::Places::of(&config);
     let control = control::Control::new(config, store.store(), listeners, &token, &registry)?;

@@ -184,7 +184,8 @@ pub(crate) fn access(config: &AccessConfig, origins: &Origins) -> Result<Access,
             return Err(invalid(&format!("it is also in {name}: use another secret")));
         }
     }
-    Ok(Access::Key(Keyring::new(keys)))
+    let admin = admin_token(config, origins)?;
+    Ok(Access::Key(Keyring::new(keys).with_admin(admin.edge())))
 }
 
 /// Secrets, one a line.

@@ -9,6 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderMap, header};
 
+use crate::admin::{self, AdminToken};
 use crate::problem::Problem;
 use crate::route::Query;
 
@@ -26,8 +27,11 @@ pub enum Access {
     Key(Keyring),
 }
 
-/// The key, and the one before the last rotation.
-pub struct Keyring(Vec<Key>);
+/// The key, and the one before the last rotation; and what opens the API without one.
+pub struct Keyring {
+    keys: Vec<Key>,
+    admin: Option<AdminToken>,
+}
 
 struct Key {
     shown: blake3::Hash,
@@ -40,6 +44,8 @@ pub enum Door<'a> {
     Stream(&'a str),
     /// The programme of channels, for clients that can show nothing but a URL.
     Guide,
+    /// What is told of streams and sources: whoever may change them may also look.
+    Api,
     /// All the rest.
     House,
 }
@@ -51,6 +57,8 @@ pub enum Pass {
     Open,
     Key,
     Cookie,
+    /// The admin token.
+    Admin,
     /// To one stream.
     Token(String),
 }
@@ -68,17 +76,23 @@ impl Keyring {
             hasher.update(secret).finalize_xof().fill(&mut tokens);
             Key { shown: blake3::hash(secret), tokens }
         };
-        Self(keys.into_iter().map(key).collect())
+        Self { keys: keys.into_iter().map(key).collect(), admin: None }
+    }
+
+    /// With the token that commands are given with.
+    #[must_use]
+    pub fn with_admin(self, admin: Option<AdminToken>) -> Self {
+        Self { admin, ..self }
     }
 
     fn is_shown(&self, given: &str) -> bool {
         // Comparing hashes takes the same time wherever they differ.
         let given = blake3::hash(given.as_bytes());
-        self.0.iter().fold(false, |found, key| (key.shown == given) | found)
+        self.keys.iter().fold(false, |found, key| (key.shown == given) | found)
     }
 
     fn mint(&self, door: Door<'_>, expires: u64, number: u64) -> Option<String> {
-        let current = self.0.first()?;
+        let current = self.keys.first()?;
         let mut token = [expires.to_be_bytes(), number.to_be_bytes()].concat();
         let mac = current.mac(door, &token);
         token.extend_from_slice(mac.as_bytes());
@@ -91,7 +105,7 @@ impl Keyring {
         // It compares in constant time.
         let given = blake3::Hash::from_slice(mac).map_err(|_| Problem::KeyInvalid)?;
         let is_mac = |key: &Key| key.mac(door, told) == given;
-        if !self.0.iter().any(is_mac) {
+        if !self.keys.iter().any(is_mac) {
             return Err(Problem::KeyInvalid);
         }
         let expires = told.first_chunk().map_or(0, |first| u64::from_be_bytes(*first));
@@ -104,7 +118,7 @@ impl Key {
         let (kind, name) = match door {
             Door::Stream(stream) => (b's', stream),
             Door::Guide => (b'g', ""),
-            Door::House => (b'h', ""),
+            Door::Api | Door::House => (b'h', ""),
         };
         let mut hasher = blake3::Hasher::new_keyed(&self.tokens);
         hasher.update(told).update(&[kind]).update(name.as_bytes());
@@ -128,7 +142,13 @@ impl Access {
             }
             return keyring.opens(&given, door, now).map(|()| Pass::Token(given.into_owned()));
         }
-        let cookie = cookie(headers).ok_or(Problem::KeyMissing)?;
+        if door == Door::Api && keyring.admin.as_ref().is_some_and(|it| it.is_shown(headers)) {
+            return Ok(Pass::Admin);
+        }
+        let Some(cookie) = cookie(headers) else {
+            let shows_token = door == Door::Api && admin::bearer(headers).is_some();
+            return Err(if shows_token { Problem::AdminTokenInvalid } else { Problem::KeyMissing });
+        };
         keyring.opens(cookie, Door::House, now).map(|()| Pass::Cookie)
     }
 
@@ -186,6 +206,76 @@ mod tests {
         access.judge(door, &Query(query), &headers, now)
     }
 
+    /// Whoever may change streams may look at them, and no more: not watch, not see the page.
+    #[test]
+    fn who_shows_the_admin_token() {
+        let token = "the-token-of-whoever-runs-this-place";
+        let keyring =
+            Keyring::new([KEY.as_bytes()]).with_admin(Some(AdminToken::new(token.as_bytes())));
+        let (edge, none) = (Access::Key(keyring), access(&[KEY]));
+        let cookie = edge.cookie(&Pass::Key, false, NOW).unwrap();
+        let cookie = cookie.split(';').next().unwrap();
+        let bearer = format!("Bearer {token}");
+        let (key, world) = (format!("key={KEY}"), Door::Stream("world-feed"));
+        let (missing, invalid) = (Err(Problem::KeyMissing), Err(Problem::AdminTokenInvalid));
+        for (name, access, door, query, shown, cookie, expected) in [
+            ("the token", &edge, Door::Api, "", bearer.as_str(), "", Ok(Pass::Admin)),
+            (
+                "in small letters",
+                &edge,
+                Door::Api,
+                "",
+                &bearer.replace('B', "b"),
+                "",
+                Ok(Pass::Admin),
+            ),
+            (
+                "beside an old cookie",
+                &edge,
+                Door::Api,
+                "",
+                &bearer,
+                "pitwall=AAAA",
+                Ok(Pass::Admin),
+            ),
+            ("beside the key", &edge, Door::Api, &key, &bearer, "", Ok(Pass::Key)),
+            ("another token", &edge, Door::Api, "", "Bearer another", "", invalid.clone()),
+            (
+                "the key as a token",
+                &edge,
+                Door::Api,
+                "",
+                &format!("Bearer {KEY}"),
+                "",
+                invalid.clone(),
+            ),
+            ("something else", &edge, Door::Api, "", "Basic YTpi", "", missing.clone()),
+            ("beside a cookie", &edge, Door::Api, "", "Bearer another", cookie, Ok(Pass::Cookie)),
+            ("to watch", &edge, world, "", &bearer, "", missing.clone()),
+            ("for the page", &edge, Door::House, "", &bearer, "", missing.clone()),
+            ("for the guide", &edge, Door::Guide, "", &bearer, "", missing),
+            ("none is configured", &none, Door::Api, "", &bearer, "", invalid),
+            (
+                "as a key",
+                &edge,
+                Door::Api,
+                &format!("key={token}"),
+                "",
+                "",
+                Err(Problem::KeyInvalid),
+            ),
+        ] {
+            let mut headers = HeaderMap::new();
+            for (name, value) in [(header::AUTHORIZATION, shown), (header::COOKIE, cookie)] {
+                if !value.is_empty() {
+                    headers.insert(name, HeaderValue::from_str(value).unwrap());
+                }
+            }
+            let judged = access.judge(door, &Query(query), &headers, NOW);
+            assert_eq!(judged, expected, "{name}");
+        }
+    }
+
     #[test]
     fn who_is_let_in() {
         let (edge, other) = (access(&[KEY]), access(&["another-key-that-is-long-enough-too"]));
@@ -203,6 +293,9 @@ mod tests {
             ("nothing", world, "", "", NOW, Err(Problem::KeyMissing)),
             ("the key", world, key.as_str(), "", NOW, Ok(Pass::Key)),
             ("the key at the door", Door::House, &key, "", NOW, Ok(Pass::Key)),
+            ("the key for the API", Door::Api, &key, "", NOW, Ok(Pass::Key)),
+            ("a token for the API", Door::Api, &shown, "", NOW, Err(Problem::KeyInvalid)),
+            ("a cookie for the API", Door::Api, "", cookie, NOW, Ok(Pass::Cookie)),
             ("another key", world, "key=another", "", NOW, Err(Problem::KeyInvalid)),
             ("no key", world, "key=", "", NOW, Err(Problem::KeyInvalid)),
             (

@@ -35,11 +35,16 @@ impl AdminToken {
     }
 
     /// Comparing hashes takes the same time wherever they differ.
-    fn is_shown(&self, headers: &HeaderMap) -> bool {
-        let shown = headers.get(header::AUTHORIZATION).map(|value| value.as_bytes());
-        let shown = shown.and_then(|value| value.strip_prefix(b"Bearer "));
-        shown.is_some_and(|token| blake3::hash(token) == self.0)
+    pub fn is_shown(&self, headers: &HeaderMap) -> bool {
+        bearer(headers).is_some_and(|token| blake3::hash(token) == self.0)
     }
+}
+
+/// What a request shows as `Authorization: Bearer …`.
+pub fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
+    let value = headers.get(header::AUTHORIZATION)?.as_bytes();
+    let (scheme, token) = value.split_at_checked(7)?;
+    scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii())
 }
 
 #[async_trait]

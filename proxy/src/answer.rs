@@ -42,6 +42,7 @@ impl Answer {
             Problem::KeyMissing | Problem::KeyInvalid | Problem::KeyExpired => {
                 Self { key_wanted: Some(problem.clone()), ..answer }
             }
+            Problem::AdminTokenInvalid => answer.header(header::WWW_AUTHENTICATE, "Bearer"),
             Problem::MethodNotAllowed(allowed) => answer.header(header::ALLOW, allowed),
             Problem::TooManyRequests => answer.header(header::RETRY_AFTER, "1"),
             _ if problem.status() == StatusCode::SERVICE_UNAVAILABLE => {
@@ -61,6 +62,16 @@ impl Answer {
                  Content-Type, If-Match, If-Modified-Since, If-None-Match, If-Range, Range",
             )
             .header(header::ACCESS_CONTROL_MAX_AGE, "86400")
+    }
+
+    #[cfg(test)]
+    pub(crate) fn content(&self) -> &[u8] {
+        &self.body
+    }
+
+    #[cfg(test)]
+    pub(crate) fn fields(&self) -> &[(HeaderName, HeaderValue)] {
+        &self.headers
     }
 
     #[must_use]

@@ -1,12 +1,13 @@
 //! The edge's part of the configuration: `[edge]`, `[access]` and `[upstream]`.
 
+use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use bytesize::ByteSize;
 use pitwall_fetch::{PrivateRange, Timeouts};
-use serde::de::Error as _;
+use serde::de::{self, DeserializeSeed, Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use url::Url;
 
@@ -31,8 +32,9 @@ pub struct EdgeConfig {
     /// What viewers call us, where that is not the address we listen on.
     #[serde(default, deserialize_with = "public_url")]
     pub public_url: Option<Url>,
-    /// Where commands go: a control plane's `[control] listen`.
-    pub control: SocketAddr,
+    /// Where commands go: the `[control] listen` of every control plane, of which one leads.
+    #[serde(deserialize_with = "control")]
+    pub control: Vec<SocketAddr>,
     /// How long running transfers may take after SIGTERM.
     #[serde(with = "humantime_serde")]
     pub drain: Duration,
@@ -52,7 +54,7 @@ impl Default for EdgeConfig {
             admin: SocketAddr::from(([127, 0, 0, 1], 9180)),
             threads: 0,
             public_url: None,
-            control: SocketAddr::from(([127, 0, 0, 1], 8081)),
+            control: vec![SocketAddr::from(([127, 0, 0, 1], 8081))],
             drain: Duration::from_secs(20),
             cache: CacheConfig::default(),
             playlist: PlaylistConfig::default(),
@@ -79,6 +81,68 @@ impl EdgeConfig {
         #[expect(clippy::expect_used, reason = "an address is a host and a port")]
         Url::parse(&format!("{scheme}://{address}")).expect("a URL of an address")
     }
+}
+
+/// One address, or a list of them. What is wrong with one is said with its place in the list.
+fn control<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<SocketAddr>, D::Error> {
+    struct Addresses;
+
+    impl<'de> Visitor<'de> for Addresses {
+        type Value = Vec<SocketAddr>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an address, or a list of addresses")
+        }
+
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+            Ok(vec![text.parse().map_err(E::custom)?])
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+            let mut addresses = Vec::new();
+            while let Some(address) = list.next_element_seed(Entry(&addresses))? {
+                addresses.push(address);
+            }
+            match addresses.is_empty() {
+                true => Err(A::Error::custom("an empty list: name at least one control plane")),
+                false => Ok(addresses),
+            }
+        }
+    }
+
+    /// Judged while it is read, so that an error has the line of the entry.
+    struct Entry<'a>(&'a [SocketAddr]);
+
+    impl<'de> DeserializeSeed<'de> for Entry<'_> {
+        type Value = SocketAddr;
+
+        fn deserialize<D: Deserializer<'de>>(
+            self,
+            deserializer: D,
+        ) -> Result<SocketAddr, D::Error> {
+            deserializer.deserialize_str(self)
+        }
+    }
+
+    impl Visitor<'_> for Entry<'_> {
+        type Value = SocketAddr;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "an address at [{}]", self.0.len())
+        }
+
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<SocketAddr, E> {
+            let at = self.0.len();
+            let address =
+                text.parse().map_err(|why| E::custom(format!("[{at}] {text:?}: {why}")))?;
+            match self.0.contains(&address) {
+                true => Err(E::custom(format!("[{at}] {text:?} is in the list twice"))),
+                false => Ok(address),
+            }
+        }
+    }
+
+    deserializer.deserialize_any(Addresses)
 }
 
 fn public_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Url>, D::Error> {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use jiff::Timestamp;
 use pingora::http::ResponseHeader;
 use pingora::modules::http::HttpModules;
@@ -29,6 +29,7 @@ use crate::audience::{Audience, Viewer};
 use crate::client::Clients;
 use crate::cmcd;
 use crate::config::Config;
+use crate::control::{Command, Control};
 use crate::drain::Draining;
 use crate::limits::Limits;
 use crate::live::Live;
@@ -59,8 +60,7 @@ pub struct Edge {
     draining: Draining,
     /// Viewers reach us over TLS, here or at a proxy in front.
     secure: bool,
-    /// The control plane's commands.
-    control: SocketAddr,
+    control: Control,
 }
 
 /// What a request gathers on its way through the phases.
@@ -72,8 +72,6 @@ pub struct Context {
     media: Option<Media>,
     /// Whose it is.
     client: Option<IpAddr>,
-    /// It is the control plane that answers.
-    command: bool,
 }
 
 /// How a request is answered.
@@ -82,8 +80,6 @@ enum Outcome {
     /// By Pingora's hit path, from the object that was opened.
     Media,
     Events,
-    /// By the control plane.
-    Command,
 }
 
 struct InFlight(IntGauge);
@@ -111,6 +107,7 @@ impl Edge {
         registry: &Registry,
     ) -> prometheus::Result<Self> {
         let own = vec![config.edge.listen, config.edge.admin];
+        let control = Control::new(config.edge.control.clone(), own.clone());
         let fetcher = Arc::new(Fetcher::new(config.upstream.timeouts.into(), own));
         let sealer = Arc::new(sealer);
         let targets = Arc::new(Targets::new(&config.upstream));
@@ -133,7 +130,7 @@ impl Edge {
             limits: Limits::new(config.edge.limits),
             draining,
             secure: config.edge.site().scheme() == "https",
-            control: config.edge.control,
+            control,
             rooms,
         })
     }
@@ -206,7 +203,6 @@ impl Edge {
                 return Ok(Outcome::Media);
             }
             Route::Api(Ask::Events) => return Ok(Outcome::Events),
-            Route::Api(Ask::Command(_)) => return Ok(Outcome::Command),
             Route::Api(Ask::Document(Document::Playlist)) => {
                 let show = |door: Door<'_>| self.shown(&pass, door, now);
                 self.desk.channels(&show)?
@@ -324,6 +320,20 @@ impl Edge {
         self.rooms.audience.seen(stream, viewer, playlist.bridges());
     }
 
+    /// By the control plane that leads.
+    async fn commanded(&self, session: &mut Session) -> Result<Answer, Problem> {
+        let body = admission::body(session, cmcd::LONGEST).await?;
+        let request = session.req_header();
+        let path_and_query = request.uri.path_and_query().map_or("/", |it| it.as_str()).to_owned();
+        // Whoever asks for a head is sent that of the whole answer.
+        let method = match request.method {
+            Method::HEAD => Method::GET,
+            ref method => method.clone(),
+        };
+        let command = Command { method, path_and_query, headers: request.headers.clone(), body };
+        self.control.pass_on(&command).await
+    }
+
     /// What a player posted, of streams that are open to it.
     async fn reported(&self, session: &mut Session) -> Result<Answer, Problem> {
         let body = admission::body(session, cmcd::LONGEST).await?;
@@ -358,7 +368,6 @@ impl ProxyHttp for Edge {
             in_flight: None,
             media: None,
             client: None,
-            command: false,
         }
     }
 
@@ -401,6 +410,10 @@ impl ProxyHttp for Edge {
                 context.label = route.label();
                 self.reported(session).await.map(Outcome::Whole)
             }
+            (None, Ok(route @ Route::Api(Ask::Command(_)))) => {
+                context.label = route.label();
+                self.commanded(session).await.map(Outcome::Whole)
+            }
             (None, Ok(route)) => {
                 context.label = route.label();
                 self.answer(session, route, context).await
@@ -408,10 +421,6 @@ impl ProxyHttp for Edge {
         };
         let answer = match outcome {
             Ok(Outcome::Media) => return Ok(false),
-            Ok(Outcome::Command) => {
-                context.command = true;
-                return Ok(false);
-            }
             Ok(Outcome::Events) => {
                 let map = self.rooms.store.current();
                 let served = self.desk.events.serve(session, &map, &self.draining).await;
@@ -482,41 +491,26 @@ impl ProxyHttp for Edge {
         format!("{} {} ({})", request.method, request.uri.path(), context.label)
     }
 
-    /// The control plane is all that Pingora itself is sent to: everything upstream goes through
-    /// our own fetches.
+    /// Pingora itself is sent nowhere: everything upstream goes through our own fetches.
     async fn upstream_peer(
         &self,
         _session: &mut Session,
-        context: &mut Context,
+        _context: &mut Context,
     ) -> Result<Box<HttpPeer>> {
-        if !context.command {
-            let why = "requests are answered before this phase";
-            return Error::e_explain(ErrorType::InternalError, why);
-        }
-        let mut peer = HttpPeer::new(self.control, false, String::new());
-        peer.options.connection_timeout = Some(CONTROL_TIMEOUT);
-        peer.options.total_connection_timeout = Some(CONTROL_TIMEOUT);
-        peer.options.read_timeout = Some(2 * CONTROL_TIMEOUT);
-        peer.options.write_timeout = Some(CONTROL_TIMEOUT);
-        Ok(Box::new(peer))
+        Error::e_explain(ErrorType::InternalError, "requests are answered before this phase")
     }
 
     async fn fail_to_proxy(
         &self,
         session: &mut Session,
         error: &Error,
-        context: &mut Context,
+        _context: &mut Context,
     ) -> FailToProxy {
         // With a header sent, all that is left is to break off.
-        let answer = match session.response_written() {
-            Some(_) => None,
-            None if context.command => Some(Answer::problem(&Problem::ControlUnreachable)),
-            None => Some(Answer::new(StatusCode::INTERNAL_SERVER_ERROR)),
-        };
-        if let Some(answer) = answer {
+        if session.response_written().is_none() {
             session.as_downstream_mut().set_keepalive(None);
             // Whoever left needs no answer.
-            let _ = answer.send(session).await;
+            let _ = Answer::new(StatusCode::INTERNAL_SERVER_ERROR).send(session).await;
         }
         tracing::debug!(%error, "a request failed");
         FailToProxy { error_code: 500, can_reuse_downstream: false }
@@ -557,8 +551,6 @@ impl ProxyHttp for Edge {
     }
 }
 
-/// It is near, and answers from memory.
-const CONTROL_TIMEOUT: Duration = Duration::from_secs(5);
 const WRITE_TIMEOUT: Duration = Duration::from_secs(80);
 /// Bytes a second, a tenth less than a viewer at 100 kbit/s takes.
 const SLOWEST: usize = 11_000;

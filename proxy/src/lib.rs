@@ -9,7 +9,7 @@
 //!   [`multivariant`]).
 //! - [`relay`], [`storage`]: segments, fetched once for many and streamed, and before anybody asks
 //!   ([`prefetch`]).
-//! - [`api`]: what may be asked about rather than watched, and commands to the control plane.
+//! - [`api`]: what may be asked about rather than watched; [`control`]: commands to the control plane.
 //! - [`page`]: everything else is the page.
 //! - [`answer`], [`problem`]: how answers look, and how errors become statuses; [`key_form`]: what a person is shown instead of one.
 //!
@@ -25,6 +25,7 @@ pub mod client;
 pub mod cmcd;
 pub mod config;
 pub mod connection;
+pub mod control;
 pub mod descriptors;
 pub mod drain;
 pub mod edge;

@@ -14,6 +14,8 @@ pub enum Problem {
     KeyMissing,
     KeyInvalid,
     KeyExpired,
+    /// Of a request that shows nothing else.
+    AdminTokenInvalid,
     /// Neither `url=` nor `u=`.
     SealMissing,
     SealInvalid,
@@ -47,13 +49,17 @@ pub enum Problem {
     Busy(&'static str),
     TooManyRequests,
     ControlUnreachable,
+    /// A control plane was sent a command and does not answer.
+    OutcomeUnknown,
 }
 
 impl Problem {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::BadUrl(_) | Self::BadBody(_) => StatusCode::BAD_REQUEST,
-            Self::KeyMissing | Self::KeyInvalid | Self::KeyExpired => StatusCode::UNAUTHORIZED,
+            Self::KeyMissing | Self::KeyInvalid | Self::KeyExpired | Self::AdminTokenInvalid => {
+                StatusCode::UNAUTHORIZED
+            }
             Self::SealMissing | Self::SealInvalid | Self::SealExpired => StatusCode::UNAUTHORIZED,
             Self::TargetDenied => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
@@ -64,7 +70,7 @@ impl Problem {
             Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::UpstreamStatus(status) => *status,
             Self::UpstreamInvalid(_) | Self::UpstreamUnreachable(_) => StatusCode::BAD_GATEWAY,
-            Self::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
+            Self::UpstreamTimeout | Self::OutcomeUnknown => StatusCode::GATEWAY_TIMEOUT,
             Self::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable(_)
             | Self::StreamDown(_)
@@ -83,6 +89,7 @@ impl Problem {
             Self::KeyMissing => "key-missing",
             Self::KeyInvalid => "key-invalid",
             Self::KeyExpired => "key-expired",
+            Self::AdminTokenInvalid => "admin-token-invalid",
             Self::SealMissing => "seal-missing",
             Self::SealInvalid => "seal-invalid",
             Self::SealExpired => "seal-expired",
@@ -106,6 +113,7 @@ impl Problem {
             Self::Busy(_) => "busy",
             Self::TooManyRequests => "too-many-requests",
             Self::ControlUnreachable => "control-unreachable",
+            Self::OutcomeUnknown => "outcome-unknown",
         }
     }
 
@@ -176,8 +184,13 @@ impl fmt::Display for Problem {
                 f.write_str("More requests a second than one client may send.")
             }
             Self::ControlUnreachable => {
-                f.write_str("The control plane, which this is for, cannot be reached.")
+                f.write_str("No control plane can be reached: nothing was changed.")
             }
+            Self::OutcomeUnknown => f.write_str(
+                "A control plane was sent this and did not answer in time: look whether it was done \
+                 before you send it again.",
+            ),
+            Self::AdminTokenInvalid => f.write_str("This is not the admin token."),
         }
     }
 }

@@ -119,7 +119,10 @@ impl Route {
             Self::Api(Ask::Health | Ask::Ready | Ask::Command(_) | Ask::Report) => None,
             Self::Page { path } if page::is_public(path) => None,
             Self::Api(Ask::Document(Document::Guide)) => Some(Door::Guide),
-            Self::Api(_) | Self::Page { .. } => Some(Door::House),
+            // A list of channels is a way in for who watches, as the calendar is.
+            Self::Api(Ask::Document(Document::Playlist | Document::Calendar)) => Some(Door::House),
+            Self::Api(_) => Some(Door::Api),
+            Self::Page { .. } => Some(Door::House),
         }
     }
 }

@@ -17,9 +17,10 @@ pub mod store;
 
 pub use demand::Demand;
 pub use map::{
-    Container, Group, Health, Outage, Profile, ProfileId, Rendition, RenditionId, Role, Stream,
+    Container, Group, Health, Outage, Pin, Profile, ProfileId, Rendition, RenditionId, Role, Stream,
     StreamId, Upstream, UpstreamMap,
 };
 pub use store::{
-    BadAddress, MemoryStore, RedisAddress, RedisConfig, RedisStore, Store, StoreError, StoreKeys,
+    BadAddress, Leadership, MemoryStore, RedisAddress, RedisConfig, RedisStore, Store, StoreError,
+    StoreKeys,
 };

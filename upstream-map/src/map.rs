@@ -57,6 +57,10 @@ pub struct Stream {
     /// The first version with which an operator moved viewers to the one that plays; 0: nobody did.
     #[serde(default)]
     pub switched: u64,
+    /// What an operator wants to play, until it is down. It is in the map so that whoever leads next
+    /// goes by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pin: Option<Pin>,
     /// Best first. The first one that is not down is the one that plays. A stream that is known
     /// by its source's configuration alone has none.
     pub upstreams: Vec<Upstream>,
@@ -79,6 +83,14 @@ impl Stream {
     pub fn active(&self) -> Option<&Upstream> {
         self.upstreams.iter().find(|upstream| upstream.health != Health::Down)
     }
+}
+
+/// The source that an operator wants for a stream.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pin {
+    pub source: String,
+    /// The first version of the map that says so.
+    pub version: u64,
 }
 
 /// One checked place where a stream can be had.

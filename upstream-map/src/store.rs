@@ -34,6 +34,7 @@ mod script;
 mod vault;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::watch;
@@ -55,6 +56,14 @@ pub trait Store: Send + Sync + 'static {
     /// ([`UpstreamMap::next_version`]), so that a writer that was paused cannot undo a newer one,
     /// and unless this process leads.
     async fn publish(&self, map: UpstreamMap) -> Result<(), StoreError>;
+
+    /// Makes `map` the current one within `limit`, or never: what was refused, or not answered for
+    /// in that time, is not published later either. Answers soon after `limit` at the latest.
+    async fn publish_within(&self, map: UpstreamMap, limit: Duration) -> Result<(), StoreError> {
+        // A store in this process takes a map at once.
+        let _ = limit;
+        self.publish(map).await
+    }
 
     /// What is known here: all that follows is read from it.
     fn held(&self) -> &Held;
@@ -89,11 +98,25 @@ pub trait Store: Send + Sync + 'static {
         self.held().fence.subscribe()
     }
 
-    /// What the one that leads says of where it takes commands; `None` while this process leads,
-    /// or nobody knows.
-    fn leader(&self) -> Option<String> {
-        None
+    /// Who leads, as far as this process knows.
+    fn leadership(&self) -> Leadership {
+        match *self.fence().borrow() {
+            Some(_) => Leadership::Ours,
+            None => Leadership::Unknown,
+        }
     }
+}
+
+/// Who may publish.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Leadership {
+    Ours,
+    /// Another process, which takes commands at this address, if it says at which.
+    Theirs(Option<String>),
+    /// Nobody: the store, which says who may, cannot be reached.
+    Unreachable,
+    /// The store was not asked yet.
+    Unknown,
 }
 
 #[derive(Debug, thiserror::Error)]

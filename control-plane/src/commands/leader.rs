@@ -1,21 +1,26 @@
 //! A control plane that stands by passes commands on to the one that leads, whose place stands
 //! in the lease.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
 use http::{HeaderName, HeaderValue, header};
 use pitwall_fetch::fetcher::Body as Sent;
 use pitwall_fetch::{FetchError, Policy, Request as Outgoing};
+use pitwall_upstream_map::Leadership;
 use url::Url;
 
 use super::Commands;
 use super::problem::Problem;
-use super::routes::LONGEST_BODY;
+use super::routes::{LONGEST_BODY, PATIENCE};
 
 /// On a command that was passed on once. Whoever gets it and does not lead either passes it no
 /// further: two who each take the other for the leader do not send it to and fro.
 const PASSED_ON: HeaderName = HeaderName::from_static("pitwall-passed-on");
+/// The leader has its own time to answer, or to say that it cannot, and a little more.
+const ANSWER_TIMEOUT: Duration = PATIENCE.saturating_add(Duration::from_secs(1));
 /// More than any trace.
 const LONGEST_ANSWER: usize = 16 << 20;
 /// What of an answer is the leader's.
@@ -34,10 +39,12 @@ const PRIVATE: [&str; 7] = [
 
 /// With the token that it came with, which was judged here already.
 pub(super) async fn pass_on(commands: &Commands, request: Request) -> Result<Response, Problem> {
+    let Leadership::Theirs(Some(place)) = commands.store.leadership() else {
+        return Err(commands.not_leading());
+    };
     if request.headers().contains_key(PASSED_ON) {
-        return Err(Problem::StandingBy);
+        return Err(Problem::Undecided);
     }
-    let place = commands.store.leader().ok_or(Problem::StandingBy)?;
     let asked = request.uri().path_and_query().map_or("/", |asked| asked.as_str());
     let url = Url::parse(&format!("http://{place}{asked}")).map_err(|_| Problem::StandingBy)?;
     let policy = Policy {
@@ -46,7 +53,8 @@ pub(super) async fn pass_on(commands: &Commands, request: Request) -> Result<Res
     };
     let (parts, body) = request.into_parts();
     let body = axum::body::to_bytes(body, LONGEST_BODY).await.map_err(|_| Problem::BodyTooLarge)?;
-    let mut outgoing = Outgoing { method: parts.method, ..Outgoing::get(url) };
+    let method = parts.method;
+    let mut outgoing = Outgoing { method, ..Outgoing::get(url).first_byte(ANSWER_TIMEOUT) };
     if !body.is_empty() {
         let content_type = parts.headers.get(header::CONTENT_TYPE).cloned();
         let content_type = content_type.unwrap_or(HeaderValue::from_static(""));
@@ -58,7 +66,7 @@ pub(super) async fn pass_on(commands: &Commands, request: Request) -> Result<Res
     outgoing.source_headers.insert(PASSED_ON, HeaderValue::from_static("1"));
     answer(commands, &policy, outgoing).await.map_err(|error| {
         tracing::warn!(place, %error, "a command could not be passed on to the leader");
-        Problem::LeaderSilent
+        if error.is_unsent() { Problem::LeaderSilent } else { Problem::Unanswered }
     })
 }
 

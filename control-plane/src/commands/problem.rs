@@ -19,10 +19,17 @@ pub(super) enum Problem {
     BodyTooLarge,
     NotJson,
     Refused(Refused),
-    /// Another control plane leads, and nobody knows where.
+    /// Another control plane leads, and this one cannot say where, or was sent here by one that
+    /// does not lead either.
     StandingBy,
-    /// It does not answer.
+    /// Nobody leads: the store, which says who does, cannot be reached.
+    NobodyLeads,
+    /// Nobody knows yet who leads.
+    Undecided,
+    /// The one that leads cannot be connected to.
     LeaderSilent,
+    /// It was sent the command and did not answer.
+    Unanswered,
     /// The queue does not answer.
     Busy,
 }
@@ -58,27 +65,48 @@ impl Problem {
             Self::NotJson => {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-json", text("a body is application/json"))
             }
-            Self::Refused(refused) => refused_parts(*refused),
+            Self::Refused(refused) => refused_parts(refused),
             Self::StandingBy => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "standing-by",
-                text("another control plane leads, and it is not known where"),
+                text(
+                    "another control plane leads, and it is not known where: [control] advertise \
+                     says it. Nothing was changed",
+                ),
+            ),
+            Self::NobodyLeads => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "store-unavailable",
+                text("nobody leads: the store cannot be reached. Nothing was changed"),
+            ),
+            Self::Undecided => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "standing-by",
+                text("it is not decided yet which control plane leads. Nothing was changed"),
             ),
             Self::LeaderSilent => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "leader-silent",
-                text("another control plane leads, and it does not answer"),
+                text("another control plane leads, and it cannot be reached. Nothing was changed"),
+            ),
+            Self::Unanswered => (
+                StatusCode::GATEWAY_TIMEOUT,
+                "outcome-unknown",
+                text(
+                    "the control plane that leads was sent this and did not answer in time: look \
+                     whether it was done before you send it again",
+                ),
             ),
             Self::Busy => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "unavailable",
-                text("the control plane does not answer"),
+                text("the control plane is busy: nothing was changed"),
             ),
         }
     }
 }
 
-fn refused_parts(refused: Refused) -> (StatusCode, &'static str, String) {
+fn refused_parts(refused: &Refused) -> (StatusCode, &'static str, String) {
     let (status, name, detail) = match refused {
         Refused::NoExtractor => {
             (StatusCode::NOT_FOUND, "extractor-unknown", "no source has this name")
@@ -96,6 +124,18 @@ fn refused_parts(refused: Refused) -> (StatusCode, &'static str, String) {
             "no run of this source has ended since the control plane started: there is a trace as \
              soon as one has",
         ),
+        Refused::NotStored(why) => {
+            let detail = format!("the store cannot be reached: nothing was changed ({why})");
+            return (StatusCode::SERVICE_UNAVAILABLE, "store-unavailable", detail);
+        }
+        Refused::NotLeading => return Problem::StandingBy.parts(),
+        Refused::TakingOver => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "taking-over",
+            "this control plane has just begun to lead, and finds what plays by the last map again: \
+             nothing was changed",
+        ),
+        Refused::Busy => return Problem::Busy.parts(),
     };
     (status, name, detail.to_owned())
 }

@@ -11,27 +11,34 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
+use pitwall_upstream_map::Leadership;
 use pitwall_upstream_map::documents::ProblemDetails;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi, ToSchema};
 
 use super::Commands;
 use super::leader;
 use super::problem::{PROBLEM, Problem};
-use crate::engine::command::{Command, Reply, RunStarted, Switched, Wish};
+use crate::engine::command::{Command, Refused, Reply, RunStarted, Switched, Wish};
 use crate::engine::trace::Trace;
 
 /// No command is longer.
 pub(super) const LONGEST_BODY: usize = 16 * 1024;
-/// The queue answers within milliseconds, or something is very wrong.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// The queue answers within milliseconds; while the store cannot be reached, and a switch waits for
+/// it, within five seconds.
+pub(super) const PATIENCE: Duration = Duration::from_secs(7);
 
 /// What is said of any of them.
 const NOT_ADMIN: &str = "Not the admin token.";
-const NOT_NOW: &str = "Not now: the control plane is busy, or stands by and cannot reach the one \
-                       that leads. Retry-After says when to ask again.";
+const NOT_NOW: &str = "Nothing was done: store-unavailable: the store cannot be reached; \
+                       standing-by, leader-silent: which control plane leads is not known, or it \
+                       cannot be reached; taking-over: it has just begun to lead; unavailable: it \
+                       is busy. Retry-After says when to ask again.";
+const NOT_KNOWN: &str = "outcome-unknown: it was sent on and not answered in time. Look whether it \
+                         was done before you send it again.";
 
 pub(super) fn router(commands: Commands) -> Router {
     let commands = Arc::new(commands);
@@ -106,6 +113,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         (status = 401, body = ProblemDetails, content_type = PROBLEM, description = NOT_ADMIN),
         (status = 404, body = ProblemDetails, content_type = PROBLEM, description = "No such source."),
         (status = 503, body = ProblemDetails, content_type = PROBLEM, description = NOT_NOW),
+        (status = 504, body = ProblemDetails, content_type = PROBLEM, description = NOT_KNOWN),
     ),
 )]
 async fn run(
@@ -126,6 +134,7 @@ async fn run(
         (status = 401, body = ProblemDetails, content_type = PROBLEM, description = NOT_ADMIN),
         (status = 404, body = ProblemDetails, content_type = PROBLEM, description = "extractor-unknown: no such source. trace-missing: no run of it has ended yet; ask again."),
         (status = 503, body = ProblemDetails, content_type = PROBLEM, description = NOT_NOW),
+        (status = 504, body = ProblemDetails, content_type = PROBLEM, description = NOT_KNOWN),
     ),
 )]
 async fn trace(
@@ -135,13 +144,16 @@ async fn trace(
     commands.ask(StatusCode::OK, |reply| Command::Trace { extractor, reply }).await
 }
 
-/// The body of a switch; all of it may be left out.
+/// The body of a switch; all of it may be left out. A pin is taken off with the name of the source
+/// that plays and `"pin": false`: nobody is moved, and ranking goes on from there. Without a name
+/// the next best source plays, as long as ranking leaves it.
 #[derive(Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 struct SwitchBody {
-    /// The next best one, if it is not said.
+    /// Who is to play; the next best one, if it is not said.
     source: Option<String>,
-    /// It plays until it is down; else ranking goes on from there.
+    /// `true`: it plays until it is down, whatever ranking says. `false`: ranking goes on from
+    /// there.
     #[schema(default = true)]
     pin: bool,
 }
@@ -169,6 +181,7 @@ impl Default for SwitchBody {
         (status = 415, body = ProblemDetails, content_type = PROBLEM, description = "The body is not JSON."),
         (status = 422, body = ProblemDetails, content_type = PROBLEM, description = "The stream has nothing of that source."),
         (status = 503, body = ProblemDetails, content_type = PROBLEM, description = NOT_NOW),
+        (status = 504, body = ProblemDetails, content_type = PROBLEM, description = NOT_KNOWN),
     ),
 )]
 async fn switch(
@@ -179,7 +192,8 @@ async fn switch(
 ) -> Result<Response, Problem> {
     let SwitchBody { source, pin } = json(&headers, body)?;
     let wish = Wish { source, pin };
-    commands.ask(StatusCode::OK, |reply| Command::Switch { stream, wish, reply }).await
+    let asked = Instant::now();
+    commands.ask(StatusCode::OK, |reply| Command::Switch { stream, wish, asked, reply }).await
 }
 
 fn json<T: Default + for<'de> Deserialize<'de>>(
@@ -204,13 +218,24 @@ fn json<T: Default + for<'de> Deserialize<'de>>(
 }
 
 impl Commands {
+    /// Why nobody here does it.
+    pub(super) fn not_leading(&self) -> Problem {
+        match self.store.leadership() {
+            Leadership::Theirs(None) => Problem::StandingBy,
+            Leadership::Unreachable => Problem::NobodyLeads,
+            Leadership::Theirs(Some(_)) | Leadership::Ours | Leadership::Unknown => {
+                Problem::Undecided
+            }
+        }
+    }
+
     async fn ask<T: Serialize>(
         &self,
         status: StatusCode,
         command: impl FnOnce(Reply<T>) -> Command,
     ) -> Result<Response, Problem> {
         if !self.leads() {
-            return Err(Problem::StandingBy);
+            return Err(self.not_leading());
         }
         let (reply, answer) = oneshot::channel();
         let asked = async {
@@ -218,7 +243,14 @@ impl Commands {
             answer.await.ok()
         };
         let answer = tokio::time::timeout(PATIENCE, asked).await.ok().flatten();
-        let answer = answer.ok_or(Problem::Busy)?.map_err(Problem::Refused)?;
+        let answer = match answer {
+            Some(Ok(answer)) => answer,
+            Some(Err(Refused::NotLeading)) => return Err(self.not_leading()),
+            Some(Err(refused)) => return Err(Problem::Refused(refused)),
+            // It stopped leading with the command in its hands.
+            None if !self.leads() => return Err(self.not_leading()),
+            None => return Err(Problem::Busy),
+        };
         let headers = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
         Ok((status, headers, axum::Json(answer)).into_response())
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use pitwall_fetch::{Fetcher, Timeouts};
 use pitwall_upstream_map::store::{Agreed, Held, Word};
-use pitwall_upstream_map::{MemoryStore, StoreError, UpstreamMap};
+use pitwall_upstream_map::{Leadership, MemoryStore, StoreError, UpstreamMap};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -276,7 +276,7 @@ async fn metrics_and_health() {
 struct Elsewhere {
     held: Held,
     agreed: Arc<MemoryStore>,
-    leader: Mutex<Option<String>>,
+    leader: Mutex<Leadership>,
 }
 
 #[async_trait::async_trait]
@@ -293,14 +293,15 @@ impl Store for Elsewhere {
         self.agreed.agree(word).await
     }
 
-    fn leader(&self) -> Option<String> {
+    fn leadership(&self) -> Leadership {
         self.leader.lock().unwrap().clone()
     }
 }
 
 async fn standby() -> (Plane, Arc<Elsewhere>) {
     let (held, agreed) = (Held::new(UpstreamMap::default(), None), MemoryStore::new());
-    let store = Arc::new(Elsewhere { held, agreed, leader: Mutex::default() });
+    let leader = Mutex::new(Leadership::Unknown);
+    let store = Arc::new(Elsewhere { held, agreed, leader });
     (Plane::on(store.clone(), Some(TOKEN), "", ()).await, store)
 }
 
@@ -310,24 +311,38 @@ async fn who_stands_by_passes_commands_on() {
     let (one, to_one) = standby().await;
     let (two, to_two) = standby().await;
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    // It takes the command, and says nothing.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let silent_address = silent.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut connection, _)) = silent.accept().await {
+            let _ = connection.read(&mut [0; 1024]).await;
+        }
+    });
     let run = "POST /api/extractors/hanging-0/run";
     let switch = "POST /api/streams/world-feed/switch";
     let json = format!("{}content-type: application/json\r\n", token());
+    let at = |address: SocketAddr| Leadership::Theirs(Some(address.to_string()));
+    let led = || at(leader.address);
     for (request, headers, body, leads, status, told) in [
-        (run, token(), "", Some(leader.address), 202, "already_running"),
-        (switch, json.clone(), "{}", Some(leader.address), 404, "stream-unknown"),
-        (switch, json.clone(), "{\"pin\": 1}", Some(leader.address), 400, "bad-body"),
-        (switch, token(), "{}", Some(leader.address), 415, "not-json"),
-        ("GET /api/extractors/hanging-0/run", token(), "", Some(leader.address), 405, "method"),
-        (run, String::new(), "", Some(leader.address), 401, "admin-token-missing"),
-        (run, token(), "", None, 503, "standing-by"),
-        (run, token(), "", Some(nobody), 503, "leader-silent"),
+        (run, token(), "", led(), 202, "already_running"),
+        (switch, json.clone(), "{}", led(), 404, "stream-unknown"),
+        (switch, json.clone(), "{\"pin\": 1}", led(), 400, "bad-body"),
+        (switch, token(), "{}", led(), 415, "not-json"),
+        ("GET /api/extractors/hanging-0/run", token(), "", led(), 405, "method"),
+        (run, String::new(), "", led(), 401, "admin-token-missing"),
+        (run, token(), "", Leadership::Theirs(None), 503, "it is not known where"),
+        (run, token(), "", Leadership::Unreachable, 503, "nobody leads: the store cannot be re"),
+        (run, token(), "", Leadership::Unreachable, 503, "urn:pitwall:problem:store-unavailable"),
+        (run, token(), "", Leadership::Unknown, 503, "it is not decided yet which"),
+        (run, token(), "", at(nobody), 503, "leader-silent"),
+        (run, token(), "", at(silent_address), 504, "outcome-unknown"),
         // Two who take each other for the leader.
-        (run, token(), "", Some(two.address), 503, "standing-by"),
-        (run, token(), "", Some(one.address), 503, "standing-by"),
+        (run, token(), "", at(two.address), 503, "it is not decided yet which"),
+        (run, token(), "", at(one.address), 503, "it is not decided yet which"),
     ] {
-        *to_one.leader.lock().unwrap() = leads.map(|address| address.to_string());
-        *to_two.leader.lock().unwrap() = Some(one.address.to_string());
+        *to_one.leader.lock().unwrap() = leads.clone();
+        *to_two.leader.lock().unwrap() = at(one.address);
         let (got, head, body) = one.ask(request, &headers, body).await;
         assert_eq!(got, status, "{request} by {leads:?}: {body}");
         assert!(body.to_string().contains(told), "{request} by {leads:?}: {body}");

@@ -1,6 +1,8 @@
 //! What an operator may want: a run, a switch, the trace of the last run.
 
-use pitwall_upstream_map::{Health, StreamId, UpstreamMap};
+use std::time::Duration;
+
+use pitwall_upstream_map::{Health, StoreError, StreamId};
 use serde::Serialize;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -10,10 +12,11 @@ use super::order::Playing;
 use super::trace::Trace;
 use super::{Engine, Key};
 
-/// Answered by the queue between two other things; nothing here waits for an upstream.
+/// Answered by the queue between two other things; nothing here waits for an upstream, and for the
+/// store only a switch does.
 pub(crate) enum Command {
     Run { extractor: String, reply: Reply<RunStarted> },
-    Switch { stream: String, wish: Wish, reply: Reply<Switched> },
+    Switch { stream: String, wish: Wish, asked: Instant, reply: Reply<Switched> },
     Trace { extractor: String, reply: Reply<Trace> },
 }
 
@@ -27,7 +30,7 @@ pub(crate) struct Wish {
     pub(crate) pin: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
     NoExtractor,
     NoStream,
@@ -37,7 +40,18 @@ pub(crate) enum Refused {
     Down,
     /// No run has ended yet.
     NoTrace,
+    /// The store did not take it, and why. Nothing was changed.
+    NotStored(String),
+    /// Another control plane leads by now.
+    NotLeading,
+    /// What plays by the last map is still being found.
+    TakingOver,
+    /// The queue came to it too late. Nothing was changed.
+    Busy,
 }
+
+/// Whoever asked waits a little longer than this and the time that the store is given.
+const LATEST: Duration = Duration::from_secs(2);
 
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct RunStarted {
@@ -55,14 +69,21 @@ pub(crate) struct Switched {
 }
 
 impl Engine {
-    pub(super) fn obey(&mut self, command: Command) {
-        // Whoever asked and left needs no answer.
+    pub(super) async fn obey(&mut self, command: Command) {
         match command {
-            Command::Run { extractor, reply } => drop(reply.send(self.run_now(&extractor))),
-            Command::Switch { stream, wish, reply } => {
-                drop(reply.send(self.switch(&stream, &wish)));
+            Command::Run { extractor, reply } => {
+                answer(reply, || self.run_now(&extractor));
             }
-            Command::Trace { extractor, reply } => drop(reply.send(self.trace(&extractor))),
+            Command::Switch { stream, wish, asked, reply } => {
+                // Whoever asked and left was told that it failed, or tells nobody what came of it.
+                if !reply.is_closed() {
+                    let switched = self.switch(&stream, &wish, asked).await;
+                    drop(reply.send(switched));
+                }
+            }
+            Command::Trace { extractor, reply } => {
+                answer(reply, || self.trace(&extractor));
+            }
         }
     }
 
@@ -80,7 +101,45 @@ impl Engine {
         state.ok_or(Refused::NoExtractor)?.trace.clone().ok_or(Refused::NoTrace)
     }
 
-    fn switch(&mut self, stream: &str, wish: &Wish) -> Result<Switched, Refused> {
+    async fn switch(
+        &mut self,
+        stream: &str,
+        wish: &Wish,
+        asked: Instant,
+    ) -> Result<Switched, Refused> {
+        if asked.elapsed() > LATEST {
+            return Err(Refused::Busy);
+        }
+        // A map of what was found so far would take away the rest.
+        if self.is_finding_its_feet() {
+            return Err(Refused::TakingOver);
+        }
+        let (switched, word) = self.choose(stream, wish)?;
+        let mut published = self.publish(Some(word.clone())).await;
+        // Somebody else's version, which the next attempt goes past.
+        if matches!(published, Err(StoreError::Outdated { .. })) && asked.elapsed() <= LATEST {
+            published = self.publish(Some(word)).await;
+        }
+        let Switched { from, to, pinned, .. } = &switched;
+        match published {
+            Ok(()) => {}
+            Err(StoreError::NotLeading) => return Err(Refused::NotLeading),
+            Err(StoreError::Unreachable(error)) => {
+                tracing::warn!(stream, to, error, "not switched: the store did not take it");
+                return Err(Refused::NotStored(error));
+            }
+            Err(error) => {
+                tracing::warn!(stream, to, %error, "not switched");
+                return Err(Refused::Busy);
+            }
+        }
+        tracing::info!(stream, from, to, pinned, "switched by an operator");
+        // A store that dies together with this process may have forgotten it.
+        self.remember_now().await;
+        Ok(switched)
+    }
+
+    fn choose(&self, stream: &str, wish: &Wish) -> Result<(Switched, Playing), Refused> {
         let ranked = self.ranked();
         let (id, ranking) = ranked.get_key_value(stream).ok_or(Refused::NoStream)?;
         let playing = ranking.active().map(|place| place.key);
@@ -98,16 +157,16 @@ impl Engine {
             to: chosen.source.name.clone(),
             pinned: wish.pin,
         };
-        let (key, now) = (chosen.key.clone(), Instant::now());
-        let settled_at = self.playing.get(stream).map_or(now, |playing| playing.settled_at);
-        let last = self.version.max(self.store.current().version);
-        let switched_with = UpstreamMap::next_version(last, self.clock.now());
-        let playing =
-            Playing { key, since: now, settled_at, pinned: wish.pin, switched: switched_with };
-        self.memory.playing.remove(stream);
-        self.playing.insert(switched.stream.clone(), playing);
-        self.dirty = true;
-        tracing::info!(stream, from = switched.from, to = switched.to, "switched by an operator");
-        Ok(switched)
+        let (key, since) = (chosen.key.clone(), Instant::now());
+        let settled_at = self.playing.get(stream).map_or(since, |playing| playing.settled_at);
+        // It is switched by the map that says so.
+        Ok((switched, Playing { key, since, settled_at, pinned: wish.pin, switched: 0 }))
+    }
+}
+
+/// Whoever asked and left needs no answer, and nothing done.
+fn answer<T>(reply: Reply<T>, command: impl FnOnce() -> Result<T, Refused>) {
+    if !reply.is_closed() {
+        drop(reply.send(command()));
     }
 }

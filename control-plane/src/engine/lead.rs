@@ -1,8 +1,7 @@
 //! Leading: of several control planes on one store one works, and the others wait for it to end.
 //!
 //! Who takes over has found nothing yet, while edges play what the one before published: that
-//! stays until it is found again, or cannot be. Whom an operator chose before is waited for; a pin
-//! is in nobody's map, and ends.
+//! stays until it is found again, or cannot be. Whom an operator chose before is waited for.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -46,7 +45,12 @@ impl Engine {
         let highest = all.map(|upstream| upstream.generation).max();
         // What edges say of the leader before must not be taken for what is found from here on.
         self.generation = self.generation.max(highest.unwrap_or(0));
-        self.memory.takes_over(&map, &self.sources);
+        // Somebody else may have led meanwhile, and heard of other wishes.
+        self.memory.takes_over(&map, &self.sources, std::mem::take(&mut self.playing));
+        // No map may be older than a word that it says.
+        self.version = self.version.max(self.memory.newest_word());
+        let contenders = &self.contenders;
+        self.playing = self.memory.take(|playing| contenders.contains_key(&playing.key));
         self.known.inherit(&map, &self.sources);
         self.alarms.inherit(&map, &self.sources);
         self.inherit_successes(&map);

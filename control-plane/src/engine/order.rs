@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use pitwall_upstream_map::documents::ScorePart;
-use pitwall_upstream_map::{Health, StreamId};
+use pitwall_upstream_map::{Health, Pin, StreamId};
 use tokio::time::Instant;
 
 use super::contender::Contender;
@@ -39,6 +39,8 @@ pub(crate) struct Ranking<'a> {
     pub(crate) pinned: bool,
     /// As [`Playing::switched`] of the first one.
     pub(crate) switched: u64,
+    /// Whom an operator wants, also while nothing plays, or while that one is waited for.
+    pub(crate) pin: Option<Pin>,
 }
 
 #[derive(Clone)]
@@ -73,13 +75,18 @@ impl Engine {
     }
 
     pub(super) fn ranked(&self) -> Ranked<'_> {
+        self.ranked_with(None)
+    }
+
+    /// As it would be if that one played.
+    pub(super) fn ranked_with(&self, word: Option<&Playing>) -> Ranked<'_> {
         let mut streams: BTreeMap<StreamId, Vec<Place<'_>>> = BTreeMap::new();
         for (key, contender) in &self.contenders {
             let place = self.place(key, contender);
             streams.entry(key.stream.clone()).or_default().extend(place);
         }
         let rankings = streams.into_iter().map(|(stream, places)| {
-            let ranking = self.ranking(&stream, places);
+            let ranking = self.ranking(&stream, places, word);
             (stream, ranking)
         });
         rankings.collect()
@@ -107,8 +114,14 @@ impl Engine {
         Some(Place { key, contender, source, health, listed, parts, score })
     }
 
-    fn ranking<'a>(&self, stream: &StreamId, places: Vec<Place<'a>>) -> Ranking<'a> {
-        let playing = self.incumbent(stream, &places);
+    fn ranking<'a>(
+        &self,
+        stream: &StreamId,
+        places: Vec<Place<'a>>,
+        word: Option<&Playing>,
+    ) -> Ranking<'a> {
+        let word = word.filter(|word| word.key.stream == *stream);
+        let playing = word.or_else(|| self.incumbent(stream, &places));
         let standings: Vec<_> = places
             .iter()
             .map(|place| Standing {
@@ -133,7 +146,15 @@ impl Engine {
         let first = places.first().map(|place| place.key);
         let stays = playing.filter(|playing| first == Some(&playing.key));
         let switched = stays.map_or(0, |playing| playing.switched);
-        Ranking { places, why: order.why, pinned, switched }
+        let active = places.first().filter(|place| place.health != Health::Down);
+        let kept = playing.filter(|it| active.is_none_or(|active| *active.key == it.key));
+        let awaited = || self.memory.awaited(stream).filter(|_| word.is_none());
+        let pinned_one = kept.filter(|it| it.pinned).or_else(awaited);
+        let pin = pinned_one.and_then(|it| {
+            let source = self.sources.get(it.key.source)?.source.name.clone();
+            Some(Pin { source, version: it.switched })
+        });
+        Ranking { places, why: order.why, pinned, switched, pin }
     }
 
     /// Who plays, or played before the last restart and is back.

@@ -3,6 +3,7 @@
 mod alarms;
 mod commands;
 mod demand;
+mod faulty;
 mod going_bad;
 mod leading;
 mod learning;
@@ -19,6 +20,7 @@ use pitwall_upstream_map::documents::{
 use pitwall_upstream_map::{Health, MemoryStore};
 use prometheus::Registry;
 
+use self::faulty::Faulty;
 use self::world::{Run, World};
 use super::*;
 use crate::check::CheckError;
@@ -47,6 +49,8 @@ struct Setup<'a> {
 struct Bench {
     world: Arc<World>,
     store: Arc<MemoryStore>,
+    /// In front of it.
+    faulty: Arc<Faulty>,
     registry: Registry,
     notices: mpsc::Receiver<Arc<Notice>>,
     commands: mpsc::Sender<Command>,
@@ -72,6 +76,7 @@ impl Bench {
             Source::parse_file(&text).unwrap().remove(0)
         };
         let store = setup.store.clone().unwrap_or_else(MemoryStore::new);
+        let faulty = Arc::new(Faulty::of(store.clone()));
         let registry = Registry::new();
         let state = schedule::State { schedule: setup.schedule.clone(), ..Default::default() };
         let (sender, schedule) = watch::channel(state);
@@ -80,7 +85,7 @@ impl Bench {
         let directory = setup.state.unwrap_or(state.path());
         let mut engine = Engine::new(Parts {
             work: world.clone(),
-            store: store.clone(),
+            store: faulty.clone(),
             clock,
             metrics: Metrics::register(&registry).unwrap(),
             schedule,
@@ -93,7 +98,8 @@ impl Bench {
         });
         let commands = engine.commands();
         let engine = tokio::spawn(async move { engine.run_while_leading().await });
-        Self { world, store, registry, notices, commands, _schedule: sender, _state: state, engine }
+        let (_schedule, _state) = (sender, state);
+        Self { world, store, faulty, registry, notices, commands, _schedule, _state, engine }
     }
 
     /// Lets `seconds` pass, in which the engine does what is due.

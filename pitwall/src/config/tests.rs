@@ -28,6 +28,29 @@ fn mistakes_are_named_by_file_line_and_key() {
         "[edge]\nlisten = \"nowhere\"\n",
         "test.toml:2: edge.listen: write an address and a port: 127",
     );
+    let address = "write an address and a port: 127.0.0.1:8080 (names are not taken)";
+    for (value, says) in [
+        ("\"control-1:8081\"", address.to_owned()),
+        ("8081", "invalid type: integer `8081`, expected an address, or a list of addr".to_owned()),
+        ("[]", "an empty list: name at least one control plane".to_owned()),
+        ("[\"127.0.0.1:8081\", \"control-2:8081\"]", format!("[1] \"control-2:8081\": {address}")),
+        ("[8081]", "invalid type: integer `8081`, expected an address at [0]".to_owned()),
+        (
+            "[\"127.0.0.1:1\", \"127.0.0.1:2\", \"127.0.0.1:1\"]",
+            "[2] \"127.0.0.1:1\" is in the list twice".to_owned(),
+        ),
+    ] {
+        check(
+            &format!("[edge]\ncontrol = {value}\n"),
+            &format!("test.toml:2: edge.control: {says}"),
+        );
+        // A text may be without quotes there.
+        let variable = [("PITWALL_EDGE__CONTROL", value.trim_matches('"'))];
+        if value != "8081" {
+            let error = parse("", &variable).err().unwrap();
+            assert_eq!(error, format!("environment PITWALL_EDGE__CONTROL: {says}"));
+        }
+    }
     check("[edge]\nthreads = -1\n", "test.toml:2: edge.threads: ");
     check(
         "[edge]\npublic_url = \"tv.example.com\"\n",
@@ -128,6 +151,17 @@ fn the_environment_wins() {
     assert_eq!(config.edge.cache.bytes.as_u64(), 64 << 20);
     assert_eq!(config.upstream.allow_hosts.len(), 1);
     assert_eq!(config.state.dir, Path::new("/var/lib/pitwall"));
+    for (value, addresses) in [
+        ("127.0.0.1:1", "127.0.0.1:1"),
+        ("\"127.0.0.1:1\"", "127.0.0.1:1"),
+        ("[\"127.0.0.1:1\", \"[::1]:2\"]", "127.0.0.1:1 [::1]:2"),
+    ] {
+        let config =
+            parse("[edge]\ncontrol = \"127.0.0.1:9\"\n", &[("PITWALL_EDGE__CONTROL", value)]);
+        let control = config.unwrap().edge.control;
+        let control: Vec<_> = control.iter().map(ToString::to_string).collect();
+        assert_eq!(control.join(" "), addresses, "{value}");
+    }
     // Two that are only right together, in either order.
     let mut two = [
         ("PITWALL_SCHEDULE__PROVIDERS", "[\"ics\"]"),

@@ -141,6 +141,52 @@ async fn whoever_has_no_key_gets_nothing() {
     }
 }
 
+/// One secret for what an operator does, and it is no way in for viewers; nor is theirs to commands.
+#[tokio::test]
+async fn the_admin_token_alone_reads_what_it_may_change() {
+    let [edge, _] = edges().await;
+    let client = client();
+    for (path, status) in [
+        ("/api/streams/world-feed/explain", 200),
+        ("/api/streams/world-feed", 200),
+        ("/api/streams", 200),
+        ("/api/extractors", 200),
+        ("/api/extractors/s/trace", 200),
+        ("/api/status", 200),
+        ("/api/bootstrap", 200),
+        ("/api/schedule", 200),
+        ("/api/widget", 200),
+        ("/api/events", 200),
+        ("/api/openapi.json", 200),
+        ("/", 401),
+        ("/live/world-feed/index.m3u8", 401),
+        ("/iptv/playlist.m3u", 401),
+        ("/iptv/guide.xml", 401),
+        ("/calendar.ics", 401),
+    ] {
+        let answer = client.get(edge.url(path)).bearer_auth(ADMIN).send().await.unwrap();
+        assert_eq!(answer.status(), status, "{path}");
+        assert!(!answer.headers().contains_key("set-cookie"), "{path}");
+        let wrong = client.get(edge.url(path)).bearer_auth(KEY).send().await.unwrap();
+        assert_eq!(wrong.status(), 401, "{path}");
+    }
+    for (path, authorization, name) in [
+        (format!("/api/extractors/s/run?key={KEY}"), None, "admin-token-missing"),
+        (format!("/api/streams/world-feed/switch?key={KEY}"), None, "admin-token-missing"),
+        ("/api/extractors/s/run".to_owned(), Some(KEY), "admin-token-invalid"),
+    ] {
+        let request = client.post(edge.url(&path));
+        let request = match authorization {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        };
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.status(), 401, "{path}");
+        let text = answer.text().await.unwrap();
+        assert!(text.contains(name), "{path}: {text}");
+    }
+}
+
 /// A form for whoever navigates, a problem for everything that asks otherwise.
 #[tokio::test]
 async fn a_person_is_asked_for_the_key() {

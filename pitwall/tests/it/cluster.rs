@@ -21,6 +21,11 @@ impl Process {
         self.0.kill().unwrap();
         self.0.wait().unwrap();
     }
+
+    pub(crate) fn signal(&self, name: &str) {
+        let pid = self.0.id().to_string();
+        assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
+    }
 }
 
 impl Drop for Process {
@@ -48,7 +53,9 @@ pub(crate) struct Control {
     pub(crate) process: Process,
     pub(crate) address: SocketAddr,
     admin: SocketAddr,
-    _state: tempfile::TempDir,
+    pub(crate) state: Arc<tempfile::TempDir>,
+    /// What it logs.
+    log: PathBuf,
 }
 
 impl Cluster {
@@ -116,10 +123,6 @@ impl Cluster {
         process
     }
 
-    fn start(&self, command: &str, state: &Path, addresses: &[(&str, SocketAddr)]) -> Process {
-        Process(self.command(command, state, addresses).spawn().unwrap())
-    }
-
     fn command(&self, command: &str, state: &Path, addresses: &[(&str, SocketAddr)]) -> Command {
         let mut pitwall = Command::new(env!("CARGO_BIN_EXE_pitwall"));
         pitwall.args([command, "--config"]).arg(self.directory.path().join("pitwall.toml"));
@@ -136,7 +139,11 @@ impl Cluster {
     }
 
     pub(crate) fn control(&self) -> Control {
-        let (address, admin, state) = (free(), free(), tempfile::tempdir().unwrap());
+        self.control_in(empty())
+    }
+
+    pub(crate) fn control_in(&self, state: Arc<tempfile::TempDir>) -> Control {
+        let (address, admin) = (free(), free());
         let addresses = [
             ("CONTROL__LISTEN", address),
             ("CONTROL__ADVERTISE", address),
@@ -144,21 +151,35 @@ impl Cluster {
             // Nobody's, but not somebody else's either.
             ("EDGE__LISTEN", free()),
         ];
-        let process = self.start("control-plane", state.path(), &addresses);
-        Control { process, address, admin, _state: state }
+        let log = self.directory.path().join(format!("{}.log", address.port()));
+        let mut command = self.command("control-plane", state.path(), &addresses);
+        command.env("PITWALL_LOG", "info").stderr(std::fs::File::create(&log).unwrap());
+        let process = Process(command.spawn().unwrap());
+        Control { process, address, admin, state, log }
     }
 
     pub(crate) fn edge(&self, control: SocketAddr, state: Arc<tempfile::TempDir>) -> Edge {
+        self.edge_of(&[control], state)
+    }
+
+    /// One that knows where all these control planes are.
+    pub(crate) fn edge_of(&self, control: &[SocketAddr], state: Arc<tempfile::TempDir>) -> Edge {
         let (address, admin) = (free(), free());
-        let addresses =
-            [("EDGE__LISTEN", address), ("EDGE__ADMIN", admin), ("EDGE__CONTROL", control)];
-        let process = self.start("proxy", state.path(), &addresses);
+        let addresses = [("EDGE__LISTEN", address), ("EDGE__ADMIN", admin)];
+        let mut command = self.command("proxy", state.path(), &addresses);
+        let control: Vec<_> = control.iter().map(ToString::to_string).collect();
+        command.env("PITWALL_EDGE__CONTROL", format!("{control:?}"));
+        let process = Process(command.spawn().unwrap());
         Edge { process, address, admin, state }
     }
 }
 
 impl Control {
-    async fn is_leader(&self) -> bool {
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap()
+    }
+
+    pub(crate) async fn is_leader(&self) -> bool {
         metric(self.admin, "pitwall_store_leads 1").await.is_some()
     }
 

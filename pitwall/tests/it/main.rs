@@ -22,3 +22,4 @@ mod transport;
 mod twins;
 mod viewer;
 mod window;
+mod words;

@@ -148,7 +148,10 @@ fn answer(body: &Body, known: &mut Schemas) -> Response {
 fn refusal(status: u16, known: &mut Schemas) -> Response {
     let what = match status {
         400 => "A parameter or the body cannot be read.",
-        401 => "In access mode `key`: neither the key as `?key=`, nor a cookie or a token.",
+        401 => {
+            "In access mode `key`: neither the key as `?key=`, nor a cookie or a token; under /api \
+                nor the admin token as Authorization: Bearer."
+        }
         404 => "There is no such thing.",
         413 => "The body is too long.",
         415 => "The body is of another type.",

@@ -129,7 +129,7 @@ mod tests {
             let (complaints, store, id) = complaints();
             let feed = "World feed".to_owned();
             let (upstream, upstreams) = (upstream(), Vec::new());
-            let stream = Stream { id, feed, switched: 0, upstreams, outage: None };
+            let stream = Stream { id, feed, switched: 0, pin: None, upstreams, outage: None };
             let mut headers = HeaderMap::new();
             for (name, value) in &said {
                 headers.insert(*name, HeaderValue::from_static(value));
@@ -155,7 +155,7 @@ mod tests {
         let down = Upstream { health: Health::Down, source: "dead".to_owned(), ..upstream() };
         let stream = |upstreams| {
             let feed = "World feed".to_owned();
-            Stream { id: id.clone(), feed, switched: 0, upstreams, outage: None }
+            Stream { id: id.clone(), feed, switched: 0, pin: None, upstreams, outage: None }
         };
         complaints.reported(&stream(vec![down.clone(), upstream()]), true);
         complaints.reported(&stream(vec![upstream()]), false);

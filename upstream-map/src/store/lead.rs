@@ -12,9 +12,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
-use super::StoreError;
+use super::read::Session;
 use super::redis::RedisStore;
 use super::script::{self, Claim, How, Lease};
+use super::{Leadership, StoreError};
 
 /// A standby asks so often whether the leader is gone, and a leader that has lost Redis whether
 /// it is back.
@@ -51,30 +52,46 @@ impl RedisStore {
         let mut last_fence = 0;
         let mut until = Instant::now();
         let mut complained = false;
+        let mut stands_by_for = None;
         loop {
             let asked = Instant::now();
             let leads = self.held.fence.borrow().is_some();
-            let patience = if leads { until } else { asked + self.lease };
-            let Ok(held) = timeout_at(patience, self.hold(holder, last_fence)).await else {
+            let deadline = if leads { until } else { asked + self.lease * 2 / 3 };
+            let Ok(held) = timeout_at(deadline, self.hold(holder, last_fence)).await else {
+                self.know_leader(Leadership::Unreachable);
                 self.step_down("the lease could not be renewed");
+                // It may be to a machine that is gone, and the next answer comes from another one.
+                *self.writer.lock().await = None;
+                if !std::mem::replace(&mut complained, true) {
+                    tracing::warn!("the lease cannot be asked for: no answer from the store");
+                }
                 continue;
             };
             match held {
                 Ok(Lease::Ours(fence)) => {
                     complained = false;
+                    stands_by_for = None;
                     last_fence = fence;
                     until = asked + self.lease;
+                    if !leads {
+                        self.catch_up().await;
+                    }
                     self.step_up(fence);
                     self.keep_alive().await;
                     sleep_until(asked + self.lease / 3).await;
                 }
                 Ok(Lease::Theirs(holder)) => {
+                    complained = false;
                     self.heard_of(&holder);
                     self.step_down("another control plane leads");
+                    if stands_by_for.as_ref() != Some(&holder) {
+                        self.say_for_whom();
+                        stands_by_for = Some(holder);
+                    }
                     sleep(ASK_EVERY.min(self.lease / 3)).await;
                 }
                 Err(error) => {
-                    self.know_leader(None);
+                    self.know_leader(Leadership::Unreachable);
                     if !std::mem::replace(&mut complained, true) {
                         tracing::warn!(%error, "the lease cannot be asked for");
                     }
@@ -109,6 +126,23 @@ impl RedisStore {
         script::release(&self.names, holder, &mut connection).await
     }
 
+    /// Whoever begins to lead goes by the newest map there is, which it may not have read yet: it
+    /// has just started, or the store has just come back.
+    async fn catch_up(&self) {
+        let read = async {
+            let connection = {
+                let mut writer = self.writer.lock().await;
+                self.connection(&mut writer).await?
+            };
+            self.read_whole(&mut Session { connection, refused: None }).await
+        };
+        match timeout(self.lease / 3, read).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "the newest map cannot be read"),
+            Err(_) => tracing::warn!("the newest map cannot be read: no answer"),
+        }
+    }
+
     /// Was what is published lost? Redis was flushed, or a replica that is behind took over.
     async fn keep_alive(&self) {
         if self.held.version() == 0 {
@@ -136,16 +170,28 @@ impl RedisStore {
         let opened = self.vault.open(LEASE, holder);
         let text = opened.and_then(|opened| String::from_utf8(opened.plain).ok());
         let place = text.as_deref().and_then(|text| Some(text.split_once(' ')?.1));
-        self.know_leader(place.filter(|place| !place.is_empty()));
+        let place = place.filter(|place| !place.is_empty()).map(str::to_owned);
+        self.know_leader(Leadership::Theirs(place));
     }
 
-    fn know_leader(&self, place: Option<&str>) {
-        let mut leader = self.leader.lock().unwrap_or_else(PoisonError::into_inner);
-        *leader = place.map(str::to_owned);
+    fn know_leader(&self, leader: Leadership) {
+        *self.leader.lock().unwrap_or_else(PoisonError::into_inner) = leader;
+    }
+
+    fn say_for_whom(&self) {
+        match &*self.leader.lock().unwrap_or_else(PoisonError::into_inner) {
+            Leadership::Theirs(Some(leader)) => {
+                tracing::info!(leader, "this control plane stands by: another one leads");
+            }
+            _ => tracing::info!(
+                "this control plane stands by: another one leads, which does not say where it \
+                 takes commands ([control] advertise)"
+            ),
+        }
     }
 
     fn step_up(&self, fence: u64) {
-        self.know_leader(None);
+        self.know_leader(Leadership::Unknown);
         self.metrics.leads.set(1);
         let before = self.held.fence.send_replace(Some(fence));
         if before.is_none() {

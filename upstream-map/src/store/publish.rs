@@ -1,13 +1,16 @@
 //! Writing a map: what changed of it, or all of it when what is stored is not what was last seen.
 
+use std::time::Duration;
+
 use redis::aio::MultiplexedConnection;
 use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, timeout};
 
 use super::StoreError;
 use super::entries::{self, Entries};
 use super::mirror::{Delta, HEAD, Head, Mirror};
 use super::redis::RedisStore;
-use super::script::{How, Outcome, Publication};
+use super::script::{self, How, Outcome, Publication};
 use crate::map::UpstreamMap;
 
 /// Told to every reader with each publication.
@@ -24,27 +27,53 @@ pub(super) struct Changes {
     pub(super) fields: Vec<String>,
 }
 
+/// An answer to what was written just before its deadline is on its way for so long at most.
+const ON_ITS_WAY: Duration = Duration::from_millis(500);
+
 impl RedisStore {
-    pub(super) async fn write(&self, map: UpstreamMap) -> Result<(), StoreError> {
+    /// A Redis that stands still executes what it was sent when it goes on, which may be after
+    /// whoever wanted it was told that it failed. The script therefore looks at a deadline, by the
+    /// clock of Redis, which is asked for first. What remains is an answer that is lost on its way
+    /// back: then the next map takes back what this one said.
+    pub(super) async fn write_within(
+        &self,
+        map: UpstreamMap,
+        limit: Duration,
+    ) -> Result<(), StoreError> {
+        let written = timeout(limit + ON_ITS_WAY, self.write(map, Some(Instant::now() + limit)));
+        written.await.unwrap_or_else(|_| Err(too_late()))
+    }
+
+    /// `until`: when it is not wanted any more.
+    pub(super) async fn write(
+        &self,
+        map: UpstreamMap,
+        until: Option<Instant>,
+    ) -> Result<(), StoreError> {
         let mut writer = self.writer.lock().await;
         let (last, mirror) = self.snapshot();
         if map.version <= last.version {
             return Err(StoreError::Outdated { offered: map.version, current: last.version });
         }
         let entries = entries::write(&map)?;
+        let deadline = match until {
+            Some(until) => Some(self.deadline(until, &mut writer).await?),
+            None => None,
+        };
         let mut connection = self.connection(&mut writer).await?;
         let written = async {
+            let mut to = Target { deadline, connection: &mut connection };
             if !mirror.head.is_empty() {
                 let delta = mirror.delta(&entries);
                 let from = Some(last.version);
                 let how = How::Delta(&mirror.head);
-                match self.send(&map, &entries, &delta, how, from, &mut connection).await? {
+                match self.send(&map, &entries, &delta, how, from, &mut to).await? {
                     Some(mirror) => return Ok(mirror),
                     None => tracing::warn!("the store holds another map: everything is written"),
                 }
             }
             let delta = Delta::whole(&entries);
-            let sent = self.send(&map, &entries, &delta, How::Whole, None, &mut connection).await?;
+            let sent = self.send(&map, &entries, &delta, How::Whole, None, &mut to).await?;
             sent.ok_or_else(|| StoreError::Unreachable("it refused a whole map".to_owned()))
         };
         let mirror = self.checked(written.await, &mut writer)?;
@@ -60,7 +89,8 @@ impl RedisStore {
         let entries = entries::write(&map)?;
         let mut connection = self.connection(&mut writer).await?;
         let delta = Delta::whole(&entries);
-        let sent = self.send(&map, &entries, &delta, how, None, &mut connection).await;
+        let mut to = Target { deadline: None, connection: &mut connection };
+        let sent = self.send(&map, &entries, &delta, how, None, &mut to).await;
         let mirror = self.checked(sent, &mut writer)?;
         if let Some(mirror) = mirror {
             tracing::info!(version = map.version, "the map is written again");
@@ -87,7 +117,7 @@ impl RedisStore {
         delta: &Delta<'_>,
         how: How<'_>,
         from: Option<u64>,
-        connection: &mut MultiplexedConnection,
+        to: &mut Target<'_>,
     ) -> Result<Option<Mirror>, StoreError> {
         let fence = self.held.fence.borrow().ok_or(StoreError::NotLeading)?;
         let mut mirror = Mirror::of(entries);
@@ -107,14 +137,16 @@ impl RedisStore {
             sealed: sealed.collect(),
             head: &mirror.head,
             notice: serde_json::to_vec(&notice)?,
+            deadline: to.deadline,
         };
-        match publication.run(&self.names, connection).await? {
+        match publication.run(&self.names, to.connection).await? {
             Outcome::Written => {
                 let kind = if from.is_some() { "delta" } else { "whole" };
                 self.metrics.publications.with_label_values(&[kind]).inc();
                 Ok(Some(mirror))
             }
             Outcome::Elsewhere => Ok(None),
+            Outcome::Late => Err(too_late()),
             Outcome::Outdated(current) => {
                 Err(StoreError::Outdated { offered: map.version, current })
             }
@@ -123,6 +155,24 @@ impl RedisStore {
                 Err(StoreError::NotLeading)
             }
         }
+    }
+
+    /// The clock of Redis at `until`. A connection that has died since it was last used is no
+    /// reason to fail: nothing was sent on it yet.
+    async fn deadline(
+        &self,
+        until: Instant,
+        writer: &mut Option<MultiplexedConnection>,
+    ) -> Result<u64, StoreError> {
+        let kept = writer.is_some();
+        let mut now = script::now(&mut self.connection(writer).await?).await;
+        if now.is_err() && kept {
+            *writer = None;
+            now = script::now(&mut self.connection(writer).await?).await;
+        }
+        let now = self.checked(now, writer)?;
+        let left = until.checked_duration_since(Instant::now()).ok_or_else(too_late)?;
+        Ok(now + u64::try_from(left.as_millis()).unwrap_or(0))
     }
 
     pub(super) async fn connection(
@@ -146,4 +196,14 @@ impl RedisStore {
         }
         outcome
     }
+}
+
+/// Where a map is sent, and until when it is wanted there.
+struct Target<'a> {
+    deadline: Option<u64>,
+    connection: &'a mut MultiplexedConnection,
+}
+
+fn too_late() -> StoreError {
+    StoreError::Unreachable("no answer in time".to_owned())
 }

@@ -19,7 +19,7 @@ use super::metrics::Metrics;
 use super::mirror::Mirror;
 use super::script::Names;
 use super::vault::{StoreKeys, Vault};
-use super::{Agreed, Held, Ledger, Store, StoreError, Word};
+use super::{Agreed, Held, Leadership, Ledger, Store, StoreError, Word};
 use crate::map::UpstreamMap;
 
 pub struct RedisConfig {
@@ -45,8 +45,8 @@ impl RedisConfig {
 /// Edges [`follow`](Self::follow) it; control planes also [`lead`](Self::lead), one at a time.
 pub struct RedisStore {
     pub(super) held: Held,
-    /// Where the other one that leads takes commands.
-    pub(super) leader: Mutex<Option<String>>,
+    /// Who leads while this process does not.
+    pub(super) leader: Mutex<Leadership>,
     /// Of the map that is held, as Redis has it: changed together with it.
     pub(super) mirror: Mutex<Mirror>,
     /// One publication at a time, over one connection.
@@ -88,7 +88,7 @@ impl RedisStore {
         }
         Ok(Arc::new(Self {
             held: Held::new(held, None),
-            leader: Mutex::default(),
+            leader: Mutex::new(Leadership::Unknown),
             mirror: Mutex::default(),
             writer: tokio::sync::Mutex::default(),
             ledger,
@@ -153,7 +153,11 @@ impl RedisStore {
 #[async_trait]
 impl Store for RedisStore {
     async fn publish(&self, map: UpstreamMap) -> Result<(), StoreError> {
-        self.write(map).await
+        self.write(map, None).await
+    }
+
+    async fn publish_within(&self, map: UpstreamMap, limit: Duration) -> Result<(), StoreError> {
+        self.write_within(map, limit).await
     }
 
     fn held(&self) -> &Held {
@@ -164,7 +168,10 @@ impl Store for RedisStore {
         self.agreed(word).await
     }
 
-    fn leader(&self) -> Option<String> {
-        self.leader.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    fn leadership(&self) -> Leadership {
+        match *self.held.fence.borrow() {
+            Some(_) => Leadership::Ours,
+            None => self.leader.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        }
     }
 }

@@ -101,6 +101,8 @@ pub(super) struct Publication<'a> {
     pub(super) sealed: Vec<Vec<u8>>,
     pub(super) head: &'a [u8],
     pub(super) notice: Vec<u8>,
+    /// Unix milliseconds by the clock of Redis, after which it is not written any more.
+    pub(super) deadline: Option<u64>,
 }
 
 #[derive(Clone, Copy)]
@@ -118,6 +120,8 @@ pub(super) enum Outcome {
     Elsewhere,
     Outdated(u64),
     Fenced,
+    /// Its deadline has passed.
+    Late,
 }
 
 impl Publication<'_> {
@@ -134,7 +138,9 @@ impl Publication<'_> {
         let mut call = PUBLISH.prepare_invoke();
         call.key(&names.map).key(&names.fence);
         call.arg(how).arg(self.version).arg(self.fence).arg(base);
-        call.arg(&names.news).arg(&self.notice[..]).arg(self.sealed.len() + 2);
+        call.arg(&names.news).arg(&self.notice[..]);
+        call.arg(self.deadline.map_or(String::new(), |at| at.to_string()));
+        call.arg(self.sealed.len() + 2);
         call.arg(VERSION).arg(self.version).arg(HEAD).arg(self.head);
         for ((field, _), sealed) in self.delta.set.iter().zip(&self.sealed) {
             call.arg(*field).arg(&sealed[..]);
@@ -147,9 +153,16 @@ impl Publication<'_> {
             "written" => Outcome::Written,
             "elsewhere" => Outcome::Elsewhere,
             "fenced" => Outcome::Fenced,
+            "late" => Outcome::Late,
             _ => Outcome::Outdated(number),
         })
     }
+}
+
+/// Unix milliseconds by the clock of Redis.
+pub(super) async fn now(connection: &mut MultiplexedConnection) -> Result<u64, StoreError> {
+    let (seconds, micros): (u64, u64) = redis::cmd("TIME").query_async(connection).await?;
+    Ok(seconds * 1000 + micros / 1000)
 }
 
 /// Who leads, or wants to.

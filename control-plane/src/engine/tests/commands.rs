@@ -20,9 +20,9 @@ impl Bench {
         source: Option<&str>,
         pin: bool,
     ) -> Result<Switched, Refused> {
-        let (stream, wish) =
-            ("world-feed".to_owned(), Wish { source: source.map(Into::into), pin });
-        let switched = self.ask(|reply| Command::Switch { stream, wish, reply }).await;
+        let (stream, asked) = ("world-feed".to_owned(), Instant::now());
+        let wish = Wish { source: source.map(Into::into), pin };
+        let switched = self.ask(|reply| Command::Switch { stream, wish, asked, reply }).await;
         self.pass(1).await;
         switched
     }
@@ -90,12 +90,69 @@ async fn what_cannot_be_done() {
         assert_eq!(bench.switch(source, true).await.unwrap_err(), expected, "{source:?}");
     }
     let wish = Wish { source: None, pin: true };
-    let stream = "onboard-7".to_owned();
-    let refused = bench.ask(|reply| Command::Switch { stream, wish, reply }).await.unwrap_err();
-    assert_eq!(refused, Refused::NoStream);
+    let (stream, asked) = ("onboard-7".to_owned(), Instant::now());
+    let switch = |reply| Command::Switch { stream, wish, asked, reply };
+    assert_eq!(bench.ask(switch).await.unwrap_err(), Refused::NoStream);
     let extractor = "c".to_owned();
     let refused = bench.ask(|reply| Command::Run { extractor, reply }).await.unwrap_err();
     assert_eq!(refused, Refused::NoExtractor);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_switch_that_no_store_took_is_refused_and_forgotten() {
+    let setup = Setup { settings: &[("a", "priority = 10")], ..Setup::default() };
+    let bench = Bench::with(&[("a", &[A]), ("b", &[B])], &setup);
+    bench.pass(60).await;
+    let before = bench.explanation("world-feed").summary;
+    bench.faulty.goes();
+    for pin in [true, false] {
+        let refused = bench.switch(Some("b"), pin).await.unwrap_err();
+        assert_eq!(refused, Refused::NotStored("it is gone".to_owned()));
+    }
+    bench.faulty.comes_back();
+    for seconds in [5, 600] {
+        bench.pass(seconds).await;
+        assert_eq!(bench.plays(), ["world-feed@a:Healthy -"]);
+        assert_eq!(bench.explanation("world-feed").summary, before);
+        let stream = bench.store.current().streams["world-feed"].clone();
+        assert_eq!((stream.switched, stream.pin.as_ref()), (0, None));
+    }
+    assert!(bench.switch(Some("b"), true).await.is_ok(), "and can be asked for again");
+}
+
+/// Somebody was told that it failed, or has left.
+#[tokio::test(start_paused = true)]
+async fn what_nobody_waits_for_any_more_is_not_done() {
+    let bench = Bench::start(&[("a", &[A]), ("b", &[B])]);
+    bench.pass(60).await;
+    let wish = || Wish { source: Some("b".to_owned()), pin: true };
+    let (stream, asked) = ("world-feed".to_owned(), Instant::now() - Duration::from_secs(3));
+    let late = |reply| Command::Switch { stream, wish: wish(), asked, reply };
+    assert_eq!(bench.ask(late).await.unwrap_err(), Refused::Busy);
+    let (reply, answer) = oneshot::channel();
+    drop(answer);
+    let (stream, asked) = ("world-feed".to_owned(), Instant::now());
+    let left = Command::Switch { stream, wish: wish(), asked, reply };
+    bench.commands.send(left).await.unwrap();
+    bench.pass(10).await;
+    assert_eq!(bench.plays(), ["world-feed@a:Healthy -"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pin_is_taken_off_with_the_name_of_who_plays() {
+    let setup = Setup { settings: &[("a", "priority = 10")], ..Setup::default() };
+    let bench = Bench::with(&[("a", &[A]), ("b", &[B])], &setup);
+    bench.pass(60).await;
+    bench.switch(Some("b"), true).await.unwrap();
+    let pin = || bench.store.current().streams["world-feed"].pin.clone();
+    assert_eq!(pin().map(|pin| pin.source).as_deref(), Some("b"));
+    bench.switch(Some("b"), false).await.unwrap();
+    assert_eq!((bench.plays(), pin()), (vec!["world-feed@b:Healthy -".to_owned()], None));
+    bench.pass(600).await;
+    assert_eq!(bench.plays(), ["world-feed@a:Healthy -"], "ranking goes on from there");
+    bench.switch(Some("b"), true).await.unwrap();
+    assert_eq!(bench.switch(None, false).await.unwrap().to, "a", "the next best");
+    assert_eq!((bench.plays(), pin()), (vec!["world-feed@a:Healthy -".to_owned()], None));
 }
 
 #[tokio::test(start_paused = true)]

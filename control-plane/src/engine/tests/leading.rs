@@ -1,6 +1,9 @@
 //! Several control planes on one store.
 
+use pitwall_upstream_map::UpstreamMap;
+
 use super::*;
+use crate::engine::command::Refused;
 
 /// A control plane that found these, and died.
 async fn published(runs: &[Run]) -> Setup<'static> {
@@ -108,6 +111,136 @@ async fn an_operators_word_outlives_the_leader() {
         assert!(switched() > told);
         bench.stop().await;
     }
+}
+
+/// A pin, by whoever leads next, whatever ranking says.
+#[tokio::test(start_paused = true)]
+async fn a_pin_outlives_the_leader() {
+    let [a, b] = ["a.example", "b.example"].map(|host| [Run::Finds(ONE, host, None)]);
+    let late = [Run::Fails, b[0].clone()];
+    let settings: &[_] = &[("a", "priority = 10")];
+    for (what, b_again) in [("at once", &b[..]), ("late", &late[..])] {
+        let setup = Setup { settings, ..Setup::default() };
+        let mut bench = Bench::with(&[("a", &a), ("b", &b)], &setup);
+        bench.pass(60).await;
+        bench.switch(Some("b"), true).await.unwrap();
+        let store = bench.store.clone();
+        let pin = store.current().streams["world-feed"].pin.clone();
+        assert_eq!(pin.as_ref().map(|pin| pin.source.as_str()), Some("b"));
+        // One that has never led, and another one after it.
+        for successor in 1..=2 {
+            bench.stop().await;
+            let setup = Setup { settings, store: Some(store.clone()), ..Setup::default() };
+            bench = Bench::with(&[("a", &a), ("b", b_again)], &setup);
+            for seconds in [50, 600] {
+                bench.pass(seconds).await;
+                let place = format!("{what}, successor {successor} after {seconds} s");
+                assert_eq!(bench.plays(), ["world-feed@b:Healthy -"], "{place}");
+                assert_eq!(store.current().streams["world-feed"].pin, pin, "{place}");
+                let summary = bench.explanation("world-feed").summary;
+                assert_eq!(summary, "b plays because an operator chose it.", "{place}");
+            }
+        }
+        bench.world.breaks("b.example", CheckError::definite("it has ended"));
+        bench.pass(15).await;
+        let stream = store.current().streams["world-feed"].clone();
+        assert_eq!((stream.upstreams[0].source.as_str(), &stream.pin), ("a", &None), "{what}");
+        bench.stop().await;
+    }
+}
+
+/// What was remembered on disk and what the store has may both be old.
+#[tokio::test(start_paused = true)]
+async fn of_two_words_the_newer_counts() {
+    let [a, b] = ["a.example", "b.example"].map(|host| [Run::Finds(ONE, host, None)]);
+    let scripts: Scripts<'_> = &[("a", &a), ("b", &b)];
+    let settings: &[_] = &[("a", "priority = 10")];
+    let state = tempfile::tempdir().unwrap();
+    let remembering = Setup { settings, state: Some(state.path()), ..Setup::default() };
+    let bench = Bench::with(scripts, &remembering);
+    bench.pass(60).await;
+    let before = UpstreamMap::clone(&bench.store.current());
+    bench.switch(Some("b"), true).await.unwrap();
+    let pinned = bench.store.clone();
+    bench.stop().await;
+
+    let [older, emptied] = [MemoryStore::new(), MemoryStore::new()];
+    older.publish(before).await.unwrap();
+    // Its disk knows nothing of what this one remembers.
+    let unpinned = MemoryStore::new();
+    unpinned.publish(UpstreamMap::clone(&pinned.current())).await.unwrap();
+    let elsewhere = Setup { settings, store: Some(unpinned.clone()), ..Setup::default() };
+    let other = Bench::with(scripts, &elsewhere);
+    other.pass(5).await;
+    other.switch(Some("a"), false).await.unwrap();
+    other.stop().await;
+    for (what, store, expected) in [
+        ("the store is older than what is on disk", older, "b"),
+        ("the store was emptied", emptied, "b"),
+        ("the store says the same", pinned, "b"),
+        ("the store is newer", unpinned, "a"),
+    ] {
+        // Each with the same memory: it is killed before it remembers more.
+        let copy = tempfile::tempdir().unwrap();
+        for entry in std::fs::read_dir(state.path()).unwrap() {
+            let entry = entry.unwrap();
+            std::fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
+        }
+        let state = Some(copy.path());
+        let setup = Setup { settings, store: Some(store.clone()), state, ..Setup::default() };
+        let bench = Bench::with(scripts, &setup);
+        for seconds in [10, 600] {
+            bench.pass(seconds).await;
+            assert_eq!(bench.plays(), [format!("world-feed@{expected}:Healthy -")], "{what}");
+            let pin = store.current().streams["world-feed"].pin.clone();
+            let pin = pin.map(|pin| pin.source);
+            assert_eq!(pin.as_deref(), (expected == "b").then_some("b"), "{what}");
+        }
+        bench.stop().await;
+    }
+}
+
+/// A map of what was found so far would take away the rest, and a word is in force when a map says
+/// so.
+#[tokio::test(start_paused = true)]
+async fn who_has_just_taken_over_takes_no_word() {
+    let [a, b] = ["a.example", "b.example"].map(|host| [Run::Finds(ONE, host, None)]);
+    let bench = Bench::start(&[("a", &a), ("b", &b)]);
+    bench.pass(60).await;
+    let setup = Setup { store: Some(bench.store.clone()), ..Setup::default() };
+    bench.stop().await;
+    let bench = Bench::with(&[("a", &a), ("b", &[Run::Hangs])], &setup);
+    bench.pass(2).await;
+    let before = bench.store.current().version;
+    assert_eq!(bench.switch(Some("a"), true).await.unwrap_err(), Refused::TakingOver);
+    assert_eq!(bench.store.current().version, before);
+    bench.pass(30).await;
+    assert!(bench.switch(Some("a"), true).await.is_ok());
+}
+
+/// With nothing that plays a pin is not over: whoever it is on plays as soon as it can.
+#[tokio::test(start_paused = true)]
+async fn a_pin_outlives_an_outage_of_its_stream_and_the_leader() {
+    let b = [Run::Finds(ONE, "b.example", None)];
+    let bench = Bench::start(&[("b", &b)]);
+    bench.pass(60).await;
+    bench.switch(Some("b"), true).await.unwrap();
+    bench.world.breaks("b.example", CheckError::definite("it has ended"));
+    bench.pass(15).await;
+    let store = bench.store.clone();
+    let pin = || store.current().streams["world-feed"].pin.clone().map(|pin| pin.source);
+    assert_eq!((bench.plays(), pin()), (vec!["world-feed@b:Down -".to_owned()], Some("b".into())));
+    bench.stop().await;
+    let setup = Setup { store: Some(store.clone()), ..Setup::default() };
+    let a = [Run::Finds(ONE, "a.example", None)];
+    let settings: &[_] = &[("a", "priority = 10")];
+    let setup = Setup { settings, ..setup };
+    let bench = Bench::with(&[("a", &a), ("b", &b)], &setup);
+    bench.pass(10).await;
+    assert_eq!(
+        (bench.plays(), pin()),
+        (vec!["world-feed@b:Healthy -".to_owned()], Some("b".into()))
+    );
 }
 
 /// Whoever plays by the last map stays, though a source of higher priority is there again.

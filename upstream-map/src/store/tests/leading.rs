@@ -1,6 +1,7 @@
 //! Several control planes, of which one leads.
 
 use super::*;
+use crate::store::Leadership;
 
 #[tokio::test]
 async fn one_leads_and_another_takes_over() {
@@ -11,12 +12,13 @@ async fn one_leads_and_another_takes_over() {
     second.reaches(1).await;
     let refused = second.store.publish(sample(2, &[])).await.unwrap_err();
     assert!(matches!(refused, StoreError::NotLeading), "{refused}");
-    eventually("it knows who leads", || second.store.leader() == first.place()).await;
-    assert_eq!(first.store.leader(), None, "nobody else does");
+    let theirs = Leadership::Theirs(first.place());
+    eventually("it knows who leads", || second.store.leadership() == theirs).await;
+    assert_eq!(first.store.leadership(), Leadership::Ours);
     let old = first.store.fence().borrow().unwrap();
     first.kill();
     second.leads().await;
-    assert_eq!(second.store.leader(), None);
+    assert_eq!(second.store.leadership(), Leadership::Ours);
     assert!(second.store.fence().borrow().unwrap() > old);
     second.publish(2, &["World feed", "Pit lane"]).await;
     // It was paused, not dead, and still believes.
@@ -24,6 +26,68 @@ async fn one_leads_and_another_takes_over() {
     assert!(matches!(refused, StoreError::NotLeading), "{refused}");
     assert!(first.store.fence().borrow().is_none(), "and knows better now");
     second.holds(2, &["World feed", "Pit lane"]);
+}
+
+/// Whether Redis refuses connections or stands still, and for whoever led as for who stood by.
+#[tokio::test]
+async fn without_a_store_nobody_leads() {
+    let mut server = RedisServer::start();
+    let first = Process::leader(&server).await;
+    let second = Process::on(&server).following().leading();
+    let theirs = Leadership::Theirs(first.place());
+    eventually("it knows who leads", || second.store.leadership() == theirs).await;
+    let nobody = async || {
+        for process in [&first, &second] {
+            let nobody = || process.store.leadership() == Leadership::Unreachable;
+            eventually("nobody leads", nobody).await;
+        }
+    };
+    let somebody = async || {
+        let ours = |one: &Process| one.store.leadership() == Leadership::Ours;
+        eventually("one of them leads", || ours(&first) || ours(&second)).await;
+    };
+    server.signal("-STOP");
+    nobody().await;
+    server.signal("-CONT");
+    somebody().await;
+    server.kill();
+    nobody().await;
+    server.start_again();
+    somebody().await;
+}
+
+/// Whoever was told that it failed must not find it done when Redis goes on.
+#[tokio::test]
+async fn what_was_refused_is_not_published_later() {
+    let server = RedisServer::start();
+    let leader = Process::leader(&server).await;
+    leader.publish(1, &["World feed"]).await;
+    let limit = Duration::from_millis(400);
+    leader.store.publish_within(sample(2, &["World feed"]), limit).await.unwrap();
+    assert_eq!(leader.version(), 2);
+    let stored = || server.ask::<String>(&["HGET", "{test}:map", "version"]);
+    // It stands still before it is asked anything, and after it was asked what time it is.
+    for (version, pause) in [(3, None), (4, Some(["CLIENT", "PAUSE", "1500", "WRITE"]))] {
+        match pause {
+            None => server.signal("-STOP"),
+            Some(pause) => server.ask(&pause),
+        }
+        let began = Instant::now();
+        let refused = leader.store.publish_within(sample(version, &["Pit lane"]), limit).await;
+        let refused = refused.unwrap_err();
+        assert!(matches!(refused, StoreError::Unreachable(_)), "{refused}");
+        assert!(began.elapsed() < Duration::from_millis(1400), "{:?}", began.elapsed());
+        if pause.is_none() {
+            server.signal("-CONT");
+        }
+        // Written after all that was held up.
+        let () = server.ask(&["SET", "other", "1"]);
+        assert_eq!(stored(), "2", "{version} was refused");
+        leader.leads().await;
+    }
+    leader.holds(2, &["World feed"]);
+    leader.publish(5, &["World feed"]).await;
+    assert_eq!(stored(), "5");
 }
 
 /// Whoever may write to Redis shall not be sent what others send the leader.
@@ -40,7 +104,7 @@ async fn a_leader_that_somebody_made_up_is_unknown() {
         (standby.store.vault.seal("lease", b"abc ").as_slice(), None),
     ] {
         standby.store.heard_of(held);
-        assert_eq!(standby.store.leader(), expected);
+        assert_eq!(standby.store.leadership(), Leadership::Theirs(expected));
     }
 }
 
