@@ -49,6 +49,7 @@ use self::contender::Contender;
 use self::lead::Inherited;
 use self::memory::Memory;
 use self::order::Playing;
+pub(crate) use self::pulse::Pulse;
 use self::sources::SourceState;
 use self::work::{Event, Work};
 use crate::clock::Clock;

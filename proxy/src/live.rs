@@ -110,13 +110,13 @@ impl Live {
             }
             // Also when the stream is gone from the map: it may be back in the next.
             if let Some(playlist) = self.last_good.recent(stream, rendition) {
-                tracing::warn!(stream, rendition, problem = failure.name(), "bridging a blip");
+                tracing::warn!(stream, rendition, problem = failure.name(), why = %failure, "bridging a blip");
                 return Ok(playlist);
             }
             if !failure.may_pass() {
                 return Err(failure);
             }
-            tracing::warn!(stream, rendition, problem = failure.name(), "a playlist cannot be had");
+            tracing::warn!(stream, rendition, problem = failure.name(), why = %failure, "a playlist cannot be had");
             // The next map may know another way. Without one this edge may know it by then.
             if !waited {
                 let changed = tokio::time::timeout_at(deadline, changes.changed()).await;

@@ -1,4 +1,8 @@
 //! `pitwall control-plane` and `pitwall proxy` as processes of their own, on one Redis.
+//!
+//! - [`rotation`]: their seal keys, one after the other.
+
+mod rotation;
 
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -19,6 +23,13 @@ impl Process {
     /// SIGKILL.
     pub(crate) fn kill(mut self) {
         self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+
+    /// SIGTERM, and waits for the end.
+    fn terminate(mut self) {
+        let pid = self.0.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
         self.0.wait().unwrap();
     }
 }
@@ -68,9 +79,15 @@ impl Cluster {
             directory.path().join("token"),
         );
         std::fs::write(directory.path().join("pitwall.toml"), config).unwrap();
-        std::fs::write(directory.path().join("seal.key"), "k".repeat(40)).unwrap();
         std::fs::write(directory.path().join("token"), TOKEN).unwrap();
-        Self { redis, directory, issuer: None }
+        let cluster = Self { redis, directory, issuer: None };
+        cluster.set_seal_keys(&["k".repeat(40)]);
+        cluster
+    }
+
+    /// Of processes that start from now on.
+    fn set_seal_keys(&self, keys: &[String]) {
+        std::fs::write(self.directory.path().join("seal.key"), keys.join("\n")).unwrap();
     }
 
     /// Redis takes nothing but TLS, and shows a certificate of its own.
