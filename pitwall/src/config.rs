@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 
 use pitwall_control_plane::settings::locate;
 use pitwall_control_plane::{
-    ControlConfig, ExtractConfig, IcsPlace, OverrideError, RankConfig, ScheduleConfig, Source,
-    WebhookConfig, check_overrides,
+    ControlConfig, ExtractConfig, OverrideError, RankConfig, ScheduleConfig, Source, WebhookConfig,
+    check_overrides,
 };
 use pitwall_proxy::config::{AccessConfig, EdgeConfig, UpstreamConfig};
 use serde::Deserialize;

@@ -400,7 +400,7 @@ mod tests {
     /// The log is the operator's: it names the address and the key, and no path.
     #[test]
     fn a_denial_names_the_key_that_would_allow_the_target() {
-        let private = |address: &str| Denial::Private(address.parse().unwrap()).into();
+        let private = |address: &str| FetchError::from(Denial::Private(address.parse().unwrap()));
         for (profile, url, error, expected) in [
             (
                 "",
@@ -418,7 +418,7 @@ mod tests {
             (
                 "",
                 "http://cdn.example.com:8443/secret",
-                Denial::Port(8443).into(),
+                FetchError::from(Denial::Port(8443)),
                 "port 8443 is neither 80 nor 443: allow_hosts = [\"cdn.example.com:8443\"] in \
                  [upstream] allows it",
             ),

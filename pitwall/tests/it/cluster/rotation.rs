@@ -46,7 +46,7 @@ async fn map_version(edge: &Edge) -> u64 {
     let text =
         fetch(&format!("http://{}/metrics", edge.admin)).await.unwrap().text().await.unwrap();
     let version = text.lines().find_map(|line| line.strip_prefix("pitwall_edge_map_version "));
-    version.unwrap().parse::<f64>().unwrap() as u64
+    version.unwrap().parse().unwrap()
 }
 
 #[tokio::test]

@@ -29,8 +29,8 @@ fn folder(config: &str) -> tempfile::TempDir {
     write("short", "short");
     for name in ["one", "other"] {
         let made = rcgen::generate_simple_self_signed([format!("{name}.test")]).unwrap();
-        write(&format!("{name}.cert"), &made.cert.pem());
-        write(&format!("{name}.key"), &made.signing_key.serialize_pem());
+        write(format!("{name}.cert").as_str(), &made.cert.pem());
+        write(format!("{name}.key").as_str(), &made.signing_key.serialize_pem());
     }
     write("races.ics", "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:x\r\nEND:VCALENDAR\r\n");
     write("overrides.toml", "");
@@ -92,15 +92,15 @@ fn a_check_refuses_what_a_start_refuses() {
             "pitwall.toml:2: edge.tls.cert: FOLDER/one.key: holds no certificate",
         ),
         (
-            &format!("{webhook}secret_file = \"no\"\n"),
+            format!("{webhook}secret_file = \"no\"\n").as_str(),
             "pitwall.toml:4: webhook.0.secret_file: FOLDER/no: No such file",
         ),
         (
-            &format!("{webhook}secret_file = \"short\"\n"),
+            format!("{webhook}secret_file = \"short\"\n").as_str(),
             "pitwall.toml:4: webhook.0.secret_file: FOLDER/short: holds less than 32",
         ),
         (
-            &format!("{webhook}{webhook}"),
+            format!("{webhook}{webhook}").as_str(),
             "two webhooks have this name: FOLDER/pitwall.toml:1 and FOLDER/pitwall.toml:4",
         ),
         (
@@ -115,8 +115,8 @@ fn a_check_refuses_what_a_start_refuses() {
             "pitwall.toml:2: control.listen: cannot listen on 192.0.2.1:1: ",
         ),
         (
-            &format!("[control]\nlisten = \"{taken}\"\nadmin = \"{taken}\"\n"),
-            &format!("pitwall.toml:3: control.admin: {taken} is taken by control.listen"),
+            format!("[control]\nlisten = \"{taken}\"\nadmin = \"{taken}\"\n").as_str(),
+            format!("pitwall.toml:3: control.admin: {taken} is taken by control.listen").as_str(),
         ),
         (
             "[store]\nkind = \"redis\"\nurl = \"redis://127.0.0.1:1\"\n",
@@ -201,7 +201,7 @@ fn every_relative_path_is_relative_to_the_configuration() {
     let page = "url = \"https://club.example/live\"";
     let sources: String =
         ["yt-dlp", "streamlink", "browser"].map(|kind| source(kind, page)).concat();
-    let folder = folder(&format!("{config}{sources}"));
+    let folder = folder(format!("{config}{sources}").as_str());
     let programs = ["yt-dlp", "bin/streamlink", "chromium"];
     fs::create_dir(folder.path().join("bin")).unwrap();
     for program in programs {
