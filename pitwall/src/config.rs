@@ -142,8 +142,8 @@ impl Config {
             config.left_behind = state::left_behind(&working, &state, &config.state.dir);
         }
         if let Some(path) = &config.schedule.override_file {
-            let readable = std::fs::File::open(path);
-            readable.map_err(|error| {
+            // Read, as a folder can be opened too.
+            std::fs::read(path).map_err(|error| {
                 let why = format!("{}: {error}", path.display());
                 config.origins.invalid("schedule.override_file", why)
             })?;
