@@ -1,6 +1,6 @@
 //! Connections that ask for nothing end at the header deadline, however far they have come.
 
-use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};

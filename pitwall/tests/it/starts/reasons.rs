@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::net::TcpListener;
 use std::sync::Arc;
 
-use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, date_time_ymd};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection};
 
@@ -36,7 +36,7 @@ async fn a_target_that_the_policy_forbids_is_named_to_the_operator_alone() {
             .to_owned(),
     ];
     for _ in 0..20 {
-        for url in ["http://127.0.0.1:7/secret.ts", "https://cdn.example.com:8443/secret.ts"] {
+        for url in ["http://127.0.0.1:7/hidden.ts", "https://cdn.example.com:8443/hidden.ts"] {
             let url = format!("http://{}{}", process.listen, plain("/relay", url));
             let answer = fetch(&url).await.unwrap();
             assert_eq!(answer.status(), 403);
@@ -51,7 +51,7 @@ async fn a_target_that_the_policy_forbids_is_named_to_the_operator_alone() {
     for refused in &log[1..] {
         assert_eq!(said.matches(refused.as_str()).count(), 1, "{refused}");
     }
-    assert!(!said.contains("secret"), "no path is logged: {said}");
+    assert!(!said.contains("hidden"), "no path is logged: {said}");
     let public = format!("http://{}/api/extractors", process.listen);
     let told = eventually("the API tells of it", || async {
         let told = fetch(&public).await.ok()?.text().await.ok()?;
@@ -112,6 +112,9 @@ async fn a_connection_that_fails_says_why() {
     let (stranger, _) = shows(certificate("localhost", [2020, 2090]));
     let (old, first) = shows(certificate("localhost", [2020, 2021]));
     let (other, second) = shows(certificate("other.test", [2020, 2090]));
+    let mut authority = certificate("localhost", [2020, 2090]);
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let (own, third) = shows(authority);
     let here = |address: SocketAddr| format!("https://localhost:{}/a.m3u8", address.port());
     let closed = free();
     let cases = [
@@ -137,6 +140,7 @@ async fn a_connection_that_fails_says_why() {
         ),
         ("old", here(old), "its certificate is not trusted: it has expired"),
         ("other", here(other), "its certificate is not trusted: it is for another name"),
+        ("own", here(own), "its certificate is not trusted: it is self-signed"),
     ];
     let sources = cases
         .iter()
@@ -146,7 +150,7 @@ async fn a_connection_that_fails_says_why() {
     let config = format!("{QUIET}{timeouts}{}", sources.collect::<String>());
     let trusted = "export SSL_CERT_FILE=\"${1%/*}/trusted.pem\"";
     let process = Process::start_under(trusted, "run", &config, |folder| {
-        fs::write(folder.join("trusted.pem"), first + &second).unwrap();
+        fs::write(folder.join("trusted.pem"), first + &second + &third).unwrap();
     });
     process.is_up().await;
     for (name, _, expected) in &cases {
