@@ -206,8 +206,9 @@ impl Edge {
     async fn goes_on(&self, polls: usize) {
         for poll in 0..polls {
             let answer = fetch(&self.url(MEDIA)).await.unwrap();
-            assert_eq!(answer.status(), 200, "poll {poll}");
+            let status = answer.status();
             let text = answer.text().await.unwrap();
+            assert_eq!(status, 200, "poll {poll}: {text}");
             let segment = text.lines().rfind(|line| line.starts_with("/live/")).unwrap();
             assert_eq!(fetch(&self.url(segment)).await.unwrap().status(), 200, "{segment}");
         }

@@ -10,13 +10,19 @@ fn key(letter: char) -> String {
     letter.to_string().repeat(40)
 }
 
-/// What each edge links to plays on every other.
+/// What each edge links to plays on every other, and the playlist goes on.
 async fn take_each_others_links(edges: &[Edge], when: &str) {
     for one in edges {
         let text = fetch(&one.url(MEDIA)).await.unwrap().text().await.unwrap();
-        let segment = text.lines().rfind(|line| line.starts_with("/live/")).unwrap();
+        let segment = text.lines().rfind(|line| line.starts_with("/live/")).unwrap().to_owned();
+        eventually(&format!("{when}: there is a segment after {segment}"), || async {
+            let text = fetch(&one.url(MEDIA)).await.ok()?.text().await.ok()?;
+            let newest = text.lines().rfind(|line| line.starts_with("/live/"))?;
+            (*newest != segment).then_some(())
+        })
+        .await;
         for other in edges {
-            let status = fetch(&other.url(segment)).await.unwrap().status();
+            let status = fetch(&other.url(&segment)).await.unwrap().status();
             assert_eq!(status, 200, "{when}: {segment}");
         }
     }
