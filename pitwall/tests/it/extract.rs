@@ -256,7 +256,7 @@ fn a_check_says_whether_what_is_found_plays() {
     }
     for (name, code, expected) in [
         ("plain", 0, "World feed\tplays: "),
-        ("gone", 1, "Gone\tdoes not play: the playlist was answered with 404"),
+        ("gone", 1, "Gone\tdoes not play: the playlist was answered with 403"),
     ] {
         let arguments = ["extract", name, "--check", "--config", "p.toml"];
         let (got, out, err) = pitwall(&arguments, folder.path());
