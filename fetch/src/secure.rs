@@ -99,7 +99,7 @@ pub(crate) fn classify(error: reqwest::Error) -> FetchError {
 /// An error and what caused it. An [`io::Error`] tells as its source not what it holds but the
 /// source of that, so that an error of TLS, which comes in two of them, would not be among these.
 fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |error| {
+    std::iter::successors(Some(error), |&error| {
         let held = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
         match held {
             Some(held) => Some(held as &(dyn Error + 'static)),

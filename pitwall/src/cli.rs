@@ -142,14 +142,15 @@ impl Cli {
     pub(crate) fn start_logging(&self) {
         let quiet = matches!(self.command, Command::Demo { .. } | Command::Extract { .. });
         let silent = matches!(self.command, Command::Check { .. });
-        // A check says itself what is wrong, and whoever fetches says which certificate is.
+        // A check says itself what is wrong, and whoever fetches says which certificate is. That a
+        // client left during a handshake is no error.
         let default = if silent {
             "off"
         } else if quiet {
             "error,pitwall::hangup=warn,rustls_platform_verifier=off"
         } else {
-            "info,pingora_core=warn,pingora_proxy=warn,pingora_proxy::proxy_cache=off,\
-             rustls_platform_verifier=off"
+            "info,pingora_core=warn,pingora_core::apps=off,pingora_proxy=warn,\
+             pingora_proxy::proxy_cache=off,rustls_platform_verifier=off"
         };
         let filter =
             EnvFilter::try_from_env("PITWALL_LOG").unwrap_or_else(|_| EnvFilter::new(default));

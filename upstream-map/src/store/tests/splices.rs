@@ -41,12 +41,12 @@ async fn it_is_as_in_memory_whichever_edge_speaks() {
 /// Edges start again with other keys, one after the other: to each of them it is one playlist.
 #[tokio::test]
 async fn keys_rotate_and_edges_agree_all_the_while() {
+    const RENDITIONS: [&str; 2] = ["v", "seldom"];
     let server = RedisServer::start();
     let edge = |current, previous| {
         let state = Arc::new(tempfile::tempdir().unwrap());
         Process::with(&server, (current, previous), state).following()
     };
-    const RENDITIONS: [&str; 2] = ["v", "seldom"];
     let mut next = 1;
     for (turn, keys) in [
         [(1, None), (1, Some(2))],
