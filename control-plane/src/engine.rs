@@ -53,6 +53,7 @@ use self::known::KnownStreams;
 use self::lead::Inherited;
 use self::memory::Memory;
 use self::order::Playing;
+pub(crate) use self::pulse::Pulse;
 use self::sources::SourceState;
 use self::work::{Event, Work};
 use crate::clock::Clock;
@@ -95,8 +96,6 @@ pub(crate) struct Engine {
     listed: usize,
     /// Something changed since the last publication.
     dirty: bool,
-    /// The store did not take the last map, which was said.
-    unpublished: bool,
     published: Option<Instant>,
     /// Why the last map was not published, as it was logged.
     unpublished: Option<String>,
@@ -172,7 +171,6 @@ impl Engine {
             generation: 0,
             listed: 0,
             dirty: true,
-            unpublished: false,
             published: None,
             unpublished: None,
             inherited: None,

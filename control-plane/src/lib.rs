@@ -7,6 +7,7 @@
 //! - [`extract`]: a source in, [`Candidate`]s out; one file per kind.
 //! - [`expiry`]: when a candidate's token ends.
 //! - [`check`]: master, renditions and newest segment, as a player would see them.
+//! - [`playable`]: the same for a terminal.
 //! - [`engine`]: the one queue of extractions, checks and retries; [`refresh`] says when.
 //! - [`breaker`]: when an upstream that fails is left alone, and tried again.
 //! - [`rank`]: which upstream of a stream plays, and why.
@@ -27,6 +28,7 @@ mod expiry;
 mod extract;
 mod history;
 mod metrics;
+mod playable;
 mod publish;
 mod rank;
 mod refresh;
@@ -43,6 +45,7 @@ pub use extract::{
     BrowserConfig, Candidate, Drift, ExtractConfig, ExtractError, Extraction, Recording,
     RecordingError, Runner, TracedStep, Track, first_drift, script_worker,
 };
+pub use playable::playable;
 pub use publish::Site;
 pub use rank::RankConfig;
 pub use schedule::{IcsPlace, OverrideError, ProviderName, ScheduleConfig, check_overrides};

@@ -13,7 +13,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use pitwall_fetch::{Fetcher, PrivateRange};
+use pitwall_fetch::{Denial, FetchError, Fetcher, Policy, PrivateRange};
 use prometheus::{IntCounterVec, Opts, Registry};
 use serde::Deserialize;
 use tokio::sync::mpsc;
@@ -49,6 +49,33 @@ pub enum WebhookKind {
     Json,
     /// <https://ntfy.sh> or one's own: text, with title and priority in headers.
     Ntfy,
+}
+
+impl WebhookConfig {
+    /// Where it may lead.
+    fn policy(&self) -> Policy {
+        Policy {
+            allow_private: self.allow_private.iter().map(|range| range.0).collect(),
+            ports: self.url.0.port().into_iter().collect(),
+        }
+    }
+
+    /// What the address policy forbids of its URL whatever its name resolves to, with the key that
+    /// would allow it.
+    pub fn denial(&self) -> Option<String> {
+        let error = self.policy().check(&self.url.0).err()?;
+        error.is_denied().then(|| self.explain(&error))
+    }
+
+    fn explain(&self, error: &FetchError) -> String {
+        match error.denial() {
+            // Its own port is open, and there is no key for that of a redirect.
+            Some(Denial::Port(port)) => {
+                format!("it redirects to port {port}, which is neither 80 nor 443 nor that of url")
+            }
+            _ => error.operator(&format!("in webhook {:?}", self.name.0)),
+        }
+    }
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -49,6 +49,8 @@ pub enum CertificateFault {
     NotValidYet,
     Revoked,
     UnknownIssuer,
+    /// An authority's certificate in the place of a server's, as `openssl req -x509` makes one.
+    SelfSigned,
     OtherName,
     Other,
 }
@@ -101,6 +103,12 @@ impl Reason {
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
                 CertificateFault::OtherName
             }
+            // Of the verifier's own crate, which is not one of ours.
+            CertificateError::Other(error)
+                if format!("{error:?}").contains("CaUsedAsEndEntity") =>
+            {
+                CertificateFault::SelfSigned
+            }
             _ => CertificateFault::Other,
         }))
     }
@@ -127,6 +135,7 @@ impl CertificateFault {
             Self::UnknownIssuer => {
                 "nobody here knows its issuer (it is self-signed, or its chain is incomplete)"
             }
+            Self::SelfSigned => "it is self-signed, as an authority's own certificate is",
             Self::OtherName => "it is for another name",
             Self::Other => "it cannot be verified",
         }

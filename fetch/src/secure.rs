@@ -1,11 +1,13 @@
 //! HTTPS, as reqwest speaks it: HTTP/2 where it is offered.
 
-use std::error::Error as _;
+use std::error::Error;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{self, HeaderValue};
 
+use crate::dial::no_connection;
 use crate::error::{FetchError, Kind};
 use crate::fetcher::{Ourselves, Request, USER_AGENT};
 use crate::policy::Policy;
@@ -69,20 +71,16 @@ impl Client {
 
 /// reqwest wraps our resolver's errors and everything the system says in its own.
 pub(crate) fn classify(error: reqwest::Error) -> FetchError {
-    let mut source = error.source();
-    while let Some(cause) = source {
+    for cause in causes(&error) {
         if let Some(ours) = cause.downcast_ref::<FetchError>() {
             return ours.clone();
         }
         if let Some(tls) = cause.downcast_ref::<rustls::Error>() {
             return FetchError::of_tls(tls);
         }
-        if let Some(io) = cause.downcast_ref::<std::io::Error>()
-            && let Some(tls) = io.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>())
-        {
-            return FetchError::of_tls(tls);
-        }
-        source = cause.source();
+    }
+    if error.is_connect() && error.is_timeout() {
+        return no_connection();
     }
     let kind = if error.is_timeout() {
         Kind::Timeout
@@ -93,24 +91,32 @@ pub(crate) fn classify(error: reqwest::Error) -> FetchError {
     };
     // Without the URL: errors are logged, and URLs hold tokens.
     let error = error.without_url();
-    FetchError::with(kind, root_cause(&error)).because(io_reason(&error))
+    let reason = causes(&error).find_map(|cause| Reason::of_io(cause.downcast_ref()?));
+    let root = causes(&error).last().map_or(String::new(), ToString::to_string);
+    FetchError::with(kind, root).because(reason)
 }
 
-fn io_reason(error: &dyn std::error::Error) -> Option<Reason> {
-    let mut cause = error.source();
-    while let Some(source) = cause {
-        if let Some(reason) = source.downcast_ref().and_then(Reason::of_io) {
-            return Some(reason);
+/// An error and what caused it. An [`io::Error`] tells as its source not what it holds but the
+/// source of that, so that an error of TLS, which comes in two of them, would not be among these.
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error| {
+        let held = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        match held {
+            Some(held) => Some(held as &(dyn Error + 'static)),
+            None => error.source(),
         }
-        cause = source.source();
-    }
-    None
+    })
 }
 
-fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(source) = cause.source() {
-        cause = source;
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_io_error_holds_is_a_cause() {
+        let tls = rustls::Error::from(rustls::CertificateError::Expired);
+        let wrapped = io::Error::other(io::Error::new(io::ErrorKind::InvalidData, tls.clone()));
+        let found = causes(&wrapped).find_map(|cause| cause.downcast_ref::<rustls::Error>());
+        assert_eq!(found, Some(&tls));
     }
-    cause.to_string()
 }

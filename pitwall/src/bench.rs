@@ -9,6 +9,7 @@ use tokio::time::{Instant, interval};
 
 use crate::cli::{progress, say};
 use crate::config::Invalid;
+use crate::descriptors;
 
 /// Viewers come one after the other within the first part of the time.
 const ARRIVAL: u32 = 10;
@@ -21,6 +22,8 @@ pub(crate) fn run(against: &str, viewers: u32, duration: Duration) -> anyhow::Re
         duration,
         arrival: (duration / ARRIVAL).min(Duration::from_secs(5)),
     };
+    // A connection each.
+    descriptors::raise();
     let connector = Connector::new()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     say(&format!("{viewers} viewers for {} s", duration.as_secs()));

@@ -9,6 +9,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
+use crate::config::ADDRESS_AND_PORT;
 use crate::{bench, commands, control, edge, extract, hangup, run};
 
 /// A self-hosted live-stream edge.
@@ -50,7 +51,7 @@ enum Command {
     },
     /// The demo's origin alone: live HLS, pages and schedules.
     Origin {
-        #[arg(long, default_value = "127.0.0.1:9000")]
+        #[arg(long, default_value = "127.0.0.1:9000", value_parser = address)]
         listen: SocketAddr,
         /// How long a token lives, in seconds.
         #[arg(long, default_value_t = 25, value_parser = clap::value_parser!(u64).range(8..=3600))]
@@ -105,6 +106,9 @@ pub(crate) struct ExtractOptions {
     /// Print each step: how long it took, what matched and what it yielded, secrets masked.
     #[arg(long)]
     pub(crate) trace: bool,
+    /// Look at what was found as a player would; exit 1 unless all of it plays.
+    #[arg(long, conflicts_with = "replay")]
+    pub(crate) check: bool,
     /// Keep what was heard, tokens and all, in DIR/SOURCE; a run that failed beside it.
     #[arg(long, value_name = "DIR")]
     pub(crate) record: Option<PathBuf>,
@@ -119,8 +123,12 @@ pub(crate) struct ExtractOptions {
 #[derive(Args)]
 pub(crate) struct Listen {
     /// Instead of the configured address.
-    #[arg(long, value_name = "ADDRESS:PORT")]
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = address)]
     pub(crate) listen: Option<SocketAddr>,
+}
+
+fn address(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse().map_err(|_| ADDRESS_AND_PORT)
 }
 
 impl Cli {
@@ -134,13 +142,15 @@ impl Cli {
     pub(crate) fn start_logging(&self) {
         let quiet = matches!(self.command, Command::Demo { .. } | Command::Extract { .. });
         let silent = matches!(self.command, Command::Check { .. });
-        // A check says itself what is wrong.
+        // A check says itself what is wrong, and whoever fetches says which certificate is. That a
+        // client left during a handshake is no error.
         let default = if silent {
             "off"
         } else if quiet {
-            "error,pitwall::hangup=warn"
+            "error,pitwall::hangup=warn,rustls_platform_verifier=off"
         } else {
-            "info,pingora_core=warn,pingora_proxy=warn,pingora_proxy::proxy_cache=off"
+            "info,pingora_core=warn,pingora_core::apps=off,pingora_proxy=warn,\
+             pingora_proxy::proxy_cache=off,rustls_platform_verifier=off"
         };
         let filter =
             EnvFilter::try_from_env("PITWALL_LOG").unwrap_or_else(|_| EnvFilter::new(default));

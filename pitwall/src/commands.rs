@@ -54,8 +54,13 @@ pub(crate) fn sign(url: &str, ttl: Option<Duration>, path: &Path) -> anyhow::Res
     let config = Config::load(path)?;
     let url = parse_url(url)?;
     let targets = Targets::new(&config.upstream);
-    if let Err(why) = targets.judge(&url) {
-        bail!("the edge would refuse it: {why}");
+    let fetcher = Fetcher::new(config.upstream.timeouts.into(), Vec::new());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    // A name that does not resolve here may do so where the edge is.
+    if let Err(error) = runtime.block_on(fetcher.vet(&targets.policy_of(&url), &url))
+        && error.is_denied()
+    {
+        bail!("the edge would refuse it: {}", targets.explain(&url, &error));
     }
     let state = &config.state.dir;
     let keys = secret::seal_keys(&config.access, state, &config.origins, Purpose::Start)?;

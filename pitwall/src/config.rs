@@ -1,6 +1,8 @@
 //! Files and environment, into what each room takes. Whatever is wrong is named by file,
 //! line and key, or by environment variable.
 
+mod addresses;
+mod flaws;
 mod origins;
 mod paths;
 mod store;
@@ -11,8 +13,8 @@ use std::path::{Path, PathBuf};
 
 use pitwall_control_plane::settings::locate;
 use pitwall_control_plane::{
-    ControlConfig, ExtractConfig, IcsPlace, OverrideError, RankConfig, ScheduleConfig, Source,
-    WebhookConfig, check_overrides,
+    ControlConfig, ExtractConfig, OverrideError, RankConfig, ScheduleConfig, Source, WebhookConfig,
+    check_overrides,
 };
 use pitwall_proxy::config::{AccessConfig, EdgeConfig, UpstreamConfig};
 use serde::Deserialize;
@@ -21,6 +23,7 @@ use toml::de::{DeTable, DeValue};
 
 pub(crate) use self::origins::Origins;
 pub(crate) use self::store::StoreConfig;
+use crate::state;
 
 /// All that is configured.
 pub(crate) struct Config {
@@ -39,7 +42,9 @@ pub(crate) struct Config {
     pub(crate) source_places: Vec<String>,
     pub(crate) origins: Origins,
     /// What was found and is used for nothing.
-    pub(crate) ignored: Vec<PathBuf>,
+    ignored: Vec<PathBuf>,
+    /// State where it is not looked for any more, in words.
+    left_behind: Option<String>,
 }
 
 /// What a file says beside its sources.
@@ -131,10 +136,14 @@ impl Config {
         config.refuse_doubles()?;
         let path =
             std::path::absolute(path).map_err(|error| Invalid::new(path.display(), error))?;
+        let state = config.state.dir.clone();
         config.resolve_paths(path.parent().unwrap_or(Path::new("/")));
+        if let Ok(working) = std::env::current_dir() {
+            config.left_behind = state::left_behind(&working, &state, &config.state.dir);
+        }
         if let Some(path) = &config.schedule.override_file {
-            let readable = std::fs::File::open(path);
-            readable.map_err(|error| {
+            // Read, as a folder can be opened too.
+            std::fs::read(path).map_err(|error| {
                 let why = format!("{}: {error}", path.display());
                 config.origins.invalid("schedule.override_file", why)
             })?;
@@ -186,6 +195,7 @@ impl Config {
             source_places,
             origins,
             ignored: Vec::new(),
+            left_behind: None,
         };
         config.refuse_doubles()?;
         if matches!(config.store, StoreConfig::Redis { .. })
@@ -195,35 +205,6 @@ impl Config {
             return Err(Invalid::new("access.seal_key_file", why));
         }
         Ok(config)
-    }
-
-    /// What costs one source, or the calendar, and not the whole: a start says so and goes on.
-    pub(crate) fn flaws(&self) -> Vec<Invalid> {
-        let denied = self.sources.iter().zip(&self.source_places).flat_map(|(source, place)| {
-            let at = move |why| Invalid::new(format!("{place}: source.url"), why);
-            source.denials().into_iter().map(at)
-        });
-        let mut flaws: Vec<Invalid> = denied.collect();
-        if let Some(IcsPlace::File(path)) = &self.schedule.ics
-            && let Err(error) = std::fs::File::open(path)
-        {
-            let why = format!("{}: {error}", path.display());
-            flaws.push(self.origins.invalid("schedule.ics_file", why));
-        }
-        flaws
-    }
-
-    /// What is used for nothing, in words.
-    pub(crate) fn remarks(&self) -> Vec<String> {
-        let text = |path: &PathBuf| {
-            format!("{} is ignored: a source is a file that ends in .toml", path.display())
-        };
-        self.ignored.iter().map(text).collect()
-    }
-
-    pub(crate) fn report_flaws(&self) {
-        self.flaws().iter().for_each(|flaw| tracing::error!("{flaw}"));
-        self.remarks().iter().for_each(|remark| tracing::warn!("{remark}"));
     }
 
     fn refuse_doubles(&self) -> Result<(), Invalid> {
@@ -301,10 +282,12 @@ fn set<'a>(table: &mut DeTable<'a>, path: &str, value: &'a str) -> Result<(), St
     Ok(())
 }
 
+pub(crate) const ADDRESS_AND_PORT: &str =
+    "write an address and a port: 127.0.0.1:8080 (names are not taken)";
+
 /// What the standard library says of an address helps nobody who wrote a name.
 fn clearer(message: &str) -> String {
-    let better = "write an address and a port: 127.0.0.1:8080 (names are not taken)";
-    message.replace("invalid socket address syntax", better)
+    message.replace("invalid socket address syntax", ADDRESS_AND_PORT)
 }
 
 /// A file, for naming places in it.

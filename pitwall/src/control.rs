@@ -45,7 +45,8 @@ pub(crate) fn run(path: &Path) -> anyhow::Result<()> {
     let mut config = Config::load(path)?;
     config.store.shared("control-plane")?;
     config.control.admin.get_or_insert(ADMIN);
-    let address = config.control.listen.unwrap_or(LISTEN);
+    let address = *config.control.listen.get_or_insert(LISTEN);
+    config.separate_control()?;
     let purpose = Purpose::Start;
     descriptors::raise();
     config.report_flaws();

@@ -20,7 +20,9 @@ pub(crate) fn proxy(path: &Path, listen: Option<SocketAddr>) -> anyhow::Result<(
     config.store.shared("proxy")?;
     config.edge.listen = listen.unwrap_or(config.edge.listen);
     let url = url(&config.edge);
+    config.separate_edge()?;
     descriptors::fit(&mut config.edge);
+    config.report_state();
     let (registry, edge_config) = (Registry::new(), self::config(&config));
     let purpose = Purpose::Start;
     let keys = secret::seal_keys(&config.access, &config.state.dir, &config.origins, purpose)?;

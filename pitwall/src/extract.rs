@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, anyhow, bail};
 use pitwall_control_plane::{
-    Candidate, Extraction, Recording, Runner, Source, TracedStep, first_drift,
+    Candidate, Extraction, Recording, Runner, Source, TracedStep, first_drift, playable,
 };
 use pitwall_fetch::{Fetcher, Timeouts};
 
@@ -40,6 +40,9 @@ pub(crate) fn extract(name: &str, options: &ExtractOptions, path: &Path) -> anyh
             bail!("source {name:?}: {}: {}", candidate.feed, error.operator(&place));
         }
     }
+    if options.check {
+        runtime.block_on(all_play(&fetcher, source, &extraction.candidates))?;
+    }
     if let Some(good) = good {
         return match first_drift(&good.steps, &extraction.steps) {
             Some(drift) => bail!("{drift}"),
@@ -50,6 +53,28 @@ pub(crate) fn extract(name: &str, options: &ExtractOptions, path: &Path) -> anyh
         };
     }
     outcome(name, extraction)
+}
+
+/// Says of each whether it plays.
+async fn all_play(
+    fetcher: &Fetcher,
+    source: &Source,
+    candidates: &[Candidate],
+) -> anyhow::Result<()> {
+    let mut failed = 0;
+    for candidate in candidates {
+        match playable(fetcher, source, candidate).await {
+            Ok(renditions) => say(&format!("{}\tplays: {renditions}", candidate.feed)),
+            Err(why) => {
+                failed += 1;
+                say(&format!("{}\tdoes not play: {why}", candidate.feed));
+            }
+        }
+    }
+    if failed > 0 {
+        bail!("source {:?}: {failed} of {} do not play", source.name, candidates.len());
+    }
+    Ok(())
 }
 
 async fn run(

@@ -2,7 +2,7 @@
 //!
 //! - [`cli`]: what can be typed.
 //! - [`config`]: files and environment, into what each room takes.
-//! - [`secret`]: the seal key.
+//! - [`secret`]: the seal key; [`state`]: the directory that it is in.
 //! - [`store`]: the one that is configured.
 //! - [`run`]: edge and control plane in one process; `run` and `demo`.
 //! - [`edge`], [`control`]: either in a process of its own; `proxy` and `control-plane`.
@@ -21,6 +21,7 @@ mod extract;
 mod hangup;
 mod run;
 mod secret;
+mod state;
 mod store;
 
 use std::process::ExitCode;

@@ -75,6 +75,7 @@ pub(crate) fn demo(listen: Option<SocketAddr>, token_ttl: u64) -> anyhow::Result
 }
 
 pub(crate) fn origin(listen: SocketAddr, token_ttl: u64) -> anyhow::Result<()> {
+    descriptors::raise();
     let listener =
         TcpListener::bind(listen).with_context(|| format!("cannot listen on {listen}"))?;
     let runtime = tokio::runtime::Runtime::new()?;
@@ -90,12 +91,15 @@ pub(crate) fn origin(listen: SocketAddr, token_ttl: u64) -> anyhow::Result<()> {
 
 /// All that runs, opened and read but not started. A check does the same, so that it finds whatever
 /// a start would be refused for.
-pub(crate) fn assemble(mut config: Config, purpose: Purpose) -> anyhow::Result<Server> {
+pub(crate) fn assemble(config: Config, purpose: Purpose) -> anyhow::Result<Server> {
     let keys = secret::seal_keys(&config.access, &config.state.dir, &config.origins, purpose)?;
     let registry = Registry::new();
-    if purpose == Purpose::Start {
-        descriptors::fit(&mut config.edge);
-        config.report_flaws();
+    match purpose {
+        Purpose::Check => config.separate_any()?,
+        Purpose::Start => {
+            config.separate_all()?;
+            config.report_flaws();
+        }
     }
     let is_source = |name: &str| config.sources.iter().any(|source| source.name == name);
     let store =
@@ -105,11 +109,14 @@ pub(crate) fn assemble(mut config: Config, purpose: Purpose) -> anyhow::Result<S
 
 fn assemble_on(
     store: &AnyStore,
-    config: Config,
+    mut config: Config,
     keys: &SealKeys,
     registry: Registry,
     purpose: Purpose,
 ) -> anyhow::Result<Server> {
+    if purpose == Purpose::Start {
+        descriptors::fit(&mut config.edge);
+    }
     let token = secret::admin_token(&config.access, &config.origins)?;
     let access = secret::access(&config.access, &config.origins)?;
     edge::listens(&config, purpose)?;

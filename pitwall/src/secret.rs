@@ -12,6 +12,7 @@ use pitwall_proxy::{Access, Keyring};
 use pitwall_upstream_map::StoreKeys;
 
 use crate::config::{Invalid, Origins};
+use crate::state::{is_writable, kept_in};
 
 const SHORTEST: usize = 32;
 
@@ -80,6 +81,7 @@ pub(crate) fn seal_keys(
             state.display()
         )));
     }
+    is_writable(state).map_err(failed)?;
     let secret: [u8; 32] = rand::random();
     let text: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
     if purpose == Purpose::Start {
@@ -91,23 +93,6 @@ pub(crate) fn seal_keys(
         tracing::info!(path = %path.display(), "a new seal key was made: keep a backup of it");
     }
     keys(text.as_bytes(), place).map_err(|why| invalid(why.to_owned()))
-}
-
-/// A file of an earlier run, if the state directory has one. A folder that is not there yet is as
-/// good as an empty one, if it can be made.
-fn kept_in(state: &Path) -> std::io::Result<Option<String>> {
-    const OURS: [&str; 4] = ["map", "splices", "schedule", "history"];
-    let entries = match fs::read_dir(state) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
-    let mut ours = names
-        .filter(|name| OURS.contains(&name.split('.').next().unwrap_or_default()))
-        .collect::<Vec<_>>();
-    ours.sort();
-    Ok(ours.into_iter().next())
 }
 
 /// What a request must show that changes something, if anything may.

@@ -5,8 +5,10 @@
 //!   write waits for the one that follows and leaves with it.
 //! - Between two segments a connection is idle, and thousands are. While it waits it is this and
 //!   nothing more: what Pingora needs for a request is made when one comes.
-//! - A request's header comes within its deadline, however it is dripped.
-//! - There are no more of them than [`Limits`] have places for.
+//! - A request's header comes within its deadline, however it is dripped, and so does what comes
+//!   before it: the first byte, the handshake of TLS and the preface of HTTP/2.
+//! - There are no more of them than [`Limits`] have places for, and each has its place before the
+//!   handshake: whoever never ends one takes no more open files than anybody else.
 
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
@@ -19,7 +21,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use pingora::apps::{HttpServerApp, ServerApp};
+use pingora::listeners::tls::Acceptor;
 use pingora::protocols::http::ServerSession;
+use pingora::protocols::l4::stream::Stream as Socket;
 use pingora::protocols::{
     ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, Ssl, Stream,
     TimingDigest, UniqueID, UniqueIDType,
@@ -37,6 +41,9 @@ const SMALL: usize = 2048;
 /// What a request's header hardly ever exceeds: read at once, and more when it does.
 const REQUEST: usize = 2048;
 
+/// Of HTTP/2 (RFC 9113, section 3.4).
+const PREFACE: usize = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".len();
+
 /// How long a connection may wait for its next request.
 const IDLE: Duration = Duration::from_secs(60);
 
@@ -45,11 +52,13 @@ pub struct Connections<A> {
     app: Arc<A>,
     limits: Arc<Limits>,
     clients: Arc<Clients>,
+    /// Without it the listener is plaintext.
+    tls: Option<Acceptor>,
 }
 
 impl<A> Connections<A> {
-    pub fn to(app: A, limits: Arc<Limits>, clients: Arc<Clients>) -> Self {
-        Self { app: Arc::new(app), limits, clients }
+    pub fn to(app: A, limits: Arc<Limits>, clients: Arc<Clients>, tls: Option<Acceptor>) -> Self {
+        Self { app: Arc::new(app), limits, clients, tls }
     }
 
     /// `None` when there is no room for one more.
@@ -58,6 +67,25 @@ impl<A> Connections<A> {
         let peer = socket.as_ref().and_then(|socket| socket.peer_addr()?.as_inet());
         let peer = peer.map(SocketAddr::ip).filter(|peer| !self.clients.trusts(*peer));
         self.limits.connect(peer.map(Client::from))
+    }
+
+    /// Through the handshake, if this listener has TLS. Pingora would do it before anybody could
+    /// say that there is no place, and gives it a minute.
+    async fn secured(&self, stream: Stream) -> Option<Stream> {
+        let Some(tls) = &self.tls else { return Some(stream) };
+        let socket: Box<Socket> = stream.into_any().downcast().ok()?;
+        let handshake = tls.tls_handshake(*socket);
+        match tokio::time::timeout(self.limits.header(), handshake).await {
+            Ok(Ok(stream)) => Some(Box::new(stream)),
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "a TLS handshake failed");
+                None
+            }
+            Err(_) => {
+                tracing::debug!("a TLS handshake did not end in time");
+                None
+            }
+        }
     }
 }
 
@@ -70,9 +98,15 @@ impl<A: HttpServerApp + Send + Sync + 'static> ServerApp for Connections<A> {
     ) -> Option<Stream> {
         // Who finds none is not waited for.
         let _place = self.place(&stream)?;
+        let stream = self.secured(stream).await?;
         if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
-            // HTTP/2 gathers its frames itself.
-            return self.app.process_new(stream, shutdown).await;
+            let mut connection = Box::new(Connection::of_http2(stream));
+            let preface = connection.wait_for_preface();
+            let came = tokio::time::timeout(self.limits.header(), preface).await;
+            if !matches!(came, Ok(Ok(true))) {
+                return None;
+            }
+            return self.app.process_new(connection, shutdown).await;
         }
         let mut connection = Box::new(Connection::new(stream, self.limits.header()));
         let mut settings = None;
@@ -108,6 +142,8 @@ impl<A: HttpServerApp + Send + Sync + 'static> ServerApp for Connections<A> {
 #[derive(Debug)]
 struct Connection<S> {
     inner: S,
+    /// A write that is not longer waits for the one that follows. 0: none does.
+    small: usize,
     /// How long the header of a request may take from its first byte on.
     header: Duration,
     /// Read while waiting for a request, and not yet taken.
@@ -122,7 +158,13 @@ struct Connection<S> {
 
 impl<S> Connection<S> {
     fn new(inner: S, header: Duration) -> Self {
-        Self { inner, header, ahead: Vec::new(), due: None, alarm: None, held: Vec::new() }
+        let (ahead, held) = Default::default();
+        Self { inner, small: SMALL, header, ahead, due: None, alarm: None, held }
+    }
+
+    /// HTTP/2 gathers its frames itself, and its requests have no header of their own to wait for.
+    fn of_http2(inner: S) -> Self {
+        Self { small: 0, ..Self::new(inner, IDLE) }
     }
 
     /// Takes what was read ahead.
@@ -149,6 +191,18 @@ impl<S: AsyncRead + Unpin> Connection<S> {
         self.due = Some(Instant::now() + self.header);
         self.alarm = None;
         Ok(!self.ahead.is_empty())
+    }
+
+    /// Until the preface of HTTP/2 is here, whatever it says; false when the client has left.
+    async fn wait_for_preface(&mut self) -> io::Result<bool> {
+        while self.ahead.len() < PREFACE {
+            let before = self.ahead.len();
+            self.read_ahead().await?;
+            if self.ahead.len() == before {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     async fn read_ahead(&mut self) -> io::Result<()> {
@@ -204,11 +258,27 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Connection<S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         (self.due, self.alarm) = (None, None);
-        if self.held.len() + bytes.len() <= SMALL {
+        if self.held.len() + bytes.len() <= self.small {
             self.held.extend_from_slice(bytes);
             return Poll::Ready(Ok(bytes.len()));
         }
         self.poll_send(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if self.small == 0 {
+            return Pin::new(&mut self.inner).poll_write_vectored(cx, slices);
+        }
+        let first = slices.iter().find(|slice| !slice.is_empty());
+        self.poll_write(cx, first.map_or(&[], |slice| &**slice))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.small == 0 && self.inner.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -176,11 +176,12 @@ impl Edge {
         Ok(Outcome::Whole(match route {
             Route::Multivariant { stream, rendition } => {
                 let shown = self.shown(&pass, Door::Stream(&stream), now);
-                playlist(&self.live.multivariant(&stream, rendition.as_deref(), &shown, now)?)
+                let shown = self.live.multivariant(&stream, rendition.as_deref(), &shown, now);
+                playlist(&shown.map_err(|problem| self.of_stream(problem))?)
             }
             Route::Media { stream, rendition, directives } => {
                 let fetched = self.live.media(&stream, &rendition, directives.as_deref(), now);
-                let fetched = fetched.await?;
+                let fetched = fetched.await.map_err(|problem| self.of_stream(problem))?;
                 let viewer = viewer(&pass, context.client, &session.req_header().headers);
                 self.watched(&stream, viewer, &fetched);
                 playlist(&fetched)
@@ -219,6 +220,15 @@ impl Edge {
                 })
             }
         }))
+    }
+
+    /// An edge that cannot read the map misses streams that are there: nobody is told that they
+    /// are not.
+    fn of_stream(&self, problem: Problem) -> Problem {
+        match problem {
+            Problem::NotFound if self.rooms.store.unreadable().is_some() => Problem::MapUnreadable,
+            problem => problem,
+        }
     }
 
     /// What a link of a playlist is followed by, so that a player needs nothing else.

@@ -4,7 +4,7 @@
 //! - [`edge`]: the phases of a request, as Pingora calls them.
 //! - [`client`]: whose it is; [`limits`]: whether there is room for it.
 //! - [`admission`]: whether it is taken at all; [`route`]: what is asked for; [`access`]: by whom.
-//! - [`target`]: which upstream URL that is, and whether it may be reached ([`seal`]).
+//! - [`target`]: which upstream URL that is, and whether it may be reached ([`seal`], [`denials`]).
 //! - [`live`], [`proxied`]: playlists, fetched once for many ([`playlists`]) and rewritten ([`links`],
 //!   [`multivariant`]).
 //! - [`relay`], [`storage`]: segments, fetched once for many and streamed, and before anybody asks
@@ -26,6 +26,7 @@ pub mod cmcd;
 pub mod config;
 pub mod connection;
 pub mod control;
+pub mod denials;
 pub mod descriptors;
 pub mod drain;
 pub mod edge;

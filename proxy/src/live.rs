@@ -151,9 +151,9 @@ impl Live {
         let map = self.rooms.store.current();
         let upstreams = map.streams.get(stream).into_iter().flat_map(|it| &it.upstreams);
         let exists = upstreams.into_iter().any(|one| one.rendition(rendition).is_some());
-        let problem = problem.name();
-        if exists && self.failing.is_news(stream, rendition, (what, problem)) {
-            tracing::warn!(stream, rendition, problem, "{what}");
+        let name = problem.name();
+        if exists && self.failing.is_news(stream, rendition, (what, name)) {
+            tracing::warn!(stream, rendition, problem = name, why = %problem, "{what}");
         }
     }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use http::StatusCode;
-use pitwall_fetch::{FetchError, Kind};
+use pitwall_fetch::{FetchError, Kind, Reason};
 use pitwall_upstream_map::StreamId;
 use pitwall_upstream_map::documents::ProblemDetails;
 
@@ -35,7 +35,7 @@ pub enum Problem {
     UpstreamStatus(StatusCode),
     /// The upstream answered with something that is not what it should be.
     UpstreamInvalid(String),
-    UpstreamUnreachable(&'static str),
+    UpstreamUnreachable(String),
     UpstreamTimeout,
     /// Nothing plays now; worth asking again.
     Unavailable(&'static str),
@@ -200,9 +200,12 @@ impl From<FetchError> for Problem {
         match error.kind {
             Kind::BadUrl(why) => Self::BadUrl(why),
             Kind::Denied => Self::TargetDenied,
-            Kind::Resolve => Self::UpstreamUnreachable("its name does not resolve"),
-            Kind::Connect => Self::UpstreamUnreachable("the connection failed"),
-            Kind::Tls => Self::UpstreamUnreachable("its certificate is not valid"),
+            Kind::Resolve => Self::UpstreamUnreachable("its name does not resolve".to_owned()),
+            Kind::Connect => {
+                let why = error.reason.and_then(Reason::public);
+                Self::UpstreamUnreachable(why.unwrap_or("the connection failed").to_owned())
+            }
+            Kind::Tls => Self::UpstreamUnreachable(error.public()),
             Kind::TooManyRedirects | Kind::BadRedirect => {
                 Self::UpstreamInvalid("its redirects cannot be followed".to_owned())
             }

@@ -84,16 +84,14 @@ impl Server {
         let (limits, clients) = (edge.limits(), edge.clients());
         let mut proxy = http_proxy(&inner.configuration, edge);
         proxy.server_options = Some(options);
-        let mut service = Service::new("edge".to_owned(), Connections::to(proxy, limits, clients));
+        let certificate = config.tls.as_ref().map(Certificate::load).transpose()?;
+        let tls = certificate.as_ref().map(Certificate::acceptor).transpose()?;
+        let connections = Connections::to(proxy, limits, clients, tls);
+        let mut service = Service::new("edge".to_owned(), connections);
         // Thousands of viewers are idle between two segments. Requests are read into a buffer that
         // lives as long as they do, and answers gathered by the connection: these are not needed.
-        let mut listener =
-            ListenerConfig::tcp(config.listen.to_string()).l4_buffer(L4BufferSettings::new(64, 64));
-        let certificate = config.tls.as_ref().map(Certificate::load).transpose()?;
-        if let Some(certificate) = &certificate {
-            listener = listener.tls(certificate.settings()?);
-        }
-        service.add_listener(listener);
+        let buffers = L4BufferSettings::new(64, 64);
+        service.add_listener(ListenerConfig::tcp(config.listen.to_string()).l4_buffer(buffers));
         inner.add_service(service);
         let mut service = Service::new("admin".to_owned(), admin);
         service.add_tcp(&config.admin.to_string());

@@ -7,13 +7,14 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderMap, header};
 use pitwall_fetch::{
-    Denial, Fetcher, HostFilter, Policy, Request, Response, parse_url, source_headers,
+    FetchError, Fetcher, HostFilter, Policy, Request, Response, parse_url, source_headers,
 };
 use pitwall_upstream_map::{Profile, Upstream, UpstreamMap};
 use serde::Deserialize;
 use url::Url;
 
 use crate::config::UpstreamConfig;
+use crate::denials::{DenialLog, explain_elsewhere, explain_plain, explain_unnamed};
 use crate::problem::Problem;
 use crate::route::Link;
 use crate::seal::{Purpose, Sealer};
@@ -35,16 +36,17 @@ pub struct Target {
     /// whatever they lead to. `None`: a source's own policy holds for all.
     pub private_hosts: Option<HostFilter>,
     pub slot: Slot,
+    pub denials: DenialLog,
     /// Whose object it is, where the link says so.
     pub stream: Option<Arc<str>>,
 }
 
 /// Reads links.
 pub struct Targets {
-    allow_hosts: Vec<AllowedHost>,
     named_hosts: HostFilter,
     plain: Policy,
     slots: Slots,
+    denials: DenialLog,
 }
 
 impl Targets {
@@ -54,33 +56,27 @@ impl Targets {
             ports: config.allow_hosts.iter().filter_map(|host| host.port).collect(),
         };
         let allow_hosts = config.allow_hosts.clone();
-        let named: HostFilter = {
-            let allow_hosts = allow_hosts.clone();
-            Arc::new(move |url: &Url| allow_hosts.iter().any(|host| host.matches(url)))
-        };
-        Self { allow_hosts, named_hosts: named, plain, slots: Slots::default() }
+        let named: HostFilter =
+            Arc::new(move |url: &Url| allow_hosts.iter().any(|host| host.matches(url)));
+        Self { named_hosts: named, plain, slots: Slots::default(), denials: DenialLog::default() }
     }
 
-    /// Would a link of the operator's own lead to `url`, as far as that can be said before its name
-    /// is resolved?
-    ///
-    /// # Errors
-    /// With the key of `[upstream]` that would allow it.
-    pub fn judge(&self, url: &Url) -> Result<(), String> {
-        let known = self.allow_hosts.iter().any(|host| host.matches(url));
-        let narrow = Policy { allow_private: Vec::new(), ..self.plain.clone() };
-        let policy = if known { &self.plain } else { &narrow };
-        let Err(error) = policy.check(url) else { return Ok(()) };
-        let authority = &url[url::Position::BeforeHost..url::Position::AfterPort];
-        let host = format!("allow_hosts = [\"{authority}\"]");
-        Err(match error.denial() {
-            Some(Denial::Port(port)) => {
-                format!("port {port} is neither 80 nor 443: {host} in [upstream] allows it")
-            }
-            Some(denial) if known => denial.allowed_in("in [upstream]"),
-            Some(denial) => denial.allowed_in(&format!("together with {host} in [upstream]")),
-            None => error.to_string(),
-        })
+    /// Where a link of the operator's own to `url` may lead.
+    pub fn policy_of(&self, url: &Url) -> Policy {
+        if self.is_named(url) {
+            return self.plain.clone();
+        }
+        Policy { allow_private: Vec::new(), ..self.plain.clone() }
+    }
+
+    /// Why [`policy_of`](Self::policy_of) refuses `url`, with the key of `[upstream]` that would
+    /// allow it.
+    pub fn explain(&self, url: &Url, error: &FetchError) -> String {
+        explain_plain(error, url, self.is_named(url))
+    }
+
+    fn is_named(&self, url: &Url) -> bool {
+        (self.named_hosts)(url)
     }
 
     pub fn of_link(
@@ -116,13 +112,15 @@ impl Targets {
             .map_err(|_| Problem::BadUrl("url= is not base64url without padding"))?;
         let url = String::from_utf8(url).map_err(|_| Problem::BadUrl("url= is not UTF-8"))?;
         let url = parse_url(&url)?;
-        if !self.allow_hosts.iter().any(|host| host.matches(&url)) {
+        if !self.is_named(&url) {
+            self.denials.report(explain_unnamed(&url));
             return Err(Problem::TargetDenied);
         }
         match source {
             Some(source) if !map.profiles.keys().any(|id| id.0 == source) => Err(Problem::NotFound),
             // A source's headers are for where it plays, whoever asks.
             Some(source) if !plays_at(map, &url, |one| one.source == source) => {
+                self.denials.report(explain_elsewhere(&url, source));
                 Err(Problem::TargetDenied)
             }
             Some(source) => self.of_profile(url, source, map),
@@ -138,10 +136,7 @@ impl Targets {
         map: &UpstreamMap,
     ) -> Result<Target, Problem> {
         if profile.is_empty() {
-            let mut policy = self.plain.clone();
-            if !self.allow_hosts.iter().any(|host| host.matches(&url)) {
-                policy.allow_private.clear();
-            }
+            let policy = self.policy_of(&url);
             return Ok(Target {
                 url,
                 profile: String::new(),
@@ -152,6 +147,7 @@ impl Targets {
                 token_parameters: Vec::new(),
                 private_hosts: Some(self.named_hosts.clone()),
                 slot: Slot::default(),
+                denials: self.denials.clone(),
                 stream: None,
             });
         }
@@ -178,6 +174,7 @@ impl Targets {
             token_parameters: known.token_parameters.clone(),
             private_hosts: None,
             slot: self.slots.of(profile, known.connections),
+            denials: self.denials.clone(),
             stream: None,
         })
     }
@@ -212,8 +209,22 @@ impl Target {
     /// Sends a request of this target's, when its source allows one more.
     pub async fn send(&self, fetcher: &Fetcher, request: Request<'_>) -> Result<Response, Problem> {
         let taken = self.slot.take().await?;
-        let response = fetcher.send(&self.policy, request).await?;
+        let sent = fetcher.send(&self.policy, request).await;
+        let response = sent.inspect_err(|error| {
+            if error.denial().is_some() {
+                self.denials.report(self.explain(error));
+            }
+        })?;
         Ok(response.holding(taken))
+    }
+
+    fn explain(&self, error: &FetchError) -> String {
+        if let Some(is_named) = &self.private_hosts {
+            return explain_plain(error, &self.url, is_named(&self.url));
+        }
+        // A profile of one stream is called after its source, too.
+        let source = self.profile.split('/').next().unwrap_or_default();
+        error.operator(&format!("in source {source:?}"))
     }
 
     /// The URL without what is only a token: what an object is stored under.
@@ -300,6 +311,8 @@ impl fmt::Debug for AllowedHost {
 
 #[cfg(test)]
 mod tests {
+    use pitwall_fetch::Denial;
+
     use super::*;
 
     #[test]
@@ -382,6 +395,47 @@ mod tests {
             let is_named = target.private_hosts.unwrap();
             assert_eq!(is_named(&url.parse().unwrap()), private, "{url}");
         }
+    }
+
+    /// The log is the operator's: it names the address and the key, and no path.
+    #[test]
+    fn a_denial_names_the_key_that_would_allow_the_target() {
+        let private = |address: &str| FetchError::from(Denial::Private(address.parse().unwrap()));
+        for (profile, url, error, expected) in [
+            (
+                "",
+                "http://192.168.1.20:9000/secret",
+                private("192.168.1.20"),
+                "192.168.1.20 is private: allow_private = [\"192.168.1.20/32\"] in [upstream] allows it",
+            ),
+            (
+                "",
+                "http://nas.example/secret",
+                private("10.0.0.9"),
+                "10.0.0.9 is private: allow_private = [\"10.0.0.9/32\"] together with \
+                 allow_hosts = [\"nas.example\"] in [upstream] allows it",
+            ),
+            (
+                "",
+                "http://cdn.example.com:8443/secret",
+                FetchError::from(Denial::Port(8443)),
+                "port 8443 is neither 80 nor 443: allow_hosts = [\"cdn.example.com:8443\"] in \
+                 [upstream] allows it",
+            ),
+            (
+                "club",
+                "http://nas.example/secret",
+                private("10.0.0.9"),
+                "10.0.0.9 is private: allow_private = [\"10.0.0.9/32\"] in source \"club\" allows it",
+            ),
+        ] {
+            let target = targets().of_profile(url.parse().unwrap(), profile, &map()).unwrap();
+            assert_eq!(target.explain(&error), expected);
+        }
+        let url = "https://cdn.example.net:8443/secret?token=1".parse().unwrap();
+        let expected = "cdn.example.net:8443 is not in allow_hosts: \
+                        allow_hosts = [\"cdn.example.net:8443\"] in [upstream] allows it";
+        assert_eq!(explain_unnamed(&url), expected);
     }
 
     #[test]

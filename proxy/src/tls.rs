@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use pingora::Result;
-use pingora::listeners::tls::TlsSettings;
+use pingora::listeners::tls::{Acceptor, TlsSettings};
 use rustls::crypto::ring::sign::any_supported_type;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -55,11 +55,11 @@ impl Certificate {
     }
 
     /// For a listener that offers HTTP/2 and HTTP/1.1.
-    pub fn settings(self: &Arc<Self>) -> Result<TlsSettings> {
+    pub fn acceptor(self: &Arc<Self>) -> Result<Acceptor> {
         let mut settings = TlsSettings::intermediate("", "")?;
         settings.set_cert_resolver(self.clone());
         settings.enable_h2();
-        Ok(settings)
+        Ok(settings.build())
     }
 
     /// Reads the files again whenever they change. What cannot be used replaces nothing.

@@ -23,10 +23,20 @@ pub(super) fn router(registry: Registry, store: Arc<dyn Store>) -> Router {
             }
         }
     };
-    // Ready as soon as there is a map, whatever it holds.
+    // Ready as soon as there is a map, whatever it holds. One that stands by and cannot read what
+    // the leader publishes has another key: once it led, no edge could read what it publishes.
     let ready = move || {
-        let there = store.current().version > 0;
-        async move { if there { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE } }
+        let (status, text) = match store.unreadable() {
+            Some(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
+            None if store.current().version == 0 => {
+                (StatusCode::SERVICE_UNAVAILABLE, "no map yet\n".to_owned())
+            }
+            None if store.fence().borrow().is_some() => {
+                (StatusCode::OK, "ready: leads\n".to_owned())
+            }
+            None => (StatusCode::OK, "ready: stands by\n".to_owned()),
+        };
+        async move { (status, text) }
     };
     Router::new()
         .route("/metrics", get(metrics))

@@ -86,7 +86,11 @@ impl From<&str> for Failure {
 impl Failure {
     /// The operator is told which key of the source would allow what the address policy forbids.
     pub(crate) fn of_fetch(error: &FetchError, source: &Source) -> Self {
-        let (message, detail) = (error.public(), error.operator(&source.place()));
+        Self::of_error(error, error.operator(&source.place()))
+    }
+
+    fn of_error(error: &FetchError, detail: String) -> Self {
+        let message = error.public();
         let detail = match error.kind {
             Kind::BadUrl(USER_INFO) => format!("{detail}: {USE_HEADERS}"),
             _ => detail,
@@ -99,9 +103,7 @@ impl Failure {
 /// Of an answer that has begun, and of what is nobody's source.
 impl From<FetchError> for Failure {
     fn from(error: FetchError) -> Self {
-        let (message, detail) = (error.public(), error.to_string());
-        let detail = (detail != message).then_some(detail);
-        Self { message, detail, retryable: error.is_transient() }
+        Self::of_error(&error, error.to_string())
     }
 }
 

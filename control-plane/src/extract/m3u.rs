@@ -59,14 +59,17 @@ struct Settings {
 }
 
 #[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table such as { group = \"(?i)motorsport\" }")]
 struct Match {
     name: Option<Pattern>,
     group: Option<Pattern>,
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a table such as { name = \"^F1\", feed = \"World feed\" }"
+)]
 struct Rename {
     name: Pattern,
     feed: FeedName,

@@ -65,8 +65,10 @@ impl Tools {
                 return Some(off.to_owned());
             }
         };
-        let message =
-            || format!("{name} is not installed: install it, or set `{key}` in [extract]");
+        let message = || match is_path(path) {
+            true => format!("{name} is not at {}: see `{key}` in [extract]", path.display()),
+            false => format!("{name} is not installed: install it, or set `{key}` in [extract]"),
+        };
         find(path).is_none().then(message)
     }
 
@@ -95,9 +97,13 @@ fn is_there([leash, arguments @ ..]: &[&str; 4]) -> bool {
     there
 }
 
+fn is_path(program: &Path) -> bool {
+    program.components().count() > 1
+}
+
 /// A path as it is; a name in `PATH`, as a shell would find it.
 fn find(program: &Path) -> Option<PathBuf> {
-    if program.components().count() > 1 {
+    if is_path(program) {
         return executable(program).then(|| program.to_owned());
     }
     let folders = std::env::var_os("PATH")?;
@@ -147,12 +153,12 @@ mod tests {
             (
                 tools("/etc/passwd", BrowserConfig::Off),
                 Tool::YtDlp,
-                Some("yt-dlp is not installed"),
+                Some("yt-dlp is not at /etc/passwd: see `yt_dlp` in [extract]"),
             ),
             (
                 tools("no-such-program", BrowserConfig::Off),
                 Tool::YtDlp,
-                Some("set `yt_dlp` in [extract]"),
+                Some("yt-dlp is not installed: install it, or set `yt_dlp` in [extract]"),
             ),
             (tools("sh", BrowserConfig::Off), Tool::Browser, Some("the browser is off")),
             (
@@ -161,7 +167,7 @@ mod tests {
                     BrowserConfig::Executable { path: "/no/chromium".into(), sandbox: true },
                 ),
                 Tool::Browser,
-                Some("the browser is not installed"),
+                Some("the browser is not at /no/chromium: see `browser.executable`"),
             ),
         ] {
             let missing = tools.missing(tool);

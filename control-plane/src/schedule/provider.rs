@@ -10,6 +10,7 @@ use pitwall_fetch::{FetchError, Fetcher, Policy, Request, Response};
 use url::Url;
 
 use super::calendar::{Answer, RejectedItem};
+use super::settings::PLACE;
 
 #[async_trait]
 pub(crate) trait Provider: Send + Sync {
@@ -74,7 +75,7 @@ impl ProviderError {
 
 impl From<FetchError> for ProviderError {
     fn from(error: FetchError) -> Self {
-        Self { detail: Some(error.operator("in [schedule]")), ..Self::new(error.public()) }
+        Self { detail: Some(error.operator(PLACE)), ..Self::new(error.public()) }
     }
 }
 

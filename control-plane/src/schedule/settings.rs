@@ -70,7 +70,30 @@ impl ScheduleConfig {
             ports: self.ports.iter().copied().chain(url.0.port()).collect(),
         }
     }
+
+    /// What the address policy forbids of the providers that are asked, whatever their names
+    /// resolve to: each with its key, and with the one that would allow it.
+    pub fn denials(&self) -> Vec<(&'static str, String)> {
+        let ics = match &self.ics {
+            Some(IcsPlace::Url(url)) => Some(url),
+            _ => None,
+        };
+        let urls = [
+            (ProviderName::JOLPICA, "jolpica_url", Some(&self.jolpica_url)),
+            (ProviderName::OPENF1, "openf1_url", Some(&self.openf1_url)),
+            (ProviderName::ICS, "ics_url", ics),
+        ];
+        let asked = urls.into_iter().filter(|(name, ..)| self.providers.contains(name));
+        let judged = asked.filter_map(|(_, key, url)| {
+            let error = self.policy(url?).check(&url?.0).err()?;
+            error.is_denied().then(|| (key, error.operator(PLACE)))
+        });
+        judged.collect()
+    }
 }
+
+/// How messages for the operator call the place of its keys.
+pub(crate) const PLACE: &str = "in [schedule]";
 
 /// As it is written.
 #[derive(Deserialize)]
@@ -119,5 +142,29 @@ impl<'de> Deserialize<'de> for ScheduleConfig {
             allow_private: written.allow_private,
             ports: written.ports,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_provider_that_the_policy_forbids_names_the_key() {
+        const CALENDAR: &str = "providers = ['ics']\nics_url = 'http://10.0.0.9:81/a.ics'";
+        let allow =
+            "10.0.0.9 is private: allow_private = [\"10.0.0.9/32\"] in [schedule] allows it";
+        for (text, expected) in [
+            ("".to_owned(), vec![]),
+            (CALENDAR.to_owned(), vec![("ics_url", allow)]),
+            (format!("{CALENDAR}\nallow_private = ['10.0.0.0/24']"), vec![]),
+            // Nobody asks it.
+            (format!("{CALENDAR}\njolpica_url = 'http://10.0.0.8/'"), vec![("ics_url", allow)]),
+        ] {
+            let config: ScheduleConfig = toml::from_str(&text).unwrap();
+            let denials = config.denials();
+            let denials: Vec<_> = denials.iter().map(|(key, why)| (*key, why.as_str())).collect();
+            assert_eq!(denials, expected, "{text}");
+        }
     }
 }

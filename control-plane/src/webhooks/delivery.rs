@@ -7,7 +7,7 @@ use bytes::Bytes;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use pitwall_fetch::fetcher::Body;
-use pitwall_fetch::{Fetcher, Policy, Request, source_headers};
+use pitwall_fetch::{Fetcher, Request, source_headers};
 use prometheus::IntCounterVec;
 use sha2::Sha256;
 use tokio::sync::mpsc;
@@ -78,13 +78,10 @@ impl Delivery {
         let never = |message: String| Failure { message, after: None, again: false };
         let (body, headers) = self.message(notice).map_err(never)?;
         let url = self.config.url.0.clone();
-        let policy = Policy {
-            allow_private: self.config.allow_private.iter().map(|range| range.0).collect(),
-            ports: url.port().into_iter().collect(),
-        };
+        let policy = self.config.policy();
         let request = Request::post(url, body).source_headers(headers);
         let response = self.fetcher.send(&policy, request).await.map_err(|error| Failure {
-            message: error.to_string(),
+            message: self.config.explain(&error),
             after: None,
             again: error.is_transient(),
         })?;

@@ -196,3 +196,24 @@ fn a_secret_that_is_none() {
     std::fs::write(&path, "short").unwrap();
     assert!(secret("phone", &path).unwrap_err().to_string().contains("less than 32 bytes"));
 }
+
+/// Before anything happened that it could be told of.
+#[test]
+fn a_url_that_the_policy_forbids_names_the_key() {
+    for (url, allowed, expected) in [
+        ("https://ntfy.example/x", "", None),
+        ("http://192.168.1.5:8080/x", "'192.168.1.0/24'", None),
+        (
+            "http://192.168.1.5:8080/x",
+            "",
+            Some(
+                "192.168.1.5 is private: allow_private = [\"192.168.1.5/32\"] in webhook \
+                 \"phone\" allows it",
+            ),
+        ),
+    ] {
+        let text = format!("name = 'phone'\nurl = '{url}'\nallow_private = [{allowed}]");
+        let config: WebhookConfig = toml::from_str(&text).unwrap();
+        assert_eq!(config.denial().as_deref(), expected, "{url}");
+    }
+}

@@ -29,7 +29,8 @@ impl Config {
         let is_path = |program: &PathBuf| program.components().count() > 1;
         paths.extend(programs.into_iter().filter(|program| is_path(program)));
         for path in paths {
-            *path = folder.join(&*path);
+            // Without what says nothing, as in `./pitwall`: errors show it.
+            *path = folder.join(&*path).components().collect();
         }
     }
 }

@@ -1,4 +1,8 @@
 //! `pitwall control-plane` and `pitwall proxy` as processes of their own, on one Redis.
+//!
+//! - [`rotation`]: their seal keys, one after the other.
+
+mod rotation;
 
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -25,6 +29,12 @@ impl Process {
     pub(crate) fn signal(&self, name: &str) {
         let pid = self.0.id().to_string();
         assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
+    }
+
+    /// SIGTERM, and waits for the end.
+    fn terminate(mut self) {
+        self.signal("-TERM");
+        self.0.wait().unwrap();
     }
 }
 
@@ -75,9 +85,15 @@ impl Cluster {
             directory.path().join("token"),
         );
         std::fs::write(directory.path().join("pitwall.toml"), config).unwrap();
-        std::fs::write(directory.path().join("seal.key"), "k".repeat(40)).unwrap();
         std::fs::write(directory.path().join("token"), TOKEN).unwrap();
-        Self { redis, directory, issuer: None }
+        let cluster = Self { redis, directory, issuer: None };
+        cluster.set_seal_keys(&["k".repeat(40)]);
+        cluster
+    }
+
+    /// Of processes that start from now on.
+    fn set_seal_keys(&self, keys: &[String]) {
+        std::fs::write(self.directory.path().join("seal.key"), keys.join("\n")).unwrap();
     }
 
     /// Redis takes nothing but TLS, and shows a certificate of its own.
@@ -210,8 +226,9 @@ impl Edge {
     async fn goes_on(&self, polls: usize) {
         for poll in 0..polls {
             let answer = fetch(&self.url(MEDIA)).await.unwrap();
-            assert_eq!(answer.status(), 200, "poll {poll}");
+            let status = answer.status();
             let text = answer.text().await.unwrap();
+            assert_eq!(status, 200, "poll {poll}: {text}");
             let segment = text.lines().rfind(|line| line.starts_with("/live/")).unwrap();
             assert_eq!(fetch(&self.url(segment)).await.unwrap().status(), 200, "{segment}");
         }

@@ -239,6 +239,32 @@ fn command_line(pid: u32) -> String {
     std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default()
 }
 
+#[test]
+fn a_check_says_whether_what_is_found_plays() {
+    let origin = Origin::start();
+    let folder = tempfile::tempdir().unwrap();
+    let plain = example("plain", origin.address);
+    let gone = format!(
+        "name = \"gone\"\nkind = \"static\"\nfeed = \"Gone\"\nallow_private = [\"127.0.0.0/8\"]\n\
+         url = \"http://{}/nothing.m3u8\"\n",
+        origin.address
+    );
+    std::fs::write(folder.path().join("p.toml"), "[schedule]\nproviders = []\n").unwrap();
+    std::fs::create_dir(folder.path().join("sources")).unwrap();
+    for (name, text) in [("plain", plain), ("gone", gone)] {
+        std::fs::write(folder.path().join(format!("sources/{name}.toml")), text).unwrap();
+    }
+    for (name, code, expected) in [
+        ("plain", 0, "World feed\tplays: "),
+        ("gone", 1, "Gone\tdoes not play: the playlist was answered with 403"),
+    ] {
+        let arguments = ["extract", name, "--check", "--config", "p.toml"];
+        let (got, out, err) = pitwall(&arguments, folder.path());
+        assert_eq!(got, code, "{out}{err}");
+        assert!(out.lines().any(|line| line.starts_with(expected)), "{out}");
+    }
+}
+
 /// Whoever is killed gets no chance to end what it started.
 #[tokio::test]
 async fn a_browser_dies_with_whoever_started_it() {

@@ -16,6 +16,7 @@ mod longer;
 mod low_latency;
 mod refresh;
 mod splice;
+mod starts;
 mod storage;
 mod support;
 mod transport;

@@ -305,7 +305,7 @@ impl MediaPoll {
         let Publisher { line, track, stream, .. } = &self.publisher;
         self.rooms.audience.complaints.failed(stream, turn.upstream, &problem);
         if problem.may_pass() && track.failing() >= PATIENCE && self.is_another_there(turn) {
-            tracing::warn!(%stream, source = turn.upstream.source, problem = problem.name(), "left alone");
+            tracing::warn!(%stream, source = turn.upstream.source, problem = problem.name(), why = %problem, "left alone");
             line.avoid(turn.upstream, Reason::Failed);
             return Ok(None);
         }

@@ -179,7 +179,7 @@ impl Fill {
 
     /// Those who read it see an error, never an end.
     pub(super) fn fail(&self, problem: Problem) {
-        tracing::warn!(problem = problem.name(), "a fill broke off");
+        tracing::warn!(problem = problem.name(), why = %problem, "a fill broke off");
         self.change(|state| state.end = Some(Err(problem)));
     }
 

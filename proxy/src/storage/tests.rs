@@ -18,6 +18,7 @@ use pitwall_fetch::{Policy, Timeouts};
 
 use super::fill::Head;
 use super::*;
+use crate::denials::DenialLog;
 use crate::slots::Slot;
 use origin::origin;
 
@@ -37,6 +38,7 @@ fn target(address: SocketAddr, path: &str) -> Target {
         token_parameters: vec!["token".into()],
         private_hosts: None,
         slot: Slot::default(),
+        denials: DenialLog::default(),
         stream: Some("world".into()),
     }
 }

@@ -15,6 +15,7 @@ use super::StoreError;
 use super::ledger::{Agreed, REMEMBERED, Word};
 use super::redis::RedisStore;
 use super::script::{self, Said, Written};
+use crate::map::StreamId;
 
 /// A good Redis needs a hundredth of this.
 const PATIENCE: Duration = Duration::from_millis(150);
@@ -122,11 +123,15 @@ impl RedisStore {
     async fn say(&self, word: Word) -> Result<Agreed, StoreError> {
         let gone = || StoreError::Unreachable("there is no connection".to_owned());
         let mut connection = self.speaker.connection().await.ok_or_else(gone)?;
-        let field = |what| format!("splice/{}/{}/{what}", word.stream, word.rendition);
-        let change = format!("splice/{}/change", word.stream);
+        let field = |what| field(&word.stream, &word.rendition, what);
+        let change = change_field(&word.stream);
         let seal = |field: &str, plain: &[u8]| match plain {
             [] => Vec::new(),
             plain => self.vault.seal(field, plain),
+        };
+        let change_before = match word.change.as_slice() {
+            [] => Vec::new(),
+            plain => self.vault.seal_as_before(&change, plain),
         };
         let said = Said {
             rendition: &word.rendition,
@@ -134,6 +139,7 @@ impl RedisStore {
             next: word.next,
             newest: seal(&field("newest"), &word.newest),
             change: seal(&change, &word.change),
+            change_before,
             part: word
                 .part
                 .as_ref()
@@ -143,22 +149,60 @@ impl RedisStore {
         let key = self.names.splice(word.stream.as_str());
         let Written { generation, change: sealed_change, part, next, newest } =
             script::agree(&key, &said, &mut connection).await?;
+        let mut is_of_before = false;
         // What somebody else wrote there is as good as nothing.
-        let open = |field: &str, sealed: Option<Vec<u8>>| {
+        let mut open = |field: &str, sealed: Option<Vec<u8>>| {
             let sealed = sealed.filter(|sealed| !sealed.is_empty())?;
-            let opened = self.vault.open(field, &sealed);
-            if opened.is_none() {
+            let Some(opened) = self.vault.open(field, &sealed) else {
                 self.meet_stranger("what another edge publishes is");
-            }
-            Some(opened?.plain)
+                return None;
+            };
+            is_of_before |= opened.previous;
+            Some(opened.plain)
         };
-        Ok(Agreed {
+        let agreed = Agreed {
             generation: generation.unwrap_or_default(),
             change: open(&change, sealed_change).unwrap_or_default(),
             part: open(&field("part"), part),
             next: next.unwrap_or_default(),
             newest: open(&field("newest"), newest).unwrap_or_default(),
             shared: true,
-        })
+        };
+        if is_of_before && let Err(error) = self.reseal(&word.stream, &mut connection).await {
+            tracing::debug!(%error, "splices are still sealed with the key before");
+        }
+        Ok(agreed)
     }
+
+    /// Seals with the current key what edges have agreed on about a stream: a splice is written
+    /// once and may be read for days, also by edges that do not have the key before any more.
+    async fn reseal(
+        &self,
+        stream: &StreamId,
+        connection: &mut MultiplexedConnection,
+    ) -> Result<(), StoreError> {
+        let key = self.names.splice(stream.as_str());
+        let asked = redis::cmd("HGETALL").arg(&key).to_owned();
+        let all: Vec<(String, Vec<u8>)> = asked.query_async(connection).await?;
+        let of_before = all.into_iter().filter_map(|(name, sealed)| {
+            let field = match name.split_once('/') {
+                Some((what @ ("part" | "newest"), rendition)) => field(stream, rendition, what),
+                None if name == "change" => change_field(stream),
+                _ => return None,
+            };
+            let opened = self.vault.open(&field, &sealed).filter(|opened| opened.previous)?;
+            let now = self.vault.seal(&field, &opened.plain);
+            Some((name, sealed, now))
+        });
+        script::reseal(&key, of_before, connection).await
+    }
+}
+
+/// As what the fields of a stream are sealed.
+fn field(stream: &StreamId, rendition: impl std::fmt::Display, what: &str) -> String {
+    format!("splice/{stream}/{rendition}/{what}")
+}
+
+fn change_field(stream: &StreamId) -> String {
+    format!("splice/{stream}/change")
 }

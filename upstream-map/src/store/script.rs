@@ -15,6 +15,7 @@ static HOLD: LazyLock<Script> =
     LazyLock::new(|| Script::new(concat!(include_str!("decimal.lua"), include_str!("hold.lua"))));
 static AGREE: LazyLock<Script> =
     LazyLock::new(|| Script::new(concat!(include_str!("decimal.lua"), include_str!("agree.lua"))));
+static RESEAL: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("reseal.lua")));
 static RELEASE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("release.lua")));
 
 /// The keys of one installation. One hash tag keeps them on one machine of a cluster.
@@ -60,6 +61,8 @@ pub(super) struct Said<'a> {
     pub(super) next: u64,
     pub(super) newest: Vec<u8>,
     pub(super) change: Vec<u8>,
+    /// The same as the key before the last rotation seals it; empty where there is none.
+    pub(super) change_before: Vec<u8>,
     pub(super) part: Option<(u64, Vec<u8>)>,
     pub(super) lives_ms: u64,
 }
@@ -85,10 +88,24 @@ pub(super) async fn agree(
         Some((published, record)) => call.arg(*published).arg(&record[..]),
         None => call.arg("").arg(""),
     };
-    call.arg(said.lives_ms);
+    call.arg(said.lives_ms).arg(&said.change_before[..]);
     type Answer = (Option<u64>, Option<Vec<u8>>, Option<Vec<u8>>, Option<u64>, Option<Vec<u8>>);
     let (generation, change, part, next, newest): Answer = call.invoke_async(connection).await?;
     Ok(Written { generation, change, part, next, newest })
+}
+
+/// Replaces fields of a hash that are still as they were: each its name, that and the new one.
+pub(super) async fn reseal(
+    key: &str,
+    fields: impl IntoIterator<Item = (String, Vec<u8>, Vec<u8>)>,
+    connection: &mut MultiplexedConnection,
+) -> Result<(), StoreError> {
+    let mut call = RESEAL.prepare_invoke();
+    call.key(key);
+    for (field, before, now) in fields {
+        call.arg(field).arg(before).arg(now);
+    }
+    Ok(call.invoke_async(connection).await?)
 }
 
 /// A map to be written.

@@ -33,9 +33,12 @@ impl Vault {
     }
 
     pub(super) fn seal(&self, field: &str, plain: &[u8]) -> Vec<u8> {
-        let mut cipher = Aes256Siv::new(&self.current.into());
-        // SIV fails only past its limit on associated data, which one entry is not.
-        cipher.encrypt([field.as_bytes()], plain).unwrap_or_default()
+        seal_with(&self.current, field, plain)
+    }
+
+    /// As the key before the last rotation seals it; empty where there is none.
+    pub(super) fn seal_as_before(&self, field: &str, plain: &[u8]) -> Vec<u8> {
+        self.previous.as_ref().map_or(Vec::new(), |key| seal_with(key, field, plain))
     }
 
     pub(super) fn open(&self, field: &str, sealed: &[u8]) -> Option<Opened> {
@@ -48,6 +51,12 @@ impl Vault {
         let plain = self.previous.as_ref().and_then(open)?;
         Some(Opened { plain, previous: true })
     }
+}
+
+fn seal_with(key: &[u8; 64], field: &str, plain: &[u8]) -> Vec<u8> {
+    let mut cipher = Aes256Siv::new(&(*key).into());
+    // SIV fails only past its limit on associated data, which one entry is not.
+    cipher.encrypt([field.as_bytes()], plain).unwrap_or_default()
 }
 
 fn derive(secret: &[u8; 32]) -> [u8; 64] {

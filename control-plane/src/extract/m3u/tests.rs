@@ -116,3 +116,19 @@ async fn failures_name_their_step() {
         assert_eq!(extract(keys).await.unwrap_err().to_string(), expected, "{keys}");
     }
 }
+
+#[test]
+fn what_is_no_pattern_is_told_what_one_is() {
+    let text = |keys: &str| {
+        format!("[[source]]\nname = 'a'\nkind = 'm3u'\nurl = 'https://a.example/l.m3u'\n{keys}\n")
+    };
+    for (keys, expected) in [
+        ("only = ['Racing']", "expected a table such as { group = \"(?i)motorsport\" }"),
+        ("except = 'Racing'", "expected a table such as { group = \"(?i)motorsport\" }"),
+        ("only = { group = '(' }", "not a pattern: "),
+        ("rename = ['A']", "expected a table such as { name = \"^F1\", feed = \"World feed\" }"),
+    ] {
+        let error = Source::parse_file(&text(keys)).unwrap_err();
+        assert!(error.message().contains(expected), "{keys}: {error}");
+    }
+}

@@ -330,6 +330,12 @@ async fn failures_name_their_step() {
             false,
         ),
         (
+            "a playlist behind a password",
+            "STEP\ntext = 'https://user:secret@a.example/x.m3u8'\nsave = 'p'",
+            "result: bad URL: a URL with a user name or password: leave them out of it and write headers = { Authorization = \"Basic …\" }, where … is the base64 of USER:PASSWORD",
+            false,
+        ),
+        (
             "deadline",
             "timeout = '50ms'\nSTEP\nget = 'SITE/never'\nsave = 'p'",
             "run: not finished within 50ms",
@@ -340,6 +346,10 @@ async fn failures_name_their_step() {
         assert_eq!(error.to_string(), expected, "{name}");
         assert_eq!(error.retryable, retryable, "{name}");
     }
+    let header = recipe("STEP\nget = 'SITE/script'\nSTEP\nheader = 'x-token'\nsave = 'p'");
+    let error = extract(&header, address).await.unwrap_err().to_string();
+    let expected = "step 2 (header x-token): the page has no such header (it has: ";
+    assert!(error.starts_with(expected) && error.contains("content-type"), "{error}");
     let text = recipe("STEP\nget = 'SITE/script'\nsave = 'p'");
     let never = format!("{text}expires = 'never'\n");
     let error = extract(&never, address).await.unwrap_err();

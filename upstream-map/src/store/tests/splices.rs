@@ -38,6 +38,50 @@ async fn it_is_as_in_memory_whichever_edge_speaks() {
     assert!(server.ask::<i64>(&["PTTL", key]) > 0, "it ends by itself");
 }
 
+/// Edges start again with other keys, one after the other: to each of them it is one playlist.
+#[tokio::test]
+async fn keys_rotate_and_edges_agree_all_the_while() {
+    const RENDITIONS: [&str; 2] = ["v", "seldom"];
+    let server = RedisServer::start();
+    let edge = |current, previous| {
+        let state = Arc::new(tempfile::tempdir().unwrap());
+        Process::with(&server, (current, previous), state).following()
+    };
+    let mut next = 1;
+    for (turn, keys) in [
+        [(1, None), (1, Some(2))],
+        [(1, Some(2)), (1, Some(2))],
+        [(1, Some(2)), (2, Some(1))],
+        [(2, Some(1)), (1, Some(2))],
+        [(2, Some(1)), (2, Some(1))],
+        [(2, Some(1)), (2, None)],
+        [(2, None), (2, None)],
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        for (current, previous) in keys {
+            let edge = edge(current, previous);
+            speaks(&edge).await;
+            let rendition = |name: &str, word: Word| Word { rendition: name.into(), ..word };
+            if next == 1 {
+                for name in RENDITIONS {
+                    edge.store.agree(&rendition(name, begins(1, 0, "a"))).await;
+                }
+            }
+            // What nobody asks for in between can be read at the end all the same.
+            let asked = if turn == 6 { &RENDITIONS[..] } else { &RENDITIONS[..1] };
+            for name in asked {
+                let said = Word { next, change: b"a".to_vec(), ..word("v", 1) };
+                let agreed = edge.store.agree(&rendition(name, said)).await;
+                check(&format!("{turn} {name}"), &agreed, (1, "a", "a", next));
+                assert!(agreed.shared, "{turn}");
+            }
+            next += 1;
+        }
+    }
+}
+
 #[tokio::test]
 async fn one_of_many_that_speak_at_once_is_heard() {
     let server = RedisServer::start();

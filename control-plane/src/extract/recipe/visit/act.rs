@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{Visit, aside};
 use crate::extract::Failure;
+use crate::extract::error::listing;
 use crate::extract::recipe::decode;
 use crate::extract::recipe::find::{Find, Hit};
 use crate::extract::recipe::page::Page;
@@ -44,7 +45,13 @@ impl Visit<'_> {
                 }
             }
             Action::Header(name) => {
-                one(self.page()?.header(name).ok_or("the page has no such header")?.to_owned())
+                let page = self.page()?;
+                let none = || {
+                    let names = page.headers.iter().map(|(name, _)| name);
+                    let why = Failure::from("the page has no such header");
+                    why.detail(format!("it has: {}", listing(names)))
+                };
+                one(page.header(name).ok_or_else(none)?.to_owned())
             }
             Action::Cookie(name) => one(self.cookie(name)?),
             Action::Decode { codings, from: Some(name) } => {
