@@ -46,11 +46,15 @@ dir = "${folder}/state"
 providers = []
 ${sections}`,
 	);
-	const process = pitwall(['run', '--config', config]);
-	t.after(() => process.stop());
 	const origin = `http://127.0.0.1:${port}`;
-	await eventually(async () => (await fetch(`${origin}/healthz`)).ok, 'the edge is up');
-	return { origin, port };
+	let process;
+	const begin = async () => {
+		process = pitwall(['run', '--config', config]);
+		await eventually(async () => (await fetch(`${origin}/healthz`)).ok, 'the edge is up');
+	};
+	t.after(() => process.stop());
+	await begin();
+	return { origin, port, kill: () => process.stop('SIGKILL'), restart: begin };
 }
 
 /** Until every one of these streams can be played. */

@@ -268,6 +268,16 @@ describe('the live edge', () => {
 		expect(view()).toEqual(['paused', 19, 0, 'clock']);
 	});
 
+	test('a reload that finds nothing forgets neither the picture nor its date', async () => {
+		const { player, hls, run } = await make();
+		hls.playingDate = new Date(Date.now() - 7_000 + 3_000);
+		await run(3);
+		Object.assign(hls, { latestLevelDetails: null, playingDate: null, latency: 0, liveSyncPosition: null });
+		await vi.advanceTimersByTimeAsync(20_000);
+		const { edge, latency, latencyBy, stalledFor } = player.view;
+		expect([edge, latency, latencyBy, stalledFor]).toEqual(['stalled', 27, 'clock', 20]);
+	});
+
 	test('without a date in the playlist the time that the picture stands still is added', async () => {
 		const { player, run } = await make();
 		await run(3);

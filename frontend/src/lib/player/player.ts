@@ -50,6 +50,7 @@ export class Player {
 
 	#url: string | null = null;
 	#wantsPlay = true;
+	#isLive = false;
 	/** From a (re)load until it plays: pauses in between are the element's own doing. */
 	#opening = false;
 	#audible: boolean;
@@ -82,6 +83,7 @@ export class Player {
 		this.#url = url;
 		this.#wantsPlay = true;
 		this.#ladder.reset();
+		this.#isLive = false;
 		this.#frames.reset();
 		this.#distance.reset();
 		this.#show({
@@ -359,12 +361,16 @@ export class Player {
 		const hidden = typeof document !== 'undefined' && document.visibilityState === 'hidden';
 		this.#frames.beat(now, hidden);
 		const hls = this.#hls;
-		if (!hls?.latestLevelDetails?.live || !this.#frames.seen)
+		// A reload has no playlist for a while; what was live still is.
+		const playlist = hls?.latestLevelDetails;
+		if (playlist) this.#isLive = playlist.live;
+		if (!hls || !this.#isLive || !this.#frames.seen)
 			return this.#show({ edge: null, latency: null, stalledFor: 0 });
 
 		const still = this.#frames.stillFor(now);
 		const paused = !this.#wantsPlay || this.view.phase === 'paused';
 		const moves = !paused && still === 0;
+		if (moves && !playlist) return;
 		const { seconds, by } = this.#distance.at(
 			serverClock.now(),
 			hls.playingDate?.getTime() ?? null,

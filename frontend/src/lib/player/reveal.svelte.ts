@@ -45,11 +45,13 @@ export class Reveal {
 
 	/**
 	 * Before any control is told of a click. The tap that showed the controls ends here: they may have come up
-	 * under the finger.
+	 * under the finger. A long press or a swipe ends without a click; a key's click (`detail` 0) that follows is
+	 * not the finger's.
 	 */
-	onclickcapture(event: Pick<Event, 'stopPropagation' | 'preventDefault'>): void {
-		if (!this.#spent) return;
+	onclickcapture(event: Pick<UIEvent, 'detail' | 'stopPropagation' | 'preventDefault'>): void {
+		const spent = this.#spent && event.detail > 0;
 		this.#spent = false;
+		if (!spent) return;
 		event.stopPropagation();
 		event.preventDefault();
 	}

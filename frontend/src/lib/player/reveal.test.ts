@@ -9,7 +9,7 @@ const control = { closest: () => ({}) } as unknown as EventTarget;
 
 /** Whether a press of this kind is spent on showing the controls. */
 function isSpent(reveal: Reveal, pointerType: string, target = picture): boolean {
-	const event = { stopPropagation: vi.fn(), preventDefault: vi.fn() };
+	const event = { detail: 1, stopPropagation: vi.fn(), preventDefault: vi.fn() };
 	reveal.onpointerdown({ pointerType, target }, reveal.idle);
 	reveal.onpointerleave({ pointerType });
 	reveal.onclickcapture(event);
@@ -25,6 +25,15 @@ test.each([
 	const reveal = new Reveal();
 	reveal.hide();
 	expect(isSpent(reveal, pointerType, target)).toBe(expected);
+});
+
+test('a long press, which ends without a click, takes no press of a key', () => {
+	const reveal = new Reveal();
+	reveal.hide();
+	reveal.onpointerdown({ pointerType: 'touch', target: picture }, true);
+	const key = { detail: 0, stopPropagation: vi.fn(), preventDefault: vi.fn() };
+	reveal.onclickcapture(key);
+	expect(key.stopPropagation).not.toHaveBeenCalled();
 });
 
 test('ten taps: every other one acts, and a lifted finger hides nothing', () => {

@@ -30,9 +30,10 @@ export function topBandwidth({ renditions }: Stream): number | null {
 	return rates.length ? Math.max(...rates) : null;
 }
 
-/** Why nothing of this stream plays, one reason per source, or null. */
+/** Why nothing of this stream plays: what each source says, nothing twice. */
 export function reasons({ sources }: Stream): string[] {
-	return sources.flatMap(({ name, label, error }) => (error ? [`${label ?? name}: ${error}`] : []));
+	const all = sources.flatMap(({ name, label, error }) => (error ? [`${label ?? name}: ${error}`] : []));
+	return [...new Set(all)];
 }
 
 /** The source the edge plays from. */
@@ -45,6 +46,11 @@ export function activeSource({ sources }: Stream): string | null {
 export function downSince({ health, down_since }: Stream, now: number): string | null {
 	const since = Date.parse(down_since ?? '');
 	return health === 'down' && !Number.isNaN(since) ? `Down for ${span(now - since)}` : null;
+}
+
+/** "Down for 12 min", then its reasons: all that is known of a stream that is down. */
+export function whyDown(stream: Stream, now: number): string[] {
+	return [downSince(stream, now) ?? 'Down', ...reasons(stream)];
 }
 
 /** Those that can be watched before those that are down; else in the edge's order. */
