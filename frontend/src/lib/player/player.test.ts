@@ -302,6 +302,15 @@ describe('the live edge', () => {
 	});
 });
 
+test.each([
+	[503, true],
+	[undefined, false],
+])('a playlist that ended in %s: the edge answered: %s', async (status, answered) => {
+	const { player, fail } = await make();
+	fail('networkError', 'manifestLoadError', true, status);
+	expect(player.view.trouble?.answered).toBe(answered);
+});
+
 test('media without an answer, and media again, is told', async () => {
 	const told: boolean[] = [];
 	const { hls, fail } = await make({ onanswer: (answered) => told.push(answered) });

@@ -302,24 +302,24 @@ export class Player {
 		const fault = faultOf(data);
 		// Picture, sound and every other level are gone together, and a reload is for all of them.
 		if (fault?.kind === 'gone' && this.#reloads) return;
-		if (fault) this.#climb(fault, wordsFor(data));
+		if (fault) this.#climb(fault, wordsFor(data), !isUnanswered(data));
 		else this.#show({ hiccups: this.view.hiccups + 1 });
 	}
 
 	// The ladder
 
-	#climb(fault: Fault, what: string): void {
-		this.#take(this.#ladder.fault(fault, Date.now()), what);
+	#climb(fault: Fault, what: string, answered = true): void {
+		this.#take(this.#ladder.fault(fault, Date.now()), what, answered);
 	}
 
-	#take(step: Step, what: string): void {
+	#take(step: Step, what: string, answered: boolean): void {
 		clearTimeout(this.#pending);
 		this.#reloads = step.do === 'next-source' || step.do === 'all-down';
 		const now = Date.now();
 		const since = this.view.trouble?.since ?? now;
 		const down = step.do === 'all-down';
 		this.#show({
-			trouble: { what, since, retryAt: down ? now + step.after : null },
+			trouble: { what, answered, since, retryAt: down ? now + step.after : null },
 			...(down ? { phase: 'down' as const } : {}),
 		});
 		switch (step.do) {
