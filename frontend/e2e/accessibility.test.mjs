@@ -127,10 +127,70 @@ test('axe finds nothing in any state', async (t) => {
 				assert.deepEqual(await violations(page), [], size);
 				const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
 				assert.ok(wide <= 0, `${size}: it scrolls sideways by ${wide} px`);
-				const faults = seen.complaints.filter((text) => !/Failed to load resource/.test(text));
+				const faults = seen.complaints.filter((text) => !/Failed to load resource|Not found: /.test(text));
 				assert.deepEqual(faults, [], size);
 				await page.close();
 			}
 		});
 	}
+});
+
+test('controls say what they do, and what they are set to', async (t) => {
+	const edge = await mock(t);
+	const { page } = await open(t);
+	await page.goto(edge.origin + TWO);
+	await plays(page);
+	await eventually(async () => (await page.getByTestId('live-edge').count()) === 2, 'both are live');
+	const tile = (stream) => page.locator(`[data-testid=tile][data-stream=${stream}]`);
+	const aria = async (stream) => {
+		await tile(stream).hover();
+		return tile(stream).getByTestId('controls').ariaSnapshot();
+	};
+	const heard = await aria('onboard-44');
+	for (const control of [
+		/button "Pause"/,
+		/button "Mute"/,
+		/slider "Volume": "?1"?|100 %/,
+		/button "Quality: \d+p, automatic"/,
+	])
+		assert.match(heard, control);
+	assert.match(heard, /button "(GO )?LIVE −[\d.]+ s , go to the live edge"/);
+	assert.match(await aria('world-feed'), /button "Hear this tile"(?! \[pressed)/);
+	assert.equal(await tile('onboard-44').getByTestId('volume').getAttribute('aria-valuetext'), '100 %');
+	assert.equal(await tile('world-feed').getByTestId('volume').getAttribute('aria-valuetext'), '0 %');
+});
+
+test('a screen reader is told once what happens to the picture and to the connection', async (t) => {
+	const edge = await mock(t);
+	const { page } = await open(t);
+	await page.goto(edge.origin + ONE);
+	await plays(page);
+	await page.evaluate(() => {
+		window.told = [];
+		// Only what is there before may speak: a region that comes with its words is often not read.
+		for (const region of document.querySelectorAll('[role=status], [aria-live]:not([aria-live=off])')) {
+			const tell = () => region.textContent.trim() && window.told.push(region.textContent.trim());
+			new MutationObserver(tell).observe(region, { childList: true, characterData: true, subtree: true });
+		}
+	});
+	const told = () => page.evaluate(() => window.told);
+	await edge.stream('world-feed', false);
+	await eventually(
+		async () => (await told()).some((text) => /^World feed: All sources are down$/.test(text)),
+		'down',
+		60,
+	);
+	await edge.stream('world-feed', true);
+	await eventually(async () => (await told()).at(-1) === 'World feed plays', 'plays', 30);
+	await page.context().setOffline(true);
+	await eventually(async () => (await told()).includes('You are offline'), 'offline', 10);
+	await page.waitForTimeout(5_000);
+	const words = await told();
+	t.diagnostic(words.join(' | '));
+	assert.deepEqual(
+		words.filter((text, at) => text === words[at - 1]),
+		[],
+		'nothing is said twice in a row',
+	);
+	assert.ok(words.length < 12, `it is not talkative: ${words.join(' | ')}`);
 });

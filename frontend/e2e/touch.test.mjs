@@ -88,8 +88,15 @@ test('a phone: ten taps, and each time every control is in reach', async (t) => 
 		for (const menu of ['quality', 'tile-stream']) {
 			await tap(menu);
 			await page.getByRole('menu').waitFor({ timeout: 3_000 });
-			const items = await page.getByRole('menu').locator('[data-item]').count();
-			assert.ok(items > 1, `round ${round}: ${menu} offers ${items}`);
+			const hit = await page.getByRole('menu').evaluate((list) => {
+				const items = [...list.querySelectorAll('[data-item]')];
+				return items.map((item) => {
+					item.scrollIntoView({ block: 'nearest' });
+					const { x, y, width, height } = item.getBoundingClientRect();
+					return item.contains(document.elementFromPoint(x + width / 2, y + height / 2));
+				});
+			});
+			assert.ok(hit.length > 1 && hit.every(Boolean), `round ${round}: ${menu}, each can be tapped: ${hit}`);
 			await tap(menu);
 			await page.getByRole('menu').waitFor({ state: 'detached', timeout: 3_000 });
 		}

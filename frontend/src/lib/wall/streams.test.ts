@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { Rendition, Stream } from '$lib/api/documents';
-import { best, playable, tallest, topBandwidth, whyDown } from './streams';
+import { best, playable, tallest, topBandwidth, downSince, reasons } from './streams';
 
 const stream = (id: string, health: Stream['health'], renditions: Partial<Rendition>[] = []) =>
 	({ id, health, renditions, sources: [] }) as unknown as Stream;
@@ -20,11 +20,11 @@ test('sources that say the same of their faults are told once', () => {
 		sources: [source, source],
 		down_since: '2026-01-01T00:00:00Z',
 	} as Stream;
-	expect(whyDown(down, Date.parse('2026-01-01T00:12:00Z'))).toEqual([
+	expect([downSince(down, Date.parse('2026-01-01T00:12:00Z')), ...reasons(down)]).toEqual([
 		'Down for 12 min',
 		'Alpha CDN: playlist: 503',
 	]);
-	expect(whyDown({ ...down, down_since: null }, 0)).toEqual(['Down', 'Alpha CDN: playlist: 503']);
+	expect(downSince({ ...down, down_since: null }, 0)).toBeNull();
 });
 
 test.each([

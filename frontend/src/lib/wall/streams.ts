@@ -48,11 +48,6 @@ export function downSince({ health, down_since }: Stream, now: number): string |
 	return health === 'down' && !Number.isNaN(since) ? `Down for ${span(now - since)}` : null;
 }
 
-/** "Down for 12 min", then its reasons: all that is known of a stream that is down. */
-export function whyDown(stream: Stream, now: number): string[] {
-	return [downSince(stream, now) ?? 'Down', ...reasons(stream)];
-}
-
 /** Those that can be watched before those that are down; else in the edge's order. */
 export function downLast(streams: readonly Stream[]): Stream[] {
 	return [...playable(streams), ...streams.filter(({ health }) => health === 'down')];
