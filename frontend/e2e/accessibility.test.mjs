@@ -4,7 +4,7 @@ import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { violations } from './support/axe.mjs';
-import { open, videos } from './support/browser.mjs';
+import { open, strays, videos } from './support/browser.mjs';
 import { mock, RACE } from './support/mock.mjs';
 import { eventually } from './support/process.mjs';
 
@@ -109,8 +109,15 @@ const states = {
 };
 
 /** SHOTS=folder: pictures of all of them, for people. */
-const SHOTS = process.env.SHOTS;
+const { SHOTS } = process.env;
 if (SHOTS) mkdirSync(SHOTS, { recursive: true });
+
+async function picture(page, name) {
+	for (const colorScheme of ['dark', 'light']) {
+		await page.emulateMedia({ colorScheme });
+		await page.screenshot({ path: path.join(SHOTS, `${name}-${colorScheme}.png`) });
+	}
+}
 
 test('axe finds nothing in any state', async (t) => {
 	const edge = await mock(t);
@@ -122,11 +129,11 @@ test('axe finds nothing in any state', async (t) => {
 				const { page, seen } = await open(t, { ...device, ...options });
 				await page.goto(edge.origin + address);
 				await reach(page, edge);
-				if (SHOTS)
-					await page.screenshot({ path: path.join(SHOTS, `${name.replaceAll(/\W+/g, '-')}-${size}.png`) });
+				if (SHOTS) await picture(page, `${name.replaceAll(/\W+/g, '-')}-${size}`);
 				assert.deepEqual(await violations(page), [], size);
 				const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
 				assert.ok(wide <= 0, `${size}: it scrolls sideways by ${wide} px`);
+				assert.deepEqual(strays(seen, edge.origin), [], size);
 				const faults = seen.complaints.filter((text) => !/Failed to load resource|Not found: /.test(text));
 				assert.deepEqual(faults, [], size);
 				await page.close();

@@ -9,8 +9,8 @@ const MINUTE = 60;
 /** Longer than the longest pause between two rounds. */
 const HIDDEN = 75;
 const MOST_IN_TEN_SECONDS = 8;
-/** Polls of up to 60 s with a fifth of jitter: a minute may have one round more of each document. */
-const ROUNDS_APART = 4;
+/** Rounds are 10 to 72 s apart: a minute may have two more of each of three documents than another. */
+const ROUNDS_APART = 6;
 
 const LAKESIDE = '2026:lakeside-grand-prix:lakeside';
 

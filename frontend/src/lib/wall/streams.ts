@@ -1,9 +1,13 @@
 import type { Stream } from '$lib/api/documents';
 import { span } from '$lib/time/duration';
 
+export function isPlayable({ health }: Stream): boolean {
+	return health !== 'down';
+}
+
 /** Streams worth trying, best first: the edge's ranking, minus those it knows to be down. */
 export function playable(streams: readonly Stream[]): Stream[] {
-	return streams.filter(({ health }) => health !== 'down');
+	return streams.filter(isPlayable);
 }
 
 /** The stream to begin with. */
@@ -50,5 +54,5 @@ export function downSince({ health, down_since }: Stream, now: number): string |
 
 /** Those that can be watched before those that are down; else in the edge's order. */
 export function downLast(streams: readonly Stream[]): Stream[] {
-	return [...playable(streams), ...streams.filter(({ health }) => health === 'down')];
+	return [...playable(streams), ...streams.filter((stream) => !isPlayable(stream))];
 }
