@@ -38,7 +38,7 @@ test('an edge is killed and comes back: a banner comes and goes, nothing moves, 
 	]) {
 		const moved = await still(page);
 		const at = Date.now();
-		await server.kill();
+		await server.stop('SIGKILL');
 		await banner.filter({ hasText: 'The edge does not answer' }).waitFor({ timeout: 15_000 });
 		t.diagnostic(`${what}: the banner came after ${((Date.now() - at) / 1000).toFixed(1)} s`);
 		if (outlasts) {
@@ -49,7 +49,7 @@ test('an edge is killed and comes back: a banner comes and goes, nothing moves, 
 				await page.waitForTimeout(1_000);
 			}
 		}
-		await server.restart();
+		server.start();
 		const back = Date.now();
 		await eventually(async () => (await banner.count()) === 0, `${what}: the banner goes`, 15);
 		t.diagnostic(`${what}: the banner went ${((Date.now() - back) / 1000).toFixed(1)} s after the restart`);

@@ -31,7 +31,10 @@ allow_private = ["127.0.0.0/8"]
 ${more}
 `;
 
-/** Runs with these sections of a configuration until the test ends; resolves when it answers. */
+/**
+ * Runs with these sections of a configuration until the test ends; resolves when it answers. `start` starts it again
+ * after a `stop`, with the same addresses and state.
+ */
 export async function edge(t, sections, folder = scratch(t)) {
 	const config = path.join(folder, 'pitwall.toml');
 	const [port, admin] = [await freePort(), await freePort()];
@@ -46,15 +49,14 @@ dir = "${folder}/state"
 providers = []
 ${sections}`,
 	);
-	const origin = `http://127.0.0.1:${port}`;
 	let process;
-	const begin = async () => {
-		process = pitwall(['run', '--config', config]);
-		await eventually(async () => (await fetch(`${origin}/healthz`)).ok, 'the edge is up');
-	};
-	t.after(() => process.stop());
-	await begin();
-	return { origin, port, kill: () => process.stop('SIGKILL'), restart: begin };
+	const start = () => (process = pitwall(['run', '--config', config]));
+	const stop = (signal) => process.stop(signal);
+	start();
+	t.after(() => stop());
+	const origin = `http://127.0.0.1:${port}`;
+	await eventually(async () => (await fetch(`${origin}/healthz`)).ok, 'the edge is up');
+	return { origin, port, start, stop };
 }
 
 /** Until every one of these streams can be played. */

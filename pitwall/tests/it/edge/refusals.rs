@@ -52,7 +52,7 @@ async fn upstream_failures_keep_their_meaning() {
         assert_eq!((answer.status, answer.problem().as_str()), (status, problem), "{path}");
         assert_eq!(answer.headers["content-type"], "application/problem+json");
     }
-    assert_eq!(bench.seen.count("/loop.m3u8"), 4);
+    assert_eq!(bench.seen.count("/loop.m3u8"), 11);
     for (path, status, problem) in [
         ("/status/403", 403, "upstream-status"),
         ("/status/410", 410, "upstream-status"),
