@@ -168,3 +168,17 @@ test('a wall that was opened while all is down plays what comes back first', asy
 	await eventually(() => playing(page), 'it plays by itself', 20);
 	assert.equal(await page.locator('video').getAttribute('data-stream'), 'onboard-44');
 });
+
+test('a document that is not as expected is said, and leaves no empty window', async (t) => {
+	const edge = await mock(t);
+	const { page } = await open(t);
+	const streams = '**/api/streams';
+	await page.route(streams, (route) => route.fulfill({ json: { streams: [{ id: 'odd', sources: [{}] }] } }));
+	await page.goto(`${edge.origin}/status`);
+	const fault = page.getByTestId('page-fault');
+	await fault.waitFor();
+	assert.equal(await page.getByRole('navigation').count(), 1, 'the rest of the page is there');
+	await page.unroute(streams);
+	await page.getByRole('button', { name: 'Load it again' }).click();
+	await page.getByTestId('stream-status').nth(3).waitFor();
+});
