@@ -36,7 +36,7 @@ const states = {
 	'schedule, upcoming': ['upcoming', '/schedule', shows('meeting')],
 	'schedule, time unknown': ['tbc', '/schedule', shows('meeting')],
 	'schedule, empty': ['empty', '/schedule', shows('off-season')],
-	'schedule, no API': ['broken', '/schedule', shows('stale-banner')],
+	'schedule, no API': ['broken', '/schedule', shows('no-schedule')],
 	'one tile': ['live', ONE, plays],
 	'two tiles': ['live', TWO, plays],
 	'a tile whose stream is gone': ['live', `/watch/${RACE}?l=2&s=world-feed,gone`, shows('tile-searching')],
@@ -104,7 +104,7 @@ const states = {
 	'an unknown session': ['live', '/watch/no-such-session', shows('unknown-session')],
 	'no schedule to ask': ['broken', '/watch/no-such-session', shows('unknown-session')],
 	status: ['live', '/status', shows('stream-status')],
-	'status, no API': ['broken', '/status', shows('stale-banner')],
+	'status, no API': ['broken', '/status', shows('no-status')],
 	'no such page': ['live', '/no/such/page', (page) => page.getByText('There is no such page').waitFor()],
 };
 
