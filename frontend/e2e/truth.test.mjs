@@ -182,3 +182,23 @@ test('a document that is not as expected is said, and leaves no empty window', a
 	await page.getByRole('button', { name: 'Load it again' }).click();
 	await page.getByTestId('stream-status').nth(3).waitFor();
 });
+
+test('a stream is not called gone before the edge has said which there are', async (t) => {
+	const edge = await mock(t);
+	const { page } = await open(t);
+	let answer;
+	const asked = new Promise((resolve) => (answer = resolve));
+	for (const name of ['bootstrap', 'streams'])
+		await page.route(`**/api/${name}`, async (route) => {
+			await asked;
+			await route.continue();
+		});
+	await page.goto(`${edge.origin}/watch?bare&s=world-feed,gone`);
+	await page.getByTestId('tile').nth(1).waitFor();
+	assert.equal(await page.getByText('not on offer').count(), 0);
+	assert.equal(await page.getByTestId('buffering').count(), 2, 'both wait');
+	answer();
+	await page.getByTestId('tile-searching').waitFor();
+	assert.match(await page.getByTestId('tile-searching').innerText(), /“gone” is not on offer/);
+	await eventually(async () => (await videos(page))[0].time > 0, 'the other plays');
+});
