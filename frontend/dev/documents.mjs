@@ -19,7 +19,7 @@ const weekend = [
 	['race', 'Race', 0, 120],
 ];
 
-/** @param {string} scenario @param {Set<string>} down streams that are down */
+/** @param {string} scenario @param {Map<string, number>} down streams that are down, and since when */
 export function documents(scenario, down) {
 	if (scenario === 'broken') return {};
 	const now = Date.now();
@@ -29,7 +29,7 @@ export function documents(scenario, down) {
 		sessions.find(({ status }) => status === 'live') ??
 		sessions.find(({ status }) => status === 'upcoming') ??
 		null;
-	const streams = ['live', 'upcoming-with-streams'].includes(scenario) ? streamsOf(now, down) : [];
+	const streams = ['live', 'over'].includes(scenario) ? streamsOf(now, down) : [];
 	const head = { version: 1795230000123, generated_at: iso(now - 4_000) };
 	return {
 		bootstrap: { ...head, session, streams },
@@ -59,8 +59,9 @@ export function documents(scenario, down) {
 function scheduleOf(scenario, now) {
 	const base = { season: 2026, fetched_at: iso(now - 12 * MINUTE), stale_since: null, source: 'jolpica' };
 	if (scenario === 'empty') return { ...base, meetings: [] };
-	// The race of the second meeting began a quarter of an hour ago, or begins in two days.
-	const race = scenario === 'live' || scenario === 'searching' ? now - 15 * MINUTE : now + 2 * DAY + 4 * HOUR;
+	// The race of the second meeting began a quarter of an hour ago, is over since an hour, or begins in two days.
+	const on = scenario === 'live' || scenario === 'searching';
+	const race = on ? now - 15 * MINUTE : scenario === 'over' ? now - 4 * HOUR : now + 2 * DAY + 4 * HOUR;
 	const meetings = circuits.map(([name, id, circuit, locality, country], n) => {
 		const at = race + (n - 1) * 7 * DAY;
 		return {
@@ -128,7 +129,7 @@ function streamsOf(now, down) {
 				? {
 						...entry,
 						health: 'down',
-						down_since: iso(now - 90_000),
+						down_since: iso(down.get(entry.id)),
 						reason: 'the connection was refused',
 						sources: entry.sources.map(dead),
 					}

@@ -2,7 +2,7 @@
 //
 //   npm run build && npm run mock [-- --port 8090 --scenario live]
 //
-// Scenarios: live, upcoming, searching, tbc, empty, broken. Switch while running: GET /mock/scenario?name=upcoming.
+// Scenarios: live, over, upcoming, searching, tbc, empty, broken. Switch while running: GET /mock/scenario?name=upcoming.
 // Streams can be taken down and up again: GET /mock/stream?id=world-feed&up=false.
 // `/?bare` is answered without the inlined bootstrap document.
 import { spawn } from 'node:child_process';
@@ -22,8 +22,9 @@ const { values } = parseArgs({
 });
 
 const media = mkdtempSync(path.join(tmpdir(), 'pitwall-mock-'));
-const pictures = { 'world-feed': 'testsrc2', 'onboard-44': 'smptehdbars', 'pit-lane': 'mandelbrot' };
-const down = new Set();
+const pictures = { 'world-feed': 'testsrc2', 'onboard-44': 'smptehdbars', 'pit-lane': 'testsrc' };
+/** Streams that were taken down, and since when. */
+const down = new Map();
 let scenario = values.scenario;
 
 const encoders = Object.entries(pictures).map(([id, source], n) => encode(id, source, 330 * (n + 1)));
@@ -154,9 +155,9 @@ createServer((request, response) => {
 		return response.end(scenario);
 	}
 	if (pathname === '/mock/stream') {
-		if (searchParams.get('up') === 'false') down.add(searchParams.get('id'));
+		if (searchParams.get('up') === 'false') down.set(searchParams.get('id'), Date.now());
 		else down.delete(searchParams.get('id'));
-		return response.end([...down].join());
+		return response.end([...down.keys()].join());
 	}
 	if (pathname.startsWith('/api/')) return api(response, pathname.slice(5));
 	if (pathname.startsWith('/live/')) return live(response, pathname.slice(6));

@@ -1,14 +1,14 @@
 // Access mode `key` as a person meets it: a form, and behind it what they came for.
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
+import { violations } from './support/axe.mjs';
 import { open, strays, videos } from './support/browser.mjs';
 import { demoOrigin, edge, plays, scratch, source } from './support/edge.mjs';
-import { eventually, ROOT } from './support/process.mjs';
+import { eventually } from './support/process.mjs';
 
 const KEY = 'the-key-of-everybody-who-watches-here';
-const AXE = readFileSync(path.join(ROOT, 'frontend/node_modules/axe-core/axe.min.js'), 'utf8');
 
 /** One that plays the demo's picture to whoever has the key. */
 async function lockedEdge(t) {
@@ -22,18 +22,6 @@ ${source('camera', 'World feed', `${from}/open/world-feed/master.m3u8`)}`;
 	const { origin } = await edge(t, sections, folder);
 	await plays(origin, ['world-feed'], `?key=${KEY}`);
 	return origin;
-}
-
-/** What axe finds, in both themes. */
-async function violations(page) {
-	const all = [];
-	for (const colorScheme of ['dark', 'light']) {
-		await page.emulateMedia({ colorScheme });
-		await page.evaluate(AXE);
-		const { violations } = await page.evaluate(() => window.axe.run());
-		all.push(...violations.map(({ id, nodes }) => `${colorScheme} ${id}: ${nodes.map(({ html }) => html)}`));
-	}
-	return all;
 }
 
 test('who opens a link without the key is asked for it, and then sees what the link leads to', async (t) => {

@@ -7,6 +7,8 @@ export async function mock(t, scenario = 'live') {
 	const server = start('node', [
 		path.join(ROOT, 'frontend/dev/mock.mjs'),
 		...['--port', String(port), '--scenario', scenario],
+		// Another build of the page, to compare with.
+		...(process.env.PAGE_BUILD ? ['--build', process.env.PAGE_BUILD] : []),
 	]);
 	t.after(() => server.stop());
 	const origin = `http://127.0.0.1:${port}`;

@@ -1,5 +1,18 @@
-/** Why nothing comes from the edge: this device has no network, or the edge is silent. */
-export type Outage = 'offline' | 'silent';
+/** Why nothing comes from the edge. */
+export type Outage =
+	/** This device has no network. */
+	| 'offline'
+	/** It has one again, over which nothing has come yet. */
+	| 'returning'
+	/** The network is there and the edge does not answer. */
+	| 'silent';
+
+/** The same for a viewer. */
+export const OUTAGES: Record<Outage, string> = {
+	offline: 'You are offline',
+	returning: 'You are online again',
+	silent: 'The edge does not answer',
+};
 
 /** Doubts closer together than this are one. */
 const DOUBT_EVERY = 10_000;
@@ -14,15 +27,22 @@ const DOUBT_EVERY = 10_000;
 export class Connection extends EventTarget {
 	#online = $state(true);
 	#unanswered = $state(false);
+	/** What went unanswered was asked over a network that was there. */
+	#silent = $state(false);
 	#doubtedAt = Number.NEGATIVE_INFINITY;
 
 	/** Null while the edge answers: a browser that believes to be offline may still reach an edge nearby. */
-	readonly outage: Outage | null = $derived(this.#unanswered ? (this.#online ? 'silent' : 'offline') : null);
+	readonly outage: Outage | null = $derived.by(() => {
+		if (!this.#unanswered) return null;
+		if (!this.#online) return 'offline';
+		return this.#silent ? 'silent' : 'returning';
+	});
 
 	/** Listens to what the browser says of the network. */
 	listen(target: EventTarget, isOnline: () => boolean): void {
 		const look = () => {
 			this.#online = isOnline();
+			this.#silent = false;
 			this.dispatchEvent(new Event('network'));
 		};
 		this.#online = isOnline();
@@ -40,6 +60,7 @@ export class Connection extends EventTarget {
 	/** A document was asked for and nothing came back. */
 	unanswered(): void {
 		this.#unanswered = true;
+		this.#silent = this.#online;
 	}
 
 	/** A player got no answer for media; a document will tell whether that is the edge or the stream. */

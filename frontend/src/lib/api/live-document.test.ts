@@ -1,6 +1,6 @@
 import { flushSync } from 'svelte';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { followed } from './following.svelte';
+import { inEffect } from '$lib/testing/effect.svelte';
 import { LiveDocument } from './live-document.svelte';
 
 const page = Object.assign(new EventTarget(), { visibilityState: 'visible' });
@@ -37,7 +37,8 @@ function look(state: string) {
 }
 
 test('an effect that follows asks once a round', async () => {
-	const stop = followed(new LiveDocument('/api/status', { every: 10_000 }));
+	const status = new LiveDocument('/api/status', { every: 10_000 });
+	const stop = inEffect(() => status.follow());
 	await pass(99);
 	expect([requests, vi.getTimerCount()]).toEqual([10, 1]);
 	stop();
@@ -48,7 +49,7 @@ test('an effect that follows asks once a round', async () => {
 test('an answer inlined in the shell and read by the effect is no reason to ask anew', async () => {
 	const document = new LiveDocument('/api/streams', { every: 10_000 });
 	document.offer({});
-	const stop = followed(document);
+	const stop = inEffect(() => document.follow());
 	await pass(100);
 	expect(requests).toBe(10);
 	stop();
@@ -58,7 +59,7 @@ test('hidden: nothing is asked, neither at first nor later', async () => {
 	look('hidden');
 	const document = new LiveDocument('/api/status', { every: 10_000 });
 	void document.ready();
-	const stop = followed(document);
+	const stop = inEffect(() => document.follow());
 	await pass(120);
 	expect(requests).toBe(0);
 	look('visible');

@@ -12,7 +12,8 @@ export interface Distance {
 /** How far the picture is behind what happens, also while it stands still. */
 export class LiveDistance {
 	#clockIsRight = true;
-	#playlist: { seconds: number; at: number } | null = null;
+	/** The picture on screen: its programme date, its distance from the playlist's end, and when that was so. */
+	#picture: { date: number | null; latency: number; at: number } | null = null;
 
 	/** A playlist has grown; `newest` is the date at its end. A clock that is far off tells nothing. */
 	onGrowth(newest: number | null, now: number): void {
@@ -23,17 +24,20 @@ export class LiveDistance {
 
 	/**
 	 * `playing` is the programme date of the picture, `latency` its distance from the playlist's end, which
-	 * hls.js measures only while the picture moves: while it stands still the time that passes is added.
+	 * hls.js measures only while the picture moves: while it stands still the time that passes is added. A
+	 * reload forgets the date; the picture that was seen last keeps it.
 	 */
 	at(now: number, playing: number | null, latency: number, moves: boolean): Distance {
-		if (moves || !this.#playlist) this.#playlist = { seconds: latency, at: now };
-		if (playing !== null && this.#clockIsRight)
-			return { seconds: Math.max(0, (now - playing) / 1_000), by: 'clock' };
-		return { seconds: this.#playlist.seconds + (now - this.#playlist.at) / 1_000, by: 'playlist' };
+		if (moves || !this.#picture) this.#picture = { date: playing, latency, at: now };
+		const { date, ...picture } = this.#picture;
+		const shown = playing ?? date;
+		if (shown !== null && this.#clockIsRight)
+			return { seconds: Math.max(0, (now - shown) / 1_000), by: 'clock' };
+		return { seconds: picture.latency + (now - picture.at) / 1_000, by: 'playlist' };
 	}
 
 	reset(): void {
 		this.#clockIsRight = true;
-		this.#playlist = null;
+		this.#picture = null;
 	}
 }

@@ -14,7 +14,7 @@ export class FakeHls {
 	playingDate: Date | null = null;
 	targetLatency = 6;
 	liveSyncPosition: number | null = 100;
-	latestLevelDetails = { live: true };
+	latestLevelDetails: { live: boolean } | null = { live: true };
 	lowLatencyMode = false;
 	#handlers = new Map<string, Handler[]>();
 

@@ -1,5 +1,7 @@
 import type { ErrorData } from 'hls.js';
+import { OUTAGES, type Outage } from '$lib/api/connection.svelte';
 import type { Fault } from './ladder';
+import type { Trouble } from './view';
 
 /** hls.js's names, spelled out so that this file needs only its types. */
 const MANIFEST = /^manifest/;
@@ -34,4 +36,10 @@ export function wordsFor(error: Told): string {
 	if (type !== 'networkError') return 'The player ran into a fault';
 	const status = response?.code ? ` (${response.code})` : '';
 	return MANIFEST.test(details) ? `The stream did not answer${status}` : `The stream broke off${status}`;
+}
+
+/** Why nothing plays. Media that got no answer at all says nothing of the sources. */
+export function downFor(outage: Outage | null, trouble: Trouble | null): string {
+	if (outage) return OUTAGES[outage];
+	return trouble?.answered === false ? 'Reconnecting' : 'All sources are down';
 }

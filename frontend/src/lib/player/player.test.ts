@@ -268,6 +268,16 @@ describe('the live edge', () => {
 		expect(view()).toEqual(['paused', 19, 0, 'clock']);
 	});
 
+	test('a reload that finds nothing forgets neither the picture nor its date', async () => {
+		const { player, hls, run } = await make();
+		hls.playingDate = new Date(Date.now() - 7_000 + 3_000);
+		await run(3);
+		Object.assign(hls, { latestLevelDetails: null, playingDate: null, latency: 0, liveSyncPosition: null });
+		await vi.advanceTimersByTimeAsync(20_000);
+		const { edge, latency, latencyBy, stalledFor } = player.view;
+		expect([edge, latency, latencyBy, stalledFor]).toEqual(['stalled', 27, 'clock', 20]);
+	});
+
 	test('without a date in the playlist the time that the picture stands still is added', async () => {
 		const { player, run } = await make();
 		await run(3);
@@ -290,6 +300,15 @@ describe('the live edge', () => {
 		await run(2);
 		expect([player.view.latency, player.view.latencyBy]).toEqual([6, 'playlist']);
 	});
+});
+
+test.each([
+	[503, true],
+	[undefined, false],
+])('a playlist that ended in %s: the edge answered: %s', async (status, answered) => {
+	const { player, fail } = await make();
+	fail('networkError', 'manifestLoadError', true, status);
+	expect(player.view.trouble?.answered).toBe(answered);
 });
 
 test('media without an answer, and media again, is told', async () => {

@@ -50,6 +50,7 @@ export class Player {
 
 	#url: string | null = null;
 	#wantsPlay = true;
+	#isLive = false;
 	/** From a (re)load until it plays: pauses in between are the element's own doing. */
 	#opening = false;
 	#audible: boolean;
@@ -82,6 +83,7 @@ export class Player {
 		this.#url = url;
 		this.#wantsPlay = true;
 		this.#ladder.reset();
+		this.#isLive = false;
 		this.#frames.reset();
 		this.#distance.reset();
 		this.#show({
@@ -300,24 +302,24 @@ export class Player {
 		const fault = faultOf(data);
 		// Picture, sound and every other level are gone together, and a reload is for all of them.
 		if (fault?.kind === 'gone' && this.#reloads) return;
-		if (fault) this.#climb(fault, wordsFor(data));
+		if (fault) this.#climb(fault, wordsFor(data), !isUnanswered(data));
 		else this.#show({ hiccups: this.view.hiccups + 1 });
 	}
 
 	// The ladder
 
-	#climb(fault: Fault, what: string): void {
-		this.#take(this.#ladder.fault(fault, Date.now()), what);
+	#climb(fault: Fault, what: string, answered = true): void {
+		this.#take(this.#ladder.fault(fault, Date.now()), what, answered);
 	}
 
-	#take(step: Step, what: string): void {
+	#take(step: Step, what: string, answered: boolean): void {
 		clearTimeout(this.#pending);
 		this.#reloads = step.do === 'next-source' || step.do === 'all-down';
 		const now = Date.now();
 		const since = this.view.trouble?.since ?? now;
 		const down = step.do === 'all-down';
 		this.#show({
-			trouble: { what, since, retryAt: down ? now + step.after : null },
+			trouble: { what, answered, since, retryAt: down ? now + step.after : null },
 			...(down ? { phase: 'down' as const } : {}),
 		});
 		switch (step.do) {
@@ -359,12 +361,16 @@ export class Player {
 		const hidden = typeof document !== 'undefined' && document.visibilityState === 'hidden';
 		this.#frames.beat(now, hidden);
 		const hls = this.#hls;
-		if (!hls?.latestLevelDetails?.live || !this.#frames.seen)
+		// A reload has no playlist for a while; what was live still is.
+		const playlist = hls?.latestLevelDetails;
+		if (playlist) this.#isLive = playlist.live;
+		if (!hls || !this.#isLive || !this.#frames.seen)
 			return this.#show({ edge: null, latency: null, stalledFor: 0 });
 
 		const still = this.#frames.stillFor(now);
 		const paused = !this.#wantsPlay || this.view.phase === 'paused';
 		const moves = !paused && still === 0;
+		if (moves && !playlist) return;
 		const { seconds, by } = this.#distance.at(
 			serverClock.now(),
 			hls.playingDate?.getTime() ?? null,

@@ -15,6 +15,8 @@ export type Edge = 'live' | 'behind' | 'stalled' | 'paused';
 
 export interface Trouble {
 	what: string;
+	/** False when nothing came back at all: that is the network's or the edge's, and not the sources'. */
+	answered: boolean;
 	since: number;
 	/** When the next try is, while `phase` is `down`. */
 	retryAt: number | null;

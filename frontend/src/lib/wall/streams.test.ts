@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { Rendition, Stream } from '$lib/api/documents';
-import { best, playable, tallest, topBandwidth } from './streams';
+import { best, playable, tallest, topBandwidth, downSince, reasons } from './streams';
 
 const stream = (id: string, health: Stream['health'], renditions: Partial<Rendition>[] = []) =>
 	({ id, health, renditions, sources: [] }) as unknown as Stream;
@@ -11,6 +11,20 @@ test('best is the first healthy one, else the first that is not down', () => {
 	expect(best([down, degraded])).toBe(degraded);
 	expect(best([down])).toBeNull();
 	expect(playable([down, degraded, healthy])).toEqual([degraded, healthy]);
+});
+
+test('sources that say the same of their faults are told once', () => {
+	const source = { name: 'alpha', label: 'Alpha CDN', error: 'playlist: 503' };
+	const down = {
+		...stream('a', 'down'),
+		sources: [source, source],
+		down_since: '2026-01-01T00:00:00Z',
+	} as Stream;
+	expect([downSince(down, Date.parse('2026-01-01T00:12:00Z')), ...reasons(down)]).toEqual([
+		'Down for 12 min',
+		'Alpha CDN: playlist: 503',
+	]);
+	expect(downSince({ ...down, down_since: null }, 0)).toBeNull();
 });
 
 test.each([

@@ -1,9 +1,13 @@
 import type { Stream } from '$lib/api/documents';
 import { span } from '$lib/time/duration';
 
+export function isPlayable({ health }: Stream): boolean {
+	return health !== 'down';
+}
+
 /** Streams worth trying, best first: the edge's ranking, minus those it knows to be down. */
 export function playable(streams: readonly Stream[]): Stream[] {
-	return streams.filter(({ health }) => health !== 'down');
+	return streams.filter(isPlayable);
 }
 
 /** The stream to begin with. */
@@ -30,9 +34,10 @@ export function topBandwidth({ renditions }: Stream): number | null {
 	return rates.length ? Math.max(...rates) : null;
 }
 
-/** Why nothing of this stream plays, one reason per source, or null. */
+/** Why nothing of this stream plays: what each source says, nothing twice. */
 export function reasons({ sources }: Stream): string[] {
-	return sources.flatMap(({ name, label, error }) => (error ? [`${label ?? name}: ${error}`] : []));
+	const all = sources.flatMap(({ name, label, error }) => (error ? [`${label ?? name}: ${error}`] : []));
+	return [...new Set(all)];
 }
 
 /** The source the edge plays from. */
@@ -49,5 +54,5 @@ export function downSince({ health, down_since }: Stream, now: number): string |
 
 /** Those that can be watched before those that are down; else in the edge's order. */
 export function downLast(streams: readonly Stream[]): Stream[] {
-	return [...playable(streams), ...streams.filter(({ health }) => health === 'down')];
+	return [...playable(streams), ...streams.filter((stream) => !isPlayable(stream))];
 }

@@ -1,14 +1,14 @@
 const IDLE_AFTER = 3_000;
 
 /** Whether a tile's controls rest, and which taps are spent on bringing them back. */
-export class Reveal {
+export class ControlsVisibility {
 	idle = $state(false);
 	/** How the tile was pressed last: a device may have a mouse, a pen and a touch screen. */
 	pressedBy = 'mouse';
-	#spent = false;
+	#consumesClick = false;
 	#timer: ReturnType<typeof setTimeout> | undefined;
 
-	wake(): void {
+	show(): void {
 		this.idle = false;
 		clearTimeout(this.#timer);
 		this.#timer = setTimeout(() => (this.idle = true), IDLE_AFTER);
@@ -30,12 +30,12 @@ export class Reveal {
 	): void {
 		this.pressedBy = pointerType;
 		const onControl = (target as Element | null)?.closest?.('button, a, input, [role=menu]');
-		this.#spent = resting && pointerType !== 'mouse' && !onControl;
-		this.wake();
+		this.#consumesClick = resting && pointerType !== 'mouse' && !onControl;
+		this.show();
 	}
 
 	onpointermove({ pointerType }: Pick<PointerEvent, 'pointerType'>): void {
-		if (pointerType !== 'touch') this.wake();
+		if (pointerType !== 'touch') this.show();
 	}
 
 	/** A finger leaves whenever it lifts, and a pen may: only a mouse that leaves is done here. */
@@ -45,11 +45,13 @@ export class Reveal {
 
 	/**
 	 * Before any control is told of a click. The tap that showed the controls ends here: they may have come up
-	 * under the finger.
+	 * under the finger. A long press or a swipe ends without a click; a key's click (`detail` 0) that follows is
+	 * not the finger's.
 	 */
-	onclickcapture(event: Pick<Event, 'stopPropagation' | 'preventDefault'>): void {
-		if (!this.#spent) return;
-		this.#spent = false;
+	onclickcapture(event: Pick<UIEvent, 'detail' | 'stopPropagation' | 'preventDefault'>): void {
+		const consumed = this.#consumesClick && event.detail > 0;
+		this.#consumesClick = false;
+		if (!consumed) return;
 		event.stopPropagation();
 		event.preventDefault();
 	}

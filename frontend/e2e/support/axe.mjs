@@ -1,0 +1,18 @@
+// axe-core, run in the page.
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { ROOT } from './process.mjs';
+
+const AXE = readFileSync(path.join(ROOT, 'frontend/node_modules/axe-core/axe.min.js'), 'utf8');
+
+/** What axe finds, in both themes. */
+export async function violations(page) {
+	const all = [];
+	await page.evaluate(AXE);
+	for (const colorScheme of ['dark', 'light']) {
+		await page.emulateMedia({ colorScheme });
+		const { violations } = await page.evaluate(() => window.axe.run());
+		all.push(...violations.map(({ id, nodes }) => `${colorScheme} ${id}: ${nodes.map(({ html }) => html)}`));
+	}
+	return all;
+}
