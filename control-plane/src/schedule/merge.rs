@@ -61,7 +61,7 @@ fn season(opinions: &[&Opinion]) -> Option<String> {
         opinion.calendar.meetings.iter().any(|meeting| meeting.race().is_some())
     };
     let seasons = opinions.iter().filter(|one| one.calendar.season.is_some());
-    let newest = seasons.max_by_key(|one| (has_race(*one), one.calendar.season.clone()));
+    let newest = seasons.max_by_key(|one| (has_race(one), one.calendar.season.clone()));
     newest.and_then(|one| one.calendar.season.clone())
 }
 
