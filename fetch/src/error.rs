@@ -161,6 +161,24 @@ impl std::error::Error for FetchError {}
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dial::no_connection;
+
+    /// Whoever sends it again elsewhere must not have it done twice.
+    #[test]
+    fn what_may_have_been_sent_is_not_unsent() {
+        let broken = io::Error::from(io::ErrorKind::TimedOut);
+        for (error, unsent) in [
+            (FetchError::from(Kind::Connect), true),
+            (FetchError::from(Kind::Resolve), true),
+            (FetchError::from(Denial::OwnListener), true),
+            (no_connection(), true),
+            (FetchError::from(Kind::Timeout), false),
+            (FetchError::of_io(Kind::Body, &broken), false),
+            (FetchError::from(Denial::OwnListener).of_redirect(), false),
+        ] {
+            assert_eq!(error.is_unsent(), unsent, "{error}");
+        }
+    }
 
     #[test]
     fn the_public_text_holds_no_address_and_the_operators_names_the_key() {
