@@ -194,7 +194,7 @@ impl RedisStore {
             let now = self.vault.seal(&field, &opened.plain);
             Some((name, sealed, now))
         });
-        script::reseal(&key, of_before, connection).await
+        script::reseal(&key, of_before.collect(), connection).await
     }
 }
 

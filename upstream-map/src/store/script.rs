@@ -97,7 +97,7 @@ pub(super) async fn agree(
 /// Replaces fields of a hash that are still as they were: each its name, that and the new one.
 pub(super) async fn reseal(
     key: &str,
-    fields: impl IntoIterator<Item = (String, Vec<u8>, Vec<u8>)>,
+    fields: Vec<(String, Vec<u8>, Vec<u8>)>,
     connection: &mut MultiplexedConnection,
 ) -> Result<(), StoreError> {
     let mut call = RESEAL.prepare_invoke();
