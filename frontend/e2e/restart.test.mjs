@@ -11,6 +11,8 @@ import { eventually, freePort, start } from './support/process.mjs';
 
 /** Longer than what any of the players has in its buffer: the playlist holds twelve seconds. */
 const BUFFERED_MS = 16_000;
+/** Some write a segment at a time, and segments take two seconds. */
+const STARTED_MS = 5_000;
 const WATCHED_MS = 8_000;
 
 const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
