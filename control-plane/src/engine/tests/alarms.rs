@@ -17,7 +17,7 @@ async fn a_death_a_failover_and_a_backup() {
     bench.pass(60).await;
     assert!(bench.told().is_empty(), "coming up is no news");
     bench.world.breaks("a.example", refused());
-    bench.pass(15).await;
+    bench.pass(9).await;
     let mut told = bench.told();
     told.sort();
     assert_eq!(
@@ -27,7 +27,7 @@ async fn a_death_a_failover_and_a_backup() {
             "world-feed moved from a to b: the playlist was answered with 403",
         ]
     );
-    bench.pass(60).await;
+    bench.pass(66).await;
     let told = bench.told();
     assert_eq!(told.len(), 2, "{told:?}");
     assert!(told[0].starts_with("Pit lane is dark"), "{told:?}");
