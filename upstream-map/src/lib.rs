@@ -17,8 +17,8 @@ pub mod store;
 
 pub use demand::Demand;
 pub use map::{
-    Container, Group, Health, Outage, Pin, Profile, ProfileId, Rendition, RenditionId, Role, Stream,
-    StreamId, Upstream, UpstreamMap,
+    Container, Group, Health, Outage, Pin, Profile, ProfileId, Rendition, RenditionId, Role,
+    Stream, StreamId, Upstream, UpstreamMap,
 };
 pub use store::{
     BadAddress, Leadership, MemoryStore, RedisAddress, RedisConfig, RedisStore, Store, StoreError,

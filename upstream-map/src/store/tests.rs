@@ -41,8 +41,14 @@ pub(super) fn sample(version: u64, feeds: &[&str]) -> UpstreamMap {
         let explanation = Document::text(format!("{{\"id\":\"{id}\"}}"));
         map.documents.explain.insert(id.clone(), explanation);
         let feed = (*feed).to_owned();
-        let stream =
-            Stream { id: id.clone(), feed, switched: 0, pin: None, upstreams: vec![upstream], outage: None };
+        let stream = Stream {
+            id: id.clone(),
+            feed,
+            switched: 0,
+            pin: None,
+            upstreams: vec![upstream],
+            outage: None,
+        };
         map.streams.insert(id, Arc::new(stream));
     }
     let headers = vec![("Cookie".to_owned(), "secret-cookie".to_owned())];

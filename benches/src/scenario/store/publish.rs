@@ -202,7 +202,8 @@ fn map(streams: usize) -> anyhow::Result<UpstreamMap> {
         let upstreams = upstreams.collect::<Result<_, _>>()?;
         let explanation = Document::text(format!("{{\"id\":\"{id}\"}}"));
         map.documents.explain.insert(id.clone(), explanation);
-        let stream = Stream { id: id.clone(), feed, switched: 0, pin: None, upstreams, outage: None };
+        let stream =
+            Stream { id: id.clone(), feed, switched: 0, pin: None, upstreams, outage: None };
         map.streams.insert(id, Arc::new(stream));
     }
     Ok(map)

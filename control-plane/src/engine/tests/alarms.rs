@@ -203,7 +203,8 @@ async fn what_the_configuration_names_and_nobody_has_seen_is_dark() {
     assert_told(&bench.told(), &[DARK], "since it was asked first");
     assert_eq!(bench.figure("pitwall_stream_up", &["world-feed"]), Some(0.0));
     bench.world.mends("a.example");
-    bench.pass(60).await;
+    // A source that fails is asked after pauses that grow, to a minute and some jitter.
+    bench.pass(150).await;
     assert_told(&bench.told(), &[BACK], "for the first time");
     assert_eq!(bench.figure("pitwall_stream_up", &["world-feed"]), Some(1.0));
 }

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::net::TcpListener;
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, date_time_ymd};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair, date_time_ymd};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection};
 
@@ -109,7 +109,10 @@ async fn a_connection_that_fails_says_why() {
     let _ = client();
     // Accepts, and never answers.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    let (stranger, _) = shows(certificate("localhost", [2020, 2090]));
+    // By the name that all others have too, it would be taken for one that they signed.
+    let mut unknown = certificate("localhost", [2020, 2090]);
+    unknown.distinguished_name.push(DnType::CommonName, "nobody");
+    let (stranger, _) = shows(unknown);
     let (old, first) = shows(certificate("localhost", [2020, 2021]));
     let (other, second) = shows(certificate("other.test", [2020, 2090]));
     let mut authority = certificate("localhost", [2020, 2090]);
