@@ -60,7 +60,7 @@ async fn in_three_steps_no_link_is_refused() {
     let (source, _upstream) = upstream().await;
     let (old, new) = (key('o'), key('n'));
     let cluster = Cluster::of(source);
-    cluster.set_seal_keys(&[old.clone()]);
+    cluster.set_seal_keys(std::slice::from_ref(&old));
     let (cluster, _redis, mut control) = cluster.led().await;
     let mut edges =
         vec![cluster.edge(control.address, empty()), cluster.edge(control.address, empty())];

@@ -78,6 +78,9 @@ fn is_ended(mut stream: impl io::Read + io::Write, dripped: &[u8]) -> bool {
     false
 }
 
+/// Opens a connection; was it ended?
+type Case = Box<dyn FnOnce() -> bool + Send>;
+
 #[tokio::test]
 async fn whoever_asks_for_nothing_is_gone_at_the_header_deadline() {
     let config = format!("{QUIET}[edge.limits]\nheader = \"1s\"\n");
@@ -91,7 +94,7 @@ async fn whoever_asks_for_nothing_is_gone_at_the_header_deadline() {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream
     };
-    let cases: Vec<(&str, Box<dyn FnOnce() -> bool + Send>)> = vec![
+    let cases: Vec<(&str, Case)> = vec![
         ("silent", Box::new(move || is_ended(connect(plain_address), b""))),
         ("drips a request", Box::new(move || is_ended(connect(plain_address), b"GET /healthz"))),
         ("silent before TLS", Box::new(move || is_ended(connect(address), b""))),
