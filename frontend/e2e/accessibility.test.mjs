@@ -13,6 +13,8 @@ const TWO = `/watch/${RACE}?l=2&s=world-feed,onboard-44&a=onboard-44`;
 const LAKESIDE = '2026:lakeside-grand-prix:lakeside';
 const STREAMS = ['world-feed', 'onboard-44', 'pit-lane'];
 const PHONE = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true };
+/** FULL=1: both. */
+const DEVICES = process.env.FULL ? { desk: {}, phone: PHONE } : { phone: PHONE };
 
 const plays = (page) =>
 	eventually(async () => {
@@ -123,7 +125,7 @@ test('axe finds nothing in any state', async (t) => {
 	const edge = await mock(t);
 	for (const [name, [scenario, address, reach, options = {}]] of Object.entries(states)) {
 		await t.test(name, async (t) => {
-			for (const [size, device] of Object.entries({ desk: {}, phone: PHONE })) {
+			for (const [size, device] of Object.entries(DEVICES)) {
 				await edge.scenario(scenario);
 				await Promise.all(STREAMS.map((id) => edge.stream(id, true)));
 				const { page, seen } = await open(t, { ...device, ...options });
