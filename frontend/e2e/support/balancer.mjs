@@ -1,5 +1,6 @@
 // A plain load balancer: every request to the next edge, and to another one when that is not there.
 import { createServer, request as ask } from 'node:http';
+import { listen } from './process.mjs';
 
 export async function balancer(t, edges) {
 	let turn = 0;
@@ -33,11 +34,6 @@ export async function balancer(t, edges) {
 		};
 		attempt(order);
 	});
-	await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
-	t.after(() => {
-		server.closeAllConnections();
-		server.close();
-	});
-	const { port } = /** @type {import('node:net').AddressInfo} */ (server.address());
+	const port = await listen(t, server);
 	return `http://127.0.0.1:${port}`;
 }

@@ -1,5 +1,6 @@
 // Stands between an edge and an origin and does to it what happens to sources.
 import { createServer, request as ask } from 'node:http';
+import { listen } from './process.mjs';
 
 /**
  * `offset` is added to the numbers of its playlists: another source counts otherwise. What is done to it:
@@ -63,12 +64,7 @@ export async function faulty(t, origin, offset) {
 		if (!kept.has(name)) kept.set(name, numbered);
 		return kept.get(name);
 	};
-	await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
-	t.after(() => {
-		server.closeAllConnections();
-		server.close();
-	});
-	const { port } = /** @type {import('node:net').AddressInfo} */ (server.address());
+	const port = await listen(t, server);
 	source.base = `http://127.0.0.1:${port}`;
 	return source;
 }

@@ -3,6 +3,7 @@
 import { createServer } from 'node:http';
 import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
+import { listen } from './process.mjs';
 
 /** What `fragments()` files hold: `-frag_duration` of a part, a keyframe in every second one. */
 export const PART = 0.5;
@@ -135,12 +136,7 @@ export async function lowLatencyOrigin(t, { renditions, folder, stem, token }) {
 			response.destroy();
 		}
 	});
-	await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
-	t.after(() => {
-		server.closeAllConnections();
-		server.close();
-	});
-	const { port } = /** @type {import('node:net').AddressInfo} */ (server.address());
+	const port = await listen(t, server);
 	return {
 		host: `127.0.0.1:${port}`,
 		url: `http://127.0.0.1:${port}/${folder}/${link(`${stem}.m3u8`)}`,

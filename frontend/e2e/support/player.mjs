@@ -2,7 +2,7 @@
 import { createServer } from 'node:http';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { ROOT } from './process.mjs';
+import { ROOT, listen } from './process.mjs';
 
 const HLS = readFileSync(path.join(ROOT, 'frontend/node_modules/hls.js/dist/hls.js'));
 const PAGE = `<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,"><title>Another site</title>
@@ -20,12 +20,7 @@ export async function foreignPage(t) {
 		});
 		response.end(body);
 	});
-	await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
-	t.after(() => {
-		server.closeAllConnections();
-		server.close();
-	});
-	const { port } = /** @type {import('node:net').AddressInfo} */ (server.address());
+	const port = await listen(t, server);
 	return `http://localhost:${port}`;
 }
 

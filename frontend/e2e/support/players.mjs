@@ -4,7 +4,7 @@ import { chmodSync, mkdirSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { chromium } from 'playwright-core';
 import { currentFfmpeg } from './clients.mjs';
-import { ROOT, start } from './process.mjs';
+import { ROOT, listen, start } from './process.mjs';
 
 const SCRIPTS = {
 	'hls.js': 'hls.js/dist/hls.js',
@@ -115,12 +115,7 @@ async function playerPages(t) {
 		response.end(`<!doctype html><meta charset="utf-8"><title>${name}</title><video muted autoplay width="256" height="144"></video>
 			${files[name] ? `<script src="/${encodeURIComponent(name)}"></script>` : ''}<script>${inPage}\ninPage();</script>`);
 	});
-	await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
-	t.after(() => {
-		server.closeAllConnections();
-		server.close();
-	});
-	const { port } = /** @type {import('node:net').AddressInfo} */ (server.address());
+	const port = await listen(t, server);
 	return `http://localhost:${port}`;
 }
 

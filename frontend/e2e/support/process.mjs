@@ -20,6 +20,16 @@ export function freePort() {
 	});
 }
 
+/** Has an HTTP server listen until the test ends; gives its port. */
+export async function listen(t, server) {
+	await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+	t.after(() => {
+		server.closeAllConnections();
+		server.close();
+	});
+	return /** @type {import('node:net').AddressInfo} */ (server.address()).port;
+}
+
 /** Starts a program; what it says is shown when it fails. */
 export function start(program, args, options = {}) {
 	const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], ...options });
