@@ -157,6 +157,8 @@ test('a phone: a long press and a swipe only show the controls', async (t) => {
 	await eventually(shown, 'a swipe shows the controls', 3);
 	assert.equal((await state()).paused, false);
 	await rest(phone);
+	// A swipe that was let go scrolls on for a while.
+	await page.evaluate(() => scrollTo(0, 0));
 	await tap();
 	await eventually(shown, 'a tap shows the controls', 3);
 	const { muted } = await state();
