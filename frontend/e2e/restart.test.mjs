@@ -11,6 +11,8 @@ import { eventually, freePort, start } from './support/process.mjs';
 
 /** Longer than what any of the players has in its buffer: the playlist holds twelve seconds. */
 const BUFFERED_MS = 16_000;
+/** Some write a segment at a time, and segments take two seconds. */
+const STARTED_MS = 5_000;
 const WATCHED_MS = 8_000;
 
 const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
@@ -28,9 +30,9 @@ async function moving(players, milliseconds) {
 async function playOn(t, url, folder, restart) {
 	const players = await everyPlayer(t, url, folder);
 	await eventually(
-		async () => (await moving(players, 1000)).length === players.length,
+		async () => (await moving(players, STARTED_MS)).length === players.length,
 		'all of them play',
-		40,
+		60,
 	);
 	const from = Date.now();
 	await restart();
