@@ -8,7 +8,8 @@
 //! - A request's header comes within its deadline, however it is dripped, and so does what comes
 //!   before it: the first byte, the handshake of TLS and the preface of HTTP/2.
 //! - There are no more of them than [`Limits`] have places for, and each has its place before the
-//!   handshake: whoever never ends one takes no more open files than anybody else.
+//!   handshake: whoever never ends one takes no more open files than anybody else. Who finds none
+//!   is closed before the next is accepted.
 
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
@@ -21,6 +22,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use pingora::apps::{HttpServerApp, ServerApp};
+use pingora::listeners::ConnectionFilter;
 use pingora::listeners::tls::Acceptor;
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::l4::stream::Stream as Socket;
@@ -46,6 +48,20 @@ const PREFACE: usize = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".len();
 
 /// How long a connection may wait for its next request.
 const IDLE: Duration = Duration::from_secs(60);
+
+/// Lets each connection find its place before the next is accepted. Pingora gives each to a task and
+/// accepts on: of a burst it would hold more than there are open files, and then accept nothing for
+/// a second.
+#[derive(Debug)]
+pub struct OneByOne;
+
+#[async_trait]
+impl ConnectionFilter for OneByOne {
+    async fn should_accept(&self, _: Option<&SocketAddr>) -> bool {
+        tokio::task::yield_now().await;
+        true
+    }
+}
 
 /// Gives an application its connections.
 pub struct Connections<A> {

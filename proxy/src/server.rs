@@ -1,7 +1,7 @@
 //! Listeners, background services, and how it all stops.
 
 use std::pin::Pin;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -18,7 +18,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::admin::{Admin, AdminToken};
 use crate::config::EdgeConfig;
-use crate::connection::Connections;
+use crate::connection::{Connections, OneByOne};
 use crate::drain::Draining;
 use crate::edge::Edge;
 use crate::metrics::Metrics;
@@ -91,6 +91,7 @@ impl Server {
         // Thousands of viewers are idle between two segments. Requests are read into a buffer that
         // lives as long as they do, and answers gathered by the connection: these are not needed.
         let buffers = L4BufferSettings::new(64, 64);
+        service.set_connection_filter(Arc::new(OneByOne));
         service.add_listener(ListenerConfig::tcp(config.listen.to_string()).l4_buffer(buffers));
         inner.add_service(service);
         let mut service = Service::new("admin".to_owned(), admin);

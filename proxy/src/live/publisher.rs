@@ -264,7 +264,7 @@ impl Publisher {
             // It was forgotten there.
             let (published, record) = (part.splice.from.published, part.record.to_vec());
             let part = Some(store::Part { published, record });
-            self.ask(&Word { part, ..word.clone() }).await;
+            self.ask(&Word { part, again: true, ..word.clone() }).await;
             agreed = self.ask(&word).await;
         }
         if !of_this(&agreed) {
@@ -292,15 +292,7 @@ impl Publisher {
     }
 
     fn word(&self, generation: u64) -> Word {
-        Word {
-            stream: self.stream.clone(),
-            rendition: self.rendition.clone(),
-            generation,
-            next: 0,
-            newest: Vec::new(),
-            change: Vec::new(),
-            part: None,
-        }
+        Word::asking(self.stream.clone(), self.rendition.clone(), generation)
     }
 }
 

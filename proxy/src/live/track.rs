@@ -26,6 +26,8 @@ struct State {
     discontinuity: u64,
     /// What others have published, as far as they told.
     told: Told,
+    /// Numbers below may be published too, as was said last.
+    free: u64,
     /// What was published is not what has been agreed on: it is too late to take it back.
     torn: bool,
     /// Since when every poll fails.
@@ -129,12 +131,14 @@ impl Track {
 
     pub(super) fn told(&self) -> Told {
         let state = self.state();
-        Told { head: state.told.head.max(state.next), ..state.told.clone() }
+        let head = state.told.head.max(state.next).max(state.free);
+        Told { head, ..state.told.clone() }
     }
 
     pub(super) fn hear(&self, agreed: &Agreed) {
         let mut state = self.state();
         state.told.head = state.told.head.max(agreed.next);
+        state.free = agreed.free();
         // Alone it is what was said here.
         if agreed.shared {
             state.told.newest = serde_json::from_slice(&agreed.newest).unwrap_or_default();

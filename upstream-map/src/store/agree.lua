@@ -1,6 +1,7 @@
 -- What edges agree on about a stream's splices; Entry::agree in ledger.rs is the same.
 -- KEYS: the stream's. ARGV: rendition, generation, next, newest, change, the part's first number
--- or '', the part, ms to live, the change as the key before the last rotation seals it or ''.
+-- or '', the part, ms to live, the change as the key before the last rotation seals it or '', the
+-- number below which an edge that was killed may have published, 1 for a part that is said again.
 local key, rendition = KEYS[1], ARGV[1]
 local generation = ARGV[2]
 local current = redis.call('HGET', key, 'generation') or '0'
@@ -16,19 +17,34 @@ end
 local part = 'part/' .. rendition
 local head = 'head/' .. rendition
 local newest = 'newest/' .. rendition
+local reserved = redis.call('HGET', key, 'reserved') or '0'
+local known = redis.call('HGET', key, head) or '0'
+local begun = redis.call('HEXISTS', key, part) == 1
+local function highest(one, other)
+  return above(one, other) and one or other
+end
 if generation == current then
-  local begun = redis.call('HEXISTS', key, part) == 1
-  local known = redis.call('HGET', key, head) or '0'
+  local before = reserved
+  if not begun then
+    reserved = highest(ARGV[10] or '0', reserved)
+  end
   local change = redis.call('HGET', key, 'change')
   -- While keys are rotated, edges seal the same change with different ones.
   local same = change == ARGV[5] or (ARGV[9] ~= '' and change == ARGV[9])
   if ARGV[6] ~= '' then
-    if not begun and not above(known, ARGV[6]) and same then
+    local free = ARGV[11] == '1' and known or highest(known, reserved)
+    if not begun and not above(free, ARGV[6]) and same then
       redis.call('HSET', key, part, ARGV[7], head, ARGV[6])
     end
   elseif begun and above(ARGV[3], known) and same then
     redis.call('HSET', key, head, ARGV[3], newest, ARGV[4])
+    if above(reserved, ARGV[3]) then
+      reserved = ARGV[3]
+    end
+  end
+  if reserved ~= before then
+    redis.call('HSET', key, 'reserved', reserved)
   end
 end
 redis.call('PEXPIRE', key, ARGV[8])
-return redis.call('HMGET', key, 'generation', 'change', part, head, newest)
+return redis.call('HMGET', key, 'generation', 'change', part, head, newest, 'reserved')

@@ -144,10 +144,12 @@ impl RedisStore {
                 .part
                 .as_ref()
                 .map(|part| (part.published, seal(&field("part"), &part.record))),
+            again: word.again,
+            reserved: word.reserved,
             lives_ms: u64::try_from(REMEMBERED.as_millis()).unwrap_or(u64::MAX),
         };
         let key = self.names.splice(word.stream.as_str());
-        let Written { generation, change: sealed_change, part, next, newest } =
+        let Written { generation, change: sealed_change, part, next, newest, reserved } =
             script::agree(&key, &said, &mut connection).await?;
         let mut is_of_before = false;
         // What somebody else wrote there is as good as nothing.
@@ -166,6 +168,7 @@ impl RedisStore {
             part: open(&field("part"), part),
             next: next.unwrap_or_default(),
             newest: open(&field("newest"), newest).unwrap_or_default(),
+            reserved: reserved.unwrap_or_default(),
             shared: true,
         };
         if is_of_before && let Err(error) = self.reseal(&word.stream, &mut connection).await {

@@ -34,14 +34,31 @@ pub struct Word {
     /// The change that this generation begins with, should it not have begun.
     pub change: Vec<u8>,
     pub part: Option<Part>,
+    /// The part is none that begins now: others have forgotten it.
+    pub again: bool,
+    /// Any number of the stream below may have been published before this edge was killed. Of no
+    /// account where the rendition is known to have begun.
+    pub reserved: u64,
 }
 
 impl Word {
     /// Only asks.
+    pub fn asking(stream: StreamId, rendition: String, generation: u64) -> Self {
+        Self {
+            stream,
+            rendition,
+            generation,
+            next: 0,
+            newest: Vec::new(),
+            change: Vec::new(),
+            part: None,
+            again: false,
+            reserved: 0,
+        }
+    }
+
     fn silent(&self) -> Self {
-        let Self { stream, rendition, generation, .. } = self.clone();
-        let (newest, change) = (Vec::new(), Vec::new());
-        Self { stream, rendition, generation, next: 0, newest, change, part: None }
+        Self::asking(self.stream.clone(), self.rendition.clone(), self.generation)
     }
 }
 
@@ -64,8 +81,17 @@ pub struct Agreed {
     /// Of the rendition, from whichever generation.
     pub next: u64,
     pub newest: Vec<u8>,
+    /// Any number of the stream below may have been published.
+    pub reserved: u64,
     /// Every edge hears the same. If not, others could not be asked.
     pub shared: bool,
+}
+
+impl Agreed {
+    /// The number below which none is free.
+    pub fn free(&self) -> u64 {
+        if self.part.is_some() { self.next } else { self.next.max(self.reserved) }
+    }
 }
 
 /// In the memory of one process.
@@ -79,10 +105,14 @@ pub(super) struct Entry {
     change: Vec<u8>,
     parts: BTreeMap<String, Vec<u8>>,
     heads: BTreeMap<String, (u64, Vec<u8>)>,
-    /// Whoever wrote this before it was killed may have published any number below. It counts until
-    /// something is published again by what was agreed on, which shows how far that has come.
+    /// Whoever wrote this before it was killed may have published any number below, of each
+    /// rendition. The first that is published again by what was agreed on shows how far all of
+    /// them had come.
     #[serde(default)]
     reserved: u64,
+    /// Others have heard of `reserved`, and say from now on what it is.
+    #[serde(skip)]
+    told: bool,
     #[serde(skip)]
     heard: Option<Instant>,
 }
@@ -111,10 +141,11 @@ impl Ledger {
     where
         F: Future<Output = Result<Agreed, E>>,
     {
+        let reserved = word.reserved.max(self.untold(word));
         let known = if self.knows_more(word) { word.silent() } else { word.clone() };
-        let mut agreed = say(known).await?;
+        let mut agreed = say(Word { reserved, ..known }).await?;
         if let Some(forgotten) = self.forgotten(word, &agreed) {
-            agreed = say(forgotten).await?;
+            agreed = say(Word { reserved, ..forgotten }).await?;
             // Only now there is a part by which it can be published.
             if word.next > agreed.next && word.generation == agreed.generation {
                 agreed = say(word.clone()).await?;
@@ -144,6 +175,10 @@ impl Ledger {
             entry.change.clone_from(&agreed.change);
             entry.parts.clear();
         }
+        let has_heard = entry.told || agreed.reserved >= entry.reserved;
+        if begun || has_heard || agreed.part.is_some() {
+            (entry.reserved, entry.told) = (agreed.reserved, true);
+        }
         let rendition = word.rendition.clone();
         let head = entry.heads.entry(rendition.clone()).or_default();
         // What was published without them is not free either.
@@ -152,6 +187,13 @@ impl Ledger {
         }
         let Some(part) = &agreed.part else { return begun };
         entry.parts.insert(rendition, part.clone()).as_ref() != Some(part)
+    }
+
+    /// What is reserved, if only the disk has said so.
+    fn untold(&self, word: &Word) -> u64 {
+        let streams = self.streams();
+        let entry = streams.get(&word.stream).filter(|entry| !entry.told);
+        entry.map_or(0, |entry| entry.reserved)
     }
 
     /// Is whoever says this behind what is known here?
@@ -170,13 +212,11 @@ impl Ledger {
         let lost = entry.generation > agreed.generation || (same && agreed.part.is_none());
         let head = entry.heads.get(&word.rendition).cloned().unwrap_or_default();
         (lost && entry.generation > 0 && (part.is_some() || !same)).then(|| Word {
-            stream: word.stream.clone(),
-            rendition: word.rendition.clone(),
             generation: entry.generation,
-            next: 0,
-            newest: Vec::new(),
             change: entry.change.clone(),
             part: part.map(|record| Part { published: head.0, record: record.clone() }),
+            again: true,
+            ..word.silent()
         })
     }
 
@@ -191,6 +231,7 @@ impl Ledger {
             let heads = entry.heads.values().map(|head| head.0);
             let highest = heads.max().unwrap_or_default();
             entry.reserved = entry.reserved.max(highest.saturating_add(count));
+            entry.told = false;
         }
         let reserved = entries.iter().map(|(stream, entry)| (stream.clone(), entry.reserved));
         let reserved = reserved.collect();
@@ -216,7 +257,10 @@ impl Entry {
         let head = self.heads.entry(word.rendition.clone()).or_default();
         let begun = self.parts.contains_key(&word.rendition);
         if word.generation == self.generation {
-            let free = head.0.max(self.reserved);
+            if !begun {
+                self.reserved = self.reserved.max(word.reserved);
+            }
+            let free = if word.again { head.0 } else { head.0.max(self.reserved) };
             match &word.part {
                 // One that was made for another change is none of this one.
                 Some(part) if !begun && part.published >= free && word.change == self.change => {
@@ -226,18 +270,18 @@ impl Entry {
                 // Nor has who publishes by another change anything to say of what is published.
                 None if begun && word.next > head.0 && word.change == self.change => {
                     *head = (word.next, word.newest.clone());
-                    self.reserved = 0;
+                    self.reserved = self.reserved.min(word.next);
                 }
                 _ => {}
             }
         }
-        let begun = self.parts.contains_key(&word.rendition);
         Agreed {
             generation: self.generation,
             change: self.change.clone(),
             part: self.parts.get(&word.rendition).cloned(),
-            next: if begun { head.0 } else { head.0.max(self.reserved) },
+            next: head.0,
             newest: head.1.clone(),
+            reserved: self.reserved,
             shared: true,
         }
     }
@@ -248,15 +292,8 @@ pub(super) mod tests {
     use super::*;
 
     pub(crate) fn word(rendition: &str, generation: u64) -> Word {
-        Word {
-            stream: StreamId::of_feed("World feed").unwrap(),
-            rendition: rendition.to_owned(),
-            generation,
-            next: 0,
-            newest: Vec::new(),
-            change: Vec::new(),
-            part: None,
-        }
+        let stream = StreamId::of_feed("World feed").unwrap();
+        Word::asking(stream, rendition.to_owned(), generation)
     }
 
     fn begins(generation: u64, change: &str, published: u64, record: &str) -> Word {
@@ -267,6 +304,20 @@ pub(super) mod tests {
     fn publishes(generation: u64, change: &str, next: u64) -> Word {
         let newest = format!("{next}").into();
         Word { next, newest, change: change.into(), ..word("v", generation) }
+    }
+
+    /// The other rendition begins.
+    fn sound(generation: u64, change: &str, published: u64) -> Word {
+        Word { rendition: "a-en".into(), ..begins(generation, change, published, "s") }
+    }
+
+    /// Another one does, or has done so before.
+    fn third(again: bool) -> Word {
+        Word { again, rendition: "a-fr".into(), ..sound(9, "i", HIGH + 5) }
+    }
+
+    fn reserving(rendition: &str, generation: u64, reserved: u64) -> Word {
+        Word { reserved, ..word(rendition, generation) }
     }
 
     /// Higher than a double can count, one by one.
@@ -306,13 +357,32 @@ pub(super) mod tests {
             ("none of them is below", begins(8, "h", HIGH, "h"), (8, "h", "", HIGH + 1)),
             ("nor is 9 above 10", begins(8, "h", 9, "h9"), (8, "h", "", HIGH + 1)),
             ("but this", begins(8, "h", HIGH + 1, "hh"), (8, "h", "hh", HIGH + 1)),
+            ("who was killed tells", reserving("a-en", 8, HIGH + 9), (8, "h", "", HIGH + 9)),
+            ("what is over it does not", reserving("a-en", 7, HIGH + 99), (8, "h", "", HIGH + 9)),
+            ("nor what is known better", reserving("v", 8, HIGH + 99), (8, "h", "hh", HIGH + 1)),
+            ("no rendition begins below", sound(8, "h", HIGH + 8), (8, "h", "", HIGH + 9)),
+            ("nor in what follows", begins(9, "i", HIGH + 8, "i"), (9, "i", "", HIGH + 9)),
+            ("but there", begins(9, "i", HIGH + 9, "ii"), (9, "i", "ii", HIGH + 9)),
+            ("which is published", publishes(9, "i", HIGH + 11), (9, "i", "ii", HIGH + 11)),
+            ("and the other does not step back", sound(9, "i", 1), (9, "i", "", HIGH + 9)),
+            ("it begins there too", sound(9, "i", HIGH + 9), (9, "i", "s", HIGH + 9)),
+            (
+                "who was killed tells again",
+                reserving("a-fr", 9, HIGH + 99),
+                (9, "i", "", HIGH + 99),
+            ),
+            ("what is none of it begins there", third(false), (9, "i", "", HIGH + 99)),
+            ("what had begun goes on", third(true), (9, "i", "s", HIGH + 5)),
+            ("how far it has come counts", publishes(9, "i", HIGH + 12), (9, "i", "ii", HIGH + 12)),
+            ("for what follows", begins(10, "j", HIGH + 12, "j"), (10, "j", "j", HIGH + 12)),
+            ("and for the other", sound(10, "j", HIGH + 11), (10, "j", "", HIGH + 12)),
         ]
     }
 
     pub(crate) fn check(what: &str, agreed: &Agreed, expected: Expected) {
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
         let part = agreed.part.as_deref().map(text).unwrap_or_default();
-        let got = (agreed.generation, text(&agreed.change), part, agreed.next);
+        let got = (agreed.generation, text(&agreed.change), part, agreed.free());
         let (generation, change, part, next) = expected;
         assert_eq!(got, (generation, change.to_owned(), part.to_owned(), next), "{what}");
     }
@@ -402,6 +472,47 @@ pub(super) mod tests {
             let ledger = restarted();
             for (word, expected) in words {
                 check(what, &ledger.agree(&word), expected);
+            }
+        }
+    }
+
+    /// Picture and sound keep the same numbers when one of two edges was killed and others have
+    /// forgotten everything, whichever edge speaks first and whether the second can ask then.
+    #[tokio::test]
+    async fn what_was_reserved_ends_with_what_others_know_and_is_one_for_all_renditions() {
+        let both = |word: Word| [word.clone(), Word { rendition: "a-en".into(), ..word }];
+        let theirs = Ledger::default();
+        let say = |word: Word| std::future::ready(Ok::<_, ()>(theirs.agree(&word)));
+        let (knows, killed) = (Ledger::default(), Ledger::default());
+        for said in [begins(1, "a", 100, "a"), publishes(1, "a", 107)].into_iter().flat_map(both) {
+            knows.agree_with(&said, say).await.unwrap();
+            killed.agree_with(&said, say).await.unwrap();
+        }
+        let [picture, sound] = both(publishes(1, "a", 109));
+        let [next_picture, next_sound] = both(begins(2, "b", 109, "b"));
+        for (what, words, alone, expected) in [
+            ("who knows goes on", vec![(0, &picture), (0, &sound)], 0, 109),
+            ("and tells", vec![(0, &picture), (1, &picture), (0, &sound), (1, &sound)], 1, 109),
+            ("also half of it", vec![(0, &sound), (1, &picture)], 1, 109),
+            ("who was killed goes on", vec![(1, &picture), (1, &sound)], 1, 109),
+            ("with one of both", vec![(1, &picture), (0, &sound), (1, &next_sound)], 1, 109),
+            ("with one of both only", vec![(1, &sound)], 1, 109),
+            ("nobody knows how far it had come", vec![(1, &next_picture)], 1, 157),
+            ("whichever is asked for", vec![(1, &next_sound)], 1, 157),
+        ] {
+            // With all that they knew.
+            *theirs.streams() = HashMap::new();
+            let copy = |ledger: &Ledger| Ledger(Mutex::new(ledger.streams().clone()));
+            let edges = [copy(&knows), Ledger::of(killed.reserving(50).0)];
+            for (edge, said) in words {
+                edges[edge].agree_with(said, say).await.unwrap();
+            }
+            for said in [&next_picture, &next_sound] {
+                let name = &said.rendition;
+                let free = edges[alone].agree_alone(said).free();
+                assert_eq!(free, expected, "{what}: {name} alone");
+                let (agreed, _) = edges[alone].agree_with(said, say).await.unwrap();
+                assert_eq!(agreed.free(), expected, "{what}: {name}");
             }
         }
     }

@@ -64,6 +64,8 @@ pub(super) struct Said<'a> {
     /// The same as the key before the last rotation seals it; empty where there is none.
     pub(super) change_before: Vec<u8>,
     pub(super) part: Option<(u64, Vec<u8>)>,
+    pub(super) again: bool,
+    pub(super) reserved: u64,
     pub(super) lives_ms: u64,
 }
 
@@ -74,6 +76,7 @@ pub(super) struct Written {
     pub(super) part: Option<Vec<u8>>,
     pub(super) next: Option<u64>,
     pub(super) newest: Option<Vec<u8>>,
+    pub(super) reserved: Option<u64>,
 }
 
 pub(super) async fn agree(
@@ -88,10 +91,14 @@ pub(super) async fn agree(
         Some((published, record)) => call.arg(*published).arg(&record[..]),
         None => call.arg("").arg(""),
     };
-    call.arg(said.lives_ms).arg(&said.change_before[..]);
-    type Answer = (Option<u64>, Option<Vec<u8>>, Option<Vec<u8>>, Option<u64>, Option<Vec<u8>>);
-    let (generation, change, part, next, newest): Answer = call.invoke_async(connection).await?;
-    Ok(Written { generation, change, part, next, newest })
+    call.arg(said.lives_ms).arg(&said.change_before[..]).arg(said.reserved);
+    call.arg(u8::from(said.again));
+    type Number = Option<u64>;
+    type Sealed = Option<Vec<u8>>;
+    let answer: (Number, Sealed, Sealed, Number, Sealed, Number) =
+        call.invoke_async(connection).await?;
+    let (generation, change, part, next, newest, reserved) = answer;
+    Ok(Written { generation, change, part, next, newest, reserved })
 }
 
 /// Replaces fields of a hash that are still as they were: each its name, that and the new one.

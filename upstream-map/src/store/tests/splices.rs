@@ -32,7 +32,7 @@ async fn it_is_as_in_memory_whichever_edge_speaks() {
         check(what, &edges[(turn + 1) % 2].store.agree(&word(&said.rendition, 0)).await, expected);
     }
     let key = "{test}:splice:world-feed";
-    assert_eq!(server.ask::<String>(&["HGET", key, "generation"]), "8");
+    assert_eq!(server.ask::<String>(&["HGET", key, "generation"]), "10");
     let part: Vec<u8> = server.ask(&["HGET", key, "part/v"]);
     assert!(!part.is_empty() && part != b"g200", "not in clear");
     assert!(server.ask::<i64>(&["PTTL", key]) > 0, "it ends by itself");
