@@ -1,57 +1,65 @@
-//! What rewriting a playlist costs: without sealing, with it, and a seal alone.
+//! Criterion benchmarks of playlist rewriting without sealing and with it, and of one seal alone.
 
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use pitwall_benches::{live, recording, terse_recording};
-use pitwall_hls::{Limits, Linker, Reference, Variables, analyse, rewrite};
-use pitwall_proxy::links::ProxyLinks;
+use pitwall_benches::{live_playlist, short_uri_vod_playlist, vod_playlist};
+use pitwall_hls::{PlaylistLimits, UriMapper, UriReference, Variables, analyse, rewrite};
 use pitwall_proxy::seal::{Purpose, Sealer};
+use pitwall_proxy::uri_mappers::ProxyUriMapper;
 use url::Url;
 
-/// The least that a link can be.
-struct Plain;
+/// A mapper of URIs that writes the shortest possible link, without sealing.
+struct UnsealedUriMapper;
 
-impl Linker for Plain {
-    fn link(&mut self, reference: &Reference<'_>, out: &mut Vec<u8>) {
+impl UriMapper for UnsealedUriMapper {
+    fn map_uri(&mut self, reference: &UriReference<'_>, out: &mut Vec<u8>) {
         out.extend_from_slice(b"/relay?u=");
         out.extend_from_slice(reference.url.as_bytes());
     }
 }
 
-fn playlists(criterion: &mut Criterion) {
+fn bench_playlists(criterion: &mut Criterion) {
     let Ok(base) = Url::parse("https://cdn.example.com/live/7f3a/world-feed/v720/index.m3u8")
     else {
         return;
     };
     let sealer = Sealer::new(&[7; 32]);
-    let none = Variables::default();
-    let limits = Limits::default();
+    let variables = Variables::default();
+    let limits = PlaylistLimits::default();
     for (name, text) in [
-        ("live, 6 segments", live(6)),
-        ("live, 2000 segments", live(2000)),
-        ("recording", recording()),
-        ("recording, terse", terse_recording()),
+        ("live, 6 segments", live_playlist(6)),
+        ("live, 2000 segments", live_playlist(2000)),
+        ("recording", vod_playlist()),
+        ("recording, terse", short_uri_vod_playlist()),
     ] {
         let mut group = criterion.benchmark_group(name);
         group.throughput(Throughput::Bytes(text.len() as u64));
         group.bench_function("rewrite", |bencher| {
-            bencher.iter(|| rewrite(black_box(text.as_bytes()), &base, &none, &limits, &mut Plain));
+            bencher.iter(|| {
+                rewrite(
+                    black_box(text.as_bytes()),
+                    &base,
+                    &variables,
+                    &limits,
+                    &mut UnsealedUriMapper,
+                )
+            });
         });
         group.bench_function("rewrite and seal", |bencher| {
             bencher.iter(|| {
-                let mut links = ProxyLinks {
+                let mut uri_mapper = ProxyUriMapper {
                     sealer: &sealer,
                     profile: "source",
-                    extension: "m4s",
+                    container_extension: "m4s",
                     now: 1_795_221_000,
                     expires: None,
                 };
-                rewrite(black_box(text.as_bytes()), &base, &none, &limits, &mut links)
+                rewrite(black_box(text.as_bytes()), &base, &variables, &limits, &mut uri_mapper)
             });
         });
         group.bench_function("analyse", |bencher| {
-            bencher.iter(|| analyse(black_box(text.as_bytes()), &base, &none, &limits));
+            bencher.iter(|| analyse(black_box(text.as_bytes()), &base, &variables, &limits));
         });
         group.finish();
     }
@@ -72,9 +80,9 @@ fn playlists(criterion: &mut Criterion) {
     });
     criterion.bench_function("one name", |bencher| {
         let url = "https://cdn.example.com/live/7f3a/world-feed/v720/init.mp4?exp=1795221000";
-        bencher.iter(|| sealer.name(black_box(url)));
+        bencher.iter(|| sealer.opaque_name(black_box(url)));
     });
 }
 
-criterion_group!(benches, playlists);
+criterion_group!(benches, bench_playlists);
 criterion_main!(benches);

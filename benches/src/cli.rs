@@ -1,4 +1,4 @@
-//! What can be typed.
+//! The command line: [`Cli`], its [`Command`]s and [`Options`].
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -7,13 +7,13 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::peers::Work;
-use crate::scenario::Terms;
+use crate::peers::Workload;
+use crate::scenario::ScenarioOptions;
 use crate::scenario::players::Crowd;
-use crate::scenario::segments::Size;
-use crate::stage::NamedPath;
+use crate::scenario::segments::SegmentSize;
+use crate::testbed::NamedExecutable;
 
-/// Pitwall beside its peers, on the same work, on this machine.
+/// Compares Pitwall with its peers: the same work, on this machine.
 #[derive(Parser)]
 #[command(version)]
 pub(crate) struct Cli {
@@ -25,40 +25,40 @@ pub(crate) struct Cli {
 
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Only these contenders.
+    /// Measure only the contenders of these names.
     #[arg(long, global = true, value_delimiter = ',', value_name = "NAME")]
     only: Vec<String>,
-    /// How long each contender is measured each time [default: 2, virtual players 20].
-    #[arg(long, global = true, value_parser = seconds)]
+    /// Seconds that each contender is measured per repetition [default: 2; virtual players: 20].
+    #[arg(long, global = true, value_parser = parse_seconds)]
     seconds: Option<f64>,
-    /// How often, each time one after the other [default: 5].
+    /// Repetitions; in each, the contenders are measured one after the other [default: 5].
     #[arg(long, global = true, value_parser = clap::value_parser!(u16).range(1..))]
     repetitions: Option<u16>,
-    /// Less of everything: to see that it works.
+    /// Fewer and shorter measurements, to check that the benchmarks work.
     #[arg(long, global = true)]
     pub(crate) quick: bool,
-    /// The executable, under a name of its own if there are several [default: beside this one].
+    /// A Pitwall executable, named if there are several [default: the one beside this program].
     #[arg(long, global = true, value_name = "[NAME=]PATH")]
     pitwall: Vec<String>,
-    /// Where the peers from package registries are.
+    /// The directory into which benches/install-peers installed the peers.
     #[arg(long, global = true, default_value = "target/bench-peers", value_name = "DIRECTORY")]
     pub(crate) peers: PathBuf,
-    /// Where the records are kept; a run replaces what it measures anew.
+    /// The directory of the records; a run replaces the results of the tasks that it measures.
     #[arg(long, global = true, default_value = "target/bench", value_name = "DIRECTORY")]
     pub(crate) output: PathBuf,
-    /// Where the chart goes [default: results.svg in the output directory].
+    /// The file of the chart [default: results.svg in the output directory].
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) chart: Option<PathBuf>,
 }
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Every scenario, then the report.
+    /// Run every scenario, then print the report.
     All,
-    /// Segments, stored and relayed.
+    /// Segments: cache hits (stored) and cache misses (relayed).
     Segments {
         #[arg(long, value_delimiter = ',', default_values = ["500KB", "1MB", "4MB"])]
-        sizes: Vec<Size>,
+        sizes: Vec<SegmentSize>,
         #[arg(long, value_delimiter = ',', default_values_t = [16, 64])]
         connections: Vec<usize>,
         #[arg(long, value_delimiter = ',', default_values_t = [1])]
@@ -66,38 +66,38 @@ pub(crate) enum Command {
         #[arg(long, value_delimiter = ',', default_values = ["stored", "relayed"])]
         work: Vec<SegmentWork>,
     },
-    /// Stored segments over TLS, with HTTP/1.1 and HTTP/2.
+    /// Stored segments over TLS, by HTTP/1.1 and HTTP/2.
     Secure {
         #[arg(long, value_delimiter = ',', default_values = ["500KB", "1MB", "4MB"])]
-        sizes: Vec<Size>,
+        sizes: Vec<SegmentSize>,
     },
-    /// Playlists, rewritten and passed through.
+    /// Playlists, rewritten or passed through.
     Playlists {
-        /// live, master, long, window [default: all].
+        /// Playlists to measure: live, master, long, window [default: all].
         #[arg(long, value_delimiter = ',')]
         items: Vec<String>,
         #[arg(long, value_delimiter = ',', default_values_t = [1])]
         threads: Vec<usize>,
     },
-    /// Virtual players of live streams; what they cost per viewer and per stream.
+    /// Virtual players of live streams: playback, and the cost per viewer and per stream.
     Players {
-        /// VIEWERSxSTREAMSxSIZE, one after the other.
+        /// Crowds, VIEWERSxSTREAMSxSIZE, measured one after the other.
         #[arg(long, value_delimiter = ',', default_values = Crowd::ALL)]
         crowds: Vec<Crowd>,
     },
-    /// 64 clients at once on one new segment.
+    /// 64 clients that request one new segment at once.
     Herd,
-    /// How fast a change of the map reaches edges on one Redis.
+    /// The time until a change of the upstream map reaches the edges on one Redis.
     Publish,
-    /// What viewers notice of a Redis that is slow.
+    /// The latency of an edge whose Redis is slow, beside that of one whose Redis is not.
     SlowStore,
     /// Memory of slow readers and of idle connections.
     Memory,
-    /// First byte on one connection, beside a file server's.
+    /// Time to first byte on one connection, beside a file server's.
     FirstByte,
-    /// Tables, what must be reached, and the chart, of what is recorded.
+    /// Print tables and requirements from the records, and draw the chart.
     Report,
-    /// A server of the program's own; it starts them itself.
+    /// A server of the benchmarks; the program starts these servers itself.
     #[command(hide = true, subcommand)]
     Serve(Serve),
 }
@@ -116,32 +116,36 @@ pub(crate) enum Serve {
 }
 
 impl Options {
-    /// With `seconds` where nothing else was asked for.
-    pub(crate) fn terms(&self, seconds: f64) -> Terms {
+    /// The options of a scenario; `seconds` is the default duration of one measurement.
+    pub(crate) fn scenario_options(&self, seconds: f64) -> ScenarioOptions {
         let seconds = self.seconds.unwrap_or(if self.quick { seconds / 2.0 } else { seconds });
         let repetitions = self.repetitions.unwrap_or(if self.quick { 2 } else { 5 });
-        Terms {
-            only: self.only.clone(),
+        ScenarioOptions {
+            contender_names: self.only.clone(),
             duration: Duration::from_secs_f64(seconds),
             repetitions: repetitions.into(),
         }
     }
 
-    pub(crate) fn pitwalls(&self) -> anyhow::Result<Vec<NamedPath>> {
+    /// The Pitwall executables to measure, by default the one beside this program.
+    ///
+    /// # Errors
+    /// When this program's own path cannot be read.
+    pub(crate) fn pitwall_executables(&self) -> anyhow::Result<Vec<NamedExecutable>> {
         if self.pitwall.is_empty() {
-            let this = std::env::current_exe().context("where is this program?")?;
-            let path = this.with_file_name("pitwall");
-            return Ok(vec![NamedPath { name: "pitwall".to_owned(), path }]);
+            let program = std::env::current_exe().context("where is this program?")?;
+            let path = program.with_file_name("pitwall");
+            return Ok(vec![NamedExecutable { name: "pitwall".to_owned(), path }]);
         }
         let named = self.pitwall.iter().map(|text| match text.split_once('=') {
-            Some((name, path)) => NamedPath { name: name.to_owned(), path: path.into() },
-            None => NamedPath { name: "pitwall".to_owned(), path: text.into() },
+            Some((name, path)) => NamedExecutable { name: name.to_owned(), path: path.into() },
+            None => NamedExecutable { name: "pitwall".to_owned(), path: text.into() },
         });
         Ok(named.collect())
     }
 }
 
-impl From<SegmentWork> for Work {
+impl From<SegmentWork> for Workload {
     fn from(work: SegmentWork) -> Self {
         match work {
             SegmentWork::Stored => Self::Stored,
@@ -150,7 +154,7 @@ impl From<SegmentWork> for Work {
     }
 }
 
-fn seconds(text: &str) -> Result<f64, String> {
+fn parse_seconds(text: &str) -> Result<f64, String> {
     let seconds = text.parse().ok().filter(|seconds| (0.1..=600.0).contains(seconds));
     seconds.ok_or_else(|| "between 0.1 and 600".to_owned())
 }

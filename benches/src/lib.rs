@@ -1,14 +1,16 @@
-//! pitwall-benches: how fast is it, beside everybody else?
+//! pitwall-benches: Pitwall's performance beside that of other servers.
 //!
-//! ```text
-//! corpus       playlists to measure with, made to size
-//! players      virtual players: `pitwall bench` and the comparison share them
-//! statistics   medians and spread
-//! main         the program: peers, load and report (its map is in main.rs)
-//! ```
+//! - `synthetic_playlists`: generated playlists of a given size.
+//! - [`players`]: virtual players, which `pitwall bench` and the comparison share.
+//! - [`statistics`]: medians and spread.
+//!
+//! The modules of the program, with peers, load and report, are listed in main.rs.
 
-mod corpus;
 pub mod players;
 pub mod statistics;
+mod synthetic_playlists;
 
-pub use corpus::{live, master, recording, terse_recording, window, window_head, window_lines};
+pub use synthetic_playlists::{
+    append_window_lines, live_playlist, multivariant_playlist, short_uri_vod_playlist,
+    vod_playlist, window_header, window_playlist,
+};

@@ -1,11 +1,16 @@
-//! The load generator: one thread, many keep-alive connections, each asking again as soon as it
-//! was answered. Bodies are counted and thrown away in the kernel, so that the client takes as
-//! little of the machine as a client can.
+//! The load generator: one thread with many keep-alive connections, each of which sends its next
+//! request as soon as its last response is complete. Bodies are counted and discarded in the kernel
+//! (`MSG_TRUNC`), so that the client takes as little processor time as possible.
+//!
+//! - [`connection`]: one connection.
+//! - [`fetch`]: one request whose response is kept.
+//! - [`load_state`]: what the connections share.
+//! - [`response`]: the response parser.
 
 mod connection;
 mod fetch;
+mod load_state;
 mod response;
-mod turn;
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -16,39 +21,39 @@ use mio::{Events, Poll, Token};
 
 use connection::Connection;
 pub(crate) use fetch::{fetch, fetch_over_tls};
-use response::Response;
-pub(crate) use turn::Expect;
-use turn::Turn;
+pub(crate) use load_state::ExpectedLength;
+use load_state::LoadState;
+use response::ResponseParser;
 
-/// How long the answers that are under way at the end may take.
-const FINISHING: Duration = Duration::from_secs(5);
+/// Time allowed at the end of a run for the responses in flight.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How much longer than asked for a measurement may take when hardly anything comes.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Longest extension of a measurement in which fewer responses than connections have arrived.
+const SLOW_RUN_EXTENSION: Duration = Duration::from_secs(10);
 
-const SLICE: Duration = Duration::from_millis(20);
+const EXTENSION_POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-pub(crate) struct Load<'a> {
+pub(crate) struct LoadGenerator<'a> {
     poll: Poll,
     events: Events,
     connections: Vec<Connection>,
-    turn: Turn<'a>,
+    state: LoadState<'a>,
 }
 
-/// What came in one run.
+/// The responses of one run.
 #[derive(Clone, Debug)]
-pub(crate) struct Tally {
+pub(crate) struct LoadResult {
     pub(crate) seconds: f64,
     pub(crate) responses: u64,
-    /// Of bodies.
+    /// Bytes of bodies.
     pub(crate) bytes: u64,
     /// From a request to the first byte of its response, in nanoseconds.
-    pub(crate) first_byte: Histogram<u64>,
+    pub(crate) first_byte_delay: Histogram<u64>,
     /// From a request to the last byte of its response, in nanoseconds.
-    pub(crate) whole: Histogram<u64>,
+    pub(crate) last_byte_delay: Histogram<u64>,
 }
 
-impl Tally {
+impl LoadResult {
     fn new() -> anyhow::Result<Self> {
         let minute = 60_000_000_000;
         let mut histogram = Histogram::new_with_bounds(1_000, minute, 3)?;
@@ -57,76 +62,85 @@ impl Tally {
             seconds: 0.0,
             responses: 0,
             bytes: 0,
-            first_byte: histogram.clone(),
-            whole: histogram,
+            first_byte_delay: histogram.clone(),
+            last_byte_delay: histogram,
         })
     }
 }
 
-impl<'a> Load<'a> {
-    /// Connects; `request` writes the next path to ask for on the connection of that number.
+impl<'a> LoadGenerator<'a> {
+    /// Opens the connections; `request` writes the next path to request on the connection of the
+    /// given number.
     pub(crate) fn connect(
         address: SocketAddr,
         connections: usize,
-        expect: Expect,
+        expect: ExpectedLength,
         request: impl FnMut(usize, &mut String) + 'a,
     ) -> anyhow::Result<Self> {
         let poll = Poll::new()?;
         let connections = (0..connections)
             .map(|number| Connection::open(address, poll.registry(), Token(number)))
             .collect::<anyhow::Result<_>>()?;
-        let turn = Turn::new(address, expect, Box::new(request), Tally::new()?);
-        Ok(Self { poll, events: Events::with_capacity(1024), connections, turn })
+        let state = LoadState::new(address, expect, Box::new(request), LoadResult::new()?);
+        Ok(Self { poll, events: Events::with_capacity(1024), connections, state })
     }
 
-    /// Asks and reads for this long.
-    pub(crate) fn run(&mut self, duration: Duration) -> anyhow::Result<Tally> {
-        self.turn.tally = Tally::new()?;
-        self.turn.asking = true;
+    /// Sends requests on all connections for `duration`.
+    ///
+    /// # Errors
+    /// When a response is not as expected, or no body bytes arrive at all.
+    pub(crate) fn run(&mut self, duration: Duration) -> anyhow::Result<LoadResult> {
+        self.state.result = LoadResult::new()?;
+        self.state.is_repeating = true;
         let started = Instant::now();
         let deadline = started + duration;
         for connection in &mut self.connections {
-            connection.drive(&mut self.turn, self.poll.registry())?;
+            connection.drive(&mut self.state, self.poll.registry())?;
         }
         self.drive_until(|_| false, deadline)?;
-        // A slow one is given time for an answer on every connection, or nearly.
-        let (enough, patience) = (self.connections.len() as u64, deadline + PATIENCE);
-        while self.turn.tally.responses < enough && Instant::now() < patience {
-            self.drive_until(|_| false, Instant::now() + SLICE)?;
+        // A slow contender gets time for about one response per connection, since fewer responses
+        // say little about its latency.
+        let enough = self.connections.len() as u64;
+        let extended_deadline = deadline + SLOW_RUN_EXTENSION;
+        while self.state.result.responses < enough && Instant::now() < extended_deadline {
+            self.drive_until(|_| false, Instant::now() + EXTENSION_POLL_INTERVAL)?;
         }
-        let mut tally = std::mem::replace(&mut self.turn.tally, Tally::new()?);
-        tally.seconds = started.elapsed().as_secs_f64();
-        if tally.bytes == 0 {
-            bail!("nothing came in {:.1} s", tally.seconds);
+        let mut result = std::mem::replace(&mut self.state.result, LoadResult::new()?);
+        result.seconds = started.elapsed().as_secs_f64();
+        if result.bytes == 0 {
+            bail!("no content arrived in {:.1} s", result.seconds);
         }
-        Ok(tally)
+        Ok(result)
     }
 
-    /// Every connection asks once; the answers are waited for.
-    pub(crate) fn once(&mut self, patience: Duration) -> anyhow::Result<Tally> {
-        self.turn.tally = Tally::new()?;
-        self.turn.asking = true;
+    /// Sends one request per connection and waits for all responses.
+    ///
+    /// # Errors
+    /// When a response is not as expected, or one is incomplete after `timeout`.
+    pub(crate) fn run_once(&mut self, timeout: Duration) -> anyhow::Result<LoadResult> {
+        self.state.result = LoadResult::new()?;
+        self.state.is_repeating = true;
         let started = Instant::now();
         for connection in &mut self.connections {
-            connection.ask(&mut self.turn);
+            connection.start_request(&mut self.state);
         }
-        self.turn.asking = false;
+        self.state.is_repeating = false;
         for connection in &mut self.connections {
-            connection.drive(&mut self.turn, self.poll.registry())?;
+            connection.drive(&mut self.state, self.poll.registry())?;
         }
-        self.drive_until(Self::is_idle, started + patience)?;
-        let mut tally = std::mem::replace(&mut self.turn.tally, Tally::new()?);
-        tally.seconds = started.elapsed().as_secs_f64();
+        self.drive_until(Self::is_idle, started + timeout)?;
+        let mut result = std::mem::replace(&mut self.state.result, LoadResult::new()?);
+        result.seconds = started.elapsed().as_secs_f64();
         if !Self::is_idle(&self.connections) {
-            bail!("{} answers in {:.1} s", tally.responses, tally.seconds);
+            bail!("only {} complete responses in {:.1} s", result.responses, result.seconds);
         }
-        Ok(tally)
+        Ok(result)
     }
 
-    /// Waits for what is under way, so that nothing of it runs into the next measurement.
-    pub(crate) fn finish(mut self) -> anyhow::Result<()> {
-        self.turn.asking = false;
-        self.drive_until(Self::is_idle, Instant::now() + FINISHING)
+    /// Waits for the responses in flight, so that they do not disturb the next measurement.
+    pub(crate) fn drain(mut self) -> anyhow::Result<()> {
+        self.state.is_repeating = false;
+        self.drive_until(Self::is_idle, Instant::now() + DRAIN_TIMEOUT)
     }
 
     fn is_idle(connections: &[Connection]) -> bool {
@@ -149,7 +163,7 @@ impl<'a> Load<'a> {
             }
             for event in &self.events {
                 if let Some(connection) = self.connections.get_mut(event.token().0) {
-                    connection.drive(&mut self.turn, self.poll.registry())?;
+                    connection.drive(&mut self.state, self.poll.registry())?;
                 }
             }
         }

@@ -1,40 +1,43 @@
-//! `pitwall-benches`: Pitwall beside its peers, on the same work, on this machine.
+//! `pitwall-benches`: compares Pitwall with its peers, on the same work, on this machine.
 //!
-//! ```text
-//! cli         what can be typed; program: what each command does
-//! namespace   a network of our own, loopback with cubic
-//! certificate what contenders with TLS show
-//! cores       who runs where
-//! stage       what every contender is started on; origin: nginx over files in memory
-//! process     a process that is started, watched and ended; usage: what it took of the machine
-//! peers       who is compared: a new one is a new file and one line there
-//! serve       servers of our own: the ceiling and the raw copy loop
-//! load        the load generator
-//! h2load      the load generator for TLS and HTTP/2, somebody else's
-//! measure     a contender under load for a while
-//! scenario    what is measured, one to a file
-//! record      what was measured, as JSON; compare: ratios, repetition by repetition
-//! report      tables, what must be reached, the chart
-//! ```
+//! - [`cli`]: the command line.
+//! - [`commands`]: runs each command.
+//! - [`network_namespace`]: a network namespace for the run, with `cubic` on loopback.
+//! - [`certificate`]: the certificate of contenders with TLS.
+//! - [`cores`]: which processor cores contenders and the rest run on.
+//! - [`testbed`]: what every contender is started on.
+//! - [`origin`]: nginx over files in memory, and a server for generated playlists.
+//! - [`process`]: a child process that is started, watched and ended.
+//! - [`resource_usage`]: processor time and memory of a process tree.
+//! - [`peers`]: the contenders; a new one is a new file and one line there.
+//! - [`serve`]: the program's own servers: the ceiling, the raw copy loop, and the generated
+//!   playlists.
+//! - [`load`]: the load generator.
+//! - [`h2load`]: nghttp2's load generator, for TLS and HTTP/2.
+//! - [`measurement`]: one measurement of a contender under load.
+//! - [`scenario`]: what is measured, one scenario per file.
+//! - [`record`]: results, as JSON files.
+//! - [`comparison`]: ratios between contenders, per repetition.
+//! - [`report`]: tables, requirements, and the chart.
 
 mod certificate;
 mod cli;
-mod compare;
+mod commands;
+mod comparison;
 mod cores;
 mod h2load;
 mod load;
-mod measure;
-mod namespace;
+mod measurement;
+mod network_namespace;
 mod origin;
 mod peers;
 mod process;
-mod program;
 mod record;
 mod report;
+mod resource_usage;
 mod scenario;
 mod serve;
-mod stage;
-mod usage;
+mod testbed;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -45,20 +48,20 @@ fn main() -> ExitCode {
     match cli::Cli::parse().execute() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            complain(&error);
+            print_error(&error);
             ExitCode::FAILURE
         }
     }
 }
 
-/// Whoever reads only the first lines has seen enough.
-fn say(text: &str) {
+/// Prints to standard output; an error, such as a pipe closed by `head`, is ignored.
+fn print_text(text: &str) {
     if !text.is_empty() {
         let _ = writeln!(std::io::stdout(), "{}", text.trim_end_matches('\n'));
     }
 }
 
 #[expect(clippy::print_stderr, reason = "the executable talks to its terminal")]
-fn complain(error: &anyhow::Error) {
+fn print_error(error: &anyhow::Error) {
     eprintln!("pitwall-benches: {error:#}");
 }

@@ -1,5 +1,5 @@
-//! The origin that everybody fetches from: nginx over files in memory, and beside it a server of
-//! our own for playlists that move.
+//! The origin of all contenders: nginx over files in memory, and beside it this program's own
+//! server ([`crate::serve::origin`]) for generated playlists and counted segments.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -10,72 +10,83 @@ use anyhow::Context;
 
 use crate::cores::Cores;
 use crate::load::fetch;
-use crate::peers::{nginx, ours};
+use crate::peers::{nginx, reference_servers};
 use crate::process::{Process, free_address};
 
-/// Paths below this are made as they are asked for, all others are files.
-pub(crate) const MADE: &str = "/made/";
+/// Path prefix of generated responses; all other paths are files.
+pub(crate) const DYNAMIC_PREFIX: &str = "/made/";
 
 pub(crate) struct Origin {
-    pub(crate) files: SocketAddr,
-    pub(crate) made: SocketAddr,
-    folder: PathBuf,
-    /// Run until the stage is cleared.
+    pub(crate) files_address: SocketAddr,
+    pub(crate) dynamic_address: SocketAddr,
+    files_directory: PathBuf,
+    /// Both servers, which run until the origin is dropped.
     _processes: [Process; 2],
 }
 
 impl Origin {
-    pub(crate) fn start(cores: &Cores, room: &Path) -> anyhow::Result<Self> {
-        let folder = room.join("files");
-        std::fs::create_dir_all(&folder)?;
+    /// Starts both servers on the cores that are not measured, their files in `directory`.
+    pub(crate) fn start(cores: &Cores, directory: &Path) -> anyhow::Result<Self> {
+        let files_directory = directory.join("files");
+        std::fs::create_dir_all(&files_directory)?;
         let start = |name: &str, command: &mut std::process::Command, address| {
-            let log = room.join(format!("{name}.log"));
-            let mut process = Process::start(command, &log, cores.others(), cores.others())?;
-            process.wait_for(address).with_context(|| {
+            let log = directory.join(format!("{name}.log"));
+            let mut process =
+                Process::start(command, &log, cores.harness_cores(), cores.harness_cores())?;
+            process.wait_until_listening(address).with_context(|| {
                 let log = std::fs::read_to_string(&log).unwrap_or_default();
                 format!("the origin ({name}): {log}")
             })?;
             anyhow::Ok(process)
         };
-        let files = free_address()?;
-        let mut nginx = nginx::command(room, 1, &nginx::server_of_files(files, &folder))?;
-        let nginx = start("nginx", &mut nginx, files)?;
-        let made = free_address()?;
-        let mut maker = ours::this_program()?;
-        maker.args(["serve", "origin", &made.to_string()]);
-        let maker = start("made", &mut maker, made)?;
-        Ok(Self { files, made, folder, _processes: [nginx, maker] })
+        let files_address = free_address()?;
+        let mut nginx = nginx::nginx_command(
+            directory,
+            1,
+            &nginx::file_server_block(files_address, &files_directory),
+        )?;
+        let nginx = start("nginx", &mut nginx, files_address)?;
+        let dynamic_address = free_address()?;
+        let mut dynamic = reference_servers::this_program()?;
+        dynamic.args(["serve", "origin", &dynamic_address.to_string()]);
+        let dynamic = start("made", &mut dynamic, dynamic_address)?;
+        Ok(Self { files_address, dynamic_address, files_directory, _processes: [nginx, dynamic] })
     }
 
-    /// All that a contender may be asked to fetch from.
+    /// Both addresses from which a contender may have to fetch.
     pub(crate) fn addresses(&self) -> [SocketAddr; 2] {
-        [self.files, self.made]
+        [self.files_address, self.dynamic_address]
     }
 
-    /// Who has this path.
-    pub(crate) fn of(&self, path: &str) -> SocketAddr {
-        if path.starts_with(MADE) { self.made } else { self.files }
+    /// The address of the server that has this path.
+    pub(crate) fn address_for(&self, path: &str) -> SocketAddr {
+        if path.starts_with(DYNAMIC_PREFIX) { self.dynamic_address } else { self.files_address }
     }
 
-    /// How often each path was asked for that is counted, since the last time.
-    pub(crate) fn counts(&self) -> anyhow::Result<HashMap<String, u64>> {
-        let counts = fetch(self.made, &format!("{MADE}counts"), Duration::from_secs(5))?;
+    /// Requests per counted path since the last call.
+    pub(crate) fn take_request_counts(&self) -> anyhow::Result<HashMap<String, u64>> {
+        let counts = fetch(
+            self.dynamic_address,
+            &format!("{DYNAMIC_PREFIX}counts"),
+            Duration::from_secs(5),
+        )?;
         Ok(serde_json::from_slice(&counts.body)?)
     }
 
-    /// Where the files are.
-    pub(crate) fn folder(&self) -> &Path {
-        &self.folder
+    /// The directory of the files that nginx serves.
+    pub(crate) fn files_directory(&self) -> &Path {
+        &self.files_directory
     }
 
-    /// Serves these bytes under this name.
-    pub(crate) fn put(&self, name: &str, bytes: &[u8]) -> anyhow::Result<()> {
-        std::fs::write(self.folder.join(name), bytes).with_context(|| format!("writing {name}"))
+    /// Makes nginx serve `bytes` as `/{name}`.
+    pub(crate) fn write_file(&self, name: &str, bytes: &[u8]) -> anyhow::Result<()> {
+        std::fs::write(self.files_directory.join(name), bytes)
+            .with_context(|| format!("writing {name}"))
     }
 }
 
-/// Bytes that nothing can compress, the same every time.
-pub(crate) fn noise(length: usize) -> Vec<u8> {
+/// Incompressible bytes, the same for the same `length`.
+pub(crate) fn incompressible_bytes(length: usize) -> Vec<u8> {
     let mut hasher = blake3::Hasher::new();
     hasher.update(&length.to_le_bytes());
     let mut bytes = vec![0; length];

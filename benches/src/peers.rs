@@ -1,12 +1,17 @@
-//! Who is compared. A new one is a new file and one line in [`all`].
+//! The contenders. A new one is a new file and one line in [`build_peers`].
+//!
+//! - [`haproxy`], [`hls_proxy`], [`mediaflow_proxy`], [`nginx`], [`varnish`]: other servers.
+//! - [`pitwall`]: Pitwall's edge.
+//! - [`reference_servers`]: the ceiling and the raw copy loop.
+//! - [`link_style`]: how each is asked for an upstream URL.
 
 mod haproxy;
 mod hls_proxy;
-mod link;
+mod link_style;
 mod mediaflow_proxy;
 pub(crate) mod nginx;
-pub(crate) mod ours;
 mod pitwall;
+pub(crate) mod reference_servers;
 mod varnish;
 
 use std::net::SocketAddr;
@@ -14,40 +19,40 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 
-pub(crate) use link::{Kind, Link};
+pub(crate) use link_style::{LinkStyle, LinkTarget};
 
 use crate::load::fetch;
 use crate::process::{Process, free_address};
-use crate::stage::Stage;
+use crate::testbed::Testbed;
 
 /// Work that a peer can do.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
 )]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum Work {
-    /// A segment that was asked for before.
+pub(crate) enum Workload {
+    /// A segment that was requested before: a cache hit.
     Stored,
-    /// A segment that nobody asked for yet.
+    /// A segment that was never requested before: a cache miss.
     Relayed,
-    /// A playlist under a URL that nobody asked for yet.
+    /// A playlist at a URL that was never requested before.
     Playlist,
-    /// A playlist that everybody asks for under one URL, reused as the peer's settings have it.
+    /// A playlist that all clients request at one URL; the peer reuses it as its settings say.
     Shared,
-    /// A playlist that each asks for under a URL of their own again and again, never reused.
+    /// A playlist that each client polls at its own URL; the peer never reuses a response.
     Fresh,
     /// A stored segment over TLS, HTTP/1.1.
     Tls,
-    /// A stored segment over TLS, HTTP/2, a few at once on each connection.
+    /// A stored segment over TLS, HTTP/2, a few concurrent streams on each connection.
     Http2,
 }
 
-impl Work {
+impl Workload {
     pub(crate) fn is_segment(self) -> bool {
         matches!(self, Self::Stored | Self::Relayed | Self::Tls | Self::Http2)
     }
 
-    pub(crate) fn name(self) -> &'static str {
+    pub(crate) fn label(self) -> &'static str {
         match self {
             Self::Stored => "stored",
             Self::Relayed => "relayed",
@@ -60,85 +65,109 @@ impl Work {
     }
 }
 
+/// A server that can be measured.
 pub(crate) trait Peer {
     fn name(&self) -> &str;
-    fn works(&self) -> &[Work];
-    fn link(&self) -> Link {
-        Link::Path
+    /// The work that the peer does with its settings.
+    fn workloads(&self) -> &[Workload];
+    fn link_style(&self) -> LinkStyle {
+        LinkStyle::SamePath
     }
-    /// Whether it asks the origin's other half for what is made, too.
-    fn reaches_both_origins(&self) -> bool {
-        self.link() != Link::Path
+    /// Whether the peer fetches generated responses from the origin's second server as well.
+    fn can_reach_both_origins(&self) -> bool {
+        self.link_style() != LinkStyle::SamePath
     }
-    /// Starts it on `listen`, in front of the stage's origin.
-    fn start(&self, stage: &Stage, listen: SocketAddr, threads: usize) -> anyhow::Result<Process>;
+    /// Starts the peer, listening on `listen`, in front of the testbed's origin.
+    ///
+    /// # Errors
+    /// When the peer is not installed or does not start.
+    fn spawn(
+        &self,
+        testbed: &Testbed,
+        listen: SocketAddr,
+        threads: usize,
+    ) -> anyhow::Result<Process>;
 }
 
-/// A peer that runs.
+/// A running peer.
 pub(crate) struct Contender {
     pub(crate) name: String,
-    pub(crate) works: Vec<Work>,
+    pub(crate) workloads: Vec<Workload>,
     pub(crate) address: SocketAddr,
-    pub(crate) link: Link,
-    pub(crate) reaches_both_origins: bool,
+    pub(crate) link_style: LinkStyle,
+    pub(crate) can_reach_both_origins: bool,
     pub(crate) process: Process,
 }
 
-/// A peer that does not, and why.
+/// A peer that was not measured, and the reason.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub(crate) struct Skipped {
+pub(crate) struct SkippedContender {
     pub(crate) name: String,
     pub(crate) reason: String,
 }
 
-pub(crate) fn all(stage: &Stage) -> Vec<Box<dyn Peer>> {
-    let mut peers: Vec<Box<dyn Peer>> = vec![Box::new(ours::Ceiling), Box::new(ours::Copy)];
-    peers.extend(pitwall::all(&stage.pitwalls));
-    peers.extend(nginx::all());
+/// All peers, whether installed or not.
+pub(crate) fn build_peers(testbed: &Testbed) -> Vec<Box<dyn Peer>> {
+    let mut peers: Vec<Box<dyn Peer>> =
+        vec![Box::new(reference_servers::CeilingServer), Box::new(reference_servers::RawCopyLoop)];
+    peers.extend(pitwall::build_peers(&testbed.pitwall_executables));
+    peers.extend(nginx::build_peers());
     peers.push(Box::new(varnish::Varnish));
-    peers.extend(haproxy::all());
+    peers.extend(haproxy::build_peers());
     peers.push(Box::new(hls_proxy::HlsProxy));
     peers.push(Box::new(mediaflow_proxy::MediaflowProxy));
     peers
 }
 
-/// Starts it and waits until it listens.
-pub(crate) fn start(peer: &dyn Peer, stage: &Stage, threads: usize) -> Result<Contender, Skipped> {
-    let started = || {
+/// Starts a peer and waits until it listens.
+///
+/// # Errors
+/// The peer with the reason why it does not run.
+pub(crate) fn start_contender(
+    peer: &dyn Peer,
+    testbed: &Testbed,
+    threads: usize,
+) -> Result<Contender, SkippedContender> {
+    let start = || {
         let address = free_address()?;
-        let mut process = peer.start(stage, address, threads)?;
-        process.wait_for(address).with_context(|| last_words(stage, peer.name()))?;
+        let mut process = peer.spawn(testbed, address, threads)?;
+        process
+            .wait_until_listening(address)
+            .with_context(|| last_log_line(testbed, peer.name()))?;
         Ok(Contender {
             name: peer.name().to_owned(),
-            works: peer.works().to_vec(),
+            workloads: peer.workloads().to_vec(),
             address,
-            link: peer.link(),
-            reaches_both_origins: peer.reaches_both_origins(),
+            link_style: peer.link_style(),
+            can_reach_both_origins: peer.can_reach_both_origins(),
             process,
         })
     };
-    started().map_err(|error: anyhow::Error| Skipped {
+    start().map_err(|error: anyhow::Error| SkippedContender {
         name: peer.name().to_owned(),
         reason: format!("{error:#}"),
     })
 }
 
-/// How long a first answer may take: some load half of themselves for it.
-const FIRST_ANSWER: Duration = Duration::from_secs(20);
+/// Timeout of a response: some peers load much of their code for the first one.
+const FIRST_RESPONSE_TIMEOUT: Duration = Duration::from_secs(20);
 
 impl Contender {
-    /// The body of an answer to `path`, which must be a good one.
-    pub(crate) fn first(&self, path: &str) -> anyhow::Result<Vec<u8>> {
-        let fetched = fetch(self.address, path, FIRST_ANSWER)?;
-        if fetched.status != 200 {
-            bail!("status {}", fetched.status);
+    /// The body of the response to `path`.
+    ///
+    /// # Errors
+    /// When there is no response, or its status is not 200.
+    pub(crate) fn fetch_body(&self, path: &str) -> anyhow::Result<Vec<u8>> {
+        let response = fetch(self.address, path, FIRST_RESPONSE_TIMEOUT)?;
+        if response.status != 200 {
+            bail!("status {}", response.status);
         }
-        Ok(fetched.body)
+        Ok(response.body)
     }
 }
 
-fn last_words(stage: &Stage, name: &str) -> String {
-    let log = stage.log_of(name);
+fn last_log_line(testbed: &Testbed, name: &str) -> String {
+    let log = testbed.read_contender_log(name);
     let last = log.lines().rev().find(|line| !line.trim().is_empty());
-    last.map_or("it said nothing".to_owned(), |line| format!("it said {line:?}"))
+    last.map_or("its log is empty".to_owned(), |line| format!("the last line of its log: {line:?}"))
 }

@@ -1,22 +1,20 @@
-//! Virtual players: each polls its live playlist, takes every new segment once and keeps a
-//! buffer clock, so that what is counted is what viewers would have seen.
+//! Virtual players: each polls its live playlist, fetches every new segment once and simulates its
+//! playback buffer, so that the statistics are those of what a viewer would see.
 //!
-//! ```text
-//! buffer     the clock of one player's buffer: what played, what stalled
-//! feed       which of a playlist's segments a player takes next, and when it polls again
-//! client     HTTP as one player has it: connections of its own
-//! viewer     one player, from the playlist to the last segment
-//! audience   many of them; what came of it
-//! ```
+//! - `buffer`: the simulated playback buffer of one player: time played, time stalled.
+//! - `playlist_cursor`: which segments a player fetches next, and when it reloads its playlist.
+//! - `client`: the HTTP client of one player, with its own connections.
+//! - `viewer`: one player.
+//! - `simulation`: many players, and their statistics.
 //!
-//! Deliberately absent: decoding, rendition switching, separate sound, low latency parts.
+//! Deliberately absent: decoding, variant switching, separate audio renditions, partial segments.
 
-mod audience;
 mod buffer;
 mod client;
-mod feed;
+mod playlist_cursor;
+mod simulation;
 mod viewer;
 
-pub use audience::{Audience, Delays, Outcome};
-pub use buffer::Buffer;
-pub use client::{CannotPlay, Connector};
+pub use buffer::PlaybackBuffer;
+pub use client::{Connector, PlaybackError};
+pub use simulation::{DelayHistogram, PlaybackStatistics, ViewerSimulation};

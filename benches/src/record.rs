@@ -1,4 +1,6 @@
-//! What is measured, as it is written to disk. Every table and the chart are made from this.
+//! Records: the results of scenarios as JSON files, from which all tables and the chart are made.
+//!
+//! - [`sample`]: results of contenders that are measured in turns at the same task.
 
 mod sample;
 
@@ -9,21 +11,21 @@ use anyhow::Context;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::peers::Skipped;
-pub(crate) use sample::{Figures, Sample, Task};
+use crate::peers::SkippedContender;
+pub(crate) use sample::{Measurements, Sample, Task};
 
-/// One scenario's results.
+/// The results of one scenario.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Record<T> {
     pub(crate) machine: Machine,
     pub(crate) results: Vec<T>,
-    pub(crate) skipped: Vec<Skipped>,
+    pub(crate) skipped: Vec<SkippedContender>,
 }
 
 /// One result of a scenario.
-pub(crate) trait Entry: Serialize + DeserializeOwned {
-    /// Whether an older one says nothing any more, now that there is this one.
-    fn replaces(&self, older: &Self) -> bool;
+pub(crate) trait RecordEntry: Serialize + DeserializeOwned {
+    /// Whether this result replaces an older one.
+    fn supersedes(&self, older: &Self) -> bool;
     fn contender(&self) -> &str;
 }
 
@@ -34,12 +36,15 @@ pub(crate) struct Machine {
     pub(crate) kernel: String,
 }
 
-impl<T: Entry> Record<T> {
+impl<T: RecordEntry> Record<T> {
     pub(crate) fn new() -> Self {
-        Self { machine: Machine::this(), results: Vec::new(), skipped: Vec::new() }
+        Self { machine: Machine::detect(), results: Vec::new(), skipped: Vec::new() }
     }
 
-    /// What is there, or an empty one.
+    /// Reads the record at `path`; a missing file is an empty record.
+    ///
+    /// # Errors
+    /// When the file cannot be read or parsed.
     pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
         match std::fs::read(path) {
             Ok(text) => serde_json::from_slice(&text)
@@ -57,10 +62,10 @@ impl<T: Entry> Record<T> {
         std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
     }
 
-    /// With what an `older` record has besides.
-    pub(crate) fn over(mut self, older: Self) -> Self {
+    /// Merges the results of an `older` record that this record does not supersede.
+    pub(crate) fn merge_older(mut self, older: Self) -> Self {
         let Self { mut results, mut skipped, .. } = older;
-        results.retain(|older| !self.results.iter().any(|newer| newer.replaces(older)));
+        results.retain(|older| !self.results.iter().any(|newer| newer.supersedes(older)));
         skipped.retain(|older| {
             let measured = self.results.iter().any(|newer| newer.contender() == older.name);
             !measured && !self.skipped.iter().any(|newer| newer.name == older.name)
@@ -72,7 +77,7 @@ impl<T: Entry> Record<T> {
 }
 
 impl Machine {
-    pub(crate) fn this() -> Self {
+    pub(crate) fn detect() -> Self {
         let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name"));
         let processor = model.map_or("", |model| model.trim_start_matches([' ', '\t', ':']));
@@ -88,23 +93,24 @@ impl Machine {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::peers::Work;
+    use crate::peers::Workload;
 
     fn record(samples: &[(&str, &str, f64)], skipped: &[&str]) -> Record<Sample> {
         let sample = |(item, contender, seconds): &(&str, &str, f64)| Sample {
             task: Task {
-                work: Work::Stored,
+                work: Workload::Stored,
                 item: (*item).to_owned(),
                 connections: 16,
                 threads: 1,
             },
             contender: (*contender).to_owned(),
             repetition: 0,
-            figures: Figures { seconds: *seconds, ..Figures::default() },
+            figures: Measurements { seconds: *seconds, ..Measurements::default() },
         };
         let reason = String::new();
-        let skipped =
-            skipped.iter().map(|name| Skipped { name: (*name).to_owned(), reason: reason.clone() });
+        let skipped = skipped
+            .iter()
+            .map(|name| SkippedContender { name: (*name).to_owned(), reason: reason.clone() });
         Record {
             results: samples.iter().map(sample).collect(),
             skipped: skipped.collect(),
@@ -116,7 +122,7 @@ mod tests {
     fn a_task_that_is_measured_anew_replaces_the_old_one() {
         let old = record(&[("1MB", "a", 1.0), ("1MB", "b", 1.0), ("4MB", "a", 1.0)], &["b", "c"]);
         let new = record(&[("1MB", "b", 2.0)], &[]);
-        let both = new.over(old);
+        let both = new.merge_older(old);
         let expected = record(&[("4MB", "a", 1.0), ("1MB", "b", 2.0)], &["c"]);
         assert_eq!(both, expected);
         let task = &expected.results[1].task;

@@ -1,8 +1,8 @@
-//! Servers of our own: the least that HTTP takes, one thread, bodies from memory.
+//! The program's own servers: minimal HTTP on one thread, with bodies from memory.
 //!
-//! - [`ceiling`]: files from memory, which is all that a proxy without any work could do.
-//! - [`origin`]: playlists that move, and a count of who asked for what.
-//! - [`copy`]: a loop that moves bytes between two sockets, which is all that a relay must do.
+//! - [`ceiling`]: serves files from memory: the upper bound for a proxy, which has more to do.
+//! - [`origin`]: generates playlists and segments, and counts requests per path.
+//! - [`copy`]: copies bytes between two sockets, the least that a relay must do.
 
 pub(crate) mod ceiling;
 pub(crate) mod copy;
@@ -16,13 +16,13 @@ use bytes::{Buf, Bytes};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Registry, Token};
 
-/// What is sent for a path.
-pub(crate) struct Answer {
+/// The response to a path: its header section and its content.
+pub(crate) struct RawResponse {
     pub(crate) head: Bytes,
     pub(crate) body: Bytes,
 }
 
-impl Answer {
+impl RawResponse {
     pub(crate) fn new(status: &str, content_type: &str, body: Bytes) -> Self {
         let head = format!(
             "HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n\r\n",
@@ -31,8 +31,9 @@ impl Answer {
         Self { head: head.into(), body }
     }
 
-    /// A body whose first piece is made anew each time and whose second is large and is not.
-    fn pieces(content_type: &str, first: &str, second: Bytes) -> Self {
+    /// A response whose content is `first`, made for this response, and `second`, which is large
+    /// and shared, so that it is not copied.
+    fn from_pieces(content_type: &str, first: &str, second: Bytes) -> Self {
         let head = format!(
             "HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n\r\n{first}",
             first.len() + second.len()
@@ -41,48 +42,51 @@ impl Answer {
     }
 }
 
-/// Answers every request with what `answer` has for its path, until the process is ended.
-pub(crate) fn serve(listen: SocketAddr, answer: impl FnMut(&str) -> Answer) -> anyhow::Result<()> {
-    turn(listen, Answering { connections: slab::Slab::new(), answer })
+/// Answers every request with `respond` of its path, until the process is ended.
+pub(crate) fn serve(
+    listen: SocketAddr,
+    respond: impl FnMut(&str) -> RawResponse,
+) -> anyhow::Result<()> {
+    run_event_loop(listen, HttpServer { connections: slab::Slab::new(), respond })
 }
 
-/// What a server does with its sockets.
-trait Sockets {
-    fn add(&mut self, stream: TcpStream, registry: &Registry) -> std::io::Result<()>;
-    fn ready(&mut self, token: Token);
+/// Handles the sockets of a server's event loop.
+trait SocketHandler {
+    fn add_client(&mut self, stream: TcpStream, registry: &Registry) -> std::io::Result<()>;
+    fn on_ready(&mut self, token: Token);
 }
 
-/// Waits for sockets until the process is ended.
-fn turn(listen: SocketAddr, mut sockets: impl Sockets) -> anyhow::Result<()> {
+/// Accepts connections and dispatches socket events until the process is ended.
+fn run_event_loop(listen: SocketAddr, mut sockets: impl SocketHandler) -> anyhow::Result<()> {
     let mut poll = Poll::new()?;
     let mut events = Events::with_capacity(1024);
     let mut listener =
         TcpListener::bind(listen).with_context(|| format!("cannot listen on {listen}"))?;
-    poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
+    poll.registry().register(&mut listener, LISTENER_TOKEN, Interest::READABLE)?;
     loop {
         match poll.poll(&mut events, None) {
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             other => other?,
         }
         for event in &events {
-            if event.token() == LISTENER {
-                accept(&listener, |stream| sockets.add(stream, poll.registry()))?;
+            if event.token() == LISTENER_TOKEN {
+                accept_all(&listener, |stream| sockets.add_client(stream, poll.registry()))?;
             } else {
-                sockets.ready(event.token());
+                sockets.on_ready(event.token());
             }
         }
     }
 }
 
-const LISTENER: Token = Token(usize::MAX - 1);
+const LISTENER_TOKEN: Token = Token(usize::MAX - 1);
 
-struct Answering<F> {
+struct HttpServer<F> {
     connections: slab::Slab<Connection>,
-    answer: F,
+    respond: F,
 }
 
-impl<F: FnMut(&str) -> Answer> Sockets for Answering<F> {
-    fn add(&mut self, mut stream: TcpStream, registry: &Registry) -> std::io::Result<()> {
+impl<F: FnMut(&str) -> RawResponse> SocketHandler for HttpServer<F> {
+    fn add_client(&mut self, mut stream: TcpStream, registry: &Registry) -> std::io::Result<()> {
         let entry = self.connections.vacant_entry();
         let both = Interest::READABLE | Interest::WRITABLE;
         registry.register(&mut stream, Token(entry.key()), both)?;
@@ -90,15 +94,15 @@ impl<F: FnMut(&str) -> Answer> Sockets for Answering<F> {
         Ok(())
     }
 
-    fn ready(&mut self, token: Token) {
+    fn on_ready(&mut self, token: Token) {
         let Some(connection) = self.connections.get_mut(token.0) else { return };
-        if connection.drive(&mut self.answer).is_err() {
+        if connection.drive(&mut self.respond).is_err() {
             self.connections.remove(token.0);
         }
     }
 }
 
-fn accept(
+fn accept_all(
     listener: &TcpListener,
     mut add: impl FnMut(TcpStream) -> std::io::Result<()>,
 ) -> anyhow::Result<()> {
@@ -126,23 +130,24 @@ impl Connection {
         Self { stream, request: Vec::new(), head: Bytes::new(), body: Bytes::new() }
     }
 
-    /// Does all that can be done without waiting; an error means that it is over.
-    fn drive(&mut self, answer: &mut impl FnMut(&str) -> Answer) -> std::io::Result<()> {
+    /// Reads requests and writes responses until the socket would block; an error means that the
+    /// connection has ended.
+    fn drive(&mut self, respond: &mut impl FnMut(&str) -> RawResponse) -> std::io::Result<()> {
         loop {
             while self.head.has_remaining() || self.body.has_remaining() {
                 let both = [IoSlice::new(&self.head), IoSlice::new(&self.body)];
                 match self.stream.write_vectored(&both) {
                     Ok(count) => {
-                        let of_head = count.min(self.head.len());
-                        self.head.advance(of_head);
-                        self.body.advance(count - of_head);
+                        let head_bytes = count.min(self.head.len());
+                        self.head.advance(head_bytes);
+                        self.body.advance(count - head_bytes);
                     }
                     Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                     Err(error) => return Err(error),
                 }
             }
             match self.take_request()? {
-                Some(path) => Answer { head: self.head, body: self.body } = answer(&path),
+                Some(path) => RawResponse { head: self.head, body: self.body } = respond(&path),
                 None => return Ok(()),
             }
         }
@@ -150,8 +155,8 @@ impl Connection {
 
     fn take_request(&mut self) -> std::io::Result<Option<String>> {
         loop {
-            if let Some(end) = find_end(&self.request) {
-                let path = path_of(&self.request).ok_or(ErrorKind::InvalidData)?;
+            if let Some(end) = find_head_end(&self.request) {
+                let path = parse_path(&self.request).ok_or(ErrorKind::InvalidData)?;
                 self.request.drain(..end);
                 return Ok(Some(path));
             }
@@ -169,11 +174,11 @@ impl Connection {
     }
 }
 
-fn find_end(request: &[u8]) -> Option<usize> {
+fn find_head_end(request: &[u8]) -> Option<usize> {
     request.windows(4).position(|window| window == b"\r\n\r\n").map(|at| at + 4)
 }
 
-fn path_of(request: &[u8]) -> Option<String> {
+fn parse_path(request: &[u8]) -> Option<String> {
     let line = request.split(|byte| *byte == b'\r').next()?;
     let path = line.split(|byte| *byte == b' ').nth(1)?;
     String::from_utf8(path.to_vec()).ok()
@@ -184,11 +189,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn requests_are_taken_apart() {
+    fn requests_are_parsed() {
         let request = b"GET /live.m3u8?n=1 HTTP/1.1\r\nHost: x\r\n\r\nGET";
-        assert_eq!(path_of(request).as_deref(), Some("/live.m3u8?n=1"));
-        assert_eq!(find_end(request), Some(request.len() - 3));
-        assert_eq!(find_end(b"GET / HTTP/1.1\r\n"), None);
-        assert_eq!(path_of(b"GET"), None);
+        assert_eq!(parse_path(request).as_deref(), Some("/live.m3u8?n=1"));
+        assert_eq!(find_head_end(request), Some(request.len() - 3));
+        assert_eq!(find_head_end(b"GET / HTTP/1.1\r\n"), None);
+        assert_eq!(parse_path(b"GET"), None);
     }
 }

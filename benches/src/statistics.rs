@@ -1,6 +1,6 @@
-//! Medians and spread: a shared machine has bad moments, so no figure stands for itself.
+//! Medians and spread of repeated measurements, since single ones vary on a shared machine.
 
-/// What repetitions of one measurement came to.
+/// Least, median and greatest value of the repetitions of one measurement.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Spread {
     pub least: f64,
@@ -9,7 +9,7 @@ pub struct Spread {
 }
 
 impl Spread {
-    /// `None` of nothing at all.
+    /// The spread of all finite values; `None` when there is none.
     pub fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
         let mut values: Vec<f64> = values.into_iter().filter(|value| value.is_finite()).collect();
         values.sort_by(f64::total_cmp);
@@ -38,8 +38,8 @@ mod tests {
             (&[1.0, f64::INFINITY, 3.0], Some((1.0, 2.0, 3.0))),
         ] {
             let spread = Spread::of(values.iter().copied());
-            let seen = spread.map(|spread| (spread.least, spread.median, spread.most));
-            assert_eq!(seen, expected, "{values:?}");
+            let actual = spread.map(|spread| (spread.least, spread.median, spread.most));
+            assert_eq!(actual, expected, "{values:?}");
         }
     }
 }

@@ -1,224 +1,262 @@
-//! Is a candidate worth watching? Its master, its renditions and the newest segment are
-//! looked at, as a player would. Nothing is decoded.
+//! Checks a candidate as a player would see it: its multivariant playlist, its renditions and its
+//! newest segment. Nothing is decoded.
 //!
-//! - [`visit`]: fetching playlists.
-//! - [`sample`]: the first bytes of a segment: how fast they come and what they are.
-//! - [`head`]: how far a live playlist has come.
-//! - [`rules`]: what a source's operator demands beyond that.
-//! - [`turns`]: how many requests a source is sent at once.
-//! - [`rendition`]: what a master offers, as renditions with ids that survive re-extraction.
+//! - [`run`]: fetches playlists.
+//! - [`sample`]: the first bytes of a segment: latency, throughput, container.
+//! - [`live_edge`]: the position of a live playlist.
+//! - [`rules`]: `[source.check]`, the operator's further requirements.
+//! - [`limiter`]: limits concurrent requests to a source.
+//! - [`rendition`]: the renditions of a multivariant playlist, with ids that survive
+//!   re-extraction.
 //!
-//! Messages never hold a URL: they are public.
+//! Error messages are public and never contain a URL.
 
-mod head;
+mod limiter;
+mod live_edge;
 mod rendition;
 mod rules;
+mod run;
 mod sample;
-mod turns;
-mod visit;
 
 use std::time::Duration;
 
 use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
 use pitwall_fetch::{FetchError, Fetcher};
-use pitwall_hls::analysis::Media;
+use pitwall_hls::analysis::MediaPlaylist;
 use pitwall_hls::{Playlist, Variables};
 use pitwall_upstream_map::{Container, Rendition, RenditionId, Role};
 use url::Url;
 
-pub(crate) use self::head::Head;
+pub(crate) use self::limiter::CheckLimiter;
+pub(crate) use self::live_edge::LiveEdge;
 pub use self::rules::CheckRules;
-pub(crate) use self::sample::{Fingerprint, Sample};
-pub(crate) use self::turns::Turns;
-use self::visit::Visit;
+use self::run::CheckRun;
+pub(crate) use self::sample::{SegmentFingerprint, SegmentSample};
 use crate::extract::Candidate;
 use crate::source::Source;
 
-/// What a check that passed saw.
+/// The result of a check that passed.
 #[derive(Clone)]
-pub(crate) struct Checked {
+pub(crate) struct CheckFindings {
     pub(crate) renditions: Vec<Rendition>,
-    /// Of the best video, which the sample is from.
-    pub(crate) head: Head,
-    /// Of every video and every sound that a viewer may get, videos first and the best of all.
-    pub(crate) heads: Vec<(RenditionId, Head)>,
-    pub(crate) sample: Sample,
-    /// What the master defines for its children.
+    /// Live edge of the best video rendition, from which `sample` is.
+    pub(crate) live_edge: LiveEdge,
+    /// Live edges of all video and audio renditions: videos first, the best one first of all.
+    pub(crate) live_edges: Vec<(RenditionId, LiveEdge)>,
+    pub(crate) sample: SegmentSample,
+    /// Variables that the multivariant playlist defines for its media playlists.
     pub(crate) variables: Variables,
 }
 
+/// Why a check failed.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{}", detail.as_ref().unwrap_or(message))]
 pub(crate) struct CheckError {
-    /// Public: it names no host and no address.
+    /// Public message: contains no host and no address.
     pub(crate) message: String,
-    /// The same for logs and whoever holds the admin token.
+    /// The message for logs and for holders of the admin token.
     pub(crate) detail: Option<String>,
-    pub(crate) fault: Fault,
+    pub(crate) kind: CheckFailureKind,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
-    /// It is late, which proves nothing yet.
-    Suspect,
-    /// The next try may pass.
-    Passing,
-    /// Trying the same URL again is no use: it is gone, over, or shows nothing.
-    Definite,
-    /// The same, and most likely because its token has ended.
-    Refused,
+pub(crate) enum CheckFailureKind {
+    /// The playlist or segment is late, which alone is no failure.
+    Late,
+    /// The next check may pass.
+    Transient,
+    /// The URL cannot play again: it is gone, has ended, or shows nothing.
+    Permanent,
+    /// The URL was rejected, most likely because its token has expired.
+    TokenRejected,
 }
 
-/// Renditions are looked at together, a few at a time, or fewer where a source allows less.
-const AT_ONCE: usize = 6;
-const DEADLINE: Duration = Duration::from_secs(15);
-/// How long what a segment has shown holds.
-const RESAMPLE: Duration = Duration::from_secs(8);
+/// Maximum number of renditions that one check fetches concurrently; a source's `connections` may
+/// lower it.
+const RENDITION_MAX_CONCURRENCY: usize = 6;
+const CHECK_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long a segment sample is reused by rechecks.
+const SAMPLE_MAX_AGE: Duration = Duration::from_secs(8);
 
-/// From the canonical URL down.
-pub(crate) async fn check(
+/// Checks a candidate from its playlist URL down.
+pub(crate) async fn check_candidate(
     fetcher: &Fetcher,
     source: &Source,
     candidate: &Candidate,
-) -> Result<Checked, CheckError> {
-    // Waiting for one's turn is no part of the deadline.
-    let turn = source.turns.take(AT_ONCE).await;
-    from_the_top(&Visit::new(fetcher, source, candidate, &turn)?, candidate).await
+) -> Result<CheckFindings, CheckError> {
+    // The wait for a permit does not count towards `CHECK_TIMEOUT`.
+    let permit = source.check_limiter.acquire(RENDITION_MAX_CONCURRENCY).await;
+    check_from_canonical_url(&CheckRun::new(fetcher, source, candidate, &permit)?, candidate).await
 }
 
-/// Again, with what is known: the playlist of every video and every sound, for players change
-/// between them, and the newest segment of the best video. What fails is looked at from the canonical URL, which
-/// may lead elsewhere by now, and leaves out what is broken there too.
-pub(crate) async fn recheck(
+/// Checks again with what the last check found: the playlist of every video and audio rendition, as
+/// players switch between them, and the newest segment of the best video. If that fails, the
+/// candidate is checked from its playlist URL, which may redirect elsewhere by now, and renditions
+/// that fail there too are left out.
+pub(crate) async fn recheck_candidate(
     fetcher: &Fetcher,
     source: &Source,
     candidate: &Candidate,
-    last: &Checked,
-) -> Result<Checked, CheckError> {
-    let turn = source.turns.take(AT_ONCE).await;
-    let visit = Visit::new(fetcher, source, candidate, &turn)?;
-    let again = tokio::time::timeout(DEADLINE, glance(&visit, last).boxed()).await;
-    match again.unwrap_or_else(|_| Err(too_slow())) {
-        Ok(checked) => Ok(checked),
-        Err(_) => from_the_top(&visit, candidate).await,
+    last: &CheckFindings,
+) -> Result<CheckFindings, CheckError> {
+    let permit = source.check_limiter.acquire(RENDITION_MAX_CONCURRENCY).await;
+    let check_run = CheckRun::new(fetcher, source, candidate, &permit)?;
+    let rechecked =
+        tokio::time::timeout(CHECK_TIMEOUT, recheck_renditions(&check_run, last).boxed()).await;
+    match rechecked.unwrap_or_else(|_| Err(timeout_error())) {
+        Ok(findings) => Ok(findings),
+        Err(_) => check_from_canonical_url(&check_run, candidate).await,
     }
 }
 
-async fn from_the_top(visit: &Visit<'_>, candidate: &Candidate) -> Result<Checked, CheckError> {
-    let check = look(visit, &candidate.playlist).boxed();
-    tokio::time::timeout(DEADLINE, check).await.unwrap_or_else(|_| Err(too_slow()))
+async fn check_from_canonical_url(
+    check_run: &CheckRun<'_>,
+    candidate: &Candidate,
+) -> Result<CheckFindings, CheckError> {
+    let check = check_playlist(check_run, &candidate.playlist).boxed();
+    tokio::time::timeout(CHECK_TIMEOUT, check).await.unwrap_or_else(|_| Err(timeout_error()))
 }
 
-async fn look(visit: &Visit<'_>, canonical: &Url) -> Result<Checked, CheckError> {
-    let (base, playlist) = visit.playlist(canonical, &Variables::default()).await?;
+async fn check_playlist(
+    check_run: &CheckRun<'_>,
+    canonical: &Url,
+) -> Result<CheckFindings, CheckError> {
+    let (base, playlist) = check_run.fetch_playlist(canonical, &Variables::default()).await?;
     let master = match playlist {
-        Playlist::Master(master) => master,
-        Playlist::Media(media) => return single(visit, canonical, &media).await,
+        Playlist::Multivariant(master) => master,
+        Playlist::Media(media) => {
+            return check_single_rendition(check_run, canonical, &media).await;
+        }
     };
-    let drafts = rendition::drafts(&master, &base);
+    let drafts = rendition::draft_renditions(&master, &base);
     if drafts.is_empty() {
         return Err(CheckError::new("the master playlist offers nothing"));
     }
     let variables = &master.variables;
-    let visits: Vec<_> =
-        drafts.into_iter().map(|draft| entry(visit, draft, variables).boxed()).collect();
-    let mut looks = futures::stream::iter(visits).buffered(visit.at_once);
+    let fetches: Vec<_> = drafts
+        .into_iter()
+        .map(|draft| fetch_rendition(check_run, draft, variables).boxed())
+        .collect();
+    let mut results = futures::stream::iter(fetches).buffered(check_run.max_concurrency);
     let (mut passed, mut failed) = (Vec::new(), None);
-    while let Some(look) = looks.next().await {
-        match look {
+    while let Some(result) = results.next().await {
+        match result {
             Ok(entry) => passed.push(entry),
             Err(error) => failed = failed.or(Some(error)),
         }
     }
-    let nothing = || failed.unwrap_or(CheckError::new("the master playlist offers no video"));
-    let first = passed.iter().find(|entry| entry.0.role == Role::Video).ok_or_else(nothing)?;
-    let sample = visit.segment(&first.1).await?;
-    let head = Head::of(&first.1)?;
-    let moving = passed.iter().filter(|entry| moves(entry.0.role));
-    let heads = moving.map(|(rendition, media)| Ok((rendition.id.clone(), Head::of(media)?)));
-    let heads = heads.collect::<Result<_, CheckError>>()?;
-    let video = sample.container.unwrap_or(visit::claimed(&first.1));
+    let no_video_error =
+        || failed.unwrap_or(CheckError::new("the master playlist offers no video"));
+    let first =
+        passed.iter().find(|entry| entry.0.role == Role::Video).ok_or_else(no_video_error)?;
+    let sample = check_run.sample_newest_segment(&first.1).await?;
+    let live_edge = LiveEdge::of(&first.1)?;
+    let continuous = passed.iter().filter(|entry| is_continuous(entry.0.role));
+    let live_edges =
+        continuous.map(|(rendition, media)| Ok((rendition.id.clone(), LiveEdge::of(media)?)));
+    let live_edges = live_edges.collect::<Result<_, CheckError>>()?;
+    let video = sample.container.unwrap_or(run::claimed_container(&first.1));
     let mut renditions = Vec::new();
     for (rendition, media) in passed {
         let container = match rendition.role {
-            // One tells for all: the segments of a ladder are made by one packager.
+            // One sample determines the container of all: one packager makes the segments of all
+            // variants.
             Role::Video if media.segments.iter().all(|segment| segment.map.is_none()) => video,
-            Role::Audio => visit.container(&media).await,
-            Role::Subtitles if visit::claimed(&media) != Container::Fmp4 => Container::WebVtt,
-            _ => visit::claimed(&media),
+            Role::Audio => check_run.detect_container(&media).await,
+            Role::Subtitles if run::claimed_container(&media) != Container::Fmp4 => {
+                Container::WebVtt
+            }
+            _ => run::claimed_container(&media),
         };
-        renditions.push(Rendition { container, target_duration: target(&media), ..rendition });
+        renditions.push(Rendition {
+            container,
+            target_duration: target_duration_seconds(&media),
+            ..rendition
+        });
     }
-    Ok(Checked { renditions, head, heads, sample, variables: variables.clone() })
+    Ok(CheckFindings { renditions, live_edge, live_edges, sample, variables: variables.clone() })
 }
 
-/// A rendition whose playlist is live.
-async fn entry(
-    visit: &Visit<'_>,
+/// Fetches a rendition's playlist, which must be live.
+async fn fetch_rendition(
+    check_run: &CheckRun<'_>,
     rendition: Rendition,
     variables: &Variables,
-) -> Result<(Rendition, Media), CheckError> {
-    let media = visit.media(&rendition.playlist, variables).await?;
+) -> Result<(Rendition, MediaPlaylist), CheckError> {
+    let media = check_run.fetch_media_playlist(&rendition.playlist, variables).await?;
     Ok((rendition, media))
 }
 
-/// A stream without a master: its one playlist is its one rendition.
-async fn single(visit: &Visit<'_>, url: &Url, media: &Media) -> Result<Checked, CheckError> {
-    let media = visit::live(media)?;
-    let sample = visit.segment(media).await?;
-    let container = sample.container.unwrap_or(visit::claimed(media));
-    let only = rendition::only(url.clone(), container, sample.bit_rate);
-    let (only, head) = (Rendition { target_duration: target(media), ..only }, Head::of(media)?);
-    Ok(Checked {
-        heads: vec![(only.id.clone(), head)],
-        renditions: vec![only],
-        head,
+/// A stream without a multivariant playlist: its one media playlist is its one rendition.
+async fn check_single_rendition(
+    check_run: &CheckRun<'_>,
+    url: &Url,
+    media: &MediaPlaylist,
+) -> Result<CheckFindings, CheckError> {
+    let media = run::require_live(media)?;
+    let sample = check_run.sample_newest_segment(media).await?;
+    let container = sample.container.unwrap_or(run::claimed_container(media));
+    let rendition = rendition::single_rendition(url.clone(), container, sample.bit_rate);
+    let (rendition, live_edge) = (
+        Rendition { target_duration: target_duration_seconds(media), ..rendition },
+        LiveEdge::of(media)?,
+    );
+    Ok(CheckFindings {
+        live_edges: vec![(rendition.id.clone(), live_edge)],
+        renditions: vec![rendition],
+        live_edge,
         sample,
         variables: Variables::default(),
     })
 }
 
-async fn glance(visit: &Visit<'_>, last: &Checked) -> Result<Checked, CheckError> {
-    let moving = last.renditions.iter().filter(|rendition| moves(rendition.role));
-    let looks: Vec<_> = moving
+async fn recheck_renditions(
+    check_run: &CheckRun<'_>,
+    last: &CheckFindings,
+) -> Result<CheckFindings, CheckError> {
+    let continuous = last.renditions.iter().filter(|rendition| is_continuous(rendition.role));
+    let fetches: Vec<_> = continuous
         .map(|rendition| {
-            let media = visit.media(&rendition.playlist, &last.variables);
+            let media = check_run.fetch_media_playlist(&rendition.playlist, &last.variables);
             async move { media.await.map(|media| (rendition.id.clone(), media)) }.boxed()
         })
         .collect();
-    let looks = futures::stream::iter(looks).buffered(visit.at_once);
-    let seen: Vec<(RenditionId, Media)> = looks.try_collect().await?;
-    let heads = seen.iter().map(|(id, media)| Ok((id.clone(), Head::of(media)?)));
-    let heads = heads.collect::<Result<Vec<_>, CheckError>>()?;
-    let nothing = || CheckError::new("nothing to look at");
-    let (media, head) =
-        seen.first().zip(heads.first()).map(|(one, head)| (&one.1, head.1)).ok_or_else(nothing)?;
-    // A watched stream is looked at every target duration: the playlist tells most of it.
+    let fetches = futures::stream::iter(fetches).buffered(check_run.max_concurrency);
+    let playlists: Vec<(RenditionId, MediaPlaylist)> = fetches.try_collect().await?;
+    let live_edges = playlists.iter().map(|(id, media)| Ok((id.clone(), LiveEdge::of(media)?)));
+    let live_edges = live_edges.collect::<Result<Vec<_>, CheckError>>()?;
+    let nothing_checked_error = || CheckError::new("nothing to look at");
+    let (media, live_edge) = playlists
+        .first()
+        .zip(live_edges.first())
+        .map(|(one, live_edge)| (&one.1, live_edge.1))
+        .ok_or_else(nothing_checked_error)?;
+    // A watched stream is checked every target duration; between samples its playlist suffices.
     let sample = match &last.sample {
-        fresh if fresh.taken.elapsed() < RESAMPLE => fresh.clone(),
-        _ => visit.segment(media).await?,
+        fresh if fresh.taken_at.elapsed() < SAMPLE_MAX_AGE => fresh.clone(),
+        _ => check_run.sample_newest_segment(media).await?,
     };
-    Ok(Checked { head, heads, sample, ..last.clone() })
+    Ok(CheckFindings { live_edge, live_edges, sample, ..last.clone() })
 }
 
-/// Does it get longer all the time? Subtitles may have nothing to say for as long as they like.
-fn moves(role: Role) -> bool {
+/// Does a rendition of this role get new segments all the time? Subtitles may pause.
+fn is_continuous(role: Role) -> bool {
     matches!(role, Role::Video | Role::Audio)
 }
 
-/// As whole seconds, which is what a playlist says.
-fn target(media: &Media) -> Option<u64> {
-    let target = head::target(media).ok()?;
+/// The target duration in whole seconds, rounded up.
+fn target_duration_seconds(media: &MediaPlaylist) -> Option<u64> {
+    let target = live_edge::target_duration(media).ok()?;
     Some(target.as_secs() + u64::from(target.subsec_nanos() > 0))
 }
 
-fn too_slow() -> CheckError {
-    CheckError::new(format!("not checked within {}", humantime::format_duration(DEADLINE)))
+fn timeout_error() -> CheckError {
+    CheckError::new(format!("not checked within {}", humantime::format_duration(CHECK_TIMEOUT)))
 }
 
-/// What the edge calls it. What nobody recognises is most likely a disguised transport stream.
-fn container(seen: pitwall_hls::Container) -> Container {
-    match seen {
+/// The map's name of a container. An unknown container is most likely a disguised transport stream.
+fn map_container(detected: pitwall_hls::Container) -> Container {
+    match detected {
         pitwall_hls::Container::Fmp4 => Container::Fmp4,
         pitwall_hls::Container::PackedAudio => Container::PackedAudio,
         pitwall_hls::Container::Mp3 => Container::Mp3,
@@ -231,55 +269,62 @@ fn container(seen: pitwall_hls::Container) -> Container {
 
 impl CheckError {
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), detail: None, fault: Fault::Passing }
+        Self { message: message.into(), detail: None, kind: CheckFailureKind::Transient }
     }
 
-    pub(crate) fn definite(message: impl Into<String>) -> Self {
-        Self { fault: Fault::Definite, ..Self::new(message) }
+    pub(crate) fn permanent(message: impl Into<String>) -> Self {
+        Self { kind: CheckFailureKind::Permanent, ..Self::new(message) }
     }
 
-    pub(crate) fn suspect(message: impl Into<String>) -> Self {
-        Self { fault: Fault::Suspect, ..Self::new(message) }
+    pub(crate) fn late(message: impl Into<String>) -> Self {
+        Self { kind: CheckFailureKind::Late, ..Self::new(message) }
     }
 
-    /// An answer that is not what was asked for.
-    fn status(what: &str, status: http::StatusCode) -> Self {
-        let fault = match status.as_u16() {
-            401 | 403 | 410 => Fault::Refused,
-            404 | 451 => Fault::Definite,
-            _ => Fault::Passing,
+    /// The error for an unexpected response status; `what` names what was requested.
+    fn from_status(what: &str, status: http::StatusCode) -> Self {
+        let kind = match status.as_u16() {
+            401 | 403 | 410 => CheckFailureKind::TokenRejected,
+            404 | 451 => CheckFailureKind::Permanent,
+            _ => CheckFailureKind::Transient,
         };
-        Self { fault, ..Self::new(format!("{what} was answered with {}", status.as_u16())) }
+        Self { kind, ..Self::new(format!("{what} was answered with {}", status.as_u16())) }
     }
 
-    fn of_fetch(error: &FetchError, place: &str) -> Self {
-        Self { detail: Some(error.operator(place)), ..Self::new(error.public()) }
+    fn from_fetch_error(error: &FetchError, config_location: &str) -> Self {
+        Self {
+            detail: Some(error.operator_text(config_location)),
+            ..Self::new(error.public_text())
+        }
     }
 }
 
-/// Of an answer that has begun.
+/// Converts an error in a response body; its message needs no configuration location.
 impl From<FetchError> for CheckError {
     fn from(error: FetchError) -> Self {
-        Self::of_fetch(&error, "")
+        Self::from_fetch_error(&error, "")
     }
 }
 
 #[cfg(test)]
-impl Checked {
-    /// For tests of what follows a check.
+impl CheckFindings {
+    /// Findings with the given renditions at media sequence number `sequence`.
     pub(crate) fn of(renditions: Vec<Rendition>, sequence: u64) -> Self {
-        let head = Head { sequence, target: Duration::from_secs(2), date: None };
-        let sample = Sample {
-            taken: tokio::time::Instant::now(),
+        let live_edge = LiveEdge {
+            last_sequence: sequence,
+            target_duration: Duration::from_secs(2),
+            ends_at: None,
+        };
+        let sample = SegmentSample {
+            taken_at: tokio::time::Instant::now(),
             latency: Duration::from_millis(50),
             throughput: None,
             container: None,
             bit_rate: None,
-            fingerprint: Fingerprint::of(&sequence.to_be_bytes()),
+            fingerprint: SegmentFingerprint::of(&sequence.to_be_bytes()),
         };
-        let moving = renditions.iter().filter(|one| moves(one.role));
-        let heads = moving.map(|one| (one.id.clone(), head)).collect();
-        Self { renditions, head, heads, sample, variables: Variables::default() }
+        let continuous = renditions.iter().filter(|one| is_continuous(one.role));
+        let live_edges = continuous.map(|one| (one.id.clone(), live_edge)).collect();
+        Self { renditions, live_edge, live_edges, sample, variables: Variables::default() }
     }
 }
 

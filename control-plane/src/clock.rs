@@ -1,5 +1,4 @@
-//! The wall clock, which tests turn by hand. Waiting is tokio's business, whose clock tests
-//! pause.
+//! The wall clock, which tests can set. Delays use tokio's clock, which tests pause.
 
 use std::sync::Arc;
 
@@ -13,17 +12,17 @@ impl Clock {
         Self(Arc::new(Timestamp::now))
     }
 
-    /// Starts at `start` and moves with tokio's clock.
+    /// A clock that starts at `start` and advances with tokio's clock.
     #[cfg(test)]
     pub(crate) fn paused_at(start: Timestamp) -> Self {
         let origin = tokio::time::Instant::now();
         Self(Arc::new(move || start.checked_add(origin.elapsed()).unwrap()))
     }
 
-    /// Shows what `hand` was set to.
+    /// A clock that shows the current value of `time`.
     #[cfg(test)]
-    pub(crate) fn by_hand(hand: Arc<std::sync::Mutex<Timestamp>>) -> Self {
-        Self(Arc::new(move || *hand.lock().unwrap()))
+    pub(crate) fn manual(time: Arc<std::sync::Mutex<Timestamp>>) -> Self {
+        Self(Arc::new(move || *time.lock().unwrap()))
     }
 
     pub(crate) fn now(&self) -> Timestamp {

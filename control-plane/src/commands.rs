@@ -1,14 +1,13 @@
-//! The commands of an operator, over HTTP: `[control] listen`. Everything that is public is
-//! answered by the edge from the map; what is here changes something, or tells more than the
-//! public may know, and needs the admin token.
+//! Operator commands over HTTP: `[control] listen`. The edge answers every public request from the
+//! map; the commands here change something or reveal more than is public, and need the admin token.
 //!
 //! - [`token`]: the admin token.
-//! - [`routes`]: what can be asked; [`leader`]: of whom, when this one stands by.
-//! - [`problem`]: what can be wrong with it.
+//! - [`routes`]: the commands; [`forwarding`]: passes them on to the leader.
+//! - [`problem`]: errors as problem details.
 //! - [`admin`]: metrics and health, for a control plane without an edge.
 
 mod admin;
-mod leader;
+mod forwarding;
 mod problem;
 mod routes;
 mod token;
@@ -29,66 +28,71 @@ pub use self::token::{AdminToken, TokenTooShort};
 use crate::engine::command::Command;
 use crate::settings::from_text;
 
-/// `[control]`.
+/// `[control]` of the configuration.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ControlConfig {
-    /// Where commands are taken; in one process with an edge a free port on loopback, unless
-    /// it is said.
+    /// Address of the command server; by default, in one process with an edge, a free port on
+    /// loopback.
     pub listen: Option<SocketAddr>,
-    /// Where other control planes reach that, when it is not what it listens on.
-    pub advertise: Option<Place>,
-    /// Metrics and health; in one process with an edge its admin listener has them.
+    /// Address at which other control planes reach the command server, when it is not `listen`.
+    pub advertise: Option<AdvertisedAddress>,
+    /// Address of metrics and health; in one process with an edge, the edge's admin listener has
+    /// them.
     pub admin: Option<SocketAddr>,
 }
 
-/// A host and a port, as others write them.
+/// A host and a port, such as `control-1.example:8081`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place(pub String);
+pub struct AdvertisedAddress(pub String);
 
-from_text!(Place, |text| match text.parse::<Authority>() {
-    Ok(place) if place.port_u16().is_some_and(|port| port > 0) && !text.contains('@') => {
+from_text!(AdvertisedAddress, |text| match text.parse::<Authority>() {
+    Ok(authority) if authority.port_u16().is_some_and(|port| port > 0) && !text.contains('@') => {
         Ok(Self(text.to_owned()))
     }
     _ => Err(format!("{text:?} is not a host and a port: control-1.example:8081")),
 });
 
 impl ControlConfig {
-    /// What the others are told of a control plane that listens here. Nothing by default of an
-    /// address that is another machine's to them: the admin token would go there.
-    pub fn place(&self, listens: SocketAddr) -> Option<String> {
-        let elsewhere = listens.ip().is_loopback() || listens.ip().is_unspecified();
+    /// The address that the lease names for a control plane that listens on `listen`. `None` for a
+    /// loopback or unspecified address without `advertise`: on another machine it would be another
+    /// server, which would receive the admin token.
+    pub fn advertised_address(&self, listen: SocketAddr) -> Option<String> {
+        let is_unreachable = listen.ip().is_loopback() || listen.ip().is_unspecified();
         match &self.advertise {
-            Some(place) => Some(place.0.clone()),
-            None => (!elsewhere).then(|| listens.to_string()),
+            Some(address) => Some(address.0.clone()),
+            None => (!is_unreachable).then(|| listen.to_string()),
         }
     }
 }
 
-/// Takes commands for a control plane that runs.
-pub struct Commands {
-    sender: mpsc::Sender<Command>,
-    token: Option<AdminToken>,
-    /// Knows who leads.
+/// The HTTP server of operator commands to a running control plane.
+pub struct CommandServer {
+    command_sender: mpsc::Sender<Command>,
+    admin_token: Option<AdminToken>,
+    /// Knows which control plane leads.
     store: Arc<dyn Store>,
     fetcher: Arc<Fetcher>,
 }
 
-impl Commands {
+impl CommandServer {
     pub(crate) fn new(
-        sender: mpsc::Sender<Command>,
-        token: Option<AdminToken>,
+        command_sender: mpsc::Sender<Command>,
+        admin_token: Option<AdminToken>,
         store: Arc<dyn Store>,
         fetcher: Arc<Fetcher>,
     ) -> Self {
-        Self { sender, token, store, fetcher }
+        Self { command_sender, admin_token, store, fetcher }
     }
 
-    fn leads(&self) -> bool {
-        self.store.leadership() == Leadership::Ours
+    fn is_leader(&self) -> bool {
+        self.store.leadership() == Leadership::Leader
     }
 
-    /// Until `shutdown` completes.
+    /// Serves until `shutdown` completes.
+    ///
+    /// # Errors
+    /// When the listener cannot be used.
     pub async fn serve(
         self,
         listener: std::net::TcpListener,
@@ -96,7 +100,7 @@ impl Commands {
     ) -> std::io::Result<()> {
         listener.set_nonblocking(true)?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        if self.token.is_none() {
+        if self.admin_token.is_none() {
             tracing::info!("no admin token is configured: commands are refused");
         }
         axum::serve(listener, routes::router(self)).with_graceful_shutdown(shutdown).await
@@ -104,6 +108,9 @@ impl Commands {
 }
 
 /// Serves `/metrics`, `/healthz` and `/readyz` until `shutdown` completes.
+///
+/// # Errors
+/// When the listener cannot be used.
 pub async fn serve_admin(
     listener: std::net::TcpListener,
     registry: Registry,

@@ -9,45 +9,48 @@ use pitwall_fetch::Fetcher;
 use pitwall_upstream_map::Store;
 
 use crate::clock::Clock;
-use crate::commands::{AdminToken, Commands};
-use crate::engine::work::Network;
-use crate::engine::{Engine, Parts};
-use crate::extract::{ExtractConfig, Runner};
-use crate::history::Archive;
+use crate::commands::{AdminToken, CommandServer};
+use crate::engine::jobs::NetworkExecutor;
+use crate::engine::{Engine, EngineDependencies};
+use crate::extract::{ExtractConfig, ExtractionRunner};
+use crate::history::HistoryStore;
 use crate::metrics::Metrics;
-use crate::publish::Site;
+use crate::publish::PublicUrl;
 use crate::rank::RankConfig;
-use crate::schedule::{self, OverrideError, Poller, ScheduleConfig};
+use crate::schedule::{self, OverrideError, ScheduleConfig, SchedulePoller};
 use crate::source::Source;
-use crate::webhooks::{self, WebhookConfig, WebhookError, Webhooks};
+use crate::webhooks::{self, WebhookConfig, WebhookDeliveries, WebhookError};
 
-pub struct Config {
+/// What a [`ControlPlane`] is made from.
+pub struct ControlPlaneConfig {
     pub schedule: ScheduleConfig,
-    /// Their names are different from each other.
+    /// Source names are unique.
     pub sources: Vec<Source>,
     pub extract: ExtractConfig,
-    /// Where `schedule.json` and `history.json` are kept.
+    /// Directory of `schedule.json` and `history.json`.
     pub state_dir: PathBuf,
-    /// What plays is checked at least so often; what was not is not listed.
-    pub check_every: Duration,
-    /// Where viewers find the edge.
-    pub site: Site,
+    /// Longest time between two checks of an upstream; an upstream in doubt is listed only if it
+    /// passed a check within this time.
+    pub check_interval: Duration,
+    /// The edge's public URL, for links in published documents.
+    pub public_url: PublicUrl,
     pub rank: RankConfig,
     pub webhooks: Vec<WebhookConfig>,
 }
 
-impl Config {
-    pub const CHECK_EVERY: Duration = Duration::from_secs(15);
+impl ControlPlaneConfig {
+    pub const DEFAULT_CHECK_INTERVAL: Duration = Duration::from_secs(15);
 }
 
-/// Finds, checks, ranks and publishes until it is told to stop.
+/// Extracts, checks, ranks and publishes until [`run`](Self::run) is shut down.
 pub struct ControlPlane {
     engine: Engine,
     fetcher: Arc<Fetcher>,
-    webhooks: Webhooks,
-    schedule: Poller,
+    webhooks: WebhookDeliveries,
+    schedule: SchedulePoller,
 }
 
+/// Why a [`ControlPlane`] cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
     #[error("a metric cannot be registered: {0}")]
@@ -59,65 +62,77 @@ pub enum SetupError {
 }
 
 impl ControlPlane {
-    /// Reads the snapshot of the schedule, so that the first map has it. Fetches nothing.
+    /// Loads the persisted schedule, so that the first map already contains it. Fetches nothing.
+    ///
+    /// # Errors
+    /// When a metric cannot be registered, or the override file or a webhook is invalid.
     pub fn new(
-        config: Config,
+        config: ControlPlaneConfig,
         fetcher: Arc<Fetcher>,
         store: Arc<dyn Store>,
         registry: &prometheus::Registry,
     ) -> Result<Self, SetupError> {
         let clock = Clock::system();
-        let Config { schedule, sources, extract, state_dir, check_every, site, .. } = config;
-        let (rank, webhooks) = (config.rank, config.webhooks);
-        let runner = Arc::new(Runner::new(fetcher.clone(), &extract));
+        let ControlPlaneConfig {
+            schedule,
+            sources,
+            extract,
+            state_dir,
+            check_interval,
+            public_url,
+            rank,
+            webhooks,
+        } = config;
+        let runner = Arc::new(ExtractionRunner::new(fetcher.clone(), &extract));
         for source in &sources {
-            if let Some(missing) = runner.missing(source) {
+            if let Some(missing) = runner.explain_missing(source) {
                 tracing::error!(source = source.name, kind = source.kind(), "{missing}");
             }
         }
-        let archive = Archive::new(state_dir.clone());
-        let schedule = Poller::new(
+        let history_store = HistoryStore::new(state_dir.clone());
+        let schedule = SchedulePoller::new(
             &schedule,
             state_dir,
             fetcher.clone(),
             clock.clone(),
-            schedule::Metrics::register(registry)?,
+            schedule::ScheduleMetrics::register(registry)?,
         )?;
         let (notifier, webhooks) = webhooks::configure(webhooks, &fetcher, &clock, registry)?;
-        let engine = Engine::new(Parts {
-            work: Arc::new(Network::new(runner, fetcher.clone())),
+        let engine = Engine::new(EngineDependencies {
+            executor: Arc::new(NetworkExecutor::new(runner, fetcher.clone())),
             store,
             clock,
             metrics: Metrics::register(registry)?,
             schedule: schedule.subscribe(),
             sources,
-            check_every,
-            site,
-            rank,
-            archive,
+            check_interval,
+            public_url,
+            rank_config: rank,
+            history_store,
             notifier,
         });
         Ok(Self { engine, fetcher, webhooks, schedule })
     }
 
-    /// What takes an operator's commands for this control plane while it runs.
-    pub fn commands(&self, token: Option<AdminToken>) -> Commands {
+    /// The server of operator commands to this control plane.
+    pub fn command_server(&self, token: Option<AdminToken>) -> CommandServer {
         let store = self.engine.store.clone();
-        Commands::new(self.engine.commands(), token, store, self.fetcher.clone())
+        CommandServer::new(self.engine.command_sender(), token, store, self.fetcher.clone())
     }
 
-    /// Publishes the first map at once, then keeps it true until `shutdown` completes; only while
-    /// the store lets this one lead. What was published stays in the store.
+    /// Publishes the first map at once and then keeps the map current until `shutdown` completes,
+    /// whenever the store grants this control plane the lease. The published map stays in the
+    /// store.
     pub async fn run(mut self, shutdown: impl Future<Output = ()> + Send) {
         let engine = Box::pin(self.engine.run_while_leading());
         let schedule = Box::pin(self.schedule.run());
         let webhooks = Box::pin(self.webhooks.run());
-        let everything = async { tokio::join!(engine, schedule, webhooks) };
+        let tasks = async { tokio::join!(engine, schedule, webhooks) };
         tokio::select! {
             () = shutdown => tracing::info!("control plane stopped"),
-            _ = everything => {}
+            _ = tasks => {}
         }
-        self.engine.remember();
+        self.engine.save_history_blocking();
     }
 }
 

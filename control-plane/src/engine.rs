@@ -1,39 +1,40 @@
-//! The one queue that owns every extraction, check, retry and back-off.
+//! The engine: the one queue of every extraction, check, retry and backoff.
 //!
-//! - [`start`]: what is due is started, what is watched first ([`queue`]).
-//! - [`lead`]: of several control planes one does all this.
-//! - [`work`]: what takes time: extracting and checking, done beside the queue.
-//! - [`apply`]: what that brought to light.
-//! - [`contender`]: one upstream in the running for a stream, from its first passed check on;
-//!   [`pulse`]: its signs of life.
-//! - [`sources`]: what is known of each source, and when it is asked again; [`trace`]: what its
-//!   last run did.
-//! - [`tick`]: what time alone changes, and what the edges tell.
-//! - [`known`]: every stream that sources name, and outages; [`cause`]: what is wrong, in words.
-//! - [`order`]: every stream's upstreams, best first; [`publishing`]: the map.
-//! - [`command`]: what an operator wants; [`alarms`]: what an operator is told.
-//! - [`memory`]: what outlives a restart.
+//! - [`job_start`]: starts due jobs, those of watched streams first ([`job_selection`]).
+//! - [`leadership`]: only the control plane that holds the lease works.
+//! - [`jobs`]: extractions and checks, run in tasks beside the queue.
+//! - [`event_handling`]: applies the results of jobs.
+//! - [`tracked_upstream`]: an upstream from its first passed check on; [`liveness`]: its liveness
+//!   detector.
+//! - [`source_state`]: the state of each source and its next run; [`run_trace`]: the trace of its
+//!   last run.
+//! - [`tick`]: changes that come with time, and feedback from the edges.
+//! - [`known_streams`]: every stream that sources name, and outages; [`outage_cause`]: their
+//!   causes as text.
+//! - [`ranking`]: the upstreams of every stream, best first; [`publishing`]: the map.
+//! - [`command`]: an operator's commands; [`alerts`]: alerts to the operator.
+//! - [`persistence`]: state that survives a restart.
 //!
-//! Make before break: what an extraction finds replaces what plays only after it passed a
-//! check. What fails changes nothing but when it is tried again.
+//! Make before break: a newly extracted candidate replaces an upstream's URL only after it passed a
+//! check. A failed extraction changes nothing but the time of the next one.
 
-mod alarms;
-mod apply;
-pub(crate) mod cause;
+mod alerts;
 pub(crate) mod command;
-pub(crate) mod contender;
-pub(crate) mod known;
-mod lead;
-mod memory;
-pub(crate) mod order;
+mod event_handling;
+mod job_selection;
+mod job_start;
+pub(crate) mod jobs;
+pub(crate) mod known_streams;
+mod leadership;
+mod liveness;
+pub(crate) mod outage_cause;
+mod persistence;
 mod publishing;
-mod pulse;
-mod queue;
-pub(crate) mod sources;
-mod start;
+pub(crate) mod ranking;
+pub(crate) mod run_trace;
+pub(crate) mod source_state;
 mod tick;
-pub(crate) mod trace;
-pub(crate) mod work;
+pub(crate) mod tracked_upstream;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -46,168 +47,179 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use self::alarms::Alarms;
+use self::alerts::AlertState;
 use self::command::Command;
-use self::contender::Contender;
-use self::known::KnownStreams;
-use self::lead::Inherited;
-use self::memory::Memory;
-use self::order::Playing;
-pub(crate) use self::pulse::Pulse;
-use self::sources::SourceState;
-use self::work::{Event, Work};
+use self::jobs::{EngineEvent, JobExecutor};
+use self::known_streams::KnownStreams;
+use self::leadership::InheritedUpstreams;
+pub(crate) use self::liveness::LivenessDetector;
+use self::persistence::PersistedState;
+use self::ranking::ActiveUpstream;
+use self::source_state::SourceState;
+use self::tracked_upstream::TrackedUpstream;
 use crate::clock::Clock;
-use crate::history::Archive;
+use crate::history::HistoryStore;
 use crate::metrics::Metrics;
-use crate::publish::Site;
+use crate::publish::PublicUrl;
 use crate::rank::RankConfig;
-use crate::refresh::Tempo;
+use crate::refresh::PollCadence;
 use crate::schedule;
 use crate::source::Source;
 use crate::webhooks::Notifier;
 
 pub(crate) struct Engine {
-    work: Arc<dyn Work>,
+    executor: Arc<dyn JobExecutor>,
     pub(crate) store: Arc<dyn Store>,
     clock: Clock,
     metrics: Metrics,
-    schedule: watch::Receiver<schedule::State>,
-    check_every: Duration,
-    site: Site,
-    rank: RankConfig,
+    schedule: watch::Receiver<schedule::ScheduleState>,
+    check_interval: Duration,
+    public_url: PublicUrl,
+    rank_config: RankConfig,
     started_at: Timestamp,
-    tempo: Tempo,
+    cadence: PollCadence,
     sources: Vec<SourceState>,
-    contenders: BTreeMap<Key, Contender>,
-    known: KnownStreams,
-    /// Who plays, as published last.
-    playing: BTreeMap<StreamId, Playing>,
-    /// Streams that somebody watches, and how many do.
-    watched: BTreeMap<StreamId, usize>,
-    memory: Memory,
-    alarms: Alarms,
+    upstreams: BTreeMap<UpstreamKey, TrackedUpstream>,
+    known_streams: KnownStreams,
+    /// The active upstream of each stream, as last published.
+    active_upstreams: BTreeMap<StreamId, ActiveUpstream>,
+    /// Number of viewers of each watched stream.
+    viewers: BTreeMap<StreamId, usize>,
+    persisted: PersistedState,
+    alert_state: AlertState,
     notifier: Notifier,
-    commands: (mpsc::Sender<Command>, mpsc::Receiver<Command>),
+    command_channel: (mpsc::Sender<Command>, mpsc::Receiver<Command>),
     jobs: JoinSet<()>,
-    events: (mpsc::Sender<Event>, mpsc::Receiver<Event>),
-    version: u64,
-    generation: u64,
-    /// How many contenders the last tick found fit to be shown.
-    listed: usize,
-    /// Something changed since the last publication.
-    dirty: bool,
-    published: Option<Instant>,
-    /// Why the last map was not published, as it was logged.
-    unpublished: Option<String>,
-    /// What was published before, until it is found again.
-    inherited: Option<Inherited>,
-    /// Of every session, as published.
-    phases: Vec<(SessionStatus, bool)>,
+    event_channel: (mpsc::Sender<EngineEvent>, mpsc::Receiver<EngineEvent>),
+    last_version: u64,
+    last_generation: u64,
+    /// Number of upstreams that the last tick found fit to be listed.
+    listed_count: usize,
+    /// Something has changed since the last publication.
+    needs_publication: bool,
+    last_published_at: Option<Instant>,
+    /// Why the last map was not published, as logged.
+    last_publish_error: Option<String>,
+    /// The upstreams that the previous leader published, until they are found again.
+    inherited_upstreams: Option<InheritedUpstreams>,
+    /// Phase of every session, as last published.
+    published_session_phases: Vec<(SessionStatus, bool)>,
 }
 
-/// A stream, the place of a source in the configuration, and which of its finds for that
-/// stream.
+/// Identifies an upstream: its stream, the index of its source in the configuration, and its number
+/// among that source's candidates for the stream.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Key {
+pub(crate) struct UpstreamKey {
     pub(crate) stream: StreamId,
     pub(crate) source: usize,
     pub(crate) ordinal: usize,
 }
 
-/// How often clocks are looked at: tokens that ended, sessions that began.
-const TICK: Duration = Duration::from_secs(1);
+/// How often expired tokens and started sessions are looked for.
+const TICK_INTERVAL: Duration = Duration::from_secs(1);
 
-pub(crate) struct Parts {
-    pub(crate) work: Arc<dyn Work>,
+pub(crate) struct EngineDependencies {
+    pub(crate) executor: Arc<dyn JobExecutor>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Clock,
     pub(crate) metrics: Metrics,
-    pub(crate) schedule: watch::Receiver<schedule::State>,
+    pub(crate) schedule: watch::Receiver<schedule::ScheduleState>,
     pub(crate) sources: Vec<Source>,
-    pub(crate) check_every: Duration,
-    pub(crate) site: Site,
-    pub(crate) rank: RankConfig,
-    pub(crate) archive: Archive,
+    pub(crate) check_interval: Duration,
+    pub(crate) public_url: PublicUrl,
+    pub(crate) rank_config: RankConfig,
+    pub(crate) history_store: HistoryStore,
     pub(crate) notifier: Notifier,
 }
 
 impl Engine {
-    pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { work, store, clock, metrics, schedule, sources, check_every, .. } = parts;
-        let Parts { site, rank, archive, notifier, .. } = parts;
-        let (version, started_at) = (store.current().version, clock.now());
-        let (memory, mut lifetimes) = Memory::load(archive, &sources, started_at);
-        let state = |source: Source| {
-            let learned = lifetimes.remove(&source.name).unwrap_or_default();
-            metrics.configured(&source.name, started_at);
-            SourceState::new(source, learned)
-        };
-        let known = KnownStreams::new(&sources);
-        let sources = sources.into_iter().map(state).collect();
-        let tempo = Tempo::of(&schedule.borrow().schedule, started_at);
-        Self {
-            work,
+    pub(crate) fn new(dependencies: EngineDependencies) -> Self {
+        let EngineDependencies {
+            executor,
             store,
             clock,
             metrics,
             schedule,
-            check_every,
-            site,
-            rank,
-            started_at,
-            tempo,
             sources,
-            contenders: BTreeMap::new(),
-            known,
-            playing: BTreeMap::new(),
-            watched: BTreeMap::new(),
-            memory,
-            alarms: Alarms::default(),
+            check_interval,
+            public_url,
+            rank_config,
+            history_store,
             notifier,
-            commands: mpsc::channel(16),
+        } = dependencies;
+        let (last_version, started_at) = (store.map().version, clock.now());
+        let (persisted, mut lifetimes) = PersistedState::load(history_store, &sources, started_at);
+        let state = |source: Source| {
+            let learned = lifetimes.remove(&source.name).unwrap_or_default();
+            metrics.register_source(&source.name, started_at);
+            SourceState::new(source, learned)
+        };
+        let known_streams = KnownStreams::new(&sources);
+        let sources = sources.into_iter().map(state).collect();
+        let cadence = PollCadence::of(&schedule.borrow().schedule, started_at);
+        Self {
+            executor,
+            store,
+            clock,
+            metrics,
+            schedule,
+            check_interval,
+            public_url,
+            rank_config,
+            started_at,
+            cadence,
+            sources,
+            upstreams: BTreeMap::new(),
+            known_streams,
+            active_upstreams: BTreeMap::new(),
+            viewers: BTreeMap::new(),
+            persisted,
+            alert_state: AlertState::default(),
+            notifier,
+            command_channel: mpsc::channel(16),
             jobs: JoinSet::new(),
-            events: mpsc::channel(256),
-            version,
-            generation: 0,
-            listed: 0,
-            dirty: true,
-            published: None,
-            unpublished: None,
-            inherited: None,
-            phases: Vec::new(),
+            event_channel: mpsc::channel(256),
+            last_version,
+            last_generation: 0,
+            listed_count: 0,
+            needs_publication: true,
+            last_published_at: None,
+            last_publish_error: None,
+            inherited_upstreams: None,
+            published_session_phases: Vec::new(),
         }
     }
 
-    pub(crate) fn commands(&self) -> mpsc::Sender<Command> {
-        self.commands.0.clone()
+    pub(crate) fn command_sender(&self) -> mpsc::Sender<Command> {
+        self.command_channel.0.clone()
     }
 
-    /// Never returns; dropping it ends every job.
+    /// Never returns; dropping the future ends every job.
     pub(crate) async fn run(&mut self) {
         loop {
             self.tick();
-            self.start_extractions();
-            self.start_checks();
+            self.start_due_extractions();
+            self.start_due_checks();
             self.publish_if_due().await;
-            self.remember_if_due();
-            self.look_out();
-            self.wait().await;
+            self.save_history_if_due();
+            self.send_due_alerts();
+            self.wait_for_event().await;
         }
     }
 
-    /// Until something happened, or is due.
-    async fn wait(&mut self) {
+    /// Waits for an event, or until the next job or publication is due.
+    async fn wait_for_event(&mut self) {
         let until = self.next_wake();
         tokio::select! {
-            event = self.events.1.recv() => {
-                event.into_iter().for_each(|event| self.apply(event));
-                while let Ok(event) = self.events.1.try_recv() {
-                    self.apply(event);
+            event = self.event_channel.1.recv() => {
+                event.into_iter().for_each(|event| self.apply_event(event));
+                while let Ok(event) = self.event_channel.1.try_recv() {
+                    self.apply_event(event);
                 }
             }
-            Some(command) = self.commands.1.recv() => self.obey(command).await,
-            () = self.store.demand().told() => self.listen(),
-            Ok(()) = self.schedule.changed() => self.dirty = true,
+            Some(command) = self.command_channel.1.recv() => self.apply_command(command).await,
+            () = self.store.feedback().wait_for_feedback() => self.drain_feedback(),
+            Ok(()) = self.schedule.changed() => self.needs_publication = true,
             Some(_) = self.jobs.join_next() => {}
             () = tokio::time::sleep_until(until) => {}
         }
@@ -215,16 +227,17 @@ impl Engine {
 
     fn next_wake(&self) -> Instant {
         let now = Instant::now();
-        let runs = self.sources.iter().filter(|source| !source.running).map(|source| source.due);
-        let checks = self.contenders.values().filter_map(Contender::due);
-        // What is due already waits for something else to end, which wakes as well.
+        let runs =
+            self.sources.iter().filter(|source| !source.is_running).map(|source| source.due_at);
+        let checks = self.upstreams.values().filter_map(TrackedUpstream::check_due_at);
+        // Jobs that are already due wait for another job to end, which wakes the engine as well.
         let later = runs.chain(checks).filter(|due| *due > now);
-        later.chain(self.next_publication()).fold(now + TICK, Instant::min)
+        later.chain(self.next_publication_at()).fold(now + TICK_INTERVAL, Instant::min)
     }
 
-    /// Has its stream nothing else that can play?
-    fn alone(&self, key: &Key) -> bool {
-        let others = self.contenders.iter().filter(|(other, _)| other.stream == key.stream);
+    /// Are all other upstreams of this upstream's stream down?
+    fn is_last_playable(&self, key: &UpstreamKey) -> bool {
+        let others = self.upstreams.iter().filter(|(other, _)| other.stream == key.stream);
         others.filter(|(other, _)| *other != key).all(|(_, one)| one.health() == Health::Down)
     }
 }

@@ -1,5 +1,5 @@
-//! What was learned of sources and upstreams, so that a restart does not forget it. Losing it
-//! loses nothing but experience.
+//! Persisted statistics of sources and upstreams. Without them ranking and renewal start from
+//! defaults.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -9,84 +9,87 @@ use jiff::{SignedDuration, Timestamp};
 use pitwall_upstream_map::StreamId;
 use serde::{Deserialize, Serialize};
 
-use crate::rank::Record;
-use crate::refresh::Lifetimes;
+use crate::rank::UpstreamStats;
+use crate::refresh::TokenLifetimes;
 use crate::state_file::StateFile;
 
 #[derive(Clone, Default, Serialize, Deserialize)]
 pub(crate) struct History {
-    pub(crate) upstreams: Vec<PastUpstream>,
-    pub(crate) playing: Vec<PastPlaying>,
-    /// By the source's name.
-    pub(crate) lifetimes: BTreeMap<String, Lifetimes>,
+    pub(crate) upstreams: Vec<UpstreamHistoryEntry>,
+    pub(crate) playing: Vec<ActiveHistory>,
+    /// By source name.
+    pub(crate) lifetimes: BTreeMap<String, TokenLifetimes>,
 }
 
 #[derive(Clone, Serialize, Deserialize)]
-pub(crate) struct PastUpstream {
+pub(crate) struct UpstreamHistoryEntry {
     pub(crate) stream: StreamId,
     pub(crate) source: String,
     pub(crate) ordinal: usize,
     #[serde(flatten)]
-    pub(crate) past: Past,
+    pub(crate) past: UpstreamHistory,
 }
 
-/// What an upstream starts with that has been there before.
+/// What an upstream known from an earlier run starts with.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Past {
-    pub(crate) record: Record,
-    /// Of its breaker.
+pub(crate) struct UpstreamHistory {
+    pub(crate) record: UpstreamStats,
+    /// Trips of its circuit breaker.
     pub(crate) trips: u32,
 }
 
-/// Who played a stream, and whether an operator wanted it.
+/// The active upstream of a stream, and whether an operator pinned it.
 #[derive(Clone, Serialize, Deserialize)]
-pub(crate) struct PastPlaying {
+pub(crate) struct ActiveHistory {
     pub(crate) stream: StreamId,
     pub(crate) source: String,
     pub(crate) ordinal: usize,
     pub(crate) pinned: bool,
-    /// By an operator: the first version of the map that said so.
+    /// For a switch by an operator: the first version of the map that has the switch; 0 without
+    /// one.
     #[serde(default)]
     pub(crate) switched: u64,
 }
 
-/// Where it is kept.
+/// The file that persists [`History`].
 #[derive(Clone, Debug)]
-pub(crate) struct Archive(StateFile);
+pub(crate) struct HistoryStore(StateFile);
 
-const FORMAT: u32 = 2;
-/// Older experience is no experience.
-const OLDEST: SignedDuration = SignedDuration::from_hours(7 * 24);
+const FORMAT_VERSION: u32 = 2;
+/// Older statistics are ignored.
+const HISTORY_MAX_AGE: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 #[derive(Serialize)]
-struct Saved<'a> {
+struct SavedHistory<'a> {
     at: Timestamp,
     history: &'a History,
 }
 
 #[derive(Deserialize)]
-struct Loaded {
+struct LoadedHistory {
     at: Timestamp,
     history: History,
 }
 
-impl Archive {
+impl HistoryStore {
     pub(crate) fn new(directory: PathBuf) -> Self {
-        Self(StateFile::new(directory, "history", FORMAT))
+        Self(StateFile::new(directory, "history", FORMAT_VERSION))
     }
 
     pub(crate) fn load(&self, now: Timestamp) -> History {
-        let Some(Loaded { at, mut history }) = self.0.load() else { return History::default() };
-        if now.duration_since(at) > OLDEST {
-            tracing::info!(%at, "history is too old to go by");
+        let Some(LoadedHistory { at, mut history }) = self.0.load() else {
+            return History::default();
+        };
+        if now.duration_since(at) > HISTORY_MAX_AGE {
+            tracing::info!(%at, "the persisted history is older than 7 days and is ignored");
             return History::default();
         }
-        history.upstreams.retain(|one| one.past.record.sane());
+        history.upstreams.retain(|one| one.past.record.is_plausible());
         history
     }
 
     pub(crate) fn save(&self, history: &History, now: Timestamp) -> io::Result<()> {
-        self.0.save(&Saved { at: now, history })
+        self.0.save(&SavedHistory { at: now, history })
     }
 }
 
@@ -100,32 +103,32 @@ mod tests {
 
     fn history() -> History {
         let stream = StreamId::of_feed("World feed").unwrap();
-        let past = Past { trips: 2, ..Past::default() };
+        let past = UpstreamHistory { trips: 2, ..UpstreamHistory::default() };
         let (source, ordinal) = ("club".to_owned(), 0);
         History {
-            upstreams: vec![PastUpstream {
+            upstreams: vec![UpstreamHistoryEntry {
                 stream: stream.clone(),
                 source: source.clone(),
                 ordinal,
                 past,
             }],
-            playing: vec![PastPlaying { stream, source, ordinal, pinned: true, switched: 7 }],
+            playing: vec![ActiveHistory { stream, source, ordinal, pinned: true, switched: 7 }],
             lifetimes: BTreeMap::new(),
         }
     }
 
     #[test]
-    fn what_was_learned_is_known_for_a_week() {
+    fn history_is_loaded_for_a_week() {
         let directory = tempfile::tempdir().unwrap();
-        let archive = Archive::new(directory.path().join("state"));
-        let trips = |archive: &Archive, at: Timestamp| {
-            archive.load(at).upstreams.first().map(|one| one.past.trips)
+        let history_store = HistoryStore::new(directory.path().join("state"));
+        let trips = |history_store: &HistoryStore, at: Timestamp| {
+            history_store.load(at).upstreams.first().map(|one| one.past.trips)
         };
-        assert_eq!(trips(&archive, now()), None);
-        archive.save(&history(), now()).unwrap();
-        assert_eq!(trips(&archive, now()), Some(2));
-        assert!(archive.load(now()).playing[0].pinned);
+        assert_eq!(trips(&history_store, now()), None);
+        history_store.save(&history(), now()).unwrap();
+        assert_eq!(trips(&history_store, now()), Some(2));
+        assert!(history_store.load(now()).playing[0].pinned);
         let week_later = now() + SignedDuration::from_hours(8 * 24);
-        assert_eq!(trips(&archive, week_later), None, "too old");
+        assert_eq!(trips(&history_store, week_later), None, "too old");
     }
 }

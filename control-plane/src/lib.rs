@@ -1,22 +1,25 @@
-//! The control plane: finds the streams, checks them, ranks them, keeps their tokens fresh,
-//! and publishes what it knows. Nothing here runs on a viewer's request.
+//! The control plane: finds streams, checks, ranks and publishes them and renews their tokens. No
+//! code of this crate runs on a viewer's request.
 //!
-//! In the order in which a stream travels through it:
+//! Modules, in the order in which a stream passes through them:
 //!
-//! - [`source`]: a configured [`Source`]; [`settings`] judges its values where they stand.
-//! - [`extract`]: a source in, [`Candidate`]s out; one file per kind.
-//! - [`expiry`]: when a candidate's token ends.
-//! - [`check`]: master, renditions and newest segment, as a player would see them.
-//! - [`playable`]: the same for a terminal.
-//! - [`engine`]: the one queue of extractions, checks and retries; [`refresh`] says when.
-//! - [`breaker`]: when an upstream that fails is left alone, and tried again.
-//! - [`rank`]: which upstream of a stream plays, and why.
-//! - [`history`]: what was learned; [`state_file`], how that and the schedule outlive a restart.
+//! - [`source`]: a configured [`Source`]; [`settings`]: values that are validated while the
+//!   configuration is deserialized.
+//! - [`extract`]: a source in, [`Candidate`]s out; one file per source kind.
+//! - [`expiry`]: when a candidate's token expires.
+//! - [`check`]: fetches a candidate's multivariant playlist, renditions and newest segment as a
+//!   player would.
+//! - [`playability`]: one such check for the command line.
+//! - [`engine`]: the one queue of extractions, checks and retries; [`refresh`]: its delays.
+//! - [`breaker`]: the circuit breaker of one upstream.
+//! - [`rank`]: which upstream of a stream is active, and why.
+//! - [`history`]: persisted statistics; [`state_file`]: the files that carry them and the
+//!   schedule across a restart.
 //! - [`publish`]: the [`UpstreamMap`](pitwall_upstream_map::UpstreamMap) and its documents.
-//! - [`schedule`]: the sessions, beside all this.
-//! - [`commands`]: what an operator may do; [`webhooks`]: what an operator is told.
-//! - [`control`]: [`ControlPlane`], all of it wired together.
-//! - [`metrics`], [`clock`]: what is counted, and what time it is.
+//! - [`schedule`]: the sessions, polled independently of the streams.
+//! - [`commands`]: an operator's commands; [`webhooks`]: alerts to the operator.
+//! - [`control`]: [`ControlPlane`], which wires the modules together.
+//! - [`metrics`]: Prometheus metrics; [`clock`]: the wall clock.
 
 mod breaker;
 mod check;
@@ -28,7 +31,7 @@ mod expiry;
 mod extract;
 mod history;
 mod metrics;
-mod playable;
+mod playability;
 mod publish;
 mod rank;
 mod refresh;
@@ -39,15 +42,15 @@ mod state_file;
 mod webhooks;
 
 pub use check::CheckRules;
-pub use commands::{AdminToken, Commands, ControlConfig, TokenTooShort, openapi, serve_admin};
-pub use control::{Config, ControlPlane, SetupError};
+pub use commands::{AdminToken, CommandServer, ControlConfig, TokenTooShort, openapi, serve_admin};
+pub use control::{ControlPlane, ControlPlaneConfig, SetupError};
 pub use extract::{
-    BrowserConfig, Candidate, Drift, ExtractConfig, ExtractError, Extraction, Recording,
-    RecordingError, Runner, TracedStep, Track, first_drift, script_worker,
+    BrowserConfig, Candidate, Drift, ExtractConfig, ExtractError, Extraction, ExtractionRunner,
+    Recording, RecordingError, RunBranch, TracedStep, find_first_drift, run_script_worker,
 };
-pub use playable::playable;
-pub use publish::Site;
+pub use playability::check_playability;
+pub use publish::PublicUrl;
 pub use rank::RankConfig;
-pub use schedule::{IcsPlace, OverrideError, ProviderName, ScheduleConfig, check_overrides};
+pub use schedule::{IcsLocation, OverrideError, ProviderName, ScheduleConfig, check_overrides};
 pub use source::Source;
 pub use webhooks::{WebhookConfig, WebhookError};

@@ -1,5 +1,6 @@
-//! What the control plane counts. Labels come only from the configuration, or from closed sets: a
-//! stream is named where the configuration names it, and only counted where a list or a page does.
+//! Prometheus metrics of the control plane. Labels come only from the configuration or from closed
+//! sets: a stream has a label only if the configuration names it; streams that only a source lists
+//! are only counted.
 
 use std::collections::BTreeMap;
 
@@ -8,12 +9,12 @@ use pitwall_upstream_map::documents::Schedule;
 use pitwall_upstream_map::{Health, StreamId};
 use prometheus::{Gauge, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
-use crate::engine::Key;
-use crate::engine::contender::Contender;
-use crate::engine::known::KnownStreams;
-use crate::engine::order::{Ranked, Ranking};
-use crate::engine::sources::SourceState;
-use crate::engine::work::Report;
+use crate::engine::UpstreamKey;
+use crate::engine::jobs::RunReport;
+use crate::engine::known_streams::KnownStreams;
+use crate::engine::ranking::{Ranking, StreamRankings};
+use crate::engine::source_state::SourceState;
+use crate::engine::tracked_upstream::TrackedUpstream;
 
 #[derive(Clone)]
 pub(crate) struct Metrics {
@@ -27,8 +28,8 @@ pub(crate) struct Metrics {
     upstreams: IntGaugeVec,
     streams: IntGaugeVec,
     stream_up: IntGaugeVec,
-    live: IntGauge,
-    token_left: IntGaugeVec,
+    session_live: IntGauge,
+    token_seconds_left: IntGaugeVec,
     refreshes: IntCounterVec,
     schedule_age: Gauge,
     map_version: IntGauge,
@@ -37,27 +38,28 @@ pub(crate) struct Metrics {
 #[derive(Clone, Copy)]
 pub(crate) enum CheckOutcome {
     Passed,
-    /// It failed, or has to prove itself.
+    /// A check failed, or the upstream is on probation.
     Doubtful,
     Failed,
-    /// By the upstream.
+    /// The upstream rejected the token.
     Refused,
 }
 
 #[derive(Clone, Copy)]
 pub(crate) enum RefreshOutcome {
-    /// An upstream that was not there.
+    /// An upstream that was not known before.
     New,
     Renewed,
-    /// The same URL again.
+    /// The URL has not changed.
     Unchanged,
     Failed,
 }
 
-const HEALTHS: [(Health, &str); 3] =
+const HEALTH_LABELS: [(Health, &str); 3] =
     [(Health::Healthy, "healthy"), (Health::Degraded, "degraded"), (Health::Down, "down")];
-/// Steps are configured; an extractor that makes them up makes no more series than this.
-const MOST_STEPS: usize = 32;
+/// Step names come from the configuration; an extractor that invents them makes at most this many
+/// series per source.
+const STEP_LABELS_MAX_COUNT: usize = 32;
 
 impl Metrics {
     pub(crate) fn register(registry: &Registry) -> prometheus::Result<Self> {
@@ -126,12 +128,12 @@ impl Metrics {
                  series before its sources have been asked.",
                 &["stream"],
             )?,
-            live: gauge(
+            session_live: gauge(
                 "pitwall_session_live",
                 "Whether a session is on; past its nominal end only while a stream is healthy.",
             )?,
-            token_left: gauges(
-                "pitwall_token_left_seconds",
+            token_seconds_left: gauges(
+                "pitwall_token_remaining_seconds",
                 "Until the first token of a source ends; no series where none does.",
                 &["source"],
             )?,
@@ -145,10 +147,11 @@ impl Metrics {
         })
     }
 
-    /// Series that are there before anything happened: an absent one alerts nobody.
-    pub(crate) fn configured(&self, source: &str, now: Timestamp) {
+    /// Creates the source's series before anything happens, as an alerting rule does not fire on an
+    /// absent series.
+    pub(crate) fn register_source(&self, source: &str, now: Timestamp) {
         self.failing.with_label_values(&[source]).set(0);
-        self.last_success(source, now);
+        self.set_last_success(source, now);
         for outcome in ["success", "failure"] {
             self.runs.with_label_values(&[source, outcome, "none"]);
         }
@@ -161,22 +164,22 @@ impl Metrics {
         self.dropped.with_label_values(&[source]);
     }
 
-    pub(crate) fn ran(&self, source: &str, report: &Report, now: Timestamp) {
-        let (outcome, step) = match report.failure() {
+    pub(crate) fn record_run(&self, source: &str, report: &RunReport, now: Timestamp) {
+        let (outcome, step) = match report.first_failure() {
             None => ("success", "none"),
             Some(failure) => ("failure", failure.step.as_str()),
         };
         self.count_run(source, outcome, step);
         self.failing.with_label_values(&[source]).set(i64::from(outcome == "failure"));
         if outcome == "success" {
-            self.last_success(source, now);
+            self.set_last_success(source, now);
         }
         let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
         self.candidates.with_label_values(&[source]).set(count(report.candidates));
         self.dropped.with_label_values(&[source]).inc_by(report.dropped as u64);
     }
 
-    pub(crate) fn last_success(&self, source: &str, at: Timestamp) {
+    pub(crate) fn set_last_success(&self, source: &str, at: Timestamp) {
         self.last_success.with_label_values(&[source]).set(at.as_second());
     }
 
@@ -189,13 +192,13 @@ impl Metrics {
                 .filter(|metric| metric.get_label().iter().any(|label| label.value() == source));
             let steps: Vec<_> = of_source.flat_map(|metric| metric.get_label()).collect();
             steps.iter().any(|label| label.name() == "step" && label.value() == step)
-                || steps.len() / 3 < MOST_STEPS
+                || steps.len() / 3 < STEP_LABELS_MAX_COUNT
         };
         let step = if self.runs.collect().iter().all(known) { step } else { "other" };
         self.runs.with_label_values(&[source, outcome, step]).inc();
     }
 
-    pub(crate) fn checked(&self, source: &str, outcome: CheckOutcome) {
+    pub(crate) fn record_check(&self, source: &str, outcome: CheckOutcome) {
         let outcome = match outcome {
             CheckOutcome::Passed => "passed",
             CheckOutcome::Doubtful => "doubtful",
@@ -205,7 +208,7 @@ impl Metrics {
         self.checks.with_label_values(&[source, outcome]).inc();
     }
 
-    pub(crate) fn refreshed(&self, source: &str, outcome: RefreshOutcome) {
+    pub(crate) fn record_refresh(&self, source: &str, outcome: RefreshOutcome) {
         let outcome = match outcome {
             RefreshOutcome::New => "new",
             RefreshOutcome::Renewed => "renewed",
@@ -215,66 +218,68 @@ impl Metrics {
         self.refreshes.with_label_values(&[source, outcome]).inc();
     }
 
-    pub(crate) fn waiting(&self, checks: usize) {
+    pub(crate) fn set_checks_waiting(&self, checks: usize) {
         self.checks_waiting.set(i64::try_from(checks).unwrap_or(i64::MAX));
     }
 
-    pub(crate) fn tokens(
+    pub(crate) fn update_token_times(
         &self,
         sources: &[SourceState],
-        contenders: &BTreeMap<Key, Contender>,
+        upstreams: &BTreeMap<UpstreamKey, TrackedUpstream>,
         now: Timestamp,
     ) {
         for (index, state) in sources.iter().enumerate() {
-            let of_source = contenders.iter().filter(|(key, _)| key.source == index);
-            let alive = of_source.filter(|(_, one)| one.health() != Health::Down);
-            let left = alive.filter_map(|(_, one)| one.token_left(now)).min();
+            let of_source = upstreams.iter().filter(|(key, _)| key.source == index);
+            let not_down = of_source.filter(|(_, one)| one.health() != Health::Down);
+            let left = not_down.filter_map(|(_, one)| one.token_time_left(now)).min();
             let name = [state.source.name.as_str()];
             match left {
                 Some(left) => {
                     let seconds = i64::try_from(left.as_secs()).unwrap_or(i64::MAX);
-                    self.token_left.with_label_values(&name).set(seconds);
+                    self.token_seconds_left.with_label_values(&name).set(seconds);
                 }
-                // It was never there: nothing to remove.
-                None => drop(self.token_left.remove_label_values(&name)),
+                // Removal fails only if the series does not exist, which is ignored.
+                None => drop(self.token_seconds_left.remove_label_values(&name)),
             }
         }
     }
 
-    pub(crate) fn schedule(&self, schedule: &Schedule, now: Timestamp) {
+    pub(crate) fn update_schedule_age(&self, schedule: &Schedule, now: Timestamp) {
         let age = schedule.fetched_at.map(|at| now.duration_since(at).as_secs_f64());
         self.schedule_age.set(age.unwrap_or(-1.0));
     }
 
-    pub(crate) fn published(
+    pub(crate) fn record_published_map(
         &self,
         version: u64,
-        streams: &Ranked<'_>,
+        streams: &StreamRankings<'_>,
         known: &KnownStreams,
         sources: &[SourceState],
-        on: bool,
+        is_session_live: bool,
     ) {
         let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
         self.map_version.set(i64::try_from(version).unwrap_or(i64::MAX));
-        self.live.set(i64::from(on));
-        let places = || streams.values().flat_map(|ranking| &ranking.places);
-        let plays = |stream: &StreamId| {
+        self.session_live.set(i64::from(is_session_live));
+        let upstreams = || streams.values().flat_map(|ranking| &ranking.upstreams);
+        let active_health = |stream: &StreamId| {
             let active = streams.get(stream).and_then(Ranking::active);
-            active.map_or(Health::Down, |place| place.health)
+            active.map_or(Health::Down, |upstream| upstream.health)
         };
-        for stream in known.configured().into_iter().filter(|one| known.get(one).is_some()) {
-            let is_up = plays(stream) != Health::Down;
+        for stream in known.configured_streams().into_iter().filter(|one| known.get(one).is_some())
+        {
+            let is_up = active_health(stream) != Health::Down;
             self.stream_up.with_label_values(&[stream.as_str()]).set(i64::from(is_up));
         }
-        for (health, state) in HEALTHS {
+        for (health, state) in HEALTH_LABELS {
             for (index, source) in sources.iter().enumerate() {
-                let mine = places().filter(|place| place.key.source == index);
-                let these = mine.filter(|place| place.health == health).count();
+                let of_source = upstreams().filter(|upstream| upstream.key.source == index);
+                let matching = of_source.filter(|upstream| upstream.health == health).count();
                 let labels = [source.source.name.as_str(), state];
-                self.upstreams.with_label_values(&labels).set(count(these));
+                self.upstreams.with_label_values(&labels).set(count(matching));
             }
-            let these = known.iter().filter(|(stream, _)| plays(stream) == health).count();
-            self.streams.with_label_values(&[state]).set(count(these));
+            let matching =
+                known.iter().filter(|(stream, _)| active_health(stream) == health).count();
+            self.streams.with_label_values(&[state]).set(count(matching));
         }
     }
 }

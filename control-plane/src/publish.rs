@@ -1,14 +1,15 @@
-//! The picture at one moment as an [`UpstreamMap`] with its public documents. Pure.
+//! Builds the [`UpstreamMap`] and its public documents from the engine's state at one moment. Pure
+//! functions.
 //!
-//! - [`calendar`], [`guide`], [`playlist`]: the documents that are not JSON.
-//! - [`naming`]: what renditions are called.
-//! - [`site`]: where their links lead.
+//! - [`calendar`], [`xmltv_guide`], [`iptv_playlist`]: the documents that are not JSON.
+//! - [`rendition_ids`]: ids of renditions.
+//! - [`public_url`]: absolute links.
 
 pub(crate) mod calendar;
-mod guide;
-mod naming;
-mod playlist;
-mod site;
+mod iptv_playlist;
+mod public_url;
+mod rendition_ids;
+mod xmltv_guide;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
@@ -20,90 +21,98 @@ use pitwall_upstream_map::documents::{
     ExtractorStatus, Extractors, PublicRendition, PublicSource, PublicStream, Schedule,
     ScheduleStatus, SessionStatus, Status, StreamCount, Streams,
 };
-use pitwall_upstream_map::{Health, Profile, ProfileId, Stream, StreamId, Upstream, UpstreamMap};
+use pitwall_upstream_map::{
+    Health, RequestProfile, RequestProfileId, Stream, StreamId, Upstream, UpstreamMap,
+};
 
-use self::naming::Usual;
-pub use self::site::Site;
-use crate::engine::known::{KnownStream, KnownStreams};
-use crate::engine::order::{self, Place, Ranked, Ranking};
-use crate::engine::sources::SourceState;
-use crate::engine::work::CHECK;
-use crate::engine::{Key, cause};
+pub use self::public_url::PublicUrl;
+use self::rendition_ids::UsualCompositions;
+use crate::engine::jobs::CHECK_STEP;
+use crate::engine::known_streams::{KnownStream, KnownStreams};
+use crate::engine::ranking::{self, RankedUpstream, Ranking, StreamRankings};
+use crate::engine::source_state::SourceState;
+use crate::engine::{UpstreamKey, outage_cause};
 use crate::rank::{RankConfig, explain};
-use crate::schedule::{self, window};
+use crate::schedule::{self, live_window};
 use crate::source::Source;
 
-pub(crate) struct Picture<'a> {
+/// What a map is built from.
+pub(crate) struct MapInput<'a> {
     pub(crate) version: u64,
     pub(crate) now: Timestamp,
     pub(crate) started_at: Timestamp,
     pub(crate) sources: &'a [SourceState],
-    pub(crate) streams: &'a Ranked<'a>,
-    /// All of these, and those without an upstream.
-    pub(crate) known: &'a KnownStreams,
-    pub(crate) schedule: &'a schedule::State,
-    pub(crate) site: &'a Site,
-    pub(crate) watched: &'a BTreeMap<StreamId, usize>,
-    pub(crate) rank: &'a RankConfig,
+    pub(crate) rankings: &'a StreamRankings<'a>,
+    /// All streams, including those without an upstream.
+    pub(crate) known_streams: &'a KnownStreams,
+    pub(crate) schedule: &'a schedule::ScheduleState,
+    pub(crate) public_url: &'a PublicUrl,
+    pub(crate) viewers: &'a BTreeMap<StreamId, usize>,
+    pub(crate) rank_config: &'a RankConfig,
 }
 
-/// What every session is at `now`, and whether it is past its nominal end: when this changes
-/// there is news.
-pub(crate) fn phases(schedule: &Schedule, now: Timestamp) -> Vec<(SessionStatus, bool)> {
+/// Every session's status at `now`, and whether it is past its nominal end. A change requires a new
+/// map.
+pub(crate) fn session_phases(schedule: &Schedule, now: Timestamp) -> Vec<(SessionStatus, bool)> {
     let sessions = schedule.meetings.iter().flat_map(|meeting| &meeting.sessions);
-    let phase = |session| (window::status(session, now), window::in_margin(session, now));
+    let phase =
+        |session| (live_window::status_at(session, now), live_window::is_in_margin(session, now));
     sessions.map(phase).collect()
 }
 
-pub(crate) fn build(picture: &Picture<'_>) -> Result<UpstreamMap, serde_json::Error> {
+pub(crate) fn build_map(input: &MapInput<'_>) -> Result<UpstreamMap, serde_json::Error> {
     Ok(UpstreamMap {
-        version: picture.version,
-        streams: picture.streams().collect(),
-        profiles: picture.profiles(),
-        documents: picture.documents()?,
+        version: input.version,
+        streams: input.map_streams().collect(),
+        profiles: input.profiles(),
+        documents: input.build_documents()?,
     })
 }
 
-impl Picture<'_> {
-    /// Those that are down too: whoever plays them is told to wait, not that they are gone.
-    fn streams(&self) -> impl Iterator<Item = (StreamId, Arc<Stream>)> {
-        self.known.iter().map(|(id, known)| {
-            let ranking = self.streams.get(id);
-            let places = places(ranking);
-            let usual = usual(places);
+impl MapInput<'_> {
+    /// Includes streams that are down: their viewers are told to wait instead of that the stream is
+    /// gone.
+    fn map_streams(&self) -> impl Iterator<Item = (StreamId, Arc<Stream>)> {
+        self.known_streams.iter().map(|(id, known)| {
+            let ranking = self.rankings.get(id);
+            let upstreams = ranked_upstreams(ranking);
+            let usual = usual_compositions(upstreams);
             let stream = Stream {
                 id: id.clone(),
                 feed: known.feed.clone(),
-                switched: ranking.map_or(0, |ranking| ranking.switched),
+                switched: ranking.map_or(0, |ranking| ranking.switch_version),
                 pin: ranking.and_then(|ranking| ranking.pin.clone()),
-                upstreams: places.iter().map(|place| upstream(place, &usual)).collect(),
+                upstreams: upstreams.iter().map(|ranked| map_upstream(ranked, &usual)).collect(),
                 outage: known.outage,
             };
             (id.clone(), Arc::new(stream))
         })
     }
 
-    /// Every source's own, and one for each stream that needs other headers.
-    fn profiles(&self) -> BTreeMap<ProfileId, Arc<Profile>> {
+    /// One profile per source, and one for each upstream that needs other header fields.
+    fn profiles(&self) -> BTreeMap<RequestProfileId, Arc<RequestProfile>> {
         let own = self.sources.iter().map(|state| {
             let source = &*state.source;
-            (ProfileId(source.name.clone()), profile(source, &source.headers))
+            (RequestProfileId(source.name.clone()), profile(source, &source.headers))
         });
-        let places = self.streams.values().flat_map(|ranking| &ranking.places);
-        let special = places.map(|place| {
-            let (source, headers) = (place.source, &place.contender.candidate.headers);
-            (profile_id(source, place.key, headers), profile(source, headers))
+        let upstreams = self.rankings.values().flat_map(|ranking| &ranking.upstreams);
+        let special = upstreams.map(|ranked| {
+            let (source, headers) = (ranked.source, &ranked.upstream.candidate.headers);
+            (profile_id(source, ranked.key, headers), profile(source, headers))
         });
         own.chain(special).map(|(id, profile)| (id, Arc::new(profile))).collect()
     }
 
-    fn documents(&self) -> Result<Documents, serde_json::Error> {
+    fn build_documents(&self) -> Result<Documents, serde_json::Error> {
         let (version, generated_at) = (self.version, self.now);
         let streams = self.public_streams();
-        let schedule =
-            window::at(&self.schedule.schedule, self.now, order::watchable(self.streams));
-        let session = window::current(&schedule).cloned();
-        let extractors = self.extractors();
+        let schedule = live_window::schedule_at(
+            &self.schedule.schedule,
+            self.now,
+            ranking::has_healthy_stream(self.rankings),
+        );
+        let session = live_window::current_session(&schedule).cloned();
+        let extractors = self.extractor_statuses();
         let status = Status {
             version,
             generated_at,
@@ -136,9 +145,14 @@ impl Picture<'_> {
                 session,
                 streams: streams.clone(),
             })?,
-            calendar: Document::text(calendar::write(&schedule, self.site)),
-            guide: Document::text(guide::write(&schedule, &streams, self.now, self.site)),
-            playlist: Document::text(playlist::write(&streams, self.site)),
+            calendar: Document::from_text(calendar::write_icalendar(&schedule, self.public_url)),
+            guide: Document::from_text(xmltv_guide::write_xmltv(
+                &schedule,
+                &streams,
+                self.now,
+                self.public_url,
+            )),
+            playlist: Document::from_text(iptv_playlist::write_m3u(&streams, self.public_url)),
             schedule: Document::of(&schedule)?,
             streams: Document::of(&Streams { version, generated_at, streams })?,
             extractors: Document::of(&Extractors { extractors })?,
@@ -147,35 +161,37 @@ impl Picture<'_> {
         })
     }
 
-    /// A source that runs without a failure and finds what is down works for nobody: a static one
-    /// never fails by itself.
-    fn extractors(&self) -> Vec<ExtractorStatus> {
+    /// A source that runs without a failure counts as failing while an upstream that it lists is
+    /// down: a static source never fails by itself.
+    fn extractor_statuses(&self) -> Vec<ExtractorStatus> {
         let mut dead: BTreeMap<usize, ExtractorError> = BTreeMap::new();
-        for place in self.streams.values().flat_map(|ranking| &ranking.places) {
-            let Place { key, contender, .. } = place;
+        for ranked in self.rankings.values().flat_map(|ranking| &ranking.upstreams) {
+            let RankedUpstream { key, upstream, .. } = ranked;
             let Some(state) = self.sources.get(key.source) else { continue };
-            if place.health == Health::Down && state.lists(contender.found()) {
-                let error = contender.error.as_deref().unwrap_or("a check failed");
-                let message = format!("{}: {error}", contender.candidate.feed);
-                let error = || ExtractorError { step: CHECK.to_owned(), message };
+            if ranked.health == Health::Down && state.is_still_listed(upstream.last_found_at()) {
+                let error = upstream.last_error.as_deref().unwrap_or("a check failed");
+                let message = format!("{}: {error}", upstream.candidate.feed);
+                let error = || ExtractorError { step: CHECK_STEP.to_owned(), message };
                 dead.entry(key.source).or_insert_with(error);
             }
         }
         let states = self.sources.iter().enumerate();
-        states.map(|(source, state)| state.status(dead.get(&source))).collect()
+        states.map(|(source, state)| state.extractor_status(dead.get(&source))).collect()
     }
 
     fn explanations(&self) -> Result<BTreeMap<StreamId, Document>, serde_json::Error> {
-        let explained = self.known.iter().map(|(id, known)| {
-            let viewers = self.watched.get(id).copied().unwrap_or(0);
-            let explanation = match self.streams.get(id) {
-                Some(ranking) => explain::explain(id, ranking, viewers, self.rank, self.now),
+        let explained = self.known_streams.iter().map(|(id, known)| {
+            let viewers = self.viewers.get(id).copied().unwrap_or(0);
+            let explanation = match self.rankings.get(id) {
+                Some(ranking) => {
+                    explain::explain_stream(id, ranking, viewers, self.rank_config, self.now)
+                }
                 None => Explanation {
                     stream: id.clone(),
                     feed: known.feed.clone(),
                     generated_at: self.now,
                     viewers,
-                    summary: format!("Nothing plays: {}.", self.cause(id, known)),
+                    summary: format!("Nothing plays: {}.", self.outage_cause(id, known)),
                     upstreams: Vec::new(),
                 },
             };
@@ -184,26 +200,28 @@ impl Picture<'_> {
         explained.collect()
     }
 
-    /// In the order of the configuration, then in that in which sources found them.
+    /// Streams in the order of the configuration, then in the order in which sources list them.
     fn public_streams(&self) -> Vec<PublicStream> {
-        let mut streams: Vec<_> = self.known.iter().collect();
+        let mut streams: Vec<_> = self.known_streams.iter().collect();
         streams.sort_by_cached_key(|(id, _)| {
-            let places = places(self.streams.get(*id)).iter();
-            let found = places.map(|place| (place.key.source, place.contender.candidate.position));
-            let named = || self.known.named_by(id).into_iter();
+            let upstreams = ranked_upstreams(self.rankings.get(*id)).iter();
+            let found =
+                upstreams.map(|ranked| (ranked.key.source, ranked.upstream.candidate.position));
+            let named = || self.known_streams.naming_sources(id).into_iter();
             found.min().or_else(|| named().map(|(source, (position, _))| (source, position)).min())
         });
         streams.into_iter().map(|(id, known)| self.public_stream(id, known)).collect()
     }
 
     fn public_stream(&self, id: &StreamId, known: &KnownStream) -> PublicStream {
-        let ranking = self.streams.get(id);
-        let places = places(ranking);
-        let active = ranking.and_then(Ranking::active).map(|place| place.key);
-        let source = |place: &Place<'_>| public_source(place, active == Some(place.key));
-        let usual = usual(places);
-        let renditions = |place: &Place<'_>| {
-            let renditions = place.contender.renditions().map(|one| usual.name(one));
+        let ranking = self.rankings.get(id);
+        let upstreams = ranked_upstreams(ranking);
+        let active = ranking.and_then(Ranking::active).map(|ranked| ranked.key);
+        let source =
+            |ranked: &RankedUpstream<'_>| public_source(ranked, active == Some(ranked.key));
+        let usual = usual_compositions(upstreams);
+        let renditions = |ranked: &RankedUpstream<'_>| {
+            let renditions = ranked.upstream.renditions().map(|one| usual.qualify_id(one));
             renditions.map(|one| PublicRendition::from(&one)).collect()
         };
         let stream = PublicStream {
@@ -217,39 +235,39 @@ impl Picture<'_> {
             sources: Vec::new(),
             renditions: Vec::new(),
         };
-        // What passed a check within the interval; what may play still, for want of better.
-        let up = || places.iter().filter(|place| place.health != Health::Down);
-        let listed: Vec<_> = up().filter(|place| place.listed).collect();
+        // Listed upstreams; without one, those that may still play.
+        let not_down = || upstreams.iter().filter(|ranked| ranked.health != Health::Down);
+        let listed: Vec<_> = not_down().filter(|ranked| ranked.is_listed).collect();
         let (health, shown) = match listed.first() {
             Some(first) => (first.health, listed),
-            None => (Health::Degraded, up().collect()),
+            None => (Health::Degraded, not_down().collect()),
         };
-        if let Some(plays) = shown.first() {
+        if let Some(best) = shown.first() {
             return PublicStream {
                 health,
-                checked_at: Some(plays.contender.checked_at),
-                sources: shown.iter().map(|place| source(place)).collect(),
-                renditions: renditions(plays),
+                checked_at: Some(best.upstream.last_passed_at),
+                sources: shown.iter().map(|ranked| source(ranked)).collect(),
+                renditions: renditions(best),
                 ..stream
             };
         }
-        let (places, absent) = (places.iter(), self.absent(id, known));
+        let (upstreams, absent) = (upstreams.iter(), self.absent_sources(id, known));
         PublicStream {
             down_since: known.down_since(),
-            reason: Some(self.cause(id, known)),
-            checked_at: places.clone().map(|place| place.contender.checked_at).max(),
-            sources: places.clone().map(source).chain(absent).collect(),
-            renditions: places.clone().next().map(renditions).unwrap_or_default(),
+            reason: Some(self.outage_cause(id, known)),
+            checked_at: upstreams.clone().map(|ranked| ranked.upstream.last_passed_at).max(),
+            sources: upstreams.clone().map(source).chain(absent).collect(),
+            renditions: upstreams.clone().next().map(renditions).unwrap_or_default(),
             ..stream
         }
     }
 
-    /// Sources that should play a stream, and of which nothing has ever passed a check.
-    fn absent(&self, id: &StreamId, known: &KnownStream) -> Vec<PublicSource> {
-        let places = places(self.streams.get(id));
-        let named = self.known.named_by(id).into_iter();
-        let absent = named.filter(|(index, _)| places.iter().all(|it| it.key.source != *index));
-        let absent = absent.filter_map(|(index, (_, refused))| {
+    /// Sources that should play a stream and of which no find has ever passed a check.
+    fn absent_sources(&self, id: &StreamId, known: &KnownStream) -> Vec<PublicSource> {
+        let upstreams = ranked_upstreams(self.rankings.get(id));
+        let named = self.known_streams.naming_sources(id).into_iter();
+        let absent = named.filter(|(index, _)| upstreams.iter().all(|it| it.key.source != *index));
+        let absent = absent.filter_map(|(index, (_, rejection))| {
             let state = self.sources.get(index)?;
             let source = &state.source;
             Some(PublicSource {
@@ -262,73 +280,79 @@ impl Picture<'_> {
                 score: 0.0,
                 latency_ms: None,
                 expires_at: None,
-                error: Some(cause::of_find(&known.feed, refused, state)),
+                error: Some(outage_cause::find_cause(&known.feed, rejection, state)),
             })
         });
         absent.collect()
     }
 
-    fn cause(&self, id: &StreamId, known: &KnownStream) -> String {
-        let places = places(self.streams.get(id)).iter();
-        let upstreams = places.map(|place| (place.key.source, place.contender));
-        let finds = self.known.named_by(id);
-        cause::of_stream(&known.feed, upstreams, &finds, self.sources, self.now)
+    fn outage_cause(&self, id: &StreamId, known: &KnownStream) -> String {
+        let upstreams = ranked_upstreams(self.rankings.get(id)).iter();
+        let upstreams = upstreams.map(|ranked| (ranked.key.source, ranked.upstream));
+        let finds = self.known_streams.naming_sources(id);
+        outage_cause::stream_cause(&known.feed, upstreams, &finds, self.sources, self.now)
     }
 }
 
-fn places<'a>(ranking: Option<&'a Ranking<'a>>) -> &'a [Place<'a>] {
-    ranking.map_or(&[], |ranking| &ranking.places)
+fn ranked_upstreams<'a>(ranking: Option<&'a Ranking<'a>>) -> &'a [RankedUpstream<'a>] {
+    ranking.map_or(&[], |ranking| &ranking.upstreams)
 }
 
-fn usual<'a>(places: &'a [Place<'a>]) -> Usual<'a> {
-    let mut configured: Vec<_> = places.iter().collect();
-    configured.sort_by_key(|place| (place.key.source, place.key.ordinal));
-    Usual::of(configured.into_iter().flat_map(|place| &place.contender.checked.renditions))
+fn usual_compositions<'a>(upstreams: &'a [RankedUpstream<'a>]) -> UsualCompositions<'a> {
+    let mut configured: Vec<_> = upstreams.iter().collect();
+    configured.sort_by_key(|ranked| (ranked.key.source, ranked.key.ordinal));
+    UsualCompositions::of(
+        configured.into_iter().flat_map(|ranked| &ranked.upstream.findings.renditions),
+    )
 }
 
-fn upstream(place: &Place<'_>, usual: &Usual<'_>) -> Upstream {
-    let Place { key, contender, source, health, score, .. } = place;
+fn map_upstream(ranked: &RankedUpstream<'_>, usual: &UsualCompositions<'_>) -> Upstream {
+    let RankedUpstream { key, upstream, source, health, score, .. } = ranked;
     Upstream {
         source: source.name.clone(),
-        profile: profile_id(source, key, &contender.candidate.headers),
-        generation: contender.generation,
-        playlist: contender.candidate.playlist.clone(),
-        expires_at: contender.expiry.at,
+        profile: profile_id(source, key, &upstream.candidate.headers),
+        generation: upstream.generation,
+        playlist: upstream.candidate.playlist.clone(),
+        expires_at: upstream.expiry.expires_at,
         health: *health,
         score: *score,
-        variables: contender.checked.variables.encode(),
-        renditions: contender.renditions().map(|one| usual.name(one)).collect(),
+        variables: upstream.findings.variables.encode(),
+        renditions: upstream.renditions().map(|one| usual.qualify_id(one)).collect(),
     }
 }
 
-fn public_source(place: &Place<'_>, active: bool) -> PublicSource {
-    let Place { contender, source, health, score, .. } = place;
-    let latency = contender.record.latency();
+fn public_source(ranked: &RankedUpstream<'_>, active: bool) -> PublicSource {
+    let RankedUpstream { upstream, source, health, score, .. } = ranked;
+    let latency = upstream.stats.latency();
     PublicSource {
         name: source.name.clone(),
-        label: contender.candidate.label.clone(),
+        label: upstream.candidate.label.clone(),
         note: source.note.clone(),
         kind: source.kind().to_owned(),
         active,
         health: *health,
         score: *score,
         latency_ms: latency.map(|it| u64::try_from(it.as_millis()).unwrap_or(u64::MAX)),
-        expires_at: contender.expiry.at,
-        error: contender.error.clone(),
+        expires_at: upstream.expiry.expires_at,
+        error: upstream.last_error.clone(),
     }
 }
 
-fn profile_id(source: &Source, key: &Key, headers: &[(String, String)]) -> ProfileId {
+fn profile_id(
+    source: &Source,
+    key: &UpstreamKey,
+    headers: &[(String, String)],
+) -> RequestProfileId {
     let name = &source.name;
-    ProfileId(match key.ordinal {
+    RequestProfileId(match key.ordinal {
         _ if headers == source.headers => name.clone(),
         0 => format!("{name}/{}", key.stream),
         ordinal => format!("{name}/{}/{}", key.stream, ordinal + 1),
     })
 }
 
-fn profile(source: &Source, headers: &[(String, String)]) -> Profile {
-    Profile {
+fn profile(source: &Source, headers: &[(String, String)]) -> RequestProfile {
+    RequestProfile {
         headers: headers.to_vec(),
         allow_private: source.allow_private.clone(),
         ports: source.ports.clone(),

@@ -1,125 +1,139 @@
-//! Which upstream of a stream plays. Pure.
+//! Ranks the upstreams of a stream. Pure functions.
 //!
-//! - [`record`]: what an upstream has shown: the score.
-//! - [`rules`]: `[rank]`, what the operator prefers.
-//! - [`explain`]: the same in words and numbers.
+//! - [`stats`]: an upstream's averages and its score.
+//! - [`config`]: `[rank]`, the operator's preferences.
+//! - [`explain`]: the ranking as text and numbers.
 //!
-//! Health decides first, then priority, then the score, then the place in the configuration.
-//! Who plays stays, unless another is clearly better for long enough.
+//! Health decides first, then priority, then the score, then the order in the configuration. The
+//! active upstream stays active unless another one is clearly better for long enough.
 
+pub(crate) mod config;
 pub(crate) mod explain;
-pub(crate) mod record;
-pub(crate) mod rules;
+pub(crate) mod stats;
 
 use std::cmp::Reverse;
 use std::time::Duration;
 
 use pitwall_upstream_map::Health;
 
-pub(crate) use self::record::Record;
-pub use self::rules::RankConfig;
+pub use self::config::RankConfig;
+pub(crate) use self::stats::UpstreamStats;
 
-/// What is known of one upstream when it is compared with others of the same stream.
+/// What the ranking needs to know about one upstream of a stream.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Standing {
+pub(crate) struct RankInput {
     pub(crate) health: Health,
-    /// Its only failure is not confirmed yet: no reason to move viewers.
-    pub(crate) blip: bool,
+    /// The only failure is not confirmed yet, so viewers are not moved for it.
+    pub(crate) has_unconfirmed_failure: bool,
     pub(crate) priority: i32,
     pub(crate) score: f64,
-    /// Place of its source in the configuration.
-    pub(crate) order: usize,
-    /// It plays now.
-    pub(crate) current: bool,
-    /// Without a failure.
+    /// Index of the upstream's source in the configuration.
+    pub(crate) config_position: usize,
+    /// Is this the stream's active upstream?
+    pub(crate) is_active: bool,
+    /// Time since the last failure.
     pub(crate) healthy_for: Duration,
 }
 
-/// Who plays now, and since when.
+/// How long and in what way the active upstream has been active.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Tenure {
-    /// Since viewers were moved last.
-    pub(crate) lasts: Duration,
-    /// By an operator, until it is down.
-    pub(crate) pinned: bool,
-    /// The stream did not come up just now, when its sources arrive one after another.
-    pub(crate) settled: bool,
+pub(crate) struct Incumbency {
+    /// Time since viewers were last moved.
+    pub(crate) active_for: Duration,
+    /// Pinned by an operator, until the upstream is down.
+    pub(crate) is_pinned: bool,
+    /// False just after the stream appeared, when the results of its sources arrive one after
+    /// another.
+    pub(crate) is_settled: bool,
 }
 
-/// Indices, best first, and why the first one is.
+/// Indices into the inputs, best first, and why the first one is first.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Order {
+pub(crate) struct RankOrder {
     pub(crate) indices: Vec<usize>,
-    pub(crate) why: Why,
+    pub(crate) reason: SelectionReason,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Why {
+pub(crate) enum SelectionReason {
     Best,
-    /// An operator wants it.
+    /// Chosen by an operator.
     Pinned,
-    /// Its only failure is not confirmed.
-    Blip,
-    /// Another is ahead, but by less than it takes.
-    Margin {
+    /// The active upstream's only failure is not confirmed.
+    UnconfirmedFailure,
+    /// Another upstream scores more, by less than the margin.
+    WithinMargin {
         ahead: f64,
     },
-    /// Another is ahead, but viewers were moved just now.
-    Held {
+    /// Another upstream scores more by the margin, but viewers were moved less than `hold` ago.
+    HoldDown {
         left: Duration,
     },
-    /// One of higher priority is back, but not for long enough.
-    FailBack {
+    /// An upstream of higher priority is healthy again, but for less than `fail_back`.
+    FailBackPending {
         left: Duration,
     },
 }
 
-/// Scores closer than this are the same: the order of the configuration decides.
-const STEP: f64 = 0.05;
+/// Scores that round to the same multiple are equal: the order in the configuration decides.
+const SCORE_RESOLUTION: f64 = 0.05;
 
-pub(crate) fn order(standings: &[Standing], tenure: Tenure, config: &RankConfig) -> Order {
-    let mut indices: Vec<usize> = (0..standings.len()).collect();
-    let key = |standing: &Standing| {
-        let steps = (standing.score / STEP).round() as i64;
-        (class(standing.health), Reverse(standing.priority), Reverse(steps), standing.order)
+pub(crate) fn rank_upstreams(
+    inputs: &[RankInput],
+    incumbency: Incumbency,
+    config: &RankConfig,
+) -> RankOrder {
+    let mut indices: Vec<usize> = (0..inputs.len()).collect();
+    let sort_key = |input: &RankInput| {
+        let steps = (input.score / SCORE_RESOLUTION).round() as i64;
+        (health_class(input.health), Reverse(input.priority), Reverse(steps), input.config_position)
     };
-    indices.sort_by_key(|&index| standings.get(index).map(key));
-    let best = indices.first().and_then(|&index| standings.get(index));
-    let current = standings.iter().position(|standing| standing.current);
-    let reason = || stays(standings.get(current?)?, best?, tenure, config);
-    let why = reason();
-    if let (Some(current), Some(_)) = (current, why) {
+    indices.sort_by_key(|&index| inputs.get(index).map(sort_key));
+    let best = indices.first().and_then(|&index| inputs.get(index));
+    let current = inputs.iter().position(|input| input.is_active);
+    let retained = || retention_reason(inputs.get(current?)?, best?, incumbency, config);
+    let reason = retained();
+    if let (Some(current), Some(_)) = (current, reason) {
         indices.retain(|&index| index != current);
         indices.insert(0, current);
     }
-    Order { indices, why: why.unwrap_or(Why::Best) }
+    RankOrder { indices, reason: reason.unwrap_or(SelectionReason::Best) }
 }
 
-/// Why the one that plays stays, if it does.
-fn stays(current: &Standing, best: &Standing, tenure: Tenure, config: &RankConfig) -> Option<Why> {
+/// Why the active upstream stays active; `None` when it does not.
+fn retention_reason(
+    current: &RankInput,
+    best: &RankInput,
+    incumbency: Incumbency,
+    config: &RankConfig,
+) -> Option<SelectionReason> {
     match () {
         () if current.health == Health::Down => None,
-        () if tenure.pinned => Some(Why::Pinned),
-        () if best.current => Some(Why::Best),
-        () if class(current.health) > class(best.health) => current.blip.then_some(Why::Blip),
-        () if best.priority > current.priority && !tenure.settled => None,
+        () if incumbency.is_pinned => Some(SelectionReason::Pinned),
+        () if best.is_active => Some(SelectionReason::Best),
+        () if health_class(current.health) > health_class(best.health) => {
+            current.has_unconfirmed_failure.then_some(SelectionReason::UnconfirmedFailure)
+        }
+        () if best.priority > current.priority && !incumbency.is_settled => None,
         () if best.priority > current.priority => {
             let left = config.fail_back.0.checked_sub(best.healthy_for)?;
-            (!left.is_zero()).then_some(Why::FailBack { left })
+            (!left.is_zero()).then_some(SelectionReason::FailBackPending { left })
         }
         () => {
             let ahead = best.score - current.score;
-            let left = config.hold.0.saturating_sub(tenure.lasts);
+            let left = config.hold.0.saturating_sub(incumbency.active_for);
             match () {
-                () if ahead < config.margin.0 => Some(Why::Margin { ahead }),
-                () if tenure.settled && !left.is_zero() => Some(Why::Held { left }),
+                () if ahead < config.margin.0 => Some(SelectionReason::WithinMargin { ahead }),
+                () if incumbency.is_settled && !left.is_zero() => {
+                    Some(SelectionReason::HoldDown { left })
+                }
                 () => None,
             }
         }
     }
 }
 
-fn class(health: Health) -> u8 {
+fn health_class(health: Health) -> u8 {
     match health {
         Health::Healthy => 0,
         Health::Degraded => 1,

@@ -1,77 +1,85 @@
-//! The schedule: read from its providers, judged, laid over each other, kept on disk, served
-//! with its age.
+//! The schedule: read from its providers, checked for plausibility, merged, stored on disk, and
+//! served with its age.
 //!
-//! In the order in which an answer travels through it:
+//! In the order in which a provider's response passes through them:
 //!
-//! - [`jolpica`], [`openf1`], [`ics`]: the providers. A new one is a file and a line in
-//!   [`KINDS`].
-//! - [`calendar`]: what each of them tells.
-//! - [`sanity`], [`history`]: answers that are refused whole; what one source said before.
-//! - [`opinion`], [`desk`]: the last good answer of a source, and when it is asked again.
-//! - [`merge`]: all opinions as one schedule; [`overrides`]: the operator's word.
-//! - [`window`]: when a session is live; its status at a moment.
-//! - [`snapshot`]: the last good schedule on disk. [`cadence`]: how often to ask.
-//! - [`poll`]: the loop over all of these. [`metrics`]: what is counted.
+//! - [`provider`]: the trait of a provider. [`jolpica`], [`openf1`], [`ics`]: the providers; a new
+//!   one is a module and an entry in [`PROVIDER_KINDS`].
+//! - [`calendar`]: the meetings and sessions that one provider lists.
+//! - [`plausibility`]: rejects what cannot be true. [`history`]: carries over what the same
+//!   provider listed before.
+//! - [`provider_snapshot`], [`provider_state`]: a provider's last good calendar, and when to poll
+//!   it again.
+//! - [`merge`]: merges all snapshots into one schedule. [`overrides`]: the operator's overrides.
+//! - [`live_window`]: when a session is live, and its status at a given time.
+//! - [`schedule_file`]: the last good schedule on disk. [`cadence`]: the poll intervals.
+//! - [`poller`]: the loop over all of these. [`metrics`], [`settings`]: Prometheus metrics and
+//!   `[schedule]`.
 //!
-//! A schedule is held as the public [`Schedule`] document, whose statuses are only true at
-//! the moment [`window::at`] wrote them: what is stored tells `Cancelled` from the rest.
+//! The schedule is held as the public [`Schedule`] document. Its statuses are valid only at the
+//! time that [`live_window::schedule_at`] computed them for; the stored document only distinguishes
+//! `Cancelled` from the others.
 
 mod cadence;
 mod calendar;
-mod desk;
 mod history;
 mod ics;
 mod jolpica;
+pub(crate) mod live_window;
 mod merge;
 mod metrics;
 mod openf1;
-mod opinion;
 mod overrides;
-mod poll;
+mod plausibility;
+mod poller;
 mod provider;
+mod provider_snapshot;
+mod provider_state;
 #[cfg(test)]
 mod samples;
-mod sanity;
+mod schedule_file;
 mod settings;
-mod snapshot;
-pub(crate) mod window;
 
 use pitwall_upstream_map::documents::{ProviderStatus, Schedule};
 
-pub(crate) use metrics::Metrics;
+pub(crate) use metrics::ScheduleMetrics;
 pub use overrides::OverrideError;
-pub(crate) use poll::Poller;
+pub(crate) use poller::SchedulePoller;
 use provider::Provider;
-pub use settings::{IcsPlace, ProviderName, ScheduleConfig};
+pub use settings::{IcsLocation, ProviderName, ScheduleConfig};
 
-/// A provider's name in the configuration, and how it is made.
-type Kind = (&'static str, fn(&ScheduleConfig) -> Box<dyn Provider>);
+/// A provider's name in the configuration, and the function that builds it.
+type ProviderKind = (&'static str, fn(&ScheduleConfig) -> Box<dyn Provider>);
 
-const KINDS: &[Kind] = &[
-    (ProviderName::JOLPICA.0, jolpica::provider),
-    (ProviderName::OPENF1.0, openf1::provider),
-    (ProviderName::ICS.0, ics::provider),
+const PROVIDER_KINDS: &[ProviderKind] = &[
+    (ProviderName::JOLPICA.0, jolpica::build_provider),
+    (ProviderName::OPENF1.0, openf1::build_provider),
+    (ProviderName::ICS.0, ics::build_provider),
 ];
 
-fn providers(config: &ScheduleConfig) -> Vec<Box<dyn Provider>> {
-    let make = |name: &ProviderName| {
-        let kind = KINDS.iter().find(|(kind, _)| *kind == name.0)?;
+fn build_providers(config: &ScheduleConfig) -> Vec<Box<dyn Provider>> {
+    let build = |name: &ProviderName| {
+        let kind = PROVIDER_KINDS.iter().find(|(kind, _)| *kind == name.0)?;
         Some(kind.1(config))
     };
-    config.providers.iter().filter_map(make).collect()
+    config.providers.iter().filter_map(build).collect()
 }
 
-/// What the rest of the control plane sees of the schedule.
+/// The schedule and its condition, for the rest of the control plane.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct State {
+pub(crate) struct ScheduleState {
     pub(crate) schedule: Schedule,
-    /// Everything that is wrong with its sources.
+    /// The errors of all providers and of the override file; public.
     pub(crate) error: Option<String>,
+    /// The number of sessions not over on which providers disagree.
     pub(crate) disagreements: usize,
     pub(crate) providers: Vec<ProviderStatus>,
 }
 
-/// Judges an override file without using it.
+/// Checks the configured override file without applying it.
+///
+/// # Errors
+/// The file cannot be read, or one of its keys is wrong.
 pub fn check_overrides(config: &ScheduleConfig) -> Result<(), OverrideError> {
-    config.override_file.as_deref().map_or(Ok(()), |path| overrides::read(path).map(drop))
+    config.override_file.as_deref().map_or(Ok(()), |path| overrides::read_overrides(path).map(drop))
 }

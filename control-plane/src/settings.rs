@@ -1,12 +1,12 @@
-//! Values of the configuration that are judged where they are read, so that an error knows
-//! the line and the key it is about.
+//! Configuration values that are validated while they are deserialized, so that an error carries
+//! the line and key of the invalid value.
 
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Range;
 use std::time::Duration;
 
-use pitwall_fetch::{Kind, USER_INFO, source_headers};
+use pitwall_fetch::{FetchErrorKind, USER_INFO_ERROR, parse_source_headers};
 use pitwall_upstream_map::StreamId;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
 use serde::{Deserialize, de};
@@ -14,12 +14,12 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 use url::Url;
 
-use crate::extract::error::USE_HEADERS;
+use crate::extract::error::CREDENTIALS_HINT;
 
-/// Longer than any interval makes sense, and far from overflowing a clock.
-const LONGEST: Duration = Duration::from_hours(31 * 24);
+/// Longer than any sensible interval, yet far from overflowing a clock.
+const DURATION_MAX: Duration = Duration::from_hours(31 * 24);
 
-/// `"90s"`, `"5m"`, `"1h 30m"`: longer than nothing, at most 31 days.
+/// A duration such as `"90s"`, `"5m"` or `"1h 30m"`: more than zero, at most 31 days.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HumanDuration(pub Duration);
 
@@ -27,25 +27,28 @@ pub struct HumanDuration(pub Duration);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpUrl(pub Url);
 
-/// The name of a source: `[a-z0-9_-]{1,64}`. It is part of links and labels of metrics.
+/// The name of a source: `[a-z0-9_-]{1,64}`, as links and metric labels contain it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceName(pub String);
 
-/// The name of a feed, which is not made of separators alone: its id is made of it.
+/// The name of a feed; it has at least one character that a stream id can be made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FeedName(pub String);
 
-/// Headers with values of type `T`, names judged.
+/// Header fields with values of type `T`; their names are validated.
 #[derive(Clone, Debug)]
 pub struct HeaderTable<T>(pub Vec<(String, T)>);
 
-/// A header's value that can be sent as it is.
+/// A header field value that can be sent unchanged.
 #[derive(Clone, Debug)]
 pub struct HeaderText(pub String);
 
 impl HttpUrl {
-    /// For defaults, which tests parse.
-    pub(crate) fn fixed(text: &'static str) -> Self {
+    /// For constant defaults, each of which a test parses.
+    ///
+    /// # Panics
+    /// When `text` is not a URL.
+    pub(crate) fn from_static(text: &'static str) -> Self {
         #[expect(clippy::expect_used, reason = "constants, each covered by a test")]
         Self(Url::parse(text).expect("a URL in the source code"))
     }
@@ -55,18 +58,18 @@ macro_rules! from_text {
     ($type:ty, $parse:expr) => {
         impl<'de> Deserialize<'de> for $type {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                deserializer.deserialize_str($crate::settings::Parse::<$type>($parse))
+                deserializer.deserialize_str($crate::settings::TextVisitor::<$type>($parse))
             }
         }
     };
 }
 pub(crate) use from_text;
 
-/// Parses while the text is being read: an error raised later would have no place of its own
-/// within an array.
-pub(crate) struct Parse<T>(pub(crate) fn(&str) -> Result<T, String>);
+/// Validates a text while it is deserialized: an error raised after deserialization would have no
+/// span of its own within an array.
+pub(crate) struct TextVisitor<T>(pub(crate) fn(&str) -> Result<T, String>);
 
-impl<T> Visitor<'_> for Parse<T> {
+impl<T> Visitor<'_> for TextVisitor<T> {
     type Value = T;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -84,14 +87,14 @@ from_text!(HumanDuration, |text| {
     })?;
     match duration {
         Duration::ZERO => Err("must be longer than nothing".to_owned()),
-        longer if longer > LONGEST => Err("must be at most 31 days".to_owned()),
+        longer if longer > DURATION_MAX => Err("must be at most 31 days".to_owned()),
         duration => Ok(Self(duration)),
     }
 });
 
 from_text!(HttpUrl, |text| {
     pitwall_fetch::parse_url(text).map(Self).map_err(|error| match error.kind {
-        Kind::BadUrl(USER_INFO) => format!("{USER_INFO}: {USE_HEADERS}"),
+        FetchErrorKind::BadUrl(USER_INFO_ERROR) => format!("{USER_INFO_ERROR}: {CREDENTIALS_HINT}"),
         _ => error.to_string(),
     })
 });
@@ -109,7 +112,7 @@ from_text!(FeedName, |text| match StreamId::of_feed(text) {
     None => Err(format!("{text:?} has no letter, digit or sign to make an id of")),
 });
 
-from_text!(HeaderText, |text| match source_headers([("x-any", text)]) {
+from_text!(HeaderText, |text| match parse_source_headers([("x-any", text)]) {
     Ok(_) => Ok(Self(text.to_owned())),
     Err(_) => Err("holds characters that a header cannot carry".to_owned()),
 });
@@ -122,9 +125,9 @@ impl<T> Default for HeaderTable<T> {
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for HeaderTable<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Headers<T>(PhantomData<T>);
+        struct HeaderTableVisitor<T>(PhantomData<T>);
 
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for Headers<T> {
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for HeaderTableVisitor<T> {
             type Value = HeaderTable<T>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -133,59 +136,59 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for HeaderTable<T> {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut headers = Vec::new();
-                while let Some(name) = map.next_key_seed(HeaderName)? {
+                while let Some(name) = map.next_key_seed(HeaderNameSeed)? {
                     headers.push((name, map.next_value()?));
                 }
                 Ok(HeaderTable(headers))
             }
         }
 
-        deserializer.deserialize_map(Headers(PhantomData))
+        deserializer.deserialize_map(HeaderTableVisitor(PhantomData))
     }
 }
 
-struct HeaderName;
+struct HeaderNameSeed;
 
-impl<'de> DeserializeSeed<'de> for HeaderName {
+impl<'de> DeserializeSeed<'de> for HeaderNameSeed {
     type Value = String;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<String, D::Error> {
         let name = String::deserialize(deserializer)?;
-        source_headers([(name.as_str(), "")]).map_err(D::Error::custom)?;
+        parse_source_headers([(name.as_str(), "")]).map_err(D::Error::custom)?;
         Ok(name)
     }
 }
 
-/// Variables by name; numbers and booleans are taken as text.
+/// A text; numbers and booleans are converted to text.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Plain(pub(crate) String);
+pub(crate) struct ScalarText(pub(crate) String);
 
-impl<'de> Deserialize<'de> for Plain {
+impl<'de> Deserialize<'de> for ScalarText {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Text;
+        struct ScalarTextVisitor;
 
-        impl Visitor<'_> for Text {
-            type Value = Plain;
+        impl Visitor<'_> for ScalarTextVisitor {
+            type Value = ScalarText;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a text or a number")
             }
 
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Plain, E> {
-                Ok(Plain(text.to_owned()))
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<ScalarText, E> {
+                Ok(ScalarText(text.to_owned()))
             }
 
-            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Plain, E> {
-                Ok(Plain(number.to_string()))
+            fn visit_i64<E: de::Error>(self, number: i64) -> Result<ScalarText, E> {
+                Ok(ScalarText(number.to_string()))
             }
         }
 
-        deserializer.deserialize_any(Text)
+        deserializer.deserialize_any(ScalarTextVisitor)
     }
 }
 
-/// Where a TOML error is, as a line, and what it says, with the key it is about in front.
-pub fn locate(text: &str, error: &toml::de::Error) -> (Option<usize>, String) {
+/// The line of a TOML error, if it has a span, and its message, prefixed with the key.
+pub fn locate_error(text: &str, error: &toml::de::Error) -> (Option<usize>, String) {
     let Some(span) = error.span() else { return (None, error.message().to_owned()) };
     let key = DeTable::parse(text).ok().map(|table| key_at(table.get_ref(), span.start));
     let key = key.filter(|key| !key.is_empty()).map_or(String::new(), |key| format!("{key}: "));
@@ -193,7 +196,7 @@ pub fn locate(text: &str, error: &toml::de::Error) -> (Option<usize>, String) {
     (Some(line), format!("{key}{}", error.message()))
 }
 
-/// The dotted key whose name or value covers this place.
+/// The dotted key whose name or value covers the byte `offset`.
 fn key_at(table: &DeTable<'_>, offset: usize) -> String {
     for (key, value) in table {
         let name = key.get_ref();
@@ -220,11 +223,11 @@ fn key_at(table: &DeTable<'_>, offset: usize) -> String {
     String::new()
 }
 
-/// An error about the text at `span`, for what can only be judged once several keys are read.
+/// An error with the span `span`, for rules that can be checked only once several keys are read.
 pub(crate) fn error_at(span: Range<usize>, message: impl fmt::Display) -> toml::de::Error {
-    struct Refuse(String);
+    struct FailingVisitor(String);
 
-    impl Visitor<'_> for Refuse {
+    impl Visitor<'_> for FailingVisitor {
         type Value = std::convert::Infallible;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -236,17 +239,17 @@ pub(crate) fn error_at(span: Range<usize>, message: impl fmt::Display) -> toml::
         }
     }
 
-    // The library attaches spans only to errors that pass through a value.
+    // toml attaches a span only to an error that is returned while a spanned value is deserialized.
     let value = ValueDeserializer::from(Spanned::new(span, DeValue::Boolean(false)));
-    match value.deserialize_any(Refuse(message.to_string())) {
+    match value.deserialize_any(FailingVisitor(message.to_string())) {
         Err(error) => error,
         Ok(never) => match never {},
     }
 }
 
-/// Reads one text as `T` outside of any file.
+/// Deserializes one text as `T` outside of any file.
 #[cfg(test)]
-pub(crate) fn parse<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, String> {
+pub(crate) fn parse_text<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, String> {
     use serde::de::IntoDeserializer as _;
     let deserializer: de::value::StrDeserializer<'de, de::value::Error> = text.into_deserializer();
     T::deserialize(deserializer).map_err(|error| error.to_string())
@@ -256,36 +259,36 @@ pub(crate) fn parse<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, Strin
 mod tests {
     use super::*;
 
-    fn refused<'de, T: Deserialize<'de>>(text: &'de str) -> String {
-        parse::<T>(text).err().unwrap_or_else(|| panic!("{text:?} was taken"))
+    fn rejection_message<'de, T: Deserialize<'de>>(text: &'de str) -> String {
+        parse_text::<T>(text).err().unwrap_or_else(|| panic!("{text:?} was accepted"))
     }
 
     #[test]
-    fn what_is_refused() {
+    fn invalid_values_are_rejected() {
         for (message, expected) in [
-            (refused::<HumanDuration>("-5m"), "not a duration"),
-            (refused::<HumanDuration>("5"), "not a duration"),
-            (refused::<HumanDuration>("0s"), "longer than nothing"),
-            (refused::<HumanDuration>("99999999999999999999s"), "not a duration"),
-            (refused::<HumanDuration>("32d"), "at most 31 days"),
-            (refused::<HttpUrl>("ftp://example.com/"), "only http and https"),
-            (refused::<HttpUrl>("/path"), "not an absolute URL"),
+            (rejection_message::<HumanDuration>("-5m"), "not a duration"),
+            (rejection_message::<HumanDuration>("5"), "not a duration"),
+            (rejection_message::<HumanDuration>("0s"), "longer than nothing"),
+            (rejection_message::<HumanDuration>("99999999999999999999s"), "not a duration"),
+            (rejection_message::<HumanDuration>("32d"), "at most 31 days"),
+            (rejection_message::<HttpUrl>("ftp://example.com/"), "only http and https"),
+            (rejection_message::<HttpUrl>("/path"), "not an absolute URL"),
             (
-                refused::<HttpUrl>("http://u:p@example.com/"),
+                rejection_message::<HttpUrl>("http://u:p@example.com/"),
                 "headers = { Authorization = \"Basic …\" }",
             ),
-            (refused::<SourceName>("My Source"), "not a name"),
-            (refused::<SourceName>(""), "not a name"),
-            (refused::<FeedName>("—"), "no letter, digit or sign"),
-            (refused::<HeaderText>("a\r\nb: c"), "cannot carry"),
+            (rejection_message::<SourceName>("My Source"), "not a name"),
+            (rejection_message::<SourceName>(""), "not a name"),
+            (rejection_message::<FeedName>("—"), "no letter, digit or sign"),
+            (rejection_message::<HeaderText>("a\r\nb: c"), "cannot carry"),
         ] {
             assert!(message.contains(expected), "{message}");
         }
     }
 
     #[test]
-    fn what_is_taken() {
-        assert_eq!(parse::<HumanDuration>("5m").unwrap().0, Duration::from_mins(5));
-        assert_eq!(parse::<FeedName>("World feed").unwrap().0, "World feed");
+    fn valid_values_are_parsed() {
+        assert_eq!(parse_text::<HumanDuration>("5m").unwrap().0, Duration::from_mins(5));
+        assert_eq!(parse_text::<FeedName>("World feed").unwrap().0, "World feed");
     }
 }

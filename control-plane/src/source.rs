@@ -1,4 +1,5 @@
-//! A configured source: what all kinds share. The settings of a kind are its extractor's.
+//! A configured source: the settings that all kinds share. The settings of one kind belong to its
+//! extractor.
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -6,48 +7,50 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use pitwall_fetch::{FetchError, Policy, PrivateRange};
+use pitwall_fetch::{AddressPolicy, FetchError, PrivateRange};
 use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 use url::Url;
 
-use crate::check::{CheckRules, Turns};
+use crate::check::{CheckLimiter, CheckRules};
 use crate::extract::{self, Extractor};
 use crate::settings::{FeedName, HeaderTable, HeaderText, HumanDuration, SourceName, error_at};
 
-/// A place where streams are found: one `[[source]]`.
+/// One `[[source]]` of the configuration.
 #[derive(Clone)]
 pub struct Source {
     pub name: String,
-    /// The feed that it finds, unless the extractor says otherwise.
+    /// The feed of every candidate for which the extractor names none.
     pub feed: Option<String>,
     pub label: Option<String>,
     pub note: Option<String>,
-    /// Sent with every request to this source and to what it finds.
+    /// Header fields sent with every request to this source and to the URLs that it yields.
     pub headers: Vec<(String, String)>,
-    /// How often it is asked when no token expires earlier.
+    /// Longest time between two extractions; an earlier expiry of a token shortens it.
     pub every: Duration,
+    /// Private address ranges that this source's requests may reach.
     pub allow_private: Vec<IpNet>,
-    /// Beside 80 and 443; the ports of configured URLs are among them.
+    /// Allowed ports beside 80 and 443, the ports of the configured URLs included.
     pub ports: Vec<u16>,
-    /// Query parameters that are only a token.
+    /// Query parameters that carry nothing but a token.
     pub token_parameters: Vec<String>,
-    /// How many requests it may be sent at once.
+    /// Maximum number of concurrent requests to this source.
     pub connections: Option<NonZeroU32>,
-    /// Higher plays first, however much better another one scores.
+    /// A healthy upstream of a higher priority is active before any of a lower one, whatever their
+    /// scores.
     pub priority: i32,
-    /// How long what it finds lives, when neither the URL nor experience tells.
+    /// Lifetime of a found URL when the URL states none and none was learned.
     pub ttl: Option<Duration>,
     pub check: CheckRules,
-    pub(crate) turns: Turns,
+    pub(crate) check_limiter: CheckLimiter,
     pub(crate) extractor: Arc<dyn Extractor>,
 }
 
-/// Keys of every `[[source]]`; all others belong to its kind.
+/// The keys of every `[[source]]`; all other keys belong to its kind.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Common {
+struct CommonSettings {
     name: SourceName,
     kind: Spanned<String>,
     feed: Option<FeedName>,
@@ -70,7 +73,7 @@ struct Common {
     check: CheckRules,
 }
 
-const COMMON: [&str; 14] = [
+const COMMON_KEYS: [&str; 14] = [
     "name",
     "kind",
     "feed",
@@ -87,22 +90,25 @@ const COMMON: [&str; 14] = [
     "check",
 ];
 
-const EVERY: Duration = Duration::from_mins(5);
+const DEFAULT_RUN_INTERVAL: Duration = Duration::from_mins(5);
 
 impl Source {
-    /// Reads one `[[source]]` table. Errors carry the span of what they are about.
+    /// Parses one `[[source]]` table.
+    ///
+    /// # Errors
+    /// With the span of the invalid key or value.
     pub fn parse(table: Spanned<DeTable<'_>>) -> Result<Self, toml::de::Error> {
         let span = table.span();
         let (common, rest): (DeTable<'_>, DeTable<'_>) = table
             .into_inner()
             .into_iter()
-            .partition(|(key, _)| COMMON.contains(&key.get_ref().as_ref()));
+            .partition(|(key, _)| COMMON_KEYS.contains(&key.get_ref().as_ref()));
         let value = |table| Spanned::new(span.clone(), DeValue::Table(table));
-        let common = Common::deserialize(ValueDeserializer::from(value(common)))?;
+        let common = CommonSettings::deserialize(ValueDeserializer::from(value(common)))?;
         let feed = common.feed.map(|feed| feed.0);
-        let extractor = extract::configure(&common.kind, feed.as_deref(), value(rest))?;
+        let extractor = extract::configure_extractor(&common.kind, feed.as_deref(), value(rest))?;
         let mut ports: Vec<u16> = common.ports.into_iter().map(Into::into).collect();
-        ports.extend(extractor.origins().iter().filter_map(Url::port));
+        ports.extend(extractor.configured_origins().iter().filter_map(Url::port));
         ports.sort_unstable();
         ports.dedup();
         Ok(Self {
@@ -111,7 +117,7 @@ impl Source {
             label: common.label,
             note: common.note,
             headers: common.headers.0.into_iter().map(|(name, text)| (name, text.0)).collect(),
-            every: common.every.map_or(EVERY, |every| every.0),
+            every: common.every.map_or(DEFAULT_RUN_INTERVAL, |every| every.0),
             allow_private: common.allow_private.into_iter().map(|range| range.0).collect(),
             ports,
             token_parameters: common.token_parameters,
@@ -119,12 +125,15 @@ impl Source {
             priority: common.priority,
             ttl: common.ttl.map(|ttl| ttl.0),
             check: common.check,
-            turns: Turns::new(common.connections),
+            check_limiter: CheckLimiter::new(common.connections),
             extractor,
         })
     }
 
-    /// Every `[[source]]` in the text of a file, for tools and tests.
+    /// Parses every `[[source]]` in the text of a file, for tools and tests.
+    ///
+    /// # Errors
+    /// With the span of the invalid key or value.
     pub fn parse_file(text: &str) -> Result<Vec<Self>, toml::de::Error> {
         let mut file = DeTable::parse(text)?.into_inner();
         let Some(sources) = file.remove("source") else { return Ok(Vec::new()) };
@@ -135,7 +144,10 @@ impl Source {
         sources.into_iter().map(Self::parse_value).collect()
     }
 
-    /// Like [`parse`](Self::parse), for an element of the array `source`.
+    /// Like [`parse`](Self::parse), for one element of the array `source`.
+    ///
+    /// # Errors
+    /// With the span of the invalid key or value.
     pub fn parse_value(value: Spanned<DeValue<'_>>) -> Result<Self, toml::de::Error> {
         let span = value.span();
         match value.into_inner() {
@@ -148,34 +160,35 @@ impl Source {
         self.extractor.kind()
     }
 
-    /// The feeds that it finds by its configuration alone.
-    pub(crate) fn feeds(&self) -> Vec<String> {
-        self.extractor.feeds(self.feed.as_deref())
+    /// The feeds that the configuration alone names, without an extraction.
+    pub(crate) fn configured_feeds(&self) -> Vec<String> {
+        self.extractor.configured_feeds(self.feed.as_deref())
     }
 
-    /// How messages for the operator call the place of its keys.
-    pub fn place(&self) -> String {
+    /// Where this source's keys stand, as messages to the operator say it.
+    pub fn config_location(&self) -> String {
         format!("in source {:?}", self.name)
     }
 
-    /// What the address policy forbids of its configured URLs whatever their names resolve to,
-    /// each with the key that would allow it.
-    pub fn denials(&self) -> Vec<String> {
-        let (policy, place) = (self.policy(), self.place());
-        let judged = self.extractor.origins().into_iter().map(|origin| policy.check(&origin));
-        let denied = judged.filter_map(Result::err).filter(FetchError::is_denied);
-        let mut denials: Vec<String> = denied.map(|error| error.operator(&place)).collect();
+    /// The configured URLs that the address policy denies whatever addresses their names resolve
+    /// to; each message names the key that would allow the URL.
+    pub fn policy_denials(&self) -> Vec<String> {
+        let (policy, location) = (self.fetch_policy(), self.config_location());
+        let results =
+            self.extractor.configured_origins().into_iter().map(|origin| policy.check_url(&origin));
+        let denied = results.filter_map(Result::err).filter(FetchError::is_denied);
+        let mut denials: Vec<String> = denied.map(|error| error.operator_text(&location)).collect();
         denials.dedup();
         denials
     }
 
-    /// Where requests of this source may lead.
-    pub fn policy(&self) -> Policy {
-        Policy { allow_private: self.allow_private.clone(), ports: self.ports.clone() }
+    /// The address policy of requests to this source.
+    pub fn fetch_policy(&self) -> AddressPolicy {
+        AddressPolicy { allow_private: self.allow_private.clone(), ports: self.ports.clone() }
     }
 }
 
-/// Without the headers, which hold secrets.
+/// Omits the headers, which hold secrets.
 impl fmt::Debug for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Source")

@@ -1,8 +1,8 @@
-//! What a restart must not forget, in a file of the state directory.
+//! Files in the state directory that survive a restart.
 //!
-//! `NAME.json` is written beside itself, synced and renamed, which holds on NFS too; the one
-//! before it stays as `NAME.previous.json`. The checksum covers the exact bytes of the body, so
-//! that a file that is cut, flipped or edited by half is noticed.
+//! `NAME.json` is written under a temporary name, synced and renamed, which is atomic on NFS too;
+//! its predecessor stays as `NAME.previous.json`. The checksum covers the exact bytes of the body,
+//! so that a truncated, corrupted or hand-edited file is detected.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -14,14 +14,14 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-/// What a process that was killed left behind is removed once nobody can be writing it.
-const ABANDONED: Duration = Duration::from_hours(1);
+/// A temporary file this old belongs to a process that was killed, as no write lasts so long.
+const ABANDONED_FILE_MIN_AGE: Duration = Duration::from_hours(1);
 
 #[derive(Clone, Debug)]
 pub(crate) struct StateFile {
     directory: PathBuf,
     name: &'static str,
-    /// Of the body; one of another format is ignored.
+    /// Format version of the body; a file of another format is ignored.
     format: u32,
 }
 
@@ -34,7 +34,7 @@ struct Envelope<'a> {
 }
 
 #[derive(Debug, thiserror::Error)]
-enum Unusable {
+enum StateFileError {
     #[error(transparent)]
     Io(#[from] io::Error),
     #[error("{0}")]
@@ -54,18 +54,18 @@ impl StateFile {
         self.directory.join(format!("{}.json", self.name))
     }
 
-    fn previous(&self) -> PathBuf {
+    fn previous_path(&self) -> PathBuf {
         self.directory.join(format!("{}.previous.json", self.name))
     }
 
-    /// What was saved last, if any file of it can be used. One that cannot is logged, and is no
-    /// reason not to start.
+    /// Loads what was saved last, or its predecessor when `NAME.json` is unusable. An unusable file
+    /// is logged and does not prevent a start.
     pub(crate) fn load<T: DeserializeOwned>(&self) -> Option<T> {
-        [self.path(), self.previous()].into_iter().find_map(|path| match self.read(&path) {
+        [self.path(), self.previous_path()].into_iter().find_map(|path| match self.read(&path) {
             Ok(body) => Some(body),
-            Err(Unusable::Io(error)) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(StateFileError::Io(error)) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => {
-                tracing::warn!(path = %path.display(), %error, "state file ignored");
+                tracing::warn!(path = %path.display(), %error, "a state file was ignored");
                 None
             }
         })
@@ -76,63 +76,65 @@ impl StateFile {
         let envelope = Envelope { format: self.format, blake3: checksum(&body), body: &body };
         let text = serde_json::to_vec(&envelope)?;
         fs::create_dir_all(&self.directory)?;
-        self.tidy();
-        // A name of its own: on a shared volume another control plane may be writing too.
+        self.remove_abandoned_files();
+        // A random name, as another control plane may write to the same shared volume.
         let name = format!("{}.json.{:016x}.new", self.name, rand::random::<u64>());
         let new = self.directory.join(name);
-        let written = write(&new, &text).and_then(|()| self.replace(&new));
+        let written = write_synced(&new, &text).and_then(|()| self.rotate(&new));
         if written.is_err() {
-            // Nothing more can be done about a disk that refuses this as well.
+            // A failure to delete the temporary file is ignored: `remove_abandoned_files` deletes
+            // it later.
             let _ = fs::remove_file(&new);
         }
         written
     }
 
-    fn read<T: DeserializeOwned>(&self, path: &Path) -> Result<T, Unusable> {
+    fn read<T: DeserializeOwned>(&self, path: &Path) -> Result<T, StateFileError> {
         let text = fs::read_to_string(path)?;
         let envelope: Envelope<'_> = serde_json::from_str(&text)?;
         if envelope.format != self.format {
-            return Err(Unusable::Format(envelope.format));
+            return Err(StateFileError::Format(envelope.format));
         }
         if checksum(envelope.body) != envelope.blake3 {
-            return Err(Unusable::Checksum);
+            return Err(StateFileError::Checksum);
         }
         Ok(serde_json::from_str(envelope.body.get())?)
     }
 
-    /// A crash between the two renames leaves the previous one, which is read as well.
-    fn replace(&self, new: &Path) -> io::Result<()> {
-        match fs::rename(self.path(), self.previous()) {
+    /// After a crash between the two renames [`load`](Self::load) finds the previous file.
+    fn rotate(&self, new: &Path) -> io::Result<()> {
+        match fs::rename(self.path(), self.previous_path()) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
         fs::rename(new, self.path())?;
         match File::open(&self.directory)?.sync_all() {
-            // Some network file systems cannot sync a folder; they rename on the server.
+            // Some network file systems cannot sync a directory; their servers make the rename
+            // durable.
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
             Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(()),
             synced => synced,
         }
     }
 
-    fn tidy(&self) {
+    fn remove_abandoned_files(&self) {
         let Ok(entries) = fs::read_dir(&self.directory) else { return };
-        let ours = format!("{}.json.", self.name);
+        let prefix = format!("{}.json.", self.name);
         for entry in entries.flatten() {
             let name = entry.file_name();
             let name = name.to_string_lossy();
-            let ours = name.starts_with(&ours) && name.ends_with(".new");
+            let is_temporary = name.starts_with(&prefix) && name.ends_with(".new");
             let modified = entry.metadata().and_then(|metadata| metadata.modified());
             let age = modified.ok().and_then(|at| at.elapsed().ok()).unwrap_or_default();
-            if ours && age > ABANDONED {
+            if is_temporary && age > ABANDONED_FILE_MIN_AGE {
                 let _ = fs::remove_file(entry.path());
             }
         }
     }
 }
 
-fn write(path: &Path, text: &[u8]) -> io::Result<()> {
-    // It says what is watched and where from: for its owner alone.
+fn write_synced(path: &Path, text: &[u8]) -> io::Result<()> {
+    // The file names watched streams and their sources, so only its owner may read it.
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     file.write_all(text)?;
     file.sync_all()

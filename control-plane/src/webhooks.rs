@@ -1,25 +1,25 @@
-//! Tells the operator's other machines what happened: `[[webhook]]`.
+//! Sends alerts to the operator's webhooks: `[[webhook]]`.
 //!
-//! - [`notice`]: what is told.
-//! - [`delivery`]: requests, retries, signatures.
+//! - [`alert`]: the alerts.
+//! - [`delivery`]: requests, retries and signatures.
 //!
-//! Each webhook has a queue of its own: one that hangs holds up neither the others nor the
-//! control plane. What does not fit is counted and forgotten.
+//! Each webhook has its own queue, so that one that hangs blocks neither the others nor the control
+//! plane. An alert that does not fit a queue is counted and dropped.
 
+pub(crate) mod alert;
 mod delivery;
-pub(crate) mod notice;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use pitwall_fetch::{Denial, FetchError, Fetcher, Policy, PrivateRange};
+use pitwall_fetch::{AddressPolicy, FetchError, Fetcher, PolicyDenial, PrivateRange};
 use prometheus::{IntCounterVec, Opts, Registry};
 use serde::Deserialize;
 use tokio::sync::mpsc;
 
-use self::delivery::Delivery;
-use self::notice::{EventName, Notice};
+use self::alert::{Alert, EventName};
+use self::delivery::DeliveryWorker;
 use crate::clock::Clock;
 use crate::settings::{HeaderTable, HeaderText, HttpUrl, SourceName};
 
@@ -27,14 +27,14 @@ use crate::settings::{HeaderTable, HeaderText, HttpUrl, SourceName};
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WebhookConfig {
-    /// How metrics and logs call it.
+    /// Name of the webhook in metrics and logs.
     pub name: SourceName,
     pub url: HttpUrl,
     #[serde(default)]
     pub kind: WebhookKind,
-    /// All, unless it is said.
+    /// Events to send; all by default.
     pub events: Option<Vec<EventName>>,
-    /// Signs what is sent.
+    /// File of the secret that signs each message.
     pub secret_file: Option<PathBuf>,
     #[serde(default)]
     pub headers: HeaderTable<HeaderText>,
@@ -42,42 +42,45 @@ pub struct WebhookConfig {
     pub allow_private: Vec<PrivateRange>,
 }
 
+/// Format of the messages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum WebhookKind {
     #[default]
     Json,
-    /// <https://ntfy.sh> or one's own: text, with title and priority in headers.
+    /// [ntfy](https://ntfy.sh), hosted or own server: a text, with title and priority in header
+    /// fields.
     Ntfy,
 }
 
 impl WebhookConfig {
-    /// Where it may lead.
-    fn policy(&self) -> Policy {
-        Policy {
+    /// The address policy of requests to this webhook.
+    fn fetch_policy(&self) -> AddressPolicy {
+        AddressPolicy {
             allow_private: self.allow_private.iter().map(|range| range.0).collect(),
             ports: self.url.0.port().into_iter().collect(),
         }
     }
 
-    /// What the address policy forbids of its URL whatever its name resolves to, with the key that
-    /// would allow it.
+    /// Why the address policy denies the webhook's URL, whatever addresses its name resolves to,
+    /// with the key that would allow the URL.
     pub fn denial(&self) -> Option<String> {
-        let error = self.policy().check(&self.url.0).err()?;
-        error.is_denied().then(|| self.explain(&error))
+        let error = self.fetch_policy().check_url(&self.url.0).err()?;
+        error.is_denied().then(|| self.explain_fetch_error(&error))
     }
 
-    fn explain(&self, error: &FetchError) -> String {
+    fn explain_fetch_error(&self, error: &FetchError) -> String {
         match error.denial() {
-            // Its own port is open, and there is no key for that of a redirect.
-            Some(Denial::Port(port)) => {
+            // The URL's own port is always allowed, and no key allows another port of a redirect.
+            Some(PolicyDenial::Port(port)) => {
                 format!("it redirects to port {port}, which is neither 80 nor 443 nor that of url")
             }
-            _ => error.operator(&format!("in webhook {:?}", self.name.0)),
+            _ => error.operator_text(&format!("in webhook {:?}", self.name.0)),
         }
     }
 }
 
+/// The secret of a webhook cannot be read or is too short.
 #[derive(Debug, thiserror::Error)]
 #[error("webhook {name:?}: secret_file: {}: {why}", path.display())]
 pub struct WebhookError {
@@ -86,95 +89,98 @@ pub struct WebhookError {
     pub why: String,
 }
 
-/// How many notices wait for a webhook that is slow: a network that fails takes every stream of every
-/// source with it.
-const QUEUE: usize = 1024;
-const SHORTEST_SECRET: usize = 32;
+/// How many alerts a queue holds: a failing network makes alerts for every stream and source at
+/// once.
+const ALERT_QUEUE_CAPACITY: usize = 1024;
+const SECRET_MIN_BYTES: usize = 32;
 
-/// Takes notices; never waits.
+/// Queues alerts without waiting.
 #[derive(Clone)]
 pub(crate) struct Notifier {
-    webhooks: Arc<[(WebhookConfig, mpsc::Sender<Arc<Notice>>)]>,
-    counter: IntCounterVec,
+    webhooks: Arc<[(WebhookConfig, mpsc::Sender<Arc<Alert>>)]>,
+    alert_counter: IntCounterVec,
 }
 
-/// What has to run so that notices arrive.
-pub(crate) struct Webhooks(Vec<Delivery>);
+/// The tasks that deliver queued alerts.
+pub(crate) struct WebhookDeliveries(Vec<DeliveryWorker>);
 
 pub(crate) fn configure(
     configs: Vec<WebhookConfig>,
     fetcher: &Arc<Fetcher>,
     clock: &Clock,
     registry: &Registry,
-) -> Result<(Notifier, Webhooks), crate::control::SetupError> {
-    let counter = IntCounterVec::new(
-        Opts::new("pitwall_webhook_notices_total", "Notices by webhook and what became of them."),
+) -> Result<(Notifier, WebhookDeliveries), crate::control::SetupError> {
+    let alert_counter = IntCounterVec::new(
+        Opts::new("pitwall_webhook_alerts_total", "Notices by webhook and what became of them."),
         &["webhook", "outcome"],
     )?;
-    registry.register(Box::new(counter.clone()))?;
+    registry.register(Box::new(alert_counter.clone()))?;
     let mut deliveries = Vec::new();
     let mut webhooks = Vec::new();
     for config in configs {
-        // Series that are there before anything happened: an absent one alerts nobody.
+        // All series exist from the start, as an alerting rule does not fire on an absent series.
         for outcome in ["delivered", "failed", "dropped"] {
-            counter.with_label_values(&[config.name.0.as_str(), outcome]);
+            alert_counter.with_label_values(&[config.name.0.as_str(), outcome]);
         }
-        let secret = config.secret_file.as_deref().map(|path| secret(&config.name.0, path));
-        let (sender, receiver) = mpsc::channel(QUEUE);
-        deliveries.push(Delivery {
+        let secret = config.secret_file.as_deref().map(|path| read_secret(&config.name.0, path));
+        let (sender, receiver) = mpsc::channel(ALERT_QUEUE_CAPACITY);
+        deliveries.push(DeliveryWorker {
             config: config.clone(),
             secret: secret.transpose()?,
             fetcher: fetcher.clone(),
             clock: clock.clone(),
-            notices: receiver,
-            counter: counter.clone(),
+            alerts: receiver,
+            alert_counter: alert_counter.clone(),
         });
         webhooks.push((config, sender));
     }
-    Ok((Notifier { webhooks: webhooks.into(), counter }, Webhooks(deliveries)))
+    Ok((Notifier { webhooks: webhooks.into(), alert_counter }, WebhookDeliveries(deliveries)))
 }
 
-fn secret(name: &str, path: &Path) -> Result<Vec<u8>, WebhookError> {
+fn read_secret(name: &str, path: &Path) -> Result<Vec<u8>, WebhookError> {
     let error = |why: String| WebhookError { name: name.to_owned(), path: path.to_owned(), why };
     let text = std::fs::read(path).map_err(|cause| error(cause.to_string()))?;
     let secret = text.trim_ascii();
-    if secret.len() < SHORTEST_SECRET {
-        return Err(error(format!("holds less than {SHORTEST_SECRET} bytes")));
+    if secret.len() < SECRET_MIN_BYTES {
+        return Err(error(format!("holds less than {SECRET_MIN_BYTES} bytes")));
     }
     Ok(secret.to_owned())
 }
 
 impl Notifier {
-    pub(crate) fn tell(&self, notice: Notice) {
-        let event = notice.what.name();
-        tracing::info!(event = event.as_str(), text = notice.text, "notice");
-        let notice = Arc::new(notice);
+    pub(crate) fn notify(&self, alert: Alert) {
+        let event = alert.what.event_name();
+        tracing::info!(event = event.as_str(), text = alert.text, "alert");
+        let alert = Arc::new(alert);
         for (config, sender) in &*self.webhooks {
             let wanted = config.events.as_ref().is_none_or(|events| events.contains(&event));
-            if wanted && sender.try_send(notice.clone()).is_err() {
-                self.counter.with_label_values(&[config.name.0.as_str(), "dropped"]).inc();
+            if wanted && sender.try_send(alert.clone()).is_err() {
+                self.alert_counter.with_label_values(&[config.name.0.as_str(), "dropped"]).inc();
             }
         }
     }
 
     #[cfg(test)]
-    pub(crate) fn listening() -> (Self, mpsc::Receiver<Arc<Notice>>) {
-        let (sender, receiver) = mpsc::channel(QUEUE);
+    pub(crate) fn with_receiver() -> (Self, mpsc::Receiver<Arc<Alert>>) {
+        let (sender, receiver) = mpsc::channel(ALERT_QUEUE_CAPACITY);
         let config: WebhookConfig =
             toml::from_str("name = 'test'\nurl = 'https://hook.example/'").unwrap();
-        let counter = IntCounterVec::new(Opts::new("test", "test"), &["webhook", "outcome"]);
-        (Self { webhooks: Arc::new([(config, sender)]), counter: counter.unwrap() }, receiver)
+        let alert_counter = IntCounterVec::new(Opts::new("test", "test"), &["webhook", "outcome"]);
+        (
+            Self { webhooks: Arc::new([(config, sender)]), alert_counter: alert_counter.unwrap() },
+            receiver,
+        )
     }
 }
 
-impl Webhooks {
-    /// Ends when nobody tells any more.
+impl WebhookDeliveries {
+    /// Ends when the [`Notifier`] and its clones are dropped.
     pub(crate) async fn run(self) {
-        futures::future::join_all(self.0.into_iter().map(Delivery::run)).await;
+        futures::future::join_all(self.0.into_iter().map(DeliveryWorker::run)).await;
     }
 }
 
-/// Without URL and headers, which hold secrets.
+/// Omits the URL and the header fields, which hold secrets.
 impl fmt::Debug for WebhookConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WebhookConfig").field("name", &self.name.0).finish_non_exhaustive()

@@ -1,13 +1,13 @@
-//! Which addresses are public. An IPv6 address that carries an IPv4 one is judged by both.
+//! Which addresses are public. An IPv6 address that embeds an IPv4 address is checked as both.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 
-use crate::reason::Denial;
+use crate::failure_reason::PolicyDenial;
 
-/// Never reachable, whatever an operator opts in: cloud metadata.
-const METADATA: [IpAddr; 8] = [
+/// Cloud metadata services, which are never reachable, whatever an operator opts in.
+const METADATA_ADDRESSES: [IpAddr; 8] = [
     IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254)),
     IpAddr::V4(Ipv4Addr::new(169, 254, 170, 2)),
     IpAddr::V4(Ipv4Addr::new(169, 254, 170, 23)),
@@ -18,46 +18,46 @@ const METADATA: [IpAddr; 8] = [
     IpAddr::V6(Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)),
 ];
 
-/// May `address` be dialled, given the private ranges that were opted in?
+/// Checks whether `address` may be connected to, given the private ranges that were opted in.
 ///
 /// # Errors
-/// With the rule that forbids it.
-pub fn judge(address: IpAddr, allow_private: &[IpNet]) -> Result<(), Denial> {
+/// The rule that denies the address.
+pub fn check_address(address: IpAddr, allow_private: &[IpNet]) -> Result<(), PolicyDenial> {
     let mut forms = vec![address];
     if let IpAddr::V6(v6) = address {
         forms.extend(embedded_v4(v6).map(IpAddr::V4));
     }
-    if forms.iter().any(|form| METADATA.contains(form)) {
-        return Err(Denial::Metadata(address));
+    if forms.iter().any(|form| METADATA_ADDRESSES.contains(form)) {
+        return Err(PolicyDenial::MetadataAddress(address));
     }
-    // The opt-in may name either spelling: 127.0.0.0/8 covers ::ffff:127.0.0.1 too.
+    // The opt-in may name either form: 127.0.0.0/8 also covers ::ffff:127.0.0.1.
     let opted_in = |form: &IpAddr| allow_private.iter().any(|range| range.contains(form));
-    if forms.iter().all(|form| public(*form)) || forms.iter().any(opted_in) {
+    if forms.iter().all(|form| is_public(*form)) || forms.iter().any(opted_in) {
         return Ok(());
     }
-    Err(Denial::Private(address))
+    Err(PolicyDenial::PrivateAddress(address))
 }
 
-/// Is it neither public nor of a network at home: a multicast, documentation or other address
-/// that is set aside?
+/// Whether the address, which is not public, belongs to no home network either: multicast,
+/// documentation and other reserved addresses.
 pub(crate) fn is_reserved(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(v4) => {
-            let shared = matches!(v4.octets(), [100, 64..=127, ..]);
-            !(v4.is_private() || v4.is_loopback() || v4.is_link_local() || shared)
+            let is_carrier_grade_nat = matches!(v4.octets(), [100, 64..=127, ..]);
+            !(v4.is_private() || v4.is_loopback() || v4.is_link_local() || is_carrier_grade_nat)
         }
         IpAddr::V6(v6) => !(v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local()),
     }
 }
 
-fn public(address: IpAddr) -> bool {
+fn is_public(address: IpAddr) -> bool {
     match address {
-        IpAddr::V4(v4) => public_v4(v4),
-        IpAddr::V6(v6) => public_v6(v6),
+        IpAddr::V4(v4) => is_public_v4(v4),
+        IpAddr::V6(v6) => is_public_v6(v6),
     }
 }
 
-fn public_v4(address: Ipv4Addr) -> bool {
+fn is_public_v4(address: Ipv4Addr) -> bool {
     let [a, b, c, _] = address.octets();
     !matches!(
         (a, b, c),
@@ -74,26 +74,26 @@ fn public_v4(address: Ipv4Addr) -> bool {
     )
 }
 
-fn public_v6(address: Ipv6Addr) -> bool {
+fn is_public_v6(address: Ipv6Addr) -> bool {
     let [a, b, ..] = address.segments();
-    // Nothing outside 2000::/3 is routed between networks.
+    // Only 2000::/3 is routed between networks.
     let global = a & 0xe000 == 0x2000;
     let documentation = (a == 0x2001 && b == 0xdb8) || (a == 0x3fff && b < 0x1000);
-    // Addresses that only exist to carry an IPv4 one are a way around a filter, not a place.
+    // An address that embeds an IPv4 address could be used to bypass a filter.
     global && !documentation && embedded_v4(address).is_none()
 }
 
-/// The IPv4 address inside an IPv4-mapped, IPv4-compatible, 6to4, Teredo or NAT64 address.
+/// The IPv4 address embedded in an IPv4-mapped, IPv4-compatible, 6to4, Teredo or NAT64 address.
 fn embedded_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let s = address.segments();
-    let low = |high: u16, low: u16| Ipv4Addr::from((u32::from(high) << 16) | u32::from(low));
+    let to_v4 = |high: u16, to_v4: u16| Ipv4Addr::from((u32::from(high) << 16) | u32::from(to_v4));
     match s {
-        [0, 0, 0, 0, 0, 0xffff, h, l] => Some(low(h, l)),
+        [0, 0, 0, 0, 0, 0xffff, h, l] => Some(to_v4(h, l)),
         [0, 0, 0, 0, 0, 0, 0, 0 | 1] => None,
-        [0, 0, 0, 0, 0, 0, h, l] => Some(low(h, l)),
-        [0x2002, h, l, ..] => Some(low(h, l)),
-        [0x2001, 0, .., h, l] => Some(low(!h, !l)),
-        [0x64, 0xff9b, .., h, l] => Some(low(h, l)),
+        [0, 0, 0, 0, 0, 0, h, l] => Some(to_v4(h, l)),
+        [0x2002, h, l, ..] => Some(to_v4(h, l)),
+        [0x2001, 0, .., h, l] => Some(to_v4(!h, !l)),
+        [0x64, 0xff9b, .., h, l] => Some(to_v4(h, l)),
         _ => None,
     }
 }
@@ -104,8 +104,8 @@ mod tests {
 
     fn check(address: &str, allow: &[&str], expected: bool) {
         let allow: Vec<IpNet> = allow.iter().map(|range| range.parse().unwrap()).collect();
-        let judged = judge(address.parse().unwrap(), &allow);
-        assert_eq!(judged.is_ok(), expected, "{address} with {allow:?}");
+        let result = check_address(address.parse().unwrap(), &allow);
+        assert_eq!(result.is_ok(), expected, "{address} with {allow:?}");
     }
 
     #[test]

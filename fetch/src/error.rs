@@ -1,153 +1,168 @@
-//! What can go wrong on the way to an upstream.
+//! Errors of fetching.
 
 use std::fmt;
 use std::io;
 
-use crate::reason::{ConnectionFault, Denial, Reason};
+use crate::failure_reason::{ConnectionFault, FailureReason, PolicyDenial};
 
+/// Why a request has no usable response.
 #[derive(Clone, Debug)]
 pub struct FetchError {
-    pub kind: Kind,
-    pub reason: Option<Reason>,
+    pub kind: FetchErrorKind,
+    pub reason: Option<FailureReason>,
     detail: Option<String>,
 }
 
+/// The class of a [`FetchError`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// The caller's fault: no such URL can exist.
+pub enum FetchErrorKind {
+    /// The URL is invalid, which is the caller's fault.
     BadUrl(&'static str),
-    /// The address policy forbids it. One text for all, so that answers map no networks.
+    /// The address policy denies the target. All denials have the same public text, so that
+    /// responses do not map internal networks.
     Denied,
-    /// The name does not resolve.
+    /// The host name does not resolve.
     Resolve,
     Connect,
-    /// The certificate does not hold.
+    /// The TLS handshake failed, or the certificate is not trusted.
     Tls,
-    /// Nothing came in time: connecting, the first byte, or between two bytes.
+    /// A timeout: connecting, waiting for the response head, or between two reads of the body.
     Timeout,
     TooManyRedirects,
     BadRedirect,
-    /// The body is larger than the caller can use.
+    /// The body exceeds the caller's limit.
     TooLarge,
-    /// The connection broke, or the body is not what its headers say.
+    /// The connection broke, or the message is malformed.
     Body,
 }
 
 impl FetchError {
-    pub(crate) fn with(kind: Kind, detail: impl fmt::Display) -> Self {
+    pub(crate) fn with_detail(kind: FetchErrorKind, detail: impl fmt::Display) -> Self {
         Self { kind, reason: None, detail: Some(detail.to_string()) }
     }
 
-    /// What the system said of a connection.
-    pub(crate) fn of_io(kind: Kind, error: &io::Error) -> Self {
-        Self { reason: Reason::of_io(error), ..Self::with(kind, error) }
+    /// From an I/O error of a connection.
+    pub(crate) fn of_io(kind: FetchErrorKind, error: &io::Error) -> Self {
+        Self { reason: FailureReason::of_io(error), ..Self::with_detail(kind, error) }
     }
 
     pub(crate) fn of_tls(error: &rustls::Error) -> Self {
-        Self { reason: Reason::of_tls(error), ..Self::with(Kind::Tls, error) }
+        Self {
+            reason: FailureReason::of_tls(error),
+            ..Self::with_detail(FetchErrorKind::Tls, error)
+        }
     }
 
-    pub(crate) fn because(self, reason: Option<Reason>) -> Self {
+    pub(crate) fn with_reason(self, reason: Option<FailureReason>) -> Self {
         Self { reason, ..self }
     }
 
-    pub(crate) fn of_reason(kind: Kind, reason: Reason) -> Self {
+    pub(crate) fn of_reason(kind: FetchErrorKind, reason: FailureReason) -> Self {
         Self { kind, reason: Some(reason), detail: None }
     }
 
-    /// The same, of a redirect: where an upstream sends us is the upstream's fault.
-    pub(crate) fn of_redirect(self) -> Self {
-        Self { kind: Kind::BadRedirect, ..self }
+    /// The same error for the target of a redirect, which is the upstream's fault.
+    pub(crate) fn into_redirect_error(self) -> Self {
+        Self { kind: FetchErrorKind::BadRedirect, ..self }
     }
 
-    /// Which rule of the address policy forbids it.
-    pub fn denial(&self) -> Option<Denial> {
+    /// The rule of the address policy that denies the target, if one does.
+    pub fn denial(&self) -> Option<PolicyDenial> {
         match self.reason {
-            Some(Reason::Denied(denial)) => Some(denial),
+            Some(FailureReason::Denied(denial)) => Some(denial),
             _ => None,
         }
     }
 
-    /// What public answers may say: no host, no address, nothing that the system said.
-    pub fn public(&self) -> String {
-        let text = self.text();
-        let why = match self.kind {
-            Kind::BadUrl(why) => Some(why),
-            _ => self.reason.and_then(Reason::public),
+    /// Text for public responses, without host, address or system error.
+    pub fn public_text(&self) -> String {
+        let kind_text = self.kind_text();
+        let reason = match self.kind {
+            FetchErrorKind::BadUrl(reason) => Some(reason),
+            _ => self.reason.and_then(FailureReason::public_text),
         };
-        why.map_or_else(|| text.to_owned(), |why| format!("{text}: {why}"))
+        reason.map_or_else(|| kind_text.to_owned(), |reason| format!("{kind_text}: {reason}"))
     }
 
-    /// What the operator is told: everything, with the key at `place`, such as
-    /// `in source "club"`, that would allow what the address policy forbids.
-    pub fn operator(&self, place: &str) -> String {
+    /// Text for the operator, with all details and the configuration key that would allow a denied
+    /// target. `place` says where to set the key, such as `in source "club"`.
+    pub fn operator_text(&self, place: &str) -> String {
         let Some(denial) = self.denial() else { return self.to_string() };
         match self.kind {
-            Kind::Denied => denial.allowed_in(place),
-            _ => format!("{}: {}", self.text(), denial.allowed_in(place)),
+            FetchErrorKind::Denied => denial.describe_with_key(place),
+            _ => format!("{}: {}", self.kind_text(), denial.describe_with_key(place)),
         }
     }
 
-    fn text(&self) -> &'static str {
+    fn kind_text(&self) -> &'static str {
         match self.kind {
-            Kind::BadUrl(_) => "bad URL",
-            Kind::Denied => "the target is not allowed by the address policy",
-            Kind::Resolve => "the host name does not resolve",
-            Kind::Connect => "the upstream cannot be connected to",
-            Kind::Tls if self.reason.is_some() => "its certificate is not trusted",
-            Kind::Tls => "no TLS connection to the upstream can be made",
-            Kind::Timeout => "the upstream did not answer in time",
-            Kind::TooManyRedirects => "more than 10 redirects",
-            Kind::BadRedirect => "a redirect that cannot be followed",
-            Kind::TooLarge => "the upstream's answer is too large",
-            Kind::Body => "the upstream's answer broke off",
+            FetchErrorKind::BadUrl(_) => "bad URL",
+            FetchErrorKind::Denied => "the target is not allowed by the address policy",
+            FetchErrorKind::Resolve => "the host name does not resolve",
+            FetchErrorKind::Connect => "the upstream cannot be connected to",
+            FetchErrorKind::Tls if self.reason.is_some() => "its certificate is not trusted",
+            FetchErrorKind::Tls => "no TLS connection to the upstream can be made",
+            FetchErrorKind::Timeout => "the upstream did not answer in time",
+            FetchErrorKind::TooManyRedirects => "more than 10 redirects",
+            FetchErrorKind::BadRedirect => "a redirect that cannot be followed",
+            FetchErrorKind::TooLarge => "the upstream's answer is too large",
+            FetchErrorKind::Body => "the upstream's answer broke off",
         }
     }
 
-    /// Is it certain that nothing of a request to a server that does not redirect was sent? Then it
-    /// can be sent elsewhere, whatever it asks for.
+    /// Whether it is certain that no byte of a request to a server that does not redirect was sent,
+    /// so that the request can be sent elsewhere, whatever its method.
     pub fn is_unsent(&self) -> bool {
-        let unconnected = Some(Reason::Connection(ConnectionFault::TimedOut));
+        let connect_timed_out = Some(FailureReason::Connection(ConnectionFault::TimedOut));
         match self.kind {
-            Kind::BadUrl(_) | Kind::Denied | Kind::Resolve | Kind::Connect => true,
-            Kind::Timeout => self.reason == unconnected,
-            Kind::Tls
-            | Kind::TooManyRedirects
-            | Kind::BadRedirect
-            | Kind::TooLarge
-            | Kind::Body => false,
+            FetchErrorKind::BadUrl(_)
+            | FetchErrorKind::Denied
+            | FetchErrorKind::Resolve
+            | FetchErrorKind::Connect => true,
+            FetchErrorKind::Timeout => self.reason == connect_timed_out,
+            FetchErrorKind::Tls
+            | FetchErrorKind::TooManyRedirects
+            | FetchErrorKind::BadRedirect
+            | FetchErrorKind::TooLarge
+            | FetchErrorKind::Body => false,
         }
     }
 
     pub fn is_denied(&self) -> bool {
-        self.kind == Kind::Denied
+        self.kind == FetchErrorKind::Denied
     }
 
-    /// Might the same request succeed if it were sent again?
+    /// Whether the same request might succeed if it were repeated.
     pub fn is_transient(&self) -> bool {
-        matches!(self.kind, Kind::Resolve | Kind::Connect | Kind::Timeout | Kind::Body)
+        matches!(
+            self.kind,
+            FetchErrorKind::Resolve
+                | FetchErrorKind::Connect
+                | FetchErrorKind::Timeout
+                | FetchErrorKind::Body
+        )
     }
 }
 
-impl From<Kind> for FetchError {
-    fn from(kind: Kind) -> Self {
+impl From<FetchErrorKind> for FetchError {
+    fn from(kind: FetchErrorKind) -> Self {
         Self { kind, reason: None, detail: None }
     }
 }
 
-impl From<Denial> for FetchError {
-    fn from(denial: Denial) -> Self {
-        Self::of_reason(Kind::Denied, Reason::Denied(denial))
+impl From<PolicyDenial> for FetchError {
+    fn from(denial: PolicyDenial) -> Self {
+        Self::of_reason(FetchErrorKind::Denied, FailureReason::Denied(denial))
     }
 }
 
-/// For logs and the terminal: it may name addresses.
+/// For logs and the terminal; may contain addresses.
 impl fmt::Display for FetchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.denial() {
-            Some(denial) if self.kind == Kind::Denied => return denial.fmt(f),
-            Some(denial) => write!(f, "{}: {denial}", self.text())?,
-            None => f.write_str(&self.public())?,
+            Some(denial) if self.kind == FetchErrorKind::Denied => return denial.fmt(f),
+            Some(denial) => write!(f, "{}: {denial}", self.kind_text())?,
+            None => f.write_str(&self.public_text())?,
         }
         match &self.detail {
             Some(detail) => write!(f, " ({detail})"),
@@ -161,37 +176,37 @@ impl std::error::Error for FetchError {}
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dial::no_connection;
+    use crate::dial::connect_timed_out;
 
-    /// Whoever sends it again elsewhere must not have it done twice.
+    /// A request that may have been processed must not be sent again elsewhere.
     #[test]
-    fn what_may_have_been_sent_is_not_unsent() {
+    fn a_request_that_may_have_been_sent_is_not_unsent() {
         let broken = io::Error::from(io::ErrorKind::TimedOut);
-        for (error, unsent) in [
-            (FetchError::from(Kind::Connect), true),
-            (FetchError::from(Kind::Resolve), true),
-            (FetchError::from(Denial::OwnListener), true),
-            (no_connection(), true),
-            (FetchError::from(Kind::Timeout), false),
-            (FetchError::of_io(Kind::Body, &broken), false),
-            (FetchError::from(Denial::OwnListener).of_redirect(), false),
+        for (error, is_unsent) in [
+            (FetchError::from(FetchErrorKind::Connect), true),
+            (FetchError::from(FetchErrorKind::Resolve), true),
+            (FetchError::from(PolicyDenial::OwnListener), true),
+            (connect_timed_out(), true),
+            (FetchError::from(FetchErrorKind::Timeout), false),
+            (FetchError::of_io(FetchErrorKind::Body, &broken), false),
+            (FetchError::from(PolicyDenial::OwnListener).into_redirect_error(), false),
         ] {
-            assert_eq!(error.is_unsent(), unsent, "{error}");
+            assert_eq!(error.is_unsent(), is_unsent, "{error}");
         }
     }
 
     #[test]
-    fn the_public_text_holds_no_address_and_the_operators_names_the_key() {
+    fn public_text_has_no_address_and_operator_text_names_the_key() {
         let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
-        let private = FetchError::from(Denial::Private([10, 0, 0, 9].into()));
-        let forbidden = "the target is not allowed by the address policy";
+        let private = FetchError::from(PolicyDenial::PrivateAddress([10, 0, 0, 9].into()));
+        let denied = "the target is not allowed by the address policy";
         let redirect = "a redirect that cannot be followed";
         let key = "10.0.0.9 is private: allow_private = [\"10.0.0.9/32\"] in x allows it";
         for (error, public, operator) in [
-            (private.clone(), forbidden, key.to_owned()),
-            (private.of_redirect(), redirect, format!("{redirect}: {key}")),
+            (private.clone(), denied, key.to_owned()),
+            (private.into_redirect_error(), redirect, format!("{redirect}: {key}")),
             (
-                FetchError::of_io(Kind::Connect, &refused),
+                FetchError::of_io(FetchErrorKind::Connect, &refused),
                 "the upstream cannot be connected to: the connection was refused",
                 format!(
                     "the upstream cannot be connected to: the connection was refused ({refused})"
@@ -204,8 +219,8 @@ mod tests {
                     .to_owned(),
             ),
         ] {
-            assert_eq!(error.public(), public);
-            assert_eq!(error.operator("in x"), operator);
+            assert_eq!(error.public_text(), public);
+            assert_eq!(error.operator_text("in x"), operator);
         }
     }
 }

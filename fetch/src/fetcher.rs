@@ -1,4 +1,4 @@
-//! Requests: vetted, redirected by hand, bounded in time.
+//! Sending of requests: URLs checked against the policy, redirects followed here, timeouts applied.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -11,43 +11,47 @@ use http::{Method, StatusCode};
 use reqwest::cookie::{CookieStore as _, Jar};
 use url::Url;
 
-use crate::error::{FetchError, Kind};
-use crate::policy::Policy;
-use crate::reason::Denial;
-use crate::response::{Answer, Response};
-use crate::{plain, secure};
+use crate::error::{FetchError, FetchErrorKind};
+use crate::failure_reason::PolicyDenial;
+use crate::policy::AddressPolicy;
+use crate::response::{Response, UpstreamResponse};
+use crate::{http_client, https_client};
 
-/// Token portals use up to six; ffmpeg follows 8, browsers 20.
-pub(crate) const MAX_REDIRECTS: usize = 10;
+/// Limit on redirects of one request. Token portals use up to six; ffmpeg follows 8, browsers 20.
+pub(crate) const REDIRECTS_MAX: usize = 10;
 pub(crate) const USER_AGENT: &str = concat!("pitwall/", env!("CARGO_PKG_VERSION"));
 
-/// Sends requests. One connection pool per policy, so that a connection opened under a wider
-/// policy is never reused under a narrower one.
+/// Sends requests. Each policy has its own connection pool, so that a connection opened under a
+/// wider policy is never reused under a narrower one.
 pub struct Fetcher {
-    plain: Mutex<HashMap<Policy, Arc<plain::Client>>>,
-    secure: Mutex<HashMap<Policy, secure::Client>>,
+    http_clients: Mutex<HashMap<AddressPolicy, Arc<http_client::HttpClient>>>,
+    https_clients: Mutex<HashMap<AddressPolicy, https_client::HttpsClient>>,
     timeouts: Timeouts,
-    own: Arc<Ourselves>,
+    own_listeners: Arc<OwnListeners>,
 }
 
-/// Our own listeners: fetching ourselves would be a loop.
-pub(crate) struct Ourselves(Vec<SocketAddr>);
+/// Listeners of this Pitwall; fetching from one of them would be a loop.
+pub(crate) struct OwnListeners(Vec<SocketAddr>);
 
-impl Ourselves {
+impl OwnListeners {
     pub(crate) fn contains(&self, address: IpAddr, port: Option<u16>) -> bool {
         let address = address.to_canonical();
-        self.0.iter().any(|own| {
-            let here = own.ip() == address || (own.ip().is_unspecified() && address.is_loopback());
-            here && Some(own.port()) == port
+        self.0.iter().any(|listener| {
+            let is_same_address = listener.ip() == address
+                || (listener.ip().is_unspecified() && address.is_loopback());
+            is_same_address && Some(listener.port()) == port
         })
     }
 }
 
+/// Timeouts of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
+    /// Resolving the name and connecting.
     pub connect: Duration,
+    /// From the request to the head of the response, for each hop.
     pub first_byte: Duration,
-    /// Longest silence within a body.
+    /// Longest wait for the next bytes of a body.
     pub idle: Duration,
 }
 
@@ -61,28 +65,30 @@ impl Default for Timeouts {
     }
 }
 
-/// One request, built fresh: nothing of a viewer's request travels unless it is put here.
+/// A request. Nothing of a viewer's request is forwarded unless it is put here.
 pub struct Request<'a> {
     pub method: Method,
     pub url: Url,
-    /// The source's. A redirect that leaves their origin leaves the credentials among them behind.
+    /// Request fields of the source. A redirect to another origin drops the credentials among them.
     pub source_headers: HeaderMap,
-    /// Range, If-Range, Accept: kept on every hop.
-    pub forwarded: HeaderMap,
-    pub body: Option<Body>,
+    /// Fields forwarded from the viewer's request (Range, If-Range, Accept); sent on every hop.
+    pub forwarded_headers: HeaderMap,
+    pub body: Option<RequestBody>,
+    /// Cookie jar that is sent and updated on every hop.
     pub cookies: Option<&'a Jar>,
-    /// Overrides the configured one, for requests that are meant to wait upstream.
-    pub first_byte: Option<Duration>,
-    /// For which URLs private ranges were opened, where not for all: a redirect from one of these
-    /// to another host reaches no private address there.
-    pub private_hosts: Option<HostFilter>,
+    /// Overrides [`Timeouts::first_byte`], for requests that are meant to wait upstream.
+    pub first_byte_timeout: Option<Duration>,
+    /// URLs for which the policy's private ranges are allowed; `None` means all. A redirect from
+    /// one of these to another host cannot reach a private address there.
+    pub private_host_filter: Option<UrlFilter>,
 }
 
-/// Which URLs an operator named.
-pub type HostFilter = Arc<dyn Fn(&Url) -> bool + Send + Sync>;
+/// Whether an operator named this URL.
+pub type UrlFilter = Arc<dyn Fn(&Url) -> bool + Send + Sync>;
 
+/// A request body.
 #[derive(Clone)]
-pub struct Body {
+pub struct RequestBody {
     pub content_type: HeaderValue,
     pub bytes: Bytes,
 }
@@ -93,15 +99,15 @@ impl<'a> Request<'a> {
             method: Method::GET,
             url,
             source_headers: HeaderMap::new(),
-            forwarded: HeaderMap::new(),
+            forwarded_headers: HeaderMap::new(),
             body: None,
             cookies: None,
-            first_byte: None,
-            private_hosts: None,
+            first_byte_timeout: None,
+            private_host_filter: None,
         }
     }
 
-    pub fn post(url: Url, body: Body) -> Self {
+    pub fn post(url: Url, body: RequestBody) -> Self {
         Self { method: Method::POST, body: Some(body), ..Self::get(url) }
     }
 
@@ -112,8 +118,8 @@ impl<'a> Request<'a> {
     }
 
     #[must_use]
-    pub fn forward(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.forwarded.insert(name, value);
+    pub fn forward_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.forwarded_headers.insert(name, value);
         self
     }
 
@@ -124,109 +130,131 @@ impl<'a> Request<'a> {
     }
 
     #[must_use]
-    pub fn first_byte(mut self, timeout: Duration) -> Self {
-        self.first_byte = Some(timeout);
+    pub fn first_byte_timeout(mut self, timeout: Duration) -> Self {
+        self.first_byte_timeout = Some(timeout);
         self
     }
 }
 
 impl Fetcher {
-    pub fn new(timeouts: Timeouts, own: Vec<SocketAddr>) -> Self {
+    /// A fetcher that never connects to `own_listeners`.
+    pub fn new(timeouts: Timeouts, own_listeners: Vec<SocketAddr>) -> Self {
         Self {
-            plain: Mutex::default(),
-            secure: Mutex::default(),
+            http_clients: Mutex::default(),
+            https_clients: Mutex::default(),
             timeouts,
-            own: Arc::new(Ourselves(own)),
+            own_listeners: Arc::new(OwnListeners(own_listeners)),
         }
     }
 
-    pub(crate) fn own(&self) -> &Ourselves {
-        &self.own
+    pub(crate) fn own_listeners(&self) -> &OwnListeners {
+        &self.own_listeners
     }
 
     pub(crate) fn timeouts(&self) -> Timeouts {
         self.timeouts
     }
 
-    /// Sends a request and follows at most [`MAX_REDIRECTS`] redirects, each vetted like the first.
-    /// Any status is an answer; only the lack of one is an error.
+    /// Sends a request and follows at most [`REDIRECTS_MAX`] redirects, each checked like the first
+    /// URL. Any final status is a response.
+    ///
+    /// # Errors
+    /// [`FetchError`] if there is no response, or if a URL is denied or a redirect cannot be
+    /// followed.
     pub async fn send(
         &self,
-        policy: &Policy,
+        policy: &AddressPolicy,
         mut request: Request<'_>,
     ) -> Result<Response, FetchError> {
-        let narrow = Policy { allow_private: Vec::new(), ..policy.clone() };
+        let public_only = AddressPolicy { allow_private: Vec::new(), ..policy.clone() };
         let mut redirects = 0;
         loop {
-            let is_open =
-                request.private_hosts.as_ref().is_none_or(|is_named| is_named(&request.url));
-            let hop = self.hop(if is_open { policy } else { &narrow }, &request).await;
-            // Where an upstream sends us is the upstream's fault, not the caller's.
+            let is_private_allowed = request
+                .private_host_filter
+                .as_ref()
+                .is_none_or(|is_allowed| is_allowed(&request.url));
+            let hop = self
+                .send_hop(if is_private_allowed { policy } else { &public_only }, &request)
+                .await;
+            // The target of a redirect is the upstream's fault, not the caller's.
             let response = hop.map_err(|error| match error.kind {
-                Kind::BadUrl(_) | Kind::Denied if redirects > 0 => error.of_redirect(),
+                FetchErrorKind::BadUrl(_) | FetchErrorKind::Denied if redirects > 0 => {
+                    error.into_redirect_error()
+                }
                 _ => error,
             })?;
             let Some(location) = redirect_target(&response, &request.url)? else {
-                let head = request.method == Method::HEAD;
-                return Ok(Response::new(response, head, request.url, self.timeouts.idle));
+                let is_head = request.method == Method::HEAD;
+                return Ok(Response::new(response, is_head, request.url, self.timeouts.idle));
             };
             redirects += 1;
-            if redirects > MAX_REDIRECTS {
-                return Err(Kind::TooManyRedirects.into());
+            if redirects > REDIRECTS_MAX {
+                return Err(FetchErrorKind::TooManyRedirects.into());
             }
-            follow(&mut request, location, response.status())?;
+            apply_redirect(&mut request, location, response.status())?;
         }
     }
 
-    async fn hop(&self, policy: &Policy, request: &Request<'_>) -> Result<Answer, FetchError> {
-        policy.check(&request.url)?;
-        if let Some(literal) = literal_address(&request.url)
-            && self.own.contains(literal, request.url.port_or_known_default())
+    async fn send_hop(
+        &self,
+        policy: &AddressPolicy,
+        request: &Request<'_>,
+    ) -> Result<UpstreamResponse, FetchError> {
+        policy.check_url(&request.url)?;
+        if let Some(address) = literal_ip(&request.url)
+            && self.own_listeners.contains(address, request.url.port_or_known_default())
         {
-            return Err(Denial::OwnListener.into());
+            return Err(PolicyDenial::OwnListener.into());
         }
         let cookie = request.cookies.and_then(|jar| jar.cookies(&request.url));
-        let first_byte = request.first_byte.unwrap_or(self.timeouts.first_byte);
-        let answer = async {
+        let first_byte = request.first_byte_timeout.unwrap_or(self.timeouts.first_byte);
+        let response = async {
             if request.url.scheme() == "http" {
-                let client = self.plain(policy);
-                client.send(request, cookie.as_ref()).await.map(Answer::Plain)
+                let client = self.http_client(policy);
+                client.send(request, cookie.as_ref()).await.map(UpstreamResponse::Http)
             } else {
-                let client = self.secure(policy)?;
-                client.send(request, cookie, &self.own).await.map(Answer::Secure)
+                let client = self.https_client(policy)?;
+                client.send(request, cookie, &self.own_listeners).await.map(UpstreamResponse::Https)
             }
         };
-        let answer = tokio::time::timeout(first_byte, answer)
+        let response = tokio::time::timeout(first_byte, response)
             .await
-            .map_err(|_| FetchError::from(Kind::Timeout))??;
+            .map_err(|_| FetchError::from(FetchErrorKind::Timeout))??;
         if let Some(jar) = request.cookies {
-            let mut set = answer.headers().get_all(header::SET_COOKIE).iter();
+            let mut set = response.headers().get_all(header::SET_COOKIE).iter();
             jar.set_cookies(&mut set, &request.url);
         }
-        Ok(answer)
+        Ok(response)
     }
 
-    fn plain(&self, policy: &Policy) -> Arc<plain::Client> {
-        let mut clients = self.plain.lock().unwrap_or_else(PoisonError::into_inner);
+    fn http_client(&self, policy: &AddressPolicy) -> Arc<http_client::HttpClient> {
+        let mut clients = self.http_clients.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = clients.get(policy) {
             return client.clone();
         }
-        let client = plain::Client::new(policy.clone(), self.own.clone(), self.timeouts.connect);
+        let client = http_client::HttpClient::new(
+            policy.clone(),
+            self.own_listeners.clone(),
+            self.timeouts.connect,
+        );
         clients.entry(policy.clone()).or_insert(Arc::new(client)).clone()
     }
 
-    fn secure(&self, policy: &Policy) -> Result<secure::Client, FetchError> {
-        let mut clients = self.secure.lock().unwrap_or_else(PoisonError::into_inner);
+    fn https_client(
+        &self,
+        policy: &AddressPolicy,
+    ) -> Result<https_client::HttpsClient, FetchError> {
+        let mut clients = self.https_clients.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = clients.get(policy) {
             return Ok(client.clone());
         }
-        let client = secure::Client::new(policy.clone(), self.timeouts.connect)?;
+        let client = https_client::HttpsClient::new(policy.clone(), self.timeouts.connect)?;
         clients.insert(policy.clone(), client.clone());
         Ok(client)
     }
 }
 
-fn literal_address(url: &Url) -> Option<IpAddr> {
+fn literal_ip(url: &Url) -> Option<IpAddr> {
     match url.host()? {
         url::Host::Ipv4(v4) => Some(v4.into()),
         url::Host::Ipv6(v6) => Some(v6.into()),
@@ -234,27 +262,32 @@ fn literal_address(url: &Url) -> Option<IpAddr> {
     }
 }
 
-/// Where a redirect leads; `None` when the answer is not one.
-fn redirect_target(response: &Answer, base: &Url) -> Result<Option<Url>, FetchError> {
+/// Target of a redirect; `None` if the response is no redirect.
+fn redirect_target(response: &UpstreamResponse, base: &Url) -> Result<Option<Url>, FetchError> {
     if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
         return Ok(None);
     }
-    let bad = || FetchError::from(Kind::BadRedirect);
-    let location = response.headers().get(header::LOCATION).ok_or_else(bad)?;
-    let location = std::str::from_utf8(location.as_bytes()).map_err(|_| bad())?;
-    let mut target = base.join(location).map_err(|_| bad())?;
+    let invalid = || FetchError::from(FetchErrorKind::BadRedirect);
+    let location = response.headers().get(header::LOCATION).ok_or_else(invalid)?;
+    let location = std::str::from_utf8(location.as_bytes()).map_err(|_| invalid())?;
+    let mut target = base.join(location).map_err(|_| invalid())?;
     target.set_fragment(None);
     if base.scheme() == "https" && target.scheme() == "http" {
-        return Err(FetchError::with(Kind::BadRedirect, "from https to http"));
+        return Err(FetchError::with_detail(FetchErrorKind::BadRedirect, "from https to http"));
     }
     Ok(Some(target))
 }
 
-/// Credentials and bodies were meant for the origin that they were sent to. CDNs ask for the other
-/// fields of a source wherever they lead.
-fn follow(request: &mut Request<'_>, target: Url, status: StatusCode) -> Result<(), FetchError> {
-    let leaves = target.origin() != request.url.origin();
-    if leaves {
+/// Changes the request for its redirect. Credentials and bodies are only for the origin that they
+/// were sent to; the other fields of a source are kept, because CDNs require them wherever a
+/// redirect leads.
+fn apply_redirect(
+    request: &mut Request<'_>,
+    target: Url,
+    status: StatusCode,
+) -> Result<(), FetchError> {
+    let is_cross_origin = target.origin() != request.url.origin();
+    if is_cross_origin {
         for name in [header::AUTHORIZATION, header::COOKIE, header::PROXY_AUTHORIZATION] {
             request.source_headers.remove(name);
         }
@@ -266,8 +299,11 @@ fn follow(request: &mut Request<'_>, target: Url, status: StatusCode) -> Result<
         request.method = Method::GET;
         request.body = None;
     }
-    if leaves && request.body.is_some() {
-        return Err(FetchError::with(Kind::BadRedirect, "a body that would go to another origin"));
+    if is_cross_origin && request.body.is_some() {
+        return Err(FetchError::with_detail(
+            FetchErrorKind::BadRedirect,
+            "a body that would go to another origin",
+        ));
     }
     request.url = target;
     Ok(())

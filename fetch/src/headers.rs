@@ -1,7 +1,8 @@
-//! Headers that a source asks to be sent.
+//! Request fields that a source sets.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+/// Why a request field of a source is rejected.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum HeaderError {
     #[error("header {0:?}: not a valid header name")]
@@ -12,8 +13,8 @@ pub enum HeaderError {
     Reserved(String),
 }
 
-/// Ours to set: they frame the message or say who is asking.
-const RESERVED: [&str; 12] = [
+/// Fields that only the fetcher sets, because they frame the message or identify the client.
+const RESERVED_HEADERS: [&str; 12] = [
     "host",
     "content-length",
     "transfer-encoding",
@@ -28,15 +29,20 @@ const RESERVED: [&str; 12] = [
     "range",
 ];
 
-/// Turns configured or extracted headers into ones that can be sent.
-pub fn source_headers<'a, I>(headers: I) -> Result<HeaderMap, HeaderError>
+/// Parses configured or extracted request fields.
+///
+/// # Errors
+/// [`HeaderError`] if a field is invalid or reserved.
+pub fn parse_source_headers<'a, I>(headers: I) -> Result<HeaderMap, HeaderError>
 where
     I: IntoIterator<Item = (&'a str, &'a str)>,
 {
     let mut map = HeaderMap::new();
     for (name, value) in headers {
         let parsed = HeaderName::try_from(name).map_err(|_| HeaderError::Name(name.to_owned()))?;
-        if RESERVED.contains(&parsed.as_str()) || parsed.as_str().starts_with("x-forwarded-") {
+        if RESERVED_HEADERS.contains(&parsed.as_str())
+            || parsed.as_str().starts_with("x-forwarded-")
+        {
             return Err(HeaderError::Reserved(name.to_owned()));
         }
         let value =
@@ -51,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_source_may_send() {
+    fn reserved_and_invalid_fields_are_rejected() {
         for (name, value, expected) in [
             ("Referer", "https://example.com/", Ok(1)),
             ("User-Agent", "Player/1", Ok(1)),
@@ -62,7 +68,7 @@ mod tests {
             ("X-A", "x\r\nX-B: y", Err(HeaderError::Value("X-A".into()))),
             ("X-A", "x\0", Err(HeaderError::Value("X-A".into()))),
         ] {
-            let got = source_headers([(name, value)]).map(|map| map.len());
+            let got = parse_source_headers([(name, value)]).map(|map| map.len());
             assert_eq!(got, expected, "{name}: {value:?}");
         }
     }

@@ -1,32 +1,32 @@
-//! The one vetted way out. Everything Pitwall fetches (playlists, segments, pages, schedules)
-//! goes through [`Fetcher`], so that one address policy covers it all.
+//! The only way out: everything that Pitwall fetches (playlists, segments, pages, schedules) goes
+//! through [`Fetcher`], so that one address policy covers all requests.
 //!
-//! - [`policy`]: which URLs and addresses may be reached: [`Policy`].
-//! - [`address`]: which addresses are not public, however they are spelt.
-//! - [`resolve`]: names to vetted addresses.
-//! - [`headers`]: which headers a source may have sent.
-//! - [`fetcher`]: requests, redirects by hand, timeouts.
-//! - [`plain`]: HTTP/1.1 for `http:`, lean. [`secure`]: `https:`.
+//! - [`policy`]: [`AddressPolicy`]: which URLs and addresses may be reached.
+//! - [`address`]: which addresses are public, however they are written.
+//! - [`resolver`]: host names to addresses that the policy allows.
+//! - [`headers`]: which request fields a source may set.
+//! - [`fetcher`]: requests, redirects and timeouts.
+//! - [`http_client`]: HTTP/1.1 for `http:`. [`https_client`]: `https:`.
 //! - [`response`]: bodies with limits.
-//! - `dial`: vetted connections for protocols that others speak.
-//! - [`error`]: what can go wrong, and whose fault it is; [`reason`]: why, more exactly.
+//! - `dial`: vetted TCP connections for protocols that others speak.
+//! - [`error`]: what can go wrong, and whose fault it is; [`failure_reason`]: the exact reason.
 
 pub mod address;
 mod dial;
 pub mod error;
+mod failure_reason;
 pub mod fetcher;
 pub mod headers;
-mod plain;
+mod http_client;
+mod https_client;
 pub mod policy;
-mod reason;
-mod resolve;
+mod resolver;
 pub mod response;
-mod secure;
 
-pub use error::{FetchError, Kind};
-pub use fetcher::{Fetcher, HostFilter, Request, Timeouts};
-pub use headers::{HeaderError, source_headers};
-pub use policy::{Policy, PrivateRange, USER_INFO, parse_url};
-pub use reason::{CertificateFault, ConnectionFault, Denial, Reason};
+pub use error::{FetchError, FetchErrorKind};
+pub use failure_reason::{CertificateFault, ConnectionFault, FailureReason, PolicyDenial};
+pub use fetcher::{Fetcher, Request, Timeouts, UrlFilter};
+pub use headers::{HeaderError, parse_source_headers};
+pub use policy::{AddressPolicy, PrivateRange, USER_INFO_ERROR, parse_url};
 pub use reqwest::cookie::{CookieStore, Jar};
 pub use response::Response;

@@ -1,5 +1,5 @@
-//! Which URLs may be fetched. A policy comes from configuration: per source, or for plain
-//! `url=` links.
+//! Address policies: which URLs may be fetched. A policy comes from configuration, per source or
+//! for plain `url=` links.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
@@ -10,35 +10,41 @@ use serde::de::{self, Deserialize, Deserializer, Visitor};
 use url::{Host, Url};
 
 use crate::address;
-use crate::error::{FetchError, Kind};
-use crate::reason::Denial;
+use crate::error::{FetchError, FetchErrorKind};
+use crate::failure_reason::PolicyDenial;
 
-/// Of [`Kind::BadUrl`].
-pub const USER_INFO: &str = "a URL with a user name or password";
+/// Text of the [`FetchErrorKind::BadUrl`] for a URL with user information.
+pub const USER_INFO_ERROR: &str = "a URL with a user name or password";
 
-/// Where requests may lead. Public addresses on ports 80 and 443 unless it says more.
+/// Targets that requests may reach: public addresses on ports 80 and 443, and those configured
+/// here.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Policy {
+pub struct AddressPolicy {
+    /// Private address ranges that the operator opted in.
     pub allow_private: Vec<IpNet>,
+    /// Ports beside 80 and 443.
     pub ports: Vec<u16>,
 }
 
-impl Policy {
-    /// Everything about a URL that can be judged before its name is resolved.
-    pub fn check(&self, url: &Url) -> Result<(), FetchError> {
+impl AddressPolicy {
+    /// Checks everything about a URL that can be checked before its name is resolved.
+    ///
+    /// # Errors
+    /// [`FetchErrorKind::BadUrl`] or [`FetchErrorKind::Denied`].
+    pub fn check_url(&self, url: &Url) -> Result<(), FetchError> {
         if !matches!(url.scheme(), "http" | "https") {
-            return Err(Kind::BadUrl("only http and https can be fetched").into());
+            return Err(FetchErrorKind::BadUrl("only http and https can be fetched").into());
         }
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(Kind::BadUrl(USER_INFO).into());
+            return Err(FetchErrorKind::BadUrl(USER_INFO_ERROR).into());
         }
         let port = url.port_or_known_default().unwrap_or(0);
         if !matches!(port, 80 | 443) && !self.ports.contains(&port) {
-            return Err(Denial::Port(port).into());
+            return Err(PolicyDenial::Port(port).into());
         }
         match url.host() {
-            None => Err(Kind::BadUrl("a URL without a host").into()),
-            // Loopback by definition (RFC 6761), whatever a resolver says.
+            None => Err(FetchErrorKind::BadUrl("a URL without a host").into()),
+            // `localhost` is loopback by definition (RFC 6761), whatever a resolver returns.
             Some(Host::Domain(name)) if is_localhost(name) => {
                 self.check_address(IpAddr::V4(Ipv4Addr::LOCALHOST))
             }
@@ -48,8 +54,12 @@ impl Policy {
         }
     }
 
+    /// Checks an address before or after connecting to it.
+    ///
+    /// # Errors
+    /// [`FetchErrorKind::Denied`] with the rule that denies it.
     pub fn check_address(&self, address: IpAddr) -> Result<(), FetchError> {
-        Ok(address::judge(address, &self.allow_private)?)
+        Ok(address::check_address(address, &self.allow_private)?)
     }
 }
 
@@ -58,8 +68,8 @@ fn is_localhost(name: &str) -> bool {
     name == "localhost" || name.ends_with(".localhost")
 }
 
-/// A private range that an operator opts in, or one address; never so wide that it opts
-/// everything in.
+/// A private range or single address that an operator opts in; ranges wide enough to opt in
+/// everything are rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PrivateRange(pub IpNet);
 
@@ -73,8 +83,8 @@ impl FromStr for PrivateRange {
             .map_err(|_| {
                 format!("{text:?} is not an address range: write 192.168.1.0/24 or fd00::/8")
             })?;
-        let widest = if matches!(range, IpNet::V4(_)) { 8 } else { 7 };
-        if range.prefix_len() < widest {
+        let prefix_length_min = if matches!(range, IpNet::V4(_)) { 8 } else { 7 };
+        if range.prefix_len() < prefix_length_min {
             return Err(format!("{text:?} is too wide: opt in the private ranges that you mean"));
         }
         Ok(Self(range.trunc()))
@@ -83,48 +93,52 @@ impl FromStr for PrivateRange {
 
 impl<'de> Deserialize<'de> for PrivateRange {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Text;
-        impl Visitor<'_> for Text {
+        struct RangeVisitor;
+        impl Visitor<'_> for RangeVisitor {
             type Value = PrivateRange;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an address range")
             }
 
-            // Judged while it is read: an error raised later would have no place in an array.
+            // Checked while deserialising, because a later error could not name the array element.
             fn visit_str<E: de::Error>(self, text: &str) -> Result<PrivateRange, E> {
                 text.parse().map_err(E::custom)
             }
         }
-        deserializer.deserialize_str(Text)
+        deserializer.deserialize_str(RangeVisitor)
     }
 }
 
-/// Parses an absolute URL that somebody else wrote, refusing what parsers disagree on.
+/// Parses an absolute URL from an untrusted source, rejecting whatever parsers interpret
+/// differently.
+///
+/// # Errors
+/// [`FetchErrorKind::BadUrl`] with the reason.
 pub fn parse_url(text: &str) -> Result<Url, FetchError> {
-    let bad = |why| FetchError::from(Kind::BadUrl(why));
+    let invalid = |why| FetchError::from(FetchErrorKind::BadUrl(why));
     if text.is_empty() {
-        return Err(bad("an empty URL"));
+        return Err(invalid("an empty URL"));
     }
     if text.bytes().any(|byte| byte <= b' ' || byte == 0x7f || byte == b'\\') {
-        return Err(bad("white space, control characters or a backslash in a URL"));
+        return Err(invalid("white space, control characters or a backslash in a URL"));
     }
-    let url = Url::parse(text).map_err(|_| bad("not an absolute URL"))?;
+    let url = Url::parse(text).map_err(|_| invalid("not an absolute URL"))?;
     if url.cannot_be_a_base() || url.host().is_none() {
-        return Err(bad("a URL without a host"));
+        return Err(invalid("a URL without a host"));
     }
     if url.fragment().is_some() {
-        return Err(bad("a URL with a fragment"));
+        return Err(invalid("a URL with a fragment"));
     }
     if url.port() == Some(0) {
-        return Err(bad("port 0"));
+        return Err(invalid("port 0"));
     }
     let lower = text.to_ascii_lowercase();
     if lower.contains("%0d") || lower.contains("%0a") || lower.contains("%00") {
-        return Err(bad("an encoded line end or NUL in a URL"));
+        return Err(invalid("an encoded line end or NUL in a URL"));
     }
-    Policy { ports: url.port().into_iter().collect(), ..Policy::default() }
-        .check(&url)
+    AddressPolicy { ports: url.port().into_iter().collect(), ..AddressPolicy::default() }
+        .check_url(&url)
         .or_else(|error| if error.is_denied() { Ok(()) } else { Err(error) })?;
     Ok(url)
 }
@@ -134,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn urls_that_are_not_taken() {
+    fn invalid_urls_are_rejected() {
         for text in [
             "",
             "playlist.m3u8",
@@ -153,12 +167,15 @@ mod tests {
             "http://[fe80::1%25eth0]/",
             "http://exa mple.com/",
         ] {
-            assert!(matches!(parse_url(text).unwrap_err().kind, Kind::BadUrl(_)), "{text:?}");
+            assert!(
+                matches!(parse_url(text).unwrap_err().kind, FetchErrorKind::BadUrl(_)),
+                "{text:?}"
+            );
         }
     }
 
     #[test]
-    fn ranges_that_can_be_opted_in() {
+    fn ranges_that_are_too_wide_are_rejected() {
         for (text, expected) in [
             ("127.0.0.0/8", true),
             ("192.168.1.7/24", true),
@@ -174,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn targets_that_are_denied() {
+    fn private_targets_are_denied() {
         for text in [
             "http://127.1/",
             "http://2130706433/",
@@ -191,7 +208,7 @@ mod tests {
             "http://example.com:6379/",
         ] {
             let url = parse_url(text).unwrap();
-            assert!(Policy::default().check(&url).unwrap_err().is_denied(), "{text:?}");
+            assert!(AddressPolicy::default().check_url(&url).unwrap_err().is_denied(), "{text:?}");
         }
     }
 }

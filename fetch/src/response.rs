@@ -1,4 +1,4 @@
-//! Answers, whose bodies end in time and within a limit, or in an error.
+//! Responses, whose bodies end in time and within a limit, or with an error.
 
 use std::future::poll_fn;
 use std::time::Duration;
@@ -9,150 +9,179 @@ use http::header::{self, HeaderMap};
 use tokio::time::Instant;
 use url::Url;
 
-use crate::error::{FetchError, Kind};
-use crate::{plain, secure};
+use crate::error::{FetchError, FetchErrorKind};
+use crate::{http_client, https_client};
 
-/// An answer of any status. Its body is decoded: gzip, br, zstd and deflate are undone.
+/// A response of any status. Its body is decoded from gzip, br, zstd or deflate.
 pub struct Response {
-    answer: Answer,
-    /// There is a body to come, whose length can be judged.
+    upstream_response: UpstreamResponse,
+    /// The response can have a body, whose length is checked against `expected_bytes`.
     has_body: bool,
     url: Url,
-    idle: Duration,
-    /// What the headers promise of the body, when it is as it was sent.
-    expected: Option<u64>,
-    received: u64,
-    /// How long the upstream was waited for, which is not how long its reader took.
-    waited: Duration,
-    /// What is given back when the answer has been read, or is not wanted any more.
-    held: Option<Box<dyn Send + Sync>>,
+    idle_timeout: Duration,
+    /// Content-Length, if the body is not content-coded.
+    expected_bytes: Option<u64>,
+    received_bytes: u64,
+    /// Total time spent waiting for the upstream, without the time that the reader took.
+    upstream_wait: Duration,
+    /// Dropped when the body has been read or the response is dropped.
+    guard: Option<Box<dyn Send + Sync>>,
 }
 
-/// An upstream that is slower than this for so long will not get anywhere. Only bodies of known
-/// length are judged: a live one may be slow because nothing happens.
-const FLOOR: u64 = 50 * 1024;
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Minimum rate of bodies of known length: a slower upstream is given up after the grace period.
+/// Other bodies are not checked, because a live one may be slow for lack of data.
+const RATE_MIN_BYTES_PER_SEC: u64 = 50 * 1024;
+const RATE_GRACE_PERIOD: Duration = Duration::from_secs(10);
 
-/// As it came, over one kind of connection or the other.
-pub(crate) enum Answer {
-    Plain(plain::Answer),
-    Secure(reqwest::Response),
+/// A response of the HTTP or the HTTPS client.
+pub(crate) enum UpstreamResponse {
+    Http(http_client::HttpResponse),
+    Https(reqwest::Response),
 }
 
-impl Answer {
+impl UpstreamResponse {
     pub(crate) fn status(&self) -> StatusCode {
         match self {
-            Self::Plain(answer) => answer.status,
-            Self::Secure(response) => response.status(),
+            Self::Http(response) => response.status,
+            Self::Https(response) => response.status(),
         }
     }
 
     pub(crate) fn headers(&self) -> &HeaderMap {
         match self {
-            Self::Plain(answer) => &answer.headers,
-            Self::Secure(response) => response.headers(),
+            Self::Http(answer) => &answer.headers,
+            Self::Https(response) => response.headers(),
         }
     }
 
     async fn chunk(&mut self) -> Result<Option<Bytes>, FetchError> {
         match self {
-            Self::Plain(answer) => poll_fn(|cx| answer.poll_chunk(cx)).await,
-            Self::Secure(response) => response.chunk().await.map_err(secure::classify),
+            Self::Http(answer) => poll_fn(|cx| answer.poll_chunk(cx)).await,
+            Self::Https(response) => response.chunk().await.map_err(https_client::classify_error),
         }
     }
 }
 
 impl Response {
-    pub(crate) fn new(answer: Answer, head: bool, url: Url, idle: Duration) -> Self {
-        // Who decodes drops Content-Length, as it speaks of the encoded body.
-        let expected = answer
+    pub(crate) fn new(
+        upstream_response: UpstreamResponse,
+        is_head: bool,
+        url: Url,
+        idle_timeout: Duration,
+    ) -> Self {
+        // The clients drop Content-Length when they decode a body, because it counts encoded bytes.
+        let expected_bytes = upstream_response
             .headers()
             .get(header::CONTENT_LENGTH)
             .and_then(|value| value.to_str().ok()?.parse().ok());
-        let bodiless = [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED];
-        let has_body = !head && !bodiless.contains(&answer.status());
-        let (received, waited, held) = (0, Duration::ZERO, None);
-        Self { answer, has_body, url, idle, expected, received, waited, held }
+        let statuses_without_body = [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED];
+        let has_body = !is_head && !statuses_without_body.contains(&upstream_response.status());
+        let (received_bytes, upstream_wait, guard) = (0, Duration::ZERO, None);
+        Self {
+            upstream_response,
+            has_body,
+            url,
+            idle_timeout,
+            expected_bytes,
+            received_bytes,
+            upstream_wait,
+            guard,
+        }
     }
 
-    /// Keeps `guard` for as long as the answer is being read.
+    /// Holds `guard` until the body has been read or the response is dropped.
     #[must_use]
-    pub fn holding(mut self, guard: impl Send + Sync + 'static) -> Self {
-        self.held = Some(Box::new(guard));
+    pub fn with_guard(mut self, guard: impl Send + Sync + 'static) -> Self {
+        self.guard = Some(Box::new(guard));
         self
     }
 
     pub fn status(&self) -> StatusCode {
-        self.answer.status()
+        self.upstream_response.status()
     }
 
     pub fn headers(&self) -> &HeaderMap {
-        self.answer.headers()
+        self.upstream_response.headers()
     }
 
-    /// The URL that answered, after redirects: the base of every relative link in the body.
+    /// URL of the response after redirects, the base of relative URIs in the body.
     pub fn url(&self) -> &Url {
         &self.url
     }
 
-    /// The body's length, when it is known before it came.
+    /// Length of the body in bytes, if it is known in advance.
     pub fn content_length(&self) -> Option<u64> {
-        self.expected
+        self.expected_bytes
     }
 
-    /// The next piece of the body. A body that ends before its promised length is an error,
-    /// never an end.
+    /// Reads the next chunk of the body; `None` at its end.
+    ///
+    /// # Errors
+    /// [`FetchError`] on a timeout, a low rate, a broken connection, or a body that ends before its
+    /// announced length.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, FetchError> {
         let started = Instant::now();
-        let chunk = tokio::time::timeout(self.idle, self.answer.chunk())
+        let chunk = tokio::time::timeout(self.idle_timeout, self.upstream_response.chunk())
             .await
-            .map_err(|_| FetchError::from(Kind::Timeout))??;
-        self.waited += started.elapsed();
+            .map_err(|_| FetchError::from(FetchErrorKind::Timeout))??;
+        self.upstream_wait += started.elapsed();
         match &chunk {
             Some(bytes) => {
-                self.received += bytes.len() as u64;
-                self.judge_rate()?;
+                self.received_bytes += bytes.len() as u64;
+                self.check_rate()?;
             }
             None => {
-                self.held = None;
-                if let Some(expected) = self.expected
+                self.guard = None;
+                if let Some(expected) = self.expected_bytes
                     && self.has_body
-                    && expected != self.received
+                    && expected != self.received_bytes
                 {
-                    let detail = format!("{} of {expected} bytes", self.received);
-                    return Err(FetchError::with(Kind::Body, detail));
+                    let detail = format!("{} of {expected} bytes", self.received_bytes);
+                    return Err(FetchError::with_detail(FetchErrorKind::Body, detail));
                 }
             }
         }
         Ok(chunk)
     }
 
-    fn judge_rate(&self) -> Result<(), FetchError> {
-        let pending = self.expected.is_some_and(|expected| self.received < expected);
-        if pending && self.waited > PATIENCE && self.received < FLOOR * self.waited.as_secs() {
-            let rate = self.received / self.waited.as_secs().max(1);
-            return Err(FetchError::with(Kind::Timeout, format!("{rate} bytes a second")));
+    fn check_rate(&self) -> Result<(), FetchError> {
+        let is_pending = self.expected_bytes.is_some_and(|expected| self.received_bytes < expected);
+        if is_pending
+            && self.upstream_wait > RATE_GRACE_PERIOD
+            && self.received_bytes < RATE_MIN_BYTES_PER_SEC * self.upstream_wait.as_secs()
+        {
+            let rate = self.received_bytes / self.upstream_wait.as_secs().max(1);
+            return Err(FetchError::with_detail(
+                FetchErrorKind::Timeout,
+                format!("{rate} bytes a second"),
+            ));
         }
         Ok(())
     }
 
-    /// The whole body, if it is no longer than `limit` bytes, decoded.
+    /// Reads the whole decoded body.
+    ///
+    /// # Errors
+    /// [`FetchErrorKind::TooLarge`] beyond `limit` bytes, and errors of [`chunk`](Self::chunk).
     pub async fn bytes(mut self, limit: usize) -> Result<Bytes, FetchError> {
-        if self.expected.is_some_and(|length| length > limit as u64) {
-            return Err(Kind::TooLarge.into());
+        if self.expected_bytes.is_some_and(|length| length > limit as u64) {
+            return Err(FetchErrorKind::TooLarge.into());
         }
         let mut body = BytesMut::new();
         while let Some(chunk) = self.chunk().await? {
             if body.len() + chunk.len() > limit {
-                return Err(Kind::TooLarge.into());
+                return Err(FetchErrorKind::TooLarge.into());
             }
             body.extend_from_slice(&chunk);
         }
         Ok(body.freeze())
     }
 
-    /// Ends after at most `length` bytes, leaving the rest unread.
-    pub async fn prefix(mut self, length: usize) -> Result<Bytes, FetchError> {
+    /// Reads at most `length` bytes and leaves the rest unread.
+    ///
+    /// # Errors
+    /// Errors of [`chunk`](Self::chunk).
+    pub async fn read_prefix(mut self, length: usize) -> Result<Bytes, FetchError> {
         let mut body = BytesMut::new();
         while body.len() < length {
             let Some(chunk) = self.chunk().await? else { break };

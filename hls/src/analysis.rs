@@ -1,42 +1,52 @@
-//! A typed, read-only picture of a playlist, for checking, ranking and splicing. Never for writing.
+//! A typed, read-only model of a playlist, for checking, ranking and splicing; it is never
+//! serialised.
 
-mod master;
 mod media;
-mod reader;
+mod multivariant;
 mod segment;
+mod value_reader;
 
 use url::Url;
 
-pub use self::master::{Master, MediaKind, MediaRendition, Variant};
-pub use self::media::{Media, PlaylistType, ServerControl};
-use self::reader::Reader;
+pub use self::media::{MediaPlaylist, PlaylistType, ServerControl};
+pub use self::multivariant::{MediaKind, MediaRendition, MultivariantPlaylist, Variant};
 pub use self::segment::{Key, Map, Segment};
+use self::value_reader::ValueReader;
 use crate::error::InvalidPlaylist;
-use crate::kind::{Evidence, Kind};
-use crate::limits::Limits;
+use crate::limits::PlaylistLimits;
 use crate::line;
+use crate::playlist_kind::{KindDetector, PlaylistKind};
 use crate::variables::Variables;
 
+/// A playlist of either kind.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Playlist {
-    Master(Master),
-    Media(Media),
+    Multivariant(MultivariantPlaylist),
+    Media(MediaPlaylist),
 }
 
-/// Reads a playlist that was loaded from `base` (after redirects), whose parent defined `imported`.
+/// Parses a playlist that was loaded from `base` (the URL after redirects); `imported` are the
+/// variables of its multivariant playlist.
+///
+/// # Errors
+/// [`InvalidPlaylist`] if the input is no playlist or exceeds `limits`.
 pub fn analyse(
     input: &[u8],
     base: &Url,
     imported: &Variables,
-    limits: &Limits,
+    limits: &PlaylistLimits,
 ) -> Result<Playlist, InvalidPlaylist> {
-    let lines = line::open(input, limits)?;
-    let kind = Evidence::gather(lines.clone())?.kind()?;
-    let variables = Variables::of(input, base, imported, limits)?;
-    let reader = Reader::new(base, &variables, limits);
+    let lines = line::parse_lines(input, limits)?;
+    let kind = KindDetector::scan(lines.clone())?.kind()?;
+    let variables = Variables::collect_definitions(input, base, imported, limits)?;
+    let reader = ValueReader::new(base, &variables, limits);
     match kind {
-        Kind::Master => Ok(Playlist::Master(master::read(lines, reader, variables.clone())?)),
-        Kind::Media => Ok(Playlist::Media(media::read(lines, reader)?)),
+        PlaylistKind::Multivariant => Ok(Playlist::Multivariant(multivariant::read_multivariant(
+            lines,
+            reader,
+            variables.clone(),
+        )?)),
+        PlaylistKind::Media => Ok(Playlist::Media(media::read_media(lines, reader)?)),
     }
 }
 

@@ -1,20 +1,21 @@
-//! Attribute lists: `NAME=VALUE,NAME="VALUE"`, with the place of each value.
+//! Attribute lists (RFC 8216bis, 4.2): `NAME=VALUE,NAME="VALUE"`, with the byte offset of each
+//! value.
 //!
-//! A list is parsed, never searched: `NAME="Foo, URI="` and a title with a URL in it both exist.
-//! Forgiven, because players forgive it: blanks around anything, missing quotes, a quote that never
-//! closes, blanks instead of commas (ffmpeg splits there), words without a value. A single quote is
-//! an ordinary character.
+//! A list is parsed, never searched: `NAME="Foo, URI="` and a title with a URL in it both occur. As
+//! players do, the parser tolerates blanks around anything, missing quotes, an unclosed quote,
+//! blanks instead of commas (ffmpeg splits there), and words without a value. A single quote is an
+//! ordinary character.
 
-use crate::line::{Tag, is_padding, padding, trim};
+use crate::line::{Tag, is_padding, leading_padding, trim_padding};
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Attribute<'a> {
     pub(crate) name: &'a [u8],
-    /// Without quotes and padding.
+    /// Value without quotes and padding.
     pub(crate) value: &'a [u8],
-    /// Where `value` stands in the input.
+    /// Byte offset of `value` in the input.
     pub(crate) value_start: usize,
-    /// Where the whole attribute, name to closing quote, stands in the input.
+    /// Byte offset of the attribute in the input, from its name to `end`, after its closing quote.
     pub(crate) start: usize,
     pub(crate) end: usize,
 }
@@ -28,25 +29,25 @@ pub(crate) struct Attributes<'a> {
 
 impl<'a> Tag<'a> {
     pub(crate) fn attributes(&self) -> Attributes<'a> {
-        Attributes { text: self.value, offset: self.start, position: 0 }
+        Attributes { text: self.value, offset: self.value_start, position: 0 }
     }
 
-    /// The last of the name wins, as in every player.
+    /// Value of the named attribute; the last one of that name wins, as in every player.
     pub(crate) fn attribute(&self, name: &str) -> Option<&'a [u8]> {
         self.attributes()
-            .filter(|attribute| attribute.is(name))
+            .filter(|attribute| attribute.has_name(name))
             .last()
             .map(|attribute| attribute.value)
     }
 
-    /// `NAME=YES`.
-    pub(crate) fn flag(&self, name: &str) -> bool {
+    /// Whether the attribute is `NAME=YES`.
+    pub(crate) fn is_yes(&self, name: &str) -> bool {
         self.attribute(name).is_some_and(|value| value.eq_ignore_ascii_case(b"YES"))
     }
 }
 
 impl Attribute<'_> {
-    pub(crate) fn is(&self, name: &str) -> bool {
+    pub(crate) fn has_name(&self, name: &str) -> bool {
         self.name.eq_ignore_ascii_case(name.as_bytes())
     }
 }
@@ -62,7 +63,7 @@ impl<'a> Iterator for Attributes<'a> {
             let stop = start + memchr::memchr3(b'=', b',', b'"', self.rest())?;
             self.position = stop + 1;
             match self.text.get(stop)? {
-                b'=' => return self.attribute(start, stop),
+                b'=' => return self.parse_attribute(start, stop),
                 b'"' => self.position += memchr::memchr(b'"', self.rest())? + 1,
                 _ => {} // a word without a value
             }
@@ -71,9 +72,10 @@ impl<'a> Iterator for Attributes<'a> {
 }
 
 impl<'a> Attributes<'a> {
-    /// The name lies between `start` and `equals`, the value begins at `self.position`.
-    fn attribute(&mut self, start: usize, equals: usize) -> Option<Attribute<'a>> {
-        let words = trim(self.text.get(start..equals)?);
+    /// Parses the attribute whose name lies between `start` and `equals` and whose value begins at
+    /// `self.position`.
+    fn parse_attribute(&mut self, start: usize, equals: usize) -> Option<Attribute<'a>> {
+        let words = trim_padding(self.text.get(start..equals)?);
         let name = words.rsplit(|&byte| is_padding(byte)).next().unwrap_or(words);
         let name_start = equals
             - self
@@ -85,7 +87,7 @@ impl<'a> Attributes<'a> {
                 .count()
             - name.len();
 
-        self.position += padding(self.rest());
+        self.position += leading_padding(self.rest());
         let (value, end) = match self.rest().split_first() {
             Some((b'"', quoted)) => {
                 let closing = memchr::memchr(b'"', quoted);
@@ -94,25 +96,26 @@ impl<'a> Attributes<'a> {
                 (value, self.position + value.len() + usize::from(closing.is_some()))
             }
             _ => {
-                let value = unquoted(self.rest());
+                let value = parse_unquoted(self.rest());
                 (value, self.position + value.len())
             }
         };
-        let value_start = self.position + padding(value);
+        let value_start = self.position + leading_padding(value);
         self.position = end;
         self.skip_to_next();
         Some(Attribute {
             name,
-            value: trim(value),
+            value: trim_padding(value),
             value_start: self.offset + value_start,
             start: self.offset + name_start,
             end: self.offset + end,
         })
     }
 
-    /// Past what clutters the way from a value to the next attribute.
+    /// Skips to the comma after a value, unless a blank and another `NAME=` follow directly.
     fn skip_to_next(&mut self) {
-        if !(self.rest().first().is_some_and(|&byte| is_padding(byte)) && name_follows(self.rest()))
+        if !(self.rest().first().is_some_and(|&byte| is_padding(byte))
+            && starts_with_name(self.rest()))
         {
             self.position = memchr::memchr(b',', self.rest())
                 .map_or(self.text.len(), |comma| self.position + comma);
@@ -124,28 +127,28 @@ impl<'a> Attributes<'a> {
     }
 }
 
-/// Up to a comma, or to the blanks before another `NAME=`.
-fn unquoted(text: &[u8]) -> &[u8] {
+/// Returns the value up to a comma, or up to the blanks before another `NAME=`.
+fn parse_unquoted(text: &[u8]) -> &[u8] {
     let text = text.get(..memchr::memchr(b',', text).unwrap_or(text.len())).unwrap_or(text);
     let mut position = 0;
     while let Some(rest) = text.get(position..).filter(|rest| !rest.is_empty()) {
-        let word = rest.iter().take_while(|&&byte| !is_padding(byte)).count();
-        let (_, after) = rest.split_at(word);
-        position += word;
-        if name_follows(after) {
+        let word_length = rest.iter().take_while(|&&byte| !is_padding(byte)).count();
+        let (_, rest_after_word) = rest.split_at(word_length);
+        position += word_length;
+        if starts_with_name(rest_after_word) {
             break;
         }
-        position += padding(after);
+        position += leading_padding(rest_after_word);
     }
-    trim(text.get(..position).unwrap_or(text))
+    trim_padding(text.get(..position).unwrap_or(text))
 }
 
-fn name_follows(text: &[u8]) -> bool {
-    let text = text.get(padding(text)..).unwrap_or_default();
-    let name =
+fn starts_with_name(text: &[u8]) -> bool {
+    let text = text.get(leading_padding(text)..).unwrap_or_default();
+    let name_length =
         text.iter().take_while(|&&byte| byte.is_ascii_alphanumeric() || byte == b'-').count();
-    let after = text.get(name..).unwrap_or_default();
-    name > 0 && after.get(padding(after)) == Some(&b'=')
+    let rest = text.get(name_length..).unwrap_or_default();
+    name_length > 0 && rest.get(leading_padding(rest)) == Some(&b'=')
 }
 
 #[cfg(test)]

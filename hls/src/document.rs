@@ -1,89 +1,109 @@
-//! Steering manifests and asset lists: JSON documents that name playlists.
+//! Rewriting of steering manifests and asset lists, the JSON documents that name playlists.
 //!
-//! JSON has no comments, no order and no line ends to preserve, so these are parsed and written anew.
+//! JSON has no comments, significant order or line ends to preserve, so these documents are parsed
+//! and serialised again.
 
 use serde_json::{Map, Value};
 use url::Url;
 
 use crate::error::InvalidDocument;
-use crate::limits::Limits;
-use crate::reference::{Linker, Reference, Role};
-use crate::resolve::Resolver;
-use crate::variables::NONE;
+use crate::limits::PlaylistLimits;
+use crate::uri_mapper::{UriMapper, UriReference, UriRole};
+use crate::uri_resolver::UriResolver;
+use crate::variables::NO_VARIABLES;
 
-/// Rewrites a document that was loaded from `base` (after redirects).
-pub fn rewrite_document<L: Linker + ?Sized>(
+/// Rewrites the URIs of a JSON document that was loaded from `base` (the URL after redirects).
+///
+/// # Errors
+/// [`InvalidDocument`] if the document exceeds the default [`PlaylistLimits`], is not JSON, is
+/// neither a steering manifest nor an asset list, or grows beyond the output limit.
+pub fn rewrite_document<L: UriMapper + ?Sized>(
     json: &[u8],
     base: &Url,
-    linker: &mut L,
+    mapper: &mut L,
 ) -> Result<Vec<u8>, InvalidDocument> {
-    let limits = Limits::default();
-    if json.len() > limits.bytes {
-        return Err(InvalidDocument::TooLong { bytes: json.len(), limit: limits.bytes });
+    let limits = PlaylistLimits::default();
+    if json.len() > limits.max_bytes {
+        return Err(InvalidDocument::TooLong { bytes: json.len(), limit: limits.max_bytes });
     }
     let json = json.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(json);
     let Value::Object(mut document) = serde_json::from_slice(json)? else {
         return Err(InvalidDocument::Unrecognised);
     };
-    let mut links =
-        Links { resolver: Resolver::new(base), linker, written: 0, limit: limits.grown() };
+    let mut rewriter = DocumentRewriter {
+        resolver: UriResolver::new(base),
+        mapper,
+        written_bytes: 0,
+        max_bytes: limits.max_output_bytes(),
+    };
     if document.get("ASSETS").is_some_and(Value::is_array) {
-        links.assets(&mut document)?;
+        rewriter.rewrite_asset_list(&mut document)?;
     } else if ["RELOAD-URI", "PATHWAY-PRIORITY", "TTL"]
         .iter()
         .any(|key| document.contains_key(*key))
     {
-        links.steering(&mut document)?;
+        rewriter.rewrite_steering_manifest(&mut document)?;
     } else {
         return Err(InvalidDocument::Unrecognised);
     }
     Ok(serde_json::to_vec(&document)?)
 }
 
-struct Links<'a, L: ?Sized> {
-    resolver: Resolver<'a>,
-    linker: &'a mut L,
-    written: usize,
-    limit: usize,
+struct DocumentRewriter<'a, L: ?Sized> {
+    resolver: UriResolver<'a>,
+    mapper: &'a mut L,
+    written_bytes: usize,
+    max_bytes: usize,
 }
 
-impl<L: Linker + ?Sized> Links<'_, L> {
-    fn assets(&mut self, document: &mut Map<String, Value>) -> Result<(), InvalidDocument> {
+impl<L: UriMapper + ?Sized> DocumentRewriter<'_, L> {
+    fn rewrite_asset_list(
+        &mut self,
+        document: &mut Map<String, Value>,
+    ) -> Result<(), InvalidDocument> {
         let assets = document.get_mut("ASSETS").and_then(Value::as_array_mut);
         for asset in assets.into_iter().flatten() {
-            self.link(Role::Asset, asset.get_mut("URI"))?;
+            self.replace_uri(UriRole::Asset, asset.get_mut("URI"))?;
         }
         Ok(())
     }
 
-    /// A clone puts another host in the place of ours, so there are none.
-    fn steering(&mut self, document: &mut Map<String, Value>) -> Result<(), InvalidDocument> {
+    /// Removes `PATHWAY-CLONES` from a steering manifest: a pathway clone replaces the host of
+    /// URIs, which would send players past the edge.
+    fn rewrite_steering_manifest(
+        &mut self,
+        document: &mut Map<String, Value>,
+    ) -> Result<(), InvalidDocument> {
         document.remove("PATHWAY-CLONES");
-        self.link(Role::Steering, document.get_mut("RELOAD-URI"))
+        self.replace_uri(UriRole::Steering, document.get_mut("RELOAD-URI"))
     }
 
-    fn link(&mut self, role: Role, uri: Option<&mut Value>) -> Result<(), InvalidDocument> {
+    fn replace_uri(
+        &mut self,
+        role: UriRole,
+        uri: Option<&mut Value>,
+    ) -> Result<(), InvalidDocument> {
         let Some(Value::String(uri)) = uri else { return Ok(()) };
-        let written = crate::line::trim(uri.as_bytes());
+        let written = crate::line::trim_padding(uri.as_bytes());
         if written.is_empty() {
             return Ok(());
         }
         let Some(url) = self.resolver.resolve(written) else { return Ok(()) };
-        let reference = Reference {
+        let reference = UriReference {
             role,
             target: role.target(url),
             url,
             sequence: None,
             byte_range: None,
             is_gap: false,
-            variables: &NONE,
+            variables: &NO_VARIABLES,
             written,
         };
         let mut link = Vec::new();
-        self.linker.link(&reference, &mut link);
-        self.written += link.len();
-        if self.written > self.limit {
-            return Err(InvalidDocument::GrownTooLong { limit: self.limit });
+        self.mapper.map_uri(&reference, &mut link);
+        self.written_bytes += link.len();
+        if self.written_bytes > self.max_bytes {
+            return Err(InvalidDocument::OutputTooLong { limit: self.max_bytes });
         }
         *uri = String::from_utf8_lossy(&link).into_owned();
         Ok(())

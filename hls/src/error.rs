@@ -1,13 +1,15 @@
-//! Why a text is refused. All of it is the upstream's fault, and none of it passes by retrying at once.
+//! Errors of parsing and rewriting. All of them are the upstream's fault, and an immediate retry
+//! does not help.
 
 use std::fmt;
 
+/// Why a playlist is rejected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidPlaylist {
     #[error("the playlist is empty")]
     Empty,
     #[error("not a playlist: {seen} instead of #EXTM3U")]
-    NotAPlaylist { seen: Seen },
+    NotAPlaylist { seen: UnexpectedContent },
     #[error("a media playlist without EXT-X-TARGETDURATION")]
     NoTargetDuration,
     #[error("the playlist has {bytes} bytes, more than {limit}")]
@@ -21,9 +23,10 @@ pub enum InvalidPlaylist {
     #[error("line {line}: the playlist's variables are longer than {limit} bytes")]
     VariablesTooLong { line: usize, limit: usize },
     #[error("line {line}: rewritten, the playlist is longer than {limit} bytes")]
-    GrownTooLong { line: usize, limit: usize },
+    OutputTooLong { line: usize, limit: usize },
 }
 
+/// Why a steering manifest or asset list is rejected.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidDocument {
     #[error("the document has {bytes} bytes, more than {limit}")]
@@ -33,12 +36,12 @@ pub enum InvalidDocument {
     #[error("the document is neither a steering manifest nor an asset list")]
     Unrecognised,
     #[error("rewritten, the document is longer than {limit} bytes")]
-    GrownTooLong { limit: usize },
+    OutputTooLong { limit: usize },
 }
 
-/// What stood where a playlist should have been.
+/// Content that was received in place of a playlist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Seen {
+pub enum UnexpectedContent {
     Html,
     Xml,
     Json,
@@ -46,8 +49,8 @@ pub enum Seen {
     Binary,
 }
 
-impl Seen {
-    pub(crate) fn of(bytes: &[u8]) -> Self {
+impl UnexpectedContent {
+    pub(crate) fn detect(bytes: &[u8]) -> Self {
         let head = bytes.get(..512).unwrap_or(bytes);
         let text = head.trim_ascii_start();
         match text {
@@ -59,7 +62,8 @@ impl Seen {
             [b'<', ..] => Self::Html,
             [b'{' | b'[', ..] => Self::Json,
             _ if head.is_ascii() => Self::Text,
-            // A character may be cut at the end of the head, so only an earlier fault counts.
+            // The end of the head may cut a character in half, so only an error before the end
+            // counts.
             _ => match std::str::from_utf8(head) {
                 Err(error) if error.error_len().is_some() => Self::Binary,
                 _ => Self::Text,
@@ -68,7 +72,7 @@ impl Seen {
     }
 }
 
-impl fmt::Display for Seen {
+impl fmt::Display for UnexpectedContent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Html => "an HTML page",

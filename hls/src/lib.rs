@@ -1,31 +1,28 @@
-//! HLS playlists: text in, text out. No I/O, no clock, no state between calls.
+//! HLS playlists (RFC 8216bis) as text in and text out, without I/O, clock or state between calls.
 //!
-//! Two readers share one view of the text:
+//! The rewriter and the analysis both read the text through the modules listed first:
 //!
-//! ```text
-//!   line       bytes  -> lines with their offsets; refuses what is no playlist or too large
-//!   attribute  a tag's value -> NAME=VALUE with offsets; parsed, never searched
-//!   variables  EXT-X-DEFINE: what a name stands for, and what a child playlist inherits
-//!   resolve    a URI as written -> the absolute URL, byte for byte (RFC 3986)
-//!   sequence   which media sequence number comes next
-//!   kind       multivariant or media
-//!   tempo      how fast a media playlist moves, and whether it still does
+//! - [`mod@line`]: bytes to lines with their offsets; rejects input that is no playlist or exceeds
+//!   [`PlaylistLimits`].
+//! - [`attribute`]: a tag's value to `NAME=VALUE` pairs with offsets.
+//! - [`variables`]: `EXT-X-DEFINE`: the values of variables, and which of them a child playlist
+//!   imports.
+//! - [`uri_resolver`]: a URI as written to the absolute URL, byte for byte (RFC 3986).
+//! - [`sequence`]: the media sequence number of the next segment.
+//! - [`playlist_kind`]: whether a playlist is multivariant or media.
+//! - [`playlist_timing`]: target duration, part target, segment count and end of a media playlist.
+//! - [`rewrite`](mod@rewrite): replaces every URI with the link that a [`UriMapper`] writes; every
+//!   other byte stays.
+//! - [`uri_mapper`]: what a [`UriMapper`] receives: role, route, absolute URL, sequence number.
+//! - [`redaction`]: empties `EXT-X-DEFINE` values that name the origin once no attribute uses them.
+//! - [`document`]: the same rewriting for steering manifests and asset lists (JSON).
+//! - [`splice`]: one continuous media playlist across a switch of source.
+//! - [`analysis`]: a typed, read-only model for checking, ranking and splicing.
+//! - [`container`]: the container format of segments, by name or by first bytes.
+//! - `fuzzing`: properties that hold for any input; only for tests and the fuzz crate.
 //!
-//!   rewrite    every URI becomes the link a Linker writes; every other byte stays
-//!     reference  what a Linker is told: role, target, absolute URL, sequence number
-//!     withhold   DEFINE values that only named the origin leave with the URIs that used them
-//!   document   the same for steering manifests and asset lists (JSON)
-//!
-//!   splice     one media playlist across a change of source
-//!
-//!   analysis   a typed, read-only picture, for checking, ranking and splicing
-//!   container  what the segments are made of, by name or by first bytes
-//!
-//!   fuzzing    what holds for any bytes; only for tests and the fuzz crate
-//! ```
-//!
-//! Deliberately absent: a playlist model that can be written back. Whoever prints a model prints
-//! what the model knows; rewriting edits the text instead, so a tag invented next year survives.
+//! There is deliberately no playlist model that can be serialised: a model prints only the tags
+//! that the model knows, whereas editing the text preserves tags that are defined later.
 
 #![cfg_attr(
     test,
@@ -40,27 +37,27 @@ mod error;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
-mod kind;
 mod limits;
 mod line;
 mod number;
-mod reference;
-mod resolve;
+mod playlist_kind;
+mod playlist_timing;
+mod redaction;
 mod rewrite;
 mod sequence;
 pub mod splice;
-mod tempo;
+mod uri_mapper;
+mod uri_resolver;
 mod variables;
-mod withhold;
 
 pub use analysis::{Playlist, analyse};
-pub use container::{Container, container_hint, is_masked};
+pub use container::{Container, guess_container, has_masked_container};
 pub use document::rewrite_document;
-pub use error::{InvalidDocument, InvalidPlaylist, Seen};
-pub use kind::Kind;
-pub use limits::Limits;
-pub use reference::{Linker, Reference, Role, Target};
-pub use rewrite::{Rewritten, rewrite};
-pub use splice::{Cut, Splice};
-pub use tempo::Tempo;
+pub use error::{InvalidDocument, InvalidPlaylist, UnexpectedContent};
+pub use limits::PlaylistLimits;
+pub use playlist_kind::PlaylistKind;
+pub use playlist_timing::PlaylistTiming;
+pub use rewrite::{RewriteOutput, rewrite};
+pub use splice::{SegmentedPlaylist, Splice};
+pub use uri_mapper::{LinkRoute, UriMapper, UriReference, UriRole};
 pub use variables::{InvalidVariables, Variables};

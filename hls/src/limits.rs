@@ -1,29 +1,31 @@
-//! How much playlist is too much.
+//! Size limits of playlists.
 
-/// An upstream is not trusted to be short. Over any of these a playlist is refused.
+/// Limits beyond which a playlist is rejected, because an upstream is not trusted to send short
+/// ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Of the whole playlist, decoded. A 1.8 MB VOD playlist is legal.
-    pub bytes: usize,
-    /// Blank ones count.
-    pub lines: usize,
-    /// Bytes in one line; also bounds a URI after substitution, and all variables together.
-    pub line: usize,
+pub struct PlaylistLimits {
+    /// Size of the whole decoded playlist in bytes; a 1.8 MB VOD playlist is legal.
+    pub max_bytes: usize,
+    /// Number of lines, blank lines included.
+    pub max_lines: usize,
+    /// Length of a line in bytes; also limits a URI after substitution, and all variables together.
+    pub max_line_bytes: usize,
 }
 
-impl Default for Limits {
+impl Default for PlaylistLimits {
     fn default() -> Self {
-        Self { bytes: 2 << 20, lines: 20_000, line: 8 << 10 }
+        Self { max_bytes: 2 << 20, max_lines: 20_000, max_line_bytes: 8 << 10 }
     }
 }
 
-impl Limits {
-    /// For a reader that looks at a few lines and never fails.
-    pub(crate) const NONE: Self = Self { bytes: usize::MAX, lines: usize::MAX, line: usize::MAX };
+impl PlaylistLimits {
+    /// No limits, for callers that read a few lines and never fail.
+    pub(crate) const UNLIMITED: Self =
+        Self { max_bytes: usize::MAX, max_lines: usize::MAX, max_line_bytes: usize::MAX };
 
-    /// A short relative URI under a long base grows a hundredfold, twenty thousand times over.
-    /// Honest playlists grow three- or fourfold.
-    pub(crate) fn grown(&self) -> usize {
-        self.bytes.saturating_mul(16)
+    /// Limit on the output in bytes. A short relative URI under a long base grows a hundredfold,
+    /// twenty thousand times over; honest playlists grow three- or fourfold.
+    pub(crate) fn max_output_bytes(&self) -> usize {
+        self.max_bytes.saturating_mul(16)
     }
 }

@@ -1,25 +1,25 @@
-//! Lines with their place in the input, and what each one is.
+//! Lines of a playlist with their byte offsets and kinds.
 //!
-//! CR, LF and CRLF end a line, nothing else does: NEL, VT and FF occur inside titles. Bytes up to
-//! and including the space are padding at either end of a line, so an indented tag is a tag.
+//! Only CR, LF and CRLF end a line, because NEL, VT and FF occur inside titles. Bytes up to and
+//! including the space are padding at both ends of a line, so an indented tag is a tag.
 
-use crate::error::{InvalidPlaylist, Seen};
-use crate::limits::Limits;
+use crate::error::{InvalidPlaylist, UnexpectedContent};
+use crate::limits::PlaylistLimits;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Line<'a> {
-    /// Counted from one, as editors do.
+    /// Line number, counted from 1.
     pub(crate) number: usize,
-    /// Where `text` stands in the input.
+    /// Byte offset of `text` in the input.
     pub(crate) start: usize,
-    /// Without padding and line end.
+    /// The line without padding and line end.
     pub(crate) text: &'a [u8],
 }
 
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Content<'a> {
+pub(crate) enum LineKind<'a> {
     Blank,
     Comment,
     Tag(Tag<'a>),
@@ -28,46 +28,52 @@ pub(crate) enum Content<'a> {
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tag<'a> {
-    /// Without the `#`.
+    /// Tag name without the `#`.
     pub(crate) name: &'a [u8],
-    /// What follows the colon.
+    /// Text after the colon.
     pub(crate) value: &'a [u8],
-    /// Where `value` stands in the input.
-    pub(crate) start: usize,
+    /// Byte offset of `value` in the input.
+    pub(crate) value_start: usize,
 }
 
 #[derive(Clone, Debug)]
 pub(crate) struct Lines<'a> {
     input: &'a [u8],
-    limits: Limits,
+    limits: PlaylistLimits,
     position: usize,
     number: usize,
 }
 
-/// The lines of a playlist, or why this is none. Limits on lines are met while iterating.
-pub(crate) fn open<'a>(input: &'a [u8], limits: &Limits) -> Result<Lines<'a>, InvalidPlaylist> {
-    if input.len() > limits.bytes {
-        return Err(InvalidPlaylist::TooLong { bytes: input.len(), limit: limits.bytes });
+/// Iterates over the lines of a playlist. Line limits are checked while iterating.
+///
+/// # Errors
+/// [`InvalidPlaylist`] if the input is too long, empty, or does not begin with `#EXTM3U`.
+pub(crate) fn parse_lines<'a>(
+    input: &'a [u8],
+    limits: &PlaylistLimits,
+) -> Result<Lines<'a>, InvalidPlaylist> {
+    if input.len() > limits.max_bytes {
+        return Err(InvalidPlaylist::TooLong { bytes: input.len(), limit: limits.max_bytes });
     }
     let lines = Lines::new(input, *limits);
     let text = input.get(lines.position..).unwrap_or_default();
-    let head = trim(text);
+    let head = trim_padding(text);
     if head.is_empty() {
         return Err(InvalidPlaylist::Empty);
     }
     if !head.starts_with(b"#EXTM3U") {
-        return Err(InvalidPlaylist::NotAPlaylist { seen: Seen::of(text) });
+        return Err(InvalidPlaylist::NotAPlaylist { seen: UnexpectedContent::detect(text) });
     }
     Ok(lines)
 }
 
 impl<'a> Lines<'a> {
-    pub(crate) fn new(input: &'a [u8], limits: Limits) -> Self {
+    pub(crate) fn new(input: &'a [u8], limits: PlaylistLimits) -> Self {
         let position = if input.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
         Self { input, limits, position, number: 0 }
     }
 
-    fn refuse(&mut self, error: InvalidPlaylist) -> Option<Result<Line<'a>, InvalidPlaylist>> {
+    fn stop_with(&mut self, error: InvalidPlaylist) -> Option<Result<Line<'a>, InvalidPlaylist>> {
         self.position = self.input.len();
         Some(Err(error))
     }
@@ -79,19 +85,20 @@ impl<'a> Iterator for Lines<'a> {
     fn next(&mut self) -> Option<Self::Item> {
         let rest = self.input.get(self.position..).filter(|rest| !rest.is_empty())?;
         self.number += 1;
-        if self.number > self.limits.lines {
-            return self.refuse(InvalidPlaylist::TooManyLines { limit: self.limits.lines });
+        if self.number > self.limits.max_lines {
+            return self.stop_with(InvalidPlaylist::TooManyLines { limit: self.limits.max_lines });
         }
         let length = memchr::memchr2(b'\r', b'\n', rest).unwrap_or(rest.len());
-        if length > self.limits.line {
-            return self.refuse(InvalidPlaylist::LineTooLong {
+        if length > self.limits.max_line_bytes {
+            return self.stop_with(InvalidPlaylist::LineTooLong {
                 line: self.number,
-                limit: self.limits.line,
+                limit: self.limits.max_line_bytes,
             });
         }
         let (whole, end) = rest.split_at(length);
-        let text = trim(whole);
-        let start = self.position + if text.len() == whole.len() { 0 } else { padding(whole) };
+        let text = trim_padding(whole);
+        let start =
+            self.position + if text.len() == whole.len() { 0 } else { leading_padding(whole) };
         self.position += length
             + match end {
                 [] => 0,
@@ -103,29 +110,29 @@ impl<'a> Iterator for Lines<'a> {
 }
 
 impl<'a> Line<'a> {
-    pub(crate) fn content(&self) -> Content<'a> {
+    pub(crate) fn kind(&self) -> LineKind<'a> {
         match self.text {
-            [] => Content::Blank,
-            [b'#', b'E', b'X', b'T', ..] => Content::Tag(self.tag()),
-            [b'#', ..] => Content::Comment,
-            _ => Content::Uri,
+            [] => LineKind::Blank,
+            [b'#', b'E', b'X', b'T', ..] => LineKind::Tag(self.parse_tag()),
+            [b'#', ..] => LineKind::Comment,
+            _ => LineKind::Uri,
         }
     }
 
-    fn tag(&self) -> Tag<'a> {
+    fn parse_tag(&self) -> Tag<'a> {
         let end = self
             .text
             .iter()
             .position(|&byte| byte == b':' || is_padding(byte))
             .unwrap_or(self.text.len());
         let (head, mut rest) = self.text.split_at(end);
-        rest = rest.get(padding(rest)..).unwrap_or_default();
+        rest = rest.get(leading_padding(rest)..).unwrap_or_default();
         rest = rest.strip_prefix(b":").unwrap_or(rest);
-        rest = rest.get(padding(rest)..).unwrap_or_default();
+        rest = rest.get(leading_padding(rest)..).unwrap_or_default();
         Tag {
             name: head.strip_prefix(b"#").unwrap_or(head),
             value: rest,
-            start: self.start + self.text.len() - rest.len(),
+            value_start: self.start + self.text.len() - rest.len(),
         }
     }
 }
@@ -134,19 +141,19 @@ pub(crate) fn is_padding(byte: u8) -> bool {
     byte <= b' '
 }
 
-/// How many bytes of padding stand in front.
-pub(crate) fn padding(text: &[u8]) -> usize {
+/// Number of padding bytes at the start.
+pub(crate) fn leading_padding(text: &[u8]) -> usize {
     text.iter().take_while(|&&byte| is_padding(byte)).count()
 }
 
-pub(crate) fn trim(text: &[u8]) -> &[u8] {
+pub(crate) fn trim_padding(text: &[u8]) -> &[u8] {
     if let [first, .., last] = text
         && !is_padding(*first)
         && !is_padding(*last)
     {
         return text;
     }
-    let start = padding(text);
+    let start = leading_padding(text);
     let end = text.iter().rposition(|&byte| !is_padding(byte)).map_or(start, |last| last + 1);
     text.get(start..end).unwrap_or_default()
 }

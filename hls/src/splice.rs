@@ -1,75 +1,83 @@
-//! One media playlist across a change of source: what was published stays, and what follows goes
-//! on from it.
+//! One continuous media playlist across source switches: published segments stay as they are, and
+//! segments of the new source continue their numbering.
 //!
-//! - [`cut`]: a playlist taken apart into segments, each with all that it needs to stand anywhere.
-//! - [`join`]: where the next source begins.
-//! - [`window`]: how much of it is shown.
-//! - [`print`]: the parts put together again.
+//! - [`segmented_playlist`]: a playlist parsed into segments, each with all tags that apply to it.
+//! - [`alignment`]: the segment with which the next source begins.
+//! - [`window`]: how much of the playlist is published.
+//! - [`rendering`]: segments printed as a playlist again.
 //!
-//! A [`Splice`] is all that has to be remembered of a change: who has it, and a playlist of the
-//! source, makes the same playlist as everybody else. Numbers only ever grow, and a segment keeps
-//! its number, its discontinuity, its key and its map for as long as it is shown.
+//! A [`Splice`] is the complete record of a source switch: every edge that has the record and a
+//! playlist of the source renders the same playlist. Media sequence numbers only grow, and a
+//! segment keeps its number, discontinuity sequence number, key and map for as long as it is
+//! published.
 //!
-//! It works on playlists that are rewritten already: links are made for the number under which a
-//! segment is published ([`Splice::number`]), by whoever rewrites.
+//! The playlists that this module reads have been rewritten already, with each link made for the
+//! number under which its segment is published ([`Splice::published_number`]).
 
-mod cut;
-mod join;
-mod print;
+mod alignment;
+mod rendering;
+mod segmented_playlist;
 mod window;
 
-pub use self::cut::{Cut, NoCut, Segment};
-pub use self::print::tailored;
-pub use self::window::Window;
+pub use self::rendering::override_playlist_tags;
+pub use self::segmented_playlist::{ParseError, Segment, SegmentedPlaylist};
+pub use self::window::PlaylistWindow;
 
 use serde::{Deserialize, Serialize};
 
-/// From when on a source is published, and under which numbers.
+/// The segment from which on a source is published, and how its segments are numbered.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Splice {
-    /// Counts the changes. The first is to the first source.
+    /// Splice generation: the number of source switches so far; 1 is the switch to the first
+    /// source.
     pub generation: u64,
+    /// Identifier of the source that is published.
     pub source: String,
+    /// Numbers of the first published segment, at the source and as published.
     #[serde(flatten)]
-    pub from: Numbers,
-    /// Of all sources: it must not change while a player watches.
+    pub from: NumberMapping,
+    /// Largest target duration of all sources so far, in seconds. RFC 8216bis, 6.2.1 forbids to
+    /// change it while a player reloads the playlist.
     pub target_duration: u64,
-    /// How many segments are shown, at least.
+    /// Minimum number of segments that are published.
     pub window: usize,
-    /// Does every source so far say that its segments stand alone?
+    /// Whether every source so far declares `EXT-X-INDEPENDENT-SEGMENTS`.
     pub independent: bool,
+    /// Largest `EXT-X-VERSION` of all sources so far.
     pub version: u64,
-    /// What was published before, as far as it may still be shown.
+    /// Segments of earlier sources that may still be inside the window.
     pub tail: Vec<Segment>,
 }
 
-/// How the first segment of a source that is published is counted.
+/// Numbers of a source's first published segment, at the source and as published.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Numbers {
-    /// Its number, as the source counts.
+pub struct NumberMapping {
+    /// Media sequence number in the source's playlist.
     pub upstream: u64,
-    /// And as we do.
+    /// Media sequence number as published.
     pub published: u64,
-    /// The source's discontinuity number there, and ours.
+    /// Discontinuity sequence number in the source's playlist.
     pub upstream_discontinuity: u64,
+    /// Discontinuity sequence number as published.
     pub discontinuity: u64,
 }
 
-/// What a source has become, so that it cannot be published any more.
+/// The source's media sequence numbers went backwards, so its playlist can no longer be published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the source counts backwards: it is at {newest}, and {published} is published")]
-pub struct Regressed {
+pub struct SequenceRegression {
+    /// Media sequence number of the source's newest segment.
     pub newest: u64,
     pub published: u64,
 }
 
 impl Splice {
-    /// The first source, before any change: it is published as it comes.
-    pub fn plain(source: String, target_duration: u64) -> Self {
+    /// The record of the first source before any switch: its playlist is published as it comes.
+    pub fn initial(source: String, target_duration: u64) -> Self {
         Self {
             generation: 1,
             source,
-            from: Numbers::default(),
+            from: NumberMapping::default(),
             target_duration,
             window: 0,
             independent: true,
@@ -78,62 +86,77 @@ impl Splice {
         }
     }
 
-    pub fn is_plain(&self) -> bool {
-        self.from == Numbers::default()
+    pub fn is_initial(&self) -> bool {
+        self.from == NumberMapping::default()
     }
 
-    /// Under which number a segment of the source is published. What came before the change is
-    /// not, and has none.
-    pub fn number(&self, upstream: u64) -> Option<u64> {
+    /// Maps a media sequence number of the source to the published one; `None` for segments before
+    /// the splice point, which are not published.
+    pub fn published_number(&self, upstream: u64) -> Option<u64> {
         upstream.checked_sub(self.from.upstream)?.checked_add(self.from.published)
     }
 
-    /// The same of the segment that follows a playlist of the source, which may not have come to
-    /// what is published yet. `None`: it counts backwards.
-    pub fn next(&self, upstream: u64) -> Option<u64> {
+    /// Published number of the segment that follows a playlist whose next number is `upstream`. The
+    /// playlist may end before the splice point; `None` if it ends so far before it that its
+    /// numbers must have gone backwards.
+    pub fn next_published_number(&self, upstream: u64) -> Option<u64> {
         let missing = self.from.upstream.saturating_sub(upstream);
         let since = upstream.saturating_sub(self.from.upstream);
-        (missing <= join::AHEAD as u64).then(|| self.from.published.saturating_add(since))
+        (missing <= alignment::LOOKAHEAD_MAX_SEGMENTS as u64)
+            .then(|| self.from.published.saturating_add(since))
     }
 
-    /// The number by which the source knows what a player asks for.
+    /// Maps a published media sequence number to the source's; `None` for segments of earlier
+    /// sources.
     pub fn upstream_number(&self, published: u64) -> Option<u64> {
         published.checked_sub(self.from.published)?.checked_add(self.from.upstream)
     }
 
-    /// The segments that are shown of this source's playlist, as they are published, and before
-    /// them what is left of the sources before.
-    pub fn window(&self, cut: &Cut) -> Result<Vec<Segment>, Regressed> {
-        let newest = cut.next().saturating_sub(1);
-        if self.next(cut.next()).is_none() {
-            return Err(Regressed { newest, published: self.from.upstream.saturating_sub(1) });
+    /// Returns the published segments: what is left of earlier sources, then the segments of this
+    /// source's playlist, renumbered.
+    ///
+    /// # Errors
+    /// [`SequenceRegression`] if the source's media sequence numbers went backwards.
+    pub fn visible_segments(
+        &self,
+        playlist: &SegmentedPlaylist,
+    ) -> Result<Vec<Segment>, SequenceRegression> {
+        let newest = playlist.next_number().saturating_sub(1);
+        if self.next_published_number(playlist.next_number()).is_none() {
+            return Err(SequenceRegression {
+                newest,
+                published: self.from.upstream.saturating_sub(1),
+            });
         }
         let current: Vec<Segment> =
-            cut.segments.iter().filter_map(|segment| self.publish(segment)).collect();
-        let shown = self.window.max(current.len());
-        // With a gap in its numbers it would be no playlist: then the old ones are gone.
+            playlist.segments.iter().filter_map(|segment| self.to_published(segment)).collect();
+        let window = self.window.max(current.len());
+        // Media sequence numbers have no gaps, so the segments of earlier sources are dropped if
+        // this source's playlist no longer starts at the splice point.
         let follows = current.first().is_none_or(|first| first.number == self.from.published);
-        let kept = if follows { shown - current.len() } else { 0 };
-        let tail = self.tail.get(self.tail.len().saturating_sub(kept)..).unwrap_or_default();
-        Ok(tail.iter().map(Segment::whole).chain(current).collect())
+        let tail_length = if follows { window - current.len() } else { 0 };
+        let tail = self.tail.get(self.tail.len().saturating_sub(tail_length)..).unwrap_or_default();
+        Ok(tail.iter().map(Segment::without_parts).chain(current).collect())
     }
 
-    fn publish(&self, segment: &Segment) -> Option<Segment> {
-        let number = self.number(segment.number)?;
-        let since = segment.discontinuity.checked_sub(self.from.upstream_discontinuity)?;
+    fn to_published(&self, segment: &Segment) -> Option<Segment> {
+        let number = self.published_number(segment.number)?;
+        let discontinuities_since =
+            segment.discontinuity.checked_sub(self.from.upstream_discontinuity)?;
         let mut published = segment.clone();
         published.number = number;
-        published.discontinuity = self.from.discontinuity + since;
+        published.discontinuity = self.from.discontinuity + discontinuities_since;
         if number == self.from.published {
-            // Ours, and its own where it was not there yet when the source was chosen. Other
-            // renditions may have had more before.
-            published.tags = published.discontinuity.saturating_sub(self.before());
+            // The first segment carries the `EXT-X-DISCONTINUITY` of the splice, and those of its
+            // own that the source added after the splice was made. Other renditions may have
+            // counted more before.
+            published.tags = published.discontinuity.saturating_sub(self.discontinuity_before());
         }
         Some(published)
     }
 
-    /// The discontinuity number in front of what begins here.
-    fn before(&self) -> u64 {
+    /// Discontinuity sequence number before the splice point.
+    fn discontinuity_before(&self) -> u64 {
         let before = self.tail.last().map(|last| last.discontinuity);
         before.unwrap_or(self.from.discontinuity.saturating_sub(1))
     }

@@ -1,4 +1,4 @@
-//! EXT-X-DEFINE: names that stand for text in URIs.
+//! Playlist variables (`EXT-X-DEFINE`, RFC 8216bis, 4.4.2.3) and their substitution in URIs.
 
 mod definition;
 
@@ -10,19 +10,20 @@ use memchr::memmem;
 use url::Url;
 
 pub(crate) use self::definition::Definition;
-use self::definition::query_parameter;
+use self::definition::decode_query_parameter;
 use crate::error::InvalidPlaylist;
-use crate::limits::Limits;
-use crate::line::{self, Content};
+use crate::limits::PlaylistLimits;
+use crate::line::{self, LineKind};
 
-/// What names stand for: those a playlist defined, or those its parent hands down.
+/// Variable names and their values: those that a playlist defines, or those that its parent hands
+/// down.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Variables(BTreeMap<Box<[u8]>, Box<[u8]>>);
 
-/// For links whose target imports nothing.
-pub(crate) static NONE: Variables = Variables(BTreeMap::new());
+/// The empty set, for links whose target imports no variables.
+pub(crate) static NO_VARIABLES: Variables = Variables(BTreeMap::new());
 
-/// The text does not come from [`Variables::encode`].
+/// The text was not produced by [`Variables::encode`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a set of playlist variables")]
 pub struct InvalidVariables;
@@ -36,9 +37,11 @@ impl Variables {
         self.0.get(name).map(AsRef::as_ref)
     }
 
-    /// For the end of a child's link: `A-Za-z0-9_-` only, the same for equal variables, empty for
-    /// none. Whoever can change it can choose the host of every link in the child, so it must be
-    /// authenticated along with the URL it travels behind.
+    /// Encodes the variables for the end of a child playlist's link: only `A-Za-z0-9_-`, equal for
+    /// equal variables, empty for none.
+    ///
+    /// The encoded text must be authenticated together with the URL that it follows: whoever can
+    /// change the variables chooses the host of every link in the child playlist.
     pub fn encode(&self) -> String {
         let mut plain = Vec::new();
         for (name, value) in &self.0 {
@@ -50,6 +53,10 @@ impl Variables {
         URL_SAFE_NO_PAD.encode(plain)
     }
 
+    /// Decodes the text that [`Variables::encode`] produced.
+    ///
+    /// # Errors
+    /// [`InvalidVariables`] if `text` is not such an encoding.
     pub fn decode(text: &str) -> Result<Self, InvalidVariables> {
         let plain = URL_SAFE_NO_PAD.decode(text).map_err(|_| InvalidVariables)?;
         let mut variables = Self::default();
@@ -58,7 +65,7 @@ impl Variables {
             let equals = memchr::memchr(b'=', entry).ok_or(InvalidVariables)?;
             let (name, value) = entry.split_at(equals);
             let value = value.strip_prefix(b"=").ok_or(InvalidVariables)?;
-            if !is_name(name) || value.iter().any(|&byte| breaks_out(byte)) {
+            if !is_variable_name(name) || value.iter().any(|&byte| needs_escaping(byte)) {
                 return Err(InvalidVariables);
             }
             variables.insert(name, value);
@@ -66,59 +73,66 @@ impl Variables {
         Ok(variables)
     }
 
-    /// Everything a playlist defines. The whole of it, before the first URI is linked: a child may
-    /// import what its parent defines further down.
-    pub(crate) fn of(
+    /// Collects all variables that a playlist defines. The whole input is read before the first URI
+    /// is mapped, because a child may import a variable that its parent defines further down.
+    pub(crate) fn collect_definitions(
         input: &[u8],
         base: &Url,
         imported: &Self,
-        limits: &Limits,
+        limits: &PlaylistLimits,
     ) -> Result<Self, InvalidPlaylist> {
         let mut variables = Self::default();
         if memmem::find(input, b"#EXT-X-DEFINE").is_none() {
             return Ok(variables);
         }
-        let mut length = 0;
-        let mut filled = Vec::new();
-        for line in line::open(input, limits)? {
+        let mut total_length = 0;
+        let mut buffer = Vec::new();
+        for line in line::parse_lines(input, limits)? {
             let line = line?;
-            let Content::Tag(tag) = line.content() else { continue };
+            let LineKind::Tag(tag) = line.kind() else { continue };
             let Some(definition) = Definition::of(&tag) else { continue };
             let name = definition.name();
             match definition {
                 Definition::Value { value, .. } => {
                     let value = value.map_or(&[][..], |attribute| attribute.value);
-                    let value = variables.fill(value, &mut filled, limits.line, line.number)?;
-                    length += name.len() + value.len();
+                    let value = variables.substitute(
+                        value,
+                        &mut buffer,
+                        limits.max_line_bytes,
+                        line.number,
+                    )?;
+                    total_length += name.len() + value.len();
                     let value = value.to_vec();
                     variables.insert(name, &value);
                 }
-                Definition::Query(_) => {
-                    if let Some(value) = query_parameter(base, name) {
-                        length += name.len() + value.len();
+                Definition::QueryParameter(_) => {
+                    if let Some(value) = decode_query_parameter(base, name) {
+                        total_length += name.len() + value.len();
                         variables.insert(name, &value);
                     }
                 }
                 Definition::Import(_) => {
                     if let Some(value) = imported.get(name) {
-                        length += name.len() + value.len();
+                        total_length += name.len() + value.len();
                         variables.insert(name, value);
                     }
                 }
             }
-            // Values are built from values: without an end to it, a few lines double themselves to gigabytes.
-            if length > limits.line {
+            // A value may refer to earlier values, so without this limit a few lines that double
+            // each other would expand to gigabytes.
+            if total_length > limits.max_line_bytes {
                 return Err(InvalidPlaylist::VariablesTooLong {
                     line: line.number,
-                    limit: limits.line,
+                    limit: limits.max_line_bytes,
                 });
             }
         }
         Ok(variables)
     }
 
-    /// The text with its `{$name}` filled in; names nobody defined stay. Borrows unless there are any.
-    pub(crate) fn fill<'t>(
+    /// Replaces each `{$name}` in `text` with the variable's value and leaves undefined names as
+    /// they are. Returns `text` itself, without copying, if there is nothing to replace.
+    pub(crate) fn substitute<'t>(
         &self,
         text: &'t [u8],
         buffer: &'t mut Vec<u8>,
@@ -130,11 +144,11 @@ impl Variables {
         }
         buffer.clear();
         let mut copied = 0;
-        for mention in mentions(text) {
-            let Some(value) = self.get(mention.name) else { continue };
-            buffer.extend_from_slice(text.get(copied..mention.start).unwrap_or_default());
+        for reference in find_variable_references(text) {
+            let Some(value) = self.get(reference.name) else { continue };
+            buffer.extend_from_slice(text.get(copied..reference.start).unwrap_or_default());
             buffer.extend_from_slice(value);
-            copied = mention.end;
+            copied = reference.end;
             if buffer.len() > limit {
                 break;
             }
@@ -146,11 +160,12 @@ impl Variables {
         Ok(buffer)
     }
 
-    /// A value stands between quotes on one line when it is written out again.
+    /// Stores a value with the bytes percent-encoded that would end a quoted string or its line
+    /// when the value is written out again.
     fn insert(&mut self, name: &[u8], value: &[u8]) {
         let mut safe = Vec::with_capacity(value.len());
         for &byte in value {
-            if breaks_out(byte) {
+            if needs_escaping(byte) {
                 safe.extend_from_slice(percent_encoding::percent_encode_byte(byte).as_bytes());
             } else {
                 safe.push(byte);
@@ -160,20 +175,20 @@ impl Variables {
     }
 }
 
-/// `{$name}` in a text.
+/// A `{$name}` reference and its byte positions in the text.
 #[derive(Debug)]
-pub(crate) struct Mention<'a> {
+pub(crate) struct VariableReference<'a> {
     pub(crate) name: &'a [u8],
     pub(crate) start: usize,
     pub(crate) end: usize,
 }
 
-pub(crate) fn mentions(text: &[u8]) -> impl Iterator<Item = Mention<'_>> {
+pub(crate) fn find_variable_references(text: &[u8]) -> impl Iterator<Item = VariableReference<'_>> {
     memmem::find_iter(text, b"{$").filter_map(|start| {
         let rest = text.get(start + 2..)?;
         let length = rest.iter().take_while(|&&byte| is_name_byte(byte)).count();
         let name = rest.get(..length).filter(|name| !name.is_empty())?;
-        (rest.get(length) == Some(&b'}')).then_some(Mention {
+        (rest.get(length) == Some(&b'}')).then_some(VariableReference {
             name,
             start,
             end: start + length + 3,
@@ -181,7 +196,7 @@ pub(crate) fn mentions(text: &[u8]) -> impl Iterator<Item = Mention<'_>> {
     })
 }
 
-fn is_name(text: &[u8]) -> bool {
+fn is_variable_name(text: &[u8]) -> bool {
     !text.is_empty() && text.iter().all(|&byte| is_name_byte(byte))
 }
 
@@ -189,8 +204,9 @@ fn is_name_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')
 }
 
-/// Would end the quotes, or the line: an upstream's query could otherwise smuggle in tags of its own.
-fn breaks_out(byte: u8) -> bool {
+/// Whether the byte would end a quoted string or its line, so that an upstream's query parameter
+/// cannot inject tags.
+fn needs_escaping(byte: u8) -> bool {
     byte == b'"' || byte < b' ' || byte == 0x7F
 }
 

@@ -1,5 +1,5 @@
-//! Serves the origin on its own: `cargo run -p pitwall-origin --example serve -- [ADDRESS]`.
-#![expect(clippy::print_stdout, reason = "this one talks to the terminal")]
+//! Serves the demo origin by itself: `cargo run -p pitwall-origin --example serve -- [ADDRESS]`.
+#![expect(clippy::print_stdout, reason = "an example prints to its terminal")]
 
 use pitwall_origin::{Origin, OriginConfig};
 

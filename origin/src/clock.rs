@@ -1,9 +1,9 @@
-//! The injected time.
+//! [`Clock`]: the injectable source of time that every other module reads.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Where the origin reads the time. Cheap to clone.
+/// The origin's source of wall-clock time; a clone shares the same time function.
 #[derive(Clone)]
 pub struct Clock(Arc<dyn Fn() -> SystemTime + Send + Sync>);
 
@@ -12,7 +12,8 @@ impl Clock {
         Self::new(SystemTime::now)
     }
 
-    /// A clock that asks `now`; tests move it by moving what `now` reads.
+    /// A clock that calls `now` for every reading, so that a test sets the time by what `now`
+    /// returns.
     pub fn new(now: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
         Self(Arc::new(now))
     }
@@ -21,12 +22,13 @@ impl Clock {
         (self.0)()
     }
 
-    /// Milliseconds since 1970; a time before that counts as 1970.
+    /// Unix time in milliseconds; a time before 1970 reads as 0.
     pub(crate) fn unix_millis(&self) -> u64 {
-        let since = self.now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+        let since_epoch = self.now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
     }
 
+    /// Unix time in whole seconds, rounded down.
     pub(crate) fn unix_seconds(&self) -> u64 {
         self.unix_millis() / 1000
     }

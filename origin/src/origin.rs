@@ -1,4 +1,4 @@
-//! What other crates see: a configuration, and something that serves.
+//! The public interface: [`OriginConfig`], and [`Origin`], which serves.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -8,21 +8,21 @@ use axum::Router;
 use url::Url;
 
 use crate::clock::Clock;
-use crate::routes::{self, Site};
+use crate::routes::{self, OriginState};
 use crate::schedule::Calendar;
-use crate::token::Key;
+use crate::token::SigningKey;
 
-/// How the origin behaves. The default is the demo's.
+/// Settings of an [`Origin`]. The default is what `pitwall demo` runs with.
 #[derive(Clone)]
 pub struct OriginConfig {
-    /// How long a playlist token is good for.
+    /// Lifetime of a playlist token.
     pub token_ttl: Duration,
-    /// Refuse playlists and segments without the embedded player's Referer.
+    /// Whether playlists and segments under /hls and /cdn require the embedded player's `Referer`.
     pub require_referer: bool,
-    /// How many segments of 2 s a media playlist lists.
-    pub window: u64,
-    /// The key of tokens and forms; random per process when absent.
-    pub key: Option<[u8; 32]>,
+    /// Number of segments, of 2 s each, in a media playlist.
+    pub window_segments: u64,
+    /// The key that signs tokens and CSRF values; with `None`, a random one per [`Origin`].
+    pub signing_key: Option<[u8; 32]>,
     pub clock: Clock,
 }
 
@@ -31,28 +31,31 @@ impl Default for OriginConfig {
         Self {
             token_ttl: Duration::from_secs(25),
             require_referer: true,
-            window: 8,
-            key: None,
+            window_segments: 8,
+            signing_key: None,
             clock: Clock::system(),
         }
     }
 }
 
-/// One origin: its key and its season live as long as it does.
+/// A demo origin: its settings, signing key and season, which are fixed when it is created.
 pub struct Origin {
     config: OriginConfig,
-    key: Key,
+    signing_key: SigningKey,
     calendar: Calendar,
 }
 
 impl Origin {
     pub fn new(config: OriginConfig) -> Self {
-        let key = config.key.map_or_else(Key::random, Key::new);
+        let signing_key = config.signing_key.map_or_else(SigningKey::random, SigningKey::new);
         let calendar = Calendar::starting(config.clock.unix_seconds());
-        Self { config, key, calendar }
+        Self { config, signing_key, calendar }
     }
 
-    /// Serves until `shutdown` is ready and the requests in flight are answered.
+    /// Serves until `shutdown` is ready and the responses in flight are complete.
+    ///
+    /// # Errors
+    /// When the listener's address cannot be read, or accepting fails.
     pub async fn serve(
         self,
         listener: tokio::net::TcpListener,
@@ -63,21 +66,21 @@ impl Origin {
         axum::serve(listener, self.router(base)).with_graceful_shutdown(shutdown).await
     }
 
-    /// The routes, for an origin that clients reach at `base`.
+    /// The router of an origin whose base URL is `base`, for clients without a listener.
     pub fn router(&self, base: Url) -> Router {
-        routes::all(Site {
+        routes::build_router(OriginState {
             base: Arc::from(base.as_str().trim_end_matches('/')),
-            key: self.key.clone(),
+            signing_key: self.signing_key.clone(),
             clock: self.config.clock.clone(),
             calendar: self.calendar,
             token_ttl: self.config.token_ttl,
-            window: self.config.window,
+            window_segments: self.config.window_segments,
             require_referer: self.config.require_referer,
         })
     }
 }
 
-/// Where a local client reaches `addr`; one that listens everywhere is reached on loopback.
+/// The base URL of a listener for local clients: an unspecified address becomes loopback.
 fn base_url(mut addr: SocketAddr) -> Result<Url, url::ParseError> {
     if addr.ip().is_unspecified() {
         addr.set_ip(match addr.ip() {

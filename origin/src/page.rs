@@ -1,15 +1,15 @@
-//! The pages a viewer, or a recipe, walks: watch page, player in an iframe, form. Beside them
-//! one of every other kind that recipes are written for:
+//! The pages that a viewer or a recipe visits: watch page, player in an iframe, and its form.
+//! Each submodule is another kind of page that recipes are written for:
 //!
-//! - [`plain`]: a list, and pages with a video element.
-//! - [`frames`]: frames, a page that sends one on, a playlist within a script.
-//! - [`computed`]: a challenge that a script answers.
-//! - [`members`]: a cookie before pages and playlists; the same for browsers.
-//! - [`list`]: an IPTV list.
+//! - [`plain`]: a list of feeds, and pages with a `video` element.
+//! - [`frames`]: nested frames, a redirecting page, a playlist URL inside a script.
+//! - [`challenge`]: a challenge that the page's script answers.
+//! - [`members`]: pages and playlists that require a cookie, for HTTP clients and for browsers.
+//! - [`iptv_list`]: an IPTV list.
 
-pub(crate) mod computed;
+pub(crate) mod challenge;
 pub(crate) mod frames;
-pub(crate) mod list;
+pub(crate) mod iptv_list;
 pub(crate) mod members;
 pub(crate) mod plain;
 
@@ -22,11 +22,12 @@ use axum::{Form, Json};
 use http::{HeaderMap, header};
 use serde_json::json;
 
-use crate::answer::Refusal;
-use crate::gate;
+use crate::hotlink_protection;
 use crate::media::{Feed, library};
-use crate::routes::Site;
+use crate::response::RequestError;
+use crate::routes::OriginState;
 
+/// Lifetime of the CSRF value in the player's form.
 const FORM_TTL: Duration = Duration::from_secs(600);
 
 pub(crate) async fn index() -> Html<String> {
@@ -37,7 +38,7 @@ pub(crate) async fn index() -> Html<String> {
              <small><a href=\"/open/{id}/master.m3u8\">open playlist</a></small></li>"
         );
     }
-    html(
+    render_html(
         "Demo origin",
         &format!(
             "<h1>Demo origin</h1><p>Four feeds of a made-up programme, live for ever. Pitwall's \
@@ -54,9 +55,9 @@ pub(crate) async fn index() -> Html<String> {
     )
 }
 
-pub(crate) async fn watch(Path(feed): Path<String>) -> Result<Html<String>, Refusal> {
-    let Feed { id, name, .. } = find(&feed)?;
-    Ok(html(
+pub(crate) async fn watch(Path(feed): Path<String>) -> Result<Html<String>, RequestError> {
+    let Feed { id, name, .. } = find_feed(&feed)?;
+    Ok(render_html(
         &format!("{name} live"),
         &format!(
             "<h1>{name} <em>live</em></h1><iframe id=\"player\" src=\"/embed/{id}\" \
@@ -66,14 +67,15 @@ pub(crate) async fn watch(Path(feed): Path<String>) -> Result<Html<String>, Refu
 }
 
 pub(crate) async fn embed(
-    State(site): State<Site>,
+    State(state): State<OriginState>,
     Path(feed): Path<String>,
     headers: HeaderMap,
-) -> Result<Response, Refusal> {
-    let Feed { id, name, .. } = find(&feed)?;
-    let sid = cookie(&headers).unwrap_or_else(|| format!("{:032x}", rand::random::<u128>()));
-    let csrf = site.key.mint_csrf(&sid, id, site.clock.unix_seconds(), FORM_TTL);
-    let page = html(
+) -> Result<Response, RequestError> {
+    let Feed { id, name, .. } = find_feed(&feed)?;
+    let sid =
+        session_cookie(&headers).unwrap_or_else(|| format!("{:032x}", rand::random::<u128>()));
+    let csrf = state.signing_key.mint_csrf(&sid, id, state.clock.unix_seconds(), FORM_TTL);
+    let page = render_html(
         &format!("{name} player"),
         &format!(
             "<form id=\"play\" method=\"post\" action=\"/embed/{id}/play\">\
@@ -82,8 +84,8 @@ pub(crate) async fn embed(
              <button>Play {name}</button></form>"
         ),
     );
-    let set = format!("sid={sid}; Path=/; HttpOnly; SameSite=Lax");
-    Ok(([(header::SET_COOKIE, set.as_str()), (header::CACHE_CONTROL, "no-store")], page)
+    let cookie = format!("sid={sid}; Path=/; HttpOnly; SameSite=Lax");
+    Ok(([(header::SET_COOKIE, cookie.as_str()), (header::CACHE_CONTROL, "no-store")], page)
         .into_response())
 }
 
@@ -94,43 +96,44 @@ pub(crate) struct PlayForm {
 }
 
 pub(crate) async fn play(
-    State(site): State<Site>,
+    State(state): State<OriginState>,
     Path(feed): Path<String>,
     headers: HeaderMap,
     form: Result<Form<PlayForm>, FormRejection>,
-) -> Result<Response, Refusal> {
-    let feed = find(&feed)?;
-    gate::came_from_player(&site, &headers).map_err(|_| Refusal::Form("referer"))?;
-    let Form(form) = form.map_err(|_| Refusal::Form("form"))?;
-    let sid = cookie(&headers).ok_or(Refusal::Form("cookie"))?;
-    let now = site.clock.unix_seconds();
-    let csrf = site.key.check_csrf(&form.csrf, &sid, feed.id, now);
+) -> Result<Response, RequestError> {
+    let feed = find_feed(&feed)?;
+    hotlink_protection::require_player_referer(&state, &headers)
+        .map_err(|_| RequestError::FormRejected("referer"))?;
+    let Form(form) = form.map_err(|_| RequestError::FormRejected("form"))?;
+    let sid = session_cookie(&headers).ok_or(RequestError::FormRejected("cookie"))?;
+    let now = state.clock.unix_seconds();
+    let csrf = state.signing_key.check_csrf(&form.csrf, &sid, feed.id, now);
     if csrf.is_err() || form.feed != feed.id {
-        return Err(Refusal::Form("csrf"));
+        return Err(RequestError::FormRejected("csrf"));
     }
-    let (playlist, expires) = site.playlist_url(feed);
+    let (playlist, expires) = state.mint_playlist_url(feed);
     let body = json!({"ok": true, "stream": {"playlist": playlist, "expires": expires}});
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(body)).into_response())
 }
 
-fn find(id: &str) -> Result<&'static Feed, Refusal> {
-    library().feed(id).ok_or(Refusal::NotFound)
+fn find_feed(id: &str) -> Result<&'static Feed, RequestError> {
+    library().feed(id).ok_or(RequestError::NotFound)
 }
 
-/// Our `sid` cookie, when it has the form of one that we made.
-fn cookie(headers: &HeaderMap) -> Option<String> {
-    let ours = |sid: &String| sid.len() == 32 && sid.bytes().all(|b| b.is_ascii_hexdigit());
-    cookie_named(headers, "sid").filter(ours)
+/// The `sid` cookie, when its value is 32 hexadecimal digits, as [`embed`] mints it.
+fn session_cookie(headers: &HeaderMap) -> Option<String> {
+    let is_minted = |sid: &String| sid.len() == 32 && sid.bytes().all(|b| b.is_ascii_hexdigit());
+    cookie_value(headers, "sid").filter(is_minted)
 }
 
-fn cookie_named(headers: &HeaderMap, name: &str) -> Option<String> {
+fn cookie_value(headers: &HeaderMap, name: &str) -> Option<String> {
     let values = headers.get_all(header::COOKIE).iter().filter_map(|v| v.to_str().ok());
     let mut pairs =
         values.flat_map(|v| v.split(';')).filter_map(|pair| pair.trim().split_once('='));
     pairs.find(|(other, _)| *other == name).map(|(_, value)| value.to_owned())
 }
 
-fn html(title: &str, body: &str) -> Html<String> {
+fn render_html(title: &str, body: &str) -> Html<String> {
     Html(format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width\"><title>{title}</title><style>\

@@ -1,21 +1,24 @@
-//! Moves a segment of the loop to its place in time: bytes in, bytes out.
+//! Shifts the timestamps of a segment of the loop to its position on the timeline.
+//!
+//! - [`mp4`] for fragmented MP4.
+//! - [`ts`] for MPEG-TS.
 
 pub(crate) mod mp4;
 pub(crate) mod ts;
 
-/// The media is ours and embedded, so each of these is a fault of the recipe, not of a request.
+/// A defect of the embedded media. Since media/make.sh makes all of it, no request can cause one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum RestampError {
     #[error("box or packet at byte {0} is cut short")]
     Truncated(usize),
     #[error("no {0} box")]
-    NoBox(&'static str),
+    MissingBox(&'static str),
     #[error("the fragment's track {0} is not in the init segment")]
     UnknownTrack(u32),
     #[error("the time does not fit a version 0 {0} box")]
-    TooSmall(&'static str),
+    TimeOverflow(&'static str),
     #[error("no transport stream sync byte at byte {0}")]
-    NoSync(usize),
+    MissingSyncByte(usize),
     #[error("no packet carries a presentation time")]
-    NoTime,
+    MissingTimestamp,
 }

@@ -1,4 +1,4 @@
-//! The table of contents of the HTTP side.
+//! The routing table, and the handlers of playlists and segments.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,155 +11,164 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
 use serde_json::{Value, json};
 
-use crate::answer::{self, Refusal};
 use crate::clock::Clock;
 use crate::media::{Feed, Rendition, library};
+use crate::response::{self, RequestError};
 use crate::schedule::{self, Calendar};
-use crate::token::Key;
-use crate::{gate, page, playlist, timeline};
+use crate::token::SigningKey;
+use crate::{hotlink_protection, page, playlist, timeline};
 
-/// What every handler needs; cheap to clone.
+/// The state that all handlers share; cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Site {
-    /// Our own base URL, without a slash at the end.
+pub(crate) struct OriginState {
+    /// The origin's base URL, without a slash at the end.
     pub(crate) base: Arc<str>,
-    pub(crate) key: Key,
+    pub(crate) signing_key: SigningKey,
     pub(crate) clock: Clock,
     pub(crate) calendar: Calendar,
     pub(crate) token_ttl: Duration,
-    pub(crate) window: u64,
+    pub(crate) window_segments: u64,
     pub(crate) require_referer: bool,
 }
 
-pub(crate) fn all(site: Site) -> Router {
-    pages().merge(schedule::routes()).merge(live(&site)).with_state(site)
+pub(crate) fn build_router(state: OriginState) -> Router {
+    page_routes().merge(schedule::routes()).merge(media_routes(&state)).with_state(state)
 }
 
-fn pages() -> Router<Site> {
+fn page_routes() -> Router<OriginState> {
     Router::new()
         .route("/", get(page::index))
         .route("/watch/{feed}", get(page::watch))
         .route("/embed/{feed}", get(page::embed))
         .route("/embed/{feed}/play", post(page::play))
-        .route("/api/feeds", get(feeds))
+        .route("/api/feeds", get(list_feeds))
         .route("/plain", get(page::plain::list))
         .route("/plain/{feed}", get(page::plain::page))
         .route("/frames/{feed}", get(page::frames::page))
         .route("/frames/{feed}/stage", get(page::frames::stage))
         .route("/embed/inline/{feed}", get(page::frames::player))
-        .route("/embed/token/{feed}", get(page::computed::page))
-        .route("/embed/token/{feed}/stream", get(page::computed::stream))
+        .route("/embed/token/{feed}", get(page::challenge::page))
+        .route("/embed/token/{feed}/stream", get(page::challenge::stream))
         .route("/members/{feed}", get(page::members::page))
         .route("/members/join", post(page::members::join))
         .route("/app/{feed}", get(page::members::app))
-        .route("/app/{feed}/session", post(page::members::session))
-        .route("/iptv.m3u", get(page::list::list))
+        .route("/app/{feed}/session", post(page::members::create_session))
+        .route("/iptv.m3u", get(page::iptv_list::list))
 }
 
-/// Playlists and segments. A layer around this router sees every byte a relay fetches.
-fn live(site: &Site) -> Router<Site> {
+/// Routes of playlists and segments: a layer around this router sees every byte that a relay
+/// fetches.
+fn media_routes(state: &OriginState) -> Router<OriginState> {
     let protected = Router::new()
-        .route("/hls/{feed}/master.m3u8", get(canonical))
-        .route("/cdn/{edge}/{feed}/master.m3u8", get(master))
-        .route("/cdn/{edge}/{feed}/{rendition}/{file}", get(file))
-        .layer(middleware::from_fn_with_state(site.clone(), gate::guard));
+        .route("/hls/{feed}/master.m3u8", get(redirect_to_edge))
+        .route("/cdn/{edge}/{feed}/master.m3u8", get(serve_multivariant))
+        .route("/cdn/{edge}/{feed}/{rendition}/{file}", get(serve_rendition_file))
+        .layer(middleware::from_fn_with_state(
+            state.clone(),
+            hotlink_protection::require_referer_and_token,
+        ));
     let open = Router::new()
-        .route("/open/{feed}/master.m3u8", get(master))
-        .route("/open/{feed}/{rendition}/{file}", get(file));
+        .route("/open/{feed}/master.m3u8", get(serve_multivariant))
+        .route("/open/{feed}/{rendition}/{file}", get(serve_rendition_file));
     let members = Router::new()
-        .route("/members/{feed}/master.m3u8", get(master))
-        .route("/members/{feed}/{rendition}/{file}", get(file))
-        .layer(middleware::from_fn_with_state(site.clone(), page::members::guard));
+        .route("/members/{feed}/master.m3u8", get(serve_multivariant))
+        .route("/members/{feed}/{rendition}/{file}", get(serve_rendition_file))
+        .layer(middleware::from_fn_with_state(state.clone(), page::members::require_membership));
     protected.merge(open).merge(members)
 }
 
-/// The parameters of both families of paths, `/cdn/{edge}/..` and `/open/..`.
+/// Path parameters of `/cdn/{edge}/..`, `/open/..` and `/members/..`.
 #[derive(serde::Deserialize)]
-struct Place {
+struct MediaPath {
     feed: String,
     rendition: Option<String>,
     file: Option<String>,
 }
 
-impl Place {
-    fn feed(&self) -> Result<&'static Feed, Refusal> {
-        library().feed(&self.feed).ok_or(Refusal::NotFound)
+impl MediaPath {
+    fn find_feed(&self) -> Result<&'static Feed, RequestError> {
+        library().feed(&self.feed).ok_or(RequestError::NotFound)
     }
 
-    fn rendition(&self) -> Result<&'static Rendition, Refusal> {
-        let id = self.rendition.as_deref().ok_or(Refusal::NotFound)?;
-        self.feed()?.rendition(id).ok_or(Refusal::NotFound)
+    fn find_rendition(&self) -> Result<&'static Rendition, RequestError> {
+        let id = self.rendition.as_deref().ok_or(RequestError::NotFound)?;
+        self.find_feed()?.rendition(id).ok_or(RequestError::NotFound)
     }
 }
 
-/// The canonical URL leads to the edge that the token belongs to.
-async fn canonical(
-    State(site): State<Site>,
-    Path(place): Path<Place>,
+/// Redirects the canonical playlist URL to the "CDN" edge that the token names.
+async fn redirect_to_edge(
+    State(state): State<OriginState>,
+    Path(path): Path<MediaPath>,
     RawQuery(query): RawQuery,
-) -> Result<Response, Refusal> {
-    let feed = place.feed()?;
+) -> Result<Response, RequestError> {
+    let feed = path.find_feed()?;
     let query = query.unwrap_or_default();
-    let token = site.key.check(feed.id, &query, site.clock.unix_seconds())?;
-    let to = format!("/cdn/{}/{}/master.m3u8?{}", token.edge(), feed.id, token.query());
-    let headers = [(header::LOCATION, to), (header::CACHE_CONTROL, "no-store".to_owned())];
+    let token = state.signing_key.check_token(feed.id, &query, state.clock.unix_seconds())?;
+    let location =
+        format!("/cdn/{}/{}/master.m3u8?{}", token.edge_name(), feed.id, token.to_query());
+    let headers = [(header::LOCATION, location), (header::CACHE_CONTROL, "no-store".to_owned())];
     Ok((StatusCode::FOUND, headers).into_response())
 }
 
-async fn master(
-    State(site): State<Site>,
-    Path(place): Path<Place>,
+async fn serve_multivariant(
+    State(state): State<OriginState>,
+    Path(path): Path<MediaPath>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
-) -> Result<Response, Refusal> {
-    let feed = place.feed()?;
-    let query = token_query(&site, feed, query);
-    Ok(answer::playlist(&headers, playlist::master(feed, &query)))
+) -> Result<Response, RequestError> {
+    let feed = path.find_feed()?;
+    let query = token_query(&state, feed, query);
+    Ok(response::playlist_response(&headers, playlist::render_multivariant(feed, &query)))
 }
 
-/// `index.m3u8`, `init.mp4` or `{n}.{ext}` of one rendition.
-async fn file(
-    State(site): State<Site>,
-    Path(place): Path<Place>,
+/// Serves `index.m3u8`, `init.mp4` or `{n}.{ext}` of one rendition.
+async fn serve_rendition_file(
+    State(state): State<OriginState>,
+    Path(path): Path<MediaPath>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
-) -> Result<Response, Refusal> {
-    let rendition = place.rendition()?;
-    let now = site.clock.unix_millis();
-    match place.file.as_deref().unwrap_or("") {
+) -> Result<Response, RequestError> {
+    let rendition = path.find_rendition()?;
+    let now = state.clock.unix_millis();
+    match path.file.as_deref().unwrap_or("") {
         "index.m3u8" => {
-            let query = token_query(&site, place.feed()?, query);
-            let text = playlist::media(rendition, now, site.window, &query);
-            Ok(answer::playlist(&headers, text))
+            let query = token_query(&state, path.find_feed()?, query);
+            let text = playlist::render_media(rendition, now, state.window_segments, &query);
+            Ok(response::playlist_response(&headers, text))
         }
         "init.mp4" => {
-            let init = rendition.init().ok_or(Refusal::NotFound)?;
-            Ok(answer::media(&headers, "video/mp4", init.clone()))
+            let init = rendition.init_segment().ok_or(RequestError::NotFound)?;
+            Ok(response::media_response(&headers, "video/mp4", init.clone()))
         }
         name => {
-            let (n, ext) = name.split_once('.').ok_or(Refusal::NotFound)?;
-            let n = n.parse().map_err(|_| Refusal::NotFound)?;
-            if ext != rendition.extension() || !timeline::is_served(n, now, site.window) {
-                return Err(Refusal::NotFound);
+            let (n, ext) = name.split_once('.').ok_or(RequestError::NotFound)?;
+            let n = n.parse().map_err(|_| RequestError::NotFound)?;
+            if ext != rendition.extension() || !timeline::is_served(n, now, state.window_segments) {
+                return Err(RequestError::NotFound);
             }
             let kind = if ext == "ts" { "video/mp2t" } else { "video/mp4" };
-            Ok(answer::media(&headers, kind, Bytes::from(rendition.segment(n)?)))
+            Ok(response::media_response(&headers, kind, Bytes::from(rendition.segment_bytes(n)?)))
         }
     }
 }
 
-/// The token to write into links: the one the request came with, if it is one. Under /open
-/// there is none.
-fn token_query(site: &Site, feed: &Feed, query: Option<String>) -> String {
-    let token = site.key.check(feed.id, &query.unwrap_or_default(), site.clock.unix_seconds());
-    token.map(|token| token.query()).unwrap_or_default()
+/// The token query for the URIs of a playlist: the request's own, or an empty string when the
+/// request has no valid token, as under /open.
+fn token_query(state: &OriginState, feed: &Feed, query: Option<String>) -> String {
+    let token = state.signing_key.check_token(
+        feed.id,
+        &query.unwrap_or_default(),
+        state.clock.unix_seconds(),
+    );
+    token.map(|token| token.to_query()).unwrap_or_default()
 }
 
-/// A JSON list of feeds with fresh playlist URLs, for a recipe that needs no form.
-async fn feeds(State(site): State<Site>) -> Json<Value> {
-    let one = |feed: &Feed| {
-        let (playlist, expires) = site.playlist_url(feed);
-        let base = &site.base;
+/// A JSON list of all feeds with newly signed playlist URLs, for recipes that do not walk the form.
+async fn list_feeds(State(state): State<OriginState>) -> Json<Value> {
+    let entry = |feed: &Feed| {
+        let (playlist, expires) = state.mint_playlist_url(feed);
+        let base = &state.base;
         json!({
             "id": feed.id,
             "name": feed.name,
@@ -169,13 +178,14 @@ async fn feeds(State(site): State<Site>) -> Json<Value> {
             "expires": expires,
         })
     };
-    Json(library().feeds.iter().map(one).collect())
+    Json(library().feeds.iter().map(entry).collect())
 }
 
-impl Site {
-    /// A canonical playlist URL with a new token, and when that ends.
-    pub(crate) fn playlist_url(&self, feed: &Feed) -> (String, u64) {
-        let token = self.key.mint(feed.id, self.clock.unix_seconds(), self.token_ttl);
-        (format!("{}/hls/{}/master.m3u8?{}", self.base, feed.id, token.query()), token.expires)
+impl OriginState {
+    /// A canonical playlist URL with a new token, and the unix time in seconds when the token
+    /// expires.
+    pub(crate) fn mint_playlist_url(&self, feed: &Feed) -> (String, u64) {
+        let token = self.signing_key.mint_token(feed.id, self.clock.unix_seconds(), self.token_ttl);
+        (format!("{}/hls/{}/master.m3u8?{}", self.base, feed.id, token.to_query()), token.expires)
     }
 }

@@ -1,4 +1,8 @@
-//! An invented season around now, in the shapes of jolpica and OpenF1.
+//! An invented season around the present, served as Jolpica and OpenF1 would.
+//!
+//! - [`calendar`]: the season as a function of the time.
+//! - [`jolpica`]: its Jolpica documents.
+//! - [`openf1`]: its OpenF1 documents.
 
 mod calendar;
 mod jolpica;
@@ -9,14 +13,14 @@ use axum::routing::get;
 
 pub(crate) use calendar::Calendar;
 
-use crate::routes::Site;
+use crate::routes::OriginState;
 
-pub(crate) fn routes() -> Router<Site> {
+pub(crate) fn routes() -> Router<OriginState> {
     Router::new()
-        .route("/ergast/f1/{season}/races", get(jolpica::races))
-        .route("/ergast/f1/{season}/races/", get(jolpica::races))
-        .route("/ergast/f1/{season}/races.json", get(jolpica::races))
-        .route("/ergast/f1/{season}/races.json/", get(jolpica::races))
-        .route("/v1/sessions", get(openf1::sessions))
-        .route("/v1/meetings", get(openf1::meetings))
+        .route("/ergast/f1/{season}/races", get(jolpica::list_races))
+        .route("/ergast/f1/{season}/races/", get(jolpica::list_races))
+        .route("/ergast/f1/{season}/races.json", get(jolpica::list_races))
+        .route("/ergast/f1/{season}/races.json/", get(jolpica::list_races))
+        .route("/v1/sessions", get(openf1::serve_sessions))
+        .route("/v1/meetings", get(openf1::serve_meetings))
 }

@@ -1,13 +1,13 @@
-//! Signed, expiring values: the query token of a feed, and the form's CSRF value.
-//! Both are stateless: a keyed hash over what they stand for and when they end.
+//! Signed, expiring values: the query token of a feed, and the CSRF value of a form. Both are
+//! stateless: a keyed BLAKE3 hash over their purpose, subject and expiry.
 
 use std::time::Duration;
 
-/// The process's secret.
+/// The secret that signs tokens and CSRF values.
 #[derive(Clone)]
-pub(crate) struct Key([u8; 32]);
+pub(crate) struct SigningKey([u8; 32]);
 
-/// `exp` and `sig` of a query, as received or as minted.
+/// A query token: the parameters `exp` (unix seconds) and `sig` (hexadecimal), received or minted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Token {
     pub(crate) expires: u64,
@@ -24,7 +24,7 @@ pub(crate) enum TokenError {
     Expired,
 }
 
-impl Key {
+impl SigningKey {
     pub(crate) fn new(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
@@ -33,6 +33,7 @@ impl Key {
         Self(rand::random())
     }
 
+    /// Hashes each part with its length, so that no two lists of parts hash alike.
     fn sign(&self, purpose: &str, parts: &[&str], expires: u64) -> blake3::Hash {
         let mut hasher = blake3::Hasher::new_keyed(&self.0);
         for part in std::iter::once(&purpose).chain(parts) {
@@ -41,20 +42,29 @@ impl Key {
         hasher.update(&expires.to_le_bytes()).finalize()
     }
 
-    pub(crate) fn mint(&self, feed: &str, now: u64, ttl: Duration) -> Token {
+    pub(crate) fn mint_token(&self, feed: &str, now: u64, ttl: Duration) -> Token {
         let expires = now + ttl.as_secs();
         Token { expires, signature: self.sign("hls", &[feed], expires).to_hex().to_string() }
     }
 
-    /// Reads and checks the token in a query string.
-    pub(crate) fn check(&self, feed: &str, query: &str, now: u64) -> Result<Token, TokenError> {
+    /// Parses and verifies the token for `feed` in a query string.
+    ///
+    /// # Errors
+    /// A [`TokenError`] when the token is missing, has a wrong signature, or expired at or before
+    /// `now` (unix seconds).
+    pub(crate) fn check_token(
+        &self,
+        feed: &str,
+        query: &str,
+        now: u64,
+    ) -> Result<Token, TokenError> {
         let find = |name: &str| {
             let mut pairs = url::form_urlencoded::parse(query.as_bytes());
             pairs.find(|(k, _)| k == name).map(|(_, v)| v.into_owned())
         };
         let (exp, signature) = find("exp").zip(find("sig")).ok_or(TokenError::Missing)?;
         let expires = exp.parse().map_err(|_| TokenError::Forged)?;
-        self.verify("hls", &[feed], expires, &signature)?;
+        self.verify_signature("hls", &[feed], expires, &signature)?;
         if expires <= now { Err(TokenError::Expired) } else { Ok(Token { expires, signature }) }
     }
 
@@ -63,6 +73,10 @@ impl Key {
         format!("{expires}.{}", self.sign("csrf", &[sid, feed], expires).to_hex())
     }
 
+    /// Verifies a value of [`Self::mint_csrf`] for the same `sid` and `feed`.
+    ///
+    /// # Errors
+    /// As [`Self::check_token`].
     pub(crate) fn check_csrf(
         &self,
         value: &str,
@@ -72,11 +86,11 @@ impl Key {
     ) -> Result<(), TokenError> {
         let (exp, signature) = value.split_once('.').ok_or(TokenError::Missing)?;
         let expires = exp.parse().map_err(|_| TokenError::Forged)?;
-        self.verify("csrf", &[sid, feed], expires, signature)?;
+        self.verify_signature("csrf", &[sid, feed], expires, signature)?;
         if expires <= now { Err(TokenError::Expired) } else { Ok(()) }
     }
 
-    fn verify(
+    fn verify_signature(
         &self,
         purpose: &str,
         parts: &[&str],
@@ -84,19 +98,20 @@ impl Key {
         signature: &str,
     ) -> Result<(), TokenError> {
         let given = blake3::Hash::from_hex(signature).map_err(|_| TokenError::Forged)?;
-        // blake3 compares hashes in constant time.
+        // `blake3::Hash` compares in constant time, so that timing does not reveal the signature.
         if given == self.sign(purpose, parts, expires) { Ok(()) } else { Err(TokenError::Forged) }
     }
 }
 
 impl Token {
-    pub(crate) fn query(&self) -> String {
+    pub(crate) fn to_query(&self) -> String {
         format!("exp={}&sig={}", self.expires, self.signature)
     }
 
-    /// The "CDN edge" this token leads to: a renewed token has every URL anew.
-    pub(crate) fn edge(&self) -> String {
-        format!("e{}", &blake3::hash(self.query().as_bytes()).to_hex().as_str().split_at(8).0)
+    /// The "CDN edge" of this token. Another token has another edge, so that renewing a token
+    /// changes every URL, as real CDNs do.
+    pub(crate) fn edge_name(&self) -> String {
+        format!("e{}", &blake3::hash(self.to_query().as_bytes()).to_hex().as_str().split_at(8).0)
     }
 }
 
@@ -108,11 +123,11 @@ mod tests {
 
     #[test]
     fn tokens() {
-        let key = Key::new([7; 32]);
-        let minted = key.mint("world-feed", 1000, TTL);
-        let good = minted.query();
+        let key = SigningKey::new([7; 32]);
+        let minted = key.mint_token("world-feed", 1000, TTL);
+        let good = minted.to_query();
         let later = good.replace("exp=1025", "exp=9025");
-        let other_key = Key::new([8; 32]).mint("world-feed", 1000, TTL).query();
+        let other_key = SigningKey::new([8; 32]).mint_token("world-feed", 1000, TTL).to_query();
         for (feed, query, now, expected) in [
             ("world-feed", good.as_str(), 1000, Ok(())),
             ("world-feed", good.as_str(), 1024, Ok(())),
@@ -125,15 +140,19 @@ mod tests {
             ("world-feed", "exp=1025", 1000, Err(TokenError::Missing)),
             ("world-feed", "", 1000, Err(TokenError::Missing)),
         ] {
-            assert_eq!(key.check(feed, query, now).map(|_| ()), expected, "{feed} {query} {now}");
+            assert_eq!(
+                key.check_token(feed, query, now).map(|_| ()),
+                expected,
+                "{feed} {query} {now}"
+            );
         }
-        assert_eq!(key.check("world-feed", &good, 1000).as_ref(), Ok(&minted));
-        assert_ne!(key.mint("world-feed", 1001, TTL).edge(), minted.edge());
+        assert_eq!(key.check_token("world-feed", &good, 1000).as_ref(), Ok(&minted));
+        assert_ne!(key.mint_token("world-feed", 1001, TTL).edge_name(), minted.edge_name());
     }
 
     #[test]
     fn csrf_values() {
-        let key = Key::new([7; 32]);
+        let key = SigningKey::new([7; 32]);
         let good = key.mint_csrf("sid-a", "pit-lane", 1000, TTL);
         for (value, sid, feed, now, expected) in [
             (good.as_str(), "sid-a", "pit-lane", 1000, Ok(())),

@@ -1,5 +1,6 @@
-//! Forty consecutive served segments play as one: three seams of the loop, no seam in time.
-//! ffprobe reads them (`make test` installs ffmpeg); the continuity counters we read ourselves.
+//! Timestamps are continuous over forty consecutive segments, which include three restarts of the
+//! media loop. ffprobe reads the timestamps (`make test` installs ffmpeg); the continuity counters
+//! of MPEG-TS are read here.
 
 #![allow(
     clippy::unwrap_used,
@@ -15,9 +16,9 @@ use std::process::Command;
 use http::StatusCode;
 use site::{NOW, Site};
 
-const SEGMENTS: u64 = 40;
+const SEGMENT_COUNT: u64 = 40;
 
-/// Init segment and forty media segments, each fetched while it is the newest one.
+/// The media initialization section and forty media segments, each fetched while it is the newest.
 async fn record(site: &Site, feed: &str, rendition: &str, ext: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     if ext == "m4s" {
@@ -25,16 +26,16 @@ async fn record(site: &Site, feed: &str, rendition: &str, ext: &str) -> Vec<u8> 
         bytes.extend_from_slice(&init.body);
     }
     let first = NOW / 2;
-    for n in first..first + SEGMENTS {
+    for n in first..first + SEGMENT_COUNT {
         site.set_seconds(n * 2);
-        let answer = site.get(&format!("/open/{feed}/{rendition}/{n}.{ext}"), &[]).await;
-        assert_eq!(answer.status, StatusCode::OK, "{feed}/{rendition}/{n}");
-        bytes.extend_from_slice(&answer.body);
+        let response = site.get(&format!("/open/{feed}/{rendition}/{n}.{ext}"), &[]).await;
+        assert_eq!(response.status, StatusCode::OK, "{feed}/{rendition}/{n}");
+        bytes.extend_from_slice(&response.body);
     }
     bytes
 }
 
-/// Presentation and decode times of every packet, in ticks, and what ffprobe complained about.
+/// PTS and DTS of every packet, in ticks, and what ffprobe wrote to its standard error.
 fn probe(bytes: &[u8]) -> (Vec<(i64, i64)>, String) {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), bytes).unwrap();
@@ -53,7 +54,7 @@ fn probe(bytes: &[u8]) -> (Vec<(i64, i64)>, String) {
 }
 
 #[tokio::test]
-async fn time_has_no_seam() {
+async fn timestamps_are_continuous_across_the_loop() {
     let site = Site::new();
     for (feed, rendition, ext, frame) in [
         ("world-feed", "v720", "m4s", 3_600),
@@ -67,8 +68,8 @@ async fn time_has_no_seam() {
     ] {
         let name = format!("{feed}/{rendition}");
         let bytes = record(&site, feed, rendition, ext).await;
-        let (times, complaints) = probe(&bytes);
-        assert_eq!(complaints, "", "{name}");
+        let (times, warnings) = probe(&bytes);
+        assert_eq!(warnings, "", "{name}");
         let frames = if rendition == "a" { 48_000 * 80 / 1_024 } else { 25 * 80 };
         assert!(times.len().abs_diff(frames) <= 1, "{name}: {} frames", times.len());
         for pair in times.windows(2) {
@@ -79,7 +80,7 @@ async fn time_has_no_seam() {
 }
 
 #[tokio::test]
-async fn sound_and_picture_share_one_clock() {
+async fn audio_and_video_share_one_clock() {
     let site = Site::new();
     for (feed, ext, scales) in
         [("world-feed", "m4s", (90_000, 48_000)), ("pit-lane", "ts", (90_000, 90_000))]
@@ -88,9 +89,9 @@ async fn sound_and_picture_share_one_clock() {
             let (times, _) = probe(&bytes);
             times[0].0 as f64 / scale as f64
         };
-        let picture = first(record(&site, feed, "v720", ext).await, scales.0);
-        let sound = first(record(&site, feed, "a", ext).await, scales.1);
-        assert!((0.0..0.022).contains(&(sound - picture)), "{feed}: {picture} and {sound}");
+        let video = first(record(&site, feed, "v720", ext).await, scales.0);
+        let audio = first(record(&site, feed, "a", ext).await, scales.1);
+        assert!((0.0..0.022).contains(&(audio - video)), "{feed}: {video} and {audio}");
     }
 }
 

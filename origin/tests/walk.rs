@@ -1,4 +1,5 @@
-//! The way a recipe goes: watch page, iframe, form, playlist, segment; and every way it fails.
+//! The steps of a recipe (watch page, iframe, form, playlist, segment), and every refusal on the
+//! way.
 
 #![allow(
     clippy::unwrap_used,
@@ -12,19 +13,19 @@ use axum::body::Body;
 use http::{Method, Request, StatusCode, header};
 use site::{Answer, BASE, NOW, Site};
 
-const EMBED: &str = "http://origin.test/embed/world-feed";
+const EMBED_URL: &str = "http://origin.test/embed/world-feed";
 
-/// What stands between the two marks.
+/// The text between the first `before` and the next `after`.
 fn between<'a>(text: &'a str, before: &str, after: &str) -> &'a str {
     let (_, rest) = text.split_once(before).unwrap_or_else(|| panic!("{before} in {text}"));
     rest.split_once(after).unwrap().0
 }
 
-fn path(url: &str) -> String {
+fn extract_path(url: &str) -> String {
     url.strip_prefix(BASE).unwrap_or(url).to_owned()
 }
 
-async fn play(site: &Site, cookie: &str, referer: &str, form: String) -> Answer {
+async fn submit_play_form(site: &Site, cookie: &str, referer: &str, form: String) -> Answer {
     let request = Request::post("/embed/world-feed/play")
         .header(header::COOKIE, cookie)
         .header(header::REFERER, referer)
@@ -32,8 +33,8 @@ async fn play(site: &Site, cookie: &str, referer: &str, form: String) -> Answer 
     site.send(request.body(Body::from(form)).unwrap()).await
 }
 
-/// Cookie and CSRF value of a freshly loaded player.
-async fn player(site: &Site) -> (String, String) {
+/// Loads the player; its cookie and CSRF value.
+async fn load_player(site: &Site) -> (String, String) {
     let page = site.get("/embed/world-feed", &[]).await;
     let cookie = page.header(header::SET_COOKIE).to_owned();
     assert!(cookie.contains("HttpOnly"), "{cookie}");
@@ -41,14 +42,15 @@ async fn player(site: &Site) -> (String, String) {
     (cookie.split(';').next().unwrap().to_owned(), csrf)
 }
 
-/// A signed canonical playlist path.
-async fn playlist(site: &Site) -> String {
-    let (cookie, csrf) = player(site).await;
-    let answer = play(site, &cookie, EMBED, format!("csrf={csrf}&feed=world-feed")).await;
-    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
-    let json = answer.json();
+/// Submits the player's form; the path of the signed canonical playlist URL.
+async fn signed_playlist_path(site: &Site) -> String {
+    let (cookie, csrf) = load_player(site).await;
+    let response =
+        submit_play_form(site, &cookie, EMBED_URL, format!("csrf={csrf}&feed=world-feed")).await;
+    assert_eq!(response.status, StatusCode::OK, "{}", response.text());
+    let json = response.json();
     assert_eq!((&json["ok"], &json["stream"]["expires"]), (&true.into(), &(NOW + 25).into()));
-    path(json["stream"]["playlist"].as_str().unwrap())
+    extract_path(json["stream"]["playlist"].as_str().unwrap())
 }
 
 #[tokio::test]
@@ -58,32 +60,36 @@ async fn from_the_watch_page_to_a_segment() {
     assert!(watch.text().contains("<iframe id=\"player\" src=\"/embed/world-feed\""));
     assert!(watch.text().contains("<title>World feed live</title>"));
 
-    let canonical = playlist(&site).await;
-    let referer = [(header::REFERER, EMBED)];
+    let canonical = signed_playlist_path(&site).await;
+    let referer = [(header::REFERER, EMBED_URL)];
     let redirect = site.get(&canonical, &referer).await;
     assert_eq!(redirect.status, StatusCode::FOUND);
-    let master_at = redirect.header(header::LOCATION).to_owned();
-    assert!(master_at.starts_with("/cdn/e"), "{master_at}");
+    let master_path = redirect.header(header::LOCATION).to_owned();
+    assert!(master_path.starts_with("/cdn/e"), "{master_path}");
 
-    let master = site.get(&master_at, &referer).await;
-    let folder = between(&master_at, "", "master.m3u8");
-    let media_at = master.text().lines().find(|l| l.starts_with("v720")).unwrap();
-    let media = site.get(&format!("{folder}{media_at}"), &referer).await;
+    let master = site.get(&master_path, &referer).await;
+    let folder = between(&master_path, "", "master.m3u8");
+    let media_path = master.text().lines().find(|l| l.starts_with("v720")).unwrap();
+    let media = site.get(&format!("{folder}{media_path}"), &referer).await;
     assert!(media.text().contains("#EXT-X-MEDIA-SEQUENCE:899999993\n"), "{}", media.text());
     let rendition = format!("{folder}v720/");
     let init = between(media.text(), "MAP:URI=\"", "\"");
     let segment = media.text().lines().last().unwrap();
     for uri in [init, segment] {
-        let answer = site.get(&format!("{rendition}{uri}"), &referer).await;
-        assert_eq!((answer.status, answer.body.len() > 500), (StatusCode::OK, true), "{uri}");
-        assert_eq!(answer.header(header::CONTENT_TYPE), "video/mp4");
+        let response = site.get(&format!("{rendition}{uri}"), &referer).await;
+        assert_eq!((response.status, response.body.len() > 500), (StatusCode::OK, true), "{uri}");
+        assert_eq!(response.header(header::CONTENT_TYPE), "video/mp4");
     }
 
-    // Everything below the redirect asks for the same token and Referer.
-    let bare = |uri: &str| uri.split('?').next().unwrap().to_owned();
-    for uri in [&master_at, &format!("{folder}{media_at}"), &format!("{rendition}{segment}")] {
+    // Every URL after the redirect requires the same token and `Referer`.
+    let without_token = |uri: &str| uri.split('?').next().unwrap().to_owned();
+    for uri in [&master_path, &format!("{folder}{media_path}"), &format!("{rendition}{segment}")] {
         assert_eq!(site.get(uri, &[]).await.status, StatusCode::FORBIDDEN, "{uri}");
-        assert_eq!(site.get(&bare(uri), &referer).await.status, StatusCode::FORBIDDEN, "{uri}");
+        assert_eq!(
+            site.get(&without_token(uri), &referer).await.status,
+            StatusCode::FORBIDDEN,
+            "{uri}"
+        );
     }
     site.set_seconds(NOW + 25);
     let late = site.get(&format!("{rendition}{segment}"), &referer).await;
@@ -93,68 +99,71 @@ async fn from_the_watch_page_to_a_segment() {
 #[tokio::test]
 async fn a_renewed_token_has_new_urls_and_the_same_numbers() {
     let site = Site::new();
-    let referer = [(header::REFERER, EMBED)];
-    let mut seen = Vec::new();
+    let referer = [(header::REFERER, EMBED_URL)];
+    let mut observed = Vec::new();
     for later in [0, 1] {
         site.set_seconds(NOW - 1 + later);
         let feeds = site.get("/api/feeds", &[]).await.json();
-        let canonical = path(feeds[0]["playlist"].as_str().unwrap());
+        let canonical = extract_path(feeds[0]["playlist"].as_str().unwrap());
         let at = site.get(&canonical, &referer).await.header(header::LOCATION).to_owned();
         let media = at.replace("master.m3u8", "a/index.m3u8");
         let text = site.get(&media, &referer).await.text().to_owned();
         let number = between(&text, "MEDIA-SEQUENCE:", "\n").to_owned();
-        seen.push((at, number));
+        observed.push((at, number));
     }
-    let [(old, n), (new, m)] = &seen[..] else { panic!("{seen:?}") };
+    let [(old, old_number), (new, new_number)] = &observed[..] else { panic!("{observed:?}") };
     assert_ne!(old.split('?').next(), new.split('?').next());
-    assert_eq!(n, m);
-    // The token of one edge does not open another.
+    assert_eq!(old_number, new_number);
+    // The token of one "CDN" edge is refused by another.
     let (_, query) = new.split_once('?').unwrap();
-    let crossed = format!("{}?{query}", old.split('?').next().unwrap());
-    let answer = site.get(&crossed, &referer).await;
-    assert_eq!(answer.status, StatusCode::FORBIDDEN, "{}", answer.text());
+    let old_edge_new_token = format!("{}?{query}", old.split('?').next().unwrap());
+    let response = site.get(&old_edge_new_token, &referer).await;
+    assert_eq!(response.status, StatusCode::FORBIDDEN, "{}", response.text());
 }
 
 #[tokio::test]
 async fn referers() {
     let site = Site::new();
-    let canonical = playlist(&site).await;
+    let canonical = signed_playlist_path(&site).await;
     for (referer, status) in [
-        (EMBED, StatusCode::FOUND),
+        (EMBED_URL, StatusCode::FOUND),
         ("http://origin.test/embed/pit-lane", StatusCode::FOUND),
         ("http://origin.test/watch/world-feed", StatusCode::FORBIDDEN),
         ("http://origin.test.evil.example/embed/x", StatusCode::FORBIDDEN),
         ("https://other.example/embed/", StatusCode::FORBIDDEN),
         ("", StatusCode::FORBIDDEN),
     ] {
-        let answer = site.get(&canonical, &[(header::REFERER, referer)]).await;
-        assert_eq!(answer.status, status, "{referer:?}");
-        assert_eq!(answer.text().contains("hotlinking"), status == StatusCode::FORBIDDEN);
+        let response = site.get(&canonical, &[(header::REFERER, referer)]).await;
+        assert_eq!(response.status, status, "{referer:?}");
+        assert_eq!(response.text().contains("hotlinking"), status == StatusCode::FORBIDDEN);
     }
 }
 
 #[tokio::test]
 async fn forms() {
     let site = Site::new();
-    let (cookie, csrf) = player(&site).await;
-    let (other, _) = player(&site).await;
+    let (cookie, csrf) = load_player(&site).await;
+    let (other, _) = load_player(&site).await;
     let form = format!("csrf={csrf}&feed=world-feed");
     for (cookie, referer, form, error) in [
-        (cookie.as_str(), EMBED, form.clone(), ""),
-        (other.as_str(), EMBED, form.clone(), "csrf"),
-        ("", EMBED, form.clone(), "cookie"),
+        (cookie.as_str(), EMBED_URL, form.clone(), ""),
+        (other.as_str(), EMBED_URL, form.clone(), "csrf"),
+        ("", EMBED_URL, form.clone(), "cookie"),
         (cookie.as_str(), "https://other.example/", form.clone(), "referer"),
-        (cookie.as_str(), EMBED, "csrf=1.2&feed=world-feed".to_owned(), "csrf"),
-        (cookie.as_str(), EMBED, format!("csrf={csrf}&feed=pit-lane"), "csrf"),
-        (cookie.as_str(), EMBED, "feed=world-feed".to_owned(), "form"),
+        (cookie.as_str(), EMBED_URL, "csrf=1.2&feed=world-feed".to_owned(), "csrf"),
+        (cookie.as_str(), EMBED_URL, format!("csrf={csrf}&feed=pit-lane"), "csrf"),
+        (cookie.as_str(), EMBED_URL, "feed=world-feed".to_owned(), "form"),
     ] {
-        let answer = play(&site, cookie, referer, form).await;
+        let response = submit_play_form(&site, cookie, referer, form).await;
         let status = if error.is_empty() { StatusCode::OK } else { StatusCode::FORBIDDEN };
-        assert_eq!(answer.status, status, "{error}");
-        assert_eq!(answer.json()["error"].as_str().unwrap_or(""), error);
+        assert_eq!(response.status, status, "{error}");
+        assert_eq!(response.json()["error"].as_str().unwrap_or(""), error);
     }
     site.set_seconds(NOW + 600);
-    assert_eq!(play(&site, &cookie, EMBED, form).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(
+        submit_play_form(&site, &cookie, EMBED_URL, form).await.status,
+        StatusCode::FORBIDDEN
+    );
 }
 
 #[tokio::test]
@@ -173,10 +182,10 @@ async fn the_open_path_needs_nothing() {
         ("/open/pit-lane/v999/index.m3u8".to_owned(), StatusCode::NOT_FOUND),
         ("/open/nothing/master.m3u8".to_owned(), StatusCode::NOT_FOUND),
     ] {
-        let answer = site.get(&path, &[(header::ORIGIN, "https://player.example")]).await;
-        assert_eq!(answer.status, status, "{path}");
-        assert!(!answer.text_lossy().contains("exp="), "{path}");
-        assert!(!answer.headers.keys().any(|k| k.as_str().starts_with("access-control")));
+        let response = site.get(&path, &[(header::ORIGIN, "https://player.example")]).await;
+        assert_eq!(response.status, status, "{path}");
+        assert!(!response.text_lossy().contains("exp="), "{path}");
+        assert!(!response.headers.keys().any(|k| k.as_str().starts_with("access-control")));
     }
 }
 
@@ -191,12 +200,12 @@ async fn playlists_compress_and_segments_have_ranges() {
     let path = format!("/open/world-feed/v360/{}.m4s", NOW / 2);
     let whole = site.get(&path, &gzip).await;
     assert_eq!(whole.header(header::CONTENT_ENCODING), "");
-    let part = site.get(&path, &[(header::RANGE, "bytes=10-19")]).await;
-    assert_eq!(part.status, StatusCode::PARTIAL_CONTENT);
-    assert_eq!(part.body, whole.body[10..20]);
-    assert_eq!(part.header(header::CONTENT_RANGE), format!("bytes 10-19/{}", whole.body.len()));
-    let none = site.get(&path, &[(header::RANGE, "bytes=9999999-")]).await;
-    assert_eq!(none.status, StatusCode::RANGE_NOT_SATISFIABLE);
+    let partial = site.get(&path, &[(header::RANGE, "bytes=10-19")]).await;
+    assert_eq!(partial.status, StatusCode::PARTIAL_CONTENT);
+    assert_eq!(partial.body, whole.body[10..20]);
+    assert_eq!(partial.header(header::CONTENT_RANGE), format!("bytes 10-19/{}", whole.body.len()));
+    let unsatisfiable = site.get(&path, &[(header::RANGE, "bytes=9999999-")]).await;
+    assert_eq!(unsatisfiable.status, StatusCode::RANGE_NOT_SATISFIABLE);
 
     let head = Request::builder().method(Method::HEAD).uri(&path).body(Body::empty()).unwrap();
     let head = site.send(head).await;
@@ -213,8 +222,8 @@ async fn schedules_answer_on_every_path() {
         ("/ergast/f1/2027/races.json?limit=100&offset=0", "6"),
         ("/ergast/f1/1999/races/", "0"),
     ] {
-        let answer = site.get(path, &[]).await;
-        assert_eq!(answer.json()["MRData"]["total"], total, "{path}");
+        let response = site.get(path, &[]).await;
+        assert_eq!(response.json()["MRData"]["total"], total, "{path}");
     }
     assert_eq!(site.get("/ergast/f1/soon/races/", &[]).await.status, StatusCode::NOT_FOUND);
     let sessions = site.get("/v1/sessions?year=2027&meeting_key=9002", &[]).await;

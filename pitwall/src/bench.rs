@@ -1,82 +1,85 @@
-//! Virtual players against a playlist.
+//! `pitwall bench`: virtual players against a playlist.
 
 use std::time::Duration;
 
 use anyhow::bail;
-use pitwall_benches::players::{Audience, Connector, Delays, Outcome};
+use pitwall_benches::players::{Connector, DelayHistogram, PlaybackStatistics, ViewerSimulation};
 use pitwall_fetch::parse_url;
 use tokio::time::{Instant, interval};
 
-use crate::cli::{progress, say};
-use crate::config::Invalid;
-use crate::descriptors;
+use crate::cli::{print_progress, print_text};
+use crate::config::ConfigError;
+use crate::file_descriptors;
 
-/// Viewers come one after the other within the first part of the time.
-const ARRIVAL: u32 = 10;
+/// Viewers arrive one after the other within this fraction of the time, and at most 5 s.
+const ARRIVAL_PERIOD_DIVISOR: u32 = 10;
 
 pub(crate) fn run(against: &str, viewers: u32, duration: Duration) -> anyhow::Result<()> {
-    let playlist = parse_url(against).map_err(|error| Invalid::new("--against", error))?;
-    let audience = Audience {
+    let playlist = parse_url(against).map_err(|error| ConfigError::new("--against", error))?;
+    let simulation = ViewerSimulation {
         playlists: vec![playlist],
         viewers: usize::try_from(viewers)?,
         duration,
-        arrival: (duration / ARRIVAL).min(Duration::from_secs(5)),
+        arrival_period: (duration / ARRIVAL_PERIOD_DIVISOR).min(Duration::from_secs(5)),
     };
-    // A connection each.
-    descriptors::raise();
+    // Each viewer is a connection.
+    file_descriptors::raise_open_file_limit();
     let connector = Connector::new()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    say(&format!("{viewers} viewers for {} s", duration.as_secs()));
-    let outcome = runtime.block_on(watch(&connector, &audience));
-    say(&describe(&outcome, duration));
-    if outcome.segments == 0 {
+    print_text(&format!("{viewers} viewers for {} s", duration.as_secs()));
+    let statistics = runtime.block_on(watch_with_progress(&connector, &simulation));
+    print_text(&format_statistics(&statistics, duration));
+    if statistics.segments == 0 {
         bail!("nobody saw anything");
     }
     Ok(())
 }
 
-async fn watch(connector: &Connector, audience: &Audience) -> Outcome {
-    let (began, mut seconds) = (Instant::now(), interval(Duration::from_secs(1)));
-    let mut watching = std::pin::pin!(audience.watch(connector));
+async fn watch_with_progress(
+    connector: &Connector,
+    simulation: &ViewerSimulation,
+) -> PlaybackStatistics {
+    let (started_at, mut ticks) = (Instant::now(), interval(Duration::from_secs(1)));
+    let mut watching = std::pin::pin!(simulation.run(connector));
     loop {
         tokio::select! {
-            outcome = &mut watching => {
-                progress(None);
-                return outcome;
+            statistics = &mut watching => {
+                print_progress(None);
+                return statistics;
             }
-            _ = seconds.tick() => {
-                let (passed, all) = (began.elapsed().as_secs(), audience.duration.as_secs());
-                progress(Some(&format!("{passed} of {all} s")));
+            _ = ticks.tick() => {
+                let (elapsed, total) = (started_at.elapsed().as_secs(), simulation.duration.as_secs());
+                print_progress(Some(&format!("{elapsed} of {total} s")));
             }
         }
     }
 }
 
-fn describe(outcome: &Outcome, duration: Duration) -> String {
+fn format_statistics(statistics: &PlaybackStatistics, duration: Duration) -> String {
     let rate = |count: u64| count as f64 / duration.as_secs_f64();
     let milliseconds = |microseconds: u64| microseconds as f64 / 1e3;
-    let delays = |name: &str, histogram: &Delays| {
+    let delays = |name: &str, histogram: &DelayHistogram| {
         let at = |quantile| milliseconds(histogram.value_at_quantile(quantile));
         format!("{name:<14}p50 {:.1} ms, p99 {:.1} ms\n", at(0.5), at(0.99))
     };
     let mut text = format!(
         "stalls        {} ({:.2} % of the time after the start)\n",
-        outcome.stalls,
-        outcome.stall_ratio() * 100.0
+        statistics.stalls,
+        statistics.stall_ratio() * 100.0
     );
-    text += &delays("start", &outcome.startup);
-    text += &delays("playlist", &outcome.playlist);
-    text += &delays("first byte", &outcome.first_byte);
-    text += &delays("segment", &outcome.segment);
+    text += &delays("start", &statistics.startup_delay);
+    text += &delays("playlist", &statistics.playlist_delay);
+    text += &delays("first byte", &statistics.first_byte_delay);
+    text += &delays("segment", &statistics.segment_delay);
     text += &format!(
         "segments      {} ({} missed), {:.1} MB/s\nplaylists     {} ({:.1}/s)",
-        outcome.segments,
-        outcome.missed,
-        rate(outcome.bytes) / 1e6,
-        outcome.polls,
-        rate(outcome.polls),
+        statistics.segments,
+        statistics.missed,
+        rate(statistics.bytes) / 1e6,
+        statistics.polls,
+        rate(statistics.polls),
     );
-    for (failure, count) in &outcome.failures {
+    for (failure, count) in &statistics.failures {
         text += &format!("\nfailed        {count} x {failure}");
     }
     text

@@ -1,4 +1,4 @@
-//! What can be typed.
+//! [`Cli`]: the command line, logging, and output to the terminal.
 
 use std::io::IsTerminal;
 use std::net::SocketAddr;
@@ -9,8 +9,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
-use crate::config::ADDRESS_AND_PORT;
-use crate::{bench, commands, control, edge, extract, hangup, run};
+use crate::config::ADDRESS_SYNTAX_HINT;
+use crate::{bench, commands, control_plane, edge, extract, sighup, single_process};
 
 /// A self-hosted live-stream edge.
 #[derive(Parser)]
@@ -25,33 +25,33 @@ enum Command {
     /// Edge and control plane in one process.
     Run {
         #[command(flatten)]
-        config: ConfigFile,
+        config: ConfigOption,
         #[command(flatten)]
-        listen: Listen,
+        listen: ListenOption,
     },
-    /// An edge alone, on a Redis store: as many as there are viewers for.
+    /// An edge alone, on a Redis store: any number of them share one control plane.
     Proxy {
         #[command(flatten)]
-        config: ConfigFile,
+        config: ConfigOption,
         #[command(flatten)]
-        listen: Listen,
+        listen: ListenOption,
     },
     /// A control plane alone, on a Redis store: one of several leads, the others stand by.
     ControlPlane {
         #[command(flatten)]
-        config: ConfigFile,
+        config: ConfigOption,
     },
     /// `run` with an origin of our own and a session that is live now.
     Demo {
         #[command(flatten)]
-        listen: Listen,
+        listen: ListenOption,
         /// How long a token of the demo's origin lives, in seconds.
         #[arg(long, default_value_t = 25, value_parser = clap::value_parser!(u64).range(8..=3600))]
         token_ttl: u64,
     },
     /// The demo's origin alone: live HLS, pages and schedules.
     Origin {
-        #[arg(long, default_value = "127.0.0.1:9000", value_parser = address)]
+        #[arg(long, default_value = "127.0.0.1:9000", value_parser = parse_address)]
         listen: SocketAddr,
         /// How long a token lives, in seconds.
         #[arg(long, default_value_t = 25, value_parser = clap::value_parser!(u64).range(8..=3600))]
@@ -64,7 +64,7 @@ enum Command {
         #[arg(long, value_name = "DURATION")]
         ttl: Option<humantime::Duration>,
         #[command(flatten)]
-        config: ConfigFile,
+        config: ConfigOption,
     },
     /// Run one source's extractor and print what it found.
     Extract {
@@ -72,7 +72,7 @@ enum Command {
         #[command(flatten)]
         options: ExtractOptions,
         #[command(flatten)]
-        config: ConfigFile,
+        config: ConfigOption,
     },
     /// Virtual players against any playlist: what viewers would see.
     Bench {
@@ -91,12 +91,12 @@ enum Command {
     /// Read the configuration and say whether it is fine.
     Check {
         #[command(flatten)]
-        config: ConfigFile,
+        config: ConfigOption,
     },
 }
 
 #[derive(Args)]
-pub(crate) struct ConfigFile {
+pub(crate) struct ConfigOption {
     #[arg(long, default_value = "conf/pitwall.toml", value_name = "FILE")]
     pub(crate) config: PathBuf,
 }
@@ -106,10 +106,11 @@ pub(crate) struct ExtractOptions {
     /// Print each step: how long it took, what matched and what it yielded, secrets masked.
     #[arg(long)]
     pub(crate) trace: bool,
-    /// Look at what was found as a player would; exit 1 unless all of it plays.
+    /// Check each candidate as a player would; exit 1 unless all of them play.
     #[arg(long, conflicts_with = "replay")]
     pub(crate) check: bool,
-    /// Keep what was heard, tokens and all, in DIR/SOURCE; a run that failed beside it.
+    /// Save the recorded responses, tokens included, in DIR/SOURCE; a failed run is saved beside
+    /// it.
     #[arg(long, value_name = "DIR")]
     pub(crate) record: Option<PathBuf>,
     /// Run on the last good recording in DIR, without a network.
@@ -121,33 +122,35 @@ pub(crate) struct ExtractOptions {
 }
 
 #[derive(Args)]
-pub(crate) struct Listen {
-    /// Instead of the configured address.
-    #[arg(long, value_name = "ADDRESS:PORT", value_parser = address)]
+pub(crate) struct ListenOption {
+    /// Listen on this address instead of the configured one.
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = parse_address)]
     pub(crate) listen: Option<SocketAddr>,
 }
 
-fn address(text: &str) -> Result<SocketAddr, &'static str> {
-    text.parse().map_err(|_| ADDRESS_AND_PORT)
+fn parse_address(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse().map_err(|_| ADDRESS_SYNTAX_HINT)
 }
 
 impl Cli {
-    /// Is this process one that runs a script, and nothing else?
-    pub(crate) fn worker(&self) -> Option<ExitCode> {
+    /// Runs a recipe's script if this process was started for that; `None` for any other
+    /// subcommand.
+    pub(crate) fn run_script_worker(&self) -> Option<ExitCode> {
         let worker = matches!(self.command, Command::ScriptWorker);
-        worker.then(pitwall_control_plane::script_worker)
+        worker.then(pitwall_control_plane::run_script_worker)
     }
 
-    /// To standard error: `PITWALL_LOG` as in `info` or `pitwall_proxy=debug`.
+    /// Starts logging to standard error, filtered by `PITWALL_LOG`, such as `info` or
+    /// `pitwall_proxy=debug`.
     pub(crate) fn start_logging(&self) {
-        let quiet = matches!(self.command, Command::Demo { .. } | Command::Extract { .. });
-        let silent = matches!(self.command, Command::Check { .. });
-        // A check says itself what is wrong, and whoever fetches says which certificate is. That a
-        // client left during a handshake is no error.
-        let default = if silent {
+        let is_quiet = matches!(self.command, Command::Demo { .. } | Command::Extract { .. });
+        let is_silent = matches!(self.command, Command::Check { .. });
+        // A check prints errors itself, and a failed fetch names the bad certificate. A client that
+        // disconnects during a handshake is no error, which `pingora_core::apps` logs it as.
+        let default = if is_silent {
             "off"
-        } else if quiet {
-            "error,pitwall::hangup=warn,rustls_platform_verifier=off"
+        } else if is_quiet {
+            "error,pitwall::sighup=warn,rustls_platform_verifier=off"
         } else {
             "info,pingora_core=warn,pingora_core::apps=off,pingora_proxy=warn,\
              pingora_proxy::proxy_cache=off,rustls_platform_verifier=off"
@@ -166,45 +169,47 @@ impl Cli {
         if let Run { .. } | Proxy { .. } | ControlPlane { .. } | Demo { .. } | Origin { .. } =
             self.command
         {
-            hangup::survive()?;
+            sighup::log_and_ignore_sighup()?;
         }
         match self.command {
-            Command::Run { config, listen } => run::run(&config.config, listen.listen),
-            Command::Proxy { config, listen } => edge::proxy(&config.config, listen.listen),
-            Command::ControlPlane { config } => control::run(&config.config),
-            Command::Demo { listen, token_ttl } => run::demo(listen.listen, token_ttl),
-            Command::Origin { listen, token_ttl } => run::origin(listen, token_ttl),
+            Command::Run { config, listen } => single_process::run(&config.config, listen.listen),
+            Command::Proxy { config, listen } => edge::run(&config.config, listen.listen),
+            Command::ControlPlane { config } => control_plane::run(&config.config),
+            Command::Demo { listen, token_ttl } => {
+                single_process::run_demo(listen.listen, token_ttl)
+            }
+            Command::Origin { listen, token_ttl } => single_process::run_origin(listen, token_ttl),
             Command::Sign { url, ttl, config } => {
-                commands::sign(&url, ttl.map(Into::into), &config.config)
+                commands::sign_url(&url, ttl.map(Into::into), &config.config)
             }
             Command::Bench { against, viewers, seconds } => {
                 bench::run(&against, viewers, Duration::from_secs(seconds))
             }
             Command::Extract { source, options, config } => {
-                extract::extract(&source, &options, &config.config)
+                extract::run_extract_command(&source, &options, &config.config)
             }
-            // It has ended before this: see `worker`.
+            // The process has ended before this, in `run_script_worker`.
             Command::ScriptWorker => Ok(()),
-            Command::Check { config } => commands::check(&config.config),
+            Command::Check { config } => commands::check_config(&config.config),
         }
     }
 }
 
-/// Says what went wrong, on standard error.
+/// Prints an error to standard error.
 #[expect(clippy::print_stderr, reason = "the executable talks to its terminal")]
-pub(crate) fn complain(error: &anyhow::Error) {
+pub(crate) fn print_error(error: &anyhow::Error) {
     eprintln!("pitwall: {error:#}");
 }
 
-/// Says something to whoever started this.
+/// Prints a line to standard output.
 #[expect(clippy::print_stdout, reason = "the executable talks to its terminal")]
-pub(crate) fn say(text: &str) {
+pub(crate) fn print_text(text: &str) {
     println!("{text}");
 }
 
-/// How far something is, on a terminal: one line, written over; `None` takes it away.
+/// Shows progress in a line of a terminal that the next call overwrites; `None` clears the line.
 #[expect(clippy::print_stderr, reason = "the executable talks to its terminal")]
-pub(crate) fn progress(text: Option<&str>) {
+pub(crate) fn print_progress(text: Option<&str>) {
     if std::io::stderr().is_terminal() {
         eprint!("\r\x1b[K{}", text.unwrap_or_default());
     }

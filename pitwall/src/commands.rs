@@ -1,40 +1,41 @@
-//! Everything that ends by itself.
+//! The subcommands `check` and `sign`.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::bail;
-use pitwall_control_plane::Runner;
+use pitwall_control_plane::ExtractionRunner;
 use pitwall_fetch::{Fetcher, Timeouts, parse_url};
 use pitwall_proxy::seal::Purpose as SealPurpose;
-use pitwall_proxy::target::Targets;
+use pitwall_proxy::target::TargetResolver;
 
-use crate::cli::say;
-use crate::config::{Config, Flaws, Invalid};
-use crate::run;
-use crate::secret::{self, Purpose};
+use crate::cli::print_text;
+use crate::config::{Config, ConfigError, NonFatalConfigErrors};
+use crate::secret::{self, StartMode};
+use crate::single_process;
 
-pub(crate) fn check(path: &Path) -> anyhow::Result<()> {
+/// `pitwall check`: does all that a start does except to start, and prints what it finds.
+pub(crate) fn check_config(path: &Path) -> anyhow::Result<()> {
     let config = Config::load(path)?;
-    // Read again: what is assembled is used up.
-    run::assemble(Config::load(path)?, Purpose::Check)?;
-    let flaws: Vec<String> = config.flaws().iter().map(ToString::to_string).collect();
-    if !flaws.is_empty() {
-        return Err(Flaws(flaws).into());
+    // Loaded again, as assembling the server consumes a configuration.
+    single_process::assemble_server(Config::load(path)?, StartMode::Check)?;
+    let errors: Vec<String> = config.non_fatal_errors().iter().map(ToString::to_string).collect();
+    if !errors.is_empty() {
+        return Err(NonFatalConfigErrors(errors).into());
     }
     let sources = match config.sources.len() {
         1 => "1 source".to_owned(),
         count => format!("{count} sources"),
     };
-    say(&format!("{}: fine, {sources}", path.display()));
+    print_text(&format!("{}: fine, {sources}", path.display()));
     let fetcher = Arc::new(Fetcher::new(Timeouts::default(), Vec::new()));
-    let runner = Runner::new(fetcher, &config.extract);
-    config.remarks().iter().for_each(|remark| say(remark));
+    let runner = ExtractionRunner::new(fetcher, &config.extract);
+    config.warnings().iter().for_each(|warning| print_text(warning));
     for source in &config.sources {
-        // The configuration is fine; this machine may be another than the one it is for.
-        if let Some(missing) = runner.missing(source) {
-            say(&format!(
+        // A missing program is no error, as the configuration may be for another machine.
+        if let Some(missing) = runner.explain_missing(source) {
+            print_text(&format!(
                 "source {:?} ({}) cannot run here: {missing}",
                 source.name,
                 source.kind()
@@ -44,33 +45,35 @@ pub(crate) fn check(path: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Links made from now on work until the end of the next day: longer than that is no promise.
-const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+/// A seal is valid until the end of the next seal period (24 h), so at least this long.
+const LINK_TTL_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
-pub(crate) fn sign(url: &str, ttl: Option<Duration>, path: &Path) -> anyhow::Result<()> {
-    if ttl.is_some_and(|ttl| ttl > LONGEST || ttl.is_zero()) {
-        return Err(Invalid::new("--ttl", "between 1s and 24h").into());
+/// `pitwall sign`: prints sealed links to `url`, as a playlist and as media.
+pub(crate) fn sign_url(url: &str, ttl: Option<Duration>, path: &Path) -> anyhow::Result<()> {
+    if ttl.is_some_and(|ttl| ttl > LINK_TTL_MAX || ttl.is_zero()) {
+        return Err(ConfigError::new("--ttl", "between 1s and 24h").into());
     }
     let config = Config::load(path)?;
     let url = parse_url(url)?;
-    let targets = Targets::new(&config.upstream);
+    let targets = TargetResolver::new(&config.upstream);
     let fetcher = Fetcher::new(config.upstream.timeouts.into(), Vec::new());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    // A name that does not resolve here may do so where the edge is.
-    if let Err(error) = runtime.block_on(fetcher.vet(&targets.policy_of(&url), &url))
+    // Only a denial fails: a name that does not resolve here may resolve where the edge runs.
+    if let Err(error) = runtime.block_on(fetcher.check_target(&targets.policy_for_url(&url), &url))
         && error.is_denied()
     {
-        bail!("the edge would refuse it: {}", targets.explain(&url, &error));
+        bail!("the edge would refuse it: {}", targets.explain_denial(&url, &error));
     }
     let state = &config.state.dir;
-    let keys = secret::seal_keys(&config.access, state, &config.origins, Purpose::Start)?;
+    let keys =
+        secret::load_seal_keys(&config.access, state, &config.key_locations, StartMode::Start)?;
     let sealer = keys.sealer();
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs();
     for (purpose, path) in [(SealPurpose::Playlist, "/proxy"), (SealPurpose::Media, "/relay")] {
         let mut seal = Vec::new();
         let expires = ttl.map(|ttl| now + ttl.as_secs());
         sealer.seal_until(purpose, path, "", url.as_str(), now, expires, &mut seal);
-        say(&format!("{path}?u={}", String::from_utf8_lossy(&seal)));
+        print_text(&format!("{path}?u={}", String::from_utf8_lossy(&seal)));
     }
     Ok(())
 }

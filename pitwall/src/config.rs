@@ -1,17 +1,17 @@
-//! Files and environment, into what each room takes. Whatever is wrong is named by file,
-//! line and key, or by environment variable.
+//! [`Config`]: files and environment variables, parsed into each library's configuration. An error
+//! names file, line and key, or the environment variable.
 
-mod addresses;
-mod flaws;
-mod origins;
+mod key_locations;
+mod listen_addresses;
 mod paths;
 mod store;
+mod validation;
 
 use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use pitwall_control_plane::settings::locate;
+use pitwall_control_plane::settings::locate_error;
 use pitwall_control_plane::{
     ControlConfig, ExtractConfig, OverrideError, RankConfig, ScheduleConfig, Source, WebhookConfig,
     check_overrides,
@@ -21,11 +21,11 @@ use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-pub(crate) use self::origins::Origins;
+pub(crate) use self::key_locations::KeyLocations;
 pub(crate) use self::store::StoreConfig;
 use crate::state;
 
-/// All that is configured.
+/// The whole configuration.
 pub(crate) struct Config {
     pub(crate) edge: EdgeConfig,
     pub(crate) access: AccessConfig,
@@ -38,16 +38,16 @@ pub(crate) struct Config {
     pub(crate) control: ControlConfig,
     pub(crate) webhooks: Vec<WebhookConfig>,
     pub(crate) sources: Vec<Source>,
-    /// `FILE:LINE` of each source.
-    pub(crate) source_places: Vec<String>,
-    pub(crate) origins: Origins,
-    /// What was found and is used for nothing.
-    ignored: Vec<PathBuf>,
-    /// State where it is not looked for any more, in words.
-    left_behind: Option<String>,
+    /// Where each source is configured: `FILE:LINE`, or the file in `sources/`.
+    pub(crate) source_locations: Vec<String>,
+    pub(crate) key_locations: KeyLocations,
+    /// Files in `sources/` that do not end in `.toml`.
+    ignored_files: Vec<PathBuf>,
+    /// A warning about state of an earlier version that is no longer used.
+    unused_state_warning: Option<String>,
 }
 
-/// What a file says beside its sources.
+/// The sections of a configuration file, without its sources.
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Sections {
@@ -63,6 +63,7 @@ struct Sections {
     webhook: Vec<WebhookConfig>,
 }
 
+/// `[state]`.
 #[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct StateConfig {
@@ -75,108 +76,118 @@ impl Default for StateConfig {
     }
 }
 
-/// What is wrong with the configuration, and where.
+/// A configuration error and its location: file, line and key, or environment variable.
 #[derive(Debug)]
-pub(crate) struct Invalid {
-    place: String,
+pub(crate) struct ConfigError {
+    location: String,
     message: String,
 }
 
-impl Invalid {
-    pub(crate) fn new(place: impl fmt::Display, message: impl fmt::Display) -> Self {
-        Self { place: place.to_string(), message: message.to_string() }
+impl ConfigError {
+    pub(crate) fn new(location: impl fmt::Display, message: impl fmt::Display) -> Self {
+        Self { location: location.to_string(), message: message.to_string() }
     }
 }
 
-impl Invalid {
-    pub(crate) fn with(self, message: String) -> Self {
+impl ConfigError {
+    pub(crate) fn with_message(self, message: String) -> Self {
         Self { message, ..self }
     }
 }
 
-impl fmt::Display for Invalid {
+impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.place, self.message)
+        write!(f, "{}: {}", self.location, self.message)
     }
 }
 
-impl std::error::Error for Invalid {}
+impl std::error::Error for ConfigError {}
 
-/// What a start would go on without, and a check does not let pass.
+/// Errors in spite of which a start goes on, and for which a check fails.
 #[derive(Debug)]
-pub(crate) struct Flaws(pub(crate) Vec<String>);
+pub(crate) struct NonFatalConfigErrors(pub(crate) Vec<String>);
 
-impl fmt::Display for Flaws {
+impl fmt::Display for NonFatalConfigErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.join("\n"))
     }
 }
 
-impl std::error::Error for Flaws {}
+impl std::error::Error for NonFatalConfigErrors {}
 
-impl From<OverrideError> for Invalid {
+impl From<OverrideError> for ConfigError {
     fn from(error: OverrideError) -> Self {
-        Self::new(error.place, error.message)
+        Self::new(error.location, error.message)
     }
 }
 
 impl Config {
-    /// Reads a file, the files in `sources/` beside it, and the environment.
-    pub(crate) fn load(path: &Path) -> Result<Self, Invalid> {
-        let text = read(path)?;
-        let mut config = Self::parse(&path.display().to_string(), &text, environment())?;
-        let (files, ignored) = source_files(path)?;
+    /// Loads a file, the files in `sources/` beside it, and the environment variables, which
+    /// override the file.
+    ///
+    /// # Errors
+    /// A file cannot be read, or something in it or in a variable is invalid.
+    pub(crate) fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = read_config_file(path)?;
+        let mut config = Self::parse(&path.display().to_string(), &text, environment_variables())?;
+        let (files, ignored) = list_source_files(path)?;
         for path in files {
-            let text = read(&path)?;
+            let text = read_config_file(&path)?;
             let name = path.display().to_string();
-            config.sources.push(Place { name: &name, text: &text }.source_file()?);
-            config.source_places.push(name);
+            config.sources.push(TomlFile { name: &name, text: &text }.parse_source_file()?);
+            config.source_locations.push(name);
         }
-        config.ignored = ignored;
-        config.refuse_doubles()?;
+        config.ignored_files = ignored;
+        config.reject_duplicate_names()?;
         let path =
-            std::path::absolute(path).map_err(|error| Invalid::new(path.display(), error))?;
+            std::path::absolute(path).map_err(|error| ConfigError::new(path.display(), error))?;
         let state = config.state.dir.clone();
         config.resolve_paths(path.parent().unwrap_or(Path::new("/")));
         if let Ok(working) = std::env::current_dir() {
-            config.left_behind = state::left_behind(&working, &state, &config.state.dir);
+            config.unused_state_warning =
+                state::describe_unused_state(&working, &state, &config.state.dir);
         }
         if let Some(path) = &config.schedule.override_file {
-            // Read, as a folder can be opened too.
+            // Read and not only opened, as a folder can be opened too.
             std::fs::read(path).map_err(|error| {
                 let why = format!("{}: {error}", path.display());
-                config.origins.invalid("schedule.override_file", why)
+                config.key_locations.error_for_key("schedule.override_file", why)
             })?;
         }
         check_overrides(&config.schedule)?;
         Ok(config)
     }
 
+    /// Parses the text of a file called `name`, and environment variables. Relative paths stay
+    /// relative.
+    ///
+    /// # Errors
+    /// Something in the text or in a variable is invalid.
     pub(crate) fn parse(
         name: &str,
         text: &str,
         environment: impl IntoIterator<Item = (String, String)>,
-    ) -> Result<Self, Invalid> {
+    ) -> Result<Self, ConfigError> {
         let environment: Vec<(String, String)> = environment.into_iter().collect();
-        let place = Place { name, text };
-        let mut table = DeTable::parse(text).map_err(|error| place.invalid(&error))?;
-        let mut origins = Origins::of_file(&place, table.get_ref());
-        let (sources, source_places) = place.take_sources(&mut table)?;
-        let mut sections = place.sections(table.clone())?;
-        let ours = environment.iter().filter_map(|(variable, value)| {
+        let file = TomlFile { name, text };
+        let mut table = DeTable::parse(text).map_err(|error| file.toml_error(&error))?;
+        let mut key_locations = KeyLocations::of_file(&file, table.get_ref());
+        let (sources, source_locations) = file.take_sources(&mut table)?;
+        let mut sections = file.parse_sections(table.clone())?;
+        let settings = environment.iter().filter_map(|(variable, value)| {
             let path = variable.strip_prefix("PITWALL_").filter(|path| path.contains("__"))?;
             Some((variable, path, value))
         });
-        let mut set_all = Vec::new();
-        for (variable, path, value) in ours {
+        let mut set_variables = Vec::new();
+        for (variable, path, value) in settings {
             let before = table.clone();
-            set(table.get_mut(), path, value)
-                .map_err(|message| Invalid::new(format!("environment {variable}"), message))?;
-            origins.set(path, variable);
-            set_all.push((variable, before));
+            set_key_from_environment(table.get_mut(), path, value)
+                .map_err(|message| ConfigError::new(format!("environment {variable}"), message))?;
+            key_locations.record_environment_variable(path, variable);
+            set_variables.push((variable, before));
         }
-        if !set_all.is_empty() {
-            sections = place.with_environment(table, &set_all)?;
+        if !set_variables.is_empty() {
+            sections = file.parse_sections_with_environment(table, &set_variables)?;
         }
         let Sections { edge, access, upstream, store, state, schedule, .. } = sections;
         let Sections { extract, rank, control, webhook: webhooks, .. } = sections;
@@ -192,76 +203,84 @@ impl Config {
             control,
             webhooks,
             sources,
-            source_places,
-            origins,
-            ignored: Vec::new(),
-            left_behind: None,
+            source_locations,
+            key_locations,
+            ignored_files: Vec::new(),
+            unused_state_warning: None,
         };
-        config.refuse_doubles()?;
+        config.reject_duplicate_names()?;
         if matches!(config.store, StoreConfig::Redis { .. })
             && config.access.seal_key_file.is_none()
         {
             let why = "a Redis store needs one: each process opens what another has sealed";
-            return Err(Invalid::new("access.seal_key_file", why));
+            return Err(ConfigError::new("access.seal_key_file", why));
         }
         Ok(config)
     }
 
-    fn refuse_doubles(&self) -> Result<(), Invalid> {
+    fn reject_duplicate_names(&self) -> Result<(), ConfigError> {
         let mut seen = HashMap::new();
-        for (source, place) in self.sources.iter().zip(&self.source_places) {
-            if let Some(first) = seen.insert(source.name.as_str(), place) {
+        for (source, location) in self.sources.iter().zip(&self.source_locations) {
+            if let Some(first) = seen.insert(source.name.as_str(), location) {
                 let name = format!("source {:?}", source.name);
-                let why = format!("two sources have this name: {first} and {place}");
-                return Err(Invalid::new(name, why));
+                let why = format!("two sources have this name: {first} and {location}");
+                return Err(ConfigError::new(name, why));
             }
         }
         let mut seen = HashMap::new();
         for (n, webhook) in self.webhooks.iter().enumerate() {
-            let place = self.origins.place(&format!("webhook.{n}")).unwrap_or_default();
-            if let Some(first) = seen.insert(webhook.name.0.as_str(), place.clone()) {
+            let location =
+                self.key_locations.location_of(&format!("webhook.{n}")).unwrap_or_default();
+            if let Some(first) = seen.insert(webhook.name.0.as_str(), location.clone()) {
                 let name = format!("webhook {:?}", webhook.name.0);
-                let why = format!("two webhooks have this name: {first} and {place}");
-                return Err(Invalid::new(name, why));
+                let why = format!("two webhooks have this name: {first} and {location}");
+                return Err(ConfigError::new(name, why));
             }
         }
         Ok(())
     }
 }
 
-/// A variable that is not UTF-8 is nobody's setting.
-fn environment() -> impl Iterator<Item = (String, String)> {
+/// The environment variables, without those that are not UTF-8, as no setting is.
+fn environment_variables() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
-fn read(path: &Path) -> Result<String, Invalid> {
-    std::fs::read_to_string(path).map_err(|error| Invalid::new(path.display(), error))
+fn read_config_file(path: &Path) -> Result<String, ConfigError> {
+    std::fs::read_to_string(path).map_err(|error| ConfigError::new(path.display(), error))
 }
 
-/// And what is beside them and looks as if it were meant to be one.
-fn source_files(config: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>), Invalid> {
+/// The source files in `sources/` beside a configuration file, sorted, and the other files there,
+/// which may be misnamed source files.
+fn list_source_files(config: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>), ConfigError> {
     let folder = config.with_file_name("sources");
     let entries = match std::fs::read_dir(&folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Default::default()),
-        Err(error) => return Err(Invalid::new(folder.display(), error)),
+        Err(error) => return Err(ConfigError::new(folder.display(), error)),
     };
     let mut all: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
     all.sort();
     let is_source = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "toml");
     let (files, mut ignored): (Vec<_>, Vec<_>) = all.into_iter().partition(is_source);
-    // As on every Unix, what begins with a dot is somebody's own business.
-    let hidden = |path: &PathBuf| {
+    // Hidden files, such as an editor's, are not reported.
+    let is_hidden = |path: &PathBuf| {
         path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
     };
-    ignored.retain(|path| !hidden(path));
+    ignored.retain(|path| !is_hidden(path));
     Ok((files, ignored))
 }
 
-/// Puts an environment variable's value where its name says: `EDGE__CACHE__BYTES` is
-/// `edge.cache.bytes`.
-fn set<'a>(table: &mut DeTable<'a>, path: &str, value: &'a str) -> Result<(), String> {
+/// Sets the key that an environment variable names: `EDGE__CACHE__BYTES` is `edge.cache.bytes`.
+///
+/// # Errors
+/// A part of the path is a key that is no section.
+fn set_key_from_environment<'a>(
+    table: &mut DeTable<'a>,
+    path: &str,
+    value: &'a str,
+) -> Result<(), String> {
     let mut keys = path.split("__").map(str::to_lowercase);
     let (mut key, mut table) = (keys.next().unwrap_or_default(), table);
     for next in keys {
@@ -273,7 +292,7 @@ fn set<'a>(table: &mut DeTable<'a>, path: &str, value: &'a str) -> Result<(), St
         };
         (key, table) = (next, inner);
     }
-    // `8`, `true` and `["a"]` as TOML has them; everything else is text.
+    // A value that is TOML, such as `8`, `true` or `["a"]`, is parsed; any other is a string.
     let value = match DeValue::parse(value) {
         Ok(parsed) => parsed.into_inner(),
         Err(_) => DeValue::String(value.into()),
@@ -282,89 +301,97 @@ fn set<'a>(table: &mut DeTable<'a>, path: &str, value: &'a str) -> Result<(), St
     Ok(())
 }
 
-pub(crate) const ADDRESS_AND_PORT: &str =
+pub(crate) const ADDRESS_SYNTAX_HINT: &str =
     "write an address and a port: 127.0.0.1:8080 (names are not taken)";
 
-/// What the standard library says of an address helps nobody who wrote a name.
-fn clearer(message: &str) -> String {
-    message.replace("invalid socket address syntax", ADDRESS_AND_PORT)
+/// Replaces the standard library's message for an invalid socket address, which does not say that
+/// names are not accepted.
+fn clarify_address_error(message: &str) -> String {
+    message.replace("invalid socket address syntax", ADDRESS_SYNTAX_HINT)
 }
 
-/// A file, for naming places in it.
-struct Place<'a> {
+/// The name and text of a TOML file, for locations in errors.
+struct TomlFile<'a> {
     name: &'a str,
     text: &'a str,
 }
 
-impl Place<'_> {
-    /// With the place of each.
+impl TomlFile<'_> {
+    /// Removes and parses the sources of a file; gives them with the location of each.
     fn take_sources(
         &self,
         table: &mut Spanned<DeTable<'_>>,
-    ) -> Result<(Vec<Source>, Vec<String>), Invalid> {
+    ) -> Result<(Vec<Source>, Vec<String>), ConfigError> {
         let Some(sources) = table.get_mut().remove("source") else { return Ok(Default::default()) };
         let span = sources.span();
         let DeValue::Array(sources) = sources.into_inner() else {
-            let place = format!("{}:{}", self.name, self.line(span.start));
-            return Err(Invalid::new(place, "source: write [[source]], with two brackets"));
+            let location = format!("{}:{}", self.name, self.line_number(span.start));
+            return Err(ConfigError::new(location, "source: write [[source]], with two brackets"));
         };
-        let place = |source: &Spanned<DeValue<'_>>| {
-            format!("{}:{}", self.name, self.line(source.span().start))
+        let location = |source: &Spanned<DeValue<'_>>| {
+            format!("{}:{}", self.name, self.line_number(source.span().start))
         };
-        let places = sources.iter().map(place).collect();
-        let sources = sources.into_iter().map(|source| self.source(source));
-        Ok((sources.collect::<Result<_, _>>()?, places))
+        let locations = sources.iter().map(location).collect();
+        let sources = sources.into_iter().map(|source| self.parse_source(source));
+        Ok((sources.collect::<Result<_, _>>()?, locations))
     }
 
-    fn source(&self, source: Spanned<DeValue<'_>>) -> Result<Source, Invalid> {
-        Source::parse_value(source).map_err(|error| self.invalid(&error))
+    fn parse_source(&self, source: Spanned<DeValue<'_>>) -> Result<Source, ConfigError> {
+        Source::parse_value(source).map_err(|error| self.toml_error(&error))
     }
 
-    fn source_file(&self) -> Result<Source, Invalid> {
-        let table = DeTable::parse(self.text).map_err(|error| self.invalid(&error))?;
+    fn parse_source_file(&self) -> Result<Source, ConfigError> {
+        let table = DeTable::parse(self.text).map_err(|error| self.toml_error(&error))?;
         let span = table.span();
         if let Some((key, _)) = table.get_ref().get_key_value("source") {
-            let place = format!("{}:{}", self.name, self.line(key.span().start));
+            let location = format!("{}:{}", self.name, self.line_number(key.span().start));
             let why = "source: a file in sources/ is one source: leave [[source]] out";
-            return Err(Invalid::new(place, why));
+            return Err(ConfigError::new(location, why));
         }
-        self.source(Spanned::new(span, DeValue::Table(table.into_inner())))
+        self.parse_source(Spanned::new(span, DeValue::Table(table.into_inner())))
     }
 
-    fn sections(&self, table: Spanned<DeTable<'_>>) -> Result<Sections, Invalid> {
-        Sections::deserialize(toml::Deserializer::from(table)).map_err(|error| self.invalid(&error))
+    fn parse_sections(&self, table: Spanned<DeTable<'_>>) -> Result<Sections, ConfigError> {
+        Sections::deserialize(toml::Deserializer::from(table))
+            .map_err(|error| self.toml_error(&error))
     }
 
-    /// Judged together, as one may need another; what is wrong is the fault of the first of
-    /// `set` after which it is.
-    fn with_environment(
+    /// Parses the sections after all environment variables were set, as one may need another. An
+    /// error is attributed to the first variable after which it occurs.
+    ///
+    /// `set`: each variable, in order, with the table before it was set.
+    fn parse_sections_with_environment(
         &self,
         table: Spanned<DeTable<'_>>,
         set: &[(&String, Spanned<DeTable<'_>>)],
-    ) -> Result<Sections, Invalid> {
-        fn read(table: Spanned<DeTable<'_>>) -> Result<Sections, toml::de::Error> {
+    ) -> Result<Sections, ConfigError> {
+        fn parse(table: Spanned<DeTable<'_>>) -> Result<Sections, toml::de::Error> {
             Sections::deserialize(toml::Deserializer::from(table))
         }
-        let error = match read(table.clone()) {
+        let error = match parse(table.clone()) {
             Ok(sections) => return Ok(sections),
             Err(error) => error,
         };
         let after = set.iter().skip(1).map(|(_, before)| before).chain([&table]);
-        let same = |after: &Spanned<DeTable<'_>>| {
-            read(after.clone()).is_err_and(|one| one.message() == error.message())
+        let has_error = |after: &Spanned<DeTable<'_>>| {
+            parse(after.clone()).is_err_and(|one| one.message() == error.message())
         };
-        let culprit = set.iter().zip(after).find(|(_, after)| same(after));
+        let culprit = set.iter().zip(after).find(|(_, after)| has_error(after));
         let variable = culprit.map_or(String::new(), |((variable, _), _)| (*variable).clone());
-        Err(Invalid::new(format!("environment {variable}"), clearer(error.message())))
+        Err(ConfigError::new(
+            format!("environment {variable}"),
+            clarify_address_error(error.message()),
+        ))
     }
 
-    fn invalid(&self, error: &toml::de::Error) -> Invalid {
-        let (line, message) = locate(self.text, error);
-        let place = line.map_or(self.name.to_owned(), |line| format!("{}:{line}", self.name));
-        Invalid::new(place, clearer(&message))
+    fn toml_error(&self, error: &toml::de::Error) -> ConfigError {
+        let (line, message) = locate_error(self.text, error);
+        let location = line.map_or(self.name.to_owned(), |line| format!("{}:{line}", self.name));
+        ConfigError::new(location, clarify_address_error(&message))
     }
 
-    fn line(&self, offset: usize) -> usize {
+    /// The line, from 1, of a byte offset.
+    fn line_number(&self, offset: usize) -> usize {
         self.text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1
     }
 }

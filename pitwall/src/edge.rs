@@ -1,49 +1,52 @@
-//! `pitwall proxy`: an edge, and nothing else. Its map comes through Redis, commands go to a control
-//! plane.
+//! `pitwall proxy`: an edge in a process of its own. It reads the map from Redis and forwards
+//! commands to a control plane.
 
 use std::net::SocketAddr;
 use std::path::Path;
 
 use pitwall_proxy::config::EdgeConfig;
-use pitwall_proxy::server::CannotListen;
+use pitwall_proxy::server::ListenError;
 use pitwall_proxy::{Edge, OpenApi, Server};
 use prometheus::Registry;
 
-use crate::cli::say;
-use crate::config::{Config, Invalid};
-use crate::secret::{self, Purpose};
-use crate::store::{AnyStore, follow_beside};
-use crate::{control, descriptors};
+use crate::cli::print_text;
+use crate::config::{Config, ConfigError};
+use crate::secret::{self, StartMode};
+use crate::store::{AnyStore, add_follower_service};
+use crate::{control_plane, file_descriptors};
 
-pub(crate) fn proxy(path: &Path, listen: Option<SocketAddr>) -> anyhow::Result<()> {
+pub(crate) fn run(path: &Path, listen: Option<SocketAddr>) -> anyhow::Result<()> {
     let mut config = Config::load(path)?;
-    config.store.shared("proxy")?;
+    config.store.require_shared("proxy")?;
     config.edge.listen = listen.unwrap_or(config.edge.listen);
-    let url = url(&config.edge);
-    config.separate_edge()?;
-    descriptors::fit(&mut config.edge);
-    config.report_state();
-    let (registry, edge_config) = (Registry::new(), self::config(&config));
-    let purpose = Purpose::Start;
-    let keys = secret::seal_keys(&config.access, &config.state.dir, &config.origins, purpose)?;
-    let token = secret::admin_token(&config.access, &config.origins)?;
-    let access = secret::access(&config.access, &config.origins)?;
-    listens(&config, purpose)?;
-    let places = Places::of(&config);
+    let url = listen_url(&config.edge);
+    config.reject_edge_listener_collisions()?;
+    file_descriptors::fit_connection_limit(&mut config.edge);
+    config.log_state_problems();
+    let (registry, edge_config) = (Registry::new(), self::proxy_config(&config));
+    let mode = StartMode::Start;
+    let keys =
+        secret::load_seal_keys(&config.access, &config.state.dir, &config.key_locations, mode)?;
+    let token = secret::load_admin_token(&config.access, &config.key_locations)?;
+    let access = secret::load_access(&config.access, &config.key_locations)?;
+    ensure_listenable(&config, mode)?;
+    let tls_locations = TlsKeyLocations::of(&config);
     let store = AnyStore::open(config.store, &keys, &config.state.dir, |_| true, &registry)?;
-    let openapi = OpenApi::with(pitwall_control_plane::openapi())?;
-    let edge = Edge::new(&edge_config, keys.sealer(), access, store.store(), openapi, &registry)?;
-    let mut server = Server::new(&edge_config.edge, edge, registry, token.edge())
-        .map_err(|error| places.invalid(&error))?;
+    let openapi = OpenApi::with_commands(pitwall_control_plane::openapi())?;
+    let edge =
+        Edge::new(&edge_config, keys.sealer(), access, store.to_dyn_store(), openapi, &registry)?;
+    let mut server = Server::new(&edge_config.edge, edge, registry, token.edge_token())
+        .map_err(|error| tls_locations.config_error(&error))?;
     if let AnyStore::Redis(store) = store {
-        follow_beside(store, &mut server);
+        add_follower_service(store, &mut server);
     }
-    say(&format!("The edge is on {url}"));
+    print_text(&format!("The edge is on {url}"));
     server.run();
     Ok(())
 }
 
-pub(crate) fn config(config: &Config) -> pitwall_proxy::Config {
+/// The sections that configure the edge.
+pub(crate) fn proxy_config(config: &Config) -> pitwall_proxy::Config {
     pitwall_proxy::Config {
         edge: config.edge.clone(),
         access: config.access.clone(),
@@ -51,37 +54,46 @@ pub(crate) fn config(config: &Config) -> pitwall_proxy::Config {
     }
 }
 
-/// Can the edge's addresses be listened on?
-pub(crate) fn listens(config: &Config, purpose: Purpose) -> Result<(), Invalid> {
+/// Checks that the edge's addresses can be listened on.
+///
+/// # Errors
+/// An address cannot be bound.
+pub(crate) fn ensure_listenable(config: &Config, mode: StartMode) -> Result<(), ConfigError> {
     for (key, address) in [("edge.listen", config.edge.listen), ("edge.admin", config.edge.admin)] {
-        control::listener(key, address, &config.origins, purpose)?;
+        control_plane::bind_listener(key, address, &config.key_locations, mode)?;
     }
     Ok(())
 }
 
-/// Where the keys stand that a server is made of, once the configuration is used up.
-pub(crate) struct Places(Option<(std::path::PathBuf, [Invalid; 2])>);
+/// The locations of the keys in `[edge.tls]`, for errors that occur after the configuration was
+/// consumed. Holds the key file's path and a template error for `cert` and for `key`; `None`
+/// without TLS.
+pub(crate) struct TlsKeyLocations(Option<(std::path::PathBuf, [ConfigError; 2])>);
 
-impl Places {
+impl TlsKeyLocations {
     pub(crate) fn of(config: &Config) -> Self {
         let tls = config.edge.tls.as_ref();
         Self(tls.map(|tls| {
-            let at = |key| config.origins.invalid(key, "");
-            (tls.key.clone(), [at("edge.tls.cert"), at("edge.tls.key")])
+            let error_for = |key| config.key_locations.error_for_key(key, "");
+            (tls.key.clone(), [error_for("edge.tls.cert"), error_for("edge.tls.key")])
         }))
     }
 
-    pub(crate) fn invalid(self, error: &CannotListen) -> Invalid {
+    /// The error with the location of the key that it is about.
+    pub(crate) fn config_error(self, error: &ListenError) -> ConfigError {
         let text = error.to_string();
-        let Some((key, [of_cert, of_key])) = self.0 else { return Invalid::new("edge", text) };
+        let Some((key, [cert_error, key_error])) = self.0 else {
+            return ConfigError::new("edge", text);
+        };
         let text = text.strip_prefix("edge.tls: ").unwrap_or(&text).to_owned();
-        let of = if text.starts_with(&format!("{}:", key.display())) { of_key } else { of_cert };
-        of.with(text)
+        let is_about_key = text.starts_with(&format!("{}:", key.display()));
+        let error = if is_about_key { key_error } else { cert_error };
+        error.with_message(text)
     }
 }
 
-/// Where it listens, for people.
-pub(crate) fn url(edge: &EdgeConfig) -> String {
+/// The URL of the edge's public listener, to print.
+pub(crate) fn listen_url(edge: &EdgeConfig) -> String {
     let scheme = if edge.tls.is_some() { "https" } else { "http" };
     format!("{scheme}://{}", edge.listen)
 }

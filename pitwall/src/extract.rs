@@ -1,73 +1,81 @@
-//! `pitwall extract`: one source, once, for whoever writes or repairs it.
+//! `pitwall extract`: one run of one source's extractor, to write or repair a source.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow, bail};
 use pitwall_control_plane::{
-    Candidate, Extraction, Recording, Runner, Source, TracedStep, first_drift, playable,
+    Candidate, Extraction, ExtractionRunner, Recording, Source, TracedStep, check_playability,
+    find_first_drift,
 };
 use pitwall_fetch::{Fetcher, Timeouts};
 
-use crate::cli::{ExtractOptions, complain, say};
+use crate::cli::{ExtractOptions, print_error, print_text};
 use crate::config::Config;
 
-pub(crate) fn extract(name: &str, options: &ExtractOptions, path: &Path) -> anyhow::Result<()> {
+pub(crate) fn run_extract_command(
+    name: &str,
+    options: &ExtractOptions,
+    path: &Path,
+) -> anyhow::Result<()> {
     let config = Config::load(path)?;
     let Some(source) = config.sources.iter().find(|source| source.name == name) else {
         let names: Vec<&str> = config.sources.iter().map(|source| source.name.as_str()).collect();
         bail!("no source is called {name:?}; there are: {}", names.join(", "));
     };
-    let good = options.diff.as_ref().map(|folder| Recording::load(folder, name)).transpose()?;
+    let baseline = options.diff.as_ref().map(|folder| Recording::load(folder, name)).transpose()?;
     let fetcher = Arc::new(Fetcher::new(Timeouts::default(), Vec::new()));
-    let runner = Runner::new(fetcher.clone(), &config.extract);
+    let runner = ExtractionRunner::new(fetcher.clone(), &config.extract);
     let runtime = tokio::runtime::Runtime::new()?;
-    let extraction = runtime.block_on(run(&runner, source, options))?;
+    let extraction = runtime.block_on(run_extractor(&runner, source, options))?;
     if options.trace {
-        print_steps(&extraction.steps);
+        print_trace(&extraction.steps);
     }
     extraction.candidates.iter().for_each(print_candidate);
-    let (policy, place) = (source.policy(), source.place());
+    let (policy, location) = (source.fetch_policy(), source.config_location());
     for candidate in &extraction.candidates {
-        let vetted = match options.replay {
-            Some(_) => policy.check(&candidate.playlist),
-            None => runtime.block_on(fetcher.vet(&policy, &candidate.playlist)),
+        let check = match options.replay {
+            Some(_) => policy.check_url(&candidate.playlist),
+            None => runtime.block_on(fetcher.check_target(&policy, &candidate.playlist)),
         };
-        // A name that does not resolve may do so where the source is used.
-        if let Err(error) = vetted
+        // Only a denial fails: a name that does not resolve here may resolve where the edge runs.
+        if let Err(error) = check
             && error.is_denied()
         {
-            bail!("source {name:?}: {}: {}", candidate.feed, error.operator(&place));
+            bail!("source {name:?}: {}: {}", candidate.feed, error.operator_text(&location));
         }
     }
     if options.check {
-        runtime.block_on(all_play(&fetcher, source, &extraction.candidates))?;
+        runtime.block_on(check_candidates_play(&fetcher, source, &extraction.candidates))?;
     }
-    if let Some(good) = good {
-        return match first_drift(&good.steps, &extraction.steps) {
+    if let Some(baseline) = baseline {
+        return match find_first_drift(&baseline.steps, &extraction.steps) {
             Some(drift) => bail!("{drift}"),
             None => {
-                say(&format!("no drift since {}", good.at));
-                outcome(name, extraction)
+                print_text(&format!("no drift since {}", baseline.at));
+                report_extraction(name, extraction)
             }
         };
     }
-    outcome(name, extraction)
+    report_extraction(name, extraction)
 }
 
-/// Says of each whether it plays.
-async fn all_play(
+/// Prints of each candidate whether it plays.
+///
+/// # Errors
+/// One of them does not play.
+async fn check_candidates_play(
     fetcher: &Fetcher,
     source: &Source,
     candidates: &[Candidate],
 ) -> anyhow::Result<()> {
     let mut failed = 0;
     for candidate in candidates {
-        match playable(fetcher, source, candidate).await {
-            Ok(renditions) => say(&format!("{}\tplays: {renditions}", candidate.feed)),
+        match check_playability(fetcher, source, candidate).await {
+            Ok(renditions) => print_text(&format!("{}\tplays: {renditions}", candidate.feed)),
             Err(why) => {
                 failed += 1;
-                say(&format!("{}\tdoes not play: {why}", candidate.feed));
+                print_text(&format!("{}\tdoes not play: {why}", candidate.feed));
             }
         }
     }
@@ -77,8 +85,9 @@ async fn all_play(
     Ok(())
 }
 
-async fn run(
-    runner: &Runner,
+/// Runs the extractor: on a recording with `--replay`, else on the network.
+async fn run_extractor(
+    runner: &ExtractionRunner,
     source: &Source,
     options: &ExtractOptions,
 ) -> anyhow::Result<Extraction> {
@@ -88,40 +97,41 @@ async fn run(
     }
     let Some(folder) = &options.record else { return Ok(runner.extract(source).await) };
     let (extraction, recording) = runner.record(source).await;
-    let place = recording.save(folder).context("the recording is not kept")?;
-    say(&format!("recorded in {}: it holds tokens, keep it private", place.display()));
+    let path = recording.save(folder).context("the recording cannot be saved")?;
+    print_text(&format!("recorded in {}: it holds tokens, keep it private", path.display()));
     Ok(extraction)
 }
 
-/// Finding nothing is a failure only where something failed.
-fn outcome(name: &str, extraction: Extraction) -> anyhow::Result<()> {
+/// Prints the failures of an extraction. Without candidates its first failure is the command's
+/// error; an extraction that found nothing and did not fail is no error.
+fn report_extraction(name: &str, extraction: Extraction) -> anyhow::Result<()> {
     if extraction.dropped > 0 {
-        say(&format!("{} more were found than are taken", extraction.dropped));
+        print_text(&format!("{} more were found than are taken", extraction.dropped));
     }
-    let failed = |error| anyhow!("source {name:?}: {error}");
+    let with_source = |error| anyhow!("source {name:?}: {error}");
     let mut failures = extraction.failures.into_iter();
     if extraction.candidates.is_empty()
         && let Some(first) = failures.next()
     {
-        return Err(failed(first));
+        return Err(with_source(first));
     }
-    failures.chain(extraction.unusable).for_each(|error| complain(&failed(error)));
+    failures.chain(extraction.unusable).for_each(|error| print_error(&with_source(error)));
     Ok(())
 }
 
-/// The operator's own terminal: what was found is what was asked for, token and all.
+/// Prints a candidate with its whole URL, tokens included: the output is the operator's own.
 fn print_candidate(candidate: &Candidate) {
     let expires = candidate.expires_at.map_or("unknown".to_owned(), |at| at.to_string());
-    say(&format!("{}\t{}\texpires {expires}", candidate.feed, candidate.playlist));
+    print_text(&format!("{}\t{}\texpires {expires}", candidate.feed, candidate.playlist));
 }
 
-fn print_steps(steps: &[TracedStep]) {
+fn print_trace(steps: &[TracedStep]) {
     let mut track = None;
     for step in steps {
         if track != Some(&step.track) && !step.track.name.is_empty() {
-            say(&step.track.name);
+            print_text(&step.track.name);
         }
         track = Some(&step.track);
-        say(&format!("  {step}"));
+        print_text(&format!("  {step}"));
     }
 }

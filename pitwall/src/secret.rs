@@ -1,5 +1,6 @@
-//! Secrets. The seal key is read from its file, or made once; a second line is the key before the
-//! last rotation: it opens links, and seals none. The admin token is only ever read.
+//! The secrets: seal key, access key and admin token. The seal key is read from its file, or made
+//! on the first start; the others are only read. The second line of a key file is the key before
+//! the last rotation, which still opens what was made with it.
 
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write};
@@ -7,62 +8,69 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use pitwall_proxy::config::{AccessConfig, AccessMode};
-use pitwall_proxy::seal::{Sealer, digest};
-use pitwall_proxy::{Access, Keyring};
+use pitwall_proxy::seal::{Sealer, hash_secret};
+use pitwall_proxy::{AccessControl, AccessKeys};
 use pitwall_upstream_map::StoreKeys;
 
-use crate::config::{Invalid, Origins};
-use crate::state::{is_writable, kept_in};
+use crate::config::{ConfigError, KeyLocations};
+use crate::state::{ensure_writable, find_state_file};
 
-const SHORTEST: usize = 32;
+const SECRET_MIN_BYTES: usize = 32;
 
-/// The key that seals, and the one before it.
+/// The current seal key, and the one before the last rotation.
 pub(crate) struct SealKeys {
     current: [u8; 32],
     previous: Option<[u8; 32]>,
-    /// Where the operator finds them, for messages.
-    pub(crate) place: String,
+    /// Where the keys are configured or stored, for messages.
+    pub(crate) location: String,
 }
 
 impl SealKeys {
     pub(crate) fn sealer(&self) -> Sealer {
-        Sealer::rotated(&self.current, self.previous.as_ref())
+        Sealer::with_previous_key(&self.current, self.previous.as_ref())
     }
 
-    /// What is in the store is sealed with keys derived from these.
-    pub(crate) fn store(&self) -> StoreKeys {
+    /// The secrets that the store's entries are encrypted with.
+    pub(crate) fn store_keys(&self) -> StoreKeys {
         StoreKeys { current: self.current, previous: self.previous }
     }
 }
 
-/// Whether something is about to run, or is only looked at: then nothing is left behind.
+/// Whether the process starts, or only checks, in which case it leaves no file behind.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Purpose {
+pub(crate) enum StartMode {
     Start,
     Check,
 }
 
-const SEAL_KEY: &str = "access.seal_key_file";
+const SEAL_KEY_SETTING: &str = "access.seal_key_file";
 
-/// The configured seal key, or the one in the state directory, which is made on first start.
-pub(crate) fn seal_keys(
+/// Loads the configured seal key, or the one in the state directory, which is made on the first
+/// start.
+///
+/// # Errors
+/// The key cannot be read, is too short, or is missing beside other state: a new key would end all
+/// links that are in use.
+pub(crate) fn load_seal_keys(
     access: &AccessConfig,
-    state: &Path,
-    origins: &Origins,
-    purpose: Purpose,
-) -> Result<SealKeys, Invalid> {
+    state_dir: &Path,
+    key_locations: &KeyLocations,
+    mode: StartMode,
+) -> Result<SealKeys, ConfigError> {
     if let Some(path) = &access.seal_key_file {
-        let text = configured(SEAL_KEY, path, origins)?;
-        return keys(&text, format!("[access] seal_key_file {}", path.display()))
-            .map_err(|why| origins.invalid(SEAL_KEY, format!("{} {why}", path.display())));
+        let text = read_secret_file(SEAL_KEY_SETTING, path, key_locations)?;
+        return parse_seal_keys(&text, format!("[access] seal_key_file {}", path.display()))
+            .map_err(|why| {
+                key_locations.error_for_key(SEAL_KEY_SETTING, format!("{} {why}", path.display()))
+            });
     }
-    let path = state.join("seal.key");
-    let invalid = |why: String| origins.invalid("state.dir", why);
+    let path = state_dir.join("seal.key");
+    let invalid = |why: String| key_locations.error_for_key("state.dir", why);
     let failed = |error: std::io::Error| invalid(format!("{}: {error}", path.display()));
-    let place = format!("the seal key {}", path.display());
+    let location = format!("the seal key {}", path.display());
     match fs::read(&path) {
         Ok(text) => {
-            return keys(&text, place).map_err(|why| {
+            return parse_seal_keys(&text, location).map_err(|why| {
                 invalid(format!(
                     "{} {why}: restore it from a backup, or delete it to start anew: links that are \
                      out then end",
@@ -73,128 +81,167 @@ pub(crate) fn seal_keys(
         Err(error) if error.kind() == ErrorKind::NotFound => {}
         Err(error) => return Err(failed(error)),
     }
-    let kept = kept_in(state).map_err(|error| invalid(format!("{}: {error}", state.display())))?;
-    if let Some(other) = kept {
+    let state_file = find_state_file(state_dir)
+        .map_err(|error| invalid(format!("{}: {error}", state_dir.display())))?;
+    if let Some(other) = state_file {
         return Err(invalid(format!(
             "{} is missing beside {other}: restore it from a backup, or delete {} to start anew",
             path.display(),
-            state.display()
+            state_dir.display()
         )));
     }
-    is_writable(state).map_err(failed)?;
+    ensure_writable(state_dir).map_err(failed)?;
     let secret: [u8; 32] = rand::random();
     let text: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
-    if purpose == Purpose::Start {
-        fs::create_dir_all(state).map_err(failed)?;
+    if mode == StartMode::Start {
+        fs::create_dir_all(state_dir).map_err(failed)?;
         let mut options = OpenOptions::new();
         let mut file =
             options.write(true).create_new(true).mode(0o600).open(&path).map_err(failed)?;
         writeln!(file, "{text}").and_then(|()| file.sync_all()).map_err(failed)?;
         tracing::info!(path = %path.display(), "a new seal key was made: keep a backup of it");
     }
-    keys(text.as_bytes(), place).map_err(|why| invalid(why.to_owned()))
+    parse_seal_keys(text.as_bytes(), location).map_err(|why| invalid(why.to_owned()))
 }
 
-/// What a request must show that changes something, if anything may.
+/// The admin token, if one is configured.
 #[derive(Default)]
-pub(crate) struct Token(Option<Vec<u8>>);
+pub(crate) struct AdminToken(Option<Vec<u8>>);
 
-impl Token {
-    /// For PURGE on the edge's admin listener.
-    pub(crate) fn edge(&self) -> Option<pitwall_proxy::AdminToken> {
+impl AdminToken {
+    /// The token for PURGE on the edge's admin listener, and for reading the API.
+    pub(crate) fn edge_token(&self) -> Option<pitwall_proxy::AdminToken> {
         self.0.as_deref().map(pitwall_proxy::AdminToken::new)
     }
 
-    /// For commands to the control plane.
-    pub(crate) fn commands(&self) -> Result<Option<pitwall_control_plane::AdminToken>, Invalid> {
+    /// The token for commands to the control plane.
+    ///
+    /// # Errors
+    /// The control plane does not accept the token.
+    pub(crate) fn command_token(
+        &self,
+    ) -> Result<Option<pitwall_control_plane::AdminToken>, ConfigError> {
         let token = self.0.as_deref().map(pitwall_control_plane::AdminToken::new).transpose();
-        token.map_err(|error| Invalid::new(ADMIN_TOKEN, error))
+        token.map_err(|error| ConfigError::new(ADMIN_TOKEN_SETTING, error))
     }
 }
 
-const ADMIN_TOKEN: &str = "access.admin_token_file";
+const ADMIN_TOKEN_SETTING: &str = "access.admin_token_file";
 
-pub(crate) fn admin_token(access: &AccessConfig, origins: &Origins) -> Result<Token, Invalid> {
-    let Some(path) = &access.admin_token_file else { return Ok(Token::default()) };
-    let invalid = |why: &str| origins.invalid(ADMIN_TOKEN, format!("{}: {why}", path.display()));
-    let text = configured(ADMIN_TOKEN, path, origins)?;
+/// Loads the admin token.
+///
+/// # Errors
+/// The token cannot be read, is too short, holds other than visible ASCII, or is a seal key.
+pub(crate) fn load_admin_token(
+    access: &AccessConfig,
+    key_locations: &KeyLocations,
+) -> Result<AdminToken, ConfigError> {
+    let Some(path) = &access.admin_token_file else { return Ok(AdminToken::default()) };
+    let invalid = |why: &str| {
+        key_locations.error_for_key(ADMIN_TOKEN_SETTING, format!("{}: {why}", path.display()))
+    };
+    let text = read_secret_file(ADMIN_TOKEN_SETTING, path, key_locations)?;
     let token = text.trim_ascii();
-    if token.len() < SHORTEST {
+    if token.len() < SECRET_MIN_BYTES {
         return Err(invalid("a token has at least 32 characters"));
     }
     if token.iter().any(|byte| !byte.is_ascii_graphic()) {
         return Err(invalid("a token is one word of visible ASCII characters"));
     }
     if let Some(other) = &access.seal_key_file {
-        // Whoever may give commands could make links for ever, and the other way round.
-        let seal = configured(SEAL_KEY, other, origins)?;
-        if lines(&seal).contains(&token) {
+        // With one secret for both, a holder of the admin token could make seals, and the reverse.
+        let seal = read_secret_file(SEAL_KEY_SETTING, other, key_locations)?;
+        if split_secret_lines(&seal).contains(&token) {
             return Err(invalid("it is the seal key: use another secret"));
         }
     }
-    Ok(Token(Some(token.to_vec())))
+    Ok(AdminToken(Some(token.to_vec())))
 }
 
-const KEY: &str = "access.key_file";
+const ACCESS_KEY_SETTING: &str = "access.key_file";
 
-/// Who may watch: everybody, or whoever has the key.
-pub(crate) fn access(config: &AccessConfig, origins: &Origins) -> Result<Access, Invalid> {
+/// Loads the access mode and its keys.
+///
+/// # Errors
+/// `[access]` contradicts itself, or a key cannot be read, is too short, holds characters that a
+/// URL encodes, or is also another secret.
+pub(crate) fn load_access(
+    config: &AccessConfig,
+    key_locations: &KeyLocations,
+) -> Result<AccessControl, ConfigError> {
     let path = match (config.mode, &config.key_file) {
-        (AccessMode::Open, None) => return Ok(Access::Open),
+        (AccessMode::Open, None) => return Ok(AccessControl::Open),
         (AccessMode::Open, Some(_)) => {
-            return Err(origins.invalid("access.mode", "access.key_file needs mode = \"key\""));
+            return Err(
+                key_locations.error_for_key("access.mode", "access.key_file needs mode = \"key\"")
+            );
         }
-        (AccessMode::Key, None) => return Err(origins.invalid(KEY, "mode = \"key\" needs one")),
+        (AccessMode::Key, None) => {
+            return Err(key_locations.error_for_key(ACCESS_KEY_SETTING, "mode = \"key\" needs one"));
+        }
         (AccessMode::Key, Some(path)) => path,
     };
-    let invalid = |why: &str| origins.invalid(KEY, format!("{}: {why}", path.display()));
-    let text = configured(KEY, path, origins)?;
-    let keys = lines(&text);
+    let invalid = |why: &str| {
+        key_locations.error_for_key(ACCESS_KEY_SETTING, format!("{}: {why}", path.display()))
+    };
+    let text = read_secret_file(ACCESS_KEY_SETTING, path, key_locations)?;
+    let keys = split_secret_lines(&text);
     if keys.is_empty() || keys.len() > 2 {
         return Err(invalid("it holds one key, and perhaps the one before it on a second line"));
     }
-    if keys.iter().any(|key| key.len() < SHORTEST) {
+    if keys.iter().any(|key| key.len() < SECRET_MIN_BYTES) {
         return Err(invalid("a key has at least 32 characters"));
     }
-    // It stands in addresses as it is.
-    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~".contains(byte);
-    if keys.iter().any(|key| !key.iter().all(plain)) {
+    // A key stands in URLs without percent-encoding.
+    let is_unreserved = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~".contains(byte);
+    if keys.iter().any(|key| !key.iter().all(is_unreserved)) {
         return Err(invalid("a key is letters, digits and -._~ only"));
     }
-    for (name, other) in
-        [("access.seal_key_file", &config.seal_key_file), (ADMIN_TOKEN, &config.admin_token_file)]
-    {
+    for (name, other) in [
+        ("access.seal_key_file", &config.seal_key_file),
+        (ADMIN_TOKEN_SETTING, &config.admin_token_file),
+    ] {
         let Some(other) = other else { continue };
-        if lines(&configured(name, other, origins)?).iter().any(|line| keys.contains(line)) {
+        if split_secret_lines(&read_secret_file(name, other, key_locations)?)
+            .iter()
+            .any(|line| keys.contains(line))
+        {
             return Err(invalid(&format!("it is also in {name}: use another secret")));
         }
     }
-    let admin = admin_token(config, origins)?;
-    Ok(Access::Key(Keyring::new(keys).with_admin(admin.edge())))
+    let admin = load_admin_token(config, key_locations)?;
+    Ok(AccessControl::Key(AccessKeys::new(keys).with_admin_token(admin.edge_token())))
 }
 
-/// Secrets, one a line.
-fn lines(text: &[u8]) -> Vec<&[u8]> {
+/// The secrets of a file, one per line, without blank lines.
+fn split_secret_lines(text: &[u8]) -> Vec<&[u8]> {
     let lines = text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
     lines.filter(|line| !line.is_empty()).collect()
 }
 
-fn configured(key: &str, path: &Path, origins: &Origins) -> Result<Vec<u8>, Invalid> {
-    fs::read(path).map_err(|error| origins.invalid(key, format!("{}: {error}", path.display())))
+fn read_secret_file(
+    key: &str,
+    path: &Path,
+    key_locations: &KeyLocations,
+) -> Result<Vec<u8>, ConfigError> {
+    fs::read(path)
+        .map_err(|error| key_locations.error_for_key(key, format!("{}: {error}", path.display())))
 }
 
-/// A key a line; any text that is long enough will do.
-fn keys(text: &[u8], place: String) -> Result<SealKeys, &'static str> {
-    let keys = lines(text);
-    if keys.iter().any(|key| key.len() < SHORTEST) {
+/// Parses a seal key file: one or two lines, each any text of at least [`SECRET_MIN_BYTES`].
+fn parse_seal_keys(text: &[u8], location: String) -> Result<SealKeys, &'static str> {
+    let keys = split_secret_lines(text);
+    if keys.iter().any(|key| key.len() < SECRET_MIN_BYTES) {
         return Err("holds a key of less than 32 bytes");
     }
     match keys.as_slice() {
         [] => Err("holds no key"),
-        [current] => Ok(SealKeys { current: digest(current), previous: None, place }),
-        [current, previous] => {
-            Ok(SealKeys { current: digest(current), previous: Some(digest(previous)), place })
-        }
+        [current] => Ok(SealKeys { current: hash_secret(current), previous: None, location }),
+        [current, previous] => Ok(SealKeys {
+            current: hash_secret(current),
+            previous: Some(hash_secret(previous)),
+            location,
+        }),
         _ => Err("holds more than two keys"),
     }
 }
@@ -206,41 +253,45 @@ mod tests {
     use super::*;
 
     #[test]
-    fn is_made_once_and_kept_private() {
+    fn a_seal_key_is_made_once_and_is_private() {
         let state = tempfile::tempdir().unwrap();
         let access = AccessConfig::default();
-        let made = seal_keys(&access, state.path(), &Origins::default(), Purpose::Start).unwrap();
+        let made =
+            load_seal_keys(&access, state.path(), &KeyLocations::default(), StartMode::Start)
+                .unwrap();
         assert_eq!(
-            seal_keys(&access, state.path(), &Origins::default(), Purpose::Start).unwrap().current,
+            load_seal_keys(&access, state.path(), &KeyLocations::default(), StartMode::Start)
+                .unwrap()
+                .current,
             made.current
         );
-        let mode = fs::metadata(state.path().join("seal.key")).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
+        let permissions = fs::metadata(state.path().join("seal.key")).unwrap().permissions().mode();
+        assert_eq!(permissions & 0o777, 0o600);
     }
 
-    /// Links that are out must not end because a folder was restored by half.
+    /// Links in use must not end because only half of a state directory was restored.
     #[test]
-    fn one_that_is_missing_beside_other_state_is_not_made_anew() {
+    fn a_seal_key_that_is_missing_beside_other_state_is_not_replaced() {
         let state = tempfile::tempdir().unwrap();
         let access = AccessConfig::default();
-        let ask = |purpose| seal_keys(&access, state.path(), &Origins::default(), purpose);
-        assert!(ask(Purpose::Check).is_ok());
+        let load = |mode| load_seal_keys(&access, state.path(), &KeyLocations::default(), mode);
+        assert!(load(StartMode::Check).is_ok());
         assert!(!state.path().join("seal.key").exists(), "a check leaves nothing behind");
         fs::write(state.path().join("history.json"), "{}").unwrap();
-        for purpose in [Purpose::Check, Purpose::Start] {
-            let error = ask(purpose).err().unwrap().to_string();
+        for mode in [StartMode::Check, StartMode::Start] {
+            let error = load(mode).err().unwrap().to_string();
             assert!(
                 error.contains("missing beside history.json: restore it from a backup"),
                 "{error}"
             );
         }
         fs::write(state.path().join("seal.key"), "").unwrap();
-        let error = ask(Purpose::Start).err().unwrap().to_string();
+        let error = load(StartMode::Start).err().unwrap().to_string();
         assert!(error.contains("holds no key: restore it from a backup, or delete it"), "{error}");
     }
 
     #[test]
-    fn a_short_or_missing_one_is_a_configuration_error() {
+    fn a_short_or_missing_seal_key_is_a_configuration_error() {
         let state = tempfile::tempdir().unwrap();
         let path = state.path().join("key");
         let access = AccessConfig { seal_key_file: Some(path.clone()), ..AccessConfig::default() };
@@ -255,9 +306,10 @@ mod tests {
             if let Some(content) = content {
                 fs::write(&path, content).unwrap();
             }
-            let error = seal_keys(&access, state.path(), &Origins::default(), Purpose::Start)
-                .err()
-                .unwrap();
+            let error =
+                load_seal_keys(&access, state.path(), &KeyLocations::default(), StartMode::Start)
+                    .err()
+                    .unwrap();
             assert!(error.to_string().contains(expected), "{error}");
         }
     }
@@ -273,7 +325,10 @@ mod tests {
         fs::write(file("short"), "short").unwrap();
         fs::write(file("words"), format!("{token} {token}")).unwrap();
         assert!(
-            admin_token(&AccessConfig::default(), &Origins::default()).unwrap().edge().is_none()
+            load_admin_token(&AccessConfig::default(), &KeyLocations::default())
+                .unwrap()
+                .edge_token()
+                .is_none()
         );
         for (name, expected) in [
             ("fine", None),
@@ -287,9 +342,11 @@ mod tests {
                 admin_token_file: Some(file(name)),
                 ..AccessConfig::default()
             };
-            match (admin_token(&access, &Origins::default()), expected) {
+            match (load_admin_token(&access, &KeyLocations::default()), expected) {
                 (Ok(token), None) => {
-                    assert!(token.edge().is_some() && token.commands().unwrap().is_some());
+                    assert!(
+                        token.edge_token().is_some() && token.command_token().unwrap().is_some()
+                    );
                 }
                 (Err(error), Some(expected)) => {
                     assert!(error.to_string().contains(expected), "{error}");
@@ -337,9 +394,9 @@ mod tests {
                 seal_key_file: Some(file("seal")),
                 admin_token_file: Some(file("token")),
             };
-            match (access(&config, &Origins::default()), expected) {
+            match (load_access(&config, &KeyLocations::default()), expected) {
                 (Ok(access), None) => {
-                    assert_eq!(matches!(access, Access::Key(_)), mode == Key, "{name:?}");
+                    assert_eq!(matches!(access, AccessControl::Key(_)), mode == Key, "{name:?}");
                 }
                 (Err(error), Some(expected)) => {
                     assert!(error.to_string().contains(expected), "{error}");
@@ -350,10 +407,10 @@ mod tests {
     }
 
     #[test]
-    fn a_second_line_is_the_key_before() {
+    fn the_second_line_is_the_previous_seal_key() {
         let (old, new) = ("o".repeat(40), "n".repeat(40));
-        let keys = keys(format!("{new}\n{old}\n").as_bytes(), String::new()).unwrap();
-        assert_eq!(keys.current, digest(new.as_bytes()));
-        assert_eq!(keys.previous, Some(digest(old.as_bytes())));
+        let keys = parse_seal_keys(format!("{new}\n{old}\n").as_bytes(), String::new()).unwrap();
+        assert_eq!(keys.current, hash_secret(new.as_bytes()));
+        assert_eq!(keys.previous, Some(hash_secret(old.as_bytes())));
     }
 }

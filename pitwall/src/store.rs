@@ -1,4 +1,4 @@
-//! The store that is configured, and what has to run beside it.
+//! [`AnyStore`]: the configured store and its background tasks.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,57 +18,68 @@ pub(crate) enum AnyStore {
 }
 
 impl AnyStore {
+    /// Opens the store that `[store]` configures.
+    ///
+    /// `is_source`: whether a source of this name is configured; an in-memory store restores no
+    /// others.
+    ///
+    /// # Errors
+    /// A metric of the store is already registered in `registry`.
     pub(crate) fn open(
         config: StoreConfig,
         keys: &SealKeys,
-        state: &Path,
+        state_dir: &Path,
         is_source: impl Fn(&str) -> bool,
         registry: &Registry,
     ) -> anyhow::Result<Self> {
         let StoreConfig::Redis { address, prefix } = config else {
-            return Ok(Self::Memory(MemoryStore::kept_in(
-                state.to_owned(),
-                &keys.store(),
+            return Ok(Self::Memory(MemoryStore::with_state_dir(
+                state_dir.to_owned(),
+                &keys.store_keys(),
                 is_source,
             )));
         };
         let config = RedisConfig {
             address: *address,
             prefix,
-            keys: keys.store(),
-            key_file: keys.place.clone(),
-            state_dir: state.to_owned(),
-            lease: RedisConfig::LEASE,
-            check_every: RedisConfig::CHECK_EVERY,
+            keys: keys.store_keys(),
+            key_file: keys.location.clone(),
+            state_dir: state_dir.to_owned(),
+            lease_duration: RedisConfig::LEASE_DURATION,
+            check_interval: RedisConfig::CHECK_INTERVAL,
         };
         let store = RedisStore::new(config, registry).context("a metric cannot be registered")?;
         Ok(Self::Redis(store))
     }
 
-    pub(crate) fn store(&self) -> Arc<dyn Store> {
+    pub(crate) fn to_dyn_store(&self) -> Arc<dyn Store> {
         match self {
             Self::Memory(store) => store.clone(),
             Self::Redis(store) => store.clone(),
         }
     }
 
-    /// For an edge and a control plane in one process, which takes commands at `place`.
-    pub(crate) fn run_beside(&self, place: Option<String>, server: &mut Server) {
+    /// Runs the store's tasks for an edge and a control plane in one process.
+    ///
+    /// `advertised`: the host and port at which other control planes reach the command server.
+    pub(crate) fn add_background_services(&self, advertised: Option<String>, server: &mut Server) {
         match self {
             Self::Memory(store) => {
                 let store = store.clone();
-                server.add_background("store", 1, |stop| store.keep(stop));
+                server.add_background_task("store", 1, |stop| store.run_persistence(stop));
             }
             Self::Redis(store) => {
                 let leader = store.clone();
-                follow_beside(store.clone(), server);
-                server.add_background("leading", 1, |stop| leader.lead(place, stop));
+                add_follower_service(store.clone(), server);
+                server.add_background_task("leading", 1, |stop| {
+                    leader.run_leader_election(advertised, stop)
+                });
             }
         }
     }
 }
 
-/// For an edge.
-pub(crate) fn follow_beside(store: Arc<RedisStore>, server: &mut Server) {
-    server.add_background("store", 1, |stop| store.follow(stop));
+/// Runs the task with which an edge follows the store.
+pub(crate) fn add_follower_service(store: Arc<RedisStore>, server: &mut Server) {
+    server.add_background_task("store", 1, |stop| store.run_sync(stop));
 }

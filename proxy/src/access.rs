@@ -1,9 +1,10 @@
-//! Who may watch. `[access] mode = "key"`: whoever shows the key once. A browser is given a cookie;
-//! a player, which keeps none, a token in the links of its playlists.
+//! [`AccessControl`]: which clients may watch. With `[access] mode = "key"` a client presents the
+//! key once; a browser is then given a cookie, and a player, which keeps no cookies, a token in the
+//! links of its playlists.
 //!
-//! Both are stateless: when they end, authenticated with the key, so that every edge with the same
-//! key takes them. A token opens one stream, and nothing but its playlists: segments travel under
-//! seals, which nobody gets without a playlist and which end by themselves.
+//! Cookies and tokens are stateless: an expiry time, authenticated with the key, so that every edge
+//! with the same key accepts them. A token opens the playlists of one stream only. Segments need no
+//! token: their links are sealed, appear only in playlists, and expire by themselves.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -13,170 +14,205 @@ use crate::admin::{self, AdminToken};
 use crate::problem::Problem;
 use crate::route::Query;
 
-/// The query parameter: the key, or a token.
-pub const PARAMETER: &str = "key";
-const COOKIE: &str = "pitwall";
+/// The query parameter that holds the key or a token.
+pub const KEY_PARAMETER: &str = "key";
+const COOKIE_NAME: &str = "pitwall";
 
-/// A player does not ask for a new one while it plays, and a list of channels is loaded once a
-/// day: as long as a seal may live.
-const TOKEN_SECONDS: u64 = 48 * 60 * 60;
-const COOKIE_SECONDS: u64 = 30 * 24 * 60 * 60;
+/// As long as a seal lives at most: a player gets no new token while it plays, and IPTV players
+/// load the list of streams once a day.
+const TOKEN_LIFETIME_SECONDS: u64 = 48 * 60 * 60;
+const COOKIE_MAX_AGE_SECONDS: u64 = 30 * 24 * 60 * 60;
 
-pub enum Access {
+/// `[access] mode`.
+pub enum AccessControl {
+    /// Every client has access.
     Open,
-    Key(Keyring),
+    /// Clients need one of these keys.
+    Key(AccessKeys),
 }
 
-/// The key, and the one before the last rotation; and what opens the API without one.
-pub struct Keyring {
-    keys: Vec<Key>,
-    admin: Option<AdminToken>,
+/// The current access key, the one before the last rotation, and the admin token, which opens
+/// [`AccessScope::Api`] without a key.
+pub struct AccessKeys {
+    keys: Vec<AccessKey>,
+    admin_token: Option<AdminToken>,
 }
 
-struct Key {
-    shown: blake3::Hash,
-    tokens: [u8; 32],
+struct AccessKey {
+    key_hash: blake3::Hash,
+    token_mac_key: [u8; 32],
 }
 
-/// What something opens.
+/// A part of the edge that a client needs access to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Door<'a> {
+pub enum AccessScope<'a> {
+    /// The playlists of one stream.
     Stream(&'a str),
-    /// The programme of channels, for clients that can show nothing but a URL.
+    /// The XMLTV guide. It has a scope of its own, as IPTV players can present nothing but a URL.
     Guide,
-    /// What is told of streams and sources: whoever may change them may also look.
+    /// The documents under `/api`, which the admin token opens too: a client that may command
+    /// streams and sources may also see them.
     Api,
-    /// All the rest.
-    House,
+    /// Everything else that is protected.
+    Site,
 }
 
-/// Why somebody was let in.
+/// What a client presented to get access.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Pass {
-    /// Everybody is.
+pub enum Grant {
+    /// Nothing: access is open, or the route needs none.
     Open,
     Key,
     Cookie,
     /// The admin token.
     Admin,
-    /// To one stream.
+    /// This token, of one scope.
     Token(String),
 }
 
-/// What is authenticated: until when (unix seconds), and which one of many it is.
-const EXPIRES: usize = 8;
-const NUMBER: usize = 8;
+/// A token is its expiry (unix seconds, big-endian), a nonce that tells tokens apart, and the MAC
+/// of both and its scope.
+const TOKEN_EXPIRY_BYTES: usize = 8;
+const TOKEN_NONCE_BYTES: usize = 8;
 
-impl Keyring {
-    /// The first is the current one; there is at least one.
+impl AccessKeys {
+    /// `keys`: at least one; the first is the current one, with which tokens are made.
     pub fn new<'a>(keys: impl IntoIterator<Item = &'a [u8]>) -> Self {
         let key = |secret: &[u8]| {
-            let mut tokens = [0; 32];
+            let mut token_mac_key = [0; 32];
             let mut hasher = blake3::Hasher::new_derive_key("pitwall 2026 playback tokens");
-            hasher.update(secret).finalize_xof().fill(&mut tokens);
-            Key { shown: blake3::hash(secret), tokens }
+            hasher.update(secret).finalize_xof().fill(&mut token_mac_key);
+            AccessKey { key_hash: blake3::hash(secret), token_mac_key }
         };
-        Self { keys: keys.into_iter().map(key).collect(), admin: None }
+        Self { keys: keys.into_iter().map(key).collect(), admin_token: None }
     }
 
-    /// With the token that commands are given with.
+    /// With the admin token, if one is configured.
     #[must_use]
-    pub fn with_admin(self, admin: Option<AdminToken>) -> Self {
-        Self { admin, ..self }
+    pub fn with_admin_token(self, admin_token: Option<AdminToken>) -> Self {
+        Self { admin_token, ..self }
     }
 
-    fn is_shown(&self, given: &str) -> bool {
-        // Comparing hashes takes the same time wherever they differ.
-        let given = blake3::hash(given.as_bytes());
-        self.keys.iter().fold(false, |found, key| (key.shown == given) | found)
+    fn contains_key(&self, presented: &str) -> bool {
+        // Hashes are compared in constant time, and always all of them.
+        let presented = blake3::hash(presented.as_bytes());
+        self.keys.iter().fold(false, |found, key| (key.key_hash == presented) | found)
     }
 
-    fn mint(&self, door: Door<'_>, expires: u64, number: u64) -> Option<String> {
+    fn mint_token(&self, scope: AccessScope<'_>, expires: u64, nonce: u64) -> Option<String> {
         let current = self.keys.first()?;
-        let mut token = [expires.to_be_bytes(), number.to_be_bytes()].concat();
-        let mac = current.mac(door, &token);
+        let mut token = [expires.to_be_bytes(), nonce.to_be_bytes()].concat();
+        let mac = current.compute_mac(scope, &token);
         token.extend_from_slice(mac.as_bytes());
         Some(URL_SAFE_NO_PAD.encode(token))
     }
 
-    fn opens(&self, token: &str, door: Door<'_>, now: u64) -> Result<(), Problem> {
+    fn verify_token(&self, token: &str, scope: AccessScope<'_>, now: u64) -> Result<(), Problem> {
         let token = URL_SAFE_NO_PAD.decode(token).map_err(|_| Problem::KeyInvalid)?;
-        let (told, mac) = token.split_at_checked(EXPIRES + NUMBER).ok_or(Problem::KeyInvalid)?;
-        // It compares in constant time.
-        let given = blake3::Hash::from_slice(mac).map_err(|_| Problem::KeyInvalid)?;
-        let is_mac = |key: &Key| key.mac(door, told) == given;
-        if !self.keys.iter().any(is_mac) {
+        let (claims, mac) = token
+            .split_at_checked(TOKEN_EXPIRY_BYTES + TOKEN_NONCE_BYTES)
+            .ok_or(Problem::KeyInvalid)?;
+        // `Hash` compares in constant time.
+        let mac = blake3::Hash::from_slice(mac).map_err(|_| Problem::KeyInvalid)?;
+        let is_mac_of = |key: &AccessKey| key.compute_mac(scope, claims) == mac;
+        if !self.keys.iter().any(is_mac_of) {
             return Err(Problem::KeyInvalid);
         }
-        let expires = told.first_chunk().map_or(0, |first| u64::from_be_bytes(*first));
+        let expires = claims.first_chunk().map_or(0, |first| u64::from_be_bytes(*first));
         if expires <= now { Err(Problem::KeyExpired) } else { Ok(()) }
     }
 }
 
-impl Key {
-    fn mac(&self, door: Door<'_>, told: &[u8]) -> blake3::Hash {
-        let (kind, name) = match door {
-            Door::Stream(stream) => (b's', stream),
-            Door::Guide => (b'g', ""),
-            Door::Api | Door::House => (b'h', ""),
+impl AccessKey {
+    /// The MAC of a token's expiry and nonce for a scope. `Api` has no tokens of its own: a cookie
+    /// is one of `Site`.
+    fn compute_mac(&self, scope: AccessScope<'_>, claims: &[u8]) -> blake3::Hash {
+        let (kind, name) = match scope {
+            AccessScope::Stream(stream) => (b's', stream),
+            AccessScope::Guide => (b'g', ""),
+            AccessScope::Api | AccessScope::Site => (b'h', ""),
         };
-        let mut hasher = blake3::Hasher::new_keyed(&self.tokens);
-        hasher.update(told).update(&[kind]).update(name.as_bytes());
+        let mut hasher = blake3::Hasher::new_keyed(&self.token_mac_key);
+        hasher.update(claims).update(&[kind]).update(name.as_bytes());
         hasher.finalize()
     }
 }
 
-impl Access {
-    /// May this request go through that door?
-    pub fn judge(
+impl AccessControl {
+    /// Checks what a request presents for a scope: the key or a token as `?key=`, else for
+    /// [`AccessScope::Api`] the admin token, else the cookie. A wrong `?key=` is refused even
+    /// beside a valid cookie.
+    ///
+    /// `now`: unix seconds.
+    ///
+    /// # Errors
+    /// [`Problem::KeyMissing`], [`Problem::KeyInvalid`], [`Problem::KeyExpired`],
+    /// [`Problem::AdminTokenInvalid`], or [`Problem::BadUrl`] when `key` is given twice.
+    pub fn authorize(
         &self,
-        door: Door<'_>,
+        scope: AccessScope<'_>,
         query: &Query<'_>,
         headers: &HeaderMap,
         now: u64,
-    ) -> Result<Pass, Problem> {
-        let Self::Key(keyring) = self else { return Ok(Pass::Open) };
-        if let Some(given) = query.get(PARAMETER)? {
-            if keyring.is_shown(&given) {
-                return Ok(Pass::Key);
+    ) -> Result<Grant, Problem> {
+        let Self::Key(keys) = self else { return Ok(Grant::Open) };
+        if let Some(presented) = query.get(KEY_PARAMETER)? {
+            if keys.contains_key(&presented) {
+                return Ok(Grant::Key);
             }
-            return keyring.opens(&given, door, now).map(|()| Pass::Token(given.into_owned()));
+            return keys
+                .verify_token(&presented, scope, now)
+                .map(|()| Grant::Token(presented.into_owned()));
         }
-        if door == Door::Api && keyring.admin.as_ref().is_some_and(|it| it.is_shown(headers)) {
-            return Ok(Pass::Admin);
+        if scope == AccessScope::Api
+            && keys.admin_token.as_ref().is_some_and(|it| it.is_presented_in(headers))
+        {
+            return Ok(Grant::Admin);
         }
-        let Some(cookie) = cookie(headers) else {
-            let shows_token = door == Door::Api && admin::bearer(headers).is_some();
-            return Err(if shows_token { Problem::AdminTokenInvalid } else { Problem::KeyMissing });
+        let Some(cookie) = find_access_cookie(headers) else {
+            let has_bearer_token =
+                scope == AccessScope::Api && admin::bearer_token(headers).is_some();
+            return Err(if has_bearer_token {
+                Problem::AdminTokenInvalid
+            } else {
+                Problem::KeyMissing
+            });
         };
-        keyring.opens(cookie, Door::House, now).map(|()| Pass::Cookie)
+        keys.verify_token(cookie, AccessScope::Site, now).map(|()| Grant::Cookie)
     }
 
-    /// For the links of a playlist: what leads on as this pass did.
-    pub fn token(&self, pass: &Pass, door: Door<'_>, now: u64) -> Option<String> {
-        let Self::Key(keyring) = self else { return None };
-        match pass {
-            // It ends when it ends: who shows it does not keep it for ever.
-            Pass::Token(token) => Some(token.clone()),
-            _ => keyring.mint(door, now + TOKEN_SECONDS, rand::random()),
+    /// The token for the links of a playlist in `scope`; `None` where access is open.
+    ///
+    /// `now`: unix seconds.
+    pub fn issue_token(&self, grant: &Grant, scope: AccessScope<'_>, now: u64) -> Option<String> {
+        let Self::Key(keys) = self else { return None };
+        match grant {
+            // A token is passed on and never renewed, so that no client can extend its access.
+            Grant::Token(token) => Some(token.clone()),
+            _ => keys.mint_token(scope, now + TOKEN_LIFETIME_SECONDS, rand::random()),
         }
     }
 
-    /// What a browser shows from now on instead of the key.
-    pub fn cookie(&self, pass: &Pass, secure: bool, now: u64) -> Option<String> {
-        let (Self::Key(keyring), Pass::Key) = (self, pass) else { return None };
-        let value = keyring.mint(Door::House, now + COOKIE_SECONDS, rand::random())?;
+    /// The `Set-Cookie` value for a browser that presented the key; `None` for any other grant.
+    ///
+    /// `now`: unix seconds.
+    pub fn issue_cookie(&self, grant: &Grant, secure: bool, now: u64) -> Option<String> {
+        let (Self::Key(keys), Grant::Key) = (self, grant) else { return None };
+        let value =
+            keys.mint_token(AccessScope::Site, now + COOKIE_MAX_AGE_SECONDS, rand::random())?;
         let secure = if secure { "; Secure" } else { "" };
         Some(format!(
-            "{COOKIE}={value}; Path=/; Max-Age={COOKIE_SECONDS}; HttpOnly; SameSite=Lax{secure}"
+            "{COOKIE_NAME}={value}; Path=/; Max-Age={COOKIE_MAX_AGE_SECONDS}; HttpOnly; SameSite=Lax{secure}"
         ))
     }
 }
 
-fn cookie(headers: &HeaderMap) -> Option<&str> {
-    let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
-    let mut pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.split_once('='));
-    pairs.find(|(name, _)| name.trim() == COOKIE).map(|(_, value)| value.trim())
+/// The value of the access cookie.
+fn find_access_cookie(headers: &HeaderMap) -> Option<&str> {
+    let values = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let mut pairs =
+        values.flat_map(|value| value.split(';')).filter_map(|pair| pair.split_once('='));
+    pairs.find(|(name, _)| name.trim() == COOKIE_NAME).map(|(_, value)| value.trim())
 }
 
 #[cfg(test)]
@@ -188,77 +224,85 @@ mod tests {
     const KEY: &str = "the-key-of-everybody-who-watches-here";
     const NOW: u64 = 1_780_000_000;
 
-    fn access(keys: &[&str]) -> Access {
-        Access::Key(Keyring::new(keys.iter().map(|key| key.as_bytes())))
+    fn access(keys: &[&str]) -> AccessControl {
+        AccessControl::Key(AccessKeys::new(keys.iter().map(|key| key.as_bytes())))
     }
 
-    fn judge(
-        access: &Access,
-        door: Door<'_>,
+    fn authorize(
+        access: &AccessControl,
+        scope: AccessScope<'_>,
         query: &str,
         cookie: &str,
         now: u64,
-    ) -> Result<Pass, Problem> {
+    ) -> Result<Grant, Problem> {
         let mut headers = HeaderMap::new();
         if !cookie.is_empty() {
             headers.insert(header::COOKIE, HeaderValue::from_str(cookie).unwrap());
         }
-        access.judge(door, &Query(query), &headers, now)
+        access.authorize(scope, &Query(query), &headers, now)
     }
 
-    /// Whoever may change streams may look at them, and no more: not watch, not see the page.
+    /// The admin token opens the API alone: neither streams nor the page.
     #[test]
-    fn who_shows_the_admin_token() {
+    fn the_admin_token_opens_the_api_alone() {
         let token = "the-token-of-whoever-runs-this-place";
-        let keyring =
-            Keyring::new([KEY.as_bytes()]).with_admin(Some(AdminToken::new(token.as_bytes())));
-        let (edge, none) = (Access::Key(keyring), access(&[KEY]));
-        let cookie = edge.cookie(&Pass::Key, false, NOW).unwrap();
+        let keys = AccessKeys::new([KEY.as_bytes()])
+            .with_admin_token(Some(AdminToken::new(token.as_bytes())));
+        let (edge, none) = (AccessControl::Key(keys), access(&[KEY]));
+        let cookie = edge.issue_cookie(&Grant::Key, false, NOW).unwrap();
         let cookie = cookie.split(';').next().unwrap();
         let bearer = format!("Bearer {token}");
-        let (key, world) = (format!("key={KEY}"), Door::Stream("world-feed"));
+        let (key, world) = (format!("key={KEY}"), AccessScope::Stream("world-feed"));
         let (missing, invalid) = (Err(Problem::KeyMissing), Err(Problem::AdminTokenInvalid));
-        for (name, access, door, query, shown, cookie, expected) in [
-            ("the token", &edge, Door::Api, "", bearer.as_str(), "", Ok(Pass::Admin)),
+        for (name, access, scope, query, authorization, cookie, expected) in [
+            ("the token", &edge, AccessScope::Api, "", bearer.as_str(), "", Ok(Grant::Admin)),
             (
                 "in small letters",
                 &edge,
-                Door::Api,
+                AccessScope::Api,
                 "",
                 &bearer.replace('B', "b"),
                 "",
-                Ok(Pass::Admin),
+                Ok(Grant::Admin),
             ),
             (
                 "beside an old cookie",
                 &edge,
-                Door::Api,
+                AccessScope::Api,
                 "",
                 &bearer,
                 "pitwall=AAAA",
-                Ok(Pass::Admin),
+                Ok(Grant::Admin),
             ),
-            ("beside the key", &edge, Door::Api, &key, &bearer, "", Ok(Pass::Key)),
-            ("another token", &edge, Door::Api, "", "Bearer another", "", invalid.clone()),
+            ("beside the key", &edge, AccessScope::Api, &key, &bearer, "", Ok(Grant::Key)),
+            ("another token", &edge, AccessScope::Api, "", "Bearer another", "", invalid.clone()),
             (
                 "the key as a token",
                 &edge,
-                Door::Api,
+                AccessScope::Api,
                 "",
                 &format!("Bearer {KEY}"),
                 "",
                 invalid.clone(),
             ),
-            ("something else", &edge, Door::Api, "", "Basic YTpi", "", missing.clone()),
-            ("beside a cookie", &edge, Door::Api, "", "Bearer another", cookie, Ok(Pass::Cookie)),
+            ("something else", &edge, AccessScope::Api, "", "Basic YTpi", "", missing.clone()),
+            (
+                "beside a cookie",
+                &edge,
+                AccessScope::Api,
+                "",
+                "Bearer another",
+                cookie,
+                Ok(Grant::Cookie),
+            ),
             ("to watch", &edge, world, "", &bearer, "", missing.clone()),
-            ("for the page", &edge, Door::House, "", &bearer, "", missing.clone()),
-            ("for the guide", &edge, Door::Guide, "", &bearer, "", missing),
-            ("none is configured", &none, Door::Api, "", &bearer, "", invalid),
+            ("for the page", &edge, AccessScope::Site, "", &bearer, "", missing.clone()),
+            ("for the guide", &edge, AccessScope::Guide, "", &bearer, "", missing),
+            ("none is configured", &none, AccessScope::Api, "", &bearer, "", invalid),
             (
                 "as a key",
                 &edge,
-                Door::Api,
+                AccessScope::Api,
                 &format!("key={token}"),
                 "",
                 "",
@@ -266,36 +310,44 @@ mod tests {
             ),
         ] {
             let mut headers = HeaderMap::new();
-            for (name, value) in [(header::AUTHORIZATION, shown), (header::COOKIE, cookie)] {
+            for (name, value) in [(header::AUTHORIZATION, authorization), (header::COOKIE, cookie)]
+            {
                 if !value.is_empty() {
                     headers.insert(name, HeaderValue::from_str(value).unwrap());
                 }
             }
-            let judged = access.judge(door, &Query(query), &headers, NOW);
-            assert_eq!(judged, expected, "{name}");
+            let granted = access.authorize(scope, &Query(query), &headers, NOW);
+            assert_eq!(granted, expected, "{name}");
         }
     }
 
     #[test]
-    fn who_is_let_in() {
+    fn keys_cookies_and_tokens_open_their_scopes() {
         let (edge, other) = (access(&[KEY]), access(&["another-key-that-is-long-enough-too"]));
-        let (world, pit) = (Door::Stream("world-feed"), Door::Stream("pit-lane"));
-        let token = edge.token(&Pass::Key, world, NOW).unwrap();
-        let foreign = other.token(&Pass::Key, world, NOW).unwrap();
-        let cookie = edge.cookie(&Pass::Key, true, NOW).unwrap();
+        let (world, pit) = (AccessScope::Stream("world-feed"), AccessScope::Stream("pit-lane"));
+        let token = edge.issue_token(&Grant::Key, world, NOW).unwrap();
+        let foreign = other.issue_token(&Grant::Key, world, NOW).unwrap();
+        let cookie = edge.issue_cookie(&Grant::Key, true, NOW).unwrap();
         assert!(cookie.ends_with("; Path=/; Max-Age=2592000; HttpOnly; SameSite=Lax; Secure"));
         let cookie = cookie.split_once(';').unwrap().0;
         let jar = format!("theme=dark; {cookie}; a=b");
-        let (key, shown) = (format!("key={KEY}"), format!("x=1&key={token}"));
+        let (key, token_query) = (format!("key={KEY}"), format!("x=1&key={token}"));
         let (day, later) = (24 * 3600, 31 * 24 * 3600);
-        let pass = || Ok(Pass::Token(token.clone()));
-        for (name, door, query, cookie, now, expected) in [
+        let granted_by_token = || Ok(Grant::Token(token.clone()));
+        for (name, scope, query, cookie, now, expected) in [
             ("nothing", world, "", "", NOW, Err(Problem::KeyMissing)),
-            ("the key", world, key.as_str(), "", NOW, Ok(Pass::Key)),
-            ("the key at the door", Door::House, &key, "", NOW, Ok(Pass::Key)),
-            ("the key for the API", Door::Api, &key, "", NOW, Ok(Pass::Key)),
-            ("a token for the API", Door::Api, &shown, "", NOW, Err(Problem::KeyInvalid)),
-            ("a cookie for the API", Door::Api, "", cookie, NOW, Ok(Pass::Cookie)),
+            ("the key", world, key.as_str(), "", NOW, Ok(Grant::Key)),
+            ("the key for the site", AccessScope::Site, &key, "", NOW, Ok(Grant::Key)),
+            ("the key for the API", AccessScope::Api, &key, "", NOW, Ok(Grant::Key)),
+            (
+                "a token for the API",
+                AccessScope::Api,
+                &token_query,
+                "",
+                NOW,
+                Err(Problem::KeyInvalid),
+            ),
+            ("a cookie for the API", AccessScope::Api, "", cookie, NOW, Ok(Grant::Cookie)),
             ("another key", world, "key=another", "", NOW, Err(Problem::KeyInvalid)),
             ("no key", world, "key=", "", NOW, Err(Problem::KeyInvalid)),
             (
@@ -306,20 +358,27 @@ mod tests {
                 NOW,
                 Err(Problem::BadUrl("a query parameter is given twice")),
             ),
-            ("a token", world, &shown, "", NOW + day, pass()),
-            ("of another stream", pit, &shown, "", NOW, Err(Problem::KeyInvalid)),
-            ("of a stream, at the door", Door::House, &shown, "", NOW, Err(Problem::KeyInvalid)),
-            ("an old token", world, &shown, "", NOW + 2 * day, Err(Problem::KeyExpired)),
+            ("a token", world, &token_query, "", NOW + day, granted_by_token()),
+            ("of another stream", pit, &token_query, "", NOW, Err(Problem::KeyInvalid)),
             (
-                "of another house",
+                "of a stream, for the site",
+                AccessScope::Site,
+                &token_query,
+                "",
+                NOW,
+                Err(Problem::KeyInvalid),
+            ),
+            ("an old token", world, &token_query, "", NOW + 2 * day, Err(Problem::KeyExpired)),
+            (
+                "of another edge",
                 world,
                 &format!("key={foreign}"),
                 "",
                 NOW,
                 Err(Problem::KeyInvalid),
             ),
-            ("a cookie", world, "", &jar, NOW + day, Ok(Pass::Cookie)),
-            ("a cookie at the door", Door::House, "", cookie, NOW, Ok(Pass::Cookie)),
+            ("a cookie", world, "", &jar, NOW + day, Ok(Grant::Cookie)),
+            ("a cookie for the site", AccessScope::Site, "", cookie, NOW, Ok(Grant::Cookie)),
             ("an old cookie", world, "", cookie, NOW + later, Err(Problem::KeyExpired)),
             (
                 "a token for a cookie",
@@ -339,40 +398,48 @@ mod tests {
             ),
             ("another's cookie", world, "", "session=1", NOW, Err(Problem::KeyMissing)),
         ] {
-            assert_eq!(judge(&edge, door, query, cookie, now), expected, "{name}");
+            assert_eq!(authorize(&edge, scope, query, cookie, now), expected, "{name}");
         }
-        assert_eq!(judge(&Access::Open, world, "key=a&key=b", "", NOW), Ok(Pass::Open));
+        assert_eq!(authorize(&AccessControl::Open, world, "key=a&key=b", "", NOW), Ok(Grant::Open));
     }
 
     #[test]
-    fn a_token_is_carried_on_as_it_is() {
-        let (edge, door) = (access(&[KEY]), Door::Stream("world-feed"));
-        let token = edge.token(&Pass::Cookie, door, NOW).unwrap();
-        assert_ne!(edge.token(&Pass::Cookie, door, NOW), Some(token.clone()), "each viewer's own");
-        let carried = edge.token(&Pass::Token(token.clone()), door, NOW + 1000);
-        assert_eq!(carried, Some(token));
-        assert_eq!(Access::Open.token(&Pass::Open, door, NOW), None);
-        assert_eq!(edge.cookie(&Pass::Cookie, true, NOW), None);
+    fn a_token_is_passed_on_unchanged() {
+        let (edge, scope) = (access(&[KEY]), AccessScope::Stream("world-feed"));
+        let token = edge.issue_token(&Grant::Cookie, scope, NOW).unwrap();
+        assert_ne!(
+            edge.issue_token(&Grant::Cookie, scope, NOW),
+            Some(token.clone()),
+            "each viewer's own"
+        );
+        let passed_on = edge.issue_token(&Grant::Token(token.clone()), scope, NOW + 1000);
+        assert_eq!(passed_on, Some(token));
+        assert_eq!(AccessControl::Open.issue_token(&Grant::Open, scope, NOW), None);
+        assert_eq!(edge.issue_cookie(&Grant::Cookie, true, NOW), None);
     }
 
     #[test]
     fn keys_rotate_without_a_break_and_forgery_fails() {
-        let door = Door::Stream("world-feed");
-        let old = access(&[KEY]).token(&Pass::Key, door, NOW).unwrap();
+        let scope = AccessScope::Stream("world-feed");
+        let old = access(&[KEY]).issue_token(&Grant::Key, scope, NOW).unwrap();
         let rotated = access(&["the-new-key-which-is-long-enough-too", KEY]);
-        assert!(judge(&rotated, door, &format!("key={old}"), "", NOW).is_ok());
-        assert!(judge(&rotated, door, &format!("key={KEY}"), "", NOW).is_ok());
+        assert!(authorize(&rotated, scope, &format!("key={old}"), "", NOW).is_ok());
+        assert!(authorize(&rotated, scope, &format!("key={KEY}"), "", NOW).is_ok());
         let bytes = URL_SAFE_NO_PAD.decode(&old).unwrap();
         for index in 0..bytes.len() {
             let mut touched = bytes.clone();
             touched[index] ^= 1;
             let query = format!("key={}", URL_SAFE_NO_PAD.encode(touched));
-            assert_eq!(judge(&rotated, door, &query, "", NOW), Err(Problem::KeyInvalid), "{index}");
+            assert_eq!(
+                authorize(&rotated, scope, &query, "", NOW),
+                Err(Problem::KeyInvalid),
+                "{index}"
+            );
         }
         for length in 0..bytes.len() {
             let query = format!("key={}", URL_SAFE_NO_PAD.encode(&bytes[..length]));
             assert_eq!(
-                judge(&rotated, door, &query, "", NOW),
+                authorize(&rotated, scope, &query, "", NOW),
                 Err(Problem::KeyInvalid),
                 "{length}"
             );

@@ -1,5 +1,5 @@
-//! The admin listener: `/metrics` and health for those who run the edge, and PURGE for those who
-//! may. Never on the public listener.
+//! [`AdminService`]: the admin listener, with `/metrics`, health probes, and PURGE for clients with
+//! the admin token. Metrics and PURGE are never on the public listener.
 
 use async_trait::async_trait;
 use base64::Engine;
@@ -10,22 +10,23 @@ use pingora::protocols::http::ServerSession;
 use pitwall_fetch::parse_url;
 use prometheus::{Encoder, Registry, TextEncoder};
 
-use crate::drain::Draining;
-use crate::rooms::Rooms;
-use crate::storage::{Key, Purge};
+use crate::cache::{ObjectKey, PurgeScope};
+use crate::drain::DrainSignal;
+use crate::edge_state::EdgeState;
 
 const USAGE: &str = "try GET /metrics, /healthz or /readyz, PURGE /live/{stream} or \
                      PURGE /relay?url=BASE64URL\n";
 
-pub struct Admin {
-    pub rooms: Rooms,
+/// The HTTP application of the admin listener.
+pub struct AdminService {
+    pub state: EdgeState,
     pub registry: Registry,
-    pub draining: Draining,
-    /// Without one nobody may change anything.
+    pub drain_signal: DrainSignal,
+    /// `None`: every PURGE is refused.
     pub token: Option<AdminToken>,
 }
 
-/// What a request must show that changes something.
+/// The token that a request for PURGE or a command must present, kept as its hash.
 #[derive(Clone)]
 pub struct AdminToken(blake3::Hash);
 
@@ -34,67 +35,71 @@ impl AdminToken {
         Self(blake3::hash(secret))
     }
 
-    /// Comparing hashes takes the same time wherever they differ.
-    pub fn is_shown(&self, headers: &HeaderMap) -> bool {
-        bearer(headers).is_some_and(|token| blake3::hash(token) == self.0)
+    /// Whether a request presents this token. Hashes are compared in constant time.
+    pub fn is_presented_in(&self, headers: &HeaderMap) -> bool {
+        bearer_token(headers).is_some_and(|token| blake3::hash(token) == self.0)
     }
 }
 
-/// What a request shows as `Authorization: Bearer …`.
-pub fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
+/// The token of `Authorization: Bearer …` (RFC 6750).
+pub fn bearer_token(headers: &HeaderMap) -> Option<&[u8]> {
     let value = headers.get(header::AUTHORIZATION)?.as_bytes();
     let (scheme, token) = value.split_at_checked(7)?;
     scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii())
 }
 
 #[async_trait]
-impl ServeHttp for Admin {
+impl ServeHttp for AdminService {
     async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
         let request = session.req_header();
         if request.method.as_str() == "PURGE" {
             return match self.purge(&request.uri, &request.headers) {
-                Ok(purged) => {
-                    answer(StatusCode::OK, "application/json", format!("{{\"purged\":{purged}}}\n"))
-                }
-                Err(refusal) => {
-                    let (status, why) = refusal.answer();
-                    text(status, why)
+                Ok(purged) => build_response(
+                    StatusCode::OK,
+                    "application/json",
+                    format!("{{\"purged\":{purged}}}\n"),
+                ),
+                Err(error) => {
+                    let (status, text) = error.status_and_text();
+                    text_response(status, text)
                 }
             };
         }
         match request.uri.path() {
-            "/metrics" => self.scrape(),
-            "/healthz" => text(StatusCode::OK, "ok\n"),
-            "/readyz" if self.draining.is_set() => {
-                text(StatusCode::SERVICE_UNAVAILABLE, "draining\n")
+            "/metrics" => self.render_metrics(),
+            "/healthz" => text_response(StatusCode::OK, "ok\n"),
+            "/readyz" if self.drain_signal.is_draining() => {
+                text_response(StatusCode::SERVICE_UNAVAILABLE, "draining\n")
             }
-            "/readyz" => match self.rooms.store.unreadable() {
-                Some(why) => text(StatusCode::SERVICE_UNAVAILABLE, &format!("{why}\n")),
-                None if self.rooms.store.current().version == 0 => {
-                    text(StatusCode::SERVICE_UNAVAILABLE, "no map yet\n")
+            "/readyz" => match self.state.store.unreadable_reason() {
+                Some(reason) => {
+                    text_response(StatusCode::SERVICE_UNAVAILABLE, &format!("{reason}\n"))
                 }
-                None => text(StatusCode::OK, "ready\n"),
+                None if self.state.store.map().version == 0 => {
+                    text_response(StatusCode::SERVICE_UNAVAILABLE, "no map yet\n")
+                }
+                None => text_response(StatusCode::OK, "ready\n"),
             },
-            _ => text(StatusCode::NOT_FOUND, USAGE),
+            _ => text_response(StatusCode::NOT_FOUND, USAGE),
         }
     }
 }
 
 /// Why nothing was purged.
-enum Refusal {
-    NoToken,
-    NotShown,
+enum PurgeError {
+    TokenNotConfigured,
+    TokenInvalid,
     BadUrl,
     NotFound,
 }
 
-impl Refusal {
-    fn answer(&self) -> (StatusCode, &'static str) {
+impl PurgeError {
+    fn status_and_text(&self) -> (StatusCode, &'static str) {
         match self {
-            Self::NoToken => {
+            Self::TokenNotConfigured => {
                 (StatusCode::FORBIDDEN, "no admin token is configured: access.admin_token_file\n")
             }
-            Self::NotShown => {
+            Self::TokenInvalid => {
                 (StatusCode::UNAUTHORIZED, "show the admin token: Authorization: Bearer TOKEN\n")
             }
             Self::BadUrl => {
@@ -105,58 +110,63 @@ impl Refusal {
     }
 }
 
-impl Admin {
-    fn purge(&self, uri: &Uri, headers: &HeaderMap) -> Result<usize, Refusal> {
-        let token = self.token.as_ref().ok_or(Refusal::NoToken)?;
-        if !token.is_shown(headers) {
-            return Err(Refusal::NotShown);
+impl AdminService {
+    /// Removes objects from the cache; gives how many.
+    fn purge(&self, uri: &Uri, headers: &HeaderMap) -> Result<usize, PurgeError> {
+        let token = self.token.as_ref().ok_or(PurgeError::TokenNotConfigured)?;
+        if !token.is_presented_in(headers) {
+            return Err(PurgeError::TokenInvalid);
         }
-        let purge = match uri.path().strip_prefix("/live/") {
+        let scope = match uri.path().strip_prefix("/live/") {
             Some(stream) if !stream.is_empty() && !stream.contains('/') => {
-                Purge::Stream(stream.to_owned())
+                PurgeScope::Stream(stream.to_owned())
             }
             None if uri.path() == "/relay" => {
                 let url = uri.query().and_then(|query| query.strip_prefix("url="));
-                Purge::Wholes(self.wholes(url.ok_or(Refusal::BadUrl)?).ok_or(Refusal::BadUrl)?)
+                PurgeScope::Objects(
+                    self.whole_object_keys(url.ok_or(PurgeError::BadUrl)?)
+                        .ok_or(PurgeError::BadUrl)?,
+                )
             }
-            _ => return Err(Refusal::NotFound),
+            _ => return Err(PurgeError::NotFound),
         };
-        let purged = self.rooms.storage.purge(&purge);
+        let purged = self.state.cache.purge(&scope);
         tracing::info!(path = uri.path(), purged, "purged");
         Ok(purged)
     }
 
-    /// A URL is stored once for each way that it may be reached.
-    fn wholes(&self, url: &str) -> Option<Vec<Key>> {
+    /// The keys of a URL's whole object: one for each profile that may fetch it, and one for a
+    /// plain `url=`. `None` when `url` is not the base64url of an absolute URL.
+    fn whole_object_keys(&self, url: &str) -> Option<Vec<ObjectKey>> {
         let url = String::from_utf8(URL_SAFE_NO_PAD.decode(url).ok()?).ok()?;
         let url = parse_url(&url).ok()?;
-        let map = self.rooms.store.current();
+        let map = self.state.store.map();
         let profiles = map.profiles.keys().map(|profile| profile.0.as_str());
-        let targets = profiles
-            .chain([""])
-            .filter_map(|profile| self.rooms.targets.of_profile(url.clone(), profile, &map).ok());
-        Some(targets.map(|target| Key::of(&target, None)).collect())
+        let targets = profiles.chain([""]).filter_map(|profile| {
+            self.state.targets.resolve_for_profile(url.clone(), profile, &map).ok()
+        });
+        Some(targets.map(|target| ObjectKey::of(&target, None)).collect())
     }
 
-    fn scrape(&self) -> Response<Vec<u8>> {
+    fn render_metrics(&self) -> Response<Vec<u8>> {
         let gauge = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
-        let Rooms { metrics, storage, store, .. } = &self.rooms;
-        metrics.stored_bytes.set(gauge(storage.stored_bytes()));
-        metrics.filling_bytes.set(gauge(storage.filling_bytes()));
-        metrics.map_version.set(gauge(store.current().version));
+        let EdgeState { metrics, cache, store, .. } = &self.state;
+        metrics.cached_bytes.set(gauge(cache.stored_bytes()));
+        metrics.inflight_fetch_bytes.set(gauge(cache.inflight_bytes()));
+        metrics.map_version.set(gauge(store.map().version));
         let mut body = Vec::new();
         match TextEncoder::new().encode(&self.registry.gather(), &mut body) {
-            Ok(()) => answer(StatusCode::OK, prometheus::TEXT_FORMAT, body),
-            Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, &format!("{error}\n")),
+            Ok(()) => build_response(StatusCode::OK, prometheus::TEXT_FORMAT, body),
+            Err(error) => text_response(StatusCode::INTERNAL_SERVER_ERROR, &format!("{error}\n")),
         }
     }
 }
 
-fn text(status: StatusCode, body: &str) -> Response<Vec<u8>> {
-    answer(status, "text/plain", body)
+fn text_response(status: StatusCode, body: &str) -> Response<Vec<u8>> {
+    build_response(status, "text/plain", body)
 }
 
-fn answer(
+fn build_response(
     status: StatusCode,
     content_type: &'static str,
     body: impl Into<Vec<u8>>,

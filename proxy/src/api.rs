@@ -1,22 +1,21 @@
-//! What may be asked about rather than watched: `/api`, and the documents for calendars and
-//! other players.
+//! The public API under `/api`, and the documents for calendars and IPTV players.
 //!
-//! - [`desk`]: where it is answered.
-//! - [`channels`]: the list of streams, as each viewer may use it.
-//! - [`operations`]: the table of all of it, by which requests are routed.
+//! - [`operations`]: the table of operations, by which requests are routed.
 //! - [`openapi`]: the same table as an OpenAPI document.
-//! - [`views`]: parts of what the control plane has written.
-//! - [`overruled`]: where this edge does not do what that says.
-//! - [`events`]: what changes, as it does.
+//! - [`handler`]: the responses.
+//! - [`views`]: extracts from the documents that the control plane publishes.
+//! - [`local_overrides`]: streams for which this edge plays another source than the map says.
+//! - [`iptv_playlist`]: the list of streams, with each viewer's tokens.
+//! - [`events`]: changes of the map, as server-sent events.
 
-pub mod channels;
-pub mod desk;
 pub mod events;
+pub mod handler;
+pub mod iptv_playlist;
+pub mod local_overrides;
 pub mod openapi;
 pub mod operations;
-pub mod overruled;
 pub mod views;
 
-pub use desk::Desk;
+pub use handler::ApiHandler;
 pub use openapi::OpenApi;
-pub use operations::{Ask, Document, find};
+pub use operations::{ApiRequest, DocumentKind, parse_request};

@@ -1,79 +1,87 @@
-//! CMCD (CTA-5004, version 2), event mode: what players post of how they fare. A report a line of
-//! `key=value` pairs, as the standard has it, or JSON objects of the same keys, as pages find
-//! easier.
+//! CMCD reports (CTA-5004, version 2, event mode) that players post: one report per line of
+//! `key=value` pairs, as the standard specifies, or JSON objects with the same keys, which are
+//! easier for web pages.
 
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::problem::Problem;
 
-/// What matters of one report; all else that players say is theirs.
+/// The keys of one CMCD report that Pitwall evaluates; all others are ignored.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct Report {
     /// The stream's id.
     #[schema(required = true, min_length = 1)]
     pub cid: String,
-    /// The buffer ran dry since the last report.
+    /// The player's buffer ran dry since its last report.
     pub bs: bool,
-    /// What the player does: `p` plays, `r` waits for its buffer.
+    /// The player's state: `p` is playing, `r` is rebuffering.
     pub sta: Option<String>,
 }
 
-/// More than a player gathers within minutes.
-pub const LONGEST: usize = 64 << 10;
-pub const MOST: usize = 200;
+/// Limit of a posted body: more than a player gathers within minutes.
+pub const BODY_MAX_BYTES: usize = 64 << 10;
+/// Limit of the reports in one body.
+pub const REPORTS_MAX_COUNT: usize = 200;
 
 impl Report {
-    pub fn stalled(&self) -> bool {
+    pub fn has_stalled(&self) -> bool {
         self.bs || self.sta.as_deref() == Some("r")
     }
 }
 
+/// A JSON body: one report, or a list.
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Posted {
+enum JsonReports {
     Many(Vec<Report>),
     One(Report),
 }
 
-pub fn parse(content_type: &[u8], body: &[u8]) -> Result<Vec<Report>, Problem> {
+/// Parses a posted body: at least one report, each of which names its stream.
+///
+/// # Errors
+/// [`Problem::UnsupportedReportType`] for another content type, [`Problem::BadBody`] for anything
+/// else.
+pub fn parse_reports(content_type: &[u8], body: &[u8]) -> Result<Vec<Report>, Problem> {
     let media_type = content_type.split(|byte| *byte == b';').next().unwrap_or_default();
     let media_type = media_type.trim_ascii().to_ascii_lowercase();
     let reports = match media_type.as_slice() {
         b"application/json" => match serde_json::from_slice(body) {
-            Ok(Posted::Many(reports)) => reports,
-            Ok(Posted::One(report)) => vec![report],
+            Ok(JsonReports::Many(reports)) => reports,
+            Ok(JsonReports::One(report)) => vec![report],
             Err(_) => return Err(Problem::BadBody("it is no JSON of CMCD reports")),
         },
-        // Browsers send text without asking first.
+        // A browser sends `text/plain` to another origin without a preflight request (CORS).
         b"application/cmcd" | b"text/plain" => {
             let text =
                 std::str::from_utf8(body).map_err(|_| Problem::BadBody("it is not UTF-8"))?;
             text.lines()
                 .filter(|line| !line.trim().is_empty())
-                .map(line)
+                .map(parse_report_line)
                 .collect::<Result<_, _>>()?
         }
-        _ => return Err(Problem::NotCmcd),
+        _ => return Err(Problem::UnsupportedReportType),
     };
     match reports.len() {
         0 => Err(Problem::BadBody("it holds no report")),
-        1..=MOST if reports.iter().all(|report| !report.cid.is_empty()) => Ok(reports),
-        1..=MOST => Err(Problem::BadBody("a report does not name its stream: cid")),
+        1..=REPORTS_MAX_COUNT if reports.iter().all(|report| !report.cid.is_empty()) => Ok(reports),
+        1..=REPORTS_MAX_COUNT => Err(Problem::BadBody("a report does not name its stream: cid")),
         _ => Err(Problem::BadBody("it holds more than 200 reports")),
     }
 }
 
-/// `bs,cid="world-feed",sta=p`: a dictionary of RFC 9651, but for keys that nobody here reads.
-fn line(line: &str) -> Result<Report, Problem> {
+/// Parses a line such as `bs,cid="world-feed",sta=p`: a dictionary (RFC 9651), of which the values
+/// of ignored keys are not validated.
+fn parse_report_line(line: &str) -> Result<Report, Problem> {
     let mut report = Report::default();
     let mut rest = line.trim();
     while !rest.is_empty() {
         let end = rest.find(['=', ',']).unwrap_or(rest.len());
         let (key, after) = rest.split_at(end);
         let (value, next) = match after.strip_prefix('=') {
-            Some(value) => value_of(value)?,
+            Some(value) => parse_value(value)?,
             None => (None, after),
         };
         match (key.trim(), value) {
@@ -92,10 +100,10 @@ fn line(line: &str) -> Result<Report, Problem> {
     Ok(report)
 }
 
-/// A value, and what follows it.
-fn value_of(text: &str) -> Result<(Option<String>, &str), Problem> {
+/// Splits a value off, and gives it with the text that follows it.
+fn parse_value(text: &str) -> Result<(Option<String>, &str), Problem> {
     let Some(quoted) = text.strip_prefix('"') else {
-        // Lists in brackets hold commas of their own.
+        // An inner list in parentheses may hold commas.
         let close = if text.starts_with('(') { text.find(')').unwrap_or(0) } else { 0 };
         let after = text.get(close..).unwrap_or_default();
         let (value, next) = text.split_at(close + after.find(',').unwrap_or(after.len()));
@@ -103,9 +111,9 @@ fn value_of(text: &str) -> Result<(Option<String>, &str), Problem> {
     };
     let mut value = String::new();
     let mut characters = quoted.char_indices();
-    while let Some((place, character)) = characters.next() {
+    while let Some((index, character)) = characters.next() {
         match character {
-            '"' => return Ok((Some(value), quoted.get(place + 1..).unwrap_or_default())),
+            '"' => return Ok((Some(value), quoted.get(index + 1..).unwrap_or_default())),
             '\\' => value.extend(characters.next().map(|(_, escaped)| escaped)),
             other => value.push(other),
         }
@@ -118,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_players_report() {
+    fn reports_are_parsed_from_lines_and_json() {
         let json = "application/json";
         let lines = "application/cmcd";
         for (content_type, body, expected) in [
@@ -152,18 +160,18 @@ mod tests {
                 &format!("[{}{{}}]", "{},".repeat(200)),
                 Err(Problem::BadBody("it holds more than 200 reports")),
             ),
-            ("application/x-www-form-urlencoded", "cid=a", Err(Problem::NotCmcd)),
-            ("", "cid=\"a\"", Err(Problem::NotCmcd)),
+            ("application/x-www-form-urlencoded", "cid=a", Err(Problem::UnsupportedReportType)),
+            ("", "cid=\"a\"", Err(Problem::UnsupportedReportType)),
         ] {
-            let told = parse(content_type.as_bytes(), body.as_bytes()).map(|reports| {
-                let told = reports
+            let parsed = parse_reports(content_type.as_bytes(), body.as_bytes()).map(|reports| {
+                let streams = reports
                     .iter()
-                    .map(|it| format!("{}{}", it.cid, if it.stalled() { "!" } else { "" }));
-                told.collect::<Vec<_>>().join(" ")
+                    .map(|it| format!("{}{}", it.cid, if it.has_stalled() { "!" } else { "" }));
+                streams.collect::<Vec<_>>().join(" ")
             });
-            assert_eq!(told, expected.map(str::to_owned), "{content_type}: {body}");
+            assert_eq!(parsed, expected.map(str::to_owned), "{content_type}: {body}");
         }
-        let binary = parse(b"application/cmcd", b"\xff");
+        let binary = parse_reports(b"application/cmcd", b"\xff");
         assert_eq!(binary, Err(Problem::BadBody("it is not UTF-8")));
     }
 }

@@ -22,28 +22,32 @@ pub struct Config {
     pub upstream: UpstreamConfig,
 }
 
+/// `[edge]`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EdgeConfig {
+    /// The public listener.
     pub listen: SocketAddr,
+    /// The admin listener.
     pub admin: SocketAddr,
-    /// 0: as many as there are cores.
+    /// Worker threads; 0: as many as there are cores.
     pub threads: usize,
-    /// What viewers call us, where that is not the address we listen on.
+    /// The URL at which viewers reach the edge, where that is not its listen address.
     #[serde(default, deserialize_with = "public_url")]
     pub public_url: Option<Url>,
-    /// Where commands go: the `[control] listen` of every control plane, of which one leads.
+    /// Where commands are forwarded to: the `[control] listen` of each control plane, of which one
+    /// leads.
     #[serde(deserialize_with = "control")]
     pub control: Vec<SocketAddr>,
-    /// How long running transfers may take after SIGTERM.
+    /// How long requests in flight may take after SIGTERM.
     #[serde(with = "humantime_serde")]
     pub drain: Duration,
     pub cache: CacheConfig,
     pub playlist: PlaylistConfig,
     pub limits: LimitsConfig,
-    /// Their word on whose request it is counts.
+    /// Reverse proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<PrivateRange>,
-    /// Without it the listener is plaintext.
+    /// `None` for a plaintext listener.
     pub tls: Option<TlsConfig>,
 }
 
@@ -66,15 +70,15 @@ impl Default for EdgeConfig {
 }
 
 impl EdgeConfig {
-    /// Where absolute links lead, for documents that leave the site. Never what a request says
-    /// its host is.
-    pub fn site(&self) -> Url {
+    /// The base of absolute links, in documents for calendars and IPTV players. It is never the
+    /// `Host` of a request, which a client can forge.
+    pub fn site_url(&self) -> Url {
         if let Some(url) = &self.public_url {
             return url.clone();
         }
         let mut address = self.listen;
         if address.ip().is_unspecified() {
-            // Nobody else can be reached under it; a public URL says how we can.
+            // An unspecified address cannot be connected to; `public_url` names one that can.
             address.set_ip(Ipv4Addr::LOCALHOST.into());
         }
         let scheme = if self.tls.is_some() { "https" } else { "http" };
@@ -83,11 +87,11 @@ impl EdgeConfig {
     }
 }
 
-/// One address, or a list of them. What is wrong with one is said with its place in the list.
+/// One address, or a list of them. An error names the index of the wrong entry.
 fn control<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<SocketAddr>, D::Error> {
-    struct Addresses;
+    struct AddressesVisitor;
 
-    impl<'de> Visitor<'de> for Addresses {
+    impl<'de> Visitor<'de> for AddressesVisitor {
         type Value = Vec<SocketAddr>;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -100,7 +104,7 @@ fn control<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<SocketAddr>
 
         fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
             let mut addresses = Vec::new();
-            while let Some(address) = list.next_element_seed(Entry(&addresses))? {
+            while let Some(address) = list.next_element_seed(AddressSeed(&addresses))? {
                 addresses.push(address);
             }
             match addresses.is_empty() {
@@ -110,10 +114,11 @@ fn control<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<SocketAddr>
         }
     }
 
-    /// Judged while it is read, so that an error has the line of the entry.
-    struct Entry<'a>(&'a [SocketAddr]);
+    /// Validates an entry while it is deserialised, so that an error has the line of that entry.
+    /// Holds the entries before it.
+    struct AddressSeed<'a>(&'a [SocketAddr]);
 
-    impl<'de> DeserializeSeed<'de> for Entry<'_> {
+    impl<'de> DeserializeSeed<'de> for AddressSeed<'_> {
         type Value = SocketAddr;
 
         fn deserialize<D: Deserializer<'de>>(
@@ -124,7 +129,7 @@ fn control<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<SocketAddr>
         }
     }
 
-    impl Visitor<'_> for Entry<'_> {
+    impl Visitor<'_> for AddressSeed<'_> {
         type Value = SocketAddr;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -132,17 +137,17 @@ fn control<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<SocketAddr>
         }
 
         fn visit_str<E: de::Error>(self, text: &str) -> Result<SocketAddr, E> {
-            let at = self.0.len();
+            let index = self.0.len();
             let address =
-                text.parse().map_err(|why| E::custom(format!("[{at}] {text:?}: {why}")))?;
+                text.parse().map_err(|error| E::custom(format!("[{index}] {text:?}: {error}")))?;
             match self.0.contains(&address) {
-                true => Err(E::custom(format!("[{at}] {text:?} is in the list twice"))),
+                true => Err(E::custom(format!("[{index}] {text:?} is in the list twice"))),
                 false => Ok(address),
             }
         }
     }
 
-    deserializer.deserialize_any(Addresses)
+    deserializer.deserialize_any(AddressesVisitor)
 }
 
 fn public_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Url>, D::Error> {
@@ -160,14 +165,15 @@ fn public_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Url>,
     Ok(Some(url))
 }
 
+/// `[edge.cache]`.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CacheConfig {
-    /// Complete objects.
+    /// Limit of complete objects together.
     pub bytes: ByteSize,
-    /// Objects still being fetched.
+    /// Limit of objects that are being fetched.
     pub fill_bytes: ByteSize,
-    /// Larger ones are passed through, never refused.
+    /// Limit of one object: a larger one bypasses the cache.
     pub max_object: ByteSize,
 }
 
@@ -181,13 +187,15 @@ impl Default for CacheConfig {
     }
 }
 
+/// `[edge.playlist]`.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PlaylistConfig {
-    /// How old an answer may be and still be given to the next poll. 0: shared in flight only.
+    /// How long a fetched playlist is fresh for other polls, at most. 0: only polls that wait for
+    /// the same fetch share it.
     #[serde(with = "humantime_serde")]
     pub max_age: Duration,
-    /// How much of a live playlist is shown.
+    /// How much of a live playlist is published: 10 s to 24 h.
     #[serde(deserialize_with = "window")]
     pub window: Duration,
 }
@@ -198,7 +206,8 @@ impl Default for PlaylistConfig {
     }
 }
 
-/// Players stop where less is shown than they keep, and what is longer than a day is no window.
+/// A window shorter than a player's buffer would stop playback, and one longer than a day is a
+/// mistake.
 fn window<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     let window: Duration = humantime_serde::deserialize(deserializer)?;
     match window.as_secs() {
@@ -207,38 +216,41 @@ fn window<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Err
     }
 }
 
+/// `[access]`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AccessConfig {
     pub mode: AccessMode,
-    /// What viewers show once, where the mode asks for it.
+    /// File with the access key, for mode `key`.
     pub key_file: Option<PathBuf>,
-    /// Made in the state directory when it is not named.
+    /// File with the seal key; `None`: one in the state directory, made on first start.
     pub seal_key_file: Option<PathBuf>,
-    /// Without one nobody may change anything over the network.
+    /// File with the admin token; `None`: every command and purge is refused.
     pub admin_token_file: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AccessMode {
-    /// Whoever reaches this may watch.
+    /// Every client may watch.
     #[default]
     Open,
-    /// Whoever has the key.
+    /// Clients with the access key may watch.
     Key,
 }
 
+/// `[upstream]`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct UpstreamConfig {
     /// Hosts that a plain `url=` may name.
     pub allow_hosts: Vec<AllowedHost>,
-    /// Private ranges that they may resolve to.
+    /// Private address ranges that these hosts may resolve to.
     pub allow_private: Vec<PrivateRange>,
     pub timeouts: UpstreamTimeouts,
 }
 
+/// `[upstream] timeouts`, as [`Timeouts`].
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct UpstreamTimeouts {

@@ -1,15 +1,15 @@
-//! A viewer's connection: what Pingora reads from and writes to.
+//! A viewer's connection, as Pingora reads from it and writes to it.
 //!
-//! - Pingora writes an answer's header and then its body, and its buffer sends the header on its
-//!   own before a large write: a packet and a wake-up of the client for every answer. Here a small
-//!   write waits for the one that follows and leaves with it.
-//! - Between two segments a connection is idle, and thousands are. While it waits it is this and
-//!   nothing more: what Pingora needs for a request is made when one comes.
-//! - A request's header comes within its deadline, however it is dripped, and so does what comes
-//!   before it: the first byte, the handshake of TLS and the preface of HTTP/2.
-//! - There are no more of them than [`Limits`] have places for, and each has its place before the
-//!   handshake: whoever never ends one takes no more open files than anybody else. Who finds none
-//!   is closed before the next is accepted.
+//! - Write coalescing: Pingora writes a response's header and then its body, and its buffer sends
+//!   the header on its own before a large write, which costs a packet and a wake-up of the client
+//!   per response. Here a small write waits for the next one and is sent with it.
+//! - Memory: thousands of connections are idle between two segments. An idle connection holds only
+//!   this module's state; Pingora's state for a request is made when the request arrives.
+//! - Deadlines: a request's header arrives within its deadline, however slowly it is dripped, and
+//!   so does what precedes it: the first byte, the TLS handshake and the HTTP/2 preface.
+//! - Permits: [`ClientLimiter`] limits the connections, and each takes its permit before the TLS
+//!   handshake, so that a client which never completes one holds no more open files than others. A
+//!   connection without a permit is closed before the next is accepted.
 
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
@@ -34,64 +34,70 @@ use pingora::server::ShutdownWatch;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::client::Clients;
-use crate::limits::{Client, Limits, Place};
+use crate::client_address::ClientAddresses;
+use crate::limits::{ClientLimiter, ClientNetwork, ConnectionPermit};
 
-/// More than the header of any answer of ours.
-const SMALL: usize = 2048;
+/// The largest write that is held back: more than the header of any response of the edge.
+const BUFFERED_WRITE_MAX_BYTES: usize = 2048;
 
-/// What a request's header hardly ever exceeds: read at once, and more when it does.
-const REQUEST: usize = 2048;
+/// How much is read at once: a request's header hardly ever exceeds it.
+const READ_BUFFER_BYTES: usize = 2048;
 
-/// Of HTTP/2 (RFC 9113, section 3.4).
-const PREFACE: usize = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".len();
+/// Length of the client's connection preface (RFC 9113, section 3.4).
+const HTTP2_PREFACE_BYTES: usize = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".len();
 
 /// How long a connection may wait for its next request.
-const IDLE: Duration = Duration::from_secs(60);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Lets each connection find its place before the next is accepted. Pingora gives each to a task and
-/// accepts on: of a burst it would hold more than there are open files, and then accept nothing for
-/// a second.
+/// Lets each connection acquire its permit before the next is accepted. Pingora spawns a task for
+/// each and accepts on: in a burst it would hold more connections than there are open files, and
+/// would then accept none for a second.
 #[derive(Debug)]
-pub struct OneByOne;
+pub struct SequentialAcceptFilter;
 
 #[async_trait]
-impl ConnectionFilter for OneByOne {
+impl ConnectionFilter for SequentialAcceptFilter {
     async fn should_accept(&self, _: Option<&SocketAddr>) -> bool {
         tokio::task::yield_now().await;
         true
     }
 }
 
-/// Gives an application its connections.
-pub struct Connections<A> {
+/// Limits, secures and times a listener's connections before the HTTP application gets them.
+pub struct ConnectionHandler<A> {
     app: Arc<A>,
-    limits: Arc<Limits>,
-    clients: Arc<Clients>,
-    /// Without it the listener is plaintext.
+    limiter: Arc<ClientLimiter>,
+    client_addresses: Arc<ClientAddresses>,
+    /// `None` for a plaintext listener.
     tls: Option<Acceptor>,
 }
 
-impl<A> Connections<A> {
-    pub fn to(app: A, limits: Arc<Limits>, clients: Arc<Clients>, tls: Option<Acceptor>) -> Self {
-        Self { app: Arc::new(app), limits, clients, tls }
+impl<A> ConnectionHandler<A> {
+    pub fn new(
+        app: A,
+        limiter: Arc<ClientLimiter>,
+        client_addresses: Arc<ClientAddresses>,
+        tls: Option<Acceptor>,
+    ) -> Self {
+        Self { app: Arc::new(app), limiter, client_addresses, tls }
     }
 
-    /// `None` when there is no room for one more.
-    fn place(&self, stream: &Stream) -> Option<Place> {
+    /// `None` when a connection limit is reached. A trusted proxy has no limit per client.
+    fn acquire_permit(&self, stream: &Stream) -> Option<ConnectionPermit> {
         let socket = stream.get_socket_digest();
         let peer = socket.as_ref().and_then(|socket| socket.peer_addr()?.as_inet());
-        let peer = peer.map(SocketAddr::ip).filter(|peer| !self.clients.trusts(*peer));
-        self.limits.connect(peer.map(Client::from))
+        let peer =
+            peer.map(SocketAddr::ip).filter(|peer| !self.client_addresses.is_trusted_proxy(*peer));
+        self.limiter.acquire_connection(peer.map(ClientNetwork::from))
     }
 
-    /// Through the handshake, if this listener has TLS. Pingora would do it before anybody could
-    /// say that there is no place, and gives it a minute.
-    async fn secured(&self, stream: Stream) -> Option<Stream> {
+    /// Completes the TLS handshake within the header timeout, if this listener has TLS; `None` when
+    /// that fails. Pingora's own handshake precedes the permit and may take a minute.
+    async fn accept_tls(&self, stream: Stream) -> Option<Stream> {
         let Some(tls) = &self.tls else { return Some(stream) };
         let socket: Box<Socket> = stream.into_any().downcast().ok()?;
         let handshake = tls.tls_handshake(*socket);
-        match tokio::time::timeout(self.limits.header(), handshake).await {
+        match tokio::time::timeout(self.limiter.header_timeout(), handshake).await {
             Ok(Ok(stream)) => Some(Box::new(stream)),
             Ok(Err(error)) => {
                 tracing::debug!(%error, "a TLS handshake failed");
@@ -106,46 +112,46 @@ impl<A> Connections<A> {
 }
 
 #[async_trait]
-impl<A: HttpServerApp + Send + Sync + 'static> ServerApp for Connections<A> {
+impl<A: HttpServerApp + Send + Sync + 'static> ServerApp for ConnectionHandler<A> {
     async fn process_new(
         self: &Arc<Self>,
         stream: Stream,
         shutdown: &ShutdownWatch,
     ) -> Option<Stream> {
-        // Who finds none is not waited for.
-        let _place = self.place(&stream)?;
-        let stream = self.secured(stream).await?;
+        let _permit = self.acquire_permit(&stream)?;
+        let stream = self.accept_tls(stream).await?;
         if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
-            let mut connection = Box::new(Connection::of_http2(stream));
+            let mut connection = Box::new(Connection::new_http2(stream));
             let preface = connection.wait_for_preface();
-            let came = tokio::time::timeout(self.limits.header(), preface).await;
-            if !matches!(came, Ok(Ok(true))) {
+            let arrived = tokio::time::timeout(self.limiter.header_timeout(), preface).await;
+            if !matches!(arrived, Ok(Ok(true))) {
                 return None;
             }
             return self.app.process_new(connection, shutdown).await;
         }
-        let mut connection = Box::new(Connection::new(stream, self.limits.header()));
+        let mut connection = Box::new(Connection::new(stream, self.limiter.header_timeout()));
         let mut settings = None;
-        // A connection that has asked for nothing yet has no claim to the patience of a player
-        // between two segments.
-        let mut patience = self.limits.header();
+        // The first request must begin within the header timeout; only after it does the connection
+        // get the keep-alive timeout of a player between two segments.
+        let mut idle_timeout = self.limiter.header_timeout();
         loop {
-            let came = tokio::time::timeout(patience, connection.wait()).await;
-            patience = IDLE;
-            if !matches!(came, Ok(Ok(true))) {
+            let arrived = tokio::time::timeout(idle_timeout, connection.wait_for_request()).await;
+            idle_timeout = KEEPALIVE_TIMEOUT;
+            if !matches!(arrived, Ok(Ok(true))) {
                 return None;
             }
             let mut session = ServerSession::new_http1(connection);
             if *shutdown.borrow() {
                 session.set_keepalive(None);
             } else {
-                session.set_keepalive(Some(IDLE.as_secs()));
+                session.set_keepalive(Some(KEEPALIVE_TIMEOUT.as_secs()));
             }
             if let Some(settings) = settings.take() {
                 pingora::apps::HttpPersistentSettings::apply_to_session(settings, &mut session);
             }
-            let (stream, kept) = self.app.process_new_http(session, shutdown).await?.consume();
-            settings = kept;
+            let (stream, persistent_settings) =
+                self.app.process_new_http(session, shutdown).await?.consume();
+            settings = persistent_settings;
             connection = stream.into_any().downcast().ok()?;
         }
     }
@@ -155,109 +161,125 @@ impl<A: HttpServerApp + Send + Sync + 'static> ServerApp for Connections<A> {
     }
 }
 
+/// A connection that coalesces small writes and enforces the deadline of a request's header.
 #[derive(Debug)]
 struct Connection<S> {
     inner: S,
-    /// A write that is not longer waits for the one that follows. 0: none does.
-    small: usize,
-    /// How long the header of a request may take from its first byte on.
-    header: Duration,
-    /// Read while waiting for a request, and not yet taken.
-    ahead: Vec<u8>,
-    /// Until when the header that has begun must be complete. Nothing is due once it is answered.
-    due: Option<Instant>,
-    /// Made when a header does not come at once, which nearly all do.
-    alarm: Option<Pin<Box<Sleep>>>,
-    /// Written by whoever uses the connection, and not yet sent.
-    held: Vec<u8>,
+    /// Up to this many bytes written are held back until the next write or flush; 0: none are.
+    buffered_write_max: usize,
+    /// How long a request's header may take from its first byte on.
+    header_timeout: Duration,
+    /// Bytes that were read while waiting for a request and that Pingora has not read yet.
+    read_buffer: Vec<u8>,
+    /// When the header that has begun must be complete; `None` once its response is being written.
+    header_deadline: Option<Instant>,
+    /// The timer of `header_deadline`, made only when a header does not arrive in one read, which
+    /// is rare.
+    deadline_timer: Option<Pin<Box<Sleep>>>,
+    /// Bytes that Pingora has written and that are held back.
+    write_buffer: Vec<u8>,
 }
 
 impl<S> Connection<S> {
-    fn new(inner: S, header: Duration) -> Self {
-        let (ahead, held) = Default::default();
-        Self { inner, small: SMALL, header, ahead, due: None, alarm: None, held }
+    fn new(inner: S, header_timeout: Duration) -> Self {
+        Self {
+            inner,
+            buffered_write_max: BUFFERED_WRITE_MAX_BYTES,
+            header_timeout,
+            read_buffer: Vec::new(),
+            header_deadline: None,
+            deadline_timer: None,
+            write_buffer: Vec::new(),
+        }
     }
 
-    /// HTTP/2 gathers its frames itself, and its requests have no header of their own to wait for.
-    fn of_http2(inner: S) -> Self {
-        Self { small: 0, ..Self::new(inner, IDLE) }
+    /// A connection that speaks HTTP/2, whose implementation buffers frames itself and whose
+    /// requests share the connection: no write is held back and no header deadline is set.
+    fn new_http2(inner: S) -> Self {
+        Self { buffered_write_max: 0, ..Self::new(inner, KEEPALIVE_TIMEOUT) }
     }
 
-    /// Takes what was read ahead.
-    fn take_ahead(&mut self, buffer: &mut ReadBuf<'_>) -> bool {
-        if self.ahead.is_empty() {
+    /// Moves bytes from the read buffer to `buffer`; false when there are none.
+    fn take_read_buffer(&mut self, buffer: &mut ReadBuf<'_>) -> bool {
+        if self.read_buffer.is_empty() {
             return false;
         }
-        let taken = self.ahead.len().min(buffer.remaining());
-        buffer.put_slice(self.ahead.get(..taken).unwrap_or_default());
-        self.ahead.drain(..taken);
-        if self.ahead.is_empty() {
-            self.ahead = Vec::new();
+        let taken = self.read_buffer.len().min(buffer.remaining());
+        buffer.put_slice(self.read_buffer.get(..taken).unwrap_or_default());
+        self.read_buffer.drain(..taken);
+        if self.read_buffer.is_empty() {
+            self.read_buffer = Vec::new();
         }
         true
     }
 }
 
 impl<S: AsyncRead + Unpin> Connection<S> {
-    /// Until the first bytes of a request are here; false when the client has left.
-    async fn wait(&mut self) -> io::Result<bool> {
-        if self.ahead.is_empty() {
-            self.read_ahead().await?;
+    /// Waits for the first bytes of a request; false when the client has disconnected.
+    async fn wait_for_request(&mut self) -> io::Result<bool> {
+        if self.read_buffer.is_empty() {
+            self.read_into_buffer().await?;
         }
-        self.due = Some(Instant::now() + self.header);
-        self.alarm = None;
-        Ok(!self.ahead.is_empty())
+        self.header_deadline = Some(Instant::now() + self.header_timeout);
+        self.deadline_timer = None;
+        Ok(!self.read_buffer.is_empty())
     }
 
-    /// Until the preface of HTTP/2 is here, whatever it says; false when the client has left.
+    /// Waits for as many bytes as the HTTP/2 preface has, without checking them; false when the
+    /// client has disconnected.
     async fn wait_for_preface(&mut self) -> io::Result<bool> {
-        while self.ahead.len() < PREFACE {
-            let before = self.ahead.len();
-            self.read_ahead().await?;
-            if self.ahead.len() == before {
+        while self.read_buffer.len() < HTTP2_PREFACE_BYTES {
+            let before = self.read_buffer.len();
+            self.read_into_buffer().await?;
+            if self.read_buffer.len() == before {
                 return Ok(false);
             }
         }
         Ok(true)
     }
 
-    async fn read_ahead(&mut self) -> io::Result<()> {
-        let Self { inner, ahead, .. } = self;
+    async fn read_into_buffer(&mut self) -> io::Result<()> {
+        let Self { inner, read_buffer, .. } = self;
         poll_fn(|context| {
-            // On the stack, and only while there is something to read: waiting takes no buffer.
-            let mut room = [MaybeUninit::uninit(); REQUEST];
-            let mut read = ReadBuf::uninit(&mut room);
+            // On the stack of each poll: a connection that waits holds no buffer.
+            let mut buffer = [MaybeUninit::uninit(); READ_BUFFER_BYTES];
+            let mut read = ReadBuf::uninit(&mut buffer);
             ready!(Pin::new(&mut *inner).poll_read(context, &mut read))?;
-            ahead.extend_from_slice(read.filled());
+            read_buffer.extend_from_slice(read.filled());
             Poll::Ready(Ok(()))
         })
         .await
     }
 
-    fn poll_due(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
-        let Some(due) = self.due else { return Poll::Pending };
-        let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(due)));
-        alarm.as_mut().poll(cx).map(|()| io::ErrorKind::TimedOut.into())
+    /// Ready with a timeout error once the header's deadline has passed.
+    fn poll_header_deadline(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        let Some(deadline) = self.header_deadline else { return Poll::Pending };
+        let timer = self.deadline_timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        timer.as_mut().poll(cx).map(|()| io::ErrorKind::TimedOut.into())
     }
 }
 
 impl<S: AsyncWrite + Unpin> Connection<S> {
-    /// Sends what is held, together with `more`; says how much of that was taken.
-    fn poll_send(&mut self, cx: &mut Context<'_>, more: &[u8]) -> Poll<io::Result<usize>> {
-        while !self.held.is_empty() {
-            let both = [IoSlice::new(&self.held), IoSlice::new(more)];
+    /// Sends the write buffer together with `more`; gives how many bytes of `more` were sent.
+    fn poll_write_buffered(
+        &mut self,
+        cx: &mut Context<'_>,
+        more: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        while !self.write_buffer.is_empty() {
+            let both = [IoSlice::new(&self.write_buffer), IoSlice::new(more)];
             let sent = ready!(Pin::new(&mut self.inner).poll_write_vectored(cx, &both))?;
             if sent == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
-            if let Some(taken) = sent.checked_sub(self.held.len()) {
-                // An idle connection holds no memory for the next header.
-                self.held = Vec::new();
-                if taken > 0 {
-                    return Poll::Ready(Ok(taken));
+            if let Some(sent_of_more) = sent.checked_sub(self.write_buffer.len()) {
+                // The buffer's memory is freed, so that an idle connection holds none.
+                self.write_buffer = Vec::new();
+                if sent_of_more > 0 {
+                    return Poll::Ready(Ok(sent_of_more));
                 }
             } else {
-                self.held.drain(..sent);
+                self.write_buffer.drain(..sent);
             }
         }
         if more.is_empty() {
@@ -273,12 +295,12 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Connection<S> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        (self.due, self.alarm) = (None, None);
-        if self.held.len() + bytes.len() <= self.small {
-            self.held.extend_from_slice(bytes);
+        (self.header_deadline, self.deadline_timer) = (None, None);
+        if self.write_buffer.len() + bytes.len() <= self.buffered_write_max {
+            self.write_buffer.extend_from_slice(bytes);
             return Poll::Ready(Ok(bytes.len()));
         }
-        self.poll_send(cx, bytes)
+        self.poll_write_buffered(cx, bytes)
     }
 
     fn poll_write_vectored(
@@ -286,7 +308,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Connection<S> {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if self.small == 0 {
+        if self.buffered_write_max == 0 {
             return Pin::new(&mut self.inner).poll_write_vectored(cx, slices);
         }
         let first = slices.iter().find(|slice| !slice.is_empty());
@@ -294,16 +316,16 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Connection<S> {
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.small == 0 && self.inner.is_write_vectored()
+        self.buffered_write_max == 0 && self.inner.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.poll_send(cx, &[]))?;
+        ready!(self.poll_write_buffered(cx, &[]))?;
         Pin::new(&mut self.inner).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.poll_send(cx, &[]))?;
+        ready!(self.poll_write_buffered(cx, &[]))?;
         Pin::new(&mut self.inner).poll_shutdown(cx)
     }
 }
@@ -314,11 +336,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.take_ahead(buffer) {
+        if self.take_read_buffer(buffer) {
             return Poll::Ready(Ok(()));
         }
         match Pin::new(&mut self.inner).poll_read(cx, buffer) {
-            Poll::Pending => self.poll_due(cx).map(Err),
+            Poll::Pending => self.poll_header_deadline(cx).map(Err),
             read => read,
         }
     }
@@ -327,7 +349,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
 #[async_trait]
 impl Shutdown for Connection<Stream> {
     async fn shutdown(&mut self) {
-        // A peer that is gone does not miss it.
+        // Flushing fails when the peer has disconnected, and then nothing is lost.
         let _ = tokio::io::AsyncWriteExt::flush(self).await;
         self.inner.shutdown().await;
     }

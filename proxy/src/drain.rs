@@ -1,29 +1,29 @@
-//! Whether the process is about to stop.
+//! [`DrainSignal`]: whether this process is draining before it stops.
 
 use std::sync::Arc;
 
 use tokio::sync::watch;
 
-/// Set once, and seen by everybody.
+/// A flag that is set once, when the process begins to drain, and that all clones share.
 #[derive(Clone)]
-pub struct Draining(Arc<watch::Sender<bool>>);
+pub struct DrainSignal(Arc<watch::Sender<bool>>);
 
-impl Draining {
-    pub fn set(&self) {
+impl DrainSignal {
+    pub fn start_drain(&self) {
         self.0.send_replace(true);
     }
 
-    pub fn is_set(&self) -> bool {
+    pub fn is_draining(&self) -> bool {
         *self.0.borrow()
     }
 
-    pub async fn wait(&self) {
-        // The sender is held here, so it cannot be gone.
+    pub async fn wait_until_draining(&self) {
+        // Waiting fails only when the sender is dropped, and `self` holds it.
         let _ = self.0.subscribe().wait_for(|draining| *draining).await;
     }
 }
 
-impl Default for Draining {
+impl Default for DrainSignal {
     fn default() -> Self {
         Self(Arc::new(watch::Sender::new(false)))
     }

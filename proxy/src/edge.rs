@@ -1,4 +1,4 @@
-//! A request's phases, as Pingora calls them.
+//! [`Edge`]: the phases of an HTTP request, in the order in which Pingora calls them.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -19,493 +19,558 @@ use pitwall_fetch::Fetcher;
 use pitwall_upstream_map::{Store, Stream};
 use prometheus::{IntGauge, Registry};
 
-use crate::access::{Access, Door, PARAMETER, Pass};
+use crate::access::{AccessControl, AccessScope, Grant, KEY_PARAMETER};
 use crate::admission;
-use crate::answer::Answer;
-use crate::api::events::Events;
-use crate::api::views::Views;
-use crate::api::{Ask, Desk, Document, OpenApi};
-use crate::audience::{Audience, Viewer};
-use crate::client::Clients;
+use crate::api::events::EventBroadcaster;
+use crate::api::views::DocumentViews;
+use crate::api::{ApiHandler, ApiRequest, DocumentKind, OpenApi};
+use crate::cache::byte_range::is_single_range;
+use crate::cache::cache_adapter::CACHE_ADAPTER;
+use crate::cache::{RangeRequest, SegmentCache};
+use crate::client_address::ClientAddresses;
 use crate::cmcd;
 use crate::config::Config;
-use crate::control::{Command, Control};
-use crate::drain::Draining;
-use crate::limits::Limits;
-use crate::live::Live;
+use crate::control_plane_client::{CommandRequest, ControlPlaneClient};
+use crate::drain::DrainSignal;
+use crate::edge_state::EdgeState;
+use crate::limits::ClientLimiter;
+use crate::live::LiveHandler;
+use crate::media_response::MediaResponse;
 use crate::metrics::Metrics;
 use crate::page::Page;
-use crate::playlists::{Playlist, Playlists};
+use crate::playlist::{Playlist, PlaylistPoller};
 use crate::problem::Problem;
-use crate::proxied::{self, Proxied};
-use crate::relay::Media;
-use crate::rooms::Rooms;
-use crate::route::{Link, Query, Route, is_media};
+use crate::proxy_handler::{self, ProxyHandler};
+use crate::response::Response;
+use crate::route::{Link, Query, Route, is_media_path};
 use crate::seal::{Purpose, Sealer};
-use crate::storage::hit::HANDOVER;
-use crate::storage::range::is_single;
-use crate::storage::{Asked, Storage};
-use crate::target::{Target, Targets};
+use crate::target::{TargetResolver, UpstreamTarget};
+use crate::viewers::{ViewerId, ViewerTracker};
 
-/// The edge as Pingora drives it.
+/// The edge: Pingora's [`ProxyHttp`] application, which answers every request itself.
 pub struct Edge {
-    rooms: Rooms,
-    live: Live,
-    proxied: Proxied,
-    desk: Desk,
+    state: EdgeState,
+    live: LiveHandler,
+    proxied: ProxyHandler,
+    api: ApiHandler,
     page: Page,
-    access: Access,
-    clients: Arc<Clients>,
-    limits: Arc<Limits>,
-    draining: Draining,
-    /// Viewers reach us over TLS, here or at a proxy in front.
-    secure: bool,
-    control: Control,
+    access: AccessControl,
+    client_addresses: Arc<ClientAddresses>,
+    limiter: Arc<ClientLimiter>,
+    drain_signal: DrainSignal,
+    /// Whether viewers reach the edge over TLS, ended here or at a proxy in front: the access
+    /// cookie is then `Secure`.
+    is_https: bool,
+    control_plane: ControlPlaneClient,
 }
 
-/// What a request gathers on its way through the phases.
-pub struct Context {
+/// The state of one request, from its header to its log line.
+pub struct RequestContext {
     started: Instant,
-    label: &'static str,
-    /// Counts the request for as long as it lives, however it ends.
-    in_flight: Option<InFlight>,
-    media: Option<Media>,
-    /// Whose it is.
-    client: Option<IpAddr>,
+    route_label: &'static str,
+    /// Keeps the request in the `requests_in_flight` gauge until the context is dropped, so that an
+    /// aborted request is counted down too. `None` until `request_filter` has run.
+    in_flight_guard: Option<InFlightGuard>,
+    media: Option<MediaResponse>,
+    /// The address of the viewer, as [`ClientAddresses`] determines it.
+    client_address: Option<IpAddr>,
 }
 
 /// How a request is answered.
-enum Outcome {
-    Whole(Answer),
-    /// By Pingora's hit path, from the object that was opened.
+enum ResponseKind {
+    Complete(Response),
+    /// By Pingora's cache hit path, from the object in [`RequestContext::media`].
     Media,
-    Events,
+    EventStream,
 }
 
-struct InFlight(IntGauge);
+struct InFlightGuard(IntGauge);
 
-impl InFlight {
+impl InFlightGuard {
     fn new(gauge: &IntGauge) -> Self {
         gauge.inc();
         Self(gauge.clone())
     }
 }
 
-impl Drop for InFlight {
+impl Drop for InFlightGuard {
     fn drop(&mut self) {
         self.0.dec();
     }
 }
 
 impl Edge {
+    /// # Errors
+    /// A metric is already registered in `registry`.
     pub fn new(
         config: &Config,
         sealer: Sealer,
-        access: Access,
+        access: AccessControl,
         store: Arc<dyn Store>,
         openapi: OpenApi,
         registry: &Registry,
     ) -> prometheus::Result<Self> {
-        let own = vec![config.edge.listen, config.edge.admin];
-        let control = Control::new(config.edge.control.clone(), own.clone());
-        let fetcher = Arc::new(Fetcher::new(config.upstream.timeouts.into(), own));
+        let own_listeners = vec![config.edge.listen, config.edge.admin];
+        let control_plane =
+            ControlPlaneClient::new(config.edge.control.clone(), own_listeners.clone());
+        let fetcher = Arc::new(Fetcher::new(config.upstream.timeouts.into(), own_listeners));
         let sealer = Arc::new(sealer);
-        let targets = Arc::new(Targets::new(&config.upstream));
-        let playlists = Arc::new(Playlists::new(config.edge.playlist.max_age));
-        let storage = Storage::new(config.edge.cache, fetcher.clone());
+        let targets = Arc::new(TargetResolver::new(&config.upstream));
+        let playlist_poller = Arc::new(PlaylistPoller::new(config.edge.playlist.max_age));
+        let cache = SegmentCache::new(config.edge.cache, fetcher.clone());
         let metrics = Metrics::new(registry)?;
-        let audience = Arc::new(Audience::new(store.clone(), metrics.viewers.clone()));
-        let draining = Draining::default();
-        let (events, draining_) = (Events::new(), draining.clone());
-        let views = Views::default();
-        let desk = Desk { store: store.clone(), views, events, openapi, draining: draining_ };
-        let rooms = Rooms { store, fetcher, sealer, targets, storage, audience, metrics };
+        let viewers = Arc::new(ViewerTracker::new(store.clone(), metrics.viewers.clone()));
+        let drain_signal = DrainSignal::default();
+        let api = ApiHandler {
+            store: store.clone(),
+            views: DocumentViews::default(),
+            events: EventBroadcaster::new(),
+            openapi,
+            drain_signal: drain_signal.clone(),
+        };
+        let state = EdgeState { store, fetcher, sealer, targets, cache, viewers, metrics };
+        let window = config.edge.playlist.window;
         Ok(Self {
-            live: Live::new(playlists.clone(), rooms.clone(), config.edge.playlist.window),
-            proxied: Proxied { playlists, rooms: rooms.clone() },
-            desk,
+            live: LiveHandler::new(playlist_poller.clone(), state.clone(), window),
+            proxied: ProxyHandler { playlist_poller, state: state.clone() },
+            api,
             page: Page::default(),
             access,
-            clients: Arc::new(Clients::behind(&config.edge.trusted_proxies)),
-            limits: Limits::new(config.edge.limits),
-            draining,
-            secure: config.edge.site().scheme() == "https",
-            control,
-            rooms,
+            client_addresses: Arc::new(ClientAddresses::new(&config.edge.trusted_proxies)),
+            limiter: ClientLimiter::new(config.edge.limits),
+            drain_signal,
+            is_https: config.edge.site_url().scheme() == "https",
+            control_plane,
+            state,
         })
     }
 
     pub fn metrics(&self) -> &Metrics {
-        &self.rooms.metrics
+        &self.state.metrics
     }
 
-    pub fn rooms(&self) -> &Rooms {
-        &self.rooms
+    pub fn state(&self) -> &EdgeState {
+        &self.state
     }
 
-    /// Set when the process is about to stop.
-    pub fn draining(&self) -> Draining {
-        self.draining.clone()
+    /// The signal that is set once this process begins to drain.
+    pub fn drain_signal(&self) -> DrainSignal {
+        self.drain_signal.clone()
     }
 
-    pub fn limits(&self) -> Arc<Limits> {
-        self.limits.clone()
+    pub fn limiter(&self) -> Arc<ClientLimiter> {
+        self.limiter.clone()
     }
 
-    pub fn clients(&self) -> Arc<Clients> {
-        self.clients.clone()
+    pub fn client_addresses(&self) -> Arc<ClientAddresses> {
+        self.client_addresses.clone()
     }
 
-    pub fn events(&self) -> Arc<Events> {
-        self.desk.events.clone()
+    pub fn events(&self) -> Arc<EventBroadcaster> {
+        self.api.events.clone()
     }
 
-    async fn answer(
+    async fn respond(
         &self,
         session: &Session,
         route: Route,
-        context: &mut Context,
-    ) -> Result<Outcome, Problem> {
-        let now = now();
+        context: &mut RequestContext,
+    ) -> Result<ResponseKind, Problem> {
+        let now = unix_now();
         let query = Query(session.req_header().uri.query().unwrap_or_default());
         let headers = &session.req_header().headers;
-        let pass = match route.door() {
-            Some(door) => self.access.judge(door, &query, headers, now)?,
-            None => Pass::Open,
+        let grant = match route.required_scope() {
+            Some(scope) => self.access.authorize(scope, &query, headers, now)?,
+            None => Grant::Open,
         };
-        Ok(Outcome::Whole(match route {
-            Route::Multivariant { stream, rendition } => {
-                let shown = self.shown(&pass, Door::Stream(&stream), now);
-                let shown = self.live.multivariant(&stream, rendition.as_deref(), &shown, now);
-                playlist(&shown.map_err(|problem| self.of_stream(problem))?)
+        Ok(ResponseKind::Complete(match route {
+            Route::MultivariantPlaylist { stream, rendition } => {
+                let token_query = self.token_query(&grant, AccessScope::Stream(&stream), now);
+                let playlist = self.live.build_multivariant_playlist(
+                    &stream,
+                    rendition.as_deref(),
+                    &token_query,
+                    now,
+                );
+                playlist_response(&playlist.map_err(|problem| self.mask_unreadable_map(problem))?)
             }
-            Route::Media { stream, rendition, directives } => {
-                let fetched = self.live.media(&stream, &rendition, directives.as_deref(), now);
-                let fetched = fetched.await.map_err(|problem| self.of_stream(problem))?;
-                let viewer = viewer(&pass, context.client, &session.req_header().headers);
-                self.watched(&stream, viewer, &fetched);
-                playlist(&fetched)
+            Route::MediaPlaylist { stream, rendition, directives } => {
+                let playlist =
+                    self.live.fetch_media_playlist(&stream, &rendition, directives.as_deref(), now);
+                let playlist =
+                    playlist.await.map_err(|problem| self.mask_unreadable_map(problem))?;
+                let viewer =
+                    identify_viewer(&grant, context.client_address, &session.req_header().headers);
+                self.record_viewer(&stream, viewer, &playlist);
+                playlist_response(&playlist)
             }
             Route::Proxy { source, link, variables, directives } => {
-                let target = self.target(&link, source.as_deref(), now)?;
+                let target = self.resolve_target(&link, source.as_deref(), now)?;
                 if target.purpose == Some(Purpose::Media) {
                     return Err(Problem::SealInvalid);
                 }
-                let request = proxied::Request { target, variables, directives, now };
-                playlist(&*self.proxied.get(request).await?)
+                let request = proxy_handler::ProxyRequest { target, variables, directives, now };
+                playlist_response(&*self.proxied.fetch_playlist(request).await?)
             }
             Route::Segment { stream, link } => {
-                context.media = Some(self.segment(session, &stream, &link, now).await?);
-                return Ok(Outcome::Media);
+                context.media = Some(self.open_segment(session, &stream, &link, now).await?);
+                return Ok(ResponseKind::Media);
             }
             Route::Relay { link } => {
-                let target = self.target(&link, None, now)?;
-                context.media = Some(self.open(session, target).await?);
-                return Ok(Outcome::Media);
+                let target = self.resolve_target(&link, None, now)?;
+                context.media = Some(self.open_media(session, target).await?);
+                return Ok(ResponseKind::Media);
             }
-            Route::Api(Ask::Events) => return Ok(Outcome::Events),
-            Route::Api(Ask::Document(Document::Playlist)) => {
-                let show = |door: Door<'_>| self.shown(&pass, door, now);
-                self.desk.channels(&show)?
+            Route::Api(ApiRequest::Events) => return Ok(ResponseKind::EventStream),
+            Route::Api(ApiRequest::Document(DocumentKind::IptvPlaylist)) => {
+                let token_query = |scope: AccessScope<'_>| self.token_query(&grant, scope, now);
+                self.api.iptv_playlist(&token_query)?
             }
-            Route::Api(ask) => {
-                self.desk.answer(&ask, &|map, stream| self.live.playing(map, stream, now))?
+            Route::Api(request) => self
+                .api
+                .respond(&request, &|map, stream| self.live.active_upstream(map, stream, now))?,
+            Route::Page { path } if grant == Grant::Key => {
+                self.redirect_with_cookie(&path, &query, &grant, now)
             }
-            Route::Page { path } if pass == Pass::Key => self.welcome(&path, &query, &pass, now),
             Route::Page { path } => {
-                // Before the first map there is nothing to start with.
-                self.page.answer(&path, takes_gzip(session), || {
-                    let here = self.desk.bootstrap(&|map, it| self.live.playing(map, it, now));
-                    here.ok()
+                self.page.respond(&path, is_gzip_accepted(session), || {
+                    let bootstrap = self
+                        .api
+                        .bootstrap_json(&|map, stream| self.live.active_upstream(map, stream, now));
+                    // Before the first map the page starts without a bootstrap document.
+                    bootstrap.ok()
                 })
             }
         }))
     }
 
-    /// An edge that cannot read the map misses streams that are there: nobody is told that they
-    /// are not.
-    fn of_stream(&self, problem: Problem) -> Problem {
+    /// Replaces [`Problem::NotFound`] while the map cannot be read: the stream may exist in the
+    /// newer map, and a 404 would make a player give it up.
+    fn mask_unreadable_map(&self, problem: Problem) -> Problem {
         match problem {
-            Problem::NotFound if self.rooms.store.unreadable().is_some() => Problem::MapUnreadable,
+            Problem::NotFound if self.state.store.unreadable_reason().is_some() => {
+                Problem::MapUnreadable
+            }
             problem => problem,
         }
     }
 
-    /// What a link of a playlist is followed by, so that a player needs nothing else.
-    fn shown(&self, pass: &Pass, door: Door<'_>, now: u64) -> String {
-        let token = self.access.token(pass, door, now);
-        token.map_or(String::new(), |token| format!("?{PARAMETER}={token}"))
+    /// The query (`?key=TOKEN`, or empty) that the links of a playlist end in, so that a player
+    /// without a cookie is let in to the playlists they name.
+    fn token_query(&self, grant: &Grant, scope: AccessScope<'_>, now: u64) -> String {
+        let token = self.access.issue_token(grant, scope, now);
+        token.map_or(String::new(), |token| format!("?{KEY_PARAMETER}={token}"))
     }
 
-    /// A browser that shows the key gets a cookie, and an address without the key.
-    fn welcome(&self, path: &str, query: &Query<'_>, pass: &Pass, now: u64) -> Answer {
-        let cookie = self.access.cookie(pass, self.secure, now).unwrap_or_default();
-        // Two slashes would be another host.
+    /// Answers a browser that showed the key with a cookie and the same address without the key,
+    /// so that the key does not stay in the browser's history.
+    fn redirect_with_cookie(
+        &self,
+        path: &str,
+        query: &Query<'_>,
+        grant: &Grant,
+        now: u64,
+    ) -> Response {
+        let cookie = self.access.issue_cookie(grant, self.is_https, now).unwrap_or_default();
+        // A location that begins with two slashes would name another host.
         let path = path.trim_start_matches(['/', '\\']);
-        let location = match query.without(PARAMETER) {
+        let location = match query.without_parameter(KEY_PARAMETER) {
             none if none.is_empty() => format!("/{path}"),
             rest => format!("/{path}?{rest}"),
         };
-        Answer::new(StatusCode::SEE_OTHER)
+        Response::new(StatusCode::SEE_OTHER)
             .header(header::LOCATION, &location)
             .header(header::SET_COOKIE, &cookie)
             .header(header::CACHE_CONTROL, "no-store")
             .header(header::REFERRER_POLICY, "no-referrer")
     }
 
-    fn target(&self, link: &Link, source: Option<&str>, now: u64) -> Result<Target, Problem> {
-        self.rooms.targets.of_link(
+    fn resolve_target(
+        &self,
+        link: &Link,
+        source: Option<&str>,
+        now: u64,
+    ) -> Result<UpstreamTarget, Problem> {
+        self.state.targets.resolve_link(
             link,
             source,
-            &self.rooms.sealer,
-            &self.rooms.store.current(),
+            &self.state.sealer,
+            &self.state.store.map(),
             now,
         )
     }
 
-    /// A link that is refused is had anew from the playlist that named it, once: the token in it
-    /// may have ended since, or its source may have moved.
-    async fn segment(
+    /// Opens a segment of `/live`. A link that the upstream refuses is looked up again in the
+    /// playlist that named it, once: its token may have expired since, or the source may have
+    /// moved.
+    async fn open_segment(
         &self,
         session: &Session,
         stream: &Arc<str>,
         link: &Link,
         now: u64,
-    ) -> Result<Media, Problem> {
-        let opened = self.try_segment(session, stream, link, now).await;
+    ) -> Result<MediaResponse, Problem> {
+        let opened = self.try_open_segment(session, stream, link, now).await;
         let (Err(problem), Link::Sealed { seal, path }) = (&opened, link) else { return opened };
-        if !problem.is_stale() {
+        if !problem.is_link_expired() {
             return opened;
         }
-        match self.live.renewed(path, seal, problem, now).await {
-            Some(renewed) => self.try_segment(session, stream, &renewed, now).await,
+        match self.live.renew_link(path, seal, problem, now).await {
+            Some(renewed) => self.try_open_segment(session, stream, &renewed, now).await,
             None => opened,
         }
     }
 
-    async fn try_segment(
+    async fn try_open_segment(
         &self,
         session: &Session,
         stream: &Arc<str>,
         link: &Link,
         now: u64,
-    ) -> Result<Media, Problem> {
-        let map = self.rooms.store.current();
-        let Rooms { targets, sealer, .. } = &self.rooms;
-        let target = targets.of_link(link, None, sealer, &map, now)?;
+    ) -> Result<MediaResponse, Problem> {
+        let map = self.state.store.map();
+        let EdgeState { targets, sealer, .. } = &self.state;
+        let target = targets.resolve_link(link, None, sealer, &map, now)?;
         let known = map.streams.get(&**stream).and_then(|stream| {
             let mut upstreams = stream.upstreams.iter();
             Some((stream, upstreams.find(|one| one.profile.0 == target.profile)?))
         });
-        let target = Target { stream: Some(stream.clone()), ..target };
-        let opened = self.open(session, target).await;
-        // What a request for a segment tells of its upstream.
+        let target = UpstreamTarget { stream: Some(stream.clone()), ..target };
+        let opened = self.open_media(session, target).await;
         if let Some((stream, upstream)) = known {
-            let complaints = &self.rooms.audience.complaints;
-            complaints.heard(stream, upstream, &session.req_header().headers);
+            let playback_reports = &self.state.viewers.playback_reports;
+            playback_reports.record_cmcd_headers(stream, upstream, &session.req_header().headers);
             if let Err(problem) = &opened {
-                complaints.failed(&stream.id, upstream, problem);
+                playback_reports.report_failure(&stream.id, upstream, problem);
             }
         }
         opened
     }
 
-    async fn open(&self, session: &Session, target: Target) -> Result<Media, Problem> {
+    async fn open_media(
+        &self,
+        session: &Session,
+        target: UpstreamTarget,
+    ) -> Result<MediaResponse, Problem> {
         if target.purpose.is_some_and(|purpose| purpose != Purpose::Media) {
             return Err(Problem::SealInvalid);
         }
         let started = Instant::now();
-        let asked = Asked::of(&session.req_header().headers);
-        let opened = self.rooms.storage.open(target, asked).await?;
+        let range = RangeRequest::from_headers(&session.req_header().headers);
+        let lookup = self.state.cache.open_object(target, range).await?;
         let path = session.req_header().uri.path().to_owned();
-        let media = Media::new(opened, path, started);
-        self.rooms.metrics.storage.with_label_values(&[media.outcome()]).inc();
+        let media = MediaResponse::new(lookup, path, started);
+        self.state.metrics.cache_requests.with_label_values(&[media.cache_result()]).inc();
         Ok(media)
     }
 
-    /// Whoever polls a stream's playlist watches it.
-    fn watched(&self, stream: &str, viewer: Viewer, playlist: &Playlist) {
-        let map = self.rooms.store.current();
+    /// Counts the client that polled a media playlist as a viewer of its stream.
+    fn record_viewer(&self, stream: &str, viewer: ViewerId, playlist: &Playlist) {
+        let map = self.state.store.map();
         let Some((stream, _)) = map.streams.get_key_value(stream) else { return };
-        self.rooms.audience.seen(stream, viewer, playlist.bridges());
+        self.state.viewers.record_poll(stream, viewer, playlist.stale_if_error_lifetime());
     }
 
-    /// By the control plane that leads.
-    async fn commanded(&self, session: &mut Session) -> Result<Answer, Problem> {
-        let body = admission::body(session, cmcd::LONGEST).await?;
+    /// Answers a command with the response of the leading control plane.
+    async fn forward_command(&self, session: &mut Session) -> Result<Response, Problem> {
+        let body = admission::read_body(session, cmcd::BODY_MAX_BYTES).await?;
         let request = session.req_header();
         let path_and_query = request.uri.path_and_query().map_or("/", |it| it.as_str()).to_owned();
-        // Whoever asks for a head is sent that of the whole answer.
+        // HEAD is forwarded as GET, so that its response has the fields of the whole one (RFC 9110,
+        // 9.3.2).
         let method = match request.method {
             Method::HEAD => Method::GET,
             ref method => method.clone(),
         };
-        let command = Command { method, path_and_query, headers: request.headers.clone(), body };
-        self.control.pass_on(&command).await
+        let command =
+            CommandRequest { method, path_and_query, headers: request.headers.clone(), body };
+        self.control_plane.forward_command(&command).await
     }
 
-    /// What a player posted, of streams that are open to it.
-    async fn reported(&self, session: &mut Session) -> Result<Answer, Problem> {
-        let body = admission::body(session, cmcd::LONGEST).await?;
-        let (request, now) = (session.req_header(), now());
+    /// Records CMCD reports that a player posted. All of them are refused if one names a stream
+    /// that this player has no access to.
+    async fn record_reports(&self, session: &mut Session) -> Result<Response, Problem> {
+        let body = admission::read_body(session, cmcd::BODY_MAX_BYTES).await?;
+        let (request, now) = (session.req_header(), unix_now());
         let content_type = request.headers.get(header::CONTENT_TYPE);
         let content_type = content_type.map(HeaderValue::as_bytes).unwrap_or_default();
-        let reports = cmcd::parse(content_type, &body)?;
+        let reports = cmcd::parse_reports(content_type, &body)?;
         let query = Query(request.uri.query().unwrap_or_default());
-        let map = self.rooms.store.current();
-        let mut told: BTreeMap<&str, (&Stream, bool)> = BTreeMap::new();
+        let map = self.state.store.map();
+        let mut stalled_by_stream: BTreeMap<&str, (&Stream, bool)> = BTreeMap::new();
         for report in &reports {
-            let door = Door::Stream(&report.cid);
-            self.access.judge(door, &query, &request.headers, now)?;
+            let scope = AccessScope::Stream(&report.cid);
+            self.access.authorize(scope, &query, &request.headers, now)?;
             let stream = map.streams.get(report.cid.as_str()).ok_or(Problem::NotFound)?;
-            told.entry(&report.cid).or_insert((stream, false)).1 |= report.stalled();
+            let entry = stalled_by_stream.entry(&report.cid).or_insert((stream, false));
+            entry.1 |= report.has_stalled();
         }
-        for (stream, stalled) in told.values() {
-            self.rooms.audience.complaints.reported(stream, *stalled);
+        for (stream, stalled) in stalled_by_stream.values() {
+            self.state.viewers.playback_reports.record_posted_report(stream, *stalled);
         }
-        Ok(Answer::new(StatusCode::NO_CONTENT).header(header::CACHE_CONTROL, "no-store"))
+        Ok(Response::new(StatusCode::NO_CONTENT).header(header::CACHE_CONTROL, "no-store"))
     }
 }
 
 #[async_trait]
 impl ProxyHttp for Edge {
-    type CTX = Context;
+    type CTX = RequestContext;
 
-    fn new_ctx(&self) -> Context {
-        Context {
+    fn new_ctx(&self) -> RequestContext {
+        RequestContext {
             started: Instant::now(),
-            label: "refused",
-            in_flight: None,
+            route_label: "refused",
+            in_flight_guard: None,
             media: None,
-            client: None,
+            client_address: None,
         }
     }
 
-    /// Answers are finished where they are made: no module has anything to add.
+    /// Registers no module: [`Response`] and [`MediaResponse`] build complete responses.
     fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
 
-    async fn request_filter(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
-        context.in_flight = Some(InFlight::new(&self.rooms.metrics.in_flight));
-        // A viewer who stops reading must not hold a connection for ever, but one who reads slowly
-        // may: this is how long one write may take; a large slice has longer.
-        session.as_downstream_mut().set_write_timeout(Some(WRITE_TIMEOUT));
-        session.as_downstream_mut().set_total_drain_timeout(Some(DRAIN_TIMEOUT));
-        if self.draining.is_set() {
+    async fn request_filter(
+        &self,
+        session: &mut Session,
+        context: &mut RequestContext,
+    ) -> Result<bool> {
+        context.in_flight_guard = Some(InFlightGuard::new(&self.state.metrics.requests_in_flight));
+        // A viewer who stops reading must not hold a connection for ever, but a slow one may:
+        // `response_body_filter` extends this timeout of one write for large chunks.
+        session.as_downstream_mut().set_write_timeout(Some(WRITE_MIN_TIMEOUT));
+        session.as_downstream_mut().set_total_drain_timeout(Some(REQUEST_BODY_DRAIN_TIMEOUT));
+        if self.drain_signal.is_draining() {
             session.as_downstream_mut().set_keepalive(None);
         }
         let request = session.req_header();
         let path = request.uri.path().to_owned();
         let route = Route::parse(&path, request.uri.query());
-        let report = matches!(route, Ok(Route::Api(Ask::Report)));
-        let media = is_media(&path) || report;
+        let is_report = matches!(route, Ok(Route::Api(ApiRequest::Report)));
+        // Media and reports are open to pages of any origin (CORS).
+        let is_cross_origin = is_media_path(&path) || is_report;
         let peer = session.client_addr().and_then(|address| address.as_inet());
-        let address = |peer: &SocketAddr| self.clients.address(peer.ip(), &request.headers);
-        context.client = peer.map(address);
-        // Whoever looks after the edge asks as often as it likes.
-        let limited = match (&route, context.client) {
-            (Ok(Route::Api(Ask::Health | Ask::Ready)), _) | (_, None) => Ok(()),
-            (_, Some(client)) => {
-                self.limits.request(client.into(), self.rooms.metrics.in_flight.get())
+        let client_address = |peer: &SocketAddr| {
+            self.client_addresses.determine_client_address(peer.ip(), &request.headers)
+        };
+        context.client_address = peer.map(client_address);
+        // Health probes are not limited: a load balancer must not be refused under load.
+        let admitted = match (&route, context.client_address) {
+            (Ok(Route::Api(ApiRequest::Health | ApiRequest::Ready)), _) | (_, None) => Ok(()),
+            (_, Some(client)) => self
+                .limiter
+                .admit_request(client.into(), self.state.metrics.requests_in_flight.get()),
+        };
+        let rejection = match &route {
+            Ok(Route::Api(ApiRequest::Command(method))) => {
+                admission::reject_invalid_command(session, method)
             }
+            _ if is_report => admission::reject_invalid_report(session),
+            _ => admission::reject_invalid_request(session, is_cross_origin),
         };
-        let refused = match &route {
-            Ok(Route::Api(Ask::Command(method))) => admission::of_command(session, method),
-            _ if report => admission::of_report(session),
-            _ => admission::of_request(session, media),
-        };
-        let outcome = match (refused, limited.and(route)) {
-            (Some(answer), _) => Ok(Outcome::Whole(answer)),
+        let outcome = match (rejection, admitted.and(route)) {
+            (Some(response), _) => Ok(ResponseKind::Complete(response)),
             (None, Err(problem)) => Err(problem),
-            (None, Ok(route @ Route::Api(Ask::Report))) => {
-                context.label = route.label();
-                self.reported(session).await.map(Outcome::Whole)
+            (None, Ok(route @ Route::Api(ApiRequest::Report))) => {
+                context.route_label = route.label();
+                self.record_reports(session).await.map(ResponseKind::Complete)
             }
-            (None, Ok(route @ Route::Api(Ask::Command(_)))) => {
-                context.label = route.label();
-                self.commanded(session).await.map(Outcome::Whole)
+            (None, Ok(route @ Route::Api(ApiRequest::Command(_)))) => {
+                context.route_label = route.label();
+                self.forward_command(session).await.map(ResponseKind::Complete)
             }
             (None, Ok(route)) => {
-                context.label = route.label();
-                self.answer(session, route, context).await
+                context.route_label = route.label();
+                self.respond(session, route, context).await
             }
         };
-        let answer = match outcome {
-            Ok(Outcome::Media) => return Ok(false),
-            Ok(Outcome::Events) => {
-                let map = self.rooms.store.current();
-                let served = self.desk.events.serve(session, &map, &self.draining).await;
+        let response = match outcome {
+            Ok(ResponseKind::Media) => return Ok(false),
+            Ok(ResponseKind::EventStream) => {
+                let map = self.state.store.map();
+                let served = self.api.events.serve(session, &map, &self.drain_signal).await;
                 return served.map(|()| true).map_err(Error::into_down);
             }
-            Ok(Outcome::Whole(answer)) => answer,
+            Ok(ResponseKind::Complete(response)) => response,
             Err(problem) => {
                 tracing::debug!(%path, problem = problem.name(), "refused");
-                Answer::problem(&problem)
+                Response::from_problem(&problem)
             }
         };
-        let answer = if media { answer.media() } else { answer };
-        // Pingora calls it a fault of ours otherwise that a viewer left.
-        answer.send(session).await.map(|()| true).map_err(Error::into_down)
+        let response = if is_cross_origin { response.with_media_headers() } else { response };
+        // A failed write is an error of the downstream: Pingora would otherwise log each viewer who
+        // left as an internal error.
+        response.send(session).await.map(|()| true).map_err(Error::into_down)
     }
 
-    fn request_cache_filter(&self, session: &mut Session, context: &mut Context) -> Result<()> {
+    fn request_cache_filter(
+        &self,
+        session: &mut Session,
+        context: &mut RequestContext,
+    ) -> Result<()> {
         if context.media.is_some() {
-            session.cache.enable(&HANDOVER, None, None, None, None);
+            session.cache.enable(&CACHE_ADAPTER, None, None, None, None);
         }
         Ok(())
     }
 
-    fn cache_key_callback(&self, _session: &Session, context: &mut Context) -> Result<CacheKey> {
+    fn cache_key_callback(
+        &self,
+        _session: &Session,
+        context: &mut RequestContext,
+    ) -> Result<CacheKey> {
         match context.media.take() {
-            Some(media) => media.into_key(),
+            Some(media) => media.into_cache_key(),
             None => Error::e_explain(ErrorType::InternalError, "no object was opened"),
         }
     }
 
-    /// What is no valid single range is no range (RFC 9110, 14.2): the answer is the whole.
+    /// Serves a valid single range; any other `Range` is ignored (RFC 9110, 14.2) and the response
+    /// is the whole representation.
     fn range_header_filter(
         &self,
         session: &mut Session,
         response: &mut ResponseHeader,
-        _context: &mut Context,
+        _context: &mut RequestContext,
     ) -> RangeType {
         let request = session.req_header();
-        let empty =
+        let is_empty =
             response.headers.get(header::CONTENT_LENGTH).is_some_and(|length| length == "0");
         match request.headers.get(header::RANGE) {
-            // Of nothing there is no part, and Pingora would count below zero.
-            Some(range) if is_single(range.as_bytes()) && !empty => {
-                // Pingora counts up to, not including.
+            // An empty representation has no satisfiable range, and Pingora's arithmetic would
+            // underflow.
+            Some(range) if is_single_range(range.as_bytes()) && !is_empty => {
+                // The limit of ranges is exclusive: 2 permits one range.
                 range_header_filter(request, response, Some(2))
             }
             _ => RangeType::None,
         }
     }
 
-    /// A slice is written right after it came through here.
+    /// Sets the write timeout for a body chunk, which Pingora writes right after this filter.
     fn response_body_filter(
         &self,
         session: &mut Session,
         body: &mut Option<Bytes>,
         _end: bool,
-        _context: &mut Context,
+        _context: &mut RequestContext,
     ) -> Result<Option<Duration>> {
         if let Some(body) = body {
-            session.as_downstream_mut().set_write_timeout(Some(patience(body.len())));
+            session.as_downstream_mut().set_write_timeout(Some(write_timeout(body.len())));
         }
         Ok(None)
     }
 
-    /// For Pingora's own log lines: without the query, which holds links.
-    fn request_summary(&self, session: &Session, context: &Context) -> String {
+    /// What Pingora's own log lines say of a request: no query, which holds seals and keys.
+    fn request_summary(&self, session: &Session, context: &RequestContext) -> String {
         let request = session.req_header();
-        format!("{} {} ({})", request.method, request.uri.path(), context.label)
+        format!("{} {} ({})", request.method, request.uri.path(), context.route_label)
     }
 
-    /// Pingora itself is sent nowhere: everything upstream goes through our own fetches.
+    /// Fails: Pingora connects to no upstream, as all upstream requests go through [`Fetcher`].
     async fn upstream_peer(
         &self,
         _session: &mut Session,
-        _context: &mut Context,
+        _context: &mut RequestContext,
     ) -> Result<Box<HttpPeer>> {
         Error::e_explain(ErrorType::InternalError, "requests are answered before this phase")
     }
@@ -514,25 +579,30 @@ impl ProxyHttp for Edge {
         &self,
         session: &mut Session,
         error: &Error,
-        _context: &mut Context,
+        _context: &mut RequestContext,
     ) -> FailToProxy {
-        // With a header sent, all that is left is to break off.
+        // Once a header was sent, the connection can only be closed.
         if session.response_written().is_none() {
             session.as_downstream_mut().set_keepalive(None);
-            // Whoever left needs no answer.
-            let _ = Answer::new(StatusCode::INTERNAL_SERVER_ERROR).send(session).await;
+            // The client may have left, and then needs no response.
+            let _ = Response::new(StatusCode::INTERNAL_SERVER_ERROR).send(session).await;
         }
         tracing::debug!(%error, "a request failed");
         FailToProxy { error_code: 500, can_reuse_downstream: false }
     }
 
-    fn suppress_error_log(&self, _: &Session, _: &Context, error: &Error) -> bool {
-        // Viewers leave all the time.
+    fn suppress_error_log(&self, _: &Session, _: &RequestContext, error: &Error) -> bool {
+        // Viewers disconnect all the time: an error of the downstream is not logged.
         error.esource() == &pingora::ErrorSource::Downstream
     }
 
-    async fn logging(&self, session: &mut Session, error: Option<&Error>, context: &mut Context) {
-        if context.in_flight.is_none() {
+    async fn logging(
+        &self,
+        session: &mut Session,
+        error: Option<&Error>,
+        context: &mut RequestContext,
+    ) {
+        if context.in_flight_guard.is_none() {
             return;
         }
         let status = session.response_written().map_or(0, |response| response.status.as_u16());
@@ -546,12 +616,16 @@ impl ProxyHttp for Edge {
         };
         let class = if error.is_some() && status < 400 { "aborted" } else { class };
         let seconds = context.started.elapsed().as_secs_f64();
-        self.rooms.metrics.requests.with_label_values(&[context.label, class]).inc();
-        self.rooms.metrics.seconds.with_label_values(&[context.label]).observe(seconds);
+        self.state.metrics.requests.with_label_values(&[context.route_label, class]).inc();
+        self.state
+            .metrics
+            .request_duration
+            .with_label_values(&[context.route_label])
+            .observe(seconds);
         let sent = session.body_bytes_sent() as u64;
-        self.rooms.metrics.bytes.with_label_values(&[context.label]).inc_by(sent);
+        self.state.metrics.response_bytes.with_label_values(&[context.route_label]).inc_by(sent);
         tracing::debug!(
-            route = context.label,
+            route = context.route_label,
             path = session.req_header().uri.path(),
             status,
             sent,
@@ -561,41 +635,43 @@ impl ProxyHttp for Edge {
     }
 }
 
-const WRITE_TIMEOUT: Duration = Duration::from_secs(80);
-/// Bytes a second, a tenth less than a viewer at 100 kbit/s takes.
-const SLOWEST: usize = 11_000;
-/// For the rest of a request's body that nobody wants.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the write of one body chunk may take at least.
+const WRITE_MIN_TIMEOUT: Duration = Duration::from_secs(80);
+/// The slowest reader for whom a large chunk's timeout is long enough: a tenth less than 100
+/// kbit/s.
+const WRITE_MIN_BYTES_PER_SECOND: usize = 11_000;
+/// How long the unread rest of a request's body may take to arrive before its connection is closed.
+const REQUEST_BODY_DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long the write of so many bytes may take.
-fn patience(bytes: usize) -> Duration {
-    WRITE_TIMEOUT.max(Duration::from_secs(bytes.div_ceil(SLOWEST) as u64))
+/// How long the write of a chunk of `bytes` may take.
+fn write_timeout(bytes: usize) -> Duration {
+    WRITE_MIN_TIMEOUT.max(Duration::from_secs(bytes.div_ceil(WRITE_MIN_BYTES_PER_SECOND) as u64))
 }
 
-fn playlist(playlist: &Playlist) -> Answer {
-    let answer = Answer::ok(playlist.content_type, playlist.bytes.clone())
+fn playlist_response(playlist: &Playlist) -> Response {
+    let response = Response::ok(playlist.content_type, playlist.bytes.clone())
         .header(header::CACHE_CONTROL, "no-cache")
         .header(header::ETAG, &playlist.etag)
         .header(
             header::HeaderName::from_static("server-timing"),
-            &format!("origin;dur={:.1}", playlist.upstream.as_secs_f64() * 1000.0),
+            &format!("origin;dur={:.1}", playlist.fetch_duration.as_secs_f64() * 1000.0),
         );
-    match playlist.fetched.elapsed().as_secs() {
-        0 => answer,
-        // Given again because its upstream failed: said, not hidden.
-        age => answer.header(header::AGE, &age.to_string()),
+    match playlist.fetched_at.elapsed().as_secs() {
+        0 => response,
+        // A stale playlist, served because its upstream failed, says its age (RFC 9111, 5.1).
+        age => response.header(header::AGE, &age.to_string()),
     }
 }
 
-fn viewer(pass: &Pass, client: Option<IpAddr>, headers: &HeaderMap) -> Viewer {
-    if let Pass::Token(token) = pass {
-        return Viewer::of_token(token);
+fn identify_viewer(grant: &Grant, client: Option<IpAddr>, headers: &HeaderMap) -> ViewerId {
+    if let Grant::Token(token) = grant {
+        return ViewerId::of_token(token);
     }
     let agent = headers.get(header::USER_AGENT);
-    Viewer::of(client, agent.map(HeaderValue::as_bytes).unwrap_or_default())
+    ViewerId::of(client, agent.map(HeaderValue::as_bytes).unwrap_or_default())
 }
 
-fn takes_gzip(session: &Session) -> bool {
+fn is_gzip_accepted(session: &Session) -> bool {
     let accepted = session.req_header().headers.get(header::ACCEPT_ENCODING);
     accepted.and_then(|value| value.to_str().ok()).is_some_and(|value| {
         value.split(',').any(|coding| {
@@ -605,7 +681,7 @@ fn takes_gzip(session: &Session) -> bool {
     })
 }
 
-fn now() -> u64 {
+fn unix_now() -> u64 {
     u64::try_from(Timestamp::now().as_second()).unwrap_or(0)
 }
 
@@ -614,11 +690,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_large_slice_has_longer() {
+    fn a_large_chunk_has_a_longer_write_timeout() {
         for (bytes, seconds) in
             [(0, 80), (500_000, 80), (1_000_000, 91), (4_000_000, 364), (4 * 1024 * 1024, 382)]
         {
-            assert_eq!(patience(bytes), Duration::from_secs(seconds), "{bytes}");
+            assert_eq!(write_timeout(bytes), Duration::from_secs(seconds), "{bytes}");
         }
     }
 }

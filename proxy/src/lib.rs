@@ -1,57 +1,65 @@
-//! The edge: one origin between any player and every upstream.
+//! The edge: one HTTP origin between any player and every upstream.
 //!
-//! A request goes through these rooms, in this order:
+//! A request passes through these modules, in this order:
 //! - [`edge`]: the phases of a request, as Pingora calls them.
-//! - [`client`]: whose it is; [`limits`]: whether there is room for it.
-//! - [`admission`]: whether it is taken at all; [`route`]: what is asked for; [`access`]: by whom.
-//! - [`target`]: which upstream URL that is, and whether it may be reached ([`seal`], [`denials`]).
-//! - [`live`], [`proxied`]: playlists, fetched once for many ([`playlists`]) and rewritten ([`links`],
-//!   [`multivariant`]).
-//! - [`relay`], [`storage`]: segments, fetched once for many and streamed, and before anybody asks
-//!   ([`prefetch`]).
-//! - [`api`]: what may be asked about rather than watched; [`control`]: commands to the control plane.
-//! - [`page`]: everything else is the page.
-//! - [`answer`], [`problem`]: how answers look, and how errors become statuses; [`key_form`]: what a person is shown instead of one.
+//! - [`client_address`]: which client sent it; [`limits`]: how much one client may take.
+//! - [`admission`]: which methods, fields and bodies are accepted; [`route`]: what is requested;
+//!   [`access`]: whether the client may have it.
+//! - [`target`]: which upstream URL a link names, and whether it may be reached ([`seal`],
+//!   [`denials`]).
+//! - [`live`], [`proxy_handler`]: playlists, fetched once for all who poll them ([`playlist`]) and
+//!   rewritten ([`uri_mappers`], [`multivariant`]).
+//! - [`media_response`], [`cache`]: segments, fetched once for all who request them, and before
+//!   anybody does ([`prefetch`]).
+//! - [`api`]: `/api` and the documents for calendars and IPTV players; [`control_plane_client`]:
+//!   commands, forwarded to the control plane.
+//! - [`page`]: the files of the page, and its shell for every other path.
+//! - [`response`], [`problem`]: responses, and errors with their statuses; [`login_page`]: the form
+//!   that asks a person for the key.
 //!
-//! Around them: [`rooms`] (what they share), [`slots`] (how much a source allows), [`audience`] (who watches what) and [`cmcd`] (what they say of it), [`drain`], [`config`], [`metrics`], [`server`] (listeners, shutdown), [`admin`], [`connection`] (how bytes leave), [`tls`].
+//! Beside the phases: [`edge_state`] (what the handlers share), [`upstream_limiter`] (concurrent
+//! requests per source), [`viewers`] (viewers per stream) and [`cmcd`] (what players report),
+//! [`drain`], [`config`], [`metrics`], [`server`] (listeners, shutdown), [`admin`],
+//! [`connection`] (buffering and deadlines of a connection), [`file_descriptors`] (connections per
+//! open-file limit), [`tls`].
 
 pub mod access;
 pub mod admin;
 pub mod admission;
-pub mod answer;
 pub mod api;
-pub mod audience;
-pub mod client;
+pub mod cache;
+pub mod client_address;
 pub mod cmcd;
 pub mod config;
 pub mod connection;
-pub mod control;
+pub mod control_plane_client;
 pub mod denials;
-pub mod descriptors;
 pub mod drain;
 pub mod edge;
-pub mod key_form;
+pub mod edge_state;
+pub mod file_descriptors;
 pub mod limits;
-pub mod links;
 pub mod live;
+pub mod login_page;
+pub mod media_response;
 pub mod metrics;
 pub mod multivariant;
 pub mod page;
-pub mod playlists;
+pub mod playlist;
 pub mod prefetch;
 pub mod problem;
-pub mod proxied;
-pub mod relay;
-pub mod rooms;
+pub mod proxy_handler;
+pub mod response;
 pub mod route;
 pub mod seal;
 pub mod server;
-pub mod slots;
-pub mod storage;
 pub mod target;
 pub mod tls;
+pub mod upstream_limiter;
+pub mod uri_mappers;
+pub mod viewers;
 
-pub use access::{Access, Keyring};
+pub use access::{AccessControl, AccessKeys};
 pub use admin::AdminToken;
 pub use api::OpenApi;
 pub use config::Config;

@@ -1,4 +1,4 @@
-//! [`Limits`]: how much of the edge one client, or all of them, may take.
+//! [`ClientLimiter`]: limits of connections and requests, per client and in all.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -12,18 +12,19 @@ use tokio::time::Instant;
 
 use crate::problem::Problem;
 
-/// `[edge.limits]`. What is not said has no limit.
+/// `[edge.limits]`. A limit that is `None` does not apply.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LimitsConfig {
-    /// At once, in all.
+    /// Concurrent connections of all clients.
     pub connections: NonZeroUsize,
+    /// Concurrent connections of one client.
     pub connections_per_client: Option<NonZeroUsize>,
-    /// Being answered at once, in all.
+    /// Requests in flight of all clients.
     pub requests: Option<NonZeroUsize>,
-    /// A second. Twice as many may come together.
+    /// Requests per second of one client. A burst may have twice as many.
     pub requests_per_client: Option<NonZeroU32>,
-    /// For a request's header, from its first byte on.
+    /// How long a request's header may take from its first byte on: 1 s to 1 min.
     #[serde(deserialize_with = "header")]
     pub header: Duration,
 }
@@ -48,37 +49,39 @@ fn header<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Err
     }
 }
 
-pub struct Limits {
+/// Enforces [`LimitsConfig`].
+pub struct ClientLimiter {
     config: LimitsConfig,
-    connections: Mutex<Connections>,
-    rates: Mutex<Rates>,
+    connections: Mutex<ConnectionCounts>,
+    token_buckets: Mutex<TokenBuckets>,
 }
 
 #[derive(Default)]
-struct Connections {
-    all: usize,
-    by_client: HashMap<Client, usize>,
+struct ConnectionCounts {
+    total: usize,
+    by_client: HashMap<ClientNetwork, usize>,
 }
 
 #[derive(Default)]
-struct Rates {
-    by_client: HashMap<Client, Rate>,
-    /// When those that are full again were last dropped.
-    swept: Option<Instant>,
+struct TokenBuckets {
+    by_client: HashMap<ClientNetwork, TokenBucket>,
+    /// When full buckets were last dropped.
+    last_sweep: Option<Instant>,
 }
 
-/// Requests that may still come at once.
+/// A client's token bucket: how many requests it may send at once, as of `updated_at`.
 #[derive(Clone, Copy)]
-struct Rate {
-    left: f64,
-    at: Instant,
+struct TokenBucket {
+    tokens: f64,
+    updated_at: Instant,
 }
 
-/// One customer of a network: of IPv6 everybody has 2^64 addresses.
+/// The network that counts as one client: an IPv4 address, or an IPv6 /64, as one customer has 2^64
+/// IPv6 addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Client(IpAddr);
+pub struct ClientNetwork(IpAddr);
 
-impl From<IpAddr> for Client {
+impl From<IpAddr> for ClientNetwork {
     fn from(address: IpAddr) -> Self {
         Self(match address.to_canonical() {
             IpAddr::V6(v6) => {
@@ -90,88 +93,99 @@ impl From<IpAddr> for Client {
     }
 }
 
-/// A connection's place, while it lasts.
-pub struct Place {
-    limits: Arc<Limits>,
-    client: Option<Client>,
+/// A connection's permit, which is released when it is dropped.
+pub struct ConnectionPermit {
+    limiter: Arc<ClientLimiter>,
+    client: Option<ClientNetwork>,
 }
 
-/// What may come together, in seconds of what may come in all.
-const BURST: f64 = 2.0;
-const SWEEP: Duration = Duration::from_secs(10);
+/// Capacity of a token bucket, in seconds of its rate.
+const BURST_SECONDS: f64 = 2.0;
+/// How often full buckets are dropped, so that clients who left take no memory.
+const BUCKET_SWEEP_INTERVAL: Duration = Duration::from_secs(10);
 
-impl Limits {
+impl ClientLimiter {
     pub fn new(config: LimitsConfig) -> Arc<Self> {
-        Arc::new(Self { config, connections: Mutex::default(), rates: Mutex::default() })
+        Arc::new(Self { config, connections: Mutex::default(), token_buckets: Mutex::default() })
     }
 
-    pub fn header(&self) -> Duration {
+    pub fn header_timeout(&self) -> Duration {
         self.config.header
     }
 
-    /// A place for a connection of this client; `None` when there is none. Somebody who brings
-    /// many clients, as a proxy does, is none of them.
-    pub fn connect(self: &Arc<Self>, client: Option<Client>) -> Option<Place> {
+    /// A permit for a connection of this client; `None` when a limit is reached. `client` is `None`
+    /// for a trusted proxy, which carries many clients and has no limit per client.
+    pub fn acquire_connection(
+        self: &Arc<Self>,
+        client: Option<ClientNetwork>,
+    ) -> Option<ConnectionPermit> {
         let client = client.filter(|_| self.config.connections_per_client.is_some());
         let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
-        if connections.all >= self.config.connections.get() {
+        if connections.total >= self.config.connections.get() {
             return None;
         }
-        if let (Some(client), Some(most)) = (client, self.config.connections_per_client) {
+        if let (Some(client), Some(limit)) = (client, self.config.connections_per_client) {
             let count = connections.by_client.get(&client).copied().unwrap_or(0);
-            if count >= most.get() {
+            if count >= limit.get() {
                 return None;
             }
             connections.by_client.insert(client, count + 1);
         }
-        connections.all += 1;
-        Some(Place { limits: self.clone(), client })
+        connections.total += 1;
+        Some(ConnectionPermit { limiter: self.clone(), client })
     }
 
-    /// May this client be answered, while so many are?
-    pub fn request(&self, client: Client, in_flight: i64) -> Result<(), Problem> {
+    /// Admits a request of this client while `in_flight` requests, this one included, are in
+    /// flight.
+    ///
+    /// # Errors
+    /// [`Problem::Busy`] beyond the limit of all clients, [`Problem::TooManyRequests`] beyond the
+    /// rate of this one.
+    pub fn admit_request(&self, client: ClientNetwork, in_flight: i64) -> Result<(), Problem> {
         if self
             .config
             .requests
-            .is_some_and(|most| usize::try_from(in_flight).is_ok_and(|now| now > most.get()))
+            .is_some_and(|limit| usize::try_from(in_flight).is_ok_and(|now| now > limit.get()))
         {
             return Err(Problem::Busy("more requests than this edge answers at once"));
         }
         let Some(rate) = self.config.requests_per_client else { return Ok(()) };
         let (rate, now) = (f64::from(rate.get()), Instant::now());
-        let full = rate * BURST;
-        let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
-        rates.sweep(rate, full, now);
-        let known = rates.by_client.entry(client).or_insert(Rate { left: full, at: now });
-        *known = Rate { left: known.by(rate, full, now), at: now };
-        if known.left < 1.0 {
+        let capacity = rate * BURST_SECONDS;
+        let mut buckets = self.token_buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        buckets.remove_full(rate, capacity, now);
+        let full = TokenBucket { tokens: capacity, updated_at: now };
+        let bucket = buckets.by_client.entry(client).or_insert(full);
+        *bucket = TokenBucket { tokens: bucket.tokens_at(rate, capacity, now), updated_at: now };
+        if bucket.tokens < 1.0 {
             return Err(Problem::TooManyRequests);
         }
-        known.left -= 1.0;
+        bucket.tokens -= 1.0;
         Ok(())
     }
 }
 
-impl Rates {
-    fn sweep(&mut self, rate: f64, full: f64, now: Instant) {
-        if self.swept.is_none_or(|swept| now.duration_since(swept) >= SWEEP) {
-            self.swept = Some(now);
-            self.by_client.retain(|_, known| known.by(rate, full, now) < full);
+impl TokenBuckets {
+    /// Drops full buckets, which say no more than no bucket, every [`BUCKET_SWEEP_INTERVAL`].
+    fn remove_full(&mut self, rate: f64, capacity: f64, now: Instant) {
+        if self.last_sweep.is_none_or(|swept| now.duration_since(swept) >= BUCKET_SWEEP_INTERVAL) {
+            self.last_sweep = Some(now);
+            self.by_client.retain(|_, bucket| bucket.tokens_at(rate, capacity, now) < capacity);
         }
     }
 }
 
-impl Rate {
-    fn by(&self, rate: f64, full: f64, now: Instant) -> f64 {
-        (self.left + rate * now.duration_since(self.at).as_secs_f64()).min(full)
+impl TokenBucket {
+    fn tokens_at(&self, rate: f64, capacity: f64, now: Instant) -> f64 {
+        (self.tokens + rate * now.duration_since(self.updated_at).as_secs_f64()).min(capacity)
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
-        let connections = &self.limits.connections;
+        let connections = &self.limiter.connections;
         let mut connections = connections.lock().unwrap_or_else(PoisonError::into_inner);
-        connections.all -= 1;
+        connections.total -= 1;
         let Some(client) = self.client else { return };
         if let Some(count) = connections.by_client.get_mut(&client) {
             *count -= 1;
@@ -186,57 +200,61 @@ impl Drop for Place {
 mod tests {
     use super::*;
 
-    fn client(text: &str) -> Client {
+    fn client(text: &str) -> ClientNetwork {
         text.parse::<IpAddr>().unwrap().into()
     }
 
     #[test]
-    fn connections_have_places() {
-        let limits = Limits::new(LimitsConfig {
+    fn connections_are_limited_per_client_and_in_all() {
+        let limiter = ClientLimiter::new(LimitsConfig {
             connections: NonZeroUsize::new(4).unwrap(),
             connections_per_client: NonZeroUsize::new(2),
             ..LimitsConfig::default()
         });
         let one = Some(client("192.0.2.1"));
-        let first = limits.connect(one);
-        let held = limits.connect(one);
-        assert!(first.is_some() && held.is_some());
-        assert!(limits.connect(one).is_none(), "of one client");
-        let same = limits.connect(Some(client("::ffff:192.0.2.1")));
+        let first = limiter.acquire_connection(one);
+        let second = limiter.acquire_connection(one);
+        assert!(first.is_some() && second.is_some());
+        assert!(limiter.acquire_connection(one).is_none(), "of one client");
+        let same = limiter.acquire_connection(Some(client("::ffff:192.0.2.1")));
         assert!(same.is_none(), "however it is written");
-        let proxy = (limits.connect(None), limits.connect(None));
+        let proxy = (limiter.acquire_connection(None), limiter.acquire_connection(None));
         assert!(proxy.0.is_some() && proxy.1.is_some());
-        assert!(limits.connect(Some(client("192.0.2.2"))).is_none(), "in all");
-        drop((first, held));
-        assert!(limits.connect(one).is_some(), "places are given back");
+        assert!(limiter.acquire_connection(Some(client("192.0.2.2"))).is_none(), "in all");
+        drop((first, second));
+        assert!(limiter.acquire_connection(one).is_some(), "permits are released");
         drop(proxy);
-        let left = limits.connections.lock().unwrap();
-        assert_eq!((left.all, left.by_client.len()), (0, 0));
+        let left = limiter.connections.lock().unwrap();
+        assert_eq!((left.total, left.by_client.len()), (0, 0));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn clients_have_a_rate() {
-        let limits = Limits::new(LimitsConfig {
+    async fn requests_are_limited_per_client_and_in_all() {
+        let limiter = ClientLimiter::new(LimitsConfig {
             requests: NonZeroUsize::new(100),
             requests_per_client: NonZeroU32::new(10),
             ..LimitsConfig::default()
         });
         let one = client("2001:db8::1");
-        let taken = |client| (0..100).take_while(|_| limits.request(client, 1).is_ok()).count();
+        let taken =
+            |client| (0..100).take_while(|_| limiter.admit_request(client, 1).is_ok()).count();
         assert_eq!(taken(one), 20, "two seconds together");
-        assert_eq!(limits.request(client("2001:db8::ffff"), 1), Err(Problem::TooManyRequests));
-        assert_eq!(taken(client("2001:db8:0:1::1")), 20, "somebody else");
+        assert_eq!(
+            limiter.admit_request(client("2001:db8::ffff"), 1),
+            Err(Problem::TooManyRequests)
+        );
+        assert_eq!(taken(client("2001:db8:0:1::1")), 20, "another client");
         tokio::time::advance(Duration::from_millis(500)).await;
         assert_eq!(taken(one), 5);
         tokio::time::advance(Duration::from_secs(60)).await;
-        assert_eq!(limits.request(one, 1), Ok(()));
+        assert_eq!(limiter.admit_request(one, 1), Ok(()));
         assert_eq!(
-            limits.rates.lock().unwrap().by_client.len(),
+            limiter.token_buckets.lock().unwrap().by_client.len(),
             1,
-            "nobody is remembered for ever"
+            "full buckets are dropped"
         );
-        assert!(matches!(limits.request(one, 101), Err(Problem::Busy(_))));
-        let open = Limits::new(LimitsConfig::default());
-        assert!((0..1000).all(|_| open.request(one, 100_000).is_ok()), "no limit by default");
+        assert!(matches!(limiter.admit_request(one, 101), Err(Problem::Busy(_))));
+        let open = ClientLimiter::new(LimitsConfig::default());
+        assert!((0..1000).all(|_| open.admit_request(one, 100_000).is_ok()), "no limit by default");
     }
 }

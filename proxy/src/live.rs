@@ -1,194 +1,240 @@
-//! `/live`: a stream's playlists, resolved through the current map on every poll, so that
-//! renewed tokens and replaced upstreams never show.
+//! `/live`: a stream's playlists, resolved through the current `UpstreamMap` on every poll, so that
+//! renewed tokens and replaced upstreams do not show in them.
 //!
-//! - [`poll`]: one poll, from the source to what is published.
-//! - [`choose`]: which source that is.
-//! - [`publisher`]: nothing before all edges have agreed on it.
-//! - [`line`], [`track`]: what is known of a stream, and what was published of a rendition.
-//! - [`change`]: what edges tell each other when the source changes.
-//! - [`directives`]: what players ask for, in the source's numbers.
-//! - [`last_good`]: what bridges a blip; [`failing`]: what is said of it.
+//! - [`media_poll`]: one poll of a media playlist, from the choice of the upstream to the published
+//!   text.
+//! - [`upstream_selection`]: which upstream of a stream is polled.
+//! - [`publisher`]: publication of a rendition, after all edges have agreed on its numbers.
+//! - [`stream_state`], [`rendition_state`]: what this edge knows of a stream and has published of a
+//!   rendition.
+//! - [`source_switch`]: the record by which edges share a change of the source.
+//! - [`directives`]: delivery directives, translated to the source's sequence numbers.
+//! - [`last_good_playlists`]: playlists that are served while their upstream fails briefly.
+//! - [`failure_log`]: which failing playlists have been logged.
 
-mod change;
-mod choose;
 mod directives;
-mod failing;
-mod last_good;
-mod line;
-mod poll;
+mod failure_log;
+mod last_good_playlists;
+mod media_poll;
 mod publisher;
-mod track;
+mod rendition_state;
+mod source_switch;
+mod stream_state;
+mod upstream_selection;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use change::Reason;
 use http::StatusCode;
 use pitwall_upstream_map::{Health, Stream, Upstream, UpstreamMap};
+pub use source_switch::SwitchReason;
 
+use crate::edge_state::EdgeState;
 use crate::multivariant;
-use crate::playlists::{Fetched, Playlist, Playlists, with_directives};
+use crate::playlist::{Playlist, PlaylistPoller, PlaylistResult, build_poll_key};
 use crate::problem::Problem;
-use crate::rooms::Rooms;
 use crate::route::Link;
-use choose::{Known, choose};
-use failing::Failing;
-use last_good::LastGood;
-use line::Lines;
-use poll::MediaPoll;
+use failure_log::FailureLog;
+use last_good_playlists::LastGoodPlaylists;
+use media_poll::MediaPoll;
 use publisher::Publisher;
+use stream_state::StreamStates;
+use upstream_selection::{SelectionInput, select_upstream};
 
-pub const CONTENT_TYPE: &str = "application/vnd.apple.mpegurl";
+/// Media type of playlists (RFC 8216bis, 4).
+pub const PLAYLIST_CONTENT_TYPE: &str = "application/vnd.apple.mpegurl";
 
-/// How long a poll waits for the control plane to find another way before it fails.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// How long a poll waits for a new map from the control plane before the poll fails.
+const MAP_UPDATE_TIMEOUT: Duration = Duration::from_secs(3);
 
-pub struct Live {
-    playlists: Arc<Playlists>,
-    rooms: Rooms,
-    last_good: LastGood,
-    failing: Failing,
-    lines: Lines,
-    /// How much of a playlist is shown.
+/// Handler of `/live`: multivariant and media playlists of the streams in the map.
+pub struct LiveHandler {
+    playlist_poller: Arc<PlaylistPoller>,
+    state: EdgeState,
+    last_good_playlists: LastGoodPlaylists,
+    failure_log: FailureLog,
+    stream_states: StreamStates,
+    /// Maximum duration of a published media playlist.
     window: Duration,
 }
 
-impl Live {
-    pub fn new(playlists: Arc<Playlists>, rooms: Rooms, window: Duration) -> Self {
-        let (last_good, lines) = (LastGood::default(), Lines::default());
-        Self { playlists, rooms, last_good, failing: Failing::default(), lines, window }
+impl LiveHandler {
+    pub fn new(playlist_poller: Arc<PlaylistPoller>, state: EdgeState, window: Duration) -> Self {
+        Self {
+            playlist_poller,
+            state,
+            last_good_playlists: LastGoodPlaylists::default(),
+            failure_log: FailureLog::default(),
+            stream_states: StreamStates::default(),
+            window,
+        }
     }
 
-    /// `query`: what the viewer has to show with its media playlists.
-    pub fn multivariant(
+    /// The multivariant playlist of a stream, with all renditions of its active upstream or only
+    /// with `rendition`. `query` is appended to each rendition's URI and carries the viewer's
+    /// access key.
+    ///
+    /// # Errors
+    /// [`Problem::NotFound`] for an unknown stream or rendition, [`Problem::StreamDown`] without an
+    /// active upstream.
+    pub fn build_multivariant_playlist(
         &self,
         stream: &str,
         rendition: Option<&str>,
         query: &str,
         now: u64,
     ) -> Result<Playlist, Problem> {
-        let map = self.rooms.store.current();
+        let map = self.state.store.map();
         let stream = map.streams.get(stream).ok_or(Problem::NotFound)?;
-        let upstream = self.playing(&map, stream, now);
+        let upstream = self.active_upstream(&map, stream, now);
         let upstream = upstream.ok_or_else(|| Problem::StreamDown(stream.id.clone()))?;
         let only = match rendition {
             Some(id) => Some(upstream.rendition(id).ok_or(Problem::NotFound)?),
             None => None,
         };
-        let text = multivariant::write(upstream, only, query);
-        Ok(Playlist::new(text.into_bytes(), CONTENT_TYPE, None, Duration::ZERO))
+        let text = multivariant::write_playlist(upstream, only, query);
+        Ok(Playlist::new(text.into_bytes(), PLAYLIST_CONTENT_TYPE, None, Duration::ZERO))
     }
 
-    /// One rendition's playlist. When its upstream fails, the last good one is given for up
-    /// to three target durations; a player polls on and notices nothing.
-    pub async fn media(
+    /// One rendition's media playlist. While its upstream fails, the last good playlist is served
+    /// for up to three target durations, so that a brief failure does not reach the player.
+    ///
+    /// # Errors
+    /// The problem of the upstream, if it is not retryable or lasts longer than
+    /// [`MAP_UPDATE_TIMEOUT`].
+    pub async fn fetch_media_playlist(
         &self,
         stream: &str,
         rendition: &str,
         directives: Option<&str>,
         now: u64,
-    ) -> Fetched {
-        let mut changes = self.rooms.store.changes();
-        let deadline = tokio::time::Instant::now() + PATIENCE;
-        let mut waited = false;
+    ) -> PlaylistResult {
+        let mut map_versions = self.state.store.subscribe_versions();
+        let deadline = tokio::time::Instant::now() + MAP_UPDATE_TIMEOUT;
+        let mut wait_expired = false;
         loop {
-            changes.mark_unchanged();
-            let failure = match self.attempt(stream, rendition, directives, now).await {
+            map_versions.mark_unchanged();
+            let failure = match self.attempt_poll(stream, rendition, directives, now).await {
                 Ok(playlist) => {
-                    if self.failing.is_over(stream, rendition) {
-                        tracing::info!(stream, rendition, "a playlist can be had again");
+                    if self.failure_log.record_recovery(stream, rendition) {
+                        tracing::info!(stream, rendition, "the playlist can be fetched again");
                     }
                     if directives.is_none() {
-                        self.last_good.keep(stream, rendition, &playlist);
+                        self.last_good_playlists.insert(stream, rendition, &playlist);
                     }
                     return Ok(playlist);
                 }
                 Err(problem) => problem,
             };
-            // A delta or a blocking reload is about one moment: no other answer will do.
+            // A playlist delta update or a blocking reload is about one moment: an older playlist
+            // is no answer to it.
             if directives.is_some() && !matches!(failure, Problem::NotFound | Problem::SealExpired)
             {
                 return Err(failure);
             }
-            // The stream plays, but not this: a player has to see what there is now.
-            if failure == Problem::NotFound && self.plays(stream) {
+            // The stream plays without this rendition: the 404 makes the player load the
+            // multivariant playlist again.
+            if failure == Problem::NotFound && self.has_active_upstream(stream) {
                 return Err(failure);
             }
-            // Also when the stream is gone from the map: it may be back in the next.
-            if let Some(playlist) = self.last_good.recent(stream, rendition) {
-                self.say(stream, rendition, &failure, "bridging a blip");
+            // This also covers a stream that is missing from the map, since the next map may have
+            // it again.
+            if let Some(playlist) = self.last_good_playlists.get_recent(stream, rendition) {
+                self.log_failure_once(
+                    stream,
+                    rendition,
+                    &failure,
+                    "the playlist cannot be fetched: the last good one is served for up to three \
+                     target durations",
+                );
                 return Ok(playlist);
             }
-            if !failure.may_pass() {
+            if !failure.is_retryable() {
                 return Err(failure);
             }
-            self.say(stream, rendition, &failure, "a playlist cannot be had");
-            // The next map may know another way. Without one this edge may know it by then.
-            if !waited {
-                let changed = tokio::time::timeout_at(deadline, changes.changed()).await;
-                waited = !matches!(changed, Ok(Ok(())));
-                if !waited || self.has_choice(stream, rendition) {
+            self.log_failure_once(
+                stream,
+                rendition,
+                &failure,
+                "the playlist cannot be fetched and there is no recent one: check the upstreams of \
+                 this stream",
+            );
+            // The next map may have another upstream. Without a new map, this edge may have put the
+            // failing upstream into cooldown by then.
+            if !wait_expired {
+                let changed = tokio::time::timeout_at(deadline, map_versions.changed()).await;
+                wait_expired = !matches!(changed, Ok(Ok(())));
+                if !wait_expired || self.has_alternative_upstream(stream, rendition) {
                     continue;
                 }
             }
             return Err(match failure {
                 Problem::StreamDown(_) => failure,
-                _ => self.unavailable(stream),
+                _ => self.unavailable_problem(stream),
             });
         }
     }
 
-    /// Where the map has nothing else either, that is what there is to say.
-    fn unavailable(&self, stream: &str) -> Problem {
-        match self.rooms.store.current().streams.get(stream) {
+    /// The problem to answer with when the wait is over: [`Problem::StreamDown`] if the map has no
+    /// upstream that plays.
+    fn unavailable_problem(&self, stream: &str) -> Problem {
+        match self.state.store.map().streams.get(stream) {
             Some(stream) if stream.active().is_none() => Problem::StreamDown(stream.id.clone()),
             _ => Problem::Unavailable("its source cannot be read"),
         }
     }
 
-    /// Once, however many poll it; nothing of what nobody ever had.
-    fn say(&self, stream: &str, rendition: &str, problem: &Problem, what: &'static str) {
-        let map = self.rooms.store.current();
-        let upstreams = map.streams.get(stream).into_iter().flat_map(|it| &it.upstreams);
-        let exists = upstreams.into_iter().any(|one| one.rendition(rendition).is_some());
+    /// Logs a failing playlist once until its problem changes, however many players poll it, and
+    /// only if an upstream in the map has the rendition.
+    fn log_failure_once(
+        &self,
+        stream: &str,
+        rendition: &str,
+        problem: &Problem,
+        event: &'static str,
+    ) {
+        let map = self.state.store.map();
+        let upstreams = map.streams.get(stream).into_iter().flat_map(|stream| &stream.upstreams);
+        let is_known = upstreams.into_iter().any(|one| one.rendition(rendition).is_some());
         let name = problem.name();
-        if exists && self.failing.is_news(stream, rendition, (what, name)) {
-            tracing::warn!(stream, rendition, problem = name, why = %problem, "{what}");
+        if is_known && self.failure_log.record_failure(stream, rendition, (event, name)) {
+            tracing::warn!(stream, rendition, problem = name, why = %problem, "{event}");
         }
     }
 
-    /// Is there more than one who could play this?
-    fn has_choice(&self, stream: &str, rendition: &str) -> bool {
-        let map = self.rooms.store.current();
+    /// Whether more than one upstream of the stream that is not down has this rendition.
+    fn has_alternative_upstream(&self, stream: &str, rendition: &str) -> bool {
+        let map = self.state.store.map();
         let Some(stream) = map.streams.get(stream) else { return false };
-        let could =
+        let is_usable =
             |one: &&Upstream| one.health != Health::Down && one.rendition(rendition).is_some();
-        stream.upstreams.iter().filter(could).count() > 1
+        stream.upstreams.iter().filter(is_usable).count() > 1
     }
 
-    /// The link that this path has now, when the one with `refused` is refused. Those who ask at
-    /// the same moment share the polls. When these are refused as well, or name the same still
-    /// though it is a token that ended, the control plane has been told and looks for another
-    /// way, which is waited for.
-    pub async fn renewed(
+    /// The link that `path` has in a newly fetched playlist, after the upstream has refused the one
+    /// with the seal `refused_seal`. Concurrent callers share the polls. Where the new link is the
+    /// same one, or the poll fails, the failure has been reported to the control plane, and the
+    /// method waits up to [`MAP_UPDATE_TIMEOUT`] for a new map. A 404 for an unchanged link is
+    /// final.
+    pub async fn renew_link(
         &self,
         path: &str,
-        refused: &str,
+        refused_seal: &str,
         problem: &Problem,
         now: u64,
     ) -> Option<Link> {
-        let mut parts = path.strip_prefix("/live/")?.split('/');
-        let (stream, rendition) = (parts.next()?, parts.next()?);
-        let mut changes = self.rooms.store.changes();
-        let deadline = tokio::time::Instant::now() + PATIENCE;
+        let mut path_segments = path.strip_prefix("/live/")?.split('/');
+        let (stream, rendition) = (path_segments.next()?, path_segments.next()?);
+        let mut map_versions = self.state.store.subscribe_versions();
+        let deadline = tokio::time::Instant::now() + MAP_UPDATE_TIMEOUT;
         loop {
-            changes.mark_unchanged();
-            let seal = match self.attempt(stream, rendition, None, now).await {
-                Ok(playlist) => Some(seal_of(&playlist.bytes, path)?),
+            map_versions.mark_unchanged();
+            let seal = match self.attempt_poll(stream, rendition, None, now).await {
+                Ok(playlist) => Some(find_seal(&playlist.bytes, path)?),
                 Err(_) => None,
             };
             match seal {
-                Some(seal) if seal != refused => {
+                Some(seal) if seal != refused_seal => {
                     return Some(Link::Sealed { seal, path: path.to_owned() });
                 }
                 Some(_) if *problem == Problem::UpstreamStatus(StatusCode::NOT_FOUND) => {
@@ -196,87 +242,95 @@ impl Live {
                 }
                 _ => {}
             }
-            let changed = tokio::time::timeout_at(deadline, changes.changed()).await;
+            let changed = tokio::time::timeout_at(deadline, map_versions.changed()).await;
             changed.ok()?.ok()?;
         }
     }
 
-    /// Who plays here, or would if somebody watched.
-    pub fn playing<'a>(
+    /// The upstream that plays the stream on this edge, or that would play it if there were a
+    /// viewer.
+    pub fn active_upstream<'a>(
         &self,
         map: &UpstreamMap,
         stream: &'a Stream,
         now: u64,
     ) -> Option<&'a Upstream> {
-        let Some(line) = self.lines.known(stream.id.as_str()) else { return stream.active() };
-        let latest = line.latest();
-        let known = Known {
-            change: latest.change.as_deref(),
-            source: latest.change.as_ref().map(|change| change.source.as_str()),
-            confirmed: latest.confirmed,
-            shared: latest.shared,
-            map: map.version,
-            now,
-            useless: &|upstream| line.is_useless(upstream),
+        let Some(stream_state) = self.stream_states.get(stream.id.as_str()) else {
+            return stream.active();
         };
-        choose(stream, None, &known).ok().filter(|one| one.health != Health::Down)
+        let current = stream_state.current_generation();
+        let input = SelectionInput {
+            last_switch: current.source_switch.as_deref(),
+            active_source: current
+                .source_switch
+                .as_ref()
+                .map(|source_switch| source_switch.source.as_str()),
+            confirmed_by_map: current.confirmed_by_map,
+            shared: current.shared,
+            map_version: map.version,
+            now,
+            is_in_cooldown: &|upstream| stream_state.is_in_cooldown(upstream),
+        };
+        select_upstream(stream, None, &input).ok().filter(|one| one.health != Health::Down)
     }
 
-    fn plays(&self, stream: &str) -> bool {
-        self.rooms.store.current().streams.get(stream).is_some_and(|it| it.active().is_some())
+    fn has_active_upstream(&self, stream: &str) -> bool {
+        self.state.store.map().streams.get(stream).is_some_and(|it| it.active().is_some())
     }
 
-    async fn attempt(
+    async fn attempt_poll(
         &self,
         stream: &str,
         rendition: &str,
         directives: Option<&str>,
         now: u64,
-    ) -> Fetched {
-        let map = self.rooms.store.current();
+    ) -> PlaylistResult {
+        let map = self.state.store.map();
         let stream = map.streams.get(stream).ok_or(Problem::NotFound)?;
         if !stream.upstreams.iter().any(|one| one.rendition(rendition).is_some()) {
-            return Err(absent(stream));
+            return Err(missing_rendition_problem(stream));
         }
-        let line = self.lines.of(&stream.id);
-        // The first source is no change.
-        let generation = line.latest().generation.max(1);
+        let stream_state = self.stream_states.get_or_create(&stream.id);
+        // The first source of a stream is published as generation 1 before that has been agreed on,
+        // and is no switch: without `max` its polls would not share one key.
+        let generation = stream_state.current_generation().generation.max(1);
         let publisher = Publisher {
-            store: self.rooms.store.clone(),
-            switches: self.rooms.metrics.switches.clone(),
-            track: line.track(rendition),
-            line,
+            store: self.state.store.clone(),
+            switch_counter: self.state.metrics.source_switches.clone(),
+            rendition_state: stream_state.rendition_state(rendition),
+            stream_state,
             stream: stream.id.clone(),
             rendition: rendition.to_owned(),
             window: self.window,
         };
         let poll = MediaPoll {
-            rooms: self.rooms.clone(),
-            playlists: self.playlists.clone(),
+            state: self.state.clone(),
+            playlist_poller: self.playlist_poller.clone(),
             publisher,
             directives: directives.map(str::to_owned),
             now,
         };
-        let upstream = poll.choose(&map, stream)?;
+        let upstream = poll.select_upstream(&map, stream)?;
         let url = &upstream.rendition(rendition).ok_or(Problem::NotFound)?.playlist;
-        // A renewed token has an answer of its own, and so has a source that plays again: what it
-        // answered before is behind what another has published since.
-        let name = format!("live {} {rendition} {generation} {url}", stream.id);
-        let key = with_directives(&name, directives);
-        self.playlists.poll(key, directives.is_some(), || poll.run()).await
+        // The key contains the URL, because a renewed token has a response of its own, and the
+        // generation, because a source that plays again must not be given the response from before:
+        // it is behind what another source has published since.
+        let poll_name = format!("live {} {rendition} {generation} {url}", stream.id);
+        let key = build_poll_key(&poll_name, directives);
+        self.playlist_poller.poll(key, directives.is_some(), || poll.run()).await
     }
 }
 
-/// The seal with which a playlist names a path.
-fn seal_of(playlist: &[u8], path: &str) -> Option<String> {
+/// The seal in the link that a playlist has for `path`.
+fn find_seal(playlist: &[u8], path: &str) -> Option<String> {
     let text = std::str::from_utf8(playlist).ok()?;
     let (_, rest) = text.split_once(&format!("{path}?u="))?;
     let seal = rest.split(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '-' | '_')).next();
     seal.map(str::to_owned)
 }
 
-/// Nobody has this rendition.
-fn absent(stream: &Stream) -> Problem {
+/// The problem for a rendition that no upstream of the stream has.
+fn missing_rendition_problem(stream: &Stream) -> Problem {
     match stream.active() {
         Some(_) => Problem::NotFound,
         None => Problem::StreamDown(stream.id.clone()),

@@ -1,85 +1,103 @@
-//! What Prometheus scrapes of the edge. Labels are closed sets: none comes from a client, and
-//! none is a stream's name, for upstream lists name streams.
+//! [`Metrics`]: the Prometheus metrics of the edge. Label values are closed sets: none comes from a
+//! client, and none is a stream's name, which comes from upstream lists, so that the number of
+//! series is bounded.
 
-use crate::live::Reason;
+use crate::live::SwitchReason;
 use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry};
 
+/// The metrics of one edge; a clone shares them.
 #[derive(Clone)]
 pub struct Metrics {
     pub requests: IntCounterVec,
-    pub seconds: HistogramVec,
-    pub bytes: IntCounterVec,
-    pub storage: IntCounterVec,
-    pub prefetched: IntCounterVec,
-    pub switches: IntCounterVec,
-    pub stored_bytes: IntGauge,
-    pub filling_bytes: IntGauge,
-    pub in_flight: IntGauge,
+    pub request_duration: HistogramVec,
+    pub response_bytes: IntCounterVec,
+    pub cache_requests: IntCounterVec,
+    pub prefetches: IntCounterVec,
+    pub source_switches: IntCounterVec,
+    pub cached_bytes: IntGauge,
+    pub inflight_fetch_bytes: IntGauge,
+    pub requests_in_flight: IntGauge,
     pub map_version: IntGauge,
     pub viewers: IntGauge,
 }
 
 impl Metrics {
+    /// Registers the metrics, with a series for each [`SwitchReason`] at 0.
+    ///
+    /// # Errors
+    /// A metric is already registered in `registry`.
     pub fn new(registry: &Registry) -> prometheus::Result<Self> {
         let metrics = Self {
             requests: IntCounterVec::new(
-                Opts::new("pitwall_requests_total", "Requests answered."),
+                Opts::new("pitwall_http_requests_total", "HTTP requests that were answered."),
                 &["route", "status"],
             )?,
-            seconds: HistogramVec::new(
+            request_duration: HistogramVec::new(
                 HistogramOpts::new(
-                    "pitwall_request_seconds",
-                    "From a request's header to the last byte of its answer.",
+                    "pitwall_http_request_duration_seconds",
+                    "Seconds from the header of a request to the last byte of its response.",
                 )
                 .buckets(vec![0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0]),
                 &["route"],
             )?,
-            bytes: IntCounterVec::new(
-                Opts::new("pitwall_sent_bytes_total", "Body bytes sent."),
+            response_bytes: IntCounterVec::new(
+                Opts::new(
+                    "pitwall_http_response_bytes_total",
+                    "Bytes of response bodies that were sent.",
+                ),
                 &["route"],
             )?,
-            storage: IntCounterVec::new(
+            cache_requests: IntCounterVec::new(
                 Opts::new(
-                    "pitwall_storage_requests_total",
-                    "Media requests by how the object was come by.",
+                    "pitwall_cache_requests_total",
+                    "Requests for media by cache result: hit, coalesced, miss or bypass.",
                 ),
-                &["outcome"],
+                &["result"],
             )?,
-            prefetched: IntCounterVec::new(
+            prefetches: IntCounterVec::new(
                 Opts::new(
                     "pitwall_prefetch_total",
-                    "New segments of watched playlists, and their maps and keys, by what was done.",
+                    "New segments, maps and keys of watched playlists by outcome of their prefetch.",
                 ),
                 &["outcome"],
             )?,
-            switches: IntCounterVec::new(
+            source_switches: IntCounterVec::new(
                 Opts::new(
-                    "pitwall_switches_total",
-                    "Changes of the source that plays, of streams that are watched, by why.",
+                    "pitwall_source_switches_total",
+                    "Source switches of watched streams by reason.",
                 ),
                 &["reason"],
             )?,
-            stored_bytes: IntGauge::new("pitwall_storage_bytes", "Bytes of complete objects.")?,
-            filling_bytes: IntGauge::new("pitwall_fill_bytes", "Bytes reserved by fills.")?,
-            in_flight: IntGauge::new("pitwall_requests_in_flight", "Requests being answered.")?,
+            cached_bytes: IntGauge::new(
+                "pitwall_cache_bytes",
+                "Bytes of complete objects in the cache.",
+            )?,
+            inflight_fetch_bytes: IntGauge::new(
+                "pitwall_inflight_fetch_bytes",
+                "Bytes reserved by in-flight fetches.",
+            )?,
+            requests_in_flight: IntGauge::new(
+                "pitwall_http_requests_in_flight",
+                "HTTP requests that are being answered.",
+            )?,
             map_version: IntGauge::new("pitwall_edge_map_version", "Version of the map in use.")?,
             viewers: IntGauge::new(
                 "pitwall_viewers",
                 "Playbacks: players that poll a stream's playlists.",
             )?,
         };
-        for reason in Reason::ALL {
-            metrics.switches.with_label_values(&[reason.label()]);
+        for reason in SwitchReason::ALL {
+            metrics.source_switches.with_label_values(&[reason.label()]);
         }
         registry.register(Box::new(metrics.requests.clone()))?;
-        registry.register(Box::new(metrics.seconds.clone()))?;
-        registry.register(Box::new(metrics.bytes.clone()))?;
-        registry.register(Box::new(metrics.storage.clone()))?;
-        registry.register(Box::new(metrics.prefetched.clone()))?;
-        registry.register(Box::new(metrics.switches.clone()))?;
-        registry.register(Box::new(metrics.stored_bytes.clone()))?;
-        registry.register(Box::new(metrics.filling_bytes.clone()))?;
-        registry.register(Box::new(metrics.in_flight.clone()))?;
+        registry.register(Box::new(metrics.request_duration.clone()))?;
+        registry.register(Box::new(metrics.response_bytes.clone()))?;
+        registry.register(Box::new(metrics.cache_requests.clone()))?;
+        registry.register(Box::new(metrics.prefetches.clone()))?;
+        registry.register(Box::new(metrics.source_switches.clone()))?;
+        registry.register(Box::new(metrics.cached_bytes.clone()))?;
+        registry.register(Box::new(metrics.inflight_fetch_bytes.clone()))?;
+        registry.register(Box::new(metrics.requests_in_flight.clone()))?;
         registry.register(Box::new(metrics.map_version.clone()))?;
         registry.register(Box::new(metrics.viewers.clone()))?;
         Ok(metrics)

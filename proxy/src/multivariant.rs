@@ -1,75 +1,81 @@
-//! Our own multivariant playlist of a stream, made from the map. It names renditions, not
-//! upstreams, so a player that never loads it again still follows every change behind it.
+//! The multivariant playlist of a stream, written from the map. It names renditions, not upstreams,
+//! so a player that never reloads it still follows every switch of the upstream.
 
 use std::fmt::Write;
 
 use pitwall_upstream_map::{Rendition, Role, Upstream};
 
-/// Every rendition of the upstream, or only one with the groups it plays with. `query`: what the
-/// viewer has to show with each of them.
-pub fn write(upstream: &Upstream, only: Option<&Rendition>, query: &str) -> String {
-    let shown: Vec<&Rendition> = upstream
+/// Writes all renditions of the upstream, or with `only` that one and its groups. `query` is
+/// appended to each URI and carries the viewer's access key.
+pub fn write_playlist(upstream: &Upstream, only: Option<&Rendition>, query: &str) -> String {
+    let listed: Vec<&Rendition> = upstream
         .renditions
         .iter()
-        .filter(|rendition| only.is_none_or(|only| goes_with(only, rendition)))
+        .filter(|rendition| only.is_none_or(|only| is_in_group_of(only, rendition)))
         .collect();
     let mut out = String::from("#EXTM3U\n#EXT-X-VERSION:7\n");
-    for rendition in shown.iter().filter(|rendition| rendition.role != Role::Video) {
-        media(rendition, query, &mut out);
+    for rendition in listed.iter().filter(|rendition| rendition.role != Role::Video) {
+        write_media_tag(rendition, query, &mut out);
     }
-    let videos: Vec<_> = shown.iter().filter(|rendition| rendition.role == Role::Video).collect();
+    let videos: Vec<_> = listed.iter().filter(|rendition| rendition.role == Role::Video).collect();
     for rendition in &videos {
-        variant(rendition, &shown, query, &mut out);
+        write_stream_inf_tag(rendition, &listed, query, &mut out);
     }
     if videos.is_empty() {
-        // Radio: an audio rendition is its own variant.
-        for rendition in shown.iter().filter(|rendition| rendition.role == Role::Audio) {
-            variant(rendition, &[], query, &mut out);
+        // Without video, each audio rendition is a variant of its own.
+        for rendition in listed.iter().filter(|rendition| rendition.role == Role::Audio) {
+            write_stream_inf_tag(rendition, &[], query, &mut out);
         }
     }
     out
 }
 
-fn goes_with(only: &Rendition, other: &Rendition) -> bool {
+fn is_in_group_of(only: &Rendition, other: &Rendition) -> bool {
     other.id == only.id
         || (other.role != Role::Video
             && only.role == Role::Video
             && other.groups.iter().any(|group| only.groups.contains(group)))
 }
 
-fn media(rendition: &Rendition, query: &str, out: &mut String) {
+fn write_media_tag(rendition: &Rendition, query: &str, out: &mut String) {
     let kind = if rendition.role == Role::Audio { "AUDIO" } else { "SUBTITLES" };
     for group in &rendition.groups {
         let yes = |value: bool| if value { "YES" } else { "NO" };
         let _ = write!(
             out,
             "#EXT-X-MEDIA:TYPE={kind},GROUP-ID=\"{}\",NAME=\"{}\",DEFAULT={},AUTOSELECT={}",
-            quotable(&group.id),
-            quotable(rendition.name.as_deref().unwrap_or(&rendition.label)),
+            sanitize_quoted_string(&group.id),
+            sanitize_quoted_string(rendition.name.as_deref().unwrap_or(&rendition.label)),
             yes(rendition.default),
             yes(rendition.autoselect || rendition.default),
         );
         if let Some(language) = &rendition.language {
-            let _ = write!(out, ",LANGUAGE=\"{}\"", quotable(language));
+            let _ = write!(out, ",LANGUAGE=\"{}\"", sanitize_quoted_string(language));
         }
         if rendition.role == Role::Subtitles && rendition.forced {
             out.push_str(",FORCED=YES");
         }
         if let Some(channels) = &rendition.channels {
-            let _ = write!(out, ",CHANNELS=\"{}\"", quotable(channels));
+            let _ = write!(out, ",CHANNELS=\"{}\"", sanitize_quoted_string(channels));
         }
         let _ = writeln!(out, ",URI=\"{}.m3u8{query}\"", rendition.id.0);
     }
 }
 
-fn variant(rendition: &Rendition, shown: &[&Rendition], query: &str, out: &mut String) {
-    // BANDWIDTH is required, and players sort by it: an unknown one is better low than missing.
+fn write_stream_inf_tag(
+    rendition: &Rendition,
+    listed: &[&Rendition],
+    query: &str,
+    out: &mut String,
+) {
+    // BANDWIDTH is required (RFC 8216bis, 4.4.6.2), and players sort by it: an unknown one is
+    // better low than missing.
     let _ = write!(out, "#EXT-X-STREAM-INF:BANDWIDTH={}", rendition.bandwidth.unwrap_or(1_000_000));
     if let Some(average) = rendition.average_bandwidth {
         let _ = write!(out, ",AVERAGE-BANDWIDTH={average}");
     }
     if let Some(codecs) = &rendition.codecs {
-        let _ = write!(out, ",CODECS=\"{}\"", quotable(codecs));
+        let _ = write!(out, ",CODECS=\"{}\"", sanitize_quoted_string(codecs));
     }
     if let Some((width, height)) = rendition.resolution {
         let _ = write!(out, ",RESOLUTION={width}x{height}");
@@ -79,27 +85,27 @@ fn variant(rendition: &Rendition, shown: &[&Rendition], query: &str, out: &mut S
     }
     if rendition.role == Role::Video {
         for (role, attribute) in [(Role::Audio, "AUDIO"), (Role::Subtitles, "SUBTITLES")] {
-            // A group nobody is in would make the whole playlist invalid.
+            // A reference to a group without renditions would make the whole playlist invalid.
             let group = rendition.groups.iter().find(|group| {
                 group.role == role
-                    && shown.iter().any(|other| other.role == role && other.groups.contains(group))
+                    && listed.iter().any(|other| other.role == role && other.groups.contains(group))
             });
             if let Some(group) = group {
-                let _ = write!(out, ",{attribute}=\"{}\"", quotable(&group.id));
+                let _ = write!(out, ",{attribute}=\"{}\"", sanitize_quoted_string(&group.id));
             }
         }
     }
     let _ = writeln!(out, "\n{}.m3u8{query}", rendition.id.0);
 }
 
-/// A quoted string holds no quote and no line end (RFC 8216bis, 4.2).
-fn quotable(text: &str) -> String {
+/// Removes what a quoted-string must not contain: quotes and line ends (RFC 8216bis, 4.2).
+fn sanitize_quoted_string(text: &str) -> String {
     text.chars().filter(|c| !matches!(c, '"' | '\r' | '\n')).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use pitwall_upstream_map::{Container, Group, Health, ProfileId, RenditionId};
+    use pitwall_upstream_map::{Container, Health, RenditionGroup, RenditionId, RequestProfileId};
 
     use super::*;
 
@@ -127,8 +133,8 @@ mod tests {
         }
     }
 
-    fn group(role: Role) -> Group {
-        Group { role, id: "aud".into() }
+    fn group(role: Role) -> RenditionGroup {
+        RenditionGroup { role, id: "aud".into() }
     }
 
     fn upstream() -> Upstream {
@@ -149,7 +155,7 @@ mod tests {
         };
         Upstream {
             source: "s".into(),
-            profile: ProfileId("s".into()),
+            profile: RequestProfileId("s".into()),
             generation: 1,
             playlist: "http://origin.test/master.m3u8".parse().unwrap(),
             expires_at: None,
@@ -171,7 +177,7 @@ mod tests {
         let upstream = upstream();
         let only = only.map(|id| upstream.rendition(id).unwrap());
         let expected = [&[HEAD], expected].concat().concat();
-        assert_eq!(write(&upstream, only, ""), expected);
+        assert_eq!(write_playlist(&upstream, only, ""), expected);
     }
 
     #[test]
@@ -191,12 +197,13 @@ mod tests {
 
     #[test]
     fn names_no_upstream() {
-        assert!(!write(&upstream(), None, "").contains("origin.test"));
+        assert!(!write_playlist(&upstream(), None, "").contains("origin.test"));
     }
 
     #[test]
-    fn what_has_to_be_shown_is_in_every_link() {
-        let (open, shown) = (write(&upstream(), None, ""), write(&upstream(), None, "?key=T"));
-        assert_eq!(shown, open.replace(".m3u8", ".m3u8?key=T"));
+    fn the_access_key_is_in_every_link() {
+        let (open, with_key) =
+            (write_playlist(&upstream(), None, ""), write_playlist(&upstream(), None, "?key=T"));
+        assert_eq!(with_key, open.replace(".m3u8", ".m3u8?key=T"));
     }
 }

@@ -1,5 +1,5 @@
-//! The page: static files embedded in the binary, and a shell that starts with the current
-//! map inlined, so that a viewer's browser need not ask before it plays.
+//! [`Page`]: the static files of the page, embedded in the binary, and its HTML shell, which has
+//! the bootstrap document inlined so that a viewer's browser plays without a further request.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -11,42 +11,43 @@ use http::{StatusCode, header};
 use jiff::Timestamp;
 use rust_embed::RustEmbed;
 
-use crate::answer::{Answer, etag_of};
+use crate::response::{Response, etag_of};
 
 #[derive(RustEmbed)]
 #[folder = "../frontend/build"]
 #[allow_missing = true]
-struct Files;
+struct EmbeddedFiles;
 
-/// Where the shell wants the bootstrap document.
-const BOOTSTRAP: &str = "<!--pitwall:bootstrap-->";
+/// The text of the shell that the bootstrap document replaces.
+const BOOTSTRAP_PLACEHOLDER: &str = "<!--pitwall:bootstrap-->";
 
-const SECURITY: &str = "default-src 'self'; script-src 'self'; style-src 'self'; \
+const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; script-src 'self'; style-src 'self'; \
                         img-src 'self' data:; media-src 'self' blob:; worker-src 'self'; \
                         connect-src 'self'; object-src 'none'; base-uri 'none'; \
                         form-action 'none'; frame-ancestors 'none'";
 
+/// The embedded page.
 pub struct Page {
-    files: HashMap<String, File>,
+    files: HashMap<String, StaticFile>,
     shell: String,
 }
 
-struct File {
+struct StaticFile {
     content_type: String,
     body: Bytes,
     gzip: Option<Bytes>,
     etag: String,
 }
 
-/// The page's own files tell nothing of what is here, and the form that asks for the key is made
-/// of them.
-pub fn is_public(path: &str) -> bool {
+/// Whether a path is one of the page's own files, which need no access: they say nothing of the
+/// streams, and the login page is styled with them.
+pub fn is_public_file(path: &str) -> bool {
     path.starts_with("/_app/") || path == "/favicon.svg"
 }
 
-/// The elements by which the shell loads its style.
-pub fn stylesheets() -> String {
-    let shell = Files::get("index.html").map(|file| file.data).unwrap_or_default();
+/// The `<link rel="stylesheet">` elements of the shell, for the login page.
+pub fn stylesheet_links() -> String {
+    let shell = EmbeddedFiles::get("index.html").map(|file| file.data).unwrap_or_default();
     let shell = String::from_utf8_lossy(&shell);
     let links = shell.split_inclusive('>').filter_map(|text| text.rsplit_once("<link "));
     let links = links.filter(|(_, link)| link.contains("rel=\"stylesheet\""));
@@ -55,10 +56,12 @@ pub fn stylesheets() -> String {
 
 impl Default for Page {
     fn default() -> Self {
-        let files = Files::iter()
-            .filter_map(|path| Some((path.to_string(), File::new(Files::get(&path)?))))
+        let files = EmbeddedFiles::iter()
+            .filter_map(|path| {
+                Some((path.to_string(), StaticFile::new(EmbeddedFiles::get(&path)?)))
+            })
             .collect();
-        let shell = Files::get("index.html").map_or_else(
+        let shell = EmbeddedFiles::get("index.html").map_or_else(
             || {
                 "<!doctype html><title>Pitwall</title><p>The page was not built: run make build."
                     .to_owned()
@@ -69,78 +72,80 @@ impl Default for Page {
     }
 }
 
-impl File {
+impl StaticFile {
     fn new(file: rust_embed::EmbeddedFile) -> Self {
         let body = Bytes::from(file.data.into_owned());
         let content_type = file.metadata.mimetype().to_owned();
-        let text = ["text/", "javascript", "json", "svg", "manifest"];
-        let compresses = text.iter().any(|kind| content_type.contains(kind));
-        let gzip = compresses.then(|| gzip(&body)).flatten();
+        let compressible = ["text/", "javascript", "json", "svg", "manifest"];
+        let is_compressible = compressible.iter().any(|kind| content_type.contains(kind));
+        let gzip = is_compressible.then(|| gzip(&body)).flatten();
         Self { content_type, gzip, etag: etag_of(&body), body }
     }
 }
 
 impl Page {
-    /// A file, or the shell for every other path: the page has its own routes.
+    /// A file, or the shell for every other path, as the page routes by itself.
     ///
-    /// `bootstrap`: what the shell starts with, once there is something.
-    pub fn answer(
+    /// `bootstrap`: the document for the shell, as JSON; `None` before the first map.
+    pub fn respond(
         &self,
         path: &str,
-        takes_gzip: bool,
+        is_gzip_accepted: bool,
         bootstrap: impl FnOnce() -> Option<String>,
-    ) -> Answer {
+    ) -> Response {
         match self.files.get(path.trim_start_matches('/')) {
-            Some(file) if path != "/index.html" => file.answer(path, takes_gzip),
-            // A file that is gone must not be answered with a page: a browser would run it.
-            _ if path.starts_with("/_app/") => Answer::new(StatusCode::NOT_FOUND),
-            _ => self.shell(bootstrap()),
+            Some(file) if path != "/index.html" => file.to_response(path, is_gzip_accepted),
+            // A missing file is a 404: a browser would take the shell for the script that it loads.
+            _ if path.starts_with("/_app/") => Response::new(StatusCode::NOT_FOUND),
+            _ => self.render_shell(bootstrap()),
         }
     }
 
-    fn shell(&self, bootstrap: Option<String>) -> Answer {
-        let inlined = bootstrap.map_or(String::new(), |json| inlined(&json, Timestamp::now()));
-        let html = self.shell.replace(BOOTSTRAP, &inlined);
-        Answer::ok("text/html; charset=utf-8", html.into())
-            // It carries the server's time, which is only right once.
+    fn render_shell(&self, bootstrap: Option<String>) -> Response {
+        let inlined =
+            bootstrap.map_or(String::new(), |json| inline_bootstrap(&json, Timestamp::now()));
+        let html = self.shell.replace(BOOTSTRAP_PLACEHOLDER, &inlined);
+        Response::ok("text/html; charset=utf-8", html.into())
+            // The shell carries the server's time, which is wrong in a stored response.
             .header(header::CACHE_CONTROL, "no-store")
-            .header(header::CONTENT_SECURITY_POLICY, SECURITY)
+            .header(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY)
             .header(header::REFERRER_POLICY, "no-referrer")
     }
 }
 
-impl File {
-    fn answer(&self, path: &str, takes_gzip: bool) -> Answer {
-        // Hashed names never change their content.
+impl StaticFile {
+    fn to_response(&self, path: &str, is_gzip_accepted: bool) -> Response {
+        // Files in `immutable` have the hash of their content in their name.
         let caching = if path.starts_with("/_app/immutable/") {
             "public, max-age=31536000, immutable"
         } else {
             "no-cache"
         };
         let (body, encoding) = match &self.gzip {
-            Some(gzip) if takes_gzip => (gzip.clone(), Some("gzip")),
+            Some(gzip) if is_gzip_accepted => (gzip.clone(), Some("gzip")),
             _ => (self.body.clone(), None),
         };
-        let answer = Answer::new(StatusCode::OK)
+        let response = Response::new(StatusCode::OK)
             .header(header::CONTENT_TYPE, &self.content_type)
             .header(header::CACHE_CONTROL, caching)
             .header(header::ETAG, &self.etag)
             .header(header::VARY, "Accept-Encoding")
             .body(body);
         match encoding {
-            Some(encoding) => answer.header(header::CONTENT_ENCODING, encoding),
-            None => answer,
+            Some(encoding) => response.header(header::CONTENT_ENCODING, encoding),
+            None => response,
         }
     }
 }
 
-/// The bootstrap document as the shell carries it.
-fn inlined(json: &str, now: Timestamp) -> String {
-    // Inside a script element only this sequence could end it.
+/// The script element with the bootstrap document, for the shell.
+fn inline_bootstrap(json: &str, now: Timestamp) -> String {
+    // Only `</` can end a script element, and `<!--` changes how the rest of it is parsed.
     let json = json.replace("</", "<\\/").replace("<!--", "<\\u0021--");
     format!(r#"<script id="bootstrap" type="application/json" data-now="{now}">{json}</script>"#)
 }
 
+/// The body compressed; `None` where that makes it no smaller.
 fn gzip(body: &[u8]) -> Option<Bytes> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     encoder.write_all(body).ok()?;
@@ -155,7 +160,7 @@ mod tests {
     #[test]
     fn the_inlined_document_cannot_end_its_element() {
         let json = serde_json::to_string("</script><!-- <script>").unwrap();
-        let html = inlined(&json, Timestamp::UNIX_EPOCH);
+        let html = inline_bootstrap(&json, Timestamp::UNIX_EPOCH);
         assert_eq!(html.matches("</").count(), 1, "{html}");
         assert!(!html.contains("<!--"));
         let start = html.find('>').unwrap() + 1;

@@ -1,51 +1,61 @@
-//! What a playlist tells of its segments is put to use: how long they are worth keeping, and
-//! which ones viewers will ask for next. A playlist is only fetched when somebody polls it, so
-//! nothing is fetched here that nobody watches.
+//! Use of what a playlist says of its segments: how long they stay fresh, and which ones players
+//! will request next. A playlist is fetched only when a player polls it, so nothing is prefetched
+//! that is not watched.
 
 use pitwall_fetch::parse_url;
 
-use crate::playlists::version::{Resource, Version};
+use crate::cache::PrefetchOutcome;
+use crate::edge_state::EdgeState;
+use crate::playlist::rewrite_cache::{MediaResource, RewrittenPlaylist};
 use crate::problem::Problem;
-use crate::rooms::Rooms;
-use crate::storage::Ahead;
-use crate::target::Target;
+use crate::target::UpstreamTarget;
 
-impl Rooms {
-    /// `playlist` is where the version was had. Says what it has fetched for those who will ask.
-    pub fn follow(&self, version: &Version, playlist: &Target) -> Vec<Ahead> {
-        if let Some(segment) = version.segment() {
-            self.storage.lifetimes.tell(&playlist.profile, segment, &version.tempo);
+impl EdgeState {
+    /// Records the freshness lifetime of the playlist's segments and prefetches the new ones.
+    /// `playlist` is the target that the playlist was fetched from.
+    pub fn prefetch_new_segments(
+        &self,
+        rewritten: &RewrittenPlaylist,
+        playlist: &UpstreamTarget,
+    ) -> Vec<PrefetchOutcome> {
+        if let Some(segment) = rewritten.last_segment_url() {
+            self.cache.lifetimes.record_playlist(&playlist.profile, segment, &rewritten.timing);
         }
-        if version.tempo.end_list {
+        if rewritten.timing.has_end_list {
             return Vec::new();
         }
-        let fetch = |resource| {
-            let ahead = self.prefetch(resource, playlist);
-            let outcome = match &ahead {
-                Ahead::Coming { joined: false, .. } | Ahead::Renewed => Some("fetched"),
-                Ahead::Skipped => Some("skipped"),
-                Ahead::Refused(_) => Some("refused"),
-                Ahead::Coming { joined: true, .. } | Ahead::Stored => None,
+        let prefetch = |resource| {
+            let outcome = self.prefetch_resource(resource, playlist);
+            let result = match &outcome {
+                PrefetchOutcome::Inflight { coalesced: false, .. }
+                | PrefetchOutcome::Refreshing => Some("fetched"),
+                PrefetchOutcome::Skipped => Some("skipped"),
+                PrefetchOutcome::Failed(_) => Some("refused"),
+                PrefetchOutcome::Inflight { coalesced: true, .. } | PrefetchOutcome::Stored => None,
             };
-            if let Some(outcome) = outcome {
-                self.metrics.prefetched.with_label_values(&[outcome]).inc();
+            if let Some(result) = result {
+                self.metrics.prefetches.with_label_values(&[result]).inc();
             }
-            ahead
+            outcome
         };
-        version.fresh.iter().map(fetch).collect()
+        rewritten.new_resources.iter().map(prefetch).collect()
     }
 
-    fn prefetch(&self, resource: &Resource, playlist: &Target) -> Ahead {
-        let map = self.store.current();
+    fn prefetch_resource(
+        &self,
+        resource: &MediaResource,
+        playlist: &UpstreamTarget,
+    ) -> PrefetchOutcome {
+        let map = self.store.map();
         let target = parse_url(&resource.url)
             .map_err(Problem::from)
-            .and_then(|url| self.targets.of_profile(url, &playlist.profile, &map));
+            .and_then(|url| self.targets.resolve_for_profile(url, &playlist.profile, &map));
         match target {
             Ok(target) => {
-                let target = Target { stream: playlist.stream.clone(), ..target };
-                self.storage.prefetch(&target, resource.byte_range, resource.stays)
+                let target = UpstreamTarget { stream: playlist.stream.clone(), ..target };
+                self.cache.prefetch(&target, resource.byte_range, resource.is_long_lived)
             }
-            Err(problem) => Ahead::Refused(problem),
+            Err(problem) => PrefetchOutcome::Failed(problem),
         }
     }
 }

@@ -1,56 +1,61 @@
-//! What can be wrong with a request, and the one place where that becomes a status.
+//! [`Problem`]: the errors of requests, and the one place that maps them to HTTP statuses.
 
 use std::fmt;
 
 use http::StatusCode;
-use pitwall_fetch::{FetchError, Kind, Reason};
+use pitwall_fetch::{FailureReason, FetchError, FetchErrorKind};
 use pitwall_upstream_map::StreamId;
 use pitwall_upstream_map::documents::ProblemDetails;
 
+/// Why a request fails. `Display` gives the `detail` that clients see.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Problem {
     BadUrl(&'static str),
-    /// Neither the key, nor a cookie or a token.
+    /// The request presents neither the access key nor a cookie or a token.
     KeyMissing,
     KeyInvalid,
     KeyExpired,
-    /// Of a request that shows nothing else.
+    /// The request presents a wrong admin token, and no key or cookie.
     AdminTokenInvalid,
-    /// Neither `url=` nor `u=`.
+    /// The link has neither `url=` nor `u=`.
     SealMissing,
     SealInvalid,
     SealExpired,
     TargetDenied,
     NotFound,
-    /// With those that are.
+    /// With the methods that are allowed, for `Allow`.
     MethodNotAllowed(&'static str),
     BodyNotAllowed,
     BadBody(&'static str),
     BodyTooLarge,
-    /// It is of no kind that is read here.
-    NotCmcd,
+    /// The content type of posted reports is none that CMCD reports are parsed from.
+    UnsupportedReportType,
     UriTooLong,
     HeadersTooLarge,
-    /// The upstream's own refusal, passed on with its meaning.
+    /// The upstream's error status, which becomes the status of the response.
     UpstreamStatus(StatusCode),
-    /// The upstream answered with something that is not what it should be.
+    /// The upstream's response is not what it should be.
     UpstreamInvalid(String),
     UpstreamUnreachable(String),
     UpstreamTimeout,
-    /// Nothing plays now; worth asking again.
+    /// Nothing can be played now; the client may retry.
     Unavailable(&'static str),
-    /// Of a stream that is known, nothing plays now.
+    /// All upstreams of a known stream are down.
     StreamDown(StreamId),
-    /// The first map is still being made, or this is no longer the place to ask.
+    /// This edge has no map yet, or lacks a document of it.
     Starting,
+    /// This edge is draining.
     Stopping,
-    /// What the control plane publishes is sealed with a key that this edge does not have.
+    /// This edge lacks the key that the newest map is encrypted with.
     MapUnreadable,
+    /// A limit of all clients is reached.
     Busy(&'static str),
+    /// A limit of this client is reached.
     TooManyRequests,
+    /// No control plane received the command.
     ControlUnreachable,
-    /// A control plane was sent a command and does not answer.
-    OutcomeUnknown,
+    /// A control plane was sent a command and did not answer: it may have executed the command.
+    CommandOutcomeUnknown,
 }
 
 impl Problem {
@@ -65,12 +70,12 @@ impl Problem {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyNotAllowed | Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::NotCmcd => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::UnsupportedReportType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::UriTooLong => StatusCode::URI_TOO_LONG,
             Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::UpstreamStatus(status) => *status,
             Self::UpstreamInvalid(_) | Self::UpstreamUnreachable(_) => StatusCode::BAD_GATEWAY,
-            Self::UpstreamTimeout | Self::OutcomeUnknown => StatusCode::GATEWAY_TIMEOUT,
+            Self::UpstreamTimeout | Self::CommandOutcomeUnknown => StatusCode::GATEWAY_TIMEOUT,
             Self::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable(_)
             | Self::StreamDown(_)
@@ -82,7 +87,8 @@ impl Problem {
         }
     }
 
-    /// Stable: clients and dashboards match on it.
+    /// The problem's type in `application/problem+json`. It is stable, as clients and dashboards
+    /// match on it.
     pub fn name(&self) -> &'static str {
         match self {
             Self::BadUrl(_) => "bad-url",
@@ -99,7 +105,7 @@ impl Problem {
             Self::BodyNotAllowed => "body-not-allowed",
             Self::BadBody(_) => "bad-body",
             Self::BodyTooLarge => "body-too-large",
-            Self::NotCmcd => "not-cmcd",
+            Self::UnsupportedReportType => "not-cmcd",
             Self::UriTooLong => "uri-too-long",
             Self::HeadersTooLarge => "headers-too-large",
             Self::UpstreamStatus(_) => "upstream-status",
@@ -113,23 +119,24 @@ impl Problem {
             Self::Busy(_) => "busy",
             Self::TooManyRequests => "too-many-requests",
             Self::ControlUnreachable => "control-unreachable",
-            Self::OutcomeUnknown => "outcome-unknown",
+            Self::CommandOutcomeUnknown => "outcome-unknown",
         }
     }
 
-    /// Is it what an upstream says to a link that was good once?
-    pub fn is_stale(&self) -> bool {
+    /// Whether an upstream's status (401, 403, 404, 410) is that of a link that has worked before
+    /// and has expired.
+    pub fn is_link_expired(&self) -> bool {
         matches!(self, Self::UpstreamStatus(status) if matches!(status.as_u16(), 401 | 403 | 404 | 410))
     }
 
-    /// As RFC 9457 has it.
-    pub fn json(&self) -> String {
+    /// The problem details object (RFC 9457) as JSON.
+    pub fn to_json(&self) -> String {
         let details = ProblemDetails::new(self.name(), self.status(), self.to_string());
         serde_json::to_string(&details).unwrap_or_default()
     }
 
-    /// Is it the upstream's doing, so that another try or another upstream may do better?
-    pub fn may_pass(&self) -> bool {
+    /// Whether the upstream caused the problem, so that a retry or another upstream may succeed.
+    pub fn is_retryable(&self) -> bool {
         matches!(
             self,
             Self::UpstreamStatus(_)
@@ -161,7 +168,7 @@ impl fmt::Display for Problem {
             Self::BodyNotAllowed => f.write_str("A request for media carries no body."),
             Self::BadBody(why) => write!(f, "The body cannot be read: {why}."),
             Self::BodyTooLarge => f.write_str("The body is longer than 64 KiB."),
-            Self::NotCmcd => {
+            Self::UnsupportedReportType => {
                 f.write_str("Reports are application/cmcd, application/json or text/plain.")
             }
             Self::UriTooLong => f.write_str("The URL is longer than 8 KiB."),
@@ -186,7 +193,7 @@ impl fmt::Display for Problem {
             Self::ControlUnreachable => {
                 f.write_str("No control plane can be reached: nothing was changed.")
             }
-            Self::OutcomeUnknown => f.write_str(
+            Self::CommandOutcomeUnknown => f.write_str(
                 "A control plane was sent this and did not answer in time: look whether it was done \
                  before you send it again.",
             ),
@@ -198,26 +205,28 @@ impl fmt::Display for Problem {
 impl From<FetchError> for Problem {
     fn from(error: FetchError) -> Self {
         match error.kind {
-            Kind::BadUrl(why) => Self::BadUrl(why),
-            Kind::Denied => Self::TargetDenied,
-            Kind::Resolve => Self::UpstreamUnreachable("its name does not resolve".to_owned()),
-            Kind::Connect => {
-                let why = error.reason.and_then(Reason::public);
+            FetchErrorKind::BadUrl(why) => Self::BadUrl(why),
+            FetchErrorKind::Denied => Self::TargetDenied,
+            FetchErrorKind::Resolve => {
+                Self::UpstreamUnreachable("its name does not resolve".to_owned())
+            }
+            FetchErrorKind::Connect => {
+                let why = error.reason.and_then(FailureReason::public_text);
                 Self::UpstreamUnreachable(why.unwrap_or("the connection failed").to_owned())
             }
-            Kind::Tls => Self::UpstreamUnreachable(error.public()),
-            Kind::TooManyRedirects | Kind::BadRedirect => {
+            FetchErrorKind::Tls => Self::UpstreamUnreachable(error.public_text()),
+            FetchErrorKind::TooManyRedirects | FetchErrorKind::BadRedirect => {
                 Self::UpstreamInvalid("its redirects cannot be followed".to_owned())
             }
-            Kind::TooLarge => Self::UpstreamInvalid("it is too large".to_owned()),
-            Kind::Body => Self::UpstreamInvalid("it broke off".to_owned()),
-            Kind::Timeout => Self::UpstreamTimeout,
+            FetchErrorKind::TooLarge => Self::UpstreamInvalid("it is too large".to_owned()),
+            FetchErrorKind::Body => Self::UpstreamInvalid("it broke off".to_owned()),
+            FetchErrorKind::Timeout => Self::UpstreamTimeout,
         }
     }
 }
 
-/// What an upstream's status means to whoever asked here.
-pub fn of_upstream_status(status: StatusCode) -> Problem {
+/// The problem of an upstream response whose status is not the expected one.
+pub fn upstream_status_problem(status: StatusCode) -> Problem {
     if status.is_client_error() || status.is_server_error() {
         Problem::UpstreamStatus(status)
     } else {

@@ -1,18 +1,21 @@
-//! What a request asks for, read from its path and query.
+//! [`Route`]: what a request is for, parsed from its path and query.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use percent_encoding::percent_decode_str;
 
-use crate::access::Door;
-use crate::api::{self, Ask, Document};
+use crate::access::AccessScope;
+use crate::api::{self, ApiRequest, DocumentKind};
 use crate::page;
 use crate::problem::Problem;
 
-const MAX_URI: usize = 8 * 1024;
+/// Limit of path and query together.
+const URI_MAX_BYTES: usize = 8 * 1024;
 
-const DIRECTIVES: [&str; 7] = [
+/// The delivery directives of RFC 8216bis, and the query parameters of content steering and
+/// interstitials.
+const DELIVERY_DIRECTIVES: [&str; 7] = [
     "_HLS_msn",
     "_HLS_part",
     "_HLS_pathway",
@@ -22,20 +25,22 @@ const DIRECTIVES: [&str; 7] = [
     "_HLS_throughput",
 ];
 
+/// A parsed request target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Route {
     /// `/live/{stream}/index.m3u8[?rendition=]`
-    Multivariant {
+    MultivariantPlaylist {
         stream: String,
         rendition: Option<String>,
     },
     /// `/live/{stream}/{rendition}.m3u8`
-    Media {
+    MediaPlaylist {
         stream: String,
         rendition: String,
         directives: Option<String>,
     },
-    /// `/live/{stream}/{rendition}/…?u=`: the path is what the seal is bound to.
+    /// `/live/{stream}/{rendition}/…?u=`: a segment, map, key or partial segment. The seal is bound
+    /// to the path.
     Segment {
         stream: Arc<str>,
         link: Link,
@@ -51,51 +56,57 @@ pub enum Route {
     Relay {
         link: Link,
     },
-    Api(Ask),
+    Api(ApiRequest),
     Page {
         path: String,
     },
 }
 
-/// How a link names its target.
+/// How a link names its upstream URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Link {
+    /// `url=`: the URL in base64url.
     Plain { url: String },
+    /// `u=`: a seal, and the path that it must be bound to.
     Sealed { seal: String, path: String },
 }
 
 impl Route {
+    /// # Errors
+    /// [`Problem::UriTooLong`], [`Problem::NotFound`] for a path that is no route,
+    /// [`Problem::BadUrl`] and [`Problem::SealMissing`] for a link that names no one URL.
     pub fn parse(path: &str, query: Option<&str>) -> Result<Self, Problem> {
-        if path.len() + query.map_or(0, str::len) > MAX_URI {
+        if path.len() + query.map_or(0, str::len) > URI_MAX_BYTES {
             return Err(Problem::UriTooLong);
         }
         let query = Query(query.unwrap_or_default());
         let segments: Vec<&str> = path.strip_prefix('/').unwrap_or(path).split('/').collect();
         match segments.as_slice() {
-            ["live", rest @ ..] => live(path, rest, &query),
-            ["proxy"] => proxy(path, None, &query),
-            ["proxy", source] => proxy(path, Some((*source).to_owned()), &query),
-            ["relay"] | ["relay", _] => Ok(Self::Relay { link: query.link(path)? }),
+            ["live", rest @ ..] => parse_live(path, rest, &query),
+            ["proxy"] => parse_proxy(path, None, &query),
+            ["proxy", source] => parse_proxy(path, Some((*source).to_owned()), &query),
+            ["relay"] | ["relay", _] => Ok(Self::Relay { link: query.target_link(path)? }),
             ["proxy" | "relay", ..] => Err(Problem::NotFound),
-            rest => match (api::find(path, &query), rest) {
-                (Some(ask), _) => Ok(Self::Api(ask?)),
+            rest => match (api::parse_request(path, &query), rest) {
+                (Some(request), _) => Ok(Self::Api(request?)),
                 (None, ["api" | "iptv", ..]) => Err(Problem::NotFound),
                 (None, _) => Ok(Self::Page { path: path.to_owned() }),
             },
         }
     }
 
-    /// For metrics and logs: a closed set, nothing a client wrote.
+    /// The route's name in metrics and logs, of a closed set: a client must not be able to make up
+    /// labels.
     pub fn label(&self) -> &'static str {
         match self {
-            Self::Multivariant { .. } => "multivariant",
-            Self::Media { .. } => "media",
+            Self::MultivariantPlaylist { .. } => "multivariant",
+            Self::MediaPlaylist { .. } => "media",
             Self::Segment { .. } => "segment",
             Self::Proxy { .. } => "proxy",
             Self::Relay { .. } => "relay",
-            Self::Api(Ask::Health | Ask::Ready) => "health",
-            Self::Api(Ask::Events) => "events",
-            Self::Api(Ask::Command(_)) => "command",
+            Self::Api(ApiRequest::Health | ApiRequest::Ready) => "health",
+            Self::Api(ApiRequest::Events) => "events",
+            Self::Api(ApiRequest::Command(_)) => "command",
             Self::Api(_) => "api",
             Self::Page { .. } => "page",
         }
@@ -103,73 +114,82 @@ impl Route {
 }
 
 impl Route {
-    /// What has to be open for this; `None` for what shows its own right to be answered, or
-    /// tells nothing.
-    pub fn door(&self) -> Option<Door<'_>> {
+    /// The scope that a client needs access to; `None` for a request that carries its own
+    /// authorisation, or whose response says nothing of the streams.
+    pub fn required_scope(&self) -> Option<AccessScope<'_>> {
         match self {
-            Self::Multivariant { stream, .. } | Self::Media { stream, .. } => {
-                Some(Door::Stream(stream))
+            Self::MultivariantPlaylist { stream, .. } | Self::MediaPlaylist { stream, .. } => {
+                Some(AccessScope::Stream(stream))
             }
-            // A seal is made for whoever was let in, and ends by itself.
+            // A seal was issued to a client with access, and expires by itself.
             Self::Segment { .. }
             | Self::Proxy { link: Link::Sealed { .. }, .. }
             | Self::Relay { link: Link::Sealed { .. } } => None,
-            Self::Proxy { .. } | Self::Relay { .. } => Some(Door::House),
-            // The control plane wants the admin token, and each report is about a stream.
-            Self::Api(Ask::Health | Ask::Ready | Ask::Command(_) | Ask::Report) => None,
-            Self::Page { path } if page::is_public(path) => None,
-            Self::Api(Ask::Document(Document::Guide)) => Some(Door::Guide),
-            // A list of channels is a way in for who watches, as the calendar is.
-            Self::Api(Ask::Document(Document::Playlist | Document::Calendar)) => Some(Door::House),
-            Self::Api(_) => Some(Door::Api),
-            Self::Page { .. } => Some(Door::House),
+            Self::Proxy { .. } | Self::Relay { .. } => Some(AccessScope::Site),
+            // The control plane checks the admin token of a command, and `Edge` checks the access
+            // to the stream of each report.
+            Self::Api(
+                ApiRequest::Health
+                | ApiRequest::Ready
+                | ApiRequest::Command(_)
+                | ApiRequest::Report,
+            ) => None,
+            Self::Page { path } if page::is_public_file(path) => None,
+            Self::Api(ApiRequest::Document(DocumentKind::Guide)) => Some(AccessScope::Guide),
+            // The IPTV list and the calendar are for viewers, so the admin token does not open
+            // them.
+            Self::Api(ApiRequest::Document(
+                DocumentKind::IptvPlaylist | DocumentKind::Calendar,
+            )) => Some(AccessScope::Site),
+            Self::Api(_) => Some(AccessScope::Api),
+            Self::Page { .. } => Some(AccessScope::Site),
         }
     }
 }
 
-/// Media routes answer pages of any origin.
-pub fn is_media(path: &str) -> bool {
+/// Whether a path is a media route, whose responses pages of any origin may read.
+pub fn is_media_path(path: &str) -> bool {
     let first = path.strip_prefix('/').and_then(|path| path.split('/').next());
     matches!(first, Some("live" | "proxy" | "relay"))
 }
 
-fn live(path: &str, rest: &[&str], query: &Query<'_>) -> Result<Route, Problem> {
+fn parse_live(path: &str, rest: &[&str], query: &Query<'_>) -> Result<Route, Problem> {
     match rest {
-        [stream, "index.m3u8"] => Ok(Route::Multivariant {
+        [stream, "index.m3u8"] => Ok(Route::MultivariantPlaylist {
             stream: (*stream).to_owned(),
             rendition: query.get("rendition")?.map(Cow::into_owned),
         }),
         [stream, playlist] => {
             let rendition = playlist.strip_suffix(".m3u8").ok_or(Problem::NotFound)?;
-            Ok(Route::Media {
+            Ok(Route::MediaPlaylist {
                 stream: (*stream).to_owned(),
                 rendition: rendition.to_owned(),
-                directives: query.directives(),
+                directives: query.delivery_directives(),
             })
         }
         [stream, _, _] | [stream, _, "x", _] => {
-            Ok(Route::Segment { stream: (*stream).into(), link: query.sealed(path)? })
+            Ok(Route::Segment { stream: (*stream).into(), link: query.sealed_link(path)? })
         }
         _ => Err(Problem::NotFound),
     }
 }
 
-fn proxy(path: &str, source: Option<String>, query: &Query<'_>) -> Result<Route, Problem> {
+fn parse_proxy(path: &str, source: Option<String>, query: &Query<'_>) -> Result<Route, Problem> {
     let variables = query.get("v")?.map(Cow::into_owned);
     let link = match &variables {
-        Some(variables) => query.sealed(&with_variables(path, variables))?,
-        None => query.link(path)?,
+        Some(variables) => query.sealed_link(&path_with_variables(path, variables))?,
+        None => query.target_link(path)?,
     };
-    Ok(Route::Proxy { source, link, variables, directives: query.directives() })
+    Ok(Route::Proxy { source, link, variables, directives: query.delivery_directives() })
 }
 
-/// What a link that carries a master's variables is bound to. Whoever could change them would
-/// choose the hosts of everything below.
-pub fn with_variables(path: &str, variables: &str) -> String {
+/// The path that the seal of a link with a multivariant playlist's variables is bound to. A viewer
+/// who could change the variables could choose the hosts of all URIs in the playlist.
+pub fn path_with_variables(path: &str, variables: &str) -> String {
     format!("{path}&v={variables}")
 }
 
-/// What follows the path.
+/// The query of a request, without its `?`.
 pub struct Query<'a>(pub &'a str);
 
 impl<'a> Query<'a> {
@@ -180,8 +200,11 @@ impl<'a> Query<'a> {
             .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
     }
 
-    /// A parameter's value. One that is given twice is refused: whoever checks a request and
-    /// whoever answers it must not read different ones.
+    /// A parameter's decoded value. A parameter that is given twice is refused, so that the check
+    /// of a request and its handler cannot read different values.
+    ///
+    /// # Errors
+    /// [`Problem::BadUrl`] when the parameter is given twice or is not UTF-8.
     pub fn get(&self, name: &str) -> Result<Option<Cow<'a, str>>, Problem> {
         let mut values = self.pairs().filter(|(key, _)| *key == name).map(|(_, value)| value);
         let Some(value) = values.next() else { return Ok(None) };
@@ -194,33 +217,33 @@ impl<'a> Query<'a> {
             .map_err(|_| Problem::BadUrl("a query parameter is not UTF-8"))
     }
 
-    /// All but this parameter.
-    pub fn without(&self, name: &str) -> String {
-        let kept = self.0.split('&').filter(|pair| {
+    /// The query without this parameter.
+    pub fn without_parameter(&self, name: &str) -> String {
+        let rest = self.0.split('&').filter(|pair| {
             !pair.is_empty() && pair.split_once('=').map_or(*pair, |(key, _)| key) != name
         });
-        kept.collect::<Vec<_>>().join("&")
+        rest.collect::<Vec<_>>().join("&")
     }
 
-    fn sealed(&self, path: &str) -> Result<Link, Problem> {
+    fn sealed_link(&self, path: &str) -> Result<Link, Problem> {
         let seal = self.get("u")?.ok_or(Problem::SealMissing)?.into_owned();
         Ok(Link::Sealed { seal, path: path.to_owned() })
     }
 
-    fn link(&self, path: &str) -> Result<Link, Problem> {
+    fn target_link(&self, path: &str) -> Result<Link, Problem> {
         match (self.get("url")?, self.get("u")?) {
             (Some(_), Some(_)) => Err(Problem::BadUrl("url= and u= exclude each other")),
             (Some(url), None) => Ok(Link::Plain { url: url.into_owned() }),
-            (None, _) => self.sealed(path),
+            (None, _) => self.sealed_link(path),
         }
     }
 
-    /// The delivery directives of low-latency HLS, the only parameters that travel upstream.
-    /// In one order, so that whoever asks for the same shares an answer.
-    fn directives(&self) -> Option<String> {
+    /// The [`DELIVERY_DIRECTIVES`] of the query, the only parameters that are sent upstream. They
+    /// are sorted, so that polls with the same directives share an upstream request.
+    fn delivery_directives(&self) -> Option<String> {
         let mut directives: Vec<String> = self
             .pairs()
-            .filter(|(name, _)| DIRECTIVES.contains(name))
+            .filter(|(name, _)| DELIVERY_DIRECTIVES.contains(name))
             .map(|(name, value)| format!("{name}={value}"))
             .collect();
         directives.sort_unstable();
@@ -237,12 +260,12 @@ mod tests {
     }
 
     #[test]
-    fn routes() {
+    fn paths_and_queries_are_parsed_into_routes() {
         for (path, query, expected) in [
             (
                 "/live/world-feed/index.m3u8",
                 Some("rendition=v720"),
-                Ok(Route::Multivariant {
+                Ok(Route::MultivariantPlaylist {
                     stream: "world-feed".into(),
                     rendition: Some("v720".into()),
                 }),
@@ -250,7 +273,7 @@ mod tests {
             (
                 "/live/world-feed/v720.m3u8",
                 Some("_HLS_part=2&x=1&_HLS_msn=7&_HLS_other=1"),
-                Ok(Route::Media {
+                Ok(Route::MediaPlaylist {
                     stream: "world-feed".into(),
                     rendition: "v720".into(),
                     directives: Some("_HLS_msn=7&_HLS_part=2".into()),
@@ -298,10 +321,10 @@ mod tests {
                 Some("url=a&url=b"),
                 Err(Problem::BadUrl("a query parameter is given twice")),
             ),
-            ("/api/streams", None, Ok(Route::Api(Ask::Streams(None)))),
+            ("/api/streams", None, Ok(Route::Api(ApiRequest::Streams(None)))),
             ("/api/nothing", None, Err(Problem::NotFound)),
             ("/iptv/other", None, Err(Problem::NotFound)),
-            ("/healthz", None, Ok(Route::Api(Ask::Health))),
+            ("/healthz", None, Ok(Route::Api(ApiRequest::Health))),
             ("/watch/x", None, Ok(Route::Page { path: "/watch/x".into() })),
             ("/", None, Ok(Route::Page { path: "/".into() })),
         ] {

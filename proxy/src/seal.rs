@@ -1,10 +1,12 @@
-//! Seals: the authenticated, encrypted form in which an upstream URL travels in a link.
+//! [`Sealer`]: seals, the authenticated and encrypted form in which an upstream URL travels in a
+//! link.
 //!
-//! Deterministic (AES-SIV, RFC 5297): the same URL, purpose, path and period give the same
-//! link, bit for bit. Players compare links to know a map, a key or a part again, and every
-//! cache keys by them.
+//! Seals are deterministic (AES-SIV, RFC 5297): the same URL, purpose, path and period give the
+//! same link, bit for bit. Players compare links to recognise a map, a key or a partial segment,
+//! and every cache uses them as keys.
 //!
-//! Layout before base64url: key id, purpose and the period's low bits, SIV (16), ciphertext.
+//! Layout before base64url: key id (1 byte), purpose and the period's low bits (1), SIV (16),
+//! ciphertext.
 
 use std::sync::Mutex;
 
@@ -15,85 +17,92 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::problem::Problem;
 
-/// A link outlives a viewing: it works in the period it was made in and in the next.
+/// A seal is valid in the period in which it was made and in the next, so that a link lasts longer
+/// than a session.
 const PERIOD_SECONDS: u64 = 24 * 60 * 60;
-const HEADER: usize = 2;
-const SIV: usize = 16;
+const HEADER_BYTES: usize = 2;
+const SIV_BYTES: usize = 16;
+/// How many low bits of the period the header holds; the other two bits of the byte are the
+/// purpose.
 const PERIOD_BITS: u8 = 6;
 
+/// Makes and opens seals.
 pub struct Sealer {
-    /// Seals, and opens what it sealed.
-    current: Key,
-    /// Opens what was sealed before the last rotation.
-    previous: Option<Key>,
+    /// Makes seals, and opens those that it made.
+    current: SealKey,
+    /// Opens the seals that were made before the last rotation.
+    previous: Option<SealKey>,
+    /// The key of [`Sealer::opaque_name`].
     name_key: [u8; 32],
 }
 
-struct Key {
+struct SealKey {
     id: u8,
-    key: [u8; 64],
-    /// With its key schedule made, which is a good part of sealing one URL.
-    ready: Mutex<Aes256Siv>,
+    cipher_key: [u8; 64],
+    /// The cipher with its key schedule, which takes a good part of the time to seal one URL.
+    cipher: Mutex<Aes256Siv>,
 }
 
-/// A key of any length, as the one that [`Sealer::new`] takes.
-pub fn digest(secret: &[u8]) -> [u8; 32] {
+/// Hashes a secret of any length to the 32 bytes that [`Sealer::new`] takes.
+pub fn hash_secret(secret: &[u8]) -> [u8; 32] {
     *blake3::hash(secret).as_bytes()
 }
 
-/// What a link may be used for. A link for one is refused on the routes of another.
+/// What a link may be used for. A link of one purpose is refused on the routes of another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     Playlist = 0,
+    /// JSON that HLS refers to: a steering manifest or an asset list.
     Document = 1,
     Media = 2,
 }
 
-/// What a seal holds.
+/// The contents of a seal.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sealed {
-    /// Empty for a link made from a plain `url=`.
+pub struct SealContents {
+    /// The profile of the source to fetch with; empty for a link made from a plain `url=`.
     pub profile: String,
     pub url: String,
     pub purpose: Purpose,
-    /// Unix seconds, when it was made to end before its period does.
+    /// Expiry in unix seconds, of a seal that expires before its period does.
     pub expires: Option<u64>,
 }
 
-impl Key {
+impl SealKey {
     fn new(secret: &[u8; 32]) -> Self {
-        let (mut key, mut id) = ([0; 64], [0; 1]);
-        derive("pitwall 2026 seal key", secret, &mut key);
-        derive("pitwall 2026 seal key id", secret, &mut id);
-        Self { id: id[0], key, ready: Mutex::new(Aes256Siv::new(&key.into())) }
+        let (mut cipher_key, mut id) = ([0; 64], [0; 1]);
+        derive_key("pitwall 2026 seal key", secret, &mut cipher_key);
+        derive_key("pitwall 2026 seal key id", secret, &mut id);
+        Self { id: id[0], cipher_key, cipher: Mutex::new(Aes256Siv::new(&cipher_key.into())) }
     }
 
-    /// Nobody waits: who finds the cipher in use makes another.
-    fn with_cipher<T>(&self, work: impl FnOnce(&mut Aes256Siv) -> T) -> T {
-        match self.ready.try_lock() {
-            Ok(mut ready) => work(&mut ready),
-            Err(_) => work(&mut Aes256Siv::new(&self.key.into())),
+    /// Calls `operation` with the cipher, or with a new one while another thread uses it: no thread
+    /// waits.
+    fn with_cipher<T>(&self, operation: impl FnOnce(&mut Aes256Siv) -> T) -> T {
+        match self.cipher.try_lock() {
+            Ok(mut cipher) => operation(&mut cipher),
+            Err(_) => operation(&mut Aes256Siv::new(&self.cipher_key.into())),
         }
     }
 }
 
-fn derive(context: &str, secret: &[u8; 32], out: &mut [u8]) {
+fn derive_key(context: &str, secret: &[u8; 32], out: &mut [u8]) {
     blake3::Hasher::new_derive_key(context).update(secret).finalize_xof().fill(out);
 }
 
 impl Sealer {
     pub fn new(secret: &[u8; 32]) -> Self {
-        Self::rotated(secret, None)
+        Self::with_previous_key(secret, None)
     }
 
-    /// Seals with `secret`, and still opens what `previous` sealed.
-    pub fn rotated(secret: &[u8; 32], previous: Option<&[u8; 32]>) -> Self {
+    /// A sealer that seals with `secret`, and also opens what was sealed with `previous`.
+    pub fn with_previous_key(secret: &[u8; 32], previous: Option<&[u8; 32]>) -> Self {
         let mut name_key = [0; 32];
-        derive("pitwall 2026 link names", secret, &mut name_key);
-        Self { current: Key::new(secret), previous: previous.map(Key::new), name_key }
+        derive_key("pitwall 2026 link names", secret, &mut name_key);
+        Self { current: SealKey::new(secret), previous: previous.map(SealKey::new), name_key }
     }
 
-    /// Appends the seal of `url` for links with this `path` to `out`.
+    /// Appends the seal of `url` for links with this `path` to `out`. `now`: unix seconds.
     pub fn seal(
         &self,
         purpose: Purpose,
@@ -106,8 +115,8 @@ impl Sealer {
         self.seal_until(purpose, path, profile, url, now, None, out);
     }
 
-    /// Like [`seal`](Self::seal), for a link that is refused from `expires` (unix seconds) on.
-    /// Its period is the longest that it can live.
+    /// Like [`seal`](Self::seal), for a link that is refused from `expires` (unix seconds) on, and
+    /// in any case when its period is over.
     #[expect(clippy::too_many_arguments, reason = "each is one part of what is sealed")]
     pub fn seal_until(
         &self,
@@ -119,22 +128,23 @@ impl Sealer {
         expires: Option<u64>,
         out: &mut Vec<u8>,
     ) {
-        let period = period(now);
-        let header = self.header(purpose, period);
-        let associated = associated(header, period);
-        let mut link = Vec::with_capacity(HEADER + SIV + profile.len() + url.len() + 32);
-        link.extend_from_slice(&header);
-        link.extend_from_slice(&[0; SIV]);
-        link.extend_from_slice(profile.as_bytes());
-        link.push(0);
-        link.extend_from_slice(url.as_bytes());
+        let period = seal_period(now);
+        let header = self.seal_header(purpose, period);
+        let associated = associated_data(header, period);
+        let mut sealed =
+            Vec::with_capacity(HEADER_BYTES + SIV_BYTES + profile.len() + url.len() + 32);
+        sealed.extend_from_slice(&header);
+        sealed.extend_from_slice(&[0; SIV_BYTES]);
+        sealed.extend_from_slice(profile.as_bytes());
+        sealed.push(0);
+        sealed.extend_from_slice(url.as_bytes());
         if let Some(expires) = expires {
-            link.push(0);
-            link.extend_from_slice(expires.to_string().as_bytes());
+            sealed.push(0);
+            sealed.extend_from_slice(expires.to_string().as_bytes());
         }
-        let (front, plain) = link.split_at_mut(HEADER + SIV);
-        let (_, siv) = front.split_at_mut(HEADER);
-        // SIV fails only past its limit on associated data, which two entries are not.
+        let (front, plain) = sealed.split_at_mut(HEADER_BYTES + SIV_BYTES);
+        let (_, siv) = front.split_at_mut(HEADER_BYTES);
+        // SIV fails only with more entries of associated data than it permits, and two are not.
         let Ok(tag) = self.current.with_cipher(|cipher| {
             cipher.encrypt_inout_detached([&associated[..], path.as_bytes()], plain.into())
         }) else {
@@ -142,20 +152,26 @@ impl Sealer {
         };
         siv.copy_from_slice(&tag);
         let start = out.len();
-        out.resize(start + base64::encoded_len(link.len(), false).unwrap_or(0), 0);
+        out.resize(start + base64::encoded_len(sealed.len(), false).unwrap_or(0), 0);
         if let Some(slot) = out.get_mut(start..) {
-            // The slot was made to size.
-            let _ = URL_SAFE_NO_PAD.encode_slice(&link, slot);
+            // Encoding cannot fail, as the slot has the encoded length.
+            let _ = URL_SAFE_NO_PAD.encode_slice(&sealed, slot);
         }
     }
 
-    pub fn unseal(&self, seal: &str, path: &str, now: u64) -> Result<Sealed, Problem> {
-        let link = URL_SAFE_NO_PAD.decode(seal).map_err(|_| Problem::SealInvalid)?;
-        let (header, sealed) = link.split_first_chunk::<HEADER>().ok_or(Problem::SealInvalid)?;
-        // Two secrets may share an id: both are tried.
+    /// Opens a seal for a link with this `path`. `now`: unix seconds.
+    ///
+    /// # Errors
+    /// [`Problem::SealInvalid`] for a seal that was not made with these keys for this path,
+    /// [`Problem::SealExpired`] for one whose period or expiry is over.
+    pub fn unseal(&self, seal: &str, path: &str, now: u64) -> Result<SealContents, Problem> {
+        let bytes = URL_SAFE_NO_PAD.decode(seal).map_err(|_| Problem::SealInvalid)?;
+        let (header, sealed) =
+            bytes.split_first_chunk::<HEADER_BYTES>().ok_or(Problem::SealInvalid)?;
+        // Both keys are tried where they have the same id, which is only 8 bits.
         let keys = [Some(&self.current), self.previous.as_ref()];
         let mut keys = keys.into_iter().flatten().filter(|key| key.id == header[0]);
-        if sealed.len() < SIV {
+        if sealed.len() < SIV_BYTES {
             return Err(Problem::SealInvalid);
         }
         let purpose = match header[1] >> PERIOD_BITS {
@@ -164,15 +180,15 @@ impl Sealer {
             2 => Purpose::Media,
             _ => return Err(Problem::SealInvalid),
         };
-        let current = period(now);
+        let current = seal_period(now);
         let period = nearest_period(current, header[1]);
-        let open = |key: &Key| {
-            let associated = associated(*header, period);
+        let open = |key: &SealKey| {
+            let associated = associated_data(*header, period);
             key.with_cipher(|cipher| cipher.decrypt([&associated[..], path.as_bytes()], sealed))
                 .ok()
         };
         let plain = keys.find_map(open).ok_or(Problem::SealInvalid)?;
-        // One period ahead is another edge whose clock is a little ahead of ours.
+        // A seal of the next period comes from an edge whose clock is slightly ahead.
         if period + 1 < current || period > current + 1 {
             return Err(Problem::SealExpired);
         }
@@ -185,35 +201,36 @@ impl Sealer {
         if expires.is_some_and(|expires: u64| expires <= now) {
             return Err(Problem::SealExpired);
         }
-        Ok(Sealed { profile: profile.to_owned(), url: url.to_owned(), purpose, expires })
+        Ok(SealContents { profile: profile.to_owned(), url: url.to_owned(), purpose, expires })
     }
 
-    /// A short name for a URL that says nothing about it: the same URL keeps the same name.
-    pub fn name(&self, url: &str) -> String {
+    /// A name for a URL in a link's path: 16 hex digits, the same for the same URL, that reveal
+    /// nothing of it.
+    pub fn opaque_name(&self, url: &str) -> String {
         let hash = blake3::keyed_hash(&self.name_key, url.as_bytes()).to_hex();
         hash.get(..16).unwrap_or_default().to_owned()
     }
 
-    fn header(&self, purpose: Purpose, period: u64) -> [u8; HEADER] {
+    fn seal_header(&self, purpose: Purpose, period: u64) -> [u8; HEADER_BYTES] {
         let low = (period % (1 << PERIOD_BITS)) as u8;
         [self.current.id, ((purpose as u8) << PERIOD_BITS) | low]
     }
 }
 
-/// Links made in one are the same for the same URL.
-pub fn period(now: u64) -> u64 {
+/// The seal period of a time in unix seconds: seals of the same URL are equal within a period.
+pub fn seal_period(now: u64) -> u64 {
     now / PERIOD_SECONDS
 }
 
-fn associated(header: [u8; HEADER], period: u64) -> [u8; HEADER + 8] {
-    let mut associated = [0; HEADER + 8];
-    let (head, tail) = associated.split_at_mut(HEADER);
+fn associated_data(header: [u8; HEADER_BYTES], period: u64) -> [u8; HEADER_BYTES + 8] {
+    let mut associated = [0; HEADER_BYTES + 8];
+    let (head, tail) = associated.split_at_mut(HEADER_BYTES);
     head.copy_from_slice(&header);
     tail.copy_from_slice(&period.to_be_bytes());
     associated
 }
 
-/// The period nearest to the current one that has these low bits.
+/// The period nearest to the current one that has the low bits in this header byte.
 fn nearest_period(current: u64, header: u8) -> u64 {
     let span = 1u64 << PERIOD_BITS;
     let low = u64::from(header) % span;
@@ -250,7 +267,7 @@ mod tests {
         let opened = sealer().unseal(&seal("/live/x/v/1.ts", NOW), "/live/x/v/1.ts", NOW).unwrap();
         assert_eq!(
             opened,
-            Sealed {
+            SealContents {
                 profile: "source".into(),
                 url: URL.into(),
                 purpose: Purpose::Media,
@@ -265,26 +282,27 @@ mod tests {
         assert_ne!(seal("/p", NOW), seal("/q", NOW));
     }
 
-    /// Links outlive a release: any other byte would make every player reload its map and keys.
+    /// Links are in use across releases: another byte would make every player reload its map and
+    /// keys.
     #[test]
     fn is_aes_siv_and_nothing_else() {
         let sealer = sealer();
-        let header = sealer.header(Purpose::Media, NOW / PERIOD_SECONDS);
-        let sealed = Aes256Siv::new(&sealer.current.key.into())
+        let header = sealer.seal_header(Purpose::Media, NOW / PERIOD_SECONDS);
+        let sealed = Aes256Siv::new(&sealer.current.cipher_key.into())
             .encrypt(
-                [&associated(header, NOW / PERIOD_SECONDS)[..], b"/p"],
+                [&associated_data(header, NOW / PERIOD_SECONDS)[..], b"/p"],
                 format!("source\0{URL}").as_bytes(),
             )
             .unwrap();
         let expected = URL_SAFE_NO_PAD.encode([&header[..], &sealed].concat());
         let mut out = Vec::new();
         sealer.seal(Purpose::Media, "/p", "source", URL, NOW, &mut out);
-        // Again with the cipher just used, and with another because that one is taken.
+        // A second seal uses the same cipher; a third another one, as the lock is held.
         sealer.seal(Purpose::Media, "/p", "source", URL, NOW, &mut out);
-        let taken = sealer.current.ready.lock();
+        let lock = sealer.current.cipher.lock();
         sealer.seal(Purpose::Media, "/p", "source", URL, NOW, &mut out);
         assert!(sealer.unseal(&expected, "/p", NOW).is_ok());
-        drop(taken);
+        drop(lock);
         assert_eq!(String::from_utf8(out).unwrap(), expected.repeat(3));
     }
 
@@ -316,7 +334,7 @@ mod tests {
     fn keys_rotate_without_a_break() {
         let (old, new) = ([7; 32], [9; 32]);
         let made = seal("/p", NOW);
-        let rotated = Sealer::rotated(&new, Some(&old));
+        let rotated = Sealer::with_previous_key(&new, Some(&old));
         assert_eq!(rotated.unseal(&made, "/p", NOW).unwrap().url, URL);
         let mut fresh = Vec::new();
         rotated.seal(Purpose::Media, "/p", "source", URL, NOW, &mut fresh);
@@ -357,8 +375,8 @@ mod tests {
 
     #[test]
     fn names_are_stable_and_mute() {
-        assert_eq!(sealer().name(URL), sealer().name(URL));
-        assert_ne!(sealer().name(URL), sealer().name("https://cdn.example.com/"));
-        assert_eq!(sealer().name(URL).len(), 16);
+        assert_eq!(sealer().opaque_name(URL), sealer().opaque_name(URL));
+        assert_ne!(sealer().opaque_name(URL), sealer().opaque_name("https://cdn.example.com/"));
+        assert_eq!(sealer().opaque_name(URL).len(), 16);
     }
 }

@@ -1,4 +1,4 @@
-//! Listeners, background services, and how it all stops.
+//! [`Server`]: the edge's listeners, its background tasks, and its shutdown.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,40 +16,44 @@ use pingora_proxy::http_proxy;
 use prometheus::Registry;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::admin::{Admin, AdminToken};
+use crate::admin::{AdminService, AdminToken};
 use crate::config::EdgeConfig;
-use crate::connection::{Connections, OneByOne};
-use crate::drain::Draining;
+use crate::connection::{ConnectionHandler, SequentialAcceptFilter};
+use crate::drain::DrainSignal;
 use crate::edge::Edge;
 use crate::metrics::Metrics;
-use crate::tls::{BadCertificate, Certificate};
+use crate::tls::{Certificate, CertificateError};
 
-/// How long an HTTP/2 connection without a stream is kept.
-const IDLE: Duration = Duration::from_secs(60);
+/// How long an HTTP/2 connection without an open stream is kept alive.
+const HTTP2_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The process: the edge on its listeners, and whatever runs beside it.
+/// The edge on its listeners, with the tasks that run beside it.
 pub struct Server {
     inner: pingora::server::Server,
-    signals: Signals,
+    signals: ShutdownSignals,
 }
 
+/// Why the listeners cannot be set up.
 #[derive(Debug, thiserror::Error)]
-pub enum CannotListen {
+pub enum ListenError {
     #[error("edge.tls: {0}")]
-    Certificate(#[from] BadCertificate),
+    Certificate(#[from] CertificateError),
     #[error("edge.tls: {0}")]
     Tls(#[from] Box<pingora::Error>),
 }
 
 impl Server {
-    /// Pingora panics in [`run`](Self::run) where it cannot bind: whoever calls this has found that
-    /// the addresses can be listened on.
+    /// Sets up the listeners and background tasks. Pingora panics in [`run`](Self::run) where it
+    /// cannot bind, so the caller has checked that the addresses can be listened on.
+    ///
+    /// # Errors
+    /// The certificate of `[edge.tls]` cannot be used.
     pub fn new(
         config: &EdgeConfig,
         edge: Edge,
         registry: Registry,
         admin_token: Option<AdminToken>,
-    ) -> Result<Self, CannotListen> {
+    ) -> Result<Self, ListenError> {
         let threads = match config.threads {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             threads => threads,
@@ -57,66 +61,68 @@ impl Server {
         let conf = ServerConf {
             threads,
             work_stealing: true,
-            // After the listeners are closed; what is running is usually done long before.
+            // Counts from when the listeners are closed; the drain task ends the process earlier,
+            // with its last request.
             grace_period_seconds: Some(config.drain.as_secs()),
             graceful_shutdown_timeout_seconds: Some(1),
             ..ServerConf::default()
         };
         let mut inner = pingora::server::Server::new_with_opt_and_conf(None, conf);
         inner.bootstrap();
-        let signals = Signals {
-            draining: edge.draining(),
+        let signals = ShutdownSignals {
+            drain_signal: edge.drain_signal(),
             metrics: edge.metrics().clone(),
-            drain: config.drain,
+            drain_timeout: config.drain,
         };
-        let admin = Admin {
-            rooms: edge.rooms().clone(),
+        let admin = AdminService {
+            state: edge.state().clone(),
             registry,
-            draining: edge.draining(),
+            drain_signal: edge.drain_signal(),
             token: admin_token,
         };
-        let (audience, events) = (edge.rooms().audience.clone(), edge.events());
-        let store = edge.rooms().store.clone();
-        // No HTTP/2 without TLS: Pingora waits for its preface on every connection, without a
-        // timeout, and browsers only speak it over TLS.
+        let (viewers, events) = (edge.state().viewers.clone(), edge.events());
+        let store = edge.state().store.clone();
+        // HTTP/2 without TLS stays off: Pingora would wait for its preface on every connection,
+        // without a timeout, and browsers speak HTTP/2 only over TLS.
         let mut options = HttpServerOptions::default();
-        options.h2_idle_timeout = Some(IDLE);
-        let (limits, clients) = (edge.limits(), edge.clients());
+        options.h2_idle_timeout = Some(HTTP2_IDLE_TIMEOUT);
+        let (limiter, client_addresses) = (edge.limiter(), edge.client_addresses());
         let mut proxy = http_proxy(&inner.configuration, edge);
         proxy.server_options = Some(options);
         let certificate = config.tls.as_ref().map(Certificate::load).transpose()?;
         let tls = certificate.as_ref().map(Certificate::acceptor).transpose()?;
-        let connections = Connections::to(proxy, limits, clients, tls);
+        let connections = ConnectionHandler::new(proxy, limiter, client_addresses, tls);
         let mut service = Service::new("edge".to_owned(), connections);
-        // Thousands of viewers are idle between two segments. Requests are read into a buffer that
-        // lives as long as they do, and answers gathered by the connection: these are not needed.
+        // Pingora's socket buffers are as small as can be, as thousands of connections are idle
+        // between two segments: `Connection` buffers requests and responses only while there are
+        // any.
         let buffers = L4BufferSettings::new(64, 64);
-        service.set_connection_filter(Arc::new(OneByOne));
+        service.set_connection_filter(Arc::new(SequentialAcceptFilter));
         service.add_listener(ListenerConfig::tcp(config.listen.to_string()).l4_buffer(buffers));
         inner.add_service(service);
         let mut service = Service::new("admin".to_owned(), admin);
         service.add_tcp(&config.admin.to_string());
         service.threads = Some(1);
         inner.add_service(service);
-        let drained = Drained { metrics: signals.metrics.clone() };
+        let drain_waiter = DrainWaiter { metrics: signals.metrics.clone() };
         let mut server = Self { inner, signals };
-        server.add_background("drain", 1, |stop| async move {
+        server.add_background_task("drain", 1, |stop| async move {
             stop.await;
-            drained.wait().await;
-            // Pingora sleeps through its whole grace period, whether anything runs or not.
+            drain_waiter.wait_until_idle().await;
+            // Pingora sleeps through its whole grace period even when no request is in flight.
             std::process::exit(0);
         });
-        server.add_background("audience", 1, |stop| async move {
+        server.add_background_task("audience", 1, |stop| async move {
             tokio::select! {
-                () = audience.tell_of_it() => {}
-                () = events.follow(store) => {}
+                () = viewers.run_feedback_loop() => {}
+                () = events.watch_store(store) => {}
                 () = stop => {}
             }
         });
         if let Some(certificate) = certificate {
-            server.add_background("certificate", 1, |stop| async move {
+            server.add_background_task("certificate", 1, |stop| async move {
                 tokio::select! {
-                    () = certificate.follow() => {}
+                    () = certificate.reload_on_change() => {}
                     () = stop => {}
                 }
             });
@@ -124,37 +130,42 @@ impl Server {
         Ok(server)
     }
 
-    /// Runs `task` beside the edge, on threads of its own; it is told when to stop.
-    pub fn add_background<F, T>(&mut self, name: &str, threads: usize, task: F)
+    /// Runs `task` beside the edge on `threads` threads of its own. `task` gets a future that
+    /// resolves when the process stops.
+    pub fn add_background_task<F, T>(&mut self, name: &str, threads: usize, task: F)
     where
-        F: FnOnce(Stop) -> T + Send + 'static,
+        F: FnOnce(StopFuture) -> T + Send + 'static,
         T: Future<Output = ()> + Send + 'static,
     {
-        let start: Start = Box::new(|stop| Box::pin(task(stop)));
-        let mut service = background_service(name, Background(Mutex::new(Some(start))));
+        let start: BackgroundTask = Box::new(|stop| Box::pin(task(stop)));
+        let mut service = background_service(name, BackgroundTaskService(Mutex::new(Some(start))));
         service.threads = Some(threads);
         self.inner.add_service(service);
     }
 
-    /// Serves until the process is told to stop.
+    /// Serves until SIGTERM or SIGINT.
+    ///
+    /// # Panics
+    /// A listener's address cannot be bound.
     pub fn run(self) {
         self.inner.run(RunArgs { shutdown_signal: Box::new(self.signals) });
     }
 }
 
 /// Resolves when the process stops.
-pub type Stop = Pin<Box<dyn Future<Output = ()> + Send>>;
-type Start = Box<dyn FnOnce(Stop) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
+pub type StopFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
+type BackgroundTask =
+    Box<dyn FnOnce(StopFuture) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
 
-struct Background(Mutex<Option<Start>>);
+struct BackgroundTaskService(Mutex<Option<BackgroundTask>>);
 
 #[async_trait]
-impl BackgroundService for Background {
+impl BackgroundService for BackgroundTaskService {
     async fn start(&self, mut shutdown: ShutdownWatch) {
         let start = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(start) = start {
             let stop = Box::pin(async move {
-                // An error means that the server is gone, which is a stop as well.
+                // Waiting fails when the server is dropped, which is a stop as well.
                 let _ = shutdown.wait_for(|stopping| *stopping).await;
             });
             start(stop).await;
@@ -162,16 +173,17 @@ impl BackgroundService for Background {
     }
 }
 
-/// SIGTERM drains: unready first, still serving; then the listeners close, and the process ends
-/// with its last transfer. SIGINT is somebody at a terminal, who wants to be gone.
-struct Signals {
-    draining: Draining,
+/// SIGTERM drains: the edge is unready first, but serves; then its listeners close, and the process
+/// ends with its last request in flight. SIGINT comes from a terminal and stops the process at
+/// once.
+struct ShutdownSignals {
+    drain_signal: DrainSignal,
     metrics: Metrics,
-    drain: Duration,
+    drain_timeout: Duration,
 }
 
 #[async_trait]
-impl ShutdownSignalWatch for Signals {
+impl ShutdownSignalWatch for ShutdownSignals {
     async fn recv(&self) -> ShutdownSignal {
         let (Ok(mut interrupt), Ok(mut terminate)) =
             (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
@@ -183,35 +195,37 @@ impl ShutdownSignalWatch for Signals {
             _ = interrupt.recv() => return ShutdownSignal::FastShutdown,
             _ = terminate.recv() => {}
         }
-        tracing::info!(running = self.metrics.in_flight.get(), "draining");
-        self.draining.set();
-        if self.drain < Duration::from_secs(1) {
+        tracing::info!(running = self.metrics.requests_in_flight.get(), "draining");
+        self.drain_signal.start_drain();
+        if self.drain_timeout < Duration::from_secs(1) {
             return ShutdownSignal::FastShutdown;
         }
         tokio::select! {
-            // A load balancer looks at /readyz every few seconds.
-            () = tokio::time::sleep(NOTICE.min(self.drain / 4)) => ShutdownSignal::GracefulTerminate,
+            // A load balancer probes /readyz every few seconds and must see it fail before the
+            // listeners close.
+            () = tokio::time::sleep(UNREADY_GRACE_PERIOD.min(self.drain_timeout / 4)) => ShutdownSignal::GracefulTerminate,
             _ = interrupt.recv() => ShutdownSignal::FastShutdown,
         }
     }
 }
 
-/// How long an edge serves on after it said that it is going.
-const NOTICE: Duration = Duration::from_secs(2);
+/// How long an unready edge accepts connections before its listeners close.
+const UNREADY_GRACE_PERIOD: Duration = Duration::from_secs(2);
 
-struct Drained {
+/// Waits for the end of the last request in flight.
+struct DrainWaiter {
     metrics: Metrics,
 }
 
-impl Drained {
-    async fn wait(&self) {
-        // Often enough that nobody waits for it, seldom enough to cost nothing. Twice, as a
-        // request may be between the listener and its first phase.
+impl DrainWaiter {
+    async fn wait_until_idle(&self) {
+        // Idle is two ticks in a row without a request, as one may be between the listener and its
+        // first phase, in which it is counted.
         let mut ticks = tokio::time::interval(Duration::from_millis(50));
-        let mut quiet = 0;
-        while quiet < 2 {
+        let mut idle_ticks = 0;
+        while idle_ticks < 2 {
             ticks.tick().await;
-            quiet = if self.metrics.in_flight.get() > 0 { 0 } else { quiet + 1 };
+            idle_ticks = if self.metrics.requests_in_flight.get() > 0 { 0 } else { idle_ticks + 1 };
         }
     }
 }

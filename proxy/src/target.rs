@@ -1,4 +1,4 @@
-//! Which upstream URL a link names, and how it may be reached.
+//! Which upstream URL a link names, and how it may be fetched.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,92 +7,107 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderMap, header};
 use pitwall_fetch::{
-    FetchError, Fetcher, HostFilter, Policy, Request, Response, parse_url, source_headers,
+    AddressPolicy, FetchError, Fetcher, Request, Response, UrlFilter, parse_source_headers,
+    parse_url,
 };
-use pitwall_upstream_map::{Profile, Upstream, UpstreamMap};
+use pitwall_upstream_map::{RequestProfile, Upstream, UpstreamMap};
 use serde::Deserialize;
 use url::Url;
 
 use crate::config::UpstreamConfig;
-use crate::denials::{DenialLog, explain_elsewhere, explain_plain, explain_unnamed};
+use crate::denials::{
+    DenialLog, explain_foreign_host, explain_plain_denial, explain_unlisted_host,
+};
 use crate::problem::Problem;
 use crate::route::Link;
 use crate::seal::{Purpose, Sealer};
-use crate::slots::{Slot, Slots};
+use crate::upstream_limiter::{UpstreamLimiter, UpstreamLimiters};
 
 /// An upstream URL that may be fetched, with all that fetching it needs.
 #[derive(Clone)]
-pub struct Target {
+pub struct UpstreamTarget {
     pub url: Url,
-    /// Empty for plain links.
+    /// Name of the request profile; empty for plain links.
     pub profile: String,
     pub purpose: Option<Purpose>,
-    /// When the link that named it ends, and with it all that it leads to.
+    /// Unix seconds when the link that named this target expires, and with it all links that its
+    /// playlist leads to.
     pub expires: Option<u64>,
-    pub policy: Policy,
+    pub policy: AddressPolicy,
     pub headers: HeaderMap,
     pub token_parameters: Vec<String>,
-    /// The hosts for which private ranges were opened: those that a plain link may name, and not
-    /// whatever they lead to. `None`: a source's own policy holds for all.
-    pub private_hosts: Option<HostFilter>,
-    pub slot: Slot,
+    /// The hosts for which private address ranges are allowed: those that a plain link may name,
+    /// and not the hosts that they redirect or link to. `None`: the policy of the source holds for
+    /// all hosts.
+    pub private_hosts: Option<UrlFilter>,
+    pub limiter: UpstreamLimiter,
     pub denials: DenialLog,
-    /// Whose object it is, where the link says so.
+    /// The stream that the object belongs to, where the link says so.
     pub stream: Option<Arc<str>>,
 }
 
-/// Reads links.
-pub struct Targets {
-    named_hosts: HostFilter,
-    plain: Policy,
-    slots: Slots,
+/// Resolves links to targets.
+pub struct TargetResolver {
+    allowed_hosts: UrlFilter,
+    plain_policy: AddressPolicy,
+    limiters: UpstreamLimiters,
     denials: DenialLog,
 }
 
-impl Targets {
+impl TargetResolver {
     pub fn new(config: &UpstreamConfig) -> Self {
-        let plain = Policy {
+        let plain_policy = AddressPolicy {
             allow_private: config.allow_private.iter().map(|range| range.0).collect(),
             ports: config.allow_hosts.iter().filter_map(|host| host.port).collect(),
         };
         let allow_hosts = config.allow_hosts.clone();
-        let named: HostFilter =
+        let allowed_hosts: UrlFilter =
             Arc::new(move |url: &Url| allow_hosts.iter().any(|host| host.matches(url)));
-        Self { named_hosts: named, plain, slots: Slots::default(), denials: DenialLog::default() }
-    }
-
-    /// Where a link of the operator's own to `url` may lead.
-    pub fn policy_of(&self, url: &Url) -> Policy {
-        if self.is_named(url) {
-            return self.plain.clone();
+        Self {
+            allowed_hosts,
+            plain_policy,
+            limiters: UpstreamLimiters::default(),
+            denials: DenialLog::default(),
         }
-        Policy { allow_private: Vec::new(), ..self.plain.clone() }
     }
 
-    /// Why [`policy_of`](Self::policy_of) refuses `url`, with the key of `[upstream]` that would
-    /// allow it.
-    pub fn explain(&self, url: &Url, error: &FetchError) -> String {
-        explain_plain(error, url, self.is_named(url))
+    /// The address policy for a link to `url` by the operator.
+    pub fn policy_for_url(&self, url: &Url) -> AddressPolicy {
+        if self.is_allowed_host(url) {
+            return self.plain_policy.clone();
+        }
+        AddressPolicy { allow_private: Vec::new(), ..self.plain_policy.clone() }
     }
 
-    fn is_named(&self, url: &Url) -> bool {
-        (self.named_hosts)(url)
+    /// Why [`policy_for_url`](Self::policy_for_url) refuses `url`, with the key of `[upstream]`
+    /// that would allow it.
+    pub fn explain_denial(&self, url: &Url, error: &FetchError) -> String {
+        explain_plain_denial(error, url, self.is_allowed_host(url))
     }
 
-    pub fn of_link(
+    fn is_allowed_host(&self, url: &Url) -> bool {
+        (self.allowed_hosts)(url)
+    }
+
+    /// The target that a link names. `source`: the source in the path of a plain link.
+    ///
+    /// # Errors
+    /// The problem of the seal or the URL, [`Problem::TargetDenied`] for a plain link to a host
+    /// that is not allowed, [`Problem::NotFound`] for an unknown source.
+    pub fn resolve_link(
         &self,
         link: &Link,
         source: Option<&str>,
         sealer: &Sealer,
         map: &UpstreamMap,
         now: u64,
-    ) -> Result<Target, Problem> {
+    ) -> Result<UpstreamTarget, Problem> {
         match link {
-            Link::Plain { url } => self.of_plain(url, source, map),
+            Link::Plain { url } => self.resolve_plain(url, source, map),
             Link::Sealed { seal, path } => {
                 let sealed = sealer.unseal(seal, path, now)?;
                 let url = parse_url(&sealed.url)?;
-                self.of_profile(url, &sealed.profile, map).map(|target| Target {
+                self.resolve_for_profile(url, &sealed.profile, map).map(|target| UpstreamTarget {
                     purpose: Some(sealed.purpose),
                     expires: sealed.expires,
                     ..target
@@ -101,43 +116,48 @@ impl Targets {
         }
     }
 
-    fn of_plain(
+    fn resolve_plain(
         &self,
         url: &str,
         source: Option<&str>,
         map: &UpstreamMap,
-    ) -> Result<Target, Problem> {
+    ) -> Result<UpstreamTarget, Problem> {
         let url = URL_SAFE_NO_PAD
             .decode(url)
             .map_err(|_| Problem::BadUrl("url= is not base64url without padding"))?;
         let url = String::from_utf8(url).map_err(|_| Problem::BadUrl("url= is not UTF-8"))?;
         let url = parse_url(&url)?;
-        if !self.is_named(&url) {
-            self.denials.report(explain_unnamed(&url));
+        if !self.is_allowed_host(&url) {
+            self.denials.log_denial(explain_unlisted_host(&url));
             return Err(Problem::TargetDenied);
         }
         match source {
             Some(source) if !map.profiles.keys().any(|id| id.0 == source) => Err(Problem::NotFound),
-            // A source's headers are for where it plays, whoever asks.
-            Some(source) if !plays_at(map, &url, |one| one.source == source) => {
-                self.denials.report(explain_elsewhere(&url, source));
+            // The header fields of a source go only to origins where the source plays, whoever made
+            // the link.
+            Some(source) if !is_upstream_origin(map, &url, |one| one.source == source) => {
+                self.denials.log_denial(explain_foreign_host(&url, source));
                 Err(Problem::TargetDenied)
             }
-            Some(source) => self.of_profile(url, source, map),
-            None => self.of_profile(url, "", map),
+            Some(source) => self.resolve_for_profile(url, source, map),
+            None => self.resolve_for_profile(url, "", map),
         }
     }
 
-    /// A URL that an upstream of this profile led to.
-    pub fn of_profile(
+    /// The target for a URL that an upstream with this request profile led to; an empty `profile`
+    /// is that of plain links.
+    ///
+    /// # Errors
+    /// [`Problem::SealExpired`] if the profile is no longer in the map.
+    pub fn resolve_for_profile(
         &self,
         url: Url,
         profile: &str,
         map: &UpstreamMap,
-    ) -> Result<Target, Problem> {
+    ) -> Result<UpstreamTarget, Problem> {
         if profile.is_empty() {
-            let policy = self.policy_of(&url);
-            return Ok(Target {
+            let policy = self.policy_for_url(&url);
+            return Ok(UpstreamTarget {
                 url,
                 profile: String::new(),
                 purpose: None,
@@ -145,114 +165,119 @@ impl Targets {
                 policy,
                 headers: HeaderMap::new(),
                 token_parameters: Vec::new(),
-                private_hosts: Some(self.named_hosts.clone()),
-                slot: Slot::default(),
+                private_hosts: Some(self.allowed_hosts.clone()),
+                limiter: UpstreamLimiter::default(),
                 denials: self.denials.clone(),
                 stream: None,
             });
         }
-        // A source that is gone takes its links with it: nothing says any more how it may
-        // be reached.
+        // The links of a removed source end with it, because the map no longer says how they may be
+        // fetched.
         let found = map.profiles.iter().find(|(id, _)| id.0 == profile);
-        let (_, known) = found.ok_or(Problem::SealExpired)?;
-        let mut headers = headers(known);
-        let secrets = [header::COOKIE, header::AUTHORIZATION];
-        let secret = secrets.iter().any(|name| headers.contains_key(name));
-        // A playlist may name any host; what opens the source's own door stays there.
-        if secret && !plays_at(map, &url, |one| one.profile.0 == profile) {
-            for name in secrets {
+        let (_, request_profile) = found.ok_or(Problem::SealExpired)?;
+        let mut headers = profile_headers(request_profile);
+        let secret_fields = [header::COOKIE, header::AUTHORIZATION];
+        let has_secret = secret_fields.iter().any(|name| headers.contains_key(name));
+        // A playlist may name any host: cookies and credentials of the source go only to the
+        // source's own origins.
+        if has_secret && !is_upstream_origin(map, &url, |one| one.profile.0 == profile) {
+            for name in secret_fields {
                 headers.remove(name);
             }
         }
-        Ok(Target {
+        Ok(UpstreamTarget {
             url,
             profile: profile.to_owned(),
             purpose: None,
             expires: None,
-            policy: policy(known),
+            policy: profile_policy(request_profile),
             headers,
-            token_parameters: known.token_parameters.clone(),
+            token_parameters: request_profile.token_parameters.clone(),
             private_hosts: None,
-            slot: self.slots.of(profile, known.connections),
+            limiter: self.limiters.limiter_for(profile, request_profile.connections),
             denials: self.denials.clone(),
             stream: None,
         })
     }
 }
 
-/// Is this the origin of a playlist of one of these upstreams?
-fn plays_at(map: &UpstreamMap, url: &Url, these: impl Fn(&Upstream) -> bool) -> bool {
+/// Whether the URL has the origin of a playlist of an upstream that `matches`.
+fn is_upstream_origin(map: &UpstreamMap, url: &Url, matches: impl Fn(&Upstream) -> bool) -> bool {
     let origin = url.origin();
     let mut upstreams = map.streams.values().flat_map(|stream| &stream.upstreams);
     upstreams.any(|one| {
-        these(one)
+        matches(one)
             && (one.playlist.origin() == origin
                 || one.renditions.iter().any(|rendition| rendition.playlist.origin() == origin))
     })
 }
 
-fn policy(profile: &Profile) -> Policy {
-    Policy { allow_private: profile.allow_private.clone(), ports: profile.ports.clone() }
+fn profile_policy(profile: &RequestProfile) -> AddressPolicy {
+    AddressPolicy { allow_private: profile.allow_private.clone(), ports: profile.ports.clone() }
 }
 
-/// The map is the control plane's word, but it came through a store: what cannot be a header
-/// is left out rather than sent.
-fn headers(profile: &Profile) -> HeaderMap {
+/// The header fields of a profile. The map comes from the control plane through a store: if it has
+/// an invalid field, none is sent.
+fn profile_headers(profile: &RequestProfile) -> HeaderMap {
     let headers = profile.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    source_headers(headers).unwrap_or_else(|error| {
-        tracing::warn!(%error, "a profile's headers cannot be sent");
+    parse_source_headers(headers).unwrap_or_else(|error| {
+        tracing::warn!(%error, "the headers of a source are invalid and are not sent: check the headers of the source");
         HeaderMap::new()
     })
 }
 
-impl Target {
-    /// Sends a request of this target's, when its source allows one more.
+impl UpstreamTarget {
+    /// Sends a request to this target, when its source has a free permit.
+    ///
+    /// # Errors
+    /// [`Problem::Unavailable`] without a permit in time, or the problem of the fetch.
     pub async fn send(&self, fetcher: &Fetcher, request: Request<'_>) -> Result<Response, Problem> {
-        let taken = self.slot.take().await?;
-        let sent = fetcher.send(&self.policy, request).await;
-        let response = sent.inspect_err(|error| {
+        let permit = self.limiter.acquire().await?;
+        let result = fetcher.send(&self.policy, request).await;
+        let response = result.inspect_err(|error| {
             if error.denial().is_some() {
-                self.denials.report(self.explain(error));
+                self.denials.log_denial(self.explain_denial(error));
             }
         })?;
-        Ok(response.holding(taken))
+        Ok(response.with_guard(permit))
     }
 
-    fn explain(&self, error: &FetchError) -> String {
+    fn explain_denial(&self, error: &FetchError) -> String {
         if let Some(is_named) = &self.private_hosts {
-            return explain_plain(error, &self.url, is_named(&self.url));
+            return explain_plain_denial(error, &self.url, is_named(&self.url));
         }
-        // A profile of one stream is called after its source, too.
+        // The name of a profile for a single stream begins with the name of its source.
         let source = self.profile.split('/').next().unwrap_or_default();
-        error.operator(&format!("in source {source:?}"))
+        error.operator_text(&format!("in source {source:?}"))
     }
 
-    /// The URL without what is only a token: what an object is stored under.
-    pub fn canonical(&self) -> String {
-        canonical(self.url.as_str(), &self.token_parameters)
+    /// The URL without its token parameters, under which objects are cached.
+    pub fn canonical_url(&self) -> String {
+        canonical_url(self.url.as_str(), &self.token_parameters)
     }
 }
 
-pub fn canonical(url: &str, token_parameters: &[String]) -> String {
+/// `url` without the query parameters in `token_parameters`.
+pub fn canonical_url(url: &str, token_parameters: &[String]) -> String {
     let Some((rest, query)) = url.split_once('?') else { return url.to_owned() };
-    let kept: Vec<&str> = query
+    let pairs: Vec<&str> = query
         .split('&')
         .filter(|pair| {
             let name = pair.split_once('=').map_or(*pair, |(name, _)| name);
             !token_parameters.iter().any(|token| token == name)
         })
         .collect();
-    if kept.is_empty() { rest.to_owned() } else { format!("{rest}?{}", kept.join("&")) }
+    if pairs.is_empty() { rest.to_owned() } else { format!("{rest}?{}", pairs.join("&")) }
 }
 
 /// An entry of `allow_hosts`: `cdn.example.com`, `*.example.net`, `127.0.0.1:9000`.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct AllowedHost {
-    /// As URLs spell it.
+    /// The host as a URL parser normalises it.
     host: String,
     subdomains: bool,
-    /// `None`: 80 and 443.
+    /// `None`: ports 80 and 443.
     port: Option<u16>,
 }
 
@@ -277,24 +302,24 @@ impl TryFrom<String> for AllowedHost {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let bad = || {
+        let error = || {
             format!("{text:?} is not a host: write cdn.example.com, *.example.net or 10.0.0.1:9000")
         };
         let (subdomains, rest) = match text.strip_prefix("*.") {
             Some(rest) => (true, rest),
             None => (false, text.as_str()),
         };
-        // A URL parser knows every spelling of hosts and ports; ours need be no cleverer.
-        let url = Url::parse(&format!("http://{rest}/")).map_err(|_| bad())?;
-        let plain = url.path() == "/"
+        // The URL parser knows every spelling of hosts and ports.
+        let url = Url::parse(&format!("http://{rest}/")).map_err(|_| error())?;
+        let is_plain_host = url.path() == "/"
             && url.query().is_none()
             && url.fragment().is_none()
             && url.username().is_empty()
             && !rest.is_empty()
             && !rest.contains('/');
         let host = url.host_str().unwrap_or_default();
-        if !plain || host.is_empty() || host.contains('*') {
-            return Err(bad());
+        if !is_plain_host || host.is_empty() || host.contains('*') {
+            return Err(error());
         }
         let port = url.port().or_else(|| rest.ends_with(":80").then_some(80));
         Ok(Self { host: host.to_owned(), subdomains, port })
@@ -311,7 +336,7 @@ impl fmt::Debug for AllowedHost {
 
 #[cfg(test)]
 mod tests {
-    use pitwall_fetch::Denial;
+    use pitwall_fetch::PolicyDenial;
 
     use super::*;
 
@@ -336,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_host() {
+    fn entries_that_are_no_host_are_rejected() {
         for entry in ["", "*", "*.", "http://x/", "a/b", "user@host", "a b", "x?y", "*.*.net"] {
             assert!(AllowedHost::try_from(entry.to_owned()).is_err(), "{entry:?}");
         }
@@ -351,20 +376,20 @@ mod tests {
             ("http://h/a", "http://h/a"),
             ("http://h/a?expires=1", "http://h/a?expires=1"),
         ] {
-            assert_eq!(canonical(url, &tokens), expected);
+            assert_eq!(canonical_url(url, &tokens), expected);
         }
     }
 
-    fn targets() -> Targets {
+    fn targets() -> TargetResolver {
         let host = |text: &str| AllowedHost::try_from(text.to_owned()).unwrap();
-        Targets::new(&UpstreamConfig {
+        TargetResolver::new(&UpstreamConfig {
             allow_hosts: vec![host("cdn.example.com"), host("192.168.1.20:9000")],
             allow_private: vec!["192.168.1.0/24".parse().unwrap()],
             ..UpstreamConfig::default()
         })
     }
 
-    /// What a map has when a source with a cookie plays at `cdn.example.com`.
+    /// A map in which a source with a cookie plays at `cdn.example.com`.
     fn map() -> UpstreamMap {
         let json = serde_json::json!({
             "version": 1,
@@ -390,17 +415,20 @@ mod tests {
             ("http://192.168.1.1/admin", false),
             ("https://elsewhere.example/a", false),
         ] {
-            let target = targets().of_profile(url.parse().unwrap(), "", &map()).unwrap();
+            let target = targets().resolve_for_profile(url.parse().unwrap(), "", &map()).unwrap();
             assert_eq!(!target.policy.allow_private.is_empty(), private, "{url}");
             let is_named = target.private_hosts.unwrap();
             assert_eq!(is_named(&url.parse().unwrap()), private, "{url}");
         }
     }
 
-    /// The log is the operator's: it names the address and the key, and no path.
+    /// The denial log is for the operator: it names the address and the configuration key, and no
+    /// path.
     #[test]
     fn a_denial_names_the_key_that_would_allow_the_target() {
-        let private = |address: &str| FetchError::from(Denial::Private(address.parse().unwrap()));
+        let private = |address: &str| {
+            FetchError::from(PolicyDenial::PrivateAddress(address.parse().unwrap()))
+        };
         for (profile, url, error, expected) in [
             (
                 "",
@@ -418,7 +446,7 @@ mod tests {
             (
                 "",
                 "http://cdn.example.com:8443/secret",
-                FetchError::from(Denial::Port(8443)),
+                FetchError::from(PolicyDenial::Port(8443)),
                 "port 8443 is neither 80 nor 443: allow_hosts = [\"cdn.example.com:8443\"] in \
                  [upstream] allows it",
             ),
@@ -429,13 +457,14 @@ mod tests {
                 "10.0.0.9 is private: allow_private = [\"10.0.0.9/32\"] in source \"club\" allows it",
             ),
         ] {
-            let target = targets().of_profile(url.parse().unwrap(), profile, &map()).unwrap();
-            assert_eq!(target.explain(&error), expected);
+            let target =
+                targets().resolve_for_profile(url.parse().unwrap(), profile, &map()).unwrap();
+            assert_eq!(target.explain_denial(&error), expected);
         }
         let url = "https://cdn.example.net:8443/secret?token=1".parse().unwrap();
         let expected = "cdn.example.net:8443 is not in allow_hosts: \
                         allow_hosts = [\"cdn.example.net:8443\"] in [upstream] allows it";
-        assert_eq!(explain_unnamed(&url), expected);
+        assert_eq!(explain_unlisted_host(&url), expected);
     }
 
     #[test]
@@ -443,12 +472,13 @@ mod tests {
         for (url, cookie) in
             [("https://cdn.example.com/1.ts", true), ("https://elsewhere.example/1.ts", false)]
         {
-            let target = targets().of_profile(url.parse().unwrap(), "club", &map()).unwrap();
+            let target =
+                targets().resolve_for_profile(url.parse().unwrap(), "club", &map()).unwrap();
             assert_eq!(target.headers.contains_key("cookie"), cookie, "{url}");
             assert!(target.headers.contains_key("referer"), "{url}");
         }
         let plain = |url: &str| {
-            targets().of_plain(&URL_SAFE_NO_PAD.encode(url), Some("club"), &map()).map(drop)
+            targets().resolve_plain(&URL_SAFE_NO_PAD.encode(url), Some("club"), &map()).map(drop)
         };
         assert_eq!(plain("https://cdn.example.com/x"), Ok(()));
         assert_eq!(plain("http://192.168.1.20:9000/x"), Err(Problem::TargetDenied));

@@ -1,4 +1,4 @@
-//! The listener's certificate, read again when its files change.
+//! [`Certificate`]: the certificate of the public listener, reloaded when its files change.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -15,29 +15,31 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use serde::Deserialize;
 
-/// Renewal replaces files weeks before it matters.
-const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// How often the files' modification times are read; renewals replace them weeks before they
+/// expire.
+const CERTIFICATE_POLL_INTERVAL: Duration = Duration::from_secs(10);
 
 /// `[edge.tls]`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TlsConfig {
-    /// PEM: the certificate, then what leads to its issuer.
+    /// PEM file with the certificate, followed by the intermediate certificates of its chain.
     pub cert: PathBuf,
-    /// PEM.
+    /// PEM file with the private key.
     pub key: PathBuf,
 }
 
-/// What the listener shows, and where it came from.
+/// The current certificate and key, and the files that they are loaded from.
 pub struct Certificate {
     config: TlsConfig,
     current: ArcSwap<CertifiedKey>,
-    /// When the files that were loaded first were written.
-    loaded: Modified,
+    /// The modification times of the files that were loaded first.
+    loaded_modified_times: ModifiedTimes,
 }
 
+/// Why a certificate or its key cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum BadCertificate {
+pub enum CertificateError {
     #[error("{}: {error}", path.display())]
     Unreadable { path: PathBuf, error: rustls::pki_types::pem::Error },
     #[error("{}: holds no certificate", .0.display())]
@@ -47,14 +49,16 @@ pub enum BadCertificate {
 }
 
 impl Certificate {
-    pub fn load(config: &TlsConfig) -> Result<Arc<Self>, BadCertificate> {
-        // Looked at before it is read: a renewal in between is then seen as one.
-        let loaded = modified(config);
-        let current = ArcSwap::from_pointee(read(config)?);
-        Ok(Arc::new(Self { config: config.clone(), current, loaded }))
+    /// # Errors
+    /// A file cannot be read, holds no certificate, or the key does not belong to the certificate.
+    pub fn load(config: &TlsConfig) -> Result<Arc<Self>, CertificateError> {
+        // Times are read before the content, so that a renewal in between is noticed later.
+        let loaded_modified_times = read_modified_times(config);
+        let current = ArcSwap::from_pointee(load_certified_key(config)?);
+        Ok(Arc::new(Self { config: config.clone(), current, loaded_modified_times }))
     }
 
-    /// For a listener that offers HTTP/2 and HTTP/1.1.
+    /// The acceptor of a listener that offers HTTP/2 and HTTP/1.1 (ALPN).
     pub fn acceptor(self: &Arc<Self>) -> Result<Acceptor> {
         let mut settings = TlsSettings::intermediate("", "")?;
         settings.set_cert_resolver(self.clone());
@@ -62,51 +66,55 @@ impl Certificate {
         Ok(settings.build())
     }
 
-    /// Reads the files again whenever they change. What cannot be used replaces nothing.
-    pub async fn follow(&self) {
-        let mut seen = self.loaded;
-        let mut ticks = tokio::time::interval(LOOK_EVERY);
+    /// Reloads the files whenever they change; files that cannot be used do not replace the current
+    /// certificate. Never returns.
+    pub async fn reload_on_change(&self) {
+        let mut loaded_times = self.loaded_modified_times;
+        let mut ticks = tokio::time::interval(CERTIFICATE_POLL_INTERVAL);
         loop {
             ticks.tick().await;
-            let modified = modified(&self.config);
-            if modified == seen {
+            let modified_times = read_modified_times(&self.config);
+            if modified_times == loaded_times {
                 continue;
             }
-            match read(&self.config) {
-                Ok(read) => {
-                    tracing::info!(cert = %self.config.cert.display(), "certificate read again");
-                    self.current.store(Arc::new(read));
-                    seen = modified;
+            match load_certified_key(&self.config) {
+                Ok(certified) => {
+                    tracing::info!(cert = %self.config.cert.display(), "the certificate was reloaded");
+                    self.current.store(Arc::new(certified));
+                    loaded_times = modified_times;
                 }
-                // Perhaps only one of the two files is there yet: looked at again.
-                Err(error) => tracing::error!(%error, "the new certificate cannot be used"),
+                // Only one of the two files may be replaced yet: the next tick tries again.
+                Err(error) => {
+                    tracing::error!(%error, "the new certificate cannot be used, so the previous one stays: check both files")
+                }
             }
         }
     }
 }
 
-type Modified = [Option<SystemTime>; 2];
+/// Modification times of certificate and key; `None` for a file that cannot be read.
+type ModifiedTimes = [Option<SystemTime>; 2];
 
-fn modified(config: &TlsConfig) -> Modified {
+fn read_modified_times(config: &TlsConfig) -> ModifiedTimes {
     [&config.cert, &config.key]
         .map(|path| std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok())
 }
 
-fn read(config: &TlsConfig) -> Result<CertifiedKey, BadCertificate> {
+fn load_certified_key(config: &TlsConfig) -> Result<CertifiedKey, CertificateError> {
     let unreadable =
-        |path: &PathBuf, error| BadCertificate::Unreadable { path: path.clone(), error };
-    let unusable = |error| BadCertificate::Unusable { path: config.key.clone(), error };
+        |path: &PathBuf, error| CertificateError::Unreadable { path: path.clone(), error };
+    let unusable = |error| CertificateError::Unusable { path: config.key.clone(), error };
     let chain: Vec<_> = CertificateDer::pem_file_iter(&config.cert)
         .and_then(Iterator::collect)
         .map_err(|error| unreadable(&config.cert, error))?;
     if chain.is_empty() {
-        return Err(BadCertificate::Empty(config.cert.clone()));
+        return Err(CertificateError::Empty(config.cert.clone()));
     }
     let key = PrivateKeyDer::from_pem_file(&config.key)
         .map_err(|error| unreadable(&config.key, error))?;
     let certified = CertifiedKey::new(chain, any_supported_type(&key).map_err(unusable)?);
     match certified.keys_match() {
-        // What cannot be compared may still be a pair; a handshake will tell.
+        // A key whose public part is unknown cannot be compared and may still match.
         Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => {
             Ok(certified)
         }
@@ -146,11 +154,12 @@ mod tests {
         TlsConfig { cert: folder.join("cert.pem"), key: folder.join("key.pem") }
     }
 
-    fn shown(certificate: &Certificate) -> Vec<u8> {
+    fn current_certificate(certificate: &Certificate) -> Vec<u8> {
         certificate.current.load().cert[0].to_vec()
     }
 
-    /// Makes the files' times differ whatever the file system's resolution is.
+    /// Sets the files' modification times, so that they differ whatever the file system's
+    /// resolution is.
     fn touch(folder: &Path, seconds: u64) {
         for name in ["cert.pem", "key.pem"] {
             let file = fs::File::options().write(true).open(folder.join(name)).unwrap();
@@ -159,38 +168,38 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_renewed_certificate_is_shown_and_a_broken_one_is_not() {
+    async fn a_renewed_certificate_is_used_and_a_broken_one_is_not() {
         let folder = tempfile::tempdir().unwrap();
         let first = write(folder.path(), "first.test");
         touch(folder.path(), 1000);
         let certificate = Certificate::load(&config(folder.path())).unwrap();
-        let followed = certificate.clone();
-        tokio::spawn(async move { followed.follow().await });
-        tokio::time::sleep(LOOK_EVERY * 2).await;
-        assert!(shown(&certificate) == first);
+        let reloaded = certificate.clone();
+        tokio::spawn(async move { reloaded.reload_on_change().await });
+        tokio::time::sleep(CERTIFICATE_POLL_INTERVAL * 2).await;
+        assert!(current_certificate(&certificate) == first);
 
         fs::write(folder.path().join("cert.pem"), "half of a file").unwrap();
         touch(folder.path(), 2000);
-        tokio::time::sleep(LOOK_EVERY * 2).await;
-        assert!(shown(&certificate) == first);
+        tokio::time::sleep(CERTIFICATE_POLL_INTERVAL * 2).await;
+        assert!(current_certificate(&certificate) == first);
 
         let second = write(folder.path(), "second.test");
         touch(folder.path(), 3000);
-        tokio::time::sleep(LOOK_EVERY * 2).await;
-        assert!(shown(&certificate) == second);
+        tokio::time::sleep(CERTIFICATE_POLL_INTERVAL * 2).await;
+        assert!(current_certificate(&certificate) == second);
     }
 
     #[test]
-    fn what_cannot_be_used_is_named() {
+    fn an_error_names_the_unusable_file() {
         let folder = tempfile::tempdir().unwrap();
-        let refused = || Certificate::load(&config(folder.path())).err().unwrap().to_string();
-        assert!(refused().contains("cert.pem: "), "{}", refused());
+        let load_error = || Certificate::load(&config(folder.path())).err().unwrap().to_string();
+        assert!(load_error().contains("cert.pem: "), "{}", load_error());
         write(folder.path(), "a.test");
         let key = fs::read(folder.path().join("key.pem")).unwrap();
         write(folder.path(), "b.test");
         fs::write(folder.path().join("key.pem"), key).unwrap();
-        assert!(refused().contains("key.pem: "), "{}", refused());
+        assert!(load_error().contains("key.pem: "), "{}", load_error());
         fs::write(folder.path().join("cert.pem"), "").unwrap();
-        assert!(refused().contains("holds no certificate"), "{}", refused());
+        assert!(load_error().contains("holds no certificate"), "{}", load_error());
     }
 }

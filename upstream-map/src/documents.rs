@@ -1,6 +1,6 @@
-//! What the public may see, as the API answers it. Written by the control plane, answered
-//! by the edge byte for byte, read by the page (`frontend/src/lib/api`). No upstream URL,
-//! header or token belongs in any of these.
+//! The public documents, as the API returns them: serialised by the control plane, served by the
+//! edge byte for byte, read by the page (`frontend/src/lib/api`). None of them may contain an
+//! upstream URL, header or token.
 
 mod bootstrap;
 mod explanation;
@@ -26,7 +26,7 @@ pub use self::status::{ExtractorCount, ProviderStatus, ScheduleStatus, Status, S
 pub use self::streams::{PublicRendition, PublicSource, PublicStream, Streams};
 use crate::map::StreamId;
 
-/// The documents of one map, each already written.
+/// The serialised documents of one map.
 #[derive(Clone, Default, Serialize, Deserialize)]
 pub struct Documents {
     pub bootstrap: Document,
@@ -34,7 +34,7 @@ pub struct Documents {
     pub streams: Document,
     pub extractors: Document,
     pub status: Document,
-    /// Of each stream, also of those that nothing plays now.
+    /// Explanations by stream, also for streams without an active upstream.
     #[serde(default)]
     pub explain: BTreeMap<StreamId, Document>,
     /// `/calendar.ics`.
@@ -48,28 +48,32 @@ pub struct Documents {
     pub playlist: Document,
 }
 
-/// Text, most often JSON, shared by every answer that carries it.
+/// Text, usually JSON, shared by all responses that carry it.
 #[derive(Clone, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Document(Arc<str>);
 
 impl Document {
+    /// Serialises a value as JSON.
+    ///
+    /// # Errors
+    /// [`serde_json::Error`] if the value cannot be represented as JSON.
     pub fn of<T: Serialize>(value: &T) -> Result<Self, serde_json::Error> {
         Ok(Self(serde_json::to_string(value)?.into()))
     }
 
-    /// What is written otherwise than as JSON.
-    pub fn text(text: impl Into<Arc<str>>) -> Self {
+    /// A document that is not JSON.
+    pub fn from_text(text: impl Into<Arc<str>>) -> Self {
         Self(text.into())
     }
 
-    /// `None` until the control plane has published it.
+    /// The text; `None` until the control plane has published the document.
     pub fn as_str(&self) -> Option<&str> {
         (!self.0.is_empty()).then_some(&self.0)
     }
 
-    /// The same, where it is JSON.
-    pub fn json(&self) -> Option<&str> {
+    /// The JSON text of a document that is JSON; `None` until the control plane has published it.
+    pub fn as_json(&self) -> Option<&str> {
         (!self.0.is_empty()).then_some(&self.0)
     }
 }

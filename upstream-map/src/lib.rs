@@ -1,26 +1,27 @@
-//! The contract between the control plane, which writes it, and the edge, which reads it.
+//! The contract between the control plane, which writes [`UpstreamMap`], and the edge, which reads
+//! it.
 //!
-//! - [`map`]: [`UpstreamMap`], the immutable, versioned picture of every [`Stream`] and
-//!   where its bytes come from. Private: it holds upstream URLs and headers.
-//! - [`slug`]: how names become ids.
-//! - [`documents`]: what the public may see of it, ready to be answered as JSON.
-//! - [`store`]: how a map travels from one to the other: [`Store`].
-//! - [`demand`]: what comes back: who is watched, what just failed.
+//! - [`map`]: [`UpstreamMap`], the immutable, versioned model of every [`Stream`] and its
+//!   upstreams. Private, because it holds upstream URLs and headers.
+//! - [`slug`]: ids made from names.
+//! - [`documents`]: the public JSON documents, serialised for the API.
+//! - [`store`]: [`Store`], which carries a map from the control plane to the edges.
+//! - [`feedback`]: what the edges report: viewers per stream, failed and stalled upstreams.
 //!
-//! Nothing here fetches, ranks or serves.
+//! This crate fetches, ranks and serves nothing.
 
-pub mod demand;
 pub mod documents;
+pub mod feedback;
 pub mod map;
 pub mod slug;
 pub mod store;
 
-pub use demand::Demand;
+pub use feedback::EdgeFeedback;
 pub use map::{
-    Container, Group, Health, Outage, Pin, Profile, ProfileId, Rendition, RenditionId, Role,
-    Stream, StreamId, Upstream, UpstreamMap,
+    Container, Health, Outage, Rendition, RenditionGroup, RenditionId, RequestProfile,
+    RequestProfileId, Role, SourcePin, Stream, StreamId, Upstream, UpstreamMap,
 };
 pub use store::{
-    BadAddress, Leadership, MemoryStore, RedisAddress, RedisConfig, RedisStore, Store, StoreError,
-    StoreKeys,
+    InvalidRedisAddress, Leadership, MemoryStore, RedisAddress, RedisConfig, RedisStore, Store,
+    StoreError, StoreKeys,
 };

@@ -11,103 +11,107 @@ use url::Url;
 use utoipa::ToSchema;
 
 use crate::documents::Documents;
-use crate::slug::{is_slug, slug};
+use crate::slug::{is_slug, slugify};
 
-/// The whole picture at one moment. Never changed, only replaced by one with a higher version.
+/// All streams and public documents at one moment. A map is never changed, only replaced by one
+/// with a higher version.
 #[derive(Clone, Default, Serialize, Deserialize)]
 pub struct UpstreamMap {
     pub version: u64,
-    /// Shared with the map before, as far as it is the same: a map is copied for each change.
+    /// Streams; an unchanged stream is shared with the previous map, because each change copies the
+    /// map.
     pub streams: BTreeMap<StreamId, Arc<Stream>>,
-    /// How to talk to upstreams. Links name a profile, not its headers, so that a link
-    /// outlives a change of headers.
-    pub profiles: BTreeMap<ProfileId, Arc<Profile>>,
+    /// Request profiles of upstreams. Links name a profile, not its headers, so that a link stays
+    /// valid when headers change.
+    pub profiles: BTreeMap<RequestProfileId, Arc<RequestProfile>>,
     pub documents: Documents,
 }
 
 impl UpstreamMap {
-    /// Drops what comes of other sources, for a start with another configuration than this was
-    /// made with.
+    /// Removes upstreams and profiles of sources that are no longer configured, after a start with
+    /// another configuration.
     pub fn retain_sources(&mut self, is_source: impl Fn(&str) -> bool) {
-        let is_of = |profile: &str| is_source(profile.split('/').next().unwrap_or_default());
-        self.profiles.retain(|id, _| is_of(&id.0));
-        // One that no source has found yet has no upstream to lose.
+        let is_of_source = |profile: &str| is_source(profile.split('/').next().unwrap_or_default());
+        self.profiles.retain(|id, _| is_of_source(&id.0));
+        // A stream that no source has found yet has no upstream to lose and stays.
         self.streams.retain(|_, stream| {
-            if stream.upstreams.iter().any(|one| !is_source(&one.source)) {
-                Arc::make_mut(stream).upstreams.retain(|one| is_source(&one.source));
+            if stream.upstreams.iter().any(|upstream| !is_source(&upstream.source)) {
+                Arc::make_mut(stream).upstreams.retain(|upstream| is_source(&upstream.source));
                 return !stream.upstreams.is_empty();
             }
             true
         });
     }
 
-    /// Follows the clock, so that versions go on growing after a store lost its memory, but
-    /// never steps back with it.
+    /// Version after `last`: Unix milliseconds, so that versions still grow after a store lost its
+    /// data, but always above `last`, also if the clock steps back.
     pub fn next_version(last: u64, now: Timestamp) -> u64 {
         (last + 1).max(u64::try_from(now.as_millisecond()).unwrap_or(0))
     }
 }
 
-/// What a viewer picks: one or more upstreams of the same picture.
+/// What a viewer picks: one or more upstreams with the same content.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Stream {
     pub id: StreamId,
-    /// The name people know it by, such as "World feed".
+    /// Display name, such as "World feed".
     pub feed: String,
-    /// The first version with which an operator moved viewers to the one that plays; 0: nobody did.
+    /// Version of the map in which an operator switched viewers to the active upstream; 0 if none
+    /// did.
     #[serde(default)]
     pub switched: u64,
-    /// What an operator wants to play, until it is down. It is in the map so that whoever leads next
-    /// goes by it.
+    /// Source that an operator pinned until it is down; in the map, so that the next leader
+    /// respects it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pin: Option<Pin>,
-    /// Best first. The first one that is not down is the one that plays. A stream that is known
-    /// by its source's configuration alone has none.
+    pub pin: Option<SourcePin>,
+    /// Upstreams by rank, best first; the first one that is not down is active. Empty for a stream
+    /// that is known only from its source's configuration.
     pub upstreams: Vec<Upstream>,
-    /// Nothing of it plays, or did so until a moment ago.
+    /// Set while no upstream of the stream plays, and until shortly afterwards.
     #[serde(default)]
     pub outage: Option<Outage>,
 }
 
-/// Outlives the leader that saw it begin, so that its successor neither tells it again nor
-/// leaves it untold.
+/// An outage of a stream. It is in the map so that the next leader neither repeats nor omits the
+/// alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outage {
     pub since: Timestamp,
-    /// The operator was told.
+    /// Whether the operator was alerted.
     pub told: bool,
 }
 
 impl Stream {
-    /// The upstream that plays now, if any can.
+    /// The active upstream: the best one that is not down.
     pub fn active(&self) -> Option<&Upstream> {
         self.upstreams.iter().find(|upstream| upstream.health != Health::Down)
     }
 }
 
-/// The source that an operator wants for a stream.
+/// Source that an operator pinned for a stream.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Pin {
+pub struct SourcePin {
     pub source: String,
-    /// The first version of the map that says so.
+    /// Version of the map in which the pin was set.
     pub version: u64,
 }
 
-/// One checked place where a stream can be had.
+/// A checked source of a stream.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Upstream {
-    /// Name of the configured source that found it.
+    /// Name of the configured source that found the upstream.
     pub source: String,
-    pub profile: ProfileId,
-    /// Grows with every re-extraction, so that a failure report about an old URL cannot
-    /// blame its successor.
+    pub profile: RequestProfileId,
+    /// Grows with every re-extraction, so that a failure report about an old URL does not blame its
+    /// successor.
     pub generation: u64,
+    /// URL of the multivariant playlist, or of the only media playlist.
     pub playlist: Url,
     pub expires_at: Option<Timestamp>,
     pub health: Health,
     /// 0 to 1; only comparable within a stream.
     pub score: f64,
-    /// What its master defines for the playlists of its renditions, encoded as in links.
+    /// Variables of the multivariant playlist that renditions import, encoded as in links.
     #[serde(default)]
     pub variables: String,
     pub renditions: Vec<Rendition>,
@@ -126,12 +130,12 @@ pub struct Rendition {
     pub role: Role,
     pub playlist: Url,
     pub container: Container,
-    /// The sound of a video is in renditions of its own: its segments have none.
+    /// Segments of this video rendition have no audio, which is in renditions of its own.
     #[serde(default)]
     pub demuxed: bool,
-    /// For people: "720p", "English".
+    /// Display name, such as "720p" or "English".
     pub label: String,
-    /// In seconds, as its playlist said when it was checked.
+    /// Target duration in seconds, as of the last check.
     #[serde(default)]
     pub target_duration: Option<u64>,
     #[serde(default)]
@@ -144,9 +148,10 @@ pub struct Rendition {
     pub frame_rate: Option<f64>,
     #[serde(default)]
     pub codecs: Option<String>,
-    /// For video: the groups it plays with. For audio and subtitles: the group it is in.
+    /// For video: the rendition groups that it refers to; for audio and subtitles: the group it
+    /// belongs to.
     #[serde(default)]
-    pub groups: Vec<Group>,
+    pub groups: Vec<RenditionGroup>,
     #[serde(default)]
     pub name: Option<String>,
     #[serde(default)]
@@ -161,9 +166,9 @@ pub struct Rendition {
     pub forced: bool,
 }
 
-/// A group of alternates that a video rendition refers to, with what it groups.
+/// A rendition group (GROUP-ID of EXT-X-MEDIA) and the role of its members.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Group {
+pub struct RenditionGroup {
     pub role: Role,
     pub id: String,
 }
@@ -178,8 +183,8 @@ pub enum Role {
     Subtitles,
 }
 
-/// What segments are made of. Links end in its extension whatever the upstream calls them,
-/// because ffmpeg and VLC judge a segment by it.
+/// Container format of segments. Links end in its extension whatever the upstream calls them,
+/// because ffmpeg and VLC judge a segment by its extension.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Container {
@@ -194,6 +199,7 @@ pub enum Container {
 }
 
 impl Container {
+    /// File extension of the container, without the dot.
     pub fn extension(self) -> &'static str {
         match self {
             Self::MpegTs => "ts",
@@ -210,25 +216,28 @@ impl Container {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Health {
-    /// Its last check passed.
+    /// The last check passed.
     Healthy,
-    /// Its last check failed but it may still play: kept until something better is there.
+    /// The last check failed but the upstream may still play, so it stays until a better one is
+    /// there.
     Degraded,
     Down,
 }
 
-/// How to talk to an upstream: what to send, and where it may lead.
+/// How requests to an upstream are made: request fields, and which addresses are allowed.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Profile {
-    /// Sent with every request; dropped when a redirect leaves the origin.
+pub struct RequestProfile {
+    /// Request fields of every request; dropped when a redirect leaves the origin (scheme, host and
+    /// port).
     pub headers: Vec<(String, String)>,
-    /// Private ranges that the operator opted in for this source.
+    /// Private address ranges that the operator opted in for this source.
     pub allow_private: Vec<IpNet>,
-    /// Ports beside 80 and 443.
+    /// Allowed ports beside 80 and 443.
     pub ports: Vec<u16>,
-    /// Query parameters that are only a token: the same object is stored once whatever they say.
+    /// Names of query parameters that are only a token, so that the cache key of an object excludes
+    /// them.
     pub token_parameters: Vec<String>,
-    /// How many requests it may be sent at once; as many as there are, if it does not say.
+    /// Limit on concurrent requests; `None` means unlimited.
     #[serde(default)]
     pub connections: Option<u32>,
 }
@@ -236,23 +245,23 @@ pub struct Profile {
 /// `source` or `source/stream-id`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct ProfileId(pub String);
+pub struct RequestProfileId(pub String);
 
-/// A rendition's name within its stream: stable across re-extraction.
+/// A rendition's id within its stream, stable across re-extraction.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
 pub struct RenditionId(pub String);
 
-/// The id of a feed's name, see [`slug`]: `[a-z0-9-]{1,64}`.
+/// The id of a feed's name, see [`slugify`]: `[a-z0-9-]{1,64}`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schema(value_type = String)]
 pub struct StreamId(String);
 
 impl StreamId {
-    /// `None` for a name that is made of nothing but separators.
+    /// The id of a feed's name; `None` for a name of nothing but separators.
     pub fn of_feed(feed: &str) -> Option<Self> {
-        slug(feed).map(Self)
+        slugify(feed).map(Self)
     }
 
     pub fn as_str(&self) -> &str {

@@ -1,102 +1,112 @@
-//! Ids made of names. Links, states and guides hold them, so the same name makes the same id
-//! everywhere and for ever, and two names make one id only where they say the same.
+//! Slugs: ids made from names. Links, state files and guides contain ids, so equal names always
+//! give the same id, and two names give the same id only if they are equal as defined here.
 //!
-//! A name says the same in another case, with accents on Latin letters or without (`é` and `e`),
-//! and with other separators: spaces, dashes, dots, slashes, brackets and quotes. Everything else
-//! counts, so `Canal` and `Canal+`, `Первый HD` and `Россия HD` are different names. One that is
-//! plain without loss is its own id (`World feed`: `world-feed`). Of any other the id holds what
-//! is plain of it, if there is something, and a hash of all of it (`Canal+`: `canal-cbe0ab1144`).
+//! Names are equal if they differ only in case, in accents on Latin letters (`é` and `e`), and in
+//! separators: spaces, dashes, dots, slashes, brackets and quotes. Everything else counts, so
+//! `Canal` and `Canal+`, `Первый HD` and `Россия HD` are different names. A name whose normalised
+//! form is a slug is its own id (`World feed`: `world-feed`). The id of any other name is the ASCII
+//! part of its normalised form, if any, and a hash of the whole form (`Canal+`:
+//! `canal-cbe0ab1144`).
 
 use icu_normalizer::{ComposingNormalizerBorrowed, DecomposingNormalizerBorrowed};
 
-/// The longest id, in characters.
-pub const MAX_LENGTH: usize = 64;
-const HASH_LENGTH: usize = 10;
+/// Maximum length of an id, in characters.
+pub const SLUG_MAX_CHARS: usize = 64;
+const HASH_SUFFIX_CHARS: usize = 10;
 
-/// The id of a name: `[a-z0-9-]{1,64}`. `None` if it is made of nothing but separators.
-pub fn slug(name: &str) -> Option<String> {
-    let folded = fold(name);
-    if folded.is_empty() {
+/// The id of a name: `[a-z0-9-]{1,64}`. `None` if the name consists of separators only.
+pub fn slugify(name: &str) -> Option<String> {
+    let normalized = normalize_name(name);
+    if normalized.is_empty() {
         return None;
     }
-    // A plain name that looks like an id with a hash would be taken for another name's id.
-    if is_slug(&folded) && !ends_in_hash(&folded) { Some(folded) } else { Some(hashed(&folded)) }
+    // A name that looks like an id with a hash gets a hash too, since it could equal another name's
+    // id.
+    if is_slug(&normalized) && !has_hash_suffix(&normalized) {
+        Some(normalized)
+    } else {
+        Some(slug_with_hash(&normalized))
+    }
 }
 
-/// Is it of the form that ids have?
+/// Whether the text has the form of an id.
 pub fn is_slug(text: &str) -> bool {
-    let legal = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-');
-    let tidy = !text.starts_with('-') && !text.ends_with('-') && !text.contains("--");
-    !text.is_empty() && text.len() <= MAX_LENGTH && text.bytes().all(legal) && tidy
+    let is_allowed = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-');
+    let has_single_hyphens = !text.starts_with('-') && !text.ends_with('-') && !text.contains("--");
+    !text.is_empty()
+        && text.len() <= SLUG_MAX_CHARS
+        && text.bytes().all(is_allowed)
+        && has_single_hyphens
 }
 
-/// What a name says, in one form: lower case, Latin letters without accents, one `-` for any run
-/// of separators. Names are the same where this is.
-pub fn fold(name: &str) -> String {
+/// Normalises a name: lower case, Latin letters without accents, one `-` for any run of separators.
+/// Names are equal if their normalised forms are.
+pub fn normalize_name(name: &str) -> String {
     let decompose = DecomposingNormalizerBorrowed::new_nfd();
     let visible = decompose.normalize_iter(name.chars()).filter(|c| !is_invisible(*c));
-    // Case is folded by way of upper case, which knows that ß is SS and ς is Σ.
-    let lower = visible.flat_map(char::to_uppercase).flat_map(char::to_lowercase);
-    let mut folded = String::new();
-    for c in decompose.normalize_iter(lower) {
-        let on_latin = folded.ends_with(|base: char| base.is_ascii_lowercase());
-        if on_latin && matches!(c, '\u{300}'..='\u{36f}') {
+    // Case is folded through upper case, which maps ß to SS and ς to Σ.
+    let folded = visible.flat_map(char::to_uppercase).flat_map(char::to_lowercase);
+    let mut normalized = String::new();
+    for c in decompose.normalize_iter(folded) {
+        let follows_latin_letter = normalized.ends_with(|base: char| base.is_ascii_lowercase());
+        if follows_latin_letter && matches!(c, '\u{300}'..='\u{36f}') {
             continue;
         }
         match is_separator(c) {
-            true if folded.is_empty() || folded.ends_with('-') => {}
-            true => folded.push('-'),
-            false => folded.push(c),
+            true if normalized.is_empty() || normalized.ends_with('-') => {}
+            true => normalized.push('-'),
+            false => normalized.push(c),
         }
     }
-    ComposingNormalizerBorrowed::new_nfc().normalize(folded.trim_end_matches('-')).into_owned()
+    ComposingNormalizerBorrowed::new_nfc().normalize(normalized.trim_end_matches('-')).into_owned()
 }
 
-/// What parts words and says nothing itself.
+/// Whether the character separates words and has no meaning of its own.
 fn is_separator(c: char) -> bool {
-    const SIGNS: &str = "-_.,:;/\\|#'\"`()[]{}<>®™©•·…«»‹›、。・（），．：；／｜";
-    let other = matches!(c, '\u{2010}'..='\u{2015}' | '‘'..='‟' | '〈'..='】' | '〔'..='〟');
-    c.is_whitespace() || c.is_control() || SIGNS.contains(c) || other
+    const SEPARATORS: &str = "-_.,:;/\\|#'\"`()[]{}<>®™©•·…«»‹›、。・（），．：；／｜";
+    let is_other_separator =
+        matches!(c, '\u{2010}'..='\u{2015}' | '‘'..='‟' | '〈'..='】' | '〔'..='〟');
+    c.is_whitespace() || c.is_control() || SEPARATORS.contains(c) || is_other_separator
 }
 
-/// Marks for typesetting: they part nothing, and nobody sees whether they are there.
+/// Whether the character is an invisible typesetting mark, which separates nothing and is ignored.
 fn is_invisible(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}')
         || matches!(c, '\u{2060}'..='\u{2069}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}')
 }
 
-fn hashed(folded: &str) -> String {
-    let hash = hash(folded);
-    let mut plain = String::new();
-    for c in folded.chars() {
+fn slug_with_hash(normalized: &str) -> String {
+    let hash = hash_suffix(normalized);
+    let mut ascii_part = String::new();
+    for c in normalized.chars() {
         match c.is_ascii_lowercase() || c.is_ascii_digit() {
-            true => plain.push(c),
-            false if plain.is_empty() || plain.ends_with('-') => {}
-            false => plain.push('-'),
+            true => ascii_part.push(c),
+            false if ascii_part.is_empty() || ascii_part.ends_with('-') => {}
+            false => ascii_part.push('-'),
         }
     }
-    plain.truncate(MAX_LENGTH - HASH_LENGTH - 1);
-    match plain.trim_end_matches('-') {
+    ascii_part.truncate(SLUG_MAX_CHARS - HASH_SUFFIX_CHARS - 1);
+    match ascii_part.trim_end_matches('-') {
         "" => hash,
-        plain => format!("{plain}-{hash}"),
+        ascii_part => format!("{ascii_part}-{hash}"),
     }
 }
 
-/// Hexadecimal digits that begin with a letter and end with a number, as hardly a word or a date
-/// at the end of a name does.
-fn hash(folded: &str) -> String {
-    let hash = blake3::hash(folded.as_bytes());
+/// Hash as hexadecimal digits that begin with a letter and end with a digit, as hardly any word or
+/// date at the end of a name does.
+fn hash_suffix(normalized: &str) -> String {
+    let hash = blake3::hash(normalized.as_bytes());
     let [first, middle @ .., last] = hash.as_bytes();
     let letter = char::from(b'a' + first % 6);
-    let middle = middle.iter().take(HASH_LENGTH / 2 - 1).map(|byte| format!("{byte:02x}"));
+    let middle = middle.iter().take(HASH_SUFFIX_CHARS / 2 - 1).map(|byte| format!("{byte:02x}"));
     format!("{letter}{}{}", middle.collect::<String>(), last % 10)
 }
 
-fn ends_in_hash(slug: &str) -> bool {
+fn has_hash_suffix(slug: &str) -> bool {
     let last = slug.rsplit('-').next().unwrap_or_default().as_bytes();
     let hex = last.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     let [first, .., end] = last else { return false };
-    last.len() == HASH_LENGTH && hex && first.is_ascii_alphabetic() && end.is_ascii_digit()
+    last.len() == HASH_SUFFIX_CHARS && hex && first.is_ascii_alphabetic() && end.is_ascii_digit()
 }
 
 #[cfg(test)]
@@ -105,7 +115,7 @@ mod tests {
 
     use super::*;
 
-    /// Links of viewers hold ids: none of these may ever change.
+    /// Viewers' links contain ids, so none of these may ever change.
     #[test]
     fn ids() {
         for (name, expected) in [
@@ -134,8 +144,8 @@ mod tests {
             (" — ", None),
             ("\u{200b}\u{feff}", None),
         ] {
-            let slug = slug(name);
-            let hash = slug.as_deref().filter(|slug| ends_in_hash(slug));
+            let slug = slugify(name);
+            let hash = slug.as_deref().filter(|slug| has_hash_suffix(slug));
             let hash = hash.and_then(|slug| slug.rsplit('-').next()).unwrap_or("HASH");
             let expected = expected.map(|expected| expected.replace("HASH", hash));
             assert_eq!(slug, expected, "{name:?}");
@@ -144,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_say_the_same_are_one() {
+    fn equal_names_have_one_id() {
         for same in [
             ["Sport 5+", "  sport\t5+ "],
             ["Sport 5+", "SPORT-5+"],
@@ -156,12 +166,12 @@ mod tests {
             ["F1 直播", "F1：直播"],
             ["Sport\u{200b} 5+\u{fe0f}", "Sport 5+"],
         ] {
-            assert_eq!(slug(same[0]), slug(same[1]), "{same:?}");
+            assert_eq!(slugify(same[0]), slugify(same[1]), "{same:?}");
         }
     }
 
     #[test]
-    fn other_names_are_never_one() {
+    fn different_names_have_different_ids() {
         let long = "x".repeat(80);
         let mut names: Vec<String> = [
             "Первый HD",
@@ -200,20 +210,20 @@ mod tests {
         .map(str::to_owned)
         .into();
         names.extend([long.clone(), format!("{long}x"), format!("{long}y")]);
-        // The id of another as a name, in every form that a name may have.
-        let ids: Vec<String> = names.iter().filter_map(|name| slug(name)).collect();
-        let hashes = ids.iter().filter(|id| ends_in_hash(id));
+        // Ids of other names, used as names themselves.
+        let ids: Vec<String> = names.iter().filter_map(|name| slugify(name)).collect();
+        let hashes = ids.iter().filter(|id| has_hash_suffix(id));
         names.extend(hashes.cloned());
         let mut known: HashMap<String, String> = HashMap::new();
         for name in names {
-            if let Some(other) = known.insert(slug(&name).unwrap(), name.clone()) {
-                panic!("{name:?} and {other:?} are both {:?}", slug(&name));
+            if let Some(other) = known.insert(slugify(&name).unwrap(), name.clone()) {
+                panic!("{name:?} and {other:?} are both {:?}", slugify(&name));
             }
         }
     }
 
     #[test]
-    fn forms_of_ids() {
+    fn the_form_of_ids_is_checked() {
         let (longest, longer) = ("x".repeat(64), "x".repeat(65));
         for (id, ok) in [
             ("world-feed", true),

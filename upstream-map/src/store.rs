@@ -1,37 +1,42 @@
-//! How a map travels from the control plane to every edge.
+//! The store, which carries a map from the control plane to every edge.
 //!
 //! - [`memory`]: writer and readers in one process.
 //! - [`redis`]: many processes on many machines.
 //!
-//! Both have what they know in memory: [`held`].
+//! Both serve reads from [`current_map`]. The Redis store consists of:
 //!
-//! What the latter is made of: [`address`] says where it is and [`link`] goes there; [`entries`]
-//! is the map in pieces, [`vault`] encrypts them, [`mirror`] knows what is stored; [`script`] is
-//! what runs over there; [`follow`] and [`read`] read, [`publish`] writes, [`lead`] says who may; [`disk`]
-//! outlives all of it; [`feedback`] carries the demand back; [`metrics`] counts.
+//! - [`redis_address`] and [`redis_connector`]: the configured address, and connections to it.
+//! - [`entries`], [`entry_cipher`] and [`baseline`]: the map split into entries, their encryption,
+//!   and the record of what is stored.
+//! - [`redis_scripts`]: Lua scripts that run atomically inside Redis.
+//! - [`sync_loop`] and [`map_reader`]: reading. [`map_writer`]: writing.
+//! - [`leader_election`]: which control plane may write.
+//! - [`disk_snapshot`]: the last good map and the splice registry on disk.
+//! - [`feedback_sync`]: viewers and reports from the edges to the leader.
+//! - [`metrics`]: metrics of the store.
 //!
-//! Edges also agree on how streams are published when their sources change: [`ledger`], in memory
-//! or through Redis ([`agree`]), and on disk ([`ledger_file`]).
+//! Edges agree on how a stream is published when its source changes through [`splice_registry`], in
+//! memory or over Redis ([`registry_client`]), and on disk ([`registry_file`]).
 
-mod address;
-mod agree;
-mod disk;
+mod baseline;
+mod current_map;
+mod disk_snapshot;
 mod entries;
-mod feedback;
-mod follow;
-mod held;
-mod lead;
-mod ledger;
-mod ledger_file;
-mod link;
+mod entry_cipher;
+mod feedback_sync;
+mod leader_election;
+mod map_reader;
+mod map_writer;
 mod memory;
 mod metrics;
-mod mirror;
-mod publish;
-mod read;
 mod redis;
-mod script;
-mod vault;
+mod redis_address;
+mod redis_connector;
+mod redis_scripts;
+mod registry_client;
+mod registry_file;
+mod splice_registry;
+mod sync_loop;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,86 +44,94 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::watch;
 
-pub use self::address::{BadAddress, RedisAddress};
-pub use self::held::Held;
-pub use self::ledger::{Agreed, Ledger, Part, Word};
+pub use self::current_map::CurrentMap;
+pub use self::entry_cipher::StoreKeys;
 pub use self::memory::MemoryStore;
 pub use self::redis::{RedisConfig, RedisStore};
-pub use self::vault::StoreKeys;
-use crate::demand::Demand;
+pub use self::redis_address::{InvalidRedisAddress, RedisAddress};
+pub use self::splice_registry::{RenditionStart, SpliceDecision, SpliceProposal, SpliceRegistry};
+use crate::feedback::EdgeFeedback;
 use crate::map::UpstreamMap;
 
-/// Where maps are published and read. Reading never waits: every store keeps the last map
-/// it saw in memory.
+/// Where maps are published and read. Reading never waits, because every store has its last map in
+/// memory.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
-    /// Makes `map` the current one; refused unless its version is higher than any before
-    /// ([`UpstreamMap::next_version`]), so that a writer that was paused cannot undo a newer one,
-    /// and unless this process leads.
+    /// Makes `map` the current one.
+    ///
+    /// # Errors
+    /// [`StoreError::Outdated`] unless its version is higher than any before
+    /// ([`UpstreamMap::next_version`]), so that a writer that was paused cannot undo a newer map;
+    /// [`StoreError::NotLeading`] unless this process is the leader; [`StoreError::Unreachable`] if
+    /// the store does not reply.
     async fn publish(&self, map: UpstreamMap) -> Result<(), StoreError>;
 
-    /// Makes `map` the current one within `limit`, or never: what was refused, or not answered for
-    /// in that time, is not published later either. Answers soon after `limit` at the latest.
+    /// Like [`publish`](Self::publish), but within `limit` or never: a map that was rejected or not
+    /// confirmed in that time is not published later either. Returns soon after `limit` at the
+    /// latest.
     async fn publish_within(&self, map: UpstreamMap, limit: Duration) -> Result<(), StoreError> {
-        // A store in this process takes a map at once.
+        // A store in this process publishes a map without waiting.
         let _ = limit;
         self.publish(map).await
     }
 
-    /// What is known here: all that follows is read from it.
-    fn held(&self) -> &Held;
+    /// State of this process, which the methods below read.
+    fn current_map(&self) -> &CurrentMap;
 
-    /// The last map seen; an empty one with version 0 before the first.
-    fn current(&self) -> Arc<UpstreamMap> {
-        self.held().map()
+    /// The last map received; an empty one with version 0 before the first.
+    fn map(&self) -> Arc<UpstreamMap> {
+        self.current_map().map()
     }
 
-    /// Why the newest map cannot be read here, in words for the operator; `None` if it can. An edge that plays on with an old map, which no other
-    /// edge has, is not ready for more viewers.
-    fn unreadable(&self) -> Option<String> {
-        self.held().unreadable()
+    /// Why the newest map cannot be read here, in words for the operator; `None` if it can. An edge
+    /// that serves an old map, which no other edge has, is not ready for more viewers.
+    fn unreadable_reason(&self) -> Option<String> {
+        self.current_map().unreadable_reason()
     }
 
-    /// Told the version of each new map.
-    fn changes(&self) -> watch::Receiver<u64> {
-        self.held().changes()
+    /// Subscribes to the version of each new map.
+    fn subscribe_versions(&self) -> watch::Receiver<u64> {
+        self.current_map().subscribe_versions()
     }
 
-    /// What edges tell the control plane.
-    fn demand(&self) -> &Demand {
-        &self.held().demand
+    /// Feedback of the edges for the control plane.
+    fn feedback(&self) -> &EdgeFeedback {
+        &self.current_map().feedback
     }
 
-    /// Says what an edge wants to publish, and hears what all edges do. Never waits for long: where
-    /// the others cannot be asked, it is decided here, from what was agreed before.
-    async fn agree(&self, word: &Word) -> Agreed;
+    /// Proposes what an edge wants to publish, and returns what all edges publish. Never waits
+    /// long: if the other edges cannot be asked, the decision is made locally from earlier
+    /// decisions.
+    async fn propose_splice(&self, proposal: &SpliceProposal) -> SpliceDecision;
 
-    /// The fence under which this process may publish; `None` while another one leads.
+    /// The fencing token with which this process may publish; `None` while another process leads.
     fn fence(&self) -> watch::Receiver<Option<u64>> {
-        self.held().fence.subscribe()
+        self.current_map().fence.subscribe()
     }
 
-    /// Who leads, as far as this process knows.
+    /// The leader, as far as this process knows.
     fn leadership(&self) -> Leadership {
         match *self.fence().borrow() {
-            Some(_) => Leadership::Ours,
+            Some(_) => Leadership::Leader,
             None => Leadership::Unknown,
         }
     }
 }
 
-/// Who may publish.
+/// Which process may publish.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Leadership {
-    Ours,
-    /// Another process, which takes commands at this address, if it says at which.
-    Theirs(Option<String>),
-    /// Nobody: the store, which says who may, cannot be reached.
+    /// This process.
+    Leader,
+    /// Another process, and the address at which it takes commands if it advertises one.
+    Standby(Option<String>),
+    /// No process: the store, which grants the lease, cannot be reached.
     Unreachable,
-    /// The store was not asked yet.
+    /// The store has not been asked yet.
     Unknown,
 }
 
+/// Why a store operation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     #[error("the store cannot be reached: {0}")]
@@ -128,7 +141,7 @@ pub enum StoreError {
     #[error("another control plane leads")]
     NotLeading,
     #[error("the map cannot be written: {0}")]
-    Unwritable(#[from] serde_json::Error),
+    NotSerializable(#[from] serde_json::Error),
 }
 
 #[cfg(test)]

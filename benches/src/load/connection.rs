@@ -1,4 +1,4 @@
-//! One keep-alive connection of the load.
+//! One keep-alive connection of the load generator.
 
 use std::io::{ErrorKind, Write};
 use std::net::SocketAddr;
@@ -10,19 +10,19 @@ use mio::{Interest, Registry, Token};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 
-use super::Response;
-use super::turn::Turn;
+use super::ResponseParser;
+use super::load_state::LoadState;
 
 pub(super) struct Connection {
     stream: TcpStream,
     token: Token,
-    out: Vec<u8>,
-    sent: usize,
-    asked: Instant,
-    /// `None` between an answer and the next request.
-    response: Option<Response>,
-    /// Answers that this connection has brought.
-    answered: u64,
+    request_bytes: Vec<u8>,
+    sent_bytes: usize,
+    requested_at: Instant,
+    /// The response being read; `None` between a response and the next request.
+    response: Option<ResponseParser>,
+    /// Responses received on this TCP connection.
+    response_count: u64,
 }
 
 impl Connection {
@@ -34,11 +34,11 @@ impl Connection {
         Ok(Self {
             stream: connect(address, registry, token)?,
             token,
-            out: Vec::new(),
-            sent: 0,
-            asked: Instant::now(),
+            request_bytes: Vec::new(),
+            sent_bytes: 0,
+            requested_at: Instant::now(),
             response: None,
-            answered: 0,
+            response_count: 0,
         })
     }
 
@@ -46,63 +46,72 @@ impl Connection {
         self.response.is_none()
     }
 
-    pub(super) fn ask(&mut self, turn: &mut Turn<'_>) {
-        turn.path.clear();
-        (turn.request)(self.token.0, &mut turn.path);
-        self.out.clear();
-        self.out.extend_from_slice(b"GET ");
-        self.out.extend_from_slice(turn.path.as_bytes());
-        self.out.extend_from_slice(b" HTTP/1.1\r\nHost: ");
-        let _ = write!(self.out, "{}", turn.address);
-        self.out.extend_from_slice(b"\r\nUser-Agent: pitwall-benches\r\nAccept: */*\r\n\r\n");
-        self.sent = 0;
-        self.asked = Instant::now();
-        self.response = Some(Response::default());
+    pub(super) fn start_request(&mut self, state: &mut LoadState<'_>) {
+        state.path.clear();
+        (state.write_path)(self.token.0, &mut state.path);
+        self.request_bytes.clear();
+        self.request_bytes.extend_from_slice(b"GET ");
+        self.request_bytes.extend_from_slice(state.path.as_bytes());
+        self.request_bytes.extend_from_slice(b" HTTP/1.1\r\nHost: ");
+        let _ = write!(self.request_bytes, "{}", state.address);
+        self.request_bytes
+            .extend_from_slice(b"\r\nUser-Agent: pitwall-benches\r\nAccept: */*\r\n\r\n");
+        self.sent_bytes = 0;
+        self.requested_at = Instant::now();
+        self.response = Some(ResponseParser::default());
     }
 
-    /// Does all that can be done without waiting.
-    pub(super) fn drive(&mut self, turn: &mut Turn<'_>, registry: &Registry) -> anyhow::Result<()> {
+    /// Writes requests and reads responses until the socket would block.
+    pub(super) fn drive(
+        &mut self,
+        state: &mut LoadState<'_>,
+        registry: &Registry,
+    ) -> anyhow::Result<()> {
         loop {
             if self.response.is_none() {
-                if !turn.asking {
+                if !state.is_repeating {
                     return Ok(());
                 }
-                self.ask(turn);
+                self.start_request(state);
             }
-            if !self.write()? || !self.read(turn, registry)? {
+            if !self.write_request()? || !self.read_response(state, registry)? {
                 return Ok(());
             }
         }
     }
 
-    /// Whether the request is out.
-    fn write(&mut self) -> anyhow::Result<bool> {
-        while let Some(rest @ [_, ..]) = self.out.get(self.sent..) {
+    /// Writes the request; whether all of it is written.
+    fn write_request(&mut self) -> anyhow::Result<bool> {
+        while let Some(rest @ [_, ..]) = self.request_bytes.get(self.sent_bytes..) {
             match self.stream.write(rest) {
-                Ok(count) => self.sent += count,
+                Ok(count) => self.sent_bytes += count,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
-                // The read says how the connection ended.
-                Err(error) if is_gone(error.kind()) => return Ok(true),
+                // The following read finds out how the connection ended.
+                Err(error) if is_disconnect(error.kind()) => return Ok(true),
                 Err(error) => return Err(error).context("sending a request"),
             }
         }
         Ok(true)
     }
 
-    /// Whether the answer is complete; otherwise more of it has to be waited for.
-    fn read(&mut self, turn: &mut Turn<'_>, registry: &Registry) -> anyhow::Result<bool> {
+    /// Reads the response; whether it is complete. Otherwise the socket would block.
+    fn read_response(
+        &mut self,
+        state: &mut LoadState<'_>,
+        registry: &Registry,
+    ) -> anyhow::Result<bool> {
         loop {
             let Some(response) = &mut self.response else { return Ok(true) };
-            let discardable = usize::try_from(response.discardable()).unwrap_or(usize::MAX);
+            let discardable = usize::try_from(response.discardable_bytes()).unwrap_or(usize::MAX);
             let (buffer, flags) = match discardable {
-                0 => (turn.head.as_mut_slice(), RecvFlags::empty()),
-                most => {
-                    let most = most.min(turn.sink.len());
-                    (turn.sink.split_at_mut(most).0, RecvFlags::TRUNC)
+                0 => (state.head_buffer.as_mut_slice(), RecvFlags::empty()),
+                length => {
+                    let length = length.min(state.discard_buffer.len());
+                    (state.discard_buffer.split_at_mut(length).0, RecvFlags::TRUNC)
                 }
             };
-            let room = buffer.len();
-            let before = response.body;
+            let capacity = buffer.len();
+            let body_bytes_before = response.body_bytes;
             let count = match recv(&self.stream, &mut *buffer, flags) {
                 Ok((_, count)) => count,
                 Err(Errno::WOULDBLOCK) => return Ok(false),
@@ -111,18 +120,21 @@ impl Connection {
                 Err(error) => return Err(error).context("reading an answer"),
             };
             if count == 0 {
-                if !response.has_begun() && self.answered > 0 {
-                    // A kept connection that the server no longer wanted: asked again.
-                    self.reconnect(turn, registry)?;
-                    self.sent = 0;
-                    self.write()?;
+                if !response.has_started() && self.response_count > 0 {
+                    // The server closed an idle keep-alive connection: the request is sent again.
+                    self.reconnect(state, registry)?;
+                    self.sent_bytes = 0;
+                    self.write_request()?;
                     return Ok(false);
                 }
-                response.close()?;
-                response.closes = true;
+                response.on_connection_closed()?;
+                response.closes_connection = true;
             } else {
-                if !response.has_begun() {
-                    turn.tally.first_byte.saturating_record(nanoseconds(self.asked));
+                if !response.has_started() {
+                    state
+                        .result
+                        .first_byte_delay
+                        .saturating_record(elapsed_nanoseconds(self.requested_at));
                 }
                 if flags.is_empty() {
                     let (bytes, _) = buffer.split_at(count);
@@ -131,38 +143,42 @@ impl Connection {
                     response.discard(count as u64);
                 }
             }
-            turn.tally.bytes += response.body - before;
-            if response.is_done() {
-                return self.answered(turn, registry).map(|()| true);
+            state.result.bytes += response.body_bytes - body_bytes_before;
+            if response.is_complete() {
+                return self.finish_response(state, registry).map(|()| true);
             }
-            // A short read emptied the socket: the next event says that there is more.
-            if count < room {
+            // A short read emptied the socket, so the next readiness event announces more.
+            if count < capacity {
                 return Ok(false);
             }
         }
     }
 
-    fn answered(&mut self, turn: &mut Turn<'_>, registry: &Registry) -> anyhow::Result<()> {
+    fn finish_response(
+        &mut self,
+        state: &mut LoadState<'_>,
+        registry: &Registry,
+    ) -> anyhow::Result<()> {
         let Some(response) = self.response.take() else { return Ok(()) };
         if response.status != 200 {
             bail!("status {}", response.status);
         }
-        if !turn.expect.accepts(response.body) {
-            bail!("{} bytes where {:?} were expected", response.body, turn.expect);
+        if !state.expected_length.is_met_by(response.body_bytes) {
+            bail!("{} bytes where {:?} were expected", response.body_bytes, state.expected_length);
         }
-        turn.tally.responses += 1;
-        turn.tally.whole.saturating_record(nanoseconds(self.asked));
-        self.answered += 1;
-        if response.closes {
-            self.reconnect(turn, registry)?;
+        state.result.responses += 1;
+        state.result.last_byte_delay.saturating_record(elapsed_nanoseconds(self.requested_at));
+        self.response_count += 1;
+        if response.closes_connection {
+            self.reconnect(state, registry)?;
         }
         Ok(())
     }
 
-    fn reconnect(&mut self, turn: &Turn<'_>, registry: &Registry) -> anyhow::Result<()> {
+    fn reconnect(&mut self, state: &LoadState<'_>, registry: &Registry) -> anyhow::Result<()> {
         registry.deregister(&mut self.stream)?;
-        self.stream = connect(turn.address, registry, self.token)?;
-        self.answered = 0;
+        self.stream = connect(state.address, registry, self.token)?;
+        self.response_count = 0;
         Ok(())
     }
 }
@@ -176,10 +192,10 @@ fn connect(address: SocketAddr, registry: &Registry, token: Token) -> anyhow::Re
     Ok(stream)
 }
 
-fn is_gone(kind: ErrorKind) -> bool {
+fn is_disconnect(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::BrokenPipe | ErrorKind::ConnectionReset)
 }
 
-fn nanoseconds(since: Instant) -> u64 {
+fn elapsed_nanoseconds(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX)
 }

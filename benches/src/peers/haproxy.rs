@@ -1,22 +1,22 @@
-//! HAProxy, with and without splice.
+//! HAProxy, with and without splice(2).
 
 use std::net::SocketAddr;
 use std::process::Command;
 
-use super::{Peer, Work};
-use crate::origin::MADE;
+use super::{Peer, Workload};
+use crate::origin::DYNAMIC_PREFIX;
 use crate::process::Process;
-use crate::stage::Stage;
+use crate::testbed::Testbed;
 
 struct Haproxy {
     name: &'static str,
-    splice: &'static str,
+    splice_option: &'static str,
 }
 
-pub(super) fn all() -> Vec<Box<dyn Peer>> {
+pub(super) fn build_peers() -> Vec<Box<dyn Peer>> {
     vec![
-        Box::new(Haproxy { name: "haproxy", splice: "" }),
-        Box::new(Haproxy { name: "haproxy-splice", splice: "option splice-response" }),
+        Box::new(Haproxy { name: "haproxy", splice_option: "" }),
+        Box::new(Haproxy { name: "haproxy-splice", splice_option: "option splice-response" }),
     ]
 }
 
@@ -25,30 +25,35 @@ impl Peer for Haproxy {
         self.name
     }
 
-    fn works(&self) -> &[Work] {
-        &[Work::Relayed]
+    fn workloads(&self) -> &[Workload] {
+        &[Workload::Relayed]
     }
 
-    fn reaches_both_origins(&self) -> bool {
+    fn can_reach_both_origins(&self) -> bool {
         true
     }
 
-    fn start(&self, stage: &Stage, listen: SocketAddr, threads: usize) -> anyhow::Result<Process> {
-        let room = stage.room(self.name)?;
-        let file = room.join("haproxy.cfg");
+    fn spawn(
+        &self,
+        testbed: &Testbed,
+        listen: SocketAddr,
+        threads: usize,
+    ) -> anyhow::Result<Process> {
+        let directory = testbed.create_contender_directory(self.name)?;
+        let file = directory.join("haproxy.cfg");
         let config = format!(
             "global\n nbthread {threads}\n maxconn 4000\n\
              defaults\n mode http\n timeout connect 5s\n timeout client 1h\n timeout server 1h\n \
              http-reuse always\n {}\n\
-             frontend edge\n bind {listen}\n use_backend made if {{ path_beg {MADE} }}\n \
+             frontend edge\n bind {listen}\n use_backend made if {{ path_beg {DYNAMIC_PREFIX} }}\n \
              default_backend files\n\
              backend files\n server files {}\n\
              backend made\n server made {}\n",
-            self.splice, stage.origin.files, stage.origin.made,
+            self.splice_option, testbed.origin.files_address, testbed.origin.dynamic_address,
         );
         std::fs::write(&file, config)?;
         let mut command = Command::new("haproxy");
         command.arg("-db").arg("-f").arg(&file);
-        stage.measured(&mut command, &room, threads)
+        testbed.start_measured(&mut command, &directory, threads)
     }
 }

@@ -1,13 +1,13 @@
-//! HLS-Proxy (Node), from npm.
+//! HLS-Proxy, a Node program from npm.
 
 use std::net::SocketAddr;
 use std::process::Command;
 
 use anyhow::bail;
 
-use super::{Link, Peer, Work};
+use super::{LinkStyle, Peer, Workload};
 use crate::process::Process;
-use crate::stage::Stage;
+use crate::testbed::Testbed;
 
 pub(super) struct HlsProxy;
 
@@ -16,23 +16,28 @@ impl Peer for HlsProxy {
         "hls-proxy"
     }
 
-    fn works(&self) -> &[Work] {
-        &[Work::Relayed, Work::Playlist, Work::Shared, Work::Fresh]
+    fn workloads(&self) -> &[Workload] {
+        &[Workload::Relayed, Workload::Playlist, Workload::Shared, Workload::Fresh]
     }
 
-    fn link(&self) -> Link {
-        Link::HlsProxy
+    fn link_style(&self) -> LinkStyle {
+        LinkStyle::HlsProxy
     }
 
-    fn start(&self, stage: &Stage, listen: SocketAddr, _threads: usize) -> anyhow::Result<Process> {
+    fn spawn(
+        &self,
+        testbed: &Testbed,
+        listen: SocketAddr,
+        _threads: usize,
+    ) -> anyhow::Result<Process> {
         let script = "node_modules/@warren-bank/hls-proxy/hls-proxy/bin/hlsd.js";
-        let script = stage.installed.join(script);
+        let script = testbed.peers_directory.join(script);
         if !script.is_file() {
             bail!("not installed: .ci/setup bench");
         }
         let mut command = Command::new("node");
         command.arg(script).args(["--port", &listen.port().to_string(), "--host"]);
         command.arg(listen.to_string());
-        stage.measured(&mut command, &stage.room(self.name())?, 1)
+        testbed.start_measured(&mut command, &testbed.create_contender_directory(self.name())?, 1)
     }
 }

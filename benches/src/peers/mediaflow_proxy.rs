@@ -1,13 +1,13 @@
-//! mediaflow-proxy (Python), from PyPI.
+//! mediaflow-proxy, a Python program from PyPI.
 
 use std::net::SocketAddr;
 use std::process::Command;
 
 use anyhow::bail;
 
-use super::{Link, Peer, Work};
+use super::{LinkStyle, Peer, Workload};
 use crate::process::Process;
-use crate::stage::Stage;
+use crate::testbed::Testbed;
 
 pub(super) struct MediaflowProxy;
 
@@ -16,26 +16,31 @@ impl Peer for MediaflowProxy {
         "mediaflow-proxy"
     }
 
-    fn works(&self) -> &[Work] {
-        &[Work::Relayed, Work::Playlist]
+    fn workloads(&self) -> &[Workload] {
+        &[Workload::Relayed, Workload::Playlist]
     }
 
-    fn link(&self) -> Link {
-        Link::Mediaflow
+    fn link_style(&self) -> LinkStyle {
+        LinkStyle::Mediaflow
     }
 
-    fn start(&self, stage: &Stage, listen: SocketAddr, threads: usize) -> anyhow::Result<Process> {
-        let program = stage.installed.join("python/bin/uvicorn");
+    fn spawn(
+        &self,
+        testbed: &Testbed,
+        listen: SocketAddr,
+        threads: usize,
+    ) -> anyhow::Result<Process> {
+        let program = testbed.peers_directory.join("python/bin/uvicorn");
         if !program.is_file() {
             bail!("not installed: .ci/setup bench");
         }
-        let room = stage.room(self.name())?;
+        let directory = testbed.create_contender_directory(self.name())?;
         let mut command = Command::new(program);
         command.args(["mediaflow_proxy.main:app", "--host", &listen.ip().to_string(), "--port"]);
         command.arg(listen.port().to_string()).args(["--workers", &threads.to_string()]);
-        command.args(["--no-access-log", "--log-level", "warning"]).current_dir(&room);
-        // Its prefetching would only add to what it does for a playlist.
+        command.args(["--no-access-log", "--log-level", "warning"]).current_dir(&directory);
+        // The prefetching is off, since it would add to the cost of each playlist.
         command.env("LOG_LEVEL", "WARNING").env("ENABLE_HLS_PREBUFFER", "false");
-        stage.measured(&mut command, &room, threads)
+        testbed.start_measured(&mut command, &directory, threads)
     }
 }

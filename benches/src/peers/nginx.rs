@@ -1,72 +1,75 @@
-//! nginx in all its roles: tuned relay, relay as it comes, cache, file server, and the origin.
+//! nginx in all its roles: relay with tuned and with default buffers, cache, file server, and the
+//! origin.
 
 use std::fmt::Write;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 
-use super::{Peer, Work};
-use crate::certificate::Certificate;
-use crate::origin::{MADE, Origin};
+use super::{Peer, Workload};
+use crate::certificate::TestCertificate;
+use crate::origin::{DYNAMIC_PREFIX, Origin};
 use crate::process::Process;
-use crate::stage::Stage;
+use crate::testbed::Testbed;
 
 struct Nginx {
     name: &'static str,
-    works: &'static [Work],
-    /// What stands in `http`, and what stands in the `server` before `proxy_pass`.
-    http: &'static str,
-    server: &'static str,
-    /// With TLS and HTTP/2.
-    secure: bool,
+    workloads: &'static [Workload],
+    /// Directives in `http`.
+    http_directives: &'static str,
+    /// Directives in `server`, before its locations.
+    server_directives: &'static str,
+    /// Whether the server has TLS and HTTP/2.
+    has_tls: bool,
 }
 
-/// Where segments are stored.
-const STORED: &str = "proxy_cache_path {room}/cache levels=1:2 keys_zone=segments:10m max_size=2g \
+/// The cache of segments.
+const SEGMENT_CACHE_DIRECTIVES: &str = "proxy_cache_path {directory}/cache levels=1:2 keys_zone=segments:10m max_size=2g \
                       inactive=1h use_temp_path=off; open_file_cache max=1000 inactive=60s;";
 
-/// Kept upstream connections: what every guide to nginx as a proxy says first.
-const KEEP: &str = "proxy_http_version 1.1; proxy_set_header Connection '';";
+/// Keep-alive connections to the upstream, as guides to nginx as a proxy recommend first.
+const UPSTREAM_KEEPALIVE_DIRECTIVES: &str =
+    "proxy_http_version 1.1; proxy_set_header Connection '';";
 
-pub(super) fn all() -> Vec<Box<dyn Peer>> {
+pub(super) fn build_peers() -> Vec<Box<dyn Peer>> {
     vec![
         Box::new(Nginx {
             name: "nginx",
-            works: &[Work::Relayed, Work::Playlist, Work::Shared, Work::Fresh],
-            http: "",
-            server: "proxy_buffering off; proxy_buffer_size 64k; proxy_buffers 8 64k;",
-            secure: false,
+            workloads: &[Workload::Relayed, Workload::Playlist, Workload::Shared, Workload::Fresh],
+            http_directives: "",
+            server_directives: "proxy_buffering off; proxy_buffer_size 64k; proxy_buffers 8 64k;",
+            has_tls: false,
         }),
         Box::new(Nginx {
             name: "nginx-default",
-            works: &[Work::Relayed, Work::Playlist, Work::Shared, Work::Fresh],
-            http: "",
-            server: "",
-            secure: false,
+            workloads: &[Workload::Relayed, Workload::Playlist, Workload::Shared, Workload::Fresh],
+            http_directives: "",
+            server_directives: "",
+            has_tls: false,
         }),
         Box::new(Nginx {
             name: "nginx-cache",
-            works: &[Work::Stored],
-            http: STORED,
-            server: "proxy_cache segments; proxy_cache_valid 200 1h; proxy_cache_lock on;",
-            secure: false,
+            workloads: &[Workload::Stored],
+            http_directives: SEGMENT_CACHE_DIRECTIVES,
+            server_directives: "proxy_cache segments; proxy_cache_valid 200 1h; proxy_cache_lock on;",
+            has_tls: false,
         }),
         Box::new(Nginx {
             name: "nginx-cache-tls",
-            works: &[Work::Tls, Work::Http2],
-            http: STORED,
-            server: "proxy_cache segments; proxy_cache_valid 200 1h; proxy_cache_lock on;",
-            secure: true,
+            workloads: &[Workload::Tls, Workload::Http2],
+            http_directives: SEGMENT_CACHE_DIRECTIVES,
+            server_directives: "proxy_cache segments; proxy_cache_valid 200 1h; proxy_cache_lock on;",
+            has_tls: true,
         }),
         Box::new(Nginx {
             name: "nginx-cache-1s",
-            works: &[Work::Shared],
-            http: "proxy_cache_path {room}/cache levels=1:2 keys_zone=playlists:10m max_size=1g \
+            workloads: &[Workload::Shared],
+            http_directives: "proxy_cache_path {directory}/cache levels=1:2 keys_zone=playlists:10m max_size=1g \
                    inactive=1h use_temp_path=off;",
-            server: "proxy_cache playlists; proxy_cache_valid 200 1s; proxy_cache_lock on;",
-            secure: false,
+            server_directives: "proxy_cache playlists; proxy_cache_valid 200 1s; proxy_cache_lock on;",
+            has_tls: false,
         }),
-        Box::new(Files),
+        Box::new(NginxFileServer),
     ]
 }
 
@@ -75,62 +78,77 @@ impl Peer for Nginx {
         self.name
     }
 
-    fn works(&self) -> &[Work] {
-        self.works
+    fn workloads(&self) -> &[Workload] {
+        self.workloads
     }
 
-    fn reaches_both_origins(&self) -> bool {
+    fn can_reach_both_origins(&self) -> bool {
         true
     }
 
-    fn start(&self, stage: &Stage, listen: SocketAddr, threads: usize) -> anyhow::Result<Process> {
-        let room = stage.room(self.name)?;
-        let http = self.http.replace("{room}", &room.to_string_lossy());
-        let Origin { files, made, .. } = &stage.origin;
-        let Certificate { cert, key, .. } = &stage.certificate;
-        let (tls, certificate) = if self.secure {
-            let (cert, key) = (cert.display(), key.display());
+    fn spawn(
+        &self,
+        testbed: &Testbed,
+        listen: SocketAddr,
+        threads: usize,
+    ) -> anyhow::Result<Process> {
+        let directory = testbed.create_contender_directory(self.name)?;
+        let http = self.http_directives.replace("{directory}", &directory.to_string_lossy());
+        let Origin { files_address, dynamic_address, .. } = &testbed.origin;
+        let TestCertificate { cert_path, key_path, .. } = &testbed.certificate;
+        let (tls, certificate) = if self.has_tls {
+            let (cert, key) = (cert_path.display(), key_path.display());
             (" ssl http2", format!("ssl_certificate {cert}; ssl_certificate_key {key};"))
         } else {
             ("", String::new())
         };
         let http = format!(
             "{http}
- upstream files {{ server {files}; keepalive 128; keepalive_requests 1000000000; }}
+ upstream files {{ server {files_address}; keepalive 128; keepalive_requests 1000000000; }}
  \
-             upstream made {{ server {made}; keepalive 128; keepalive_requests 1000000000; }}
+             upstream made {{ server {dynamic_address}; keepalive 128; keepalive_requests 1000000000; }}
  \
-             server {{ listen {listen}{tls} backlog=4096; {certificate} {KEEP} {}
+             server {{ listen {listen}{tls} backlog=4096; {certificate} {UPSTREAM_KEEPALIVE_DIRECTIVES} {}
  \
              location / {{ proxy_pass http://files; }} \
-             location {MADE} {{ proxy_pass http://made; }} }}",
-            self.server,
+             location {DYNAMIC_PREFIX} {{ proxy_pass http://made; }} }}",
+            self.server_directives,
         );
-        let mut command = command(&room, threads, &http)?;
-        stage.measured(&mut command, &room, threads)
+        let mut command = nginx_command(&directory, threads, &http)?;
+        testbed.start_measured(&mut command, &directory, threads)
     }
 }
 
-/// Everything as files: what it costs to serve it at all.
-struct Files;
+/// nginx as a server of the origin's files: the cost of serving them at all.
+struct NginxFileServer;
 
-impl Peer for Files {
+impl Peer for NginxFileServer {
     fn name(&self) -> &str {
         "nginx-file"
     }
 
-    fn works(&self) -> &[Work] {
-        &[Work::Stored, Work::Playlist, Work::Shared]
+    fn workloads(&self) -> &[Workload] {
+        &[Workload::Stored, Workload::Playlist, Workload::Shared]
     }
 
-    fn start(&self, stage: &Stage, listen: SocketAddr, threads: usize) -> anyhow::Result<Process> {
-        let room = stage.room(self.name())?;
-        let mut command = command(&room, threads, &server_of_files(listen, stage.origin.folder()))?;
-        stage.measured(&mut command, &room, threads)
+    fn spawn(
+        &self,
+        testbed: &Testbed,
+        listen: SocketAddr,
+        threads: usize,
+    ) -> anyhow::Result<Process> {
+        let directory = testbed.create_contender_directory(self.name())?;
+        let mut command = nginx_command(
+            &directory,
+            threads,
+            &file_server_block(listen, testbed.origin.files_directory()),
+        )?;
+        testbed.start_measured(&mut command, &directory, threads)
     }
 }
 
-pub(crate) fn server_of_files(listen: SocketAddr, folder: &Path) -> String {
+/// A `server` block that serves the files in `folder`.
+pub(crate) fn file_server_block(listen: SocketAddr, folder: &Path) -> String {
     format!(
         "server {{ listen {listen} backlog=4096; root {}; open_file_cache max=1000;\n \
          types {{ video/mp2t ts; application/vnd.apple.mpegurl m3u8; }} }}",
@@ -138,13 +156,17 @@ pub(crate) fn server_of_files(listen: SocketAddr, folder: &Path) -> String {
     )
 }
 
-/// nginx in the foreground with nothing but `http` of its own, all its files in `room`.
-pub(crate) fn command(room: &Path, workers: usize, http: &str) -> anyhow::Result<Command> {
-    let file = room.join("nginx.conf");
+/// nginx in the foreground with these directives in `http`, its own files in `directory`.
+pub(crate) fn nginx_command(
+    directory: &Path,
+    workers: usize,
+    http: &str,
+) -> anyhow::Result<Command> {
+    let file = directory.join("nginx.conf");
     let user = if rustix::process::geteuid().is_root() { "user root;" } else { "" };
     let mut temporary = String::new();
     for kind in ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"] {
-        let _ = write!(temporary, "{kind}_temp_path {}; ", room.join(kind).display());
+        let _ = write!(temporary, "{kind}_temp_path {}; ", directory.join(kind).display());
     }
     let config = format!(
         "daemon off; {user} worker_processes {workers}; worker_rlimit_nofile 20000;\n\
@@ -153,10 +175,10 @@ pub(crate) fn command(room: &Path, workers: usize, http: &str) -> anyhow::Result
          http {{\n access_log off; {temporary}\n\
          sendfile on; tcp_nopush on; keepalive_requests 1000000000; keepalive_timeout 1h;\n\
          {http}\n}}\n",
-        pid = room.join("nginx.pid").display(),
+        pid = directory.join("nginx.pid").display(),
     );
     std::fs::write(&file, config)?;
     let mut command = Command::new("nginx");
-    command.arg("-p").arg(room).arg("-c").arg(&file).args(["-e", "stderr"]);
+    command.arg("-p").arg(directory).arg("-c").arg(&file).args(["-e", "stderr"]);
     Ok(command)
 }

@@ -1,56 +1,58 @@
-//! Pitwall's edge: as it is by default, with nothing stored, with no playlist reused, and with TLS.
+//! Pitwall's edge: with default settings, without a segment cache, without reuse of playlists, and
+//! with TLS.
 
 use std::net::SocketAddr;
 use std::process::Command;
 
 use anyhow::bail;
 
-use super::{Link, Peer, Work};
-use crate::certificate::Certificate;
+use super::{LinkStyle, Peer, Workload};
+use crate::certificate::TestCertificate;
 use crate::process::{Process, free_address};
-use crate::stage::{NamedPath, Stage};
+use crate::testbed::{NamedExecutable, Testbed};
 
 struct Pitwall {
     name: String,
-    executable: NamedPath,
-    settings: Settings,
+    executable: NamedExecutable,
+    settings: EdgeSettings,
 }
 
 #[derive(Clone, Copy)]
-enum Settings {
+enum EdgeSettings {
     Default,
-    /// Segments pass through.
-    Through,
-    /// Polls share an upstream's answer only while it is under way.
-    Fresh,
+    /// No segment cache: segments are passed through.
+    NoSegmentCache,
+    /// `max_age = "0s"`: only polls that arrive while an upstream request is in flight share its
+    /// response.
+    NoPlaylistReuse,
     Tls,
 }
 
-impl Settings {
+impl EdgeSettings {
     const ALL: [(&str, Self); 4] = [
         ("", Self::Default),
-        ("-through", Self::Through),
-        ("-fresh", Self::Fresh),
+        ("-through", Self::NoSegmentCache),
+        ("-fresh", Self::NoPlaylistReuse),
         ("-tls", Self::Tls),
     ];
 
-    fn toml(self, stage: &Stage) -> String {
+    fn to_toml(self, testbed: &Testbed) -> String {
         match self {
             Self::Default => String::new(),
-            Self::Through => "[edge.cache]\nbytes = \"0B\"\n".to_owned(),
-            Self::Fresh => "[edge.playlist]\nmax_age = \"0s\"\n".to_owned(),
+            Self::NoSegmentCache => "[edge.cache]\nbytes = \"0B\"\n".to_owned(),
+            Self::NoPlaylistReuse => "[edge.playlist]\nmax_age = \"0s\"\n".to_owned(),
             Self::Tls => {
-                let Certificate { cert, key, .. } = &stage.certificate;
+                let TestCertificate { cert_path: cert, key_path: key, .. } = &testbed.certificate;
                 format!("[edge.tls]\ncert = \"{}\"\nkey = \"{}\"\n", cert.display(), key.display())
             }
         }
     }
 }
 
-pub(super) fn all(executables: &[NamedPath]) -> Vec<Box<dyn Peer>> {
+pub(super) fn build_peers(executables: &[NamedExecutable]) -> Vec<Box<dyn Peer>> {
     let mut peers: Vec<Box<dyn Peer>> = Vec::new();
     for executable in executables {
-        for (suffix, settings) in Settings::ALL {
+        for (suffix, settings) in EdgeSettings::ALL {
             let name = format!("{}{suffix}", executable.name);
             peers.push(Box::new(Pitwall { name, executable: executable.clone(), settings }));
         }
@@ -63,38 +65,45 @@ impl Peer for Pitwall {
         &self.name
     }
 
-    fn works(&self) -> &[Work] {
+    fn workloads(&self) -> &[Workload] {
         match self.settings {
-            Settings::Default => &[Work::Stored, Work::Relayed, Work::Playlist, Work::Shared],
-            Settings::Through => &[Work::Relayed],
-            Settings::Fresh => &[Work::Fresh],
-            Settings::Tls => &[Work::Tls, Work::Http2],
+            EdgeSettings::Default => {
+                &[Workload::Stored, Workload::Relayed, Workload::Playlist, Workload::Shared]
+            }
+            EdgeSettings::NoSegmentCache => &[Workload::Relayed],
+            EdgeSettings::NoPlaylistReuse => &[Workload::Fresh],
+            EdgeSettings::Tls => &[Workload::Tls, Workload::Http2],
         }
     }
 
-    fn link(&self) -> Link {
-        Link::Pitwall
+    fn link_style(&self) -> LinkStyle {
+        LinkStyle::Pitwall
     }
 
-    fn start(&self, stage: &Stage, listen: SocketAddr, threads: usize) -> anyhow::Result<Process> {
+    fn spawn(
+        &self,
+        testbed: &Testbed,
+        listen: SocketAddr,
+        threads: usize,
+    ) -> anyhow::Result<Process> {
         let program = &self.executable.path;
         if !program.is_file() {
             bail!("{} is not there: cargo build --release --package pitwall", program.display());
         }
-        let room = stage.room(&self.name)?;
-        let file = room.join("pitwall.toml");
+        let directory = testbed.create_contender_directory(&self.name)?;
+        let file = directory.join("pitwall.toml");
         let config = format!(
             "[edge]\nlisten = \"{listen}\"\nadmin = \"{}\"\nthreads = {threads}\n{}\
              [upstream]\nallow_hosts = {:?}\nallow_private = [\"127.0.0.0/8\"]\n\
              [state]\ndir = \"{}\"\n[schedule]\nproviders = []\n",
             free_address()?,
-            self.settings.toml(stage),
-            stage.origin.addresses().map(|address| address.to_string()),
-            room.join("state").display(),
+            self.settings.to_toml(testbed),
+            testbed.origin.addresses().map(|address| address.to_string()),
+            directory.join("state").display(),
         );
         std::fs::write(&file, config)?;
         let mut command = Command::new(program);
         command.args(["run", "--config"]).arg(&file).env("PITWALL_LOG", "warn");
-        stage.measured(&mut command, &room, threads)
+        testbed.start_measured(&mut command, &directory, threads)
     }
 }

@@ -1,4 +1,5 @@
-//! HTTP as one player has it: connections of its own, redirects followed, bodies thrown away.
+//! The HTTP client of one player: it has its own connections, follows redirects and discards
+//! bodies.
 
 use std::time::{Duration, Instant};
 
@@ -13,70 +14,73 @@ use url::Url;
 
 const MAX_REDIRECTS: usize = 5;
 
-/// A player gives up on an answer after that long; its buffer has run dry long before.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Timeout of one response, by which time a player's buffer has long been empty.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A playlist longer than this is none.
-const LONGEST_PLAYLIST: usize = 16 << 20;
+/// Size limit of a playlist.
+const PLAYLIST_MAX_BYTES: usize = 16 << 20;
 
+/// Why a virtual player cannot fetch a playlist or segment.
 #[derive(Debug, thiserror::Error)]
-pub enum CannotPlay {
+pub enum PlaybackError {
     #[error("{0} is not a URL of a playlist")]
-    Url(String),
+    InvalidUrl(String),
     #[error("no certificates to verify servers with: {0}")]
     Certificates(#[source] std::io::Error),
-    #[error("no connection: {}", cause(.0))]
+    #[error("no connection: {}", innermost_cause(.0))]
     Connection(#[from] hyper_util::client::legacy::Error),
     #[error("the answer broke off: {0}")]
     Body(#[from] hyper::Error),
     #[error("status {0}")]
     Status(StatusCode),
     #[error("more than {MAX_REDIRECTS} redirects, or one to nowhere")]
-    Redirects,
-    #[error("no answer in {} s", PATIENCE.as_secs())]
-    Patience,
-    #[error("the playlist is longer than {LONGEST_PLAYLIST} bytes")]
-    TooLong,
+    TooManyRedirects,
+    #[error("no answer in {} s", REQUEST_TIMEOUT.as_secs())]
+    Timeout,
+    #[error("the playlist is longer than {PLAYLIST_MAX_BYTES} bytes")]
+    PlaylistTooLong,
     #[error("no playlist: {0}")]
-    Playlist(#[from] pitwall_hls::InvalidPlaylist),
+    InvalidPlaylist(#[from] pitwall_hls::InvalidPlaylist),
     #[error("a playlist without variants or segments")]
-    Nothing,
+    EmptyPlaylist,
 }
 
-/// The innermost: "connection refused" says more than "client error".
-fn cause(error: &dyn std::error::Error) -> String {
+/// The innermost source of an error: "connection refused" says more than "client error".
+fn innermost_cause(error: &dyn std::error::Error) -> String {
     let innermost = std::iter::successors(Some(error), |error| error.source()).last();
     innermost.unwrap_or(error).to_string()
 }
 
-/// What all players share: name resolution and TLS, but no connection.
+/// What all players share: name resolution and TLS settings, but no connections.
 #[derive(Clone, Debug)]
 pub struct Connector(HttpsConnector<HttpConnector>);
 
 impl Connector {
-    pub fn new() -> Result<Self, CannotPlay> {
+    /// # Errors
+    /// [`PlaybackError::Certificates`] when the platform's root certificates cannot be loaded.
+    pub fn new() -> Result<Self, PlaybackError> {
         let mut http = HttpConnector::new();
         http.set_nodelay(true);
         http.enforce_http(false);
         let builder = HttpsConnectorBuilder::new()
             .with_provider_and_platform_verifier(rustls::crypto::ring::default_provider())
-            .map_err(CannotPlay::Certificates)?;
+            .map_err(PlaybackError::Certificates)?;
         let builder = builder.https_or_http().enable_http1().enable_http2();
         Ok(Self(builder.wrap_connector(http)))
     }
 }
 
-pub(super) struct Client(Pool<HttpsConnector<HttpConnector>, Empty<Bytes>>);
+pub(super) struct PlayerHttpClient(Pool<HttpsConnector<HttpConnector>, Empty<Bytes>>);
 
-/// How an answer came.
+/// Size of a response, and the times from its request to its first and last byte.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Timing {
+pub(super) struct ResponseTiming {
     pub(super) first_byte: Duration,
-    pub(super) whole: Duration,
+    pub(super) last_byte: Duration,
     pub(super) bytes: u64,
 }
 
-impl Client {
+impl PlayerHttpClient {
     pub(super) fn new(connector: &Connector) -> Self {
         let pool = Pool::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
@@ -84,41 +88,48 @@ impl Client {
         Self(pool)
     }
 
-    /// A playlist, and where it came from after redirects.
-    pub(super) async fn playlist(&self, url: &Url) -> Result<(Url, Bytes, Timing), CannotPlay> {
+    /// Fetches a playlist; the URL is the one after redirects.
+    pub(super) async fn fetch_playlist(
+        &self,
+        url: &Url,
+    ) -> Result<(Url, Bytes, ResponseTiming), PlaybackError> {
         let mut body = BytesMut::new();
-        let keep = |part: Bytes| {
-            body.extend_from_slice(&part);
-            if body.len() > LONGEST_PLAYLIST { Err(CannotPlay::TooLong) } else { Ok(()) }
+        let append = |chunk: Bytes| {
+            body.extend_from_slice(&chunk);
+            if body.len() > PLAYLIST_MAX_BYTES {
+                Err(PlaybackError::PlaylistTooLong)
+            } else {
+                Ok(())
+            }
         };
-        let (base, timing) = self.get(url, keep).await?;
+        let (base, timing) = self.fetch_with_timeout(url, append).await?;
         Ok((base, body.freeze(), timing))
     }
 
-    /// A segment, counted and thrown away.
-    pub(super) async fn segment(
+    /// Fetches a segment and discards its body; `range` is (length, offset) in bytes.
+    pub(super) async fn fetch_segment(
         &self,
         url: &Url,
         range: Option<(u64, u64)>,
-    ) -> Result<Timing, CannotPlay> {
+    ) -> Result<ResponseTiming, PlaybackError> {
         let fetch = self.fetch(url, range, |_| Ok(()));
-        Ok(within(fetch).await?.1)
+        Ok(with_timeout(fetch).await?.1)
     }
 
-    async fn get(
+    async fn fetch_with_timeout(
         &self,
         url: &Url,
-        keep: impl FnMut(Bytes) -> Result<(), CannotPlay>,
-    ) -> Result<(Url, Timing), CannotPlay> {
-        within(self.fetch(url, None, keep)).await
+        on_chunk: impl FnMut(Bytes) -> Result<(), PlaybackError>,
+    ) -> Result<(Url, ResponseTiming), PlaybackError> {
+        with_timeout(self.fetch(url, None, on_chunk)).await
     }
 
     async fn fetch(
         &self,
         url: &Url,
         range: Option<(u64, u64)>,
-        mut keep: impl FnMut(Bytes) -> Result<(), CannotPlay>,
-    ) -> Result<(Url, Timing), CannotPlay> {
+        mut on_chunk: impl FnMut(Bytes) -> Result<(), PlaybackError>,
+    ) -> Result<(Url, ResponseTiming), PlaybackError> {
         let started = Instant::now();
         let mut url = url.clone();
         for _ in 0..=MAX_REDIRECTS {
@@ -129,33 +140,36 @@ impl Client {
                 let last = (offset + length).saturating_sub(1);
                 request = request.header(header::RANGE, format!("bytes={offset}-{last}"));
             }
-            let request =
-                request.body(Empty::new()).map_err(|_| CannotPlay::Url(url.as_str().to_owned()))?;
-            let answer = self.0.request(request).await?;
-            if answer.status().is_redirection() {
-                let location = answer.headers().get(header::LOCATION);
+            let request = request
+                .body(Empty::new())
+                .map_err(|_| PlaybackError::InvalidUrl(url.as_str().to_owned()))?;
+            let response = self.0.request(request).await?;
+            if response.status().is_redirection() {
+                let location = response.headers().get(header::LOCATION);
                 let next = location.and_then(|next| url.join(next.to_str().ok()?).ok());
-                url = next.ok_or(CannotPlay::Redirects)?;
+                url = next.ok_or(PlaybackError::TooManyRedirects)?;
                 continue;
             }
-            if !answer.status().is_success() {
-                return Err(CannotPlay::Status(answer.status()));
+            if !response.status().is_success() {
+                return Err(PlaybackError::Status(response.status()));
             }
             let first_byte = started.elapsed();
-            let mut body = answer.into_body();
+            let mut body = response.into_body();
             let mut bytes = 0;
             while let Some(frame) = body.frame().await {
-                if let Ok(part) = frame?.into_data() {
-                    bytes += part.len() as u64;
-                    keep(part)?;
+                if let Ok(chunk) = frame?.into_data() {
+                    bytes += chunk.len() as u64;
+                    on_chunk(chunk)?;
                 }
             }
-            return Ok((url, Timing { first_byte, whole: started.elapsed(), bytes }));
+            return Ok((url, ResponseTiming { first_byte, last_byte: started.elapsed(), bytes }));
         }
-        Err(CannotPlay::Redirects)
+        Err(PlaybackError::TooManyRedirects)
     }
 }
 
-async fn within<T>(answer: impl Future<Output = Result<T, CannotPlay>>) -> Result<T, CannotPlay> {
-    tokio::time::timeout(PATIENCE, answer).await.unwrap_or(Err(CannotPlay::Patience))
+async fn with_timeout<T>(
+    response: impl Future<Output = Result<T, PlaybackError>>,
+) -> Result<T, PlaybackError> {
+    tokio::time::timeout(REQUEST_TIMEOUT, response).await.unwrap_or(Err(PlaybackError::Timeout))
 }

@@ -1,135 +1,144 @@
-//! One player, from the playlist to the last segment.
+//! One virtual player: it polls its playlist and fetches segments.
 
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
-use pitwall_hls::analysis::{Media, Segment};
-use pitwall_hls::{Limits, Playlist, Variables, analyse};
+use pitwall_hls::analysis::{MediaPlaylist, Segment};
+use pitwall_hls::{Playlist, PlaylistLimits, Variables, analyse};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use url::Url;
 
-use super::audience::Outcome;
-use super::buffer::Buffer;
-use super::client::{CannotPlay, Client, Connector};
-use super::feed::{Feed, next_poll};
+use super::buffer::PlaybackBuffer;
+use super::client::{Connector, PlaybackError, PlayerHttpClient};
+use super::playlist_cursor::{PlaylistCursor, reload_interval};
+use super::simulation::PlaybackStatistics;
 
-/// With so much of a recording ahead a player waits before it takes more.
-const ENOUGH: Duration = Duration::from_secs(30);
+/// Buffered media beyond which a player delays its next segment request, which happens with
+/// recordings.
+const BUFFER_AHEAD_MAX: Duration = Duration::from_secs(30);
 
-/// Multivariant playlists that lead to multivariant playlists lead nowhere.
-const DEPTH: usize = 2;
+/// Playlists fetched to find a media playlist: a multivariant playlist and its variant.
+const MULTIVARIANT_MAX_DEPTH: usize = 2;
 
 pub(super) struct Viewer<'a> {
-    client: Client,
+    client: PlayerHttpClient,
     playlist: Url,
-    began: Instant,
-    outcome: &'a RefCell<Outcome>,
-    buffer: RefCell<Buffer>,
+    started_at: Instant,
+    statistics: &'a RefCell<PlaybackStatistics>,
+    buffer: RefCell<PlaybackBuffer>,
     missed: Cell<u64>,
 }
 
 impl<'a> Viewer<'a> {
-    pub(super) fn new(connector: &Connector, playlist: Url, outcome: &'a RefCell<Outcome>) -> Self {
+    pub(super) fn new(
+        connector: &Connector,
+        playlist: Url,
+        statistics: &'a RefCell<PlaybackStatistics>,
+    ) -> Self {
         Self {
-            client: Client::new(connector),
+            client: PlayerHttpClient::new(connector),
             playlist,
-            began: Instant::now(),
-            outcome,
+            started_at: Instant::now(),
+            statistics,
             buffer: RefCell::default(),
             missed: Cell::default(),
         }
     }
 
-    /// Watches until `end`.
+    /// Plays until `end`, then records the viewer's totals.
     pub(super) async fn watch(self, end: Instant) {
-        let (found, segments) = mpsc::unbounded_channel();
-        let both = async { tokio::join!(self.poll(found), self.take(segments)) };
-        // Whatever is under way at the end is left: nobody watches it.
-        let _ = timeout_at(end, both).await;
+        let (segment_sender, segment_receiver) = mpsc::unbounded_channel();
+        let playback = async {
+            tokio::join!(self.poll_playlist(segment_sender), self.fetch_segments(segment_receiver))
+        };
+        // Requests in flight at `end` are cancelled and not counted.
+        let _ = timeout_at(end, playback).await;
         let mut buffer = self.buffer.into_inner();
-        buffer.advance(self.began.elapsed());
-        self.outcome.borrow_mut().left(&buffer, self.missed.get());
+        buffer.advance_to(self.started_at.elapsed());
+        self.statistics.borrow_mut().record_departure(&buffer, self.missed.get());
     }
 
-    async fn poll(&self, found: mpsc::UnboundedSender<Segment>) {
+    async fn poll_playlist(&self, sender: mpsc::UnboundedSender<Segment>) {
         let mut url = self.playlist.clone();
-        let mut feed = Feed::default();
-        let mut wait = Duration::from_secs(1);
+        let mut cursor = PlaylistCursor::default();
+        let mut interval = Duration::from_secs(1);
         loop {
             let started = Instant::now();
-            match self.media(&mut url).await {
+            match self.fetch_media_playlist(&mut url).await {
                 Ok(media) => {
-                    let new = feed.take(&media);
-                    wait = next_poll(&media, !new.is_empty());
-                    self.missed.set(feed.missed);
-                    for segment in new {
-                        if found.send(segment).is_err() {
+                    let new_segments = cursor.take_new_segments(&media);
+                    interval = reload_interval(&media, !new_segments.is_empty());
+                    self.missed.set(cursor.missed);
+                    for segment in new_segments {
+                        if sender.send(segment).is_err() {
                             return;
                         }
                     }
-                    if media.end_list {
+                    if media.has_end_list {
                         return;
                     }
                 }
-                Err(error) => self.outcome.borrow_mut().failed(&error),
+                Err(error) => self.statistics.borrow_mut().record_failure(&error),
             }
-            sleep_until(started + wait).await;
+            sleep_until(started + interval).await;
         }
     }
 
-    /// The media playlist behind `url`, which becomes the media playlist's own.
-    async fn media(&self, url: &mut Url) -> Result<Media, CannotPlay> {
-        for _ in 0..DEPTH {
-            let (base, body, timing) = self.client.playlist(url).await?;
-            self.outcome.borrow_mut().polled(timing);
-            match analyse(&body, &base, &Variables::default(), &Limits::default())? {
+    /// Fetches the media playlist of `url`. When `url` is a multivariant playlist, `url` becomes
+    /// the URL of its first variant, so that reloads go there directly.
+    async fn fetch_media_playlist(&self, url: &mut Url) -> Result<MediaPlaylist, PlaybackError> {
+        for _ in 0..MULTIVARIANT_MAX_DEPTH {
+            let (base, body, timing) = self.client.fetch_playlist(url).await?;
+            self.statistics.borrow_mut().record_poll(timing);
+            match analyse(&body, &base, &Variables::default(), &PlaylistLimits::default())? {
                 Playlist::Media(media) => return Ok(media),
-                Playlist::Master(master) => {
-                    let variant = master.variants.first().ok_or(CannotPlay::Nothing)?;
-                    *url = parse(&variant.url)?;
+                Playlist::Multivariant(multivariant) => {
+                    let variant =
+                        multivariant.variants.first().ok_or(PlaybackError::EmptyPlaylist)?;
+                    *url = parse_url(&variant.url)?;
                 }
             }
         }
-        Err(CannotPlay::Nothing)
+        Err(PlaybackError::EmptyPlaylist)
     }
 
-    async fn take(&self, mut segments: mpsc::UnboundedReceiver<Segment>) {
+    async fn fetch_segments(&self, mut segments: mpsc::UnboundedReceiver<Segment>) {
         let mut map = None;
         while let Some(segment) = segments.recv().await {
-            let ahead = self.buffer.borrow().ahead();
-            if ahead > ENOUGH {
-                sleep(ahead - ENOUGH).await;
+            let ahead = self.buffer.borrow().buffered_duration();
+            if ahead > BUFFER_AHEAD_MAX {
+                sleep(ahead - BUFFER_AHEAD_MAX).await;
             }
             if let Some(next) = segment.map.as_ref().filter(|next| map.as_ref() != Some(*next)) {
-                self.fetch(&next.url, next.byte_range, None).await;
+                self.fetch_segment(&next.url, next.byte_range, None).await;
                 map = Some(next.clone());
             }
             let duration = Duration::try_from_secs_f64(segment.duration).unwrap_or_default();
-            self.fetch(&segment.url, segment.byte_range, Some(duration)).await;
+            self.fetch_segment(&segment.url, segment.byte_range, Some(duration)).await;
         }
     }
 
-    async fn fetch(&self, url: &str, range: Option<(u64, u64)>, media: Option<Duration>) {
-        let taken = match parse(url) {
-            Ok(url) => self.client.segment(&url, range).await,
+    async fn fetch_segment(&self, url: &str, range: Option<(u64, u64)>, media: Option<Duration>) {
+        let result = match parse_url(url) {
+            Ok(url) => self.client.fetch_segment(&url, range).await,
             Err(error) => Err(error),
         };
-        match (taken, media) {
+        match (result, media) {
             (Ok(timing), media) => {
-                self.outcome.borrow_mut().took(timing);
+                self.statistics.borrow_mut().record_segment(timing);
                 let Some(media) = media else { return };
                 let mut buffer = self.buffer.borrow_mut();
                 if !buffer.has_started() {
-                    self.outcome.borrow_mut().started(self.began.elapsed());
+                    self.statistics.borrow_mut().record_startup(self.started_at.elapsed());
                 }
-                buffer.push(self.began.elapsed(), media);
+                buffer.append_media(self.started_at.elapsed(), media);
             }
-            (Err(error), _) => self.outcome.borrow_mut().failed(&error),
+            (Err(error), _) => self.statistics.borrow_mut().record_failure(&error),
         }
     }
 }
 
-fn parse(url: &str) -> Result<Url, CannotPlay> {
-    Url::parse(url).map_err(|_| CannotPlay::Url(url.to_owned()))
+fn parse_url(url: &str) -> Result<Url, PlaybackError> {
+    Url::parse(url).map_err(|_| PlaybackError::InvalidUrl(url.to_owned()))
 }

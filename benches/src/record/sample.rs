@@ -1,11 +1,11 @@
-//! What is measured of contenders that take turns at the same task.
+//! [`Sample`]: the result of one contender at one task in one repetition.
 
 use serde::{Deserialize, Serialize};
 
-use super::{Entry, Record};
-use crate::peers::Work;
+use super::{Record, RecordEntry};
+use crate::peers::Workload;
 
-/// One repetition of one contender's at one thing.
+/// One measurement of one contender at one task.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Sample {
     #[serde(flatten)]
@@ -13,14 +13,14 @@ pub(crate) struct Sample {
     pub(crate) contender: String,
     pub(crate) repetition: usize,
     #[serde(flatten)]
-    pub(crate) figures: Figures,
+    pub(crate) figures: Measurements,
 }
 
-/// What all contenders are given alike.
+/// A task, the same for all contenders.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) struct Task {
-    pub(crate) work: Work,
-    /// "1MB" of a segment, or the name of a playlist.
+    pub(crate) work: Workload,
+    /// The size of a segment, such as "1MB", or the name of a playlist.
     pub(crate) item: String,
     pub(crate) connections: usize,
     pub(crate) threads: usize,
@@ -30,20 +30,20 @@ impl std::fmt::Display for Task {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { work, item, connections, threads } = self;
         let plural = if *threads == 1 { "" } else { "s" };
-        write!(out, "{} {item}, {connections} connections, {threads} thread{plural}", work.name())
+        write!(out, "{} {item}, {connections} connections, {threads} thread{plural}", work.label())
     }
 }
 
-/// Times in seconds, delays in milliseconds, memory in bytes.
+/// The figures of one measurement: times in seconds, delays in milliseconds, memory in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Figures {
+pub(crate) struct Measurements {
     pub(crate) seconds: f64,
     pub(crate) responses: u64,
-    /// Of bodies.
+    /// Bytes of bodies.
     pub(crate) bytes: u64,
     pub(crate) cpu: f64,
     pub(crate) client_cpu: f64,
-    /// `None`: the load generator does not tell.
+    /// `None` when the load generator does not measure it, as h2load.
     pub(crate) first_byte_p50: Option<f64>,
     pub(crate) first_byte_p99: Option<f64>,
     pub(crate) whole_p50: f64,
@@ -52,25 +52,28 @@ pub(crate) struct Figures {
     pub(crate) memory_peak: u64,
 }
 
-impl Figures {
+impl Measurements {
     pub(crate) fn requests_per_second(&self) -> f64 {
         self.responses as f64 / self.seconds
     }
 
-    /// `NaN` where nobody told.
+    /// In milliseconds; `NaN` when not measured.
     pub(crate) fn first_byte_p50(&self) -> f64 {
         self.first_byte_p50.unwrap_or(f64::NAN)
     }
 
+    /// In milliseconds; `NaN` when not measured.
     pub(crate) fn first_byte_p99(&self) -> f64 {
         self.first_byte_p99.unwrap_or(f64::NAN)
     }
 
-    /// Of bodies. Counts what of the last answers had come, which requests do not.
+    /// Rate of body bytes. Unlike [`Self::requests_per_second`] it includes the part of the last,
+    /// incomplete responses.
     pub(crate) fn megabytes_per_second(&self) -> f64 {
         self.bytes as f64 / 1e6 / self.seconds
     }
 
+    /// Processor seconds per gigabyte (10^9 bytes) of bodies.
     pub(crate) fn cpu_per_gigabyte(&self) -> f64 {
         self.cpu / (self.bytes as f64 / 1e9)
     }
@@ -79,7 +82,7 @@ impl Figures {
         self.client_cpu / (self.bytes as f64 / 1e9)
     }
 
-    /// In microseconds.
+    /// Processor microseconds per request.
     pub(crate) fn cpu_per_request(&self) -> f64 {
         self.cpu * 1e6 / self.responses as f64
     }
@@ -90,7 +93,7 @@ impl Figures {
 }
 
 impl Record<Sample> {
-    /// The tasks that were measured, each once, in order.
+    /// The measured tasks, sorted and without duplicates.
     pub(crate) fn tasks(&self) -> Vec<Task> {
         let mut tasks: Vec<Task> = self.results.iter().map(|sample| sample.task.clone()).collect();
         tasks.sort();
@@ -98,17 +101,17 @@ impl Record<Sample> {
         tasks
     }
 
-    /// The repetitions of one contender at one task.
-    pub(crate) fn of<'a>(
+    /// The samples of one contender at one task.
+    pub(crate) fn samples_of<'a>(
         &'a self,
         task: &'a Task,
         contender: &'a str,
     ) -> impl Iterator<Item = &'a Sample> {
-        let these = move |sample: &&Sample| sample.task == *task && sample.contender == contender;
-        self.results.iter().filter(these)
+        let matches = move |sample: &&Sample| sample.task == *task && sample.contender == contender;
+        self.results.iter().filter(matches)
     }
 
-    /// Who did a task, in the order in which they were measured first.
+    /// The names of the contenders measured at a task, in the order of their first samples.
     pub(crate) fn contenders(&self, task: &Task) -> Vec<&str> {
         let mut names = Vec::new();
         for sample in self.results.iter().filter(|sample| sample.task == *task) {
@@ -120,9 +123,10 @@ impl Record<Sample> {
     }
 }
 
-impl Entry for Sample {
-    /// Contenders are compared within one run, so a task is measured anew for all of them.
-    fn replaces(&self, older: &Self) -> bool {
+impl RecordEntry for Sample {
+    /// A new sample supersedes the task's older samples of all contenders, since contenders are
+    /// only compared within one run.
+    fn supersedes(&self, older: &Self) -> bool {
         self.task == older.task
     }
 

@@ -1,16 +1,18 @@
-//! What must be reached, and whether it is.
+//! Required figures, and whether they are met.
+//!
+//! - [`definitions`]: the list of requirements.
 
-mod rows;
+mod definitions;
 
-pub(super) use rows::all;
+pub(super) use definitions::list_requirements;
 
 use super::Table;
 
 pub(super) struct Requirement {
-    what: String,
+    description: String,
     bound: Bound,
     unit: &'static str,
-    /// `None`: not measured, and only counted in the list.
+    /// `None` when not measured; such a requirement is counted, but has no row.
     measured: Option<f64>,
 }
 
@@ -21,12 +23,17 @@ enum Bound {
 }
 
 impl Requirement {
-    fn new(what: impl Into<String>, bound: Bound, unit: &'static str, measured: f64) -> Self {
+    fn new(
+        description: impl Into<String>,
+        bound: Bound,
+        unit: &'static str,
+        measured: f64,
+    ) -> Self {
         let measured = Some(measured).filter(|measured| measured.is_finite());
-        Self { what: what.into(), bound, unit, measured }
+        Self { description: description.into(), bound, unit, measured }
     }
 
-    fn is_reached(&self) -> Option<bool> {
+    fn is_met(&self) -> Option<bool> {
         self.measured.map(|measured| match self.bound {
             Bound::AtLeast(least) => measured >= least,
             Bound::AtMost(most) => measured <= most,
@@ -34,18 +41,18 @@ impl Requirement {
     }
 }
 
-pub(super) fn render(requirements: &[Requirement]) -> String {
+pub(super) fn render_requirements(requirements: &[Requirement]) -> String {
     let mut table = Table::new(["what", "required", "measured", "reached"]);
     let (mut measured, mut reached) = (0, 0);
     for requirement in requirements {
-        let Some((figure, is_reached)) = requirement.measured.zip(requirement.is_reached()) else {
+        let Some((figure, is_reached)) = requirement.measured.zip(requirement.is_met()) else {
             continue;
         };
         measured += 1;
         reached += usize::from(is_reached);
         let unit = requirement.unit;
-        table.row([
-            requirement.what.clone(),
+        table.push_row([
+            requirement.description.clone(),
             match requirement.bound {
                 Bound::AtLeast(least) => format!(">= {least:.2}{unit}"),
                 Bound::AtMost(most) => format!("<= {most:.2}{unit}"),
@@ -64,7 +71,7 @@ pub(super) fn render(requirements: &[Requirement]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::Results;
+    use crate::report::AllRecords;
 
     #[test]
     fn bounds_are_inclusive_and_what_is_not_measured_is_neither() {
@@ -75,16 +82,17 @@ mod tests {
             (Bound::AtMost(1.0), 1.01, Some(false)),
             (Bound::AtMost(1.0), f64::NAN, None),
         ] {
-            assert_eq!(Requirement::new("x", bound, "x", measured).is_reached(), reached);
+            assert_eq!(Requirement::new("x", bound, "x", measured).is_met(), reached);
         }
-        let text = render(&[Requirement::new("speed", Bound::AtLeast(1.15), "x", 1.2)]);
+        let text =
+            render_requirements(&[Requirement::new("speed", Bound::AtLeast(1.15), "x", 1.2)]);
         assert!(text.contains("| speed | >= 1.15x |    1.20x |     yes |"), "{text}");
     }
 
     #[test]
-    fn nothing_measured_is_a_list_of_questions() {
-        let results = Results::read(std::path::Path::new("/nowhere")).unwrap();
-        let list = all(&results, "pitwall");
-        assert!(list.len() > 80 && list.iter().all(|one| one.is_reached().is_none()));
+    fn without_records_no_requirement_is_met_or_missed() {
+        let results = AllRecords::read(std::path::Path::new("/nowhere")).unwrap();
+        let list = list_requirements(&results, "pitwall");
+        assert!(list.len() > 80 && list.iter().all(|one| one.is_met().is_none()));
     }
 }

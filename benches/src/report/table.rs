@@ -1,4 +1,4 @@
-//! Tables, readable in a terminal and as Markdown.
+//! Text tables that are readable in a terminal and valid Markdown.
 
 use std::fmt::Write;
 
@@ -13,7 +13,7 @@ impl Table {
         Self { headers: headers.into(), rows: Vec::new() }
     }
 
-    pub(crate) fn row(&mut self, cells: impl Into<Vec<String>>) {
+    pub(crate) fn push_row(&mut self, cells: impl Into<Vec<String>>) {
         self.rows.push(cells.into());
     }
 
@@ -28,18 +28,18 @@ impl Table {
             })
             .collect();
         let mut text = String::new();
-        line(&mut text, &widths, self.headers.iter().copied());
+        write_row(&mut text, &widths, self.headers.iter().copied());
         let rules: Vec<String> = widths.iter().map(|width| "-".repeat(*width)).collect();
-        line(&mut text, &widths, rules.iter().map(String::as_str));
+        write_row(&mut text, &widths, rules.iter().map(String::as_str));
         for row in &self.rows {
-            line(&mut text, &widths, row.iter().map(String::as_str));
+            write_row(&mut text, &widths, row.iter().map(String::as_str));
         }
         text
     }
 }
 
-/// Names to the left, figures to the right.
-fn line<'a>(text: &mut String, widths: &[usize], cells: impl Iterator<Item = &'a str>) {
+/// Writes a row; the first column, a name, is left-aligned, all others are right-aligned.
+fn write_row<'a>(text: &mut String, widths: &[usize], cells: impl Iterator<Item = &'a str>) {
     for (column, (cell, width)) in cells.zip(widths).enumerate() {
         let _ = match column {
             0 => write!(text, "| {cell:<width$} "),
@@ -56,7 +56,7 @@ mod tests {
     #[test]
     fn columns_are_as_wide_as_their_widest_cell() {
         let mut table = Table::new(["who", "×"]);
-        table.row(["nginx".to_owned(), "1.00".to_owned()]);
+        table.push_row(["nginx".to_owned(), "1.00".to_owned()]);
         let expected = "| who   |    × |\n| ----- | ---- |\n| nginx | 1.00 |\n";
         assert_eq!(table.render(), expected);
     }

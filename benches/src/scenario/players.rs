@@ -1,43 +1,50 @@
-//! Virtual players in front of one edge: what they see, and what that costs per viewer and per
-//! stream. It must stay flat.
+//! Virtual players in front of one edge: their playback, and the cost per viewer and per stream,
+//! which must not grow with their number.
+//!
+//! - [`crowd`]: a number of viewers, streams, and a segment size.
+//! - [`crowd_result`]: the result of one crowd.
 
 mod crowd;
-mod run;
+mod crowd_result;
 
 use std::time::Duration;
 
 use anyhow::bail;
-use pitwall_benches::players::{Audience, Connector};
+use pitwall_benches::players::{Connector, ViewerSimulation};
 use url::Url;
 
 pub(crate) use self::crowd::Crowd;
-pub(crate) use self::run::Run;
-use self::run::Spent;
-use super::{Terms, start};
-use crate::origin::MADE;
-use crate::peers::{Contender, Kind, Link, Skipped, Work};
+pub(crate) use self::crowd_result::CrowdResult;
+use self::crowd_result::ResourceUsage;
+use super::{ScenarioOptions, start_contenders};
+use crate::origin::DYNAMIC_PREFIX;
+use crate::peers::{Contender, LinkStyle, LinkTarget, SkippedContender, Workload};
+use crate::print_text;
 use crate::record::Record;
-use crate::say;
-use crate::serve::origin::TARGET;
-use crate::stage::Stage;
-use crate::usage::{Cpu, Memory};
+use crate::resource_usage::{CpuTimes, ResidentMemory};
+use crate::serve::origin::TARGET_DURATION;
+use crate::testbed::Testbed;
 
-pub(crate) fn run(stage: &Stage, terms: &Terms, crowds: &[Crowd]) -> anyhow::Result<Record<Run>> {
+pub(crate) fn run(
+    testbed: &Testbed,
+    options: &ScenarioOptions,
+    crowds: &[Crowd],
+) -> anyhow::Result<Record<CrowdResult>> {
     let mut record = Record::new();
     let connector = Connector::new()?;
     for crowd in crowds {
-        // One after the other, each new: nothing of the last crowd is stored.
-        let contenders = start(stage, terms, &[Work::Shared], 1, &mut record.skipped);
-        // The others would only show that they fetch everything for everybody; who wants to see
-        // that names them.
-        let wanted = |contender: &&Contender| match terms.only.is_empty() {
-            true => contender.link == Link::Pitwall,
-            false => contender.link != Link::Path,
+        // New processes for each crowd, so that nothing of the last crowd is cached.
+        let contenders =
+            start_contenders(testbed, options, &[Workload::Shared], 1, &mut record.skipped);
+        // Other peers fetch every segment for every viewer, so they are measured only when named.
+        let is_wanted = |contender: &&Contender| match options.contender_names.is_empty() {
+            true => contender.link_style == LinkStyle::Pitwall,
+            false => contender.link_style != LinkStyle::SamePath,
         };
-        for contender in contenders.iter().filter(wanted) {
-            match one(stage, contender, &connector, *crowd, terms.duration) {
+        for contender in contenders.iter().filter(is_wanted) {
+            match measure_crowd(testbed, contender, &connector, *crowd, options.duration) {
                 Ok(run) => record.results.push(run),
-                Err(error) => record.skipped.push(Skipped {
+                Err(error) => record.skipped.push(SkippedContender {
                     name: contender.name.clone(),
                     reason: format!("{} viewers: {error:#}", crowd.viewers),
                 }),
@@ -47,45 +54,49 @@ pub(crate) fn run(stage: &Stage, terms: &Terms, crowds: &[Crowd]) -> anyhow::Res
     Ok(record)
 }
 
-fn one(
-    stage: &Stage,
+fn measure_crowd(
+    testbed: &Testbed,
     contender: &Contender,
     connector: &Connector,
     crowd: Crowd,
     duration: Duration,
-) -> anyhow::Result<Run> {
+) -> anyhow::Result<CrowdResult> {
     let playlists = (0..crowd.streams).map(|stream| {
-        let path = format!("{MADE}live/{}-{stream}/index.m3u8", crowd.bytes);
-        let path = contender.link.to(stage.origin.of(&path), &path, Kind::Playlist);
+        let path = format!("{DYNAMIC_PREFIX}live/{}-{stream}/index.m3u8", crowd.bytes);
+        let path = contender.link_style.link_to(
+            testbed.origin.address_for(&path),
+            &path,
+            LinkTarget::Playlist,
+        );
         Url::parse(&format!("http://{}{path}", contender.address))
     });
-    let audience = Audience {
+    let simulation = ViewerSimulation {
         playlists: playlists.collect::<Result<_, _>>()?,
         viewers: crowd.viewers,
         duration,
-        arrival: TARGET,
+        arrival_period: TARGET_DURATION,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let process = contender.process.id();
-    stage.origin.counts()?;
-    let before = (Cpu::of(process), Cpu::of_only(std::process::id()));
-    let outcome = runtime.block_on(audience.watch(connector));
-    let after = (Cpu::of(process), Cpu::of_only(std::process::id()));
-    let counts = stage.origin.counts()?;
-    if let Some((failure, count)) = outcome.failures.iter().max_by_key(|(_, count)| **count) {
-        say(&format!(
+    testbed.origin.take_request_counts()?;
+    let before = (CpuTimes::of_process_tree(process), CpuTimes::of_process(std::process::id()));
+    let statistics = runtime.block_on(simulation.run(connector));
+    let after = (CpuTimes::of_process_tree(process), CpuTimes::of_process(std::process::id()));
+    let counts = testbed.origin.take_request_counts()?;
+    if let Some((failure, count)) = statistics.failures.iter().max_by_key(|(_, count)| **count) {
+        print_text(&format!(
             "{}: {} failures, mostly {failure:?} ({count})",
             contender.name,
-            outcome.failure_count()
+            statistics.failure_count()
         ));
     }
-    if outcome.segments == 0 {
-        bail!("no segment came");
+    if statistics.segments == 0 {
+        bail!("no player received a segment");
     }
-    let spent = Spent {
-        cpu: after.0.since(&before.0),
-        client_cpu: after.1.since(&before.1),
-        memory_peak: Memory::of(process).peak,
+    let usage = ResourceUsage {
+        cpu: after.0.seconds_since(&before.0),
+        client_cpu: after.1.seconds_since(&before.1),
+        memory_peak: ResidentMemory::of_process_tree(process).peak,
     };
-    Ok(Run::of(&contender.name, crowd, duration, &outcome, &counts, spent))
+    Ok(CrowdResult::from_statistics(&contender.name, crowd, duration, &statistics, &counts, usage))
 }

@@ -1,123 +1,157 @@
-//! Playlists, rewritten by those who can, beside those who pass them through as they are.
+//! Playlists: some contenders rewrite them, others pass them through.
 
 use std::fmt::Write;
 
 use anyhow::bail;
-use pitwall_benches::{master, window};
+use pitwall_benches::{multivariant_playlist, window_playlist};
 
-use super::round::Round;
-use super::segments::Urls;
-use super::{Terms, start};
-use crate::load::Expect;
-use crate::measure::measure;
-use crate::origin::{MADE, noise};
-use crate::peers::{Contender, Kind, Link, Work};
+use super::round_robin::RoundRobin;
+use super::segments::UrlCounter;
+use super::{ScenarioOptions, start_contenders};
+use crate::load::ExpectedLength;
+use crate::measurement::measure_load;
+use crate::origin::{DYNAMIC_PREFIX, incompressible_bytes};
+use crate::peers::{Contender, LinkStyle, LinkTarget, Workload};
 use crate::record::{Record, Sample, Task};
-use crate::stage::Stage;
+use crate::testbed::Testbed;
 
-/// What every playlist's segments are, whatever their query says.
-pub(crate) const SEGMENT: &str = "segment.ts";
+/// The file that every segment URI names, whatever its query.
+pub(crate) const SEGMENT_FILE: &str = "segment.ts";
 pub(crate) const SEGMENT_BYTES: usize = 100_000;
 
-const LONG: usize = 2_000;
+const LONG_PLAYLIST_SEGMENTS: usize = 2_000;
 
 #[derive(Clone, Debug)]
-pub(crate) struct Playlists {
-    /// All when it is empty.
+pub(crate) struct PlaylistScenario {
+    /// Names of the playlists to measure; empty means all.
     pub(crate) items: Vec<String>,
     pub(crate) threads: Vec<usize>,
 }
 
-/// Work, playlist, connections.
-const TASKS: [(Work, &str, usize); 7] = [
-    (Work::Playlist, "live", 16),
-    (Work::Playlist, "live", 64),
-    (Work::Playlist, "master", 16),
-    (Work::Shared, "live", 64),
-    (Work::Shared, "long", 16),
-    (Work::Fresh, "long", 16),
-    (Work::Fresh, "window", 16),
+/// Workload, playlist and number of connections.
+const TASKS: [(Workload, &str, usize); 7] = [
+    (Workload::Playlist, "live", 16),
+    (Workload::Playlist, "live", 64),
+    (Workload::Playlist, "master", 16),
+    (Workload::Shared, "live", 64),
+    (Workload::Shared, "long", 16),
+    (Workload::Fresh, "long", 16),
+    (Workload::Fresh, "window", 16),
 ];
 
-impl Playlists {
-    pub(crate) fn run(&self, stage: &Stage, terms: &Terms) -> anyhow::Result<Record<Sample>> {
+impl PlaylistScenario {
+    pub(crate) fn run(
+        &self,
+        testbed: &Testbed,
+        options: &ScenarioOptions,
+    ) -> anyhow::Result<Record<Sample>> {
         let mut record = Record::new();
-        stage.origin.put(SEGMENT, &noise(SEGMENT_BYTES))?;
-        stage.origin.put("live.m3u8", window(0, 6).as_bytes())?;
-        stage.origin.put("long.m3u8", window(0, LONG).as_bytes())?;
-        stage.origin.put("master.m3u8", master().as_bytes())?;
-        let urls = Urls::default();
+        testbed.origin.write_file(SEGMENT_FILE, &incompressible_bytes(SEGMENT_BYTES))?;
+        testbed.origin.write_file("live.m3u8", window_playlist(0, 6).as_bytes())?;
+        testbed
+            .origin
+            .write_file("long.m3u8", window_playlist(0, LONG_PLAYLIST_SEGMENTS).as_bytes())?;
+        testbed.origin.write_file("master.m3u8", multivariant_playlist().as_bytes())?;
+        let urls = UrlCounter::default();
         for &threads in &self.threads {
-            let works = [Work::Playlist, Work::Shared, Work::Fresh];
-            let contenders = start(stage, terms, &works, threads, &mut record.skipped);
-            let mut round = Round::new(terms, contenders);
+            let workloads = [Workload::Playlist, Workload::Shared, Workload::Fresh];
+            let contenders =
+                start_contenders(testbed, options, &workloads, threads, &mut record.skipped);
+            let mut round_robin = RoundRobin::new(options, contenders);
             for (work, item, connections) in
-                TASKS.into_iter().filter(|(_, item, _)| self.wants(item))
+                TASKS.into_iter().filter(|(_, item, _)| self.is_wanted(item))
             {
                 let task = Task { work, item: item.to_owned(), connections, threads };
-                round.measure(&task, &mut record, |contender| {
-                    let run = urls.next();
+                round_robin.measure_task(&task, &mut record, |contender| {
+                    let run = urls.next_number();
                     let mut path = String::new();
                     write_path(&mut path, work, item, &urls, run, 0);
-                    let least = check(contender, stage, &path)?;
-                    let origin = stage.origin.of(&path);
-                    let expect = Expect::AtLeast(least);
-                    measure(contender, connections, terms.duration, expect, |connection, out| {
-                        write_path(&mut path, work, item, &urls, run, connection);
-                        contender.link.write(origin, &path, Kind::Playlist, out);
-                    })
+                    let least = verify_playlist(contender, testbed, &path)?;
+                    let origin = testbed.origin.address_for(&path);
+                    let expect = ExpectedLength::AtLeast(least);
+                    measure_load(
+                        contender,
+                        connections,
+                        options.duration,
+                        expect,
+                        |connection, out| {
+                            write_path(&mut path, work, item, &urls, run, connection);
+                            contender.link_style.write_link(
+                                origin,
+                                &path,
+                                LinkTarget::Playlist,
+                                out,
+                            );
+                        },
+                    )
                 });
             }
         }
         Ok(record)
     }
 
-    fn wants(&self, item: &str) -> bool {
+    fn is_wanted(&self, item: &str) -> bool {
         self.items.is_empty() || self.items.iter().any(|wanted| wanted == item)
     }
 }
 
-fn write_path(path: &mut String, work: Work, item: &str, urls: &Urls, run: u64, connection: usize) {
+fn write_path(
+    path: &mut String,
+    work: Workload,
+    item: &str,
+    urls: &UrlCounter,
+    run: u64,
+    connection: usize,
+) {
     path.clear();
     let _ = match (work, item) {
         (_, "window") => {
-            write!(path, "{MADE}window/{LONG}.m3u8?viewer={run:010}-{connection:03}")
+            write!(
+                path,
+                "{DYNAMIC_PREFIX}window/{LONG_PLAYLIST_SEGMENTS}.m3u8?viewer={run:010}-{connection:03}"
+            )
         }
-        (Work::Playlist, _) => write!(path, "/{item}.m3u8?n={:010}", urls.next()),
-        (Work::Fresh, _) => write!(path, "/{item}.m3u8?viewer={run:010}-{connection:03}"),
+        (Workload::Playlist, _) => write!(path, "/{item}.m3u8?n={:010}", urls.next_number()),
+        (Workload::Fresh, _) => write!(path, "/{item}.m3u8?viewer={run:010}-{connection:03}"),
         _ => write!(path, "/{item}.m3u8"),
     };
 }
 
-/// The length that an answer has at least. Who rewrites must have rewritten every line that is
-/// a URI, and what the first one leads to must be what the origin has there.
-fn check(contender: &Contender, stage: &Stage, path: &str) -> anyhow::Result<u64> {
-    let origin = stage.origin.of(path);
-    let body = contender.first(&contender.link.to(origin, path, Kind::Playlist))?;
+/// Checks a contender's playlist and returns the least length of its responses. A contender that
+/// rewrites must have rewritten every URI line, and its first link must lead to the origin's
+/// content.
+///
+/// # Errors
+/// When the playlist or its first link is wrong, so that the contender is not measured.
+fn verify_playlist(contender: &Contender, testbed: &Testbed, path: &str) -> anyhow::Result<u64> {
+    let origin = testbed.origin.address_for(path);
+    let body =
+        contender.fetch_body(&contender.link_style.link_to(origin, path, LinkTarget::Playlist))?;
     let body = String::from_utf8(body)?;
-    let count = uris(&body).count();
-    if contender.link == Link::Path {
+    let count = uri_lines(&body).count();
+    if contender.link_style == LinkStyle::SamePath {
         return Ok(body.len() as u64);
     }
     let source = crate::load::fetch(origin, path, std::time::Duration::from_secs(5))?.body;
     let source = String::from_utf8(source)?;
-    if count != uris(&source).count() {
-        bail!("{count} URIs instead of {}", uris(&source).count());
+    if count != uri_lines(&source).count() {
+        bail!("{count} URIs instead of {}", uri_lines(&source).count());
     }
-    if let Some(same) = uris(&body).find(|uri| uri.starts_with(SEGMENT)) {
-        bail!("{same:?} leads past it");
+    if let Some(same) = uri_lines(&body).find(|uri| uri.starts_with(SEGMENT_FILE)) {
+        bail!("{same:?} is not rewritten");
     }
-    let Some(first) = uris(&body).next() else { bail!("there is nothing in it") };
+    let Some(first) = uri_lines(&body).next() else { bail!("the playlist has no URI") };
     let prefix = format!("http://{}", contender.address);
-    let followed = contender.first(first.strip_prefix(&prefix).unwrap_or(first))?;
-    let expected = if path.starts_with("/master") { window(0, 6).len() } else { SEGMENT_BYTES };
-    if followed.len() < expected {
-        bail!("its first link leads to {} bytes instead of {expected}", followed.len());
+    let linked_body = contender.fetch_body(first.strip_prefix(&prefix).unwrap_or(first))?;
+    let expected =
+        if path.starts_with("/master") { window_playlist(0, 6).len() } else { SEGMENT_BYTES };
+    if linked_body.len() < expected {
+        bail!("its first link leads to {} bytes instead of {expected}", linked_body.len());
     }
-    // Links are longer than what they stand for.
+    // Rewritten links are longer than the URIs that they replace.
     Ok(source.len() as u64)
 }
 
-fn uris(playlist: &str) -> impl Iterator<Item = &str> {
+fn uri_lines(playlist: &str) -> impl Iterator<Item = &str> {
     playlist.lines().filter(|line| !line.is_empty() && !line.starts_with('#'))
 }

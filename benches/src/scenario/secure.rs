@@ -1,87 +1,112 @@
-//! Stored segments over TLS, as browsers ask: HTTP/1.1, and HTTP/2 with four tiles on a connection.
+//! Stored segments over TLS: HTTP/1.1, and HTTP/2 with four concurrent streams per connection, as
+//! for a browser that plays four streams.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
 
-use super::round::Round;
-use super::segments::Size;
-use super::{Terms, start};
+use super::round_robin::RoundRobin;
+use super::segments::SegmentSize;
+use super::{ScenarioOptions, start_contenders};
 use crate::certificate;
 use crate::h2load::{self, Protocol};
 use crate::load::fetch_over_tls;
-use crate::origin::noise;
-use crate::peers::{Contender, Kind, Work};
-use crate::record::{Figures, Record, Sample, Task};
-use crate::stage::Stage;
-use crate::usage::{Cpu, Memory, of_ended_children};
+use crate::origin::incompressible_bytes;
+use crate::peers::{Contender, LinkTarget, Workload};
+use crate::record::{Measurements, Record, Sample, Task};
+use crate::resource_usage::{CpuTimes, ResidentMemory, ended_children_cpu_seconds};
+use crate::testbed::Testbed;
 
-const CONNECTIONS: usize = 16;
+const CONNECTION_COUNT: usize = 16;
 
-/// Viewers with as many streams beside each other.
-const TILES: usize = 4;
+/// Concurrent HTTP/2 streams per connection.
+const STREAMS_PER_CONNECTION: usize = 4;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(20);
 
-pub(crate) fn run(stage: &Stage, terms: &Terms, sizes: &[Size]) -> anyhow::Result<Record<Sample>> {
+pub(crate) fn run(
+    testbed: &Testbed,
+    options: &ScenarioOptions,
+    sizes: &[SegmentSize],
+) -> anyhow::Result<Record<Sample>> {
     let mut record = Record::new();
-    let works = [Work::Tls, Work::Http2];
-    let contenders = start(stage, terms, &works, 1, &mut record.skipped);
-    let mut round = Round::new(terms, contenders);
-    let room = stage.room("h2load")?;
-    for work in works {
+    let workloads = [Workload::Tls, Workload::Http2];
+    let contenders = start_contenders(testbed, options, &workloads, 1, &mut record.skipped);
+    let mut round_robin = RoundRobin::new(options, contenders);
+    let directory = testbed.create_contender_directory("h2load")?;
+    for work in workloads {
         for size in sizes {
-            stage.origin.put(&format!("{}.ts", size.name), &noise(size.bytes))?;
-            let task = Task { work, item: size.name.clone(), connections: CONNECTIONS, threads: 1 };
-            round.measure(&task, &mut record, |contender| {
+            testbed
+                .origin
+                .write_file(&format!("{}.ts", size.name), &incompressible_bytes(size.bytes))?;
+            let task =
+                Task { work, item: size.name.clone(), connections: CONNECTION_COUNT, threads: 1 };
+            round_robin.measure_task(&task, &mut record, |contender| {
                 let path = format!("/{}.ts", size.name);
-                let path = contender.link.to(stage.origin.files, &path, Kind::Segment);
-                check(contender, stage, size, &path)?;
-                measure(contender, &path, work, terms.duration, &room)
+                let path = contender.link_style.link_to(
+                    testbed.origin.files_address,
+                    &path,
+                    LinkTarget::Segment,
+                );
+                verify_segment(contender, testbed, size, &path)?;
+                measure_with_h2load(contender, &path, work, options.duration, &directory)
             });
         }
     }
     Ok(record)
 }
 
-fn check(contender: &Contender, stage: &Stage, size: &Size, path: &str) -> anyhow::Result<()> {
-    let trusting = (certificate::NAME, stage.certificate.client.clone());
-    let fetched = fetch_over_tls(contender.address, trusting, path, PATIENCE)?;
-    if fetched.status != 200 || fetched.body != noise(size.bytes) {
-        bail!("status {}, {} bytes, not the origin's", fetched.status, fetched.body.len());
+fn verify_segment(
+    contender: &Contender,
+    testbed: &Testbed,
+    size: &SegmentSize,
+    path: &str,
+) -> anyhow::Result<()> {
+    let identity = (certificate::SERVER_NAME, testbed.certificate.client_config.clone());
+    let response = fetch_over_tls(contender.address, identity, path, RESPONSE_TIMEOUT)?;
+    if response.status != 200 || response.body != incompressible_bytes(size.bytes) {
+        bail!("status {}, {} bytes, not the origin's", response.status, response.body.len());
     }
     Ok(())
 }
 
-fn measure(
+fn measure_with_h2load(
     contender: &Contender,
     path: &str,
-    work: Work,
+    work: Workload,
     duration: Duration,
-    room: &Path,
-) -> anyhow::Result<Figures> {
+    directory: &Path,
+) -> anyhow::Result<Measurements> {
     let protocol = match work {
-        Work::Http2 => Protocol::Http2(TILES),
+        Workload::Http2 => Protocol::Http2(STREAMS_PER_CONNECTION),
         _ => Protocol::Http1,
     };
     let process = contender.process.id();
-    let before = (Cpu::of(process), of_ended_children()?, Instant::now());
-    let tally = h2load::run(contender.address, path, protocol, CONNECTIONS, duration, room)?;
+    let before =
+        (CpuTimes::of_process_tree(process), ended_children_cpu_seconds()?, Instant::now());
+    let result = h2load::run_h2load(
+        contender.address,
+        path,
+        protocol,
+        CONNECTION_COUNT,
+        duration,
+        directory,
+    )?;
     let seconds = before.2.elapsed().as_secs_f64();
-    let milliseconds = |quantile| tally.whole.value_at_quantile(quantile) as f64 / 1e3;
-    let memory = Memory::of(process);
-    Ok(Figures {
+    let milliseconds = |quantile| result.last_byte.value_at_quantile(quantile) as f64 / 1e3;
+    let memory = ResidentMemory::of_process_tree(process);
+    Ok(Measurements {
         seconds,
-        responses: tally.responses,
-        bytes: tally.bytes,
-        cpu: Cpu::of(process).since(&before.0),
-        client_cpu: of_ended_children()? - before.1,
+        responses: result.responses,
+        bytes: result.bytes,
+        cpu: CpuTimes::of_process_tree(process).seconds_since(&before.0),
+        client_cpu: ended_children_cpu_seconds()? - before.1,
         first_byte_p50: None,
         first_byte_p99: None,
         whole_p50: milliseconds(0.5),
         whole_p99: milliseconds(0.99),
-        memory: memory.now,
+        memory: memory.current,
         memory_peak: memory.peak,
     })
 }

@@ -1,4 +1,4 @@
-//! Segments, stored and relayed.
+//! Segments: cache hits (stored) and cache misses (relayed).
 
 use std::cell::Cell;
 use std::fmt::Write;
@@ -6,37 +6,37 @@ use std::str::FromStr;
 
 use anyhow::bail;
 
-use super::round::Round;
-use super::{Terms, start};
-use crate::load::Expect;
-use crate::measure::measure;
-use crate::origin::noise;
-use crate::peers::{Contender, Kind, Work};
+use super::round_robin::RoundRobin;
+use super::{ScenarioOptions, start_contenders};
+use crate::load::ExpectedLength;
+use crate::measurement::measure_load;
+use crate::origin::incompressible_bytes;
+use crate::peers::{Contender, LinkTarget, Workload};
 use crate::record::{Record, Sample, Task};
-use crate::stage::Stage;
+use crate::testbed::Testbed;
 
 #[derive(Clone, Debug)]
-pub(crate) struct Segments {
-    pub(crate) works: Vec<Work>,
-    pub(crate) sizes: Vec<Size>,
+pub(crate) struct SegmentScenario {
+    pub(crate) workloads: Vec<Workload>,
+    pub(crate) sizes: Vec<SegmentSize>,
     pub(crate) connections: Vec<usize>,
     pub(crate) threads: Vec<usize>,
 }
 
-/// As it is written and in bytes.
+/// A segment size: its name, such as "500KB", and its bytes.
 #[derive(Clone, Debug)]
-pub(crate) struct Size {
+pub(crate) struct SegmentSize {
     pub(crate) name: String,
     pub(crate) bytes: usize,
 }
 
-impl Size {
-    pub(crate) const ALL: [&str; 3] = ["500KB", Self::MB, "4MB"];
-    pub(crate) const MB: &str = "1MB";
+impl SegmentSize {
+    pub(crate) const ALL: [&str; 3] = ["500KB", Self::ONE_MEGABYTE, "4MB"];
+    pub(crate) const ONE_MEGABYTE: &str = "1MB";
 }
 
-/// Decimal, as segments are spoken of: 500KB are 500 000 bytes.
-impl FromStr for Size {
+/// Units are decimal: 500KB are 500 000 bytes.
+impl FromStr for SegmentSize {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, String> {
@@ -50,35 +50,42 @@ impl FromStr for Size {
     }
 }
 
-impl Segments {
-    /// Small segments on one connection: what counts is when they begin.
+impl SegmentScenario {
+    /// The scenario for time to first byte: small segments on one connection.
     pub(crate) fn first_byte() -> Self {
         Self {
-            works: vec![Work::Stored, Work::Relayed],
-            sizes: vec![Size { name: "500KB".to_owned(), bytes: 500_000 }],
+            workloads: vec![Workload::Stored, Workload::Relayed],
+            sizes: vec![SegmentSize { name: "500KB".to_owned(), bytes: 500_000 }],
             connections: vec![1],
             threads: vec![1],
         }
     }
 
-    pub(crate) fn run(&self, stage: &Stage, terms: &Terms) -> anyhow::Result<Record<Sample>> {
+    pub(crate) fn run(
+        &self,
+        testbed: &Testbed,
+        options: &ScenarioOptions,
+    ) -> anyhow::Result<Record<Sample>> {
         let mut record = Record::new();
         for size in &self.sizes {
-            stage.origin.put(&format!("{}.ts", size.name), &noise(size.bytes))?;
+            testbed
+                .origin
+                .write_file(&format!("{}.ts", size.name), &incompressible_bytes(size.bytes))?;
         }
-        let urls = Urls::default();
+        let urls = UrlCounter::default();
         for &threads in &self.threads {
-            let contenders = start(stage, terms, &self.works, threads, &mut record.skipped);
-            let mut round = Round::new(terms, contenders);
+            let contenders =
+                start_contenders(testbed, options, &self.workloads, threads, &mut record.skipped);
+            let mut round_robin = RoundRobin::new(options, contenders);
             for (work, size, connections) in self.combinations() {
                 let task = Task { work, item: size.name.clone(), connections, threads };
-                round.measure(&task, &mut record, |contender| {
-                    check(contender, stage, size, work, &urls)?;
-                    let (mut path, origin) = (String::new(), stage.origin.files);
-                    let expect = Expect::Exactly(size.bytes as u64);
-                    measure(contender, connections, terms.duration, expect, |_, out| {
-                        urls.write(&mut path, size, work);
-                        contender.link.write(origin, &path, Kind::Segment, out);
+                round_robin.measure_task(&task, &mut record, |contender| {
+                    verify_segment(contender, testbed, size, work, &urls)?;
+                    let (mut path, origin) = (String::new(), testbed.origin.files_address);
+                    let expect = ExpectedLength::Exactly(size.bytes as u64);
+                    measure_load(contender, connections, options.duration, expect, |_, out| {
+                        urls.write_path(&mut path, size, work);
+                        contender.link_style.write_link(origin, &path, LinkTarget::Segment, out);
                     })
                 });
             }
@@ -86,8 +93,8 @@ impl Segments {
         Ok(record)
     }
 
-    fn combinations(&self) -> impl Iterator<Item = (Work, &Size, usize)> {
-        self.works.iter().flat_map(move |work| {
+    fn combinations(&self) -> impl Iterator<Item = (Workload, &SegmentSize, usize)> {
+        self.workloads.iter().flat_map(move |work| {
             self.sizes.iter().flat_map(move |size| {
                 self.connections.iter().map(move |connections| (*work, size, *connections))
             })
@@ -95,40 +102,48 @@ impl Segments {
     }
 }
 
-/// Counted through, so that no URL is ever asked for twice that nobody may have stored.
+/// Numbers for URLs, each used once, so that a URL that must miss every cache is never requested
+/// twice.
 #[derive(Default)]
-pub(crate) struct Urls(Cell<u64>);
+pub(crate) struct UrlCounter(Cell<u64>);
 
-impl Urls {
-    pub(crate) fn next(&self) -> u64 {
+impl UrlCounter {
+    pub(crate) fn next_number(&self) -> u64 {
         self.0.set(self.0.get() + 1);
         self.0.get()
     }
 
-    fn write(&self, path: &mut String, size: &Size, work: Work) {
+    fn write_path(&self, path: &mut String, size: &SegmentSize, work: Workload) {
         path.clear();
         let _ = match work {
-            Work::Relayed => write!(path, "/{}.ts?n={:010}", size.name, self.next()),
+            Workload::Relayed => write!(path, "/{}.ts?n={:010}", size.name, self.next_number()),
             _ => write!(path, "/{}.ts", size.name),
         };
     }
 }
 
-/// A contender that serves anything but the origin's bytes is not measured.
-fn check(
+/// Checks that a contender serves the origin's bytes.
+///
+/// # Errors
+/// When it does not, so that it is not measured.
+fn verify_segment(
     contender: &Contender,
-    stage: &Stage,
-    size: &Size,
-    work: Work,
-    urls: &Urls,
+    testbed: &Testbed,
+    size: &SegmentSize,
+    work: Workload,
+    urls: &UrlCounter,
 ) -> anyhow::Result<()> {
     let mut path = String::new();
-    urls.write(&mut path, size, work);
-    let body = contender.first(&contender.link.to(stage.origin.files, &path, Kind::Segment))?;
+    urls.write_path(&mut path, size, work);
+    let body = contender.fetch_body(&contender.link_style.link_to(
+        testbed.origin.files_address,
+        &path,
+        LinkTarget::Segment,
+    ))?;
     if body.len() != size.bytes {
         bail!("{} bytes instead of {}", body.len(), size.bytes);
     }
-    if blake3::hash(&body) != blake3::hash(&noise(size.bytes)) {
+    if blake3::hash(&body) != blake3::hash(&incompressible_bytes(size.bytes)) {
         bail!("other bytes than the origin's");
     }
     Ok(())
@@ -147,7 +162,7 @@ mod tests {
             ("4", None),
             ("-4MB", None),
         ] {
-            assert_eq!(text.parse::<Size>().ok().map(|size| size.bytes), bytes, "{text}");
+            assert_eq!(text.parse::<SegmentSize>().ok().map(|size| size.bytes), bytes, "{text}");
         }
     }
 }

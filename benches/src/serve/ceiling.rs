@@ -1,4 +1,4 @@
-//! The ceiling: the same bytes, straight from memory.
+//! The ceiling: serves the origin's files straight from memory, the upper bound of any proxy.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::Context;
 use bytes::Bytes;
 
-use super::{Answer, serve};
+use super::{RawResponse, serve};
 
 pub(crate) fn run(listen: SocketAddr, directory: &Path) -> anyhow::Result<()> {
     let mut files = HashMap::new();
@@ -21,8 +21,8 @@ pub(crate) fn run(listen: SocketAddr, directory: &Path) -> anyhow::Result<()> {
     serve(listen, |path| {
         let path = path.split('?').next().unwrap_or(path);
         match files.get(path) {
-            Some(body) => Answer::new("200 OK", "video/mp2t", body.clone()),
-            None => Answer::new("404 Not Found", "text/plain", Bytes::new()),
+            Some(body) => RawResponse::new("200 OK", "video/mp2t", body.clone()),
+            None => RawResponse::new("404 Not Found", "text/plain", Bytes::new()),
         }
     })
 }

@@ -1,5 +1,5 @@
-//! The raw copy loop: reads of 256 KiB from one socket, written to the other. It does not even
-//! look for HTTP in them: each client's connection has an upstream connection of its own.
+//! The raw copy loop: reads up to 256 KiB from one socket and writes them to the other. It does not
+//! parse HTTP: each client connection has its own upstream connection.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::SocketAddr;
@@ -7,35 +7,39 @@ use std::net::SocketAddr;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 
-use super::{Sockets, turn};
+use super::{SocketHandler, run_event_loop};
 
-const READ: usize = 256 * 1024;
+const READ_BUFFER_BYTES: usize = 256 * 1024;
 
 pub(crate) fn run(listen: SocketAddr, upstream: SocketAddr) -> anyhow::Result<()> {
-    turn(listen, Tunnels { open: slab::Slab::new(), upstream, spare: Vec::new() })
+    run_event_loop(
+        listen,
+        Tunnels { tunnels: slab::Slab::new(), upstream, spare_buffers: Vec::new() },
+    )
 }
 
 struct Tunnels {
-    open: slab::Slab<Tunnel>,
+    tunnels: slab::Slab<Tunnel>,
     upstream: SocketAddr,
-    /// As a rule one buffer serves all: it is given back as soon as it is written out.
-    spare: Vec<Vec<u8>>,
+    /// Buffers not in use. Usually one buffer serves all tunnels, since a buffer is returned as
+    /// soon as it is written out.
+    spare_buffers: Vec<Vec<u8>>,
 }
 
-impl Sockets for Tunnels {
-    fn add(&mut self, client: TcpStream, registry: &Registry) -> std::io::Result<()> {
-        let entry = self.open.vacant_entry();
+impl SocketHandler for Tunnels {
+    fn add_client(&mut self, client: TcpStream, registry: &Registry) -> std::io::Result<()> {
+        let entry = self.tunnels.vacant_entry();
         let tunnel = Tunnel::open(client, self.upstream, registry, entry.key())?;
         entry.insert(tunnel);
         Ok(())
     }
 
-    fn ready(&mut self, token: Token) {
-        // Two tokens each: the client's side and the upstream's.
+    fn on_ready(&mut self, token: Token) {
+        // Each tunnel has two tokens: the client's socket and the upstream's.
         let key = token.0 / 2;
-        let Some(tunnel) = self.open.get_mut(key) else { return };
-        if tunnel.drive(&mut self.spare).is_err() {
-            self.open.remove(key);
+        let Some(tunnel) = self.tunnels.get_mut(key) else { return };
+        if tunnel.drive(&mut self.spare_buffers).is_err() {
+            self.tunnels.remove(key);
         }
     }
 }
@@ -43,8 +47,8 @@ impl Sockets for Tunnels {
 struct Tunnel {
     client: TcpStream,
     upstream: TcpStream,
-    requests: Pipe,
-    answers: Pipe,
+    request_pipe: Pipe,
+    response_pipe: Pipe,
 }
 
 impl Tunnel {
@@ -61,22 +65,22 @@ impl Tunnel {
         let both = Interest::READABLE | Interest::WRITABLE;
         registry.register(&mut client, Token(key * 2), both)?;
         registry.register(&mut upstream, Token(key * 2 + 1), both)?;
-        Ok(Self { client, upstream, requests: Pipe::default(), answers: Pipe::default() })
+        Ok(Self { client, upstream, request_pipe: Pipe::default(), response_pipe: Pipe::default() })
     }
 
-    fn drive(&mut self, spare: &mut Vec<Vec<u8>>) -> std::io::Result<()> {
-        self.requests.copy(&mut self.client, &mut self.upstream, spare)?;
-        self.answers.copy(&mut self.upstream, &mut self.client, spare)
+    fn drive(&mut self, spare_buffers: &mut Vec<Vec<u8>>) -> std::io::Result<()> {
+        self.request_pipe.copy(&mut self.client, &mut self.upstream, spare_buffers)?;
+        self.response_pipe.copy(&mut self.upstream, &mut self.client, spare_buffers)
     }
 }
 
-/// One direction, with what could not be written yet.
+/// One direction of a tunnel, with the bytes that could not be written yet.
 #[derive(Default)]
 struct Pipe {
-    left: Option<Left>,
+    unwritten: Option<UnwrittenBytes>,
 }
 
-struct Left {
+struct UnwrittenBytes {
     buffer: Vec<u8>,
     from: usize,
     to: usize,
@@ -87,10 +91,10 @@ impl Pipe {
         &mut self,
         from: &mut TcpStream,
         to: &mut TcpStream,
-        spare: &mut Vec<Vec<u8>>,
+        spare_buffers: &mut Vec<Vec<u8>>,
     ) -> std::io::Result<()> {
         loop {
-            if let Some(left) = &mut self.left {
+            if let Some(left) = &mut self.unwritten {
                 while let Some(rest @ [_, ..]) = left.buffer.get(left.from..left.to) {
                     match to.write(rest) {
                         Ok(count) => left.from += count,
@@ -99,20 +103,20 @@ impl Pipe {
                     }
                 }
             }
-            if let Some(left) = self.left.take() {
-                // A short read emptied the socket: the next event says that there is more.
-                let emptied = left.to < READ;
-                spare.push(left.buffer);
-                if emptied {
+            if let Some(left) = self.unwritten.take() {
+                // A short read emptied the socket, so the next readiness event announces more.
+                let is_socket_empty = left.to < READ_BUFFER_BYTES;
+                spare_buffers.push(left.buffer);
+                if is_socket_empty {
                     return Ok(());
                 }
             }
-            let mut buffer = spare.pop().unwrap_or_else(|| vec![0; READ]);
+            let mut buffer = spare_buffers.pop().unwrap_or_else(|| vec![0; READ_BUFFER_BYTES]);
             match from.read(&mut buffer) {
                 Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
-                Ok(to) => self.left = Some(Left { buffer, from: 0, to }),
+                Ok(count) => self.unwritten = Some(UnwrittenBytes { buffer, from: 0, to: count }),
                 Err(error) => {
-                    spare.push(buffer);
+                    spare_buffers.push(buffer);
                     return match error.kind() {
                         ErrorKind::WouldBlock => Ok(()),
                         _ => Err(error),

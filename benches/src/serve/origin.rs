@@ -1,77 +1,86 @@
-//! The origin's other half: what files cannot do.
+//! The origin's server for generated responses.
 //!
 //! ```text
-//! /made/window/{length}.m3u8?...      a playlist, one segment further each time that path is asked for
-//! /made/live/{bytes}-{stream}/...     a live stream with segments of that size, by the clock
-//! /made/once/{bytes}.ts?...           a segment whose fetches are counted
-//! /made/counts                        how often each path of the last two was asked for, once
+//! /made/window/{length}.m3u8?...      a playlist that advances by one segment at each request for
+//!                                     that path and query
+//! /made/live/{bytes}-{stream}/...     a live stream with segments of that size, timed by the clock
+//! /made/once/{bytes}.ts?...           a segment whose requests are counted
+//! /made/counts                        requests per path under live/ and once/ since the last call
 //! ```
+//!
+//! - [`live_stream`]: playlists of live streams.
+//! - [`sliding_window`]: playlists that advance at each request.
 
-mod live;
-mod window;
+mod live_stream;
+mod sliding_window;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use bytes::Bytes;
 
-use self::live::Live;
-pub(crate) use self::live::TARGET;
-use self::window::Windows;
-use super::{Answer, serve};
-use crate::origin::{MADE, noise};
+use self::live_stream::LiveStream;
+pub(crate) use self::live_stream::TARGET_DURATION;
+use self::sliding_window::SlidingWindows;
+use super::{RawResponse, serve};
+use crate::origin::{DYNAMIC_PREFIX, incompressible_bytes};
 use crate::scenario::playlists::SEGMENT_BYTES;
 
-pub(crate) const PLAYLIST: &str = "application/vnd.apple.mpegurl";
-const SEGMENT: &str = "video/mp2t";
+pub(crate) const PLAYLIST_CONTENT_TYPE: &str = "application/vnd.apple.mpegurl";
+const SEGMENT_CONTENT_TYPE: &str = "video/mp2t";
 
 pub(crate) fn run(listen: SocketAddr) -> anyhow::Result<()> {
-    let mut maker = Maker::default();
-    serve(listen, |path| maker.answer(path).unwrap_or_else(not_found))
+    let mut origin = DynamicOrigin::default();
+    serve(listen, |path| origin.respond(path).unwrap_or_else(not_found))
 }
 
 #[derive(Default)]
-struct Maker {
-    windows: Windows,
-    bodies: HashMap<usize, Bytes>,
-    counts: HashMap<String, u64>,
+struct DynamicOrigin {
+    windows: SlidingWindows,
+    segment_bodies: HashMap<usize, Bytes>,
+    request_counts: HashMap<String, u64>,
 }
 
-impl Maker {
-    fn answer(&mut self, path: &str) -> Option<Answer> {
-        let path = path.strip_prefix(MADE)?;
+impl DynamicOrigin {
+    fn respond(&mut self, path: &str) -> Option<RawResponse> {
+        let path = path.strip_prefix(DYNAMIC_PREFIX)?;
         let (kind, rest) = path.split_once('/').unwrap_or((path, ""));
         match kind {
-            "window" if rest.starts_with("segment.ts") => Some(self.segment(SEGMENT_BYTES)),
-            "window" => self.windows.next(rest),
+            "window" if rest.starts_with("segment.ts") => {
+                Some(self.segment_response(SEGMENT_BYTES))
+            }
+            "window" => self.windows.next_playlist(rest),
             "live" => {
-                *self.counts.entry(path.to_owned()).or_default() += 1;
+                *self.request_counts.entry(path.to_owned()).or_default() += 1;
                 let (stream, file) = rest.split_once('/')?;
                 let (bytes, stream) = stream.split_once('-')?;
                 match file {
-                    "index.m3u8" => Some(Live::of(stream.parse().ok()?).playlist()),
-                    _ => Some(self.segment(bytes.parse().ok()?)),
+                    "index.m3u8" => {
+                        Some(LiveStream::of_stream(stream.parse().ok()?).playlist_response())
+                    }
+                    _ => Some(self.segment_response(bytes.parse().ok()?)),
                 }
             }
             "once" => {
-                *self.counts.entry(path.to_owned()).or_default() += 1;
-                Some(self.segment(rest.split('.').next()?.parse().ok()?))
+                *self.request_counts.entry(path.to_owned()).or_default() += 1;
+                Some(self.segment_response(rest.split('.').next()?.parse().ok()?))
             }
             "counts" => {
-                let counts = std::mem::take(&mut self.counts);
+                let counts = std::mem::take(&mut self.request_counts);
                 let body = serde_json::to_vec(&counts).ok()?;
-                Some(Answer::new("200 OK", "application/json", body.into()))
+                Some(RawResponse::new("200 OK", "application/json", body.into()))
             }
             _ => None,
         }
     }
 
-    fn segment(&mut self, bytes: usize) -> Answer {
-        let body = self.bodies.entry(bytes).or_insert_with(|| noise(bytes).into());
-        Answer::new("200 OK", SEGMENT, body.clone())
+    fn segment_response(&mut self, bytes: usize) -> RawResponse {
+        let body =
+            self.segment_bodies.entry(bytes).or_insert_with(|| incompressible_bytes(bytes).into());
+        RawResponse::new("200 OK", SEGMENT_CONTENT_TYPE, body.clone())
     }
 }
 
-fn not_found() -> Answer {
-    Answer::new("404 Not Found", "text/plain", Bytes::new())
+fn not_found() -> RawResponse {
+    RawResponse::new("404 Not Found", "text/plain", Bytes::new())
 }

@@ -1,46 +1,55 @@
-//! What a master playlist offers, as renditions. Pure.
+//! The renditions of a multivariant playlist. Pure functions.
 //!
-//! Ids come from what a rendition is (height, codec, language), not from where it stands or
-//! what its URL is, so that playback goes on under the same id after a re-extraction.
+//! Ids derive from a rendition's properties (height, codec, language), not from its position or
+//! URL, so that playback continues under the same id after a re-extraction.
 
 use std::collections::HashSet;
 
-use pitwall_hls::analysis::{Master, MediaKind, MediaRendition, Variant};
-use pitwall_upstream_map::slug::slug;
-use pitwall_upstream_map::{Container, Group, Rendition, RenditionId, Role};
+use pitwall_hls::analysis::{MediaKind, MediaRendition, MultivariantPlaylist, Variant};
+use pitwall_upstream_map::slug::slugify;
+use pitwall_upstream_map::{Container, Rendition, RenditionGroup, RenditionId, Role};
 use url::Url;
 
-/// More is a mistake, or an attack.
-const MAX_RENDITIONS: usize = 40;
+/// Further renditions are ignored: so many are a mistake or an attack.
+const RENDITIONS_MAX_COUNT: usize = 40;
 
-/// Renditions whose containers are not known yet, best video first.
-pub(super) fn drafts(master: &Master, base: &Url) -> Vec<Rendition> {
+/// The renditions of a multivariant playlist, best video first; their containers are provisional.
+pub(super) fn draft_renditions(master: &MultivariantPlaylist, base: &Url) -> Vec<Rendition> {
     let mut variants: Vec<&Variant> = master.variants.iter().collect();
-    // Pathways offer the same ladder again from elsewhere; the first is the default.
+    // Only the first pathway is used: further ones (PATHWAY-ID) repeat its variants elsewhere.
     if let Some(first) = master.variants.first() {
         variants.retain(|variant| variant.pathway == first.pathway);
     }
     variants.sort_by_key(|variant| std::cmp::Reverse(variant.bandwidth));
     let video = variants.into_iter().filter_map(|variant| {
         let demuxed = is_demuxed(variant, &master.renditions);
-        Some(Rendition { demuxed, ..video(variant, base)? })
+        Some(Rendition { demuxed, ..video_rendition(variant, base)? })
     });
-    let alternates = master.renditions.iter().filter_map(|alternate| track(alternate, base));
-    let mut drafts: Vec<_> = video.chain(alternates).take(MAX_RENDITIONS).collect();
-    tell_apart(&mut drafts);
+    let alternates =
+        master.renditions.iter().filter_map(|alternate| track_rendition(alternate, base));
+    let mut drafts: Vec<_> = video.chain(alternates).take(RENDITIONS_MAX_COUNT).collect();
+    number_duplicate_ids(&mut drafts);
     drafts
 }
 
-/// The one rendition of a stream that has no master.
-pub(super) fn only(playlist: Url, container: Container, bandwidth: Option<u64>) -> Rendition {
+/// The one rendition of a stream without a multivariant playlist.
+pub(super) fn single_rendition(
+    playlist: Url,
+    container: Container,
+    bandwidth: Option<u64>,
+) -> Rendition {
     let id = RenditionId("v".to_owned());
-    Rendition { bandwidth, container, ..blank(id, Role::Video, playlist, "Live".to_owned()) }
+    Rendition {
+        bandwidth,
+        container,
+        ..blank_rendition(id, Role::Video, playlist, "Live".to_owned())
+    }
 }
 
-fn video(variant: &Variant, base: &Url) -> Option<Rendition> {
+fn video_rendition(variant: &Variant, base: &Url) -> Option<Rendition> {
     let playlist = base.join(&variant.url).ok()?;
     let height = variant.resolution.map(|(_, height)| height);
-    let codec = variant.codecs.as_deref().and_then(family);
+    let codec = variant.codecs.as_deref().and_then(codec_family);
     let rate = variant.frame_rate.map(f64::round).filter(|rate| *rate > 30.0);
     let rate = rate.map_or(String::new(), |rate| format!("p{rate:.0}"));
     let audio_only = height.is_none() && variant.codecs.is_some() && codec.is_none();
@@ -61,7 +70,7 @@ fn video(variant: &Variant, base: &Url) -> Option<Rendition> {
             (None, None) => "Live".to_owned(),
         },
     };
-    let group = |role, id: &Option<String>| id.clone().map(|id| Group { role, id });
+    let group = |role, id: &Option<String>| id.clone().map(|id| RenditionGroup { role, id });
     let groups = [group(Role::Audio, &variant.audio), group(Role::Subtitles, &variant.subtitles)];
     Some(Rendition {
         bandwidth: variant.bandwidth,
@@ -71,11 +80,12 @@ fn video(variant: &Variant, base: &Url) -> Option<Rendition> {
         codecs: variant.codecs.clone(),
         groups: groups.into_iter().flatten().collect(),
         name: variant.name.clone(),
-        ..blank(RenditionId(id), Role::Video, playlist, label)
+        ..blank_rendition(RenditionId(id), Role::Video, playlist, label)
     })
 }
 
-/// Is all sound of its group in playlists of its own? An alternate without one is inside the video.
+/// Has every audio rendition of the variant's group a playlist of its own? An audio rendition
+/// without a URI is inside the video.
 fn is_demuxed(variant: &Variant, alternates: &[MediaRendition]) -> bool {
     let Some(group) = &variant.audio else { return false };
     let is_member = |one: &&MediaRendition| {
@@ -85,31 +95,36 @@ fn is_demuxed(variant: &Variant, alternates: &[MediaRendition]) -> bool {
     members.peek().is_some() && members.all(|one| one.url.is_some())
 }
 
-/// An audio or subtitle track that has a playlist of its own.
-fn track(alternate: &MediaRendition, base: &Url) -> Option<Rendition> {
+/// The rendition of an audio or subtitle track with a playlist of its own.
+fn track_rendition(alternate: &MediaRendition, base: &Url) -> Option<Rendition> {
     let (role, letter, fallback) = match alternate.kind {
         MediaKind::Audio => (Role::Audio, 'a', "Audio"),
         MediaKind::Subtitles => (Role::Subtitles, 's', "Subtitles"),
         MediaKind::Video | MediaKind::ClosedCaptions => return None,
     };
     let playlist = base.join(alternate.url.as_ref()?).ok()?;
-    let mut told = [&alternate.language, &alternate.name].into_iter().flatten();
-    let told = told.find_map(|text| slug(text)).unwrap_or_else(|| "main".to_owned());
+    let mut names = [&alternate.language, &alternate.name].into_iter().flatten();
+    let slug = names.find_map(|text| slugify(text)).unwrap_or_else(|| "main".to_owned());
     let label = alternate.name.as_ref().or(alternate.language.as_ref());
     let label = label.map_or(fallback, |text| text);
     Some(Rendition {
-        groups: alternate.group_id.clone().map(|id| Group { role, id }).into_iter().collect(),
+        groups: alternate
+            .group_id
+            .clone()
+            .map(|id| RenditionGroup { role, id })
+            .into_iter()
+            .collect(),
         name: alternate.name.clone(),
         language: alternate.language.clone(),
         channels: alternate.channels.clone(),
         default: alternate.default,
         autoselect: alternate.autoselect,
         forced: alternate.forced,
-        ..blank(RenditionId(format!("{letter}-{told}")), role, playlist, label.to_owned())
+        ..blank_rendition(RenditionId(format!("{letter}-{slug}")), role, playlist, label.to_owned())
     })
 }
 
-fn blank(id: RenditionId, role: Role, playlist: Url, label: String) -> Rendition {
+fn blank_rendition(id: RenditionId, role: Role, playlist: Url, label: String) -> Rendition {
     Rendition {
         id,
         role,
@@ -133,8 +148,8 @@ fn blank(id: RenditionId, role: Role, playlist: Url, label: String) -> Rendition
     }
 }
 
-/// The family of the video codec; `None` when there is none that is known.
-fn family(codecs: &str) -> Option<&'static str> {
+/// The family of the first known video codec.
+fn codec_family(codecs: &str) -> Option<&'static str> {
     codecs.split(',').find_map(|codec| match codec.trim().get(..4)? {
         "avc1" | "avc3" => Some("avc"),
         "hvc1" | "hev1" | "dvh1" | "dvhe" => Some("hevc"),
@@ -144,8 +159,8 @@ fn family(codecs: &str) -> Option<&'static str> {
     })
 }
 
-/// Those that are alike are numbered in order: bandwidth for video, the master's for tracks.
-fn tell_apart(drafts: &mut [Rendition]) {
+/// Numbers equal ids in their order: by bandwidth for video, by playlist order for other tracks.
+fn number_duplicate_ids(drafts: &mut [Rendition]) {
     let mut taken = HashSet::new();
     for draft in drafts {
         let id = draft.id.0.clone();
@@ -161,7 +176,7 @@ fn tell_apart(drafts: &mut [Rendition]) {
 
 #[cfg(test)]
 mod tests {
-    use pitwall_hls::{Limits, Playlist, Variables, analyse};
+    use pitwall_hls::{Playlist, PlaylistLimits, Variables, analyse};
 
     use super::*;
 
@@ -187,12 +202,12 @@ plain.m3u8
 "#;
 
     #[test]
-    fn a_master_with_everything() {
+    fn a_multivariant_playlist_with_everything() {
         let base = Url::parse("https://cdn.example/live/master.m3u8").unwrap();
-        let limits = Limits::default();
+        let limits = PlaylistLimits::default();
         let playlist = analyse(MASTER.as_bytes(), &base, &Variables::default(), &limits).unwrap();
-        let Playlist::Master(master) = playlist else { panic!("a media playlist") };
-        let got: Vec<_> = drafts(&master, &base)
+        let Playlist::Multivariant(master) = playlist else { panic!("a media playlist") };
+        let got: Vec<_> = draft_renditions(&master, &base)
             .into_iter()
             .map(|r| format!("{} {} {}", r.id.0, r.label, r.playlist.path()))
             .collect();
@@ -209,17 +224,17 @@ plain.m3u8
             "s-de Deutsch /live/s/de.m3u8",
         ];
         assert_eq!(got, expected);
-        let best = &drafts(&master, &base)[0];
+        let best = &draft_renditions(&master, &base)[0];
         let groups: Vec<_> = best.groups.iter().map(|group| group.id.as_str()).collect();
         assert_eq!(groups, ["hi", "subs"]);
-        let demuxed = drafts(&master, &base).into_iter().filter(|one| one.demuxed);
+        let demuxed = draft_renditions(&master, &base).into_iter().filter(|one| one.demuxed);
         let demuxed: Vec<_> = demuxed.map(|one| one.id.0).collect();
         assert_eq!(demuxed, ["v360-avc"], "one of the other group is inside the video");
     }
 
-    /// A track keeps its id whatever stands before it, and is never taken for another.
+    /// A track's id depends on neither the tracks before it nor its position, and is unique.
     #[test]
-    fn tracks_are_named_after_what_they_say() {
+    fn track_ids_come_from_language_or_name() {
         let tracks = [
             ("NAME=\"Русский\"", "a-HASH"),
             ("NAME=\"日本語\"", "a-HASH"),
@@ -240,10 +255,10 @@ plain.m3u8
                 lines.collect::<String>()
             );
             let base = Url::parse("https://cdn.example/master.m3u8").unwrap();
-            let limits = Limits::default();
+            let limits = PlaylistLimits::default();
             let playlist = analyse(text.as_bytes(), &base, &Variables::default(), &limits).unwrap();
-            let Playlist::Master(master) = playlist else { panic!("a media playlist") };
-            drafts(&master, &base).into_iter().skip(1).map(|draft| draft.id.0).collect()
+            let Playlist::Multivariant(master) = playlist else { panic!("a media playlist") };
+            draft_renditions(&master, &base).into_iter().skip(1).map(|draft| draft.id.0).collect()
         };
         let found = ids(&tracks);
         for ((attributes, expected), id) in tracks.iter().zip(&found) {

@@ -1,17 +1,19 @@
-//! `[source.check]`: what is demanded of a source's streams, beyond that they play.
+//! `[source.check]`: what an operator requires of a source's streams beyond that they play.
 
 use serde::Deserialize;
 
 use crate::settings::HumanDuration;
 
+/// `[source.check]` of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CheckRules {
-    /// Bits a second below which a picture shows nothing: a black or still slate.
+    /// Bits per second below which a video counts as a black or still slate.
     pub min_bitrate: u64,
-    /// How far the newest segment may be behind the clock, where playlists have dates.
+    /// How far the newest segment may be behind the clock, where playlists have
+    /// EXT-X-PROGRAM-DATE-TIME.
     pub max_lag: Option<HumanDuration>,
-    /// The same segments over and over are what this source is meant to show.
+    /// The source is meant to repeat its segments, which is otherwise taken for a slate or a loop.
     pub loops: bool,
 }
 

@@ -1,4 +1,4 @@
-//! The beginning of the newest segment: how fast it comes, and what it is made of.
+//! [`SegmentSample`]: latency, throughput and container by the first bytes of the newest segment.
 
 use std::time::Duration;
 
@@ -6,42 +6,43 @@ use bytes::BytesMut;
 use http::{HeaderValue, StatusCode, header};
 use pitwall_fetch::{Request, Response};
 use pitwall_hls::Container as Seen;
-use pitwall_hls::analysis::{Media, Segment};
+use pitwall_hls::analysis::{MediaPlaylist, Segment};
 use pitwall_upstream_map::Container;
 use tokio::time::Instant;
 
-use super::visit::{self, Visit};
-use super::{CheckError, Fault, container};
+use super::run::{self, CheckRun};
+use super::{CheckError, CheckFailureKind, map_container};
 
-/// Enough to tell one segment from the next and a slow upstream from a fast one, little
-/// enough to be asked for often.
-const SAMPLE: u64 = 64 * 1024;
-/// Less than this after the first bytes says nothing about throughput.
-const MEASURABLE: usize = 16 * 1024;
-/// Disguises put a picture in front of the transport stream; players look no further.
-const SYNC_WITHIN: usize = 1024;
-const PACKET: usize = 188;
+/// Enough bytes to tell segments apart and to measure throughput, few enough to be requested often.
+const SAMPLE_MAX_BYTES: u64 = 64 * 1024;
+/// Fewer bytes after the first chunk are too few to measure throughput.
+const THROUGHPUT_MIN_BYTES: usize = 16 * 1024;
+/// How far a disguised transport stream is searched for behind a picture; players search no
+/// further.
+const SYNC_SEARCH_MAX_BYTES: usize = 1024;
+const TS_PACKET_BYTES: usize = 188;
 
-/// What the beginning of a segment tells.
+/// What the first bytes of a segment show.
 #[derive(Clone, Debug)]
-pub(crate) struct Sample {
-    pub(crate) taken: Instant,
-    /// Until the first bytes.
+pub(crate) struct SegmentSample {
+    pub(crate) taken_at: Instant,
+    /// Time until the first bytes.
     pub(crate) latency: Duration,
-    /// Bits a second after them; `None` when too little followed.
+    /// Bits per second after the first bytes; `None` when too few bytes followed.
     pub(crate) throughput: Option<u64>,
-    /// `None` when it is encrypted.
+    /// `None` for an encrypted segment, or when the response does not begin at the requested
+    /// offset.
     pub(crate) container: Option<Container>,
-    /// Of the whole segment, when its size is told.
+    /// Of the whole segment, when its size is known.
     pub(crate) bit_rate: Option<u64>,
-    pub(crate) fingerprint: Fingerprint,
+    pub(crate) fingerprint: SegmentFingerprint,
 }
 
-/// Tells segments apart.
+/// A hash of the sampled bytes, to recognise a repeated segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Fingerprint([u8; 16]);
+pub(crate) struct SegmentFingerprint([u8; 16]);
 
-impl Fingerprint {
+impl SegmentFingerprint {
     pub(crate) fn of(bytes: &[u8]) -> Self {
         let mut short = [0; 16];
         blake3::Hasher::new().update(bytes).finalize_xof().fill(&mut short);
@@ -49,93 +50,104 @@ impl Fingerprint {
     }
 }
 
-impl Visit<'_> {
-    /// The first bytes of the newest segment.
-    pub(super) async fn segment(&self, media: &Media) -> Result<Sample, CheckError> {
-        let segment = visit::newest(media)?;
+impl CheckRun<'_> {
+    /// Fetches the first [`SAMPLE_MAX_BYTES`] of the newest segment.
+    pub(super) async fn sample_newest_segment(
+        &self,
+        media: &MediaPlaylist,
+    ) -> Result<SegmentSample, CheckError> {
+        let segment = run::newest_segment(media)?;
         let url = pitwall_fetch::parse_url(&segment.url)?;
-        let (length, offset) = segment.byte_range.unwrap_or((SAMPLE, 0));
-        let last = offset.saturating_add(length.clamp(1, SAMPLE) - 1);
+        let (length, offset) = segment.byte_range.unwrap_or((SAMPLE_MAX_BYTES, 0));
+        let last = offset.saturating_add(length.clamp(1, SAMPLE_MAX_BYTES) - 1);
         let range = HeaderValue::from_str(&format!("bytes={offset}-{last}"))
             .map_err(|_| CheckError::new("a byte range that cannot be asked for"))?;
-        let asked = Instant::now();
-        let response = self.get(Request::get(url).forward(header::RANGE, range)).await?;
+        let requested_at = Instant::now();
+        let response = self.send(Request::get(url).forward_header(header::RANGE, range)).await?;
         let status = response.status();
         if !matches!(status, StatusCode::OK | StatusCode::PARTIAL_CONTENT) {
-            let error = CheckError::status("the newest segment", status);
-            // One that is missing may be late; the next one decides.
-            let fault = if error.fault == Fault::Refused { error.fault } else { Fault::Passing };
-            return Err(CheckError { fault, ..error });
+            let error = CheckError::from_status("the newest segment", status);
+            // A missing newest segment may only be late; the next check decides.
+            let kind = if error.kind == CheckFailureKind::TokenRejected {
+                error.kind
+            } else {
+                CheckFailureKind::Transient
+            };
+            return Err(CheckError { kind, ..error });
         }
-        let size = segment.byte_range.map(|(length, _)| length).or_else(|| size(&response));
-        // A server that ignores the range begins at the beginning, which tells nothing then.
+        let total = segment.byte_range.map(|(length, _)| length).or_else(|| total_bytes(&response));
+        // A server that ignores the range sends the beginning of the file, which is not this
+        // segment.
         let misplaced = status == StatusCode::OK && offset > 0;
-        let read = read(response, asked).await?;
+        let read = read_prefix(response, requested_at).await?;
         if read.bytes.is_empty() {
             return Err(CheckError::new("the newest segment is empty"));
         }
         let container = match () {
             () if misplaced || segment.key.is_some() => None,
-            () => Some(recognise(&read.bytes, segment.map.is_some())?),
+            () => Some(recognise_container(&read.bytes, segment.map.is_some())?),
         };
-        Ok(Sample {
-            taken: asked,
+        Ok(SegmentSample {
+            taken_at: requested_at,
             latency: read.latency,
             throughput: read.throughput,
             container,
-            bit_rate: bit_rate(size, segment),
-            fingerprint: Fingerprint::of(&read.bytes),
+            bit_rate: bit_rate(total, segment),
+            fingerprint: SegmentFingerprint::of(&read.bytes),
         })
     }
 }
 
-struct Read {
+struct SegmentPrefix {
     bytes: BytesMut,
     latency: Duration,
     throughput: Option<u64>,
 }
 
-async fn read(mut response: Response, asked: Instant) -> Result<Read, CheckError> {
+async fn read_prefix(
+    mut response: Response,
+    requested_at: Instant,
+) -> Result<SegmentPrefix, CheckError> {
     let mut bytes = BytesMut::new();
     let mut first = None;
-    while (bytes.len() as u64) < SAMPLE {
+    while (bytes.len() as u64) < SAMPLE_MAX_BYTES {
         let Some(chunk) = response.chunk().await? else { break };
         bytes.extend_from_slice(&chunk);
-        first.get_or_insert((asked.elapsed(), bytes.len()));
+        first.get_or_insert((requested_at.elapsed(), bytes.len()));
     }
-    let all = asked.elapsed();
+    let all = requested_at.elapsed();
     let (latency, length) = first.unwrap_or((all, 0));
     let (rest, took) = (bytes.len() - length, all.saturating_sub(latency));
-    let throughput = (rest >= MEASURABLE)
+    let throughput = (rest >= THROUGHPUT_MIN_BYTES)
         .then(|| rest as f64 * 8.0 / took.as_secs_f64().max(0.000_1))
         .map(|rate| rate as u64);
-    bytes.truncate(SAMPLE as usize);
-    Ok(Read { bytes, latency, throughput })
+    bytes.truncate(SAMPLE_MAX_BYTES as usize);
+    Ok(SegmentPrefix { bytes, latency, throughput })
 }
 
-/// What players can do nothing with is no segment. `mapped`: a map makes it a fragment, which
-/// may begin with any box.
-fn recognise(first: &[u8], mapped: bool) -> Result<Container, CheckError> {
+/// Rejects bytes that no player can play. `mapped`: EXT-X-MAP makes the segment an fMP4 fragment,
+/// which may begin with any box.
+fn recognise_container(first: &[u8], mapped: bool) -> Result<Container, CheckError> {
     match Seen::sniff(first) {
-        Seen::Unknown if is_disguised(first) => Ok(Container::MpegTs),
+        Seen::Unknown if is_disguised_transport_stream(first) => Ok(Container::MpegTs),
         Seen::Unknown if mapped && first.contains(&0) => Ok(Container::Fmp4),
         Seen::Unknown if first.trim_ascii_start().starts_with(b"<") => {
             Err(CheckError::new("the newest segment is an HTML page"))
         }
         Seen::Unknown => Err(CheckError::new("the newest segment is nothing that players know")),
-        known => Ok(container(known)),
+        known => Ok(map_container(known)),
     }
 }
 
-/// Is there a transport stream behind something else?
-fn is_disguised(first: &[u8]) -> bool {
-    let packets = |at: usize| (0..3).map(move |packet| at + packet * PACKET);
-    let syncs = |at: usize| packets(at).all(|place| first.get(place) == Some(&0x47));
-    (0..SYNC_WITHIN).any(syncs)
+/// Is there a transport stream behind other bytes?
+fn is_disguised_transport_stream(first: &[u8]) -> bool {
+    let packets = |at: usize| (0..3).map(move |packet| at + packet * TS_PACKET_BYTES);
+    let syncs = |at: usize| packets(at).all(|offset| first.get(offset) == Some(&0x47));
+    (0..SYNC_SEARCH_MAX_BYTES).any(syncs)
 }
 
-/// Of the whole thing, whether it came whole or in part.
-fn size(response: &Response) -> Option<u64> {
+/// The size of the whole resource, from a 200 or a 206 response.
+fn total_bytes(response: &Response) -> Option<u64> {
     if response.status() == StatusCode::OK {
         return response.content_length();
     }
@@ -154,7 +166,8 @@ mod tests {
 
     #[test]
     fn what_segments_are_made_of() {
-        let ts: Vec<u8> = (0..1000).map(|at| if at % PACKET == 0 { 0x47 } else { 1 }).collect();
+        let ts: Vec<u8> =
+            (0..1000).map(|at| if at % TS_PACKET_BYTES == 0 { 0x47 } else { 1 }).collect();
         let behind = |picture: &[u8]| [picture, &ts].concat();
         for (name, bytes, expected) in [
             ("a transport stream", ts.clone(), Ok(Container::MpegTs)),
@@ -167,14 +180,14 @@ mod tests {
             ("an apology", b"Access denied".to_vec(), Err("nothing that players know")),
             ("too much picture", behind(&[0; 1100]), Err("nothing that players know")),
         ] {
-            match (recognise(&bytes, false), expected) {
+            match (recognise_container(&bytes, false), expected) {
                 (Ok(container), Ok(expected)) => assert_eq!(container, expected, "{name}"),
                 (Err(error), Err(expected)) => assert!(error.message.contains(expected), "{name}"),
                 (got, _) => panic!("{name}: {got:?}"),
             }
         }
-        let unusual = recognise(b"\0\0\0\x08free", true);
+        let unusual = recognise_container(b"\0\0\0\x08free", true);
         assert_eq!(unusual.unwrap(), Container::Fmp4, "what a map announces");
-        assert!(recognise(b"Access denied", true).is_err());
+        assert!(recognise_container(b"Access denied", true).is_err());
     }
 }

@@ -32,12 +32,12 @@ fn variant(child: &str) -> String {
     format!("#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1000,RESOLUTION=640x360\n{child}\n")
 }
 
-/// 200 000 bytes of a transport stream.
+/// A transport stream of 200 000 bytes.
 fn ts() -> Vec<u8> {
     (0..200_000).map(|at| if at % 188 == 0 { 0x47 } else { 0 }).collect()
 }
 
-/// What is served, by path below `/cdn`.
+/// The bodies by path below `/cdn`.
 fn body(path: &str) -> Option<Vec<u8>> {
     Some(match path {
         "master.m3u8" => MASTER.into(),
@@ -78,7 +78,7 @@ async fn serve(Path(path): Path<String>, headers: HeaderMap) -> Response {
         return StatusCode::FORBIDDEN.into_response();
     }
     let Some(body) = body(&path) else { return StatusCode::NOT_FOUND.into_response() };
-    // Segments come in part, as they are asked for.
+    // Segments must be requested with a range.
     if path == "new.jpg" {
         assert_eq!(headers["range"], "bytes=0-65535");
         let range = [("content-range", format!("bytes 0-65535/{}", body.len()))];
@@ -87,24 +87,28 @@ async fn serve(Path(path): Path<String>, headers: HeaderMap) -> Response {
     body.into_response()
 }
 
-/// Requests that are being answered, and how many there have been at once.
+/// Number of requests in progress, and its peak.
 #[derive(Default)]
-struct Load {
-    now: AtomicUsize,
-    most: AtomicUsize,
+struct RequestConcurrency {
+    current: AtomicUsize,
+    peak: AtomicUsize,
 }
 
-/// In time that stands still, this is over when nothing else can happen: what is sent together is
-/// there together.
-async fn far_away(State(load): State<Arc<Load>>, request: Request, next: Next) -> Response {
-    load.most.fetch_max(load.now.fetch_add(1, Relaxed) + 1, Relaxed);
+/// Holds each request for 50 ms. With paused time the sleep ends only when nothing else can happen,
+/// so concurrent requests are certain to overlap.
+async fn delay_and_count(
+    State(load): State<Arc<RequestConcurrency>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    load.peak.fetch_max(load.current.fetch_add(1, Relaxed) + 1, Relaxed);
     tokio::time::sleep(Duration::from_millis(50)).await;
     let response = next.run(request).await;
-    load.now.fetch_sub(1, Relaxed);
+    load.current.fetch_sub(1, Relaxed);
     response
 }
 
-struct Site {
+struct TestOrigin {
     address: SocketAddr,
     fetcher: Arc<Fetcher>,
     source: Source,
@@ -116,13 +120,13 @@ fn router() -> Router {
     Router::new().route("/hls/{path}", get(canonical)).route("/cdn/{path}", get(serve))
 }
 
-impl Site {
+impl TestOrigin {
     async fn start() -> Self {
-        Self::of("", router()).await
+        Self::start_with("", router()).await
     }
 
-    /// A site whose `[[source]]` has these keys as well.
-    async fn of(keys: &str, router: Router) -> Self {
+    /// An origin whose `[[source]]` has further keys.
+    async fn start_with(keys: &str, router: Router) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
@@ -146,21 +150,21 @@ impl Site {
         }
     }
 
-    async fn check(&self, path: &str) -> Result<Checked, CheckError> {
-        check(&self.fetcher, &self.source, &self.candidate(path)).await
+    async fn check(&self, path: &str) -> Result<CheckFindings, CheckError> {
+        check_candidate(&self.fetcher, &self.source, &self.candidate(path)).await
     }
 }
 
 #[tokio::test]
-async fn a_master_and_all_its_renditions() {
-    let site = Site::start().await;
-    let checked = site.check("master.m3u8").await.unwrap();
-    let got: Vec<_> = checked
+async fn a_multivariant_playlist_and_all_its_renditions() {
+    let origin = TestOrigin::start().await;
+    let findings = origin.check("master.m3u8").await.unwrap();
+    let got: Vec<_> = findings
         .renditions
         .iter()
         .map(|r| format!("{} {} {}", r.id.0, r.container.extension(), r.playlist.path()))
         .collect();
-    // Disguised as pictures, found below the URL that redirected there.
+    // The segments are disguised as pictures; URIs resolve against the URL after the redirect.
     assert_eq!(
         got,
         [
@@ -170,115 +174,150 @@ async fn a_master_and_all_its_renditions() {
             "s-de vtt /cdn/subs.m3u8"
         ]
     );
-    let head = Head { sequence: 8, target: Duration::from_secs(4), date: None };
-    assert_eq!(checked.head, head);
-    let heads: Vec<_> = checked.heads.iter().map(|(id, head)| (id.0.as_str(), *head)).collect();
-    assert_eq!(heads, [("v720-avc", head), ("v360-avc", head), ("a-en", head)], "what moves");
-    assert!(checked.sample.latency > Duration::ZERO);
-    assert_eq!(checked.sample.bit_rate, Some(400_000));
+    let live_edge =
+        LiveEdge { last_sequence: 8, target_duration: Duration::from_secs(4), ends_at: None };
+    assert_eq!(findings.live_edge, live_edge);
+    let live_edges: Vec<_> =
+        findings.live_edges.iter().map(|(id, live_edge)| (id.0.as_str(), *live_edge)).collect();
+    assert_eq!(
+        live_edges,
+        [("v720-avc", live_edge), ("v360-avc", live_edge), ("a-en", live_edge)],
+        "what moves"
+    );
+    assert!(findings.sample.latency > Duration::ZERO);
+    assert_eq!(findings.sample.bit_rate, Some(400_000));
 }
 
 #[tokio::test]
-async fn streams_that_are_as_good_as_any() {
-    let site = Site::start().await;
-    let alone = site.check("good.m3u8").await.unwrap();
+async fn media_playlists_partial_and_encrypted_streams_pass() {
+    let origin = TestOrigin::start().await;
+    let alone = origin.check("good.m3u8").await.unwrap();
     assert_eq!(alone.renditions.len(), 1);
     assert_eq!(alone.renditions[0].id.0, "v");
     assert_eq!(alone.renditions[0].container, Container::MpegTs);
     assert_eq!(alone.renditions[0].bandwidth, Some(400_000), "200 000 bytes in four seconds");
-    let half = site.check("half.m3u8").await.unwrap();
+    let half = origin.check("half.m3u8").await.unwrap();
     assert_eq!(half.renditions.len(), 1, "what is broken is left out");
-    let encrypted = site.check("encrypted.m3u8").await.unwrap();
+    let encrypted = origin.check("encrypted.m3u8").await.unwrap();
     assert_eq!(encrypted.renditions[0].container, Container::PackedAudio, "going by its name");
 }
 
 #[tokio::test]
-async fn what_is_excluded() {
-    let site = Site::start().await;
-    for (path, expected, fault) in [
-        ("missing.m3u8", "the playlist was answered with 404", Fault::Definite),
-        ("page.m3u8", "not a playlist: an HTML page instead of #EXTM3U", Fault::Passing),
-        ("blank.m3u8", "the playlist is empty", Fault::Passing),
-        ("huge.m3u8", "the upstream's answer is too large", Fault::Passing),
-        ("bare.m3u8", "the playlist has no segments", Fault::Passing),
-        ("ended.m3u8", "the playlist has ended", Fault::Definite),
-        ("slow.m3u8", "a target duration of 900 s is not that of a live stream", Fault::Passing),
-        ("dead-segment.m3u8", "the newest segment was answered with 404", Fault::Passing),
-        ("page-segment.m3u8", "the newest segment is an HTML page", Fault::Passing),
-        ("text-segment.m3u8", "the newest segment is nothing that players know", Fault::Passing),
-        ("blank-segment.m3u8", "the newest segment is empty", Fault::Passing),
-        ("private-segment.m3u8", "the target is not allowed by the address policy", Fault::Passing),
-        ("over-to-ended.m3u8", "the playlist has ended", Fault::Definite),
+async fn unplayable_candidates_are_rejected() {
+    let origin = TestOrigin::start().await;
+    for (path, expected, kind) in [
+        ("missing.m3u8", "the playlist was answered with 404", CheckFailureKind::Permanent),
+        (
+            "page.m3u8",
+            "not a playlist: an HTML page instead of #EXTM3U",
+            CheckFailureKind::Transient,
+        ),
+        ("blank.m3u8", "the playlist is empty", CheckFailureKind::Transient),
+        ("huge.m3u8", "the upstream's answer is too large", CheckFailureKind::Transient),
+        ("bare.m3u8", "the playlist has no segments", CheckFailureKind::Transient),
+        ("ended.m3u8", "the playlist has ended", CheckFailureKind::Permanent),
+        (
+            "slow.m3u8",
+            "a target duration of 900 s is not that of a live stream",
+            CheckFailureKind::Transient,
+        ),
+        (
+            "dead-segment.m3u8",
+            "the newest segment was answered with 404",
+            CheckFailureKind::Transient,
+        ),
+        ("page-segment.m3u8", "the newest segment is an HTML page", CheckFailureKind::Transient),
+        (
+            "text-segment.m3u8",
+            "the newest segment is nothing that players know",
+            CheckFailureKind::Transient,
+        ),
+        ("blank-segment.m3u8", "the newest segment is empty", CheckFailureKind::Transient),
+        (
+            "private-segment.m3u8",
+            "the target is not allowed by the address policy",
+            CheckFailureKind::Transient,
+        ),
+        ("over-to-ended.m3u8", "the playlist has ended", CheckFailureKind::Permanent),
         (
             "over-to-master.m3u8",
             "a master playlist where a media playlist should be",
-            Fault::Passing,
+            CheckFailureKind::Transient,
         ),
-        ("over-to-dead.m3u8", "the playlist was answered with 404", Fault::Definite),
-        ("nothing.m3u8", "the master playlist offers nothing", Fault::Passing),
+        ("over-to-dead.m3u8", "the playlist was answered with 404", CheckFailureKind::Permanent),
+        ("nothing.m3u8", "the master playlist offers nothing", CheckFailureKind::Transient),
     ] {
-        let error = site.check(path).await.err().unwrap_or_else(|| panic!("{path} passed"));
-        assert_eq!((error.message.as_str(), error.fault), (expected, fault), "{path}");
+        let error = origin.check(path).await.err().unwrap_or_else(|| panic!("{path} passed"));
+        assert_eq!((error.message.as_str(), error.kind), (expected, kind), "{path}");
     }
-    let mut candidate = site.candidate("good.m3u8");
+    let mut candidate = origin.candidate("good.m3u8");
     candidate.headers.clear();
-    let error = check(&site.fetcher, &site.source, &candidate).await.err().unwrap();
-    let expected = ("the playlist was answered with 403", Fault::Refused);
-    assert_eq!((error.message.as_str(), error.fault), expected);
+    let error = check_candidate(&origin.fetcher, &origin.source, &candidate).await.err().unwrap();
+    let expected = ("the playlist was answered with 403", CheckFailureKind::TokenRejected);
+    assert_eq!((error.message.as_str(), error.kind), expected);
 }
 
 #[tokio::test]
-async fn looking_again() {
-    let site = Site::start().await;
-    let candidate = site.candidate("master.m3u8");
-    let checked = site.check("master.m3u8").await.unwrap();
-    let again = recheck(&site.fetcher, &site.source, &candidate, &checked).await.unwrap();
-    assert_eq!(again.renditions.len(), 4);
-    // What is known leads nowhere any more; the canonical URL still does.
-    let mut lost = checked.clone();
+async fn recheck_falls_back_to_the_playlist_url() {
+    let origin = TestOrigin::start().await;
+    let candidate = origin.candidate("master.m3u8");
+    let findings = origin.check("master.m3u8").await.unwrap();
+    let rechecked =
+        recheck_candidate(&origin.fetcher, &origin.source, &candidate, &findings).await.unwrap();
+    assert_eq!(rechecked.renditions.len(), 4);
+    // The known playlist URL is gone, but the candidate's playlist URL still leads to the
+    // rendition.
+    let mut lost = findings.clone();
     lost.renditions[0].playlist =
-        Url::parse(&format!("http://{}/cdn/gone.m3u8", site.address)).unwrap();
-    let again = recheck(&site.fetcher, &site.source, &candidate, &lost).await.unwrap();
-    assert_eq!(again.renditions[0].playlist.path(), "/cdn/720.m3u8");
-    // So it is for each of them, not only for the best.
-    let mut lost = checked.clone();
+        Url::parse(&format!("http://{}/cdn/gone.m3u8", origin.address)).unwrap();
+    let rechecked =
+        recheck_candidate(&origin.fetcher, &origin.source, &candidate, &lost).await.unwrap();
+    assert_eq!(rechecked.renditions[0].playlist.path(), "/cdn/720.m3u8");
+    // The same for a rendition other than the best.
+    let mut lost = findings.clone();
     lost.renditions[1].playlist =
-        Url::parse(&format!("http://{}/cdn/ended.m3u8", site.address)).unwrap();
-    let again = recheck(&site.fetcher, &site.source, &candidate, &lost).await.unwrap();
-    assert_eq!(again.renditions[1].playlist.path(), "/cdn/360.m3u8");
-    let half = site.check("half.m3u8").await.unwrap();
+        Url::parse(&format!("http://{}/cdn/ended.m3u8", origin.address)).unwrap();
+    let rechecked =
+        recheck_candidate(&origin.fetcher, &origin.source, &candidate, &lost).await.unwrap();
+    assert_eq!(rechecked.renditions[1].playlist.path(), "/cdn/360.m3u8");
+    let half = origin.check("half.m3u8").await.unwrap();
     let mut broken = half.clone();
     broken.renditions.push(lost.renditions[1].clone());
-    let again = recheck(&site.fetcher, &site.source, &site.candidate("half.m3u8"), &broken).await;
-    assert_eq!(again.unwrap().renditions.len(), 1, "what is broken is left out again");
+    let rechecked =
+        recheck_candidate(&origin.fetcher, &origin.source, &origin.candidate("half.m3u8"), &broken)
+            .await;
+    assert_eq!(rechecked.unwrap().renditions.len(), 1, "what is broken is left out again");
 }
 
-/// A find, its successor and what plays are looked at together.
+/// Checks of a new candidate, of its copy and of an active upstream run together.
 #[tokio::test(start_paused = true)]
-async fn a_source_is_sent_so_many_requests_at_once() {
+async fn concurrent_requests_to_a_source_are_limited() {
     for (keys, allowed) in [("", None), ("connections = 1", Some(1)), ("connections = 2", Some(2))]
     {
-        let load = Arc::new(Load::default());
-        let far = router().layer(from_fn_with_state(load.clone(), far_away));
-        let site = Site::of(keys, far).await;
-        let (fetcher, source) = (&site.fetcher, &site.source);
-        let candidate = site.candidate("master.m3u8");
-        let checked = check(fetcher, source, &candidate).await.unwrap();
-        let stale = Checked {
-            sample: Sample { taken: checked.sample.taken - RESAMPLE, ..checked.sample.clone() },
-            ..checked
+        let load = Arc::new(RequestConcurrency::default());
+        let slow_router = router().layer(from_fn_with_state(load.clone(), delay_and_count));
+        let origin = TestOrigin::start_with(keys, slow_router).await;
+        let (fetcher, source) = (&origin.fetcher, &origin.source);
+        let candidate = origin.candidate("master.m3u8");
+        let findings = check_candidate(fetcher, source, &candidate).await.unwrap();
+        let stale = CheckFindings {
+            sample: SegmentSample {
+                taken_at: findings.sample.taken_at - SAMPLE_MAX_AGE,
+                ..findings.sample.clone()
+            },
+            ..findings
         };
         let copy = source.clone();
         let (one, two, three) = tokio::join!(
-            check(fetcher, source, &candidate),
-            check(fetcher, &copy, &candidate),
-            recheck(fetcher, source, &candidate, &stale),
+            check_candidate(fetcher, source, &candidate),
+            check_candidate(fetcher, &copy, &candidate),
+            recheck_candidate(fetcher, source, &candidate, &stale),
         );
         assert!([one, two, three].iter().all(Result::is_ok), "{keys}");
-        let most = load.most.load(Relaxed);
+        let peak = load.peak.load(Relaxed);
         match allowed {
-            Some(allowed) => assert_eq!(most, allowed, "{keys}"),
-            None => assert!(most > 6, "{most} of three checks at once"),
+            Some(allowed) => assert_eq!(peak, allowed, "{keys}"),
+            None => assert!(peak > 6, "{peak} of three checks at once"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Metrics and health.
+//! The admin endpoints: metrics and health.
 
 use std::sync::Arc;
 
@@ -13,22 +13,22 @@ pub(super) fn router(registry: Registry, store: Arc<dyn Store>) -> Router {
     let metrics = move || {
         let text = TextEncoder::new().encode_to_string(&registry.gather());
         async move {
-            let plain = [(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)];
+            let content_type = [(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)];
             match text {
-                Ok(text) => (plain, text).into_response(),
+                Ok(text) => (content_type, text).into_response(),
                 Err(error) => {
-                    tracing::error!(%error, "metrics cannot be written");
+                    tracing::error!(%error, "the metrics cannot be encoded");
                     StatusCode::INTERNAL_SERVER_ERROR.into_response()
                 }
             }
         }
     };
-    // Ready as soon as there is a map, whatever it holds. One that stands by and cannot read what
-    // the leader publishes has another key: once it led, no edge could read what it publishes.
+    // Ready as soon as there is a map, whatever it contains. A standby that cannot decrypt the
+    // leader's map has another key and is not ready: if it led, no edge could decrypt its map.
     let ready = move || {
-        let (status, text) = match store.unreadable() {
-            Some(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
-            None if store.current().version == 0 => {
+        let (status, text) = match store.unreadable_reason() {
+            Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")),
+            None if store.map().version == 0 => {
                 (StatusCode::SERVICE_UNAVAILABLE, "no map yet\n".to_owned())
             }
             None if store.fence().borrow().is_some() => {

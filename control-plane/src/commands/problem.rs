@@ -1,13 +1,13 @@
-//! What can be wrong with a command, and the one place where that becomes a status.
+//! [`Problem`]: why a command failed, and the only mapping to HTTP statuses.
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 
 use pitwall_upstream_map::documents::ProblemDetails;
 
-use crate::engine::command::Refused;
+use crate::engine::command::CommandError;
 
-pub(super) const PROBLEM: &str = "application/problem+json";
+pub(super) const PROBLEM_CONTENT_TYPE: &str = "application/problem+json";
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Problem {
@@ -18,24 +18,24 @@ pub(super) enum Problem {
     BadBody(String),
     BodyTooLarge,
     NotJson,
-    Refused(Refused),
-    /// Another control plane leads, and this one cannot say where, or was sent here by one that
-    /// does not lead either.
+    CommandFailed(CommandError),
+    /// Another control plane leads, and its address is unknown here.
     StandingBy,
-    /// Nobody leads: the store, which says who does, cannot be reached.
-    NobodyLeads,
-    /// Nobody knows yet who leads.
-    Undecided,
-    /// The one that leads cannot be connected to.
-    LeaderSilent,
-    /// It was sent the command and did not answer.
-    Unanswered,
-    /// The queue does not answer.
+    /// No control plane is known to lead, as the store cannot be reached.
+    NoLeader,
+    /// It is not decided yet which control plane leads, or a forwarded command reached one that
+    /// does not.
+    LeaderUndecided,
+    /// No connection to the leader could be made.
+    LeaderUnreachable,
+    /// The leader was sent the command and did not respond in time.
+    OutcomeUnknown,
+    /// The engine does not reply.
     Busy,
 }
 
 impl Problem {
-    fn parts(&self) -> (StatusCode, &'static str, String) {
+    fn response_parts(&self) -> (StatusCode, &'static str, String) {
         let text = str::to_owned;
         match self {
             Self::TokenMissing => (
@@ -56,7 +56,7 @@ impl Problem {
                 "method-not-allowed",
                 text("this path takes another method"),
             ),
-            Self::BadBody(why) => (StatusCode::BAD_REQUEST, "bad-body", why.clone()),
+            Self::BadBody(reason) => (StatusCode::BAD_REQUEST, "bad-body", reason.clone()),
             Self::BodyTooLarge => (
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "body-too-large",
@@ -65,7 +65,7 @@ impl Problem {
             Self::NotJson => {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-json", text("a body is application/json"))
             }
-            Self::Refused(refused) => refused_parts(refused),
+            Self::CommandFailed(error) => command_error_parts(error),
             Self::StandingBy => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "standing-by",
@@ -74,22 +74,22 @@ impl Problem {
                      says it. Nothing was changed",
                 ),
             ),
-            Self::NobodyLeads => (
+            Self::NoLeader => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "store-unavailable",
                 text("nobody leads: the store cannot be reached. Nothing was changed"),
             ),
-            Self::Undecided => (
+            Self::LeaderUndecided => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "standing-by",
                 text("it is not decided yet which control plane leads. Nothing was changed"),
             ),
-            Self::LeaderSilent => (
+            Self::LeaderUnreachable => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "leader-silent",
                 text("another control plane leads, and it cannot be reached. Nothing was changed"),
             ),
-            Self::Unanswered => (
+            Self::OutcomeUnknown => (
                 StatusCode::GATEWAY_TIMEOUT,
                 "outcome-unknown",
                 text(
@@ -106,46 +106,48 @@ impl Problem {
     }
 }
 
-fn refused_parts(refused: &Refused) -> (StatusCode, &'static str, String) {
-    let (status, name, detail) = match refused {
-        Refused::NoExtractor => {
+fn command_error_parts(error: &CommandError) -> (StatusCode, &'static str, String) {
+    let (status, name, detail) = match error {
+        CommandError::NoExtractor => {
             (StatusCode::NOT_FOUND, "extractor-unknown", "no source has this name")
         }
-        Refused::NoStream => (StatusCode::NOT_FOUND, "stream-unknown", "no stream has this id"),
-        Refused::NoUpstream => (
+        CommandError::NoStream => {
+            (StatusCode::NOT_FOUND, "stream-unknown", "no stream has this id")
+        }
+        CommandError::NoUpstream => (
             StatusCode::UNPROCESSABLE_ENTITY,
             "upstream-unknown",
             "the stream has nothing else, or nothing of that source",
         ),
-        Refused::Down => (StatusCode::CONFLICT, "upstream-down", "it cannot play now"),
-        Refused::NoTrace => (
+        CommandError::UpstreamDown => (StatusCode::CONFLICT, "upstream-down", "it cannot play now"),
+        CommandError::NoTrace => (
             StatusCode::NOT_FOUND,
             "trace-missing",
             "no run of this source has ended since the control plane started: there is a trace as \
              soon as one has",
         ),
-        Refused::NotStored(why) => {
-            let detail = format!("the store cannot be reached: nothing was changed ({why})");
+        CommandError::StoreUnavailable(reason) => {
+            let detail = format!("the store cannot be reached: nothing was changed ({reason})");
             return (StatusCode::SERVICE_UNAVAILABLE, "store-unavailable", detail);
         }
-        Refused::NotLeading => return Problem::StandingBy.parts(),
-        Refused::TakingOver => (
+        CommandError::NotLeading => return Problem::StandingBy.response_parts(),
+        CommandError::TakingOver => (
             StatusCode::SERVICE_UNAVAILABLE,
             "taking-over",
             "this control plane has just begun to lead, and finds what plays by the last map again: \
              nothing was changed",
         ),
-        Refused::Busy => return Problem::Busy.parts(),
+        CommandError::Busy => return Problem::Busy.response_parts(),
     };
     (status, name, detail.to_owned())
 }
 
-/// As RFC 9457 has it.
+/// Problem details by RFC 9457.
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let (status, name, detail) = self.parts();
+        let (status, name, detail) = self.response_parts();
         let body = axum::Json(ProblemDetails::new(name, status, detail));
-        let content_type = HeaderValue::from_static(PROBLEM);
+        let content_type = HeaderValue::from_static(PROBLEM_CONTENT_TYPE);
         let mut response = (status, [(header::CONTENT_TYPE, content_type)], body).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -1,4 +1,4 @@
-//! What can be asked, each with the admin token.
+//! The HTTP routes of the operator's commands, each of which needs the admin token.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,66 +19,69 @@ use tokio::time::Instant;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi, ToSchema};
 
-use super::Commands;
-use super::leader;
-use super::problem::{PROBLEM, Problem};
-use crate::engine::command::{Command, Refused, Reply, RunStarted, Switched, Wish};
-use crate::engine::trace::Trace;
+use super::CommandServer;
+use super::forwarding;
+use super::problem::{PROBLEM_CONTENT_TYPE, Problem};
+use crate::engine::command::{
+    Command, CommandError, ReplySender, RunStarted, SwitchRequest, SwitchResult,
+};
+use crate::engine::run_trace::RunTrace;
 
-/// No command is longer.
-pub(super) const LONGEST_BODY: usize = 16 * 1024;
-/// The queue answers within milliseconds; while the store cannot be reached, and a switch waits for
-/// it, within five seconds.
-pub(super) const PATIENCE: Duration = Duration::from_secs(7);
+/// Larger than any command.
+pub(super) const BODY_MAX_BYTES: usize = 16 * 1024;
+/// The engine replies within milliseconds, or within five seconds while a switch waits for a store
+/// that cannot be reached.
+pub(super) const COMMAND_TIMEOUT: Duration = Duration::from_secs(7);
 
-/// What is said of any of them.
-const NOT_ADMIN: &str = "Not the admin token.";
-const NOT_NOW: &str = "Nothing was done: store-unavailable: the store cannot be reached; \
+/// Response descriptions that the operations share.
+const UNAUTHORIZED_DESCRIPTION: &str = "Not the admin token.";
+const UNAVAILABLE_DESCRIPTION: &str = "Nothing was done: store-unavailable: the store cannot be reached; \
                        standing-by, leader-silent: which control plane leads is not known, or it \
                        cannot be reached; taking-over: it has just begun to lead; unavailable: it \
                        is busy. Retry-After says when to ask again.";
-const NOT_KNOWN: &str = "outcome-unknown: it was sent on and not answered in time. Look whether it \
+const OUTCOME_UNKNOWN_DESCRIPTION: &str = "outcome-unknown: it was sent on and not answered in time. Look whether it \
                          was done before you send it again.";
 
-pub(super) fn router(commands: Commands) -> Router {
+pub(super) fn router(commands: CommandServer) -> Router {
     let commands = Arc::new(commands);
     Router::new()
-        .route("/api/extractors/{name}/run", post(run))
-        .route("/api/extractors/{name}/trace", get(trace))
-        .route("/api/streams/{id}/switch", post(switch))
+        .route("/api/extractors/{name}/run", post(run_extractor))
+        .route("/api/extractors/{name}/trace", get(get_trace))
+        .route("/api/streams/{id}/switch", post(switch_stream))
         .method_not_allowed_fallback(|| async { Problem::MethodNotAllowed })
         .fallback(|| async { Problem::NotFound })
-        .layer(middleware::from_fn_with_state(commands.clone(), guard))
-        .layer(DefaultBodyLimit::max(LONGEST_BODY))
+        .layer(middleware::from_fn_with_state(commands.clone(), authorize_or_forward))
+        .layer(DefaultBodyLimit::max(BODY_MAX_BYTES))
         .with_state(commands)
 }
 
-/// Before anything else: who has no token learns nothing, not even what there is.
-async fn guard(
-    State(commands): State<Arc<Commands>>,
+/// Verifies the admin token before routing, so that a client without the token cannot even learn
+/// which routes exist; then serves the request, or forwards it to the leader.
+async fn authorize_or_forward(
+    State(commands): State<Arc<CommandServer>>,
     request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
     if !request.headers().contains_key(header::AUTHORIZATION) {
         return Err(Problem::TokenMissing);
     }
-    match &commands.token {
-        Some(token) if token.is_in(request.headers()) => {}
+    match &commands.admin_token {
+        Some(token) if token.is_presented_in(request.headers()) => {}
         _ => return Err(Problem::TokenInvalid),
     }
-    match commands.leads() {
+    match commands.is_leader() {
         true => Ok(next.run(request).await),
-        false => leader::pass_on(&commands, request).await,
+        false => forwarding::forward_to_leader(&commands, request).await,
     }
 }
 
 #[derive(OpenApi)]
 #[openapi(
-    paths(run, trace, switch),
+    paths(run_extractor, get_trace, switch_stream),
     modifiers(&Bearer),
     security(("admin-token" = [])),
 )]
-struct Described;
+struct CommandApi;
 
 struct Bearer;
 
@@ -87,7 +90,8 @@ impl Modify for Bearer {
         let scheme = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
         let components = document.components.get_or_insert_default();
         components.add_security_scheme("admin-token", scheme);
-        // Only of these operations: the document becomes part of a larger one.
+        // Set per operation, as the document is merged into a larger one whose other operations
+        // need no token.
         let security = document.security.take();
         for item in document.paths.paths.values_mut() {
             for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
@@ -97,9 +101,9 @@ impl Modify for Bearer {
     }
 }
 
-/// The commands as an OpenAPI document.
+/// The OpenAPI document of the commands.
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    Described::openapi()
+    CommandApi::openapi()
 }
 
 /// Runs a source now
@@ -110,17 +114,17 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     params(("name" = String, Path, description = "Of the source")),
     responses(
         (status = 202, body = RunStarted, description = "Its outcome will be in the trace."),
-        (status = 401, body = ProblemDetails, content_type = PROBLEM, description = NOT_ADMIN),
-        (status = 404, body = ProblemDetails, content_type = PROBLEM, description = "No such source."),
-        (status = 503, body = ProblemDetails, content_type = PROBLEM, description = NOT_NOW),
-        (status = 504, body = ProblemDetails, content_type = PROBLEM, description = NOT_KNOWN),
+        (status = 401, body = ProblemDetails, content_type = PROBLEM_CONTENT_TYPE, description = UNAUTHORIZED_DESCRIPTION),
+        (status = 404, body = ProblemDetails, content_type = PROBLEM_CONTENT_TYPE, description = "No such source."),
+        (status = 503, body = ProblemDetails, content_type = PROBLEM_CONTENT_TYPE, description = UNAVAILABLE_DESCRIPTION),
+        (status = 504, body = ProblemDetails, content_type = PROBLEM_CONTENT_TYPE, description = OUTCOME_UNKNOWN_DESCRIPTION),
     ),
 )]
-async fn run(
-    State(commands): State<Arc<Commands>>,
+async fn run_extractor(
+    State(commands): State<Arc<CommandServer>>,
     Path(extractor): Path<String>,
 ) -> Result<Response, Problem> {
-    commands.ask(StatusCode::ACCEPTED, |reply| Command::Run { extractor, reply }).await
+    commands.execute(StatusCode::ACCEPTED, |reply| Command::Run { extractor, reply }).await
 }
 
 /// What the last run of a source did, step by step
@@ -130,30 +134,30 @@ async fn run(
     operation_id = "trace-extractor",
     params(("name" = String, Path, description = "Of the source")),
     responses(
-        (status = 200, body = Trace, description = "Secrets are masked."),
-        (status = 401, body = ProblemDetails, content_type = PROBLEM, description = NOT_ADMIN),
-        (status = 404, body = ProblemDetails, content_type = PROBLEM, description = "extractor-unknown: no such source. trace-missing: no run of it has ended yet; ask again."),
-        (status = 503, body = ProblemDetails, content_type = PROBLEM, description = NOT_NOW),
-        (status = 504, body = ProblemDetails, content_type = PROBLEM, description = NOT_KNOWN),
+        (status = 200, body = RunTrace, description = "Secrets are masked."),
+        (status = 401, body = ProblemDetails, content_type = PROBLEM_CONTENT_TYPE, description = UNAUTHORIZED_DESCRIPTION),
+        (status = 404, body = ProblemDetails, content_type = PROBLEM_CONTENT_TYPE, description = "extractor-unknown: no such source. trace-missing: no run of it has ended yet; ask again."),
+        (status = 503, body = ProblemDetails, content_type = PROBLEM_CONTENT_TYPE, description = UNAVAILABLE_DESCRIPTION),
+        (status = 504, body = ProblemDetails, content_type = PROBLEM_CONTENT_TYPE, description = OUTCOME_UNKNOWN_DESCRIPTION),
     ),
 )]
-async fn trace(
-    State(commands): State<Arc<Commands>>,
+async fn get_trace(
+    State(commands): State<Arc<CommandServer>>,
     Path(extractor): Path<String>,
 ) -> Result<Response, Problem> {
-    commands.ask(StatusCode::OK, |reply| Command::Trace { extractor, reply }).await
+    commands.execute(StatusCode::OK, |reply| Command::GetTrace { extractor, reply }).await
 }
 
-/// The body of a switch; all of it may be left out. A pin is taken off with the name of the source
-/// that plays and `"pin": false`: nobody is moved, and ranking goes on from there. Without a name
-/// the next best source plays, as long as ranking leaves it.
+/// The body of a switch; it and each of its fields may be omitted. Without `source` the next best
+/// source becomes active. A pin is removed by a switch to the active source with `"pin": false`: no
+/// viewer is moved, and ranking continues from there.
 #[derive(Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 struct SwitchBody {
-    /// Who is to play; the next best one, if it is not said.
+    /// The source that shall be active; by default the next best one.
     source: Option<String>,
-    /// `true`: it plays until it is down, whatever ranking says. `false`: ranking goes on from
-    /// there.
+    /// `true`: the source stays active until it is down, whatever the ranking. `false`: ranking
+    /// continues from there.
     #[schema(default = true)]
     pin: bool,
 }
@@ -172,31 +176,33 @@ impl Default for SwitchBody {
     params(("id" = String, Path, description = "Of the stream")),
     request_body(content = Option<SwitchBody>),
     responses(
-        (status = 200, body = Switched),
-        (status = 400, body = ProblemDetails, content_type = PROBLEM, description = "The body cannot be read."),
-        (status = 401, body = ProblemDetails, content_type = PROBLEM, description = NOT_ADMIN),
-        (status = 404, body = ProblemDetails, content_type = PROBLEM, description = "No such stream."),
-        (status = 409, body = ProblemDetails, content_type = PROBLEM, description = "That source cannot play now."),
-        (status = 413, body = ProblemDetails, content_type = PROBLEM, description = "The body is too long."),
-        (status = 415, body = ProblemDetails, content_type = PROBLEM, description = "The body is not JSON."),
-        (status = 422, body = ProblemDetails, content_type = PROBLEM, description = "The stream has nothing of that source."),
-        (status = 503, body = ProblemDetails, content_type = PROBLEM, description = NOT_NOW),
-        (status = 504, body = ProblemDetails, content_type = PROBLEM, description = NOT_KNOWN),
+        (status = 200, body = SwitchResult),
+        (status = 400, body = ProblemDetails, content_type = PROBLEM_CONTENT_TYPE, description = "The body cannot be read."),
+        (status = 401, body = ProblemDetails, content_type = PROBLEM_CONTENT_TYPE, description = UNAUTHORIZED_DESCRIPTION),
+        (status = 404, body = ProblemDetails, content_type = PROBLEM_CONTENT_TYPE, description = "No such stream."),
+        (status = 409, body = ProblemDetails, content_type = PROBLEM_CONTENT_TYPE, description = "That source cannot play now."),
+        (status = 413, body = ProblemDetails, content_type = PROBLEM_CONTENT_TYPE, description = "The body is too long."),
+        (status = 415, body = ProblemDetails, content_type = PROBLEM_CONTENT_TYPE, description = "The body is not JSON."),
+        (status = 422, body = ProblemDetails, content_type = PROBLEM_CONTENT_TYPE, description = "The stream has nothing of that source."),
+        (status = 503, body = ProblemDetails, content_type = PROBLEM_CONTENT_TYPE, description = UNAVAILABLE_DESCRIPTION),
+        (status = 504, body = ProblemDetails, content_type = PROBLEM_CONTENT_TYPE, description = OUTCOME_UNKNOWN_DESCRIPTION),
     ),
 )]
-async fn switch(
-    State(commands): State<Arc<Commands>>,
+async fn switch_stream(
+    State(commands): State<Arc<CommandServer>>,
     Path(stream): Path<String>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
-    let SwitchBody { source, pin } = json(&headers, body)?;
-    let wish = Wish { source, pin };
-    let asked = Instant::now();
-    commands.ask(StatusCode::OK, |reply| Command::Switch { stream, wish, asked, reply }).await
+    let SwitchBody { source, pin } = parse_json_body(&headers, body)?;
+    let request = SwitchRequest { source, pin };
+    let requested_at = Instant::now();
+    commands
+        .execute(StatusCode::OK, |reply| Command::Switch { stream, request, requested_at, reply })
+        .await
 }
 
-fn json<T: Default + for<'de> Deserialize<'de>>(
+fn parse_json_body<T: Default + for<'de> Deserialize<'de>>(
     headers: &HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<T, Problem> {
@@ -217,41 +223,41 @@ fn json<T: Default + for<'de> Deserialize<'de>>(
     serde_json::from_slice(&body).map_err(|error| Problem::BadBody(error.to_string()))
 }
 
-impl Commands {
-    /// Why nobody here does it.
-    pub(super) fn not_leading(&self) -> Problem {
+impl CommandServer {
+    /// Why this control plane cannot execute the command itself.
+    pub(super) fn not_leading_problem(&self) -> Problem {
         match self.store.leadership() {
-            Leadership::Theirs(None) => Problem::StandingBy,
-            Leadership::Unreachable => Problem::NobodyLeads,
-            Leadership::Theirs(Some(_)) | Leadership::Ours | Leadership::Unknown => {
-                Problem::Undecided
+            Leadership::Standby(None) => Problem::StandingBy,
+            Leadership::Unreachable => Problem::NoLeader,
+            Leadership::Standby(Some(_)) | Leadership::Leader | Leadership::Unknown => {
+                Problem::LeaderUndecided
             }
         }
     }
 
-    async fn ask<T: Serialize>(
+    async fn execute<T: Serialize>(
         &self,
         status: StatusCode,
-        command: impl FnOnce(Reply<T>) -> Command,
+        command: impl FnOnce(ReplySender<T>) -> Command,
     ) -> Result<Response, Problem> {
-        if !self.leads() {
-            return Err(self.not_leading());
+        if !self.is_leader() {
+            return Err(self.not_leading_problem());
         }
-        let (reply, answer) = oneshot::channel();
-        let asked = async {
-            self.sender.send(command(reply)).await.ok()?;
-            answer.await.ok()
+        let (reply, result) = oneshot::channel();
+        let reply_received = async {
+            self.command_sender.send(command(reply)).await.ok()?;
+            result.await.ok()
         };
-        let answer = tokio::time::timeout(PATIENCE, asked).await.ok().flatten();
-        let answer = match answer {
-            Some(Ok(answer)) => answer,
-            Some(Err(Refused::NotLeading)) => return Err(self.not_leading()),
-            Some(Err(refused)) => return Err(Problem::Refused(refused)),
-            // It stopped leading with the command in its hands.
-            None if !self.leads() => return Err(self.not_leading()),
+        let result = tokio::time::timeout(COMMAND_TIMEOUT, reply_received).await.ok().flatten();
+        let result = match result {
+            Some(Ok(result)) => result,
+            Some(Err(CommandError::NotLeading)) => return Err(self.not_leading_problem()),
+            Some(Err(error)) => return Err(Problem::CommandFailed(error)),
+            // This control plane lost the lease while it executed the command.
+            None if !self.is_leader() => return Err(self.not_leading_problem()),
             None => return Err(Problem::Busy),
         };
         let headers = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
-        Ok((status, headers, axum::Json(answer)).into_response())
+        Ok((status, headers, axum::Json(result)).into_response())
     }
 }

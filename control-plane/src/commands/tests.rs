@@ -1,38 +1,38 @@
-//! Commands over real HTTP, to a control plane whose every source hangs, and to one whose
-//! source does not.
+//! Commands over real HTTP, to a control plane whose sources all hang, and to one whose source
+//! responds.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use pitwall_fetch::{Fetcher, Timeouts};
-use pitwall_upstream_map::store::{Agreed, Held, Word};
+use pitwall_upstream_map::store::{CurrentMap, SpliceDecision, SpliceProposal};
 use pitwall_upstream_map::{Leadership, MemoryStore, StoreError, UpstreamMap};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::*;
-use crate::control::{Config, ControlPlane};
+use crate::control::{ControlPlane, ControlPlaneConfig};
 use crate::extract::ExtractConfig;
-use crate::publish::Site;
+use crate::publish::PublicUrl;
 use crate::rank::RankConfig;
 use crate::schedule::ScheduleConfig;
 use crate::source::Source;
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
-/// A control plane and its commands, until the test ends.
-struct Plane {
+/// A control plane with its command server, until the test ends.
+struct TestControlPlane {
     address: SocketAddr,
     admin: SocketAddr,
     _state: tempfile::TempDir,
 }
 
-impl Plane {
-    /// With twenty sources that hang.
+impl TestControlPlane {
+    /// Starts with twenty sources that hang.
     async fn start(token: Option<&str>) -> Self {
-        // It takes connections and never answers.
-        let hole = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = hole.local_addr().unwrap();
+        // Accepts connections and never responds.
+        let silent_listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = silent_listener.local_addr().unwrap();
         let source = |name: &str| {
             format!(
                 "[[source]]\nname='{name}'\nkind='recipe'\nfeed='World feed'\n\
@@ -41,36 +41,40 @@ impl Plane {
             )
         };
         let text: String = (0..20).map(|n| source(&format!("hanging-{n}"))).collect();
-        Self::with(token, &text, hole).await
+        Self::start_with_sources(token, &text, silent_listener).await
     }
 
-    /// With these sources, and what they need to be there.
-    async fn with<T: Send + 'static>(token: Option<&str>, text: &str, needed: T) -> Self {
-        Self::on(MemoryStore::new(), token, text, needed).await
+    /// Starts with these sources; `needed` is dropped when the control plane ends.
+    async fn start_with_sources<T: Send + 'static>(
+        token: Option<&str>,
+        text: &str,
+        needed: T,
+    ) -> Self {
+        Self::start_with_store(MemoryStore::new(), token, text, needed).await
     }
 
-    async fn on<T: Send + 'static>(
+    async fn start_with_store<T: Send + 'static>(
         store: Arc<dyn Store>,
         token: Option<&str>,
         text: &str,
         needed: T,
     ) -> Self {
         let state = tempfile::tempdir().unwrap();
-        let config = Config {
+        let config = ControlPlaneConfig {
             schedule: ScheduleConfig { providers: Vec::new(), ..ScheduleConfig::default() },
             sources: Source::parse_file(text).unwrap(),
             extract: ExtractConfig::default(),
             state_dir: state.path().to_owned(),
-            check_every: Config::CHECK_EVERY,
+            check_interval: ControlPlaneConfig::DEFAULT_CHECK_INTERVAL,
             rank: RankConfig::default(),
             webhooks: Vec::new(),
-            site: Site::new("https://edge.test/".parse().unwrap()),
+            public_url: PublicUrl::new("https://edge.test/".parse().unwrap()),
         };
         let fetcher = Arc::new(Fetcher::new(Timeouts::default(), Vec::new()));
         let registry = Registry::new();
         let plane = ControlPlane::new(config, fetcher, store.clone(), &registry).unwrap();
         let token = token.map(|token| AdminToken::new(token.as_bytes()).unwrap());
-        let commands = plane.commands(token);
+        let commands = plane.command_server(token);
         let listen = || std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let (listener, admin) = (listen(), listen());
         let addresses = (listener.local_addr().unwrap(), admin.local_addr().unwrap());
@@ -88,7 +92,7 @@ impl Plane {
     }
 }
 
-/// Status, head and body, as JSON where it is.
+/// Returns status, head and body, the latter as JSON where it is JSON.
 async fn ask(
     address: SocketAddr,
     request: &str,
@@ -100,24 +104,24 @@ async fn ask(
     let text = format!(
         "{request} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n{body}"
     );
-    // Who refuses a body does not read it.
+    // A server that rejects a body may close the connection before it has read the body.
     let _ = stream.write_all(text.as_bytes()).await;
-    let mut answer = Vec::new();
-    let _ = stream.read_to_end(&mut answer).await;
-    let answer = String::from_utf8_lossy(&answer).into_owned();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let mut response = Vec::new();
+    let _ = stream.read_to_end(&mut response).await;
+    let response = String::from_utf8_lossy(&response).into_owned();
+    let (head, body) = response.split_once("\r\n\r\n").unwrap();
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
     let json = serde_json::from_str(body).unwrap_or_else(|_| Value::String(body.to_owned()));
     (status, head.to_lowercase(), json)
 }
 
-fn token() -> String {
+fn authorization_header() -> String {
     format!("authorization: Bearer {TOKEN}\r\n")
 }
 
 #[tokio::test]
-async fn who_may() {
-    let plane = Plane::start(Some(TOKEN)).await;
+async fn only_the_admin_token_is_accepted() {
+    let plane = TestControlPlane::start(Some(TOKEN)).await;
     let wrong = format!("authorization: Bearer {}\r\n", TOKEN.replace('f', "e"));
     let shorter = format!("authorization: Bearer {}\r\n", TOKEN.trim_end_matches('f'));
     for (headers, status, name) in [
@@ -126,8 +130,8 @@ async fn who_may() {
         (shorter, 401, "admin-token-invalid"),
         ("authorization: Basic YTpi\r\n".to_owned(), 401, "admin-token-invalid"),
         ("authorization: Bearer\r\n".to_owned(), 401, "admin-token-invalid"),
-        (token(), 202, ""),
-        (token().replace("Bearer", "bearer"), 202, ""),
+        (authorization_header(), 202, ""),
+        (authorization_header().replace("Bearer", "bearer"), 202, ""),
     ] {
         let (got, head, body) = plane.ask("POST /api/extractors/hanging-0/run", &headers, "").await;
         assert_eq!(got, status, "{headers:?}");
@@ -138,14 +142,15 @@ async fn who_may() {
     }
     let unknown = plane.ask("GET /api/nothing", "", "").await;
     assert_eq!(unknown.0, 401, "who has no token does not even learn what there is");
-    let closed = Plane::start(None).await;
-    let (status, _, _) = closed.ask("POST /api/extractors/hanging-0/run", &token(), "").await;
+    let closed = TestControlPlane::start(None).await;
+    let (status, _, _) =
+        closed.ask("POST /api/extractors/hanging-0/run", &authorization_header(), "").await;
     assert_eq!(status, 401, "no token is configured");
 }
 
 #[tokio::test]
-async fn what_is_refused() {
-    let plane = Plane::start(Some(TOKEN)).await;
+async fn invalid_requests_are_rejected() {
+    let plane = TestControlPlane::start(Some(TOKEN)).await;
     let (json, text) = ("content-type: application/json\r\n", "content-type: text/plain\r\n");
     let deep = format!("{{\"source\":{}", "[".repeat(1000));
     let huge = format!("{{\"source\":\"{}\"}}", "x".repeat(2 << 20));
@@ -168,7 +173,7 @@ async fn what_is_refused() {
         (switch, "", "{}", 415, "not-json"),
         (switch, json, &huge, 413, "body-too-large"),
     ] {
-        let headers = format!("{}{headers}", token());
+        let headers = format!("{}{headers}", authorization_header());
         let (got, head, problem) = plane.ask(request, &headers, body).await;
         let body: String = body.chars().take(40).collect();
         assert_eq!(got, status, "{request} {body}: {problem}");
@@ -182,10 +187,10 @@ async fn what_is_refused() {
 }
 
 #[tokio::test]
-async fn answers_come_at_once_though_every_source_hangs() {
-    let plane = Plane::start(Some(TOKEN)).await;
+async fn commands_are_answered_at_once_though_every_source_hangs() {
+    let plane = TestControlPlane::start(Some(TOKEN)).await;
     let mut slowest = Duration::MAX;
-    // A busy machine holds up an answer now and then, but not one in each of these rounds.
+    // A busy machine delays a response now and then, but not one in each of these rounds.
     for _ in 0..10 {
         if slowest < Duration::from_millis(50) {
             break;
@@ -194,7 +199,7 @@ async fn answers_come_at_once_though_every_source_hangs() {
         for n in 0..40 {
             let request = format!("POST /api/extractors/hanging-{}/run", n % 20);
             let began = Instant::now();
-            let (status, _, body) = plane.ask(&request, &token(), "").await;
+            let (status, _, body) = plane.ask(&request, &authorization_header(), "").await;
             slowest = slowest.max(began.elapsed());
             assert_eq!(status, 202, "{body}");
         }
@@ -202,7 +207,7 @@ async fn answers_come_at_once_though_every_source_hangs() {
     assert!(slowest < Duration::from_millis(50), "{slowest:?}");
 }
 
-/// A page that is asked with a cookie and a token, and leads to a list that is not there.
+/// The page is requested with a header and a token, and links to a playlist that does not exist.
 #[tokio::test]
 async fn the_trace_of_a_run_shows_every_step_and_no_secret() {
     let page = "<input name=csrf value=hidden-csrf><a href='/live.m3u8?sig=hidden-sig'>";
@@ -219,13 +224,13 @@ async fn the_trace_of_a_run_shows_every_step_and_no_secret() {
          [[source.step]]\nselect='a'\nattribute='href'\nsave='playlist'\n\
          [source.result]\nplaylist='{{{{playlist}}}}'\n"
     );
-    let plane = Plane::with(Some(TOKEN), &recipe, ()).await;
+    let plane = TestControlPlane::start_with_sources(Some(TOKEN), &recipe, ()).await;
     let request = "GET /api/extractors/club/trace";
     assert_eq!(plane.ask(request, "", "").await.0, 401, "it is for operators alone");
     let (head, trace) = loop {
-        match plane.ask(request, &token(), "").await {
+        match plane.ask(request, &authorization_header(), "").await {
             (200, head, trace) => break (head, trace),
-            // Its first run has not ended.
+            // The first run has not ended.
             (404, _, problem) => {
                 assert_eq!(problem["type"], "urn:pitwall:problem:trace-missing");
                 let detail = problem["detail"].as_str().unwrap();
@@ -236,13 +241,13 @@ async fn the_trace_of_a_run_shows_every_step_and_no_secret() {
     };
     assert!(head.contains("cache-control: no-store"), "{head}");
     assert_eq!((&trace["extractor"], &trace["kind"]), (&"club".into(), &"recipe".into()));
-    let said = |step: &Value| {
+    let describe = |step: &Value| {
         assert!(step["took_ms"].is_u64(), "{step}");
-        let parts = ["step", "status", "yielded"].into_iter().filter_map(|key| step.get(key));
-        let parts = parts.map(|it| it.as_str().map_or(it.to_string(), str::to_owned));
-        parts.collect::<Vec<_>>().join(" ").replace(&address.to_string(), "SITE")
+        let fields = ["step", "status", "yielded"].into_iter().filter_map(|key| step.get(key));
+        let fields = fields.map(|it| it.as_str().map_or(it.to_string(), str::to_owned));
+        fields.collect::<Vec<_>>().join(" ").replace(&address.to_string(), "SITE")
     };
-    let steps: Vec<_> = trace["steps"].as_array().unwrap().iter().map(said).collect();
+    let steps: Vec<_> = trace["steps"].as_array().unwrap().iter().map(describe).collect();
     assert_eq!(
         steps,
         [
@@ -258,7 +263,7 @@ async fn the_trace_of_a_run_shows_every_step_and_no_secret() {
 
 #[tokio::test]
 async fn metrics_and_health() {
-    let plane = Plane::start(None).await;
+    let plane = TestControlPlane::start(None).await;
     let get = |path: &str| {
         let request = format!("GET {path}");
         async move { ask(plane.admin, &request, "", "").await }
@@ -272,25 +277,25 @@ async fn metrics_and_health() {
     assert!(body.as_str().unwrap().contains("pitwall_extractor_failing"), "{body}");
 }
 
-/// A store that somebody else leads.
-struct Elsewhere {
-    held: Held,
-    agreed: Arc<MemoryStore>,
+/// A store whose lease another control plane holds.
+struct RemotelyLedStore {
+    held: CurrentMap,
+    splice_store: Arc<MemoryStore>,
     leader: Mutex<Leadership>,
 }
 
 #[async_trait::async_trait]
-impl Store for Elsewhere {
+impl Store for RemotelyLedStore {
     async fn publish(&self, _: UpstreamMap) -> Result<(), StoreError> {
         Err(StoreError::NotLeading)
     }
 
-    fn held(&self) -> &Held {
+    fn current_map(&self) -> &CurrentMap {
         &self.held
     }
 
-    async fn agree(&self, word: &Word) -> Agreed {
-        self.agreed.agree(word).await
+    async fn propose_splice(&self, proposal: &SpliceProposal) -> SpliceDecision {
+        self.splice_store.propose_splice(proposal).await
     }
 
     fn leadership(&self) -> Leadership {
@@ -298,20 +303,20 @@ impl Store for Elsewhere {
     }
 }
 
-async fn standby() -> (Plane, Arc<Elsewhere>) {
-    let (held, agreed) = (Held::new(UpstreamMap::default(), None), MemoryStore::new());
+async fn standby() -> (TestControlPlane, Arc<RemotelyLedStore>) {
+    let (held, splice_store) = (CurrentMap::new(UpstreamMap::default(), None), MemoryStore::new());
     let leader = Mutex::new(Leadership::Unknown);
-    let store = Arc::new(Elsewhere { held, agreed, leader });
-    (Plane::on(store.clone(), Some(TOKEN), "", ()).await, store)
+    let store = Arc::new(RemotelyLedStore { held, splice_store, leader });
+    (TestControlPlane::start_with_store(store.clone(), Some(TOKEN), "", ()).await, store)
 }
 
 #[tokio::test]
-async fn who_stands_by_passes_commands_on() {
-    let leader = Plane::start(Some(TOKEN)).await;
+async fn a_standby_forwards_commands_to_the_leader() {
+    let leader = TestControlPlane::start(Some(TOKEN)).await;
     let (one, to_one) = standby().await;
     let (two, to_two) = standby().await;
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    // It takes the command, and says nothing.
+    let unused_address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    // Accepts the command and never responds.
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let silent_address = silent.local_addr().unwrap();
     tokio::spawn(async move {
@@ -321,31 +326,52 @@ async fn who_stands_by_passes_commands_on() {
     });
     let run = "POST /api/extractors/hanging-0/run";
     let switch = "POST /api/streams/world-feed/switch";
-    let json = format!("{}content-type: application/json\r\n", token());
-    let at = |address: SocketAddr| Leadership::Theirs(Some(address.to_string()));
-    let led = || at(leader.address);
-    for (request, headers, body, leads, status, told) in [
-        (run, token(), "", led(), 202, "already_running"),
-        (switch, json.clone(), "{}", led(), 404, "stream-unknown"),
-        (switch, json.clone(), "{\"pin\": 1}", led(), 400, "bad-body"),
-        (switch, token(), "{}", led(), 415, "not-json"),
-        ("GET /api/extractors/hanging-0/run", token(), "", led(), 405, "method"),
-        (run, String::new(), "", led(), 401, "admin-token-missing"),
-        (run, token(), "", Leadership::Theirs(None), 503, "it is not known where"),
-        (run, token(), "", Leadership::Unreachable, 503, "nobody leads: the store cannot be re"),
-        (run, token(), "", Leadership::Unreachable, 503, "urn:pitwall:problem:store-unavailable"),
-        (run, token(), "", Leadership::Unknown, 503, "it is not decided yet which"),
-        (run, token(), "", at(nobody), 503, "leader-silent"),
-        (run, token(), "", at(silent_address), 504, "outcome-unknown"),
-        // Two who take each other for the leader.
-        (run, token(), "", at(two.address), 503, "it is not decided yet which"),
-        (run, token(), "", at(one.address), 503, "it is not decided yet which"),
+    let json = format!("{}content-type: application/json\r\n", authorization_header());
+    let at = |address: SocketAddr| Leadership::Standby(Some(address.to_string()));
+    let at_leader = || at(leader.address);
+    for (request, headers, body, leads, status, expected) in [
+        (run, authorization_header(), "", at_leader(), 202, "already_running"),
+        (switch, json.clone(), "{}", at_leader(), 404, "stream-unknown"),
+        (switch, json.clone(), "{\"pin\": 1}", at_leader(), 400, "bad-body"),
+        (switch, authorization_header(), "{}", at_leader(), 415, "not-json"),
+        (
+            "GET /api/extractors/hanging-0/run",
+            authorization_header(),
+            "",
+            at_leader(),
+            405,
+            "method",
+        ),
+        (run, String::new(), "", at_leader(), 401, "admin-token-missing"),
+        (run, authorization_header(), "", Leadership::Standby(None), 503, "it is not known where"),
+        (
+            run,
+            authorization_header(),
+            "",
+            Leadership::Unreachable,
+            503,
+            "nobody leads: the store cannot be re",
+        ),
+        (
+            run,
+            authorization_header(),
+            "",
+            Leadership::Unreachable,
+            503,
+            "urn:pitwall:problem:store-unavailable",
+        ),
+        (run, authorization_header(), "", Leadership::Unknown, 503, "it is not decided yet which"),
+        (run, authorization_header(), "", at(unused_address), 503, "leader-silent"),
+        (run, authorization_header(), "", at(silent_address), 504, "outcome-unknown"),
+        // Two standbys that each take the other for the leader.
+        (run, authorization_header(), "", at(two.address), 503, "it is not decided yet which"),
+        (run, authorization_header(), "", at(one.address), 503, "it is not decided yet which"),
     ] {
         *to_one.leader.lock().unwrap() = leads.clone();
         *to_two.leader.lock().unwrap() = at(one.address);
         let (got, head, body) = one.ask(request, &headers, body).await;
         assert_eq!(got, status, "{request} by {leads:?}: {body}");
-        assert!(body.to_string().contains(told), "{request} by {leads:?}: {body}");
+        assert!(body.to_string().contains(expected), "{request} by {leads:?}: {body}");
         assert_eq!(head.contains("retry-after: 1"), status == 503, "{head}");
         assert_eq!(head.contains("allow: post"), status == 405, "{head}");
         assert!(head.contains("cache-control: no-store"), "{head}");
@@ -353,8 +379,8 @@ async fn who_stands_by_passes_commands_on() {
 }
 
 #[test]
-fn where_others_find_it() {
-    for (listens, advertise, expected) in [
+fn the_advertised_address() {
+    for (listen, advertise, expected) in [
         ("127.0.0.1:8081", None, None),
         ("0.0.0.0:8081", None, None),
         ("[::]:8081", None, None),
@@ -362,15 +388,15 @@ fn where_others_find_it() {
         ("0.0.0.0:8081", Some("control-1.example:8081"), Some("control-1.example:8081")),
         ("127.0.0.1:8081", Some("127.0.0.1:8081"), Some("127.0.0.1:8081")),
     ] {
-        let advertise = advertise.map(|place: &str| Place(place.to_owned()));
+        let advertise = advertise.map(|address: &str| AdvertisedAddress(address.to_owned()));
         let config = ControlConfig { advertise, ..ControlConfig::default() };
-        let place = config.place(listens.parse().unwrap());
-        assert_eq!(place.as_deref(), expected, "{listens}");
+        let address = config.advertised_address(listen.parse().unwrap());
+        assert_eq!(address.as_deref(), expected, "{listen}");
     }
 }
 
 #[test]
-fn a_token_that_is_none() {
+fn short_tokens_are_rejected() {
     assert!(AdminToken::new(b"short").is_err());
     assert!(AdminToken::new(format!("{TOKEN}\n").as_bytes()).is_ok());
     assert!(AdminToken::new(format!("   {}\n", "x".repeat(31)).as_bytes()).is_err());

@@ -1,30 +1,34 @@
-//! The admin token: compared in constant time, never printed.
+//! [`AdminToken`]: the admin token, compared in constant time and never printed.
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 
-/// What it hashes to: comparing hashes tells nothing of how much was right.
+/// The token's hash: the time of a comparison reveals nothing about the token.
 #[derive(Clone)]
 pub struct AdminToken(blake3::Hash);
 
+/// The token file holds less than [`AdminToken::MIN_BYTES`] bytes.
 #[derive(Debug, thiserror::Error)]
-#[error("holds less than {} bytes", AdminToken::SHORTEST)]
+#[error("holds less than {} bytes", AdminToken::MIN_BYTES)]
 pub struct TokenTooShort;
 
 impl AdminToken {
-    pub const SHORTEST: usize = 32;
+    pub const MIN_BYTES: usize = 32;
 
-    /// The content of its file; white space around it is not part of it.
+    /// Takes the content of the token file, without surrounding white space.
+    ///
+    /// # Errors
+    /// When the token is too short.
     pub fn new(text: &[u8]) -> Result<Self, TokenTooShort> {
         let text = text.trim_ascii();
-        if text.len() < Self::SHORTEST {
+        if text.len() < Self::MIN_BYTES {
             return Err(TokenTooShort);
         }
         Ok(Self(blake3::hash(text)))
     }
 
-    /// `Authorization: Bearer …`
-    pub(super) fn is_in(&self, headers: &HeaderMap) -> bool {
+    /// Does `Authorization: Bearer …` hold this token?
+    pub(super) fn is_presented_in(&self, headers: &HeaderMap) -> bool {
         let Some(value) = headers.get(AUTHORIZATION) else { return false };
         let Some((scheme, token)) = value.as_bytes().split_at_checked(7) else { return false };
         // blake3 compares its hashes in constant time.

@@ -1,4 +1,4 @@
-//! The whole control plane against a site, a CDN and a schedule of its own.
+//! The whole control plane with its own site, CDN and schedule.
 
 use axum::Router;
 use axum::extract::Path;
@@ -10,15 +10,15 @@ use pitwall_fetch::Timeouts;
 use pitwall_upstream_map::documents::{
     Bootstrap, Extractors, SessionStatus, Status, StreamCount, Streams,
 };
-use pitwall_upstream_map::{Health, MemoryStore, ProfileId, UpstreamMap};
+use pitwall_upstream_map::{Health, MemoryStore, RequestProfileId, UpstreamMap};
 use prometheus::Registry;
 
 use super::*;
 
 const MEDIA: &str = "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:4,\nnew.ts\n";
 
-/// A race weekend whose race began ten minutes ago.
-fn weekend() -> String {
+/// The schedule of a race weekend whose race began ten minutes ago.
+fn schedule_json() -> String {
     let start = Timestamp::now() - SignedDuration::from_mins(10);
     let race = start.strftime("%Y-%m-%d").to_string();
     let practice = start - SignedDuration::from_hours(48);
@@ -46,7 +46,7 @@ async fn hls(Path(path): Path<String>, headers: HeaderMap) -> Response {
 async fn serve() -> String {
     let router = Router::new()
         .route("/hls/{path}", get(hls))
-        .route("/ergast/f1/current/races/", get(|| async { weekend() }))
+        .route("/ergast/f1/current/races/", get(|| async { schedule_json() }))
         .route(
             "/page/{id}",
             get(|Path(id): Path<String>| async move {
@@ -112,7 +112,7 @@ playlist = "{{playlist}}"
     Source::parse_file(&text.replace("SITE", site)).unwrap_or_else(|error| panic!("{error}"))
 }
 
-fn texts(map: &UpstreamMap) -> [&str; 5] {
+fn document_texts(map: &UpstreamMap) -> [&str; 5] {
     let documents = &map.documents;
     [
         &documents.bootstrap,
@@ -121,11 +121,11 @@ fn texts(map: &UpstreamMap) -> [&str; 5] {
         &documents.extractors,
         &documents.status,
     ]
-    .map(|document| document.json().expect("published from the first map on"))
+    .map(|document| document.as_json().expect("published from the first map on"))
 }
 
-fn done(map: &UpstreamMap) -> bool {
-    let [bootstrap, _, _, extractors, _] = texts(map);
+fn has_session_and_runs(map: &UpstreamMap) -> bool {
+    let [bootstrap, _, _, extractors, _] = document_texts(map);
     let extractors: Extractors = serde_json::from_str(extractors).unwrap();
     let bootstrap: Bootstrap = serde_json::from_str(bootstrap).unwrap();
     bootstrap.session.is_some() && extractors.extractors.iter().all(|one| one.last_run_at.is_some())
@@ -138,17 +138,17 @@ async fn from_configuration_to_public_documents() {
     let (store, registry) = (MemoryStore::new(), Registry::new());
     let schedule = ScheduleConfig {
         providers: vec![crate::schedule::ProviderName::JOLPICA],
-        jolpica_url: crate::settings::parse(&format!("http://{site}/ergast")).unwrap(),
-        allow_private: vec![crate::settings::parse("127.0.0.0/8").unwrap()],
+        jolpica_url: crate::settings::parse_text(&format!("http://{site}/ergast")).unwrap(),
+        allow_private: vec![crate::settings::parse_text("127.0.0.0/8").unwrap()],
         ..ScheduleConfig::default()
     };
-    let config = Config {
+    let config = ControlPlaneConfig {
         schedule,
         sources: sources(&site),
         extract: ExtractConfig::default(),
         state_dir: directory.path().to_owned(),
-        check_every: Config::CHECK_EVERY,
-        site: Site::new("https://edge.test/".parse().unwrap()),
+        check_interval: ControlPlaneConfig::DEFAULT_CHECK_INTERVAL,
+        public_url: PublicUrl::new("https://edge.test/".parse().unwrap()),
         rank: RankConfig::default(),
         webhooks: vec![toml::from_str("name = 'ops'\nurl = 'https://hooks.example.com/'").unwrap()],
     };
@@ -157,19 +157,19 @@ async fn from_configuration_to_public_documents() {
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let running = tokio::spawn(plane.run(async { drop(stopped.await) }));
 
-    let mut changes = store.changes();
+    let mut changes = store.subscribe_versions();
     changes.changed().await.unwrap();
-    while !done(&store.current()) {
+    while !has_session_and_runs(&store.map()) {
         changes.changed().await.unwrap();
     }
-    let map = store.current();
+    let map = store.map();
 
-    // Private: all the edge needs.
+    // The map has all that the edge needs.
     let stream = &map.streams["world-feed"];
     let names: Vec<_> = stream.upstreams.iter().map(|one| one.source.as_str()).collect();
     assert_eq!(names.len(), 2, "the same feed from two sources is one stream");
     let club = stream.upstreams.iter().find(|one| one.source == "club").unwrap();
-    assert_eq!(club.profile, ProfileId("club/world-feed".into()));
+    assert_eq!(club.profile, RequestProfileId("club/world-feed".into()));
     assert_eq!(club.playlist.query(), Some("exp=4000000000&sig=hidden-world"));
     assert_eq!(club.expires_at.unwrap().as_second(), 4_000_000_000);
     let profile = &map.profiles[&club.profile];
@@ -177,12 +177,12 @@ async fn from_configuration_to_public_documents() {
     assert_eq!(profile.token_parameters, ["exp", "sig"]);
     assert!(profile.ports.iter().any(|port| site.ends_with(&format!(":{port}"))));
     for source in ["club", "backup", "forgotten", "broken"] {
-        assert!(map.profiles.contains_key(&ProfileId(source.into())), "{source}");
+        assert!(map.profiles.contains_key(&RequestProfileId(source.into())), "{source}");
     }
 
-    // Public: nothing of where it comes from.
+    // The public documents contain nothing about the upstreams.
     let (host, port) = site.split_once(':').unwrap();
-    for text in texts(&map) {
+    for text in document_texts(&map) {
         for secret in [host, &format!(":{port}"), "http:", "hidden", "sig=", "Referer", ".m3u8?"] {
             assert!(!text.contains(secret), "{secret:?} in {text}");
         }
@@ -199,7 +199,7 @@ async fn from_configuration_to_public_documents() {
             assert!(!text.contains(secret), "{secret:?} in {text}");
         }
     }
-    let [bootstrap, _, streams, extractors, status] = texts(&map);
+    let [bootstrap, _, streams, extractors, status] = document_texts(&map);
     let bootstrap: Bootstrap = serde_json::from_str(bootstrap).unwrap();
     let session = bootstrap.session.unwrap();
     assert_eq!((session.code.as_str(), session.status), ("race", SessionStatus::Live));
@@ -257,21 +257,21 @@ async fn from_configuration_to_public_documents() {
         "pitwall_schedule_fetches_total",
         "pitwall_map_version",
         "pitwall_checks_total",
-        "pitwall_webhook_notices_total",
+        "pitwall_webhook_alerts_total",
     ] {
         assert!(names.contains(&name), "{name} in {names:?}");
     }
 
-    lint(&registry);
+    lint_metrics(&registry);
 
     stop.send(()).unwrap();
     running.await.unwrap();
     assert!(directory.path().join("schedule.json").exists());
-    assert_eq!(store.current().streams.len(), 4, "what was published stays");
+    assert_eq!(store.map().streams.len(), 4, "what was published stays");
 }
 
-/// `promtool check metrics`, which make test installs.
-fn lint(registry: &Registry) {
+/// Runs `promtool check metrics`, which `make test` installs.
+fn lint_metrics(registry: &Registry) {
     use std::io::Write as _;
     use std::process::{Command, Stdio};
     let mut command = Command::new("promtool");

@@ -1,4 +1,4 @@
-//! What an operator may want: a run, a switch, the trace of the last run.
+//! An operator's commands: run a source, switch a stream, get the trace of the last run.
 
 use std::time::Duration;
 
@@ -8,60 +8,73 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 use utoipa::ToSchema;
 
-use super::order::Playing;
-use super::trace::Trace;
-use super::{Engine, Key};
+use super::ranking::ActiveUpstream;
+use super::run_trace::RunTrace;
+use super::{Engine, UpstreamKey};
 
-/// Answered by the queue between two other things; nothing here waits for an upstream, and for the
-/// store only a switch does.
+/// A command is executed by the engine between two events. No command waits for an upstream; only a
+/// switch waits for the store.
 pub(crate) enum Command {
-    Run { extractor: String, reply: Reply<RunStarted> },
-    Switch { stream: String, wish: Wish, asked: Instant, reply: Reply<Switched> },
-    Trace { extractor: String, reply: Reply<Trace> },
+    Run {
+        extractor: String,
+        reply: ReplySender<RunStarted>,
+    },
+    Switch {
+        stream: String,
+        request: SwitchRequest,
+        requested_at: Instant,
+        reply: ReplySender<SwitchResult>,
+    },
+    GetTrace {
+        extractor: String,
+        reply: ReplySender<RunTrace>,
+    },
 }
 
-pub(crate) type Reply<T> = oneshot::Sender<Result<T, Refused>>;
+pub(crate) type ReplySender<T> = oneshot::Sender<Result<T, CommandError>>;
 
-/// Which source is to play.
-pub(crate) struct Wish {
+/// Which source shall be active.
+pub(crate) struct SwitchRequest {
     /// `None`: the next best one.
     pub(crate) source: Option<String>,
-    /// Until it is down; else ranking goes on from there.
+    /// Whether the source stays active until it is down; otherwise ranking continues from it.
     pub(crate) pin: bool,
 }
 
+/// Why a command failed; nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Refused {
+pub(crate) enum CommandError {
     NoExtractor,
     NoStream,
-    /// The stream has no upstream of that source.
+    /// The stream has no upstream of that source, or no other one.
     NoUpstream,
-    /// It cannot play now.
-    Down,
-    /// No run has ended yet.
+    /// The upstream is down.
+    UpstreamDown,
+    /// No run of the source has ended yet.
     NoTrace,
-    /// The store did not take it, and why. Nothing was changed.
-    NotStored(String),
-    /// Another control plane leads by now.
+    /// The store did not accept the map, with the reason. Nothing was changed.
+    StoreUnavailable(String),
+    /// Another control plane has become the leader.
     NotLeading,
-    /// What plays by the last map is still being found.
+    /// The upstreams that the last map names are still being found.
     TakingOver,
-    /// The queue came to it too late. Nothing was changed.
+    /// The engine reached the command too late. Nothing was changed.
     Busy,
 }
 
-/// Whoever asked waits a little longer than this and the time that the store is given.
-const LATEST: Duration = Duration::from_secs(2);
+/// A switch older than this is not begun. The caller's timeout exceeds it by more than the store's
+/// timeout, so that no switch takes effect after its caller was told that it failed.
+const SWITCH_QUEUE_TIMEOUT: Duration = Duration::from_secs(2);
 
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct RunStarted {
     pub(crate) extractor: String,
-    /// It ran already when it was asked for.
+    /// The source was already running when the command came.
     pub(crate) already_running: bool,
 }
 
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub(crate) struct Switched {
+pub(crate) struct SwitchResult {
     pub(crate) stream: StreamId,
     pub(crate) from: Option<String>,
     pub(crate) to: String,
@@ -69,103 +82,131 @@ pub(crate) struct Switched {
 }
 
 impl Engine {
-    pub(super) async fn obey(&mut self, command: Command) {
+    pub(super) async fn apply_command(&mut self, command: Command) {
         match command {
             Command::Run { extractor, reply } => {
-                answer(reply, || self.run_now(&extractor));
+                reply_unless_closed(reply, || self.request_run(&extractor));
             }
-            Command::Switch { stream, wish, asked, reply } => {
-                // Whoever asked and left was told that it failed, or tells nobody what came of it.
+            Command::Switch { stream, request, requested_at, reply } => {
+                // A caller that has left was told that the switch failed, so the switch is not
+                // made.
                 if !reply.is_closed() {
-                    let switched = self.switch(&stream, &wish, asked).await;
-                    drop(reply.send(switched));
+                    let result = self.switch_upstream(&stream, &request, requested_at).await;
+                    drop(reply.send(result));
                 }
             }
-            Command::Trace { extractor, reply } => {
-                answer(reply, || self.trace(&extractor));
+            Command::GetTrace { extractor, reply } => {
+                reply_unless_closed(reply, || self.last_run_trace(&extractor));
             }
         }
     }
 
-    fn run_now(&mut self, extractor: &str) -> Result<RunStarted, Refused> {
+    fn request_run(&mut self, extractor: &str) -> Result<RunStarted, CommandError> {
         let mut states = self.sources.iter_mut();
         let state = states.find(|state| state.source.name == extractor);
-        let state = state.ok_or(Refused::NoExtractor)?;
-        state.run_now();
-        Ok(RunStarted { extractor: extractor.to_owned(), already_running: state.running })
+        let state = state.ok_or(CommandError::NoExtractor)?;
+        state.request_run();
+        Ok(RunStarted { extractor: extractor.to_owned(), already_running: state.is_running })
     }
 
-    fn trace(&self, extractor: &str) -> Result<Trace, Refused> {
+    fn last_run_trace(&self, extractor: &str) -> Result<RunTrace, CommandError> {
         let mut states = self.sources.iter();
         let state = states.find(|state| state.source.name == extractor);
-        state.ok_or(Refused::NoExtractor)?.trace.clone().ok_or(Refused::NoTrace)
+        state.ok_or(CommandError::NoExtractor)?.last_trace.clone().ok_or(CommandError::NoTrace)
     }
 
-    async fn switch(
+    async fn switch_upstream(
         &mut self,
         stream: &str,
-        wish: &Wish,
-        asked: Instant,
-    ) -> Result<Switched, Refused> {
-        if asked.elapsed() > LATEST {
-            return Err(Refused::Busy);
+        request: &SwitchRequest,
+        requested_at: Instant,
+    ) -> Result<SwitchResult, CommandError> {
+        if requested_at.elapsed() > SWITCH_QUEUE_TIMEOUT {
+            return Err(CommandError::Busy);
         }
-        // A map of what was found so far would take away the rest.
-        if self.is_finding_its_feet() {
-            return Err(Refused::TakingOver);
+        // During warm-up a map would lack the upstreams that are not found yet.
+        if self.is_warming_up() {
+            return Err(CommandError::TakingOver);
         }
-        let (switched, word) = self.choose(stream, wish)?;
-        let mut published = self.publish(Some(word.clone())).await;
-        // Somebody else's version, which the next attempt goes past.
-        if matches!(published, Err(StoreError::Outdated { .. })) && asked.elapsed() <= LATEST {
-            published = self.publish(Some(word)).await;
+        let (result, switch) = self.choose_upstream(stream, request)?;
+        let mut published = self.publish(Some(switch.clone())).await;
+        // The second attempt uses a version above the one that another control plane published.
+        if matches!(published, Err(StoreError::Outdated { .. }))
+            && requested_at.elapsed() <= SWITCH_QUEUE_TIMEOUT
+        {
+            published = self.publish(Some(switch)).await;
         }
-        let Switched { from, to, pinned, .. } = &switched;
+        let SwitchResult { from, to, pinned, .. } = &result;
         match published {
             Ok(()) => {}
-            Err(StoreError::NotLeading) => return Err(Refused::NotLeading),
+            Err(StoreError::NotLeading) => return Err(CommandError::NotLeading),
             Err(StoreError::Unreachable(error)) => {
-                tracing::warn!(stream, to, error, "not switched: the store did not take it");
-                return Err(Refused::NotStored(error));
+                tracing::warn!(
+                    stream,
+                    to,
+                    error,
+                    "the stream was not switched: the store did not accept the map; check the store"
+                );
+                return Err(CommandError::StoreUnavailable(error));
             }
             Err(error) => {
-                tracing::warn!(stream, to, %error, "not switched");
-                return Err(Refused::Busy);
+                tracing::warn!(stream, to, %error, "the stream was not switched: the map could not be published; send the command again");
+                return Err(CommandError::Busy);
             }
         }
-        tracing::info!(stream, from, to, pinned, "switched by an operator");
-        // A store that dies together with this process may have forgotten it.
-        self.remember_now().await;
-        Ok(switched)
+        tracing::info!(stream, from, to, pinned, "an operator switched the stream");
+        // Saved at once, as a store that dies together with this process would lose the switch.
+        self.save_history_now().await;
+        Ok(result)
     }
 
-    fn choose(&self, stream: &str, wish: &Wish) -> Result<(Switched, Playing), Refused> {
-        let ranked = self.ranked();
-        let (id, ranking) = ranked.get_key_value(stream).ok_or(Refused::NoStream)?;
-        let playing = ranking.active().map(|place| place.key);
-        let wanted = ranking.places.iter().filter(|place| match &wish.source {
-            Some(source) => place.source.name == *source,
-            None => Some(place.key) != playing,
+    fn choose_upstream(
+        &self,
+        stream: &str,
+        request: &SwitchRequest,
+    ) -> Result<(SwitchResult, ActiveUpstream), CommandError> {
+        let rankings = self.rank_streams();
+        let (id, ranking) = rankings.get_key_value(stream).ok_or(CommandError::NoStream)?;
+        let active_key = ranking.active().map(|ranked| ranked.key);
+        let eligible = ranking.upstreams.iter().filter(|ranked| match &request.source {
+            Some(source) => ranked.source.name == *source,
+            None => Some(ranked.key) != active_key,
         });
-        let mut wanted = wanted.peekable();
-        wanted.peek().ok_or(Refused::NoUpstream)?;
-        let chosen = wanted.find(|place| place.health != Health::Down).ok_or(Refused::Down)?;
-        let name = |key: &Key| self.sources.get(key.source).map(|one| one.source.name.clone());
-        let switched = Switched {
+        let mut eligible = eligible.peekable();
+        eligible.peek().ok_or(CommandError::NoUpstream)?;
+        let chosen = eligible
+            .find(|ranked| ranked.health != Health::Down)
+            .ok_or(CommandError::UpstreamDown)?;
+        let name =
+            |key: &UpstreamKey| self.sources.get(key.source).map(|one| one.source.name.clone());
+        let result = SwitchResult {
             stream: id.clone(),
-            from: playing.and_then(name),
+            from: active_key.and_then(name),
             to: chosen.source.name.clone(),
-            pinned: wish.pin,
+            pinned: request.pin,
         };
-        let (key, since) = (chosen.key.clone(), Instant::now());
-        let settled_at = self.playing.get(stream).map_or(since, |playing| playing.settled_at);
-        // It is switched by the map that says so.
-        Ok((switched, Playing { key, since, settled_at, pinned: wish.pin, switched: 0 }))
+        let (key, active_since) = (chosen.key.clone(), Instant::now());
+        let settled_at =
+            self.active_upstreams.get(stream).map_or(active_since, |active| active.settled_at);
+        // `publish` sets the version of the map that carries the switch.
+        Ok((
+            result,
+            ActiveUpstream {
+                key,
+                active_since,
+                settled_at,
+                pinned: request.pin,
+                switch_version: 0,
+            },
+        ))
     }
 }
 
-/// Whoever asked and left needs no answer, and nothing done.
-fn answer<T>(reply: Reply<T>, command: impl FnOnce() -> Result<T, Refused>) {
+/// A caller that has left needs no reply, and its command is not executed.
+fn reply_unless_closed<T>(
+    reply: ReplySender<T>,
+    command: impl FnOnce() -> Result<T, CommandError>,
+) {
     if !reply.is_closed() {
         drop(reply.send(command()));
     }

@@ -1,109 +1,129 @@
-//! The map: made when something changed, at most a few times a second.
+//! Publishes the map when something changed, at most a few times per second.
 
 use std::time::Duration;
 
 use pitwall_upstream_map::{StoreError, StreamId, UpstreamMap};
 use tokio::time::Instant;
 
-use super::order::{self, Playing, Ranked};
-use super::{Engine, Key};
-use crate::publish::{self, Picture};
-use crate::schedule::window;
+use super::ranking::{self, ActiveUpstream, StreamRankings};
+use super::{Engine, UpstreamKey};
+use crate::publish::{self, MapInput};
+use crate::schedule::live_window;
 
-/// Changes that come together are published together.
-pub(super) const COALESCE: Duration = Duration::from_millis(200);
-/// The queue does not stand still for a store that does.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// Changes within this time are published together.
+pub(super) const PUBLISH_MIN_INTERVAL: Duration = Duration::from_millis(200);
+/// How long the engine waits for a store that hangs.
+const PUBLISH_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl Engine {
-    pub(super) fn next_publication(&self) -> Option<Instant> {
-        self.published.filter(|_| self.dirty).map(|last| last + COALESCE)
+    pub(super) fn next_publication_at(&self) -> Option<Instant> {
+        self.last_published_at
+            .filter(|_| self.needs_publication)
+            .map(|last| last + PUBLISH_MIN_INTERVAL)
     }
 
     pub(super) async fn publish_if_due(&mut self) {
-        let due = self.published.is_none_or(|last| last.elapsed() >= COALESCE);
-        if !(self.dirty && due) || self.inherited.is_some() {
+        let due = self.last_published_at.is_none_or(|last| last.elapsed() >= PUBLISH_MIN_INTERVAL);
+        if !(self.needs_publication && due) || self.inherited_upstreams.is_some() {
             return;
         }
         match self.publish(None).await {
             Ok(()) => {
-                if self.unpublished.take().is_some() {
-                    tracing::info!(version = self.version, "a map is published again");
+                if self.last_publish_error.take().is_some() {
+                    tracing::info!(version = self.last_version, "maps are published again");
                 }
             }
-            // The next attempt goes past that version; or another one leads, and this one is about
-            // to hear of it.
+            // Either the next attempt uses a version above the store's, or another control plane
+            // leads and the fence is about to report that.
             Err(StoreError::Outdated { .. } | StoreError::NotLeading) => {}
-            Err(error) => self.not_published(error.to_string()),
+            Err(error) => self.log_publish_failure(error.to_string()),
         }
     }
 
-    /// Publishing is tried several times a second, and said once for each reason.
-    fn not_published(&mut self, error: String) {
-        if self.unpublished.as_ref() != Some(&error) {
-            tracing::warn!(error, "map not published; trying again until it is");
-            self.unpublished = Some(error);
+    /// Publishing is retried several times per second; each different error is logged once.
+    fn log_publish_failure(&mut self, error: String) {
+        if self.last_publish_error.as_ref() != Some(&error) {
+            tracing::warn!(
+                error,
+                "map not published; publishing is retried until it succeeds, check the store"
+            );
+            self.last_publish_error = Some(error);
         }
     }
 
-    /// What is known, with an operator's word, which is in force when a map that says so is
-    /// published: nothing is changed here before, so that a word that no store took is forgotten.
-    pub(super) async fn publish(&mut self, word: Option<Playing>) -> Result<(), StoreError> {
-        self.published = Some(Instant::now());
+    /// Publishes the current state, with an operator's `switch` if there is one. A switch takes
+    /// effect when a map that carries it is published: nothing is changed before, so that a switch
+    /// that the store did not accept is forgotten.
+    pub(super) async fn publish(
+        &mut self,
+        switch: Option<ActiveUpstream>,
+    ) -> Result<(), StoreError> {
+        self.last_published_at = Some(Instant::now());
         let now = self.clock.now();
-        let last = self.version.max(self.store.current().version);
+        let last = self.last_version.max(self.store.map().version);
         let version = UpstreamMap::next_version(last, now);
-        let word = word.map(|word| Playing { switched: version, ..word });
+        let switch = switch.map(|switch| ActiveUpstream { switch_version: version, ..switch });
         let schedule = self.schedule.borrow_and_update().clone();
-        let ranked = self.ranked_with(word.as_ref());
-        let picture = Picture {
+        let rankings = self.rank_streams_with(switch.as_ref());
+        let input = MapInput {
             version,
             now,
             started_at: self.started_at,
             sources: &self.sources,
-            streams: &ranked,
-            known: &self.known,
+            rankings: &rankings,
+            known_streams: &self.known_streams,
             schedule: &schedule,
-            watched: &self.watched,
-            rank: &self.rank,
-            site: &self.site,
+            viewers: &self.viewers,
+            rank_config: &self.rank_config,
+            public_url: &self.public_url,
         };
-        let map = publish::build(&picture)?;
-        let phases = publish::phases(&schedule.schedule, now);
-        let watchable = order::watchable(&ranked);
+        let map = publish::build_map(&input)?;
+        let phases = publish::session_phases(&schedule.schedule, now);
+        let has_healthy_stream = ranking::has_healthy_stream(&rankings);
         let mut sessions = schedule.schedule.meetings.iter().flat_map(|meeting| &meeting.sessions);
-        let on = sessions.any(|session| window::is_on(session, now, watchable));
-        self.metrics.published(version, &ranked, &self.known, &self.sources, on);
-        let active = active(&ranked);
-        let published = match word {
-            // Published later, it is as true as now.
-            None => tokio::time::timeout(PATIENCE, self.store.publish(map)).await,
-            Some(_) => Ok(self.store.publish_within(map, PATIENCE).await),
+        let is_session_live =
+            sessions.any(|session| live_window::is_on_air(session, now, has_healthy_stream));
+        self.metrics.record_published_map(
+            version,
+            &rankings,
+            &self.known_streams,
+            &self.sources,
+            is_session_live,
+        );
+        let active = active_upstreams(&rankings);
+        let published = match switch {
+            // A map without a switch may arrive late, as its content stays valid.
+            None => tokio::time::timeout(PUBLISH_TIMEOUT, self.store.publish(map)).await,
+            Some(_) => Ok(self.store.publish_within(map, PUBLISH_TIMEOUT).await),
         };
         let published = published.unwrap_or_else(|_| {
-            Err(StoreError::Unreachable(format!("no answer within {} s", PATIENCE.as_secs())))
+            Err(StoreError::Unreachable(format!(
+                "no answer within {} s",
+                PUBLISH_TIMEOUT.as_secs()
+            )))
         });
         if let Err(StoreError::Outdated { current, .. }) = published {
-            self.version = current;
+            self.last_version = current;
         }
-        // If it was a word, the next map takes back what came of it on the way to the store.
-        self.dirty = published.is_err();
+        // After a failed publication the next map is published without the switch, and supersedes a
+        // map that may still reach the store.
+        self.needs_publication = published.is_err();
         published?;
-        if let Some(word) = word {
-            self.memory.forget(&word.key.stream);
-            self.playing.insert(word.key.stream.clone(), word);
+        if let Some(switch) = switch {
+            self.persisted.forget_active_upstream(&switch.key.stream);
+            self.active_upstreams.insert(switch.key.stream.clone(), switch);
         }
-        self.version = version;
-        self.played(active);
-        self.phases = phases;
+        self.last_version = version;
+        self.record_active_upstreams(active);
+        self.published_session_phases = phases;
         Ok(())
     }
 }
 
-fn active(ranked: &Ranked<'_>) -> Vec<(StreamId, Key, bool)> {
-    let each = ranked.iter().filter_map(|(stream, ranking)| {
-        let place = ranking.active()?;
-        Some((stream.clone(), place.key.clone(), ranking.pinned))
+fn active_upstreams(rankings: &StreamRankings<'_>) -> Vec<(StreamId, UpstreamKey, bool)> {
+    let active = rankings.iter().filter_map(|(stream, ranking)| {
+        let upstream = ranking.active()?;
+        Some((stream.clone(), upstream.key.clone(), ranking.pinned))
     });
-    each.collect()
+    active.collect()
 }

@@ -1,5 +1,5 @@
-//! `kind = "browser"`: what a page asks for when a browser shows it. Off unless `[extract]` says
-//! where a Chromium is: it weighs more than everything else together.
+//! `kind = "browser"`: the playlists that a page requests while a browser shows it. Off unless
+//! `[extract.browser]` is enabled: a Chromium needs more memory and CPU than all of Pitwall.
 //!
 //! ```toml
 //! [[source]]
@@ -12,20 +12,20 @@
 //! wait = "20s"
 //! ```
 //!
-//! - [`launch`]: a Chromium of its own for each run, or one that somebody else runs: [`endpoint`].
-//! - [`cdp`]: its DevTools protocol, as much of it as this needs.
-//! - [`watch`]: what goes over the network while the page is shown.
-//! - [`pick`]: which of that are playlists, and with which headers they were asked for.
+//! - [`launch`]: starts a Chromium for each run, or uses one that the operator runs: [`endpoint`].
+//! - [`cdp`]: the part of the DevTools protocol that is needed here.
+//! - [`monitor`]: the network requests of the page while it is shown.
+//! - [`selection`]: which of these requests are candidates, and with which headers.
 //!
-//! Master playlists are taken, else media playlists, by the URL that was asked for first: what
-//! it redirects to may not live as long. The page gets no further than the source's policy. It
-//! sees an honest browser without a window: nothing hides what it is.
+//! Multivariant playlists become candidates, or media playlists if there is none, by the URL before
+//! redirects: the target of a redirect may expire earlier. The page reaches no host that the
+//! source's address policy denies. Nothing hides from the page that the browser is headless.
 
 mod cdp;
 mod endpoint;
 mod launch;
-mod pick;
-mod watch;
+mod monitor;
+mod selection;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,17 +38,17 @@ use toml::Spanned;
 use toml::de::{DeValue, ValueDeserializer};
 use url::Url;
 
-use self::watch::{Seen, Visit};
-use super::outbound::Outbound;
-use super::tape::{Answer, Ask};
-use super::{Context, Extractor, Failure, Found, Tool, Track};
+use self::monitor::{BrowserRun, CapturedRequest};
+use super::egress::EgressProxy;
+use super::recorder::{RecordedRequest, RecordedResponse};
+use super::{ExternalTool, ExtractContext, Extractor, ExtractorOutput, RunBranch, StepFailure};
 use crate::settings::{HttpUrl, HumanDuration, error_at, from_text};
 
-pub(super) struct Browsing {
+pub(super) struct BrowserExtractor {
     url: Url,
-    click: Vec<String>,
-    only: Option<Regex>,
-    wait: Duration,
+    click_selectors: Vec<String>,
+    url_filter: Option<Regex>,
+    watch_duration: Duration,
 }
 
 #[derive(Deserialize)]
@@ -68,76 +68,84 @@ from_text!(Pattern, |text| Regex::new(text)
     .map(Self)
     .map_err(|error| format!("not a pattern: {error}")));
 
-/// How long a page is shown.
-const WAIT: Duration = Duration::from_secs(20);
-/// For the browser to start and to end.
-const AROUND: Duration = Duration::from_secs(20);
+/// How long a page is shown at most, unless the source sets `wait`.
+const WATCH_DEFAULT_DURATION: Duration = Duration::from_secs(20);
+/// Added to a run's deadline, for the browser to start and to end.
+const BROWSER_LIFECYCLE_TIMEOUT: Duration = Duration::from_secs(20);
 
 pub(super) fn configure(
     feed: Option<&str>,
     settings: Spanned<DeValue<'_>>,
 ) -> Result<Arc<dyn Extractor>, toml::de::Error> {
-    let span = settings.span();
+    let settings_span = settings.span();
     let Settings { url, click, only, wait } =
         Settings::deserialize(ValueDeserializer::from(settings))?;
-    // A page's requests have no names.
-    feed.ok_or_else(|| error_at(span, "missing field `feed`"))?;
-    let (only, wait) = (only.map(|only| only.0), wait.map_or(WAIT, |wait| wait.0));
-    Ok(Arc::new(Browsing { url: url.0, click, only, wait }))
+    // A page's requests have no name that could be the feed's.
+    feed.ok_or_else(|| error_at(settings_span, "missing field `feed`"))?;
+    Ok(Arc::new(BrowserExtractor {
+        url: url.0,
+        click_selectors: click,
+        url_filter: only.map(|only| only.0),
+        watch_duration: wait.map_or(WATCH_DEFAULT_DURATION, |wait| wait.0),
+    }))
 }
 
 #[async_trait]
-impl Extractor for Browsing {
+impl Extractor for BrowserExtractor {
     fn kind(&self) -> &'static str {
         "browser"
     }
 
-    fn origins(&self) -> Vec<Url> {
+    fn configured_origins(&self) -> Vec<Url> {
         vec![self.url.clone()]
     }
 
     fn timeout(&self) -> Duration {
-        self.wait + AROUND
+        self.watch_duration + BROWSER_LIFECYCLE_TIMEOUT
     }
 
-    fn needs(&self) -> Option<Tool> {
-        Some(Tool::Browser)
+    fn required_tool(&self) -> Option<ExternalTool> {
+        Some(ExternalTool::Browser)
     }
 
-    async fn extract(&self, context: &Context<'_>) -> Found {
-        let mut tracing = context.trace.begin(&Track::default(), "browse");
-        let seen = self.seen(context).await;
-        if let Ok(seen) = &seen {
-            tracing.matched(seen.len());
+    async fn extract(&self, context: &ExtractContext<'_>) -> ExtractorOutput {
+        let mut span = context.trace.start_step(&RunBranch::default(), "browse");
+        let captured = self.browse_or_replay(context).await;
+        if let Ok(captured) = &captured {
+            span.set_match_count(captured.len());
         }
-        let seen = match tracing.end(seen) {
-            Ok(seen) => seen,
-            Err(failure) => return Found::failed(failure.at("browse")),
+        let captured = match span.finish(captured) {
+            Ok(captured) => captured,
+            Err(failure) => return ExtractorOutput::failed(failure.at_step("browse")),
         };
-        let mut tracing = context.trace.begin(&Track::default(), "playlists");
-        let candidates = pick::candidates(&seen, self.only.as_ref(), context.source);
-        tracing.matched(candidates.len());
+        let mut span = context.trace.start_step(&RunBranch::default(), "playlists");
+        let candidates =
+            selection::select_candidates(&captured, self.url_filter.as_ref(), context.source);
+        span.set_match_count(candidates.len());
         if let Some(first) = candidates.first() {
-            tracing.yielded("playlist", first.playlist.as_str());
+            span.set_output("playlist", first.playlist.as_str());
         }
         let found = match candidates.is_empty() {
-            true => Err(Failure::lasting("the page asked for no playlist")),
+            true => Err(StepFailure::permanent("the page asked for no playlist")),
             false => Ok(candidates),
         };
-        match tracing.end(found) {
-            Ok(candidates) => Found { candidates, ..Found::default() },
-            Err(failure) => Found::failed(failure.at("playlists")),
+        match span.finish(found) {
+            Ok(candidates) => ExtractorOutput { candidates, ..ExtractorOutput::default() },
+            Err(failure) => ExtractorOutput::failed(failure.at_step("playlists")),
         }
     }
 }
 
-impl Browsing {
-    async fn seen(&self, context: &Context<'_>) -> Result<Vec<Seen>, Failure> {
-        let ask = Ask::new("BROWSE", self.url.as_str());
+impl BrowserExtractor {
+    async fn browse_or_replay(
+        &self,
+        context: &ExtractContext<'_>,
+    ) -> Result<Vec<CapturedRequest>, StepFailure> {
+        let request = RecordedRequest::new("BROWSE", self.url.as_str());
         let live = async {
-            let seen = self.browse(context).await?;
-            let body = serde_json::to_vec(&seen).map_err(|error| error.to_string())?;
-            Ok(Answer {
+            let captured = self.browse_page(context).await?;
+            let body = serde_json::to_vec(&captured).map_err(|error| error.to_string())?;
+            Ok(RecordedResponse {
                 url: self.url.to_string(),
                 status: 200,
                 headers: vec![("content-type".to_owned(), "application/json".to_owned())],
@@ -145,29 +153,32 @@ impl Browsing {
                 body: Bytes::from(body),
             })
         };
-        let answer = context.tape.exchange(&Track::default(), ask, live).await?;
-        serde_json::from_slice(&answer.body).map_err(|error| error.to_string().into())
+        let response = context.recorder.run_exchange(&RunBranch::default(), request, live).await?;
+        serde_json::from_slice(&response.body).map_err(|error| error.to_string().into())
     }
 
-    async fn browse(&self, context: &Context<'_>) -> Result<Vec<Seen>, Failure> {
-        if let Some(missing) = context.tools.missing(Tool::Browser) {
+    async fn browse_page(
+        &self,
+        context: &ExtractContext<'_>,
+    ) -> Result<Vec<CapturedRequest>, StepFailure> {
+        if let Some(missing) = context.tools.explain_missing(ExternalTool::Browser) {
             return Err(missing.into());
         }
-        let outbound = Outbound::open(context.fetcher.clone(), context.policy.clone()).await?;
-        let browser = launch::launch(context, &outbound).await?;
-        let visit = Visit {
+        let egress = EgressProxy::start(context.fetcher.clone(), context.policy.clone()).await?;
+        let browser = launch::launch_browser(context, &egress).await?;
+        let run = BrowserRun {
             url: &self.url,
-            click: &self.click,
+            click_selectors: &self.click_selectors,
             headers: &context.source.headers,
-            outbound: &outbound,
+            egress: &egress,
         };
-        let seen = visit.run(&browser.endpoint, self.wait).await?;
-        if seen.is_empty()
-            && let Some(refusal) = outbound.refusal(context.source)
+        let captured = run.run(&browser.endpoint, self.watch_duration).await?;
+        if captured.is_empty()
+            && let Some(denial) = egress.denial_failure(context.source)
         {
-            return Err(refusal);
+            return Err(denial);
         }
-        Ok(seen)
+        Ok(captured)
     }
 }
 

@@ -1,18 +1,18 @@
-//! [`Candidate`]: what a run finds.
+//! [`Candidate`]: one found playlist URL; [`ExtractorOutput`]: all that one run found.
 
 use std::fmt;
 
 use jiff::Timestamp;
 use pitwall_upstream_map::StreamId;
-use pitwall_upstream_map::slug::fold;
+use pitwall_upstream_map::slug::normalize_name;
 use url::Url;
 
-use super::error::{ExtractError, listing};
+use super::error::{ExtractError, list_names};
 
 /// One found playlist URL, not yet checked.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Candidate {
-    /// Its place among what its source found: streams are listed in this order.
+    /// Index among the source's candidates; streams are listed in this order.
     pub position: usize,
     pub feed: String,
     pub label: Option<String>,
@@ -21,79 +21,82 @@ pub struct Candidate {
     pub expires_at: Option<Timestamp>,
 }
 
-/// What one run yielded. A run that finds some feeds and fails for others has both; one that
-/// finds nothing without failing says that the source has nothing now.
+/// The output of one run. A run that finds some feeds and fails for others has both candidates and
+/// failures; an output with neither says that the source has no stream now.
 #[derive(Default)]
-pub(crate) struct Found {
+pub(crate) struct ExtractorOutput {
     pub(crate) candidates: Vec<Candidate>,
     pub(crate) failures: Vec<ExtractError>,
-    /// What was found and cannot be a stream: it is told, and costs nothing else. The run is none
-    /// that failed, as another one would find the same.
+    /// Findings that cannot be a stream. They are reported, but the run has not failed: another run
+    /// would find the same.
     pub(crate) unusable: Vec<ExtractError>,
-    /// How many were found beyond those that are taken.
+    /// The number of candidates beyond `MAX_CANDIDATES`.
     pub(crate) dropped: usize,
 }
 
-/// The most that one source may find: more is a mistake, or an attack.
+/// Candidates per source: a source that finds more is misconfigured or under attack.
 const MAX_CANDIDATES: usize = 200;
-/// The longest name of a feed or label, in characters: pages may say anything.
-const MAX_NAME: usize = 80;
+/// Length of a feed's name or a label, in characters; a page may claim a name of any length.
+const NAME_MAX_CHARS: usize = 80;
 
-impl Found {
+impl ExtractorOutput {
     pub(crate) fn failed(error: ExtractError) -> Self {
         Self { failures: vec![error], ..Self::default() }
     }
 
-    /// Says of how many, and which, nobody knows the name.
-    pub(super) fn nameless(
+    /// The error that `count` findings, described by `which`, have no name that a stream's id can
+    /// be made of; `None` if `count` is 0.
+    pub(super) fn describe_nameless(
         count: usize,
         which: impl Iterator<Item = String>,
     ) -> Option<ExtractError> {
-        let message = || format!("without a name to make an id of: {}", listing(which));
+        let message = || format!("without a name to make an id of: {}", list_names(which));
         (count > 0).then(|| ExtractError::new("names", format!("{count} {}", message()), false))
     }
 
-    /// Makes public names of what pages say, and takes no more than a source may find.
-    pub(crate) fn tidy(mut self) -> Self {
+    /// Cleans the names that pages gave, moves candidates without a usable name to `unusable`, and
+    /// truncates the candidates to `MAX_CANDIDATES`.
+    pub(crate) fn sanitize(mut self) -> Self {
         let mut nameless = Vec::new();
-        let tidied = self.candidates.into_iter().zip(1..).filter_map(|(candidate, number)| {
-            let feed = name(&candidate.feed).filter(|feed| StreamId::of_feed(feed).is_some());
+        let sanitized = self.candidates.into_iter().zip(1..).filter_map(|(candidate, number)| {
+            let feed =
+                sanitize_name(&candidate.feed).filter(|feed| StreamId::of_feed(feed).is_some());
             let Some(feed) = feed else {
                 nameless.push(format!("number {number}"));
                 return None;
             };
-            let label = candidate.label.as_deref().and_then(name);
+            let label = candidate.label.as_deref().and_then(sanitize_name);
             Some(Candidate { feed, label, ..candidate })
         });
-        self.candidates = tidied.collect();
-        self.unusable.extend(Self::nameless(nameless.len(), nameless.into_iter()));
-        // Where nothing else was found, the run has failed.
+        self.candidates = sanitized.collect();
+        self.unusable.extend(Self::describe_nameless(nameless.len(), nameless.into_iter()));
+        // A run whose findings are all unusable has failed.
         if self.candidates.is_empty() {
             self.failures.append(&mut self.unusable);
         }
-        // No failure: trying again would find as many.
+        // Dropped candidates are not a failure: another run would find as many.
         self.dropped += self.candidates.len().saturating_sub(MAX_CANDIDATES);
         self.candidates.truncate(MAX_CANDIDATES);
         self
     }
 }
 
-/// One line without control characters, and nothing that may be an upstream's URL.
-fn name(text: &str) -> Option<String> {
+/// One line without control characters and without anything that may be an upstream's URL.
+fn sanitize_name(text: &str) -> Option<String> {
     let words = text.split(|c: char| c.is_whitespace() || c.is_control());
     let words: Vec<&str> = words.filter(|word| !word.is_empty() && !word.contains("://")).collect();
     let name = words.join(" ");
-    if name.chars().count() <= MAX_NAME {
+    if name.chars().count() <= NAME_MAX_CHARS {
         return (!name.is_empty()).then_some(name);
     }
-    // Names that differ only behind the cut are still those of different feeds.
-    let hash = blake3::hash(fold(&name).as_bytes()).to_hex();
+    // The hash keeps names apart that differ only after the cut: they are different feeds.
+    let hash = blake3::hash(normalize_name(&name).as_bytes()).to_hex();
     let end = format!("… {}", hash.get(..8).unwrap_or_default());
-    let head: String = name.chars().take(MAX_NAME - end.chars().count()).collect();
+    let head: String = name.chars().take(NAME_MAX_CHARS - end.chars().count()).collect();
     Some(format!("{}{end}", head.trim_end()))
 }
 
-/// The URL without its query and the headers without their values: both hold tokens.
+/// Shows the playlist's host and the headers' names only: URLs and header values hold tokens.
 impl fmt::Debug for Candidate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let headers: Vec<_> = self.headers.iter().map(|(name, _)| name).collect();
@@ -120,16 +123,16 @@ mod tests {
             ("http://only.example/", None),
             (" \n ", None),
         ] {
-            assert_eq!(name(text).as_deref(), expected, "{text:?}");
+            assert_eq!(sanitize_name(text).as_deref(), expected, "{text:?}");
         }
-        let long = "ü".repeat(MAX_NAME + 1);
+        let long = "ü".repeat(NAME_MAX_CHARS + 1);
         for (one, other, alike) in [
             (long.clone(), format!("{long}ü"), false),
             (format!("{long} 1"), format!("{long} 2"), false),
             (format!("{long} F"), format!(" {long}\nf"), true),
         ] {
-            let [one, other] = [one, other].map(|text| name(&text).unwrap());
-            assert!(one.chars().count() <= MAX_NAME, "{one}");
+            let [one, other] = [one, other].map(|text| sanitize_name(&text).unwrap());
+            assert!(one.chars().count() <= NAME_MAX_CHARS, "{one}");
             assert_eq!(
                 StreamId::of_feed(&one) == StreamId::of_feed(&other),
                 alike,
@@ -139,8 +142,8 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_name_costs_only_itself() {
-        for (feeds, kept, unusable, failures) in [
+    fn a_candidate_without_a_usable_name_is_reported_and_the_others_stay() {
+        for (feeds, candidate_count, unusable, failures) in [
             (vec!["A", "Гонка"], 2, "", ""),
             (
                 vec!["A", "—", "Б", "http://only.example/"],
@@ -160,13 +163,13 @@ mod tests {
                 expires_at: None,
             };
             let candidates = feeds.iter().map(candidate).collect();
-            let found = Found { candidates, ..Found::default() }.tidy();
-            let told = |errors: &[ExtractError]| {
+            let found = ExtractorOutput { candidates, ..ExtractorOutput::default() }.sanitize();
+            let messages = |errors: &[ExtractError]| {
                 errors.iter().map(|error| error.message.clone()).collect::<Vec<_>>().join("; ")
             };
             assert_eq!(
-                (found.candidates.len(), told(&found.unusable), told(&found.failures)),
-                (kept, unusable.to_owned(), failures.to_owned()),
+                (found.candidates.len(), messages(&found.unusable), messages(&found.failures)),
+                (candidate_count, unusable.to_owned(), failures.to_owned()),
                 "{feeds:?}"
             );
         }

@@ -1,4 +1,4 @@
-//! `[extract]`: how much runs at once, and where the programs are that some kinds of source need.
+//! `[extract]`: how many sources run at once, and where the programs of some source kinds are.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -8,38 +8,41 @@ use url::{Host, Url};
 
 use crate::settings::from_text;
 
+/// The keys of `[extract]`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ExtractConfig {
-    /// Sources that run at the same time.
+    /// How many sources run at the same time.
     pub at_once: NonZeroUsize,
-    /// Of these, sources that need a program or a browser.
+    /// How many of these may be sources that need a program or a browser.
     pub programs_at_once: NonZeroUsize,
-    /// A path, or a name that is looked up in `PATH`.
+    /// The path of yt-dlp, or a name that is looked up in `PATH`.
     pub yt_dlp: PathBuf,
+    /// The path of Streamlink, or a name that is looked up in `PATH`.
     pub streamlink: PathBuf,
     pub browser: BrowserConfig,
-    /// How this executable is told to be the one that runs scripts.
+    /// The arguments with which this executable starts as the worker that runs scripts.
     #[serde(skip)]
     pub script_worker: Vec<String>,
 }
 
-/// Off unless somebody turns it on: a browser weighs more than everything else together.
+/// The browser of `kind = "browser"`. Off by default: a browser needs more memory and CPU than all
+/// of Pitwall.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BrowserConfig {
     Off,
     Executable {
         path: PathBuf,
-        /// Its own, which needs another user than root.
+        /// Whether Chromium's own sandbox is on, which does not work for root.
         sandbox: bool,
     },
-    /// The DevTools endpoint of one that somebody else runs on this machine, or with `http:`
-    /// where it can be asked for.
+    /// The DevTools endpoint (`ws:`) of a browser that the operator runs on this machine, or the
+    /// address (`http:`) whose `/json/version` names that endpoint.
     Endpoint(Url),
 }
 
-/// Where Debian puts it.
-const CHROMIUM: &str = "/usr/bin/chromium";
+/// Where Debian installs Chromium.
+const CHROMIUM_DEFAULT_PATH: &str = "/usr/bin/chromium";
 
 impl Default for ExtractConfig {
     fn default() -> Self {
@@ -54,28 +57,30 @@ impl Default for ExtractConfig {
     }
 }
 
-/// `[extract.browser]` as it is written.
+/// `[extract.browser]`, as written in the configuration.
 #[derive(Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct BrowserSettings {
     enabled: bool,
     executable: PathBuf,
     sandbox: bool,
-    endpoint: Option<Endpoint>,
+    endpoint: Option<DevToolsEndpoint>,
 }
 
-struct Endpoint(Url);
+struct DevToolsEndpoint(Url);
 
-from_text!(Endpoint, |text| match Url::parse(text) {
+from_text!(DevToolsEndpoint, |text| match Url::parse(text) {
     Ok(url) if url.scheme() == "ws" && url.has_host() => Ok(Self(url)),
-    Ok(url) if url.scheme() == "http" && is_here(&url) && url.path() == "/" => Ok(Self(url)),
+    Ok(url) if url.scheme() == "http" && is_loopback_url(&url) && url.path() == "/" =>
+        Ok(Self(url)),
     _ => Err(format!(
         "{text:?} is not a DevTools endpoint: http://127.0.0.1:9222 or ws://127.0.0.1:9222/devtools/…"
     )),
 });
 
-/// Its way out is a proxy on this machine's loopback: from elsewhere it could show nothing.
-fn is_here(url: &Url) -> bool {
+/// Whether the browser runs on this machine: its only network path is an
+/// [`EgressProxy`](super::egress::EgressProxy) on loopback, which no other machine can reach.
+fn is_loopback_url(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(address)) => address.is_loopback(),
@@ -86,7 +91,12 @@ fn is_here(url: &Url) -> bool {
 
 impl Default for BrowserSettings {
     fn default() -> Self {
-        Self { enabled: false, executable: CHROMIUM.into(), sandbox: true, endpoint: None }
+        Self {
+            enabled: false,
+            executable: CHROMIUM_DEFAULT_PATH.into(),
+            sandbox: true,
+            endpoint: None,
+        }
     }
 }
 
@@ -96,7 +106,7 @@ impl<'de> Deserialize<'de> for BrowserConfig {
             BrowserSettings::deserialize(deserializer)?;
         Ok(match (enabled, endpoint) {
             (false, _) => Self::Off,
-            (true, Some(Endpoint(url))) => Self::Endpoint(url),
+            (true, Some(DevToolsEndpoint(url))) => Self::Endpoint(url),
             (true, None) => Self::Executable { path: executable, sandbox },
         })
     }
@@ -107,13 +117,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_taken() {
+    fn browser_settings_are_validated() {
         let executable =
             |path: &str, sandbox| BrowserConfig::Executable { path: path.into(), sandbox };
         for (text, expected) in [
             ("", Ok(BrowserConfig::Off)),
             ("browser = { sandbox = false }", Ok(BrowserConfig::Off)),
-            ("browser = { enabled = true }", Ok(executable(CHROMIUM, true))),
+            ("browser = { enabled = true }", Ok(executable(CHROMIUM_DEFAULT_PATH, true))),
             (
                 "[browser]\nenabled = true\nexecutable = '/opt/chrome'\nsandbox = false",
                 Ok(executable("/opt/chrome", false)),

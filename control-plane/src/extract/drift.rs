@@ -1,50 +1,50 @@
-//! What changed at a source since its last good recording: the first step that no longer goes
-//! as it went. Values change with every run; their form does not.
+//! Drift: the first step of a run whose status, error or output shape differs from the source's
+//! last good recording. Values change with every run; their shape does not.
 
 use std::fmt;
 
 use super::trace::TracedStep;
 
-/// The first step that drifted, as it went then and as it goes now.
+/// The first step that drifted, as recorded and as it went in the current run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Drift {
-    pub then: TracedStep,
-    /// `None`: the run did not get here.
-    pub now: Option<TracedStep>,
+    pub recorded: TracedStep,
+    /// `None`: the current run did not reach this step.
+    pub current: Option<TracedStep>,
 }
 
-/// Compares the runs that both traces know; how many things a page lists is not drift.
-pub fn first_drift(then: &[TracedStep], now: &[TracedStep]) -> Option<Drift> {
-    let same_place = |a: &TracedStep, b: &TracedStep| a.track.path == b.track.path;
-    for (index, step) in then.iter().enumerate() {
-        if !now.iter().any(|other| same_place(step, other)) {
-            // A branch that is not there any more, while its page still lists others.
+/// Compares the branches that both traces have: the number of items on a page is not drift.
+pub fn find_first_drift(recorded: &[TracedStep], current: &[TracedStep]) -> Option<Drift> {
+    let same_branch = |a: &TracedStep, b: &TracedStep| a.track.path == b.track.path;
+    for (index, step) in recorded.iter().enumerate() {
+        if !current.iter().any(|other| same_branch(step, other)) {
+            // The page lists fewer items than when it was recorded, so this branch did not run.
             continue;
         }
-        let nth = then.iter().take(index).filter(|other| same_place(step, other)).count();
-        let other = now.iter().filter(|other| same_place(step, other)).nth(nth);
-        if other.is_none_or(|other| drifted(step, other)) {
-            return Some(Drift { then: step.clone(), now: other.cloned() });
+        let nth = recorded.iter().take(index).filter(|other| same_branch(step, other)).count();
+        let other = current.iter().filter(|other| same_branch(step, other)).nth(nth);
+        if other.is_none_or(|other| has_drifted(step, other)) {
+            return Some(Drift { recorded: step.clone(), current: other.cloned() });
         }
     }
     None
 }
 
-fn drifted(then: &TracedStep, now: &TracedStep) -> bool {
-    then.step != now.step
-        || then.status != now.status
-        || then.error.is_some() != now.error.is_some()
-        || then.shape != now.shape
+fn has_drifted(recorded: &TracedStep, current: &TracedStep) -> bool {
+    recorded.step != current.step
+        || recorded.status != current.status
+        || recorded.error.is_some() != current.error.is_some()
+        || recorded.shape != current.shape
 }
 
 impl fmt::Display for Drift {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let track = &self.then.track.name;
-        let separator = if track.is_empty() { "" } else { ": " };
-        writeln!(f, "{track}{separator}{} drifted", self.then.step)?;
-        writeln!(f, "  then: {}", self.then)?;
-        match &self.now {
-            Some(now) => write!(f, "  now:  {now}"),
+        let branch = &self.recorded.track.name;
+        let separator = if branch.is_empty() { "" } else { ": " };
+        writeln!(f, "{branch}{separator}{} drifted", self.recorded.step)?;
+        writeln!(f, "  then: {}", self.recorded)?;
+        match &self.current {
+            Some(current) => write!(f, "  now:  {current}"),
             None => write!(f, "  now:  not reached"),
         }
     }
@@ -56,21 +56,21 @@ mod tests {
 
     use super::*;
     use crate::extract::shape;
-    use crate::extract::trace::Track;
+    use crate::extract::trace::RunBranch;
 
-    /// `track step status yielded`, with `!` for a failure.
+    /// Each line is `branch step status yielded`; a status that starts with `!` is an error.
     fn steps(lines: &[&str]) -> Vec<TracedStep> {
         let one = |line: &&str| {
-            let mut words = line.split(' ');
-            let mut word = || words.next().unwrap_or_default().to_owned();
-            let (track, step, status, yielded) = (word(), word(), word(), word());
+            let mut fields = line.split(' ');
+            let mut field = || fields.next().unwrap_or_default().to_owned();
+            let (branch, step, status, yielded) = (field(), field(), field(), field());
             TracedStep {
-                track: Track { path: track.bytes().map(usize::from).collect(), name: track },
+                track: RunBranch { path: branch.bytes().map(usize::from).collect(), name: branch },
                 step,
                 took: Duration::ZERO,
                 status: status.parse().ok(),
                 matched: None,
-                shape: (!yielded.is_empty()).then(|| shape::of(&yielded)),
+                shape: (!yielded.is_empty()).then(|| shape::describe_shape(&yielded)),
                 yielded: Some(yielded),
                 error: status.starts_with('!').then_some(status),
             }
@@ -80,9 +80,9 @@ mod tests {
 
     #[test]
     fn the_first_step_that_drifted() {
-        let then =
+        let recorded =
             ["a get 200 https://a.example/1", "a select - 17", "ab result - https://c/x.m3u8"];
-        for (now, expected) in [
+        for (current, expected) in [
             (
                 ["a get 200 https://a.example/2", "a select - 9", "ab result - https://c/x.m3u8"],
                 None,
@@ -101,8 +101,8 @@ mod tests {
                 Some("result"),
             ),
         ] {
-            let drift = first_drift(&steps(&then), &steps(&now));
-            assert_eq!(drift.map(|drift| drift.then.step).as_deref(), expected, "{now:?}");
+            let drift = find_first_drift(&steps(&recorded), &steps(&current));
+            assert_eq!(drift.map(|drift| drift.recorded.step).as_deref(), expected, "{current:?}");
         }
     }
 }

@@ -1,28 +1,29 @@
-//! What went wrong in a run. Public answers show it, so it names no upstream.
+//! [`ExtractError`] and [`StepFailure`]: which step of a run failed and why. Public responses show
+//! the message, so it names no upstream.
 
 use std::fmt;
 
-use pitwall_fetch::{FetchError, Kind, USER_INFO};
+use pitwall_fetch::{FetchError, FetchErrorKind, USER_INFO_ERROR};
 use serde::{Deserialize, Serialize};
 
 use super::mask;
 use crate::source::Source;
 
-/// Which step failed and why. Public answers show `step` and `message`, so neither holds a URL,
-/// a token or a host; `detail` is for logs and the terminal. `step` is made of what is
-/// configured alone, so it may be a label of a metric.
+/// Which step failed and why. Public responses show `step` and `message`, so neither holds a URL,
+/// a token or a host; `detail` is for logs and the terminal. `step` is built from the configuration
+/// alone, so that it may be a label of a metric.
 #[derive(Clone, Debug, thiserror::Error)]
 pub struct ExtractError {
     pub step: String,
     pub message: String,
     pub detail: Option<String>,
-    /// Might the same run succeed if it were tried again soon?
+    /// Whether the same run might succeed if it is repeated soon.
     pub retryable: bool,
 }
 
-/// Why a step failed, before it is known which.
+/// Why a step failed; [`at_step`](Self::at_step) adds which one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Failure {
+pub(crate) struct StepFailure {
     pub(crate) message: String,
     pub(crate) detail: Option<String>,
     pub(crate) retryable: bool,
@@ -44,55 +45,58 @@ impl fmt::Display for ExtractError {
     }
 }
 
-impl Failure {
-    /// What the same run would meet again.
-    pub(crate) fn lasting(message: impl Into<String>) -> Self {
+impl StepFailure {
+    /// A failure that the same run would meet again.
+    pub(crate) fn permanent(message: impl Into<String>) -> Self {
         Self { message: message.into(), detail: None, retryable: false }
     }
 
-    pub(crate) fn passing(message: impl Into<String>) -> Self {
-        Self { retryable: true, ..Self::lasting(message) }
+    /// A failure that the same run may not meet again.
+    pub(crate) fn transient(message: impl Into<String>) -> Self {
+        Self { retryable: true, ..Self::permanent(message) }
     }
 
-    /// For logs and the terminal; whatever looks like a URL in it is masked.
-    pub(crate) fn detail(self, detail: impl fmt::Display) -> Self {
-        let detail = format!("{} ({})", self.message, mask::urls(&detail.to_string()));
+    /// Adds a detail for logs and the terminal; URLs in `detail` are masked.
+    pub(crate) fn with_detail(self, detail: impl fmt::Display) -> Self {
+        let detail = format!("{} ({})", self.message, mask::mask_urls_in_text(&detail.to_string()));
         Self { detail: Some(detail), ..self }
     }
 
-    pub(crate) fn status(status: u16) -> Self {
+    /// The failure of a response with `status`; 408, 429 and 5xx may pass.
+    pub(crate) fn from_status(status: u16) -> Self {
         let retryable = status >= 500 || matches!(status, 408 | 429);
-        Self { retryable, ..Self::lasting(format!("the server answered {status}")) }
+        Self { retryable, ..Self::permanent(format!("the server answered {status}")) }
     }
 
-    pub(crate) fn at(self, step: impl Into<String>) -> ExtractError {
+    pub(crate) fn at_step(self, step: impl Into<String>) -> ExtractError {
         let Self { message, detail, retryable } = self;
         ExtractError { step: step.into(), message, detail, retryable }
     }
 }
 
-impl From<String> for Failure {
+impl From<String> for StepFailure {
     fn from(message: String) -> Self {
-        Self::lasting(message)
+        Self::permanent(message)
     }
 }
 
-impl From<&str> for Failure {
+impl From<&str> for StepFailure {
     fn from(message: &str) -> Self {
-        Self::lasting(message)
+        Self::permanent(message)
     }
 }
 
-impl Failure {
-    /// The operator is told which key of the source would allow what the address policy forbids.
-    pub(crate) fn of_fetch(error: &FetchError, source: &Source) -> Self {
-        Self::of_error(error, error.operator(&source.place()))
+impl StepFailure {
+    /// The failure of a request of `source`; where the address policy denied it, the detail names
+    /// the source's key that would allow it.
+    pub(crate) fn from_source_fetch(error: &FetchError, source: &Source) -> Self {
+        Self::from_fetch_error(error, error.operator_text(&source.config_location()))
     }
 
-    fn of_error(error: &FetchError, detail: String) -> Self {
-        let message = error.public();
+    fn from_fetch_error(error: &FetchError, detail: String) -> Self {
+        let message = error.public_text();
         let detail = match error.kind {
-            Kind::BadUrl(USER_INFO) => format!("{detail}: {USE_HEADERS}"),
+            FetchErrorKind::BadUrl(USER_INFO_ERROR) => format!("{detail}: {CREDENTIALS_HINT}"),
             _ => detail,
         };
         let detail = (detail != message).then_some(detail);
@@ -100,21 +104,23 @@ impl Failure {
     }
 }
 
-/// Of an answer that has begun, and of what is nobody's source.
-impl From<FetchError> for Failure {
+/// For an error while a response's body is read, and for a request that belongs to no source: in
+/// neither case could a key of the source help.
+impl From<FetchError> for StepFailure {
     fn from(error: FetchError) -> Self {
-        Self::of_error(&error, error.to_string())
+        Self::from_fetch_error(&error, error.to_string())
     }
 }
 
-/// What to write in the place of a URL with a user name or password.
-pub(crate) const USE_HEADERS: &str = "leave them out of it and write headers = { Authorization = \"Basic …\" }, where … is the base64 of USER:PASSWORD";
+/// What to configure instead of a URL with a user name or password.
+pub(crate) const CREDENTIALS_HINT: &str = "leave them out of it and write headers = { Authorization = \"Basic …\" }, where … is the base64 of USER:PASSWORD";
 
-/// Names for the operator, in quotes, a few of them.
-pub(crate) fn listing<T: fmt::Display>(names: impl Iterator<Item = T>) -> String {
-    const MOST: usize = 20;
-    let mut names: Vec<String> = names.take(MOST + 1).map(|name| name.to_string()).collect();
-    let more = names.len() > MOST;
-    names.truncate(MOST);
+/// At most `LISTED_MAX_NAMES` names, separated by commas, for a message to the operator.
+pub(crate) fn list_names<T: fmt::Display>(names: impl Iterator<Item = T>) -> String {
+    const LISTED_MAX_NAMES: usize = 20;
+    let mut names: Vec<String> =
+        names.take(LISTED_MAX_NAMES + 1).map(|name| name.to_string()).collect();
+    let more = names.len() > LISTED_MAX_NAMES;
+    names.truncate(LISTED_MAX_NAMES);
     format!("{}{}", names.join(", "), if more { ", …" } else { "" })
 }

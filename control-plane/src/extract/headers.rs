@@ -1,12 +1,12 @@
-//! Headers, laid over each other and judged.
+//! Header lists of sources, lists and pages: overlaid, merged and validated.
 
 use http::HeaderMap;
-use pitwall_fetch::source_headers;
+use pitwall_fetch::parse_source_headers;
 
-use super::Failure;
+use super::StepFailure;
 
-/// Sets headers over others of the same name; an empty value takes the header out.
-pub(super) fn overlay(
+/// Replaces headers by those of the same name in `over`; an empty value removes the header.
+pub(super) fn overlay_headers(
     headers: &mut Vec<(String, String)>,
     over: impl IntoIterator<Item = (String, String)>,
 ) {
@@ -18,25 +18,26 @@ pub(super) fn overlay(
     }
 }
 
-pub(super) fn sendable(headers: &[(String, String)]) -> Result<HeaderMap, Failure> {
+pub(super) fn build_header_map(headers: &[(String, String)]) -> Result<HeaderMap, StepFailure> {
     let pairs = headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    source_headers(pairs).map_err(|error| Failure::lasting(error.to_string()))
+    parse_source_headers(pairs).map_err(|error| StepFailure::permanent(error.to_string()))
 }
 
-/// What somebody else's software would have sent, as far as it is ours to send: headers that
-/// frame a message, or that cannot be sent, are left out.
-pub(super) fn taken_over(
-    own: &[(String, String)],
-    theirs: impl IntoIterator<Item = (String, String)>,
+/// Adds headers that a page, list or program named to those that the source configures. Learned
+/// headers that frame a message, or that cannot be sent, are left out.
+pub(super) fn merge_learned_headers(
+    configured: &[(String, String)],
+    learned: impl IntoIterator<Item = (String, String)>,
 ) -> Vec<(String, String)> {
-    let mut headers = own.to_vec();
-    let sendable = |(name, value): &(String, String)| source_headers([(&**name, &**value)]).is_ok();
-    let theirs = theirs.into_iter().filter(sendable);
-    // What the operator configured wins over what a page or a list says.
-    let fresh: Vec<_> = theirs
-        .filter(|(name, _)| !own.iter().any(|(other, _)| other.eq_ignore_ascii_case(name)))
+    let mut headers = configured.to_vec();
+    let sendable =
+        |(name, value): &(String, String)| parse_source_headers([(&**name, &**value)]).is_ok();
+    let learned = learned.into_iter().filter(sendable);
+    // A header that the operator configured wins over one of the same name that was learned.
+    let added: Vec<_> = learned
+        .filter(|(name, _)| !configured.iter().any(|(other, _)| other.eq_ignore_ascii_case(name)))
         .collect();
-    overlay(&mut headers, fresh);
+    overlay_headers(&mut headers, added);
     headers
 }
 
@@ -52,19 +53,23 @@ mod tests {
     #[test]
     fn later_headers_win_and_empty_ones_vanish() {
         let mut headers = pairs("referer=a x-one=1");
-        overlay(&mut headers, pairs("Referer=b X-One="));
+        overlay_headers(&mut headers, pairs("Referer=b X-One="));
         assert_eq!(headers, pairs("Referer=b"));
     }
 
     #[test]
-    fn what_is_taken_over() {
-        for (own, theirs, expected) in [
+    fn configured_headers_win_and_unsendable_learned_ones_are_dropped() {
+        for (configured, learned, expected) in [
             ("", "Referer=a User-Agent=b", "Referer=a User-Agent=b"),
             ("Referer=own", "referer=a X=1", "Referer=own X=1"),
             ("", "Host=a Accept-Encoding=b Content-Length=3 X-Forwarded-For=c", ""),
             ("", "Bad(Name=a X=1\r\n Y=2", "Y=2"),
         ] {
-            assert_eq!(taken_over(&pairs(own), pairs(theirs)), pairs(expected), "{own} + {theirs}");
+            assert_eq!(
+                merge_learned_headers(&pairs(configured), pairs(learned)),
+                pairs(expected),
+                "{configured} + {learned}"
+            );
         }
     }
 }

@@ -10,10 +10,13 @@
 //! rename = [{ name = "F1 .*Main", feed = "World feed" }]  # the first that matches
 //! ```
 //!
-//! An entry's name is its feed, unless `rename` or the source's `feed` says otherwise: entries with
-//! other names are other streams, and one without any is told and left out. Its own
-//! headers (`#EXTVLCOPT`, `#KODIPROP`, `#EXTHTTP`, `url|Name=value`) go along with it; those of
-//! the source win. Entries that are not HLS over HTTP, or under DRM, are left out.
+//! An entry's name is its feed, unless `rename` or the source's `feed` gives another one: entries
+//! with different names are different streams, and an entry without a name is reported and skipped.
+//! The headers of an entry (`#EXTVLCOPT`, `#KODIPROP`, `#EXTHTTP`, `url|Name=value`) are sent for
+//! its stream; the source's headers of the same name win. Entries that are not HLS over HTTP, or
+//! under DRM, are skipped.
+//!
+//! - [`list`]: the parser of IPTV lists.
 
 mod list;
 
@@ -30,18 +33,20 @@ use toml::Spanned;
 use toml::de::{DeValue, ValueDeserializer};
 use url::Url;
 
-use self::list::{Entry, List};
-use super::error::listing;
-use super::headers::{sendable, taken_over};
-use super::{Candidate, Context, ExtractError, Extractor, Failure, Found, Track};
+use self::list::{IptvEntry, IptvList};
+use super::error::list_names;
+use super::headers::{build_header_map, merge_learned_headers};
+use super::{
+    Candidate, ExtractContext, ExtractError, Extractor, ExtractorOutput, RunBranch, StepFailure,
+};
 use crate::expiry;
 use crate::settings::{FeedName, HttpUrl, HumanDuration, from_text};
 
-pub(super) struct M3u {
+pub(super) struct M3uExtractor {
     url: Url,
-    only: Match,
-    except: Match,
-    rename: Vec<Rename>,
+    only: EntryFilter,
+    except: EntryFilter,
+    rename_rules: Vec<RenameRule>,
     timeout: Duration,
 }
 
@@ -50,17 +55,17 @@ pub(super) struct M3u {
 struct Settings {
     url: HttpUrl,
     #[serde(default)]
-    only: Match,
+    only: EntryFilter,
     #[serde(default)]
-    except: Match,
+    except: EntryFilter,
     #[serde(default)]
-    rename: Vec<Rename>,
+    rename: Vec<RenameRule>,
     timeout: Option<HumanDuration>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table such as { group = \"(?i)motorsport\" }")]
-struct Match {
+struct EntryFilter {
     name: Option<Pattern>,
     group: Option<Pattern>,
 }
@@ -70,7 +75,7 @@ struct Match {
     deny_unknown_fields,
     expecting = "a table such as { name = \"^F1\", feed = \"World feed\" }"
 )]
-struct Rename {
+struct RenameRule {
     name: Pattern,
     feed: FeedName,
     label: Option<String>,
@@ -82,9 +87,9 @@ from_text!(Pattern, |text| Regex::new(text)
     .map(Self)
     .map_err(|error| format!("not a pattern: {error}")));
 
-const TIMEOUT: Duration = Duration::from_secs(30);
-/// Lists of tens of thousands of entries are usual.
-const MAX_LIST: usize = 32 << 20;
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+/// IPTV lists often have tens of thousands of entries.
+const LIST_MAX_BYTES: usize = 32 << 20;
 
 pub(super) fn configure(
     _: Option<&str>,
@@ -92,17 +97,17 @@ pub(super) fn configure(
 ) -> Result<Arc<dyn Extractor>, toml::de::Error> {
     let Settings { url, only, except, rename, timeout } =
         Settings::deserialize(ValueDeserializer::from(settings))?;
-    let timeout = timeout.map_or(TIMEOUT, |timeout| timeout.0);
-    Ok(Arc::new(M3u { url: url.0, only, except, rename, timeout }))
+    let timeout = timeout.map_or(DEFAULT_TIMEOUT, |timeout| timeout.0);
+    Ok(Arc::new(M3uExtractor { url: url.0, only, except, rename_rules: rename, timeout }))
 }
 
 #[async_trait]
-impl Extractor for M3u {
+impl Extractor for M3uExtractor {
     fn kind(&self) -> &'static str {
         "m3u"
     }
 
-    fn origins(&self) -> Vec<Url> {
+    fn configured_origins(&self) -> Vec<Url> {
         vec![self.url.clone()]
     }
 
@@ -110,89 +115,95 @@ impl Extractor for M3u {
         self.timeout
     }
 
-    async fn extract(&self, context: &Context<'_>) -> Found {
-        let list = match self.list(context).await {
+    async fn extract(&self, context: &ExtractContext<'_>) -> ExtractorOutput {
+        let list = match self.fetch_list(context).await {
             Ok(list) => list,
-            Err(error) => return Found::failed(error),
+            Err(error) => return ExtractorOutput::failed(error),
         };
-        let mut tracing = context.trace.begin(&Track::default(), "filter");
-        let entries = list.entries.iter().filter(|entry| self.wants(entry));
-        let candidates = entries.map(|entry| (entry.line, self.candidate(context, entry)));
+        let mut span = context.trace.start_step(&RunBranch::default(), "filter");
+        let entries = list.entries.iter().filter(|entry| self.is_selected(entry));
+        let candidates = entries.map(|entry| (entry.line, self.build_candidate(context, entry)));
         let (named, nameless): (Vec<_>, Vec<_>) =
             candidates.partition(|(_, candidate)| StreamId::of_feed(&candidate.feed).is_some());
-        tracing.matched(named.len());
+        span.set_match_count(named.len());
         let lines = nameless.iter().map(|(line, _)| format!("line {line}"));
-        let unusable: Vec<_> = Found::nameless(nameless.len(), lines).into_iter().collect();
+        let unusable: Vec<_> =
+            ExtractorOutput::describe_nameless(nameless.len(), lines).into_iter().collect();
         let candidates = named.into_iter().enumerate();
         let candidates: Vec<_> = candidates
             .map(|(position, (_, candidate))| Candidate { position, ..candidate })
             .collect();
-        // An empty list is an answer; a filter that matches nothing is a mistake.
-        let none = candidates.is_empty() && unusable.is_empty() && !list.entries.is_empty();
-        let result = match none {
-            true => {
-                Err(Failure::lasting("no entry matches `only` and `except`").detail(groups(&list)))
-            }
+        // An empty list means that the source has no stream now; a filter that matches none of a
+        // list's entries is a mistake in the configuration.
+        let nothing_matched =
+            candidates.is_empty() && unusable.is_empty() && !list.entries.is_empty();
+        let result = match nothing_matched {
+            true => Err(StepFailure::permanent("no entry matches `only` and `except`")
+                .with_detail(describe_groups(&list))),
             false => Ok(()),
         };
-        match tracing.end(result) {
-            Ok(()) => Found { candidates, unusable, ..Found::default() },
-            Err(failure) => Found::failed(failure.at("filter")),
+        match span.finish(result) {
+            Ok(()) => ExtractorOutput { candidates, unusable, ..ExtractorOutput::default() },
+            Err(failure) => ExtractorOutput::failed(failure.at_step("filter")),
         }
     }
 }
 
-/// What a filter could have been meant for.
-fn groups(list: &List) -> String {
+/// The groups of a list, or its names if it has no groups, so that the operator can correct a
+/// filter that matches nothing.
+fn describe_groups(list: &IptvList) -> String {
     let groups: BTreeSet<&String> = list.entries.iter().map(|entry| &entry.group).collect();
     match groups.iter().any(|group| !group.is_empty()) {
-        true => format!("the list has the groups: {}", listing(groups.into_iter())),
+        true => format!("the list has the groups: {}", list_names(groups.into_iter())),
         false => {
             let names = list.entries.iter().map(|entry| &entry.name);
-            format!("the list has no groups, but the names: {}", listing(names))
+            format!("the list has no groups, but the names: {}", list_names(names))
         }
     }
 }
 
-impl M3u {
-    async fn list(&self, context: &Context<'_>) -> Result<List, ExtractError> {
-        let mut tracing = context.trace.begin(&Track::default(), "get");
+impl M3uExtractor {
+    async fn fetch_list(&self, context: &ExtractContext<'_>) -> Result<IptvList, ExtractError> {
+        let mut span = context.trace.start_step(&RunBranch::default(), "get");
         let fetched = async {
-            let headers = sendable(&context.source.headers)?;
+            let headers = build_header_map(&context.source.headers)?;
             let request = Request::get(self.url.clone()).source_headers(headers);
-            let answer = context.fetch(&Track::default(), request, MAX_LIST).await?;
-            match answer.is_success() {
-                true => Ok(answer),
-                false => Err(Failure::status(answer.status)),
+            let response = context.fetch(&RunBranch::default(), request, LIST_MAX_BYTES).await?;
+            match response.is_success() {
+                true => Ok(response),
+                false => Err(StepFailure::from_status(response.status)),
             }
         };
         let fetched = fetched.await;
-        if let Ok(answer) = &fetched {
-            tracing.status(answer.status);
+        if let Ok(response) = &fetched {
+            span.set_status(response.status);
         }
-        let answer = tracing.end(fetched).map_err(|failure| failure.at("get"))?;
-        let mut tracing = context.trace.begin(&Track::default(), "list");
-        let list = List::parse(&answer.text(), Url::parse(&answer.url).ok().as_ref());
+        let response = span.finish(fetched).map_err(|failure| failure.at_step("get"))?;
+        let mut span = context.trace.start_step(&RunBranch::default(), "list");
+        let list = IptvList::parse(&response.text(), Url::parse(&response.url).ok().as_ref());
         if let Ok(list) = &list {
-            tracing.matched(list.entries.len());
-            tracing.says(format!("{} left out: not HLS over HTTP, or under DRM", list.left_out));
+            span.set_match_count(list.entries.len());
+            span.set_note(format!(
+                "{} left out: not HLS over HTTP, or under DRM",
+                list.skipped_count
+            ));
         }
-        tracing.end(list.map_err(Failure::from)).map_err(|failure| failure.at("list"))
+        span.finish(list.map_err(StepFailure::from)).map_err(|failure| failure.at_step("list"))
     }
 
-    fn wants(&self, entry: &Entry) -> bool {
-        let is = |pattern: &Option<Pattern>, text: &str, otherwise| {
-            pattern.as_ref().map_or(otherwise, |pattern| pattern.0.is_match(text))
+    fn is_selected(&self, entry: &IptvEntry) -> bool {
+        let matches = |pattern: &Option<Pattern>, text: &str, default| {
+            pattern.as_ref().map_or(default, |pattern| pattern.0.is_match(text))
         };
-        is(&self.only.name, &entry.name, true)
-            && is(&self.only.group, &entry.group, true)
-            && !is(&self.except.name, &entry.name, false)
-            && !is(&self.except.group, &entry.group, false)
+        matches(&self.only.name, &entry.name, true)
+            && matches(&self.only.group, &entry.group, true)
+            && !matches(&self.except.name, &entry.name, false)
+            && !matches(&self.except.group, &entry.group, false)
     }
 
-    fn candidate(&self, context: &Context<'_>, entry: &Entry) -> Candidate {
+    fn build_candidate(&self, context: &ExtractContext<'_>, entry: &IptvEntry) -> Candidate {
         let source = context.source;
-        let rename = self.rename.iter().find(|rename| rename.name.0.is_match(&entry.name));
+        let rename = self.rename_rules.iter().find(|rename| rename.name.0.is_match(&entry.name));
         let renamed = rename.map(|rename| rename.feed.0.clone());
         let label = rename.and_then(|rename| rename.label.clone());
         Candidate {
@@ -200,8 +211,8 @@ impl M3u {
             feed: renamed.or_else(|| source.feed.clone()).unwrap_or_else(|| entry.name.clone()),
             label: label.or_else(|| source.label.clone()),
             playlist: entry.url.clone(),
-            headers: taken_over(&source.headers, entry.headers.iter().cloned()),
-            expires_at: expiry::of_url(&entry.url),
+            headers: merge_learned_headers(&source.headers, entry.headers.iter().cloned()),
+            expires_at: expiry::expiry_from_url(&entry.url),
         }
     }
 }

@@ -1,7 +1,10 @@
-//! Somebody else's program as a step: with a home of its own that is gone afterwards, no
-//! configuration but ours, one way out, and an end.
+//! Runs an external program as a step of a run: in a home directory that is removed afterwards,
+//! with the configuration that Pitwall writes and no other, with an
+//! [`EgressProxy`] as its only network path, and killed with the run.
+//!
+//! - [`extractor`]: sources whose page such a program reads.
 
-pub(super) mod page;
+pub(super) mod extractor;
 
 use std::path::Path;
 use std::process::Stdio;
@@ -13,80 +16,93 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::Command;
 
-use super::outbound::Outbound;
-use super::scratch::Scratch;
-use super::tape::{Answer, Ask};
-use super::{Context, Failure, Tool, Track};
+use super::egress::EgressProxy;
+use super::recorder::{RecordedRequest, RecordedResponse};
+use super::run_directory::RunDirectory;
+use super::{ExternalTool, ExtractContext, RunBranch, StepFailure};
 
-/// How it is told what to do. By a file: what stands in arguments, every user of this machine
-/// can read.
-struct Instructions<'a> {
-    tool: Tool,
+/// What to run and with which configuration. The configuration is passed in a file, as every user
+/// of this machine can read a process's arguments.
+struct ProgramInvocation<'a> {
+    tool: ExternalTool,
     name: &'static str,
-    /// What it looks at, for the tape.
+    /// The URL that the program reads, for the recorder.
     target: &'a str,
-    /// Arguments before the path of the file.
+    /// Arguments before the path of the configuration file.
     arguments: &'a [&'a str],
-    /// The file, given the URL of the proxy.
-    file: &'a (dyn Fn(&str) -> String + Sync),
+    /// The content of the configuration file, given the URL of the proxy.
+    render_config: &'a (dyn Fn(&str) -> String + Sync),
 }
 
-/// More than any of them says.
-const MAX_OUTPUT: u64 = 16 << 20;
-const MAX_COMPLAINT: usize = 8 << 10;
-/// Shorter lines are brackets, or `null`.
-const MIN_COMPLAINT: usize = 4;
+/// More than any of the programs prints.
+const STDOUT_MAX_BYTES: u64 = 16 << 20;
+const STDERR_TAIL_MAX_BYTES: usize = 8 << 10;
+/// Shorter lines of output, such as brackets or `null`, explain no error.
+const ERROR_LINE_MIN_BYTES: usize = 4;
 
-/// From our own environment: where programs and certificates are.
-const PASSED_ON: [&str; 4] = ["PATH", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"];
-const PROXIES: [&str; 6] =
+/// Inherited from Pitwall's environment: where programs and certificates are.
+const INHERITED_VARIABLES: [&str; 4] =
+    ["PATH", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"];
+const PROXY_VARIABLES: [&str; 6] =
     ["http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"];
-const HOMES: [&str; 5] = ["HOME", "TMPDIR", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME"];
+const HOME_VARIABLES: [&str; 5] =
+    ["HOME", "TMPDIR", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME"];
 
-/// What it printed, if it ended well; why not, if it can be told.
-async fn run(context: &Context<'_>, instructions: &Instructions<'_>) -> Result<Bytes, Failure> {
-    let ask = Ask::new(format!("RUN {}", instructions.name), instructions.target);
-    let live = launch(context, instructions);
-    let answer = context.tape.exchange(&Track::default(), ask, live).await?;
-    Ok(answer.body)
+/// The program's standard output if it succeeded.
+///
+/// # Errors
+/// Why the program could not be run, or why it failed, as far as its output says so.
+async fn run_program(
+    context: &ExtractContext<'_>,
+    invocation: &ProgramInvocation<'_>,
+) -> Result<Bytes, StepFailure> {
+    let request = RecordedRequest::new(format!("RUN {}", invocation.name), invocation.target);
+    let live = launch_program(context, invocation);
+    let response = context.recorder.run_exchange(&RunBranch::default(), request, live).await?;
+    Ok(response.body)
 }
 
-async fn launch(context: &Context<'_>, instructions: &Instructions<'_>) -> Result<Answer, Failure> {
-    let broken =
-        |error: &dyn std::fmt::Display| Failure::passing("it could not be run").detail(error);
-    let program = context.tools.program(instructions.tool)?;
-    let outbound = Outbound::open(context.fetcher.clone(), context.policy.clone()).await?;
-    let home = Scratch::new().map_err(|error| broken(&error))?;
+async fn launch_program(
+    context: &ExtractContext<'_>,
+    invocation: &ProgramInvocation<'_>,
+) -> Result<RecordedResponse, StepFailure> {
+    let broken = |error: &dyn std::fmt::Display| {
+        StepFailure::transient("it could not be run").with_detail(error)
+    };
+    let program = context.tools.find_program(invocation.tool)?;
+    let egress = EgressProxy::start(context.fetcher.clone(), context.policy.clone()).await?;
+    let home = RunDirectory::new().map_err(|error| broken(&error))?;
     let file = home.path().join("instructions");
-    let text = (instructions.file)(&outbound.url());
-    // The folder is for its owner alone.
+    let text = (invocation.render_config)(&egress.url_with_credentials());
+    // The directory has mode 0700, so that no other user can read the file.
     std::fs::write(&file, text).map_err(|error| broken(&error))?;
-    let mut command = context.tools.command(&program);
-    command.args(instructions.arguments).arg(&file);
-    confine(&mut command, home.path(), &outbound.url());
+    let mut command = context.tools.build_command(&program);
+    command.args(invocation.arguments).arg(&file);
+    confine_command(&mut command, home.path(), &egress.url_with_credentials());
     let mut child = command.spawn().map_err(|error| broken(&error))?;
-    let _group = Group(child.id());
-    let (out, err) = (child.stdout.take(), child.stderr.take());
-    let heard = tokio::join!(first(out), last(err), child.wait());
-    let (Some(body), complaint, Ok(status)) = heard else {
-        return Err(Failure::lasting("it said more than it should"));
+    let _group = ProcessGroup(child.id());
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let output = tokio::join!(read_limited(stdout), read_tail(stderr), child.wait());
+    let (Some(body), stderr_tail, Ok(status)) = output else {
+        return Err(StepFailure::permanent("it said more than it should"));
     };
     if !status.success() {
-        // Some complain on one pipe, some on the other.
-        let said = [&String::from_utf8_lossy(&body), complaint.as_str()].join("\n");
-        return Err(reason(&said, outbound.refusal(context.source)));
+        // Some programs print errors to standard output, some to standard error.
+        let output = [&String::from_utf8_lossy(&body), stderr_tail.as_str()].join("\n");
+        return Err(explain_failure(&output, egress.denial_failure(context.source)));
     }
-    let (url, headers) = (instructions.target.to_owned(), Vec::new());
-    Ok(Answer { url, status: 200, headers, cookies: Vec::new(), body })
+    let (url, headers) = (invocation.target.to_owned(), Vec::new());
+    Ok(RecordedResponse { url, status: 200, headers, cookies: Vec::new(), body })
 }
 
-/// Nothing of ours but what it needs, and one way out for whatever it starts.
-pub(super) fn confine(command: &mut Command, home: &Path, proxy: &str) {
+/// Confines a program and its children: of Pitwall's environment only `INHERITED_VARIABLES`, a home
+/// of its own, and the egress proxy in every variable that programs read a proxy from.
+pub(super) fn confine_command(command: &mut Command, home: &Path, proxy: &str) {
     command
         .env_clear()
-        .envs(PASSED_ON.iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
-        .envs(HOMES.iter().map(|name| (name, home)))
-        .envs(PROXIES.iter().map(|name| (name, proxy)))
+        .envs(INHERITED_VARIABLES.iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
+        .envs(HOME_VARIABLES.iter().map(|name| (name, home)))
+        .envs(PROXY_VARIABLES.iter().map(|name| (name, proxy)))
         .env("LANG", "C.UTF-8")
         .current_dir(home)
         .stdin(Stdio::null())
@@ -96,40 +112,42 @@ pub(super) fn confine(command: &mut Command, home: &Path, proxy: &str) {
         .kill_on_drop(true);
 }
 
-/// A process and everything that it started, which ends with the run.
-pub(super) struct Group(pub(super) Option<u32>);
+/// The process group of a program, by the id of its leader; killed on drop, so that no child of the
+/// program outlives the run.
+pub(super) struct ProcessGroup(pub(super) Option<u32>);
 
-impl Drop for Group {
+impl Drop for ProcessGroup {
     fn drop(&mut self) {
         let pid = self.0.and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
         if let Some(pid) = pid {
-            // Most often nobody is left.
+            // An error means that the group has no process left, which is the usual case.
             let _ = kill_process_group(pid, Signal::KILL);
         }
     }
 }
 
-/// All of it, if it is not too much.
-async fn first(pipe: Option<impl AsyncRead + Unpin>) -> Option<Bytes> {
+/// The whole output, or `None` if it is longer than `STDOUT_MAX_BYTES`.
+async fn read_limited(pipe: Option<impl AsyncRead + Unpin>) -> Option<Bytes> {
     let mut text = Vec::new();
-    pipe?.take(MAX_OUTPUT + 1).read_to_end(&mut text).await.ok()?;
-    (text.len() as u64 <= MAX_OUTPUT).then(|| text.into())
+    pipe?.take(STDOUT_MAX_BYTES + 1).read_to_end(&mut text).await.ok()?;
+    (text.len() as u64 <= STDOUT_MAX_BYTES).then(|| text.into())
 }
 
-/// The end of it, however much it is.
-async fn last(pipe: Option<impl AsyncRead + Unpin>) -> String {
+/// The last `STDERR_TAIL_MAX_BYTES` of the output; the pipe is read to its end, so that the program
+/// never blocks on it.
+async fn read_tail(pipe: Option<impl AsyncRead + Unpin>) -> String {
     let Some(mut pipe) = pipe else { return String::new() };
-    let (mut tail, mut buffer) = (Vec::new(), vec![0; MAX_COMPLAINT]);
+    let (mut tail, mut buffer) = (Vec::new(), vec![0; STDERR_TAIL_MAX_BYTES]);
     while let Ok(length @ 1..) = pipe.read(&mut buffer).await {
         tail.extend_from_slice(buffer.get(..length).unwrap_or_default());
-        let excess = tail.len().saturating_sub(MAX_COMPLAINT);
+        let excess = tail.len().saturating_sub(STDERR_TAIL_MAX_BYTES);
         tail.drain(..excess);
     }
     String::from_utf8_lossy(&tail).into_owned()
 }
 
-/// What programs complain about, in words fit for the public.
-const COMPLAINTS: [(&str, &str); 7] = [
+/// What the programs' error output contains, and the message for it that names no upstream.
+const KNOWN_ERRORS: [(&str, &str); 7] = [
     ("Unsupported URL", "it does not know this kind of page"),
     ("No plugin can handle", "it does not know this kind of page"),
     ("No playable streams", "the page has no stream now"),
@@ -139,25 +157,26 @@ const COMPLAINTS: [(&str, &str); 7] = [
     ("timed out", "the upstream did not answer in time"),
 ];
 
-fn reason(complaint: &str, refusal: Option<Failure>) -> Failure {
-    if let Some(refusal) = refusal {
-        return refusal;
+/// Why a program failed: a connection that the address policy denied, else what `output` says.
+fn explain_failure(output: &str, denial: Option<StepFailure>) -> StepFailure {
+    if let Some(denial) = denial {
+        return denial;
     }
     #[expect(clippy::expect_used, reason = "a constant, covered by a test")]
-    static STATUS: LazyLock<Regex> = LazyLock::new(|| {
+    static HTTP_STATUS_PATTERN: LazyLock<Regex> = LazyLock::new(|| {
         Regex::new(r"HTTP Error (\d{3})|(\d{3}) (?:Client|Server) Error").expect("a pattern")
     });
-    let captures = STATUS.captures(complaint);
+    let captures = HTTP_STATUS_PATTERN.captures(output);
     let status = captures.and_then(|it| it.get(1).or(it.get(2))?.as_str().parse().ok());
-    let known = COMPLAINTS.iter().find(|(said, _)| complaint.contains(said));
+    let known = KNOWN_ERRORS.iter().find(|(text, _)| output.contains(text));
     let failure = match (status, known) {
-        (Some(status), _) => Failure::status(status),
-        (None, Some((_, message))) => Failure::lasting(*message),
-        (None, None) => Failure::passing("it failed"),
+        (Some(status), _) => StepFailure::from_status(status),
+        (None, Some((_, message))) => StepFailure::permanent(*message),
+        (None, None) => StepFailure::transient("it failed"),
     };
-    let line = complaint.lines().map(str::trim).rfind(|line| line.len() > MIN_COMPLAINT);
+    let line = output.lines().map(str::trim).rfind(|line| line.len() > ERROR_LINE_MIN_BYTES);
     match line {
-        Some(line) => failure.detail(line),
+        Some(line) => failure.with_detail(line),
         None => failure,
     }
 }

@@ -1,4 +1,4 @@
-//! `kind = "recipe"`: what a browser would do to find a playlist, declared step by step.
+//! `kind = "recipe"`: the steps by which a browser would find a playlist, declared one by one.
 //!
 //! ```toml
 //! [[source]]
@@ -28,42 +28,49 @@
 //! ```
 //!
 //! Every step has one action:
-//! - `get = URL`, `post = URL` with `form = {..}` or `json = {..}`, `iframe = CSS` (fetches what
-//!   the iframe shows) change the current page; `save` keeps the URL that answered. `cookies =
-//!   {..}` are set before, as a script of the page would.
-//! - `select = CSS` (its text, an `attribute`, or with `html = true` all of it), `regex =
-//!   PATTERN` (its one group; named groups are saved by their names), `pointer = JSON POINTER`
-//!   read the current page, or the variable named by `from`. They must find something, unless
-//!   there is a `default`.
+//! - `get = URL`, `post = URL` with `form = {..}` or `json = {..}`, and `iframe = CSS` (fetches the
+//!   document of the iframe) change the current page; `save` stores the URL that answered.
+//!   `cookies = {..}` are set before the request, as a script of the page would.
+//! - `select = CSS` (the text of the element, an `attribute` of the element, or its HTML with
+//!   `html = true`), `regex = PATTERN` (its one group; named groups are saved under their names)
+//!   and `pointer = JSON POINTER` (RFC 6901) read the current page, or the variable named by
+//!   `from`. A step that matches nothing fails, unless it has a `default`.
 //! - `header = NAME` and `cookie = NAME` read a header or a cookie of the current page.
 //! - `decode = CODING`, or a list of them: base64, base64url, hex, percent, html, javascript, gzip.
-//! - `script = JAVASCRIPT` computes; it sees `page`, `url` and `vars`, and yields its last value.
-//! - `text = TEMPLATE` puts a text together.
+//! - `script = JAVASCRIPT` computes a value from `page`, `url` and `vars`: that of its last
+//!   expression.
+//! - `text = TEMPLATE` renders a template.
 //!
-//! `save` keeps what was found in a variable. `foreach` in its place runs the steps below it once
-//! for each match (of a pointer or script: for each item of an array), each run with its own
-//! variables and all with the same cookies.
+//! `save` stores the output of a step in a variable. `foreach` instead of `save` runs the steps
+//! below it once for each match (of a pointer or script: for each item of an array); each of these
+//! branches has its own variables, and all share their cookies.
 //!
 //! `{{name}}` stands for a saved variable, a variable of the row, or `{{url}}`, the URL of the
-//! current page, in URLs, forms, headers and the result; `{{name | percent}}` encodes it.
-//! Relative URLs are relative to the current page. Cookies last for one run. Redirects are
-//! followed, those that a page asks for with a meta element too. Requests say where they come
-//! from (`Referer`, and `Origin` with `post`) as a browser does, unless `headers` of the step or
-//! the source say otherwise; an empty value leaves a header out.
+//! current page, in URLs, forms, headers and the result; `{{name | percent}}` percent-encodes it.
+//! Relative URLs are resolved against the current page. Cookies last for one run. HTTP redirects
+//! and redirects of a meta element are followed. Requests carry `Referer`, and with `post` also
+//! `Origin`, as a browser's do, unless `headers` of the step or the source set them; an empty value
+//! removes a header.
 //!
-//! `for` runs the recipe once for each row of variables, each with its own cookies; one row
-//! failing does not hurt the others. `feed` and `label` come from the result, else from the
-//! row, else from the source.
+//! `for` runs the recipe once for each row of variables, each row with its own cookies; a row that
+//! fails does not affect the others. `feed` and `label` come from the result, else from the row,
+//! else from the source.
+//!
+//! - [`step`]: a step and its settings; [`template`]: texts with variables.
+//! - [`run`]: executes the steps.
+//! - [`page`], [`body`]: the current page, and the body of a `post`.
+//! - [`matcher`], [`nesting`]: finds texts in a page; refuses pages nested too deeply to parse.
+//! - [`decode`], [`script`]: decodes texts and evaluates JavaScript.
 
 mod body;
 mod decode;
-mod find;
+mod matcher;
 mod nesting;
 mod page;
+mod run;
 mod script;
 mod step;
 mod template;
-mod visit;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -77,39 +84,40 @@ use toml::Spanned;
 use toml::de::{DeValue, ValueDeserializer};
 use url::Url;
 
-pub use self::script::script_worker;
+use self::run::{RecipeResults, RecipeRun};
+pub use self::script::run_script_worker;
 #[cfg(test)]
 pub(crate) use self::script::worker_of_the_tests;
-use self::step::{Name, Step};
+use self::step::{Step, VariableName};
 use self::template::Template;
-use self::visit::{Finds, Visit};
-use super::{Context, ExtractError, Extractor, Found, Track};
-use crate::settings::{HeaderTable, HumanDuration, Plain, error_at};
+use super::{ExtractContext, ExtractError, Extractor, ExtractorOutput, RunBranch};
+use crate::settings::{HeaderTable, HumanDuration, ScalarText, error_at};
 
 pub(crate) struct Recipe {
     steps: Vec<Arc<Step>>,
-    result: ResultSettings,
-    /// At least one, which may be empty.
-    rows: Vec<Row>,
+    result: ResultTemplates,
+    /// At least one row; without `for`, one without variables.
+    rows: Vec<RowVariables>,
     timeout: Duration,
 }
 
-type Row = BTreeMap<String, String>;
+/// The variables of one row of `for`, by their names.
+type RowVariables = BTreeMap<String, String>;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Settings {
-    step: Vec<Spanned<step::Settings>>,
-    result: Spanned<ResultSettings>,
+    step: Vec<Spanned<step::StepSettings>>,
+    result: Spanned<ResultTemplates>,
     #[serde(default, rename = "for")]
-    rows: Vec<Spanned<BTreeMap<Name, Plain>>>,
-    /// Of one row.
+    rows: Vec<Spanned<BTreeMap<VariableName, ScalarText>>>,
+    /// The deadline of one row.
     timeout: Option<HumanDuration>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct ResultSettings {
+struct ResultTemplates {
     playlist: Spanned<Template>,
     expires: Option<Spanned<Template>>,
     #[serde(default)]
@@ -118,11 +126,11 @@ struct ResultSettings {
     label: Option<Spanned<Template>>,
 }
 
-const TIMEOUT: Duration = Duration::from_secs(20);
-/// Rows run at the same time: enough to be quick, few enough to be polite.
-const AT_ONCE: usize = 4;
-/// The largest page, in bytes, decoded.
-const MAX_PAGE: usize = 2 << 20;
+const ROW_DEFAULT_TIMEOUT: Duration = Duration::from_secs(20);
+/// Rows, or branches of one `foreach`, that run at the same time: more would burden the upstream.
+const MAX_CONCURRENT_RUNS: usize = 4;
+/// Size of a page after its content coding is decoded.
+const PAGE_MAX_BYTES: usize = 2 << 20;
 
 pub(super) fn configure(
     feed: Option<&str>,
@@ -143,49 +151,49 @@ pub(super) fn configure(
     });
     let steps = steps.collect::<Result<Vec<_>, _>>()?;
     check_variables(&steps, &settings.rows, settings.result.get_ref())?;
-    let text = |(name, value): (Name, Plain)| (name.0, value.0);
-    let mut rows: Vec<Row> = settings
+    let text = |(name, value): (VariableName, ScalarText)| (name.0, value.0);
+    let mut rows: Vec<RowVariables> = settings
         .rows
         .into_iter()
         .map(|row| row.into_inner().into_iter().map(text).collect())
         .collect();
     if rows.is_empty() {
-        rows.push(Row::new());
+        rows.push(RowVariables::new());
     }
     Ok(Arc::new(Recipe {
         steps: steps.into_iter().map(|step| Arc::new(step.into_inner())).collect(),
         result: settings.result.into_inner(),
         rows,
-        timeout: settings.timeout.map_or(TIMEOUT, |timeout| timeout.0),
+        timeout: settings.timeout.map_or(ROW_DEFAULT_TIMEOUT, |timeout| timeout.0),
     }))
 }
 
-/// Every run must know which feed it finds.
+/// Checks that every row has a feed, from the result, the row or the source.
 fn check_feeds(feed: Option<&str>, settings: &Settings) -> Result<(), toml::de::Error> {
-    let mut anonymous = settings.rows.is_empty();
+    let mut lacks_feed = settings.rows.is_empty();
     for row in &settings.rows {
         match row.get_ref().get("feed") {
-            Some(Plain(feed)) if StreamId::of_feed(feed).is_none() => {
+            Some(ScalarText(feed)) if StreamId::of_feed(feed).is_none() => {
                 let message =
                     format!("the feed {feed:?} has no letter, digit or sign to make an id of");
                 return Err(error_at(row.span(), message));
             }
             Some(_) => {}
-            None => anonymous = true,
+            None => lacks_feed = true,
         }
     }
-    if anonymous && feed.is_none() && settings.result.get_ref().feed.is_none() {
+    if lacks_feed && feed.is_none() && settings.result.get_ref().feed.is_none() {
         let message = "missing field `feed`: in the source, in its result or in every row of `for`";
         return Err(error_at(settings.result.span(), message));
     }
     Ok(())
 }
 
-/// Steps run in order, so what each may refer to is known before any of them runs.
+/// Checks that each template names only variables that the row or an earlier step defines.
 fn check_variables(
     steps: &[Spanned<Step>],
-    rows: &[Spanned<BTreeMap<Name, Plain>>],
-    result: &ResultSettings,
+    rows: &[Spanned<BTreeMap<VariableName, ScalarText>>],
+    result: &ResultTemplates,
 ) -> Result<(), toml::de::Error> {
     let mut known: BTreeSet<&str> = BTreeSet::new();
     if let Some(first) = rows.first() {
@@ -196,9 +204,9 @@ fn check_variables(
     }
     for (index, step) in steps.iter().enumerate() {
         let describe = |why: String| format!("{}: {why}", step.get_ref().describe(index));
-        let unready = |why: String| error_at(step.span(), describe(why));
-        step.get_ref().check(&known).map_err(unready)?;
-        known.extend(step.get_ref().yields());
+        let undefined = |why: String| error_at(step.span(), describe(why));
+        step.get_ref().check_variables(&known).map_err(undefined)?;
+        known.extend(step.get_ref().defined_variables());
     }
     let templates = [Some(&result.playlist), result.expires.as_ref()]
         .into_iter()
@@ -206,7 +214,7 @@ fn check_variables(
         .flatten()
         .chain(result.headers.0.iter().map(|(_, value)| value));
     for template in templates {
-        template.get_ref().check(&known).map_err(|why| error_at(template.span(), why))?;
+        template.get_ref().check_variables(&known).map_err(|why| error_at(template.span(), why))?;
     }
     Ok(())
 }
@@ -217,29 +225,31 @@ impl Extractor for Recipe {
         "recipe"
     }
 
-    fn origins(&self) -> Vec<Url> {
+    fn configured_origins(&self) -> Vec<Url> {
         let playlist = self.result.playlist.get_ref().origin();
         self.steps.iter().filter_map(|step| step.origin()).chain(playlist).collect()
     }
 
-    fn feeds(&self, feed: Option<&str>) -> Vec<String> {
-        // Where the result names the feed, pages do.
+    fn configured_feeds(&self, feed: Option<&str>) -> Vec<String> {
+        // A `feed` template in the result takes the feed from a page, so that it is not known here.
         let rows = self.rows.iter().filter(|_| self.result.feed.is_none());
         let feeds = rows.filter_map(|row| row.get("feed").map(String::as_str).or(feed));
         feeds.map(str::to_owned).collect()
     }
 
-    /// Rows have their own deadlines; this one is only for what they share.
+    /// The rows' own deadlines, as far as rows run one after the other, and a second more.
     fn timeout(&self) -> Duration {
-        let rounds = u32::try_from(self.rows.len().div_ceil(AT_ONCE)).unwrap_or(u32::MAX);
+        let rounds =
+            u32::try_from(self.rows.len().div_ceil(MAX_CONCURRENT_RUNS)).unwrap_or(u32::MAX);
         self.timeout.saturating_mul(rounds) + Duration::from_secs(1)
     }
 
-    async fn extract(&self, context: &Context<'_>) -> Found {
+    async fn extract(&self, context: &ExtractContext<'_>) -> ExtractorOutput {
         let rows = self.rows.iter().enumerate();
-        let runs: Vec<_> = rows.map(|(index, row)| self.row(context, index, row).boxed()).collect();
-        let mut runs = futures::stream::iter(runs).buffered(AT_ONCE);
-        let mut all = Found::default();
+        let runs: Vec<_> =
+            rows.map(|(index, row)| self.run_row(context, index, row).boxed()).collect();
+        let mut runs = futures::stream::iter(runs).buffered(MAX_CONCURRENT_RUNS);
+        let mut all = ExtractorOutput::default();
         while let Some(found) = runs.next().await {
             all.candidates.extend(found.candidates);
             all.failures.extend(found.failures);
@@ -250,8 +260,14 @@ impl Extractor for Recipe {
 }
 
 impl Recipe {
-    /// What a row finds before its deadline is found, whatever else it was about to do.
-    async fn row(&self, context: &Context<'_>, index: usize, row: &Row) -> Found {
+    /// Runs the steps for one row. Candidates that were found before the deadline are in the output
+    /// even if the row does not finish.
+    async fn run_row(
+        &self,
+        context: &ExtractContext<'_>,
+        index: usize,
+        row: &RowVariables,
+    ) -> ExtractorOutput {
         let feed = row.get("feed");
         let number = (index + 1).to_string();
         let name = match (feed, self.rows.len()) {
@@ -259,22 +275,22 @@ impl Recipe {
             (None, 2..) => Some(number.as_str()),
             (None, _) => None,
         };
-        let found = Mutex::new(Finds::default());
-        let visit = Visit::new(self, context, &found, Track::row(index, name), row);
-        let ended = tokio::time::timeout(self.timeout, visit.go()).await;
-        let found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let mut found = found.in_order();
-        if ended.is_err() {
+        let results = Mutex::new(RecipeResults::default());
+        let run = RecipeRun::new(self, context, &results, RunBranch::for_row(index, name), row);
+        let finished = tokio::time::timeout(self.timeout, run.run_steps()).await;
+        let results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut output = results.into_ordered_output();
+        if finished.is_err() {
             let deadline = humantime::format_duration(self.timeout);
             let message = format!("not finished within {deadline}");
-            found.failures.push(ExtractError::new("run", message, true));
+            output.failures.push(ExtractError::new("run", message, true));
         }
         if let Some(feed) = feed {
-            for failure in &mut found.failures {
+            for failure in &mut output.failures {
                 failure.step = format!("{feed}: {}", failure.step);
             }
         }
-        found
+        output
     }
 }
 

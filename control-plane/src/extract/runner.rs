@@ -1,4 +1,5 @@
-//! [`Runner`]: runs sources, bounded in time and number, each isolated from what the others do.
+//! [`ExtractionRunner`]: runs sources under a deadline and a concurrency limit; a panic or failure
+//! of one source does not affect the others.
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
@@ -8,135 +9,147 @@ use futures::FutureExt as _;
 use pitwall_fetch::Fetcher;
 use tokio::sync::{OnceCell, Semaphore};
 
-use super::candidate::{Candidate, Found};
+use super::candidate::{Candidate, ExtractorOutput};
 use super::config::ExtractConfig;
 use super::error::ExtractError;
-use super::tape::{Recording, Tape};
+use super::recorder::{HttpRecorder, Recording};
 use super::trace::{Trace, TracedStep};
-use super::{Context, scratch, tools::Tools};
+use super::{ExtractContext, run_directory, tools::ExternalTools};
 use crate::source::Source;
 
-pub struct Runner {
+/// Runs the extractor of a source, and remembers the trace of the source's last run.
+pub struct ExtractionRunner {
     fetcher: Arc<Fetcher>,
-    tools: Tools,
-    at_once: Semaphore,
-    /// Programs and browsers weigh more than requests.
-    heavy: Semaphore,
-    /// Before the first run: what those left who were killed is gone.
-    swept: OnceCell<()>,
-    /// Of the last run of each source.
-    traces: Mutex<HashMap<String, Arc<[TracedStep]>>>,
+    tools: ExternalTools,
+    run_permits: Semaphore,
+    /// Limits programs and browsers separately: they need more memory and CPU than requests.
+    program_permits: Semaphore,
+    /// Set once the run directories of killed processes are removed, before the first run.
+    startup_cleanup: OnceCell<()>,
+    /// The masked steps of the last run, by the name of the source.
+    last_traces: Mutex<HashMap<String, Arc<[TracedStep]>>>,
 }
 
-/// A run, from outside.
+/// The result of one run, for callers outside this crate.
 pub struct Extraction {
     pub candidates: Vec<Candidate>,
     pub failures: Vec<ExtractError>,
-    /// What was found and cannot be a stream.
+    /// Findings that cannot be a stream; the run has not failed because of them.
     pub unusable: Vec<ExtractError>,
-    /// How many were found beyond those that are taken.
+    /// The number of candidates beyond the limit per source.
     pub dropped: usize,
     pub steps: Vec<TracedStep>,
 }
 
-impl Runner {
+impl ExtractionRunner {
     pub fn new(fetcher: Arc<Fetcher>, config: &ExtractConfig) -> Self {
         Self {
             fetcher,
-            tools: Tools::new(config),
-            at_once: Semaphore::new(config.at_once.get()),
-            heavy: Semaphore::new(config.programs_at_once.get()),
-            swept: OnceCell::new(),
-            traces: Mutex::default(),
+            tools: ExternalTools::new(config),
+            run_permits: Semaphore::new(config.at_once.get()),
+            program_permits: Semaphore::new(config.programs_at_once.get()),
+            startup_cleanup: OnceCell::new(),
+            last_traces: Mutex::default(),
         }
     }
 
-    /// Why a source cannot work on this machine: what it needs is not installed, or off.
-    pub fn missing(&self, source: &Source) -> Option<String> {
-        self.tools.missing(source.extractor.needs()?)
+    /// Why a source cannot run on this machine: the tool that it needs is not installed, or off.
+    /// `None` if the source can run.
+    pub fn explain_missing(&self, source: &Source) -> Option<String> {
+        self.tools.explain_missing(source.extractor.required_tool()?)
     }
 
     /// The steps of the last run of a source, masked.
     pub fn last_trace(&self, source: &str) -> Option<Arc<[TracedStep]>> {
-        self.traces.lock().unwrap_or_else(PoisonError::into_inner).get(source).cloned()
+        self.last_traces.lock().unwrap_or_else(PoisonError::into_inner).get(source).cloned()
     }
 
-    pub(crate) async fn run(&self, source: &Source) -> Found {
-        let (found, _) = self.on(source, &Tape::live()).await;
+    pub(crate) async fn run(&self, source: &Source) -> ExtractorOutput {
+        let (found, _) = self.run_with_recorder(source, &HttpRecorder::live()).await;
         found
     }
 
-    /// Runs a source once and says what it did.
+    /// Runs a source once, over the network.
     pub async fn extract(&self, source: &Source) -> Extraction {
-        let (found, steps) = self.on(source, &Tape::live()).await;
+        let (found, steps) = self.run_with_recorder(source, &HttpRecorder::live()).await;
         Extraction::new(found, steps)
     }
 
-    /// Like [`extract`](Self::extract), and keeps what was heard.
+    /// Like [`extract`](Self::extract), and returns the exchanges of the run too.
     pub async fn record(&self, source: &Source) -> (Extraction, Recording) {
-        let tape = Tape::record();
-        let (found, steps) = self.on(source, &tape).await;
+        let recorder = HttpRecorder::record();
+        let (found, steps) = self.run_with_recorder(source, &recorder).await;
         let recording = Recording {
             source: source.name.clone(),
             kind: source.kind().to_owned(),
-            at: tape.at,
-            seed: tape.seed,
+            at: recorder.now,
+            seed: recorder.seed,
             good: found.failures.is_empty() && !found.candidates.is_empty(),
-            exchanges: tape.exchanges(),
+            exchanges: recorder.into_exchanges(),
             steps: steps.clone(),
         };
         (Extraction::new(found, steps), recording)
     }
 
-    /// Runs a source on what was recorded, without any network.
+    /// Runs a source on the responses of a recording, without any network.
     pub async fn replay(&self, source: &Source, recording: &Recording) -> Extraction {
-        let (found, steps) = self.on(source, &Tape::replay(recording)).await;
+        let (found, steps) = self.run_with_recorder(source, &HttpRecorder::replay(recording)).await;
         Extraction::new(found, steps)
     }
 
-    async fn on(&self, source: &Source, tape: &Tape) -> (Found, Vec<TracedStep>) {
-        // A profile is many files. If it cannot be done this time, it is done some other time.
-        let sweep = || async { tokio::task::spawn_blocking(scratch::sweep).await.unwrap_or(()) };
-        self.swept.get_or_init(sweep).await;
-        // Waiting for one's turn is no part of the deadline. A closed semaphore is not a thing.
-        let _heavy = match source.extractor.needs() {
-            Some(_) => self.heavy.acquire().await.ok(),
+    async fn run_with_recorder(
+        &self,
+        source: &Source,
+        recorder: &HttpRecorder,
+    ) -> (ExtractorOutput, Vec<TracedStep>) {
+        // Removal blocks, as a browser's profile is many files. What cannot be removed now is
+        // removed after the next start.
+        let cleanup = || async {
+            tokio::task::spawn_blocking(run_directory::remove_abandoned).await.unwrap_or(())
+        };
+        self.startup_cleanup.get_or_init(cleanup).await;
+        // The wait for a permit does not count towards the deadline of the run. The semaphores are
+        // never closed, so that `acquire` does not fail.
+        let _program_permit = match source.extractor.required_tool() {
+            Some(_) => self.program_permits.acquire().await.ok(),
             None => None,
         };
-        let _turn = self.at_once.acquire().await;
+        let _run_permit = self.run_permits.acquire().await;
         let trace = Trace::default();
-        let context = Context {
+        let context = ExtractContext {
             source,
             fetcher: &self.fetcher,
             tools: &self.tools,
-            policy: source.policy(),
-            tape,
+            policy: source.fetch_policy(),
+            recorder,
             trace: &trace,
         };
-        let found = within_deadline(source, &context).await.tidy();
+        let found = extract_within_deadline(source, &context).await.sanitize();
         let steps = trace.steps();
-        let mut traces = self.traces.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut traces = self.last_traces.lock().unwrap_or_else(PoisonError::into_inner);
         traces.insert(source.name.clone(), steps.clone().into());
         (found, steps)
     }
 }
 
-async fn within_deadline(source: &Source, context: &Context<'_>) -> Found {
+async fn extract_within_deadline(source: &Source, context: &ExtractContext<'_>) -> ExtractorOutput {
     let deadline = source.extractor.timeout();
     let run = AssertUnwindSafe(source.extractor.extract(context)).catch_unwind();
     match tokio::time::timeout(deadline, run).await {
         Ok(Ok(found)) => found,
-        Ok(Err(_)) => Found::failed(ExtractError::new("run", "the extractor panicked", false)),
+        Ok(Err(_)) => {
+            ExtractorOutput::failed(ExtractError::new("run", "the extractor panicked", false))
+        }
         Err(_) => {
             let message = format!("not finished within {}", humantime::format_duration(deadline));
-            Found::failed(ExtractError::new("run", message, true))
+            ExtractorOutput::failed(ExtractError::new("run", message, true))
         }
     }
 }
 
 impl Extraction {
-    fn new(found: Found, steps: Vec<TracedStep>) -> Self {
-        let Found { candidates, failures, unusable, dropped } = found;
+    fn new(found: ExtractorOutput, steps: Vec<TracedStep>) -> Self {
+        let ExtractorOutput { candidates, failures, unusable, dropped } = found;
         Self { candidates, failures, unusable, dropped, steps }
     }
 }

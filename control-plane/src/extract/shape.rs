@@ -1,9 +1,9 @@
-//! The form of a value without the value: what stays the same from run to run while a site
-//! stays the same. Drift is a change of form.
+//! The shape of a value without the value: it stays the same from run to run while the site stays
+//! the same. Drift is a change of shape.
 
 use url::Url;
 
-pub(crate) fn of(text: &str) -> String {
+pub(crate) fn describe_shape(text: &str) -> String {
     let text = text.trim();
     if text.is_empty() {
         return "empty".to_owned();
@@ -11,27 +11,28 @@ pub(crate) fn of(text: &str) -> String {
     if let Ok(url) = Url::parse(text)
         && url.has_host()
     {
-        return link(&url);
+        return describe_url(&url);
     }
     if text.starts_with('/') && !text.contains(char::is_whitespace) {
         return match Url::parse("http://here/").and_then(|base| base.join(text)) {
-            Ok(url) => link(&url).replacen("http://here", "", 1),
+            Ok(url) => describe_url(&url).replacen("http://here", "", 1),
             Err(_) => "text".to_owned(),
         };
     }
     if text.starts_with(['{', '['])
         && let Ok(json) = serde_json::from_str(text)
     {
-        return format!("json {}", members(&json, 2));
+        return format!("json {}", describe_json(&json, 2));
     }
-    word(text).to_owned()
+    classify_word(text).to_owned()
 }
 
-/// A host whose numbers vary is the same host; of a path the words stay, of a query the names.
-fn link(url: &Url) -> String {
-    let host = stems(url.host_str().unwrap_or_default());
+/// A URL's host with runs of digits replaced by `#`, its path with tokens replaced by their class,
+/// and the sorted names of its query.
+fn describe_url(url: &Url) -> String {
+    let host = collapse_digits(url.host_str().unwrap_or_default());
     let segments = url.path_segments().into_iter().flatten();
-    let path: Vec<String> = segments.map(segment).collect();
+    let path: Vec<String> = segments.map(describe_path_segment).collect();
     let mut names: Vec<String> = url.query_pairs().map(|(name, _)| name.into_owned()).collect();
     names.sort();
     names.dedup();
@@ -39,17 +40,17 @@ fn link(url: &Url) -> String {
     format!("{}://{host}/{}{query}", url.scheme(), path.join("/"))
 }
 
-fn segment(text: &str) -> String {
+fn describe_path_segment(text: &str) -> String {
     let (stem, extension) = text.rsplit_once('.').map_or((text, None), |(s, e)| (s, Some(e)));
-    let stem = match word(stem) {
-        "word" | "text" => stems(stem),
+    let stem = match classify_word(stem) {
+        "word" | "text" => collapse_digits(stem),
         other => format!("<{other}>"),
     };
     extension.map_or(stem.clone(), |extension| format!("{stem}.{extension}"))
 }
 
-/// Digits are where copies of the same thing differ.
-fn stems(text: &str) -> String {
+/// Replaces each run of digits by `#`: hosts and files of one site differ in their numbers.
+fn collapse_digits(text: &str) -> String {
     let mut stem = String::new();
     for c in text.chars() {
         match c {
@@ -61,14 +62,14 @@ fn stems(text: &str) -> String {
     stem
 }
 
-fn members(json: &serde_json::Value, depth: u8) -> String {
+fn describe_json(json: &serde_json::Value, depth: u8) -> String {
     use serde_json::Value;
     match json {
         Value::Object(members) if depth > 0 => {
             let mut names: Vec<String> = members
                 .iter()
                 .map(|(name, value)| match value {
-                    Value::Object(_) => format!("{name}{}", self::members(value, depth - 1)),
+                    Value::Object(_) => format!("{name}{}", self::describe_json(value, depth - 1)),
                     _ => name.clone(),
                 })
                 .collect();
@@ -78,7 +79,7 @@ fn members(json: &serde_json::Value, depth: u8) -> String {
         }
         Value::Object(_) => "{…}".to_owned(),
         Value::Array(items) => {
-            format!("[{}]", items.first().map_or(String::new(), |item| members(item, depth)))
+            format!("[{}]", items.first().map_or(String::new(), |item| describe_json(item, depth)))
         }
         Value::String(_) => "text".to_owned(),
         Value::Number(_) => "number".to_owned(),
@@ -87,8 +88,8 @@ fn members(json: &serde_json::Value, depth: u8) -> String {
     }
 }
 
-/// What kind of word it is. Two tokens of one kind have the same length, give or take.
-fn word(text: &str) -> &'static str {
+/// The class of a text; a run of 16 or more characters with digits is a token.
+fn classify_word(text: &str) -> &'static str {
     let all = |test: fn(&u8) -> bool| text.bytes().all(|byte| test(&byte));
     match text.len() {
         _ if all(u8::is_ascii_digit) => "number",
@@ -108,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_same_form() {
+    fn values_of_the_same_shape() {
         let (a, b) = ("0123456789abcdef01", "fedcba98765432100");
         for (one, other) in [
             ("1767225600", "1"),
@@ -118,12 +119,12 @@ mod tests {
             (r#"{"a":1,"b":{"c":"x"}}"#, r#"{"b":{"c":"y"},"a":7}"#),
             (r#"[{"a":1}]"#, r#"[{"a":2},{"a":3}]"#),
         ] {
-            assert_eq!(of(one), of(other), "{one} {other}");
+            assert_eq!(describe_shape(one), describe_shape(other), "{one} {other}");
         }
     }
 
     #[test]
-    fn another_form() {
+    fn values_of_different_shapes() {
         for (one, other) in [
             ("", "x"),
             ("1767225600", "never"),
@@ -133,7 +134,7 @@ mod tests {
             ("/play/7", "/login"),
             (r#"{"stream":{"url":1}}"#, r#"{"error":"no"}"#),
         ] {
-            assert_ne!(of(one), of(other), "{one} {other}");
+            assert_ne!(describe_shape(one), describe_shape(other), "{one} {other}");
         }
     }
 }

@@ -17,11 +17,11 @@ use toml::Spanned;
 use toml::de::{DeValue, ValueDeserializer};
 use url::Url;
 
-use super::{Candidate, Context, Extractor, Found, Track};
+use super::{Candidate, ExtractContext, Extractor, ExtractorOutput, RunBranch};
 use crate::expiry;
 use crate::settings::{HttpUrl, error_at};
 
-pub(super) struct Static {
+pub(super) struct StaticExtractor {
     url: Url,
     feed: String,
 }
@@ -36,19 +36,19 @@ pub(super) fn configure(
     feed: Option<&str>,
     settings: Spanned<DeValue<'_>>,
 ) -> Result<Arc<dyn Extractor>, toml::de::Error> {
-    let span = settings.span();
+    let settings_span = settings.span();
     let settings = Settings::deserialize(ValueDeserializer::from(settings))?;
-    let feed = feed.ok_or_else(|| error_at(span, "missing field `feed`"))?;
-    Ok(Arc::new(Static { url: settings.url.0, feed: feed.to_owned() }))
+    let feed = feed.ok_or_else(|| error_at(settings_span, "missing field `feed`"))?;
+    Ok(Arc::new(StaticExtractor { url: settings.url.0, feed: feed.to_owned() }))
 }
 
 #[async_trait]
-impl Extractor for Static {
+impl Extractor for StaticExtractor {
     fn kind(&self) -> &'static str {
         "static"
     }
 
-    fn origins(&self) -> Vec<Url> {
+    fn configured_origins(&self) -> Vec<Url> {
         vec![self.url.clone()]
     }
 
@@ -56,18 +56,18 @@ impl Extractor for Static {
         Duration::from_secs(1)
     }
 
-    async fn extract(&self, context: &Context<'_>) -> Found {
-        let mut tracing = context.trace.begin(&Track::default(), "url");
-        tracing.yielded("url", self.url.as_str());
-        let _ = tracing.end(Ok(()));
+    async fn extract(&self, context: &ExtractContext<'_>) -> ExtractorOutput {
+        let mut span = context.trace.start_step(&RunBranch::default(), "url");
+        span.set_output("url", self.url.as_str());
+        let _ = span.finish(Ok(()));
         let candidate = Candidate {
             position: 0,
             feed: self.feed.clone(),
             label: context.source.label.clone(),
             playlist: self.url.clone(),
             headers: context.source.headers.clone(),
-            expires_at: expiry::of_url(&self.url),
+            expires_at: expiry::expiry_from_url(&self.url),
         };
-        Found { candidates: vec![candidate], ..Found::default() }
+        ExtractorOutput { candidates: vec![candidate], ..ExtractorOutput::default() }
     }
 }

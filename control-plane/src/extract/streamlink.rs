@@ -8,9 +8,9 @@
 //! url = "https://video.example/channel"
 //! ```
 //!
-//! Its HLS streams are taken, by their master playlist, with the headers that it would send;
-//! `headers` of the source are sent by it too. It loads no plugins from outside, opens no
-//! browser and starts no ffmpeg.
+//! Each HLS stream that Streamlink finds becomes a candidate, by its multivariant playlist and with
+//! the headers that Streamlink would send; Streamlink sends the source's `headers` too. Streamlink
+//! loads no side-loaded plugins, opens no browser and starts no ffmpeg.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,23 +20,24 @@ use toml::Spanned;
 use toml::de::DeValue;
 use url::Url;
 
-use super::headers::taken_over;
-use super::program::page::{Program, parsed, playlist};
-use super::{Candidate, Extractor, Failure, Tool};
+use super::headers::merge_learned_headers;
+use super::program::extractor::{PageProgram, parse_json_output, parse_playlist_url};
+use super::{Candidate, ExternalTool, Extractor, StepFailure};
 use crate::expiry;
 use crate::settings::error_at;
 use crate::source::Source;
 
-static STREAMLINK: Program = Program {
+static STREAMLINK: PageProgram = PageProgram {
     name: "streamlink",
-    tool: Tool::Streamlink,
+    tool: ExternalTool::Streamlink,
     arguments: &["--config"],
-    lines,
-    finds: "streams",
-    read,
+    build_config_lines: config_lines,
+    parse_step_name: "streams",
+    parse_output: read_candidates,
 };
 
-/// Without ffmpeg it does not wrap streams with separate sound into something without a URL.
+/// With an ffmpeg, Streamlink would mux streams that have a separate audio rendition, and print no
+/// URL for them.
 const OPTIONS: [&str; 7] = [
     "json",
     "webbrowser=no",
@@ -53,11 +54,11 @@ pub(super) fn configure(
 ) -> Result<Arc<dyn Extractor>, toml::de::Error> {
     let span = settings.span();
     let extractor = STREAMLINK.configure(settings)?;
-    // Most of its plugins know no title.
+    // Most of Streamlink's plugins know no title that could name the feed.
     feed.map(|_| extractor).ok_or_else(|| error_at(span, "missing field `feed`"))
 }
 
-fn lines(source: &Source, page: &Url, proxy: &str) -> Vec<String> {
+fn config_lines(source: &Source, page: &Url, proxy: &str) -> Vec<String> {
     let mut lines: Vec<String> = OPTIONS.iter().map(ToString::to_string).collect();
     lines.push(format!("http-proxy={proxy}"));
     let headers = source.headers.iter();
@@ -66,7 +67,7 @@ fn lines(source: &Source, page: &Url, proxy: &str) -> Vec<String> {
     lines
 }
 
-/// What `--json` prints, as far as it matters.
+/// The members of the output of `--json` that matter here.
 #[derive(Deserialize)]
 struct Output {
     #[serde(default)]
@@ -83,14 +84,15 @@ struct Stream {
     headers: BTreeMap<String, String>,
 }
 
-fn read(output: &[u8], source: &Source) -> Result<Vec<Candidate>, Failure> {
-    let output: Output = parsed(output)?;
-    // "best" is one of the others; asked first, its playlist is the one that is known.
+fn read_candidates(output: &[u8], source: &Source) -> Result<Vec<Candidate>, StepFailure> {
+    let output: Output = parse_json_output(output)?;
+    // "best" is an alias of one of the others; it comes first, so that its playlist is the first.
     let best = output.streams.get("best");
     let mut candidates: Vec<Candidate> = Vec::new();
     for stream in best.into_iter().chain(output.streams.values()) {
-        let Some(playlist) = stream.playlist() else { continue };
-        // Variants without a master are one another's alternatives: the best is enough.
+        let Some(playlist) = stream.playlist_url() else { continue };
+        // Variants without a multivariant playlist are alternatives of one another: the best one is
+        // enough.
         let known = candidates.iter().any(|it| it.playlist == playlist);
         if known || (stream.master.is_none() && !candidates.is_empty()) {
             continue;
@@ -99,8 +101,8 @@ fn read(output: &[u8], source: &Source) -> Result<Vec<Candidate>, Failure> {
             position: candidates.len(),
             feed: source.feed.clone().unwrap_or_default(),
             label: source.label.clone(),
-            headers: taken_over(&source.headers, stream.headers.clone()),
-            expires_at: expiry::of_url(&playlist),
+            headers: merge_learned_headers(&source.headers, stream.headers.clone()),
+            expires_at: expiry::expiry_from_url(&playlist),
             playlist,
         });
     }
@@ -108,9 +110,9 @@ fn read(output: &[u8], source: &Source) -> Result<Vec<Candidate>, Failure> {
 }
 
 impl Stream {
-    fn playlist(&self) -> Option<Url> {
+    fn playlist_url(&self) -> Option<Url> {
         let url = self.master.as_ref().or(self.url.as_ref())?;
-        (self.kind == "hls").then(|| playlist(url)).flatten()
+        (self.kind == "hls").then(|| parse_playlist_url(url)).flatten()
     }
 }
 
@@ -121,7 +123,9 @@ mod tests {
     fn check(output: &str, expected: Result<&[&str], &str>) -> Vec<Candidate> {
         let text = "[[source]]\nname = 'a'\nkind = 'streamlink'\nfeed = 'World feed'\nurl = 'https://a.example/'";
         let source = Source::parse_file(text).unwrap().remove(0);
-        let found = STREAMLINK.found(output.as_bytes(), &source).map_err(|failure| failure.message);
+        let found = STREAMLINK
+            .parse_candidates(output.as_bytes(), &source)
+            .map_err(|failure| failure.message);
         let urls = found
             .as_ref()
             .map(|found| found.iter().map(|it| it.playlist.as_str()).collect::<Vec<_>>());

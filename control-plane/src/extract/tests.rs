@@ -5,15 +5,15 @@ use pitwall_fetch::Timeouts;
 use super::*;
 use crate::source::Source;
 
-struct Scripted(fn() -> Vec<Candidate>);
+struct ScriptedExtractor(fn() -> Vec<Candidate>);
 
 #[async_trait]
-impl Extractor for Scripted {
+impl Extractor for ScriptedExtractor {
     fn kind(&self) -> &'static str {
         "scripted"
     }
 
-    fn origins(&self) -> Vec<Url> {
+    fn configured_origins(&self) -> Vec<Url> {
         Vec::new()
     }
 
@@ -21,30 +21,30 @@ impl Extractor for Scripted {
         Duration::from_millis(50)
     }
 
-    async fn extract(&self, _: &Context<'_>) -> Found {
+    async fn extract(&self, _: &ExtractContext<'_>) -> ExtractorOutput {
         let candidates = (self.0)();
         if candidates.is_empty() {
             std::future::pending::<()>().await;
         }
-        Found { candidates, ..Found::default() }
+        ExtractorOutput { candidates, ..ExtractorOutput::default() }
     }
 }
 
-/// Notes how many of it run at once, and the most that ever did.
+/// Counts its concurrent runs and their maximum.
 #[derive(Default)]
-struct Counting {
-    needs: Option<Tool>,
+struct CountingExtractor {
+    tool: Option<ExternalTool>,
     running: AtomicUsize,
-    most: AtomicUsize,
+    max_running: AtomicUsize,
 }
 
 #[async_trait]
-impl Extractor for Counting {
+impl Extractor for CountingExtractor {
     fn kind(&self) -> &'static str {
         "counting"
     }
 
-    fn origins(&self) -> Vec<Url> {
+    fn configured_origins(&self) -> Vec<Url> {
         Vec::new()
     }
 
@@ -52,32 +52,32 @@ impl Extractor for Counting {
         Duration::from_secs(1)
     }
 
-    fn needs(&self) -> Option<Tool> {
-        self.needs
+    fn required_tool(&self) -> Option<ExternalTool> {
+        self.tool
     }
 
-    async fn extract(&self, _: &Context<'_>) -> Found {
+    async fn extract(&self, _: &ExtractContext<'_>) -> ExtractorOutput {
         let running = self.running.fetch_add(1, Ordering::SeqCst) + 1;
-        self.most.fetch_max(running, Ordering::SeqCst);
+        self.max_running.fetch_max(running, Ordering::SeqCst);
         tokio::time::sleep(Duration::from_millis(900)).await;
         self.running.fetch_sub(1, Ordering::SeqCst);
-        Found::default()
+        ExtractorOutput::default()
     }
 }
 
-/// Whoever waits for its turn has its whole deadline left.
+/// The wait for a permit does not count towards the deadline of a run.
 #[tokio::test(start_paused = true)]
-async fn so_many_run_at_once() {
-    for (needs, config, expected) in [
+async fn concurrent_runs_are_limited() {
+    for (tool, config, expected) in [
         (None, "", 8),
         (None, "at_once = 3", 3),
-        (Some(Tool::YtDlp), "", 2),
-        (Some(Tool::Browser), "programs_at_once = 4", 4),
-        (Some(Tool::Browser), "programs_at_once = 4\nat_once = 1", 1),
+        (Some(ExternalTool::YtDlp), "", 2),
+        (Some(ExternalTool::Browser), "programs_at_once = 4", 4),
+        (Some(ExternalTool::Browser), "programs_at_once = 4\nat_once = 1", 1),
     ] {
         let fetcher = Arc::new(Fetcher::new(Timeouts::default(), Vec::new()));
-        let runner = Runner::new(fetcher, &toml::from_str(config).unwrap());
-        let counting = Arc::new(Counting { needs, ..Counting::default() });
+        let runner = ExtractionRunner::new(fetcher, &toml::from_str(config).unwrap());
+        let counting = Arc::new(CountingExtractor { tool, ..CountingExtractor::default() });
         let sources = (0..20).map(|number| {
             let text = format!(
                 "[[source]]\nname='s{number}'\nkind='static'\nfeed='f'\nurl='https://a.example/'"
@@ -90,11 +90,11 @@ async fn so_many_run_at_once() {
         let runs = sources.iter().map(|source| runner.run(source));
         let found = futures::future::join_all(runs).await;
         assert!(found.iter().all(|found| found.failures.is_empty()), "{config}");
-        assert_eq!(counting.most.load(Ordering::SeqCst), expected, "{needs:?} {config}");
+        assert_eq!(counting.max_running.load(Ordering::SeqCst), expected, "{tool:?} {config}");
     }
 }
 
-fn many() -> Vec<Candidate> {
+fn many_candidates() -> Vec<Candidate> {
     let candidate = |number: usize| Candidate {
         position: 0,
         feed: format!("Feed {number}"),
@@ -106,18 +106,18 @@ fn many() -> Vec<Candidate> {
     (0..10_000).map(candidate).collect()
 }
 
-/// As it is configured by default, with this executable for scripts.
-pub(crate) fn runner() -> Runner {
+/// A runner with the default configuration and this executable as the script worker.
+pub(crate) fn build_runner() -> ExtractionRunner {
     let fetcher = Arc::new(Fetcher::new(Timeouts::default(), Vec::new()));
     let script_worker = recipe::worker_of_the_tests();
-    Runner::new(fetcher, &ExtractConfig { script_worker, ..ExtractConfig::default() })
+    ExtractionRunner::new(fetcher, &ExtractConfig { script_worker, ..ExtractConfig::default() })
 }
 
-async fn outcome(script: fn() -> Vec<Candidate>) -> (usize, usize, Vec<String>) {
+async fn run_scripted(script: fn() -> Vec<Candidate>) -> (usize, usize, Vec<String>) {
     let text = "[[source]]\nname='a'\nkind='static'\nfeed='f'\nurl='https://a.example/'";
     let mut source = Source::parse_file(text).unwrap().remove(0);
-    source.extractor = Arc::new(Scripted(script));
-    let found = runner().run(&source).await;
+    source.extractor = Arc::new(ScriptedExtractor(script));
+    let found = build_runner().run(&source).await;
     let failures = found.failures.iter().map(ToString::to_string).collect();
     (found.candidates.len(), found.dropped, failures)
 }
@@ -125,13 +125,13 @@ async fn outcome(script: fn() -> Vec<Candidate>) -> (usize, usize, Vec<String>) 
 #[tokio::test(start_paused = true)]
 async fn an_extractor_that_misbehaves() {
     let failed = |error: &str| (0, 0, vec![error.to_owned()]);
-    assert_eq!(outcome(|| panic!("a bug")).await, failed("run: the extractor panicked"));
-    assert_eq!(outcome(Vec::new).await, failed("run: not finished within 50ms"));
-    assert_eq!(outcome(many).await, (200, 9_800, Vec::new()), "capped and counted");
+    assert_eq!(run_scripted(|| panic!("a bug")).await, failed("run: the extractor panicked"));
+    assert_eq!(run_scripted(Vec::new).await, failed("run: not finished within 50ms"));
+    assert_eq!(run_scripted(many_candidates).await, (200, 9_800, Vec::new()), "capped and counted");
 }
 
 #[test]
 fn candidates_do_not_print_their_secrets() {
-    let text = format!("{:?}", many()[0]);
+    let text = format!("{:?}", many_candidates()[0]);
     assert!(!text.contains("token") && !text.contains("secret"), "{text}");
 }

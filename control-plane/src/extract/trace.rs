@@ -1,5 +1,6 @@
-//! [`Trace`]: what each step of a run did, for whoever wrote it. Kept masked: a trace is shown
-//! on terminals and to holders of the admin token, and is worth nothing to either as a key.
+//! [`Trace`]: what each step of a run did, for the author of the source's configuration. Values are
+//! masked before they are stored: a trace is shown on terminals and to holders of the admin token,
+//! neither of which may learn an upstream's tokens from it.
 
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
@@ -9,45 +10,48 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use utoipa::ToSchema;
 
-use super::error::Failure;
+use super::error::StepFailure;
 use super::mask;
 use super::shape;
 
-/// One step as it went.
+/// One step of a run, as it went.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TracedStep {
-    /// Which of the runs that a recipe branches into; its name is what the operator called it.
-    pub track: Track,
+    /// The branch of the run that the step belongs to.
+    pub track: RunBranch,
     pub step: String,
     #[serde(rename = "took_ms", with = "milliseconds")]
     #[schema(value_type = u64)]
     pub took: Duration,
-    /// Of the answer, where there was one.
+    /// The HTTP status of the response, where the step got one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
+    /// The number of matches that the step found.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub matched: Option<usize>,
-    /// Masked.
+    /// The output of the step, with secrets masked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub yielded: Option<String>,
-    /// What drift is judged by: the form of what it yielded, which holds no value.
+    /// The shape of the step's output, without its values; drift is a change of this shape.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shape: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
 
-/// A run within a run: the rows of a recipe, and below them what `foreach` found.
+/// A branch of a run: a row of a recipe, and below it an item that `foreach` found. `path` holds
+/// the indices from the row down; `name` is the row's name in the configuration, with `#N` for
+/// each item.
 #[derive(
     Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema,
 )]
-pub struct Track {
+pub struct RunBranch {
     pub path: Vec<usize>,
     pub name: String,
 }
 
-impl Track {
-    pub(crate) fn row(index: usize, name: Option<&str>) -> Self {
+impl RunBranch {
+    pub(crate) fn for_row(index: usize, name: Option<&str>) -> Self {
         Self { path: vec![index], name: name.unwrap_or_default().to_owned() }
     }
 
@@ -58,21 +62,22 @@ impl Track {
     }
 }
 
-/// Collects steps while they happen, also those of a run that is cut short.
+/// Collects the steps of a run as they end, so that a run that misses its deadline has a trace too.
 #[derive(Default)]
 pub(crate) struct Trace(Mutex<Vec<TracedStep>>);
 
-/// A step that is going on; one that is dropped did not get to its end.
-pub(crate) struct Tracing<'a> {
+/// A step in progress. A span that is dropped without [`finish`](Self::finish) is recorded with the
+/// error "not finished".
+pub(crate) struct StepSpan<'a> {
     trace: &'a Trace,
-    began: Instant,
+    started_at: Instant,
     step: TracedStep,
 }
 
 impl Trace {
-    pub(crate) fn begin(&self, track: &Track, step: impl Into<String>) -> Tracing<'_> {
+    pub(crate) fn start_step(&self, branch: &RunBranch, step: impl Into<String>) -> StepSpan<'_> {
         let step = TracedStep {
-            track: track.clone(),
+            track: branch.clone(),
             step: step.into(),
             took: Duration::ZERO,
             status: None,
@@ -81,10 +86,10 @@ impl Trace {
             shape: None,
             error: Some("not finished".to_owned()),
         };
-        Tracing { trace: self, began: Instant::now(), step }
+        StepSpan { trace: self, started_at: Instant::now(), step }
     }
 
-    /// Track by track, in the order of the configuration.
+    /// The steps branch by branch, in the order of the configuration.
     pub(crate) fn steps(&self) -> Vec<TracedStep> {
         let mut steps = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         steps.sort_by(|a, b| a.track.path.cmp(&b.track.path));
@@ -92,36 +97,36 @@ impl Trace {
     }
 }
 
-impl Tracing<'_> {
-    pub(crate) fn status(&mut self, status: u16) {
+impl StepSpan<'_> {
+    pub(crate) fn set_status(&mut self, status: u16) {
         self.step.status = Some(status);
     }
 
-    pub(crate) fn matched(&mut self, count: usize) {
+    pub(crate) fn set_match_count(&mut self, count: usize) {
         self.step.matched = Some(count);
     }
 
-    pub(crate) fn yielded(&mut self, name: &str, text: &str) {
-        self.step.yielded = Some(mask::value(name, text));
-        self.step.shape = Some(shape::of(text));
+    pub(crate) fn set_output(&mut self, name: &str, text: &str) {
+        self.step.yielded = Some(mask::mask_value(name, text));
+        self.step.shape = Some(shape::describe_shape(text));
     }
 
-    /// Several values by their names.
-    pub(crate) fn yielded_pairs(&mut self, pairs: &[(String, String)]) {
+    /// Records several named values as the step's output.
+    pub(crate) fn set_output_pairs(&mut self, pairs: &[(String, String)]) {
         let join = |show: fn(&str, &str) -> String| {
             let shown = pairs.iter().map(|(name, text)| format!("{name} = {}", show(name, text)));
             shown.collect::<Vec<_>>().join(", ")
         };
-        self.step.yielded = Some(join(mask::value));
-        self.step.shape = Some(join(|_, text| shape::of(text)));
+        self.step.yielded = Some(join(mask::mask_value));
+        self.step.shape = Some(join(|_, text| shape::describe_shape(text)));
     }
 
-    /// Something to say that is no value.
-    pub(crate) fn says(&mut self, text: impl Into<String>) {
+    /// Records text that is not a value, so that it needs no mask and has no shape.
+    pub(crate) fn set_note(&mut self, text: impl Into<String>) {
         self.step.yielded = Some(text.into());
     }
 
-    pub(crate) fn end<T>(mut self, result: Result<T, Failure>) -> Result<T, Failure> {
+    pub(crate) fn finish<T>(mut self, result: Result<T, StepFailure>) -> Result<T, StepFailure> {
         self.step.error = match &result {
             Ok(_) => None,
             Err(failure) => Some(failure.detail.as_ref().unwrap_or(&failure.message).clone()),
@@ -130,15 +135,15 @@ impl Tracing<'_> {
     }
 }
 
-impl Drop for Tracing<'_> {
+impl Drop for StepSpan<'_> {
     fn drop(&mut self) {
-        self.step.took = self.began.elapsed();
+        self.step.took = self.started_at.elapsed();
         let mut steps = self.trace.0.lock().unwrap_or_else(PoisonError::into_inner);
         steps.push(self.step.clone());
     }
 }
 
-/// `step 2 (select "input")     3 ms  200  2 matches  -> abcd…[32]`
+/// One line, such as `step 2 (select "input")     3 ms  200  2 matches  -> abcd…[32]`.
 impl fmt::Display for TracedStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:<44} {:>6} ms", self.step, self.took.as_millis())?;
@@ -160,17 +165,22 @@ impl fmt::Display for TracedStep {
     }
 }
 
-/// Durations as the public documents have them.
+/// Durations as whole milliseconds, as in the public documents.
 mod milliseconds {
     use std::time::Duration;
 
     use serde::{Deserialize as _, Deserializer, Serializer};
 
-    pub(super) fn serialize<S: Serializer>(took: &Duration, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_u64(u64::try_from(took.as_millis()).unwrap_or(u64::MAX))
+    pub(super) fn serialize<S: Serializer>(
+        duration: &Duration,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
-        u64::deserialize(from).map(Duration::from_millis)
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Duration, D::Error> {
+        u64::deserialize(deserializer).map(Duration::from_millis)
     }
 }

@@ -8,9 +8,9 @@
 //! url = "https://video.example/channel/live"
 //! ```
 //!
-//! Its formats over HLS are taken, by their master playlist, with the headers and cookies that
-//! yt-dlp would send; `headers` of the source are sent by yt-dlp too. It sees no configuration
-//! of anybody's, loads no plugins and downloads nothing.
+//! Each HLS format that yt-dlp finds becomes a candidate, by its multivariant playlist and with the
+//! headers and cookies that yt-dlp would send; yt-dlp sends the source's `headers` too. yt-dlp
+//! reads no configuration but Pitwall's, loads no plugins and downloads no media.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
@@ -21,28 +21,28 @@ use toml::Spanned;
 use toml::de::DeValue;
 use url::Url;
 
-use super::headers::taken_over;
-use super::program::page::{Program, parsed, playlist};
-use super::{Candidate, Extractor, Failure, Tool};
+use super::headers::merge_learned_headers;
+use super::program::extractor::{PageProgram, parse_json_output, parse_playlist_url};
+use super::{Candidate, ExternalTool, Extractor, StepFailure};
 use crate::expiry;
 use crate::source::Source;
 
-static YT_DLP: Program = Program {
+static YT_DLP: PageProgram = PageProgram {
     name: "yt-dlp",
-    tool: Tool::YtDlp,
+    tool: ExternalTool::YtDlp,
     arguments: &["--ignore-config", "--config-locations"],
-    lines,
-    finds: "formats",
-    read,
+    build_config_lines: config_lines,
+    parse_step_name: "formats",
+    parse_output: read_candidates,
 };
 
-/// Of what it finds on one page: a channel's page may list its whole past.
+/// `--playlist-items` limits the entries of a page, as a channel's page may list its whole past.
 const OPTIONS: &str = "--dump-single-json --no-progress --color never --no-cache-dir \
                        --no-plugin-dirs --no-remote-components --no-cookies-from-browser \
                        --playlist-items 1:50 --socket-timeout 10 --retries 1 --extractor-retries 1";
 
-/// The same picture through this many hosts is enough.
-const MASTERS: usize = 4;
+/// The formats of one entry are the same picture through several hosts: this many are enough.
+const MAX_PLAYLISTS_PER_ENTRY: usize = 4;
 
 pub(super) fn configure(
     _: Option<&str>,
@@ -51,30 +51,31 @@ pub(super) fn configure(
     YT_DLP.configure(settings)
 }
 
-fn lines(source: &Source, page: &Url, proxy: &str) -> Vec<String> {
-    let mut lines = vec![OPTIONS.to_owned(), format!("--proxy {}", quoted(proxy))];
+fn config_lines(source: &Source, page: &Url, proxy: &str) -> Vec<String> {
+    let mut lines = vec![OPTIONS.to_owned(), format!("--proxy {}", shell_quote(proxy))];
     let headers = source.headers.iter();
     lines.extend(
-        headers
-            .map(|(name, value)| format!("--add-headers {}", quoted(&format!("{name}:{value}")))),
+        headers.map(|(name, value)| {
+            format!("--add-headers {}", shell_quote(&format!("{name}:{value}")))
+        }),
     );
-    lines.push(quoted(page.as_str()));
+    lines.push(shell_quote(page.as_str()));
     lines
 }
 
-/// As a shell would have it, which is how its files are read.
-fn quoted(text: &str) -> String {
+/// Quotes as for a shell, which is how yt-dlp reads configuration files.
+fn shell_quote(text: &str) -> String {
     format!("'{}'", text.replace('\'', "'\"'\"'"))
 }
 
-/// What `-J` prints, as far as it matters.
+/// The members of the output of `--dump-single-json` that matter here.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Info {
     title: Option<String>,
     is_live: Option<bool>,
     formats: Option<Vec<Format>>,
-    /// Of a page that holds several.
+    /// The entries of a page that holds several videos.
     entries: Option<Vec<Option<Info>>>,
 }
 
@@ -82,7 +83,7 @@ struct Info {
 #[serde(default)]
 struct Format {
     url: Option<String>,
-    /// The master playlist that it is a variant of.
+    /// The multivariant playlist that the format is a variant of.
     manifest_url: Option<String>,
     protocol: Option<String>,
     http_headers: Option<BTreeMap<String, String>>,
@@ -91,77 +92,85 @@ struct Format {
     has_drm: serde_json::Value,
 }
 
-fn read(output: &[u8], source: &Source) -> Result<Vec<Candidate>, Failure> {
-    let info = parsed::<Option<Info>>(output)?.unwrap_or_default();
+fn read_candidates(output: &[u8], source: &Source) -> Result<Vec<Candidate>, StepFailure> {
+    let info = parse_json_output::<Option<Info>>(output)?.unwrap_or_default();
     let mut candidates = Vec::new();
     let entries = info.entries.iter().flatten().flatten();
     for (position, entry) in std::iter::once(&info).chain(entries).enumerate() {
-        entry.candidates(position, source, &mut candidates);
+        entry.collect_candidates(position, source, &mut candidates);
     }
     Ok(candidates)
 }
 
 impl Info {
-    fn candidates(&self, position: usize, source: &Source, into: &mut Vec<Candidate>) {
-        let mut masters: Vec<Url> = Vec::new();
-        // The best ones come last.
+    fn collect_candidates(
+        &self,
+        position: usize,
+        source: &Source,
+        candidates: &mut Vec<Candidate>,
+    ) {
+        let mut playlists: Vec<Url> = Vec::new();
+        // yt-dlp sorts formats from worst to best.
         for format in self.formats.iter().flatten().rev() {
-            let Some(playlist) = format.master() else { continue };
-            if masters.contains(&playlist) || masters.len() >= MASTERS {
+            let Some(playlist) = format.playlist_url() else { continue };
+            if playlists.contains(&playlist) || playlists.len() >= MAX_PLAYLISTS_PER_ENTRY {
                 continue;
             }
-            masters.push(playlist.clone());
-            into.push(Candidate {
+            playlists.push(playlist.clone());
+            candidates.push(Candidate {
                 position,
-                feed: source.feed.clone().or_else(|| self.name()).unwrap_or_default(),
+                feed: source.feed.clone().or_else(|| self.feed_name()).unwrap_or_default(),
                 label: source.label.clone(),
-                headers: taken_over(&source.headers, format.headers()),
-                expires_at: expiry::of_url(&playlist),
+                headers: merge_learned_headers(&source.headers, format.request_headers()),
+                expires_at: expiry::expiry_from_url(&playlist),
                 playlist,
             });
         }
     }
 
-    /// A live title has the moment of the extraction behind it, which makes a new one each time.
-    fn name(&self) -> Option<String> {
+    /// The title without the time of extraction that yt-dlp appends to a live one: with it, each
+    /// run would find another feed.
+    fn feed_name(&self) -> Option<String> {
         #[expect(clippy::expect_used, reason = "a constant, covered by a test")]
-        static MOMENT: LazyLock<Regex> =
+        static TITLE_DATE_PATTERN: LazyLock<Regex> =
             LazyLock::new(|| Regex::new(r" \d{4}-\d\d-\d\d \d\d:\d\d$").expect("a pattern"));
         let title = self.title.as_deref()?;
         match self.is_live {
-            Some(true) => Some(MOMENT.replace(title, "").into_owned()),
+            Some(true) => Some(TITLE_DATE_PATTERN.replace(title, "").into_owned()),
             _ => Some(title.to_owned()),
         }
     }
 }
 
 impl Format {
-    fn master(&self) -> Option<Url> {
+    fn playlist_url(&self) -> Option<Url> {
         let hls = matches!(self.protocol.as_deref(), Some("m3u8" | "m3u8_native"));
         let url = self.manifest_url.as_ref().or(self.url.as_ref())?;
-        (hls && self.has_drm != serde_json::Value::Bool(true)).then(|| playlist(url)).flatten()
+        (hls && self.has_drm != serde_json::Value::Bool(true))
+            .then(|| parse_playlist_url(url))
+            .flatten()
     }
 
-    fn headers(&self) -> Vec<(String, String)> {
+    fn request_headers(&self) -> Vec<(String, String)> {
         let mut headers: Vec<_> =
             self.http_headers.clone().unwrap_or_default().into_iter().collect();
-        let cookies = self.cookies.as_deref().map(cookie_header).filter(|it| !it.is_empty());
+        let cookies = self.cookies.as_deref().map(build_cookie_header).filter(|it| !it.is_empty());
         headers.extend(cookies.map(|cookies| ("Cookie".to_owned(), cookies)));
         headers
     }
 }
 
-/// Of cookies as they are set, with all that is said about them, the pairs that are sent.
-fn cookie_header(text: &str) -> String {
-    const ABOUT: [&str; 8] =
+/// The value of a Cookie header: the pairs of yt-dlp's Set-Cookie-like text without attributes.
+fn build_cookie_header(text: &str) -> String {
+    const COOKIE_ATTRIBUTES: [&str; 8] =
         ["domain", "path", "secure", "expires", "httponly", "version", "max-age", "samesite"];
-    let parts = text.split(';').map(str::trim).filter(|part| {
-        let name = part.split('=').next().unwrap_or_default().to_ascii_lowercase();
-        part.contains('=') && !ABOUT.contains(&name.as_str())
+    let pairs = text.split(';').map(str::trim).filter(|pair| {
+        let name = pair.split('=').next().unwrap_or_default().to_ascii_lowercase();
+        pair.contains('=') && !COOKIE_ATTRIBUTES.contains(&name.as_str())
     });
-    let unquoted = parts.map(|part| match part.split_once('=') {
+    let unquoted = pairs.map(|pair| match pair.split_once('=') {
         Some((name, value)) => format!("{name}={}", value.trim_matches('"')),
-        None => part.to_owned(),
+        None => pair.to_owned(),
     });
     unquoted.collect::<Vec<_>>().join("; ")
 }
@@ -179,8 +188,9 @@ mod tests {
     }
 
     fn check(feed: &str, output: &str, expected: Result<&[(&str, &str)], &str>) {
-        let found =
-            YT_DLP.found(output.as_bytes(), &source(feed)).map_err(|failure| failure.message);
+        let found = YT_DLP
+            .parse_candidates(output.as_bytes(), &source(feed))
+            .map_err(|failure| failure.message);
         let pairs = found.as_ref().map(|found| {
             found.iter().map(|it| (it.feed.as_str(), it.playlist.as_str())).collect::<Vec<_>>()
         });
@@ -230,7 +240,7 @@ mod tests {
         let output = r#"{"title":"T","formats":[{"protocol":"m3u8_native",
             "url":"https://a/v.m3u8?expires=1767225600","cookies":"a=1; Domain=a; Path=/; Secure; Expires=17; b=\"2\"; Domain=a",
             "http_headers":{"User-Agent":"UA","Referer":"theirs","Accept-Encoding":"gzip","Host":"x"}}]}"#;
-        let found = read(output.as_bytes(), &source("")).unwrap().remove(0);
+        let found = read_candidates(output.as_bytes(), &source("")).unwrap().remove(0);
         let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         let expected =
             [header("Referer", "own"), header("User-Agent", "UA"), header("Cookie", "a=1; b=2")];
@@ -240,6 +250,6 @@ mod tests {
 
     #[test]
     fn quoting() {
-        assert_eq!(quoted("it's --exec x"), "'it'\"'\"'s --exec x'");
+        assert_eq!(shell_quote("it's --exec x"), "'it'\"'\"'s --exec x'");
     }
 }

@@ -1,4 +1,4 @@
-//! The documents for calendars and players, read by programs that are not ours.
+//! The documents for calendars and players, parsed by independent programs.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,8 +9,8 @@ use super::*;
 
 const NOW: &str = "2026-05-03T18:00:00Z";
 
-fn site() -> Site {
-    Site::new("https://tv.example.com/pitwall/".parse().unwrap())
+fn public_url() -> PublicUrl {
+    PublicUrl::new("https://tv.example.com/pitwall/".parse().unwrap())
 }
 
 fn stream(id: &str, feed: &str) -> PublicStream {
@@ -21,16 +21,16 @@ fn stream(id: &str, feed: &str) -> PublicStream {
     .unwrap()
 }
 
-/// A session of Miami: when, until when, and what else is to be said of it.
-fn session(code: &str, when: Option<[&str; 2]>, more: &Value) -> Value {
+/// A session of Miami: its code, its start and end, and further fields.
+fn session(code: &str, times: Option<[&str; 2]>, fields: &Value) -> Value {
     let mut session = json!({
         "id": format!("2026:miami-grand-prix:miami:{code}"), "code": code, "name": code,
-        "meeting": "Miami Grand Prix", "start": when.map(|[start, _]| start),
-        "date": "2026-05-04", "time_known": when.is_some(), "end": when.map(|[_, end]| end),
+        "meeting": "Miami Grand Prix", "start": times.map(|[start, _]| start),
+        "date": "2026-05-04", "time_known": times.is_some(), "end": times.map(|[_, end]| end),
         "end_estimated": true, "live_from": null, "live_until": "2026-05-03T20:30:00Z",
         "status": "upcoming", "source": "jolpica", "revision": 0,
     });
-    session.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    session.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
     session
 }
 
@@ -68,7 +68,7 @@ fn streams() -> [PublicStream; 2] {
 #[test]
 fn the_playlist_names_absolute_links_and_nothing_else() {
     assert_eq!(
-        playlist::write(&streams(), &site()),
+        iptv_playlist::write_m3u(&streams(), &public_url()),
         "#EXTM3U url-tvg=\"https://tv.example.com/pitwall/iptv/guide.xml\" \
          x-tvg-url=\"https://tv.example.com/pitwall/iptv/guide.xml\"\n\
          #EXTINF:-1 tvg-id=\"world-feed.pitwall\" tvg-name=\"World 'feed' <&>#EXTINF\" \
@@ -79,9 +79,9 @@ fn the_playlist_names_absolute_links_and_nothing_else() {
     );
 }
 
-/// An event that is no session of a weekend is its own meeting.
+/// An event outside a race weekend is its own meeting.
 #[test]
-fn a_title_is_said_once() {
+fn a_title_is_not_repeated() {
     let mut schedule = schedule();
     schedule.meetings[0].sessions.truncate(1);
     for (meeting, session, title, sub_title) in [
@@ -90,26 +90,32 @@ fn a_title_is_said_once() {
     ] {
         let one = &mut schedule.meetings[0].sessions[0];
         (one.meeting, one.name) = (meeting.to_owned(), session.to_owned());
-        let guide = guide::write(&schedule, &streams()[..1], NOW.parse().unwrap(), &site());
+        let guide = xmltv_guide::write_xmltv(
+            &schedule,
+            &streams()[..1],
+            NOW.parse().unwrap(),
+            &public_url(),
+        );
         assert!(guide.contains(&format!("<title>{title}</title>")), "{guide}");
         assert_eq!(guide.contains("<sub-title>"), sub_title, "{guide}");
-        let calendar = calendar::write(&schedule, &site());
+        let calendar = calendar::write_icalendar(&schedule, &public_url());
         assert!(calendar.contains(&format!("\r\nSUMMARY:{title}\r\n")), "{calendar}");
     }
 }
 
 #[test]
-fn an_overrun_is_on_for_as_long_as_it_may() {
+fn an_overrunning_session_is_listed_until_its_live_window_ends() {
     let mut schedule = schedule();
     schedule.meetings[0].sessions.truncate(1);
     for (overrun, expected) in [(false, "190000"), (true, "203000")] {
         schedule.meetings[0].sessions[0].overrun = overrun;
-        let guide = guide::write(&schedule, &streams(), NOW.parse().unwrap(), &site());
+        let guide =
+            xmltv_guide::write_xmltv(&schedule, &streams(), NOW.parse().unwrap(), &public_url());
         assert!(guide.contains(&format!("stop=\"20260503{expected} +0000\"")), "{guide}");
     }
 }
 
-/// An environment for Python under `target`, made once.
+/// The Python environment under `target`, created once.
 fn python() -> Option<PathBuf> {
     let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target");
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or(target, PathBuf::from);
@@ -131,19 +137,20 @@ fn python() -> Option<PathBuf> {
 }
 
 #[test]
-fn programs_that_are_not_ours_read_them() {
+fn independent_programs_read_the_documents() {
     let Some(python) = python() else {
         assert!(std::env::var_os("CI").is_none(), "CI has Python");
         return eprintln!("skipped: there is no python3 with venv");
     };
     let directory = tempfile::tempdir().unwrap();
     let (ics, xml) = (directory.path().join("a.ics"), directory.path().join("a.xml"));
-    let calendar = calendar::write(&schedule(), &site());
+    let calendar = calendar::write_icalendar(&schedule(), &public_url());
     for line in calendar.split("\r\n") {
         assert!(line.len() <= 75 && !line.contains(['\r', '\n']), "{line:?}");
     }
     std::fs::write(&ics, calendar).unwrap();
-    let guide = guide::write(&schedule(), &streams(), NOW.parse().unwrap(), &site());
+    let guide =
+        xmltv_guide::write_xmltv(&schedule(), &streams(), NOW.parse().unwrap(), &public_url());
     std::fs::write(&xml, guide).unwrap();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/read.py");
     let output = Command::new(python).arg(script).args([&ics, &xml]).output().unwrap();
@@ -165,8 +172,8 @@ fn programs_that_are_not_ours_read_them() {
         ("gala", "2026-05-04", "2026-05-05", 0, "TENTATIVE"),
     ] {
         let event = event(code);
-        let told = ["start", "end", "sequence", "status"].map(|key| event[key].clone());
-        assert_eq!(told, [json!(start), json!(end), json!(sequence), json!(status)], "{code}");
+        let got = ["start", "end", "sequence", "status"].map(|key| event[key].clone());
+        assert_eq!(got, [json!(start), json!(end), json!(sequence), json!(status)], "{code}");
     }
     let race = event("race");
     assert_eq!(race["stamp"], "2026-05-03T08:00:00+00:00");
@@ -175,19 +182,19 @@ fn programs_that_are_not_ours_read_them() {
         race["url"],
         "https://tv.example.com/pitwall/watch/2026:miami-grand-prix:miami:race"
     );
-    let place = race["location"].as_str().unwrap();
-    assert!(place.starts_with("Söme \"<b>\" & co; a,b \\ BEGIN:VEVENT]]>"), "{place}");
+    let location = race["location"].as_str().unwrap();
+    assert!(location.starts_with("Söme \"<b>\" & co; a,b \\ BEGIN:VEVENT]]>"), "{location}");
 
     assert_eq!(read["channels"], json!(["world-feed.pitwall", "pit.pitwall"]));
     let names = ["World \"feed\" <&>#EXTINF", "Pit"];
     assert_eq!(read["names"], json!(names));
     let programmes: Vec<_> = read["programmes"].as_array().unwrap().iter().collect();
-    let told: Vec<_> = programmes.iter().map(|one| (&one[0], &one[1], &one[2])).collect();
+    let got: Vec<_> = programmes.iter().map(|one| (&one[0], &one[1], &one[2])).collect();
     let (race, show) = (json!("20260503170000 +0000"), json!("20260503183000 +0000"));
     let end = json!("20260503210000 +0000");
     let [world, pit] = [json!("world-feed.pitwall"), json!("pit.pitwall")];
     assert_eq!(
-        told,
+        got,
         [(&world, &race, &show), (&world, &show, &end), (&pit, &race, &show), (&pit, &show, &end)],
         "what is cancelled, far away, or without a time is not on"
     );

@@ -1,4 +1,4 @@
-//! Why a stream's upstreams stand as they do, in words and numbers. Nothing in it names a URL.
+//! The explanation of a stream's ranking as text and numbers; it contains no URL.
 
 use std::time::Duration;
 
@@ -6,57 +6,64 @@ use jiff::Timestamp;
 use pitwall_upstream_map::documents::{ExplainedUpstream, Explanation};
 use pitwall_upstream_map::{Health, StreamId};
 
-use super::{RankConfig, Why};
-use crate::engine::order::{Place, Ranking};
+use super::{RankConfig, SelectionReason};
+use crate::engine::ranking::{RankedUpstream, Ranking};
 
-pub(crate) fn explain(
+pub(crate) fn explain_stream(
     stream: &StreamId,
     ranking: &Ranking<'_>,
     viewers: usize,
     config: &RankConfig,
     now: Timestamp,
 ) -> Explanation {
-    let feed = ranking.places.first().map(|place| place.contender.candidate.feed.clone());
+    let feed = ranking.upstreams.first().map(|first| first.upstream.candidate.feed.clone());
     let active = ranking.active();
-    let upstream = |place: &Place<'_>| {
-        let plays = active.filter(|active| active.key != place.key);
-        explained(place, reason(place, plays), plays.is_none() && active.is_some(), now)
+    let explain = |upstream: &RankedUpstream<'_>| {
+        let other_active = active.filter(|active| active.key != upstream.key);
+        explained_upstream(
+            upstream,
+            upstream_reason(upstream, other_active),
+            other_active.is_none() && active.is_some(),
+            now,
+        )
     };
     Explanation {
         stream: stream.clone(),
         feed: feed.unwrap_or_default(),
         generated_at: now,
         viewers,
-        summary: summary(ranking, config),
-        upstreams: ranking.places.iter().map(upstream).collect(),
+        summary: selection_summary(ranking, config),
+        upstreams: ranking.upstreams.iter().map(explain).collect(),
     }
 }
 
-fn summary(ranking: &Ranking<'_>, config: &RankConfig) -> String {
+fn selection_summary(ranking: &Ranking<'_>, config: &RankConfig) -> String {
     let Some(active) = ranking.active() else {
         return "Nothing plays: every upstream is down.".to_owned();
     };
     let name = &active.source.name;
-    let others = ranking.places.iter().filter(|place| place.key != active.key);
-    let fit: Vec<_> = others.filter(|place| place.health == Health::Healthy).collect();
+    let others = ranking.upstreams.iter().filter(|other| other.key != active.key);
+    let healthy: Vec<_> = others.filter(|other| other.health == Health::Healthy).collect();
     let seconds = |left: Duration| left.as_secs_f64().ceil();
-    match ranking.why {
-        Why::Pinned => format!("{name} plays because an operator chose it."),
-        Why::Blip => format!("{name} keeps playing: it failed once, which is not confirmed yet."),
-        Why::Margin { ahead } if ahead > 0.0 => format!(
+    match ranking.reason {
+        SelectionReason::Pinned => format!("{name} plays because an operator chose it."),
+        SelectionReason::UnconfirmedFailure => {
+            format!("{name} keeps playing: it failed once, which is not confirmed yet.")
+        }
+        SelectionReason::WithinMargin { ahead } if ahead > 0.0 => format!(
             "{name} keeps playing: another scores {ahead:.2} more, and it takes {:.2} to move viewers.",
             config.margin.0
         ),
-        Why::Held { left } => format!(
+        SelectionReason::HoldDown { left } => format!(
             "{name} keeps playing: viewers were moved just now and stay for {} s more.",
             seconds(left)
         ),
-        Why::FailBack { left } => format!(
+        SelectionReason::FailBackPending { left } => format!(
             "{name} keeps playing: one of higher priority is back and has to be fine for {} s more.",
             seconds(left)
         ),
-        Why::Best | Why::Margin { .. } => {
-            match fit.iter().max_by(|a, b| a.score.total_cmp(&b.score)) {
+        SelectionReason::Best | SelectionReason::WithinMargin { .. } => {
+            match healthy.iter().max_by(|a, b| a.score.total_cmp(&b.score)) {
                 None => format!("{name} plays: nothing else is healthy."),
                 Some(next) if next.source.priority < active.source.priority => {
                     format!("{name} plays: of those that are healthy it has the highest priority.")
@@ -70,18 +77,18 @@ fn summary(ranking: &Ranking<'_>, config: &RankConfig) -> String {
     }
 }
 
-/// `plays`: who does instead.
-fn reason(place: &Place<'_>, plays: Option<&Place<'_>>) -> String {
-    let error = place.contender.error.as_deref().unwrap_or("a check failed");
-    match (place.health, plays) {
+/// `active`: the active upstream when that is another one.
+fn upstream_reason(ranked: &RankedUpstream<'_>, active: Option<&RankedUpstream<'_>>) -> String {
+    let error = ranked.upstream.last_error.as_deref().unwrap_or("a check failed");
+    match (ranked.health, active) {
         (Health::Down, _) => format!("Down: {error}. It is tried again after a pause."),
         (Health::Degraded, None) => format!("Plays, for want of better: {error}."),
         (Health::Degraded, Some(_)) => format!("On trial: {error}."),
         (Health::Healthy, None) => "Plays.".to_owned(),
-        (Health::Healthy, Some(plays)) => {
-            let (own, other) = (place.source.priority, plays.source.priority);
-            let name = &plays.source.name;
-            let behind = plays.score - place.score;
+        (Health::Healthy, Some(active)) => {
+            let (own, other) = (ranked.source.priority, active.source.priority);
+            let name = &active.source.name;
+            let behind = active.score - ranked.score;
             match () {
                 () if own < other => format!("Its priority {own} is below the {other} of {name}."),
                 () if own > other => {
@@ -99,26 +106,31 @@ fn reason(place: &Place<'_>, plays: Option<&Place<'_>>) -> String {
     }
 }
 
-fn explained(place: &Place<'_>, reason: String, active: bool, now: Timestamp) -> ExplainedUpstream {
-    let Place { contender, source, health, score, parts, .. } = place;
-    let latency = contender.record.latency();
+fn explained_upstream(
+    ranked: &RankedUpstream<'_>,
+    reason: String,
+    active: bool,
+    now: Timestamp,
+) -> ExplainedUpstream {
+    let RankedUpstream { upstream, source, health, score, score_parts, .. } = ranked;
+    let latency = upstream.stats.latency();
     ExplainedUpstream {
         source: source.name.clone(),
-        label: contender.candidate.label.clone(),
+        label: upstream.candidate.label.clone(),
         active,
         health: *health,
         reason,
         priority: source.priority,
         score: *score,
-        parts: parts.clone(),
-        breaker: contender.breaker.state(),
-        checked_at: contender.checked_at,
-        error: contender.error.clone(),
-        expires_at: contender.expiry.at,
-        expiry: contender.expiry.source,
+        parts: score_parts.clone(),
+        breaker: upstream.breaker.state(),
+        checked_at: upstream.last_passed_at,
+        error: upstream.last_error.clone(),
+        expires_at: upstream.expiry.expires_at,
+        expiry: upstream.expiry.source,
         latency_ms: latency.map(|it| u64::try_from(it.as_millis()).unwrap_or(u64::MAX)),
-        throughput: contender.record.throughput(),
-        bitrate: contender.checked.sample.bit_rate,
-        behind_seconds: contender.checked.head.lag(now).map(|lag| lag.as_secs_f64()),
+        throughput: upstream.stats.throughput(),
+        bitrate: upstream.findings.sample.bit_rate,
+        behind_seconds: upstream.findings.live_edge.lag(now).map(|lag| lag.as_secs_f64()),
     }
 }

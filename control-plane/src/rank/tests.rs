@@ -2,69 +2,141 @@ use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Healthy for an hour, of priority 0, in the order of the configuration.
-fn standing(health: Health, score: f64) -> Standing {
+/// Healthy for an hour, priority 0, first in the configuration.
+fn rank_input(health: Health, score: f64) -> RankInput {
     let healthy_for = Duration::from_hours(1);
-    Standing { health, blip: false, priority: 0, score, order: 0, current: false, healthy_for }
+    RankInput {
+        health,
+        has_unconfirmed_failure: false,
+        priority: 0,
+        score,
+        config_position: 0,
+        is_active: false,
+        healthy_for,
+    }
 }
 
-fn current(standing: Standing) -> Standing {
-    Standing { current: true, ..standing }
+fn active_input(input: RankInput) -> RankInput {
+    RankInput { is_active: true, ..input }
 }
 
-fn check(name: &str, given: &[Standing], tenure: Tenure, indices: &[usize], why: Why) {
-    let given: Vec<_> =
-        given.iter().enumerate().map(|(order, standing)| Standing { order, ..*standing }).collect();
-    let order = order(&given, tenure, &RankConfig::default());
-    assert_eq!((order.indices.as_slice(), order.why), (indices, why), "{name}");
+fn assert_order(
+    name: &str,
+    inputs: &[RankInput],
+    incumbency: Incumbency,
+    indices: &[usize],
+    reason: SelectionReason,
+) {
+    let inputs: Vec<_> = inputs
+        .iter()
+        .enumerate()
+        .map(|(order, input)| RankInput { config_position: order, ..*input })
+        .collect();
+    let order = rank_upstreams(&inputs, incumbency, &RankConfig::default());
+    assert_eq!((order.indices.as_slice(), order.reason), (indices, reason), "{name}");
 }
 
 #[test]
-fn orders() {
+fn upstreams_are_ordered() {
     use Health::{Degraded, Down, Healthy};
-    let long = Tenure { lasts: Duration::from_hours(1), pinned: false, settled: true };
-    let just = Tenure { lasts: 20 * SECOND, ..long };
-    let pinned = Tenure { pinned: true, ..just };
-    let healthy = |score| standing(Healthy, score);
-    let degraded = |score| standing(Degraded, score);
-    let down = |score| standing(Down, score);
-    let first = |standing| Standing { priority: 10, ..standing };
-    let back = |standing| Standing { healthy_for: 100 * SECOND, ..standing };
-    let blip = |standing| Standing { blip: true, ..standing };
+    let long =
+        Incumbency { active_for: Duration::from_hours(1), is_pinned: false, is_settled: true };
+    let just = Incumbency { active_for: 20 * SECOND, ..long };
+    let pinned = Incumbency { is_pinned: true, ..just };
+    let healthy = |score| rank_input(Healthy, score);
+    let degraded = |score| rank_input(Degraded, score);
+    let down = |score| rank_input(Down, score);
+    let first = |input| RankInput { priority: 10, ..input };
+    let back = |input| RankInput { healthy_for: 100 * SECOND, ..input };
+    let failed_once = |input| RankInput { has_unconfirmed_failure: true, ..input };
 
-    check("nothing", &[], long, &[], Why::Best);
-    check("configuration", &[healthy(0.8), healthy(0.8)], long, &[0, 1], Why::Best);
-    check("near ties", &[healthy(0.79), healthy(0.81)], long, &[0, 1], Why::Best);
-    check("score", &[healthy(0.5), healthy(0.9)], long, &[1, 0], Why::Best);
-    check("priority", &[healthy(0.9), first(healthy(0.2))], long, &[1, 0], Why::Best);
-    check("health", &[down(1.0), degraded(0.9), healthy(0.1)], long, &[2, 1, 0], Why::Best);
-    check(
+    assert_order("nothing", &[], long, &[], SelectionReason::Best);
+    assert_order(
+        "configuration",
+        &[healthy(0.8), healthy(0.8)],
+        long,
+        &[0, 1],
+        SelectionReason::Best,
+    );
+    assert_order(
+        "near ties",
+        &[healthy(0.79), healthy(0.81)],
+        long,
+        &[0, 1],
+        SelectionReason::Best,
+    );
+    assert_order("score", &[healthy(0.5), healthy(0.9)], long, &[1, 0], SelectionReason::Best);
+    assert_order(
+        "priority",
+        &[healthy(0.9), first(healthy(0.2))],
+        long,
+        &[1, 0],
+        SelectionReason::Best,
+    );
+    assert_order(
+        "health",
+        &[down(1.0), degraded(0.9), healthy(0.1)],
+        long,
+        &[2, 1, 0],
+        SelectionReason::Best,
+    );
+    assert_order(
         "health before priority",
         &[first(degraded(1.0)), healthy(0.1)],
         long,
         &[1, 0],
-        Why::Best,
+        SelectionReason::Best,
     );
 
-    let ahead = |by: f64| Why::Margin { ahead: by };
-    let pair = [healthy(0.875), current(healthy(0.75))];
-    check("hysteresis", &pair, long, &[1, 0], ahead(0.125));
-    let pair = [healthy(0.9), current(healthy(0.7))];
-    check("a clear margin", &pair, long, &[0, 1], Why::Best);
-    check("hold-down", &pair, just, &[1, 0], Why::Held { left: 40 * SECOND });
-    let new = Tenure { settled: false, ..just };
-    check("it comes up", &pair, new, &[0, 1], Why::Best);
-    check("pinned", &pair, pinned, &[1, 0], Why::Pinned);
-    check("pinned but down", &[degraded(0.1), current(down(0.9))], pinned, &[0, 1], Why::Best);
+    let ahead = |by: f64| SelectionReason::WithinMargin { ahead: by };
+    let pair = [healthy(0.875), active_input(healthy(0.75))];
+    assert_order("hysteresis", &pair, long, &[1, 0], ahead(0.125));
+    let pair = [healthy(0.9), active_input(healthy(0.7))];
+    assert_order("a clear margin", &pair, long, &[0, 1], SelectionReason::Best);
+    assert_order(
+        "hold-down",
+        &pair,
+        just,
+        &[1, 0],
+        SelectionReason::HoldDown { left: 40 * SECOND },
+    );
+    let new = Incumbency { is_settled: false, ..just };
+    assert_order("it comes up", &pair, new, &[0, 1], SelectionReason::Best);
+    assert_order("pinned", &pair, pinned, &[1, 0], SelectionReason::Pinned);
+    assert_order(
+        "pinned but down",
+        &[degraded(0.1), active_input(down(0.9))],
+        pinned,
+        &[0, 1],
+        SelectionReason::Best,
+    );
 
-    check("it died", &[degraded(0.1), current(down(0.9))], just, &[0, 1], Why::Best);
-    check("it weakens", &[healthy(0.1), current(degraded(0.9))], just, &[0, 1], Why::Best);
-    let pair = [healthy(0.1), current(blip(degraded(0.9)))];
-    check("it failed once", &pair, just, &[1, 0], Why::Blip);
+    assert_order(
+        "it died",
+        &[degraded(0.1), active_input(down(0.9))],
+        just,
+        &[0, 1],
+        SelectionReason::Best,
+    );
+    assert_order(
+        "it weakens",
+        &[healthy(0.1), active_input(degraded(0.9))],
+        just,
+        &[0, 1],
+        SelectionReason::Best,
+    );
+    let pair = [healthy(0.1), active_input(failed_once(degraded(0.9)))];
+    assert_order("it failed once", &pair, just, &[1, 0], SelectionReason::UnconfirmedFailure);
 
-    let pair = [back(first(healthy(0.9))), current(healthy(0.5))];
-    check("fail-back waits", &pair, long, &[1, 0], Why::FailBack { left: 200 * SECOND });
-    check("no fail-back while it comes up", &pair, new, &[0, 1], Why::Best);
-    let pair = [first(healthy(0.5)), current(healthy(0.9))];
-    check("fail-back", &pair, just, &[0, 1], Why::Best);
+    let pair = [back(first(healthy(0.9))), active_input(healthy(0.5))];
+    assert_order(
+        "fail-back waits",
+        &pair,
+        long,
+        &[1, 0],
+        SelectionReason::FailBackPending { left: 200 * SECOND },
+    );
+    assert_order("no fail-back while it comes up", &pair, new, &[0, 1], SelectionReason::Best);
+    let pair = [first(healthy(0.5)), active_input(healthy(0.9))];
+    assert_order("fail-back", &pair, just, &[0, 1], SelectionReason::Best);
 }

@@ -1,4 +1,4 @@
-//! When to ask the provider again.
+//! Poll intervals of the providers: shorter the closer a session is, with a backoff after failures.
 
 use std::time::Duration;
 
@@ -7,45 +7,48 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan as _};
 use pitwall_upstream_map::documents::{Meeting, Schedule};
 
-use super::window;
+use super::live_window;
 
-const QUIET: Duration = Duration::from_hours(6);
-const RACE_WEEK: Duration = Duration::from_hours(1);
-const RACE_DAY: Duration = Duration::from_mins(15);
-/// How long before a session its start is likely to be moved.
-const CLOSE: SignedDuration = SignedDuration::from_hours(6);
+const QUIET_POLL_INTERVAL: Duration = Duration::from_hours(6);
+const RACE_WEEK_POLL_INTERVAL: Duration = Duration::from_hours(1);
+const RACE_DAY_POLL_INTERVAL: Duration = Duration::from_mins(15);
+/// How long before a session its start is still likely to be moved.
+const SESSION_LEAD_TIME: SignedDuration = SignedDuration::from_hours(6);
 
-const FIRST_RETRY: Duration = Duration::from_mins(1);
-const LONGEST_WISH: Duration = Duration::from_hours(24);
+const RETRY_FIRST_BACKOFF: Duration = Duration::from_mins(1);
+const RETRY_AFTER_MAX: Duration = Duration::from_hours(24);
 
-/// After a success.
-pub(crate) fn next(schedule: &Schedule, now: Timestamp) -> Duration {
+/// The interval after a successful poll.
+pub(crate) fn poll_interval(schedule: &Schedule, now: Timestamp) -> Duration {
     let close = schedule.meetings.iter().flat_map(|meeting| &meeting.sessions).any(|session| {
-        let from = session.start.and_then(|start| start.checked_sub(CLOSE).ok());
+        let from = session.start.and_then(|start| start.checked_sub(SESSION_LEAD_TIME).ok());
         from.is_some_and(|from| from <= now) && session.live_until.is_some_and(|until| now < until)
     });
     if close {
-        RACE_DAY
-    } else if schedule.meetings.iter().any(|meeting| in_race_week(meeting, now)) {
-        RACE_WEEK
+        RACE_DAY_POLL_INTERVAL
+    } else if schedule.meetings.iter().any(|meeting| is_in_race_week(meeting, now)) {
+        RACE_WEEK_POLL_INTERVAL
     } else {
-        QUIET
+        QUIET_POLL_INTERVAL
     }
 }
 
-/// After so many failures in a row.
-pub(crate) fn retry(
+/// The interval after `failures` failed polls in a row: doubled with each, but no longer than
+/// [`poll_interval`], and no shorter than the provider's `retry_after` (up to `RETRY_AFTER_MAX`).
+pub(crate) fn retry_backoff(
     failures: u32,
-    wish: Option<Duration>,
+    retry_after: Option<Duration>,
     schedule: &Schedule,
     now: Timestamp,
 ) -> Duration {
-    let back_off = FIRST_RETRY.saturating_mul(1 << failures.saturating_sub(1).min(16));
-    back_off.min(next(schedule, now)).max(wish.unwrap_or_default().min(LONGEST_WISH))
+    let backoff = RETRY_FIRST_BACKOFF.saturating_mul(1 << failures.saturating_sub(1).min(16));
+    let at_least = retry_after.unwrap_or_default().min(RETRY_AFTER_MAX);
+    backoff.min(poll_interval(schedule, now)).max(at_least)
 }
 
-/// From the Thursday before (or of) its first session until its last is over.
-fn in_race_week(meeting: &Meeting, now: Timestamp) -> bool {
+/// Whether `now` is between the Thursday on or before the meeting's first session and the end of
+/// its last one.
+fn is_in_race_week(meeting: &Meeting, now: Timestamp) -> bool {
     let (Some(first), Some(last)) = (meeting.sessions.first(), meeting.sessions.last()) else {
         return false;
     };
@@ -55,19 +58,19 @@ fn in_race_week(meeting: &Meeting, now: Timestamp) -> bool {
         .checked_sub(i64::from(since_thursday).days())
         .ok()
         .and_then(|day| day.to_zoned(TimeZone::UTC).ok());
-    let over = last.live_until.unwrap_or_else(|| window::position(last.start, last.date));
+    let over = last.live_until.unwrap_or_else(|| live_window::sort_time(last.start, last.date));
     thursday.is_some_and(|thursday| thursday.timestamp() <= now) && now < over
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schedule::window;
+    use crate::schedule::live_window;
 
     fn weekend() -> Schedule {
         let session = |code: &str, start: &str| {
             let start: Timestamp = start.parse().unwrap();
-            let [from, end, until] = window::of(code).around(start, None);
+            let [from, end, until] = live_window::live_window_of(code).bounds(start, None);
             serde_json::json!({
                 "id": code, "code": code, "name": code, "meeting": "m", "start": start,
                 "date": start.to_zoned(TimeZone::UTC).date(), "time_known": true, "end": end,
@@ -84,18 +87,18 @@ mod tests {
     }
 
     #[test]
-    fn the_closer_the_more_often() {
+    fn polls_are_more_frequent_close_to_a_session() {
         for (now, expected) in [
-            ("2026-04-29T23:59:59Z", QUIET),
-            ("2026-04-30T00:00:00Z", RACE_WEEK),
-            ("2026-05-01T09:59:59Z", RACE_WEEK),
-            ("2026-05-01T10:00:00Z", RACE_DAY),
-            ("2026-05-02T12:00:00Z", RACE_WEEK),
-            ("2026-05-03T11:00:00Z", RACE_DAY),
-            ("2026-05-03T20:29:59Z", RACE_DAY),
-            ("2026-05-03T20:30:00Z", QUIET),
+            ("2026-04-29T23:59:59Z", QUIET_POLL_INTERVAL),
+            ("2026-04-30T00:00:00Z", RACE_WEEK_POLL_INTERVAL),
+            ("2026-05-01T09:59:59Z", RACE_WEEK_POLL_INTERVAL),
+            ("2026-05-01T10:00:00Z", RACE_DAY_POLL_INTERVAL),
+            ("2026-05-02T12:00:00Z", RACE_WEEK_POLL_INTERVAL),
+            ("2026-05-03T11:00:00Z", RACE_DAY_POLL_INTERVAL),
+            ("2026-05-03T20:29:59Z", RACE_DAY_POLL_INTERVAL),
+            ("2026-05-03T20:30:00Z", QUIET_POLL_INTERVAL),
         ] {
-            assert_eq!(next(&weekend(), now.parse().unwrap()), expected, "{now}");
+            assert_eq!(poll_interval(&weekend(), now.parse().unwrap()), expected, "{now}");
         }
     }
 
@@ -103,17 +106,21 @@ mod tests {
     fn failures_back_off_no_longer_than_the_cadence() {
         let quiet: Timestamp = "2026-04-01T00:00:00Z".parse().unwrap();
         let close: Timestamp = "2026-05-03T16:00:00Z".parse().unwrap();
-        let wish = |seconds| Some(Duration::from_secs(seconds));
-        for (failures, wish, now, expected) in [
+        let seconds = |seconds| Some(Duration::from_secs(seconds));
+        for (failures, retry_after, now, expected) in [
             (1, None, quiet, 60),
             (4, None, quiet, 480),
             (40, None, quiet, 6 * 3600),
             (40, None, close, 900),
-            (1, wish(600), close, 600),
-            (1, wish(10), quiet, 60),
+            (1, seconds(600), close, 600),
+            (1, seconds(10), quiet, 60),
         ] {
             let expected = Duration::from_secs(expected);
-            assert_eq!(retry(failures, wish, &weekend(), now), expected, "{failures} {wish:?}");
+            assert_eq!(
+                retry_backoff(failures, retry_after, &weekend(), now),
+                expected,
+                "{failures} {retry_after:?}"
+            );
         }
     }
 }

@@ -1,4 +1,5 @@
-//! What a source tells, before it is judged and before sources are laid over each other.
+//! [`ProviderCalendar`]: the meetings and sessions that one provider lists, before they are checked
+//! for plausibility and merged with those of other providers.
 
 use std::fmt;
 
@@ -8,65 +9,67 @@ use jiff::{Timestamp, ToSpan as _};
 use pitwall_upstream_map::documents::Circuit;
 use serde::{Deserialize, Serialize};
 
-use super::window;
+use super::live_window;
 
-/// What a provider answered: what of it can be used, and what cannot.
+/// A provider's response: the calendar, and the items that could not be used.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Answer {
-    pub(crate) calendar: Calendar,
+pub(crate) struct ProviderResponse {
+    pub(crate) calendar: ProviderCalendar,
     pub(crate) rejected: Vec<RejectedItem>,
 }
 
-/// A part of an answer that cannot be used: it is told, and costs nothing else. What is missing
-/// from the calendar because of it stays as the provider told it before.
+/// An item of a response that cannot be used. It is reported, and the rest of the response is used;
+/// a meeting or session that is missing from the calendar because of it stays as in the provider's
+/// last snapshot.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct RejectedItem {
-    /// The meeting that it is, or is a part of, where that can be told.
+    /// The id of the item's meeting; `None` if it is unknown.
     pub(crate) meeting: Option<String>,
-    /// The session that it is; `None`: all or any of the meeting.
+    /// The code of the item's session; `None`: all or any of the meeting's sessions.
     pub(crate) code: Option<String>,
-    /// Which it is and why, fit for the public.
+    /// Public: which item it is, and why it was rejected.
     pub(crate) message: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Calendar {
-    /// `None`: a calendar of anything, which knows no seasons.
+pub(crate) struct ProviderCalendar {
+    /// `None`: a general calendar, which has no seasons.
     pub(crate) season: Option<String>,
-    pub(crate) meetings: Vec<Listed>,
+    pub(crate) meetings: Vec<ProviderMeeting>,
 }
 
-/// A meeting as one source lists it.
+/// A meeting as one provider lists it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Listed {
+pub(crate) struct ProviderMeeting {
     pub(crate) id: String,
     pub(crate) name: String,
     pub(crate) round: Option<u32>,
     pub(crate) circuit: Circuit,
     pub(crate) utc_offset: Option<String>,
-    /// Of the championship. Only these are recognised across sources by name and day: what else
-    /// happens that weekend is another event.
+    /// Whether the meeting is of the championship. Only such meetings are matched across providers
+    /// by name and day: another event on the same weekend is a meeting of its own.
     pub(crate) series: bool,
-    pub(crate) slots: Vec<Slot>,
+    /// The meeting's sessions.
+    pub(crate) slots: Vec<ProviderSession>,
 }
 
-/// A session as one source lists it.
+/// A session as one provider lists it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Slot {
+pub(crate) struct ProviderSession {
     pub(crate) code: String,
     pub(crate) name: String,
     pub(crate) start: Option<Timestamp>,
     pub(crate) date: Date,
-    /// Only where the source knows it.
+    /// `None` if the provider does not list it.
     pub(crate) end: Option<Timestamp>,
     pub(crate) cancelled: bool,
-    /// When this source changed its mind about when, or whether.
+    /// When this provider last changed the session's start, date or cancellation.
     #[serde(default)]
     pub(crate) corrected_at: Option<Timestamp>,
 }
 
 impl RejectedItem {
-    /// Of which nothing is known but what is wrong with it.
+    /// An item whose meeting is unknown.
     pub(crate) fn unknown(message: impl Into<String>) -> Self {
         Self { meeting: None, code: None, message: message.into() }
     }
@@ -80,52 +83,54 @@ impl RejectedItem {
         Self { meeting: Some(id.to_owned()), code: Some(code.to_owned()), message }
     }
 
-    /// May this be why a meeting is not listed?
-    pub(crate) fn hides_meeting(&self, id: &str) -> bool {
+    /// Whether a meeting may be missing from the calendar because of this item.
+    pub(crate) fn can_hide_meeting(&self, id: &str) -> bool {
         self.meeting.as_deref().is_none_or(|meeting| meeting == id)
     }
 
-    /// May this be why a session of a meeting is not listed?
-    pub(crate) fn hides_session(&self, id: &str, code: &str) -> bool {
-        self.hides_meeting(id) && self.code.as_deref().is_none_or(|own| own == code)
+    /// Whether a session may be missing from its meeting because of this item.
+    pub(crate) fn can_hide_session(&self, id: &str, code: &str) -> bool {
+        self.can_hide_meeting(id) && self.code.as_deref().is_none_or(|own| own == code)
     }
 }
 
-/// All of them in one sentence, a few of them in full.
-pub(crate) fn summarize(rejected: &[RejectedItem]) -> Option<String> {
-    const FEW: usize = 3;
-    let first: Vec<&str> = rejected.iter().take(FEW).map(|one| one.message.as_str()).collect();
-    let more = rejected.len().saturating_sub(FEW);
+/// The messages of the first rejected items and the number of the others, as one public sentence.
+pub(crate) fn summarize_rejected(rejected: &[RejectedItem]) -> Option<String> {
+    const SUMMARY_MAX_ITEMS: usize = 3;
+    let first: Vec<&str> =
+        rejected.iter().take(SUMMARY_MAX_ITEMS).map(|one| one.message.as_str()).collect();
+    let more = rejected.len().saturating_sub(SUMMARY_MAX_ITEMS);
     let more = if more > 0 { format!("; and {more} more") } else { String::new() };
     (!first.is_empty()).then(|| format!("left out: {}{more}", first.join("; ")))
 }
 
-impl Listed {
-    pub(crate) fn race(&self) -> Option<&Slot> {
-        self.slots.iter().find(|slot| slot.code == "race")
+impl ProviderMeeting {
+    pub(crate) fn race_session(&self) -> Option<&ProviderSession> {
+        self.slots.iter().find(|session| session.code == "race")
     }
 
-    /// The day that tells two meetings of one name apart.
-    pub(crate) fn anchor(&self) -> Option<Date> {
-        let last = || self.slots.iter().max_by_key(|slot| slot.position());
-        self.race().or_else(last).map(|slot| slot.date)
+    /// The date by which two meetings of one name are told apart: that of the race, or of the last
+    /// session if there is no race.
+    pub(crate) fn anchor_date(&self) -> Option<Date> {
+        let last = || self.slots.iter().max_by_key(|session| session.sort_time());
+        self.race_session().or_else(last).map(|session| session.date)
     }
 
-    pub(crate) fn cancelled(&self) -> bool {
-        self.slots.iter().all(|slot| slot.cancelled)
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.slots.iter().all(|session| session.cancelled)
     }
 
-    pub(crate) fn over(&self, now: Timestamp) -> bool {
-        self.slots.iter().all(|slot| slot.over(now))
+    pub(crate) fn is_over(&self, now: Timestamp) -> bool {
+        self.slots.iter().all(|session| session.is_over(now))
     }
 
-    /// Something of it is still to be had.
-    pub(crate) fn to_come(&self, now: Timestamp) -> bool {
-        self.slots.iter().any(|slot| !slot.cancelled && slot.to_come(now))
+    /// Whether one of its sessions is neither cancelled nor has begun to be live.
+    pub(crate) fn is_upcoming(&self, now: Timestamp) -> bool {
+        self.slots.iter().any(|session| !session.cancelled && session.is_upcoming(now))
     }
 }
 
-impl Slot {
+impl ProviderSession {
     pub(crate) fn new(code: impl Into<String>, name: impl Into<String>, date: Date) -> Self {
         Self {
             code: code.into(),
@@ -138,51 +143,54 @@ impl Slot {
         }
     }
 
-    pub(crate) fn starting(self, start: Timestamp) -> Self {
-        Self { start: Some(start), date: day_of(start), ..self }
+    pub(crate) fn with_start(self, start: Timestamp) -> Self {
+        Self { start: Some(start), date: utc_date(start), ..self }
     }
 
-    /// Has not begun to be watched.
-    pub(crate) fn to_come(&self, now: Timestamp) -> bool {
-        let from = self.start.and_then(|start| window::of(&self.code).before(start));
-        now < from.unwrap_or_else(|| window::end_of_day(self.date))
+    /// Whether the session's live window has not begun; without a start, whether its day is not
+    /// over.
+    pub(crate) fn is_upcoming(&self, now: Timestamp) -> bool {
+        let from =
+            self.start.and_then(|start| live_window::live_window_of(&self.code).live_from(start));
+        now < from.unwrap_or_else(|| live_window::end_of_day(self.date))
     }
 
-    /// Nothing of it can be watched any more.
-    pub(crate) fn over(&self, now: Timestamp) -> bool {
+    /// Whether the session's live window has ended; without a start, whether its day is over.
+    pub(crate) fn is_over(&self, now: Timestamp) -> bool {
         let until = self.start.and_then(|start| {
-            let [_, _, until] = window::of(&self.code).around(start, self.end);
+            let [_, _, until] = live_window::live_window_of(&self.code).bounds(start, self.end);
             until
         });
-        now >= until.unwrap_or_else(|| window::end_of_day(self.date))
+        now >= until.unwrap_or_else(|| live_window::end_of_day(self.date))
     }
 
-    /// Where it stands in the order of a weekend, with or without a time.
-    pub(crate) fn position(&self) -> Timestamp {
-        window::position(self.start, self.date)
+    /// The key by which sessions are sorted, with or without a start.
+    pub(crate) fn sort_time(&self) -> Timestamp {
+        live_window::sort_time(self.start, self.date)
     }
 
-    /// When and whether it takes place.
-    pub(crate) fn stands(&self) -> (Option<Timestamp>, Option<Date>, bool) {
+    /// The start, the date if there is no start, and the cancellation: a change of any of these is
+    /// a correction.
+    pub(crate) fn timing(&self) -> (Option<Timestamp>, Option<Date>, bool) {
         (self.start, self.start.is_none().then_some(self.date), self.cancelled)
     }
 }
 
-pub(crate) fn day_of(start: Timestamp) -> Date {
+pub(crate) fn utc_date(start: Timestamp) -> Date {
     start.to_zoned(TimeZone::UTC).date()
 }
 
-pub(crate) fn days(date: Date, days: i64) -> Date {
+pub(crate) fn add_days(date: Date, days: i64) -> Date {
     date.checked_add(days.days()).unwrap_or(date)
 }
 
-/// Days from one to the other, whichever is first.
-pub(crate) fn apart(one: Date, other: Date) -> i32 {
+/// The number of days between two dates, in either order.
+pub(crate) fn days_between(one: Date, other: Date) -> i32 {
     (one - other).get_days().abs()
 }
 
-/// Fit to be a part of an id as it is.
-pub(crate) fn is_id(text: &str) -> bool {
+/// Whether `text` can be a part of an id unchanged: `[a-z0-9_-]{1,64}`.
+pub(crate) fn is_id_part(text: &str) -> bool {
     let byte = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_');
     !text.is_empty() && text.len() <= 64 && text.bytes().all(byte)
 }

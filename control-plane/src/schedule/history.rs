@@ -1,57 +1,71 @@
-//! What one source said before, laid under what it says now: when it changed its mind, what it
-//! dropped without a word, and what of it cannot be read now.
+//! The history of one provider's calendar: which of its sessions were corrected or dropped since
+//! its last snapshot, and which cannot be read now.
 
 use jiff::Timestamp;
 
-use super::calendar::{Calendar, Listed, RejectedItem, Slot, day_of};
-use super::sanity::around;
+use super::calendar::{ProviderCalendar, ProviderMeeting, ProviderSession, RejectedItem, utc_date};
+use super::plausibility::is_around_year;
 
-/// So many meetings that are gone at once are a broken answer, not bad news.
-const FEW: usize = 3;
+/// A response in which more upcoming meetings than this (and more than half of them) are gone at
+/// once is taken for broken, not for a series of cancellations.
+const MAX_MEETINGS_GONE: usize = 3;
 
-/// Says why a calendar cannot follow on the last one.
-pub(crate) fn check(last: &Calendar, fresh: &Calendar, now: Timestamp) -> Result<(), String> {
+/// Checks that a calendar can follow on the last one of the same season.
+///
+/// # Errors
+/// Too many upcoming meetings of the championship are gone.
+pub(crate) fn check_continuity(
+    last: &ProviderCalendar,
+    fresh: &ProviderCalendar,
+    now: Timestamp,
+) -> Result<(), String> {
     if last.season != fresh.season {
         return Ok(());
     }
-    // Of the championship: titles of other events, which are all they are known by, change.
+    // Only meetings of the championship count: other events have no id but their title, which may
+    // change.
     let races = last.meetings.iter().filter(|one| one.series);
-    let to_come: Vec<_> = races.filter(|one| one.to_come(now)).collect();
-    let gone = to_come.iter().filter(|old| successor(last, &fresh.meetings, old).is_none()).count();
-    if gone > FEW && gone * 2 > to_come.len() {
-        return Err(format!("{gone} of {} meetings to come are gone at once", to_come.len()));
+    let upcoming: Vec<_> = races.filter(|one| one.is_upcoming(now)).collect();
+    let gone =
+        upcoming.iter().filter(|old| find_successor(last, &fresh.meetings, old).is_none()).count();
+    if gone > MAX_MEETINGS_GONE && gone * 2 > upcoming.len() {
+        return Err(format!("{gone} of {} meetings to come are gone at once", upcoming.len()));
     }
     Ok(())
 }
 
-/// The fresh calendar with the history of the one before. `drops_cancelled`: what is not listed
-/// any more is off. What may be among the `rejected` is listed, and stays as it was.
-pub(crate) fn carry(
-    last: &Calendar,
-    mut fresh: Calendar,
+/// The fresh calendar with the history of the last one: corrections are dated, and meetings and
+/// sessions that are not listed any more are kept as cancelled if `omission_cancels`, or forgotten.
+/// A meeting or session that may be missing because of a `rejected` item is kept as it was.
+pub(crate) fn carry_over_history(
+    last: &ProviderCalendar,
+    mut fresh: ProviderCalendar,
     rejected: &[RejectedItem],
-    drops_cancelled: bool,
+    omission_cancels: bool,
     now: Timestamp,
-) -> Calendar {
+) -> ProviderCalendar {
     if last.season != fresh.season {
         return fresh;
     }
     let mut dropped = Vec::new();
     for old in &last.meetings {
-        match successor(last, &fresh.meetings, old) {
-            Some(at) => {
-                if let Some(new) = fresh.meetings.get_mut(at) {
-                    inherit(old, new, rejected, drops_cancelled, now);
+        match find_successor(last, &fresh.meetings, old) {
+            Some(index) => {
+                if let Some(new) = fresh.meetings.get_mut(index) {
+                    inherit_history(old, new, rejected, omission_cancels, now);
                 }
             }
-            None if rejected.iter().any(|one| one.hides_meeting(&old.id)) => {
+            None if rejected.iter().any(|one| one.can_hide_meeting(&old.id)) => {
                 dropped.push(old.clone());
             }
-            None if old.cancelled() && remembered(last, old, now) => dropped.push(old.clone()),
-            // What is on and not listed any more was only taken off the list of what is to come.
-            None if drops_cancelled && !old.over(now) => {
-                let slots = old.slots.iter().map(|slot| cancel(slot, now)).collect();
-                dropped.push(Listed { slots, ..old.clone() });
+            None if old.is_cancelled() && is_remembered(last, old, now) => {
+                dropped.push(old.clone())
+            }
+            // `cancel_session` leaves sessions that have begun as they are: their meeting was only
+            // taken off a list of upcoming ones.
+            None if omission_cancels && !old.is_over(now) => {
+                let sessions = old.slots.iter().map(|session| cancel_session(session, now));
+                dropped.push(ProviderMeeting { slots: sessions.collect(), ..old.clone() });
             }
             None => {}
         }
@@ -60,58 +74,65 @@ pub(crate) fn carry(
     fresh
 }
 
-/// A season's for as long as it lasts; a calendar without seasons would keep it for ever.
-fn remembered(last: &Calendar, old: &Listed, now: Timestamp) -> bool {
-    let year = day_of(now).year();
-    last.season.is_some() || old.anchor().is_some_and(|day| around(year, day))
+/// Whether a cancelled meeting that is not listed any more is still kept: for its whole season, or
+/// in a calendar without seasons while it is around the current year, so that it is not kept for
+/// ever.
+fn is_remembered(last: &ProviderCalendar, old: &ProviderMeeting, now: Timestamp) -> bool {
+    let year = utc_date(now).year();
+    last.season.is_some() || old.anchor_date().is_some_and(|day| is_around_year(year, day))
 }
 
-/// The same meeting in a fresh calendar: by its id, else the one that took over its race day
-/// under another name.
-fn successor(last: &Calendar, fresh: &[Listed], old: &Listed) -> Option<usize> {
+/// The index of the same meeting in a fresh calendar: by its id, else a new meeting of the
+/// championship on the same race day under another name.
+fn find_successor(
+    last: &ProviderCalendar,
+    fresh: &[ProviderMeeting],
+    old: &ProviderMeeting,
+) -> Option<usize> {
     let same = fresh.iter().position(|new| new.id == old.id);
     let renamed = || {
         fresh.iter().position(|new| {
             let known = last.meetings.iter().any(|other| other.id == new.id);
-            let same_day = old.anchor().is_some() && new.anchor() == old.anchor();
-            old.series && new.series && !old.cancelled() && !known && same_day
+            let same_day = old.anchor_date().is_some() && new.anchor_date() == old.anchor_date();
+            old.series && new.series && !old.is_cancelled() && !known && same_day
         })
     };
     same.or_else(renamed)
 }
 
-fn inherit(
-    old: &Listed,
-    new: &mut Listed,
+fn inherit_history(
+    old: &ProviderMeeting,
+    new: &mut ProviderMeeting,
     rejected: &[RejectedItem],
-    drops_cancelled: bool,
+    omission_cancels: bool,
     now: Timestamp,
 ) {
-    for slot in &mut new.slots {
-        if let Some(known) = old.slots.iter().find(|known| known.code == slot.code) {
-            let corrected = known.stands() != slot.stands();
-            slot.corrected_at = if corrected { Some(now) } else { known.corrected_at };
+    for session in &mut new.slots {
+        if let Some(last) = old.slots.iter().find(|last| last.code == session.code) {
+            let corrected = last.timing() != session.timing();
+            session.corrected_at = if corrected { Some(now) } else { last.corrected_at };
         }
     }
-    // Another format of weekend replaces sessions; it does not cancel them.
-    let gained = new.slots.iter().any(|slot| old.slots.iter().all(|one| one.code != slot.code));
-    let listed: Vec<_> = new.slots.iter().map(|slot| slot.code.clone()).collect();
-    let lost = old.slots.iter().filter(|slot| !listed.contains(&slot.code));
-    for slot in lost {
-        if rejected.iter().any(|one| one.hides_session(&new.id, &slot.code)) {
-            new.slots.push(slot.clone());
-        } else if !gained && (slot.cancelled || (drops_cancelled && !slot.over(now))) {
-            new.slots.push(cancel(slot, now));
+    // A change of the weekend's format replaces sessions rather than cancel them.
+    let gained =
+        new.slots.iter().any(|session| old.slots.iter().all(|one| one.code != session.code));
+    let listed: Vec<_> = new.slots.iter().map(|session| session.code.clone()).collect();
+    let lost = old.slots.iter().filter(|session| !listed.contains(&session.code));
+    for session in lost {
+        if rejected.iter().any(|one| one.can_hide_session(&new.id, &session.code)) {
+            new.slots.push(session.clone());
+        } else if !gained && (session.cancelled || (omission_cancels && !session.is_over(now))) {
+            new.slots.push(cancel_session(session, now));
         }
     }
-    new.slots.sort_by_key(Slot::position);
+    new.slots.sort_by_key(ProviderSession::sort_time);
 }
 
-fn cancel(slot: &Slot, now: Timestamp) -> Slot {
-    if slot.cancelled || !slot.to_come(now) {
-        return slot.clone();
+fn cancel_session(session: &ProviderSession, now: Timestamp) -> ProviderSession {
+    if session.cancelled || !session.is_upcoming(now) {
+        return session.clone();
     }
-    Slot { cancelled: true, corrected_at: Some(now), ..slot.clone() }
+    ProviderSession { cancelled: true, corrected_at: Some(now), ..session.clone() }
 }
 
 #[cfg(test)]

@@ -1,10 +1,9 @@
-//! Any iCalendar (RFC 5545): a URL or a file.
+//! [`IcsProvider`]: any iCalendar (RFC 5545), from a URL or a file.
 //!
-//! - [`event`]: the text as events with moments, recurrences unrolled. One that cannot be read is
-//!   told and left out.
-//! - [`zone`]: what its times are in, also where only the calendar itself knows.
-//! - [`summary`]: what an event's title says it is.
-//! - [`group`]: events as meetings.
+//! - [`event`]: parses the events and expands their recurrences.
+//! - [`zone`]: the time zones of the calendar, of the database or its own.
+//! - [`summary`]: the meeting and session that an event's title names.
+//! - [`group`]: groups events into meetings.
 
 mod event;
 mod group;
@@ -15,71 +14,78 @@ use std::path::Path;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use pitwall_fetch::{Fetcher, Policy};
+use pitwall_fetch::{AddressPolicy, Fetcher};
 
-use super::calendar::{Answer, Calendar};
-use super::provider::{Provider, ProviderError, get};
-use super::settings::{IcsPlace, ProviderName, ScheduleConfig};
+use super::calendar::{ProviderCalendar, ProviderResponse};
+use super::provider::{Provider, ProviderError, fetch_body};
+use super::settings::{IcsLocation, ProviderName, ScheduleConfig};
 
-const MAX_FILE: u64 = 4 << 20;
+const FILE_MAX_BYTES: u64 = 4 << 20;
 
-pub(crate) struct Ics {
-    place: Option<IcsPlace>,
-    policy: Policy,
+pub(crate) struct IcsProvider {
+    location: Option<IcsLocation>,
+    policy: AddressPolicy,
 }
 
-pub(crate) fn provider(config: &ScheduleConfig) -> Box<dyn Provider> {
+pub(crate) fn build_provider(config: &ScheduleConfig) -> Box<dyn Provider> {
     let policy = match &config.ics {
-        Some(IcsPlace::Url(url)) => config.policy(url),
-        _ => Policy::default(),
+        Some(IcsLocation::Url(url)) => config.policy(url),
+        _ => AddressPolicy::default(),
     };
-    Box::new(Ics { place: config.ics.clone(), policy })
+    Box::new(IcsProvider { location: config.ics.clone(), policy })
 }
 
 #[async_trait]
-impl Provider for Ics {
+impl Provider for IcsProvider {
     fn name(&self) -> &'static str {
         ProviderName::ICS.0
     }
 
     fn origin(&self) -> String {
-        match &self.place {
-            Some(IcsPlace::Url(url)) => url.0.to_string(),
-            Some(IcsPlace::File(path)) => path.display().to_string(),
+        match &self.location {
+            Some(IcsLocation::Url(url)) => url.0.to_string(),
+            Some(IcsLocation::File(path)) => path.display().to_string(),
             None => String::new(),
         }
     }
 
-    async fn fetch(&self, fetcher: &Fetcher, now: Timestamp) -> Result<Answer, ProviderError> {
-        let text = match &self.place {
-            Some(IcsPlace::Url(url)) => {
-                get(fetcher, &self.policy, url.0.clone(), now).await?.to_vec()
+    async fn fetch_calendar(
+        &self,
+        fetcher: &Fetcher,
+        now: Timestamp,
+    ) -> Result<ProviderResponse, ProviderError> {
+        let text = match &self.location {
+            Some(IcsLocation::Url(url)) => {
+                fetch_body(fetcher, &self.policy, url.0.clone(), now).await?.to_vec()
             }
-            Some(IcsPlace::File(path)) => read(path).await?,
-            // The configuration sees to it that there is one.
+            Some(IcsLocation::File(path)) => read_file(path).await?,
+            // `ScheduleConfig` refuses the provider without a location.
             None => return Err(ProviderError::new("neither ics_url nor ics_file")),
         };
-        // A letter in another encoding costs that letter.
+        // Bytes of another encoding are replaced: only the characters concerned are lost.
         let text = String::from_utf8_lossy(&text).into_owned();
-        // Rules of recurrence can take a while.
-        let parsed = tokio::task::spawn_blocking(move || calendar(&text, now)).await;
+        // Expanding recurrences may take long, and would stall the runtime's thread.
+        let parsed = tokio::task::spawn_blocking(move || parse_calendar(&text, now)).await;
         parsed.unwrap_or_else(|error| Err(ProviderError::new(error.to_string())))
     }
 }
 
-async fn read(path: &Path) -> Result<Vec<u8>, ProviderError> {
-    // Without its path: what is wrong with a source is public.
+async fn read_file(path: &Path) -> Result<Vec<u8>, ProviderError> {
+    // The error of a provider is public, so that it does not show the file's path.
     let unreadable = |error: std::io::Error| ProviderError::new(format!("the file: {error}"));
     let length = tokio::fs::metadata(path).await.map_err(unreadable)?.len();
-    if length > MAX_FILE {
+    if length > FILE_MAX_BYTES {
         return Err(ProviderError::new("the file is too large"));
     }
     tokio::fs::read(path).await.map_err(unreadable)
 }
 
-fn calendar(text: &str, now: Timestamp) -> Result<Answer, ProviderError> {
-    let (events, rejected) = event::parse(text, now).map_err(ProviderError::new)?;
-    Ok(Answer { calendar: Calendar { season: None, meetings: group::meetings(events) }, rejected })
+fn parse_calendar(text: &str, now: Timestamp) -> Result<ProviderResponse, ProviderError> {
+    let (events, rejected) = event::parse_events(text, now).map_err(ProviderError::new)?;
+    Ok(ProviderResponse {
+        calendar: ProviderCalendar { season: None, meetings: group::group_events(events) },
+        rejected,
+    })
 }
 
 #[cfg(test)]

@@ -1,36 +1,38 @@
-//! jolpica-f1, the successor of Ergast: `{base}/f1/current/races/`.
+//! [`JolpicaProvider`]: jolpica-f1, the successor of Ergast: `{base}/f1/current/races/`.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use jiff::civil::Date;
-use pitwall_fetch::{Fetcher, Policy};
+use pitwall_fetch::{AddressPolicy, Fetcher};
 use pitwall_upstream_map::documents::Circuit;
-use pitwall_upstream_map::slug::slug;
+use pitwall_upstream_map::slug::slugify;
 use serde::Deserialize;
 use serde_json::Value;
 use url::Url;
 
-use super::calendar::{Answer, Calendar, Listed, RejectedItem, Slot, is_id};
-use super::provider::{self, Provider, ProviderError, get};
+use super::calendar::{
+    ProviderCalendar, ProviderMeeting, ProviderResponse, ProviderSession, RejectedItem, is_id_part,
+};
+use super::provider::{self, Provider, ProviderError, fetch_body};
 use super::settings::{ProviderName, ScheduleConfig};
 
-/// The most that the API gives at once.
-const PAGE: usize = 100;
-/// More races than any season will have: an endless pager ends here.
+/// The API's limit of races per page.
+const PAGE_MAX_RACES: usize = 100;
+/// More races than any season has, so that a pager that never ends is refused.
 const MAX_RACES: usize = 500;
 
-pub(crate) struct Jolpica {
+pub(crate) struct JolpicaProvider {
     base: Url,
-    policy: Policy,
+    policy: AddressPolicy,
 }
 
-pub(crate) fn provider(config: &ScheduleConfig) -> Box<dyn Provider> {
+pub(crate) fn build_provider(config: &ScheduleConfig) -> Box<dyn Provider> {
     let base = config.jolpica_url.0.clone();
-    Box::new(Jolpica { base, policy: config.policy(&config.jolpica_url) })
+    Box::new(JolpicaProvider { base, policy: config.policy(&config.jolpica_url) })
 }
 
-impl Jolpica {
-    async fn page(
+impl JolpicaProvider {
+    async fn fetch_page(
         &self,
         fetcher: &Fetcher,
         offset: usize,
@@ -38,13 +40,13 @@ impl Jolpica {
     ) -> Result<Page, ProviderError> {
         let mut url = self.base.clone();
         url.set_path(&format!("{}/f1/current/races/", self.base.path().trim_end_matches('/')));
-        url.set_query(Some(&format!("limit={PAGE}&offset={offset}")));
-        parse(&get(fetcher, &self.policy, url, now).await?)
+        url.set_query(Some(&format!("limit={PAGE_MAX_RACES}&offset={offset}")));
+        parse_page(&fetch_body(fetcher, &self.policy, url, now).await?)
     }
 }
 
 #[async_trait]
-impl Provider for Jolpica {
+impl Provider for JolpicaProvider {
     fn name(&self) -> &'static str {
         ProviderName::JOLPICA.0
     }
@@ -53,17 +55,21 @@ impl Provider for Jolpica {
         self.base.to_string()
     }
 
-    async fn fetch(&self, fetcher: &Fetcher, now: Timestamp) -> Result<Answer, ProviderError> {
+    async fn fetch_calendar(
+        &self,
+        fetcher: &Fetcher,
+        now: Timestamp,
+    ) -> Result<ProviderResponse, ProviderError> {
         let mut races = Vec::new();
         loop {
-            let page = self.page(fetcher, races.len(), now).await?;
-            let came = page.races.len();
+            let page = self.fetch_page(fetcher, races.len(), now).await?;
+            let received = page.races.len();
             races.extend(page.races);
             let total = page.total.unwrap_or(races.len());
             if races.len() >= total {
-                return calendar(races);
+                return build_calendar(races);
             }
-            if came == 0 || races.len() > MAX_RACES {
+            if received == 0 || races.len() > MAX_RACES {
                 let message = format!("{total} races announced, {} came", races.len());
                 return Err(ProviderError::new(message));
             }
@@ -74,26 +80,26 @@ impl Provider for Jolpica {
 #[derive(Debug)]
 struct Page {
     total: Option<usize>,
-    /// Each is read by itself.
+    /// Parsed one by one, so that a malformed race does not affect the others.
     races: Vec<Value>,
 }
 
 #[derive(Deserialize)]
 struct Payload {
     #[serde(rename = "MRData")]
-    data: Data,
+    data: MrData,
 }
 
 #[derive(Deserialize)]
-struct Data {
+struct MrData {
     /// A number, as text.
     total: Option<String>,
     #[serde(rename = "RaceTable")]
-    table: Table,
+    table: RaceTable,
 }
 
 #[derive(Deserialize)]
-struct Table {
+struct RaceTable {
     #[serde(rename = "Races")]
     races: Vec<Value>,
 }
@@ -107,8 +113,9 @@ struct Race {
     round: Option<String>,
     #[serde(rename = "raceName")]
     name: String,
-    circuit: Track,
-    /// When the race is. A session that cannot be read costs nothing but itself.
+    circuit: RaceCircuit,
+    /// The race's own `date` and `time`. Sessions are parsed one by one, so that a malformed
+    /// session does not affect the others.
     #[serde(flatten)]
     race: Value,
     first_practice: Option<Value>,
@@ -117,12 +124,12 @@ struct Race {
     qualifying: Option<Value>,
     sprint: Option<Value>,
     sprint_qualifying: Option<Value>,
-    /// 2023 only.
+    /// In 2023 only.
     sprint_shootout: Option<Value>,
 }
 
 #[derive(Debug, Deserialize)]
-struct Track {
+struct RaceCircuit {
     #[serde(rename = "circuitId")]
     id: String,
     #[serde(rename = "circuitName")]
@@ -138,12 +145,12 @@ struct Location {
 }
 
 #[derive(Clone, Debug, Deserialize)]
-struct When {
+struct SessionTime {
     date: String,
     time: Option<String>,
 }
 
-fn parse(body: &[u8]) -> Result<Page, ProviderError> {
+fn parse_page(body: &[u8]) -> Result<Page, ProviderError> {
     let payload: Payload = serde_json::from_slice(body)
         .map_err(|error| ProviderError::new(format!("not a race table: {error}")))?;
     let total = payload
@@ -156,36 +163,36 @@ fn parse(body: &[u8]) -> Result<Page, ProviderError> {
     Ok(Page { total, races: payload.data.table.races })
 }
 
-fn calendar(races: Vec<Value>) -> Result<Answer, ProviderError> {
-    let (races, mut rejected) = provider::rows("races", races, |row| {
+fn build_calendar(races: Vec<Value>) -> Result<ProviderResponse, ProviderError> {
+    let (races, mut rejected) = provider::read_rows("races", races, |row| {
         let race: Race = serde_json::from_value(row).map_err(|error| error.to_string())?;
-        match (is_year(&race.season), slug(&race.name)) {
+        match (is_year(&race.season), slugify(&race.name)) {
             (false, _) => Err(format!("its season {:?} is no year", race.season)),
             (true, None) => Err("it has no name to make an id of".to_owned()),
             (true, Some(name)) => Ok((name, race)),
         }
     })?;
     let season = races.first().map_or_else(String::new, |(_, race)| race.season.clone());
-    let meetings = races.iter().map(|(name, race)| meeting(name, race, &mut rejected));
+    let meetings = races.iter().map(|(name, race)| build_meeting(name, race, &mut rejected));
     let meetings = meetings.filter(|meeting| !meeting.slots.is_empty()).collect();
-    Ok(Answer { calendar: Calendar { season: Some(season), meetings }, rejected })
+    Ok(ProviderResponse { calendar: ProviderCalendar { season: Some(season), meetings }, rejected })
 }
 
-fn meeting(name: &str, race: &Race, rejected: &mut Vec<RejectedItem>) -> Listed {
-    // Theirs as it is, unless it cannot be part of an id.
-    let circuit = Some(&race.circuit.id).filter(|id| is_id(id)).cloned();
-    let circuit = circuit.or_else(|| slug(&race.circuit.id)).unwrap_or_else(|| "circuit".into());
+fn build_meeting(name: &str, race: &Race, rejected: &mut Vec<RejectedItem>) -> ProviderMeeting {
+    // The provider's circuit id unchanged, unless it cannot be part of an id.
+    let circuit = Some(&race.circuit.id).filter(|id| is_id_part(id)).cloned();
+    let circuit = circuit.or_else(|| slugify(&race.circuit.id)).unwrap_or_else(|| "circuit".into());
     let id = format!("{}:{name}:{circuit}", race.season);
-    let mut slots = Vec::new();
-    for (code, name, when) in entries(race) {
-        match slot(code, name, when) {
-            Ok(slot) => slots.push(slot),
+    let mut sessions = Vec::new();
+    for (code, name, when) in session_entries(race) {
+        match build_session(code, name, when) {
+            Ok(session) => sessions.push(session),
             Err(why) => rejected.push(RejectedItem::session(&id, code, why)),
         }
     }
-    slots.sort_by_key(Slot::position);
+    sessions.sort_by_key(ProviderSession::sort_time);
     let location = race.circuit.location.as_ref();
-    Listed {
+    ProviderMeeting {
         name: race.name.clone(),
         round: race.round.as_ref().and_then(|round| round.parse().ok()),
         circuit: Circuit {
@@ -196,7 +203,7 @@ fn meeting(name: &str, race: &Race, rejected: &mut Vec<RejectedItem>) -> Listed 
         },
         utc_offset: None,
         series: true,
-        slots,
+        slots: sessions,
         id,
     }
 }
@@ -205,16 +212,16 @@ fn is_year(text: &str) -> bool {
     text.len() == 4 && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// The sessions of a weekend, whichever format it has.
-fn entries(race: &Race) -> Vec<(&'static str, &'static str, &Value)> {
+/// Code, name and time of the sessions of a weekend, whatever its format.
+fn session_entries(race: &Race) -> Vec<(&'static str, &'static str, &Value)> {
     let shootout = race.sprint_shootout.as_ref();
     // Ergast called the sprint shootouts of 2023 the second practice. In 2021 and 2022 a
     // sprint weekend did have one.
-    let disguised = race.season == "2023"
+    let second_is_shootout = race.season == "2023"
         && race.sprint.is_some()
         && shootout.is_none()
         && race.sprint_qualifying.is_none();
-    let second = match disguised {
+    let second = match second_is_shootout {
         true => ("sprint-qualifying", "Sprint Shootout"),
         false => ("fp2", "Practice 2"),
     };
@@ -231,19 +238,20 @@ fn entries(race: &Race) -> Vec<(&'static str, &'static str, &Value)> {
     all.into_iter().filter_map(|(code, name, when)| Some((code, name, when?))).collect()
 }
 
-fn slot(code: &str, name: &str, when: &Value) -> Result<Slot, String> {
-    let When { date, time } = When::deserialize(when).map_err(|error| error.to_string())?;
+fn build_session(code: &str, name: &str, when: &Value) -> Result<ProviderSession, String> {
+    let SessionTime { date, time } =
+        SessionTime::deserialize(when).map_err(|error| error.to_string())?;
     let date: Date = date.parse().map_err(|_| format!("{date:?} is no date"))?;
-    let slot = Slot::new(code, name, date);
-    let Some(time) = time else { return Ok(slot) };
+    let session = ProviderSession::new(code, name, date);
+    let Some(time) = time else { return Ok(session) };
     let start = format!("{date}T{time}").parse().map_err(|_| format!("{time:?} is no time"))?;
-    Ok(slot.starting(start))
+    Ok(session.with_start(start))
 }
 
-/// What can be used of a whole answer.
+/// The calendar of a one-page response.
 #[cfg(test)]
-pub(crate) fn read(text: &str) -> Calendar {
-    parse(text.as_bytes()).and_then(|page| calendar(page.races)).unwrap().calendar
+pub(crate) fn read_calendar(text: &str) -> ProviderCalendar {
+    parse_page(text.as_bytes()).and_then(|page| build_calendar(page.races)).unwrap().calendar
 }
 
 #[cfg(test)]

@@ -1,21 +1,22 @@
-//! What Prometheus sees of the schedule. Its age is told with the map's figures.
+//! [`ScheduleMetrics`]: the schedule's Prometheus metrics, except its age, which is among the
+//! metrics of the upstream map.
 
 use jiff::Timestamp;
 use prometheus::{IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
-use super::provider::Fault;
+use super::provider::ProviderFault;
 
 #[derive(Clone)]
-pub(crate) struct Metrics {
+pub(crate) struct ScheduleMetrics {
     fetches: IntCounterVec,
     last_success: IntGaugeVec,
     stale: IntGauge,
     disagreements: IntGauge,
     overrides: IntGauge,
-    override_fine: IntGauge,
+    override_file_ok: IntGauge,
 }
 
-impl Metrics {
+impl ScheduleMetrics {
     pub(crate) fn register(registry: &Registry) -> prometheus::Result<Self> {
         let metrics = Self {
             fetches: IntCounterVec::new(
@@ -46,7 +47,7 @@ impl Metrics {
                 "pitwall_schedule_overrides",
                 "Sessions and meetings that the operator's file overrides.",
             )?,
-            override_fine: IntGauge::new(
+            override_file_ok: IntGauge::new(
                 "pitwall_schedule_override_file_ok",
                 "0 when the operator's file cannot be read and the last good one is in force.",
             )?,
@@ -56,27 +57,27 @@ impl Metrics {
         registry.register(Box::new(metrics.stale.clone()))?;
         registry.register(Box::new(metrics.disagreements.clone()))?;
         registry.register(Box::new(metrics.overrides.clone()))?;
-        registry.register(Box::new(metrics.override_fine.clone()))?;
-        metrics.override_fine.set(1);
+        registry.register(Box::new(metrics.override_file_ok.clone()))?;
+        metrics.override_file_ok.set(1);
         Ok(metrics)
     }
 
-    pub(crate) fn read(&self, provider: &str, at: Timestamp) {
+    pub(crate) fn record_success(&self, provider: &str, at: Timestamp) {
         self.fetches.with_label_values(&[provider, "success"]).inc();
         self.last_success.with_label_values(&[provider]).set(at.as_second());
     }
 
-    pub(crate) fn not_read(&self, provider: &str, fault: Fault) {
-        self.fetches.with_label_values(&[provider, fault.name()]).inc();
+    pub(crate) fn record_failure(&self, provider: &str, fault: ProviderFault) {
+        self.fetches.with_label_values(&[provider, fault.metric_label()]).inc();
     }
 
-    pub(crate) fn merged(&self, stale: bool, disagreements: usize) {
+    pub(crate) fn record_merge(&self, stale: bool, disagreements: usize) {
         self.stale.set(i64::from(stale));
         self.disagreements.set(i64::try_from(disagreements).unwrap_or(i64::MAX));
     }
 
-    pub(crate) fn overridden(&self, count: usize, fine: bool) {
+    pub(crate) fn record_overrides(&self, count: usize, file_ok: bool) {
         self.overrides.set(i64::try_from(count).unwrap_or(i64::MAX));
-        self.override_fine.set(i64::from(fine));
+        self.override_file_ok.set(i64::from(file_ok));
     }
 }

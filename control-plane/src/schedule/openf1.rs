@@ -1,8 +1,9 @@
-//! OpenF1: `{base}/v1/meetings` and `{base}/v1/sessions` of a year.
+//! [`OpenF1Provider`]: OpenF1: `{base}/v1/meetings` and `{base}/v1/sessions` of a year.
 //!
-//! The one source that knows when a session ends and says that one is cancelled. While any
-//! session is live it is closed to whoever has no key, so it is asked ahead, as often as the
-//! cadence says, and its last good opinion counts until it opens again.
+//! OpenF1 is the only one of the Formula 1 providers that lists the end and the cancellation of
+//! sessions. While any session is live, OpenF1 refuses requests without a key (401). It is
+//! therefore polled ahead of sessions as often as [`cadence`](super::cadence) says, and its last
+//! good snapshot stays in use until it opens again.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -11,30 +12,32 @@ use http::StatusCode;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
-use pitwall_fetch::{Fetcher, Policy};
+use pitwall_fetch::{AddressPolicy, Fetcher};
 use pitwall_upstream_map::documents::Circuit;
-use pitwall_upstream_map::slug::slug;
+use pitwall_upstream_map::slug::slugify;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use url::Url;
 
-use super::calendar::{Answer, Calendar, Listed, RejectedItem, Slot, day_of};
-use super::provider::{self, Fault, Provider, ProviderError, get};
+use super::calendar::{
+    ProviderCalendar, ProviderMeeting, ProviderResponse, ProviderSession, RejectedItem, utc_date,
+};
+use super::provider::{self, Provider, ProviderError, ProviderFault, fetch_body};
 use super::settings::{ProviderName, ScheduleConfig};
 
-pub(crate) struct OpenF1 {
+pub(crate) struct OpenF1Provider {
     base: Url,
-    policy: Policy,
+    policy: AddressPolicy,
 }
 
-pub(crate) fn provider(config: &ScheduleConfig) -> Box<dyn Provider> {
+pub(crate) fn build_provider(config: &ScheduleConfig) -> Box<dyn Provider> {
     let base = config.openf1_url.0.clone();
-    Box::new(OpenF1 { base, policy: config.policy(&config.openf1_url) })
+    Box::new(OpenF1Provider { base, policy: config.policy(&config.openf1_url) })
 }
 
-impl OpenF1 {
-    async fn rows<T: DeserializeOwned>(
+impl OpenF1Provider {
+    async fn fetch_rows<T: DeserializeOwned>(
         &self,
         fetcher: &Fetcher,
         what: &str,
@@ -42,27 +45,28 @@ impl OpenF1 {
     ) -> Result<(Vec<T>, Vec<RejectedItem>), ProviderError> {
         let mut url = self.base.clone();
         url.set_path(&format!("{}/v1/{what}", self.base.path().trim_end_matches('/')));
-        url.set_query(Some(&format!("year={}", day_of(now).year())));
-        let body = get(fetcher, &self.policy, url, now).await.map_err(locked)?;
+        url.set_query(Some(&format!("year={}", utc_date(now).year())));
+        let body = fetch_body(fetcher, &self.policy, url, now).await.map_err(mark_locked)?;
         let rows: Vec<Value> = serde_json::from_slice(&body).map_err(|error| {
             ProviderError::new(format!("{what} are not a list of rows: {error}"))
         })?;
-        provider::rows(what, rows, |row| {
+        provider::read_rows(what, rows, |row| {
             serde_json::from_value(row).map_err(|error| error.to_string())
         })
     }
 }
 
-fn locked(error: ProviderError) -> ProviderError {
+/// Turns a 401 into [`ProviderFault::Locked`].
+fn mark_locked(error: ProviderError) -> ProviderError {
     if error.status != Some(StatusCode::UNAUTHORIZED) {
         return error;
     }
     let message = "closed while a session is live".to_owned();
-    ProviderError { message, fault: Fault::Locked, ..error }
+    ProviderError { message, fault: ProviderFault::Locked, ..error }
 }
 
 #[async_trait]
-impl Provider for OpenF1 {
+impl Provider for OpenF1Provider {
     fn name(&self) -> &'static str {
         ProviderName::OPENF1.0
     }
@@ -71,16 +75,20 @@ impl Provider for OpenF1 {
         self.base.to_string()
     }
 
-    /// It says so itself.
-    fn drops_cancelled(&self) -> bool {
+    /// OpenF1 lists cancelled sessions with `is_cancelled`.
+    fn is_omission_cancellation(&self) -> bool {
         false
     }
 
-    async fn fetch(&self, fetcher: &Fetcher, now: Timestamp) -> Result<Answer, ProviderError> {
-        let (meetings, mut rejected) = self.rows(fetcher, "meetings", now).await?;
-        let (sessions, unread) = self.rows(fetcher, "sessions", now).await?;
-        rejected.extend(unread);
-        Ok(calendar(&day_of(now).year().to_string(), meetings, sessions, rejected))
+    async fn fetch_calendar(
+        &self,
+        fetcher: &Fetcher,
+        now: Timestamp,
+    ) -> Result<ProviderResponse, ProviderError> {
+        let (meetings, mut rejected) = self.fetch_rows(fetcher, "meetings", now).await?;
+        let (sessions, rejected_sessions) = self.fetch_rows(fetcher, "sessions", now).await?;
+        rejected.extend(rejected_sessions);
+        Ok(build_calendar(&utc_date(now).year().to_string(), meetings, sessions, rejected))
     }
 }
 
@@ -105,120 +113,136 @@ struct SessionRow {
     is_cancelled: Option<bool>,
 }
 
-fn calendar(
+fn build_calendar(
     season: &str,
     meetings: Vec<MeetingRow>,
     sessions: Vec<SessionRow>,
     mut rejected: Vec<RejectedItem>,
-) -> Answer {
-    let names: BTreeMap<u64, MeetingRow> =
+) -> ProviderResponse {
+    let meeting_rows: BTreeMap<u64, MeetingRow> =
         meetings.into_iter().map(|row| (row.meeting_key, row)).collect();
-    let mut weekends: BTreeMap<u64, Vec<SessionRow>> = BTreeMap::new();
+    let mut session_rows: BTreeMap<u64, Vec<SessionRow>> = BTreeMap::new();
     for row in sessions {
-        weekends.entry(row.meeting_key).or_default().push(row);
+        session_rows.entry(row.meeting_key).or_default().push(row);
     }
-    let mut weekends: Vec<_> = weekends.into_iter().collect();
-    weekends.sort_by_key(|(key, rows)| (rows.iter().filter_map(SessionRow::start).min(), *key));
+    let mut session_rows: Vec<_> = session_rows.into_iter().collect();
+    session_rows
+        .sort_by_key(|(key, rows)| (rows.iter().filter_map(SessionRow::start_time).min(), *key));
     let mut meetings = Vec::new();
     let mut ids = HashSet::new();
-    for (key, rows) in &weekends {
-        let Some(mut listed) = listed(season, names.get(key), rows) else {
+    for (key, rows) in &session_rows {
+        let Some(mut meeting) = build_meeting(season, meeting_rows.get(key), rows) else {
             let why = format!("meeting {key}: it has no name to make an id of");
             rejected.push(RejectedItem::unknown(why));
             continue;
         };
-        // Two meetings of one name and place, such as the tests before a season, are two. The first
-        // one has the id that it has alone.
-        if !ids.insert(listed.id.clone())
-            && let Some((name, circuit)) = listed.id.rsplit_once(':')
+        // Two meetings of one name and circuit, such as the tests before a season, need different
+        // ids: the first one's id is as if it were alone.
+        if !ids.insert(meeting.id.clone())
+            && let Some((name, circuit)) = meeting.id.rsplit_once(':')
         {
-            listed.id = format!("{name}-{key}:{circuit}");
+            meeting.id = format!("{name}-{key}:{circuit}");
         }
-        let off = names.get(key).and_then(|row| row.is_cancelled).unwrap_or(false);
-        listed.slots = slots(&listed.id, rows, off, &mut rejected);
-        if !listed.slots.is_empty() {
-            meetings.push(listed);
+        let cancelled = meeting_rows.get(key).and_then(|row| row.is_cancelled).unwrap_or(false);
+        meeting.slots = build_sessions(&meeting.id, rows, cancelled, &mut rejected);
+        if !meeting.slots.is_empty() {
+            meetings.push(meeting);
         }
     }
-    Answer { calendar: Calendar { season: Some(season.to_owned()), meetings }, rejected }
+    ProviderResponse {
+        calendar: ProviderCalendar { season: Some(season.to_owned()), meetings },
+        rejected,
+    }
 }
 
-/// A meeting without its sessions. `None`: it has no name to make an id of.
-fn listed(season: &str, meeting: Option<&MeetingRow>, rows: &[SessionRow]) -> Option<Listed> {
+/// Builds a meeting without its sessions; `None` if it has no name that an id can be made of.
+fn build_meeting(
+    season: &str,
+    meeting: Option<&MeetingRow>,
+    rows: &[SessionRow],
+) -> Option<ProviderMeeting> {
     let first = rows.first();
     let text = |field: fn(&SessionRow) -> &Option<String>| first.and_then(|row| field(row).clone());
-    let place = text(|row| &row.location);
-    let circuit = text(|row| &row.circuit_short_name).or(place.clone()).unwrap_or_default();
+    let locality = text(|row| &row.location);
+    let circuit = text(|row| &row.circuit_short_name).or(locality.clone()).unwrap_or_default();
     let name = meeting.and_then(|row| row.meeting_name.clone());
-    let name = name.filter(|name| slug(name).is_some()).unwrap_or_else(|| circuit.clone());
-    let circuit_id = slug(&circuit).unwrap_or_else(|| "circuit".to_owned());
-    Some(Listed {
-        id: format!("{season}:{}:{circuit_id}", slug(&name)?),
+    let name = name.filter(|name| slugify(name).is_some()).unwrap_or_else(|| circuit.clone());
+    let circuit_id = slugify(&circuit).unwrap_or_else(|| "circuit".to_owned());
+    Some(ProviderMeeting {
+        id: format!("{season}:{}:{circuit_id}", slugify(&name)?),
         name,
         round: None,
         circuit: Circuit {
             id: circuit_id,
             name: circuit,
-            locality: place,
+            locality,
             country: text(|row| &row.country_name),
         },
-        utc_offset: text(|row| &row.gmt_offset).and_then(|text| utc_offset(&text)),
+        utc_offset: text(|row| &row.gmt_offset).and_then(|text| parse_utc_offset(&text)),
         series: true,
         slots: Vec::new(),
     })
 }
 
-fn slots(id: &str, rows: &[SessionRow], off: bool, rejected: &mut Vec<RejectedItem>) -> Vec<Slot> {
+fn build_sessions(
+    id: &str,
+    rows: &[SessionRow],
+    meeting_cancelled: bool,
+    rejected: &mut Vec<RejectedItem>,
+) -> Vec<ProviderSession> {
     let mut rows: Vec<&SessionRow> = rows.iter().collect();
     rows.sort_by_key(|row| row.session_key);
     let mut codes = HashSet::new();
-    let mut slots = Vec::new();
+    let mut sessions = Vec::new();
     for row in rows {
-        // There is not even a day to list it under.
+        // A session without a start has no date either, so that it cannot be listed.
         let Some(text) = &row.date_start else { continue };
-        let mut code = code(&row.session_name);
-        // Two sessions of one name, which is none that each weekend has once, are two.
+        let mut code = session_code(&row.session_name);
+        // Two sessions of one name need different codes, unless the name is one that each weekend
+        // has once.
         if !codes.insert(code.clone())
-            && !USUAL.iter().any(|(_, usual)| *usual == code)
+            && !SESSION_CODES.iter().any(|(_, usual)| *usual == code)
             && let Some(key) = row.session_key
         {
             code = format!("{code}-{key}");
         }
         let mut reject = |why: String| rejected.push(RejectedItem::session(id, &code, why));
-        let Some(start) = moment(text) else {
+        let Some(start) = parse_timestamp(text) else {
             reject(format!("{text:?} is no moment"));
             continue;
         };
         let end = row.date_end.as_deref();
-        let known = end.and_then(moment);
-        if let Some(end) = end.filter(|_| known.is_none()) {
+        let end_time = end.and_then(parse_timestamp);
+        if let Some(end) = end.filter(|_| end_time.is_none()) {
             reject(format!("{end:?} is no moment, so its end is left out"));
         }
-        let slot = Slot::new(code, &row.session_name, day_of(start)).starting(start);
-        slots.push(Slot {
-            end: known,
-            cancelled: off || row.is_cancelled.unwrap_or(false),
-            ..slot
+        let session =
+            ProviderSession::new(code, &row.session_name, utc_date(start)).with_start(start);
+        sessions.push(ProviderSession {
+            end: end_time,
+            cancelled: meeting_cancelled || row.is_cancelled.unwrap_or(false),
+            ..session
         });
     }
-    slots.sort_by_key(Slot::position);
-    slots
+    sessions.sort_by_key(ProviderSession::sort_time);
+    sessions
 }
 
 impl SessionRow {
-    fn start(&self) -> Option<Timestamp> {
-        moment(self.date_start.as_deref()?)
+    fn start_time(&self) -> Option<Timestamp> {
+        parse_timestamp(self.date_start.as_deref()?)
     }
 }
 
-/// Older rows leave out the offset, which is zero.
-fn moment(text: &str) -> Option<Timestamp> {
+/// Parses a date and time; older rows have no offset, which then is zero.
+fn parse_timestamp(text: &str) -> Option<Timestamp> {
     let local = || TimeZone::UTC.to_timestamp(text.parse::<DateTime>().ok()?).ok();
     text.parse().ok().or_else(local)
 }
 
-/// By name, as the type is no help: a sprint is a `Race`, a sprint shootout a `Qualifying`.
-const USUAL: [(&str, &str); 8] = [
+/// Session codes by name; the rows' type does not tell, as that of a sprint is `Race` and that of a
+/// sprint shootout `Qualifying`.
+const SESSION_CODES: [(&str, &str); 8] = [
     ("Practice 1", "fp1"),
     ("Practice 2", "fp2"),
     ("Practice 3", "fp3"),
@@ -229,13 +253,14 @@ const USUAL: [(&str, &str); 8] = [
     ("Race", "race"),
 ];
 
-fn code(name: &str) -> String {
-    let usual = USUAL.iter().find(|(usual, _)| *usual == name).map(|(_, code)| (*code).to_owned());
-    usual.or_else(|| slug(name)).unwrap_or_else(|| "session".to_owned())
+fn session_code(name: &str) -> String {
+    let usual =
+        SESSION_CODES.iter().find(|(usual, _)| *usual == name).map(|(_, code)| (*code).to_owned());
+    usual.or_else(|| slugify(name)).unwrap_or_else(|| "session".to_owned())
 }
 
-/// `-04:00:00` and `08:00:00` as `-04:00` and `+08:00`.
-fn utc_offset(text: &str) -> Option<String> {
+/// Converts `-04:00:00` and `08:00:00` to `-04:00` and `+08:00`.
+fn parse_utc_offset(text: &str) -> Option<String> {
     let (sign, digits) = match text.strip_prefix('-') {
         Some(rest) => ('-', rest),
         None => ('+', text.strip_prefix('+').unwrap_or(text)),

@@ -1,11 +1,11 @@
-//! The operator's word: a file that wins over every source.
+//! [`Overrides`]: the operator's file of corrections, which wins over every provider.
 //!
 //! ```toml
 //! [[session]]
 //! id = "2026:miami-grand-prix:miami:race"    # as /api/schedule has it
 //! start = 2026-05-03T17:00:00Z
 //!
-//! [[session]]                                # one that no source lists
+//! [[session]]                                # one that no provider lists
 //! id = "2026:miami-grand-prix:miami:paddock-show"
 //! name = "Paddock show"
 //! start = 2026-05-03T15:00:00Z
@@ -15,6 +15,8 @@
 //! id = "2026:bahrain-grand-prix:bahrain"
 //! cancelled = true
 //! ```
+//!
+//! - [`file`](mod@file): reads and validates the file.
 
 mod file;
 
@@ -23,14 +25,14 @@ use jiff::civil::Date;
 use pitwall_upstream_map::documents::{Circuit, Meeting, Session, SessionStatus};
 use serde::Deserialize;
 
-use self::file::{Day, Moment, SessionId};
-use super::calendar::day_of;
-use super::merge::frame;
+use self::file::{OverrideDate, OverrideTime, SessionId};
+use super::calendar::utc_date;
+use super::merge::set_live_window;
 
 pub use self::file::OverrideError;
-pub(crate) use self::file::{OverrideFile, read};
+pub(crate) use self::file::{OverrideFile, read_overrides};
 
-const SOURCE: &str = "override";
+const OVERRIDE_SOURCE: &str = "override";
 
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -46,10 +48,10 @@ pub(crate) struct Overrides {
 struct SessionOverride {
     id: SessionId,
     name: Option<String>,
-    start: Option<Moment>,
-    /// For a session of which only the day is known.
-    date: Option<Day>,
-    end: Option<Moment>,
+    start: Option<OverrideTime>,
+    /// For a session of which only the date is known.
+    date: Option<OverrideDate>,
+    end: Option<OverrideTime>,
     cancelled: Option<bool>,
 }
 
@@ -60,13 +62,13 @@ struct MeetingOverride {
     name: Option<String>,
     circuit: Option<String>,
     cancelled: Option<bool>,
-    /// Not to be listed at all.
+    /// Removes the meeting from the schedule.
     #[serde(default)]
     hidden: bool,
 }
 
 impl Overrides {
-    /// How many there are.
+    /// The number of overridden sessions and meetings.
     pub(crate) fn len(&self) -> usize {
         self.sessions.len() + self.meetings.len()
     }
@@ -74,13 +76,13 @@ impl Overrides {
     pub(crate) fn apply(&self, meetings: &mut Vec<Meeting>) {
         let hidden = |id: &str| self.meetings.iter().any(|one| one.hidden && one.id.0 == id);
         meetings.retain(|meeting| !hidden(&meeting.id));
-        for said in self.meetings.iter().filter(|said| !said.hidden) {
-            said.apply(find_or_add(meetings, &said.id.0));
+        for meeting in self.meetings.iter().filter(|one| !one.hidden) {
+            meeting.apply(find_or_add_meeting(meetings, &meeting.id.0));
         }
-        for said in self.sessions.iter().filter(|said| !hidden(said.id.meeting())) {
-            said.apply(find_or_add(meetings, said.id.meeting()));
+        for session in self.sessions.iter().filter(|one| !hidden(one.id.meeting_id())) {
+            session.apply(find_or_add_meeting(meetings, session.id.meeting_id()));
         }
-        // One of which no session is known says nothing.
+        // A meeting that was only added for an override has no session to show.
         meetings.retain(|meeting| !meeting.sessions.is_empty());
     }
 }
@@ -95,7 +97,7 @@ impl MeetingOverride {
             meeting.circuit.name.clone_from(circuit);
         }
         if let Some(cancelled) = self.cancelled {
-            meeting.sessions.iter_mut().for_each(|session| set(session, cancelled));
+            meeting.sessions.iter_mut().for_each(|session| set_cancelled(session, cancelled));
         }
     }
 }
@@ -103,41 +105,43 @@ impl MeetingOverride {
 impl SessionOverride {
     fn apply(&self, meeting: &mut Meeting) {
         let start = self.start.map(|start| start.0);
-        let at = meeting.sessions.iter().position(|one| one.code == self.id.code());
-        let at = at.or_else(|| {
-            let date = self.date.map(|day| day.0).or(start.map(day_of))?;
-            meeting.sessions.push(added(self, meeting, date));
+        let index = meeting.sessions.iter().position(|one| one.code == self.id.code());
+        let index = index.or_else(|| {
+            let date = self.date.map(|day| day.0).or(start.map(utc_date))?;
+            meeting.sessions.push(build_session(self, meeting, date));
             meeting.sessions.len().checked_sub(1)
         });
-        let Some(session) = at.and_then(|at| meeting.sessions.get_mut(at)) else { return };
+        let Some(session) = index.and_then(|index| meeting.sessions.get_mut(index)) else { return };
         if let Some(name) = &self.name {
             session.name.clone_from(name);
         }
         if start.is_some() || self.date.is_some() {
             session.start = start;
-            session.date = self.date.map(|day| day.0).or(start.map(day_of)).unwrap_or(session.date);
+            session.date =
+                self.date.map(|day| day.0).or(start.map(utc_date)).unwrap_or(session.date);
         }
-        // An end that somebody knows belongs to the start they know.
-        let known = session.end.filter(|_| start.is_none() && !session.end_estimated);
-        frame(session, self.end.map(|end| end.0).or(known));
+        // A provider's end belongs to that provider's start: it does not survive an override of the
+        // start.
+        let known_end = session.end.filter(|_| start.is_none() && !session.end_estimated);
+        set_live_window(session, self.end.map(|end| end.0).or(known_end));
         if let Some(cancelled) = self.cancelled {
-            set(session, cancelled);
+            set_cancelled(session, cancelled);
         }
-        session.source = SOURCE.to_owned();
+        session.source = OVERRIDE_SOURCE.to_owned();
     }
 }
 
-fn set(session: &mut Session, cancelled: bool) {
+fn set_cancelled(session: &mut Session, cancelled: bool) {
     session.status = if cancelled { SessionStatus::Cancelled } else { SessionStatus::Upcoming };
-    session.source = SOURCE.to_owned();
+    session.source = OVERRIDE_SOURCE.to_owned();
 }
 
-fn added(said: &SessionOverride, meeting: &Meeting, date: Date) -> Session {
-    let code = said.id.code();
+fn build_session(session: &SessionOverride, meeting: &Meeting, date: Date) -> Session {
+    let code = session.id.code();
     Session {
         id: format!("{}:{code}", meeting.id),
         code: code.to_owned(),
-        name: said.name.clone().unwrap_or_else(|| code.to_owned()),
+        name: session.name.clone().unwrap_or_else(|| code.to_owned()),
         meeting: meeting.name.clone(),
         start: None,
         date,
@@ -148,19 +152,20 @@ fn added(said: &SessionOverride, meeting: &Meeting, date: Date) -> Session {
         live_until: None,
         status: SessionStatus::Upcoming,
         overrun: false,
-        source: SOURCE.to_owned(),
+        source: OVERRIDE_SOURCE.to_owned(),
         revision: 0,
         revised_at: None,
         disagreement: Vec::new(),
     }
 }
 
-/// A meeting that no source lists is named after its id until a `[[meeting]]` names it.
-fn find_or_add<'a>(meetings: &'a mut Vec<Meeting>, id: &str) -> &'a mut Meeting {
+/// The meeting with this id or former id. A meeting that no provider lists is added, and named
+/// after its id until a `[[meeting]]` names it.
+fn find_or_add_meeting<'a>(meetings: &'a mut Vec<Meeting>, id: &str) -> &'a mut Meeting {
     let known = meetings
         .iter()
         .position(|one| one.id == id || one.former_ids.iter().any(|former| former == id));
-    let at = known.unwrap_or_else(|| {
+    let index = known.unwrap_or_else(|| {
         let mut parts = id.split(':').skip(1);
         let name = parts.next().unwrap_or(id).replace('-', " ");
         let circuit = parts.next().unwrap_or_default().to_owned();
@@ -178,7 +183,7 @@ fn find_or_add<'a>(meetings: &'a mut Vec<Meeting>, id: &str) -> &'a mut Meeting 
         meetings.len() - 1
     });
     #[expect(clippy::indexing_slicing, reason = "found or just pushed")]
-    &mut meetings[at]
+    &mut meetings[index]
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! [`Provider`]: somewhere a calendar can be read from.
+//! [`Provider`]: a source of the schedule, and what all providers share to read it.
 
 use std::time::Duration;
 
@@ -6,57 +6,64 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::{StatusCode, header};
 use jiff::Timestamp;
-use pitwall_fetch::{FetchError, Fetcher, Policy, Request, Response};
+use pitwall_fetch::{AddressPolicy, FetchError, Fetcher, Request, Response};
 use url::Url;
 
-use super::calendar::{Answer, RejectedItem};
-use super::settings::PLACE;
+use super::calendar::{ProviderResponse, RejectedItem};
+use super::settings::CONFIG_SECTION;
 
 #[async_trait]
 pub(crate) trait Provider: Send + Sync {
     fn name(&self) -> &'static str;
 
-    /// What a snapshot is tied to: another place's calendar is not this one's last good.
+    /// The configured URL or path. A stored snapshot of another origin is not used as this
+    /// provider's last good calendar.
     fn origin(&self) -> String;
 
-    /// Whether what is no longer listed is off. Otherwise it is only not known any more.
-    fn drops_cancelled(&self) -> bool {
+    /// Whether a session that is no longer listed is cancelled. If not, it is only unknown.
+    fn is_omission_cancellation(&self) -> bool {
         true
     }
 
-    async fn fetch(&self, fetcher: &Fetcher, now: Timestamp) -> Result<Answer, ProviderError>;
+    /// Fetches and parses the calendar around `now`.
+    async fn fetch_calendar(
+        &self,
+        fetcher: &Fetcher,
+        now: Timestamp,
+    ) -> Result<ProviderResponse, ProviderError>;
 }
 
+/// Why a provider's calendar could not be read or used.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{}", detail.as_ref().unwrap_or(message))]
 pub(crate) struct ProviderError {
-    /// Public: it names no host and no address.
+    /// Public, so that it names no host and no address.
     pub(crate) message: String,
-    /// The same for logs.
+    /// The message for logs, if it says more.
     pub(crate) detail: Option<String>,
-    pub(crate) fault: Fault,
-    /// What it answered, when that was not 200.
+    pub(crate) fault: ProviderFault,
+    /// The status of the response, if it was not 200.
     pub(crate) status: Option<StatusCode>,
-    /// The provider's own wish.
+    /// The Retry-After of the response.
     pub(crate) retry_after: Option<Duration>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
-    /// No answer, or not the one that was asked for.
+pub(crate) enum ProviderFault {
+    /// No response, or one that cannot be read.
     Failed,
-    /// It was read, and cannot be true.
-    Refused,
-    /// Closed to us for now, as it is meant to be.
+    /// The response was read, and cannot be true.
+    Implausible,
+    /// The provider refuses requests for now, as it does while a session is live.
     Locked,
 }
 
-impl Fault {
-    /// As metrics call it.
-    pub(crate) fn name(self) -> &'static str {
+impl ProviderFault {
+    /// The value of the metrics' label `result`.
+    pub(crate) fn metric_label(self) -> &'static str {
         match self {
             Self::Failed => "failed",
-            Self::Refused => "refused",
+            Self::Implausible => "refused",
             Self::Locked => "locked",
         }
     }
@@ -64,36 +71,36 @@ impl Fault {
 
 impl ProviderError {
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        let (message, fault) = (message.into(), Fault::Failed);
+        let (message, fault) = (message.into(), ProviderFault::Failed);
         Self { message, detail: None, fault, status: None, retry_after: None }
     }
 
-    pub(crate) fn refused(why: impl std::fmt::Display) -> Self {
-        Self { fault: Fault::Refused, ..Self::new(format!("refused: {why}")) }
+    pub(crate) fn implausible(why: impl std::fmt::Display) -> Self {
+        Self { fault: ProviderFault::Implausible, ..Self::new(format!("refused: {why}")) }
     }
 }
 
 impl From<FetchError> for ProviderError {
     fn from(error: FetchError) -> Self {
-        Self { detail: Some(error.operator(PLACE)), ..Self::new(error.public()) }
+        Self { detail: Some(error.operator_text(CONFIG_SECTION)), ..Self::new(error.public_text()) }
     }
 }
 
-/// The rows of an answer, each read by itself: one that is not what it should be costs only itself.
-/// `what` they are, `read` each of them.
+/// Parses the rows of a response one by one with `read`, so that a malformed row does not affect
+/// the others. `what` names the rows in messages.
 ///
 /// # Errors
 ///
-/// Most are not what they should be, so that the answer is another one than was asked for.
-pub(crate) fn rows<T>(
+/// More than half of the rows are malformed, so that the response has another format than expected.
+pub(crate) fn read_rows<T>(
     what: &str,
     rows: Vec<serde_json::Value>,
     read: impl Fn(serde_json::Value) -> Result<T, String>,
 ) -> Result<(Vec<T>, Vec<RejectedItem>), ProviderError> {
-    let (count, mut good, mut rejected) = (rows.len(), Vec::new(), Vec::new());
+    let (count, mut parsed, mut rejected) = (rows.len(), Vec::new(), Vec::new());
     for (row, number) in rows.into_iter().zip(1..) {
         match read(row) {
-            Ok(row) => good.push(row),
+            Ok(row) => parsed.push(row),
             Err(why) => {
                 let message = format!("number {number} of the {what}: {why}");
                 rejected.push(RejectedItem::unknown(message));
@@ -106,16 +113,19 @@ pub(crate) fn rows<T>(
                 format!("{} of {count} {what} cannot be read: {}", rejected.len(), first.message);
             Err(ProviderError::new(message))
         }
-        _ => Ok((good, rejected)),
+        _ => Ok((parsed, rejected)),
     }
 }
 
-const MAX_BODY: usize = 4 << 20;
+const BODY_MAX_BYTES: usize = 4 << 20;
 
-/// The body of a 200.
-pub(crate) async fn get(
+/// Fetches `url` and returns the body of a 200.
+///
+/// # Errors
+/// No response, another status, or a body larger than `BODY_MAX_BYTES`.
+pub(crate) async fn fetch_body(
     fetcher: &Fetcher,
-    policy: &Policy,
+    policy: &AddressPolicy,
     url: Url,
     now: Timestamp,
 ) -> Result<Bytes, ProviderError> {
@@ -124,15 +134,15 @@ pub(crate) async fn get(
         let status = response.status();
         return Err(ProviderError {
             status: Some(status),
-            retry_after: retry_after(&response, now),
+            retry_after: parse_retry_after(&response, now),
             ..ProviderError::new(format!("the provider answered {}", status.as_u16()))
         });
     }
-    Ok(response.bytes(MAX_BODY).await?)
+    Ok(response.bytes(BODY_MAX_BYTES).await?)
 }
 
-/// Seconds or a date.
-fn retry_after(response: &Response, now: Timestamp) -> Option<Duration> {
+/// The delay of Retry-After, which is a number of seconds or a date (RFC 9110, section 10.2.3).
+fn parse_retry_after(response: &Response, now: Timestamp) -> Option<Duration> {
     let value = response.headers().get(header::RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = value.parse() {
         return Some(Duration::from_secs(seconds));

@@ -1,27 +1,27 @@
-//! The real payloads of `tests/data/schedule`, and each of them in the shape its source would
-//! serve it in: databases as the answers that are made of them.
+//! The recorded payloads of `tests/data/schedule`, and databases of providers converted to the
+//! responses that the provider would serve.
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 
-pub(crate) fn text(name: &str) -> String {
+pub(crate) fn read_sample(name: &str) -> String {
     let path = format!("{}/tests/data/schedule/{name}", env!("CARGO_MANIFEST_DIR"));
     std::fs::read_to_string(path).unwrap()
 }
 
-pub(crate) fn json(name: &str) -> Value {
-    serde_json::from_str(&text(name)).unwrap()
+pub(crate) fn read_json_sample(name: &str) -> Value {
+    serde_json::from_str(&read_sample(name)).unwrap()
 }
 
-/// The payload of an issue, by a part of its title.
-pub(crate) fn quoted(file: &str, part: &str) -> Value {
-    let all = json(file);
-    let found = all.as_object().unwrap().iter().find(|(key, _)| key.contains(part));
-    found.unwrap_or_else(|| panic!("{part} in {file}")).1.clone()
+/// The payload quoted in an issue whose title contains `title`.
+pub(crate) fn issue_payload(file: &str, title: &str) -> Value {
+    let all = read_json_sample(file);
+    let found = all.as_object().unwrap().iter().find(|(key, _)| key.contains(title));
+    found.unwrap_or_else(|| panic!("{title} in {file}")).1.clone()
 }
 
-/// Races as a page that holds them all.
-pub(crate) fn race_table(races: &[Value]) -> String {
+/// Races as a single page of jolpica's response.
+pub(crate) fn race_table_page(races: &[Value]) -> String {
     let season = races.first().map_or(Value::Null, |race| race["season"].clone());
     json!({"MRData": {
         "limit": "100", "offset": "0", "total": races.len().to_string(),
@@ -30,9 +30,9 @@ pub(crate) fn race_table(races: &[Value]) -> String {
     .to_string()
 }
 
-/// jolpica's database as jolpica answers it: `round`, `date` and `time` of what is not
-/// cancelled, the sessions by their names.
-pub(crate) fn ergast(database: &Value) -> Vec<Value> {
+/// The races of jolpica's response from its database: without cancelled rounds, with `round`,
+/// `date` and `time`, and with the sessions by their names.
+pub(crate) fn jolpica_races(database: &Value) -> Vec<Value> {
     let rows = database.as_array().unwrap();
     let of = |kind: &str, round: &Value| {
         let rows = rows.iter().filter(|row| row["object_type"] == *kind);
@@ -65,7 +65,7 @@ pub(crate) fn ergast(database: &Value) -> Vec<Value> {
             ("R", ""),
         ] {
             let Some(session) = sessions.iter().find(|one| one["type"] == kind) else { continue };
-            let when = when(session["timestamp"].as_str().unwrap());
+            let when = race_time(session["timestamp"].as_str().unwrap());
             if key.is_empty() {
                 race.as_object_mut().unwrap().extend(when);
             } else {
@@ -77,13 +77,13 @@ pub(crate) fn ergast(database: &Value) -> Vec<Value> {
     rounds.collect()
 }
 
-fn when(timestamp: &str) -> Map<String, Value> {
+fn race_time(timestamp: &str) -> Map<String, Value> {
     let (date, time) = timestamp.split_once('T').unwrap();
     [("date".to_owned(), json!(date)), ("time".to_owned(), json!(time))].into_iter().collect()
 }
 
-/// A patch as jolpica applies it: to the round it names.
-pub(crate) fn patched(database: &Value, patch: &Value) -> Value {
+/// Applies a patch as jolpica does: to the sessions of the round that each row names.
+pub(crate) fn apply_patch(database: &Value, patch: &Value) -> Value {
     let mut database = database.clone();
     for row in patch.as_array().unwrap() {
         let round = &row["foreign_keys"]["round"];
@@ -102,10 +102,11 @@ pub(crate) fn patched(database: &Value, patch: &Value) -> Value {
     database
 }
 
-/// Without some rounds, the rest renumbered: what jolpica makes of a cancellation.
-pub(crate) fn without(races: &[Value], names: &[&str]) -> Vec<Value> {
-    let kept = races.iter().filter(|race| !names.contains(&race["raceName"].as_str().unwrap()));
-    let renumbered = (1..).zip(kept).map(|(round, race)| {
+/// Removes races and renumbers the rest, as jolpica does for a cancellation.
+pub(crate) fn remove_races(races: &[Value], names: &[&str]) -> Vec<Value> {
+    let remaining =
+        races.iter().filter(|race| !names.contains(&race["raceName"].as_str().unwrap()));
+    let renumbered = (1..).zip(remaining).map(|(round, race)| {
         let mut race = race.clone();
         race["round"] = json!(round.to_string());
         race
@@ -113,20 +114,20 @@ pub(crate) fn without(races: &[Value], names: &[&str]) -> Vec<Value> {
     renumbered.collect()
 }
 
-/// f1calendar.com's database as the calendar that it serves (`build/generate-calendars.js`): UIDs
-/// numbered by place, a SEQUENCE that never changes, remarks in the title.
-pub(crate) fn ics(database: &Value, year: i16) -> String {
+/// The calendar that f1calendar.com generates from its database (`build/generate-calendars.js`):
+/// UIDs numbered by position, a SEQUENCE that never changes, remarks in the title.
+pub(crate) fn build_ics(database: &Value, year: i16) -> String {
     let mut text = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:f1calendar.com\r\n".to_owned();
     for (number, race) in (0..).zip(database["races"].as_array().unwrap()) {
         let Some(sessions) = race["sessions"].as_object() else { continue };
         for (key, start) in sessions {
-            text.push_str(&event(race, number, year, key, start.as_str().unwrap()));
+            text.push_str(&build_ics_event(race, number, year, key, start.as_str().unwrap()));
         }
     }
     text + "END:VCALENDAR\r\n"
 }
 
-fn event(race: &Value, number: usize, year: i16, key: &str, start: &str) -> String {
+fn build_ics_event(race: &Value, number: usize, year: i16, key: &str, start: &str) -> String {
     let (title, minutes) = match key {
         "fp1" => ("FP1", 60),
         "fp2" => ("FP2", 60),
@@ -159,9 +160,9 @@ fn event(race: &Value, number: usize, year: i16, key: &str, start: &str) -> Stri
     )
 }
 
-/// One of f1db's races: `key: value` lines.
-pub(crate) fn f1db(name: &str) -> impl Fn(&str) -> Option<String> {
-    let text = text(name);
+/// A reader of the fields of one of f1db's races, whose lines are `key: value`.
+pub(crate) fn f1db_field_reader(name: &str) -> impl Fn(&str) -> Option<String> {
+    let text = read_sample(name);
     move |key| {
         text.lines().find_map(|line| Some(line.strip_prefix(key)?.strip_prefix(": ")?.to_owned()))
     }

@@ -1,36 +1,38 @@
-//! `[schedule]`.
+//! [`ScheduleConfig`]: `[schedule]`.
 
 use std::path::PathBuf;
 
-use pitwall_fetch::{Policy, PrivateRange};
+use pitwall_fetch::{AddressPolicy, PrivateRange};
 use serde::{Deserialize, Deserializer};
 
-use super::KINDS;
+use super::PROVIDER_KINDS;
 use crate::settings::{HttpUrl, from_text};
 
+/// The keys of `[schedule]`.
 #[derive(Clone, Debug)]
 pub struct ScheduleConfig {
-    /// Who is asked, most trusted first. Empty: no schedule.
+    /// The providers to poll, the most trusted first. Empty: no schedule.
     pub providers: Vec<ProviderName>,
-    /// Where the Ergast-shaped API lives, without `/f1/…`.
+    /// The base URL of an API with Ergast's format, without `/f1/…`.
     pub jolpica_url: HttpUrl,
-    /// Where OpenF1 lives, without `/v1/…`.
+    /// The base URL of OpenF1, without `/v1/…`.
     pub openf1_url: HttpUrl,
-    pub ics: Option<IcsPlace>,
-    /// The operator's word, which wins over all.
+    pub ics: Option<IcsLocation>,
+    /// The operator's overrides, which win over all providers.
     pub override_file: Option<PathBuf>,
-    /// Private ranges in which a provider may live.
+    /// Private address ranges in which a provider's host may be.
     pub allow_private: Vec<PrivateRange>,
     /// Ports beside 80, 443 and those in the URLs above.
     pub ports: Vec<u16>,
 }
 
-/// A row of [`KINDS`].
+/// The name of an entry of `PROVIDER_KINDS`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProviderName(pub(crate) &'static str);
 
+/// Where the calendar of the provider `ics` is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum IcsPlace {
+pub enum IcsLocation {
     Url(HttpUrl),
     File(PathBuf),
 }
@@ -42,7 +44,7 @@ impl ProviderName {
 }
 
 from_text!(ProviderName, |text| {
-    let names = || KINDS.iter().map(|(name, _)| *name);
+    let names = || PROVIDER_KINDS.iter().map(|(name, _)| *name);
     names().find(|name| *name == text).map(Self).ok_or_else(|| {
         let known: Vec<_> = names().collect();
         format!("{text:?} is no provider: there are {}", known.join(", "))
@@ -53,8 +55,8 @@ impl Default for ScheduleConfig {
     fn default() -> Self {
         Self {
             providers: vec![ProviderName::JOLPICA, ProviderName::OPENF1],
-            jolpica_url: HttpUrl::fixed("https://api.jolpi.ca/ergast"),
-            openf1_url: HttpUrl::fixed("https://api.openf1.org"),
+            jolpica_url: HttpUrl::from_static("https://api.jolpi.ca/ergast"),
+            openf1_url: HttpUrl::from_static("https://api.openf1.org"),
             ics: None,
             override_file: None,
             allow_private: Vec::new(),
@@ -64,18 +66,19 @@ impl Default for ScheduleConfig {
 }
 
 impl ScheduleConfig {
-    pub(crate) fn policy(&self, url: &HttpUrl) -> Policy {
-        Policy {
+    /// The address policy for requests to a provider at `url`.
+    pub(crate) fn policy(&self, url: &HttpUrl) -> AddressPolicy {
+        AddressPolicy {
             allow_private: self.allow_private.iter().map(|range| range.0).collect(),
             ports: self.ports.iter().copied().chain(url.0.port()).collect(),
         }
     }
 
-    /// What the address policy forbids of the providers that are asked, whatever their names
-    /// resolve to: each with its key, and with the one that would allow it.
+    /// The URLs of configured providers that the address policy denies before any name is resolved:
+    /// the key of each, and the message that names the key which would allow it.
     pub fn denials(&self) -> Vec<(&'static str, String)> {
         let ics = match &self.ics {
-            Some(IcsPlace::Url(url)) => Some(url),
+            Some(IcsLocation::Url(url)) => Some(url),
             _ => None,
         };
         let urls = [
@@ -83,22 +86,22 @@ impl ScheduleConfig {
             (ProviderName::OPENF1, "openf1_url", Some(&self.openf1_url)),
             (ProviderName::ICS, "ics_url", ics),
         ];
-        let asked = urls.into_iter().filter(|(name, ..)| self.providers.contains(name));
-        let judged = asked.filter_map(|(_, key, url)| {
-            let error = self.policy(url?).check(&url?.0).err()?;
-            error.is_denied().then(|| (key, error.operator(PLACE)))
+        let used = urls.into_iter().filter(|(name, ..)| self.providers.contains(name));
+        let denials = used.filter_map(|(_, key, url)| {
+            let error = self.policy(url?).check_url(&url?.0).err()?;
+            error.is_denied().then(|| (key, error.operator_text(CONFIG_SECTION)))
         });
-        judged.collect()
+        denials.collect()
     }
 }
 
-/// How messages for the operator call the place of its keys.
-pub(crate) const PLACE: &str = "in [schedule]";
+/// How messages for the operator name the section of the configuration.
+pub(crate) const CONFIG_SECTION: &str = "in [schedule]";
 
-/// As it is written.
+/// `[schedule]`, as written in the configuration.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Written {
+struct ScheduleSettings {
     providers: Option<Vec<ProviderName>>,
     jolpica_url: Option<HttpUrl>,
     openf1_url: Option<HttpUrl>,
@@ -113,15 +116,15 @@ struct Written {
 
 impl<'de> Deserialize<'de> for ScheduleConfig {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let written = Written::deserialize(deserializer)?;
+        let settings = ScheduleSettings::deserialize(deserializer)?;
         let default = Self::default();
         let refuse = <D::Error as serde::de::Error>::custom::<&str>;
-        let ics = match (written.ics_url, written.ics_file) {
+        let ics = match (settings.ics_url, settings.ics_file) {
             (Some(_), Some(_)) => return Err(refuse("ics_url and ics_file exclude each other")),
-            (Some(url), None) => Some(IcsPlace::Url(url)),
-            (None, file) => file.map(IcsPlace::File),
+            (Some(url), None) => Some(IcsLocation::Url(url)),
+            (None, file) => file.map(IcsLocation::File),
         };
-        let providers = written.providers.unwrap_or(default.providers);
+        let providers = settings.providers.unwrap_or(default.providers);
         match (&ics, providers.contains(&ProviderName::ICS)) {
             (None, true) => return Err(refuse("the provider ics needs ics_url or ics_file")),
             (Some(_), false) => {
@@ -135,12 +138,12 @@ impl<'de> Deserialize<'de> for ScheduleConfig {
         }
         Ok(Self {
             providers,
-            jolpica_url: written.jolpica_url.unwrap_or(default.jolpica_url),
-            openf1_url: written.openf1_url.unwrap_or(default.openf1_url),
+            jolpica_url: settings.jolpica_url.unwrap_or(default.jolpica_url),
+            openf1_url: settings.openf1_url.unwrap_or(default.openf1_url),
             ics,
-            override_file: written.override_file,
-            allow_private: written.allow_private,
-            ports: written.ports,
+            override_file: settings.override_file,
+            allow_private: settings.allow_private,
+            ports: settings.ports,
         })
     }
 }
@@ -158,7 +161,7 @@ mod tests {
             ("".to_owned(), vec![]),
             (CALENDAR.to_owned(), vec![("ics_url", allow)]),
             (format!("{CALENDAR}\nallow_private = ['10.0.0.0/24']"), vec![]),
-            // Nobody asks it.
+            // jolpica is not among the providers, so that its URL is not checked.
             (format!("{CALENDAR}\njolpica_url = 'http://10.0.0.8/'"), vec![("ics_url", allow)]),
         ] {
             let config: ScheduleConfig = toml::from_str(&text).unwrap();

@@ -1,6 +1,6 @@
 use super::*;
 
-fn line(text: &str, error: &toml::de::Error) -> usize {
+fn error_line(text: &str, error: &toml::de::Error) -> usize {
     let start = error.span().expect("every error says where").start;
     text.bytes().take(start).filter(|byte| *byte == b'\n').count() + 1
 }
@@ -14,7 +14,7 @@ fn the_recipe_of_the_demo() {
     assert_eq!((source.name.as_str(), source.kind()), ("demo", "recipe"));
     assert_eq!(source.every, Duration::from_mins(1));
     assert_eq!(source.ports, [9000], "of the URL in its first step");
-    assert_eq!(source.policy().allow_private.len(), 1);
+    assert_eq!(source.fetch_policy().allow_private.len(), 1);
     assert_eq!(source.token_parameters, ["exp", "sig"]);
 }
 
@@ -102,6 +102,6 @@ fn errors_say_where_and_what() {
     ] {
         let error = Source::parse_file(&text).expect_err(&text);
         assert!(error.message().contains(expected), "{}\n{text}", error.message());
-        assert_eq!(line(&text, &error), expected_line, "{}\n{text}", error.message());
+        assert_eq!(error_line(&text, &error), expected_line, "{}\n{text}", error.message());
     }
 }

@@ -1,26 +1,26 @@
 use super::*;
 
-fn file() -> (tempfile::TempDir, StateFile) {
+fn temporary_state_file() -> (tempfile::TempDir, StateFile) {
     let directory = tempfile::tempdir().unwrap();
     let file = StateFile::new(directory.path().join("state"), "seasons", 2);
     (directory, file)
 }
 
-fn season(file: &StateFile) -> Option<String> {
+fn load_season(file: &StateFile) -> Option<String> {
     file.load()
 }
 
 #[test]
 fn what_is_saved_is_loaded_and_what_is_damaged_is_not() {
-    let (_directory, file) = file();
-    assert_eq!(season(&file), None);
+    let (_directory, file) = temporary_state_file();
+    assert_eq!(load_season(&file), None);
     file.save(&"2025").unwrap();
     let mode =
         std::os::unix::fs::PermissionsExt::mode(&fs::metadata(file.path()).unwrap().permissions());
     assert_eq!(mode & 0o777, 0o600);
-    assert_eq!(season(&file).as_deref(), Some("2025"));
+    assert_eq!(load_season(&file).as_deref(), Some("2025"));
     file.save(&"2026").unwrap();
-    assert_eq!(season(&file).as_deref(), Some("2026"));
+    assert_eq!(load_season(&file).as_deref(), Some("2026"));
 
     let whole = fs::read_to_string(file.path()).unwrap();
     for (name, damaged) in [
@@ -30,31 +30,35 @@ fn what_is_saved_is_loaded_and_what_is_damaged_is_not() {
         ("from the future", whole.replace("\"format\":2", "\"format\":3")),
     ] {
         fs::write(file.path(), damaged).unwrap();
-        assert_eq!(season(&file).as_deref(), Some("2025"), "{name}: the previous one");
+        assert_eq!(load_season(&file).as_deref(), Some("2025"), "{name}: the previous one");
     }
-    fs::remove_file(file.previous()).unwrap();
-    assert_eq!(season(&file), None);
+    fs::remove_file(file.previous_path()).unwrap();
+    assert_eq!(load_season(&file), None);
 }
 
-/// Two control planes on one volume: every moment has a whole file, and nothing is left lying.
+/// Two control planes on one volume: there is a whole file at every moment, and no temporary file
+/// is left.
 #[test]
 fn writers_do_not_tear_each_others_files() {
-    let (_directory, file) = file();
+    let (_directory, file) = temporary_state_file();
     file.save(&"2026").unwrap();
     std::thread::scope(|scope| {
         for _ in 0..3 {
-            // One may find that the other moved the file away under it, and says so.
+            // A writer may fail because another one moved the file; that is no damage.
             scope.spawn(|| (0..50).for_each(|_| drop(file.save(&"2026"))));
         }
         for _ in 0..200 {
-            let read = [file.path(), file.previous()].map(|path| file.read::<String>(&path));
+            let read = [file.path(), file.previous_path()].map(|path| file.read::<String>(&path));
             for one in read {
-                assert!(!matches!(one, Err(Unusable::Json(_) | Unusable::Checksum)), "torn");
+                assert!(
+                    !matches!(one, Err(StateFileError::Json(_) | StateFileError::Checksum)),
+                    "torn"
+                );
             }
         }
     });
     file.save(&"2026").unwrap();
-    assert_eq!(season(&file).as_deref(), Some("2026"));
+    assert_eq!(load_season(&file).as_deref(), Some("2026"));
     let names = fs::read_dir(&file.directory).unwrap();
     let mut names: Vec<_> = names.map(|one| one.unwrap().file_name()).collect();
     names.sort();
@@ -63,9 +67,9 @@ fn writers_do_not_tear_each_others_files() {
 
 #[test]
 fn a_disk_that_cannot_be_written_keeps_the_last_one() {
-    let (directory, file) = file();
+    let (directory, file) = temporary_state_file();
     file.save(&"2026").unwrap();
     let nowhere = StateFile::new(directory.path().join("state/seasons.json"), "seasons", 2);
     assert!(nowhere.save(&"2027").is_err());
-    assert_eq!(season(&file).as_deref(), Some("2026"));
+    assert_eq!(load_season(&file).as_deref(), Some("2026"));
 }

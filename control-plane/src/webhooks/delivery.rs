@@ -1,4 +1,4 @@
-//! Requests to one webhook, one notice after the other, with retries and a signature.
+//! [`DeliveryWorker`]: sends the alerts of one webhook in order, with retries and a signature.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,131 +6,145 @@ use std::time::Duration;
 use bytes::Bytes;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use pitwall_fetch::fetcher::Body;
-use pitwall_fetch::{Fetcher, Request, source_headers};
+use pitwall_fetch::fetcher::RequestBody;
+use pitwall_fetch::{Fetcher, Request, parse_source_headers};
 use prometheus::IntCounterVec;
 use sha2::Sha256;
 use tokio::sync::mpsc;
 
-use super::notice::Notice;
+use super::alert::Alert;
 use super::{WebhookConfig, WebhookKind};
 use crate::clock::Clock;
 
-pub(super) struct Delivery {
+pub(super) struct DeliveryWorker {
     pub(super) config: WebhookConfig,
     pub(super) secret: Option<Vec<u8>>,
     pub(super) fetcher: Arc<Fetcher>,
     pub(super) clock: Clock,
-    pub(super) notices: mpsc::Receiver<Arc<Notice>>,
-    pub(super) counter: IntCounterVec,
+    pub(super) alerts: mpsc::Receiver<Arc<Alert>>,
+    pub(super) alert_counter: IntCounterVec,
 }
 
-/// Before each further attempt. What is not delivered by then is old news.
-const RETRIES: [Duration; 4] = [
+/// Delays before the retries of an alert; after the last retry the alert is dropped as outdated.
+const RETRY_DELAYS: [Duration; 4] = [
     Duration::from_secs(2),
     Duration::from_secs(8),
     Duration::from_secs(32),
     Duration::from_secs(128),
 ];
-/// A webhook may ask for patience, but not for ever.
-const LONGEST_RETRY: Duration = Duration::from_mins(5);
+/// Upper bound of a Retry-After that is honoured.
+const RETRY_AFTER_MAX: Duration = Duration::from_mins(5);
 
-const ID: HeaderName = HeaderName::from_static("x-pitwall-id");
-const EVENT: HeaderName = HeaderName::from_static("x-pitwall-event");
-const SIGNATURE: HeaderName = HeaderName::from_static("x-pitwall-signature");
+const ID_HEADER: HeaderName = HeaderName::from_static("x-pitwall-id");
+const EVENT_HEADER: HeaderName = HeaderName::from_static("x-pitwall-event");
+const SIGNATURE_HEADER: HeaderName = HeaderName::from_static("x-pitwall-signature");
 
 /// Why an attempt failed.
-struct Failure {
+struct DeliveryFailure {
     message: String,
-    /// The webhook's own wish.
-    after: Option<Duration>,
-    again: bool,
+    /// The webhook's Retry-After.
+    retry_after: Option<Duration>,
+    is_retryable: bool,
 }
 
-impl Delivery {
+impl DeliveryWorker {
     pub(super) async fn run(mut self) {
-        while let Some(notice) = self.notices.recv().await {
-            let outcome = if self.deliver(&notice).await { "delivered" } else { "failed" };
-            self.counter.with_label_values(&[self.config.name.0.as_str(), outcome]).inc();
+        while let Some(alert) = self.alerts.recv().await {
+            let outcome = if self.deliver(&alert).await { "delivered" } else { "failed" };
+            self.alert_counter.with_label_values(&[self.config.name.0.as_str(), outcome]).inc();
         }
     }
 
-    async fn deliver(&self, notice: &Notice) -> bool {
-        let mut retries = RETRIES.iter();
+    async fn deliver(&self, alert: &Alert) -> bool {
+        let mut retries = RETRY_DELAYS.iter();
         loop {
-            let Err(failure) = self.attempt(notice).await else { return true };
-            let Failure { message, after, again } = failure;
+            let Err(failure) = self.attempt(alert).await else { return true };
+            let DeliveryFailure { message, retry_after, is_retryable } = failure;
             let webhook = &self.config.name.0;
-            match retries.next().filter(|_| again) {
-                Some(wait) => {
-                    tracing::info!(webhook, message, "notice not delivered; trying again");
-                    tokio::time::sleep(after.map_or(*wait, |it| it.min(LONGEST_RETRY))).await;
+            match retries.next().filter(|_| is_retryable) {
+                Some(delay) => {
+                    tracing::info!(
+                        webhook,
+                        message,
+                        "the alert was not delivered; the delivery is retried"
+                    );
+                    tokio::time::sleep(retry_after.map_or(*delay, |it| it.min(RETRY_AFTER_MAX)))
+                        .await;
                 }
                 None => {
-                    tracing::warn!(webhook, message, "notice not delivered");
+                    tracing::warn!(
+                        webhook,
+                        message,
+                        "the alert was not delivered and is dropped; check the webhook"
+                    );
                     return false;
                 }
             }
         }
     }
 
-    async fn attempt(&self, notice: &Notice) -> Result<(), Failure> {
-        let never = |message: String| Failure { message, after: None, again: false };
-        let (body, headers) = self.message(notice).map_err(never)?;
+    async fn attempt(&self, alert: &Alert) -> Result<(), DeliveryFailure> {
+        let permanent =
+            |message: String| DeliveryFailure { message, retry_after: None, is_retryable: false };
+        let (body, headers) = self.build_message(alert).map_err(permanent)?;
         let url = self.config.url.0.clone();
-        let policy = self.config.policy();
+        let policy = self.config.fetch_policy();
         let request = Request::post(url, body).source_headers(headers);
-        let response = self.fetcher.send(&policy, request).await.map_err(|error| Failure {
-            message: self.config.explain(&error),
-            after: None,
-            again: error.is_transient(),
-        })?;
+        let response =
+            self.fetcher.send(&policy, request).await.map_err(|error| DeliveryFailure {
+                message: self.config.explain_fetch_error(&error),
+                retry_after: None,
+                is_retryable: error.is_transient(),
+            })?;
         let status = response.status();
         if status.is_success() {
             return Ok(());
         }
-        let after = response.headers().get(header::RETRY_AFTER);
-        let after = after.and_then(|value| value.to_str().ok()?.parse().ok());
-        Err(Failure {
+        let retry_after = response.headers().get(header::RETRY_AFTER);
+        let retry_after = retry_after.and_then(|value| value.to_str().ok()?.parse().ok());
+        Err(DeliveryFailure {
             message: format!("answered with {}", status.as_u16()),
-            after: after.map(Duration::from_secs),
-            again: status.is_server_error()
+            retry_after: retry_after.map(Duration::from_secs),
+            is_retryable: status.is_server_error()
                 || matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS),
         })
     }
 
-    /// The body and everything around it.
-    fn message(&self, notice: &Notice) -> Result<(Body, HeaderMap), String> {
+    /// The body and the header fields of a message.
+    fn build_message(&self, alert: &Alert) -> Result<(RequestBody, HeaderMap), String> {
         let configured = self.config.headers.0.iter();
         let configured = configured.map(|(name, value)| (name.as_str(), value.0.as_str()));
-        let mut headers = source_headers(configured).map_err(|error| error.to_string())?;
-        let event = notice.what.name();
+        let mut headers = parse_source_headers(configured).map_err(|error| error.to_string())?;
+        let event = alert.what.event_name();
         let (content_type, bytes) = match self.config.kind {
             WebhookKind::Json => {
-                let json = serde_json::to_vec(notice).map_err(|error| error.to_string())?;
+                let json = serde_json::to_vec(alert).map_err(|error| error.to_string())?;
                 ("application/json", Bytes::from(json))
             }
             WebhookKind::Ntfy => {
                 headers.insert("title", HeaderValue::from_static("Pitwall"));
                 headers.insert("priority", HeaderValue::from_static(event.priority()));
                 headers.insert("tags", HeaderValue::from_static(event.as_str()));
-                ("text/plain; charset=utf-8", Bytes::from(notice.text.clone()))
+                ("text/plain; charset=utf-8", Bytes::from(alert.text.clone()))
             }
         };
-        headers.insert(EVENT, HeaderValue::from_static(event.as_str()));
-        headers.insert(ID, HeaderValue::from_str(&notice.id).map_err(|error| error.to_string())?);
+        headers.insert(EVENT_HEADER, HeaderValue::from_static(event.as_str()));
+        headers.insert(
+            ID_HEADER,
+            HeaderValue::from_str(&alert.id).map_err(|error| error.to_string())?,
+        );
         if let Some(secret) = &self.secret {
-            let signature = signature(secret, self.clock.now().as_second(), &bytes)?;
+            let signature = sign_body(secret, self.clock.now().as_second(), &bytes)?;
             let value = HeaderValue::from_str(&signature).map_err(|error| error.to_string())?;
-            headers.insert(SIGNATURE, value);
+            headers.insert(SIGNATURE_HEADER, value);
         }
-        Ok((Body { content_type: HeaderValue::from_static(content_type), bytes }, headers))
+        Ok((RequestBody { content_type: HeaderValue::from_static(content_type), bytes }, headers))
     }
 }
 
-/// `t=UNIX SECONDS,v1=HEX` of HMAC-SHA256 over `t.body`: the time is signed too, so that a
-/// message that was overheard cannot be sent again later.
-pub(super) fn signature(secret: &[u8], time: i64, body: &[u8]) -> Result<String, String> {
+/// `t=UNIX SECONDS,v1=HEX` of HMAC-SHA256 over `t.body`: the time is signed too, so that an
+/// intercepted message cannot be replayed later.
+pub(super) fn sign_body(secret: &[u8], time: i64, body: &[u8]) -> Result<String, String> {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret).map_err(|error| error.to_string())?;
     mac.update(format!("{time}.").as_bytes());
     mac.update(body);

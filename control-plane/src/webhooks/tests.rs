@@ -1,4 +1,4 @@
-//! Webhooks against a receiver that fails as it is told.
+//! Webhooks against a receiver that fails as scripted.
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
@@ -10,31 +10,31 @@ use http::{HeaderMap, StatusCode};
 use pitwall_fetch::Timeouts;
 use pitwall_upstream_map::StreamId;
 
-use super::notice::What;
+use super::alert::AlertEvent;
 use super::*;
 
-/// What it answers with, and what it got.
+/// The responses that the receiver is to send, and the requests that it received.
 #[derive(Default)]
-struct Receiver {
+struct WebhookReceiver {
     answers: Mutex<VecDeque<StatusCode>>,
-    got: Mutex<Vec<(HeaderMap, String)>>,
+    requests: Mutex<Vec<(HeaderMap, String)>>,
 }
 
 async fn receive(
-    State(receiver): State<Arc<Receiver>>,
+    State(receiver): State<Arc<WebhookReceiver>>,
     headers: HeaderMap,
     body: String,
 ) -> Response {
-    receiver.got.lock().unwrap().push((headers, body));
+    receiver.requests.lock().unwrap().push((headers, body));
     let answer = receiver.answers.lock().unwrap().pop_front().unwrap_or(StatusCode::OK);
     (answer, [("retry-after", "0")]).into_response()
 }
 
-/// Delivers one notice to a receiver with these answers.
-async fn deliver(answers: &[StatusCode], settings: &str) -> (Arc<Receiver>, IntCounterVec) {
-    let receiver = Arc::new(Receiver {
+/// Delivers one alert to a receiver with these responses.
+async fn deliver(answers: &[StatusCode], settings: &str) -> (Arc<WebhookReceiver>, IntCounterVec) {
+    let receiver = Arc::new(WebhookReceiver {
         answers: Mutex::new(answers.iter().copied().collect()),
-        ..Receiver::default()
+        ..WebhookReceiver::default()
     });
     let router = Router::new().fallback(receive).with_state(receiver.clone());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -48,21 +48,21 @@ async fn deliver(answers: &[StatusCode], settings: &str) -> (Arc<Receiver>, IntC
     let registry = Registry::new();
     let (notifier, webhooks) =
         configure(vec![config], &fetcher, &Clock::system(), &registry).unwrap();
-    notifier.tell(notice());
-    let counter = notifier.counter.clone();
+    notifier.notify(failover_alert());
+    let counter = notifier.alert_counter.clone();
     drop(notifier);
     webhooks.run().await;
     (receiver, counter)
 }
 
-fn notice() -> Notice {
-    let what = What::Failover {
+fn failover_alert() -> Alert {
+    let what = AlertEvent::Failover {
         stream: StreamId::of_feed("World feed").unwrap(),
         from: "club".into(),
         to: "mirror".into(),
         reason: Some("the playlist was answered with 403".into()),
     };
-    Notice::new(what, "2026-05-03T17:00:00Z".parse().unwrap())
+    Alert::new(what, "2026-05-03T17:00:00Z".parse().unwrap())
 }
 
 #[tokio::test]
@@ -76,7 +76,7 @@ async fn retries() {
         (&[StatusCode::NOT_FOUND, ok], 1, "failed"),
     ] {
         let (receiver, counter) = deliver(answers, "").await;
-        let got = receiver.got.lock().unwrap();
+        let got = receiver.requests.lock().unwrap();
         assert_eq!(got.len(), attempts, "{answers:?}");
         assert_eq!(counter.with_label_values(&["phone", outcome]).get(), 1, "{answers:?}");
         let id = |index: usize| got[index].0["x-pitwall-id"].clone();
@@ -91,7 +91,7 @@ async fn json_and_its_signature() {
     std::fs::write(&path, "a secret of thirty-two bytes, or more\n").unwrap();
     let settings = format!("secret_file = '{}'\nheaders = {{ X-Own = 'yes' }}", path.display());
     let (receiver, _) = deliver(&[], &settings).await;
-    let (headers, body) = receiver.got.lock().unwrap().remove(0);
+    let (headers, body) = receiver.requests.lock().unwrap().remove(0);
     assert_eq!(headers["content-type"], "application/json");
     assert_eq!(headers["x-pitwall-event"], "failover");
     assert_eq!(headers["x-own"], "yes");
@@ -103,18 +103,19 @@ async fn json_and_its_signature() {
         "text": "world-feed moved from club to mirror: the playlist was answered with 403",
     });
     assert_eq!(json, expected);
-    // As whoever receives it checks it.
+    // Verified as a receiver would verify it.
     let signature = headers["x-pitwall-signature"].to_str().unwrap();
     let time = signature.strip_prefix("t=").unwrap().split(',').next().unwrap();
     let secret = b"a secret of thirty-two bytes, or more";
-    let expected = delivery::signature(secret, time.parse().unwrap(), body.as_bytes()).unwrap();
+    let expected = delivery::sign_body(secret, time.parse().unwrap(), body.as_bytes()).unwrap();
     assert_eq!(signature, expected);
 }
 
-/// Against another implementation: `printf '1777827600.{}' | openssl dgst -sha256 -hmac key…`.
+/// The expected value is from another implementation: `printf '1777827600.{}' | openssl dgst
+/// -sha256 -hmac key…`.
 #[test]
-fn the_signature_is_what_others_make_of_it() {
-    let signature = delivery::signature(&[b'k'; 32], 1_777_827_600, b"{}").unwrap();
+fn the_signature_equals_that_of_openssl() {
+    let signature = delivery::sign_body(&[b'k'; 32], 1_777_827_600, b"{}").unwrap();
     let expected =
         "t=1777827600,v1=0718ede54b747269bb7918e67672c26b455d9a8dc2184e44001d46fc54e7c944";
     assert_eq!(signature, expected);
@@ -123,7 +124,7 @@ fn the_signature_is_what_others_make_of_it() {
 #[tokio::test]
 async fn ntfy() {
     let (receiver, _) = deliver(&[], "kind = 'ntfy'").await;
-    let (headers, body) = receiver.got.lock().unwrap().remove(0);
+    let (headers, body) = receiver.requests.lock().unwrap().remove(0);
     assert_eq!(body, "world-feed moved from club to mirror: the playlist was answered with 403");
     assert_eq!(headers["title"], "Pitwall");
     assert_eq!(
@@ -134,23 +135,23 @@ async fn ntfy() {
 }
 
 #[tokio::test]
-async fn events_that_nobody_asked_for() {
+async fn unselected_events_are_not_sent() {
     let (receiver, _) = deliver(&[], "events = ['source-dead', 'no-healthy-stream']").await;
-    assert!(receiver.got.lock().unwrap().is_empty());
+    assert!(receiver.requests.lock().unwrap().is_empty());
 }
 
 #[test]
-fn a_dark_stream_as_it_is_told() {
+fn alerts_of_a_dark_stream() {
     let (stream, at) = (StreamId::of_feed("Garage camera").unwrap(), "2026-11-29T01:52:38Z");
     let since = "2026-11-29T01:52:28Z".parse().unwrap();
     let name = || "Garage camera".to_owned();
-    let dark = What::StreamDark {
+    let dark = AlertEvent::StreamDark {
         stream: stream.clone(),
         name: name(),
         since,
         reason: "the connection was refused".into(),
     };
-    let back = What::StreamBack { stream, name: name(), source: Some("cam".into()), since };
+    let back = AlertEvent::StreamBack { stream, name: name(), source: Some("cam".into()), since };
     for (what, priority, expected) in [
         (
             dark,
@@ -170,34 +171,34 @@ fn a_dark_stream_as_it_is_told() {
             }),
         ),
     ] {
-        let notice = Notice::new(what, at.parse().unwrap());
-        let mut json = serde_json::to_value(&notice).unwrap();
+        let alert = Alert::new(what, at.parse().unwrap());
+        let mut json = serde_json::to_value(&alert).unwrap();
         let common = serde_json::json!({
-            "id": notice.id, "at": at, "stream": "garage-camera", "name": "Garage camera",
+            "id": alert.id, "at": at, "stream": "garage-camera", "name": "Garage camera",
             "since": "2026-11-29T01:52:28Z",
         });
         let mut whole = expected.as_object().unwrap().clone();
         whole.extend(common.as_object().unwrap().clone());
         assert_eq!(json.as_object_mut().unwrap(), &mut whole);
-        assert_eq!(notice.what.name().priority(), priority);
-        // By the same name it is asked for.
-        let events = format!("events = ['{}']", notice.what.name().as_str());
+        assert_eq!(alert.what.event_name().priority(), priority);
+        // `events` selects the event by the same name.
+        let events = format!("events = ['{}']", alert.what.event_name().as_str());
         let hook = format!("name = 'phone'\nurl = 'https://hook.example/'\n{events}");
         let config: WebhookConfig = toml::from_str(&hook).unwrap();
-        assert_eq!(config.events, Some(vec![notice.what.name()]));
+        assert_eq!(config.events, Some(vec![alert.what.event_name()]));
     }
 }
 
 #[test]
-fn a_secret_that_is_none() {
+fn a_missing_or_short_secret_is_rejected() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("secret");
-    assert!(secret("phone", &path).unwrap_err().to_string().contains("No such file"));
+    assert!(read_secret("phone", &path).unwrap_err().to_string().contains("No such file"));
     std::fs::write(&path, "short").unwrap();
-    assert!(secret("phone", &path).unwrap_err().to_string().contains("less than 32 bytes"));
+    assert!(read_secret("phone", &path).unwrap_err().to_string().contains("less than 32 bytes"));
 }
 
-/// Before anything happened that it could be told of.
+/// The denial is known without a delivery.
 #[test]
 fn a_url_that_the_policy_forbids_names_the_key() {
     for (url, allowed, expected) in [

@@ -9,7 +9,7 @@ use axum::routing::{any, get};
 
 use super::*;
 
-/// "one two one two one two", as the tools of each coding write it.
+/// "one two one two one two", compressed with the tool of each coding.
 const CODED: [(&str, &str); 4] = [
     ("gzip", "1f8b0800000000000203cbcf4b552829cf57c847a501399e164f17000000"),
     ("br", "a1b000c06fa4743596cab732ba0471bb0b7dc201290f"),
@@ -18,15 +18,15 @@ const CODED: [(&str, &str); 4] = [
 ];
 
 async fn upstream() -> SocketAddr {
-    let hops = |Path(left): Path<u32>, headers: AxumHeaders| async move {
-        if left > 0 {
-            return Redirect::temporary(&format!("/hops/{}", left - 1)).into_response();
+    let hops = |Path(remaining): Path<u32>, headers: AxumHeaders| async move {
+        if remaining > 0 {
+            return Redirect::temporary(&format!("/hops/{}", remaining - 1)).into_response();
         }
         let referer = headers.get("referer").map(|value| value.to_str().unwrap().to_owned());
         referer.unwrap_or_else(|| "no referer".into()).into_response()
     };
     let router = Router::new()
-        .route("/hops/{left}", get(hops))
+        .route("/hops/{remaining}", get(hops))
         .route("/metadata", get(|| async { Redirect::temporary("http://169.254.169.254/latest") }))
         .route(
             "/gzip",
@@ -70,8 +70,11 @@ async fn upstream() -> SocketAddr {
     address
 }
 
-fn lan(address: SocketAddr) -> Policy {
-    Policy { allow_private: vec!["127.0.0.0/8".parse().unwrap()], ports: vec![address.port(), 1] }
+fn policy_for(address: SocketAddr) -> AddressPolicy {
+    AddressPolicy {
+        allow_private: vec!["127.0.0.0/8".parse().unwrap()],
+        ports: vec![address.port(), 1],
+    }
 }
 
 fn fetcher() -> Fetcher {
@@ -82,54 +85,58 @@ fn url(address: SocketAddr, path: &str) -> Url {
     Url::parse(&format!("http://{address}{path}")).unwrap()
 }
 
-async fn text(policy: &Policy, request: Request<'_>) -> Result<String, Kind> {
+async fn fetch_text(
+    policy: &AddressPolicy,
+    request: Request<'_>,
+) -> Result<String, FetchErrorKind> {
     let response = fetcher().send(policy, request).await.map_err(|error| error.kind)?;
     let body = response.bytes(200_000).await.map_err(|error| error.kind)?;
     Ok(String::from_utf8(body.to_vec()).unwrap())
 }
 
 #[tokio::test]
-async fn redirects() {
+async fn redirects_are_followed_up_to_the_limit() {
     let address = upstream().await;
-    let policy = lan(address);
+    let policy = policy_for(address);
     for (path, expected) in [
         ("/hops/0", Ok("http://page.example/")),
         ("/hops/10", Ok("http://page.example/")),
-        ("/hops/11", Err(Kind::TooManyRedirects)),
-        ("/metadata", Err(Kind::BadRedirect)),
+        ("/hops/11", Err(FetchErrorKind::TooManyRedirects)),
+        ("/metadata", Err(FetchErrorKind::BadRedirect)),
     ] {
-        let headers = crate::source_headers([("Referer", "http://page.example/")]).unwrap();
+        let headers = crate::parse_source_headers([("Referer", "http://page.example/")]).unwrap();
         let request = Request::get(url(address, path)).source_headers(headers);
-        assert_eq!(text(&policy, request).await, expected.map(str::to_owned), "{path}");
+        assert_eq!(fetch_text(&policy, request).await, expected.map(str::to_owned), "{path}");
     }
 }
 
-/// Leads to another origin, which answers with what it was sent.
-async fn led_away() -> (SocketAddr, SocketAddr) {
+/// A server that redirects to another origin, which responds with what it received; returns both
+/// addresses.
+async fn redirect_to_other_origin() -> (SocketAddr, SocketAddr) {
     let echo = |method: axum::http::Method, headers: AxumHeaders, body: Bytes| async move {
         let field = |name| headers.get(name).map_or("-", |value| value.to_str().unwrap());
         let fields = ["authorization", "cookie", "referer", "user-agent"].map(field).join(" ");
         format!("{method} {fields} {}", String::from_utf8_lossy(&body))
     };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let there = listener.local_addr().unwrap();
+    let target = listener.local_addr().unwrap();
     let router = Router::new().route("/echo", any(echo));
     tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-    let away = move |Path(status): Path<u16>| async move {
+    let redirect = move |Path(status): Path<u16>| async move {
         let status = axum::http::StatusCode::from_u16(status).unwrap();
-        (status, [("location", format!("http://{there}/echo"))])
+        (status, [("location", format!("http://{target}/echo"))])
     };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let here = listener.local_addr().unwrap();
-    let router = Router::new().route("/away/{status}", any(away));
+    let origin = listener.local_addr().unwrap();
+    let router = Router::new().route("/away/{status}", any(redirect));
     tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-    (here, there)
+    (origin, target)
 }
 
 #[tokio::test]
 async fn credentials_and_bodies_stay_with_their_origin() {
-    let (here, there) = led_away().await;
-    let policy = Policy { ports: vec![here.port(), there.port()], ..lan(here) };
+    let (origin, target) = redirect_to_other_origin().await;
+    let policy = AddressPolicy { ports: vec![origin.port(), target.port()], ..policy_for(origin) };
     let fields = [
         ("Authorization", "Bearer x"),
         ("Cookie", "sid=7"),
@@ -140,33 +147,37 @@ async fn credentials_and_bodies_stay_with_their_origin() {
         (Method::GET, 302, Ok("GET - - http://page.example/ tv ")),
         (Method::GET, 307, Ok("GET - - http://page.example/ tv ")),
         (Method::POST, 303, Ok("GET - - http://page.example/ tv ")),
-        (Method::POST, 307, Err(Kind::BadRedirect)),
+        (Method::POST, 307, Err(FetchErrorKind::BadRedirect)),
     ] {
-        let url = url(here, &format!("/away/{status}"));
+        let url = url(origin, &format!("/away/{status}"));
         let content_type = HeaderValue::from_static("text/plain");
         let request = match method {
             Method::GET => Request::get(url),
-            _ => Request::post(url, Body { content_type, bytes: Bytes::from_static(b"secret") }),
+            _ => Request::post(
+                url,
+                RequestBody { content_type, bytes: Bytes::from_static(b"secret") },
+            ),
         };
-        let request = request.source_headers(crate::source_headers(fields).unwrap());
-        let got = text(&policy, request).await;
+        let request = request.source_headers(crate::parse_source_headers(fields).unwrap());
+        let got = fetch_text(&policy, request).await;
         assert_eq!(got, expected.map(str::to_owned), "{method} {status}");
     }
 }
 
 #[tokio::test]
 async fn a_private_address_is_reached_through_a_redirect_if_its_host_is_named_too() {
-    let (here, there) = led_away().await;
-    let policy = Policy { ports: vec![here.port(), there.port()], ..lan(here) };
-    for (named, expected) in [
-        (vec![here, there], Ok(())),
-        (vec![here], Err(Kind::BadRedirect)),
-        (vec![there], Err(Kind::Denied)),
+    let (origin, target) = redirect_to_other_origin().await;
+    let policy = AddressPolicy { ports: vec![origin.port(), target.port()], ..policy_for(origin) };
+    for (named_hosts, expected) in [
+        (vec![origin, target], Ok(())),
+        (vec![origin], Err(FetchErrorKind::BadRedirect)),
+        (vec![target], Err(FetchErrorKind::Denied)),
     ] {
-        let is_named = move |url: &Url| named.iter().any(|one| Some(one.port()) == url.port());
-        let mut request = Request::get(url(here, "/away/302"));
-        request.private_hosts = Some(Arc::new(is_named));
-        assert_eq!(text(&policy, request).await.map(|_| ()), expected);
+        let is_named =
+            move |url: &Url| named_hosts.iter().any(|host| Some(host.port()) == url.port());
+        let mut request = Request::get(url(origin, "/away/302"));
+        request.private_host_filter = Some(Arc::new(is_named));
+        assert_eq!(fetch_text(&policy, request).await.map(|_| ()), expected);
     }
 }
 
@@ -174,19 +185,19 @@ async fn a_private_address_is_reached_through_a_redirect_if_its_host_is_named_to
 async fn the_final_url_is_the_base() {
     let address = upstream().await;
     let request = Request::get(url(address, "/hops/2"));
-    let response = fetcher().send(&lan(address), request).await.unwrap();
+    let response = fetcher().send(&policy_for(address), request).await.unwrap();
     assert_eq!(response.url().path(), "/hops/0");
 }
 
 #[tokio::test]
-async fn a_post_that_is_told_to_see_other_becomes_a_get() {
+async fn a_post_becomes_a_get_after_see_other() {
     let address = upstream().await;
-    let body = Body {
+    let body = RequestBody {
         content_type: HeaderValue::from_static("text/plain"),
         bytes: Bytes::from_static(b"x"),
     };
     let request = Request::post(url(address, "/see-other"), body);
-    assert_eq!(text(&lan(address), request).await.unwrap(), "GET");
+    assert_eq!(fetch_text(&policy_for(address), request).await.unwrap(), "GET");
 }
 
 #[tokio::test]
@@ -194,16 +205,16 @@ async fn cookies_are_kept_between_hops() {
     let address = upstream().await;
     let jar = Jar::default();
     let request = Request::get(url(address, "/cookie")).cookies(&jar);
-    assert_eq!(text(&lan(address), request).await.unwrap(), "sid=7");
+    assert_eq!(fetch_text(&policy_for(address), request).await.unwrap(), "sid=7");
 }
 
 #[tokio::test]
-async fn every_coding_is_undone() {
+async fn every_content_coding_is_decoded() {
     let address = upstream().await;
     for (coding, _) in CODED {
         let request = Request::get(url(address, &format!("/coded/{coding}")));
         assert_eq!(
-            text(&lan(address), request).await.unwrap(),
+            fetch_text(&policy_for(address), request).await.unwrap(),
             "one two one two one two",
             "{coding}"
         );
@@ -213,30 +224,34 @@ async fn every_coding_is_undone() {
 #[tokio::test]
 async fn bodies_are_decoded_and_capped_by_their_decoded_length() {
     let address = upstream().await;
-    let policy = lan(address);
+    let policy = policy_for(address);
     let get = || Request::get(url(address, "/gzip"));
-    assert_eq!(text(&policy, get()).await.unwrap().len(), 100_000);
+    assert_eq!(fetch_text(&policy, get()).await.unwrap().len(), 100_000);
     let response = fetcher().send(&policy, get()).await.unwrap();
-    assert_eq!(response.bytes(99_999).await.unwrap_err().kind, Kind::TooLarge);
+    assert_eq!(response.bytes(99_999).await.unwrap_err().kind, FetchErrorKind::TooLarge);
 }
 
 #[tokio::test]
-async fn what_cannot_be_reached() {
+async fn unreachable_targets_fail_with_their_kind() {
     let address = upstream().await;
     let closed = SocketAddr::from(([127, 0, 0, 1], 1));
     for (policy, target, expected) in [
-        (lan(address), url(closed, "/"), Kind::Connect),
-        (lan(address), url(address, "/never"), Kind::Timeout),
-        (Policy::default(), url(address, "/hops/0"), Kind::Denied),
+        (policy_for(address), url(closed, "/"), FetchErrorKind::Connect),
+        (policy_for(address), url(address, "/never"), FetchErrorKind::Timeout),
+        (AddressPolicy::default(), url(address, "/hops/0"), FetchErrorKind::Denied),
         (
-            Policy { ports: vec![address.port()], ..Policy::default() },
+            AddressPolicy { ports: vec![address.port()], ..AddressPolicy::default() },
             Url::parse(&format!("http://localhost:{}/hops/0", address.port())).unwrap(),
-            Kind::Denied,
+            FetchErrorKind::Denied,
         ),
-        (lan(address), Url::parse("http://no-such-name.invalid/").unwrap(), Kind::Resolve),
+        (
+            policy_for(address),
+            Url::parse("http://no-such-name.invalid/").unwrap(),
+            FetchErrorKind::Resolve,
+        ),
     ] {
         assert_eq!(
-            text(&policy, Request::get(target.clone())).await.unwrap_err(),
+            fetch_text(&policy, Request::get(target.clone())).await.unwrap_err(),
             expected,
             "{target}"
         );
@@ -247,6 +262,6 @@ async fn what_cannot_be_reached() {
 async fn our_own_listeners_are_not_upstreams() {
     let address = upstream().await;
     let fetcher = Fetcher::new(Timeouts::default(), vec![address]);
-    let refused = fetcher.send(&lan(address), Request::get(url(address, "/hops/0"))).await;
-    assert!(refused.is_err_and(|error| error.is_denied()));
+    let result = fetcher.send(&policy_for(address), Request::get(url(address, "/hops/0"))).await;
+    assert!(result.is_err_and(|error| error.is_denied()));
 }

@@ -6,20 +6,20 @@ fn base() -> Url {
 }
 
 fn read(input: &str) -> Playlist {
-    analyse(input.as_bytes(), &base(), &Variables::default(), &Limits::default()).unwrap()
+    analyse(input.as_bytes(), &base(), &Variables::default(), &PlaylistLimits::default()).unwrap()
 }
 
-fn master(lines: &str) -> Master {
+fn master(lines: &str) -> MultivariantPlaylist {
     match read(&format!("#EXTM3U\n{lines}")) {
-        Playlist::Master(master) => master,
+        Playlist::Multivariant(master) => master,
         Playlist::Media(_) => panic!("a media playlist: {lines}"),
     }
 }
 
-fn media(lines: &str) -> Media {
+fn media(lines: &str) -> MediaPlaylist {
     match read(&format!("#EXTM3U\n#EXT-X-TARGETDURATION:6.5\n{lines}")) {
         Playlist::Media(media) => media,
-        Playlist::Master(_) => panic!("a multivariant playlist: {lines}"),
+        Playlist::Multivariant(_) => panic!("a multivariant playlist: {lines}"),
     }
 }
 
@@ -35,7 +35,7 @@ fn variants() {
         "orphan.ts\n",
         "#EXT-X-STREAM-INF:BANDWIDTH=1\n",
     ));
-    assert!(master.independent_segments);
+    assert!(master.has_independent_segments);
     assert_eq!(master.variables.get(b"dir"), Some(&b"v"[..]));
     let text = |text: &str| Some(text.to_owned());
     let expected = Variant {
@@ -103,9 +103,12 @@ fn the_playlist_itself() {
         "#EXT-X-PART:DURATION=0.3,URI=\"p\"\n#EXT-X-ENDLIST\n",
     ));
     assert_eq!(media.target_duration, Some(6.5));
-    assert_eq!((media.media_sequence, media.skipped, media.discontinuity_sequence), (100, 10, 3));
+    assert_eq!(
+        (media.media_sequence, media.skipped_segments, media.discontinuity_sequence),
+        (100, 10, 3)
+    );
     assert_eq!(media.playlist_type, Some(PlaylistType::Event));
-    assert!(media.independent_segments && media.end_list && media.parts);
+    assert!(media.has_independent_segments && media.has_end_list && media.has_parts);
     assert_eq!(media.part_target, Some(0.334));
     let control = ServerControl {
         can_block_reload: true,
@@ -122,32 +125,34 @@ fn the_playlist_itself() {
     assert_eq!(media.segments[0].title.as_deref(), Some("a,b"));
     assert_eq!(media.segments[1].duration, 6.0);
     assert_eq!(media.container(), Container::Fmp4);
-    assert_eq!(Media::default().container(), Container::Unknown);
+    assert_eq!(MediaPlaylist::default().container(), Container::Unknown);
 }
 
-/// One line per segment: what applies to it.
+/// Checks the segments, one line of text per segment with all that applies to it.
 fn check(lines: &str, expected: &[&str]) {
     let seen: Vec<String> = media(lines)
         .segments
         .iter()
-        .map(|one| {
+        .map(|segment| {
             let short = |url: &str| url.replace("https://o.example/live/", "");
-            let mut line = format!("{} {} {}", one.sequence, short(&one.url), one.duration);
-            if let Some((length, offset)) = one.byte_range {
-                line += &format!(" {length}@{offset}");
+            let mut description =
+                format!("{} {} {}", segment.sequence, short(&segment.url), segment.duration);
+            if let Some((length, offset)) = segment.byte_range {
+                description += &format!(" {length}@{offset}");
             }
-            if let Some(map) = &one.map {
-                line += &format!(" map={}{:?}", short(&map.url), map.byte_range);
+            if let Some(map) = &segment.map {
+                description += &format!(" map={}{:?}", short(&map.url), map.byte_range);
             }
-            if let Some(key) = &one.key {
+            if let Some(key) = &segment.key {
                 let url = key.url.as_deref().map(short).unwrap_or_default();
-                line += &format!(" key={} {url} {:?}", key.method, key.iv);
+                description += &format!(" key={} {url} {:?}", key.method, key.iv);
             }
-            if let Some(date) = &one.program_date_time {
-                line += &format!(" date={date}");
+            if let Some(date) = &segment.program_date_time {
+                description += &format!(" date={date}");
             }
-            line + if one.discontinuity { " discontinuity" } else { "" }
-                + if one.gap { " gap" } else { "" }
+            description
+                + if segment.has_discontinuity { " discontinuity" } else { "" }
+                + if segment.is_gap { " gap" } else { "" }
         })
         .collect();
     assert_eq!(seen, expected, "{lines}");
@@ -189,12 +194,12 @@ fn maps_and_keys_carry_on() {
 fn amplification_is_refused() {
     let base = Url::parse(&format!("https://o.example/{}/", "x".repeat(8000))).unwrap();
     let input = format!("#EXTM3U\n#EXT-X-TARGETDURATION:6\n{}", "a\n".repeat(100));
-    let limits = Limits { bytes: 1000, ..Limits::default() };
-    let refused = analyse(input.as_bytes(), &base, &Variables::default(), &limits).unwrap_err();
-    assert!(matches!(refused, InvalidPlaylist::GrownTooLong { .. }), "{refused}");
+    let limits = PlaylistLimits { max_bytes: 1000, ..PlaylistLimits::default() };
+    let error = analyse(input.as_bytes(), &base, &Variables::default(), &limits).unwrap_err();
+    assert!(matches!(error, InvalidPlaylist::OutputTooLong { .. }), "{error}");
 }
 
-/// On a sound playlist, which is all it reads rightly, m3u8-rs sees what we see.
+/// m3u8-rs parses only well-formed playlists correctly; on such a playlist both parsers agree.
 #[test]
 fn agrees_with_m3u8_rs() {
     let input = concat!(
@@ -206,14 +211,14 @@ fn agrees_with_m3u8_rs() {
     let Ok((_, theirs)) = m3u8_rs::parse_media_playlist(input.as_bytes()) else {
         panic!("a sound playlist")
     };
-    assert_eq!((ours.media_sequence, ours.end_list), (theirs.media_sequence, theirs.end_list));
+    assert_eq!((ours.media_sequence, ours.has_end_list), (theirs.media_sequence, theirs.end_list));
     assert_eq!(ours.discontinuity_sequence, theirs.discontinuity_sequence);
     assert_eq!(ours.segments.len(), theirs.segments.len());
     for (ours, theirs) in ours.segments.iter().zip(&theirs.segments) {
         assert_eq!(ours.url, theirs.uri);
         assert!((ours.duration - f64::from(theirs.duration)).abs() < 1e-6);
         assert_eq!(ours.title, theirs.title.clone().filter(|title| !title.is_empty()));
-        assert_eq!(ours.discontinuity, theirs.discontinuity);
+        assert_eq!(ours.has_discontinuity, theirs.discontinuity);
         assert_eq!(
             ours.byte_range,
             theirs.byte_range.as_ref().map(|range| (range.length, range.offset.unwrap_or(0)))
@@ -224,7 +229,7 @@ fn agrees_with_m3u8_rs() {
         "#EXTM3U\n#EXT-X-STREAM-INF:AVERAGE-BANDWIDTH=1,BANDWIDTH=2,RESOLUTION=640x360,CODECS=\"avc1.4d401e\",FRAME-RATE=25.000\n",
         "https://c.example/v.m3u8\n",
     );
-    let Playlist::Master(ours) = read(input) else { panic!("a multivariant playlist") };
+    let Playlist::Multivariant(ours) = read(input) else { panic!("a multivariant playlist") };
     let Ok((_, theirs)) = m3u8_rs::parse_master_playlist(input.as_bytes()) else {
         panic!("a sound playlist")
     };

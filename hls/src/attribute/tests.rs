@@ -3,12 +3,16 @@ use super::*;
 fn check(list: &str, expected: &str) {
     let prefix = "#EXT-X-ANY:";
     let input = format!("{prefix}{list}");
-    let tag = Tag { name: b"EXT-X-ANY", value: list.as_bytes(), start: prefix.len() };
-    let seen: Vec<String> = tag
+    let tag = Tag { name: b"EXT-X-ANY", value: list.as_bytes(), value_start: prefix.len() };
+    let parsed: Vec<String> = tag
         .attributes()
         .map(|attribute| {
-            let at = attribute.value_start..attribute.value_start + attribute.value.len();
-            assert_eq!(&input.as_bytes()[at], attribute.value, "{list}: the offset is the value's");
+            let range = attribute.value_start..attribute.value_start + attribute.value.len();
+            assert_eq!(
+                &input.as_bytes()[range],
+                attribute.value,
+                "{list}: the offset is the value's"
+            );
             let whole = &input.as_bytes()[attribute.start..attribute.end];
             assert!(whole.starts_with(attribute.name), "{list}: {}", whole.escape_ascii());
             format!(
@@ -18,7 +22,7 @@ fn check(list: &str, expected: &str) {
             )
         })
         .collect();
-    assert_eq!(seen.join("|"), expected, "{list}");
+    assert_eq!(parsed.join("|"), expected, "{list}");
 }
 
 #[test]
@@ -55,9 +59,9 @@ fn lists() {
 
 #[test]
 fn last_duplicate_wins() {
-    let tag = Tag { name: b"EXT-X-ANY", value: b"A=1,a=2,B=YES", start: 0 };
+    let tag = Tag { name: b"EXT-X-ANY", value: b"A=1,a=2,B=YES", value_start: 0 };
     assert_eq!(tag.attribute("A"), Some(&b"2"[..]));
-    assert!(tag.flag("B"));
-    assert!(!tag.flag("A"));
+    assert!(tag.is_yes("B"));
+    assert!(!tag.is_yes("A"));
     assert_eq!(tag.attribute("C"), None);
 }

@@ -34,7 +34,7 @@ fn hints() {
         ("##EXT-X-MAP:URI=\"i.mp4\"", Container::MpegTs),
         ("", Container::MpegTs),
     ] {
-        assert_eq!(container_hint(format!("#EXTM3U\n{lines}\n").as_bytes()), expected, "{lines}");
+        assert_eq!(guess_container(format!("#EXTM3U\n{lines}\n").as_bytes()), expected, "{lines}");
     }
 }
 
@@ -46,7 +46,11 @@ fn masks() {
         ("a\n#EXT-X-PART:URI=\"b.ts\"", true),
         ("", false),
     ] {
-        assert_eq!(is_masked(format!("#EXTM3U\n{lines}").as_bytes()), expected, "{lines}");
+        assert_eq!(
+            has_masked_container(format!("#EXTM3U\n{lines}").as_bytes()),
+            expected,
+            "{lines}"
+        );
     }
 }
 

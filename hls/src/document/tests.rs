@@ -3,16 +3,16 @@ use serde_json::json;
 
 fn check(input: Value, expected: Value) {
     let base = Url::parse("https://o.example/steer/a.json?x=1").unwrap();
-    let mut linker = |reference: &Reference<'_>, out: &mut Vec<u8>| {
+    let mut mapper = |reference: &UriReference<'_>, out: &mut Vec<u8>| {
         out.extend_from_slice(
             format!("<{:?} {:?} {}>", reference.role, reference.target, reference.url).as_bytes(),
         );
     };
-    let seen = match rewrite_document(input.to_string().as_bytes(), &base, &mut linker) {
+    let result = match rewrite_document(input.to_string().as_bytes(), &base, &mut mapper) {
         Ok(bytes) => serde_json::from_slice(&bytes).unwrap(),
         Err(error) => json!(error.to_string()),
     };
-    assert_eq!(seen, expected, "{input}");
+    assert_eq!(result, expected, "{input}");
 }
 
 #[test]
@@ -55,10 +55,10 @@ fn anything_else_is_refused() {
         check(input, unrecognised.clone());
     }
     let base = Url::parse("https://o.example/").unwrap();
-    let refuse = |json: &[u8]| {
-        rewrite_document(json, &base, &mut |_: &Reference<'_>, _: &mut Vec<u8>| {}).unwrap_err()
+    let rewrite_error = |json: &[u8]| {
+        rewrite_document(json, &base, &mut |_: &UriReference<'_>, _: &mut Vec<u8>| {}).unwrap_err()
     };
-    assert!(refuse(b"<html>").to_string().starts_with("the document is not JSON: "));
-    assert!(matches!(refuse(&b"[".repeat(100_000)), InvalidDocument::Json(_)));
-    assert!(matches!(refuse(&vec![b' '; 3 << 20]), InvalidDocument::TooLong { .. }));
+    assert!(rewrite_error(b"<html>").to_string().starts_with("the document is not JSON: "));
+    assert!(matches!(rewrite_error(&b"[".repeat(100_000)), InvalidDocument::Json(_)));
+    assert!(matches!(rewrite_error(&vec![b' '; 3 << 20]), InvalidDocument::TooLong { .. }));
 }

@@ -1,43 +1,43 @@
-//! The line splitter.
+//! Properties of the line splitter.
 
-use crate::limits::Limits;
-use crate::line::{self, Content, Lines};
+use crate::limits::PlaylistLimits;
+use crate::line::{self, LineKind, Lines};
 
-/// Its pieces, put together, are the input; a splitter that looks at one byte at a time finds the
-/// same lines; limits are kept.
+/// Checks that the lines and the bytes between them make up the input, that a splitter working byte
+/// by byte finds the same lines, and that limits are enforced.
 pub fn lines(data: &[u8]) {
-    let mut together = data.strip_prefix(b"\xEF\xBB\xBF").map_or(vec![], |_| data[..3].to_vec());
+    let mut joined = data.strip_prefix(b"\xEF\xBB\xBF").map_or(vec![], |_| data[..3].to_vec());
     let mut texts = Vec::new();
-    for line in Lines::new(data, Limits::NONE).flatten() {
-        let between = &data[together.len()..line.start];
+    for line in Lines::new(data, PlaylistLimits::UNLIMITED).flatten() {
+        let between = &data[joined.len()..line.start];
         assert!(between.iter().all(|&byte| line::is_padding(byte)), "{}", between.escape_ascii());
-        together.extend_from_slice(between);
-        together.extend_from_slice(line.text);
+        joined.extend_from_slice(between);
+        joined.extend_from_slice(line.text);
         texts.push(line.text);
         assert_eq!(line.number, texts.len());
-        if let Content::Tag(tag) = line.content() {
+        if let LineKind::Tag(tag) = line.kind() {
             assert!(line.text[1..].starts_with(tag.name));
-            assert_eq!(tag.start + tag.value.len(), line.start + line.text.len());
-            assert_eq!(&data[tag.start..tag.start + tag.value.len()], tag.value);
+            assert_eq!(tag.value_start + tag.value.len(), line.start + line.text.len());
+            assert_eq!(&data[tag.value_start..tag.value_start + tag.value.len()], tag.value);
         }
     }
-    let after = &data[together.len()..];
+    let after = &data[joined.len()..];
     assert!(after.iter().all(|&byte| line::is_padding(byte)), "{}", after.escape_ascii());
-    together.extend_from_slice(after);
-    assert_eq!(together, data);
-    assert_eq!(texts, one_by_one(data));
+    joined.extend_from_slice(after);
+    assert_eq!(joined, data);
+    assert_eq!(texts, split_lines_bytewise(data));
 
-    let limits = Limits { bytes: 4096, lines: 20, line: 80 };
-    if let Ok(lines) = line::open(data, &limits) {
-        assert!(data.len() <= limits.bytes);
+    let limits = PlaylistLimits { max_bytes: 4096, max_lines: 20, max_line_bytes: 80 };
+    if let Ok(lines) = line::parse_lines(data, &limits) {
+        assert!(data.len() <= limits.max_bytes);
         let lines: Vec<_> = lines.map_while(Result::ok).collect();
-        assert!(lines.len() <= limits.lines);
-        assert!(lines.iter().all(|line| line.text.len() <= limits.line));
+        assert!(lines.len() <= limits.max_lines);
+        assert!(lines.iter().all(|line| line.text.len() <= limits.max_line_bytes));
         assert!(lines.iter().zip(&texts).all(|(line, text)| line.text == *text));
     }
 }
 
-fn one_by_one(data: &[u8]) -> Vec<&[u8]> {
+fn split_lines_bytewise(data: &[u8]) -> Vec<&[u8]> {
     let data = data.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(data);
     let (mut lines, mut start, mut at) = (Vec::new(), 0, 0);
     while at < data.len() {
@@ -54,10 +54,10 @@ fn one_by_one(data: &[u8]) -> Vec<&[u8]> {
     if start < data.len() {
         lines.push(&data[start..]);
     }
-    lines.iter().map(|line| unpadded(line)).collect()
+    lines.iter().map(|line| trim_bytewise(line)).collect()
 }
 
-fn unpadded(mut text: &[u8]) -> &[u8] {
+fn trim_bytewise(mut text: &[u8]) -> &[u8] {
     while let [0..=b' ', rest @ ..] = text {
         text = rest;
     }

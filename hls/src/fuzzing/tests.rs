@@ -3,9 +3,9 @@ use std::path::Path;
 
 use super::*;
 
-/// Every seed, not only those of its own target: what holds for any bytes holds for these.
+/// Runs every target on the seeds of all targets, because the properties hold for any bytes.
 #[test]
-fn holds_for_every_seed() {
+fn properties_hold_for_every_seed() {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
     for (target, holds) in [
         ("lines", lines as fn(&[u8])),
@@ -27,23 +27,23 @@ fn holds_for_every_seed() {
 }
 
 #[test]
-fn links_are_followed_back() {
+fn hex_links_decode_to_their_url() {
     let mut link = Vec::new();
-    let none = Variables::default();
+    let no_variables = Variables::default();
     let url = "https://origin.example/a.ts?x=%7E";
-    Hidden::default().link(
-        &Reference {
-            role: Role::Segment,
-            target: crate::Target::Media,
+    HexLinkEncoder::default().encode_link(
+        &UriReference {
+            role: UriRole::Segment,
+            target: crate::LinkRoute::Media,
             url,
             sequence: Some(1),
             byte_range: None,
             is_gap: false,
-            variables: &none,
+            variables: &no_variables,
             written: b"a",
         },
         &mut link,
     );
-    assert_eq!(followed(std::str::from_utf8(&link).unwrap()), url);
-    assert_eq!(followed("skd://x"), "skd://x");
+    assert_eq!(decode_link(std::str::from_utf8(&link).unwrap()), url);
+    assert_eq!(decode_link("skd://x"), "skd://x");
 }

@@ -1,7 +1,7 @@
 use super::*;
 
 fn texts(input: &[u8]) -> Vec<String> {
-    Lines::new(input, Limits::NONE)
+    Lines::new(input, PlaylistLimits::UNLIMITED)
         .map(|line| {
             let line = line.unwrap();
             assert_eq!(
@@ -46,9 +46,9 @@ fn contents() {
         ("seg.ts", "Uri"),
     ] {
         let line = Line { number: 1, start: 0, text: text.as_bytes() };
-        let seen = match line.content() {
-            Content::Tag(tag) => {
-                assert_eq!(&line.text[tag.start..], tag.value);
+        let seen = match line.kind() {
+            LineKind::Tag(tag) => {
+                assert_eq!(&line.text[tag.value_start..], tag.value);
                 format!("{}|{}", tag.name.escape_ascii(), tag.value.escape_ascii())
             }
             other => format!("{other:?}"),
@@ -57,8 +57,8 @@ fn contents() {
     }
 }
 
-fn refusal(input: &[u8], limits: &Limits) -> String {
-    match open(input, limits) {
+fn refusal(input: &[u8], limits: &PlaylistLimits) -> String {
+    match parse_lines(input, limits) {
         Err(error) => error.to_string(),
         Ok(mut lines) => {
             lines.find_map(Result::err).map_or_else(|| "fine".to_owned(), |error| error.to_string())
@@ -68,7 +68,7 @@ fn refusal(input: &[u8], limits: &Limits) -> String {
 
 #[test]
 fn refusals_say_what_was_seen() {
-    let limits = Limits { bytes: 60, lines: 4, line: 20 };
+    let limits = PlaylistLimits { max_bytes: 60, max_lines: 4, max_line_bytes: 20 };
     for (input, expected) in [
         (&b"#EXTM3U"[..], "fine"),
         (b"\xEF\xBB\xBF\r\n \n\t#EXTM3U\n", "fine"),

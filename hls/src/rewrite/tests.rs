@@ -1,5 +1,5 @@
 use super::*;
-use crate::Target;
+use crate::LinkRoute;
 
 mod leaks;
 mod oracle;
@@ -17,8 +17,8 @@ fn imported() -> Variables {
     Variables::decode("Y2RuPWh0dHBzOi8vY2RuLmV4YW1wbGUKZnJvbS1tYXN0ZXI9TQo").unwrap()
 }
 
-/// `<role target url sequence>`, with an origin's host abbreviated.
-fn describe(reference: &Reference<'_>, out: &mut Vec<u8>) {
+/// Writes a link as `<role target url sequence>`, with the origin's directory abbreviated.
+fn describe(reference: &UriReference<'_>, out: &mut Vec<u8>) {
     let url = reference.url.replace("https://origin.example/live/", "O/");
     let sequence = reference.sequence.map(|n| format!(" {n}")).unwrap_or_default();
     out.extend_from_slice(
@@ -26,24 +26,24 @@ fn describe(reference: &Reference<'_>, out: &mut Vec<u8>) {
     );
 }
 
-fn run(input: &[u8]) -> Result<Rewritten, InvalidPlaylist> {
-    rewrite(input, &base(), &imported(), &Limits::default(), &mut describe)
+fn run(input: &[u8]) -> Result<RewriteOutput, InvalidPlaylist> {
+    rewrite(input, &base(), &imported(), &PlaylistLimits::default(), &mut describe)
 }
 
-/// The lines stand in a media playlist.
+/// Checks the rewriting of lines inside a media playlist.
 fn check(cases: &[(&str, &str)]) {
     for (lines, expected) in cases {
         let input = format!("{HEAD}{lines}");
-        let seen = match run(input.as_bytes()) {
+        let output = match run(input.as_bytes()) {
             Ok(rewritten) => String::from_utf8(rewritten.bytes).unwrap(),
             Err(error) => panic!("{lines}: {error}"),
         };
-        assert_eq!(seen.strip_prefix(HEAD).unwrap(), *expected, "{lines}");
-        assert_eq!(leaks::of_playlist(input.as_bytes()), [""; 0], "{lines}");
+        assert_eq!(output.strip_prefix(HEAD).unwrap(), *expected, "{lines}");
+        assert_eq!(leaks::leaks_of_playlist(input.as_bytes()), [""; 0], "{lines}");
     }
 }
 
-fn unchanged(cases: &[&str]) {
+fn check_unchanged(cases: &[&str]) {
     for lines in cases {
         check(&[(lines, lines)]);
     }
@@ -62,7 +62,7 @@ fn variants() {
         ),
         (
             "#EXT-X-STREAM-INF:A=1,URI=\"http://h/x.m3u8\"\na",
-            "#EXT-X-STREAM-INF:A=1,URI=\"<Vendor Playlist http://h/x.m3u8>\"\n<Variant Playlist O/a>",
+            "#EXT-X-STREAM-INF:A=1,URI=\"<UnknownTag Playlist http://h/x.m3u8>\"\n<Variant Playlist O/a>",
         ),
         (
             "#EXT-X-STREAM-INF:A=1\n#EXT-X-STREAM-INF:A=2\na\nb",
@@ -115,29 +115,29 @@ fn parts_of_a_file() {
     ] {
         let mut seen = Vec::new();
         let input = format!("{HEAD}{lines}");
-        let mut linker = |reference: &Reference<'_>, _: &mut Vec<u8>| {
+        let mut mapper = |reference: &UriReference<'_>, _: &mut Vec<u8>| {
             seen.push(reference.byte_range);
         };
-        let limits = Limits::default();
-        rewrite(input.as_bytes(), &base(), &imported(), &limits, &mut linker).unwrap();
+        let limits = PlaylistLimits::default();
+        rewrite(input.as_bytes(), &base(), &imported(), &limits, &mut mapper).unwrap();
         assert_eq!(seen, expected, "{lines}");
     }
 }
 
 #[test]
-fn tempo() {
+fn timing() {
     for (lines, part, ended, segments, window) in [
         ("", None, false, 0, 0.0),
         ("#EXTINF:6,\na\n#EXTINF:2,\nb\n#EXT-X-ENDLIST", None, true, 2, 12.0),
         ("#EXT-X-PART-INF:PART-TARGET=0.5\na\n#EXT-X-PART:URI=\"p\"", Some(0.5), false, 1, 6.0),
     ] {
-        let tempo = run(format!("{HEAD}{lines}").as_bytes()).unwrap().tempo;
+        let timing = run(format!("{HEAD}{lines}").as_bytes()).unwrap().timing;
         assert_eq!(
-            (tempo.target_duration, tempo.part_target, tempo.end_list, tempo.segments),
+            (timing.target_duration, timing.part_target, timing.has_end_list, timing.segment_count),
             (Some(6.0), part, ended, segments),
             "{lines}"
         );
-        assert_eq!(tempo.window(), window, "{lines}");
+        assert_eq!(timing.max_duration_secs(), window, "{lines}");
     }
 }
 
@@ -158,10 +158,10 @@ fn playlists_in_attributes() {
         ),
         (
             "#EXT-X-RENDITION-REPORT:URI=\"../b/c\",LAST-MSN=3",
-            "#EXT-X-RENDITION-REPORT:URI=\"<Report Playlist https://origin.example/b/c>\",LAST-MSN=3",
+            "#EXT-X-RENDITION-REPORT:URI=\"<RenditionReport Playlist https://origin.example/b/c>\",LAST-MSN=3",
         ),
     ]);
-    unchanged(&[
+    check_unchanged(&[
         "#EXT-X-MEDIA:TYPE=CLOSED-CAPTIONS,GROUP-ID=\"cc\",INSTREAM-ID=\"CC1\",NAME=\"http://h/\"",
         "#EXT-X-MEDIA:TYPE=AUDIO,URI=\"\"",
     ]);
@@ -188,14 +188,14 @@ fn media_in_attributes() {
         ),
         (
             "#EXT-X-MEDIA-SEQUENCE:5\na\n#EXT-X-PART:DURATION=1,URI=\"p\",BYTERANGE=\"1@2\"\n#EXT-X-PART:DURATION=1,GAP=YES,URI=\"q\"\n#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"r\",BYTERANGE-START=3",
-            "#EXT-X-MEDIA-SEQUENCE:5\n<Segment Media O/a 5>\n#EXT-X-PART:DURATION=1,URI=\"<Part Media O/p 6>\",BYTERANGE=\"1@2\"\n#EXT-X-PART:DURATION=1,GAP=YES,URI=\"<Part Media O/q 6>\"\n#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"<Hint Media O/r 6>\",BYTERANGE-START=3",
+            "#EXT-X-MEDIA-SEQUENCE:5\n<Segment Media O/a 5>\n#EXT-X-PART:DURATION=1,URI=\"<Part Media O/p 6>\",BYTERANGE=\"1@2\"\n#EXT-X-PART:DURATION=1,GAP=YES,URI=\"<Part Media O/q 6>\"\n#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"<PreloadHint Media O/r 6>\",BYTERANGE-START=3",
         ),
         (
             "a\n#EXT-X-PREFETCH:https://h/b\n#EXT-X-TWITCH-PREFETCH: c ",
             "<Segment Media O/a 0>\n#EXT-X-PREFETCH:<Prefetch Media https://h/b 1>\n#EXT-X-TWITCH-PREFETCH: <Prefetch Media O/c 2> ",
         ),
     ]);
-    unchanged(&[
+    check_unchanged(&[
         "#EXT-X-SESSION-DATA:DATA-ID=\"x\",VALUE=\"https://h/\"",
         "#EXT-X-PREFETCH:",
         "#EXT-X-KEY:METHOD=NONE",
@@ -221,15 +221,15 @@ fn vendor_tags() {
     check(&[
         (
             "#EXT-X-THUMBS:URI=\"https://h/t.jpg\"",
-            "#EXT-X-THUMBS:URI=\"<Vendor Media https://h/t.jpg>\"",
+            "#EXT-X-THUMBS:URI=\"<UnknownTag Media https://h/t.jpg>\"",
         ),
         (
             "#EXT-X-ALSO:A=1,URI=HTTPS://h/t.M3U8?x",
-            "#EXT-X-ALSO:A=1,URI=<Vendor Playlist https://h/t.M3U8?x>",
+            "#EXT-X-ALSO:A=1,URI=<UnknownTag Playlist https://h/t.M3U8?x>",
         ),
-        ("#EXT-X-ALSO:uri=\"//h/t\"", "#EXT-X-ALSO:uri=\"<Vendor Media https://h/t>\""),
+        ("#EXT-X-ALSO:uri=\"//h/t\"", "#EXT-X-ALSO:uri=\"<UnknownTag Media https://h/t>\""),
     ]);
-    unchanged(&[
+    check_unchanged(&[
         "#EXT-X-THUMBS:URI=\"t.jpg\"",
         "#EXT-X-THUMBS:NAME=\"a,URI=https://h/\"",
         "#EXT-X-THUMBS:X-URI=\"https://h/\"",
@@ -238,7 +238,7 @@ fn vendor_tags() {
 
 #[test]
 fn left_alone() {
-    unchanged(&[
+    check_unchanged(&[
         "#EXT-X-KEY:METHOD=SAMPLE-AES,URI=\"skd://key\",KEYFORMAT=\"com.apple.streamingkeydelivery\"",
         "#EXT-X-KEY:METHOD=SAMPLE-AES,URI=\"data:text/plain;base64,AA==\"",
         "#EXT-X-KEY:METHOD=SAMPLE-AES,URI=\"urn:uuid:1\"",
@@ -330,7 +330,7 @@ fn definitions() {
 }
 
 #[test]
-fn values_that_name_the_origin_are_withheld() {
+fn values_that_name_the_origin_are_redacted() {
     check(&[
         (
             "#EXT-X-DEFINE:NAME=\"h\",VALUE=\"cdn.example\"\n#EXT-X-DEFINE:NAME=\"u\",VALUE=\"https://{$h}/x\"\n{$u}/a",
@@ -344,7 +344,7 @@ fn values_that_name_the_origin_are_withheld() {
             "#EXT-X-DEFINE:NAME=\"h\",VALUE=\"cdn.example/x\"\n//{$h}/a",
             "#EXT-X-DEFINE:NAME=\"h\",VALUE=\"\"\n<Segment Media https://cdn.example/x/a 0>",
         ),
-        // Defined twice, and by each other.
+        // Variables that are defined twice and refer to each other.
         (
             "#EXT-X-DEFINE:NAME=\"h\",VALUE=\"cdn.example\"\n#EXT-X-DEFINE:NAME=\"u\",VALUE=\"//{$h}\"\n#EXT-X-DEFINE:NAME=\"h\",VALUE=\"cdn.example\"\n#EXT-X-DEFINE:NAME=\"u\",VALUE=\"//{$h}\"\n{$u}/a",
             "#EXT-X-DEFINE:NAME=\"h\",VALUE=\"\"\n#EXT-X-DEFINE:NAME=\"u\",VALUE=\"\"\n#EXT-X-DEFINE:NAME=\"h\",VALUE=\"\"\n#EXT-X-DEFINE:NAME=\"u\",VALUE=\"\"\n<Segment Media https://cdn.example/a 0>",
@@ -353,7 +353,7 @@ fn values_that_name_the_origin_are_withheld() {
             "#EXT-X-DEFINE:NAME=\"h\",VALUE=\"cdn.example\"\n#EXT-X-DEFINE:NAME=\"h\",VALUE=\"{$h}\"\n//{$h}/a",
             "#EXT-X-DEFINE:NAME=\"h\",VALUE=\"\"\n#EXT-X-DEFINE:NAME=\"h\",VALUE=\"\"\n<Segment Media https://cdn.example/a 0>",
         ),
-        // Still read by somebody.
+        // A variable that an attribute still refers to.
         (
             "#EXT-X-DEFINE:NAME=\"h\",VALUE=\"key.example\"\n#EXT-X-KEY:URI=\"skd://{$h}/1\"",
             "#EXT-X-DEFINE:NAME=\"h\",VALUE=\"key.example\"\n#EXT-X-KEY:URI=\"skd://{$h}/1\"",
@@ -365,20 +365,24 @@ fn values_that_name_the_origin_are_withheld() {
 fn children_inherit_the_whole_parent() {
     let input = b"#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\na\n#EXT-X-MEDIA:URI=\"b\"\n#EXT-X-SESSION-KEY:URI=\"k\"\n#EXT-X-DEFINE:NAME=\"late\",VALUE=\"1\"\n";
     let mut seen = Vec::new();
-    let mut linker = |reference: &Reference<'_>, _: &mut Vec<u8>| {
+    let mut mapper = |reference: &UriReference<'_>, _: &mut Vec<u8>| {
         seen.push((reference.role, reference.variables.get(b"late").is_some()));
     };
     let rewritten =
-        rewrite(input, &base(), &Variables::default(), &Limits::default(), &mut linker).unwrap();
-    assert_eq!(rewritten.kind, Kind::Master);
+        rewrite(input, &base(), &Variables::default(), &PlaylistLimits::default(), &mut mapper)
+            .unwrap();
+    assert_eq!(rewritten.kind, PlaylistKind::Multivariant);
     assert_eq!(rewritten.variables.get(b"late"), Some(&b"1"[..]));
-    assert_eq!(seen, [(Role::Variant, true), (Role::Rendition, true), (Role::SessionKey, false)]);
+    assert_eq!(
+        seen,
+        [(UriRole::Variant, true), (UriRole::Rendition, true), (UriRole::SessionKey, false)]
+    );
 }
 
 #[test]
 fn bytes_that_are_no_text_stay() {
     let input = b"\xEF\xBB\xBF\r\n#EXTM3U x-y=\"z\"\r\n#EXT-X-TARGETDURATION:0\r\n#EXTINF:6,\xFF\xC2\x85\r\n\xFF.ts\r\n#\xFE\n#EXT-X-N:A=\"\xFD\",URI=\"http://h/\xFC\"";
-    let expected = b"\xEF\xBB\xBF\r\n#EXTM3U x-y=\"z\"\r\n#EXT-X-TARGETDURATION:0\r\n#EXTINF:6,\xFF\xC2\x85\r\n<Segment Media O/%FF.ts 0>\r\n#\xFE\n#EXT-X-N:A=\"\xFD\",URI=\"<Vendor Media http://h/%FC>\"";
+    let expected = b"\xEF\xBB\xBF\r\n#EXTM3U x-y=\"z\"\r\n#EXT-X-TARGETDURATION:0\r\n#EXTINF:6,\xFF\xC2\x85\r\n<Segment Media O/%FF.ts 0>\r\n#\xFE\n#EXT-X-N:A=\"\xFD\",URI=\"<UnknownTag Media http://h/%FC>\"";
     assert_eq!(
         run(input).unwrap().bytes.escape_ascii().to_string(),
         expected.escape_ascii().to_string()
@@ -394,16 +398,16 @@ fn refusals() {
     ] {
         assert_eq!(run(input.as_bytes()).unwrap_err().to_string(), expected, "{input}");
     }
-    let limits = Limits { bytes: 1000, ..Limits::default() };
-    let mut swells = |_: &Reference<'_>, out: &mut Vec<u8>| out.extend_from_slice(&[b'x'; 9000]);
+    let limits = PlaylistLimits { max_bytes: 1000, ..PlaylistLimits::default() };
+    let mut grow = |_: &UriReference<'_>, out: &mut Vec<u8>| out.extend_from_slice(&[b'x'; 9000]);
     let input = format!("{HEAD}a\nb");
     assert_eq!(
-        rewrite(input.as_bytes(), &base(), &imported(), &limits, &mut swells),
-        Err(InvalidPlaylist::GrownTooLong { line: 4, limit: 16_000 }),
+        rewrite(input.as_bytes(), &base(), &imported(), &limits, &mut grow),
+        Err(InvalidPlaylist::OutputTooLong { line: 4, limit: 16_000 }),
     );
 }
 
-/// A day of segments is legal, and so is a linker behind a pointer.
+/// A day of segments is legal, and so is a mapper behind a pointer.
 #[test]
 fn long_playlists_are_legal() {
     let mut input = HEAD.to_owned();
@@ -412,26 +416,27 @@ fn long_playlists_are_legal() {
     }
     assert!(input.len() > 1_700_000, "{}", input.len());
     let mut last = None;
-    let mut linker = |reference: &Reference<'_>, _: &mut Vec<u8>| {
-        assert_eq!(reference.target, Target::Media);
+    let mut mapper = |reference: &UriReference<'_>, _: &mut Vec<u8>| {
+        assert_eq!(reference.target, LinkRoute::Media);
         last = reference.sequence;
     };
-    let linker: &mut dyn Linker = &mut linker;
-    rewrite(input.as_bytes(), &base(), &imported(), &Limits::default(), linker).unwrap();
+    let mapper: &mut dyn UriMapper = &mut mapper;
+    rewrite(input.as_bytes(), &base(), &imported(), &PlaylistLimits::default(), mapper).unwrap();
     assert_eq!(last, Some(8999));
 }
 
 #[test]
-fn what_is_missing_is_marked() {
+fn gaps_are_marked() {
     let lines = "#EXTINF:6,\na.ts\n#EXT-X-GAP\n#EXTINF:6,\nb.ts\n#EXTINF:6,\n#EXT-X-GAP\nc.ts\n\
                  #EXT-X-PART:DURATION=1,GAP=YES,URI=\"d1\"\n#EXT-X-PART:DURATION=1,URI=\"d2\"\n\
                  #EXTINF:6,\nd.ts\n";
     let mut gaps = Vec::new();
-    let mut linker = |reference: &Reference<'_>, _: &mut Vec<u8>| {
+    let mut mapper = |reference: &UriReference<'_>, _: &mut Vec<u8>| {
         let name = reference.url.rsplit('/').next().unwrap().to_owned();
         gaps.extend(reference.is_gap.then_some(name));
     };
     let input = format!("{HEAD}{lines}");
-    rewrite(input.as_bytes(), &base(), &imported(), &Limits::default(), &mut linker).unwrap();
+    rewrite(input.as_bytes(), &base(), &imported(), &PlaylistLimits::default(), &mut mapper)
+        .unwrap();
     assert_eq!(gaps, ["b.ts", "c.ts", "d1"]);
 }

@@ -1,21 +1,22 @@
-//! One EXT-X-DEFINE.
+//! A parsed `EXT-X-DEFINE` tag.
 
 use percent_encoding::percent_decode;
 use url::Url;
 
-use super::is_name;
+use super::is_variable_name;
 use crate::attribute::Attribute;
 use crate::line::Tag;
 
-/// One that means something.
+/// An `EXT-X-DEFINE` tag with a valid variable name.
 #[derive(Debug)]
 pub(crate) enum Definition<'a> {
     Value {
         name: &'a [u8],
         value: Option<Attribute<'a>>,
     },
-    /// The attribute that a player of ours cannot resolve itself.
-    Query(Attribute<'a>),
+    /// A `QUERYPARAM` attribute, which a player of a rewritten playlist cannot evaluate because the
+    /// query of the link is not the query of the origin's URL.
+    QueryParameter(Attribute<'a>),
     Import(Attribute<'a>),
 }
 
@@ -24,27 +25,29 @@ impl<'a> Definition<'a> {
         if tag.name != b"EXT-X-DEFINE" {
             return None;
         }
-        let last = |name| tag.attributes().filter(|attribute| attribute.is(name)).last();
-        let definition = if let Some(name) = last("NAME") {
-            Self::Value { name: name.value, value: last("VALUE") }
-        } else if let Some(attribute) = last("QUERYPARAM") {
-            Self::Query(attribute)
+        let last_attribute =
+            |name| tag.attributes().filter(|attribute| attribute.has_name(name)).last();
+        let definition = if let Some(name) = last_attribute("NAME") {
+            Self::Value { name: name.value, value: last_attribute("VALUE") }
+        } else if let Some(attribute) = last_attribute("QUERYPARAM") {
+            Self::QueryParameter(attribute)
         } else {
-            Self::Import(last("IMPORT")?)
+            Self::Import(last_attribute("IMPORT")?)
         };
-        is_name(definition.name()).then_some(definition)
+        is_variable_name(definition.name()).then_some(definition)
     }
 
     pub(crate) fn name(&self) -> &'a [u8] {
         match self {
             Self::Value { name, .. } => name,
-            Self::Query(attribute) | Self::Import(attribute) => attribute.value,
+            Self::QueryParameter(attribute) | Self::Import(attribute) => attribute.value,
         }
     }
 }
 
-/// Percent-decoded, save a brace: the value is written out as a VALUE, where `{$` would be filled in again.
-pub(super) fn query_parameter(base: &Url, name: &[u8]) -> Option<Vec<u8>> {
+/// Returns the percent-decoded value of the query parameter `name`. `{` becomes `%7B`, because the
+/// value is written out as a `VALUE`, where `{$` would be substituted again.
+pub(super) fn decode_query_parameter(base: &Url, name: &[u8]) -> Option<Vec<u8>> {
     let query = base.query()?.as_bytes();
     let value = query.split(|&byte| byte == b'&').find_map(|pair| {
         let (key, value) = pair.split_at(memchr::memchr(b'=', pair).unwrap_or(pair.len()));

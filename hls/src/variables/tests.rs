@@ -12,8 +12,13 @@ fn imported() -> Variables {
 
 fn check(defines: &str, expected: &str) {
     let input = format!("#EXTM3U\n{defines}\n");
-    let variables =
-        Variables::of(input.as_bytes(), &base(), &imported(), &Limits::default()).unwrap();
+    let variables = Variables::collect_definitions(
+        input.as_bytes(),
+        &base(),
+        &imported(),
+        &PlaylistLimits::default(),
+    )
+    .unwrap();
     let seen: Vec<String> = variables
         .0
         .iter()
@@ -63,13 +68,13 @@ fn filling() {
         ("{${$b}}", "{$2}"),
     ] {
         assert_eq!(
-            variables.fill(text.as_bytes(), &mut Vec::new(), 100, 1).unwrap(),
+            variables.substitute(text.as_bytes(), &mut Vec::new(), 100, 1).unwrap(),
             expected.as_bytes(),
             "{text}"
         );
     }
     assert_eq!(
-        variables.fill(b"{$b}23456", &mut Vec::new(), 5, 9),
+        variables.substitute(b"{$b}23456", &mut Vec::new(), 5, 9),
         Err(InvalidPlaylist::UriTooLong { line: 9, limit: 5 })
     );
 }
@@ -83,7 +88,12 @@ fn values_that_double_are_refused() {
             n - 1
         ));
     }
-    let refused = Variables::of(input.as_bytes(), &base(), &imported(), &Limits::default());
+    let refused = Variables::collect_definitions(
+        input.as_bytes(),
+        &base(),
+        &imported(),
+        &PlaylistLimits::default(),
+    );
     assert!(matches!(refused, Err(InvalidPlaylist::VariablesTooLong { .. })), "{refused:?}");
 }
 

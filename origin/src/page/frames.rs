@@ -1,42 +1,43 @@
-//! `/frames`: a page that shows a page that sends one on to a player, which only plays where it
-//! is shown, and hides its playlist in a script.
+//! `/frames`: a page with an iframe whose document redirects (`meta refresh`) to a player. The
+//! player requires a `Referer` under `/frames/` and has its playlist URL in a script.
 
 use axum::extract::{Path, State};
 use axum::response::Html;
 use http::{HeaderMap, header};
 
-use super::{find, html};
-use crate::answer::Refusal;
+use super::{find_feed, render_html};
 use crate::media::Feed;
-use crate::routes::Site;
+use crate::response::RequestError;
+use crate::routes::OriginState;
 
-pub(crate) async fn page(Path(feed): Path<String>) -> Result<Html<String>, Refusal> {
-    let Feed { id, name, .. } = find(&feed)?;
+pub(crate) async fn page(Path(feed): Path<String>) -> Result<Html<String>, RequestError> {
+    let Feed { id, name, .. } = find_feed(&feed)?;
     let frame =
         format!("<h1>{name}</h1><iframe class=\"stage\" src=\"/frames/{id}/stage\"></iframe>");
-    Ok(html(&format!("{name}, framed"), &frame))
+    Ok(render_html(&format!("{name}, framed"), &frame))
 }
 
-pub(crate) async fn stage(Path(feed): Path<String>) -> Result<Html<String>, Refusal> {
-    let Feed { id, .. } = find(&feed)?;
+pub(crate) async fn stage(Path(feed): Path<String>) -> Result<Html<String>, RequestError> {
+    let Feed { id, .. } = find_feed(&feed)?;
     let refresh = format!("<meta http-equiv=\"refresh\" content=\"0; url=/embed/inline/{id}\">");
-    Ok(html("One moment", &refresh))
+    Ok(render_html("One moment", &refresh))
 }
 
 pub(crate) async fn player(
-    State(site): State<Site>,
+    State(state): State<OriginState>,
     Path(feed): Path<String>,
     headers: HeaderMap,
-) -> Result<Html<String>, Refusal> {
-    let feed = find(&feed)?;
-    let referer = headers.get(header::REFERER).and_then(|it| it.to_str().ok()).unwrap_or_default();
-    if !referer.starts_with(&format!("{}/frames/", site.base)) {
-        return Err(Refusal::Hotlink);
+) -> Result<Html<String>, RequestError> {
+    let feed = find_feed(&feed)?;
+    let referer =
+        headers.get(header::REFERER).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if !referer.starts_with(&format!("{}/frames/", state.base)) {
+        return Err(RequestError::Hotlink);
     }
-    let (playlist, _) = site.playlist_url(feed);
-    // As frameworks write texts into scripts.
+    let (playlist, _) = state.mint_playlist_url(feed);
+    // JSON in a script, escaped as web frameworks escape it.
     let escaped = playlist.replace('/', "\\/").replace('&', "\\u0026");
     let script =
         format!("<script>var setup = {{\"kind\": \"hls\", \"src\": \"{escaped}\"}};</script>");
-    Ok(html("Player", &script))
+    Ok(render_html("Player", &script))
 }

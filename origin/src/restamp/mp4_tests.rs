@@ -13,8 +13,8 @@ fn fragment(tfdt: &[u8]) -> Vec<u8> {
     [atom("styp", b"msdh"), moof, atom("mdat", b"frames")].concat()
 }
 
-fn tracks() -> Tracks {
-    Tracks(vec![(1, 48_000)])
+fn tracks() -> TrackTimescales {
+    TrackTimescales(vec![(1, 48_000)])
 }
 
 #[test]
@@ -25,7 +25,7 @@ fn decode_times_move() {
         (v0(96_000), 24, Ok(96_000 + 24 * 48_000)),
         (v1(96_000), 24, Ok(96_000 + 24 * 48_000)),
         (v1(1), 40_000_000, Ok(1 + 40_000_000 * 48_000)),
-        (v0(1), 40_000_000, Err(RestampError::TooSmall("tfdt"))),
+        (v0(1), 40_000_000, Err(RestampError::TimeOverflow("tfdt"))),
     ] {
         let moved = restamp(&fragment(&tfdt), &tracks(), seconds, 77);
         assert_eq!(moved.and_then(|bytes| first_decode_time(&bytes)), expected);
@@ -47,11 +47,11 @@ fn only_times_and_numbers_change() {
 }
 
 #[test]
-fn sidx_moves_along() {
+fn sidx_time_is_shifted() {
     let body = [&[0u8; 4][..], &1u32.to_be_bytes(), &1000u32.to_be_bytes(), &5u32.to_be_bytes()];
     let before = [atom("sidx", &body.concat()), fragment(&[1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])];
     let after = restamp(&before.concat(), &tracks(), 24, 1).unwrap();
-    assert_eq!(u32_at(&after, 8 + 12), Ok(24_005));
+    assert_eq!(read_u32(&after, 8 + 12), Ok(24_005));
 }
 
 #[test]
@@ -59,10 +59,13 @@ fn broken_files_are_refused() {
     let whole = fragment(&[1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
     for (bytes, expected) in [
         (whole[..whole.len() - 1].to_vec(), RestampError::Truncated(whole.len() - 14)),
-        (atom("moof", &atom("traf", &[])), RestampError::NoBox("tfhd")),
+        (atom("moof", &atom("traf", &[])), RestampError::MissingBox("tfhd")),
         (atom("moof", &[0, 0, 0, 4, b'x', b'x', b'x', b'x']), RestampError::Truncated(8)),
     ] {
         assert_eq!(restamp(&bytes, &tracks(), 0, 1), Err(expected));
     }
-    assert_eq!(restamp(&whole, &Tracks(vec![(9, 1)]), 0, 1), Err(RestampError::UnknownTrack(1)));
+    assert_eq!(
+        restamp(&whole, &TrackTimescales(vec![(9, 1)]), 0, 1),
+        Err(RestampError::UnknownTrack(1))
+    );
 }

@@ -1,23 +1,25 @@
-//! The season: six meetings placed around a race that is live now.
+//! The season: six meetings around a race that is live now.
 //!
-//! Everything hangs on the start of that race. It is set once, some ten minutes before the
-//! origin starts, and moves on by [`PERIOD`] whenever it is about to end, so that there is
-//! always a live session; in between the calendar stands still.
+//! All dates derive from the start of that race. The first start is set once, ten to fifteen
+//! minutes before the origin starts. Every [`RACE_PERIOD_SECONDS`] after it, before the race's
+//! nominal end, the whole calendar moves on by one period, so that a race is always live; between
+//! those moments the calendar does not change.
 
 use jiff::civil::{Date, Time};
 use jiff::{SignedDuration, Timestamp, ToSpan, tz::TimeZone};
 
-/// Shorter than a race's nominal two hours: the next one starts before the last one ends.
-const PERIOD: i64 = 110 * 60;
+/// Seconds between the starts of two live races: less than a race's nominal two hours, so that the
+/// next race starts before the last one ends.
+const RACE_PERIOD_SECONDS: i64 = 110 * 60;
 
-/// The start of the first live race; the rest follows from the time.
+/// The calendar as a function of time; its only state is the start of the first live race.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Calendar {
-    anchor: Timestamp,
+    first_race_start: Timestamp,
 }
 
-/// All meetings at one moment. The season's name is the year of the live race, also for
-/// meetings that fall into the year before or after.
+/// All meetings at one moment. `year` is the year of the live race, also for meetings that fall
+/// into the year before or after.
 #[derive(Debug)]
 pub(crate) struct Season {
     pub(crate) year: i16,
@@ -28,20 +30,20 @@ pub(crate) struct Season {
 pub(crate) struct Meeting {
     pub(crate) round: u32,
     pub(crate) venue: &'static Venue,
-    /// In order; the race is last.
+    /// In chronological order; the race is last.
     pub(crate) sessions: Vec<Session>,
 }
 
 #[derive(Debug)]
 pub(crate) struct Session {
-    pub(crate) kind: Kind,
+    pub(crate) kind: SessionKind,
     pub(crate) date: Date,
-    /// None while the time is yet to be announced.
+    /// `None` when only the date has been announced.
     pub(crate) start: Option<Timestamp>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum SessionKind {
     FirstPractice,
     SecondPractice,
     ThirdPractice,
@@ -51,7 +53,7 @@ pub(crate) enum Kind {
     Race,
 }
 
-/// A made-up place. None of these exists.
+/// An invented venue. None of these exists.
 #[derive(Debug)]
 pub(crate) struct Venue {
     pub(crate) name: &'static str,
@@ -65,51 +67,55 @@ pub(crate) struct Venue {
     pub(crate) gmt_offset: &'static str,
     days_from_live: i32,
     race_hour: i8,
-    weekend: Weekend,
+    weekend_format: WeekendFormat,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Weekend {
+enum WeekendFormat {
     Classic,
     Sprint,
-    /// Classic, with dates only.
+    /// [`Self::Classic`], with dates but no times.
     TimesUnknown,
 }
 
 impl Calendar {
-    /// A calendar whose live race started ten to fifteen minutes before `now`, in unix seconds.
+    /// A calendar whose live race started ten to fifteen minutes before `now` (unix seconds).
     pub(crate) fn starting(now: u64) -> Self {
         let now = i64::try_from(now).unwrap_or(i64::MAX);
         let start = (now - 600).max(0) / 300 * 300;
-        Self { anchor: Timestamp::from_second(start).unwrap_or(Timestamp::UNIX_EPOCH) }
+        Self { first_race_start: Timestamp::from_second(start).unwrap_or(Timestamp::UNIX_EPOCH) }
     }
 
+    /// The season at `now` (unix seconds).
     pub(crate) fn season(&self, now: u64) -> Season {
-        let live = self.live_race(now);
-        let today = date_of(live);
+        let live = self.live_race_start(now);
+        let today = utc_date(live);
         let meeting = |(round, venue): (u32, &'static Venue)| {
             let race = if venue.days_from_live == 0 {
                 live
             } else {
                 let date = today.saturating_add(venue.days_from_live.days());
-                at(date, Time::constant(venue.race_hour, 0, 0, 0))
+                utc_timestamp(date, Time::constant(venue.race_hour, 0, 0, 0))
             };
-            Meeting { round, venue, sessions: venue.weekend.sessions(race) }
+            Meeting { round, venue, sessions: venue.weekend_format.sessions(race) }
         };
         Season { year: today.year(), meetings: (1..).zip(&VENUES).map(meeting).collect() }
     }
 
-    fn live_race(&self, now: u64) -> Timestamp {
+    fn live_race_start(&self, now: u64) -> Timestamp {
         let now = i64::try_from(now).unwrap_or(i64::MAX);
-        let rolls = (now - self.anchor.as_second()).max(0) / PERIOD;
-        self.anchor.saturating_add(SignedDuration::from_secs(rolls * PERIOD)).unwrap_or(self.anchor)
+        let periods = (now - self.first_race_start.as_second()).max(0) / RACE_PERIOD_SECONDS;
+        self.first_race_start
+            .saturating_add(SignedDuration::from_secs(periods * RACE_PERIOD_SECONDS))
+            .unwrap_or(self.first_race_start)
     }
 }
 
-impl Weekend {
-    /// The sessions of a weekend, in minutes before the race, as real weekends have them.
+impl WeekendFormat {
+    /// The sessions before and including a race that starts at `race`, spaced as on real race
+    /// weekends; the tables are minutes before the race.
     fn sessions(self, race: Timestamp) -> Vec<Session> {
-        use Kind::{
+        use SessionKind::{
             FirstPractice, Qualifying, Race, SecondPractice, Sprint, SprintQualifying,
             ThirdPractice,
         };
@@ -127,18 +133,18 @@ impl Weekend {
             (Qualifying, 1440),
             (Race, 0),
         ];
-        let plan = if self == Self::Sprint { sprint } else { classic };
+        let offsets = if self == Self::Sprint { sprint } else { classic };
         let session = |(kind, before)| {
             let start = race.saturating_sub(SignedDuration::from_mins(before)).unwrap_or(race);
-            let known = self != Self::TimesUnknown;
-            Session { kind, date: date_of(start), start: known.then_some(start) }
+            let is_time_known = self != Self::TimesUnknown;
+            Session { kind, date: utc_date(start), start: is_time_known.then_some(start) }
         };
-        plan.into_iter().map(session).collect()
+        offsets.into_iter().map(session).collect()
     }
 }
 
-impl Kind {
-    pub(crate) fn nominal(self) -> SignedDuration {
+impl SessionKind {
+    pub(crate) fn nominal_duration(self) -> SignedDuration {
         SignedDuration::from_mins(match self {
             Self::Race => 120,
             Self::SprintQualifying => 44,
@@ -147,23 +153,23 @@ impl Kind {
     }
 }
 
-fn date_of(start: Timestamp) -> Date {
+fn utc_date(start: Timestamp) -> Date {
     start.to_zoned(TimeZone::UTC).date()
 }
 
-fn at(date: Date, time: Time) -> Timestamp {
+fn utc_timestamp(date: Date, time: Time) -> Timestamp {
     let zoned = TimeZone::UTC.to_timestamp(date.to_datetime(time));
     zoned.unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
 #[rustfmt::skip]
 static VENUES: [Venue; 6] = [
-    Venue { name: "Lakeside Grand Prix", circuit_id: "lakeside", circuit: "Lakeside Park Circuit", lat: "46.2101", long: "9.0304", locality: "Sant Elio", country: "Lakeland", country_code: "XLL", gmt_offset: "02:00:00", days_from_live: -14, race_hour: 13, weekend: Weekend::Classic },
-    Venue { name: "Harbour Grand Prix", circuit_id: "harbour_street", circuit: "Harbour Street Circuit", lat: "51.0402", long: "1.2107", locality: "Port Calder", country: "Northmark", country_code: "XNM", gmt_offset: "01:00:00", days_from_live: 0, race_hour: 14, weekend: Weekend::Classic },
-    Venue { name: "Highland Grand Prix", circuit_id: "highland_ring", circuit: "Highland Ring", lat: "57.1200", long: "-4.7101", locality: "Glen Arrow", country: "Highmoor", country_code: "XHM", gmt_offset: "00:00:00", days_from_live: 7, race_hour: 13, weekend: Weekend::Classic },
-    Venue { name: "Canyon Grand Prix", circuit_id: "red_canyon", circuit: "Red Canyon Raceway", lat: "36.0544", long: "-112.1401", locality: "Red Canyon", country: "Westhaven", country_code: "XWH", gmt_offset: "-06:00:00", days_from_live: 14, race_hour: 19, weekend: Weekend::Sprint },
-    Venue { name: "Lagoon Grand Prix", circuit_id: "lagoon_bay", circuit: "Lagoon Bay Circuit", lat: "1.3004", long: "103.8505", locality: "Marisol", country: "Lagoona", country_code: "XLG", gmt_offset: "08:00:00", days_from_live: 28, race_hour: 12, weekend: Weekend::Classic },
-    Venue { name: "Forest Grand Prix", circuit_id: "silverwood_forest", circuit: "Silverwood Forest Circuit", lat: "50.4303", long: "5.9701", locality: "Silverwood", country: "Eastvale", country_code: "XEV", gmt_offset: "01:00:00", days_from_live: 42, race_hour: 13, weekend: Weekend::TimesUnknown },
+    Venue { name: "Lakeside Grand Prix", circuit_id: "lakeside", circuit: "Lakeside Park Circuit", lat: "46.2101", long: "9.0304", locality: "Sant Elio", country: "Lakeland", country_code: "XLL", gmt_offset: "02:00:00", days_from_live: -14, race_hour: 13, weekend_format: WeekendFormat::Classic },
+    Venue { name: "Harbour Grand Prix", circuit_id: "harbour_street", circuit: "Harbour Street Circuit", lat: "51.0402", long: "1.2107", locality: "Port Calder", country: "Northmark", country_code: "XNM", gmt_offset: "01:00:00", days_from_live: 0, race_hour: 14, weekend_format: WeekendFormat::Classic },
+    Venue { name: "Highland Grand Prix", circuit_id: "highland_ring", circuit: "Highland Ring", lat: "57.1200", long: "-4.7101", locality: "Glen Arrow", country: "Highmoor", country_code: "XHM", gmt_offset: "00:00:00", days_from_live: 7, race_hour: 13, weekend_format: WeekendFormat::Classic },
+    Venue { name: "Canyon Grand Prix", circuit_id: "red_canyon", circuit: "Red Canyon Raceway", lat: "36.0544", long: "-112.1401", locality: "Red Canyon", country: "Westhaven", country_code: "XWH", gmt_offset: "-06:00:00", days_from_live: 14, race_hour: 19, weekend_format: WeekendFormat::Sprint },
+    Venue { name: "Lagoon Grand Prix", circuit_id: "lagoon_bay", circuit: "Lagoon Bay Circuit", lat: "1.3004", long: "103.8505", locality: "Marisol", country: "Lagoona", country_code: "XLG", gmt_offset: "08:00:00", days_from_live: 28, race_hour: 12, weekend_format: WeekendFormat::Classic },
+    Venue { name: "Forest Grand Prix", circuit_id: "silverwood_forest", circuit: "Silverwood Forest Circuit", lat: "50.4303", long: "5.9701", locality: "Silverwood", country: "Eastvale", country_code: "XEV", gmt_offset: "01:00:00", days_from_live: 42, race_hour: 13, weekend_format: WeekendFormat::TimesUnknown },
 ];
 
 #[cfg(test)]
@@ -172,12 +178,12 @@ mod tests {
 
     const START: u64 = 1_790_000_123;
 
-    /// The sessions that nominally run at `now`.
-    fn live(season: &Season, now: u64) -> Vec<(&'static str, Kind)> {
+    /// Circuit and kind of the sessions that nominally run at `now` (unix seconds).
+    fn live(season: &Season, now: u64) -> Vec<(&'static str, SessionKind)> {
         let now = Timestamp::from_second(now as i64).unwrap();
         let all = season.meetings.iter().flat_map(|m| m.sessions.iter().map(move |s| (m, s)));
         let running = all.filter(|(_, s)| {
-            s.start.is_some_and(|start| start <= now && now < start + s.kind.nominal())
+            s.start.is_some_and(|start| start <= now && now < start + s.kind.nominal_duration())
         });
         running.map(|(m, s)| (m.venue.circuit_id, s.kind)).collect()
     }
@@ -188,7 +194,7 @@ mod tests {
         for minute in 0..3 * 24 * 60 {
             let now = START + minute * 60;
             let live = live(&calendar.season(now), now);
-            assert_eq!(live, [("harbour_street", Kind::Race)], "{minute} minutes later");
+            assert_eq!(live, [("harbour_street", SessionKind::Race)], "{minute} minutes later");
         }
     }
 
@@ -207,7 +213,7 @@ mod tests {
         let season = Calendar::starting(START).season(START);
         let mut before = None;
         for meeting in &season.meetings {
-            assert_eq!(meeting.sessions.last().unwrap().kind, Kind::Race);
+            assert_eq!(meeting.sessions.last().unwrap().kind, SessionKind::Race);
             let first = meeting.sessions[0].date;
             for session in &meeting.sessions {
                 assert!(session.start.is_none_or(|s| Some(s) > before), "{session:?}");
@@ -216,7 +222,10 @@ mod tests {
             }
         }
         let kinds = |round: usize| season.meetings[round - 1].sessions.iter().map(|s| s.kind);
-        assert!(kinds(4).any(|k| k == Kind::Sprint) && kinds(4).all(|k| k != Kind::ThirdPractice));
+        assert!(
+            kinds(4).any(|k| k == SessionKind::Sprint)
+                && kinds(4).all(|k| k != SessionKind::ThirdPractice)
+        );
         assert!(season.meetings[5].sessions.iter().all(|s| s.start.is_none()));
     }
 }

@@ -1,42 +1,42 @@
-//! The season as jolpica tells it: `MRData`, numbers as strings, times apart from dates.
+//! The season as Jolpica serves it: `MRData`, numbers as strings, times apart from dates.
 
 use axum::Json;
 use axum::extract::{OriginalUri, Path, Query, State};
 use serde_json::{Map, Value, json};
 
-use super::calendar::{Kind, Meeting, Season, Session};
-use crate::answer::Refusal;
-use crate::routes::Site;
+use super::calendar::{Meeting, Season, Session, SessionKind};
+use crate::response::RequestError;
+use crate::routes::OriginState;
 
-/// A page of the listing; what is no number counts as absent, as it does there.
+/// Pagination of the listing; a value that is not a number is ignored, as Jolpica does.
 #[derive(serde::Deserialize)]
-pub(super) struct Page {
+pub(super) struct PageQuery {
     limit: Option<String>,
     offset: Option<String>,
 }
 
-pub(super) async fn races(
-    State(site): State<Site>,
+pub(super) async fn list_races(
+    State(state): State<OriginState>,
     Path(season): Path<String>,
-    Query(page): Query<Page>,
+    Query(page): Query<PageQuery>,
     OriginalUri(uri): OriginalUri,
-) -> Result<Json<Value>, Refusal> {
-    let asked = match season.as_str() {
+) -> Result<Json<Value>, RequestError> {
+    let year = match season.as_str() {
         "current" => None,
-        year => Some(year.parse().map_err(|_| Refusal::NotFound)?),
+        year => Some(year.parse().map_err(|_| RequestError::NotFound)?),
     };
-    let url = format!("{}{}", site.base, uri.path());
-    let season = site.calendar.season(site.clock.unix_seconds());
-    Ok(Json(document(&season, asked.unwrap_or(season.year), &page, &url)))
+    let url = format!("{}{}", state.base, uri.path());
+    let season = state.calendar.season(state.clock.unix_seconds());
+    Ok(Json(render_document(&season, year.unwrap_or(season.year), &page, &url)))
 }
 
-fn document(season: &Season, year: i16, page: &Page, url: &str) -> Value {
+fn render_document(season: &Season, year: i16, page: &PageQuery, url: &str) -> Value {
     let number = |text: &Option<String>| text.as_deref().and_then(|t| t.parse().ok());
     let limit: usize = number(&page.limit).unwrap_or(30).min(100);
     let offset: usize = number(&page.offset).unwrap_or(0);
-    // Another year exists, and is empty.
+    // Any other year is a valid, empty season.
     let meetings = if year == season.year { season.meetings.as_slice() } else { &[] };
-    let races = meetings.iter().skip(offset).take(limit).map(|m| race(year, m));
+    let races = meetings.iter().skip(offset).take(limit).map(|m| render_race(year, m));
     json!({"MRData": {
         "xmlns": "",
         "series": "f1",
@@ -48,7 +48,7 @@ fn document(season: &Season, year: i16, page: &Page, url: &str) -> Value {
     }})
 }
 
-fn race(year: i16, meeting: &Meeting) -> Value {
+fn render_race(year: i16, meeting: &Meeting) -> Value {
     let venue = meeting.venue;
     let mut race = Map::new();
     let mut put = |key: &str, value: Value| race.insert(key.to_owned(), value);
@@ -70,33 +70,33 @@ fn race(year: i16, meeting: &Meeting) -> Value {
         }),
     );
     for session in &meeting.sessions {
-        match key(session.kind) {
-            // The race's own date and time stand in the race itself.
-            None => race.extend(when(session)),
+        match session_key(session.kind) {
+            // The race session's date and time are fields of the race object itself.
+            None => race.extend(date_and_time(session)),
             Some(key) => {
-                race.insert(key.to_owned(), Value::Object(when(session)));
+                race.insert(key.to_owned(), Value::Object(date_and_time(session)));
             }
         }
     }
     Value::Object(race)
 }
 
-fn when(session: &Session) -> Map<String, Value> {
+fn date_and_time(session: &Session) -> Map<String, Value> {
     let date = ("date".to_owned(), Value::from(session.date.to_string()));
     let time = session.start.map(|start| start.strftime("%H:%M:%SZ").to_string());
     let time = time.map(|time| ("time".to_owned(), Value::from(time)));
     [date].into_iter().chain(time).collect()
 }
 
-fn key(kind: Kind) -> Option<&'static str> {
+fn session_key(kind: SessionKind) -> Option<&'static str> {
     Some(match kind {
-        Kind::FirstPractice => "FirstPractice",
-        Kind::SecondPractice => "SecondPractice",
-        Kind::ThirdPractice => "ThirdPractice",
-        Kind::SprintQualifying => "SprintQualifying",
-        Kind::Sprint => "Sprint",
-        Kind::Qualifying => "Qualifying",
-        Kind::Race => return None,
+        SessionKind::FirstPractice => "FirstPractice",
+        SessionKind::SecondPractice => "SecondPractice",
+        SessionKind::ThirdPractice => "ThirdPractice",
+        SessionKind::SprintQualifying => "SprintQualifying",
+        SessionKind::Sprint => "Sprint",
+        SessionKind::Qualifying => "Qualifying",
+        SessionKind::Race => return None,
     })
 }
 
@@ -110,14 +110,14 @@ mod tests {
     fn get(year: i16, limit: &str, offset: &str) -> Value {
         let season = Calendar::starting(NOW).season(NOW);
         let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-        let page = Page { limit: some(limit), offset: some(offset) };
-        document(&season, year, &page, "http://x/")["MRData"].clone()
+        let page = PageQuery { limit: some(limit), offset: some(offset) };
+        render_document(&season, year, &page, "http://x/")["MRData"].clone()
     }
 
     #[test]
     fn pages() {
-        // (year, limit, offset) -> limit and total as told, rounds
-        for (year, limit, offset, told, total, rounds) in [
+        // (year, limit, offset) -> limit and total of the response, rounds
+        for (year, limit, offset, effective_limit, total, rounds) in [
             (2027, "", "", "30", "6", vec!["1", "2", "3", "4", "5", "6"]),
             (2027, "2", "1", "2", "6", vec!["2", "3"]),
             (2027, "500", "5", "100", "6", vec!["6"]),
@@ -125,7 +125,7 @@ mod tests {
             (2026, "", "", "30", "0", vec![]),
         ] {
             let data = get(year, limit, offset);
-            assert_eq!((&data["limit"], &data["total"]), (&told.into(), &total.into()));
+            assert_eq!((&data["limit"], &data["total"]), (&effective_limit.into(), &total.into()));
             let races = data["RaceTable"]["Races"].as_array().unwrap();
             assert_eq!(
                 races.iter().map(|r| r["round"].as_str().unwrap()).collect::<Vec<_>>(),

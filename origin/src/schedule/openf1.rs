@@ -1,5 +1,5 @@
-//! The season as OpenF1 tells it. Sessions without a time are not listed there.
-//! The 401 that OpenF1 answers while a session is live is a fault, and left to a fault layer.
+//! The season as OpenF1 serves it, which does not list sessions without a time. The status 401 that
+//! OpenF1 answers during a live session is a fault, and left to a fault-injecting layer.
 
 use axum::Json;
 use axum::extract::{Query, State};
@@ -7,10 +7,10 @@ use jiff::Timestamp;
 use jiff::civil::Time;
 use serde_json::{Value, json};
 
-use super::calendar::{Kind, Meeting, Season, Session};
-use crate::routes::Site;
+use super::calendar::{Meeting, Season, Session, SessionKind};
+use crate::routes::OriginState;
 
-/// The filters we know; others match everything.
+/// The supported query filters; any other parameter is ignored.
 #[derive(serde::Deserialize)]
 pub(super) struct Filter {
     year: Option<String>,
@@ -18,18 +18,18 @@ pub(super) struct Filter {
     session_key: Option<String>,
 }
 
-pub(super) async fn sessions(
-    State(site): State<Site>,
+pub(super) async fn serve_sessions(
+    State(state): State<OriginState>,
     Query(filter): Query<Filter>,
 ) -> Json<Vec<Value>> {
-    Json(filter.apply(list_sessions(&site.calendar.season(site.clock.unix_seconds()))))
+    Json(filter.apply(list_sessions(&state.calendar.season(state.clock.unix_seconds()))))
 }
 
-pub(super) async fn meetings(
-    State(site): State<Site>,
+pub(super) async fn serve_meetings(
+    State(state): State<OriginState>,
     Query(filter): Query<Filter>,
 ) -> Json<Vec<Value>> {
-    Json(filter.apply(list_meetings(&site.calendar.season(site.clock.unix_seconds()))))
+    Json(filter.apply(list_meetings(&state.calendar.season(state.clock.unix_seconds()))))
 }
 
 impl Filter {
@@ -39,40 +39,40 @@ impl Filter {
             ("meeting_key", &self.meeting_key),
             ("session_key", &self.session_key),
         ];
-        let fits = |row: &Value| {
+        let matches = |row: &Value| {
             wanted.iter().all(|(key, value)| {
                 value.as_ref().is_none_or(|value| {
                     value.parse().is_ok_and(|v: u64| row[*key].as_u64() == Some(v))
                 })
             })
         };
-        rows.into_iter().filter(fits).collect()
+        rows.into_iter().filter(matches).collect()
     }
 }
 
 fn list_sessions(season: &Season) -> Vec<Value> {
-    let of = |meeting: &Meeting| {
-        let common = common(season, meeting);
+    let session_rows = |meeting: &Meeting| {
+        let common = common_fields(season, meeting);
         let rows = (1..).zip(&meeting.sessions).filter_map(|(i, session)| {
             let start = session.start?;
-            let (kind, name) = names(session.kind);
+            let (kind, name) = session_names(session.kind);
             let mut row = common.clone();
             row["session_key"] = json!(meeting_key(meeting) * 10 + i);
             row["session_type"] = json!(kind);
             row["session_name"] = json!(name);
-            row["date_start"] = json!(stamp(start));
-            row["date_end"] = json!(stamp(end(session, start)));
+            row["date_start"] = json!(format_timestamp(start));
+            row["date_end"] = json!(format_timestamp(session_end(session, start)));
             row["is_cancelled"] = json!(false);
             Some(row)
         });
         rows.collect::<Vec<_>>()
     };
-    season.meetings.iter().flat_map(of).collect()
+    season.meetings.iter().flat_map(session_rows).collect()
 }
 
 fn list_meetings(season: &Season) -> Vec<Value> {
     let row = |meeting: &Meeting| {
-        let mut row = common(season, meeting);
+        let mut row = common_fields(season, meeting);
         let midnight = |s: &Session| format!("{}T{}+00:00", s.date, Time::midnight());
         let first = meeting.sessions.first();
         let last = meeting.sessions.last();
@@ -80,18 +80,19 @@ fn list_meetings(season: &Season) -> Vec<Value> {
         row["meeting_official_name"] =
             json!(format!("{} {}", meeting.venue.name.to_uppercase(), season.year));
         row["circuit_type"] = json!("Permanent");
-        row["date_start"] = json!(first.map(|s| s.start.map(stamp).unwrap_or_else(|| midnight(s))));
-        row["date_end"] = json!(
-            last.map(|s| { s.start.map(|at| stamp(end(s, at))).unwrap_or_else(|| midnight(s)) })
-        );
+        row["date_start"] =
+            json!(first.map(|s| s.start.map(format_timestamp).unwrap_or_else(|| midnight(s))));
+        row["date_end"] = json!(last.map(|s| {
+            s.start.map(|at| format_timestamp(session_end(s, at))).unwrap_or_else(|| midnight(s))
+        }));
         row["is_cancelled"] = json!(false);
         row
     };
     season.meetings.iter().map(row).collect()
 }
 
-/// What sessions and meetings both say.
-fn common(season: &Season, meeting: &Meeting) -> Value {
+/// The fields that session and meeting rows have in common.
+fn common_fields(season: &Season, meeting: &Meeting) -> Value {
     let venue = meeting.venue;
     json!({
         "meeting_key": meeting_key(meeting),
@@ -110,23 +111,23 @@ fn meeting_key(meeting: &Meeting) -> u32 {
     9000 + meeting.round
 }
 
-fn end(session: &Session, start: Timestamp) -> Timestamp {
-    start.saturating_add(session.kind.nominal()).unwrap_or(start)
+fn session_end(session: &Session, start: Timestamp) -> Timestamp {
+    start.saturating_add(session.kind.nominal_duration()).unwrap_or(start)
 }
 
-fn stamp(at: Timestamp) -> String {
+fn format_timestamp(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%S+00:00").to_string()
 }
 
-fn names(kind: Kind) -> (&'static str, &'static str) {
+fn session_names(kind: SessionKind) -> (&'static str, &'static str) {
     match kind {
-        Kind::FirstPractice => ("Practice", "Practice 1"),
-        Kind::SecondPractice => ("Practice", "Practice 2"),
-        Kind::ThirdPractice => ("Practice", "Practice 3"),
-        Kind::SprintQualifying => ("Qualifying", "Sprint Qualifying"),
-        Kind::Sprint => ("Race", "Sprint"),
-        Kind::Qualifying => ("Qualifying", "Qualifying"),
-        Kind::Race => ("Race", "Race"),
+        SessionKind::FirstPractice => ("Practice", "Practice 1"),
+        SessionKind::SecondPractice => ("Practice", "Practice 2"),
+        SessionKind::ThirdPractice => ("Practice", "Practice 3"),
+        SessionKind::SprintQualifying => ("Qualifying", "Sprint Qualifying"),
+        SessionKind::Sprint => ("Race", "Sprint"),
+        SessionKind::Qualifying => ("Qualifying", "Qualifying"),
+        SessionKind::Race => ("Race", "Race"),
     }
 }
 
@@ -160,16 +161,19 @@ mod tests {
     fn filters() {
         let season = Calendar::starting(NOW).season(NOW);
         for (year, meeting, session, rows) in [
-            (None, None, None, 25), // five meetings of five; the sixth has no times
+            (None, None, None, 25), // five meetings of five sessions; the sixth meeting has no times
             (Some("2027"), None, None, 25),
             (Some("2026"), None, None, 0),
             (None, Some("9004"), None, 5),
             (None, Some("9006"), None, 0),
             (Some("2027"), None, Some("90025"), 1),
         ] {
-            let own = |text: Option<&str>| text.map(str::to_owned);
-            let filter =
-                Filter { year: own(year), meeting_key: own(meeting), session_key: own(session) };
+            let owned = |text: Option<&str>| text.map(str::to_owned);
+            let filter = Filter {
+                year: owned(year),
+                meeting_key: owned(meeting),
+                session_key: owned(session),
+            };
             let found = filter.apply(list_sessions(&season)).len();
             assert_eq!(found, rows, "{year:?} {meeting:?} {session:?}");
         }

@@ -1,5 +1,5 @@
-//! An origin without a socket, at a time that the test sets.
-#![allow(dead_code, reason = "each test file uses its part")]
+//! [`Site`]: an origin without a socket, whose time the test sets.
+#![allow(dead_code, reason = "no test file uses every helper")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,6 +12,7 @@ use pitwall_origin::{Clock, Origin, OriginConfig};
 use tower::ServiceExt;
 
 pub(crate) const BASE: &str = "http://origin.test";
+/// Unix time in seconds at which every [`Site`] starts.
 pub(crate) const NOW: u64 = 1_800_000_001;
 
 pub(crate) struct Site {
@@ -28,9 +29,10 @@ pub(crate) struct Answer {
 impl Site {
     pub(crate) fn new() -> Self {
         let now_ms = Arc::new(AtomicU64::new(NOW * 1000));
-        let read = now_ms.clone();
-        let clock =
-            Clock::new(move || UNIX_EPOCH + Duration::from_millis(read.load(Ordering::Relaxed)));
+        let clock_ms = now_ms.clone();
+        let clock = Clock::new(move || {
+            UNIX_EPOCH + Duration::from_millis(clock_ms.load(Ordering::Relaxed))
+        });
         let origin = Origin::new(OriginConfig { clock, ..OriginConfig::default() });
         Self { router: origin.router(BASE.parse().unwrap()), now_ms }
     }
@@ -40,8 +42,8 @@ impl Site {
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
-        let answer = self.router.clone().oneshot(request).await.unwrap();
-        let (parts, body) = answer.into_parts();
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
         let body = to_bytes(body, usize::MAX).await.unwrap();
         Answer { status: parts.status, headers: parts.headers, body }
     }

@@ -1,15 +1,15 @@
-//! `[store]`.
+//! [`StoreConfig`]: `[store]`.
 
 use pitwall_upstream_map::RedisAddress;
 use serde::Deserialize;
 
-use super::Invalid;
+use super::ConfigError;
 
-/// How a map gets from the control plane to the edges.
+/// The store that carries the map from the control plane to the edges.
 #[derive(Clone, Default, Deserialize)]
-#[serde(try_from = "Keys")]
+#[serde(try_from = "StoreSection")]
 pub(crate) enum StoreConfig {
-    /// In one process.
+    /// In memory, for an edge and a control plane in one process.
     #[default]
     Memory,
     Redis {
@@ -20,8 +20,8 @@ pub(crate) enum StoreConfig {
 
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct Keys {
-    kind: Kind,
+struct StoreSection {
+    kind: StoreKind,
     url: Option<String>,
     sentinels: Vec<String>,
     prefix: Option<String>,
@@ -29,31 +29,34 @@ struct Keys {
 
 #[derive(Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-enum Kind {
+enum StoreKind {
     #[default]
     Memory,
     Redis,
 }
 
 impl StoreConfig {
-    /// Is it one that other processes see as well, which `command` cannot do without?
-    pub(crate) fn shared(&self, command: &str) -> Result<(), Invalid> {
+    /// Checks that the store is shared between processes, as `pitwall {command}` needs.
+    ///
+    /// # Errors
+    /// The store is in memory.
+    pub(crate) fn require_shared(&self, command: &str) -> Result<(), ConfigError> {
         match self {
             Self::Redis { .. } => Ok(()),
             Self::Memory => {
                 let why = "needs \"redis\": nothing in memory reaches another process";
-                Err(Invalid::new("store.kind", format!("pitwall {command} {why}")))
+                Err(ConfigError::new("store.kind", format!("pitwall {command} {why}")))
             }
         }
     }
 }
 
-impl TryFrom<Keys> for StoreConfig {
+impl TryFrom<StoreSection> for StoreConfig {
     type Error = String;
 
-    fn try_from(keys: Keys) -> Result<Self, String> {
-        let Keys { kind, url, sentinels, prefix } = keys;
-        if kind == Kind::Memory {
+    fn try_from(keys: StoreSection) -> Result<Self, String> {
+        let StoreSection { kind, url, sentinels, prefix } = keys;
+        if kind == StoreKind::Memory {
             let given = [
                 ("url", url.is_some()),
                 ("sentinels", !sentinels.is_empty()),
@@ -68,8 +71,8 @@ impl TryFrom<Keys> for StoreConfig {
         let address = RedisAddress::parse(&url, &sentinels)
             .map_err(|error| format!("{}: {error}", error.key))?;
         let prefix = prefix.unwrap_or_else(|| "pitwall".to_owned());
-        let fine = |c: char| c.is_ascii_graphic() && c != '{' && c != '}';
-        if prefix.is_empty() || !prefix.chars().all(fine) {
+        let is_allowed = |c: char| c.is_ascii_graphic() && c != '{' && c != '}';
+        if prefix.is_empty() || !prefix.chars().all(is_allowed) {
             return Err("store.prefix: one word without braces".to_owned());
         }
         Ok(Self::Redis { address: Box::new(address), prefix })

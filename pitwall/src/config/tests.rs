@@ -1,35 +1,35 @@
 use super::*;
 
-fn parse(text: &str, environment: &[(&str, &str)]) -> Result<Config, String> {
+fn parse_config(text: &str, environment: &[(&str, &str)]) -> Result<Config, String> {
     let environment = environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
     Config::parse("test.toml", text, environment).map_err(|invalid| invalid.to_string())
 }
 
-fn check(text: &str, expected: &str) {
-    let error = parse(text, &[]).err().unwrap_or_else(|| panic!("{text} is taken"));
+fn assert_parse_error(text: &str, expected: &str) {
+    let error = parse_config(text, &[]).err().unwrap_or_else(|| panic!("{text} is taken"));
     assert!(error.starts_with(expected), "{text}\n  says {error:?}\n  not  {expected:?}");
 }
 
-const SOURCE: &str = "[[source]]\nname = \"a\"\nkind = \"static\"\nfeed = \"World feed\"\n\
+const SOURCE_TABLE: &str = "[[source]]\nname = \"a\"\nkind = \"static\"\nfeed = \"World feed\"\n\
                       url = \"https://cdn.example.com/master.m3u8\"\n";
 
 #[test]
 fn an_empty_file_is_the_default() {
-    let config = parse("", &[]).unwrap();
+    let config = parse_config("", &[]).unwrap();
     assert_eq!(config.edge.listen.to_string(), "127.0.0.1:8080");
     assert_eq!(config.state.dir, Path::new("state"));
     assert!(config.upstream.allow_hosts.is_empty() && config.sources.is_empty());
 }
 
 #[test]
-fn mistakes_are_named_by_file_line_and_key() {
-    check("[edge]\n\nlisen = 1\n", "test.toml:3: edge.lisen: unknown field `lisen`");
-    check(
+fn an_error_names_file_line_and_key() {
+    assert_parse_error("[edge]\n\nlisen = 1\n", "test.toml:3: edge.lisen: unknown field `lisen`");
+    assert_parse_error(
         "[edge]\nlisten = \"nowhere\"\n",
         "test.toml:2: edge.listen: write an address and a port: 127",
     );
     let address = "write an address and a port: 127.0.0.1:8080 (names are not taken)";
-    for (value, says) in [
+    for (value, expected) in [
         ("\"control-1:8081\"", address.to_owned()),
         ("8081", "invalid type: integer `8081`, expected an address, or a list of addr".to_owned()),
         ("[]", "an empty list: name at least one control plane".to_owned()),
@@ -40,100 +40,166 @@ fn mistakes_are_named_by_file_line_and_key() {
             "[2] \"127.0.0.1:1\" is in the list twice".to_owned(),
         ),
     ] {
-        check(
+        assert_parse_error(
             &format!("[edge]\ncontrol = {value}\n"),
-            &format!("test.toml:2: edge.control: {says}"),
+            &format!("test.toml:2: edge.control: {expected}"),
         );
-        // A text may be without quotes there.
+        // In a variable a string may be without quotes.
         let variable = [("PITWALL_EDGE__CONTROL", value.trim_matches('"'))];
         if value != "8081" {
-            let error = parse("", &variable).err().unwrap();
-            assert_eq!(error, format!("environment PITWALL_EDGE__CONTROL: {says}"));
+            let error = parse_config("", &variable).err().unwrap();
+            assert_eq!(error, format!("environment PITWALL_EDGE__CONTROL: {expected}"));
         }
     }
-    check("[edge]\nthreads = -1\n", "test.toml:2: edge.threads: ");
-    check(
+    assert_parse_error("[edge]\nthreads = -1\n", "test.toml:2: edge.threads: ");
+    assert_parse_error(
         "[edge]\npublic_url = \"tv.example.com\"\n",
         "test.toml:2: edge.public_url: bad URL: not an",
     );
-    check("[edge]\npublic_url = \"https://a/?b\"\n", "test.toml:2: edge.public_url: a URL with");
-    check("[edge]\ndrain = \"-5s\"\n", "test.toml:2: edge.drain: ");
-    check("[edge]\ntrusted_proxies = [\"all\"]\n", "test.toml:2: edge.trusted_proxies: ");
-    check("[edge]\ntrusted_proxies = [\"0.0.0.0/0\"]\n", "test.toml:2: edge.trusted_proxies: ");
-    check("[edge.limits]\nconnections = 0\n", "test.toml:2: edge.limits.connections: ");
-    check("[edge.limits]\nrequests_per_client = -1\n", "test.toml:2: edge.limits.requests_per_c");
-    check("[edge.limits]\nheader = \"5m\"\n", "test.toml:2: edge.limits.header: between 1s");
-    check("[access]\nmode = \"closed\"\n", "test.toml:2: access.mode: unknown variant `closed`");
-    check("[edge.playlist]\nwindow = \"0s\"\n", "test.toml:2: edge.playlist.window: between 10s");
-    check("[edge.playlist]\nwindow = \"2days\"\n", "test.toml:2: edge.playlist.window: between");
-    check("[edge.playlist]\nwindow = \"-5m\"\n", "test.toml:2: edge.playlist.window: ");
-    check("[edge.playlist]\nwindow = 300\n", "test.toml:2: edge.playlist.window: ");
-    check("[edge.cache]\nbytes = \"many\"\n", "test.toml:2: edge.cache.bytes: ");
-    check("[edge]\nthreads = 1\nthreads = 2\n", "test.toml:3: duplicate key");
-    check("[edges]\n", "test.toml:1: edges: unknown field `edges`");
-    check("[store]\nkind = \"papyrus\"\n", "test.toml:2: store.kind: unknown variant `papyrus`");
+    assert_parse_error(
+        "[edge]\npublic_url = \"https://a/?b\"\n",
+        "test.toml:2: edge.public_url: a URL with",
+    );
+    assert_parse_error("[edge]\ndrain = \"-5s\"\n", "test.toml:2: edge.drain: ");
+    assert_parse_error(
+        "[edge]\ntrusted_proxies = [\"all\"]\n",
+        "test.toml:2: edge.trusted_proxies: ",
+    );
+    assert_parse_error(
+        "[edge]\ntrusted_proxies = [\"0.0.0.0/0\"]\n",
+        "test.toml:2: edge.trusted_proxies: ",
+    );
+    assert_parse_error(
+        "[edge.limits]\nconnections = 0\n",
+        "test.toml:2: edge.limits.connections: ",
+    );
+    assert_parse_error(
+        "[edge.limits]\nrequests_per_client = -1\n",
+        "test.toml:2: edge.limits.requests_per_c",
+    );
+    assert_parse_error(
+        "[edge.limits]\nheader = \"5m\"\n",
+        "test.toml:2: edge.limits.header: between 1s",
+    );
+    assert_parse_error(
+        "[access]\nmode = \"closed\"\n",
+        "test.toml:2: access.mode: unknown variant `closed`",
+    );
+    assert_parse_error(
+        "[edge.playlist]\nwindow = \"0s\"\n",
+        "test.toml:2: edge.playlist.window: between 10s",
+    );
+    assert_parse_error(
+        "[edge.playlist]\nwindow = \"2days\"\n",
+        "test.toml:2: edge.playlist.window: between",
+    );
+    assert_parse_error(
+        "[edge.playlist]\nwindow = \"-5m\"\n",
+        "test.toml:2: edge.playlist.window: ",
+    );
+    assert_parse_error("[edge.playlist]\nwindow = 300\n", "test.toml:2: edge.playlist.window: ");
+    assert_parse_error("[edge.cache]\nbytes = \"many\"\n", "test.toml:2: edge.cache.bytes: ");
+    assert_parse_error("[edge]\nthreads = 1\nthreads = 2\n", "test.toml:3: duplicate key");
+    assert_parse_error("[edges]\n", "test.toml:1: edges: unknown field `edges`");
+    assert_parse_error(
+        "[store]\nkind = \"papyrus\"\n",
+        "test.toml:2: store.kind: unknown variant `papyrus`",
+    );
     let redis = "[store]\nkind = \"redis\"\n";
-    check(redis, "test.toml:1: store: store.kind = \"redis\" needs store.url");
+    assert_parse_error(redis, "test.toml:1: store: store.kind = \"redis\" needs store.url");
     let url = |url: &str| format!("{redis}url = \"{url}\"\n");
-    check(&url("http://127.0.0.1"), "test.toml:1: store: store.url: it begins with redis://");
-    check(&url("redis://host/x"), "test.toml:1: store: store.url: ");
-    check(&format!("{}prefix = \"{{a}}\"\n", url("redis://a")), "test.toml:1: store: store.prefix");
+    assert_parse_error(
+        &url("http://127.0.0.1"),
+        "test.toml:1: store: store.url: it begins with redis://",
+    );
+    assert_parse_error(&url("redis://host/x"), "test.toml:1: store: store.url: ");
+    assert_parse_error(
+        &format!("{}prefix = \"{{a}}\"\n", url("redis://a")),
+        "test.toml:1: store: store.prefix",
+    );
     let sentinels = format!("{}sentinels = [\"ftp://a\"]\n", url("redis://mymaster"));
-    check(&sentinels, "test.toml:1: store: store.sentinels: ");
-    check("[store]\nurl = \"redis://a\"\n", "test.toml:1: store: store.url needs store.kind");
-    check(&url("redis://127.0.0.1"), "access.seal_key_file: a Redis store needs one");
-    parse(&format!("{}[access]\nseal_key_file = \"k\"\n", url("rediss://u:p@a:6380/1")), &[])
-        .unwrap();
-    check("[upstream]\nallow_hosts = [\"http://x/\"]\n", "test.toml:2: upstream.allow_hosts: ");
-    check("[upstream]\nallow_private = [\"0.0.0.0/0\"]\n", "test.toml:2: upstream.allow_private: ");
-    check("[rank]\nmargin = 7\n", "test.toml:2: rank.margin: 7 is not between -1 and 1");
-    check("[control]\nlisten = \"here\"\n", "test.toml:2: control.listen: ");
-    check("[control]\nadvertise = \"here\"\n", "test.toml:2: control.advertise: \"here\" is not");
+    assert_parse_error(&sentinels, "test.toml:1: store: store.sentinels: ");
+    assert_parse_error(
+        "[store]\nurl = \"redis://a\"\n",
+        "test.toml:1: store: store.url needs store.kind",
+    );
+    assert_parse_error(&url("redis://127.0.0.1"), "access.seal_key_file: a Redis store needs one");
+    parse_config(
+        &format!("{}[access]\nseal_key_file = \"k\"\n", url("rediss://u:p@a:6380/1")),
+        &[],
+    )
+    .unwrap();
+    assert_parse_error(
+        "[upstream]\nallow_hosts = [\"http://x/\"]\n",
+        "test.toml:2: upstream.allow_hosts: ",
+    );
+    assert_parse_error(
+        "[upstream]\nallow_private = [\"0.0.0.0/0\"]\n",
+        "test.toml:2: upstream.allow_private: ",
+    );
+    assert_parse_error(
+        "[rank]\nmargin = 7\n",
+        "test.toml:2: rank.margin: 7 is not between -1 and 1",
+    );
+    assert_parse_error("[control]\nlisten = \"here\"\n", "test.toml:2: control.listen: ");
+    assert_parse_error(
+        "[control]\nadvertise = \"here\"\n",
+        "test.toml:2: control.advertise: \"here\" is not",
+    );
     let hook = "[[webhook]]\nname = \"phone\"\nurl = \"https://ntfy.example/topic\"\n";
-    parse(hook, &[]).unwrap();
-    check(&format!("{hook}{hook}"), "webhook \"phone\": two webhooks have this name");
-    check(&format!("{hook}kind = \"fax\"\n"), "test.toml:4: webhook.kind: ");
-    check(&format!("{hook}events = [\"rain\"]\n"), "test.toml:4: webhook.events: ");
-    check(&hook.replace("https", "ftp"), "test.toml:3: webhook.url: ");
-    check("[rank]\nhold = \"soon\"\n", "test.toml:2: rank.hold: ");
-    check("[edge\n", "test.toml:1: ");
-    check(
+    parse_config(hook, &[]).unwrap();
+    assert_parse_error(&format!("{hook}{hook}"), "webhook \"phone\": two webhooks have this name");
+    assert_parse_error(&format!("{hook}kind = \"fax\"\n"), "test.toml:4: webhook.kind: ");
+    assert_parse_error(&format!("{hook}events = [\"rain\"]\n"), "test.toml:4: webhook.events: ");
+    assert_parse_error(&hook.replace("https", "ftp"), "test.toml:3: webhook.url: ");
+    assert_parse_error("[rank]\nhold = \"soon\"\n", "test.toml:2: rank.hold: ");
+    assert_parse_error("[edge\n", "test.toml:1: ");
+    assert_parse_error(
         "[schedule]\nproviders = [\"papyrus\"]\n",
         "test.toml:2: schedule.providers: \"papyrus\" is no",
     );
-    check("[schedule]\nopenf1_url = \"ftp://x/\"\n", "test.toml:2: schedule.openf1_url: ");
-    check(
+    assert_parse_error(
+        "[schedule]\nopenf1_url = \"ftp://x/\"\n",
+        "test.toml:2: schedule.openf1_url: ",
+    );
+    assert_parse_error(
         "[schedule]\nproviders = [\"ics\"]\n",
         "test.toml:1: schedule: the provider ics needs ics_url",
     );
-    check(
+    assert_parse_error(
         "[schedule]\nics_file = \"x.ics\"\n",
         "test.toml:1: schedule: ics_url and ics_file need \"ics\"",
     );
-    check("[source]\nname = \"a\"\n", "test.toml:1: source: write [[source]]");
+    assert_parse_error("[source]\nname = \"a\"\n", "test.toml:1: source: write [[source]]");
 }
 
 #[test]
-fn mistakes_in_sources_too() {
-    let with = |line: &str| format!("{SOURCE}{line}\n");
-    parse(SOURCE, &[]).unwrap();
-    check(&with("ulr = \"x\""), "test.toml:6: source.ulr: unknown field `ulr`");
-    check(&with("headers = { Host = \"x\" }"), "test.toml:6: source.headers");
-    check(&with("headers = { A = \"x\\r\\nB: y\" }"), "test.toml:6: source.headers");
-    check(&with("check = { floor = 1 }"), "test.toml:6: source.check");
-    check(&with("check = { max_lag = \"-1s\" }"), "test.toml:6: source.check");
-    check(&with("ttl = \"0s\""), "test.toml:6: source.ttl: ");
-    check(&with("priority = \"high\""), "test.toml:6: source.priority: ");
-    check(&with("every = \"soon\""), "test.toml:6: source.every: ");
-    check(&with("allow_private = [\"0.0.0.0/0\"]"), "test.toml:6: source.allow_private");
-    check(&SOURCE.replace("static", "papyrus"), "test.toml:3: source.kind: ");
-    check(&SOURCE.replace("https://", "ftp://"), "test.toml:5: source.url: ");
-    check(&format!("{SOURCE}{SOURCE}"), "source \"a\": two sources have this name");
+fn an_error_in_a_source_names_file_line_and_key() {
+    let with = |line: &str| format!("{SOURCE_TABLE}{line}\n");
+    parse_config(SOURCE_TABLE, &[]).unwrap();
+    assert_parse_error(&with("ulr = \"x\""), "test.toml:6: source.ulr: unknown field `ulr`");
+    assert_parse_error(&with("headers = { Host = \"x\" }"), "test.toml:6: source.headers");
+    assert_parse_error(&with("headers = { A = \"x\\r\\nB: y\" }"), "test.toml:6: source.headers");
+    assert_parse_error(&with("check = { floor = 1 }"), "test.toml:6: source.check");
+    assert_parse_error(&with("check = { max_lag = \"-1s\" }"), "test.toml:6: source.check");
+    assert_parse_error(&with("ttl = \"0s\""), "test.toml:6: source.ttl: ");
+    assert_parse_error(&with("priority = \"high\""), "test.toml:6: source.priority: ");
+    assert_parse_error(&with("every = \"soon\""), "test.toml:6: source.every: ");
+    assert_parse_error(
+        &with("allow_private = [\"0.0.0.0/0\"]"),
+        "test.toml:6: source.allow_private",
+    );
+    assert_parse_error(&SOURCE_TABLE.replace("static", "papyrus"), "test.toml:3: source.kind: ");
+    assert_parse_error(&SOURCE_TABLE.replace("https://", "ftp://"), "test.toml:5: source.url: ");
+    assert_parse_error(
+        &format!("{SOURCE_TABLE}{SOURCE_TABLE}"),
+        "source \"a\": two sources have this name",
+    );
 }
 
 #[test]
-fn the_environment_wins() {
-    let config = parse(
+fn the_environment_overrides_the_file() {
+    let config = parse_config(
         "[edge]\nthreads = 1\n",
         &[
             ("PITWALL_EDGE__THREADS", "3"),
@@ -156,25 +222,27 @@ fn the_environment_wins() {
         ("\"127.0.0.1:1\"", "127.0.0.1:1"),
         ("[\"127.0.0.1:1\", \"[::1]:2\"]", "127.0.0.1:1 [::1]:2"),
     ] {
-        let config =
-            parse("[edge]\ncontrol = \"127.0.0.1:9\"\n", &[("PITWALL_EDGE__CONTROL", value)]);
+        let config = parse_config(
+            "[edge]\ncontrol = \"127.0.0.1:9\"\n",
+            &[("PITWALL_EDGE__CONTROL", value)],
+        );
         let control = config.unwrap().edge.control;
         let control: Vec<_> = control.iter().map(ToString::to_string).collect();
         assert_eq!(control.join(" "), addresses, "{value}");
     }
-    // Two that are only right together, in either order.
+    // Two variables that are only valid together, in either order.
     let mut two = [
         ("PITWALL_SCHEDULE__PROVIDERS", "[\"ics\"]"),
         ("PITWALL_SCHEDULE__ICS_URL", "https://example.com/calendar.ics"),
     ];
     for _ in 0..2 {
-        assert!(parse("", &two).unwrap().schedule.ics.is_some());
+        assert!(parse_config("", &two).unwrap().schedule.ics.is_some());
         two.reverse();
     }
 }
 
 #[test]
-fn the_override_file_is_judged_with_the_rest() {
+fn the_override_file_is_validated_with_the_configuration() {
     let directory = tempfile::tempdir().unwrap();
     let (file, config) = (directory.path().join("o.toml"), directory.path().join("pitwall.toml"));
     std::fs::write(&config, format!("[schedule]\noverride_file = {file:?}\n")).unwrap();
@@ -196,12 +264,12 @@ fn the_override_file_is_judged_with_the_rest() {
 }
 
 #[test]
-fn mistakes_in_the_environment_name_the_variable() {
+fn an_error_in_the_environment_names_the_variable() {
     for (variable, value, expected) in [
         ("PITWALL_EDGE__LISEN", "x", "environment PITWALL_EDGE__LISEN: unknown field `lisen`"),
         ("PITWALL_EDGE__THREADS", "many", "environment PITWALL_EDGE__THREADS: invalid type"),
     ] {
-        let error = parse("", &[(variable, value)]).err().unwrap();
+        let error = parse_config("", &[(variable, value)]).err().unwrap();
         assert!(error.starts_with(expected), "{error}");
     }
 }

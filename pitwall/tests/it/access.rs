@@ -1,36 +1,38 @@
-//! `[access] mode = "key"`: who is let in, and how a player gets everywhere from one address.
+//! `[access] mode = "key"`: who gets access, and how a player that knows one URL gets access to
+//! all.
 
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response};
 
-use crate::live::upstream;
-use crate::support::{Edge, eventually, plain};
+use crate::live::start_upstream;
+use crate::support::{Edge, eventually, plain_link};
 
-const KEY: &str = "the-key-of-everybody-who-watches-here";
-const ADMIN: &str = "an-admin-token-of-enough-characters";
+const VIEWER_KEY: &str = "the-key-of-everybody-who-watches-here";
+const ADMIN_TOKEN: &str = "an-admin-token-of-enough-characters";
 
-/// Two edges that have nothing in common but their secrets.
-async fn edges() -> [Edge; 2] {
-    let (source, _upstream) = upstream().await;
-    let config = |folder: &str| {
+/// Two edges that share their secrets and nothing else.
+async fn start_edges() -> [Edge; 2] {
+    let (source, _upstream) = start_upstream().await;
+    let config = |directory: &str| {
         format!(
-            "[schedule]\nproviders = []\n[access]\nmode = \"key\"\nkey_file = \"{folder}/key\"\n\
-             seal_key_file = \"{folder}/seal\"\nadmin_token_file = \"{folder}/admin\"\n\
+            "[schedule]\nproviders = []\n[access]\nmode = \"key\"\nkey_file = \"{directory}/key\"\n\
+             seal_key_file = \"{directory}/seal\"\nadmin_token_file = \"{directory}/admin\"\n\
              [upstream]\nallow_hosts = [\"{source}\"]\nallow_private = [\"127.0.0.0/8\"]\n\
              [[source]]\nname = \"s\"\nkind = \"static\"\nfeed = \"World feed\"\n\
              url = \"http://{source}/live/master.m3u8\"\nallow_private = [\"127.0.0.0/8\"]\n"
         )
     };
     let secrets = tempfile::tempdir().unwrap();
-    let folder = secrets.path().to_str().unwrap().to_owned();
-    for (name, secret) in [("key", KEY), ("admin", ADMIN), ("seal", &"s".repeat(40))] {
+    let directory = secrets.path().to_str().unwrap().to_owned();
+    for (name, secret) in [("key", VIEWER_KEY), ("admin", ADMIN_TOKEN), ("seal", &"s".repeat(40))] {
         std::fs::write(secrets.path().join(name), secret).unwrap();
     }
-    let config = config(&folder);
+    let config = config(&directory);
     let edges = [Edge::start(&config).await, Edge::start(&config).await];
     for edge in &edges {
         eventually("it plays", || async {
-            let stream = get(&client(), edge, &format!("/api/streams/world-feed?key={KEY}")).await;
+            let stream =
+                get(&client(), edge, &format!("/api/streams/world-feed?key={VIEWER_KEY}")).await;
             (stream.status() == 200).then_some(())
         })
         .await;
@@ -38,9 +40,9 @@ async fn edges() -> [Edge; 2] {
     edges
 }
 
-/// As a browser is, but for redirects.
+/// An HTTP client that follows no redirects.
 fn client() -> Client {
-    // Tests run side by side: whoever comes second finds it installed.
+    // Tests run concurrently, so the provider may already be installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
     Client::builder().no_proxy().redirect(Policy::none()).build().unwrap()
 }
@@ -49,7 +51,7 @@ async fn get(client: &Client, edge: &Edge, path: &str) -> Response {
     client.get(edge.url(path)).send().await.unwrap()
 }
 
-/// The links of a playlist, also those in attributes.
+/// The links of a playlist, including those in attributes.
 fn links(text: &str) -> Vec<&str> {
     let lines = text.lines().filter(|line| !line.is_empty());
     let links = lines.filter_map(|line| match line.starts_with('#') {
@@ -61,19 +63,19 @@ fn links(text: &str) -> Vec<&str> {
 
 #[tokio::test]
 async fn a_player_needs_the_key_only_in_the_first_address() {
-    let [one, two] = edges().await;
+    let [one, two] = start_edges().await;
     let player = client();
-    let entry = format!("/live/world-feed/index.m3u8?key={KEY}");
-    let answer = get(&player, &one, &entry).await;
-    assert_eq!(answer.status(), 200);
-    assert_eq!(answer.headers()["access-control-allow-origin"], "*", "of any origin");
-    let master = answer.text().await.unwrap();
-    assert!(!master.contains(KEY), "the key itself travels no further");
+    let entry = format!("/live/world-feed/index.m3u8?key={VIEWER_KEY}");
+    let response = get(&player, &one, &entry).await;
+    assert_eq!(response.status(), 200);
+    assert_eq!(response.headers()["access-control-allow-origin"], "*", "of any origin");
+    let master = response.text().await.unwrap();
+    assert!(!master.contains(VIEWER_KEY), "the key itself travels no further");
     let renditions = links(&master);
     assert_eq!(renditions.len(), 3, "{master}");
-    for (place, rendition) in renditions.iter().enumerate() {
-        // Nobody sticks to an edge.
-        let (here, there) = if place % 2 == 0 { (&one, &two) } else { (&two, &one) };
+    for (position, rendition) in renditions.iter().enumerate() {
+        // Playlists and segments are requested from different edges.
+        let (here, there) = if position % 2 == 0 { (&one, &two) } else { (&two, &one) };
         let path = format!("/live/world-feed/{rendition}");
         let media = get(&player, here, &path).await;
         assert_eq!(media.status(), 200, "{path}");
@@ -89,7 +91,7 @@ async fn a_player_needs_the_key_only_in_the_first_address() {
         let other = get(&player, here, &format!("/api/streams?key={token}")).await;
         assert_eq!(other.status(), 401, "it opens its stream alone");
     }
-    let list = get(&player, &one, &format!("/iptv/playlist.m3u?key={KEY}")).await;
+    let list = get(&player, &one, &format!("/iptv/playlist.m3u?key={VIEWER_KEY}")).await;
     let list = list.text().await.unwrap();
     let channel = list.lines().find(|line| line.starts_with("http")).unwrap();
     let (_, path) = channel.split_once("/live/").unwrap();
@@ -99,10 +101,10 @@ async fn a_player_needs_the_key_only_in_the_first_address() {
 }
 
 #[tokio::test]
-async fn whoever_has_no_key_gets_nothing() {
-    let [edge, other] = edges().await;
+async fn requests_without_the_key_are_refused() {
+    let [edge, other] = start_edges().await;
     let stranger = client();
-    let upstream = plain("/relay", "http://127.0.0.1:1/x.ts");
+    let upstream = plain_link("/relay", "http://127.0.0.1:1/x.ts");
     for (path, status, name) in [
         ("/", 401, "key-missing"),
         ("/?key=wrong", 401, "key-invalid"),
@@ -120,20 +122,25 @@ async fn whoever_has_no_key_gets_nothing() {
         ("/healthz", 200, ""),
         ("/readyz", 200, ""),
     ] {
-        let answer = get(&stranger, &edge, path).await;
-        assert_eq!(answer.status(), status, "{path}");
-        let text = answer.text().await.unwrap();
+        let response = get(&stranger, &edge, path).await;
+        assert_eq!(response.status(), status, "{path}");
+        let text = response.text().await.unwrap();
         assert!(text.contains(name), "{path}: {text}");
     }
-    let commanded = stranger.get(edge.url("/api/extractors/s/trace")).bearer_auth(ADMIN).send();
+    let commanded =
+        stranger.get(edge.url("/api/extractors/s/trace")).bearer_auth(ADMIN_TOKEN).send();
     assert_eq!(commanded.await.unwrap().status(), 200, "an operator needs no other key");
 
-    // A browser shows it once, on any edge, and has a cookie from then on.
-    let welcome = get(&stranger, &edge, &format!("/watch/world-feed?a=1&key={KEY}&b=2")).await;
-    assert_eq!(welcome.status(), 303);
-    assert_eq!(welcome.headers()["location"], "/watch/world-feed?a=1&b=2", "without the key");
-    let cookie = welcome.headers()["set-cookie"].to_str().unwrap();
-    assert!(cookie.contains("; HttpOnly; SameSite=Lax") && !cookie.contains(KEY), "{cookie}");
+    // A browser sends the key once to any edge, and gets a cookie that all edges accept.
+    let redirect =
+        get(&stranger, &edge, &format!("/watch/world-feed?a=1&key={VIEWER_KEY}&b=2")).await;
+    assert_eq!(redirect.status(), 303);
+    assert_eq!(redirect.headers()["location"], "/watch/world-feed?a=1&b=2", "without the key");
+    let cookie = redirect.headers()["set-cookie"].to_str().unwrap();
+    assert!(
+        cookie.contains("; HttpOnly; SameSite=Lax") && !cookie.contains(VIEWER_KEY),
+        "{cookie}"
+    );
     let cookie = cookie.split(';').next().unwrap();
     for path in ["/", "/api/bootstrap", "/live/world-feed/index.m3u8", "/calendar.ics"] {
         let request = stranger.get(other.url(path)).header("cookie", cookie);
@@ -141,10 +148,11 @@ async fn whoever_has_no_key_gets_nothing() {
     }
 }
 
-/// One secret for what an operator does, and it is no way in for viewers; nor is theirs to commands.
+/// The admin token gives access to the API but not to playback, and the viewer key gives none to
+/// commands.
 #[tokio::test]
 async fn the_admin_token_alone_reads_what_it_may_change() {
-    let [edge, _] = edges().await;
+    let [edge, _] = start_edges().await;
     let client = client();
     for (path, status) in [
         ("/api/streams/world-feed/explain", 200),
@@ -164,37 +172,37 @@ async fn the_admin_token_alone_reads_what_it_may_change() {
         ("/iptv/guide.xml", 401),
         ("/calendar.ics", 401),
     ] {
-        let answer = client.get(edge.url(path)).bearer_auth(ADMIN).send().await.unwrap();
-        assert_eq!(answer.status(), status, "{path}");
-        assert!(!answer.headers().contains_key("set-cookie"), "{path}");
-        let wrong = client.get(edge.url(path)).bearer_auth(KEY).send().await.unwrap();
+        let response = client.get(edge.url(path)).bearer_auth(ADMIN_TOKEN).send().await.unwrap();
+        assert_eq!(response.status(), status, "{path}");
+        assert!(!response.headers().contains_key("set-cookie"), "{path}");
+        let wrong = client.get(edge.url(path)).bearer_auth(VIEWER_KEY).send().await.unwrap();
         assert_eq!(wrong.status(), 401, "{path}");
     }
     for (path, authorization, name) in [
-        (format!("/api/extractors/s/run?key={KEY}"), None, "admin-token-missing"),
-        (format!("/api/streams/world-feed/switch?key={KEY}"), None, "admin-token-missing"),
-        ("/api/extractors/s/run".to_owned(), Some(KEY), "admin-token-invalid"),
+        (format!("/api/extractors/s/run?key={VIEWER_KEY}"), None, "admin-token-missing"),
+        (format!("/api/streams/world-feed/switch?key={VIEWER_KEY}"), None, "admin-token-missing"),
+        ("/api/extractors/s/run".to_owned(), Some(VIEWER_KEY), "admin-token-invalid"),
     ] {
         let request = client.post(edge.url(&path));
         let request = match authorization {
             Some(token) => request.bearer_auth(token),
             None => request,
         };
-        let answer = request.send().await.unwrap();
-        assert_eq!(answer.status(), 401, "{path}");
-        let text = answer.text().await.unwrap();
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status(), 401, "{path}");
+        let text = response.text().await.unwrap();
         assert!(text.contains(name), "{path}: {text}");
     }
 }
 
-/// A form for whoever navigates, a problem for everything that asks otherwise.
+/// A request without the key gets the login page when it accepts HTML, else a problem document.
 #[tokio::test]
-async fn a_person_is_asked_for_the_key() {
-    let [edge, _] = edges().await;
+async fn a_browser_gets_the_login_page() {
+    let [edge, _] = start_edges().await;
     let client = client();
     let browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
     let (html, json) = ("text/html; charset=utf-8", "application/problem+json");
-    for (path, accept, content_type, says) in [
+    for (path, accept, content_type, expected) in [
         ("/", browser, html, "name=\"key\""),
         ("/watch/world-feed?l=2", browser, html, "name=\"l\" value=\"2\""),
         ("/?key=wrong", browser, html, "This is not the key."),
@@ -207,10 +215,10 @@ async fn a_person_is_asked_for_the_key() {
         ("/live/world-feed/index.m3u8", browser, json, "key-missing"),
         ("/live/world-feed/index.m3u8?key=wrong", browser, json, "key-invalid"),
     ] {
-        let answer = client.get(edge.url(path)).header("accept", accept).send().await.unwrap();
-        let status = if says == "bad-url" { 400 } else { 401 };
-        assert_eq!(answer.status(), status, "{path} {accept}");
-        let headers = answer.headers();
+        let response = client.get(edge.url(path)).header("accept", accept).send().await.unwrap();
+        let status = if expected == "bad-url" { 400 } else { 401 };
+        assert_eq!(response.status(), status, "{path} {accept}");
+        let headers = response.headers();
         assert_eq!(headers["content-type"], content_type, "{path} {accept}");
         assert_eq!(headers["cache-control"], "no-store", "{path} {accept}");
         assert!(!headers.contains_key("set-cookie"), "{path} {accept}");
@@ -218,22 +226,24 @@ async fn a_person_is_asked_for_the_key() {
             let policy = headers["content-security-policy"].to_str().unwrap();
             assert!(policy.starts_with("default-src 'none'; "), "{policy}");
         }
-        let text = answer.text().await.unwrap();
-        assert!(text.contains(says), "{path} {accept}: {text}");
+        let text = response.text().await.unwrap();
+        assert!(text.contains(expected), "{path} {accept}: {text}");
         assert!(!text.contains("wrong"), "what was shown is not said again: {text}");
     }
-    // What it is made of is there without the key, and nothing else of the page is.
+    // The login page's own files need no key; all other files of the page do.
     for (path, status) in [("/favicon.svg", 200), ("/_app/none.css", 404), ("/index.html", 401)] {
         assert_eq!(get(&client, &edge, path).await.status(), status, "{path}");
     }
 }
 
-/// Reports are taken from players of any origin that were let in to what they report of.
+/// Playback reports are accepted from players of any origin that have access to the reported
+/// stream.
 #[tokio::test]
-async fn players_post_how_they_fare() {
-    let [edge, _] = edges().await;
+async fn players_post_playback_reports() {
+    let [edge, _] = start_edges().await;
     let player = client();
-    let master = get(&player, &edge, &format!("/live/world-feed/index.m3u8?key={KEY}")).await;
+    let master =
+        get(&player, &edge, &format!("/live/world-feed/index.m3u8?key={VIEWER_KEY}")).await;
     let master = master.text().await.unwrap();
     let token = links(&master)[0].split_once("?key=").unwrap().1.to_owned();
     let (json, lines) = ("application/json", "application/cmcd");
@@ -242,11 +252,11 @@ async fn players_post_how_they_fare() {
     for (key, content_type, body, status, name) in [
         (token.as_str(), lines, stalled, 204, ""),
         (&token, json, "[{\"cid\": \"world-feed\", \"bs\": true}]", 204, ""),
-        (KEY, lines, stalled, 204, ""),
+        (VIEWER_KEY, lines, stalled, 204, ""),
         ("", lines, stalled, 401, "key-missing"),
         ("wrong", lines, stalled, 401, "key-invalid"),
         (&token, lines, "cid=\"pit-lane\",bs", 401, "key-invalid"),
-        (KEY, lines, "cid=\"pit-lane\",bs", 404, "not-found"),
+        (VIEWER_KEY, lines, "cid=\"pit-lane\",bs", 404, "not-found"),
         (&token, lines, "bs", 400, "bad-body"),
         (&token, json, "{", 400, "bad-body"),
         (&token, "text/html", "<p>", 415, "not-cmcd"),
@@ -255,14 +265,14 @@ async fn players_post_how_they_fare() {
         let query = if key.is_empty() { String::new() } else { format!("?key={key}") };
         let request = player.post(edge.url(&format!("/api/cmcd{query}")));
         let request = request.header("content-type", content_type).body(body.to_owned());
-        let answer = request.send().await.unwrap();
-        assert_eq!(answer.status(), status, "{content_type} {body:.60}");
-        assert_eq!(answer.headers()["access-control-allow-origin"], "*");
-        assert!(answer.text().await.unwrap().contains(name), "{content_type} {body:.60}");
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status(), status, "{content_type} {body:.60}");
+        assert_eq!(response.headers()["access-control-allow-origin"], "*");
+        assert!(response.text().await.unwrap().contains(name), "{content_type} {body:.60}");
     }
-    let asked = get(&player, &edge, "/api/cmcd").await;
+    let wrong_method = get(&player, &edge, "/api/cmcd").await;
     assert_eq!(
-        (asked.status().as_u16(), &asked.headers()["allow"]),
+        (wrong_method.status().as_u16(), &wrong_method.headers()["allow"]),
         (405, &"POST, OPTIONS".parse().unwrap())
     );
     let preflight = player.request(reqwest::Method::OPTIONS, edge.url("/api/cmcd"));

@@ -1,4 +1,4 @@
-//! `/api` from outside: as it is documented, commands through the edge, and events.
+//! `/api`: conformance to its OpenAPI document, commands through the edge, and events.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -7,15 +7,15 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::Value;
 
-use crate::support::{Edge, client, eventually, fetch, within};
-use crate::twins::{Mood, TOKEN, edge, json, upstream};
-use crate::viewer::media;
+use crate::support::{Edge, client, eventually, eventually_within, fetch};
+use crate::twin_sources::{ADMIN_TOKEN, SourceState, fetch_json, start_edge, start_upstream};
+use crate::viewer::find_media_playlist;
 
 #[tokio::test]
 async fn every_operation_answers_as_it_is_described() {
-    let (site, _) = upstream().await;
-    let edge = edge(&site).await;
-    let document = json(&edge.url("/api/openapi.json")).await.unwrap();
+    let (upstream_url, _) = start_upstream().await;
+    let edge = start_edge(&upstream_url).await;
+    let document = fetch_json(&edge.url("/api/openapi.json")).await.unwrap();
     assert!(document["openapi"].as_str().unwrap().starts_with("3.1"), "{}", document["openapi"]);
     let paths: BTreeMap<String, Value> = serde_json::from_value(document["paths"].clone()).unwrap();
     assert!(paths.len() > 15, "{:?}", paths.keys());
@@ -26,7 +26,7 @@ async fn every_operation_answers_as_it_is_described() {
                 let method: Method = method.to_uppercase().parse().unwrap();
                 let mut request = client().request(method, edge.url(&path));
                 if operation["security"].is_array() {
-                    request = request.bearer_auth(TOKEN);
+                    request = request.bearer_auth(ADMIN_TOKEN);
                 }
                 let answer = request.send().await.unwrap();
                 let status = answer.status().as_str().to_owned();
@@ -41,8 +41,8 @@ async fn every_operation_answers_as_it_is_described() {
 
 #[tokio::test]
 async fn commands_go_through_the_edge() {
-    let (site, _) = upstream().await;
-    let edge = edge(&site).await;
+    let (upstream_url, _) = start_upstream().await;
+    let edge = start_edge(&upstream_url).await;
     let [run, trace, switch] = [
         "/api/extractors/first/run",
         "/api/extractors/first/trace",
@@ -51,15 +51,15 @@ async fn commands_go_through_the_edge() {
     for (method, path, token, body, expected) in [
         (Method::POST, run, None, "", (401, "admin-token-missing")),
         (Method::POST, run, Some("wrong"), "", (401, "admin-token-invalid")),
-        (Method::POST, run, Some(TOKEN), "", (202, "")),
-        (Method::GET, run, Some(TOKEN), "", (405, "method-not-allowed")),
-        (Method::POST, "/api/extractors/x/run", Some(TOKEN), "", (404, "extractor-unknown")),
-        (Method::GET, trace, Some(TOKEN), "", (200, "")),
-        (Method::POST, trace, Some(TOKEN), "", (405, "method-not-allowed")),
-        (Method::POST, switch, Some(TOKEN), "{\"source\":1}", (400, "bad-body")),
-        (Method::POST, switch, Some(TOKEN), "{\"source\":\"x\"}", (422, "upstream-unknown")),
-        (Method::POST, switch, Some(TOKEN), "{\"source\":\"second\"}", (200, "")),
-        (Method::POST, "/api/streams", Some(TOKEN), "", (405, "method-not-allowed")),
+        (Method::POST, run, Some(ADMIN_TOKEN), "", (202, "")),
+        (Method::GET, run, Some(ADMIN_TOKEN), "", (405, "method-not-allowed")),
+        (Method::POST, "/api/extractors/x/run", Some(ADMIN_TOKEN), "", (404, "extractor-unknown")),
+        (Method::GET, trace, Some(ADMIN_TOKEN), "", (200, "")),
+        (Method::POST, trace, Some(ADMIN_TOKEN), "", (405, "method-not-allowed")),
+        (Method::POST, switch, Some(ADMIN_TOKEN), "{\"source\":1}", (400, "bad-body")),
+        (Method::POST, switch, Some(ADMIN_TOKEN), "{\"source\":\"x\"}", (422, "upstream-unknown")),
+        (Method::POST, switch, Some(ADMIN_TOKEN), "{\"source\":\"second\"}", (200, "")),
+        (Method::POST, "/api/streams", Some(ADMIN_TOKEN), "", (405, "method-not-allowed")),
     ] {
         let mut request = client().request(method.clone(), edge.url(path));
         if let Some(token) = token {
@@ -76,21 +76,22 @@ async fn commands_go_through_the_edge() {
         assert_eq!((status, kind), expected, "{method} {path} {body}: {text}");
     }
     eventually("the other source plays", || async {
-        let stream = json(&edge.url("/api/streams/world-feed")).await?;
-        let active = stream["sources"].as_array()?.iter().find(|one| one["active"] == true)?;
+        let stream = fetch_json(&edge.url("/api/streams/world-feed")).await?;
+        let active =
+            stream["sources"].as_array()?.iter().find(|source| source["active"] == true)?;
         (active["name"] == "second").then_some(())
     })
     .await;
 }
 
-/// What an event stream has sent so far.
-struct Listening {
+/// A client of `/api/events`, with the text received so far.
+struct EventStreamReader {
     answer: reqwest::Response,
     text: String,
 }
 
-impl Listening {
-    async fn to(edge: &Edge, last: Option<&str>) -> Self {
+impl EventStreamReader {
+    async fn connect(edge: &Edge, last: Option<&str>) -> Self {
         let mut request = client().get(edge.url("/api/events"));
         if let Some(last) = last {
             request = request.header("last-event-id", last);
@@ -100,8 +101,11 @@ impl Listening {
         Self { answer, text: String::new() }
     }
 
-    /// Reads until this has come.
-    async fn until(&mut self, what: &str) {
+    /// Reads until the text contains `what`.
+    ///
+    /// # Panics
+    /// After 30 s.
+    async fn read_until(&mut self, what: &str) {
         let reading = async {
             while !self.text.contains(what) {
                 let chunk = self.answer.chunk().await.unwrap().unwrap();
@@ -113,18 +117,19 @@ impl Listening {
     }
 }
 
-/// Nobody takes it off their list of channels for an hour in the dark.
+/// A stream all of whose sources are down stays listed, with the reason, so that it does not vanish
+/// from channel lists during an outage.
 #[tokio::test]
-async fn a_dark_stream_stays_with_what_is_wrong() {
-    let (site, twins) = upstream().await;
-    let edge = edge(&site).await;
+async fn a_stream_that_is_down_stays_listed_with_the_reason() {
+    let (upstream_url, twins) = start_upstream().await;
+    let edge = start_edge(&upstream_url).await;
     let playlist = edge.url("/live/world-feed/index.m3u8");
-    let media = media(&edge.url("")).await;
+    let media = find_media_playlist(&edge.url("")).await;
     assert_eq!(fetch(&playlist).await.unwrap().status(), 200);
-    twins.set(0, Mood::Refused);
-    twins.set(1, Mood::Refused);
-    let stream = within(40, "nothing plays it", || async {
-        let stream = json(&edge.url("/api/streams/world-feed")).await?;
+    twins.set_state(0, SourceState::Refusing);
+    twins.set_state(1, SourceState::Refusing);
+    let stream = eventually_within(40, "nothing plays it", || async {
+        let stream = fetch_json(&edge.url("/api/streams/world-feed")).await?;
         (stream["health"] == "down").then_some(stream)
     })
     .await;
@@ -136,13 +141,13 @@ async fn a_dark_stream_stays_with_what_is_wrong() {
     let names: Vec<_> =
         stream["sources"].as_array().unwrap().iter().map(|one| &one["name"]).collect();
     assert_eq!(names.len(), 2);
-    let streams = json(&edge.url("/api/streams")).await.unwrap();
+    let streams = fetch_json(&edge.url("/api/streams")).await.unwrap();
     assert_eq!(streams["streams"][0]["down_since"], stream["down_since"]);
-    let status = json(&edge.url("/api/status")).await.unwrap();
+    let status = fetch_json(&edge.url("/api/status")).await.unwrap();
     assert_eq!(status["streams"], serde_json::json!({ "total": 1, "healthy": 0, "down": 1 }));
-    let widget = json(&edge.url("/api/widget")).await.unwrap();
+    let widget = fetch_json(&edge.url("/api/widget")).await.unwrap();
     assert_eq!([&widget["streams"], &widget["down_streams"]], [1, 1]);
-    let extractors = json(&edge.url("/api/extractors")).await.unwrap();
+    let extractors = fetch_json(&edge.url("/api/extractors")).await.unwrap();
     for extractor in extractors["extractors"].as_array().unwrap() {
         assert_eq!(extractor["state"], "failing", "{extractor}");
     }
@@ -167,21 +172,21 @@ async fn a_dark_stream_stays_with_what_is_wrong() {
             "{url}: {detail}"
         );
     }
-    twins.set(0, Mood::Fine);
+    twins.set_state(0, SourceState::Healthy);
     eventually("it plays again", || async {
-        let stream = json(&edge.url("/api/streams/world-feed")).await?;
+        let stream = fetch_json(&edge.url("/api/streams/world-feed")).await?;
         (stream["health"] == "healthy" && stream.get("down_since").is_none()).then_some(())
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_source_that_dies_is_seen_by_its_viewers_and_told() {
-    let (site, twins) = upstream().await;
-    let mut edge = edge(&site).await;
-    let mut listening = Listening::to(&edge, None).await;
-    listening.until("event: map").await;
-    let media = media(&edge.url("")).await;
+async fn a_dead_source_is_reported_and_replaced_without_errors_for_viewers() {
+    let (upstream_url, twins) = start_upstream().await;
+    let mut edge = start_edge(&upstream_url).await;
+    let mut events = EventStreamReader::connect(&edge, None).await;
+    events.read_until("event: map").await;
+    let media = find_media_playlist(&edge.url("")).await;
     let poll = || async { fetch(&media).await.ok().filter(|answer| answer.status() == 200) };
     poll().await.unwrap();
     eventually("a viewer is counted", || async {
@@ -191,7 +196,7 @@ async fn a_source_that_dies_is_seen_by_its_viewers_and_told() {
     })
     .await;
     twins.broken.store(true, Ordering::SeqCst);
-    // Viewers poll on, and the edge says what it sees: nobody waits for the next round of checks.
+    // Viewers keep polling, and the edge reports the failure before the next periodic check.
     let watching = async {
         loop {
             assert!(poll().await.is_some(), "a viewer saw an error");
@@ -199,17 +204,17 @@ async fn a_source_that_dies_is_seen_by_its_viewers_and_told() {
         }
     };
     tokio::select! {
-        () = listening.until("\"to\":\"second\"}\n\nevent: map\nid: ") => {}
+        () = events.read_until("\"to\":\"second\"}\n\nevent: map\nid: ") => {}
         () = watching => {}
     }
     let died = "event: source-died\ndata: {\"stream\":\"world-feed\",\"source\":\"first\"}\n\n";
-    assert!(listening.text.contains(died), "{}", listening.text);
-    // Whoever was away when it happened hears it all the same.
-    let first = listening.text.lines().find_map(|line| line.strip_prefix("id: ")).unwrap();
-    let mut late = Listening::to(&edge, Some(first)).await;
-    late.until(died).await;
-    // The process does not wait for those who would listen for ever.
+    assert!(events.text.contains(died), "{}", events.text);
+    // A client that reconnects with `Last-Event-ID` receives the event that it missed.
+    let first = events.text.lines().find_map(|line| line.strip_prefix("id: ")).unwrap();
+    let mut late = EventStreamReader::connect(&edge, Some(first)).await;
+    late.read_until(died).await;
+    // Event streams, which never end by themselves, do not delay the exit of the process.
     edge.terminate();
     while late.answer.chunk().await.unwrap().is_some() {}
-    assert!(edge.ended());
+    assert!(edge.wait_for_exit());
 }

@@ -1,6 +1,6 @@
-//! `pitwall control-plane` and `pitwall proxy` as processes of their own, on one Redis.
+//! `pitwall control-plane` and `pitwall proxy` as separate processes on one Redis.
 //!
-//! - [`rotation`]: their seal keys, one after the other.
+//! - [`rotation`]: rotation of the seal keys.
 
 mod rotation;
 
@@ -9,18 +9,18 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
-use crate::live::upstream;
-use crate::support::{client, eventually, fetch, free, pitwall};
+use crate::live::start_upstream;
+use crate::support::{client, eventually, fetch, free_address, run_pitwall};
 
-const STREAM: &str = "/live/world-feed/index.m3u8";
-const MEDIA: &str = "/live/world-feed/v720-avc.m3u8";
-pub(crate) const TOKEN: &str = "an-admin-token-of-enough-characters";
+const MULTIVARIANT_PATH: &str = "/live/world-feed/index.m3u8";
+const MEDIA_PATH: &str = "/live/world-feed/v720-avc.m3u8";
+pub(crate) const ADMIN_TOKEN: &str = "an-admin-token-of-enough-characters";
 
-/// Killed when the test ends.
+/// A child process, killed when it is dropped.
 pub(crate) struct Process(Child);
 
 impl Process {
-    /// SIGKILL.
+    /// Sends SIGKILL and waits for the exit.
     pub(crate) fn kill(mut self) {
         self.0.kill().unwrap();
         self.0.wait().unwrap();
@@ -31,7 +31,7 @@ impl Process {
         assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
     }
 
-    /// SIGTERM, and waits for the end.
+    /// Sends SIGTERM and waits for the exit.
     fn terminate(mut self) {
         self.signal("-TERM");
         self.0.wait().unwrap();
@@ -45,13 +45,15 @@ impl Drop for Process {
     }
 }
 
+/// The configuration that all processes of a test share.
 pub(crate) struct Cluster {
     redis: SocketAddr,
     directory: tempfile::TempDir,
-    /// Whose certificate of Redis is believed; without one there is no TLS.
+    /// The certificate that processes trust for Redis; `None` means no TLS.
     issuer: Option<PathBuf>,
 }
 
+/// A `pitwall proxy` process.
 pub(crate) struct Edge {
     pub(crate) process: Process,
     address: SocketAddr,
@@ -59,12 +61,13 @@ pub(crate) struct Edge {
     pub(crate) state: Arc<tempfile::TempDir>,
 }
 
+/// A `pitwall control-plane` process.
 pub(crate) struct Control {
     pub(crate) process: Process,
     pub(crate) address: SocketAddr,
     admin: SocketAddr,
     pub(crate) state: Arc<tempfile::TempDir>,
-    /// What it logs.
+    /// The file of its standard error.
     log: PathBuf,
 }
 
@@ -77,7 +80,7 @@ impl Cluster {
     }
 
     pub(crate) fn with(sources: &str) -> Self {
-        let (redis, directory) = (free(), tempfile::tempdir().unwrap());
+        let (redis, directory) = (free_address(), tempfile::tempdir().unwrap());
         let config = format!(
             "[schedule]\nproviders = []\n[store]\nkind = \"redis\"\nurl = \"redis://{redis}\"\n\
              [access]\nseal_key_file = {:?}\nadmin_token_file = {:?}\n{sources}",
@@ -85,38 +88,38 @@ impl Cluster {
             directory.path().join("token"),
         );
         std::fs::write(directory.path().join("pitwall.toml"), config).unwrap();
-        std::fs::write(directory.path().join("token"), TOKEN).unwrap();
+        std::fs::write(directory.path().join("token"), ADMIN_TOKEN).unwrap();
         let cluster = Self { redis, directory, issuer: None };
         cluster.set_seal_keys(&["k".repeat(40)]);
         cluster
     }
 
-    /// Of processes that start from now on.
+    /// Sets the seal keys of processes that start from now on.
     fn set_seal_keys(&self, keys: &[String]) {
         std::fs::write(self.directory.path().join("seal.key"), keys.join("\n")).unwrap();
     }
 
-    /// Redis takes nothing but TLS, and shows a certificate of its own.
-    fn behind_tls(mut self) -> Self {
+    /// Makes Redis accept only TLS, with a self-signed certificate that processes trust.
+    fn with_redis_tls(mut self) -> Self {
         let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
-        let made = rcgen::generate_simple_self_signed(names).unwrap();
+        let certified = rcgen::generate_simple_self_signed(names).unwrap();
         let file = |name| self.directory.path().join(name);
-        std::fs::write(file("cert.pem"), made.cert.pem()).unwrap();
-        std::fs::write(file("key.pem"), made.signing_key.serialize_pem()).unwrap();
+        std::fs::write(file("cert.pem"), certified.cert.pem()).unwrap();
+        std::fs::write(file("key.pem"), certified.signing_key.serialize_pem()).unwrap();
         self.issuer = Some(file("cert.pem"));
         self
     }
 
-    /// With its Redis, and a control plane that leads.
-    pub(crate) async fn led(self) -> (Self, Process, Control) {
-        let redis = self.redis().await;
-        let control = self.control();
-        control.leads().await;
+    /// Starts Redis and a control plane, and waits until the control plane is leader.
+    pub(crate) async fn start_with_leader(self) -> (Self, Process, Control) {
+        let redis = self.start_redis().await;
+        let control = self.start_control();
+        control.wait_until_leader().await;
         (self, redis, control)
     }
 
-    /// Always an empty one.
-    pub(crate) async fn redis(&self) -> Process {
+    /// Starts an empty Redis.
+    pub(crate) async fn start_redis(&self) -> Process {
         let mut command = Command::new("redis-server");
         let port = self.redis.port().to_string();
         match &self.issuer {
@@ -154,18 +157,18 @@ impl Cluster {
         pitwall
     }
 
-    pub(crate) fn control(&self) -> Control {
-        self.control_in(empty())
+    pub(crate) fn start_control(&self) -> Control {
+        self.start_control_in(empty_directory())
     }
 
-    pub(crate) fn control_in(&self, state: Arc<tempfile::TempDir>) -> Control {
-        let (address, admin) = (free(), free());
+    pub(crate) fn start_control_in(&self, state: Arc<tempfile::TempDir>) -> Control {
+        let (address, admin) = (free_address(), free_address());
         let addresses = [
             ("CONTROL__LISTEN", address),
             ("CONTROL__ADVERTISE", address),
             ("CONTROL__ADMIN", admin),
-            // Nobody's, but not somebody else's either.
-            ("EDGE__LISTEN", free()),
+            // The control plane does not listen on this address, but the default may be in use.
+            ("EDGE__LISTEN", free_address()),
         ];
         let log = self.directory.path().join(format!("{}.log", address.port()));
         let mut command = self.command("control-plane", state.path(), &addresses);
@@ -174,13 +177,17 @@ impl Cluster {
         Control { process, address, admin, state, log }
     }
 
-    pub(crate) fn edge(&self, control: SocketAddr, state: Arc<tempfile::TempDir>) -> Edge {
-        self.edge_of(&[control], state)
+    pub(crate) fn start_edge(&self, control: SocketAddr, state: Arc<tempfile::TempDir>) -> Edge {
+        self.start_edge_with_controls(&[control], state)
     }
 
-    /// One that knows where all these control planes are.
-    pub(crate) fn edge_of(&self, control: &[SocketAddr], state: Arc<tempfile::TempDir>) -> Edge {
-        let (address, admin) = (free(), free());
+    /// Starts an edge with the addresses of several control planes.
+    pub(crate) fn start_edge_with_controls(
+        &self,
+        control: &[SocketAddr],
+        state: Arc<tempfile::TempDir>,
+    ) -> Edge {
+        let (address, admin) = (free_address(), free_address());
         let addresses = [("EDGE__LISTEN", address), ("EDGE__ADMIN", admin)];
         let mut command = self.command("proxy", state.path(), &addresses);
         let control: Vec<_> = control.iter().map(ToString::to_string).collect();
@@ -196,11 +203,12 @@ impl Control {
     }
 
     pub(crate) async fn is_leader(&self) -> bool {
-        metric(self.admin, "pitwall_store_leads 1").await.is_some()
+        find_metric_line(self.admin, "pitwall_leader 1").await.is_some()
     }
 
-    pub(crate) async fn leads(&self) {
-        eventually("the control plane leads", || metric(self.admin, "pitwall_store_leads 1")).await;
+    pub(crate) async fn wait_until_leader(&self) {
+        eventually("the control plane leads", || find_metric_line(self.admin, "pitwall_leader 1"))
+            .await;
     }
 }
 
@@ -209,108 +217,123 @@ impl Edge {
         format!("http://{}{path}", self.address)
     }
 
-    /// Its map has the stream.
-    pub(crate) async fn is_there(&self) {
+    /// Waits until the edge's upstream map has the stream.
+    pub(crate) async fn wait_for_stream(&self) {
         eventually("the edge plays the stream", || async {
-            fetch(&self.url(STREAM)).await.ok().filter(|answer| answer.status() == 200)
+            fetch(&self.url(MULTIVARIANT_PATH))
+                .await
+                .ok()
+                .filter(|response| response.status() == 200)
         })
         .await;
     }
 
-    async fn plays(&self) {
-        self.is_there().await;
-        self.goes_on(1).await;
+    async fn wait_until_playing(&self) {
+        self.wait_for_stream().await;
+        self.assert_keeps_playing(1).await;
     }
 
-    /// Without a single error.
-    async fn goes_on(&self, polls: usize) {
+    /// Asserts that each of `polls` polls, and the newest segment after each, is answered with 200.
+    async fn assert_keeps_playing(&self, polls: usize) {
         for poll in 0..polls {
-            let answer = fetch(&self.url(MEDIA)).await.unwrap();
-            let status = answer.status();
-            let text = answer.text().await.unwrap();
+            let response = fetch(&self.url(MEDIA_PATH)).await.unwrap();
+            let status = response.status();
+            let text = response.text().await.unwrap();
             assert_eq!(status, 200, "poll {poll}: {text}");
             let segment = text.lines().rfind(|line| line.starts_with("/live/")).unwrap();
             assert_eq!(fetch(&self.url(segment)).await.unwrap().status(), 200, "{segment}");
         }
     }
 
-    pub(crate) async fn is_connected(&self) {
-        eventually("it is back", || metric(self.admin, "pitwall_store_connected 1")).await;
+    pub(crate) async fn wait_until_connected(&self) {
+        eventually("it is back", || find_metric_line(self.admin, "pitwall_store_connected 1"))
+            .await;
     }
 
-    /// How often it has agreed with others on what it publishes.
-    pub(crate) async fn agreements(&self) -> u64 {
-        let answer = fetch(&format!("http://{}/metrics", self.admin)).await.unwrap();
-        let text = answer.text().await.unwrap();
-        let name = "pitwall_store_words_total{how=\"together\"} ";
+    /// The number of splice decisions that this edge has made together with other edges.
+    pub(crate) async fn decision_count(&self) -> u64 {
+        let response = fetch(&format!("http://{}/metrics", self.admin)).await.unwrap();
+        let text = response.text().await.unwrap();
+        let name = "pitwall_splice_proposals_total{mode=\"together\"} ";
         text.lines().find_map(|line| line.strip_prefix(name)).unwrap().parse().unwrap()
     }
 
-    pub(crate) async fn is_cut_off(&self) {
-        eventually("it is gone", || metric(self.admin, "pitwall_store_connected 0")).await;
+    pub(crate) async fn wait_until_disconnected(&self) {
+        eventually("it is gone", || find_metric_line(self.admin, "pitwall_store_connected 0"))
+            .await;
     }
 }
 
-async fn metric(admin: SocketAddr, line: &str) -> Option<()> {
-    let answer = fetch(&format!("http://{admin}/metrics")).await.ok()?;
-    let text = answer.text().await.ok()?;
-    text.lines().any(|one| one == line).then_some(())
+async fn find_metric_line(admin: SocketAddr, line: &str) -> Option<()> {
+    let response = fetch(&format!("http://{admin}/metrics")).await.ok()?;
+    let text = response.text().await.ok()?;
+    text.lines().any(|candidate| candidate == line).then_some(())
 }
 
-pub(crate) fn empty() -> Arc<tempfile::TempDir> {
+pub(crate) fn empty_directory() -> Arc<tempfile::TempDir> {
     Arc::new(tempfile::tempdir().unwrap())
 }
 
 #[tokio::test]
-async fn a_stream_goes_on_whatever_dies() {
-    let (source, _upstream) = upstream().await;
-    let (cluster, redis, first) = Cluster::of(source).led().await;
-    let (one, two) = (cluster.edge(first.address, empty()), cluster.edge(first.address, empty()));
-    one.plays().await;
-    two.plays().await;
+async fn playback_continues_when_redis_or_the_leader_dies() {
+    let (source, _upstream) = start_upstream().await;
+    let (cluster, redis, first) = Cluster::of(source).start_with_leader().await;
+    let (one, two) = (
+        cluster.start_edge(first.address, empty_directory()),
+        cluster.start_edge(first.address, empty_directory()),
+    );
+    one.wait_until_playing().await;
+    two.wait_until_playing().await;
 
-    // A link that one edge made works on the other.
-    let text = fetch(&one.url(MEDIA)).await.unwrap().text().await.unwrap();
+    // A link that one edge sealed works on the other.
+    let text = fetch(&one.url(MEDIA_PATH)).await.unwrap().text().await.unwrap();
     let segment = text.lines().find(|line| line.starts_with("/live/")).unwrap();
     assert_eq!(fetch(&two.url(segment)).await.unwrap().status(), 200);
 
-    // Commands go through the edge to the leader, also from one whose control plane stands by.
-    let second = cluster.control();
+    // Commands reach the leader through an edge, also one whose control plane is a standby.
+    let second = cluster.start_control();
     let run = |address: SocketAddr| async move {
         let url = format!("http://{address}/api/extractors/s/run");
-        client().post(url).bearer_auth(TOKEN).send().await.ok().map(|it| it.status().as_u16())
+        client()
+            .post(url)
+            .bearer_auth(ADMIN_TOKEN)
+            .send()
+            .await
+            .ok()
+            .map(|response| response.status().as_u16())
     };
     assert_eq!(run(one.address).await, Some(202));
-    // What the leader has done, which is the same whoever is asked.
+    // The trace of the leader's extractor, which must be the same through either control plane.
     let trace = |address: SocketAddr| async move {
         let url = format!("http://{address}/api/extractors/s/trace");
-        let answer = client().get(url).bearer_auth(TOKEN).send().await.ok()?;
-        answer.error_for_status().ok()?.json::<serde_json::Value>().await.ok()
+        let response = client().get(url).bearer_auth(ADMIN_TOKEN).send().await.ok()?;
+        response.error_for_status().ok()?.json::<serde_json::Value>().await.ok()
     };
-    // Another run may end between two questions.
-    let same = |address: SocketAddr| async move {
-        let (told, passed_on) = (trace(first.address).await?, trace(address).await?);
-        (told == passed_on).then_some(())
+    // Polled, since another run may end between the two requests.
+    let has_same_trace = |address: SocketAddr| async move {
+        let (direct, forwarded) = (trace(first.address).await?, trace(address).await?);
+        (direct == forwarded).then_some(())
     };
-    eventually("the second passes commands on", || same(second.address)).await;
+    eventually("the second passes commands on", || has_same_trace(second.address)).await;
     assert!(first.is_leader().await && !second.is_leader().await, "it was not the second's own");
-    let third = cluster.edge(second.address, empty());
-    third.plays().await;
-    eventually("so does the third edge, through the second", || same(third.address)).await;
+    let third = cluster.start_edge(second.address, empty_directory());
+    third.wait_until_playing().await;
+    eventually("so does the third edge, through the second", || has_same_trace(third.address))
+        .await;
 
-    // Redis dies and comes back empty.
+    // Redis is killed and comes back empty.
     redis.kill();
-    one.is_cut_off().await;
+    one.wait_until_disconnected().await;
     for edge in [&one, &two] {
-        edge.goes_on(20).await;
+        edge.assert_keeps_playing(20).await;
     }
-    let redis = cluster.redis().await;
-    one.is_connected().await;
-    let newcomer = cluster.edge(first.address, empty());
-    newcomer.plays().await;
+    let redis = cluster.start_redis().await;
+    one.wait_until_connected().await;
+    let newcomer = cluster.start_edge(first.address, empty_directory());
+    newcomer.wait_until_playing().await;
 
-    // The leader dies, whichever it was to whom Redis came back; the next one changes nothing that
-    // plays.
+    // The leader is killed, whichever control plane it is now; when the other takes over, playback
+    // continues.
     let leader = eventually("one of them leads", || async {
         let (one, two) = (first.is_leader().await, second.is_leader().await);
         (one != two).then_some(one)
@@ -318,54 +341,56 @@ async fn a_stream_goes_on_whatever_dies() {
     .await;
     let (dying, next) = if leader { (first, second) } else { (second, first) };
     dying.process.kill();
-    let taken_over = next.leads();
+    let taken_over = next.wait_until_leader();
     let watched = async {
         loop {
-            one.goes_on(1).await;
+            one.assert_keeps_playing(1).await;
         }
     };
     tokio::select! {
         () = taken_over => {}
         () = watched => {}
     }
-    one.goes_on(20).await;
+    one.assert_keeps_playing(20).await;
 
-    // Redis dies, and an edge starts without it.
-    let kept = newcomer.state.path().join("map");
-    eventually("the map is on disk", || async { kept.exists().then_some(()) }).await;
+    // Redis is killed, and an edge starts without it from its disk snapshot.
+    let snapshot = newcomer.state.path().join("map");
+    eventually("the map is on disk", || async { snapshot.exists().then_some(()) }).await;
     redis.kill();
     newcomer.process.kill();
-    let again = cluster.edge(next.address, newcomer.state.clone());
-    again.plays().await;
-    one.goes_on(20).await;
-    two.goes_on(20).await;
+    let again = cluster.start_edge(next.address, newcomer.state.clone());
+    again.wait_until_playing().await;
+    one.assert_keeps_playing(20).await;
+    two.assert_keeps_playing(20).await;
 }
 
 #[tokio::test]
 async fn redis_is_reached_over_tls_if_its_issuer_is_known() {
-    let (source, _upstream) = upstream().await;
-    let (mut cluster, _redis, control) = Cluster::of(source).behind_tls().led().await;
-    cluster.edge(control.address, empty()).plays().await;
+    let (source, _upstream) = start_upstream().await;
+    let (mut cluster, _redis, control) =
+        Cluster::of(source).with_redis_tls().start_with_leader().await;
+    cluster.start_edge(control.address, empty_directory()).wait_until_playing().await;
 
-    // Somebody else's certificate.
+    // Processes that trust another certificate cannot connect.
     let other = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let file = cluster.directory.path().join("other.pem");
     std::fs::write(&file, other.cert.pem()).unwrap();
     cluster.issuer = Some(file);
-    let (state, log) = (empty(), cluster.directory.path().join("log"));
-    let addresses = [("EDGE__LISTEN", free()), ("EDGE__ADMIN", free())];
+    let (state, log) = (empty_directory(), cluster.directory.path().join("log"));
+    let addresses = [("EDGE__LISTEN", free_address()), ("EDGE__ADMIN", free_address())];
     let mut refused = cluster.command("proxy", state.path(), &addresses);
     refused.env("PITWALL_LOG", "warn").stderr(std::fs::File::create(&log).unwrap());
     let _refused = Process(refused.spawn().unwrap());
     eventually("it says why there is no map", || async {
-        let said = std::fs::read_to_string(&log).unwrap();
-        said.contains("the store is gone").then(|| assert!(said.contains("certificate"), "{said}"))
+        let output = std::fs::read_to_string(&log).unwrap();
+        let is_logged = output.contains("the last good map is served");
+        is_logged.then(|| assert!(output.contains("certificate"), "{output}"))
     })
     .await;
 }
 
 #[test]
-fn alone_in_memory_there_is_nothing_to_do() {
+fn separate_processes_need_a_redis_store() {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("pitwall.toml"), "").unwrap();
     let redis = "[store]\nkind = \"redis\"\nurl = \"redis://127.0.0.1\"\n";
@@ -376,7 +401,7 @@ fn alone_in_memory_there_is_nothing_to_do() {
         ("run", "redis.toml", "access.seal_key_file: a Redis store needs one"),
         ("check", "redis.toml", "access.seal_key_file: a Redis store needs one"),
     ] {
-        let (code, _, errors) = pitwall(&[command, "--config", file], directory.path());
+        let (code, _, errors) = run_pitwall(&[command, "--config", file], directory.path());
         assert_eq!(code, 2, "{command}: {errors}");
         assert!(errors.contains(expected), "{command}: {errors}");
     }

@@ -1,8 +1,8 @@
-//! What the executable says and how it exits.
+//! Output and exit codes of the executable.
 
 use std::net::TcpListener;
 
-use crate::support::{first_line, pitwall};
+use crate::support::{run_pitwall, start_and_read_line};
 
 #[test]
 fn check_names_file_line_and_key() {
@@ -17,17 +17,17 @@ fn check_names_file_line_and_key() {
         ),
     ] {
         std::fs::write(directory.path().join("p.toml"), text).unwrap();
-        let (got, stdout, stderr) = pitwall(&["check", "--config", "p.toml"], directory.path());
+        let (got, stdout, stderr) = run_pitwall(&["check", "--config", "p.toml"], directory.path());
         assert_eq!((got, stdout.as_str()), (code, out));
         assert!(stderr.starts_with(err), "{stderr}");
     }
-    let (code, _, stderr) = pitwall(&["check"], directory.path());
+    let (code, _, stderr) = run_pitwall(&["check"], directory.path());
     assert_eq!((code, stderr.starts_with("pitwall: conf/pitwall.toml: ")), (2, true), "{stderr}");
     std::fs::create_dir(directory.path().join("sources")).unwrap();
     std::fs::write(directory.path().join("p.toml"), "").unwrap();
     std::fs::write(directory.path().join("sources/a.toml"), "name = \"a\"\nkind = \"x\"\n")
         .unwrap();
-    let (code, _, stderr) = pitwall(&["check", "--config", "p.toml"], directory.path());
+    let (code, _, stderr) = run_pitwall(&["check", "--config", "p.toml"], directory.path());
     assert!(code == 2 && stderr.contains("sources/a.toml:2: kind: "), "{code} {stderr}");
 }
 
@@ -36,7 +36,7 @@ fn a_port_in_use_is_a_clear_error() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let directory = tempfile::tempdir().unwrap();
-    let (code, _, stderr) = pitwall(&["demo", "--listen", &address], directory.path());
+    let (code, _, stderr) = run_pitwall(&["demo", "--listen", &address], directory.path());
     assert_eq!(code, 2);
     let expected = format!("pitwall: edge.listen: cannot listen on {address}: ");
     assert!(stderr.starts_with(&expected), "{stderr}");
@@ -44,8 +44,8 @@ fn a_port_in_use_is_a_clear_error() {
 
 #[test]
 fn the_demo_prints_one_url_when_a_session_is_live() {
-    let address = crate::support::free().to_string();
-    let (mut demo, line) = first_line(&["demo", "--listen", &address]);
+    let address = crate::support::free_address().to_string();
+    let (mut demo, line) = start_and_read_line(&["demo", "--listen", &address]);
     demo.kill().unwrap();
     demo.wait().unwrap();
     assert_eq!(line, format!("A session is live: http://{address}\n"));

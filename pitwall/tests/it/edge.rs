@@ -1,7 +1,7 @@
-//! The edge over real HTTP, in front of an upstream that the test writes.
+//! `/proxy` and `/relay` over HTTP, in front of a scripted upstream.
 //!
-//! - [`upstream`]: what that answers.
-//! - [`playlists`], [`segments`], [`refusals`]: what the edge makes of it.
+//! - [`upstream`]: the upstream.
+//! - [`playlists`], [`segments`], [`refusals`]: the edge's responses.
 
 mod playlists;
 mod refusals;
@@ -15,8 +15,8 @@ use axum::http::HeaderMap;
 use bytes::Bytes;
 use reqwest::Method;
 
-use self::upstream::{Seen, upstream};
-use crate::support::{Edge, client, fetch, plain};
+use self::upstream::{RequestLog, start_upstream};
+use crate::support::{Edge, client, fetch, plain_link};
 
 fn config(upstream: SocketAddr) -> String {
     format!(
@@ -26,26 +26,26 @@ fn config(upstream: SocketAddr) -> String {
     )
 }
 
-struct Bench {
+struct EdgeFixture {
     edge: Edge,
     upstream: SocketAddr,
-    seen: Arc<Seen>,
+    request_log: Arc<RequestLog>,
     client: reqwest::Client,
 }
 
-impl Bench {
+impl EdgeFixture {
     async fn new() -> Self {
-        let (upstream, seen) = upstream().await;
+        let (upstream, request_log) = start_upstream().await;
         let edge = Edge::start(&config(upstream)).await;
-        Self { edge, upstream, seen, client: client() }
+        Self { edge, upstream, request_log, client: client() }
     }
 
     fn proxy(&self, path: &str) -> String {
-        plain("/proxy", &format!("http://{}{path}", self.upstream))
+        plain_link("/proxy", &format!("http://{}{path}", self.upstream))
     }
 
     fn relay(&self, path: &str) -> String {
-        plain("/relay", &format!("http://{}{path}", self.upstream))
+        plain_link("/relay", &format!("http://{}{path}", self.upstream))
     }
 
     async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)]) -> Answer {
@@ -65,7 +65,7 @@ impl Bench {
         self.send(Method::GET, path, &[]).await
     }
 
-    /// The links that a playlist holds, in its order.
+    /// The links of the playlist at `path`, in order.
     async fn links(&self, path: &str) -> Vec<String> {
         let text = self.get(path).await.text();
         text.lines()
@@ -100,22 +100,23 @@ impl Answer {
 }
 
 #[tokio::test]
-async fn admin_tells_and_sigterm_drains() {
-    let bench = Bench::new().await;
-    bench.get(&bench.relay("/cdn/7/seg-7.mp4")).await;
-    bench.get(&bench.relay("/cdn/7/seg-7.mp4")).await;
-    let scrape = fetch(&format!("http://{}/metrics", bench.edge.admin)).await.unwrap();
+async fn metrics_are_on_the_admin_listener_and_sigterm_drains() {
+    let fixture = EdgeFixture::new().await;
+    fixture.get(&fixture.relay("/cdn/7/seg-7.mp4")).await;
+    fixture.get(&fixture.relay("/cdn/7/seg-7.mp4")).await;
+    let scrape = fetch(&format!("http://{}/metrics", fixture.edge.admin)).await.unwrap();
     let scrape = scrape.text().await.unwrap();
     for line in [
-        "pitwall_storage_requests_total{outcome=\"miss\"} 1",
-        "pitwall_storage_requests_total{outcome=\"hit\"} 1",
-        "pitwall_requests_total{route=\"relay\",status=\"2xx\"} 2",
+        "pitwall_cache_requests_total{result=\"miss\"} 1",
+        "pitwall_cache_requests_total{result=\"hit\"} 1",
+        "pitwall_http_requests_total{route=\"relay\",status=\"2xx\"} 2",
     ] {
         assert!(scrape.contains(line), "{line} is not in\n{scrape}");
     }
-    // The admin's answers are not for viewers: there the path is the page's.
-    assert!(!bench.get("/metrics").await.text().contains("pitwall_"));
-    let mut edge = bench.edge;
+    // Metrics are served on the admin listener only; on the public one the path belongs to the
+    // page.
+    assert!(!fixture.get("/metrics").await.text().contains("pitwall_"));
+    let mut edge = fixture.edge;
     edge.terminate();
-    assert!(edge.ended());
+    assert!(edge.wait_for_exit());
 }

@@ -1,5 +1,5 @@
-//! Sources of every kind against the pages of the demo's origin: the examples in conf/recipes,
-//! as they are; yt-dlp, Streamlink and Chromium as they are installed.
+//! Sources of every kind against the pages of the demo origin: the examples in conf/recipes, with
+//! the installed yt-dlp, Streamlink and Chromium.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
@@ -9,12 +9,14 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
-use crate::support::{Edge, eventually, fetch, first_line, free, pitwall, within};
+use crate::support::{
+    Edge, eventually, eventually_within, fetch, free_address, run_pitwall, start_and_read_line,
+};
 
-const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../conf/recipes");
-const TOOLS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/tools/bin");
+const RECIPES_DIRECTORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../conf/recipes");
+const TOOLS_DIRECTORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/tools/bin");
 
-/// The demo's origin, in a process of its own.
+/// A `pitwall origin` process, killed when it is dropped.
 struct Origin {
     child: Child,
     address: SocketAddr,
@@ -22,9 +24,10 @@ struct Origin {
 
 impl Origin {
     fn start() -> Self {
-        let address = free();
+        let address = free_address();
         let listen = address.to_string();
-        let (child, _) = first_line(&["origin", "--token-ttl", "600", "--listen", &listen]);
+        let (child, _) =
+            start_and_read_line(&["origin", "--token-ttl", "600", "--listen", &listen]);
         Self { child, address }
     }
 }
@@ -36,63 +39,64 @@ impl Drop for Origin {
     }
 }
 
-/// `[extract]` for this machine: root has no sandbox.
+/// `[extract]` for this machine; Chromium has no sandbox when it runs as root.
 fn tools() -> String {
-    assert!(Path::new(TOOLS).join("yt-dlp").exists(), "run .ci/tools first");
+    assert!(Path::new(TOOLS_DIRECTORY).join("yt-dlp").exists(), "run .ci/tools first");
     format!(
-        "[extract]\nyt_dlp = \"{TOOLS}/yt-dlp\"\nstreamlink = \"{TOOLS}/streamlink\"\n\
+        "[extract]\nyt_dlp = \"{TOOLS_DIRECTORY}/yt-dlp\"\nstreamlink = \"{TOOLS_DIRECTORY}/streamlink\"\n\
          [extract.browser]\nenabled = true\nsandbox = false\n"
     )
 }
 
-/// An example as it stands in its file, asking this origin.
+/// The text of an example, with the address of this origin.
 fn example(name: &str, origin: SocketAddr) -> String {
-    let file = PathBuf::from(EXAMPLES).join(format!("sources/{name}.toml"));
+    let file = PathBuf::from(RECIPES_DIRECTORY).join(format!("sources/{name}.toml"));
     let text = std::fs::read_to_string(file).unwrap();
     text.replace("127.0.0.1:9000", &origin.to_string())
 }
 
-/// A folder with a configuration and these examples.
-fn folder(examples: &[&str], origin: SocketAddr) -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
+/// A directory with a configuration and these examples.
+fn config_folder(examples: &[&str], origin: SocketAddr) -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
     let config = format!("[schedule]\nproviders = []\n{}", tools());
-    std::fs::write(folder.path().join("p.toml"), config).unwrap();
-    std::fs::create_dir(folder.path().join("sources")).unwrap();
+    std::fs::write(directory.path().join("p.toml"), config).unwrap();
+    std::fs::create_dir(directory.path().join("sources")).unwrap();
     for name in examples {
-        let file = folder.path().join(format!("sources/{name}.toml"));
+        let file = directory.path().join(format!("sources/{name}.toml"));
         std::fs::write(file, example(name, origin)).unwrap();
     }
-    folder
+    directory
 }
 
 /// Names of the sources that `/api/streams` lists as healthy.
-async fn healthy(edge: &Edge) -> Option<Vec<String>> {
+async fn healthy_sources(edge: &Edge) -> Option<Vec<String>> {
     let streams: Value = fetch(&edge.url("/api/streams")).await.ok()?.json().await.ok()?;
-    let sources = streams["streams"].as_array()?.iter().flat_map(|it| it["sources"].as_array());
+    let sources =
+        streams["streams"].as_array()?.iter().flat_map(|stream| stream["sources"].as_array());
     let healthy = sources.flatten().filter(|source| source["health"] == "healthy");
     let mut names: Vec<String> =
-        healthy.filter_map(|it| Some(it["name"].as_str()?.to_owned())).collect();
+        healthy.filter_map(|source| Some(source["name"].as_str()?.to_owned())).collect();
     names.sort();
     names.dedup();
     Some(names)
 }
 
-/// What these examples find passes the checks that every stream passes: playlists, renditions
-/// and segments, with the headers and cookies that were found.
-async fn play(examples: &[&str]) {
+/// Asserts that the streams of these examples become healthy: their playlists, renditions and
+/// segments are fetched with the fields and cookies that extraction found.
+async fn assert_examples_play(examples: &[&str]) {
     let origin = Origin::start();
-    let edge = Edge::start_with(&format!("[schedule]\nproviders = []\n{}", tools()), |folder| {
-        std::fs::create_dir(folder.join("sources")).unwrap();
+    let edge = Edge::start_with(&format!("[schedule]\nproviders = []\n{}", tools()), |directory| {
+        std::fs::create_dir(directory.join("sources")).unwrap();
         for name in examples {
-            let file = folder.join(format!("sources/{name}.toml"));
+            let file = directory.join(format!("sources/{name}.toml"));
             std::fs::write(file, example(name, origin.address)).unwrap();
         }
     })
     .await;
     let expected: Vec<String> = examples.iter().map(ToString::to_string).collect();
-    let playing = || async { healthy(&edge).await.filter(|names| *names == expected) };
-    within(120, "every example plays", playing).await;
-    // Nothing public says where any of it is from.
+    let playing = || async { healthy_sources(&edge).await.filter(|names| *names == expected) };
+    eventually_within(120, "every example plays", playing).await;
+    // No public document contains an upstream address.
     for path in ["/api/streams", "/api/extractors", "/api/bootstrap", "/api/status"] {
         let text = fetch(&edge.url(path)).await.unwrap().text().await.unwrap();
         assert!(!text.contains(&origin.address.to_string()), "{path}: {text}");
@@ -101,12 +105,12 @@ async fn play(examples: &[&str]) {
 
 #[tokio::test]
 async fn recipes_and_lists() {
-    play(&["api", "computed", "form", "iframe", "m3u", "members", "plain"]).await;
+    assert_examples_play(&["api", "computed", "form", "iframe", "m3u", "members", "plain"]).await;
 }
 
 #[tokio::test]
 async fn programs_and_browsers() {
-    play(&["browser", "streamlink", "yt-dlp"]).await;
+    assert_examples_play(&["browser", "streamlink", "yt-dlp"]).await;
 }
 
 #[test]
@@ -125,15 +129,15 @@ fn what_each_example_finds() {
             "filter",
         ),
     ] {
-        let folder = folder(&[name], origin.address);
+        let directory = config_folder(&[name], origin.address);
         let (code, out, err) =
-            pitwall(&["extract", name, "--trace", "--config", "p.toml"], folder.path());
+            run_pitwall(&["extract", name, "--trace", "--config", "p.toml"], directory.path());
         assert_eq!((code, err.as_str()), (0, ""), "{name}: {out}");
         assert!(out.contains(trace), "{name}: {out}");
         let found: Vec<&str> =
             out.lines().filter_map(|line| Some(line.split_once("\thttp")?.0)).collect();
         assert_eq!(found, feeds, "{out}");
-        // A trace is no key: every token in it is masked.
+        // Every token in a trace is masked, so that a trace grants no access.
         let steps = out.lines().filter(|line| !line.contains('\t'));
         for line in steps.filter(|line| line.contains("sig=")) {
             assert!(line.contains("sig=…[") || line.contains("…[64]"), "{line}");
@@ -144,10 +148,10 @@ fn what_each_example_finds() {
 #[test]
 fn recorded_replayed_and_compared() {
     let origin = Origin::start();
-    let folder = folder(&["computed"], origin.address);
+    let directory = config_folder(&["computed"], origin.address);
     let run = |arguments: &[&str]| {
         let arguments = [&["extract", "computed", "--config", "p.toml"], arguments].concat();
-        pitwall(&arguments, folder.path())
+        run_pitwall(&arguments, directory.path())
     };
     let (code, recorded, err) = run(&["--record", "kept"]);
     assert_eq!((code, err.as_str()), (0, ""));
@@ -155,7 +159,7 @@ fn recorded_replayed_and_compared() {
     let (code, out, _) = run(&["--diff", "kept"]);
     assert!(code == 0 && out.contains("no drift since "), "{out}");
 
-    // The site is gone, and the recording is not.
+    // Replay works after the origin has ended.
     drop(origin);
     let (code, replayed, err) = run(&["--replay", "kept"]);
     assert_eq!((code, err.as_str()), (0, ""));
@@ -165,7 +169,7 @@ fn recorded_replayed_and_compared() {
     assert!(err.contains("FAILED: the upstream cannot be connected to"), "{err}");
     let (code, _, err) = run(&["--record", "kept"]);
     assert!(code == 1 && err.contains("step 1 (get): "), "{err}");
-    assert!(folder.path().join("kept/computed.failed/recording.json").exists());
+    assert!(directory.path().join("kept/computed.failed/recording.json").exists());
     let (code, _, _) = run(&["--replay", "kept"]);
     assert_eq!(code, 0, "the last good one is still there");
 
@@ -175,20 +179,20 @@ fn recorded_replayed_and_compared() {
     assert!(code == 2 && err.contains("cannot be used with"), "{err}");
 }
 
-/// A program that is missing is said, by the command and in the status; everything else runs.
+/// A missing program is reported by the command and by the API; all else runs.
 #[tokio::test]
 async fn a_missing_program_is_a_clear_error() {
     let config = "[schedule]\nproviders = []\n[extract]\nyt_dlp = \"no-such-program\"\n\
         [[source]]\nname = \"a\"\nkind = \"yt-dlp\"\nurl = \"https://a.example/\"\n\
         [[source]]\nname = \"b\"\nkind = \"browser\"\nfeed = \"b\"\nurl = \"https://a.example/\"\n";
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("p.toml"), config).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("p.toml"), config).unwrap();
     let missing = "yt-dlp is not installed: install it, or set `yt_dlp` in [extract]";
     let off = "the browser is off: set `enabled = true` in [extract.browser]";
-    let (code, out, _) = pitwall(&["check", "--config", "p.toml"], folder.path());
+    let (code, out, _) = run_pitwall(&["check", "--config", "p.toml"], directory.path());
     assert_eq!(code, 0);
     assert!(out.contains(missing) && out.contains(off), "{out}");
-    let (code, _, err) = pitwall(&["extract", "a", "--config", "p.toml"], folder.path());
+    let (code, _, err) = run_pitwall(&["extract", "a", "--config", "p.toml"], directory.path());
     assert_eq!((code, err), (1, format!("pitwall: source \"a\": yt-dlp: {missing}\n")));
 
     let edge = Edge::start(config).await;
@@ -200,16 +204,17 @@ async fn a_missing_program_is_a_clear_error() {
     assert_eq!(fetch(&edge.url("/api/streams")).await.unwrap().status(), 200);
 }
 
-/// Redirects, frames and scripts lead programs and browsers nowhere that policy does not.
+/// The address policy applies to programs and browsers, also behind redirects, frames and scripts.
 #[test]
 fn programs_and_browsers_go_no_further_than_policy() {
     let origin = Origin::start();
     for name in ["yt-dlp", "streamlink", "browser"] {
-        let folder = folder(&[], origin.address);
+        let directory = config_folder(&[], origin.address);
         let closed = example(name, origin.address).replace("allow_private", "# allow_private");
         let closed = closed.replace("every", "ports = [9000]\nevery");
-        std::fs::write(folder.path().join(format!("sources/{name}.toml")), closed).unwrap();
-        let (code, _, err) = pitwall(&["extract", name, "--config", "p.toml"], folder.path());
+        std::fs::write(directory.path().join(format!("sources/{name}.toml")), closed).unwrap();
+        let (code, _, err) =
+            run_pitwall(&["extract", name, "--config", "p.toml"], directory.path());
         assert_eq!(code, 1, "{name}: {err}");
         let key = format!(
             "127.0.0.1 is private: allow_private = [\"127.0.0.1/32\"] in source {name:?} allows it"
@@ -218,23 +223,24 @@ fn programs_and_browsers_go_no_further_than_policy() {
     }
 }
 
-/// Every process below this one, with its command line.
-fn below(ancestor: u32) -> BTreeMap<u32, String> {
+/// All descendants of a process, with their command lines.
+fn descendant_processes(ancestor: u32) -> BTreeMap<u32, String> {
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
     let pids = processes.filter_map(|one| one.file_name().to_str()?.parse::<u32>().ok());
     let parents = pids.filter_map(|pid| {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // `pid (name) state parent …`, where a name may hold anything.
+        // `pid (name) state parent …`, where the name may contain any character.
         let parent = stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse::<u32>().ok()?;
         Some((pid, parent))
     });
     let parents: BTreeMap<u32, u32> = parents.collect();
-    let up = |pid: u32| std::iter::successors(Some(pid), |pid| parents.get(pid).copied());
-    let below = parents.keys().filter(|pid| up(**pid).skip(1).any(|one| one == ancestor));
-    below.map(|pid| (*pid, command_line(*pid))).collect()
+    let ancestors = |pid: u32| std::iter::successors(Some(pid), |pid| parents.get(pid).copied());
+    let descendants =
+        parents.keys().filter(|pid| ancestors(**pid).skip(1).any(|pid| pid == ancestor));
+    descendants.map(|pid| (*pid, command_line(*pid))).collect()
 }
 
-/// Empty when it has ended, also while nobody has taken note of that.
+/// The command line of a process; empty when it has ended, also as a zombie.
 fn command_line(pid: u32) -> String {
     std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default()
 }
@@ -242,78 +248,78 @@ fn command_line(pid: u32) -> String {
 #[test]
 fn a_check_says_whether_what_is_found_plays() {
     let origin = Origin::start();
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let plain = example("plain", origin.address);
     let gone = format!(
         "name = \"gone\"\nkind = \"static\"\nfeed = \"Gone\"\nallow_private = [\"127.0.0.0/8\"]\n\
          url = \"http://{}/nothing.m3u8\"\n",
         origin.address
     );
-    std::fs::write(folder.path().join("p.toml"), "[schedule]\nproviders = []\n").unwrap();
-    std::fs::create_dir(folder.path().join("sources")).unwrap();
+    std::fs::write(directory.path().join("p.toml"), "[schedule]\nproviders = []\n").unwrap();
+    std::fs::create_dir(directory.path().join("sources")).unwrap();
     for (name, text) in [("plain", plain), ("gone", gone)] {
-        std::fs::write(folder.path().join(format!("sources/{name}.toml")), text).unwrap();
+        std::fs::write(directory.path().join(format!("sources/{name}.toml")), text).unwrap();
     }
     for (name, code, expected) in [
         ("plain", 0, "World feed\tplays: "),
         ("gone", 1, "Gone\tdoes not play: the playlist was answered with 403"),
     ] {
         let arguments = ["extract", name, "--check", "--config", "p.toml"];
-        let (got, out, err) = pitwall(&arguments, folder.path());
+        let (got, out, err) = run_pitwall(&arguments, directory.path());
         assert_eq!(got, code, "{out}{err}");
         assert!(out.lines().any(|line| line.starts_with(expected)), "{out}");
     }
 }
 
-/// Whoever is killed gets no chance to end what it started.
+/// A process killed by SIGKILL cannot end its browser, so the browser must end by itself.
 #[tokio::test]
 async fn a_browser_dies_with_whoever_started_it() {
     let origin = Origin::start();
-    let folder = folder(&[], origin.address);
-    // A page that asks for no playlist is looked at for as long as it may be.
+    let directory = config_folder(&[], origin.address);
+    // A page without a playlist is kept open until its wait ends.
     let idle = format!(
         "name = \"idle\"\nkind = \"browser\"\nfeed = \"World feed\"\nwait = \"60s\"\n\
          url = \"http://{}/nothing\"\nallow_private = [\"127.0.0.0/8\"]\n",
         origin.address
     );
-    std::fs::write(folder.path().join("sources/idle.toml"), idle).unwrap();
+    std::fs::write(directory.path().join("sources/idle.toml"), idle).unwrap();
     let quick =
         "name = \"quick\"\nkind = \"static\"\nfeed = \"f\"\nurl = \"https://a.example/m.m3u8\"\n";
-    std::fs::write(folder.path().join("sources/quick.toml"), quick).unwrap();
-    let mut looking = Command::new(env!("CARGO_BIN_EXE_pitwall"))
+    std::fs::write(directory.path().join("sources/quick.toml"), quick).unwrap();
+    let mut extraction = Command::new(env!("CARGO_BIN_EXE_pitwall"))
         .args(["extract", "idle", "--config", "p.toml"])
-        .current_dir(folder.path())
-        .env("TMPDIR", folder.path())
+        .current_dir(directory.path())
+        .env("TMPDIR", directory.path())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let started = within(60, "the page is shown", || async {
-        let started = below(looking.id());
+    let started = eventually_within(60, "the page is shown", || async {
+        let started = descendant_processes(extraction.id());
         started.values().any(|line| line.contains("--type=renderer")).then_some(started)
     })
     .await;
-    looking.kill().unwrap();
-    looking.wait().unwrap();
+    extraction.kill().unwrap();
+    extraction.wait().unwrap();
     let left = || started.iter().filter(|(pid, line)| command_line(**pid) == **line).count();
-    within(20, "nothing is left", || async { (left() == 0).then_some(()) }).await;
-    // Nor did it get a chance to clear up: the next one to start does.
+    eventually_within(20, "nothing is left", || async { (left() == 0).then_some(()) }).await;
+    // The killed process left its run directory, which the next process removes.
     let profiles = || {
-        let entries = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap());
+        let entries = std::fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap());
         let names = entries.map(|entry| entry.file_name().into_string().unwrap());
         names.filter(|name| name.starts_with("pitwall-run-")).count()
     };
     assert_eq!(profiles(), 1);
     let next = Command::new(env!("CARGO_BIN_EXE_pitwall"))
         .args(["extract", "quick", "--config", "p.toml"])
-        .current_dir(folder.path())
-        .env("TMPDIR", folder.path())
+        .current_dir(directory.path())
+        .env("TMPDIR", directory.path())
         .output()
         .unwrap();
     assert_eq!((next.status.code(), profiles()), (Some(0), 0));
 }
 
-/// Ends with the test.
+/// A Chromium process, killed when it is dropped.
 struct Browser(Child);
 
 impl Drop for Browser {
@@ -323,42 +329,45 @@ impl Drop for Browser {
     }
 }
 
-/// One that an operator runs is looked through, and left as it was.
+/// A browser that an operator runs is used for extraction, and keeps only its own page.
 #[tokio::test]
 async fn a_browser_that_somebody_else_runs() {
     let origin = Origin::start();
-    let folder = folder(&["browser"], origin.address);
+    let directory = config_folder(&["browser"], origin.address);
     let browser = Command::new("chromium")
         .args(["--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0"])
-        .arg(format!("--user-data-dir={}", folder.path().join("profile").display()))
+        .arg(format!("--user-data-dir={}", directory.path().join("profile").display()))
         .arg("about:blank")
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn();
     let mut browser = Browser(browser.unwrap());
-    let mut said = BufReader::new(browser.0.stderr.take().unwrap()).lines().map_while(Result::ok);
-    let endpoint = said.find_map(|line| {
+    let mut output = BufReader::new(browser.0.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let endpoint = output.find_map(|line| {
         line.split_once("DevTools listening on ").map(|(_, endpoint)| endpoint.trim().to_owned())
     });
     let endpoint = endpoint.unwrap();
-    // Whoever does not listen any more makes it stop.
-    std::thread::spawn(move || said.for_each(drop));
+    // Reads on, since Chromium ends when its standard error is closed.
+    std::thread::spawn(move || output.for_each(drop));
     let address = endpoint.trim_start_matches("ws://").split('/').next().unwrap();
     for endpoint in [&endpoint, &endpoint, &format!("http://{address}")] {
         let config = format!("[schedule]\nproviders = []\n{}endpoint = \"{endpoint}\"\n", tools());
-        std::fs::write(folder.path().join("p.toml"), config).unwrap();
+        std::fs::write(directory.path().join("p.toml"), config).unwrap();
         let (code, out, err) =
-            pitwall(&["extract", "browser", "--trace", "--config", "p.toml"], folder.path());
+            run_pitwall(&["extract", "browser", "--trace", "--config", "p.toml"], directory.path());
         assert_eq!((code, err.as_str()), (0, ""), "{out}");
         assert!(out.lines().any(|line| line.starts_with("Pit lane\thttp")), "{out}");
     }
-    let left = within(10, "its own page alone is left", || async {
+    let pages = eventually_within(10, "its own page alone is left", || async {
         let all = fetch(&format!("http://{address}/json/list")).await.ok()?;
         let all: Vec<Value> = all.json().await.ok()?;
-        let pages = all.iter().filter(|one| one["type"] == "page").map(|one| one["url"].clone());
+        let pages = all
+            .iter()
+            .filter(|target| target["type"] == "page")
+            .map(|target| target["url"].clone());
         let pages: Vec<Value> = pages.collect();
         (pages.len() == 1).then_some(pages)
     })
     .await;
-    assert_eq!(left, ["about:blank"]);
+    assert_eq!(pages, ["about:blank"]);
 }

@@ -1,4 +1,4 @@
-//! `/live`: a stream through a static source, and what a viewer sees when its upstream fails.
+//! `/live`: a stream of a static source, and its responses while its upstream fails.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,13 +12,13 @@ use axum::routing::get;
 
 use crate::support::{Edge, eventually, fetch};
 
-const MASTER: &str = "#EXTM3U\n\
+const MULTIVARIANT_PLAYLIST: &str = "#EXTM3U\n\
     #EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a\",NAME=\"English\",LANGUAGE=\"en\",URI=\"a.m3u8\"\n\
     #EXT-X-STREAM-INF:AVERAGE-BANDWIDTH=10,BANDWIDTH=3000,RESOLUTION=1280x720,CODECS=\"avc1.64001f,mp4a.40.2\",AUDIO=\"a\"\nhigh.m3u8\n\
     #EXT-X-STREAM-INF:BANDWIDTH=1000,RESOLUTION=320x180,CODECS=\"avc1.64000d,mp4a.40.2\",AUDIO=\"a\"\nlow.m3u8\n";
 
 pub(crate) struct Upstream {
-    /// Of every request: what it came from.
+    /// The `Referer` of every request.
     referers: std::sync::Mutex<Vec<Option<String>>>,
     works: AtomicBool,
     sequence: AtomicUsize,
@@ -54,7 +54,7 @@ fn segment() -> Vec<u8> {
     b"\0\0\0\x18ftypiso5aaaaaaaaaaaaaaaa".repeat(100)
 }
 
-async fn note(
+async fn record_request(
     State(upstream): State<Arc<Upstream>>,
     request: axum::extract::Request,
     next: axum::middleware::Next,
@@ -65,7 +65,7 @@ async fn note(
     next.run(request).await
 }
 
-pub(crate) async fn upstream() -> (SocketAddr, Arc<Upstream>) {
+pub(crate) async fn start_upstream() -> (SocketAddr, Arc<Upstream>) {
     let upstream = Arc::new(Upstream {
         works: AtomicBool::new(true),
         sequence: AtomicUsize::new(7),
@@ -74,10 +74,10 @@ pub(crate) async fn upstream() -> (SocketAddr, Arc<Upstream>) {
         referers: std::sync::Mutex::default(),
     });
     let router = Router::new()
-        .route("/live/master.m3u8", get(|| async { MASTER }))
+        .route("/live/master.m3u8", get(|| async { MULTIVARIANT_PLAYLIST }))
         .route("/live/{rendition}", get(media))
         .fallback(|| async { segment() })
-        .layer(axum::middleware::from_fn_with_state(upstream.clone(), note))
+        .layer(axum::middleware::from_fn_with_state(upstream.clone(), record_request))
         .with_state(upstream.clone())
         .into_make_service_with_connect_info::<SocketAddr>();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -86,7 +86,7 @@ pub(crate) async fn upstream() -> (SocketAddr, Arc<Upstream>) {
     (address, upstream)
 }
 
-async fn edge(address: SocketAddr) -> Edge {
+async fn start_edge(address: SocketAddr) -> Edge {
     let config = format!(
         "[schedule]\nproviders = []\n[[source]]\nname = \"s\"\nkind = \"static\"\n\
          feed = \"World feed\"\nurl = \"http://{address}/live/master.m3u8\"\n\
@@ -95,24 +95,24 @@ async fn edge(address: SocketAddr) -> Edge {
     let edge = Edge::start(&config).await;
     let url = edge.url("/live/world-feed/index.m3u8");
     eventually("the stream is there", || async {
-        fetch(&url).await.ok().filter(|answer| answer.status() == 200)
+        fetch(&url).await.ok().filter(|response| response.status() == 200)
     })
     .await;
     edge
 }
 
-async fn text(edge: &Edge, path: &str) -> String {
+async fn fetch_text(edge: &Edge, path: &str) -> String {
     fetch(&edge.url(path)).await.unwrap().text().await.unwrap()
 }
 
 #[tokio::test]
 async fn choosing_a_rendition_keeps_its_audio() {
-    let (address, _) = upstream().await;
-    let edge = edge(address).await;
-    let all = text(&edge, "/live/world-feed/index.m3u8").await;
-    // BANDWIDTH is BANDWIDTH, also behind AVERAGE-BANDWIDTH.
+    let (address, _) = start_upstream().await;
+    let edge = start_edge(address).await;
+    let all = fetch_text(&edge, "/live/world-feed/index.m3u8").await;
+    // BANDWIDTH is parsed correctly after AVERAGE-BANDWIDTH, whose name contains it.
     assert!(all.contains("BANDWIDTH=3000,AVERAGE-BANDWIDTH=10"), "{all}");
-    let low = text(&edge, "/live/world-feed/index.m3u8?rendition=v180-avc").await;
+    let low = fetch_text(&edge, "/live/world-feed/index.m3u8?rendition=v180-avc").await;
     assert!(low.contains("v180-avc.m3u8") && !low.contains("v720-avc.m3u8"), "{low}");
     assert!(low.contains("TYPE=AUDIO") && low.contains(",AUDIO=\"a\""), "{low}");
     let unknown = fetch(&edge.url("/live/world-feed/index.m3u8?rendition=v1")).await.unwrap();
@@ -120,18 +120,18 @@ async fn choosing_a_rendition_keeps_its_audio() {
 }
 
 #[tokio::test]
-async fn a_herd_of_polls_is_one_and_over_one_connection() {
-    let (address, upstream) = upstream().await;
-    let edge = edge(address).await;
+async fn concurrent_polls_share_one_upstream_request_and_few_connections() {
+    let (address, upstream) = start_upstream().await;
+    let edge = start_edge(address).await;
     let url = edge.url("/live/world-feed/v180-avc.m3u8");
     for _ in 0..3 {
         let polls = upstream.polls.load(Ordering::SeqCst);
-        let herd = (0..100).map(|_| fetch(&url));
-        for answer in futures::future::join_all(herd).await {
-            assert_eq!(answer.unwrap().status(), 200);
+        let requests = (0..100).map(|_| fetch(&url));
+        for response in futures::future::join_all(requests).await {
+            assert_eq!(response.unwrap().status(), 200);
         }
         let polled = upstream.polls.load(Ordering::SeqCst) - polls;
-        // The reuse window (a quarter of the target duration) may end while the herd runs.
+        // `max_age` (here a quarter of the target duration) may expire while the requests run.
         assert!((1..=4).contains(&polled), "{polled} polls upstream for 100 here");
     }
     let connections = upstream.peers.lock().unwrap().len();
@@ -139,26 +139,26 @@ async fn a_herd_of_polls_is_one_and_over_one_connection() {
 }
 
 #[tokio::test]
-async fn a_blip_is_bridged_for_three_target_durations_and_no_longer() {
-    let (address, upstream) = upstream().await;
-    let edge = edge(address).await;
+async fn a_short_outage_is_bridged_for_three_target_durations() {
+    let (address, upstream) = start_upstream().await;
+    let edge = start_edge(address).await;
     let url = edge.url("/live/world-feed/v720-avc.m3u8");
     let poll = || async { fetch(&url).await.unwrap() };
     let good = poll().await.text().await.unwrap();
     upstream.works.store(false, Ordering::SeqCst);
-    // What was given again says so.
+    // A reused response carries `Age`.
     let stale = eventually("the last good playlist with its age", || async {
-        let answer = poll().await;
-        assert_eq!(answer.status(), 200, "a blip showed");
-        answer.headers().contains_key("age").then_some(answer)
+        let response = poll().await;
+        assert_eq!(response.status(), 200, "a blip showed");
+        response.headers().contains_key("age").then_some(response)
     })
     .await;
     let sequence =
         |text: &str| text.lines().find(|l| l.contains("MEDIA-SEQUENCE")).map(str::to_owned);
     assert!(sequence(&stale.text().await.unwrap()) >= sequence(&good));
     let refused = eventually("an honest error", || async {
-        let answer = poll().await;
-        (answer.status() != 200).then_some(answer)
+        let response = poll().await;
+        (response.status() != 200).then_some(response)
     })
     .await;
     assert_eq!(
@@ -174,9 +174,9 @@ async fn a_blip_is_bridged_for_three_target_durations_and_no_longer() {
 
 #[tokio::test]
 async fn a_sources_headers_go_with_every_request() {
-    let (address, upstream) = upstream().await;
-    let edge = edge(address).await;
-    let media = text(&edge, "/live/world-feed/v720-avc.m3u8").await;
+    let (address, upstream) = start_upstream().await;
+    let edge = start_edge(address).await;
+    let media = fetch_text(&edge, "/live/world-feed/v720-avc.m3u8").await;
     let segment = media.lines().find(|line| line.starts_with("/live/")).unwrap().to_owned();
     upstream.referers.lock().unwrap().clear();
     assert_eq!(fetch(&edge.url(&segment)).await.unwrap().status(), 200);
@@ -185,20 +185,20 @@ async fn a_sources_headers_go_with_every_request() {
     assert!(referers.iter().all(|referer| referer.as_deref() == Some("https://club.test/")));
 }
 
-/// Links are relative to whatever host the viewer used, so no header can bend them.
+/// Links are relative, so that no field of a request can make them lead to another host.
 #[tokio::test]
 async fn forwarded_hosts_change_no_link() {
-    let (address, _) = upstream().await;
-    let edge = edge(address).await;
+    let (address, _) = start_upstream().await;
+    let edge = start_edge(address).await;
     for path in ["/live/world-feed/index.m3u8", "/live/world-feed/v720-avc.m3u8"] {
-        let answer = crate::support::client()
+        let response = crate::support::client()
             .get(edge.url(path))
             .header("x-forwarded-host", "evil.test")
             .header("x-forwarded-proto", "ftp")
             .send()
             .await
             .unwrap();
-        let text = answer.text().await.unwrap();
+        let text = response.text().await.unwrap();
         assert!(!text.contains("evil") && !text.contains(&address.to_string()), "{text}");
         assert!(
             text.lines().filter(|line| !line.starts_with('#')).all(|line| !line.contains("//"))

@@ -1,4 +1,4 @@
-//! The executable from outside: over HTTP, and on a command line.
+//! Integration tests of the `pitwall` executable, over HTTP and on the command line.
 
 #![allow(clippy::unwrap_used, clippy::string_slice, reason = "a test fails by panicking")]
 
@@ -6,21 +6,21 @@ mod access;
 mod api;
 mod cluster;
 mod commands;
+mod denied_targets;
 mod documents;
 mod edge;
 mod edges;
 mod extract;
-mod links;
 mod live;
-mod longer;
 mod low_latency;
+mod operator_commands;
 mod refresh;
+mod segment_cache;
 mod splice;
-mod starts;
-mod storage;
+mod startup;
 mod support;
+mod target_duration;
 mod transport;
-mod twins;
+mod twin_sources;
 mod viewer;
 mod window;
-mod words;

@@ -1,4 +1,4 @@
-//! A token that ends while people watch: what they see of it, and what it costs.
+//! A token that expires during playback: no viewer sees an error, and it is renewed once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,45 +13,48 @@ use serde::Deserialize;
 
 use crate::support::{Edge, client, eventually, fetch};
 
-/// Segments in its playlist, two seconds each.
-const WINDOW: u64 = 15;
+/// Segments of two seconds in the source's playlist.
+const WINDOW_SEGMENTS: u64 = 15;
 
-/// A page that hands out playlists with a token, and refuses every token but the last.
+/// A page that issues playlist URLs with a token; requests with any but the current token get 403.
 #[derive(Default)]
-struct Source {
+struct TokenSource {
     token: AtomicUsize,
-    /// How often the page was asked.
+    /// Number of requests for the page.
     runs: AtomicUsize,
     refused: AtomicUsize,
     segments: AtomicUsize,
 }
 
 #[derive(Deserialize)]
-struct Ticket {
+struct TokenQuery {
     token: usize,
 }
 
-async fn page(State(source): State<Arc<Source>>) -> String {
+async fn page(State(source): State<Arc<TokenSource>>) -> String {
     source.runs.fetch_add(1, Ordering::SeqCst);
     let token = source.token.load(Ordering::SeqCst);
     format!("{{\"playlist\": \"/live/live.m3u8?token={token}\"}}")
 }
 
 async fn live(
-    State(source): State<Arc<Source>>,
+    State(source): State<Arc<TokenSource>>,
     Path(name): Path<String>,
-    Query(ticket): Query<Ticket>,
+    Query(query): Query<TokenQuery>,
 ) -> Response {
     let token = source.token.load(Ordering::SeqCst);
-    if ticket.token != token {
+    if query.token != token {
         source.refused.fetch_add(1, Ordering::SeqCst);
         return StatusCode::FORBIDDEN.into_response();
     }
     if name == "live.m3u8" {
         let next = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() / 2;
-        let segments = (next - WINDOW..next).map(|n| format!("#EXTINF:2,\n{n}.ts?token={token}\n"));
-        let head =
-            format!("#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-MEDIA-SEQUENCE:{}\n", next - WINDOW);
+        let segments =
+            (next - WINDOW_SEGMENTS..next).map(|n| format!("#EXTINF:2,\n{n}.ts?token={token}\n"));
+        let head = format!(
+            "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-MEDIA-SEQUENCE:{}\n",
+            next - WINDOW_SEGMENTS
+        );
         return (head + &segments.collect::<String>()).into_response();
     }
     source.segments.fetch_add(1, Ordering::SeqCst);
@@ -61,20 +64,20 @@ async fn live(
     bytes.into_response()
 }
 
-async fn start() -> (Arc<Source>, Edge) {
-    let source = Arc::new(Source::default());
+async fn start_edge_and_source() -> (Arc<TokenSource>, Edge) {
+    let source = Arc::new(TokenSource::default());
     let router = Router::new()
         .route("/page", get(page))
         .route("/live/{name}", get(live))
         .with_state(source.clone());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let site = listener.local_addr().unwrap();
+    let address = listener.local_addr().unwrap();
     tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
     let edge = Edge::start(&format!(
         "[schedule]\nproviders = []\n[[source]]\nname = \"pages\"\nkind = \"recipe\"\n\
          every = \"1h\"\nallow_private = [\"127.0.0.0/8\"]\ntoken_parameters = [\"token\"]\n\
          for = [{{ feed = \"World feed\" }}]\n\
-         [[source.step]]\nget = \"http://{site}/page\"\n\
+         [[source.step]]\nget = \"http://{address}/page\"\n\
          [[source.step]]\npointer = \"/playlist\"\nsave = \"playlist\"\n\
          [source.result]\nplaylist = \"{{{{playlist}}}}\"\n"
     ))
@@ -87,32 +90,31 @@ async fn start() -> (Arc<Source>, Edge) {
     (source, edge)
 }
 
-/// A segment that was there before anybody watched, so that nobody has fetched it yet, and that
-/// stays in the playlist for as long as the test takes. Another in each round.
-async fn older(edge: &Edge, round: usize) -> String {
+/// The URL of a segment that was published before the first poll, so that it is not prefetched, and
+/// that stays in the playlist during the test; a different segment in each round.
+async fn unfetched_segment(edge: &Edge, round: usize) -> String {
     let playlist = fetch(&edge.url("/live/world-feed/v.m3u8")).await.unwrap();
     let text = playlist.text().await.unwrap();
     edge.url(text.lines().filter(|line| line.starts_with("/live/")).nth(4 * round).unwrap())
 }
 
 #[tokio::test]
-async fn five_hundred_viewers_meet_an_ended_token_and_it_is_renewed_once() {
+async fn an_expired_token_is_renewed_once_for_five_hundred_viewers() {
     const VIEWERS: usize = 500;
-    let (source, edge) = start().await;
+    let (source, edge) = start_edge_and_source().await;
     let client = client();
     for round in 1..=2 {
-        let segment = older(&edge, round).await;
+        let segment = unfetched_segment(&edge, round).await;
         let count = |number: &AtomicUsize| number.load(Ordering::SeqCst);
         let (runs, fetched) = (count(&source.runs), count(&source.segments));
         source.token.fetch_add(1, Ordering::SeqCst);
-        let herd = (0..VIEWERS).map(|_| client.get(&segment).send());
-        let answers = futures::future::join_all(herd).await;
-        for answer in answers {
-            assert_eq!(answer.unwrap().status(), 200, "round {round}");
+        let requests = (0..VIEWERS).map(|_| client.get(&segment).send());
+        for response in futures::future::join_all(requests).await {
+            assert_eq!(response.unwrap().status(), 200, "round {round}");
         }
         assert_eq!(count(&source.runs), runs + 1, "round {round}: refreshes");
-        // The page was asked, the new playlist checked, and the segment had: what is prefetched
-        // meanwhile is a handful.
+        // These fetches are one for the check of the new playlist, one for the segment, and a few
+        // prefetches.
         let segments = count(&source.segments) - fetched;
         assert!(segments <= 8, "round {round}: {segments} segments for {VIEWERS} viewers");
         let refused = count(&source.refused);
@@ -121,11 +123,11 @@ async fn five_hundred_viewers_meet_an_ended_token_and_it_is_renewed_once() {
 }
 
 #[tokio::test]
-async fn what_is_gone_is_gone_at_once() {
-    let (_, edge) = start().await;
-    let segment = older(&edge, 1).await;
+async fn a_seal_of_another_path_is_refused() {
+    let (_, edge) = start_edge_and_source().await;
+    let segment = unfetched_segment(&edge, 1).await;
     let (path, seal) = segment.split_once("?u=").unwrap();
-    // Of another number, and of no stream that there is.
+    // The seal is bound to its path: another number or stream invalidates it.
     for path in [format!("{path}x"), path.replace("world-feed", "pit-lane")] {
         let answer = fetch(&format!("{path}?u={seal}")).await.unwrap();
         assert_eq!(answer.status(), 401, "a seal of another path");

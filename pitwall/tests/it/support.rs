@@ -1,4 +1,5 @@
-//! A real edge for tests: the executable, on free ports, stopped when the test ends.
+//! Helpers of all tests: [`Edge`] runs the executable on free ports and kills it when it is
+//! dropped.
 
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener};
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+/// A `pitwall run` process with its own directory.
 pub(crate) struct Edge {
     child: Child,
     pub(crate) address: SocketAddr,
@@ -18,18 +20,19 @@ pub(crate) struct Edge {
 }
 
 impl Edge {
-    /// Starts `pitwall run` with this configuration and waits until it serves.
+    /// Starts `pitwall run` with this configuration and waits until it is ready and listens.
     pub(crate) async fn start(config: &str) -> Self {
-        Self::start_on(free(), config).await
+        Self::start_on(free_address(), config).await
     }
 
+    /// As [`Self::start`], listening on `address`.
     pub(crate) async fn start_on(address: SocketAddr, config: &str) -> Self {
         Self::start_in(address, config, |_| {}).await
     }
 
-    /// With more than one file in the folder of its configuration.
+    /// As [`Self::start`]; `prepare` may write more files into the directory of the configuration.
     pub(crate) async fn start_with(config: &str, prepare: impl FnOnce(&Path)) -> Self {
-        Self::start_in(free(), config, prepare).await
+        Self::start_in(free_address(), config, prepare).await
     }
 
     async fn start_in(address: SocketAddr, config: &str, prepare: impl FnOnce(&Path)) -> Self {
@@ -37,7 +40,7 @@ impl Edge {
         let file = state.path().join("pitwall.toml");
         std::fs::write(&file, config).unwrap();
         prepare(state.path());
-        let admin = free();
+        let admin = free_address();
         let child = Command::new(env!("CARGO_BIN_EXE_pitwall"))
             .args(["run", "--config"])
             .arg(&file)
@@ -58,12 +61,13 @@ impl Edge {
             ready.ok().filter(|ready| ready.status().is_success())
         })
         .await;
-        // Which the admin listener says: the other one is a moment later at times.
+        // The admin listener reports readiness, sometimes before the public listener accepts
+        // connections.
         let connects = || async { tokio::net::TcpStream::connect(self.address).await.ok() };
         eventually("the edge listens", connects).await;
     }
 
-    /// Where its configuration and its state are.
+    /// The directory of the configuration and the state.
     pub(crate) fn directory(&self) -> &Path {
         self.state.path()
     }
@@ -72,13 +76,14 @@ impl Edge {
         format!("http://{}{path}", self.address)
     }
 
+    /// Sends SIGTERM.
     pub(crate) fn terminate(&self) {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
     }
 
-    /// Waits for the process to end by itself.
-    pub(crate) fn ended(&mut self) -> bool {
+    /// Waits up to 10 s for the process to exit; whether it exited with success.
+    pub(crate) fn wait_for_exit(&mut self) -> bool {
         let deadline = Instant::now() + Duration::from_secs(10);
         while Instant::now() < deadline {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -98,21 +103,25 @@ impl Drop for Edge {
 }
 
 pub(crate) fn client() -> reqwest::Client {
-    // Tests run side by side: whoever comes second finds it installed.
+    // Tests run concurrently, so the provider may already be installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder().no_proxy().build().unwrap()
 }
 
-/// Asks until the answer is the one that is waited for.
-pub(crate) async fn eventually<T, F>(what: &str, ask: impl FnMut() -> F) -> T
+/// Polls until `poll` returns a value, for up to 20 s.
+pub(crate) async fn eventually<T, F>(what: &str, poll: impl FnMut() -> F) -> T
 where
     F: Future<Output = Option<T>>,
 {
-    within(20, what, ask).await
+    eventually_within(20, what, poll).await
 }
 
-/// Likewise, for what takes its time: a browser, or a program in Python.
-pub(crate) async fn within<T, F>(seconds: u64, what: &str, mut ask: impl FnMut() -> F) -> T
+/// Polls until `poll` returns a value, for up to `seconds`: browsers and Python programs are slow.
+pub(crate) async fn eventually_within<T, F>(
+    seconds: u64,
+    what: &str,
+    mut poll: impl FnMut() -> F,
+) -> T
 where
     F: Future<Output = Option<T>>,
 {
@@ -120,8 +129,8 @@ where
     let mut ticks = tokio::time::interval(Duration::from_millis(50));
     while Instant::now() < deadline {
         ticks.tick().await;
-        if let Some(answer) = ask().await {
-            return answer;
+        if let Some(value) = poll().await {
+            return value;
         }
     }
     panic!("{what}: not in {seconds} s");
@@ -131,13 +140,13 @@ pub(crate) async fn fetch(url: &str) -> reqwest::Result<reqwest::Response> {
     client().get(url).send().await
 }
 
-/// An address that nobody listens on, with a port below those that the kernel gives to whoever
-/// connects: one of these may be taken again before it is listened on.
-pub(crate) fn free() -> SocketAddr {
+/// A loopback address on which nothing listens. Its port is below the kernel's ephemeral ports,
+/// since an outgoing connection could take one of those before the test listens on it.
+pub(crate) fn free_address() -> SocketAddr {
     static NEXT: AtomicU32 = AtomicU32::new(0);
-    let from_here = std::process::id().wrapping_mul(101);
+    let first = std::process::id().wrapping_mul(101);
     loop {
-        let next = from_here.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let next = first.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
         let port = 10_000 + u16::try_from(next % 20_000).unwrap();
         if let Ok(listener) = TcpListener::bind(("127.0.0.1", port)) {
             return listener.local_addr().unwrap();
@@ -145,12 +154,13 @@ pub(crate) fn free() -> SocketAddr {
     }
 }
 
-pub(crate) fn plain(route: &str, url: &str) -> String {
+/// A link with `url` in `url=`, without a seal.
+pub(crate) fn plain_link(route: &str, url: &str) -> String {
     format!("{route}?url={}", URL_SAFE_NO_PAD.encode(url))
 }
 
 /// Runs the executable to its end: exit code, standard output, standard error.
-pub(crate) fn pitwall(arguments: &[&str], directory: &Path) -> (i32, String, String) {
+pub(crate) fn run_pitwall(arguments: &[&str], directory: &Path) -> (i32, String, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_pitwall"))
         .args(arguments)
         .current_dir(directory)
@@ -161,7 +171,7 @@ pub(crate) fn pitwall(arguments: &[&str], directory: &Path) -> (i32, String, Str
 }
 
 /// Starts the executable and returns it with the first line it prints.
-pub(crate) fn first_line(arguments: &[&str]) -> (Child, String) {
+pub(crate) fn start_and_read_line(arguments: &[&str]) -> (Child, String) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_pitwall"))
         .args(arguments)
         .stdout(Stdio::piped())

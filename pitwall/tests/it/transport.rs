@@ -1,4 +1,4 @@
-//! HTTP/1.1, HTTP/2 over TLS, and what is refused before any route.
+//! HTTP/1.1, HTTP/2 over TLS, requests that are refused before routing, and limits per client.
 
 use std::io::{Read, Write};
 use std::net::SocketAddr;
@@ -15,44 +15,47 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 
-use crate::support::{Edge, client, eventually, fetch, plain};
+use crate::support::{Edge, client, eventually, fetch, plain_link};
 
-const QUIET: &str = "[schedule]\nproviders = []\n";
+const NO_SCHEDULE_CONFIG: &str = "[schedule]\nproviders = []\n";
 
 #[tokio::test]
 async fn the_shortest_request_is_answered() {
-    let edge = Edge::start(QUIET).await;
-    let answer = raw(edge.address, b"GET / HTTP/1.0\r\n\r\n").await;
-    assert!(answer.starts_with("HTTP/1.0 200") || answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let edge = Edge::start(NO_SCHEDULE_CONFIG).await;
+    let response = send_raw(edge.address, b"GET / HTTP/1.0\r\n\r\n").await;
+    assert!(
+        response.starts_with("HTTP/1.0 200") || response.starts_with("HTTP/1.1 200"),
+        "{response}"
+    );
 }
 
-/// An edge behind a certificate of its own, in front of an upstream whose every body is as long
-/// as its path says.
-struct Secured {
+/// An edge with a self-signed certificate, in front of an upstream whose path names the length of
+/// its content.
+struct TlsEdge {
     edge: Edge,
     upstream: SocketAddr,
     certificate: String,
 }
 
-impl Secured {
+impl TlsEdge {
     async fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let made = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-        let (cert, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
-        std::fs::write(&cert, made.cert.pem()).unwrap();
-        std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let certified = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let (cert, key) = (directory.path().join("cert.pem"), directory.path().join("key.pem"));
+        std::fs::write(&cert, certified.cert.pem()).unwrap();
+        std::fs::write(&key, certified.signing_key.serialize_pem()).unwrap();
         let body = |Path((length, _)): Path<(usize, String)>| async move { vec![7_u8; length] };
         let router = Router::new().route("/{length}/{name}", get(body));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let upstream = listener.local_addr().unwrap();
         tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         let config = format!(
-            "{QUIET}[edge.tls]\ncert = {cert:?}\nkey = {key:?}\n\
+            "{NO_SCHEDULE_CONFIG}[edge.tls]\ncert = {cert:?}\nkey = {key:?}\n\
              [upstream]\nallow_hosts = [\"{upstream}\"]\nallow_private = [\"127.0.0.0/8\"]\n"
         );
         let edge = Edge::start(&config).await;
         let _ = client();
-        Self { edge, upstream, certificate: made.cert.pem() }
+        Self { edge, upstream, certificate: certified.cert.pem() }
     }
 
     fn client(&self, http1: bool) -> reqwest::Client {
@@ -67,29 +70,30 @@ impl Secured {
     }
 
     fn relay(&self, length: usize, name: &str) -> String {
-        self.url(&plain("/relay", &format!("http://{}/{length}/{name}", self.upstream)))
+        self.url(&plain_link("/relay", &format!("http://{}/{length}/{name}", self.upstream)))
     }
 }
 
 #[tokio::test]
 async fn tls_offers_http_2() {
-    let secured = Secured::start().await;
+    let secured = TlsEdge::start().await;
     for (http1, version) in [(false, Version::HTTP_2), (true, Version::HTTP_11)] {
         let url = secured.url("/api/status");
-        let answer = secured.client(http1).get(&url).send().await.unwrap();
-        assert_eq!((answer.status().as_u16(), answer.version()), (200, version));
+        let response = secured.client(http1).get(&url).send().await.unwrap();
+        assert_eq!((response.status().as_u16(), response.version()), (200, version));
         let head = secured.client(http1).head(url).send().await.unwrap();
         assert_eq!(head.status(), 200);
 
-        // Many segments at once, over one connection where the protocol can.
+        // Concurrent segments, with HTTP/2 on one connection.
         let client = secured.client(http1);
         let segments = (0..20).map(|n| {
             let url = secured.relay(300_000, &format!("{n}.ts"));
-            let (whole, part) = (client.get(&url), client.get(&url).header("range", "bytes=5-9"));
+            let (whole, partial) =
+                (client.get(&url), client.get(&url).header("range", "bytes=5-9"));
             async move {
                 let whole = whole.send().await.unwrap().bytes().await.unwrap().len();
-                let part = part.send().await.unwrap();
-                (whole, part.status().as_u16(), part.bytes().await.unwrap().len())
+                let partial = partial.send().await.unwrap();
+                (whole, partial.status().as_u16(), partial.bytes().await.unwrap().len())
             }
         });
         for got in futures::future::join_all(segments).await {
@@ -99,9 +103,9 @@ async fn tls_offers_http_2() {
 }
 
 #[tokio::test]
-async fn a_tile_that_stalls_holds_up_no_other_on_its_connection() {
+async fn a_stalled_stream_does_not_block_others_on_its_connection() {
     const LENGTH: usize = 8 << 20;
-    let secured = Secured::start().await;
+    let secured = TlsEdge::start().await;
     let client = secured.client(false);
     let stalled = client.get(secured.relay(LENGTH, "stalled.ts")).send().await.unwrap();
     assert_eq!(stalled.version(), Version::HTTP_2);
@@ -115,7 +119,7 @@ async fn a_tile_that_stalls_holds_up_no_other_on_its_connection() {
 
 #[tokio::test]
 async fn tls_sessions_are_resumed() {
-    let secured = Secured::start().await;
+    let secured = TlsEdge::start().await;
     let mut roots = rustls::RootCertStore::empty();
     let certificate = CertificateDer::from_pem_slice(secured.certificate.as_bytes()).unwrap();
     roots.add(certificate).unwrap();
@@ -128,27 +132,27 @@ async fn tls_sessions_are_resumed() {
         let mut stream = std::net::TcpStream::connect(address).unwrap();
         let mut stream = rustls::Stream::new(&mut tls, &mut stream);
         stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
-        let mut answer = [0; 12];
-        stream.read_exact(&mut answer).unwrap();
-        assert_eq!(&answer, b"HTTP/1.1 200");
+        let mut response = [0; 12];
+        stream.read_exact(&mut response).unwrap();
+        assert_eq!(&response, b"HTTP/1.1 200");
         tls.handshake_kind().unwrap()
     };
     let kinds = tokio::task::spawn_blocking(move || [handshake(), handshake()]).await.unwrap();
     assert_eq!(kinds, [rustls::HandshakeKind::Full, rustls::HandshakeKind::Resumed]);
 }
 
-/// Sends bytes as they are, and reads what comes back until the edge closes or is silent.
-async fn raw(address: SocketAddr, request: &[u8]) -> String {
+/// Sends raw bytes; the result of the first read of the response, up to 4 KiB.
+async fn send_raw(address: SocketAddr, request: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(request).await.unwrap();
-    let mut answer = vec![0; 4096];
-    let read = stream.read(&mut answer).await.unwrap_or(0);
-    String::from_utf8_lossy(&answer[..read]).into_owned()
+    let mut response = vec![0; 4096];
+    let read = stream.read(&mut response).await.unwrap_or(0);
+    String::from_utf8_lossy(&response[..read]).into_owned()
 }
 
 #[tokio::test]
-async fn what_is_refused_before_any_route() {
-    let edge = Edge::start(QUIET).await;
+async fn requests_refused_before_routing() {
+    let edge = Edge::start(NO_SCHEDULE_CONFIG).await;
     let many: String = (0..150).map(|n| format!("x-{n}: 1\r\n")).collect();
     let large = format!("x-large: {}\r\n", "a".repeat(40 * 1024));
     let get = |headers: &str| format!("GET /proxy HTTP/1.1\r\nhost: x\r\n{headers}\r\n");
@@ -163,27 +167,27 @@ async fn what_is_refused_before_any_route() {
         ("TRACE /relay HTTP/1.1\r\nhost: x\r\n\r\n".to_owned(), 405),
         ("CONNECT a:1 HTTP/1.1\r\nhost: a:1\r\n\r\n".to_owned(), 405),
     ] {
-        let answer = raw(edge.address, request.as_bytes()).await;
-        let got = answer.split(' ').nth(1).unwrap_or("nothing");
+        let response = send_raw(edge.address, request.as_bytes()).await;
+        let got = response.split(' ').nth(1).unwrap_or("nothing");
         let line = request.lines().next().unwrap();
         assert_eq!(got, status.to_string(), "{line} with {} bytes", request.len());
     }
 }
 
 #[tokio::test]
-async fn what_runs_at_sigterm_is_finished() {
+async fn transfers_in_flight_at_sigterm_are_completed() {
     let gate = Arc::new(Semaphore::new(0));
-    let pieces = gate.clone();
+    let chunk_permits = gate.clone();
     let slow = move || {
-        let pieces = pieces.clone();
+        let chunk_permits = chunk_permits.clone();
         async move {
             axum::body::Body::from_stream(futures::stream::unfold(0, move |sent| {
-                let pieces = pieces.clone();
+                let chunk_permits = chunk_permits.clone();
                 async move {
                     if sent == 10 {
                         return None;
                     }
-                    pieces.acquire().await.unwrap().forget();
+                    chunk_permits.acquire().await.unwrap().forget();
                     Some((Ok::<_, std::io::Error>(vec![1_u8; 10_000]), sent + 1))
                 }
             }))
@@ -194,32 +198,33 @@ async fn what_runs_at_sigterm_is_finished() {
     let router = Router::new().fallback(get(slow));
     tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
     let config = format!(
-        "{QUIET}[upstream]\nallow_hosts = [\"{upstream}\"]\nallow_private = [\"127.0.0.0/8\"]\n"
+        "{NO_SCHEDULE_CONFIG}[upstream]\nallow_hosts = [\"{upstream}\"]\nallow_private = [\"127.0.0.0/8\"]\n"
     );
     let mut edge = Edge::start(&config).await;
     let transfers = (0..20).map(|n| {
-        let url = edge.url(&plain("/relay", &format!("http://{upstream}/{n}.ts")));
+        let url = edge.url(&plain_link("/relay", &format!("http://{upstream}/{n}.ts")));
         async move { fetch(&url).await.unwrap() }
     });
     let running = futures::future::join_all(transfers).await;
     edge.terminate();
-    // It says that it is going, and then takes nobody any more.
+    // During the drain the edge reports itself as not ready, then accepts no more connections.
     let ready = format!("http://{}/readyz", edge.admin);
     eventually("unready", || async {
-        fetch(&ready).await.ok().filter(|answer| answer.status() == 503).map(drop)
+        fetch(&ready).await.ok().filter(|response| response.status() == 503).map(drop)
     })
     .await;
     let closed = edge.url("/healthz");
     eventually("closed", || async { fetch(&closed).await.err().map(drop) }).await;
     gate.add_permits(20 * 10);
-    for answer in running {
-        assert_eq!(answer.bytes().await.unwrap().len(), 100_000, "truncated");
+    for response in running {
+        assert_eq!(response.bytes().await.unwrap().len(), 100_000, "truncated");
     }
-    assert!(edge.ended());
+    assert!(edge.wait_for_exit());
 }
 
-/// A request on a connection that stays open, and what it is answered, if it is.
-async fn kept(stream: &mut TcpStream, forwarded: &str) -> Option<String> {
+/// Sends a request on a keep-alive connection; the header section of the response in lower case,
+/// `None` when the connection was closed.
+async fn request_on_open_connection(stream: &mut TcpStream, forwarded: &str) -> Option<String> {
     let request =
         format!("GET /calendar.ics HTTP/1.1\r\nhost: x\r\nx-forwarded-for: {forwarded}\r\n\r\n");
     stream.write_all(request.as_bytes()).await.ok()?;
@@ -239,50 +244,50 @@ async fn kept(stream: &mut TcpStream, forwarded: &str) -> Option<String> {
 }
 
 #[tokio::test]
-async fn a_client_has_its_share_of_connections() {
+async fn connections_per_client_are_limited() {
     let limits = "[edge.limits]\nconnections_per_client = 3\n";
-    let edge = Edge::start(&format!("{QUIET}{limits}")).await;
+    let edge = Edge::start(&format!("{NO_SCHEDULE_CONFIG}{limits}")).await;
     let mut streams = Vec::new();
     for _ in 0..3 {
         let mut stream = TcpStream::connect(edge.address).await.unwrap();
-        assert!(kept(&mut stream, "").await.is_some());
+        assert!(request_on_open_connection(&mut stream, "").await.is_some());
         streams.push(stream);
     }
     let mut refused = TcpStream::connect(edge.address).await.unwrap();
-    assert_eq!(kept(&mut refused, "").await, None, "one too many");
+    assert_eq!(request_on_open_connection(&mut refused, "").await, None, "one too many");
     for stream in &mut streams {
-        assert!(kept(stream, "").await.is_some(), "the others go on");
+        assert!(request_on_open_connection(stream, "").await.is_some(), "the others go on");
     }
     streams.pop();
     eventually("its place is given back", || async {
         let mut stream = TcpStream::connect(edge.address).await.unwrap();
-        kept(&mut stream, "").await
+        request_on_open_connection(&mut stream, "").await
     })
     .await;
-    // Behind a proxy are many clients.
-    let trusting = format!("{QUIET}{limits}[edge]\ntrusted_proxies = [\"127.0.0.1\"]\n");
-    let edge = Edge::start(&trusting).await;
+    // The limit does not apply to a trusted proxy, which serves many clients.
+    let config = format!("{NO_SCHEDULE_CONFIG}{limits}[edge]\ntrusted_proxies = [\"127.0.0.1\"]\n");
+    let edge = Edge::start(&config).await;
     let mut streams = Vec::new();
     for _ in 0..10 {
         let mut stream = TcpStream::connect(edge.address).await.unwrap();
-        assert!(kept(&mut stream, "192.0.2.1").await.is_some());
+        assert!(request_on_open_connection(&mut stream, "192.0.2.1").await.is_some());
         streams.push(stream);
     }
 }
 
 #[tokio::test]
-async fn a_client_has_its_share_of_requests() {
-    // So few that those which come back while the test runs are less than one.
+async fn requests_per_client_are_limited() {
+    // A rate so low that less than one request is regained while the test runs.
     let limits = "[edge.limits]\nrequests_per_client = 1\nheader = \"1s\"\n";
     let trusted = "[edge]\ntrusted_proxies = [\"127.0.0.1\"]\n";
-    let edge = Edge::start(&format!("{QUIET}{limits}{trusted}")).await;
+    let edge = Edge::start(&format!("{NO_SCHEDULE_CONFIG}{limits}{trusted}")).await;
     let mut stream = TcpStream::connect(edge.address).await.unwrap();
-    // Whoever makes up who came before it is one client all the same.
+    // A client that forges the beginning of `X-Forwarded-For` still counts as one client.
     for client in ["192.0.2.1", "192.0.2.2", "1.2.3.N, 192.0.2.3"] {
         let mut answers = Vec::new();
         for n in 0..20 {
             let forwarded = client.replace('N', &n.to_string());
-            answers.push(kept(&mut stream, &forwarded).await.unwrap());
+            answers.push(request_on_open_connection(&mut stream, &forwarded).await.unwrap());
         }
         let refused: Vec<_> = answers.iter().filter(|head| head.contains(" 429 ")).collect();
         assert!((1..=18).contains(&refused.len()), "{client}: {}", refused.len());

@@ -1,4 +1,4 @@
-//! A player that polls playlists, and what it must never see.
+//! [`Viewer`]: a player that polls playlists and asserts what RFC 8216 requires of their updates.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,8 +7,8 @@ use tokio::time::Instant;
 
 use crate::support::fetch;
 
-/// What a player loads first, and the playlist that it finds there.
-pub(crate) async fn media(base: &str) -> String {
+/// Loads the multivariant playlist; the URL of its first media playlist.
+pub(crate) async fn find_media_playlist(base: &str) -> String {
     let multivariant = fetch(&format!("{base}/live/world-feed/index.m3u8")).await.unwrap();
     assert_eq!(multivariant.status(), 200);
     let text = multivariant.text().await.unwrap();
@@ -16,18 +16,25 @@ pub(crate) async fn media(base: &str) -> String {
     format!("{base}/live/world-feed/{media}")
 }
 
-/// What it has seen, poll by poll, wherever it polled.
+/// The playlists that a player has loaded, from one edge or from several.
 #[derive(Default)]
 pub(crate) struct Viewer {
-    /// By URL: the first number, the discontinuity number there, and the target duration.
-    heads: BTreeMap<String, (u64, u64, u64)>,
-    /// Line by number, with its discontinuity number.
+    /// By URL, of the last response: media sequence number, discontinuity sequence number, and
+    /// target duration.
+    playlist_heads: BTreeMap<String, (u64, u64, u64)>,
+    /// By media sequence number: the segment's URI line and its discontinuity sequence number.
     seen: BTreeMap<u64, (String, u64)>,
+    /// Whether the last playlist had EXT-X-ENDLIST.
     pub(crate) ended: bool,
 }
 
 impl Viewer {
-    pub(crate) fn sees(&mut self, url: &str, text: &str) {
+    /// Records a playlist.
+    ///
+    /// # Panics
+    /// When sequence numbers go back, a segment or the target duration changes, or a link has
+    /// another number than its segment.
+    pub(crate) fn record_playlist(&mut self, url: &str, text: &str) {
         let value = |name: &str| {
             let line = text.lines().find_map(|line| line.strip_prefix(name));
             line.map(|value| value.parse::<u64>().unwrap())
@@ -35,7 +42,7 @@ impl Viewer {
         let mut number = value("#EXT-X-MEDIA-SEQUENCE:").unwrap();
         let mut discontinuity = value("#EXT-X-DISCONTINUITY-SEQUENCE:").unwrap_or_default();
         let head = (number, discontinuity, value("#EXT-X-TARGETDURATION:").unwrap());
-        if let Some(last) = self.heads.insert(url.to_owned(), head) {
+        if let Some(last) = self.playlist_heads.insert(url.to_owned(), head) {
             assert!(
                 head.0 >= last.0 && head.1 >= last.1,
                 "{url}: from {last:?} to {head:?}: {text}"
@@ -50,34 +57,37 @@ impl Viewer {
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
-            let now = (line.to_owned(), discontinuity);
-            let seen = self.seen.entry(number).or_insert_with(|| now.clone());
-            assert_eq!(*seen, now, "{url}: {number} has changed: {text}");
+            let current = (line.to_owned(), discontinuity);
+            let seen = self.seen.entry(number).or_insert_with(|| current.clone());
+            assert_eq!(*seen, current, "{url}: {number} has changed: {text}");
             assert!(line.contains(&format!("/{number}.ts?u=")), "{number} is {line}");
             number += 1;
         }
     }
 
-    pub(crate) async fn polls(&mut self, what: &str, url: &str) {
-        let answer = fetch(url).await.unwrap();
-        assert_eq!(answer.status(), 200, "{what}");
-        self.sees(url, &answer.text().await.unwrap());
+    pub(crate) async fn poll(&mut self, what: &str, url: &str) {
+        let response = fetch(url).await.unwrap();
+        assert_eq!(response.status(), 200, "{what}");
+        self.record_playlist(url, &response.text().await.unwrap());
     }
 
-    /// Polls these in turn, each twice a second, until it has seen what it waits for.
+    /// Polls each of `urls` every 200 ms until `condition` holds.
+    ///
+    /// # Panics
+    /// After 40 s.
     pub(crate) async fn watch_until(
         &mut self,
         what: &str,
         urls: &[String],
-        is: impl Fn(&Self) -> bool,
+        condition: impl Fn(&Self) -> bool,
     ) {
         let deadline = Instant::now() + Duration::from_secs(40);
         let mut ticks = tokio::time::interval(Duration::from_millis(200));
         loop {
             for url in urls {
-                self.polls(what, url).await;
+                self.poll(what, url).await;
             }
-            if is(self) {
+            if condition(self) {
                 return;
             }
             assert!(Instant::now() < deadline, "{what}: not in 40 s: {:?}", self.seen);
@@ -85,49 +95,53 @@ impl Viewer {
         }
     }
 
+    /// Polls each of `urls` for `time`.
     pub(crate) async fn watch_for(&mut self, time: Duration, urls: &[String]) {
         let deadline = Instant::now() + time;
         self.watch_until("on", urls, |_| Instant::now() >= deadline).await;
     }
 
-    /// Of what it saw last.
-    pub(crate) fn discontinuity(&self) -> u64 {
+    /// The discontinuity sequence number of the newest segment, 0 without one.
+    pub(crate) fn discontinuity_sequence(&self) -> u64 {
         self.seen.values().last().map_or(0, |last| last.1)
     }
 
-    /// Of every playlist that it polled, as it said last.
+    /// The last target duration of every polled URL.
     pub(crate) fn target_durations(&self) -> Vec<u64> {
-        self.heads.values().map(|head| head.2).collect()
+        self.playlist_heads.values().map(|head| head.2).collect()
     }
 
-    pub(crate) fn sees_anything(&self) -> bool {
+    pub(crate) fn has_seen_anything(&self) -> bool {
         !self.seen.is_empty()
     }
 
+    /// The media sequence number of the oldest segment.
     pub(crate) fn first(&self) -> u64 {
         self.seen.keys().next().copied().unwrap()
     }
 
+    /// The media sequence number of the newest segment.
     pub(crate) fn last(&self) -> u64 {
         self.seen.keys().last().copied().unwrap()
     }
 
-    /// And its discontinuity number.
+    /// The URI line and discontinuity sequence number of a segment.
     pub(crate) fn line(&self, number: u64) -> Option<&(String, u64)> {
         self.seen.get(&number)
     }
 
+    /// The URI line of the newest segment.
     pub(crate) fn newest(&self) -> &str {
         &self.seen.values().last().unwrap().0
     }
 
-    /// The lines of all numbers from this one on.
+    /// The URI lines of all segments from this media sequence number on.
     pub(crate) fn lines_from(&self, number: u64) -> impl Iterator<Item = &str> {
         self.seen.range(number..).map(|(_, (line, _))| line.as_str())
     }
 
-    /// Without a gap; says which number was the last.
-    pub(crate) fn has_seen_all(&self) -> u64 {
+    /// Asserts that no media sequence number is missing; the newest one.
+    pub(crate) fn assert_no_gap(&self) -> u64 {
         let (first, last) = (self.first(), self.last());
         assert_eq!(self.seen.len() as u64, last - first + 1, "{:?}", self.seen.keys());
         last

@@ -1,4 +1,4 @@
-//! A playlist that has grown for long: how much of it `/live` shows.
+//! The window of `/live`: the oldest segments of a long upstream playlist are removed.
 
 use std::sync::{Arc, Mutex};
 
@@ -9,18 +9,18 @@ use axum::routing::get;
 
 use crate::support::{Edge, eventually, fetch};
 
-/// What the upstream's playlist is made of: its numbers, one second each, and how it ends.
+/// The upstream's playlist: segments `first..next` of one second each, and its last lines.
 #[derive(Clone, Copy)]
-struct Shown {
+struct UpstreamPlaylist {
     first: u64,
     next: u64,
     end: &'static str,
 }
 
-/// This one is tagged.
-const BREAK: u64 = 102;
+/// The segment that follows EXT-X-DISCONTINUITY.
+const DISCONTINUITY_NUMBER: u64 = 102;
 
-impl Shown {
+impl UpstreamPlaylist {
     fn playlist(self) -> String {
         let mut text = format!(
             "#EXTM3U\n#EXT-X-VERSION:9\n#EXT-X-TARGETDURATION:1\n\
@@ -30,7 +30,7 @@ impl Shown {
             self.first
         );
         for n in self.first..self.next {
-            if n == BREAK {
+            if n == DISCONTINUITY_NUMBER {
                 text += "#EXT-X-DISCONTINUITY\n#EXT-X-PROGRAM-DATE-TIME:2027-01-15T09:00:00Z\n";
             }
             text += &format!("#EXTINF:1,\nseg-{n}.m4s\n");
@@ -39,25 +39,27 @@ impl Shown {
     }
 }
 
-type Upstream = Arc<Mutex<Shown>>;
+type Upstream = Arc<Mutex<UpstreamPlaylist>>;
 
-const DELTA: &str = "#EXTM3U\n#EXT-X-VERSION:9\n#EXT-X-TARGETDURATION:1\n\
+const DELTA_PLAYLIST: &str = "#EXTM3U\n#EXT-X-VERSION:9\n#EXT-X-TARGETDURATION:1\n\
     #EXT-X-MEDIA-SEQUENCE:100\n#EXT-X-SKIP:SKIPPED-SEGMENTS=13\n";
 
-async fn answer(
+async fn respond(
     State(upstream): State<Upstream>,
     Path(name): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Response {
     match (name.as_str(), query) {
-        ("live.m3u8", Some(_)) => format!("{DELTA}#EXTINF:1,\nseg-113.m4s\n").into_response(),
+        ("live.m3u8", Some(_)) => {
+            format!("{DELTA_PLAYLIST}#EXTINF:1,\nseg-113.m4s\n").into_response()
+        }
         ("live.m3u8", None) => upstream.lock().unwrap().playlist().into_response(),
         _ => b"\0\0\0\x18ftypiso5aaaaaaaaaaaaaaaa".repeat(100).into_response(),
     }
 }
 
-async fn edge(upstream: Upstream) -> Edge {
-    let router = Router::new().route("/{name}", get(answer)).with_state(upstream);
+async fn start_edge(upstream: Upstream) -> Edge {
+    let router = Router::new().route("/{name}", get(respond)).with_state(upstream);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
@@ -69,14 +71,14 @@ async fn edge(upstream: Upstream) -> Edge {
     .await
 }
 
-async fn text(url: &str) -> String {
-    let answer = fetch(url).await.unwrap();
-    assert_eq!(answer.status(), 200, "{url}");
-    answer.text().await.unwrap()
+async fn fetch_text(url: &str) -> String {
+    let response = fetch(url).await.unwrap();
+    assert_eq!(response.status(), 200, "{url}");
+    response.text().await.unwrap()
 }
 
-/// Without what was sealed into its links.
-fn unlinked(text: &str) -> String {
+/// The playlist with the upstream's URIs instead of sealed links.
+fn strip_links(text: &str) -> String {
     let line = |line: &str| match line.split_once("URI=\"") {
         Some((tag, _)) => format!("{tag}URI=\"init.mp4\"\n"),
         None => match line.rsplit_once('/').filter(|_| !line.starts_with('#')) {
@@ -89,11 +91,11 @@ fn unlinked(text: &str) -> String {
 
 #[tokio::test]
 async fn the_oldest_leave_a_long_playlist_and_do_not_come_back() {
-    let upstream = Arc::new(Mutex::new(Shown { first: 100, next: 108, end: "" }));
-    let edge = edge(upstream.clone()).await;
+    let upstream = Arc::new(Mutex::new(UpstreamPlaylist { first: 100, next: 108, end: "" }));
+    let edge = start_edge(upstream.clone()).await;
     let media = eventually("it plays", || async {
-        let answer = fetch(&edge.url("/live/long/index.m3u8")).await.ok()?;
-        let text = answer.text().await.ok()?;
+        let response = fetch(&edge.url("/live/long/index.m3u8")).await.ok()?;
+        let text = response.text().await.ok()?;
         let media = text.lines().find(|line| line.ends_with(".m3u8"))?.to_owned();
         Some(edge.url(&format!("/live/long/{media}")))
     })
@@ -111,11 +113,11 @@ async fn the_oldest_leave_a_long_playlist_and_do_not_come_back() {
     let map = "#EXT-X-MAP:URI=\"init.mp4\"\n";
     let date = |time: &str| format!("{map}#EXT-X-PROGRAM-DATE-TIME:2027-01-15T{time}Z\n");
     let tagged = format!("#EXT-X-DISCONTINUITY\n{}", date("09:00:00"));
-    let whole = |shown: Shown| shown.playlist();
-    let step = |first, next, end| Shown { first, next, end };
-    for (what, shown, expected) in [
-        ("short", step(100, 108, ""), whole(step(100, 108, ""))),
-        ("as long as the window", step(100, 110, ""), whole(step(100, 110, ""))),
+    let unchanged = |playlist: UpstreamPlaylist| playlist.playlist();
+    let step = |first, next, end| UpstreamPlaylist { first, next, end };
+    for (what, playlist, expected) in [
+        ("short", step(100, 108, ""), unchanged(step(100, 108, ""))),
+        ("as long as the window", step(100, 110, ""), unchanged(step(100, 110, ""))),
         (
             "one left",
             step(100, 111, ""),
@@ -140,14 +142,14 @@ async fn the_oldest_leave_a_long_playlist_and_do_not_come_back() {
             head(104, 6, &date("09:00:02.000")) + &segments(104, 115) + "#EXT-X-ENDLIST\n",
         ),
     ] {
-        *upstream.lock().unwrap() = shown;
-        assert_eq!(unlinked(&text(&media).await), expected, "{what}");
+        *upstream.lock().unwrap() = playlist;
+        assert_eq!(strip_links(&fetch_text(&media).await), expected, "{what}");
         if what == "the tagged one left" {
-            let delta = text(&format!("{media}?_HLS_skip=YES")).await;
-            assert_eq!(unlinked(&delta), format!("{DELTA}{}", segments(113, 114)));
+            let delta = fetch_text(&format!("{media}?_HLS_skip=YES")).await;
+            assert_eq!(strip_links(&delta), format!("{DELTA_PLAYLIST}{}", segments(113, 114)));
         }
     }
-    let newest = text(&media).await;
+    let newest = fetch_text(&media).await;
     let newest = newest.lines().rfind(|line| !line.starts_with('#')).unwrap();
     assert_eq!(fetch(&edge.url(newest)).await.unwrap().status(), 200, "{newest}");
 }

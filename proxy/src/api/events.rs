@@ -1,9 +1,9 @@
-//! `/api/events`: what changes, as server-sent events.
+//! `/api/events`: changes of the map, as server-sent events.
 //!
-//! - What one version of the map changed ends in its `map` event, which alone has an id: that
-//!   version. So whoever comes back with `Last-Event-ID`, to this edge or to another, gets every
-//!   change since, or sees by the version that it has missed some and reads `/api/bootstrap`.
-//! - An event says that something is different, and what it was is read where it always is.
+//! - The events of one map version end in its `map` event, which alone has an id: that version. So
+//!   a client that reconnects with `Last-Event-ID`, to this edge or to another, gets every change
+//!   since, or sees by the version that it has missed some and reads `/api/bootstrap`.
+//! - An event only says that something has changed; its new state is read from the API.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,213 +20,217 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::sync::watch;
 
-use crate::answer::Answer;
-use crate::drain::Draining;
+use crate::drain::DrainSignal;
 use crate::problem::Problem;
+use crate::response::Response;
 
-/// How many versions can be caught up with.
-const KEPT: usize = 128;
+/// How many map versions a client can catch up with.
+const HISTORY_MAX_VERSIONS: usize = 128;
 
-/// Something is said this often, so that nothing on the way takes the connection for dead.
-const HEARTBEAT: Duration = Duration::from_secs(15);
+/// How often a comment is sent, so that no proxy on the way closes the connection as idle.
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(15);
 
-/// How soon a client comes back, which then is the edge that took this one's place.
-const RETRY: &str = "retry: 2000\n\n";
+/// How soon, in milliseconds, a client reconnects: after a drain, to the edge that replaced this
+/// one.
+const RETRY_FIELD: &str = "retry: 2000\n\n";
 
-/// Each is an open connection.
-const MOST_LISTENERS: usize = 1000;
+/// How many clients may listen at once, as each of them is an open connection.
+const SUBSCRIBERS_MAX_COUNT: usize = 1000;
 
-pub struct Events {
-    kept: Mutex<VecDeque<Change>>,
-    newest: watch::Sender<u64>,
-    listeners: AtomicUsize,
+/// The recent changes of the map, and the clients that listen to them.
+pub struct EventBroadcaster {
+    history: Mutex<VecDeque<MapChange>>,
+    newest_version: watch::Sender<u64>,
+    subscribers: AtomicUsize,
 }
 
-/// What one version of the map changed, as it is sent.
+/// The events of one map version, as they are sent.
 #[derive(Clone)]
-struct Change {
+struct MapChange {
     version: u64,
     text: Bytes,
 }
 
-/// Serialises as its data.
+/// An event, which serialises as its data.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Event<'a> {
-    /// Another session is on or next, or this one is live, late, over or cancelled.
+    /// The bootstrap document's session differs: another one is live or next, or the same one
+    /// started, moved, ended or was cancelled.
     Session(&'a RawValue),
-    /// An upstream of a stream can no longer be played.
-    SourceDied {
-        stream: &'a StreamId,
-        source: &'a str,
-    },
-    /// A stream is played from another source, or from none.
-    Switched {
-        stream: &'a StreamId,
-        from: Option<&'a str>,
-        to: Option<&'a str>,
-    },
-    Map {
-        version: u64,
-    },
+    /// An upstream of a stream is down or gone.
+    SourceDied { stream: &'a StreamId, source: &'a str },
+    /// A stream's active source changed; `None` is no source.
+    Switched { stream: &'a StreamId, from: Option<&'a str>, to: Option<&'a str> },
+    /// The last event of a map version.
+    Map { version: u64 },
 }
 
-impl Events {
+impl EventBroadcaster {
     pub fn new() -> Arc<Self> {
         Arc::new(Self {
-            kept: Mutex::default(),
-            newest: watch::Sender::new(0),
-            listeners: AtomicUsize::new(0),
+            history: Mutex::default(),
+            newest_version: watch::Sender::new(0),
+            subscribers: AtomicUsize::new(0),
         })
     }
 
-    /// Looks at each map that the store gets.
-    pub async fn follow(self: Arc<Self>, store: Arc<dyn Store>) {
-        let mut changes = store.changes();
-        let mut known = store.current();
+    /// Records the changes of each map that the store receives, until the store is gone.
+    pub async fn watch_store(self: Arc<Self>, store: Arc<dyn Store>) {
+        let mut changes = store.subscribe_versions();
+        let mut previous = store.map();
         while changes.changed().await.is_ok() {
-            let map = store.current();
-            if map.version > known.version {
-                self.keep(Change::between(&known, &map));
+            let map = store.map();
+            if map.version > previous.version {
+                self.record_change(MapChange::between(&previous, &map));
             }
-            known = map;
+            previous = map;
         }
     }
 
-    fn keep(&self, change: Change) {
+    fn record_change(&self, change: MapChange) {
         let version = change.version;
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() == KEPT {
-            kept.pop_front();
+        let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
+        if history.len() == HISTORY_MAX_VERSIONS {
+            history.pop_front();
         }
-        kept.push_back(change);
-        drop(kept);
-        self.newest.send_replace(version);
+        history.push_back(change);
+        drop(history);
+        self.newest_version.send_replace(version);
     }
 
-    /// What somebody who knows `version` does not know yet.
-    fn since(&self, version: u64) -> Vec<Change> {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.iter().filter(|change| change.version > version).cloned().collect()
+    /// The changes of all map versions after `version` that are still in the history, oldest first.
+    fn changes_since(&self, version: u64) -> Vec<MapChange> {
+        let history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
+        history.iter().filter(|change| change.version > version).cloned().collect()
     }
 
-    /// Sends what changes until the client leaves or the process stops.
+    /// Sends events until the client leaves or the process drains.
+    ///
+    /// # Errors
+    /// The client cannot be written to.
     pub async fn serve(
         &self,
         session: &mut Session,
         map: &UpstreamMap,
-        draining: &Draining,
+        drain_signal: &DrainSignal,
     ) -> Result<()> {
-        let _listener = match Listener::one_of(&self.listeners) {
-            Some(listener) => listener,
+        let _permit = match SubscriberPermit::acquire(&self.subscribers) {
+            Some(permit) => permit,
             None => {
                 let problem = Problem::Busy("too many listen to events");
-                return Answer::problem(&problem).send(session).await;
+                return Response::from_problem(&problem).send(session).await;
             }
         };
         let mut response = ResponseHeader::build(StatusCode::OK, Some(6))?;
         response.insert_header(header::CONTENT_TYPE, "text/event-stream")?;
         response.insert_header(header::CACHE_CONTROL, "no-store")?;
         response.insert_header(header::X_CONTENT_TYPE_OPTIONS, "nosniff")?;
-        // nginx would keep events until it has a buffer full of them.
+        // Without this nginx buffers events until its buffer is full.
         response.insert_header("x-accel-buffering", "no")?;
         let headers = &session.req_header().headers;
-        let last = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
+        let last_event_id =
+            headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
         if session.req_header().method == http::Method::HEAD {
             return session.write_response_header(Box::new(response), true).await;
         }
         session.write_response_header(Box::new(response), false).await?;
-        // Before the first look, so that nothing falls between it and the first wait.
-        let mut newest = self.newest.subscribe();
-        // A newcomer starts from the map as it is.
-        let mut known = last.unwrap_or(map.version);
-        let mut text = RETRY.to_owned();
-        if last.is_none_or(|last| last > map.version) {
-            text.push_str(&Event::Map { version: map.version }.text());
-            known = map.version;
+        // Subscribed before the history is read, so that no change falls between the two.
+        let mut newest = self.newest_version.subscribe();
+        // A client without an id starts from the current map; so does one whose id is newer.
+        let mut known_version = last_event_id.unwrap_or(map.version);
+        let mut text = RETRY_FIELD.to_owned();
+        if last_event_id.is_none_or(|id| id > map.version) {
+            text.push_str(&Event::Map { version: map.version }.to_sse());
+            known_version = map.version;
         }
         session.write_response_body(Some(text.into()), false).await?;
         loop {
-            for change in self.since(known) {
-                known = change.version;
+            for change in self.changes_since(known_version) {
+                known_version = change.version;
                 session.write_response_body(Some(change.text), false).await?;
             }
             tokio::select! {
                 _ = newest.changed() => {}
-                () = tokio::time::sleep(HEARTBEAT) => {
+                () = tokio::time::sleep(HEARTBEAT_INTERVAL) => {
                     session.write_response_body(Some(Bytes::from_static(b":\n\n")), false).await?;
                 }
-                () = draining.wait() => break,
+                () = drain_signal.wait_until_draining() => break,
             }
         }
         session.write_response_body(None, true).await
     }
 }
 
-/// Counts a listener while it is one.
-struct Listener<'a>(&'a AtomicUsize);
+/// Counts a connected client until it is dropped.
+struct SubscriberPermit<'a>(&'a AtomicUsize);
 
-impl<'a> Listener<'a> {
-    fn one_of(count: &'a AtomicUsize) -> Option<Self> {
-        let one = Self(count);
-        (count.fetch_add(1, Ordering::Relaxed) < MOST_LISTENERS).then_some(one)
+impl<'a> SubscriberPermit<'a> {
+    fn acquire(count: &'a AtomicUsize) -> Option<Self> {
+        // Made before the limit is checked, so that a refused client is counted down again.
+        let permit = Self(count);
+        (count.fetch_add(1, Ordering::Relaxed) < SUBSCRIBERS_MAX_COUNT).then_some(permit)
     }
 }
 
-impl Drop for Listener<'_> {
+impl Drop for SubscriberPermit<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-impl Change {
+impl MapChange {
+    /// The events that lead from one map to the next: the session's, the streams', then `map`.
     fn between(old: &UpstreamMap, new: &UpstreamMap) -> Self {
         let mut text = String::new();
-        if let Some(session) = session(new)
-            && self::session(old).is_none_or(|before| before.get() != session.get())
+        if let Some(session) = session_json(new)
+            && self::session_json(old).is_none_or(|before| before.get() != session.get())
         {
-            text.push_str(&Event::Session(session).text());
+            text.push_str(&Event::Session(session).to_sse());
         }
         let both =
             |id| (old.streams.get(id).map(Arc::as_ref), new.streams.get(id).map(Arc::as_ref));
         let streams: BTreeMap<&StreamId, (Option<&Stream>, Option<&Stream>)> =
             old.streams.keys().chain(new.streams.keys()).map(|id| (id, both(id))).collect();
         for (stream, (before, after)) in streams {
-            for source in before.into_iter().flat_map(playable) {
-                if !after.into_iter().flat_map(playable).any(|one| one == source) {
-                    text.push_str(&Event::SourceDied { stream, source }.text());
+            for source in before.into_iter().flat_map(playable_sources) {
+                if !after.into_iter().flat_map(playable_sources).any(|one| one == source) {
+                    text.push_str(&Event::SourceDied { stream, source }.to_sse());
                 }
             }
-            let plays = |stream: &'_ Stream| stream.active().map(|one| one.source.clone());
-            let (from, to) = (before.and_then(plays), after.and_then(plays));
+            let active_source =
+                |stream: &'_ Stream| stream.active().map(|upstream| upstream.source.clone());
+            let (from, to) = (before.and_then(active_source), after.and_then(active_source));
             if from != to {
                 let (from, to) = (from.as_deref(), to.as_deref());
-                text.push_str(&Event::Switched { stream, from, to }.text());
+                text.push_str(&Event::Switched { stream, from, to }.to_sse());
             }
         }
-        text.push_str(&Event::Map { version: new.version }.text());
+        text.push_str(&Event::Map { version: new.version }.to_sse());
         Self { version: new.version, text: text.into() }
     }
 }
 
-fn playable(stream: &Stream) -> impl Iterator<Item = &str> {
+/// The sources of a stream's upstreams that are not down.
+fn playable_sources(stream: &Stream) -> impl Iterator<Item = &str> {
     let playable = stream.upstreams.iter().filter(|one| one.health != Health::Down);
     playable.map(|one| one.source.as_str())
 }
 
-fn session(map: &UpstreamMap) -> Option<&RawValue> {
+/// The current or next session in the bootstrap document; `None` before the first map.
+fn session_json(map: &UpstreamMap) -> Option<&RawValue> {
     #[derive(serde::Deserialize)]
     struct Bootstrap<'a> {
         #[serde(borrow)]
         session: &'a RawValue,
     }
-    let bootstrap: Bootstrap<'_> = serde_json::from_str(map.documents.bootstrap.json()?).ok()?;
+    let bootstrap: Bootstrap<'_> = serde_json::from_str(map.documents.bootstrap.as_json()?).ok()?;
     Some(bootstrap.session)
 }
 
 impl Event<'_> {
-    fn text(&self) -> String {
-        // JSON as it is written here has no line breaks, which data must not have.
+    fn to_sse(&self) -> String {
+        // `serde_json` writes no line breaks, which would end the data field.
         let data = serde_json::to_string(self).unwrap_or_default();
         match self {
             Self::Session(_) => format!("event: session\ndata: {data}\n\n"),
@@ -244,7 +248,8 @@ mod tests {
 
     use super::*;
 
-    /// A map of one stream with these sources, best first, and a session in this state.
+    /// A map of one stream with these sources and their health, best first, and a session of this
+    /// status.
     fn map(version: u64, sources: &[(&str, &str)], session: &str) -> UpstreamMap {
         let upstreams: Vec<_> = sources
             .iter()
@@ -270,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn what_changed_between_two_maps() {
+    fn a_map_change_names_the_dead_sources_the_switch_and_the_session() {
         let old = || map(1, &[("a", "healthy"), ("b", "healthy")], "live");
         let died = r#"event: source-died data: {"stream":"world-feed","source":"a"} "#;
         for (what, new, expected) in [
@@ -304,22 +309,24 @@ mod tests {
                 "event: session data: {\"status\":\"past\"} ".to_owned(),
             ),
         ] {
-            let change = Change::between(&old(), &new);
+            let change = MapChange::between(&old(), &new);
             let text = String::from_utf8(change.text.to_vec()).unwrap();
-            let words = text.split('\n').filter(|line| !line.is_empty()).collect::<Vec<_>>();
+            let fields = text.split('\n').filter(|line| !line.is_empty()).collect::<Vec<_>>();
             let map = "event: map id: 2 data: {\"version\":2}";
-            assert_eq!(words.join(" "), format!("{expected}{map}"), "{what}");
+            assert_eq!(fields.join(" "), format!("{expected}{map}"), "{what}");
         }
     }
 
     #[test]
-    fn whoever_comes_back_gets_what_was_missed() {
-        let events = Events::new();
+    fn a_reconnecting_client_gets_the_changes_that_it_missed() {
+        let events = EventBroadcaster::new();
         for version in 1..=200 {
-            events.keep(Change { version, text: Bytes::new() });
+            events.record_change(MapChange { version, text: Bytes::new() });
         }
-        for (known, expected) in [(200, 0), (199, 1), (150, 50), (3, KEPT), (201, 0)] {
-            assert_eq!(events.since(known).len(), expected, "{known}");
+        for (known, expected) in
+            [(200, 0), (199, 1), (150, 50), (3, HISTORY_MAX_VERSIONS), (201, 0)]
+        {
+            assert_eq!(events.changes_since(known).len(), expected, "{known}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The table of operations as an OpenAPI 3.1 document.
+//! [`OpenApi`]: the table of operations as an OpenAPI 3.1 document.
 
 use bytes::Bytes;
 use pitwall_upstream_map::documents::ProblemDetails;
@@ -13,31 +13,37 @@ use utoipa::openapi::{
     ContentBuilder, InfoBuilder, OpenApiBuilder, Ref, RefOr, Required, Response,
 };
 
-use super::operations::{Body, OPERATIONS, Operation, REPORTS};
-use crate::cmcd::{MOST, Report};
+use super::operations::{OPERATIONS, Operation, REPORTS_PATH, ResponseContent};
+use crate::cmcd::{REPORTS_MAX_COUNT, Report};
 
-/// Gives the schema of an answer, and remembers those that it refers to.
-pub type SchemaOf = fn(&mut Schemas) -> RefOr<Schema>;
+/// Gives the schema of a response, and adds the schemas that it refers to.
+pub type SchemaFn = fn(&mut Schemas) -> RefOr<Schema>;
+/// Component schemas by name.
 type Schemas = Vec<(String, RefOr<Schema>)>;
 
-pub fn schema_of<T: ToSchema>(known: &mut Schemas) -> RefOr<Schema> {
-    known.push((T::name().into_owned(), T::schema()));
-    T::schemas(known);
+/// A reference to the schema of `T`, which is added to `schemas` with those that it refers to.
+pub fn schema_of<T: ToSchema>(schemas: &mut Schemas) -> RefOr<Schema> {
+    schemas.push((T::name().into_owned(), T::schema()));
+    T::schemas(schemas);
     Ref::from_schema_name(T::name()).into()
 }
 
-pub fn any_object(_known: &mut Schemas) -> RefOr<Schema> {
+/// The schema of any JSON object.
+pub fn any_object_schema(_schemas: &mut Schemas) -> RefOr<Schema> {
     ObjectBuilder::new().schema_type(Type::Object).build().into()
 }
 
-/// The document, written once.
+/// The document as JSON, serialised once.
 #[derive(Clone)]
 pub struct OpenApi(Bytes);
 
 impl OpenApi {
-    /// Together with what the control plane says of its commands.
-    pub fn with(commands: utoipa::openapi::OpenApi) -> Result<Self, serde_json::Error> {
-        let mut document = document();
+    /// The document of the edge's operations, merged with that of the control plane's commands.
+    ///
+    /// # Errors
+    /// The document cannot be serialised.
+    pub fn with_commands(commands: utoipa::openapi::OpenApi) -> Result<Self, serde_json::Error> {
+        let mut document = build_document();
         document.merge(commands);
         Ok(Self(serde_json::to_string(&document)?.into()))
     }
@@ -47,14 +53,15 @@ impl OpenApi {
     }
 }
 
-fn document() -> utoipa::openapi::OpenApi {
-    let mut known = Schemas::new();
+fn build_document() -> utoipa::openapi::OpenApi {
+    let mut schemas = Schemas::new();
     let mut paths = PathsBuilder::new();
     for operation in OPERATIONS {
-        paths = paths.path(operation.path, item(operation, &mut known));
+        paths = paths.path(operation.path, path_item(operation, &mut schemas));
     }
-    let reports = PathItemBuilder::new().operation(HttpMethod::Post, reports(&mut known));
-    paths = paths.path(REPORTS, reports.build());
+    let reports =
+        PathItemBuilder::new().operation(HttpMethod::Post, reports_operation(&mut schemas));
+    paths = paths.path(REPORTS_PATH, reports.build());
     let info = InfoBuilder::new()
         .title("Pitwall")
         .version(env!("CARGO_PKG_VERSION"))
@@ -63,57 +70,58 @@ fn document() -> utoipa::openapi::OpenApi {
              /proxy and /relay and is not described here: players find it in playlists.",
         ))
         .build();
-    let components = ComponentsBuilder::new().schemas_from_iter(known).build();
+    let components = ComponentsBuilder::new().schemas_from_iter(schemas).build();
     OpenApiBuilder::new().info(info).paths(paths).components(Some(components)).build()
 }
 
-fn item(operation: &Operation, known: &mut Schemas) -> utoipa::openapi::PathItem {
-    let mut responses = ResponsesBuilder::new().response("200", answer(&operation.answer, known));
-    if matches!(operation.answer, Body::Json(_)) || operation.path.contains('.') {
+fn path_item(operation: &Operation, schemas: &mut Schemas) -> utoipa::openapi::PathItem {
+    let mut responses =
+        ResponsesBuilder::new().response("200", ok_response(&operation.response, schemas));
+    if matches!(operation.response, ResponseContent::Json(_)) || operation.path.contains('.') {
         responses = responses.response("304", Response::new("It is what If-None-Match names."));
     }
-    // Whoever asks whether the process lives need not be somebody who watches.
-    let guarded = !matches!(operation.id, "healthy" | "ready");
-    for status in operation.refusals.iter().chain(guarded.then_some(&401)) {
-        responses = responses.response(status.to_string(), refusal(*status, known));
+    // Health probes need no access key.
+    let needs_access = !matches!(operation.id, "healthy" | "ready");
+    for status in operation.error_statuses.iter().chain(needs_access.then_some(&401)) {
+        responses = responses.response(status.to_string(), error_response(*status, schemas));
     }
-    let mut described = OperationBuilder::new()
+    let mut builder = OperationBuilder::new()
         .operation_id(Some(operation.id))
         .summary(Some(operation.summary))
         .responses(responses.build());
-    let parameter = |name: &str, place, required| {
+    let parameter = |name: &str, location, required| {
         ParameterBuilder::new()
             .name(name)
-            .parameter_in(place)
+            .parameter_in(location)
             .required(required)
             .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
     };
-    if let Some(name) = name_in(operation.path) {
-        described = described.parameter(parameter(name, ParameterIn::Path, Required::True));
+    if let Some(name) = path_parameter(operation.path) {
+        builder = builder.parameter(parameter(name, ParameterIn::Path, Required::True));
     }
-    if let Some((name, purpose)) = operation.query {
+    if let Some((name, purpose)) = operation.query_parameter {
         let parameter = parameter(name, ParameterIn::Query, Required::False);
-        described = described.parameter(parameter.description(Some(purpose)));
+        builder = builder.parameter(parameter.description(Some(purpose)));
     }
-    PathItemBuilder::new().operation(HttpMethod::Get, described.build()).build()
+    PathItemBuilder::new().operation(HttpMethod::Get, builder.build()).build()
 }
 
-/// The one thing that is not asked but told.
-fn reports(known: &mut Schemas) -> utoipa::openapi::path::Operation {
+/// `POST` of CMCD reports, the one operation of the edge that is no `GET`.
+fn reports_operation(schemas: &mut Schemas) -> utoipa::openapi::path::Operation {
     let text = ObjectBuilder::new().schema_type(Type::String);
     let text = ContentBuilder::new().schema(Some(text)).build();
-    let many = ArrayBuilder::new().items(schema_of::<Report>(known));
-    let many = many.min_items(Some(1)).max_items(Some(MOST));
-    let many = ContentBuilder::new().schema(Some(many)).build();
+    let list = ArrayBuilder::new().items(schema_of::<Report>(schemas));
+    let list = list.min_items(Some(1)).max_items(Some(REPORTS_MAX_COUNT));
+    let list = ContentBuilder::new().schema(Some(list)).build();
     let body = RequestBodyBuilder::new()
         .description(Some("A report a line, or a list of them; `cid` is the stream's id."))
         .content("application/cmcd", text)
-        .content("application/json", many)
+        .content("application/json", list)
         .required(Some(Required::True));
     let mut responses =
         ResponsesBuilder::new().response("204", Response::new("They will be weighed."));
     for status in [400, 401, 404, 413, 415] {
-        responses = responses.response(status.to_string(), refusal(status, known));
+        responses = responses.response(status.to_string(), error_response(status, schemas));
     }
     let key = ParameterBuilder::new()
         .name("key")
@@ -129,15 +137,16 @@ fn reports(known: &mut Schemas) -> utoipa::openapi::path::Operation {
         .build()
 }
 
-fn name_in(path: &str) -> Option<&str> {
+/// The name of the `{name}` in a path, if it has one.
+fn path_parameter(path: &str) -> Option<&str> {
     let segment = path.split('/').find(|segment| segment.starts_with('{'))?;
     Some(segment.trim_matches(['{', '}']))
 }
 
-fn answer(body: &Body, known: &mut Schemas) -> Response {
+fn ok_response(body: &ResponseContent, schemas: &mut Schemas) -> Response {
     let (content_type, schema) = match body {
-        Body::Json(schema) => ("application/json", schema(known)),
-        Body::Text(content_type) => {
+        ResponseContent::Json(schema) => ("application/json", schema(schemas)),
+        ResponseContent::Text(content_type) => {
             (*content_type, ObjectBuilder::new().schema_type(Type::String).build().into())
         }
     };
@@ -145,8 +154,8 @@ fn answer(body: &Body, known: &mut Schemas) -> Response {
     ResponseBuilder::new().description("What was asked for.").content(content_type, content).build()
 }
 
-fn refusal(status: u16, known: &mut Schemas) -> Response {
-    let what = match status {
+fn error_response(status: u16, schemas: &mut Schemas) -> Response {
+    let description = match status {
         400 => "A parameter or the body cannot be read.",
         401 => {
             "In access mode `key`: neither the key as `?key=`, nor a cookie or a token; under /api \
@@ -157,6 +166,9 @@ fn refusal(status: u16, known: &mut Schemas) -> Response {
         415 => "The body is of another type.",
         _ => "Not now: ask again soon.",
     };
-    let content = ContentBuilder::new().schema(Some(schema_of::<ProblemDetails>(known))).build();
-    ResponseBuilder::new().description(what).content("application/problem+json", content).build()
+    let content = ContentBuilder::new().schema(Some(schema_of::<ProblemDetails>(schemas))).build();
+    ResponseBuilder::new()
+        .description(description)
+        .content("application/problem+json", content)
+        .build()
 }

@@ -1,5 +1,5 @@
-//! Answers that are parts of documents, or figures from them. The control plane writes each
-//! document once; what few ask for is taken out of it here, where it is read once as well.
+//! [`DocumentViews`]: parts of the published documents, and figures from them, for the operations
+//! that serve no whole document. Each document of a map is parsed at most once.
 
 use std::sync::{Arc, OnceLock};
 
@@ -15,15 +15,15 @@ use utoipa::ToSchema;
 
 use crate::problem::Problem;
 
-/// `GET /api/widget`.
+/// A few figures for a dashboard.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Widget {
-    /// The session that is live, else the next one.
+    /// The name of the session that is live, else of the next one.
     pub session: Option<String>,
     pub meeting: Option<String>,
     pub status: Option<SessionStatus>,
     pub start: Option<Timestamp>,
-    /// Known ones, those that are down included.
+    /// All known streams, those that are down included.
     pub streams: usize,
     pub healthy_streams: usize,
     pub down_streams: usize,
@@ -31,17 +31,20 @@ pub struct Widget {
     pub failing_sources: usize,
 }
 
-/// A document that is there.
-pub fn text(document: &Document) -> Result<&str, Problem> {
+/// The text of a document.
+///
+/// # Errors
+/// [`Problem::Starting`] while the document is not published yet.
+pub fn document_text(document: &Document) -> Result<&str, Problem> {
     document.as_str().ok_or(Problem::Starting)
 }
 
-/// The documents of the current map, each read when it is first asked for, and once.
+/// The parsed documents of the last map that was requested.
 #[derive(Default)]
-pub struct Views(ArcSwapOption<Read>);
+pub struct DocumentViews(ArcSwapOption<ParsedDocuments>);
 
-/// Of one map.
-pub struct Read {
+/// The documents of one map, each parsed when it is first requested.
+pub struct ParsedDocuments {
     map: Arc<UpstreamMap>,
     bootstrap: OnceLock<Result<Bootstrap, Problem>>,
     schedule: OnceLock<Result<Schedule, Problem>>,
@@ -49,50 +52,56 @@ pub struct Read {
     status: OnceLock<Result<Status, Problem>>,
 }
 
-impl Views {
-    pub fn of(&self, map: &Arc<UpstreamMap>) -> Arc<Read> {
-        if let Some(read) = self.0.load_full().filter(|read| Arc::ptr_eq(&read.map, map)) {
-            return read;
+impl DocumentViews {
+    /// The documents of `map`, which replaces the previous map if it is another one.
+    pub fn for_map(&self, map: &Arc<UpstreamMap>) -> Arc<ParsedDocuments> {
+        let current = self.0.load_full();
+        if let Some(documents) = current.filter(|current| Arc::ptr_eq(&current.map, map)) {
+            return documents;
         }
-        let read = Arc::new(Read {
+        let documents = Arc::new(ParsedDocuments {
             map: map.clone(),
             bootstrap: OnceLock::new(),
             schedule: OnceLock::new(),
             streams: OnceLock::new(),
             status: OnceLock::new(),
         });
-        self.0.store(Some(read.clone()));
-        read
+        self.0.store(Some(documents.clone()));
+        documents
     }
 }
 
-fn once<'a, T: DeserializeOwned>(
-    read: &'a OnceLock<Result<T, Problem>>,
+fn parse_once<'a, T: DeserializeOwned>(
+    parsed: &'a OnceLock<Result<T, Problem>>,
     document: &Document,
 ) -> Result<&'a T, Problem> {
     let parse = || {
-        serde_json::from_str(text(document)?).map_err(|error| {
-            // A newer control plane may write what this edge cannot read.
-            tracing::warn!(%error, "a document of the map cannot be read");
+        serde_json::from_str(document_text(document)?).map_err(|error| {
+            // A newer control plane may publish a document of another form.
+            tracing::warn!(
+                %error,
+                "a document of the map cannot be parsed: update this edge to the control plane's version"
+            );
             Problem::Starting
         })
     };
-    read.get_or_init(parse).as_ref().map_err(Problem::clone)
+    parsed.get_or_init(parse).as_ref().map_err(Problem::clone)
 }
 
-impl Read {
+impl ParsedDocuments {
     pub fn bootstrap(&self) -> Result<&Bootstrap, Problem> {
-        once(&self.bootstrap, &self.map.documents.bootstrap)
+        parse_once(&self.bootstrap, &self.map.documents.bootstrap)
     }
 
     fn schedule(&self) -> Result<&Schedule, Problem> {
-        once(&self.schedule, &self.map.documents.schedule)
+        parse_once(&self.schedule, &self.map.documents.schedule)
     }
 
     pub fn streams(&self) -> Result<&Streams, Problem> {
-        once(&self.streams, &self.map.documents.streams)
+        parse_once(&self.streams, &self.map.documents.streams)
     }
 
+    /// The session with this id, present or former.
     pub fn session(&self, id: &str) -> Result<&Session, Problem> {
         self.schedule()?.session(id).ok_or(Problem::NotFound)
     }
@@ -102,8 +111,9 @@ impl Read {
         streams.find(|stream| stream.id.as_str() == id).ok_or(Problem::NotFound)
     }
 
-    /// Streams show what is on now: of any other session there is nothing to watch.
-    pub fn streams_of(&self, id: &str) -> Result<Streams, Problem> {
+    /// The streams of a session: all of them while it is live, else none, as streams show only what
+    /// is live.
+    pub fn session_streams(&self, id: &str) -> Result<Streams, Problem> {
         let live = self.session(id)?.status == SessionStatus::Live;
         let mut streams = self.streams()?.clone();
         if !live {
@@ -114,7 +124,7 @@ impl Read {
 
     pub fn widget(&self) -> Result<Widget, Problem> {
         let bootstrap = self.bootstrap()?;
-        let status = once(&self.status, &self.map.documents.status)?;
+        let status = parse_once(&self.status, &self.map.documents.status)?;
         let session = bootstrap.session.as_ref();
         Ok(Widget {
             session: session.map(|session| session.name.clone()),
@@ -137,20 +147,21 @@ mod tests {
     use super::*;
 
     fn map(schedule: &str) -> Arc<UpstreamMap> {
-        let documents = Documents { schedule: Document::text(schedule), ..Documents::default() };
+        let documents =
+            Documents { schedule: Document::from_text(schedule), ..Documents::default() };
         Arc::new(UpstreamMap { version: 1, documents, ..UpstreamMap::default() })
     }
 
     #[test]
-    fn a_document_is_read_once_for_each_map() {
-        let (views, first) = (Views::default(), map(r#"{"meetings": []}"#));
-        let read = views.of(&first);
-        assert_eq!(read.session("x").err(), Some(Problem::NotFound));
-        let again = views.of(&first);
-        assert!(Arc::ptr_eq(&read, &again) && again.schedule.get().is_some());
-        assert!(again.streams.get().is_none(), "what nobody asks for is not read");
-        let second = views.of(&map("{"));
-        assert_eq!(second.session("x").err(), Some(Problem::Starting), "cannot be read");
-        assert!(!Arc::ptr_eq(&read, &second));
+    fn a_document_is_parsed_once_per_map() {
+        let (views, first) = (DocumentViews::default(), map(r#"{"meetings": []}"#));
+        let documents = views.for_map(&first);
+        assert_eq!(documents.session("x").err(), Some(Problem::NotFound));
+        let same = views.for_map(&first);
+        assert!(Arc::ptr_eq(&documents, &same) && same.schedule.get().is_some());
+        assert!(same.streams.get().is_none(), "a document that is not requested is not parsed");
+        let second = views.for_map(&map("{"));
+        assert_eq!(second.session("x").err(), Some(Problem::Starting), "it cannot be parsed");
+        assert!(!Arc::ptr_eq(&documents, &second));
     }
 }

@@ -2,12 +2,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
 
-const HEADER: Duration = Duration::from_secs(10);
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Takes a few bytes at a time, and remembers each write.
+/// A peer that accepts at most `write_max_bytes` per write, and records each write.
 #[derive(Debug, Default)]
 struct Sink {
-    most: usize,
+    write_max_bytes: usize,
     writes: Vec<Vec<u8>>,
 }
 
@@ -26,9 +26,9 @@ impl AsyncWrite for Sink {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let all: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).collect();
-        let taken = all[..all.len().min(self.most)].to_vec();
-        let length = taken.len();
-        self.writes.push(taken);
+        let accepted = all[..all.len().min(self.write_max_bytes)].to_vec();
+        let length = accepted.len();
+        self.writes.push(accepted);
         Poll::Ready(Ok(length))
     }
 
@@ -42,9 +42,9 @@ impl AsyncWrite for Sink {
 }
 
 #[tokio::test]
-async fn a_header_leaves_with_its_body() {
-    let large = vec![b'b'; 3 * SMALL];
-    for (what, most, writes, sent) in [
+async fn a_header_is_sent_with_its_body() {
+    let large = vec![b'b'; 3 * BUFFERED_WRITE_MAX_BYTES];
+    for (what, write_max_bytes, writes, sent) in [
         ("a header and a body", usize::MAX, vec![&b"head"[..], &large], 1),
         ("a header alone, flushed", usize::MAX, vec![&b"head"[..]], 1),
         ("small pieces", usize::MAX, vec![&b"head"[..], b"body", b"more"], 1),
@@ -53,7 +53,8 @@ async fn a_header_leaves_with_its_body() {
         ("one that takes less than the header", 3, vec![&b"header"[..], b"body"], 4),
         ("nothing", usize::MAX, vec![], 0),
     ] {
-        let mut connection = Connection::new(Sink { most, ..Sink::default() }, HEADER);
+        let mut connection =
+            Connection::new(Sink { write_max_bytes, ..Sink::default() }, HEADER_TIMEOUT);
         for bytes in &writes {
             connection.write_all(bytes).await.unwrap();
         }
@@ -65,37 +66,37 @@ async fn a_header_leaves_with_its_body() {
 
 #[tokio::test]
 async fn a_request_is_read_whole_though_its_first_byte_was_waited_for() {
-    for (text, room) in [("GET / HTTP/1.1", 64), ("GET / HTTP/1.1", 3), ("x", 1)] {
+    for (text, buffer_bytes) in [("GET / HTTP/1.1", 64), ("GET / HTTP/1.1", 3), ("x", 1)] {
         let (mut client, server) = tokio::io::duplex(1024);
         client.write_all(text.as_bytes()).await.unwrap();
-        let mut connection = Connection::new(server, HEADER);
-        assert!(connection.wait().await.unwrap());
+        let mut connection = Connection::new(server, HEADER_TIMEOUT);
+        assert!(connection.wait_for_request().await.unwrap());
         drop(client);
         let mut read = Vec::new();
         loop {
-            let mut buffer = vec![0; room];
+            let mut buffer = vec![0; buffer_bytes];
             match connection.read(&mut buffer).await.unwrap() {
                 0 => break,
                 length => read.extend_from_slice(&buffer[..length]),
             }
         }
-        assert_eq!(read, text.as_bytes(), "{room} at a time");
+        assert_eq!(read, text.as_bytes(), "{buffer_bytes} at a time");
     }
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_is_not_a_request() {
+async fn a_client_that_disconnects_is_not_a_request() {
     let (client, server) = tokio::io::duplex(64);
     drop(client);
-    assert!(!Connection::new(server, HEADER).wait().await.unwrap());
+    assert!(!Connection::new(server, HEADER_TIMEOUT).wait_for_request().await.unwrap());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_header_that_drips_ends_at_its_deadline() {
     let (mut client, server) = tokio::io::duplex(64);
-    let mut connection = Connection::new(server, HEADER);
+    let mut connection = Connection::new(server, HEADER_TIMEOUT);
     client.write_all(b"G").await.unwrap();
-    assert!(connection.wait().await.unwrap());
+    assert!(connection.wait_for_request().await.unwrap());
     let started = Instant::now();
     let drip = async {
         loop {
@@ -115,26 +116,26 @@ async fn a_header_that_drips_ends_at_its_deadline() {
         ended = reads => assert_eq!(ended, io::ErrorKind::TimedOut),
         () = drip => {}
     }
-    assert_eq!(started.elapsed(), HEADER);
+    assert_eq!(started.elapsed(), HEADER_TIMEOUT);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_answered_is_not_due() {
+async fn a_request_that_is_answered_has_no_header_deadline() {
     let (mut client, server) = tokio::io::duplex(64);
-    let mut connection = Connection::new(server, HEADER);
+    let mut connection = Connection::new(server, HEADER_TIMEOUT);
     client.write_all(b"G").await.unwrap();
-    assert!(connection.wait().await.unwrap());
+    assert!(connection.wait_for_request().await.unwrap());
     connection.write_all(b"answer").await.unwrap();
     connection.flush().await.unwrap();
     let mut buffer = [0; 8];
     assert_eq!(connection.read(&mut buffer).await.unwrap(), 1);
-    let more = tokio::time::timeout(10 * HEADER, connection.read(&mut buffer)).await;
-    assert!(more.is_err(), "it waits for what comes next");
+    let more = tokio::time::timeout(10 * HEADER_TIMEOUT, connection.read(&mut buffer)).await;
+    assert!(more.is_err(), "it waits for the next request");
 }
 
 #[tokio::test]
-async fn a_peer_that_takes_nothing_is_gone() {
-    let mut connection = Connection::new(Sink::default(), HEADER);
+async fn a_peer_that_accepts_no_bytes_ends_the_connection() {
+    let mut connection = Connection::new(Sink::default(), HEADER_TIMEOUT);
     connection.write_all(b"head").await.unwrap();
     assert_eq!(connection.flush().await.unwrap_err().kind(), io::ErrorKind::WriteZero);
 }

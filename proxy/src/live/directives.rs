@@ -1,51 +1,64 @@
-//! What a player asks for, as the source knows it: with its own numbers, and whole where it is put
-//! together with another's.
+//! Delivery directives (RFC 8216bis, 6.2.5) of a player, translated to the source's media sequence
+//! numbers. Behind a splice point a source is asked for its full playlist, because the published
+//! one also has segments of earlier sources.
 
 use pitwall_hls::Splice;
 
-const SKIP: &str = "_HLS_skip=";
-const MSN: &str = "_HLS_msn=";
-const PART: &str = "_HLS_part=";
+const SKIP_DIRECTIVE: &str = "_HLS_skip=";
+const MSN_DIRECTIVE: &str = "_HLS_msn=";
+const PART_DIRECTIVE: &str = "_HLS_part=";
 
-/// `splice`: the part by which the source is published. `None`: what there is now.
-pub(super) fn translated(directives: &str, splice: &Splice) -> Option<String> {
-    if splice.is_plain() {
+/// The directives for the source that is published by `splice`. `None`: the source is asked for its
+/// current playlist, without directives.
+pub(super) fn translate_directives(directives: &str, splice: &Splice) -> Option<String> {
+    if splice.is_initial() {
         return Some(directives.to_owned());
     }
-    let number =
-        |directive: &str| splice.upstream_number(directive.strip_prefix(MSN)?.parse().ok()?);
-    let number = directives.split('&').find_map(number);
-    let kept = directives.split('&').filter_map(|directive| match number {
-        // It follows a discontinuity, and is published when it is there as a whole.
-        Some(number) if number == splice.from.upstream && directive.starts_with(PART) => None,
-        // Deltas count from a number that is not ours.
-        _ if directive.starts_with(SKIP) => None,
-        Some(number) if directive.starts_with(MSN) => Some(format!("{MSN}{number}")),
-        // It is published already, and so are its parts.
-        None if directive.starts_with(MSN) || directive.starts_with(PART) => None,
+    let upstream_number = |directive: &str| {
+        splice.upstream_number(directive.strip_prefix(MSN_DIRECTIVE)?.parse().ok()?)
+    };
+    let upstream_number = directives.split('&').find_map(upstream_number);
+    let translated = directives.split('&').filter_map(|directive| match upstream_number {
+        // The first segment behind the splice point is published only as a whole, so a blocking
+        // reload for one of its partial segments waits for the whole segment.
+        Some(upstream_number)
+            if upstream_number == splice.from.upstream && directive.starts_with(PART_DIRECTIVE) =>
+        {
+            None
+        }
+        // A delta update skips segments of the source's playlist, which are not those of the
+        // published one.
+        _ if directive.starts_with(SKIP_DIRECTIVE) => None,
+        Some(upstream_number) if directive.starts_with(MSN_DIRECTIVE) => {
+            Some(format!("{MSN_DIRECTIVE}{upstream_number}"))
+        }
+        // A number before the splice point is already published, and so are its partial segments.
+        None if directive.starts_with(MSN_DIRECTIVE) || directive.starts_with(PART_DIRECTIVE) => {
+            None
+        }
         _ => Some(directive.to_owned()),
     });
-    let kept: Vec<String> = kept.collect();
-    (!kept.is_empty()).then(|| kept.join("&"))
+    let translated: Vec<String> = translated.collect();
+    (!translated.is_empty()).then(|| translated.join("&"))
 }
 
-/// Is it a delta that they ask for?
-pub(super) fn skips(directives: &str) -> bool {
-    directives.split('&').any(|directive| directive.starts_with(SKIP))
+/// Whether the directives ask for a playlist delta update.
+pub(super) fn is_delta_request(directives: &str) -> bool {
+    directives.split('&').any(|directive| directive.starts_with(SKIP_DIRECTIVE))
 }
 
 #[cfg(test)]
 mod tests {
-    use pitwall_hls::splice::Numbers;
+    use pitwall_hls::splice::NumberMapping;
 
     use super::*;
 
     #[test]
-    fn a_player_asks_with_our_numbers() {
-        let plain = Splice::plain("a".into(), 6);
-        let from = Numbers { upstream: 7010, published: 110, discontinuity: 1, ..plain.from };
+    fn directives_are_translated_to_the_numbers_of_the_source() {
+        let plain = Splice::initial("a".into(), 6);
+        let from = NumberMapping { upstream: 7010, published: 110, discontinuity: 1, ..plain.from };
         let spliced = Splice { from, ..plain.clone() };
-        for (asked, as_it_comes, across) in [
+        for (directives, unspliced, spliced_expected) in [
             ("_HLS_msn=112&_HLS_part=3", "_HLS_msn=112&_HLS_part=3", "_HLS_msn=7012&_HLS_part=3"),
             ("_HLS_msn=110&_HLS_part=3", "_HLS_msn=110&_HLS_part=3", "_HLS_msn=7010"),
             ("_HLS_msn=110&_HLS_skip=YES", "_HLS_msn=110&_HLS_skip=YES", "_HLS_msn=7010"),
@@ -55,9 +68,13 @@ mod tests {
             ("_HLS_part=1", "_HLS_part=1", ""),
             ("_HLS_msn=109&_HLS_pathway=x", "_HLS_msn=109&_HLS_pathway=x", "_HLS_pathway=x"),
         ] {
-            let text = |splice| translated(asked, splice).unwrap_or_default();
-            assert_eq!((&*text(&plain), &*text(&spliced)), (as_it_comes, across), "{asked}");
-            assert_eq!(skips(asked), asked.contains("skip"));
+            let translate = |splice| translate_directives(directives, splice).unwrap_or_default();
+            assert_eq!(
+                (&*translate(&plain), &*translate(&spliced)),
+                (unspliced, spliced_expected),
+                "{directives}"
+            );
+            assert_eq!(is_delta_request(directives), directives.contains("skip"));
         }
     }
 }

@@ -1,5 +1,5 @@
-//! How a rendition is published: by its part in the change by which the stream plays, and nothing
-//! before all edges have agreed that it may be.
+//! Publication of a rendition: by its splice in the stream's current source switch, and only
+//! numbers that all edges have agreed on.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -7,311 +7,431 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use pitwall_hls::splice::{Numbers, Window, tailored};
-use pitwall_hls::{Cut, Splice, Tempo};
+use pitwall_hls::splice::{NumberMapping, PlaylistWindow, override_playlist_tags};
+use pitwall_hls::{PlaylistTiming, SegmentedPlaylist, Splice};
 use pitwall_upstream_map::StreamId;
-use pitwall_upstream_map::store::{self, Agreed, Store, Word};
+use pitwall_upstream_map::store::{self, SpliceDecision, SpliceProposal, Store};
 use prometheus::IntCounterVec;
 
-use super::change::{Change, Joint, Newest, Reason};
-use super::line::Line;
-use super::track::{Part, Step, Told, Track};
-use crate::playlists::version::Version;
+use super::rendition_state::{PlaylistContinuity, PublishedTail, RenditionSplice, RenditionState};
+use super::source_switch::{SourceSwitch, SplicePlan, SwitchReason, TailSegments};
+use super::stream_state::StreamState;
+use crate::playlist::rewrite_cache::RewrittenPlaylist;
 use crate::problem::Problem;
 
+/// Publishes one rendition of one stream.
 pub(super) struct Publisher {
     pub store: Arc<dyn Store>,
-    pub switches: IntCounterVec,
-    pub line: Arc<Line>,
-    pub track: Arc<Track>,
+    pub switch_counter: IntCounterVec,
+    pub stream_state: Arc<StreamState>,
+    pub rendition_state: Arc<RenditionState>,
     pub stream: StreamId,
     pub rendition: String,
-    /// How much is shown.
+    /// Maximum duration of the published playlist.
     pub window: Duration,
 }
 
-/// A source that is to be published.
-pub(super) struct Offer<'a> {
+/// A source that is to be published, with what a proposal for it needs.
+pub(super) struct SpliceCandidate<'a> {
     pub source: &'a str,
-    /// The one that the map has first, and which map that is.
-    pub picked: &'a str,
-    pub map: u64,
+    /// The source that the map ranks first, and the version of that map.
+    pub preferred_source: &'a str,
+    pub map_version: u64,
     /// Unix seconds.
     pub now: u64,
-    /// The longest of all sources.
-    pub target_duration: u64,
-    /// Should another one play now: why that does no more.
-    pub reason: Reason,
+    /// Largest target duration of all sources of the stream, in seconds; 0 if none is known.
+    pub max_target_duration: u64,
+    /// Why the active source is left, should this candidate replace it.
+    pub switch_reason: SwitchReason,
     pub playlist: &'a [u8],
 }
 
-pub(super) enum Published {
-    Text(Bytes),
-    /// More is published already.
+/// Outcome of an attempt to publish.
+pub(super) enum PublishOutcome {
+    Playlist(Bytes),
+    /// Higher numbers are already published.
     Behind,
-    /// Another part is agreed on.
-    Over,
+    /// The edges have agreed on another splice, or on none of these numbers: the poll has to start
+    /// over.
+    Superseded,
 }
 
-/// How often others may have been faster.
-const TURNS: usize = 5;
+/// How many proposals are sent while other edges keep taking the numbers first.
+const PROPOSAL_ATTEMPTS_MAX: usize = 5;
 
 impl Publisher {
-    /// The part by which it is published now, unless none can be.
-    pub(super) fn current(&self) -> Option<Part> {
-        let part = self.track.part().filter(|part| part.is_of(&self.line.latest()))?;
-        (!self.track.is_torn()).then_some(part)
+    /// The splice by which the rendition is published now. `None` before the first one, after a
+    /// source switch and while this edge's publication has diverged.
+    pub(super) fn current_splice(&self) -> Option<RenditionSplice> {
+        let rendition_splice = self.rendition_state.splice().filter(|rendition_splice| {
+            rendition_splice.is_current(&self.stream_state.current_generation())
+        })?;
+        (!self.rendition_state.has_diverged()).then_some(rendition_splice)
     }
 
-    /// Can it be published without another target duration?
-    pub(super) fn fits(&self, playlist: &[u8]) -> bool {
-        let Some(change) = self.line.latest().change else { return true };
-        cut_of(playlist).map_or(true, |cut| change.fits(&cut))
-    }
-
-    /// Are players to load the multivariant playlist again?
-    pub(super) fn is_anew(&self, now: u64) -> bool {
-        self.line.latest().change.is_some_and(|change| now < change.nothing_until)
-    }
-
-    /// Who plays, as agreed on.
-    pub(super) fn playing(&self) -> Option<String> {
-        let latest = self.line.latest();
-        let part = self.track.part().filter(|part| part.is_of(&latest));
-        let source = part.map(|part| part.splice.source.clone());
-        source.or(latest.change.map(|change| change.source.clone()))
-    }
-
-    /// This rendition's part in the change by which the source plays, agreed on with all edges.
-    /// `anew`: it plays already, and counts anew. `None`: they agreed on something else.
-    pub(super) async fn part(
-        &self,
-        offer: &Offer<'_>,
-        anew: bool,
-    ) -> Result<Option<Part>, Problem> {
-        let latest = self.line.latest();
-        let mine = self.track.part();
-        let current = mine.as_ref().filter(|part| part.is_of(&latest));
-        let torn = current.is_some() && self.track.is_torn();
-        let anew = anew || torn;
-        if let Some(part) = current.filter(|part| part.splice.source == offer.source && !anew) {
-            return Ok(Some(part.clone()));
-        }
-        let mut begins = anew || self.playing().is_none_or(|source| source != offer.source);
-        let cut = if latest.change.is_none() {
-            cut_of(offer.playlist).ok()
-        } else {
-            Some(cut_of(offer.playlist)?)
+    /// Whether a playlist can be published without a larger target duration than players have.
+    pub(super) fn is_within_target_duration(&self, playlist: &[u8]) -> bool {
+        let Some(source_switch) = self.stream_state.current_generation().source_switch else {
+            return true;
         };
-        let generation = latest.generation + u64::from(begins);
-        let mut change = latest.change.as_deref().cloned().unwrap_or_default();
-        if begins {
-            // What it begins with is what follows: others take their part from it.
-            change = self.change(offer, latest.change.as_deref(), cut.as_ref());
-            change.reason = match (torn, anew) {
-                (true, _) => Reason::Split,
-                (_, true) => Reason::Restarted,
-                _ => offer.reason,
-            };
-            // Whoever fills its gap with what others have published needs one for itself.
-            change.from.discontinuity += u64::from(torn);
+        parse_playlist(playlist)
+            .map_or(true, |parsed| source_switch.is_within_target_duration(&parsed))
+    }
+
+    /// Whether players are answered with 404 for now, so that each loads the multivariant playlist
+    /// again with a new target duration.
+    pub(super) fn is_player_reload_required(&self, now: u64) -> bool {
+        self.stream_state
+            .current_generation()
+            .source_switch
+            .is_some_and(|source_switch| now < source_switch.nothing_until)
+    }
+
+    /// The source that the edges have agreed on: this rendition's, else the stream's.
+    pub(super) fn active_source(&self) -> Option<String> {
+        let current_generation = self.stream_state.current_generation();
+        let rendition_splice = self
+            .rendition_state
+            .splice()
+            .filter(|rendition_splice| rendition_splice.is_current(&current_generation));
+        let source =
+            rendition_splice.map(|rendition_splice| rendition_splice.splice.source.clone());
+        source
+            .or(current_generation.source_switch.map(|source_switch| source_switch.source.clone()))
+    }
+
+    /// The rendition's splice in the source switch by which the candidate plays, agreed on with all
+    /// edges. `restarts`: the candidate plays already, and its sequence numbers start again.
+    /// `None`: the edges have decided on something else.
+    ///
+    /// # Errors
+    /// [`Problem::UpstreamInvalid`] if the candidate's playlist cannot be parsed,
+    /// [`Problem::Unavailable`] if a record cannot be written or read, or no proposal is accepted.
+    pub(super) async fn propose_splice(
+        &self,
+        candidate: &SpliceCandidate<'_>,
+        restarts: bool,
+    ) -> Result<Option<RenditionSplice>, Problem> {
+        let current_generation = self.stream_state.current_generation();
+        let own_splice = self.rendition_state.splice();
+        let current = own_splice
+            .as_ref()
+            .filter(|rendition_splice| rendition_splice.is_current(&current_generation));
+        let diverged = current.is_some() && self.rendition_state.has_diverged();
+        let restarts = restarts || diverged;
+        if let Some(rendition_splice) = current.filter(|rendition_splice| {
+            rendition_splice.splice.source == candidate.source && !restarts
+        }) {
+            return Ok(Some(rendition_splice.clone()));
         }
-        for _ in 0..TURNS {
-            let target = Duration::from_secs(change.target_duration.max(1));
-            let Told { head, mut newest } = self.track.told();
-            if now_ms().saturating_sub(newest.at) > 4 * 1000 * change.target_duration {
-                newest = Newest::default();
-            }
-            let joint = Joint {
-                generation,
-                change: &change,
-                begins,
-                torn,
-                before: mine.as_ref().map(|part| &*part.splice),
-                shown: self.track.shown(target).and_then(|text| cut_of(&text).ok()),
-                newest,
-                head,
+        let mut begins_switch =
+            restarts || self.active_source().is_none_or(|source| source != candidate.source);
+        let parsed = if current_generation.source_switch.is_none() {
+            parse_playlist(candidate.playlist).ok()
+        } else {
+            Some(parse_playlist(candidate.playlist)?)
+        };
+        let generation = current_generation.generation + u64::from(begins_switch);
+        let mut source_switch =
+            current_generation.source_switch.as_deref().cloned().unwrap_or_default();
+        if begins_switch {
+            // The first rendition's splice point goes into the source switch: the other renditions
+            // are aligned to it.
+            source_switch = self.plan_switch(
+                candidate,
+                current_generation.source_switch.as_deref(),
+                parsed.as_ref(),
+            );
+            source_switch.reason = match (diverged, restarts) {
+                (true, _) => SwitchReason::Split,
+                (_, true) => SwitchReason::Restarted,
+                _ => candidate.switch_reason,
             };
-            let splice = joint.part(&cut.clone().unwrap_or_default());
-            if std::mem::take(&mut begins) {
-                change.from = splice.from;
+            // A diverged edge fills its gap with the segments that other edges have published, and
+            // needs one more discontinuity between its own and theirs.
+            source_switch.from.discontinuity += u64::from(diverged);
+        }
+        for _ in 0..PROPOSAL_ATTEMPTS_MAX {
+            let target = Duration::from_secs(source_switch.target_duration.max(1));
+            let PublishedTail { first_free_number, segments: mut tail } =
+                self.rendition_state.published_tail();
+            if unix_milliseconds().saturating_sub(tail.at)
+                > 4 * 1000 * source_switch.target_duration
+            {
+                tail = TailSegments::default();
+            }
+            let plan = SplicePlan {
+                generation,
+                source_switch: &source_switch,
+                begins_switch,
+                diverged,
+                previous_splice: own_splice
+                    .as_ref()
+                    .map(|rendition_splice| &*rendition_splice.splice),
+                last_published: self
+                    .rendition_state
+                    .last_published(target)
+                    .and_then(|text| parse_playlist(&text).ok()),
+                peer_tail: tail,
+                first_free_number,
+            };
+            let splice = plan.into_splice(&parsed.clone().unwrap_or_default());
+            if std::mem::take(&mut begins_switch) {
+                source_switch.from = splice.from;
             }
             let published = splice.from.published;
-            let part = Some(store::Part { published, record: json(&splice)? });
-            let word = Word { change: json(&change)?, part, ..self.word(generation) };
-            let agreed = self.ask(&word).await;
-            if agreed.generation != generation || agreed.change != word.change {
+            let start = Some(store::RenditionStart { published, record: to_json(&splice)? });
+            let proposal = SpliceProposal {
+                switch_record: to_json(&source_switch)?,
+                start,
+                ..self.new_proposal(generation)
+            };
+            let decision = self.send_proposal(&proposal).await;
+            if decision.generation != generation || decision.switch_record != proposal.switch_record
+            {
                 return Ok(None);
             }
-            if let Some(record) = &agreed.part {
-                let unreadable = || Problem::Unavailable("what was agreed on cannot be read");
-                let change = Arc::new(change);
-                let part = self.track.adopt(record, &change).ok_or_else(unreadable)?;
-                let torn = self.track.is_torn();
+            if let Some(record) = &decision.splice_record {
+                let unreadable_record =
+                    || Problem::Unavailable("the record of a splice cannot be read");
+                let source_switch = Arc::new(source_switch);
+                let rendition_splice = self
+                    .rendition_state
+                    .adopt_splice(record, &source_switch)
+                    .ok_or_else(unreadable_record)?;
+                let diverged = self.rendition_state.has_diverged();
                 tracing::info!(
-                    stream = %self.stream, rendition = self.rendition, source = part.splice.source,
-                    generation, from = ?part.splice.from, shared = agreed.shared, torn, "spliced"
+                    stream = %self.stream, rendition = self.rendition, source = rendition_splice.splice.source,
+                    generation, from = ?rendition_splice.splice.from, shared = decision.is_shared, torn = diverged,
+                    "the rendition continues behind a splice point"
                 );
-                return Ok((part.splice.source == offer.source && !torn).then_some(part));
+                return Ok((rendition_splice.splice.source == candidate.source && !diverged)
+                    .then_some(rendition_splice));
             }
         }
-        Err(Problem::Unavailable("no two edges agree"))
+        Err(Problem::Unavailable("no proposal of a splice is accepted"))
     }
 
-    /// The change by which this source plays from now on.
-    fn change(&self, offer: &Offer<'_>, before: Option<&Change>, cut: Option<&Cut>) -> Change {
-        let own = cut.map_or(0, |cut| cut.target_duration);
-        let all = offer.target_duration.max(own);
-        let kept = before.filter(|before| cut.is_none_or(|cut| before.fits(cut)));
-        let nothing_until = match (before, kept) {
-            // Each player comes once in a target duration. The second that it is may be over soon.
-            (Some(before), None) => offer.now + (before.target_duration * 3).div_ceil(2),
-            _ => before.map_or(0, |before| before.nothing_until),
-        };
-        // Above all that was published of any rendition, here or as others told.
-        let discontinuity = before.map_or(0, |before| {
-            let others = self.track.told().newest.discontinuity().max(before.from.discontinuity);
-            self.line.next_discontinuity().max(others + 1)
+    /// The source switch to the candidate.
+    fn plan_switch(
+        &self,
+        candidate: &SpliceCandidate<'_>,
+        previous: Option<&SourceSwitch>,
+        parsed: Option<&SegmentedPlaylist>,
+    ) -> SourceSwitch {
+        let own_target_duration = parsed.map_or(0, |parsed| parsed.target_duration);
+        let max_target_duration = candidate.max_target_duration.max(own_target_duration);
+        let unchanged = previous.filter(|previous| {
+            parsed.is_none_or(|parsed| previous.is_within_target_duration(parsed))
         });
-        Change {
-            source: offer.source.to_owned(),
-            picked: offer.picked.to_owned(),
-            map: offer.map,
-            at: offer.now,
-            reason: offer.reason,
-            from: Numbers { discontinuity, ..Numbers::default() },
-            target_duration: match kept.map_or(0, |kept| kept.target_duration) {
-                0 => all,
-                kept => kept,
+        let nothing_until = match (previous, unchanged) {
+            // Each player reloads once in a target duration, so one and a half of them reach all
+            // players, though the current second may be almost over.
+            (Some(previous), None) => candidate.now + (previous.target_duration * 3).div_ceil(2),
+            _ => previous.map_or(0, |previous| previous.nothing_until),
+        };
+        // The discontinuity sequence number is above that of every rendition, as published here or
+        // as reported by other edges.
+        let discontinuity = previous.map_or(0, |previous| {
+            let peer_discontinuity = self
+                .rendition_state
+                .published_tail()
+                .segments
+                .discontinuity_sequence()
+                .max(previous.from.discontinuity);
+            self.stream_state.next_discontinuity_sequence().max(peer_discontinuity + 1)
+        });
+        SourceSwitch {
+            source: candidate.source.to_owned(),
+            picked: candidate.preferred_source.to_owned(),
+            map: candidate.map_version,
+            at: candidate.now,
+            reason: candidate.switch_reason,
+            from: NumberMapping { discontinuity, ..NumberMapping::default() },
+            target_duration: match unchanged.map_or(0, |previous| previous.target_duration) {
+                0 => max_target_duration,
+                target_duration => target_duration,
             },
             nothing_until,
         }
     }
 
-    /// What a source's playlist is to what was published, and which numbers it has: none if it
-    /// counts from before where it began to play.
-    pub(super) fn step(&self, part: &Part, version: &Version) -> (Step, Option<Range<u64>>) {
-        let numbers = numbers(version, &part.splice);
-        let step = numbers
-            .as_ref()
-            .map_or(Step::Restarted, |numbers| self.track.step(part, numbers, version.target()));
-        (step, numbers)
+    /// How the rewritten playlist continues the published one, and which published numbers it has:
+    /// `None` if it ends before the splice point, as the playlist of a restarted source does.
+    pub(super) fn check_continuity(
+        &self,
+        rendition_splice: &RenditionSplice,
+        rewritten: &RewrittenPlaylist,
+    ) -> (PlaylistContinuity, Option<Range<u64>>) {
+        let numbers = published_numbers(rewritten, &rendition_splice.splice);
+        let continuity = numbers.as_ref().map_or(PlaylistContinuity::Restarted, |numbers| {
+            self.rendition_state.check_continuity(
+                rendition_splice,
+                numbers,
+                rewritten.target_duration(),
+            )
+        });
+        (continuity, numbers)
     }
 
-    /// The playlist as it is published. `over`: nothing will follow, from no source.
+    /// The playlist text to publish, after all edges have agreed on its new numbers. `has_ended`:
+    /// no source of the stream continues.
+    ///
+    /// # Errors
+    /// [`Problem::UpstreamInvalid`] if the playlist cannot be rendered behind the splice.
     pub(super) async fn publish(
         &self,
-        part: &Part,
-        version: &Version,
-        over: bool,
-    ) -> Result<Published, Problem> {
-        let next = numbers(version, &part.splice).map_or(0, |numbers| numbers.end);
-        let text = self.text(&part.splice, version, over)?;
-        let news = self.track.is_news(next);
-        let shown = (news || self.track.is_new()).then(|| cut_of(&text).unwrap_or_default());
-        if let Some(shown) = shown.as_ref().filter(|_| news)
-            && !self.agree(part, next, shown).await
+        rendition_splice: &RenditionSplice,
+        rewritten: &RewrittenPlaylist,
+        has_ended: bool,
+    ) -> Result<PublishOutcome, Problem> {
+        let next =
+            published_numbers(rewritten, &rendition_splice.splice).map_or(0, |numbers| numbers.end);
+        let text = self.render_playlist(&rendition_splice.splice, rewritten, has_ended)?;
+        let is_beyond_agreed = self.rendition_state.is_beyond_agreed(next);
+        let parsed = (is_beyond_agreed || self.rendition_state.is_first_publication())
+            .then(|| parse_playlist(&text).unwrap_or_default());
+        if let Some(parsed) = parsed.as_ref().filter(|_| is_beyond_agreed)
+            && !self.propose_publication(rendition_splice, next, parsed).await
         {
-            return Ok(Published::Over);
+            return Ok(PublishOutcome::Superseded);
         }
-        Ok(match self.track.publish(part, text.clone(), next, shown.as_ref()) {
-            Step::Ahead => Published::Text(text),
-            Step::Behind => Published::Behind,
-            Step::Over | Step::Restarted => Published::Over,
-        })
+        Ok(
+            match self.rendition_state.record_publication(
+                rendition_splice,
+                text.clone(),
+                next,
+                parsed.as_ref(),
+            ) {
+                PlaylistContinuity::Continuous => PublishOutcome::Playlist(text),
+                PlaylistContinuity::Behind => PublishOutcome::Behind,
+                PlaylistContinuity::Superseded | PlaylistContinuity::Restarted => {
+                    PublishOutcome::Superseded
+                }
+            },
+        )
     }
 
-    fn text(&self, splice: &Splice, version: &Version, over: bool) -> Result<Bytes, Problem> {
-        let rewritten = &version.playlist.bytes;
-        let window = self.window(&version.tempo);
-        if splice.is_plain() {
-            if !window.holds(&version.tempo)
-                && let Some(shortened) = splice.shortened(rewritten, window, over)
+    fn render_playlist(
+        &self,
+        splice: &Splice,
+        rewritten: &RewrittenPlaylist,
+        has_ended: bool,
+    ) -> Result<Bytes, Problem> {
+        let bytes = &rewritten.playlist.bytes;
+        let window = self.select_window(&rewritten.timing);
+        if splice.is_initial() {
+            if !window.can_hold(&rewritten.timing)
+                && let Some(shortened) = splice.render_shortened(bytes, window, has_ended)
             {
                 return Ok(shortened.into());
             }
-            return Ok(tailored(rewritten, splice.target_duration, over)
-                .map_or_else(|| rewritten.clone(), Bytes::from));
+            return Ok(override_playlist_tags(bytes, splice.target_duration, has_ended)
+                .map_or_else(|| bytes.clone(), Bytes::from));
         }
-        let printed = splice.print(&cut_of(rewritten)?, window, over);
-        Ok(printed.map_err(|error| Problem::UpstreamInvalid(error.to_string()))?.into())
+        let rendered = splice.render(&parse_playlist(bytes)?, window, has_ended);
+        Ok(rendered.map_err(|error| Problem::UpstreamInvalid(error.to_string()))?.into())
     }
 
-    /// What has ended is left as it is, but for what players have seen leave.
-    fn window(&self, tempo: &Tempo) -> Window {
-        match tempo.end_list {
-            false => Window::Newest(self.window),
-            true => self.track.first().map_or(Window::Whole, Window::From),
+    /// The published window. A playlist that has ended is published whole, except for segments that
+    /// have already left the published playlist.
+    fn select_window(&self, timing: &PlaylistTiming) -> PlaylistWindow {
+        match timing.has_end_list {
+            false => PlaylistWindow::MaxDuration(self.window),
+            true => self
+                .rendition_state
+                .first_published_number()
+                .map_or(PlaylistWindow::Unlimited, PlaylistWindow::FromNumber),
         }
     }
 
-    /// Before a number is published for the first time, all edges agree that it may be. `false`:
-    /// it may not.
-    async fn agree(&self, part: &Part, next: u64, shown: &Cut) -> bool {
-        let latest = self.line.latest();
-        let Some(change) = latest.change.clone().filter(|_| part.is_of(&latest)) else {
+    /// Proposes to publish all numbers below `next`, before any edge does. `false`: the edges have
+    /// not agreed to it.
+    async fn propose_publication(
+        &self,
+        rendition_splice: &RenditionSplice,
+        next: u64,
+        parsed: &SegmentedPlaylist,
+    ) -> bool {
+        let current_generation = self.stream_state.current_generation();
+        let Some(source_switch) = current_generation
+            .source_switch
+            .clone()
+            .filter(|_| rendition_splice.is_current(&current_generation))
+        else {
             return false;
         };
-        let (Ok(said), Ok(newest)) = (json(&*change), json(&Newest::of(shown, now_ms()))) else {
+        let (Ok(switch_record), Ok(tail)) =
+            (to_json(&*source_switch), to_json(&TailSegments::of(parsed, unix_milliseconds())))
+        else {
             return false;
         };
-        let generation = latest.generation;
-        let word = Word { next, newest, change: said, ..self.word(generation) };
-        let of_this =
-            |agreed: &Agreed| agreed.generation == generation && agreed.change == word.change;
-        let mut agreed = self.ask(&word).await;
-        if of_this(&agreed) && agreed.part.is_none() {
-            // It was forgotten there.
-            let (published, record) = (part.splice.from.published, part.record.to_vec());
-            let part = Some(store::Part { published, record });
-            self.ask(&Word { part, again: true, ..word.clone() }).await;
-            agreed = self.ask(&word).await;
+        let generation = current_generation.generation;
+        let proposal = SpliceProposal {
+            next_number: next,
+            tail_record: tail,
+            switch_record,
+            ..self.new_proposal(generation)
+        };
+        let is_same_switch = |decision: &SpliceDecision| {
+            decision.generation == generation && decision.switch_record == proposal.switch_record
+        };
+        let mut decision = self.send_proposal(&proposal).await;
+        if is_same_switch(&decision) && decision.splice_record.is_none() {
+            // The registry has lost the rendition's splice, so it is restored from this edge's
+            // record.
+            let (published, record) =
+                (rendition_splice.splice.from.published, rendition_splice.record.to_vec());
+            let start = Some(store::RenditionStart { published, record });
+            self.send_proposal(&SpliceProposal { start, is_restored: true, ..proposal.clone() })
+                .await;
+            decision = self.send_proposal(&proposal).await;
         }
-        if !of_this(&agreed) {
+        if !is_same_switch(&decision) {
             return false;
         }
-        match &agreed.part {
-            Some(record) if **record == *part.record => {
-                self.track.agreed(next);
+        match &decision.splice_record {
+            Some(record) if **record == *rendition_splice.record => {
+                self.rendition_state.mark_agreed(next);
                 return true;
             }
-            Some(record) => drop(self.track.adopt(record, &change)),
-            // Others have published more by another one.
-            None => self.track.tear(),
+            Some(record) => drop(self.rendition_state.adopt_splice(record, &source_switch)),
+            // Other edges have published higher numbers by another splice.
+            None => self.rendition_state.mark_diverged(),
         }
         false
     }
 
-    async fn ask(&self, word: &Word) -> Agreed {
-        let agreed = self.store.agree(word).await;
-        if let Some(reason) = self.line.learn(&agreed) {
-            self.switches.with_label_values(&[reason.label()]).inc();
+    async fn send_proposal(&self, proposal: &SpliceProposal) -> SpliceDecision {
+        let decision = self.store.propose_splice(proposal).await;
+        if let Some(reason) = self.stream_state.apply_decision(&decision) {
+            self.switch_counter.with_label_values(&[reason.label()]).inc();
         }
-        self.track.hear(&agreed);
-        agreed
+        self.rendition_state.apply_decision(&decision);
+        decision
     }
 
-    fn word(&self, generation: u64) -> Word {
-        Word::asking(self.stream.clone(), self.rendition.clone(), generation)
+    fn new_proposal(&self, generation: u64) -> SpliceProposal {
+        SpliceProposal::query(self.stream.clone(), self.rendition.clone(), generation)
     }
 }
 
-pub(super) fn cut_of(text: &[u8]) -> Result<Cut, Problem> {
-    Cut::of(text).map_err(|error| Problem::UpstreamInvalid(error.to_string()))
+pub(super) fn parse_playlist(text: &[u8]) -> Result<SegmentedPlaylist, Problem> {
+    SegmentedPlaylist::parse(text).map_err(|error| Problem::UpstreamInvalid(error.to_string()))
 }
 
-/// Those of its segments, as they are published.
-fn numbers(version: &Version, splice: &Splice) -> Option<Range<u64>> {
-    let next = version.newest().map_or(0, |newest| newest.saturating_add(1));
-    let next = splice.next(next)?;
-    Some(next.saturating_sub(version.tempo.segments)..next)
+/// The published numbers of a rewritten playlist's segments.
+fn published_numbers(rewritten: &RewrittenPlaylist, splice: &Splice) -> Option<Range<u64>> {
+    let next = rewritten.last_sequence_number().map_or(0, |last| last.saturating_add(1));
+    let next = splice.next_published_number(next)?;
+    Some(next.saturating_sub(rewritten.timing.segment_count)..next)
 }
 
-fn json(value: &impl serde::Serialize) -> Result<Vec<u8>, Problem> {
+fn to_json(value: &impl serde::Serialize) -> Result<Vec<u8>, Problem> {
     serde_json::to_vec(value).map_err(|_| Problem::Unavailable("a splice cannot be written"))
 }
 
-fn now_ms() -> u64 {
+fn unix_milliseconds() -> u64 {
     u64::try_from(Timestamp::now().as_millisecond()).unwrap_or_default()
 }
 

@@ -47,7 +47,7 @@ variable "split" {
 }
 
 variable "edges" {
-  description = "How many. Without split each has a control plane beside it, of which one leads; commands through the edge of another one are refused."
+  description = "How many. Without split each has a control plane beside it, of which one leads; the others forward commands to it."
   type        = number
   default     = 1
 }

@@ -1,4 +1,4 @@
-//! [`Bootstrap`]: what the page starts with.
+//! [`Bootstrap`]: the document that the page loads first.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use super::schedule::Session;
 use super::streams::PublicStream;
 
-/// `GET /api/bootstrap`: all the page needs to start watching.
+/// `GET /api/bootstrap`: everything that the page needs to start playback.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Bootstrap {
     pub version: u64,

@@ -1,4 +1,4 @@
-//! [`Explanation`]: why a stream's upstreams stand in their order.
+//! [`Explanation`]: why a stream's upstreams are ranked in their order.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -6,16 +6,16 @@ use utoipa::ToSchema;
 
 use crate::map::{Health, StreamId};
 
-/// `GET /api/streams/{id}/explain`: why its upstreams stand in this order.
+/// `GET /api/streams/{id}/explain`: why the stream's upstreams are ranked in this order.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Explanation {
     pub stream: StreamId,
     pub feed: String,
     pub generated_at: Timestamp,
     pub viewers: usize,
-    /// Why the one that plays does, in a sentence.
+    /// Why the active upstream was selected, in a sentence.
     pub summary: String,
-    /// Best first, those that are down or on trial too.
+    /// Upstreams by rank, best first, including those that are down or on trial.
     pub upstreams: Vec<ExplainedUpstream>,
 }
 
@@ -23,27 +23,28 @@ pub struct Explanation {
 pub struct ExplainedUpstream {
     pub source: String,
     pub label: Option<String>,
-    /// It plays.
+    /// Whether the upstream is the active one.
     pub active: bool,
     pub health: Health,
-    /// Why it stands here, in a sentence.
+    /// Why the upstream has this rank, in a sentence.
     pub reason: String,
     pub priority: i32,
-    /// The sum of the points of its parts, which decides within a priority.
+    /// Sum of `points` over `parts`; decides among upstreams of equal priority.
     pub score: f64,
     pub parts: Vec<ScorePart>,
     pub breaker: BreakerState,
     pub checked_at: Timestamp,
     pub error: Option<String>,
     pub expires_at: Option<Timestamp>,
-    /// Who says so.
+    /// Origin of `expires_at`.
     pub expiry: ExpirySource,
     pub latency_ms: Option<u64>,
-    /// Bits a second, measured over the beginning of a segment.
+    /// Bits per second, measured over the beginning of a segment.
     pub throughput: Option<u64>,
-    /// Bits a second of the newest segment.
+    /// Bits per second of the newest segment.
     pub bitrate: Option<u64>,
-    /// How far its newest segment is behind the clock, where its playlist has dates.
+    /// How many seconds the newest segment lags behind the clock, if the playlist has program
+    /// date-times.
     pub behind_seconds: Option<f64>,
 }
 
@@ -51,10 +52,10 @@ pub struct ExplainedUpstream {
 pub struct ScorePart {
     /// `success`, `latency`, `throughput`, `stalls`, or the name of a preference.
     pub name: String,
-    /// 0 to 1; of a preference, 1.
+    /// 0 to 1; always 1 for a preference.
     pub value: f64,
     pub weight: f64,
-    /// What it adds to the score.
+    /// Contribution to the score.
     pub points: f64,
 }
 
@@ -63,18 +64,18 @@ pub struct ScorePart {
 pub enum BreakerState {
     Closed,
     Open,
-    /// It answers again, and has to do so a few times more.
+    /// The upstream responds again, but the breaker closes only after a few more successes.
     HalfOpen,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ExpirySource {
-    /// The URL or the site.
+    /// Stated by the URL or the site.
     Upstream,
-    /// When earlier ones were refused.
+    /// Learned from when earlier URLs were rejected.
     Learned,
     Configured,
-    /// Nobody.
+    /// Not known.
     Unknown,
 }

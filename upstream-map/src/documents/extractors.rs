@@ -1,4 +1,4 @@
-//! [`Extractors`]: the sources' last runs.
+//! [`Extractors`]: the last runs of the sources' extractors.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,7 @@ pub struct Extractors {
 
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct ExtractorStatus {
-    /// The source's name.
+    /// Name of the source.
     pub name: String,
     pub kind: String,
     pub state: ExtractorState,
@@ -21,26 +21,26 @@ pub struct ExtractorStatus {
     pub last_success_at: Option<Timestamp>,
     pub next_run_at: Option<Timestamp>,
     pub duration_ms: Option<u64>,
-    /// How many the last successful run found.
+    /// Number of candidates that the last successful run found.
     pub candidates: usize,
-    /// In the state `ok`: something that was found cannot be a stream, and was left out.
+    /// Error of the last run. In the state `ok`: a candidate cannot be a stream and was left out.
     pub error: Option<ExtractorError>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ExtractorState {
-    /// Its last run failed in nothing, and nothing of what it found is down.
+    /// The last run had no failure, and no candidate that it found is down.
     Ok,
-    /// Its last run failed, wholly or in part, or something that it found is down.
+    /// The last run failed wholly or in part, or a candidate that it found is down.
     Failing,
-    /// Has not finished a run yet.
+    /// No run has finished yet.
     Never,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ExtractorError {
-    /// Which step failed, such as `3 select form input[name=csrf]`.
+    /// The step that failed, such as `3 select form input[name=csrf]`.
     pub step: String,
     pub message: String,
 }

@@ -1,13 +1,14 @@
-//! [`ProblemDetails`]: why a request was refused.
+//! [`ProblemDetails`]: the body of an HTTP error response.
 
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// What is wrong with a request, as RFC 9457 has it.
+/// Problem details of an HTTP error (RFC 9457).
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct ProblemDetails {
-    /// `urn:pitwall:problem:` and a name that stays: clients and dashboards match on it.
+    /// `urn:pitwall:problem:` and a name that is stable, because clients and dashboards match on
+    /// it.
     #[serde(rename = "type")]
     pub kind: String,
     pub title: String,

@@ -1,4 +1,4 @@
-//! [`Schedule`]: meetings, and their sessions.
+//! [`Schedule`]: meetings and their sessions.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -9,39 +9,41 @@ use utoipa::ToSchema;
 pub struct Schedule {
     pub season: Option<String>,
     pub fetched_at: Option<Timestamp>,
-    /// Since when the provider could not be read; `None` while it can.
+    /// Time since which the provider cannot be read; `None` while it can.
     pub stale_since: Option<Timestamp>,
     pub source: Option<String>,
     pub meetings: Vec<Meeting>,
 }
 
 impl Schedule {
-    /// The session a link means, also one from before its meeting was renamed or moved to
-    /// another circuit.
+    /// The session with the id of a link, also if its meeting was renamed or moved to another
+    /// circuit since.
     pub fn session(&self, id: &str) -> Option<&Session> {
         let sessions = || self.meetings.iter().flat_map(|meeting| &meeting.sessions);
         if let Some(session) = sessions().find(|session| session.id == id) {
             return Some(session);
         }
         let (meeting, code) = id.rsplit_once(':')?;
-        let of = |meeting: &'_ Meeting| meeting.sessions.iter().position(|one| one.code == code);
+        let position_of_code =
+            |meeting: &'_ Meeting| meeting.sessions.iter().position(|session| session.code == code);
         let renamed =
             self.meetings.iter().find(|one| one.former_ids.iter().any(|former| former == meeting));
-        // What nobody remembers: the same race elsewhere, or another name for the same place.
+        // Without a record of former ids, the meeting is identified by season and either race or
+        // circuit.
         let parts = |id: &str| {
             let mut parts = id.splitn(3, ':').map(str::to_owned);
             Some([parts.next()?, parts.next()?, parts.next()?])
         };
         let [season, race, circuit] = parts(meeting)?;
-        let mut alike = self.meetings.iter().filter(|one| {
+        let mut candidates = self.meetings.iter().filter(|one| {
             parts(&one.id).is_some_and(|[s, r, c]| s == season && (r == race || c == circuit))
         });
-        let only = alike.next().filter(|_| alike.next().is_none());
-        renamed.or(only).and_then(|meeting| meeting.sessions.get(of(meeting)?))
+        let unique = candidates.next().filter(|_| candidates.next().is_none());
+        renamed.or(unique).and_then(|meeting| meeting.sessions.get(position_of_code(meeting)?))
     }
 }
 
-/// One Grand Prix, or another weekend of sessions.
+/// A Grand Prix, or another weekend of sessions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Meeting {
     /// `{season}:{race-slug}:{circuitId}`; never the round, which changes when a race is cancelled.
@@ -49,13 +51,14 @@ pub struct Meeting {
     pub name: String,
     pub round: Option<u32>,
     pub circuit: Circuit,
-    /// What clocks at the circuit show, such as `-04:00`, if a source says.
+    /// UTC offset at the circuit, such as `-04:00`, if a provider states it.
     #[serde(default)]
     pub utc_offset: Option<String>,
-    /// Ids it had under another name or at another circuit: old links lead here.
+    /// Ids of the meeting under another name or at another circuit, so that old links still
+    /// resolve.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub former_ids: Vec<String>,
-    /// Cancelled, and this meeting is what became of it.
+    /// Id of the meeting that replaces this cancelled one.
     #[serde(default)]
     pub moved_to: Option<String>,
     pub sessions: Vec<Session>,
@@ -84,22 +87,23 @@ pub struct Session {
     pub live_from: Option<Timestamp>,
     pub live_until: Option<Timestamp>,
     pub status: SessionStatus,
-    /// Live past its end, while there is something to watch.
+    /// The session is live past its end, because a stream of it still plays.
     #[serde(default)]
     pub overrun: bool,
-    /// Who is believed.
+    /// The provider whose claim was accepted.
     pub source: String,
-    /// Grows with every change of start, end or cancellation, also over restarts.
+    /// Grows with every change of start, end or cancellation, also across restarts.
     pub revision: u32,
     #[serde(default)]
     pub revised_at: Option<Timestamp>,
-    /// What other sources say instead.
+    /// Claims of other providers that differ.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub disagreement: Vec<Claim>,
 }
 
 impl Session {
-    /// What it is called by itself. An event that is no session of a weekend is its own meeting.
+    /// Title of the session without its context. An event that is no session of a weekend has its
+    /// meeting's name and is not prefixed with it.
     pub fn title(&self) -> String {
         match self.name == self.meeting {
             true => self.name.clone(),
@@ -108,7 +112,7 @@ impl Session {
     }
 }
 
-/// What one source says of a session.
+/// One provider's claim about a session.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Claim {
     pub source: String,

@@ -1,4 +1,4 @@
-//! [`Status`]: how the control plane fares.
+//! [`Status`]: the state of the control plane.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -21,29 +21,29 @@ pub struct ScheduleStatus {
     pub fetched_at: Option<Timestamp>,
     pub stale_since: Option<Timestamp>,
     pub error: Option<String>,
-    /// Sessions to come or live on which sources disagree.
+    /// Number of upcoming or live sessions on which providers disagree.
     #[serde(default)]
     pub disagreements: usize,
     #[serde(default)]
     pub providers: Vec<ProviderStatus>,
 }
 
-/// One place the schedule is read from.
+/// State of a schedule provider.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ProviderStatus {
     pub name: String,
     pub fetched_at: Option<Timestamp>,
-    /// Since when it could not be read.
+    /// Time since which the provider cannot be read.
     pub stale_since: Option<Timestamp>,
     pub error: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 pub struct StreamCount {
-    /// Known ones, those that are down included.
+    /// Number of known streams, including those that are down.
     pub total: usize,
     pub healthy: usize,
-    /// Nothing of these plays.
+    /// Number of streams without an active upstream.
     #[serde(default)]
     pub down: usize,
 }

@@ -1,4 +1,4 @@
-//! [`Streams`]: what can be watched.
+//! [`Streams`]: the streams that can be played.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -18,20 +18,20 @@ pub struct Streams {
 pub struct PublicStream {
     pub id: StreamId,
     pub feed: String,
-    /// The path that plays it.
+    /// Path of the stream's multivariant playlist on the edge.
     pub playlist: String,
     pub health: Health,
-    /// Since when nothing of it plays; only while `health` is `down`.
+    /// Time since which no upstream plays; only while `health` is `down`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub down_since: Option<Timestamp>,
-    /// Why nothing of it plays, in words; only while `health` is `down`.
+    /// Why no upstream plays, in a sentence; only while `health` is `down`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// When a check last passed; `null`: never yet.
+    /// Time of the last passed check; `null` if none has passed yet.
     pub checked_at: Option<Timestamp>,
-    /// Those that play or could, best first; while it is down, all that should.
+    /// Sources that play or could, best first; while the stream is down, all configured for it.
     pub sources: Vec<PublicSource>,
-    /// Of the upstream that plays now, or played last.
+    /// Renditions of the active upstream, or of the last active one.
     pub renditions: Vec<PublicRendition>,
 }
 

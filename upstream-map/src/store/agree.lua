@@ -1,7 +1,10 @@
--- What edges agree on about a stream's splices; Entry::agree in ledger.rs is the same.
--- KEYS: the stream's. ARGV: rendition, generation, next, newest, change, the part's first number
--- or '', the part, ms to live, the change as the key before the last rotation seals it or '', the
--- number below which an edge that was killed may have published, 1 for a part that is said again.
+-- Decides a splice proposal of an edge: the counterpart of StreamSplices::propose in
+-- splice_registry.rs. Records are sealed; 'change' is a switch record, 'part' a splice record.
+-- KEYS: the stream's hash. ARGV: 1 rendition, 2 generation, 3 number after the last published
+-- one, 4 tail record, 5 switch record, 6 first number of the splice or '', 7 splice record,
+-- 8 lifetime in ms, 9 switch record sealed with the previous key or '', 10 number below which a
+-- killed edge may have published, 11 '1' if the splice record is restored.
+-- Returns generation, switch record, splice record, head, tail record and reservation.
 local key, rendition = KEYS[1], ARGV[1]
 local generation = ARGV[2]
 local current = redis.call('HGET', key, 'generation') or '0'
@@ -29,7 +32,7 @@ if generation == current then
     reserved = highest(ARGV[10] or '0', reserved)
   end
   local change = redis.call('HGET', key, 'change')
-  -- While keys are rotated, edges seal the same change with different ones.
+  -- While keys are rotated, edges seal the same switch record with different keys.
   local same = change == ARGV[5] or (ARGV[9] ~= '' and change == ARGV[9])
   if ARGV[6] ~= '' then
     local free = ARGV[11] == '1' and known or highest(known, reserved)

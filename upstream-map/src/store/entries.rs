@@ -1,25 +1,25 @@
-//! The map in pieces: a field for each stream, profile and public document. Pure.
+//! The map as entries: one field per stream, profile, public document and explanation. Pure.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::documents::{Document, Documents};
-use crate::map::{ProfileId, StreamId, UpstreamMap};
+use crate::map::{RequestProfileId, StreamId, UpstreamMap};
 
-/// What each field holds, in clear.
+/// Entries by field name, not encrypted.
 pub(super) type Entries = BTreeMap<String, Vec<u8>>;
 
-/// An entry that is ours but does not say what its field promises.
+/// An entry that was opened with our key but does not contain what its field name promises.
 #[derive(Debug, thiserror::Error)]
 #[error("{field}: {why}")]
-pub(super) struct Unfit {
+pub(super) struct InvalidEntry {
     field: String,
     why: String,
 }
 
-type Pick = fn(&mut Documents) -> &mut Document;
+type DocumentSelector = fn(&mut Documents) -> &mut Document;
 
-const DOCUMENTS: [(&str, Pick); 8] = [
+const DOCUMENT_FIELDS: [(&str, DocumentSelector); 8] = [
     ("bootstrap", |all| &mut all.bootstrap),
     ("schedule", |all| &mut all.schedule),
     ("streams", |all| &mut all.streams),
@@ -30,7 +30,7 @@ const DOCUMENTS: [(&str, Pick); 8] = [
     ("playlist", |all| &mut all.playlist),
 ];
 
-pub(super) fn write(map: &UpstreamMap) -> Result<Entries, serde_json::Error> {
+pub(super) fn encode_map(map: &UpstreamMap) -> Result<Entries, serde_json::Error> {
     let mut entries = Entries::new();
     for (id, stream) in &map.streams {
         entries.insert(format!("stream/{id}"), serde_json::to_vec(stream)?);
@@ -39,8 +39,8 @@ pub(super) fn write(map: &UpstreamMap) -> Result<Entries, serde_json::Error> {
         entries.insert(format!("profile/{}", id.0), serde_json::to_vec(profile)?);
     }
     let mut documents = map.documents.clone();
-    for (name, pick) in DOCUMENTS {
-        if let Some(text) = pick(&mut documents).as_str() {
+    for (name, select) in DOCUMENT_FIELDS {
+        if let Some(text) = select(&mut documents).as_str() {
             entries.insert(format!("document/{name}"), text.into());
         }
     }
@@ -52,34 +52,40 @@ pub(super) fn write(map: &UpstreamMap) -> Result<Entries, serde_json::Error> {
     Ok(entries)
 }
 
-/// Puts an entry where it belongs. What a newer control plane writes beside is left alone.
-pub(super) fn put(map: &mut UpstreamMap, field: &str, plain: &[u8]) -> Result<(), Unfit> {
-    let unfit = |why: &dyn ToString| Unfit { field: field.to_owned(), why: why.to_string() };
+/// Applies an entry to the map. Entries of unknown kinds, written by a newer control plane, are
+/// ignored.
+pub(super) fn apply_entry(
+    map: &mut UpstreamMap,
+    field: &str,
+    plain: &[u8],
+) -> Result<(), InvalidEntry> {
+    let invalid =
+        |why: &dyn ToString| InvalidEntry { field: field.to_owned(), why: why.to_string() };
     let text = || {
-        let text = std::str::from_utf8(plain).map_err(|error| unfit(&error))?;
-        Ok(Document::text(text))
+        let text = std::str::from_utf8(plain).map_err(|error| invalid(&error))?;
+        Ok(Document::from_text(text))
     };
     let Some((kind, name)) = field.split_once('/') else { return Ok(()) };
     match kind {
         "stream" => {
             let stream: crate::map::Stream =
-                serde_json::from_slice(plain).map_err(|error| unfit(&error))?;
+                serde_json::from_slice(plain).map_err(|error| invalid(&error))?;
             if stream.id.as_str() != name {
-                return Err(unfit(&"it is another stream"));
+                return Err(invalid(&"it is another stream"));
             }
             map.streams.insert(stream.id.clone(), Arc::new(stream));
         }
         "profile" => {
-            let profile = serde_json::from_slice(plain).map_err(|error| unfit(&error))?;
-            map.profiles.insert(ProfileId(name.to_owned()), Arc::new(profile));
+            let profile = serde_json::from_slice(plain).map_err(|error| invalid(&error))?;
+            map.profiles.insert(RequestProfileId(name.to_owned()), Arc::new(profile));
         }
         "document" => {
-            if let Some((_, pick)) = DOCUMENTS.iter().find(|(known, _)| *known == name) {
-                *pick(&mut map.documents) = text()?;
+            if let Some((_, select)) = DOCUMENT_FIELDS.iter().find(|(known, _)| *known == name) {
+                *select(&mut map.documents) = text()?;
             }
         }
         "explain" => {
-            let id = StreamId::try_from(name.to_owned()).map_err(|error| unfit(&error))?;
+            let id = StreamId::try_from(name.to_owned()).map_err(|error| invalid(&error))?;
             map.documents.explain.insert(id, text()?);
         }
         _ => {}
@@ -87,14 +93,14 @@ pub(super) fn put(map: &mut UpstreamMap, field: &str, plain: &[u8]) -> Result<()
     Ok(())
 }
 
-pub(super) fn remove(map: &mut UpstreamMap, field: &str) {
+pub(super) fn remove_entry(map: &mut UpstreamMap, field: &str) {
     let Some((kind, name)) = field.split_once('/') else { return };
     match kind {
         "stream" => drop(map.streams.remove(name)),
-        "profile" => drop(map.profiles.remove(&ProfileId(name.to_owned()))),
+        "profile" => drop(map.profiles.remove(&RequestProfileId(name.to_owned()))),
         "document" => {
-            if let Some((_, pick)) = DOCUMENTS.iter().find(|(known, _)| *known == name) {
-                *pick(&mut map.documents) = Document::default();
+            if let Some((_, select)) = DOCUMENT_FIELDS.iter().find(|(known, _)| *known == name) {
+                *select(&mut map.documents) = Document::default();
             }
         }
         "explain" => drop(map.documents.explain.remove(name)),
@@ -105,28 +111,29 @@ pub(super) fn remove(map: &mut UpstreamMap, field: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::tests::sample;
+    use crate::store::tests::sample_map;
 
     #[test]
     fn a_map_is_the_sum_of_its_entries() {
-        let map = sample(7, &["World feed", "Onboard 44"]);
-        let entries = write(&map).unwrap();
+        let map = sample_map(7, &["World feed", "Onboard 44"]);
+        let entries = encode_map(&map).unwrap();
         let mut read = UpstreamMap { version: 7, ..UpstreamMap::default() };
         for (field, plain) in &entries {
-            put(&mut read, field, plain).unwrap();
+            apply_entry(&mut read, field, plain).unwrap();
         }
         let json = |map: &UpstreamMap| serde_json::to_value(map).unwrap();
         assert_eq!(json(&read), json(&map));
         for field in entries.keys() {
-            remove(&mut read, field);
+            remove_entry(&mut read, field);
         }
-        assert!(write(&read).unwrap().is_empty());
+        assert!(encode_map(&read).unwrap().is_empty());
     }
 
     #[test]
-    fn what_does_not_fit_its_field_is_refused_and_what_is_newer_is_not() {
-        let stream = write(&sample(1, &["World feed"])).unwrap()["stream/world-feed"].clone();
-        for (field, plain, fits) in [
+    fn invalid_entries_are_rejected_and_unknown_ones_are_ignored() {
+        let stream =
+            encode_map(&sample_map(1, &["World feed"])).unwrap()["stream/world-feed"].clone();
+        for (field, plain, is_accepted) in [
             ("stream/world-feed", &stream[..], true),
             ("stream/onboard-44", &stream, false),
             ("stream/world-feed", b"{}", false),
@@ -136,8 +143,8 @@ mod tests {
             ("document/of-a-later-day", b"\xff", true),
             ("novelty", b"", true),
         ] {
-            let put = put(&mut UpstreamMap::default(), field, plain);
-            assert_eq!(put.is_ok(), fits, "{field}: {put:?}");
+            let result = apply_entry(&mut UpstreamMap::default(), field, plain);
+            assert_eq!(result.is_ok(), is_accepted, "{field}: {result:?}");
         }
     }
 }

@@ -1,6 +1,6 @@
--- Takes the lease if it is free, renews it if it is ours; says the fence, 0 if another has it,
--- and who has it.
--- KEYS: lease, fence. ARGV: holder, lease in ms, unix ms, fence we had last.
+-- Acquires the lease if it is free, or renews it for its holder.
+-- KEYS: lease, fence. ARGV: holder, lease duration in ms, Unix ms, the holder's last fencing token.
+-- Returns the fencing token, or '0' if another process has the lease, and the holder.
 local holder = redis.call('GET', KEYS[1])
 if holder and holder ~= ARGV[1] then
   return {'0', holder}
@@ -10,7 +10,7 @@ if holder and fence then
   redis.call('PEXPIRE', KEYS[1], ARGV[2])
   return {fence, ARGV[1]}
 end
--- Grows though Redis forgot it, as versions do.
+-- The token grows even if Redis lost it, because it follows the clock and the holder's last token.
 local last = decimal(fence)
 if above(ARGV[4], last) then
   last = ARGV[4]

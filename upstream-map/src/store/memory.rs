@@ -7,84 +7,100 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::time::sleep;
 
-use super::disk::Disk;
-use super::ledger_file::LedgerFile;
-use super::vault::Vault;
-use super::{Agreed, Held, Ledger, Store, StoreError, StoreKeys, Word};
+use super::disk_snapshot::DiskSnapshot;
+use super::entry_cipher::EntryCipher;
+use super::registry_file::RegistryFile;
+use super::{
+    CurrentMap, SpliceDecision, SpliceProposal, SpliceRegistry, Store, StoreError, StoreKeys,
+};
 use crate::map::UpstreamMap;
 
+/// A store in memory, optionally with a copy on disk.
 pub struct MemoryStore {
-    held: Held,
-    ledger: Ledger,
-    kept: Option<Kept>,
+    current_map: CurrentMap,
+    splice_registry: SpliceRegistry,
+    persistence: Option<Persistence>,
 }
 
-/// What outlives the process: the last map, so that streams that were known are played again at
-/// once, and what was agreed on, so that players find their numbers again.
-struct Kept {
-    disk: Disk,
-    vault: Vault,
-    ledger_file: Arc<LedgerFile>,
+/// State that outlives the process: the last map, so that known streams play again at once, and the
+/// splice registry, so that players find the numbers they know.
+struct Persistence {
+    disk_snapshot: DiskSnapshot,
+    cipher: EntryCipher,
+    registry_file: Arc<RegistryFile>,
 }
 
-/// Maps come often; of the last one a start needs who played, which changes seldom.
-const SAVE_EVERY: Duration = Duration::from_secs(2);
+/// Minimum interval between saved maps. Maps change often, but a start only needs the active
+/// upstreams, which rarely change.
+const SNAPSHOT_SAVE_INTERVAL: Duration = Duration::from_secs(2);
 
 impl MemoryStore {
+    /// A store without a copy on disk.
     pub fn new() -> Arc<Self> {
-        Arc::new(Self::with(UpstreamMap::default(), Ledger::default(), None))
+        Arc::new(Self::with(UpstreamMap::default(), SpliceRegistry::default(), None))
     }
 
-    /// One that goes on where the last process was. `is_source`: which sources there still are; of
-    /// others nothing is taken over.
-    pub fn kept_in(
+    /// A store that continues from the state of the last process. Sources for which `is_source` is
+    /// false are dropped from the map.
+    pub fn with_state_dir(
         state_dir: PathBuf,
         keys: &StoreKeys,
         is_source: impl Fn(&str) -> bool,
     ) -> Arc<Self> {
-        let (disk, vault) = (Disk::new(state_dir.clone()), Vault::new(keys));
-        let (map, mut wrong) = disk.load(&vault);
-        let (ledger_file, ledger, damaged) = LedgerFile::open(state_dir, vault.clone());
-        wrong.extend(damaged);
-        for (path, error) in wrong {
-            tracing::warn!(path = %path.display(), %error, "what is on disk is ignored");
+        let (disk_snapshot, cipher) =
+            (DiskSnapshot::new(state_dir.clone()), EntryCipher::new(keys));
+        let (map, mut load_errors) = disk_snapshot.load_map(&cipher);
+        let (registry_file, splice_registry, registry_errors) =
+            RegistryFile::open(state_dir, cipher.clone());
+        load_errors.extend(registry_errors);
+        for (path, error) in load_errors {
+            tracing::warn!(path = %path.display(), %error, "the state file cannot be read and is ignored");
         }
         let mut map = map.unwrap_or_default();
         map.retain_sources(is_source);
         if map.version > 0 {
-            tracing::info!(version = map.version, streams = map.streams.len(), "map from disk");
+            tracing::info!(
+                version = map.version,
+                streams = map.streams.len(),
+                "the last map was loaded from disk"
+            );
         }
-        let kept = Kept { disk, vault, ledger_file: Arc::new(ledger_file) };
-        Arc::new(Self::with(map, ledger, Some(kept)))
+        let persistence =
+            Persistence { disk_snapshot, cipher, registry_file: Arc::new(registry_file) };
+        Arc::new(Self::with(map, splice_registry, Some(persistence)))
     }
 
-    fn with(map: UpstreamMap, ledger: Ledger, kept: Option<Kept>) -> Self {
-        // There is nobody else to lead.
-        Self { held: Held::new(map, Some(0)), ledger, kept }
+    fn with(
+        map: UpstreamMap,
+        splice_registry: SpliceRegistry,
+        persistence: Option<Persistence>,
+    ) -> Self {
+        // This process is always the leader.
+        Self { current_map: CurrentMap::new(map, Some(0)), splice_registry, persistence }
     }
 
-    /// Keeps what has to be kept, until `stop` completes.
-    pub async fn keep(self: Arc<Self>, stop: impl Future<Output = ()> + Send) {
-        let Some(kept) = &self.kept else { return stop.await };
-        let splices = async {
+    /// Writes state to disk until `stop` completes.
+    pub async fn run_persistence(self: Arc<Self>, stop: impl Future<Output = ()> + Send) {
+        let Some(persistence) = &self.persistence else { return stop.await };
+        let save_registry = async {
             loop {
-                kept.ledger_file.wanted().await;
-                kept.ledger_file.write(&self.ledger).await;
+                persistence.registry_file.wait_for_write_request().await;
+                persistence.registry_file.write(&self.splice_registry).await;
             }
         };
-        let mut changes = self.changes();
-        let maps = async {
+        let mut changes = self.subscribe_versions();
+        let save_maps = async {
             while changes.changed().await.is_ok() {
-                kept.disk.keep_map(self.current(), &kept.vault).await;
-                sleep(SAVE_EVERY).await;
+                persistence.disk_snapshot.save_map_or_warn(self.map(), &persistence.cipher).await;
+                sleep(SNAPSHOT_SAVE_INTERVAL).await;
             }
         };
         tokio::select! {
-            ((), ()) = async { tokio::join!(splices, maps) } => {}
+            ((), ()) = async { tokio::join!(save_registry, save_maps) } => {}
             () = stop => {}
         }
-        kept.ledger_file.write(&self.ledger).await;
-        kept.disk.keep_map(self.current(), &kept.vault).await;
+        persistence.registry_file.write(&self.splice_registry).await;
+        persistence.disk_snapshot.save_map_or_warn(self.map(), &persistence.cipher).await;
     }
 }
 
@@ -92,20 +108,23 @@ impl MemoryStore {
 impl Store for MemoryStore {
     async fn publish(&self, map: UpstreamMap) -> Result<(), StoreError> {
         let offered = map.version;
-        let published = self.held.swap(map, u64::gt);
+        let published = self.current_map.swap(map, u64::gt);
         published.map_err(|current| StoreError::Outdated { offered, current })
     }
 
-    fn held(&self) -> &Held {
-        &self.held
+    fn current_map(&self) -> &CurrentMap {
+        &self.current_map
     }
 
-    async fn agree(&self, word: &Word) -> Agreed {
-        let agreed = self.ledger.agree(word);
-        if let Some(kept) = &self.kept {
-            kept.ledger_file.cover(&word.stream, agreed.next, word.part.is_some()).await;
+    async fn propose_splice(&self, proposal: &SpliceProposal) -> SpliceDecision {
+        let decision = self.splice_registry.propose(proposal);
+        if let Some(persistence) = &self.persistence {
+            persistence
+                .registry_file
+                .ensure_reserved(&proposal.stream, decision.next_number, proposal.start.is_some())
+                .await;
         }
-        agreed
+        decision
     }
 }
 
@@ -121,59 +140,78 @@ mod tests {
         StoreKeys { current: [1; 32], previous: None }
     }
 
-    /// Whoever is killed says nothing: there is what was on disk when it was answered.
+    /// A killed process writes nothing at its end, so the file must hold whatever a proposal's
+    /// reply promised.
     #[tokio::test]
-    async fn what_was_agreed_on_outlives_a_process_that_is_killed() {
-        use crate::store::ledger::tests::{check, word};
+    async fn splice_decisions_outlive_a_killed_process() {
+        use crate::store::splice_registry::tests::{check, query};
         let state = tempfile::tempdir().unwrap();
-        let store = || MemoryStore::kept_in(state.path().to_owned(), &keys(), |_| true);
+        let store = || MemoryStore::with_state_dir(state.path().to_owned(), &keys(), |_| true);
         let first = store();
-        let keeping = tokio::spawn(first.clone().keep(std::future::pending()));
-        let part = Some(crate::store::Part { published: 107, record: b"a".to_vec() });
-        first.agree(&Word { change: b"a".to_vec(), part, ..word("v", 3) }).await;
+        let persistence_task = tokio::spawn(first.clone().run_persistence(std::future::pending()));
+        let start = Some(crate::store::RenditionStart { published: 107, record: b"a".to_vec() });
+        first
+            .propose_splice(&SpliceProposal {
+                switch_record: b"a".to_vec(),
+                start,
+                ..query("v", 3)
+            })
+            .await;
         for next in 108..500 {
-            first.agree(&Word { change: b"a".to_vec(), next, ..word("v", 3) }).await;
+            first
+                .propose_splice(&SpliceProposal {
+                    switch_record: b"a".to_vec(),
+                    next_number: next,
+                    ..query("v", 3)
+                })
+                .await;
         }
-        keeping.abort();
-        let again = store();
-        let told = again.agree(&word("v", 0)).await;
-        assert!(told.next <= 499, "the same splice goes on: {}", told.next);
-        check("again", &told, (3, "a", "a", told.next));
-        let other = again.agree(&Word { change: b"b".to_vec(), ..word("v", 4) }).await;
-        assert!(other.free() >= 499, "another one begins above: {}", other.free());
+        persistence_task.abort();
+        let restarted = store();
+        let decision = restarted.propose_splice(&query("v", 0)).await;
+        assert!(decision.next_number <= 499, "the same splice goes on: {}", decision.next_number);
+        check("again", &decision, (3, "a", "a", decision.next_number));
+        let next_decision = restarted
+            .propose_splice(&SpliceProposal { switch_record: b"b".to_vec(), ..query("v", 4) })
+            .await;
+        assert!(
+            next_decision.first_free_number() >= 499,
+            "another one begins above: {}",
+            next_decision.first_free_number()
+        );
     }
 
     #[tokio::test]
-    async fn the_last_map_outlives_the_process_but_for_sources_that_are_gone() {
-        use crate::store::tests::sample;
+    async fn the_last_map_outlives_the_process_without_removed_sources() {
+        use crate::store::tests::sample_map;
         let state = tempfile::tempdir().unwrap();
         let store = |is_source: fn(&str) -> bool| {
-            MemoryStore::kept_in(state.path().to_owned(), &keys(), is_source)
+            MemoryStore::with_state_dir(state.path().to_owned(), &keys(), is_source)
         };
         let first = store(|_| true);
-        assert_eq!(first.current().version, 0);
-        first.publish(sample(7, &["World feed"])).await.unwrap();
-        first.keep(std::future::ready(())).await;
+        assert_eq!(first.map().version, 0);
+        first.publish(sample_map(7, &["World feed"])).await.unwrap();
+        first.run_persistence(std::future::ready(())).await;
         for (is_source, version, streams) in
             [((|_| true) as fn(&str) -> bool, 7, 1), (|_| false, 7, 0)]
         {
-            let map = store(is_source).current();
+            let map = store(is_source).map();
             assert_eq!((map.version, map.streams.len()), (version, streams));
         }
     }
 
     #[tokio::test]
-    async fn publishing_tells_readers_and_refuses_what_is_older() {
+    async fn publishing_notifies_readers_and_rejects_older_versions() {
         let store = MemoryStore::new();
-        let mut changes = store.changes();
-        assert_eq!(store.current().version, 0);
+        let mut changes = store.subscribe_versions();
+        assert_eq!(store.map().version, 0);
         store.publish(map(7)).await.unwrap();
         assert_eq!(*changes.borrow_and_update(), 7);
         for outdated in [7, 6] {
-            let refused = store.publish(map(outdated)).await.unwrap_err();
-            assert!(matches!(refused, StoreError::Outdated { current: 7, .. }), "{refused}");
+            let error = store.publish(map(outdated)).await.unwrap_err();
+            assert!(matches!(error, StoreError::Outdated { current: 7, .. }), "{error}");
         }
         assert!(!changes.has_changed().unwrap());
-        assert_eq!(store.current().version, 7);
+        assert_eq!(store.map().version, 7);
     }
 }

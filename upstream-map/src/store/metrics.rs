@@ -1,20 +1,20 @@
-//! What is counted. Labels are closed sets.
+//! Metrics of the store. All label values are from fixed sets.
 
 use prometheus::{Gauge, IntCounterVec, IntGauge, Opts, Registry};
 
 #[derive(Clone)]
-pub(super) struct Metrics {
+pub(super) struct StoreMetrics {
     pub(super) connected: IntGauge,
     /// Unix seconds.
-    pub(super) heard: Gauge,
+    pub(super) last_sync: Gauge,
     pub(super) reads: IntCounterVec,
-    pub(super) refused: IntCounterVec,
+    pub(super) rejected: IntCounterVec,
     pub(super) publications: IntCounterVec,
-    pub(super) leads: IntGauge,
-    pub(super) words: IntCounterVec,
+    pub(super) is_leader: IntGauge,
+    pub(super) splice_proposals: IntCounterVec,
 }
 
-impl Metrics {
+impl StoreMetrics {
     pub(super) fn register(registry: &Registry) -> prometheus::Result<Self> {
         let counter = |name: &str, help: &str, label: &str| {
             IntCounterVec::new(Opts::new(name, help), &[label])
@@ -24,44 +24,44 @@ impl Metrics {
                 "pitwall_store_connected",
                 "Whether the store can be reached; without it the last good map is served.",
             )?,
-            heard: Gauge::new(
-                "pitwall_store_heard_timestamp_seconds",
+            last_sync: Gauge::new(
+                "pitwall_store_last_sync_timestamp_seconds",
                 "When the store was last found to hold the map that is served.",
             )?,
             reads: counter("pitwall_store_reads_total", "Maps read, by how much of them.", "kind")?,
-            refused: counter(
-                "pitwall_store_refused_total",
+            rejected: counter(
+                "pitwall_store_rejected_total",
                 "Maps not taken from the store or from disk; the last good one stays.",
-                "why",
+                "reason",
             )?,
             publications: counter(
                 "pitwall_store_publications_total",
                 "Maps written, by how much of them.",
                 "kind",
             )?,
-            leads: IntGauge::new(
-                "pitwall_store_leads",
-                "Whether this control plane is the one that publishes.",
+            is_leader: IntGauge::new(
+                "pitwall_leader",
+                "Whether this control plane leads, and thus publishes.",
             )?,
-            words: counter(
-                "pitwall_store_words_total",
-                "What edges agree on about splices: together, or alone because the store was late.",
-                "how",
+            splice_proposals: counter(
+                "pitwall_splice_proposals_total",
+                "Splice proposals by how they were decided: together with other edges, late (the store did not reply in time), or alone.",
+                "mode",
             )?,
         };
-        for why in ["empty", "damaged", "outdated", "disk"] {
-            metrics.refused.with_label_values(&[why]);
+        for reason in ["empty", "damaged", "outdated", "disk"] {
+            metrics.rejected.with_label_values(&[reason]);
         }
-        for how in ["together", "late", "alone"] {
-            metrics.words.with_label_values(&[how]);
+        for mode in ["together", "late", "alone"] {
+            metrics.splice_proposals.with_label_values(&[mode]);
         }
         registry.register(Box::new(metrics.connected.clone()))?;
-        registry.register(Box::new(metrics.heard.clone()))?;
+        registry.register(Box::new(metrics.last_sync.clone()))?;
         registry.register(Box::new(metrics.reads.clone()))?;
-        registry.register(Box::new(metrics.refused.clone()))?;
+        registry.register(Box::new(metrics.rejected.clone()))?;
         registry.register(Box::new(metrics.publications.clone()))?;
-        registry.register(Box::new(metrics.leads.clone()))?;
-        registry.register(Box::new(metrics.words.clone()))?;
+        registry.register(Box::new(metrics.is_leader.clone()))?;
+        registry.register(Box::new(metrics.splice_proposals.clone()))?;
         Ok(metrics)
     }
 }

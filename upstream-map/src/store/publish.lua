@@ -1,7 +1,8 @@
--- Writes a map, or what changed of it, all at once.
--- KEYS: map, fence. ARGV: how, version, fence, head it follows on from, channel, notice,
--- unix ms after which it is not wanted or '', number of fields to set, these with their values,
--- fields to delete.
+-- Writes a map, in full or as a delta, atomically.
+-- KEYS: map, fence. ARGV: mode ('delta', 'whole' or 'again'), version, fencing token, sealed
+-- digest that a delta applies to, channel, notice, deadline in Unix ms or '', number of fields to
+-- set, these fields with their values, fields to delete.
+-- Returns the outcome, and the version or fencing token that decided it.
 local how, version, fence = ARGV[1], ARGV[2], ARGV[3]
 local highest = decimal(redis.call('GET', KEYS[2]))
 if above(highest, fence) then
@@ -12,7 +13,7 @@ local last = decimal(stored[1])
 if above(last, version) or (last == version and how ~= 'again') then
   return {'outdated', last}
 end
--- Whoever sent it has given up meanwhile, and told somebody that it was not done.
+-- After its deadline the caller has already reported that the map was not published.
 if ARGV[7] ~= '' then
   local now = redis.call('TIME')
   if now[1] * 1000 + math.floor(now[2] / 1000) > tonumber(ARGV[7]) then

@@ -1,4 +1,4 @@
-//! [`RedisStore`]: many processes on many machines, all of which serve from memory.
+//! [`RedisStore`]: many processes on many machines, all of which serve reads from memory.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,129 +10,142 @@ use jiff::Timestamp;
 use prometheus::Registry;
 use redis::aio::MultiplexedConnection;
 
-use super::address::RedisAddress;
-use super::agree::Speaker;
-use super::disk::Disk;
-use super::ledger_file::LedgerFile;
-use super::link::Link;
-use super::metrics::Metrics;
-use super::mirror::Mirror;
-use super::script::Names;
-use super::vault::{StoreKeys, Vault};
-use super::{Agreed, Held, Leadership, Ledger, Store, StoreError, Word};
+use super::baseline::Baseline;
+use super::disk_snapshot::DiskSnapshot;
+use super::entry_cipher::{EntryCipher, StoreKeys};
+use super::metrics::StoreMetrics;
+use super::redis_address::RedisAddress;
+use super::redis_connector::RedisConnector;
+use super::redis_scripts::RedisKeys;
+use super::registry_client::RegistryClient;
+use super::registry_file::RegistryFile;
+use super::{
+    CurrentMap, Leadership, SpliceDecision, SpliceProposal, SpliceRegistry, Store, StoreError,
+};
 use crate::map::UpstreamMap;
 
+/// Configuration of a [`RedisStore`].
 pub struct RedisConfig {
     pub address: RedisAddress,
-    /// Of all keys: installations with different ones do not meet.
+    /// Prefix of all keys; installations with different prefixes share nothing.
     pub prefix: String,
     pub keys: StoreKeys,
-    /// Where the operator finds the file that they are in, for messages: key and path.
+    /// Configuration key and path of the key file, for log messages.
     pub key_file: String,
-    /// Where the last good map is kept.
+    /// Directory of the disk snapshots.
     pub state_dir: PathBuf,
-    /// For so long a control plane leads without being heard of.
-    pub lease: Duration,
-    /// A lost notice is found within this.
-    pub check_every: Duration,
+    /// Lease duration: how long a leader stays leader without renewing.
+    pub lease_duration: Duration,
+    /// Interval of checks for a missed change notice.
+    pub check_interval: Duration,
 }
 
 impl RedisConfig {
-    pub const LEASE: Duration = Duration::from_secs(9);
-    pub const CHECK_EVERY: Duration = Duration::from_secs(2);
+    pub const LEASE_DURATION: Duration = Duration::from_secs(9);
+    pub const CHECK_INTERVAL: Duration = Duration::from_secs(2);
 }
 
-/// Edges [`follow`](Self::follow) it; control planes also [`lead`](Self::lead), one at a time.
+/// A store over Redis. Edges [`run_sync`](Self::run_sync); control planes also
+/// [`run_leader_election`](Self::run_leader_election).
 pub struct RedisStore {
-    pub(super) held: Held,
-    /// Who leads while this process does not.
-    pub(super) leader: Mutex<Leadership>,
-    /// Of the map that is held, as Redis has it: changed together with it.
-    pub(super) mirror: Mutex<Mirror>,
-    /// One publication at a time, over one connection.
-    pub(super) writer: tokio::sync::Mutex<Option<MultiplexedConnection>>,
-    /// What edges have agreed on, as far as this one has heard.
-    pub(super) ledger: Ledger,
-    pub(super) ledger_file: Arc<LedgerFile>,
-    pub(super) speaker: Speaker,
-    pub(super) vault: Vault,
+    pub(super) current_map: CurrentMap,
+    /// The leader while this process is not.
+    pub(super) leadership: Mutex<Leadership>,
+    /// Hashes of the current map's entries as Redis has them; changed together with the map.
+    pub(super) baseline: Mutex<Baseline>,
+    /// Connection for writing; the lock allows one publication at a time.
+    pub(super) writer_connection: tokio::sync::Mutex<Option<MultiplexedConnection>>,
+    /// Splice decisions known to this process.
+    pub(super) splice_registry: SpliceRegistry,
+    pub(super) registry_file: Arc<RegistryFile>,
+    pub(super) registry_client: RegistryClient,
+    pub(super) cipher: EntryCipher,
     pub(super) key_file: String,
-    /// Another process was found to have other keys, which is logged once.
-    pub(super) met_stranger: AtomicBool,
-    pub(super) link: Link,
-    pub(super) names: Names,
-    pub(super) disk: Disk,
-    pub(super) metrics: Metrics,
-    /// Of this process: nobody else has it.
-    pub(super) name: String,
-    pub(super) lease: Duration,
-    pub(super) check_every: Duration,
+    /// A record sealed with an unknown key was seen; the warning is logged once.
+    pub(super) has_seen_foreign_key: AtomicBool,
+    pub(super) connector: RedisConnector,
+    pub(super) keys: RedisKeys,
+    pub(super) disk_snapshot: DiskSnapshot,
+    pub(super) metrics: StoreMetrics,
+    /// Random id, unique to this process.
+    pub(super) process_id: String,
+    pub(super) lease_duration: Duration,
+    pub(super) check_interval: Duration,
 }
 
 impl RedisStore {
-    /// Reads the last good map from disk, and does not go anywhere yet.
+    /// Creates the store with the last good map from disk, without connecting.
+    ///
+    /// # Errors
+    /// If a metric is already registered in `registry`.
     pub fn new(config: RedisConfig, registry: &Registry) -> prometheus::Result<Arc<Self>> {
-        let metrics = Metrics::register(registry)?;
-        let vault = Vault::new(&config.keys);
-        let disk = Disk::new(config.state_dir.clone());
-        let (kept, mut wrong) = disk.load(&vault);
-        let (ledger_file, ledger, damaged) = LedgerFile::open(config.state_dir, vault.clone());
-        wrong.extend(damaged);
-        for (path, error) in wrong {
-            metrics.refused.with_label_values(&["disk"]).inc();
-            tracing::warn!(path = %path.display(), %error, "what is on disk is ignored");
+        let metrics = StoreMetrics::register(registry)?;
+        let cipher = EntryCipher::new(&config.keys);
+        let disk_snapshot = DiskSnapshot::new(config.state_dir.clone());
+        let (saved_map, mut load_errors) = disk_snapshot.load_map(&cipher);
+        let (registry_file, splice_registry, registry_errors) =
+            RegistryFile::open(config.state_dir, cipher.clone());
+        load_errors.extend(registry_errors);
+        for (path, error) in load_errors {
+            metrics.rejected.with_label_values(&["disk"]).inc();
+            tracing::warn!(path = %path.display(), %error, "the state file cannot be read and is ignored");
         }
-        let held = kept.unwrap_or_default();
-        if held.version > 0 {
-            tracing::info!(version = held.version, streams = held.streams.len(), "map from disk");
+        let map = saved_map.unwrap_or_default();
+        if map.version > 0 {
+            tracing::info!(
+                version = map.version,
+                streams = map.streams.len(),
+                "the last map was loaded from disk"
+            );
         }
         Ok(Arc::new(Self {
-            held: Held::new(held, None),
-            leader: Mutex::new(Leadership::Unknown),
-            mirror: Mutex::default(),
-            writer: tokio::sync::Mutex::default(),
-            ledger,
-            ledger_file: Arc::new(ledger_file),
-            speaker: Speaker::default(),
-            vault,
+            current_map: CurrentMap::new(map, None),
+            leadership: Mutex::new(Leadership::Unknown),
+            baseline: Mutex::default(),
+            writer_connection: tokio::sync::Mutex::default(),
+            splice_registry,
+            registry_file: Arc::new(registry_file),
+            registry_client: RegistryClient::default(),
+            cipher,
             key_file: config.key_file,
-            met_stranger: AtomicBool::new(false),
-            link: Link::new(config.address),
-            names: Names::new(&config.prefix),
-            disk,
+            has_seen_foreign_key: AtomicBool::new(false),
+            connector: RedisConnector::new(config.address),
+            keys: RedisKeys::new(&config.prefix),
+            disk_snapshot,
             metrics,
-            name: format!("{:032x}", rand::random::<u128>()),
-            lease: config.lease,
-            check_every: config.check_every,
+            process_id: format!("{:032x}", rand::random::<u128>()),
+            lease_duration: config.lease_duration,
+            check_interval: config.check_interval,
         }))
     }
 
-    pub(super) fn mirror(&self) -> MutexGuard<'_, Mirror> {
-        self.mirror.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn lock_baseline(&self) -> MutexGuard<'_, Baseline> {
+        self.baseline.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is held, with what is known of it.
-    pub(super) fn snapshot(&self) -> (Arc<UpstreamMap>, Mirror) {
-        let mirror = self.mirror();
-        (self.held.map(), mirror.clone())
+    /// The current map and its baseline, consistent with each other.
+    pub(super) fn map_and_baseline(&self) -> (Arc<UpstreamMap>, Baseline) {
+        let baseline = self.lock_baseline();
+        (self.current_map.map(), baseline.clone())
     }
 
-    /// Swaps in a map that Redis has. Older ones are refused: a replica that took over may be
-    /// behind, and a leader that sees it writes everything again.
-    pub(super) fn install(&self, map: UpstreamMap, mirror: Mirror) -> Result<(), u64> {
-        let mut known = self.mirror();
-        self.held.swap(map, u64::ge)?;
-        *known = mirror;
-        drop(known);
-        self.heard();
+    /// Installs a map that Redis has. Returns the current version as an error if the map is older:
+    /// a promoted replica may be behind, and the leader then writes everything again.
+    pub(super) fn install(&self, map: UpstreamMap, baseline: Baseline) -> Result<(), u64> {
+        let mut current_baseline = self.lock_baseline();
+        self.current_map.swap(map, u64::ge)?;
+        *current_baseline = baseline;
+        drop(current_baseline);
+        self.mark_synced();
         Ok(())
     }
 
-    /// Something that another process wrote is sealed with a key that this one does not have: while
-    /// keys are rotated in the wrong order, links of one edge are refused by another.
-    pub(super) fn meet_stranger(&self, what: &str) {
-        self.metrics.refused.with_label_values(&["damaged"]).inc();
-        if !self.met_stranger.swap(true, Ordering::Relaxed) {
+    /// Counts a record of another process that is sealed with a key that this process does not
+    /// have, and warns once. If keys are rotated in the wrong order, one edge rejects the links of
+    /// another.
+    pub(super) fn warn_foreign_key(&self, what: &str) {
+        self.metrics.rejected.with_label_values(&["damaged"]).inc();
+        if !self.has_seen_foreign_key.swap(true, Ordering::Relaxed) {
             let Self { key_file, .. } = self;
             tracing::warn!(
                 "{what} sealed with another key than {key_file}: links of one process are refused \
@@ -142,36 +155,36 @@ impl RedisStore {
         }
     }
 
-    /// What is held is what is stored.
-    pub(super) fn heard(&self) {
-        self.held.set_unreadable(None);
+    /// Records that the current map is the stored one.
+    pub(super) fn mark_synced(&self) {
+        self.current_map.set_unreadable_reason(None);
         #[expect(clippy::cast_precision_loss, reason = "a metric")]
-        self.metrics.heard.set(Timestamp::now().as_millisecond() as f64 / 1000.0);
+        self.metrics.last_sync.set(Timestamp::now().as_millisecond() as f64 / 1000.0);
     }
 }
 
 #[async_trait]
 impl Store for RedisStore {
     async fn publish(&self, map: UpstreamMap) -> Result<(), StoreError> {
-        self.write(map, None).await
+        self.write_map(map, None).await
     }
 
     async fn publish_within(&self, map: UpstreamMap, limit: Duration) -> Result<(), StoreError> {
-        self.write_within(map, limit).await
+        self.write_map_within(map, limit).await
     }
 
-    fn held(&self) -> &Held {
-        &self.held
+    fn current_map(&self) -> &CurrentMap {
+        &self.current_map
     }
 
-    async fn agree(&self, word: &Word) -> Agreed {
-        self.agreed(word).await
+    async fn propose_splice(&self, proposal: &SpliceProposal) -> SpliceDecision {
+        self.decide_splice(proposal).await
     }
 
     fn leadership(&self) -> Leadership {
-        match *self.held.fence.borrow() {
-            Some(_) => Leadership::Ours,
-            None => self.leader.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        match *self.current_map.fence.borrow() {
+            Some(_) => Leadership::Leader,
+            None => self.leadership.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Against a real redis-server, started by each test on a port of its own.
+//! Tests against a real redis-server, which each test starts on a port of its own.
 
 mod damage;
 mod leading;
@@ -20,16 +20,18 @@ use tokio::time::{Instant, sleep};
 use self::server::RedisServer;
 use super::{RedisAddress, RedisConfig, RedisStore, Store, StoreError, StoreKeys};
 use crate::documents::Document;
-use crate::map::{Health, Profile, ProfileId, Stream, StreamId, Upstream, UpstreamMap};
+use crate::map::{
+    Health, RequestProfile, RequestProfileId, Stream, StreamId, Upstream, UpstreamMap,
+};
 
-/// A map of these feeds.
-pub(super) fn sample(version: u64, feeds: &[&str]) -> UpstreamMap {
+/// A map with one stream per feed.
+pub(super) fn sample_map(version: u64, feeds: &[&str]) -> UpstreamMap {
     let mut map = UpstreamMap { version, ..UpstreamMap::default() };
     for feed in feeds {
         let id = StreamId::of_feed(feed).unwrap();
         let upstream = Upstream {
             source: "club".to_owned(),
-            profile: ProfileId("club".to_owned()),
+            profile: RequestProfileId("club".to_owned()),
             generation: 1,
             playlist: format!("https://cdn.example.com/{id}.m3u8?token=t").parse().unwrap(),
             expires_at: Timestamp::from_second(2_000_000_000).ok(),
@@ -38,7 +40,7 @@ pub(super) fn sample(version: u64, feeds: &[&str]) -> UpstreamMap {
             variables: String::new(),
             renditions: Vec::new(),
         };
-        let explanation = Document::text(format!("{{\"id\":\"{id}\"}}"));
+        let explanation = Document::from_text(format!("{{\"id\":\"{id}\"}}"));
         map.documents.explain.insert(id.clone(), explanation);
         let feed = (*feed).to_owned();
         let stream = Stream {
@@ -52,34 +54,38 @@ pub(super) fn sample(version: u64, feeds: &[&str]) -> UpstreamMap {
         map.streams.insert(id, Arc::new(stream));
     }
     let headers = vec![("Cookie".to_owned(), "secret-cookie".to_owned())];
-    let profile = Profile { headers, ..Profile::default() };
-    map.profiles.insert(ProfileId("club".to_owned()), Arc::new(profile));
-    map.documents.status = Document::text(format!("{{\"version\":{version}}}"));
-    map.documents.calendar = Document::text("BEGIN:VCALENDAR");
+    let profile = RequestProfile { headers, ..RequestProfile::default() };
+    map.profiles.insert(RequestProfileId("club".to_owned()), Arc::new(profile));
+    map.documents.status = Document::from_text(format!("{{\"version\":{version}}}"));
+    map.documents.calendar = Document::from_text("BEGIN:VCALENDAR");
     map
 }
 
-/// A process with a store, as far as the others can tell.
-struct Process {
+/// A process with a store, as other processes see it.
+struct StoreProcess {
     store: Arc<RedisStore>,
     registry: Registry,
     tasks: Vec<JoinHandle<()>>,
     state: Arc<tempfile::TempDir>,
 }
 
-const KEY: u8 = 1;
-const LEASE: Duration = Duration::from_millis(900);
+const SEAL_KEY_BYTE: u8 = 1;
+const LEASE_DURATION: Duration = Duration::from_millis(900);
 
-impl Process {
-    fn on(server: &RedisServer) -> Self {
-        Self::with(server, (KEY, None), Arc::new(tempfile::tempdir().unwrap()))
+impl StoreProcess {
+    fn start(server: &RedisServer) -> Self {
+        Self::with_keys(server, (SEAL_KEY_BYTE, None), Arc::new(tempfile::tempdir().unwrap()))
     }
 
-    fn with(server: &RedisServer, keys: (u8, Option<u8>), state: Arc<tempfile::TempDir>) -> Self {
-        Self::at(RedisAddress::parse(&server.url(), &[]).unwrap(), keys, state)
+    fn with_keys(
+        server: &RedisServer,
+        keys: (u8, Option<u8>),
+        state: Arc<tempfile::TempDir>,
+    ) -> Self {
+        Self::with_address(RedisAddress::parse(&server.url(), &[]).unwrap(), keys, state)
     }
 
-    fn at(
+    fn with_address(
         address: RedisAddress,
         (key, previous): (u8, Option<u8>),
         state: Arc<tempfile::TempDir>,
@@ -91,58 +97,60 @@ impl Process {
             keys: StoreKeys { current: [key; 32], previous: previous.map(|key| [key; 32]) },
             key_file: "[access] seal_key_file /run/seal.key".to_owned(),
             state_dir: state.path().to_owned(),
-            lease: LEASE,
-            check_every: Duration::from_millis(300),
+            lease_duration: LEASE_DURATION,
+            check_interval: Duration::from_millis(300),
         };
         let store = RedisStore::new(config, &registry).unwrap();
         Self { store, registry, tasks: Vec::new(), state }
     }
 
     fn edge(server: &RedisServer) -> Self {
-        Self::on(server).following()
+        Self::start(server).start_sync()
     }
 
-    fn following(mut self) -> Self {
-        self.tasks.push(tokio::spawn(self.store.clone().follow(std::future::pending())));
+    fn start_sync(mut self) -> Self {
+        self.tasks.push(tokio::spawn(self.store.clone().run_sync(std::future::pending())));
         self
     }
 
-    /// What this one says of where it is.
-    fn place(&self) -> Option<String> {
+    /// The address at which this process takes commands.
+    fn command_address(&self) -> Option<String> {
         Some(format!("{}:8081", self.state.path().display()))
     }
 
-    fn leading(mut self) -> Self {
-        let place = self.place();
-        self.tasks.push(tokio::spawn(self.store.clone().lead(place, std::future::pending())));
+    fn start_election(mut self) -> Self {
+        let command_address = self.command_address();
+        self.tasks.push(tokio::spawn(
+            self.store.clone().run_leader_election(command_address, std::future::pending()),
+        ));
         self
     }
 
-    /// A control plane that leads.
+    /// A control plane that is the leader.
     async fn leader(server: &RedisServer) -> Self {
-        let process = Self::on(server).following().leading();
-        process.leads().await;
+        let process = Self::start(server).start_sync().start_election();
+        process.wait_for_leadership().await;
         process
     }
 
-    async fn leads(&self) {
+    async fn wait_for_leadership(&self) {
         let mut fence = self.store.fence();
-        let leads = fence.wait_for(Option::is_some);
-        tokio::time::timeout(Duration::from_secs(20), leads).await.unwrap().unwrap();
+        let is_leader = fence.wait_for(Option::is_some);
+        tokio::time::timeout(Duration::from_secs(20), is_leader).await.unwrap().unwrap();
     }
 
-    /// As after SIGKILL.
+    /// Stops all tasks, as SIGKILL would.
     fn kill(&mut self) {
         self.tasks.drain(..).for_each(|task| task.abort());
     }
 
-    /// Until it is there: the engine too tries again.
+    /// Publishes a map, retrying until it succeeds, as the engine does.
     async fn publish(&self, version: u64, feeds: &[&str]) {
         let deadline = Instant::now() + Duration::from_secs(20);
-        while let Err(error) = self.store.publish(sample(version, feeds)).await {
+        while let Err(error) = self.store.publish(sample_map(version, feeds)).await {
             assert!(Instant::now() < deadline, "version {version} is not published: {error}");
             if let StoreError::Outdated { current, .. } = error {
-                assert_eq!(current, version, "somebody else's");
+                assert_eq!(current, version, "another process published this version");
                 return;
             }
             sleep(Duration::from_millis(50)).await;
@@ -150,49 +158,50 @@ impl Process {
     }
 
     fn version(&self) -> u64 {
-        self.store.current().version
+        self.store.map().version
     }
 
-    async fn reaches(&self, version: u64) {
+    async fn wait_for_version(&self, version: u64) {
         eventually(&format!("version {version}"), || self.version() == version).await;
     }
 
-    /// All of it, without what time does to it.
-    fn holds(&self, version: u64, feeds: &[&str]) {
+    /// Asserts that the current map is the sample map of this version.
+    fn assert_map(&self, version: u64, feeds: &[&str]) {
         let json = |map: &UpstreamMap| serde_json::to_value(map).unwrap();
-        assert_eq!(json(&self.store.current()), json(&sample(version, feeds)));
+        assert_eq!(json(&self.store.map()), json(&sample_map(version, feeds)));
     }
 
-    fn counted(&self, name: &str, label: &str) -> u64 {
+    fn counter_value(&self, name: &str, label: &str) -> u64 {
         let families = self.registry.gather();
         let family = families.iter().find(|family| family.name() == name);
         let metrics = family.into_iter().flat_map(|family| family.get_metric());
-        let ours =
+        let matching =
             metrics.filter(|metric| metric.get_label().iter().any(|pair| pair.value() == label));
-        ours.map(|metric| metric.get_counter().get_value() as u64).sum()
+        matching.map(|metric| metric.get_counter().get_value() as u64).sum()
     }
 
-    /// The file is written after the map is known: a process killed in between has none.
-    async fn is_on_disk(&self) -> PathBuf {
-        let file = self.state().join("map");
-        eventually("it is on disk", || file.exists()).await;
+    /// Waits for the map file, which is written after the map is installed: a process killed in
+    /// between has no file.
+    async fn wait_for_map_file(&self) -> PathBuf {
+        let file = self.state_dir().join("map");
+        eventually("the map file is on disk", || file.exists()).await;
         file
     }
 
-    fn state(&self) -> &Path {
+    fn state_dir(&self) -> &Path {
         self.state.path()
     }
 }
 
-impl Drop for Process {
+impl Drop for StoreProcess {
     fn drop(&mut self) {
         self.kill();
     }
 }
 
-async fn eventually(what: &str, mut is: impl FnMut() -> bool) {
+async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(20);
-    while !is() {
+    while !condition() {
         assert!(Instant::now() < deadline, "{what}: not in 20 s");
         sleep(Duration::from_millis(10)).await;
     }

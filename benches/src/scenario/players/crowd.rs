@@ -1,22 +1,23 @@
-//! Who watches what.
+//! [`Crowd`]: a number of viewers, streams, and a segment size.
 
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::scenario::segments::Size;
+use crate::scenario::segments::SegmentSize;
 
-/// Viewers, and over how many streams they are spread.
+/// Viewers, the number of streams over which they are spread, and the streams' segment size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Crowd {
     pub(crate) viewers: usize,
     pub(crate) streams: usize,
-    /// Of a segment.
+    /// Size of a segment in bytes.
     pub(crate) bytes: usize,
 }
 
 impl Crowd {
-    /// More and more viewers of one stream, then more and more streams of a viewer each.
+    /// Growing numbers of viewers of one stream, then growing numbers of streams with one viewer
+    /// each.
     pub(crate) const ALL: [&str; 7] = [
         "10x1x500KB",
         "100x1x500KB",
@@ -28,7 +29,7 @@ impl Crowd {
     ];
 }
 
-/// VIEWERSxSTREAMSxSIZE.
+/// Parses `VIEWERSxSTREAMSxSIZE`.
 impl FromStr for Crowd {
     type Err = String;
 
@@ -37,7 +38,7 @@ impl FromStr for Crowd {
             let mut parts = text.split('x');
             let mut count = || parts.next()?.parse().ok().filter(|count: &usize| *count > 0);
             let (viewers, streams) = (count()?, count()?);
-            let size: Size = parts.next()?.parse().ok()?;
+            let size: SegmentSize = parts.next()?.parse().ok()?;
             parts.next().is_none().then_some(Self { viewers, streams, bytes: size.bytes })
         };
         parse().ok_or_else(|| "write 1000x1x500KB".to_owned())

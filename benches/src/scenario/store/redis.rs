@@ -1,4 +1,5 @@
-//! A redis-server for one measurement, and a way to it that can be made slow.
+//! [`RedisServer`]: a redis-server for one measurement; [`DelayProxy`]: a proxy that delays its
+//! replies.
 
 use std::io::{BufRead, Write};
 use std::net::SocketAddr;
@@ -15,99 +16,108 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::process::{Process, free_address};
-use crate::stage::Stage;
+use crate::testbed::Testbed;
 
-/// Answers under way on one slow connection; a piece each.
-const UNDER_WAY: usize = 1024;
+/// Limit of delayed chunks of replies on one connection.
+const DELAYED_CHUNKS_MAX: usize = 1024;
 
-pub(super) struct Redis {
+pub(super) struct RedisServer {
     pub(super) address: SocketAddr,
     _process: Process,
 }
 
-impl Redis {
-    /// Beside the load, as it is on a machine of its own.
-    pub(super) fn start(stage: &Stage, room: &Path) -> anyhow::Result<Self> {
+impl RedisServer {
+    /// Starts redis-server on the cores that are not measured, as if it had its own machine.
+    pub(super) fn start(testbed: &Testbed, directory: &Path) -> anyhow::Result<Self> {
         let address = free_address()?;
         let mut command = Command::new("redis-server");
         command.args(["--bind", "127.0.0.1", "--port", &address.port().to_string()]);
-        command.args(["--save", "", "--maxclients", "5000", "--dir"]).arg(room);
-        let others = stage.cores.others();
-        let mut process = Process::start(&mut command, &room.join("redis.log"), others, others)?;
-        process.wait_for(address).context("redis-server, of the package of that name")?;
+        command.args(["--save", "", "--maxclients", "5000", "--dir"]).arg(directory);
+        let others = testbed.cores.harness_cores();
+        let mut process =
+            Process::start(&mut command, &directory.join("redis.log"), others, others)?;
+        process
+            .wait_until_listening(address)
+            .context("redis-server, of the package of that name")?;
         Ok(Self { address, _process: process })
     }
 }
 
-impl Redis {
-    pub(super) fn bytes_of_the_map(&self) -> anyhow::Result<u64> {
-        // One question in the plainest form there is, so that no client is needed here.
+impl RedisServer {
+    /// Memory of the published map in Redis, in bytes.
+    pub(super) fn map_memory_bytes(&self) -> anyhow::Result<u64> {
+        // An inline command, so that no Redis client library is needed here.
         let mut stream = std::net::TcpStream::connect(self.address)?;
         stream.set_read_timeout(Some(Duration::from_secs(5)))?;
         stream.write_all(b"MEMORY USAGE {bench}:map SAMPLES 0\r\n")?;
-        let mut answer = String::new();
-        std::io::BufReader::new(stream).read_line(&mut answer)?;
-        let bytes = answer.strip_prefix(':').and_then(|bytes| bytes.trim().parse().ok());
-        bytes.with_context(|| format!("redis-server said {answer:?}"))
+        let mut reply = String::new();
+        std::io::BufReader::new(stream).read_line(&mut reply)?;
+        let bytes = reply.strip_prefix(':').and_then(|bytes| bytes.trim().parse().ok());
+        bytes.with_context(|| format!("redis-server replied {reply:?}"))
     }
 }
 
-/// Passes connections on; answers come late by what is set.
+/// A TCP proxy to a Redis server that delays replies by an adjustable time.
 #[derive(Clone)]
-pub(super) struct Detour {
+pub(super) struct DelayProxy {
     pub(super) address: SocketAddr,
-    late: Arc<AtomicU64>,
+    delay_ms: Arc<AtomicU64>,
 }
 
-impl Detour {
-    pub(super) async fn to(server: SocketAddr) -> anyhow::Result<Self> {
+impl DelayProxy {
+    pub(super) async fn start(server: SocketAddr) -> anyhow::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
-        let late = Arc::new(AtomicU64::new(0));
-        let detour = Self { address: listener.local_addr()?, late: late.clone() };
+        let delay_ms = Arc::new(AtomicU64::new(0));
+        let proxy = Self { address: listener.local_addr()?, delay_ms: delay_ms.clone() };
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let late = late.clone();
-                // Ends when either side does.
+                let delay_ms = delay_ms.clone();
+                // The task ends when either side closes its connection.
                 tokio::spawn(async move {
-                    let _ = pass(client, server, &late).await;
+                    let _ = forward_with_delay(client, server, &delay_ms).await;
                 });
             }
         });
-        Ok(detour)
+        Ok(proxy)
     }
 
-    pub(super) fn delay(&self, by: Duration) {
-        let late = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
-        self.late.store(late, Ordering::Relaxed);
+    pub(super) fn set_delay(&self, delay: Duration) {
+        let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
+        self.delay_ms.store(delay_ms, Ordering::Relaxed);
     }
 }
 
-async fn pass(client: TcpStream, server: SocketAddr, late: &AtomicU64) -> std::io::Result<()> {
-    let (mut asks, mut answered) = client.into_split();
-    let (mut answers, mut asked) = TcpStream::connect(server).await?.into_split();
-    let (send, mut due) = mpsc::channel::<(Instant, Vec<u8>)>(UNDER_WAY);
-    let there = async { tokio::io::copy(&mut asks, &mut asked).await.map(drop) };
-    let back = async {
+async fn forward_with_delay(
+    client: TcpStream,
+    server: SocketAddr,
+    delay_ms: &AtomicU64,
+) -> std::io::Result<()> {
+    let (mut client_reader, mut client_writer) = client.into_split();
+    let (mut server_reader, mut server_writer) = TcpStream::connect(server).await?.into_split();
+    let (sender, mut delayed) = mpsc::channel::<(Instant, Vec<u8>)>(DELAYED_CHUNKS_MAX);
+    let forward_requests =
+        async { tokio::io::copy(&mut client_reader, &mut server_writer).await.map(drop) };
+    let queue_replies = async {
         let mut buffer = vec![0; 64 * 1024];
         loop {
-            let count = answers.read(&mut buffer).await?;
-            let piece = buffer.split_at(count).0.to_vec();
-            let when = Instant::now() + Duration::from_millis(late.load(Ordering::Relaxed));
-            if count == 0 || send.send((when, piece)).await.is_err() {
+            let count = server_reader.read(&mut buffer).await?;
+            let chunk = buffer.split_at(count).0.to_vec();
+            let due = Instant::now() + Duration::from_millis(delay_ms.load(Ordering::Relaxed));
+            if count == 0 || sender.send((due, chunk)).await.is_err() {
                 return Ok(());
             }
         }
     };
-    let handed = async {
-        while let Some((when, piece)) = due.recv().await {
-            tokio::time::sleep_until(when).await;
-            answered.write_all(&piece).await?;
+    let write_replies = async {
+        while let Some((due, chunk)) = delayed.recv().await {
+            tokio::time::sleep_until(due).await;
+            client_writer.write_all(&chunk).await?;
         }
         Ok(())
     };
     tokio::select! {
-        done = there => done,
-        done = back => done,
-        done = handed => done,
+        done = forward_requests => done,
+        done = queue_replies => done,
+        done = write_replies => done,
     }
 }

@@ -1,15 +1,18 @@
-//! What an operator wants.
+//! An operator's commands.
 
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::engine::command::{Refused, Reply, Switched, Wish};
+use crate::engine::command::{CommandError, ReplySender, SwitchRequest, SwitchResult};
 
-const A: Run = Run::Finds(ONE, "a.example", None);
-const B: Run = Run::Finds(ONE, "b.example", None);
+const A: ScriptedRun = ScriptedRun::Finds(WORLD_FEED_ONLY, "a.example", None);
+const B: ScriptedRun = ScriptedRun::Finds(WORLD_FEED_ONLY, "b.example", None);
 
-impl Bench {
-    async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, Refused> {
+impl EngineHarness {
+    async fn send_command<T>(
+        &self,
+        command: impl FnOnce(ReplySender<T>) -> Command,
+    ) -> Result<T, CommandError> {
         let (reply, answer) = oneshot::channel();
         self.commands.send(command(reply)).await.unwrap();
         answer.await.unwrap()
@@ -19,161 +22,191 @@ impl Bench {
         &self,
         source: Option<&str>,
         pin: bool,
-    ) -> Result<Switched, Refused> {
-        let (stream, asked) = ("world-feed".to_owned(), Instant::now());
-        let wish = Wish { source: source.map(Into::into), pin };
-        let switched = self.ask(|reply| Command::Switch { stream, wish, asked, reply }).await;
-        self.pass(1).await;
+    ) -> Result<SwitchResult, CommandError> {
+        let (stream, requested_at) = ("world-feed".to_owned(), Instant::now());
+        let request = SwitchRequest { source: source.map(Into::into), pin };
+        let switched = self
+            .send_command(|reply| Command::Switch { stream, request, requested_at, reply })
+            .await;
+        self.advance(1).await;
         switched
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_switch_is_kept_until_the_source_dies() {
-    let setup = Setup { settings: &[("a", "priority = 10")], ..Setup::default() };
-    let bench = Bench::with(&[("a", &[A]), ("b", &[B])], &setup);
-    bench.pass(60).await;
-    let switched = bench.switch(Some("b"), true).await.unwrap();
+async fn a_pinned_switch_lasts_until_the_source_is_down() {
+    let options =
+        HarnessOptions { settings: &[("a", "priority = 10")], ..HarnessOptions::default() };
+    let harness = EngineHarness::start_with(&[("a", &[A]), ("b", &[B])], &options);
+    harness.advance(60).await;
+    let switched = harness.switch(Some("b"), true).await.unwrap();
     assert_eq!((switched.from.as_deref(), switched.to.as_str()), (Some("a"), "b"));
-    bench.pass(3600).await;
-    assert_eq!(bench.plays(), ["world-feed@b:Healthy -"], "whatever ranking says");
-    let summary = bench.explanation("world-feed").summary;
+    harness.advance(3600).await;
+    assert_eq!(harness.active_upstreams(), ["world-feed@b:Healthy -"], "whatever ranking says");
+    let summary = harness.explanation("world-feed").summary;
     assert_eq!(summary, "b plays because an operator chose it.");
-    bench.world.breaks("b.example", CheckError::definite("it has ended"));
-    bench.pass(15).await;
-    assert_eq!(bench.plays(), ["world-feed@a:Healthy -"]);
-    bench.world.mends("b.example");
-    bench.pass(3600).await;
-    assert_eq!(bench.plays(), ["world-feed@a:Healthy -"], "dying ended it");
+    harness.executor.fail_host("b.example", CheckError::permanent("it has ended"));
+    harness.advance(15).await;
+    assert_eq!(harness.active_upstreams(), ["world-feed@a:Healthy -"]);
+    harness.executor.repair_host("b.example");
+    harness.advance(3600).await;
+    assert_eq!(harness.active_upstreams(), ["world-feed@a:Healthy -"], "dying ended it");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_switch_that_is_not_pinned_lasts_as_long_as_ranking_lets_it() {
-    let setup = Setup { settings: &[("a", "priority = 10")], ..Setup::default() };
-    let bench = Bench::with(&[("a", &[A]), ("b", &[B])], &setup);
-    bench.pass(60).await;
-    assert_eq!(bench.switch(None, false).await.unwrap().to, "b", "the next best");
-    bench.pass(600).await;
-    assert_eq!(bench.plays(), ["world-feed@a:Healthy -"]);
+async fn an_unpinned_switch_lasts_until_ranking_changes() {
+    let options =
+        HarnessOptions { settings: &[("a", "priority = 10")], ..HarnessOptions::default() };
+    let harness = EngineHarness::start_with(&[("a", &[A]), ("b", &[B])], &options);
+    harness.advance(60).await;
+    assert_eq!(harness.switch(None, false).await.unwrap().to, "b", "the next best");
+    harness.advance(600).await;
+    assert_eq!(harness.active_upstreams(), ["world-feed@a:Healthy -"]);
 }
 
-/// Edges may play another source than the map has first: an operator's word is newer than that.
+/// An edge may play another source than the map's first one; a later switch by an operator
+/// overrides that.
 #[tokio::test(start_paused = true)]
-async fn a_map_says_since_when_an_operator_has_had_a_word() {
-    let setup = Setup { settings: &[("a", "priority = 10")], ..Setup::default() };
-    let bench = Bench::with(&[("a", &[A]), ("b", &[B])], &setup);
-    bench.pass(60).await;
-    let switched = || bench.store.current().streams["world-feed"].switched;
+async fn a_map_carries_the_version_of_an_operators_switch() {
+    let options =
+        HarnessOptions { settings: &[("a", "priority = 10")], ..HarnessOptions::default() };
+    let harness = EngineHarness::start_with(&[("a", &[A]), ("b", &[B])], &options);
+    harness.advance(60).await;
+    let switched = || harness.store.map().streams["world-feed"].switched;
     assert_eq!(switched(), 0);
     let mut last = 0;
     for source in ["a", "b", "b"] {
-        let before = bench.store.current().version;
-        bench.switch(Some(source), false).await.unwrap();
-        let now = bench.store.current().version;
+        let before = harness.store.map().version;
+        harness.switch(Some(source), false).await.unwrap();
+        let now = harness.store.map().version;
         assert!(before < switched() && switched() <= now, "{before} {} {now}", switched());
         assert!(switched() > last, "each time");
         last = switched();
     }
-    bench.pass(600).await;
-    assert_eq!((bench.plays(), switched()), (vec!["world-feed@a:Healthy -".to_owned()], 0));
+    harness.advance(600).await;
+    assert_eq!(
+        (harness.active_upstreams(), switched()),
+        (vec!["world-feed@a:Healthy -".to_owned()], 0)
+    );
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_cannot_be_done() {
-    let bench = Bench::start(&[("a", &[A]), ("b", &[B])]);
-    bench.pass(60).await;
-    bench.world.breaks("b.example", CheckError::definite("it has ended"));
-    bench.pass(15).await;
-    for (source, expected) in
-        [(Some("b"), Refused::Down), (None, Refused::Down), (Some("c"), Refused::NoUpstream)]
-    {
-        assert_eq!(bench.switch(source, true).await.unwrap_err(), expected, "{source:?}");
+async fn impossible_commands_fail() {
+    let harness = EngineHarness::start(&[("a", &[A]), ("b", &[B])]);
+    harness.advance(60).await;
+    harness.executor.fail_host("b.example", CheckError::permanent("it has ended"));
+    harness.advance(15).await;
+    for (source, expected) in [
+        (Some("b"), CommandError::UpstreamDown),
+        (None, CommandError::UpstreamDown),
+        (Some("c"), CommandError::NoUpstream),
+    ] {
+        assert_eq!(harness.switch(source, true).await.unwrap_err(), expected, "{source:?}");
     }
-    let wish = Wish { source: None, pin: true };
-    let (stream, asked) = ("onboard-7".to_owned(), Instant::now());
-    let switch = |reply| Command::Switch { stream, wish, asked, reply };
-    assert_eq!(bench.ask(switch).await.unwrap_err(), Refused::NoStream);
+    let request = SwitchRequest { source: None, pin: true };
+    let (stream, requested_at) = ("onboard-7".to_owned(), Instant::now());
+    let switch = |reply| Command::Switch { stream, request, requested_at, reply };
+    assert_eq!(harness.send_command(switch).await.unwrap_err(), CommandError::NoStream);
     let extractor = "c".to_owned();
-    let refused = bench.ask(|reply| Command::Run { extractor, reply }).await.unwrap_err();
-    assert_eq!(refused, Refused::NoExtractor);
+    let error = harness.send_command(|reply| Command::Run { extractor, reply }).await.unwrap_err();
+    assert_eq!(error, CommandError::NoExtractor);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_switch_that_no_store_took_is_refused_and_forgotten() {
-    let setup = Setup { settings: &[("a", "priority = 10")], ..Setup::default() };
-    let bench = Bench::with(&[("a", &[A]), ("b", &[B])], &setup);
-    bench.pass(60).await;
-    let before = bench.explanation("world-feed").summary;
-    bench.faulty.goes();
+    let options =
+        HarnessOptions { settings: &[("a", "priority = 10")], ..HarnessOptions::default() };
+    let harness = EngineHarness::start_with(&[("a", &[A]), ("b", &[B])], &options);
+    harness.advance(60).await;
+    let before = harness.explanation("world-feed").summary;
+    harness.faulty_store.go_down();
     for pin in [true, false] {
-        let refused = bench.switch(Some("b"), pin).await.unwrap_err();
-        assert_eq!(refused, Refused::NotStored("it is gone".to_owned()));
+        let error = harness.switch(Some("b"), pin).await.unwrap_err();
+        assert_eq!(error, CommandError::StoreUnavailable("it is gone".to_owned()));
     }
-    bench.faulty.comes_back();
+    harness.faulty_store.come_back();
     for seconds in [5, 600] {
-        bench.pass(seconds).await;
-        assert_eq!(bench.plays(), ["world-feed@a:Healthy -"]);
-        assert_eq!(bench.explanation("world-feed").summary, before);
-        let stream = bench.store.current().streams["world-feed"].clone();
+        harness.advance(seconds).await;
+        assert_eq!(harness.active_upstreams(), ["world-feed@a:Healthy -"]);
+        assert_eq!(harness.explanation("world-feed").summary, before);
+        let stream = harness.store.map().streams["world-feed"].clone();
         assert_eq!((stream.switched, stream.pin.as_ref()), (0, None));
     }
-    assert!(bench.switch(Some("b"), true).await.is_ok(), "and can be asked for again");
+    assert!(harness.switch(Some("b"), true).await.is_ok(), "and can be asked for again");
 }
 
-/// Somebody was told that it failed, or has left.
+/// The caller was told that the switch failed, or has left.
 #[tokio::test(start_paused = true)]
-async fn what_nobody_waits_for_any_more_is_not_done() {
-    let bench = Bench::start(&[("a", &[A]), ("b", &[B])]);
-    bench.pass(60).await;
-    let wish = || Wish { source: Some("b".to_owned()), pin: true };
-    let (stream, asked) = ("world-feed".to_owned(), Instant::now() - Duration::from_secs(3));
-    let late = |reply| Command::Switch { stream, wish: wish(), asked, reply };
-    assert_eq!(bench.ask(late).await.unwrap_err(), Refused::Busy);
+async fn commands_whose_caller_has_left_are_not_executed() {
+    let harness = EngineHarness::start(&[("a", &[A]), ("b", &[B])]);
+    harness.advance(60).await;
+    let request = || SwitchRequest { source: Some("b".to_owned()), pin: true };
+    let (stream, requested_at) = ("world-feed".to_owned(), Instant::now() - Duration::from_secs(3));
+    let late = |reply| Command::Switch { stream, request: request(), requested_at, reply };
+    assert_eq!(harness.send_command(late).await.unwrap_err(), CommandError::Busy);
     let (reply, answer) = oneshot::channel();
     drop(answer);
-    let (stream, asked) = ("world-feed".to_owned(), Instant::now());
-    let left = Command::Switch { stream, wish: wish(), asked, reply };
-    bench.commands.send(left).await.unwrap();
-    bench.pass(10).await;
-    assert_eq!(bench.plays(), ["world-feed@a:Healthy -"]);
+    let (stream, requested_at) = ("world-feed".to_owned(), Instant::now());
+    let left = Command::Switch { stream, request: request(), requested_at, reply };
+    harness.commands.send(left).await.unwrap();
+    harness.advance(10).await;
+    assert_eq!(harness.active_upstreams(), ["world-feed@a:Healthy -"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pin_is_taken_off_with_the_name_of_who_plays() {
-    let setup = Setup { settings: &[("a", "priority = 10")], ..Setup::default() };
-    let bench = Bench::with(&[("a", &[A]), ("b", &[B])], &setup);
-    bench.pass(60).await;
-    bench.switch(Some("b"), true).await.unwrap();
-    let pin = || bench.store.current().streams["world-feed"].pin.clone();
+async fn a_pin_is_removed_by_an_unpinned_switch_to_the_active_source() {
+    let options =
+        HarnessOptions { settings: &[("a", "priority = 10")], ..HarnessOptions::default() };
+    let harness = EngineHarness::start_with(&[("a", &[A]), ("b", &[B])], &options);
+    harness.advance(60).await;
+    harness.switch(Some("b"), true).await.unwrap();
+    let pin = || harness.store.map().streams["world-feed"].pin.clone();
     assert_eq!(pin().map(|pin| pin.source).as_deref(), Some("b"));
-    bench.switch(Some("b"), false).await.unwrap();
-    assert_eq!((bench.plays(), pin()), (vec!["world-feed@b:Healthy -".to_owned()], None));
-    bench.pass(600).await;
-    assert_eq!(bench.plays(), ["world-feed@a:Healthy -"], "ranking goes on from there");
-    bench.switch(Some("b"), true).await.unwrap();
-    assert_eq!(bench.switch(None, false).await.unwrap().to, "a", "the next best");
-    assert_eq!((bench.plays(), pin()), (vec!["world-feed@a:Healthy -".to_owned()], None));
+    harness.switch(Some("b"), false).await.unwrap();
+    assert_eq!(
+        (harness.active_upstreams(), pin()),
+        (vec!["world-feed@b:Healthy -".to_owned()], None)
+    );
+    harness.advance(600).await;
+    assert_eq!(
+        harness.active_upstreams(),
+        ["world-feed@a:Healthy -"],
+        "ranking goes on from there"
+    );
+    harness.switch(Some("b"), true).await.unwrap();
+    assert_eq!(harness.switch(None, false).await.unwrap().to, "a", "the next best");
+    assert_eq!(
+        (harness.active_upstreams(), pin()),
+        (vec!["world-feed@a:Healthy -".to_owned()], None)
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn runs_and_their_traces() {
-    let bench = Bench::start(&[("a", &[A, Run::Fails]), ("b", &[Run::Hangs])]);
-    bench.pass(10).await;
+    let harness =
+        EngineHarness::start(&[("a", &[A, ScriptedRun::Fails]), ("b", &[ScriptedRun::Hangs])]);
+    harness.advance(10).await;
     let trace = |name: &str| {
         let extractor = name.to_owned();
-        bench.ask(|reply| Command::Trace { extractor, reply })
+        harness.send_command(|reply| Command::GetTrace { extractor, reply })
     };
     let first = trace("a").await.unwrap();
     assert_eq!((first.candidates, first.failures.len(), first.checks.len()), (1, 0, 1));
-    assert_eq!(trace("b").await.unwrap_err(), Refused::NoTrace, "it has not ended");
+    assert_eq!(trace("b").await.unwrap_err(), CommandError::NoTrace, "it has not ended");
     let extractor = "a".to_owned();
-    let started = bench.ask(|reply| Command::Run { extractor, reply }).await.unwrap();
+    let started = harness.send_command(|reply| Command::Run { extractor, reply }).await.unwrap();
     assert!(!started.already_running);
-    bench.pass(1).await;
+    harness.advance(1).await;
     let second = trace("a").await.unwrap();
     assert_eq!((second.candidates, second.failures.len()), (0, 1));
     let text = serde_json::to_string(&(first, second)).unwrap();
     assert!(!text.contains("example") && !text.contains("http"), "{text}");
     let extractor = "b".to_owned();
-    assert!(bench.ask(|reply| Command::Run { extractor, reply }).await.unwrap().already_running);
+    assert!(
+        harness
+            .send_command(|reply| Command::Run { extractor, reply })
+            .await
+            .unwrap()
+            .already_running
+    );
 }

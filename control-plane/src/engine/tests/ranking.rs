@@ -1,51 +1,55 @@
-//! Who plays, why, and after a restart.
+//! Which upstream is active, why, and after a restart.
 
 use super::*;
 
-const A: Run = Run::Finds(ONE, "a.example", None);
-const B: Run = Run::Finds(ONE, "b.example", None);
+const A: ScriptedRun = ScriptedRun::Finds(WORLD_FEED_ONLY, "a.example", None);
+const B: ScriptedRun = ScriptedRun::Finds(WORLD_FEED_ONLY, "b.example", None);
 
-fn down() -> CheckError {
-    CheckError::definite("the playlist was answered with 404")
+fn permanent_error() -> CheckError {
+    CheckError::permanent("the playlist was answered with 404")
 }
 
 #[tokio::test(start_paused = true)]
-async fn back_to_the_preferred_source_when_it_has_been_fine_for_long_enough() {
-    let setup =
-        Setup { settings: &[("b", "priority = 10")], rank: "fail_back = '5m'", ..Setup::default() };
-    let bench = Bench::with(&[("a", &[A]), ("b", &[B])], &setup);
-    bench.pass(30).await;
-    assert_eq!(bench.plays(), ["world-feed@b:Healthy -"], "priority before order");
-    bench.world.breaks("b.example", down());
-    bench.pass(15).await;
-    assert_eq!(bench.plays(), ["world-feed@a:Healthy -"]);
-    bench.world.mends("b.example");
-    bench.pass(120).await;
-    assert_eq!(bench.plays(), ["world-feed@a:Healthy -"], "not yet");
-    let explanation = bench.explanation("world-feed");
+async fn viewers_fail_back_when_the_preferred_source_was_healthy_for_long_enough() {
+    let options = HarnessOptions {
+        settings: &[("b", "priority = 10")],
+        rank: "fail_back = '5m'",
+        ..HarnessOptions::default()
+    };
+    let harness = EngineHarness::start_with(&[("a", &[A]), ("b", &[B])], &options);
+    harness.advance(30).await;
+    assert_eq!(harness.active_upstreams(), ["world-feed@b:Healthy -"], "priority before order");
+    harness.executor.fail_host("b.example", permanent_error());
+    harness.advance(15).await;
+    assert_eq!(harness.active_upstreams(), ["world-feed@a:Healthy -"]);
+    harness.executor.repair_host("b.example");
+    harness.advance(120).await;
+    assert_eq!(harness.active_upstreams(), ["world-feed@a:Healthy -"], "not yet");
+    let explanation = harness.explanation("world-feed");
     assert!(explanation.summary.contains("has to be fine for"), "{}", explanation.summary);
-    bench.pass(300).await;
-    assert_eq!(bench.plays(), ["world-feed@b:Healthy -"]);
+    harness.advance(300).await;
+    assert_eq!(harness.active_upstreams(), ["world-feed@b:Healthy -"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn viewers_are_moved_for_what_is_clearly_better_and_not_back_and_forth() {
-    let setup = Setup { rank: "margin = 0.05\nhold = '1m'", ..Setup::default() };
-    let bench = Bench::with(&[("a", &[A]), ("b", &[B])], &setup);
-    bench.pass(60).await;
-    assert_eq!(bench.plays(), ["world-feed@a:Healthy -"]);
+async fn viewers_are_moved_for_a_clear_margin_and_held_down() {
+    let options =
+        HarnessOptions { rank: "margin = 0.05\nhold = '1m'", ..HarnessOptions::default() };
+    let harness = EngineHarness::start_with(&[("a", &[A]), ("b", &[B])], &options);
+    harness.advance(60).await;
+    assert_eq!(harness.active_upstreams(), ["world-feed@a:Healthy -"]);
     let mut moves = Vec::new();
-    let mut last = bench.plays();
-    // Whoever plays becomes slow, and the other one fast.
+    let mut last = harness.active_upstreams();
+    // The active source becomes slow, and the other one fast.
     for second in 0..600 {
         let (slow, fast) = match last[0].contains("@a") {
             true => ("a.example", "b.example"),
             false => ("b.example", "a.example"),
         };
-        bench.world.slows(slow, Duration::from_secs(3));
-        bench.world.slows(fast, Duration::from_millis(10));
-        bench.pass(1).await;
-        if std::mem::replace(&mut last, bench.plays()) != last {
+        harness.executor.delay_host(slow, Duration::from_secs(3));
+        harness.executor.delay_host(fast, Duration::from_millis(10));
+        harness.advance(1).await;
+        if std::mem::replace(&mut last, harness.active_upstreams()) != last {
             moves.push(second);
         }
     }
@@ -56,14 +60,14 @@ async fn viewers_are_moved_for_what_is_clearly_better_and_not_back_and_forth() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn preferences_and_what_is_said_of_them() {
-    let setup = Setup {
+async fn preferences_are_applied_and_explained() {
+    let options = HarnessOptions {
         rank: "[[prefer]]\nname = 'house rule'\nsource = 'b'\npoints = 0.3",
-        ..Setup::default()
+        ..HarnessOptions::default()
     };
-    let bench = Bench::with(&[("a", &[A]), ("b", &[B])], &setup);
-    bench.pass(30).await;
-    let explanation = bench.explanation("world-feed");
+    let harness = EngineHarness::start_with(&[("a", &[A]), ("b", &[B])], &options);
+    harness.advance(30).await;
+    let explanation = harness.explanation("world-feed");
     assert_eq!(explanation.feed, "World feed");
     let got: Vec<_> = explanation
         .upstreams
@@ -83,9 +87,9 @@ async fn preferences_and_what_is_said_of_them() {
     let names: Vec<_> = explanation.upstreams[0].parts.iter().map(|one| &*one.name).collect();
     assert_eq!(names, ["success", "latency", "throughput", "stalls", "house rule"]);
 
-    bench.world.breaks("b.example", down());
-    bench.pass(12).await;
-    let explanation = bench.explanation("world-feed");
+    harness.executor.fail_host("b.example", permanent_error());
+    harness.advance(12).await;
+    let explanation = harness.explanation("world-feed");
     assert_eq!(explanation.summary, "a plays: nothing else is healthy.");
     let reason = &explanation.upstreams[1].reason;
     assert!(reason.starts_with("Down: the playlist was answered with 404."), "{reason}");
@@ -94,28 +98,33 @@ async fn preferences_and_what_is_said_of_them() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_restart_does_not_forget() {
+async fn scores_outlive_a_restart() {
     let state = tempfile::tempdir().unwrap();
-    let setup = Setup { state: Some(state.path()), ..Setup::default() };
+    let options = HarnessOptions { state_dir: Some(state.path()), ..HarnessOptions::default() };
     let scripts: Scripts<'_> = &[("a", &[A]), ("b", &[B])];
-    let bench = Bench::with(scripts, &setup);
-    bench.world.breaks("a.example", down());
-    bench.pass(30).await;
-    bench.world.mends("a.example");
-    bench.pass(400).await;
-    assert_eq!(bench.plays(), ["world-feed@b:Healthy -"], "a is back, and not better enough");
-    let of = |bench: &Bench| bench.explanation("world-feed").upstreams[0].score;
-    let before = of(&bench);
-    bench.stop().await;
+    let harness = EngineHarness::start_with(scripts, &options);
+    harness.executor.fail_host("a.example", permanent_error());
+    harness.advance(30).await;
+    harness.executor.repair_host("a.example");
+    harness.advance(400).await;
+    assert_eq!(
+        harness.active_upstreams(),
+        ["world-feed@b:Healthy -"],
+        "a is back, and not better enough"
+    );
+    let first_score =
+        |harness: &EngineHarness| harness.explanation("world-feed").upstreams[0].score;
+    let before = first_score(&harness);
+    harness.stop().await;
 
-    let bench = Bench::with(scripts, &setup);
-    bench.pass(2).await;
-    assert_eq!(bench.plays(), ["world-feed@b:Healthy -"], "as before");
-    assert!((of(&bench) - before).abs() < 0.05, "{} {before}", of(&bench));
-    bench.stop().await;
+    let harness = EngineHarness::start_with(scripts, &options);
+    harness.advance(2).await;
+    assert_eq!(harness.active_upstreams(), ["world-feed@b:Healthy -"], "as before");
+    assert!((first_score(&harness) - before).abs() < 0.05, "{} {before}", first_score(&harness));
+    harness.stop().await;
 
-    let bench = Bench::start(scripts);
-    bench.pass(2).await;
-    assert_eq!(bench.plays(), ["world-feed@a:Healthy -"], "whoever knows nothing");
-    assert!(before - of(&bench) > 0.1);
+    let harness = EngineHarness::start(scripts);
+    harness.advance(2).await;
+    assert_eq!(harness.active_upstreams(), ["world-feed@a:Healthy -"], "whoever knows nothing");
+    assert!(before - first_score(&harness) > 0.1);
 }

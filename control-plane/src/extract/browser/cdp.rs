@@ -1,4 +1,5 @@
-//! The DevTools protocol: JSON over a websocket. Calls are numbered; events come in between.
+//! [`CdpConnection`]: the Chrome DevTools Protocol, which is JSON over a WebSocket. A call has a
+//! number, which its reply repeats; events arrive between replies.
 
 use futures::{SinkExt as _, StreamExt as _};
 use serde::Deserialize;
@@ -8,25 +9,25 @@ use tokio_tungstenite::tungstenite::Message as Frame;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 use url::Url;
 
-use crate::extract::Failure;
+use crate::extract::StepFailure;
 
-pub(super) struct Cdp {
+pub(super) struct CdpConnection {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
-    last: u64,
+    last_call_id: u64,
 }
 
-/// To a page or a worker, or with no session to the browser.
+/// A call to the page or worker of `session`, or without a session to the browser.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Call {
+pub(super) struct CdpCall {
     pub(super) session: Option<String>,
     pub(super) method: &'static str,
     pub(super) parameters: Value,
 }
 
-/// An answer has the number of its call; an event has a method.
+/// A reply, with the number of its call, or an event, with a method.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Message {
+pub(super) struct CdpMessage {
     pub(super) id: Option<u64>,
     #[serde(rename = "sessionId")]
     pub(super) session: Option<String>,
@@ -37,52 +38,56 @@ pub(super) struct Message {
     pub(super) error: Option<Value>,
 }
 
-impl Call {
+impl CdpCall {
     pub(super) fn new(session: Option<&str>, method: &'static str, parameters: Value) -> Self {
         Self { session: session.map(str::to_owned), method, parameters }
     }
 }
 
-impl Cdp {
-    pub(super) async fn connect(endpoint: &Url) -> Result<Self, Failure> {
+impl CdpConnection {
+    pub(super) async fn connect(endpoint: &Url) -> Result<Self, StepFailure> {
         let connected = tokio_tungstenite::connect_async(endpoint.as_str()).await;
-        let (socket, _) = connected
-            .map_err(|error| Failure::passing("the browser does not answer").detail(error))?;
-        Ok(Self { socket, last: 0 })
+        let (socket, _) = connected.map_err(|error| {
+            StepFailure::transient("the browser does not answer").with_detail(error)
+        })?;
+        Ok(Self { socket, last_call_id: 0 })
     }
 
-    /// Does not wait for the answer, which bears the number that is returned.
-    pub(super) async fn send(&mut self, call: &Call) -> Result<u64, Failure> {
-        self.last += 1;
+    /// Sends a call and returns the number that its reply will have, without waiting for the reply.
+    pub(super) async fn send(&mut self, call: &CdpCall) -> Result<u64, StepFailure> {
+        self.last_call_id += 1;
         let mut message =
-            json!({"id": self.last, "method": call.method, "params": call.parameters});
+            json!({"id": self.last_call_id, "method": call.method, "params": call.parameters});
         if let Some(session) = &call.session {
             message["sessionId"] = session.as_str().into();
         }
-        self.socket.send(Frame::text(message.to_string())).await.map_err(gone)?;
-        Ok(self.last)
+        self.socket.send(Frame::text(message.to_string())).await.map_err(connection_lost)?;
+        Ok(self.last_call_id)
     }
 
-    pub(super) async fn next(&mut self) -> Result<Message, Failure> {
+    pub(super) async fn next_message(&mut self) -> Result<CdpMessage, StepFailure> {
         loop {
-            let frame = self.socket.next().await.ok_or_else(|| gone("it closed"))?.map_err(gone)?;
+            let frame = self
+                .socket
+                .next()
+                .await
+                .ok_or_else(|| connection_lost("it closed"))?
+                .map_err(connection_lost)?;
             if let Frame::Text(text) = frame {
-                return serde_json::from_str(&text).map_err(gone);
+                return serde_json::from_str(&text).map_err(connection_lost);
             }
         }
     }
 
-    /// For what has to be known before anything else can be done.
-    pub(super) async fn call(&mut self, call: Call) -> Result<Value, Failure> {
+    /// Sends a call and waits for its result; events that arrive meanwhile are discarded.
+    pub(super) async fn call(&mut self, call: CdpCall) -> Result<Value, StepFailure> {
         let id = self.send(&call).await?;
         loop {
-            let message = self.next().await?;
+            let message = self.next_message().await?;
             if message.id == Some(id) {
                 return match message.error {
-                    Some(error) => {
-                        Err(Failure::passing("the browser refuses")
-                            .detail(error["message"].clone()))
-                    }
+                    Some(error) => Err(StepFailure::transient("the browser refuses")
+                        .with_detail(error["message"].clone())),
                     None => Ok(message.result),
                 };
             }
@@ -90,6 +95,6 @@ impl Cdp {
     }
 }
 
-fn gone(error: impl std::fmt::Display) -> Failure {
-    Failure::passing("the browser is gone").detail(error)
+fn connection_lost(error: impl std::fmt::Display) -> StepFailure {
+    StepFailure::transient("the browser is gone").with_detail(error)
 }

@@ -1,49 +1,54 @@
-//! Where the DevTools listen of a browser that somebody else runs.
+//! Resolves the DevTools endpoint of a browser that the operator runs.
 
-use pitwall_fetch::{Fetcher, Policy, Request};
+use pitwall_fetch::{AddressPolicy, Fetcher, Request};
 use serde::Deserialize;
 use url::Url;
 
-use crate::extract::Failure;
+use crate::extract::StepFailure;
 
-/// What `/json/version` tells, as much of it as matters.
+/// The member of `/json/version` that matters here.
 #[derive(Deserialize)]
-struct Version {
+struct VersionResponse {
     #[serde(rename = "webSocketDebuggerUrl")]
     socket: Url,
 }
 
-const LOOPBACK: [&str; 2] = ["127.0.0.0/8", "::1/128"];
-/// More than a browser says of itself.
-const LONGEST: usize = 64 << 10;
+const LOOPBACK_RANGES: [&str; 2] = ["127.0.0.0/8", "::1/128"];
+/// A browser's `/json/version` is far smaller.
+const VERSION_MAX_BYTES: usize = 64 << 10;
 
-/// `ws:` is the place itself, which is another after each start of the browser; `http:` is where
-/// it can be asked for.
-pub(super) async fn find(fetcher: &Fetcher, configured: &Url) -> Result<Url, Failure> {
+/// Returns a configured `ws:` URL unchanged: it is the endpoint itself, which changes with each
+/// start of the browser. From an `http:` URL, reads the endpoint at `/json/version`.
+pub(super) async fn resolve_endpoint(
+    fetcher: &Fetcher,
+    configured: &Url,
+) -> Result<Url, StepFailure> {
     if configured.scheme() != "http" {
         return Ok(configured.clone());
     }
-    let silent = |error| Failure::passing("the browser does not answer").detail(error);
+    let unreachable =
+        |error| StepFailure::transient("the browser does not answer").with_detail(error);
     let mut version = configured.clone();
     version.set_path("/json/version");
-    // Its operator runs it on this machine.
-    let policy = Policy {
-        allow_private: LOOPBACK.into_iter().filter_map(|range| range.parse().ok()).collect(),
+    // The browser runs on this machine, so that its address is a loopback one.
+    let policy = AddressPolicy {
+        allow_private: LOOPBACK_RANGES.into_iter().filter_map(|range| range.parse().ok()).collect(),
         ports: configured.port().into_iter().collect(),
     };
-    let response = fetcher.send(&policy, Request::get(version)).await.map_err(silent)?;
+    let response = fetcher.send(&policy, Request::get(version)).await.map_err(unreachable)?;
     let status = response.status().as_u16();
-    let body = response.bytes(LONGEST).await.map_err(silent)?;
-    let told: Result<Version, _> = serde_json::from_slice(&body);
-    let Ok(Version { socket }) = told else {
+    let body = response.bytes(VERSION_MAX_BYTES).await.map_err(unreachable)?;
+    let parsed: Result<VersionResponse, _> = serde_json::from_slice(&body);
+    let Ok(VersionResponse { socket }) = parsed else {
         let why = "what answers at `endpoint` is no browser: it has no /json/version";
-        return Err(Failure::passing(why).detail(format!("status {status}")));
+        return Err(StepFailure::transient(why).with_detail(format!("status {status}")));
     };
-    // Its host is the one that is configured: nobody who answers there leads elsewhere.
+    // Only the path is taken from the response: host and port stay the configured ones, so that
+    // whatever answers there cannot direct Pitwall to another host.
     let mut endpoint = configured.clone();
     endpoint.set_path(socket.path());
     let changed = endpoint.set_scheme("ws");
-    changed.map_err(|()| Failure::lasting("its endpoint is not a URL"))?;
+    changed.map_err(|()| StepFailure::permanent("its endpoint is not a URL"))?;
     Ok(endpoint)
 }
 
@@ -58,7 +63,7 @@ mod tests {
 
     use super::*;
 
-    async fn serving(status: u16, version: &'static str) -> SocketAddr {
+    async fn serve_version(status: u16, version: &'static str) -> SocketAddr {
         let status = StatusCode::from_u16(status).unwrap();
         let router =
             Router::new().route("/json/version", get(move || async move { (status, version) }));
@@ -69,7 +74,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_browser_is_asked_where_its_devtools_are() {
+    async fn the_devtools_endpoint_is_read_from_json_version() {
         let fetcher = Fetcher::new(Timeouts::default(), Vec::new());
         for (status, version, expected) in [
             (
@@ -77,15 +82,15 @@ mod tests {
                 r#"{"Browser": "Chrome/140", "webSocketDebuggerUrl": "ws://127.0.0.1:1/devtools/browser/7"}"#,
                 Ok("/devtools/browser/7"),
             ),
-            // It leads to whom it was asked of, and to nobody else.
+            // Another host in the response is ignored.
             (200, r#"{"webSocketDebuggerUrl": "ws://192.0.2.1/devtools/8"}"#, Ok("/devtools/8")),
             (200, "{}", Err("what answers at `endpoint` is no browser")),
             (200, "<html>", Err("what answers at `endpoint` is no browser")),
             (404, "", Err("what answers at `endpoint` is no browser")),
         ] {
-            let address = serving(status, version).await;
+            let address = serve_version(status, version).await;
             let configured = Url::parse(&format!("http://{address}")).unwrap();
-            match (find(&fetcher, &configured).await, expected) {
+            match (resolve_endpoint(&fetcher, &configured).await, expected) {
                 (Ok(endpoint), Ok(path)) => {
                     assert_eq!(endpoint.as_str(), format!("ws://{address}{path}"));
                 }
@@ -96,10 +101,10 @@ mod tests {
             }
         }
         let socket = Url::parse("ws://127.0.0.1:9222/devtools/browser/1").unwrap();
-        assert_eq!(find(&fetcher, &socket).await.ok(), Some(socket), "as it is");
-        let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let nobody = Url::parse(&format!("http://{nobody}")).unwrap();
-        let failure = find(&fetcher, &nobody).await.err().unwrap();
+        assert_eq!(resolve_endpoint(&fetcher, &socket).await.ok(), Some(socket), "as it is");
+        let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let unused = Url::parse(&format!("http://{unused}")).unwrap();
+        let failure = resolve_endpoint(&fetcher, &unused).await.err().unwrap();
         assert_eq!(
             (failure.message.as_str(), failure.retryable),
             ("the browser does not answer", true)

@@ -1,5 +1,5 @@
-//! A Chromium to look through: one of its own for each run, with an empty profile and one way
-//! out, or one that the operator runs.
+//! [`RunningBrowser`]: a Chromium that is started for one run, with an empty profile and the egress
+//! proxy as its only network path, or the browser that the operator runs.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -10,29 +10,29 @@ use url::Url;
 
 use super::endpoint;
 use crate::extract::config::BrowserConfig;
-use crate::extract::outbound::Outbound;
-use crate::extract::program::{Group, confine};
-use crate::extract::scratch::Scratch;
-use crate::extract::{Context, Failure};
+use crate::extract::egress::EgressProxy;
+use crate::extract::program::{ProcessGroup, confine_command};
+use crate::extract::run_directory::RunDirectory;
+use crate::extract::{ExtractContext, StepFailure};
 
-pub(super) struct Running {
-    /// Where its DevTools listen.
+pub(super) struct RunningBrowser {
+    /// The WebSocket URL of the browser's DevTools.
     pub(super) endpoint: Url,
-    _process: Option<Process>,
+    _process: Option<BrowserProcess>,
 }
 
-/// In the order in which they end: processes, then what they wrote.
-struct Process {
-    _group: Group,
+/// The fields are dropped in this order: the processes are killed, then their files removed.
+struct BrowserProcess {
+    _group: ProcessGroup,
     _child: Child,
-    _profile: Scratch,
+    _profile: RunDirectory,
 }
 
-const STARTS_WITHIN: Duration = Duration::from_secs(15);
+const BROWSER_START_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// No window, no chatter with anybody, and no way around the proxy: not for names, not for QUIC
-/// and not for WebRTC.
-const ARGUMENTS: [&str; 23] = [
+/// No window, no background requests, and no way around the proxy: neither name resolution nor QUIC
+/// nor WebRTC.
+const CHROMIUM_ARGUMENTS: [&str; 23] = [
     "--headless=new",
     "--remote-debugging-port=0",
     "--no-first-run",
@@ -58,62 +58,67 @@ const ARGUMENTS: [&str; 23] = [
     "--webrtc-ip-handling-policy=disable_non_proxied_udp",
 ];
 
-pub(super) async fn launch(context: &Context<'_>, outbound: &Outbound) -> Result<Running, Failure> {
+pub(super) async fn launch_browser(
+    context: &ExtractContext<'_>,
+    egress: &EgressProxy,
+) -> Result<RunningBrowser, StepFailure> {
     match &context.tools.browser {
         BrowserConfig::Off => Err("the browser is off".into()),
         BrowserConfig::Endpoint(configured) => {
-            let endpoint = endpoint::find(context.fetcher, configured).await?;
-            Ok(Running { endpoint, _process: None })
+            let endpoint = endpoint::resolve_endpoint(context.fetcher, configured).await?;
+            Ok(RunningBrowser { endpoint, _process: None })
         }
         BrowserConfig::Executable { path, sandbox } => {
-            start(context.tools.command(path), *sandbox, outbound).await
+            start_chromium(context.tools.build_command(path), *sandbox, egress).await
         }
     }
 }
 
-async fn start(
+async fn start_chromium(
     mut command: Command,
     sandbox: bool,
-    outbound: &Outbound,
-) -> Result<Running, Failure> {
-    let broken = |error: std::io::Error| Failure::passing("it does not start").detail(error);
-    let profile = Scratch::new().map_err(broken)?;
-    confine(&mut command, profile.path(), &outbound.url());
+    egress: &EgressProxy,
+) -> Result<RunningBrowser, StepFailure> {
+    let broken =
+        |error: std::io::Error| StepFailure::transient("it does not start").with_detail(error);
+    let profile = RunDirectory::new().map_err(broken)?;
+    confine_command(&mut command, profile.path(), &egress.url_with_credentials());
     command
-        .args(ARGUMENTS)
+        .args(CHROMIUM_ARGUMENTS)
         .args((!sandbox).then_some("--no-sandbox"))
-        .arg(format!("--proxy-server={}", outbound.server()))
+        .arg(format!("--proxy-server={}", egress.url_without_credentials()))
         .arg(format!("--user-data-dir={}", profile.path().join("profile").display()))
         .arg("about:blank")
         .stdout(Stdio::null());
     let mut child = command.spawn().map_err(broken)?;
-    let group = Group(child.id());
-    let complaints = child.stderr.take();
-    let process = Process { _group: group, _child: child, _profile: profile };
-    let endpoint = tokio::time::timeout(STARTS_WITHIN, announced(complaints)).await;
-    let endpoint = endpoint.map_err(|_| Failure::passing("it does not start in time"))??;
-    Ok(Running { endpoint, _process: Some(process) })
+    let group = ProcessGroup(child.id());
+    let stderr = child.stderr.take();
+    let process = BrowserProcess { _group: group, _child: child, _profile: profile };
+    let endpoint = tokio::time::timeout(BROWSER_START_TIMEOUT, read_devtools_url(stderr)).await;
+    let endpoint = endpoint.map_err(|_| StepFailure::transient("it does not start in time"))??;
+    Ok(RunningBrowser { endpoint, _process: Some(process) })
 }
 
-/// It says where it listens, among much else.
-async fn announced(
-    complaints: Option<impl AsyncRead + Unpin + Send + 'static>,
-) -> Result<Url, Failure> {
-    let complaints = complaints.ok_or("it says nothing")?;
-    let mut lines = BufReader::new(complaints).lines();
+/// Reads the DevTools URL from the browser's standard error.
+async fn read_devtools_url(
+    stderr: Option<impl AsyncRead + Unpin + Send + 'static>,
+) -> Result<Url, StepFailure> {
+    let stderr = stderr.ok_or("it says nothing")?;
+    let mut lines = BufReader::new(stderr).lines();
     let mut last = String::new();
     while let Ok(Some(line)) = lines.next_line().await {
         if let Some((_, endpoint)) = line.split_once("DevTools listening on ") {
-            // Whoever does not listen any more makes it stop.
+            // The rest of the pipe is read and discarded: a closed or full pipe would stop the
+            // browser.
             tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
             return Url::parse(endpoint.trim()).map_err(|_| "its endpoint is not a URL".into());
         }
         if line.contains("--no-sandbox") {
             let hint = "as root it does not start with its sandbox: run Pitwall as somebody \
                         else, or set `sandbox = false` in [extract.browser]";
-            return Err(Failure::lasting(hint));
+            return Err(StepFailure::permanent(hint));
         }
         last = line;
     }
-    Err(Failure::passing("it does not start").detail(last))
+    Err(StepFailure::transient("it does not start").with_detail(last))
 }

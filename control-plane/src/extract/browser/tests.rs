@@ -1,12 +1,12 @@
 use serde_json::{Value, json};
 
-use super::cdp::Message;
-use super::watch::{About, Watch};
+use super::cdp::CdpMessage;
+use super::monitor::{CallPurpose, NetworkMonitor};
 use super::*;
 use crate::source::Source;
-use pitwall_fetch::{Fetcher, Policy, Timeouts};
+use pitwall_fetch::{AddressPolicy, Fetcher, Timeouts};
 
-const MASTER: &str = "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nv.m3u8\n";
+const MULTIVARIANT: &str = "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nv.m3u8\n";
 const MEDIA: &str = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n";
 
 fn source(keys: &str) -> Source {
@@ -16,34 +16,42 @@ fn source(keys: &str) -> Source {
     Source::parse_file(&text).unwrap_or_else(|error| panic!("{error}")).remove(0)
 }
 
-fn seen(url: &str, body: &str) -> Seen {
-    Seen { url: url.to_owned(), status: 200, body: body.to_owned(), ..Seen::default() }
+fn captured(url: &str, body: &str) -> CapturedRequest {
+    CapturedRequest {
+        url: url.to_owned(),
+        status: 200,
+        body: body.to_owned(),
+        ..CapturedRequest::default()
+    }
 }
 
 #[test]
-fn picking() {
-    let master = || seen("https://a/m.m3u8?e=1767225600", MASTER);
-    let media = || seen("https://a/v.m3u8", MEDIA);
+fn multivariant_playlists_are_selected_else_media_playlists() {
+    let multivariant = || captured("https://a/m.m3u8?e=1767225600", MULTIVARIANT);
+    let media = || captured("https://a/v.m3u8", MEDIA);
     for (requests, only, expected) in [
-        (vec![media(), master(), master()], "", vec!["https://a/m.m3u8?e=1767225600"]),
+        (vec![media(), multivariant(), multivariant()], "", vec!["https://a/m.m3u8?e=1767225600"]),
         (
-            vec![media(), seen("https://b/v.m3u8#t", MEDIA)],
+            vec![media(), captured("https://b/v.m3u8#t", MEDIA)],
             "",
             vec!["https://a/v.m3u8", "https://b/v.m3u8"],
         ),
-        (vec![media(), seen("https://b/v.m3u8", MEDIA)], "//b/", vec!["https://b/v.m3u8"]),
-        (vec![seen("https://a/m.m3u8", "<html>")], "", vec![]),
-        (vec![Seen { status: 403, ..master() }], "", vec![]),
-        (vec![seen("https://a/live", MASTER)], "", vec![]),
+        (vec![media(), captured("https://b/v.m3u8", MEDIA)], "//b/", vec!["https://b/v.m3u8"]),
+        (vec![captured("https://a/m.m3u8", "<html>")], "", vec![]),
+        (vec![CapturedRequest { status: 403, ..multivariant() }], "", vec![]),
+        (vec![captured("https://a/live", MULTIVARIANT)], "", vec![]),
         (
-            vec![Seen { mime: "application/x-mpegURL".into(), ..seen("https://a/live", MASTER) }],
+            vec![CapturedRequest {
+                mime: "application/x-mpegURL".into(),
+                ..captured("https://a/live", MULTIVARIANT)
+            }],
             "",
             vec!["https://a/live"],
         ),
-        (vec![seen("blob:https://a/m.m3u8", MASTER)], "", vec![]),
+        (vec![captured("blob:https://a/m.m3u8", MULTIVARIANT)], "", vec![]),
     ] {
         let only = (!only.is_empty()).then(|| Regex::new(only).unwrap());
-        let found = pick::candidates(&requests, only.as_ref(), &source(""));
+        let found = selection::select_candidates(&requests, only.as_ref(), &source(""));
         let urls: Vec<&str> = found.iter().map(|it| it.playlist.as_str()).collect();
         assert_eq!(urls, expected);
     }
@@ -60,38 +68,44 @@ fn picking() {
         ("x-token", "t"),
         ("host", "a"),
     ]);
-    let found = pick::candidates(&[Seen { headers, ..master() }], None, &source("")).remove(0);
-    let kept = text(&[
+    let found = selection::select_candidates(
+        &[CapturedRequest { headers, ..multivariant() }],
+        None,
+        &source(""),
+    )
+    .remove(0);
+    let expected = text(&[
         ("User-Agent", "UA"),
         ("referer", "https://a/"),
         ("cookie", "s=1"),
         ("x-token", "t"),
     ]);
-    assert_eq!(found.headers, kept);
+    assert_eq!(found.headers, expected);
     assert!(found.expires_at.is_some());
 }
 
 #[tokio::test]
-async fn watching() {
+async fn a_page_is_monitored_clicked_and_its_playlists_captured() {
     let fetcher = Fetcher::new(Timeouts::default(), Vec::new());
-    let outbound = Outbound::open(Arc::new(fetcher), Policy::default()).await.unwrap();
+    let egress = EgressProxy::start(Arc::new(fetcher), AddressPolicy::default()).await.unwrap();
     let url = Url::parse("https://a.example/app").unwrap();
     let headers = [("X-Key".to_owned(), "k".to_owned())];
     let click = ["button.play".to_owned()];
-    let visit = Visit { url: &url, click: &click, headers: &headers, outbound: &outbound };
-    let mut watch = Watch::new(&visit, "page".to_owned());
-    let event = |method: &str, parameters: Value| Message {
+    let run = BrowserRun { url: &url, click_selectors: &click, headers: &headers, egress: &egress };
+    let mut monitor = NetworkMonitor::new(&run, "page".to_owned());
+    let event = |method: &str, parameters: Value| CdpMessage {
         session: Some("page".into()),
         method: method.into(),
         parameters,
-        ..Message::default()
+        ..CdpMessage::default()
     };
-    let mut tell = |method: &str, parameters: Value| {
-        let calls = watch.handle(event(method, parameters)).into_iter();
-        calls.map(|(call, about)| (call.method, call.parameters, about)).collect::<Vec<_>>()
+    let mut send_event = |method: &str, parameters: Value| {
+        let calls = monitor.handle_message(event(method, parameters)).into_iter();
+        calls.map(|(call, purpose)| (call.method, call.parameters, purpose)).collect::<Vec<_>>()
     };
 
-    // Headers of the source go to its origin and nowhere else; only the proxy gets an answer.
+    // The source's headers are sent to its origin only; only the proxy's challenge gets
+    // credentials.
     for (request, expected) in [
         (
             "https://a.example/x",
@@ -100,57 +114,65 @@ async fn watching() {
         ("https://cdn.example/x", Value::Null),
     ] {
         let request = json!({"requestId": "f", "request": {"url": request, "headers": {"A": "1"}}});
-        let calls = tell("Fetch.requestPaused", request);
+        let calls = send_event("Fetch.requestPaused", request);
         assert_eq!((calls[0].0, &calls[0].1["headers"]), ("Fetch.continueRequest", &expected));
     }
     for (who, expected) in [("Proxy", "ProvideCredentials"), ("Server", "CancelAuth")] {
-        let calls =
-            tell("Fetch.authRequired", json!({"requestId": "f", "authChallenge": {"source": who}}));
+        let calls = send_event(
+            "Fetch.authRequired",
+            json!({"requestId": "f", "authChallenge": {"source": who}}),
+        );
         assert_eq!(calls[0].1["authChallengeResponse"]["response"], expected);
     }
 
-    // A redirect keeps the first URL and its headers.
-    let ask =
+    // A redirect does not replace the first URL and its headers.
+    let request =
         |url: &str| json!({"requestId": "1", "request": {"url": url, "headers": {"Referer": "r"}}});
-    tell("Network.requestWillBeSent", ask("https://a.example/m.m3u8"));
-    tell(
+    send_event("Network.requestWillBeSent", request("https://a.example/m.m3u8"));
+    send_event(
         "Network.requestWillBeSentExtraInfo",
         json!({"requestId": "1", "headers": {"cookie": "s=1", "referer": "r"}}),
     );
-    tell("Network.requestWillBeSent", ask("https://cdn.example/e7/m.m3u8"));
-    tell(
+    send_event("Network.requestWillBeSent", request("https://cdn.example/e7/m.m3u8"));
+    send_event(
         "Network.requestWillBeSentExtraInfo",
         json!({"requestId": "1", "headers": {"cookie": "s=2"}}),
     );
-    tell(
+    send_event(
         "Network.responseReceived",
         json!({"requestId": "1", "response": {"status": 200, "mimeType": "application/vnd.apple.mpegurl"}}),
     );
-    let calls = tell("Network.loadingFinished", json!({"requestId": "1"}));
+    let calls = send_event("Network.loadingFinished", json!({"requestId": "1"}));
     assert_eq!(calls[0].0, "Network.getResponseBody");
-    assert!(tell("Network.loadingFinished", json!({"requestId": "unknown"})).is_empty());
-    let inner =
-        tell("Target.attachedToTarget", json!({"sessionId": "frame", "waitingForDebugger": true}));
+    assert!(send_event("Network.loadingFinished", json!({"requestId": "unknown"})).is_empty());
+    let inner = send_event(
+        "Target.attachedToTarget",
+        json!({"sessionId": "frame", "waitingForDebugger": true}),
+    );
     let methods: Vec<_> = inner.iter().map(|(method, _, _)| *method).collect();
     assert_eq!(methods.last(), Some(&"Runtime.runIfWaitingForDebugger"));
 
-    watch.sent(7, About::Body(("page".into(), "1".into())));
-    assert!(!watch.has_playlist());
-    watch.handle(Message { id: Some(7), result: json!({"body": MASTER}), ..Message::default() });
-    assert!(watch.has_playlist());
+    monitor.register_call(7, CallPurpose::Body(("page".into(), "1".into())));
+    assert!(!monitor.has_playlist());
+    monitor.handle_message(CdpMessage {
+        id: Some(7),
+        result: json!({"body": MULTIVARIANT}),
+        ..CdpMessage::default()
+    });
+    assert!(monitor.has_playlist());
 
-    // A click is repeated until something was there to be clicked, and then is done.
+    // A click is repeated until its selector matches an element, and then not again.
     for (clicked, again) in [(false, true), (true, false)] {
-        let (call, about) = watch.click().unwrap();
+        let (call, purpose) = monitor.next_click().unwrap();
         assert_eq!(call.method, "Runtime.evaluate");
-        watch.sent(9, about);
-        assert!(watch.click().is_none(), "one at a time");
+        monitor.register_call(9, purpose);
+        assert!(monitor.next_click().is_none(), "one at a time");
         let result = json!({"result": {"value": clicked}});
-        watch.handle(Message { id: Some(9), result, ..Message::default() });
-        assert_eq!(watch.click().is_some(), again);
+        monitor.handle_message(CdpMessage { id: Some(9), result, ..CdpMessage::default() });
+        assert_eq!(monitor.next_click().is_some(), again);
     }
 
-    let playlists = watch.playlists();
+    let playlists = monitor.into_playlists();
     assert_eq!(playlists.len(), 1);
     assert_eq!(playlists[0].url, "https://a.example/m.m3u8");
     let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());

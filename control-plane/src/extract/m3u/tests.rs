@@ -3,8 +3,8 @@ use axum::http::HeaderMap;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 
-use crate::extract::tests::runner;
-use crate::extract::{Candidate, ExtractError, Found};
+use crate::extract::tests::build_runner;
+use crate::extract::{Candidate, ExtractError, ExtractorOutput};
 use crate::source::Source;
 
 const LIST: &str = "#EXTM3U x-tvg-url=\"x\"\n\
@@ -25,7 +25,7 @@ async fn extract(keys: &str) -> Result<Vec<Candidate>, ExtractError> {
     if found.candidates.is_empty() { Err(found.failures.remove(0)) } else { Ok(found.candidates) }
 }
 
-async fn run(keys: &str) -> Found {
+async fn run(keys: &str) -> ExtractorOutput {
     let list = |headers: HeaderMap| async move {
         match headers.get("x-key").is_some_and(|key| key == "k") {
             true => LIST.into_response(),
@@ -45,7 +45,7 @@ async fn run(keys: &str) -> Found {
         keys.replace("SITE", &format!("http://{address}"))
     );
     let source = Source::parse_file(&toml).unwrap_or_else(|error| panic!("{error}")).remove(0);
-    runner().run(&source).await
+    build_runner().run(&source).await
 }
 
 #[tokio::test]
@@ -72,7 +72,7 @@ async fn filtered_and_renamed() {
 }
 
 #[tokio::test]
-async fn an_entry_without_a_name_is_told_and_costs_only_itself() {
+async fn an_entry_without_a_name_is_reported_and_the_others_stay() {
     let both = "2 without a name to make an id of: line 5, line 6";
     for (keys, feeds, unusable, failed) in [
         ("", vec!["Гонка", "Sport 5+", "Sport 5"], both, ""),
@@ -87,13 +87,13 @@ async fn an_entry_without_a_name_is_told_and_costs_only_itself() {
         ("only = { name = '^-*$' }\nfeed = 'World feed'", vec!["World feed", "World feed"], "", ""),
     ] {
         let found = run(&format!("url = 'SITE/unnamed.m3u'\n{keys}")).await;
-        let told = |errors: &[ExtractError]| {
+        let messages = |errors: &[ExtractError]| {
             errors.iter().map(|error| error.message.clone()).collect::<Vec<_>>().join("; ")
         };
         let named: Vec<_> = found.candidates.iter().map(|one| one.feed.as_str()).collect();
         assert_eq!(named, feeds, "{keys}");
         assert_eq!(
-            (told(&found.unusable).as_str(), told(&found.failures).as_str()),
+            (messages(&found.unusable).as_str(), messages(&found.failures).as_str()),
             (unusable, failed),
             "{keys}"
         );
@@ -118,7 +118,7 @@ async fn failures_name_their_step() {
 }
 
 #[test]
-fn what_is_no_pattern_is_told_what_one_is() {
+fn a_malformed_filter_is_refused_with_an_example() {
     let text = |keys: &str| {
         format!("[[source]]\nname = 'a'\nkind = 'm3u'\nurl = 'https://a.example/l.m3u'\n{keys}\n")
     };

@@ -1,31 +1,31 @@
-//! What a `post` sends.
+//! [`PostBody`]: the body of a `post`, a form or JSON with templates.
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use http::HeaderValue;
-use pitwall_fetch::fetcher::Body as FetchBody;
+use pitwall_fetch::fetcher::RequestBody as FetchBody;
 use serde::Deserialize;
 use url::form_urlencoded;
 
 use super::template::Template;
 
-pub(super) enum Body {
+pub(super) enum PostBody {
     Form(BTreeMap<String, Template>),
-    Json(Json),
+    Json(JsonTemplate),
 }
 
-/// JSON whose texts are templates.
+/// JSON whose strings are templates.
 #[derive(Deserialize)]
 #[serde(try_from = "serde_json::Value")]
-pub(super) enum Json {
+pub(super) enum JsonTemplate {
     Text(Template),
     Array(Vec<Self>),
     Object(Vec<(String, Self)>),
     Other(serde_json::Value),
 }
 
-impl Body {
+impl PostBody {
     pub(super) fn render(&self, variables: &BTreeMap<String, String>) -> Result<FetchBody, String> {
         match self {
             Self::Form(fields) => {
@@ -45,15 +45,15 @@ impl Body {
         }
     }
 
-    pub(super) fn templates<'a>(&'a self, into: &mut Vec<&'a Template>) {
+    pub(super) fn collect_templates<'a>(&'a self, into: &mut Vec<&'a Template>) {
         match self {
             Self::Form(fields) => into.extend(fields.values()),
-            Self::Json(json) => json.templates(into),
+            Self::Json(json) => json.collect_templates(into),
         }
     }
 }
 
-impl TryFrom<serde_json::Value> for Json {
+impl TryFrom<serde_json::Value> for JsonTemplate {
     type Error = String;
 
     fn try_from(value: serde_json::Value) -> Result<Self, String> {
@@ -72,7 +72,7 @@ impl TryFrom<serde_json::Value> for Json {
     }
 }
 
-impl Json {
+impl JsonTemplate {
     fn render(&self, variables: &BTreeMap<String, String>) -> Result<serde_json::Value, String> {
         Ok(match self {
             Self::Text(template) => template.render(variables)?.into(),
@@ -88,11 +88,13 @@ impl Json {
         })
     }
 
-    fn templates<'a>(&'a self, into: &mut Vec<&'a Template>) {
+    fn collect_templates<'a>(&'a self, into: &mut Vec<&'a Template>) {
         match self {
             Self::Text(template) => into.push(template),
-            Self::Array(items) => items.iter().for_each(|item| item.templates(into)),
-            Self::Object(entries) => entries.iter().for_each(|(_, item)| item.templates(into)),
+            Self::Array(items) => items.iter().for_each(|item| item.collect_templates(into)),
+            Self::Object(entries) => {
+                entries.iter().for_each(|(_, item)| item.collect_templates(into))
+            }
             Self::Other(_) => {}
         }
     }

@@ -1,4 +1,4 @@
-//! Undoing what pages do to the texts they hide. Pure.
+//! Decodes texts that pages encode. Does no I/O.
 
 use std::io::Read as _;
 
@@ -7,8 +7,8 @@ use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde::de::{Deserialize, Deserializer, Error as _, SeqAccess, Visitor};
 
-/// As much as a page may hold.
-const MOST: usize = super::MAX_PAGE;
+/// A decoded text may be as large as a page.
+const DECODED_MAX_BYTES: usize = super::PAGE_MAX_BYTES;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Coding {
@@ -23,7 +23,7 @@ pub(super) enum Coding {
     Gzip,
 }
 
-const NAMES: [(&str, Coding); 7] = [
+const CODING_NAMES: [(&str, Coding); 7] = [
     ("base64", Coding::Base64),
     ("base64url", Coding::Base64Url),
     ("hex", Coding::Hex),
@@ -33,27 +33,27 @@ const NAMES: [(&str, Coding); 7] = [
     ("gzip", Coding::Gzip),
 ];
 
-/// One, or several that are undone in this order.
-pub(super) struct Codings(pub(super) Vec<Coding>);
+/// One or more codings, decoded in this order.
+pub(super) struct CodingList(pub(super) Vec<Coding>);
 
 impl Coding {
     pub(super) fn name(self) -> &'static str {
-        NAMES.iter().find(|(_, coding)| *coding == self).map_or("", |(name, _)| name)
+        CODING_NAMES.iter().find(|(_, coding)| *coding == self).map_or("", |(name, _)| name)
     }
 
     fn parse(text: &str) -> Result<Self, String> {
-        let found = NAMES.iter().find(|(name, _)| *name == text).map(|(_, coding)| *coding);
+        let found = CODING_NAMES.iter().find(|(name, _)| *name == text).map(|(_, coding)| *coding);
         found.ok_or_else(|| {
-            let names: Vec<&str> = NAMES.iter().map(|(name, _)| *name).collect();
+            let names: Vec<&str> = CODING_NAMES.iter().map(|(name, _)| *name).collect();
             format!("{text:?} is not a coding: use {}", names.join(", "))
         })
     }
 
-    fn undo(self, bytes: &[u8]) -> Result<Vec<u8>, &'static str> {
+    fn decode_bytes(self, bytes: &[u8]) -> Result<Vec<u8>, &'static str> {
         match self {
-            Self::Base64 => base64(&alphabet::STANDARD, bytes),
-            Self::Base64Url => base64(&alphabet::URL_SAFE, bytes),
-            Self::Hex => hex(bytes),
+            Self::Base64 => decode_base64(&alphabet::STANDARD, bytes),
+            Self::Base64Url => decode_base64(&alphabet::URL_SAFE, bytes),
+            Self::Hex => decode_hex(bytes),
             Self::Percent => Ok(percent_encoding::percent_decode(bytes).collect()),
             Self::Html => {
                 let text = String::from_utf8_lossy(bytes);
@@ -61,29 +61,39 @@ impl Coding {
             }
             Self::JavaScript => {
                 let text = String::from_utf8_lossy(bytes);
-                Ok(javascript(&text).ok_or("an escape that JavaScript does not know")?.into_bytes())
+                Ok(decode_javascript_string(&text)
+                    .ok_or("an escape that JavaScript does not know")?
+                    .into_bytes())
             }
             Self::Gzip => {
-                let mut decoder = flate2::read::MultiGzDecoder::new(bytes).take(MOST as u64 + 1);
+                let mut decoder =
+                    flate2::read::MultiGzDecoder::new(bytes).take(DECODED_MAX_BYTES as u64 + 1);
                 let mut decoded = Vec::new();
                 decoder.read_to_end(&mut decoded).map_err(|_| "not gzip")?;
-                if decoded.len() > MOST { Err("larger than a page may be") } else { Ok(decoded) }
+                if decoded.len() > DECODED_MAX_BYTES {
+                    Err("larger than a page may be")
+                } else {
+                    Ok(decoded)
+                }
             }
         }
     }
 }
 
-/// Undoes every coding in turn; what comes out must be text.
-pub(super) fn decode(codings: &[Coding], bytes: &[u8]) -> Result<String, String> {
+/// Decodes every coding in turn.
+///
+/// # Errors
+/// The bytes are not in that coding, or the result is not UTF-8 or larger than a page may be.
+pub(super) fn decode_text(codings: &[Coding], bytes: &[u8]) -> Result<String, String> {
     let mut bytes = bytes.to_vec();
     for coding in codings {
-        bytes = coding.undo(&bytes).map_err(|why| format!("{}: {why}", coding.name()))?;
+        bytes = coding.decode_bytes(&bytes).map_err(|why| format!("{}: {why}", coding.name()))?;
     }
     String::from_utf8(bytes).map_err(|_| "what comes out is not text".to_owned())
 }
 
-/// Pages are careless about padding and line ends.
-fn base64(alphabet: &alphabet::Alphabet, bytes: &[u8]) -> Result<Vec<u8>, &'static str> {
+/// Decodes base64 with or without padding, line breaks and trailing bits, as pages write it.
+fn decode_base64(alphabet: &alphabet::Alphabet, bytes: &[u8]) -> Result<Vec<u8>, &'static str> {
     let config = GeneralPurposeConfig::new()
         .with_decode_padding_mode(DecodePaddingMode::Indifferent)
         .with_decode_allow_trailing_bits(true);
@@ -91,7 +101,7 @@ fn base64(alphabet: &alphabet::Alphabet, bytes: &[u8]) -> Result<Vec<u8>, &'stat
     GeneralPurpose::new(alphabet, config).decode(compact).map_err(|_| "not base64")
 }
 
-fn hex(bytes: &[u8]) -> Result<Vec<u8>, &'static str> {
+fn decode_hex(bytes: &[u8]) -> Result<Vec<u8>, &'static str> {
     let digit = |byte: &u8| (*byte as char).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     let digits: Option<Vec<u8>> = bytes.trim_ascii().iter().map(digit).collect();
     let digits = digits.filter(|digits| digits.len() % 2 == 0).ok_or("not pairs of hex digits")?;
@@ -101,8 +111,9 @@ fn hex(bytes: &[u8]) -> Result<Vec<u8>, &'static str> {
         .collect())
 }
 
-/// The value of a JavaScript string literal whose inside is `text`: surrogates come as two escapes.
-fn javascript(text: &str) -> Option<String> {
+/// The value of a JavaScript string literal whose inside is `text`. A pair of surrogates is two
+/// escapes, so that the value is collected as UTF-16.
+fn decode_javascript_string(text: &str) -> Option<String> {
     let mut units: Vec<u16> = Vec::with_capacity(text.len());
     let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {
@@ -117,7 +128,7 @@ fn javascript(text: &str) -> Option<String> {
                 '0' => '\0',
                 '\n' => continue,
                 'x' => {
-                    units.push(number(chars.by_ref().take(2))?);
+                    units.push(parse_hex_unit(chars.by_ref().take(2))?);
                     continue;
                 }
                 'u' if chars.next_if_eq(&'{').is_some() => {
@@ -125,7 +136,7 @@ fn javascript(text: &str) -> Option<String> {
                     char::from_u32(u32::from_str_radix(&digits, 16).ok()?)?
                 }
                 'u' => {
-                    units.push(number(chars.by_ref().take(4))?);
+                    units.push(parse_hex_unit(chars.by_ref().take(4))?);
                     continue;
                 }
                 other => other,
@@ -137,26 +148,26 @@ fn javascript(text: &str) -> Option<String> {
     Some(String::from_utf16_lossy(&units))
 }
 
-fn number(digits: impl Iterator<Item = char>) -> Option<u16> {
+fn parse_hex_unit(digits: impl Iterator<Item = char>) -> Option<u16> {
     u16::from_str_radix(&digits.collect::<String>(), 16).ok()
 }
 
-impl<'de> Deserialize<'de> for Codings {
+impl<'de> Deserialize<'de> for CodingList {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct OneOrMore;
 
         impl<'de> Visitor<'de> for OneOrMore {
-            type Value = Codings;
+            type Value = CodingList;
 
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str("a coding or a list of them")
             }
 
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Codings, E> {
-                Ok(Codings(vec![Coding::parse(text).map_err(E::custom)?]))
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<CodingList, E> {
+                Ok(CodingList(vec![Coding::parse(text).map_err(E::custom)?]))
             }
 
-            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Codings, A::Error> {
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<CodingList, A::Error> {
                 let mut codings = Vec::new();
                 while let Some(text) = items.next_element::<String>()? {
                     codings.push(Coding::parse(&text).map_err(A::Error::custom)?);
@@ -164,7 +175,7 @@ impl<'de> Deserialize<'de> for Codings {
                 if codings.is_empty() {
                     return Err(A::Error::custom("nothing to undo"));
                 }
-                Ok(Codings(codings))
+                Ok(CodingList(codings))
             }
         }
 
@@ -180,7 +191,7 @@ mod tests {
 
     fn check(names: &str, bytes: &[u8], expected: Result<&str, &str>) {
         let codings: Vec<Coding> = names.split(' ').map(|n| Coding::parse(n).unwrap()).collect();
-        let got = decode(&codings, bytes);
+        let got = decode_text(&codings, bytes);
         let begin = String::from_utf8_lossy(bytes.get(..40).unwrap_or(bytes)).into_owned();
         assert_eq!(got.as_deref().map_err(String::as_str), expected, "{names} {begin}");
     }

@@ -1,24 +1,24 @@
-//! How deep a page is nested, at most, told from its text alone: building a tree takes a time
-//! that grows with the square of its depth, so what is too deep is not built.
+//! An upper bound of a page's nesting depth, from its text alone: the time to build a tree grows
+//! with the square of its depth, so that no tree is built of a page that is nested too deeply.
 
-/// Pages that people made are nested a few dozen deep.
-pub(super) const DEEPEST: usize = 1000;
+/// Ordinary pages are nested a few dozen deep.
+pub(super) const NESTING_MAX_DEPTH: usize = 1000;
 
-/// These end without an end tag, or hold nothing.
-const FLAT: [&str; 31] = [
+/// Elements that are closed implicitly or are empty, so that their tags do not nest.
+const NON_NESTING_TAGS: [&str; 31] = [
     "area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source",
     "track", "wbr", "p", "li", "td", "th", "tr", "dt", "dd", "option", "optgroup", "rp", "rt",
     "thead", "tbody", "tfoot", "colgroup", "html", "body",
 ];
-/// These hold text, whatever it looks like.
-const RAW: [&str; 5] = ["script", "style", "textarea", "title", "noscript"];
-/// In these every tag nests that does not close itself.
-const FOREIGN: [&str; 2] = ["svg", "math"];
+/// Elements whose content is text, even if it looks like tags.
+const RAW_TEXT_TAGS: [&str; 5] = ["script", "style", "textarea", "title", "noscript"];
+/// Elements of foreign content, in which every tag nests that is not self-closing.
+const FOREIGN_TAGS: [&str; 2] = ["svg", "math"];
 
-/// A tag that was forgotten is looked for this far out.
-const FORGIVEN: usize = 8;
+/// How many open elements an end tag may close at once, for pages that omit end tags.
+const CLOSING_TAG_LOOKBACK: usize = 8;
 
-pub(super) fn too_deep(html: &str) -> bool {
+pub(super) fn is_too_deep(html: &str) -> bool {
     let mut open: Vec<&str> = Vec::new();
     let mut foreign_at: Option<usize> = None;
     let mut rest = html;
@@ -34,20 +34,20 @@ pub(super) fn too_deep(html: &str) -> bool {
         foreign_at = foreign_at.filter(|at| open.len() > *at);
         let closes_itself = || tail.split_once('>').is_some_and(|(tag, _)| tag.ends_with('/'));
         match foreign_at {
-            None if FLAT.iter().any(is) => continue,
+            None if NON_NESTING_TAGS.iter().any(is) => continue,
             Some(_) if !closing && closes_itself() => continue,
-            None if !closing && FOREIGN.iter().any(is) => foreign_at = Some(open.len()),
+            None if !closing && FOREIGN_TAGS.iter().any(is) => foreign_at = Some(open.len()),
             _ => {}
         }
         if closing {
-            if let Some(back) = open.iter().rev().take(FORGIVEN).position(is) {
+            if let Some(back) = open.iter().rev().take(CLOSING_TAG_LOOKBACK).position(is) {
                 open.truncate(open.len() - back - 1);
             }
-        } else if let Some(raw) = RAW.iter().find(|it| is(it)) {
-            rest = after_end_of(tail, raw);
+        } else if let Some(raw) = RAW_TEXT_TAGS.iter().find(|it| is(it)) {
+            rest = skip_raw_text(tail, raw);
         } else {
             open.push(name);
-            if open.len() > DEEPEST {
+            if open.len() > NESTING_MAX_DEPTH {
                 return true;
             }
         }
@@ -55,11 +55,11 @@ pub(super) fn too_deep(html: &str) -> bool {
     false
 }
 
-/// Behind `</name`, or nothing.
-fn after_end_of<'a>(text: &'a str, name: &str) -> &'a str {
+/// The text after `</name`, or an empty text if there is none.
+fn skip_raw_text<'a>(text: &'a str, name: &str) -> &'a str {
     let mut rest = text;
     while let Some((_, after)) = rest.split_once("</") {
-        if after.get(..name.len()).is_some_and(|word| word.eq_ignore_ascii_case(name)) {
+        if after.get(..name.len()).is_some_and(|found| found.eq_ignore_ascii_case(name)) {
             return after;
         }
         rest = after;
@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn depths() {
-        let n = DEEPEST + 1;
+        let n = NESTING_MAX_DEPTH + 1;
         for (html, expected) in [
             ("<div>".repeat(n), true),
             ("<DIV class='a'>".repeat(n), true),
@@ -92,7 +92,7 @@ mod tests {
             ("plain".to_owned(), false),
         ] {
             let begin: String = html.chars().take(40).collect();
-            assert_eq!(too_deep(&html), expected, "{begin}");
+            assert_eq!(is_too_deep(&html), expected, "{begin}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! [`Page`]: what a visitor looks at, and what a browser would say about having been there.
+//! [`Page`]: the current page of a recipe run, its links, and the Referer of requests from it.
 
 use std::sync::Arc;
 
@@ -6,28 +6,28 @@ use bytes::Bytes;
 use pitwall_fetch::parse_url;
 use url::Url;
 
-use super::find::Css;
-use crate::extract::Failure;
-use crate::extract::tape::Answer;
+use super::matcher::CssSelector;
+use crate::extract::StepFailure;
+use crate::extract::recorder::RecordedResponse;
 
 #[derive(Clone)]
 pub(super) struct Page {
-    /// That answered, after redirects.
+    /// The URL that answered, after redirects.
     pub(super) url: Url,
     pub(super) headers: Vec<(String, String)>,
     pub(super) bytes: Bytes,
-    /// Whatever is not UTF-8 in it is replaced.
+    /// The bytes as UTF-8, with invalid sequences replaced.
     pub(super) text: Arc<str>,
 }
 
-/// Pages that send a visitor on do it at once; those that take longer show themselves again.
-const SOON: f64 = 5.0;
+/// A meta refresh with a longer delay reloads a page rather than redirect from it.
+const REFRESH_MAX_DELAY_SECONDS: f64 = 5.0;
 
 impl Page {
-    pub(super) fn of(answer: Answer) -> Result<Self, Failure> {
-        let url = Url::parse(&answer.url).map_err(|_| "not a URL")?;
-        let text = answer.text().into();
-        Ok(Self { url, headers: answer.headers, bytes: answer.body, text })
+    pub(super) fn from_response(response: RecordedResponse) -> Result<Self, StepFailure> {
+        let url = Url::parse(&response.url).map_err(|_| "not a URL")?;
+        let text = response.text().into();
+        Ok(Self { url, headers: response.headers, bytes: response.body, text })
     }
 
     pub(super) fn header(&self, name: &str) -> Option<&str> {
@@ -35,39 +35,39 @@ impl Page {
         Some(value)
     }
 
-    /// A link of this page.
-    pub(super) fn join(&self, link: &str) -> Result<Url, Failure> {
+    /// Resolves a link against the URL of this page.
+    pub(super) fn resolve_link(&self, link: &str) -> Result<Url, StepFailure> {
         let mut url = self.url.join(link.trim()).map_err(|_| "not a URL")?;
         url.set_fragment(None);
         Ok(parse_url(url.as_str())?)
     }
 
-    /// Where a meta element sends every visitor.
-    pub(super) fn refresh(&self) -> Option<Url> {
-        // Most pages have none, and reading one to the end for that is slow.
-        let mentions = |word: &str| {
-            let window = self.bytes.windows(word.len());
-            window.into_iter().any(|bytes| bytes.eq_ignore_ascii_case(word.as_bytes()))
+    /// The target of a `<meta http-equiv="refresh">` that redirects.
+    pub(super) fn refresh_target(&self) -> Option<Url> {
+        // Parsing a page is slow, and most pages have no such element.
+        let mentions = |text: &str| {
+            let mut windows = self.bytes.windows(text.len());
+            windows.any(|bytes| bytes.eq_ignore_ascii_case(text.as_bytes()))
         };
         if !mentions("http-equiv") || !mentions("refresh") {
             return None;
         }
-        let css = Css::fixed("meta[http-equiv='refresh' i]")?;
-        let content = css.attribute(&self.text, "content").ok()?;
+        let css = CssSelector::from_static("meta[http-equiv='refresh' i]")?;
+        let content = css.first_attribute(&self.text, "content").ok()?;
         let (delay, link) = content.split_once([';', ','])?;
-        if delay.trim().parse::<f64>().ok()? > SOON {
+        if delay.trim().parse::<f64>().ok()? > REFRESH_MAX_DELAY_SECONDS {
             return None;
         }
         let link = link.trim_start();
         let (name, link) = link.split_at_checked(3)?;
         let link =
             link.trim_start().strip_prefix('=').filter(|_| name.eq_ignore_ascii_case("url"))?;
-        self.join(link.trim().trim_matches(['"', '\''])).ok()
+        self.resolve_link(link.trim().trim_matches(['"', '\''])).ok()
     }
 }
 
-/// As browsers say it by default (strict-origin-when-cross-origin).
-pub(super) fn referer(page: &Url, target: &Url) -> Option<String> {
+/// The Referer under browsers' default policy, `strict-origin-when-cross-origin`.
+pub(super) fn build_referer(page: &Url, target: &Url) -> Option<String> {
     if page.scheme() == "https" && target.scheme() == "http" {
         return None;
     }
@@ -99,7 +99,7 @@ mod tests {
             ("https://a.example/p", "http://a.example/x", None),
         ] {
             let (page, target) = (Url::parse(page).unwrap(), Url::parse(target).unwrap());
-            assert_eq!(referer(&page, &target).as_deref(), expected, "{page} -> {target}");
+            assert_eq!(build_referer(&page, &target).as_deref(), expected, "{page} -> {target}");
         }
     }
 
@@ -117,7 +117,7 @@ mod tests {
             ("http-equiv refresh", None),
             ("", None),
         ] {
-            let url = page("https://a.example/a/b", meta).refresh();
+            let url = page("https://a.example/a/b", meta).refresh_target();
             assert_eq!(url.as_ref().map(Url::as_str), expected, "{meta}");
         }
     }

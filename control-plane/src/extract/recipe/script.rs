@@ -1,6 +1,8 @@
-//! The JavaScript step: what a page computes, computed without the page. The script runs in a
-//! process of its own, which has no way out and limits on time, memory and depth; the engine
-//! alone could not be stopped inside a regular expression or a huge string.
+//! The `script` action: evaluates JavaScript without a page. The script runs in a worker process
+//! without network access and with limits on CPU time, memory and nesting: within this process, the
+//! engine could not be stopped inside a regular expression or a huge string.
+//!
+//! - [`worker`]: the worker's side.
 
 mod worker;
 
@@ -12,42 +14,45 @@ use serde::{Deserialize, Deserializer, Serialize};
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
-pub use self::worker::script_worker;
-use crate::extract::Failure;
+pub use self::worker::run_script_worker;
+use crate::extract::StepFailure;
 use crate::settings::from_text;
 
 #[derive(Clone)]
 pub(super) struct Script(String);
 
-from_text!(Script, |text| worker::check(text).map(|()| Self(text.to_owned())));
+from_text!(Script, |text| worker::check_syntax(text).map(|()| Self(text.to_owned())));
 
-/// What a script sees, beside the language.
+/// A script and the globals that it sees.
 #[derive(Serialize, Deserialize)]
-pub(super) struct Input {
+pub(super) struct ScriptInput {
     pub(super) code: String,
-    /// As `vars`.
+    /// The global `vars`.
     pub(super) variables: BTreeMap<String, String>,
-    /// As `page` and `url`: the current page, or empty.
+    /// The global `page`: the text of the current page, or empty.
     pub(super) page: String,
+    /// The global `url`: the URL of the current page, or empty.
     pub(super) url: String,
-    /// The time, in unix milliseconds, and where chance begins.
+    /// The time that `Date` returns, in unix milliseconds.
     pub(super) now: i64,
+    /// The seed of `Math.random`.
     pub(super) seed: u64,
 }
 
-/// The value of the last expression: as text, or for `foreach` the items of an array.
+/// The value of the last expression: the items of an array, or any other value as text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Output {
+pub(super) enum ScriptOutput {
     Text(String),
     Items(Vec<String>),
     Failed(String),
-    /// It ran into a limit, which says which.
+    /// The script hit a limit; the text is public and names the limit.
     Limited(String),
 }
 
-/// Its processor time is limited, so that this is for a machine that has little of it to give.
-const DEADLINE: Duration = Duration::from_secs(15);
+/// Wall-clock limit of a script. The worker's CPU time is limited to less, so that this limit is
+/// reached only on an overloaded machine.
+const SCRIPT_TIMEOUT: Duration = Duration::from_secs(15);
 
 impl Script {
     pub(super) fn code(&self) -> String {
@@ -55,18 +60,21 @@ impl Script {
     }
 }
 
-impl Input {
-    /// Runs it in a worker, which is this executable with these arguments.
-    pub(super) async fn run(&self, worker: &[String]) -> Result<Output, Failure> {
+impl ScriptInput {
+    /// Runs the script in a worker process, which is this executable with the arguments `worker`.
+    pub(super) async fn run_in_worker(
+        &self,
+        worker: &[String],
+    ) -> Result<ScriptOutput, StepFailure> {
         let broken = |error: &dyn std::fmt::Display| {
-            Failure::passing("the script could not be run").detail(error)
+            StepFailure::transient("the script could not be run").with_detail(error)
         };
         let input = serde_json::to_vec(self).map_err(|error| broken(&error))?;
         let mut child = Command::new("/proc/self/exe")
             .args(worker)
             .env_clear()
-            .env(worker::MARK, "1")
-            // An allocator that reserves ahead would be reserving what is limited.
+            .env(worker::WORKER_ENV_VARIABLE, "1")
+            // The allocator would reserve more address space than `RLIMIT_AS` allows.
             .env("MIMALLOC_ARENA_RESERVE", "0")
             .current_dir("/")
             .stdin(Stdio::piped())
@@ -76,32 +84,36 @@ impl Input {
             .spawn()
             .map_err(|error| broken(&error))?;
         let mut stdin = child.stdin.take();
-        let talk = async move {
+        let exchange = async move {
             if let Some(stdin) = &mut stdin {
-                // One that ended early says why by how it ended.
+                // The write fails if the worker ended early; its exit status explains why.
                 let _ = stdin.write_all(&input).await;
             }
             drop(stdin);
             child.wait_with_output().await
         };
-        let output = tokio::time::timeout(DEADLINE, talk).await;
-        let output = output.map_err(|_| Failure::lasting("the script took too long"))?;
+        let output = tokio::time::timeout(SCRIPT_TIMEOUT, exchange).await;
+        let output = output.map_err(|_| StepFailure::permanent("the script took too long"))?;
         let output = output.map_err(|error| broken(&error))?;
         if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&output.status) {
-            return Err(Failure::lasting(killed_by(signal)));
+            return Err(StepFailure::permanent(describe_signal(signal)));
         }
-        // Whatever was printed before is not the answer.
+        // The worker's reply is its last line: earlier lines are output of the executable's start.
         let text = String::from_utf8_lossy(&output.stdout);
-        let answer = text.lines().last().unwrap_or_default();
-        match serde_json::from_str(answer).map_err(|error| broken(&error))? {
-            Output::Failed(why) => Err(Failure::lasting("the script failed").detail(why)),
-            Output::Limited(why) => Err(Failure::lasting(why)),
+        let reply = text.lines().last().unwrap_or_default();
+        match serde_json::from_str(reply).map_err(|error| broken(&error))? {
+            ScriptOutput::Failed(why) => {
+                Err(StepFailure::permanent("the script failed").with_detail(why))
+            }
+            ScriptOutput::Limited(why) => Err(StepFailure::permanent(why)),
             output => Ok(output),
         }
     }
 }
 
-fn killed_by(signal: i32) -> &'static str {
+/// The message for the signal that killed the worker (Linux numbers): SIGXCPU (24), SIGKILL (9),
+/// SIGABRT (6), SIGSEGV (11).
+fn describe_signal(signal: i32) -> &'static str {
     match signal {
         24 | 9 => "the script took too long",
         6 => "the script used too much memory",
@@ -111,6 +123,6 @@ fn killed_by(signal: i32) -> &'static str {
 }
 
 #[cfg(test)]
-pub(crate) use self::tests::arguments as worker_of_the_tests;
+pub(crate) use self::tests::worker_arguments as worker_of_the_tests;
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,6 @@
-//! [`Step`]: one action of a recipe.
+//! [`Step`]: one step of a recipe: an action, and the variable that its output is saved in.
+//!
+//! - [`settings`]: `[[source.step]]`, parsed.
 
 mod settings;
 
@@ -8,190 +10,199 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Deserializer};
 use url::Url;
 
-use super::body::Body;
+use super::body::PostBody;
 use super::decode::Coding;
-use super::find::{Css, Find};
+use super::matcher::{CssSelector, Matcher};
 use super::script::Script;
-use super::template::{Template, name_of};
+use super::template::{Template, parse_variable_name};
 use crate::settings::from_text;
 
-pub(super) use self::settings::Settings;
+pub(super) use self::settings::StepSettings;
 
 pub(super) struct Step {
     pub(super) action: Action,
-    pub(super) keep: Keep,
+    pub(super) binding: OutputBinding,
 }
 
 pub(super) enum Action {
-    Request(Request),
+    Request(PageRequest),
     Find {
-        find: Find,
-        from: Option<Name>,
-        /// Yielded where nothing is found.
+        find: Matcher,
+        from: Option<VariableName>,
+        /// The output if nothing matches.
         default: Option<Template>,
     },
-    /// A header of the current page.
+    /// A response header of the current page.
     Header(String),
-    /// A cookie that the current page would be asked with.
+    /// A cookie that a request for the current page would carry.
     Cookie(String),
     Decode {
         codings: Vec<Coding>,
-        from: Option<Name>,
+        from: Option<VariableName>,
     },
     Script(Script),
     Text(Template),
 }
 
-/// What becomes of what a step yields.
-pub(super) enum Keep {
-    Nothing,
-    Save(Name),
-    /// The steps below run once for each, with this variable.
-    ForEach(Name),
+/// Where the output of a step goes.
+pub(super) enum OutputBinding {
+    Discard,
+    Save(VariableName),
+    /// The steps below run once for each match, with this variable set to it.
+    ForEach(VariableName),
 }
 
-pub(super) struct Request {
-    pub(super) target: Target,
+pub(super) struct PageRequest {
+    pub(super) target: RequestTarget,
     pub(super) headers: Vec<(String, Template)>,
-    /// That a script of the page would have set.
+    /// Cookies to set before the request, as a script of the page would.
     pub(super) cookies: BTreeMap<String, Template>,
 }
 
-pub(super) enum Target {
+pub(super) enum RequestTarget {
     Get(Template),
-    Post(Template, Body),
-    /// What the first match shows.
-    Iframe(Css, String),
+    Post(Template, PostBody),
+    /// The URL in the named attribute of the first element that matches.
+    Iframe(CssSelector, String),
 }
 
 /// The name of a variable.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Name(pub(super) String);
+pub(super) struct VariableName(pub(super) String);
 
-from_text!(Name, |text| name_of(text).map(Self));
+from_text!(VariableName, |text| parse_variable_name(text).map(Self));
 
-impl Borrow<str> for Name {
+impl Borrow<str> for VariableName {
     fn borrow(&self) -> &str {
         &self.0
     }
 }
 
-impl Keep {
-    pub(super) fn name(&self) -> Option<&Name> {
+impl OutputBinding {
+    pub(super) fn variable(&self) -> Option<&VariableName> {
         match self {
-            Self::Nothing => None,
+            Self::Discard => None,
             Self::Save(name) | Self::ForEach(name) => Some(name),
         }
     }
 }
 
 impl Step {
-    pub(super) fn fetches(&self) -> bool {
+    pub(super) fn is_request(&self) -> bool {
         matches!(self.action, Action::Request(_))
     }
 
-    /// Variables that are there once it ran.
-    pub(super) fn yields(&self) -> impl Iterator<Item = &str> {
+    /// The variables that are defined once the step has run.
+    pub(super) fn defined_variables(&self) -> impl Iterator<Item = &str> {
         let names = match &self.action {
-            Action::Find { find: Find::Regex(pattern), .. } => pattern.names(),
+            Action::Find { find: Matcher::Regex(pattern), .. } => pattern.group_names(),
             _ => Vec::new(),
         };
-        let url = self.fetches().then_some("url");
-        names.into_iter().chain(url).chain(self.keep.name().map(|name| name.0.as_str()))
+        let url = self.is_request().then_some("url");
+        names.into_iter().chain(url).chain(self.binding.variable().map(|name| name.0.as_str()))
     }
 
-    /// As errors name it. Not the URL of a request, nor a pattern, which may hold one: these
-    /// names are public.
+    /// The step's name in errors, which are public: it shows neither the URL of a request nor a
+    /// pattern, which may hold a URL.
     pub(super) fn describe(&self, index: usize) -> String {
         let action = match &self.action {
-            Action::Request(Request { target: Target::Get(_), .. }) => "get".to_owned(),
-            Action::Request(Request { target: Target::Post(..), .. }) => "post".to_owned(),
-            Action::Request(Request { target: Target::Iframe(css, _), .. }) => {
-                format!("iframe {}", css.public())
+            Action::Request(PageRequest { target: RequestTarget::Get(_), .. }) => "get".to_owned(),
+            Action::Request(PageRequest { target: RequestTarget::Post(..), .. }) => {
+                "post".to_owned()
             }
-            Action::Find { find: Find::Select { css, .. }, .. } => {
-                format!("select {}", css.public())
+            Action::Request(PageRequest { target: RequestTarget::Iframe(css, _), .. }) => {
+                format!("iframe {}", css.public_text())
             }
-            Action::Find { find: Find::Regex(_), .. } => format!("regex for {}", self.keeps()),
-            Action::Find { find: Find::Pointer(pointer), .. } => format!("pointer {:?}", pointer.0),
+            Action::Find { find: Matcher::Select { css, .. }, .. } => {
+                format!("select {}", css.public_text())
+            }
+            Action::Find { find: Matcher::Regex(_), .. } => {
+                format!("regex for {}", self.describe_variables())
+            }
+            Action::Find { find: Matcher::Pointer(pointer), .. } => {
+                format!("pointer {:?}", pointer.0)
+            }
             Action::Header(name) => format!("header {name}"),
             Action::Cookie(name) => format!("cookie {name}"),
             Action::Decode { codings, .. } => {
                 let names: Vec<&str> = codings.iter().map(|coding| coding.name()).collect();
                 format!("decode {}", names.join(", "))
             }
-            Action::Script(_) => format!("script for {}", self.keeps()),
-            Action::Text(_) => format!("text for {}", self.keeps()),
+            Action::Script(_) => format!("script for {}", self.describe_variables()),
+            Action::Text(_) => format!("text for {}", self.describe_variables()),
         };
         format!("step {} ({action})", index + 1)
     }
 
-    fn keeps(&self) -> String {
-        self.yields().collect::<Vec<_>>().join(", ")
+    fn describe_variables(&self) -> String {
+        self.defined_variables().collect::<Vec<_>>().join(", ")
     }
 
-    /// Can it run once the variables `known` are there? `url` is known as soon as there is a
-    /// current page.
-    pub(super) fn check(&self, known: &BTreeSet<&str>) -> Result<(), String> {
-        let page = known.contains("url");
-        let page = || match page {
+    /// Checks that the step can run with the variables in `known`; `url` is known as soon as there
+    /// is a current page.
+    pub(super) fn check_variables(&self, known: &BTreeSet<&str>) -> Result<(), String> {
+        let has_page = known.contains("url");
+        let check_page = || match has_page {
             true => Ok(()),
             false => Err("there is no page yet: begin with get or post".to_owned()),
         };
-        let from = |from: &Option<Name>| match from {
-            None => page(),
+        let check_input = |from: &Option<VariableName>| match from {
+            None => check_page(),
             Some(from) if known.contains(from.0.as_str()) => Ok(()),
             Some(from) => Err(format!("the variable {:?} is not known here", from.0)),
         };
         match &self.action {
-            Action::Find { from: name, default, .. } => {
-                from(name)?;
-                default.iter().try_for_each(|default| default.check(known))
+            Action::Find { from, default, .. } => {
+                check_input(from)?;
+                default.iter().try_for_each(|default| default.check_variables(known))
             }
-            Action::Decode { from: name, .. } => from(name),
-            Action::Header(_) | Action::Cookie(_) => page(),
+            Action::Decode { from, .. } => check_input(from),
+            Action::Header(_) | Action::Cookie(_) => check_page(),
             Action::Script(_) => Ok(()),
-            Action::Text(text) => text.check(known),
-            Action::Request(request) => request.check(known),
+            Action::Text(text) => text.check_variables(known),
+            Action::Request(request) => request.check_variables(known),
         }
     }
 
-    /// The scheme, host and port that its URL names.
+    /// The scheme, host and port that the URL of the step's request names.
     pub(super) fn origin(&self) -> Option<Url> {
         match &self.action {
-            Action::Request(Request {
-                target: Target::Get(url) | Target::Post(url, _), ..
+            Action::Request(PageRequest {
+                target: RequestTarget::Get(url) | RequestTarget::Post(url, _),
+                ..
             }) => url.origin(),
             _ => None,
         }
     }
 }
 
-impl Request {
-    fn check(&self, known: &BTreeSet<&str>) -> Result<(), String> {
-        let page = known.contains("url");
+impl PageRequest {
+    fn check_variables(&self, known: &BTreeSet<&str>) -> Result<(), String> {
+        let has_page = known.contains("url");
         match &self.target {
-            Target::Iframe(..) if !page => {
+            RequestTarget::Iframe(..) if !has_page => {
                 return Err("there is no page yet: begin with get or post".to_owned());
             }
-            Target::Get(url) | Target::Post(url, _) if !page && url.is_relative() => {
+            RequestTarget::Get(url) | RequestTarget::Post(url, _)
+                if !has_page && url.is_relative() =>
+            {
                 return Err("the first URL must begin with http:// or https://".to_owned());
             }
             _ => {}
         }
-        self.templates().iter().try_for_each(|template| template.check(known))
+        self.templates().iter().try_for_each(|template| template.check_variables(known))
     }
 
     fn templates(&self) -> Vec<&Template> {
         let mut templates: Vec<_> = self.headers.iter().map(|(_, value)| value).collect();
         templates.extend(self.cookies.values());
         match &self.target {
-            Target::Get(url) => templates.push(url),
-            Target::Post(url, body) => {
+            RequestTarget::Get(url) => templates.push(url),
+            RequestTarget::Post(url, body) => {
                 templates.push(url);
-                body.templates(&mut templates);
+                body.collect_templates(&mut templates);
             }
-            Target::Iframe(..) => {}
+            RequestTarget::Iframe(..) => {}
         }
         templates
     }

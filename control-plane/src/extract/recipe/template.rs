@@ -1,4 +1,4 @@
-//! Text with `{{variables}}`.
+//! [`Template`]: a text with `{{variables}}`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,15 +9,15 @@ use url::Url;
 use crate::settings::from_text;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Template(Vec<Part>);
+pub(super) struct Template(Vec<TemplatePart>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Part {
+enum TemplatePart {
     Text(String),
-    /// Encoded as one component of a URL, when it says `{{name | percent}}`.
+    /// `{{name}}`, or `{{name | percent}}`, which is encoded as one component of a URL.
     Variable {
         name: String,
-        percent: bool,
+        percent_encoded: bool,
     },
 }
 
@@ -31,12 +31,12 @@ impl Template {
             let (name, after) = after
                 .split_once("}}")
                 .ok_or_else(|| format!("{text:?}: a {{{{ without its }}}}"))?;
-            parts.push(Part::Text(before.to_owned()));
-            parts.push(variable(name)?);
+            parts.push(TemplatePart::Text(before.to_owned()));
+            parts.push(parse_variable(name)?);
             rest = after;
         }
-        parts.push(Part::Text(rest.to_owned()));
-        parts.retain(|part| *part != Part::Text(String::new()));
+        parts.push(TemplatePart::Text(rest.to_owned()));
+        parts.retain(|part| *part != TemplatePart::Text(String::new()));
         Ok(Self(parts))
     }
 
@@ -44,11 +44,11 @@ impl Template {
         let mut text = String::new();
         for part in &self.0 {
             match part {
-                Part::Text(part) => text.push_str(part),
-                Part::Variable { name, percent } => {
-                    let value = variables.get(name).ok_or_else(|| unknown(name))?;
+                TemplatePart::Text(part) => text.push_str(part),
+                TemplatePart::Variable { name, percent_encoded: percent } => {
+                    let value = variables.get(name).ok_or_else(|| unknown_variable_error(name))?;
                     match percent {
-                        true => text.extend(utf8_percent_encode(value, COMPONENT)),
+                        true => text.extend(utf8_percent_encode(value, URL_COMPONENT_SET)),
                         false => text.push_str(value),
                     }
                 }
@@ -57,36 +57,38 @@ impl Template {
         Ok(text)
     }
 
-    /// Does it only name what is known?
-    pub(super) fn check(&self, known: &BTreeSet<&str>) -> Result<(), String> {
+    /// Checks that every variable is in `known`.
+    pub(super) fn check_variables(&self, known: &BTreeSet<&str>) -> Result<(), String> {
         self.0.iter().try_for_each(|part| match part {
-            Part::Variable { name, .. } if !known.contains(name.as_str()) => Err(unknown(name)),
+            TemplatePart::Variable { name, .. } if !known.contains(name.as_str()) => {
+                Err(unknown_variable_error(name))
+            }
             _ => Ok(()),
         })
     }
 
-    /// Is it surely not an absolute URL?
+    /// Whether the text cannot become an absolute URL. A text that begins with a variable can.
     pub(super) fn is_relative(&self) -> bool {
         match self.0.first() {
-            Some(Part::Text(text)) => {
+            Some(TemplatePart::Text(text)) => {
                 !(text.starts_with("http://") || text.starts_with("https://"))
             }
-            Some(Part::Variable { .. }) => false,
+            Some(TemplatePart::Variable { .. }) => false,
             None => true,
         }
     }
 
     /// The scheme, host and port that a URL names before its first variable.
     pub(super) fn origin(&self) -> Option<Url> {
-        let Some(Part::Text(text)) = self.0.first() else { return None };
+        let Some(TemplatePart::Text(text)) = self.0.first() else { return None };
         let (scheme, rest) = text.split_once("://")?;
         let (authority, _) = rest.split_once('/').or((self.0.len() == 1).then_some((rest, "")))?;
         Url::parse(&format!("{scheme}://{authority}/")).ok()
     }
 }
 
-/// What `encodeURIComponent` leaves alone.
-const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
+/// All but what JavaScript's `encodeURIComponent` leaves unencoded.
+const URL_COMPONENT_SET: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')
     .remove(b'.')
@@ -97,8 +99,8 @@ const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'(')
     .remove(b')');
 
-/// What stands between the braces: `name` or `name | percent`.
-fn variable(text: &str) -> Result<Part, String> {
+/// Parses the text between the braces: `name` or `name | percent`.
+fn parse_variable(text: &str) -> Result<TemplatePart, String> {
     let (name, percent) = match text.split_once('|') {
         None => (text, false),
         Some((name, filter)) if filter.trim() == "percent" => (name, true),
@@ -106,19 +108,19 @@ fn variable(text: &str) -> Result<Part, String> {
             return Err(format!("{:?} is not a filter: use percent", filter.trim()));
         }
     };
-    Ok(Part::Variable { name: name_of(name.trim())?, percent })
+    Ok(TemplatePart::Variable { name: parse_variable_name(name.trim())?, percent_encoded: percent })
 }
 
-fn unknown(name: &str) -> String {
+fn unknown_variable_error(name: &str) -> String {
     format!("the variable {name:?} is not known here")
 }
 
-/// `[a-z_][a-z0-9_]*`
-pub(super) fn name_of(text: &str) -> Result<String, String> {
+/// Checks a variable's name: `[a-z_][a-z0-9_]*`.
+pub(super) fn parse_variable_name(text: &str) -> Result<String, String> {
     let mut bytes = text.bytes();
-    let begins = bytes.next().is_some_and(|byte| byte.is_ascii_lowercase() || byte == b'_');
-    let goes_on = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
-    if begins && bytes.all(goes_on) {
+    let first_is_valid = bytes.next().is_some_and(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    let is_valid = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+    if first_is_valid && bytes.all(is_valid) {
         Ok(text.to_owned())
     } else {
         Err(format!("{text:?} is not the name of a variable: use [a-z0-9_]"))

@@ -1,5 +1,5 @@
-//! Against a site of its own that behaves like the demo's: pages, an iframe, a cookie, a form
-//! with a CSRF token, a Referer that is insisted on.
+//! Recipes against a local site like the demo's: pages, an iframe, a cookie, a form with a CSRF
+//! token, and a required Referer.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -10,7 +10,7 @@ use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{any, get, post};
 use axum::{Json, Router};
 
-use crate::extract::tests::runner;
+use crate::extract::tests::build_runner;
 use crate::extract::{Candidate, ExtractError};
 use crate::source::Source;
 
@@ -110,11 +110,11 @@ async fn site() -> SocketAddr {
 async fn extract(toml: &str, address: SocketAddr) -> Result<Vec<Candidate>, ExtractError> {
     let toml = toml.replace("127.0.0.1:9000", &address.to_string());
     let source = Source::parse_file(&toml).unwrap_or_else(|error| panic!("{error}")).remove(0);
-    let mut found = runner().run(&source).await;
+    let mut found = build_runner().run(&source).await;
     if found.candidates.is_empty() { Err(found.failures.remove(0)) } else { Ok(found.candidates) }
 }
 
-/// A recipe on this site with these steps, whose result is the variable `p`.
+/// A recipe for the site with these steps, whose playlist is the variable `p`.
 fn recipe(steps: &str) -> String {
     format!(
         "[[source]]\nname = 'a'\nkind = 'recipe'\nfeed = 'World feed'\nallow_private = ['127.0.0.0/8']\n{}\n[source.result]\nplaylist = '{{{{p}}}}'\n",
@@ -123,9 +123,9 @@ fn recipe(steps: &str) -> String {
 }
 
 #[tokio::test]
-async fn the_demo() {
+async fn the_demo_recipe_finds_its_feeds() {
     let address = site().await;
-    // One of its four feeds has a form without the token: the others are found all the same.
+    // One of the four feeds has a form without the token; the other feeds are found.
     let found = extract(DEMO, address).await.unwrap();
     let feeds: Vec<_> = found.iter().map(|candidate| candidate.feed.as_str()).collect();
     assert_eq!(feeds, ["World feed", "Onboard 7", "Onboard 22"]);
@@ -135,7 +135,7 @@ async fn the_demo() {
         format!("http://{address}/hls/world-feed/master.m3u8?exp=1767225600&sig=secret")
     );
     assert_eq!(first.expires_at, Some("2026-01-01T00:00:00Z".parse().unwrap()));
-    // The page that answered, not the one that redirected to it.
+    // `{{page}}` is the URL that answered, not the one that redirected to it.
     let referer = format!("http://{address}/embed/world-feed");
     assert_eq!(first.headers, [("Referer".to_owned(), referer)]);
     assert_eq!(first.label.as_deref(), Some("Demo"));
@@ -144,7 +144,8 @@ async fn the_demo() {
 #[tokio::test]
 async fn actions() {
     let address = site().await;
-    // The variable `p` is a URL, or what was echoed, which is hung behind the site as `q`.
+    // The variable `p` is a playlist's URL; in the cases that echo a request, `q` is the echoed
+    // text, which is appended to the site's URL.
     for (name, steps, expected) in [
         (
             "a pattern, and a relative playlist",
@@ -356,12 +357,12 @@ async fn failures_name_their_step() {
     assert_eq!(error.to_string(), "result: `expires` is not a time");
 }
 
-/// What a recipe finds that branches: feed, path.
-async fn branches(text: &str) -> (Vec<(String, String)>, Vec<String>) {
+/// The feed and the path of each candidate of a recipe with branches, and the failures.
+async fn extract_branches(text: &str) -> (Vec<(String, String)>, Vec<String>) {
     let address = site().await;
     let toml = text.replace("127.0.0.1:9000", &address.to_string());
     let source = Source::parse_file(&toml).unwrap_or_else(|error| panic!("{error}")).remove(0);
-    let found = runner().run(&source).await;
+    let found = build_runner().run(&source).await;
     let pair = |one: Candidate| (one.feed, one.playlist.path().to_owned());
     let failures = found.failures.iter().map(ToString::to_string).collect();
     (found.candidates.into_iter().map(pair).collect(), failures)
@@ -417,7 +418,7 @@ async fn foreach() {
         let owned = |pairs: Vec<(&str, &str)>| -> Vec<_> {
             pairs.into_iter().map(|(a, b)| (a.to_owned(), b.to_owned())).collect()
         };
-        let (found, failed) = branches(&text).await;
+        let (found, failed) = extract_branches(&text).await;
         assert_eq!(
             (found, failed.iter().map(String::as_str).collect()),
             (owned(expected), failures),
@@ -427,20 +428,20 @@ async fn foreach() {
 }
 
 #[tokio::test]
-async fn a_list_without_end_is_capped_and_counted() {
+async fn branches_beyond_the_limit_are_dropped_and_counted() {
     let steps = "STEP\nget = 'SITE/list'\nSTEP\nscript = 'Array.from({length: 10000}, (_, i) => i)'\nforeach = 'i'";
     let text = recipe(steps).replace("playlist = '{{p}}'", "playlist = '/{{i}}'\nfeed = 'f{{i}}'");
     let toml = text.replace("127.0.0.1:9000", &site().await.to_string());
-    let found = runner().run(&Source::parse_file(&toml).unwrap().remove(0)).await;
+    let found = build_runner().run(&Source::parse_file(&toml).unwrap().remove(0)).await;
     assert_eq!((found.candidates.len(), found.dropped, found.failures.len()), (200, 9_800, 0));
 }
 
-/// What was found before the deadline stays found.
+/// A candidate that was found before the deadline stays in the output.
 #[tokio::test]
-async fn a_branch_that_hangs_takes_no_other_along() {
+async fn a_branch_that_hangs_does_not_affect_the_others() {
     let steps = "timeout = '2s'\nSTEP\nget = 'SITE/list'\nSTEP\nscript = '[\"list\", \"never\"]'\nforeach = 'i'\nSTEP\nget = '/{{i}}'\nsave = 'p'";
     let text = recipe(steps).replace("{{p}}'", "{{p}}'\nfeed = '{{i}}'");
-    let (found, failed) = branches(&text).await;
+    let (found, failed) = extract_branches(&text).await;
     assert_eq!(found, [("list".to_owned(), "/list".to_owned())]);
     assert_eq!(failed, ["run: not finished within 2s"]);
 }
@@ -450,43 +451,44 @@ async fn recorded_replayed_and_compared() {
     let address = site().await;
     let toml = DEMO.replace("127.0.0.1:9000", &address.to_string());
     let source = Source::parse_file(&toml).unwrap().remove(0);
-    let (lived, recording) = runner().record(&source).await;
+    let (recorded_run, recording) = build_runner().record(&source).await;
     assert!(!recording.good, "one of four failed");
     let folder = tempfile::tempdir().unwrap();
     recording.save(folder.path()).unwrap();
     let loaded = crate::extract::Recording::load(folder.path(), "demo").unwrap();
 
-    // Offline: this runner may reach nothing at all.
+    // Without `allow_private`, the replay could not fetch from the site.
     let mut offline = source.clone();
     offline.allow_private.clear();
-    let replayed = runner().replay(&offline, &loaded).await;
-    assert!(replayed.candidates == lived.candidates, "{:?}", replayed.candidates);
+    let replayed = build_runner().replay(&offline, &loaded).await;
+    assert!(replayed.candidates == recorded_run.candidates, "{:?}", replayed.candidates);
     let failures = |it: &crate::extract::Extraction| {
         it.failures.iter().map(ToString::to_string).collect::<Vec<_>>()
     };
-    assert_eq!(failures(&replayed), failures(&lived));
-    assert_eq!(crate::extract::first_drift(&lived.steps, &replayed.steps), None);
+    assert_eq!(failures(&replayed), failures(&recorded_run));
+    assert_eq!(crate::extract::find_first_drift(&recorded_run.steps, &replayed.steps), None);
 
-    // The recipe changed: the recording says so. The site changed: the step is named.
+    // A replay of a changed recipe fails at the first request that differs; a run that differs from
+    // the recording names the step that drifted.
     let other = toml.replace("/watch/{{id}}", "/see/{{id}}");
     let other = Source::parse_file(&other).unwrap().remove(0);
-    let changed = runner().replay(&other, &loaded).await;
+    let changed = build_runner().replay(&other, &loaded).await;
     let first = changed.failures[0].to_string();
     assert!(first.starts_with("World feed: step 1 (get): GET http://127.0.0.1:"), "{first}");
     let other = toml.replace("input[name=csrf]", "input[name=feed]");
     let other = Source::parse_file(&other).unwrap().remove(0);
-    let drifted = runner().extract(&other).await;
-    let drift = crate::extract::first_drift(&lived.steps, &drifted.steps).unwrap();
-    assert!(drift.then.step.starts_with("step 3 (select"), "{drift}");
+    let drifted = build_runner().extract(&other).await;
+    let drift = crate::extract::find_first_drift(&recorded_run.steps, &drifted.steps).unwrap();
+    assert!(drift.recorded.step.starts_with("step 3 (select"), "{drift}");
 }
 
-/// A trace tells what happened, and holds no key to anything.
+/// A trace shows what each step did, but no secret.
 #[tokio::test]
 async fn traces_are_masked() {
     let address = site().await;
     let toml = DEMO.replace("127.0.0.1:9000", &address.to_string());
     let source = Source::parse_file(&toml).unwrap().remove(0);
-    let runner = runner();
+    let runner = build_runner();
     let extraction = runner.extract(&source).await;
     let lines: Vec<String> = extraction.steps.iter().map(ToString::to_string).collect();
     let text = lines.join("\n");

@@ -1,7 +1,7 @@
 use super::*;
-use crate::schedule::{samples, sanity};
+use crate::schedule::{plausibility, samples};
 
-fn listed(id: &str, start: &str) -> Listed {
+fn build_meeting(id: &str, start: &str) -> ProviderMeeting {
     let start: Timestamp = start.parse().unwrap();
     let value = serde_json::json!({
         "id": id, "name": id, "round": null, "utc_offset": null, "series": true,
@@ -11,22 +11,22 @@ fn listed(id: &str, start: &str) -> Listed {
             "cancelled": false,
         }],
     });
-    let mut listed: Listed = serde_json::from_value(value).unwrap();
-    listed.slots[0] = listed.slots[0].clone().starting(start);
-    listed
+    let mut meeting: ProviderMeeting = serde_json::from_value(value).unwrap();
+    meeting.slots[0] = meeting.slots[0].clone().with_start(start);
+    meeting
 }
 
-fn calendar(season: &str, races: &[(&str, &str)]) -> Calendar {
-    let meetings = races.iter().map(|(id, start)| listed(id, start)).collect();
-    Calendar { season: Some(season.into()), meetings }
+fn calendar(season: &str, races: &[(&str, &str)]) -> ProviderCalendar {
+    let meetings = races.iter().map(|(id, start)| build_meeting(id, start)).collect();
+    ProviderCalendar { season: Some(season.into()), meetings }
 }
 
-/// `id`, and what became of its race: `!` corrected, `x` cancelled.
-fn told(calendar: &Calendar) -> String {
+/// The id of each meeting, with `!` if its race was corrected and `x` if it is cancelled.
+fn describe_calendar(calendar: &ProviderCalendar) -> String {
     let each = calendar.meetings.iter().map(|meeting| {
-        let slot = &meeting.slots[0];
-        let corrected = if slot.corrected_at.is_some() { "!" } else { "" };
-        let cancelled = if slot.cancelled { "x" } else { "" };
+        let session = &meeting.slots[0];
+        let corrected = if session.corrected_at.is_some() { "!" } else { "" };
+        let cancelled = if session.cancelled { "x" } else { "" };
         format!("{}{corrected}{cancelled}", meeting.id)
     });
     each.collect::<Vec<_>>().join(" ")
@@ -37,10 +37,10 @@ const B: &str = "2026-04-12T15:00:00Z";
 const C: &str = "2026-04-19T17:00:00Z";
 
 #[test]
-fn what_is_carried_over() {
+fn moved_dropped_and_renamed_meetings() {
     let now: Timestamp = "2026-04-15T00:00:00Z".parse().unwrap();
     let last = calendar("2026", &[("a", A), ("b", B), ("c", C)]);
-    for (name, drops, season, races, expected) in [
+    for (name, omission_cancels, season, races, expected) in [
         ("unchanged", true, "2026", vec![("a", A), ("b", B), ("c", C)], "a b c"),
         ("moved", true, "2026", vec![("a", A), ("b", B), ("c", "2026-04-19T14:00:00Z")], "a b c!"),
         ("dropped, still to come", true, "2026", vec![("a", A), ("b", B)], "a b c!x"),
@@ -52,28 +52,28 @@ fn what_is_carried_over() {
     ] {
         let during = "2026-04-12T16:00:00Z".parse().unwrap();
         let now = if name.ends_with("right now") { during } else { now };
-        let next = carry(&last, calendar(season, &races), &[], drops, now);
-        assert_eq!(told(&next), expected, "{name}");
+        let next = carry_over_history(&last, calendar(season, &races), &[], omission_cancels, now);
+        assert_eq!(describe_calendar(&next), expected, "{name}");
     }
 }
 
-/// What cannot be read is neither off nor gone.
+/// A meeting or session that cannot be read is neither cancelled nor forgotten.
 #[test]
-fn what_is_rejected_stays_as_it_was() {
+fn rejected_items_stay_as_they_were() {
     let now: Timestamp = "2026-04-01T00:00:00Z".parse().unwrap();
-    let fp1 = |calendar: Calendar| {
-        let add = |mut meeting: Listed| {
+    let fp1 = |calendar: ProviderCalendar| {
+        let add = |mut meeting: ProviderMeeting| {
             let day = meeting.slots[0].date;
-            meeting.slots.push(Slot::new("fp1", "Practice 1", day));
+            meeting.slots.push(ProviderSession::new("fp1", "Practice 1", day));
             meeting
         };
-        Calendar { meetings: calendar.meetings.into_iter().map(add).collect(), ..calendar }
+        ProviderCalendar { meetings: calendar.meetings.into_iter().map(add).collect(), ..calendar }
     };
     let last = fp1(calendar("2026", &[("b", B), ("c", C)]));
     let one = fp1(calendar("2026", &[("b", B)]));
     let races = calendar("2026", &[("b", B), ("c", C)]);
     let [forgets, cancels] = [false, true];
-    for (name, fresh, rejected, drops, expected) in [
+    for (name, fresh, rejected, omission_cancels, expected) in [
         ("nothing", &one, vec![], cancels, "b b:fp1 cx c:fp1x"),
         ("nothing", &one, vec![], forgets, "b b:fp1"),
         ("its meeting", &one, vec![RejectedItem::meeting("c", "")], cancels, "b b:fp1 c c:fp1"),
@@ -106,49 +106,57 @@ fn what_is_rejected_stays_as_it_was() {
         ),
         ("of a meeting", &races, vec![RejectedItem::meeting("b", "")], cancels, "b b:fp1 c c:fp1x"),
     ] {
-        let next = carry(&last, fresh.clone(), &rejected, drops, now);
+        let next = carry_over_history(&last, fresh.clone(), &rejected, omission_cancels, now);
         let each = next.meetings.iter().flat_map(|meeting| {
-            let mut slots: Vec<_> = meeting.slots.iter().collect();
-            slots.sort_by_key(|slot| slot.code != "race");
-            slots.into_iter().map(|slot| {
-                let code = if slot.code == "race" { "" } else { ":fp1" };
-                format!("{}{code}{}", meeting.id, if slot.cancelled { "x" } else { "" })
+            let mut sessions: Vec<_> = meeting.slots.iter().collect();
+            sessions.sort_by_key(|session| session.code != "race");
+            sessions.into_iter().map(|session| {
+                let code = if session.code == "race" { "" } else { ":fp1" };
+                format!("{}{code}{}", meeting.id, if session.cancelled { "x" } else { "" })
             })
         });
-        assert_eq!(each.collect::<Vec<_>>().join(" "), expected, "{name}, {drops}");
+        assert_eq!(each.collect::<Vec<_>>().join(" "), expected, "{name}, {omission_cancels}");
     }
 }
 
 #[test]
-fn what_was_cancelled_stays_listed_until_it_is_back() {
+fn a_cancelled_meeting_stays_until_it_is_listed_again() {
     let now: Timestamp = "2026-04-15T00:00:00Z".parse().unwrap();
     let last = calendar("2026", &[("a", A), ("b", B), ("c", C)]);
     let dropped = calendar("2026", &[("a", A), ("b", B)]);
-    let cancelled = carry(&last, dropped.clone(), &[], true, now);
+    let cancelled = carry_over_history(&last, dropped.clone(), &[], true, now);
     let later = "2026-05-01T00:00:00Z".parse().unwrap();
-    assert_eq!(told(&carry(&cancelled, dropped.clone(), &[], true, later)), "a b c!x");
-    // Another race on its day is not what became of it.
+    assert_eq!(
+        describe_calendar(&carry_over_history(&cancelled, dropped.clone(), &[], true, later)),
+        "a b c!x"
+    );
+    // Another race on the day of a cancelled one does not replace it.
     let instead = calendar("2026", &[("a", A), ("b", B), ("z", C)]);
-    assert_eq!(told(&carry(&cancelled, instead, &[], true, later)), "a b z c!x");
-    assert_eq!(told(&carry(&cancelled, last, &[], true, now)), "a b c!");
-    // Where there are no seasons, years pass.
-    let timeless = |calendar: Calendar| Calendar { season: None, ..calendar };
+    assert_eq!(
+        describe_calendar(&carry_over_history(&cancelled, instead, &[], true, later)),
+        "a b z c!x"
+    );
+    assert_eq!(describe_calendar(&carry_over_history(&cancelled, last, &[], true, now)), "a b c!");
+    // In a calendar without seasons, a cancelled meeting is forgotten after its year.
+    let timeless = |calendar: ProviderCalendar| ProviderCalendar { season: None, ..calendar };
     let (cancelled, dropped) = (timeless(cancelled), timeless(dropped));
     for (now, expected) in [("2026-12-31T00:00:00Z", "a b c!x"), ("2028-01-01T00:00:00Z", "a b")] {
-        let next = carry(&cancelled, dropped.clone(), &[], true, now.parse().unwrap());
-        assert_eq!(told(&next), expected, "{now}");
+        let next = carry_over_history(&cancelled, dropped.clone(), &[], true, now.parse().unwrap());
+        assert_eq!(describe_calendar(&next), expected, "{now}");
     }
 }
 
 #[test]
-fn a_season_that_is_gone_at_once_is_a_broken_answer() {
+fn a_response_without_most_of_the_season_is_refused() {
     let now: Timestamp = "2026-03-14T12:00:00Z".parse().unwrap();
-    let races = samples::ergast(&samples::json("jolpica-f1-data-2026-calendar.json"));
-    let read =
-        |races: &[serde_json::Value]| super::super::jolpica::read(&samples::race_table(races));
+    let races =
+        samples::jolpica_races(&samples::read_json_sample("jolpica-f1-data-2026-calendar.json"));
+    let read = |races: &[serde_json::Value]| {
+        super::super::jolpica::read_calendar(&samples::race_table_page(races))
+    };
     let last = read(&races);
-    assert_eq!(sanity::complaints(&last), Vec::<String>::new());
-    let two = samples::without(&races, &["Bahrain Grand Prix", "Saudi Arabian Grand Prix"]);
+    assert_eq!(plausibility::list_implausible(&last), Vec::<String>::new());
+    let two = samples::remove_races(&races, &["Bahrain Grand Prix", "Saudi Arabian Grand Prix"]);
     for (name, fresh, expected) in [
         ("two of them", read(&two), Ok(())),
         (
@@ -156,8 +164,12 @@ fn a_season_that_is_gone_at_once_is_a_broken_answer() {
             read(&races[..4]),
             Err("20 of 23 meetings to come are gone at once".into()),
         ),
-        ("another season", Calendar { season: Some("2027".into()), meetings: Vec::new() }, Ok(())),
+        (
+            "another season",
+            ProviderCalendar { season: Some("2027".into()), meetings: Vec::new() },
+            Ok(()),
+        ),
     ] {
-        assert_eq!(check(&last, &fresh, now), expected, "{name}");
+        assert_eq!(check_continuity(&last, &fresh, now), expected, "{name}");
     }
 }

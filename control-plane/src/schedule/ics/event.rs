@@ -1,7 +1,7 @@
-//! iCalendar text as events with moments. Only those of this year and the winters around it:
-//! a calendar may hold decades. An event that cannot be read is told and left out.
+//! Parses the events of an iCalendar text. Only those of this year and the winters around it are
+//! returned, as a calendar may hold decades. An event that cannot be read is reported and left out.
 //!
-//! Recurrences are unrolled by the clock of the event's own zone, as their rules count by it.
+//! Recurrences are expanded in the local time of the event's own zone, by which their rules count.
 
 use std::collections::BTreeMap;
 
@@ -17,62 +17,70 @@ use jiff::tz::TimeZone;
 
 use super::group;
 use super::zone::{Zone, Zones};
-use crate::schedule::calendar::{RejectedItem, apart, day_of};
-use crate::schedule::sanity::around;
+use crate::schedule::calendar::{RejectedItem, days_between, utc_date};
+use crate::schedule::plausibility::is_around_year;
 
-/// More than any calendar worth showing has.
+/// Events of a calendar, and instances of one event, that are returned.
 const MAX_EVENTS: usize = 2_000;
-/// Instances of recurring events, wanted or not: a rule that repeats every second is a mistake.
-const MAX_INSTANCES_OF_ONE: usize = 20_000;
+/// Instances of one recurring event that are expanded, in any year: a rule that repeats every
+/// second is a mistake.
+const MAX_INSTANCES_PER_EVENT: usize = 20_000;
+/// Instances of all events of a calendar that are expanded.
 const MAX_INSTANCES: usize = 100_000;
-/// The longest title that an error quotes, in characters.
-const MAX_TITLE: usize = 60;
+/// Length at which an error truncates a title, in characters.
+const QUOTED_TITLE_MAX_CHARS: usize = 60;
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Event {
     pub(super) uid: String,
     pub(super) summary: String,
     pub(super) location: Option<String>,
-    /// `None`: it takes the whole day.
+    /// `None`: the event takes the whole day.
     pub(super) start: Option<Timestamp>,
     pub(super) date: Date,
     pub(super) end: Option<Timestamp>,
     pub(super) cancelled: bool,
-    /// When this instance of a recurring event was first meant to be, by the event's own clock.
-    pub(super) instance: Option<DateTime>,
+    /// The original time of this instance of a recurring event, in the event's own zone.
+    pub(super) recurrence_id: Option<DateTime>,
 }
 
-/// What can be used of a calendar, and what cannot.
+/// The events of a calendar that can be used, in order, and those that cannot.
 ///
 /// # Errors
 ///
-/// It is none, or nothing of it can be used.
-pub(super) fn parse(text: &str, now: Timestamp) -> Result<(Vec<Event>, Vec<RejectedItem>), String> {
+/// The text is no iCalendar or cut short, or none of its events can be read.
+pub(super) fn parse_events(
+    text: &str,
+    now: Timestamp,
+) -> Result<(Vec<Event>, Vec<RejectedItem>), String> {
     let text = text.trim_start_matches('\u{feff}').trim_start();
-    let whole = text.trim_end().to_ascii_uppercase().ends_with("END:VCALENDAR");
+    let is_complete = text.trim_end().to_ascii_uppercase().ends_with("END:VCALENDAR");
     let calendar = ICalendar::parse(text)
         .ok()
-        .filter(|_| whole)
+        .filter(|_| is_complete)
         .ok_or("it is not an iCalendar, or it is cut short")?;
-    let year = day_of(now).year();
-    let zones = Zones::of(&calendar, year + 1);
-    let mut reader = Reader { zones: &zones, year, left: MAX_INSTANCES, rejected: Vec::new() };
-    let read: Vec<Vec<Event>> =
-        by_uid(&calendar).values().filter_map(|components| reader.read(components)).collect();
+    let year = utc_date(now).year();
+    let zones = Zones::from_calendar(&calendar, year + 1);
+    let mut reader =
+        EventReader { zones: &zones, year, instances_left: MAX_INSTANCES, rejected: Vec::new() };
+    let read: Vec<Vec<Event>> = group_by_uid(&calendar)
+        .values()
+        .filter_map(|components| reader.read_event(components))
+        .collect();
     let mut rejected = reader.rejected;
     if let Some(first) = rejected.first().filter(|_| read.is_empty()) {
         return Err(first.message.clone());
     }
     let mut events: Vec<Event> = read.into_iter().flatten().collect();
     if events.len() > MAX_EVENTS {
-        // The nearest ones are what somebody may watch.
-        events.sort_by_key(|event| apart(event.date, day_of(now)));
+        // The events nearest to now are kept.
+        events.sort_by_key(|event| days_between(event.date, utc_date(now)));
         let why = format!("there are more than {MAX_EVENTS} events this year");
-        let far = events.split_off(MAX_EVENTS);
-        let far = far.iter().map(|one| {
-            rejected_event(&one.summary, one.location.as_deref(), Some(one.date), year, &why)
+        let excess = events.split_off(MAX_EVENTS);
+        let excess = excess.iter().map(|one| {
+            build_rejected(&one.summary, one.location.as_deref(), Some(one.date), year, &why)
         });
-        rejected.extend(far);
+        rejected.extend(excess);
     }
     events.sort_by(|one, other| {
         (one.start, one.date, &one.uid).cmp(&(other.start, other.date, &other.uid))
@@ -80,81 +88,90 @@ pub(super) fn parse(text: &str, now: Timestamp) -> Result<(Vec<Event>, Vec<Rejec
     Ok((events, rejected))
 }
 
-struct Reader<'a> {
+struct EventReader<'a> {
     zones: &'a Zones,
     year: i16,
-    /// How many instances may still be looked at.
-    left: usize,
+    /// How many instances may still be expanded.
+    instances_left: usize,
     rejected: Vec<RejectedItem>,
 }
 
-impl Reader<'_> {
-    /// The instances of one event, which may be none these days. `None`: it cannot be read.
-    fn read(&mut self, components: &[ICalendarComponent]) -> Option<Vec<Event>> {
+impl EventReader<'_> {
+    /// The instances of one event around this year, which may be none. `None`: the event cannot be
+    /// read, and was rejected.
+    fn read_event(&mut self, components: &[ICalendarComponent]) -> Option<Vec<Event>> {
         let master = components.iter().find(|one| !is_exception(one)).or(components.first())?;
-        match self.unroll(master, components) {
+        match self.expand_recurrences(master, components) {
             Ok(events) => Some(events),
             Err(why) => {
-                self.reject(master, &why);
+                self.reject_component(master, &why);
                 None
             }
         }
     }
 
-    fn unroll(
+    fn expand_recurrences(
         &mut self,
         master: &ICalendarComponent,
         components: &[ICalendarComponent],
     ) -> Result<Vec<Event>, String> {
-        let clock = self.zones.clock(master)?;
+        let clock = self.zones.zone_of_event(master)?;
         let (mut local, mut lengths) = (ICalendar { components: Vec::new() }, Vec::new());
         let mut unread = Vec::new();
         for component in components {
-            match self.by_clock(component, &clock) {
+            match self.to_clock(component, &clock) {
                 Ok((component, length)) => {
                     local.components.push(component);
                     lengths.push(length);
                 }
                 Err(why) if is_exception(component) && components.len() > 1 => {
-                    self.reject(component, &why);
+                    self.reject_component(component, &why);
                     unread.extend(component.property(&ICalendarProperty::RecurrenceId));
                 }
                 Err(why) => return Err(why),
             }
         }
-        // An instance that cannot be read is not when it was first meant to be.
+        // An exception that cannot be read still excludes its original time from the recurrence.
         for id in unread {
-            let mut instead = ICalendarEntry { name: ICalendarProperty::Exdate, ..id.clone() };
-            if self.move_entry(&mut instead, &clock).is_ok() {
+            let mut exdate = ICalendarEntry { name: ICalendarProperty::Exdate, ..id.clone() };
+            if self.convert_entry(&mut exdate, &clock).is_ok() {
                 let rules = local.components.iter_mut().filter(|one| !is_exception(one));
-                rules.for_each(|one| one.entries.push(instead.clone()));
+                rules.for_each(|one| one.entries.push(exdate.clone()));
             }
         }
-        let most = self.left.min(MAX_INSTANCES_OF_ONE);
-        let expanded = local.expand_dates(Tz::UTC, most);
+        let limit = self.instances_left.min(MAX_INSTANCES_PER_EVENT);
+        let expanded = local.expand_dates(Tz::UTC, limit);
         if let Some(error) = expanded.errors.first() {
             return Err(error.error.to_string());
         }
-        // What was left is also what is looked at, wanted or not.
-        self.left = self.left.saturating_sub(expanded.events.len());
-        if expanded.events.len() >= most {
-            return Err(format!("more than {most} recurrences"));
+        // Every expanded instance counts, also those of other years.
+        self.instances_left = self.instances_left.saturating_sub(expanded.events.len());
+        if expanded.events.len() >= limit {
+            return Err(format!("more than {limit} recurrences"));
         }
-        let recurs = components.iter().any(ICalendarComponent::is_recurrent_or_override);
+        let is_recurring = components.iter().any(ICalendarComponent::is_recurrent_or_override);
         let mut events = Vec::new();
         for instance in &expanded.events {
-            let at = instance.comp_id as usize;
-            let Some((component, length)) = local.components.get(at).zip(lengths.get(at)) else {
+            let index = instance.comp_id as usize;
+            let Some((component, length)) = local.components.get(index).zip(lengths.get(index))
+            else {
                 continue;
             };
-            let shown = seconds(instance.start.timestamp())?.to_zoned(TimeZone::UTC).datetime();
-            if !around(self.year, shown.date()) {
+            let local_start =
+                to_timestamp(instance.start.timestamp())?.to_zoned(TimeZone::UTC).datetime();
+            if !is_around_year(self.year, local_start.date()) {
                 continue;
             }
-            let start = clock.moment(instance.start.timestamp());
-            let end = length.filter(|length| *length > 0).map(|length| seconds(start + length));
-            let when = When { shown, start: seconds(start)?, end: end.transpose()?, recurs };
-            events.push(event(component, when));
+            let start = clock.to_utc(instance.start.timestamp());
+            let end =
+                length.filter(|length| *length > 0).map(|length| to_timestamp(start + length));
+            let time = InstanceTime {
+                local: local_start,
+                start: to_timestamp(start)?,
+                end: end.transpose()?,
+                is_recurring,
+            };
+            events.push(build_event(component, time));
             if events.len() > MAX_EVENTS {
                 return Err(format!("more than {MAX_EVENTS} events this year"));
             }
@@ -162,16 +179,16 @@ impl Reader<'_> {
         Ok(events)
     }
 
-    /// An event with all its times by one clock, which needs no zone any more, and how many seconds
-    /// it takes, if it says so.
-    fn by_clock(
+    /// Returns an event with all its times converted to the local time of `clock` and without
+    /// zones, and its length in seconds if it has an end or a duration.
+    fn to_clock(
         &self,
         component: &ICalendarComponent,
         clock: &Zone,
     ) -> Result<(ICalendarComponent, Option<i64>), String> {
-        let length = match self.moment(component, &ICalendarProperty::Dtend)? {
+        let length = match self.property_seconds(component, &ICalendarProperty::Dtend)? {
             Some(end) => {
-                let start = self.moment(component, &ICalendarProperty::Dtstart)?;
+                let start = self.property_seconds(component, &ICalendarProperty::Dtstart)?;
                 start.map(|start| end - start)
             }
             None => component.property(&ICalendarProperty::Duration).and_then(|entry| match entry
@@ -183,7 +200,8 @@ impl Reader<'_> {
             }),
         };
         let mut local = component.clone();
-        // Of several revisions the newest was chosen, and an end by another clock is of no use.
+        // SEQUENCE is dropped because `group_by_uid` has chosen the newest revision; DTEND and
+        // DURATION because the length replaces them.
         local.entries.retain(|entry| {
             let name = &entry.name;
             *name != ICalendarProperty::Dtend
@@ -195,7 +213,7 @@ impl Reader<'_> {
                 ICalendarProperty::Dtstart
                 | ICalendarProperty::RecurrenceId
                 | ICalendarProperty::Exdate
-                | ICalendarProperty::Rdate => self.move_entry(entry, clock)?,
+                | ICalendarProperty::Rdate => self.convert_entry(entry, clock)?,
                 _ => {}
             }
         }
@@ -207,22 +225,23 @@ impl Reader<'_> {
                 };
                 let Some(until) = &mut rule.until else { continue };
                 if until.tz_hour.is_some() {
-                    // The bound is a moment (RFC 5545, 3.3.10), whatever the rule's clock shows.
-                    let moment = naive(until)?;
-                    *until = PartialDateTime::from_naive_timestamp(clock.local(moment));
+                    // The bound is in UTC (RFC 5545, 3.3.10), not in the zone of the rule.
+                    let utc = naive_seconds(until)?;
+                    *until = PartialDateTime::from_naive_timestamp(clock.to_local(utc));
                 } else if timed && !until.has_time() {
-                    // The whole of its last day.
-                    let last = naive(until)? + 86_399;
+                    // A date as the bound includes the whole day.
+                    let last = naive_seconds(until)? + 86_399;
                     *until = PartialDateTime::from_naive_timestamp(last);
                 }
             }
         }
-        end_rules(&mut local, self.year + 1);
+        bound_recurrence_rules(&mut local, self.year + 1);
         Ok((local, length))
     }
 
-    /// Moves the times of a property from its zone to a clock. Days are what they are.
-    fn move_entry(&self, entry: &mut ICalendarEntry, clock: &Zone) -> Result<(), String> {
+    /// Converts the times of a property from its zone to the local time of `clock`; dates without a
+    /// time stay.
+    fn convert_entry(&self, entry: &mut ICalendarEntry, clock: &Zone) -> Result<(), String> {
         let mut values = std::mem::take(&mut entry.values);
         for value in &mut values {
             let when = match value {
@@ -235,66 +254,69 @@ impl Reader<'_> {
             if !when.has_time() {
                 continue;
             }
-            let moved = match when.tz_hour {
-                Some(_) => clock.local(naive(when)?),
+            let converted = match when.tz_hour {
+                Some(_) => clock.to_local(naive_seconds(when)?),
                 None => {
-                    let zone = self.zones.of_entry(entry)?;
-                    let own = naive(when)?;
-                    if zone == *clock { own } else { clock.local(zone.moment(own)) }
+                    let zone = self.zones.zone_of_entry(entry)?;
+                    let own = naive_seconds(when)?;
+                    if zone == *clock { own } else { clock.to_local(zone.to_utc(own)) }
                 }
             };
-            let moved = PartialDateTime::from_naive_timestamp(moved);
-            *value = ICalendarValue::PartialDateTime(Box::new(moved));
+            let converted = PartialDateTime::from_naive_timestamp(converted);
+            *value = ICalendarValue::PartialDateTime(Box::new(converted));
         }
         entry.values = values;
         entry.params.retain(|one| one.name != ICalendarParameterName::Tzid);
         Ok(())
     }
 
-    /// When a property says that something is. `None`: it does not, or says only the day.
-    fn moment(
+    /// The unix time of a property, in seconds; `None` if it is missing or is a date without a
+    /// time.
+    fn property_seconds(
         &self,
         component: &ICalendarComponent,
         property: &ICalendarProperty,
     ) -> Result<Option<i64>, String> {
-        let (Some(entry), Some(when)) = (component.property(property), value(component, property))
+        let (Some(entry), Some(when)) =
+            (component.property(property), date_property(component, property))
         else {
             return Ok(None);
         };
         match (when.has_time(), when.tz_hour) {
             (false, _) => Ok(None),
-            (true, Some(_)) => naive(when).map(Some),
-            (true, None) => Ok(Some(self.zones.of_entry(entry)?.moment(naive(when)?))),
+            (true, Some(_)) => naive_seconds(when).map(Some),
+            (true, None) => Ok(Some(self.zones.zone_of_entry(entry)?.to_utc(naive_seconds(when)?))),
         }
     }
 
-    fn reject(&mut self, component: &ICalendarComponent, why: &str) {
+    fn reject_component(&mut self, component: &ICalendarComponent, why: &str) {
         let day = [ICalendarProperty::Dtstart, ICalendarProperty::RecurrenceId];
-        let day = day.iter().find_map(|property| value(component, property));
-        let day = day.and_then(|when| Some(civil(when)?.date()));
-        let location = text(component, &ICalendarProperty::Location);
-        let item = rejected_event(&title(component), location.as_deref(), day, self.year, why);
+        let day = day.iter().find_map(|property| date_property(component, property));
+        let day = day.and_then(|when| Some(to_civil(when)?.date()));
+        let location = text_property(component, &ICalendarProperty::Location);
+        let item =
+            build_rejected(&event_title(component), location.as_deref(), day, self.year, why);
         self.rejected.push(item);
     }
 }
 
-fn rejected_event(
+fn build_rejected(
     title: &str,
     location: Option<&str>,
     day: Option<Date>,
     year: i16,
     why: &str,
 ) -> RejectedItem {
-    let quoted: String = title.chars().take(MAX_TITLE).collect();
+    let quoted: String = title.chars().take(QUOTED_TITLE_MAX_CHARS).collect();
     let on = day.map_or(String::new(), |day| format!(" on {day}"));
-    let meeting = group::id_of(title, location, day.map_or(year, Date::year));
+    let meeting = group::meeting_id_of_title(title, location, day.map_or(year, Date::year));
     let message = format!("{quoted:?}{on}: {why}");
     RejectedItem { meeting: Some(meeting), code: None, message }
 }
 
-/// Rules without an end end with this year: nobody looks further, and they are followed from
-/// their beginning.
-pub(super) fn end_rules(component: &mut ICalendarComponent, year: i16) {
+/// Bounds rules without an end at the end of `year`, as rules are expanded from their start and
+/// later instances are not needed.
+pub(super) fn bound_recurrence_rules(component: &mut ICalendarComponent, year: i16) {
     let rules = component.properties_mut(&ICalendarProperty::Rrule);
     for value in rules.flat_map(|entry| &mut entry.values) {
         let ICalendarValue::RecurrenceRule(rule) = value else { continue };
@@ -309,54 +331,60 @@ pub(super) fn end_rules(component: &mut ICalendarComponent, year: i16) {
     }
 }
 
-/// When one instance of an event is.
-struct When {
-    /// By the event's own clock.
-    shown: DateTime,
+/// The time of one instance of an event.
+struct InstanceTime {
+    /// The start in the event's own zone.
+    local: DateTime,
     start: Timestamp,
     end: Option<Timestamp>,
-    /// It is one of several.
-    recurs: bool,
+    /// Whether the event has several instances.
+    is_recurring: bool,
 }
 
-fn event(component: &ICalendarComponent, when: When) -> Event {
-    let When { shown, start, end, recurs } = when;
+fn build_event(component: &ICalendarComponent, time: InstanceTime) -> Event {
+    let InstanceTime { local, start, end, is_recurring } = time;
     let timed = is_timed(component);
-    let date = if timed { day_of(start) } else { shown.date() };
-    // One that speaks for all that follow is moved with them.
+    let date = if timed { utc_date(start) } else { local.date() };
+    // An exception with a RANGE is expanded to all following instances, whose original times differ
+    // from its own RECURRENCE-ID.
     let id = component.property(&ICalendarProperty::RecurrenceId);
-    let alone =
+    let is_single =
         id.is_some_and(|id| id.params.iter().all(|one| one.name != ICalendarParameterName::Range));
-    let moved = value(component, &ICalendarProperty::RecurrenceId).filter(|_| alone);
-    let moved = moved.and_then(civil);
-    let begins = value(component, &ICalendarProperty::Dtstart).and_then(civil).unwrap_or(shown);
+    let original = date_property(component, &ICalendarProperty::RecurrenceId)
+        .filter(|_| is_single)
+        .and_then(to_civil);
+    let begins =
+        date_property(component, &ICalendarProperty::Dtstart).and_then(to_civil).unwrap_or(local);
     Event {
-        // Without one, which is against the rules, it is only known by when it begins.
+        // An event without a UID, which RFC 5545 requires, is identified by its start.
         uid: component.uid().map_or_else(|| format!("\u{0}{begins}"), str::to_owned),
-        summary: title(component),
-        location: text(component, &ICalendarProperty::Location),
+        summary: event_title(component),
+        location: text_property(component, &ICalendarProperty::Location),
         start: timed.then_some(start),
         date,
         end: end.filter(|_| timed),
         cancelled: component.status() == Some(&ICalendarStatus::Cancelled),
-        instance: recurs.then(|| moved.unwrap_or(shown)),
+        recurrence_id: is_recurring.then(|| original.unwrap_or(local)),
     }
 }
 
-/// Every event with its exceptions by itself: recurrences are matched with their exceptions by
-/// moment, which two events may share. Of two of one UID the newer one counts.
-fn by_uid(calendar: &ICalendar) -> BTreeMap<String, Vec<ICalendarComponent>> {
+/// Groups each event with its exceptions, so that they are expanded apart from other events:
+/// `expand_dates` matches exceptions by their time, which two events may share. Of two revisions of
+/// one UID the newer one is used.
+fn group_by_uid(calendar: &ICalendar) -> BTreeMap<String, Vec<ICalendarComponent>> {
     let mut events: BTreeMap<String, Vec<ICalendarComponent>> = BTreeMap::new();
     let all = calendar.components.iter().enumerate();
-    for (at, component) in
+    for (index, component) in
         all.filter(|(_, one)| one.component_type == ICalendarComponentType::VEvent)
     {
-        // Without a UID, which is against the rules, it is nobody's exception.
-        let uid = component.uid().map_or_else(|| format!("\u{0}{at}"), str::to_owned);
+        // An event without a UID, which RFC 5545 requires, is a group of its own.
+        let uid = component.uid().map_or_else(|| format!("\u{0}{index}"), str::to_owned);
         let known = events.entry(uid).or_default();
         let id = component.property(&ICalendarProperty::RecurrenceId);
         match known.iter_mut().find(|one| one.property(&ICalendarProperty::RecurrenceId) == id) {
-            Some(older) if sequence(older) <= sequence(component) => *older = component.clone(),
+            Some(older) if sequence_number(older) <= sequence_number(component) => {
+                *older = component.clone()
+            }
             Some(_) => {}
             None => known.push(component.clone()),
         }
@@ -364,38 +392,38 @@ fn by_uid(calendar: &ICalendar) -> BTreeMap<String, Vec<ICalendarComponent>> {
     events
 }
 
-fn sequence(component: &ICalendarComponent) -> i64 {
+fn sequence_number(component: &ICalendarComponent) -> i64 {
     let sequence = component.property(&ICalendarProperty::Sequence);
     sequence.and_then(|entry| entry.values.first()?.as_integer()).unwrap_or(0)
 }
 
-/// Is it an instance of a recurring event that is other than its rule says?
+/// Whether a component replaces one instance of a recurring event.
 fn is_exception(component: &ICalendarComponent) -> bool {
     component.has_property(&ICalendarProperty::RecurrenceId)
 }
 
-/// Does it begin at a time of its day?
+/// Whether an event begins at a time, not with a whole day.
 fn is_timed(component: &ICalendarComponent) -> bool {
-    value(component, &ICalendarProperty::Dtstart).is_none_or(PartialDateTime::has_time)
+    date_property(component, &ICalendarProperty::Dtstart).is_none_or(PartialDateTime::has_time)
 }
 
-fn title(component: &ICalendarComponent) -> String {
-    text(component, &ICalendarProperty::Summary).unwrap_or_else(|| "Event".to_owned())
+fn event_title(component: &ICalendarComponent) -> String {
+    text_property(component, &ICalendarProperty::Summary).unwrap_or_else(|| "Event".to_owned())
 }
 
-fn text(component: &ICalendarComponent, property: &ICalendarProperty) -> Option<String> {
+fn text_property(component: &ICalendarComponent, property: &ICalendarProperty) -> Option<String> {
     let value = component.property(property)?.values.first()?.as_text()?.trim().to_owned();
     (!value.is_empty()).then_some(value)
 }
 
-pub(super) fn value<'a>(
+pub(super) fn date_property<'a>(
     component: &'a ICalendarComponent,
     property: &ICalendarProperty,
 ) -> Option<&'a PartialDateTime> {
     component.property(property)?.values.first()?.as_partial_date_time()
 }
 
-fn civil(value: &PartialDateTime) -> Option<DateTime> {
+fn to_civil(value: &PartialDateTime) -> Option<DateTime> {
     let small = |part: Option<u8>| i8::try_from(part?).ok();
     let date = Date::new(i16::try_from(value.year?).ok()?, small(value.month)?, small(value.day)?);
     let [hour, minute, second] =
@@ -404,12 +432,12 @@ fn civil(value: &PartialDateTime) -> Option<DateTime> {
     Some(date.ok()?.to_datetime(time.unwrap_or_default()))
 }
 
-/// Seconds from 1970 by the clock that a time is told by, or in UTC if it says so.
-fn naive(when: &PartialDateTime) -> Result<i64, String> {
+/// Seconds from 1970-01-01T00:00:00 in the time's own zone, or in UTC for a time in UTC.
+fn naive_seconds(when: &PartialDateTime) -> Result<i64, String> {
     let read = when.to_date_time_with_tz(Tz::UTC);
     read.map(|read| read.timestamp()).ok_or_else(|| "a date in it is none".to_owned())
 }
 
-fn seconds(since: i64) -> Result<Timestamp, String> {
-    Timestamp::from_second(since).map_err(|error| error.to_string())
+fn to_timestamp(seconds: i64) -> Result<Timestamp, String> {
+    Timestamp::from_second(seconds).map_err(|error| error.to_string())
 }

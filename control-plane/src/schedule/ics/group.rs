@@ -1,134 +1,141 @@
-//! Events as meetings: sessions of one race weekend together, everything else by its title.
+//! Groups events into meetings: the sessions of one race weekend are one meeting, any other event
+//! is grouped by its title.
 //!
-//! Two events of one title are two: their codes tell them apart by UID, instances of one event by
-//! the time that they were first meant for, so that each keeps its code when it moves.
+//! Two events of one title get different session codes, by their UID; instances of one event by
+//! their original time (RECURRENCE-ID), so that an instance keeps its code when it is moved.
 
 use std::collections::BTreeMap;
 
 use jiff::civil::DateTime;
 use pitwall_upstream_map::documents::Circuit;
-use pitwall_upstream_map::slug::slug;
+use pitwall_upstream_map::slug::slugify;
 
 use super::event::Event;
 use super::summary::{self, Summary};
-use crate::schedule::calendar::{Listed, Slot};
+use crate::schedule::calendar::{ProviderMeeting, ProviderSession};
 
-pub(super) fn meetings(events: Vec<Event>) -> Vec<Listed> {
+pub(super) fn group_events(events: Vec<Event>) -> Vec<ProviderMeeting> {
     let mut groups: BTreeMap<String, Vec<(Event, Summary)>> = BTreeMap::new();
     for event in events {
-        let summary = summary::read(&event.summary);
-        // A UID is no help: some calendars number them by round, and rounds are renumbered.
-        let id = id(&summary, event.location.as_deref(), event.date.year());
+        let summary = summary::parse_summary(&event.summary);
+        // The UID does not identify a meeting: some calendars derive it from the round, and rounds
+        // are renumbered.
+        let id = meeting_id(&summary, event.location.as_deref(), event.date.year());
         groups.entry(id).or_default().push((event, summary));
     }
-    groups.into_iter().filter_map(|(id, group)| meeting(id, &group)).collect()
+    groups.into_iter().filter_map(|(id, group)| build_meeting(id, &group)).collect()
 }
 
-/// The id of the meeting of an event.
-pub(super) fn id_of(title: &str, location: Option<&str>, year: i16) -> String {
-    id(&summary::read(title), location, year)
+/// The id of the meeting that an event with this title belongs to.
+pub(super) fn meeting_id_of_title(title: &str, location: Option<&str>, year: i16) -> String {
+    meeting_id(&summary::parse_summary(title), location, year)
 }
 
-fn id(summary: &Summary, location: Option<&str>, year: i16) -> String {
-    let name = slug(&summary.meeting).unwrap_or_else(|| "event".to_owned());
-    let place = location.and_then(slug).unwrap_or_else(|| "ics".to_owned());
-    format!("{year}:{name}:{place}")
+fn meeting_id(summary: &Summary, location: Option<&str>, year: i16) -> String {
+    let name = slugify(&summary.meeting).unwrap_or_else(|| "event".to_owned());
+    let circuit = location.and_then(slugify).unwrap_or_else(|| "ics".to_owned());
+    format!("{year}:{name}:{circuit}")
 }
 
-fn meeting(id: String, group: &[(Event, Summary)]) -> Option<Listed> {
+fn build_meeting(id: String, group: &[(Event, Summary)]) -> Option<ProviderMeeting> {
     let (first, summary) = group.first()?;
     let circuit = id.rsplit(':').next().unwrap_or_default().to_owned();
-    let place = first.location.clone();
-    let codes = Codes::of(group);
-    let mut slots: Vec<Slot> =
-        group.iter().map(|(event, said)| slot(codes.code(event, said), event, said)).collect();
-    slots.sort_by_key(Slot::position);
-    Some(Listed {
+    let location = first.location.clone();
+    let codes = SessionCodes::of(group);
+    let mut sessions: Vec<ProviderSession> = group
+        .iter()
+        .map(|(event, summary)| build_session(codes.session_code(event, summary), event, summary))
+        .collect();
+    sessions.sort_by_key(ProviderSession::sort_time);
+    Some(ProviderMeeting {
         name: summary.meeting.clone(),
         round: None,
         circuit: Circuit {
-            name: place.clone().unwrap_or_default(),
+            name: location.clone().unwrap_or_default(),
             id: circuit,
-            locality: place,
+            locality: location,
             country: None,
         },
         utc_offset: None,
         series: summary.series,
-        slots,
+        slots: sessions,
         id,
     })
 }
 
-fn slot(code: String, event: &Event, summary: &Summary) -> Slot {
+fn build_session(code: String, event: &Event, summary: &Summary) -> ProviderSession {
     let name = summary.session.map_or(&*summary.meeting, |(_, name)| name);
-    Slot {
+    ProviderSession {
         start: event.start,
-        // Of a session of the championship calendars write down the usual length, which is no news.
-        end: event.end.filter(|_| !is_usual(summary)),
+        // Calendars give a session of the championship its nominal length, which is not its end.
+        end: event.end.filter(|_| !is_championship_session(summary)),
         cancelled: event.cancelled || summary.cancelled,
-        ..Slot::new(code, name, event.date)
+        ..ProviderSession::new(code, name, event.date)
     }
 }
 
-/// Is it one of those that a weekend of the championship has once each?
-fn is_usual(summary: &Summary) -> bool {
+/// Whether an event is a session that each weekend of the championship has once.
+fn is_championship_session(summary: &Summary) -> bool {
     summary.series && summary.session.is_some()
 }
 
-/// The events of a meeting that are one by their titles, in order of UID and instance.
-struct Codes<'a>(BTreeMap<Kind, Vec<&'a (Event, Summary)>>);
+/// The events of a meeting by the session that their titles name, each in order of UID and
+/// instance.
+struct SessionCodes<'a>(BTreeMap<SessionKind, Vec<&'a (Event, Summary)>>);
 
-/// Code of a known session, and whether it is of the championship.
-type Kind = (Option<&'static str>, bool);
+/// The code of a known session, and whether it is of the championship.
+type SessionKind = (Option<&'static str>, bool);
 
-fn kind(summary: &Summary) -> Kind {
+fn session_kind(summary: &Summary) -> SessionKind {
     (summary.session.map(|(code, _)| code), summary.series)
 }
 
-impl<'a> Codes<'a> {
+impl<'a> SessionCodes<'a> {
     fn of(group: &'a [(Event, Summary)]) -> Self {
-        let mut alike: BTreeMap<Kind, Vec<&(Event, Summary)>> = BTreeMap::new();
+        let mut alike: BTreeMap<SessionKind, Vec<&(Event, Summary)>> = BTreeMap::new();
         for one in group {
-            alike.entry(kind(&one.1)).or_default().push(one);
+            alike.entry(session_kind(&one.1)).or_default().push(one);
         }
         for kind in alike.values_mut() {
             kind.sort_by(|(one, _), (other, _)| {
-                (&one.uid, one.instance).cmp(&(&other.uid, other.instance))
+                (&one.uid, one.recurrence_id).cmp(&(&other.uid, other.recurrence_id))
             });
         }
         Self(alike)
     }
 
-    fn code(&self, event: &Event, summary: &Summary) -> String {
-        let mut code = match kind(summary) {
+    fn session_code(&self, event: &Event, summary: &Summary) -> String {
+        let mut code = match session_kind(summary) {
             (Some(code), _) => code.to_owned(),
-            // In a race weekend it stands beside other shows.
-            (None, true) => slug(&summary.meeting).unwrap_or_else(|| "event".to_owned()),
+            // An event of a race weekend that is no known session, such as a show, may be one of
+            // several.
+            (None, true) => slugify(&summary.meeting).unwrap_or_else(|| "event".to_owned()),
             (None, false) => "event".to_owned(),
         };
-        let alike = self.0.get(&kind(summary)).map_or(&[][..], Vec::as_slice);
-        // A weekend has one race. If a calendar has several, the first that is on is meant.
-        let is_on = |(one, said): &&&(Event, Summary)| !one.cancelled && !said.cancelled;
-        let meant = alike.iter().find(is_on).or(alike.first());
-        if is_usual(summary) && meant.is_some_and(|(one, _)| one == event) {
+        let alike = self.0.get(&session_kind(summary)).map_or(&[][..], Vec::as_slice);
+        // A weekend has one race. Of several in a calendar, the first that is not cancelled gets
+        // the plain code.
+        let is_held = |(one, summary): &&&(Event, Summary)| !one.cancelled && !summary.cancelled;
+        let main = alike.iter().find(is_held).or(alike.first());
+        if is_championship_session(summary) && main.is_some_and(|(one, _)| one == event) {
             return code;
         }
-        // In order of UID: there are several if the first is not the last.
+        // The events are in order of UID: there are several UIDs if the first and last differ.
         let ends = alike.first().zip(alike.last());
         if ends.is_some_and(|(first, last)| first.0.uid != last.0.uid) {
             let hash = blake3::hash(event.uid.as_bytes()).to_hex();
             code = format!("{code}-{}", hash.chars().take(6).collect::<String>());
         }
-        let Some(meant_for) = event.instance else { return code };
+        let Some(original) = event.recurrence_id else { return code };
         let from = alike.partition_point(|(one, _)| one.uid < event.uid);
         let own = alike.iter().skip(from).take_while(|(one, _)| one.uid == event.uid);
-        let own: Vec<DateTime> = own.filter_map(|(one, _)| one.instance).collect();
+        let own: Vec<DateTime> = own.filter_map(|(one, _)| one.recurrence_id).collect();
         if summary.session.is_none() || own.len() > 1 {
-            code = format!("{code}-{}", meant_for.date());
+            code = format!("{code}-{}", original.date());
         }
-        let today = own.iter().filter(|other| other.date() == meant_for.date());
-        if today.count() > 1 {
-            code = format!("{code}-{}", meant_for.strftime("%H%M"));
+        let same_day = own.iter().filter(|other| other.date() == original.date());
+        if same_day.count() > 1 {
+            code = format!("{code}-{}", original.strftime("%H%M"));
         }
         code
     }

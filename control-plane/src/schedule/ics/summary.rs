@@ -1,18 +1,20 @@
-//! What an event's title says it is: `F1: FP1 (Miami Grand Prix)`, `FORMULA 1 … GRAND PRIX 2026 -
-//! Race`, `Miami Grand Prix: Qualifying`, or anything.
+//! [`Summary`]: the meeting and session that an event's title names: `F1: FP1 (Miami Grand Prix)`,
+//! `FORMULA 1 … GRAND PRIX 2026 - Race`, `Miami Grand Prix: Qualifying`, or any other text.
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Summary {
-    /// Of Formula 1. `F2:` and `MotoGP:` are other championships on the same days.
+    /// Whether the event is of Formula 1: `F2:` and `MotoGP:` are other championships on the same
+    /// days.
     pub(super) series: bool,
     pub(super) meeting: String,
-    /// Code and name of a session, when it is one that is known.
+    /// The code and name of a known session.
     pub(super) session: Option<(&'static str, &'static str)>,
-    /// `(Canceled)`, which some write beside the status and some instead.
+    /// Whether the title says `(Canceled)`, which some calendars write instead of the status.
     pub(super) cancelled: bool,
 }
 
-const SESSIONS: &[(&str, &str, &[&str])] = &[
+/// Code, name and lower-case titles of the sessions of a weekend.
+const KNOWN_SESSIONS: &[(&str, &str, &[&str])] = &[
     (
         "fp1",
         "Practice 1",
@@ -34,45 +36,47 @@ const SESSIONS: &[(&str, &str, &[&str])] = &[
     ("race", "Race", &["race", "grand prix", "gp"]),
 ];
 
-/// What a title calls Formula 1.
-const SERIES: [&str; 4] = ["f1", "formula 1", "formula one", "formula1"];
+/// Names of Formula 1 in titles, in lower case.
+const SERIES_NAMES: [&str; 4] = ["f1", "formula 1", "formula one", "formula1"];
 
 const SEPARATORS: [&str; 6] = [" - ", " – ", " — ", " | ", ": ", ", "];
 
-pub(super) fn read(text: &str) -> Summary {
-    let (text, cancelled) = without_remarks(text);
+pub(super) fn parse_summary(text: &str) -> Summary {
+    let (text, cancelled) = strip_remarks(text);
     let lower = text.to_lowercase();
-    let series = SERIES.iter().any(|name| says(&lower, name)) && !says(&lower, "academy");
-    let (session, meeting) = match split(text) {
+    let series =
+        SERIES_NAMES.iter().any(|name| has_words(&lower, name)) && !has_words(&lower, "academy");
+    let (session, meeting) = match split_session(text) {
         Some((code, name, meeting)) => (Some((code, name)), meeting),
         None => (None, text.to_owned()),
     };
-    let meeting = if series { without_series(&meeting) } else { meeting };
+    let meeting = if series { strip_series(&meeting) } else { meeting };
     Summary { series, meeting, session, cancelled }
 }
 
-/// The session, and what is left: its meeting.
-fn split(text: &str) -> Option<(&'static str, &'static str, String)> {
-    let found = |part: &str, rest: String| session(part).map(|(code, name)| (code, name, rest));
+/// The code and name of the session that a title names, and the rest of the title: its meeting.
+fn split_session(text: &str) -> Option<(&'static str, &'static str, String)> {
+    let session_and_rest =
+        |title: &str, rest: String| find_session(title).map(|(code, name)| (code, name, rest));
     // `F1: Sprint (Miami Grand Prix)`
     if let Some((before, meeting)) = text.strip_suffix(')').and_then(|open| open.split_once('(')) {
-        let (prefix, part) = before.rsplit_once(':').unwrap_or(("", before));
+        let (prefix, session) = before.rsplit_once(':').unwrap_or(("", before));
         let rest = match prefix.trim() {
             "" => meeting.trim().to_owned(),
             prefix => format!("{prefix}: {}", meeting.trim()),
         };
-        if let Some(found) = found(part, rest) {
+        if let Some(found) = session_and_rest(session, rest) {
             return Some(found);
         }
     }
     for separator in SEPARATORS {
-        if let Some((meeting, part)) = text.rsplit_once(separator)
-            && let Some(found) = found(part, meeting.trim().to_owned())
+        if let Some((meeting, session)) = text.rsplit_once(separator)
+            && let Some(found) = session_and_rest(session, meeting.trim().to_owned())
         {
             return Some(found);
         }
-        if let Some((part, meeting)) = text.split_once(separator)
-            && let Some(found) = found(part, meeting.trim().to_owned())
+        if let Some((session, meeting)) = text.split_once(separator)
+            && let Some(found) = session_and_rest(session, meeting.trim().to_owned())
         {
             return Some(found);
         }
@@ -80,17 +84,19 @@ fn split(text: &str) -> Option<(&'static str, &'static str, String)> {
     None
 }
 
-fn session(part: &str) -> Option<(&'static str, &'static str)> {
-    let part = part.trim().to_lowercase();
-    let known = SESSIONS.iter().find(|(_, _, words)| words.contains(&part.as_str()));
+fn find_session(title: &str) -> Option<(&'static str, &'static str)> {
+    let title = title.trim().to_lowercase();
+    let known = KNOWN_SESSIONS.iter().find(|(_, _, titles)| titles.contains(&title.as_str()));
     known.map(|(code, name, _)| (*code, *name))
 }
 
-/// Without emoji in front and remarks in brackets, and whether one says that it is off.
-fn without_remarks(text: &str) -> (&str, bool) {
-    // What belongs to the first word is no ornament: "[F2] Feature", "#24", "“Le Mans” live".
-    const BEGINS: &str = "([{<\"'#@+&$€£¿¡“‘„«‹「『【（";
-    let is_ornament = |c: char| !c.is_alphanumeric() && !BEGINS.contains(c);
+/// Strips leading emoji and remarks in parentheses from a title, and returns whether a remark says
+/// that the event is cancelled.
+fn strip_remarks(text: &str) -> (&str, bool) {
+    // Signs that belong to the first word are not stripped: "[F2] Feature", "#24", "“Le Mans”
+    // live".
+    const WORD_START_SIGNS: &str = "([{<\"'#@+&$€£¿¡“‘„«‹「『【（";
+    let is_ornament = |c: char| !c.is_alphanumeric() && !WORD_START_SIGNS.contains(c);
     let mut text = text.trim_start_matches(is_ornament).trim();
     let mut cancelled = false;
     while let Some((remark, rest)) = text.strip_prefix('(').and_then(|open| open.split_once(')')) {
@@ -100,14 +106,14 @@ fn without_remarks(text: &str) -> (&str, bool) {
     (text, cancelled)
 }
 
-fn without_series(meeting: &str) -> String {
+fn strip_series(meeting: &str) -> String {
     let mut meeting = meeting.trim();
     if let Some((tag, rest)) = meeting.strip_prefix('[').and_then(|open| open.split_once(']'))
-        && SERIES.iter().any(|name| tag.trim().eq_ignore_ascii_case(name))
+        && SERIES_NAMES.iter().any(|name| tag.trim().eq_ignore_ascii_case(name))
     {
         meeting = rest.trim();
     }
-    for name in SERIES {
+    for name in SERIES_NAMES {
         if let Some((head, rest)) = meeting.split_at_checked(name.len())
             && head.eq_ignore_ascii_case(name)
             && !rest.starts_with(char::is_alphanumeric)
@@ -118,8 +124,8 @@ fn without_series(meeting: &str) -> String {
     if meeting.is_empty() { "Formula 1".to_owned() } else { meeting.to_owned() }
 }
 
-/// As words of their own: not the `f1` of `f10`.
-fn says(text: &str, words: &str) -> bool {
+/// Whether `text` contains `words` as whole words: `f10` does not contain `f1`.
+fn has_words(text: &str, words: &str) -> bool {
     text.match_indices(words).any(|(at, _)| {
         let before = text.get(..at).and_then(|before| before.chars().next_back());
         let after = text.get(at + words.len()..).and_then(|after| after.chars().next());

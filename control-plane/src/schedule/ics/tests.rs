@@ -1,41 +1,43 @@
 use super::*;
-use crate::schedule::calendar::Slot;
-use crate::schedule::{samples, sanity};
+use crate::schedule::calendar::ProviderSession;
+use crate::schedule::{plausibility, samples};
 
 const NOW: &str = "2026-03-01T00:00:00Z";
 
-/// What of a calendar is used, where nothing is wrong with it.
-fn read(text: &str) -> Result<Calendar, String> {
-    let answer = answer(text)?;
-    assert_eq!(answer.rejected, [], "{text}");
-    Ok(answer.calendar)
+/// Reads a calendar of which no event is rejected.
+fn read_calendar(text: &str) -> Result<ProviderCalendar, String> {
+    let response = read_response(text)?;
+    assert_eq!(response.rejected, [], "{text}");
+    Ok(response.calendar)
 }
 
-fn answer(text: &str) -> Result<Answer, String> {
-    calendar(text, NOW.parse().unwrap()).map_err(|error| error.message)
+fn read_response(text: &str) -> Result<ProviderResponse, String> {
+    parse_calendar(text, NOW.parse().unwrap()).map_err(|error| error.message)
 }
 
-fn event(lines: &str) -> String {
+fn wrap_event(lines: &str) -> String {
     format!("BEGIN:VEVENT\r\nUID:{}\r\n{lines}\r\nEND:VEVENT\r\n", lines.len())
 }
 
-fn whole(events: &str) -> String {
+fn wrap_calendar(events: &str) -> String {
     format!("BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:x\r\n{events}END:VCALENDAR\r\n")
 }
 
-fn told(calendar: &Calendar) -> Vec<String> {
-    let one = |id: &str, slot: &Slot| {
-        let start = slot.start.map_or(slot.date.to_string(), |start| start.to_string());
-        let end = slot.end.map_or(String::new(), |end| format!(" to {end}"));
-        let cancelled = if slot.cancelled { " x" } else { "" };
-        format!("{id}:{} {start}{end}{cancelled}", slot.code)
+fn describe_calendar(calendar: &ProviderCalendar) -> Vec<String> {
+    let one = |id: &str, session: &ProviderSession| {
+        let start = session.start.map_or(session.date.to_string(), |start| start.to_string());
+        let end = session.end.map_or(String::new(), |end| format!(" to {end}"));
+        let cancelled = if session.cancelled { " x" } else { "" };
+        format!("{id}:{} {start}{end}{cancelled}", session.code)
     };
     let meetings = calendar.meetings.iter();
-    meetings.flat_map(|one_of| one_of.slots.iter().map(|slot| one(&one_of.id, slot))).collect()
+    meetings
+        .flat_map(|meeting| meeting.slots.iter().map(|session| one(&meeting.id, session)))
+        .collect()
 }
 
 #[test]
-fn moments() {
+fn times_of_events() {
     for (name, lines, expected) in [
         ("UTC", "SUMMARY:A\r\nDTSTART:20260503T170000Z", "2026:a:ics:event 2026-05-03T17:00:00Z"),
         (
@@ -70,14 +72,14 @@ fn moments() {
             "2026:a:ics:event 2026-05-03T17:00:00Z x",
         ),
     ] {
-        let calendar = read(&whole(&event(lines))).unwrap();
-        assert_eq!(told(&calendar), [expected], "{name}");
+        let calendar = read_calendar(&wrap_calendar(&wrap_event(lines))).unwrap();
+        assert_eq!(describe_calendar(&calendar), [expected], "{name}");
     }
 }
 
 #[test]
-fn times_without_a_zone_are_in_the_calendars() {
-    let event = event("SUMMARY:A\r\nDTSTART:20260503T170000");
+fn times_without_a_zone_are_in_the_zone_of_the_calendar() {
+    let event = wrap_event("SUMMARY:A\r\nDTSTART:20260503T170000");
     for (zone, expected) in [
         ("", Ok("2026:a:ics:event 2026-05-03T17:00:00Z")),
         ("X-WR-TIMEZONE:Asia/Tokyo\r\n", Ok("2026:a:ics:event 2026-05-03T08:00:00Z")),
@@ -89,8 +91,8 @@ fn times_without_a_zone_are_in_the_calendars() {
             ),
         ),
     ] {
-        let read =
-            read(&whole(&format!("{zone}{event}"))).map(|calendar| told(&calendar).remove(0));
+        let read = read_calendar(&wrap_calendar(&format!("{zone}{event}")))
+            .map(|calendar| describe_calendar(&calendar).remove(0));
         assert_eq!(read, expected.map(str::to_owned).map_err(str::to_owned), "{zone}");
     }
 }
@@ -101,59 +103,75 @@ fn recurrences() {
                   RRULE:FREQ=WEEKLY;COUNT=4\r\nEXDATE;TZID=Europe/London:20260326T180000";
     let moved = "BEGIN:VEVENT\r\nUID:S\r\nSUMMARY:Show\r\nRECURRENCE-ID;TZID=Europe/London:20260402T180000\r\n\
                  DTSTART;TZID=Europe/London:20260403T200000\r\nDURATION:PT1H\r\nEND:VEVENT\r\n";
-    let text = whole(&format!("BEGIN:VEVENT\r\nUID:S\r\n{weekly}\r\nEND:VEVENT\r\n{moved}"));
+    let text =
+        wrap_calendar(&format!("BEGIN:VEVENT\r\nUID:S\r\n{weekly}\r\nEND:VEVENT\r\n{moved}"));
     assert_eq!(
-        told(&read(&text).unwrap()),
+        describe_calendar(&read_calendar(&text).unwrap()),
         [
             "2026:show:ics:event-2026-03-19 2026-03-19T18:00:00Z to 2026-03-19T19:00:00Z",
-            // Clocks went forward; the instance keeps the day it was meant for.
+            // Summer time has begun, and the instance was moved; its code has its original date.
             "2026:show:ics:event-2026-04-02 2026-04-03T19:00:00Z to 2026-04-03T20:00:00Z",
             "2026:show:ics:event-2026-04-09 2026-04-09T17:00:00Z to 2026-04-09T18:00:00Z",
         ]
     );
-    // Begun long ago and without an end: only this year and the winters around it count.
-    let daily = whole(&event("SUMMARY:News\r\nDTSTART:20100101T060000Z\r\nRRULE:FREQ=DAILY"));
-    let days = told(&read(&daily).unwrap()).len();
+    // Of a rule that began long ago and has no end, only instances around this year are listed.
+    let daily =
+        wrap_calendar(&wrap_event("SUMMARY:News\r\nDTSTART:20100101T060000Z\r\nRRULE:FREQ=DAILY"));
+    let days = describe_calendar(&read_calendar(&daily).unwrap()).len();
     assert_eq!(days, 365 + 2 * 62);
 }
 
 #[test]
-fn what_is_refused() {
+fn calendars_without_a_usable_event_are_refused() {
     let moment = "DTSTART:20260503T170000Z";
     for (name, text, expected) in [
         ("HTML", "<html>".to_owned(), "it is not an iCalendar"),
         ("nothing", String::new(), "it is not an iCalendar"),
-        ("cut short", whole(&event(moment)).split_at(70).0.to_owned(), "cut short"),
+        ("cut short", wrap_calendar(&wrap_event(moment)).split_at(70).0.to_owned(), "cut short"),
         (
             "a zone nobody knows",
-            whole(&event("DTSTART;TZID=Middle/Earth:20260503T170000")),
+            wrap_calendar(&wrap_event("DTSTART;TZID=Middle/Earth:20260503T170000")),
             "\"Middle/Earth\" is not known",
         ),
-        ("its last line missing", whole(&event(moment)).replace("END:VCALENDAR", ""), "cut short"),
-        ("no start", whole(&event("SUMMARY:Lost")), "\"Lost\": Missing DTSTART property"),
-        ("no day", whole(&event("SUMMARY:Lost\r\nDTSTART:20260231T170000Z")), "\"Lost\""),
+        (
+            "its last line missing",
+            wrap_calendar(&wrap_event(moment)).replace("END:VCALENDAR", ""),
+            "cut short",
+        ),
+        (
+            "no start",
+            wrap_calendar(&wrap_event("SUMMARY:Lost")),
+            "\"Lost\": Missing DTSTART property",
+        ),
+        (
+            "no day",
+            wrap_calendar(&wrap_event("SUMMARY:Lost\r\nDTSTART:20260231T170000Z")),
+            "\"Lost\"",
+        ),
         (
             "every second",
-            whole(&event(&format!("{moment}\r\nRRULE:FREQ=SECONDLY"))),
+            wrap_calendar(&wrap_event(&format!("{moment}\r\nRRULE:FREQ=SECONDLY"))),
             "more than 20000 recurrences",
         ),
         (
             "too many",
-            whole(&event(&format!("{moment}\r\nRRULE:FREQ=MINUTELY;COUNT=5000"))),
+            wrap_calendar(&wrap_event(&format!("{moment}\r\nRRULE:FREQ=MINUTELY;COUNT=5000"))),
             "more than 2000 events",
         ),
     ] {
-        let error = read(&text).unwrap_err();
+        let error = read_calendar(&text).unwrap_err();
         assert!(error.contains(expected), "{name}: {error}");
     }
-    // A day that no year has is never, and takes no time to find out.
+    // A rule for a date that does not exist is expanded in bounded time.
     let never = format!("{moment}\r\nRRULE:FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30");
-    assert!(told(&read(&whole(&event(&never))).unwrap()).len() <= 1);
+    assert!(
+        describe_calendar(&read_calendar(&wrap_calendar(&wrap_event(&never))).unwrap()).len() <= 1
+    );
 }
 
-/// Whatever is wrong with an event, the others are listed, and it is told.
+/// An event that cannot be read is reported, and the others are listed.
 #[test]
-fn an_event_costs_only_itself() {
+fn a_malformed_event_does_not_affect_the_others() {
     let good =
         "BEGIN:VEVENT\r\nUID:good\r\nSUMMARY:Good\r\nDTSTART:20260503T170000Z\r\nEND:VEVENT\r\n";
     let (zone, moment) = ("TZID=Customized Time Zone", "DTSTART:20260503T170000Z");
@@ -184,60 +202,68 @@ fn an_event_costs_only_itself() {
             "\"Bad\" on 2026-05-03: more than 20000 recurrences".to_owned(),
         ),
     ] {
-        let bad = event(&format!("SUMMARY:Bad\r\n{lines}"));
+        let bad = wrap_event(&format!("SUMMARY:Bad\r\n{lines}"));
         for events in [format!("{good}{bad}"), format!("{bad}{good}")] {
-            let answer = answer(&whole(&events)).unwrap();
-            assert_eq!(told(&answer.calendar), ["2026:good:ics:event 2026-05-03T17:00:00Z"]);
-            let rejected: Vec<_> = answer.rejected.iter().map(|one| &*one.message).collect();
+            let response = read_response(&wrap_calendar(&events)).unwrap();
+            assert_eq!(
+                describe_calendar(&response.calendar),
+                ["2026:good:ics:event 2026-05-03T17:00:00Z"]
+            );
+            let rejected: Vec<_> = response.rejected.iter().map(|one| &*one.message).collect();
             assert_eq!(rejected, [expected.as_str()], "{lines}");
-            let place = if lines.starts_with("LOCATION") { "here" } else { "ics" };
-            assert_eq!(answer.rejected[0].meeting, Some(format!("2026:bad:{place}")), "{lines}");
+            let circuit = if lines.starts_with("LOCATION") { "here" } else { "ics" };
+            assert_eq!(
+                response.rejected[0].meeting,
+                Some(format!("2026:bad:{circuit}")),
+                "{lines}"
+            );
         }
     }
-    // The next years' end, and no more than are worth it.
+    // Of more than `MAX_EVENTS` events, those farthest from now are rejected.
     let many: String = (0..2010)
         .map(|n| format!("BEGIN:VEVENT\r\nUID:{n}\r\nSUMMARY:E\r\nDTSTART:2026{:02}{:02}T170000Z\r\nEND:VEVENT\r\n", n % 12 + 1, n % 28 + 1))
         .collect();
-    let answer = answer(&whole(&many)).unwrap();
-    assert_eq!((told(&answer.calendar).len(), answer.rejected.len()), (2000, 10));
-    assert!(answer.rejected.iter().all(|one| one.message.contains("on 2026-12")), "the farthest");
+    let response = read_response(&wrap_calendar(&many)).unwrap();
+    assert_eq!((describe_calendar(&response.calendar).len(), response.rejected.len()), (2000, 10));
+    assert!(response.rejected.iter().all(|one| one.message.contains("on 2026-12")), "the farthest");
 }
 
 #[tokio::test]
-async fn a_letter_in_another_encoding_costs_that_letter() {
+async fn a_byte_in_another_encoding_is_replaced() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("a.ics");
-    let text = whole(&event("SUMMARY:Caf? race\r\nDTSTART:20260503T170000Z"));
+    let text = wrap_calendar(&wrap_event("SUMMARY:Caf? race\r\nDTSTART:20260503T170000Z"));
     let bytes: Vec<u8> = text.bytes().map(|b| if b == b'?' { 0xe9 } else { b }).collect();
     std::fs::write(&path, bytes).unwrap();
-    let ics = Ics { place: Some(IcsPlace::File(path)), policy: Policy::default() };
+    let ics =
+        IcsProvider { location: Some(IcsLocation::File(path)), policy: AddressPolicy::default() };
     let fetcher = Fetcher::new(pitwall_fetch::Timeouts::default(), Vec::new());
-    let answer = ics.fetch(&fetcher, NOW.parse().unwrap()).await.unwrap();
-    assert_eq!(answer.calendar.meetings[0].name, "Caf\u{fffd} race");
+    let response = ics.fetch_calendar(&fetcher, NOW.parse().unwrap()).await.unwrap();
+    assert_eq!(response.calendar.meetings[0].name, "Caf\u{fffd} race");
 }
 
-/// An instance that cannot be read is neither listed nor held when it was first meant to be.
+/// An exception that cannot be read is not listed, and neither is the instance that it replaces.
 #[test]
-fn an_exception_costs_only_itself() {
+fn a_malformed_exception_does_not_affect_other_instances() {
     let weekly = "BEGIN:VEVENT\r\nUID:S\r\nSUMMARY:Show\r\nDTSTART;TZID=Europe/London:20260319T180000\r\n\
                   RRULE:FREQ=WEEKLY;COUNT=3\r\nEND:VEVENT\r\n";
     let moved = "BEGIN:VEVENT\r\nUID:S\r\nSUMMARY:Show\r\nRECURRENCE-ID:20260326T180000Z\r\n\
                  DTSTART;TZID=Middle/Earth:20260327T180000\r\nEND:VEVENT\r\n";
-    let answer = answer(&whole(&format!("{moved}{weekly}"))).unwrap();
+    let response = read_response(&wrap_calendar(&format!("{moved}{weekly}"))).unwrap();
     assert_eq!(
-        told(&answer.calendar),
+        describe_calendar(&response.calendar),
         [
             "2026:show:ics:event-2026-03-19 2026-03-19T18:00:00Z",
             "2026:show:ics:event-2026-04-02 2026-04-02T17:00:00Z",
         ]
     );
-    assert!(answer.rejected[0].message.starts_with("\"Show\" on 2026-03-27: "));
+    assert!(response.rejected[0].message.starts_with("\"Show\" on 2026-03-27: "));
 }
 
-/// Where the clock of an event counts, and where moments do.
+/// Rules count in the event's own zone; UNTIL, EXDATE and RECURRENCE-ID in UTC are compared as UTC.
 #[test]
-fn rules_and_clocks() {
-    let zoned = |lines: &str| event(&format!("SUMMARY:A\r\nDURATION:PT1H\r\n{lines}"));
+fn recurrence_rules_across_time_zones() {
+    let zoned = |lines: &str| wrap_event(&format!("SUMMARY:A\r\nDURATION:PT1H\r\n{lines}"));
     let exception =
         |lines: &str| format!("BEGIN:VEVENT\r\nUID:E\r\nSUMMARY:A\r\n{lines}\r\nEND:VEVENT\r\n");
     for (name, head, events, expected) in [
@@ -309,12 +335,12 @@ fn rules_and_clocks() {
             vec!["2026-12-06T13:00:00Z", "2026-12-07T13:00:00Z"],
         ),
     ] {
-        let calendar = read(&whole(&format!("{head}{events}"))).unwrap();
-        let slots = calendar.meetings.iter().flat_map(|meeting| &meeting.slots);
-        let starts: Vec<_> = slots.map(|slot| slot.start.unwrap().to_string()).collect();
+        let calendar = read_calendar(&wrap_calendar(&format!("{head}{events}"))).unwrap();
+        let sessions = calendar.meetings.iter().flat_map(|meeting| &meeting.slots);
+        let starts: Vec<_> = sessions.map(|session| session.start.unwrap().to_string()).collect();
         assert_eq!(starts, expected, "{name}");
     }
-    // How long it takes is counted in moments: across a change of clocks, and from zone to zone.
+    // The length of an event is that in UTC, across a change of offset and between zones.
     for (lines, expected) in [
         (
             "DTSTART;TZID=Europe/Madrid:20261025T010000\r\nDTEND;TZID=Europe/Madrid:20261025T030000",
@@ -329,15 +355,16 @@ fn rules_and_clocks() {
             "2026-07-10T16:00:00Z",
         ),
     ] {
-        let calendar = read(&whole(&event(&format!("SUMMARY:A\r\n{lines}")))).unwrap();
+        let calendar =
+            read_calendar(&wrap_calendar(&wrap_event(&format!("SUMMARY:A\r\n{lines}")))).unwrap();
         let end = calendar.meetings[0].slots[0].end.unwrap();
         assert_eq!(end.to_string(), expected, "{lines}");
     }
 }
 
-/// Two events of one title are two, and each keeps its code when it moves or another one goes.
+/// Two events of one title get different codes, which each keeps when it is moved.
 #[test]
-fn events_of_one_title() {
+fn events_of_one_title_get_different_codes() {
     let one = |uid: &str, title: &str, lines: &str| {
         format!("BEGIN:VEVENT\r\nUID:{uid}\r\nSUMMARY:{title}\r\n{lines}\r\nEND:VEVENT\r\n")
     };
@@ -345,21 +372,21 @@ fn events_of_one_title() {
     let [saturday, sunday, monday] =
         ["05", "06", "07"].map(|day| format!("DTSTART:202612{day}T140000Z"));
     let codes = |events: &[String]| -> Vec<(String, String)> {
-        let calendar = read(&whole(&events.concat())).unwrap();
-        let slots = calendar.meetings.iter().flat_map(|one| {
-            one.slots
-                .iter()
-                .map(|slot| (slot.start.unwrap().strftime("%d %H").to_string(), slot.code.clone()))
+        let calendar = read_calendar(&wrap_calendar(&events.concat())).unwrap();
+        let sessions = calendar.meetings.iter().flat_map(|one| {
+            one.slots.iter().map(|session| {
+                (session.start.unwrap().strftime("%d %H").to_string(), session.code.clone())
+            })
         });
-        slots.collect()
+        sessions.collect()
     };
     let both = codes(&[one("1", double, &saturday), one("2", double, &sunday)]);
     assert_eq!(both.len(), 2);
     assert!(both.iter().all(|(_, code)| code.starts_with("race-")), "{both:?}");
     assert_ne!(both[0].1, both[1].1);
     let moved = codes(&[one("1", double, &monday), one("2", double, &sunday)]);
-    let code_of = |told: &[(String, String)], day: &str| {
-        told.iter().find(|(at, _)| at.starts_with(day)).unwrap().1.clone()
+    let code_of = |found_codes: &[(String, String)], day: &str| {
+        found_codes.iter().find(|(at, _)| at.starts_with(day)).unwrap().1.clone()
     };
     assert_eq!(code_of(&moved, "07"), code_of(&both, "05"));
     assert_eq!(code_of(&moved, "06"), code_of(&both, "06"));
@@ -379,7 +406,7 @@ fn events_of_one_title() {
             vec![one("1", "Show", &format!("{saturday}\r\nRDATE:20261205T180000Z"))],
             vec!["event-2026-12-05-1400", "event-2026-12-05-1800"],
         ),
-        // In a weekend of the championship one of them is the race.
+        // In a weekend of the championship, the one that is not cancelled has the plain code.
         (
             "Formula 1, put off",
             vec![
@@ -391,19 +418,20 @@ fn events_of_one_title() {
     ] {
         let hash = |code: &str| {
             let hash = code.rsplit('-').next().unwrap_or_default().to_owned();
-            let is = hash.len() == 6 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
-            if is { code.replace(&hash, "HASH") } else { code.to_owned() }
+            let is_hash = hash.len() == 6 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
+            if is_hash { code.replace(&hash, "HASH") } else { code.to_owned() }
         };
-        let told: Vec<_> = codes(&events).iter().map(|(_, code)| hash(code)).collect();
-        assert_eq!(told, expected, "{name}");
+        let found_codes: Vec<_> = codes(&events).iter().map(|(_, code)| hash(code)).collect();
+        assert_eq!(found_codes, expected, "{name}");
     }
-    // Without a UID it is known by when it begins.
+    // Events without a UID are identified by their start.
     let nameless =
         |lines: &str| format!("BEGIN:VEVENT\r\nSUMMARY:Show\r\n{lines}\r\nEND:VEVENT\r\n");
     assert_eq!(codes(&[nameless(&saturday), nameless(&sunday)]).len(), 2);
 }
 
-/// What a calendar of anything says of the end of a session counts; of Formula 1 it is the usual.
+/// The end of an event is used, except for sessions of Formula 1, for which calendars list the
+/// nominal length.
 #[test]
 fn ends_of_sessions() {
     for (title, expected) in [
@@ -413,7 +441,7 @@ fn ends_of_sessions() {
         ("Arsenal v Chelsea", true),
     ] {
         let lines = format!("SUMMARY:{title}\r\nDTSTART:20260503T170000Z\r\nDURATION:PT24H");
-        let calendar = read(&whole(&event(&lines))).unwrap();
+        let calendar = read_calendar(&wrap_calendar(&wrap_event(&lines))).unwrap();
         assert_eq!(calendar.meetings[0].slots[0].end.is_some(), expected, "{title}");
     }
 }
@@ -444,16 +472,20 @@ fn titles() {
         ("Race week preview", (false, "", "Race week preview", false)),
         ("", (false, "", "", false)),
     ] {
-        let said = summary::read(title);
-        let code = said.session.map_or("", |(code, _)| code);
-        assert_eq!((said.series, code, said.meeting.as_str(), said.cancelled), expected, "{title}");
+        let summary = summary::parse_summary(title);
+        let code = summary.session.map_or("", |(code, _)| code);
+        assert_eq!(
+            (summary.series, code, summary.meeting.as_str(), summary.cancelled),
+            expected,
+            "{title}"
+        );
     }
 }
 
-/// Every season of f1calendar.com's database, as the calendar it makes of it.
+/// Every season of f1calendar.com's database, in the calendar that it generates.
 #[test]
 fn real_seasons() {
-    for (file, year, meetings, slots, weekend, expected) in [
+    for (file, year, meetings, sessions, weekend, expected) in [
         ("2020", 2020, 17, 83, "emilia-romagna", "fp1 qualifying race"),
         ("2022", 2022, 22, 110, "brazilian", "fp1 qualifying fp2 sprint race"),
         ("2023", 2023, 22, 110, "azerbaijan", "fp1 qualifying sprint-qualifying sprint race"),
@@ -470,17 +502,17 @@ fn real_seasons() {
             "fp1 fp2 fp3 qualifying race",
         ),
     ] {
-        let database = samples::json(&format!("sportstimes-f1-{file}.json"));
+        let database = samples::read_json_sample(&format!("sportstimes-f1-{file}.json"));
         let now = format!("{year}-03-01T00:00:00Z").parse().unwrap();
-        let calendar = calendar(&samples::ics(&database, year), now).unwrap().calendar;
-        assert_eq!(sanity::complaints(&calendar), Vec::<String>::new(), "{file}");
+        let calendar = parse_calendar(&samples::build_ics(&database, year), now).unwrap().calendar;
+        assert_eq!(plausibility::list_implausible(&calendar), Vec::<String>::new(), "{file}");
         assert!(calendar.meetings.iter().all(|meeting| meeting.series), "{file}");
         let count: usize = calendar.meetings.iter().map(|meeting| meeting.slots.len()).sum();
-        assert_eq!((calendar.meetings.len(), count), (meetings, slots), "{file}");
+        assert_eq!((calendar.meetings.len(), count), (meetings, sessions), "{file}");
         let name = format!("{year}:{weekend}-grand-prix");
         let found = calendar.meetings.iter().find(|one| one.id.starts_with(&name));
         let found = found.unwrap_or_else(|| panic!("{name} in {file}"));
-        let codes: Vec<_> = found.slots.iter().map(|slot| slot.code.as_str()).collect();
+        let codes: Vec<_> = found.slots.iter().map(|session| session.code.as_str()).collect();
         assert_eq!(codes.join(" "), expected, "{file}");
     }
 }

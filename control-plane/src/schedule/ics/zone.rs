@@ -1,6 +1,6 @@
-//! [`Zones`]: what the times of a calendar are in. A `TZID` means what the calendar itself defines
-//! it to be (RFC 5545, 3.2.19 and 3.6.5), unless it is the name of a zone in the time zone database,
-//! of which calendars define a part at most.
+//! [`Zones`]: the time zones of a calendar. A `TZID` names a zone that the calendar defines (RFC
+//! 5545, 3.2.19 and 3.6.5), unless it is the name of a zone in the time zone database, as calendars
+//! define only a part of such a zone's offset changes.
 //!
 //! Local times are counted in seconds from 1970-01-01T00:00:00 of the same clock.
 
@@ -15,58 +15,60 @@ use calcard::icalendar::{
     ICalendarValue,
 };
 
-use super::event::{end_rules, value};
+use super::event::{bound_recurrence_rules, date_property};
 
-/// Changes of the clock in one calendar: twice a year for centuries is usual.
-const MAX_CHANGES: usize = 20_000;
-const DAY: i64 = 86_400;
+/// Offset changes in one calendar; two a year for centuries are usual.
+const MAX_OFFSET_CHANGES: usize = 20_000;
+const DAY_SECONDS: i64 = 86_400;
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Zone {
-    Known(Tz),
-    /// As the calendar defines it: its changes in order.
-    Own(Arc<[Change]>),
+    Database(Tz),
+    /// Defined by the calendar: the offset changes in order.
+    Defined(Arc<[OffsetChange]>),
 }
 
-/// What a clock is changed to.
+/// A change of a zone's offset from UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Change {
-    /// Seconds since the epoch.
+pub(super) struct OffsetChange {
+    /// Unix time of the change, in seconds.
     at: i64,
-    /// Seconds east of Greenwich before and from then on.
-    from: i64,
-    to: i64,
+    /// Seconds east of UTC before the change.
+    offset_from: i64,
+    /// Seconds east of UTC from the change on.
+    offset_to: i64,
 }
 
 impl Zone {
-    pub(super) const UTC: Self = Self::Known(Tz::UTC);
+    pub(super) const UTC: Self = Self::Database(Tz::UTC);
 
-    /// The local time at a moment.
-    pub(super) fn local(&self, moment: i64) -> i64 {
-        moment + self.offset(moment)
+    /// The local time at a unix time.
+    pub(super) fn to_local(&self, instant: i64) -> i64 {
+        instant + self.utc_offset(instant)
     }
 
-    /// When a clock there shows this: of a time that it shows twice the first one is meant, one that
-    /// it never shows counts from before the gap (RFC 5545, 3.3.5).
-    pub(super) fn moment(&self, local: i64) -> i64 {
-        let [before, after] = [local - DAY, local + DAY].map(|near| self.offset(near));
-        let is_shown = |moment: &i64| self.local(*moment) == local;
+    /// The unix time of a local time. A local time that occurs twice means the first occurrence;
+    /// one in a gap is interpreted with the offset before the gap (RFC 5545, 3.3.5).
+    pub(super) fn to_utc(&self, local: i64) -> i64 {
+        let [before, after] =
+            [local - DAY_SECONDS, local + DAY_SECONDS].map(|near| self.utc_offset(near));
+        let is_shown = |instant: &i64| self.to_local(*instant) == local;
         let shown = [local - before, local - after].into_iter().find(is_shown);
         shown.unwrap_or(local - before)
     }
 
-    fn offset(&self, moment: i64) -> i64 {
+    fn utc_offset(&self, instant: i64) -> i64 {
         match self {
-            Self::Known(zone) => {
-                let utc = PartialDateTime::from_utc_timestamp(moment);
-                let there = utc.to_date_time_with_tz(Tz::UTC).map(|utc| utc.with_timezone(zone));
-                there.map_or(0, |there| there.to_naive_timestamp() - moment)
+            Self::Database(zone) => {
+                let utc = PartialDateTime::from_utc_timestamp(instant);
+                let local = utc.to_date_time_with_tz(Tz::UTC).map(|utc| utc.with_timezone(zone));
+                local.map_or(0, |local| local.to_naive_timestamp() - instant)
             }
-            Self::Own(changes) => {
-                let last = changes.partition_point(|change| change.at <= moment).checked_sub(1);
+            Self::Defined(changes) => {
+                let last = changes.partition_point(|change| change.at <= instant).checked_sub(1);
                 match last.and_then(|last| changes.get(last)) {
-                    Some(change) => change.to,
-                    None => changes.first().map_or(0, |change| change.from),
+                    Some(change) => change.offset_to,
+                    None => changes.first().map_or(0, |change| change.offset_from),
                 }
             }
         }
@@ -74,90 +76,102 @@ impl Zone {
 }
 
 pub(super) struct Zones {
-    /// By name.
-    own: BTreeMap<String, Zone>,
-    /// What times without a zone are in: what the calendar says for all of it, else UTC.
+    /// The zones that the calendar defines, by `TZID`.
+    defined: BTreeMap<String, Zone>,
+    /// The zone of times without one: that of `X-WR-TIMEZONE`, else UTC.
     default: Result<Zone, String>,
 }
 
 impl Zones {
-    /// `year`: the last one whose changes matter.
-    pub(super) fn of(calendar: &ICalendar, year: i16) -> Self {
-        let mut left = MAX_CHANGES;
+    /// Reads the zones of a calendar, with their offset changes up to `year`.
+    pub(super) fn from_calendar(calendar: &ICalendar, year: i16) -> Self {
+        let mut remaining = MAX_OFFSET_CHANGES;
         let own = calendar.timezones().filter_map(|component| {
             let id = component.property(&ICalendarProperty::Tzid)?;
             let id = id.values.first()?.as_text()?.to_owned();
-            let changes = changes(calendar, component, year, &mut left);
-            // Some only say which zone of the database they mean.
-            let hint = || component.timezone().map(|(_, zone)| Zone::Known(zone));
-            let zone = if changes.is_empty() { hint() } else { Some(Zone::Own(changes.into())) };
+            let changes = collect_changes(calendar, component, year, &mut remaining);
+            // Some definitions have no observances, but name a zone of the database.
+            let hint = || component.timezone().map(|(_, zone)| Zone::Database(zone));
+            let zone =
+                if changes.is_empty() { hint() } else { Some(Zone::Defined(changes.into())) };
             Some((id, zone?))
         });
-        let mut zones = Self { own: own.collect(), default: Ok(Zone::UTC) };
-        let whole = calendar.components.iter().flat_map(|component| &component.entries);
-        let mut whole = whole.filter(|entry| {
+        let mut zones = Self { defined: own.collect(), default: Ok(Zone::UTC) };
+        let entries = calendar.components.iter().flat_map(|component| &component.entries);
+        let mut defaults = entries.filter(|entry| {
             matches!(&entry.name, ICalendarProperty::Other(name) if name.eq_ignore_ascii_case("X-WR-TIMEZONE"))
         });
-        if let Some(name) = whole.find_map(|entry| entry.values.first()?.as_text()) {
-            zones.default = zones.named(name);
+        if let Some(name) = defaults.find_map(|entry| entry.values.first()?.as_text()) {
+            zones.default = zones.find_zone(name);
         }
         zones
     }
 
-    /// What a property's local time is in.
+    /// The zone of a property's local time.
     ///
     /// # Errors
     ///
-    /// Nobody knows the zone: its times would be hours off, and nothing would show it.
-    pub(super) fn of_entry(&self, entry: &ICalendarEntry) -> Result<Zone, String> {
-        entry.tz_id().map_or_else(|| self.default.clone(), |name| self.named(name))
+    /// The zone is unknown: with a default instead, its times would be hours off unnoticed.
+    pub(super) fn zone_of_entry(&self, entry: &ICalendarEntry) -> Result<Zone, String> {
+        entry.tz_id().map_or_else(|| self.default.clone(), |name| self.find_zone(name))
     }
 
-    /// The clock of an event, by which its rules count. A day is one whatever the clock.
-    pub(super) fn clock(&self, event: &ICalendarComponent) -> Result<Zone, String> {
+    /// The zone of an event's start, by which its recurrence rules count. An event of whole days
+    /// needs none.
+    pub(super) fn zone_of_event(&self, event: &ICalendarComponent) -> Result<Zone, String> {
         let start = event.property(&ICalendarProperty::Dtstart);
-        let when = value(event, &ICalendarProperty::Dtstart);
+        let when = date_property(event, &ICalendarProperty::Dtstart);
         match start.zip(when) {
             Some((_, when)) if when.tz_hour.is_some() => Ok(Zone::UTC),
-            Some((entry, when)) if when.has_time() => self.of_entry(entry),
+            Some((entry, when)) if when.has_time() => self.zone_of_entry(entry),
             _ => Ok(self.default.clone().unwrap_or(Zone::UTC)),
         }
     }
 
-    fn named(&self, name: &str) -> Result<Zone, String> {
+    fn find_zone(&self, name: &str) -> Result<Zone, String> {
         let guess = Tz::from_str(name).ok();
         let listed = guess.filter(|zone| zone.name().is_some_and(|listed| listed == name));
-        let zone = listed.map(Zone::Known).or_else(|| self.own.get(name).cloned());
-        zone.or(guess.map(Zone::Known)).ok_or_else(|| {
+        let zone = listed.map(Zone::Database).or_else(|| self.defined.get(name).cloned());
+        zone.or(guess.map(Zone::Database)).ok_or_else(|| {
             format!("the time zone {name:?} is not known, and the calendar does not define it")
         })
     }
 }
 
-/// In order, of all observances of a zone.
-fn changes(
+/// The offset changes of all observances of a zone, in order, at most `remaining` more.
+fn collect_changes(
     calendar: &ICalendar,
     zone: &ICalendarComponent,
     year: i16,
-    left: &mut usize,
-) -> Vec<Change> {
+    remaining: &mut usize,
+) -> Vec<OffsetChange> {
     let observances = zone.component_ids.iter().filter_map(|id| calendar.component_by_id(*id));
     let mut changes = Vec::new();
     for observance in observances {
-        let of = |property| offset(observance.property(&property)?);
+        let of = |property| parse_offset(observance.property(&property)?);
         let offsets = of(ICalendarProperty::Tzoffsetfrom).zip(of(ICalendarProperty::Tzoffsetto));
         let Some((from, to)) = offsets else { continue };
-        let onsets = onsets(observance, from, year, *left);
-        *left = left.saturating_sub(onsets.len());
-        changes.extend(onsets.into_iter().map(|onset| Change { at: onset - from, from, to }));
+        let onsets = observance_starts(observance, from, year, *remaining);
+        *remaining = remaining.saturating_sub(onsets.len());
+        changes.extend(onsets.into_iter().map(|onset| OffsetChange {
+            at: onset - from,
+            offset_from: from,
+            offset_to: to,
+        }));
     }
     changes.sort_unstable();
     changes
 }
 
-/// When an observance begins, by the clock that is still in use then.
-fn onsets(observance: &ICalendarComponent, from: i64, year: i16, most: usize) -> Vec<i64> {
-    if value(observance, &ICalendarProperty::Dtstart).is_none() {
+/// The local times, in the offset `from` before the change, at which an observance begins; at most
+/// `limit`.
+fn observance_starts(
+    observance: &ICalendarComponent,
+    from: i64,
+    year: i16,
+    limit: usize,
+) -> Vec<i64> {
+    if date_property(observance, &ICalendarProperty::Dtstart).is_none() {
         return Vec::new();
     }
     let when = [ICalendarProperty::Dtstart, ICalendarProperty::Rrule, ICalendarProperty::Rdate];
@@ -168,21 +182,21 @@ fn onsets(observance: &ICalendarComponent, from: i64, year: i16, most: usize) ->
         entry.params.clear();
         for value in &mut entry.values {
             match value {
-                ICalendarValue::PartialDateTime(when) => **when = by_clock(when, from),
+                ICalendarValue::PartialDateTime(when) => **when = to_observance_clock(when, from),
                 ICalendarValue::RecurrenceRule(rule) => {
-                    rule.until = rule.until.as_ref().map(|until| by_clock(until, from));
+                    rule.until = rule.until.as_ref().map(|until| to_observance_clock(until, from));
                 }
                 _ => {}
             }
         }
     }
-    end_rules(&mut event, year);
-    let expanded = ICalendar { components: vec![event] }.expand_dates(Tz::UTC, most);
+    bound_recurrence_rules(&mut event, year);
+    let expanded = ICalendar { components: vec![event] }.expand_dates(Tz::UTC, limit);
     expanded.events.iter().map(|event| event.start.timestamp()).collect()
 }
 
-/// The end of a rule is in UTC.
-fn by_clock(when: &PartialDateTime, from: i64) -> PartialDateTime {
+/// Converts a time that is in UTC, as the UNTIL of a rule is, to the local time of offset `from`.
+fn to_observance_clock(when: &PartialDateTime, from: i64) -> PartialDateTime {
     let utc = when.to_date_time_with_tz(Tz::UTC).filter(|_| when.tz_hour.is_some());
     utc.map_or_else(
         || when.clone(),
@@ -190,15 +204,15 @@ fn by_clock(when: &PartialDateTime, from: i64) -> PartialDateTime {
     )
 }
 
-/// Seconds east of Greenwich: `-0500`, `+053000`.
-fn offset(entry: &ICalendarEntry) -> Option<i64> {
+/// Parses an offset such as `-0500` or `+053000` to seconds east of UTC.
+fn parse_offset(entry: &ICalendarEntry) -> Option<i64> {
     match entry.values.first()? {
         ICalendarValue::PartialDateTime(offset) => {
             let [hours, minutes] = [offset.tz_hour?, offset.tz_minute.unwrap_or(0)].map(i64::from);
             let seconds = hours * 3600 + minutes * 60;
             Some(if offset.tz_minus { -seconds } else { seconds })
         }
-        // What the parser does not take has seconds.
+        // The parser leaves an offset with seconds as text.
         ICalendarValue::Text(text) => {
             let (sign, digits) = text.trim().split_at_checked(1)?;
             let number: i64 = digits.parse().ok().filter(|_| digits.len() == 6)?;
@@ -224,7 +238,7 @@ mod tests {
         RRULE:FREQ=YEARLY;BYDAY=-1SU;BYMONTH=10\r\nEND:STANDARD\r\n\
         BEGIN:DAYLIGHT\r\nDTSTART:16010101T020000\r\nTZOFFSETFROM:+0100\r\nTZOFFSETTO:+0200\r\n\
         RRULE:FREQ=YEARLY;BYDAY=-1SU;BYMONTH=3\r\nEND:DAYLIGHT\r\nEND:VTIMEZONE\r\n";
-    /// West of Greenwich, by dates; its summer time ended for good.
+    /// West of UTC, with dates instead of a rule, and with a summer time that was abolished.
     const OLD: &str = "BEGIN:VTIMEZONE\r\nTZID:Here\r\n\
         BEGIN:STANDARD\r\nDTSTART:20200101T000000\r\nTZOFFSETFROM:-0500\r\nTZOFFSETTO:-0500\r\n\
         RDATE:20251102T020000\r\nEND:STANDARD\r\n\
@@ -237,7 +251,7 @@ mod tests {
 
     fn zones(text: &str) -> Zones {
         let text = format!("BEGIN:VCALENDAR\r\nVERSION:2.0\r\n{text}END:VCALENDAR\r\n");
-        Zones::of(&ICalendar::parse(&text).unwrap(), 2027)
+        Zones::from_calendar(&ICalendar::parse(&text).unwrap(), 2027)
     }
 
     #[test]
@@ -245,7 +259,7 @@ mod tests {
         for (definition, name, local, expected) in [
             ("", "Europe/Berlin", "2026-07-10T14:00:00", "2026-07-10T12:00:00Z"),
             ("", "W. Europe Standard Time", "2026-01-10T14:00:00", "2026-01-10T13:00:00Z"),
-            // Twice, never, and around.
+            // Local times that occur twice, never, and near these.
             ("", "Europe/Berlin", "2026-10-25T01:59:59", "2026-10-24T23:59:59Z"),
             ("", "Europe/Berlin", "2026-10-25T02:30:00", "2026-10-25T00:30:00Z"),
             ("", "Europe/Berlin", "2026-10-25T03:00:00", "2026-10-25T02:00:00Z"),
@@ -260,17 +274,17 @@ mod tests {
             (OLD, "Here", "2025-12-10T14:00:00", "2025-12-10T19:00:00Z"),
             (OLD, "Here", "2026-07-10T14:00:00", "2026-07-10T19:00:00Z"),
             (FIXED, "Here", "2026-07-10T14:00:00", "2026-07-10T08:30:00Z"),
-            // Before all that is defined.
+            // Before the first change that is defined.
             (FIXED, "Here", "2010-07-10T14:00:00", "2010-07-10T08:30:00Z"),
         ] {
-            let zone = zones(definition).named(name).unwrap();
+            let zone = zones(definition).find_zone(name).unwrap();
             let clock: Timestamp = format!("{local}Z").parse().unwrap();
-            let moment = Timestamp::from_second(zone.moment(clock.as_second())).unwrap();
-            assert_eq!(moment.to_string(), expected, "{name} {local} {definition}");
+            let instant = Timestamp::from_second(zone.to_utc(clock.as_second())).unwrap();
+            assert_eq!(instant.to_string(), expected, "{name} {local} {definition}");
         }
     }
 
-    /// What of a zone is believed: the database, the calendar, a guess.
+    /// A zone is looked up in the database by its exact name, then in the calendar, then guessed.
     #[test]
     fn names() {
         let own = |name: &str| FIXED.replace("TZID:Here", &format!("TZID:{name}"));
@@ -286,13 +300,13 @@ mod tests {
                 "Here",
                 Some(1),
             ),
-            // Broken in each part that matters.
+            // Without a valid offset, and without a start.
             (own("Here").replace("TZOFFSETTO:+0530", "TZOFFSETTO:east"), "Here", None),
             (own("Here").replace("DTSTART:20200101T000000", "X-A:b"), "Here", None),
         ] {
-            let zone = zones(&definition).named(name);
+            let zone = zones(&definition).find_zone(name);
             let january: Timestamp = "2026-01-10T00:00:00Z".parse().unwrap();
-            let hours = zone.ok().map(|zone| zone.offset(january.as_second()) / 3600);
+            let hours = zone.ok().map(|zone| zone.utc_offset(january.as_second()) / 3600);
             assert_eq!(hours, expected, "{name} {definition}");
         }
     }

@@ -1,11 +1,11 @@
 use serde_json::json;
 
 use super::*;
-use crate::schedule::samples::{self, text as sample};
-use crate::schedule::sanity;
+use crate::schedule::plausibility;
+use crate::schedule::samples::{self, read_sample as sample};
 
 /// `code start` of every session of the meeting whose id begins with `id`.
-fn sessions(calendar: &Calendar, id: &str) -> Vec<String> {
+fn sessions(calendar: &ProviderCalendar, id: &str) -> Vec<String> {
     let meeting = calendar.meetings.iter().find(|meeting| meeting.id.starts_with(id)).unwrap();
     let each = meeting.slots.iter();
     each.map(|one| {
@@ -16,10 +16,10 @@ fn sessions(calendar: &Calendar, id: &str) -> Vec<String> {
 
 #[test]
 fn the_season_of_2023_with_its_sprint_shootouts() {
-    let calendar = read(&sample("jolpica-testfixture-ergast-2023.json"));
+    let calendar = read_calendar(&sample("jolpica-testfixture-ergast-2023.json"));
     assert_eq!(calendar.season.as_deref(), Some("2023"));
     assert_eq!(calendar.meetings.len(), 22);
-    assert_eq!(sanity::complaints(&calendar), Vec::<String>::new());
+    assert_eq!(plausibility::list_implausible(&calendar), Vec::<String>::new());
     assert_eq!(
         sessions(&calendar, "2023:azerbaijan-grand-prix:baku"),
         [
@@ -43,8 +43,8 @@ fn the_season_of_2023_with_its_sprint_shootouts() {
 
 #[test]
 fn formats_of_other_years() {
-    let calendar = read(&sample("jolpica-2026-races-excerpt.json"));
-    assert_eq!(sanity::complaints(&calendar), Vec::<String>::new());
+    let calendar = read_calendar(&sample("jolpica-2026-races-excerpt.json"));
+    assert_eq!(plausibility::list_implausible(&calendar), Vec::<String>::new());
     assert_eq!(
         sessions(&calendar, "2026:chinese-grand-prix:shanghai"),
         [
@@ -61,9 +61,9 @@ fn formats_of_other_years() {
     );
     assert_eq!(calendar.meetings[0].circuit.country.as_deref(), Some("Australia"));
 
-    // A sprint weekend of 2022 had a second practice, and it was one.
+    // The second practice of a sprint weekend of 2022 is not a sprint shootout.
     let of_2022 = sample("jolpica-testfixture-ergast-2023.json").replace("\"2023\"", "\"2022\"");
-    let calendar = read(&of_2022.replace("\"date\":\"2023-", "\"date\":\"2022-"));
+    let calendar = read_calendar(&of_2022.replace("\"date\":\"2023-", "\"date\":\"2022-"));
     assert!(sessions(&calendar, "2022:azerbaijan")[2].starts_with("fp2 "));
 }
 
@@ -71,22 +71,22 @@ fn formats_of_other_years() {
 fn a_session_without_a_time_is_listed() {
     let text = sample("jolpica-testfixture-2023-next.json")
         .replace(",\"time\":\"15:00:00Z\",\"FirstPractice\"", ",\"FirstPractice\"");
-    let calendar = read(&text);
-    assert_eq!(sanity::complaints(&calendar), Vec::<String>::new());
-    let race = calendar.meetings[0].race().unwrap();
+    let calendar = read_calendar(&text);
+    assert_eq!(plausibility::list_implausible(&calendar), Vec::<String>::new());
+    let race = calendar.meetings[0].race_session().unwrap();
     assert_eq!((race.start, race.date.to_string()), (None, "2024-03-02".into()));
     assert_eq!(calendar.meetings[0].slots.len(), 5);
 
-    // Two races of which nothing but the day was ever known.
-    let calendar = read(&sample("jolpica-docs-1950-excerpt.json"));
-    assert_eq!(sanity::complaints(&calendar), Vec::<String>::new());
+    // Two races of which only the date is known.
+    let calendar = read_calendar(&sample("jolpica-docs-1950-excerpt.json"));
+    assert_eq!(plausibility::list_implausible(&calendar), Vec::<String>::new());
     assert_eq!(sessions(&calendar, "1950:monaco-grand-prix:monaco"), ["race ?"]);
 }
 
 #[test]
-fn what_is_no_calendar() {
+fn other_documents_and_unusable_races_are_refused() {
     for text in ["", "<html>", "{}", "[]", r#"{"MRData":{"RaceTable":{}}}"#] {
-        assert!(parse(text.as_bytes()).is_err(), "{text}");
+        assert!(parse_page(text.as_bytes()).is_err(), "{text}");
     }
     let good = sample("jolpica-testfixture-2023-next.json");
     for (name, bad) in [
@@ -94,16 +94,16 @@ fn what_is_no_calendar() {
         ("no name", good.replace("Bahrain Grand Prix", "…")),
         ("no circuit", good.replace("\"circuitId\"", "\"id\"")),
     ] {
-        let error = calendar(parse(bad.as_bytes()).unwrap().races).unwrap_err();
+        let error = build_calendar(parse_page(bad.as_bytes()).unwrap().races).unwrap_err();
         assert!(error.message.starts_with("1 of 1 races cannot be read: "), "{name}: {error}");
     }
     let odd = good.replace("\"circuitId\":\"bahrain\"", "\"circuitId\":\"<b>Sakhir</b>\"");
-    assert_eq!(read(&odd).meetings[0].id, "2024:bahrain-grand-prix:b-sakhir-b");
+    assert_eq!(read_calendar(&odd).meetings[0].id, "2024:bahrain-grand-prix:b-sakhir-b");
 }
 
-/// Of five races, the first one is changed.
+/// The first of five races is changed.
 #[test]
-fn an_item_costs_only_itself() {
+fn a_malformed_race_or_session_does_not_affect_the_others() {
     let good: serde_json::Value =
         serde_json::from_str(&sample("jolpica-2026-races-excerpt.json")).unwrap();
     let australia = "2026:australian-grand-prix:albert_park";
@@ -145,27 +145,35 @@ fn an_item_costs_only_itself() {
             json!("later"),
             5,
             24,
-            format!("{australia}:qualifying: invalid type: string \"later\", expected struct When"),
+            format!(
+                "{australia}:qualifying: invalid type: string \"later\", expected struct SessionTime"
+            ),
         ),
         ("raceName", json!("Гран-при Австралии"), 5, 25, String::new()),
     ] {
         let mut payload = good.clone();
         payload["MRData"]["RaceTable"]["Races"][0][key] = value.clone();
-        let answer = calendar(parse(payload.to_string().as_bytes()).unwrap().races).unwrap();
-        let told: Vec<_> = answer.rejected.iter().map(|one| one.message.as_str()).collect();
-        assert_eq!(told.join("; "), expected, "{key} {value}");
-        let slots = answer.calendar.meetings.iter().map(|one| one.slots.len()).sum::<usize>();
-        assert_eq!((answer.calendar.meetings.len(), slots), (meetings, sessions), "{key} {value}");
+        let response =
+            build_calendar(parse_page(payload.to_string().as_bytes()).unwrap().races).unwrap();
+        let messages: Vec<_> = response.rejected.iter().map(|one| one.message.as_str()).collect();
+        assert_eq!(messages.join("; "), expected, "{key} {value}");
+        let session_count =
+            response.calendar.meetings.iter().map(|one| one.slots.len()).sum::<usize>();
+        assert_eq!(
+            (response.calendar.meetings.len(), session_count),
+            (meetings, sessions),
+            "{key} {value}"
+        );
     }
 }
 
 #[test]
-fn insane_calendars() {
-    let quoted = |number: &str| samples::quoted("jolpica-issue-verbatim.json", number);
+fn implausible_calendars() {
+    let quoted = |number: &str| samples::issue_payload("jolpica-issue-verbatim.json", number);
     let excerpt: serde_json::Value =
         serde_json::from_str(&sample("jolpica-2026-races-excerpt.json")).unwrap();
-    // Fragments are laid over a whole race, as the issues describe them.
-    let over = |fragment: &serde_json::Value| {
+    // The issues quote fragments, which replace the fields of a whole race.
+    let with_fields = |fragment: &serde_json::Value| {
         let mut payload = excerpt.clone();
         let race =
             payload.pointer_mut("/MRData/RaceTable/Races/0").unwrap().as_object_mut().unwrap();
@@ -176,7 +184,7 @@ fn insane_calendars() {
     let mut las_vegas = quoted("#104");
     las_vegas["season"] = "2024".into();
     las_vegas["Qualifying"] = serde_json::json!({"date": "2024-11-23", "time": "06:00:00Z"});
-    // 2025 had the same: the race at the instant of qualifying.
+    // 2025 had the same mistake: the race starts at the time of qualifying.
     let mut again = quoted("#172")["was"].clone();
     again["season"] = "2025".into();
     again["FirstPractice"] = serde_json::json!({"date": "2025-11-21", "time": "00:30:00Z"});
@@ -188,36 +196,36 @@ fn insane_calendars() {
     );
     for (name, text, expected) in [
         ("empty", sample("jolpica-testfixture-empty-2023-99.json"), "no races"),
-        ("Monaco with Miami's race (#366)", over(&quoted("#366")), "is not "),
-        ("Las Vegas, race at qualifying (#104)", over(&las_vegas), "is not before the race"),
-        ("Las Vegas again (#172)", over(&again), "is not before the race"),
+        ("Monaco with Miami's race (#366)", with_fields(&quoted("#366")), "is not "),
+        ("Las Vegas, race at qualifying (#104)", with_fields(&las_vegas), "is not before the race"),
+        ("Las Vegas again (#172)", with_fields(&again), "is not before the race"),
         ("twice", twice, "is listed twice"),
         (
             "far away",
-            over(
+            with_fields(
                 &serde_json::json!({"FirstPractice": {"date": "2026-02-01", "time": "01:30:00Z"}}),
             ),
             "is not in the weekend",
         ),
         (
             "together",
-            over(
+            with_fields(
                 &serde_json::json!({"SecondPractice": {"date": "2026-03-06", "time": "01:30:00Z"}}),
             ),
             "starts at the same time",
         ),
-        ("another year", over(&serde_json::json!({"date": "2024-03-08"})), "is not in 2026"),
+        ("another year", with_fields(&serde_json::json!({"date": "2024-03-08"})), "is not in 2026"),
     ] {
-        let complaints = sanity::complaints(&read(&text));
-        assert_eq!(complaints.len(), 1, "{name}: {complaints:?}");
-        assert!(complaints[0].contains(expected), "{name}: {complaints:?}");
+        let messages = plausibility::list_implausible(&read_calendar(&text));
+        assert_eq!(messages.len(), 1, "{name}: {messages:?}");
+        assert!(messages[0].contains(expected), "{name}: {messages:?}");
     }
     for (name, text) in [
         ("FP1 a day early (#136)", quoted("#136").to_string()),
-        ("a race an hour late (#113)", samples::race_table(&[quoted("#113")])),
+        ("a race an hour late (#113)", samples::race_table_page(&[quoted("#113")])),
     ] {
         assert_eq!(
-            sanity::complaints(&read(&text)),
+            plausibility::list_implausible(&read_calendar(&text)),
             Vec::<String>::new(),
             "{name}: not every mistake shows"
         );

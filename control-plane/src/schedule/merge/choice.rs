@@ -1,65 +1,69 @@
-//! Who is believed on a session: whoever corrected it last; while nobody did, what most say, and
-//! of those the most trusted.
+//! Chooses the provider whose claim on a session is believed: the one that corrected it last, or
+//! without a correction the most trusted one of the majority.
 
 use jiff::Timestamp;
 use pitwall_upstream_map::documents;
 
-use crate::schedule::calendar::{Slot, apart};
+use crate::schedule::calendar::{ProviderSession, days_between};
 
+/// A session as one provider lists it.
 #[derive(Clone, Copy)]
-pub(crate) struct Claim<'a> {
-    pub(crate) source: &'a str,
-    pub(crate) slot: &'a Slot,
+pub(crate) struct SessionClaim<'a> {
+    pub(crate) provider: &'a str,
+    pub(crate) session: &'a ProviderSession,
 }
 
-pub(crate) struct Choice<'a> {
-    pub(crate) claim: Claim<'a>,
+/// The claim that is believed, and the claims that contradict it.
+pub(crate) struct SessionChoice<'a> {
+    pub(crate) claim: SessionClaim<'a>,
     pub(crate) name: &'a str,
-    /// Where somebody who is right about the start knows it.
+    /// The end, if a provider that agrees on the start lists one.
     pub(crate) end: Option<Timestamp>,
     pub(crate) disagreement: Vec<documents::Claim>,
 }
 
-/// Claims come most trusted first.
-pub(crate) fn of<'a>(claims: &[Claim<'a>]) -> Option<Choice<'a>> {
-    let name = &claims.first()?.slot.name;
-    // Not to know a time is not to contradict it.
-    let timed = claims.iter().any(|claim| claim.slot.start.is_some());
-    let says = |claim: &&Claim<'a>| !timed || claim.slot.start.is_some() || claim.slot.cancelled;
-    let candidates: Vec<Claim<'a>> = claims.iter().filter(says).copied().collect();
-    let claim = latest(&candidates).or_else(|| most(&candidates))?;
-    let end = claims.iter().filter(|other| other.slot.start == claim.slot.start);
-    let end = end.filter(|_| claim.slot.start.is_some()).find_map(|other| other.slot.end);
-    let disagreement = claims.iter().filter(|other| contradicts(other.slot, claim.slot));
+/// Chooses among `claims`, of which that of the most trusted provider comes first.
+pub(crate) fn choose_claim<'a>(claims: &[SessionClaim<'a>]) -> Option<SessionChoice<'a>> {
+    let name = &claims.first()?.session.name;
+    // A claim without a start does not contradict one with a start, and is no candidate beside it.
+    let any_timed = claims.iter().any(|claim| claim.session.start.is_some());
+    let is_candidate = |claim: &&SessionClaim<'a>| {
+        !any_timed || claim.session.start.is_some() || claim.session.cancelled
+    };
+    let candidates: Vec<SessionClaim<'a>> = claims.iter().filter(is_candidate).copied().collect();
+    let claim = latest_correction(&candidates).or_else(|| majority_claim(&candidates))?;
+    let end = claims.iter().filter(|other| other.session.start == claim.session.start);
+    let end = end.filter(|_| claim.session.start.is_some()).find_map(|other| other.session.end);
+    let disagreement = claims.iter().filter(|other| is_contradicting(other.session, claim.session));
     let disagreement = disagreement.map(|other| documents::Claim {
-        source: other.source.to_owned(),
-        start: other.slot.start,
-        date: other.slot.date,
-        cancelled: other.slot.cancelled,
+        source: other.provider.to_owned(),
+        start: other.session.start,
+        date: other.session.date,
+        cancelled: other.session.cancelled,
     });
-    Some(Choice { claim, name, end, disagreement: disagreement.collect() })
+    Some(SessionChoice { claim, name, end, disagreement: disagreement.collect() })
 }
 
-fn latest<'a>(claims: &[Claim<'a>]) -> Option<Claim<'a>> {
-    let corrected = claims.iter().filter(|claim| claim.slot.corrected_at.is_some());
-    // Of equals the last one is taken: the most trusted, from behind.
-    corrected.rev().max_by_key(|claim| claim.slot.corrected_at).copied()
+fn latest_correction<'a>(claims: &[SessionClaim<'a>]) -> Option<SessionClaim<'a>> {
+    let corrected = claims.iter().filter(|claim| claim.session.corrected_at.is_some());
+    // `max_by_key` returns the last of equals, which in reverse order is the most trusted one.
+    corrected.rev().max_by_key(|claim| claim.session.corrected_at).copied()
 }
 
-fn most<'a>(claims: &[Claim<'a>]) -> Option<Claim<'a>> {
-    let votes = |claim: &Claim<'_>| {
-        claims.iter().filter(|other| !contradicts(other.slot, claim.slot)).count()
+fn majority_claim<'a>(claims: &[SessionClaim<'a>]) -> Option<SessionClaim<'a>> {
+    let votes = |claim: &SessionClaim<'_>| {
+        claims.iter().filter(|other| !is_contradicting(other.session, claim.session)).count()
     };
     claims.iter().rev().max_by_key(|claim| votes(claim)).copied()
 }
 
-fn contradicts(one: &Slot, other: &Slot) -> bool {
+fn is_contradicting(one: &ProviderSession, other: &ProviderSession) -> bool {
     if one.cancelled != other.cancelled {
         return true;
     }
     match (one.start, other.start) {
         (Some(one), Some(other)) => one != other,
-        // A day that is local to the track may be the next one elsewhere.
-        _ => apart(one.date, other.date) > 1,
+        // A date local to the circuit may differ by a day from one in UTC.
+        _ => days_between(one.date, other.date) > 1,
     }
 }

@@ -1,16 +1,16 @@
 use serde_json::Value;
 
 use super::*;
-use crate::schedule::calendar::Calendar;
+use crate::schedule::calendar::ProviderCalendar;
 use crate::schedule::{history, jolpica, samples};
 
 fn now() -> Timestamp {
     "2026-05-01T00:00:00Z".parse().unwrap()
 }
 
-/// A calendar of one source in one line: `id start[!HH][x][+end]`, days in May of 2026, `!` with
-/// the hour it was corrected at.
-fn said(provider: &str, lines: &[&str]) -> Opinion {
+/// A snapshot with one session per line: `id start[!HH][+end][x]`, with days in May of 2026, the
+/// hour of the correction after `!`, and `x` if cancelled.
+fn build_snapshot(provider: &str, lines: &[&str]) -> ProviderSnapshot {
     let mut meetings: Vec<Value> = Vec::new();
     for line in lines {
         let (id, rest) = line.split_once(' ').unwrap();
@@ -21,7 +21,7 @@ fn said(provider: &str, lines: &[&str]) -> Opinion {
         let (day, time) = when.split_once('T').map_or((when, None), |(a, b)| (a, Some(b)));
         let at = |time: &str| format!("2026-05-{day}T{time}:00Z");
         let (meeting, code) = id.rsplit_once(':').unwrap();
-        let slot = serde_json::json!({
+        let session = serde_json::json!({
             "code": code, "name": code, "start": time.map(at), "date": format!("2026-05-{day}"),
             "end": end.map(at), "cancelled": cancelled,
             "corrected_at": corrected.map(|hour| format!("2026-05-01T{hour}:00:00Z")),
@@ -29,17 +29,17 @@ fn said(provider: &str, lines: &[&str]) -> Opinion {
         let name = meeting.split(':').nth(1).unwrap().replace('-', " ");
         let known = meetings.iter_mut().find(|one| one["id"] == meeting);
         match known {
-            Some(known) => known["slots"].as_array_mut().unwrap().push(slot),
+            Some(known) => known["slots"].as_array_mut().unwrap().push(session),
             None => meetings.push(serde_json::json!({
                 "id": meeting, "name": name, "round": null, "utc_offset": null,
                 "circuit": {"id": "c", "name": "c", "locality": null, "country": null},
-                "series": !name.starts_with("other"), "slots": [slot],
+                "series": !name.starts_with("other"), "slots": [session],
             })),
         }
     }
     let season = (provider != "ics").then_some("2026");
     let calendar = serde_json::json!({"season": season, "meetings": meetings});
-    Opinion {
+    ProviderSnapshot {
         provider: provider.to_owned(),
         origin: String::new(),
         fetched_at: now(),
@@ -47,13 +47,13 @@ fn said(provider: &str, lines: &[&str]) -> Opinion {
     }
 }
 
-fn merged(opinions: &[Opinion], last: &Schedule) -> Schedule {
-    let opinions: Vec<_> = opinions.iter().collect();
-    merge(&opinions, &Overrides::default(), last, now())
+fn merge_all(snapshots: &[ProviderSnapshot], last: &Schedule) -> Schedule {
+    let snapshots: Vec<_> = snapshots.iter().collect();
+    merge_snapshots(&snapshots, &Overrides::default(), last, now())
 }
 
-/// `id start source[ x][ +revision][ ≠source…]` of every session.
-fn told(schedule: &Schedule) -> Vec<String> {
+/// `id start provider[ x][ +revision][ ≠provider…]` of every session.
+fn describe_schedule(schedule: &Schedule) -> Vec<String> {
     let one = |session: &Session| {
         let mut line = format!("{} ", session.id);
         line += &session.start.map_or("?".into(), |at| at.strftime("%dT%H:%M").to_string());
@@ -73,7 +73,7 @@ fn told(schedule: &Schedule) -> Vec<String> {
 }
 
 #[test]
-fn who_is_believed() {
+fn the_latest_correction_or_the_majority_is_believed() {
     for (name, jolpica, openf1, ics, expected) in [
         ("they agree", "03T20:00", "03T20:00", "03T20:00", "03T20:00 jolpica"),
         (
@@ -126,23 +126,23 @@ fn who_is_believed() {
         ("back again", "03T20:00!10", "03T20:00!09x", "03T20:00", "03T20:00 jolpica ≠openf1"),
     ] {
         let line = |id: &str, when: &str| format!("2026:miami-grand-prix:{id}:race {when}");
-        let schedule = merged(
+        let schedule = merge_all(
             &[
-                said("jolpica", &[&line("miami", jolpica)]),
-                said("openf1", &[&line("miami-gardens", openf1)]),
-                said("ics", &[&line("florida", ics)]),
+                build_snapshot("jolpica", &[&line("miami", jolpica)]),
+                build_snapshot("openf1", &[&line("miami-gardens", openf1)]),
+                build_snapshot("ics", &[&line("florida", ics)]),
             ],
             &Schedule::default(),
         );
         assert_eq!(
-            told(&schedule),
+            describe_schedule(&schedule),
             [format!("2026:miami-grand-prix:miami:race {expected}")],
             "{name}"
         );
         let disagree = expected.contains('≠');
-        assert_eq!(disagreements(&schedule, now()), usize::from(disagree), "{name}");
+        assert_eq!(count_disagreements(&schedule, now()), usize::from(disagree), "{name}");
         let later = "2026-05-10T00:00:00Z".parse().unwrap();
-        assert_eq!(disagreements(&schedule, later), 0, "{name}: what is over is settled");
+        assert_eq!(count_disagreements(&schedule, later), 0, "{name}: what is over is settled");
     }
 }
 
@@ -154,21 +154,21 @@ fn a_known_end_counts_for_the_start_it_belongs_to() {
         ("not told", "01T16:00", "01T16:00", "01T17:00", true),
     ] {
         let race = "2026:m:c:race 03T20:00";
-        let schedule = merged(
+        let schedule = merge_all(
             &[
-                said("jolpica", &[race, &format!("2026:m:c:fp1 {jolpica}")]),
-                said("openf1", &[race, &format!("2026:m:c:fp1 {openf1}")]),
+                build_snapshot("jolpica", &[race, &format!("2026:m:c:fp1 {jolpica}")]),
+                build_snapshot("openf1", &[race, &format!("2026:m:c:fp1 {openf1}")]),
             ],
             &Schedule::default(),
         );
         let fp1 = &schedule.meetings[0].sessions[0];
-        let told = fp1.end.unwrap().strftime("%dT%H:%M").to_string();
-        assert_eq!((told.as_str(), fp1.end_estimated), (end, estimated), "{name}");
+        let described = fp1.end.unwrap().strftime("%dT%H:%M").to_string();
+        assert_eq!((described.as_str(), fp1.end_estimated), (end, estimated), "{name}");
     }
 }
 
 #[test]
-fn which_meetings_are_one() {
+fn meetings_of_two_providers_match_by_day_or_name() {
     for (name, ics, expected) in [
         (
             "by its day, whatever its name",
@@ -201,14 +201,16 @@ fn which_meetings_are_one() {
             vec!["m:race 03T20:00 jolpica", "show:show 22T18:00 ics"],
         ),
     ] {
-        let jolpica = said("jolpica", &["2026:m:x:race 03T20:00"]);
-        let ics = said("ics", &[ics]);
-        for (order, opinions) in
+        let jolpica = build_snapshot("jolpica", &["2026:m:x:race 03T20:00"]);
+        let ics = build_snapshot("ics", &[ics]);
+        for (order, snapshots) in
             [("", [jolpica.clone(), ics.clone()]), (" reversed", [ics, jolpica])]
         {
-            let told = told(&merged(&opinions, &Schedule::default()));
-            let ids: Vec<_> =
-                told.iter().map(|line| line.replace("2026:", "").replace(":x:", ":")).collect();
+            let described = describe_schedule(&merge_all(&snapshots, &Schedule::default()));
+            let ids: Vec<_> = described
+                .iter()
+                .map(|line| line.replace("2026:", "").replace(":x:", ":"))
+                .collect();
             if order.is_empty() {
                 assert_eq!(ids, expected, "{name}");
             } else {
@@ -218,7 +220,7 @@ fn which_meetings_are_one() {
     }
 }
 
-/// Tests before a season have one name, and none is another: of two sources each finds its own.
+/// Two tests before a season have the same name; those of two providers are matched by day.
 #[test]
 fn two_tests_of_one_name() {
     let [first, second] = ["2026:testing:x:day-1 04T07:00", "2026:testing-7:x:day-1 11T07:00"];
@@ -232,26 +234,35 @@ fn two_tests_of_one_name() {
             vec!["04T07:00 openf1", "11T07:00 openf1"],
         ),
         (
-            "an hour off",
+            "a day off",
             vec![first, second],
             vec![other("12")],
             vec!["04T07:00 openf1", "11T07:00 openf1 ≠ics"],
         ),
     ] {
         let ics: Vec<&str> = ics.iter().map(String::as_str).collect();
-        let schedule = merged(&[said("openf1", &openf1), said("ics", &ics)], &Schedule::default());
-        let told: Vec<_> =
-            told(&schedule).iter().map(|line| line.split_once(' ').unwrap().1.to_owned()).collect();
-        assert_eq!(told, expected, "{name}");
+        let schedule = merge_all(
+            &[build_snapshot("openf1", &openf1), build_snapshot("ics", &ics)],
+            &Schedule::default(),
+        );
+        let described: Vec<_> = describe_schedule(&schedule)
+            .iter()
+            .map(|line| line.split_once(' ').unwrap().1.to_owned())
+            .collect();
+        assert_eq!(described, expected, "{name}");
     }
 }
 
 #[test]
 fn old_links_resolve() {
-    let first = merged(&[said("openf1", &["2026:m:sakhir:race 03T20:00"])], &Schedule::default());
-    // Another source takes the lead and has its own id for the place, then another name.
-    let second = merged(&[said("jolpica", &["2026:m:bahrain:race 03T20:00"])], &first);
-    let third = merged(&[said("jolpica", &["2026:gulf-m:bahrain:race 03T21:00"])], &second);
+    let first = merge_all(
+        &[build_snapshot("openf1", &["2026:m:sakhir:race 03T20:00"])],
+        &Schedule::default(),
+    );
+    // Another provider takes the lead with its own id of the circuit, then renames the race.
+    let second = merge_all(&[build_snapshot("jolpica", &["2026:m:bahrain:race 03T20:00"])], &first);
+    let third =
+        merge_all(&[build_snapshot("jolpica", &["2026:gulf-m:bahrain:race 03T21:00"])], &second);
     let wanted = "2026:gulf-m:bahrain:race";
     for link in ["2026:m:sakhir:race", "2026:m:bahrain:race", wanted, "2026:other:bahrain:race"] {
         assert_eq!(third.session(link).map(|one| one.id.as_str()), Some(wanted), "{link}");
@@ -259,17 +270,21 @@ fn old_links_resolve() {
     for link in ["2026:m:sakhir:fp1", "2025:m:bahrain:race", "race", "", ":::"] {
         assert!(third.session(link).is_none(), "{link}");
     }
-    assert_eq!(third.session(wanted).unwrap().revision, 1, "counted on under the new id");
+    assert_eq!(
+        third.session(wanted).unwrap().revision,
+        1,
+        "the revision continues under the new id"
+    );
 }
 
 /// The 2026 case: two races cancelled, one back months later at another circuit.
 #[test]
 fn cancelled_and_back_elsewhere() {
-    let database = samples::json("jolpica-f1-data-2026-calendar.json");
-    let all = samples::ergast(&database);
+    let database = samples::read_json_sample("jolpica-f1-data-2026-calendar.json");
+    let all = samples::jolpica_races(&database);
     let two = ["Bahrain Grand Prix", "Saudi Arabian Grand Prix"];
-    let fewer = samples::without(&all, &two);
-    let sepang = samples::f1db("f1db-2026-16-bahrain.yml");
+    let fewer = samples::remove_races(&all, &two);
+    let sepang = samples::f1db_field_reader("f1db-2026-16-bahrain.yml");
     let at = |key: &str| {
         let (date, time) = (sepang(&format!("{key}Date")), sepang(&format!("{key}Time")));
         serde_json::json!({"date": date, "time": time.map(|time| format!("{time}:00Z"))})
@@ -285,17 +300,19 @@ fn cancelled_and_back_elsewhere() {
             "ThirdPractice": at("freePractice3"), "Qualifying": at("qualifying"),
         }),
     );
-    let read = |races: &[Value]| jolpica::read(&samples::race_table(races));
+    let read = |races: &[Value]| jolpica::read_calendar(&samples::race_table_page(races));
     let day = |text: &str| -> Timestamp { format!("2026-{text}T00:00:00Z").parse().unwrap() };
-    let opinion =
-        |calendar: &Calendar| Opinion { calendar: calendar.clone(), ..said("jolpica", &[]) };
+    let snapshot_of = |calendar: &ProviderCalendar| ProviderSnapshot {
+        calendar: calendar.clone(),
+        ..build_snapshot("jolpica", &[])
+    };
 
     let first = read(&all);
-    let march = merged(&[opinion(&first)], &Schedule::default());
-    let second = history::carry(&first, read(&fewer), &[], true, day("03-15"));
-    let april = merged(&[opinion(&second)], &march);
-    let third = history::carry(&second, read(&back), &[], true, day("07-27"));
-    let august = merged(&[opinion(&third)], &april);
+    let march = merge_all(&[snapshot_of(&first)], &Schedule::default());
+    let second = history::carry_over_history(&first, read(&fewer), &[], true, day("03-15"));
+    let april = merge_all(&[snapshot_of(&second)], &march);
+    let third = history::carry_over_history(&second, read(&back), &[], true, day("07-27"));
+    let august = merge_all(&[snapshot_of(&third)], &april);
 
     let circuit = &march.meetings[3].circuit.id;
     let (old, new) =
@@ -314,7 +331,7 @@ fn cancelled_and_back_elsewhere() {
     assert_eq!((moved(&april, &old), moved(&august, &old).as_deref()), (None, Some(new)));
     let jeddah = april.meetings[4].id.clone();
     assert_eq!((race(&august, &jeddah), moved(&august, &jeddah)), ((true, 1), None));
-    // Rounds were renumbered twice; no id noticed.
+    // The rounds were renumbered twice, and no id changed.
     let ids = |schedule: &Schedule| -> Vec<String> {
         let ids = schedule.meetings.iter().map(|one| one.id.clone());
         ids.filter(|id| id != new).collect()
@@ -323,9 +340,9 @@ fn cancelled_and_back_elsewhere() {
 }
 
 #[test]
-fn since_when_nobody_confirms_what_is_to_come() {
-    let both = said("jolpica", &["2026:m:x:race 03T20:00"]);
-    let extra = said("ics", &["2026:m:x:race 03T20:00", "2026:show:y:show 22T18:00"]);
+fn a_meeting_is_unconfirmed_since_its_last_provider_failed() {
+    let both = build_snapshot("jolpica", &["2026:m:x:race 03T20:00"]);
+    let extra = build_snapshot("ics", &["2026:m:x:race 03T20:00", "2026:show:y:show 22T18:00"]);
     let at = |hour: &str| format!("2026-05-01T{hour}:00:00Z").parse::<Timestamp>().ok();
     for (name, jolpica, ics, expected) in [
         ("all is well", None, None, None),
@@ -333,7 +350,7 @@ fn since_when_nobody_confirms_what_is_to_come() {
         ("what only one lists", None, at("02"), at("02")),
         ("both: since the last one went", at("01"), at("03"), at("03")),
     ] {
-        let failing = |source: &str| if source == "ics" { ics } else { jolpica };
-        assert_eq!(unconfirmed(&[&both, &extra], failing, now()), expected, "{name}");
+        let failing = |provider: &str| if provider == "ics" { ics } else { jolpica };
+        assert_eq!(unconfirmed_since(&[&both, &extra], failing, now()), expected, "{name}");
     }
 }

@@ -1,39 +1,39 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::schedule::samples::quoted;
-use crate::schedule::sanity;
+use crate::schedule::plausibility;
+use crate::schedule::samples::issue_payload;
 
-const FILE: &str = "openf1-issue-verbatim.json";
+const SAMPLE_FILE: &str = "openf1-issue-verbatim.json";
 
-fn read(season: &str, meetings: &[Value], sessions: &[Value]) -> Calendar {
-    let answer = answer(season, meetings, sessions);
-    assert_eq!(answer.rejected, [], "nothing is wrong with it");
-    answer.calendar
+fn read_calendar(season: &str, meetings: &[Value], sessions: &[Value]) -> ProviderCalendar {
+    let response = read_response(season, meetings, sessions);
+    assert_eq!(response.rejected, [], "nothing is wrong with it");
+    response.calendar
 }
 
-fn answer(season: &str, meetings: &[Value], sessions: &[Value]) -> Answer {
+fn read_response(season: &str, meetings: &[Value], sessions: &[Value]) -> ProviderResponse {
     let meetings = serde_json::from_value(json!(meetings)).unwrap();
     let sessions = serde_json::from_value(json!(sessions)).unwrap();
-    calendar(season, meetings, sessions, Vec::new())
+    build_calendar(season, meetings, sessions, Vec::new())
 }
 
-/// `code start end`, `x` for what is cancelled.
-fn told(calendar: &Calendar) -> Vec<String> {
-    let slots = calendar.meetings.iter().flat_map(|meeting| &meeting.slots);
+/// `code start end` of every session, with `x` if cancelled.
+fn describe_calendar(calendar: &ProviderCalendar) -> Vec<String> {
+    let sessions = calendar.meetings.iter().flat_map(|meeting| &meeting.slots);
     let time =
         |at: Option<Timestamp>| at.map_or("?".into(), |at| at.strftime("%d %H:%M").to_string());
-    let one = |slot: &Slot| {
-        let cancelled = if slot.cancelled { " x" } else { "" };
-        format!("{} {} {}{cancelled}", slot.code, time(slot.start), time(slot.end))
+    let one = |session: &ProviderSession| {
+        let cancelled = if session.cancelled { " x" } else { "" };
+        format!("{} {} {}{cancelled}", session.code, time(session.start), time(session.end))
     };
-    slots.map(one).collect()
+    sessions.map(one).collect()
 }
 
-/// The rows that f1db/f1db#127 quotes, as the rest of that meeting's answer has them.
-pub(crate) fn miami() -> Vec<Value> {
-    let whole = quoted(FILE, "openf1#399");
-    let rows = quoted(FILE, "f1db#127");
+/// The rows that f1db/f1db#127 quotes, with the other fields of that meeting's rows.
+pub(crate) fn miami_sessions() -> Vec<Value> {
+    let whole = issue_payload(SAMPLE_FILE, "openf1#399");
+    let rows = issue_payload(SAMPLE_FILE, "f1db#127");
     let row = |row: &Value| {
         let mut session = whole.clone();
         session["session_name"] = row[0].clone();
@@ -46,13 +46,13 @@ pub(crate) fn miami() -> Vec<Value> {
 
 #[test]
 fn a_sprint_weekend() {
-    let rows = quoted(FILE, "2025 China sprint");
-    let calendar = read("2025", &[], rows.as_array().unwrap());
-    assert_eq!(sanity::complaints(&calendar), Vec::<String>::new());
+    let rows = issue_payload(SAMPLE_FILE, "2025 China sprint");
+    let calendar = read_calendar("2025", &[], rows.as_array().unwrap());
+    assert_eq!(plausibility::list_implausible(&calendar), Vec::<String>::new());
     assert_eq!(calendar.meetings[0].id, "2025:shanghai:shanghai", "no row named the meeting");
     assert_eq!(calendar.meetings[0].utc_offset.as_deref(), Some("+08:00"));
     assert_eq!(
-        told(&calendar),
+        describe_calendar(&calendar),
         [
             "sprint-qualifying 21 07:30 21 08:14",
             "sprint 22 03:00 22 04:00",
@@ -64,41 +64,42 @@ fn a_sprint_weekend() {
 #[test]
 fn known_ends_and_offsets_west() {
     let name = json!({"meeting_key": 1284, "meeting_name": "Miami Grand Prix"});
-    let calendar = read("2026", &[name], &miami());
-    assert_eq!(sanity::complaints(&calendar), Vec::<String>::new());
+    let calendar = read_calendar("2026", &[name], &miami_sessions());
+    assert_eq!(plausibility::list_implausible(&calendar), Vec::<String>::new());
     let meeting = &calendar.meetings[0];
     assert_eq!(meeting.id, "2026:miami-grand-prix:miami");
     assert_eq!(meeting.utc_offset.as_deref(), Some("-04:00"));
-    assert_eq!(told(&calendar)[0], "fp1 01 16:00 01 17:30");
-    assert_eq!(told(&calendar)[4], "race 03 20:00 03 22:00");
+    assert_eq!(describe_calendar(&calendar)[0], "fp1 01 16:00 01 17:30");
+    assert_eq!(describe_calendar(&calendar)[4], "race 03 20:00 03 22:00");
 }
 
 #[test]
 fn testing_days_and_meetings_without_sessions() {
-    let day = quoted(FILE, "2024 testing day");
-    // Its meeting, as it was answered before there was `is_cancelled`, and one with it.
-    let meetings = [quoted(FILE, "openf1#367"), quoted(FILE, "9c1415c")];
-    let calendar = read("2024", &meetings, &[day]);
-    assert_eq!(sanity::complaints(&calendar), Vec::<String>::new());
-    assert_eq!(told(&calendar), ["day-1 21 07:00 21 16:00"]);
-    assert_eq!(calendar.meetings.len(), 1, "what has no session yet has nothing to list");
+    let day = issue_payload(SAMPLE_FILE, "2024 testing day");
+    // The day's meeting, as served before `is_cancelled` was introduced, and a meeting with it.
+    let meetings =
+        [issue_payload(SAMPLE_FILE, "openf1#367"), issue_payload(SAMPLE_FILE, "9c1415c")];
+    let calendar = read_calendar("2024", &meetings, &[day]);
+    assert_eq!(plausibility::list_implausible(&calendar), Vec::<String>::new());
+    assert_eq!(describe_calendar(&calendar), ["day-1 21 07:00 21 16:00"]);
+    assert_eq!(calendar.meetings.len(), 1, "a meeting without sessions is not listed");
 }
 
 #[test]
 fn cancelled_by_session_or_by_meeting() {
-    let mut rows = miami();
+    let mut rows = miami_sessions();
     rows[4]["is_cancelled"] = json!(true);
-    let meeting =
-        |off: bool| json!({"meeting_key": 1284, "meeting_name": "M", "is_cancelled": off});
-    for (off, expected) in [(false, 1), (true, 5)] {
-        let calendar = read("2026", &[meeting(off)], &rows);
-        let cancelled = told(&calendar).iter().filter(|one| one.ends_with('x')).count();
-        assert_eq!(cancelled, expected, "{off}");
+    let meeting = |cancelled: bool| json!({"meeting_key": 1284, "meeting_name": "M", "is_cancelled": cancelled});
+    for (meeting_cancelled, expected) in [(false, 1), (true, 5)] {
+        let calendar = read_calendar("2026", &[meeting(meeting_cancelled)], &rows);
+        let cancelled =
+            describe_calendar(&calendar).iter().filter(|one| one.ends_with('x')).count();
+        assert_eq!(cancelled, expected, "{meeting_cancelled}");
     }
 }
 
 #[test]
-fn quirks() {
+fn offsets_and_timestamps() {
     for (text, expected) in [
         ("-04:00:00", Some("-04:00")),
         ("08:00:00", Some("+08:00")),
@@ -107,7 +108,7 @@ fn quirks() {
         ("99:00:00", None),
         ("here", None),
     ] {
-        assert_eq!(utc_offset(text).as_deref(), expected, "{text}");
+        assert_eq!(parse_utc_offset(text).as_deref(), expected, "{text}");
     }
     for (text, expected) in [
         ("2026-05-03T20:00:00+00:00", Some("2026-05-03T20:00:00Z")),
@@ -116,11 +117,11 @@ fn quirks() {
         ("2026-05-03T20:00:00.250000+00:00", Some("2026-05-03T20:00:00.25Z")),
         ("soon", None),
     ] {
-        assert_eq!(moment(text).map(|at| at.to_string()).as_deref(), expected, "{text}");
+        assert_eq!(parse_timestamp(text).map(|at| at.to_string()).as_deref(), expected, "{text}");
     }
 }
 
-/// A season before it begins: two tests of one name at one place.
+/// The meetings and sessions of a season before it begins: two tests of one name at one circuit.
 fn tests_before_the_season() -> (Vec<Value>, Vec<Value>) {
     let meeting = |key: u64| json!({"meeting_key": key, "meeting_name": "Pre-Season Testing"});
     let day = |key: u64, day: u64| {
@@ -132,18 +133,18 @@ fn tests_before_the_season() -> (Vec<Value>, Vec<Value>) {
             "date_end": format!("2026-02-{day}T16:00:00+00:00"),
         })
     };
-    // Their keys are no order.
+    // The keys of the meetings are not in the order of their days.
     let sessions = [(1305, 11), (1305, 12), (1304, 18), (1304, 19)];
     let sessions = sessions.map(|(key, date)| day(key, date)).into();
     (vec![meeting(1304), meeting(1305)], sessions)
 }
 
 #[test]
-fn two_meetings_of_one_name_and_place_are_two() {
+fn two_meetings_of_one_name_and_circuit_get_different_ids() {
     let (meetings, sessions) = tests_before_the_season();
-    let both = read("2026", &meetings, &sessions);
-    assert_eq!(sanity::complaints(&both), Vec::<String>::new());
-    let of = |calendar: &Calendar| -> Vec<(String, usize)> {
+    let both = read_calendar("2026", &meetings, &sessions);
+    assert_eq!(plausibility::list_implausible(&both), Vec::<String>::new());
+    let of = |calendar: &ProviderCalendar| -> Vec<(String, usize)> {
         calendar.meetings.iter().map(|one| (one.id.clone(), one.slots.len())).collect()
     };
     let first = "2026:pre-season-testing:sakhir".to_owned();
@@ -151,11 +152,11 @@ fn two_meetings_of_one_name_and_place_are_two() {
         of(&both),
         [(first.clone(), 2), ("2026:pre-season-testing-1304:sakhir".to_owned(), 2)]
     );
-    assert_eq!(of(&read("2026", &meetings, &sessions[..2])), [(first, 2)], "alone");
+    assert_eq!(of(&read_calendar("2026", &meetings, &sessions[..2])), [(first, 2)], "alone");
 }
 
 #[test]
-fn a_row_costs_only_itself() {
+fn a_malformed_row_does_not_affect_the_others() {
     let good = "fp1 sprint-qualifying sprint qualifying race";
     for (name, row, change, codes, expected) in [
         (
@@ -188,13 +189,13 @@ fn a_row_costs_only_itself() {
         ),
         ("no letters", 1, json!({"session_name": "直播"}), "fp1 sprint qualifying race", ""),
     ] {
-        let mut rows = miami();
+        let mut rows = miami_sessions();
         rows[row].as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
-        let answer = answer("2026", &[], &rows);
-        let told: Vec<_> = answer.rejected.iter().map(|one| one.message.as_str()).collect();
-        assert_eq!(told.join("; "), expected, "{name}");
-        let slots = &answer.calendar.meetings[0].slots;
-        let known: Vec<_> = slots.iter().map(|slot| slot.code.as_str()).collect();
+        let response = read_response("2026", &[], &rows);
+        let messages: Vec<_> = response.rejected.iter().map(|one| one.message.as_str()).collect();
+        assert_eq!(messages.join("; "), expected, "{name}");
+        let sessions = &response.calendar.meetings[0].slots;
+        let known: Vec<_> = sessions.iter().map(|session| session.code.as_str()).collect();
         let known: Vec<_> =
             known.into_iter().filter(|code| codes.split(' ').any(|one| one == *code)).collect();
         assert_eq!(known.join(" "), codes, "{name}");
@@ -204,26 +205,30 @@ fn a_row_costs_only_itself() {
         row["circuit_short_name"] = json!(null);
         row["location"] = json!("");
     };
-    let mut rows = miami();
+    let mut rows = miami_sessions();
     rows.iter_mut().for_each(nowhere);
-    let answer = answer("2026", &[nameless], &rows);
-    assert_eq!(answer.calendar.meetings, []);
-    assert_eq!(answer.rejected[0].message, "meeting 1284: it has no name to make an id of");
+    let response = read_response("2026", &[nameless], &rows);
+    assert_eq!(response.calendar.meetings, []);
+    assert_eq!(response.rejected[0].message, "meeting 1284: it has no name to make an id of");
 }
 
 #[test]
-fn two_sessions_of_one_name_are_two() {
-    let mut rows = miami();
+fn two_sessions_of_one_name_get_different_codes() {
+    let mut rows = miami_sessions();
     for (row, key) in [(1, 71), (2, 70)] {
         rows[row]["session_name"] = json!("Shakedown");
         rows[row]["session_key"] = json!(key);
     }
     let codes = |rows: &[Value]| -> Vec<String> {
-        let calendar = read("2026", &[], rows);
-        let slots = &calendar.meetings[0].slots;
-        slots.iter().map(|slot| slot.code.clone()).filter(|code| code.starts_with('s')).collect()
+        let calendar = read_calendar("2026", &[], rows);
+        let sessions = &calendar.meetings[0].slots;
+        sessions
+            .iter()
+            .map(|session| session.code.clone())
+            .filter(|code| code.starts_with('s'))
+            .collect()
     };
-    assert_eq!(codes(&rows), ["shakedown-71", "shakedown"], "as their keys come");
+    assert_eq!(codes(&rows), ["shakedown-71", "shakedown"], "in the order of their keys");
     rows.swap(1, 2);
-    assert_eq!(codes(&rows), ["shakedown-71", "shakedown"], "whatever their order");
+    assert_eq!(codes(&rows), ["shakedown-71", "shakedown"], "whatever the order of the rows");
 }

@@ -1,23 +1,23 @@
 use pitwall_upstream_map::documents::Schedule;
 
-use super::file::parse;
+use super::file::parse_overrides;
 use super::*;
-use crate::schedule::calendar::Slot;
-use crate::schedule::{jolpica, merge, opinion::Opinion, samples};
+use crate::schedule::calendar::ProviderSession;
+use crate::schedule::{jolpica, merge, provider_snapshot::ProviderSnapshot, samples};
 
-fn schedule(overrides: &str, last: &Schedule) -> Schedule {
-    let calendar = jolpica::read(&samples::text("jolpica-2026-races-excerpt.json"));
-    let opinion = Opinion {
+fn apply_overrides(overrides: &str, last: &Schedule) -> Schedule {
+    let calendar = jolpica::read_calendar(&samples::read_sample("jolpica-2026-races-excerpt.json"));
+    let snapshot = ProviderSnapshot {
         provider: "jolpica".into(),
         origin: "x".into(),
         fetched_at: "2026-05-01T00:00:00Z".parse().unwrap(),
         calendar,
     };
-    let overrides = parse("o.toml", overrides).unwrap();
-    merge::merge(&[&opinion], &overrides, last, "2026-05-03T08:00:00Z".parse().unwrap())
+    let overrides = parse_overrides("o.toml", overrides).unwrap();
+    merge::merge_snapshots(&[&snapshot], &overrides, last, "2026-05-03T08:00:00Z".parse().unwrap())
 }
 
-fn told(schedule: &Schedule, id: &str) -> String {
+fn describe_session(schedule: &Schedule, id: &str) -> String {
     let Some(session) = schedule.session(id) else { return "none".to_owned() };
     let start = session.start.map_or(session.date.to_string(), |start| start.to_string());
     let end = session.end.map_or("?".to_owned(), |end| end.to_string());
@@ -26,7 +26,7 @@ fn told(schedule: &Schedule, id: &str) -> String {
 }
 
 #[test]
-fn what_the_operator_says() {
+fn overrides_of_sessions_and_meetings() {
     let race = "2026:miami-grand-prix:miami:race";
     let with = |lines: &str| format!("[[session]]\nid = \"{race}\"\n{lines}\n");
     for (name, text, id, expected) in [
@@ -77,7 +77,7 @@ fn what_the_operator_says() {
             "Race 2026-05-03T20:00:00Z to 2026-05-03T22:00:00Z by override x",
         ),
     ] {
-        assert_eq!(told(&schedule(&text, &Schedule::default()), id), expected, "{name}");
+        assert_eq!(describe_session(&apply_overrides(&text, &Schedule::default()), id), expected, "{name}");
     }
 }
 
@@ -85,14 +85,17 @@ fn what_the_operator_says() {
 fn an_override_is_a_revision_and_so_is_its_end() {
     let race = "2026:miami-grand-prix:miami:race";
     let text = format!("[[session]]\nid = \"{race}\"\nstart = 2026-05-03T17:00:00Z\n");
-    let plain = schedule("", &Schedule::default());
-    let moved = schedule(&text, &plain);
-    let again = schedule(&text, &moved);
-    let back = schedule("", &again);
+    let plain = apply_overrides("", &Schedule::default());
+    let moved = apply_overrides(&text, &plain);
+    let again = apply_overrides(&text, &moved);
+    let back = apply_overrides("", &again);
     let revision = |schedule: &Schedule| schedule.session(race).unwrap().revision;
     let all = [&plain, &moved, &again, &back].map(revision);
     assert_eq!(all, [0, 1, 1, 2]);
-    assert_eq!(Slot::new("race", "Race", plain.meetings[0].sessions[0].date).corrected_at, None);
+    assert_eq!(
+        ProviderSession::new("race", "Race", plain.meetings[0].sessions[0].date).corrected_at,
+        None
+    );
 }
 
 #[test]
@@ -126,35 +129,39 @@ fn mistakes_are_named_by_file_line_and_key() {
         ("[session\n".to_owned(), "o.toml:1: "),
         ("[[sessions]]\n".to_owned(), "o.toml:1: sessions: unknown field `sessions`"),
     ] {
-        let error = parse("o.toml", &text).unwrap_err().to_string();
+        let error = parse_overrides("o.toml", &text).unwrap_err().to_string();
         assert!(error.starts_with(expected), "{text}\n  says {error:?}\n  not  {expected:?}");
     }
 }
 
-/// The sample is the manual: with its comments taken away it is read.
+/// The sample configuration is valid with its comment signs removed.
 #[test]
-fn the_sample_is_fine() {
+fn the_sample_configuration_is_valid() {
     let path = format!("{}/../conf/schedule/overrides.toml", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(path).unwrap();
-    assert_eq!(parse("sample", &text).unwrap(), Overrides::default(), "all of it is commented out");
+    assert_eq!(
+        parse_overrides("sample", &text).unwrap(),
+        Overrides::default(),
+        "all of it is commented out"
+    );
     let lines = text.lines().filter_map(|line| line.strip_prefix("# "));
     let lines = lines.filter(|line| line.starts_with("[[") || line.contains(" = "));
     let bare: Vec<_> = lines.collect();
-    assert_eq!(parse("sample", &bare.join("\n")).unwrap().len(), 4);
+    assert_eq!(parse_overrides("sample", &bare.join("\n")).unwrap().len(), 4);
 }
 
-/// Ids in the file stay good when a source renames the race.
+/// An id in the override file stays valid when a provider renames the race.
 #[test]
 fn former_ids_are_understood() {
-    let before = schedule("", &Schedule::default());
+    let before = apply_overrides("", &Schedule::default());
     let mut renamed = before.clone();
     let old = "2026:florida-grand-prix:miami";
     let miami = renamed.meetings.iter_mut().find(|one| one.name == "Miami Grand Prix").unwrap();
     old.clone_into(&mut miami.id);
     let text = format!("[[session]]\nid = \"{old}:race\"\nstart = 2026-05-03T17:00:00Z\n");
-    let now = schedule(&text, &renamed);
-    assert_eq!(now.meetings.len(), before.meetings.len(), "no second one is made");
+    let now = apply_overrides(&text, &renamed);
+    assert_eq!(now.meetings.len(), before.meetings.len(), "no second meeting is added");
     let expected = "Race 2026-05-03T17:00:00Z to 2026-05-03T19:00:00Z by override";
-    assert_eq!(told(&now, "2026:miami-grand-prix:miami:race"), expected);
-    assert_eq!(told(&now, &format!("{old}:race")), expected);
+    assert_eq!(describe_session(&now, "2026:miami-grand-prix:miami:race"), expected);
+    assert_eq!(describe_session(&now, &format!("{old}:race")), expected);
 }

@@ -1,15 +1,16 @@
-//! Rule one: no line of an output names a host that a link hides.
+//! Leak tests: no line of an output may contain a host that a link hides.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
 use super::*;
-use crate::line::{Content, Lines, is_padding};
+use crate::line::{LineKind, Lines, is_padding};
 use crate::rewrite_document;
 
-/// What stays as the origin wrote it, hosts and all, because it is no URI: comments, titles, splice
-/// messages, layouts; what a DATERANGE says to somebody else, and the text of SESSION-DATA.
+/// Whether text stays as the origin wrote it, hosts included, because it is no URI: comments,
+/// titles, SCTE-35 messages, tile layouts, other attributes of EXT-X-DATERANGE, and the value of
+/// EXT-X-SESSION-DATA.
 fn is_opaque(tag: &[u8], attribute: Option<&[u8]>) -> bool {
     match (tag, attribute) {
         (b"EXTINF" | b"EXT-X-TILES" | b"EXT-X-SKIP", None) => true,
@@ -24,19 +25,19 @@ fn is_opaque(tag: &[u8], attribute: Option<&[u8]>) -> bool {
     }
 }
 
-/// A link as a sealing edge writes it: nothing of the URL can be read off it.
+/// Writes opaque links, from which nothing of the URL can be read, as an edge with seals does.
 #[derive(Default)]
-struct Sealing {
+struct LeakDetector {
     hosts: BTreeSet<String>,
 }
 
-impl Linker for Sealing {
-    fn link(&mut self, reference: &Reference<'_>, out: &mut Vec<u8>) {
+impl UriMapper for LeakDetector {
+    fn map_uri(&mut self, reference: &UriReference<'_>, out: &mut Vec<u8>) {
         let (_, rest) = reference.url.split_once("://").unwrap();
         let authority = rest.split(['/', '?']).next().unwrap();
         let host = authority.rsplit('@').next().unwrap().to_ascii_lowercase();
         let host = host.trim_end_matches(|end: char| end.is_ascii_digit()).trim_end_matches(':');
-        // `//h` rather than `h`, which may well be a word.
+        // `//h` rather than `h`, which may occur as an ordinary word.
         self.hosts.insert(if host.contains('.') { host.to_owned() } else { format!("//{host}") });
         out.extend_from_slice(b"/relay/1.ts?u=");
         out.extend(
@@ -45,52 +46,52 @@ impl Linker for Sealing {
     }
 }
 
-impl Sealing {
-    fn found_in(&self, text: &[u8]) -> Vec<String> {
+impl LeakDetector {
+    fn leaks_in(&self, text: &[u8]) -> Vec<String> {
         let text = text.to_ascii_lowercase();
-        let named = |host: &&String| memchr::memmem::find(&text, host.as_bytes()).is_some();
-        let hosts = self.hosts.iter().filter(|host| host.len() > "//".len()).filter(named);
+        let is_named = |host: &&String| memchr::memmem::find(&text, host.as_bytes()).is_some();
+        let hosts = self.hosts.iter().filter(|host| host.len() > "//".len()).filter(is_named);
         hosts.map(|host| format!("{host} in {}", text.escape_ascii())).collect()
     }
 }
 
-/// Every line that still names a host, with opaque text left out.
-pub(super) fn of_playlist(input: &[u8]) -> Vec<String> {
-    let mut sealing = Sealing::default();
-    sealing.hosts.insert("origin.example".to_owned());
-    let rewritten = rewrite(input, &base(), &imported(), &Limits::default(), &mut sealing);
-    let Ok(Rewritten { bytes, .. }) = rewritten else { return Vec::new() };
-    let lines = Lines::new(&bytes, Limits::NONE).flatten();
-    lines.flat_map(|line| sealing.found_in(&without_opaque(&line))).collect()
+/// All lines of a rewritten playlist that still contain a host, without opaque text.
+pub(super) fn leaks_of_playlist(input: &[u8]) -> Vec<String> {
+    let mut detector = LeakDetector::default();
+    detector.hosts.insert("origin.example".to_owned());
+    let rewritten = rewrite(input, &base(), &imported(), &PlaylistLimits::default(), &mut detector);
+    let Ok(RewriteOutput { bytes, .. }) = rewritten else { return Vec::new() };
+    let lines = Lines::new(&bytes, PlaylistLimits::UNLIMITED).flatten();
+    lines.flat_map(|line| detector.leaks_in(&strip_opaque_values(&line))).collect()
 }
 
-fn without_opaque(line: &Line<'_>) -> Vec<u8> {
+fn strip_opaque_values(line: &Line<'_>) -> Vec<u8> {
     let mut text = line.text.to_vec();
-    match line.content() {
-        Content::Comment => text.clear(),
-        Content::Tag(tag) if is_opaque(tag.name, None) => text.clear(),
-        Content::Tag(tag) => {
+    match line.kind() {
+        LineKind::Comment => text.clear(),
+        LineKind::Tag(tag) if is_opaque(tag.name, None) => text.clear(),
+        LineKind::Tag(tag) => {
             for attribute in tag.attributes() {
                 if is_opaque(tag.name, Some(attribute.name)) {
                     text[attribute.start - line.start..attribute.end - line.start].fill(b' ');
                 }
             }
         }
-        Content::Blank | Content::Uri => {}
+        LineKind::Blank | LineKind::Uri => {}
     }
     text.retain(|&byte| !is_padding(byte));
     text
 }
 
-fn of_document(input: &[u8]) -> Vec<String> {
-    let mut sealing = Sealing::default();
-    sealing.hosts.insert("origin.example".to_owned());
-    rewrite_document(input, &base(), &mut sealing)
-        .map(|bytes| sealing.found_in(&bytes))
+fn leaks_of_document(input: &[u8]) -> Vec<String> {
+    let mut detector = LeakDetector::default();
+    detector.hosts.insert("origin.example".to_owned());
+    rewrite_document(input, &base(), &mut detector)
+        .map(|bytes| detector.leaks_in(&bytes))
         .unwrap_or_default()
 }
 
-/// The tables ask the same of each of their cases.
+/// No seed of the fuzz corpus leaks a host; the table tests check the same for each of their cases.
 #[test]
 fn no_seed_leaks() {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
@@ -100,7 +101,7 @@ fn no_seed_leaks() {
             let path = seed.unwrap().path();
             let data = fs::read(&path).unwrap();
             seeds += 1;
-            for leak in [of_playlist(&data), of_document(&data)].concat() {
+            for leak in [leaks_of_playlist(&data), leaks_of_document(&data)].concat() {
                 leaks.push(format!("{}: {leak}", path.display()));
             }
         }
@@ -110,7 +111,7 @@ fn no_seed_leaks() {
 }
 
 #[test]
-fn a_leak_is_noticed() {
+fn leaks_are_detected() {
     for (lines, expected) in [
         ("#EXT-X-NEW:LINK=\"https://origin.example/a\"", 1),
         ("#EXT-X-NEW:LINK=\"https://other.example/a\"\nhttps://other.example/b", 1),
@@ -122,6 +123,10 @@ fn a_leak_is_noticed() {
             0,
         ),
     ] {
-        assert_eq!(of_playlist(format!("{HEAD}{lines}").as_bytes()).len(), expected, "{lines}");
+        assert_eq!(
+            leaks_of_playlist(format!("{HEAD}{lines}").as_bytes()).len(),
+            expected,
+            "{lines}"
+        );
     }
 }

@@ -1,11 +1,11 @@
-//! What holds for any input.
+//! Properties of the rewriter that hold for any input.
 
 use memchr::memmem;
 use proptest::prelude::*;
 
 use super::*;
 
-/// Fragments that mean something, so that random joins reach every branch, and noise between.
+/// Fragments of playlists, so that random concatenations reach every branch, mixed with noise.
 fn fragment() -> impl Strategy<Value = Vec<u8>> {
     let known = prop::sample::select(vec![
         "\n",
@@ -68,7 +68,7 @@ fn fragment() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![9 => known.prop_map(|text| text.as_bytes().to_vec()), 1 => prop::collection::vec(any::<u8>(), 0..6)]
 }
 
-/// At least enough to reach every branch; `PROPTEST_CASES` asks for more.
+/// Enough cases to reach every branch; `PROPTEST_CASES` can set more.
 fn config() -> ProptestConfig {
     let usual = ProptestConfig::default();
     ProptestConfig { cases: usual.cases.max(2000), ..usual }
@@ -86,76 +86,77 @@ fn playlist_without_definitions() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-fn rewrite_with(input: &[u8], linker: &mut dyn Linker) -> Vec<u8> {
-    rewrite(input, &base(), &imported(), &Limits::default(), linker).unwrap().bytes
+fn rewrite_with(input: &[u8], mapper: &mut dyn UriMapper) -> Vec<u8> {
+    rewrite(input, &base(), &imported(), &PlaylistLimits::default(), mapper).unwrap().bytes
 }
 
 proptest! {
     #![proptest_config(config())]
 
-    /// Put every URI back as it was written, and nothing has changed.
+    /// If every URI is written back as it was, the playlist does not change.
     #[test]
     fn only_uris_are_replaced(input in playlist_without_definitions()) {
-        let mut put_back = |reference: &Reference<'_>, out: &mut Vec<u8>| out.extend_from_slice(reference.written);
-        prop_assert_eq!(rewrite_with(&input, &mut put_back), input);
+        let mut keep = |reference: &UriReference<'_>, out: &mut Vec<u8>| out.extend_from_slice(reference.written);
+        prop_assert_eq!(rewrite_with(&input, &mut keep), input);
     }
 
-    /// Write every URI as it resolves, and a second pass finds the same URIs and changes nothing.
+    /// If every URI is replaced with its absolute URL, a second pass finds the same URIs and
+    /// changes nothing.
     #[test]
     fn links_are_found_again(input in playlist_without_definitions()) {
         let mut roles = Vec::new();
-        let once = rewrite_with(&input, &mut |reference: &Reference<'_>, out: &mut Vec<u8>| {
+        let once = rewrite_with(&input, &mut |reference: &UriReference<'_>, out: &mut Vec<u8>| {
             roles.push(reference.role);
             out.extend_from_slice(reference.url.as_bytes());
         });
-        let mut again = Vec::new();
-        let twice = rewrite_with(&once, &mut |reference: &Reference<'_>, out: &mut Vec<u8>| {
-            again.push(reference.role);
+        let mut second_roles = Vec::new();
+        let twice = rewrite_with(&once, &mut |reference: &UriReference<'_>, out: &mut Vec<u8>| {
+            second_roles.push(reference.role);
             out.extend_from_slice(reference.url.as_bytes());
         });
         prop_assert_eq!(once, twice);
-        prop_assert_eq!(roles, again);
+        prop_assert_eq!(roles, second_roles);
     }
 
-    /// Whatever is in it: no line appears or disappears, and every URL is one.
+    /// No line is added or removed, and every mapped URL is valid.
     #[test]
     fn anything_survives(input in playlist()) {
-        let ends = |bytes: &[u8]| bytes.iter().filter(|byte| matches!(byte, b'\r' | b'\n')).count();
-        let out = rewrite_with(&input, &mut |reference: &Reference<'_>, out: &mut Vec<u8>| {
+        let count_line_ends = |bytes: &[u8]| bytes.iter().filter(|byte| matches!(byte, b'\r' | b'\n')).count();
+        let out = rewrite_with(&input, &mut |reference: &UriReference<'_>, out: &mut Vec<u8>| {
             assert!(reference.url.starts_with("http://") || reference.url.starts_with("https://"), "{}", reference.url);
             assert!(reference.url.bytes().all(|byte| byte.is_ascii_graphic()), "{}", reference.url);
             out.push(b'@');
         });
-        prop_assert_eq!(ends(&out), ends(&input));
+        prop_assert_eq!(count_line_ends(&out), count_line_ends(&input));
     }
 
     #[test]
     fn any_bytes_survive(noise in prop::collection::vec(any::<u8>(), 0..400)) {
         let input = [HEAD.as_bytes(), &noise].concat();
-        let mut put_back = |reference: &Reference<'_>, out: &mut Vec<u8>| out.extend_from_slice(reference.written);
-        prop_assert_eq!(rewrite_with(&input, &mut put_back), input);
-        let _ = crate::analyse(&noise, &base(), &imported(), &Limits::default());
-        let _ = crate::container_hint(&noise);
-        let _ = rewrite(&noise, &base(), &imported(), &Limits::default(), &mut describe);
+        let mut keep = |reference: &UriReference<'_>, out: &mut Vec<u8>| out.extend_from_slice(reference.written);
+        prop_assert_eq!(rewrite_with(&input, &mut keep), input);
+        let _ = crate::analyse(&noise, &base(), &imported(), &PlaylistLimits::default());
+        let _ = crate::guess_container(&noise);
+        let _ = rewrite(&noise, &base(), &imported(), &PlaylistLimits::default(), &mut describe);
     }
 
-    /// A player that follows the links sees what it would have seen at the origin.
+    /// The links decode to the playlist that the origin serves.
     #[test]
     fn the_links_lead_to_the_same_playlist(input in playlist()) {
         crate::fuzzing::rewriting(&input);
     }
 
-    /// Both readers see the same segments under the same numbers.
+    /// Rewriter and analysis find the same segments with the same numbers.
     #[test]
     fn analysis_agrees(input in playlist()) {
         let mut linked = Vec::new();
-        rewrite_with(&input, &mut |reference: &Reference<'_>, _: &mut Vec<u8>| {
-            if reference.role == Role::Segment {
+        rewrite_with(&input, &mut |reference: &UriReference<'_>, _: &mut Vec<u8>| {
+            if reference.role == UriRole::Segment {
                 linked.push((reference.sequence.unwrap(), reference.url.to_owned()));
             }
         });
         let crate::Playlist::Media(media) =
-            crate::analyse(&input, &base(), &imported(), &Limits::default()).unwrap()
+            crate::analyse(&input, &base(), &imported(), &PlaylistLimits::default()).unwrap()
         else {
             panic!("a target duration makes it a media playlist");
         };
@@ -166,15 +167,16 @@ proptest! {
         }
     }
 
-    /// Rule one: with the origin in every place a playlist can name it, no line names it afterwards.
+    /// With the origin's host in every attribute that may hold a URI, no line of the output
+    /// contains it.
     #[test]
-    fn nothing_names_the_origin(places in prop::collection::vec(0..16_usize, 1..30), quoted in any::<bool>()) {
+    fn nothing_names_the_origin(locations in prop::collection::vec(0..16_usize, 1..30), quoted in any::<bool>()) {
         let url = "HTTPS://origin.example:8443/live/x,y.ts?sig=it's";
         let url = if quoted { format!("\"{url}\"") } else { url.replace(',', "%2c") };
         let bare = url.trim_matches('"');
         let mut input = format!("{HEAD}#EXT-X-DEFINE:NAME=\"o\",VALUE=\"origin.example\"\n");
-        for place in places {
-            input.push_str(&match place {
+        for location in locations {
+            input.push_str(&match location {
                 0 => format!("#EXT-X-STREAM-INF:A=1\n#\n{bare}\n"),
                 1 => format!("#EXT-X-MEDIA:TYPE=AUDIO,URI={url}\n"),
                 2 => format!("#EXT-X-I-FRAME-STREAM-INF:URI={url},A=1\n"),
@@ -193,7 +195,7 @@ proptest! {
                 _ => format!(" {bare} \r//{{$o}}/a\n"),
             });
         }
-        let out = rewrite_with(input.as_bytes(), &mut |_: &Reference<'_>, out: &mut Vec<u8>| out.push(b'@'));
+        let out = rewrite_with(input.as_bytes(), &mut |_: &UriReference<'_>, out: &mut Vec<u8>| out.push(b'@'));
         prop_assert_eq!(memmem::find(&out, b"origin.example"), None, "{}", out.escape_ascii());
     }
 }

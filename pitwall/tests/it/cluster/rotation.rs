@@ -1,22 +1,22 @@
-//! Seal keys are rotated while edges and control planes start again one by one.
+//! Rotation of the seal keys, while edges and control planes are restarted one by one.
 
 use std::fs::File;
 use std::path::PathBuf;
 
 use super::*;
 
-/// Any text that is long enough.
+/// A seal key of sufficient length.
 fn key(letter: char) -> String {
     letter.to_string().repeat(40)
 }
 
-/// What each edge links to plays on every other, and the playlist goes on.
-async fn take_each_others_links(edges: &[Edge], when: &str) {
+/// Asserts that each edge's links work on all edges, and that playlists advance.
+async fn assert_links_interchangeable(edges: &[Edge], when: &str) {
     for one in edges {
-        let text = fetch(&one.url(MEDIA)).await.unwrap().text().await.unwrap();
+        let text = fetch(&one.url(MEDIA_PATH)).await.unwrap().text().await.unwrap();
         let segment = text.lines().rfind(|line| line.starts_with("/live/")).unwrap().to_owned();
         eventually(&format!("{when}: there is a segment after {segment}"), || async {
-            let text = fetch(&one.url(MEDIA)).await.ok()?.text().await.ok()?;
+            let text = fetch(&one.url(MEDIA_PATH)).await.ok()?.text().await.ok()?;
             let newest = text.lines().rfind(|line| line.starts_with("/live/"))?;
             (*newest != segment).then_some(())
         })
@@ -28,22 +28,22 @@ async fn take_each_others_links(edges: &[Edge], when: &str) {
     }
 }
 
-/// What an admin listener says of whether its process is ready.
+/// Status and body of `/readyz` on an admin listener.
 async fn readiness(admin: SocketAddr) -> Option<(u16, String)> {
-    let answer = fetch(&format!("http://{admin}/readyz")).await.ok()?;
-    Some((answer.status().as_u16(), answer.text().await.ok()?))
+    let response = fetch(&format!("http://{admin}/readyz")).await.ok()?;
+    Some((response.status().as_u16(), response.text().await.ok()?))
 }
 
-async fn is_ready(admin: SocketAddr) {
+async fn wait_until_ready(admin: SocketAddr) {
     eventually("it is ready", || async {
         readiness(admin).await.filter(|(status, _)| *status == 200)
     })
     .await;
 }
 
-async fn is_unready(admin: SocketAddr, why: &str) {
+async fn wait_until_unready(admin: SocketAddr, why: &str) {
     eventually(why, || async {
-        readiness(admin).await.filter(|(status, said)| *status == 503 && said.contains(why))
+        readiness(admin).await.filter(|(status, body)| *status == 503 && body.contains(why))
     })
     .await;
 }
@@ -57,86 +57,89 @@ async fn map_version(edge: &Edge) -> u64 {
 
 #[tokio::test]
 async fn in_three_steps_no_link_is_refused() {
-    let (source, _upstream) = upstream().await;
+    let (source, _upstream) = start_upstream().await;
     let (old, new) = (key('o'), key('n'));
     let cluster = Cluster::of(source);
     cluster.set_seal_keys(std::slice::from_ref(&old));
-    let (cluster, _redis, mut control) = cluster.led().await;
-    let mut edges =
-        vec![cluster.edge(control.address, empty()), cluster.edge(control.address, empty())];
+    let (cluster, _redis, mut control) = cluster.start_with_leader().await;
+    let mut edges = vec![
+        cluster.start_edge(control.address, empty_directory()),
+        cluster.start_edge(control.address, empty_directory()),
+    ];
     for edge in &edges {
-        edge.plays().await;
+        edge.wait_until_playing().await;
     }
     for keys in [vec![old.clone(), new.clone()], vec![new.clone(), old], vec![new]] {
         let step: String = keys.iter().filter_map(|key| key.chars().next()).collect();
         cluster.set_seal_keys(&keys);
         for _ in 0..2 {
-            // One at a time, as behind a load balancer; it starts from its own disk.
+            // One edge at a time, as behind a load balancer; each starts from its own disk
+            // snapshot.
             let Edge { process, state, .. } = edges.remove(0);
             process.kill();
-            let edge = cluster.edge(control.address, state);
-            edge.plays().await;
-            is_ready(edge.admin).await;
+            let edge = cluster.start_edge(control.address, state);
+            edge.wait_until_playing().await;
+            wait_until_ready(edge.admin).await;
             edges.push(edge);
-            take_each_others_links(&edges, &format!("{step}: an edge")).await;
+            assert_links_interchangeable(&edges, &format!("{step}: an edge")).await;
         }
         let before = map_version(&edges[0]).await.max(map_version(&edges[1]).await);
         control.process.terminate();
-        control = cluster.control();
-        control.leads().await;
+        control = cluster.start_control();
+        control.wait_until_leader().await;
         for edge in &edges {
             eventually("it has a map of the new leader", || async {
                 (map_version(edge).await > before).then_some(())
             })
             .await;
-            edge.plays().await;
-            is_ready(edge.admin).await;
+            edge.wait_until_playing().await;
+            wait_until_ready(edge.admin).await;
         }
-        take_each_others_links(&edges, &format!("{step}: the control plane")).await;
+        assert_links_interchangeable(&edges, &format!("{step}: the control plane")).await;
     }
 }
 
 #[tokio::test]
-async fn who_has_another_key_is_not_ready_and_says_which() {
-    let (source, _upstream) = upstream().await;
-    let (cluster, _redis, control) = Cluster::of(source).led().await;
-    let plays = cluster.edge(control.address, empty());
-    plays.plays().await;
+async fn a_process_with_another_key_is_not_ready_and_names_the_key_file() {
+    let (source, _upstream) = start_upstream().await;
+    let (cluster, _redis, control) = Cluster::of(source).start_with_leader().await;
+    let plays = cluster.start_edge(control.address, empty_directory());
+    plays.wait_until_playing().await;
     cluster.set_seal_keys(&[key('x')]);
     let file = cluster.directory.path().join("seal.key");
     let why = format!("sealed with another key than [access] seal_key_file {}", file.display());
 
-    let (state, log) = (empty(), cluster.directory.path().join("log"));
-    let (address, admin) = (free(), free());
+    let (state, log) = (empty_directory(), cluster.directory.path().join("log"));
+    let (address, admin) = (free_address(), free_address());
     let addresses = [("EDGE__LISTEN", address), ("EDGE__ADMIN", admin)];
     let mut command = cluster.command("proxy", state.path(), &addresses);
     command.env("PITWALL_LOG", "warn").stderr(File::create(&log).unwrap());
     let stranger = Process(command.spawn().unwrap());
-    is_unready(admin, &why).await;
+    wait_until_unready(admin, &why).await;
     let logged = |log: &PathBuf| std::fs::read_to_string(log).unwrap();
     assert!(logged(&log).contains("there is no map yet") && logged(&log).contains(&why));
-    let answer = fetch(&format!("http://{address}{STREAM}")).await.unwrap();
-    assert_eq!(answer.status(), 503);
-    let said = answer.text().await.unwrap();
-    assert!(!said.contains("seal.key"), "viewers are told of no file: {said}");
+    let response = fetch(&format!("http://{address}{MULTIVARIANT_PATH}")).await.unwrap();
+    assert_eq!(response.status(), 503);
+    let body = response.text().await.unwrap();
+    assert!(!body.contains("seal.key"), "viewers see no file name: {body}");
     stranger.kill();
 
-    // A control plane that stands by would write what nobody can read.
-    let second = cluster.control();
-    is_unready(second.admin, &why).await;
-    let (status, said) = readiness(control.admin).await.unwrap();
-    assert_eq!((status, said.as_str()), (200, "ready: leads\n"));
+    // A standby with another key is not ready, since no edge could read what it would publish.
+    let second = cluster.start_control();
+    wait_until_unready(second.admin, &why).await;
+    let (status, body) = readiness(control.admin).await.unwrap();
+    assert_eq!((status, body.as_str()), (200, "ready: leads\n"));
 
-    // It leads: the edge goes on with the map that it has, and takes no more viewers.
+    // Once that control plane leads, the edge serves its last map and reports itself as not ready.
     control.process.terminate();
-    second.leads().await;
-    is_unready(plays.admin, "sealed with another key").await;
-    plays.goes_on(1).await;
-    // With both keys it is ready.
+    second.wait_until_leader().await;
+    wait_until_unready(plays.admin, "sealed with another key").await;
+    plays.assert_keeps_playing(1).await;
+    // With both keys the edge is ready.
     cluster.set_seal_keys(&["k".repeat(40), key('x')]);
     let Edge { process, state, .. } = plays;
     process.kill();
-    let again = cluster.edge(second.address, state);
-    again.plays().await;
-    is_ready(again.admin).await;
+    let again = cluster.start_edge(second.address, state);
+    again.wait_until_playing().await;
+    wait_until_ready(again.admin).await;
 }

@@ -1,29 +1,29 @@
-//! What is refused, by the edge and by its upstream, and who may read that.
+//! Refusals by the edge and by its upstream, and their CORS fields.
 
 use reqwest::Method;
 
-use super::Bench;
-use crate::support::plain;
+use super::EdgeFixture;
+use crate::support::plain_link;
 
 #[tokio::test]
 async fn browsers_of_any_origin_may_ask() {
-    let bench = Bench::new().await;
+    let fixture = EdgeFixture::new().await;
     for path in ["/live/a/index.m3u8", "/live/a/v/1.ts", "/proxy", "/relay/1.ts"] {
-        let asked = [
+        let preflight_fields = [
             ("origin", "https://page.test"),
             ("access-control-request-method", "GET"),
             ("access-control-request-headers", "range"),
         ];
-        let preflight = bench.send(Method::OPTIONS, path, &asked).await;
+        let preflight = fixture.send(Method::OPTIONS, path, &preflight_fields).await;
         assert_eq!(preflight.status, 204, "{path}");
-        // Once: a browser takes two for none.
+        // The field occurs once: browsers reject a response that has it twice.
         let origins: Vec<_> =
             preflight.headers.get_all("access-control-allow-origin").iter().collect();
         assert_eq!(origins, ["*"]);
         assert!(preflight.header("access-control-allow-headers").unwrap().contains("Range"));
         assert!(preflight.header("access-control-allow-methods").unwrap().contains("HEAD"));
-        // An error must be readable too.
-        let refused = bench.get(path).await;
+        // Error responses have CORS fields too, so that scripts of other origins can read them.
+        let refused = fixture.get(path).await;
         assert_eq!(refused.headers["access-control-allow-origin"], "*", "{path}");
         let exposed = refused.header("access-control-expose-headers").unwrap();
         assert!(exposed.contains("Content-Range") && exposed.contains("Server-Timing"));
@@ -32,7 +32,7 @@ async fn browsers_of_any_origin_may_ask() {
 
 #[tokio::test]
 async fn upstream_failures_keep_their_meaning() {
-    let bench = Bench::new().await;
+    let fixture = EdgeFixture::new().await;
     for (path, status, problem) in [
         ("/html.m3u8", 502, "upstream-invalid"),
         ("/empty.m3u8", 502, "upstream-invalid"),
@@ -48,11 +48,11 @@ async fn upstream_failures_keep_their_meaning() {
         ("/loop.m3u8", 502, "upstream-invalid"),
         ("/inside.m3u8", 502, "upstream-invalid"),
     ] {
-        let answer = bench.get(&bench.proxy(path)).await;
-        assert_eq!((answer.status, answer.problem().as_str()), (status, problem), "{path}");
-        assert_eq!(answer.headers["content-type"], "application/problem+json");
+        let response = fixture.get(&fixture.proxy(path)).await;
+        assert_eq!((response.status, response.problem().as_str()), (status, problem), "{path}");
+        assert_eq!(response.headers["content-type"], "application/problem+json");
     }
-    assert_eq!(bench.seen.count("/loop.m3u8"), 11);
+    assert_eq!(fixture.request_log.count("/loop.m3u8"), 11);
     for (path, status, problem) in [
         ("/status/403", 403, "upstream-status"),
         ("/status/410", 410, "upstream-status"),
@@ -60,25 +60,25 @@ async fn upstream_failures_keep_their_meaning() {
         ("/status/204", 502, "upstream-invalid"),
         ("/inside.m3u8", 502, "upstream-invalid"),
     ] {
-        let answer = bench.get(&bench.relay(path)).await;
-        assert_eq!((answer.status, answer.problem().as_str()), (status, problem), "{path}");
+        let response = fixture.get(&fixture.relay(path)).await;
+        assert_eq!((response.status, response.problem().as_str()), (status, problem), "{path}");
     }
 }
 
 #[tokio::test]
 async fn links_that_are_refused() {
-    let bench = Bench::new().await;
-    let media = bench.links(&bench.proxy("/master.m3u8")).await.remove(1);
-    let segment = bench.links(&media).await.remove(2);
+    let fixture = EdgeFixture::new().await;
+    let media = fixture.links(&fixture.proxy("/master.m3u8")).await.remove(1);
+    let segment = fixture.links(&media).await.remove(2);
     let seal = segment.split_once("u=").unwrap().1.to_owned();
     let other = if seal.starts_with('A') { "B" } else { "A" };
-    let flipped = segment.replace(&seal, &format!("{other}{}", seal.get(1..).unwrap()));
-    let url = |url: &str| plain("/proxy", url);
+    let tampered = segment.replace(&seal, &format!("{other}{}", seal.get(1..).unwrap()));
+    let url = |url: &str| plain_link("/proxy", url);
     for (path, status, problem) in [
         ("/proxy".to_owned(), 401, "seal-missing"),
         (format!("/proxy?u={seal}"), 401, "seal-invalid"),
         (format!("/relay/9.m4s?u={seal}"), 401, "seal-invalid"),
-        (flipped, 401, "seal-invalid"),
+        (tampered, 401, "seal-invalid"),
         (media.replace("/proxy", "/relay"), 401, "seal-invalid"),
         ("/relay?url=%%%".to_owned(), 400, "bad-url"),
         (format!("{}&u=x", url("http://a.test/")), 400, "bad-url"),
@@ -91,17 +91,17 @@ async fn links_that_are_refused() {
         (url("http://169.254.169.254/"), 403, "target-denied"),
         (url("http://10.0.0.1/"), 403, "target-denied"),
         (url("http://2130706433/"), 403, "target-denied"),
-        (url(&format!("http://{}/", bench.edge.address)), 403, "target-denied"),
+        (url(&format!("http://{}/", fixture.edge.address)), 403, "target-denied"),
         ("/live/nothing/index.m3u8".to_owned(), 404, "not-found"),
         ("/live/nothing/v.m3u8".to_owned(), 404, "not-found"),
         ("/api/nothing".to_owned(), 404, "not-found"),
         (format!("/proxy?u={}", "a".repeat(10_000)), 414, "uri-too-long"),
     ] {
-        let answer = bench.get(&path).await;
-        assert_eq!((answer.status, answer.problem().as_str()), (status, problem), "{path}");
+        let response = fixture.get(&path).await;
+        assert_eq!((response.status, response.problem().as_str()), (status, problem), "{path}");
     }
     for method in [Method::POST, Method::PUT, Method::DELETE] {
-        let answer = bench.send(method, "/relay", &[]).await;
-        assert_eq!((answer.status, answer.header("allow")), (405, Some("GET, HEAD, OPTIONS")));
+        let response = fixture.send(method, "/relay", &[]).await;
+        assert_eq!((response.status, response.header("allow")), (405, Some("GET, HEAD, OPTIONS")));
     }
 }

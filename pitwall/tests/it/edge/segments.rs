@@ -1,18 +1,18 @@
-//! What playlists lead to, whole, in part and cut short.
+//! Segments: whole, in ranges, and truncated.
 
 use reqwest::Method;
 
-use super::upstream::{SEGMENT_LENGTH, saying};
-use super::{Bench, config};
-use crate::support::{Edge, fetch, plain};
+use super::upstream::{SEGMENT_BYTES, serve_raw_response};
+use super::{EdgeFixture, config};
+use crate::support::{Edge, fetch, plain_link};
 
 #[tokio::test]
 async fn segments() {
-    let bench = Bench::new().await;
-    let media = bench.links(&bench.proxy("/master.m3u8")).await.remove(1);
-    let segment = bench.links(&media).await.remove(2);
-    let whole = bench.get(&segment).await;
-    assert_eq!((whole.status, whole.body.unwrap().len()), (200, SEGMENT_LENGTH));
+    let fixture = EdgeFixture::new().await;
+    let media = fixture.links(&fixture.proxy("/master.m3u8")).await.remove(1);
+    let segment = fixture.links(&media).await.remove(2);
+    let whole = fixture.get(&segment).await;
+    assert_eq!((whole.status, whole.body.unwrap().len()), (200, SEGMENT_BYTES));
     assert_eq!(whole.headers["content-type"], "video/mp4");
     assert_eq!(whole.headers["accept-ranges"], "bytes");
     assert_eq!(whole.headers["x-content-type-options"], "nosniff");
@@ -22,66 +22,70 @@ async fn segments() {
         (&[("range", "bytes=-5")], 206, Some("bytes 99995-99999/100000"), 5),
         (&[("range", "bytes=99990-")], 206, Some("bytes 99990-99999/100000"), 10),
         (&[("range", "bytes=999999999-")], 416, Some("bytes */100000"), 0),
-        (&[("range", "bytes=5-2")], 200, None, SEGMENT_LENGTH),
-        (&[("range", "bytes=0-1,5-6")], 200, None, SEGMENT_LENGTH),
-        (&[("range", "items=1-2")], 200, None, SEGMENT_LENGTH),
+        (&[("range", "bytes=5-2")], 200, None, SEGMENT_BYTES),
+        (&[("range", "bytes=0-1,5-6")], 200, None, SEGMENT_BYTES),
+        (&[("range", "items=1-2")], 200, None, SEGMENT_BYTES),
         (&[("range", "bytes=0-1"), ("if-range", "\"v1\"")], 206, Some("bytes 0-1/100000"), 2),
-        (&[("range", "bytes=0-1"), ("if-range", "\"v0\"")], 200, None, SEGMENT_LENGTH),
+        (&[("range", "bytes=0-1"), ("if-range", "\"v0\"")], 200, None, SEGMENT_BYTES),
         (&[("if-none-match", "\"v1\"")], 304, None, 0),
     ] {
-        let answer = bench.send(Method::GET, &segment, headers).await;
-        assert_eq!(answer.status, status, "{headers:?}");
-        assert_eq!(answer.header("content-range"), range, "{headers:?}");
-        assert_eq!(answer.body.unwrap().len(), length, "{headers:?}");
-        assert_eq!(answer.headers["access-control-allow-origin"], "*", "{headers:?}");
+        let response = fixture.send(Method::GET, &segment, headers).await;
+        assert_eq!(response.status, status, "{headers:?}");
+        assert_eq!(response.header("content-range"), range, "{headers:?}");
+        assert_eq!(response.body.unwrap().len(), length, "{headers:?}");
+        assert_eq!(response.headers["access-control-allow-origin"], "*", "{headers:?}");
     }
-    let head = bench.send(Method::HEAD, &segment, &[]).await;
+    let head = fixture.send(Method::HEAD, &segment, &[]).await;
     assert_eq!((head.status, &head.headers["content-length"]), (200, &"100000".parse().unwrap()));
-    // All of it from one fetch.
-    assert_eq!(bench.seen.count("/cdn/7/seg-7.mp4"), 1);
+    // One upstream fetch served all of these requests.
+    assert_eq!(fixture.request_log.count("/cdn/7/seg-7.mp4"), 1);
 }
 
 #[tokio::test]
-async fn a_herd_is_one_fetch() {
-    let bench = Bench::new().await;
-    let path = bench.relay("/cdn/7/init.mp4");
-    let herd = (0..64).map(|_| bench.get(&path));
-    for answer in futures::future::join_all(herd).await {
-        assert_eq!(answer.body.unwrap().len(), SEGMENT_LENGTH);
+async fn many_requests_for_one_segment_are_one_fetch() {
+    let fixture = EdgeFixture::new().await;
+    let path = fixture.relay("/cdn/7/init.mp4");
+    let requests = (0..64).map(|_| fixture.get(&path));
+    for response in futures::future::join_all(requests).await {
+        assert_eq!(response.body.unwrap().len(), SEGMENT_BYTES);
     }
-    assert_eq!(bench.seen.count("/cdn/7/init.mp4"), 1);
+    assert_eq!(fixture.request_log.count("/cdn/7/init.mp4"), 1);
 }
 
 #[tokio::test]
-async fn what_storage_does_not_take_is_passed_through() {
-    let bench = Bench::new().await;
-    let whole = bench.get(&bench.relay("/big.bin")).await;
+async fn what_the_cache_does_not_store_is_passed_through() {
+    let fixture = EdgeFixture::new().await;
+    let whole = fixture.get(&fixture.relay("/big.bin")).await;
     assert_eq!((whole.status, whole.body.unwrap().len()), (200, 3 << 20));
     let ranged =
-        bench.send(Method::GET, &bench.relay("/big.bin"), &[("range", "bytes=10-19")]).await;
+        fixture.send(Method::GET, &fixture.relay("/big.bin"), &[("range", "bytes=10-19")]).await;
     assert_eq!((ranged.status, ranged.header("content-range")), (206, Some("bytes 10-19/3145728")));
-    let chunked = bench.get(&bench.relay("/chunked.ts")).await;
+    let chunked = fixture.get(&fixture.relay("/chunked.ts")).await;
     assert_eq!((chunked.status, chunked.body.unwrap().len()), (200, 10_000));
 }
 
 #[tokio::test]
-async fn answers_are_constructed() {
-    let bench = Bench::new().await;
-    let answer = bench.get(&bench.relay("/evil.ts")).await;
-    assert_eq!(answer.status, 200);
-    assert_eq!(answer.headers["content-type"], "application/octet-stream");
-    assert_eq!(answer.headers["content-security-policy"], "sandbox; default-src 'none'");
-    assert_eq!(answer.header("set-cookie"), None);
-    let viewers = [("cookie", "private"), ("referer", "http://viewer.test/"), ("x-a", "b")];
-    bench.send(Method::GET, &bench.relay("/cdn/7/seg-8.mp4"), &viewers).await;
-    for (name, _) in viewers {
-        assert_eq!(bench.seen.header("/cdn/7/seg-8.mp4", name), None, "{name} went upstream");
+async fn responses_have_only_fields_of_the_edge() {
+    let fixture = EdgeFixture::new().await;
+    let response = fixture.get(&fixture.relay("/evil.ts")).await;
+    assert_eq!(response.status, 200);
+    assert_eq!(response.headers["content-type"], "application/octet-stream");
+    assert_eq!(response.headers["content-security-policy"], "sandbox; default-src 'none'");
+    assert_eq!(response.header("set-cookie"), None);
+    let viewer_fields = [("cookie", "private"), ("referer", "http://viewer.test/"), ("x-a", "b")];
+    fixture.send(Method::GET, &fixture.relay("/cdn/7/seg-8.mp4"), &viewer_fields).await;
+    for (name, _) in viewer_fields {
+        assert_eq!(
+            fixture.request_log.header("/cdn/7/seg-8.mp4", name),
+            None,
+            "{name} went upstream"
+        );
     }
 }
 
 #[tokio::test]
 async fn bodies_end_as_they_should_or_are_aborted() {
-    for (answer, expected) in [
+    for (message, expected) in [
         ("content-length: 100\r\n\r\nshort", None),
         ("transfer-encoding: chunked\r\n\r\n5\r\nshort\r\n", None),
         ("content-length: 4\r\n\r\ntoo long", Some("too ")),
@@ -91,18 +95,18 @@ async fn bodies_end_as_they_should_or_are_aborted() {
         ),
         ("connection: close\r\n\r\nuntil the end", Some("until the end")),
     ] {
-        let upstream = saying(format!("HTTP/1.1 200 OK\r\n{answer}").leak()).await;
+        let upstream = serve_raw_response(format!("HTTP/1.1 200 OK\r\n{message}").leak()).await;
         let edge = Edge::start(&config(upstream)).await;
-        let url = edge.url(&plain("/relay", &format!("http://{upstream}/1.ts")));
-        // What breaks off at once may do so before its header has left.
+        let url = edge.url(&plain_link("/relay", &format!("http://{upstream}/1.ts")));
+        // A transfer that is truncated at once may be aborted before its header section is sent.
         let body = match fetch(&url).await {
             Ok(response) => {
-                assert_eq!(response.status(), 200, "{answer:?}");
+                assert_eq!(response.status(), 200, "{message:?}");
                 assert!(!response.headers().contains_key("x-trailer"));
                 response.text().await.ok()
             }
             Err(_) => None,
         };
-        assert_eq!(body.as_deref(), expected, "{answer:?}");
+        assert_eq!(body.as_deref(), expected, "{message:?}");
     }
 }

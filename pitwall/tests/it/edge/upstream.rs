@@ -1,4 +1,4 @@
-//! An upstream with a path for every kind of answer, which keeps count.
+//! An upstream with a path for every kind of response, which records requests.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -15,51 +15,51 @@ use bytes::Bytes;
 use futures::stream;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-const MASTER: &str = "#EXTM3U\r\n\
+const MULTIVARIANT_PLAYLIST: &str = "#EXTM3U\r\n\
     #EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a\",NAME=\"English\",URI=\"audio.m3u8?t=1\"\r\n\
     # a comment\r\n\
     #EXT-X-STREAM-INF:BANDWIDTH=1000,AUDIO=\"a\"\r\n\
     # between\r\n\
     video.m3u8?t=1\r\n";
 
-const MEDIA: &str = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-MEDIA-SEQUENCE:7\n\
+const MEDIA_PLAYLIST: &str = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-MEDIA-SEQUENCE:7\n\
     #EXT-X-KEY:METHOD=AES-128,URI=\"/key?t=1\"\n#EXT-X-MAP:URI=\"init.mp4?t=1\"\n\
     #EXTINF:2,http://not-a-uri.test/\nseg-7.mp4?t=1\n#EXTINF:2,\nseg-8.mp4?t=1\n";
 
-pub(super) const SEGMENT_LENGTH: usize = 100_000;
+pub(super) const SEGMENT_BYTES: usize = 100_000;
 
-/// How often each path was asked for, and with what headers last.
+/// By path: the number of requests, and the fields of the last one.
 #[derive(Default)]
-pub(super) struct Seen(Mutex<HashMap<String, (usize, HeaderMap)>>);
+pub(super) struct RequestLog(Mutex<HashMap<String, (usize, HeaderMap)>>);
 
-impl Seen {
-    fn note(&self, uri: &Uri, headers: &HeaderMap) {
-        let mut seen = self.0.lock().unwrap();
-        let entry = seen.entry(uri.path().to_owned()).or_default();
+impl RequestLog {
+    fn record(&self, uri: &Uri, headers: &HeaderMap) {
+        let mut requests = self.0.lock().unwrap();
+        let entry = requests.entry(uri.path().to_owned()).or_default();
         *entry = (entry.0 + 1, headers.clone());
     }
 
     pub(super) fn count(&self, path: &str) -> usize {
-        self.0.lock().unwrap().get(path).map_or(0, |seen| seen.0)
+        self.0.lock().unwrap().get(path).map_or(0, |entry| entry.0)
     }
 
     pub(super) fn header(&self, path: &str, name: &str) -> Option<String> {
-        let seen = self.0.lock().unwrap();
-        Some(seen.get(path)?.1.get(name)?.to_str().unwrap().to_owned())
+        let requests = self.0.lock().unwrap();
+        Some(requests.get(path)?.1.get(name)?.to_str().unwrap().to_owned())
     }
 }
 
-pub(super) async fn upstream() -> (SocketAddr, Arc<Seen>) {
-    let seen = Arc::new(Seen::default());
+pub(super) async fn start_upstream() -> (SocketAddr, Arc<RequestLog>) {
+    let request_log = Arc::new(RequestLog::default());
     let playlist = |text: &'static str| get(move || async move { text });
     let router = Router::new()
         .route("/master.m3u8", get(|| async { Redirect::temporary("/cdn/7/master.m3u8") }))
-        .route("/cdn/7/master.m3u8", playlist(MASTER))
-        .route("/cdn/7/video.m3u8", get(|| async { gzip(MEDIA) }))
+        .route("/cdn/7/master.m3u8", playlist(MULTIVARIANT_PLAYLIST))
+        .route("/cdn/7/video.m3u8", get(|| async { gzip(MEDIA_PLAYLIST) }))
         .route("/cdn/7/seg-7.mp4", get(segment))
         .route("/cdn/7/seg-8.mp4", get(segment))
         .route("/cdn/7/init.mp4", get(segment))
-        .route("/big.bin", get(big))
+        .route("/big.bin", get(large_segment))
         .route(
             "/masked.m3u8",
             playlist("#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\npage.html\n"),
@@ -88,20 +88,20 @@ pub(super) async fn upstream() -> (SocketAddr, Arc<Seen>) {
                 Body::from_stream(stream::iter(chunks))
             }),
         )
-        .layer(axum::middleware::from_fn_with_state(seen.clone(), note))
+        .layer(axum::middleware::from_fn_with_state(request_log.clone(), record_request))
         .with_state(());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-    (address, seen)
+    (address, request_log)
 }
 
-async fn note(
-    State(seen): State<Arc<Seen>>,
+async fn record_request(
+    State(request_log): State<Arc<RequestLog>>,
     request: axum::extract::Request,
     next: axum::middleware::Next,
 ) -> Response {
-    seen.note(request.uri(), request.headers());
+    request_log.record(request.uri(), request.headers());
     next.run(request).await
 }
 
@@ -111,8 +111,8 @@ fn gzip(text: &str) -> Response {
     ([("content-encoding", "gzip")], encoder.finish().unwrap()).into_response()
 }
 
-/// A long recording: 1.8 MB, and legal. It compresses forty times, so what a body may unpack to
-/// is told by its size and not by the ratio.
+/// A valid VOD playlist of 1.8 MB. Gzip compresses it by a factor of forty, so the limit of decoded
+/// content must be a size and not a ratio.
 pub(super) fn recording() -> String {
     let token = "a".repeat(160);
     let segment = |n| format!("#EXTINF:6.000000,\nsegment-{n:05}.ts?token={token}\n");
@@ -123,12 +123,12 @@ pub(super) fn recording() -> String {
 }
 
 async fn segment() -> Response {
-    let body: Vec<u8> = (0..SEGMENT_LENGTH).map(|n| n as u8).collect();
+    let body: Vec<u8> = (0..SEGMENT_BYTES).map(|n| n as u8).collect();
     ([("etag", "\"v1\"")], body).into_response()
 }
 
-/// Larger than the edge will store.
-async fn big(headers: HeaderMap) -> Response {
+/// A segment larger than the edge's `max_object`.
+async fn large_segment(headers: HeaderMap) -> Response {
     let length = 3 << 20;
     match headers.get("range").map(|range| range.to_str().unwrap()) {
         Some("bytes=10-19") => (
@@ -141,14 +141,14 @@ async fn big(headers: HeaderMap) -> Response {
     }
 }
 
-/// Answers everything with these bytes and closes.
-pub(super) async fn saying(answer: &'static str) -> SocketAddr {
+/// Answers every connection with these bytes and closes it.
+pub(super) async fn serve_raw_response(response: &'static str) -> SocketAddr {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             let _ = stream.read(&mut [0; 1024]).await;
-            let _ = stream.write_all(answer.as_bytes()).await;
+            let _ = stream.write_all(response.as_bytes()).await;
         }
     });
     address

@@ -1,67 +1,70 @@
-//! Edges that publish one rendition, whatever becomes of their sources and of the store between
-//! them.
+//! Simulation of edges that publish one rendition while sources fail and the store between the
+//! edges is partitioned or cleared.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
-use pitwall_hls::{Reference, Variables};
-use pitwall_upstream_map::store::{Held, Ledger, StoreError};
+use pitwall_hls::{UriReference, Variables};
+use pitwall_upstream_map::store::{CurrentMap, SpliceRegistry, StoreError};
 use pitwall_upstream_map::{MemoryStore, UpstreamMap};
 use prometheus::Opts;
 use proptest::prelude::*;
 use url::Url;
 
 use super::*;
-use crate::playlists::UpstreamAnswer;
-use crate::playlists::version::Terms;
+use crate::playlist::UpstreamPlaylist;
+use crate::playlist::rewrite_cache::RewriteKey;
 
-/// What edges have between them. It may be emptied.
-type Redis = Arc<Mutex<Arc<Ledger>>>;
+/// The splice registry that the edges share; it may be cleared.
+type SharedRegistry = Arc<Mutex<Arc<SpliceRegistry>>>;
 
-/// A store that can be cut off, as one edge sees it.
-struct Reach {
-    redis: Redis,
-    own: Ledger,
+/// The store as one edge sees it; the edge may be cut off from it.
+struct PartitionableStore {
+    shared_registry: SharedRegistry,
+    local_registry: SpliceRegistry,
     reachable: AtomicBool,
-    rest: Arc<MemoryStore>,
+    memory_store: Arc<MemoryStore>,
 }
 
 #[async_trait]
-impl Store for Reach {
+impl Store for PartitionableStore {
     async fn publish(&self, map: UpstreamMap) -> Result<(), StoreError> {
-        self.rest.publish(map).await
+        self.memory_store.publish(map).await
     }
 
-    fn held(&self) -> &Held {
-        self.rest.held()
+    fn current_map(&self) -> &CurrentMap {
+        self.memory_store.current_map()
     }
 
-    async fn agree(&self, word: &Word) -> Agreed {
+    async fn propose_splice(&self, proposal: &SpliceProposal) -> SpliceDecision {
         if !self.reachable.load(Ordering::SeqCst) {
-            return self.own.agree_alone(word);
+            return self.local_registry.propose_locally(proposal);
         }
-        let redis = self.redis.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let say = |word: Word| std::future::ready(Ok::<_, ()>(redis.agree(&word)));
-        self.own.agree_with(word, say).await.unwrap().0
+        let shared_registry =
+            self.shared_registry.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let propose = |proposal: SpliceProposal| {
+            std::future::ready(Ok::<_, ()>(shared_registry.propose(&proposal)))
+        };
+        self.local_registry.propose_shared(proposal, propose).await.unwrap().0
     }
 }
 
-/// One that publishes a segment every two seconds, under numbers of its own.
+/// A source that publishes a segment every two seconds, under numbers of its own.
 #[derive(Clone, Copy)]
-struct Source {
+struct SimulatedSource {
     name: &'static str,
     offset: u64,
     dated: bool,
 }
 
-const WINDOW: u64 = 5;
+const WINDOW_SEGMENTS: u64 = 5;
 
-impl Source {
-    fn at(&self, second: u64) -> String {
+impl SimulatedSource {
+    fn playlist_at(&self, second: u64) -> String {
         let next = second / 2;
-        let first = next - WINDOW;
+        let first = next - WINDOW_SEGMENTS;
         let mut text = format!(
             "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-MEDIA-SEQUENCE:{}\n",
             first + self.offset
@@ -78,43 +81,45 @@ impl Source {
     }
 }
 
-/// A segment, as a player sees it: its line, and its discontinuity number.
-type Seen = (String, u64);
+/// A segment as a player sees it: its URI and its discontinuity sequence number.
+type SeenSegment = (String, u64);
 
-struct Edge {
-    store: Arc<Reach>,
+struct SimulatedEdge {
+    store: Arc<PartitionableStore>,
     publisher: Publisher,
-    /// Which sources it cannot have.
-    dead: [bool; 3],
+    /// Which sources the edge cannot fetch.
+    dead_sources: [bool; 3],
     head: (u64, u64),
-    seen: BTreeMap<u64, Seen>,
-    /// How often it was polled since they all can ask each other, and know what was.
-    polls: usize,
+    seen_segments: BTreeMap<u64, SeenSegment>,
+    /// How often the edge was polled since all edges could reach each other and knew the published
+    /// numbers.
+    settled_polls: usize,
 }
 
-impl Edge {
-    fn new(redis: &Redis) -> Self {
-        let store = Arc::new(Reach {
-            redis: redis.clone(),
-            own: Ledger::default(),
+impl SimulatedEdge {
+    fn new(shared_registry: &SharedRegistry) -> Self {
+        let store = Arc::new(PartitionableStore {
+            shared_registry: shared_registry.clone(),
+            local_registry: SpliceRegistry::default(),
             reachable: AtomicBool::new(true),
-            rest: MemoryStore::new(),
+            memory_store: MemoryStore::new(),
         });
         Self {
             publisher: publisher(&store),
             store,
-            dead: [false; 3],
+            dead_sources: [false; 3],
             head: (0, 0),
-            seen: BTreeMap::new(),
-            polls: SETTLED,
+            seen_segments: BTreeMap::new(),
+            settled_polls: SETTLED_POLLS,
         }
     }
 
-    /// With what is on its disk. It may show more of what was than before.
-    fn restarts(&mut self) {
+    /// Restarts the edge with its persisted registry. It may then publish older segments than
+    /// before.
+    fn restart(&mut self) {
         self.publisher = publisher(&self.store);
         self.head = (0, 0);
-        self.seen.clear();
+        self.seen_segments.clear();
     }
 
     fn is_reachable(&self) -> bool {
@@ -122,141 +127,152 @@ impl Edge {
     }
 }
 
-fn publisher(store: &Arc<Reach>) -> Publisher {
-    let line = Arc::new(Line::default());
-    let switches = Opts::new("switches", "Switches.");
+fn publisher(store: &Arc<PartitionableStore>) -> Publisher {
+    let stream_state = Arc::new(StreamState::default());
+    let counter_opts = Opts::new("switches", "Switches.");
     Publisher {
         store: store.clone(),
-        switches: IntCounterVec::new(switches, &["reason"]).unwrap(),
-        track: line.track("v"),
-        line,
+        switch_counter: IntCounterVec::new(counter_opts, &["reason"]).unwrap(),
+        rendition_state: stream_state.rendition_state("v"),
+        stream_state,
         stream: StreamId::of_feed("World feed").unwrap(),
         rendition: "v".to_owned(),
         window: Duration::from_secs(300),
     }
 }
 
-struct World {
-    redis: Redis,
-    sources: [Source; 3],
-    /// The map, as everybody has it.
-    picked: usize,
-    map: u64,
+struct Simulation {
+    shared_registry: SharedRegistry,
+    sources: [SimulatedSource; 3],
+    /// Source that the map ranks first, and version of the map, as all edges have it.
+    preferred: usize,
+    map_version: u64,
     second: u64,
-    edges: Vec<Edge>,
-    /// What was published first by anybody, of each number. `None`: before they had all heard of
-    /// each other, who may have meant something else by it.
-    first: BTreeMap<u64, Option<Seen>>,
+    edges: Vec<SimulatedEdge>,
+    /// The segment that was first published under each number. `None`: it was published before all
+    /// edges had heard of each other, and another edge may have published another segment under the
+    /// number.
+    first_published: BTreeMap<u64, Option<SeenSegment>>,
 }
 
-/// After so many polls of each edge they have come together.
-const SETTLED: usize = 3;
+/// After this many polls each, all edges agree.
+const SETTLED_POLLS: usize = 3;
 
-/// Long before anything begins.
-const BEGIN: u64 = 1000;
+/// Start of the simulated time, long enough for a full window of segments before it.
+const START_SECOND: u64 = 1000;
 
-impl World {
+impl Simulation {
     fn new(dated: bool) -> Self {
-        let redis = Redis::default();
-        let source = |name, offset| Source { name, offset, dated };
+        let shared_registry = SharedRegistry::default();
+        let source = |name, offset| SimulatedSource { name, offset, dated };
         Self {
-            edges: (0..3).map(|_| Edge::new(&redis)).collect(),
-            redis,
+            edges: (0..3).map(|_| SimulatedEdge::new(&shared_registry)).collect(),
+            shared_registry,
             sources: [source("a", 0), source("b", 5_000), source("c", 70)],
-            picked: 0,
-            map: 1,
-            second: BEGIN,
-            first: BTreeMap::new(),
+            preferred: 0,
+            map_version: 1,
+            second: START_SECOND,
+            first_published: BTreeMap::new(),
         }
     }
 
-    fn reachable(&mut self, edge: usize, is: bool) {
-        self.edges[edge].store.reachable.store(is, Ordering::SeqCst);
-        self.unsettled();
+    fn set_reachable(&mut self, edge: usize, is_reachable: bool) {
+        self.edges[edge].store.reachable.store(is_reachable, Ordering::SeqCst);
+        self.reset_settled();
     }
 
-    fn emptied(&mut self) {
-        *self.redis.lock().unwrap() = Arc::default();
-        // Who has not published these has nobody to ask what they were.
-        self.first.values_mut().for_each(|first| *first = None);
-        self.unsettled();
+    fn clear_registry(&mut self) {
+        *self.shared_registry.lock().unwrap() = Arc::default();
+        // The edges that have not published these numbers cannot learn what the segments were.
+        self.first_published.values_mut().for_each(|first| *first = None);
+        self.reset_settled();
     }
 
-    fn unsettled(&mut self) {
-        self.edges.iter_mut().for_each(|edge| edge.polls = 0);
+    fn reset_settled(&mut self) {
+        self.edges.iter_mut().for_each(|edge| edge.settled_polls = 0);
     }
 
-    /// Can all ask each other, and have they?
+    /// Whether all edges can reach each other, and have polled often enough since.
     fn is_settled(&self) -> bool {
-        self.edges.iter().all(|edge| edge.polls >= SETTLED && edge.is_reachable())
+        self.edges.iter().all(|edge| edge.settled_polls >= SETTLED_POLLS && edge.is_reachable())
     }
 
-    async fn passes(&mut self, seconds: u64) {
+    async fn advance_time(&mut self, seconds: u64) {
         self.second += seconds;
         tokio::time::advance(Duration::from_secs(seconds)).await;
     }
 
-    /// As [`choose`](super::super::choose) does.
-    fn choose(&self, edge: &Edge) -> Option<usize> {
-        let alive = |one: &usize| !edge.dead[*one];
-        let playing = edge.publisher.playing();
-        let plays = self.sources.iter().position(|one| Some(one.name) == playing.as_deref());
-        let latest = edge.publisher.line.latest();
-        let newer = latest.change.is_some_and(|change| self.map > change.map);
-        let moves = latest.shared && newer && alive(&self.picked);
-        let best = [self.picked, 0, 1, 2].into_iter().find(alive);
-        plays.filter(|plays| alive(plays) && !moves).or(best)
+    /// Selects the source that the edge polls, as `select_upstream` does.
+    fn select_source(&self, edge: &SimulatedEdge) -> Option<usize> {
+        let is_alive = |one: &usize| !edge.dead_sources[*one];
+        let active_source = edge.publisher.active_source();
+        let active = self.sources.iter().position(|one| Some(one.name) == active_source.as_deref());
+        let current_generation = edge.publisher.stream_state.current_generation();
+        let has_newer_map = current_generation
+            .source_switch
+            .is_some_and(|source_switch| self.map_version > source_switch.map);
+        let must_move = current_generation.shared && has_newer_map && is_alive(&self.preferred);
+        let best = [self.preferred, 0, 1, 2].into_iter().find(is_alive);
+        active.filter(|active| is_alive(active) && !must_move).or(best)
     }
 
-    /// A player polls an edge. Says whether there was an answer.
-    async fn polls(&mut self, edge: usize) -> bool {
-        let text = self.answers(edge).await;
+    /// Polls an edge as a player does. Returns whether there was a playlist.
+    async fn poll_edge(&mut self, edge: usize) -> bool {
+        let text = self.publish_on_edge(edge).await;
         let Some(text) = text else { return false };
-        self.sees(edge, std::str::from_utf8(&text).unwrap());
-        // One after the other, so that each has heard what the others made of it.
-        let least = self.edges.iter().map(|edge| edge.polls).min().unwrap_or_default();
-        let all = self.edges.iter().all(Edge::is_reachable);
+        self.assert_consistent(edge, std::str::from_utf8(&text).unwrap());
+        // The counts rise one after the other, so that each edge has heard what the others have
+        // published.
+        let least = self.edges.iter().map(|edge| edge.settled_polls).min().unwrap_or_default();
+        let all = self.edges.iter().all(SimulatedEdge::is_reachable);
         let edge = &mut self.edges[edge];
-        edge.polls = if all { edge.polls.max(least + 1) } else { 0 };
+        edge.settled_polls = if all { edge.settled_polls.max(least + 1) } else { 0 };
         true
     }
 
-    async fn answers(&self, edge: usize) -> Option<Bytes> {
+    async fn publish_on_edge(&self, edge: usize) -> Option<Bytes> {
         let edge = &self.edges[edge];
         let publisher = &edge.publisher;
-        for _ in 0..TURNS {
-            let source = self.sources[self.choose(edge)?];
-            let text = source.at(self.second);
-            let offer = Offer {
+        for _ in 0..PROPOSAL_ATTEMPTS_MAX {
+            let source = self.sources[self.select_source(edge)?];
+            let text = source.playlist_at(self.second);
+            let candidate = SpliceCandidate {
                 source: source.name,
-                picked: self.sources[self.picked].name,
-                map: self.map,
+                preferred_source: self.sources[self.preferred].name,
+                map_version: self.map_version,
                 now: self.second,
-                target_duration: 2,
-                reason: Reason::Map,
+                max_target_duration: 2,
+                switch_reason: SwitchReason::Map,
                 playlist: text.as_bytes(),
             };
-            let Some(part) = publisher.part(&offer, false).await.unwrap() else { continue };
-            let version = version(&text);
-            match publisher.step(&part, &version).0 {
-                Step::Ahead => {}
-                Step::Behind => return publisher.track.shown(Duration::MAX / 8),
-                Step::Over => continue,
-                Step::Restarted => {
-                    publisher.part(&offer, true).await.unwrap();
+            let Some(rendition_splice) = publisher.propose_splice(&candidate, false).await.unwrap()
+            else {
+                continue;
+            };
+            let rewritten = rewritten_playlist(&text);
+            match publisher.check_continuity(&rendition_splice, &rewritten).0 {
+                PlaylistContinuity::Continuous => {}
+                PlaylistContinuity::Behind => {
+                    return publisher.rendition_state.last_published(Duration::MAX / 8);
+                }
+                PlaylistContinuity::Superseded => continue,
+                PlaylistContinuity::Restarted => {
+                    publisher.propose_splice(&candidate, true).await.unwrap();
                     continue;
                 }
             }
-            match publisher.publish(&part, &version, false).await.unwrap() {
-                Published::Text(text) => return Some(text),
-                Published::Behind => return publisher.track.shown(Duration::MAX / 8),
-                Published::Over => {}
+            match publisher.publish(&rendition_splice, &rewritten, false).await.unwrap() {
+                PublishOutcome::Playlist(text) => return Some(text),
+                PublishOutcome::Behind => {
+                    return publisher.rendition_state.last_published(Duration::MAX / 8);
+                }
+                PublishOutcome::Superseded => {}
             }
         }
         panic!("edges do not agree");
     }
 
-    fn sees(&mut self, edge: usize, text: &str) {
+    fn assert_consistent(&mut self, edge: usize, text: &str) {
         let settled = self.is_settled();
         let (name, edge) = (edge, &mut self.edges[edge]);
         let value = |name: &str| {
@@ -274,59 +290,67 @@ impl World {
                 continue;
             }
             let now = (line.to_owned(), discontinuity);
-            if let Some(before) = edge.seen.insert(number, now.clone()) {
+            if let Some(before) = edge.seen_segments.insert(number, now.clone()) {
                 assert_eq!(before, now, "{name}: {number} has changed: {text}");
             } else if settled {
-                let first = self.first.entry(number).or_insert_with(|| Some(now.clone()));
+                let first = self.first_published.entry(number).or_insert_with(|| Some(now.clone()));
                 let same = first.as_ref().is_none_or(|first| *first == now);
                 assert!(same, "{name}: {number} is {now:?}, and was {first:?}: {text}");
             } else {
-                let first = self.first.entry(number).or_default();
+                let first = self.first_published.entry(number).or_default();
                 *first = first.take().filter(|first| *first == now);
             }
             number += 1;
         }
     }
 
-    fn last(&self, edge: usize) -> (u64, &Seen) {
-        let last = self.edges[edge].seen.last_key_value().unwrap();
+    fn last_segment(&self, edge: usize) -> (u64, &SeenSegment) {
+        let last = self.edges[edge].seen_segments.last_key_value().unwrap();
         (*last.0, last.1)
     }
 }
 
-fn version(text: &str) -> Version {
-    let terms = Terms {
-        base: Url::parse("http://origin.example/v.m3u8").unwrap(),
+fn rewritten_playlist(text: &str) -> RewrittenPlaylist {
+    let rewrite_key = RewriteKey {
+        base_url: Url::parse("http://origin.example/v.m3u8").unwrap(),
         seal_period: 1,
         expires: None,
         extension: "ts",
-        generation: 1,
+        upstream_generation: 1,
         splice: None,
     };
-    let (body, base) = (text.to_owned().into(), terms.base.clone());
-    let answer = UpstreamAnswer { body, base, took: Duration::ZERO };
-    let mut linker = |reference: &Reference<'_>, out: &mut Vec<u8>| {
+    let (body, base_url) = (text.to_owned().into(), rewrite_key.base_url.clone());
+    let upstream_playlist = UpstreamPlaylist { body, base_url, fetch_duration: Duration::ZERO };
+    let mut uri_mapper = |reference: &UriReference<'_>, out: &mut Vec<u8>| {
         out.extend_from_slice(reference.url.rsplit('/').next().unwrap().as_bytes());
     };
-    Version::make(None, answer, terms, &Variables::default(), "x", &mut linker).unwrap()
+    RewrittenPlaylist::rewrite(
+        None,
+        upstream_playlist,
+        rewrite_key,
+        &Variables::default(),
+        "x",
+        &mut uri_mapper,
+    )
+    .unwrap()
 }
 
-/// The source that the map has picked, at second 100.
-fn offer_of<'a>(source: &'a str, text: &'a str) -> Offer<'a> {
-    Offer {
+/// A candidate that the map ranks first, at second 100.
+fn candidate<'a>(source: &'a str, text: &'a str) -> SpliceCandidate<'a> {
+    SpliceCandidate {
         source,
-        picked: source,
-        map: 1,
+        preferred_source: source,
+        map_version: 1,
         now: 100,
-        target_duration: 0,
-        reason: Reason::Map,
+        max_target_duration: 0,
+        switch_reason: SwitchReason::Map,
         playlist: text.as_bytes(),
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_target_duration_stays_while_players_watch() {
-    let edge = Edge::new(&Redis::default());
+    let edge = SimulatedEdge::new(&SharedRegistry::default());
     let publisher = &edge.publisher;
     for (source, claimed, longest, fits, expected, nothing_until) in [
         ("a", 6, 4, true, 6, 0),
@@ -339,82 +363,91 @@ async fn a_target_duration_stays_while_players_watch() {
             "#EXTM3U\n#EXT-X-TARGETDURATION:{claimed}\n#EXT-X-MEDIA-SEQUENCE:5\n\
              #EXTINF:{longest},\n{source}.ts\n"
         );
-        let offer = offer_of(source, &text);
-        assert_eq!(publisher.fits(text.as_bytes()), fits, "{source}");
-        let part = publisher.part(&offer, false).await.unwrap().unwrap();
-        let published = publisher.publish(&part, &version(&text), false).await.unwrap();
-        let Published::Text(text) = published else { panic!("{source} is not published") };
-        let told = cut_of(&text).unwrap().target_duration;
-        let change = publisher.line.latest().change.unwrap();
-        assert_eq!((told, change.nothing_until), (expected, nothing_until), "{source}");
+        let candidate = candidate(source, &text);
+        assert_eq!(publisher.is_within_target_duration(text.as_bytes()), fits, "{source}");
+        let rendition_splice = publisher.propose_splice(&candidate, false).await.unwrap().unwrap();
+        let published =
+            publisher.publish(&rendition_splice, &rewritten_playlist(&text), false).await.unwrap();
+        let PublishOutcome::Playlist(text) = published else { panic!("{source} is not published") };
+        let published_target = parse_playlist(&text).unwrap().target_duration;
+        let source_switch = publisher.stream_state.current_generation().source_switch.unwrap();
+        assert_eq!(
+            (published_target, source_switch.nothing_until),
+            (expected, nothing_until),
+            "{source}"
+        );
     }
-    assert!(publisher.is_anew(108) && !publisher.is_anew(109));
+    assert!(publisher.is_player_reload_required(108) && !publisher.is_player_reload_required(109));
 }
 
-/// The second in which it is decided has begun already, and a player comes once in a target duration.
+/// The second of the decision has already begun, and a player reloads once in a target duration.
 #[tokio::test(start_paused = true)]
 async fn every_player_comes_while_there_is_nothing() {
-    for (told, expected) in [(1, 102), (2, 103), (3, 105), (6, 109)] {
-        let edge = Edge::new(&Redis::default());
-        for (source, seconds) in [("a", told), ("longer", told + 1)] {
+    for (target_duration, expected) in [(1, 102), (2, 103), (3, 105), (6, 109)] {
+        let edge = SimulatedEdge::new(&SharedRegistry::default());
+        for (source, seconds) in [("a", target_duration), ("longer", target_duration + 1)] {
             let text = format!(
                 "#EXTM3U\n#EXT-X-TARGETDURATION:{seconds}\n#EXTINF:{seconds},\n{source}.ts\n"
             );
-            let offer = offer_of(source, &text);
-            edge.publisher.part(&offer, false).await.unwrap().unwrap();
+            let candidate = candidate(source, &text);
+            edge.publisher.propose_splice(&candidate, false).await.unwrap().unwrap();
         }
-        let change = edge.publisher.line.latest().change.unwrap();
-        assert_eq!(change.nothing_until, expected, "{told} s");
+        let source_switch = edge.publisher.stream_state.current_generation().source_switch.unwrap();
+        assert_eq!(source_switch.nothing_until, expected, "{target_duration} s");
     }
 }
 
-/// What edges that could not ask each other decided, in whichever order they speak again.
+/// Edges that could not reach each other have decided differently, and agree again in whichever
+/// order they are polled.
 #[tokio::test(start_paused = true)]
 async fn edges_that_decided_apart_come_together() {
     for dated in [true, false] {
-        for (order, wait, emptied) in
+        for (order, wait, is_cleared) in
             [([0, 1], 2, false), ([1, 0], 2, false), ([0, 1], 6, false), ([1, 0], 8, true)]
         {
-            let what = format!("{order:?} {wait} {emptied} {dated}");
-            let mut world = World::new(dated);
+            let what = format!("{order:?} {wait} {is_cleared} {dated}");
+            let mut simulation = Simulation::new(dated);
             for _ in 0..5 {
-                world.polls(0).await;
-                world.polls(1).await;
-                world.passes(2).await;
+                simulation.poll_edge(0).await;
+                simulation.poll_edge(1).await;
+                simulation.advance_time(2).await;
             }
-            (0..3).for_each(|edge| world.reachable(edge, false));
-            // The source that plays is lost, and they do not find the same one instead.
-            world.edges[0].dead = [true, false, false];
-            world.polls(0).await;
-            world.passes(wait).await;
-            world.edges[1].dead = [true, true, false];
-            world.polls(1).await;
+            (0..3).for_each(|edge| simulation.set_reachable(edge, false));
+            // The active source fails, and the edges fail over to different ones.
+            simulation.edges[0].dead_sources = [true, false, false];
+            simulation.poll_edge(0).await;
+            simulation.advance_time(wait).await;
+            simulation.edges[1].dead_sources = [true, true, false];
+            simulation.poll_edge(1).await;
             for _ in 0..3 {
-                world.passes(2).await;
-                world.polls(0).await;
-                world.polls(1).await;
+                simulation.advance_time(2).await;
+                simulation.poll_edge(0).await;
+                simulation.poll_edge(1).await;
             }
-            let apart = world.last(0).1 != world.last(1).1;
-            assert!(apart, "{what}: they differ");
-            if emptied {
-                world.emptied();
+            let differ = simulation.last_segment(0).1 != simulation.last_segment(1).1;
+            assert!(differ, "{what}: the edges publish the same");
+            if is_cleared {
+                simulation.clear_registry();
             }
-            (0..3).for_each(|edge| world.reachable(edge, true));
-            world.edges.iter_mut().for_each(|edge| edge.dead = [true, false, false]);
-            let healed = world.last(0).0.max(world.last(1).0);
+            (0..3).for_each(|edge| simulation.set_reachable(edge, true));
+            simulation.edges.iter_mut().for_each(|edge| edge.dead_sources = [true, false, false]);
+            let reconnected_at = simulation.last_segment(0).0.max(simulation.last_segment(1).0);
             for _ in 0..10 {
-                world.passes(2).await;
+                simulation.advance_time(2).await;
                 for edge in order {
-                    assert!(world.polls(edge).await, "{what}");
+                    assert!(simulation.poll_edge(edge).await, "{what}");
                 }
-                // And one that comes now.
-                world.polls(2).await;
+                // A third edge is polled for the first time.
+                simulation.poll_edge(2).await;
             }
-            assert!(world.last(0).0 >= healed + 9, "{what}: it goes on");
-            let reasons = &world.edges[order[0]].publisher.switches;
+            assert!(
+                simulation.last_segment(0).0 >= reconnected_at + 9,
+                "{what}: the playlist does not advance"
+            );
+            let reasons = &simulation.edges[order[0]].publisher.switch_counter;
             assert_eq!(reasons.with_label_values(&["split"]).get(), 1, "{what}");
             for other in [1, 2] {
-                assert_eq!(world.last(0), world.last(other), "{what}");
+                assert_eq!(simulation.last_segment(0), simulation.last_segment(other), "{what}");
             }
         }
     }
@@ -422,78 +455,83 @@ async fn edges_that_decided_apart_come_together() {
 
 #[derive(Clone, Debug)]
 enum Event {
-    Passes(u64),
-    Polls(usize),
-    Picks(usize),
-    Dies(usize, usize),
-    Recovers(usize, usize),
-    Restarts(usize),
-    /// A source counts anew.
-    Anew(usize),
-    CutOff(usize),
-    Back(usize),
-    /// What edges have between them knows nothing any more.
-    Emptied,
+    AdvanceTime(u64),
+    PollEdge(usize),
+    PreferSource(usize),
+    SourceFails(usize, usize),
+    SourceRecovers(usize, usize),
+    EdgeRestarts(usize),
+    /// The sequence numbers of a source start again.
+    SourceRestarts(usize),
+    EdgePartitioned(usize),
+    EdgeReconnects(usize),
+    /// The shared registry loses its contents.
+    RegistryCleared,
 }
 
 fn events() -> impl Strategy<Value = Vec<Event>> {
     let event = prop_oneof![
-        6 => (0_u64..5).prop_map(Event::Passes),
-        12 => (0_usize..3).prop_map(Event::Polls),
-        1 => (0_usize..3).prop_map(Event::Picks),
-        2 => (0_usize..3, 0_usize..3).prop_map(|(edge, source)| Event::Dies(edge, source)),
-        2 => (0_usize..3, 0_usize..3).prop_map(|(edge, source)| Event::Recovers(edge, source)),
-        1 => (0_usize..3).prop_map(Event::Restarts),
-        1 => (0_usize..3).prop_map(Event::Anew),
-        1 => (0_usize..3).prop_map(Event::CutOff),
-        2 => (0_usize..3).prop_map(Event::Back),
-        1 => Just(Event::Emptied),
+        6 => (0_u64..5).prop_map(Event::AdvanceTime),
+        12 => (0_usize..3).prop_map(Event::PollEdge),
+        1 => (0_usize..3).prop_map(Event::PreferSource),
+        2 => (0_usize..3, 0_usize..3).prop_map(|(edge, source)| Event::SourceFails(edge, source)),
+        2 => (0_usize..3, 0_usize..3).prop_map(|(edge, source)| Event::SourceRecovers(edge, source)),
+        1 => (0_usize..3).prop_map(Event::EdgeRestarts),
+        1 => (0_usize..3).prop_map(Event::SourceRestarts),
+        1 => (0_usize..3).prop_map(Event::EdgePartitioned),
+        2 => (0_usize..3).prop_map(Event::EdgeReconnects),
+        1 => Just(Event::RegistryCleared),
     ];
     proptest::collection::vec(event, 1..120)
 }
 
-/// Whatever happens: numbers never step back, and a number is the same segment for ever; and on
-/// all edges, if they could ask each other and had done so when it was published first.
+/// Invariants under any events: the numbers on an edge never step back, a number is the same
+/// segment for ever, and it is the same segment on all edges that could reach each other, and had,
+/// when it was first published.
 async fn check(dated: bool, events: &[Event]) {
-    let mut world = World::new(dated);
+    let mut simulation = Simulation::new(dated);
     for event in events {
         match *event {
-            Event::Passes(seconds) => world.passes(seconds).await,
-            Event::Polls(edge) => drop(world.polls(edge).await),
-            Event::Picks(source) => {
-                world.picked = source;
-                world.map += 1;
+            Event::AdvanceTime(seconds) => simulation.advance_time(seconds).await,
+            Event::PollEdge(edge) => drop(simulation.poll_edge(edge).await),
+            Event::PreferSource(source) => {
+                simulation.preferred = source;
+                simulation.map_version += 1;
             }
-            Event::Dies(edge, source) => world.edges[edge].dead[source] = true,
-            Event::Recovers(edge, source) => world.edges[edge].dead[source] = false,
-            Event::Restarts(edge) => world.edges[edge].restarts(),
-            Event::Anew(source) => world.sources[source].offset += 10_000,
-            Event::CutOff(edge) => world.reachable(edge, false),
-            Event::Back(edge) if !world.edges[edge].is_reachable() => world.reachable(edge, true),
-            Event::Back(_) => {}
-            Event::Emptied => world.emptied(),
+            Event::SourceFails(edge, source) => simulation.edges[edge].dead_sources[source] = true,
+            Event::SourceRecovers(edge, source) => {
+                simulation.edges[edge].dead_sources[source] = false
+            }
+            Event::EdgeRestarts(edge) => simulation.edges[edge].restart(),
+            Event::SourceRestarts(source) => simulation.sources[source].offset += 10_000,
+            Event::EdgePartitioned(edge) => simulation.set_reachable(edge, false),
+            Event::EdgeReconnects(edge) if !simulation.edges[edge].is_reachable() => {
+                simulation.set_reachable(edge, true)
+            }
+            Event::EdgeReconnects(_) => {}
+            Event::RegistryCleared => simulation.clear_registry(),
         }
     }
-    // When all is well again they all play the same.
-    for edge in &mut world.edges {
-        edge.dead = [false; 3];
+    // After all sources and edges have recovered, all edges publish the same.
+    for edge in &mut simulation.edges {
+        edge.dead_sources = [false; 3];
     }
     for edge in 0..3 {
-        if !world.edges[edge].is_reachable() {
-            world.reachable(edge, true);
+        if !simulation.edges[edge].is_reachable() {
+            simulation.set_reachable(edge, true);
         }
     }
-    for _ in 0..SETTLED + 3 {
+    for _ in 0..SETTLED_POLLS + 3 {
         for edge in 0..3 {
-            assert!(world.polls(edge).await);
+            assert!(simulation.poll_edge(edge).await);
         }
-        world.passes(2).await;
+        simulation.advance_time(2).await;
     }
     for edge in 0..3 {
-        world.polls(edge).await;
+        simulation.poll_edge(edge).await;
     }
     for edge in 1..3 {
-        assert_eq!(world.last(0), world.last(edge));
+        assert_eq!(simulation.last_segment(0), simulation.last_segment(edge));
     }
 }
 

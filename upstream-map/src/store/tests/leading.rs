@@ -1,41 +1,42 @@
-//! Several control planes, of which one leads.
+//! Leader election among several control planes.
 
 use super::*;
 use crate::store::Leadership;
 
 #[tokio::test]
-async fn one_leads_and_another_takes_over() {
+async fn a_standby_takes_over_and_the_old_leader_is_fenced() {
     let server = RedisServer::start();
-    let mut first = Process::leader(&server).await;
-    let second = Process::on(&server).following().leading();
+    let mut first = StoreProcess::leader(&server).await;
+    let second = StoreProcess::start(&server).start_sync().start_election();
     first.publish(1, &["World feed"]).await;
-    second.reaches(1).await;
-    let refused = second.store.publish(sample(2, &[])).await.unwrap_err();
-    assert!(matches!(refused, StoreError::NotLeading), "{refused}");
-    let theirs = Leadership::Theirs(first.place());
-    eventually("it knows who leads", || second.store.leadership() == theirs).await;
-    assert_eq!(first.store.leadership(), Leadership::Ours);
-    let old = first.store.fence().borrow().unwrap();
+    second.wait_for_version(1).await;
+    let error = second.store.publish(sample_map(2, &[])).await.unwrap_err();
+    assert!(matches!(error, StoreError::NotLeading), "{error}");
+    let expected = Leadership::Standby(first.command_address());
+    eventually("the standby knows the leader", || second.store.leadership() == expected).await;
+    assert_eq!(first.store.leadership(), Leadership::Leader);
+    let old_fence = first.store.fence().borrow().unwrap();
     first.kill();
-    second.leads().await;
-    assert_eq!(second.store.leadership(), Leadership::Ours);
-    assert!(second.store.fence().borrow().unwrap() > old);
+    second.wait_for_leadership().await;
+    assert_eq!(second.store.leadership(), Leadership::Leader);
+    assert!(second.store.fence().borrow().unwrap() > old_fence);
     second.publish(2, &["World feed", "Pit lane"]).await;
-    // It was paused, not dead, and still believes.
-    let refused = first.store.publish(sample(3, &[])).await.unwrap_err();
-    assert!(matches!(refused, StoreError::NotLeading), "{refused}");
-    assert!(first.store.fence().borrow().is_none(), "and knows better now");
-    second.holds(2, &["World feed", "Pit lane"]);
+    // The first process was paused, not killed, and still believes in its lease.
+    let error = first.store.publish(sample_map(3, &[])).await.unwrap_err();
+    assert!(matches!(error, StoreError::NotLeading), "{error}");
+    assert!(first.store.fence().borrow().is_none(), "the old leader has stepped down");
+    second.assert_map(2, &["World feed", "Pit lane"]);
 }
 
-/// Whether Redis refuses connections or stands still, and for whoever led as for who stood by.
+/// No process leads while Redis refuses connections or hangs, whether it was the leader or a
+/// standby before.
 #[tokio::test]
-async fn without_a_store_nobody_leads() {
+async fn without_a_store_no_process_leads() {
     let mut server = RedisServer::start();
-    let first = Process::leader(&server).await;
-    let second = Process::on(&server).following().leading();
-    let theirs = Leadership::Theirs(first.place());
-    eventually("it knows who leads", || second.store.leadership() == theirs).await;
+    let first = StoreProcess::leader(&server).await;
+    let second = StoreProcess::start(&server).start_sync().start_election();
+    let expected = Leadership::Standby(first.command_address());
+    eventually("the standby knows the leader", || second.store.leadership() == expected).await;
     let nobody = async || {
         for process in [&first, &second] {
             let nobody = || process.store.leadership() == Leadership::Unreachable;
@@ -43,7 +44,7 @@ async fn without_a_store_nobody_leads() {
         }
     };
     let somebody = async || {
-        let ours = |one: &Process| one.store.leadership() == Leadership::Ours;
+        let ours = |one: &StoreProcess| one.store.leadership() == Leadership::Leader;
         eventually("one of them leads", || ours(&first) || ours(&second)).await;
     };
     server.signal("-STOP");
@@ -56,108 +57,108 @@ async fn without_a_store_nobody_leads() {
     somebody().await;
 }
 
-/// Whoever was told that it failed must not find it done when Redis goes on.
+/// A publication that was reported as failed must not happen when Redis resumes.
 #[tokio::test]
-async fn what_was_refused_is_not_published_later() {
+async fn a_failed_publication_does_not_happen_later() {
     let server = RedisServer::start();
-    let leader = Process::leader(&server).await;
+    let leader = StoreProcess::leader(&server).await;
     leader.publish(1, &["World feed"]).await;
     let limit = Duration::from_millis(400);
-    leader.store.publish_within(sample(2, &["World feed"]), limit).await.unwrap();
+    leader.store.publish_within(sample_map(2, &["World feed"]), limit).await.unwrap();
     assert_eq!(leader.version(), 2);
-    let stored = || server.ask::<String>(&["HGET", "{test}:map", "version"]);
-    // It stands still before it is asked anything, and after it was asked what time it is.
+    let stored = || server.query::<String>(&["HGET", "{test}:map", "version"]);
+    // Redis hangs before its clock is read, and after.
     for (version, pause) in [(3, None), (4, Some(["CLIENT", "PAUSE", "1500", "WRITE"]))] {
         match pause {
             None => server.signal("-STOP"),
-            Some(pause) => server.ask(&pause),
+            Some(pause) => server.query(&pause),
         }
-        let began = Instant::now();
-        let refused = leader.store.publish_within(sample(version, &["Pit lane"]), limit).await;
-        let refused = refused.unwrap_err();
-        assert!(matches!(refused, StoreError::Unreachable(_)), "{refused}");
-        assert!(began.elapsed() < Duration::from_millis(1400), "{:?}", began.elapsed());
+        let started_at = Instant::now();
+        let result = leader.store.publish_within(sample_map(version, &["Pit lane"]), limit).await;
+        let result = result.unwrap_err();
+        assert!(matches!(result, StoreError::Unreachable(_)), "{result}");
+        assert!(started_at.elapsed() < Duration::from_millis(1400), "{:?}", started_at.elapsed());
         if pause.is_none() {
             server.signal("-CONT");
         }
-        // Written after all that was held up.
-        let () = server.ask(&["SET", "other", "1"]);
+        // This command runs after all that were held up.
+        let () = server.query(&["SET", "other", "1"]);
         assert_eq!(stored(), "2", "{version} was refused");
-        leader.leads().await;
+        leader.wait_for_leadership().await;
     }
-    leader.holds(2, &["World feed"]);
+    leader.assert_map(2, &["World feed"]);
     leader.publish(5, &["World feed"]).await;
     assert_eq!(stored(), "5");
 }
 
-/// Whoever may write to Redis shall not be sent what others send the leader.
+/// Commands for the leader must not be sent to an address that anybody forged in Redis.
 #[tokio::test]
-async fn a_leader_that_somebody_made_up_is_unknown() {
+async fn a_forged_leader_address_is_ignored() {
     let server = RedisServer::start();
-    let standby = Process::on(&server);
-    let sealed = standby.store.vault.seal("lease", b"abc here.example:8081");
-    let elsewhere = standby.store.vault.seal("head", b"abc evil.example:8081");
-    for (held, expected) in [
+    let standby = StoreProcess::start(&server);
+    let sealed = standby.store.cipher.seal("lease", b"abc here.example:8081");
+    let other_field = standby.store.cipher.seal("head", b"abc evil.example:8081");
+    for (lease, expected) in [
         (sealed.as_slice(), Some("here.example:8081".to_owned())),
         (b"abc evil.example:8081", None),
-        (elsewhere.as_slice(), None),
-        (standby.store.vault.seal("lease", b"abc ").as_slice(), None),
+        (other_field.as_slice(), None),
+        (standby.store.cipher.seal("lease", b"abc ").as_slice(), None),
     ] {
-        standby.store.heard_of(held);
-        assert_eq!(standby.store.leadership(), Leadership::Theirs(expected));
+        standby.store.note_leader(lease);
+        assert_eq!(standby.store.leadership(), Leadership::Standby(expected));
     }
 }
 
 #[tokio::test]
-async fn who_stops_hands_over_at_once() {
+async fn a_stopping_leader_releases_the_lease_at_once() {
     let server = RedisServer::start();
-    let first = Process::on(&server);
+    let first = StoreProcess::start(&server);
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let leading = tokio::spawn(first.store.clone().lead(None, async {
+    let election = tokio::spawn(first.store.clone().run_leader_election(None, async {
         let _ = stopped.await;
     }));
-    first.leads().await;
+    first.wait_for_leadership().await;
     stop.send(()).unwrap();
-    leading.await.unwrap();
-    assert_eq!(server.ask::<i64>(&["EXISTS", "{test}:lease"]), 0);
-    let second = Process::on(&server).leading();
-    second.leads().await;
+    election.await.unwrap();
+    assert_eq!(server.query::<i64>(&["EXISTS", "{test}:lease"]), 0);
+    let second = StoreProcess::start(&server).start_election();
+    second.wait_for_leadership().await;
 }
 
-/// One by one, also where a double cannot count any more.
+/// Fencing tokens and versions count exactly beyond the integers of a double.
 #[tokio::test]
 async fn fences_and_versions_may_be_high() {
     const HIGH: u64 = 1 << 53;
     let server = RedisServer::start();
-    let mut first = Process::on(&server).following();
-    let () = server.ask(&["SET", "{test}:fence", &HIGH.to_string()]);
-    first = first.leading();
-    first.leads().await;
+    let mut first = StoreProcess::start(&server).start_sync();
+    let () = server.query(&["SET", "{test}:fence", &HIGH.to_string()]);
+    first = first.start_election();
+    first.wait_for_leadership().await;
     assert_eq!(first.store.fence().borrow().unwrap(), HIGH + 1);
-    let second = Process::on(&server).following().leading();
+    let second = StoreProcess::start(&server).start_sync().start_election();
     for version in [HIGH, HIGH + 1, HIGH + 2] {
         first.publish(version, &["World feed"]).await;
-        second.reaches(version).await;
+        second.wait_for_version(version).await;
     }
     first.kill();
-    second.leads().await;
+    second.wait_for_leadership().await;
     assert_eq!(second.store.fence().borrow().unwrap(), HIGH + 2);
     second.publish(HIGH + 3, &["World feed"]).await;
-    let refused = first.store.publish(sample(HIGH + 4, &[])).await.unwrap_err();
-    assert!(matches!(refused, StoreError::NotLeading), "{refused}");
+    let error = first.store.publish(sample_map(HIGH + 4, &[])).await.unwrap_err();
+    assert!(matches!(error, StoreError::NotLeading), "{error}");
     for (last, expected) in [("9", "10"), ("1899", "1900"), ("0", "1"), ("999", "1000")] {
         let script = concat!(include_str!("../decimal.lua"), "return following(ARGV[1])");
-        assert_eq!(server.ask::<String>(&["EVAL", script, "0", last]), expected);
+        assert_eq!(server.query::<String>(&["EVAL", script, "0", last]), expected);
     }
 }
 
 #[tokio::test]
-async fn fences_grow_though_redis_forgets_them() {
+async fn fences_grow_even_if_redis_loses_them() {
     let server = RedisServer::start();
-    let leader = Process::leader(&server).await;
+    let leader = StoreProcess::leader(&server).await;
     let mut last = leader.store.fence().borrow().unwrap();
     for _ in 0..2 {
-        let () = server.ask(&["FLUSHALL"]);
+        let () = server.query(&["FLUSHALL"]);
         let fence = || leader.store.fence().borrow().unwrap_or(0);
         eventually("a higher fence", || fence() > last).await;
         last = fence();

@@ -1,121 +1,122 @@
-//! Redis goes, comes back, or comes back empty.
+//! Redis goes down, comes back, or comes back empty.
 
 use super::*;
 
 #[tokio::test]
-async fn flushed_it_is_written_again_and_nobody_loses_the_map() {
+async fn after_a_flush_the_leader_writes_the_map_again() {
     let server = RedisServer::start();
-    let leader = Process::leader(&server).await;
-    let edge = Process::edge(&server);
+    let leader = StoreProcess::leader(&server).await;
+    let edge = StoreProcess::edge(&server);
     leader.publish(1, &["World feed"]).await;
-    edge.reaches(1).await;
-    let mut changes = edge.store.changes();
+    edge.wait_for_version(1).await;
+    let mut changes = edge.store.subscribe_versions();
     changes.mark_unchanged();
     for _ in 0..3 {
-        let () = server.ask(&["FLUSHALL"]);
-        let there = || server.ask::<i64>(&["EXISTS", "{test}:map"]) == 1;
-        eventually("it is written again", there).await;
+        let () = server.query(&["FLUSHALL"]);
+        let is_stored = || server.query::<i64>(&["EXISTS", "{test}:map"]) == 1;
+        eventually("the map is written again", is_stored).await;
     }
-    edge.holds(1, &["World feed"]);
+    edge.assert_map(1, &["World feed"]);
     assert!(!changes.has_changed().unwrap(), "the edge saw another map");
-    let newcomer = Process::edge(&server);
-    newcomer.reaches(1).await;
+    let new_edge = StoreProcess::edge(&server);
+    new_edge.wait_for_version(1).await;
     leader.publish(2, &["Pit lane"]).await;
-    for edge in [&edge, &newcomer] {
-        edge.reaches(2).await;
-        edge.holds(2, &["Pit lane"]);
+    for edge in [&edge, &new_edge] {
+        edge.wait_for_version(2).await;
+        edge.assert_map(2, &["Pit lane"]);
     }
 }
 
 #[tokio::test]
-async fn with_nobody_to_write_it_again_the_last_good_map_stays() {
+async fn without_a_leader_edges_keep_the_last_good_map_after_a_flush() {
     let server = RedisServer::start();
-    let mut leader = Process::leader(&server).await;
-    let edge = Process::edge(&server);
+    let mut leader = StoreProcess::leader(&server).await;
+    let edge = StoreProcess::edge(&server);
     leader.publish(1, &["World feed"]).await;
-    edge.reaches(1).await;
+    edge.wait_for_version(1).await;
     leader.kill();
-    let () = server.ask(&["FLUSHALL"]);
-    let empty = || edge.counted("pitwall_store_refused_total", "empty") > 0;
-    eventually("it is seen to be empty", empty).await;
-    edge.holds(1, &["World feed"]);
+    let () = server.query(&["FLUSHALL"]);
+    let empty = || edge.counter_value("pitwall_store_rejected_total", "empty") > 0;
+    eventually("the edge sees an empty store", empty).await;
+    edge.assert_map(1, &["World feed"]);
 }
 
 #[tokio::test]
-async fn a_restart_is_survived_with_and_without_what_was_stored() {
+async fn a_redis_restart_is_survived_with_and_without_its_data() {
     let mut server = RedisServer::start();
-    let leader = Process::leader(&server).await;
-    let edge = Process::edge(&server);
+    let leader = StoreProcess::leader(&server).await;
+    let edge = StoreProcess::edge(&server);
     leader.publish(1, &["World feed"]).await;
-    edge.reaches(1).await;
-    for (version, forgets) in [(2, false), (3, true)] {
+    edge.wait_for_version(1).await;
+    for (version, loses_data) in [(2, false), (3, true)] {
         server.kill();
-        assert!(leader.store.publish(sample(version, &[])).await.is_err());
-        edge.holds(version - 1, &["World feed"]);
-        if forgets {
-            server.forget();
+        assert!(leader.store.publish(sample_map(version, &[])).await.is_err());
+        edge.assert_map(version - 1, &["World feed"]);
+        if loses_data {
+            server.delete_data();
         }
         server.start_again();
-        leader.leads().await;
-        let newcomer = Process::edge(&server);
-        newcomer.reaches(version - 1).await;
+        leader.wait_for_leadership().await;
+        let new_edge = StoreProcess::edge(&server);
+        new_edge.wait_for_version(version - 1).await;
         leader.publish(version, &["World feed"]).await;
-        edge.reaches(version).await;
-        newcomer.reaches(version).await;
+        edge.wait_for_version(version).await;
+        new_edge.wait_for_version(version).await;
     }
 }
 
 #[tokio::test]
-async fn a_server_that_stands_still_delays_no_reader() {
+async fn a_hanging_server_delays_no_reader() {
     let server = RedisServer::start();
-    let leader = Process::leader(&server).await;
-    let edge = Process::edge(&server);
+    let leader = StoreProcess::leader(&server).await;
+    let edge = StoreProcess::edge(&server);
     leader.publish(1, &["World feed"]).await;
-    edge.reaches(1).await;
+    edge.wait_for_version(1).await;
     server.signal("-STOP");
-    let began = Instant::now();
+    let started_at = Instant::now();
     for _ in 0..10_000 {
         assert_eq!(edge.version(), 1);
-        edge.store.demand().watch(&StreamId::of_feed("World feed").unwrap(), 1);
+        edge.store.feedback().set_local_viewers(&StreamId::of_feed("World feed").unwrap(), 1);
     }
-    assert!(began.elapsed() < Duration::from_millis(500), "{:?}", began.elapsed());
+    assert!(started_at.elapsed() < Duration::from_millis(500), "{:?}", started_at.elapsed());
     let fence = leader.store.fence();
-    eventually("a lease that was not renewed is over", || fence.borrow().is_none()).await;
+    eventually("the lease that was not renewed has expired", || fence.borrow().is_none()).await;
     server.signal("-CONT");
-    leader.leads().await;
+    leader.wait_for_leadership().await;
     leader.publish(2, &["Pit lane"]).await;
-    edge.reaches(2).await;
+    edge.wait_for_version(2).await;
 }
 
 #[tokio::test]
 async fn an_edge_boots_from_disk_with_redis_dead() {
     let mut server = RedisServer::start();
-    let leader = Process::leader(&server).await;
-    let mut edge = Process::edge(&server);
+    let leader = StoreProcess::leader(&server).await;
+    let mut edge = StoreProcess::edge(&server);
     leader.publish(1, &["World feed"]).await;
-    edge.reaches(1).await;
-    let file = edge.is_on_disk().await;
+    edge.wait_for_version(1).await;
+    let file = edge.wait_for_map_file().await;
     edge.kill();
     server.kill();
-    let again = Process::with(&server, (KEY, None), edge.state.clone()).following();
-    again.holds(1, &["World feed"]);
-    assert_eq!(*again.store.changes().borrow(), 1);
+    let restarted =
+        StoreProcess::with_keys(&server, (SEAL_KEY_BYTE, None), edge.state.clone()).start_sync();
+    restarted.assert_map(1, &["World feed"]);
+    assert_eq!(*restarted.store.subscribe_versions().borrow(), 1);
     server.start_again();
-    leader.leads().await;
+    leader.wait_for_leadership().await;
     leader.publish(2, &["Pit lane"]).await;
-    again.reaches(2).await;
+    restarted.wait_for_version(2).await;
     std::fs::write(&file, b"pitwall map 1\nrubbish").unwrap();
-    let _ = std::fs::remove_file(edge.state().join("map.previous"));
-    let damaged = Process::with(&server, (KEY, None), edge.state.clone());
+    let _ = std::fs::remove_file(edge.state_dir().join("map.previous"));
+    let damaged = StoreProcess::with_keys(&server, (SEAL_KEY_BYTE, None), edge.state.clone());
     assert_eq!(damaged.version(), 0);
-    assert_eq!(damaged.counted("pitwall_store_refused_total", "disk"), 1);
-    damaged.following().reaches(2).await;
+    assert_eq!(damaged.counter_value("pitwall_store_rejected_total", "disk"), 1);
+    damaged.start_sync().wait_for_version(2).await;
 }
 
 #[tokio::test]
-async fn killed_between_publications_it_holds_one_of_them() {
+async fn a_killed_server_holds_one_complete_map() {
     let mut server = RedisServer::start();
-    let leader = Process::leader(&server).await;
+    let leader = StoreProcess::leader(&server).await;
     let feeds: Vec<String> = (0..300).map(|n| format!("Feed {n}")).collect();
     let feeds: Vec<&str> = feeds.iter().map(String::as_str).collect();
     for round in 1..=3 {
@@ -125,22 +126,22 @@ async fn killed_between_publications_it_holds_one_of_them() {
                 leader.publish(first + n, &feeds[(n as usize % 7)..]).await;
             }
         };
-        let dies = async {
-            eventually("it writes", || leader.version() >= first + 2 * round).await;
+        let kill = async {
+            eventually("the leader publishes", || leader.version() >= first + 2 * round).await;
             server.kill();
         };
         tokio::select! {
             () = writes => {}
-            () = dies => {}
+            () = kill => {}
         }
         let acknowledged = leader.version();
         server.start_again();
-        let reader = Process::on(&server);
-        let task = tokio::spawn(reader.store.clone().follow(std::future::pending()));
+        let reader = StoreProcess::start(&server);
+        let task = tokio::spawn(reader.store.clone().run_sync(std::future::pending()));
         eventually("a map", || reader.version() > 0).await;
         let version = reader.version();
         assert!(version >= acknowledged, "{version} is older than what was acknowledged");
-        assert_eq!(reader.counted("pitwall_store_refused_total", "damaged"), 0);
+        assert_eq!(reader.counter_value("pitwall_store_rejected_total", "damaged"), 0);
         task.abort();
     }
 }

@@ -1,4 +1,4 @@
-//! A redis-server of the test's own.
+//! A redis-server for one test.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
@@ -7,19 +7,20 @@ use std::time::{Duration, Instant};
 
 use redis::{Client, Connection, FromRedisValue};
 
-/// Below those that the kernel gives to outgoing connections: a server that was killed wants its port again.
-fn free() -> SocketAddr {
+/// A free port below the kernel's ephemeral range, so that a killed server can bind its port again.
+fn free_address() -> SocketAddr {
     static NEXT: AtomicU32 = AtomicU32::new(0);
-    let from_here = std::process::id().wrapping_mul(101);
-    let next = || from_here.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % 20_000;
-    let bound = || TcpListener::bind(("127.0.0.1", 10_000 + u16::try_from(next()).unwrap())).ok();
+    let offset = std::process::id().wrapping_mul(101);
+    let next_offset = || offset.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % 20_000;
+    let bound =
+        || TcpListener::bind(("127.0.0.1", 10_000 + u16::try_from(next_offset()).unwrap())).ok();
     std::iter::repeat_with(bound).flatten().next().unwrap().local_addr().unwrap()
 }
 
 pub(super) struct RedisServer {
     child: Option<Child>,
     address: SocketAddr,
-    /// What it keeps on disk.
+    /// Data directory of the server.
     directory: tempfile::TempDir,
     options: Vec<String>,
 }
@@ -30,7 +31,7 @@ impl RedisServer {
     }
 
     pub(super) fn start_with(options: &[&str]) -> Self {
-        let address = free();
+        let address = free_address();
         let directory = tempfile::tempdir().unwrap();
         let options = options.iter().map(|&option| option.to_owned()).collect();
         let mut server = Self { child: None, address, directory, options };
@@ -38,7 +39,7 @@ impl RedisServer {
         server
     }
 
-    /// With what its append-only file kept, unless it was emptied.
+    /// Starts the server with the data of its append-only file, unless that was deleted.
     pub(super) fn start_again(&mut self) {
         let child = Command::new("redis-server")
             .args(["--bind", "127.0.0.1", "--port", &self.address.port().to_string()])
@@ -56,7 +57,7 @@ impl RedisServer {
         }
     }
 
-    /// SIGKILL.
+    /// Kills the server with SIGKILL.
     pub(super) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             child.kill().unwrap();
@@ -64,7 +65,7 @@ impl RedisServer {
         }
     }
 
-    pub(super) fn forget(&self) {
+    pub(super) fn delete_data(&self) {
         let _ = std::fs::remove_dir_all(self.directory.path().join("appendonlydir"));
     }
 
@@ -73,9 +74,9 @@ impl RedisServer {
         assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
     }
 
-    /// One of those that watch `master`.
+    /// Starts a Sentinel that watches `master`.
     pub(super) fn start_sentinel(master: &Self) -> Self {
-        let address = free();
+        let address = free_address();
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("sentinel.conf");
         let text = format!(
@@ -96,8 +97,8 @@ impl RedisServer {
         self.address
     }
 
-    /// Asks what may not be up yet.
-    pub(super) fn try_ask<T: FromRedisValue>(&self, command: &[&str]) -> Option<T> {
+    /// Queries a server that may not be up yet.
+    pub(super) fn try_query<T: FromRedisValue>(&self, command: &[&str]) -> Option<T> {
         let mut connection = Client::open(self.url()).unwrap().get_connection().ok()?;
         redis::cmd(command[0]).arg(&command[1..]).query(&mut connection).ok()
     }
@@ -110,10 +111,10 @@ impl RedisServer {
         Client::open(self.url()).unwrap().get_connection().unwrap()
     }
 
-    pub(super) fn ask<T: FromRedisValue>(&self, command: &[&str]) -> T {
-        let mut it = redis::cmd(command[0]);
-        it.arg(&command[1..]);
-        it.query(&mut self.connection()).unwrap()
+    pub(super) fn query<T: FromRedisValue>(&self, command: &[&str]) -> T {
+        let mut request = redis::cmd(command[0]);
+        request.arg(&command[1..]);
+        request.query(&mut self.connection()).unwrap()
     }
 }
 

@@ -1,54 +1,59 @@
-//! What edges agree on about splices.
+//! Splice decisions that edges share over Redis.
 
 use super::*;
-use crate::store::ledger::tests::{check, conversation, word};
-use crate::store::{Part, Word};
+use crate::store::splice_registry::tests::{check, proposal_sequence, query};
+use crate::store::{RenditionStart, SpliceProposal};
 
-fn begins(generation: u64, published: u64, record: &str) -> Word {
-    let part = Some(Part { published, record: record.into() });
-    Word { change: record.into(), part, ..word("v", generation) }
+fn start_proposal(generation: u64, published: u64, record: &str) -> SpliceProposal {
+    let start = Some(RenditionStart { published, record: record.into() });
+    SpliceProposal { switch_record: record.into(), start, ..query("v", generation) }
 }
 
-/// The words of a test wait for no connection that is still being made.
-async fn speaks(process: &Process) {
+/// Waits until the connection for proposals is up, so that a test's proposals are not decided
+/// alone.
+async fn wait_until_responsive(process: &StoreProcess) {
     let deadline = Instant::now() + Duration::from_secs(20);
-    while !process.store.agree(&word("nobody", 0)).await.shared {
-        assert!(Instant::now() < deadline, "Redis is not asked");
+    while !process.store.propose_splice(&query("nobody", 0)).await.is_shared {
+        assert!(Instant::now() < deadline, "the edge does not reach Redis");
         sleep(Duration::from_millis(10)).await;
     }
 }
 
 #[tokio::test]
-async fn it_is_as_in_memory_whichever_edge_speaks() {
+async fn redis_decides_like_the_memory_registry() {
     let server = RedisServer::start();
-    let edges = [Process::edge(&server), Process::edge(&server)];
+    let edges = [StoreProcess::edge(&server), StoreProcess::edge(&server)];
     for edge in &edges {
-        speaks(edge).await;
+        wait_until_responsive(edge).await;
     }
-    for (turn, (what, said, expected)) in conversation().into_iter().enumerate() {
-        let agreed = edges[turn % 2].store.agree(&said).await;
-        check(what, &agreed, expected);
-        assert!(agreed.shared, "{what}");
-        check(what, &edges[(turn + 1) % 2].store.agree(&word(&said.rendition, 0)).await, expected);
+    for (index, (what, proposal, expected)) in proposal_sequence().into_iter().enumerate() {
+        let decision = edges[index % 2].store.propose_splice(&proposal).await;
+        check(what, &decision, expected);
+        assert!(decision.is_shared, "{what}");
+        check(
+            what,
+            &edges[(index + 1) % 2].store.propose_splice(&query(&proposal.rendition, 0)).await,
+            expected,
+        );
     }
     let key = "{test}:splice:world-feed";
-    assert_eq!(server.ask::<String>(&["HGET", key, "generation"]), "10");
-    let part: Vec<u8> = server.ask(&["HGET", key, "part/v"]);
-    assert!(!part.is_empty() && part != b"g200", "not in clear");
-    assert!(server.ask::<i64>(&["PTTL", key]) > 0, "it ends by itself");
+    assert_eq!(server.query::<String>(&["HGET", key, "generation"]), "10");
+    let splice_record: Vec<u8> = server.query(&["HGET", key, "part/v"]);
+    assert!(!splice_record.is_empty() && splice_record != b"g200", "not in clear");
+    assert!(server.query::<i64>(&["PTTL", key]) > 0, "the key expires");
 }
 
-/// Edges start again with other keys, one after the other: to each of them it is one playlist.
+/// Edges restart with rotated keys, one after the other, and see one playlist all the while.
 #[tokio::test]
-async fn keys_rotate_and_edges_agree_all_the_while() {
+async fn edges_share_decisions_while_keys_rotate() {
     const RENDITIONS: [&str; 2] = ["v", "seldom"];
     let server = RedisServer::start();
     let edge = |current, previous| {
         let state = Arc::new(tempfile::tempdir().unwrap());
-        Process::with(&server, (current, previous), state).following()
+        StoreProcess::with_keys(&server, (current, previous), state).start_sync()
     };
     let mut next = 1;
-    for (turn, keys) in [
+    for (round, keys) in [
         [(1, None), (1, Some(2))],
         [(1, Some(2)), (1, Some(2))],
         [(1, Some(2)), (2, Some(1))],
@@ -62,20 +67,27 @@ async fn keys_rotate_and_edges_agree_all_the_while() {
     {
         for (current, previous) in keys {
             let edge = edge(current, previous);
-            speaks(&edge).await;
-            let rendition = |name: &str, word: Word| Word { rendition: name.into(), ..word };
+            wait_until_responsive(&edge).await;
+            let rendition = |name: &str, proposal: SpliceProposal| SpliceProposal {
+                rendition: name.into(),
+                ..proposal
+            };
             if next == 1 {
                 for name in RENDITIONS {
-                    edge.store.agree(&rendition(name, begins(1, 0, "a"))).await;
+                    edge.store.propose_splice(&rendition(name, start_proposal(1, 0, "a"))).await;
                 }
             }
-            // What nobody asks for in between can be read at the end all the same.
-            let asked = if turn == 6 { &RENDITIONS[..] } else { &RENDITIONS[..1] };
-            for name in asked {
-                let said = Word { next, change: b"a".to_vec(), ..word("v", 1) };
-                let agreed = edge.store.agree(&rendition(name, said)).await;
-                check(&format!("{turn} {name}"), &agreed, (1, "a", "a", next));
-                assert!(agreed.shared, "{turn}");
+            // Records that were not read during the rotation can still be read at the end.
+            let renditions = if round == 6 { &RENDITIONS[..] } else { &RENDITIONS[..1] };
+            for name in renditions {
+                let proposal = SpliceProposal {
+                    next_number: next,
+                    switch_record: b"a".to_vec(),
+                    ..query("v", 1)
+                };
+                let decision = edge.store.propose_splice(&rendition(name, proposal)).await;
+                check(&format!("{round} {name}"), &decision, (1, "a", "a", next));
+                assert!(decision.is_shared, "{round}");
             }
             next += 1;
         }
@@ -83,89 +95,127 @@ async fn keys_rotate_and_edges_agree_all_the_while() {
 }
 
 #[tokio::test]
-async fn one_of_many_that_speak_at_once_is_heard() {
+async fn one_of_several_simultaneous_proposals_is_accepted() {
     let server = RedisServer::start();
-    let edges: Vec<_> = (0..4).map(|_| Process::edge(&server)).collect();
+    let edges: Vec<_> = (0..4).map(|_| StoreProcess::edge(&server)).collect();
     for edge in &edges {
-        speaks(edge).await;
+        wait_until_responsive(edge).await;
     }
-    let said = edges.iter().enumerate().map(|(index, edge)| {
-        let word = begins(1, index as u64, &format!("of edge {index}"));
-        async move { edge.store.agree(&word).await }
+    let proposals = edges.iter().enumerate().map(|(index, edge)| {
+        let proposal = start_proposal(1, index as u64, &format!("of edge {index}"));
+        async move { edge.store.propose_splice(&proposal).await }
     });
-    let agreed = futures::future::join_all(said).await;
-    for other in &agreed {
-        assert_eq!(other, &agreed[0]);
-        assert_eq!(Some(&other.change), other.part.as_ref());
+    let decisions = futures::future::join_all(proposals).await;
+    for other in &decisions {
+        assert_eq!(other, &decisions[0]);
+        assert_eq!(Some(&other.switch_record), other.splice_record.as_ref());
     }
 }
 
 #[tokio::test]
-async fn without_redis_it_is_decided_here_and_said_when_it_is_back() {
+async fn decisions_made_without_redis_are_restored_to_it() {
     let mut server = RedisServer::start();
-    let edge = Process::edge(&server);
-    speaks(&edge).await;
-    edge.store.agree(&begins(1, 0, "a")).await;
+    let edge = StoreProcess::edge(&server);
+    wait_until_responsive(&edge).await;
+    edge.store.propose_splice(&start_proposal(1, 0, "a")).await;
     server.kill();
-    server.forget();
-    let alone = edge.store.agree(&begins(2, 107, "b")).await;
-    assert_eq!((alone.generation, alone.shared), (2, false));
+    server.delete_data();
+    let alone = edge.store.propose_splice(&start_proposal(2, 107, "b")).await;
+    assert_eq!((alone.generation, alone.is_shared), (2, false));
     server.start_again();
-    speaks(&edge).await;
-    // Nobody else remembers: whoever does says it again, before anybody begins anew.
-    let again = edge.store.agree(&begins(1, 0, "anew")).await;
-    assert_eq!((again.generation, again.part, again.shared), (2, Some(b"b".to_vec()), true));
-    let newcomer = Process::edge(&server);
-    speaks(&newcomer).await;
-    let told = newcomer.store.agree(&begins(1, 0, "anew")).await;
-    assert_eq!((told.generation, told.part, told.next), (2, Some(b"b".to_vec()), 107));
+    wait_until_responsive(&edge).await;
+    // This edge alone has the records, and restores them before any edge starts over.
+    let restored = edge.store.propose_splice(&start_proposal(1, 0, "anew")).await;
+    assert_eq!(
+        (restored.generation, restored.splice_record, restored.is_shared),
+        (2, Some(b"b".to_vec()), true)
+    );
+    let new_edge = StoreProcess::edge(&server);
+    wait_until_responsive(&new_edge).await;
+    let decision = new_edge.store.propose_splice(&start_proposal(1, 0, "anew")).await;
+    assert_eq!(
+        (decision.generation, decision.splice_record, decision.next_number),
+        (2, Some(b"b".to_vec()), 107)
+    );
 }
 
-/// A viewer waits for it.
+/// A viewer's request waits for the decision.
 #[tokio::test]
 async fn a_slow_redis_is_not_waited_for() {
     let server = RedisServer::start();
-    let edge = Process::edge(&server);
-    speaks(&edge).await;
-    edge.store.agree(&begins(1, 0, "a")).await;
+    let edge = StoreProcess::edge(&server);
+    wait_until_responsive(&edge).await;
+    edge.store.propose_splice(&start_proposal(1, 0, "a")).await;
     server.signal("-STOP");
-    let late = || edge.counted("pitwall_store_words_total", "late");
-    let before = late();
-    // It answers nothing, so that time passes at once when all wait for it.
+    let late_count = || edge.counter_value("pitwall_splice_proposals_total", "late");
+    let before = late_count();
+    // Redis does not reply, so paused time advances whenever all tasks wait.
     tokio::time::pause();
     for next in 1..=20 {
-        let word = Word { next, change: b"a".to_vec(), ..word("v", 1) };
-        let agreed = edge.store.agree(&word).await;
-        check("alone", &agreed, (1, "a", "a", next));
-        assert!(!agreed.shared);
+        let proposal =
+            SpliceProposal { next_number: next, switch_record: b"a".to_vec(), ..query("v", 1) };
+        let decision = edge.store.propose_splice(&proposal).await;
+        check("alone", &decision, (1, "a", "a", next));
+        assert!(!decision.is_shared);
         sleep(Duration::from_secs(1)).await;
     }
     tokio::time::resume();
-    assert_eq!(late() - before, 1, "one viewer waited, and nobody in 20 s");
+    assert_eq!(late_count() - before, 1, "only the first proposal waited for the timeout");
     server.signal("-CONT");
-    speaks(&edge).await;
-    let word = Word { next: 21, change: b"a".to_vec(), ..word("v", 1) };
-    let agreed = edge.store.agree(&word).await;
-    check("together", &agreed, (1, "a", "a", 21));
-    assert!(agreed.shared);
+    wait_until_responsive(&edge).await;
+    let proposal =
+        SpliceProposal { next_number: 21, switch_record: b"a".to_vec(), ..query("v", 1) };
+    let decision = edge.store.propose_splice(&proposal).await;
+    check("together", &decision, (1, "a", "a", 21));
+    assert!(decision.is_shared);
 }
 
 #[tokio::test]
-async fn it_is_on_disk() {
+async fn decisions_are_saved_on_disk() {
     let server = RedisServer::start();
-    let mut edge = Process::edge(&server);
-    speaks(&edge).await;
-    edge.store.agree(&begins(3, 107, "c")).await;
-    let file = edge.state().join("splices");
-    eventually("it is on disk", || file.exists()).await;
+    let mut edge = StoreProcess::edge(&server);
+    wait_until_responsive(&edge).await;
+    edge.store.propose_splice(&start_proposal(3, 107, "c")).await;
+    let file = edge.state_dir().join("splices");
+    eventually("the splices file is on disk", || file.exists()).await;
     edge.kill();
     drop(server);
-    let again = Process::at(
+    let restarted = StoreProcess::with_address(
         RedisAddress::parse("redis://127.0.0.1:1", &[]).unwrap(),
-        (KEY, None),
+        (SEAL_KEY_BYTE, None),
         edge.state.clone(),
     );
-    let agreed = again.store.agree(&word("v", 0)).await;
-    check("from disk", &agreed, (3, "c", "c", 107));
-    assert!(!agreed.shared);
+    let decision = restarted.store.propose_splice(&query("v", 0)).await;
+    check("from disk", &decision, (3, "c", "c", 107));
+    assert!(!decision.is_shared);
+}
+
+/// Redis and all edges lose their memory at once when the machine that runs them loses its power:
+/// whatever plays afterwards begins above all numbers that were published.
+#[tokio::test]
+async fn numbers_published_with_redis_are_reserved_on_disk() {
+    const PUBLISHED: u64 = 1000;
+    let server = RedisServer::start();
+    let edge = StoreProcess::edge(&server);
+    wait_until_responsive(&edge).await;
+    edge.store.propose_splice(&start_proposal(3, 1, "c")).await;
+    for next_number in 2..=PUBLISHED {
+        let switch_record = b"c".to_vec();
+        let proposal = SpliceProposal { next_number, switch_record, ..query("v", 3) };
+        assert!(edge.store.propose_splice(&proposal).await.is_shared);
+    }
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let restarted = StoreProcess::with_address(
+            RedisAddress::parse("redis://127.0.0.1:1", &[]).unwrap(),
+            (SEAL_KEY_BYTE, None),
+            edge.state.clone(),
+        );
+        let decision = restarted.store.propose_splice(&start_proposal(4, 1, "d")).await;
+        if decision.first_free_number() >= PUBLISHED {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{decision:?}");
+        sleep(Duration::from_millis(20)).await;
+    }
 }

@@ -1,23 +1,23 @@
 use super::*;
 
-/// This executable, told to be the worker: see [`the_worker`].
-pub(crate) fn arguments() -> Vec<String> {
+/// The arguments with which this test executable runs as the worker: see [`the_worker`].
+pub(crate) fn worker_arguments() -> Vec<String> {
     let test = "extract::recipe::script::tests::the_worker";
     [test, "--exact", "--nocapture", "--quiet"].map(str::to_owned).to_vec()
 }
 
-/// No test: the other end of those below.
+/// The worker process of the tests below; does nothing when it runs as a test.
 #[test]
 fn the_worker() {
-    if std::env::var_os(worker::MARK).is_some() {
-        let code = worker::script_worker();
+    if std::env::var_os(worker::WORKER_ENV_VARIABLE).is_some() {
+        let code = worker::run_script_worker();
         std::process::exit(i32::from(code != std::process::ExitCode::SUCCESS));
     }
 }
 
-async fn run(code: &str) -> Result<Output, String> {
+async fn run(code: &str) -> Result<ScriptOutput, String> {
     let variables = BTreeMap::from([("id".to_owned(), "7".to_owned())]);
-    let input = Input {
+    let input = ScriptInput {
         code: code.to_owned(),
         variables,
         page: "<html>".to_owned(),
@@ -25,11 +25,14 @@ async fn run(code: &str) -> Result<Output, String> {
         now: 1_767_225_600_000,
         seed: 7,
     };
-    input.run(&arguments()).await.map_err(|failure| failure.detail.unwrap_or(failure.message))
+    input
+        .run_in_worker(&worker_arguments())
+        .await
+        .map_err(|failure| failure.detail.unwrap_or(failure.message))
 }
 
 #[tokio::test]
-async fn what_scripts_see() {
+async fn scripts_see_their_globals_and_nothing_else() {
     for (code, expected) in [
         ("'a' + vars.id", "a7"),
         ("page + url", "<html>https://a.example/"),
@@ -51,11 +54,11 @@ async fn what_scripts_see() {
             "undefined,undefined,undefined,undefined",
         ),
     ] {
-        assert_eq!(run(code).await, Ok(Output::Text(expected.to_owned())), "{code}");
+        assert_eq!(run(code).await, Ok(ScriptOutput::Text(expected.to_owned())), "{code}");
     }
     let items = ["a", "1"].map(str::to_owned).to_vec();
-    assert_eq!(run("['a', 1]").await, Ok(Output::Items(items)));
-    assert_eq!(run("Math.random()").await, run("Math.random()").await, "a replay is a replay");
+    assert_eq!(run("['a', 1]").await, Ok(ScriptOutput::Items(items)));
+    assert_eq!(run("Math.random()").await, run("Math.random()").await, "the seed is the same");
 }
 
 #[tokio::test]
@@ -81,7 +84,7 @@ async fn scripts_that_fail_or_never_end() {
 }
 
 #[test]
-fn what_is_no_script() {
-    assert!(worker::check("1 +").unwrap_err().starts_with("not a script"));
-    assert!(worker::check("while (true) {}").is_ok(), "parsed, not run");
+fn a_syntax_error_is_found_without_running_the_script() {
+    assert!(worker::check_syntax("1 +").unwrap_err().starts_with("not a script"));
+    assert!(worker::check_syntax("while (true) {}").is_ok(), "parsed, not run");
 }

@@ -1,4 +1,5 @@
-//! The other end: a process that reads one script, runs it, and says what came of it.
+//! The worker process: reads one [`ScriptInput`] from standard input, evaluates the script, and
+//! writes a [`ScriptOutput`].
 
 use std::io::{Read as _, Write as _};
 use std::process::ExitCode;
@@ -15,25 +16,26 @@ use boa_engine::{
 };
 use rustix::process::{Resource, Rlimit, setrlimit};
 
-use super::{Input, Output};
+use super::{ScriptInput, ScriptOutput};
 
-/// Whoever runs the executable by hand did not mean to wait for a script.
-pub(super) const MARK: &str = "PITWALL_SCRIPT_WORKER";
+/// Set by the parent process. Without it, the worker exits at once: a user who runs the executable
+/// by hand would otherwise wait for standard input.
+pub(super) const WORKER_ENV_VARIABLE: &str = "PITWALL_SCRIPT_WORKER";
 
-const MEMORY: u64 = 256 << 20;
-const SECONDS: u64 = 2;
-const STACK: usize = 64 << 20;
-const LOOPS: u64 = 10_000_000;
-const DEPTH: usize = 400;
-/// The longest answer, in bytes.
-const LONGEST: usize = 1 << 20;
+const MEMORY_MAX_BYTES: u64 = 256 << 20;
+const CPU_MAX_SECONDS: u64 = 2;
+const STACK_BYTES: usize = 64 << 20;
+const MAX_LOOP_ITERATIONS: u64 = 10_000_000;
+const MAX_RECURSION_DEPTH: usize = 400;
+/// Size of the script's value.
+const OUTPUT_MAX_BYTES: usize = 1 << 20;
 
-/// What every script finds around it: names that pages expect, and nothing that leads outside.
-const PRELUDE: &str = "var window = globalThis, self = globalThis;\
+/// Globals that scripts of pages expect; none of them does any I/O.
+const SCRIPT_PRELUDE: &str = "var window = globalThis, self = globalThis;\
     var console = {log() {}, warn() {}, error() {}, info() {}, debug() {}};";
 
-/// Is it a script at all? Judged when the configuration is read.
-pub(super) fn check(code: &str) -> Result<(), String> {
+/// Checks that `code` parses as JavaScript, when the configuration is read.
+pub(super) fn check_syntax(code: &str) -> Result<(), String> {
     let mut context = Context::default();
     match Script::parse(Source::from_bytes(code), None, &mut context) {
         Ok(_) => Ok(()),
@@ -41,69 +43,72 @@ pub(super) fn check(code: &str) -> Result<(), String> {
     }
 }
 
-/// Runs the script on standard input in this process, which is limited first and ends after.
-pub fn script_worker() -> ExitCode {
-    if std::env::var_os(MARK).is_none() || limit().is_err() {
+/// Limits the resources of this process, evaluates the script on standard input and writes its
+/// output to standard output. The exit code is 2 if the process was not started as a worker or its
+/// resources cannot be limited.
+pub fn run_script_worker() -> ExitCode {
+    if std::env::var_os(WORKER_ENV_VARIABLE).is_none() || apply_resource_limits().is_err() {
         return ExitCode::from(2);
     }
-    let worker = std::thread::Builder::new().stack_size(STACK).spawn(answer);
-    let answer = worker.ok().and_then(|worker| worker.join().ok()).flatten();
-    let written = answer.and_then(|answer| {
+    let worker = std::thread::Builder::new().stack_size(STACK_BYTES).spawn(evaluate_stdin);
+    let output = worker.ok().and_then(|worker| worker.join().ok()).flatten();
+    let written = output.and_then(|output| {
         let mut out = std::io::stdout().lock();
-        out.write_all(b"\n").and_then(|()| out.write_all(&answer)).and_then(|()| out.flush()).ok()
+        out.write_all(b"\n").and_then(|()| out.write_all(&output)).and_then(|()| out.flush()).ok()
     });
     if written.is_some() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn answer() -> Option<Vec<u8>> {
+fn evaluate_stdin() -> Option<Vec<u8>> {
     let mut text = Vec::new();
     std::io::stdin().lock().read_to_end(&mut text).ok()?;
-    serde_json::to_vec(&evaluate(&serde_json::from_slice(&text).ok()?)).ok()
+    serde_json::to_vec(&evaluate_script(&serde_json::from_slice(&text).ok()?)).ok()
 }
 
-/// From here on: so much memory beyond what the executable itself takes, so many seconds, no
-/// files, no dump.
-fn limit() -> std::io::Result<()> {
+/// Limits this process: `MEMORY_MAX_BYTES` and the stack beyond what it has mapped already,
+/// `CPU_MAX_SECONDS`, files of at most twice `OUTPUT_MAX_BYTES`, and no core dump.
+fn apply_resource_limits() -> std::io::Result<()> {
     let statm = std::fs::read_to_string("/proc/self/statm")?;
     let pages: u64 = statm.split(' ').next().and_then(|pages| pages.parse().ok()).unwrap_or(0);
-    let size = pages.saturating_mul(4096).saturating_add(MEMORY + STACK as u64);
+    let size = pages.saturating_mul(4096).saturating_add(MEMORY_MAX_BYTES + STACK_BYTES as u64);
     let set =
-        |resource, most| setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) });
+        |resource, max| setrlimit(resource, Rlimit { current: Some(max), maximum: Some(max) });
     set(Resource::As, size)?;
-    set(Resource::Cpu, SECONDS)?;
+    set(Resource::Cpu, CPU_MAX_SECONDS)?;
     set(Resource::Core, 0)?;
-    set(Resource::Fsize, LONGEST as u64 * 2)?;
+    set(Resource::Fsize, OUTPUT_MAX_BYTES as u64 * 2)?;
     Ok(())
 }
 
-fn evaluate(input: &Input) -> Output {
-    let mut context = match prepare(input) {
+fn evaluate_script(input: &ScriptInput) -> ScriptOutput {
+    let mut context = match prepare_context(input) {
         Ok(context) => context,
-        Err(error) => return Output::Failed(error.to_string()),
+        Err(error) => return ScriptOutput::Failed(error.to_string()),
     };
     let value = context.eval(Source::from_bytes(&input.code));
-    let result = value.and_then(|value| output(&value, &mut context));
+    let result = value.and_then(|value| convert_output(&value, &mut context));
     match result {
         Ok(output) => output,
         Err(error) => {
             let text = error.to_string();
             match text.strip_prefix("RuntimeLimitError: ") {
                 Some(limit) if limit.contains("loop") => {
-                    Output::Limited("the script looped too often".to_owned())
+                    ScriptOutput::Limited("the script looped too often".to_owned())
                 }
-                Some(_) => Output::Limited("the script nested too deeply".to_owned()),
+                Some(_) => ScriptOutput::Limited("the script nested too deeply".to_owned()),
                 None if text.contains("allocating") => {
-                    Output::Limited("the script used too much memory".to_owned())
+                    ScriptOutput::Limited("the script used too much memory".to_owned())
                 }
-                None => Output::Failed(text),
+                None => ScriptOutput::Failed(text),
             }
         }
     }
 }
 
-struct Frozen(i64);
+/// A clock that stands at a time in unix milliseconds, so that a replay computes the same values.
+struct FrozenClock(i64);
 
-impl Clock for Frozen {
+impl Clock for FrozenClock {
     fn now(&self) -> JsInstant {
         JsInstant::new(0, 0)
     }
@@ -113,12 +118,12 @@ impl Clock for Frozen {
     }
 }
 
-fn prepare(input: &Input) -> JsResult<Context> {
-    let mut context = ContextBuilder::new().clock(Rc::new(Frozen(input.now))).build()?;
-    context.eval(Source::from_bytes(PRELUDE))?;
+fn prepare_context(input: &ScriptInput) -> JsResult<Context> {
+    let mut context = ContextBuilder::new().clock(Rc::new(FrozenClock(input.now))).build()?;
+    context.eval(Source::from_bytes(SCRIPT_PRELUDE))?;
     let limits = context.runtime_limits_mut();
-    limits.set_loop_iteration_limit(LOOPS);
-    limits.set_recursion_limit(DEPTH);
+    limits.set_loop_iteration_limit(MAX_LOOP_ITERATIONS);
+    limits.set_recursion_limit(MAX_RECURSION_DEPTH);
     let text = |text: &str| JsValue::from(JsString::from(text));
     let variables = serde_json::to_value(&input.variables).unwrap_or_default();
     let variables = JsValue::from_json(&variables, &mut context)?;
@@ -131,17 +136,17 @@ fn prepare(input: &Input) -> JsResult<Context> {
     context.register_global_builtin_callable(js_string!("atob"), 1, decode)?;
     let encode = NativeFunction::from_fn_ptr(btoa);
     context.register_global_builtin_callable(js_string!("btoa"), 1, encode)?;
-    // The same chance in every replay.
-    let chance = format!(
+    // A seeded generator, so that a replay draws the same random values.
+    let random = format!(
         "{{ let s = {}; Math.random = () => {{ s = (s * 1664525 + 1013904223) % 4294967296; \
          return s / 4294967296; }}; }}",
         input.seed % 4_294_967_296
     );
-    context.eval(Source::from_bytes(&chance))?;
+    context.eval(Source::from_bytes(&random))?;
     Ok(context)
 }
 
-/// Bytes as characters, as browsers have it.
+/// `atob` of browsers: decodes base64 to a string with one character per byte.
 fn atob(_: &JsValue, arguments: &[JsValue], context: &mut Context) -> JsResult<JsValue> {
     let text = arguments.get_or_undefined(0).to_string(context)?.to_std_string_lossy();
     let compact: String = text.chars().filter(|c| !c.is_ascii_whitespace()).collect();
@@ -156,6 +161,7 @@ fn atob(_: &JsValue, arguments: &[JsValue], context: &mut Context) -> JsResult<J
     Ok(JsString::from(text).into())
 }
 
+/// `btoa` of browsers: encodes a string with one character per byte as base64.
 fn btoa(_: &JsValue, arguments: &[JsValue], context: &mut Context) -> JsResult<JsValue> {
     let text = arguments.get_or_undefined(0).to_string(context)?.to_std_string_lossy();
     let bytes: Result<Vec<u8>, _> = text.chars().map(|c| u8::try_from(u32::from(c))).collect();
@@ -163,51 +169,54 @@ fn btoa(_: &JsValue, arguments: &[JsValue], context: &mut Context) -> JsResult<J
     Ok(JsString::from(STANDARD.encode(bytes)).into())
 }
 
-fn output(value: &JsValue, context: &mut Context) -> JsResult<Output> {
+fn convert_output(value: &JsValue, context: &mut Context) -> JsResult<ScriptOutput> {
     if value.is_null_or_undefined() {
-        return Ok(Output::Failed("its last expression has no value".to_owned()));
+        return Ok(ScriptOutput::Failed("its last expression has no value".to_owned()));
     }
     let json = match value.as_string() {
         Some(text) => Some(serde_json::Value::String(text.to_std_string_lossy())),
-        None => value.to_json(context)?.map(whole),
+        None => value.to_json(context)?.map(convert_whole_numbers),
     };
     let plain = |json: serde_json::Value| match json {
         serde_json::Value::String(text) => text,
         other => other.to_string(),
     };
     let output = match json {
-        None => return Ok(Output::Failed("its last expression has no value".to_owned())),
+        None => return Ok(ScriptOutput::Failed("its last expression has no value".to_owned())),
         Some(serde_json::Value::Array(items)) => {
-            Output::Items(items.into_iter().map(plain).collect())
+            ScriptOutput::Items(items.into_iter().map(plain).collect())
         }
-        Some(json) => Output::Text(plain(json)),
+        Some(json) => ScriptOutput::Text(plain(json)),
     };
     let length = match &output {
-        Output::Items(items) => items.iter().map(String::len).sum(),
-        Output::Text(text) => text.len(),
-        Output::Failed(_) | Output::Limited(_) => 0,
+        ScriptOutput::Items(items) => items.iter().map(String::len).sum(),
+        ScriptOutput::Text(text) => text.len(),
+        ScriptOutput::Failed(_) | ScriptOutput::Limited(_) => 0,
     };
-    Ok(if length > LONGEST {
-        Output::Limited("the script yields more than 1 MiB".to_owned())
+    Ok(if length > OUTPUT_MAX_BYTES {
+        ScriptOutput::Limited("the script yields more than 1 MiB".to_owned())
     } else {
         output
     })
 }
 
-/// All numbers of JavaScript are fractions; it writes those that are whole without one.
-fn whole(json: serde_json::Value) -> serde_json::Value {
+/// Converts whole floats to integers: JavaScript's numbers are all floats, and it prints whole ones
+/// without a fraction.
+fn convert_whole_numbers(json: serde_json::Value) -> serde_json::Value {
     use serde_json::Value;
-    const EXACT: f64 = 9_007_199_254_740_992.0;
+    const EXACT_INTEGER_LIMIT: f64 = 9_007_199_254_740_992.0;
     match json {
         #[expect(clippy::cast_possible_truncation, reason = "whole, and exact up to here")]
         Value::Number(number) => match number.as_f64() {
-            Some(float) if float.fract() == 0.0 && float.abs() < EXACT => (float as i64).into(),
+            Some(float) if float.fract() == 0.0 && float.abs() < EXACT_INTEGER_LIMIT => {
+                (float as i64).into()
+            }
             _ => Value::Number(number),
         },
-        Value::Array(items) => items.into_iter().map(whole).collect(),
-        Value::Object(members) => {
-            Value::Object(members.into_iter().map(|(name, value)| (name, whole(value))).collect())
-        }
+        Value::Array(items) => items.into_iter().map(convert_whole_numbers).collect(),
+        Value::Object(members) => Value::Object(
+            members.into_iter().map(|(name, value)| (name, convert_whole_numbers(value))).collect(),
+        ),
         other => other,
     }
 }

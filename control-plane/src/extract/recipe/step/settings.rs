@@ -1,65 +1,65 @@
-//! A `[[source.step]]` as it is written.
+//! [`StepSettings`]: a `[[source.step]]`, as written in the configuration.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::super::body::{Body, Json};
-use super::super::decode::Codings;
-use super::super::find::{Css, Find, Pattern, Pointer};
+use super::super::body::{JsonTemplate, PostBody};
+use super::super::decode::CodingList;
+use super::super::matcher::{CssSelector, JsonPointer, Matcher, Pattern};
 use super::super::script::Script;
 use super::super::template::Template;
-use super::{Action, Keep, Name, Request, Step, Target};
+use super::{Action, OutputBinding, PageRequest, RequestTarget, Step, VariableName};
 use crate::settings::HeaderTable;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(in super::super) struct Settings {
-    // Actions, of which a step has one.
+pub(in super::super) struct StepSettings {
+    // Actions: a step has exactly one.
     get: Option<Template>,
     post: Option<Template>,
-    iframe: Option<Css>,
-    select: Option<Css>,
+    iframe: Option<CssSelector>,
+    select: Option<CssSelector>,
     regex: Option<Pattern>,
-    pointer: Option<Pointer>,
+    pointer: Option<JsonPointer>,
     header: Option<String>,
     cookie: Option<String>,
-    decode: Option<Codings>,
+    decode: Option<CodingList>,
     script: Option<Script>,
     text: Option<Template>,
-    // What belongs to some of them.
+    // Keys that belong to some of the actions.
     form: Option<BTreeMap<String, Template>>,
-    json: Option<Json>,
+    json: Option<JsonTemplate>,
     headers: Option<HeaderTable<Template>>,
     cookies: Option<BTreeMap<String, Template>>,
     attribute: Option<String>,
     #[serde(default)]
     html: bool,
-    from: Option<Name>,
+    from: Option<VariableName>,
     default: Option<Template>,
-    save: Option<Name>,
-    foreach: Option<Name>,
+    save: Option<VariableName>,
+    foreach: Option<VariableName>,
 }
 
-const ONE_ACTION: &str = "a step has exactly one of get, post, iframe, select, regex, pointer, \
+const ONE_ACTION_MESSAGE: &str = "a step has exactly one of get, post, iframe, select, regex, pointer, \
                           header, cookie, decode, script and text";
 
-impl TryFrom<Settings> for Step {
+impl TryFrom<StepSettings> for Step {
     type Error = String;
 
-    fn try_from(mut settings: Settings) -> Result<Self, String> {
-        if settings.actions() != 1 {
-            return Err(ONE_ACTION.to_owned());
+    fn try_from(mut settings: StepSettings) -> Result<Self, String> {
+        if settings.count_actions() != 1 {
+            return Err(ONE_ACTION_MESSAGE.to_owned());
         }
-        let action = settings.action()?;
-        let keep = settings.keep(&action)?;
-        settings.nothing_left()?;
-        Ok(Self { action, keep })
+        let action = settings.take_action()?;
+        let binding = settings.take_binding(&action)?;
+        settings.check_unused_keys()?;
+        Ok(Self { action, binding })
     }
 }
 
-impl Settings {
-    fn actions(&self) -> usize {
+impl StepSettings {
+    fn count_actions(&self) -> usize {
         let given = [
             self.get.is_some(),
             self.post.is_some(),
@@ -76,13 +76,13 @@ impl Settings {
         given.into_iter().filter(|given| *given).count()
     }
 
-    fn action(&mut self) -> Result<Action, String> {
-        if let Some(target) = self.target()? {
+    fn take_action(&mut self) -> Result<Action, String> {
+        if let Some(target) = self.take_target()? {
             let headers = self.headers.take().unwrap_or_default().0;
             let cookies = self.cookies.take().unwrap_or_default();
-            return Ok(Action::Request(Request { target, headers, cookies }));
+            return Ok(Action::Request(PageRequest { target, headers, cookies }));
         }
-        if let Some(find) = self.find() {
+        if let Some(find) = self.take_matcher() {
             let (from, default) = (self.from.take(), self.default.take());
             return Ok(Action::Find { find, from, default });
         }
@@ -93,66 +93,66 @@ impl Settings {
         let decode = self
             .decode
             .take()
-            .map(|Codings(codings)| Action::Decode { codings, from: self.from.take() });
+            .map(|CodingList(codings)| Action::Decode { codings, from: self.from.take() });
         let action = header.or(cookie).or(script).or(text).or(decode);
-        action.ok_or_else(|| ONE_ACTION.to_owned())
+        action.ok_or_else(|| ONE_ACTION_MESSAGE.to_owned())
     }
 
-    fn target(&mut self) -> Result<Option<Target>, String> {
+    fn take_target(&mut self) -> Result<Option<RequestTarget>, String> {
         if let Some(url) = self.get.take() {
-            return Ok(Some(Target::Get(url)));
+            return Ok(Some(RequestTarget::Get(url)));
         }
         if let Some(url) = self.post.take() {
             let body = match (self.form.take(), self.json.take()) {
                 (Some(_), Some(_)) => return Err("a post has a form or json, not both".to_owned()),
-                (None, Some(json)) => Body::Json(json),
-                (form, None) => Body::Form(form.unwrap_or_default()),
+                (None, Some(json)) => PostBody::Json(json),
+                (form, None) => PostBody::Form(form.unwrap_or_default()),
             };
-            return Ok(Some(Target::Post(url, body)));
+            return Ok(Some(RequestTarget::Post(url, body)));
         }
         let attribute = |given: &mut Option<String>| given.take().unwrap_or("src".to_owned());
-        Ok(self.iframe.take().map(|css| Target::Iframe(css, attribute(&mut self.attribute))))
+        Ok(self.iframe.take().map(|css| RequestTarget::Iframe(css, attribute(&mut self.attribute))))
     }
 
-    fn find(&mut self) -> Option<Find> {
+    fn take_matcher(&mut self) -> Option<Matcher> {
         let select = self.select.take().map(|css| {
             let html = std::mem::take(&mut self.html);
-            Find::Select { css, attribute: self.attribute.take(), html }
+            Matcher::Select { css, attribute: self.attribute.take(), html }
         });
-        let regex = self.regex.take().map(Find::Regex);
-        let pointer = self.pointer.take().map(Find::Pointer);
+        let regex = self.regex.take().map(Matcher::Regex);
+        let pointer = self.pointer.take().map(Matcher::Pointer);
         select.or(regex).or(pointer)
     }
 
-    fn keep(&mut self, action: &Action) -> Result<Keep, String> {
-        let keep = match (self.save.take(), self.foreach.take()) {
+    fn take_binding(&mut self, action: &Action) -> Result<OutputBinding, String> {
+        let binding = match (self.save.take(), self.foreach.take()) {
             (Some(_), Some(_)) => {
                 return Err("`foreach` saves each match itself: leave `save` out".to_owned());
             }
-            (Some(name), None) => Keep::Save(name),
-            (None, Some(name)) => Keep::ForEach(name),
-            (None, None) => Keep::Nothing,
+            (Some(name), None) => OutputBinding::Save(name),
+            (None, Some(name)) => OutputBinding::ForEach(name),
+            (None, None) => OutputBinding::Discard,
         };
-        match (action, &keep) {
-            (Action::Request(_), Keep::ForEach(_)) => {
+        match (action, &binding) {
+            (Action::Request(_), OutputBinding::ForEach(_)) => {
                 Err("`foreach` belongs to `select`, `regex`, `pointer` and `script`".to_owned())
             }
-            (Action::Find { find: Find::Regex(pattern), .. }, Keep::Nothing)
-                if !pattern.names().is_empty() =>
+            (Action::Find { find: Matcher::Regex(pattern), .. }, OutputBinding::Discard)
+                if !pattern.group_names().is_empty() =>
             {
-                Ok(keep)
+                Ok(binding)
             }
-            (Action::Request(_), _) | (_, Keep::Save(_)) => Ok(keep),
-            (Action::Find { .. } | Action::Script(_), Keep::ForEach(_)) => Ok(keep),
-            (_, Keep::ForEach(_)) => {
+            (Action::Request(_), _) | (_, OutputBinding::Save(_)) => Ok(binding),
+            (Action::Find { .. } | Action::Script(_), OutputBinding::ForEach(_)) => Ok(binding),
+            (_, OutputBinding::ForEach(_)) => {
                 Err("`foreach` belongs to `select`, `regex`, `pointer` and `script`".to_owned())
             }
-            (_, Keep::Nothing) => Err("what it finds must be kept: add `save`".to_owned()),
+            (_, OutputBinding::Discard) => Err("what it finds must be kept: add `save`".to_owned()),
         }
     }
 
-    /// A key that its action does not read would be a silent mistake.
-    fn nothing_left(&self) -> Result<(), String> {
+    /// Refuses keys that the step's action does not read: ignoring them would hide a mistake.
+    fn check_unused_keys(&self) -> Result<(), String> {
         let misplaced = [
             (self.form.is_some(), "`form` belongs to `post`"),
             (self.json.is_some(), "`json` belongs to `post`"),

@@ -1,0 +1,69 @@
+//! The program's own reference servers: the ceiling is what the machine can do, the raw copy loop
+//! the least that a relay must do.
+
+use std::net::SocketAddr;
+use std::process::Command;
+
+use anyhow::Context;
+
+use super::{Peer, Workload};
+use crate::process::Process;
+use crate::testbed::Testbed;
+
+pub(super) struct CeilingServer;
+
+impl Peer for CeilingServer {
+    fn name(&self) -> &str {
+        "ceiling"
+    }
+
+    fn workloads(&self) -> &[Workload] {
+        &[Workload::Stored, Workload::Relayed]
+    }
+
+    fn spawn(
+        &self,
+        testbed: &Testbed,
+        listen: SocketAddr,
+        _threads: usize,
+    ) -> anyhow::Result<Process> {
+        let mut command = this_program()?;
+        command
+            .args(["serve", "ceiling", &listen.to_string()])
+            .arg(testbed.origin.files_directory());
+        testbed.start_measured(&mut command, &testbed.create_contender_directory(self.name())?, 1)
+    }
+}
+
+pub(super) struct RawCopyLoop;
+
+impl Peer for RawCopyLoop {
+    fn name(&self) -> &str {
+        "copy"
+    }
+
+    fn workloads(&self) -> &[Workload] {
+        &[Workload::Relayed]
+    }
+
+    fn spawn(
+        &self,
+        testbed: &Testbed,
+        listen: SocketAddr,
+        _threads: usize,
+    ) -> anyhow::Result<Process> {
+        let mut command = this_program()?;
+        command.args([
+            "serve",
+            "copy",
+            &listen.to_string(),
+            &testbed.origin.files_address.to_string(),
+        ]);
+        testbed.start_measured(&mut command, &testbed.create_contender_directory(self.name())?, 1)
+    }
+}
+
+/// A command that runs this program.
+pub(crate) fn this_program() -> anyhow::Result<Command> {
+    Ok(Command::new(std::env::current_exe().context("where is this program?")?))
+}

@@ -1,0 +1,69 @@
+//! Virtual players in front of a minimal HTTP server.
+
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+
+use super::*;
+
+/// Serves `respond` of each request's path; the URL of the server's multivariant playlist.
+async fn serve(respond: fn(&str) -> (&'static str, String)) -> Url {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut lines = BufReader::new(stream);
+                let mut line = String::new();
+                while lines.read_line(&mut line).await.is_ok_and(|count| count > 0) {
+                    let path = line.split(' ').nth(1).unwrap().to_owned();
+                    while line.trim_end() != "" {
+                        line.clear();
+                        lines.read_line(&mut line).await.unwrap();
+                    }
+                    line.clear();
+                    let (status, body) = respond(&path);
+                    let length = body.len();
+                    let text =
+                        format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n{body}");
+                    lines.get_mut().write_all(text.as_bytes()).await.unwrap();
+                }
+            });
+        }
+    });
+    Url::parse(&format!("http://{address}/master.m3u8")).unwrap()
+}
+
+#[tokio::test]
+async fn viewers_watch_a_recording_to_its_end() {
+    let playlist = serve(|path| match path {
+        "/master.m3u8" => ("200 OK", crate::multivariant_playlist()),
+        "/segment.ts?n=862000001&exp=1795221000&sig=8f14e45fceea167a5a36dedd4bea2543" => {
+            ("404 Not Found", String::new())
+        }
+        _ if path.starts_with("/live.m3u8") => {
+            ("200 OK", crate::window_playlist(0, 4) + "#EXT-X-ENDLIST\n")
+        }
+        _ => ("200 OK", "x".repeat(1000)),
+    });
+    let simulation = ViewerSimulation {
+        playlists: vec![playlist.await],
+        viewers: 3,
+        duration: Duration::from_secs(60),
+        arrival_period: Duration::ZERO,
+    };
+    let statistics = simulation.run(&Connector::new().unwrap()).await;
+    let actual = (statistics.viewers, statistics.polls, statistics.segments, statistics.bytes);
+    assert_eq!(actual, (3, 6, 9, 9000));
+    assert_eq!((statistics.stalls, statistics.startup_delay.len()), (0, 3));
+    assert_eq!(statistics.failures, BTreeMap::from([("status 404 Not Found".to_owned(), 3)]));
+}
+
+#[test]
+fn a_stall_ratio_is_of_the_time_after_the_start() {
+    let mut statistics = PlaybackStatistics::new();
+    assert_eq!(statistics.stall_ratio(), 0.0);
+    let mut buffer = PlaybackBuffer::default();
+    buffer.append_media(Duration::ZERO, Duration::from_secs(3));
+    buffer.advance_to(Duration::from_secs(4));
+    statistics.record_departure(&buffer, 0);
+    assert_eq!((statistics.stall_ratio(), statistics.stalls), (0.25, 1));
+}

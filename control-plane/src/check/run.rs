@@ -1,0 +1,121 @@
+//! [`CheckRun`]: fetches the playlists of one check.
+
+use http::{HeaderMap, StatusCode};
+use pitwall_fetch::{AddressPolicy, Fetcher, Request, parse_source_headers};
+use pitwall_hls::analysis::{MediaPlaylist, Segment};
+use pitwall_hls::{Playlist, PlaylistLimits, Variables, analyse};
+use pitwall_upstream_map::Container;
+use url::Url;
+
+use super::limiter::CheckPermit;
+use super::{CheckError, live_edge};
+use crate::extract::Candidate;
+use crate::source::Source;
+
+pub(super) const NO_SEGMENTS_MESSAGE: &str = "the playlist has no segments";
+
+/// What the requests of one check share.
+pub(super) struct CheckRun<'a> {
+    fetcher: &'a Fetcher,
+    policy: AddressPolicy,
+    /// Where the keys of the source stand, for messages about denied addresses.
+    config_location: String,
+    headers: HeaderMap,
+    /// Maximum number of playlists fetched concurrently.
+    pub(super) max_concurrency: usize,
+}
+
+impl<'a> CheckRun<'a> {
+    pub(super) fn new(
+        fetcher: &'a Fetcher,
+        source: &Source,
+        candidate: &Candidate,
+        permit: &CheckPermit,
+    ) -> Result<Self, CheckError> {
+        let headers = candidate.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let headers = parse_source_headers(headers)
+            .map_err(|error| CheckError::permanent(error.to_string()))?;
+        let (policy, config_location) = (source.fetch_policy(), source.config_location());
+        Ok(Self {
+            fetcher,
+            policy,
+            config_location,
+            headers,
+            max_concurrency: permit.max_concurrency,
+        })
+    }
+
+    pub(super) async fn send(
+        &self,
+        request: Request<'_>,
+    ) -> Result<pitwall_fetch::Response, CheckError> {
+        let request = request.source_headers(self.headers.clone());
+        let sent = self.fetcher.send(&self.policy, request).await;
+        sent.map_err(|error| CheckError::from_fetch_error(&error, &self.config_location))
+    }
+
+    /// Fetches any playlist; returns it with the base URL of its relative URIs.
+    pub(super) async fn fetch_playlist(
+        &self,
+        url: &Url,
+        variables: &Variables,
+    ) -> Result<(Url, Playlist), CheckError> {
+        let limits = PlaylistLimits::default();
+        let response = self.send(Request::get(url.clone())).await?;
+        let status = response.status();
+        if status != StatusCode::OK {
+            return Err(CheckError::from_status("the playlist", status));
+        }
+        let base = response.url().clone();
+        let body = response.bytes(limits.max_bytes).await?;
+        let playlist = analyse(&body, &base, variables, &limits)
+            .map_err(|error| CheckError::new(error.to_string()))?;
+        Ok((base, playlist))
+    }
+
+    /// Fetches a media playlist, which must be live.
+    pub(super) async fn fetch_media_playlist(
+        &self,
+        url: &Url,
+        variables: &Variables,
+    ) -> Result<MediaPlaylist, CheckError> {
+        match self.fetch_playlist(url, variables).await? {
+            (_, Playlist::Media(media)) => {
+                require_live(&media)?;
+                Ok(media)
+            }
+            (_, Playlist::Multivariant(_)) => {
+                Err(CheckError::new("a master playlist where a media playlist should be"))
+            }
+        }
+    }
+
+    /// The container of a rendition other than video, by its newest segment where possible.
+    pub(super) async fn detect_container(&self, media: &MediaPlaylist) -> Container {
+        if newest_segment(media).is_ok_and(|segment| segment.map.is_some()) {
+            return claimed_container(media);
+        }
+        let sample = self.sample_newest_segment(media).await.ok();
+        sample.and_then(|sample| sample.container).unwrap_or(claimed_container(media))
+    }
+}
+
+/// Rejects playlists that have ended, have no segments, or have no usable target duration.
+pub(super) fn require_live(media: &MediaPlaylist) -> Result<&MediaPlaylist, CheckError> {
+    if media.has_end_list {
+        return Err(CheckError::permanent("the playlist has ended"));
+    }
+    newest_segment(media)?;
+    live_edge::target_duration(media)?;
+    Ok(media)
+}
+
+/// The container that the playlist's tags and URIs suggest.
+pub(super) fn claimed_container(media: &MediaPlaylist) -> Container {
+    super::map_container(media.container())
+}
+
+pub(super) fn newest_segment(media: &MediaPlaylist) -> Result<&Segment, CheckError> {
+    let newest = media.segments.iter().rev().find(|segment| !segment.is_gap);
+    newest.ok_or_else(|| CheckError::new(NO_SEGMENTS_MESSAGE))
+}

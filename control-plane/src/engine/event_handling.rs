@@ -1,0 +1,142 @@
+//! Applies the results of jobs.
+
+use pitwall_upstream_map::{Health, UpstreamMap};
+use tokio::time::Instant;
+
+use super::jobs::EngineEvent;
+use super::tracked_upstream::{CheckContext, TrackedUpstream};
+use super::{Engine, UpstreamKey};
+use crate::check::{CheckError, CheckFailureKind, CheckFindings};
+use crate::expiry::TokenExpiry;
+use crate::extract::Candidate;
+use crate::metrics::{CheckOutcome, RefreshOutcome};
+
+impl Engine {
+    pub(super) fn apply_event(&mut self, event: EngineEvent) {
+        self.needs_publication = true;
+        match event {
+            EngineEvent::CandidatePassed { key, candidate, findings } => {
+                self.on_candidate_passed(key, candidate, findings)
+            }
+            EngineEvent::CandidateRejected { key, position, reason } => {
+                if let Some(upstream) = self.upstreams.get_mut(&key) {
+                    upstream.mark_found();
+                }
+                self.known_streams.record_rejected_find(&key, position, reason);
+            }
+            EngineEvent::RunEnded { source, report } => {
+                let now = self.clock.now();
+                let Some(state) = self.sources.get_mut(source) else { return };
+                if report.first_failure().is_some() {
+                    self.metrics.record_refresh(&state.source.name, RefreshOutcome::Failed);
+                }
+                self.metrics.record_run(&state.source.name, &report, now);
+                state.end_run(report, now, self.cadence, rand::random());
+            }
+            EngineEvent::RecheckEnded { key, generation, result } => {
+                self.on_recheck_ended(&key, generation, result);
+            }
+        }
+    }
+
+    /// A candidate of an extraction passed its check.
+    fn on_candidate_passed(
+        &mut self,
+        key: UpstreamKey,
+        candidate: Candidate,
+        findings: CheckFindings,
+    ) {
+        let Some(state) = self.sources.get_mut(key.source) else { return };
+        self.known_streams.clear_rejected_find(&key);
+        let (now, source) = (self.clock.now(), state.source.clone());
+        if let Some(lifetime) =
+            self.upstreams.get(&key).and_then(|upstream| upstream.observed_lifetime(&candidate))
+        {
+            state.lifetimes.record_lifetime(lifetime);
+        }
+        let learned = state.lifetimes.shortest_lifetime();
+        let expiry = TokenExpiry::resolve(candidate.expires_at, learned, source.ttl, now);
+        self.last_generation = UpstreamMap::next_version(self.last_generation, now);
+        let context =
+            CheckContext { rules: &source.check, now, next_generation: self.last_generation };
+        let outcome = match self.upstreams.get_mut(&key) {
+            Some(upstream) => {
+                let before = upstream.generation;
+                upstream.replace_candidate(candidate, findings, expiry, context);
+                match upstream.generation == before {
+                    true => RefreshOutcome::Unchanged,
+                    false => RefreshOutcome::Renewed,
+                }
+            }
+            None => {
+                let history = self.persisted.take_upstream_history(&key);
+                let upstream = TrackedUpstream::new(candidate, findings, expiry, context, history);
+                self.upstreams.entry(key.clone()).or_insert(upstream);
+                RefreshOutcome::New
+            }
+        };
+        self.metrics.record_refresh(&source.name, outcome);
+        let next_check = Instant::now() + self.next_check_interval(&key);
+        if let Some(upstream) = self.upstreams.get_mut(&key) {
+            upstream.next_check_at = next_check;
+        }
+    }
+
+    fn on_recheck_ended(
+        &mut self,
+        key: &UpstreamKey,
+        generation: u64,
+        result: Result<CheckFindings, CheckError>,
+    ) {
+        let (regular, is_last) = (self.next_check_interval(key), self.is_last_playable(key));
+        let Some(state) = self.sources.get_mut(key.source) else { return };
+        let Some(upstream) = self.upstreams.get_mut(key) else { return };
+        upstream.check_running_since = None;
+        upstream.next_check_at = Instant::now() + regular;
+        // The result belongs to the URL that this upstream had before.
+        if upstream.generation != generation {
+            return;
+        }
+        let now = self.clock.now();
+        let next_generation = UpstreamMap::next_version(self.last_generation, now);
+        let (previous_health, trips) = (upstream.health(), upstream.breaker.trips());
+        let token_rejected =
+            result.as_ref().is_err_and(|error| error.kind == CheckFailureKind::TokenRejected);
+        let context = CheckContext { rules: &state.source.check, now, next_generation };
+        if upstream.apply_recheck(result, context) {
+            self.last_generation = next_generation;
+        }
+        let health = upstream.health();
+        if health == Health::Healthy && previous_health != Health::Healthy {
+            tracing::info!(source = state.source.name, stream = %key.stream, "the upstream passes its checks again");
+        }
+        let outcome = match (health, token_rejected) {
+            (_, true) => CheckOutcome::Refused,
+            (Health::Healthy, _) => CheckOutcome::Passed,
+            (Health::Degraded, _) => CheckOutcome::Doubtful,
+            (Health::Down, _) => CheckOutcome::Failed,
+        };
+        self.metrics.record_check(&state.source.name, outcome);
+        upstream.next_check_at =
+            Instant::now() + upstream.breaker.next_check_delay(regular, is_last);
+        // A token that expired early is renewed now, not at its expected expiry.
+        let died = health == Health::Down && upstream.breaker.trips() > trips;
+        if died || (previous_health == Health::Healthy && health != Health::Healthy) {
+            state.retry_early();
+        }
+        // The stream's other upstreams are checked before viewers are moved to one of them.
+        if previous_health == Health::Healthy && health != Health::Healthy {
+            self.check_alternatives_now(key);
+        }
+    }
+
+    fn check_alternatives_now(&mut self, key: &UpstreamKey) {
+        let now = Instant::now();
+        for (other, upstream) in &mut self.upstreams {
+            let is_alternative = other.stream == key.stream && other != key;
+            if is_alternative && upstream.health() == Health::Healthy {
+                upstream.next_check_at = upstream.next_check_at.min(now);
+            }
+        }
+    }
+}

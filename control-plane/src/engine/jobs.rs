@@ -1,0 +1,322 @@
+//! Extractions and checks, run in tasks beside the queue. A task that panics costs one run.
+
+use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::{FutureExt as _, StreamExt as _};
+use jiff::Timestamp;
+use pitwall_fetch::Fetcher;
+use pitwall_upstream_map::StreamId;
+use pitwall_upstream_map::documents::ExtractorError;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::Instant;
+
+use super::UpstreamKey;
+use super::liveness::LivenessDetector;
+use super::run_trace::CheckTrace;
+use crate::check::{self, CheckError, CheckFindings};
+use crate::clock::Clock;
+use crate::extract::{Candidate, ExtractionRunner, ExtractorOutput, TracedStep};
+use crate::source::Source;
+
+/// Executes extractions and checks; tests replace the network by a script.
+#[async_trait]
+pub(crate) trait JobExecutor: Send + Sync + 'static {
+    async fn extract_candidates(&self, source: &Source) -> ExtractorOutput;
+
+    async fn check_candidate(
+        &self,
+        source: &Source,
+        candidate: &Candidate,
+    ) -> Result<CheckFindings, CheckError>;
+
+    async fn recheck_candidate(
+        &self,
+        source: &Source,
+        candidate: &Candidate,
+        last: &CheckFindings,
+    ) -> Result<CheckFindings, CheckError>;
+
+    /// The steps of a source's last run, with secrets masked.
+    fn last_run_steps(&self, _: &Source) -> Arc<[TracedStep]> {
+        Arc::default()
+    }
+}
+
+pub(crate) enum EngineEvent {
+    /// A candidate passed its check.
+    CandidatePassed {
+        key: UpstreamKey,
+        candidate: Candidate,
+        findings: CheckFindings,
+    },
+    /// A candidate failed its check.
+    CandidateRejected {
+        key: UpstreamKey,
+        position: usize,
+        reason: String,
+    },
+    /// A run of a source has ended, all its candidates checked.
+    RunEnded {
+        source: usize,
+        report: RunReport,
+    },
+    RecheckEnded {
+        key: UpstreamKey,
+        generation: u64,
+        result: Result<CheckFindings, CheckError>,
+    },
+}
+
+/// The result of one run of a source.
+#[derive(Default)]
+pub(crate) struct RunReport {
+    pub(crate) duration: Duration,
+    /// The extractor had no failure, so the candidates are all that the source has.
+    pub(crate) is_complete: bool,
+    /// Number of candidates.
+    pub(crate) candidates: usize,
+    pub(crate) dropped: usize,
+    /// The earliest expiry of a candidate.
+    pub(crate) expires_at: Option<Timestamp>,
+    /// Some candidate states no expiry.
+    pub(crate) has_unknown_expiry: bool,
+    /// Failures of the extractor, then of checks; fit for the public.
+    pub(crate) failures: Vec<ExtractorError>,
+    /// Something that the source lists cannot be a stream, which is no failure.
+    pub(crate) unusable: Option<ExtractorError>,
+    pub(crate) steps: Arc<[TracedStep]>,
+    pub(crate) checks: Vec<CheckTrace>,
+}
+
+impl RunReport {
+    /// The first failure of the run.
+    pub(crate) fn first_failure(&self) -> Option<&ExtractorError> {
+        self.failures.first()
+    }
+}
+
+pub(crate) struct RecheckJob {
+    pub(crate) key: UpstreamKey,
+    pub(crate) generation: u64,
+    pub(crate) source: Arc<Source>,
+    pub(crate) candidate: Candidate,
+    pub(crate) last_findings: CheckFindings,
+    /// The error of the last check, which is not logged again.
+    pub(crate) last_error: Option<String>,
+}
+
+/// The step name of a candidate that failed its check.
+pub(crate) const CHECK_STEP: &str = "check";
+
+/// Maximum number of candidates of one source that are checked concurrently; the source's
+/// `connections` may lower it. Without it, rechecks of active upstreams would queue behind all new
+/// candidates.
+const CANDIDATE_CHECK_MAX_CONCURRENCY: usize = 8;
+
+/// Runs a source and checks its candidates. `last_failures`: the failures of the last run, which
+/// are not logged again.
+pub(crate) async fn run_extraction(
+    executor: Arc<dyn JobExecutor>,
+    index: usize,
+    source: Arc<Source>,
+    last_failures: Vec<ExtractorError>,
+    clock: Clock,
+    events: mpsc::Sender<EngineEvent>,
+) {
+    let began_at = Instant::now();
+    let run = ExtractionRun {
+        executor: &*executor,
+        source: &source,
+        last_failures: &last_failures,
+        clock: &clock,
+        events: &events,
+    };
+    let run = AssertUnwindSafe(run.extract_and_check(index)).catch_unwind();
+    let report = run.await.unwrap_or_else(|_| RunReport {
+        failures: vec![extractor_error("run", "it panicked")],
+        steps: executor.last_run_steps(&source),
+        ..RunReport::default()
+    });
+    let report = RunReport { duration: began_at.elapsed(), ..report };
+    let _ = events.send(EngineEvent::RunEnded { source: index, report }).await;
+}
+
+/// One run of a source.
+struct ExtractionRun<'a> {
+    executor: &'a dyn JobExecutor,
+    source: &'a Source,
+    last_failures: &'a [ExtractorError],
+    clock: &'a Clock,
+    events: &'a mpsc::Sender<EngineEvent>,
+}
+
+impl ExtractionRun<'_> {
+    async fn extract_and_check(&self, index: usize) -> RunReport {
+        let ExtractorOutput { candidates, failures, unusable, dropped } =
+            self.executor.extract_candidates(self.source).await;
+        for error in &failures {
+            if !self.last_failures.contains(&extractor_error(&error.step, &error.message)) {
+                tracing::warn!(source = self.source.name, %error, "extraction failed");
+            }
+        }
+        if dropped > 0 {
+            tracing::warn!(
+                source = self.source.name,
+                dropped,
+                "the source lists more streams than are taken: filter it"
+            );
+        }
+        let mut report = RunReport {
+            is_complete: failures.is_empty(),
+            candidates: candidates.len(),
+            dropped,
+            expires_at: candidates.iter().filter_map(|candidate| candidate.expires_at).min(),
+            has_unknown_expiry: candidates.iter().any(|candidate| candidate.expires_at.is_none()),
+            steps: self.executor.last_run_steps(self.source),
+            failures: failures.iter().map(|one| extractor_error(&one.step, &one.message)).collect(),
+            unusable: unusable.first().map(|one| extractor_error(&one.step, &one.message)),
+            ..RunReport::default()
+        };
+        let checks: Vec<_> = assign_upstream_keys(index, candidates)
+            .map(|(key, candidate)| self.check_and_report(key, candidate).boxed())
+            .collect();
+        let allowed = self
+            .source
+            .connections
+            .map_or(CANDIDATE_CHECK_MAX_CONCURRENCY, |limit| limit.get() as usize);
+        let max_concurrency = allowed.min(CANDIDATE_CHECK_MAX_CONCURRENCY);
+        let mut checks = futures::stream::iter(checks).buffer_unordered(max_concurrency);
+        while let Some((check, failure)) = checks.next().await {
+            report.failures.extend(failure);
+            report.checks.push(check);
+        }
+        report
+    }
+
+    /// Checks a candidate and reports the result to the engine at once, so that a slow candidate
+    /// does not delay the others. Also returns the trace and, for the public, the failure.
+    async fn check_and_report(
+        &self,
+        key: UpstreamKey,
+        candidate: Candidate,
+    ) -> (CheckTrace, Option<ExtractorError>) {
+        let feed = candidate.feed.clone();
+        let rules = &self.source.check;
+        let check =
+            self.executor.check_candidate(self.source, &candidate).await.and_then(|findings| {
+                LivenessDetector::check_first_sample(&findings, rules, self.clock.now())
+                    .map(|()| findings)
+            });
+        match check {
+            Ok(findings) => {
+                let _ = self
+                    .events
+                    .send(EngineEvent::CandidatePassed { key, candidate, findings })
+                    .await;
+                (CheckTrace { feed, refused: None }, None)
+            }
+            Err(error) => {
+                let source = &self.source.name;
+                let failure = extractor_error(CHECK_STEP, &format!("{feed}: {}", error.message));
+                if !self.last_failures.contains(&failure) {
+                    tracing::warn!(source, stream = %key.stream, %error, "check failed");
+                }
+                let (position, reason) = (candidate.position, error.message.clone());
+                let _ = self
+                    .events
+                    .send(EngineEvent::CandidateRejected { key, position, reason })
+                    .await;
+                (CheckTrace { feed, refused: Some(error.to_string()) }, Some(failure))
+            }
+        }
+    }
+}
+
+/// Assigns each candidate its stream and its number among the candidates of that stream.
+fn assign_upstream_keys(
+    source: usize,
+    candidates: Vec<Candidate>,
+) -> impl Iterator<Item = (UpstreamKey, Candidate)> {
+    let mut counts: HashMap<StreamId, usize> = HashMap::new();
+    candidates.into_iter().enumerate().filter_map(move |(position, candidate)| {
+        let candidate = Candidate { position, ..candidate };
+        let stream = StreamId::of_feed(&candidate.feed)?;
+        let count = counts.entry(stream.clone()).or_default();
+        let ordinal = *count;
+        *count += 1;
+        Some((UpstreamKey { stream, source, ordinal }, candidate))
+    })
+}
+
+pub(crate) async fn run_recheck(
+    executor: Arc<dyn JobExecutor>,
+    job: RecheckJob,
+    events: mpsc::Sender<EngineEvent>,
+) {
+    let RecheckJob { key, generation, source, candidate, last_findings, last_error } = job;
+    let check = AssertUnwindSafe(executor.recheck_candidate(&source, &candidate, &last_findings))
+        .catch_unwind();
+    let result = check.await.unwrap_or_else(|_| Err(CheckError::new("the check panicked")));
+    if let Err(error) = &result
+        && last_error.as_ref() != Some(&error.message)
+    {
+        tracing::warn!(source = source.name, stream = %key.stream, %error, "recheck failed");
+    }
+    let _ = events.send(EngineEvent::RecheckEnded { key, generation, result }).await;
+}
+
+fn extractor_error(step: &str, message: &str) -> ExtractorError {
+    ExtractorError { step: step.to_owned(), message: message.to_owned() }
+}
+
+/// The executor that uses the network.
+pub(crate) struct NetworkExecutor {
+    runner: Arc<ExtractionRunner>,
+    fetcher: Arc<Fetcher>,
+    /// Permits for checks of new candidates, so that they do not starve rechecks of active
+    /// upstreams.
+    candidate_check_permits: Semaphore,
+}
+
+impl NetworkExecutor {
+    pub(crate) fn new(runner: Arc<ExtractionRunner>, fetcher: Arc<Fetcher>) -> Self {
+        Self {
+            runner,
+            fetcher,
+            candidate_check_permits: Semaphore::new(CANDIDATE_CHECK_MAX_CONCURRENCY),
+        }
+    }
+}
+
+#[async_trait]
+impl JobExecutor for NetworkExecutor {
+    async fn extract_candidates(&self, source: &Source) -> ExtractorOutput {
+        self.runner.run(source).await
+    }
+
+    async fn check_candidate(
+        &self,
+        source: &Source,
+        candidate: &Candidate,
+    ) -> Result<CheckFindings, CheckError> {
+        let _permit = self.candidate_check_permits.acquire().await;
+        check::check_candidate(&self.fetcher, source, candidate).await
+    }
+
+    async fn recheck_candidate(
+        &self,
+        source: &Source,
+        candidate: &Candidate,
+        last: &CheckFindings,
+    ) -> Result<CheckFindings, CheckError> {
+        check::recheck_candidate(&self.fetcher, source, candidate, last).await
+    }
+
+    fn last_run_steps(&self, source: &Source) -> Arc<[TracedStep]> {
+        self.runner.last_trace(&source.name).unwrap_or_default()
+    }
+}

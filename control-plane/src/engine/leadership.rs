@@ -1,0 +1,120 @@
+//! Leadership: of several control planes on one store only the holder of the lease works.
+//!
+//! A new leader has found nothing yet while edges play what its predecessor published: that map
+//! stays until its upstreams are found again or cannot be. An upstream that an operator chose
+//! before is waited for.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use pitwall_upstream_map::documents::Extractors;
+use pitwall_upstream_map::{Health, StreamId, UpstreamMap};
+use tokio::time::Instant;
+
+use super::{Engine, UpstreamKey, source_state};
+
+/// Longer than an extraction of any source that responds at all.
+const WARM_UP_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// The streams and sources that the previous leader published as not down. `None` stands for any
+/// source, where the map's source is not configured here or no upstream was up.
+pub(super) struct InheritedUpstreams {
+    upstreams: BTreeSet<(StreamId, Option<usize>)>,
+    inherited_at: Instant,
+}
+
+impl Engine {
+    /// Runs the engine whenever this control plane holds the lease. Never returns.
+    pub(crate) async fn run_while_leading(&mut self) {
+        let mut fence = self.store.fence();
+        loop {
+            if fence.wait_for(Option::is_some).await.is_err() {
+                // A closed fence means that the store is dropped, and with it the process.
+                return std::future::pending().await;
+            }
+            self.take_over_leadership();
+            tokio::select! {
+                () = self.run() => {}
+                _ = fence.wait_for(Option::is_none) => {}
+            }
+        }
+    }
+
+    fn take_over_leadership(&mut self) {
+        let map = self.store.map();
+        let all = map.streams.values().flat_map(|stream| &stream.upstreams);
+        let highest = all.map(|upstream| upstream.generation).max();
+        // New generations exceed all inherited ones, so that edges' reports about an inherited
+        // upstream are not taken for reports about a newly found one.
+        self.last_generation = self.last_generation.max(highest.unwrap_or(0));
+        // Another leader may have accepted other switches meanwhile.
+        self.persisted.restore_from_map(
+            &map,
+            &self.sources,
+            std::mem::take(&mut self.active_upstreams),
+        );
+        // A map's version must not be below the version of a switch that the map carries.
+        self.last_version = self.last_version.max(self.persisted.newest_switch_version());
+        let tracked = &self.upstreams;
+        self.active_upstreams =
+            self.persisted.take_matching(|active| tracked.contains_key(&active.key));
+        self.known_streams.inherit(&map, &self.sources);
+        self.alert_state.inherit(&map, &self.sources);
+        self.inherit_last_successes(&map);
+        let mut upstreams = BTreeSet::new();
+        for stream in map.streams.values() {
+            let not_down = stream.upstreams.iter().filter(|one| one.health != Health::Down);
+            let indices =
+                not_down.map(|one| source_state::source_index(&self.sources, &one.source));
+            upstreams.extend(indices.map(|source| (stream.id.clone(), source)));
+            // Although no upstream is up by the map, an edge may still play one.
+            if stream.active().is_none() && !stream.upstreams.is_empty() {
+                upstreams.insert((stream.id.clone(), None));
+            }
+        }
+        self.inherited_upstreams =
+            Some(InheritedUpstreams { upstreams, inherited_at: Instant::now() });
+        self.needs_publication = true;
+        self.last_published_at = None;
+    }
+
+    /// Takes over the time of each source's last success from the previous leader's documents.
+    fn inherit_last_successes(&mut self, map: &UpstreamMap) {
+        let document = map.documents.extractors.as_json();
+        let read = document.and_then(|text| serde_json::from_str::<Extractors>(text).ok());
+        for status in read.map(|it| it.extractors).unwrap_or_default() {
+            if let Some(index) = source_state::source_index(&self.sources, &status.name)
+                && let Some(state) = self.sources.get_mut(index)
+            {
+                state.inherit_last_success(status.last_success_at);
+            }
+        }
+        let now = self.clock.now();
+        for state in &self.sources {
+            self.metrics.set_last_success(&state.source.name, state.last_success_at.unwrap_or(now));
+        }
+    }
+
+    /// Are upstreams of the previous leader's map still missing that may yet be found?
+    pub(super) fn is_warming_up(&mut self) -> bool {
+        let Some(inherited) = &self.inherited_upstreams else { return false };
+        let is_found = |(stream, source): &(StreamId, Option<usize>)| {
+            let first_source = source.unwrap_or_default();
+            let first = UpstreamKey { stream: stream.clone(), source: first_source, ordinal: 0 };
+            let found = self.upstreams.range(first..).next().map(|(key, _)| key);
+            found.is_some_and(|key| {
+                key.stream == *stream && source.is_none_or(|source| source == key.source)
+            })
+        };
+        let all_found = inherited.upstreams.iter().all(is_found);
+        let all_have_run =
+            self.sources.iter().all(|state| state.has_run_since(inherited.inherited_at));
+        if all_found
+            || (all_have_run && self.jobs.is_empty())
+            || inherited.inherited_at.elapsed() > WARM_UP_TIMEOUT
+        {
+            self.inherited_upstreams = None;
+        }
+        self.inherited_upstreams.is_some()
+    }
+}

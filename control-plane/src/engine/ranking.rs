@@ -1,0 +1,217 @@
+//! The upstreams of every stream, best first, and the active one.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use pitwall_upstream_map::documents::ScorePart;
+use pitwall_upstream_map::{Health, SourcePin, StreamId};
+use tokio::time::Instant;
+
+use super::publishing::PUBLISH_MIN_INTERVAL;
+use super::tracked_upstream::TrackedUpstream;
+use super::{Engine, TICK_INTERVAL, UpstreamKey};
+use crate::rank::{self, Incumbency, RankInput, SelectionReason};
+use crate::source::Source;
+
+/// The active upstream of a stream.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct ActiveUpstream {
+    pub(crate) key: UpstreamKey,
+    pub(crate) active_since: Instant,
+    /// When all sources of a stream that appeared have had time to be extracted: until then the
+    /// incumbent is not protected. An upstream that was active before a restart is already settled.
+    pub(crate) settled_at: Instant,
+    /// Pinned by an operator, until the upstream is down.
+    pub(crate) pinned: bool,
+    /// For a switch by an operator: the first version of the map that carries the switch; 0 if
+    /// ranking chose the upstream.
+    pub(crate) switch_version: u64,
+}
+
+pub(super) const SETTLING_PERIOD: Duration = Duration::from_secs(15);
+
+pub(crate) type StreamRankings<'a> = BTreeMap<StreamId, Ranking<'a>>;
+
+/// The ranked upstreams of one stream.
+pub(crate) struct Ranking<'a> {
+    /// Best first; the first one is active unless it is down.
+    pub(crate) upstreams: Vec<RankedUpstream<'a>>,
+    pub(crate) reason: SelectionReason,
+    pub(crate) pinned: bool,
+    /// [`ActiveUpstream::switch_version`] of the first upstream.
+    pub(crate) switch_version: u64,
+    /// The source that an operator pinned, also while all upstreams are down or the pinned one is
+    /// waited for.
+    pub(crate) pin: Option<SourcePin>,
+}
+
+/// An upstream with its place in the ranking.
+#[derive(Clone)]
+pub(crate) struct RankedUpstream<'a> {
+    pub(crate) key: &'a UpstreamKey,
+    pub(crate) upstream: &'a TrackedUpstream,
+    pub(crate) source: &'a Source,
+    pub(crate) health: Health,
+    /// Passed a check recently enough to be listed.
+    pub(crate) is_listed: bool,
+    pub(crate) score_parts: Vec<ScorePart>,
+    pub(crate) score: f64,
+}
+
+impl<'a> Ranking<'a> {
+    pub(crate) fn active(&self) -> Option<&RankedUpstream<'a>> {
+        self.upstreams.first().filter(|upstream| upstream.health != Health::Down)
+    }
+}
+
+/// Is the active upstream of any stream healthy?
+pub(crate) fn has_healthy_stream(rankings: &StreamRankings<'_>) -> bool {
+    let mut active = rankings.values().filter_map(Ranking::active);
+    active.any(|upstream| upstream.health == Health::Healthy)
+}
+
+impl Engine {
+    /// Maximum age of the last passed check of a listed upstream: the check interval less a tick and
+    /// a publication, so that the upstream is unlisted before the interval ends.
+    pub(super) fn listing_max_age(&self) -> Duration {
+        self.check_interval.saturating_sub(TICK_INTERVAL + PUBLISH_MIN_INTERVAL)
+    }
+
+    pub(super) fn rank_streams(&self) -> StreamRankings<'_> {
+        self.rank_streams_with(None)
+    }
+
+    /// The rankings as they would be if `switch` were active.
+    pub(super) fn rank_streams_with(&self, switch: Option<&ActiveUpstream>) -> StreamRankings<'_> {
+        let mut streams: BTreeMap<StreamId, Vec<RankedUpstream<'_>>> = BTreeMap::new();
+        for (key, upstream) in &self.upstreams {
+            let ranked = self.score_upstream(key, upstream);
+            streams.entry(key.stream.clone()).or_default().extend(ranked);
+        }
+        let rankings = streams.into_iter().map(|(stream, upstreams)| {
+            let ranking = self.rank_stream(&stream, upstreams, switch);
+            (stream, ranking)
+        });
+        rankings.collect()
+    }
+
+    fn score_upstream<'a>(
+        &'a self,
+        key: &'a UpstreamKey,
+        upstream: &'a TrackedUpstream,
+    ) -> Option<RankedUpstream<'a>> {
+        let source = &*self.sources.get(key.source)?.source;
+        let measured = upstream.stats.score_components(upstream.bit_rate()).map(|part| ScorePart {
+            name: part.name.to_owned(),
+            value: part.value,
+            weight: part.weight,
+            points: part.value * part.weight,
+        });
+        let renditions = &upstream.findings.renditions;
+        let preferred = self.rank_config.preferences(&key.stream, &source.name, renditions);
+        let preferred = preferred.map(|preference| ScorePart {
+            name: preference.name.clone(),
+            value: 1.0,
+            weight: preference.points.0,
+            points: preference.points.0,
+        });
+        let score_parts: Vec<_> = measured.into_iter().chain(preferred).collect();
+        let score = score_parts.iter().map(|part| part.points).sum();
+        let (health, is_listed) = (upstream.health(), upstream.is_listed(self.listing_max_age()));
+        Some(RankedUpstream { key, upstream, source, health, is_listed, score_parts, score })
+    }
+
+    fn rank_stream<'a>(
+        &self,
+        stream: &StreamId,
+        upstreams: Vec<RankedUpstream<'a>>,
+        switch: Option<&ActiveUpstream>,
+    ) -> Ranking<'a> {
+        let switch = switch.filter(|switch| switch.key.stream == *stream);
+        let incumbent = switch.or_else(|| self.incumbent(stream, &upstreams));
+        let inputs: Vec<_> = upstreams
+            .iter()
+            .map(|ranked| RankInput {
+                health: ranked.health,
+                has_unconfirmed_failure: ranked.upstream.breaker.has_unconfirmed_failure(),
+                priority: ranked.source.priority,
+                score: ranked.score,
+                config_position: ranked.key.source,
+                is_active: incumbent.is_some_and(|incumbent| incumbent.key == *ranked.key),
+                healthy_for: ranked.upstream.breaker.healthy_for(),
+            })
+            .collect();
+        let incumbency = incumbent.map_or_else(Incumbency::default, |incumbent| Incumbency {
+            active_for: incumbent.active_since.elapsed(),
+            is_pinned: incumbent.pinned,
+            is_settled: Instant::now() >= incumbent.settled_at,
+        });
+        let order = rank::rank_upstreams(&inputs, incumbency, &self.rank_config);
+        let upstreams = order.indices.iter().filter_map(|&index| upstreams.get(index).cloned());
+        let upstreams: Vec<_> = upstreams.collect();
+        let pinned = order.reason == SelectionReason::Pinned;
+        let first = upstreams.first().map(|ranked| ranked.key);
+        let retained = incumbent.filter(|incumbent| first == Some(&incumbent.key));
+        let switch_version = retained.map_or(0, |incumbent| incumbent.switch_version);
+        let active = upstreams.first().filter(|ranked| ranked.health != Health::Down);
+        let current = incumbent.filter(|it| active.is_none_or(|active| *active.key == it.key));
+        let awaited = || self.persisted.awaited_pin(stream).filter(|_| switch.is_none());
+        let pinned_upstream = current.filter(|it| it.pinned).or_else(awaited);
+        let pin = pinned_upstream.and_then(|it| {
+            let source = self.sources.get(it.key.source)?.source.name.clone();
+            Some(SourcePin { source, version: it.switch_version })
+        });
+        Ranking { upstreams, reason: order.reason, pinned, switch_version, pin }
+    }
+
+    /// The active upstream, or the one that was active before the last restart if it is healthy
+    /// again.
+    fn incumbent(
+        &self,
+        stream: &StreamId,
+        upstreams: &[RankedUpstream<'_>],
+    ) -> Option<&ActiveUpstream> {
+        let is_back = |active: &&ActiveUpstream| {
+            let found = upstreams.iter().find(|ranked| *ranked.key == active.key);
+            self.persisted.is_starting_up()
+                && found.is_some_and(|ranked| ranked.health == Health::Healthy)
+        };
+        let remembered = self.persisted.previously_active.get(stream).filter(is_back);
+        remembered.or_else(|| self.active_upstreams.get(stream))
+    }
+
+    /// Records the published active upstreams, as (stream, key, pinned).
+    pub(super) fn record_active_upstreams(&mut self, active: Vec<(StreamId, UpstreamKey, bool)>) {
+        let starting = self.persisted.is_starting_up();
+        for (stream, key, pinned) in active {
+            let remembered = self.persisted.previously_active.get(&stream);
+            let restored = remembered.filter(|one| starting && one.key == key);
+            let restored_version = restored.map_or(0, |one| one.switch_version);
+            let now = Instant::now();
+            let settled = restored.map_or(now + SETTLING_PERIOD, |one| one.settled_at);
+            // A restored upstream is from here on like any other active upstream.
+            if !starting || restored.is_some() {
+                self.persisted.previously_active.remove(&stream);
+            }
+            let (active_since, settled_at, switch_version) =
+                match self.active_upstreams.get(&stream) {
+                    Some(last) if last.key == key => (
+                        last.active_since,
+                        last.settled_at.min(settled),
+                        last.switch_version.max(restored_version),
+                    ),
+                    Some(last) => (now, last.settled_at.min(settled), restored_version),
+                    None => (now, settled, restored_version),
+                };
+            self.active_upstreams.insert(
+                stream,
+                ActiveUpstream { key, active_since, settled_at, pinned, switch_version },
+            );
+        }
+        let has_upstream =
+            |stream: &StreamId| self.upstreams.keys().any(|key| key.stream == *stream);
+        let gone: Vec<_> =
+            self.active_upstreams.keys().filter(|one| !has_upstream(one)).cloned().collect();
+        gone.iter().for_each(|stream| drop(self.active_upstreams.remove(stream)));
+    }
+}

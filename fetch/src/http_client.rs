@@ -1,0 +1,151 @@
+//! HTTP/1.1 over plain TCP: one write and, for a small response, one read per request; no task, no
+//! copy of large bodies, and chunks that hold exactly their bytes.
+//!
+//! - [`connector`]: resolves a host and connects, racing over its addresses.
+//! - [`connection`]: a TCP stream with a buffer.
+//! - [`pool`]: idle connections.
+//! - [`request`], [`response_head`]: writing of requests, parsing of response heads.
+//! - [`body`], [`chunked`], [`content_coding`]: message framing, then content coding.
+//!
+//! Deliberately absent: pipelining, streamed request bodies, HTTP/2, proxies, upgrades.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{self, HeaderMap, HeaderValue};
+use http::{Method, StatusCode};
+
+use crate::error::{FetchError, FetchErrorKind};
+use crate::failure_reason::PolicyDenial;
+use crate::fetcher::{OwnListeners, Request};
+use crate::policy::AddressPolicy;
+use body::FramedBody;
+use connection::Connection;
+use content_coding::{ContentCoding, DecodedBody};
+use pool::ConnectionPool;
+use response_head::{BodyFraming, ResponseHead};
+
+mod body;
+mod chunked;
+mod connection;
+mod connector;
+mod content_coding;
+mod pool;
+mod request;
+mod response_head;
+
+/// Sends requests under one policy. A connection opened under a wider policy is in another client's
+/// pool.
+pub(crate) struct HttpClient {
+    policy: AddressPolicy,
+    own_listeners: Arc<OwnListeners>,
+    connect_timeout: Duration,
+    pool: Arc<ConnectionPool>,
+}
+
+/// A response head, with the body still to be read.
+pub(crate) struct HttpResponse {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    body: HttpBody,
+}
+
+enum HttpBody {
+    Raw(FramedBody),
+    Encoded(Box<DecodedBody>),
+}
+
+impl HttpClient {
+    pub(crate) fn new(
+        policy: AddressPolicy,
+        own_listeners: Arc<OwnListeners>,
+        connect_timeout: Duration,
+    ) -> Self {
+        Self { policy, own_listeners, connect_timeout, pool: Arc::default() }
+    }
+
+    pub(crate) async fn send(
+        &self,
+        request: &Request<'_>,
+        cookie: Option<&HeaderValue>,
+    ) -> Result<HttpResponse, FetchError> {
+        // The server may close an idle connection while a request is on its way, so only requests
+        // that can be repeated without harm are sent on one.
+        let is_repeatable =
+            request.body.is_none() && matches!(request.method, Method::GET | Method::HEAD);
+        if is_repeatable
+            && let Some(mut connection) = self.pool.take(request::host_and_port(&request.url))
+        {
+            self.vet_peer(&connection)?;
+            match send_and_read_head(&mut connection, request, cookie).await {
+                Ok(head) => return Ok(self.build_response(connection, head)),
+                Err(error) if connection.has_response() => return Err(error),
+                Err(_) => {}
+            }
+        }
+        let stream = connector::connect(&self.policy, &request.url, self.connect_timeout).await?;
+        let mut connection = Connection::new(stream, request::host_and_port(&request.url))?;
+        self.vet_peer(&connection)?;
+        let head = send_and_read_head(&mut connection, request, cookie).await?;
+        Ok(self.build_response(connection, head))
+    }
+
+    /// Checks the address of the peer too, not only the name that led there.
+    fn vet_peer(&self, connection: &Connection) -> Result<(), FetchError> {
+        let peer = connection.peer();
+        self.policy.check_address(peer.ip())?;
+        if self.own_listeners.contains(peer.ip(), Some(peer.port())) {
+            return Err(PolicyDenial::OwnListener.into());
+        }
+        Ok(())
+    }
+
+    fn build_response(&self, connection: Connection, head: ResponseHead) -> HttpResponse {
+        let ResponseHead { status, mut headers, framing, keep_alive } = head;
+        let coding = ContentCoding::of(&headers);
+        if coding.is_some() {
+            // Both fields describe the encoded body.
+            headers.remove(header::CONTENT_ENCODING);
+            headers.remove(header::CONTENT_LENGTH);
+        }
+        let is_empty = framing == BodyFraming::Empty;
+        let body = FramedBody::new(connection, framing, keep_alive, self.pool.clone());
+        let http_body = match coding {
+            Some(coding) if !is_empty => {
+                HttpBody::Encoded(Box::new(DecodedBody::new(coding, body)))
+            }
+            _ => HttpBody::Raw(body),
+        };
+        HttpResponse { status, headers, body: http_body }
+    }
+}
+
+async fn send_and_read_head(
+    connection: &mut Connection,
+    request: &Request<'_>,
+    cookie: Option<&HeaderValue>,
+) -> Result<ResponseHead, FetchError> {
+    connection
+        .write(|buffer| request::write_request(buffer, request, cookie))
+        .await
+        .map_err(|error| FetchError::of_io(FetchErrorKind::Body, &error))?;
+    response_head::read_head(connection, &request.method).await
+}
+
+impl HttpResponse {
+    /// Reads the next decoded chunk of the body; `None` at its end.
+    pub(crate) fn poll_chunk(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<Bytes>, FetchError>> {
+        match &mut self.body {
+            HttpBody::Raw(body) => body.poll_chunk(cx),
+            HttpBody::Encoded(decoded) => decoded.poll_chunk(cx),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

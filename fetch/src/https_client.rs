@@ -1,0 +1,125 @@
+//! HTTPS through reqwest, with HTTP/2 where it is offered.
+
+use std::error::Error;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{self, HeaderValue};
+
+use crate::dial::connect_timed_out;
+use crate::error::{FetchError, FetchErrorKind};
+use crate::failure_reason::{FailureReason, PolicyDenial};
+use crate::fetcher::{OwnListeners, Request, USER_AGENT};
+use crate::policy::AddressPolicy;
+use crate::resolver::VettedResolver;
+
+/// Sends requests under one policy over its own connections.
+#[derive(Clone)]
+pub(crate) struct HttpsClient {
+    policy: Arc<AddressPolicy>,
+    client: reqwest::Client,
+}
+
+impl HttpsClient {
+    pub(crate) fn new(policy: AddressPolicy, connect: Duration) -> Result<Self, FetchError> {
+        let policy = Arc::new(policy);
+        // Pingora brings ring, and a second crypto library for the same handshakes would only add
+        // weight. The call fails if a provider is already installed, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let inner = reqwest::Client::builder()
+            .user_agent(USER_AGENT)
+            // Proxies from environment variables would bypass the policy.
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .dns_resolver(Arc::new(VettedResolver(policy.clone())))
+            .connect_timeout(connect)
+            .pool_idle_timeout(Duration::from_secs(60))
+            .build()
+            .map_err(|error| FetchError::with_detail(FetchErrorKind::Tls, error))?;
+        Ok(Self { policy, client: inner })
+    }
+
+    pub(crate) async fn send(
+        &self,
+        request: &Request<'_>,
+        cookie: Option<HeaderValue>,
+        own_listeners: &OwnListeners,
+    ) -> Result<reqwest::Response, FetchError> {
+        let mut headers = request.source_headers.clone();
+        headers.extend(request.forwarded_headers.clone());
+        if let Some(cookie) = cookie {
+            headers.insert(header::COOKIE, cookie);
+        }
+        let mut builder =
+            self.client.request(request.method.clone(), request.url.clone()).headers(headers);
+        if let Some(body) = &request.body {
+            builder = builder
+                .header(header::CONTENT_TYPE, body.content_type.clone())
+                .body(body.bytes.clone());
+        }
+        let response = builder.send().await.map_err(classify_error)?;
+        if let Some(peer) = response.remote_addr() {
+            self.policy.check_address(peer.ip())?;
+            if own_listeners.contains(peer.ip(), Some(peer.port())) {
+                return Err(PolicyDenial::OwnListener.into());
+            }
+        }
+        Ok(response)
+    }
+}
+
+/// Classifies an error of reqwest, which wraps errors of our resolver and of the system.
+pub(crate) fn classify_error(error: reqwest::Error) -> FetchError {
+    for cause in error_chain(&error) {
+        if let Some(ours) = cause.downcast_ref::<FetchError>() {
+            return ours.clone();
+        }
+        if let Some(tls) = cause.downcast_ref::<rustls::Error>() {
+            return FetchError::of_tls(tls);
+        }
+    }
+    if error.is_connect() && error.is_timeout() {
+        return connect_timed_out();
+    }
+    let kind = if error.is_timeout() {
+        FetchErrorKind::Timeout
+    } else if error.is_connect() {
+        FetchErrorKind::Connect
+    } else {
+        FetchErrorKind::Body
+    };
+    // Without the URL, because errors are logged and URLs contain tokens.
+    let error = error.without_url();
+    let reason = error_chain(&error).find_map(|cause| FailureReason::of_io(cause.downcast_ref()?));
+    let root = error_chain(&error).last().map_or(String::new(), ToString::to_string);
+    FetchError::with_detail(kind, root).with_reason(reason)
+}
+
+/// Iterates over an error and its causes. The source of an [`io::Error`] is not the error inside it
+/// but that one's source, so the inner error is visited explicitly; a TLS error, which is wrapped
+/// in two I/O errors, would be missed otherwise.
+fn error_chain<'a>(
+    error: &'a (dyn Error + 'static),
+) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error| {
+        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        match inner {
+            Some(inner) => Some(inner as &(dyn Error + 'static)),
+            None => error.source(),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_error_inside_an_io_error_is_a_cause() {
+        let tls = rustls::Error::from(rustls::CertificateError::Expired);
+        let outer = io::Error::other(io::Error::new(io::ErrorKind::InvalidData, tls.clone()));
+        let found = error_chain(&outer).find_map(|cause| cause.downcast_ref::<rustls::Error>());
+        assert_eq!(found, Some(&tls));
+    }
+}

@@ -1,0 +1,145 @@
+//! Multivariant playlists: variants and renditions.
+
+use super::value_reader::ValueReader;
+use crate::error::InvalidPlaylist;
+use crate::line::{LineKind, Lines, Tag};
+use crate::number;
+use crate::variables::Variables;
+
+/// A multivariant playlist.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct MultivariantPlaylist {
+    /// Variants in playlist order, which is the order of preference at the start.
+    pub variants: Vec<Variant>,
+    pub renditions: Vec<MediaRendition>,
+    pub has_independent_segments: bool,
+    /// Variables that child playlists can import.
+    pub variables: Variables,
+}
+
+/// An EXT-X-STREAM-INF with its URI.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Variant {
+    pub url: String,
+    pub bandwidth: Option<u64>,
+    pub average_bandwidth: Option<u64>,
+    pub codecs: Option<String>,
+    pub supplemental_codecs: Option<String>,
+    pub resolution: Option<(u32, u32)>,
+    pub frame_rate: Option<f64>,
+    pub score: Option<f64>,
+    pub video_range: Option<String>,
+    /// AUDIO: the id of a rendition group; likewise VIDEO and SUBTITLES below.
+    pub audio: Option<String>,
+    pub video: Option<String>,
+    pub subtitles: Option<String>,
+    /// CLOSED-CAPTIONS: the id of a rendition group, or `NONE`.
+    pub closed_captions: Option<String>,
+    pub name: Option<String>,
+    pub pathway: Option<String>,
+}
+
+/// An EXT-X-MEDIA.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MediaRendition {
+    pub kind: MediaKind,
+    /// Media playlist of the rendition; `None` if the variants contain its media.
+    pub url: Option<String>,
+    pub group_id: Option<String>,
+    pub name: Option<String>,
+    pub language: Option<String>,
+    pub assoc_language: Option<String>,
+    pub instream_id: Option<String>,
+    pub channels: Option<String>,
+    pub characteristics: Option<String>,
+    pub default: bool,
+    pub autoselect: bool,
+    pub forced: bool,
+}
+
+/// TYPE of an EXT-X-MEDIA.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum MediaKind {
+    Audio,
+    Video,
+    Subtitles,
+    ClosedCaptions,
+}
+
+pub(super) fn read_multivariant(
+    lines: Lines<'_>,
+    mut reader: ValueReader<'_>,
+    variables: Variables,
+) -> Result<MultivariantPlaylist, InvalidPlaylist> {
+    let mut playlist = MultivariantPlaylist { variables, ..MultivariantPlaylist::default() };
+    // The EXT-X-STREAM-INF whose URI line has not been read; without one the tag describes nothing.
+    let mut pending = None;
+    for line in lines {
+        let line = line?;
+        reader.set_line(line.number);
+        match line.kind() {
+            LineKind::Blank | LineKind::Comment => {}
+            LineKind::Uri => {
+                if let Some(variant) = pending.take() {
+                    playlist.variants.push(Variant { url: reader.read_url(line.text)?, ..variant });
+                }
+            }
+            LineKind::Tag(tag) => match tag.name {
+                b"EXT-X-STREAM-INF" => pending = Some(read_variant(&tag, &mut reader)?),
+                b"EXT-X-MEDIA" => playlist.renditions.extend(read_rendition(&tag, &mut reader)?),
+                b"EXT-X-INDEPENDENT-SEGMENTS" => playlist.has_independent_segments = true,
+                _ => {}
+            },
+        }
+    }
+    Ok(playlist)
+}
+
+/// Reads an EXT-X-STREAM-INF; the URL is on a later line.
+fn read_variant(tag: &Tag<'_>, reader: &mut ValueReader<'_>) -> Result<Variant, InvalidPlaylist> {
+    Ok(Variant {
+        url: String::new(),
+        bandwidth: tag.attribute("BANDWIDTH").and_then(number::parse_integer),
+        average_bandwidth: tag.attribute("AVERAGE-BANDWIDTH").and_then(number::parse_integer),
+        codecs: reader.read_text_attribute(tag, "CODECS")?,
+        supplemental_codecs: reader.read_text_attribute(tag, "SUPPLEMENTAL-CODECS")?,
+        resolution: tag.attribute("RESOLUTION").and_then(number::parse_resolution),
+        frame_rate: tag.attribute("FRAME-RATE").and_then(number::parse_decimal),
+        score: tag.attribute("SCORE").and_then(number::parse_decimal),
+        video_range: reader.read_text_attribute(tag, "VIDEO-RANGE")?,
+        audio: reader.read_text_attribute(tag, "AUDIO")?,
+        video: reader.read_text_attribute(tag, "VIDEO")?,
+        subtitles: reader.read_text_attribute(tag, "SUBTITLES")?,
+        closed_captions: reader.read_text_attribute(tag, "CLOSED-CAPTIONS")?,
+        name: reader.read_text_attribute(tag, "NAME")?,
+        pathway: reader.read_text_attribute(tag, "PATHWAY-ID")?,
+    })
+}
+
+/// Reads an EXT-X-MEDIA; `None` for an unknown TYPE.
+fn read_rendition(
+    tag: &Tag<'_>,
+    reader: &mut ValueReader<'_>,
+) -> Result<Option<MediaRendition>, InvalidPlaylist> {
+    let kind = match tag.attribute("TYPE") {
+        Some(b"AUDIO") => MediaKind::Audio,
+        Some(b"VIDEO") => MediaKind::Video,
+        Some(b"SUBTITLES") => MediaKind::Subtitles,
+        Some(b"CLOSED-CAPTIONS") => MediaKind::ClosedCaptions,
+        _ => return Ok(None),
+    };
+    Ok(Some(MediaRendition {
+        kind,
+        url: reader.read_url_attribute(tag, "URI")?,
+        group_id: reader.read_text_attribute(tag, "GROUP-ID")?,
+        name: reader.read_text_attribute(tag, "NAME")?,
+        language: reader.read_text_attribute(tag, "LANGUAGE")?,
+        assoc_language: reader.read_text_attribute(tag, "ASSOC-LANGUAGE")?,
+        instream_id: reader.read_text_attribute(tag, "INSTREAM-ID")?,
+        channels: reader.read_text_attribute(tag, "CHANNELS")?,
+        characteristics: reader.read_text_attribute(tag, "CHARACTERISTICS")?,
+        default: tag.is_yes("DEFAULT"),
+        autoselect: tag.is_yes("AUTOSELECT"),
+        forced: tag.is_yes("FORCED"),
+    }))
+}

@@ -1,0 +1,210 @@
+//! The control plane's tasks and listeners: beside an edge, or in a process of its own
+//! (`pitwall control-plane`).
+
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use anyhow::Context;
+use pitwall_control_plane::{
+    CommandServer, ControlPlane, ControlPlaneConfig, PublicUrl, SetupError, serve_admin,
+};
+use pitwall_fetch::Fetcher;
+use pitwall_proxy::Server;
+use pitwall_upstream_map::Store;
+use prometheus::Registry;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::cli::print_text;
+use crate::config::{Config, ConfigError, KeyLocations};
+use crate::file_descriptors;
+use crate::secret::{self, AdminToken, StartMode};
+use crate::store::AnyStore;
+
+/// Threads of the control plane: enough to poll and check sources, and in one process with an edge
+/// the other cores are left to viewers.
+const WORKER_THREADS: usize = 2;
+const DEFAULT_LISTEN_ADDRESS: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8081);
+const DEFAULT_ADMIN_ADDRESS: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9181);
+
+/// A control plane with its command server and listeners, ready to run.
+pub(crate) struct ControlPlaneServer {
+    control_plane: ControlPlane,
+    commands: CommandServer,
+    listeners: ControlListeners,
+    store: Arc<dyn Store>,
+    registry: Registry,
+}
+
+pub(crate) struct ControlListeners {
+    pub(crate) commands: TcpListener,
+    pub(crate) admin: Option<TcpListener>,
+}
+
+pub(crate) fn run(path: &Path) -> anyhow::Result<()> {
+    let mut config = Config::load(path)?;
+    config.store.require_shared("control-plane")?;
+    config.control.admin.get_or_insert(DEFAULT_ADMIN_ADDRESS);
+    let address = *config.control.listen.get_or_insert(DEFAULT_LISTEN_ADDRESS);
+    config.reject_control_listener_collisions()?;
+    let mode = StartMode::Start;
+    file_descriptors::raise_open_file_limit();
+    config.log_problems();
+    let keys =
+        secret::load_seal_keys(&config.access, &config.state.dir, &config.key_locations, mode)?;
+    let token = secret::load_admin_token(&config.access, &config.key_locations)?;
+    let registry = Registry::new();
+    let is_source = |name: &str| config.sources.iter().any(|source| source.name == name);
+    let store =
+        AnyStore::open(config.store.clone(), &keys, &config.state.dir, is_source, &registry)?;
+    let admin = bind_admin_listener(&config, mode)?;
+    let advertised = config.control.advertised_address(address);
+    let commands = bind_listener("control.listen", address, &config.key_locations, mode)?;
+    let listeners = ControlListeners { commands, admin };
+    let control =
+        ControlPlaneServer::new(config, store.to_dyn_store(), listeners, &token, &registry)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(WORKER_THREADS)
+        .enable_all()
+        .build()
+        .context("no threads")?;
+    print_text(&format!("The control plane takes commands on http://{address}"));
+    runtime.block_on(control.run_with_store(store, advertised))
+}
+
+impl ControlPlaneServer {
+    pub(crate) fn new(
+        config: Config,
+        store: Arc<dyn Store>,
+        listeners: ControlListeners,
+        token: &AdminToken,
+        registry: &Registry,
+    ) -> anyhow::Result<Self> {
+        let Config { edge, upstream, state, schedule, sources, .. } = config;
+        let Config { extract, rank, control, webhooks, key_locations, .. } = config;
+        let webhook_names: Vec<String> =
+            webhooks.iter().map(|webhook| webhook.name.0.clone()).collect();
+        // The fetcher refuses these listeners as targets, so that no request loops.
+        let mut own_listeners = vec![edge.listen, edge.admin, listeners.commands.local_addr()?];
+        own_listeners.extend(control.admin);
+        let config = ControlPlaneConfig {
+            schedule,
+            sources,
+            extract,
+            state_dir: state.dir,
+            check_interval: ControlPlaneConfig::DEFAULT_CHECK_INTERVAL,
+            public_url: PublicUrl::new(edge.site_url()),
+            rank,
+            webhooks,
+        };
+        let fetcher = Arc::new(Fetcher::new(upstream.timeouts.into(), own_listeners));
+        let control_plane = ControlPlane::new(config, fetcher, store.clone(), registry).map_err(
+            |error| match error {
+                SetupError::Override(error) => ConfigError::from(error).into(),
+                SetupError::Webhook(error) => {
+                    let n = webhook_names
+                        .iter()
+                        .position(|name| *name == error.name)
+                        .unwrap_or_default();
+                    let why = format!("{}: {}", error.path.display(), error.why);
+                    key_locations.error_for_key(&format!("webhook.{n}.secret_file"), why).into()
+                }
+                other => anyhow::Error::from(other),
+            },
+        )?;
+        let commands = control_plane.command_server(token.command_token()?);
+        Ok(Self { control_plane, commands, listeners, store, registry: registry.clone() })
+    }
+
+    /// Runs the control plane, its command server and its admin listener beside an edge, each on
+    /// threads of its own, until the server stops.
+    pub(crate) fn add_background_services(self, server: &mut Server) {
+        let Self { control_plane, commands, listeners, store, registry } = self;
+        server.add_background_task("control plane", WORKER_THREADS, |stop| control_plane.run(stop));
+        server.add_background_task("commands", 1, |stop| async move {
+            log_serve_error(commands.serve(listeners.commands, stop).await);
+        });
+        if let Some(admin) = listeners.admin {
+            server.add_background_task("control admin", 1, |stop| async move {
+                log_serve_error(serve_admin(admin, registry, store, stop).await);
+            });
+        }
+    }
+
+    /// Runs the control plane until SIGTERM or SIGINT.
+    ///
+    /// `advertised`: the host and port at which other control planes reach the command server.
+    async fn run_with_store(self, any: AnyStore, advertised: Option<String>) -> anyhow::Result<()> {
+        let Self { control_plane, commands, listeners, store, registry } = self;
+        let mut terminate = signal(SignalKind::terminate())?;
+        let stopping = watch::Sender::new(false);
+        let stop = || wait_for_stop(stopping.subscribe());
+        let mut tasks = tokio::task::JoinSet::new();
+        if let AnyStore::Redis(redis) = any {
+            tasks.spawn(redis.clone().run_sync(stop()));
+            tasks.spawn(redis.run_leader_election(advertised, stop()));
+        }
+        tasks.spawn(control_plane.run(stop()));
+        let serving = commands.serve(listeners.commands, stop());
+        tasks.spawn(async { log_serve_error(serving.await) });
+        if let Some(admin) = listeners.admin {
+            let serving = serve_admin(admin, registry, store, stop());
+            tasks.spawn(async { log_serve_error(serving.await) });
+        }
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+        }
+        stopping.send_replace(true);
+        while tasks.join_next().await.is_some() {}
+        Ok(())
+    }
+}
+
+fn wait_for_stop(mut stopping: watch::Receiver<bool>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    Box::pin(async move {
+        // Waiting fails when the sender is dropped, which is a stop as well.
+        let _ = stopping.wait_for(|stopping| *stopping).await;
+    })
+}
+
+fn log_serve_error(outcome: std::io::Result<()>) {
+    if let Err(error) = outcome {
+        crate::cli::print_error(&anyhow::Error::new(error).context("commands"));
+    }
+}
+
+/// Listens on `address`, which `key` configures. A check listens on another port where the address
+/// is in use, most likely by a running Pitwall.
+///
+/// # Errors
+/// The address cannot be bound.
+pub(crate) fn bind_listener(
+    key: &str,
+    address: SocketAddr,
+    key_locations: &KeyLocations,
+    mode: StartMode,
+) -> Result<TcpListener, ConfigError> {
+    let listener = match TcpListener::bind(address) {
+        Err(error) if mode == StartMode::Check && error.kind() == ErrorKind::AddrInUse => {
+            TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        }
+        listener => listener,
+    };
+    listener.map_err(|error| {
+        key_locations.error_for_key(key, format!("cannot listen on {address}: {error}"))
+    })
+}
+
+pub(crate) fn bind_admin_listener(
+    config: &Config,
+    mode: StartMode,
+) -> Result<Option<TcpListener>, ConfigError> {
+    let listener = |address| bind_listener("control.admin", address, &config.key_locations, mode);
+    config.control.admin.map(listener).transpose()
+}

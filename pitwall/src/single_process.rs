@@ -1,0 +1,183 @@
+//! An edge and a control plane in one process (`run`, `demo`), and the demo's origin (`origin`).
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context;
+use pitwall_origin::{Origin, OriginConfig};
+use pitwall_proxy::{Edge, OpenApi, Server};
+use pitwall_upstream_map::{MemoryStore, Store};
+use prometheus::Registry;
+
+use crate::cli::print_text;
+use crate::config::Config;
+use crate::secret::{self, SealKeys, StartMode};
+use crate::store::AnyStore;
+use crate::{control_plane, edge, file_descriptors};
+
+const DEMO_CONFIG: &str = include_str!("../../conf/demo.toml");
+
+/// The origin's address in conf/demo.toml, which the demo replaces with the actual one.
+const DEMO_ORIGIN_ADDRESS: &str = "127.0.0.1:9000";
+
+pub(crate) fn run(path: &Path, listen: Option<SocketAddr>) -> anyhow::Result<()> {
+    let mut config = Config::load(path)?;
+    config.edge.listen = listen.unwrap_or(config.edge.listen);
+    let url = edge::listen_url(&config.edge);
+    let server = assemble_server(config, StartMode::Start)?;
+    print_text(&format!("Pitwall is on {url}"));
+    server.run();
+    Ok(())
+}
+
+/// `pitwall demo`: an edge, a control plane and an origin on free ports, with a session that is
+/// live.
+pub(crate) fn run_demo(listen: Option<SocketAddr>, token_ttl: u64) -> anyhow::Result<()> {
+    let origin = bind_free_port()?;
+    let address = origin.local_addr()?;
+    let text = DEMO_CONFIG.replace(DEMO_ORIGIN_ADDRESS, &address.to_string());
+    let mut config = Config::parse("conf/demo.toml", &text, [])?;
+    // A temporary directory, as state that was learned from one demo's origin is wrong for the
+    // next.
+    let state_dir = tempfile::tempdir().context("cannot make a state directory")?;
+    config.state.dir = state_dir.path().to_owned();
+    config.edge.listen = listen.unwrap_or(config.edge.listen);
+    config.edge.admin = bind_free_port()?.local_addr()?;
+    // No load balancer has to notice that a demo stops.
+    config.edge.drain = Duration::ZERO;
+    let url = format!("http://{}", config.edge.listen);
+    let store = MemoryStore::new();
+    let keys = secret::load_seal_keys(
+        &config.access,
+        &config.state.dir,
+        &config.key_locations,
+        StartMode::Start,
+    )?;
+    let any_store = AnyStore::Memory(store.clone());
+    let mut server =
+        assemble_server_with_store(&any_store, config, &keys, Registry::new(), StartMode::Start)?;
+    server.add_background_task("origin", 1, move |stop| async move {
+        if let Err(error) = serve_origin(origin, token_ttl, stop).await {
+            crate::cli::print_error(&error);
+        }
+    });
+    server.add_background_task("greeting", 1, move |stop| async move {
+        let mut changes = store.subscribe_versions();
+        let greet_when_live = async {
+            while store.map().streams.is_empty() {
+                if changes.changed().await.is_err() {
+                    return;
+                }
+            }
+            print_text(&format!("A session is live: {url}\nCtrl-C ends it."));
+        };
+        tokio::select! {
+            () = greet_when_live => {}
+            () = stop => {}
+        }
+    });
+    server.run();
+    drop(state_dir);
+    Ok(())
+}
+
+/// `pitwall origin`: the demo's origin, until SIGINT.
+pub(crate) fn run_origin(listen: SocketAddr, token_ttl: u64) -> anyhow::Result<()> {
+    file_descriptors::raise_open_file_limit();
+    let listener =
+        TcpListener::bind(listen).with_context(|| format!("cannot listen on {listen}"))?;
+    let runtime = tokio::runtime::Runtime::new()?;
+    print_text(&format!("The origin is on http://{}", listener.local_addr()?));
+    runtime.block_on(async {
+        let stop = async {
+            // Waiting fails when the signal handler cannot be installed: the origin then stops at
+            // once.
+            let _ = tokio::signal::ctrl_c().await;
+        };
+        serve_origin(listener, token_ttl, stop).await
+    })
+}
+
+/// Opens and reads all that the server needs, without starting it. A check does the same, so that
+/// it finds every error for which a start would fail.
+pub(crate) fn assemble_server(config: Config, mode: StartMode) -> anyhow::Result<Server> {
+    let keys =
+        secret::load_seal_keys(&config.access, &config.state.dir, &config.key_locations, mode)?;
+    let registry = Registry::new();
+    match mode {
+        StartMode::Check => config.reject_certain_listener_collisions()?,
+        StartMode::Start => {
+            config.reject_listener_collisions()?;
+            config.log_problems();
+        }
+    }
+    let is_source = |name: &str| config.sources.iter().any(|source| source.name == name);
+    let store =
+        AnyStore::open(config.store.clone(), &keys, &config.state.dir, is_source, &registry)?;
+    assemble_server_with_store(&store, config, &keys, registry, mode)
+}
+
+fn assemble_server_with_store(
+    store: &AnyStore,
+    mut config: Config,
+    keys: &SealKeys,
+    registry: Registry,
+    mode: StartMode,
+) -> anyhow::Result<Server> {
+    if mode == StartMode::Start {
+        file_descriptors::fit_connection_limit(&mut config.edge);
+    }
+    let token = secret::load_admin_token(&config.access, &config.key_locations)?;
+    let access = secret::load_access(&config.access, &config.key_locations)?;
+    edge::ensure_listenable(&config, mode)?;
+    let listeners = control_plane::ControlListeners {
+        commands: match config.control.listen {
+            Some(address) => control_plane::bind_listener(
+                "control.listen",
+                address,
+                &config.key_locations,
+                mode,
+            )?,
+            None => bind_free_port()?,
+        },
+        admin: control_plane::bind_admin_listener(&config, mode)?,
+    };
+    let (mut edge_config, command_address) =
+        (edge::proxy_config(&config), listeners.commands.local_addr()?);
+    edge_config.edge.control = vec![command_address];
+    let advertised = config.control.advertised_address(command_address);
+    let tls_locations = edge::TlsKeyLocations::of(&config);
+    let control = control_plane::ControlPlaneServer::new(
+        config,
+        store.to_dyn_store(),
+        listeners,
+        &token,
+        &registry,
+    )?;
+    let openapi = OpenApi::with_commands(pitwall_control_plane::openapi())?;
+    let edge =
+        Edge::new(&edge_config, keys.sealer(), access, store.to_dyn_store(), openapi, &registry)?;
+    let mut server = Server::new(&edge_config.edge, edge, registry, token.edge_token())
+        .map_err(|error| tls_locations.config_error(&error))?;
+    store.add_background_services(advertised, &mut server);
+    control.add_background_services(&mut server);
+    Ok(server)
+}
+
+async fn serve_origin(
+    listener: TcpListener,
+    token_ttl: u64,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> anyhow::Result<()> {
+    listener.set_nonblocking(true)?;
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let config =
+        OriginConfig { token_ttl: Duration::from_secs(token_ttl), ..OriginConfig::default() };
+    Origin::new(config).serve(listener, stop).await.context("the origin failed")
+}
+
+/// Listens on any free port of the loopback interface.
+pub(crate) fn bind_free_port() -> anyhow::Result<TcpListener> {
+    TcpListener::bind(("127.0.0.1", 0)).context("no port is free")
+}

@@ -1,0 +1,536 @@
+//! Read-through cache of media objects, behind pingora-cache's hit path.
+//!
+//! A request opens an object as a [`CacheLookup`] before Pingora looks anything up: the object is
+//! stored, in flight, or bypasses the cache. Pingora then serves it as a cache hit, which gives
+//! Range, conditional requests and HEAD their semantics. Fetches run in tasks of their own: no
+//! reader slows one down, and a reader that leaves does not end it for the others.
+//!
+//! - [`inflight_fetch`]: one fetch that any number of readers follow, and [`fetch_task`], the task
+//!   behind it, which resumes an interrupted body ([`resume`]) within a [`fetch_budget`].
+//! - [`reader`]: one viewer's position in an object.
+//! - [`object_store`]: complete objects, whose bodies are [`chunks`], stored for a [`freshness`]
+//!   lifetime.
+//! - [`cache_adapter`]: the part that Pingora sees.
+//! - [`byte_range`]: which range a request asks for.
+
+pub mod byte_range;
+pub mod cache_adapter;
+pub mod chunks;
+pub mod fetch_budget;
+pub mod fetch_task;
+pub mod freshness;
+pub mod inflight_fetch;
+pub mod object_store;
+pub mod reader;
+pub mod resume;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use moka::sync::Cache;
+use pitwall_fetch::{Fetcher, Response};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use url::Url;
+
+use crate::config::CacheConfig;
+use crate::problem::{Problem, upstream_status_problem};
+use crate::target::UpstreamTarget;
+use byte_range::{ByteRange, parse_content_range};
+use fetch_budget::FetchBudget;
+use fetch_task::{FetchTask, build_media_request};
+use freshness::FreshnessLifetimes;
+use inflight_fetch::{InflightFetch, NotCacheable};
+use object_store::{CachedObject, ObjectStore};
+use reader::InflightReader;
+
+/// Maximum length of a range that is stored as an object of its own; longer than any segment that
+/// is a byte range of a file.
+const RANGE_OBJECT_MAX_BYTES: u64 = 16 * 1024 * 1024;
+
+/// How long an upstream's error response is repeated for other requests. It is short, because a
+/// segment that is announced too early exists a moment later.
+const NEGATIVE_CACHE_TTL: Duration = Duration::from_secs(1);
+
+/// How long an object is known to be too large for the cache, or not available in ranges.
+const NOT_CACHEABLE_TTL: Duration = Duration::from_secs(60);
+
+/// Limit of the entries, which are small: the holder of one link may request any number of objects.
+const NEGATIVE_CACHE_MAX_ENTRIES: u64 = 4096;
+
+/// The segment cache: stored objects, fetches in flight, and remembered refusals.
+pub struct SegmentCache {
+    objects: ObjectStore,
+    inflight: Mutex<HashMap<ObjectKey, InflightEntry>>,
+    negative_cache: Cache<ObjectKey, NegativeEntry>,
+    pub lifetimes: FreshnessLifetimes,
+    budget: FetchBudget,
+    /// Maximum size of a stored object in bytes; 0 if nothing is stored.
+    max_object_bytes: u64,
+    fetcher: Arc<Fetcher>,
+}
+
+/// Why a fetch had no cacheable body, for which URL, and until when that is repeated. With another
+/// token, and so another URL, the upstream may respond otherwise.
+#[derive(Clone)]
+struct NegativeEntry {
+    reason: NotCacheable,
+    url: Url,
+    expires_at: Instant,
+}
+
+/// A fetch in flight, and what a purge finds it by.
+struct InflightEntry {
+    fetch: Arc<InflightFetch>,
+    whole_key: ObjectKey,
+    stream: Option<Arc<str>>,
+}
+
+/// Cache key of an object: a hash of the URL without its token, the request profile, and the byte
+/// range if it is a part.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ObjectKey([u8; 32]);
+
+impl ObjectKey {
+    pub fn of(target: &UpstreamTarget, bounds: Option<(u64, u64)>) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        let canonical = target.canonical_url();
+        let bounds = bounds.map_or(String::new(), |(first, last)| format!("{first}-{last}"));
+        for component in [target.profile.as_bytes(), canonical.as_bytes(), bounds.as_bytes()] {
+            // Each length comes first, so that no two lists of parts hash alike.
+            hasher.update(&component.len().to_le_bytes());
+            hasher.update(component);
+        }
+        Self(*hasher.finalize().as_bytes())
+    }
+}
+
+/// Range and If-Range of a request.
+#[derive(Default)]
+pub struct RangeRequest {
+    pub range: Option<ByteRange>,
+    pub if_range: Option<HeaderValue>,
+}
+
+impl RangeRequest {
+    pub fn from_headers(headers: &HeaderMap) -> Self {
+        let if_range = headers.get(header::IF_RANGE).cloned();
+        let range = headers.get(header::RANGE).and_then(|range| ByteRange::parse(range.as_bytes()));
+        Self { range, if_range }
+    }
+}
+
+/// An opened object, and where it comes from.
+pub enum CacheLookup {
+    Hit(Arc<CachedObject>),
+    Inflight { reader: InflightReader, coalesced: bool },
+    Bypass(Box<Response>),
+}
+
+impl CacheLookup {
+    /// The first bytes of the body; `None` if the body is empty or cannot be read.
+    pub async fn read_first_chunk(self) -> Option<Bytes> {
+        match self {
+            Self::Hit(object) => object.body().slice_at(0, u64::MAX),
+            Self::Inflight { mut reader, .. } => reader.read().await.ok()?,
+            Self::Bypass(mut response) => response.chunk().await.ok()?,
+        }
+    }
+}
+
+/// Outcome of a prefetch.
+#[derive(Debug)]
+pub enum PrefetchOutcome {
+    Stored,
+    /// The object is stored and being fetched once more, before it is stale.
+    Refreshing,
+    /// `coalesced`: another request has started the fetch.
+    Inflight {
+        completion: JoinHandle<Result<(), Problem>>,
+        coalesced: bool,
+    },
+    /// The upstream has refused the object, now or within [`NEGATIVE_CACHE_TTL`].
+    Failed(Problem),
+    /// The object is left to the first request for it.
+    Skipped,
+}
+
+impl PrefetchOutcome {
+    /// Waits until the object is stored, or is left to the first request for it.
+    ///
+    /// # Errors
+    /// The problem with which its fetch ended.
+    pub async fn wait_until_done(self) -> Result<(), Problem> {
+        match self {
+            Self::Inflight { completion, .. } => completion.await.unwrap_or(Ok(())),
+            Self::Failed(problem) => Err(problem),
+            Self::Stored | Self::Refreshing | Self::Skipped => Ok(()),
+        }
+    }
+}
+
+/// Which objects a purge removes.
+pub enum PurgeScope {
+    Stream(String),
+    /// Whole objects, with all stored ranges of them.
+    Objects(Vec<ObjectKey>),
+}
+
+impl PurgeScope {
+    fn matches(&self, whole_key: &ObjectKey, stream: Option<&Arc<str>>) -> bool {
+        match self {
+            Self::Stream(id) => stream.is_some_and(|stream| **stream == **id),
+            Self::Objects(keys) => keys.contains(whole_key),
+        }
+    }
+}
+
+impl SegmentCache {
+    pub fn new(config: CacheConfig, fetcher: Arc<Fetcher>) -> Arc<Self> {
+        let bytes = config.bytes.as_u64();
+        Arc::new(Self {
+            objects: ObjectStore::new(bytes),
+            inflight: Mutex::default(),
+            negative_cache: Cache::new(NEGATIVE_CACHE_MAX_ENTRIES),
+            lifetimes: FreshnessLifetimes::default(),
+            budget: FetchBudget::new(config.fill_bytes.as_u64()),
+            max_object_bytes: config.max_object.as_u64().min(bytes / 2),
+            fetcher,
+        })
+    }
+
+    pub fn stored_bytes(&self) -> u64 {
+        self.objects.stored_bytes()
+    }
+
+    pub fn inflight_bytes(&self) -> u64 {
+        self.budget.used_bytes()
+    }
+
+    /// Opens an object, as far as its header fields, from the cache, from a fetch in flight, or
+    /// from a new fetch. An object that the cache cannot take bypasses it, with the requested
+    /// range.
+    ///
+    /// A range of an object that is not stored is fetched as an object of its own, so that a
+    /// playlist whose segments are byte ranges of one file never fetches the whole file.
+    ///
+    /// # Errors
+    /// The problem of the upstream, now or within [`NEGATIVE_CACHE_TTL`].
+    pub async fn open_object(
+        self: &Arc<Self>,
+        target: UpstreamTarget,
+        range_request: RangeRequest,
+    ) -> Result<CacheLookup, Problem> {
+        if self.max_object_bytes == 0 {
+            return self.open_bypass(&target, &range_request).await;
+        }
+        let key = ObjectKey::of(&target, None);
+        if let Some(object) = self.objects.get(&key) {
+            return Ok(CacheLookup::Hit(object));
+        }
+        match range_request.range {
+            // With If-Range the whole object may be the response.
+            Some(ByteRange { first, last: Some(last) })
+                if range_request.if_range.is_none()
+                    && last - first < RANGE_OBJECT_MAX_BYTES
+                    && !self.is_inflight(&key) =>
+            {
+                let bounds = Some((first, last));
+                if let Some(lookup) = self.open_cacheable(&target, bounds, &range_request).await? {
+                    return Ok(lookup);
+                }
+            }
+            // The length of an open-ended range is unknown: a file that grows while it is read is
+            // not stored.
+            Some(ByteRange { first: 1.., last: None }) if !self.is_inflight(&key) => {
+                return self.open_bypass(&target, &range_request).await;
+            }
+            _ => {}
+        }
+        match self.open_cacheable(&target, None, &range_request).await? {
+            Some(lookup) => Ok(lookup),
+            None => self.open_bypass(&target, &range_request).await,
+        }
+    }
+
+    /// Fetches an object that players will request, unless that would take the budget or a permit
+    /// from requests in progress. An `is_long_lived` object, a map or a key, is needed for as long
+    /// as the playlist plays, which may outlive its source: it is fetched again before it is stale.
+    pub fn prefetch(
+        self: &Arc<Self>,
+        target: &UpstreamTarget,
+        byte_range: Option<(u64, u64)>,
+        is_long_lived: bool,
+    ) -> PrefetchOutcome {
+        let bounds = match byte_range {
+            None => None,
+            Some((length @ 1..=RANGE_OBJECT_MAX_BYTES, offset)) => {
+                match offset.checked_add(length - 1) {
+                    Some(last) => Some((offset, last)),
+                    None => return PrefetchOutcome::Skipped,
+                }
+            }
+            Some(_) => return PrefetchOutcome::Skipped,
+        };
+        if self.max_object_bytes == 0 {
+            return PrefetchOutcome::Skipped;
+        }
+        let key = ObjectKey::of(target, bounds);
+        let may_start = || self.budget.has_prefetch_room() && target.limiter.has_free_permit();
+        match self.objects.get(&key) {
+            Some(object) if is_long_lived && object.is_due_for_refresh() && may_start() => {
+                let mut inflight = self.lock_inflight();
+                if inflight.contains_key(&key) {
+                    return PrefetchOutcome::Stored;
+                }
+                let reader = self.start_fetch(&mut inflight, key, target, bounds);
+                drop(inflight);
+                tokio::spawn(reader.drain(self.max_object_bytes));
+                return PrefetchOutcome::Refreshing;
+            }
+            Some(_) => return PrefetchOutcome::Stored,
+            None if self.is_inflight(&key) || may_start() => {}
+            None => return PrefetchOutcome::Skipped,
+        }
+        match self.join_or_start_fetch(target, bounds) {
+            JoinOutcome::Inflight(reader, coalesced) => PrefetchOutcome::Inflight {
+                completion: tokio::spawn(reader.drain(self.max_object_bytes)),
+                coalesced,
+            },
+            JoinOutcome::Hit(_) => PrefetchOutcome::Stored,
+            JoinOutcome::NotCacheable(NotCacheable::Problem(problem)) => {
+                PrefetchOutcome::Failed(problem)
+            }
+            JoinOutcome::NotCacheable(_) => PrefetchOutcome::Skipped,
+        }
+    }
+
+    /// Removes objects, and keeps new readers from joining the fetches of such. Returns how many
+    /// objects were removed.
+    pub fn purge(&self, scope: &PurgeScope) -> usize {
+        self.lock_inflight()
+            .retain(|_, entry| !scope.matches(&entry.whole_key, entry.stream.as_ref()));
+        self.objects
+            .remove_matching(|object| scope.matches(&object.whole_key, object.stream.as_ref()))
+    }
+
+    /// The object, or its byte range `bounds`, stored or in flight. `None` if it is too large, or
+    /// if the upstream does not serve the range.
+    async fn open_cacheable(
+        self: &Arc<Self>,
+        target: &UpstreamTarget,
+        bounds: Option<(u64, u64)>,
+        range_request: &RangeRequest,
+    ) -> Result<Option<CacheLookup>, Problem> {
+        let (mut reader, coalesced) = match self.join_or_start_fetch(target, bounds) {
+            JoinOutcome::Inflight(reader, coalesced) => (reader, coalesced),
+            JoinOutcome::Hit(object) => return Ok(Some(CacheLookup::Hit(object))),
+            JoinOutcome::NotCacheable(not_cacheable) => return not_cacheable.into_lookup(),
+        };
+        match reader.wait_for_metadata().await {
+            Ok(_) => Ok(Some(CacheLookup::Inflight { reader, coalesced })),
+            Err(NotCacheable::NoRoom) if range_request.range.is_none() => {
+                Ok(reader.take_bypass_response().map(CacheLookup::Bypass))
+            }
+            Err(not_cacheable) => not_cacheable.into_lookup(),
+        }
+    }
+
+    fn lock_inflight(&self) -> MutexGuard<'_, HashMap<ObjectKey, InflightEntry>> {
+        self.inflight.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_inflight(&self, key: &ObjectKey) -> bool {
+        self.lock_inflight().contains_key(key)
+    }
+
+    fn lookup_negative(&self, key: &ObjectKey, url: &Url) -> Option<NotCacheable> {
+        let NegativeEntry { reason: not_cacheable, url: failed_url, expires_at } =
+            self.negative_cache.get(key)?;
+        let has_new_url = matches!(not_cacheable, NotCacheable::Problem(_)) && failed_url != *url;
+        (Instant::now() < expires_at && !has_new_url).then_some(not_cacheable)
+    }
+
+    fn join_or_start_fetch(
+        self: &Arc<Self>,
+        target: &UpstreamTarget,
+        bounds: Option<(u64, u64)>,
+    ) -> JoinOutcome {
+        let key = ObjectKey::of(target, bounds);
+        let mut inflight = self.lock_inflight();
+        // The store comes first, because a stored object may be being fetched once more.
+        if let Some(object) = self.objects.get(&key) {
+            return JoinOutcome::Hit(object);
+        }
+        // A fetch leaves the index only after its object is stored, or its reason is in the
+        // negative cache: an object in none of the three is new.
+        if let Some(entry) = inflight.get(&key) {
+            return JoinOutcome::Inflight(InflightReader::follow(entry.fetch.clone()), true);
+        }
+        if let Some(not_cacheable) = self.lookup_negative(&key, &target.url) {
+            return JoinOutcome::NotCacheable(not_cacheable);
+        }
+        JoinOutcome::Inflight(self.start_fetch(&mut inflight, key, target, bounds), false)
+    }
+
+    fn start_fetch(
+        self: &Arc<Self>,
+        inflight: &mut HashMap<ObjectKey, InflightEntry>,
+        key: ObjectKey,
+        target: &UpstreamTarget,
+        bounds: Option<(u64, u64)>,
+    ) -> InflightReader {
+        let fetch = Arc::new(InflightFetch::default());
+        let reader = InflightReader::follow(fetch.clone());
+        let whole_key = bounds.map_or(key, |_| ObjectKey::of(target, None));
+        inflight.insert(
+            key,
+            InflightEntry { fetch: fetch.clone(), whole_key, stream: target.stream.clone() },
+        );
+        let guard = InflightGuard { cache: self.clone(), key, fetch };
+        tokio::spawn(self.clone().run_fetch(guard, target.clone(), bounds));
+        reader
+    }
+
+    async fn run_fetch(
+        self: Arc<Self>,
+        guard: InflightGuard,
+        target: UpstreamTarget,
+        bounds: Option<(u64, u64)>,
+    ) {
+        let InflightGuard { key, fetch, .. } = &guard;
+        let fetch_task = FetchTask {
+            fetch,
+            fetcher: &self.fetcher,
+            target: &target,
+            requested_bounds: bounds,
+            budget: &self.budget,
+            max_object_bytes: self.max_object_bytes,
+            remove_inflight: &|reason| {
+                self.remove_inflight(key, fetch, reason.map(|reason| (reason, &target.url)))
+            },
+        };
+        let Some((metadata, body)) = fetch_task.run().await else { return };
+        let expires_at = Instant::now() + self.lifetimes.lifetime_for(&target);
+        // The lock is held across the insertion, so that an object that was purged meanwhile is not
+        // stored again.
+        let inflight = self.lock_inflight();
+        if let Some(entry) = inflight.get(key).filter(|entry| Arc::ptr_eq(&entry.fetch, fetch)) {
+            let object = CachedObject::new(
+                metadata,
+                body,
+                entry.whole_key,
+                entry.stream.clone(),
+                expires_at,
+            );
+            self.objects.insert(*key, object);
+        }
+    }
+
+    /// Removes a fetch from the index, so that no new reader joins it, and remembers `reason` in
+    /// the negative cache.
+    fn remove_inflight(
+        &self,
+        key: &ObjectKey,
+        fetch: &Arc<InflightFetch>,
+        reason: Option<(&NotCacheable, &Url)>,
+    ) {
+        if let Some((not_cacheable, url)) = reason {
+            let ttl = match not_cacheable {
+                NotCacheable::Problem(_) => NEGATIVE_CACHE_TTL,
+                NotCacheable::NoRoom | NotCacheable::RangeIgnored => NOT_CACHEABLE_TTL,
+            };
+            let (not_cacheable, expires_at) = (not_cacheable.clone(), Instant::now() + ttl);
+            self.negative_cache.insert(
+                *key,
+                NegativeEntry { reason: not_cacheable, url: url.clone(), expires_at },
+            );
+        }
+        let mut inflight = self.lock_inflight();
+        if inflight.get(key).is_some_and(|current| Arc::ptr_eq(&current.fetch, fetch)) {
+            inflight.remove(key);
+        }
+    }
+
+    async fn open_bypass(
+        &self,
+        target: &UpstreamTarget,
+        range_request: &RangeRequest,
+    ) -> Result<CacheLookup, Problem> {
+        let mut request = build_media_request(target);
+        if let Some(range) = &range_request.range {
+            request = request.forward_header(header::RANGE, range.header_value());
+        }
+        if let Some(if_range) = &range_request.if_range {
+            request = request.forward_header(header::IF_RANGE, if_range.clone());
+        }
+        let response = target.send(&self.fetcher, request).await?;
+        match response.status() {
+            StatusCode::OK => Ok(CacheLookup::Bypass(Box::new(response))),
+            StatusCode::PARTIAL_CONTENT if is_requested_range(&response, range_request.range) => {
+                Ok(CacheLookup::Bypass(Box::new(response)))
+            }
+            StatusCode::RANGE_NOT_SATISFIABLE if range_request.range.is_some() => {
+                Ok(CacheLookup::Bypass(Box::new(response)))
+            }
+            StatusCode::PARTIAL_CONTENT => {
+                Err(Problem::UpstreamInvalid("it is not the range that was asked for".to_owned()))
+            }
+            status => Err(upstream_status_problem(status)),
+        }
+    }
+}
+
+/// Outcome of joining or starting a fetch.
+enum JoinOutcome {
+    Hit(Arc<CachedObject>),
+    /// The reader, and whether another request has started the fetch.
+    Inflight(InflightReader, bool),
+    /// The upstream's refusal of an earlier request.
+    NotCacheable(NotCacheable),
+}
+
+impl NotCacheable {
+    fn into_lookup(self) -> Result<Option<CacheLookup>, Problem> {
+        match self {
+            Self::Problem(problem) => Err(problem),
+            Self::NoRoom | Self::RangeIgnored => Ok(None),
+        }
+    }
+}
+
+/// Whether a 206 response starts at the requested range and does not exceed it, as far as its
+/// Content-Range says.
+fn is_requested_range(response: &Response, requested: Option<ByteRange>) -> bool {
+    let content_range = response.headers().get(header::CONTENT_RANGE);
+    let content_range =
+        content_range.and_then(|content_range| parse_content_range(content_range.as_bytes()));
+    match (content_range, requested) {
+        (Some((first, last, _)), Some(requested)) => {
+            first == requested.first
+                && requested.last.is_none_or(|requested_last| last <= requested_last)
+        }
+        _ => false,
+    }
+}
+
+/// Removes and fails a fetch when its task ends, however that is, so that no reader joins or waits
+/// for it any more.
+struct InflightGuard {
+    cache: Arc<SegmentCache>,
+    key: ObjectKey,
+    fetch: Arc<InflightFetch>,
+}
+
+impl Drop for InflightGuard {
+    fn drop(&mut self) {
+        self.cache.remove_inflight(&self.key, &self.fetch, None);
+        self.fetch.fail_if_unfinished();
+    }
+}
+
+#[cfg(test)]
+mod tests;

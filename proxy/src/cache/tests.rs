@@ -1,0 +1,124 @@
+//! Tests of the segment cache, and what they share: an origin, a target there, and a cache to open
+//! it in.
+
+mod bypass;
+mod eviction;
+mod interrupted;
+mod negative_caching;
+mod origin;
+mod prefetch;
+mod ranges;
+mod readers;
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytesize::ByteSize;
+use http::{HeaderMap, StatusCode};
+use pitwall_fetch::{AddressPolicy, Timeouts};
+
+use super::inflight_fetch::ObjectMetadata;
+use super::*;
+use crate::denials::DenialLog;
+use crate::upstream_limiter::UpstreamLimiter;
+use origin::origin;
+
+const CHUNK_BYTES: usize = 64 * 1024;
+
+fn target(address: SocketAddr, path: &str) -> UpstreamTarget {
+    UpstreamTarget {
+        url: format!("http://{address}{path}").parse().unwrap(),
+        profile: "test".into(),
+        purpose: None,
+        expires: None,
+        policy: AddressPolicy {
+            allow_private: vec!["127.0.0.0/8".parse().unwrap()],
+            ports: vec![address.port()],
+        },
+        headers: HeaderMap::new(),
+        token_parameters: vec!["token".into()],
+        private_hosts: None,
+        limiter: UpstreamLimiter::default(),
+        denials: DenialLog::default(),
+        stream: Some("world".into()),
+    }
+}
+
+fn segment_cache(max_object: usize, fill_bytes: usize) -> Arc<SegmentCache> {
+    let config = CacheConfig {
+        bytes: ByteSize::mib(64),
+        fill_bytes: ByteSize(fill_bytes as u64),
+        max_object: ByteSize(max_object as u64),
+    };
+    SegmentCache::new(config, Arc::new(Fetcher::new(Timeouts::default(), vec![])))
+}
+
+fn large_cache() -> Arc<SegmentCache> {
+    segment_cache(1 << 24, 1 << 25)
+}
+
+async fn open(cache: &Arc<SegmentCache>, target: UpstreamTarget) -> Result<CacheLookup, Problem> {
+    cache.open_object(target, RangeRequest::default()).await
+}
+
+fn expect_inflight(lookup: Result<CacheLookup, Problem>) -> (InflightReader, bool) {
+    match lookup {
+        Ok(CacheLookup::Inflight { reader, coalesced }) => (reader, coalesced),
+        Ok(CacheLookup::Hit(_)) => panic!("stored already"),
+        Ok(CacheLookup::Bypass(_)) => panic!("bypassed"),
+        Err(problem) => panic!("{problem}"),
+    }
+}
+
+async fn read_all(reader: &mut InflightReader) -> Result<usize, Problem> {
+    let mut total = 0;
+    while let Some(bytes) = reader.read().await? {
+        total += bytes.len();
+    }
+    Ok(total)
+}
+
+/// Waits until the fetch task has stored its object.
+async fn wait_until_stored(
+    cache: &Arc<SegmentCache>,
+    target: &UpstreamTarget,
+) -> Arc<CachedObject> {
+    wait_until_key_stored(cache, ObjectKey::of(target, None)).await
+}
+
+async fn wait_until_key_stored(cache: &Arc<SegmentCache>, key: ObjectKey) -> Arc<CachedObject> {
+    for _ in 0..1000 {
+        if let Some(object) = cache.objects.get(&key) {
+            return object;
+        }
+        tokio::task::yield_now().await;
+    }
+    panic!("never stored");
+}
+
+fn range_request(range: &str) -> RangeRequest {
+    RangeRequest { range: ByteRange::parse(range.as_bytes()), if_range: None }
+}
+
+/// The Content-Range and length of an opened range of `/file`.
+async fn open_range(
+    cache: &Arc<SegmentCache>,
+    address: SocketAddr,
+    range: &str,
+) -> (Option<String>, usize) {
+    let describe = |metadata: &ObjectMetadata, length| {
+        (metadata.content_range.as_ref().map(|value| value.to_str().unwrap().to_owned()), length)
+    };
+    match cache.open_object(target(address, "/file"), range_request(range)).await {
+        Ok(CacheLookup::Hit(object)) => {
+            describe(&object.metadata, object.body().total_length() as usize)
+        }
+        Ok(CacheLookup::Inflight { mut reader, .. }) => {
+            let metadata = reader.metadata();
+            let length = read_all(&mut reader).await.unwrap();
+            describe(&metadata, length)
+        }
+        Ok(CacheLookup::Bypass(_)) => panic!("{range} bypasses the cache"),
+        Err(problem) => panic!("{range}: {problem}"),
+    }
+}

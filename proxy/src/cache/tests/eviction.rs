@@ -1,0 +1,88 @@
+use super::*;
+
+#[tokio::test]
+async fn a_token_does_not_name_another_object() {
+    let address = SocketAddr::from(([127, 0, 0, 1], 9));
+    let key = |path| ObjectKey::of(&target(address, path), None);
+    assert!(key("/a?token=1") == key("/a?token=2"));
+    assert!(key("/a?id=1") != key("/a?id=2"));
+    let other = UpstreamTarget { profile: "other".into(), ..target(address, "/a") };
+    assert!(ObjectKey::of(&other, None) != key("/a"));
+}
+
+#[tokio::test]
+async fn purged_objects_are_removed_and_their_fetches_not_stored() {
+    let (address, origin) = origin().await;
+    for (scope, is_removed) in [
+        (PurgeScope::Stream("world".into()), true),
+        (PurgeScope::Stream("other".into()), false),
+        (PurgeScope::Objects(vec![ObjectKey::of(&target(address, "/file"), None)]), true),
+        (PurgeScope::Objects(vec![ObjectKey::of(&target(address, "/other"), None)]), false),
+    ] {
+        let cache = large_cache();
+        for range in ["bytes=100-199", "bytes=200-299"] {
+            open_range(&cache, address, range).await;
+        }
+        let range_key = ObjectKey::of(&target(address, "/file"), Some((200, 299)));
+        wait_until_key_stored(&cache, range_key).await;
+        let before = cache.stored_bytes();
+        assert_eq!(cache.purge(&scope), if is_removed { 2 } else { 0 });
+        assert_eq!(cache.stored_bytes(), if is_removed { 0 } else { before });
+    }
+    let cache = large_cache();
+    let (mut reader, _) = expect_inflight(open(&cache, target(address, "/sized/1")).await);
+    cache.purge(&PurgeScope::Stream("world".into()));
+    origin.chunks.add_permits(1);
+    assert_eq!(read_all(&mut reader).await.unwrap(), CHUNK_BYTES);
+    tokio::task::yield_now().await;
+    assert_eq!(cache.stored_bytes(), 0);
+}
+
+#[tokio::test]
+async fn what_was_not_read_for_longest_makes_room() {
+    let (address, origin) = origin().await;
+    origin.chunks.add_permits(100);
+    let config = CacheConfig {
+        bytes: ByteSize((4 * (CHUNK_BYTES + 512)) as u64),
+        fill_bytes: ByteSize::mib(1),
+        max_object: ByteSize::mib(1),
+    };
+    let cache = SegmentCache::new(config, Arc::new(Fetcher::new(Timeouts::default(), vec![])));
+    let nth = |n: usize| target(address, &format!("/sized/1?n={n}"));
+    for n in 0..8 {
+        let (mut reader, _) = expect_inflight(open(&cache, nth(n)).await);
+        read_all(&mut reader).await.unwrap();
+        wait_until_stored(&cache, &nth(n)).await;
+        // The object is read again and again, as a popular rendition's map is.
+        assert!(cache.objects.get(&ObjectKey::of(&nth(0), None)).is_some(), "after {n}");
+        assert!(cache.stored_bytes() <= 4 * (CHUNK_BYTES as u64 + 512), "after {n}");
+    }
+    let stored: Vec<usize> =
+        (0..8).filter(|n| cache.objects.get(&ObjectKey::of(&nth(*n), None)).is_some()).collect();
+    assert_eq!(stored, [0, 5, 6, 7]);
+}
+
+#[tokio::test]
+async fn an_object_that_has_left_the_window_is_fetched_anew() {
+    let (address, origin) = origin().await;
+    origin.chunks.add_permits(2);
+    let cache = large_cache();
+    let segment = target(address, "/sized/1");
+    let timing = pitwall_hls::PlaylistTiming {
+        target_duration: Some(2.0),
+        segment_count: 6,
+        ..pitwall_hls::PlaylistTiming::default()
+    };
+    cache.lifetimes.record_playlist("test", segment.url.as_str(), &timing);
+    read_all(&mut expect_inflight(open(&cache, segment.clone()).await).0).await.unwrap();
+    wait_until_stored(&cache, &segment).await;
+    tokio::time::pause();
+    for (seconds, is_stored) in [(17, true), (1, false)] {
+        tokio::time::advance(Duration::from_secs(seconds)).await;
+        assert_eq!(
+            cache.objects.get(&ObjectKey::of(&segment, None)).is_some(),
+            is_stored,
+            "{seconds}"
+        );
+    }
+}

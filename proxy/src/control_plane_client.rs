@@ -1,0 +1,149 @@
+//! [`ControlPlaneClient`]: forwards commands to the leading control plane. Of several control
+//! planes one leads: they are tried in turn, beginning with the one that executed the last command.
+//!
+//! A command is executed at most once. A control plane that cannot be connected to has not received
+//! it, and one that responds 503 has not executed it: the next one is tried. A control plane that
+//! received a command and does not respond may have executed it: a `GET` is then sent to the next
+//! one, and any other command fails with [`Problem::CommandOutcomeUnknown`].
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use pitwall_fetch::fetcher::RequestBody;
+use pitwall_fetch::{
+    AddressPolicy, FetchError, FetchErrorKind, Fetcher, PrivateRange, Request, Timeouts,
+};
+use url::Url;
+
+use crate::problem::Problem;
+use crate::response::Response;
+
+/// Short, as control planes are in the same network as the edge.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// A leader responds within 7 s whatever its store does, and a standby, which forwards the command
+/// to it, waits a little longer.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Once refusals (503) have taken this long together, no further control plane is tried: they wait
+/// for the store, and the next one would wait for the same store.
+const RETRY_TIME_BUDGET: Duration = Duration::from_secs(2);
+/// Limit of a response's body: more than any trace has.
+const RESPONSE_MAX_BYTES: usize = 16 << 20;
+/// The response fields that are forwarded to the client.
+const FORWARDED_RESPONSE_HEADERS: [HeaderName; 5] = [
+    header::CONTENT_TYPE,
+    header::CACHE_CONTROL,
+    header::ALLOW,
+    header::RETRY_AFTER,
+    header::WWW_AUTHENTICATE,
+];
+
+/// Forwards commands to the control planes of `[edge] control`.
+pub struct ControlPlaneClient {
+    addresses: Vec<SocketAddr>,
+    fetcher: Fetcher,
+    policy: AddressPolicy,
+    /// Index of the address whose control plane executed the last command.
+    leader_index: AtomicUsize,
+}
+
+/// A command as a client sent it. Of its fields only `Authorization` and, with a body,
+/// `Content-Type` are forwarded.
+pub struct CommandRequest {
+    pub method: Method,
+    pub path_and_query: String,
+    pub headers: HeaderMap,
+    pub body: Vec<u8>,
+}
+
+impl ControlPlaneClient {
+    /// `own_listeners`: listeners of this edge, to which no command is sent, so that none loops.
+    pub fn new(addresses: Vec<SocketAddr>, own_listeners: Vec<SocketAddr>) -> Self {
+        let timeouts = Timeouts {
+            connect: CONNECT_TIMEOUT,
+            first_byte: RESPONSE_TIMEOUT,
+            ..Timeouts::default()
+        };
+        let range = |address: &SocketAddr| address.ip().to_string().parse::<PrivateRange>();
+        let policy = AddressPolicy {
+            allow_private: addresses.iter().filter_map(|it| Some(range(it).ok()?.0)).collect(),
+            ports: addresses.iter().map(SocketAddr::port).collect(),
+        };
+        let fetcher = Fetcher::new(timeouts, own_listeners);
+        Self { addresses, fetcher, policy, leader_index: AtomicUsize::new(0) }
+    }
+
+    /// Sends a command to the control planes in turn until one executes it, and gives its response,
+    /// or the last refusal (503).
+    ///
+    /// # Errors
+    /// [`Problem::ControlUnreachable`] when no control plane received the command,
+    /// [`Problem::CommandOutcomeUnknown`] when one received it and did not respond.
+    pub async fn forward_command(&self, command: &CommandRequest) -> Result<Response, Problem> {
+        let is_repeatable = command.method == Method::GET;
+        let first = self.leader_index.load(Ordering::Relaxed);
+        let mut problem = Problem::ControlUnreachable;
+        let mut refusal = None;
+        let mut refusal_time = Duration::ZERO;
+        let candidates = self.addresses.iter().enumerate().cycle().skip(first);
+        for (index, address) in candidates.take(self.addresses.len()) {
+            let sent_at = Instant::now();
+            match self.send_command(*address, command).await {
+                Ok((StatusCode::SERVICE_UNAVAILABLE, response)) => {
+                    refusal = Some(response);
+                    refusal_time += sent_at.elapsed();
+                    if refusal_time > RETRY_TIME_BUDGET {
+                        break;
+                    }
+                }
+                Ok((_, response)) => {
+                    self.leader_index.store(index, Ordering::Relaxed);
+                    return Ok(response);
+                }
+                Err(error) => {
+                    tracing::warn!(%address, %error, "a control plane does not respond: check that it runs and that [edge] control names it");
+                    if !error.is_unsent() {
+                        problem = Problem::CommandOutcomeUnknown;
+                        if !is_repeatable {
+                            return Err(problem);
+                        }
+                    }
+                }
+            }
+        }
+        refusal.ok_or(problem)
+    }
+
+    async fn send_command(
+        &self,
+        address: SocketAddr,
+        command: &CommandRequest,
+    ) -> Result<(StatusCode, Response), FetchError> {
+        let bad_url = |_| FetchError::from(FetchErrorKind::BadUrl("not a path"));
+        let url =
+            Url::parse(&format!("http://{address}{}", command.path_and_query)).map_err(bad_url)?;
+        let mut request = Request { method: command.method.clone(), ..Request::get(url) };
+        if !command.body.is_empty() {
+            let content_type = command.headers.get(header::CONTENT_TYPE).cloned();
+            let content_type = content_type.unwrap_or(HeaderValue::from_static(""));
+            request.body = Some(RequestBody { content_type, bytes: command.body.clone().into() });
+        }
+        if let Some(token) = command.headers.get(header::AUTHORIZATION) {
+            request.source_headers.insert(header::AUTHORIZATION, token.clone());
+        }
+        let received = self.fetcher.send(&self.policy, request).await?;
+        let status = received.status();
+        let mut response = Response::new(status);
+        for name in FORWARDED_RESPONSE_HEADERS {
+            let value = received.headers().get(&name).and_then(|value| value.to_str().ok());
+            if let Some(value) = value {
+                response = response.header(name, value);
+            }
+        }
+        Ok((status, response.body(received.bytes(RESPONSE_MAX_BYTES).await?)))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,25 @@
+//! [`EdgeState`]: what all phases and handlers of the edge share. It is cheap to clone, because a
+//! fetch in flight may outlive the request that began it.
+
+use std::sync::Arc;
+
+use pitwall_fetch::Fetcher;
+use pitwall_upstream_map::Store;
+
+use crate::cache::SegmentCache;
+use crate::metrics::Metrics;
+use crate::seal::Sealer;
+use crate::target::TargetResolver;
+use crate::viewers::ViewerTracker;
+
+/// The shared services of an edge; a clone shares them.
+#[derive(Clone)]
+pub struct EdgeState {
+    pub store: Arc<dyn Store>,
+    pub fetcher: Arc<Fetcher>,
+    pub sealer: Arc<Sealer>,
+    pub targets: Arc<TargetResolver>,
+    pub cache: Arc<SegmentCache>,
+    pub viewers: Arc<ViewerTracker>,
+    pub metrics: Metrics,
+}

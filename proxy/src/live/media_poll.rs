@@ -1,0 +1,412 @@
+//! One poll of a rendition: choice of the source, fetch of its playlist, and publication.
+//!
+//! - [`rewriting`]: the source's playlist, rewritten with links of this edge.
+//! - [`alternatives`]: what the other sources of the stream have.
+
+mod alternatives;
+mod rewriting;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::future::join_all;
+use http::StatusCode;
+use pitwall_hls::PlaylistLimits;
+use pitwall_hls::splice::override_playlist_tags;
+use pitwall_upstream_map::{Stream, Upstream, UpstreamMap};
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+use super::directives;
+use super::publisher::{PublishOutcome, Publisher, SpliceCandidate};
+use super::rendition_state::{PlaylistContinuity, RenditionSplice};
+use super::source_switch::SwitchReason;
+use super::upstream_selection::{SelectionInput, map_preferred_upstream, select_upstream};
+use crate::cache::PrefetchOutcome;
+use crate::edge_state::EdgeState;
+use crate::playlist::rewrite_cache::RewrittenPlaylist;
+use crate::playlist::{self, Playlist, PlaylistPoller, PlaylistResult, UpstreamPlaylist};
+use crate::problem::Problem;
+use crate::target::UpstreamTarget;
+
+/// All that a poll needs, owned, so that the poll can outlive the request that began it.
+pub(super) struct MediaPoll {
+    pub state: EdgeState,
+    pub playlist_poller: Arc<PlaylistPoller>,
+    pub publisher: Publisher,
+    pub directives: Option<String>,
+    pub now: u64,
+}
+
+/// One attempt of a poll: the source that is polled, and its target.
+struct PollAttempt<'a> {
+    map: &'a UpstreamMap,
+    stream: &'a Stream,
+    upstream: &'a Upstream,
+    target: UpstreamTarget,
+    /// Key of this source's playlist in the
+    /// [`RewriteCache`](crate::playlist::rewrite_cache::RewriteCache).
+    rewrite_cache_key: String,
+}
+
+/// How many attempts a poll makes while the source changes under it.
+const POLL_ATTEMPTS_MAX: usize = 5;
+/// How long a poll of a watched rendition waits for the prefetch of new segments, since other
+/// players may be waiting for the same poll.
+const PREFETCH_WAIT_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long all polls of a source fail before this edge fails over to another source itself.
+const FAILOVER_DELAY: Duration = Duration::from_secs(2);
+
+impl MediaPoll {
+    pub(super) async fn run(mut self) -> PlaylistResult {
+        let (started_at, started) = (self.now, Instant::now());
+        for _ in 0..POLL_ATTEMPTS_MAX {
+            // An attempt may take seconds, because some sources hold a request back until they have
+            // a new segment.
+            self.now = started_at + started.elapsed().as_secs();
+            let Publisher { stream: id, rendition: name, rendition_state, .. } = &self.publisher;
+            let map = self.state.store.map();
+            let stream = map.streams.get(id.as_str()).ok_or(Problem::NotFound)?;
+            let upstream = self.select_upstream(&map, stream)?;
+            let rendition = upstream.rendition(name).ok_or(Problem::NotFound)?;
+            let url = rendition.playlist.clone();
+            // The key has no URL: a renewed token changes the links of a playlist, and not its
+            // segments.
+            let name = format!("live {id} {name} {}", upstream.source);
+            let target = self.state.targets.resolve_for_profile(url, &upstream.profile.0, &map)?;
+            let target = UpstreamTarget { stream: Some(id.as_str().into()), ..target };
+            let attempt =
+                PollAttempt { map: &map, stream, upstream, target, rewrite_cache_key: name };
+            if let Some(playlist) = self.run_attempt(&attempt).await? {
+                return Ok(playlist);
+            }
+            rendition_state.reset_failing();
+        }
+        Err(Problem::Unavailable("its source has just changed"))
+    }
+
+    pub(super) fn select_upstream<'a>(
+        &self,
+        map: &UpstreamMap,
+        stream: &'a Stream,
+    ) -> Result<&'a Upstream, Problem> {
+        let Publisher { stream_state, rendition, .. } = &self.publisher;
+        let current = stream_state.current_generation();
+        if let (Some(source_switch), Some(preferred)) =
+            (&current.source_switch, map_preferred_upstream(stream, rendition))
+            && map.version > source_switch.map
+            && preferred.source == source_switch.source
+        {
+            stream_state.confirm_generation(current.generation);
+        }
+        let active_source = self.publisher.active_source();
+        let input = SelectionInput {
+            last_switch: current.source_switch.as_deref(),
+            active_source: active_source.as_deref(),
+            confirmed_by_map: current.confirmed_by_map,
+            shared: current.shared,
+            map_version: map.version,
+            now: self.now,
+            is_in_cooldown: &|upstream| stream_state.is_in_cooldown(upstream),
+        };
+        select_upstream(stream, Some(rendition), &input)
+    }
+
+    /// One attempt. `None`: the source is not, or no longer, the one to publish, and the poll is to
+    /// try again.
+    async fn run_attempt(
+        &self,
+        attempt: &PollAttempt<'_>,
+    ) -> Result<Option<Arc<Playlist>>, Problem> {
+        let directives = self.translate_directives(attempt);
+        let fetched = self.fetch_playlist(attempt, directives.as_deref()).await;
+        if !self.is_still_selected(attempt) {
+            return Ok(None);
+        }
+        let mut upstream_playlist = match fetched {
+            Ok(upstream_playlist) => upstream_playlist,
+            Err(problem) => return self.handle_failure(attempt, problem),
+        };
+        if !self.publisher.is_within_target_duration(&upstream_playlist.body)
+            && self.has_usable_alternative(attempt)
+        {
+            let source = &attempt.upstream.source;
+            if self.publisher.active_source().as_ref() != Some(source) {
+                tracing::warn!(
+                    source,
+                    "the source's segments are longer than the target duration that players have: another source is tried"
+                );
+                self.publisher.stream_state.mark_unusable(attempt.upstream, SwitchReason::Failed);
+                return Ok(None);
+            }
+        }
+        let Some(rendition_splice) =
+            self.propose_splice(attempt, &upstream_playlist, false).await?
+        else {
+            return Ok(None);
+        };
+        if self.publisher.is_player_reload_required(self.now) {
+            return Err(Problem::NotFound);
+        }
+        let mut rewritten = match self.rewrite_playlist(
+            attempt,
+            upstream_playlist.clone(),
+            &rendition_splice.splice,
+        ) {
+            Ok(rewritten) => rewritten,
+            Err(problem) => return self.handle_failure(attempt, problem),
+        };
+        let (mut continuity, mut numbers) =
+            self.publisher.check_continuity(&rendition_splice, &rewritten);
+        if directives.as_deref().is_some_and(directives::is_delta_request) {
+            let next = numbers.as_ref().map_or(0, |numbers| numbers.end);
+            if continuity == PlaylistContinuity::Continuous
+                && !self.publisher.rendition_state.is_beyond_agreed(next)
+            {
+                return Ok(Some(self.build_delta_update(attempt, &rendition_splice, rewritten)));
+            }
+            // A delta update has too few segments to propose a new number with: the proposal needs
+            // the segments before it, so the full playlist is fetched.
+            upstream_playlist = match self.fetch_playlist(attempt, None).await {
+                Ok(upstream_playlist) => upstream_playlist,
+                Err(problem) => return self.handle_failure(attempt, problem),
+            };
+            rewritten = match self.rewrite_playlist(
+                attempt,
+                upstream_playlist.clone(),
+                &rendition_splice.splice,
+            ) {
+                Ok(rewritten) => rewritten,
+                Err(problem) => return self.handle_failure(attempt, problem),
+            };
+            (continuity, numbers) = self.publisher.check_continuity(&rendition_splice, &rewritten);
+        }
+        match continuity {
+            PlaylistContinuity::Continuous => {}
+            PlaylistContinuity::Superseded => return Ok(None),
+            PlaylistContinuity::Behind => {
+                return self.repeat_last_published(attempt, rewritten).map(Some);
+            }
+            PlaylistContinuity::Restarted => {
+                tracing::info!(
+                    source = attempt.upstream.source,
+                    ?numbers,
+                    "the source's media sequence numbers started again: it is spliced anew"
+                );
+                self.propose_splice(attempt, &upstream_playlist, true).await?;
+                return Ok(None);
+            }
+        }
+        let next = numbers.map_or(0, |numbers| numbers.end);
+        let prefetches = self.state.prefetch_new_segments(&rewritten, &attempt.target);
+        if !rewritten.timing.has_end_list {
+            self.publisher.stream_state.mark_alive(attempt.upstream);
+        }
+        let has_ended = rewritten.timing.has_end_list && self.has_stream_ended(attempt).await;
+        if rewritten.timing.has_end_list && !has_ended && self.has_usable_alternative(attempt) {
+            return Ok(None);
+        }
+        let unchanged_for =
+            self.publisher.rendition_state.record_poll(next, rewritten.target_duration());
+        if !has_ended
+            && self.fail_over_if_frozen(attempt, unchanged_for, rewritten.target_duration()).await
+        {
+            return Ok(None);
+        }
+        if self.publisher.rendition_state.is_beyond_agreed(next)
+            && !self.is_prefetched(attempt, &rewritten, prefetches).await
+        {
+            return self.last_published_playlist(&rewritten).map(Some);
+        }
+        let text = match self.publisher.publish(&rendition_splice, &rewritten, has_ended).await? {
+            PublishOutcome::Playlist(text) => text,
+            PublishOutcome::Behind => {
+                return self.repeat_last_published(attempt, rewritten).map(Some);
+            }
+            PublishOutcome::Superseded => return Ok(None),
+        };
+        Ok(Some(self.store_rewritten(attempt, rewritten, Some(text))))
+    }
+
+    /// Whether the source is still the selected one after a fetch, which may take seconds. To
+    /// publish it after the other edges have switched would be to switch back.
+    fn is_still_selected(&self, attempt: &PollAttempt<'_>) -> bool {
+        let map = self.state.store.map();
+        let stream = map.streams.get(self.publisher.stream.as_str());
+        let selected = stream.and_then(|stream| self.select_upstream(&map, stream).ok());
+        selected.is_some_and(|selected| selected.source == attempt.upstream.source)
+    }
+
+    /// The player's directives in the source's numbers. `None` where the source is not the
+    /// published one, whose numbers are not known yet.
+    fn translate_directives(&self, attempt: &PollAttempt<'_>) -> Option<String> {
+        let rendition_splice = self.publisher.current_splice()?;
+        let is_active = rendition_splice.splice.source == attempt.upstream.source;
+        directives::translate_directives(
+            self.directives.as_deref().filter(|_| is_active)?,
+            &rendition_splice.splice,
+        )
+    }
+
+    async fn fetch_playlist(
+        &self,
+        attempt: &PollAttempt<'_>,
+        directives: Option<&str>,
+    ) -> Result<UpstreamPlaylist, Problem> {
+        let limit = PlaylistLimits::default().max_bytes;
+        playlist::fetch_playlist(&self.state.fetcher, &attempt.target, directives, limit).await
+    }
+
+    /// Proposes or looks up the splice by which this source is published. `restarts`: the source's
+    /// numbers start again. `None`: the edges have decided on something else.
+    async fn propose_splice(
+        &self,
+        attempt: &PollAttempt<'_>,
+        upstream_playlist: &UpstreamPlaylist,
+        restarts: bool,
+    ) -> Result<Option<RenditionSplice>, Problem> {
+        let Publisher { stream_state, rendition, .. } = &self.publisher;
+        let renditions = attempt.stream.upstreams.iter().flat_map(|upstream| &upstream.renditions);
+        let max_target_duration =
+            renditions.filter_map(|one| one.target_duration).max().unwrap_or_default();
+        let previous = self.publisher.active_source();
+        let mut upstreams = attempt.stream.upstreams.iter();
+        let previous =
+            previous.and_then(|source| upstreams.find(|upstream| upstream.source == source));
+        let candidate = SpliceCandidate {
+            source: &attempt.upstream.source,
+            preferred_source: map_preferred_upstream(attempt.stream, rendition)
+                .map_or("", |upstream| &upstream.source),
+            map_version: attempt.map.version,
+            now: self.now,
+            max_target_duration,
+            switch_reason: previous
+                .and_then(|previous| stream_state.cooldown_reason(previous))
+                .unwrap_or(SwitchReason::Map),
+            playlist: &upstream_playlist.body,
+        };
+        self.publisher.propose_splice(&candidate, restarts).await
+    }
+
+    /// Remembers a rewritten playlist for the next rewrite. `published_text`: the text that is
+    /// published, if it differs from the rewritten one.
+    fn store_rewritten(
+        &self,
+        attempt: &PollAttempt<'_>,
+        rewritten: RewrittenPlaylist,
+        published_text: Option<Bytes>,
+    ) -> Arc<Playlist> {
+        let playlist =
+            self.playlist_poller.store_rewritten(attempt.rewrite_cache_key.clone(), rewritten);
+        match published_text.filter(|text| playlist.bytes != *text) {
+            Some(text) => Arc::new(playlist.with_bytes(text)),
+            None => playlist,
+        }
+    }
+
+    /// A playlist delta update of segments that are already published.
+    fn build_delta_update(
+        &self,
+        attempt: &PollAttempt<'_>,
+        rendition_splice: &RenditionSplice,
+        rewritten: RewrittenPlaylist,
+    ) -> Arc<Playlist> {
+        drop(self.state.prefetch_new_segments(&rewritten, &attempt.target));
+        let has_ended = rewritten.timing.has_end_list;
+        let text = override_playlist_tags(
+            &rewritten.playlist.bytes,
+            rendition_splice.splice.target_duration,
+            has_ended,
+        );
+        self.store_rewritten(attempt, rewritten, text.map(Bytes::from))
+    }
+
+    /// The last published playlist again, when the source's playlist is behind it.
+    fn repeat_last_published(
+        &self,
+        attempt: &PollAttempt<'_>,
+        rewritten: RewrittenPlaylist,
+    ) -> Result<Arc<Playlist>, Problem> {
+        let last_published = self.last_published_playlist(&rewritten)?;
+        self.store_rewritten(attempt, rewritten, None);
+        Ok(last_published)
+    }
+
+    fn last_published_playlist(&self, rewritten: &RewrittenPlaylist) -> PlaylistResult {
+        let last_published = self.publisher.rendition_state.last_published(Duration::from_secs(60));
+        let last_published = last_published.ok_or(Problem::Unavailable("its source is behind"))?;
+        Ok(Arc::new(rewritten.playlist.with_bytes(last_published)))
+    }
+
+    /// Whether the new segments are stored and may be published. A source that dies takes with it
+    /// the segments that nobody has fetched, and a player whose playlist names such a segment
+    /// stalls. A segment that is slow is published by a later poll, and after a target duration in
+    /// any case, so that a source that is always slow still plays.
+    async fn is_prefetched(
+        &self,
+        attempt: &PollAttempt<'_>,
+        rewritten: &RewrittenPlaylist,
+        prefetches: Vec<PrefetchOutcome>,
+    ) -> bool {
+        let Publisher { rendition_state, stream, .. } = &self.publisher;
+        // The first player, or the first after a pause, gets the playlist as it is. The same holds
+        // with partial segments, where each one adds to the latency.
+        let is_watched = rendition_state.last_published(rewritten.target_duration()).is_some();
+        if !is_watched || rewritten.timing.part_target.is_some() {
+            return true;
+        }
+        let until = Instant::now() + PREFETCH_WAIT_TIMEOUT;
+        let outcomes = timeout_at(
+            until,
+            join_all(prefetches.into_iter().map(PrefetchOutcome::wait_until_done)),
+        )
+        .await;
+        let failure = match &outcomes {
+            Ok(outcomes) => outcomes.iter().find_map(|outcome| outcome.as_ref().err()),
+            // The fetches are still in flight.
+            Err(_) => None,
+        };
+        // A 404 is no failure: some sources announce a segment a moment before it exists.
+        if let Some(problem) =
+            failure.filter(|failure| **failure != Problem::UpstreamStatus(StatusCode::NOT_FOUND))
+        {
+            self.state.viewers.playback_reports.report_failure(stream, attempt.upstream, problem);
+        }
+        let all_stored = outcomes.is_ok() && failure.is_none();
+        // With new tokens the playlist is published at once: the links with the old ones may have
+        // expired.
+        if all_stored
+            || rewritten.has_new_tokens
+            || rendition_state.withheld_duration() >= rewritten.target_duration()
+        {
+            return true;
+        }
+        // A blocking reload that is answered without a new segment is repeated at once, so it is
+        // held back for the rest of the wait.
+        if self.directives.is_some() {
+            sleep_until(until).await;
+        }
+        false
+    }
+
+    /// Reports a failure to the control plane, which may find another upstream. After
+    /// [`FAILOVER_DELAY`] of failures without that, this edge fails over to the next usable
+    /// upstream itself: `Ok(None)`.
+    fn handle_failure(
+        &self,
+        attempt: &PollAttempt<'_>,
+        problem: Problem,
+    ) -> Result<Option<Arc<Playlist>>, Problem> {
+        let Publisher { stream_state, rendition_state, stream, .. } = &self.publisher;
+        self.state.viewers.playback_reports.report_failure(stream, attempt.upstream, &problem);
+        if problem.is_retryable()
+            && rendition_state.failing_duration() >= FAILOVER_DELAY
+            && self.has_usable_alternative(attempt)
+        {
+            tracing::warn!(%stream, source = attempt.upstream.source, problem = problem.name(), why = %problem, "the source keeps failing: this edge fails over to another one; check the source");
+            stream_state.mark_unusable(attempt.upstream, SwitchReason::Failed);
+            return Ok(None);
+        }
+        Err(problem)
+    }
+}

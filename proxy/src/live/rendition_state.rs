@@ -1,0 +1,318 @@
+//! What this edge has published of one rendition, and by which splice.
+
+use std::ops::Range;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use pitwall_hls::{SegmentedPlaylist, Splice};
+use pitwall_upstream_map::store::SpliceDecision;
+use tokio::time::Instant;
+
+use super::source_switch::{SourceSwitch, TailSegments, append_following_segments};
+use super::stream_state::CurrentGeneration;
+
+/// What this edge has published of one rendition, by which splice, and what other edges have
+/// published.
+#[derive(Default)]
+pub(super) struct RenditionState(Mutex<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    splice: Option<RenditionSplice>,
+    last_published: Option<LastPublished>,
+    /// The media sequence number after the highest that this edge has published.
+    next_number: u64,
+    /// The number below which the edges have agreed that numbers may be published.
+    agreed_next_number: u64,
+    discontinuity_sequence: u64,
+    /// The last segments that other edges have published, as they reported them.
+    peer_tail: PublishedTail,
+    /// Numbers below this one may have been published, by the registry's last decision.
+    registry_first_free: u64,
+    /// This edge has published something else than what the edges have agreed on, and players have
+    /// it.
+    diverged: bool,
+    /// Since when every poll has failed.
+    failing_since: Option<Instant>,
+    /// Since when new segments are withheld because they are not stored.
+    withheld_since: Option<Instant>,
+}
+
+/// A rendition's splice in a source switch, and its record in the
+/// [`SpliceRegistry`](pitwall_upstream_map::store::SpliceRegistry).
+#[derive(Clone)]
+pub(super) struct RenditionSplice {
+    pub splice: Arc<Splice>,
+    pub record: Arc<[u8]>,
+    source_switch: Arc<SourceSwitch>,
+}
+
+impl RenditionSplice {
+    /// Whether the splice belongs to the current source switch.
+    pub(super) fn is_current(&self, current: &CurrentGeneration) -> bool {
+        self.splice.generation == current.generation
+            && current.source_switch.as_deref() == Some(&*self.source_switch)
+    }
+}
+
+/// What has been published of a rendition, as far as this edge knows.
+#[derive(Clone, Default)]
+pub(super) struct PublishedTail {
+    /// Numbers below this one are not free: they are published or may have been.
+    pub first_free_number: u64,
+    /// The last segments that other edges have published.
+    pub segments: TailSegments,
+}
+
+/// What this edge has published last of a rendition.
+#[derive(Clone)]
+pub(super) struct LastPublished {
+    pub text: Bytes,
+    polled_at: Instant,
+    /// When it last had a new segment.
+    advanced_at: Instant,
+}
+
+/// How a fetched playlist continues the published one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PlaylistContinuity {
+    /// It has new segments, or the same ones.
+    Continuous,
+    /// It ends before the published one, by no more than servers of one source differ.
+    Behind,
+    /// The source's sequence numbers have started again.
+    Restarted,
+    /// It was numbered by a splice that is no longer current.
+    Superseded,
+}
+
+/// By how many segments the servers of one source may differ. A larger step back is a restart.
+const SERVER_LAG_SEGMENTS_MAX: u64 = 3;
+/// More segments than this in a target duration are a jump of the numbers, and no progress.
+const SEGMENTS_PER_TARGET_DURATION_MAX: f64 = 10.0;
+
+impl Inner {
+    /// Whether a playlist that starts at `first` is further ahead of the published one than the
+    /// time since the last poll explains.
+    fn is_jump_ahead(&self, first: u64, target: Duration) -> bool {
+        let Some(last) = &self.last_published else { return false };
+        // At the splice point the numbers may have jumped, because other edges had published more.
+        let splice_start = self
+            .splice
+            .as_ref()
+            .map_or(0, |rendition_splice| rendition_splice.splice.from.published);
+        let gap = first.saturating_sub(self.next_number.max(splice_start));
+        let elapsed_targets =
+            last.polled_at.elapsed().as_secs_f64() / target.as_secs_f64().max(0.1);
+        gap > 0 && gap as f64 > SEGMENTS_PER_TARGET_DURATION_MAX * (elapsed_targets + 1.0)
+    }
+}
+
+impl RenditionState {
+    fn lock_inner(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn splice(&self) -> Option<RenditionSplice> {
+        self.lock_inner().splice.clone()
+    }
+
+    pub(super) fn has_diverged(&self) -> bool {
+        self.lock_inner().diverged
+    }
+
+    pub(super) fn discontinuity_sequence(&self) -> u64 {
+        self.lock_inner().discontinuity_sequence
+    }
+
+    /// The text that was published last, unless it was polled more than four target durations ago,
+    /// which is too long to continue from.
+    pub(super) fn last_published(&self, target: Duration) -> Option<Bytes> {
+        let state = self.lock_inner();
+        let last = state.last_published.as_ref()?;
+        (last.polled_at.elapsed() < target * 4).then(|| last.text.clone())
+    }
+
+    /// The media sequence number of the first segment of the last published playlist.
+    pub(super) fn first_published_number(&self) -> Option<u64> {
+        let text = self.lock_inner().last_published.as_ref()?.text.clone();
+        Some(SegmentedPlaylist::parse(&text).ok()?.first_number)
+    }
+
+    pub(super) fn published_tail(&self) -> PublishedTail {
+        let state = self.lock_inner();
+        let first_free_number =
+            state.peer_tail.first_free_number.max(state.next_number).max(state.registry_first_free);
+        PublishedTail { first_free_number, ..state.peer_tail.clone() }
+    }
+
+    pub(super) fn apply_decision(&self, decision: &SpliceDecision) {
+        let mut state = self.lock_inner();
+        state.peer_tail.first_free_number =
+            state.peer_tail.first_free_number.max(decision.next_number);
+        state.registry_first_free = decision.first_free_number();
+        // The local registry's tail is what this edge itself proposed, so it says nothing of other
+        // edges.
+        if decision.is_shared {
+            state.peer_tail.segments =
+                serde_json::from_slice(&decision.tail_record).unwrap_or_default();
+        }
+    }
+
+    /// Adopts the splice that the edges have agreed on, whoever proposed it. Segments that this
+    /// edge has published stay as they were: where the splice contradicts them, the rendition is
+    /// marked as diverged. `None` if the record cannot be read.
+    pub(super) fn adopt_splice(
+        &self,
+        record: &[u8],
+        source_switch: &Arc<SourceSwitch>,
+    ) -> Option<RenditionSplice> {
+        let mut splice: Splice = serde_json::from_slice(record).ok()?;
+        let mut state = self.lock_inner();
+        if let Some(rendition_splice) =
+            state.splice.as_mut().filter(|rendition_splice| *rendition_splice.record == *record)
+        {
+            rendition_splice.source_switch = source_switch.clone();
+            return Some(rendition_splice.clone());
+        }
+        let own_playlist = state
+            .last_published
+            .as_ref()
+            .and_then(|last| SegmentedPlaylist::parse(&last.text).ok());
+        if let Some(own_playlist) = own_playlist {
+            let is_unseen = splice.tail.first().is_some_and(|first| {
+                let before = first.discontinuity.saturating_sub(first.tags);
+                first.number > own_playlist.next_number() && before >= state.discontinuity_sequence
+            });
+            if let Some(tail) =
+                append_following_segments(&own_playlist.segments, &splice.tail, false)
+            {
+                splice.tail = tail;
+            } else if own_playlist.next_number() == splice.from.published {
+                splice.tail = own_playlist.segments;
+            } else if !is_unseen {
+                splice.tail.clear();
+            }
+        }
+        let last = splice
+            .tail
+            .last()
+            .map_or(0, |last| last.discontinuity)
+            .max(state.discontinuity_sequence);
+        state.diverged = state.next_number > 0
+            && (splice.from.published < state.next_number || splice.from.discontinuity <= last);
+        state.agreed_next_number = splice.from.published.max(state.agreed_next_number);
+        let (splice, record) = (Arc::new(splice), record.into());
+        let rendition_splice =
+            RenditionSplice { splice, record, source_switch: source_switch.clone() };
+        state.withheld_since = None;
+        state.splice = Some(rendition_splice.clone());
+        Some(rendition_splice)
+    }
+
+    /// Marks the rendition as diverged, so that the next poll proposes a new splice.
+    pub(super) fn mark_diverged(&self) {
+        self.lock_inner().diverged = true;
+    }
+
+    /// How a playlist with the published numbers `numbers` continues the published one.
+    pub(super) fn check_continuity(
+        &self,
+        rendition_splice: &RenditionSplice,
+        numbers: &Range<u64>,
+        target: Duration,
+    ) -> PlaylistContinuity {
+        let state = self.lock_inner();
+        match &state.splice {
+            Some(current) if current.record == rendition_splice.record => {}
+            _ => return PlaylistContinuity::Superseded,
+        }
+        match () {
+            () if numbers.end + SERVER_LAG_SEGMENTS_MAX < state.next_number => {
+                PlaylistContinuity::Restarted
+            }
+            () if numbers.end < state.next_number => PlaylistContinuity::Behind,
+            () if state.is_jump_ahead(numbers.start, target) => PlaylistContinuity::Restarted,
+            () => PlaylistContinuity::Continuous,
+        }
+    }
+
+    /// Whether the edges have yet to agree before all numbers below `next` may be published.
+    pub(super) fn is_beyond_agreed(&self, next: u64) -> bool {
+        next > self.lock_inner().agreed_next_number
+    }
+
+    pub(super) fn is_first_publication(&self) -> bool {
+        self.lock_inner().last_published.is_none()
+    }
+
+    pub(super) fn mark_agreed(&self, next: u64) {
+        let mut state = self.lock_inner();
+        state.agreed_next_number = state.agreed_next_number.max(next);
+    }
+
+    /// Records `text` as published. `parsed`: the same text, parsed, if it has new segments.
+    pub(super) fn record_publication(
+        &self,
+        rendition_splice: &RenditionSplice,
+        text: Bytes,
+        next: u64,
+        parsed: Option<&SegmentedPlaylist>,
+    ) -> PlaylistContinuity {
+        let mut state = self.lock_inner();
+        if state.splice.as_ref().is_none_or(|current| current.record != rendition_splice.record) {
+            return PlaylistContinuity::Superseded;
+        }
+        if next < state.next_number {
+            return PlaylistContinuity::Behind;
+        }
+        let now = Instant::now();
+        let advanced_at = match &state.last_published {
+            Some(last) if next == state.next_number => last.advanced_at,
+            _ => now,
+        };
+        if let Some(last) = parsed.and_then(|parsed| parsed.segments.last()) {
+            state.discontinuity_sequence = last.discontinuity;
+        }
+        // Where nothing was published yet, the discontinuities before the splice point count as
+        // published: the source switch has announced them.
+        let announced_discontinuity = rendition_splice.splice.from.discontinuity.saturating_sub(1);
+        state.discontinuity_sequence = state.discontinuity_sequence.max(announced_discontinuity);
+        state.next_number = next;
+        state.withheld_since = None;
+        state.last_published = Some(LastPublished { text, polled_at: now, advanced_at });
+        PlaylistContinuity::Continuous
+    }
+
+    /// Records a fetched playlist. Returns how long the playlist has had no new segment.
+    pub(super) fn record_poll(&self, next: u64, target: Duration) -> Duration {
+        let mut state = self.lock_inner();
+        state.failing_since = None;
+        let is_unchanged = next <= state.next_number;
+        let Some(last) = state.last_published.as_mut().filter(|_| is_unchanged) else {
+            return Duration::ZERO;
+        };
+        // After a pause without polls the playlist may have advanced just now.
+        if last.polled_at.elapsed() > target * 2 {
+            last.advanced_at = Instant::now();
+        }
+        last.polled_at = Instant::now();
+        last.advanced_at.elapsed()
+    }
+
+    /// Records that new segments are withheld. Returns for how long they have been.
+    pub(super) fn withheld_duration(&self) -> Duration {
+        self.lock_inner().withheld_since.get_or_insert_with(Instant::now).elapsed()
+    }
+
+    /// Records a failed poll. Returns for how long all polls have failed.
+    pub(super) fn failing_duration(&self) -> Duration {
+        self.lock_inner().failing_since.get_or_insert_with(Instant::now).elapsed()
+    }
+
+    /// Restarts the failing time, because another source is polled.
+    pub(super) fn reset_failing(&self) {
+        self.lock_inner().failing_since = None;
+    }
+}

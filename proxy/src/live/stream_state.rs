@@ -1,0 +1,199 @@
+//! What this edge knows of a stream's source switches and of its upstreams, beside the map.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use moka::sync::Cache;
+use pitwall_upstream_map::store::SpliceDecision;
+use pitwall_upstream_map::{StreamId, Upstream};
+use tokio::time::Instant;
+
+use super::rendition_state::RenditionState;
+use super::source_switch::{SourceSwitch, SwitchReason};
+
+/// The state of a stream without polls for this long is dropped.
+const STREAM_STATE_IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
+const STREAM_STATES_MAX: u64 = 20_000;
+/// An upstream that could not be used is tried again after this.
+const UPSTREAM_COOLDOWN: Duration = Duration::from_secs(20);
+
+/// The states of all streams that are watched.
+pub(super) struct StreamStates(Cache<StreamId, Arc<StreamState>>);
+
+/// The state of one stream.
+#[derive(Default)]
+pub(super) struct StreamState {
+    inner: Mutex<Inner>,
+    renditions: Mutex<HashMap<String, Arc<RenditionState>>>,
+}
+
+#[derive(Default)]
+struct Inner {
+    current: CurrentGeneration,
+    cooldowns: HashMap<UpstreamIdentity, Cooldown>,
+}
+
+/// The source switch that the edges agreed on last.
+#[derive(Clone, Default)]
+pub(super) struct CurrentGeneration {
+    pub generation: u64,
+    pub source_switch: Option<Arc<SourceSwitch>>,
+    pub shared: bool,
+    /// A map that is newer than the switch has ranked this source first.
+    pub confirmed_by_map: bool,
+}
+
+/// Source and generation of an upstream: an upstream with renewed URLs does not inherit the
+/// cooldown of its predecessor.
+type UpstreamIdentity = (String, u64);
+
+/// Why an upstream is not used for now.
+#[derive(Clone, Copy)]
+enum Cooldown {
+    Until(Instant, SwitchReason),
+    Ended,
+}
+
+fn upstream_identity(upstream: &Upstream) -> UpstreamIdentity {
+    (upstream.source.clone(), upstream.generation)
+}
+
+impl Default for StreamStates {
+    fn default() -> Self {
+        Self(
+            Cache::builder()
+                .max_capacity(STREAM_STATES_MAX)
+                .time_to_idle(STREAM_STATE_IDLE_TIMEOUT)
+                .build(),
+        )
+    }
+}
+
+impl StreamStates {
+    pub(super) fn get_or_create(&self, stream: &StreamId) -> Arc<StreamState> {
+        self.0.get_with_by_ref(stream, Arc::default)
+    }
+
+    pub(super) fn get(&self, stream: &str) -> Option<Arc<StreamState>> {
+        self.0.get(&StreamId::try_from(stream.to_owned()).ok()?)
+    }
+}
+
+impl StreamState {
+    fn lock_inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_renditions(&self) -> MutexGuard<'_, HashMap<String, Arc<RenditionState>>> {
+        self.renditions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The state of one of the stream's renditions.
+    pub(super) fn rendition_state(&self, rendition: &str) -> Arc<RenditionState> {
+        self.lock_renditions().entry(rendition.to_owned()).or_default().clone()
+    }
+
+    /// The discontinuity sequence number after all that this edge has published, of any rendition.
+    pub(super) fn next_discontinuity_sequence(&self) -> u64 {
+        let renditions = self.lock_renditions();
+        renditions
+            .values()
+            .map(|rendition| rendition.discontinuity_sequence())
+            .max()
+            .unwrap_or_default()
+            + 1
+    }
+
+    pub(super) fn current_generation(&self) -> CurrentGeneration {
+        self.lock_inner().current.clone()
+    }
+
+    /// Takes over a decision, unless it is older than the current one. Returns the reason if the
+    /// stream has switched to another source since this edge knew of one.
+    pub(super) fn apply_decision(&self, decision: &SpliceDecision) -> Option<SwitchReason> {
+        let mut state = self.lock_inner();
+        let current = &mut state.current;
+        current.shared = decision.is_shared;
+        if decision.generation == 0 || decision.generation < current.generation {
+            return None;
+        }
+        let source_switch: SourceSwitch = serde_json::from_slice(&decision.switch_record).ok()?;
+        let has_switched = current.generation > 0 && decision.generation > current.generation;
+        let reason = has_switched.then_some(source_switch.reason);
+        if current.source_switch.as_deref() != Some(&source_switch) {
+            tracing::info!(
+                generation = decision.generation,
+                source = source_switch.source,
+                picked = source_switch.picked,
+                reason = source_switch.reason.label(),
+                shared = decision.is_shared,
+                "the stream switched to another source"
+            );
+            current.source_switch = Some(Arc::new(source_switch));
+        }
+        if decision.generation > current.generation {
+            current.confirmed_by_map = false;
+        }
+        current.generation = decision.generation;
+        reason
+    }
+
+    /// Records that the map ranks the source of this generation first.
+    pub(super) fn confirm_generation(&self, generation: u64) {
+        let mut state = self.lock_inner();
+        if state.current.generation == generation {
+            state.current.confirmed_by_map = true;
+        }
+    }
+
+    /// Puts an upstream into cooldown for [`UPSTREAM_COOLDOWN`].
+    pub(super) fn mark_unusable(&self, upstream: &Upstream, reason: SwitchReason) {
+        let mut state = self.lock_inner();
+        let now = Instant::now();
+        state.cooldowns.retain(|_, cooldown| match cooldown {
+            Cooldown::Until(until, _) => *until > now,
+            Cooldown::Ended => true,
+        });
+        state
+            .cooldowns
+            .insert(upstream_identity(upstream), Cooldown::Until(now + UPSTREAM_COOLDOWN, reason));
+    }
+
+    /// Marks an upstream whose playlist has `EXT-X-ENDLIST`.
+    pub(super) fn mark_ended(&self, upstream: &Upstream) {
+        self.lock_inner().cooldowns.insert(upstream_identity(upstream), Cooldown::Ended);
+    }
+
+    pub(super) fn has_ended(&self, upstream: &Upstream) -> bool {
+        matches!(
+            self.lock_inner().cooldowns.get(&upstream_identity(upstream)),
+            Some(Cooldown::Ended)
+        )
+    }
+
+    /// Unmarks an upstream whose playlist no longer has `EXT-X-ENDLIST`.
+    pub(super) fn mark_alive(&self, upstream: &Upstream) {
+        let mut state = self.lock_inner();
+        if matches!(state.cooldowns.get(&upstream_identity(upstream)), Some(Cooldown::Ended)) {
+            state.cooldowns.remove(&upstream_identity(upstream));
+        }
+    }
+
+    /// Why this edge has put the upstream into cooldown. `None` if it has not, and only the map may
+    /// say that the upstream is down.
+    pub(super) fn cooldown_reason(&self, upstream: &Upstream) -> Option<SwitchReason> {
+        match self.lock_inner().cooldowns.get(&upstream_identity(upstream))? {
+            Cooldown::Until(_, reason) => Some(*reason),
+            Cooldown::Ended => Some(SwitchReason::Ended),
+        }
+    }
+
+    pub(super) fn is_in_cooldown(&self, upstream: &Upstream) -> bool {
+        match self.lock_inner().cooldowns.get(&upstream_identity(upstream)) {
+            Some(Cooldown::Until(until, _)) => *until > Instant::now(),
+            Some(Cooldown::Ended) => true,
+            None => false,
+        }
+    }
+}

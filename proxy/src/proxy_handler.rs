@@ -1,0 +1,167 @@
+//! `/proxy`: any playlist or document that a link names, stateless: all that is known is in the
+//! link.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use pitwall_fetch::parse_url;
+use pitwall_hls::analysis::Playlist as Analysed;
+use pitwall_hls::{
+    Container, PlaylistLimits, Variables, analyse, guess_container, has_masked_container,
+    rewrite_document,
+};
+
+use crate::cache::RangeRequest;
+use crate::edge_state::EdgeState;
+use crate::live::PLAYLIST_CONTENT_TYPE;
+use crate::playlist::rewrite_cache::{RewriteKey, RewrittenPlaylist};
+use crate::playlist::{
+    self, Playlist, PlaylistPoller, PlaylistResult, UpstreamPlaylist, build_poll_key,
+};
+use crate::problem::Problem;
+use crate::seal::{self, Purpose};
+use crate::target::UpstreamTarget;
+use crate::uri_mappers::{ProxyUriMapper, container_extension};
+
+/// Handler of `/proxy`.
+pub struct ProxyHandler {
+    pub playlist_poller: Arc<PlaylistPoller>,
+    pub state: EdgeState,
+}
+
+/// A parsed request for `/proxy`.
+pub struct ProxyRequest {
+    pub target: UpstreamTarget,
+    /// Encoded `EXT-X-DEFINE` variables of the multivariant playlist that led here.
+    pub variables: Option<String>,
+    pub directives: Option<String>,
+    pub now: u64,
+}
+
+impl ProxyHandler {
+    /// Fetches and rewrites a playlist or document. Concurrent requests for the same one share a
+    /// fetch.
+    ///
+    /// # Errors
+    /// The problem of the fetch, [`Problem::UpstreamInvalid`] if the response cannot be rewritten,
+    /// or [`Problem::BadUrl`] if the variables cannot be decoded.
+    pub async fn fetch_playlist(&self, request: ProxyRequest) -> PlaylistResult {
+        let target = &request.target;
+        let playlist = format!(
+            "proxy {:?} {:?} {} {} {}",
+            target.purpose,
+            target.expires,
+            target.profile,
+            target.url,
+            request.variables.as_deref().unwrap_or_default(),
+        );
+        let key = build_poll_key(&playlist, request.directives.as_deref());
+        let blocking = request.directives.is_some();
+        let (state, playlist_poller) = (self.state.clone(), self.playlist_poller.clone());
+        let poll = || state.fetch_and_rewrite(request, playlist, playlist_poller);
+        self.playlist_poller.poll(key, blocking, poll).await
+    }
+}
+
+impl EdgeState {
+    async fn fetch_and_rewrite(
+        self,
+        request: ProxyRequest,
+        cache_key: String,
+        playlist_poller: Arc<PlaylistPoller>,
+    ) -> PlaylistResult {
+        let ProxyRequest { target, variables, directives, now } = request;
+        let limits = PlaylistLimits::default();
+        let upstream_playlist = playlist::fetch_playlist(
+            &self.fetcher,
+            &target,
+            directives.as_deref(),
+            limits.max_bytes,
+        )
+        .await?;
+        let mut uri_mapper = ProxyUriMapper {
+            sealer: &self.sealer,
+            profile: &target.profile,
+            container_extension: container_extension(guess_container(&upstream_playlist.body)),
+            now,
+            expires: target.expires,
+        };
+        if target.purpose == Some(Purpose::Document) {
+            let bytes = rewrite_document(
+                &upstream_playlist.body,
+                &upstream_playlist.base_url,
+                &mut uri_mapper,
+            )
+            .map_err(|invalid| Problem::UpstreamInvalid(invalid.to_string()))?;
+            return Ok(Arc::new(Playlist::new(
+                bytes,
+                "application/json",
+                None,
+                upstream_playlist.fetch_duration,
+            )));
+        }
+        let imported = match variables {
+            Some(encoded) => Variables::decode(&encoded)
+                .map_err(|_| Problem::BadUrl("v= is not what a playlist here said"))?,
+            None => Variables::default(),
+        };
+        if has_masked_container(&upstream_playlist.body)
+            && let Some(sniffed) =
+                self.sniff_container(&upstream_playlist, &imported, &target).await
+        {
+            uri_mapper.container_extension = container_extension(sniffed);
+        }
+        let rewrite_key = RewriteKey {
+            base_url: upstream_playlist.base_url.clone(),
+            seal_period: seal::seal_period(now),
+            expires: target.expires,
+            extension: uri_mapper.container_extension,
+            upstream_generation: 0,
+            splice: None,
+        };
+        let previous = playlist_poller.rewrite_cache.get(&cache_key);
+        let rewritten = RewrittenPlaylist::rewrite(
+            previous.as_deref(),
+            upstream_playlist,
+            rewrite_key,
+            &imported,
+            PLAYLIST_CONTENT_TYPE,
+            &mut uri_mapper,
+        )?;
+        // The handles are dropped: the prefetches run on without a waiter.
+        drop(self.prefetch_new_segments(&rewritten, &target));
+        Ok(playlist_poller.store_rewritten(cache_key, rewritten))
+    }
+
+    /// Detects the container of segments whose names do not tell it, by the bytes of the newest
+    /// segment, which the player will request next anyway.
+    async fn sniff_container(
+        &self,
+        upstream_playlist: &UpstreamPlaylist,
+        imported: &Variables,
+        playlist: &UpstreamTarget,
+    ) -> Option<Container> {
+        let analysis = analyse(
+            &upstream_playlist.body,
+            &upstream_playlist.base_url,
+            imported,
+            &PlaylistLimits::default(),
+        );
+        let Ok(Analysed::Media(media)) = analysis else { return None };
+        let segment = media.segments.last()?;
+        if segment.map.is_some() || segment.key.is_some() || segment.byte_range.is_some() {
+            return None;
+        }
+        let url = parse_url(&segment.url).ok()?;
+        let map = self.store.map();
+        let target = self.targets.resolve_for_profile(url, &playlist.profile, &map).ok()?;
+        let first_chunk: Bytes = self
+            .cache
+            .open_object(target, RangeRequest::default())
+            .await
+            .ok()?
+            .read_first_chunk()
+            .await?;
+        Some(Container::sniff(&first_chunk)).filter(|sniffed| *sniffed != Container::Unknown)
+    }
+}

@@ -1,0 +1,217 @@
+//! [`DiskSnapshot`]: the last good map and the splice registry on disk, so that an edge starts
+//! while store and control plane are down.
+//!
+//! A file is written under another name, synced and renamed, so that there is either the old or the
+//! new one. The previous file is kept in case the newest is damaged. Files are sealed like entries.
+
+use std::collections::HashMap;
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::entry_cipher::EntryCipher;
+use super::splice_registry::{SpliceRegistry, StreamSplices};
+use crate::map::{StreamId, UpstreamMap};
+
+const MAP_FILE: SnapshotFile =
+    SnapshotFile { name: "map", magic: b"pitwall map 1\n", cipher_field: "disk" };
+const SPLICES_FILE: SnapshotFile =
+    SnapshotFile { name: "splices", magic: b"pitwall splices 1\n", cipher_field: "splices" };
+const CHECKSUM_BYTES: usize = 32;
+
+/// Name, magic bytes and associated data (of the cipher) of a snapshot file.
+struct SnapshotFile {
+    name: &'static str,
+    magic: &'static [u8],
+    cipher_field: &'static str,
+}
+
+#[derive(Clone)]
+pub(super) struct DiskSnapshot {
+    directory: PathBuf,
+}
+
+/// Why a snapshot file cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SnapshotError {
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error("it is something else, or of a later day")]
+    Format,
+    #[error("its checksum is wrong")]
+    Checksum,
+    #[error("it was sealed with another key")]
+    WrongKey,
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+}
+
+impl DiskSnapshot {
+    pub(super) fn new(directory: PathBuf) -> Self {
+        Self { directory }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+
+    /// Loads the newest readable map. Also returns the files that cannot be read, with the reason.
+    pub(super) fn load_map(
+        &self,
+        cipher: &EntryCipher,
+    ) -> (Option<UpstreamMap>, Vec<(PathBuf, SnapshotError)>) {
+        self.read(&MAP_FILE, cipher)
+    }
+
+    pub(super) fn save_map(
+        &self,
+        map: &UpstreamMap,
+        cipher: &EntryCipher,
+    ) -> Result<(), SnapshotError> {
+        self.write(&MAP_FILE, map, cipher)
+    }
+
+    /// Saves a map. A failure is only logged: it prevents a start without the store, and nothing
+    /// now.
+    pub(super) async fn save_map_or_warn(&self, map: Arc<UpstreamMap>, cipher: &EntryCipher) {
+        if map.version == 0 {
+            return;
+        }
+        let (snapshot, cipher) = (self.clone(), cipher.clone());
+        match tokio::task::spawn_blocking(move || snapshot.save_map(&map, &cipher)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "the map cannot be saved: check [state] dir"),
+            Err(error) => tracing::error!(%error, "the task that saves the map failed"),
+        }
+    }
+
+    pub(super) fn load_splices(
+        &self,
+        cipher: &EntryCipher,
+    ) -> (SpliceRegistry, Vec<(PathBuf, SnapshotError)>) {
+        let (entries, load_errors) = self.read(&SPLICES_FILE, cipher);
+        (entries.map_or_else(SpliceRegistry::default, SpliceRegistry::from_entries), load_errors)
+    }
+
+    pub(super) fn save_splices(
+        &self,
+        entries: &HashMap<StreamId, StreamSplices>,
+        cipher: &EntryCipher,
+    ) -> Result<(), SnapshotError> {
+        self.write(&SPLICES_FILE, entries, cipher)
+    }
+
+    fn read<T: DeserializeOwned>(
+        &self,
+        file: &SnapshotFile,
+        cipher: &EntryCipher,
+    ) -> (Option<T>, Vec<(PathBuf, SnapshotError)>) {
+        let mut load_errors = Vec::new();
+        for name in [file.name.to_owned(), format!("{}.previous", file.name)] {
+            let path = self.path(&name);
+            let bytes = fs::read(&path).map_err(SnapshotError::from);
+            match bytes.and_then(|bytes| file.parse(&bytes, cipher)) {
+                Ok(value) => return (Some(value), load_errors),
+                Err(SnapshotError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => load_errors.push((path, error)),
+            }
+        }
+        (None, load_errors)
+    }
+
+    fn write(
+        &self,
+        file: &SnapshotFile,
+        value: &impl Serialize,
+        cipher: &EntryCipher,
+    ) -> Result<(), SnapshotError> {
+        let sealed = cipher.seal(file.cipher_field, &serde_json::to_vec(value)?);
+        fs::create_dir_all(&self.directory)?;
+        let new_path = self.path(&format!("{}.new", file.name));
+        let path = self.path(file.name);
+        let mut output = create_private_file(&new_path)?;
+        output.write_all(file.magic)?;
+        output.write_all(blake3::hash(&sealed).as_bytes())?;
+        output.write_all(&sealed)?;
+        output.sync_all()?;
+        match fs::rename(&path, self.path(&format!("{}.previous", file.name))) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
+        fs::rename(&new_path, &path)?;
+        Ok(File::open(&self.directory)?.sync_all()?)
+    }
+}
+
+/// Creates an empty file that only its owner can read. The permissions are set also on an existing
+/// file, because one left behind by a crash may have others.
+fn create_private_file(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.set_permissions(Permissions::from_mode(0o600))?;
+    Ok(file)
+}
+
+impl SnapshotFile {
+    fn parse<T: DeserializeOwned>(
+        &self,
+        bytes: &[u8],
+        cipher: &EntryCipher,
+    ) -> Result<T, SnapshotError> {
+        let rest = bytes.strip_prefix(self.magic).ok_or(SnapshotError::Format)?;
+        let (checksum, sealed) =
+            rest.split_first_chunk::<CHECKSUM_BYTES>().ok_or(SnapshotError::Checksum)?;
+        if blake3::hash(sealed) != blake3::Hash::from_bytes(*checksum) {
+            return Err(SnapshotError::Checksum);
+        }
+        let opened = cipher.open(self.cipher_field, sealed).ok_or(SnapshotError::WrongKey)?;
+        Ok(serde_json::from_slice(&opened.plaintext)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::StoreKeys;
+    use crate::store::tests::sample_map;
+
+    fn cipher_with_key(key: u8) -> EntryCipher {
+        EntryCipher::new(&StoreKeys { current: [key; 32], previous: None })
+    }
+
+    #[test]
+    fn a_damaged_file_is_reported_and_the_previous_one_is_used() {
+        let directory = tempfile::tempdir().unwrap();
+        let snapshot = DiskSnapshot::new(directory.path().join("state"));
+        assert!(snapshot.load_map(&cipher_with_key(1)).0.is_none());
+        for version in [1, 2] {
+            snapshot.save_map(&sample_map(version, &["World feed"]), &cipher_with_key(1)).unwrap();
+        }
+        let path = directory.path().join("state/map");
+        for name in ["map", "map.previous"] {
+            let metadata = fs::metadata(directory.path().join("state").join(name)).unwrap();
+            assert_eq!(metadata.permissions().mode() & 0o777, 0o600, "{name}");
+        }
+        let good = fs::read(&path).unwrap();
+        assert!(!good.windows(7).any(|window| window == b"example"), "not in clear");
+        let mut flipped = good.clone();
+        *flipped.last_mut().unwrap() ^= 1;
+        for (bytes, key, version, error_count) in [
+            (good.clone(), 1, Some(2), 0),
+            (flipped, 1, Some(1), 1),
+            (good[..good.len() - 9].to_vec(), 1, Some(1), 1),
+            (good[..20].to_vec(), 1, Some(1), 1),
+            (b"".to_vec(), 1, Some(1), 1),
+            (good, 9, None, 2),
+        ] {
+            fs::write(&path, bytes).unwrap();
+            let (map, load_errors) = snapshot.load_map(&cipher_with_key(key));
+            assert_eq!(map.map(|map| map.version), version);
+            assert_eq!(load_errors.len(), error_count, "{load_errors:?}");
+        }
+    }
+}

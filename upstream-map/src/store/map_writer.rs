@@ -1,0 +1,223 @@
+//! Writing of maps: a delta, or the full map if the store does not hold the map that was last
+//! known.
+
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, timeout};
+
+use super::StoreError;
+use super::baseline::{Baseline, DIGEST_FIELD, Delta, MapDigest};
+use super::entries::{self, Entries};
+use super::redis::RedisStore;
+use super::redis_scripts::{self, Publication, WriteMode, WriteOutcome};
+use crate::map::UpstreamMap;
+
+/// Notice that is published to every reader with each map.
+#[derive(Serialize, Deserialize)]
+pub(super) struct ChangeNotice {
+    pub(super) version: u64,
+    /// Previous version and changed fields; `None` if everything was written.
+    pub(super) delta: Option<ChangedFields>,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct ChangedFields {
+    pub(super) from: u64,
+    pub(super) fields: Vec<String>,
+}
+
+/// Maximum transit time of the reply to a map that was written just before its deadline.
+const REPLY_TRANSIT_TIMEOUT: Duration = Duration::from_millis(500);
+
+impl RedisStore {
+    /// Writes a map within `limit` or never. A Redis that hangs executes queued commands when it
+    /// resumes, possibly after the caller was told that the write failed. The script therefore
+    /// checks a deadline on the clock of Redis, which is read first. If only the reply is lost on
+    /// its way back, the next map reverts what this one changed.
+    pub(super) async fn write_map_within(
+        &self,
+        map: UpstreamMap,
+        limit: Duration,
+    ) -> Result<(), StoreError> {
+        let write = timeout(
+            limit + REPLY_TRANSIT_TIMEOUT,
+            self.write_map(map, Some(Instant::now() + limit)),
+        );
+        write.await.unwrap_or_else(|_| Err(reply_timed_out()))
+    }
+
+    /// Writes a map unless `until` has passed.
+    pub(super) async fn write_map(
+        &self,
+        map: UpstreamMap,
+        until: Option<Instant>,
+    ) -> Result<(), StoreError> {
+        let mut writer_slot = self.writer_connection.lock().await;
+        let (last, baseline) = self.map_and_baseline();
+        if map.version <= last.version {
+            return Err(StoreError::Outdated { offered: map.version, current: last.version });
+        }
+        let entries = entries::encode_map(&map)?;
+        let deadline = match until {
+            Some(until) => Some(self.redis_deadline(until, &mut writer_slot).await?),
+            None => None,
+        };
+        let mut connection = self.writer_connection(&mut writer_slot).await?;
+        let write = async {
+            let mut target = WriteTarget { deadline, connection: &mut connection };
+            if !baseline.sealed_digest.is_empty() {
+                let delta = baseline.delta(&entries);
+                let from = Some(last.version);
+                let mode = WriteMode::Delta(&baseline.sealed_digest);
+                match self.send_map(&map, &entries, &delta, mode, from, &mut target).await? {
+                    Some(baseline) => return Ok(baseline),
+                    None => tracing::warn!(
+                        "the store holds another map than this control plane last wrote: the full map is written"
+                    ),
+                }
+            }
+            let delta = Delta::full(&entries);
+            let new_baseline =
+                self.send_map(&map, &entries, &delta, WriteMode::Full, None, &mut target).await?;
+            new_baseline.ok_or_else(|| StoreError::Unreachable("it refused a whole map".to_owned()))
+        };
+        let baseline = self.discard_failed_connection(write.await, &mut writer_slot)?;
+        // Another process may have published a newer map meanwhile, which then stays installed.
+        let _ = self.install(map, baseline);
+        Ok(())
+    }
+
+    /// Writes the current map again, after the store lost or damaged it.
+    pub(super) async fn republish_map(&self, mode: WriteMode<'_>) -> Result<(), StoreError> {
+        let mut writer_slot = self.writer_connection.lock().await;
+        let map = self.current_map.map();
+        let entries = entries::encode_map(&map)?;
+        let mut connection = self.writer_connection(&mut writer_slot).await?;
+        let delta = Delta::full(&entries);
+        let mut target = WriteTarget { deadline: None, connection: &mut connection };
+        let result = self.send_map(&map, &entries, &delta, mode, None, &mut target).await;
+        let baseline = self.discard_failed_connection(result, &mut writer_slot)?;
+        if let Some(baseline) = baseline {
+            tracing::info!(
+                version = map.version,
+                "the leader has written the map to the store again"
+            );
+            let _ = self.install(UpstreamMap::clone(&map), baseline);
+        }
+        Ok(())
+    }
+
+    /// Whether the stored digest is that of the baseline.
+    pub(super) async fn is_baseline_stored(&self) -> Result<bool, StoreError> {
+        let mut writer_slot = self.writer_connection.lock().await;
+        let mut connection = self.writer_connection(&mut writer_slot).await?;
+        let command = redis::cmd("HGET").arg(&self.keys.map).arg(DIGEST_FIELD).to_owned();
+        let digest: Result<Option<Vec<u8>>, _> = command.query_async(&mut connection).await;
+        let digest =
+            self.discard_failed_connection(digest.map_err(StoreError::from), &mut writer_slot)?;
+        Ok(digest.is_some_and(|digest| digest == self.lock_baseline().sealed_digest))
+    }
+
+    /// Sends a map to the script and returns its baseline; `None` if a delta does not apply to the
+    /// stored map.
+    async fn send_map(
+        &self,
+        map: &UpstreamMap,
+        entries: &Entries,
+        delta: &Delta<'_>,
+        mode: WriteMode<'_>,
+        from: Option<u64>,
+        target: &mut WriteTarget<'_>,
+    ) -> Result<Option<Baseline>, StoreError> {
+        let fence = self.current_map.fence.borrow().ok_or(StoreError::NotLeading)?;
+        let mut baseline = Baseline::from_entries(entries);
+        let digest: MapDigest = baseline.digest(map.version);
+        baseline.sealed_digest = self.cipher.seal(DIGEST_FIELD, &serde_json::to_vec(&digest)?);
+        let changes = |from| {
+            let fields = delta.fields().into_iter().map(str::to_owned).collect();
+            ChangedFields { from, fields }
+        };
+        let notice = ChangeNotice { version: map.version, delta: from.map(changes) };
+        let sealed = delta.changed.iter().map(|(field, plain)| self.cipher.seal(field, plain));
+        let publication = Publication {
+            mode,
+            version: map.version,
+            fence,
+            delta,
+            sealed_entries: sealed.collect(),
+            sealed_digest: &baseline.sealed_digest,
+            notice: serde_json::to_vec(&notice)?,
+            deadline: target.deadline,
+        };
+        match publication.run(&self.keys, target.connection).await? {
+            WriteOutcome::Written => {
+                let kind = if from.is_some() { "delta" } else { "whole" };
+                self.metrics.publications.with_label_values(&[kind]).inc();
+                Ok(Some(baseline))
+            }
+            WriteOutcome::BaselineMismatch => Ok(None),
+            WriteOutcome::DeadlineExceeded => Err(reply_timed_out()),
+            WriteOutcome::Outdated(current) => {
+                Err(StoreError::Outdated { offered: map.version, current })
+            }
+            WriteOutcome::Fenced => {
+                self.step_down("another control plane has a higher fence");
+                Err(StoreError::NotLeading)
+            }
+        }
+    }
+
+    /// The time `until` on the clock of Redis, in Unix milliseconds. If a connection has died since
+    /// its last use, the request is repeated on a new one, because nothing was written yet.
+    async fn redis_deadline(
+        &self,
+        until: Instant,
+        writer_slot: &mut Option<MultiplexedConnection>,
+    ) -> Result<u64, StoreError> {
+        let was_connected = writer_slot.is_some();
+        let mut now =
+            redis_scripts::redis_now_ms(&mut self.writer_connection(writer_slot).await?).await;
+        if now.is_err() && was_connected {
+            *writer_slot = None;
+            now =
+                redis_scripts::redis_now_ms(&mut self.writer_connection(writer_slot).await?).await;
+        }
+        let now = self.discard_failed_connection(now, writer_slot)?;
+        let left = until.checked_duration_since(Instant::now()).ok_or_else(reply_timed_out)?;
+        Ok(now + u64::try_from(left.as_millis()).unwrap_or(0))
+    }
+
+    pub(super) async fn writer_connection(
+        &self,
+        writer_slot: &mut Option<MultiplexedConnection>,
+    ) -> Result<MultiplexedConnection, StoreError> {
+        if let Some(connection) = writer_slot {
+            return Ok(connection.clone());
+        }
+        Ok(writer_slot.insert(self.connector.connect().await?).clone())
+    }
+
+    /// Drops the writer's connection after a failure, so that it is not reused.
+    pub(super) fn discard_failed_connection<T>(
+        &self,
+        outcome: Result<T, StoreError>,
+        writer_slot: &mut Option<MultiplexedConnection>,
+    ) -> Result<T, StoreError> {
+        if matches!(outcome, Err(StoreError::Unreachable(_))) {
+            *writer_slot = None;
+        }
+        outcome
+    }
+}
+
+/// Connection and deadline of a write.
+struct WriteTarget<'a> {
+    deadline: Option<u64>,
+    connection: &'a mut MultiplexedConnection,
+}
+
+fn reply_timed_out() -> StoreError {
+    StoreError::Unreachable("no answer in time".to_owned())
+}
