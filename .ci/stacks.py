@@ -1,4 +1,4 @@
-"""What the linters of .ci/stacks cannot know: that what stacks/ and the Dockerfile say of Pitwall is so.
+"""Checks what the linters of .ci/stacks cannot: that stacks/ and the Dockerfile fit Pitwall and each other.
 
 stacks.py dockerfile | compose | prometheus | kubernetes OBJECTS | terragrunt
 """
@@ -16,11 +16,11 @@ import hcl2
 import yaml
 
 PITWALL = os.environ.get("PITWALL", "target/debug/pitwall")
-wrong = []
+problems = []
 
 
 def instructions():
-    """Of the Dockerfile, with lines that go on joined."""
+    """The instructions of the Dockerfile, with continued lines joined."""
     text = re.sub(r"\\\n", "", re.sub(r"(?m)^\s*#.*\n", "", Path("Dockerfile").read_text()))
     return [line.split(None, 1) for line in text.splitlines() if line.strip()]
 
@@ -30,89 +30,89 @@ def image_environment():
     return dict(pair.split("=", 1) for pair in sum(pairs, []))
 
 
-def config_is_fine(who, text, environment):
-    """`pitwall check`, with that environment and no other."""
+def check_config(who, text, environment):
+    """Runs `pitwall check` on a configuration with exactly this environment."""
     with tempfile.TemporaryDirectory() as directory:
         config = Path(directory, "pitwall.toml")
 
-        def made(path):
-            """A secret in the place of one that is only mounted where this runs."""
+        def create_secret(path):
+            """A file with a random secret, in place of one that is mounted only in the container."""
             secret = Path(directory, "secrets", Path(path).name)
             secret.parent.mkdir(exist_ok=True)
             secret.exists() or secret.write_text(secrets.token_hex(32))
             return str(secret)
 
-        config.write_text(re.sub(r'(?m)^(\w+_file = ")(/[^"]+)"', lambda key: f'{key[1]}{made(key[2])}"', text))
-        ours = {name: value for name, value in environment.items() if name.startswith("PITWALL_")}
-        ours |= {name: made(value) for name, value in ours.items() if name.endswith("_FILE")}
-        # A container's address is nobody's here.
-        here = lambda address: re.sub(r"^10\.[\d.]+", "127.0.0.1", address)
-        ours |= {name: here(value) for name, value in ours.items() if name.endswith(("__LISTEN", "__ADMIN"))}
-        checked = subprocess.run([PITWALL, "check", "--config", config], env=ours, capture_output=True, text=True)
+        config.write_text(re.sub(r'(?m)^(\w+_file = ")(/[^"]+)"', lambda key: f'{key[1]}{create_secret(key[2])}"', text))
+        pitwall_environment = {name: value for name, value in environment.items() if name.startswith("PITWALL_")}
+        pitwall_environment |= {name: create_secret(value) for name, value in pitwall_environment.items() if name.endswith("_FILE")}
+        # This machine does not have the container's address, so loopback takes its place.
+        to_loopback = lambda address: re.sub(r"^10\.[\d.]+", "127.0.0.1", address)
+        pitwall_environment |= {name: to_loopback(value) for name, value in pitwall_environment.items() if name.endswith(("__LISTEN", "__ADMIN"))}
+        checked = subprocess.run([PITWALL, "check", "--config", config], env=pitwall_environment, capture_output=True, text=True)
         if checked.returncode != 0:
-            wrong.append(f"{who}: {checked.stderr.strip()}")
+            problems.append(f"{who}: {checked.stderr.strip()}")
 
 
 def dockerfile():
-    """Each COPY has a source, in git and not ignored."""
+    """Each COPY has a source that is in git and not excluded by .dockerignore."""
     ignored = [line for line in Path(".dockerignore").read_text().splitlines() if line]
     files = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], capture_output=True, text=True, check=True)
 
-    def kept(path):
-        # As Docker has it, for the patterns that are used: from the root, or anywhere with **/.
+    def is_in_context(path):
+        # Docker's rules for the patterns that are used: relative to the root, or anywhere with **/.
         for pattern in ignored:
             start, parts = "(.*/)?" if pattern.startswith("**/") else "", pattern.removeprefix("**/")
             if re.match(start + re.escape(parts).replace(r"\*", "[^/]*") + "(/|$)", path):
                 return False
         return True
 
-    context = [path for path in files.stdout.split() if kept(path)]
+    context = [path for path in files.stdout.split() if is_in_context(path)]
     for word, rest in instructions():
         if word != "COPY" or rest.startswith("--from="):
             continue
         for source in rest.split()[:-1]:
             source = source.rstrip("/")
             if source != "." and not any(path == source or path.startswith(source + "/") for path in context):
-                wrong.append(f"Dockerfile: COPY {source}: nothing is there")
-    config_is_fine("Dockerfile", Path("conf/pitwall.toml").read_text(), image_environment())
+                problems.append(f"Dockerfile: COPY {source}: nothing is there")
+    check_config("Dockerfile", Path("conf/pitwall.toml").read_text(), image_environment())
 
 
 def compose():
-    """Files are there, and each service of ours has a configuration that Pitwall takes."""
+    """All mounted files exist, and each service of Pitwall has a configuration that Pitwall accepts."""
     place = Path("stacks/compose")
     stack = yaml.safe_load((place / "compose.yaml").read_text())
     for name, service in stack["services"].items():
         for volume in service.get("volumes", []):
             source = volume.split(":")[0]
             if source.startswith(".") and not (place / source).exists():
-                wrong.append(f"compose: {name}: {source} is not there")
+                problems.append(f"compose: {name}: {source} is not there")
             elif not source.startswith(".") and source not in stack["volumes"]:
-                wrong.append(f"compose: {name}: no volume {source}")
+                problems.append(f"compose: {name}: no volume {source}")
         for secret in service.get("secrets", []):
             if secret not in stack["secrets"]:
-                wrong.append(f"compose: {name}: no secret {secret}")
+                problems.append(f"compose: {name}: no secret {secret}")
         for network in service["networks"]:
             if network not in stack["networks"]:
-                wrong.append(f"compose: {name}: no network {network}")
+                problems.append(f"compose: {name}: no network {network}")
         if name in ("control-plane", "redis") and "ports" in service:
-            wrong.append(f"compose: {name} is published")
+            problems.append(f"compose: {name} is published")
         if service["image"] == "pitwall":
             environment = image_environment() | service.get("environment", {})
-            # From its secret, by its entry point.
+            # The entry point reads this variable from the secret.
             environment["PITWALL_STORE__URL"] = "redis://pitwall:password@redis:6379"
-            config_is_fine(f"compose: {name}", (place / "conf/pitwall.toml").read_text(), environment)
+            check_config(f"compose: {name}", (place / "conf/pitwall.toml").read_text(), environment)
 
 
 def prometheus():
-    """It scrapes and evaluates as often as the rules' tests assume, and every alert has a case in them."""
+    """Prometheus scrapes and evaluates as often as the rules' tests assume, and every alert has a case in the tests."""
     tests = yaml.safe_load(Path("stacks/prometheus/pitwall.rules.test.yml").read_text())
     assumed = tests["evaluation_interval"]
     for path in ("stacks/prometheus/prometheus.yml", "stacks/compose/prometheus.yml"):
-        says = yaml.safe_load(Path(path).read_text())["global"]
+        settings = yaml.safe_load(Path(path).read_text())["global"]
         for key in ("scrape_interval", "evaluation_interval"):
-            # Prometheus' own is a minute.
-            if says.get(key, "1m") != assumed:
-                wrong.append(f"{path}: {key} is {says.get(key, 'not set: 1m')}, and the rules' tests assume {assumed}")
+            # The default of Prometheus is one minute.
+            if settings.get(key, "1m") != assumed:
+                problems.append(f"{path}: {key} is {settings.get(key, 'not set: 1m')}, and the rules' tests assume {assumed}")
     cases = {case["alertname"]: [] for test in tests["tests"] for case in test["alert_rule_test"]}
     for test in tests["tests"]:
         for case in test["alert_rule_test"]:
@@ -120,14 +120,14 @@ def prometheus():
     for group in yaml.safe_load(Path("stacks/prometheus/pitwall.rules.yml").read_text())["groups"]:
         for rule in group["rules"]:
             if not cases.get(rule["alert"]):
-                wrong.append(f"pitwall.rules.test.yml: no case in which {rule['alert']} fires")
+                problems.append(f"pitwall.rules.test.yml: no case in which {rule['alert']} fires")
 
 
 def kubernetes(path):
-    """Each container of ours has a configuration that Pitwall takes; ports and volumes have their names."""
+    """Each container of Pitwall has a configuration that Pitwall accepts; all named ports and volumes exist."""
     objects = json.loads(Path(path).read_text())
     text = next(one for one in objects if one["kind"] == "ConfigMap")["data"]["pitwall.toml"]
-    # What Kubernetes puts in the place of a reference.
+    # The values that Kubernetes substitutes for references.
     known = {"PITWALL_CONTROL_SERVICE_HOST": "10.96.0.10", "metadata.name": "pitwall-0", "status.podIP": "10.244.0.7", "store.url": "redis://u:p@redis"}
     ports = set()
     for workload in (one for one in objects if one["kind"] == "StatefulSet"):
@@ -142,23 +142,23 @@ def kubernetes(path):
                 value = variable.get("value") or known[reference]
                 value = re.sub(r"\$\((\w+)\)", lambda name: (environment | known)[name[1]], value)
                 environment[variable["name"]] = value
-            config_is_fine(who, text, environment)
+            check_config(who, text, environment)
             named = {port["name"] for port in container["ports"]}
             ports |= named
             for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
                 if container.get(probe, {}).get("httpGet", {}).get("port") not in named | {None}:
-                    wrong.append(f"{who}: {probe} is at no port of it")
+                    problems.append(f"{who}: {probe} is at no port of it")
             for mount in container["volumeMounts"]:
                 if mount["name"] not in volumes:
-                    wrong.append(f"{who}: no volume {mount['name']}")
+                    problems.append(f"{who}: no volume {mount['name']}")
     for service in (one for one in objects if one["kind"] == "Service"):
         for port in service["spec"]["ports"]:
             if port["targetPort"] not in ports:
-                wrong.append(f"kubernetes: service {service['metadata']['name']}: no port {port['targetPort']}")
+                problems.append(f"kubernetes: service {service['metadata']['name']}: no port {port['targetPort']}")
 
 
 def terragrunt():
-    """It can be read, and says what the module asks for and nothing else."""
+    """terragrunt.hcl can be parsed, and its inputs are the variables of the module."""
     place = Path("stacks/f1-streams")
     parsed = {path: hcl2.loads(path.read_text()) for path in [place / "terragrunt.hcl", *sorted((place / "module").glob("*.tf"))]}
     name = lambda text: text.strip('"')
@@ -170,12 +170,12 @@ def terragrunt():
     }
     given = {name(key) for key in parsed[place / "terragrunt.hcl"]["inputs"] if not key.startswith("__")}
     for missing in {key for key, default in variables.items() if not default} - given:
-        wrong.append(f"terragrunt.hcl: no input {missing}")
+        problems.append(f"terragrunt.hcl: no input {missing}")
     for unknown in given - set(variables):
-        wrong.append(f"terragrunt.hcl: the module has no variable {unknown}")
+        problems.append(f"terragrunt.hcl: the module has no variable {unknown}")
 
 
 os.chdir(Path(__file__).parent.parent)
 {"dockerfile": dockerfile, "compose": compose, "prometheus": prometheus, "kubernetes": kubernetes, "terragrunt": terragrunt}[sys.argv[1]](*sys.argv[2:])
-if wrong:
-    sys.exit("\n".join(wrong))
+if problems:
+    sys.exit("\n".join(problems))

@@ -5,8 +5,8 @@ use std::hint::black_box;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use pitwall_benches::{live_playlist, short_uri_vod_playlist, vod_playlist};
 use pitwall_hls::{PlaylistLimits, UriMapper, UriReference, Variables, analyse, rewrite};
-use pitwall_proxy::seal::{Purpose, Sealer};
-use pitwall_proxy::uri_mappers::ProxyUriMapper;
+use pitwall_proxy::playlist::uri_mappers::ProxyUriMapper;
+use pitwall_proxy::upstream::seal::{Purpose, Sealer};
 use url::Url;
 
 /// A mapper of URIs that writes the shortest possible link, without sealing.

@@ -2,34 +2,33 @@ import { createHash } from 'node:crypto';
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
-const START = /<script>([\s\S]*?)<\/script>/;
+const START_SCRIPT = /<script>([\s\S]*?)<\/script>/;
 
 /**
- * Wraps an adapter and finishes the shell it wrote, in two steps.
+ * Wraps an adapter and completes the shell (index.html) that the adapter wrote, in two steps.
  *
- * 1. The start script moves to a file of its own, so that the page needs no inline script and the edge can
- *    send one constant `script-src 'self'`.
- * 2. The modules of the Watch page, hls.js above all, are preloaded from the shell: the three-second path.
+ * 1. The inline start script moves to a file, so that the edge can send a constant `script-src 'self'`.
+ * 2. The modules of the Watch page, above all hls.js, are preloaded, so that playback starts within three seconds.
  *
- * @param {import('@sveltejs/kit').Adapter} inner
+ * @param {import('@sveltejs/kit').Adapter} adapter
  * @returns {import('@sveltejs/kit').Adapter}
  */
-export function shell(inner) {
+export function completeShell(adapter) {
 	return {
-		...inner,
+		...adapter,
 		name: 'pitwall-shell',
 		async adapt(builder) {
-			await inner.adapt(builder);
+			await adapter.adapt(builder);
 			const root = 'build';
 			const index = path.join(root, 'index.html');
 			let html = readFileSync(index, 'utf8');
 
-			const script = START.exec(html)?.[1]?.trim();
+			const script = START_SCRIPT.exec(html)?.[1]?.trim();
 			if (!script) throw new Error('no start script in index.html: has SvelteKit changed its shell?');
 			const hash = createHash('sha256').update(script).digest('base64url').slice(0, 8);
 			const start = `/_app/immutable/entry/shell.${hash}.js`;
 			writeFileSync(path.join(root, start), script);
-			html = html.replace(START, `<script src="${start}"></script>`);
+			html = html.replace(START_SCRIPT, `<script src="${start}"></script>`);
 
 			const manifest = JSON.parse(
 				readFileSync(path.join(builder.getBuildDirectory('output/client'), '.vite/manifest.json'), 'utf8'),
@@ -49,7 +48,7 @@ export function shell(inner) {
 }
 
 /**
- * Files the Watch page needs: its node, hls.js, everything these import statically, and their styles.
+ * The files that the Watch page needs: its node, hls.js, their static imports, and their style sheets.
  *
  * @param {Record<string, { file: string, imports?: string[], css?: string[] }>} manifest
  * @returns {string[]}
@@ -66,17 +65,17 @@ function watchModules(manifest) {
 		chunk.imports?.forEach(visit);
 	};
 	visit(watchNode());
-	visit(HLS);
+	visit(HLS_MODULE);
 	return [...files];
 }
 
-const HLS = 'node_modules/hls.js/dist/hls.mjs';
-const GENERATED = '.svelte-kit/generated/client-optimized/nodes';
+const HLS_MODULE = 'node_modules/hls.js/dist/hls.mjs';
+const GENERATED_NODES = '.svelte-kit/generated/client-optimized/nodes';
 
-/** SvelteKit numbers its nodes; the generated module of each names the component it stands for. */
+/** The node of the Watch page. SvelteKit numbers its nodes; each generated module contains its component's path. */
 function watchNode() {
-	const node = readdirSync(GENERATED).find((name) =>
-		readFileSync(path.join(GENERATED, name), 'utf8').includes('routes/watch/[[session]]/+page.svelte'),
+	const node = readdirSync(GENERATED_NODES).find((name) =>
+		readFileSync(path.join(GENERATED_NODES, name), 'utf8').includes('routes/watch/[[session]]/+page.svelte'),
 	);
-	return `${GENERATED}/${node}`;
+	return `${GENERATED_NODES}/${node}`;
 }

@@ -12,11 +12,11 @@ export default ts.config(
 	{
 		languageOptions: { globals: { ...globals.browser, ...globals.node } },
 		rules: {
-			// TypeScript already finds undefined names, and knows the DOM's types.
+			// TypeScript reports undefined names already, and knows the types of the DOM.
 			'no-undef': 'off',
-			// The app is always served at the root of its origin; resolve() would only add noise.
+			// The page is always served at the root of its origin, so paths need no resolve().
 			'svelte/no-navigation-without-resolve': 'off',
-			// Maps and Dates here are lookups and values; what the page must react to is $state.
+			// Maps and Dates are used as plain values; reactive values use $state.
 			'svelte/prefer-svelte-reactivity': 'off',
 		},
 	},

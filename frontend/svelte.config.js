@@ -1,10 +1,10 @@
 import adapter from '@sveltejs/adapter-static';
 import { vitePreprocess } from '@sveltejs/vite-plugin-svelte';
-import { shell } from './build-shell.js';
+import { completeShell } from './build-shell.js';
 
 /**
- * SvelteKit's route announcer hides itself with a style attribute, which `style-src 'self'` forbids. It gets
- * a class instead. (The root is SvelteKit's own, so it has no lang and no script to mind.)
+ * Replaces the style attribute with which SvelteKit's route announcer hides itself by a class, because the policy
+ * `style-src 'self'` forbids style attributes.
  *
  * @type {import('svelte/compiler').PreprocessorGroup}
  */
@@ -22,7 +22,7 @@ const announcerWithoutStyle = {
 export default {
 	preprocess: [vitePreprocess(), announcerWithoutStyle],
 	kit: {
-		adapter: shell(adapter({ fallback: 'index.html' })),
+		adapter: completeShell(adapter({ fallback: 'index.html' })),
 		paths: { relative: false },
 	},
 };

@@ -25,7 +25,7 @@ use tokio::sync::mpsc;
 
 pub use self::routes::openapi;
 pub use self::token::{AdminToken, TokenTooShort};
-use crate::engine::command::Command;
+use crate::model::command::Command;
 use crate::settings::from_text;
 
 /// `[control]` of the configuration.

@@ -97,7 +97,8 @@ impl ControlPlane {
             clock.clone(),
             schedule::ScheduleMetrics::register(registry)?,
         )?;
-        let (notifier, webhooks) = webhooks::configure(webhooks, &fetcher, &clock, registry)?;
+        let alert_counter = webhooks::register_alert_counter(registry)?;
+        let (notifier, webhooks) = webhooks::configure(webhooks, &fetcher, &clock, alert_counter)?;
         let engine = Engine::new(EngineDependencies {
             executor: Arc::new(NetworkExecutor::new(runner, fetcher.clone())),
             store,

@@ -19,22 +19,17 @@
 //! check. A failed extraction changes nothing but the time of the next one.
 
 mod alerts;
-pub(crate) mod command;
+mod command_handling;
 mod event_handling;
 mod job_selection;
 mod job_start;
 pub(crate) mod jobs;
-pub(crate) mod known_streams;
 mod leadership;
-mod liveness;
-pub(crate) mod outage_cause;
 mod persistence;
 mod publishing;
 pub(crate) mod ranking;
-pub(crate) mod run_trace;
-pub(crate) mod source_state;
+mod stream_review;
 mod tick;
-pub(crate) mod tracked_upstream;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -48,18 +43,19 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use self::alerts::AlertState;
-use self::command::Command;
 use self::jobs::{EngineEvent, JobExecutor};
-use self::known_streams::KnownStreams;
 use self::leadership::InheritedUpstreams;
-pub(crate) use self::liveness::LivenessDetector;
 use self::persistence::PersistedState;
-use self::ranking::ActiveUpstream;
-use self::source_state::SourceState;
-use self::tracked_upstream::TrackedUpstream;
 use crate::clock::Clock;
 use crate::history::HistoryStore;
 use crate::metrics::Metrics;
+use crate::model::UpstreamKey;
+use crate::model::command::Command;
+use crate::model::known_streams::KnownStreams;
+pub(crate) use crate::model::liveness::LivenessDetector;
+use crate::model::ranking::ActiveUpstream;
+use crate::model::source_state::SourceState;
+use crate::model::tracked_upstream::TrackedUpstream;
 use crate::publish::PublicUrl;
 use crate::rank::RankConfig;
 use crate::refresh::PollCadence;
@@ -104,15 +100,6 @@ pub(crate) struct Engine {
     inherited_upstreams: Option<InheritedUpstreams>,
     /// Phase of every session, as last published.
     published_session_phases: Vec<(SessionStatus, bool)>,
-}
-
-/// Identifies an upstream: its stream, the index of its source in the configuration, and its number
-/// among that source's candidates for the stream.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct UpstreamKey {
-    pub(crate) stream: StreamId,
-    pub(crate) source: usize,
-    pub(crate) ordinal: usize,
 }
 
 /// How often expired tokens and started sessions are looked for.

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use pitwall_upstream_map::StreamId;
 use serde::{Deserialize, Serialize};
 
-use crate::rank::UpstreamStats;
+use crate::model::upstream_stats::UpstreamHistory;
 use crate::refresh::TokenLifetimes;
 use crate::state_file::StateFile;
 
@@ -28,14 +28,6 @@ pub(crate) struct UpstreamHistoryEntry {
     pub(crate) ordinal: usize,
     #[serde(flatten)]
     pub(crate) past: UpstreamHistory,
-}
-
-/// What an upstream known from an earlier run starts with.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
-pub(crate) struct UpstreamHistory {
-    pub(crate) record: UpstreamStats,
-    /// Trips of its circuit breaker.
-    pub(crate) trips: u32,
 }
 
 /// The active upstream of a stream, and whether an operator pinned it.

@@ -31,6 +31,7 @@ mod expiry;
 mod extract;
 mod history;
 mod metrics;
+mod model;
 mod playability;
 mod publish;
 mod rank;

@@ -9,12 +9,12 @@ use pitwall_upstream_map::documents::Schedule;
 use pitwall_upstream_map::{Health, StreamId};
 use prometheus::{Gauge, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
-use crate::engine::UpstreamKey;
-use crate::engine::jobs::RunReport;
-use crate::engine::known_streams::KnownStreams;
-use crate::engine::ranking::{Ranking, StreamRankings};
-use crate::engine::source_state::SourceState;
-use crate::engine::tracked_upstream::TrackedUpstream;
+use crate::model::UpstreamKey;
+use crate::model::known_streams::KnownStreams;
+use crate::model::ranking::{Ranking, StreamRankings};
+use crate::model::run_report::RunReport;
+use crate::model::source_state::SourceState;
+use crate::model::tracked_upstream::TrackedUpstream;
 
 #[derive(Clone)]
 pub(crate) struct Metrics {

@@ -27,11 +27,11 @@ use pitwall_upstream_map::{
 
 pub use self::public_url::PublicUrl;
 use self::rendition_ids::UsualCompositions;
-use crate::engine::jobs::CHECK_STEP;
-use crate::engine::known_streams::{KnownStream, KnownStreams};
-use crate::engine::ranking::{self, RankedUpstream, Ranking, StreamRankings};
-use crate::engine::source_state::SourceState;
-use crate::engine::{UpstreamKey, outage_cause};
+use crate::model::known_streams::{KnownStream, KnownStreams};
+use crate::model::ranking::{self, RankedUpstream, Ranking, StreamRankings};
+use crate::model::run_report::CHECK_STEP;
+use crate::model::source_state::SourceState;
+use crate::model::{UpstreamKey, outage_cause};
 use crate::rank::{RankConfig, explain};
 use crate::schedule::{self, live_window};
 use crate::source::Source;

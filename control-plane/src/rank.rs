@@ -9,7 +9,6 @@
 
 pub(crate) mod config;
 pub(crate) mod explain;
-pub(crate) mod stats;
 
 use std::cmp::Reverse;
 use std::time::Duration;
@@ -17,7 +16,7 @@ use std::time::Duration;
 use pitwall_upstream_map::Health;
 
 pub use self::config::RankConfig;
-pub(crate) use self::stats::UpstreamStats;
+use crate::model::ranking::SelectionReason;
 
 /// What the ranking needs to know about one upstream of a stream.
 #[derive(Clone, Copy, Debug)]
@@ -52,27 +51,6 @@ pub(crate) struct Incumbency {
 pub(crate) struct RankOrder {
     pub(crate) indices: Vec<usize>,
     pub(crate) reason: SelectionReason,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum SelectionReason {
-    Best,
-    /// Chosen by an operator.
-    Pinned,
-    /// The active upstream's only failure is not confirmed.
-    UnconfirmedFailure,
-    /// Another upstream scores more, by less than the margin.
-    WithinMargin {
-        ahead: f64,
-    },
-    /// Another upstream scores more by the margin, but viewers were moved less than `hold` ago.
-    HoldDown {
-        left: Duration,
-    },
-    /// An upstream of higher priority is healthy again, but for less than `fail_back`.
-    FailBackPending {
-        left: Duration,
-    },
 }
 
 /// Scores that round to the same multiple are equal: the order in the configuration decides.

@@ -14,7 +14,8 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 use url::Url;
 
-use crate::extract::error::CREDENTIALS_HINT;
+/// What to configure instead of a URL with a user name or password.
+pub(crate) const CREDENTIALS_HINT: &str = "leave them out of it and write headers = { Authorization = \"Basic …\" }, where … is the base64 of USER:PASSWORD";
 
 /// Longer than any sensible interval, yet far from overflowing a clock.
 const DURATION_MAX: Duration = Duration::from_hours(31 * 24);

@@ -6,7 +6,6 @@
 //! Each webhook has its own queue, so that one that hangs blocks neither the others nor the control
 //! plane. An alert that does not fit a queue is counted and dropped.
 
-pub(crate) mod alert;
 mod delivery;
 
 use std::fmt;
@@ -18,9 +17,9 @@ use prometheus::{IntCounterVec, Opts, Registry};
 use serde::Deserialize;
 use tokio::sync::mpsc;
 
-use self::alert::{Alert, EventName};
 use self::delivery::DeliveryWorker;
 use crate::clock::Clock;
+use crate::model::alert::{Alert, EventName};
 use crate::settings::{HeaderTable, HeaderText, HttpUrl, SourceName};
 
 /// One `[[webhook]]`.
@@ -104,17 +103,27 @@ pub(crate) struct Notifier {
 /// The tasks that deliver queued alerts.
 pub(crate) struct WebhookDeliveries(Vec<DeliveryWorker>);
 
+/// Registers the counter of alerts by webhook and outcome.
+///
+/// # Errors
+/// The counter is already registered in `registry`.
+pub(crate) fn register_alert_counter(registry: &Registry) -> prometheus::Result<IntCounterVec> {
+    let alert_counter = IntCounterVec::new(
+        Opts::new("pitwall_webhook_alerts_total", "Alerts by webhook and outcome of the delivery."),
+        &["webhook", "outcome"],
+    )?;
+    registry.register(Box::new(alert_counter.clone()))?;
+    Ok(alert_counter)
+}
+
+/// # Errors
+/// The secret of a webhook cannot be read or is too short.
 pub(crate) fn configure(
     configs: Vec<WebhookConfig>,
     fetcher: &Arc<Fetcher>,
     clock: &Clock,
-    registry: &Registry,
-) -> Result<(Notifier, WebhookDeliveries), crate::control::SetupError> {
-    let alert_counter = IntCounterVec::new(
-        Opts::new("pitwall_webhook_alerts_total", "Notices by webhook and what became of them."),
-        &["webhook", "outcome"],
-    )?;
-    registry.register(Box::new(alert_counter.clone()))?;
+    alert_counter: IntCounterVec,
+) -> Result<(Notifier, WebhookDeliveries), WebhookError> {
     let mut deliveries = Vec::new();
     let mut webhooks = Vec::new();
     for config in configs {

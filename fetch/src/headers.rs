@@ -39,17 +39,26 @@ where
 {
     let mut map = HeaderMap::new();
     for (name, value) in headers {
-        let parsed = HeaderName::try_from(name).map_err(|_| HeaderError::Name(name.to_owned()))?;
-        if RESERVED_HEADERS.contains(&parsed.as_str())
-            || parsed.as_str().starts_with("x-forwarded-")
-        {
-            return Err(HeaderError::Reserved(name.to_owned()));
-        }
-        let value =
-            HeaderValue::from_str(value).map_err(|_| HeaderError::Value(name.to_owned()))?;
-        map.append(parsed, value);
+        let (name, value) = parse_source_header(name, value)?;
+        map.append(name, value);
     }
     Ok(map)
+}
+
+/// Parses one configured or extracted request field.
+///
+/// # Errors
+/// [`HeaderError`] if the field is invalid or reserved.
+pub fn parse_source_header(
+    name: &str,
+    value: &str,
+) -> Result<(HeaderName, HeaderValue), HeaderError> {
+    let parsed = HeaderName::try_from(name).map_err(|_| HeaderError::Name(name.to_owned()))?;
+    if RESERVED_HEADERS.contains(&parsed.as_str()) || parsed.as_str().starts_with("x-forwarded-") {
+        return Err(HeaderError::Reserved(name.to_owned()));
+    }
+    let value = HeaderValue::from_str(value).map_err(|_| HeaderError::Value(name.to_owned()))?;
+    Ok((parsed, value))
 }
 
 #[cfg(test)]

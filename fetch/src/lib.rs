@@ -26,7 +26,7 @@ pub mod response;
 pub use error::{FetchError, FetchErrorKind};
 pub use failure_reason::{CertificateFault, ConnectionFault, FailureReason, PolicyDenial};
 pub use fetcher::{Fetcher, Request, Timeouts, UrlFilter};
-pub use headers::{HeaderError, parse_source_headers};
+pub use headers::{HeaderError, parse_source_header, parse_source_headers};
 pub use policy::{AddressPolicy, PrivateRange, USER_INFO_ERROR, parse_url};
 pub use reqwest::cookie::{CookieStore, Jar};
 pub use response::Response;

@@ -1,11 +1,12 @@
-// Every page and state before axe, in both themes, on a desk and on a phone; and what a screen reader is told.
+// Runs axe on every page and state, in both themes, on a phone (with FULL=1 also on a desktop), and checks what
+// screen readers announce.
 import assert from 'node:assert/strict';
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
-import { violations } from './support/axe.mjs';
-import { open, strays, videos } from './support/browser.mjs';
-import { mock, RACE } from './support/mock.mjs';
+import { axeViolations } from './support/axe.mjs';
+import { openPage, strayRequests, videoStates } from './support/browser.mjs';
+import { startMockEdge, RACE } from './support/mock-edge.mjs';
 import { eventually } from './support/process.mjs';
 
 const ONE = `/watch/${RACE}?l=1&s=world-feed`;
@@ -13,80 +14,84 @@ const TWO = `/watch/${RACE}?l=2&s=world-feed,onboard-44&a=onboard-44`;
 const LAKESIDE = '2026:lakeside-grand-prix:lakeside';
 const STREAMS = ['world-feed', 'onboard-44', 'pit-lane'];
 const PHONE = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true };
-/** FULL=1: both. */
+/** FULL=1 tests both devices. */
 const DEVICES = process.env.FULL ? { desk: {}, phone: PHONE } : { phone: PHONE };
 
-const plays = (page) =>
+const waitUntilPlaying = (page) =>
 	eventually(async () => {
-		const all = await videos(page);
+		const all = await videoStates(page);
 		return all.length > 0 && all.every(({ time }) => time > 0.5);
 	}, 'it plays');
-const opens = (id) => async (page) => {
-	await plays(page);
+const openMenu = (id) => async (page) => {
+	await waitUntilPlaying(page);
 	await page.locator('video').first().hover();
 	await page.getByTestId(id).first().click();
 };
-const shows = (id) => (page) => page.getByTestId(id).first().waitFor({ timeout: 60_000 });
-const goesOffline = async (page) => {
+const waitForTestId = (id) => (page) => page.getByTestId(id).first().waitFor({ timeout: 60_000 });
+const goOffline = async (page) => {
 	await page.context().setOffline(true);
-	await shows('stale-banner')(page);
+	await waitForTestId('stale-banner')(page);
 };
 
-/** What the edge says, the address, and what is done until the state is there. */
+/** By name of the state: the mock edge's scenario, the path, the actions that lead to the state, browser options. */
 const states = {
-	'schedule, live': ['live', '/schedule', shows('meeting')],
-	'schedule, upcoming': ['upcoming', '/schedule', shows('meeting')],
-	'schedule, time unknown': ['tbc', '/schedule', shows('meeting')],
-	'schedule, empty': ['empty', '/schedule', shows('off-season')],
-	'schedule, no API': ['broken', '/schedule', shows('no-schedule')],
-	'one tile': ['live', ONE, plays],
-	'two tiles': ['live', TWO, plays],
-	'a tile whose stream is gone': ['live', `/watch/${RACE}?l=2&s=world-feed,gone`, shows('tile-searching')],
+	'schedule, live': ['live', '/schedule', waitForTestId('meeting')],
+	'schedule, upcoming': ['upcoming', '/schedule', waitForTestId('meeting')],
+	'schedule, time unknown': ['tbc', '/schedule', waitForTestId('meeting')],
+	'schedule, empty': ['empty', '/schedule', waitForTestId('off-season')],
+	'schedule, no API': ['broken', '/schedule', waitForTestId('no-schedule')],
+	'one tile': ['live', ONE, waitUntilPlaying],
+	'two tiles': ['live', TWO, waitUntilPlaying],
+	'a tile whose stream is gone': [
+		'live',
+		`/watch/${RACE}?l=2&s=world-feed,gone`,
+		waitForTestId('tile-searching'),
+	],
 	paused: [
 		'live',
 		ONE,
 		async (page) => {
-			await plays(page);
+			await waitUntilPlaying(page);
 			await page.keyboard.press('k');
 			await page.locator('[data-phase=paused]').waitFor();
 		},
 	],
-	'choosing a quality': ['live', ONE, opens('quality')],
-	'choosing a stream': ['live', ONE, opens('tile-stream')],
-	'adding a stream': ['live', ONE, opens('add-second')],
+	'choosing a quality': ['live', ONE, openMenu('quality')],
+	'choosing a stream': ['live', ONE, openMenu('tile-stream')],
+	'adding a stream': ['live', ONE, openMenu('add-second')],
 	'keyboard help': [
 		'live',
 		ONE,
 		async (page) => {
-			await plays(page);
+			await waitUntilPlaying(page);
 			await page.keyboard.press('?');
-			await shows('help')(page);
+			await waitForTestId('help')(page);
 		},
 	],
 	statistics: [
 		'live',
 		ONE,
 		async (page) => {
-			await plays(page);
+			await waitUntilPlaying(page);
 			await page.keyboard.press('i');
 		},
 	],
-	'sound is refused': ['live', ONE, shows('tap-for-sound'), { autoplay: false }],
+	'sound is refused': ['live', ONE, waitForTestId('tap-for-sound'), { autoplay: false }],
 	'a tile that is down': [
 		'live',
 		TWO,
 		async (page, edge) => {
-			await plays(page);
+			await waitUntilPlaying(page);
 			await edge.stream('onboard-44', false);
-			await shows('tile-down')(page);
+			await waitForTestId('tile-down')(page);
 		},
 	],
 	offline: [
 		'live',
 		ONE,
 		async (page) => {
-			await plays(page);
-			await goesOffline(page);
+			await waitUntilPlaying(page);
+			await goOffline(page);
 		},
 	],
 	'all down': [
@@ -95,26 +100,30 @@ const states = {
 		async (page, edge) => {
 			await Promise.all(STREAMS.map((id) => edge.stream(id, false)));
 			await page.reload();
-			await shows('searching')(page);
+			await waitForTestId('searching')(page);
 		},
 	],
-	searching: ['searching', `/watch/${RACE}`, shows('searching')],
-	'a session to come': ['live', `/watch/${LAKESIDE}:race`, shows('waiting')],
-	'a session that is over': ['live', '/watch/2026:canyon-grand-prix:canyon:fp1', shows('waiting')],
-	'a cancelled session': ['live', `/watch/${LAKESIDE}:fp2`, shows('waiting')],
-	'a session without a time': ['live', '/watch/2026:monsoon-grand-prix:monsoon:race', shows('waiting')],
-	'an unknown session': ['live', '/watch/no-such-session', shows('unknown-session')],
-	'no schedule to ask': ['broken', '/watch/no-such-session', shows('unknown-session')],
-	status: ['live', '/status', shows('stream-status')],
-	'status, no API': ['broken', '/status', shows('no-status')],
+	searching: ['searching', `/watch/${RACE}`, waitForTestId('searching')],
+	'a session to come': ['live', `/watch/${LAKESIDE}:race`, waitForTestId('waiting')],
+	'a session that is over': ['live', '/watch/2026:canyon-grand-prix:canyon:fp1', waitForTestId('waiting')],
+	'a cancelled session': ['live', `/watch/${LAKESIDE}:fp2`, waitForTestId('waiting')],
+	'a session without a time': [
+		'live',
+		'/watch/2026:monsoon-grand-prix:monsoon:race',
+		waitForTestId('waiting'),
+	],
+	'an unknown session': ['live', '/watch/no-such-session', waitForTestId('unknown-session')],
+	'no schedule to ask': ['broken', '/watch/no-such-session', waitForTestId('unknown-session')],
+	status: ['live', '/status', waitForTestId('stream-status')],
+	'status, no API': ['broken', '/status', waitForTestId('no-status')],
 	'no such page': ['live', '/no/such/page', (page) => page.getByText('There is no such page').waitFor()],
 };
 
-/** SHOTS=folder: pictures of all of them, for people. */
+/** SHOTS=folder saves screenshots of all states for people to look at. */
 const { SHOTS } = process.env;
 if (SHOTS) mkdirSync(SHOTS, { recursive: true });
 
-async function picture(page, name) {
+async function takeScreenshots(page, name) {
 	for (const colorScheme of ['dark', 'light']) {
 		await page.emulateMedia({ colorScheme });
 		await page.screenshot({ path: path.join(SHOTS, `${name}-${colorScheme}.png`) });
@@ -122,22 +131,25 @@ async function picture(page, name) {
 }
 
 test('axe finds nothing in any state', async (t) => {
-	const edge = await mock(t);
+	const edge = await startMockEdge(t);
 	for (const [name, [scenario, address, reach, options = {}]] of Object.entries(states)) {
 		await t.test(name, async (t) => {
 			for (const [size, device] of Object.entries(DEVICES)) {
 				await edge.scenario(scenario);
 				await Promise.all(STREAMS.map((id) => edge.stream(id, true)));
-				const { page, seen } = await open(t, { ...device, ...options });
+				const { page, traffic, refused } = await openPage(t, { ...device, ...options });
 				await page.goto(edge.origin + address);
+				await refused;
 				await reach(page, edge);
-				if (SHOTS) await picture(page, `${name.replaceAll(/\W+/g, '-')}-${size}`);
-				assert.deepEqual(await violations(page), [], size);
-				const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-				assert.ok(wide <= 0, `${size}: it scrolls sideways by ${wide} px`);
-				assert.deepEqual(strays(seen, edge.origin), [], size);
-				const faults = seen.complaints.filter((text) => !/Failed to load resource|Not found: /.test(text));
-				assert.deepEqual(faults, [], size);
+				if (SHOTS) await takeScreenshots(page, `${name.replaceAll(/\W+/g, '-')}-${size}`);
+				assert.deepEqual(await axeViolations(page), [], size);
+				const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+				assert.ok(overflow <= 0, `${size}: it scrolls sideways by ${overflow} px`);
+				assert.deepEqual(strayRequests(traffic, edge.origin), [], size);
+				const unexpectedErrors = traffic.consoleErrors.filter(
+					(text) => !/Failed to load resource|Not found: /.test(text),
+				);
+				assert.deepEqual(unexpectedErrors, [], size);
 				await page.close();
 			}
 		});
@@ -145,61 +157,61 @@ test('axe finds nothing in any state', async (t) => {
 });
 
 test('controls say what they do, and what they are set to', async (t) => {
-	const edge = await mock(t);
-	const { page } = await open(t);
+	const edge = await startMockEdge(t);
+	const { page } = await openPage(t);
 	await page.goto(edge.origin + TWO);
-	await plays(page);
+	await waitUntilPlaying(page);
 	await eventually(async () => (await page.getByTestId('live-edge').count()) === 2, 'both are live');
 	const tile = (stream) => page.locator(`[data-testid=tile][data-stream=${stream}]`);
 	const aria = async (stream) => {
 		await tile(stream).hover();
 		return tile(stream).getByTestId('controls').ariaSnapshot();
 	};
-	const heard = await aria('onboard-44');
+	const audibleTile = await aria('onboard-44');
 	for (const control of [
 		/button "Pause"/,
 		/button "Mute"/,
 		/slider "Volume": "?1"?|100 %/,
 		/button "Quality: \d+p, automatic"/,
 	])
-		assert.match(heard, control);
-	assert.match(heard, /button "(GO )?LIVE −[\d.]+ s , go to the live edge"/);
+		assert.match(audibleTile, control);
+	assert.match(audibleTile, /button "(GO )?LIVE −[\d.]+ s , go to the live edge"/);
 	assert.match(await aria('world-feed'), /button "Hear this tile"(?! \[pressed)/);
 	assert.equal(await tile('onboard-44').getByTestId('volume').getAttribute('aria-valuetext'), '100 %');
 	assert.equal(await tile('world-feed').getByTestId('volume').getAttribute('aria-valuetext'), '0 %');
 });
 
 test('a screen reader is told once what happens to the picture and to the connection', async (t) => {
-	const edge = await mock(t);
-	const { page } = await open(t);
+	const edge = await startMockEdge(t);
+	const { page } = await openPage(t);
 	await page.goto(edge.origin + ONE);
-	await plays(page);
+	await waitUntilPlaying(page);
 	await page.evaluate(() => {
-		window.told = [];
-		// Only what is there before may speak: a region that comes with its words is often not read.
+		window.announcements = [];
+		// Only regions that exist already are observed: screen readers often skip a region that is inserted with its text.
 		for (const region of document.querySelectorAll('[role=status], [aria-live]:not([aria-live=off])')) {
-			const tell = () => region.textContent.trim() && window.told.push(region.textContent.trim());
-			new MutationObserver(tell).observe(region, { childList: true, characterData: true, subtree: true });
+			const record = () => region.textContent.trim() && window.announcements.push(region.textContent.trim());
+			new MutationObserver(record).observe(region, { childList: true, characterData: true, subtree: true });
 		}
 	});
-	const told = () => page.evaluate(() => window.told);
+	const announcements = () => page.evaluate(() => window.announcements);
 	await edge.stream('world-feed', false);
 	await eventually(
-		async () => (await told()).some((text) => /^World feed: All sources are down$/.test(text)),
+		async () => (await announcements()).some((text) => /^World feed: All sources are down$/.test(text)),
 		'down',
 		60,
 	);
 	await edge.stream('world-feed', true);
-	await eventually(async () => (await told()).at(-1) === 'World feed plays', 'plays', 30);
+	await eventually(async () => (await announcements()).at(-1) === 'World feed plays', 'plays', 30);
 	await page.context().setOffline(true);
-	await eventually(async () => (await told()).includes('You are offline'), 'offline', 10);
+	await eventually(async () => (await announcements()).includes('You are offline'), 'offline', 10);
 	await page.waitForTimeout(5_000);
-	const words = await told();
-	t.diagnostic(words.join(' | '));
+	const texts = await announcements();
+	t.diagnostic(texts.join(' | '));
 	assert.deepEqual(
-		words.filter((text, at) => text === words[at - 1]),
+		texts.filter((text, at) => text === texts[at - 1]),
 		[],
 		'nothing is said twice in a row',
 	);
-	assert.ok(words.length < 12, `it is not talkative: ${words.join(' | ')}`);
+	assert.ok(texts.length < 12, `it is not talkative: ${texts.join(' | ')}`);
 });

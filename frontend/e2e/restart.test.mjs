@@ -1,26 +1,25 @@
-// What a server's sudden death costs its viewers: whoever plays on when a plain origin is killed and started again
-// plays on when an edge is.
+// Every player that survives when a plain origin is killed and restarted also survives when an edge is.
 import assert from 'node:assert/strict';
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
-import { scratch, source, edge as startEdge, plays } from './support/edge.mjs';
-import { nginx } from './support/nginx.mjs';
-import { everyPlayer } from './support/players.mjs';
-import { eventually, freePort, start } from './support/process.mjs';
+import { tempFolder, sourceSection, startEdge, waitUntilHealthy } from './support/edge.mjs';
+import { startNginx } from './support/nginx.mjs';
+import { startAllPlayers } from './support/all-players.mjs';
+import { eventually, freePort, startProcess } from './support/process.mjs';
 
-/** Longer than what any of the players has in its buffer: the playlist holds twelve seconds. */
-const BUFFERED_MS = 16_000;
-/** Some write a segment at a time, and segments take two seconds. */
-const STARTED_MS = 5_000;
-const WATCHED_MS = 8_000;
-/** Longer than a segment: every player asks for something meanwhile, and is refused. */
+/** Longer than the buffer of any player: the playlist holds twelve seconds. */
+const BUFFER_DRAIN_MS = 16_000;
+/** Long enough for players that write whole segments, each of which takes two seconds. */
+const START_CHECK_MS = 5_000;
+const OBSERVE_MS = 8_000;
+/** Longer than a segment, so that every player sends a request during the outage and is refused. */
 const OUTAGE_MS = 3_000;
 
 const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
-/** Which of them get further while one waits. */
-async function moving(players, milliseconds) {
+/** The players whose position advances within this time. */
+async function movingPlayers(players, milliseconds) {
 	const positions = () => Promise.all(players.map(({ position }) => position()));
 	const before = await positions();
 	await pause(milliseconds);
@@ -28,15 +27,17 @@ async function moving(players, milliseconds) {
 	return players.filter((_, at) => after[at] > before[at]);
 }
 
-/** Lets everything play, has `restart` kill the server and start it again, and tells who plays on after that. */
-async function playOn(t, url, folder, restart) {
-	const players = await everyPlayer(t, url, folder);
+/** Starts all players, restarts the server with `restart`, and returns the names of the players that play on. */
+async function playersThatPlayOn(t, url, folder, restart) {
+	const players = await startAllPlayers(t, url, folder);
 	await eventually(
 		async () => {
-			const on = await moving(players, STARTED_MS);
-			const standing = players.filter((player) => !on.includes(player));
-			const said = await Promise.all(standing.map(async ({ name, said }) => `${name} (${await said()})`));
-			assert.deepEqual(said, []);
+			const moving = await movingPlayers(players, START_CHECK_MS);
+			const notMoving = players.filter((player) => !moving.includes(player));
+			const output = await Promise.all(
+				notMoving.map(async ({ name, output }) => `${name} (${await output()})`),
+			);
+			assert.deepEqual(output, []);
 			return true;
 		},
 		'all of them play',
@@ -45,23 +46,23 @@ async function playOn(t, url, folder, restart) {
 	const from = Date.now();
 	await restart();
 	t.diagnostic(`it answered again after ${((Date.now() - from) / 1000).toFixed(1)} s`);
-	await pause(BUFFERED_MS);
-	const on = await moving(players, WATCHED_MS);
+	await pause(BUFFER_DRAIN_MS);
+	const moving = await movingPlayers(players, OBSERVE_MS);
 	for (const player of players) {
 		t.diagnostic(
-			`${player.name} ${on.includes(player) ? 'plays on' : 'stands'} ${(await player.said()).slice(-300)}`,
+			`${player.name} ${moving.includes(player) ? 'plays on' : 'stands'} ${(await player.output()).slice(-300)}`,
 		);
 	}
 	await Promise.all(players.map(({ stop }) => stop?.()));
-	return on.map(({ name }) => name);
+	return moving.map(({ name }) => name);
 }
 
 test('players outlive an edge that is killed as they outlive a plain origin', async (t) => {
-	const folder = scratch(t);
+	const folder = tempFolder(t);
 	const media = path.join(folder, 'media');
 	mkdirSync(media);
 	// prettier-ignore
-	const encoder = start('ffmpeg', [
+	const encoder = startProcess('ffmpeg', [
 		'-nostdin', '-loglevel', 'error', '-re', '-f', 'lavfi', '-i', 'testsrc2=size=256x144:rate=25',
 		'-re', '-f', 'lavfi', '-i', 'sine=frequency=330:sample_rate=48000', '-t', '600', '-c:v', 'libx264', '-preset', 'ultrafast',
 		'-tune', 'zerolatency', '-g', '50', '-sc_threshold', '0', '-pix_fmt', 'yuv420p', '-c:a', 'aac', '-b:a', '48k', '-f', 'hls', '-hls_time', '2',
@@ -70,38 +71,38 @@ test('players outlive an edge that is killed as they outlive a plain origin', as
 	], { cwd: media });
 	t.after(() => encoder.stop());
 
-	const serve = async (name) => {
-		const [port, own] = [await freePort(), path.join(folder, name)];
-		mkdirSync(own);
-		const run = () =>
-			nginx(
+	const startOrigin = async (name) => {
+		const [port, nginxFolder] = [await freePort(), path.join(folder, name)];
+		mkdirSync(nginxFolder);
+		const runNginx = () =>
+			startNginx(
 				t,
-				own,
+				nginxFolder,
 				`types { application/vnd.apple.mpegurl m3u8; video/mp2t ts; } access_log off;
 				server { listen 127.0.0.1:${port}; root ${media}; add_header Access-Control-Allow-Origin *; }`,
 			);
-		const server = { url: `http://127.0.0.1:${port}/index.m3u8`, run, process: run() };
-		// Chromium's own player does not begin with a stream of which there is one segment.
+		const server = { url: `http://127.0.0.1:${port}/index.m3u8`, runNginx, process: runNginx() };
+		// Chromium's native player does not start on a playlist with a single segment.
 		const segments = async () =>
 			(await (await fetch(new URL('picture.m3u8', server.url))).text()).match(/#EXTINF/g);
 		await eventually(async () => (await segments()).length >= 4, `${name} serves`);
 		return server;
 	};
-	const [plain, behind] = [await serve('plain'), await serve('behind')];
-	const edge = await startEdge(t, source('camera', 'Camera', behind.url), folder);
-	await plays(edge.origin, ['camera']);
+	const [plain, proxied] = [await startOrigin('plain'), await startOrigin('behind')];
+	const edge = await startEdge(t, sourceSection('camera', 'Camera', proxied.url), folder);
+	await waitUntilHealthy(edge.origin, ['camera']);
 	const url = `${edge.origin}/live/camera/index.m3u8`;
 
-	const onEdge = await playOn(t, url, path.join(folder, 'of-edge'), async () => {
+	const onEdge = await playersThatPlayOn(t, url, path.join(folder, 'of-edge'), async () => {
 		await edge.stop('SIGKILL');
 		await pause(OUTAGE_MS);
 		edge.start();
 		await eventually(async () => (await fetch(url)).ok, 'the edge plays again');
 	});
-	const onPlain = await playOn(t, plain.url, path.join(folder, 'of-plain'), async () => {
+	const onPlain = await playersThatPlayOn(t, plain.url, path.join(folder, 'of-plain'), async () => {
 		await plain.process.stop('SIGKILL');
 		await pause(OUTAGE_MS);
-		plain.run();
+		plain.runNginx();
 		await eventually(async () => (await fetch(plain.url)).ok, 'the origin serves again');
 	});
 	assert.deepEqual(

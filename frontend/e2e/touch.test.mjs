@@ -1,34 +1,34 @@
-// What a finger, a pen and a mouse do to a tile: everything stays in reach, and the race is never stopped by mistake.
+// Touch, pen and mouse on a tile: every control can be reached, and no tap pauses the stream by mistake.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { open, videos } from './support/browser.mjs';
-import { mock, RACE } from './support/mock.mjs';
+import { openPage, videoStates } from './support/browser.mjs';
+import { startMockEdge, RACE } from './support/mock-edge.mjs';
 import { eventually } from './support/process.mjs';
 
 const PHONE = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true };
-/** A laptop whose screen can be touched. */
+/** A laptop with a touch screen. */
 const HYBRID = { hasTouch: true };
 const ONE = `/watch/${RACE}?l=1&s=world-feed`;
 const TWO = `/watch/${RACE}?l=2&s=world-feed,onboard-44&a=world-feed`;
-/** Controls rest after three seconds. */
-const REST = 8;
+/** Time limit for the controls to hide, which they do after three seconds. */
+const HIDE_TIMEOUT_SECONDS = 8;
 
-/** Opens the wall on a device; resolves when every tile plays, with what a person can do to one of them. */
-async function device(t, options, address, tile = 0) {
-	const edge = await mock(t);
-	const { page } = await open(t, options);
+/** Opens the wall on a device and waits until every tile plays; returns the actions of a viewer on one tile. */
+async function openOnDevice(t, options, address, tile = 0) {
+	const edge = await startMockEdge(t);
+	const { page } = await openPage(t, options);
 	await page.goto(edge.origin + address);
 	await eventually(async () => {
-		const all = await videos(page);
+		const all = await videoStates(page);
 		return all.length > 0 && all.every(({ time, paused }) => time > 1 && !paused);
 	}, 'it plays');
 	const pointer = await page.context().newCDPSession(page);
-	const within = page.getByTestId('tile').nth(tile);
-	const middle = async (locator) => {
+	const tileLocator = page.getByTestId('tile').nth(tile);
+	const centerOf = async (locator) => {
 		const box = await locator.boundingBox();
 		return [box.x + box.width / 2, box.y + box.height / 2];
 	};
-	const picture = () => middle(within.locator('video'));
+	const videoCenter = () => centerOf(tileLocator.locator('video'));
 	const press = async (type, [x, y], pointerType, buttons) =>
 		pointer.send('Input.dispatchMouseEvent', {
 			...{ type, x, y, pointerType, buttons, clickCount: 1 },
@@ -36,32 +36,33 @@ async function device(t, options, address, tile = 0) {
 		});
 	return {
 		page,
-		within,
-		picture,
-		state: async () => (await videos(page))[tile],
-		/** Whether the controls can be seen and hit. */
-		shown: () =>
-			within
+		tileLocator,
+		videoCenter,
+		state: async () => (await videoStates(page))[tile],
+		/** Whether the controls are visible and take clicks. */
+		areControlsShown: () =>
+			tileLocator
 				.locator('.chrome')
 				.first()
 				.evaluate((chrome) => getComputedStyle(chrome).pointerEvents !== 'none'),
-		tap: async (id) => page.touchscreen.tap(...(await (id ? middle(within.getByTestId(id)) : picture()))),
-		click: async () => page.mouse.click(...(await picture())),
-		move: async () => page.mouse.move(...(await picture())),
-		/** A pen that comes down and is lifted out of reach: it hovers neither before nor after. */
+		tap: async (id) =>
+			page.touchscreen.tap(...(await (id ? centerOf(tileLocator.getByTestId(id)) : videoCenter()))),
+		click: async () => page.mouse.click(...(await videoCenter())),
+		move: async () => page.mouse.move(...(await videoCenter())),
+		/** A pen press without hovering before or after it. */
 		async pen() {
-			const at = await picture();
+			const at = await videoCenter();
 			await press('mousePressed', at, 'pen', 1);
 			await press('mouseReleased', at, 'pen', 0);
 		},
 		async longPress() {
-			const [x, y] = await picture();
+			const [x, y] = await videoCenter();
 			await pointer.send('Input.dispatchTouchEvent', { type: 'touchStart', touchPoints: [{ x, y }] });
 			await page.waitForTimeout(1_000);
 			await pointer.send('Input.dispatchTouchEvent', { type: 'touchEnd', touchPoints: [] });
 		},
 		async swipe(by) {
-			const [x, y] = await picture();
+			const [x, y] = await videoCenter();
 			const touch = (type, points) => pointer.send('Input.dispatchTouchEvent', { type, touchPoints: points });
 			await touch('touchStart', [{ x, y }]);
 			for (let step = 1; step <= 8; step += 1) await touch('touchMove', [{ x, y: y - (by * step) / 8 }]);
@@ -70,17 +71,18 @@ async function device(t, options, address, tile = 0) {
 	};
 }
 
-const rest = ({ shown }) => eventually(async () => !(await shown()), 'the controls rest', REST);
+const waitUntilControlsHidden = ({ areControlsShown }) =>
+	eventually(async () => !(await areControlsShown()), 'the controls rest', HIDE_TIMEOUT_SECONDS);
 
 test('a phone: ten taps, and each time every control is in reach', async (t) => {
-	const phone = await device(t, PHONE, ONE);
-	const { page, within, shown, tap, state } = phone;
-	const box = await within.locator('video').boundingBox();
+	const phone = await openOnDevice(t, PHONE, ONE);
+	const { page, tileLocator, areControlsShown, tap, state } = phone;
+	const box = await tileLocator.locator('video').boundingBox();
 	for (let round = 0; round < 10; round += 1) {
-		await rest(phone);
+		await waitUntilControlsHidden(phone);
 		const { muted } = await state();
 		await tap();
-		await eventually(shown, `round ${round}: the tap shows the controls`, 3);
+		await eventually(areControlsShown, `round ${round}: the tap shows the controls`, 3);
 		const after = await state();
 		assert.deepEqual([after.muted, after.paused], [muted, false], `round ${round}: and does nothing else`);
 		await tap('mute');
@@ -104,37 +106,45 @@ test('a phone: ten taps, and each time every control is in reach', async (t) => 
 		await eventually(() => page.evaluate(() => document.fullscreenElement !== null), 'full screen', 3);
 		await page.evaluate(() => document.exitFullscreen());
 		await eventually(async () => {
-			const now = await within.locator('video').boundingBox();
+			const now = await tileLocator.locator('video').boundingBox();
 			return Math.abs(now.y - box.y) < 2 && Math.abs(now.width - box.width) < 2;
 		}, 'and back');
 		await tap();
-		await eventually(async () => !(await shown()), `round ${round}: a tap puts the controls away`, 2);
+		await eventually(
+			async () => !(await areControlsShown()),
+			`round ${round}: a tap puts the controls away`,
+			2,
+		);
 		assert.equal((await state()).paused, false, `round ${round}: it plays on`);
 	}
 });
 
 test('a phone: a tap where a control is about to appear only shows it', async (t) => {
-	const phone = await device(t, PHONE, ONE);
-	const { page, within, shown, state } = phone;
+	const phone = await openOnDevice(t, PHONE, ONE);
+	const { page, tileLocator, areControlsShown, state } = phone;
 	for (const id of ['play', 'mute', 'fullscreen']) {
-		const box = await within.getByTestId(id).boundingBox();
-		await rest(phone);
+		const box = await tileLocator.getByTestId(id).boundingBox();
+		await waitUntilControlsHidden(phone);
 		const { muted } = await state();
 		await page.touchscreen.tap(box.x + box.width / 2, box.y + box.height / 2);
-		await eventually(shown, `${id} is shown`, 3);
+		await eventually(areControlsShown, `${id} is shown`, 3);
 		const after = await state();
-		const full = await page.evaluate(() => document.fullscreenElement !== null);
-		assert.deepEqual([after.muted, after.paused, full], [muted, false, false], `${id} was not pressed`);
+		const isFullscreen = await page.evaluate(() => document.fullscreenElement !== null);
+		assert.deepEqual(
+			[after.muted, after.paused, isFullscreen],
+			[muted, false, false],
+			`${id} was not pressed`,
+		);
 	}
 });
 
 test('a phone with two tiles: taps choose what is heard and never pause', async (t) => {
-	const { page, tap, shown, state } = await device(t, PHONE, TWO, 1);
-	await eventually(async () => !(await shown()), 'the controls rest', REST);
+	const { page, tap, areControlsShown, state } = await openOnDevice(t, PHONE, TWO, 1);
+	await eventually(async () => !(await areControlsShown()), 'the controls rest', HIDE_TIMEOUT_SECONDS);
 	for (let round = 0; round < 10; round += 1) {
 		await tap();
 		await page.waitForTimeout(300);
-		const all = await videos(page);
+		const all = await videoStates(page);
 		assert.ok(
 			all.every(({ paused }) => !paused),
 			`tap ${round}: both play`,
@@ -144,35 +154,35 @@ test('a phone with two tiles: taps choose what is heard and never pause', async 
 });
 
 test('a phone: a long press and a swipe only show the controls', async (t) => {
-	const phone = await device(t, PHONE, ONE);
-	const { page, longPress, swipe, shown, tap, state } = phone;
-	await rest(phone);
+	const phone = await openOnDevice(t, PHONE, ONE);
+	const { page, longPress, swipe, areControlsShown, tap, state } = phone;
+	await waitUntilControlsHidden(phone);
 	await longPress();
-	await eventually(shown, 'a long press shows the controls', 3);
+	await eventually(areControlsShown, 'a long press shows the controls', 3);
 	assert.equal((await state()).paused, false);
-	await rest(phone);
+	await waitUntilControlsHidden(phone);
 	await swipe(200);
 	assert.ok((await page.evaluate(() => scrollY)) > 50, 'a swipe over the picture scrolls');
 	await page.evaluate(() => scrollTo(0, 0));
-	await eventually(shown, 'a swipe shows the controls', 3);
+	await eventually(areControlsShown, 'a swipe shows the controls', 3);
 	assert.equal((await state()).paused, false);
-	await rest(phone);
-	// A swipe that was let go scrolls on for a while.
+	await waitUntilControlsHidden(phone);
+	// Momentum scrolling after the swipe may have moved the page again.
 	await page.evaluate(() => scrollTo(0, 0));
 	await tap();
-	await eventually(shown, 'a tap shows the controls', 3);
+	await eventually(areControlsShown, 'a tap shows the controls', 3);
 	const { muted } = await state();
 	await tap('mute');
 	await eventually(async () => (await state()).muted !== muted, 'and the next one mutes', 3);
 });
 
 test('a pen: the first press shows the controls, none pauses', async (t) => {
-	const tablet = await device(t, HYBRID, ONE);
-	const { pen, shown, state } = tablet;
+	const tablet = await openOnDevice(t, HYBRID, ONE);
+	const { pen, areControlsShown, state } = tablet;
 	for (let round = 0; round < 4; round += 1) {
-		await rest(tablet);
+		await waitUntilControlsHidden(tablet);
 		await pen();
-		await eventually(shown, `press ${round} shows the controls`, 3);
+		await eventually(areControlsShown, `press ${round} shows the controls`, 3);
 		assert.equal((await state()).paused, false, `press ${round}: it plays on`);
 	}
 	await pen();
@@ -180,37 +190,41 @@ test('a pen: the first press shows the controls, none pauses', async (t) => {
 });
 
 test('a mouse and then a finger: each does what it does alone', async (t) => {
-	const laptop = await device(t, HYBRID, ONE);
-	const { click, move, tap, shown, state, page } = laptop;
+	const laptop = await openOnDevice(t, HYBRID, ONE);
+	const { click, move, tap, areControlsShown, state, page } = laptop;
 	await move();
-	await eventually(shown, 'a mouse that moves shows the controls', 3);
+	await eventually(areControlsShown, 'a mouse that moves shows the controls', 3);
 	await click();
 	await eventually(async () => (await state()).paused, 'one tile: a click pauses', 3);
 	await click();
 	await eventually(async () => !(await state()).paused, 'and plays', 3);
-	await rest(laptop);
+	await waitUntilControlsHidden(laptop);
 	for (let round = 0; round < 3; round += 1) {
 		await tap();
-		await eventually(shown, `round ${round}: a tap shows the controls`, 3);
+		await eventually(areControlsShown, `round ${round}: a tap shows the controls`, 3);
 		assert.equal((await state()).paused, false, `round ${round}: a tap does not pause`);
 		await tap();
-		await eventually(async () => !(await shown()), `round ${round}: the next one puts them away`, 2);
+		await eventually(
+			async () => !(await areControlsShown()),
+			`round ${round}: the next one puts them away`,
+			2,
+		);
 		assert.equal((await state()).paused, false, `round ${round}: nor does that`);
 	}
 	await page.mouse.move(2, 2);
 	await move();
-	await eventually(shown, 'the mouse again', 3);
+	await eventually(areControlsShown, 'the mouse again', 3);
 	await click();
 	await eventually(async () => (await state()).paused, 'a click pauses as before', 3);
 });
 
 test('two tiles and a mouse: a click hears and never pauses', async (t) => {
-	const { page } = await device(t, {}, TWO);
+	const { page } = await openOnDevice(t, {}, TWO);
 	for (const tile of [1, 1, 0, 0, 0]) {
 		await page.locator('video').nth(tile).click();
-		// Longer than a double click takes.
+		// Longer than the interval of a double click.
 		await page.waitForTimeout(600);
-		const all = await videos(page);
+		const all = await videoStates(page);
 		assert.deepEqual(
 			all.map(({ muted, paused }) => [muted, paused]),
 			[0, 1].map((n) => [n !== tile, false]),

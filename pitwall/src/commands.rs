@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime};
 use anyhow::bail;
 use pitwall_control_plane::ExtractionRunner;
 use pitwall_fetch::{Fetcher, Timeouts, parse_url};
-use pitwall_proxy::seal::Purpose as SealPurpose;
-use pitwall_proxy::target::TargetResolver;
+use pitwall_proxy::upstream::seal::Purpose as SealPurpose;
+use pitwall_proxy::upstream::target::TargetResolver;
 
 use crate::cli::print_text;
 use crate::config::{Config, ConfigError, NonFatalConfigErrors};

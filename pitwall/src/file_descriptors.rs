@@ -4,7 +4,7 @@
 use std::num::NonZeroUsize;
 
 use pitwall_proxy::config::EdgeConfig;
-use pitwall_proxy::file_descriptors::{max_connections, required_descriptors};
+use pitwall_proxy::server::file_descriptors::{max_connections, required_descriptors};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Raises the soft limit to the hard one; gives the limit that then applies.

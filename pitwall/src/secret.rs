@@ -8,7 +8,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use pitwall_proxy::config::{AccessConfig, AccessMode};
-use pitwall_proxy::seal::{Sealer, hash_secret};
+use pitwall_proxy::upstream::seal::{Sealer, hash_secret};
 use pitwall_proxy::{AccessControl, AccessKeys};
 use pitwall_upstream_map::StoreKeys;
 

@@ -14,6 +14,7 @@ pub mod iptv_playlist;
 pub mod local_overrides;
 pub mod openapi;
 pub mod operations;
+pub mod schema;
 pub mod views;
 
 pub use handler::ApiHandler;

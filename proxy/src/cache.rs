@@ -6,7 +6,7 @@
 //! reader slows one down, and a reader that leaves does not end it for the others.
 //!
 //! - [`inflight_fetch`]: one fetch that any number of readers follow, and [`fetch_task`], the task
-//!   behind it, which resumes an interrupted body ([`resume`]) within a [`fetch_budget`].
+//!   behind it, which resumes an interrupted body (`resume`) within a [`fetch_budget`].
 //! - [`reader`]: one viewer's position in an object.
 //! - [`object_store`]: complete objects, whose bodies are [`chunks`], stored for a [`freshness`]
 //!   lifetime.
@@ -22,7 +22,6 @@ pub mod freshness;
 pub mod inflight_fetch;
 pub mod object_store;
 pub mod reader;
-pub mod resume;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -37,8 +36,8 @@ use tokio::time::Instant;
 use url::Url;
 
 use crate::config::CacheConfig;
-use crate::problem::{Problem, upstream_status_problem};
-use crate::target::UpstreamTarget;
+use crate::http::problem::{Problem, upstream_status_problem};
+use crate::upstream::target::UpstreamTarget;
 use byte_range::{ByteRange, parse_content_range};
 use fetch_budget::FetchBudget;
 use fetch_task::{FetchTask, build_media_request};

@@ -1,5 +1,7 @@
 //! The edge's part of the configuration: `[edge]`, `[access]` and `[upstream]`.
 
+mod allowed_host;
+
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -11,9 +13,8 @@ use serde::de::{self, DeserializeSeed, Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use url::Url;
 
-use crate::limits::LimitsConfig;
-use crate::target::AllowedHost;
-use crate::tls::TlsConfig;
+pub use self::allowed_host::AllowedHost;
+use crate::http::limits::LimitsConfig;
 
 #[derive(Clone, Debug, Default)]
 pub struct Config {
@@ -49,6 +50,16 @@ pub struct EdgeConfig {
     pub trusted_proxies: Vec<PrivateRange>,
     /// `None` for a plaintext listener.
     pub tls: Option<TlsConfig>,
+}
+
+/// `[edge.tls]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsConfig {
+    /// PEM file with the certificate, followed by the intermediate certificates of its chain.
+    pub cert: PathBuf,
+    /// PEM file with the private key.
+    pub key: PathBuf,
 }
 
 impl Default for EdgeConfig {

@@ -17,8 +17,8 @@ use pitwall_fetch::{
 };
 use url::Url;
 
-use crate::problem::Problem;
-use crate::response::Response;
+use crate::http::problem::Problem;
+use crate::http::response::Response;
 
 /// Short, as control planes are in the same network as the edge.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);

@@ -19,33 +19,34 @@ use pitwall_fetch::Fetcher;
 use pitwall_upstream_map::{Store, Stream};
 use prometheus::{IntGauge, Registry};
 
-use crate::access::{AccessControl, AccessScope, Grant, KEY_PARAMETER};
-use crate::admission;
 use crate::api::events::EventBroadcaster;
 use crate::api::views::DocumentViews;
 use crate::api::{ApiHandler, ApiRequest, DocumentKind, OpenApi};
 use crate::cache::byte_range::is_single_range;
 use crate::cache::cache_adapter::CACHE_ADAPTER;
 use crate::cache::{RangeRequest, SegmentCache};
-use crate::client_address::ClientAddresses;
-use crate::cmcd;
 use crate::config::Config;
 use crate::control_plane_client::{CommandRequest, ControlPlaneClient};
 use crate::drain::DrainSignal;
 use crate::edge_state::EdgeState;
-use crate::limits::ClientLimiter;
+use crate::feedback::cmcd;
+use crate::feedback::viewers::{ViewerId, ViewerTracker};
+use crate::http::access::{AccessControl, AccessScope, Grant, KEY_PARAMETER};
+use crate::http::admission;
+use crate::http::client_address::ClientAddresses;
+use crate::http::limits::ClientLimiter;
+use crate::http::problem::Problem;
+use crate::http::query::{Link, Query};
+use crate::http::response::Response;
 use crate::live::LiveHandler;
 use crate::media_response::MediaResponse;
 use crate::metrics::Metrics;
-use crate::page::Page;
+use crate::page::{Page, login_page};
 use crate::playlist::{Playlist, PlaylistPoller};
-use crate::problem::Problem;
 use crate::proxy_handler::{self, ProxyHandler};
-use crate::response::Response;
-use crate::route::{Link, Query, Route, is_media_path};
-use crate::seal::{Purpose, Sealer};
-use crate::target::{TargetResolver, UpstreamTarget};
-use crate::viewers::{ViewerId, ViewerTracker};
+use crate::route::{Route, is_media_path};
+use crate::upstream::seal::{Purpose, Sealer};
+use crate::upstream::target::{TargetResolver, UpstreamTarget};
 
 /// The edge: Pingora's [`ProxyHttp`] application, which answers every request itself.
 pub struct Edge {
@@ -493,7 +494,9 @@ impl ProxyHttp for Edge {
             Ok(ResponseKind::Complete(response)) => response,
             Err(problem) => {
                 tracing::debug!(%path, problem = problem.name(), "refused");
-                Response::from_problem(&problem)
+                let login_page = || login_page::response_for(&problem, session.req_header());
+                let login_page = if is_cross_origin { None } else { login_page() };
+                login_page.unwrap_or_else(|| Response::from_problem(&problem))
             }
         };
         let response = if is_cross_origin { response.with_media_headers() } else { response };

@@ -7,10 +7,10 @@ use pitwall_fetch::Fetcher;
 use pitwall_upstream_map::Store;
 
 use crate::cache::SegmentCache;
+use crate::feedback::viewers::ViewerTracker;
 use crate::metrics::Metrics;
-use crate::seal::Sealer;
-use crate::target::TargetResolver;
-use crate::viewers::ViewerTracker;
+use crate::upstream::seal::Sealer;
+use crate::upstream::target::TargetResolver;
 
 /// The shared services of an edge; a clone shares them.
 #[derive(Clone)]

@@ -30,10 +30,10 @@ use pitwall_upstream_map::{Health, Stream, Upstream, UpstreamMap};
 pub use source_switch::SwitchReason;
 
 use crate::edge_state::EdgeState;
-use crate::multivariant;
+use crate::http::problem::Problem;
+use crate::http::query::Link;
+use crate::playlist::multivariant;
 use crate::playlist::{Playlist, PlaylistPoller, PlaylistResult, build_poll_key};
-use crate::problem::Problem;
-use crate::route::Link;
 use failure_log::FailureLog;
 use last_good_playlists::LastGoodPlaylists;
 use media_poll::MediaPoll;
@@ -60,6 +60,10 @@ pub struct LiveHandler {
 
 impl LiveHandler {
     pub fn new(playlist_poller: Arc<PlaylistPoller>, state: EdgeState, window: Duration) -> Self {
+        // Each series exists from the start, so that `increase()` sees its first count.
+        for reason in SwitchReason::ALL {
+            state.metrics.source_switches.with_label_values(&[reason.label()]);
+        }
         Self {
             playlist_poller,
             state,

@@ -13,8 +13,8 @@ use pitwall_fetch::Response;
 use crate::cache::CacheLookup;
 use crate::cache::cache_adapter::{HitBody, build_cache_key};
 use crate::cache::inflight_fetch::ObjectMetadata;
-use crate::response::media_headers;
-use crate::uri_mappers::content_type_of_path;
+use crate::http::response::media_headers;
+use crate::playlist::uri_mappers::content_type_of_path;
 
 /// An object that was opened for one request.
 pub struct MediaResponse {

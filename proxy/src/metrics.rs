@@ -2,7 +2,6 @@
 //! client, and none is a stream's name, which comes from upstream lists, so that the number of
 //! series is bounded.
 
-use crate::live::SwitchReason;
 use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry};
 
 /// The metrics of one edge; a clone shares them.
@@ -22,7 +21,7 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Registers the metrics, with a series for each [`SwitchReason`] at 0.
+    /// Registers the metrics.
     ///
     /// # Errors
     /// A metric is already registered in `registry`.
@@ -86,9 +85,6 @@ impl Metrics {
                 "Playbacks: players that poll a stream's playlists.",
             )?,
         };
-        for reason in SwitchReason::ALL {
-            metrics.source_switches.with_label_values(&[reason.label()]);
-        }
         registry.register(Box::new(metrics.requests.clone()))?;
         registry.register(Box::new(metrics.request_duration.clone()))?;
         registry.register(Box::new(metrics.response_bytes.clone()))?;

@@ -1,6 +1,8 @@
 //! [`Page`]: the static files of the page, embedded in the binary, and its HTML shell, which has
 //! the bootstrap document inlined so that a viewer's browser plays without a further request.
 
+pub mod login_page;
+
 use std::collections::HashMap;
 use std::io::Write;
 
@@ -11,7 +13,7 @@ use http::{StatusCode, header};
 use jiff::Timestamp;
 use rust_embed::RustEmbed;
 
-use crate::response::{Response, etag_of};
+use crate::http::response::{Response, etag_of};
 
 #[derive(RustEmbed)]
 #[folder = "../frontend/build"]

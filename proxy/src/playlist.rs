@@ -2,7 +2,9 @@
 //!
 //! - [`rewrite_cache`]: what the next rewrite of a playlist takes over from the last.
 
+pub mod multivariant;
 pub mod rewrite_cache;
+pub mod uri_mappers;
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -18,9 +20,9 @@ use pitwall_fetch::{Fetcher, Request};
 use pitwall_hls::PlaylistTiming;
 use url::Url;
 
-use crate::problem::{Problem, upstream_status_problem};
-use crate::response::etag_of;
-use crate::target::UpstreamTarget;
+use crate::http::problem::{Problem, upstream_status_problem};
+use crate::http::response::etag_of;
+use crate::upstream::target::UpstreamTarget;
 use rewrite_cache::{RewriteCache, RewrittenPlaylist};
 
 /// A rewritten playlist, ready to be sent to any number of players.

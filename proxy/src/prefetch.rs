@@ -6,9 +6,9 @@ use pitwall_fetch::parse_url;
 
 use crate::cache::PrefetchOutcome;
 use crate::edge_state::EdgeState;
+use crate::http::problem::Problem;
 use crate::playlist::rewrite_cache::{MediaResource, RewrittenPlaylist};
-use crate::problem::Problem;
-use crate::target::UpstreamTarget;
+use crate::upstream::target::UpstreamTarget;
 
 impl EdgeState {
     /// Records the freshness lifetime of the playlist's segments and prefetches the new ones.

@@ -13,15 +13,15 @@ use pitwall_hls::{
 
 use crate::cache::RangeRequest;
 use crate::edge_state::EdgeState;
+use crate::http::problem::Problem;
 use crate::live::PLAYLIST_CONTENT_TYPE;
 use crate::playlist::rewrite_cache::{RewriteKey, RewrittenPlaylist};
+use crate::playlist::uri_mappers::{ProxyUriMapper, container_extension};
 use crate::playlist::{
     self, Playlist, PlaylistPoller, PlaylistResult, UpstreamPlaylist, build_poll_key,
 };
-use crate::problem::Problem;
-use crate::seal::{self, Purpose};
-use crate::target::UpstreamTarget;
-use crate::uri_mappers::{ProxyUriMapper, container_extension};
+use crate::upstream::seal::{self, Purpose};
+use crate::upstream::target::UpstreamTarget;
 
 /// Handler of `/proxy`.
 pub struct ProxyHandler {

@@ -3,27 +3,14 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use percent_encoding::percent_decode_str;
-
-use crate::access::AccessScope;
 use crate::api::{self, ApiRequest, DocumentKind};
+use crate::http::access::AccessScope;
+use crate::http::problem::Problem;
+use crate::http::query::{Link, Query, path_with_variables};
 use crate::page;
-use crate::problem::Problem;
 
 /// Limit of path and query together.
 const URI_MAX_BYTES: usize = 8 * 1024;
-
-/// The delivery directives of RFC 8216bis, and the query parameters of content steering and
-/// interstitials.
-const DELIVERY_DIRECTIVES: [&str; 7] = [
-    "_HLS_msn",
-    "_HLS_part",
-    "_HLS_pathway",
-    "_HLS_primary_id",
-    "_HLS_skip",
-    "_HLS_start_offset",
-    "_HLS_throughput",
-];
 
 /// A parsed request target.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,15 +47,6 @@ pub enum Route {
     Page {
         path: String,
     },
-}
-
-/// How a link names its upstream URL.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Link {
-    /// `url=`: the URL in base64url.
-    Plain { url: String },
-    /// `u=`: a seal, and the path that it must be bound to.
-    Sealed { seal: String, path: String },
 }
 
 impl Route {
@@ -181,74 +159,6 @@ fn parse_proxy(path: &str, source: Option<String>, query: &Query<'_>) -> Result<
         None => query.target_link(path)?,
     };
     Ok(Route::Proxy { source, link, variables, directives: query.delivery_directives() })
-}
-
-/// The path that the seal of a link with a multivariant playlist's variables is bound to. A viewer
-/// who could change the variables could choose the hosts of all URIs in the playlist.
-pub fn path_with_variables(path: &str, variables: &str) -> String {
-    format!("{path}&v={variables}")
-}
-
-/// The query of a request, without its `?`.
-pub struct Query<'a>(pub &'a str);
-
-impl<'a> Query<'a> {
-    fn pairs(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
-        self.0
-            .split('&')
-            .filter(|pair| !pair.is_empty())
-            .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-    }
-
-    /// A parameter's decoded value. A parameter that is given twice is refused, so that the check
-    /// of a request and its handler cannot read different values.
-    ///
-    /// # Errors
-    /// [`Problem::BadUrl`] when the parameter is given twice or is not UTF-8.
-    pub fn get(&self, name: &str) -> Result<Option<Cow<'a, str>>, Problem> {
-        let mut values = self.pairs().filter(|(key, _)| *key == name).map(|(_, value)| value);
-        let Some(value) = values.next() else { return Ok(None) };
-        if values.next().is_some() {
-            return Err(Problem::BadUrl("a query parameter is given twice"));
-        }
-        percent_decode_str(value)
-            .decode_utf8()
-            .map(Some)
-            .map_err(|_| Problem::BadUrl("a query parameter is not UTF-8"))
-    }
-
-    /// The query without this parameter.
-    pub fn without_parameter(&self, name: &str) -> String {
-        let rest = self.0.split('&').filter(|pair| {
-            !pair.is_empty() && pair.split_once('=').map_or(*pair, |(key, _)| key) != name
-        });
-        rest.collect::<Vec<_>>().join("&")
-    }
-
-    fn sealed_link(&self, path: &str) -> Result<Link, Problem> {
-        let seal = self.get("u")?.ok_or(Problem::SealMissing)?.into_owned();
-        Ok(Link::Sealed { seal, path: path.to_owned() })
-    }
-
-    fn target_link(&self, path: &str) -> Result<Link, Problem> {
-        match (self.get("url")?, self.get("u")?) {
-            (Some(_), Some(_)) => Err(Problem::BadUrl("url= and u= exclude each other")),
-            (Some(url), None) => Ok(Link::Plain { url: url.into_owned() }),
-            (None, _) => self.sealed_link(path),
-        }
-    }
-
-    /// The [`DELIVERY_DIRECTIVES`] of the query, the only parameters that are sent upstream. They
-    /// are sorted, so that polls with the same directives share an upstream request.
-    fn delivery_directives(&self) -> Option<String> {
-        let mut directives: Vec<String> = self
-            .pairs()
-            .filter(|(name, _)| DELIVERY_DIRECTIVES.contains(name))
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
-        directives.sort_unstable();
-        (!directives.is_empty()).then(|| directives.join("&"))
-    }
 }
 
 #[cfg(test)]

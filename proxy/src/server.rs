@@ -1,5 +1,9 @@
 //! [`Server`]: the edge's listeners, its background tasks, and its shutdown.
 
+pub mod connection;
+pub mod file_descriptors;
+pub mod tls;
+
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -16,13 +20,14 @@ use pingora_proxy::http_proxy;
 use prometheus::Registry;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::admin::{AdminService, AdminToken};
+use crate::admin::AdminService;
 use crate::config::EdgeConfig;
-use crate::connection::{ConnectionHandler, SequentialAcceptFilter};
 use crate::drain::DrainSignal;
 use crate::edge::Edge;
+use crate::http::admin_token::AdminToken;
 use crate::metrics::Metrics;
-use crate::tls::{Certificate, CertificateError};
+use crate::server::connection::{ConnectionHandler, SequentialAcceptFilter};
+use crate::server::tls::{Certificate, CertificateError};
 
 /// How long an HTTP/2 connection without an open stream is kept alive.
 const HTTP2_IDLE_TIMEOUT: Duration = Duration::from_secs(60);

@@ -227,8 +227,8 @@ pub enum Health {
 /// How requests to an upstream are made: request fields, and which addresses are allowed.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestProfile {
-    /// Request fields of every request; dropped when a redirect leaves the origin (scheme, host and
-    /// port).
+    /// Request fields of every request. When a redirect leaves the origin (scheme, host and port),
+    /// those with credentials are dropped.
     pub headers: Vec<(String, String)>,
     /// Private address ranges that the operator opted in for this source.
     pub allow_private: Vec<IpNet>,

@@ -5,7 +5,7 @@ use http::{HeaderValue, StatusCode, header};
 
 use pitwall_upstream_map::documents::ProblemDetails;
 
-use crate::engine::command::CommandError;
+use crate::model::command::CommandError;
 
 pub(super) const PROBLEM_CONTENT_TYPE: &str = "application/problem+json";
 

@@ -22,10 +22,10 @@ use utoipa::{Modify, OpenApi, ToSchema};
 use super::CommandServer;
 use super::forwarding;
 use super::problem::{PROBLEM_CONTENT_TYPE, Problem};
-use crate::engine::command::{
+use crate::model::command::{
     Command, CommandError, ReplySender, RunStarted, SwitchRequest, SwitchResult,
 };
-use crate::engine::run_trace::RunTrace;
+use crate::model::run_trace::RunTrace;
 
 /// Larger than any command.
 pub(super) const BODY_MAX_BYTES: usize = 16 * 1024;

@@ -9,12 +9,13 @@ use pitwall_upstream_map::documents::Session;
 use pitwall_upstream_map::{Health, StreamId, UpstreamMap};
 use tokio::time::Instant;
 
-use super::known_streams::KnownStreams;
-use super::ranking::{self, RankedUpstream, Ranking, StreamRankings};
-use super::source_state::{self, SourceState};
-use super::{Engine, UpstreamKey, outage_cause};
+use super::Engine;
+use crate::model::alert::{Alert, AlertEvent};
+use crate::model::known_streams::KnownStreams;
+use crate::model::ranking::{self, RankedUpstream, Ranking, StreamRankings};
+use crate::model::source_state::{self, SourceState};
+use crate::model::{UpstreamKey, outage_cause};
 use crate::schedule::live_window;
-use crate::webhooks::alert::{Alert, AlertEvent};
 
 #[derive(Default)]
 pub(crate) struct AlertState {

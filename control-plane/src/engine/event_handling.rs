@@ -3,13 +3,14 @@
 use pitwall_upstream_map::{Health, UpstreamMap};
 use tokio::time::Instant;
 
+use super::Engine;
 use super::jobs::EngineEvent;
-use super::tracked_upstream::{CheckContext, TrackedUpstream};
-use super::{Engine, UpstreamKey};
 use crate::check::{CheckError, CheckFailureKind, CheckFindings};
 use crate::expiry::TokenExpiry;
 use crate::extract::Candidate;
 use crate::metrics::{CheckOutcome, RefreshOutcome};
+use crate::model::UpstreamKey;
+use crate::model::tracked_upstream::{CheckContext, TrackedUpstream};
 
 impl Engine {
     pub(super) fn apply_event(&mut self, event: EngineEvent) {

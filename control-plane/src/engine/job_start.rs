@@ -6,7 +6,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::job_selection::{self, ConcurrencyLimits, DueJob};
-use super::{Engine, UpstreamKey, jobs};
+use super::{Engine, jobs};
+use crate::model::UpstreamKey;
 
 const EXTRACTION_LIMITS: ConcurrencyLimits =
     ConcurrencyLimits { max_running: 8, max_per_source: 1 };

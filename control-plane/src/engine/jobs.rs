@@ -3,23 +3,22 @@
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::{FutureExt as _, StreamExt as _};
-use jiff::Timestamp;
 use pitwall_fetch::Fetcher;
 use pitwall_upstream_map::StreamId;
 use pitwall_upstream_map::documents::ExtractorError;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 
-use super::UpstreamKey;
-use super::liveness::LivenessDetector;
-use super::run_trace::CheckTrace;
 use crate::check::{self, CheckError, CheckFindings};
 use crate::clock::Clock;
 use crate::extract::{Candidate, ExtractionRunner, ExtractorOutput, TracedStep};
+use crate::model::UpstreamKey;
+use crate::model::liveness::LivenessDetector;
+use crate::model::run_report::CheckTrace;
+use crate::model::run_report::{CHECK_STEP, RunReport};
 use crate::source::Source;
 
 /// Executes extractions and checks; tests replace the network by a script.
@@ -71,34 +70,6 @@ pub(crate) enum EngineEvent {
     },
 }
 
-/// The result of one run of a source.
-#[derive(Default)]
-pub(crate) struct RunReport {
-    pub(crate) duration: Duration,
-    /// The extractor had no failure, so the candidates are all that the source has.
-    pub(crate) is_complete: bool,
-    /// Number of candidates.
-    pub(crate) candidates: usize,
-    pub(crate) dropped: usize,
-    /// The earliest expiry of a candidate.
-    pub(crate) expires_at: Option<Timestamp>,
-    /// Some candidate states no expiry.
-    pub(crate) has_unknown_expiry: bool,
-    /// Failures of the extractor, then of checks; fit for the public.
-    pub(crate) failures: Vec<ExtractorError>,
-    /// Something that the source lists cannot be a stream, which is no failure.
-    pub(crate) unusable: Option<ExtractorError>,
-    pub(crate) steps: Arc<[TracedStep]>,
-    pub(crate) checks: Vec<CheckTrace>,
-}
-
-impl RunReport {
-    /// The first failure of the run.
-    pub(crate) fn first_failure(&self) -> Option<&ExtractorError> {
-        self.failures.first()
-    }
-}
-
 pub(crate) struct RecheckJob {
     pub(crate) key: UpstreamKey,
     pub(crate) generation: u64,
@@ -108,9 +79,6 @@ pub(crate) struct RecheckJob {
     /// The error of the last check, which is not logged again.
     pub(crate) last_error: Option<String>,
 }
-
-/// The step name of a candidate that failed its check.
-pub(crate) const CHECK_STEP: &str = "check";
 
 /// Maximum number of candidates of one source that are checked concurrently; the source's
 /// `connections` may lower it. Without it, rechecks of active upstreams would queue behind all new

@@ -11,7 +11,8 @@ use pitwall_upstream_map::documents::Extractors;
 use pitwall_upstream_map::{Health, StreamId, UpstreamMap};
 use tokio::time::Instant;
 
-use super::{Engine, UpstreamKey, source_state};
+use super::Engine;
+use crate::model::{UpstreamKey, source_state};
 
 /// Longer than an extraction of any source that responds at all.
 const WARM_UP_TIMEOUT: Duration = Duration::from_secs(20);

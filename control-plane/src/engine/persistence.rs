@@ -15,10 +15,12 @@ use jiff::Timestamp;
 use pitwall_upstream_map::{Stream, StreamId, UpstreamMap};
 use tokio::time::Instant;
 
-use super::ranking::ActiveUpstream;
-use super::source_state::{SourceState, source_index};
-use super::{Engine, UpstreamKey};
-use crate::history::{ActiveHistory, History, HistoryStore, UpstreamHistory, UpstreamHistoryEntry};
+use super::Engine;
+use crate::history::{ActiveHistory, History, HistoryStore, UpstreamHistoryEntry};
+use crate::model::UpstreamKey;
+use crate::model::ranking::ActiveUpstream;
+use crate::model::source_state::{SourceState, source_index};
+use crate::model::upstream_stats::UpstreamHistory;
 use crate::refresh::TokenLifetimes;
 use crate::source::Source;
 

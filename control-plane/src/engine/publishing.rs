@@ -5,8 +5,9 @@ use std::time::Duration;
 use pitwall_upstream_map::{StoreError, StreamId, UpstreamMap};
 use tokio::time::Instant;
 
-use super::ranking::{self, ActiveUpstream, StreamRankings};
-use super::{Engine, UpstreamKey};
+use super::Engine;
+use crate::model::UpstreamKey;
+use crate::model::ranking::{self, ActiveUpstream, StreamRankings};
 use crate::publish::{self, MapInput};
 use crate::schedule::live_window;
 

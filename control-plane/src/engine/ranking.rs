@@ -8,67 +8,15 @@ use pitwall_upstream_map::{Health, SourcePin, StreamId};
 use tokio::time::Instant;
 
 use super::publishing::PUBLISH_MIN_INTERVAL;
-use super::tracked_upstream::TrackedUpstream;
-use super::{Engine, TICK_INTERVAL, UpstreamKey};
-use crate::rank::{self, Incumbency, RankInput, SelectionReason};
-use crate::source::Source;
-
-/// The active upstream of a stream.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct ActiveUpstream {
-    pub(crate) key: UpstreamKey,
-    pub(crate) active_since: Instant,
-    /// When all sources of a stream that appeared have had time to be extracted: until then the
-    /// incumbent is not protected. An upstream that was active before a restart is already settled.
-    pub(crate) settled_at: Instant,
-    /// Pinned by an operator, until the upstream is down.
-    pub(crate) pinned: bool,
-    /// For a switch by an operator: the first version of the map that carries the switch; 0 if
-    /// ranking chose the upstream.
-    pub(crate) switch_version: u64,
-}
+use super::{Engine, TICK_INTERVAL};
+use crate::model::UpstreamKey;
+use crate::model::ranking::{
+    ActiveUpstream, RankedUpstream, Ranking, SelectionReason, StreamRankings,
+};
+use crate::model::tracked_upstream::TrackedUpstream;
+use crate::rank::{self, Incumbency, RankInput};
 
 pub(super) const SETTLING_PERIOD: Duration = Duration::from_secs(15);
-
-pub(crate) type StreamRankings<'a> = BTreeMap<StreamId, Ranking<'a>>;
-
-/// The ranked upstreams of one stream.
-pub(crate) struct Ranking<'a> {
-    /// Best first; the first one is active unless it is down.
-    pub(crate) upstreams: Vec<RankedUpstream<'a>>,
-    pub(crate) reason: SelectionReason,
-    pub(crate) pinned: bool,
-    /// [`ActiveUpstream::switch_version`] of the first upstream.
-    pub(crate) switch_version: u64,
-    /// The source that an operator pinned, also while all upstreams are down or the pinned one is
-    /// waited for.
-    pub(crate) pin: Option<SourcePin>,
-}
-
-/// An upstream with its place in the ranking.
-#[derive(Clone)]
-pub(crate) struct RankedUpstream<'a> {
-    pub(crate) key: &'a UpstreamKey,
-    pub(crate) upstream: &'a TrackedUpstream,
-    pub(crate) source: &'a Source,
-    pub(crate) health: Health,
-    /// Passed a check recently enough to be listed.
-    pub(crate) is_listed: bool,
-    pub(crate) score_parts: Vec<ScorePart>,
-    pub(crate) score: f64,
-}
-
-impl<'a> Ranking<'a> {
-    pub(crate) fn active(&self) -> Option<&RankedUpstream<'a>> {
-        self.upstreams.first().filter(|upstream| upstream.health != Health::Down)
-    }
-}
-
-/// Is the active upstream of any stream healthy?
-pub(crate) fn has_healthy_stream(rankings: &StreamRankings<'_>) -> bool {
-    let mut active = rankings.values().filter_map(Ranking::active);
-    active.any(|upstream| upstream.health == Health::Healthy)
-}
 
 impl Engine {
     /// Maximum age of the last passed check of a listed upstream: the check interval less a tick and

@@ -24,7 +24,7 @@ use self::faulty_store::FaultyStore;
 use self::scripted_executor::{ScriptedExecutor, ScriptedRun};
 use super::*;
 use crate::check::CheckError;
-use crate::webhooks::alert::Alert;
+use crate::model::alert::Alert;
 
 const START_TIME: &str = "2026-05-03T17:00:00Z";
 const WORLD_FEED_ONLY: &[&str] = &["World feed"];

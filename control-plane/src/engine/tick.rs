@@ -7,7 +7,7 @@ use pitwall_upstream_map::{Health, StreamId};
 use tokio::time::Instant;
 
 use super::Engine;
-use super::source_state::UNLISTED_RETENTION;
+use crate::model::source_state::UNLISTED_RETENTION;
 use crate::publish;
 use crate::refresh::PollCadence;
 

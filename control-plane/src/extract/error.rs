@@ -7,6 +7,7 @@ use pitwall_fetch::{FetchError, FetchErrorKind, USER_INFO_ERROR};
 use serde::{Deserialize, Serialize};
 
 use super::mask;
+use crate::settings::CREDENTIALS_HINT;
 use crate::source::Source;
 
 /// Which step failed and why. Public responses show `step` and `message`, so neither holds a URL,
@@ -111,9 +112,6 @@ impl From<FetchError> for StepFailure {
         Self::from_fetch_error(&error, error.to_string())
     }
 }
-
-/// What to configure instead of a URL with a user name or password.
-pub(crate) const CREDENTIALS_HINT: &str = "leave them out of it and write headers = { Authorization = \"Basic …\" }, where … is the base64 of USER:PASSWORD";
 
 /// At most `LISTED_MAX_NAMES` names, separated by commas, for a message to the operator.
 pub(crate) fn list_names<T: fmt::Display>(names: impl Iterator<Item = T>) -> String {

@@ -6,8 +6,9 @@ use jiff::Timestamp;
 use pitwall_upstream_map::documents::{ExplainedUpstream, Explanation};
 use pitwall_upstream_map::{Health, StreamId};
 
-use super::{RankConfig, SelectionReason};
-use crate::engine::ranking::{RankedUpstream, Ranking};
+use super::RankConfig;
+use crate::model::ranking::SelectionReason;
+use crate::model::ranking::{RankedUpstream, Ranking};
 
 pub(crate) fn explain_stream(
     stream: &StreamId,

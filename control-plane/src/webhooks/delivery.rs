@@ -12,9 +12,9 @@ use prometheus::IntCounterVec;
 use sha2::Sha256;
 use tokio::sync::mpsc;
 
-use super::alert::Alert;
 use super::{WebhookConfig, WebhookKind};
 use crate::clock::Clock;
+use crate::model::alert::Alert;
 
 pub(super) struct DeliveryWorker {
     pub(super) config: WebhookConfig,

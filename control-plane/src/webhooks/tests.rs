@@ -10,8 +10,8 @@ use http::{HeaderMap, StatusCode};
 use pitwall_fetch::Timeouts;
 use pitwall_upstream_map::StreamId;
 
-use super::alert::AlertEvent;
 use super::*;
+use crate::model::alert::AlertEvent;
 
 /// The responses that the receiver is to send, and the requests that it received.
 #[derive(Default)]
@@ -46,8 +46,13 @@ async fn deliver(answers: &[StatusCode], settings: &str) -> (Arc<WebhookReceiver
     let config = toml::from_str(&text).unwrap();
     let fetcher = Arc::new(Fetcher::new(Timeouts::default(), Vec::new()));
     let registry = Registry::new();
-    let (notifier, webhooks) =
-        configure(vec![config], &fetcher, &Clock::system(), &registry).unwrap();
+    let (notifier, webhooks) = configure(
+        vec![config],
+        &fetcher,
+        &Clock::system(),
+        register_alert_counter(&registry).unwrap(),
+    )
+    .unwrap();
     notifier.notify(failover_alert());
     let counter = notifier.alert_counter.clone();
     drop(notifier);

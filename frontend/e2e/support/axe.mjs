@@ -1,12 +1,12 @@
-// axe-core, run in the page.
+// Runs axe-core in the page.
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { ROOT } from './process.mjs';
 
 const AXE = readFileSync(path.join(ROOT, 'frontend/node_modules/axe-core/axe.min.js'), 'utf8');
 
-/** What axe finds, in both themes. */
-export async function violations(page) {
+/** The violations that axe finds, in both themes. */
+export async function axeViolations(page) {
 	const all = [];
 	await page.evaluate(AXE);
 	for (const colorScheme of ['dark', 'light']) {

@@ -1,10 +1,10 @@
-// Debian's Chromium, watched: every request it makes and everything it complains about.
+// Debian's Chromium, with a record of every request and every console error.
 import { mkdtempSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { chromium } from 'playwright-core';
-import { start } from './process.mjs';
+import { startProcess } from './process.mjs';
 
 const CHROMIUM = '/usr/bin/chromium';
 const ARGS = [
@@ -17,64 +17,97 @@ const ARGS = [
 	'--disable-sync',
 ];
 const AUTOPLAY = '--autoplay-policy=no-user-gesture-required';
-const DESK = { width: 1440, height: 900 };
+const DESKTOP = { width: 1440, height: 900 };
 
-export async function open(t, { autoplay = true, viewport = DESK, ...options } = {}) {
+export async function openPage(t, { autoplay = true, viewport = DESKTOP, ...options } = {}) {
 	const browser = await chromium.launch({
 		executablePath: CHROMIUM,
 		args: [...ARGS, ...(autoplay ? [AUTOPLAY] : [])],
 	});
 	t.after(() => browser.close());
 	const page = await browser.newPage({ viewport, colorScheme: 'dark', ...options });
-	return { page, seen: await listen(page) };
+	const traffic = await recordTraffic(page);
+	return { page, traffic, ...(autoplay ? {} : await watchRefusal(page)) };
 }
 
 /**
- * A window with two tabs, of which one hides the other. Playwright keeps the pages that it opens visible for
- * good; in a browser that it only talks to, what is behind another tab is hidden as it is on a desk.
+ * Resolves when the browser has refused to play with sound. Whatever Playwright evaluates in a page counts as a gesture
+ * of the user, after which nothing is refused: until then only the console tells what happens.
  */
-export async function tabs(t) {
+async function watchRefusal(page) {
+	await page.addInitScript(() => {
+		const { play } = HTMLMediaElement.prototype;
+		HTMLMediaElement.prototype.play = function () {
+			const played = play.call(this);
+			played.catch(({ name }) => console.debug(`play: ${name}`));
+			return played;
+		};
+	});
+	const isRefusal = (message) => message.text() === 'play: NotAllowedError';
+	const refused = page.waitForEvent('console', { predicate: isRefusal, timeout: 60_000 });
+	refused.catch(() => undefined);
+	return { refused };
+}
+
+/**
+ * A browser window with two tabs, of which one hides the other. Playwright keeps pages of a browser that it launched
+ * visible; in a browser that it only connects to, a background tab is hidden as it is for a user.
+ */
+export async function openTabs(t) {
 	const profile = mkdtempSync(path.join(tmpdir(), 'pitwall-profile-'));
-	const { width, height } = DESK;
+	const { width, height } = DESKTOP;
 	const args = ['--headless', `--window-size=${width},${height}`, `--user-data-dir=${profile}`];
-	const browser = start(CHROMIUM, [...ARGS, AUTOPLAY, ...args, '--remote-debugging-port=0', 'about:blank']);
+	const browser = startProcess(CHROMIUM, [
+		...ARGS,
+		AUTOPLAY,
+		...args,
+		'--remote-debugging-port=0',
+		'about:blank',
+	]);
 	t.after(async () => {
 		await browser.stop();
-		// Its children end a little later.
+		// Chromium's child processes end a little later and may still write into the profile.
 		await rm(profile, { recursive: true, force: true, maxRetries: 10 });
 	});
 	const address = /DevTools listening on (ws:\S+)/;
-	const [, endpoint] = address.exec(await browser.until(address));
+	const [, endpoint] = address.exec(await browser.untilOutput(address));
 	const [context] = (await chromium.connectOverCDP(endpoint, { noDefaults: true })).contexts();
 	const [page] = context.pages();
-	const other = await context.newPage();
+	const coveringPage = await context.newPage();
 	await page.bringToFront();
-	const turn = (front, state) => async () => {
+	const switchTo = (front, state) => async () => {
 		await front.bringToFront();
 		await page.waitForFunction((state) => document.visibilityState === state, state, { polling: 50 });
 	};
-	return { page, seen: await listen(page), hide: turn(other, 'hidden'), show: turn(page, 'visible') };
+	return {
+		page,
+		traffic: await recordTraffic(page),
+		hide: switchTo(coveringPage, 'hidden'),
+		show: switchTo(page, 'visible'),
+	};
 }
 
-async function listen(page) {
-	const seen = { requests: [], complaints: [] };
-	// The browser's own network log, below anything that a page can hide.
+async function recordTraffic(page) {
+	const traffic = { requests: [], consoleErrors: [] };
+	// The DevTools network log also has requests that a page could hide from scripts.
 	const log = await page.context().newCDPSession(page);
 	await log.send('Network.enable');
-	log.on('Network.requestWillBeSent', ({ request }) => seen.requests.push(request.url));
+	log.on('Network.requestWillBeSent', ({ request }) => traffic.requests.push(request.url));
 	page.on('console', (message) => {
-		if (message.type() === 'error') seen.complaints.push(message.text());
+		if (message.type() === 'error') traffic.consoleErrors.push(message.text());
 	});
-	page.on('pageerror', (error) => seen.complaints.push(String(error)));
-	return seen;
+	page.on('pageerror', (error) => traffic.consoleErrors.push(String(error)));
+	return traffic;
 }
 
-/** Requests to anywhere but these origins. `blob:` and `data:` do not leave the browser. */
-export function strays(seen, ...origins) {
-	return seen.requests.filter((url) => !/^(blob|data):/.test(url) && !origins.includes(new URL(url).origin));
+/** Requests to other origins than these. `blob:` and `data:` URLs do not leave the browser. */
+export function strayRequests(traffic, ...origins) {
+	return traffic.requests.filter(
+		(url) => !/^(blob|data):/.test(url) && !origins.includes(new URL(url).origin),
+	);
 }
 
-export const videos = (page) =>
+export const videoStates = (page) =>
 	page.evaluate(() =>
 		[...document.querySelectorAll('video')].map((video) => ({
 			time: video.currentTime,
@@ -86,6 +119,6 @@ export const videos = (page) =>
 		})),
 	);
 
-/** Milliseconds from opening the page to the first picture. */
-export const playingAfter = (page) =>
+/** Milliseconds from opening the page to the first playback. */
+export const firstPlayAfterMs = (page) =>
 	page.evaluate(() => performance.getEntriesByName('pitwall:playing')[0]?.startTime);

@@ -1,27 +1,27 @@
-// An edge with its control plane in one process, and what it plays.
+// An edge with its control plane in one process, and the demo's origin.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { eventually, freePort, pitwall } from './process.mjs';
+import { eventually, freePort, startPitwall } from './process.mjs';
 
-/** The demo's origin alone. */
-export async function demoOrigin(t, ...more) {
+/** Starts only the demo's origin; returns its URL. */
+export async function startDemoOrigin(t, ...more) {
 	const address = `127.0.0.1:${await freePort()}`;
-	const process = pitwall(['origin', '--listen', address, ...more]);
+	const process = startPitwall(['origin', '--listen', address, ...more]);
 	t.after(() => process.stop());
-	await process.until(/The origin is on/);
+	await process.untilOutput(/The origin is on/);
 	return `http://${address}`;
 }
 
-/** A folder that is gone after the test. */
-export function scratch(t) {
+/** A temporary folder that is deleted after the test. */
+export function tempFolder(t) {
 	const folder = mkdtempSync(path.join(tmpdir(), 'pitwall-'));
 	t.after(() => rmSync(folder, { recursive: true, force: true }));
 	return folder;
 }
 
-/** A `[[source]]` whose playlist is on this machine. */
-export const source = (name, feed, url, more = '') => `
+/** A `[[source]]` section of a configuration, for a playlist on this machine. */
+export const sourceSection = (name, feed, url, more = '') => `
 [[source]]
 name = "${name}"
 kind = "static"
@@ -32,10 +32,10 @@ ${more}
 `;
 
 /**
- * Runs with these sections of a configuration until the test ends; resolves when it answers. `start` starts it again
- * after a `stop`, with the same addresses and state.
+ * Starts an edge with these sections of a configuration; resolves when the edge is healthy, and stops it when the test
+ * ends. The returned `start` restarts the edge after a `stop` with the same addresses and state.
  */
-export async function edge(t, sections, folder = scratch(t)) {
+export async function startEdge(t, sections, folder = tempFolder(t)) {
 	const config = path.join(folder, 'pitwall.toml');
 	const [port, admin] = [await freePort(), await freePort()];
 	writeFileSync(
@@ -50,7 +50,7 @@ providers = []
 ${sections}`,
 	);
 	let process;
-	const start = () => (process = pitwall(['run', '--config', config]));
+	const start = () => (process = startPitwall(['run', '--config', config]));
 	const stop = (signal) => process.stop(signal);
 	start();
 	t.after(() => stop());
@@ -59,8 +59,8 @@ ${sections}`,
 	return { origin, port, start, stop };
 }
 
-/** Until every one of these streams can be played. */
-export const plays = (origin, streams, query = '') =>
+/** Waits until all of these streams are healthy. */
+export const waitUntilHealthy = (origin, streams, query = '') =>
 	eventually(async () => {
 		const answer = await (await fetch(`${origin}/api/streams${query}`)).json();
 		const healthy = answer.streams.filter(({ health }) => health === 'healthy').map(({ id }) => id);

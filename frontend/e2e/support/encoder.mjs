@@ -1,18 +1,18 @@
-// A live stream that is not ours: Debian's ffmpeg encodes, Debian's nginx serves the folder.
+// A third-party live stream: Debian's ffmpeg encodes, Debian's nginx serves the folder.
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
-import { scratch } from './edge.mjs';
-import { nginx } from './nginx.mjs';
-import { eventually, freePort, start } from './process.mjs';
+import { tempFolder } from './edge.mjs';
+import { startNginx } from './nginx.mjs';
+import { eventually, freePort, startProcess } from './process.mjs';
 
-/** Until the test ends, unless nginx is stopped before; `serve` starts it again. */
-export async function encoder(t, muxer) {
-	const folder = scratch(t);
+/** Encodes and serves until the test ends. `stop` stops nginx before that, `serve` starts nginx again. */
+export async function startEncoder(t, muxer) {
+	const folder = tempFolder(t);
 	const live = path.join(folder, 'live');
 	mkdirSync(live);
 	const port = await freePort();
 	const serve = () =>
-		nginx(
+		startNginx(
 			t,
 			folder,
 			`access_log off; default_type application/octet-stream;
@@ -20,7 +20,7 @@ export async function encoder(t, muxer) {
 		);
 	const server = serve();
 	// prettier-ignore
-	const ffmpeg = start('ffmpeg', [
+	const ffmpeg = startProcess('ffmpeg', [
 		'-hide_banner', '-loglevel', 'error', '-re',
 		'-f', 'lavfi', '-i', 'testsrc2=size=640x360:rate=25',
 		'-f', 'lavfi', '-i', 'sine=frequency=330:sample_rate=48000',
@@ -34,7 +34,7 @@ export async function encoder(t, muxer) {
 	const url = `http://127.0.0.1:${port}/live/index.m3u8`;
 	await eventually(
 		async () => (await (await fetch(url)).text()).split('#EXTINF').length > 3,
-		`segments at ${url} (nginx: ${server.said()}; ffmpeg: ${ffmpeg.said()})`,
+		`segments at ${url} (nginx: ${server.output()}; ffmpeg: ${ffmpeg.output()})`,
 	);
 	return { url, folder, serve, stop: () => server.stop() };
 }

@@ -1,10 +1,10 @@
-// Debian's nginx in the foreground, as an unprivileged test may run it.
+// Debian's nginx in the foreground, without root privileges.
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { start } from './process.mjs';
+import { startProcess } from './process.mjs';
 
-/** `http` is what stands in the block of that name; temporary files and the rest are ours. */
-export function nginx(t, folder, http) {
+/** `http` is the content of the `http` block; temporary files and the log are in `folder` and on stderr. */
+export function startNginx(t, folder, http) {
 	const config = path.join(folder, 'nginx.conf');
 	writeFileSync(
 		config,
@@ -16,7 +16,7 @@ export function nginx(t, folder, http) {
 			${http}
 		}`,
 	);
-	const server = start('/usr/sbin/nginx', ['-p', folder, '-c', config, '-e', 'stderr']);
+	const server = startProcess('/usr/sbin/nginx', ['-p', folder, '-c', config, '-e', 'stderr']);
 	t.after(() => server.stop());
 	return server;
 }

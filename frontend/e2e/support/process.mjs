@@ -1,4 +1,4 @@
-// Processes that a test starts and stops, by id.
+// Processes that a test starts, and stops by their process id.
 import { spawn } from 'node:child_process';
 import { createServer } from 'node:net';
 import path from 'node:path';
@@ -8,8 +8,8 @@ export const ROOT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '
 const PITWALL = process.env.PITWALL_BIN ?? path.join(ROOT, 'target/debug/pitwall');
 
 /**
- * A port that nothing listens on, below those that the kernel gives to whoever connects: one of these may be
- * taken again before it is listened on.
+ * A free port below the range from which the kernel takes ports for outgoing connections: a port of that range could
+ * be taken again before the test listens on it.
  */
 export function freePort() {
 	return new Promise((resolve) => {
@@ -20,7 +20,7 @@ export function freePort() {
 	});
 }
 
-/** Has an HTTP server listen until the test ends; gives its port. */
+/** Makes an HTTP server listen on a free port until the test ends; returns the port. */
 export async function listen(t, server) {
 	await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
 	t.after(() => {
@@ -30,57 +30,57 @@ export async function listen(t, server) {
 	return /** @type {import('node:net').AddressInfo} */ (server.address()).port;
 }
 
-/** Starts a program; what it says is shown when it fails. */
-export function start(program, args, options = {}) {
+/** Starts a program and keeps the last 8000 characters of its output for error messages. */
+export function startProcess(program, args, options = {}) {
 	const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], ...options });
-	let said = '';
-	const hear = (chunk) => (said = (said + chunk).slice(-8000));
-	child.stdout.setEncoding('utf8').on('data', hear);
-	child.stderr.setEncoding('utf8').on('data', hear);
+	let output = '';
+	const append = (chunk) => (output = (output + chunk).slice(-8000));
+	child.stdout.setEncoding('utf8').on('data', append);
+	child.stderr.setEncoding('utf8').on('data', append);
 	const ended = new Promise((resolve) => child.once('exit', resolve));
-	child.once('error', (error) => hear(String(error)));
+	child.once('error', (error) => append(String(error)));
 	return {
 		pid: child.pid,
-		said: () => said,
-		/** Resolves when it has printed what matches; rejects when it ends before. */
-		until: (pattern, seconds = 30) =>
+		output: () => output,
+		/** Resolves to the output once it matches the pattern; rejects if the program ends before, or after the time. */
+		untilOutput: (pattern, seconds = 30) =>
 			new Promise((resolve, reject) => {
-				const look = () => pattern.test(said) && resolve(said);
-				child.stdout.on('data', look);
-				child.stderr.on('data', look);
-				ended.then((code) => reject(new Error(`${program} ended with ${code}:\n${said}`)));
+				const check = () => pattern.test(output) && resolve(output);
+				child.stdout.on('data', check);
+				child.stderr.on('data', check);
+				ended.then((code) => reject(new Error(`${program} ended with ${code}:\n${output}`)));
 				setTimeout(
-					() => reject(new Error(`${program} did not say ${pattern}:\n${said}`)),
+					() => reject(new Error(`${program} did not say ${pattern}:\n${output}`)),
 					seconds * 1000,
 				).unref();
-				look();
+				check();
 			}),
 		stop: async (signal = 'SIGTERM') => {
 			child.kill(signal);
-			const late = setTimeout(() => child.kill('SIGKILL'), 10_000);
+			const killTimer = setTimeout(() => child.kill('SIGKILL'), 10_000);
 			const code = await ended;
-			clearTimeout(late);
+			clearTimeout(killTimer);
 			return code;
 		},
 	};
 }
 
-export function pitwall(args, options) {
-	return start(PITWALL, args, options);
+export function startPitwall(args, options) {
+	return startProcess(PITWALL, args, options);
 }
 
-/** Asks until the answer is right; says what it was when it never is. */
-export async function eventually(ask, what, seconds = 30) {
+/** Repeats `condition` until its result is truthy, and returns that; throws with the last result after the time. */
+export async function eventually(condition, label, seconds = 30) {
 	const deadline = Date.now() + seconds * 1000;
 	for (;;) {
 		let last;
 		try {
-			last = await ask();
+			last = await condition();
 			if (last) return last;
 		} catch (error) {
 			last = error;
 		}
-		if (Date.now() > deadline) throw new Error(`${what}: not after ${seconds} s; last: ${last}`);
+		if (Date.now() > deadline) throw new Error(`${label}: not after ${seconds} s; last: ${last}`);
 		await new Promise((resolve) => setTimeout(resolve, 100));
 	}
 }

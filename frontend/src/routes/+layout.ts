@@ -1,3 +1,3 @@
-// One shell for every path, run in the browser: the edge serves it for anything that is not a route of its own.
+// The page runs only in the browser: the edge serves one HTML shell for every path that is not a route of its own.
 export const ssr = false;
 export const prerender = false;

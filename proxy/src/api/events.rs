@@ -21,8 +21,8 @@ use serde_json::value::RawValue;
 use tokio::sync::watch;
 
 use crate::drain::DrainSignal;
-use crate::problem::Problem;
-use crate::response::Response;
+use crate::http::problem::Problem;
+use crate::http::response::Response;
 
 /// How many map versions a client can catch up with.
 const HISTORY_MAX_VERSIONS: usize = 128;

@@ -12,10 +12,10 @@ use super::local_overrides::{ActiveUpstreamFn, LocalOverrides};
 use super::operations::{ApiRequest, DocumentKind};
 use super::views::DocumentViews;
 use super::{OpenApi, iptv_playlist, views};
-use crate::access::AccessScope;
 use crate::drain::DrainSignal;
-use crate::problem::Problem;
-use crate::response::Response;
+use crate::http::access::AccessScope;
+use crate::http::problem::Problem;
+use crate::http::response::Response;
 
 const JSON: &str = "application/json";
 

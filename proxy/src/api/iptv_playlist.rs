@@ -1,7 +1,7 @@
 //! The M3U list of streams for IPTV players, with a token in each link: IPTV players keep no
 //! cookies, and load the list about once a day.
 
-use crate::access::AccessScope;
+use crate::http::access::AccessScope;
 
 /// Appends `token_query` of its scope to each link of the list. The control plane writes a stream's
 /// link, `/live/{stream}/index.m3u8`, at the end of a line, and the guide's in quotes.

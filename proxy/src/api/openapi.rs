@@ -2,36 +2,17 @@
 
 use bytes::Bytes;
 use pitwall_upstream_map::documents::ProblemDetails;
-use utoipa::ToSchema;
 use utoipa::openapi::path::{
     HttpMethod, OperationBuilder, ParameterBuilder, ParameterIn, PathItemBuilder, PathsBuilder,
 };
 use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::response::{ResponseBuilder, ResponsesBuilder};
-use utoipa::openapi::schema::{ArrayBuilder, ComponentsBuilder, ObjectBuilder, Schema, Type};
-use utoipa::openapi::{
-    ContentBuilder, InfoBuilder, OpenApiBuilder, Ref, RefOr, Required, Response,
-};
+use utoipa::openapi::schema::{ArrayBuilder, ComponentsBuilder, ObjectBuilder, Type};
+use utoipa::openapi::{ContentBuilder, InfoBuilder, OpenApiBuilder, Required, Response};
 
 use super::operations::{OPERATIONS, Operation, REPORTS_PATH, ResponseContent};
-use crate::cmcd::{REPORTS_MAX_COUNT, Report};
-
-/// Gives the schema of a response, and adds the schemas that it refers to.
-pub type SchemaFn = fn(&mut Schemas) -> RefOr<Schema>;
-/// Component schemas by name.
-type Schemas = Vec<(String, RefOr<Schema>)>;
-
-/// A reference to the schema of `T`, which is added to `schemas` with those that it refers to.
-pub fn schema_of<T: ToSchema>(schemas: &mut Schemas) -> RefOr<Schema> {
-    schemas.push((T::name().into_owned(), T::schema()));
-    T::schemas(schemas);
-    Ref::from_schema_name(T::name()).into()
-}
-
-/// The schema of any JSON object.
-pub fn any_object_schema(_schemas: &mut Schemas) -> RefOr<Schema> {
-    ObjectBuilder::new().schema_type(Type::Object).build().into()
-}
+use super::schema::{Schemas, schema_of};
+use crate::feedback::cmcd::{REPORTS_MAX_COUNT, Report};
 
 /// The document as JSON, serialised once.
 #[derive(Clone)]

@@ -7,10 +7,10 @@ use pitwall_upstream_map::documents::{
     Bootstrap, Explanation, Extractors, PublicStream, Schedule, Session, Status, Streams,
 };
 
-use super::openapi::{SchemaFn, schema_of};
+use super::schema::{SchemaFn, any_object_schema, schema_of};
 use super::views::Widget;
-use crate::problem::Problem;
-use crate::route::Query;
+use crate::http::problem::Problem;
+use crate::http::query::Query;
 
 /// A parsed API request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -173,7 +173,7 @@ pub static OPERATIONS: &[Operation] = &[
         id: "openapi",
         summary: "This document",
         query_parameter: None,
-        response: ResponseContent::Json(super::openapi::any_object_schema),
+        response: ResponseContent::Json(any_object_schema),
         error_statuses: &[],
         parse: |_, _| Ok(ApiRequest::OpenApi),
     },

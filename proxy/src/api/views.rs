@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use utoipa::ToSchema;
 
-use crate::problem::Problem;
+use crate::http::problem::Problem;
 
 /// A few figures for a dashboard.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]

@@ -16,7 +16,7 @@ use pitwall_fetch::Response;
 
 use super::object_store::CachedObject;
 use super::reader::{InflightReader, StoredReader};
-use crate::problem::Problem;
+use crate::http::problem::Problem;
 
 /// Storage whose lookup takes the object out of the request's own cache key, where it was put when
 /// it was opened.

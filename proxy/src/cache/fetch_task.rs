@@ -1,18 +1,20 @@
 //! The task behind a fetch in flight: it sends the request, judges the response, and copies the
 //! body.
 
+mod resume;
+
 use std::sync::Arc;
 
 use http::{HeaderValue, StatusCode, header};
 use pitwall_fetch::{FetchErrorKind, Fetcher, Request, Response};
 
+use self::resume::ResumeRange;
 use super::byte_range::{ByteRange, parse_content_range};
 use super::chunks::Chunks;
 use super::fetch_budget::{BudgetReservation, FetchBudget};
 use super::inflight_fetch::{InflightFetch, NotCacheable, ObjectMetadata};
-use super::resume::ResumeRange;
-use crate::problem::{Problem, upstream_status_problem};
-use crate::target::UpstreamTarget;
+use crate::http::problem::{Problem, upstream_status_problem};
+use crate::upstream::target::UpstreamTarget;
 
 /// How often the fetch of one object is resumed after an interruption.
 const RESUMES_MAX: u32 = 2;

@@ -12,7 +12,7 @@ use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use pitwall_hls::PlaylistTiming;
 
-use crate::target::UpstreamTarget;
+use crate::upstream::target::UpstreamTarget;
 
 /// Lifetime of an object whose playlist is not known.
 const FRESHNESS_LIFETIME_DEFAULT: Duration = Duration::from_secs(60);

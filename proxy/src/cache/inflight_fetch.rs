@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::chunks::Chunks;
 use super::fetch_budget::BudgetReservation;
-use crate::problem::Problem;
+use crate::http::problem::Problem;
 
 /// How long a fetch continues without readers, so that a player that retries finds it.
 const ABANDONED_FETCH_TIMEOUT: Duration = Duration::from_secs(5);

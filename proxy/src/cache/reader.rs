@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use super::chunks::Chunks;
 use super::inflight_fetch::{InflightFetch, NotCacheable, ObjectMetadata, ReadOutcome};
 use super::object_store::CachedObject;
-use crate::problem::Problem;
+use crate::http::problem::Problem;
 use pitwall_fetch::Response;
 
 /// How much is handed to the connection at once, as a view of the stored chunk, so that most

@@ -19,8 +19,8 @@ use pitwall_fetch::{AddressPolicy, Timeouts};
 
 use super::inflight_fetch::ObjectMetadata;
 use super::*;
-use crate::denials::DenialLog;
-use crate::upstream_limiter::UpstreamLimiter;
+use crate::upstream::denials::DenialLog;
+use crate::upstream::limiter::UpstreamLimiter;
 use origin::origin;
 
 const CHUNK_BYTES: usize = 64 * 1024;

@@ -24,10 +24,10 @@ use super::source_switch::SwitchReason;
 use super::upstream_selection::{SelectionInput, map_preferred_upstream, select_upstream};
 use crate::cache::PrefetchOutcome;
 use crate::edge_state::EdgeState;
+use crate::http::problem::Problem;
 use crate::playlist::rewrite_cache::RewrittenPlaylist;
 use crate::playlist::{self, Playlist, PlaylistPoller, PlaylistResult, UpstreamPlaylist};
-use crate::problem::Problem;
-use crate::target::UpstreamTarget;
+use crate::upstream::target::UpstreamTarget;
 
 /// All that a poll needs, owned, so that the poll can outlive the request that began it.
 pub(super) struct MediaPoll {

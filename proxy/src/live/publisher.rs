@@ -16,8 +16,8 @@ use prometheus::IntCounterVec;
 use super::rendition_state::{PlaylistContinuity, PublishedTail, RenditionSplice, RenditionState};
 use super::source_switch::{SourceSwitch, SplicePlan, SwitchReason, TailSegments};
 use super::stream_state::StreamState;
+use crate::http::problem::Problem;
 use crate::playlist::rewrite_cache::RewrittenPlaylist;
-use crate::problem::Problem;
 
 /// Publishes one rendition of one stream.
 pub(super) struct Publisher {

@@ -9,8 +9,9 @@ use pitwall_hls::{SegmentedPlaylist, Splice};
 use pitwall_upstream_map::store::SpliceDecision;
 use tokio::time::Instant;
 
-use super::source_switch::{SourceSwitch, TailSegments, append_following_segments};
-use super::stream_state::CurrentGeneration;
+use super::source_switch::{
+    CurrentGeneration, SourceSwitch, TailSegments, append_following_segments,
+};
 
 /// What this edge has published of one rendition, by which splice, and what other edges have
 /// published.

@@ -1,6 +1,8 @@
 //! The record by which edges share a source switch: which source plays from here on, why, and how
 //! renditions are numbered that no edge has polled yet.
 
+use std::sync::Arc;
+
 use pitwall_hls::splice::{NumberMapping, Segment};
 use pitwall_hls::{SegmentedPlaylist, Splice};
 use serde::{Deserialize, Serialize};
@@ -39,6 +41,16 @@ impl SourceSwitch {
         let target_duration = new.min_target_duration().min(new.target_duration);
         self.target_duration == 0 || target_duration <= self.target_duration
     }
+}
+
+/// The source switch that the edges agreed on last.
+#[derive(Clone, Default)]
+pub(super) struct CurrentGeneration {
+    pub generation: u64,
+    pub source_switch: Option<Arc<SourceSwitch>>,
+    pub shared: bool,
+    /// A map that is newer than the switch has ranked this source first.
+    pub confirmed_by_map: bool,
 }
 
 /// Why another source plays, or the same one behind a new splice point.

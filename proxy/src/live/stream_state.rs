@@ -10,7 +10,7 @@ use pitwall_upstream_map::{StreamId, Upstream};
 use tokio::time::Instant;
 
 use super::rendition_state::RenditionState;
-use super::source_switch::{SourceSwitch, SwitchReason};
+use super::source_switch::{CurrentGeneration, SourceSwitch, SwitchReason};
 
 /// The state of a stream without polls for this long is dropped.
 const STREAM_STATE_IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
@@ -32,16 +32,6 @@ pub(super) struct StreamState {
 struct Inner {
     current: CurrentGeneration,
     cooldowns: HashMap<UpstreamIdentity, Cooldown>,
-}
-
-/// The source switch that the edges agreed on last.
-#[derive(Clone, Default)]
-pub(super) struct CurrentGeneration {
-    pub generation: u64,
-    pub source_switch: Option<Arc<SourceSwitch>>,
-    pub shared: bool,
-    /// A map that is newer than the switch has ranked this source first.
-    pub confirmed_by_map: bool,
 }
 
 /// Source and generation of an upstream: an upstream with renewed URLs does not inherit the

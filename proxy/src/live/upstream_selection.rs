@@ -7,7 +7,7 @@
 use pitwall_upstream_map::{Health, Stream, Upstream};
 
 use super::source_switch::SourceSwitch;
-use crate::problem::Problem;
+use crate::http::problem::Problem;
 
 /// How long an edge's override of the map holds, in seconds.
 pub(super) const LOCAL_OVERRIDE_HOLD_SECONDS: u64 = 60;

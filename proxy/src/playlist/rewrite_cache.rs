@@ -15,7 +15,7 @@ use pitwall_hls::{
 use url::Url;
 
 use super::{Playlist, ReloadInterval, UpstreamPlaylist};
-use crate::problem::Problem;
+use crate::http::problem::Problem;
 
 /// Memory limit of all remembered playlists with their texts and links.
 const REWRITE_CACHE_MAX_BYTES: u64 = 32 << 20;

@@ -3,7 +3,7 @@
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::engine::command::{CommandError, ReplySender, SwitchRequest, SwitchResult};
+use crate::model::command::{CommandError, ReplySender, SwitchRequest, SwitchResult};
 
 const A: ScriptedRun = ScriptedRun::Finds(WORLD_FEED_ONLY, "a.example", None);
 const B: ScriptedRun = ScriptedRun::Finds(WORLD_FEED_ONLY, "b.example", None);

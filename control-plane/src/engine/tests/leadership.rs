@@ -3,7 +3,7 @@
 use pitwall_upstream_map::UpstreamMap;
 
 use super::*;
-use crate::engine::command::CommandError;
+use crate::model::command::CommandError;
 
 /// Options with the store of a leader that found these candidates and died.
 async fn options_after_leader_death(runs: &[ScriptedRun]) -> HarnessOptions<'static> {

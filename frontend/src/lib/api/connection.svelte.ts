@@ -1,75 +1,75 @@
-/** Why nothing comes from the edge. */
+/** Why the edge cannot be reached. */
 export type Outage =
-	/** This device has no network. */
+	/** The browser reports that this device has no network. */
 	| 'offline'
-	/** It has one again, over which nothing has come yet. */
+	/** The device has a network again, but no request has been answered over it yet. */
 	| 'returning'
-	/** The network is there and the edge does not answer. */
+	/** The device has a network and the edge does not answer. */
 	| 'silent';
 
-/** The same for a viewer. */
-export const OUTAGES: Record<Outage, string> = {
+/** The outages in words for a viewer. */
+export const OUTAGE_MESSAGES: Record<Outage, string> = {
 	offline: 'You are offline',
 	returning: 'You are online again',
 	silent: 'The edge does not answer',
 };
 
-/** Doubts closer together than this are one. */
-const DOUBT_EVERY = 10_000;
+/** Further losses of media within this time cause no further `media-loss` event. */
+const MEDIA_LOSS_MIN_INTERVAL_MS = 10_000;
 
 /**
- * Whether the edge can be reached from here, learnt from every document and every player of the page, so that
- * the viewer's own lost network is never told as a fault of the sources.
+ * Whether the edge can be reached, learnt from the requests of all documents and players of the page, so that the
+ * page does not blame the sources when the viewer's own network is lost.
  *
- * Events: `network` when the browser says that it came or went; `answered` when the edge is heard again after
- * silence; `doubt` when media stopped coming.
+ * Events: `network-change` when the browser goes online or offline; `reconnected` when the edge answers after
+ * unanswered requests; `media-loss` when a player's request got no response.
  */
 export class Connection extends EventTarget {
 	#online = $state(true);
-	#unanswered = $state(false);
-	/** What went unanswered was asked over a network that was there. */
-	#silent = $state(false);
-	#doubtedAt = Number.NEGATIVE_INFINITY;
+	#requestUnanswered = $state(false);
+	/** Whether the unanswered request was sent while the browser was online. */
+	#edgeSilent = $state(false);
+	#mediaLossReportedAt = Number.NEGATIVE_INFINITY;
 
-	/** Null while the edge answers: a browser that believes to be offline may still reach an edge nearby. */
+	/** Null while the edge answers, even if the browser reports offline: it may still reach an edge in its own network. */
 	readonly outage: Outage | null = $derived.by(() => {
-		if (!this.#unanswered) return null;
+		if (!this.#requestUnanswered) return null;
 		if (!this.#online) return 'offline';
-		return this.#silent ? 'silent' : 'returning';
+		return this.#edgeSilent ? 'silent' : 'returning';
 	});
 
-	/** Listens to what the browser says of the network. */
-	listen(target: EventTarget, isOnline: () => boolean): void {
-		const look = () => {
+	/** Follows the `online` and `offline` events of `target`, which is the window. */
+	listenToNetwork(target: EventTarget, isOnline: () => boolean): void {
+		const onNetworkChange = () => {
 			this.#online = isOnline();
-			this.#silent = false;
-			this.dispatchEvent(new Event('network'));
+			this.#edgeSilent = false;
+			this.dispatchEvent(new Event('network-change'));
 		};
 		this.#online = isOnline();
-		target.addEventListener('online', look);
-		target.addEventListener('offline', look);
+		target.addEventListener('online', onNetworkChange);
+		target.addEventListener('offline', onNetworkChange);
 	}
 
-	/** Something came from the edge: a document, or media after it had stopped. */
-	answered(): void {
-		if (!this.#unanswered) return;
-		this.#unanswered = false;
-		this.dispatchEvent(new Event('answered'));
+	/** To be called when a document arrived from the edge, or media after a failure. */
+	reportResponse(): void {
+		if (!this.#requestUnanswered) return;
+		this.#requestUnanswered = false;
+		this.dispatchEvent(new Event('reconnected'));
 	}
 
-	/** A document was asked for and nothing came back. */
-	unanswered(): void {
-		this.#unanswered = true;
-		this.#silent = this.#online;
+	/** To be called when a request for a document got no response. */
+	reportNoResponse(): void {
+		this.#requestUnanswered = true;
+		this.#edgeSilent = this.#online;
 	}
 
-	/** A player got no answer for media; a document will tell whether that is the edge or the stream. */
-	doubt(now = Date.now()): void {
-		if (this.#unanswered || now - this.#doubtedAt < DOUBT_EVERY) return;
-		this.#doubtedAt = now;
-		this.dispatchEvent(new Event('doubt'));
+	/** To be called when a request for media got no response; a document's next request shows whether the edge is gone. */
+	reportMediaLoss(now = Date.now()): void {
+		if (this.#requestUnanswered || now - this.#mediaLossReportedAt < MEDIA_LOSS_MIN_INTERVAL_MS) return;
+		this.#mediaLossReportedAt = now;
+		this.dispatchEvent(new Event('media-loss'));
 	}
 }
 
 export const connection = new Connection();
-if (typeof window !== 'undefined') connection.listen(window, () => navigator.onLine);
+if (typeof window !== 'undefined') connection.listenToNetwork(window, () => navigator.onLine);

@@ -1,31 +1,32 @@
 import { expect, test } from 'vitest';
 import { Connection, type Outage } from './connection.svelte';
 
-type Happening = 'offline' | 'online' | 'answered' | 'unanswered';
+type ConnectionEvent = 'offline' | 'online' | 'answered' | 'unanswered';
 
-test.each<[Happening[], Outage | null]>([
+test.each<[ConnectionEvent[], Outage | null]>([
 	[[], null],
 	[['unanswered'], 'silent'],
 	[['unanswered', 'answered'], null],
-	// A browser that believes to be offline may still reach an edge nearby.
+	// A browser that reports offline may still reach an edge in its own network.
 	[['offline'], null],
 	[['offline', 'unanswered'], 'offline'],
-	// The network is back: whether the edge is there is not known yet.
+	// The network is back, and no request has shown yet whether the edge is.
 	[['offline', 'unanswered', 'online'], 'returning'],
 	[['offline', 'unanswered', 'online', 'unanswered'], 'silent'],
 	[['offline', 'unanswered', 'online', 'answered'], null],
 	[['unanswered', 'offline'], 'offline'],
 	[['unanswered', 'offline', 'online'], 'returning'],
-])('%j: %s', (happenings, expected) => {
+])('%j: %s', (events, expected) => {
 	const browser = new EventTarget();
 	let online = true;
 	const connection = new Connection();
-	connection.listen(browser, () => online);
-	for (const happening of happenings) {
-		if (happening === 'answered' || happening === 'unanswered') connection[happening]();
+	connection.listenToNetwork(browser, () => online);
+	for (const event of events) {
+		if (event === 'answered') connection.reportResponse();
+		else if (event === 'unanswered') connection.reportNoResponse();
 		else {
-			online = happening === 'online';
-			browser.dispatchEvent(new Event(happening));
+			online = event === 'online';
+			browser.dispatchEvent(new Event(event));
 		}
 	}
 	expect(connection.outage).toBe(expected);

@@ -1,6 +1,6 @@
-/** The documents the edge serves, exactly as they arrive. Timestamps are RFC 3339 in UTC; unknown is null. */
+/** Types of the JSON documents that the edge serves. Timestamps are RFC 3339 in UTC; unknown values are null. */
 
-/** `fp1`, `qualifying`, `race`, …; a calendar's own events have codes of their own. */
+/** `fp1`, `qualifying`, `race`, …; events that come from a calendar feed have other codes. */
 export type SessionCode = string;
 export type SessionStatus = 'upcoming' | 'live' | 'past' | 'cancelled';
 
@@ -10,7 +10,7 @@ export interface Session {
 	name: string;
 	meeting: string;
 	start: string | null;
-	/** The calendar day at the circuit, known even when the time is not. */
+	/** The calendar day at the circuit (`YYYY-MM-DD`), known even when the time is not. */
 	date: string;
 	time_known: boolean;
 	end: string | null;
@@ -18,16 +18,16 @@ export interface Session {
 	live_from: string | null;
 	live_until: string | null;
 	status: SessionStatus;
-	/** Live past its end, while there is something to watch. */
+	/** Whether the session is live past its end, because there is still something to watch. */
 	overrun?: boolean;
 	source: string;
 	revision: number;
 	revised_at?: string | null;
-	/** What other sources say instead. */
+	/** What other schedule sources claim, where they differ from this session. */
 	disagreement?: Claim[];
 }
 
-/** What one source of the schedule says of a session. */
+/** What one schedule source claims about a session. */
 export interface Claim {
 	source: string;
 	start: string | null;
@@ -41,9 +41,9 @@ export interface Meeting {
 	round: number | null;
 	circuit: { id: string; name: string; locality: string | null; country: string | null };
 	utc_offset?: string | null;
-	/** Ids it had under another name or at another circuit. */
+	/** Ids that the meeting had under another name or at another circuit. */
 	former_ids?: string[];
-	/** Cancelled, and this meeting is what became of it. */
+	/** The meeting is cancelled, and the meeting with this id replaces it. */
 	moved_to?: string | null;
 	sessions: Session[];
 }
@@ -90,9 +90,9 @@ export interface Stream {
 	feed: string;
 	playlist: string;
 	health: Health;
-	/** Since when none of its sources works; only while `health` is `down`. */
+	/** Since when none of the stream's sources works; only while `health` is `down`. */
 	down_since?: string | null;
-	/** Why none of its sources works, in words; only while `health` is `down`. */
+	/** Why none of the stream's sources works, in words; only while `health` is `down`. */
 	reason?: string | null;
 	checked_at: string | null;
 	sources: StreamSource[];
@@ -136,7 +136,7 @@ export interface Status {
 		fetched_at: string | null;
 		stale_since: string | null;
 		error: string | null;
-		/** Sessions to come or live on which sources disagree. */
+		/** Number of upcoming or live sessions on which the schedule sources disagree. */
 		disagreements?: number;
 	};
 	streams: { total: number; healthy: number };

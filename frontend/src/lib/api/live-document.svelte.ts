@@ -4,135 +4,135 @@ import { Poll } from './poll';
 import { RequestError, getJson } from './request';
 import { untilVisible } from './visibility';
 
-interface Options {
-	every: number;
-	/** Keep the last good answer across visits under this name, for when the edge is down. */
-	keepAs?: string;
-	/** Asked at once when media stops coming, to learn whether the edge still answers. */
-	probe?: boolean;
+interface LiveDocumentOptions {
+	intervalMs: number;
+	/** The localStorage key under which the last good value is kept across visits, for when the edge is down. */
+	storageKey?: string;
+	/** Whether the document is requested at once when media stops coming, to learn whether the edge still answers. */
+	refetchOnMediaLoss?: boolean;
 }
 
-interface Kept<T> {
+interface StoredDocument<T> {
 	at: number;
 	value: T;
 }
 
 /**
- * A document of the edge that keeps itself fresh while somebody shows it. The last good answer stays;
- * `error` says that it is no longer fresh and why.
+ * A document of the edge that is polled while a component follows it. The last good value is kept when a request
+ * fails; `error` then says why the value is no longer fresh.
  */
 export class LiveDocument<T> {
 	value = $state.raw<T | null>(null);
 	error = $state.raw<RequestError | null>(null);
-	/** When `value` arrived, by this machine's clock. */
+	/** When `value` arrived (milliseconds since the epoch, by this machine's clock). */
 	receivedAt = $state<number | null>(null);
 	loading = $state(false);
 
 	#followers = 0;
 	readonly #poll: Poll;
 	readonly #path: string;
-	readonly #keepAs: string | undefined;
-	readonly #probe: boolean;
+	readonly #storageKey: string | undefined;
+	readonly #refetchOnMediaLoss: boolean;
 
-	constructor(path: string, { every, keepAs, probe = false }: Options) {
+	constructor(path: string, { intervalMs, storageKey, refetchOnMediaLoss = false }: LiveDocumentOptions) {
 		this.#path = path;
-		this.#keepAs = keepAs;
-		this.#probe = probe;
-		this.#poll = new Poll({ every, task: () => this.#fetch() });
+		this.#storageKey = storageKey;
+		this.#refetchOnMediaLoss = refetchOnMediaLoss;
+		this.#poll = new Poll({ intervalMs, task: () => this.#fetch() });
 	}
 
-	/** Takes an answer that came another way: inlined in the shell, or part of another document. */
-	offer(value: T): void {
+	/** Takes a value that came another way: inlined in the shell, or as part of another document. */
+	accept(value: T): void {
 		this.value = value;
 		this.receivedAt = Date.now();
 		this.error = null;
 	}
 
 	/**
-	 * First answer: what is here, else one request, once somebody looks. Resolves either way; look at
-	 * `value` and `error`.
+	 * Makes sure that one request was made, once the page is visible, unless there is a value already. Resolves also
+	 * when the request fails: `value` and `error` hold the result.
 	 */
 	async ready(): Promise<void> {
 		await untilVisible();
 		if (!this.value) await this.refresh();
 	}
 
-	/** Asks now. Never rejects. */
+	/** Requests the document now. Never rejects: `error` holds the failure. */
 	refresh = async (): Promise<void> => {
-		await this.#poll.now();
+		await this.#poll.runNow();
 	};
 
 	/**
-	 * Polls until the returned function is called. Several followers share one poll. An effect that follows
-	 * must not depend on what the poll brings, or every answer would run the effect, and start a poll, anew.
+	 * Polls until the returned function is called. Several followers share one poll. The body is untracked: an
+	 * effect that follows would otherwise depend on the value, and every answer would restart the effect and the poll.
 	 */
 	follow(): () => void {
-		untrack(() => this.#join());
-		return () => untrack(() => this.#leave());
+		untrack(() => this.#addFollower());
+		return () => untrack(() => this.#removeFollower());
 	}
 
-	#join(): void {
+	#addFollower(): void {
 		this.#followers += 1;
 		if (this.#followers > 1) return;
-		this.#poll.start({ later: this.receivedAt !== null && Date.now() - this.receivedAt < 2_000 });
-		document.addEventListener('visibilitychange', this.#wake);
-		connection.addEventListener('network', this.#hurry);
-		connection.addEventListener('answered', this.#mend);
-		if (this.#probe) connection.addEventListener('doubt', this.#hurry);
+		this.#poll.start({ delayFirst: this.receivedAt !== null && Date.now() - this.receivedAt < 2_000 });
+		document.addEventListener('visibilitychange', this.#catchUp);
+		connection.addEventListener('network-change', this.#expedite);
+		connection.addEventListener('reconnected', this.#expediteIfFailed);
+		if (this.#refetchOnMediaLoss) connection.addEventListener('media-loss', this.#expedite);
 	}
 
-	#leave(): void {
+	#removeFollower(): void {
 		this.#followers -= 1;
 		if (this.#followers > 0) return;
 		this.#poll.stop();
-		document.removeEventListener('visibilitychange', this.#wake);
-		connection.removeEventListener('network', this.#hurry);
-		connection.removeEventListener('answered', this.#mend);
-		connection.removeEventListener('doubt', this.#hurry);
+		document.removeEventListener('visibilitychange', this.#catchUp);
+		connection.removeEventListener('network-change', this.#expedite);
+		connection.removeEventListener('reconnected', this.#expediteIfFailed);
+		connection.removeEventListener('media-loss', this.#expedite);
 	}
 
-	#wake = () => this.#poll.wake();
-	#hurry = () => this.#poll.hurry();
-	#mend = () => {
-		if (this.error) this.#poll.hurry();
+	#catchUp = () => this.#poll.catchUp();
+	#expedite = () => this.#poll.expedite();
+	#expediteIfFailed = () => {
+		if (this.error) this.#poll.expedite();
 	};
 
 	async #fetch(): Promise<void> {
 		this.loading = true;
 		try {
-			this.offer(await getJson<T>(this.#path));
-			this.#keep();
-			connection.answered();
+			this.accept(await getJson<T>(this.#path));
+			this.#store();
+			connection.reportResponse();
 		} catch (cause) {
-			if (!this.value) this.#recall();
+			if (!this.value) this.#restore();
 			const error = cause instanceof RequestError ? cause : new RequestError(String(cause), null, true);
 			this.error = error;
-			if (error.answered) connection.answered();
-			else connection.unanswered();
+			if (error.answered) connection.reportResponse();
+			else connection.reportNoResponse();
 			throw cause;
 		} finally {
 			this.loading = false;
 		}
 	}
 
-	#keep(): void {
-		if (!this.#keepAs) return;
+	#store(): void {
+		if (!this.#storageKey) return;
 		try {
-			localStorage.setItem(this.#keepAs, JSON.stringify({ at: Date.now(), value: this.value }));
+			localStorage.setItem(this.#storageKey, JSON.stringify({ at: Date.now(), value: this.value }));
 		} catch {
-			// Private windows and full storage: the page works without.
+			// Storage is full or forbidden (private windows): the page works without a stored value.
 		}
 	}
 
-	#recall(): void {
-		if (!this.#keepAs) return;
+	#restore(): void {
+		if (!this.#storageKey) return;
 		try {
-			const kept = JSON.parse(localStorage.getItem(this.#keepAs) ?? 'null') as Kept<T> | null;
-			if (!kept) return;
-			this.value = kept.value;
-			this.receivedAt = kept.at;
+			const stored = JSON.parse(localStorage.getItem(this.#storageKey) ?? 'null') as StoredDocument<T> | null;
+			if (!stored) return;
+			this.value = stored.value;
+			this.receivedAt = stored.at;
 		} catch {
-			// As above.
+			// Storage is forbidden or holds something else: the page works without a stored value.
 		}
 	}
 }

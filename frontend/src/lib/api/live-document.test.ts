@@ -1,6 +1,6 @@
 import { flushSync } from 'svelte';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { inEffect } from '$lib/testing/effect.svelte';
+import { runInEffect } from '$lib/testing/effect.svelte';
 import { LiveDocument } from './live-document.svelte';
 
 const page = Object.assign(new EventTarget(), { visibilityState: 'visible' });
@@ -23,50 +23,50 @@ afterEach(() => {
 	vi.restoreAllMocks();
 });
 
-/** Lets time pass, and effects run after each answer. */
-async function pass(seconds: number) {
+/** Advances the timers second by second, and runs pending effects after each. */
+async function advance(seconds: number) {
 	for (let second = 0; second < seconds; second += 1) {
 		await vi.advanceTimersByTimeAsync(1_000);
 		flushSync();
 	}
 }
 
-function look(state: string) {
+function setVisibility(state: string) {
 	page.visibilityState = state;
 	page.dispatchEvent(new Event('visibilitychange'));
 }
 
-test('an effect that follows asks once a round', async () => {
-	const status = new LiveDocument('/api/status', { every: 10_000 });
-	const stop = inEffect(() => status.follow());
-	await pass(99);
+test('an effect that follows a document requests it once per interval', async () => {
+	const status = new LiveDocument('/api/status', { intervalMs: 10_000 });
+	const stop = runInEffect(() => status.follow());
+	await advance(99);
 	expect([requests, vi.getTimerCount()]).toEqual([10, 1]);
 	stop();
-	await pass(60);
+	await advance(60);
 	expect([requests, vi.getTimerCount()]).toEqual([10, 0]);
 });
 
-test('an answer inlined in the shell and read by the effect is no reason to ask anew', async () => {
-	const document = new LiveDocument('/api/streams', { every: 10_000 });
-	document.offer({});
-	const stop = inEffect(() => document.follow());
-	await pass(100);
+test('a value that was inlined in the shell is not requested again at once', async () => {
+	const document = new LiveDocument('/api/streams', { intervalMs: 10_000 });
+	document.accept({});
+	const stop = runInEffect(() => document.follow());
+	await advance(100);
 	expect(requests).toBe(10);
 	stop();
 });
 
-test('hidden: nothing is asked, neither at first nor later', async () => {
-	look('hidden');
-	const document = new LiveDocument('/api/status', { every: 10_000 });
+test('while the page is hidden nothing is requested, neither at first nor later', async () => {
+	setVisibility('hidden');
+	const document = new LiveDocument('/api/status', { intervalMs: 10_000 });
 	void document.ready();
-	const stop = inEffect(() => document.follow());
-	await pass(120);
+	const stop = runInEffect(() => document.follow());
+	await advance(120);
 	expect(requests).toBe(0);
-	look('visible');
-	await pass(1);
+	setVisibility('visible');
+	await advance(1);
 	expect(requests).toBe(1);
-	look('hidden');
-	await pass(120);
+	setVisibility('hidden');
+	await advance(120);
 	expect(requests).toBe(1);
 	stop();
 });

@@ -4,83 +4,86 @@ import { Poll } from './poll';
 beforeEach(() => void vi.useFakeTimers({ now: 0 }));
 afterEach(() => void vi.useRealTimers());
 
-function make(task: () => Promise<unknown>, more: Partial<ConstructorParameters<typeof Poll>[0]> = {}) {
-	return new Poll({ task, every: 10_000, jitter: 0, visible: () => true, ...more });
+function createPoll(
+	task: () => Promise<unknown>,
+	overrides: Partial<ConstructorParameters<typeof Poll>[0]> = {},
+) {
+	return new Poll({ task, intervalMs: 10_000, jitter: 0, isVisible: () => true, ...overrides });
 }
 
-test('at once, then every ten seconds', async () => {
+test('the first round is at once, the next ones every ten seconds', async () => {
 	const task = vi.fn(async () => {});
-	make(task).start();
+	createPoll(task).start();
 	await vi.advanceTimersByTimeAsync(0);
 	expect(task).toHaveBeenCalledTimes(1);
 	await vi.advanceTimersByTimeAsync(30_000);
 	expect(task).toHaveBeenCalledTimes(4);
 });
 
-test('later: the first round after one interval', async () => {
+test('with delayFirst the first round is after one interval', async () => {
 	const task = vi.fn(async () => {});
-	make(task).start({ later: true });
+	createPoll(task).start({ delayFirst: true });
 	await vi.advanceTimersByTimeAsync(9_999);
 	expect(task).toHaveBeenCalledTimes(0);
 	await vi.advanceTimersByTimeAsync(1);
 	expect(task).toHaveBeenCalledTimes(1);
 });
 
-test('jitter adds up to its share', async () => {
-	const poll = make(async () => {}, { jitter: 0.2, random: () => 0.5 });
+test('jitter adds up to its share of the interval', async () => {
+	const poll = createPoll(async () => {}, { jitter: 0.2, random: () => 0.5 });
 	poll.start();
 	await vi.advanceTimersByTimeAsync(0);
-	expect(poll.next).toBe(11_000);
+	expect(poll.nextDueAt).toBe(11_000);
 });
 
-test('failure doubles the wait up to the longest; success restores it', async () => {
-	let broken = true;
-	const poll = make(async () => {
-		if (broken) throw new Error('down');
+test('failure doubles the delay up to the maximum, and success restores it', async () => {
+	let failing = true;
+	const poll = createPoll(async () => {
+		if (failing) throw new Error('down');
 	});
 	poll.start();
 	const waits: number[] = [];
 	for (let round = 0; round < 5; round += 1) {
 		await vi.advanceTimersByTimeAsync(0);
-		waits.push((poll.next ?? 0) - Date.now());
-		if (round === 3) broken = false;
-		await vi.advanceTimersByTimeAsync((poll.next ?? 0) - Date.now());
+		waits.push((poll.nextDueAt ?? 0) - Date.now());
+		if (round === 3) failing = false;
+		await vi.advanceTimersByTimeAsync((poll.nextDueAt ?? 0) - Date.now());
 	}
 	expect(waits).toEqual([20_000, 40_000, 60_000, 60_000, 10_000]);
 });
 
-test('hidden: silent; visible again: catches up at once, but only when due', async () => {
+test('a hidden page runs no rounds, and a page that is visible again runs one at once if it is due', async () => {
 	let visible = true;
 	const task = vi.fn(async () => {});
-	const poll = make(task, { visible: () => visible });
+	const poll = createPoll(task, { isVisible: () => visible });
 	poll.start();
 	await vi.advanceTimersByTimeAsync(1_000);
 	visible = false;
 	await vi.advanceTimersByTimeAsync(120_000);
 	expect(task).toHaveBeenCalledTimes(1);
 	visible = true;
-	poll.wake();
-	poll.wake();
+	poll.catchUp();
+	poll.catchUp();
 	await vi.advanceTimersByTimeAsync(0);
 	expect(task).toHaveBeenCalledTimes(2);
-	poll.wake();
+	poll.catchUp();
 	expect(task).toHaveBeenCalledTimes(2);
 });
 
-test('a round under way is joined, never doubled', async () => {
+test('runNow during a round returns that round', async () => {
 	let finish = () => {};
 	const task = vi.fn(() => new Promise<void>((resolve) => (finish = resolve)));
-	const poll = make(task);
-	const [one, two] = [poll.now(), poll.now()];
+	const poll = createPoll(task);
+	const [one, two] = [poll.runNow(), poll.runNow()];
 	finish();
 	await Promise.all([one, two]);
 	expect(task).toHaveBeenCalledTimes(1);
 });
 
-test('stopped in the middle of a round: no more rounds', async () => {
+test('a poll that is stopped during a round runs no more rounds', async () => {
 	let finish = () => {};
 	const task = vi.fn(() => new Promise<void>((resolve) => (finish = resolve)));
-	const poll = make(task);
+	const poll = createPoll(task);
 	poll.start();
 	poll.stop();
 	finish();

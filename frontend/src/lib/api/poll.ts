@@ -1,81 +1,81 @@
 export interface PollOptions {
-	/** Does one round; rejects when it failed. */
+	/** Runs one round; rejects if the round failed. */
 	task: () => Promise<unknown>;
-	/** Milliseconds between rounds while all is well. */
-	every: number;
-	/** Share of the interval added at random, so that a thousand pages do not ask in step. */
+	/** Milliseconds between rounds while they succeed. */
+	intervalMs: number;
+	/** Share of the interval that is added at random, so that a thousand pages do not send their requests at once. */
 	jitter?: number;
-	/** Longest pause after repeated failure. */
-	longest?: number;
-	visible?: () => boolean;
+	/** Upper limit of the exponential backoff after failures, without jitter. */
+	maxDelayMs?: number;
+	isVisible?: () => boolean;
 	random?: () => number;
 }
 
-/** Rounds asked for ahead of their time begin at least this long after the one before. */
-export const HURRY_GAP = 5_000;
+/** An expedited round starts at least this long after the start of the last one. */
+export const EXPEDITE_MIN_GAP_MS = 5_000;
 
-/** Repeats a task: jittered, slower while it fails, silent while the page is hidden. */
+/** Repeats a task with jitter, with exponential backoff while it fails, and not at all while the page is hidden. */
 export class Poll {
 	failures = 0;
 	#timer: ReturnType<typeof setTimeout> | undefined;
 	#round: Promise<void> | null = null;
 	#stopped = true;
 	#dueAt = 0;
-	#beganAt = Number.NEGATIVE_INFINITY;
+	#roundStartedAt = Number.NEGATIVE_INFINITY;
 	readonly #options: Required<PollOptions>;
 
 	constructor(options: PollOptions) {
 		this.#options = {
 			jitter: 0.2,
-			longest: 60_000,
-			visible: () => typeof document === 'undefined' || document.visibilityState === 'visible',
+			maxDelayMs: 60_000,
+			isVisible: () => typeof document === 'undefined' || document.visibilityState === 'visible',
 			random: Math.random,
 			...options,
 		};
 	}
 
-	/** When the next round is due (this machine's clock), or null while none is planned. */
-	get next(): number | null {
+	/** When the next round is due (milliseconds since the epoch, this machine's clock), or null while none is scheduled. */
+	get nextDueAt(): number | null {
 		return this.#timer === undefined ? null : this.#dueAt;
 	}
 
-	/** Starts; the first round is at once, or after one interval with `later`. */
-	start({ later = false } = {}): void {
+	/** Starts the poll: the first round runs at once, or after one interval with `delayFirst`. */
+	start({ delayFirst = false } = {}): void {
 		if (!this.#stopped) return;
 		this.#stopped = false;
-		if (later) this.#plan();
-		else if (this.#options.visible()) void this.now();
-		// A page opened out of sight asks when it is looked at.
+		if (delayFirst) this.#scheduleNext();
+		else if (this.#options.isVisible()) void this.runNow();
+		// A page that was opened in the background runs its first round when it becomes visible.
 		else this.#dueAt = Date.now();
 	}
 
 	stop(): void {
 		this.#stopped = true;
-		this.#clear();
+		this.#clearTimer();
 	}
 
-	/** The page came back into view: catch up if a round was missed. */
-	wake(): void {
-		if (!this.#stopped && !this.#round && this.#options.visible() && Date.now() >= this.#dueAt)
-			void this.now();
+	/** To be called when the page becomes visible: runs the round that was due while the page was hidden. */
+	catchUp(): void {
+		if (!this.#stopped && !this.#round && this.#options.isVisible() && Date.now() >= this.#dueAt)
+			void this.runNow();
 	}
 
-	/** The network or the edge may be back, or gone: the next round need not wait out its pause. */
-	hurry(): void {
+	/** Moves the next round forward, because the network or the edge may have come back or gone. */
+	expedite(): void {
 		if (this.#stopped || this.#round) return;
-		const at = Math.max(Date.now(), this.#beganAt + HURRY_GAP);
-		if (at < this.#dueAt) this.#planAt(at);
+		const at = Math.max(Date.now(), this.#roundStartedAt + EXPEDITE_MIN_GAP_MS);
+		if (at < this.#dueAt) this.#scheduleAt(at);
 	}
 
-	/** One round now, or the one already under way. Never rejects. */
-	now(): Promise<void> {
-		this.#round ??= this.#run();
+	/** Runs a round now, or returns the one that is running. Never rejects. */
+	runNow(): Promise<void> {
+		this.#round ??= this.#runRound();
 		return this.#round;
 	}
 
-	async #run(): Promise<void> {
-		this.#clear();
-		this.#beganAt = Date.now();
+	async #runRound(): Promise<void> {
+		this.#clearTimer();
+		this.#roundStartedAt = Date.now();
 		try {
 			await this.#options.task();
 			this.failures = 0;
@@ -83,28 +83,28 @@ export class Poll {
 			this.failures += 1;
 		} finally {
 			this.#round = null;
-			if (!this.#stopped) this.#plan();
+			if (!this.#stopped) this.#scheduleNext();
 		}
 	}
 
-	#plan(): void {
-		const { every, jitter, longest, random } = this.#options;
-		const base = Math.max(every, Math.min(longest, every * 2 ** this.failures));
-		this.#planAt(Date.now() + base * (1 + jitter * random()));
+	#scheduleNext(): void {
+		const { intervalMs, jitter, maxDelayMs, random } = this.#options;
+		const base = Math.max(intervalMs, Math.min(maxDelayMs, intervalMs * 2 ** this.failures));
+		this.#scheduleAt(Date.now() + base * (1 + jitter * random()));
 	}
 
-	/** A poll has one timer: a second one beside it would begin rounds, and timers, of its own. */
-	#planAt(at: number): void {
-		this.#clear();
+	/** The old timer is cleared first: a second timer would schedule rounds of its own and double the requests. */
+	#scheduleAt(at: number): void {
+		this.#clearTimer();
 		this.#dueAt = at;
 		this.#timer = setTimeout(() => {
 			this.#timer = undefined;
-			// Hidden: stay due. wake() runs the round when someone looks.
-			if (this.#options.visible()) void this.now();
+			// On a hidden page the round stays due until catchUp() runs it.
+			if (this.#options.isVisible()) void this.runNow();
 		}, at - Date.now());
 	}
 
-	#clear(): void {
+	#clearTimer(): void {
 		clearTimeout(this.#timer);
 		this.#timer = undefined;
 	}

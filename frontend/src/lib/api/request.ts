@@ -1,14 +1,14 @@
 import { serverClock } from '$lib/time/clock';
 import type { Problem } from './documents';
 
-const PATIENCE = 8_000;
+const REQUEST_TIMEOUT_MS = 8_000;
 
-/** Why a document did not arrive, in words a viewer can read. */
+/** Why a document did not arrive; `message` is meant for viewers. */
 export class RequestError extends Error {
 	constructor(
 		message: string,
 		readonly status: number | null,
-		/** False when nothing came back from the edge: no network, no edge, or a gateway that found none. */
+		/** False if the edge sent no response: no network, no edge, or a gateway that could not reach the edge. */
 		readonly answered: boolean,
 	) {
 		super(message);
@@ -16,50 +16,50 @@ export class RequestError extends Error {
 	}
 }
 
-/** What a gateway in front of an edge says when the edge does not answer it. */
-const GATEWAY_ERRORS = [502, 503, 504];
+/** Status codes with which a gateway reports that the edge behind it does not answer. */
+const GATEWAY_ERROR_STATUSES = [502, 503, 504];
 
-/** Fetches one document. Every answer also tells the server's time. */
+/** Fetches one document as JSON, and updates `serverClock` from the response's Date field. */
 export async function getJson<T>(path: string, fetcher: typeof fetch = fetch): Promise<T> {
 	const sent = Date.now();
-	let answer: Response;
+	let response: Response;
 	try {
-		answer = await fetcher(path, {
+		response = await fetcher(path, {
 			headers: { accept: 'application/json' },
-			signal: AbortSignal.timeout(PATIENCE),
+			signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
 		});
 	} catch (cause) {
-		const late = cause instanceof DOMException && cause.name === 'TimeoutError';
+		const timedOut = cause instanceof DOMException && cause.name === 'TimeoutError';
 		throw new RequestError(
-			late ? 'The edge took too long to answer' : 'The edge does not answer',
+			timedOut ? 'The edge took too long to answer' : 'The edge does not answer',
 			null,
 			false,
 		);
 	}
-	serverClock.observe(answer.headers.get('date'), sent, Date.now());
+	serverClock.observe(response.headers.get('date'), sent, Date.now());
 
-	if (!answer.ok) {
-		const answered = isProblem(answer) || !GATEWAY_ERRORS.includes(answer.status);
-		throw new RequestError(await explain(answer), answer.status, answered);
+	if (!response.ok) {
+		const answered = isProblem(response) || !GATEWAY_ERROR_STATUSES.includes(response.status);
+		throw new RequestError(await errorMessage(response), response.status, answered);
 	}
-	// An edge in front of us may answer unknown paths with the page itself.
-	if (!answer.headers.get('content-type')?.includes('json')) {
-		throw new RequestError(`${path} is not served by this edge`, answer.status, true);
+	// An edge may answer a path that it does not know with the page's HTML and status 200.
+	if (!response.headers.get('content-type')?.includes('json')) {
+		throw new RequestError(`${path} is not served by this edge`, response.status, true);
 	}
 	try {
-		return (await answer.json()) as T;
+		return (await response.json()) as T;
 	} catch {
-		throw new RequestError(`${path} answered with something that is not JSON`, answer.status, true);
+		throw new RequestError(`${path} answered with something that is not JSON`, response.status, true);
 	}
 }
 
-async function explain(answer: Response): Promise<string> {
-	const fallback = `The edge answered ${answer.status}`;
-	if (!isProblem(answer)) return fallback;
-	const problem = (await answer.json().catch(() => null)) as Problem | null;
+async function errorMessage(response: Response): Promise<string> {
+	const fallback = `The edge answered ${response.status}`;
+	if (!isProblem(response)) return fallback;
+	const problem = (await response.json().catch(() => null)) as Problem | null;
 	return problem?.detail ?? problem?.title ?? fallback;
 }
 
-function isProblem(answer: Response): boolean {
-	return answer.headers.get('content-type')?.includes('problem+json') ?? false;
+function isProblem(response: Response): boolean {
+	return response.headers.get('content-type')?.includes('problem+json') ?? false;
 }

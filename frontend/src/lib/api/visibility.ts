@@ -1,12 +1,12 @@
-/** Resolves once somebody can see the page: at once, or when it comes into view. */
+/** Resolves when the page is visible: at once, or when it becomes visible. */
 export function untilVisible(): Promise<void> {
 	if (document.visibilityState === 'visible') return Promise.resolve();
 	return new Promise((resolve) => {
-		const look = () => {
+		const onChange = () => {
 			if (document.visibilityState !== 'visible') return;
-			document.removeEventListener('visibilitychange', look);
+			document.removeEventListener('visibilitychange', onChange);
 			resolve();
 		};
-		document.addEventListener('visibilitychange', look);
+		document.addEventListener('visibilitychange', onChange);
 	});
 }

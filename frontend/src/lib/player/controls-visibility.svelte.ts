@@ -1,36 +1,39 @@
-const IDLE_AFTER = 3_000;
+const HIDE_AFTER_MS = 3_000;
 
-/** Whether a tile's controls rest, and which taps are spent on bringing them back. */
+/** Decides when a tile's controls are hidden, and which taps only bring the controls back. */
 export class ControlsVisibility {
 	idle = $state(false);
-	/** How the tile was pressed last: a device may have a mouse, a pen and a touch screen. */
-	pressedBy = 'mouse';
-	#consumesClick = false;
-	#timer: ReturnType<typeof setTimeout> | undefined;
+	/** The pointer type of the last press: one device may have a mouse, a pen and a touch screen. */
+	lastPointerType = 'mouse';
+	#swallowNextClick = false;
+	#hideTimer: ReturnType<typeof setTimeout> | undefined;
 
 	show(): void {
 		this.idle = false;
-		clearTimeout(this.#timer);
-		this.#timer = setTimeout(() => (this.idle = true), IDLE_AFTER);
+		clearTimeout(this.#hideTimer);
+		this.#hideTimer = setTimeout(() => (this.idle = true), HIDE_AFTER_MS);
 	}
 
 	hide(): void {
-		clearTimeout(this.#timer);
+		clearTimeout(this.#hideTimer);
 		this.idle = true;
 	}
 
 	stop(): void {
-		clearTimeout(this.#timer);
+		clearTimeout(this.#hideTimer);
 	}
 
-	/** `resting`: nothing of the controls is on screen. What stands there all the same may be tapped. */
+	/**
+	 * A touch or pen press on the picture while the controls are hidden only shows the controls: its click is
+	 * swallowed. A press on a button that is visible all the same (such as "Tap for sound") is not.
+	 */
 	onpointerdown(
 		{ pointerType, target }: Pick<PointerEvent, 'pointerType' | 'target'>,
-		resting: boolean,
+		areControlsHidden: boolean,
 	): void {
-		this.pressedBy = pointerType;
+		this.lastPointerType = pointerType;
 		const onControl = (target as Element | null)?.closest?.('button, a, input, [role=menu]');
-		this.#consumesClick = resting && pointerType !== 'mouse' && !onControl;
+		this.#swallowNextClick = areControlsHidden && pointerType !== 'mouse' && !onControl;
 		this.show();
 	}
 
@@ -38,20 +41,20 @@ export class ControlsVisibility {
 		if (pointerType !== 'touch') this.show();
 	}
 
-	/** A finger leaves whenever it lifts, and a pen may: only a mouse that leaves is done here. */
+	/** Only a leaving mouse hides the controls: a touch pointer leaves with every lifted finger, and a pen may too. */
 	onpointerleave({ pointerType }: Pick<PointerEvent, 'pointerType'>): void {
 		if (pointerType === 'mouse') this.hide();
 	}
 
 	/**
-	 * Before any control is told of a click. The tap that showed the controls ends here: they may have come up
-	 * under the finger. A long press or a swipe ends without a click; a key's click (`detail` 0) that follows is
-	 * not the finger's.
+	 * Runs in the capture phase, before any control handles the click. The click of a tap that showed the controls is
+	 * stopped, because a control may have appeared under the finger. A long press or a swipe ends without a click;
+	 * the next click may then come from the keyboard (`detail` is 0) and is let through.
 	 */
 	onclickcapture(event: Pick<UIEvent, 'detail' | 'stopPropagation' | 'preventDefault'>): void {
-		const consumed = this.#consumesClick && event.detail > 0;
-		this.#consumesClick = false;
-		if (!consumed) return;
+		const swallow = this.#swallowNextClick && event.detail > 0;
+		this.#swallowNextClick = false;
+		if (!swallow) return;
 		event.stopPropagation();
 		event.preventDefault();
 	}

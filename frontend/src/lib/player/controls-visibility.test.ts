@@ -7,8 +7,8 @@ afterEach(() => void vi.useRealTimers());
 const picture = { closest: () => null } as unknown as EventTarget;
 const control = { closest: () => ({}) } as unknown as EventTarget;
 
-/** Whether a press of this kind is consumed by showing the controls. */
-function isConsumed(controls: ControlsVisibility, pointerType: string, target = picture): boolean {
+/** Whether the click of a press with this pointer type is swallowed because the press only shows the controls. */
+function isClickSwallowed(controls: ControlsVisibility, pointerType: string, target = picture): boolean {
 	const event = { detail: 1, stopPropagation: vi.fn(), preventDefault: vi.fn() };
 	controls.onpointerdown({ pointerType, target }, controls.idle);
 	controls.onpointerleave({ pointerType });
@@ -24,7 +24,7 @@ test.each([
 ])('%s on hidden controls', (pointerType, target, expected) => {
 	const controls = new ControlsVisibility();
 	controls.hide();
-	expect(isConsumed(controls, pointerType, target)).toBe(expected);
+	expect(isClickSwallowed(controls, pointerType, target)).toBe(expected);
 });
 
 test('a long press, which ends without a click, takes no press of a key', () => {
@@ -40,9 +40,9 @@ test('ten taps: every other one acts, and a lifted finger hides nothing', () => 
 	const controls = new ControlsVisibility();
 	for (let round = 0; round < 10; round += 1) {
 		controls.hide();
-		expect(isConsumed(controls, 'touch')).toBe(true);
+		expect(isClickSwallowed(controls, 'touch')).toBe(true);
 		expect(controls.idle).toBe(false);
-		expect(isConsumed(controls, 'touch')).toBe(false);
+		expect(isClickSwallowed(controls, 'touch')).toBe(false);
 	}
 });
 

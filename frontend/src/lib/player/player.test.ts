@@ -1,6 +1,6 @@
 import Hls from 'hls.js';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { FakeHls, FakeVideo } from './fake';
+import { FakeHls, FakeVideo } from './fakes';
 import { Player } from './player';
 
 const { Events } = Hls;
@@ -14,184 +14,184 @@ afterEach(() => {
 	vi.useRealTimers();
 });
 
-async function make({
-	policy = 'sound',
+async function createPlayer({
+	autoplayPolicy = 'sound',
 	audible = true,
 	native = false,
-	onanswer,
+	onresponse,
 }: {
-	policy?: FakeVideo['policy'];
+	autoplayPolicy?: FakeVideo['autoplayPolicy'];
 	audible?: boolean;
 	native?: boolean;
-	onanswer?: (answered: boolean) => void;
+	onresponse?: (answered: boolean) => void;
 } = {}) {
-	const video = new FakeVideo(policy);
+	const video = new FakeVideo(autoplayPolicy);
 	const player = new Player({
 		id: 'tile-1',
 		video: video as unknown as HTMLVideoElement,
 		Hls: native ? null : (FakeHls as unknown as typeof Hls),
 		audible,
 		onview: () => {},
-		...(onanswer && { onanswer }),
+		...(onresponse && { onresponse }),
 	});
 	players.push(player);
-	const hls = FakeHls.made.at(-1) as FakeHls;
+	const hls = FakeHls.instances.at(-1) as FakeHls;
 	player.load(URL);
 	await vi.advanceTimersByTimeAsync(0);
-	const loads = () => hls.calls.filter((call) => call.startsWith('loadSource')).length;
-	const fail = (type: string, details: string, fatal = true, code?: number) =>
+	const loadCount = () => hls.calls.filter((call) => call.startsWith('loadSource')).length;
+	const emitError = (type: string, details: string, fatal = true, code?: number) =>
 		hls.emit(Events.ERROR, { type, details, fatal, response: code && { code } });
-	/** Plays for some seconds. */
-	const run = async (seconds: number) => {
+	/** Moves the playhead and the clock on by this many seconds. */
+	const playFor = async (seconds: number) => {
 		if (player.view.phase !== 'playing') video.dispatchEvent(new Event('playing'));
 		for (let second = 0; second < seconds; second += 1) {
 			video.currentTime += 1;
 			await vi.advanceTimersByTimeAsync(1_000);
 		}
 	};
-	return { player, video, hls, loads, fail, run };
+	return { player, video, hls, loadCount, fail: emitError, playFor };
 }
 
-describe('beginning', () => {
-	test('with sound where the browser allows it', async () => {
-		const { player, video } = await make();
+describe('autoplay', () => {
+	test('a tile begins with sound where the browser allows it', async () => {
+		const { player, video } = await createPlayer();
 		expect([video.paused, video.muted, player.view.soundBlocked]).toEqual([false, false, false]);
 	});
 
-	test('muted where it does not, and one tap brings the sound', async () => {
-		const { player, video } = await make({ policy: 'muted' });
+	test('a tile begins muted where the browser refuses sound, and one tap unmutes it', async () => {
+		const { player, video } = await createPlayer({ autoplayPolicy: 'muted' });
 		expect([video.paused, video.muted, player.view.soundBlocked]).toEqual([false, true, true]);
 		player.setMuted(false);
 		expect([video.muted, player.view.soundBlocked]).toEqual([false, false]);
 	});
 
-	test('on a tap where nothing may play by itself', async () => {
-		const { player, video } = await make({ policy: 'never' });
+	test('a tile begins on a tap where the browser refuses autoplay', async () => {
+		const { player, video } = await createPlayer({ autoplayPolicy: 'never' });
 		expect([player.view.playBlocked, player.view.phase]).toEqual([true, 'paused']);
-		video.policy = 'sound';
+		video.autoplayPolicy = 'sound';
 		player.play();
 		await vi.advanceTimersByTimeAsync(0);
 		expect([player.view.playBlocked, video.paused]).toEqual([false, false]);
 	});
 
-	test('a tile that is not heard begins muted and does not ask for sound', async () => {
-		const { player, video } = await make({ policy: 'muted', audible: false });
+	test('a tile that is not the audible one begins muted and does not ask for sound', async () => {
+		const { player, video } = await createPlayer({ autoplayPolicy: 'muted', audible: false });
 		expect([video.paused, video.muted, player.view.soundBlocked]).toEqual([false, true, false]);
 	});
 
-	test('the same playlist again is no news', async () => {
-		const { player, loads } = await make();
+	test('loading the same playlist again does nothing', async () => {
+		const { player, loadCount } = await createPlayer();
 		player.load(URL);
-		expect(loads()).toBe(1);
+		expect(loadCount()).toBe(1);
 	});
 });
 
-describe('the ladder', () => {
-	test('a small fault is a badge until media arrives', async () => {
-		const { player, hls, fail, loads } = await make();
-		fail('networkError', 'fragLoadError', false);
-		expect([player.view.hiccups, player.view.trouble, loads()]).toEqual([1, null, 1]);
+describe('recovery', () => {
+	test('a non-fatal error is counted until media arrives', async () => {
+		const { player, hls, fail: emitError, loadCount } = await createPlayer();
+		emitError('networkError', 'fragLoadError', false);
+		expect([player.view.minorErrors, player.view.failure, loadCount()]).toEqual([1, null, 1]);
 		hls.emit(Events.FRAG_BUFFERED);
-		expect(player.view.hiccups).toBe(0);
+		expect(player.view.minorErrors).toBe(0);
 	});
 
 	test('a media error is recovered in place; twice in five seconds reloads', async () => {
-		const { hls, fail, loads } = await make();
-		fail('mediaError', 'bufferAppendError');
+		const { hls, fail: emitError, loadCount } = await createPlayer();
+		emitError('mediaError', 'bufferAppendError');
 		expect(hls.calls).toContain('recoverMediaError');
-		fail('mediaError', 'bufferAppendError');
+		emitError('mediaError', 'bufferAppendError');
 		await vi.advanceTimersByTimeAsync(500);
-		expect([hls.calls.filter((call) => call === 'recoverMediaError').length, loads()]).toEqual([1, 2]);
+		expect([hls.calls.filter((call) => call === 'recoverMediaError').length, loadCount()]).toEqual([1, 2]);
 	});
 
-	test('segments: startLoad after a pause, then a reload', async () => {
-		const { hls, fail, loads } = await make();
-		fail('networkError', 'fragLoadError');
+	test('a segment that fails: startLoad after a delay, then a reload', async () => {
+		const { hls, fail: emitError, loadCount } = await createPlayer();
+		emitError('networkError', 'fragLoadError');
 		expect(hls.calls).not.toContain('startLoad');
 		await vi.advanceTimersByTimeAsync(1_000);
 		expect(hls.calls).toContain('startLoad');
-		fail('networkError', 'levelLoadError');
+		emitError('networkError', 'levelLoadError');
 		await vi.advanceTimersByTimeAsync(500);
-		expect(loads()).toBe(2);
+		expect(loadCount()).toBe(2);
 	});
 
-	test('a frozen playlist reloads although hls.js calls it harmless', async () => {
-		const { fail, loads } = await make();
-		fail('networkError', 'playlistUnchangedError', false);
+	test('a playlist that stays unchanged reloads although hls.js reports no fatal error', async () => {
+		const { fail: emitError, loadCount } = await createPlayer();
+		emitError('networkError', 'playlistUnchangedError', false);
 		await vi.advanceTimersByTimeAsync(500);
-		expect(loads()).toBe(2);
+		expect(loadCount()).toBe(2);
 	});
 
 	test.each(['levelLoadError', 'audioTrackLoadError', 'subtitleTrackLoadError'])(
 		'a rendition that is gone (%s) loads the multivariant playlist at once',
 		async (details) => {
-			const { player, hls, fail, loads } = await make();
-			fail('networkError', details, false, 503);
+			const { player, hls, fail: emitError, loadCount } = await createPlayer();
+			emitError('networkError', details, false, 503);
 			await vi.advanceTimersByTimeAsync(5_000);
-			expect(loads()).toBe(1);
-			fail('networkError', details, false, 404);
-			fail('networkError', 'levelLoadError', false, 404);
-			fail('networkError', 'levelLoadError', true, 404);
+			expect(loadCount()).toBe(1);
+			emitError('networkError', details, false, 404);
+			emitError('networkError', 'levelLoadError', false, 404);
+			emitError('networkError', 'levelLoadError', true, 404);
 			await vi.advanceTimersByTimeAsync(0);
-			expect([loads(), player.view.phase]).toEqual([2, 'loading']);
+			expect([loadCount(), player.view.phase]).toEqual([2, 'loading']);
 			hls.emit(Events.FRAG_BUFFERED);
-			expect(player.view.trouble).toBe(null);
+			expect(player.view.failure).toBe(null);
 		},
 	);
 
-	test('all down: says so, asks every five seconds, recovers when media arrives', async () => {
-		const { player, hls, video, fail, loads } = await make();
-		fail('networkError', 'manifestLoadError');
+	test('all down: the view says so, the playlist is reloaded every five seconds, media ends it', async () => {
+		const { player, hls, video, fail: emitError, loadCount } = await createPlayer();
+		emitError('networkError', 'manifestLoadError');
 		await vi.advanceTimersByTimeAsync(500);
-		fail('networkError', 'manifestLoadError');
-		expect([player.view.phase, player.view.trouble?.retryAt]).toEqual(['down', Date.now() + 5_000]);
+		emitError('networkError', 'manifestLoadError');
+		expect([player.view.phase, player.view.failure?.retryAt]).toEqual(['down', Date.now() + 5_000]);
 
-		const before = loads();
+		const before = loadCount();
 		for (let round = 0; round < 12; round += 1) {
 			await vi.advanceTimersByTimeAsync(5_000);
-			fail('networkError', 'manifestLoadError');
+			emitError('networkError', 'manifestLoadError');
 		}
-		expect(loads() - before).toBe(12);
+		expect(loadCount() - before).toBe(12);
 		expect(player.view.phase).toBe('down');
 
 		await vi.advanceTimersByTimeAsync(5_000);
 		hls.emit(Events.FRAG_BUFFERED);
 		video.dispatchEvent(new Event('playing'));
-		expect([player.view.phase, player.view.trouble]).toEqual(['playing', null]);
+		expect([player.view.phase, player.view.failure]).toEqual(['playing', null]);
 		expect(hls.calls).not.toContain('destroy');
 	});
 
 	test('a stall jumps to the live edge after eight seconds, then reloads', async () => {
-		const { video, run, loads } = await make();
-		await run(5);
+		const { video, playFor, loadCount } = await createPlayer();
+		await playFor(5);
 		await vi.advanceTimersByTimeAsync(9_000);
-		expect([video.currentTime, loads()]).toEqual([100, 1]);
+		expect([video.currentTime, loadCount()]).toEqual([100, 1]);
 		await vi.advanceTimersByTimeAsync(9_500);
-		expect(loads()).toBe(2);
+		expect(loadCount()).toBe(2);
 	});
 
 	test('a paused tile is not stalled', async () => {
-		const { player, run, loads } = await make();
-		await run(5);
+		const { player, playFor, loadCount } = await createPlayer();
+		await playFor(5);
 		player.pause();
 		await vi.advanceTimersByTimeAsync(120_000);
-		expect([player.view.phase, loads()]).toEqual(['paused', 1]);
+		expect([player.view.phase, loadCount()]).toEqual(['paused', 1]);
 	});
 
-	test('another stream begins at the first rung', async () => {
-		const { player, fail, loads } = await make();
-		fail('networkError', 'manifestLoadError');
+	test('another stream starts without the faults of the last one', async () => {
+		const { player, fail: emitError, loadCount } = await createPlayer();
+		emitError('networkError', 'manifestLoadError');
 		player.load('/live/onboard-44/index.m3u8');
 		await vi.advanceTimersByTimeAsync(10_000);
-		expect([loads(), player.view.trouble]).toEqual([2, null]);
+		expect([loadCount(), player.view.failure]).toEqual([2, null]);
 	});
 
-	test('a retry waiting on a destroyed player never happens', async () => {
-		const { player, fail, loads } = await make();
-		fail('networkError', 'manifestLoadError');
+	test('a destroyed player does not run its pending reload', async () => {
+		const { player, fail: emitError, loadCount } = await createPlayer();
+		emitError('networkError', 'manifestLoadError');
 		player.destroy();
 		await vi.advanceTimersByTimeAsync(60_000);
-		expect(loads()).toBe(1);
+		expect(loadCount()).toBe(1);
 	});
 });
 
@@ -202,64 +202,69 @@ describe('what the viewer chose', () => {
 	];
 
 	test('a quality survives a reload that lists the levels in another order', async () => {
-		const { player, hls } = await make();
+		const { player, hls } = await createPlayer();
 		hls.emit(Events.MANIFEST_PARSED, { levels });
 		player.setQuality(1);
-		expect([hls.nextLevel, player.view.quality]).toEqual([1, 1]);
+		expect([hls.nextLevel, player.view.selectedLevel]).toEqual([1, 1]);
 		hls.emit(Events.MANIFEST_PARSED, { levels: [...levels].reverse() });
-		expect([hls.nextLevel, player.view.quality]).toEqual([0, 0]);
+		expect([hls.nextLevel, player.view.selectedLevel]).toEqual([0, 0]);
 	});
 
 	test('a tile is heard only while it is the audible one', async () => {
-		const { player, video } = await make();
+		const { player, video } = await createPlayer();
 		player.setAudible(false);
 		expect(video.muted).toBe(true);
 		player.setAudible(true);
 		expect(video.muted).toBe(false);
 	});
 
-	test('volume to nothing mutes, and back up unmutes', async () => {
-		const { player, video } = await make();
+	test('volume zero mutes, and a higher volume unmutes', async () => {
+		const { player, video } = await createPlayer();
 		player.setVolume(-1);
 		expect([video.volume, video.muted]).toEqual([0, true]);
 		player.setVolume(0.5);
 		expect([video.volume, video.muted]).toEqual([0.5, false]);
 	});
 
-	test('a pause from outside (media keys) is a wish: no reload plays on', async () => {
-		const { player, video, run, fail } = await make();
-		await run(3);
+	test('after a pause by media keys a reload stays paused', async () => {
+		const { player, video, playFor, fail: emitError } = await createPlayer();
+		await playFor(3);
 		video.pause();
 		expect(player.view.phase).toBe('paused');
-		fail('networkError', 'manifestLoadError');
+		emitError('networkError', 'manifestLoadError');
 		await vi.advanceTimersByTimeAsync(500);
 		expect(video.paused).toBe(true);
 	});
 });
 
 describe('the live edge', () => {
-	test('no word of it before the first picture', async () => {
-		const { player } = await make();
+	test('there is no live edge and no latency before the first frame', async () => {
+		const { player } = await createPlayer();
 		await vi.advanceTimersByTimeAsync(5_000);
-		expect([player.view.edge, player.view.latency]).toEqual([null, null]);
+		expect([player.view.liveEdge, player.view.latency]).toEqual([null, null]);
 	});
 
-	test('live, behind, and back', async () => {
-		const { player, hls, video, run } = await make();
-		await run(2);
-		expect([player.view.edge, player.view.latency]).toEqual(['live', 6]);
+	test('the view is live, then behind, and goLive seeks to the live edge', async () => {
+		const { player, hls, video, playFor } = await createPlayer();
+		await playFor(2);
+		expect([player.view.liveEdge, player.view.latency]).toEqual(['live', 6]);
 		hls.latency = 40;
-		await run(1);
-		expect([player.view.edge, player.view.latency]).toEqual(['behind', 40]);
+		await playFor(1);
+		expect([player.view.liveEdge, player.view.latency]).toEqual(['behind', 40]);
 		player.goLive();
 		expect(video.currentTime).toBe(100);
 	});
 
-	test('its distance is wall clock minus programme date, playing, stalled and paused', async () => {
-		const { player, hls, run } = await make();
-		const view = () => [player.view.edge, player.view.latency, player.view.stalledFor, player.view.latencyBy];
+	test('latency is wall clock minus programme date: playing, stalled and paused', async () => {
+		const { player, hls, playFor } = await createPlayer();
+		const view = () => [
+			player.view.liveEdge,
+			player.view.latency,
+			player.view.stalledSeconds,
+			player.view.latencyBasis,
+		];
 		hls.playingDate = new Date(Date.now() - 7_000 + 3_000);
-		await run(3);
+		await playFor(3);
 		expect(view()).toEqual(['live', 7, 0, 'clock']);
 		await vi.advanceTimersByTimeAsync(4_000);
 		expect(view()).toEqual(['stalled', 11, 4, 'clock']);
@@ -268,23 +273,23 @@ describe('the live edge', () => {
 		expect(view()).toEqual(['paused', 19, 0, 'clock']);
 	});
 
-	test('a reload that finds nothing forgets neither the picture nor its date', async () => {
-		const { player, hls, run } = await make();
+	test('a reload without a playlist keeps the last frame and its programme date', async () => {
+		const { player, hls, playFor } = await createPlayer();
 		hls.playingDate = new Date(Date.now() - 7_000 + 3_000);
-		await run(3);
+		await playFor(3);
 		Object.assign(hls, { latestLevelDetails: null, playingDate: null, latency: 0, liveSyncPosition: null });
 		await vi.advanceTimersByTimeAsync(20_000);
-		const { edge, latency, latencyBy, stalledFor } = player.view;
-		expect([edge, latency, latencyBy, stalledFor]).toEqual(['stalled', 27, 'clock', 20]);
+		const { liveEdge, latency, latencyBasis, stalledSeconds } = player.view;
+		expect([liveEdge, latency, latencyBasis, stalledSeconds]).toEqual(['stalled', 27, 'clock', 20]);
 	});
 
-	test('without a date in the playlist the time that the picture stands still is added', async () => {
-		const { player, run } = await make();
-		await run(3);
+	test('without programme dates the time since the last frame is added to the latency', async () => {
+		const { player, playFor } = await createPlayer();
+		await playFor(3);
 		player.pause();
 		await vi.advanceTimersByTimeAsync(8_000);
-		const { edge, latency, latencyBy } = player.view;
-		expect([edge, latencyBy]).toEqual(['paused', 'playlist']);
+		const { liveEdge, latency, latencyBasis } = player.view;
+		expect([liveEdge, latencyBasis]).toEqual(['paused', 'playlist']);
 		expect(latency).toBeGreaterThanOrEqual(14);
 		expect(latency).toBeLessThan(15);
 	});
@@ -292,45 +297,45 @@ describe('the live edge', () => {
 	test.each([
 		['two hours slow', 7_200_000],
 		['ten seconds fast', -10_000],
-	])('a clock that is %s tells nothing', async (_, age) => {
-		const { player, hls, run } = await make();
+	])('programme dates of a clock that is %s are ignored', async (_, age) => {
+		const { player, hls, playFor } = await createPlayer();
 		const fragments = [{ programDateTime: Date.now() - age - 2_000, duration: 2 }];
 		hls.emit(Events.LEVEL_UPDATED, { details: { advanced: true, fragments } });
 		hls.playingDate = new Date(Date.now() - age - 6_000);
-		await run(2);
-		expect([player.view.latency, player.view.latencyBy]).toEqual([6, 'playlist']);
+		await playFor(2);
+		expect([player.view.latency, player.view.latencyBasis]).toEqual([6, 'playlist']);
 	});
 });
 
 test.each([
 	[503, true],
 	[undefined, false],
-])('a playlist that ended in %s: the edge answered: %s', async (status, answered) => {
-	const { player, fail } = await make();
-	fail('networkError', 'manifestLoadError', true, status);
-	expect(player.view.trouble?.answered).toBe(answered);
+])('a playlist that failed with status %s: the edge answered: %s', async (status, answered) => {
+	const { player, fail: emitError } = await createPlayer();
+	emitError('networkError', 'manifestLoadError', true, status);
+	expect(player.view.failure?.answered).toBe(answered);
 });
 
-test('media without an answer, and media again, is told', async () => {
-	const told: boolean[] = [];
-	const { hls, fail } = await make({ onanswer: (answered) => told.push(answered) });
-	fail('networkError', 'fragLoadError', false, 503);
+test('onresponse reports media without a response, and media that comes again', async () => {
+	const responses: boolean[] = [];
+	const { hls, fail: emitError } = await createPlayer({ onresponse: (answered) => responses.push(answered) });
+	emitError('networkError', 'fragLoadError', false, 503);
 	hls.emit(Events.FRAG_BUFFERED);
-	fail('networkError', 'fragLoadError', false);
+	emitError('networkError', 'fragLoadError', false);
 	hls.emit(Events.FRAG_BUFFERED);
 	hls.emit(Events.FRAG_BUFFERED);
-	expect(told).toEqual([true, false, true]);
+	expect(responses).toEqual([true, false, true]);
 });
 
-test('low latency only when the stream has parts', async () => {
-	const { hls } = await make();
+test('low-latency mode is turned on only for a playlist with partial segments', async () => {
+	const { hls } = await createPlayer();
 	hls.emit(Events.LEVEL_LOADED, { details: { partList: null } });
 	expect(hls.lowLatencyMode).toBe(false);
 	hls.emit(Events.LEVEL_LOADED, { details: { partList: [{}] } });
 	expect(hls.lowLatencyMode).toBe(true);
 });
 
-test("the browser's own HLS, where hls.js cannot run", async () => {
-	const { video } = await make({ native: true });
+test('native HLS plays where hls.js cannot run', async () => {
+	const { video } = await createPlayer({ native: true });
 	expect([video.src, video.paused]).toEqual([URL, false]);
 });

@@ -1,69 +1,69 @@
 import { serverClock } from '$lib/time/clock';
 import type Hls from 'hls.js';
 import type { ErrorData, HlsConfig } from 'hls.js';
-import { LiveDistance } from './distance';
-import { faultOf, isUnanswered, wordsFor } from './fault';
-import { FrameWatch } from './frames';
-import { Ladder, type Fault, type Step } from './ladder';
-import { qualitiesOf, sameQuality, type Quality } from './quality';
-import { StallWatch } from './stall';
-import { statsOf, type Stats } from './stats';
-import { initialView, type View } from './view';
+import { LiveLatencyTracker } from './live-latency';
+import { classifyError, isUnanswered, describeError } from './hls-errors';
+import { FrameMonitor } from './frame-monitor';
+import { RecoveryPolicy, type PlaybackFault, type RecoveryStep } from './recovery-policy';
+import { toQualities, findMatchingLevel, type Quality } from './quality';
+import { StallDetector } from './stall-detector';
+import { collectStats, type Stats } from './stats';
+import { initialView, type PlayerView } from './player-view';
 
-const BEAT = 500;
-/** Seconds past the intended latency that still count as live. */
-const LIVE_SLACK = 4;
+const TICK_INTERVAL_MS = 500;
+/** Seconds beyond the target latency that still count as live. */
+const LIVE_TOLERANCE_SECONDS = 4;
 
 export interface PlayerOptions {
-	/** The tile this player belongs to. Handlers find it by this, never by position. */
+	/** Id of the tile that this player belongs to. */
 	id: string;
 	video: HTMLVideoElement;
-	/** hls.js, or null where only the browser's own HLS can play. */
+	/** The class of hls.js, or null where only native HLS works. */
 	Hls: typeof Hls | null;
 	config?: Partial<HlsConfig>;
 	audible: boolean;
 	volume?: number;
-	onview: (view: View) => void;
-	/** Media got no answer at all, or came again after a failure. */
-	onanswer?: (answered: boolean) => void;
+	onview: (view: PlayerView) => void;
+	/** Called with false when a request for media got no response at all, with true when media comes again. */
+	onresponse?: (answered: boolean) => void;
 }
 
-/** One tile's playback: a video element, an hls.js that lives as long as the tile, and the error ladder. */
+/** Playback of one tile: a video element, one hls.js instance for the tile's lifetime, and a recovery policy. */
 export class Player {
 	readonly id: string;
 	readonly video: HTMLVideoElement;
-	view: View;
+	view: PlayerView;
 
 	readonly #Hls: typeof Hls | null;
 	readonly #hls: Hls | null;
-	readonly #onview: (view: View) => void;
-	readonly #onanswer: (answered: boolean) => void;
-	readonly #ladder = new Ladder();
-	readonly #stall = new StallWatch();
-	readonly #frames: FrameWatch;
-	readonly #distance = new LiveDistance();
-	readonly #listening = new AbortController();
-	readonly #beat: ReturnType<typeof setInterval>;
-	#pending: ReturnType<typeof setTimeout> | undefined;
-	/** Whether what is pending is a reload. */
-	#reloads = false;
+	readonly #onView: (view: PlayerView) => void;
+	readonly #onResponse: (answered: boolean) => void;
+	readonly #recovery = new RecoveryPolicy();
+	readonly #stallDetector = new StallDetector();
+	readonly #frameMonitor: FrameMonitor;
+	readonly #liveLatency = new LiveLatencyTracker();
+	readonly #listeners = new AbortController();
+	readonly #tickTimer: ReturnType<typeof setInterval>;
+	#stepTimer: ReturnType<typeof setTimeout> | undefined;
+	/** Whether the step that `#stepTimer` waits for is a reload. */
+	#reloadPending = false;
 
 	#url: string | null = null;
-	#wantsPlay = true;
+	#playRequested = true;
 	#isLive = false;
-	/** From a (re)load until it plays: pauses in between are the element's own doing. */
-	#opening = false;
+	/** True from a (re)load until playback starts: pause events in between come from the element, not the viewer. */
+	#isOpening = false;
 	#audible: boolean;
-	#silenced = false;
-	#chosen: Quality | null = null;
+	#mutedByViewer = false;
+	#selectedQuality: Quality | null = null;
 
-	constructor({ id, video, Hls, config, audible, volume = 1, onview, onanswer }: PlayerOptions) {
+	constructor({ id, video, Hls, config, audible, volume = 1, onview, onresponse }: PlayerOptions) {
 		this.id = id;
 		this.video = video;
 		this.#Hls = Hls;
-		this.#onview = onview;
-		this.#onanswer = onanswer ?? (() => {});
-		this.#frames = new FrameWatch(video);
+		this.#onView = onview;
+		this.#onResponse = onresponse ?? (() => {});
+		this.#frameMonitor = new FrameMonitor(video);
 		this.#audible = audible;
 		video.volume = volume;
 		video.muted = !audible;
@@ -72,46 +72,46 @@ export class Player {
 		this.#listenToVideo();
 		this.#listenToHls();
 		this.#hls?.attachMedia(video);
-		this.#beat = setInterval(() => this.#onBeat(), BEAT);
+		this.#tickTimer = setInterval(() => this.#tick(), TICK_INTERVAL_MS);
 	}
 
-	// What a tile asks for
+	// Commands of the tile
 
-	/** Plays this playlist; the same one again is no news. */
+	/** Plays this multivariant playlist; does nothing if it is loaded already. */
 	load(url: string): void {
 		if (url === this.#url) return;
 		this.#url = url;
-		this.#wantsPlay = true;
-		this.#ladder.reset();
+		this.#playRequested = true;
+		this.#recovery.reset();
 		this.#isLive = false;
-		this.#frames.reset();
-		this.#distance.reset();
-		this.#show({
+		this.#frameMonitor.reset();
+		this.#liveLatency.reset();
+		this.#updateView({
 			...initialView,
 			muted: this.view.muted,
 			volume: this.view.volume,
 			soundBlocked: this.view.soundBlocked,
 		});
-		this.#open();
+		this.#openPlaylist();
 	}
 
-	/** Tries now instead of waiting for the timer. */
+	/** Reloads the playlist now instead of waiting for the timer. */
 	retry(): void {
 		if (!this.#url) return;
-		this.#ladder.reset();
-		this.#open();
+		this.#recovery.reset();
+		this.#openPlaylist();
 	}
 
 	play(): void {
-		this.#wantsPlay = true;
-		this.#show({ playBlocked: false });
-		void this.#begin();
+		this.#playRequested = true;
+		this.#updateView({ playBlocked: false });
+		void this.#startPlayback();
 	}
 
 	pause(): void {
-		this.#wantsPlay = false;
+		this.#playRequested = false;
 		this.video.pause();
-		this.#show({ phase: 'paused' });
+		this.#updateView({ phase: 'paused' });
 	}
 
 	toggle(): void {
@@ -119,16 +119,16 @@ export class Player {
 		else this.pause();
 	}
 
-	/** Whether this is the tile that is heard. */
+	/** Sets whether this is the audible tile; every other tile of the wall is muted. */
 	setAudible(audible: boolean): void {
 		if (audible === this.#audible) return;
 		this.#audible = audible;
-		if (audible) this.#silenced = false;
+		if (audible) this.#mutedByViewer = false;
 		this.#applySound();
 	}
 
 	setMuted(muted: boolean): void {
-		this.#silenced = muted;
+		this.#mutedByViewer = muted;
 		this.#applySound();
 	}
 
@@ -137,116 +137,116 @@ export class Player {
 		if (this.#audible) this.setMuted(this.video.volume === 0);
 	}
 
-	/** A level's index, or -1 for automatic. */
+	/** `level`: an index in hls.js's list of levels, or -1 for automatic. */
 	setQuality(level: number): void {
-		this.#chosen = this.view.qualities.find((quality) => quality.level === level) ?? null;
-		if (this.#hls) this.#hls.nextLevel = this.#chosen ? level : -1;
-		this.#show({ quality: this.#chosen ? level : -1 });
+		this.#selectedQuality = this.view.qualities.find((quality) => quality.level === level) ?? null;
+		if (this.#hls) this.#hls.nextLevel = this.#selectedQuality ? level : -1;
+		this.#updateView({ selectedLevel: this.#selectedQuality ? level : -1 });
 	}
 
 	setAudioTrack(id: number): void {
 		if (this.#hls) this.#hls.audioTrack = id;
-		this.#show({ audioTrack: id });
+		this.#updateView({ audioTrack: id });
 	}
 
-	/** A track's id, or -1 for none. */
+	/** `id`: that of a subtitle track, or -1 for none. */
 	setCaptionTrack(id: number): void {
 		if (!this.#hls) return;
 		this.#hls.subtitleDisplay = id >= 0;
 		this.#hls.subtitleTrack = id;
-		this.#show({ captionTrack: id });
+		this.#updateView({ captionTrack: id });
 	}
 
 	goLive(): void {
-		const edge = this.#liveEdge();
-		if (edge !== null) this.video.currentTime = edge;
+		const liveEdge = this.#liveEdgePosition();
+		if (liveEdge !== null) this.video.currentTime = liveEdge;
 		this.play();
 	}
 
 	stats(): Stats {
-		return statsOf(this.video, this.#hls, this.view);
+		return collectStats(this.video, this.#hls, this.view);
 	}
 
 	destroy(): void {
-		clearInterval(this.#beat);
-		this.#frames.stop();
-		clearTimeout(this.#pending);
-		this.#listening.abort();
+		clearInterval(this.#tickTimer);
+		this.#frameMonitor.stop();
+		clearTimeout(this.#stepTimer);
+		this.#listeners.abort();
 		this.#hls?.destroy();
 		this.video.removeAttribute('src');
 		this.video.load();
 	}
 
-	// Opening and beginning
+	// Loading a playlist and starting playback
 
-	#open(): void {
+	#openPlaylist(): void {
 		if (!this.#url) return;
-		clearTimeout(this.#pending);
-		this.#reloads = false;
-		this.#opening = true;
-		this.#stall.reset();
-		// Down stays down until media arrives; a try alone is no recovery.
-		if (this.view.phase !== 'down') this.#show({ phase: this.#wantsPlay ? 'loading' : 'paused' });
+		clearTimeout(this.#stepTimer);
+		this.#reloadPending = false;
+		this.#isOpening = true;
+		this.#stallDetector.reset();
+		// The phase `down` lasts until media arrives, so that the tile does not flicker with every retry.
+		if (this.view.phase !== 'down') this.#updateView({ phase: this.#playRequested ? 'loading' : 'paused' });
 		if (this.#hls) this.#hls.loadSource(this.#url);
 		else this.video.src = this.#url;
-		if (this.#wantsPlay) void this.#begin();
+		if (this.#playRequested) void this.#startPlayback();
 	}
 
-	/** With sound first; without when the browser insists; and if even that is refused, on a tap. */
-	async #begin(): Promise<void> {
+	/** Starts playback with sound, or muted if the browser refuses that, or else leaves it to a tap of the viewer. */
+	async #startPlayback(): Promise<void> {
 		if (await this.#tryPlay()) return;
 		if (!this.video.muted) {
 			this.video.muted = true;
-			this.#show({ soundBlocked: true, muted: true });
+			this.#updateView({ soundBlocked: true, muted: true });
 			if (await this.#tryPlay()) return;
 		}
-		this.#show({ playBlocked: true, phase: 'paused' });
+		this.#updateView({ playBlocked: true, phase: 'paused' });
 	}
 
-	/** False only when the browser's autoplay policy refused. */
+	/** Resolves to false only if the browser's autoplay policy refused playback. */
 	async #tryPlay(): Promise<boolean> {
 		try {
 			await this.video.play();
-			this.#show({ playBlocked: false });
+			this.#updateView({ playBlocked: false });
 		} catch (cause) {
-			// AbortError: a newer load took over, and it begins by itself.
+			// AbortError means that a newer load has interrupted play(); that load starts playback itself.
 			return !(cause instanceof DOMException && cause.name === 'NotAllowedError');
 		}
 		return true;
 	}
 
 	#applySound(): void {
-		this.video.muted = !this.#audible || this.#silenced;
-		this.#show({ muted: this.video.muted, volume: this.video.volume, soundBlocked: false });
+		this.video.muted = !this.#audible || this.#mutedByViewer;
+		this.#updateView({ muted: this.video.muted, volume: this.video.volume, soundBlocked: false });
 	}
 
-	// What the element tells
+	// Events of the video element
 
 	#listenToVideo(): void {
 		const on = (type: string, handler: () => void) =>
-			this.video.addEventListener(type, handler, { signal: this.#listening.signal });
+			this.video.addEventListener(type, handler, { signal: this.#listeners.signal });
 		on('playing', () => {
-			this.#opening = false;
-			this.#wantsPlay = true;
-			this.#show({ phase: 'playing', ...(this.#hls ? {} : { trouble: null }) });
+			this.#isOpening = false;
+			this.#playRequested = true;
+			this.#updateView({ phase: 'playing', ...(this.#hls ? {} : { failure: null }) });
 		});
 		on('waiting', () => {
-			if (this.view.phase === 'playing') this.#show({ phase: 'buffering' });
+			if (this.view.phase === 'playing') this.#updateView({ phase: 'buffering' });
 		});
 		on('pause', () => {
-			if (this.#opening) return;
-			// Media keys and picture-in-picture pause without asking us; that is the viewer's wish too.
-			this.#wantsPlay = false;
-			this.#show({ phase: 'paused' });
+			if (this.#isOpening) return;
+			// Media keys and picture-in-picture pause the element directly: the viewer wants the pause all the same.
+			this.#playRequested = false;
+			this.#updateView({ phase: 'paused' });
 		});
-		on('volumechange', () => this.#show({ muted: this.video.muted, volume: this.video.volume }));
+		on('volumechange', () => this.#updateView({ muted: this.video.muted, volume: this.video.volume }));
 		on('error', () => {
 			if (!this.#hls && this.video.error)
-				this.#climb({ kind: 'network', manifest: true }, 'The stream cannot be played');
+				this.#recover({ kind: 'network', manifest: true }, 'The stream cannot be played');
 		});
 	}
 
-	// What hls.js tells
+	// Events of hls.js
 
 	#listenToHls(): void {
 		const hls = this.#hls;
@@ -254,32 +254,36 @@ export class Player {
 		const { Events } = this.#Hls;
 
 		hls.on(Events.MANIFEST_PARSED, (_, { levels }) => {
-			const qualities = qualitiesOf(levels);
-			const quality = sameQuality(this.#chosen, qualities);
+			const qualities = toQualities(levels);
+			const quality = findMatchingLevel(this.#selectedQuality, qualities);
 			if (quality >= 0) hls.nextLevel = quality;
-			this.#show({ qualities, quality });
-			// Attaching anew pauses the element.
-			if (this.#wantsPlay && this.video.paused) void this.#begin();
+			this.#updateView({ qualities, selectedLevel: quality });
+			// Re-attaching the media source pauses the element.
+			if (this.#playRequested && this.video.paused) void this.#startPlayback();
 		});
-		hls.on(Events.LEVEL_SWITCHED, (_, { level }) => this.#show({ showing: level }));
+		hls.on(Events.LEVEL_SWITCHED, (_, { level }) => this.#updateView({ currentLevel: level }));
 		hls.on(Events.LEVEL_LOADED, (_, { details }) => {
 			if (details.partList?.length && !hls.lowLatencyMode) hls.lowLatencyMode = true;
 		});
 		hls.on(Events.LEVEL_UPDATED, (_, { details }) => {
 			const last = details.fragments.at(-1);
 			if (!details.advanced || !last) return;
-			const newest = last.programDateTime === null ? null : last.programDateTime + last.duration * 1_000;
-			this.#distance.onGrowth(newest, serverClock.now());
+			const playlistEndDate =
+				last.programDateTime === null ? null : last.programDateTime + last.duration * 1_000;
+			this.#liveLatency.onPlaylistAdvanced(playlistEndDate, serverClock.now());
 		});
 		hls.on(Events.AUDIO_TRACKS_UPDATED, (_, { audioTracks }) => {
-			this.#show({
-				audio: audioTracks.map(({ name, lang }, id) => ({ id, label: name || lang || `Track ${id + 1}` })),
+			this.#updateView({
+				audioTracks: audioTracks.map(({ name, lang }, id) => ({
+					id,
+					label: name || lang || `Track ${id + 1}`,
+				})),
 			});
 		});
-		hls.on(Events.AUDIO_TRACK_SWITCHED, () => this.#show({ audioTrack: hls.audioTrack }));
+		hls.on(Events.AUDIO_TRACK_SWITCHED, () => this.#updateView({ audioTrack: hls.audioTrack }));
 		hls.on(Events.SUBTITLE_TRACKS_UPDATED, (_, { subtitleTracks }) => {
-			this.#show({
-				captions: subtitleTracks.map(({ name, lang }, id) => ({
+			this.#updateView({
+				captionTracks: subtitleTracks.map(({ name, lang }, id) => ({
 					id,
 					label: name || lang || `Track ${id + 1}`,
 				})),
@@ -287,115 +291,115 @@ export class Player {
 			});
 		});
 		hls.on(Events.FRAG_BUFFERED, () => {
-			this.#ladder.flowing(Date.now());
-			if (this.view.trouble || this.view.hiccups) {
-				this.#onanswer(true);
-				this.#show({ trouble: null, hiccups: 0 });
+			this.#recovery.onMediaFlowing(Date.now());
+			if (this.view.failure || this.view.minorErrors) {
+				this.#onResponse(true);
+				this.#updateView({ failure: null, minorErrors: 0 });
 			}
-			if (this.view.phase === 'down') this.#show({ phase: 'loading' });
+			if (this.view.phase === 'down') this.#updateView({ phase: 'loading' });
 		});
 		hls.on(Events.ERROR, (_, data) => this.#onError(data));
 	}
 
 	#onError(data: ErrorData): void {
-		if (isUnanswered(data)) this.#onanswer(false);
-		const fault = faultOf(data);
-		// Picture, sound and every other level are gone together, and a reload is for all of them.
-		if (fault?.kind === 'gone' && this.#reloads) return;
-		if (fault) this.#climb(fault, wordsFor(data), !isUnanswered(data));
-		else this.#show({ hiccups: this.view.hiccups + 1 });
+		if (isUnanswered(data)) this.#onResponse(false);
+		const fault = classifyError(data);
+		// All renditions of the old source are gone together, and the pending reload serves all of them.
+		if (fault?.kind === 'rendition-gone' && this.#reloadPending) return;
+		if (fault) this.#recover(fault, describeError(data), !isUnanswered(data));
+		else this.#updateView({ minorErrors: this.view.minorErrors + 1 });
 	}
 
-	// The ladder
+	// Recovery
 
-	#climb(fault: Fault, what: string, answered = true): void {
-		this.#take(this.#ladder.fault(fault, Date.now()), what, answered);
+	#recover(fault: PlaybackFault, message: string, answered = true): void {
+		this.#runStep(this.#recovery.onFault(fault, Date.now()), message, answered);
 	}
 
-	#take(step: Step, what: string, answered: boolean): void {
-		clearTimeout(this.#pending);
-		this.#reloads = step.do === 'next-source' || step.do === 'all-down';
+	#runStep(step: RecoveryStep, message: string, answered: boolean): void {
+		clearTimeout(this.#stepTimer);
+		this.#reloadPending = step.action === 'reload' || step.action === 'all-down';
 		const now = Date.now();
-		const since = this.view.trouble?.since ?? now;
-		const down = step.do === 'all-down';
-		this.#show({
-			trouble: { what, answered, since, retryAt: down ? now + step.after : null },
-			...(down ? { phase: 'down' as const } : {}),
+		const since = this.view.failure?.since ?? now;
+		const isDown = step.action === 'all-down';
+		this.#updateView({
+			failure: { message, answered, since, retryAt: isDown ? now + step.delayMs : null },
+			...(isDown ? { phase: 'down' as const } : {}),
 		});
-		switch (step.do) {
+		switch (step.action) {
 			case 'recover-media':
-				this.#opening = true;
+				this.#isOpening = true;
 				this.#hls?.recoverMediaError();
-				if (this.#wantsPlay) void this.#begin();
+				if (this.#playRequested) void this.#startPlayback();
 				return;
 			case 'start-load':
-				this.#pending = setTimeout(() => this.#hls?.startLoad(), step.after);
+				this.#stepTimer = setTimeout(() => this.#hls?.startLoad(), step.delayMs);
 				return;
 			case 'jump-to-live': {
-				const edge = this.#liveEdge();
-				if (edge !== null) this.video.currentTime = edge;
+				const liveEdge = this.#liveEdgePosition();
+				if (liveEdge !== null) this.video.currentTime = liveEdge;
 				return;
 			}
-			case 'next-source':
+			case 'reload':
 			case 'all-down':
-				this.#pending = setTimeout(() => this.#open(), step.after);
+				this.#stepTimer = setTimeout(() => this.#openPlaylist(), step.delayMs);
 		}
 	}
 
-	#onBeat(): void {
+	#tick(): void {
 		if (!this.#url) return;
 		const now = Date.now();
-		const expected = this.#wantsPlay && !this.view.playBlocked && this.view.phase !== 'down';
-		switch (this.#stall.beat(this.video.currentTime, expected, now)) {
+		const expected = this.#playRequested && !this.view.playBlocked && this.view.phase !== 'down';
+		switch (this.#stallDetector.tick(this.video.currentTime, expected, now)) {
 			case 'stalled':
-				this.#climb({ kind: 'stalled' }, 'The picture stands still');
+				this.#recover({ kind: 'stalled' }, 'The picture stands still');
 				break;
 			case 'moving':
-				this.#ladder.flowing(now);
-				if (this.view.phase === 'buffering') this.#show({ phase: 'playing' });
+				this.#recovery.onMediaFlowing(now);
+				if (this.view.phase === 'buffering') this.#updateView({ phase: 'playing' });
 		}
-		this.#showEdge(now);
+		this.#updateLiveEdge(now);
 	}
 
-	#showEdge(now: number): void {
+	#updateLiveEdge(now: number): void {
 		const hidden = typeof document !== 'undefined' && document.visibilityState === 'hidden';
-		this.#frames.beat(now, hidden);
+		this.#frameMonitor.tick(now, hidden);
 		const hls = this.#hls;
-		// A reload has no playlist for a while; what was live still is.
+		// After a reload there is no media playlist for a while, so the last known `live` stays valid.
 		const playlist = hls?.latestLevelDetails;
 		if (playlist) this.#isLive = playlist.live;
-		if (!hls || !this.#isLive || !this.#frames.seen)
-			return this.#show({ edge: null, latency: null, stalledFor: 0 });
+		if (!hls || !this.#isLive || !this.#frameMonitor.hasFrame)
+			return this.#updateView({ liveEdge: null, latency: null, stalledSeconds: 0 });
 
-		const still = this.#frames.stillFor(now);
-		const paused = !this.#wantsPlay || this.view.phase === 'paused';
-		const moves = !paused && still === 0;
-		if (moves && !playlist) return;
-		const { seconds, by } = this.#distance.at(
+		const frozenMs = this.#frameMonitor.frozenForMs(now);
+		const paused = !this.#playRequested || this.view.phase === 'paused';
+		const isMoving = !paused && frozenMs === 0;
+		if (isMoving && !playlist) return;
+		const { seconds, basis } = this.#liveLatency.measure(
 			serverClock.now(),
 			hls.playingDate?.getTime() ?? null,
 			hls.latency,
-			moves,
+			isMoving,
 		);
-		const atLive = hls.latency <= (hls.targetLatency ?? 0) + LIVE_SLACK;
-		this.#show({
-			edge: paused ? 'paused' : still > 0 ? 'stalled' : atLive ? 'live' : 'behind',
+		const isAtLiveEdge = hls.latency <= (hls.targetLatency ?? 0) + LIVE_TOLERANCE_SECONDS;
+		this.#updateView({
+			liveEdge: paused ? 'paused' : frozenMs > 0 ? 'stalled' : isAtLiveEdge ? 'live' : 'behind',
 			latency: Math.round(seconds * 10) / 10,
-			latencyBy: by,
-			stalledFor: paused ? 0 : Math.floor(still / 1_000),
+			latencyBasis: basis,
+			stalledSeconds: paused ? 0 : Math.floor(frozenMs / 1_000),
 		});
 	}
 
-	#liveEdge(): number | null {
+	#liveEdgePosition(): number | null {
 		if (this.#hls) return this.#hls.liveSyncPosition;
 		const { seekable } = this.video;
 		return seekable.length ? seekable.end(seekable.length - 1) : null;
 	}
 
-	#show(change: Partial<View>): void {
-		const keys = Object.keys(change) as (keyof View)[];
+	#updateView(change: Partial<PlayerView>): void {
+		const keys = Object.keys(change) as (keyof PlayerView)[];
 		if (keys.every((key) => this.view[key] === change[key])) return;
 		this.view = { ...this.view, ...change };
-		this.#onview(this.view);
+		this.#onView(this.view);
 	}
 }

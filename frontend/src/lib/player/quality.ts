@@ -1,7 +1,7 @@
 import type { Level } from 'hls.js';
 
 export interface Quality {
-	/** Index in hls.js's level list. */
+	/** Index in hls.js's list of levels. */
 	level: number;
 	label: string;
 	detail: string;
@@ -9,8 +9,8 @@ export interface Quality {
 	bitrate: number;
 }
 
-/** The levels as a menu lists them, best first. */
-export function qualitiesOf(levels: readonly Pick<Level, 'height' | 'bitrate' | 'frameRate'>[]): Quality[] {
+/** The levels of hls.js as a menu lists them, best first. */
+export function toQualities(levels: readonly Pick<Level, 'height' | 'bitrate' | 'frameRate'>[]): Quality[] {
 	return levels
 		.map((level, index) => ({
 			level: index,
@@ -22,12 +22,15 @@ export function qualitiesOf(levels: readonly Pick<Level, 'height' | 'bitrate' | 
 		.sort((a, b) => b.height - a.height || b.bitrate - a.bitrate);
 }
 
-/** The level closest to what was chosen before the list was loaded anew; -1 (automatic) when none is close. */
-export function sameQuality(chosen: Quality | null, offered: readonly Quality[]): number {
-	if (!chosen) return -1;
-	const alike = offered.filter(({ height }) => height === chosen.height);
-	const distance = (quality: Quality) => Math.abs(quality.bitrate - chosen.bitrate);
-	return alike.sort((a, b) => distance(a) - distance(b))[0]?.level ?? -1;
+/**
+ * The level of the same height whose bit rate is closest to the quality that was selected before a reload;
+ * -1 (automatic) if no level has that height.
+ */
+export function findMatchingLevel(selected: Quality | null, available: readonly Quality[]): number {
+	if (!selected) return -1;
+	const sameHeight = available.filter(({ height }) => height === selected.height);
+	const distance = (quality: Quality) => Math.abs(quality.bitrate - selected.bitrate);
+	return sameHeight.sort((a, b) => distance(a) - distance(b))[0]?.level ?? -1;
 }
 
 export function bitrateLabel(bitsPerSecond: number | null): string {

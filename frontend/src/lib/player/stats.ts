@@ -1,18 +1,18 @@
 import type Hls from 'hls.js';
 import { bitrateLabel } from './quality';
-import type { View } from './view';
+import type { PlayerView } from './player-view';
 
-/** Label and value, in the order the overlay lists them. */
+/** Labels and values in the order in which `StatsOverlay` lists them. */
 export type Stats = [label: string, value: string][];
 
-/** The numbers behind the picture, for whoever presses `i`. */
-export function statsOf(video: HTMLVideoElement, hls: Hls | null, view: View): Stats {
-	const level = hls?.levels[view.showing];
+/** Technical figures of the playback, for the overlay that the key `i` opens. */
+export function collectStats(video: HTMLVideoElement, hls: Hls | null, view: PlayerView): Stats {
+	const level = hls?.levels[view.currentLevel];
 	const frames = video.getVideoPlaybackQuality?.();
-	const parts = hls?.lowLatencyMode ? 'low latency' : 'segments';
+	const mode = hls?.lowLatencyMode ? 'low latency' : 'segments';
 	return [
 		['Picture', video.videoWidth ? `${video.videoWidth} × ${video.videoHeight}` : '–'],
-		['Level', level ? `${bitrateLabel(level.bitrate)}, ${view.quality < 0 ? 'auto' : 'chosen'}` : '–'],
+		['Level', level ? `${bitrateLabel(level.bitrate)}, ${view.selectedLevel < 0 ? 'auto' : 'chosen'}` : '–'],
 		['Codecs', [level?.videoCodec, level?.audioCodec].filter(Boolean).join(', ') || '–'],
 		['Bandwidth', hls ? bitrateLabel(hls.bandwidthEstimate) || '–' : '–'],
 		['Buffer', `${bufferAhead(video).toFixed(1)} s`],
@@ -21,8 +21,8 @@ export function statsOf(video: HTMLVideoElement, hls: Hls | null, view: View): S
 			view.latency === null ? '–' : `${view.latency.toFixed(1)} s (aims for ${seconds(hls?.targetLatency)})`,
 		],
 		['Frames', frames ? `${frames.totalVideoFrames}, ${frames.droppedVideoFrames} dropped` : '–'],
-		['Mode', hls ? `hls.js, ${parts}` : 'browser'],
-		['State', view.trouble ? `${view.phase}: ${view.trouble.what}` : view.phase],
+		['Mode', hls ? `hls.js, ${mode}` : 'browser'],
+		['State', view.failure ? `${view.phase}: ${view.failure.message}` : view.phase],
 	];
 }
 

@@ -1,24 +1,26 @@
 import { expect, test } from 'vitest';
 import { calendarAt } from './calendar';
-import { meeting, schedule, session, timed } from './testing';
+import { meeting, schedule, session, timedSession } from './fixtures';
 
-const early = meeting('early', [timed('e:race', '2026-11-08T04:00:00Z')]);
+const early = meeting('early', [timedSession('e:race', '2026-11-08T04:00:00Z')]);
 const middle = meeting('middle', [
-	timed('m:race', '2026-11-15T04:00:00Z'),
-	timed('m:fp1', '2026-11-13T04:00:00Z'),
-	{ ...timed('m:fp2', '2026-11-13T08:00:00Z'), status: 'cancelled' },
+	timedSession('m:race', '2026-11-15T04:00:00Z'),
+	timedSession('m:fp1', '2026-11-13T04:00:00Z'),
+	{ ...timedSession('m:fp2', '2026-11-13T08:00:00Z'), status: 'cancelled' },
 ]);
 const late = meeting('late', [session({ id: 'l:race', date: '2026-11-22' })]);
 const bare = meeting('bare', []);
-const dropped = meeting('dropped', [{ ...timed('d:race', '2026-11-29T04:00:00Z'), status: 'cancelled' }]);
+const dropped = meeting('dropped', [
+	{ ...timedSession('d:race', '2026-11-29T04:00:00Z'), status: 'cancelled' },
+]);
 
-/** What is ahead, what is behind, and the headline, as ids. */
+/** Compares the ids of the meetings ahead and behind, and the headline's session and status. */
 function check(now: string, expected: { ahead: string[]; behind: string[]; headline: string | null }) {
-	const found = calendarAt(schedule(late, early, bare, middle, dropped), Date.parse(now));
+	const calendar = calendarAt(schedule(late, early, bare, middle, dropped), Date.parse(now));
 	expect({
-		ahead: found.ahead.map(({ meeting }) => meeting.id),
-		behind: found.behind.map(({ meeting }) => meeting.id),
-		headline: found.headline && `${found.headline.session.id} ${found.headline.status}`,
+		ahead: calendar.ahead.map(({ meeting }) => meeting.id),
+		behind: calendar.behind.map(({ meeting }) => meeting.id),
+		headline: calendar.headline && `${calendar.headline.session.id} ${calendar.headline.status}`,
 	}).toEqual(expected);
 }
 
@@ -46,7 +48,7 @@ test('a live session is the headline', () => {
 	});
 });
 
-test('a session without a time is the next one all the same', () => {
+test('a session without a time can be the headline', () => {
 	check('2026-11-20T00:00:00Z', {
 		ahead: ['late', 'bare'],
 		behind: ['dropped', 'middle', 'early'],
@@ -62,11 +64,11 @@ test('after the season there is no headline', () => {
 	});
 });
 
-test('no meetings at all', () => {
+test('a schedule without meetings', () => {
 	expect(calendarAt(schedule(), 0)).toEqual({ headline: null, ahead: [], behind: [] });
 });
 
 test('sessions of a meeting are in order of time', () => {
-	const [weekend] = calendarAt(schedule(middle), Date.parse('2026-11-13T00:00:00Z')).ahead;
-	expect(weekend?.sessions.map(({ session }) => session.id)).toEqual(['m:fp1', 'm:fp2', 'm:race']);
+	const [group] = calendarAt(schedule(middle), Date.parse('2026-11-13T00:00:00Z')).ahead;
+	expect(group?.sessions.map(({ session }) => session.id)).toEqual(['m:fp1', 'm:fp2', 'm:race']);
 });

@@ -1,9 +1,9 @@
 import type { Meeting, Schedule, Session, SessionStatus } from '$lib/api/documents';
-import { orderOf, statusAt } from './status';
+import { sessionSortKey, statusAt } from './status';
 
-export interface Weekend {
+export interface MeetingGroup {
 	meeting: Meeting;
-	/** Every session in order of time, each with what it is right now. */
+	/** Every session in order of time, each with its status at the given moment. */
 	sessions: { session: Session; status: SessionStatus }[];
 	status: SessionStatus;
 	first: number;
@@ -11,49 +11,49 @@ export interface Weekend {
 }
 
 export interface Calendar {
-	/** The session on now, else the next one; null when the season holds no more. */
+	/** The live session, else the next one; null if the season has no more sessions. */
 	headline: { session: Session; status: SessionStatus; meeting: Meeting } | null;
-	/** In progress and ahead, soonest first. */
-	ahead: Weekend[];
-	/** Over, latest first. */
-	behind: Weekend[];
+	/** Meetings that are live or upcoming, soonest first. */
+	ahead: MeetingGroup[];
+	/** Meetings that are past or cancelled, latest first. */
+	behind: MeetingGroup[];
 }
 
-/** The schedule grouped by Grand Prix, as it stands at a given moment. */
+/** The schedule grouped by meeting, with every status as of `now` (milliseconds since the epoch). */
 export function calendarAt(schedule: Schedule, now: number): Calendar {
-	const weekends = schedule.meetings
-		.map((meeting) => weekendAt(meeting, now))
+	const groups = schedule.meetings
+		.map((meeting) => groupMeetingAt(meeting, now))
 		.sort((a, b) => a.first - b.first);
 
-	const ahead = weekends.filter(({ status }) => status === 'live' || status === 'upcoming');
-	const behind = weekends.filter((weekend) => !ahead.includes(weekend)).reverse();
-	return { headline: headlineOf(ahead), ahead, behind };
+	const ahead = groups.filter(({ status }) => status === 'live' || status === 'upcoming');
+	const behind = groups.filter((group) => !ahead.includes(group)).reverse();
+	return { headline: findHeadline(ahead), ahead, behind };
 }
 
-function weekendAt(meeting: Meeting, now: number): Weekend {
+function groupMeetingAt(meeting: Meeting, now: number): MeetingGroup {
 	const sessions = [...meeting.sessions]
-		.sort((a, b) => orderOf(a) - orderOf(b))
+		.sort((a, b) => sessionSortKey(a) - sessionSortKey(b))
 		.map((session) => ({ session, status: statusAt(session, now) }));
-	const moments = sessions.map(({ session }) => orderOf(session));
+	const sortKeys = sessions.map(({ session }) => sessionSortKey(session));
 	return {
 		meeting,
 		sessions,
-		status: statusOf(sessions.map(({ status }) => status)),
-		first: moments[0] ?? Number.POSITIVE_INFINITY,
-		last: moments.at(-1) ?? Number.POSITIVE_INFINITY,
+		status: meetingStatus(sessions.map(({ status }) => status)),
+		first: sortKeys[0] ?? Number.POSITIVE_INFINITY,
+		last: sortKeys.at(-1) ?? Number.POSITIVE_INFINITY,
 	};
 }
 
-/** A meeting without sessions yet is one to come; one with only cancelled sessions is cancelled. */
-function statusOf(statuses: SessionStatus[]): SessionStatus {
+/** A meeting without sessions is upcoming; a meeting whose sessions are all cancelled is cancelled. */
+function meetingStatus(statuses: SessionStatus[]): SessionStatus {
 	if (statuses.includes('live')) return 'live';
 	if (statuses.length === 0 || statuses.includes('upcoming')) return 'upcoming';
 	return statuses.every((status) => status === 'cancelled') ? 'cancelled' : 'past';
 }
 
-function headlineOf(ahead: Weekend[]): Calendar['headline'] {
+function findHeadline(ahead: MeetingGroup[]): Calendar['headline'] {
 	const all = ahead.flatMap(({ meeting, sessions }) => sessions.map((entry) => ({ ...entry, meeting })));
-	// Two live at once: the one that began last is the one people came for.
+	// Of two live sessions the headline is the one that began last: it is the one that viewers came for.
 	return (
 		all.filter(({ status }) => status === 'live').at(-1) ??
 		all.find(({ status }) => status === 'upcoming') ??

@@ -1,14 +1,14 @@
 import { expect, test } from 'vitest';
 import type { Claim } from '$lib/api/documents';
-import { othersSay } from './disagreement';
-import { session } from './testing';
+import { describeDisagreement } from './disagreement';
+import { session } from './fixtures';
 
-const claim = (source: string, given: Partial<Claim> = {}): Claim => ({
+const claim = (source: string, overrides: Partial<Claim> = {}): Claim => ({
 	source,
 	start: '2026-11-22T19:00:00Z',
 	date: '2026-11-22',
 	cancelled: false,
-	...given,
+	...overrides,
 });
 const day = { start: null, date: '2026-11-23' };
 
@@ -26,11 +26,11 @@ test.each([
 	['it is over', [claim('openf1')], 'past', null],
 ] as const)('%s', (_, disagreement, status, expected) => {
 	const disputed = session({ start: '2026-11-22T16:00:00Z', disagreement: [...disagreement] });
-	const said = othersSay(disputed, status, 'Europe/Berlin', 'en-GB');
-	// Not every version of ICU puts a comma behind the day.
-	expect(said?.replaceAll(',', '') ?? null).toBe(expected);
+	const description = describeDisagreement(disputed, status, 'Europe/Berlin', 'en-GB');
+	// Versions of ICU differ in the comma after the day.
+	expect(description?.replaceAll(',', '') ?? null).toBe(expected);
 });
 
-test('a document from before there was such a thing', () => {
-	expect(othersSay(session(), 'upcoming', 'UTC')).toBeNull();
+test('a session without the field `disagreement`', () => {
+	expect(describeDisagreement(session(), 'upcoming', 'UTC')).toBeNull();
 });

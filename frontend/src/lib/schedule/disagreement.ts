@@ -1,32 +1,32 @@
 import type { Claim, Session, SessionStatus } from '$lib/api/documents';
-import { calendarDay, dayOf, timeOfDay } from '$lib/time/format';
-import { moment } from './status';
+import { formatCalendarDate, formatDay, formatTimeOfDay } from '$lib/time/format';
+import { parseTimestamp } from './status';
 
 /**
- * What the schedule's other sources say of a session: "openf1 and ics say Sun 22 Nov 20:00". Null when they
- * agree, and once it is over: what is over is settled.
+ * What other schedule sources claim about a session: "openf1 and ics say Sun 22 Nov 20:00". Null if they agree, or
+ * if the session is past, when its time no longer matters.
  */
-export function othersSay(
+export function describeDisagreement(
 	session: Session,
 	status: SessionStatus,
 	timeZone: string,
 	locale?: string,
 ): string | null {
 	if (status === 'past') return null;
-	const sources = new Map<string, string[]>();
+	const sourcesByStatement = new Map<string, string[]>();
 	for (const claim of session.disagreement ?? []) {
-		const what = said(claim, timeZone, locale);
-		sources.set(what, [...(sources.get(what) ?? []), claim.source]);
+		const statement = describeClaim(claim, timeZone, locale);
+		sourcesByStatement.set(statement, [...(sourcesByStatement.get(statement) ?? []), claim.source]);
 	}
-	const parts = [...sources].map(
-		([what, names]) => `${names.join(' and ')} ${names.length === 1 ? 'says' : 'say'} ${what}`,
+	const sentences = [...sourcesByStatement].map(
+		([statement, names]) => `${names.join(' and ')} ${names.length === 1 ? 'says' : 'say'} ${statement}`,
 	);
-	return parts.length ? parts.join('; ') : null;
+	return sentences.length ? sentences.join('; ') : null;
 }
 
-function said({ start, date, cancelled }: Claim, timeZone: string, locale?: string): string {
+function describeClaim({ start, date, cancelled }: Claim, timeZone: string, locale?: string): string {
 	if (cancelled) return 'it is cancelled';
-	const at = moment(start);
-	if (at === null) return calendarDay(date, locale);
-	return `${dayOf(at, timeZone, locale)} ${timeOfDay(at, timeZone, locale)}`;
+	const at = parseTimestamp(start);
+	if (at === null) return formatCalendarDate(date, locale);
+	return `${formatDay(at, timeZone, locale)} ${formatTimeOfDay(at, timeZone, locale)}`;
 }

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
 import { sessionIcs } from './ics';
-import { meeting, session, timed } from './testing';
+import { meeting, session, timedSession } from './fixtures';
 
-const race = timed('2026:harbour-grand-prix:harbour:race', '2026-11-22T04:00:00Z');
+const race = timedSession('2026:harbour-grand-prix:harbour:race', '2026-11-22T04:00:00Z');
 
 test('a session as an event', () => {
 	const place = {
@@ -29,17 +29,17 @@ test('a session as an event', () => {
 	]);
 });
 
-test('long lines are folded at 75 octets, never inside a letter', () => {
+test('long lines are folded at 75 octets, never inside a character', () => {
 	const ics = sessionIcs({ ...race, name: 'é'.repeat(100) }, null, 'https://pitwall.example/', 0) ?? '';
 	for (const line of ics.split('\r\n')) expect(new TextEncoder().encode(line).length).toBeLessThanOrEqual(75);
 	expect(ics.replaceAll('\r\n ', '')).toContain('é'.repeat(100));
 });
 
-test('no time, no event', () => {
+test('a session without a time has no event', () => {
 	expect(sessionIcs(session(), null, '', 0)).toBeNull();
 });
 
-test('a title is said once', () => {
+test('a session that is named like its meeting has the name once in its title', () => {
 	const match = { ...race, name: 'Arsenal v Chelsea', meeting: 'Arsenal v Chelsea' };
 	for (const [one, expected] of [
 		[race, 'SUMMARY:Harbour Grand Prix: Race'],

@@ -1,16 +1,16 @@
 import type { Meeting, Session } from '$lib/api/documents';
-import { moment, startOf } from './status';
+import { parseTimestamp, startOf } from './status';
 
-/** One session as an iCalendar file; null while its time is not known. */
+/** One session as an iCalendar file (RFC 5545); null while the session's time is not known. */
 export function sessionIcs(
 	session: Session,
 	meeting: Meeting | null,
-	page: string,
-	stamp: number,
+	pageUrl: string,
+	createdAt: number,
 ): string | null {
 	const start = startOf(session);
 	if (start === null) return null;
-	const end = moment(session.end) ?? start + 2 * 3_600_000;
+	const end = parseTimestamp(session.end) ?? start + 2 * 3_600_000;
 	const place = meeting
 		? [meeting.circuit.name, meeting.circuit.locality, meeting.circuit.country].filter(Boolean)
 		: [];
@@ -21,24 +21,24 @@ export function sessionIcs(
 		'BEGIN:VEVENT',
 		`UID:${escape(session.id)}@pitwall`,
 		`SEQUENCE:${session.revision}`,
-		`DTSTAMP:${utc(stamp)}`,
-		`DTSTART:${utc(start)}`,
-		`DTEND:${utc(end)}`,
-		`SUMMARY:${escape(titleOf(session))}`,
+		`DTSTAMP:${formatUtc(createdAt)}`,
+		`DTSTART:${formatUtc(start)}`,
+		`DTEND:${formatUtc(end)}`,
+		`SUMMARY:${escape(eventTitle(session))}`,
 		...(place.length ? [`LOCATION:${escape(place.join(', '))}`] : []),
-		`URL:${page}`,
+		`URL:${pageUrl}`,
 		'END:VEVENT',
 		'END:VCALENDAR',
 	];
 	return lines.map(fold).join('\r\n') + '\r\n';
 }
 
-/** An event that is no session of a weekend is its own meeting: its title is said once. */
-export function titleOf({ meeting, name }: Pick<Session, 'meeting' | 'name'>): string {
+/** A single event has the same name as its meeting, which is then not repeated. */
+export function eventTitle({ meeting, name }: Pick<Session, 'meeting' | 'name'>): string {
 	return meeting === name ? name : `${meeting}: ${name}`;
 }
 
-function utc(at: number): string {
+function formatUtc(at: number): string {
 	return new Date(at).toISOString().replace(/[-:]|\.\d{3}/g, '');
 }
 
@@ -46,7 +46,7 @@ function escape(text: string): string {
 	return text.replace(/[\\;,]/g, '\\$&').replace(/\r?\n/g, '\\n');
 }
 
-/** Lines are at most 75 octets; longer ones go on after a line break and a space (RFC 5545, 3.1). */
+/** Folds a line into lines of at most 75 octets: each further line begins with a space (RFC 5545, section 3.1). */
 function fold(line: string): string {
 	const parts: string[] = [];
 	let part = '';

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { statusAt } from './status';
-import { session } from './testing';
+import { session } from './fixtures';
 
 const at = Date.parse;
 

@@ -1,38 +1,40 @@
 import type { Session, SessionStatus } from '$lib/api/documents';
 
-const HOUR = 3_600_000;
-/** A day at the circuit is surely over everywhere this long after its UTC midnight. */
-const DAY_OVER_EVERYWHERE = 36 * HOUR;
-/** When nothing says how long a session may be watched. */
-const OPEN_ENDED = 4 * HOUR;
+const HOUR_MS = 3_600_000;
+/** This long after midnight UTC a calendar day is over in every time zone. */
+const DAY_ENDS_EVERYWHERE_AFTER_MS = 36 * HOUR_MS;
+/** The length of the watch window of a session that has neither an end nor `live_until`. */
+const DEFAULT_WATCH_WINDOW_MS = 4 * HOUR_MS;
 
 /**
- * What a session is at a given moment. The document's own `status` is only as fresh as the document;
- * the watch window in it lets the page flip by itself. An overrun stays live: the edge moves `live_until`.
+ * The status of a session at a given moment. It is computed from the watch window, because the document's own
+ * `status` is only as fresh as the document. During an overrun the edge moves `live_until`.
  */
 export function statusAt(session: Session, now: number): SessionStatus {
 	if (session.status === 'cancelled') return 'cancelled';
 
-	const from = moment(session.live_from) ?? (session.time_known ? moment(session.start) : null);
+	const from =
+		parseTimestamp(session.live_from) ?? (session.time_known ? parseTimestamp(session.start) : null);
 	if (from === null)
-		return now > Date.parse(`${session.date}T00:00:00Z`) + DAY_OVER_EVERYWHERE ? 'past' : 'upcoming';
+		return now > Date.parse(`${session.date}T00:00:00Z`) + DAY_ENDS_EVERYWHERE_AFTER_MS ? 'past' : 'upcoming';
 
-	const until = moment(session.live_until) ?? moment(session.end) ?? from + OPEN_ENDED;
+	const until =
+		parseTimestamp(session.live_until) ?? parseTimestamp(session.end) ?? from + DEFAULT_WATCH_WINDOW_MS;
 	if (now < from) return 'upcoming';
 	return now < until ? 'live' : 'past';
 }
 
-/** Where a session sorts: its start, else noon of its day. */
-export function orderOf(session: Session): number {
-	return moment(session.start) ?? Date.parse(`${session.date}T12:00:00Z`);
+/** The moment by which a session is sorted: its start, else noon (UTC) of its day. */
+export function sessionSortKey(session: Session): number {
+	return parseTimestamp(session.start) ?? Date.parse(`${session.date}T12:00:00Z`);
 }
 
-/** The moment a countdown runs to; null when there is none to run to. */
+/** When a session starts (milliseconds since the epoch); null while its time is not known. */
 export function startOf(session: Session): number | null {
-	return session.time_known ? moment(session.start) : null;
+	return session.time_known ? parseTimestamp(session.start) : null;
 }
 
-export function moment(at: string | null): number | null {
+export function parseTimestamp(at: string | null): number | null {
 	const parsed = Date.parse(at ?? '');
 	return Number.isNaN(parsed) ? null : parsed;
 }

@@ -1,5 +1,5 @@
-/** Runs this as a component's effect does. The returned function takes the component down. */
-export function inEffect(run: () => () => void): () => void {
+/** Runs a function as the effect of a component. The returned function destroys the component. */
+export function runInEffect(run: () => () => void): () => void {
 	return $effect.root(() => {
 		$effect(run);
 	});

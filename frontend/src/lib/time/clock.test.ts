@@ -6,7 +6,7 @@ const here = Date.parse('2026-11-22T04:00:00Z');
 beforeEach(() => void vi.useFakeTimers({ now: here }));
 afterEach(() => void vi.useRealTimers());
 
-/** A Date header answered within 100 ms, and the offset learnt from it. */
+/** Observes a Date field that arrived after `took` milliseconds, and compares the offset in whole seconds. */
 function check(header: string | null, expected: number, took = 100) {
 	const clock = new ServerClock();
 	clock.observe(header, here - took, here);
@@ -15,11 +15,11 @@ function check(header: string | null, expected: number, took = 100) {
 
 test('a clock that is ten minutes slow', () => check('Sun, 22 Nov 2026 04:10:00 GMT', 601));
 test('a clock that agrees is left alone', () => check('Sun, 22 Nov 2026 04:00:00 GMT', 0));
-test('no header', () => check(null, 0));
-test('a header that is not a date', () => check('tomorrow', 0));
-test('an answer too slow to tell the time by', () => check('Sun, 22 Nov 2026 04:10:00 GMT', 0, 6_000));
+test('a response without a Date field', () => check(null, 0));
+test('a Date field that is not a date', () => check('tomorrow', 0));
+test('a response that took too long is ignored', () => check('Sun, 22 Nov 2026 04:10:00 GMT', 0, 6_000));
 
-test('an exact offset is not worsened by whole seconds', () => {
+test('an exact offset is not replaced by one in whole seconds', () => {
 	const clock = new ServerClock();
 	clock.set(600_250);
 	clock.observe('Sun, 22 Nov 2026 04:10:00 GMT', here - 50, here);

@@ -1,7 +1,7 @@
-/** The Date header counts whole seconds: closer than this is agreement. */
-const TOLERANCE = 1_500;
+/** Differences below this are ignored, because the Date field has a resolution of one second. */
+const AGREEMENT_TOLERANCE_MS = 1_500;
 
-/** The edge's clock as seen from here: this machine's clock plus an offset. */
+/** The edge's clock: this machine's clock plus an offset in milliseconds. */
 export class ServerClock {
 	offset = 0;
 
@@ -13,14 +13,18 @@ export class ServerClock {
 		this.offset = Number.isFinite(offset) ? offset : 0;
 	}
 
-	/** Learns from a Date header, given when the request left and when the answer came (this machine's clock). */
+	/**
+	 * Learns the offset from a response's Date field. `sent` and `received` are the times of request and response
+	 * (milliseconds since the epoch, this machine's clock).
+	 */
 	observe(date: string | null, sent: number, received: number): void {
-		const told = Date.parse(date ?? '');
-		if (Number.isNaN(told)) return;
-		// Half a second: the header is cut to the second. A slow round trip says little, so it is not believed.
+		const serverTime = Date.parse(date ?? '');
+		if (Number.isNaN(serverTime)) return;
+		// A slow round trip makes the estimate too imprecise.
 		if (received - sent > 5_000) return;
-		const offset = told + 500 - (sent + received) / 2;
-		if (Math.abs(offset - this.offset) > TOLERANCE) this.set(offset);
+		// The Date field is truncated to the second: on average it is half a second early.
+		const offset = serverTime + 500 - (sent + received) / 2;
+		if (Math.abs(offset - this.offset) > AGREEMENT_TOLERANCE_MS) this.set(offset);
 	}
 }
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { ago, countdown, span } from './duration';
+import { formatAge, splitDuration, formatDuration } from './duration';
 
 test.each([
 	[0, { days: 0, hours: 0, minutes: 0, seconds: 0 }],
@@ -7,7 +7,7 @@ test.each([
 	[1, { days: 0, hours: 0, minutes: 0, seconds: 1 }],
 	[59_000, { days: 0, hours: 0, minutes: 0, seconds: 59 }],
 	[2 * 86_400_000 + 3 * 3_600_000 + 4 * 60_000 + 5_000, { days: 2, hours: 3, minutes: 4, seconds: 5 }],
-])('countdown(%i)', (wait, expected) => expect(countdown(wait)).toEqual(expected));
+])('countdown(%i)', (wait, expected) => expect(splitDuration(wait)).toEqual(expected));
 
 test.each([
 	[12_400, '12 s'],
@@ -16,10 +16,10 @@ test.each([
 	[2 * 3_600_000 + 300_000, '2 h 5 min'],
 	[7 * 3_600_000 + 300_000, '7 h'],
 	[4 * 86_400_000, '4 days'],
-])('span(%i)', (wait, expected) => expect(span(wait)).toBe(expected));
+])('span(%i)', (wait, expected) => expect(formatDuration(wait)).toBe(expected));
 
 test('ago', () => {
-	expect(ago('2026-11-22T04:00:00Z', Date.parse('2026-11-22T04:00:12Z'))).toBe('12 s ago');
-	expect(ago(null, 0)).toBe('never');
-	expect(ago('rubbish', 0)).toBe('unknown');
+	expect(formatAge('2026-11-22T04:00:00Z', Date.parse('2026-11-22T04:00:12Z'))).toBe('12 s ago');
+	expect(formatAge(null, 0)).toBe('never');
+	expect(formatAge('rubbish', 0)).toBe('unknown');
 });

@@ -1,12 +1,12 @@
-export interface Countdown {
+export interface ClockParts {
 	days: number;
 	hours: number;
 	minutes: number;
 	seconds: number;
 }
 
-/** Splits a wait into clock parts; a wait that is over is all zeros. */
-export function countdown(milliseconds: number): Countdown {
+/** Splits a duration for a countdown; a negative one yields all zeros. */
+export function splitDuration(milliseconds: number): ClockParts {
 	const total = Math.max(0, Math.ceil(milliseconds / 1_000));
 	return {
 		days: Math.floor(total / 86_400),
@@ -16,8 +16,8 @@ export function countdown(milliseconds: number): Countdown {
 	};
 }
 
-/** "12 s", "3 min", "2 h 5 min", "4 days": an age or a wait at the precision a reader wants. */
-export function span(milliseconds: number): string {
+/** "12 s", "3 min", "2 h 5 min", "4 days": a duration, rounded the more the longer it is. */
+export function formatDuration(milliseconds: number): string {
 	const seconds = Math.max(0, Math.round(milliseconds / 1_000));
 	if (seconds < 90) return `${seconds} s`;
 	const minutes = Math.round(seconds / 60);
@@ -27,9 +27,9 @@ export function span(milliseconds: number): string {
 	return `${Math.round(hours / 24)} days`;
 }
 
-/** "12 s ago", or "never" for a moment that is not known. */
-export function ago(at: string | number | null, now: number): string {
+/** "12 s ago"; "never" for null, "unknown" for a text that is no timestamp. */
+export function formatAge(at: string | number | null, now: number): string {
 	if (at === null) return 'never';
 	const moment = typeof at === 'number' ? at : Date.parse(at);
-	return Number.isNaN(moment) ? 'unknown' : `${span(now - moment)} ago`;
+	return Number.isNaN(moment) ? 'unknown' : `${formatDuration(now - moment)} ago`;
 }

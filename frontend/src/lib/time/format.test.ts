@@ -1,5 +1,14 @@
 import { describe, expect, test } from 'vitest';
-import { calendarDay, clockTime, dayOf, daySpan, isoDay, nearDay, timeOfDay, zoneName } from './format';
+import {
+	formatCalendarDate,
+	formatClockTime,
+	formatDay,
+	formatDateRange,
+	isoDay,
+	relativeDay,
+	formatTimeOfDay,
+	zoneName,
+} from './format';
 
 const start = '2026-11-22T04:00:00Z';
 
@@ -23,25 +32,25 @@ describe.each([
 	{ zone: 'UTC', time: '04:00', day: 'Sun 22 Nov', iso: '2026-11-22', name: 'UTC', clock: '04:00:00' },
 ])('$zone', ({ zone, time, day, iso, name, clock }) => {
 	test('the start', () => {
-		expect(timeOfDay(start, zone, 'en-GB')).toBe(time);
-		expect(clockTime(Date.parse(start), zone, 'en-GB')).toBe(clock);
+		expect(formatTimeOfDay(start, zone, 'en-GB')).toBe(time);
+		expect(formatClockTime(Date.parse(start), zone, 'en-GB')).toBe(clock);
 		// Locales differ in the comma after the weekday.
-		expect(dayOf(start, zone, 'en-GB').replace(',', '')).toBe(day);
+		expect(formatDay(start, zone, 'en-GB').replace(',', '')).toBe(day);
 		expect(isoDay(start, zone)).toBe(iso);
 		expect(zoneName(start, zone, 'en-GB')).toBe(name);
 	});
 });
 
-test('daylight saving: the same hour in UTC, another on the clock', () => {
-	expect(timeOfDay('2026-04-04T04:00:00Z', 'Pacific/Auckland', 'en-GB')).toBe('17:00');
-	expect(timeOfDay('2026-04-05T04:00:00Z', 'Pacific/Auckland', 'en-GB')).toBe('16:00');
-	expect(timeOfDay('2026-03-07T20:00:00Z', 'America/Los_Angeles', 'en-GB')).toBe('12:00');
-	expect(timeOfDay('2026-03-08T20:00:00Z', 'America/Los_Angeles', 'en-GB')).toBe('13:00');
+test('daylight saving changes the local hour of the same UTC hour', () => {
+	expect(formatTimeOfDay('2026-04-04T04:00:00Z', 'Pacific/Auckland', 'en-GB')).toBe('17:00');
+	expect(formatTimeOfDay('2026-04-05T04:00:00Z', 'Pacific/Auckland', 'en-GB')).toBe('16:00');
+	expect(formatTimeOfDay('2026-03-07T20:00:00Z', 'America/Los_Angeles', 'en-GB')).toBe('12:00');
+	expect(formatTimeOfDay('2026-03-08T20:00:00Z', 'America/Los_Angeles', 'en-GB')).toBe('13:00');
 });
 
-test('a day without a time is the same day everywhere', () => {
-	expect(calendarDay('2026-11-22', 'en-GB').replace(',', '')).toBe('Sun 22 Nov');
-	expect(calendarDay('soon')).toBe('soon');
+test('a calendar date is formatted the same in every zone', () => {
+	expect(formatCalendarDate('2026-11-22', 'en-GB').replace(',', '')).toBe('Sun 22 Nov');
+	expect(formatCalendarDate('soon')).toBe('soon');
 });
 
 test.each([
@@ -51,11 +60,11 @@ test.each([
 	['2026-11-22T07:59:00Z', 'America/Los_Angeles', 'Today'],
 	['2026-11-24T08:00:00Z', 'America/Los_Angeles', null],
 ] as const)('%s is %s: %s', (at, zone, expected) => {
-	expect(nearDay(at, Date.parse(start), zone)).toBe(expected);
+	expect(relativeDay(at, Date.parse(start), zone)).toBe(expected);
 });
 
 test('the days of a meeting', () => {
-	expect(daySpan(['2026-11-22', '2026-11-20'], 'en-GB')).toMatch(/^20\s?[–-]\s?22 Nov$/);
-	expect(daySpan(['2026-11-22'], 'en-GB')).toBe('22 Nov');
-	expect(daySpan([])).toBeNull();
+	expect(formatDateRange(['2026-11-22', '2026-11-20'], 'en-GB')).toMatch(/^20\s?[–-]\s?22 Nov$/);
+	expect(formatDateRange(['2026-11-22'], 'en-GB')).toBe('22 Nov');
+	expect(formatDateRange([])).toBeNull();
 });

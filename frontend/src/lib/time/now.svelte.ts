@@ -3,17 +3,17 @@ import { serverClock } from './clock';
 
 const subscribe = createSubscriber((update) => {
 	let timer: ReturnType<typeof setTimeout>;
-	// Aligned to whole seconds of the server's clock, so that a start flips on the second.
-	const tick = () => {
+	// Updates are aligned to whole seconds of the server's clock, so that a session becomes live on the second.
+	const scheduleUpdate = () => {
 		timer = setTimeout(
 			() => {
 				update();
-				tick();
+				scheduleUpdate();
 			},
 			1_000 - (serverClock.now() % 1_000) + 5,
 		);
 	};
-	tick();
+	scheduleUpdate();
 	document.addEventListener('visibilitychange', update);
 	return () => {
 		clearTimeout(timer);
@@ -21,7 +21,7 @@ const subscribe = createSubscriber((update) => {
 	};
 });
 
-/** The server's time in milliseconds; read inside an effect or template it ticks every second. */
+/** The server's time (milliseconds since the epoch). Effects and templates that read it update every second. */
 export function now(): number {
 	subscribe();
 	return serverClock.now();

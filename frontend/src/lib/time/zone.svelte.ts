@@ -1,10 +1,10 @@
-const KEEP = 'pitwall:zone';
+const STORAGE_KEY = 'pitwall:zone';
 
 function browserZone(): string {
 	return Intl.DateTimeFormat().resolvedOptions().timeZone || 'UTC';
 }
 
-function usable(zone: string): boolean {
+function isValidZone(zone: string): boolean {
 	try {
 		new Intl.DateTimeFormat('en', { timeZone: zone });
 		return true;
@@ -13,35 +13,35 @@ function usable(zone: string): boolean {
 	}
 }
 
-function remembered(): string | null {
+function storedZone(): string | null {
 	try {
-		const kept = localStorage.getItem(KEEP);
-		return kept && usable(kept) ? kept : null;
+		const stored = localStorage.getItem(STORAGE_KEY);
+		return stored && isValidZone(stored) ? stored : null;
 	} catch {
 		return null;
 	}
 }
 
-/** The zone times are shown in: the viewer's choice, else the browser's. */
+/** The time zone in which times are shown: the viewer's choice, else the browser's zone. */
 class Zone {
 	readonly local = browserZone();
-	chosen = $state<string | null>(remembered());
+	chosen = $state<string | null>(storedZone());
 	name = $derived(this.chosen ?? this.local);
 
 	choose(zone: string | null): void {
-		this.chosen = zone && usable(zone) ? zone : null;
+		this.chosen = zone && isValidZone(zone) ? zone : null;
 		try {
-			if (this.chosen) localStorage.setItem(KEEP, this.chosen);
-			else localStorage.removeItem(KEEP);
+			if (this.chosen) localStorage.setItem(STORAGE_KEY, this.chosen);
+			else localStorage.removeItem(STORAGE_KEY);
 		} catch {
-			// Not remembered, still applied.
+			// Storage is forbidden: the choice holds until the page is closed.
 		}
 	}
 }
 
 export const zone = new Zone();
 
-/** Every zone the browser knows, by region, for a picker. */
+/** Every time zone that the browser knows, grouped by region. */
 export function zonesByRegion(): Map<string, string[]> {
 	const regions = new Map<string, string[]>();
 	for (const name of Intl.supportedValuesOf('timeZone')) {
@@ -51,8 +51,8 @@ export function zonesByRegion(): Map<string, string[]> {
 	return regions;
 }
 
-/** "New York" for "America/New_York". */
-export function placeOf(zone: string): string {
+/** The city of an IANA zone: "New York" for "America/New_York". */
+export function zoneCity(zone: string): string {
 	return zone
 		.slice(zone.indexOf('/') + 1)
 		.replaceAll('_', ' ')

@@ -5,18 +5,18 @@ export interface Notice {
 	text: string;
 }
 
-const SHOWN_FOR = 6_000;
+const NOTICE_DURATION_MS = 6_000;
 
-/** Short messages that come and go; the layout shows them in a polite live region. */
+/** Short messages that disappear by themselves; the layout shows them in a polite live region. */
 class Notices {
 	list = $state<Notice[]>([]);
-	#made = 0;
+	#noticesCreated = 0;
 
-	/** An effect may say something without depending on what else is said. */
-	say(text: string): void {
-		const notice = { id: (this.#made += 1), text };
+	/** The list is read untracked, so that an effect that adds a notice does not depend on the other notices. */
+	add(text: string): void {
+		const notice = { id: (this.#noticesCreated += 1), text };
 		this.list = [...untrack(() => this.list).filter((other) => other.text !== text), notice].slice(-3);
-		setTimeout(() => this.dismiss(notice.id), SHOWN_FOR);
+		setTimeout(() => this.dismiss(notice.id), NOTICE_DURATION_MS);
 	}
 
 	dismiss(id: number): void {

@@ -2,14 +2,14 @@ interface AppleVideo extends HTMLVideoElement {
 	webkitEnterFullscreen?(): void;
 }
 
-/** Fills the screen with an element, or gives the screen back. */
-export async function fullscreen(element: HTMLElement): Promise<void> {
+/** Shows an element in full screen, or leaves full screen if any element is in it. */
+export async function toggleFullscreen(element: HTMLElement): Promise<void> {
 	try {
 		if (document.fullscreenElement) await document.exitFullscreen();
 		else if (element.requestFullscreen) await element.requestFullscreen();
-		// iPhones can fill the screen with a video only.
+		// Safari on iPhones offers full screen only for video elements.
 		else (element.querySelector('video') as AppleVideo | null)?.webkitEnterFullscreen?.();
 	} catch {
-		// The browser refused; the page stays as it was.
+		// The browser refused full screen; the page stays as it was.
 	}
 }

@@ -1,71 +1,94 @@
 import type { Player } from '$lib/player/player';
-import type { Tile, Wall } from './wall.svelte';
+import type { WallTile, WallModel } from './wall-model.svelte';
 
-/** What a key may act on. */
-export interface Reach {
-	wall: Wall;
-	/** The tile under the keyboard's focus or the pointer, else the one that is heard. */
-	tile: Tile;
+/** What a keyboard shortcut may act on. */
+export interface ShortcutContext {
+	wall: WallModel;
+	/** The focused tile, else the one under the pointer, else the audible one. */
+	tile: WallTile;
 	player: Player;
-	toggleStats(tile: Tile): void;
-	fullscreen(tile: Tile | null): void;
+	toggleStats(tile: WallTile): void;
+	toggleFullscreen(tile: WallTile | null): void;
 	toggleHelp(): void;
 }
 
 interface Shortcut {
 	keys: string[];
-	shown: string;
-	does: string;
-	run(reach: Reach): void;
+	keyLabel: string;
+	description: string;
+	run(context: ShortcutContext): void;
 }
 
-/** Every shortcut: the handler and the help read the same list. */
+/** All keyboard shortcuts: the key handler and `ShortcutHelp` read this one list. */
 export const shortcuts: Shortcut[] = [
-	{ keys: [' ', 'k'], shown: 'Space, K', does: 'Play or pause', run: ({ player }) => player.toggle() },
+	{
+		keys: [' ', 'k'],
+		keyLabel: 'Space, K',
+		description: 'Play or pause',
+		run: ({ player }) => player.toggle(),
+	},
 	{
 		keys: ['m'],
-		shown: 'M',
-		does: 'Mute or unmute',
+		keyLabel: 'M',
+		description: 'Mute or unmute',
 		run: ({ player, wall, tile }) => toggleMute(player, wall, tile),
 	},
 	{
 		keys: ['ArrowUp'],
-		shown: '↑',
-		does: 'Louder',
+		keyLabel: '↑',
+		description: 'Louder',
 		run: ({ player }) => player.setVolume(player.video.volume + 0.1),
 	},
 	{
 		keys: ['ArrowDown'],
-		shown: '↓',
-		does: 'Quieter',
+		keyLabel: '↓',
+		description: 'Quieter',
 		run: ({ player }) => player.setVolume(player.video.volume - 0.1),
 	},
-	{ keys: ['l'], shown: 'L', does: 'Go to the live edge', run: ({ player }) => player.goLive() },
-	{ keys: ['a'], shown: 'A', does: 'Hear the next tile', run: ({ wall }) => wall.soloNext() },
-	{ keys: ['f'], shown: 'F', does: 'Full screen', run: ({ fullscreen, tile }) => fullscreen(tile) },
+	{ keys: ['l'], keyLabel: 'L', description: 'Go to the live edge', run: ({ player }) => player.goLive() },
+	{ keys: ['a'], keyLabel: 'A', description: 'Hear the next tile', run: ({ wall }) => wall.soloNextTile() },
+	{
+		keys: ['f'],
+		keyLabel: 'F',
+		description: 'Full screen',
+		run: ({ toggleFullscreen, tile }) => toggleFullscreen(tile),
+	},
 	{
 		keys: ['F'],
-		shown: 'Shift F',
-		does: 'Full screen, every tile',
-		run: ({ fullscreen }) => fullscreen(null),
+		keyLabel: 'Shift F',
+		description: 'Full screen, every tile',
+		run: ({ toggleFullscreen }) => toggleFullscreen(null),
 	},
-	{ keys: ['p'], shown: 'P', does: 'Picture in picture', run: ({ player }) => void togglePip(player.video) },
-	{ keys: ['i'], shown: 'I', does: 'Stream statistics', run: ({ toggleStats, tile }) => toggleStats(tile) },
-	{ keys: ['?'], shown: '?', does: 'This help', run: ({ toggleHelp }) => toggleHelp() },
+	{
+		keys: ['p'],
+		keyLabel: 'P',
+		description: 'Picture in picture',
+		run: ({ player }) => void togglePip(player.video),
+	},
+	{
+		keys: ['i'],
+		keyLabel: 'I',
+		description: 'Stream statistics',
+		run: ({ toggleStats, tile }) => toggleStats(tile),
+	},
+	{ keys: ['?'], keyLabel: '?', description: 'This help', run: ({ toggleHelp }) => toggleHelp() },
 ];
 
-/** The shortcut a key press means, if it is one: not while typing, not in a menu, not on a pressed button. */
+/**
+ * The shortcut of a key press, or null. Keys that the focused element handles itself are no shortcuts: any key in
+ * text fields, selects, menus and dialogs, arrows on a slider, and the space bar on buttons and links.
+ */
 export function shortcutFor(event: KeyboardEvent): Shortcut | null {
 	if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return null;
-	const on = event.target instanceof Element ? event.target : null;
-	if (on?.closest('input:not([type=range]), select, textarea, [role=menu], dialog')) return null;
-	if (on?.closest('input') && event.key.startsWith('Arrow')) return null;
-	if (event.key === ' ' && on?.closest('button, a, summary, input')) return null;
+	const target = event.target instanceof Element ? event.target : null;
+	if (target?.closest('input:not([type=range]), select, textarea, [role=menu], dialog')) return null;
+	if (target?.closest('input') && event.key.startsWith('Arrow')) return null;
+	if (event.key === ' ' && target?.closest('button, a, summary, input')) return null;
 	return shortcuts.find(({ keys }) => keys.includes(event.key)) ?? null;
 }
 
-/** Unmuting a tile that is not heard means: hear this one. */
-export function toggleMute(player: Player, wall: Wall, tile: Tile): void {
+/** Toggles the sound of the audible tile; any other tile becomes the audible one. */
+export function toggleMute(player: Player, wall: WallModel, tile: WallTile): void {
 	if (wall.audible?.id !== tile.id) wall.solo(tile.id);
 	else player.setMuted(!player.video.muted);
 }
@@ -75,6 +98,6 @@ export async function togglePip(video: HTMLVideoElement): Promise<void> {
 		if (document.pictureInPictureElement === video) await document.exitPictureInPicture();
 		else await video.requestPictureInPicture();
 	} catch {
-		// Not yet playing, or not allowed here: nothing to show for it.
+		// The video has not loaded yet, or the browser forbids picture-in-picture: the page stays as it was.
 	}
 }

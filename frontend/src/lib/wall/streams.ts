@@ -1,22 +1,22 @@
 import type { Stream } from '$lib/api/documents';
-import { span } from '$lib/time/duration';
+import { formatDuration } from '$lib/time/duration';
 
 export function isPlayable({ health }: Stream): boolean {
 	return health !== 'down';
 }
 
-/** Streams worth trying, best first: the edge's ranking, minus those it knows to be down. */
-export function playable(streams: readonly Stream[]): Stream[] {
+/** The streams that are not down, in the edge's order, which is best first. */
+export function playableStreams(streams: readonly Stream[]): Stream[] {
 	return streams.filter(isPlayable);
 }
 
-/** The stream to begin with. */
-export function best(streams: readonly Stream[]): Stream | null {
-	return streams.find(({ health }) => health === 'healthy') ?? playable(streams)[0] ?? null;
+/** The stream that a wall begins with: the first healthy one, else the first playable one, else null. */
+export function bestStream(streams: readonly Stream[]): Stream | null {
+	return streams.find(({ health }) => health === 'healthy') ?? playableStreams(streams)[0] ?? null;
 }
 
-/** "1080p50": the tallest picture a stream offers; null when nothing is known of it. */
-export function tallest({ renditions }: Stream): string | null {
+/** "1080p50": height and frame rate of the tallest video rendition; null if no height is known. */
+export function resolutionLabel({ renditions }: Stream): string | null {
 	const [top] = renditions
 		.filter(({ role, height }) => role === 'video' && height)
 		.sort((a, b) => (b.height ?? 0) - (a.height ?? 0) || (b.bandwidth ?? 0) - (a.bandwidth ?? 0));
@@ -26,33 +26,33 @@ export function tallest({ renditions }: Stream): string | null {
 		: `${top.height}p`;
 }
 
-/** The highest bit rate a stream offers. */
-export function topBandwidth({ renditions }: Stream): number | null {
+/** The highest bandwidth of a stream's video renditions in bit/s; null if none is known. */
+export function maxBandwidth({ renditions }: Stream): number | null {
 	const rates = renditions.flatMap(({ role, bandwidth }) =>
 		role === 'video' && bandwidth ? [bandwidth] : [],
 	);
 	return rates.length ? Math.max(...rates) : null;
 }
 
-/** Why nothing of this stream plays: what each source says, nothing twice. */
-export function reasons({ sources }: Stream): string[] {
+/** The error of each source of a stream, without duplicates. */
+export function sourceErrors({ sources }: Stream): string[] {
 	const all = sources.flatMap(({ name, label, error }) => (error ? [`${label ?? name}: ${error}`] : []));
 	return [...new Set(all)];
 }
 
-/** The source the edge plays from. */
-export function activeSource({ sources }: Stream): string | null {
+/** The label, else the name, of the source that the edge plays this stream from; null if it plays none. */
+export function activeSourceLabel({ sources }: Stream): string | null {
 	const active = sources.find((source) => source.active);
 	return active ? (active.label ?? active.name) : null;
 }
 
-/** "Down for 12 min"; null while it is not down, or nobody knows since when. */
-export function downSince({ health, down_since }: Stream, now: number): string | null {
+/** "Down for 12 min"; null if the stream is not down, or if `down_since` is unknown. */
+export function downtimeLabel({ health, down_since }: Stream, now: number): string | null {
 	const since = Date.parse(down_since ?? '');
-	return health === 'down' && !Number.isNaN(since) ? `Down for ${span(now - since)}` : null;
+	return health === 'down' && !Number.isNaN(since) ? `Down for ${formatDuration(now - since)}` : null;
 }
 
-/** Those that can be watched before those that are down; else in the edge's order. */
-export function downLast(streams: readonly Stream[]): Stream[] {
-	return [...playable(streams), ...streams.filter((stream) => !isPlayable(stream))];
+/** Moves the streams that are down to the end, and keeps the edge's order otherwise. */
+export function sortDownLast(streams: readonly Stream[]): Stream[] {
+	return [...playableStreams(streams), ...streams.filter((stream) => !isPlayable(stream))];
 }

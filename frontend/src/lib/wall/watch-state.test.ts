@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { SessionStatus } from '$lib/api/documents';
-import { session } from '$lib/schedule/testing';
+import { session } from '$lib/schedule/fixtures';
 import { watchState, type WatchState } from './watch-state';
 
 const race = session();
@@ -15,12 +15,18 @@ test.each<[SessionStatus | null, 'loading' | 'fresh' | 'failed', boolean, WatchS
 	[null, 'loading', false, 'loading'],
 	[null, 'fresh', false, 'unknown'],
 	[null, 'failed', false, 'unsure'],
-])('a session that is %s (schedule %s, watched: %s): %s', (status, schedule, watched, expected) => {
+])('a session that is %s (schedule %s, watched: %s): %s', (status, schedule, wasWatched, expected) => {
 	const found = status === null ? null : race;
-	expect(watchState({ asked: race.id, session: found, status, schedule, watched })).toBe(expected);
+	expect(watchState({ sessionId: race.id, session: found, status, schedule, wasWatched })).toBe(expected);
 });
 
-test('streams without a session are always on', () => {
-	const known = { asked: null, session: null, status: null, schedule: 'failed', watched: false } as const;
+test('without a session in the URL the wall is always shown', () => {
+	const known = {
+		sessionId: null,
+		session: null,
+		status: null,
+		schedule: 'failed',
+		wasWatched: false,
+	} as const;
 	expect(watchState(known)).toBe('wall');
 });

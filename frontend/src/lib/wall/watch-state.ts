@@ -3,29 +3,35 @@ import type { Session, SessionStatus } from '$lib/api/documents';
 /** What the Watch page shows. */
 export type WatchState =
 	| 'wall'
-	/** The schedule will tell whether the session is on. */
+	/** The schedule is loading: until then it is unknown whether the session is live. */
 	| 'loading'
-	/** The session is not on: its own page, and never another session's picture. */
+	/** The session is not live: the page shows when it is, and never another session's streams. */
 	| 'waiting'
 	/** The schedule has no such session. */
 	| 'unknown'
-	/** There is no schedule to look it up in. */
+	/** The schedule failed to load, so that the session cannot be looked up. */
 	| 'unsure';
 
-interface Known {
-	/** The session in the address; null for streams without one. */
-	asked: string | null;
+interface WatchStateInput {
+	/** The session id in the URL; null for streams without a session. */
+	sessionId: string | null;
 	session: Session | null;
 	status: SessionStatus | null;
-	/** Whether the schedule is here, and fresh. */
+	/** State of the schedule document: `failed` if the last request for it failed. */
 	schedule: 'loading' | 'fresh' | 'failed';
-	/** The session was on and its wall is watched: a picture is not taken from whoever watches it. */
-	watched: boolean;
+	/** Whether this page showed the wall while the session was live: then the wall stays when the session ends. */
+	wasWatched: boolean;
 }
 
-export function watchState({ asked, session, status, schedule, watched }: Known): WatchState {
-	if (asked === null) return 'wall';
-	if (session) return status === 'live' || (status === 'past' && watched) ? 'wall' : 'waiting';
+export function watchState({
+	sessionId,
+	session,
+	status,
+	schedule,
+	wasWatched,
+}: WatchStateInput): WatchState {
+	if (sessionId === null) return 'wall';
+	if (session) return status === 'live' || (status === 'past' && wasWatched) ? 'wall' : 'waiting';
 	if (schedule === 'loading') return 'loading';
 	return schedule === 'fresh' ? 'unknown' : 'unsure';
 }

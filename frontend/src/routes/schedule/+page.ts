@@ -1,9 +1,9 @@
-import { edge, start } from '$lib/api/edge';
+import { edgeDocuments, loadBootstrap } from '$lib/api/edge-documents';
 import type { PageLoad } from './$types';
 
-/** Starts loading and does not wait: the page has a skeleton to show. */
+/** Starts the requests and does not wait for them: the page shows a skeleton meanwhile. */
 export const load: PageLoad = () => {
-	void start();
-	void edge.schedule.ready();
-	return { schedule: edge.schedule };
+	void loadBootstrap();
+	void edgeDocuments.schedule.ready();
+	return { schedule: edgeDocuments.schedule };
 };

@@ -1,8 +1,8 @@
-import { edge } from '$lib/api/edge';
+import { edgeDocuments } from '$lib/api/edge-documents';
 import type { PageLoad } from './$types';
 
 export const load: PageLoad = () => {
-	const { status, streams, extractors } = edge;
+	const { status, streams, extractors } = edgeDocuments;
 	for (const document of [status, streams, extractors]) void document.ready();
 	return { status, streams, extractors };
 };

@@ -1,5 +1,5 @@
 use super::*;
-use crate::upstream_limiter::UpstreamLimiters;
+use crate::upstream::limiter::UpstreamLimiters;
 
 fn is_started(outcome: &PrefetchOutcome) -> bool {
     matches!(outcome, PrefetchOutcome::Inflight { coalesced: false, .. })
@@ -107,8 +107,11 @@ async fn a_prefetch_takes_no_capacity_that_requests_need() {
         ("past all ends", large_cache(), target(address, "/file"), Some((u64::MAX, 1))),
         ("nothing", large_cache(), target(address, "/file"), Some((0, 1))),
     ] {
+        let inflight_before = cache.lock_inflight().len();
         let outcome = cache.prefetch(&target, byte_range, false);
         assert!(matches!(outcome, PrefetchOutcome::Skipped), "{what}: {outcome:?}");
+        // A fetch that had begun would not have reached the origin yet.
+        assert_eq!(cache.lock_inflight().len(), inflight_before, "{what}: a fetch has begun");
     }
     assert_eq!(origin.requests.load(Ordering::SeqCst), 1);
 }

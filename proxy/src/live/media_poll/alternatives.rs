@@ -7,10 +7,10 @@ use pitwall_hls::{PlaylistLimits, SegmentedPlaylist, Splice};
 use pitwall_upstream_map::{Health, Upstream};
 
 use super::{MediaPoll, PollAttempt};
+use crate::http::problem::Problem;
 use crate::live::publisher::parse_playlist;
 use crate::live::source_switch::SwitchReason;
 use crate::playlist;
-use crate::problem::Problem;
 
 /// Target durations without a new segment after which the playlists of other sources are fetched
 /// and compared.

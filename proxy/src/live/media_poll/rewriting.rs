@@ -5,12 +5,12 @@ use pitwall_hls::{Container, Splice, Variables, guess_container};
 use pitwall_upstream_map::Upstream;
 
 use super::{MediaPoll, PollAttempt};
+use crate::http::problem::Problem;
 use crate::live::PLAYLIST_CONTENT_TYPE;
 use crate::playlist::UpstreamPlaylist;
 use crate::playlist::rewrite_cache::{RewriteKey, RewrittenPlaylist};
-use crate::problem::Problem;
-use crate::seal;
-use crate::uri_mappers::{LiveUriMapper, ProxyUriMapper, container_extension};
+use crate::playlist::uri_mappers::{LiveUriMapper, ProxyUriMapper, container_extension};
+use crate::upstream::seal;
 
 impl MediaPoll {
     pub(super) fn rewrite_playlist(

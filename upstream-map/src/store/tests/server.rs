@@ -1,20 +1,24 @@
 //! A redis-server for one test.
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use redis::{Client, Connection, FromRedisValue};
+use tokio::net::TcpSocket;
 
-/// A free port below the kernel's ephemeral range, so that a killed server can bind its port again.
+/// A free loopback address. A socket stays bound to it until the tests end, without listening, so
+/// that the kernel gives the port to nobody else, also while a killed server is down. SO_REUSEADDR
+/// lets redis-server bind it nevertheless, which sets that option too.
 fn free_address() -> SocketAddr {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let offset = std::process::id().wrapping_mul(101);
-    let next_offset = || offset.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % 20_000;
-    let bound =
-        || TcpListener::bind(("127.0.0.1", 10_000 + u16::try_from(next_offset()).unwrap())).ok();
-    std::iter::repeat_with(bound).flatten().next().unwrap().local_addr().unwrap()
+    static BOUND: Mutex<Vec<TcpSocket>> = Mutex::new(Vec::new());
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_reuseaddr(true).unwrap();
+    socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    let address = socket.local_addr().unwrap();
+    BOUND.lock().unwrap().push(socket);
+    address
 }
 
 pub(super) struct RedisServer {

@@ -1,10 +1,10 @@
-import { edge, start } from '$lib/api/edge';
+import { edgeDocuments, loadBootstrap } from '$lib/api/edge-documents';
 import type { PageLoad } from './$types';
 
-/** Waits for nothing: what the shell brought is here at once, the rest arrives while the page is shown. */
+/** Returns the live documents without waiting for them: the page is shown at once and fills as they arrive. */
 export const load: PageLoad = ({ params }) => {
-	const started = start();
-	void started.then(() => edge.streams.ready());
-	void edge.schedule.ready();
-	return { session: params.session ?? null, ...edge };
+	const bootstrapLoaded = loadBootstrap();
+	void bootstrapLoaded.then(() => edgeDocuments.streams.ready());
+	void edgeDocuments.schedule.ready();
+	return { session: params.session ?? null, ...edgeDocuments };
 };

@@ -1,0 +1,124 @@
+//! Alerts: as JSON for programs and as text for people, without URLs and tokens.
+
+use jiff::Timestamp;
+use pitwall_upstream_map::StreamId;
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Alert {
+    /// Identifies the alert; the same for every attempt, so that a receiver can ignore repetitions.
+    pub(crate) id: String,
+    pub(crate) at: Timestamp,
+    #[serde(flatten)]
+    pub(crate) what: AlertEvent,
+    /// The event as text for people.
+    pub(crate) text: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub(crate) enum AlertEvent {
+    /// All upstreams of a source are down.
+    SourceDead { source: String, streams: Vec<StreamId>, reason: Option<String> },
+    /// Viewers were moved, because the active upstream was no longer healthy.
+    Failover { stream: StreamId, from: String, to: String, reason: Option<String> },
+    /// A stream has been on a source other than its primary one for a while.
+    OnBackup { stream: StreamId, source: String, instead_of: String },
+    /// All upstreams of a stream are down, whether a session is live or not.
+    StreamDark { stream: StreamId, name: String, since: Timestamp, reason: String },
+    /// A stream that was reported dark plays again; `source` if known.
+    StreamBack { stream: StreamId, name: String, source: Option<String>, since: Timestamp },
+    /// No stream is healthy while a session is live.
+    NoHealthyStream { session: String, name: String },
+}
+
+/// An event that `[[webhook]] events` can select.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EventName {
+    SourceDead,
+    Failover,
+    OnBackup,
+    StreamDark,
+    StreamBack,
+    NoHealthyStream,
+}
+
+impl Alert {
+    pub(crate) fn new(what: AlertEvent, at: Timestamp) -> Self {
+        let id: [u8; 16] = rand::random();
+        let id = id.iter().map(|byte| format!("{byte:02x}")).collect();
+        let text = what.text();
+        Self { id, at, what, text }
+    }
+}
+
+impl AlertEvent {
+    pub(crate) fn event_name(&self) -> EventName {
+        match self {
+            Self::SourceDead { .. } => EventName::SourceDead,
+            Self::Failover { .. } => EventName::Failover,
+            Self::OnBackup { .. } => EventName::OnBackup,
+            Self::StreamDark { .. } => EventName::StreamDark,
+            Self::StreamBack { .. } => EventName::StreamBack,
+            Self::NoHealthyStream { .. } => EventName::NoHealthyStream,
+        }
+    }
+
+    fn text(&self) -> String {
+        let because =
+            |reason: &Option<String>| reason.as_ref().map_or(String::new(), |it| format!(": {it}"));
+        match self {
+            Self::SourceDead { source, streams, reason } => {
+                let streams: Vec<_> = streams.iter().map(StreamId::as_str).collect();
+                let because = because(reason);
+                format!("Source {source} is dead ({}){because}", streams.join(", "))
+            }
+            Self::Failover { stream, from, to, reason } => {
+                format!("{stream} moved from {from} to {to}{}", because(reason))
+            }
+            Self::OnBackup { stream, source, instead_of } => {
+                format!("{stream} runs on its backup {source} instead of {instead_of}")
+            }
+            Self::StreamDark { name, since, reason, .. } => {
+                format!(
+                    "{name} is dark, nothing of it plays since {}: {reason}",
+                    format_utc(*since)
+                )
+            }
+            Self::StreamBack { name, source, since, .. } => {
+                let from = source.as_ref().map_or(String::new(), |it| format!(" from {it}"));
+                format!("{name} plays again{from}; it was dark since {}", format_utc(*since))
+            }
+            Self::NoHealthyStream { name, .. } => {
+                format!("{name} is live and no stream is healthy")
+            }
+        }
+    }
+}
+
+fn format_utc(at: Timestamp) -> impl std::fmt::Display {
+    at.strftime("%Y-%m-%d %H:%M:%S UTC")
+}
+
+impl EventName {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::SourceDead => "source-dead",
+            Self::Failover => "failover",
+            Self::OnBackup => "on-backup",
+            Self::StreamDark => "stream-dark",
+            Self::StreamBack => "stream-back",
+            Self::NoHealthyStream => "no-healthy-stream",
+        }
+    }
+
+    /// The ntfy priority, 1 to 5.
+    pub(crate) fn priority(self) -> &'static str {
+        match self {
+            Self::NoHealthyStream | Self::StreamDark => "5",
+            Self::SourceDead => "4",
+            Self::Failover | Self::OnBackup | Self::StreamBack => "3",
+        }
+    }
+}

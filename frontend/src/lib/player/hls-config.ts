@@ -1,0 +1,30 @@
+import type { HlsConfig } from 'hls.js';
+import workerPath from 'hls.js/dist/hls.worker.js?url';
+
+/** The configuration of hls.js; options that are not named here keep hls.js's defaults. */
+export const hlsConfig: Partial<HlsConfig> = {
+	// The worker is a file of this origin: a worker from a blob would need `worker-src blob:` in the
+	// Content-Security-Policy.
+	enableWorker: true,
+	workerPath,
+	liveSyncDurationCount: 3,
+	liveMaxLatencyDurationCount: 10,
+	liveMaxUnchangedPlaylistRefresh: 4,
+	backBufferLength: 30,
+	capLevelToPlayerSize: true,
+	startFragPrefetch: true,
+	abrEwmaDefaultEstimate: 5e6,
+	// CMCD (CTA-5004): buffer starvation, object type and session id; the edge ranks sources by starvation. The data
+	// is sent in header fields, because query parameters would give each viewer its own URL and cache key.
+	cmcd: { useHeaders: true, includeKeys: ['bs', 'ot', 'sid'] },
+	// The player turns low-latency mode on once a media playlist contains partial segments.
+	lowLatencyMode: false,
+	playlistLoadPolicy: {
+		default: {
+			maxTimeToFirstByteMs: 10_000,
+			maxLoadTimeMs: 20_000,
+			timeoutRetry: { maxNumRetry: 2, retryDelayMs: 0, maxRetryDelayMs: 0 },
+			errorRetry: { maxNumRetry: 8, retryDelayMs: 500, maxRetryDelayMs: 4_000 },
+		},
+	},
+};

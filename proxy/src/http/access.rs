@@ -1,0 +1,448 @@
+//! [`AccessControl`]: which clients may watch. With `[access] mode = "key"` a client presents the
+//! key once; a browser is then given a cookie, and a player, which keeps no cookies, a token in the
+//! links of its playlists.
+//!
+//! Cookies and tokens are stateless: an expiry time, authenticated with the key, so that every edge
+//! with the same key accepts them. A token opens the playlists of one stream only. Segments need no
+//! token: their links are sealed, appear only in playlists, and expire by themselves.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::{HeaderMap, header};
+
+use crate::http::admin_token::{self, AdminToken};
+use crate::http::problem::Problem;
+use crate::http::query::Query;
+
+/// The query parameter that holds the key or a token.
+pub const KEY_PARAMETER: &str = "key";
+const COOKIE_NAME: &str = "pitwall";
+
+/// As long as a seal lives at most: a player gets no new token while it plays, and IPTV players
+/// load the list of streams once a day.
+const TOKEN_LIFETIME_SECONDS: u64 = 48 * 60 * 60;
+const COOKIE_MAX_AGE_SECONDS: u64 = 30 * 24 * 60 * 60;
+
+/// `[access] mode`.
+pub enum AccessControl {
+    /// Every client has access.
+    Open,
+    /// Clients need one of these keys.
+    Key(AccessKeys),
+}
+
+/// The current access key, the one before the last rotation, and the admin token, which opens
+/// [`AccessScope::Api`] without a key.
+pub struct AccessKeys {
+    keys: Vec<AccessKey>,
+    admin_token: Option<AdminToken>,
+}
+
+struct AccessKey {
+    key_hash: blake3::Hash,
+    token_mac_key: [u8; 32],
+}
+
+/// A part of the edge that a client needs access to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AccessScope<'a> {
+    /// The playlists of one stream.
+    Stream(&'a str),
+    /// The XMLTV guide. It has a scope of its own, as IPTV players can present nothing but a URL.
+    Guide,
+    /// The documents under `/api`, which the admin token opens too: a client that may command
+    /// streams and sources may also see them.
+    Api,
+    /// Everything else that is protected.
+    Site,
+}
+
+/// What a client presented to get access.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Grant {
+    /// Nothing: access is open, or the route needs none.
+    Open,
+    Key,
+    Cookie,
+    /// The admin token.
+    Admin,
+    /// This token, of one scope.
+    Token(String),
+}
+
+/// A token is its expiry (unix seconds, big-endian), a nonce that tells tokens apart, and the MAC
+/// of both and its scope.
+const TOKEN_EXPIRY_BYTES: usize = 8;
+const TOKEN_NONCE_BYTES: usize = 8;
+
+impl AccessKeys {
+    /// `keys`: at least one; the first is the current one, with which tokens are made.
+    pub fn new<'a>(keys: impl IntoIterator<Item = &'a [u8]>) -> Self {
+        let key = |secret: &[u8]| {
+            let mut token_mac_key = [0; 32];
+            let mut hasher = blake3::Hasher::new_derive_key("pitwall 2026 playback tokens");
+            hasher.update(secret).finalize_xof().fill(&mut token_mac_key);
+            AccessKey { key_hash: blake3::hash(secret), token_mac_key }
+        };
+        Self { keys: keys.into_iter().map(key).collect(), admin_token: None }
+    }
+
+    /// With the admin token, if one is configured.
+    #[must_use]
+    pub fn with_admin_token(self, admin_token: Option<AdminToken>) -> Self {
+        Self { admin_token, ..self }
+    }
+
+    fn contains_key(&self, presented: &str) -> bool {
+        // Hashes are compared in constant time, and always all of them.
+        let presented = blake3::hash(presented.as_bytes());
+        self.keys.iter().fold(false, |found, key| (key.key_hash == presented) | found)
+    }
+
+    fn mint_token(&self, scope: AccessScope<'_>, expires: u64, nonce: u64) -> Option<String> {
+        let current = self.keys.first()?;
+        let mut token = [expires.to_be_bytes(), nonce.to_be_bytes()].concat();
+        let mac = current.compute_mac(scope, &token);
+        token.extend_from_slice(mac.as_bytes());
+        Some(URL_SAFE_NO_PAD.encode(token))
+    }
+
+    fn verify_token(&self, token: &str, scope: AccessScope<'_>, now: u64) -> Result<(), Problem> {
+        let token = URL_SAFE_NO_PAD.decode(token).map_err(|_| Problem::KeyInvalid)?;
+        let (claims, mac) = token
+            .split_at_checked(TOKEN_EXPIRY_BYTES + TOKEN_NONCE_BYTES)
+            .ok_or(Problem::KeyInvalid)?;
+        // `Hash` compares in constant time.
+        let mac = blake3::Hash::from_slice(mac).map_err(|_| Problem::KeyInvalid)?;
+        let is_mac_of = |key: &AccessKey| key.compute_mac(scope, claims) == mac;
+        if !self.keys.iter().any(is_mac_of) {
+            return Err(Problem::KeyInvalid);
+        }
+        let expires = claims.first_chunk().map_or(0, |first| u64::from_be_bytes(*first));
+        if expires <= now { Err(Problem::KeyExpired) } else { Ok(()) }
+    }
+}
+
+impl AccessKey {
+    /// The MAC of a token's expiry and nonce for a scope. `Api` has no tokens of its own: a cookie
+    /// is one of `Site`.
+    fn compute_mac(&self, scope: AccessScope<'_>, claims: &[u8]) -> blake3::Hash {
+        let (kind, name) = match scope {
+            AccessScope::Stream(stream) => (b's', stream),
+            AccessScope::Guide => (b'g', ""),
+            AccessScope::Api | AccessScope::Site => (b'h', ""),
+        };
+        let mut hasher = blake3::Hasher::new_keyed(&self.token_mac_key);
+        hasher.update(claims).update(&[kind]).update(name.as_bytes());
+        hasher.finalize()
+    }
+}
+
+impl AccessControl {
+    /// Checks what a request presents for a scope: the key or a token as `?key=`, else for
+    /// [`AccessScope::Api`] the admin token, else the cookie. A wrong `?key=` is refused even
+    /// beside a valid cookie.
+    ///
+    /// `now`: unix seconds.
+    ///
+    /// # Errors
+    /// [`Problem::KeyMissing`], [`Problem::KeyInvalid`], [`Problem::KeyExpired`],
+    /// [`Problem::AdminTokenInvalid`], or [`Problem::BadUrl`] when `key` is given twice.
+    pub fn authorize(
+        &self,
+        scope: AccessScope<'_>,
+        query: &Query<'_>,
+        headers: &HeaderMap,
+        now: u64,
+    ) -> Result<Grant, Problem> {
+        let Self::Key(keys) = self else { return Ok(Grant::Open) };
+        if let Some(presented) = query.get(KEY_PARAMETER)? {
+            if keys.contains_key(&presented) {
+                return Ok(Grant::Key);
+            }
+            return keys
+                .verify_token(&presented, scope, now)
+                .map(|()| Grant::Token(presented.into_owned()));
+        }
+        if scope == AccessScope::Api
+            && keys.admin_token.as_ref().is_some_and(|it| it.is_presented_in(headers))
+        {
+            return Ok(Grant::Admin);
+        }
+        let Some(cookie) = find_access_cookie(headers) else {
+            let has_bearer_token =
+                scope == AccessScope::Api && admin_token::bearer_token(headers).is_some();
+            return Err(if has_bearer_token {
+                Problem::AdminTokenInvalid
+            } else {
+                Problem::KeyMissing
+            });
+        };
+        keys.verify_token(cookie, AccessScope::Site, now).map(|()| Grant::Cookie)
+    }
+
+    /// The token for the links of a playlist in `scope`; `None` where access is open.
+    ///
+    /// `now`: unix seconds.
+    pub fn issue_token(&self, grant: &Grant, scope: AccessScope<'_>, now: u64) -> Option<String> {
+        let Self::Key(keys) = self else { return None };
+        match grant {
+            // A token is passed on and never renewed, so that no client can extend its access.
+            Grant::Token(token) => Some(token.clone()),
+            _ => keys.mint_token(scope, now + TOKEN_LIFETIME_SECONDS, rand::random()),
+        }
+    }
+
+    /// The `Set-Cookie` value for a browser that presented the key; `None` for any other grant.
+    ///
+    /// `now`: unix seconds.
+    pub fn issue_cookie(&self, grant: &Grant, secure: bool, now: u64) -> Option<String> {
+        let (Self::Key(keys), Grant::Key) = (self, grant) else { return None };
+        let value =
+            keys.mint_token(AccessScope::Site, now + COOKIE_MAX_AGE_SECONDS, rand::random())?;
+        let secure = if secure { "; Secure" } else { "" };
+        Some(format!(
+            "{COOKIE_NAME}={value}; Path=/; Max-Age={COOKIE_MAX_AGE_SECONDS}; HttpOnly; SameSite=Lax{secure}"
+        ))
+    }
+}
+
+/// The value of the access cookie.
+fn find_access_cookie(headers: &HeaderMap) -> Option<&str> {
+    let values = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let mut pairs =
+        values.flat_map(|value| value.split(';')).filter_map(|pair| pair.split_once('='));
+    pairs.find(|(name, _)| name.trim() == COOKIE_NAME).map(|(_, value)| value.trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    const KEY: &str = "the-key-of-everybody-who-watches-here";
+    const NOW: u64 = 1_780_000_000;
+
+    fn access(keys: &[&str]) -> AccessControl {
+        AccessControl::Key(AccessKeys::new(keys.iter().map(|key| key.as_bytes())))
+    }
+
+    fn authorize(
+        access: &AccessControl,
+        scope: AccessScope<'_>,
+        query: &str,
+        cookie: &str,
+        now: u64,
+    ) -> Result<Grant, Problem> {
+        let mut headers = HeaderMap::new();
+        if !cookie.is_empty() {
+            headers.insert(header::COOKIE, HeaderValue::from_str(cookie).unwrap());
+        }
+        access.authorize(scope, &Query(query), &headers, now)
+    }
+
+    /// The admin token opens the API alone: neither streams nor the page.
+    #[test]
+    fn the_admin_token_opens_the_api_alone() {
+        let token = "the-token-of-whoever-runs-this-place";
+        let keys = AccessKeys::new([KEY.as_bytes()])
+            .with_admin_token(Some(AdminToken::new(token.as_bytes())));
+        let (edge, none) = (AccessControl::Key(keys), access(&[KEY]));
+        let cookie = edge.issue_cookie(&Grant::Key, false, NOW).unwrap();
+        let cookie = cookie.split(';').next().unwrap();
+        let bearer = format!("Bearer {token}");
+        let (key, world) = (format!("key={KEY}"), AccessScope::Stream("world-feed"));
+        let (missing, invalid) = (Err(Problem::KeyMissing), Err(Problem::AdminTokenInvalid));
+        for (name, access, scope, query, authorization, cookie, expected) in [
+            ("the token", &edge, AccessScope::Api, "", bearer.as_str(), "", Ok(Grant::Admin)),
+            (
+                "in small letters",
+                &edge,
+                AccessScope::Api,
+                "",
+                &bearer.replace('B', "b"),
+                "",
+                Ok(Grant::Admin),
+            ),
+            (
+                "beside an old cookie",
+                &edge,
+                AccessScope::Api,
+                "",
+                &bearer,
+                "pitwall=AAAA",
+                Ok(Grant::Admin),
+            ),
+            ("beside the key", &edge, AccessScope::Api, &key, &bearer, "", Ok(Grant::Key)),
+            ("another token", &edge, AccessScope::Api, "", "Bearer another", "", invalid.clone()),
+            (
+                "the key as a token",
+                &edge,
+                AccessScope::Api,
+                "",
+                &format!("Bearer {KEY}"),
+                "",
+                invalid.clone(),
+            ),
+            ("something else", &edge, AccessScope::Api, "", "Basic YTpi", "", missing.clone()),
+            (
+                "beside a cookie",
+                &edge,
+                AccessScope::Api,
+                "",
+                "Bearer another",
+                cookie,
+                Ok(Grant::Cookie),
+            ),
+            ("to watch", &edge, world, "", &bearer, "", missing.clone()),
+            ("for the page", &edge, AccessScope::Site, "", &bearer, "", missing.clone()),
+            ("for the guide", &edge, AccessScope::Guide, "", &bearer, "", missing),
+            ("none is configured", &none, AccessScope::Api, "", &bearer, "", invalid),
+            (
+                "as a key",
+                &edge,
+                AccessScope::Api,
+                &format!("key={token}"),
+                "",
+                "",
+                Err(Problem::KeyInvalid),
+            ),
+        ] {
+            let mut headers = HeaderMap::new();
+            for (name, value) in [(header::AUTHORIZATION, authorization), (header::COOKIE, cookie)]
+            {
+                if !value.is_empty() {
+                    headers.insert(name, HeaderValue::from_str(value).unwrap());
+                }
+            }
+            let granted = access.authorize(scope, &Query(query), &headers, NOW);
+            assert_eq!(granted, expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn keys_cookies_and_tokens_open_their_scopes() {
+        let (edge, other) = (access(&[KEY]), access(&["another-key-that-is-long-enough-too"]));
+        let (world, pit) = (AccessScope::Stream("world-feed"), AccessScope::Stream("pit-lane"));
+        let token = edge.issue_token(&Grant::Key, world, NOW).unwrap();
+        let foreign = other.issue_token(&Grant::Key, world, NOW).unwrap();
+        let cookie = edge.issue_cookie(&Grant::Key, true, NOW).unwrap();
+        assert!(cookie.ends_with("; Path=/; Max-Age=2592000; HttpOnly; SameSite=Lax; Secure"));
+        let cookie = cookie.split_once(';').unwrap().0;
+        let jar = format!("theme=dark; {cookie}; a=b");
+        let (key, token_query) = (format!("key={KEY}"), format!("x=1&key={token}"));
+        let (day, later) = (24 * 3600, 31 * 24 * 3600);
+        let granted_by_token = || Ok(Grant::Token(token.clone()));
+        for (name, scope, query, cookie, now, expected) in [
+            ("nothing", world, "", "", NOW, Err(Problem::KeyMissing)),
+            ("the key", world, key.as_str(), "", NOW, Ok(Grant::Key)),
+            ("the key for the site", AccessScope::Site, &key, "", NOW, Ok(Grant::Key)),
+            ("the key for the API", AccessScope::Api, &key, "", NOW, Ok(Grant::Key)),
+            (
+                "a token for the API",
+                AccessScope::Api,
+                &token_query,
+                "",
+                NOW,
+                Err(Problem::KeyInvalid),
+            ),
+            ("a cookie for the API", AccessScope::Api, "", cookie, NOW, Ok(Grant::Cookie)),
+            ("another key", world, "key=another", "", NOW, Err(Problem::KeyInvalid)),
+            ("no key", world, "key=", "", NOW, Err(Problem::KeyInvalid)),
+            (
+                "two keys",
+                world,
+                "key=a&key=b",
+                "",
+                NOW,
+                Err(Problem::BadUrl("a query parameter is given twice")),
+            ),
+            ("a token", world, &token_query, "", NOW + day, granted_by_token()),
+            ("of another stream", pit, &token_query, "", NOW, Err(Problem::KeyInvalid)),
+            (
+                "of a stream, for the site",
+                AccessScope::Site,
+                &token_query,
+                "",
+                NOW,
+                Err(Problem::KeyInvalid),
+            ),
+            ("an old token", world, &token_query, "", NOW + 2 * day, Err(Problem::KeyExpired)),
+            (
+                "of another edge",
+                world,
+                &format!("key={foreign}"),
+                "",
+                NOW,
+                Err(Problem::KeyInvalid),
+            ),
+            ("a cookie", world, "", &jar, NOW + day, Ok(Grant::Cookie)),
+            ("a cookie for the site", AccessScope::Site, "", cookie, NOW, Ok(Grant::Cookie)),
+            ("an old cookie", world, "", cookie, NOW + later, Err(Problem::KeyExpired)),
+            (
+                "a token for a cookie",
+                world,
+                "",
+                &format!("pitwall={token}"),
+                NOW,
+                Err(Problem::KeyInvalid),
+            ),
+            (
+                "a cookie for a token",
+                world,
+                &cookie.replace("pitwall", "key"),
+                "",
+                NOW,
+                Err(Problem::KeyInvalid),
+            ),
+            ("another's cookie", world, "", "session=1", NOW, Err(Problem::KeyMissing)),
+        ] {
+            assert_eq!(authorize(&edge, scope, query, cookie, now), expected, "{name}");
+        }
+        assert_eq!(authorize(&AccessControl::Open, world, "key=a&key=b", "", NOW), Ok(Grant::Open));
+    }
+
+    #[test]
+    fn a_token_is_passed_on_unchanged() {
+        let (edge, scope) = (access(&[KEY]), AccessScope::Stream("world-feed"));
+        let token = edge.issue_token(&Grant::Cookie, scope, NOW).unwrap();
+        assert_ne!(
+            edge.issue_token(&Grant::Cookie, scope, NOW),
+            Some(token.clone()),
+            "each viewer's own"
+        );
+        let passed_on = edge.issue_token(&Grant::Token(token.clone()), scope, NOW + 1000);
+        assert_eq!(passed_on, Some(token));
+        assert_eq!(AccessControl::Open.issue_token(&Grant::Open, scope, NOW), None);
+        assert_eq!(edge.issue_cookie(&Grant::Cookie, true, NOW), None);
+    }
+
+    #[test]
+    fn keys_rotate_without_a_break_and_forgery_fails() {
+        let scope = AccessScope::Stream("world-feed");
+        let old = access(&[KEY]).issue_token(&Grant::Key, scope, NOW).unwrap();
+        let rotated = access(&["the-new-key-which-is-long-enough-too", KEY]);
+        assert!(authorize(&rotated, scope, &format!("key={old}"), "", NOW).is_ok());
+        assert!(authorize(&rotated, scope, &format!("key={KEY}"), "", NOW).is_ok());
+        let bytes = URL_SAFE_NO_PAD.decode(&old).unwrap();
+        for index in 0..bytes.len() {
+            let mut touched = bytes.clone();
+            touched[index] ^= 1;
+            let query = format!("key={}", URL_SAFE_NO_PAD.encode(touched));
+            assert_eq!(
+                authorize(&rotated, scope, &query, "", NOW),
+                Err(Problem::KeyInvalid),
+                "{index}"
+            );
+        }
+        for length in 0..bytes.len() {
+            let query = format!("key={}", URL_SAFE_NO_PAD.encode(&bytes[..length]));
+            assert_eq!(
+                authorize(&rotated, scope, &query, "", NOW),
+                Err(Problem::KeyInvalid),
+                "{length}"
+            );
+        }
+    }
+}

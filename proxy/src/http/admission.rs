@@ -1,0 +1,114 @@
+//! Checks of a request's method, fields and body, before its route is handled.
+
+use std::time::Duration;
+
+use http::Method;
+use pingora_proxy::Session;
+
+use crate::http::problem::Problem;
+use crate::http::response::Response;
+
+/// Limit of field names and values together: more than any player sends.
+const MAX_HEADER_BYTES: usize = 32 * 1024;
+/// Limit of field lines.
+const MAX_HEADERS: usize = 100;
+/// How long a request's body may take, which is at most tens of KiB.
+const BODY_READ_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The response that refuses a request with too many or too large fields.
+fn reject_large_headers(session: &mut Session) -> Option<Response> {
+    let headers = &session.req_header().headers;
+    let size: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    if size <= MAX_HEADER_BYTES && headers.len() <= MAX_HEADERS {
+        return None;
+    }
+    session.as_downstream_mut().set_keepalive(None);
+    Some(Response::from_problem(&Problem::HeadersTooLarge))
+}
+
+/// The response that refuses a command with oversized fields or another method than its route's;
+/// `None` admits it. The control plane checks everything else.
+pub fn reject_invalid_command(session: &mut Session, method: &Method) -> Option<Response> {
+    if let Some(response) = reject_large_headers(session) {
+        return Some(response);
+    }
+    let requested = &session.req_header().method;
+    if requested == method || (requested == Method::HEAD && method == Method::GET) {
+        return None;
+    }
+    session.as_downstream_mut().set_keepalive(None);
+    let allowed = if method == Method::GET { "GET, HEAD" } else { "POST" };
+    Some(Response::from_problem(&Problem::MethodNotAllowed(allowed)))
+}
+
+/// The response to a request for the reports route that is no `POST`, a preflight's among them, as
+/// pages of any origin may post reports; `None` admits the request.
+pub fn reject_invalid_report(session: &mut Session) -> Option<Response> {
+    if let Some(response) = reject_large_headers(session) {
+        return Some(response);
+    }
+    match session.req_header().method {
+        Method::POST => None,
+        Method::OPTIONS => Some(Response::preflight("POST, OPTIONS")),
+        _ => {
+            session.as_downstream_mut().set_keepalive(None);
+            Some(Response::from_problem(&Problem::MethodNotAllowed("POST, OPTIONS")))
+        }
+    }
+}
+
+/// Reads a request's body of at most `max_bytes`.
+///
+/// # Errors
+/// [`Problem::BodyTooLarge`], or [`Problem::BadBody`] when the body breaks off or takes longer than
+/// [`BODY_READ_TIMEOUT`]; the connection is closed after the response.
+pub async fn read_body(session: &mut Session, max_bytes: usize) -> Result<Vec<u8>, Problem> {
+    let body = tokio::time::timeout(BODY_READ_TIMEOUT, collect_body(session, max_bytes)).await;
+    let body = body.unwrap_or(Err(Problem::BadBody("it does not come in time")));
+    if body.is_err() {
+        // The rest of the body would be read as the next request.
+        session.as_downstream_mut().set_keepalive(None);
+    }
+    body
+}
+
+async fn collect_body(session: &mut Session, max_bytes: usize) -> Result<Vec<u8>, Problem> {
+    let mut body = Vec::new();
+    loop {
+        let chunk = session.as_downstream_mut().read_request_body().await;
+        match chunk.map_err(|_| Problem::BadBody("it broke off"))? {
+            None => return Ok(body),
+            Some(chunk) if body.len() + chunk.len() > max_bytes => {
+                return Err(Problem::BodyTooLarge);
+            }
+            Some(chunk) => body.extend_from_slice(&chunk),
+        }
+    }
+}
+
+/// The response to a request of any other route that is no `GET` or `HEAD` without a body; `None`
+/// admits it.
+///
+/// `is_media`: pages of any origin may request the route, so a preflight is answered.
+pub fn reject_invalid_request(session: &mut Session, is_media: bool) -> Option<Response> {
+    if let Some(response) = reject_large_headers(session) {
+        return Some(response);
+    }
+    let method = session.req_header().method.clone();
+    match method {
+        Method::GET | Method::HEAD => {
+            if session.as_downstream_mut().is_body_empty() {
+                return None;
+            }
+            // The body would be read as the next request.
+            session.as_downstream_mut().set_keepalive(None);
+            Some(Response::from_problem(&Problem::BodyNotAllowed))
+        }
+        Method::OPTIONS if is_media => Some(Response::preflight("GET, HEAD, OPTIONS")),
+        _ => {
+            session.as_downstream_mut().set_keepalive(None);
+            let allowed = if is_media { "GET, HEAD, OPTIONS" } else { "GET, HEAD" };
+            Some(Response::from_problem(&Problem::MethodNotAllowed(allowed)))
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! [`Response`]: the edge's own responses. Their fields are built here and never copied from an
+//! upstream response.
+
+use bytes::Bytes;
+use http::header::{self, HeaderName, HeaderValue};
+use http::{Method, StatusCode};
+use pingora::Result;
+use pingora::http::ResponseHeader;
+use pingora_proxy::Session;
+
+use crate::http::problem::Problem;
+
+/// The response fields that a page of another origin may read (CORS).
+const EXPOSED_HEADERS: &str = "Content-Length, Content-Range, Accept-Ranges, ETag, Last-Modified, Date, \
+                       Age, Retry-After, Server-Timing";
+
+/// A complete response in memory.
+#[derive(Clone)]
+pub struct Response {
+    status: StatusCode,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    body: Bytes,
+}
+
+impl Response {
+    pub fn new(status: StatusCode) -> Self {
+        Self { status, headers: Vec::new(), body: Bytes::new() }
+    }
+
+    pub fn ok(content_type: &'static str, body: Bytes) -> Self {
+        Self::new(StatusCode::OK).header(header::CONTENT_TYPE, content_type).body(body)
+    }
+
+    /// The problem as `application/problem+json` (RFC 9457), with the fields that its status
+    /// requires.
+    pub fn from_problem(problem: &Problem) -> Self {
+        let response = Self::new(problem.status())
+            .header(header::CONTENT_TYPE, "application/problem+json")
+            .header(header::CACHE_CONTROL, "no-store")
+            .body(problem.to_json().into());
+        match problem {
+            Problem::AdminTokenInvalid => response.header(header::WWW_AUTHENTICATE, "Bearer"),
+            Problem::MethodNotAllowed(allowed) => response.header(header::ALLOW, allowed),
+            Problem::TooManyRequests => response.header(header::RETRY_AFTER, "1"),
+            _ if problem.status() == StatusCode::SERVICE_UNAVAILABLE => {
+                response.header(header::RETRY_AFTER, "1")
+            }
+            _ => response,
+        }
+    }
+
+    /// The response to a CORS preflight request, which a browser sends before a page of another
+    /// origin may send fields such as `Range`.
+    pub fn preflight(methods: &str) -> Self {
+        Self::new(StatusCode::NO_CONTENT)
+            .header(header::ACCESS_CONTROL_ALLOW_METHODS, methods)
+            .header(
+                header::ACCESS_CONTROL_ALLOW_HEADERS,
+                "Accept, Cache-Control, CMCD-Object, CMCD-Request, CMCD-Session, CMCD-Status, \
+                 Content-Type, If-Match, If-Modified-Since, If-None-Match, If-Range, Range",
+            )
+            .header(header::ACCESS_CONTROL_MAX_AGE, "86400")
+    }
+
+    #[cfg(test)]
+    pub(crate) fn content(&self) -> &[u8] {
+        &self.body
+    }
+
+    #[cfg(test)]
+    pub(crate) fn fields(&self) -> &[(HeaderName, HeaderValue)] {
+        &self.headers
+    }
+
+    #[must_use]
+    pub fn body(mut self, body: Bytes) -> Self {
+        self.body = body;
+        self
+    }
+
+    #[must_use]
+    pub fn header(mut self, name: HeaderName, value: &str) -> Self {
+        // Values are the edge's own text or validated; a field that cannot be sent is left out.
+        if let Ok(value) = HeaderValue::from_str(value) {
+            self.headers.push((name, value));
+        }
+        self
+    }
+
+    /// Adds [`media_headers`]: a page of any origin may read the response, and a browser that opens
+    /// it runs nothing in it. A login page never replaces it.
+    #[must_use]
+    pub fn with_media_headers(mut self) -> Self {
+        self.headers.extend(media_headers());
+        self
+    }
+
+    /// Writes the response, or 304 when `If-None-Match` names its `ETag`.
+    ///
+    /// # Errors
+    /// The client cannot be written to.
+    pub async fn send(self, session: &mut Session) -> Result<()> {
+        let not_modified = self.status == StatusCode::OK && self.is_not_modified_for(session);
+        let status = if not_modified { StatusCode::NOT_MODIFIED } else { self.status };
+        let mut response = ResponseHeader::build(status, Some(self.headers.len() + 3))?;
+        for (name, value) in self.headers {
+            response.append_header(name, value)?;
+        }
+        response.append_header(header::X_CONTENT_TYPE_OPTIONS, "nosniff")?;
+        if !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+            response.insert_header(header::CONTENT_LENGTH, self.body.len())?;
+        }
+        let header_only = session.req_header().method == Method::HEAD
+            || self.body.is_empty()
+            || status == StatusCode::NOT_MODIFIED;
+        session.write_response_header(Box::new(response), header_only).await?;
+        if !header_only {
+            session.write_response_body(Some(self.body), true).await?;
+        }
+        Ok(())
+    }
+
+    fn is_not_modified_for(&self, session: &Session) -> bool {
+        let etag = self.headers.iter().find(|(name, _)| name == header::ETAG).map(|(_, etag)| etag);
+        let known = session.req_header().headers.get(header::IF_NONE_MATCH);
+        let (Some(etag), Some(known)) = (etag, known) else { return false };
+        let etag = etag.as_bytes();
+        known
+            .as_bytes()
+            .split(|byte| *byte == b',')
+            .map(|tag| tag.trim_ascii())
+            .any(|tag| tag == b"*" || tag.strip_prefix(b"W/").unwrap_or(tag) == etag)
+    }
+}
+
+/// The fields of all responses that a player loads: playlists, segments, maps, keys.
+pub fn media_headers() -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+    [
+        (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+        (header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED_HEADERS),
+        (HeaderName::from_static("cross-origin-resource-policy"), "cross-origin"),
+        (HeaderName::from_static("timing-allow-origin"), "*"),
+        (header::CONTENT_SECURITY_POLICY, "sandbox; default-src 'none'"),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name, HeaderValue::from_static(value)))
+}
+
+/// A strong entity tag: the first 64 bits of a hash of the content.
+pub fn etag_of(bytes: &[u8]) -> String {
+    let hash = blake3::hash(bytes).to_hex();
+    format!("\"{}\"", hash.chars().take(16).collect::<String>())
+}

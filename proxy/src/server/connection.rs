@@ -1,0 +1,403 @@
+//! A viewer's connection, as Pingora reads from it and writes to it.
+//!
+//! - Write coalescing: Pingora writes a response's header and then its body, and its buffer sends
+//!   the header on its own before a large write, which costs a packet and a wake-up of the client
+//!   per response. Here a small write waits for the next one and is sent with it.
+//! - Memory: thousands of connections are idle between two segments. An idle connection holds only
+//!   this module's state; Pingora's state for a request is made when the request arrives.
+//! - Deadlines: a request's header arrives within its deadline, however slowly it is dripped, and
+//!   so does what precedes it: the first byte, the TLS handshake and the HTTP/2 preface.
+//! - Permits: [`ClientLimiter`] limits the connections, and each takes its permit before the TLS
+//!   handshake, so that a client which never completes one holds no more open files than others. A
+//!   connection without a permit is closed before the next is accepted.
+
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use pingora::apps::{HttpServerApp, ServerApp};
+use pingora::listeners::ConnectionFilter;
+use pingora::listeners::tls::Acceptor;
+use pingora::protocols::http::ServerSession;
+use pingora::protocols::l4::stream::Stream as Socket;
+use pingora::protocols::{
+    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, Ssl, Stream,
+    TimingDigest, UniqueID, UniqueIDType,
+};
+use pingora::server::ShutdownWatch;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::http::client_address::ClientAddresses;
+use crate::http::limits::{ClientLimiter, ClientNetwork, ConnectionPermit};
+
+/// The largest write that is held back: more than the header of any response of the edge.
+const BUFFERED_WRITE_MAX_BYTES: usize = 2048;
+
+/// How much is read at once: a request's header hardly ever exceeds it.
+const READ_BUFFER_BYTES: usize = 2048;
+
+/// Length of the client's connection preface (RFC 9113, section 3.4).
+const HTTP2_PREFACE_BYTES: usize = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".len();
+
+/// How long a connection may wait for its next request.
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Lets each connection acquire its permit before the next is accepted. Pingora spawns a task for
+/// each and accepts on: in a burst it would hold more connections than there are open files, and
+/// would then accept none for a second.
+#[derive(Debug)]
+pub struct SequentialAcceptFilter;
+
+#[async_trait]
+impl ConnectionFilter for SequentialAcceptFilter {
+    async fn should_accept(&self, _: Option<&SocketAddr>) -> bool {
+        tokio::task::yield_now().await;
+        true
+    }
+}
+
+/// Limits, secures and times a listener's connections before the HTTP application gets them.
+pub struct ConnectionHandler<A> {
+    app: Arc<A>,
+    limiter: Arc<ClientLimiter>,
+    client_addresses: Arc<ClientAddresses>,
+    /// `None` for a plaintext listener.
+    tls: Option<Acceptor>,
+}
+
+impl<A> ConnectionHandler<A> {
+    pub fn new(
+        app: A,
+        limiter: Arc<ClientLimiter>,
+        client_addresses: Arc<ClientAddresses>,
+        tls: Option<Acceptor>,
+    ) -> Self {
+        Self { app: Arc::new(app), limiter, client_addresses, tls }
+    }
+
+    /// `None` when a connection limit is reached. A trusted proxy has no limit per client.
+    fn acquire_permit(&self, stream: &Stream) -> Option<ConnectionPermit> {
+        let socket = stream.get_socket_digest();
+        let peer = socket.as_ref().and_then(|socket| socket.peer_addr()?.as_inet());
+        let peer =
+            peer.map(SocketAddr::ip).filter(|peer| !self.client_addresses.is_trusted_proxy(*peer));
+        self.limiter.acquire_connection(peer.map(ClientNetwork::from))
+    }
+
+    /// Completes the TLS handshake within the header timeout, if this listener has TLS; `None` when
+    /// that fails. Pingora's own handshake precedes the permit and may take a minute.
+    async fn accept_tls(&self, stream: Stream) -> Option<Stream> {
+        let Some(tls) = &self.tls else { return Some(stream) };
+        let socket: Box<Socket> = stream.into_any().downcast().ok()?;
+        let handshake = tls.tls_handshake(*socket);
+        match tokio::time::timeout(self.limiter.header_timeout(), handshake).await {
+            Ok(Ok(stream)) => Some(Box::new(stream)),
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "a TLS handshake failed");
+                None
+            }
+            Err(_) => {
+                tracing::debug!("a TLS handshake did not end in time");
+                None
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl<A: HttpServerApp + Send + Sync + 'static> ServerApp for ConnectionHandler<A> {
+    async fn process_new(
+        self: &Arc<Self>,
+        stream: Stream,
+        shutdown: &ShutdownWatch,
+    ) -> Option<Stream> {
+        let _permit = self.acquire_permit(&stream)?;
+        let stream = self.accept_tls(stream).await?;
+        if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
+            let mut connection = Box::new(Connection::new_http2(stream));
+            let preface = connection.wait_for_preface();
+            let arrived = tokio::time::timeout(self.limiter.header_timeout(), preface).await;
+            if !matches!(arrived, Ok(Ok(true))) {
+                return None;
+            }
+            return self.app.process_new(connection, shutdown).await;
+        }
+        let mut connection = Box::new(Connection::new(stream, self.limiter.header_timeout()));
+        let mut settings = None;
+        // The first request must begin within the header timeout; only after it does the connection
+        // get the keep-alive timeout of a player between two segments.
+        let mut idle_timeout = self.limiter.header_timeout();
+        loop {
+            let arrived = tokio::time::timeout(idle_timeout, connection.wait_for_request()).await;
+            idle_timeout = KEEPALIVE_TIMEOUT;
+            if !matches!(arrived, Ok(Ok(true))) {
+                return None;
+            }
+            let mut session = ServerSession::new_http1(connection);
+            if *shutdown.borrow() {
+                session.set_keepalive(None);
+            } else {
+                session.set_keepalive(Some(KEEPALIVE_TIMEOUT.as_secs()));
+            }
+            if let Some(settings) = settings.take() {
+                pingora::apps::HttpPersistentSettings::apply_to_session(settings, &mut session);
+            }
+            let (stream, persistent_settings) =
+                self.app.process_new_http(session, shutdown).await?.consume();
+            settings = persistent_settings;
+            connection = stream.into_any().downcast().ok()?;
+        }
+    }
+
+    async fn cleanup(&self) {
+        self.app.http_cleanup().await;
+    }
+}
+
+/// A connection that coalesces small writes and enforces the deadline of a request's header.
+#[derive(Debug)]
+struct Connection<S> {
+    inner: S,
+    /// Up to this many bytes written are held back until the next write or flush; 0: none are.
+    buffered_write_max: usize,
+    /// How long a request's header may take from its first byte on.
+    header_timeout: Duration,
+    /// Bytes that were read while waiting for a request and that Pingora has not read yet.
+    read_buffer: Vec<u8>,
+    /// When the header that has begun must be complete; `None` once its response is being written.
+    header_deadline: Option<Instant>,
+    /// The timer of `header_deadline`, made only when a header does not arrive in one read, which
+    /// is rare.
+    deadline_timer: Option<Pin<Box<Sleep>>>,
+    /// Bytes that Pingora has written and that are held back.
+    write_buffer: Vec<u8>,
+}
+
+impl<S> Connection<S> {
+    fn new(inner: S, header_timeout: Duration) -> Self {
+        Self {
+            inner,
+            buffered_write_max: BUFFERED_WRITE_MAX_BYTES,
+            header_timeout,
+            read_buffer: Vec::new(),
+            header_deadline: None,
+            deadline_timer: None,
+            write_buffer: Vec::new(),
+        }
+    }
+
+    /// A connection that speaks HTTP/2, whose implementation buffers frames itself and whose
+    /// requests share the connection: no write is held back and no header deadline is set.
+    fn new_http2(inner: S) -> Self {
+        Self { buffered_write_max: 0, ..Self::new(inner, KEEPALIVE_TIMEOUT) }
+    }
+
+    /// Moves bytes from the read buffer to `buffer`; false when there are none.
+    fn take_read_buffer(&mut self, buffer: &mut ReadBuf<'_>) -> bool {
+        if self.read_buffer.is_empty() {
+            return false;
+        }
+        let taken = self.read_buffer.len().min(buffer.remaining());
+        buffer.put_slice(self.read_buffer.get(..taken).unwrap_or_default());
+        self.read_buffer.drain(..taken);
+        if self.read_buffer.is_empty() {
+            self.read_buffer = Vec::new();
+        }
+        true
+    }
+}
+
+impl<S: AsyncRead + Unpin> Connection<S> {
+    /// Waits for the first bytes of a request; false when the client has disconnected.
+    async fn wait_for_request(&mut self) -> io::Result<bool> {
+        if self.read_buffer.is_empty() {
+            self.read_into_buffer().await?;
+        }
+        self.header_deadline = Some(Instant::now() + self.header_timeout);
+        self.deadline_timer = None;
+        Ok(!self.read_buffer.is_empty())
+    }
+
+    /// Waits for as many bytes as the HTTP/2 preface has, without checking them; false when the
+    /// client has disconnected.
+    async fn wait_for_preface(&mut self) -> io::Result<bool> {
+        while self.read_buffer.len() < HTTP2_PREFACE_BYTES {
+            let before = self.read_buffer.len();
+            self.read_into_buffer().await?;
+            if self.read_buffer.len() == before {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    async fn read_into_buffer(&mut self) -> io::Result<()> {
+        let Self { inner, read_buffer, .. } = self;
+        poll_fn(|context| {
+            // On the stack of each poll: a connection that waits holds no buffer.
+            let mut buffer = [MaybeUninit::uninit(); READ_BUFFER_BYTES];
+            let mut read = ReadBuf::uninit(&mut buffer);
+            ready!(Pin::new(&mut *inner).poll_read(context, &mut read))?;
+            read_buffer.extend_from_slice(read.filled());
+            Poll::Ready(Ok(()))
+        })
+        .await
+    }
+
+    /// Ready with a timeout error once the header's deadline has passed.
+    fn poll_header_deadline(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        let Some(deadline) = self.header_deadline else { return Poll::Pending };
+        let timer = self.deadline_timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        timer.as_mut().poll(cx).map(|()| io::ErrorKind::TimedOut.into())
+    }
+}
+
+impl<S: AsyncWrite + Unpin> Connection<S> {
+    /// Sends the write buffer together with `more`; gives how many bytes of `more` were sent.
+    fn poll_write_buffered(
+        &mut self,
+        cx: &mut Context<'_>,
+        more: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        while !self.write_buffer.is_empty() {
+            let both = [IoSlice::new(&self.write_buffer), IoSlice::new(more)];
+            let sent = ready!(Pin::new(&mut self.inner).poll_write_vectored(cx, &both))?;
+            if sent == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            if let Some(sent_of_more) = sent.checked_sub(self.write_buffer.len()) {
+                // The buffer's memory is freed, so that an idle connection holds none.
+                self.write_buffer = Vec::new();
+                if sent_of_more > 0 {
+                    return Poll::Ready(Ok(sent_of_more));
+                }
+            } else {
+                self.write_buffer.drain(..sent);
+            }
+        }
+        if more.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
+        Pin::new(&mut self.inner).poll_write(cx, more)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Connection<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        (self.header_deadline, self.deadline_timer) = (None, None);
+        if self.write_buffer.len() + bytes.len() <= self.buffered_write_max {
+            self.write_buffer.extend_from_slice(bytes);
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        self.poll_write_buffered(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if self.buffered_write_max == 0 {
+            return Pin::new(&mut self.inner).poll_write_vectored(cx, slices);
+        }
+        let first = slices.iter().find(|slice| !slice.is_empty());
+        self.poll_write(cx, first.map_or(&[], |slice| &**slice))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.buffered_write_max == 0 && self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_write_buffered(cx, &[]))?;
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_write_buffered(cx, &[]))?;
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.take_read_buffer(buffer) {
+            return Poll::Ready(Ok(()));
+        }
+        match Pin::new(&mut self.inner).poll_read(cx, buffer) {
+            Poll::Pending => self.poll_header_deadline(cx).map(Err),
+            read => read,
+        }
+    }
+}
+
+#[async_trait]
+impl Shutdown for Connection<Stream> {
+    async fn shutdown(&mut self) {
+        // Flushing fails when the peer has disconnected, and then nothing is lost.
+        let _ = tokio::io::AsyncWriteExt::flush(self).await;
+        self.inner.shutdown().await;
+    }
+}
+
+impl UniqueID for Connection<Stream> {
+    fn id(&self) -> UniqueIDType {
+        self.inner.id()
+    }
+}
+
+impl Ssl for Connection<Stream> {
+    fn get_ssl_digest(&self) -> Option<Arc<pingora::protocols::tls::SslDigest>> {
+        self.inner.get_ssl_digest()
+    }
+
+    fn selected_alpn_proto(&self) -> Option<ALPN> {
+        self.inner.selected_alpn_proto()
+    }
+}
+
+impl GetTimingDigest for Connection<Stream> {
+    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
+        self.inner.get_timing_digest()
+    }
+
+    fn get_read_pending_time(&self) -> Duration {
+        self.inner.get_read_pending_time()
+    }
+
+    fn get_write_pending_time(&self) -> Duration {
+        self.inner.get_write_pending_time()
+    }
+}
+
+impl GetProxyDigest for Connection<Stream> {
+    fn get_proxy_digest(&self) -> Option<Arc<pingora::protocols::raw_connect::ProxyDigest>> {
+        self.inner.get_proxy_digest()
+    }
+}
+
+impl GetSocketDigest for Connection<Stream> {
+    fn get_socket_digest(&self) -> Option<Arc<pingora::protocols::SocketDigest>> {
+        self.inner.get_socket_digest()
+    }
+}
+
+impl Peek for Connection<Stream> {}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,196 @@
+//! [`Certificate`]: the certificate of the public listener, reloaded when its files change.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use arc_swap::ArcSwap;
+use pingora::Result;
+use pingora::listeners::tls::{Acceptor, TlsSettings};
+use rustls::crypto::ring::sign::any_supported_type;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+
+/// How often the files' modification times are read; renewals replace them weeks before they
+/// expire.
+const CERTIFICATE_POLL_INTERVAL: Duration = Duration::from_secs(10);
+
+use crate::config::TlsConfig;
+
+/// The current certificate and key, and the files that they are loaded from.
+pub struct Certificate {
+    config: TlsConfig,
+    current: ArcSwap<CertifiedKey>,
+    /// The modification times of the files that were loaded first.
+    loaded_modified_times: ModifiedTimes,
+}
+
+/// Why a certificate or its key cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum CertificateError {
+    #[error("{}: {error}", path.display())]
+    Unreadable { path: PathBuf, error: rustls::pki_types::pem::Error },
+    #[error("{}: holds no certificate", .0.display())]
+    Empty(PathBuf),
+    #[error("{}: {error}", path.display())]
+    Unusable { path: PathBuf, error: rustls::Error },
+}
+
+impl Certificate {
+    /// # Errors
+    /// A file cannot be read, holds no certificate, or the key does not belong to the certificate.
+    pub fn load(config: &TlsConfig) -> Result<Arc<Self>, CertificateError> {
+        // Times are read before the content, so that a renewal in between is noticed later.
+        let loaded_modified_times = read_modified_times(config);
+        let current = ArcSwap::from_pointee(load_certified_key(config)?);
+        Ok(Arc::new(Self { config: config.clone(), current, loaded_modified_times }))
+    }
+
+    /// The acceptor of a listener that offers HTTP/2 and HTTP/1.1 (ALPN).
+    pub fn acceptor(self: &Arc<Self>) -> Result<Acceptor> {
+        let mut settings = TlsSettings::intermediate("", "")?;
+        settings.set_cert_resolver(self.clone());
+        settings.enable_h2();
+        Ok(settings.build())
+    }
+
+    /// Reloads the files whenever they change; files that cannot be used do not replace the current
+    /// certificate. Never returns.
+    pub async fn reload_on_change(&self) {
+        let mut loaded_times = self.loaded_modified_times;
+        let mut ticks = tokio::time::interval(CERTIFICATE_POLL_INTERVAL);
+        loop {
+            ticks.tick().await;
+            let modified_times = read_modified_times(&self.config);
+            if modified_times == loaded_times {
+                continue;
+            }
+            match load_certified_key(&self.config) {
+                Ok(certified) => {
+                    tracing::info!(cert = %self.config.cert.display(), "the certificate was reloaded");
+                    self.current.store(Arc::new(certified));
+                    loaded_times = modified_times;
+                }
+                // Only one of the two files may be replaced yet: the next tick tries again.
+                Err(error) => {
+                    tracing::error!(%error, "the new certificate cannot be used, so the previous one stays: check both files")
+                }
+            }
+        }
+    }
+}
+
+/// Modification times of certificate and key; `None` for a file that cannot be read.
+type ModifiedTimes = [Option<SystemTime>; 2];
+
+fn read_modified_times(config: &TlsConfig) -> ModifiedTimes {
+    [&config.cert, &config.key]
+        .map(|path| std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok())
+}
+
+fn load_certified_key(config: &TlsConfig) -> Result<CertifiedKey, CertificateError> {
+    let unreadable =
+        |path: &PathBuf, error| CertificateError::Unreadable { path: path.clone(), error };
+    let unusable = |error| CertificateError::Unusable { path: config.key.clone(), error };
+    let chain: Vec<_> = CertificateDer::pem_file_iter(&config.cert)
+        .and_then(Iterator::collect)
+        .map_err(|error| unreadable(&config.cert, error))?;
+    if chain.is_empty() {
+        return Err(CertificateError::Empty(config.cert.clone()));
+    }
+    let key = PrivateKeyDer::from_pem_file(&config.key)
+        .map_err(|error| unreadable(&config.key, error))?;
+    let certified = CertifiedKey::new(chain, any_supported_type(&key).map_err(unusable)?);
+    match certified.keys_match() {
+        // A key whose public part is unknown cannot be compared and may still match.
+        Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => {
+            Ok(certified)
+        }
+        Err(error) => Err(unusable(error)),
+    }
+}
+
+impl ResolvesServerCert for Certificate {
+    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.current.load_full())
+    }
+}
+
+impl fmt::Debug for Certificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Certificate").field("cert", &self.config.cert).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use rcgen::generate_simple_self_signed;
+
+    use super::*;
+
+    fn write(folder: &Path, name: &str) -> Vec<u8> {
+        let made = generate_simple_self_signed([name.to_owned()]).unwrap();
+        fs::write(folder.join("cert.pem"), made.cert.pem()).unwrap();
+        fs::write(folder.join("key.pem"), made.signing_key.serialize_pem()).unwrap();
+        made.cert.der().to_vec()
+    }
+
+    fn config(folder: &Path) -> TlsConfig {
+        TlsConfig { cert: folder.join("cert.pem"), key: folder.join("key.pem") }
+    }
+
+    fn current_certificate(certificate: &Certificate) -> Vec<u8> {
+        certificate.current.load().cert[0].to_vec()
+    }
+
+    /// Sets the files' modification times, so that they differ whatever the file system's
+    /// resolution is.
+    fn touch(folder: &Path, seconds: u64) {
+        for name in ["cert.pem", "key.pem"] {
+            let file = fs::File::options().write(true).open(folder.join(name)).unwrap();
+            file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)).unwrap();
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_renewed_certificate_is_used_and_a_broken_one_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = write(folder.path(), "first.test");
+        touch(folder.path(), 1000);
+        let certificate = Certificate::load(&config(folder.path())).unwrap();
+        let reloaded = certificate.clone();
+        tokio::spawn(async move { reloaded.reload_on_change().await });
+        tokio::time::sleep(CERTIFICATE_POLL_INTERVAL * 2).await;
+        assert!(current_certificate(&certificate) == first);
+
+        fs::write(folder.path().join("cert.pem"), "half of a file").unwrap();
+        touch(folder.path(), 2000);
+        tokio::time::sleep(CERTIFICATE_POLL_INTERVAL * 2).await;
+        assert!(current_certificate(&certificate) == first);
+
+        let second = write(folder.path(), "second.test");
+        touch(folder.path(), 3000);
+        tokio::time::sleep(CERTIFICATE_POLL_INTERVAL * 2).await;
+        assert!(current_certificate(&certificate) == second);
+    }
+
+    #[test]
+    fn an_error_names_the_unusable_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let load_error = || Certificate::load(&config(folder.path())).err().unwrap().to_string();
+        assert!(load_error().contains("cert.pem: "), "{}", load_error());
+        write(folder.path(), "a.test");
+        let key = fs::read(folder.path().join("key.pem")).unwrap();
+        write(folder.path(), "b.test");
+        fs::write(folder.path().join("key.pem"), key).unwrap();
+        assert!(load_error().contains("key.pem: "), "{}", load_error());
+        fs::write(folder.path().join("cert.pem"), "").unwrap();
+        assert!(load_error().contains("holds no certificate"), "{}", load_error());
+    }
+}
