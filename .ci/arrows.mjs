@@ -18,14 +18,6 @@ const ALLOWED = new Map([
 /** Top-level modules that still import each other, by crate. No circle may be added here. */
 const KNOWN_CIRCLES = new Map([
 	['pitwall-control-plane', [['check', 'extract', 'source'], ['schedule']]],
-	['pitwall-upstream-map', [['documents', 'map']]],
-	['pitwall-fetch', [['address', 'failure_reason'], ['dial', 'fetcher', 'http_client', 'https_client', 'response']]],
-	['pitwall-origin', [['hotlink_protection', 'page', 'routes', 'schedule']]],
-	['pitwall', [['bench', 'cli', 'commands', 'control_plane', 'edge', 'extract', 'single_process']]],
-	[
-		'pitwall-benches',
-		[['origin', 'peers', 'testbed'], ['cli', 'commands', 'report', 'scenario', 'serve'], ['players']],
-	],
 ]);
 
 const metadata = JSON.parse(

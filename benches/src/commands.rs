@@ -1,10 +1,8 @@
 //! Runs each command: its scenarios, their records, and the report.
 
-use std::path::{Path, PathBuf};
-
 use crate::cli::{Cli, Command, Options, Serve};
 use crate::peers::Workload;
-use crate::record::{Record, RecordEntry};
+use crate::record::{Record, RecordEntry, record_path};
 use crate::report::AllRecords;
 use crate::scenario::players::Crowd;
 use crate::scenario::playlists::PlaylistScenario;
@@ -170,11 +168,6 @@ impl BenchRun {
         });
         record.merge_older(older).write(&path)
     }
-}
-
-/// The file of the record `name` in the output directory.
-pub(crate) fn record_path(output: &Path, name: &str) -> PathBuf {
-    output.join(format!("{name}.json"))
 }
 
 fn print_report(options: &Options) -> anyhow::Result<()> {

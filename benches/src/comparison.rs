@@ -30,3 +30,8 @@ pub(crate) fn figure_spread(
 ) -> Option<Spread> {
     Spread::of(record.samples_of(task, contender).map(|sample| figure(&sample.figures)))
 }
+
+/// The median, `NaN` when nothing was measured.
+pub(crate) fn median_or_nan(spread: Option<Spread>) -> f64 {
+    spread.map_or(f64::NAN, |spread| spread.median)
+}

@@ -8,6 +8,7 @@
 //! - [`testbed`]: what every contender is started on.
 //! - [`origin`]: nginx over files in memory, and a server for generated playlists.
 //! - [`process`]: a child process that is started, watched and ended.
+//! - [`nginx_config`]: nginx's configuration file, for contenders and for the origin.
 //! - [`resource_usage`]: processor time and memory of a process tree.
 //! - [`peers`]: the contenders; a new one is a new file and one line there.
 //! - [`serve`]: the program's own servers: the ceiling, the raw copy loop, and the generated
@@ -18,7 +19,8 @@
 //! - [`scenario`]: what is measured, one scenario per file.
 //! - [`record`]: results, as JSON files.
 //! - [`comparison`]: ratios between contenders, per repetition.
-//! - [`report`]: tables, requirements, and the chart.
+//! - [`table`]: text tables; [`task_table`]: the table of one task.
+//! - [`report`]: all tables, requirements, and the chart.
 
 mod certificate;
 mod cli;
@@ -29,6 +31,7 @@ mod h2load;
 mod load;
 mod measurement;
 mod network_namespace;
+mod nginx_config;
 mod origin;
 mod peers;
 mod process;
@@ -37,6 +40,8 @@ mod report;
 mod resource_usage;
 mod scenario;
 mod serve;
+mod table;
+mod task_table;
 mod testbed;
 
 use std::io::Write;

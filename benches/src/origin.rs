@@ -10,11 +10,19 @@ use anyhow::Context;
 
 use crate::cores::Cores;
 use crate::load::fetch;
-use crate::peers::{nginx, reference_servers};
-use crate::process::{Process, free_address};
+use crate::nginx_config::{file_server_block, nginx_command};
+use crate::process::{Process, free_address, this_program};
 
 /// Path prefix of generated responses; all other paths are files.
 pub(crate) const DYNAMIC_PREFIX: &str = "/made/";
+
+/// The file that every segment URI of the playlists in files names, whatever its query.
+pub(crate) const SEGMENT_FILE: &str = "segment.ts";
+/// Size of [`SEGMENT_FILE`], and of the segments of generated windows.
+pub(crate) const SEGMENT_BYTES: usize = 100_000;
+
+/// Duration of a segment of a generated live stream.
+pub(crate) const TARGET_DURATION: Duration = Duration::from_secs(2);
 
 pub(crate) struct Origin {
     pub(crate) files_address: SocketAddr,
@@ -40,14 +48,11 @@ impl Origin {
             anyhow::Ok(process)
         };
         let files_address = free_address()?;
-        let mut nginx = nginx::nginx_command(
-            directory,
-            1,
-            &nginx::file_server_block(files_address, &files_directory),
-        )?;
+        let mut nginx =
+            nginx_command(directory, 1, &file_server_block(files_address, &files_directory))?;
         let nginx = start("nginx", &mut nginx, files_address)?;
         let dynamic_address = free_address()?;
-        let mut dynamic = reference_servers::this_program()?;
+        let mut dynamic = this_program()?;
         dynamic.args(["serve", "origin", &dynamic_address.to_string()]);
         let dynamic = start("made", &mut dynamic, dynamic_address)?;
         Ok(Self { files_address, dynamic_address, files_directory, _processes: [nginx, dynamic] })

@@ -9,9 +9,9 @@ mod haproxy;
 mod hls_proxy;
 mod link_style;
 mod mediaflow_proxy;
-pub(crate) mod nginx;
+mod nginx;
 mod pitwall;
-pub(crate) mod reference_servers;
+mod reference_servers;
 mod varnish;
 
 use std::net::SocketAddr;

@@ -5,16 +5,19 @@
 //! - `playlist_cursor`: which segments a player fetches next, and when it reloads its playlist.
 //! - `client`: the HTTP client of one player, with its own connections.
 //! - `viewer`: one player.
-//! - `simulation`: many players, and their statistics.
+//! - `simulation`: many players.
+//! - `playback_statistics`: the statistics of all players together.
 //!
 //! Deliberately absent: decoding, variant switching, separate audio renditions, partial segments.
 
 mod buffer;
 mod client;
+mod playback_statistics;
 mod playlist_cursor;
 mod simulation;
 mod viewer;
 
 pub use buffer::PlaybackBuffer;
 pub use client::{Connector, PlaybackError};
-pub use simulation::{DelayHistogram, PlaybackStatistics, ViewerSimulation};
+pub use playback_statistics::{DelayHistogram, PlaybackStatistics};
+pub use simulation::ViewerSimulation;

@@ -117,3 +117,8 @@ pub(crate) fn free_address() -> anyhow::Result<SocketAddr> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no port is free")?;
     Ok(listener.local_addr()?)
 }
+
+/// A command that runs this program.
+pub(crate) fn this_program() -> anyhow::Result<Command> {
+    Ok(Command::new(std::env::current_exe().context("where is this program?")?))
+}

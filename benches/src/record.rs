@@ -5,7 +5,7 @@
 mod sample;
 
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use serde::de::DeserializeOwned;
@@ -74,6 +74,11 @@ impl<T: RecordEntry> Record<T> {
         skipped.append(&mut self.skipped);
         Self { machine: self.machine, results, skipped }
     }
+}
+
+/// The file of the record `name` in the output directory.
+pub(crate) fn record_path(output: &Path, name: &str) -> PathBuf {
+    output.join(format!("{name}.json"))
 }
 
 impl Machine {

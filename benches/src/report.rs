@@ -1,9 +1,7 @@
-//! Reports made from records.
+//! Reports made from records, with a [`task_table`](crate::task_table) per task.
 //!
 //! - [`records`]: all records in the output directory.
-//! - [`task_tables`]: one table per task: segments, TLS, playlists, first byte.
 //! - [`scenario_tables`]: the tables of all other scenarios: players, herd, memory, publication.
-//! - [`table`]: text tables.
 //! - [`requirements`]: required figures, and whether they are met.
 //! - [`chart`]: the chart.
 
@@ -11,19 +9,15 @@ mod chart;
 mod records;
 mod requirements;
 mod scenario_tables;
-mod table;
-mod task_tables;
 
 use std::path::Path;
 
 use anyhow::Context;
-use pitwall_benches::statistics::Spread;
 pub(crate) use records::AllRecords;
 pub(crate) use scenario_tables::{render_herd, render_memory, render_players, render_publications};
-pub(crate) use table::Table;
-pub(crate) use task_tables::render_task;
 
 use crate::peers::SkippedContender;
+use crate::task_table::render_task;
 
 /// All tables, the requirements, and the skipped contenders.
 pub(crate) fn render_report(results: &AllRecords, pitwall: &str) -> String {
@@ -57,8 +51,4 @@ pub(crate) fn render_skipped(skipped: &[SkippedContender]) -> String {
 pub(crate) fn write_chart(results: &AllRecords, pitwall: &str, path: &Path) -> anyhow::Result<()> {
     let svg = chart::render_svg(&chart::build_panels(results, pitwall));
     std::fs::write(path, svg).with_context(|| format!("cannot write {}", path.display()))
-}
-
-fn median_or_nan(spread: Option<Spread>) -> f64 {
-    spread.map_or(f64::NAN, |spread| spread.median)
 }

@@ -1,18 +1,14 @@
-//! The engine: the one queue of every extraction, check, retry and backoff.
+//! The engine: the one queue of every extraction, check, retry and backoff. What it knows is the
+//! [`model`](crate::model).
 //!
 //! - [`job_start`]: starts due jobs, those of watched streams first ([`job_selection`]).
 //! - [`leadership`]: only the control plane that holds the lease works.
 //! - [`jobs`]: extractions and checks, run in tasks beside the queue.
 //! - [`event_handling`]: applies the results of jobs.
-//! - [`tracked_upstream`]: an upstream from its first passed check on; [`liveness`]: its liveness
-//!   detector.
-//! - [`source_state`]: the state of each source and its next run; [`run_trace`]: the trace of its
-//!   last run.
 //! - [`tick`]: changes that come with time, and feedback from the edges.
-//! - [`known_streams`]: every stream that sources name, and outages; [`outage_cause`]: their
-//!   causes as text.
-//! - [`ranking`]: the upstreams of every stream, best first; [`publishing`]: the map.
-//! - [`command`]: an operator's commands; [`alerts`]: alerts to the operator.
+//! - [`stream_review`]: which streams play now; [`ranking`]: the upstreams of every stream, best
+//!   first; [`publishing`]: the map.
+//! - [`command_handling`]: carries out an operator's commands; [`alerts`]: alerts to the operator.
 //! - [`persistence`]: state that survives a restart.
 //!
 //! Make before break: a newly extracted candidate replaces an upstream's URL only after it passed a
@@ -27,7 +23,7 @@ pub(crate) mod jobs;
 mod leadership;
 mod persistence;
 mod publishing;
-pub(crate) mod ranking;
+mod ranking;
 mod stream_review;
 mod tick;
 

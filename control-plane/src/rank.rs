@@ -1,6 +1,5 @@
 //! Ranks the upstreams of a stream. Pure functions.
 //!
-//! - [`stats`]: an upstream's averages and its score.
 //! - [`config`]: `[rank]`, the operator's preferences.
 //! - [`explain`]: the ranking as text and numbers.
 //!

@@ -1,6 +1,6 @@
 //! Sends alerts to the operator's webhooks: `[[webhook]]`.
 //!
-//! - [`alert`]: the alerts.
+//! - [`alert`](crate::model::alert): the alerts.
 //! - [`delivery`]: requests, retries and signatures.
 //!
 //! Each webhook has its own queue, so that one that hangs blocks neither the others nor the control

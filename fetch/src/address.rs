@@ -38,18 +38,6 @@ pub fn check_address(address: IpAddr, allow_private: &[IpNet]) -> Result<(), Pol
     Err(PolicyDenial::PrivateAddress(address))
 }
 
-/// Whether the address, which is not public, belongs to no home network either: multicast,
-/// documentation and other reserved addresses.
-pub(crate) fn is_reserved(address: IpAddr) -> bool {
-    match address.to_canonical() {
-        IpAddr::V4(v4) => {
-            let is_carrier_grade_nat = matches!(v4.octets(), [100, 64..=127, ..]);
-            !(v4.is_private() || v4.is_loopback() || v4.is_link_local() || is_carrier_grade_nat)
-        }
-        IpAddr::V6(v6) => !(v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local()),
-    }
-}
-
 fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => is_public_v4(v4),

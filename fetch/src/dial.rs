@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 use url::{Host, Url};
 
 use crate::error::{FetchError, FetchErrorKind};
-use crate::failure_reason::{ConnectionFault, FailureReason, PolicyDenial};
+use crate::failure_reason::PolicyDenial;
 use crate::fetcher::Fetcher;
 use crate::policy::AddressPolicy;
 
@@ -46,7 +46,9 @@ impl Fetcher {
             Err(last_error)
         };
         let deadline = self.timeouts().connect;
-        tokio::time::timeout(deadline, connecting).await.map_err(|_| connect_timed_out())?
+        tokio::time::timeout(deadline, connecting)
+            .await
+            .map_err(|_| FetchError::connect_timed_out())?
     }
 
     fn vet_connection(
@@ -60,14 +62,6 @@ impl Fetcher {
         stream.set_nodelay(true).map_err(failed)?;
         Ok(stream)
     }
-}
-
-/// The error of a connection that was not made within the connect timeout.
-pub(crate) fn connect_timed_out() -> FetchError {
-    FetchError::of_reason(
-        FetchErrorKind::Timeout,
-        FailureReason::Connection(ConnectionFault::TimedOut),
-    )
 }
 
 /// Resolves all addresses of the URL's host; an error if one of them is denied.

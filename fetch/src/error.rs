@@ -61,6 +61,14 @@ impl FetchError {
         Self { kind, reason: Some(reason), detail: None }
     }
 
+    /// The error of a connection that was not made within the connect timeout.
+    pub(crate) fn connect_timed_out() -> Self {
+        Self::of_reason(
+            FetchErrorKind::Timeout,
+            FailureReason::Connection(ConnectionFault::TimedOut),
+        )
+    }
+
     /// The same error for the target of a redirect, which is the upstream's fault.
     pub(crate) fn into_redirect_error(self) -> Self {
         Self { kind: FetchErrorKind::BadRedirect, ..self }
@@ -176,7 +184,6 @@ impl std::error::Error for FetchError {}
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dial::connect_timed_out;
 
     /// A request that may have been processed must not be sent again elsewhere.
     #[test]
@@ -186,7 +193,7 @@ mod tests {
             (FetchError::from(FetchErrorKind::Connect), true),
             (FetchError::from(FetchErrorKind::Resolve), true),
             (FetchError::from(PolicyDenial::OwnListener), true),
-            (connect_timed_out(), true),
+            (FetchError::connect_timed_out(), true),
             (FetchError::from(FetchErrorKind::Timeout), false),
             (FetchError::of_io(FetchErrorKind::Body, &broken), false),
             (FetchError::from(PolicyDenial::OwnListener).into_redirect_error(), false),

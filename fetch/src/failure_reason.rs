@@ -11,8 +11,6 @@ use std::net::IpAddr;
 
 use rustls::CertificateError;
 
-use crate::address;
-
 /// The exact reason of a failed request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailureReason {
@@ -186,7 +184,19 @@ impl fmt::Display for PolicyDenial {
 
 /// Adjective for an address that is not public.
 fn describe_address(address: IpAddr) -> &'static str {
-    if address::is_reserved(address) { "not public" } else { "private" }
+    if is_reserved(address) { "not public" } else { "private" }
+}
+
+/// Whether the address, which is not public, belongs to no home network either: multicast,
+/// documentation and other reserved addresses.
+fn is_reserved(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => {
+            let is_carrier_grade_nat = matches!(v4.octets(), [100, 64..=127, ..]);
+            !(v4.is_private() || v4.is_loopback() || v4.is_link_local() || is_carrier_grade_nat)
+        }
+        IpAddr::V6(v6) => !(v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local()),
+    }
 }
 
 #[cfg(test)]

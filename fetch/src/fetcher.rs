@@ -5,21 +5,20 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::header;
 use http::{Method, StatusCode};
-use reqwest::cookie::{CookieStore as _, Jar};
+use reqwest::cookie::CookieStore as _;
 use url::Url;
 
 use crate::error::{FetchError, FetchErrorKind};
 use crate::failure_reason::PolicyDenial;
-use crate::policy::AddressPolicy;
+use crate::policy::{AddressPolicy, OwnListeners};
+use crate::request::Request;
 use crate::response::{Response, UpstreamResponse};
 use crate::{http_client, https_client};
 
 /// Limit on redirects of one request. Token portals use up to six; ffmpeg follows 8, browsers 20.
 pub(crate) const REDIRECTS_MAX: usize = 10;
-pub(crate) const USER_AGENT: &str = concat!("pitwall/", env!("CARGO_PKG_VERSION"));
 
 /// Sends requests. Each policy has its own connection pool, so that a connection opened under a
 /// wider policy is never reused under a narrower one.
@@ -28,20 +27,6 @@ pub struct Fetcher {
     https_clients: Mutex<HashMap<AddressPolicy, https_client::HttpsClient>>,
     timeouts: Timeouts,
     own_listeners: Arc<OwnListeners>,
-}
-
-/// Listeners of this Pitwall; fetching from one of them would be a loop.
-pub(crate) struct OwnListeners(Vec<SocketAddr>);
-
-impl OwnListeners {
-    pub(crate) fn contains(&self, address: IpAddr, port: Option<u16>) -> bool {
-        let address = address.to_canonical();
-        self.0.iter().any(|listener| {
-            let is_same_address = listener.ip() == address
-                || (listener.ip().is_unspecified() && address.is_loopback());
-            is_same_address && Some(listener.port()) == port
-        })
-    }
 }
 
 /// Timeouts of a request.
@@ -62,77 +47,6 @@ impl Default for Timeouts {
             first_byte: Duration::from_secs(5),
             idle: Duration::from_secs(5),
         }
-    }
-}
-
-/// A request. Nothing of a viewer's request is forwarded unless it is put here.
-pub struct Request<'a> {
-    pub method: Method,
-    pub url: Url,
-    /// Request fields of the source. A redirect to another origin drops the credentials among them.
-    pub source_headers: HeaderMap,
-    /// Fields forwarded from the viewer's request (Range, If-Range, Accept); sent on every hop.
-    pub forwarded_headers: HeaderMap,
-    pub body: Option<RequestBody>,
-    /// Cookie jar that is sent and updated on every hop.
-    pub cookies: Option<&'a Jar>,
-    /// Overrides [`Timeouts::first_byte`], for requests that are meant to wait upstream.
-    pub first_byte_timeout: Option<Duration>,
-    /// URLs for which the policy's private ranges are allowed; `None` means all. A redirect from
-    /// one of these to another host cannot reach a private address there.
-    pub private_host_filter: Option<UrlFilter>,
-}
-
-/// Whether an operator named this URL.
-pub type UrlFilter = Arc<dyn Fn(&Url) -> bool + Send + Sync>;
-
-/// A request body.
-#[derive(Clone)]
-pub struct RequestBody {
-    pub content_type: HeaderValue,
-    pub bytes: Bytes,
-}
-
-impl<'a> Request<'a> {
-    pub fn get(url: Url) -> Self {
-        Self {
-            method: Method::GET,
-            url,
-            source_headers: HeaderMap::new(),
-            forwarded_headers: HeaderMap::new(),
-            body: None,
-            cookies: None,
-            first_byte_timeout: None,
-            private_host_filter: None,
-        }
-    }
-
-    pub fn post(url: Url, body: RequestBody) -> Self {
-        Self { method: Method::POST, body: Some(body), ..Self::get(url) }
-    }
-
-    #[must_use]
-    pub fn source_headers(mut self, headers: HeaderMap) -> Self {
-        self.source_headers = headers;
-        self
-    }
-
-    #[must_use]
-    pub fn forward_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.forwarded_headers.insert(name, value);
-        self
-    }
-
-    #[must_use]
-    pub fn cookies(mut self, jar: &'a Jar) -> Self {
-        self.cookies = Some(jar);
-        self
-    }
-
-    #[must_use]
-    pub fn first_byte_timeout(mut self, timeout: Duration) -> Self {
-        self.first_byte_timeout = Some(timeout);
-        self
     }
 }
 

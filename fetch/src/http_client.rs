@@ -4,7 +4,7 @@
 //! - [`connector`]: resolves a host and connects, racing over its addresses.
 //! - [`connection`]: a TCP stream with a buffer.
 //! - [`pool`]: idle connections.
-//! - [`request`], [`response_head`]: writing of requests, parsing of response heads.
+//! - [`request_writer`], [`response_head`]: writing of requests, parsing of response heads.
 //! - [`body`], [`chunked`], [`content_coding`]: message framing, then content coding.
 //!
 //! Deliberately absent: pipelining, streamed request bodies, HTTP/2, proxies, upgrades.
@@ -19,8 +19,8 @@ use http::{Method, StatusCode};
 
 use crate::error::{FetchError, FetchErrorKind};
 use crate::failure_reason::PolicyDenial;
-use crate::fetcher::{OwnListeners, Request};
-use crate::policy::AddressPolicy;
+use crate::policy::{AddressPolicy, OwnListeners};
+use crate::request::Request;
 use body::FramedBody;
 use connection::Connection;
 use content_coding::{ContentCoding, DecodedBody};
@@ -33,7 +33,7 @@ mod connection;
 mod connector;
 mod content_coding;
 mod pool;
-mod request;
+mod request_writer;
 mod response_head;
 
 /// Sends requests under one policy. A connection opened under a wider policy is in another client's
@@ -76,7 +76,8 @@ impl HttpClient {
         let is_repeatable =
             request.body.is_none() && matches!(request.method, Method::GET | Method::HEAD);
         if is_repeatable
-            && let Some(mut connection) = self.pool.take(request::host_and_port(&request.url))
+            && let Some(mut connection) =
+                self.pool.take(request_writer::host_and_port(&request.url))
         {
             self.vet_peer(&connection)?;
             match send_and_read_head(&mut connection, request, cookie).await {
@@ -86,7 +87,7 @@ impl HttpClient {
             }
         }
         let stream = connector::connect(&self.policy, &request.url, self.connect_timeout).await?;
-        let mut connection = Connection::new(stream, request::host_and_port(&request.url))?;
+        let mut connection = Connection::new(stream, request_writer::host_and_port(&request.url))?;
         self.vet_peer(&connection)?;
         let head = send_and_read_head(&mut connection, request, cookie).await?;
         Ok(self.build_response(connection, head))
@@ -128,7 +129,7 @@ async fn send_and_read_head(
     cookie: Option<&HeaderValue>,
 ) -> Result<ResponseHead, FetchError> {
     connection
-        .write(|buffer| request::write_request(buffer, request, cookie))
+        .write(|buffer| request_writer::write_request(buffer, request, cookie))
         .await
         .map_err(|error| FetchError::of_io(FetchErrorKind::Body, &error))?;
     response_head::read_head(connection, &request.method).await

@@ -7,11 +7,10 @@ use std::time::Duration;
 
 use http::header::{self, HeaderValue};
 
-use crate::dial::connect_timed_out;
 use crate::error::{FetchError, FetchErrorKind};
 use crate::failure_reason::{FailureReason, PolicyDenial};
-use crate::fetcher::{OwnListeners, Request, USER_AGENT};
-use crate::policy::AddressPolicy;
+use crate::policy::{AddressPolicy, OwnListeners};
+use crate::request::{Request, USER_AGENT};
 use crate::resolver::VettedResolver;
 
 /// Sends requests under one policy over its own connections.
@@ -80,7 +79,7 @@ pub(crate) fn classify_error(error: reqwest::Error) -> FetchError {
         }
     }
     if error.is_connect() && error.is_timeout() {
-        return connect_timed_out();
+        return FetchError::connect_timed_out();
     }
     let kind = if error.is_timeout() {
         FetchErrorKind::Timeout

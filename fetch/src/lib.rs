@@ -5,7 +5,8 @@
 //! - [`address`]: which addresses are public, however they are written.
 //! - [`resolver`]: host names to addresses that the policy allows.
 //! - [`headers`]: which request fields a source may set.
-//! - [`fetcher`]: requests, redirects and timeouts.
+//! - [`request`]: what is sent.
+//! - [`fetcher`]: sending, redirects and timeouts.
 //! - [`http_client`]: HTTP/1.1 for `http:`. [`https_client`]: `https:`.
 //! - [`response`]: bodies with limits.
 //! - `dial`: vetted TCP connections for protocols that others speak.
@@ -20,13 +21,15 @@ pub mod headers;
 mod http_client;
 mod https_client;
 pub mod policy;
+pub mod request;
 mod resolver;
 pub mod response;
 
 pub use error::{FetchError, FetchErrorKind};
 pub use failure_reason::{CertificateFault, ConnectionFault, FailureReason, PolicyDenial};
-pub use fetcher::{Fetcher, Request, Timeouts, UrlFilter};
+pub use fetcher::{Fetcher, Timeouts};
 pub use headers::{HeaderError, parse_source_header, parse_source_headers};
 pub use policy::{AddressPolicy, PrivateRange, USER_INFO_ERROR, parse_url};
+pub use request::{Request, RequestBody, UrlFilter};
 pub use reqwest::cookie::{CookieStore, Jar};
 pub use response::Response;

@@ -6,7 +6,7 @@ use axum::response::Response;
 use http::{HeaderMap, header};
 
 use crate::response::RequestError;
-use crate::routes::OriginState;
+use crate::state::OriginState;
 
 /// Middleware of the protected routes. Every such route has the path parameter `{feed}`; the routes
 /// of the "CDN" also have `{edge}`, which must be the token's [`Token::edge_name`].

@@ -10,8 +10,9 @@
 //! - [`playlist`]: multivariant and media playlists.
 //! - [`token`]: signed, expiring query tokens, and the CSRF value of the player's form.
 //! - [`hotlink_protection`]: the `Referer` and token checks before everything under /hls and /cdn.
-//! - [`schedule`]: an invented season in which a race is always live, as Jolpica and OpenF1 serve
-//!   it.
+//! - [`calendar`]: an invented season in which a race is always live.
+//! - [`state`]: what the handlers share.
+//! - [`schedule`]: the season as Jolpica and OpenF1 serve it.
 //! - [`page`]: the watch page, the player in its iframe, its form, and other kinds of pages that
 //!   recipes are written for.
 //! - [`response`]: response bodies (gzip, ranges); the only place where an error becomes a status.
@@ -22,6 +23,7 @@
 //! and faults. Faults belong in a `tower` layer around `routes::media_routes`, the router that
 //! serves playlists and segments.
 
+mod calendar;
 mod clock;
 mod hotlink_protection;
 mod media;
@@ -32,6 +34,7 @@ mod response;
 mod restamp;
 mod routes;
 mod schedule;
+mod state;
 mod timeline;
 mod token;
 

@@ -7,9 +7,10 @@ use std::time::Duration;
 use axum::Router;
 use url::Url;
 
+use crate::calendar::Calendar;
 use crate::clock::Clock;
-use crate::routes::{self, OriginState};
-use crate::schedule::Calendar;
+use crate::routes;
+use crate::state::OriginState;
 use crate::token::SigningKey;
 
 /// Settings of an [`Origin`]. The default is what `pitwall demo` runs with.

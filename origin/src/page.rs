@@ -25,7 +25,7 @@ use serde_json::json;
 use crate::hotlink_protection;
 use crate::media::{Feed, library};
 use crate::response::RequestError;
-use crate::routes::OriginState;
+use crate::state::OriginState;
 
 /// Lifetime of the CSRF value in the player's form.
 const FORM_TTL: Duration = Duration::from_secs(600);

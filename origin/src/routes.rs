@@ -1,8 +1,5 @@
 //! The routing table, and the handlers of playlists and segments.
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -11,25 +8,10 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
 use serde_json::{Value, json};
 
-use crate::clock::Clock;
 use crate::media::{Feed, Rendition, library};
 use crate::response::{self, RequestError};
-use crate::schedule::{self, Calendar};
-use crate::token::SigningKey;
-use crate::{hotlink_protection, page, playlist, timeline};
-
-/// The state that all handlers share; cheap to clone.
-#[derive(Clone)]
-pub(crate) struct OriginState {
-    /// The origin's base URL, without a slash at the end.
-    pub(crate) base: Arc<str>,
-    pub(crate) signing_key: SigningKey,
-    pub(crate) clock: Clock,
-    pub(crate) calendar: Calendar,
-    pub(crate) token_ttl: Duration,
-    pub(crate) window_segments: u64,
-    pub(crate) require_referer: bool,
-}
+use crate::state::OriginState;
+use crate::{hotlink_protection, page, playlist, schedule, timeline};
 
 pub(crate) fn build_router(state: OriginState) -> Router {
     page_routes().merge(schedule::routes()).merge(media_routes(&state)).with_state(state)
@@ -179,13 +161,4 @@ async fn list_feeds(State(state): State<OriginState>) -> Json<Value> {
         })
     };
     Json(library().feeds.iter().map(entry).collect())
-}
-
-impl OriginState {
-    /// A canonical playlist URL with a new token, and the unix time in seconds when the token
-    /// expires.
-    pub(crate) fn mint_playlist_url(&self, feed: &Feed) -> (String, u64) {
-        let token = self.signing_key.mint_token(feed.id, self.clock.unix_seconds(), self.token_ttl);
-        (format!("{}/hls/{}/master.m3u8?{}", self.base, feed.id, token.to_query()), token.expires)
-    }
 }

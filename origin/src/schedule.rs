@@ -1,19 +1,15 @@
-//! An invented season around the present, served as Jolpica and OpenF1 would.
+//! The season of [`calendar`](crate::calendar), served as Jolpica and OpenF1 would.
 //!
-//! - [`calendar`]: the season as a function of the time.
 //! - [`jolpica`]: its Jolpica documents.
 //! - [`openf1`]: its OpenF1 documents.
 
-mod calendar;
 mod jolpica;
 mod openf1;
 
 use axum::Router;
 use axum::routing::get;
 
-pub(crate) use calendar::Calendar;
-
-use crate::routes::OriginState;
+use crate::state::OriginState;
 
 pub(crate) fn routes() -> Router<OriginState> {
     Router::new()

@@ -7,9 +7,9 @@ use pitwall_benches::players::{Connector, DelayHistogram, PlaybackStatistics, Vi
 use pitwall_fetch::parse_url;
 use tokio::time::{Instant, interval};
 
-use crate::cli::{print_progress, print_text};
 use crate::config::ConfigError;
 use crate::file_descriptors;
+use crate::terminal::{print_progress, print_text};
 
 /// Viewers arrive one after the other within this fraction of the time, and at most 5 s.
 const ARRIVAL_PERIOD_DIVISOR: u32 = 10;

@@ -1,27 +1,25 @@
-//! [`Cli`]: the command line, logging, and output to the terminal.
+//! [`Cli`]: the command line, its [`Command`]s, and the logging that each of them needs.
 
 use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::ADDRESS_SYNTAX_HINT;
-use crate::{bench, commands, control_plane, edge, extract, sighup, single_process};
 
 /// A self-hosted live-stream edge.
 #[derive(Parser)]
 #[command(version, propagate_version = true)]
 pub(crate) struct Cli {
     #[command(subcommand)]
-    command: Command,
+    pub(crate) command: Command,
 }
 
 #[derive(Subcommand)]
-enum Command {
+pub(crate) enum Command {
     /// Edge and control plane in one process.
     Run {
         #[command(flatten)]
@@ -162,55 +160,5 @@ impl Cli {
             .with_writer(std::io::stderr)
             .with_ansi(std::io::stderr().is_terminal())
             .init();
-    }
-
-    pub(crate) fn execute(self) -> anyhow::Result<()> {
-        use Command::{ControlPlane, Demo, Origin, Proxy, Run};
-        if let Run { .. } | Proxy { .. } | ControlPlane { .. } | Demo { .. } | Origin { .. } =
-            self.command
-        {
-            sighup::log_and_ignore_sighup()?;
-        }
-        match self.command {
-            Command::Run { config, listen } => single_process::run(&config.config, listen.listen),
-            Command::Proxy { config, listen } => edge::run(&config.config, listen.listen),
-            Command::ControlPlane { config } => control_plane::run(&config.config),
-            Command::Demo { listen, token_ttl } => {
-                single_process::run_demo(listen.listen, token_ttl)
-            }
-            Command::Origin { listen, token_ttl } => single_process::run_origin(listen, token_ttl),
-            Command::Sign { url, ttl, config } => {
-                commands::sign_url(&url, ttl.map(Into::into), &config.config)
-            }
-            Command::Bench { against, viewers, seconds } => {
-                bench::run(&against, viewers, Duration::from_secs(seconds))
-            }
-            Command::Extract { source, options, config } => {
-                extract::run_extract_command(&source, &options, &config.config)
-            }
-            // The process has ended before this, in `run_script_worker`.
-            Command::ScriptWorker => Ok(()),
-            Command::Check { config } => commands::check_config(&config.config),
-        }
-    }
-}
-
-/// Prints an error to standard error.
-#[expect(clippy::print_stderr, reason = "the executable talks to its terminal")]
-pub(crate) fn print_error(error: &anyhow::Error) {
-    eprintln!("pitwall: {error:#}");
-}
-
-/// Prints a line to standard output.
-#[expect(clippy::print_stdout, reason = "the executable talks to its terminal")]
-pub(crate) fn print_text(text: &str) {
-    println!("{text}");
-}
-
-/// Shows progress in a line of a terminal that the next call overwrites; `None` clears the line.
-#[expect(clippy::print_stderr, reason = "the executable talks to its terminal")]
-pub(crate) fn print_progress(text: Option<&str>) {
-    if std::io::stderr().is_terminal() {
-        eprint!("\r\x1b[K{}", text.unwrap_or_default());
     }
 }

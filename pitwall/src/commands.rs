@@ -10,10 +10,10 @@ use pitwall_fetch::{Fetcher, Timeouts, parse_url};
 use pitwall_proxy::upstream::seal::Purpose as SealPurpose;
 use pitwall_proxy::upstream::target::TargetResolver;
 
-use crate::cli::print_text;
 use crate::config::{Config, ConfigError, NonFatalConfigErrors};
 use crate::secret::{self, StartMode};
 use crate::single_process;
+use crate::terminal::print_text;
 
 /// `pitwall check`: does all that a start does except to start, and prints what it finds.
 pub(crate) fn check_config(path: &Path) -> anyhow::Result<()> {

@@ -18,11 +18,11 @@ use prometheus::Registry;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::cli::print_text;
 use crate::config::{Config, ConfigError, KeyLocations};
 use crate::file_descriptors;
 use crate::secret::{self, AdminToken, StartMode};
 use crate::store::AnyStore;
+use crate::terminal::print_text;
 
 /// Threads of the control plane: enough to poll and check sources, and in one process with an edge
 /// the other cores are left to viewers.
@@ -175,7 +175,7 @@ fn wait_for_stop(mut stopping: watch::Receiver<bool>) -> Pin<Box<dyn Future<Outp
 
 fn log_serve_error(outcome: std::io::Result<()>) {
     if let Err(error) = outcome {
-        crate::cli::print_error(&anyhow::Error::new(error).context("commands"));
+        crate::terminal::print_error(&anyhow::Error::new(error).context("commands"));
     }
 }
 

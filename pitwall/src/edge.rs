@@ -9,10 +9,10 @@ use pitwall_proxy::server::ListenError;
 use pitwall_proxy::{Edge, OpenApi, Server};
 use prometheus::Registry;
 
-use crate::cli::print_text;
 use crate::config::{Config, ConfigError};
 use crate::secret::{self, StartMode};
 use crate::store::{AnyStore, add_follower_service};
+use crate::terminal::print_text;
 use crate::{control_plane, file_descriptors};
 
 pub(crate) fn run(path: &Path, listen: Option<SocketAddr>) -> anyhow::Result<()> {

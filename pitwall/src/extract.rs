@@ -10,8 +10,9 @@ use pitwall_control_plane::{
 };
 use pitwall_fetch::{Fetcher, Timeouts};
 
-use crate::cli::{ExtractOptions, print_error, print_text};
+use crate::cli::ExtractOptions;
 use crate::config::Config;
+use crate::terminal::{print_error, print_text};
 
 pub(crate) fn run_extract_command(
     name: &str,

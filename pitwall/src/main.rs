@@ -1,6 +1,6 @@
 //! `pitwall`: the executable that wires the libraries together. Nothing imports it.
 //!
-//! - [`cli`]: the subcommands and their options.
+//! - [`cli`]: the subcommands and their options; [`execute`] runs them. [`terminal`]: their output.
 //! - [`config`]: files and environment variables, parsed into each library's configuration.
 //! - [`secret`]: seal key, access key and admin token; [`state`]: the state directory.
 //! - [`store`]: the configured store and its background tasks.
@@ -24,24 +24,28 @@ mod sighup;
 mod single_process;
 mod state;
 mod store;
+mod terminal;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
+
+use crate::cli::{Cli, Command};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let cli = cli::Cli::parse();
+    let cli = Cli::parse();
     if let Some(code) = cli.run_script_worker() {
         return code;
     }
     cli.start_logging();
-    match cli.execute() {
+    match execute(cli.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            cli::print_error(&error);
+            terminal::print_error(&error);
             ExitCode::from(
                 if error.is::<config::ConfigError>() || error.is::<config::NonFatalConfigErrors>() {
                     2
@@ -50,5 +54,32 @@ fn main() -> ExitCode {
                 },
             )
         }
+    }
+}
+
+/// Runs a subcommand until it ends.
+fn execute(command: Command) -> anyhow::Result<()> {
+    use Command::{ControlPlane, Demo, Origin, Proxy, Run};
+    if let Run { .. } | Proxy { .. } | ControlPlane { .. } | Demo { .. } | Origin { .. } = command {
+        sighup::log_and_ignore_sighup()?;
+    }
+    match command {
+        Command::Run { config, listen } => single_process::run(&config.config, listen.listen),
+        Command::Proxy { config, listen } => edge::run(&config.config, listen.listen),
+        Command::ControlPlane { config } => control_plane::run(&config.config),
+        Command::Demo { listen, token_ttl } => single_process::run_demo(listen.listen, token_ttl),
+        Command::Origin { listen, token_ttl } => single_process::run_origin(listen, token_ttl),
+        Command::Sign { url, ttl, config } => {
+            commands::sign_url(&url, ttl.map(Into::into), &config.config)
+        }
+        Command::Bench { against, viewers, seconds } => {
+            bench::run(&against, viewers, Duration::from_secs(seconds))
+        }
+        Command::Extract { source, options, config } => {
+            extract::run_extract_command(&source, &options, &config.config)
+        }
+        // The process has ended before this, in `run_script_worker`.
+        Command::ScriptWorker => Ok(()),
+        Command::Check { config } => commands::check_config(&config.config),
     }
 }

@@ -10,10 +10,10 @@ use pitwall_proxy::{Edge, OpenApi, Server};
 use pitwall_upstream_map::{MemoryStore, Store};
 use prometheus::Registry;
 
-use crate::cli::print_text;
 use crate::config::Config;
 use crate::secret::{self, SealKeys, StartMode};
 use crate::store::AnyStore;
+use crate::terminal::print_text;
 use crate::{control_plane, edge, file_descriptors};
 
 const DEMO_CONFIG: &str = include_str!("../../conf/demo.toml");
@@ -59,7 +59,7 @@ pub(crate) fn run_demo(listen: Option<SocketAddr>, token_ttl: u64) -> anyhow::Re
         assemble_server_with_store(&any_store, config, &keys, Registry::new(), StartMode::Start)?;
     server.add_background_task("origin", 1, move |stop| async move {
         if let Err(error) = serve_origin(origin, token_ttl, stop).await {
-            crate::cli::print_error(&error);
+            crate::terminal::print_error(&error);
         }
     });
     server.add_background_task("greeting", 1, move |stop| async move {

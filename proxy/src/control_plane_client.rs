@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
-use pitwall_fetch::fetcher::RequestBody;
+use pitwall_fetch::RequestBody;
 use pitwall_fetch::{
     AddressPolicy, FetchError, FetchErrorKind, Fetcher, PrivateRange, Request, Timeouts,
 };

@@ -24,7 +24,7 @@ pub use self::problem::ProblemDetails;
 pub use self::schedule::{Circuit, Claim, Meeting, Schedule, Session, SessionStatus};
 pub use self::status::{ExtractorCount, ProviderStatus, ScheduleStatus, Status, StreamCount};
 pub use self::streams::{PublicRendition, PublicSource, PublicStream, Streams};
-use crate::map::StreamId;
+use crate::stream::StreamId;
 
 /// The serialised documents of one map.
 #[derive(Clone, Default, Serialize, Deserialize)]

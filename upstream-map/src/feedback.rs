@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::map::StreamId;
+use crate::stream::StreamId;
 
 /// Feedback of all edges, written by edges and read by the control plane.
 #[derive(Default)]

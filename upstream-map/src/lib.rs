@@ -1,8 +1,9 @@
 //! The contract between the control plane, which writes [`UpstreamMap`], and the edge, which reads
 //! it.
 //!
-//! - [`map`]: [`UpstreamMap`], the immutable, versioned model of every [`Stream`] and its
-//!   upstreams. Private, because it holds upstream URLs and headers.
+//! - [`map`]: [`UpstreamMap`], the immutable, versioned model of every [`Stream`]. Private, because
+//!   it holds upstream URLs and headers.
+//! - [`stream`]: [`Stream`], its upstreams and their renditions.
 //! - [`slug`]: ids made from names.
 //! - [`documents`]: the public JSON documents, serialised for the API.
 //! - [`store`]: [`Store`], which carries a map from the control plane to the edges.
@@ -15,13 +16,15 @@ pub mod feedback;
 pub mod map;
 pub mod slug;
 pub mod store;
+pub mod stream;
 
 pub use feedback::EdgeFeedback;
-pub use map::{
-    Container, Health, Outage, Rendition, RenditionGroup, RenditionId, RequestProfile,
-    RequestProfileId, Role, SourcePin, Stream, StreamId, Upstream, UpstreamMap,
-};
+pub use map::UpstreamMap;
 pub use store::{
     InvalidRedisAddress, Leadership, MemoryStore, RedisAddress, RedisConfig, RedisStore, Store,
     StoreError, StoreKeys,
+};
+pub use stream::{
+    Container, Health, Outage, Rendition, RenditionGroup, RenditionId, RequestProfile,
+    RequestProfileId, Role, SourcePin, Stream, StreamId, Upstream,
 };

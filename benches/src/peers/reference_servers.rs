@@ -2,12 +2,9 @@
 //! the least that a relay must do.
 
 use std::net::SocketAddr;
-use std::process::Command;
-
-use anyhow::Context;
 
 use super::{Peer, Workload};
-use crate::process::Process;
+use crate::process::{Process, this_program};
 use crate::testbed::Testbed;
 
 pub(super) struct CeilingServer;
@@ -61,9 +58,4 @@ impl Peer for RawCopyLoop {
         ]);
         testbed.start_measured(&mut command, &testbed.create_contender_directory(self.name())?, 1)
     }
-}
-
-/// A command that runs this program.
-pub(crate) fn this_program() -> anyhow::Result<Command> {
-    Ok(Command::new(std::env::current_exe().context("where is this program?")?))
 }

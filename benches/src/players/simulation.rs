@@ -1,16 +1,14 @@
-//! Simulates many players and collects their statistics.
+//! Simulates many players.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::future::join_all;
-use hdrhistogram::Histogram;
 use tokio::time::Instant;
 use url::Url;
 
-use super::buffer::PlaybackBuffer;
-use super::client::{Connector, PlaybackError, ResponseTiming};
+use super::client::Connector;
+use super::playback_statistics::PlaybackStatistics;
 use super::viewer::Viewer;
 
 /// A number of viewers of some playlists.
@@ -22,30 +20,6 @@ pub struct ViewerSimulation {
     pub duration: Duration,
     /// Time over which the viewers' arrivals are spread evenly.
     pub arrival_period: Duration,
-}
-
-/// Delays in microseconds.
-pub type DelayHistogram = Histogram<u64>;
-
-/// Statistics of all players together.
-#[derive(Clone, Debug)]
-pub struct PlaybackStatistics {
-    pub viewers: u64,
-    pub polls: u64,
-    pub segments: u64,
-    /// Segments that left the playlist before a player took them.
-    pub missed: u64,
-    /// Number of failures by error text.
-    pub failures: BTreeMap<String, u64>,
-    /// Bytes of segments.
-    pub bytes: u64,
-    pub played: Duration,
-    pub stalled: Duration,
-    pub stalls: u64,
-    pub startup_delay: DelayHistogram,
-    pub playlist_delay: DelayHistogram,
-    pub first_byte_delay: DelayHistogram,
-    pub segment_delay: DelayHistogram,
 }
 
 impl ViewerSimulation {
@@ -66,72 +40,6 @@ impl ViewerSimulation {
         join_all(viewers).await;
         statistics.into_inner()
     }
-}
-
-impl PlaybackStatistics {
-    fn new() -> Self {
-        #[expect(clippy::expect_used, reason = "bounds and digits are constants that fit")]
-        let histogram = Histogram::new_with_bounds(1, 60_000_000, 3).expect("a histogram");
-        Self {
-            viewers: 0,
-            polls: 0,
-            segments: 0,
-            missed: 0,
-            failures: BTreeMap::new(),
-            bytes: 0,
-            played: Duration::ZERO,
-            stalled: Duration::ZERO,
-            stalls: 0,
-            startup_delay: histogram.clone(),
-            playlist_delay: histogram.clone(),
-            first_byte_delay: histogram.clone(),
-            segment_delay: histogram,
-        }
-    }
-
-    pub(super) fn record_poll(&mut self, timing: ResponseTiming) {
-        self.polls += 1;
-        self.playlist_delay.saturating_record(microseconds(timing.last_byte));
-    }
-
-    pub(super) fn record_segment(&mut self, timing: ResponseTiming) {
-        self.segments += 1;
-        self.bytes += timing.bytes;
-        self.first_byte_delay.saturating_record(microseconds(timing.first_byte));
-        self.segment_delay.saturating_record(microseconds(timing.last_byte));
-    }
-
-    pub(super) fn record_startup(&mut self, after: Duration) {
-        self.startup_delay.saturating_record(microseconds(after));
-    }
-
-    pub(super) fn record_failure(&mut self, error: &PlaybackError) {
-        *self.failures.entry(error.to_string()).or_default() += 1;
-    }
-
-    /// Adds the totals of a viewer that leaves.
-    pub(super) fn record_departure(&mut self, buffer: &PlaybackBuffer, missed: u64) {
-        self.viewers += 1;
-        self.missed += missed;
-        self.played += buffer.played;
-        self.stalled += buffer.stalled;
-        self.stalls += buffer.stalls;
-    }
-
-    /// Stalled time as a share of the time since playback started, 0 to 1.
-    pub fn stall_ratio(&self) -> f64 {
-        let stalled = self.stalled.as_secs_f64();
-        let total = stalled + self.played.as_secs_f64();
-        if total > 0.0 { stalled / total } else { 0.0 }
-    }
-
-    pub fn failure_count(&self) -> u64 {
-        self.failures.values().sum()
-    }
-}
-
-fn microseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

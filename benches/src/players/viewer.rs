@@ -11,8 +11,8 @@ use url::Url;
 
 use super::buffer::PlaybackBuffer;
 use super::client::{Connector, PlaybackError, PlayerHttpClient};
+use super::playback_statistics::PlaybackStatistics;
 use super::playlist_cursor::{PlaylistCursor, reload_interval};
-use super::simulation::PlaybackStatistics;
 
 /// Buffered media beyond which a player delays its next segment request, which happens with
 /// recordings.

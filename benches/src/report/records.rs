@@ -2,9 +2,8 @@
 
 use std::path::Path;
 
-use crate::commands::record_path;
 use crate::peers::SkippedContender;
-use crate::record::{Record, Sample};
+use crate::record::{Record, Sample, record_path};
 use crate::scenario::herd::HerdResult;
 use crate::scenario::memory::MemoryReading;
 use crate::scenario::players::CrowdResult;

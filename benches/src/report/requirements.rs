@@ -6,7 +6,7 @@ mod definitions;
 
 pub(super) use definitions::list_requirements;
 
-use super::Table;
+use crate::table::Table;
 
 pub(super) struct Requirement {
     description: String,

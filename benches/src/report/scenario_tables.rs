@@ -2,12 +2,13 @@
 
 use pitwall_benches::statistics::Spread;
 
-use super::{Table, median_or_nan};
+use crate::comparison::median_or_nan;
 use crate::record::Record;
 use crate::scenario::herd::HerdResult;
 use crate::scenario::memory::MemoryReading;
 use crate::scenario::players::CrowdResult;
 use crate::scenario::store::publication::PublishResult;
+use crate::table::Table;
 
 pub(crate) fn render_players(record: &Record<CrowdResult>) -> String {
     let mut table = Table::new([

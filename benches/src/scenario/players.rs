@@ -17,12 +17,11 @@ pub(crate) use self::crowd::Crowd;
 pub(crate) use self::crowd_result::CrowdResult;
 use self::crowd_result::ResourceUsage;
 use super::{ScenarioOptions, start_contenders};
-use crate::origin::DYNAMIC_PREFIX;
+use crate::origin::{DYNAMIC_PREFIX, TARGET_DURATION};
 use crate::peers::{Contender, LinkStyle, LinkTarget, SkippedContender, Workload};
 use crate::print_text;
 use crate::record::Record;
 use crate::resource_usage::{CpuTimes, ResidentMemory};
-use crate::serve::origin::TARGET_DURATION;
 use crate::testbed::Testbed;
 
 pub(crate) fn run(

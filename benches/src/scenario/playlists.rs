@@ -10,14 +10,10 @@ use super::segments::UrlCounter;
 use super::{ScenarioOptions, start_contenders};
 use crate::load::ExpectedLength;
 use crate::measurement::measure_load;
-use crate::origin::{DYNAMIC_PREFIX, incompressible_bytes};
+use crate::origin::{DYNAMIC_PREFIX, SEGMENT_BYTES, SEGMENT_FILE, incompressible_bytes};
 use crate::peers::{Contender, LinkStyle, LinkTarget, Workload};
 use crate::record::{Record, Sample, Task};
 use crate::testbed::Testbed;
-
-/// The file that every segment URI names, whatever its query.
-pub(crate) const SEGMENT_FILE: &str = "segment.ts";
-pub(crate) const SEGMENT_BYTES: usize = 100_000;
 
 const LONG_PLAYLIST_SEGMENTS: usize = 2_000;
 

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::ScenarioOptions;
 use crate::peers::{Contender, SkippedContender};
 use crate::record::{Measurements, Record, Sample, Task};
-use crate::{print_text, report};
+use crate::{print_text, task_table};
 
 pub(crate) struct RoundRobin<'a> {
     options: &'a ScenarioOptions,
@@ -54,6 +54,6 @@ impl<'a> RoundRobin<'a> {
                 }
             }
         }
-        print_text(&report::render_task(record, task));
+        print_text(&task_table::render_task(record, task));
     }
 }

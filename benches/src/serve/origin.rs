@@ -20,11 +20,9 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 
 use self::live_stream::LiveStream;
-pub(crate) use self::live_stream::TARGET_DURATION;
 use self::sliding_window::SlidingWindows;
 use super::{RawResponse, serve};
-use crate::origin::{DYNAMIC_PREFIX, incompressible_bytes};
-use crate::scenario::playlists::SEGMENT_BYTES;
+use crate::origin::{DYNAMIC_PREFIX, SEGMENT_BYTES, incompressible_bytes};
 
 pub(crate) const PLAYLIST_CONTENT_TYPE: &str = "application/vnd.apple.mpegurl";
 const SEGMENT_CONTENT_TYPE: &str = "video/mp2t";

@@ -6,7 +6,7 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
 use http::{HeaderName, HeaderValue, header};
-use pitwall_fetch::fetcher::RequestBody as Sent;
+use pitwall_fetch::RequestBody as Sent;
 use pitwall_fetch::{AddressPolicy, FetchError, Request as Outgoing};
 use pitwall_upstream_map::Leadership;
 use url::Url;

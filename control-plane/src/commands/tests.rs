@@ -315,7 +315,10 @@ async fn a_standby_forwards_commands_to_the_leader() {
     let leader = TestControlPlane::start(Some(TOKEN)).await;
     let (one, to_one) = standby().await;
     let (two, to_two) = standby().await;
-    let unused_address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    // A bound socket keeps its port from others, and without a listener it refuses connections.
+    let unused_socket = tokio::net::TcpSocket::new_v4().unwrap();
+    unused_socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let unused_address = unused_socket.local_addr().unwrap();
     // Accepts the command and never responds.
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let silent_address = silent.local_addr().unwrap();

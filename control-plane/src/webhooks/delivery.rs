@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use pitwall_fetch::fetcher::RequestBody;
+use pitwall_fetch::RequestBody;
 use pitwall_fetch::{Fetcher, Request, parse_source_headers};
 use prometheus::IntCounterVec;
 use sha2::Sha256;

@@ -6,8 +6,12 @@ use axum::extract::Path;
 use axum::http::HeaderMap as AxumHeaders;
 use axum::response::{IntoResponse, Redirect};
 use axum::routing::{any, get};
+use bytes::Bytes;
+use http::HeaderValue;
+use reqwest::cookie::Jar;
 
 use super::*;
+use crate::request::RequestBody;
 
 /// "one two one two one two", compressed with the tool of each coding.
 const CODED: [(&str, &str); 4] = [

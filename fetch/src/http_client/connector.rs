@@ -9,7 +9,6 @@ use futures::stream::FuturesUnordered;
 use tokio::net::TcpStream;
 use url::{Host, Url};
 
-use crate::dial::connect_timed_out;
 use crate::error::{FetchError, FetchErrorKind};
 use crate::policy::AddressPolicy;
 use crate::resolver;
@@ -25,7 +24,7 @@ pub(super) async fn connect(
 ) -> Result<TcpStream, FetchError> {
     tokio::time::timeout(limit, resolve_and_connect(policy, url))
         .await
-        .map_err(|_| connect_timed_out())?
+        .map_err(|_| FetchError::connect_timed_out())?
 }
 
 async fn resolve_and_connect(policy: &AddressPolicy, url: &Url) -> Result<TcpStream, FetchError> {

@@ -171,7 +171,7 @@ async fn a_head_request_has_no_body() {
 async fn a_request_is_repeated_once_on_a_stale_connection() {
     let post = |url: Url| {
         let content_type = HeaderValue::from_static("a/b");
-        Request::post(url, crate::fetcher::RequestBody { content_type, bytes: "x".into() })
+        Request::post(url, crate::RequestBody { content_type, bytes: "x".into() })
     };
     // The server closes the connection between two requests, or on the second request.
     for first in [script_then_close(HI), script_of([HI])] {

@@ -2,6 +2,12 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 
+async function fetchSegment(url) {
+	const answer = await fetch(url, { signal: AbortSignal.timeout(5000) });
+	const bytes = new Uint8Array(await answer.arrayBuffer());
+	return answer.status === 200 ? { bytes } : { error: answer.status };
+}
+
 /** Records every inconsistency that a player must never see. An edge with `down` set may fail to answer. */
 export function checkConsistency(t, edges, playlists) {
 	/** By playlist and media sequence number: the segment's path and discontinuity number, and each edge's URI line. */
@@ -51,20 +57,24 @@ export function checkConsistency(t, edges, playlists) {
 		}
 	}
 
-	/** Compares the bytes of the newest segment but one as each edge serves it. */
+	/**
+	 * Compares the bytes of the newest segment but one as each edge serves it. A published segment that an edge answers
+	 * with an error is a fault, unless the edge is down or restarts meanwhile.
+	 */
 	async function compareSegmentBytes(playlist) {
 		const last = [...published].filter(([id]) => id.startsWith(`${playlist} `)).at(-2);
 		if (!last) return;
 		const [id, { lines }] = last;
 		for (const [edge, line] of lines) {
 			if (edge.down) continue;
-			const answer = await fetch(edge.origin + line, { signal: AbortSignal.timeout(5000) }).catch(
-				() => undefined,
-			);
-			if (!answer || answer.status !== 200) continue;
-			const hash = createHash('sha256')
-				.update(new Uint8Array(await answer.arrayBuffer()))
-				.digest('hex');
+			const { restarts } = edge;
+			const segment = await fetchSegment(edge.origin + line).catch((error) => ({ error }));
+			if (segment.error) {
+				if (!edge.down && edge.restarts === restarts)
+					addFault(`${id} is published, but not served at ${edge.origin}: ${segment.error}`);
+				continue;
+			}
+			const hash = createHash('sha256').update(segment.bytes).digest('hex');
 			if ((hashes.get(id) ?? hash) !== hash) addFault(`${id} has other bytes at ${edge.origin}`);
 			hashes.set(id, hash);
 		}

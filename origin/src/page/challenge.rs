@@ -12,7 +12,7 @@ use super::{find_feed, render_html};
 use crate::hotlink_protection;
 use crate::media::Feed;
 use crate::response::RequestError;
-use crate::routes::OriginState;
+use crate::state::OriginState;
 
 const CHALLENGE_TTL: Duration = Duration::from_secs(60);
 const CHALLENGE_KEY: [u8; 5] = [7, 22, 44, 3, 81];

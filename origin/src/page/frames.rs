@@ -8,7 +8,7 @@ use http::{HeaderMap, header};
 use super::{find_feed, render_html};
 use crate::media::Feed;
 use crate::response::RequestError;
-use crate::routes::OriginState;
+use crate::state::OriginState;
 
 pub(crate) async fn page(Path(feed): Path<String>) -> Result<Html<String>, RequestError> {
     let Feed { id, name, .. } = find_feed(&feed)?;

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use http::header;
 
 use crate::media::library;
-use crate::routes::OriginState;
+use crate::state::OriginState;
 
 pub(crate) async fn list(State(state): State<OriginState>) -> Response {
     let base = &state.base;

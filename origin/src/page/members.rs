@@ -14,7 +14,7 @@ use serde_json::json;
 use super::{cookie_value, find_feed, render_html};
 use crate::media::Feed;
 use crate::response::RequestError;
-use crate::routes::OriginState;
+use crate::state::OriginState;
 
 /// Lifetime of the membership cookie.
 const MEMBERSHIP_TTL: Duration = Duration::from_secs(3600);

@@ -4,9 +4,9 @@ use axum::Json;
 use axum::extract::{OriginalUri, Path, Query, State};
 use serde_json::{Map, Value, json};
 
-use super::calendar::{Meeting, Season, Session, SessionKind};
+use crate::calendar::{Meeting, Season, Session, SessionKind};
 use crate::response::RequestError;
-use crate::routes::OriginState;
+use crate::state::OriginState;
 
 /// Pagination of the listing; a value that is not a number is ignored, as Jolpica does.
 #[derive(serde::Deserialize)]
@@ -103,7 +103,7 @@ fn session_key(kind: SessionKind) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schedule::Calendar;
+    use crate::calendar::Calendar;
 
     const NOW: u64 = 1_800_000_000; // 2027-01-15T08:00:00Z
 

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use jiff::civil::Time;
 use serde_json::{Value, json};
 
-use super::calendar::{Meeting, Season, Session, SessionKind};
-use crate::routes::OriginState;
+use crate::calendar::{Meeting, Season, Session, SessionKind};
+use crate::state::OriginState;
 
 /// The supported query filters; any other parameter is ignored.
 #[derive(serde::Deserialize)]
@@ -134,7 +134,7 @@ fn session_names(kind: SessionKind) -> (&'static str, &'static str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schedule::Calendar;
+    use crate::calendar::Calendar;
 
     const NOW: u64 = 1_800_000_000; // 2027-01-15T08:00:00Z
 

@@ -1,11 +1,13 @@
 //! `[access] mode = "key"`: who gets access, and how a player that knows one URL gets access to
 //! all.
 
+use std::sync::LazyLock;
+
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response};
 
 use crate::live::start_upstream;
-use crate::support::{Edge, eventually, plain_link};
+use crate::support::{Edge, client_builder, eventually, plain_link};
 
 const VIEWER_KEY: &str = "the-key-of-everybody-who-watches-here";
 const ADMIN_TOKEN: &str = "an-admin-token-of-enough-characters";
@@ -42,9 +44,9 @@ async fn start_edges() -> [Edge; 2] {
 
 /// An HTTP client that follows no redirects.
 fn client() -> Client {
-    // Tests run concurrently, so the provider may already be installed.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    Client::builder().no_proxy().redirect(Policy::none()).build().unwrap()
+    static CLIENT: LazyLock<Client> =
+        LazyLock::new(|| client_builder().redirect(Policy::none()).build().unwrap());
+    CLIENT.clone()
 }
 
 async fn get(client: &Client, edge: &Edge, path: &str) -> Response {

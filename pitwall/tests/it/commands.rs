@@ -48,5 +48,5 @@ fn the_demo_prints_one_url_when_a_session_is_live() {
     let (mut demo, line) = start_and_read_line(&["demo", "--listen", &address]);
     demo.kill().unwrap();
     demo.wait().unwrap();
-    assert_eq!(line, format!("A session is live: http://{address}\n"));
+    assert_eq!(line, format!("A session is live: http://{address}"));
 }

@@ -2,15 +2,16 @@
 //! the installed yt-dlp, Streamlink and Chromium.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::support::{
-    Edge, eventually, eventually_within, fetch, free_address, run_pitwall, start_and_read_line,
+    Edge, eventually, eventually_within, fetch, find_line, free_address, run_pitwall,
+    start_and_read_line,
 };
 
 const RECIPES_DIRECTORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../conf/recipes");
@@ -342,13 +343,10 @@ async fn a_browser_that_somebody_else_runs() {
         .stderr(Stdio::piped())
         .spawn();
     let mut browser = Browser(browser.unwrap());
-    let mut output = BufReader::new(browser.0.stderr.take().unwrap()).lines().map_while(Result::ok);
-    let endpoint = output.find_map(|line| {
+    let endpoint = find_line(browser.0.stderr.take().unwrap(), Duration::from_secs(60), |line| {
         line.split_once("DevTools listening on ").map(|(_, endpoint)| endpoint.trim().to_owned())
     });
     let endpoint = endpoint.unwrap();
-    // Reads on, since Chromium ends when its standard error is closed.
-    std::thread::spawn(move || output.for_each(drop));
     let address = endpoint.trim_start_matches("ws://").split('/').next().unwrap();
     for endpoint in [&endpoint, &endpoint, &format!("http://{address}")] {
         let config = format!("[schedule]\nproviders = []\n{}endpoint = \"{endpoint}\"\n", tools());

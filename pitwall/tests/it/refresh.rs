@@ -1,8 +1,8 @@
 //! A token that expires during playback: no viewer sees an error, and it is renewed once.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
 use axum::extract::{Path, Query, State};
@@ -20,6 +20,8 @@ const WINDOW_SEGMENTS: u64 = 15;
 #[derive(Default)]
 struct TokenSource {
     token: AtomicUsize,
+    /// Whether requests for segments get 404.
+    has_lost_segments: AtomicBool,
     /// Number of requests for the page.
     runs: AtomicUsize,
     refused: AtomicUsize,
@@ -58,6 +60,9 @@ async fn live(
         return (head + &segments.collect::<String>()).into_response();
     }
     source.segments.fetch_add(1, Ordering::SeqCst);
+    if source.has_lost_segments.load(Ordering::SeqCst) {
+        return StatusCode::NOT_FOUND.into_response();
+    }
     let mut bytes = vec![0; 16_000];
     bytes.iter_mut().step_by(188).for_each(|byte| *byte = 0x47);
     bytes[1000..1000 + name.len()].copy_from_slice(name.as_bytes());
@@ -120,6 +125,24 @@ async fn an_expired_token_is_renewed_once_for_five_hundred_viewers() {
         let refused = count(&source.refused);
         assert!(refused <= VIEWERS / 10 * round, "round {round}: {refused} refusals");
     }
+}
+
+/// A 404 is final where the playlist still has the same link, so the edge does not wait for a new
+/// map, as it does after a 403 that a new token may mend.
+#[tokio::test]
+async fn a_404_for_an_unchanged_link_is_answered_at_once() {
+    /// How long an edge waits for a new map, `MAP_UPDATE_TIMEOUT`.
+    const MAP_WAIT: Duration = Duration::from_secs(3);
+    let (source, edge) = start_edge_and_source().await;
+    let segment = unfetched_segment(&edge, 1).await;
+    source.has_lost_segments.store(true, Ordering::SeqCst);
+    let (fetched, began) = (source.segments.load(Ordering::SeqCst), Instant::now());
+    let response = fetch(&segment).await.unwrap();
+    assert_eq!(response.status(), 404);
+    let problem: serde_json::Value = response.json().await.unwrap();
+    assert_eq!(problem["type"], "urn:pitwall:problem:upstream-status");
+    assert!(began.elapsed() < MAP_WAIT, "{:?}", began.elapsed());
+    assert!(source.segments.load(Ordering::SeqCst) > fetched, "the source was asked");
 }
 
 #[tokio::test]

@@ -1,15 +1,16 @@
 //! Helpers of all tests: [`Edge`] runs the executable on free ports and kills it when it is
 //! dropped.
 
-use std::io::{BufRead, BufReader};
-use std::net::{SocketAddr, TcpListener};
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use tokio::net::TcpSocket;
 
 /// A `pitwall run` process with its own directory.
 pub(crate) struct Edge {
@@ -102,10 +103,18 @@ impl Drop for Edge {
     }
 }
 
+/// The HTTP client of all tests. It keeps no idle connection, because the runtime that drives a
+/// connection ends with the test that opened it.
 pub(crate) fn client() -> reqwest::Client {
+    static CLIENT: LazyLock<reqwest::Client> = LazyLock::new(|| client_builder().build().unwrap());
+    CLIENT.clone()
+}
+
+/// A builder with the settings of [`client`].
+pub(crate) fn client_builder() -> reqwest::ClientBuilder {
     // Tests run concurrently, so the provider may already be installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::builder().no_proxy().build().unwrap()
+    reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0)
 }
 
 /// Polls until `poll` returns a value, for up to 20 s.
@@ -140,18 +149,19 @@ pub(crate) async fn fetch(url: &str) -> reqwest::Result<reqwest::Response> {
     client().get(url).send().await
 }
 
-/// A loopback address on which nothing listens. Its port is below the kernel's ephemeral ports,
-/// since an outgoing connection could take one of those before the test listens on it.
+/// A loopback address on which nothing listens until a process of this test does so.
+///
+/// A socket stays bound to it until the tests end, without listening, so that the kernel gives the
+/// port to nobody else. SO_REUSEADDR lets a server bind it nevertheless, as every server sets that
+/// option too.
 pub(crate) fn free_address() -> SocketAddr {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let first = std::process::id().wrapping_mul(101);
-    loop {
-        let next = first.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
-        let port = 10_000 + u16::try_from(next % 20_000).unwrap();
-        if let Ok(listener) = TcpListener::bind(("127.0.0.1", port)) {
-            return listener.local_addr().unwrap();
-        }
-    }
+    static BOUND: Mutex<Vec<TcpSocket>> = Mutex::new(Vec::new());
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_reuseaddr(true).unwrap();
+    socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    let address = socket.local_addr().unwrap();
+    BOUND.lock().unwrap().push(socket);
+    address
 }
 
 /// A link with `url` in `url=`, without a seal.
@@ -177,7 +187,52 @@ pub(crate) fn start_and_read_line(arguments: &[&str]) -> (Child, String) {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut line = String::new();
-    BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-    (child, line)
+    let output = child.stdout.take().unwrap();
+    match find_line(output, Duration::from_secs(20), |line| Some(line.to_owned())) {
+        Some(line) => (child, line),
+        None => {
+            let _ = child.kill();
+            panic!("{arguments:?} printed no line in 20 s: {:?}", child.wait());
+        }
+    }
+}
+
+/// What `find` returns for the first line of `output` for which it returns anything; `None` if
+/// there is no such line within `limit`, or before the output ends. The rest of the output is read
+/// and dropped, so that the process which writes it never waits.
+pub(crate) fn find_line<T: Send + 'static>(
+    output: impl Read + Send + 'static,
+    limit: Duration,
+    find: impl Fn(&str) -> Option<T> + Send + 'static,
+) -> Option<T> {
+    let (sender, found) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let mut lines = BufReader::new(output).lines().map_while(Result::ok);
+        // The receiver is gone when the limit has passed.
+        let _ = lines.find_map(|line| find(&line)).map(|value| sender.send(value));
+        drop(sender);
+        lines.for_each(drop);
+    });
+    found.recv_timeout(limit).ok()
+}
+
+#[test]
+fn a_line_is_waited_for_within_a_limit() {
+    for (script, expected) in [
+        ("echo one; echo two", Some("two")),
+        ("echo one; printf two", Some("two")),
+        ("echo one", None),
+        ("exec sleep 600", None),
+        ("echo one; exec sleep 600", None),
+    ] {
+        let mut child =
+            Command::new("sh").args(["-c", script]).stdout(Stdio::piped()).spawn().unwrap();
+        let is_two = |line: &str| (line == "two").then(|| line.to_owned());
+        // A line that is printed at once has more time than one that never comes.
+        let limit = Duration::from_millis(if expected.is_some() { 20_000 } else { 100 });
+        let found = find_line(child.stdout.take().unwrap(), limit, is_two);
+        let _ = child.kill();
+        let _ = child.wait();
+        assert_eq!(found.as_deref(), expected, "{script}");
+    }
 }

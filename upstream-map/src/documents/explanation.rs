@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::map::{Health, StreamId};
+use crate::stream::{Health, StreamId};
 
 /// `GET /api/streams/{id}/explain`: why the stream's upstreams are ranked in this order.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::map::{Container, Health, Rendition, RenditionId, Role, StreamId};
+use crate::stream::{Container, Health, Rendition, RenditionId, Role, StreamId};
 
 /// `GET /api/streams`.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]

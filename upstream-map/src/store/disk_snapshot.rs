@@ -16,7 +16,8 @@ use serde::de::DeserializeOwned;
 
 use super::entry_cipher::EntryCipher;
 use super::splice_registry::{SpliceRegistry, StreamSplices};
-use crate::map::{StreamId, UpstreamMap};
+use crate::map::UpstreamMap;
+use crate::stream::StreamId;
 
 const MAP_FILE: SnapshotFile =
     SnapshotFile { name: "map", magic: b"pitwall map 1\n", cipher_field: "disk" };

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::documents::{Document, Documents};
-use crate::map::{RequestProfileId, StreamId, UpstreamMap};
+use crate::map::UpstreamMap;
+use crate::stream::{RequestProfileId, StreamId};
 
 /// Entries by field name, not encrypted.
 pub(super) type Entries = BTreeMap<String, Vec<u8>>;
@@ -68,7 +69,7 @@ pub(super) fn apply_entry(
     let Some((kind, name)) = field.split_once('/') else { return Ok(()) };
     match kind {
         "stream" => {
-            let stream: crate::map::Stream =
+            let stream: crate::stream::Stream =
                 serde_json::from_slice(plain).map_err(|error| invalid(&error))?;
             if stream.id.as_str() != name {
                 return Err(invalid(&"it is another stream"));

@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep};
 use super::StoreError;
 use super::redis::RedisStore;
 use crate::feedback::{UpstreamReport, VIEWER_COUNT_TTL};
-use crate::map::StreamId;
+use crate::stream::StreamId;
 
 /// How often the leader reads feedback, and how often an edge writes it at most.
 const FEEDBACK_SYNC_INTERVAL: Duration = Duration::from_millis(500);

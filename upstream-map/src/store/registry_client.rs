@@ -15,7 +15,7 @@ use super::StoreError;
 use super::redis::RedisStore;
 use super::redis_scripts::{self, DecisionReply, ProposalArgs};
 use super::splice_registry::{IDLE_STREAM_TTL, SpliceDecision, SpliceProposal};
-use crate::map::StreamId;
+use crate::stream::StreamId;
 
 /// Timeout of a proposal; a healthy Redis needs a hundredth of it.
 const REGISTRY_REPLY_TIMEOUT: Duration = Duration::from_millis(150);

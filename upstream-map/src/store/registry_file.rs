@@ -18,7 +18,7 @@ use tokio::time::timeout;
 use super::SpliceRegistry;
 use super::disk_snapshot::{DiskSnapshot, SnapshotError};
 use super::entry_cipher::EntryCipher;
-use crate::map::StreamId;
+use crate::stream::StreamId;
 
 /// About ten minutes of segments.
 const NUMBERS_RESERVED_PER_WRITE: u64 = 256;
@@ -87,9 +87,8 @@ impl RegistryFile {
     /// are reserved have been published: Redis remembers the rest, but it may lose its data when
     /// the machine of all edges loses its power.
     pub(super) fn reserve_ahead(&self, stream: &StreamId, next: u64, decision_changed: bool) {
-        if decision_changed
-            || !self.is_reserved(stream, next.saturating_add(NUMBERS_RESERVED_PER_WRITE / 2))
-        {
+        let ahead = next.saturating_add(NUMBERS_RESERVED_PER_WRITE / 2);
+        if decision_changed || (next > 0 && !self.is_reserved(stream, ahead)) {
             self.write_requested.notify_one();
         }
     }

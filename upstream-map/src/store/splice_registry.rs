@@ -17,7 +17,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use serde::{Deserialize, Serialize};
 use tokio::time::{Duration, Instant};
 
-use crate::map::StreamId;
+use crate::stream::StreamId;
 
 /// Lifetime of a stream's records without any proposal; the stream starts over afterwards.
 pub(super) const IDLE_STREAM_TTL: Duration = Duration::from_secs(6 * 3600);

@@ -20,9 +20,8 @@ use tokio::time::{Instant, sleep};
 use self::server::RedisServer;
 use super::{RedisAddress, RedisConfig, RedisStore, Store, StoreError, StoreKeys};
 use crate::documents::Document;
-use crate::map::{
-    Health, RequestProfile, RequestProfileId, Stream, StreamId, Upstream, UpstreamMap,
-};
+use crate::map::UpstreamMap;
+use crate::stream::{Health, RequestProfile, RequestProfileId, Stream, StreamId, Upstream};
 
 /// A map with one stream per feed.
 pub(super) fn sample_map(version: u64, feeds: &[&str]) -> UpstreamMap {

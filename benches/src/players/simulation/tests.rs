@@ -1,5 +1,7 @@
 //! Virtual players in front of a minimal HTTP server.
 
+use std::collections::BTreeMap;
+
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
 use super::*;
@@ -55,15 +57,4 @@ async fn viewers_watch_a_recording_to_its_end() {
     assert_eq!(actual, (3, 6, 9, 9000));
     assert_eq!((statistics.stalls, statistics.startup_delay.len()), (0, 3));
     assert_eq!(statistics.failures, BTreeMap::from([("status 404 Not Found".to_owned(), 3)]));
-}
-
-#[test]
-fn a_stall_ratio_is_of_the_time_after_the_start() {
-    let mut statistics = PlaybackStatistics::new();
-    assert_eq!(statistics.stall_ratio(), 0.0);
-    let mut buffer = PlaybackBuffer::default();
-    buffer.append_media(Duration::ZERO, Duration::from_secs(3));
-    buffer.advance_to(Duration::from_secs(4));
-    statistics.record_departure(&buffer, 0);
-    assert_eq!((statistics.stall_ratio(), statistics.stalls), (0.25, 1));
 }

@@ -1,10 +1,10 @@
 //! The list of requirements, each with the figure from its record.
 
 use super::{Bound, Requirement};
-use crate::comparison::{figure_spread, ratio_spread};
+use crate::comparison::{figure_spread, median_or_nan, ratio_spread};
 use crate::peers::Workload;
 use crate::record::{Measurements, Record, Sample, Task};
-use crate::report::{AllRecords, median_or_nan};
+use crate::report::AllRecords;
 use crate::scenario::players::{Crowd, CrowdResult};
 use crate::scenario::store::slow_redis;
 

@@ -4,10 +4,8 @@ use std::fmt::Write;
 use std::time::{Duration, SystemTime};
 
 use super::PLAYLIST_CONTENT_TYPE;
+use crate::origin::TARGET_DURATION;
 use crate::serve::RawResponse;
-
-/// Duration of a segment.
-pub(crate) const TARGET_DURATION: Duration = Duration::from_secs(2);
 
 const WINDOW_SEGMENTS: u64 = 6;
 

@@ -102,7 +102,10 @@ mod tests {
         }
         let socket = Url::parse("ws://127.0.0.1:9222/devtools/browser/1").unwrap();
         assert_eq!(resolve_endpoint(&fetcher, &socket).await.ok(), Some(socket), "as it is");
-        let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        // A bound socket keeps its port from others, and without a listener it refuses connections.
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let unused = socket.local_addr().unwrap();
         let unused = Url::parse(&format!("http://{unused}")).unwrap();
         let failure = resolve_endpoint(&fetcher, &unused).await.err().unwrap();
         assert_eq!(

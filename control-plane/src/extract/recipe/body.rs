@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use http::HeaderValue;
-use pitwall_fetch::fetcher::RequestBody as FetchBody;
+use pitwall_fetch::RequestBody as FetchBody;
 use serde::Deserialize;
 use url::form_urlencoded;
 

@@ -34,11 +34,7 @@ struct LeakDetector {
 impl UriMapper for LeakDetector {
     fn map_uri(&mut self, reference: &UriReference<'_>, out: &mut Vec<u8>) {
         let (_, rest) = reference.url.split_once("://").unwrap();
-        let authority = rest.split(['/', '?']).next().unwrap();
-        let host = authority.rsplit('@').next().unwrap().to_ascii_lowercase();
-        let host = host.trim_end_matches(|end: char| end.is_ascii_digit()).trim_end_matches(':');
-        // `//h` rather than `h`, which may occur as an ordinary word.
-        self.hosts.insert(if host.contains('.') { host.to_owned() } else { format!("//{host}") });
+        self.record_host(rest);
         out.extend_from_slice(b"/relay/1.ts?u=");
         out.extend(
             reference.url.bytes().rev().flat_map(|byte| [b'g' + (byte >> 4), b'g' + (byte & 15)]),
@@ -47,6 +43,49 @@ impl UriMapper for LeakDetector {
 }
 
 impl LeakDetector {
+    /// Records the host at the start of a URL without its scheme.
+    fn record_host(&mut self, url: &str) {
+        let authority = url.split(['/', '?']).next().unwrap();
+        let host = authority.rsplit('@').next().unwrap().to_ascii_lowercase();
+        let host = host.trim_end_matches(|end: char| end.is_ascii_digit()).trim_end_matches(':');
+        // `//h` rather than `h`, which may occur as an ordinary word.
+        self.hosts.insert(if host.contains('.') { host.to_owned() } else { format!("//{host}") });
+    }
+
+    /// Records the hosts of all URIs of a playlist as its origin wrote them, so that a URI which the
+    /// rewriter overlooks is a leak too.
+    fn record_written_hosts(&mut self, input: &[u8]) {
+        for line in Lines::new(input, PlaylistLimits::UNLIMITED).flatten() {
+            match line.kind() {
+                LineKind::Uri => self.record_written_host(line.text),
+                LineKind::Tag(tag) => {
+                    for attribute in tag.attributes() {
+                        if ["URI", "SERVER-URI", "X-ASSET-URI", "X-ASSET-LIST"]
+                            .iter()
+                            .any(|name| attribute.has_name(name))
+                            && !is_opaque(tag.name, None)
+                        {
+                            self.record_written_host(attribute.value);
+                        }
+                    }
+                }
+                LineKind::Comment | LineKind::Blank => {}
+            }
+        }
+    }
+
+    fn record_written_host(&mut self, uri: &[u8]) {
+        let uri = String::from_utf8_lossy(uri);
+        let uri = uri.trim_matches(|end: char| end.is_ascii_whitespace() || end == '"');
+        let Some((scheme, rest)) = uri.split_once("//") else { return };
+        let is_http =
+            ["", "http:", "https:"].iter().any(|known| scheme.eq_ignore_ascii_case(known));
+        // A host that a variable holds is known only to the rewriter.
+        if is_http && !rest.contains("{$") {
+            self.record_host(rest);
+        }
+    }
+
     fn leaks_in(&self, text: &[u8]) -> Vec<String> {
         let text = text.to_ascii_lowercase();
         let is_named = |host: &&String| memchr::memmem::find(&text, host.as_bytes()).is_some();
@@ -61,6 +100,7 @@ pub(super) fn leaks_of_playlist(input: &[u8]) -> Vec<String> {
     detector.hosts.insert("origin.example".to_owned());
     let rewritten = rewrite(input, &base(), &imported(), &PlaylistLimits::default(), &mut detector);
     let Ok(RewriteOutput { bytes, .. }) = rewritten else { return Vec::new() };
+    detector.record_written_hosts(input);
     let lines = Lines::new(&bytes, PlaylistLimits::UNLIMITED).flatten();
     lines.flat_map(|line| detector.leaks_in(&strip_opaque_values(&line))).collect()
 }
@@ -108,6 +148,24 @@ fn no_seed_leaks() {
     }
     println!("{seeds} seeds, {} leaks", leaks.len());
     assert!(seeds > 100 && leaks.is_empty(), "{leaks:#?}");
+}
+
+/// A rewriter that leaves URIs as they were written leaks each of them.
+#[test]
+fn hosts_are_known_without_the_rewriter() {
+    for (lines, expected) in [
+        ("https://other.example/a", "other.example"),
+        ("#EXT-X-KEY:METHOD=AES-128,URI=\"HTTPS://Other.example:8443/k\"", "other.example"),
+        ("#EXT-X-CONTENT-STEERING:SERVER-URI=\"//h/s\"", "//h"),
+        ("#EXT-X-DATERANGE:X-ASSET-LIST=\"https://other.example/l\"", "other.example"),
+        ("#EXT-X-KEY:URI=\"skd://other.example\"\na\n# https://other.example/", ""),
+        ("#EXT-X-DEFINE:NAME=\"a\",VALUE=\"b\"\n//{$a}/c", ""),
+    ] {
+        let mut detector = LeakDetector::default();
+        detector.record_written_hosts(format!("{HEAD}{lines}").as_bytes());
+        let hosts: Vec<String> = detector.hosts.into_iter().collect();
+        assert_eq!(hosts.concat(), expected, "{lines}");
+    }
 }
 
 #[test]

@@ -1,9 +1,10 @@
-//! A table for each task: all contenders, compared with one of them.
+//! The table of one task (segments, TLS, playlists, first byte): all contenders, compared with one
+//! of them.
 
-use super::{Table, median_or_nan};
-use crate::comparison::{figure_spread, ratio_spread};
+use crate::comparison::{figure_spread, median_or_nan, ratio_spread};
 use crate::peers::Workload;
 use crate::record::{Measurements, Record, Sample, Task};
+use crate::table::Table;
 
 type FigureFn = fn(&Measurements) -> f64;
 

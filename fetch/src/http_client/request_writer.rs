@@ -5,7 +5,7 @@ use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, Method};
 use url::{Position, Url};
 
-use crate::fetcher::{Request, USER_AGENT};
+use crate::request::{Request, USER_AGENT};
 
 /// Host, and port unless it is 80, as in the Host field.
 pub(super) fn host_and_port(url: &Url) -> &str {
@@ -108,7 +108,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::fetcher::RequestBody;
+    use crate::request::RequestBody;
 
     const UA: &str = concat!("user-agent: pitwall/", env!("CARGO_PKG_VERSION"), "\r\n");
     const ANY: &str = "accept: */*\r\n";

@@ -1,0 +1,23 @@
+//! Output to the terminal.
+
+use std::io::IsTerminal;
+
+/// Prints an error to standard error.
+#[expect(clippy::print_stderr, reason = "the executable talks to its terminal")]
+pub(crate) fn print_error(error: &anyhow::Error) {
+    eprintln!("pitwall: {error:#}");
+}
+
+/// Prints a line to standard output.
+#[expect(clippy::print_stdout, reason = "the executable talks to its terminal")]
+pub(crate) fn print_text(text: &str) {
+    println!("{text}");
+}
+
+/// Shows progress in a line of a terminal that the next call overwrites; `None` clears the line.
+#[expect(clippy::print_stderr, reason = "the executable talks to its terminal")]
+pub(crate) fn print_progress(text: Option<&str>) {
+    if std::io::stderr().is_terminal() {
+        eprint!("\r\x1b[K{}", text.unwrap_or_default());
+    }
+}
