@@ -115,10 +115,10 @@ pub fn guess_container(input: &[u8]) -> Container {
     for line in Lines::new(input, PlaylistLimits::UNLIMITED).flatten() {
         match line.kind() {
             LineKind::Tag(tag) if tag.name == b"EXT-X-MAP" => {
-                return container_of_map(uri_attribute(&tag));
+                return container_of_map(uri_of_tag(&tag));
             }
             LineKind::Tag(tag) if tag.name == b"EXT-X-PART" => {
-                first_part = first_part.or(Some(uri_attribute(&tag)))
+                first_part = first_part.or(Some(uri_of_tag(&tag)))
             }
             LineKind::Uri => return container_of_segment(first_part.unwrap_or(line.text)),
             _ => {}
@@ -151,7 +151,7 @@ pub(crate) fn container_of_segment(url: &[u8]) -> Container {
     }
 }
 
-fn uri_attribute<'a>(tag: &Tag<'a>) -> &'a [u8] {
+fn uri_of_tag<'a>(tag: &Tag<'a>) -> &'a [u8] {
     tag.attribute("URI").unwrap_or_default()
 }
 

@@ -41,7 +41,7 @@ use crate::upstream::target::UpstreamTarget;
 use byte_range::{ByteRange, parse_content_range};
 use fetch_budget::FetchBudget;
 use fetch_task::{FetchTask, build_media_request};
-use freshness::FreshnessLifetimes;
+use freshness::FreshnessByDirectory;
 use inflight_fetch::{InflightFetch, NotCacheable};
 use object_store::{CachedObject, ObjectStore};
 use reader::InflightReader;
@@ -65,7 +65,7 @@ pub struct SegmentCache {
     objects: ObjectStore,
     inflight: Mutex<HashMap<ObjectKey, InflightEntry>>,
     negative_cache: Cache<ObjectKey, NegativeEntry>,
-    pub lifetimes: FreshnessLifetimes,
+    pub lifetimes: FreshnessByDirectory,
     budget: FetchBudget,
     /// Maximum size of a stored object in bytes; 0 if nothing is stored.
     max_object_bytes: u64,
@@ -194,7 +194,7 @@ impl SegmentCache {
             objects: ObjectStore::new(bytes),
             inflight: Mutex::default(),
             negative_cache: Cache::new(NEGATIVE_CACHE_MAX_ENTRIES),
-            lifetimes: FreshnessLifetimes::default(),
+            lifetimes: FreshnessByDirectory::default(),
             budget: FetchBudget::new(config.fill_bytes.as_u64()),
             max_object_bytes: config.max_object.as_u64().min(bytes / 2),
             fetcher,

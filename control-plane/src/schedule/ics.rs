@@ -83,7 +83,7 @@ async fn read_file(path: &Path) -> Result<Vec<u8>, ProviderError> {
 fn parse_calendar(text: &str, now: Timestamp) -> Result<ProviderResponse, ProviderError> {
     let (events, rejected) = event::parse_events(text, now).map_err(ProviderError::new)?;
     Ok(ProviderResponse {
-        calendar: ProviderCalendar { season: None, meetings: group::group_events(events) },
+        calendar: ProviderCalendar { season: None, meetings: group::group_into_meetings(events) },
         rejected,
     })
 }

@@ -25,13 +25,13 @@ const FRESHNESS_LIFETIME_MAX: Duration = Duration::from_secs(24 * 3600);
 const DIRECTORIES_MAX: u64 = 16_384;
 
 /// Freshness lifetimes by directory of segment URLs.
-pub struct FreshnessLifetimes {
+pub struct FreshnessByDirectory {
     by_directory: Cache<u64, Duration>,
     /// Randomly keyed, so that no origin can choose two directories with the same hash.
     hasher: RandomState,
 }
 
-impl Default for FreshnessLifetimes {
+impl Default for FreshnessByDirectory {
     fn default() -> Self {
         let cache =
             Cache::builder().max_capacity(DIRECTORIES_MAX).eviction_policy(EvictionPolicy::lru());
@@ -39,7 +39,7 @@ impl Default for FreshnessLifetimes {
     }
 }
 
-impl FreshnessLifetimes {
+impl FreshnessByDirectory {
     /// Records the lifetime for the directory of `segment`, which belongs to a playlist with this
     /// timing.
     pub fn record_playlist(&self, profile: &str, segment: &str, timing: &PlaylistTiming) {
@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn a_playlist_sets_the_lifetime_of_its_directory() {
-        let lifetimes = FreshnessLifetimes::default();
+        let lifetimes = FreshnessByDirectory::default();
         let ended = PlaylistTiming { has_end_list: true, ..PlaylistTiming::default() };
         lifetimes.record_playlist("a", "http://h/v/1.ts?token=1", &ended);
         for (profile, url, known) in [

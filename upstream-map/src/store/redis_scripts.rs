@@ -56,7 +56,7 @@ impl RedisKeys {
 }
 
 /// Arguments of `agree.lua`: a [`SpliceProposal`](super::SpliceProposal) with sealed records.
-pub(super) struct ProposalArgs<'a> {
+pub(super) struct SpliceProposalArgs<'a> {
     pub(super) rendition: &'a str,
     pub(super) generation: u64,
     pub(super) next_number: u64,
@@ -71,7 +71,7 @@ pub(super) struct ProposalArgs<'a> {
 }
 
 /// Reply of `agree.lua`: what is decided after the proposal.
-pub(super) struct DecisionReply {
+pub(super) struct SpliceDecisionReply {
     pub(super) generation: Option<u64>,
     pub(super) switch_record: Option<Vec<u8>>,
     pub(super) splice_record: Option<Vec<u8>>,
@@ -82,9 +82,9 @@ pub(super) struct DecisionReply {
 
 pub(super) async fn propose_splice(
     key: &str,
-    args: &ProposalArgs<'_>,
+    args: &SpliceProposalArgs<'_>,
     connection: &mut MultiplexedConnection,
-) -> Result<DecisionReply, StoreError> {
+) -> Result<SpliceDecisionReply, StoreError> {
     let mut call = PROPOSE_SPLICE_SCRIPT.prepare_invoke();
     call.key(key).arg(args.rendition).arg(args.generation).arg(args.next_number);
     call.arg(&args.tail_record[..]).arg(&args.switch_record[..]);
@@ -100,7 +100,7 @@ pub(super) async fn propose_splice(
         call.invoke_async(connection).await?;
     let (generation, switch_record, splice_record, next_number, tail_record, reserved_below) =
         reply;
-    Ok(DecisionReply {
+    Ok(SpliceDecisionReply {
         generation,
         switch_record,
         splice_record,

@@ -13,7 +13,7 @@ use tokio::time::{sleep, timeout};
 
 use super::StoreError;
 use super::redis::RedisStore;
-use super::redis_scripts::{self, DecisionReply, ProposalArgs};
+use super::redis_scripts::{self, SpliceDecisionReply, SpliceProposalArgs};
 use super::splice_registry::{IDLE_STREAM_TTL, SpliceDecision, SpliceProposal};
 use crate::stream::StreamId;
 
@@ -144,7 +144,7 @@ impl RedisStore {
             [] => Vec::new(),
             plain => self.cipher.seal_with_previous_key(&switch_field, plain),
         };
-        let args = ProposalArgs {
+        let args = SpliceProposalArgs {
             rendition: &proposal.rendition,
             generation: proposal.generation,
             next_number: proposal.next_number,
@@ -160,7 +160,7 @@ impl RedisStore {
             ttl_ms: u64::try_from(IDLE_STREAM_TTL.as_millis()).unwrap_or(u64::MAX),
         };
         let key = self.keys.splice_key(proposal.stream.as_str());
-        let DecisionReply {
+        let SpliceDecisionReply {
             generation,
             switch_record,
             splice_record: start,

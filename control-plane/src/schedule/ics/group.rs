@@ -14,7 +14,7 @@ use super::event::Event;
 use super::summary::{self, Summary};
 use crate::schedule::calendar::{ProviderMeeting, ProviderSession};
 
-pub(super) fn group_events(events: Vec<Event>) -> Vec<ProviderMeeting> {
+pub(super) fn group_into_meetings(events: Vec<Event>) -> Vec<ProviderMeeting> {
     let mut groups: BTreeMap<String, Vec<(Event, Summary)>> = BTreeMap::new();
     for event in events {
         let summary = summary::parse_summary(&event.summary);
