@@ -21,6 +21,7 @@
 //! redirects: the target of a redirect may expire earlier. The page reaches no host that the
 //! source's address policy denies. Nothing hides from the page that the browser is headless.
 
+mod captured_request;
 mod cdp;
 mod endpoint;
 mod launch;
@@ -38,7 +39,8 @@ use toml::Spanned;
 use toml::de::{DeValue, ValueDeserializer};
 use url::Url;
 
-use self::monitor::{BrowserRun, CapturedRequest};
+use self::captured_request::CapturedRequest;
+use self::monitor::BrowserRun;
 use super::egress::EgressProxy;
 use super::recorder::{RecordedRequest, RecordedResponse};
 use super::{ExternalTool, ExtractContext, Extractor, ExtractorOutput, RunBranch, StepFailure};

@@ -4,7 +4,9 @@
 //! - [`zone`]: the time zones of the calendar, of the database or its own.
 //! - [`summary`]: the meeting and session that an event's title names.
 //! - [`group`]: groups events into meetings.
+//! - [`component`]: properties that events and time zones share.
 
+mod component;
 mod event;
 mod group;
 mod summary;

@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use url::Url;
 
+use super::captured_request::CapturedRequest;
 use super::cdp::{CdpCall, CdpConnection, CdpMessage};
 use super::selection;
 use crate::extract::StepFailure;
@@ -19,17 +19,6 @@ pub(super) struct BrowserRun<'a> {
     /// The source's headers, sent to the origin of `url` only.
     pub(super) headers: &'a [(String, String)],
     pub(super) egress: &'a EgressProxy,
-}
-
-/// A request that looked like one for a playlist.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct CapturedRequest {
-    /// The requested URL, before redirects.
-    pub(super) url: String,
-    pub(super) headers: Vec<(String, String)>,
-    pub(super) status: u16,
-    pub(super) mime: String,
-    pub(super) body: String,
 }
 
 /// The state of a run: the browser's messages in, calls to the browser out. Does no I/O.

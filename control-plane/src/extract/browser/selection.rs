@@ -6,7 +6,7 @@ use pitwall_fetch::parse_url;
 use regex::Regex;
 use url::Url;
 
-use super::monitor::CapturedRequest;
+use super::captured_request::CapturedRequest;
 use crate::expiry;
 use crate::extract::Candidate;
 use crate::extract::headers::merge_learned_headers;

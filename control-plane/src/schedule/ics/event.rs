@@ -15,7 +15,8 @@ use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 
-use super::group;
+use super::component::{bound_recurrence_rules, date_property};
+use super::summary;
 use super::zone::{Zone, Zones};
 use crate::schedule::calendar::{RejectedItem, days_between, utc_date};
 use crate::schedule::plausibility::is_around_year;
@@ -309,26 +310,9 @@ fn build_rejected(
 ) -> RejectedItem {
     let quoted: String = title.chars().take(QUOTED_TITLE_MAX_CHARS).collect();
     let on = day.map_or(String::new(), |day| format!(" on {day}"));
-    let meeting = group::meeting_id_of_title(title, location, day.map_or(year, Date::year));
+    let meeting = summary::parse_summary(title).meeting_id(location, day.map_or(year, Date::year));
     let message = format!("{quoted:?}{on}: {why}");
     RejectedItem { meeting: Some(meeting), code: None, message }
-}
-
-/// Bounds rules without an end at the end of `year`, as rules are expanded from their start and
-/// later instances are not needed.
-pub(super) fn bound_recurrence_rules(component: &mut ICalendarComponent, year: i16) {
-    let rules = component.properties_mut(&ICalendarProperty::Rrule);
-    for value in rules.flat_map(|entry| &mut entry.values) {
-        let ICalendarValue::RecurrenceRule(rule) = value else { continue };
-        if rule.count.is_none() && rule.until.is_none() {
-            rule.until = Some(PartialDateTime {
-                year: u16::try_from(year).ok(),
-                month: Some(12),
-                day: Some(31),
-                ..PartialDateTime::default()
-            });
-        }
-    }
 }
 
 /// The time of one instance of an event.
@@ -414,13 +398,6 @@ fn event_title(component: &ICalendarComponent) -> String {
 fn text_property(component: &ICalendarComponent, property: &ICalendarProperty) -> Option<String> {
     let value = component.property(property)?.values.first()?.as_text()?.trim().to_owned();
     (!value.is_empty()).then_some(value)
-}
-
-pub(super) fn date_property<'a>(
-    component: &'a ICalendarComponent,
-    property: &ICalendarProperty,
-) -> Option<&'a PartialDateTime> {
-    component.property(property)?.values.first()?.as_partial_date_time()
 }
 
 fn to_civil(value: &PartialDateTime) -> Option<DateTime> {

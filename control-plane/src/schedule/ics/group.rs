@@ -20,21 +20,10 @@ pub(super) fn group_into_meetings(events: Vec<Event>) -> Vec<ProviderMeeting> {
         let summary = summary::parse_summary(&event.summary);
         // The UID does not identify a meeting: some calendars derive it from the round, and rounds
         // are renumbered.
-        let id = meeting_id(&summary, event.location.as_deref(), event.date.year());
+        let id = summary.meeting_id(event.location.as_deref(), event.date.year());
         groups.entry(id).or_default().push((event, summary));
     }
     groups.into_iter().filter_map(|(id, group)| build_meeting(id, &group)).collect()
-}
-
-/// The id of the meeting that an event with this title belongs to.
-pub(super) fn meeting_id_of_title(title: &str, location: Option<&str>, year: i16) -> String {
-    meeting_id(&summary::parse_summary(title), location, year)
-}
-
-fn meeting_id(summary: &Summary, location: Option<&str>, year: i16) -> String {
-    let name = slugify(&summary.meeting).unwrap_or_else(|| "event".to_owned());
-    let circuit = location.and_then(slugify).unwrap_or_else(|| "ics".to_owned());
-    format!("{year}:{name}:{circuit}")
 }
 
 fn build_meeting(id: String, group: &[(Event, Summary)]) -> Option<ProviderMeeting> {

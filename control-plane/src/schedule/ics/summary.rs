@@ -1,6 +1,8 @@
 //! [`Summary`]: the meeting and session that an event's title names: `F1: FP1 (Miami Grand Prix)`,
 //! `FORMULA 1 … GRAND PRIX 2026 - Race`, `Miami Grand Prix: Qualifying`, or any other text.
 
+use pitwall_upstream_map::slug::slugify;
+
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Summary {
     /// Whether the event is of Formula 1: `F2:` and `MotoGP:` are other championships on the same
@@ -11,6 +13,15 @@ pub(super) struct Summary {
     pub(super) session: Option<(&'static str, &'static str)>,
     /// Whether the title says `(Canceled)`, which some calendars write instead of the status.
     pub(super) cancelled: bool,
+}
+
+impl Summary {
+    /// The id of the meeting that an event with this title belongs to.
+    pub(super) fn meeting_id(&self, location: Option<&str>, year: i16) -> String {
+        let name = slugify(&self.meeting).unwrap_or_else(|| "event".to_owned());
+        let circuit = location.and_then(slugify).unwrap_or_else(|| "ics".to_owned());
+        format!("{year}:{name}:{circuit}")
+    }
 }
 
 /// Code, name and lower-case titles of the sessions of a weekend.

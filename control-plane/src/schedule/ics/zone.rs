@@ -15,7 +15,7 @@ use calcard::icalendar::{
     ICalendarValue,
 };
 
-use super::event::{bound_recurrence_rules, date_property};
+use super::component::{bound_recurrence_rules, date_property};
 
 /// Offset changes in one calendar; two a year for centuries are usual.
 const MAX_OFFSET_CHANGES: usize = 20_000;
