@@ -117,6 +117,31 @@ impl EventStreamReader {
     }
 }
 
+/// Pages poll: a map that leaves a document as it was does not have it sent again.
+#[tokio::test]
+async fn a_document_that_has_not_changed_is_not_sent_again() {
+    let (upstream_url, _) = start_upstream().await;
+    let edge = start_edge(&upstream_url).await;
+    let map_version = || async { fetch_json(&edge.url("/api/status")).await?["version"].as_u64() };
+    let paths = ["/api/schedule", "/iptv/playlist.m3u", "/api/status"];
+    let get =
+        |path: &str, etag: &str| client().get(edge.url(path)).header("if-none-match", etag).send();
+    let mut etags = Vec::new();
+    for path in paths {
+        let response = get(path, "\"none\"").await.unwrap();
+        etags.push(response.headers()["etag"].to_str().unwrap().to_owned());
+    }
+    let before = map_version().await.unwrap();
+    let run = client().post(edge.url("/api/extractors/first/run")).bearer_auth(ADMIN_TOKEN);
+    assert_eq!(run.send().await.unwrap().status(), 202);
+    eventually("another map", || async { map_version().await.filter(|now| *now > before) }).await;
+    for (path, etag, expected) in
+        [(paths[0], &etags[0], 304), (paths[1], &etags[1], 304), (paths[2], &etags[2], 200)]
+    {
+        assert_eq!(get(path, etag).await.unwrap().status(), expected, "{path}");
+    }
+}
+
 /// A stream all of whose sources are down stays listed, with the reason, so that it does not vanish
 /// from channel lists during an outage.
 #[tokio::test]

@@ -15,7 +15,7 @@ use super::{OpenApi, iptv_playlist, views};
 use crate::drain::DrainSignal;
 use crate::http::access::AccessScope;
 use crate::http::problem::Problem;
-use crate::http::response::Response;
+use crate::http::response::{Response, etag_of};
 
 const JSON: &str = "application/json";
 
@@ -42,7 +42,7 @@ impl ApiHandler {
         let map = self.store.map();
         let list = views::document_text(&map.documents.playlist)?;
         let text = iptv_playlist::append_tokens(list, token_query);
-        Ok(versioned_response(&map, "audio/x-mpegurl", text.into()))
+        Ok(document_response("audio/x-mpegurl", text.into()))
     }
 
     /// The bootstrap document as this edge plays its streams.
@@ -91,24 +91,15 @@ impl ApiHandler {
                     DocumentKind::Bootstrap => {
                         let overrides = LocalOverrides::for_map(&map, active_upstream);
                         let text = self.bootstrap_json_of(&map, &overrides)?.into();
-                        return Ok(if overrides.is_empty() {
-                            versioned_response(&map, JSON, text)
-                        } else {
-                            unversioned_response(text)
-                        });
+                        return Ok(document_response(JSON, text));
                     }
                 };
-                Ok(versioned_response(
-                    &map,
-                    content_type,
-                    views::document_text(text)?.to_owned().into(),
-                ))
+                Ok(document_response(content_type, views::document_text(text)?.to_owned().into()))
             }
             ApiRequest::Streams(session) => {
                 let overrides = LocalOverrides::for_map(&map, active_upstream);
                 if session.is_none() && overrides.is_empty() {
-                    return Ok(versioned_response(
-                        &map,
+                    return Ok(document_response(
                         JSON,
                         views::document_text(&documents.streams)?.to_owned().into(),
                     ));
@@ -119,26 +110,22 @@ impl ApiHandler {
                     None => documents.streams()?.clone(),
                 };
                 streams.streams.iter_mut().for_each(|stream| overrides.apply_to(stream));
-                overridable_response(&map, &streams, &overrides)
+                json_response(&streams)
             }
-            ApiRequest::Session(id) => json_response(&map, self.views.for_map(&map).session(id)?),
+            ApiRequest::Session(id) => json_response(self.views.for_map(&map).session(id)?),
             ApiRequest::Stream(id) => {
                 let overrides = LocalOverrides::for_stream(&map, id, active_upstream);
                 let mut stream = self.views.for_map(&map).stream(id)?.clone();
                 overrides.apply_to(&mut stream);
-                overridable_response(&map, &stream, &overrides)
+                json_response(&stream)
             }
             ApiRequest::Explain(id) => {
                 // Before the first map it is unknown which streams there are: no 404 then.
                 views::document_text(&documents.streams)?;
                 let explanation = documents.explain.get(id.as_str()).ok_or(Problem::NotFound)?;
-                Ok(versioned_response(
-                    &map,
-                    JSON,
-                    views::document_text(explanation)?.to_owned().into(),
-                ))
+                Ok(document_response(JSON, views::document_text(explanation)?.to_owned().into()))
             }
-            ApiRequest::Widget => json_response(&map, &self.views.for_map(&map).widget()?),
+            ApiRequest::Widget => json_response(&self.views.for_map(&map).widget()?),
             ApiRequest::OpenApi => Ok(Response::ok(JSON, self.openapi.bytes())
                 .header(header::CACHE_CONTROL, "public, max-age=300")),
             ApiRequest::Health => Ok(Response::ok("text/plain", "ok\n".into())),
@@ -155,32 +142,16 @@ impl ApiHandler {
     }
 }
 
-fn json_response<T: Serialize>(map: &UpstreamMap, value: &T) -> Result<Response, Problem> {
+fn json_response<T: Serialize>(value: &T) -> Result<Response, Problem> {
     let text = serde_json::to_vec(value).map_err(|_| Problem::Starting)?;
-    Ok(versioned_response(map, JSON, text.into()))
+    Ok(document_response(JSON, text.into()))
 }
 
-/// A response that has the map's version only where no override changed it.
-fn overridable_response<T: Serialize>(
-    map: &UpstreamMap,
-    value: &T,
-    overrides: &LocalOverrides<'_>,
-) -> Result<Response, Problem> {
-    if overrides.is_empty() {
-        return json_response(map, value);
-    }
-    let text = serde_json::to_vec(value).map_err(|_| Problem::Starting)?;
-    Ok(unversioned_response(text.into()))
-}
-
-/// A response without an `ETag`: local overrides change it without a new map version.
-fn unversioned_response(body: Bytes) -> Response {
-    Response::ok(JSON, body).header(header::CACHE_CONTROL, "no-cache")
-}
-
-/// A response whose `ETag` is the map's version, as it changes only with the map.
-fn versioned_response(map: &UpstreamMap, content_type: &'static str, body: Bytes) -> Response {
+/// A response whose `ETag` is a hash of its content: a map that leaves a document as it was costs
+/// its readers nothing.
+fn document_response(content_type: &'static str, body: Bytes) -> Response {
+    let etag = etag_of(&body);
     Response::ok(content_type, body)
         .header(header::CACHE_CONTROL, "no-cache")
-        .header(header::ETAG, &format!("\"{}\"", map.version))
+        .header(header::ETAG, &etag)
 }
