@@ -71,9 +71,4 @@ impl Document {
     pub fn as_str(&self) -> Option<&str> {
         (!self.0.is_empty()).then_some(&self.0)
     }
-
-    /// The JSON text of a document that is JSON; `None` until the control plane has published it.
-    pub fn as_json(&self) -> Option<&str> {
-        (!self.0.is_empty()).then_some(&self.0)
-    }
 }

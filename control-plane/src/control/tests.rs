@@ -121,7 +121,7 @@ fn document_texts(map: &UpstreamMap) -> [&str; 5] {
         &documents.extractors,
         &documents.status,
     ]
-    .map(|document| document.as_json().expect("published from the first map on"))
+    .map(|document| document.as_str().expect("published from the first map on"))
 }
 
 fn has_session_and_runs(map: &UpstreamMap) -> bool {

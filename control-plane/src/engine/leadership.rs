@@ -81,7 +81,7 @@ impl Engine {
 
     /// Takes over the time of each source's last success from the previous leader's documents.
     fn inherit_last_successes(&mut self, map: &UpstreamMap) {
-        let document = map.documents.extractors.as_json();
+        let document = map.documents.extractors.as_str();
         let read = document.and_then(|text| serde_json::from_str::<Extractors>(text).ok());
         for status in read.map(|it| it.extractors).unwrap_or_default() {
             if let Some(index) = source_state::source_index(&self.sources, &status.name)

@@ -121,7 +121,7 @@ impl EngineHarness {
     fn streams(&self) -> Vec<PublicStream> {
         let map = self.store.map();
         let streams: Streams =
-            serde_json::from_str(map.documents.streams.as_json().unwrap()).unwrap();
+            serde_json::from_str(map.documents.streams.as_str().unwrap()).unwrap();
         streams.streams
     }
 
@@ -138,13 +138,13 @@ impl EngineHarness {
 
     fn extractor_status(&self, index: usize) -> ExtractorStatus {
         let map = self.store.map();
-        let text = map.documents.extractors.as_json().unwrap();
+        let text = map.documents.extractors.as_str().unwrap();
         serde_json::from_str::<Extractors>(text).unwrap().extractors.remove(index)
     }
 
     fn explanation(&self, stream: &str) -> Explanation {
         let map = self.store.map();
-        serde_json::from_str(map.documents.explain[stream].as_json().unwrap()).unwrap()
+        serde_json::from_str(map.documents.explain[stream].as_str().unwrap()).unwrap()
     }
 
     fn generation(&self, stream: &str, source: &str) -> u64 {

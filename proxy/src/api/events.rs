@@ -224,7 +224,7 @@ fn session_json(map: &UpstreamMap) -> Option<&RawValue> {
         #[serde(borrow)]
         session: &'a RawValue,
     }
-    let bootstrap: Bootstrap<'_> = serde_json::from_str(map.documents.bootstrap.as_json()?).ok()?;
+    let bootstrap: Bootstrap<'_> = serde_json::from_str(map.documents.bootstrap.as_str()?).ok()?;
     Some(bootstrap.session)
 }
 

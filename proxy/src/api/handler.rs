@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header;
-use pitwall_upstream_map::{Store, UpstreamMap};
+use pitwall_upstream_map::Store;
 use serde::Serialize;
 
 use super::events::EventBroadcaster;
@@ -51,18 +51,11 @@ impl ApiHandler {
     /// [`Problem::Starting`] before the first map.
     pub fn bootstrap_json(&self, active_upstream: ActiveUpstreamFn<'_>) -> Result<String, Problem> {
         let map = self.store.map();
-        self.bootstrap_json_of(&map, &LocalOverrides::for_map(&map, active_upstream))
-    }
-
-    fn bootstrap_json_of(
-        &self,
-        map: &Arc<UpstreamMap>,
-        overrides: &LocalOverrides<'_>,
-    ) -> Result<String, Problem> {
+        let overrides = LocalOverrides::for_map(&map, active_upstream);
         if overrides.is_empty() {
             return Ok(views::document_text(&map.documents.bootstrap)?.to_owned());
         }
-        let mut bootstrap = self.views.for_map(map).bootstrap()?.clone();
+        let mut bootstrap = self.views.for_map(&map).bootstrap()?.clone();
         bootstrap.streams.iter_mut().for_each(|stream| overrides.apply_to(stream));
         serde_json::to_string(&bootstrap).map_err(|_| Problem::Starting)
     }
@@ -89,9 +82,8 @@ impl ApiHandler {
                     DocumentKind::Guide => (&documents.guide, "application/xml; charset=utf-8"),
                     DocumentKind::IptvPlaylist => return self.iptv_playlist(&|_| String::new()),
                     DocumentKind::Bootstrap => {
-                        let overrides = LocalOverrides::for_map(&map, active_upstream);
-                        let text = self.bootstrap_json_of(&map, &overrides)?.into();
-                        return Ok(document_response(JSON, text));
+                        let text = self.bootstrap_json(active_upstream)?;
+                        return Ok(document_response(JSON, text.into()));
                     }
                 };
                 Ok(document_response(content_type, views::document_text(text)?.to_owned().into()))
