@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 use pitwall_upstream_map::StreamId;
@@ -44,8 +46,21 @@ pub(crate) struct ActiveHistory {
 }
 
 /// The file that persists [`History`].
-#[derive(Clone, Debug)]
-pub(crate) struct HistoryStore(StateFile);
+#[derive(Debug)]
+pub(crate) struct HistoryStore {
+    file: StateFile,
+    last_revision: AtomicU64,
+    /// The newest revision on disk; locked while a revision is written.
+    saved_revision: Mutex<u64>,
+}
+
+/// A history as it was collected. Revisions are saved from several threads, and an older one never
+/// replaces a newer one on disk.
+pub(crate) struct HistoryRevision {
+    number: u64,
+    collected_at: Timestamp,
+    history: History,
+}
 
 const FORMAT_VERSION: u32 = 2;
 /// Older statistics are ignored.
@@ -65,11 +80,15 @@ struct LoadedHistory {
 
 impl HistoryStore {
     pub(crate) fn new(directory: PathBuf) -> Self {
-        Self(StateFile::new(directory, "history", FORMAT_VERSION))
+        Self {
+            file: StateFile::new(directory, "history", FORMAT_VERSION),
+            last_revision: AtomicU64::new(0),
+            saved_revision: Mutex::new(0),
+        }
     }
 
     pub(crate) fn load(&self, now: Timestamp) -> History {
-        let Some(LoadedHistory { at, mut history }) = self.0.load() else {
+        let Some(LoadedHistory { at, mut history }) = self.file.load() else {
             return History::default();
         };
         if now.duration_since(at) > HISTORY_MAX_AGE {
@@ -80,8 +99,21 @@ impl HistoryStore {
         history
     }
 
-    pub(crate) fn save(&self, history: &History, now: Timestamp) -> io::Result<()> {
-        self.0.save(&SavedHistory { at: now, history })
+    /// The revision that succeeds all those collected before.
+    pub(crate) fn revise(&self, history: History, now: Timestamp) -> HistoryRevision {
+        let number = self.last_revision.fetch_add(1, Ordering::Relaxed) + 1;
+        HistoryRevision { number, collected_at: now, history }
+    }
+
+    /// Saves a revision unless a newer one is already saved.
+    pub(crate) fn save(&self, revision: &HistoryRevision) -> io::Result<()> {
+        let mut saved = self.saved_revision.lock().unwrap_or_else(PoisonError::into_inner);
+        if revision.number > *saved {
+            let HistoryRevision { number, collected_at, history } = revision;
+            self.file.save(&SavedHistory { at: *collected_at, history })?;
+            *saved = *number;
+        }
+        Ok(())
     }
 }
 
@@ -117,10 +149,23 @@ mod tests {
             history_store.load(at).upstreams.first().map(|one| one.past.trips)
         };
         assert_eq!(trips(&history_store, now()), None);
-        history_store.save(&history(), now()).unwrap();
+        history_store.save(&history_store.revise(history(), now())).unwrap();
         assert_eq!(trips(&history_store, now()), Some(2));
         assert!(history_store.load(now()).playing[0].pinned);
         let week_later = now() + SignedDuration::from_hours(8 * 24);
         assert_eq!(trips(&history_store, week_later), None, "too old");
+    }
+
+    /// Saves run in threads of their own and may end in another order than they began.
+    #[test]
+    fn an_older_revision_replaces_no_newer_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let history_store = HistoryStore::new(directory.path().to_owned());
+        let older = history_store.revise(History::default(), now());
+        let newer = history_store.revise(history(), now());
+        for (saved, expected) in [(&older, 0), (&newer, 1), (&older, 1)] {
+            history_store.save(saved).unwrap();
+            assert_eq!(history_store.load(now()).playing.len(), expected);
+        }
     }
 }

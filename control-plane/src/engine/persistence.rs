@@ -182,12 +182,11 @@ impl Engine {
 
     fn save_history(&mut self) -> impl Future<Output = ()> + Send + use<> {
         self.persisted.last_saved_at = Instant::now();
-        let (history_store, history) =
-            (self.persisted.history_store.clone(), self.collect_history());
-        let now = self.clock.now();
+        let history_store = self.persisted.history_store.clone();
+        let revision = history_store.revise(self.collect_history(), self.clock.now());
         async move {
             let saved =
-                tokio::task::spawn_blocking(move || history_store.save(&history, now)).await;
+                tokio::task::spawn_blocking(move || history_store.save(&revision)).await;
             if let Ok(Err(error)) = saved {
                 tracing::warn!(%error, "the history was not saved; check [state] dir");
             }
@@ -196,9 +195,9 @@ impl Engine {
 
     /// For shutdown.
     pub(crate) fn save_history_blocking(&self) {
-        if let Err(error) =
-            self.persisted.history_store.save(&self.collect_history(), self.clock.now())
-        {
+        let history_store = &self.persisted.history_store;
+        let revision = history_store.revise(self.collect_history(), self.clock.now());
+        if let Err(error) = history_store.save(&revision) {
             tracing::warn!(%error, "the history was not saved; check [state] dir");
         }
     }
