@@ -8,7 +8,7 @@ mod value_reader;
 
 use url::Url;
 
-pub use self::media::{MediaPlaylist, PlaylistType, ServerControl};
+pub use self::media::{MediaPlaylist, ServerControl};
 pub use self::multivariant::{MediaKind, MediaRendition, MultivariantPlaylist, Variant};
 pub use self::segment::{Key, Map, Segment};
 use self::value_reader::ValueReader;
@@ -16,6 +16,7 @@ use crate::error::InvalidPlaylist;
 use crate::limits::PlaylistLimits;
 use crate::line;
 use crate::playlist_kind::{KindDetector, PlaylistKind};
+pub use crate::tag::PlaylistType;
 use crate::variables::Variables;
 
 /// A playlist of either kind.

@@ -75,17 +75,11 @@ impl<'a> Attributes<'a> {
     /// Parses the attribute whose name lies between `start` and `equals` and whose value begins at
     /// `self.position`.
     fn parse_attribute(&mut self, start: usize, equals: usize) -> Option<Attribute<'a>> {
-        let words = trim_padding(self.text.get(start..equals)?);
+        let written = self.text.get(start..equals)?;
+        let words = trim_padding(written);
         let name = words.rsplit(|&byte| is_padding(byte)).next().unwrap_or(words);
-        let name_start = equals
-            - self
-                .text
-                .get(start..equals)?
-                .iter()
-                .rev()
-                .take_while(|&&byte| is_padding(byte))
-                .count()
-            - name.len();
+        let padding = written.iter().rev().take_while(|&&byte| is_padding(byte)).count();
+        let name_start = equals - padding - name.len();
 
         self.position += leading_padding(self.rest());
         let (value, end) = match self.rest().split_first() {

@@ -1,6 +1,7 @@
 //! HLS playlists (RFC 8216bis) as text in and text out, without I/O, clock or state between calls.
 //!
-//! The rewriter and the analysis both read the text through the modules listed first:
+//! Rewriting, analysis and splicing all read the text through the modules listed first, so that
+//! none of them misses a tag that another one knows:
 //!
 //! - [`mod@line`]: bytes to lines with their offsets; rejects input that is no playlist or exceeds
 //!   [`PlaylistLimits`].
@@ -8,7 +9,8 @@
 //! - [`variables`]: `EXT-X-DEFINE`: the values of variables, and which of them a child playlist
 //!   imports.
 //! - [`uri_resolver`]: a URI as written to the absolute URL, byte for byte (RFC 3986).
-//! - [`sequence`]: the media sequence number of the next segment.
+//! - [`tag`]: which tag a line is, and its value as a type.
+//! - [`segment_context`]: which tags apply to the next segment, and its numbers.
 //! - [`playlist_kind`]: whether a playlist is multivariant or media.
 //! - [`playlist_timing`]: target duration, part target, segment count and end of a media playlist.
 //! - [`rewrite`](mod@rewrite): replaces every URI with the link that a [`UriMapper`] writes; every
@@ -44,8 +46,9 @@ mod playlist_kind;
 mod playlist_timing;
 mod redaction;
 mod rewrite;
-mod sequence;
+mod segment_context;
 pub mod splice;
+mod tag;
 mod uri_mapper;
 mod uri_resolver;
 mod variables;

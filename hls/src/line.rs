@@ -73,6 +73,11 @@ impl<'a> Lines<'a> {
         Self { input, limits, position, number: 0 }
     }
 
+    /// Byte offset of the next line.
+    pub(crate) fn position(&self) -> usize {
+        self.position
+    }
+
     fn stop_with(&mut self, error: InvalidPlaylist) -> Option<Result<Line<'a>, InvalidPlaylist>> {
         self.position = self.input.len();
         Some(Err(error))
@@ -116,6 +121,13 @@ impl<'a> Line<'a> {
             [b'#', b'E', b'X', b'T', ..] => LineKind::Tag(self.parse_tag()),
             [b'#', ..] => LineKind::Comment,
             _ => LineKind::Uri,
+        }
+    }
+
+    pub(crate) fn tag(&self) -> Option<Tag<'a>> {
+        match self.kind() {
+            LineKind::Tag(tag) => Some(tag),
+            LineKind::Blank | LineKind::Comment | LineKind::Uri => None,
         }
     }
 

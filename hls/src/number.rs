@@ -30,12 +30,6 @@ pub(crate) fn parse_byte_range(text: &[u8]) -> Option<(u64, Option<u64>)> {
     Some((length, offset))
 }
 
-/// Parses the `BYTERANGE` of an EXT-X-MAP as (length, offset); a missing offset means 0.
-pub(crate) fn parse_map_byte_range(text: &[u8]) -> Option<(u64, u64)> {
-    let (length, offset) = parse_byte_range(text)?;
-    Some((length, offset.unwrap_or(0)))
-}
-
 /// Parses `0x…` of at most 128 bits.
 pub(crate) fn parse_hexadecimal(text: &[u8]) -> Option<u128> {
     let text = std::str::from_utf8(text.trim_ascii()).ok()?;

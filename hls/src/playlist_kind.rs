@@ -1,7 +1,8 @@
 //! Playlist kind, multivariant or media, decided as hls.js does.
 
 use crate::error::InvalidPlaylist;
-use crate::line::{LineKind, Lines};
+use crate::line::Lines;
+use crate::tag::{PlaylistTag as P, SegmentTag as S, TagKind as Kind};
 
 /// The kind of a playlist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -17,22 +18,16 @@ pub enum PlaylistKind {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct KindDetector {
     has_multivariant_tag: bool,
-    has_segments: bool,
+    pub(crate) has_segments: bool,
     has_target_duration: bool,
 }
 
 impl KindDetector {
-    pub(crate) fn observe_tag(&mut self, name: &[u8]) {
-        match name {
-            b"EXT-X-STREAM-INF"
-            | b"EXT-X-MEDIA"
-            | b"EXT-X-I-FRAME-STREAM-INF"
-            | b"EXT-X-IMAGE-STREAM-INF"
-            | b"EXT-X-SESSION-DATA"
-            | b"EXT-X-SESSION-KEY"
-            | b"EXT-X-CONTENT-STEERING" => self.has_multivariant_tag = true,
-            b"EXTINF" => self.has_segments = true,
-            b"EXT-X-TARGETDURATION" => self.has_target_duration = true,
+    pub(crate) fn observe_tag(&mut self, kind: &Kind<'_>) {
+        match kind {
+            Kind::Multivariant(_) => self.has_multivariant_tag = true,
+            Kind::Segment(S::Inf(_)) => self.has_segments = true,
+            Kind::Playlist(P::TargetDuration(_)) => self.has_target_duration = true,
             _ => {}
         }
     }
@@ -56,8 +51,8 @@ impl KindDetector {
     pub(crate) fn scan(lines: Lines<'_>) -> Result<Self, InvalidPlaylist> {
         let mut detector = Self::default();
         for line in lines {
-            if let LineKind::Tag(tag) = line?.kind() {
-                detector.observe_tag(tag.name);
+            if let Some(tag) = line?.tag() {
+                detector.observe_tag(&tag.kind());
                 if detector.has_target_duration {
                     break;
                 }

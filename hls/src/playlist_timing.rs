@@ -1,8 +1,5 @@
 //! Timing of a media playlist, collected while it is rewritten.
 
-use crate::line::Tag;
-use crate::number;
-
 /// Timing tags and segment count of a media playlist.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct PlaylistTiming {
@@ -16,17 +13,6 @@ pub struct PlaylistTiming {
 }
 
 impl PlaylistTiming {
-    pub(crate) fn observe_tag(&mut self, tag: &Tag<'_>) {
-        match tag.name {
-            b"EXT-X-TARGETDURATION" => self.target_duration = number::parse_decimal(tag.value),
-            b"EXT-X-PART-INF" => {
-                self.part_target = tag.attribute("PART-TARGET").and_then(number::parse_decimal);
-            }
-            b"EXT-X-ENDLIST" => self.has_end_list = true,
-            _ => {}
-        }
-    }
-
     /// Upper bound of the playlist's duration in seconds: target duration times segment count.
     pub fn max_duration_secs(&self) -> f64 {
         self.target_duration.unwrap_or_default() * self.segment_count as f64

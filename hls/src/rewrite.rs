@@ -3,19 +3,20 @@
 //! The output is the input up to the next URI, copied in one piece, then the link, and so on. Text
 //! that needs no change is read once.
 
-mod uri_location;
+mod uri_attributes;
 
 use url::Url;
 
-use self::uri_location::UriLocation;
+use self::uri_attributes::uri_attributes;
+use crate::attribute::Attribute;
 use crate::error::InvalidPlaylist;
 use crate::limits::PlaylistLimits;
 use crate::line::{self, Line, LineKind, Tag};
-use crate::number;
 use crate::playlist_kind::{KindDetector, PlaylistKind};
 use crate::playlist_timing::PlaylistTiming;
 use crate::redaction::{self, RedactionCandidates};
-use crate::sequence::SequenceCounter;
+use crate::segment_context::{NextSegment, SegmentTags};
+use crate::tag::{self, PlaylistTag as P, SegmentTag as S, TagKind as Kind};
 use crate::uri_mapper::{UriMapper, UriReference, UriRole};
 use crate::uri_resolver::{self, UriResolver};
 use crate::variables::{Definition, NO_VARIABLES, Variables};
@@ -53,12 +54,9 @@ pub fn rewrite<L: UriMapper + ?Sized>(
         substituted_uri: Vec::new(),
         out: Vec::with_capacity(input.len().saturating_mul(2)),
         copied_until: 0,
-        variant_follows: false,
-        sequence: SequenceCounter::default(),
+        next_segment: NextSegment::default(),
         kind_detector: KindDetector::default(),
         timing: PlaylistTiming::default(),
-        byte_ranges: ByteRanges::default(),
-        gap_follows: false,
         redactions: RedactionCandidates::default(),
     };
     for line in lines {
@@ -81,26 +79,20 @@ struct Rewriter<'a, L: ?Sized> {
     out: Vec<u8>,
     /// Number of input bytes that `out` contains or replaces.
     copied_until: usize,
-    /// An EXT-X-STREAM-INF was read and the next URI line is its variant, whatever lines stand
-    /// between.
-    variant_follows: bool,
-    sequence: SequenceCounter,
+    next_segment: NextSegment<'a>,
     kind_detector: KindDetector,
     timing: PlaylistTiming,
-    byte_ranges: ByteRanges,
-    /// An EXT-X-GAP was read, which marks the next segment as missing.
-    gap_follows: bool,
     redactions: RedactionCandidates<'a>,
 }
 
 impl<'a, L: UriMapper + ?Sized> Rewriter<'a, L> {
     fn rewrite_line(&mut self, line: &Line<'a>) -> Result<(), InvalidPlaylist> {
-        // EXTINF precedes every segment and never contains a URI.
-        if line.text.starts_with(b"#EXTINF:") {
-            self.kind_detector.observe_tag(b"EXTINF");
+        // In a long playlist these tags precede every segment, and no URI depends on them.
+        if tag::is_inf(line.text) {
+            self.kind_detector.has_segments = true;
             return Ok(());
         }
-        if uri_location::has_no_uri(line.text) {
+        if tag::is_program_date_time(line.text) {
             return Ok(());
         }
         match line.kind() {
@@ -111,61 +103,47 @@ impl<'a, L: UriMapper + ?Sized> Rewriter<'a, L> {
     }
 
     fn rewrite_uri_line(&mut self, line: &Line<'a>) -> Result<(), InvalidPlaylist> {
-        if std::mem::take(&mut self.variant_follows) {
-            return self.replace_uri(
-                UriRole::Variant,
-                line.text,
-                line.start,
-                TagContext::WHOLE_RESOURCE,
-                line.number,
-            );
-        }
-        let sequence = Some(self.sequence.take_number());
-        let is_gap = std::mem::take(&mut self.gap_follows);
-        let context = TagContext { sequence, byte_range: self.byte_ranges.take_range(), is_gap };
-        self.timing.segment_count += 1;
-        self.replace_uri(UriRole::Segment, line.text, line.start, context, line.number)
+        let is_variant = self.next_segment.take_variant();
+        self.timing.segment_count += u64::from(!is_variant);
+        let role = if is_variant { UriRole::Variant } else { UriRole::Segment };
+        self.replace_uri(role, line.text, line.start, TagContext::default(), line.number)
     }
 
     fn rewrite_tag(&mut self, tag: &Tag<'a>, line: usize) -> Result<(), InvalidPlaylist> {
-        self.kind_detector.observe_tag(tag.name);
-        self.sequence.observe_tag(tag);
-        self.timing.observe_tag(tag);
-        match tag.name {
-            b"EXT-X-STREAM-INF" => self.variant_follows = true,
-            b"EXT-X-BYTERANGE" => self.byte_ranges.observe_tag(tag.value),
-            b"EXT-X-GAP" => self.gap_follows = true,
-            b"EXT-X-DEFINE" => return self.rewrite_define(tag, line),
+        let kind = tag.kind();
+        self.kind_detector.observe_tag(&kind);
+        self.next_segment.observe_tag(&kind);
+        let mut context = TagContext::default();
+        match kind {
+            Kind::Playlist(P::TargetDuration(seconds)) => {
+                self.timing.target_duration = seconds;
+            }
+            Kind::Playlist(P::PartInf(target)) => self.timing.part_target = target,
+            Kind::Playlist(P::EndList) => self.timing.has_end_list = true,
+            Kind::Playlist(P::Define) => return self.rewrite_define(tag, line),
+            Kind::Segment(S::Part | S::PreloadHint) => {
+                context.sequence = Some(self.next_segment.tags.number);
+                context.is_gap = tag.is_yes("GAP");
+            }
+            Kind::Segment(S::Map(byte_range)) => context.byte_range = byte_range,
+            Kind::Segment(S::Prefetch) => {
+                context.sequence = Some(self.next_segment.take_prefetch_number());
+                let (role, start) = (UriRole::Prefetch, tag.value_start);
+                return self.replace_uri(role, tag.value, start, context, line);
+            }
             _ => {}
         }
-        match UriLocation::of(tag.name) {
-            UriLocation::NoUri => Ok(()),
-            UriLocation::WholeValue(role) => {
-                let context = TagContext::with_sequence(Some(self.sequence.take_prefetch_number()));
-                self.replace_uri(role, tag.value, tag.value_start, context, line)
-            }
-            location => {
-                for attribute in tag.attributes() {
-                    let Some(role) = location.role(|name| attribute.has_name(name)) else {
-                        continue;
-                    };
-                    let context = match role {
-                        UriRole::Part | UriRole::PreloadHint => TagContext {
-                            is_gap: tag.is_yes("GAP"),
-                            ..TagContext::with_sequence(Some(self.sequence.peek_number()))
-                        },
-                        UriRole::Map => {
-                            let byte_range = tag.attribute("BYTERANGE");
-                            let byte_range = byte_range.and_then(number::parse_map_byte_range);
-                            TagContext { byte_range, ..TagContext::WHOLE_RESOURCE }
-                        }
-                        _ => TagContext::WHOLE_RESOURCE,
-                    };
-                    self.replace_uri(role, attribute.value, attribute.value_start, context, line)?;
-                }
-                Ok(())
+        let uri_attributes = uri_attributes(&kind);
+        if uri_attributes.is_empty() {
+            return Ok(());
+        }
+        for Attribute { name, value, value_start, .. } in tag.attributes() {
+            let known = uri_attributes.iter().find(|known| name.eq_ignore_ascii_case(known.0));
+            if let Some((_, role)) = known {
+                self.replace_uri(*role, value, value_start, context, line)?;
             }
         }
+        Ok(())
     }
 
     fn replace_uri(
@@ -173,22 +151,24 @@ impl<'a, L: UriMapper + ?Sized> Rewriter<'a, L> {
         role: UriRole,
         written: &'a [u8],
         start: usize,
-        context: TagContext,
+        mut context: TagContext,
         line: usize,
     ) -> Result<(), InvalidPlaylist> {
         if written.is_empty() {
             return Ok(());
         }
-        let uri = line::trim_padding(self.variables.substitute(
-            written,
-            &mut self.substituted_uri,
-            self.limits.max_line_bytes,
-            line,
-        )?);
+        let (limit, buffer) = (self.limits.max_line_bytes, &mut self.substituted_uri);
+        let uri = line::trim_padding(self.variables.substitute(written, buffer, limit, line)?);
         if role == UriRole::UnknownTag && !uri_resolver::has_host(uri) {
             return Ok(());
         }
-        let Some(url) = self.resolver.resolve(uri) else { return Ok(()) };
+        let url = self.resolver.resolve(uri);
+        if role == UriRole::Segment {
+            let tags = self.next_segment.take_segment(url.map_or(uri, str::as_bytes));
+            let SegmentTags { number, byte_range, is_gap, .. } = tags;
+            context = TagContext { sequence: Some(number), byte_range, is_gap };
+        }
+        let Some(url) = url else { return Ok(()) };
         let reference = UriReference {
             role,
             target: role.target(url),
@@ -207,11 +187,8 @@ impl<'a, L: UriMapper + ?Sized> Rewriter<'a, L> {
 
     fn check_growth(&self, line: usize) -> Result<(), InvalidPlaylist> {
         let limit = self.limits.max_output_bytes();
-        if self.out.len() > limit {
-            Err(InvalidPlaylist::OutputTooLong { line, limit })
-        } else {
-            Ok(())
-        }
+        let is_within = self.out.len() <= limit;
+        is_within.then_some(()).ok_or(InvalidPlaylist::OutputTooLong { line, limit })
     }
 
     /// Rewrites QUERYPARAM and IMPORT to NAME and VALUE: a player would evaluate them against the
@@ -240,9 +217,7 @@ impl<'a, L: UriMapper + ?Sized> Rewriter<'a, L> {
                     }
                     self.copy_to(attribute.start);
                     if is_source {
-                        self.out.extend_from_slice(b"NAME=\"");
-                        self.out.extend_from_slice(name);
-                        self.out.extend_from_slice(b"\",");
+                        self.out.extend_from_slice(&[b"NAME=\"", name, b"\","].concat());
                     }
                     self.out.extend_from_slice(b"VALUE=\"");
                     let start = self.out.len();
@@ -276,41 +251,11 @@ impl<'a, L: UriMapper + ?Sized> Rewriter<'a, L> {
 }
 
 /// Position of a URI among the segments, and which byte range of its resource is meant.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct TagContext {
     sequence: Option<u64>,
     byte_range: Option<(u64, u64)>,
     is_gap: bool,
-}
-
-impl TagContext {
-    const WHOLE_RESOURCE: Self = Self::with_sequence(None);
-
-    const fn with_sequence(sequence: Option<u64>) -> Self {
-        Self { sequence, byte_range: None, is_gap: false }
-    }
-}
-
-/// State of EXT-X-BYTERANGE, which applies to the next segment; a range without an offset begins
-/// where the last one ended.
-#[derive(Default)]
-struct ByteRanges {
-    pending: Option<(u64, Option<u64>)>,
-    last_end: u64,
-}
-
-impl ByteRanges {
-    fn observe_tag(&mut self, value: &[u8]) {
-        self.pending = number::parse_byte_range(value);
-    }
-
-    /// The pending range as (length, offset).
-    fn take_range(&mut self) -> Option<(u64, u64)> {
-        let (length, offset) = self.pending.take()?;
-        let offset = offset.unwrap_or(self.last_end);
-        self.last_end = offset.saturating_add(length);
-        Some((length, offset))
-    }
 }
 
 #[cfg(test)]

@@ -145,7 +145,7 @@ impl Splice {
             segment.discontinuity.checked_sub(self.from.upstream_discontinuity)?;
         let mut published = segment.clone();
         published.number = number;
-        published.discontinuity = self.from.discontinuity + discontinuities_since;
+        published.discontinuity = self.from.discontinuity.saturating_add(discontinuities_since);
         if number == self.from.published {
             // The first segment carries the `EXT-X-DISCONTINUITY` of the splice, and those of its
             // own that the source added after the splice was made. Other renditions may have

@@ -13,7 +13,7 @@ pub(crate) use self::definition::Definition;
 use self::definition::decode_query_parameter;
 use crate::error::InvalidPlaylist;
 use crate::limits::PlaylistLimits;
-use crate::line::{self, LineKind};
+use crate::line;
 
 /// Variable names and their values: those that a playlist defines, or those that its parent hands
 /// down.
@@ -89,34 +89,22 @@ impl Variables {
         let mut buffer = Vec::new();
         for line in line::parse_lines(input, limits)? {
             let line = line?;
-            let LineKind::Tag(tag) = line.kind() else { continue };
-            let Some(definition) = Definition::of(&tag) else { continue };
+            let Some(definition) = line.tag().and_then(|tag| Definition::of(&tag)) else {
+                continue;
+            };
             let name = definition.name();
-            match definition {
+            let value = match definition {
                 Definition::Value { value, .. } => {
                     let value = value.map_or(&[][..], |attribute| attribute.value);
-                    let value = variables.substitute(
-                        value,
-                        &mut buffer,
-                        limits.max_line_bytes,
-                        line.number,
-                    )?;
-                    total_length += name.len() + value.len();
-                    let value = value.to_vec();
-                    variables.insert(name, &value);
+                    let limit = limits.max_line_bytes;
+                    Some(variables.substitute(value, &mut buffer, limit, line.number)?.to_vec())
                 }
-                Definition::QueryParameter(_) => {
-                    if let Some(value) = decode_query_parameter(base, name) {
-                        total_length += name.len() + value.len();
-                        variables.insert(name, &value);
-                    }
-                }
-                Definition::Import(_) => {
-                    if let Some(value) = imported.get(name) {
-                        total_length += name.len() + value.len();
-                        variables.insert(name, value);
-                    }
-                }
+                Definition::QueryParameter(_) => decode_query_parameter(base, name),
+                Definition::Import(_) => imported.get(name).map(<[u8]>::to_vec),
+            };
+            if let Some(value) = value {
+                total_length += name.len() + value.len();
+                variables.insert(name, &value);
             }
             // A value may refer to earlier values, so without this limit a few lines that double
             // each other would expand to gigabytes.

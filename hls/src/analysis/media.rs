@@ -8,7 +8,8 @@ use crate::container::{self, Container};
 use crate::error::InvalidPlaylist;
 use crate::line::{Line, LineKind, Lines, Tag};
 use crate::number;
-use crate::sequence::SequenceCounter;
+use crate::segment_context::{KeysInForce, NextSegment};
+use crate::tag::{self, PlaylistTag as P, PlaylistType, SegmentTag as S, TagKind as Kind};
 
 /// A media playlist.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -30,13 +31,6 @@ pub struct MediaPlaylist {
     /// first segment.
     pub skipped_segments: u64,
     pub server_control: Option<ServerControl>,
-}
-
-/// EXT-X-PLAYLIST-TYPE.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum PlaylistType {
-    Event,
-    Vod,
 }
 
 /// EXT-X-SERVER-CONTROL; durations in seconds.
@@ -71,182 +65,117 @@ pub(super) fn read_media(
     let mut builder = MediaPlaylistBuilder {
         reader,
         media: MediaPlaylist::default(),
-        sequence: SequenceCounter::default(),
         next: NextSegment::default(),
+        keys: KeysInForce::default(),
         map: None,
-        keys: Vec::new(),
-        variant_follows: false,
+        key: None,
     };
     for line in lines {
         builder.read_line(&line?)?;
     }
-    Ok(builder.media)
+    Ok(MediaPlaylist {
+        media_sequence: builder.next.media_sequence,
+        discontinuity_sequence: builder.next.discontinuity_sequence,
+        ..builder.media
+    })
 }
 
 struct MediaPlaylistBuilder<'a> {
     reader: ValueReader<'a>,
     media: MediaPlaylist,
-    sequence: SequenceCounter,
-    next: NextSegment,
+    next: NextSegment<'a>,
+    keys: KeysInForce<'a>,
     /// The EXT-X-MAP in force.
     map: Option<Arc<Map>>,
-    /// The EXT-X-KEYs in force, one per key format.
-    keys: Vec<Arc<Key>>,
-    /// A stray EXT-X-STREAM-INF was read: the next URI is no segment, so that segments get the same
-    /// numbers as in the rewriter.
-    variant_follows: bool,
+    /// The preferred one of the EXT-X-KEYs in force.
+    key: Option<Arc<Key>>,
 }
 
-/// Tags read so far that apply to the next segment.
-#[derive(Default)]
-struct NextSegment {
-    duration: f64,
-    title: Option<String>,
-    byte_range: Option<(u64, Option<u64>)>,
-    has_discontinuity: bool,
-    program_date_time: Option<String>,
-    is_gap: bool,
-}
-
-impl MediaPlaylistBuilder<'_> {
-    fn read_line(&mut self, line: &Line<'_>) -> Result<(), InvalidPlaylist> {
+impl<'a> MediaPlaylistBuilder<'a> {
+    fn read_line(&mut self, line: &Line<'a>) -> Result<(), InvalidPlaylist> {
         self.reader.set_line(line.number);
         match line.kind() {
             LineKind::Blank | LineKind::Comment => Ok(()),
-            LineKind::Uri if std::mem::take(&mut self.variant_follows) => Ok(()),
+            LineKind::Uri if self.next.take_variant() => Ok(()),
             LineKind::Uri => self.push_segment(line.text),
             LineKind::Tag(tag) => {
-                self.variant_follows |= tag.name == b"EXT-X-STREAM-INF";
-                self.sequence.observe_tag(&tag);
-                self.read_playlist_tag(&tag);
-                self.read_segment_tag(&tag)
+                let kind = tag.kind();
+                self.next.observe_tag(&kind);
+                self.read_tag(&kind, &tag)
             }
         }
     }
 
     fn push_segment(&mut self, uri: &[u8]) -> Result<(), InvalidPlaylist> {
         let url = self.reader.read_url(uri)?;
-        let next = std::mem::take(&mut self.next);
-        let byte_range = next.byte_range.map(|(length, offset)| {
-            (length, offset.unwrap_or_else(|| self.end_of_last_range(&url)))
-        });
-        let key = self.keys.iter().find(|key| key.is_identity()).or(self.keys.first());
+        let tags = self.next.take_segment(url.as_bytes());
+        let text = |written| String::from_utf8_lossy(written).into_owned();
         self.media.segments.push(Segment {
-            sequence: self.sequence.take_number(),
+            sequence: tags.number,
             url,
-            duration: next.duration,
-            title: next.title,
-            byte_range,
-            has_discontinuity: next.has_discontinuity,
-            program_date_time: next.program_date_time,
+            duration: tags.inf.map_or(0.0, |inf| inf.duration()),
+            // A title is no attribute, so variables are not substituted in it.
+            title: tags.inf.and_then(|inf| inf.title()).map(text),
+            byte_range: tags.byte_range,
+            has_discontinuity: tags.discontinuity_tags > 0,
+            program_date_time: tags.date.map(text),
             map: self.map.clone(),
-            key: key.cloned(),
-            is_gap: next.is_gap,
+            key: self.key.clone(),
+            is_gap: tags.is_gap,
         });
         Ok(())
     }
 
-    /// Offset of a byte range that has none: the end of the previous range if it is of the same
-    /// resource, else 0.
-    fn end_of_last_range(&self, url: &str) -> u64 {
-        match self.media.segments.last() {
-            Some(Segment { url: last, byte_range: Some((length, offset)), .. }) if last == url => {
-                offset.saturating_add(*length)
-            }
-            _ => 0,
-        }
-    }
-
-    fn read_playlist_tag(&mut self, tag: &Tag<'_>) {
+    fn read_tag(&mut self, kind: &Kind<'a>, tag: &Tag<'a>) -> Result<(), InvalidPlaylist> {
         let media = &mut self.media;
-        let integer = || number::parse_integer(tag.value).unwrap_or(0);
-        match tag.name {
-            b"EXT-X-TARGETDURATION" => media.target_duration = number::parse_decimal(tag.value),
-            b"EXT-X-MEDIA-SEQUENCE" if media.segments.is_empty() => {
-                media.media_sequence = integer()
+        match *kind {
+            Kind::Segment(S::Part | S::PreloadHint) => media.has_parts = true,
+            Kind::Segment(S::Map(byte_range)) => {
+                let url = self.reader.read_url_attribute(tag, "URI")?;
+                self.map = url.map(|url| Arc::new(Map { url, byte_range }));
             }
-            b"EXT-X-DISCONTINUITY-SEQUENCE" => media.discontinuity_sequence = integer(),
-            b"EXT-X-PLAYLIST-TYPE" => {
-                media.playlist_type = match tag.value {
-                    b"EVENT" => Some(PlaylistType::Event),
-                    b"VOD" => Some(PlaylistType::Vod),
-                    _ => None,
-                }
+            Kind::Segment(S::Key) => {
+                self.keys.observe_key(tag::Key::parse(tag));
+                let preferred = self.keys.preferred();
+                self.key = preferred.map(|key| self.read_key(key)).transpose()?.map(Arc::new);
             }
-            b"EXT-X-ENDLIST" => media.has_end_list = true,
-            b"EXT-X-INDEPENDENT-SEGMENTS" => media.has_independent_segments = true,
-            b"EXT-X-I-FRAMES-ONLY" => media.is_i_frames_only = true,
-            b"EXT-X-PART" | b"EXT-X-PRELOAD-HINT" => media.has_parts = true,
-            b"EXT-X-PART-INF" => {
-                media.has_parts = true;
-                media.part_target = tag.attribute("PART-TARGET").and_then(number::parse_decimal);
+            // `NextSegment` reads them, or they do not describe a segment.
+            Kind::Segment(S::Inf(_) | S::ProgramDateTime(_) | S::ByteRange(_) | S::Gap) => {}
+            Kind::Segment(S::Discontinuity | S::Prefetch | S::Bitrate | S::Tiles | S::Cue) => {}
+            Kind::Playlist(P::TargetDuration(seconds)) => media.target_duration = seconds,
+            Kind::Playlist(P::PlaylistType(kind)) => media.playlist_type = kind,
+            Kind::Playlist(P::EndList) => media.has_end_list = true,
+            Kind::Playlist(P::IndependentSegments) => media.has_independent_segments = true,
+            Kind::Playlist(P::IFramesOnly) => media.is_i_frames_only = true,
+            Kind::Playlist(P::PartInf(target)) => {
+                (media.has_parts, media.part_target) = (true, target);
             }
-            b"EXT-X-SKIP" => {
-                let skipped =
-                    tag.attribute("SKIPPED-SEGMENTS").and_then(number::parse_integer).unwrap_or(0);
+            Kind::Playlist(P::Skip(skipped)) => {
                 media.skipped_segments = media.skipped_segments.saturating_add(skipped);
             }
-            b"EXT-X-SERVER-CONTROL" => {
-                let seconds = |name| tag.attribute(name).and_then(number::parse_decimal);
+            Kind::Playlist(P::ServerControl) => {
                 media.server_control = Some(ServerControl {
                     can_block_reload: tag.is_yes("CAN-BLOCK-RELOAD"),
-                    can_skip_until: seconds("CAN-SKIP-UNTIL"),
-                    hold_back: seconds("HOLD-BACK"),
-                    part_hold_back: seconds("PART-HOLD-BACK"),
+                    can_skip_until: tag.decimal_attribute("CAN-SKIP-UNTIL"),
+                    hold_back: tag.decimal_attribute("HOLD-BACK"),
+                    part_hold_back: tag.decimal_attribute("PART-HOLD-BACK"),
                 });
             }
-            _ => {}
-        }
-    }
-
-    fn read_segment_tag(&mut self, tag: &Tag<'_>) -> Result<(), InvalidPlaylist> {
-        match tag.name {
-            b"EXTINF" => {
-                let comma = memchr::memchr(b',', tag.value).unwrap_or(tag.value.len());
-                let (duration, title) = tag.value.split_at(comma);
-                self.next.duration = number::parse_decimal(duration).unwrap_or(0.0);
-                let title = title.strip_prefix(b",").unwrap_or_default().trim_ascii();
-                // A title is no attribute, so variables are not substituted in it.
-                self.next.title =
-                    (!title.is_empty()).then(|| String::from_utf8_lossy(title).into_owned());
-            }
-            b"EXT-X-BYTERANGE" => self.next.byte_range = number::parse_byte_range(tag.value),
-            b"EXT-X-DISCONTINUITY" => self.next.has_discontinuity = true,
-            b"EXT-X-GAP" => self.next.is_gap = true,
-            b"EXT-X-PROGRAM-DATE-TIME" => {
-                self.next.program_date_time = Some(String::from_utf8_lossy(tag.value).into_owned());
-            }
-            b"EXT-X-MAP" => self.map = self.read_map(tag)?.map(Arc::new),
-            b"EXT-X-KEY" => self.read_key(tag)?,
-            _ => {}
+            Kind::Playlist(P::MediaSequence(_) | P::DiscontinuitySequence(_)) => {}
+            Kind::Playlist(P::Header | P::Version(_) | P::Start | P::Define) => {}
+            Kind::Playlist(P::DateRange | P::RenditionReport) => {}
+            Kind::Multivariant(_) | Kind::Unknown => {}
         }
         Ok(())
     }
 
-    fn read_map(&mut self, tag: &Tag<'_>) -> Result<Option<Map>, InvalidPlaylist> {
-        let Some(url) = self.reader.read_url_attribute(tag, "URI")? else { return Ok(None) };
-        let byte_range = tag.attribute("BYTERANGE").and_then(number::parse_map_byte_range);
-        Ok(Some(Map { url, byte_range }))
-    }
-
-    fn read_key(&mut self, tag: &Tag<'_>) -> Result<(), InvalidPlaylist> {
-        /// Limit on keys per segment, above the number of existing DRM systems.
-        const KEY_FORMATS_MAX: usize = 16;
-        let method = self.reader.read_text_attribute(tag, "METHOD")?.unwrap_or_default();
-        if method.eq_ignore_ascii_case("NONE") {
-            self.keys.clear();
-            return Ok(());
-        }
-        let key = Key {
-            method,
-            url: self.reader.read_url_attribute(tag, "URI")?,
-            iv: tag.attribute("IV").and_then(number::parse_hexadecimal),
-            format: self.reader.read_text_attribute(tag, "KEYFORMAT")?,
-        };
-        self.keys.retain(|other| other.format != key.format);
-        if self.keys.len() < KEY_FORMATS_MAX {
-            self.keys.push(Arc::new(key));
-        }
-        Ok(())
+    fn read_key(&mut self, key: tag::Key<'_>) -> Result<Key, InvalidPlaylist> {
+        let uri = key.uri.filter(|uri| !uri.is_empty());
+        Ok(Key {
+            method: self.reader.read_text(key.method)?,
+            url: uri.map(|uri| self.reader.read_url(uri)).transpose()?,
+            iv: key.iv.and_then(number::parse_hexadecimal),
+            format: (!key.is_identity()).then(|| self.reader.read_text(key.format)).transpose()?,
+        })
     }
 }

@@ -4,6 +4,7 @@ use super::value_reader::ValueReader;
 use crate::error::InvalidPlaylist;
 use crate::line::{LineKind, Lines, Tag};
 use crate::number;
+use crate::tag::{MultivariantTag as M, PlaylistTag as P, TagKind as Kind};
 use crate::variables::Variables;
 
 /// A multivariant playlist.
@@ -84,10 +85,14 @@ pub(super) fn read_multivariant(
                     playlist.variants.push(Variant { url: reader.read_url(line.text)?, ..variant });
                 }
             }
-            LineKind::Tag(tag) => match tag.name {
-                b"EXT-X-STREAM-INF" => pending = Some(read_variant(&tag, &mut reader)?),
-                b"EXT-X-MEDIA" => playlist.renditions.extend(read_rendition(&tag, &mut reader)?),
-                b"EXT-X-INDEPENDENT-SEGMENTS" => playlist.has_independent_segments = true,
+            LineKind::Tag(tag) => match tag.kind() {
+                Kind::Multivariant(M::StreamInf) => {
+                    pending = Some(read_variant(&tag, &mut reader)?)
+                }
+                Kind::Multivariant(M::Media) => {
+                    playlist.renditions.extend(read_rendition(&tag, &mut reader)?);
+                }
+                Kind::Playlist(P::IndependentSegments) => playlist.has_independent_segments = true,
                 _ => {}
             },
         }
@@ -99,13 +104,13 @@ pub(super) fn read_multivariant(
 fn read_variant(tag: &Tag<'_>, reader: &mut ValueReader<'_>) -> Result<Variant, InvalidPlaylist> {
     Ok(Variant {
         url: String::new(),
-        bandwidth: tag.attribute("BANDWIDTH").and_then(number::parse_integer),
-        average_bandwidth: tag.attribute("AVERAGE-BANDWIDTH").and_then(number::parse_integer),
+        bandwidth: tag.integer_attribute("BANDWIDTH"),
+        average_bandwidth: tag.integer_attribute("AVERAGE-BANDWIDTH"),
         codecs: reader.read_text_attribute(tag, "CODECS")?,
         supplemental_codecs: reader.read_text_attribute(tag, "SUPPLEMENTAL-CODECS")?,
         resolution: tag.attribute("RESOLUTION").and_then(number::parse_resolution),
-        frame_rate: tag.attribute("FRAME-RATE").and_then(number::parse_decimal),
-        score: tag.attribute("SCORE").and_then(number::parse_decimal),
+        frame_rate: tag.decimal_attribute("FRAME-RATE"),
+        score: tag.decimal_attribute("SCORE"),
         video_range: reader.read_text_attribute(tag, "VIDEO-RANGE")?,
         audio: reader.read_text_attribute(tag, "AUDIO")?,
         video: reader.read_text_attribute(tag, "VIDEO")?,

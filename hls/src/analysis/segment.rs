@@ -39,10 +39,3 @@ pub struct Key {
     /// KEYFORMAT; `None` means `identity`.
     pub format: Option<String>,
 }
-
-impl Key {
-    /// Whether the key format is `identity`, which players decrypt without a DRM module.
-    pub(super) fn is_identity(&self) -> bool {
-        self.format.as_deref().is_none_or(|format| format.eq_ignore_ascii_case("identity"))
-    }
-}

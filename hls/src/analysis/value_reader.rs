@@ -38,12 +38,9 @@ impl<'a> ValueReader<'a> {
 
     /// Returns the absolute URL; as written if its scheme is never fetched.
     pub(super) fn read_url(&mut self, written: &[u8]) -> Result<String, InvalidPlaylist> {
-        let uri = trim_padding(self.variables.substitute(
-            written,
-            &mut self.substituted,
-            self.limits.max_line_bytes,
-            self.line,
-        )?);
+        let limit = self.limits.max_line_bytes;
+        let uri = self.variables.substitute(written, &mut self.substituted, limit, self.line)?;
+        let uri = trim_padding(uri);
         let url = match self.resolver.resolve(uri) {
             Some(url) => url.to_owned(),
             None => String::from_utf8_lossy(uri).into_owned(),
@@ -52,12 +49,8 @@ impl<'a> ValueReader<'a> {
     }
 
     pub(super) fn read_text(&mut self, written: &[u8]) -> Result<String, InvalidPlaylist> {
-        let text = self.variables.substitute(
-            written,
-            &mut self.substituted,
-            self.limits.max_line_bytes,
-            self.line,
-        )?;
+        let limit = self.limits.max_line_bytes;
+        let text = self.variables.substitute(written, &mut self.substituted, limit, self.line)?;
         let text = String::from_utf8_lossy(text).into_owned();
         self.charge_bytes(text)
     }

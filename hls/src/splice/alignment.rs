@@ -36,7 +36,7 @@ impl Splice {
                 published: published.next_number(),
                 upstream_discontinuity: first
                     .map_or(last_discontinuity, |first| first.discontinuity),
-                discontinuity: last.map_or(0, |last| last.discontinuity) + 1,
+                discontinuity: last.map_or(1, |last| last.discontinuity.saturating_add(1)),
             },
             target_duration: published.target_duration.max(new.target_duration),
             window: published.segments.len().max(previous.map_or(0, |previous| previous.window)),
@@ -49,7 +49,9 @@ impl Splice {
 
 /// Index of the first segment of `new` to publish; an index past the end means a segment to come.
 fn find_start(last: Option<&Segment>, new: &[Segment]) -> usize {
-    let newest = new.len().saturating_sub(1);
+    // No gap: players have nothing of the source to begin with there.
+    let newest = new.iter().rposition(|segment| !segment.is_gap());
+    let newest = newest.unwrap_or(new.len().saturating_sub(1));
     let Some(end) = last.and_then(Segment::end_time) else { return newest };
     let dates: Option<Vec<_>> =
         new.iter().map(|segment| Some((segment.date?, segment.duration))).collect();

@@ -2,10 +2,14 @@
 
 use std::fmt::Write as _;
 
+use memchr::memmem;
+
 use super::segmented_playlist::{Segment, SegmentedPlaylist};
 use super::window::PlaylistWindow;
 use super::{SequenceRegression, Splice};
-use crate::number;
+use crate::limits::PlaylistLimits;
+use crate::line::Lines;
+use crate::tag::{Key, PlaylistTag as P, TagKind as Kind};
 
 impl Splice {
     /// Renders the playlist that is published while this source is the active one. `ended` adds
@@ -103,50 +107,68 @@ impl Splice {
 /// alone: the target duration in seconds, which holds for all sources, and whether the stream has
 /// ended. `None` if nothing changes.
 pub fn override_playlist_tags(text: &[u8], target_duration: u64, ended: bool) -> Option<Vec<u8>> {
-    let mut out = Vec::with_capacity(text.len());
-    let mut changed = false;
-    for line in text.split_inclusive(|byte| *byte == b'\n') {
-        let content = line.trim_ascii();
-        if let Some(value) = content.strip_prefix(b"#EXT-X-TARGETDURATION:") {
-            let source_duration = number::parse_decimal(value).unwrap_or_default();
-            if source_duration.ceil() < target_duration as f64 {
-                out.extend_from_slice(
-                    format!("#EXT-X-TARGETDURATION:{target_duration}\n").as_bytes(),
-                );
-                changed = true;
-                continue;
+    let mut edits = Vec::new();
+    // A playlist is much longer than the lines in question.
+    let find = |name: &'static str| memmem::find_iter(text, name);
+    for position in find("#EXT-X-TARGETDURATION").chain(find("#EXT-X-ENDLIST")) {
+        let (before, _) = text.split_at(position);
+        let start = memchr::memrchr2(b'\r', b'\n', before).map_or(0, |line_end| line_end + 1);
+        let (_, rest) = text.split_at(start);
+        let mut lines = Lines::new(rest, PlaylistLimits::UNLIMITED);
+        let Some(tag) = lines.next().and_then(|line| line.ok()?.tag()) else { continue };
+        let replacement = match tag.kind() {
+            Kind::Playlist(P::TargetDuration(seconds))
+                if seconds.unwrap_or_default().ceil() < target_duration as f64 =>
+            {
+                format!("#EXT-X-TARGETDURATION:{target_duration}\n")
             }
-        }
-        if content == b"#EXT-X-ENDLIST" && !ended {
-            changed = true;
-            continue;
-        }
-        out.extend_from_slice(line);
+            Kind::Playlist(P::EndList) if !ended => String::new(),
+            _ => continue,
+        };
+        edits.push((start, start + lines.position(), replacement));
     }
-    changed.then_some(out)
+    if edits.is_empty() {
+        return None;
+    }
+    edits.sort_unstable();
+    edits.dedup();
+    let (mut out, mut copied_until) = (Vec::with_capacity(text.len()), 0);
+    for (start, end, replacement) in &edits {
+        out.extend_from_slice(text.get(copied_until..*start).unwrap_or_default());
+        out.extend_from_slice(replacement.as_bytes());
+        copied_until = *end;
+    }
+    out.extend_from_slice(text.get(copied_until..).unwrap_or_default());
+    Some(out)
 }
 
-fn print_segment(segment: &Segment, previous: Option<&Segment>, out: &mut String) {
+fn print_segment<'a>(segment: &'a Segment, previous: Option<&'a Segment>, out: &mut String) {
     for _ in 0..segment.tags {
         out.push_str("#EXT-X-DISCONTINUITY\n");
     }
     let restarts = previous.is_none() || segment.tags > 0;
-    let mut keys = KeyState {
-        in_force: match previous {
-            None => Some(""),
-            // After a discontinuity key and map are repeated.
-            Some(_) if restarts => None,
-            Some(previous) => Some(&previous.key),
-        },
+    let mut key_in_force = previous.map_or("", |previous| &previous.key);
+    // After a discontinuity key and map are repeated.
+    let mut is_key_written = previous.is_none() || !restarts;
+    // `METHOD=NONE` where a key ends without a successor of its format, because a player would
+    // otherwise continue to decrypt with it (RFC 8216bis, 4.4.4.4).
+    let mut apply_key = |key: &'a str, out: &mut String| {
+        if !std::mem::replace(&mut is_key_written, true) || key_in_force != key {
+            if key.is_empty() || ends_key_format(key_in_force, key) {
+                out.push_str("#EXT-X-KEY:METHOD=NONE\n");
+            }
+            out.push_str(key);
+            key_in_force = key;
+        }
     };
     let is_declared =
         |previous: &Segment| previous.map == segment.map && previous.map_key == segment.map_key;
     if !segment.map.is_empty() && (restarts || !previous.is_some_and(is_declared)) {
-        keys.apply_key(segment.differing_map_key().unwrap_or(&segment.key), out);
+        apply_key(segment.differing_map_key().unwrap_or(&segment.key), out);
         out.push_str(&segment.map);
         out.push('\n');
     }
-    keys.apply_key(&segment.key, out);
+    apply_key(&segment.key, out);
     if let Some(date) = segment.date.filter(|_| restarts && !segment.dated) {
         // Writing to a string cannot fail.
         let _ = writeln!(out, "#EXT-X-PROGRAM-DATE-TIME:{date:.3}");
@@ -154,19 +176,14 @@ fn print_segment(segment: &Segment, previous: Option<&Segment>, out: &mut String
     out.push_str(&segment.lines);
 }
 
-/// The EXT-X-KEY lines in force at the end of the text written so far; `None` forces them to be
-/// written again.
-struct KeyState<'a> {
-    in_force: Option<&'a str>,
-}
-
-impl<'a> KeyState<'a> {
-    /// Writes `key` if it differs from the key in force; `METHOD=NONE` for clear segments, because
-    /// a player would otherwise continue to decrypt with the last key (RFC 8216bis, 4.4.4.4).
-    fn apply_key(&mut self, key: &'a str, out: &mut String) {
-        if self.in_force != Some(key) {
-            out.push_str(if key.is_empty() { "#EXT-X-KEY:METHOD=NONE\n" } else { key });
-        }
-        self.in_force = Some(key);
+/// Whether a key format of `before` is not among those of `after`, both EXT-X-KEY lines.
+fn ends_key_format(before: &str, after: &str) -> bool {
+    fn formats(keys: &str) -> impl Iterator<Item = &[u8]> {
+        let lines = Lines::new(keys.as_bytes(), PlaylistLimits::UNLIMITED).flatten();
+        lines.filter_map(|line| Some(Key::parse(&line.tag()?).format))
     }
+    let names_format = |keys: &str| keys.contains("KEYFORMAT");
+    (names_format(before) || names_format(after))
+        && formats(before)
+            .any(|format| !formats(after).any(|other| other.eq_ignore_ascii_case(format)))
 }

@@ -1,11 +1,17 @@
 //! A media playlist parsed into self-contained segments.
 
+use std::fmt::Write as _;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::attribute::Attribute;
 use crate::limits::PlaylistLimits;
-use crate::line::{self, LineKind, Tag};
-use crate::number;
+use crate::line::{self, LineKind, Lines, Tag};
+use crate::segment_context::{KeysInForce, NextSegment};
+use crate::tag::{
+    Key, MultivariantTag as M, PlaylistTag as P, PlaylistType, SegmentTag as S, TagKind as Kind,
+};
 
 /// A media playlist: its segments, and the tags that apply to the whole.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -71,24 +77,18 @@ pub enum ParseError {
     NotUtf8,
 }
 
-/// The tags read so far that apply to the segments to come.
+/// Reads the lines of a playlist into its segments.
 #[derive(Default)]
-struct TagState {
-    /// EXT-X-KEY lines, and whether the media sequence number is the key's implicit IV.
-    keys: Vec<(String, bool)>,
-    /// The previous tag was an EXT-X-KEY of the same set.
-    is_key_group_open: bool,
+struct PlaylistReader<'a> {
+    playlist: SegmentedPlaylist,
+    next: NextSegment<'a>,
+    keys: KeysInForce<'a>,
+    /// Program date-time of the last segment's end, if its start is known.
+    end_of_last: Option<Timestamp>,
+    /// The EXT-X-MAP line in force, and the EXT-X-KEY lines under which it was declared.
     map: String,
-    /// The EXT-X-KEY lines in force where the map was declared.
-    map_key: String,
+    map_key: Option<String>,
     lines: String,
-    discontinuity: u64,
-    discontinuity_tags: u64,
-    duration: f64,
-    date: Option<Timestamp>,
-    has_date_tag: bool,
-    /// End of the last byte range, the start of the next one that has no offset.
-    range_end: u64,
 }
 
 impl SegmentedPlaylist {
@@ -99,32 +99,23 @@ impl SegmentedPlaylist {
     pub fn parse(text: &[u8]) -> Result<Self, ParseError> {
         let lines = line::parse_lines(text, &PlaylistLimits::UNLIMITED)
             .map_err(|_| ParseError::NotAPlaylist)?;
-        let mut playlist = Self { version: 1, ..Self::default() };
-        let mut current = TagState::default();
+        let mut reader = PlaylistReader::default();
+        reader.playlist.version = 1;
         for line in lines {
             let Ok(line) = line else { return Err(ParseError::NotAPlaylist) };
             let text = std::str::from_utf8(line.text).map_err(|_| ParseError::NotUtf8)?;
             match line.kind() {
                 LineKind::Blank => {}
-                LineKind::Comment => current.push_line(text),
+                LineKind::Comment => push_line(&mut reader.lines, text),
                 LineKind::Uri => {
-                    current.push_line(text);
-                    let number = playlist.next_number();
-                    playlist.segments.push(current.take_segment(number));
+                    push_line(&mut reader.lines, text);
+                    let segment = reader.take_segment();
+                    reader.playlist.segments.push(segment);
                 }
-                LineKind::Tag(tag) => playlist.read_tag(&tag, text, &mut current)?,
+                LineKind::Tag(tag) => reader.read_tag(&tag, text)?,
             }
         }
-        // Partial segments after a key, map or discontinuity of their own are withheld until their
-        // segment is complete and carries those tags.
-        let (tags, next) = (current.discontinuity_tags, current.take_segment(0));
-        let default_segment = Segment::default();
-        if tags == 0
-            && playlist.segments.last().unwrap_or(&default_segment).has_same_key_and_map(&next)
-        {
-            playlist.trailer = next.lines;
-        }
-        Ok(playlist)
+        Ok(reader.finish())
     }
 
     /// A playlist of segments that another edge has published.
@@ -146,166 +137,147 @@ impl SegmentedPlaylist {
     pub fn next_number(&self) -> u64 {
         self.first_number.saturating_add(self.segments.len() as u64)
     }
+}
 
-    fn read_tag(
-        &mut self,
-        tag: &Tag<'_>,
-        text: &str,
-        current: &mut TagState,
-    ) -> Result<(), ParseError> {
-        let integer = || number::parse_integer(tag.value).unwrap_or_default();
-        if tag.name != b"EXT-X-KEY" {
-            current.is_key_group_open = false;
-        }
-        match tag.name {
-            b"EXT-X-SKIP" => return Err(ParseError::DeltaUpdate),
-            b"EXT-X-STREAM-INF" => return Err(ParseError::Multivariant),
-            b"EXTM3U" => {}
-            b"EXT-X-VERSION" => self.version = integer(),
-            b"EXT-X-TARGETDURATION" => {
-                let seconds = number::parse_decimal(tag.value).unwrap_or_default();
-                self.target_duration = seconds.ceil() as u64;
+impl<'a> PlaylistReader<'a> {
+    fn read_tag(&mut self, tag: &Tag<'a>, text: &str) -> Result<(), ParseError> {
+        let kind = tag.kind();
+        self.next.observe_tag(&kind);
+        let playlist = &mut self.playlist;
+        match kind {
+            Kind::Segment(S::Key) => self.keys.observe_key(Key::parse(tag)),
+            // A key applies to the maps after it, not to those before it.
+            Kind::Segment(S::Map(_)) => {
+                text.clone_into(&mut self.map);
+                self.map_key = Some(print_keys(&self.keys, None));
             }
-            b"EXT-X-MEDIA-SEQUENCE" if self.segments.is_empty() => self.first_number = integer(),
-            b"EXT-X-DISCONTINUITY-SEQUENCE" if self.segments.is_empty() => {
-                current.discontinuity = integer() + current.discontinuity_tags;
-            }
-            // Numbers of the source do not apply to the spliced playlist.
-            b"EXT-X-MEDIA-SEQUENCE" | b"EXT-X-DISCONTINUITY-SEQUENCE" => {}
-            b"EXT-X-PLAYLIST-TYPE" => self.is_vod = tag.value.trim_ascii() == b"VOD",
-            b"EXT-X-START" | b"EXT-X-RENDITION-REPORT" => {}
-            b"EXT-X-ENDLIST" => self.has_ended = true,
-            b"EXT-X-INDEPENDENT-SEGMENTS" => self.has_independent_segments = true,
-            b"EXT-X-SERVER-CONTROL" => self.push_server_control(tag),
-            b"EXT-X-PART-INF" | b"EXT-X-DEFINE" => self.push_header(text),
-            b"EXT-X-DATERANGE" => self.date_ranges.extend(split_at_id(tag, text)),
-            b"EXT-X-DISCONTINUITY" => {
-                current.discontinuity += 1;
-                current.discontinuity_tags += 1;
-                // Dates cannot be extrapolated across a discontinuity.
-                current.date = None;
-            }
-            b"EXT-X-KEY" => current.add_key(tag, text),
-            b"EXT-X-MAP" => current.set_map(text),
-            b"EXT-X-BYTERANGE" => current.push_byte_range(tag),
-            b"EXTINF" => {
-                current.duration = number::parse_decimal(tag.value).unwrap_or_default();
-                current.push_line(text);
-            }
-            b"EXT-X-PROGRAM-DATE-TIME" => {
-                let date = std::str::from_utf8(tag.value).ok().and_then(|text| text.parse().ok());
-                if date.is_some() {
-                    (current.date, current.has_date_tag) = (date, true);
+            // The offset is written out: the segment before, where a range without one begins, may
+            // lie outside the window.
+            Kind::Segment(S::ByteRange(_)) => {
+                if let Some((length, offset)) = self.next.byte_range_of(ONE_RESOURCE) {
+                    push_line(&mut self.lines, &format!("#EXT-X-BYTERANGE:{length}@{offset}"));
                 }
-                current.push_line(text);
             }
+            // Those of all sources are counted and printed again.
+            Kind::Segment(S::Discontinuity) => {}
+            Kind::Segment(
+                S::Inf(_) | S::ProgramDateTime(_) | S::Gap | S::Part | S::PreloadHint | S::Prefetch,
+            )
+            | Kind::Segment(S::Bitrate | S::Tiles | S::Cue) => push_line(&mut self.lines, text),
+            Kind::Multivariant(M::StreamInf) => return Err(ParseError::Multivariant),
+            Kind::Playlist(P::Skip(_)) => return Err(ParseError::DeltaUpdate),
+            Kind::Playlist(P::Version(version)) => playlist.version = version,
+            Kind::Playlist(P::TargetDuration(seconds)) => {
+                playlist.target_duration = seconds.unwrap_or_default().ceil() as u64;
+            }
+            Kind::Playlist(P::PlaylistType(kind)) => {
+                playlist.is_vod = kind == Some(PlaylistType::Vod);
+            }
+            Kind::Playlist(P::EndList) => playlist.has_ended = true,
+            Kind::Playlist(P::IndependentSegments) => playlist.has_independent_segments = true,
+            Kind::Playlist(P::ServerControl) => playlist.push_server_control(tag),
+            Kind::Playlist(P::DateRange) => playlist.date_ranges.extend(split_at_id(tag, text)),
+            Kind::Playlist(P::PartInf(_) | P::Define | P::IFramesOnly) => {
+                push_line(&mut playlist.header, text);
+            }
+            // What the spliced playlist has of its own, or must not have.
+            Kind::Playlist(P::Header | P::MediaSequence(_) | P::DiscontinuitySequence(_)) => {}
+            Kind::Playlist(P::Start | P::RenditionReport) => {}
             // Unknown tags above the first segment may apply to the whole playlist; kept with the
             // first segment, they would move from segment to segment as the window advances.
-            _ if self.segments.is_empty() && !is_segment_tag(tag.name) => self.push_header(text),
-            _ => current.push_line(text),
+            Kind::Multivariant(_) | Kind::Unknown => match playlist.segments.is_empty() {
+                true => push_line(&mut playlist.header, text),
+                false => push_line(&mut self.lines, text),
+            },
         }
         Ok(())
     }
 
-    fn push_header(&mut self, text: &str) {
-        self.header.push_str(text);
-        self.header.push('\n');
+    fn take_segment(&mut self) -> Segment {
+        let tags = self.next.take_segment(ONE_RESOURCE);
+        let written = tags.date.and_then(|date| std::str::from_utf8(date).ok()?.parse().ok());
+        // A date cannot be computed across a discontinuity, where another clock may begin.
+        let computed = self.end_of_last.filter(|_| tags.discontinuity_tags == 0);
+        let segment = Segment {
+            number: tags.number,
+            discontinuity: tags.discontinuity,
+            tags: tags.discontinuity_tags,
+            duration: tags.inf.map_or(0.0, |inf| inf.duration()),
+            date: written.or(computed),
+            dated: written.is_some(),
+            key: print_keys(&self.keys, Some(tags.number)),
+            map: self.map.clone(),
+            map_key: self.map_key.clone(),
+            lines: std::mem::take(&mut self.lines),
+        };
+        self.end_of_last = segment.end_time();
+        segment
     }
 
+    fn finish(mut self) -> SegmentedPlaylist {
+        let next = self.take_segment();
+        let mut playlist = self.playlist;
+        playlist.first_number = playlist.segments.first().map_or(next.number, |one| one.number);
+        let default_segment = Segment::default();
+        let last = playlist.segments.last().unwrap_or(&default_segment);
+        let has_same_key = last.key == print_keys(&self.keys, Some(last.number));
+        let has_same_map = (&last.map, &last.map_key) == (&next.map, &next.map_key);
+        // Partial segments after a key, map or discontinuity of their own are withheld until their
+        // segment is complete and carries those tags.
+        if next.tags == 0 && has_same_key && has_same_map {
+            playlist.trailer = next.lines;
+        }
+        playlist
+    }
+}
+
+/// The resource of all byte ranges: every segment has a link of its own, so links do not tell
+/// whether two segments are ranges of one resource.
+const ONE_RESOURCE: &[u8] = b"";
+
+fn push_line(lines: &mut String, text: &str) {
+    lines.reserve(text.len() + 1);
+    lines.push_str(text);
+    lines.push('\n');
+}
+
+/// The EXT-X-KEY lines. With the `number` of a segment, an IV that the number was is written out,
+/// because the splice changes the number.
+fn print_keys(keys: &KeysInForce<'_>, number: Option<u64>) -> String {
+    let mut lines = String::new();
+    for key in &keys.0 {
+        lines.push_str("#EXT-X-KEY:");
+        lines.push_str(&String::from_utf8_lossy(key.list));
+        if let Some(number) = number.filter(|_| key.has_sequence_number_iv()) {
+            // Writing to a string cannot fail.
+            let _ = write!(lines, ",IV=0x{number:032x}");
+        }
+        lines.push('\n');
+    }
+    lines
+}
+
+impl SegmentedPlaylist {
     /// Stores EXT-X-SERVER-CONTROL without its CAN-SKIP attributes: delta updates count segments
     /// from the source's first number, not the published one.
     fn push_server_control(&mut self, tag: &Tag<'_>) {
-        let attributes: Vec<String> = tag
-            .attributes()
-            .filter(|attribute| {
-                !attribute.has_name("CAN-SKIP-UNTIL") && !attribute.has_name("CAN-SKIP-DATERANGES")
-            })
-            .map(|attribute| {
-                let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
-                format!("{}={}", text(attribute.name), text(attribute.value))
-            })
-            .collect();
-        if !attributes.is_empty() {
-            self.push_header(&format!("#EXT-X-SERVER-CONTROL:{}", attributes.join(",")));
-        }
-    }
-}
-
-impl TagState {
-    fn push_line(&mut self, text: &str) {
-        self.lines.push_str(text);
-        self.lines.push('\n');
-    }
-
-    /// Sets the map and remembers the keys in force: a key applies to the maps after it, not to
-    /// those before it.
-    fn set_map(&mut self, text: &str) {
-        text.clone_into(&mut self.map);
-        self.map_key = self.keys.iter().map(|(line, _)| format!("{line}\n")).collect();
-    }
-
-    /// Adds a key. Consecutive EXT-X-KEY tags are one key in several formats and replace the
-    /// earlier set.
-    fn add_key(&mut self, tag: &Tag<'_>, text: &str) {
-        if !self.is_key_group_open {
-            self.keys.clear();
-        }
-        self.is_key_group_open = true;
-        if tag.attribute("METHOD") == Some(b"NONE") {
-            return;
-        }
-        let has_number_iv = has_sequence_number_iv(tag) && tag.attribute("IV").is_none();
-        self.keys.push((text.to_owned(), has_number_iv));
-    }
-
-    /// Stores a byte range with an explicit offset: the segment before it, where a range without an
-    /// offset begins, may lie outside the window.
-    fn push_byte_range(&mut self, tag: &Tag<'_>) {
-        let Some((length, offset)) = number::parse_byte_range(tag.value) else { return };
-        let offset = offset.unwrap_or(self.range_end);
-        self.range_end = offset.saturating_add(length);
-        self.push_line(&format!("#EXT-X-BYTERANGE:{length}@{offset}"));
-    }
-
-    fn take_segment(&mut self, number: u64) -> Segment {
-        let key = self.keys.iter().map(|(line, has_number_iv)| match has_number_iv {
-            // The media sequence number changes with the splice, so the implicit IV is written out.
-            true => format!("{line},IV=0x{number:032x}\n"),
-            false => format!("{line}\n"),
-        });
-        let segment = Segment {
-            number,
-            discontinuity: self.discontinuity,
-            tags: std::mem::take(&mut self.discontinuity_tags),
-            duration: self.duration,
-            date: self.date,
-            dated: std::mem::take(&mut self.has_date_tag),
-            key: key.collect(),
-            map: self.map.clone(),
-            map_key: (!self.map.is_empty()).then(|| self.map_key.clone()),
-            lines: std::mem::take(&mut self.lines),
+        let is_kept = |attribute: &Attribute<'_>| {
+            !attribute.has_name("CAN-SKIP-UNTIL") && !attribute.has_name("CAN-SKIP-DATERANGES")
         };
-        self.date = segment.end_time();
-        self.is_key_group_open = false;
-        self.duration = 0.0;
-        segment
+        let text = String::from_utf8_lossy;
+        let print = |one: Attribute<'_>| format!("{}={}", text(one.name), text(one.value));
+        let attributes: Vec<String> = tag.attributes().filter(is_kept).map(print).collect();
+        if !attributes.is_empty() {
+            let text = format!("#EXT-X-SERVER-CONTROL:{}", attributes.join(","));
+            push_line(&mut self.header, &text);
+        }
     }
 }
 
-/// Whether the media sequence number is the IV if the tag has none: with a key of the `identity`
-/// format.
-fn has_sequence_number_iv(tag: &Tag<'_>) -> bool {
-    let format = tag.attribute("KEYFORMAT").unwrap_or(b"identity");
-    let method = tag.attribute("METHOD").unwrap_or_default();
-    format.eq_ignore_ascii_case(b"identity")
-        && [&b"AES-128"[..], b"AES-256", b"SAMPLE-AES"].contains(&method)
-}
-
-fn is_segment_tag(name: &[u8]) -> bool {
-    matches!(
-        name,
-        b"EXT-X-PART" | b"EXT-X-PRELOAD-HINT" | b"EXT-X-GAP" | b"EXT-X-BITRATE" | b"EXT-X-PREFETCH"
-    ) || name.starts_with(b"EXT-X-CUE")
+fn has_tag(lines: &str, is_wanted: impl Fn(S<'_>) -> bool) -> bool {
+    let lines = Lines::new(lines.as_bytes(), PlaylistLimits::UNLIMITED).flatten();
+    let mut tags = lines.filter_map(|line| line.tag());
+    tags.any(|tag| matches!(tag.kind(), Kind::Segment(tag) if is_wanted(tag)))
 }
 
 /// Splits an EXT-X-DATERANGE line at the start of its ID's value.
@@ -320,30 +292,19 @@ impl Segment {
     /// The segment without its partial segments, which are no longer announced once another source
     /// plays.
     pub(super) fn without_parts(&self) -> Self {
-        let is_part_tag = |line: &str| {
-            line.starts_with("#EXT-X-PART:") || line.starts_with("#EXT-X-PRELOAD-HINT:")
-        };
-        let mut whole = self.clone();
-        if self.lines.split('\n').any(is_part_tag) {
-            let lines = self.lines.split_inclusive('\n');
-            whole.lines = lines.filter(|line| !is_part_tag(line)).collect();
-        }
-        whole
+        let is_part = |tag: S<'_>| matches!(tag, S::Part | S::PreloadHint);
+        let lines = self.lines.split_inclusive('\n').filter(|line| !has_tag(line, is_part));
+        Self { lines: lines.collect(), ..self.clone() }
+    }
+
+    /// EXT-X-GAP: the segment is missing and players do not load it.
+    pub(crate) fn is_gap(&self) -> bool {
+        has_tag(&self.lines, |tag| matches!(tag, S::Gap))
     }
 
     /// Discontinuity sequence number before the segment's own tags.
     pub(super) fn discontinuity_before(&self) -> u64 {
         self.discontinuity.saturating_sub(self.tags)
-    }
-
-    /// Whether both segments have the same map and key, disregarding IVs that are the media
-    /// sequence number.
-    fn has_same_key_and_map(&self, other: &Self) -> bool {
-        let key = |segment: &Self| -> String {
-            let number_iv = format!(",IV=0x{:032x}\n", segment.number);
-            segment.key.replace(&number_iv, "\n")
-        };
-        self.map == other.map && self.map_key == other.map_key && key(self) == key(other)
     }
 
     /// EXT-X-KEY lines of the map if they differ from the segment's own.

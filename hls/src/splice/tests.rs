@@ -351,6 +351,86 @@ fn target_duration_and_end_are_overridden() {
     }
 }
 
+/// A tag is overridden however its line is written, as long as players take it for the tag.
+#[test]
+fn tags_are_overridden_in_any_spelling() {
+    for (text, expected) in [
+        ("#EXTM3U\r#EXT-X-ENDLIST\ra.ts\r", Some("#EXTM3U\ra.ts\r")),
+        ("#EXTM3U\r#EXT-X-TARGETDURATION:4\ra.ts", Some("#EXTM3U\r#EXT-X-TARGETDURATION:6\na.ts")),
+        ("#EXTM3U\n \t#EXT-X-ENDLIST \nb\n", Some("#EXTM3U\nb\n")),
+        ("#EXTM3U\n#EXT-X-TARGETDURATION : 4\n", Some("#EXTM3U\n#EXT-X-TARGETDURATION:6\n")),
+        ("#EXTM3U\n#EXT-X-TARGETDURATION:6\n# #EXT-X-ENDLIST\n", None),
+    ] {
+        let result = override_playlist_tags(text.as_bytes(), 6, false);
+        assert_eq!(result.as_deref(), expected.map(str::as_bytes), "{text}");
+    }
+}
+
+/// What describes the first segment goes with it, and is not repeated above later ones.
+#[test]
+fn tags_of_the_first_segment_leave_with_it() {
+    let window = PlaylistWindow::MaxDuration(Duration::from_secs(6));
+    for (tag, is_kept) in [
+        ("#EXT-X-CUE-OUT:30", false),
+        ("#EXT-OATCLS-SCTE35:/DAl==", false),
+        ("#EXT-X-TILES:LAYOUT=5x4", false),
+        ("#EXT-X-TWITCH-PREFETCH:a", false),
+        ("#EXT-X-GAP", false),
+        ("#EXT-X-BITRATE:9", false),
+        ("#EXT-X-I-FRAMES-ONLY", true),
+        ("#EXT-X-VENDOR:1", true),
+    ] {
+        let segments: String = (0..5).map(|number| format!("#EXTINF:2,\n{number}.ts\n")).collect();
+        let text = format!("#EXTM3U\n#EXT-X-TARGETDURATION:2\n{tag}\n{segments}");
+        let initial = Splice::initial("a".into(), 2);
+        let shortened = initial.render_shortened(text.as_bytes(), window, false).unwrap();
+        assert_eq!(shortened.contains(tag), is_kept, "{shortened}");
+    }
+}
+
+/// Players have nothing to begin with at a gap.
+#[test]
+fn no_source_begins_with_a_gap() {
+    let old = source("a", 100).segmented_at(20);
+    for (gaps, expected) in [([].as_slice(), 3), (&[3], 2), (&[1, 2, 3], 0), (&[0, 1, 2, 3], 3)] {
+        let mut text = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n".to_owned();
+        for number in 0..4 {
+            let gap = if gaps.contains(&number) { "#EXT-X-GAP\n" } else { "" };
+            text += &format!("#EXTINF:2,\n{gap}{number}.ts\n");
+        }
+        let new = SegmentedPlaylist::parse(text.as_bytes()).unwrap();
+        assert_eq!(Splice::switch_to(None, &old, &new, "b".into()).from.upstream, expected);
+    }
+}
+
+/// A key stays in force until the next key of its format (RFC 8216bis, 4.4.4.4).
+#[test]
+fn a_key_format_that_the_next_source_lacks_is_ended() {
+    const KEY: &str = "#EXT-X-KEY:METHOD=AES-128,URI=\"k\",IV=0x1\n";
+    const OTHER: &str = "#EXT-X-KEY:METHOD=SAMPLE-AES,URI=\"skd://x\",KEYFORMAT=\"f\"\n";
+    const NONE: &str = "#EXT-X-KEY:METHOD=NONE\n";
+    let both = format!("{KEY}{OTHER}");
+    for (old, new, expected) in [
+        (KEY, KEY, KEY.to_owned()),
+        (KEY, OTHER, format!("{NONE}{OTHER}")),
+        (&both, KEY, format!("{NONE}{KEY}")),
+        (KEY, &both, both.clone()),
+        (&both, "", NONE.to_owned()),
+        ("", &both, both.clone()),
+    ] {
+        let playlist = |keys: &str| {
+            let text = format!("#EXTM3U\n#EXT-X-TARGETDURATION:2\n{keys}#EXTINF:2,\na.ts\n");
+            SegmentedPlaylist::parse(text.as_bytes()).unwrap()
+        };
+        let (old, new) = (playlist(old), playlist(new));
+        let splice = Splice::switch_to(None, &old, &new, "b".into());
+        let splice = Splice { window: 2, ..splice };
+        let text = splice.render(&new, PlaylistWindow::Unlimited, false).unwrap();
+        let (_, after) = text.split_once("#EXT-X-DISCONTINUITY\n").unwrap();
+        assert_eq!(after, format!("{expected}#EXTINF:2,\na.ts\n"), "{text}");
+    }
+}
+
 /// The discontinuity sequence number of a splice is the same for all renditions, also for one that
 /// had fewer discontinuities before.
 #[test]

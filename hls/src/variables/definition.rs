@@ -6,6 +6,7 @@ use url::Url;
 use super::is_variable_name;
 use crate::attribute::Attribute;
 use crate::line::Tag;
+use crate::tag::{PlaylistTag as P, TagKind as Kind};
 
 /// An `EXT-X-DEFINE` tag with a valid variable name.
 #[derive(Debug)]
@@ -22,7 +23,7 @@ pub(crate) enum Definition<'a> {
 
 impl<'a> Definition<'a> {
     pub(crate) fn of(tag: &Tag<'a>) -> Option<Self> {
-        if tag.name != b"EXT-X-DEFINE" {
+        if !matches!(tag.kind(), Kind::Playlist(P::Define)) {
             return None;
         }
         let last_attribute =
