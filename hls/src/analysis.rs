@@ -42,12 +42,11 @@ pub fn analyse(
     let variables = Variables::collect_definitions(input, base, imported, limits)?;
     let reader = ValueReader::new(base, &variables, limits);
     match kind {
-        PlaylistKind::Multivariant => Ok(Playlist::Multivariant(multivariant::read_multivariant(
-            lines,
-            reader,
-            variables.clone(),
-        )?)),
-        PlaylistKind::Media => Ok(Playlist::Media(media::read_media(lines, reader)?)),
+        PlaylistKind::Multivariant => {
+            multivariant::read_multivariant(lines, reader, variables.clone())
+                .map(Playlist::Multivariant)
+        }
+        PlaylistKind::Media => media::read_media(lines, reader).map(Playlist::Media),
     }
 }
 

@@ -34,10 +34,11 @@ impl<'a> Tag<'a> {
 
     /// Value of the named attribute; the last one of that name wins, as in every player.
     pub(crate) fn attribute(&self, name: &str) -> Option<&'a [u8]> {
-        self.attributes()
-            .filter(|attribute| attribute.has_name(name))
-            .last()
-            .map(|attribute| attribute.value)
+        self.last_attribute(name).map(|attribute| attribute.value)
+    }
+
+    pub(crate) fn last_attribute(&self, name: &str) -> Option<Attribute<'a>> {
+        self.attributes().filter(|attribute| attribute.has_name(name)).last()
     }
 
     /// Whether the attribute is `NAME=YES`.

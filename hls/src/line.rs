@@ -67,6 +67,11 @@ pub(crate) fn parse_lines<'a>(
     Ok(lines)
 }
 
+/// The tags of an excerpt, without limits.
+pub(crate) fn tags_of(text: &[u8]) -> impl Iterator<Item = Tag<'_>> {
+    Lines::new(text, PlaylistLimits::UNLIMITED).filter_map(|line| line.ok()?.tag())
+}
+
 impl<'a> Lines<'a> {
     pub(crate) fn new(input: &'a [u8], limits: PlaylistLimits) -> Self {
         let position = if input.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
@@ -132,11 +137,8 @@ impl<'a> Line<'a> {
     }
 
     fn parse_tag(&self) -> Tag<'a> {
-        let end = self
-            .text
-            .iter()
-            .position(|&byte| byte == b':' || is_padding(byte))
-            .unwrap_or(self.text.len());
+        let is_end = |&byte: &u8| byte == b':' || is_padding(byte);
+        let end = self.text.iter().position(is_end).unwrap_or(self.text.len());
         let (head, mut rest) = self.text.split_at(end);
         rest = rest.get(leading_padding(rest)..).unwrap_or_default();
         rest = rest.strip_prefix(b":").unwrap_or(rest);

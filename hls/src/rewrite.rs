@@ -87,12 +87,10 @@ struct Rewriter<'a, L: ?Sized> {
 
 impl<'a, L: UriMapper + ?Sized> Rewriter<'a, L> {
     fn rewrite_line(&mut self, line: &Line<'a>) -> Result<(), InvalidPlaylist> {
-        // In a long playlist these tags precede every segment, and no URI depends on them.
-        if tag::is_inf(line.text) {
-            self.kind_detector.has_segments = true;
-            return Ok(());
-        }
-        if tag::is_program_date_time(line.text) {
+        let is_inf = line.text.starts_with(tag::INF);
+        self.kind_detector.has_segments |= is_inf;
+        // In a long playlist this is most lines, and no URI depends on them.
+        if is_inf || line.text.starts_with(tag::PROGRAM_DATE_TIME) {
             return Ok(());
         }
         match line.kind() {
@@ -201,11 +199,10 @@ impl<'a, L: UriMapper + ?Sized> Rewriter<'a, L> {
         let names_origin = redaction::names_origin(value, self.resolver.base());
         match definition {
             Definition::Value { value: None, .. } => {}
-            Definition::Value { value: Some(value_attribute), .. } => {
-                let end = value_attribute.value_start + value_attribute.value.len();
-                self.copy_to(value_attribute.value_start);
+            Definition::Value { value: Some(Attribute { value, value_start, .. }), .. } => {
+                self.copy_to(value_start);
                 let start = self.out.len();
-                self.copy_to(end);
+                self.copy_to(value_start + value.len());
                 self.mark_for_redaction(name, start, names_origin);
             }
             Definition::QueryParameter(source) | Definition::Import(source) => {

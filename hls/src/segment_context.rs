@@ -42,6 +42,7 @@ pub(crate) struct SegmentTags<'a> {
 }
 
 impl<'a> NextSegment<'a> {
+    #[inline]
     pub(crate) fn observe_tag(&mut self, kind: &Kind<'a>) {
         let tags = &mut self.tags;
         match *kind {

@@ -28,6 +28,7 @@ macro_rules! tags {
         pub(crate) enum $enum $(<$lifetime>)? { $($variant $(($type))?),* })*
 
         impl<'a> Tag<'a> {
+            #[inline]
             pub(crate) fn kind(&self) -> TagKind<'a> {
                 let $tag = *self;
                 match $tag.name {
@@ -69,7 +70,11 @@ tags! { tag,
         b"EXT-X-TARGETDURATION" => TargetDuration(Option<f64> = number::parse_decimal(tag.value)),
         b"EXT-X-MEDIA-SEQUENCE" => MediaSequence(u64 = tag.integer()),
         b"EXT-X-DISCONTINUITY-SEQUENCE" => DiscontinuitySequence(u64 = tag.integer()),
-        b"EXT-X-PLAYLIST-TYPE" => PlaylistType(Option<PlaylistType> = PlaylistType::parse(tag.value)),
+        b"EXT-X-PLAYLIST-TYPE" => PlaylistType(Option<PlaylistType> = match tag.value {
+            b"EVENT" => Some(PlaylistType::Event),
+            b"VOD" => Some(PlaylistType::Vod),
+            _ => None,
+        }),
         b"EXT-X-ENDLIST" => EndList,
         b"EXT-X-I-FRAMES-ONLY" => IFramesOnly,
         b"EXT-X-INDEPENDENT-SEGMENTS" => IndependentSegments,
@@ -117,6 +122,10 @@ pub(crate) struct Key<'a> {
     pub(crate) format: &'a [u8],
 }
 
+/// What lines begin with that may stand before every segment and hold no URI.
+pub(crate) const INF: &[u8] = b"#EXTINF:";
+pub(crate) const PROGRAM_DATE_TIME: &[u8] = b"#EXT-X-PROGRAM-DATE-TIME:";
+
 impl Tag<'_> {
     fn integer(&self) -> u64 {
         number::parse_integer(self.value).unwrap_or(0)
@@ -134,16 +143,6 @@ impl Tag<'_> {
     fn map_byte_range(&self) -> Option<(u64, u64)> {
         let (length, offset) = number::parse_byte_range(self.attribute("BYTERANGE")?)?;
         Some((length, offset.unwrap_or(0)))
-    }
-}
-
-impl PlaylistType {
-    fn parse(text: &[u8]) -> Option<Self> {
-        match text {
-            b"EVENT" => Some(Self::Event),
-            b"VOD" => Some(Self::Vod),
-            _ => None,
-        }
     }
 }
 
@@ -187,14 +186,4 @@ impl<'a> Key<'a> {
         let is_known = matches!(self.method, b"AES-128" | b"AES-256" | b"SAMPLE-AES");
         is_known && self.iv.is_none() && self.is_identity()
     }
-}
-
-/// Whether the line is an EXTINF, which stands before every segment and holds no URI.
-pub(crate) fn is_inf(text: &[u8]) -> bool {
-    text.starts_with(b"#EXTINF:")
-}
-
-/// Whether the line is an EXT-X-PROGRAM-DATE-TIME, which may stand before every segment.
-pub(crate) fn is_program_date_time(text: &[u8]) -> bool {
-    text.starts_with(b"#EXT-X-PROGRAM-DATE-TIME:")
 }

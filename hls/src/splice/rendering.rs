@@ -1,5 +1,6 @@
 //! Rendering of spliced segments as a playlist.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use memchr::memmem;
@@ -8,7 +9,7 @@ use super::segmented_playlist::{Segment, SegmentedPlaylist};
 use super::window::PlaylistWindow;
 use super::{SequenceRegression, Splice};
 use crate::limits::PlaylistLimits;
-use crate::line::Lines;
+use crate::line::{self, Lines};
 use crate::tag::{Key, PlaylistTag as P, TagKind as Kind};
 
 impl Splice {
@@ -107,14 +108,13 @@ impl Splice {
 /// alone: the target duration in seconds, which holds for all sources, and whether the stream has
 /// ended. `None` if nothing changes.
 pub fn override_playlist_tags(text: &[u8], target_duration: u64, ended: bool) -> Option<Vec<u8>> {
-    let mut edits = Vec::new();
-    // A playlist is much longer than the lines in question.
+    // Replacements by the start of their lines.
+    let mut edits = BTreeMap::new();
     let find = |name: &'static str| memmem::find_iter(text, name);
     for position in find("#EXT-X-TARGETDURATION").chain(find("#EXT-X-ENDLIST")) {
         let (before, _) = text.split_at(position);
         let start = memchr::memrchr2(b'\r', b'\n', before).map_or(0, |line_end| line_end + 1);
-        let (_, rest) = text.split_at(start);
-        let mut lines = Lines::new(rest, PlaylistLimits::UNLIMITED);
+        let mut lines = Lines::new(text.split_at(start).1, PlaylistLimits::UNLIMITED);
         let Some(tag) = lines.next().and_then(|line| line.ok()?.tag()) else { continue };
         let replacement = match tag.kind() {
             Kind::Playlist(P::TargetDuration(seconds))
@@ -125,21 +125,15 @@ pub fn override_playlist_tags(text: &[u8], target_duration: u64, ended: bool) ->
             Kind::Playlist(P::EndList) if !ended => String::new(),
             _ => continue,
         };
-        edits.push((start, start + lines.position(), replacement));
+        edits.insert(start, (start + lines.position(), replacement));
     }
-    if edits.is_empty() {
-        return None;
-    }
-    edits.sort_unstable();
-    edits.dedup();
-    let (mut out, mut copied_until) = (Vec::with_capacity(text.len()), 0);
-    for (start, end, replacement) in &edits {
-        out.extend_from_slice(text.get(copied_until..*start).unwrap_or_default());
-        out.extend_from_slice(replacement.as_bytes());
-        copied_until = *end;
-    }
-    out.extend_from_slice(text.get(copied_until..).unwrap_or_default());
-    Some(out)
+    (!edits.is_empty()).then(|| {
+        let mut out = text.to_vec();
+        for (start, (end, replacement)) in edits.into_iter().rev() {
+            out.splice(start..end, replacement.into_bytes());
+        }
+        out
+    })
 }
 
 fn print_segment<'a>(segment: &'a Segment, previous: Option<&'a Segment>, out: &mut String) {
@@ -179,11 +173,9 @@ fn print_segment<'a>(segment: &'a Segment, previous: Option<&'a Segment>, out: &
 /// Whether a key format of `before` is not among those of `after`, both EXT-X-KEY lines.
 fn ends_key_format(before: &str, after: &str) -> bool {
     fn formats(keys: &str) -> impl Iterator<Item = &[u8]> {
-        let lines = Lines::new(keys.as_bytes(), PlaylistLimits::UNLIMITED).flatten();
-        lines.filter_map(|line| Some(Key::parse(&line.tag()?).format))
+        line::tags_of(keys.as_bytes()).map(|tag| Key::parse(&tag).format)
     }
-    let names_format = |keys: &str| keys.contains("KEYFORMAT");
-    (names_format(before) || names_format(after))
+    (before.contains("KEYFORMAT") || after.contains("KEYFORMAT"))
         && formats(before)
             .any(|format| !formats(after).any(|other| other.eq_ignore_ascii_case(format)))
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::attribute::Attribute;
 use crate::limits::PlaylistLimits;
-use crate::line::{self, LineKind, Lines, Tag};
+use crate::line::{self, LineKind, Tag};
 use crate::segment_context::{KeysInForce, NextSegment};
 use crate::tag::{
     Key, MultivariantTag as M, PlaylistTag as P, PlaylistType, SegmentTag as S, TagKind as Kind,
@@ -170,9 +170,7 @@ impl<'a> PlaylistReader<'a> {
             Kind::Playlist(P::TargetDuration(seconds)) => {
                 playlist.target_duration = seconds.unwrap_or_default().ceil() as u64;
             }
-            Kind::Playlist(P::PlaylistType(kind)) => {
-                playlist.is_vod = kind == Some(PlaylistType::Vod);
-            }
+            Kind::Playlist(P::PlaylistType(of)) => playlist.is_vod = of == Some(PlaylistType::Vod),
             Kind::Playlist(P::EndList) => playlist.has_ended = true,
             Kind::Playlist(P::IndependentSegments) => playlist.has_independent_segments = true,
             Kind::Playlist(P::ServerControl) => playlist.push_server_control(tag),
@@ -275,14 +273,13 @@ impl SegmentedPlaylist {
 }
 
 fn has_tag(lines: &str, is_wanted: impl Fn(S<'_>) -> bool) -> bool {
-    let lines = Lines::new(lines.as_bytes(), PlaylistLimits::UNLIMITED).flatten();
-    let mut tags = lines.filter_map(|line| line.tag());
-    tags.any(|tag| matches!(tag.kind(), Kind::Segment(tag) if is_wanted(tag)))
+    line::tags_of(lines.as_bytes())
+        .any(|tag| matches!(tag.kind(), Kind::Segment(tag) if is_wanted(tag)))
 }
 
 /// Splits an EXT-X-DATERANGE line at the start of its ID's value.
 fn split_at_id(tag: &Tag<'_>, text: &str) -> Option<(String, String)> {
-    let id = tag.attributes().filter(|attribute| attribute.has_name("ID")).last()?;
+    let id = tag.last_attribute("ID")?;
     let value = text.len() - tag.value.len();
     let (before, after) = text.split_at_checked(value + id.value_start - tag.value_start)?;
     Some((before.to_owned(), after.to_owned()))

@@ -26,14 +26,12 @@ impl<'a> Definition<'a> {
         if !matches!(tag.kind(), Kind::Playlist(P::Define)) {
             return None;
         }
-        let last_attribute =
-            |name| tag.attributes().filter(|attribute| attribute.has_name(name)).last();
-        let definition = if let Some(name) = last_attribute("NAME") {
-            Self::Value { name: name.value, value: last_attribute("VALUE") }
-        } else if let Some(attribute) = last_attribute("QUERYPARAM") {
+        let definition = if let Some(name) = tag.attribute("NAME") {
+            Self::Value { name, value: tag.last_attribute("VALUE") }
+        } else if let Some(attribute) = tag.last_attribute("QUERYPARAM") {
             Self::QueryParameter(attribute)
         } else {
-            Self::Import(last_attribute("IMPORT")?)
+            Self::Import(tag.last_attribute("IMPORT")?)
         };
         is_variable_name(definition.name()).then_some(definition)
     }
