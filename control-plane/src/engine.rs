@@ -1,13 +1,14 @@
 //! The engine: the one queue of every extraction, check, retry and backoff. What it knows is the
 //! [`model`](crate::model).
 //!
-//! - [`job_start`]: starts due jobs, those of watched streams first ([`job_selection`]).
+//! - [`job_start`]: starts due jobs, those of watched streams first ([`job_queue`],
+//!   [`due_times`]).
 //! - [`leadership`]: only the control plane that holds the lease works.
 //! - [`jobs`]: extractions and checks, run in tasks beside the queue.
 //! - [`event_handling`]: applies the results of jobs.
 //! - [`tick`]: changes that come with time, and feedback from the edges.
-//! - [`stream_review`]: which streams play now; [`ranking`]: the upstreams of every stream, best
-//!   first; [`publishing`]: the map.
+//! - [`stream_review`]: what events have touched is ranked ([`ranking`]) and drafted, with the
+//!   documents that belong to no stream ([`documents`]); [`publishing`]: the map.
 //! - [`command_handling`]: carries out an operator's commands; [`alerts`]: alerts to the operator.
 //! - [`persistence`]: state that survives a restart.
 //!
@@ -16,8 +17,10 @@
 
 mod alerts;
 mod command_handling;
+mod documents;
+mod due_times;
 mod event_handling;
-mod job_selection;
+mod job_queue;
 mod job_start;
 pub(crate) mod jobs;
 mod leadership;
@@ -27,21 +30,23 @@ mod ranking;
 mod stream_review;
 mod tick;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use pitwall_upstream_map::documents::SessionStatus;
 use pitwall_upstream_map::{Health, Store, StreamId};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use self::alerts::AlertState;
+use self::job_queue::JobQueue;
 use self::jobs::{EngineEvent, JobExecutor};
 use self::leadership::InheritedUpstreams;
 use self::persistence::PersistedState;
+use self::publishing::Publication;
+use self::stream_review::{Reviews, StreamCounts};
 use crate::clock::Clock;
 use crate::history::HistoryStore;
 use crate::metrics::Metrics;
@@ -51,7 +56,7 @@ use crate::model::known_streams::KnownStreams;
 pub(crate) use crate::model::liveness::LivenessDetector;
 use crate::model::ranking::ActiveUpstream;
 use crate::model::source_state::SourceState;
-use crate::model::tracked_upstream::TrackedUpstream;
+use crate::model::upstream_table::UpstreamTable;
 use crate::publish::PublicUrl;
 use crate::rank::RankConfig;
 use crate::refresh::PollCadence;
@@ -71,8 +76,10 @@ pub(crate) struct Engine {
     started_at: Timestamp,
     cadence: PollCadence,
     sources: Vec<SourceState>,
-    upstreams: BTreeMap<UpstreamKey, TrackedUpstream>,
+    failing_sources: BTreeSet<usize>,
+    upstreams: UpstreamTable,
     known_streams: KnownStreams,
+    counts: StreamCounts,
     /// The active upstream of each stream, as last published.
     active_upstreams: BTreeMap<StreamId, ActiveUpstream>,
     /// Number of viewers of each watched stream.
@@ -81,21 +88,16 @@ pub(crate) struct Engine {
     alert_state: AlertState,
     notifier: Notifier,
     command_channel: (mpsc::Sender<Command>, mpsc::Receiver<Command>),
+    runs: JobQueue<usize>,
+    checks: JobQueue<UpstreamKey>,
     jobs: JoinSet<()>,
     event_channel: (mpsc::Sender<EngineEvent>, mpsc::Receiver<EngineEvent>),
-    last_version: u64,
+    reviews: Reviews,
+    publication: Publication,
     last_generation: u64,
-    /// Number of upstreams that the last tick found fit to be listed.
-    listed_count: usize,
-    /// Something has changed since the last publication.
-    needs_publication: bool,
-    last_published_at: Option<Instant>,
-    /// Why the last map was not published, as logged.
-    last_publish_error: Option<String>,
+    last_tick_at: Option<Instant>,
     /// The upstreams that the previous leader published, until they are found again.
     inherited_upstreams: Option<InheritedUpstreams>,
-    /// Phase of every session, as last published.
-    published_session_phases: Vec<(SessionStatus, bool)>,
 }
 
 /// How often expired tokens and started sessions are looked for.
@@ -130,7 +132,7 @@ impl Engine {
             history_store,
             notifier,
         } = dependencies;
-        let (last_version, started_at) = (store.map().version, clock.now());
+        let started_at = clock.now();
         let (persisted, mut lifetimes) = PersistedState::load(history_store, &sources, started_at);
         let state = |source: Source| {
             let learned = lifetimes.remove(&source.name).unwrap_or_default();
@@ -138,9 +140,9 @@ impl Engine {
             SourceState::new(source, learned)
         };
         let known_streams = KnownStreams::new(&sources);
-        let sources = sources.into_iter().map(state).collect();
+        let sources: Vec<_> = sources.into_iter().map(state).collect();
         let cadence = PollCadence::of(&schedule.borrow().schedule, started_at);
-        Self {
+        let mut engine = Self {
             executor,
             store,
             clock,
@@ -152,45 +154,48 @@ impl Engine {
             started_at,
             cadence,
             sources,
-            upstreams: BTreeMap::new(),
+            failing_sources: BTreeSet::new(),
+            upstreams: UpstreamTable::default(),
             known_streams,
+            counts: StreamCounts::default(),
             active_upstreams: BTreeMap::new(),
             viewers: BTreeMap::new(),
             persisted,
             alert_state: AlertState::default(),
             notifier,
             command_channel: mpsc::channel(16),
+            runs: JobQueue::new(job_start::EXTRACTION_LIMITS),
+            checks: JobQueue::new(job_start::CHECK_LIMITS),
             jobs: JoinSet::new(),
             event_channel: mpsc::channel(256),
-            last_version,
+            reviews: Reviews::default(),
+            publication: Publication::default(),
             last_generation: 0,
-            listed_count: 0,
-            needs_publication: true,
-            last_published_at: None,
-            last_publish_error: None,
+            last_tick_at: None,
             inherited_upstreams: None,
-            published_session_phases: Vec::new(),
-        }
+        };
+        (0..engine.sources.len()).for_each(|source| engine.schedule_run(source));
+        engine
     }
 
     pub(crate) fn command_sender(&self) -> mpsc::Sender<Command> {
         self.command_channel.0.clone()
     }
 
-    /// Never returns; dropping the future ends every job.
+    /// Never returns; dropping the future leaves running jobs to their end.
     pub(crate) async fn run(&mut self) {
         loop {
-            self.tick();
+            self.tick_if_due();
             self.start_due_extractions();
             self.start_due_checks();
-            self.publish_if_due().await;
+            self.review_touched();
+            self.publish_if_due();
             self.save_history_if_due();
-            self.send_due_alerts();
             self.wait_for_event().await;
         }
     }
 
-    /// Waits for an event, or until the next job or publication is due.
+    /// Waits for an event, or until the next job, review or publication is due.
     async fn wait_for_event(&mut self) {
         let until = self.next_wake();
         tokio::select! {
@@ -200,9 +205,9 @@ impl Engine {
                     self.apply_event(event);
                 }
             }
-            Some(command) = self.command_channel.1.recv() => self.apply_command(command).await,
+            Some(command) = self.command_channel.1.recv() => self.apply_command(command),
             () = self.store.feedback().wait_for_feedback() => self.drain_feedback(),
-            Ok(()) = self.schedule.changed() => self.needs_publication = true,
+            Ok(()) = self.schedule.changed() => self.publication.is_schedule_outdated = true,
             Some(_) = self.jobs.join_next() => {}
             () = tokio::time::sleep_until(until) => {}
         }
@@ -210,18 +215,17 @@ impl Engine {
 
     fn next_wake(&self) -> Instant {
         let now = Instant::now();
-        let runs =
-            self.sources.iter().filter(|source| !source.is_running).map(|source| source.due_at);
-        let checks = self.upstreams.values().filter_map(TrackedUpstream::check_due_at);
-        // Jobs that are already due wait for another job to end, which wakes the engine as well.
-        let later = runs.chain(checks).filter(|due| *due > now);
-        later.chain(self.next_publication_at()).fold(now + TICK_INTERVAL, Instant::min)
+        let tick = self.last_tick_at.map_or(now, |last| last + TICK_INTERVAL);
+        let (runs, checks) = (self.runs.next_after(now), self.checks.next_after(now));
+        let reviews = self.reviews.due.next_after(now);
+        let times = [runs, checks, reviews, self.publication.next_at()];
+        times.into_iter().flatten().fold(tick, Instant::min)
     }
 
     /// Are all other upstreams of this upstream's stream down?
     fn is_last_playable(&self, key: &UpstreamKey) -> bool {
-        let others = self.upstreams.iter().filter(|(other, _)| other.stream == key.stream);
-        others.filter(|(other, _)| *other != key).all(|(_, one)| one.health() == Health::Down)
+        let mut others = self.upstreams.of_stream(&key.stream).filter(|(other, _)| *other != key);
+        others.all(|(_, one)| one.health() == Health::Down)
     }
 }
 

@@ -2,19 +2,16 @@
 //! sets: a stream has a label only if the configuration names it; streams that only a source lists
 //! are only counted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use pitwall_upstream_map::documents::Schedule;
 use pitwall_upstream_map::{Health, StreamId};
 use prometheus::{Gauge, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
-use crate::model::UpstreamKey;
-use crate::model::known_streams::KnownStreams;
-use crate::model::ranking::{Ranking, StreamRankings};
 use crate::model::run_report::RunReport;
-use crate::model::source_state::SourceState;
-use crate::model::tracked_upstream::TrackedUpstream;
 
 #[derive(Clone)]
 pub(crate) struct Metrics {
@@ -33,6 +30,8 @@ pub(crate) struct Metrics {
     refreshes: IntCounterVec,
     schedule_age: Gauge,
     map_version: IntGauge,
+    /// By source: the steps that have series.
+    step_labels: Arc<Mutex<BTreeMap<String, BTreeSet<String>>>>,
 }
 
 #[derive(Clone, Copy)]
@@ -55,8 +54,6 @@ pub(crate) enum RefreshOutcome {
     Failed,
 }
 
-const HEALTH_LABELS: [(Health, &str); 3] =
-    [(Health::Healthy, "healthy"), (Health::Degraded, "degraded"), (Health::Down, "down")];
 /// Step names come from the configuration; an extractor that invents them makes at most this many
 /// series per source.
 const STEP_LABELS_MAX_COUNT: usize = 32;
@@ -144,6 +141,7 @@ impl Metrics {
             )?,
             schedule_age,
             map_version: gauge("pitwall_map_version", "The last map published.")?,
+            step_labels: Arc::default(),
         })
     }
 
@@ -174,8 +172,7 @@ impl Metrics {
         if outcome == "success" {
             self.set_last_success(source, now);
         }
-        let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
-        self.candidates.with_label_values(&[source]).set(count(report.candidates));
+        self.candidates.with_label_values(&[source]).set(to_gauge(report.candidates));
         self.dropped.with_label_values(&[source]).inc_by(report.dropped as u64);
     }
 
@@ -184,17 +181,11 @@ impl Metrics {
     }
 
     fn count_run(&self, source: &str, outcome: &str, step: &str) {
-        use prometheus::core::Collector as _;
-        let known = |family: &prometheus::proto::MetricFamily| {
-            let of_source = family
-                .get_metric()
-                .iter()
-                .filter(|metric| metric.get_label().iter().any(|label| label.value() == source));
-            let steps: Vec<_> = of_source.flat_map(|metric| metric.get_label()).collect();
-            steps.iter().any(|label| label.name() == "step" && label.value() == step)
-                || steps.len() / 3 < STEP_LABELS_MAX_COUNT
-        };
-        let step = if self.runs.collect().iter().all(known) { step } else { "other" };
+        let mut labels = self.step_labels.lock().unwrap_or_else(PoisonError::into_inner);
+        let labels = labels.entry(source.to_owned()).or_default();
+        let is_counted = labels.contains(step) || labels.len() < STEP_LABELS_MAX_COUNT;
+        let step = if is_counted { step } else { "other" };
+        labels.insert(step.to_owned());
         self.runs.with_label_values(&[source, outcome, step]).inc();
     }
 
@@ -219,28 +210,18 @@ impl Metrics {
     }
 
     pub(crate) fn set_checks_waiting(&self, checks: usize) {
-        self.checks_waiting.set(i64::try_from(checks).unwrap_or(i64::MAX));
+        self.checks_waiting.set(to_gauge(checks));
     }
 
-    pub(crate) fn update_token_times(
-        &self,
-        sources: &[SourceState],
-        upstreams: &BTreeMap<UpstreamKey, TrackedUpstream>,
-        now: Timestamp,
-    ) {
-        for (index, state) in sources.iter().enumerate() {
-            let of_source = upstreams.iter().filter(|(key, _)| key.source == index);
-            let not_down = of_source.filter(|(_, one)| one.health() != Health::Down);
-            let left = not_down.filter_map(|(_, one)| one.token_time_left(now)).min();
-            let name = [state.source.name.as_str()];
-            match left {
-                Some(left) => {
-                    let seconds = i64::try_from(left.as_secs()).unwrap_or(i64::MAX);
-                    self.token_seconds_left.with_label_values(&name).set(seconds);
-                }
-                // Removal fails only if the series does not exist, which is ignored.
-                None => drop(self.token_seconds_left.remove_label_values(&name)),
+    /// `left`: until the first token of the source ends; `None` where none does.
+    pub(crate) fn set_token_remaining(&self, source: &str, left: Option<Duration>) {
+        match left {
+            Some(left) => {
+                let seconds = i64::try_from(left.as_secs()).unwrap_or(i64::MAX);
+                self.token_seconds_left.with_label_values(&[source]).set(seconds);
             }
+            // Removal fails only if the series does not exist, which is ignored.
+            None => drop(self.token_seconds_left.remove_label_values(&[source])),
         }
     }
 
@@ -249,37 +230,36 @@ impl Metrics {
         self.schedule_age.set(age.unwrap_or(-1.0));
     }
 
-    pub(crate) fn record_published_map(
-        &self,
-        version: u64,
-        streams: &StreamRankings<'_>,
-        known: &KnownStreams,
-        sources: &[SourceState],
-        is_session_live: bool,
-    ) {
-        let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+    pub(crate) fn set_map_version(&self, version: u64) {
         self.map_version.set(i64::try_from(version).unwrap_or(i64::MAX));
-        self.session_live.set(i64::from(is_session_live));
-        let upstreams = || streams.values().flat_map(|ranking| &ranking.upstreams);
-        let active_health = |stream: &StreamId| {
-            let active = streams.get(stream).and_then(Ranking::active);
-            active.map_or(Health::Down, |upstream| upstream.health)
-        };
-        for stream in known.configured_streams().into_iter().filter(|one| known.get(one).is_some())
-        {
-            let is_up = active_health(stream) != Health::Down;
-            self.stream_up.with_label_values(&[stream.as_str()]).set(i64::from(is_up));
-        }
-        for (health, state) in HEALTH_LABELS {
-            for (index, source) in sources.iter().enumerate() {
-                let of_source = upstreams().filter(|upstream| upstream.key.source == index);
-                let matching = of_source.filter(|upstream| upstream.health == health).count();
-                let labels = [source.source.name.as_str(), state];
-                self.upstreams.with_label_values(&labels).set(count(matching));
-            }
-            let matching =
-                known.iter().filter(|(stream, _)| active_health(stream) == health).count();
-            self.streams.with_label_values(&[state]).set(count(matching));
-        }
     }
+
+    pub(crate) fn set_session_live(&self, is_live: bool) {
+        self.session_live.set(i64::from(is_live));
+    }
+
+    pub(crate) fn set_stream_up(&self, stream: &StreamId, is_up: bool) {
+        self.stream_up.with_label_values(&[stream.as_str()]).set(i64::from(is_up));
+    }
+
+    /// Number of streams whose active upstream has this health.
+    pub(crate) fn set_streams(&self, health: Health, count: usize) {
+        self.streams.with_label_values(&[health_label(health)]).set(to_gauge(count));
+    }
+
+    pub(crate) fn set_upstreams(&self, source: &str, health: Health, count: usize) {
+        self.upstreams.with_label_values(&[source, health_label(health)]).set(to_gauge(count));
+    }
+}
+
+fn health_label(health: Health) -> &'static str {
+    match health {
+        Health::Healthy => "healthy",
+        Health::Degraded => "degraded",
+        Health::Down => "down",
+    }
+}
+
+fn to_gauge(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }

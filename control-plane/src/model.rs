@@ -2,7 +2,8 @@
 //! what operators want. Data and functions without I/O.
 //!
 //! - [`tracked_upstream`]: an upstream from its first passed check on; [`liveness`]: whether its
-//!   playlists still advance; [`upstream_stats`]: what its score is computed from.
+//!   playlists still advance; [`upstream_stats`]: what its score is computed from; [`figures`]: what
+//!   is shown of it; [`upstream_table`]: all of them.
 //! - [`source_state`]: what is known of a source, and when it runs next; [`run_report`],
 //!   [`run_trace`]: what its last run found, and did.
 //! - [`known_streams`]: all streams that sources name, and their outages; [`outage_cause`]: why a
@@ -12,6 +13,7 @@
 
 pub(crate) mod alert;
 pub(crate) mod command;
+pub(crate) mod figures;
 pub(crate) mod known_streams;
 pub(crate) mod liveness;
 pub(crate) mod outage_cause;
@@ -21,6 +23,7 @@ pub(crate) mod run_trace;
 pub(crate) mod source_state;
 pub(crate) mod tracked_upstream;
 pub(crate) mod upstream_stats;
+pub(crate) mod upstream_table;
 
 use pitwall_upstream_map::StreamId;
 

@@ -100,7 +100,7 @@ fn retention_reason(
             let ahead = best.score - current.score;
             let left = config.hold.0.saturating_sub(incumbency.active_for);
             match () {
-                () if ahead < config.margin.0 => Some(SelectionReason::WithinMargin { ahead }),
+                () if ahead < config.margin.0 => Some(SelectionReason::WithinMargin),
                 () if incumbency.is_settled && !left.is_zero() => {
                     Some(SelectionReason::HoldDown { left })
                 }

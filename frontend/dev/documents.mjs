@@ -30,14 +30,13 @@ export function documents(scenario, down) {
 		sessions.find(({ status }) => status === 'upcoming') ??
 		null;
 	const streams = ['live', 'over'].includes(scenario) ? streamsOf(now, down) : [];
-	const head = { version: 1795230000123, generated_at: iso(now - 4_000) };
 	return {
-		bootstrap: { ...head, session, streams },
+		bootstrap: { session, streams },
 		schedule,
-		streams: { ...head, streams },
-		extractors: extractorsOf(now),
+		streams: { streams },
+		extractors: extractorsOf(),
+		activity: activityOf(now, streams),
 		status: {
-			...head,
 			started_at: iso(now - 3 * HOUR),
 			schedule: {
 				source: 'jolpica',
@@ -147,7 +146,6 @@ function streamsOf(now, down) {
 				down_since: iso(now - 12 * MINUTE),
 				reason: sources.map(({ error }) => error).join('; '),
 			}),
-			checked_at: iso(now - 8_000),
 			sources,
 			renditions,
 		};
@@ -180,8 +178,27 @@ function rendition(id, width, height, bandwidth, frame_rate) {
 	};
 }
 
-function extractorsOf(now) {
-	const base = { every_seconds: 60, next_run_at: iso(now + 38_000), error: null };
+/** When streams were checked and sources asked. */
+function activityOf(now, streams) {
+	const run = (ago, succeededAgo, duration_ms) => ({
+		last_run_at: iso(now - ago),
+		last_success_at: iso(now - succeededAgo),
+		next_run_at: iso(now + 38_000),
+		duration_ms,
+	});
+	return {
+		generated_at: iso(now),
+		streams: Object.fromEntries(streams.map(({ id }) => [id, { checked_at: iso(now - 8_000) }])),
+		extractors: {
+			alpha: run(22_000, 22_000, 140),
+			beta: run(41_000, 41_000, 512),
+			gamma: run(12_000, 20 * MINUTE, 2_904),
+		},
+	};
+}
+
+function extractorsOf() {
+	const base = { every_seconds: 60, error: null };
 	return {
 		extractors: [
 			{
@@ -189,9 +206,6 @@ function extractorsOf(now) {
 				name: 'alpha',
 				kind: 'static',
 				state: 'ok',
-				last_run_at: iso(now - 22_000),
-				last_success_at: iso(now - 22_000),
-				duration_ms: 140,
 				candidates: 2,
 			},
 			{
@@ -199,22 +213,14 @@ function extractorsOf(now) {
 				name: 'beta',
 				kind: 'm3u',
 				state: 'ok',
-				last_run_at: iso(now - 41_000),
-				last_success_at: iso(now - 41_000),
-				duration_ms: 512,
 				candidates: 1,
 			},
 			{
 				...base,
-				...{
-					name: 'gamma',
-					kind: 'recipe',
-					state: 'failing',
-					last_run_at: iso(now - 12_000),
-					last_success_at: iso(now - 20 * MINUTE),
-					duration_ms: 2_904,
-					candidates: 0,
-				},
+				name: 'gamma',
+				kind: 'recipe',
+				state: 'failing',
+				candidates: 0,
 				error: { step: 'select script', message: 'no element matched `#player`' },
 			},
 		],

@@ -6,6 +6,7 @@
 // Streams can be taken down and up again: GET /mock/stream?id=world-feed&up=false.
 // `/?bare` is answered without the inlined bootstrap document.
 import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
@@ -133,11 +134,19 @@ function problem(response, status, title, detail) {
 	response.end(JSON.stringify({ type: 'about:blank', title, status, detail }));
 }
 
-function api(response, name) {
+/** As the edge answers: a document that has not changed is not sent again. */
+function api(response, name, knownTag) {
 	const found = documents(scenario, down)[name];
 	if (!found) return problem(response, 503, 'Unavailable', 'The control plane has published nothing yet');
-	response.writeHead(200, { 'content-type': 'application/json', 'cache-control': 'no-store' });
-	response.end(JSON.stringify(found));
+	const text = JSON.stringify(found);
+	const etag = `"${createHash('sha256').update(text).digest('hex').slice(0, 16)}"`;
+	response.writeHead(etag === knownTag ? 304 : 200, {
+		'content-type': 'application/json',
+		'cache-control': 'no-cache',
+		etag,
+		'pitwall-map-version': Date.now(),
+	});
+	response.end(etag === knownTag ? undefined : text);
 }
 
 function live(response, rest) {
@@ -159,7 +168,7 @@ createServer((request, response) => {
 		else down.delete(searchParams.get('id'));
 		return response.end([...down.keys()].join());
 	}
-	if (pathname.startsWith('/api/')) return api(response, pathname.slice(5));
+	if (pathname.startsWith('/api/')) return api(response, pathname.slice(5), request.headers['if-none-match']);
 	if (pathname.startsWith('/live/')) return live(response, pathname.slice(6));
 	if (
 		pathname !== '/' &&

@@ -60,7 +60,7 @@ test('the demo plays across token expiries, all from one origin', async (t) => {
 	assert.deepEqual(traffic.consoleErrors, []);
 	const media = traffic.requests.filter((url) => url.includes('/live/'));
 	assert.ok(media.length > SECONDS / 2, `${media.length} requests for media`);
-	const documents = ['bootstrap', 'schedule', 'streams', 'extractors', 'status'];
+	const documents = ['bootstrap', 'schedule', 'streams', 'extractors', 'status', 'activity'];
 	for (const document of documents) {
 		const text = await (await fetch(`${origin}/api/${document}`)).text();
 		assert.doesNotMatch(text, /https?:|sig=|exp=/, `${document} names an upstream`);

@@ -1,7 +1,7 @@
 // The rate of an open page's API requests is low and steady, and zero while the page is hidden.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { openTabs } from './support/browser.mjs';
+import { openPage, openTabs } from './support/browser.mjs';
 import { startMockEdge, RACE } from './support/mock-edge.mjs';
 import { eventually } from './support/process.mjs';
 
@@ -142,4 +142,28 @@ test('a page that is opened in the background sends its first request when it be
 			await eventually(() => apiRequests(traffic) > 0, 'it asks when it is looked at', 5);
 		});
 	}
+});
+
+test('a document that has not changed is not sent again, and the version of its map is', async (t) => {
+	const edge = await startMockEdge(t);
+	const { page } = await openPage(t);
+	await page.goto(`${edge.origin}/status`);
+	await page.getByText('Map version').waitFor();
+	const { versions, transferSize, encodedBodySize } = await page.evaluate(async () => {
+		const versions = [];
+		for (let n = 0; n < 2; n += 1) {
+			const response = await fetch('/api/extractors');
+			await response.text();
+			versions.push(Number(response.headers.get('pitwall-map-version')));
+			await new Promise((resolve) => setTimeout(resolve, 10));
+		}
+		const entries = performance.getEntriesByType('resource');
+		const { transferSize, encodedBodySize } = entries.findLast(({ name }) =>
+			name.endsWith('/api/extractors'),
+		);
+		return { versions, transferSize, encodedBodySize };
+	});
+	// A browser reports 300 bytes for the header, and the body where it was sent.
+	assert.ok(transferSize <= 300 && encodedBodySize > 0, `${transferSize} bytes for ${encodedBodySize}`);
+	assert.ok(versions[1] > versions[0], `versions: ${versions}`);
 });

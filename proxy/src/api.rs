@@ -3,11 +3,13 @@
 //! - [`operations`]: the table of operations, by which requests are routed.
 //! - [`openapi`]: the same table as an OpenAPI document.
 //! - [`handler`]: the responses.
-//! - [`views`]: extracts from the documents that the control plane publishes.
+//! - [`composed_documents`]: lists and extracts, made of the documents that the control plane
+//!   publishes.
 //! - [`local_overrides`]: streams for which this edge plays another source than the map says.
 //! - [`iptv_playlist`]: the list of streams, with each viewer's tokens.
 //! - [`events`]: changes of the map, as server-sent events.
 
+pub mod composed_documents;
 pub mod events;
 pub mod handler;
 pub mod iptv_playlist;
@@ -15,7 +17,6 @@ pub mod local_overrides;
 pub mod openapi;
 pub mod operations;
 pub mod schema;
-pub mod views;
 
 pub use handler::ApiHandler;
 pub use openapi::OpenApi;

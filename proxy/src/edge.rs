@@ -19,8 +19,8 @@ use pitwall_fetch::Fetcher;
 use pitwall_upstream_map::{Store, Stream};
 use prometheus::{IntGauge, Registry};
 
+use crate::api::composed_documents::DocumentViews;
 use crate::api::events::EventBroadcaster;
-use crate::api::views::DocumentViews;
 use crate::api::{ApiHandler, ApiRequest, DocumentKind, OpenApi};
 use crate::cache::byte_range::is_single_range;
 use crate::cache::cache_adapter::CACHE_ADAPTER;
@@ -237,7 +237,7 @@ impl Edge {
                 self.page.respond(&path, is_gzip_accepted(session), || {
                     let bootstrap = self
                         .api
-                        .bootstrap_json(&|map, stream| self.live.active_upstream(map, stream, now));
+                        .bootstrap(&|map, stream| self.live.active_upstream(map, stream, now));
                     // Before the first map the page starts without a bootstrap document.
                     bootstrap.ok()
                 })

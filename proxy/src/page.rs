@@ -11,6 +11,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use http::{StatusCode, header};
 use jiff::Timestamp;
+use pitwall_upstream_map::documents::Document;
 use rust_embed::RustEmbed;
 
 use crate::http::response::{Response, etag_of};
@@ -88,12 +89,12 @@ impl StaticFile {
 impl Page {
     /// A file, or the shell for every other path, as the page routes by itself.
     ///
-    /// `bootstrap`: the document for the shell, as JSON; `None` before the first map.
+    /// `bootstrap`: the document for the shell; `None` before the first map.
     pub fn respond(
         &self,
         path: &str,
         is_gzip_accepted: bool,
-        bootstrap: impl FnOnce() -> Option<String>,
+        bootstrap: impl FnOnce() -> Option<Document>,
     ) -> Response {
         match self.files.get(path.trim_start_matches('/')) {
             Some(file) if path != "/index.html" => file.to_response(path, is_gzip_accepted),
@@ -103,9 +104,9 @@ impl Page {
         }
     }
 
-    fn render_shell(&self, bootstrap: Option<String>) -> Response {
-        let inlined =
-            bootstrap.map_or(String::new(), |json| inline_bootstrap(&json, Timestamp::now()));
+    fn render_shell(&self, bootstrap: Option<Document>) -> Response {
+        let json = bootstrap.as_ref().and_then(Document::as_str);
+        let inlined = json.map_or(String::new(), |json| inline_bootstrap(json, Timestamp::now()));
         let html = self.shell.replace(BOOTSTRAP_PLACEHOLDER, &inlined);
         Response::ok("text/html; charset=utf-8", html.into())
             // The shell carries the server's time, which is wrong in a stored response.

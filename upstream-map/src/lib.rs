@@ -5,12 +5,14 @@
 //!   it holds upstream URLs and headers.
 //! - [`stream`]: [`Stream`], its upstreams and their renditions.
 //! - [`slug`]: ids made from names.
-//! - [`documents`]: the public JSON documents, serialised for the API.
+//! - [`documents`]: the public JSON documents, serialised for the API; [`document`]: one of them, as
+//!   text with its entity tag.
 //! - [`store`]: [`Store`], which carries a map from the control plane to the edges.
 //! - [`feedback`]: what the edges report: viewers per stream, failed and stalled upstreams.
 //!
 //! This crate fetches, ranks and serves nothing.
 
+pub mod document;
 pub mod documents;
 pub mod feedback;
 pub mod map;

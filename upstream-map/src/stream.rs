@@ -2,6 +2,7 @@
 //! to an upstream are made.
 
 use std::fmt;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 use jiff::Timestamp;
@@ -9,10 +10,12 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 use utoipa::ToSchema;
 
+use crate::document::Document;
 use crate::slug::{is_slug, slugify};
 
-/// What a viewer picks: one or more upstreams with the same content.
-#[derive(Clone, Serialize, Deserialize)]
+/// What a viewer picks: one or more upstreams with the same content. With its documents, so that a
+/// stream is published as a whole.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Stream {
     pub id: StreamId,
     /// Display name, such as "World feed".
@@ -31,6 +34,15 @@ pub struct Stream {
     /// Set while no upstream of the stream plays, and until shortly afterwards.
     #[serde(default)]
     pub outage: Option<Outage>,
+    /// Place in lists: the first source that has the stream, and its place there.
+    #[serde(default)]
+    pub position: (usize, usize),
+    /// The [`PublicStream`](crate::documents::PublicStream).
+    #[serde(default)]
+    pub public: Document,
+    /// The [`Explanation`](crate::documents::Explanation).
+    #[serde(default)]
+    pub explanation: Document,
 }
 
 /// An outage of a stream. It is in the map so that the next leader neither repeats nor omits the
@@ -58,7 +70,7 @@ pub struct SourcePin {
 }
 
 /// A checked source of a stream.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Upstream {
     /// Name of the configured source that found the upstream.
     pub source: String,
@@ -70,7 +82,7 @@ pub struct Upstream {
     pub playlist: Url,
     pub expires_at: Option<Timestamp>,
     pub health: Health,
-    /// 0 to 1; only comparable within a stream.
+    /// 0 to 1; only comparable within a stream. As of the last change that mattered.
     pub score: f64,
     /// Variables of the multivariant playlist that renditions import, encoded as in links.
     #[serde(default)]
@@ -85,7 +97,7 @@ impl Upstream {
 }
 
 /// One playable media playlist of an upstream.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Rendition {
     pub id: RenditionId,
     pub role: Role,
@@ -208,6 +220,12 @@ pub struct RequestProfile {
 #[serde(transparent)]
 pub struct RequestProfileId(pub String);
 
+impl std::borrow::Borrow<str> for RequestProfileId {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
 /// A rendition's id within its stream, stable across re-extraction.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
@@ -217,12 +235,12 @@ pub struct RenditionId(pub String);
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schema(value_type = String)]
-pub struct StreamId(String);
+pub struct StreamId(Arc<str>);
 
 impl StreamId {
     /// The id of a feed's name; `None` for a name of nothing but separators.
     pub fn of_feed(feed: &str) -> Option<Self> {
-        slugify(feed).map(Self)
+        slugify(feed).map(|id| Self(id.into()))
     }
 
     pub fn as_str(&self) -> &str {
@@ -235,7 +253,7 @@ impl TryFrom<String> for StreamId {
 
     fn try_from(id: String) -> Result<Self, String> {
         if is_slug(&id) {
-            Ok(Self(id))
+            Ok(Self(id.into()))
         } else {
             Err(format!("{id:?} is not a stream id: use [a-z0-9-], at most 64 characters"))
         }
@@ -244,7 +262,7 @@ impl TryFrom<String> for StreamId {
 
 impl From<StreamId> for String {
     fn from(id: StreamId) -> String {
-        id.0
+        id.as_str().to_owned()
     }
 }
 

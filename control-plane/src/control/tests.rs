@@ -8,12 +8,15 @@ use axum::routing::get;
 use jiff::{SignedDuration, Timestamp};
 use pitwall_fetch::Timeouts;
 use pitwall_upstream_map::documents::{
-    Bootstrap, Extractors, SessionStatus, Status, StreamCount, Streams,
+    Document, ExtractorState, ExtractorStatus, PublicStream, Session, SessionStatus, Status,
+    StreamCount,
 };
 use pitwall_upstream_map::{Health, MemoryStore, RequestProfileId, UpstreamMap};
 use prometheus::Registry;
+use serde::de::DeserializeOwned;
 
 use super::*;
+use crate::publish;
 
 const MEDIA: &str = "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:4,\nnew.ts\n";
 
@@ -112,23 +115,28 @@ playlist = "{{playlist}}"
     Source::parse_file(&text.replace("SITE", site)).unwrap_or_else(|error| panic!("{error}"))
 }
 
-fn document_texts(map: &UpstreamMap) -> [&str; 5] {
-    let documents = &map.documents;
-    [
-        &documents.bootstrap,
-        &documents.schedule,
-        &documents.streams,
-        &documents.extractors,
-        &documents.status,
-    ]
-    .map(|document| document.as_str().expect("published from the first map on"))
+/// Every document that is JSON; the calendar and the lists have links of their own.
+fn json_documents(map: &UpstreamMap) -> Vec<&Document> {
+    let all = &map.documents;
+    let streams = map.streams.values().flat_map(|stream| [&stream.public, &stream.explanation]);
+    let extractors = all.extractors.values().map(|extractor| &extractor.status);
+    let others = [&all.session, &all.schedule, &all.status, &all.activity];
+    others.into_iter().chain(streams).chain(extractors).collect()
+}
+
+fn parse<T: DeserializeOwned>(document: &Document) -> T {
+    serde_json::from_str(document.as_str().expect("published from the first map on")).unwrap()
+}
+
+fn extractors(map: &UpstreamMap) -> Vec<ExtractorStatus> {
+    let mut extractors: Vec<_> = map.documents.extractors.values().collect();
+    extractors.sort_by_key(|extractor| extractor.position);
+    extractors.into_iter().map(|extractor| parse(&extractor.status)).collect()
 }
 
 fn has_session_and_runs(map: &UpstreamMap) -> bool {
-    let [bootstrap, _, _, extractors, _] = document_texts(map);
-    let extractors: Extractors = serde_json::from_str(extractors).unwrap();
-    let bootstrap: Bootstrap = serde_json::from_str(bootstrap).unwrap();
-    bootstrap.session.is_some() && extractors.extractors.iter().all(|one| one.last_run_at.is_some())
+    let session: Option<Session> = parse(&map.documents.session);
+    session.is_some() && extractors(map).iter().all(|one| one.state != ExtractorState::Never)
 }
 
 #[tokio::test]
@@ -182,7 +190,8 @@ async fn from_configuration_to_public_documents() {
 
     // The public documents contain nothing about the upstreams.
     let (host, port) = site.split_once(':').unwrap();
-    for text in document_texts(&map) {
+    for document in json_documents(&map) {
+        let text = document.as_str().expect("published from the first map on");
         for secret in [host, &format!(":{port}"), "http:", "hidden", "sig=", "Referer", ".m3u8?"] {
             assert!(!text.contains(secret), "{secret:?} in {text}");
         }
@@ -199,14 +208,11 @@ async fn from_configuration_to_public_documents() {
             assert!(!text.contains(secret), "{secret:?} in {text}");
         }
     }
-    let [bootstrap, _, streams, extractors, status] = document_texts(&map);
-    let bootstrap: Bootstrap = serde_json::from_str(bootstrap).unwrap();
-    let session = bootstrap.session.unwrap();
+    let session: Session = parse(&map.documents.session);
     assert_eq!((session.code.as_str(), session.status), ("race", SessionStatus::Live));
-    assert_eq!(bootstrap.version, map.version);
-    let streams: Streams = serde_json::from_str(streams).unwrap();
+    let streams = publish::streams_in_order(&map).into_iter();
+    let streams: Vec<PublicStream> = streams.map(|stream| parse(&stream.public)).collect();
     let got: Vec<_> = streams
-        .streams
         .iter()
         .map(|one| (one.id.to_string(), one.playlist.as_str(), one.health, one.sources.len()))
         .collect();
@@ -219,15 +225,14 @@ async fn from_configuration_to_public_documents() {
             ("onboard-22".to_owned(), "/live/onboard-22/index.m3u8", Health::Down, 1),
         ]
     );
-    let reasons: Vec<_> = streams.streams.iter().filter_map(|one| one.reason.as_deref()).collect();
+    let reasons: Vec<_> = streams.iter().filter_map(|one| one.reason.as_deref()).collect();
     assert_eq!(
         reasons,
         ["the playlist was answered with 404", "step 1 (get) failed: the server answered 404"]
     );
-    assert_eq!(streams.streams[0].renditions[0].id.0, "v");
-    let extractors: Extractors = serde_json::from_str(extractors).unwrap();
+    assert_eq!(streams[0].renditions[0].id.0, "v");
+    let extractors = extractors(&map);
     let errors: Vec<_> = extractors
-        .extractors
         .iter()
         .map(|one| one.error.as_ref().map(|error| format!("{}: {}", error.step, error.message)))
         .collect();
@@ -240,7 +245,7 @@ async fn from_configuration_to_public_documents() {
             Some("step 1 (get): the server answered 404".to_owned()),
         ]
     );
-    let status: Status = serde_json::from_str(status).unwrap();
+    let status: Status = parse(&map.documents.status);
     let StreamCount { total, healthy, down } = status.streams;
     assert_eq!((total, healthy, down), (4, 2, 2));
     assert_eq!((status.extractors.total, status.extractors.failing), (4, 2));

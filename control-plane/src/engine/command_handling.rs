@@ -1,8 +1,9 @@
 //! Carries out the commands of operators.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use pitwall_upstream_map::{Health, StoreError};
+use pitwall_upstream_map::{Health, StoreError, Stream, UpstreamMap};
 use tokio::time::Instant;
 
 use super::Engine;
@@ -12,23 +13,49 @@ use crate::model::command::{
 };
 use crate::model::ranking::ActiveUpstream;
 use crate::model::run_trace::RunTrace;
+use crate::model::source_state::source_index;
 
 /// A switch older than this is not begun. The caller's timeout exceeds it by more than the store's
 /// timeout, so that no switch takes effect after its caller was told that it failed.
 const SWITCH_QUEUE_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// A switch that is to be published.
+pub(crate) struct WaitingSwitch {
+    stream: String,
+    request: SwitchRequest,
+    requested_at: Instant,
+    reply: ReplySender<SwitchResult>,
+}
+
+/// A switch whose map is on its way to the store.
+pub(crate) struct PendingSwitch {
+    pub(super) waiting: WaitingSwitch,
+    result: SwitchResult,
+    active: ActiveUpstream,
+    /// As in that map.
+    stream: Arc<Stream>,
+}
+
+impl WaitingSwitch {
+    pub(super) fn refuse(self, error: CommandError) {
+        drop(self.reply.send(Err(error)));
+    }
+}
+
 impl Engine {
-    pub(super) async fn apply_command(&mut self, command: Command) {
+    pub(super) fn apply_command(&mut self, command: Command) {
         match command {
             Command::Run { extractor, reply } => {
                 reply_unless_closed(reply, || self.request_run(&extractor));
             }
+            // It waits its turn to be published.
             Command::Switch { stream, request, requested_at, reply } => {
-                // A caller that has left was told that the switch failed, so the switch is not
-                // made.
-                if !reply.is_closed() {
-                    let result = self.switch_upstream(&stream, &request, requested_at).await;
-                    drop(reply.send(result));
+                let waiting = WaitingSwitch { stream, request, requested_at, reply };
+                if self.is_warming_up() {
+                    // During warm-up a map would lack the upstreams that are not found yet.
+                    waiting.refuse(CommandError::TakingOver);
+                } else {
+                    self.publication.waiting_switches.push_back(waiting);
                 }
             }
             Command::GetTrace { extractor, reply } => {
@@ -38,11 +65,12 @@ impl Engine {
     }
 
     fn request_run(&mut self, extractor: &str) -> Result<RunStarted, CommandError> {
-        let mut states = self.sources.iter_mut();
-        let state = states.find(|state| state.source.name == extractor);
-        let state = state.ok_or(CommandError::NoExtractor)?;
+        let index = source_index(&self.sources, extractor).ok_or(CommandError::NoExtractor)?;
+        let state = self.sources.get_mut(index).ok_or(CommandError::NoExtractor)?;
         state.request_run();
-        Ok(RunStarted { extractor: extractor.to_owned(), already_running: state.is_running })
+        let already_running = state.is_running;
+        self.schedule_run(index);
+        Ok(RunStarted { extractor: extractor.to_owned(), already_running })
     }
 
     fn last_run_trace(&self, extractor: &str) -> Result<RunTrace, CommandError> {
@@ -51,49 +79,72 @@ impl Engine {
         state.ok_or(CommandError::NoExtractor)?.last_trace.clone().ok_or(CommandError::NoTrace)
     }
 
-    async fn switch_upstream(
-        &mut self,
-        stream: &str,
-        request: &SwitchRequest,
-        requested_at: Instant,
-    ) -> Result<SwitchResult, CommandError> {
-        if requested_at.elapsed() > SWITCH_QUEUE_TIMEOUT {
-            return Err(CommandError::Busy);
+    /// Begins to publish a map with the switch; `false` if it was answered without one.
+    pub(super) fn begin_switch(&mut self, waiting: WaitingSwitch) -> bool {
+        // A caller that has left was told that the switch failed, so the switch is not made.
+        if waiting.reply.is_closed() {
+            return false;
         }
-        // During warm-up a map would lack the upstreams that are not found yet.
-        if self.is_warming_up() {
-            return Err(CommandError::TakingOver);
+        if waiting.requested_at.elapsed() > SWITCH_QUEUE_TIMEOUT {
+            waiting.refuse(CommandError::Busy);
+            return false;
         }
-        let (result, switch) = self.choose_upstream(stream, request)?;
-        let mut published = self.publish(Some(switch.clone())).await;
-        // The second attempt uses a version above the one that another control plane published.
-        if matches!(published, Err(StoreError::Outdated { .. }))
-            && requested_at.elapsed() <= SWITCH_QUEUE_TIMEOUT
-        {
-            published = self.publish(Some(switch)).await;
-        }
+        let (result, mut active) = match self.choose_upstream(&waiting.stream, &waiting.request) {
+            Ok(chosen) => chosen,
+            Err(error) => {
+                waiting.refuse(error);
+                return false;
+            }
+        };
+        let version = self.next_version();
+        active.switch_version = version;
+        self.draft_documents();
+        let Some(Ok(stream)) = self.map_stream(&active.key.stream, Some(&active)) else {
+            waiting.refuse(CommandError::Busy);
+            return false;
+        };
+        let stream = Arc::new(stream);
+        let mut map = UpstreamMap { version, ..self.publication.draft.clone() };
+        map.streams.insert(stream.id.clone(), stream.clone());
+        self.begin_publication(map, Some(PendingSwitch { waiting, result, active, stream }));
+        true
+    }
+
+    /// Replies to a switch whose map the store has taken, or not.
+    pub(super) fn end_switch(&mut self, switch: PendingSwitch, published: Result<(), StoreError>) {
+        let PendingSwitch { waiting, result, active, stream } = switch;
         let SwitchResult { from, to, pinned, .. } = &result;
         match published {
-            Ok(()) => {}
-            Err(StoreError::NotLeading) => return Err(CommandError::NotLeading),
+            Ok(()) => {
+                tracing::info!(stream = %stream.id, from, to, pinned, "an operator switched the stream");
+                self.persisted.forget_active_upstream(&stream.id);
+                self.publication.choices.remove(&stream.id);
+                self.reviews.touch(&stream.id);
+                self.active_upstreams.insert(stream.id.clone(), active);
+                self.publication.draft.streams.insert(stream.id.clone(), stream);
+                // Saved first, as a store that dies together with this process would lose the
+                // switch.
+                self.save_history_before(move || drop(waiting.reply.send(Ok(result))));
+            }
+            // The next attempt uses a version above the one that another control plane published.
+            Err(StoreError::Outdated { .. }) => {
+                self.publication.waiting_switches.push_front(waiting);
+            }
+            Err(StoreError::NotLeading) => waiting.refuse(CommandError::NotLeading),
             Err(StoreError::Unreachable(error)) => {
                 tracing::warn!(
-                    stream,
+                    stream = %stream.id,
                     to,
                     error,
                     "the stream was not switched: the store did not accept the map; check the store"
                 );
-                return Err(CommandError::StoreUnavailable(error));
+                waiting.refuse(CommandError::StoreUnavailable(error));
             }
             Err(error) => {
-                tracing::warn!(stream, to, %error, "the stream was not switched: the map could not be published; send the command again");
-                return Err(CommandError::Busy);
+                tracing::warn!(stream = %stream.id, to, %error, "the stream was not switched: the map could not be published; send the command again");
+                waiting.refuse(CommandError::Busy);
             }
         }
-        tracing::info!(stream, from, to, pinned, "an operator switched the stream");
-        // Saved at once, as a store that dies together with this process would lose the switch.
-        self.save_history_now().await;
-        Ok(result)
     }
 
     fn choose_upstream(
@@ -101,8 +152,12 @@ impl Engine {
         stream: &str,
         request: &SwitchRequest,
     ) -> Result<(SwitchResult, ActiveUpstream), CommandError> {
-        let rankings = self.rank_streams();
-        let (id, ranking) = rankings.get_key_value(stream).ok_or(CommandError::NoStream)?;
+        let known = self.known_streams.iter().find(|(id, _)| id.as_str() == stream);
+        let (id, _) = known.ok_or(CommandError::NoStream)?;
+        let ranking = self.rank_stream(id, None);
+        if ranking.upstreams.is_empty() {
+            return Err(CommandError::NoStream);
+        }
         let active_key = ranking.active().map(|ranked| ranked.key);
         let eligible = ranking.upstreams.iter().filter(|ranked| match &request.source {
             Some(source) => ranked.source.name == *source,
@@ -124,7 +179,7 @@ impl Engine {
         let (key, active_since) = (chosen.key.clone(), Instant::now());
         let settled_at =
             self.active_upstreams.get(stream).map_or(active_since, |active| active.settled_at);
-        // `publish` sets the version of the map that carries the switch.
+        // The caller sets the version of the map that carries the switch.
         Ok((
             result,
             ActiveUpstream {

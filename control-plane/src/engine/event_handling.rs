@@ -14,7 +14,6 @@ use crate::model::tracked_upstream::{CheckContext, TrackedUpstream};
 
 impl Engine {
     pub(super) fn apply_event(&mut self, event: EngineEvent) {
-        self.needs_publication = true;
         match event {
             EngineEvent::CandidatePassed { key, candidate, findings } => {
                 self.on_candidate_passed(key, candidate, findings)
@@ -24,18 +23,28 @@ impl Engine {
                     upstream.mark_found();
                 }
                 self.known_streams.record_rejected_find(&key, position, reason);
+                self.reviews.touch(&key.stream);
             }
             EngineEvent::RunEnded { source, report } => {
                 let now = self.clock.now();
+                self.runs.end(source);
                 let Some(state) = self.sources.get_mut(source) else { return };
                 if report.first_failure().is_some() {
                     self.metrics.record_refresh(&state.source.name, RefreshOutcome::Failed);
                 }
                 self.metrics.record_run(&state.source.name, &report, now);
                 state.end_run(report, now, self.cadence, rand::random());
+                self.schedule_run(source);
+                self.touch_with_streams(source);
             }
             EngineEvent::RecheckEnded { key, generation, result } => {
+                self.checks.end(key.source);
                 self.on_recheck_ended(&key, generation, result);
+                self.schedule_check(&key);
+                self.reviews.touch(&key.stream);
+            }
+            EngineEvent::PublicationEnded { version, result } => {
+                self.on_publication_ended(version, result);
             }
         }
     }
@@ -72,7 +81,8 @@ impl Engine {
             None => {
                 let history = self.persisted.take_upstream_history(&key);
                 let upstream = TrackedUpstream::new(candidate, findings, expiry, context, history);
-                self.upstreams.entry(key.clone()).or_insert(upstream);
+                self.upstreams.insert(key.clone(), upstream);
+                self.mark_inherited_found(&key);
                 RefreshOutcome::New
             }
         };
@@ -81,6 +91,8 @@ impl Engine {
         if let Some(upstream) = self.upstreams.get_mut(&key) {
             upstream.next_check_at = next_check;
         }
+        self.schedule_check(&key);
+        self.reviews.touch(&key.stream);
     }
 
     fn on_recheck_ended(
@@ -124,6 +136,7 @@ impl Engine {
         let died = health == Health::Down && upstream.breaker.trips() > trips;
         if died || (previous_health == Health::Healthy && health != Health::Healthy) {
             state.retry_early();
+            self.schedule_run(key.source);
         }
         // The stream's other upstreams are checked before viewers are moved to one of them.
         if previous_health == Health::Healthy && health != Health::Healthy {
@@ -132,12 +145,12 @@ impl Engine {
     }
 
     fn check_alternatives_now(&mut self, key: &UpstreamKey) {
-        let now = Instant::now();
-        for (other, upstream) in &mut self.upstreams {
-            let is_alternative = other.stream == key.stream && other != key;
-            if is_alternative && upstream.health() == Health::Healthy {
-                upstream.next_check_at = upstream.next_check_at.min(now);
-            }
+        let upstreams = self.upstreams.of_stream(&key.stream);
+        let alternatives =
+            upstreams.filter(|(other, it)| *other != key && it.health() == Health::Healthy);
+        let alternatives: Vec<_> = alternatives.map(|(other, _)| other.clone()).collect();
+        for other in alternatives {
+            self.bring_check_forward(&other, Instant::now());
         }
     }
 }

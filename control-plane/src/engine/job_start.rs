@@ -1,39 +1,44 @@
 //! Starts due extractions and checks.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::job_selection::{self, ConcurrencyLimits, DueJob};
+use super::job_queue::ConcurrencyLimits;
 use super::{Engine, jobs};
 use crate::model::UpstreamKey;
+use crate::model::tracked_upstream::TrackedUpstream;
 
-const EXTRACTION_LIMITS: ConcurrencyLimits =
+pub(super) const EXTRACTION_LIMITS: ConcurrencyLimits =
     ConcurrencyLimits { max_running: 8, max_per_source: 1 };
-const CHECK_LIMITS: ConcurrencyLimits = ConcurrencyLimits { max_running: 16, max_per_source: 4 };
+pub(super) const CHECK_LIMITS: ConcurrencyLimits =
+    ConcurrencyLimits { max_running: 16, max_per_source: 4 };
 
 impl Engine {
+    /// Queues the next run of a source, after its time has changed.
+    pub(super) fn schedule_run(&mut self, source: usize) {
+        let Some(state) = self.sources.get(source) else { return };
+        let due_at = (!state.is_running).then_some(state.due_at);
+        self.runs.schedule(&source, due_at, state.is_watched);
+    }
+
+    /// Queues the next check of an upstream, after its time has changed.
+    pub(super) fn schedule_check(&mut self, key: &UpstreamKey) {
+        let due_at = self.upstreams.get(key).and_then(TrackedUpstream::check_due_at);
+        self.checks.schedule(key, due_at, self.viewers.contains_key(&key.stream));
+    }
+
+    /// Has an upstream checked at the latest at `at`.
+    pub(super) fn bring_check_forward(&mut self, key: &UpstreamKey, at: Instant) {
+        if let Some(upstream) = self.upstreams.get_mut(key) {
+            upstream.next_check_at = upstream.next_check_at.min(at);
+        }
+        self.schedule_check(key);
+    }
+
     pub(super) fn start_due_extractions(&mut self) {
-        let now = Instant::now();
-        let running = self.sources.iter().enumerate().filter(|(_, state)| state.is_running);
-        let running = running.map(|(index, _)| (index, 1)).collect();
-        let due: Vec<DueJob> = self
-            .sources
-            .iter()
-            .enumerate()
-            .filter(|(_, state)| !state.is_running && state.due_at <= now)
-            .map(|(source, state)| DueJob {
-                source,
-                due_at: state.due_at,
-                is_watched: state.is_watched,
-            })
-            .collect();
-        let next = job_selection::select_jobs(&due, &running, &EXTRACTION_LIMITS);
-        for DueJob { source: index, .. } in
-            next.into_iter().filter_map(|selected| due.get(selected))
-        {
-            let Some(state) = self.sources.get_mut(*index) else { continue };
+        for index in self.runs.start_due(Instant::now()) {
+            let Some(state) = self.sources.get_mut(index) else { continue };
             state.begin_run();
             let (executor, source) = (self.executor.clone(), state.source.clone());
             let last_failures =
@@ -41,7 +46,7 @@ impl Engine {
             let (clock, events) = (self.clock.clone(), self.event_channel.0.clone());
             self.jobs.spawn(jobs::run_extraction(
                 executor,
-                *index,
+                index,
                 source,
                 last_failures,
                 clock,
@@ -51,21 +56,8 @@ impl Engine {
     }
 
     pub(super) fn start_due_checks(&mut self) {
-        let now = Instant::now();
-        let mut running: BTreeMap<usize, usize> = BTreeMap::new();
-        for (key, _) in self.upstreams.iter().filter(|(_, one)| one.check_running_since.is_some()) {
-            *running.entry(key.source).or_default() += 1;
-        }
-        let due = self.upstreams.iter().filter_map(|(key, upstream)| {
-            let due_at = upstream.check_due_at().filter(|due| *due <= now)?;
-            let watched = self.viewers.contains_key(&key.stream);
-            Some((key.clone(), DueJob { source: key.source, due_at, is_watched: watched }))
-        });
-        let (keys, due): (Vec<UpstreamKey>, Vec<DueJob>) = due.unzip();
-        let next = job_selection::select_jobs(&due, &running, &CHECK_LIMITS);
-        self.metrics.set_checks_waiting(due.len() - next.len());
-        for key in next.into_iter().filter_map(|selected| keys.get(selected)) {
-            self.start_check(key);
+        for key in self.checks.start_due(Instant::now()) {
+            self.start_check(&key);
         }
     }
 

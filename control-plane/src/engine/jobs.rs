@@ -7,8 +7,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures::{FutureExt as _, StreamExt as _};
 use pitwall_fetch::Fetcher;
-use pitwall_upstream_map::StreamId;
 use pitwall_upstream_map::documents::ExtractorError;
+use pitwall_upstream_map::{StoreError, StreamId};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 
@@ -67,6 +67,11 @@ pub(crate) enum EngineEvent {
         key: UpstreamKey,
         generation: u64,
         result: Result<CheckFindings, CheckError>,
+    },
+    /// The store has taken a map, or not.
+    PublicationEnded {
+        version: u64,
+        result: Result<(), StoreError>,
     },
 }
 

@@ -5,14 +5,17 @@
 //! before is waited for.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
-use pitwall_upstream_map::documents::Extractors;
+use pitwall_upstream_map::documents::Activity;
 use pitwall_upstream_map::{Health, StreamId, UpstreamMap};
 use tokio::time::Instant;
 
 use super::Engine;
-use crate::model::{UpstreamKey, source_state};
+use crate::model::UpstreamKey;
+use crate::model::source_state::{self, SourceState};
+use crate::publish;
 
 /// Longer than an extraction of any source that responds at all.
 const WARM_UP_TIMEOUT: Duration = Duration::from_secs(20);
@@ -38,6 +41,7 @@ impl Engine {
                 () = self.run() => {}
                 _ = fence.wait_for(Option::is_none) => {}
             }
+            self.refuse_switches();
         }
     }
 
@@ -55,10 +59,11 @@ impl Engine {
             std::mem::take(&mut self.active_upstreams),
         );
         // A map's version must not be below the version of a switch that the map carries.
-        self.last_version = self.last_version.max(self.persisted.newest_switch_version());
+        let newest = self.persisted.newest_switch_version();
+        self.publication.last_version = self.publication.last_version.max(newest);
         let tracked = &self.upstreams;
         self.active_upstreams =
-            self.persisted.take_matching(|active| tracked.contains_key(&active.key));
+            self.persisted.take_matching(|active| tracked.get(&active.key).is_some());
         self.known_streams.inherit(&map, &self.sources);
         self.alert_state.inherit(&map, &self.sources);
         self.inherit_last_successes(&map);
@@ -75,20 +80,24 @@ impl Engine {
         }
         self.inherited_upstreams =
             Some(InheritedUpstreams { upstreams, inherited_at: Instant::now() });
-        self.needs_publication = true;
-        self.last_published_at = None;
+        let tracked: Vec<_> = self.upstreams.iter().map(|(key, _)| key.clone()).collect();
+        tracked.iter().for_each(|key| self.mark_inherited_found(key));
+        let profile = |state: &SourceState| {
+            let (id, profile) = publish::source_profile(&state.source);
+            (id, Arc::new(profile))
+        };
+        self.publication.begin_with(&map, self.sources.iter().map(profile).collect());
+        self.touch_all();
     }
 
     /// Takes over the time of each source's last success from the previous leader's documents.
     fn inherit_last_successes(&mut self, map: &UpstreamMap) {
-        let document = map.documents.extractors.as_str();
-        let read = document.and_then(|text| serde_json::from_str::<Extractors>(text).ok());
-        for status in read.map(|it| it.extractors).unwrap_or_default() {
-            if let Some(index) = source_state::source_index(&self.sources, &status.name)
-                && let Some(state) = self.sources.get_mut(index)
-            {
-                state.inherit_last_success(status.last_success_at);
-            }
+        let document = map.documents.activity.as_str();
+        let read = document.and_then(|text| serde_json::from_str::<Activity>(text).ok());
+        let extractors = read.map(|activity| activity.extractors).unwrap_or_default();
+        for state in &mut self.sources {
+            let activity = extractors.get(&state.source.name);
+            state.inherit_last_success(activity.and_then(|activity| activity.last_success_at));
         }
         let now = self.clock.now();
         for state in &self.sources {
@@ -96,22 +105,21 @@ impl Engine {
         }
     }
 
+    /// Records that an upstream of the previous leader's map is found again.
+    pub(super) fn mark_inherited_found(&mut self, key: &UpstreamKey) {
+        if let Some(inherited) = &mut self.inherited_upstreams {
+            for source in [Some(key.source), None] {
+                inherited.upstreams.remove(&(key.stream.clone(), source));
+            }
+        }
+    }
+
     /// Are upstreams of the previous leader's map still missing that may yet be found?
     pub(super) fn is_warming_up(&mut self) -> bool {
         let Some(inherited) = &self.inherited_upstreams else { return false };
-        let is_found = |(stream, source): &(StreamId, Option<usize>)| {
-            let first_source = source.unwrap_or_default();
-            let first = UpstreamKey { stream: stream.clone(), source: first_source, ordinal: 0 };
-            let found = self.upstreams.range(first..).next().map(|(key, _)| key);
-            found.is_some_and(|key| {
-                key.stream == *stream && source.is_none_or(|source| source == key.source)
-            })
-        };
-        let all_found = inherited.upstreams.iter().all(is_found);
-        let all_have_run =
-            self.sources.iter().all(|state| state.has_run_since(inherited.inherited_at));
-        if all_found
-            || (all_have_run && self.jobs.is_empty())
+        let has_run = |state: &SourceState| state.has_run_since(inherited.inherited_at);
+        if inherited.upstreams.is_empty()
+            || (self.jobs.is_empty() && self.sources.iter().all(has_run))
             || inherited.inherited_at.elapsed() > WARM_UP_TIMEOUT
         {
             self.inherited_upstreams = None;

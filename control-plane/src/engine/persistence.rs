@@ -31,7 +31,7 @@ pub(crate) struct PersistedState {
     /// The upstreams that were active before, each waited for only during
     /// [`STARTUP_GRACE_PERIOD`].
     pub(super) previously_active: BTreeMap<StreamId, ActiveUpstream>,
-    startup_ends_at: Instant,
+    pub(super) startup_ends_at: Instant,
     last_saved_at: Instant,
 }
 
@@ -170,14 +170,17 @@ impl Engine {
         self.jobs.spawn(saving);
     }
 
-    /// Saves before the reply to an operator's switch; a disk that hangs is not waited for.
-    pub(super) async fn save_history_now(&mut self) {
+    /// Saves the history before `then`; a disk that hangs is not waited for.
+    pub(super) fn save_history_before(&mut self, then: impl FnOnce() + Send + 'static) {
         let saving = tokio::spawn(self.save_history());
-        if tokio::time::timeout(HISTORY_SAVE_TIMEOUT, saving).await.is_err() {
-            tracing::warn!(
-                "the history is not saved yet: the disk of [state] dir is slow; check it"
-            );
-        }
+        self.jobs.spawn(async move {
+            if tokio::time::timeout(HISTORY_SAVE_TIMEOUT, saving).await.is_err() {
+                tracing::warn!(
+                    "the history is not saved yet: the disk of [state] dir is slow; check it"
+                );
+            }
+            then();
+        });
     }
 
     fn save_history(&mut self) -> impl Future<Output = ()> + Send + use<> {
@@ -185,8 +188,7 @@ impl Engine {
         let history_store = self.persisted.history_store.clone();
         let revision = history_store.revise(self.collect_history(), self.clock.now());
         async move {
-            let saved =
-                tokio::task::spawn_blocking(move || history_store.save(&revision)).await;
+            let saved = tokio::task::spawn_blocking(move || history_store.save(&revision)).await;
             if let Ok(Err(error)) = saved {
                 tracing::warn!(%error, "the history was not saved; check [state] dir");
             }

@@ -1,130 +1,259 @@
-//! Publishes the map when something changed, at most a few times per second.
+//! Publishes the draft of the next map when it differs from the last one, at most a few times per
+//! second. The store is written to beside the queue: one that hangs delays neither checks nor
+//! commands.
 
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
-use pitwall_upstream_map::{StoreError, StreamId, UpstreamMap};
+use jiff::Timestamp;
+use pitwall_upstream_map::documents::{Document, SessionStatus};
+use pitwall_upstream_map::{
+    RequestProfile, RequestProfileId, StoreError, Stream, StreamId, UpstreamMap,
+};
 use tokio::time::Instant;
 
 use super::Engine;
+use super::command_handling::{PendingSwitch, WaitingSwitch};
+use super::jobs::EngineEvent;
 use crate::model::UpstreamKey;
-use crate::model::ranking::{self, ActiveUpstream, StreamRankings};
-use crate::publish::{self, MapInput};
-use crate::schedule::live_window;
+use crate::model::command::CommandError;
 
 /// Changes within this time are published together.
 pub(super) const PUBLISH_MIN_INTERVAL: Duration = Duration::from_millis(200);
-/// How long the engine waits for a store that hangs.
+/// How long a store that hangs is waited for.
 const PUBLISH_TIMEOUT: Duration = Duration::from_secs(2);
 
-impl Engine {
-    pub(super) fn next_publication_at(&self) -> Option<Instant> {
-        self.last_published_at
-            .filter(|_| self.needs_publication)
-            .map(|last| last + PUBLISH_MIN_INTERVAL)
+/// The next map, and what is being published.
+#[derive(Default)]
+pub(crate) struct Publication {
+    /// The map as it is to be; its version is that of the map that it began with.
+    pub(super) draft: UpstreamMap,
+    /// The draft has not been published.
+    pub(super) is_due: bool,
+    /// Streams came, went, moved or have another name.
+    pub(super) is_list_outdated: bool,
+    pub(super) is_schedule_outdated: bool,
+    pub(super) is_status_outdated: bool,
+    /// What the drafted schedule goes by.
+    pub(super) session_phases: Vec<(SessionStatus, bool)>,
+    pub(super) has_healthy_stream: bool,
+    pub(super) guide_made_at: Option<Timestamp>,
+    /// When lists may be made again.
+    pub(super) lists_due_at: Option<Instant>,
+    pub(super) activity_made_at: Option<Instant>,
+    /// The active upstreams of the streams that were ranked since the last publication.
+    pub(super) choices: BTreeMap<StreamId, ActiveChoice>,
+    pub(super) last_version: u64,
+    last_began_at: Option<Instant>,
+    /// Why the last map was not published, as logged.
+    last_error: Option<String>,
+    in_flight: Option<InFlight>,
+    pub(super) waiting_switches: VecDeque<WaitingSwitch>,
+}
+
+/// The upstream that ranking chose for a stream.
+#[derive(Clone)]
+pub(crate) struct ActiveChoice {
+    pub(super) key: UpstreamKey,
+    pub(super) pinned: bool,
+}
+
+/// A map on its way to the store.
+struct InFlight {
+    version: u64,
+    choices: BTreeMap<StreamId, ActiveChoice>,
+    switch: Option<PendingSwitch>,
+}
+
+impl Publication {
+    /// Begins with the map of the previous leader, of which only the `profiles` of sources stay.
+    pub(super) fn begin_with(
+        &mut self,
+        map: &UpstreamMap,
+        profiles: BTreeMap<RequestProfileId, Arc<RequestProfile>>,
+    ) {
+        *self = Self {
+            draft: UpstreamMap { profiles, ..map.clone() },
+            is_due: true,
+            is_list_outdated: true,
+            is_schedule_outdated: true,
+            is_status_outdated: true,
+            last_version: self.last_version,
+            ..Self::default()
+        };
+        self.draft.documents.extractors.clear();
     }
 
-    pub(super) async fn publish_if_due(&mut self) {
-        let due = self.last_published_at.is_none_or(|last| last.elapsed() >= PUBLISH_MIN_INTERVAL);
-        if !(self.needs_publication && due) || self.inherited_upstreams.is_some() {
+    /// Drafts a stream and the request profiles that only its upstreams have.
+    pub(super) fn put_stream(
+        &mut self,
+        stream: Stream,
+        profiles: BTreeMap<RequestProfileId, RequestProfile>,
+    ) {
+        let before = self.draft.streams.get(&stream.id);
+        if before.is_some_and(|before| **before == stream)
+            && profiles
+                .iter()
+                .all(|(id, it)| self.draft.profiles.get(id).map(|it| &**it) == Some(it))
+        {
             return;
         }
-        match self.publish(None).await {
+        self.is_due = true;
+        self.is_list_outdated |= before
+            .is_none_or(|before| before.feed != stream.feed || before.position != stream.position);
+        self.remove_own_profiles(&stream.id);
+        for (id, profile) in profiles {
+            self.draft.profiles.insert(id, Arc::new(profile));
+        }
+        self.draft.streams.insert(stream.id.clone(), Arc::new(stream));
+    }
+
+    pub(super) fn remove_stream(&mut self, stream: &StreamId) {
+        self.remove_own_profiles(stream);
+        if self.draft.streams.remove(stream).is_some() {
+            (self.is_due, self.is_list_outdated, self.is_status_outdated) = (true, true, true);
+        }
+    }
+
+    fn remove_own_profiles(&mut self, stream: &StreamId) {
+        let Some(before) = self.draft.streams.get(stream) else { return };
+        for upstream in &before.upstreams {
+            if upstream.profile.0 != upstream.source {
+                self.draft.profiles.remove(&upstream.profile);
+            }
+        }
+    }
+
+    /// Replaces a document of the draft if its text differs.
+    pub(super) fn put_document(
+        &mut self,
+        select: impl FnOnce(&mut UpstreamMap) -> &mut Document,
+        document: Document,
+    ) {
+        let drafted = select(&mut self.draft);
+        if *drafted != document {
+            *drafted = document;
+            self.is_due = true;
+        }
+    }
+
+    /// When the draft may be published.
+    pub(super) fn next_at(&self) -> Option<Instant> {
+        let waits = self.is_due && self.in_flight.is_none();
+        self.last_began_at.filter(|_| waits).map(|last| last + PUBLISH_MIN_INTERVAL)
+    }
+}
+
+impl Engine {
+    /// Begins to publish an operator's switch that waits, or else the draft if it is due.
+    pub(super) fn publish_if_due(&mut self) {
+        if self.publication.in_flight.is_some() || self.inherited_upstreams.is_some() {
+            return;
+        }
+        while let Some(waiting) = self.publication.waiting_switches.pop_front() {
+            if self.begin_switch(waiting) {
+                return;
+            }
+        }
+        let last = self.publication.last_began_at;
+        if self.publication.is_due && last.is_none_or(|at| at.elapsed() >= PUBLISH_MIN_INTERVAL) {
+            self.draft_documents();
+            let map =
+                UpstreamMap { version: self.next_version(), ..self.publication.draft.clone() };
+            self.begin_publication(map, None);
+        }
+    }
+
+    /// The version of the next map.
+    pub(super) fn next_version(&self) -> u64 {
+        let last = self.publication.last_version.max(self.store.map().version);
+        UpstreamMap::next_version(last, self.clock.now())
+    }
+
+    /// Hands a map to the store. A switch takes effect when a map that carries it is published:
+    /// nothing is changed before, so that a switch that the store did not accept is forgotten.
+    pub(super) fn begin_publication(&mut self, map: UpstreamMap, switch: Option<PendingSwitch>) {
+        let (version, is_switch) = (map.version, switch.is_some());
+        let publication = &mut self.publication;
+        publication.last_began_at = Some(Instant::now());
+        publication.is_due = false;
+        let choices = std::mem::take(&mut publication.choices);
+        publication.in_flight = Some(InFlight { version, choices, switch });
+        let (store, events) = (self.store.clone(), self.event_channel.0.clone());
+        self.jobs.spawn(async move {
+            let published = match is_switch {
+                // A map without a switch may arrive late, as its content stays valid.
+                false => tokio::time::timeout(PUBLISH_TIMEOUT, store.publish(map)).await,
+                true => Ok(store.publish_within(map, PUBLISH_TIMEOUT).await),
+            };
+            let result = published.unwrap_or_else(|_| {
+                let limit = PUBLISH_TIMEOUT.as_secs();
+                Err(StoreError::Unreachable(format!("no answer within {limit} s")))
+            });
+            let _ = events.send(EngineEvent::PublicationEnded { version, result }).await;
+        });
+    }
+
+    pub(super) fn on_publication_ended(&mut self, version: u64, result: Result<(), StoreError>) {
+        // A publication that began before the last change of leadership is of no interest.
+        let Some(InFlight { choices, switch, .. }) =
+            self.publication.in_flight.take_if(|it| it.version == version)
+        else {
+            return;
+        };
+        match &result {
             Ok(()) => {
-                if self.last_publish_error.take().is_some() {
-                    tracing::info!(version = self.last_version, "maps are published again");
+                self.publication.last_version = version;
+                self.metrics.set_map_version(version);
+                for (stream, choice) in choices {
+                    self.record_active_upstream(stream, choice);
+                }
+                if self.publication.last_error.take().is_some() {
+                    tracing::info!(version, "maps are published again");
                 }
             }
-            // Either the next attempt uses a version above the store's, or another control plane
-            // leads and the fence is about to report that.
-            Err(StoreError::Outdated { .. } | StoreError::NotLeading) => {}
-            Err(error) => self.log_publish_failure(error.to_string()),
+            Err(error) => {
+                // The next map is published without the switch, and supersedes a map that may
+                // still reach the store.
+                self.publication.is_due = true;
+                for (stream, choice) in choices {
+                    self.publication.choices.entry(stream).or_insert(choice);
+                }
+                match error {
+                    // The next attempt uses a version above the store's.
+                    StoreError::Outdated { current, .. } => {
+                        self.publication.last_version = *current;
+                    }
+                    // The fence is about to report that another control plane leads.
+                    StoreError::NotLeading => {}
+                    error if switch.is_none() => self.log_publish_failure(error.to_string()),
+                    _ => {}
+                }
+            }
+        }
+        if let Some(switch) = switch {
+            self.end_switch(switch, result);
+        }
+    }
+
+    /// Another control plane leads: what waits here is not published any more.
+    pub(super) fn refuse_switches(&mut self) {
+        let in_flight = self.publication.in_flight.take().and_then(|it| it.switch);
+        let waiting = self.publication.waiting_switches.drain(..);
+        for switch in in_flight.map(|pending| pending.waiting).into_iter().chain(waiting) {
+            switch.refuse(CommandError::NotLeading);
         }
     }
 
     /// Publishing is retried several times per second; each different error is logged once.
     fn log_publish_failure(&mut self, error: String) {
-        if self.last_publish_error.as_ref() != Some(&error) {
+        if self.publication.last_error.as_ref() != Some(&error) {
             tracing::warn!(
                 error,
                 "map not published; publishing is retried until it succeeds, check the store"
             );
-            self.last_publish_error = Some(error);
+            self.publication.last_error = Some(error);
         }
     }
-
-    /// Publishes the current state, with an operator's `switch` if there is one. A switch takes
-    /// effect when a map that carries it is published: nothing is changed before, so that a switch
-    /// that the store did not accept is forgotten.
-    pub(super) async fn publish(
-        &mut self,
-        switch: Option<ActiveUpstream>,
-    ) -> Result<(), StoreError> {
-        self.last_published_at = Some(Instant::now());
-        let now = self.clock.now();
-        let last = self.last_version.max(self.store.map().version);
-        let version = UpstreamMap::next_version(last, now);
-        let switch = switch.map(|switch| ActiveUpstream { switch_version: version, ..switch });
-        let schedule = self.schedule.borrow_and_update().clone();
-        let rankings = self.rank_streams_with(switch.as_ref());
-        let input = MapInput {
-            version,
-            now,
-            started_at: self.started_at,
-            sources: &self.sources,
-            rankings: &rankings,
-            known_streams: &self.known_streams,
-            schedule: &schedule,
-            viewers: &self.viewers,
-            rank_config: &self.rank_config,
-            public_url: &self.public_url,
-        };
-        let map = publish::build_map(&input)?;
-        let phases = publish::session_phases(&schedule.schedule, now);
-        let has_healthy_stream = ranking::has_healthy_stream(&rankings);
-        let mut sessions = schedule.schedule.meetings.iter().flat_map(|meeting| &meeting.sessions);
-        let is_session_live =
-            sessions.any(|session| live_window::is_on_air(session, now, has_healthy_stream));
-        self.metrics.record_published_map(
-            version,
-            &rankings,
-            &self.known_streams,
-            &self.sources,
-            is_session_live,
-        );
-        let active = active_upstreams(&rankings);
-        let published = match switch {
-            // A map without a switch may arrive late, as its content stays valid.
-            None => tokio::time::timeout(PUBLISH_TIMEOUT, self.store.publish(map)).await,
-            Some(_) => Ok(self.store.publish_within(map, PUBLISH_TIMEOUT).await),
-        };
-        let published = published.unwrap_or_else(|_| {
-            Err(StoreError::Unreachable(format!(
-                "no answer within {} s",
-                PUBLISH_TIMEOUT.as_secs()
-            )))
-        });
-        if let Err(StoreError::Outdated { current, .. }) = published {
-            self.last_version = current;
-        }
-        // After a failed publication the next map is published without the switch, and supersedes a
-        // map that may still reach the store.
-        self.needs_publication = published.is_err();
-        published?;
-        if let Some(switch) = switch {
-            self.persisted.forget_active_upstream(&switch.key.stream);
-            self.active_upstreams.insert(switch.key.stream.clone(), switch);
-        }
-        self.last_version = version;
-        self.record_active_upstreams(active);
-        self.published_session_phases = phases;
-        Ok(())
-    }
-}
-
-fn active_upstreams(rankings: &StreamRankings<'_>) -> Vec<(StreamId, UpstreamKey, bool)> {
-    let active = rankings.iter().filter_map(|(stream, ranking)| {
-        let upstream = ranking.active()?;
-        Some((stream.clone(), upstream.key.clone(), ranking.pinned))
-    });
-    active.collect()
 }

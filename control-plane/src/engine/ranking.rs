@@ -1,22 +1,44 @@
-//! The upstreams of every stream, best first, and the active one.
+//! The upstreams of a stream, best first, and the active one.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use pitwall_upstream_map::documents::ScorePart;
 use pitwall_upstream_map::{Health, SourcePin, StreamId};
 use tokio::time::Instant;
 
-use super::publishing::PUBLISH_MIN_INTERVAL;
+use super::publishing::{ActiveChoice, PUBLISH_MIN_INTERVAL};
 use super::{Engine, TICK_INTERVAL};
 use crate::model::UpstreamKey;
-use crate::model::ranking::{
-    ActiveUpstream, RankedUpstream, Ranking, SelectionReason, StreamRankings,
-};
+use crate::model::ranking::{ActiveUpstream, RankedUpstream, Ranking, SelectionReason};
 use crate::model::tracked_upstream::TrackedUpstream;
-use crate::rank::{self, Incumbency, RankInput};
+use crate::rank::{self, Incumbency, RankConfig, RankInput};
+use crate::source::Source;
 
 pub(super) const SETTLING_PERIOD: Duration = Duration::from_secs(15);
+
+/// The parts of an upstream's score: what was measured, and what the operator prefers.
+pub(super) fn score_parts(
+    key: &UpstreamKey,
+    upstream: &TrackedUpstream,
+    source: &Source,
+    config: &RankConfig,
+) -> Vec<ScorePart> {
+    let measured = upstream.stats.score_components(upstream.bit_rate()).map(|part| ScorePart {
+        name: part.name.to_owned(),
+        value: part.value,
+        weight: part.weight,
+        points: part.value * part.weight,
+    });
+    let renditions = &upstream.findings.renditions;
+    let preferred = config.preferences(&key.stream, &source.name, renditions);
+    let preferred = preferred.map(|preference| ScorePart {
+        name: preference.name.clone(),
+        value: 1.0,
+        weight: preference.points.0,
+        points: preference.points.0,
+    });
+    measured.into_iter().chain(preferred).collect()
+}
 
 impl Engine {
     /// Maximum age of the last passed check of a listed upstream: the check interval less a tick and
@@ -25,57 +47,22 @@ impl Engine {
         self.check_interval.saturating_sub(TICK_INTERVAL + PUBLISH_MIN_INTERVAL)
     }
 
-    pub(super) fn rank_streams(&self) -> StreamRankings<'_> {
-        self.rank_streams_with(None)
-    }
-
-    /// The rankings as they would be if `switch` were active.
-    pub(super) fn rank_streams_with(&self, switch: Option<&ActiveUpstream>) -> StreamRankings<'_> {
-        let mut streams: BTreeMap<StreamId, Vec<RankedUpstream<'_>>> = BTreeMap::new();
-        for (key, upstream) in &self.upstreams {
-            let ranked = self.score_upstream(key, upstream);
-            streams.entry(key.stream.clone()).or_default().extend(ranked);
-        }
-        let rankings = streams.into_iter().map(|(stream, upstreams)| {
-            let ranking = self.rank_stream(&stream, upstreams, switch);
-            (stream, ranking)
-        });
-        rankings.collect()
-    }
-
-    fn score_upstream<'a>(
-        &'a self,
-        key: &'a UpstreamKey,
-        upstream: &'a TrackedUpstream,
-    ) -> Option<RankedUpstream<'a>> {
-        let source = &*self.sources.get(key.source)?.source;
-        let measured = upstream.stats.score_components(upstream.bit_rate()).map(|part| ScorePart {
-            name: part.name.to_owned(),
-            value: part.value,
-            weight: part.weight,
-            points: part.value * part.weight,
-        });
-        let renditions = &upstream.findings.renditions;
-        let preferred = self.rank_config.preferences(&key.stream, &source.name, renditions);
-        let preferred = preferred.map(|preference| ScorePart {
-            name: preference.name.clone(),
-            value: 1.0,
-            weight: preference.points.0,
-            points: preference.points.0,
-        });
-        let score_parts: Vec<_> = measured.into_iter().chain(preferred).collect();
-        let score = score_parts.iter().map(|part| part.points).sum();
-        let (health, is_listed) = (upstream.health(), upstream.is_listed(self.listing_max_age()));
-        Some(RankedUpstream { key, upstream, source, health, is_listed, score_parts, score })
-    }
-
-    fn rank_stream<'a>(
+    /// The upstreams of a stream; with `switch`, as they would be if that were active.
+    pub(super) fn rank_stream(
         &self,
         stream: &StreamId,
-        upstreams: Vec<RankedUpstream<'a>>,
         switch: Option<&ActiveUpstream>,
-    ) -> Ranking<'a> {
-        let switch = switch.filter(|switch| switch.key.stream == *stream);
+    ) -> Ranking<'_> {
+        let max_age = self.listing_max_age();
+        let upstreams: Vec<_> = self
+            .upstreams
+            .of_stream(stream)
+            .filter_map(|(key, upstream)| {
+                let source = &*self.sources.get(key.source)?.source;
+                let (health, is_listed) = (upstream.health(), upstream.is_listed(max_age));
+                Some(RankedUpstream { key, upstream, source, health, is_listed })
+            })
+            .collect();
         let incumbent = switch.or_else(|| self.incumbent(stream, &upstreams));
         let inputs: Vec<_> = upstreams
             .iter()
@@ -83,7 +70,7 @@ impl Engine {
                 health: ranked.health,
                 has_unconfirmed_failure: ranked.upstream.breaker.has_unconfirmed_failure(),
                 priority: ranked.source.priority,
-                score: ranked.score,
+                score: ranked.upstream.score,
                 config_position: ranked.key.source,
                 is_active: incumbent.is_some_and(|incumbent| incumbent.key == *ranked.key),
                 healthy_for: ranked.upstream.breaker.healthy_for(),
@@ -128,38 +115,33 @@ impl Engine {
         remembered.or_else(|| self.active_upstreams.get(stream))
     }
 
-    /// Records the published active upstreams, as (stream, key, pinned).
-    pub(super) fn record_active_upstreams(&mut self, active: Vec<(StreamId, UpstreamKey, bool)>) {
+    /// Records a stream's active upstream as published.
+    pub(super) fn record_active_upstream(&mut self, stream: StreamId, choice: ActiveChoice) {
+        let ActiveChoice { key, pinned } = choice;
         let starting = self.persisted.is_starting_up();
-        for (stream, key, pinned) in active {
-            let remembered = self.persisted.previously_active.get(&stream);
-            let restored = remembered.filter(|one| starting && one.key == key);
-            let restored_version = restored.map_or(0, |one| one.switch_version);
-            let now = Instant::now();
-            let settled = restored.map_or(now + SETTLING_PERIOD, |one| one.settled_at);
-            // A restored upstream is from here on like any other active upstream.
-            if !starting || restored.is_some() {
-                self.persisted.previously_active.remove(&stream);
-            }
-            let (active_since, settled_at, switch_version) =
-                match self.active_upstreams.get(&stream) {
-                    Some(last) if last.key == key => (
-                        last.active_since,
-                        last.settled_at.min(settled),
-                        last.switch_version.max(restored_version),
-                    ),
-                    Some(last) => (now, last.settled_at.min(settled), restored_version),
-                    None => (now, settled, restored_version),
-                };
-            self.active_upstreams.insert(
-                stream,
-                ActiveUpstream { key, active_since, settled_at, pinned, switch_version },
-            );
+        let remembered = self.persisted.previously_active.get(&stream);
+        let restored = remembered.filter(|one| starting && one.key == key);
+        let restored_version = restored.map_or(0, |one| one.switch_version);
+        let now = Instant::now();
+        let settled = restored.map_or(now + SETTLING_PERIOD, |one| one.settled_at);
+        // A restored upstream is from here on like any other active upstream.
+        if !starting || restored.is_some() {
+            self.persisted.previously_active.remove(&stream);
         }
-        let has_upstream =
-            |stream: &StreamId| self.upstreams.keys().any(|key| key.stream == *stream);
-        let gone: Vec<_> =
-            self.active_upstreams.keys().filter(|one| !has_upstream(one)).cloned().collect();
-        gone.iter().for_each(|stream| drop(self.active_upstreams.remove(stream)));
+        let (active_since, settled_at, switch_version) = match self.active_upstreams.get(&stream) {
+            Some(last) if last.key == key => (
+                last.active_since,
+                last.settled_at.min(settled),
+                last.switch_version.max(restored_version),
+            ),
+            Some(last) => (now, last.settled_at.min(settled), restored_version),
+            None => (now, settled, restored_version),
+        };
+        let active = ActiveUpstream { key, active_since, settled_at, pinned, switch_version };
+        if self.active_upstreams.get(&stream) != Some(&active) {
+            // Why it is active may now be another reason.
+            self.reviews.touch(&stream);
+            self.active_upstreams.insert(stream, active);
+        }
     }
 }

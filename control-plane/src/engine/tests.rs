@@ -6,6 +6,7 @@ mod demand;
 mod faulty_store;
 mod leadership;
 mod learning;
+mod publication;
 mod ranking;
 mod renewal;
 mod scripted_executor;
@@ -15,9 +16,10 @@ mod upstream_failures;
 use std::path::Path;
 
 use pitwall_upstream_map::documents::{
-    Explanation, ExtractorState, ExtractorStatus, Extractors, PublicStream, Schedule, Streams,
+    Activity, Explanation, ExtractorActivity, ExtractorState, ExtractorStatus, PublicStream,
+    Schedule,
 };
-use pitwall_upstream_map::{Health, MemoryStore};
+use pitwall_upstream_map::{Health, MemoryStore, Stream};
 use prometheus::Registry;
 
 use self::faulty_store::FaultyStore;
@@ -25,6 +27,7 @@ use self::scripted_executor::{ScriptedExecutor, ScriptedRun};
 use super::*;
 use crate::check::CheckError;
 use crate::model::alert::Alert;
+use crate::publish;
 
 const START_TIME: &str = "2026-05-03T17:00:00Z";
 const WORLD_FEED_ONLY: &[&str] = &["World feed"];
@@ -120,9 +123,9 @@ impl EngineHarness {
 
     fn streams(&self) -> Vec<PublicStream> {
         let map = self.store.map();
-        let streams: Streams =
-            serde_json::from_str(map.documents.streams.as_str().unwrap()).unwrap();
-        streams.streams
+        let public = |stream: &Stream| serde_json::from_str(stream.public.as_str().unwrap());
+        let streams = publish::streams_in_order(&map).into_iter();
+        streams.map(|stream| public(stream).unwrap()).collect()
     }
 
     /// `feed@source:health query` of each stream's active upstream.
@@ -138,13 +141,23 @@ impl EngineHarness {
 
     fn extractor_status(&self, index: usize) -> ExtractorStatus {
         let map = self.store.map();
-        let text = map.documents.extractors.as_str().unwrap();
-        serde_json::from_str::<Extractors>(text).unwrap().extractors.remove(index)
+        let mut extractors = map.documents.extractors.values();
+        let extractor = extractors.find(|extractor| extractor.position == index).unwrap();
+        serde_json::from_str(extractor.status.as_str().unwrap()).unwrap()
+    }
+
+    fn activity(&self) -> Activity {
+        let map = self.store.map();
+        serde_json::from_str(map.documents.activity.as_str().unwrap()).unwrap()
+    }
+
+    fn extractor_activity(&self, source: &str) -> ExtractorActivity {
+        self.activity().extractors.remove(source).unwrap()
     }
 
     fn explanation(&self, stream: &str) -> Explanation {
         let map = self.store.map();
-        serde_json::from_str(map.documents.explain[stream].as_str().unwrap()).unwrap()
+        serde_json::from_str(map.streams[stream].explanation.as_str().unwrap()).unwrap()
     }
 
     fn generation(&self, stream: &str, source: &str) -> u64 {

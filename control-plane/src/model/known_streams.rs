@@ -19,9 +19,27 @@ use crate::source::Source;
 
 #[derive(Default)]
 pub(crate) struct KnownStreams {
-    /// The streams that the configuration names, in its order, with their feed and source index.
-    configured: Vec<(StreamId, String, usize)>,
+    /// The streams that the configuration names.
+    configured: BTreeMap<StreamId, ConfiguredStream>,
     streams: BTreeMap<StreamId, KnownStream>,
+    /// By source index: the streams that the source names.
+    by_source: BTreeMap<usize, BTreeSet<StreamId>>,
+}
+
+struct ConfiguredStream {
+    feed: String,
+    /// By source index: the position among all feeds of the configuration.
+    sources: BTreeMap<usize, usize>,
+}
+
+/// What a review of a stream came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Known {
+    Yes,
+    /// Whether it is one is not known yet, as a source that should have it has not been asked.
+    NotYet,
+    /// No source names it any more.
+    No,
 }
 
 pub(crate) struct KnownStream {
@@ -50,6 +68,15 @@ struct UnverifiedFind {
     rejection: Option<String>,
 }
 
+impl UnverifiedFind {
+    fn is_current(&self, source: usize, sources: &[SourceState]) -> bool {
+        sources.get(source).is_some_and(|source| {
+            let is_superseded = self.is_inherited && source.has_complete_run_since(self.found_at);
+            !is_superseded && source.is_still_known(self.found_at)
+        })
+    }
+}
+
 /// A shorter outage, such as a token renewed a moment late, is not reported, and neither is a
 /// shorter recovery.
 const OUTAGE_ALERT_DELAY: Duration = Duration::from_secs(10);
@@ -61,7 +88,15 @@ impl KnownStreams {
             let named = one.configured_feeds().into_iter();
             named.filter_map(move |feed| Some((StreamId::of_feed(&feed)?, feed, source)))
         });
-        Self { configured: feeds.collect(), streams: BTreeMap::new() }
+        let mut known = Self::default();
+        for (position, (stream, feed, source)) in feeds.enumerate() {
+            known.by_source.entry(source).or_default().insert(stream.clone());
+            let configured = known.configured.entry(stream);
+            let configured =
+                configured.or_insert_with(|| ConfiguredStream { feed, sources: BTreeMap::new() });
+            configured.sources.insert(source, position);
+        }
+        known
     }
 
     pub(crate) fn get(&self, stream: &StreamId) -> Option<&KnownStream> {
@@ -72,22 +107,28 @@ impl KnownStreams {
         self.streams.iter()
     }
 
-    /// The streams that the configuration names; their number is bounded, which metric labels need.
-    pub(crate) fn configured_streams(&self) -> BTreeSet<&StreamId> {
-        self.configured.iter().map(|(stream, ..)| stream).collect()
+    /// Does the configuration name the stream? The number of such streams is bounded, which metric
+    /// labels need.
+    pub(crate) fn is_configured(&self, stream: &StreamId) -> bool {
+        self.configured.contains_key(stream)
     }
 
     /// The sources that name a stream by their configuration, or by a find that has not passed a
     /// check.
     pub(crate) fn naming_sources(&self, stream: &StreamId) -> NamingSources<'_> {
-        let configured = self.configured.iter().enumerate().filter(|(_, one)| one.0 == *stream);
+        let configured = self.configured.get(stream).into_iter().flat_map(|one| &one.sources);
         let mut named: NamingSources<'_> =
-            configured.map(|(position, (_, _, source))| (*source, (position, None))).collect();
+            configured.map(|(source, position)| (*source, (*position, None))).collect();
         let finds = self.streams.get(stream).into_iter().flat_map(|known| &known.unverified_finds);
         named.extend(
             finds.map(|(source, find)| (*source, (find.position, find.rejection.as_deref()))),
         );
         named
+    }
+
+    /// The streams that a source names by its configuration or by such a find.
+    pub(crate) fn named_by(&self, source: usize) -> impl Iterator<Item = &StreamId> {
+        self.by_source.get(&source).into_iter().flatten()
     }
 
     /// Takes over the streams of the previous leader's map until their sources have run.
@@ -108,8 +149,11 @@ impl KnownStreams {
                 ))
             });
             let finds: BTreeMap<_, _> = finds.collect();
-            if finds.is_empty() && !self.configured.iter().any(|(one, ..)| one == id) {
+            if finds.is_empty() && !self.is_configured(id) {
                 continue;
+            }
+            for source in finds.keys() {
+                self.by_source.entry(*source).or_default().insert(id.clone());
             }
             let (feed, outage) = (stream.feed.clone(), stream.outage);
             let is_down = outage.is_some() && stream.active().is_none();
@@ -134,6 +178,7 @@ impl KnownStreams {
             rejection: Some(reason),
         };
         known.unverified_finds.insert(key.source, find);
+        self.by_source.entry(key.source).or_default().insert(key.stream.clone());
     }
 
     /// Records that a source found the stream and that the find passed its check.
@@ -141,63 +186,78 @@ impl KnownStreams {
         if let Some(known) = self.streams.get_mut(&key.stream) {
             known.unverified_finds.remove(&key.source);
         }
+        self.forget_naming(&key.stream, key.source);
     }
 
-    /// Updates streams and outages; returns whether anything changed.
-    pub(crate) fn update(
+    /// The source no longer names the stream, unless the configuration does.
+    fn forget_naming(&mut self, stream: &StreamId, source: usize) {
+        let configured = self.configured.get(stream);
+        if !configured.is_some_and(|one| one.sources.contains_key(&source))
+            && let Some(streams) = self.by_source.get_mut(&source)
+        {
+            streams.remove(stream);
+        }
+    }
+
+    /// Streams of which a find no longer counts.
+    pub(crate) fn streams_with_outdated_finds(&self, sources: &[SourceState]) -> Vec<StreamId> {
+        let has_outdated = |known: &KnownStream| {
+            known.unverified_finds.iter().any(|(source, find)| !find.is_current(*source, sources))
+        };
+        let outdated = self.streams.iter().filter(|(_, known)| has_outdated(known));
+        outdated.map(|(stream, _)| stream.clone()).collect()
+    }
+
+    /// Updates what is known of a stream and its outage. `upstreams`: those of the stream.
+    pub(crate) fn review<'a>(
         &mut self,
-        upstreams: &BTreeMap<UpstreamKey, TrackedUpstream>,
+        stream: &StreamId,
+        upstreams: impl Iterator<Item = (&'a UpstreamKey, &'a TrackedUpstream)>,
         sources: &[SourceState],
         now: Timestamp,
-    ) -> bool {
-        let mut changed = false;
-        // For each stream with upstreams, whether at least one is not down.
-        let mut playing: BTreeMap<&StreamId, bool> = BTreeMap::new();
-        for (key, upstream) in upstreams {
-            *playing.entry(&key.stream).or_default() |= upstream.health() != Health::Down;
-            let known = self.streams.entry(key.stream.clone()).or_insert_with(|| {
-                changed = true;
-                KnownStream::new(upstream.candidate.feed.clone())
-            });
-            if key.ordinal == 0 && known.feed != upstream.candidate.feed {
-                known.feed.clone_from(&upstream.candidate.feed);
-            }
-        }
+    ) -> Known {
         let has_run = |source: &usize| sources.get(*source).is_some_and(SourceState::has_run);
-        let configured: BTreeSet<_> = self.configured.iter().map(|(stream, ..)| stream).collect();
-        let not_run = self.configured.iter().filter(|(.., source)| !has_run(source));
-        let not_run: BTreeSet<_> = not_run.map(|(stream, ..)| stream).collect();
-        for (stream, feed, _) in &self.configured {
-            if !not_run.contains(stream) && !self.streams.contains_key(stream) {
-                self.streams.insert(stream.clone(), KnownStream::new(feed.clone()));
-                changed = true;
+        let configured = self.configured.get(stream);
+        let mut all_have_run = configured.is_none_or(|one| one.sources.keys().all(has_run));
+        // Whether an upstream is not down; `None` without any.
+        let mut is_playing = None;
+        let mut feed = None;
+        for (key, upstream) in upstreams {
+            let is_up = upstream.health() != Health::Down;
+            is_playing = Some(is_up || is_playing.unwrap_or(false));
+            if key.ordinal == 0 || feed.is_none() {
+                feed = Some(&upstream.candidate.feed);
             }
         }
-        self.streams.retain(|stream, known| {
-            known.unverified_finds.retain(|source, find| {
-                sources.get(*source).is_some_and(|source| {
-                    let is_superseded =
-                        find.is_inherited && source.has_complete_run_since(find.found_at);
-                    !is_superseded && source.is_still_known(find.found_at)
-                })
-            });
-            let is_named = !known.unverified_finds.is_empty() || configured.contains(stream);
-            if !is_named && !playing.contains_key(stream) {
-                tracing::info!(%stream, "the stream is removed: no source names it any more");
-                changed = true;
-                return false;
-            }
-            // An outage can be known only when all sources of the stream have run.
-            let all_have_run =
-                !not_run.contains(stream) && known.unverified_finds.keys().all(has_run);
-            match playing.get(stream) {
-                Some(playing) => changed |= known.update_outage(*playing, now),
-                None if all_have_run => changed |= known.update_outage(false, now),
-                None => {}
-            }
-            true
-        });
-        changed
+        if !self.streams.contains_key(stream) {
+            let configured = configured.filter(|_| all_have_run).map(|one| &one.feed);
+            let Some(feed) = feed.or(configured) else {
+                return if self.is_configured(stream) { Known::NotYet } else { Known::No };
+            };
+            self.streams.insert(stream.clone(), KnownStream::new(feed.clone()));
+        }
+        let Some(known) = self.streams.get_mut(stream) else { return Known::NotYet };
+        if let Some(feed) = feed.filter(|feed| known.feed != **feed) {
+            known.feed.clone_from(feed);
+        }
+        let finds = &mut known.unverified_finds;
+        let outdated = finds.extract_if(.., |source, find| !find.is_current(*source, sources));
+        let outdated: Vec<usize> = outdated.map(|(source, _)| source).collect();
+        // An outage can be known only when all sources of the stream have run.
+        all_have_run &= finds.keys().all(has_run);
+        let is_named = !finds.is_empty() || configured.is_some();
+        if let Some(is_playing) = is_playing.or_else(|| all_have_run.then_some(false)) {
+            known.update_outage(is_playing, now);
+        }
+        for source in outdated {
+            self.forget_naming(stream, source);
+        }
+        if is_named || is_playing.is_some() {
+            return Known::Yes;
+        }
+        tracing::info!(%stream, "the stream is removed: no source names it any more");
+        self.streams.remove(stream);
+        Known::No
     }
 
     /// Streams whose outage has lasted long enough to be reported, or has ended.
@@ -238,16 +298,15 @@ impl KnownStream {
         }
     }
 
-    fn update_outage(&mut self, is_playing: bool, now: Timestamp) -> bool {
+    fn update_outage(&mut self, is_playing: bool, now: Timestamp) {
         if self.is_down != is_playing {
-            return false;
+            return;
         }
         self.is_down = !is_playing;
         self.state_since = Instant::now();
         if self.is_down {
             self.outage.get_or_insert(Outage { since: now, told: false });
         }
-        true
     }
 
     /// Has the outage an event to report, or is it over and to be forgotten?

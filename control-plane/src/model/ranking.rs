@@ -1,10 +1,8 @@
 //! Every stream's upstreams, best first, and which one is active.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use pitwall_upstream_map::documents::ScorePart;
-use pitwall_upstream_map::{Health, SourcePin, StreamId};
+use pitwall_upstream_map::{Health, SourcePin};
 use tokio::time::Instant;
 
 use super::UpstreamKey;
@@ -25,8 +23,6 @@ pub(crate) struct ActiveUpstream {
     /// ranking chose the upstream.
     pub(crate) switch_version: u64,
 }
-
-pub(crate) type StreamRankings<'a> = BTreeMap<StreamId, Ranking<'a>>;
 
 /// The ranked upstreams of one stream.
 pub(crate) struct Ranking<'a> {
@@ -50,20 +46,12 @@ pub(crate) struct RankedUpstream<'a> {
     pub(crate) health: Health,
     /// Passed a check recently enough to be listed.
     pub(crate) is_listed: bool,
-    pub(crate) score_parts: Vec<ScorePart>,
-    pub(crate) score: f64,
 }
 
 impl<'a> Ranking<'a> {
     pub(crate) fn active(&self) -> Option<&RankedUpstream<'a>> {
         self.upstreams.first().filter(|upstream| upstream.health != Health::Down)
     }
-}
-
-/// Is the active upstream of any stream healthy?
-pub(crate) fn has_healthy_stream(rankings: &StreamRankings<'_>) -> bool {
-    let mut active = rankings.values().filter_map(Ranking::active);
-    active.any(|upstream| upstream.health == Health::Healthy)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -74,9 +62,7 @@ pub(crate) enum SelectionReason {
     /// The active upstream's only failure is not confirmed.
     UnconfirmedFailure,
     /// Another upstream scores more, by less than the margin.
-    WithinMargin {
-        ahead: f64,
-    },
+    WithinMargin,
     /// Another upstream scores more by the margin, but viewers were moved less than `hold` ago.
     HoldDown {
         left: Duration,

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use pitwall_upstream_map::documents::{ExtractorError, ExtractorState, ExtractorStatus};
+use pitwall_upstream_map::documents::{
+    ExtractorActivity, ExtractorError, ExtractorState, ExtractorStatus,
+};
 use tokio::time::Instant;
 
 use super::run_report::{CHECK_STEP, RunReport};
@@ -28,6 +30,8 @@ pub(crate) struct SourceState {
     pub(crate) lifetimes: TokenLifetimes,
     /// One of the source's streams is watched.
     pub(crate) is_watched: bool,
+    /// The end of a token of the source is known.
+    pub(crate) has_token: bool,
     pub(crate) last_trace: Option<RunTrace>,
     consecutive_failures: u32,
     last_run_at: Option<Timestamp>,
@@ -56,6 +60,7 @@ impl SourceState {
             last_success_at: None,
             lifetimes,
             is_watched: false,
+            has_token: false,
             last_trace: None,
             consecutive_failures: 0,
             last_run_at: None,
@@ -210,10 +215,20 @@ impl SourceState {
         self.due_at = Instant::now();
     }
 
+    pub(crate) fn activity(&self) -> ExtractorActivity {
+        let duration = self.last_run_duration.map(|it| it.as_millis());
+        ExtractorActivity {
+            last_run_at: self.last_run_at,
+            last_success_at: self.last_success_at,
+            next_run_at: self.next_run_at,
+            duration_ms: duration.map(|it| u64::try_from(it).unwrap_or(u64::MAX)),
+        }
+    }
+
     /// `dead`: the error of a down upstream of this source.
-    pub(crate) fn extractor_status(&self, dead: Option<&ExtractorError>) -> ExtractorStatus {
-        let error = self.last_error.as_ref().or(dead);
-        let state = match (self.last_run_at, error) {
+    pub(crate) fn extractor_status(&self, dead: Option<ExtractorError>) -> ExtractorStatus {
+        let error = self.last_error.clone().or(dead);
+        let state = match (self.last_run_at, &error) {
             (None, _) => ExtractorState::Never,
             (Some(_), Some(_)) => ExtractorState::Failing,
             (Some(_), None) => ExtractorState::Ok,
@@ -223,14 +238,8 @@ impl SourceState {
             kind: self.source.kind().to_owned(),
             state,
             every_seconds: self.source.every.as_secs(),
-            last_run_at: self.last_run_at,
-            last_success_at: self.last_success_at,
-            next_run_at: self.next_run_at,
-            duration_ms: self
-                .last_run_duration
-                .map(|it| u64::try_from(it.as_millis()).unwrap_or(u64::MAX)),
             candidates: self.candidates,
-            error: error.cloned(),
+            error,
         }
     }
 }

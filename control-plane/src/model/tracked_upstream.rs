@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use pitwall_upstream_map::documents::ExpirySource;
+use pitwall_upstream_map::documents::{ExpirySource, ScorePart};
 use pitwall_upstream_map::{Health, Rendition, Role};
 use tokio::time::Instant;
 
+use super::figures::Figures;
 use super::liveness::LivenessDetector;
 use super::source_state::SourceState;
 use super::upstream_stats::UpstreamStats;
@@ -42,6 +43,12 @@ pub(crate) struct TrackedUpstream {
     is_token_ending: bool,
     /// Age of the current URL when it was rejected.
     observed_lifetime: Option<Duration>,
+    /// The score by the last measurements, which ranking goes by.
+    pub(crate) score: f64,
+    /// What the documents show.
+    pub(crate) figures: Figures,
+    /// As the documents show it, see [`is_listed`](Self::is_listed).
+    pub(crate) is_shown: bool,
 }
 
 /// An upstream whose source fails to renew its token is degraded this long before the token
@@ -88,6 +95,27 @@ impl TrackedUpstream {
             liveness,
             is_token_ending: false,
             observed_lifetime: None,
+            score: 0.0,
+            figures: Figures::default(),
+            is_shown: false,
+        }
+    }
+
+    /// Takes the figures of the last measurements, with the parts of the score.
+    pub(crate) fn take_figures(&mut self, score_parts: Vec<ScorePart>, now: Timestamp) {
+        self.score = score_parts.iter().map(|part| part.points).sum();
+        let figures = Figures {
+            measured_at: now,
+            taken_at: Some(Instant::now()),
+            score: self.score,
+            score_parts,
+            latency: self.stats.latency(),
+            throughput: self.stats.throughput(),
+            bit_rate: self.findings.sample.bit_rate,
+            lag: self.findings.live_edge.lag(now),
+        };
+        if figures.supersede(&self.figures) {
+            self.figures = figures;
         }
     }
 

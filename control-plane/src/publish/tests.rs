@@ -13,12 +13,8 @@ fn public_url() -> PublicUrl {
     PublicUrl::new("https://tv.example.com/pitwall/".parse().unwrap())
 }
 
-fn stream(id: &str, feed: &str) -> PublicStream {
-    serde_json::from_value(json!({
-        "id": id, "feed": feed, "playlist": format!("/live/{id}/index.m3u8"), "health": "healthy",
-        "checked_at": null, "sources": [], "renditions": [],
-    }))
-    .unwrap()
+fn stream(id: &str, feed: &str) -> Stream {
+    serde_json::from_value(json!({ "id": id, "feed": feed, "upstreams": [] })).unwrap()
 }
 
 /// A session of Miami: its code, its start and end, and further fields.
@@ -61,14 +57,14 @@ fn schedule() -> Schedule {
     Schedule { fetched_at, meetings, ..Schedule::default() }
 }
 
-fn streams() -> [PublicStream; 2] {
+fn streams() -> [Stream; 2] {
     [stream("world-feed", "World \"feed\" <&>\n#EXTINF"), stream("pit", "Pit")]
 }
 
 #[test]
 fn the_playlist_names_absolute_links_and_nothing_else() {
     assert_eq!(
-        iptv_playlist::write_m3u(&streams(), &public_url()),
+        iptv_playlist::write_m3u(&streams().each_ref(), &public_url()),
         "#EXTM3U url-tvg=\"https://tv.example.com/pitwall/iptv/guide.xml\" \
          x-tvg-url=\"https://tv.example.com/pitwall/iptv/guide.xml\"\n\
          #EXTINF:-1 tvg-id=\"world-feed.pitwall\" tvg-name=\"World 'feed' <&>#EXTINF\" \
@@ -92,7 +88,7 @@ fn a_title_is_not_repeated() {
         (one.meeting, one.name) = (meeting.to_owned(), session.to_owned());
         let guide = xmltv_guide::write_xmltv(
             &schedule,
-            &streams()[..1],
+            &streams().each_ref()[..1],
             NOW.parse().unwrap(),
             &public_url(),
         );
@@ -109,8 +105,12 @@ fn an_overrunning_session_is_listed_until_its_live_window_ends() {
     schedule.meetings[0].sessions.truncate(1);
     for (overrun, expected) in [(false, "190000"), (true, "203000")] {
         schedule.meetings[0].sessions[0].overrun = overrun;
-        let guide =
-            xmltv_guide::write_xmltv(&schedule, &streams(), NOW.parse().unwrap(), &public_url());
+        let guide = xmltv_guide::write_xmltv(
+            &schedule,
+            &streams().each_ref(),
+            NOW.parse().unwrap(),
+            &public_url(),
+        );
         assert!(guide.contains(&format!("stop=\"20260503{expected} +0000\"")), "{guide}");
     }
 }
@@ -149,8 +149,12 @@ fn independent_programs_read_the_documents() {
         assert!(line.len() <= 75 && !line.contains(['\r', '\n']), "{line:?}");
     }
     std::fs::write(&ics, calendar).unwrap();
-    let guide =
-        xmltv_guide::write_xmltv(&schedule(), &streams(), NOW.parse().unwrap(), &public_url());
+    let guide = xmltv_guide::write_xmltv(
+        &schedule(),
+        &streams().each_ref(),
+        NOW.parse().unwrap(),
+        &public_url(),
+    );
     std::fs::write(&xml, guide).unwrap();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/read.py");
     let output = Command::new(python).arg(script).args([&ics, &xml]).output().unwrap();

@@ -4,22 +4,23 @@
 use std::fmt::Write as _;
 
 use jiff::{SignedDuration, Timestamp};
-use pitwall_upstream_map::documents::{Meeting, PublicStream, Schedule, Session, SessionStatus};
+use pitwall_upstream_map::documents::{Meeting, Schedule, Session, SessionStatus};
+use pitwall_upstream_map::{Stream, StreamId};
 
-use super::PublicUrl;
+use super::{PublicUrl, playlist_path};
 
 /// The guide covers this time before and after now, not the whole season.
 const GUIDE_PAST_SPAN: SignedDuration = SignedDuration::from_hours(24);
 const GUIDE_FUTURE_SPAN: SignedDuration = SignedDuration::from_hours(14 * 24);
 
 /// The id of a stream's channel, in the guide and the IPTV playlist.
-pub(super) fn channel_id(stream: &PublicStream) -> String {
-    format!("{}.pitwall", stream.id)
+pub(super) fn channel_id(stream: &StreamId) -> String {
+    format!("{stream}.pitwall")
 }
 
-pub(super) fn write_xmltv(
+pub(crate) fn write_xmltv(
     schedule: &Schedule,
-    streams: &[PublicStream],
+    streams: &[&Stream],
     now: Timestamp,
     public_url: &PublicUrl,
 ) -> String {
@@ -28,8 +29,8 @@ pub(super) fn write_xmltv(
          <tv generator-info-name=\"Pitwall\">\n",
     );
     for stream in streams {
-        let (id, name) = (channel_id(stream), escape_xml(&stream.feed));
-        let url = escape_xml(&public_url.absolute_url(&stream.playlist));
+        let (id, name) = (channel_id(&stream.id), escape_xml(&stream.feed));
+        let url = escape_xml(&public_url.absolute_url(&playlist_path(&stream.id)));
         let _ = writeln!(
             xml,
             "<channel id=\"{id}\"><display-name>{name}</display-name><url>{url}</url></channel>"
@@ -38,7 +39,7 @@ pub(super) fn write_xmltv(
     let programmes = list_programmes(schedule, now);
     for stream in streams {
         for programme in &programmes {
-            programme.write(&mut xml, &channel_id(stream));
+            programme.write(&mut xml, &channel_id(&stream.id));
         }
     }
     xml.push_str("</tv>\n");

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{Timestamp, Unit};
 use pitwall_upstream_map::documents::{ExplainedUpstream, Explanation};
 use pitwall_upstream_map::{Health, StreamId};
 
 use super::RankConfig;
-use crate::model::ranking::SelectionReason;
-use crate::model::ranking::{RankedUpstream, Ranking};
+use crate::model::figures::Figures;
+use crate::model::ranking::{RankedUpstream, Ranking, SelectionReason};
 
 pub(crate) fn explain_stream(
     stream: &StreamId,
@@ -25,56 +25,60 @@ pub(crate) fn explain_stream(
             upstream,
             upstream_reason(upstream, other_active),
             other_active.is_none() && active.is_some(),
-            now,
         )
     };
     Explanation {
         stream: stream.clone(),
         feed: feed.unwrap_or_default(),
-        generated_at: now,
         viewers,
-        summary: selection_summary(ranking, config),
+        summary: selection_summary(ranking, config, now),
         upstreams: ranking.upstreams.iter().map(explain).collect(),
     }
 }
 
-fn selection_summary(ranking: &Ranking<'_>, config: &RankConfig) -> String {
+fn selection_summary(ranking: &Ranking<'_>, config: &RankConfig, now: Timestamp) -> String {
     let Some(active) = ranking.active() else {
         return "Nothing plays: every upstream is down.".to_owned();
     };
     let name = &active.source.name;
     let others = ranking.upstreams.iter().filter(|other| other.key != active.key);
     let healthy: Vec<_> = others.filter(|other| other.health == Health::Healthy).collect();
-    let seconds = |left: Duration| left.as_secs_f64().ceil();
+    let score = |ranked: &RankedUpstream<'_>| ranked.upstream.figures.score;
+    let best = healthy.iter().max_by(|a, b| score(a).total_cmp(&score(b)));
+    let ahead = best.map_or(0.0, |best| score(best) - score(active));
+    // A time of day and no countdown, so that the document stays as it is.
+    let until = |left: Duration| {
+        let until = now.checked_add(left).unwrap_or(now);
+        until.round(Unit::Second).unwrap_or(until).strftime("%H:%M:%S UTC").to_string()
+    };
     match ranking.reason {
         SelectionReason::Pinned => format!("{name} plays because an operator chose it."),
         SelectionReason::UnconfirmedFailure => {
             format!("{name} keeps playing: it failed once, which is not confirmed yet.")
         }
-        SelectionReason::WithinMargin { ahead } if ahead > 0.0 => format!(
+        SelectionReason::WithinMargin if ahead >= 0.005 => format!(
             "{name} keeps playing: another scores {ahead:.2} more, and it takes {:.2} to move viewers.",
             config.margin.0
         ),
         SelectionReason::HoldDown { left } => format!(
-            "{name} keeps playing: viewers were moved just now and stay for {} s more.",
-            seconds(left)
+            "{name} keeps playing: viewers were moved just now and stay until {}.",
+            until(left)
         ),
         SelectionReason::FailBackPending { left } => format!(
-            "{name} keeps playing: one of higher priority is back and has to be fine for {} s more.",
-            seconds(left)
+            "{name} keeps playing: one of higher priority is back and has to be fine until {}.",
+            until(left)
         ),
-        SelectionReason::Best | SelectionReason::WithinMargin { .. } => {
-            match healthy.iter().max_by(|a, b| a.score.total_cmp(&b.score)) {
-                None => format!("{name} plays: nothing else is healthy."),
-                Some(next) if next.source.priority < active.source.priority => {
-                    format!("{name} plays: of those that are healthy it has the highest priority.")
-                }
-                Some(next) => format!(
-                    "{name} plays: it scores {:.2}, the next best {:.2}.",
-                    active.score, next.score
-                ),
+        SelectionReason::Best | SelectionReason::WithinMargin => match best {
+            None => format!("{name} plays: nothing else is healthy."),
+            Some(next) if next.source.priority < active.source.priority => {
+                format!("{name} plays: of those that are healthy it has the highest priority.")
             }
-        }
+            Some(next) => format!(
+                "{name} plays: it scores {:.2}, the next best {:.2}.",
+                score(active),
+                score(next)
+            ),
+        },
     }
 }
 
@@ -89,7 +93,7 @@ fn upstream_reason(ranked: &RankedUpstream<'_>, active: Option<&RankedUpstream<'
         (Health::Healthy, Some(active)) => {
             let (own, other) = (ranked.source.priority, active.source.priority);
             let name = &active.source.name;
-            let behind = active.score - ranked.score;
+            let behind = active.upstream.figures.score - ranked.upstream.figures.score;
             match () {
                 () if own < other => format!("Its priority {own} is below the {other} of {name}."),
                 () if own > other => {
@@ -111,10 +115,10 @@ fn explained_upstream(
     ranked: &RankedUpstream<'_>,
     reason: String,
     active: bool,
-    now: Timestamp,
 ) -> ExplainedUpstream {
-    let RankedUpstream { upstream, source, health, score, score_parts, .. } = ranked;
-    let latency = upstream.stats.latency();
+    let RankedUpstream { upstream, source, health, .. } = ranked;
+    let Figures { measured_at, score, score_parts, latency, throughput, bit_rate, lag, .. } =
+        &upstream.figures;
     ExplainedUpstream {
         source: source.name.clone(),
         label: upstream.candidate.label.clone(),
@@ -125,13 +129,13 @@ fn explained_upstream(
         score: *score,
         parts: score_parts.clone(),
         breaker: upstream.breaker.state(),
-        checked_at: upstream.last_passed_at,
+        measured_at: *measured_at,
         error: upstream.last_error.clone(),
         expires_at: upstream.expiry.expires_at,
         expiry: upstream.expiry.source,
         latency_ms: latency.map(|it| u64::try_from(it.as_millis()).unwrap_or(u64::MAX)),
-        throughput: upstream.stats.throughput(),
-        bitrate: upstream.findings.sample.bit_rate,
-        behind_seconds: upstream.findings.live_edge.lag(now).map(|lag| lag.as_secs_f64()),
+        throughput: *throughput,
+        bitrate: *bit_rate,
+        behind_seconds: lag.map(|lag| lag.as_secs_f64()),
     }
 }

@@ -88,9 +88,8 @@ fn upstreams_are_ordered() {
         SelectionReason::Best,
     );
 
-    let ahead = |by: f64| SelectionReason::WithinMargin { ahead: by };
     let pair = [healthy(0.875), active_input(healthy(0.75))];
-    assert_order("hysteresis", &pair, long, &[1, 0], ahead(0.125));
+    assert_order("hysteresis", &pair, long, &[1, 0], SelectionReason::WithinMargin);
     let pair = [healthy(0.9), active_input(healthy(0.7))];
     assert_order("a clear margin", &pair, long, &[0, 1], SelectionReason::Best);
     assert_order(

@@ -163,6 +163,7 @@ async fn the_admin_token_alone_reads_what_it_may_change() {
         ("/api/extractors", 200),
         ("/api/extractors/s/trace", 200),
         ("/api/status", 200),
+        ("/api/activity", 200),
         ("/api/bootstrap", 200),
         ("/api/schedule", 200),
         ("/api/widget", 200),

@@ -98,7 +98,9 @@ async fn assert_examples_play(examples: &[&str]) {
     let playing = || async { healthy_sources(&edge).await.filter(|names| *names == expected) };
     eventually_within(120, "every example plays", playing).await;
     // No public document contains an upstream address.
-    for path in ["/api/streams", "/api/extractors", "/api/bootstrap", "/api/status"] {
+    for path in
+        ["/api/streams", "/api/extractors", "/api/bootstrap", "/api/status", "/api/activity"]
+    {
         let text = fetch(&edge.url(path)).await.unwrap().text().await.unwrap();
         assert!(!text.contains(&origin.address.to_string()), "{path}: {text}");
     }

@@ -5,7 +5,7 @@
 //!   since, or sees by the version that it has missed some and reads `/api/bootstrap`.
 //! - An event only says that something has changed; its new state is read from the API.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -55,8 +55,8 @@ struct MapChange {
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Event<'a> {
-    /// The bootstrap document's session differs: another one is live or next, or the same one
-    /// started, moved, ended or was cancelled.
+    /// The session document differs: another one is live or next, or the same one started, moved,
+    /// ended or was cancelled.
     Session(&'a RawValue),
     /// An upstream of a stream is down or gone.
     SourceDied { stream: &'a StreamId, source: &'a str },
@@ -183,16 +183,18 @@ impl MapChange {
     /// The events that lead from one map to the next: the session's, the streams', then `map`.
     fn between(old: &UpstreamMap, new: &UpstreamMap) -> Self {
         let mut text = String::new();
-        if let Some(session) = session_json(new)
-            && self::session_json(old).is_none_or(|before| before.get() != session.get())
+        if old.documents.session != new.documents.session
+            && let Some(session) = session_json(new)
         {
             text.push_str(&Event::Session(session).to_sse());
         }
-        let both =
-            |id| (old.streams.get(id).map(Arc::as_ref), new.streams.get(id).map(Arc::as_ref));
-        let streams: BTreeMap<&StreamId, (Option<&Stream>, Option<&Stream>)> =
-            old.streams.keys().chain(new.streams.keys()).map(|id| (id, both(id))).collect();
-        for (stream, (before, after)) in streams {
+        let ids: BTreeSet<&StreamId> = old.streams.keys().chain(new.streams.keys()).collect();
+        for stream in ids {
+            let (before, after) = match (old.streams.get(stream), new.streams.get(stream)) {
+                // Maps share what no publication has changed.
+                (Some(before), Some(after)) if Arc::ptr_eq(before, after) => continue,
+                (before, after) => (before.map(Arc::as_ref), after.map(Arc::as_ref)),
+            };
             for source in before.into_iter().flat_map(playable_sources) {
                 if !after.into_iter().flat_map(playable_sources).any(|one| one == source) {
                     text.push_str(&Event::SourceDied { stream, source }.to_sse());
@@ -217,15 +219,9 @@ fn playable_sources(stream: &Stream) -> impl Iterator<Item = &str> {
     playable.map(|one| one.source.as_str())
 }
 
-/// The current or next session in the bootstrap document; `None` before the first map.
+/// The current or next session, `null` if there is none; `None` before the first map.
 fn session_json(map: &UpstreamMap) -> Option<&RawValue> {
-    #[derive(serde::Deserialize)]
-    struct Bootstrap<'a> {
-        #[serde(borrow)]
-        session: &'a RawValue,
-    }
-    let bootstrap: Bootstrap<'_> = serde_json::from_str(map.documents.bootstrap.as_str()?).ok()?;
-    Some(bootstrap.session)
+    serde_json::from_str(map.documents.session.as_str()?).ok()
 }
 
 impl Event<'_> {
@@ -262,12 +258,11 @@ mod tests {
             })
             .collect();
         let stream = json!({ "id": "world-feed", "feed": "World feed", "upstreams": upstreams });
-        let bootstrap = json!({ "version": version, "session": { "status": session } });
         UpstreamMap {
             version,
             streams: serde_json::from_value(json!({ "world-feed": stream })).unwrap(),
             documents: Documents {
-                bootstrap: Document::of(&bootstrap).unwrap(),
+                session: Document::of(&json!({ "status": session })).unwrap(),
                 ..Documents::default()
             },
             ..UpstreamMap::default()

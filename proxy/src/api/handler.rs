@@ -3,21 +3,25 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header;
+use http::header::{self, HeaderName};
 use pitwall_upstream_map::Store;
-use serde::Serialize;
+use pitwall_upstream_map::documents::Document;
 
+use super::composed_documents::DocumentViews;
 use super::events::EventBroadcaster;
 use super::local_overrides::{ActiveUpstreamFn, LocalOverrides};
 use super::operations::{ApiRequest, DocumentKind};
-use super::views::DocumentViews;
-use super::{OpenApi, iptv_playlist, views};
+use super::{OpenApi, iptv_playlist};
 use crate::drain::DrainSignal;
 use crate::http::access::AccessScope;
 use crate::http::problem::Problem;
-use crate::http::response::{Response, etag_of};
+use crate::http::response::Response;
 
 const JSON: &str = "application/json";
+
+/// The version of the map that a response was made from. Documents do not contain it, so that they
+/// change only with what they say.
+pub const MAP_VERSION_HEADER: HeaderName = HeaderName::from_static("pitwall-map-version");
 
 /// Responds to API requests.
 pub struct ApiHandler {
@@ -40,24 +44,18 @@ impl ApiHandler {
         token_query: &dyn Fn(AccessScope<'_>) -> String,
     ) -> Result<Response, Problem> {
         let map = self.store.map();
-        let list = views::document_text(&map.documents.playlist)?;
+        let list = map.documents.playlist.as_str().ok_or(Problem::Starting)?;
         let text = iptv_playlist::append_tokens(list, token_query);
-        Ok(document_response("audio/x-mpegurl", text.into()))
+        document_response("audio/x-mpegurl", Document::from_text(text), map.version)
     }
 
     /// The bootstrap document as this edge plays its streams.
     ///
     /// # Errors
     /// [`Problem::Starting`] before the first map.
-    pub fn bootstrap_json(&self, active_upstream: ActiveUpstreamFn<'_>) -> Result<String, Problem> {
+    pub fn bootstrap(&self, active_upstream: ActiveUpstreamFn<'_>) -> Result<Document, Problem> {
         let map = self.store.map();
-        let overrides = LocalOverrides::for_map(&map, active_upstream);
-        if overrides.is_empty() {
-            return Ok(views::document_text(&map.documents.bootstrap)?.to_owned());
-        }
-        let mut bootstrap = self.views.for_map(&map).bootstrap()?.clone();
-        bootstrap.streams.iter_mut().for_each(|stream| overrides.apply_to(stream));
-        serde_json::to_string(&bootstrap).map_err(|_| Problem::Starting)
+        self.views.for_map(&map).bootstrap(&LocalOverrides::for_map(&map, active_upstream))
     }
 
     /// The response to a request that this edge answers by itself and at once.
@@ -71,79 +69,116 @@ impl ApiHandler {
         active_upstream: ActiveUpstreamFn<'_>,
     ) -> Result<Response, Problem> {
         let map = self.store.map();
-        let documents = &map.documents;
-        match request {
-            ApiRequest::Document(document) => {
-                let (text, content_type) = match document {
-                    DocumentKind::Schedule => (&documents.schedule, JSON),
-                    DocumentKind::Extractors => (&documents.extractors, JSON),
-                    DocumentKind::Status => (&documents.status, JSON),
-                    DocumentKind::Calendar => (&documents.calendar, "text/calendar; charset=utf-8"),
-                    DocumentKind::Guide => (&documents.guide, "application/xml; charset=utf-8"),
-                    DocumentKind::IptvPlaylist => return self.iptv_playlist(&|_| String::new()),
-                    DocumentKind::Bootstrap => {
-                        let text = self.bootstrap_json(active_upstream)?;
-                        return Ok(document_response(JSON, text.into()));
-                    }
-                };
-                Ok(document_response(content_type, views::document_text(text)?.to_owned().into()))
-            }
-            ApiRequest::Streams(session) => {
-                let overrides = LocalOverrides::for_map(&map, active_upstream);
-                if session.is_none() && overrides.is_empty() {
-                    return Ok(document_response(
-                        JSON,
-                        views::document_text(&documents.streams)?.to_owned().into(),
-                    ));
+        let (published, composed) = (&map.documents, self.views.for_map(&map));
+        let overrides = || LocalOverrides::for_map(&map, active_upstream);
+        let (content_type, document) = match request {
+            ApiRequest::Document(kind) => match kind {
+                DocumentKind::Bootstrap => (JSON, composed.bootstrap(&overrides())?),
+                DocumentKind::Schedule => (JSON, published.schedule.clone()),
+                DocumentKind::Extractors => (JSON, composed.extractors()?),
+                DocumentKind::Status => (JSON, published.status.clone()),
+                DocumentKind::Activity => (JSON, published.activity.clone()),
+                DocumentKind::Calendar => {
+                    ("text/calendar; charset=utf-8", published.calendar.clone())
                 }
-                let documents = self.views.for_map(&map);
-                let mut streams = match session {
-                    Some(session) => documents.session_streams(session)?,
-                    None => documents.streams()?.clone(),
-                };
-                streams.streams.iter_mut().for_each(|stream| overrides.apply_to(stream));
-                json_response(&streams)
+                DocumentKind::Guide => ("application/xml; charset=utf-8", published.guide.clone()),
+                DocumentKind::IptvPlaylist => return self.iptv_playlist(&|_| String::new()),
+            },
+            ApiRequest::Streams(None) => (JSON, composed.streams(&overrides())?),
+            ApiRequest::Streams(Some(session)) => {
+                (JSON, composed.session_streams(session, &overrides())?)
             }
-            ApiRequest::Session(id) => json_response(self.views.for_map(&map).session(id)?),
+            ApiRequest::Session(id) => {
+                let session = Document::of(composed.session(id)?);
+                (JSON, session.map_err(|_| Problem::Starting)?)
+            }
             ApiRequest::Stream(id) => {
                 let overrides = LocalOverrides::for_stream(&map, id, active_upstream);
-                let mut stream = self.views.for_map(&map).stream(id)?.clone();
-                overrides.apply_to(&mut stream);
-                json_response(&stream)
+                (JSON, composed.stream(id, &overrides)?)
             }
-            ApiRequest::Explain(id) => {
-                // Before the first map it is unknown which streams there are: no 404 then.
-                views::document_text(&documents.streams)?;
-                let explanation = documents.explain.get(id.as_str()).ok_or(Problem::NotFound)?;
-                Ok(document_response(JSON, views::document_text(explanation)?.to_owned().into()))
+            ApiRequest::Explain(id) => (JSON, composed.explanation(id)?),
+            ApiRequest::Widget => (JSON, composed.widget()?),
+            ApiRequest::OpenApi => {
+                return Ok(Response::ok(JSON, self.openapi.bytes())
+                    .header(header::CACHE_CONTROL, "public, max-age=300"));
             }
-            ApiRequest::Widget => json_response(&self.views.for_map(&map).widget()?),
-            ApiRequest::OpenApi => Ok(Response::ok(JSON, self.openapi.bytes())
-                .header(header::CACHE_CONTROL, "public, max-age=300")),
-            ApiRequest::Health => Ok(Response::ok("text/plain", "ok\n".into())),
-            ApiRequest::Ready if self.drain_signal.is_draining() => Err(Problem::Stopping),
+            ApiRequest::Ready if self.drain_signal.is_draining() => return Err(Problem::Stopping),
             ApiRequest::Ready if self.store.unreadable_reason().is_some() => {
-                Err(Problem::MapUnreadable)
+                return Err(Problem::MapUnreadable);
             }
-            ApiRequest::Ready if map.version == 0 => Err(Problem::Starting),
-            ApiRequest::Ready => Ok(Response::ok("text/plain", "ready\n".into())),
+            ApiRequest::Ready if map.version == 0 => return Err(Problem::Starting),
+            ApiRequest::Ready => return Ok(Response::ok("text/plain", "ready\n".into())),
+            ApiRequest::Health => return Ok(Response::ok("text/plain", "ok\n".into())),
             ApiRequest::Events | ApiRequest::Report | ApiRequest::Command(_) => {
-                Err(Problem::NotFound)
+                return Err(Problem::NotFound);
             }
-        }
+        };
+        document_response(content_type, document, map.version)
     }
 }
 
-fn json_response<T: Serialize>(value: &T) -> Result<Response, Problem> {
-    let text = serde_json::to_vec(value).map_err(|_| Problem::Starting)?;
-    Ok(document_response(JSON, text.into()))
+/// A response that shares the document's text, under its entity tag: a map that leaves a document as
+/// it was costs its readers nothing.
+fn document_response(
+    content_type: &'static str,
+    document: Document,
+    map_version: u64,
+) -> Result<Response, Problem> {
+    document.as_str().ok_or(Problem::Starting)?;
+    Ok(Response::ok(content_type, Bytes::from_owner(document.clone()))
+        .header(header::CACHE_CONTROL, "no-cache")
+        .header(header::ETAG, document.etag())
+        .header(MAP_VERSION_HEADER, &map_version.to_string()))
 }
 
-/// A response whose `ETag` is a hash of its content: a map that leaves a document as it was costs
-/// its readers nothing.
-fn document_response(content_type: &'static str, body: Bytes) -> Response {
-    let etag = etag_of(&body);
-    Response::ok(content_type, body)
-        .header(header::CACHE_CONTROL, "no-cache")
-        .header(header::ETAG, &etag)
+#[cfg(test)]
+mod tests {
+    use http::header::{ETAG, HeaderValue};
+    use pitwall_upstream_map::documents::Documents;
+    use pitwall_upstream_map::{MemoryStore, UpstreamMap};
+    use utoipa::openapi::OpenApiBuilder;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_response_names_the_tag_of_its_text_and_the_version_of_its_map() {
+        let store = MemoryStore::new();
+        let api = ApiHandler {
+            store: store.clone(),
+            views: DocumentViews::default(),
+            events: EventBroadcaster::new(),
+            openapi: OpenApi::with_commands(OpenApiBuilder::new().build()).unwrap(),
+            drain_signal: DrainSignal::default(),
+        };
+        let activity = ApiRequest::Document(DocumentKind::Activity);
+        let status = ApiRequest::Document(DocumentKind::Status);
+        let respond = |request: &ApiRequest| api.respond(request, &|_, stream| stream.active());
+        assert_eq!(respond(&activity).map(drop), Err(Problem::Starting));
+        let documents = Documents {
+            status: Document::from_text("{}"),
+            activity: Document::from_text("{\"streams\":{}}"),
+            ..Documents::default()
+        };
+        for version in [7, 8] {
+            let map =
+                UpstreamMap { version, documents: documents.clone(), ..UpstreamMap::default() };
+            store.publish(map).await.unwrap();
+            for (request, document) in [
+                (&activity, &documents.activity),
+                (&status, &documents.status),
+                (&ApiRequest::Streams(None), &Document::from_text("{\"streams\":[]}")),
+            ] {
+                let response = respond(request).unwrap();
+                let field = |name| {
+                    let mut fields = response.fields().iter();
+                    fields.find(|(known, _)| known == name).map(|(_, value)| value)
+                };
+                assert_eq!(response.content(), document.as_ref(), "{request:?}");
+                let etag = field(ETAG).map(HeaderValue::as_bytes);
+                assert_eq!(etag, Some(document.etag().as_bytes()), "{request:?}");
+                let expected = Some(&HeaderValue::from(version));
+                assert_eq!(field(MAP_VERSION_HEADER), expected, "{request:?}");
+            }
+        }
+    }
 }

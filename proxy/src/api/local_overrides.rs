@@ -1,10 +1,10 @@
 //! [`LocalOverrides`]: streams for which this edge plays another source than the map's active one,
 //! as after a failover that the control plane has not published yet. They are applied to the
-//! documents, which the control plane has written.
+//! streams' documents, which the control plane has written.
 
 use std::collections::BTreeMap;
 
-use pitwall_upstream_map::documents::{PublicRendition, PublicStream};
+use pitwall_upstream_map::documents::{Document, PublicRendition, PublicStream};
 use pitwall_upstream_map::{Stream, Upstream, UpstreamMap};
 
 /// Gives the upstream that this edge plays a stream from.
@@ -34,13 +34,19 @@ impl<'m> LocalOverrides<'m> {
         self.0.is_empty()
     }
 
-    /// Makes a stream's public document say which source this edge plays, and its renditions.
-    pub fn apply_to(&self, stream: &mut PublicStream) {
-        let Some(upstream) = self.0.get(stream.id.as_str()) else { return };
-        for source in &mut stream.sources {
-            source.active = source.name == upstream.source;
-        }
-        stream.renditions = upstream.renditions.iter().map(PublicRendition::from).collect();
+    /// The stream's public document, which says which source this edge plays, and its renditions.
+    /// One that cannot be parsed, as of a newer control plane, stays as it is published.
+    pub fn public_document(&self, stream: &Stream) -> Document {
+        let Some(upstream) = self.0.get(stream.id.as_str()) else { return stream.public.clone() };
+        let published = stream.public.as_str().unwrap_or_default();
+        let overridden = serde_json::from_str(published).and_then(|mut public: PublicStream| {
+            for source in &mut public.sources {
+                source.active = source.name == upstream.source;
+            }
+            public.renditions = upstream.renditions.iter().map(PublicRendition::from).collect();
+            Document::of(&public)
+        });
+        overridden.unwrap_or_else(|_| stream.public.clone())
     }
 }
 
@@ -58,44 +64,55 @@ fn find_override<'m>(
 mod tests {
     use std::sync::Arc;
 
-    use pitwall_upstream_map::StreamId;
+    use serde_json::json;
 
     use super::*;
 
     #[test]
     fn an_override_marks_the_source_that_this_edge_plays() {
-        let id = StreamId::of_feed("W").unwrap();
         let upstream = |source| {
-            serde_json::json!({
+            json!({
                 "source": source, "profile": source, "generation": 1, "health": "healthy",
                 "playlist": "https://a.example/m.m3u8", "expires_at": null, "score": 1.0,
                 "renditions": [],
             })
         };
-        let upstreams = [upstream("a"), upstream("b")];
-        let stream = serde_json::json!({ "id": "w", "feed": "W", "upstreams": upstreams });
-        let stream: Stream = serde_json::from_value(stream).unwrap();
-        let streams = [(id.clone(), Arc::new(stream))].into();
-        let map = UpstreamMap { version: 1, streams, ..UpstreamMap::default() };
         let source = |name, active| {
-            serde_json::json!({
+            json!({
                 "name": name, "kind": "static", "active": active, "health": "healthy", "score": 1.0,
             })
         };
-        for (active_source, expected) in [(Some("a"), None), (None, None), (Some("b"), Some("b"))] {
+        let public = json!({
+            "id": "w", "feed": "W", "playlist": "/live/w/index.m3u8", "health": "healthy",
+            "sources": [source("a", true), source("b", false)], "renditions": [],
+        });
+        for (public, active_source, expected) in [
+            (public.to_string(), Some("a"), None),
+            (public.to_string(), None, None),
+            (public.to_string(), Some("b"), Some("b")),
+            ("{\"of\":\"a later day\"}".to_owned(), Some("b"), None),
+            (String::new(), Some("b"), None),
+        ] {
+            let stream: Stream = serde_json::from_value(json!({
+                "id": "w", "feed": "W", "upstreams": [upstream("a"), upstream("b")],
+                "public": public,
+            }))
+            .unwrap();
+            let streams = [(stream.id.clone(), Arc::new(stream.clone()))].into();
+            let map = UpstreamMap { version: 1, streams, ..UpstreamMap::default() };
             let overrides = LocalOverrides::for_stream(&map, "w", &|_, stream| {
                 stream.upstreams.iter().find(|one| active_source == Some(&*one.source))
             });
-            let mut public: PublicStream = serde_json::from_value(serde_json::json!({
-                "id": "w", "feed": "W", "playlist": "/live/w/index.m3u8", "health": "healthy",
-                "sources": [source("a", true), source("b", false)], "renditions": [],
-            }))
-            .unwrap();
-            overrides.apply_to(&mut public);
-            let active: Vec<_> = public.sources.iter().filter(|one| one.active).collect();
-            assert_eq!(overrides.is_empty(), expected.is_none(), "{active_source:?}");
-            assert_eq!(active.len(), 1, "{active_source:?}");
-            assert_eq!(active[0].name, expected.unwrap_or("a"), "{active_source:?}");
+            assert_eq!(overrides.is_empty(), active_source != Some("b"), "{active_source:?}");
+            let document = overrides.public_document(&stream);
+            let Some(expected) = expected else {
+                assert_eq!(document, stream.public, "{active_source:?}");
+                continue;
+            };
+            let public: PublicStream = serde_json::from_str(document.as_str().unwrap()).unwrap();
+            let active = public.sources.iter().filter(|one| one.active);
+            let names: Vec<_> = active.map(|one| one.name.as_str()).collect();
+            assert_eq!(names, [expected]);
         }
     }
 }

@@ -2,14 +2,16 @@
 
 use bytes::Bytes;
 use pitwall_upstream_map::documents::ProblemDetails;
+use utoipa::openapi::header::{Header, HeaderBuilder};
 use utoipa::openapi::path::{
     HttpMethod, OperationBuilder, ParameterBuilder, ParameterIn, PathItemBuilder, PathsBuilder,
 };
 use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::response::{ResponseBuilder, ResponsesBuilder};
 use utoipa::openapi::schema::{ArrayBuilder, ComponentsBuilder, ObjectBuilder, Type};
-use utoipa::openapi::{ContentBuilder, InfoBuilder, OpenApiBuilder, Required, Response};
+use utoipa::openapi::{ContentBuilder, InfoBuilder, OpenApiBuilder, RefOr, Required, Response};
 
+use super::handler::MAP_VERSION_HEADER;
 use super::operations::{OPERATIONS, Operation, REPORTS_PATH, ResponseContent};
 use super::schema::{Schemas, schema_of};
 use crate::feedback::cmcd::{REPORTS_MAX_COUNT, Report};
@@ -56,10 +58,19 @@ fn build_document() -> utoipa::openapi::OpenApi {
 }
 
 fn path_item(operation: &Operation, schemas: &mut Schemas) -> utoipa::openapi::PathItem {
-    let mut responses =
-        ResponsesBuilder::new().response("200", ok_response(&operation.response, schemas));
-    if matches!(operation.response, ResponseContent::Json(_)) || operation.path.contains('.') {
-        responses = responses.response("304", Response::new("It is what If-None-Match names."));
+    let mut ok = ok_response(&operation.response, schemas);
+    let mut not_modified = Response::new("It is what If-None-Match names.");
+    let is_document =
+        matches!(operation.response, ResponseContent::Json(_)) || operation.path.contains('.');
+    if is_document && operation.id != "openapi" {
+        for response in [&mut ok, &mut not_modified] {
+            let header = RefOr::T(map_version_header());
+            response.headers.insert(MAP_VERSION_HEADER.to_string(), header);
+        }
+    }
+    let mut responses = ResponsesBuilder::new().response("200", ok);
+    if is_document {
+        responses = responses.response("304", not_modified);
     }
     // Health probes need no access key.
     let needs_access = !matches!(operation.id, "healthy" | "ready");
@@ -122,6 +133,12 @@ fn reports_operation(schemas: &mut Schemas) -> utoipa::openapi::path::Operation 
 fn path_parameter(path: &str) -> Option<&str> {
     let segment = path.split('/').find(|segment| segment.starts_with('{'))?;
     Some(segment.trim_matches(['{', '}']))
+}
+
+fn map_version_header() -> Header {
+    let integer = ObjectBuilder::new().schema_type(Type::Integer);
+    let description = "The version of the map that the response was made from.";
+    HeaderBuilder::new().schema(Some(integer)).description(Some(description)).build()
 }
 
 fn ok_response(body: &ResponseContent, schemas: &mut Schemas) -> Response {

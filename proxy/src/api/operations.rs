@@ -4,11 +4,11 @@
 use http::Method;
 use percent_encoding::percent_decode_str;
 use pitwall_upstream_map::documents::{
-    Bootstrap, Explanation, Extractors, PublicStream, Schedule, Session, Status, Streams,
+    Activity, Bootstrap, Explanation, Extractors, PublicStream, Schedule, Session, Status, Streams,
 };
 
+use super::composed_documents::Widget;
 use super::schema::{SchemaFn, any_object_schema, schema_of};
-use super::views::Widget;
 use crate::http::problem::Problem;
 use crate::http::query::Query;
 
@@ -33,13 +33,14 @@ pub enum ApiRequest {
     Command(Method),
 }
 
-/// A document that is served as the control plane wrote it.
+/// A document that is served whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DocumentKind {
     Bootstrap,
     Schedule,
     Extractors,
     Status,
+    Activity,
     Calendar,
     Guide,
     IptvPlaylist,
@@ -134,7 +135,7 @@ pub static OPERATIONS: &[Operation] = &[
     Operation {
         path: "/api/extractors",
         id: "extractors",
-        summary: "The sources' last runs",
+        summary: "How the sources' last runs ended",
         query_parameter: None,
         response: ResponseContent::Json(schema_of::<Extractors>),
         error_statuses: &[NO_MAP_STATUS],
@@ -148,6 +149,15 @@ pub static OPERATIONS: &[Operation] = &[
         response: ResponseContent::Json(schema_of::<Status>),
         error_statuses: &[NO_MAP_STATUS],
         parse: |_, _| Ok(ApiRequest::Document(DocumentKind::Status)),
+    },
+    Operation {
+        path: "/api/activity",
+        id: "activity",
+        summary: "When streams were checked and sources asked, every half a minute",
+        query_parameter: None,
+        response: ResponseContent::Json(schema_of::<Activity>),
+        error_statuses: &[NO_MAP_STATUS],
+        parse: |_, _| Ok(ApiRequest::Document(DocumentKind::Activity)),
     },
     Operation {
         path: "/api/widget",
@@ -277,6 +287,7 @@ mod tests {
         let session = Some(Ok(ApiRequest::Session("2026:monaco:monaco:R".to_owned())));
         for (path, query, expected) in [
             ("/api/bootstrap", "", Some(Ok(ApiRequest::Document(DocumentKind::Bootstrap)))),
+            ("/api/activity", "", Some(Ok(ApiRequest::Document(DocumentKind::Activity)))),
             ("/api/sessions/2026:monaco:monaco:R", "", session.clone()),
             ("/api/sessions/2026%3Amonaco%3Amonaco%3AR", "", session),
             ("/api/sessions/%ff", "", Some(Err(Problem::NotFound))),

@@ -333,7 +333,7 @@ mod tests {
                 "headers": [["Cookie", "secret"], ["Referer", "https://club.example/"]],
                 "allow_private": [], "ports": [], "token_parameters": [],
             } },
-            "documents": { "bootstrap": "", "schedule": "", "streams": "", "extractors": "", "status": "" },
+            "documents": {},
         });
         serde_json::from_value(json).unwrap()
     }

@@ -1,6 +1,5 @@
 //! [`Bootstrap`]: the document that the page loads first.
 
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -10,8 +9,6 @@ use super::streams::PublicStream;
 /// `GET /api/bootstrap`: everything that the page needs to start playback.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Bootstrap {
-    pub version: u64,
-    pub generated_at: Timestamp,
     /// The session that is live, else the next one.
     pub session: Option<Session>,
     pub streams: Vec<PublicStream>,

@@ -11,7 +11,6 @@ use crate::stream::{Health, StreamId};
 pub struct Explanation {
     pub stream: StreamId,
     pub feed: String,
-    pub generated_at: Timestamp,
     pub viewers: usize,
     /// Why the active upstream was selected, in a sentence.
     pub summary: String,
@@ -19,6 +18,7 @@ pub struct Explanation {
     pub upstreams: Vec<ExplainedUpstream>,
 }
 
+/// The figures are as of `measured_at`: they are taken anew when one has changed enough to matter.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct ExplainedUpstream {
     pub source: String,
@@ -33,7 +33,7 @@ pub struct ExplainedUpstream {
     pub score: f64,
     pub parts: Vec<ScorePart>,
     pub breaker: BreakerState,
-    pub checked_at: Timestamp,
+    pub measured_at: Timestamp,
     pub error: Option<String>,
     pub expires_at: Option<Timestamp>,
     /// Origin of `expires_at`.

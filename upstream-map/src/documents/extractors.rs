@@ -1,6 +1,5 @@
-//! [`Extractors`]: the last runs of the sources' extractors.
+//! [`Extractors`]: how the last runs of the sources' extractors ended.
 
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -17,10 +16,6 @@ pub struct ExtractorStatus {
     pub kind: String,
     pub state: ExtractorState,
     pub every_seconds: u64,
-    pub last_run_at: Option<Timestamp>,
-    pub last_success_at: Option<Timestamp>,
-    pub next_run_at: Option<Timestamp>,
-    pub duration_ms: Option<u64>,
     /// Number of candidates that the last successful run found.
     pub candidates: usize,
     /// Error of the last run. In the state `ok`: a candidate cannot be a stream and was left out.

@@ -7,8 +7,6 @@ use utoipa::ToSchema;
 /// `GET /api/status`.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Status {
-    pub version: u64,
-    pub generated_at: Timestamp,
     pub started_at: Timestamp,
     pub schedule: ScheduleStatus,
     pub streams: StreamCount,

@@ -9,8 +9,6 @@ use crate::stream::{Container, Health, Rendition, RenditionId, Role, StreamId};
 /// `GET /api/streams`.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Streams {
-    pub version: u64,
-    pub generated_at: Timestamp,
     pub streams: Vec<PublicStream>,
 }
 
@@ -27,8 +25,6 @@ pub struct PublicStream {
     /// Why no upstream plays, in a sentence; only while `health` is `down`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Time of the last passed check; `null` if none has passed yet.
-    pub checked_at: Option<Timestamp>,
     /// Sources that play or could, best first; while the stream is down, all configured for it.
     pub sources: Vec<PublicSource>,
     /// Renditions of the active upstream, or of the last active one.
@@ -43,6 +39,7 @@ pub struct PublicSource {
     pub kind: String,
     pub active: bool,
     pub health: Health,
+    /// As of the last change that mattered, like `latency_ms`.
     pub score: f64,
     pub latency_ms: Option<u64>,
     pub expires_at: Option<Timestamp>,

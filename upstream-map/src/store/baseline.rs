@@ -4,12 +4,12 @@
 //! The digest is one more entry: the version and a combined hash of all other entries. It ties the
 //! entries to one map, so that a reader accepts them only together, as they were published.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::entries::Entries;
+use super::entries::{Delta, Entries};
 
 pub(super) const DIGEST_FIELD: &str = "head";
 /// Not encrypted, because the script compares versions.
@@ -17,17 +17,16 @@ pub(super) const VERSION_FIELD: &str = "version";
 
 #[derive(Clone, Default)]
 pub(super) struct Baseline {
-    entries: BTreeMap<Arc<str>, KnownEntry>,
+    /// Hashes of the entries.
+    entries: BTreeMap<Arc<str>, [u8; 32]>,
+    /// Entries that are sealed with the previous key, so they are written again as if they had
+    /// changed.
+    uses_previous_key: BTreeSet<Arc<str>>,
+    /// Entries of kinds that only another version of the control plane writes.
+    unknown: BTreeSet<Arc<str>>,
     sum: [u8; 32],
     /// The digest as stored, sealed; processes with equal sealed digests have the same map.
     pub(super) sealed_digest: Vec<u8>,
-}
-
-#[derive(Clone, Copy)]
-struct KnownEntry {
-    hash: [u8; 32],
-    /// The entry is sealed with the previous key, so it is written again as if it had changed.
-    uses_previous_key: bool,
 }
 
 #[derive(PartialEq, Eq, Serialize, Deserialize)]
@@ -35,12 +34,6 @@ pub(super) struct MapDigest {
     pub(super) version: u64,
     entries: usize,
     sum: [u8; 32],
-}
-
-/// The writes that turn one map into another.
-pub(super) struct Delta<'a> {
-    pub(super) changed: Vec<(&'a str, &'a [u8])>,
-    pub(super) removed: Vec<&'a str>,
 }
 
 impl Baseline {
@@ -53,17 +46,52 @@ impl Baseline {
     }
 
     pub(super) fn set(&mut self, field: &str, plain: &[u8], uses_previous_key: bool) {
-        let entry = KnownEntry { hash: hash_entry(field, plain), uses_previous_key };
-        self.toggle_hash(&entry.hash);
-        if let Some(previous) = self.entries.insert(field.into(), entry) {
-            self.toggle_hash(&previous.hash);
+        let (field, hash): (Arc<str>, _) = (field.into(), hash_entry(field, plain));
+        self.toggle_hash(&hash);
+        if uses_previous_key {
+            self.uses_previous_key.insert(field.clone());
+        } else {
+            self.uses_previous_key.remove(&field);
+        }
+        if let Some(previous) = self.entries.insert(field, hash) {
+            self.toggle_hash(&previous);
         }
     }
 
     pub(super) fn remove(&mut self, field: &str) {
+        self.uses_previous_key.remove(field);
+        self.unknown.remove(field);
         if let Some(previous) = self.entries.remove(field) {
-            self.toggle_hash(&previous.hash);
+            self.toggle_hash(&previous);
         }
+    }
+
+    /// The fields of entries that have to be written again even if they have not changed.
+    pub(super) fn fields_with_previous_key(&self) -> impl Iterator<Item = &str> {
+        self.uses_previous_key.iter().map(|field| &**field)
+    }
+
+    pub(super) fn mark_unknown(&mut self, field: &str) {
+        self.unknown.insert(field.into());
+    }
+
+    /// The fields of entries that this version does not write.
+    pub(super) fn unknown_fields(&self) -> impl Iterator<Item = &str> {
+        self.unknown.iter().map(|field| &**field)
+    }
+
+    /// Leaves in `delta` only what the store does not have.
+    pub(super) fn retain_unstored(&self, delta: &mut Delta) {
+        delta.changed.retain(|field, plain| {
+            self.uses_previous_key.contains(field.as_str())
+                || self.entries.get(field.as_str()) != Some(&hash_entry(field, plain))
+        });
+        delta.removed.retain(|field| self.entries.contains_key(field.as_str()));
+    }
+
+    pub(super) fn apply(&mut self, delta: &Delta) {
+        delta.changed.iter().for_each(|(field, plain)| self.set(field, plain, false));
+        delta.removed.iter().for_each(|field| self.remove(field));
     }
 
     /// XORs an entry's hash into the sum or out of it, so that the order of entries does not
@@ -74,32 +102,6 @@ impl Baseline {
 
     pub(super) fn digest(&self, version: u64) -> MapDigest {
         MapDigest { version, entries: self.entries.len(), sum: self.sum }
-    }
-
-    pub(super) fn delta<'a>(&'a self, entries: &'a Entries) -> Delta<'a> {
-        let is_changed = |field: &str, plain: &[u8]| {
-            let known = self.entries.get(field);
-            known.is_none_or(|known| {
-                known.uses_previous_key || known.hash != hash_entry(field, plain)
-            })
-        };
-        let all = entries.iter().map(|(field, plain)| (field.as_str(), plain.as_slice()));
-        let changed_entries = all.filter(|(field, plain)| is_changed(field, plain)).collect();
-        let removed_fields =
-            self.entries.keys().map(|field| &**field).filter(|field| !entries.contains_key(*field));
-        Delta { changed: changed_entries, removed: removed_fields.collect() }
-    }
-}
-
-impl<'a> Delta<'a> {
-    pub(super) fn full(entries: &'a Entries) -> Self {
-        let all = entries.iter().map(|(field, plain)| (field.as_str(), plain.as_slice()));
-        Self { changed: all.collect(), removed: Vec::new() }
-    }
-
-    pub(super) fn fields(&self) -> Vec<&'a str> {
-        let set = self.changed.iter().map(|(field, _)| *field);
-        set.chain(self.removed.iter().copied()).collect()
     }
 }
 
@@ -117,13 +119,20 @@ mod tests {
         all.iter().map(|(field, plain)| ((*field).to_owned(), plain.as_bytes().to_vec())).collect()
     }
 
+    fn delta(changed: &[(&str, &str)], removed: &[&str]) -> Delta {
+        let removed = removed.iter().map(|field| (*field).to_owned()).collect();
+        Delta { changed: entries(changed), removed }
+    }
+
     #[test]
-    fn a_delta_contains_only_changed_entries() {
-        let baseline = Baseline::from_entries(&entries(&[("a", "1"), ("b", "2"), ("c", "3")]));
-        let new_entries = entries(&[("a", "1"), ("b", "9"), ("d", "4")]);
-        let delta = baseline.delta(&new_entries);
-        assert_eq!(delta.changed, [("b", &b"9"[..]), ("d", b"4")]);
-        assert_eq!(delta.removed, ["c"]);
+    fn what_the_store_has_is_not_written() {
+        let mut baseline = Baseline::from_entries(&entries(&[("a", "1"), ("b", "2"), ("c", "3")]));
+        let mut delta = delta(&[("a", "1"), ("b", "9"), ("d", "4")], &["c", "e"]);
+        baseline.retain_unstored(&mut delta);
+        assert_eq!(delta.fields(), ["b", "d", "c"]);
+        baseline.apply(&delta);
+        let whole = Baseline::from_entries(&entries(&[("a", "1"), ("b", "9"), ("d", "4")]));
+        assert!(baseline.digest(1) == whole.digest(1));
     }
 
     #[test]
@@ -144,6 +153,11 @@ mod tests {
         let mut baseline = Baseline::default();
         baseline.set("a", b"1", true);
         baseline.set("b", b"2", false);
-        assert_eq!(baseline.delta(&entries(&[("a", "1"), ("b", "2")])).changed, [("a", &b"1"[..])]);
+        assert_eq!(baseline.fields_with_previous_key().collect::<Vec<_>>(), ["a"]);
+        let mut delta = delta(&[("a", "1"), ("b", "2")], &[]);
+        baseline.retain_unstored(&mut delta);
+        assert_eq!(delta.fields(), ["a"]);
+        baseline.apply(&delta);
+        assert_eq!(baseline.fields_with_previous_key().next(), None);
     }
 }

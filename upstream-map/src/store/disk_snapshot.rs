@@ -10,6 +10,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -50,6 +51,12 @@ pub(super) enum SnapshotError {
     WrongKey,
     #[error(transparent)]
     Json(#[from] serde_json::Error),
+}
+
+/// The pause after a save that took `took`: at least `interval`, and so long that saves take a
+/// fiftieth of the time however large the map is.
+pub(super) fn save_pause(interval: Duration, took: Duration) -> Duration {
+    interval.max(took * 50)
 }
 
 impl DiskSnapshot {

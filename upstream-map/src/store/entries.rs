@@ -1,14 +1,24 @@
-//! The map as entries: one field per stream, profile, public document and explanation. Pure.
+//! The map as entries: one field per stream, profile, extractor and other document. Pure.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::documents::{Document, Documents};
+use serde::Serialize;
+
+use crate::document::Document;
+use crate::documents::Documents;
 use crate::map::UpstreamMap;
 use crate::stream::{RequestProfileId, StreamId};
 
 /// Entries by field name, not encrypted.
 pub(super) type Entries = BTreeMap<String, Vec<u8>>;
+
+/// The writes that turn one map into another.
+#[derive(Default)]
+pub(super) struct Delta {
+    pub(super) changed: Entries,
+    pub(super) removed: Vec<String>,
+}
 
 /// An entry that was opened with our key but does not contain what its field name promises.
 #[derive(Debug, thiserror::Error)]
@@ -20,53 +30,102 @@ pub(super) struct InvalidEntry {
 
 type DocumentSelector = fn(&mut Documents) -> &mut Document;
 
-const DOCUMENT_FIELDS: [(&str, DocumentSelector); 8] = [
-    ("bootstrap", |all| &mut all.bootstrap),
+const DOCUMENT_FIELDS: [(&str, DocumentSelector); 7] = [
+    ("session", |all| &mut all.session),
     ("schedule", |all| &mut all.schedule),
-    ("streams", |all| &mut all.streams),
-    ("extractors", |all| &mut all.extractors),
     ("status", |all| &mut all.status),
+    ("activity", |all| &mut all.activity),
     ("calendar", |all| &mut all.calendar),
     ("guide", |all| &mut all.guide),
     ("playlist", |all| &mut all.playlist),
 ];
 
 pub(super) fn encode_map(map: &UpstreamMap) -> Result<Entries, serde_json::Error> {
-    let mut entries = Entries::new();
-    for (id, stream) in &map.streams {
-        entries.insert(format!("stream/{id}"), serde_json::to_vec(stream)?);
-    }
-    for (id, profile) in &map.profiles {
-        entries.insert(format!("profile/{}", id.0), serde_json::to_vec(profile)?);
-    }
-    let mut documents = map.documents.clone();
-    for (name, select) in DOCUMENT_FIELDS {
-        if let Some(text) = select(&mut documents).as_str() {
-            entries.insert(format!("document/{name}"), text.into());
-        }
-    }
-    for (id, explanation) in &documents.explain {
-        if let Some(text) = explanation.as_str() {
-            entries.insert(format!("explain/{id}"), text.into());
-        }
-    }
-    Ok(entries)
+    Ok(encode_changes(&UpstreamMap::default(), map)?.changed)
 }
 
-/// Applies an entry to the map. Entries of unknown kinds, written by a newer control plane, are
-/// ignored.
+/// What differs between two maps. Only what they do not share is serialised.
+pub(super) fn encode_changes(
+    old: &UpstreamMap,
+    new: &UpstreamMap,
+) -> Result<Delta, serde_json::Error> {
+    let mut delta = Delta::default();
+    delta.add_changes("stream", &old.streams, &new.streams, StreamId::as_str)?;
+    delta.add_changes("profile", &old.profiles, &new.profiles, |id| &id.0)?;
+    let (old, new) = (&old.documents, &new.documents);
+    delta.add_changes("extractor", &old.extractors, &new.extractors, |name| name)?;
+    let (mut old, mut new) = (old.clone(), new.clone());
+    for (name, select) in DOCUMENT_FIELDS {
+        let field = format!("document/{name}");
+        match (select(&mut old), select(&mut new)) {
+            (old, new) if old == new => {}
+            (_, new) => match new.as_str() {
+                Some(text) => drop(delta.changed.insert(field, text.into())),
+                None => delta.removed.push(field),
+            },
+        }
+    }
+    Ok(delta)
+}
+
+/// The entry of this field; `None` if the map does not have it.
+pub(super) fn encode_entry(
+    map: &UpstreamMap,
+    field: &str,
+) -> Result<Option<Vec<u8>>, serde_json::Error> {
+    let Some((kind, name)) = field.split_once('/') else { return Ok(None) };
+    let entry = match kind {
+        "stream" => map.streams.get(name).map(serde_json::to_vec),
+        "profile" => map.profiles.get(name).map(serde_json::to_vec),
+        "extractor" => map.documents.extractors.get(name).map(serde_json::to_vec),
+        _ => {
+            let select = DOCUMENT_FIELDS.iter().find(|(known, _)| *known == name);
+            let mut documents = map.documents.clone();
+            let document = select.map(|(_, select)| select(&mut documents).clone());
+            return Ok(document.and_then(|document| Some(document.as_str()?.into())));
+        }
+    };
+    entry.transpose()
+}
+
+impl Delta {
+    fn add_changes<K: Ord, V: Serialize>(
+        &mut self,
+        kind: &str,
+        old: &BTreeMap<K, Arc<V>>,
+        new: &BTreeMap<K, Arc<V>>,
+        name: impl Fn(&K) -> &str,
+    ) -> Result<(), serde_json::Error> {
+        for (key, value) in new {
+            if !old.get(key).is_some_and(|old| Arc::ptr_eq(old, value)) {
+                let field = format!("{kind}/{}", name(key));
+                self.changed.insert(field, serde_json::to_vec(value)?);
+            }
+        }
+        let removed = old.keys().filter(|key| !new.contains_key(key));
+        self.removed.extend(removed.map(|key| format!("{kind}/{}", name(key))));
+        Ok(())
+    }
+
+    pub(super) fn fields(&self) -> Vec<String> {
+        self.changed.keys().chain(&self.removed).cloned().collect()
+    }
+}
+
+/// Applies an entry to the map. An entry of an unknown kind, written by another version of the
+/// control plane, is ignored: `false`.
 pub(super) fn apply_entry(
     map: &mut UpstreamMap,
     field: &str,
     plain: &[u8],
-) -> Result<(), InvalidEntry> {
+) -> Result<bool, InvalidEntry> {
     let invalid =
         |why: &dyn ToString| InvalidEntry { field: field.to_owned(), why: why.to_string() };
     let text = || {
         let text = std::str::from_utf8(plain).map_err(|error| invalid(&error))?;
         Ok(Document::from_text(text))
     };
-    let Some((kind, name)) = field.split_once('/') else { return Ok(()) };
+    let Some((kind, name)) = field.split_once('/') else { return Ok(false) };
     match kind {
         "stream" => {
             let stream: crate::stream::Stream =
@@ -81,30 +140,30 @@ pub(super) fn apply_entry(
             map.profiles.insert(RequestProfileId(name.to_owned()), Arc::new(profile));
         }
         "document" => {
-            if let Some((_, select)) = DOCUMENT_FIELDS.iter().find(|(known, _)| *known == name) {
-                *select(&mut map.documents) = text()?;
-            }
+            let known = DOCUMENT_FIELDS.iter().find(|(known, _)| *known == name);
+            let Some((_, select)) = known else { return Ok(false) };
+            *select(&mut map.documents) = text()?;
         }
-        "explain" => {
-            let id = StreamId::try_from(name.to_owned()).map_err(|error| invalid(&error))?;
-            map.documents.explain.insert(id, text()?);
+        "extractor" => {
+            let extractor = serde_json::from_slice(plain).map_err(|error| invalid(&error))?;
+            map.documents.extractors.insert(name.to_owned(), Arc::new(extractor));
         }
-        _ => {}
+        _ => return Ok(false),
     }
-    Ok(())
+    Ok(true)
 }
 
 pub(super) fn remove_entry(map: &mut UpstreamMap, field: &str) {
     let Some((kind, name)) = field.split_once('/') else { return };
     match kind {
         "stream" => drop(map.streams.remove(name)),
-        "profile" => drop(map.profiles.remove(&RequestProfileId(name.to_owned()))),
+        "profile" => drop(map.profiles.remove(name)),
         "document" => {
             if let Some((_, select)) = DOCUMENT_FIELDS.iter().find(|(known, _)| *known == name) {
                 *select(&mut map.documents) = Document::default();
             }
         }
-        "explain" => drop(map.documents.explain.remove(name)),
+        "extractor" => drop(map.documents.extractors.remove(name)),
         _ => {}
     }
 }
@@ -131,6 +190,28 @@ mod tests {
     }
 
     #[test]
+    fn a_delta_has_what_two_maps_do_not_share() {
+        let old = sample_map(1, &["World feed", "Onboard 44"]);
+        let mut new = UpstreamMap { version: 2, ..old.clone() };
+        assert!(encode_changes(&old, &new).unwrap().fields().is_empty());
+        let changed = new.streams.get_mut("world-feed").unwrap();
+        Arc::make_mut(changed).feed = "World".to_owned();
+        new.streams.remove("onboard-44");
+        new.documents.calendar = Document::default();
+        new.documents.status = Document::from_text("{}");
+        let delta = encode_changes(&old, &new).unwrap();
+        let changed: Vec<_> = delta.changed.keys().collect();
+        assert_eq!(changed, ["document/status", "stream/world-feed"]);
+        assert_eq!(delta.removed, ["stream/onboard-44", "document/calendar"]);
+        for (field, entry) in &delta.changed {
+            assert_eq!(encode_entry(&new, field).unwrap().as_ref(), Some(entry), "{field}");
+        }
+        for field in &delta.removed {
+            assert_eq!(encode_entry(&new, field).unwrap(), None, "{field}");
+        }
+    }
+
+    #[test]
     fn invalid_entries_are_rejected_and_unknown_ones_are_ignored() {
         let stream =
             encode_map(&sample_map(1, &["World feed"])).unwrap()["stream/world-feed"].clone();
@@ -140,7 +221,7 @@ mod tests {
             ("stream/world-feed", b"{}", false),
             ("profile/club", b"[]", false),
             ("document/status", b"\xff", false),
-            ("explain/../x", b"{}", false),
+            ("extractor/club", b"{}", false),
             ("document/of-a-later-day", b"\xff", true),
             ("novelty", b"", true),
         ] {

@@ -130,9 +130,12 @@ impl RedisStore {
         let opened = self.cipher.open(field, sealed);
         let wrong_key = || format!("{field}: not sealed with {}", self.key_file);
         let opened = opened.ok_or_else(|| MapRejection::Damaged(wrong_key()))?;
-        let result = entries::apply_entry(map, field, &opened.plaintext);
-        result.map_err(|error| MapRejection::Damaged(error.to_string()))?;
+        let is_known = entries::apply_entry(map, field, &opened.plaintext)
+            .map_err(|error| MapRejection::Damaged(error.to_string()))?;
         baseline.set(field, &opened.plaintext, opened.uses_previous_key);
+        if !is_known {
+            baseline.mark_unknown(field);
+        }
         Ok(())
     }
 

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, timeout};
 
 use super::StoreError;
-use super::baseline::{Baseline, DIGEST_FIELD, Delta, MapDigest};
-use super::entries::{self, Entries};
+use super::baseline::{Baseline, DIGEST_FIELD, MapDigest};
+use super::entries::{self, Delta};
 use super::redis::RedisStore;
 use super::redis_scripts::{self, Publication, WriteMode, WriteOutcome};
 use crate::map::UpstreamMap;
@@ -55,11 +55,10 @@ impl RedisStore {
         until: Option<Instant>,
     ) -> Result<(), StoreError> {
         let mut writer_slot = self.writer_connection.lock().await;
-        let (last, baseline) = self.map_and_baseline();
+        let (last, mut baseline) = self.map_and_baseline();
         if map.version <= last.version {
             return Err(StoreError::Outdated { offered: map.version, current: last.version });
         }
-        let entries = entries::encode_map(&map)?;
         let deadline = match until {
             Some(until) => Some(self.redis_deadline(until, &mut writer_slot).await?),
             None => None,
@@ -67,21 +66,27 @@ impl RedisStore {
         let mut connection = self.writer_connection(&mut writer_slot).await?;
         let write = async {
             let mut target = WriteTarget { deadline, connection: &mut connection };
-            if !baseline.sealed_digest.is_empty() {
-                let delta = baseline.delta(&entries);
-                let from = Some(last.version);
-                let mode = WriteMode::Delta(&baseline.sealed_digest);
-                match self.send_map(&map, &entries, &delta, mode, from, &mut target).await? {
+            let stored_digest = std::mem::take(&mut baseline.sealed_digest);
+            if !stored_digest.is_empty() {
+                let mut delta = entries::encode_changes(&last, &map)?;
+                for field in baseline.fields_with_previous_key() {
+                    if let Some(entry) = entries::encode_entry(&map, field)? {
+                        delta.changed.entry(field.to_owned()).or_insert(entry);
+                    }
+                }
+                delta.removed.extend(baseline.unknown_fields().map(str::to_owned));
+                baseline.retain_unstored(&mut delta);
+                baseline.apply(&delta);
+                let (from, mode) = (Some(last.version), WriteMode::Delta(&stored_digest));
+                match self.send_map(&map, baseline, delta, mode, from, &mut target).await? {
                     Some(baseline) => return Ok(baseline),
                     None => tracing::warn!(
                         "the store holds another map than this control plane last wrote: the full map is written"
                     ),
                 }
             }
-            let delta = Delta::full(&entries);
-            let new_baseline =
-                self.send_map(&map, &entries, &delta, WriteMode::Full, None, &mut target).await?;
-            new_baseline.ok_or_else(|| StoreError::Unreachable("it refused a whole map".to_owned()))
+            let written = self.send_whole_map(&map, WriteMode::Full, &mut target).await?;
+            written.ok_or_else(|| StoreError::Unreachable("it refused a whole map".to_owned()))
         };
         let baseline = self.discard_failed_connection(write.await, &mut writer_slot)?;
         // Another process may have published a newer map meanwhile, which then stays installed.
@@ -93,11 +98,9 @@ impl RedisStore {
     pub(super) async fn republish_map(&self, mode: WriteMode<'_>) -> Result<(), StoreError> {
         let mut writer_slot = self.writer_connection.lock().await;
         let map = self.current_map.map();
-        let entries = entries::encode_map(&map)?;
         let mut connection = self.writer_connection(&mut writer_slot).await?;
-        let delta = Delta::full(&entries);
         let mut target = WriteTarget { deadline: None, connection: &mut connection };
-        let result = self.send_map(&map, &entries, &delta, mode, None, &mut target).await;
+        let result = self.send_whole_map(&map, mode, &mut target).await;
         let baseline = self.discard_failed_connection(result, &mut writer_slot)?;
         if let Some(baseline) = baseline {
             tracing::info!(
@@ -120,32 +123,40 @@ impl RedisStore {
         Ok(digest.is_some_and(|digest| digest == self.lock_baseline().sealed_digest))
     }
 
-    /// Sends a map to the script and returns its baseline; `None` if a delta does not apply to the
-    /// stored map.
+    async fn send_whole_map(
+        &self,
+        map: &UpstreamMap,
+        mode: WriteMode<'_>,
+        target: &mut WriteTarget<'_>,
+    ) -> Result<Option<Baseline>, StoreError> {
+        let entries = entries::encode_map(map)?;
+        let baseline = Baseline::from_entries(&entries);
+        let delta = Delta { changed: entries, removed: Vec::new() };
+        self.send_map(map, baseline, delta, mode, None, target).await
+    }
+
+    /// Sends a map to the script and returns its `baseline`; `None` if a delta does not apply to
+    /// the stored map.
     async fn send_map(
         &self,
         map: &UpstreamMap,
-        entries: &Entries,
-        delta: &Delta<'_>,
+        mut baseline: Baseline,
+        delta: Delta,
         mode: WriteMode<'_>,
         from: Option<u64>,
         target: &mut WriteTarget<'_>,
     ) -> Result<Option<Baseline>, StoreError> {
         let fence = self.current_map.fence.borrow().ok_or(StoreError::NotLeading)?;
-        let mut baseline = Baseline::from_entries(entries);
         let digest: MapDigest = baseline.digest(map.version);
         baseline.sealed_digest = self.cipher.seal(DIGEST_FIELD, &serde_json::to_vec(&digest)?);
-        let changes = |from| {
-            let fields = delta.fields().into_iter().map(str::to_owned).collect();
-            ChangedFields { from, fields }
-        };
-        let notice = ChangeNotice { version: map.version, delta: from.map(changes) };
+        let delta_fields = from.map(|from| ChangedFields { from, fields: delta.fields() });
+        let notice = ChangeNotice { version: map.version, delta: delta_fields };
         let sealed = delta.changed.iter().map(|(field, plain)| self.cipher.seal(field, plain));
         let publication = Publication {
             mode,
             version: map.version,
             fence,
-            delta,
+            delta: &delta,
             sealed_entries: sealed.collect(),
             sealed_digest: &baseline.sealed_digest,
             notice: serde_json::to_vec(&notice)?,

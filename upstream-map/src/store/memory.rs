@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
-use super::disk_snapshot::DiskSnapshot;
+use super::disk_snapshot::{self, DiskSnapshot};
 use super::entry_cipher::EntryCipher;
 use super::registry_file::RegistryFile;
 use super::{
@@ -91,8 +91,9 @@ impl MemoryStore {
         let mut changes = self.subscribe_versions();
         let save_maps = async {
             while changes.changed().await.is_ok() {
+                let began_at = Instant::now();
                 persistence.disk_snapshot.save_map_or_warn(self.map(), &persistence.cipher).await;
-                sleep(SNAPSHOT_SAVE_INTERVAL).await;
+                sleep(disk_snapshot::save_pause(SNAPSHOT_SAVE_INTERVAL, began_at.elapsed())).await;
             }
         };
         tokio::select! {

@@ -6,7 +6,8 @@ use redis::Script;
 use redis::aio::MultiplexedConnection;
 
 use super::StoreError;
-use super::baseline::{DIGEST_FIELD, Delta, VERSION_FIELD};
+use super::baseline::{DIGEST_FIELD, VERSION_FIELD};
+use super::entries::Delta;
 
 static PUBLISH_SCRIPT: LazyLock<Script> = LazyLock::new(|| {
     Script::new(concat!(include_str!("decimal.lua"), include_str!("publish.lua")))
@@ -130,7 +131,7 @@ pub(super) struct Publication<'a> {
     pub(super) mode: WriteMode<'a>,
     pub(super) version: u64,
     pub(super) fence: u64,
-    pub(super) delta: &'a Delta<'a>,
+    pub(super) delta: &'a Delta,
     /// Sealed values in the order of `delta.changed`.
     pub(super) sealed_entries: Vec<Vec<u8>>,
     pub(super) sealed_digest: &'a [u8],
@@ -177,10 +178,10 @@ impl Publication<'_> {
         call.arg(self.sealed_entries.len() + 2);
         call.arg(VERSION_FIELD).arg(self.version).arg(DIGEST_FIELD).arg(self.sealed_digest);
         for ((field, _), sealed) in self.delta.changed.iter().zip(&self.sealed_entries) {
-            call.arg(*field).arg(&sealed[..]);
+            call.arg(field).arg(&sealed[..]);
         }
         for field in &self.delta.removed {
-            call.arg(*field);
+            call.arg(field);
         }
         let (outcome, number): (String, u64) = call.invoke_async(connection).await?;
         Ok(match outcome.as_str() {

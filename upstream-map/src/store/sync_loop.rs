@@ -9,6 +9,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use super::StoreError;
 use super::baseline::DIGEST_FIELD;
+use super::disk_snapshot;
 use super::map_reader::ReadSession;
 use super::map_writer::ChangeNotice;
 use super::redis::RedisStore;
@@ -150,8 +151,9 @@ impl RedisStore {
             if changes.changed().await.is_err() {
                 return std::future::pending().await;
             }
+            let began_at = Instant::now();
             self.save_map().await;
-            sleep(SNAPSHOT_SAVE_INTERVAL).await;
+            sleep(disk_snapshot::save_pause(SNAPSHOT_SAVE_INTERVAL, began_at.elapsed())).await;
         }
     }
 

@@ -40,7 +40,6 @@ pub(super) fn sample_map(version: u64, feeds: &[&str]) -> UpstreamMap {
             renditions: Vec::new(),
         };
         let explanation = Document::from_text(format!("{{\"id\":\"{id}\"}}"));
-        map.documents.explain.insert(id.clone(), explanation);
         let feed = (*feed).to_owned();
         let stream = Stream {
             id: id.clone(),
@@ -49,6 +48,9 @@ pub(super) fn sample_map(version: u64, feeds: &[&str]) -> UpstreamMap {
             pin: None,
             upstreams: vec![upstream],
             outage: None,
+            position: (0, 0),
+            public: Document::default(),
+            explanation,
         };
         map.streams.insert(id, Arc::new(stream));
     }

@@ -207,9 +207,17 @@ fn build_map(streams: usize) -> anyhow::Result<UpstreamMap> {
         });
         let upstreams = upstreams.collect::<Result<_, _>>()?;
         let explanation = Document::from_text(format!("{{\"id\":\"{id}\"}}"));
-        map.documents.explain.insert(id.clone(), explanation);
-        let stream =
-            Stream { id: id.clone(), feed, switched: 0, pin: None, upstreams, outage: None };
+        let stream = Stream {
+            id: id.clone(),
+            feed,
+            switched: 0,
+            pin: None,
+            upstreams,
+            outage: None,
+            position: (0, number),
+            public: Document::default(),
+            explanation,
+        };
         map.streams.insert(id, Arc::new(stream));
     }
     Ok(map)

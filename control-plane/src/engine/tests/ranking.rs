@@ -26,7 +26,7 @@ async fn viewers_fail_back_when_the_preferred_source_was_healthy_for_long_enough
     harness.advance(120).await;
     assert_eq!(harness.active_upstreams(), ["world-feed@a:Healthy -"], "not yet");
     let explanation = harness.explanation("world-feed");
-    assert!(explanation.summary.contains("has to be fine for"), "{}", explanation.summary);
+    assert!(explanation.summary.contains("has to be fine until 17:0"), "{}", explanation.summary);
     harness.advance(300).await;
     assert_eq!(harness.active_upstreams(), ["world-feed@b:Healthy -"]);
 }

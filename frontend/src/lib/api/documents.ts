@@ -94,14 +94,11 @@ export interface Stream {
 	down_since?: string | null;
 	/** Why none of the stream's sources works, in words; only while `health` is `down`. */
 	reason?: string | null;
-	checked_at: string | null;
 	sources: StreamSource[];
 	renditions: Rendition[];
 }
 
 export interface Streams {
-	version: number;
-	generated_at: string;
 	streams: Stream[];
 }
 
@@ -115,10 +112,6 @@ export interface Extractor {
 	kind: string;
 	state: 'ok' | 'failing' | 'never';
 	every_seconds: number | null;
-	last_run_at: string | null;
-	last_success_at: string | null;
-	next_run_at: string | null;
-	duration_ms: number | null;
 	candidates: number | null;
 	error: { step: string; message: string } | null;
 }
@@ -127,9 +120,23 @@ export interface Extractors {
 	extractors: Extractor[];
 }
 
-export interface Status {
-	version: number;
+/** What changes although nothing happens; made every half a minute. */
+export interface Activity {
 	generated_at: string;
+	/** By stream id. A stream that has not passed a check yet is missing. */
+	streams: Record<string, { checked_at: string }>;
+	/** By name of the source. */
+	extractors: Record<string, ExtractorActivity>;
+}
+
+export interface ExtractorActivity {
+	last_run_at: string | null;
+	last_success_at: string | null;
+	next_run_at: string | null;
+	duration_ms: number | null;
+}
+
+export interface Status {
 	started_at: string | null;
 	schedule: {
 		source: string | null;

@@ -1,5 +1,5 @@
 import { readInlinedBootstrap } from './bootstrap';
-import type { Bootstrap, Extractors, Schedule, Status, Streams } from './documents';
+import type { Activity, Bootstrap, Extractors, Schedule, Status, Streams } from './documents';
 import { LiveDocument } from './live-document.svelte';
 
 /** Every document of the edge that the page reads. Routes load the documents; components only show them. */
@@ -12,6 +12,7 @@ export const edgeDocuments = {
 	streams: new LiveDocument<Streams>('/api/streams', { intervalMs: 10_000, refetchOnMediaLoss: true }),
 	extractors: new LiveDocument<Extractors>('/api/extractors', { intervalMs: 10_000 }),
 	status: new LiveDocument<Status>('/api/status', { intervalMs: 10_000 }),
+	activity: new LiveDocument<Activity>('/api/activity', { intervalMs: 30_000 }),
 };
 
 let bootstrapLoaded: Promise<void> | null = null;

@@ -1,7 +1,7 @@
 import { untrack } from 'svelte';
 import { connection } from './connection.svelte';
 import { Poll } from './poll';
-import { RequestError, getJson } from './request';
+import { RequestError, fetchDocument } from './request';
 import { untilVisible } from './visibility';
 
 interface LiveDocumentOptions {
@@ -26,6 +26,8 @@ export class LiveDocument<T> {
 	error = $state.raw<RequestError | null>(null);
 	/** When `value` arrived (milliseconds since the epoch, by this machine's clock). */
 	receivedAt = $state<number | null>(null);
+	/** The version of the map that the edge made its last answer from. */
+	mapVersion = $state<number | null>(null);
 	loading = $state(false);
 
 	#followers = 0;
@@ -100,7 +102,9 @@ export class LiveDocument<T> {
 	async #fetch(): Promise<void> {
 		this.loading = true;
 		try {
-			this.accept(await getJson<T>(this.#path));
+			const { value, mapVersion } = await fetchDocument<T>(this.#path);
+			this.accept(value);
+			this.mapVersion = mapVersion;
 			this.#store();
 			connection.reportResponse();
 		} catch (cause) {

@@ -19,8 +19,20 @@ export class RequestError extends Error {
 /** Status codes with which a gateway reports that the edge behind it does not answer. */
 const GATEWAY_ERROR_STATUSES = [502, 503, 504];
 
-/** Fetches one document as JSON, and updates `serverClock` from the response's Date field. */
-export async function getJson<T>(path: string, fetcher: typeof fetch = fetch): Promise<T> {
+export interface FetchedDocument<T> {
+	value: T;
+	/** The version of the map that the edge answered from, also when the document is as it was in the browser's cache. */
+	mapVersion: number | null;
+}
+
+/**
+ * Fetches one document, and updates `serverClock` from the response's Date field. The edge has the browser ask with
+ * the entity tag of the document in its cache (`Cache-Control: no-cache`), and sends only what has changed.
+ */
+export async function fetchDocument<T>(
+	path: string,
+	fetcher: typeof fetch = fetch,
+): Promise<FetchedDocument<T>> {
 	const sent = Date.now();
 	let response: Response;
 	try {
@@ -47,7 +59,8 @@ export async function getJson<T>(path: string, fetcher: typeof fetch = fetch): P
 		throw new RequestError(`${path} is not served by this edge`, response.status, true);
 	}
 	try {
-		return (await response.json()) as T;
+		const mapVersion = Number(response.headers.get('pitwall-map-version')) || null;
+		return { value: (await response.json()) as T, mapVersion };
 	} catch {
 		throw new RequestError(`${path} answered with something that is not JSON`, response.status, true);
 	}

@@ -8,7 +8,6 @@ const stream: Stream = {
 	feed: 'Garage camera',
 	playlist: '/live/garage-camera/index.m3u8',
 	health: 'down',
-	checked_at: null,
 	sources: [],
 	renditions: [],
 };

@@ -105,6 +105,7 @@ impl PlaybackReports {
 
 #[cfg(test)]
 mod tests {
+    use pitwall_upstream_map::documents::Document;
     use pitwall_upstream_map::{Health, MemoryStore};
 
     use super::*;
@@ -123,6 +124,20 @@ mod tests {
         serde_json::from_value(json).unwrap()
     }
 
+    fn stream(id: &StreamId, upstreams: Vec<Upstream>) -> Stream {
+        Stream {
+            id: id.clone(),
+            feed: "World feed".to_owned(),
+            switched: 0,
+            pin: None,
+            upstreams,
+            outage: None,
+            position: (0, 0),
+            public: Document::default(),
+            explanation: Document::default(),
+        }
+    }
+
     #[test]
     fn cmcd_fields_of_segment_requests_are_counted() {
         for (fields, expected) in [
@@ -134,9 +149,7 @@ mod tests {
             (vec![("cmcd-status", "bsd=3")], Some((0, 1))),
         ] {
             let (playback_reports, store, id) = playback_reports();
-            let feed = "World feed".to_owned();
-            let (upstream, upstreams) = (upstream(), Vec::new());
-            let stream = Stream { id, feed, switched: 0, pin: None, upstreams, outage: None };
+            let (upstream, stream) = (upstream(), stream(&id, Vec::new()));
             let mut headers = HeaderMap::new();
             for (name, value) in &fields {
                 headers.insert(*name, HeaderValue::from_static(value));
@@ -160,10 +173,7 @@ mod tests {
     fn posted_reports_are_counted_for_the_active_upstream() {
         let (playback_reports, store, id) = playback_reports();
         let down = Upstream { health: Health::Down, source: "dead".to_owned(), ..upstream() };
-        let stream = |upstreams| {
-            let feed = "World feed".to_owned();
-            Stream { id: id.clone(), feed, switched: 0, pin: None, upstreams, outage: None }
-        };
+        let stream = |upstreams| stream(&id, upstreams);
         playback_reports.record_posted_report(&stream(vec![down.clone(), upstream()]), true);
         playback_reports.record_posted_report(&stream(vec![upstream()]), false);
         playback_reports.record_posted_report(&stream(vec![down]), true);
