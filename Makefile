@@ -26,7 +26,7 @@ test-full: test ## test, and what takes longer
 lint: setup frontend/node_modules ## formatting, clippy, arrows between crates, the page's lint
 	.ci/lint
 
-bench: setup-bench $(PAGE) ## Pitwall beside its peers, forty minutes (ARGS="all --quick": minutes; ARGS=--help)
+bench: setup-bench $(PAGE) ## Pitwall beside its peers, three quarters of an hour (ARGS="all --quick": minutes; ARGS=--help)
 	cargo build --release --package pitwall --package pitwall-benches
 	target/release/pitwall-benches $(or $(ARGS),all)
 

@@ -11,6 +11,7 @@ use crate::peers::Workload;
 use crate::scenario::ScenarioOptions;
 use crate::scenario::players::Crowd;
 use crate::scenario::segments::SegmentSize;
+use crate::scenario::store::control_plane::ControlPlaneWork;
 use crate::testbed::NamedExecutable;
 
 /// Compares Pitwall with its peers: the same work, on this machine.
@@ -28,7 +29,8 @@ pub(crate) struct Options {
     /// Measure only the contenders of these names.
     #[arg(long, global = true, value_delimiter = ',', value_name = "NAME")]
     only: Vec<String>,
-    /// Seconds that each contender is measured per repetition [default: 2; virtual players: 20].
+    /// Seconds that each contender is measured per repetition [default: 2; virtual players: 20; control
+    /// plane: 60].
     #[arg(long, global = true, value_parser = parse_seconds)]
     seconds: Option<f64>,
     /// Repetitions; in each, the contenders are measured one after the other [default: 5].
@@ -89,6 +91,15 @@ pub(crate) enum Command {
     Herd,
     /// The time until a change of the upstream map reaches the edges on one Redis.
     Publish,
+    /// A control plane with many streams: its cost, what it publishes while nothing changes, and
+    /// the delay of a change.
+    ControlPlane {
+        /// Numbers of streams, of two sources each.
+        #[arg(long, value_delimiter = ',', default_values_t = [20, 1_000, 10_000])]
+        streams: Vec<usize>,
+        #[arg(long, value_delimiter = ',', default_values = ["steady", "quiet", "change"])]
+        work: Vec<ControlPlaneWork>,
+    },
     /// The latency of an edge whose Redis is slow, beside that of one whose Redis is not.
     SlowStore,
     /// Memory of slow readers and of idle connections.

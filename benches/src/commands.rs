@@ -1,5 +1,7 @@
 //! Runs each command: its scenarios, their records, and the report.
 
+use clap::ValueEnum;
+
 use crate::cli::{Cli, Command, Options, Serve};
 use crate::peers::Workload;
 use crate::record::{Record, RecordEntry, record_path};
@@ -7,6 +9,7 @@ use crate::report::AllRecords;
 use crate::scenario::players::Crowd;
 use crate::scenario::playlists::PlaylistScenario;
 use crate::scenario::segments::{SegmentScenario, SegmentSize};
+use crate::scenario::store::control_plane::{ControlPlaneScenario, ControlPlaneWork};
 use crate::scenario::store::{publication, slow_redis};
 use crate::scenario::{herd, memory, players, secure};
 use crate::testbed::Testbed;
@@ -17,6 +20,9 @@ const TURN_SECONDS: f64 = 2.0;
 
 /// Default duration for virtual players, in seconds: ten segments of a live stream.
 const WATCH_SECONDS: f64 = 20.0;
+
+/// Default duration of one measurement of a control plane, in seconds: six times its checks.
+const CONTROL_PLANE_SECONDS: f64 = 60.0;
 
 impl Cli {
     pub(crate) fn execute(self) -> anyhow::Result<()> {
@@ -50,6 +56,9 @@ impl Cli {
             Command::Herd => run.run_herd(),
             Command::Memory => run.run_memory(),
             Command::Publish => run.run_publish(),
+            Command::ControlPlane { streams, work } => {
+                run.run_control_plane(&ControlPlaneScenario { streams, work })
+            }
             Command::SlowStore => run.run_slow_store(),
             Command::FirstByte => run.run_first_byte(),
             Command::Report | Command::Serve(_) => Ok(()),
@@ -95,6 +104,10 @@ impl BenchRun {
         self.run_players(&crowds.collect::<Vec<_>>())?;
         self.run_memory()?;
         self.run_publish()?;
+        self.run_control_plane(&ControlPlaneScenario {
+            streams: vec![if quick { 20 } else { 1_000 }],
+            work: ControlPlaneWork::value_variants().to_vec(),
+        })?;
         self.run_slow_store()?;
         print_report(&self.options)
     }
@@ -149,6 +162,13 @@ impl BenchRun {
         let record = publication::run(&self.stage, &self.options.scenario_options(TURN_SECONDS))?;
         print_text(&report::render_publications(&record));
         self.save_record("publish", record)
+    }
+
+    fn run_control_plane(&self, control_plane: &ControlPlaneScenario) -> anyhow::Result<()> {
+        let options = self.options.scenario_options(CONTROL_PLANE_SECONDS);
+        let record = control_plane.run(&self.stage, &options)?;
+        print_text(&report::render_control_planes(&record));
+        self.save_record("control-plane", record)
     }
 
     fn run_slow_store(&self) -> anyhow::Result<()> {

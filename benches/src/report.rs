@@ -2,10 +2,12 @@
 //!
 //! - [`records`]: all records in the output directory.
 //! - [`scenario_tables`]: the tables of all other scenarios: players, herd, memory, publication.
+//! - [`control_plane_tables`]: the tables of the control plane.
 //! - [`requirements`]: required figures, and whether they are met.
 //! - [`chart`]: the chart.
 
 mod chart;
+mod control_plane_tables;
 mod records;
 mod requirements;
 mod scenario_tables;
@@ -13,6 +15,7 @@ mod scenario_tables;
 use std::path::Path;
 
 use anyhow::Context;
+pub(crate) use control_plane_tables::render_control_planes;
 pub(crate) use records::AllRecords;
 pub(crate) use scenario_tables::{render_herd, render_memory, render_players, render_publications};
 
@@ -29,6 +32,7 @@ pub(crate) fn render_report(results: &AllRecords, pitwall: &str) -> String {
     text += &render_herd(&results.herd);
     text += &render_memory(&results.memory);
     text += &render_publications(&results.publish);
+    text += &render_control_planes(&results.control_plane);
     text += &requirements::render_requirements(&requirements::list_requirements(results, pitwall));
     let machine = &results.segments.machine;
     text +=

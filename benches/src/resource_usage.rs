@@ -51,16 +51,45 @@ impl CpuTimes {
 
 /// Processor seconds of all children that this process has waited for.
 pub(crate) fn ended_children_cpu_seconds() -> anyhow::Result<f64> {
-    let stat = fs::read_to_string("/proc/self/stat")?;
-    let ticks = parse_ended_children_ticks(&stat).context("/proc/self/stat is not what it was")?;
+    read_stat_seconds("self", CHILDREN_TIME_FIELDS)
+}
+
+/// Processor seconds of a process since its start, with those of its threads that have ended, which
+/// [`CpuTimes`] does not count.
+pub(crate) fn process_cpu_seconds(process: u32) -> anyhow::Result<f64> {
+    read_stat_seconds(&process.to_string(), OWN_TIME_FIELDS)
+}
+
+/// Seconds that the current threads of a process were ready to run and waited for a core: what
+/// other work on the machine costs it.
+pub(crate) fn process_run_delay_seconds(process: u32) -> f64 {
+    let threads = list_threads(process).into_iter();
+    let nanoseconds = threads.filter_map(|thread| {
+        let path = format!("/proc/{process}/task/{thread}/schedstat");
+        let text = fs::read_to_string(path).ok()?;
+        text.split_whitespace().nth(1)?.parse::<u64>().ok()
+    });
+    nanoseconds.sum::<u64>() as f64 / 1e9
+}
+
+/// `utime`, the 14th field of `stat`, after which `stime` follows.
+const OWN_TIME_FIELDS: usize = 14;
+/// `cutime`, the 16th, after which `cstime` follows.
+const CHILDREN_TIME_FIELDS: usize = 16;
+
+fn read_stat_seconds(process: &str, first_field: usize) -> anyhow::Result<f64> {
+    let path = format!("/proc/{process}/stat");
+    let stat = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+    let ticks = parse_stat_ticks(&stat, first_field)
+        .with_context(|| format!("{path} is not what it was"))?;
     Ok(ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
 }
 
-fn parse_ended_children_ticks(stat: &str) -> Option<u64> {
-    // The second field, the name in parentheses, may contain any character; `cutime` and `cstime`
-    // are the 16th and 17th.
+/// The sum of two fields of `stat`, counted from 1.
+fn parse_stat_ticks(stat: &str, first_field: usize) -> Option<u64> {
+    // The second field, the name in parentheses, may contain any character.
     let (_, fields) = stat.rsplit_once(')')?;
-    let mut fields = fields.split_whitespace().skip(13);
+    let mut fields = fields.split_whitespace().skip(first_field - 3);
     Some(fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?)
 }
 
@@ -132,10 +161,15 @@ mod tests {
     }
 
     #[test]
-    fn the_time_of_ended_children_is_read_past_any_name() {
+    fn times_of_a_process_and_its_children_are_read_past_any_name() {
         let stat = "7 (a) b) S 1 7 7 0 -1 4194560 9 8 0 0 11 12 130 14 20 0 1 0";
-        assert_eq!(parse_ended_children_ticks(stat), Some(144));
-        assert_eq!(parse_ended_children_ticks("7 (a) S 1"), None);
+        for (stat, first_field, expected) in [
+            (stat, OWN_TIME_FIELDS, Some(23)),
+            (stat, CHILDREN_TIME_FIELDS, Some(144)),
+            ("7 (a) S 1", OWN_TIME_FIELDS, None),
+        ] {
+            assert_eq!(parse_stat_ticks(stat, first_field), expected, "{stat} {first_field}");
+        }
     }
 
     #[test]

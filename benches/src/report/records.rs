@@ -7,6 +7,7 @@ use crate::record::{Record, Sample, record_path};
 use crate::scenario::herd::HerdResult;
 use crate::scenario::memory::MemoryReading;
 use crate::scenario::players::CrowdResult;
+use crate::scenario::store::control_plane::ControlPlaneResult;
 use crate::scenario::store::publication::PublishResult;
 
 /// The record of every scenario; a scenario that was not measured has an empty one.
@@ -19,6 +20,7 @@ pub(crate) struct AllRecords {
     pub(crate) herd: Record<HerdResult>,
     pub(crate) memory: Record<MemoryReading>,
     pub(crate) publish: Record<PublishResult>,
+    pub(crate) control_plane: Record<ControlPlaneResult>,
     pub(crate) slow_store: Record<Sample>,
 }
 
@@ -33,6 +35,7 @@ impl AllRecords {
             herd: Record::read(&record_path(directory, "herd"))?,
             memory: Record::read(&record_path(directory, "memory"))?,
             publish: Record::read(&record_path(directory, "publish"))?,
+            control_plane: Record::read(&record_path(directory, "control-plane"))?,
             slow_store: Record::read(&record_path(directory, "slow-store"))?,
         })
     }
@@ -52,6 +55,7 @@ impl AllRecords {
             &self.herd.skipped,
             &self.memory.skipped,
             &self.publish.skipped,
+            &self.control_plane.skipped,
             &self.slow_store.skipped,
         ];
         records.into_iter().flatten().cloned().collect()

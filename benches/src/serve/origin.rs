@@ -5,14 +5,19 @@
 //!                                     that path and query
 //! /made/live/{bytes}-{stream}/...     a live stream with segments of that size, timed by the clock
 //! /made/once/{bytes}.ts?...           a segment whose requests are counted
+//! /made/source/{source}/...           a live stream of tiny segments, not counted
+//! /made/source/{source}/fail          makes that stream fail, until ...
+//! /made/source/{source}/restore       ... it is restored
 //! /made/counts                        requests per path under live/ and once/ since the last call
 //! ```
 //!
 //! - [`live_stream`]: playlists of live streams.
 //! - [`sliding_window`]: playlists that advance at each request.
+//! - [`source_streams`]: live streams that can be made to fail.
 
 mod live_stream;
 mod sliding_window;
+mod source_streams;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -21,6 +26,7 @@ use bytes::Bytes;
 
 use self::live_stream::LiveStream;
 use self::sliding_window::SlidingWindows;
+use self::source_streams::SourceStreams;
 use super::{RawResponse, serve};
 use crate::origin::{DYNAMIC_PREFIX, SEGMENT_BYTES, incompressible_bytes};
 
@@ -35,6 +41,7 @@ pub(crate) fn run(listen: SocketAddr) -> anyhow::Result<()> {
 #[derive(Default)]
 struct DynamicOrigin {
     windows: SlidingWindows,
+    sources: SourceStreams,
     segment_bodies: HashMap<usize, Bytes>,
     request_counts: HashMap<String, u64>,
 }
@@ -48,6 +55,7 @@ impl DynamicOrigin {
                 Some(self.segment_response(SEGMENT_BYTES))
             }
             "window" => self.windows.next_playlist(rest),
+            "source" => self.sources.respond(rest),
             "live" => {
                 *self.request_counts.entry(path.to_owned()).or_default() += 1;
                 let (stream, file) = rest.split_once('/')?;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -46,14 +46,28 @@ impl RedisServer {
 impl RedisServer {
     /// Memory of the published map in Redis, in bytes.
     pub(super) fn map_memory_bytes(&self) -> anyhow::Result<u64> {
+        let reply = self.read_reply_line("MEMORY USAGE {bench}:map SAMPLES 0", ":")?;
+        reply.parse().with_context(|| format!("redis-server replied {reply:?}"))
+    }
+
+    /// Bytes of all commands that Redis has received since its start.
+    pub(super) fn received_bytes(&self) -> anyhow::Result<u64> {
+        let reply = self.read_reply_line("INFO stats", "total_net_input_bytes:")?;
+        reply.parse().with_context(|| format!("redis-server replied {reply:?}"))
+    }
+
+    /// Sends a command; the rest of the first line of its reply that begins with `prefix`.
+    fn read_reply_line(&self, command: &str, prefix: &str) -> anyhow::Result<String> {
         // An inline command, so that no Redis client library is needed here.
         let mut stream = std::net::TcpStream::connect(self.address)?;
         stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-        stream.write_all(b"MEMORY USAGE {bench}:map SAMPLES 0\r\n")?;
-        let mut reply = String::new();
-        std::io::BufReader::new(stream).read_line(&mut reply)?;
-        let bytes = reply.strip_prefix(':').and_then(|bytes| bytes.trim().parse().ok());
-        bytes.with_context(|| format!("redis-server replied {reply:?}"))
+        stream.write_all(format!("{command}\r\n").as_bytes())?;
+        for line in std::io::BufReader::new(stream).lines() {
+            if let Some(rest) = line?.strip_prefix(prefix) {
+                return Ok(rest.to_owned());
+            }
+        }
+        bail!("redis-server closed the connection after {command}")
     }
 }
 
