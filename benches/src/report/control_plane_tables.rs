@@ -202,7 +202,7 @@ mod tests {
             .map(|delay| ChangeDelays { outages: vec![delay], ..ChangeDelays::default() });
         let names = [("base", 20), ("base", 1_000), ("new", 20)];
         let rows = names.iter().zip(&delays).map(|((contender, streams), figures)| Row {
-            contender: *contender,
+            contender,
             streams: *streams,
             figures,
         });
