@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::bail;
 use pitwall_control_plane::ExtractionRunner;
 use pitwall_fetch::{Fetcher, Timeouts, parse_url};
+use pitwall_proxy::upstream::denials::DenialLog;
 use pitwall_proxy::upstream::seal::Purpose as SealPurpose;
 use pitwall_proxy::upstream::target::TargetResolver;
 
@@ -55,11 +56,11 @@ pub(crate) fn sign_url(url: &str, ttl: Option<Duration>, path: &Path) -> anyhow:
     }
     let config = Config::load(path)?;
     let url = parse_url(url)?;
-    let targets = TargetResolver::new(&config.upstream);
+    let targets = TargetResolver::new(&config.upstream, DenialLog::default());
     let fetcher = Fetcher::new(config.upstream.timeouts.into(), Vec::new());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     // Only a denial fails: a name that does not resolve here may resolve where the edge runs.
-    if let Err(error) = runtime.block_on(fetcher.check_target(&targets.policy_for_url(&url), &url))
+    if let Err(error) = runtime.block_on(fetcher.check_target(targets.policy_for_url(&url), &url))
         && error.is_denied()
     {
         bail!("the edge would refuse it: {}", targets.explain_denial(&url, &error));

@@ -119,8 +119,8 @@ impl AdminService {
     fn whole_object_keys(&self, url: &str) -> Option<Vec<ObjectKey>> {
         let url = String::from_utf8(URL_SAFE_NO_PAD.decode(url).ok()?).ok()?;
         let url = parse_url(&url).ok()?;
-        let map = self.state.store.map();
-        let profiles = map.profiles.keys().map(|profile| profile.0.as_str());
+        let map = self.state.maps.current();
+        let profiles = map.profiles().map(|profile| &*profile.id);
         let targets = profiles.chain([""]).filter_map(|profile| {
             self.state.targets.resolve_for_profile(url.clone(), profile, &map).ok()
         });

@@ -96,12 +96,13 @@ pub struct ObjectKey([u8; 32]);
 impl ObjectKey {
     pub fn of(target: &UpstreamTarget, bounds: Option<(u64, u64)>) -> Self {
         let mut hasher = blake3::Hasher::new();
-        let canonical = target.canonical_url();
-        let bounds = bounds.map_or(String::new(), |(first, last)| format!("{first}-{last}"));
-        for component in [target.profile.as_bytes(), canonical.as_bytes(), bounds.as_bytes()] {
+        for component in [&*target.profile.id, &*target.canonical_url()] {
             // Each length comes first, so that no two lists of parts hash alike.
             hasher.update(&component.len().to_le_bytes());
-            hasher.update(component);
+            hasher.update(component.as_bytes());
+        }
+        if let Some((first, last)) = bounds {
+            hasher.update(&first.to_le_bytes()).update(&last.to_le_bytes());
         }
         Self(*hasher.finalize().as_bytes())
     }
@@ -209,6 +210,14 @@ impl SegmentCache {
         self.budget.used_bytes()
     }
 
+    /// The whole object, if it is stored.
+    pub fn find_stored(&self, target: &UpstreamTarget) -> Option<CacheLookup> {
+        if self.max_object_bytes == 0 {
+            return None;
+        }
+        self.objects.get(&ObjectKey::of(target, None)).map(CacheLookup::Hit)
+    }
+
     /// Opens an object, as far as its header fields, from the cache, from a fetch in flight, or
     /// from a new fetch. An object that the cache cannot take bypasses it, with the requested
     /// range.
@@ -278,7 +287,8 @@ impl SegmentCache {
             return PrefetchOutcome::Skipped;
         }
         let key = ObjectKey::of(target, bounds);
-        let may_start = || self.budget.has_prefetch_room() && target.limiter.has_free_permit();
+        let may_start =
+            || self.budget.has_prefetch_room() && target.profile.limiter.has_free_permit();
         match self.objects.get(&key) {
             Some(object) if is_long_lived && object.is_due_for_refresh() && may_start() => {
                 let mut inflight = self.lock_inflight();

@@ -11,12 +11,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use pingora_proxy::Session;
 use pitwall_fetch::RequestBody;
 use pitwall_fetch::{
     AddressPolicy, FetchError, FetchErrorKind, Fetcher, PrivateRange, Request, Timeouts,
 };
 use url::Url;
 
+use crate::http::admission::read_body;
 use crate::http::problem::Problem;
 use crate::http::response::Response;
 
@@ -55,6 +57,26 @@ pub struct CommandRequest {
     pub path_and_query: String,
     pub headers: HeaderMap,
     pub body: Vec<u8>,
+}
+
+/// Limit of a command's body.
+const BODY_MAX_BYTES: usize = 64 << 10;
+
+impl CommandRequest {
+    /// # Errors
+    /// The problem of [`read_body`].
+    pub async fn read(session: &mut Session) -> Result<Self, Problem> {
+        let body = read_body(session, BODY_MAX_BYTES).await?;
+        let request = session.req_header();
+        let path_and_query = request.uri.path_and_query().map_or("/", |it| it.as_str()).to_owned();
+        // HEAD is forwarded as GET, so that its response has the fields of the whole one (RFC 9110,
+        // 9.3.2).
+        let method = match request.method {
+            Method::HEAD => Method::GET,
+            ref method => method.clone(),
+        };
+        Ok(Self { method, path_and_query, headers: request.headers.clone(), body })
+    }
 }
 
 impl ControlPlaneClient {

@@ -9,6 +9,7 @@ use pitwall_upstream_map::Store;
 use crate::cache::SegmentCache;
 use crate::feedback::viewers::ViewerTracker;
 use crate::metrics::Metrics;
+use crate::upstream::resolved_map::MapResolver;
 use crate::upstream::seal::Sealer;
 use crate::upstream::target::TargetResolver;
 
@@ -16,6 +17,7 @@ use crate::upstream::target::TargetResolver;
 #[derive(Clone)]
 pub struct EdgeState {
     pub store: Arc<dyn Store>,
+    pub maps: Arc<MapResolver>,
     pub fetcher: Arc<Fetcher>,
     pub sealer: Arc<Sealer>,
     pub targets: Arc<TargetResolver>,

@@ -4,13 +4,16 @@
 //! - [`admission`]: which methods, fields and bodies are accepted.
 //! - [`query`]: the parameters of a request, and the links in them.
 //! - [`access`]: whether a client may have what it requests; [`admin_token`]: the operator's token.
-//! - [`response`], [`problem`]: responses, and errors with their statuses.
+//! - [`response`], [`problem`]: responses, and errors with their statuses; [`cors`]: what pages of
+//!   other origins may do; [`write_timeout`]: how slowly a client may read.
 
 pub mod access;
 pub mod admin_token;
 pub mod admission;
 pub mod client_address;
+pub mod cors;
 pub mod limits;
 pub mod problem;
 pub mod query;
 pub mod response;
+pub mod write_timeout;

@@ -7,14 +7,15 @@
 //! - [`upstream`]: which upstream URL a link names, and whether it may be reached.
 //! - [`live`], [`proxy_handler`]: playlists, fetched once for all who poll them and rewritten
 //!   ([`playlist`]).
-//! - [`media_response`], [`cache`]: segments, fetched once for all who request them, and before
-//!   anybody does ([`prefetch`]).
+//! - [`media_handler`], [`cache`], [`media_response`]: segments, fetched once for all who request
+//!   them, and before anybody does ([`prefetch`]).
 //! - [`api`]: `/api` and the documents for calendars and IPTV players; [`control_plane_client`]:
 //!   commands, forwarded to the control plane.
 //! - [`page`]: the files of the page, its shell for every other path, and the login page.
 //!
-//! Beside the phases: [`edge_state`] (what the handlers share), [`feedback`] (viewers, and what
-//! their players report), [`drain`], [`config`], [`metrics`], [`server`] (listeners, connections,
+//! Beside the phases: [`edge_state`] (what the handlers share), [`request_context`] (the state of
+//! one request, and its log line), [`feedback`] (viewers, and what their players report), [`shards`],
+//! [`drain`], [`config`], [`metrics`], [`server`] (listeners, connections,
 //! TLS, shutdown), [`admin`].
 
 pub mod admin;
@@ -28,14 +29,17 @@ pub mod edge_state;
 pub mod feedback;
 pub mod http;
 pub mod live;
+pub mod media_handler;
 pub mod media_response;
 pub mod metrics;
 pub mod page;
 pub mod playlist;
 pub mod prefetch;
 pub mod proxy_handler;
+pub mod request_context;
 pub mod route;
 pub mod server;
+pub mod shards;
 pub mod upstream;
 
 pub use self::http::access::{AccessControl, AccessKeys};

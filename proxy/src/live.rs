@@ -9,12 +9,10 @@
 //!   rendition.
 //! - [`source_switch`]: the record by which edges share a change of the source.
 //! - [`directives`]: delivery directives, translated to the source's sequence numbers.
-//! - [`last_good_playlists`]: playlists that are served while their upstream fails briefly.
 //! - [`failure_log`]: which failing playlists have been logged.
 
 mod directives;
 mod failure_log;
-mod last_good_playlists;
 mod media_poll;
 mod publisher;
 mod rendition_state;
@@ -25,6 +23,7 @@ mod upstream_selection;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
 use http::StatusCode;
 use pitwall_upstream_map::{Health, Stream, Upstream, UpstreamMap};
 pub use source_switch::SwitchReason;
@@ -33,11 +32,11 @@ use crate::edge_state::EdgeState;
 use crate::http::problem::Problem;
 use crate::http::query::Link;
 use crate::playlist::multivariant;
-use crate::playlist::{Playlist, PlaylistPoller, PlaylistResult, build_poll_key};
+use crate::playlist::{Playlist, PlaylistPoller, PlaylistResult, PollOutcome, build_poll_key};
 use failure_log::FailureLog;
-use last_good_playlists::LastGoodPlaylists;
 use media_poll::MediaPoll;
 use publisher::Publisher;
+use rendition_state::{LatestPlaylist, PollBasis};
 use stream_state::StreamStates;
 use upstream_selection::{SelectionInput, select_upstream};
 
@@ -51,7 +50,6 @@ const MAP_UPDATE_TIMEOUT: Duration = Duration::from_secs(3);
 pub struct LiveHandler {
     playlist_poller: Arc<PlaylistPoller>,
     state: EdgeState,
-    last_good_playlists: LastGoodPlaylists,
     failure_log: FailureLog,
     stream_states: StreamStates,
     /// Maximum duration of a published media playlist.
@@ -67,7 +65,6 @@ impl LiveHandler {
         Self {
             playlist_poller,
             state,
-            last_good_playlists: LastGoodPlaylists::default(),
             failure_log: FailureLog::default(),
             stream_states: StreamStates::default(),
             window,
@@ -88,12 +85,12 @@ impl LiveHandler {
         query: &str,
         now: u64,
     ) -> Result<Playlist, Problem> {
-        let map = self.state.store.map();
-        let stream = map.streams.get(stream).ok_or(Problem::NotFound)?;
+        let map = self.state.maps.current();
+        let stream = map.streams.get(stream).ok_or_else(|| self.missing_stream_problem())?;
         let upstream = self.active_upstream(&map, stream, now);
         let upstream = upstream.ok_or_else(|| Problem::StreamDown(stream.id.clone()))?;
         let only = match rendition {
-            Some(id) => Some(upstream.rendition(id).ok_or(Problem::NotFound)?),
+            Some(id) => Some(upstream.rendition(id).ok_or_else(|| self.missing_stream_problem())?),
             None => None,
         };
         let text = multivariant::write_playlist(upstream, only, query);
@@ -113,6 +110,42 @@ impl LiveHandler {
         directives: Option<&str>,
         now: u64,
     ) -> PlaylistResult {
+        if directives.is_none()
+            && let Some(playlist) = self.find_fresh_playlist(stream, rendition)
+        {
+            return Ok(playlist);
+        }
+        let fetched = self.fetch_until_available(stream, rendition, directives, now).boxed().await;
+        fetched.map_err(|problem| match problem {
+            Problem::NotFound => self.missing_stream_problem(),
+            problem => problem,
+        })
+    }
+
+    /// The playlist that the last poll has given, if another poll would give the same one.
+    fn find_fresh_playlist(&self, stream: &str, rendition: &str) -> Option<Arc<Playlist>> {
+        let map_version = self.state.maps.current().version;
+        let stream_state = self.stream_states.get(stream)?;
+        let basis = PollBasis { map_version, revision: stream_state.revision() };
+        stream_state.find_rendition(rendition)?.fresh_playlist(basis)
+    }
+
+    /// [`Problem::NotFound`], unless the map cannot be read: the stream may exist in the newer map,
+    /// and a 404 would make a player give it up.
+    fn missing_stream_problem(&self) -> Problem {
+        match self.state.store.unreadable_reason() {
+            Some(_) => Problem::MapUnreadable,
+            None => Problem::NotFound,
+        }
+    }
+
+    async fn fetch_until_available(
+        &self,
+        stream: &str,
+        rendition: &str,
+        directives: Option<&str>,
+        now: u64,
+    ) -> PlaylistResult {
         let mut map_versions = self.state.store.subscribe_versions();
         let deadline = tokio::time::Instant::now() + MAP_UPDATE_TIMEOUT;
         let mut wait_expired = false;
@@ -122,9 +155,6 @@ impl LiveHandler {
                 Ok(playlist) => {
                     if self.failure_log.record_recovery(stream, rendition) {
                         tracing::info!(stream, rendition, "the playlist can be fetched again");
-                    }
-                    if directives.is_none() {
-                        self.last_good_playlists.insert(stream, rendition, &playlist);
                     }
                     return Ok(playlist);
                 }
@@ -143,7 +173,7 @@ impl LiveHandler {
             }
             // This also covers a stream that is missing from the map, since the next map may have
             // it again.
-            if let Some(playlist) = self.last_good_playlists.get_recent(stream, rendition) {
+            if let Some(playlist) = self.last_good_playlist(stream, rendition) {
                 self.log_failure_once(
                     stream,
                     rendition,
@@ -179,10 +209,14 @@ impl LiveHandler {
         }
     }
 
+    fn last_good_playlist(&self, stream: &str, rendition: &str) -> Option<Arc<Playlist>> {
+        self.stream_states.get(stream)?.find_rendition(rendition)?.last_good_playlist()
+    }
+
     /// The problem to answer with when the wait is over: [`Problem::StreamDown`] if the map has no
     /// upstream that plays.
     fn unavailable_problem(&self, stream: &str) -> Problem {
-        match self.state.store.map().streams.get(stream) {
+        match self.state.maps.current().streams.get(stream) {
             Some(stream) if stream.active().is_none() => Problem::StreamDown(stream.id.clone()),
             _ => Problem::Unavailable("its source cannot be read"),
         }
@@ -197,7 +231,7 @@ impl LiveHandler {
         problem: &Problem,
         event: &'static str,
     ) {
-        let map = self.state.store.map();
+        let map = self.state.maps.current();
         let upstreams = map.streams.get(stream).into_iter().flat_map(|stream| &stream.upstreams);
         let is_known = upstreams.into_iter().any(|one| one.rendition(rendition).is_some());
         let name = problem.name();
@@ -208,7 +242,7 @@ impl LiveHandler {
 
     /// Whether more than one upstream of the stream that is not down has this rendition.
     fn has_alternative_upstream(&self, stream: &str, rendition: &str) -> bool {
-        let map = self.state.store.map();
+        let map = self.state.maps.current();
         let Some(stream) = map.streams.get(stream) else { return false };
         let is_usable =
             |one: &&Upstream| one.health != Health::Down && one.rendition(rendition).is_some();
@@ -226,7 +260,7 @@ impl LiveHandler {
         refused_seal: &str,
         problem: &Problem,
         now: u64,
-    ) -> Option<Link> {
+    ) -> Option<Link<'static>> {
         let mut path_segments = path.strip_prefix("/live/")?.split('/');
         let (stream, rendition) = (path_segments.next()?, path_segments.next()?);
         let mut map_versions = self.state.store.subscribe_versions();
@@ -239,7 +273,7 @@ impl LiveHandler {
             };
             match seal {
                 Some(seal) if seal != refused_seal => {
-                    return Some(Link::Sealed { seal, path: path.to_owned() });
+                    return Some(Link::Sealed { seal: seal.into(), path: path.to_owned().into() });
                 }
                 Some(_) if *problem == Problem::UpstreamStatus(StatusCode::NOT_FOUND) => {
                     return None;
@@ -279,7 +313,7 @@ impl LiveHandler {
     }
 
     fn has_active_upstream(&self, stream: &str) -> bool {
-        self.state.store.map().streams.get(stream).is_some_and(|it| it.active().is_some())
+        self.state.maps.current().streams.get(stream).is_some_and(|it| it.active().is_some())
     }
 
     async fn attempt_poll(
@@ -289,19 +323,21 @@ impl LiveHandler {
         directives: Option<&str>,
         now: u64,
     ) -> PlaylistResult {
-        let map = self.state.store.map();
+        let map = self.state.maps.current();
         let stream = map.streams.get(stream).ok_or(Problem::NotFound)?;
         if !stream.upstreams.iter().any(|one| one.rendition(rendition).is_some()) {
             return Err(missing_rendition_problem(stream));
         }
         let stream_state = self.stream_states.get_or_create(&stream.id);
+        let basis = PollBasis { map_version: map.version, revision: stream_state.revision() };
+        let rendition_state = stream_state.rendition_state(rendition);
         // The first source of a stream is published as generation 1 before that has been agreed on,
         // and is no switch: without `max` its polls would not share one key.
         let generation = stream_state.current_generation().generation.max(1);
         let publisher = Publisher {
             store: self.state.store.clone(),
             switch_counter: self.state.metrics.source_switches.clone(),
-            rendition_state: stream_state.rendition_state(rendition),
+            rendition_state: rendition_state.clone(),
             stream_state,
             stream: stream.id.clone(),
             rendition: rendition.to_owned(),
@@ -321,7 +357,13 @@ impl LiveHandler {
         // it is behind what another source has published since.
         let poll_name = format!("live {} {rendition} {generation} {url}", stream.id);
         let key = build_poll_key(&poll_name, directives);
-        self.playlist_poller.poll(key, directives.is_some(), || poll.run()).await
+        let poll = self.playlist_poller.poll(key, directives.is_some(), || poll.run());
+        let PollOutcome { result, fresh_until } = poll.await;
+        if let (Ok(playlist), None) = (&result, directives) {
+            let playlist = playlist.clone();
+            rendition_state.set_latest(LatestPlaylist { playlist, fresh_until, basis });
+        }
+        result
     }
 }
 

@@ -1,17 +1,87 @@
 //! [`Metrics`]: the Prometheus metrics of the edge. Label values are closed sets: none comes from a
 //! client, and none is a stream's name, which comes from upstream lists, so that the number of
-//! series is bounded.
+//! series is bounded. The series of a label value are looked up once, and each exists from the
+//! start, so that `increase()` sees its first count.
 
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry};
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use prometheus::core::Collector;
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
+};
+
+/// A closed set of label values.
+pub trait Label: Copy + 'static {
+    const TEXTS: &'static [&'static str];
+
+    /// The position of this value in [`TEXTS`](Self::TEXTS).
+    fn index(self) -> usize;
+
+    fn text(self) -> &'static str {
+        Self::TEXTS[self.index()]
+    }
+}
+
+macro_rules! labels {
+    ($($(#[$doc:meta])* $name:ident { $($value:ident = $text:literal),* $(,)? })*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum $name { $($value),* }
+
+        impl Label for $name {
+            const TEXTS: &'static [&'static str] = &[$($text),*];
+
+            fn index(self) -> usize {
+                self as usize
+            }
+        }
+    )*};
+}
+
+labels! {
+    /// What a request is for.
+    RouteLabel {
+        Refused = "refused", Multivariant = "multivariant", Media = "media", Segment = "segment",
+        Proxy = "proxy", Relay = "relay", Health = "health", Events = "events",
+        Command = "command", Api = "api", Page = "page",
+    }
+
+    /// How a request was answered.
+    StatusLabel {
+        Informational = "1xx", Successful = "2xx", Redirection = "3xx", ClientError = "4xx",
+        ServerError = "5xx", None = "none", Aborted = "aborted",
+    }
+
+    /// Where the object of a request for media came from.
+    CacheResult { Hit = "hit", Coalesced = "coalesced", Miss = "miss", Bypass = "bypass" }
+
+    /// Outcome of a prefetch.
+    PrefetchResult { Fetched = "fetched", Skipped = "skipped", Refused = "refused" }
+}
+
+/// A metric for each value of a label.
+#[derive(Clone)]
+pub struct ByLabel<L, M>(Arc<[M]>, PhantomData<L>);
+
+impl<L: Label, M> ByLabel<L, M> {
+    fn new(metric: impl Fn(&str) -> M) -> Self {
+        Self(L::TEXTS.iter().map(|text| metric(text)).collect(), PhantomData)
+    }
+
+    pub fn of(&self, label: L) -> &M {
+        &self.0[label.index()]
+    }
+}
 
 /// The metrics of one edge; a clone shares them.
 #[derive(Clone)]
 pub struct Metrics {
-    pub requests: IntCounterVec,
-    pub request_duration: HistogramVec,
-    pub response_bytes: IntCounterVec,
-    pub cache_requests: IntCounterVec,
-    pub prefetches: IntCounterVec,
+    pub requests: ByLabel<RouteLabel, ByLabel<StatusLabel, IntCounter>>,
+    pub request_duration: ByLabel<RouteLabel, Histogram>,
+    pub response_bytes: ByLabel<RouteLabel, IntCounter>,
+    pub cache_requests: ByLabel<CacheResult, IntCounter>,
+    pub prefetches: ByLabel<PrefetchResult, IntCounter>,
     pub source_switches: IntCounterVec,
     pub cached_bytes: IntGauge,
     pub inflight_fetch_bytes: IntGauge,
@@ -26,76 +96,72 @@ impl Metrics {
     /// # Errors
     /// A metric is already registered in `registry`.
     pub fn new(registry: &Registry) -> prometheus::Result<Self> {
-        let metrics = Self {
-            requests: IntCounterVec::new(
-                Opts::new("pitwall_http_requests_total", "HTTP requests that were answered."),
-                &["route", "status"],
-            )?,
-            request_duration: HistogramVec::new(
-                HistogramOpts::new(
-                    "pitwall_http_request_duration_seconds",
-                    "Seconds from the header of a request to the last byte of its response.",
-                )
-                .buckets(vec![0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0]),
-                &["route"],
-            )?,
-            response_bytes: IntCounterVec::new(
-                Opts::new(
-                    "pitwall_http_response_bytes_total",
-                    "Bytes of response bodies that were sent.",
-                ),
-                &["route"],
-            )?,
-            cache_requests: IntCounterVec::new(
-                Opts::new(
-                    "pitwall_cache_requests_total",
-                    "Requests for media by cache result: hit, coalesced, miss or bypass.",
-                ),
-                &["result"],
-            )?,
-            prefetches: IntCounterVec::new(
-                Opts::new(
-                    "pitwall_prefetch_total",
-                    "New segments, maps and keys of watched playlists by outcome of their prefetch.",
-                ),
-                &["outcome"],
-            )?,
-            source_switches: IntCounterVec::new(
-                Opts::new(
-                    "pitwall_source_switches_total",
-                    "Source switches of watched streams by reason.",
-                ),
+        let counters = |name, help, labels: &[&str]| {
+            register(registry, IntCounterVec::new(Opts::new(name, help), labels)?)
+        };
+        let gauge = |name, help| register(registry, IntGauge::new(name, help)?);
+        let requests = counters(
+            "pitwall_http_requests_total",
+            "HTTP requests that were answered.",
+            &["route", "status"],
+        )?;
+        let request_duration = HistogramOpts::new(
+            "pitwall_http_request_duration_seconds",
+            "Seconds from the header of a request to the last byte of its response.",
+        )
+        .buckets(vec![0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0]);
+        let request_duration =
+            register(registry, HistogramVec::new(request_duration, &["route"])?)?;
+        let response_bytes = counters(
+            "pitwall_http_response_bytes_total",
+            "Bytes of response bodies that were sent.",
+            &["route"],
+        )?;
+        let cache_requests = counters(
+            "pitwall_cache_requests_total",
+            "Requests for media by cache result: hit, coalesced, miss or bypass.",
+            &["result"],
+        )?;
+        let prefetches = counters(
+            "pitwall_prefetch_total",
+            "New segments, maps and keys of watched playlists by outcome of their prefetch.",
+            &["outcome"],
+        )?;
+        Ok(Self {
+            requests: ByLabel::new(|route| {
+                ByLabel::new(|status| requests.with_label_values(&[route, status]))
+            }),
+            request_duration: ByLabel::new(|route| request_duration.with_label_values(&[route])),
+            response_bytes: ByLabel::new(|route| response_bytes.with_label_values(&[route])),
+            cache_requests: ByLabel::new(|result| cache_requests.with_label_values(&[result])),
+            prefetches: ByLabel::new(|outcome| prefetches.with_label_values(&[outcome])),
+            source_switches: counters(
+                "pitwall_source_switches_total",
+                "Source switches of watched streams by reason.",
                 &["reason"],
             )?,
-            cached_bytes: IntGauge::new(
-                "pitwall_cache_bytes",
-                "Bytes of complete objects in the cache.",
-            )?,
-            inflight_fetch_bytes: IntGauge::new(
+            cached_bytes: gauge("pitwall_cache_bytes", "Bytes of complete objects in the cache.")?,
+            inflight_fetch_bytes: gauge(
                 "pitwall_inflight_fetch_bytes",
                 "Bytes reserved by in-flight fetches.",
             )?,
-            requests_in_flight: IntGauge::new(
+            requests_in_flight: gauge(
                 "pitwall_http_requests_in_flight",
                 "HTTP requests that are being answered.",
             )?,
-            map_version: IntGauge::new("pitwall_edge_map_version", "Version of the map in use.")?,
-            viewers: IntGauge::new(
+            map_version: gauge("pitwall_edge_map_version", "Version of the map in use.")?,
+            viewers: gauge(
                 "pitwall_viewers",
                 "Playbacks: players that poll a stream's playlists.",
             )?,
-        };
-        registry.register(Box::new(metrics.requests.clone()))?;
-        registry.register(Box::new(metrics.request_duration.clone()))?;
-        registry.register(Box::new(metrics.response_bytes.clone()))?;
-        registry.register(Box::new(metrics.cache_requests.clone()))?;
-        registry.register(Box::new(metrics.prefetches.clone()))?;
-        registry.register(Box::new(metrics.source_switches.clone()))?;
-        registry.register(Box::new(metrics.cached_bytes.clone()))?;
-        registry.register(Box::new(metrics.inflight_fetch_bytes.clone()))?;
-        registry.register(Box::new(metrics.requests_in_flight.clone()))?;
-        registry.register(Box::new(metrics.map_version.clone()))?;
-        registry.register(Box::new(metrics.viewers.clone()))?;
-        Ok(metrics)
+        })
     }
+}
+
+fn register<C: Collector + Clone + 'static>(
+    registry: &Registry,
+    metric: C,
+) -> prometheus::Result<C> {
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
 }

@@ -9,7 +9,7 @@ use std::io::Write;
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use http::{StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use jiff::Timestamp;
 use pitwall_upstream_map::documents::Document;
 use rust_embed::RustEmbed;
@@ -39,7 +39,7 @@ struct StaticFile {
     content_type: String,
     body: Bytes,
     gzip: Option<Bytes>,
-    etag: String,
+    etag: HeaderValue,
 }
 
 /// Whether a path is one of the page's own files, which need no access: they say nothing of the
@@ -55,6 +55,17 @@ pub fn stylesheet_links() -> String {
     let links = shell.split_inclusive('>').filter_map(|text| text.rsplit_once("<link "));
     let links = links.filter(|(_, link)| link.contains("rel=\"stylesheet\""));
     links.map(|(_, link)| format!("<link {link}")).collect()
+}
+
+/// Whether a client accepts a body in gzip, by its `Accept-Encoding`.
+pub fn is_gzip_accepted(headers: &HeaderMap) -> bool {
+    let accepted = headers.get(header::ACCEPT_ENCODING);
+    accepted.and_then(|value| value.to_str().ok()).is_some_and(|value| {
+        value.split(',').any(|coding| {
+            let mut parts = coding.split(';').map(str::trim);
+            parts.next() == Some("gzip") && parts.all(|parameter| parameter != "q=0")
+        })
+    })
 }
 
 impl Default for Page {

@@ -9,19 +9,20 @@ pub mod uri_mappers;
 use std::collections::HashMap;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
-use http::header::{self, HeaderValue};
+use http::header::{self, HeaderName, HeaderValue};
 use pitwall_fetch::{Fetcher, Request};
 use pitwall_hls::PlaylistTiming;
 use url::Url;
 
 use crate::http::problem::{Problem, upstream_status_problem};
-use crate::http::response::etag_of;
+use crate::http::response::{Response, etag_of};
+use crate::shards::Shards;
 use crate::upstream::target::UpstreamTarget;
 use rewrite_cache::{RewriteCache, RewrittenPlaylist};
 
@@ -29,14 +30,16 @@ use rewrite_cache::{RewriteCache, RewrittenPlaylist};
 #[derive(Debug)]
 pub struct Playlist {
     pub bytes: Bytes,
-    pub etag: Arc<str>,
+    etag: HeaderValue,
     /// `None` for a multivariant playlist and for JSON documents.
     reload_interval: Option<ReloadInterval>,
-    pub content_type: &'static str,
-    /// How long the upstream took to respond.
-    pub fetch_duration: Duration,
+    content_type: &'static str,
+    /// How long the upstream took to respond, as `Server-Timing`.
+    server_timing: HeaderValue,
     pub fetched_at: Instant,
 }
+
+const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
 impl Playlist {
     pub fn new(
@@ -46,11 +49,11 @@ impl Playlist {
         fetch_duration: Duration,
     ) -> Self {
         Self {
-            etag: etag_of(&bytes).into(),
+            etag: etag_of(&bytes),
             bytes: bytes.into(),
             reload_interval,
             content_type,
-            fetch_duration,
+            server_timing: server_timing_of(fetch_duration),
             fetched_at: Instant::now(),
         }
     }
@@ -58,12 +61,25 @@ impl Playlist {
     /// The same playlist, fetched again in `fetch_duration`.
     fn with_new_fetch(&self, fetch_duration: Duration) -> Self {
         let (bytes, etag) = (self.bytes.clone(), self.etag.clone());
-        Self { bytes, etag, fetch_duration, fetched_at: Instant::now(), ..*self }
+        let server_timing = server_timing_of(fetch_duration);
+        Self { bytes, etag, server_timing, fetched_at: Instant::now(), ..*self }
     }
 
     /// The same fetch with another text.
     pub fn with_bytes(&self, bytes: Bytes) -> Self {
-        Self { etag: etag_of(&bytes).into(), bytes, ..*self }
+        Self { etag: etag_of(&bytes), bytes, server_timing: self.server_timing.clone(), ..*self }
+    }
+
+    pub fn to_response(&self) -> Response {
+        let response = Response::ok(self.content_type, self.bytes.clone())
+            .header(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"))
+            .header(header::ETAG, self.etag.clone())
+            .header(SERVER_TIMING, self.server_timing.clone());
+        match self.fetched_at.elapsed().as_secs() {
+            0 => response,
+            // A stale playlist, served because its upstream failed, says its age (RFC 9111, 5.1).
+            age => response.header(header::AGE, age),
+        }
     }
 
     /// How long after its fetch the playlist may be served when no newer one can be fetched: three
@@ -73,6 +89,11 @@ impl Playlist {
             .map_or(Duration::from_secs(2), |reload_interval| reload_interval.target_duration)
             * 3
     }
+}
+
+fn server_timing_of(fetch_duration: Duration) -> HeaderValue {
+    let text = format!("origin;dur={:.1}", fetch_duration.as_secs_f64() * 1000.0);
+    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(""))
 }
 
 /// How often players reload a media playlist.
@@ -105,7 +126,7 @@ pub type PlaylistResult = Result<Arc<Playlist>, Problem>;
 
 /// Single flight for playlist polls: those in flight, and those whose result is still fresh.
 pub struct PlaylistPoller {
-    polls: Mutex<PollTable>,
+    polls: Shards<PollTable>,
     pub rewrite_cache: RewriteCache,
     max_age: Duration,
 }
@@ -116,10 +137,16 @@ struct PollTable {
     swept_at: Instant,
 }
 
+/// The result of a poll, and until when it may be served again.
+#[derive(Clone)]
+pub struct PollOutcome {
+    pub result: PlaylistResult,
+    pub fresh_until: Instant,
+}
+
 struct InflightPoll {
-    result: Shared<BoxFuture<'static, PlaylistResult>>,
-    /// The result, and until when it may be served again.
-    completed: Arc<OnceLock<(PlaylistResult, Instant)>>,
+    outcome: Shared<BoxFuture<'static, PollOutcome>>,
+    completed: Arc<OnceLock<PollOutcome>>,
 }
 
 /// How often expired polls are removed. There may be thousands, so it is not done on each poll.
@@ -127,22 +154,19 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
 impl PlaylistPoller {
     pub fn new(max_age: Duration) -> Self {
-        let polls = PollTable { by_key: HashMap::new(), swept_at: Instant::now() };
-        Self { polls: Mutex::new(polls), rewrite_cache: RewriteCache::default(), max_age }
+        let polls = Shards::new(|| PollTable { by_key: HashMap::new(), swept_at: Instant::now() });
+        Self { polls, rewrite_cache: RewriteCache::default(), max_age }
     }
 
     /// The result of the poll in flight for `key`, a fresh result, or that of `fetch`. The fetch
     /// continues when the caller that started it leaves. A `blocking` result is never reused, and
-    /// its deadline is longer.
-    ///
-    /// # Errors
-    /// [`Problem::UpstreamTimeout`] past the deadline, or the problem of `fetch`.
+    /// its deadline is longer: past it the result is [`Problem::UpstreamTimeout`].
     pub async fn poll<F>(
         &self,
         key: String,
         blocking: bool,
         fetch: impl FnOnce() -> F + Send,
-    ) -> PlaylistResult
+    ) -> PollOutcome
     where
         F: Future<Output = PlaylistResult> + Send + 'static,
     {
@@ -153,20 +177,20 @@ impl PlaylistPoller {
         } else {
             (self.max_age, PLAYLIST_FETCH_TIMEOUT)
         };
-        let result = {
-            let mut polls = self.polls.lock().unwrap_or_else(PoisonError::into_inner);
+        let outcome = {
+            let mut polls = self.polls.of_key(&key);
             let now = Instant::now();
             polls.remove_expired(now);
             match polls.by_key.get(&key) {
                 Some(poll) => match poll.completed.get() {
-                    Some((result, until)) if *until > now => return result.clone(),
-                    None => poll.result.clone(),
+                    Some(completed) if completed.fresh_until > now => return completed.clone(),
+                    None => poll.outcome.clone(),
                     Some(_) => polls.start_poll(key, max_age, deadline, fetch()),
                 },
                 None => polls.start_poll(key, max_age, deadline, fetch()),
             }
         };
-        result.await
+        outcome.await
     }
 }
 
@@ -184,7 +208,7 @@ impl PollTable {
         if now.duration_since(self.swept_at) >= SWEEP_INTERVAL {
             self.swept_at = now;
             self.by_key
-                .retain(|_, poll| poll.completed.get().is_none_or(|(_, until)| *until > now));
+                .retain(|_, poll| poll.completed.get().is_none_or(|it| it.fresh_until > now));
         }
     }
 
@@ -194,11 +218,11 @@ impl PollTable {
         max_age: Duration,
         deadline: Duration,
         fetch: BoxFuture<'static, PlaylistResult>,
-    ) -> Shared<BoxFuture<'static, PlaylistResult>> {
+    ) -> Shared<BoxFuture<'static, PollOutcome>> {
         let poll = InflightPoll::start(max_age, deadline, fetch);
-        let result = poll.result.clone();
+        let outcome = poll.outcome.clone();
         self.by_key.insert(key, poll);
-        result
+        outcome
     }
 }
 
@@ -209,7 +233,7 @@ impl InflightPoll {
         fetch: BoxFuture<'static, PlaylistResult>,
     ) -> Self {
         let completed = Arc::new(OnceLock::new());
-        let result_cell = completed.clone();
+        let completed_cell = completed.clone();
         // The task itself records its result: all callers may have left by then, and a result
         // without an expiry would be served for ever.
         let task = tokio::spawn(async move {
@@ -225,14 +249,20 @@ impl InflightPoll {
                 }),
                 Err(_) => Duration::ZERO,
             };
-            let _ = result_cell.set((result.clone(), Instant::now() + lifetime));
-            result
+            let outcome = PollOutcome { result, fresh_until: Instant::now() + lifetime };
+            let _ = completed_cell.set(outcome.clone());
+            outcome
         });
-        let result = task
-            .map(|joined| joined.unwrap_or(Err(Problem::Unavailable("shutting down"))))
+        let outcome = task
+            .map(|joined| {
+                joined.unwrap_or_else(|_| PollOutcome {
+                    result: Err(Problem::Unavailable("shutting down")),
+                    fresh_until: Instant::now(),
+                })
+            })
             .boxed()
             .shared();
-        Self { result, completed }
+        Self { outcome, completed }
     }
 }
 
@@ -281,9 +311,9 @@ pub async fn fetch_playlist(
         url.set_query(Some(&query));
     }
     let mut request = Request::get(url)
-        .source_headers(target.headers.clone())
+        .source_headers(target.headers().clone())
         .forward_header(header::ACCEPT, HeaderValue::from_static("*/*"));
-    request.private_host_filter.clone_from(&target.private_hosts);
+    request.private_host_filter.clone_from(&target.profile.private_hosts);
     if directives.is_some() {
         request = request.first_byte_timeout(BLOCKING_RELOAD_TIMEOUT);
     }
@@ -354,7 +384,7 @@ mod tests {
             tokio::task::yield_now().await;
         }
         let fresh = || async { Err(Problem::UpstreamTimeout) };
-        assert!(poller.poll("key".into(), false, fresh).await.is_err());
+        assert!(poller.poll("key".into(), false, fresh).await.result.is_err());
     }
 
     #[test]
@@ -382,10 +412,10 @@ mod tests {
             |fetch: BoxFuture<'static, PlaylistResult>| poller.poll("key".into(), false, || fetch);
         let started = tokio::time::Instant::now();
         let dripped = poll(futures::future::pending().boxed()).await;
-        assert_eq!(dripped.unwrap_err(), Problem::UpstreamTimeout);
+        assert_eq!(dripped.result.unwrap_err(), Problem::UpstreamTimeout);
         assert_eq!(started.elapsed().as_secs(), PLAYLIST_FETCH_TIMEOUT.as_secs());
         let panicked = poll(async { panic!("as a bug would") }.boxed()).await;
-        assert!(matches!(panicked, Err(Problem::UpstreamInvalid(_))));
-        assert!(poll(async { playlist(None) }.boxed()).await.is_ok());
+        assert!(matches!(panicked.result, Err(Problem::UpstreamInvalid(_))));
+        assert!(poll(async { playlist(None) }.boxed()).await.result.is_ok());
     }
 }

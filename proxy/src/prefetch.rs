@@ -6,7 +6,7 @@ use pitwall_fetch::parse_url;
 
 use crate::cache::PrefetchOutcome;
 use crate::edge_state::EdgeState;
-use crate::http::problem::Problem;
+use crate::metrics::PrefetchResult;
 use crate::playlist::rewrite_cache::{MediaResource, RewrittenPlaylist};
 use crate::upstream::target::UpstreamTarget;
 
@@ -19,7 +19,7 @@ impl EdgeState {
         playlist: &UpstreamTarget,
     ) -> Vec<PrefetchOutcome> {
         if let Some(segment) = rewritten.last_segment_url() {
-            self.cache.lifetimes.record_playlist(&playlist.profile, segment, &rewritten.timing);
+            self.cache.lifetimes.record_playlist(&playlist.profile.id, segment, &rewritten.timing);
         }
         if rewritten.timing.has_end_list {
             return Vec::new();
@@ -28,13 +28,13 @@ impl EdgeState {
             let outcome = self.prefetch_resource(resource, playlist);
             let result = match &outcome {
                 PrefetchOutcome::Inflight { coalesced: false, .. }
-                | PrefetchOutcome::Refreshing => Some("fetched"),
-                PrefetchOutcome::Skipped => Some("skipped"),
-                PrefetchOutcome::Failed(_) => Some("refused"),
+                | PrefetchOutcome::Refreshing => Some(PrefetchResult::Fetched),
+                PrefetchOutcome::Skipped => Some(PrefetchResult::Skipped),
+                PrefetchOutcome::Failed(_) => Some(PrefetchResult::Refused),
                 PrefetchOutcome::Inflight { coalesced: true, .. } | PrefetchOutcome::Stored => None,
             };
             if let Some(result) = result {
-                self.metrics.prefetches.with_label_values(&[result]).inc();
+                self.metrics.prefetches.of(result).inc();
             }
             outcome
         };
@@ -46,16 +46,12 @@ impl EdgeState {
         resource: &MediaResource,
         playlist: &UpstreamTarget,
     ) -> PrefetchOutcome {
-        let map = self.store.map();
-        let target = parse_url(&resource.url)
-            .map_err(Problem::from)
-            .and_then(|url| self.targets.resolve_for_profile(url, &playlist.profile, &map));
-        match target {
-            Ok(target) => {
-                let target = UpstreamTarget { stream: playlist.stream.clone(), ..target };
+        match parse_url(&resource.url) {
+            Ok(url) => {
+                let target = self.targets.resolve_from_playlist(url, playlist);
                 self.cache.prefetch(&target, resource.byte_range, resource.is_long_lived)
             }
-            Err(problem) => PrefetchOutcome::Failed(problem),
+            Err(error) => PrefetchOutcome::Failed(error.into()),
         }
     }
 }

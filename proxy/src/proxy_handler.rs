@@ -14,6 +14,7 @@ use pitwall_hls::{
 use crate::cache::RangeRequest;
 use crate::edge_state::EdgeState;
 use crate::http::problem::Problem;
+use crate::http::query::Link;
 use crate::live::PLAYLIST_CONTENT_TYPE;
 use crate::playlist::rewrite_cache::{RewriteKey, RewrittenPlaylist};
 use crate::playlist::uri_mappers::{ProxyUriMapper, container_extension};
@@ -39,6 +40,22 @@ pub struct ProxyRequest {
 }
 
 impl ProxyHandler {
+    /// The target of a link to a playlist or document. `source`: the source in its path.
+    ///
+    /// # Errors
+    /// [`Problem::SealInvalid`] for a link to media, or the problem of the link.
+    pub fn resolve_link(
+        &self,
+        link: &Link<'_>,
+        source: Option<&str>,
+        now: u64,
+    ) -> Result<UpstreamTarget, Problem> {
+        let EdgeState { targets, sealer, maps, .. } = &self.state;
+        let target = targets.resolve_link(link, source, sealer, &maps.current(), now)?;
+        let is_media = target.purpose == Some(Purpose::Media);
+        if is_media { Err(Problem::SealInvalid) } else { Ok(target) }
+    }
+
     /// Fetches and rewrites a playlist or document. Concurrent requests for the same one share a
     /// fetch.
     ///
@@ -51,7 +68,7 @@ impl ProxyHandler {
             "proxy {:?} {:?} {} {} {}",
             target.purpose,
             target.expires,
-            target.profile,
+            target.profile.id,
             target.url,
             request.variables.as_deref().unwrap_or_default(),
         );
@@ -59,7 +76,7 @@ impl ProxyHandler {
         let blocking = request.directives.is_some();
         let (state, playlist_poller) = (self.state.clone(), self.playlist_poller.clone());
         let poll = || state.fetch_and_rewrite(request, playlist, playlist_poller);
-        self.playlist_poller.poll(key, blocking, poll).await
+        self.playlist_poller.poll(key, blocking, poll).await.result
     }
 }
 
@@ -81,7 +98,7 @@ impl EdgeState {
         .await?;
         let mut uri_mapper = ProxyUriMapper {
             sealer: &self.sealer,
-            profile: &target.profile,
+            profile: &target.profile.id,
             container_extension: container_extension(guess_container(&upstream_playlist.body)),
             now,
             expires: target.expires,
@@ -153,8 +170,7 @@ impl EdgeState {
             return None;
         }
         let url = parse_url(&segment.url).ok()?;
-        let map = self.store.map();
-        let target = self.targets.resolve_for_profile(url, &playlist.profile, &map).ok()?;
+        let target = self.targets.resolve_from_playlist(url, playlist);
         let first_chunk: Bytes = self
             .cache
             .open_object(target, RangeRequest::default())

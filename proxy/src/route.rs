@@ -1,12 +1,12 @@
 //! [`Route`]: what a request is for, parsed from its path and query.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
 use crate::api::{self, ApiRequest, DocumentKind};
 use crate::http::access::AccessScope;
 use crate::http::problem::Problem;
 use crate::http::query::{Link, Query, path_with_variables};
+use crate::metrics::RouteLabel;
 use crate::page;
 
 /// Limit of path and query together.
@@ -14,84 +14,92 @@ const URI_MAX_BYTES: usize = 8 * 1024;
 
 /// A parsed request target.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Route {
+pub enum Route<'a> {
     /// `/live/{stream}/index.m3u8[?rendition=]`
     MultivariantPlaylist {
-        stream: String,
-        rendition: Option<String>,
+        stream: &'a str,
+        rendition: Option<Cow<'a, str>>,
     },
     /// `/live/{stream}/{rendition}.m3u8`
     MediaPlaylist {
-        stream: String,
-        rendition: String,
+        stream: &'a str,
+        rendition: &'a str,
         directives: Option<String>,
     },
     /// `/live/{stream}/{rendition}/…?u=`: a segment, map, key or partial segment. The seal is bound
     /// to the path.
     Segment {
-        stream: Arc<str>,
-        link: Link,
+        stream: &'a str,
+        link: Link<'a>,
     },
     /// `/proxy[/{source}]`
     Proxy {
-        source: Option<String>,
-        link: Link,
+        source: Option<&'a str>,
+        link: Link<'a>,
         variables: Option<String>,
         directives: Option<String>,
     },
     /// `/relay[/{name}.{ext}]`
     Relay {
-        link: Link,
+        link: Link<'a>,
     },
     Api(ApiRequest),
     Page {
-        path: String,
+        path: &'a str,
     },
 }
 
-impl Route {
+impl<'a> Route<'a> {
     /// # Errors
     /// [`Problem::UriTooLong`], [`Problem::NotFound`] for a path that is no route,
     /// [`Problem::BadUrl`] and [`Problem::SealMissing`] for a link that names no one URL.
-    pub fn parse(path: &str, query: Option<&str>) -> Result<Self, Problem> {
+    pub fn parse(path: &'a str, query: Option<&'a str>) -> Result<Self, Problem> {
         if path.len() + query.map_or(0, str::len) > URI_MAX_BYTES {
             return Err(Problem::UriTooLong);
         }
         let query = Query(query.unwrap_or_default());
-        let segments: Vec<&str> = path.strip_prefix('/').unwrap_or(path).split('/').collect();
-        match segments.as_slice() {
+        // No route has more segments than this, so that the others of a longer path do not matter.
+        let (mut path_segments, mut count) = ([""; 8], 0);
+        let segments = path.strip_prefix('/').unwrap_or(path).split('/');
+        for (slot, segment) in path_segments.iter_mut().zip(segments) {
+            (*slot, count) = (segment, count + 1);
+        }
+        match path_segments.get(..count).unwrap_or_default() {
             ["live", rest @ ..] => parse_live(path, rest, &query),
             ["proxy"] => parse_proxy(path, None, &query),
-            ["proxy", source] => parse_proxy(path, Some((*source).to_owned()), &query),
+            ["proxy", source] => parse_proxy(path, Some(source), &query),
             ["relay"] | ["relay", _] => Ok(Self::Relay { link: query.target_link(path)? }),
             ["proxy" | "relay", ..] => Err(Problem::NotFound),
             rest => match (api::parse_request(path, &query), rest) {
                 (Some(request), _) => Ok(Self::Api(request?)),
                 (None, ["api" | "iptv", ..]) => Err(Problem::NotFound),
-                (None, _) => Ok(Self::Page { path: path.to_owned() }),
+                (None, _) => Ok(Self::Page { path }),
             },
         }
     }
 
-    /// The route's name in metrics and logs, of a closed set: a client must not be able to make up
-    /// labels.
-    pub fn label(&self) -> &'static str {
+    pub fn label(&self) -> RouteLabel {
         match self {
-            Self::MultivariantPlaylist { .. } => "multivariant",
-            Self::MediaPlaylist { .. } => "media",
-            Self::Segment { .. } => "segment",
-            Self::Proxy { .. } => "proxy",
-            Self::Relay { .. } => "relay",
-            Self::Api(ApiRequest::Health | ApiRequest::Ready) => "health",
-            Self::Api(ApiRequest::Events) => "events",
-            Self::Api(ApiRequest::Command(_)) => "command",
-            Self::Api(_) => "api",
-            Self::Page { .. } => "page",
+            Self::MultivariantPlaylist { .. } => RouteLabel::Multivariant,
+            Self::MediaPlaylist { .. } => RouteLabel::Media,
+            Self::Segment { .. } => RouteLabel::Segment,
+            Self::Proxy { .. } => RouteLabel::Proxy,
+            Self::Relay { .. } => RouteLabel::Relay,
+            Self::Api(ApiRequest::Health | ApiRequest::Ready) => RouteLabel::Health,
+            Self::Api(ApiRequest::Events) => RouteLabel::Events,
+            Self::Api(ApiRequest::Command(_)) => RouteLabel::Command,
+            Self::Api(_) => RouteLabel::Api,
+            Self::Page { .. } => RouteLabel::Page,
         }
     }
-}
 
-impl Route {
+    /// Whether pages of any origin may send the request (CORS): media and reports.
+    pub fn is_cross_origin(route: &Result<Self, Problem>, path: &str) -> bool {
+        let first = path.strip_prefix('/').and_then(|path| path.split('/').next());
+        matches!(first, Some("live" | "proxy" | "relay"))
+            || matches!(route, Ok(Self::Api(ApiRequest::Report)))
+    }
+
     /// The scope that a client needs access to; `None` for a request that carries its own
     /// authorisation, or whose response says nothing of the streams.
     pub fn required_scope(&self) -> Option<AccessScope<'_>> {
@@ -125,37 +133,34 @@ impl Route {
     }
 }
 
-/// Whether a path is a media route, whose responses pages of any origin may read.
-pub fn is_media_path(path: &str) -> bool {
-    let first = path.strip_prefix('/').and_then(|path| path.split('/').next());
-    matches!(first, Some("live" | "proxy" | "relay"))
-}
-
-fn parse_live(path: &str, rest: &[&str], query: &Query<'_>) -> Result<Route, Problem> {
+fn parse_live<'a>(
+    path: &'a str,
+    rest: &[&'a str],
+    query: &Query<'a>,
+) -> Result<Route<'a>, Problem> {
     match rest {
-        [stream, "index.m3u8"] => Ok(Route::MultivariantPlaylist {
-            stream: (*stream).to_owned(),
-            rendition: query.get("rendition")?.map(Cow::into_owned),
-        }),
+        [stream, "index.m3u8"] => {
+            Ok(Route::MultivariantPlaylist { stream, rendition: query.get("rendition")? })
+        }
         [stream, playlist] => {
             let rendition = playlist.strip_suffix(".m3u8").ok_or(Problem::NotFound)?;
-            Ok(Route::MediaPlaylist {
-                stream: (*stream).to_owned(),
-                rendition: rendition.to_owned(),
-                directives: query.delivery_directives(),
-            })
+            Ok(Route::MediaPlaylist { stream, rendition, directives: query.delivery_directives() })
         }
         [stream, _, _] | [stream, _, "x", _] => {
-            Ok(Route::Segment { stream: (*stream).into(), link: query.sealed_link(path)? })
+            Ok(Route::Segment { stream, link: query.sealed_link(path)? })
         }
         _ => Err(Problem::NotFound),
     }
 }
 
-fn parse_proxy(path: &str, source: Option<String>, query: &Query<'_>) -> Result<Route, Problem> {
+fn parse_proxy<'a>(
+    path: &'a str,
+    source: Option<&'a str>,
+    query: &Query<'a>,
+) -> Result<Route<'a>, Problem> {
     let variables = query.get("v")?.map(Cow::into_owned);
     let link = match &variables {
-        Some(variables) => query.sealed_link(&path_with_variables(path, variables))?,
+        Some(variables) => query.sealed_link(path_with_variables(path, variables))?,
         None => query.target_link(path)?,
     };
     Ok(Route::Proxy { source, link, variables, directives: query.delivery_directives() })
@@ -165,7 +170,7 @@ fn parse_proxy(path: &str, source: Option<String>, query: &Query<'_>) -> Result<
 mod tests {
     use super::*;
 
-    fn sealed(path: &str) -> Link {
+    fn sealed(path: &str) -> Link<'_> {
         Link::Sealed { seal: "S".into(), path: path.into() }
     }
 
@@ -176,7 +181,7 @@ mod tests {
                 "/live/world-feed/index.m3u8",
                 Some("rendition=v720"),
                 Ok(Route::MultivariantPlaylist {
-                    stream: "world-feed".into(),
+                    stream: "world-feed",
                     rendition: Some("v720".into()),
                 }),
             ),
@@ -184,20 +189,20 @@ mod tests {
                 "/live/world-feed/v720.m3u8",
                 Some("_HLS_part=2&x=1&_HLS_msn=7&_HLS_other=1"),
                 Ok(Route::MediaPlaylist {
-                    stream: "world-feed".into(),
-                    rendition: "v720".into(),
+                    stream: "world-feed",
+                    rendition: "v720",
                     directives: Some("_HLS_msn=7&_HLS_part=2".into()),
                 }),
             ),
             (
                 "/live/w/v/12.m4s",
                 Some("u=S"),
-                Ok(Route::Segment { stream: "w".into(), link: sealed("/live/w/v/12.m4s") }),
+                Ok(Route::Segment { stream: "w", link: sealed("/live/w/v/12.m4s") }),
             ),
             (
                 "/live/w/v/x/abc.mp4",
                 Some("u=S"),
-                Ok(Route::Segment { stream: "w".into(), link: sealed("/live/w/v/x/abc.mp4") }),
+                Ok(Route::Segment { stream: "w", link: sealed("/live/w/v/x/abc.mp4") }),
             ),
             ("/live/w/v/12.m4s", None, Err(Problem::SealMissing)),
             ("/live/w/v", None, Err(Problem::NotFound)),
@@ -206,7 +211,7 @@ mod tests {
                 "/proxy/demo",
                 Some("url=aHR0cA&_HLS_skip=YES"),
                 Ok(Route::Proxy {
-                    source: Some("demo".into()),
+                    source: Some("demo"),
                     link: Link::Plain { url: "aHR0cA".into() },
                     variables: None,
                     directives: Some("_HLS_skip=YES".into()),
@@ -235,8 +240,8 @@ mod tests {
             ("/api/nothing", None, Err(Problem::NotFound)),
             ("/iptv/other", None, Err(Problem::NotFound)),
             ("/healthz", None, Ok(Route::Api(ApiRequest::Health))),
-            ("/watch/x", None, Ok(Route::Page { path: "/watch/x".into() })),
-            ("/", None, Ok(Route::Page { path: "/".into() })),
+            ("/watch/x", None, Ok(Route::Page { path: "/watch/x" })),
+            ("/", None, Ok(Route::Page { path: "/" })),
         ] {
             assert_eq!(Route::parse(path, query), expected, "{path} {query:?}");
         }

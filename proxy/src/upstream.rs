@@ -1,11 +1,15 @@
 //! Which upstream URL a link names, and how it is reached.
 //!
-//! - [`target`]: the URL, headers and policy of a request to an upstream.
+//! - [`target`]: a URL and the profile of requests to it.
+//! - [`profile`]: the headers, policy and limiter of requests to a source.
+//! - [`resolved_map`]: the map with its profiles resolved, once per version.
 //! - [`seal`]: links that name an upstream URL without telling it.
 //! - [`limiter`]: concurrent requests per source.
 //! - [`denials`]: refused targets, logged once each.
 
 pub mod denials;
 pub mod limiter;
+pub mod profile;
+pub mod resolved_map;
 pub mod seal;
 pub mod target;

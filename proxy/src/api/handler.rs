@@ -128,7 +128,7 @@ fn document_response(
     Ok(Response::ok(content_type, Bytes::from_owner(document.clone()))
         .header(header::CACHE_CONTROL, "no-cache")
         .header(header::ETAG, document.etag())
-        .header(MAP_VERSION_HEADER, &map_version.to_string()))
+        .header(MAP_VERSION_HEADER, map_version.to_string()))
 }
 
 #[cfg(test)]

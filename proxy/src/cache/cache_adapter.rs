@@ -14,7 +14,6 @@ use pingora_cache::trace::SpanHandle;
 use pingora_cache::{CacheMeta, storage};
 use pitwall_fetch::Response;
 
-use super::object_store::CachedObject;
 use super::reader::{InflightReader, StoredReader};
 use crate::http::problem::Problem;
 
@@ -34,12 +33,6 @@ pub enum HitBody {
     Stored(StoredReader),
     Inflight(InflightReader, Option<u64>),
     Bypass(Box<Response>),
-}
-
-impl HitBody {
-    pub fn from_object(object: &CachedObject) -> Self {
-        Self::Stored(StoredReader::new(object))
-    }
 }
 
 /// A cache key that carries `meta` and `body` to the lookup. The key has no name, because nothing

@@ -156,11 +156,11 @@ impl FetchTask<'_> {
 /// The request for a target, with the header fields of its source.
 pub fn build_media_request(target: &UpstreamTarget) -> Request<'static> {
     let request = Request::get(target.url.clone())
-        .source_headers(target.headers.clone())
+        .source_headers(target.headers().clone())
         .forward_header(header::ACCEPT, HeaderValue::from_static("*/*"))
         // Media is compressed already, and a decoded body would have no known length.
         .forward_header(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    Request { private_host_filter: target.private_hosts.clone(), ..request }
+    Request { private_host_filter: target.profile.private_hosts.clone(), ..request }
 }
 
 /// The length in bytes of a 206 response, if it is the requested range, or as much of it as the

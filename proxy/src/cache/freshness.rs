@@ -52,7 +52,7 @@ impl FreshnessByDirectory {
 
     /// How long an object of this target stays fresh.
     pub fn lifetime_for(&self, target: &UpstreamTarget) -> Duration {
-        let directory = self.directory_key(&target.profile, target.url.as_str());
+        let directory = self.directory_key(&target.profile.id, target.url.as_str());
         self.by_directory.get(&directory).unwrap_or(FRESHNESS_LIFETIME_DEFAULT)
     }
 

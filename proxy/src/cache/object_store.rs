@@ -3,6 +3,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use arc_swap::ArcSwap;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use tokio::time::Instant;
@@ -23,7 +24,9 @@ pub struct CachedObject {
     /// Key of the whole object that this one is, or is a range of.
     pub whole_key: ObjectKey,
     pub stream: Option<Arc<str>>,
-    body: Mutex<Arc<Chunks>>,
+    body: ArcSwap<Chunks>,
+    /// Held while the body is joined, so that it is joined once.
+    joining: Mutex<()>,
 }
 
 impl CachedObject {
@@ -34,18 +37,31 @@ impl CachedObject {
         stream: Option<Arc<str>>,
         expires_at: Instant,
     ) -> Self {
-        let body = Mutex::new(Arc::new(body));
-        Self { metadata, stored_at: Instant::now(), expires_at, whole_key, stream, body }
+        let body = ArcSwap::from_pointee(body);
+        Self {
+            metadata,
+            stored_at: Instant::now(),
+            expires_at,
+            whole_key,
+            stream,
+            body,
+            joining: Mutex::default(),
+        }
     }
 
     /// The body, for a reader. The first call joins its chunks, because the reader of a stored
     /// object is rarely the last one; a body that is read only while it is fetched is never copied.
     pub fn body(&self) -> Arc<Chunks> {
-        let mut body = self.body.lock().unwrap_or_else(PoisonError::into_inner);
-        if body.is_fragmented() {
-            *body = Arc::new(body.to_contiguous());
+        let body = self.body.load_full();
+        if !body.is_fragmented() {
+            return body;
         }
-        body.clone()
+        let _joining = self.joining.lock().unwrap_or_else(PoisonError::into_inner);
+        let body = self.body.load();
+        if body.is_fragmented() {
+            self.body.store(Arc::new(body.to_contiguous()));
+        }
+        self.body.load_full()
     }
 
     /// Whether more than half of the freshness lifetime has passed.
@@ -55,8 +71,7 @@ impl CachedObject {
 
     fn weight_bytes(&self) -> u32 {
         // An object with an empty body still costs its entry.
-        let body = self.body.lock().unwrap_or_else(PoisonError::into_inner);
-        u32::try_from(body.total_length() + 512).unwrap_or(u32::MAX)
+        u32::try_from(self.body.load().total_length() + 512).unwrap_or(u32::MAX)
     }
 }
 

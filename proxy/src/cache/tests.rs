@@ -14,34 +14,41 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytesize::ByteSize;
-use http::{HeaderMap, StatusCode};
-use pitwall_fetch::{AddressPolicy, Timeouts};
+use http::StatusCode;
+use pitwall_fetch::Timeouts;
+use pitwall_upstream_map::RequestProfile;
 
 use super::inflight_fetch::ObjectMetadata;
 use super::*;
 use crate::upstream::denials::DenialLog;
-use crate::upstream::limiter::UpstreamLimiter;
+use crate::upstream::limiter::{UpstreamLimiter, UpstreamLimiters};
+use crate::upstream::profile::ResolvedProfile;
 use origin::origin;
 
 const CHUNK_BYTES: usize = 64 * 1024;
 
 fn target(address: SocketAddr, path: &str) -> UpstreamTarget {
-    UpstreamTarget {
-        url: format!("http://{address}{path}").parse().unwrap(),
-        profile: "test".into(),
-        purpose: None,
-        expires: None,
-        policy: AddressPolicy {
-            allow_private: vec!["127.0.0.0/8".parse().unwrap()],
-            ports: vec![address.port()],
-        },
-        headers: HeaderMap::new(),
+    target_of_profile("test", UpstreamLimiter::default(), address, path)
+}
+
+fn target_of_profile(
+    profile: &str,
+    limiter: UpstreamLimiter,
+    address: SocketAddr,
+    path: &str,
+) -> UpstreamTarget {
+    let request_profile = RequestProfile {
+        allow_private: vec!["127.0.0.0/8".parse().unwrap()],
+        ports: vec![address.port()],
         token_parameters: vec!["token".into()],
-        private_hosts: None,
-        limiter: UpstreamLimiter::default(),
-        denials: DenialLog::default(),
-        stream: Some("world".into()),
-    }
+        ..RequestProfile::default()
+    };
+    let (origins, denials) = (Arc::default(), DenialLog::default());
+    let profile =
+        ResolvedProfile::new(profile, Arc::new(request_profile), origins, limiter, denials);
+    let url = format!("http://{address}{path}").parse().unwrap();
+    let target = UpstreamTarget::new(url, Arc::new(profile));
+    UpstreamTarget { stream: Some("world".into()), ..target }
 }
 
 fn segment_cache(max_object: usize, fill_bytes: usize) -> Arc<SegmentCache> {

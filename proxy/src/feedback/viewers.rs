@@ -6,16 +6,19 @@
 
 mod playback_reports;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use http::{HeaderMap, HeaderValue, header};
 use pitwall_upstream_map::{Store, StreamId};
 use prometheus::IntGauge;
 use tokio::time::Instant;
 
-pub use self::playback_reports::PlaybackReports;
+pub use self::playback_reports::{PlaybackReports, has_cmcd_fields};
+use crate::http::access::Grant;
+use crate::shards::{SHARD_COUNT, Shards};
 
 /// How often viewer counts and reports go to the control plane: well within the 30 s for which it
 /// takes a count as current
@@ -28,7 +31,11 @@ const STREAM_MAX_VIEWERS: usize = 100_000;
 
 /// The viewers of each stream on this edge.
 pub struct ViewerTracker {
-    streams: Mutex<HashMap<StreamId, StreamViewers>>,
+    /// The viewers of all streams, by viewer.
+    streams: Shards<HashMap<StreamId, StreamViewers>>,
+    /// The streams that have viewers, with how many they had when they were last counted. It is
+    /// locked before a shard or without one.
+    watched: Mutex<BTreeMap<StreamId, usize>>,
     pub playback_reports: PlaybackReports,
     store: Arc<dyn Store>,
     /// The viewers of all streams.
@@ -44,16 +51,23 @@ type StreamViewers = HashMap<ViewerId, Instant>;
 pub struct ViewerId(u64);
 
 impl ViewerId {
-    /// The viewer to whom this playback token was issued, from whichever address it is presented.
-    pub fn of_token(token: &str) -> Self {
-        Self::of(None, token.as_bytes())
+    /// The viewer to whom this playback token was issued, from whichever address it is presented,
+    /// else the one at this address with this `User-Agent`.
+    pub fn of_request(grant: &Grant, address: Option<IpAddr>, headers: &HeaderMap) -> Self {
+        if let Grant::Token(token) = grant {
+            return Self::of(None, token.as_bytes());
+        }
+        let agent = headers.get(header::USER_AGENT);
+        Self::of(address, agent.map(HeaderValue::as_bytes).unwrap_or_default())
     }
 
-    /// The viewer at this address with this `User-Agent`.
-    pub fn of(address: Option<IpAddr>, agent: &[u8]) -> Self {
+    fn of(address: Option<IpAddr>, agent: &[u8]) -> Self {
         let mut hasher = blake3::Hasher::new();
-        hasher.update(address.map_or(String::new(), |address| address.to_string()).as_bytes());
-        hasher.update(&[0]);
+        match address {
+            Some(IpAddr::V4(v4)) => hasher.update(&[4]).update(&v4.octets()),
+            Some(IpAddr::V6(v6)) => hasher.update(&[6]).update(&v6.octets()),
+            None => hasher.update(&[0]),
+        };
         hasher.update(agent);
         let [a, b, c, d, e, f, g, h, ..] = *hasher.finalize().as_bytes();
         Self(u64::from_le_bytes([a, b, c, d, e, f, g, h]))
@@ -63,26 +77,30 @@ impl ViewerId {
 impl ViewerTracker {
     pub fn new(store: Arc<dyn Store>, viewers_gauge: IntGauge) -> Self {
         let playback_reports = PlaybackReports::new(store.clone());
-        Self { streams: Mutex::default(), playback_reports, store, viewers_gauge }
+        let (streams, watched) = (Shards::default(), Mutex::default());
+        Self { streams, watched, playback_reports, store, viewers_gauge }
     }
 
     /// Records that a viewer polled a media playlist of a stream: its playback is over if no other
     /// poll follows within `timeout`.
     pub fn record_poll(&self, stream: &StreamId, viewer: ViewerId, timeout: Duration) {
         let expires_at = Instant::now() + timeout;
-        let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut streams = self.streams.of_key(viewer);
         if let Some(viewers) = streams.get_mut(stream) {
-            if viewers.len() < STREAM_MAX_VIEWERS || viewers.contains_key(&viewer) {
+            if viewers.len() < STREAM_MAX_VIEWERS / SHARD_COUNT || viewers.contains_key(&viewer) {
                 viewers.insert(viewer, expires_at);
             }
             return;
         }
         streams.insert(stream.clone(), HashMap::from([(viewer, expires_at)]));
-        self.viewers_gauge.inc();
         drop(streams);
-        // A stream's first viewer is reported at once, as the control plane checks the sources of a
-        // watched stream more often.
-        self.store.feedback().set_local_viewers(stream, 1);
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        if watched.insert(stream.clone(), 1).is_none() {
+            self.viewers_gauge.inc();
+            // A stream's first viewer is reported at once, as the control plane checks the sources
+            // of a watched stream more often.
+            self.store.feedback().set_local_viewers(stream, 1);
+        }
     }
 
     /// Reports the viewer count of each stream every [`FEEDBACK_INTERVAL`], and once that a stream
@@ -100,16 +118,23 @@ impl ViewerTracker {
 
     /// Drops expired viewers and counts the rest of each stream. A stream without viewers is in the
     /// result once, with 0.
-    fn count_viewers(&self) -> Vec<(StreamId, usize)> {
+    fn count_viewers(&self) -> BTreeMap<StreamId, usize> {
         let now = Instant::now();
-        let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
-        for viewers in streams.values_mut() {
-            viewers.retain(|_, expires_at| *expires_at > now);
+        // Held throughout, so that a first viewer comes either before the count or after it.
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        watched.values_mut().for_each(|viewers| *viewers = 0);
+        for mut streams in self.streams.iter() {
+            streams.retain(|stream, viewers| {
+                viewers.retain(|_, expires_at| *expires_at > now);
+                if !viewers.is_empty() {
+                    *watched.entry(stream.clone()).or_default() += viewers.len();
+                }
+                !viewers.is_empty()
+            });
         }
-        let counts: Vec<_> =
-            streams.iter().map(|(stream, viewers)| (stream.clone(), viewers.len())).collect();
-        streams.retain(|_, viewers| !viewers.is_empty());
-        let total: usize = counts.iter().map(|(_, viewers)| viewers).sum();
+        let counts = watched.clone();
+        watched.retain(|_, viewers| *viewers > 0);
+        let total: usize = counts.values().sum();
         self.viewers_gauge.set(i64::try_from(total).unwrap_or(i64::MAX));
         counts
     }

@@ -193,6 +193,15 @@ impl AccessControl {
         }
     }
 
+    /// The query (`?key=TOKEN`, or empty) that the links of a playlist in `scope` end in, so that a
+    /// player without a cookie is let in to the playlists they name.
+    ///
+    /// `now`: unix seconds.
+    pub fn token_query(&self, grant: &Grant, scope: AccessScope<'_>, now: u64) -> String {
+        let token = self.issue_token(grant, scope, now);
+        token.map_or(String::new(), |token| format!("?{KEY_PARAMETER}={token}"))
+    }
+
     /// The `Set-Cookie` value for a browser that presented the key; `None` for any other grant.
     ///
     /// `now`: unix seconds.

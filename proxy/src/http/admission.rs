@@ -5,6 +5,7 @@ use std::time::Duration;
 use http::Method;
 use pingora_proxy::Session;
 
+use crate::http::cors::preflight_response;
 use crate::http::problem::Problem;
 use crate::http::response::Response;
 
@@ -49,7 +50,7 @@ pub fn reject_invalid_report(session: &mut Session) -> Option<Response> {
     }
     match session.req_header().method {
         Method::POST => None,
-        Method::OPTIONS => Some(Response::preflight("POST, OPTIONS")),
+        Method::OPTIONS => Some(preflight_response("POST, OPTIONS")),
         _ => {
             session.as_downstream_mut().set_keepalive(None);
             Some(Response::from_problem(&Problem::MethodNotAllowed("POST, OPTIONS")))
@@ -94,8 +95,7 @@ pub fn reject_invalid_request(session: &mut Session, is_media: bool) -> Option<R
     if let Some(response) = reject_large_headers(session) {
         return Some(response);
     }
-    let method = session.req_header().method.clone();
-    match method {
+    match session.req_header().method {
         Method::GET | Method::HEAD => {
             if session.as_downstream_mut().is_body_empty() {
                 return None;
@@ -104,7 +104,7 @@ pub fn reject_invalid_request(session: &mut Session, is_media: bool) -> Option<R
             session.as_downstream_mut().set_keepalive(None);
             Some(Response::from_problem(&Problem::BodyNotAllowed))
         }
-        Method::OPTIONS if is_media => Some(Response::preflight("GET, HEAD, OPTIONS")),
+        Method::OPTIONS if is_media => Some(preflight_response("GET, HEAD, OPTIONS")),
         _ => {
             session.as_downstream_mut().set_keepalive(None);
             let allowed = if is_media { "GET, HEAD, OPTIONS" } else { "GET, HEAD" };

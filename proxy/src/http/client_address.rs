@@ -29,10 +29,9 @@ impl ClientAddresses {
     /// trusted proxy: whatever stands before was written by that client, who can forge it.
     pub fn determine_client_address(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut client = peer.to_canonical();
-        let values =
-            headers.get_all(FORWARDED_FOR_HEADER).iter().filter_map(|value| value.to_str().ok());
-        let forwarded: Vec<&str> = values.flat_map(|value| value.split(',')).collect();
-        for text in forwarded.into_iter().rev() {
+        let values = headers.get_all(FORWARDED_FOR_HEADER).iter().rev();
+        let values = values.filter_map(|value| value.to_str().ok());
+        for text in values.flat_map(|value| value.rsplit(',')) {
             if !self.is_trusted_proxy(client) {
                 break;
             }

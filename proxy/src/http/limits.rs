@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer};
 use tokio::time::Instant;
 
 use crate::http::problem::Problem;
+use crate::shards::Shards;
 
 /// `[edge.limits]`. A limit that is `None` does not apply.
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -53,7 +54,7 @@ fn header<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Err
 pub struct ClientLimiter {
     config: LimitsConfig,
     connections: Mutex<ConnectionCounts>,
-    token_buckets: Mutex<TokenBuckets>,
+    token_buckets: Shards<TokenBuckets>,
 }
 
 #[derive(Default)]
@@ -106,7 +107,7 @@ const BUCKET_SWEEP_INTERVAL: Duration = Duration::from_secs(10);
 
 impl ClientLimiter {
     pub fn new(config: LimitsConfig) -> Arc<Self> {
-        Arc::new(Self { config, connections: Mutex::default(), token_buckets: Mutex::default() })
+        Arc::new(Self { config, connections: Mutex::default(), token_buckets: Shards::default() })
     }
 
     pub fn header_timeout(&self) -> Duration {
@@ -152,7 +153,7 @@ impl ClientLimiter {
         let Some(rate) = self.config.requests_per_client else { return Ok(()) };
         let (rate, now) = (f64::from(rate.get()), Instant::now());
         let capacity = rate * BURST_SECONDS;
-        let mut buckets = self.token_buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut buckets = self.token_buckets.of_key(client);
         buckets.remove_full(rate, capacity, now);
         let full = TokenBucket { tokens: capacity, updated_at: now };
         let bucket = buckets.by_client.entry(client).or_insert(full);
@@ -248,11 +249,7 @@ mod tests {
         assert_eq!(taken(one), 5);
         tokio::time::advance(Duration::from_secs(60)).await;
         assert_eq!(limiter.admit_request(one, 1), Ok(()));
-        assert_eq!(
-            limiter.token_buckets.lock().unwrap().by_client.len(),
-            1,
-            "full buckets are dropped"
-        );
+        assert_eq!(limiter.token_buckets.of_key(one).by_client.len(), 1, "full ones are dropped");
         assert!(matches!(limiter.admit_request(one, 101), Err(Problem::Busy(_))));
         let open = ClientLimiter::new(LimitsConfig::default());
         assert!((0..1000).all(|_| open.admit_request(one, 100_000).is_ok()), "no limit by default");

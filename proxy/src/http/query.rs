@@ -20,11 +20,11 @@ const DELIVERY_DIRECTIVES: [&str; 7] = [
 
 /// How a link names its upstream URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Link {
+pub enum Link<'a> {
     /// `url=`: the URL in base64url.
-    Plain { url: String },
+    Plain { url: Cow<'a, str> },
     /// `u=`: a seal, and the path that it must be bound to.
-    Sealed { seal: String, path: String },
+    Sealed { seal: Cow<'a, str>, path: Cow<'a, str> },
 }
 
 /// The path that the seal of a link with a multivariant playlist's variables is bound to. A viewer
@@ -73,9 +73,9 @@ impl<'a> Query<'a> {
     ///
     /// # Errors
     /// [`Problem::SealMissing`], or the problem of [`get`](Self::get).
-    pub fn sealed_link(&self, path: &str) -> Result<Link, Problem> {
-        let seal = self.get("u")?.ok_or(Problem::SealMissing)?.into_owned();
-        Ok(Link::Sealed { seal, path: path.to_owned() })
+    pub fn sealed_link(&self, path: impl Into<Cow<'a, str>>) -> Result<Link<'a>, Problem> {
+        let seal = self.get("u")?.ok_or(Problem::SealMissing)?;
+        Ok(Link::Sealed { seal, path: path.into() })
     }
 
     /// The link of a request that names its upstream URL, plain or sealed.
@@ -83,10 +83,10 @@ impl<'a> Query<'a> {
     /// # Errors
     /// [`Problem::BadUrl`] when both forms are given, or the problem of
     /// [`sealed_link`](Self::sealed_link).
-    pub fn target_link(&self, path: &str) -> Result<Link, Problem> {
+    pub fn target_link(&self, path: &'a str) -> Result<Link<'a>, Problem> {
         match (self.get("url")?, self.get("u")?) {
             (Some(_), Some(_)) => Err(Problem::BadUrl("url= and u= exclude each other")),
-            (Some(url), None) => Ok(Link::Plain { url: url.into_owned() }),
+            (Some(url), None) => Ok(Link::Plain { url }),
             (None, _) => self.sealed_link(path),
         }
     }

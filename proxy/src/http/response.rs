@@ -10,10 +10,6 @@ use pingora_proxy::Session;
 
 use crate::http::problem::Problem;
 
-/// The response fields that a page of another origin may read (CORS).
-const EXPOSED_HEADERS: &str = "Content-Length, Content-Range, Accept-Ranges, ETag, Last-Modified, Date, \
-                       Age, Retry-After, Server-Timing";
-
 /// A complete response in memory.
 #[derive(Clone)]
 pub struct Response {
@@ -28,6 +24,7 @@ impl Response {
     }
 
     pub fn ok(content_type: &'static str, body: Bytes) -> Self {
+        let content_type = HeaderValue::from_static(content_type);
         Self::new(StatusCode::OK).header(header::CONTENT_TYPE, content_type).body(body)
     }
 
@@ -40,26 +37,13 @@ impl Response {
             .body(problem.to_json().into());
         match problem {
             Problem::AdminTokenInvalid => response.header(header::WWW_AUTHENTICATE, "Bearer"),
-            Problem::MethodNotAllowed(allowed) => response.header(header::ALLOW, allowed),
+            Problem::MethodNotAllowed(allowed) => response.header(header::ALLOW, *allowed),
             Problem::TooManyRequests => response.header(header::RETRY_AFTER, "1"),
             _ if problem.status() == StatusCode::SERVICE_UNAVAILABLE => {
                 response.header(header::RETRY_AFTER, "1")
             }
             _ => response,
         }
-    }
-
-    /// The response to a CORS preflight request, which a browser sends before a page of another
-    /// origin may send fields such as `Range`.
-    pub fn preflight(methods: &str) -> Self {
-        Self::new(StatusCode::NO_CONTENT)
-            .header(header::ACCESS_CONTROL_ALLOW_METHODS, methods)
-            .header(
-                header::ACCESS_CONTROL_ALLOW_HEADERS,
-                "Accept, Cache-Control, CMCD-Object, CMCD-Request, CMCD-Session, CMCD-Status, \
-                 Content-Type, If-Match, If-Modified-Since, If-None-Match, If-Range, Range",
-            )
-            .header(header::ACCESS_CONTROL_MAX_AGE, "86400")
     }
 
     #[cfg(test)]
@@ -79,19 +63,17 @@ impl Response {
     }
 
     #[must_use]
-    pub fn header(mut self, name: HeaderName, value: &str) -> Self {
+    pub fn header(mut self, name: HeaderName, value: impl TryInto<HeaderValue>) -> Self {
         // Values are the edge's own text or validated; a field that cannot be sent is left out.
-        if let Ok(value) = HeaderValue::from_str(value) {
+        if let Ok(value) = value.try_into() {
             self.headers.push((name, value));
         }
         self
     }
 
-    /// Adds [`media_headers`]: a page of any origin may read the response, and a browser that opens
-    /// it runs nothing in it. A login page never replaces it.
     #[must_use]
-    pub fn with_media_headers(mut self) -> Self {
-        self.headers.extend(media_headers());
+    pub fn headers(mut self, headers: impl IntoIterator<Item = (HeaderName, HeaderValue)>) -> Self {
+        self.headers.extend(headers);
         self
     }
 
@@ -102,11 +84,12 @@ impl Response {
     pub async fn send(self, session: &mut Session) -> Result<()> {
         let not_modified = self.status == StatusCode::OK && self.is_not_modified_for(session);
         let status = if not_modified { StatusCode::NOT_MODIFIED } else { self.status };
-        let mut response = ResponseHeader::build(status, Some(self.headers.len() + 3))?;
+        let mut response = ResponseHeader::build_no_case(status, Some(self.headers.len() + 4))?;
         for (name, value) in self.headers {
             response.append_header(name, value)?;
         }
-        response.append_header(header::X_CONTENT_TYPE_OPTIONS, "nosniff")?;
+        let nosniff = HeaderValue::from_static("nosniff");
+        response.append_header(header::X_CONTENT_TYPE_OPTIONS, nosniff)?;
         if !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
             response.insert_header(header::CONTENT_LENGTH, self.body.len())?;
         }
@@ -133,21 +116,9 @@ impl Response {
     }
 }
 
-/// The fields of all responses that a player loads: playlists, segments, maps, keys.
-pub fn media_headers() -> impl Iterator<Item = (HeaderName, HeaderValue)> {
-    [
-        (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
-        (header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED_HEADERS),
-        (HeaderName::from_static("cross-origin-resource-policy"), "cross-origin"),
-        (HeaderName::from_static("timing-allow-origin"), "*"),
-        (header::CONTENT_SECURITY_POLICY, "sandbox; default-src 'none'"),
-    ]
-    .into_iter()
-    .map(|(name, value)| (name, HeaderValue::from_static(value)))
-}
-
 /// A strong entity tag: the first 64 bits of a hash of the content.
-pub fn etag_of(bytes: &[u8]) -> String {
+pub fn etag_of(bytes: &[u8]) -> HeaderValue {
     let hash = blake3::hash(bytes).to_hex();
-    format!("\"{}\"", hash.chars().take(16).collect::<String>())
+    let etag = format!("\"{}\"", hash.get(..16).unwrap_or_default());
+    HeaderValue::try_from(etag).unwrap_or(HeaderValue::from_static(""))
 }

@@ -27,6 +27,7 @@ use crate::edge_state::EdgeState;
 use crate::http::problem::Problem;
 use crate::playlist::rewrite_cache::RewrittenPlaylist;
 use crate::playlist::{self, Playlist, PlaylistPoller, PlaylistResult, UpstreamPlaylist};
+use crate::upstream::resolved_map::ResolvedMap;
 use crate::upstream::target::UpstreamTarget;
 
 /// All that a poll needs, owned, so that the poll can outlive the request that began it.
@@ -40,7 +41,7 @@ pub(super) struct MediaPoll {
 
 /// One attempt of a poll: the source that is polled, and its target.
 struct PollAttempt<'a> {
-    map: &'a UpstreamMap,
+    map: &'a ResolvedMap,
     stream: &'a Stream,
     upstream: &'a Upstream,
     target: UpstreamTarget,
@@ -65,7 +66,7 @@ impl MediaPoll {
             // a new segment.
             self.now = started_at + started.elapsed().as_secs();
             let Publisher { stream: id, rendition: name, rendition_state, .. } = &self.publisher;
-            let map = self.state.store.map();
+            let map = self.state.maps.current();
             let stream = map.streams.get(id.as_str()).ok_or(Problem::NotFound)?;
             let upstream = self.select_upstream(&map, stream)?;
             let rendition = upstream.rendition(name).ok_or(Problem::NotFound)?;
@@ -231,7 +232,7 @@ impl MediaPoll {
     /// Whether the source is still the selected one after a fetch, which may take seconds. To
     /// publish it after the other edges have switched would be to switch back.
     fn is_still_selected(&self, attempt: &PollAttempt<'_>) -> bool {
-        let map = self.state.store.map();
+        let map = self.state.maps.current();
         let stream = map.streams.get(self.publisher.stream.as_str());
         let selected = stream.and_then(|stream| self.select_upstream(&map, stream).ok());
         selected.is_some_and(|selected| selected.source == attempt.upstream.source)

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use pitwall_hls::{SegmentedPlaylist, Splice};
 use pitwall_upstream_map::store::SpliceDecision;
@@ -12,11 +13,32 @@ use tokio::time::Instant;
 use super::source_switch::{
     CurrentGeneration, SourceSwitch, TailSegments, append_following_segments,
 };
+use crate::playlist::Playlist;
 
 /// What this edge has published of one rendition, by which splice, and what other edges have
 /// published.
 #[derive(Default)]
-pub(super) struct RenditionState(Mutex<Inner>);
+pub(super) struct RenditionState {
+    inner: Mutex<Inner>,
+    latest: ArcSwapOption<LatestPlaylist>,
+}
+
+/// The playlist that a poll without directives has given last.
+pub(super) struct LatestPlaylist {
+    pub playlist: Arc<Playlist>,
+    pub fresh_until: std::time::Instant,
+    /// What the poll went by.
+    pub basis: PollBasis,
+}
+
+/// What a poll's choice of the upstream goes by: while it is the same, polls give the same playlist
+/// until that is no longer fresh.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct PollBasis {
+    pub map_version: u64,
+    /// [`StreamState::revision`](super::stream_state::StreamState::revision).
+    pub revision: u64,
+}
 
 #[derive(Default)]
 struct Inner {
@@ -112,7 +134,29 @@ impl Inner {
 
 impl RenditionState {
     fn lock_inner(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Records what a poll has given, unless a later poll has ended before it.
+    pub(super) fn set_latest(&self, latest: LatestPlaylist) {
+        let current = self.latest.load();
+        if current.as_ref().is_none_or(|it| it.playlist.fetched_at <= latest.playlist.fetched_at) {
+            self.latest.store(Some(Arc::new(latest)));
+        }
+    }
+
+    /// The latest playlist, if it is fresh and a poll on this basis would give it.
+    pub(super) fn fresh_playlist(&self, basis: PollBasis) -> Option<Arc<Playlist>> {
+        let latest = self.latest.load();
+        let latest = latest.as_ref().filter(|latest| latest.basis == basis)?;
+        (std::time::Instant::now() < latest.fresh_until).then(|| latest.playlist.clone())
+    }
+
+    /// The latest playlist, if it may still be served while its upstream fails: for three target
+    /// durations, so that a brief failure does not reach the player.
+    pub(super) fn last_good_playlist(&self) -> Option<Arc<Playlist>> {
+        let playlist = self.latest.load().as_ref()?.playlist.clone();
+        (playlist.fetched_at.elapsed() < playlist.stale_if_error_lifetime()).then_some(playlist)
     }
 
     pub(super) fn splice(&self) -> Option<RenditionSplice> {

@@ -1,6 +1,7 @@
 //! What this edge knows of a stream's source switches and of its upstreams, beside the map.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -25,6 +26,8 @@ pub(super) struct StreamStates(Cache<StreamId, Arc<StreamState>>);
 #[derive(Default)]
 pub(super) struct StreamState {
     inner: Mutex<Inner>,
+    /// Counts the changes of `inner`.
+    revision: AtomicU64,
     renditions: Mutex<HashMap<String, Arc<RenditionState>>>,
 }
 
@@ -66,13 +69,25 @@ impl StreamStates {
     }
 
     pub(super) fn get(&self, stream: &str) -> Option<Arc<StreamState>> {
-        self.0.get(&StreamId::try_from(stream.to_owned()).ok()?)
+        self.0.get(stream)
     }
 }
 
 impl StreamState {
     fn lock_inner(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The state, for a change.
+    fn lock_for_change(&self) -> MutexGuard<'_, Inner> {
+        let state = self.lock_inner();
+        self.revision.fetch_add(1, Ordering::Release);
+        state
+    }
+
+    /// A number that is another one after each change of the current generation and the cooldowns.
+    pub(super) fn revision(&self) -> u64 {
+        self.revision.load(Ordering::Acquire)
     }
 
     fn lock_renditions(&self) -> MutexGuard<'_, HashMap<String, Arc<RenditionState>>> {
@@ -82,6 +97,11 @@ impl StreamState {
     /// The state of one of the stream's renditions.
     pub(super) fn rendition_state(&self, rendition: &str) -> Arc<RenditionState> {
         self.lock_renditions().entry(rendition.to_owned()).or_default().clone()
+    }
+
+    /// The state of a rendition that has been polled.
+    pub(super) fn find_rendition(&self, rendition: &str) -> Option<Arc<RenditionState>> {
+        self.lock_renditions().get(rendition).cloned()
     }
 
     /// The discontinuity sequence number after all that this edge has published, of any rendition.
@@ -102,7 +122,7 @@ impl StreamState {
     /// Takes over a decision, unless it is older than the current one. Returns the reason if the
     /// stream has switched to another source since this edge knew of one.
     pub(super) fn apply_decision(&self, decision: &SpliceDecision) -> Option<SwitchReason> {
-        let mut state = self.lock_inner();
+        let mut state = self.lock_for_change();
         let current = &mut state.current;
         current.shared = decision.is_shared;
         if decision.generation == 0 || decision.generation < current.generation {
@@ -132,14 +152,15 @@ impl StreamState {
     /// Records that the map ranks the source of this generation first.
     pub(super) fn confirm_generation(&self, generation: u64) {
         let mut state = self.lock_inner();
-        if state.current.generation == generation {
+        if state.current.generation == generation && !state.current.confirmed_by_map {
             state.current.confirmed_by_map = true;
+            self.revision.fetch_add(1, Ordering::Release);
         }
     }
 
     /// Puts an upstream into cooldown for [`UPSTREAM_COOLDOWN`].
     pub(super) fn mark_unusable(&self, upstream: &Upstream, reason: SwitchReason) {
-        let mut state = self.lock_inner();
+        let mut state = self.lock_for_change();
         let now = Instant::now();
         state.cooldowns.retain(|_, cooldown| match cooldown {
             Cooldown::Until(until, _) => *until > now,
@@ -152,7 +173,7 @@ impl StreamState {
 
     /// Marks an upstream whose playlist has `EXT-X-ENDLIST`.
     pub(super) fn mark_ended(&self, upstream: &Upstream) {
-        self.lock_inner().cooldowns.insert(upstream_identity(upstream), Cooldown::Ended);
+        self.lock_for_change().cooldowns.insert(upstream_identity(upstream), Cooldown::Ended);
     }
 
     pub(super) fn has_ended(&self, upstream: &Upstream) -> bool {
@@ -167,6 +188,7 @@ impl StreamState {
         let mut state = self.lock_inner();
         if matches!(state.cooldowns.get(&upstream_identity(upstream)), Some(Cooldown::Ended)) {
             state.cooldowns.remove(&upstream_identity(upstream));
+            self.revision.fetch_add(1, Ordering::Release);
         }
     }
 

@@ -7,12 +7,13 @@
 use std::sync::LazyLock;
 
 use bytes::Bytes;
-use http::{HeaderMap, header};
+use http::{HeaderMap, StatusCode, header};
 use pingora::http::RequestHeader;
 use url::form_urlencoded;
 
 use crate::http::access::KEY_PARAMETER;
 use crate::http::problem::Problem;
+use crate::http::query::Query;
 use crate::http::response::Response;
 use crate::page;
 
@@ -32,6 +33,22 @@ pub fn response_for(problem: &Problem, request: &RequestHeader) -> Option<Respon
     let asks = matches!(problem, Problem::KeyMissing | Problem::KeyInvalid | Problem::KeyExpired);
     (asks && is_html_preferred(&request.headers))
         .then(|| build_response(problem, request.uri.query().unwrap_or_default()))
+}
+
+/// Answers a browser that showed the key with a cookie and the same address without the key, so
+/// that the key does not stay in the browser's history.
+pub fn redirect_with_cookie(path: &str, query: &Query<'_>, cookie: &str) -> Response {
+    // A location that begins with two slashes would name another host.
+    let path = path.trim_start_matches(['/', '\\']);
+    let location = match query.without_parameter(KEY_PARAMETER) {
+        none if none.is_empty() => format!("/{path}"),
+        rest => format!("/{path}?{rest}"),
+    };
+    Response::new(StatusCode::SEE_OTHER)
+        .header(header::LOCATION, location)
+        .header(header::SET_COOKIE, cookie)
+        .header(header::CACHE_CONTROL, "no-store")
+        .header(header::REFERRER_POLICY, "no-referrer")
 }
 
 fn build_response(problem: &Problem, query: &str) -> Response {

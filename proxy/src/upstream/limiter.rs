@@ -2,7 +2,7 @@
 //! the third.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -14,9 +14,8 @@ const PERMIT_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The limiters of all sources, by request profile.
 #[derive(Default)]
-pub struct UpstreamLimiters(Mutex<HashMap<String, LimiterEntry>>);
+pub struct UpstreamLimiters(HashMap<String, LimiterEntry>);
 
-#[derive(Clone)]
 struct LimiterEntry {
     limit: u32,
     semaphore: Arc<Semaphore>,
@@ -32,13 +31,13 @@ pub struct UpstreamPermit(
 );
 
 impl UpstreamLimiters {
-    /// The limiter of a profile with this limit of concurrent requests; `None`: no limit.
-    pub fn limiter_for(&self, profile: &str, limit: Option<u32>) -> UpstreamLimiter {
+    /// The limiter of a profile with this limit of concurrent requests; `None`: no limit. It is the
+    /// same one for as long as the limit is the same.
+    pub fn limiter_for(&mut self, profile: &str, limit: Option<u32>) -> UpstreamLimiter {
         let Some(limit) = limit else { return UpstreamLimiter(None) };
-        let mut limiters = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let new_entry =
             || LimiterEntry { limit, semaphore: Arc::new(Semaphore::new(limit as usize)) };
-        let entry = limiters.entry(profile.to_owned()).or_insert_with(new_entry);
+        let entry = self.0.entry(profile.to_owned()).or_insert_with(new_entry);
         if entry.limit != limit {
             // Requests in flight keep their permits of the old semaphore.
             *entry = new_entry();
@@ -74,7 +73,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_source_gets_no_more_than_its_limit_of_concurrent_requests() {
-        let limiters = UpstreamLimiters::default();
+        let mut limiters = UpstreamLimiters::default();
         let limiter = limiters.limiter_for("club", Some(1));
         let first = limiter.acquire().await.unwrap();
         assert!(!limiters.limiter_for("club", Some(1)).has_free_permit());
@@ -88,7 +87,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_changed_limit_applies_at_once() {
-        let limiters = UpstreamLimiters::default();
+        let mut limiters = UpstreamLimiters::default();
         let _held = limiters.limiter_for("club", Some(1)).acquire().await.unwrap();
         assert!(limiters.limiter_for("club", Some(2)).has_free_permit());
     }

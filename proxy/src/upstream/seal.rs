@@ -8,14 +8,13 @@
 //! Layout before base64url: key id (1 byte), purpose and the period's low bits (1), SIV (16),
 //! ciphertext.
 
-use std::sync::Mutex;
-
 use aes_siv::KeyInit;
 use aes_siv::siv::Aes256Siv;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::http::problem::Problem;
+use crate::shards::Shards;
 
 /// A seal is valid in the period in which it was made and in the next, so that a link lasts longer
 /// than a session.
@@ -38,9 +37,9 @@ pub struct Sealer {
 
 struct SealKey {
     id: u8,
-    cipher_key: [u8; 64],
-    /// The cipher with its key schedule, which takes a good part of the time to seal one URL.
-    cipher: Mutex<Aes256Siv>,
+    /// The cipher with its key schedule, which takes a good part of the time to seal one URL; one
+    /// for each thread, as it has a state while it is used.
+    ciphers: Shards<Aes256Siv>,
 }
 
 /// Hashes a secret of any length to the 32 bytes that [`Sealer::new`] takes.
@@ -60,12 +59,22 @@ pub enum Purpose {
 /// The contents of a seal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SealContents {
-    /// The profile of the source to fetch with; empty for a link made from a plain `url=`.
-    pub profile: String,
-    pub url: String,
     pub purpose: Purpose,
     /// Expiry in unix seconds, of a seal that expires before its period does.
     pub expires: Option<u64>,
+    /// Profile and URL, separated by a zero.
+    text: String,
+}
+
+impl SealContents {
+    /// The profile of the source to fetch with; empty for a link made from a plain `url=`.
+    pub fn profile(&self) -> &str {
+        self.text.split_once('\0').map_or("", |(profile, _)| profile)
+    }
+
+    pub fn url(&self) -> &str {
+        self.text.split_once('\0').map_or("", |(_, url)| url)
+    }
 }
 
 impl SealKey {
@@ -73,16 +82,7 @@ impl SealKey {
         let (mut cipher_key, mut id) = ([0; 64], [0; 1]);
         derive_key("pitwall 2026 seal key", secret, &mut cipher_key);
         derive_key("pitwall 2026 seal key id", secret, &mut id);
-        Self { id: id[0], cipher_key, cipher: Mutex::new(Aes256Siv::new(&cipher_key.into())) }
-    }
-
-    /// Calls `operation` with the cipher, or with a new one while another thread uses it: no thread
-    /// waits.
-    fn with_cipher<T>(&self, operation: impl FnOnce(&mut Aes256Siv) -> T) -> T {
-        match self.cipher.try_lock() {
-            Ok(mut cipher) => operation(&mut cipher),
-            Err(_) => operation(&mut Aes256Siv::new(&self.cipher_key.into())),
-        }
+        Self { id: id[0], ciphers: Shards::new(|| Aes256Siv::new(&cipher_key.into())) }
     }
 }
 
@@ -145,11 +145,9 @@ impl Sealer {
         let (front, plain) = sealed.split_at_mut(HEADER_BYTES + SIV_BYTES);
         let (_, siv) = front.split_at_mut(HEADER_BYTES);
         // SIV fails only with more entries of associated data than it permits, and two are not.
-        let Ok(tag) = self.current.with_cipher(|cipher| {
-            cipher.encrypt_inout_detached([&associated[..], path.as_bytes()], plain.into())
-        }) else {
-            return;
-        };
+        let mut cipher = self.current.ciphers.of_thread();
+        let associated = [&associated[..], path.as_bytes()];
+        let Ok(tag) = cipher.encrypt_inout_detached(associated, plain.into()) else { return };
         siv.copy_from_slice(&tag);
         let start = out.len();
         out.resize(start + base64::encoded_len(sealed.len(), false).unwrap_or(0), 0);
@@ -165,15 +163,11 @@ impl Sealer {
     /// [`Problem::SealInvalid`] for a seal that was not made with these keys for this path,
     /// [`Problem::SealExpired`] for one whose period or expiry is over.
     pub fn unseal(&self, seal: &str, path: &str, now: u64) -> Result<SealContents, Problem> {
-        let bytes = URL_SAFE_NO_PAD.decode(seal).map_err(|_| Problem::SealInvalid)?;
+        let mut bytes = URL_SAFE_NO_PAD.decode(seal).map_err(|_| Problem::SealInvalid)?;
         let (header, sealed) =
-            bytes.split_first_chunk::<HEADER_BYTES>().ok_or(Problem::SealInvalid)?;
-        // Both keys are tried where they have the same id, which is only 8 bits.
-        let keys = [Some(&self.current), self.previous.as_ref()];
-        let mut keys = keys.into_iter().flatten().filter(|key| key.id == header[0]);
-        if sealed.len() < SIV_BYTES {
-            return Err(Problem::SealInvalid);
-        }
+            bytes.split_first_chunk_mut::<HEADER_BYTES>().ok_or(Problem::SealInvalid)?;
+        let (siv, text) =
+            sealed.split_first_chunk_mut::<SIV_BYTES>().ok_or(Problem::SealInvalid)?;
         let purpose = match header[1] >> PERIOD_BITS {
             0 => Purpose::Playlist,
             1 => Purpose::Document,
@@ -182,26 +176,38 @@ impl Sealer {
         };
         let current = seal_period(now);
         let period = nearest_period(current, header[1]);
-        let open = |key: &SealKey| {
-            let associated = associated_data(*header, period);
-            key.with_cipher(|cipher| cipher.decrypt([&associated[..], path.as_bytes()], sealed))
-                .ok()
-        };
-        let plain = keys.find_map(open).ok_or(Problem::SealInvalid)?;
+        let associated = associated_data(*header, period);
+        let associated = [&associated[..], path.as_bytes()];
+        // Both keys are tried where they have the same id, which is only 8 bits. A key that does
+        // not open a seal leaves it as it was.
+        let keys = [Some(&self.current), self.previous.as_ref()];
+        let mut keys = keys.into_iter().flatten().filter(|key| key.id == header[0]);
+        let is_opened = keys.any(|key| {
+            let mut cipher = key.ciphers.of_thread();
+            cipher.decrypt_inout_detached(associated, (&mut *text).into(), &(*siv).into()).is_ok()
+        });
+        if !is_opened {
+            return Err(Problem::SealInvalid);
+        }
         // A seal of the next period comes from an edge whose clock is slightly ahead.
         if period + 1 < current || period > current + 1 {
             return Err(Problem::SealExpired);
         }
-        let plain = String::from_utf8(plain).map_err(|_| Problem::SealInvalid)?;
-        let (profile, rest) = plain.split_once('\0').ok_or(Problem::SealInvalid)?;
-        let (url, expires) = match rest.split_once('\0') {
-            Some((url, expires)) => (url, Some(expires.parse().map_err(|_| Problem::SealInvalid)?)),
-            None => (rest, None),
+        bytes.drain(..HEADER_BYTES + SIV_BYTES);
+        let mut text = String::from_utf8(bytes).map_err(|_| Problem::SealInvalid)?;
+        let (profile, rest) = text.split_once('\0').ok_or(Problem::SealInvalid)?;
+        let expires = match rest.split_once('\0') {
+            Some((url, expires)) => {
+                let (length, expires) = (profile.len() + 1 + url.len(), expires.parse());
+                text.truncate(length);
+                Some(expires.map_err(|_| Problem::SealInvalid)?)
+            }
+            None => None,
         };
         if expires.is_some_and(|expires: u64| expires <= now) {
             return Err(Problem::SealExpired);
         }
-        Ok(SealContents { profile: profile.to_owned(), url: url.to_owned(), purpose, expires })
+        Ok(SealContents { purpose, expires, text })
     }
 
     /// A name for a URL in a link's path: 16 hex digits, the same for the same URL, that reveal
@@ -267,13 +273,9 @@ mod tests {
         let opened = sealer().unseal(&seal("/live/x/v/1.ts", NOW), "/live/x/v/1.ts", NOW).unwrap();
         assert_eq!(
             opened,
-            SealContents {
-                profile: "source".into(),
-                url: URL.into(),
-                purpose: Purpose::Media,
-                expires: None
-            }
+            SealContents { purpose: Purpose::Media, expires: None, text: format!("source\0{URL}") }
         );
+        assert_eq!((opened.profile(), opened.url()), ("source", URL));
     }
 
     #[test]
@@ -288,7 +290,9 @@ mod tests {
     fn is_aes_siv_and_nothing_else() {
         let sealer = sealer();
         let header = sealer.seal_header(Purpose::Media, NOW / PERIOD_SECONDS);
-        let sealed = Aes256Siv::new(&sealer.current.cipher_key.into())
+        let mut cipher_key = [0; 64];
+        derive_key("pitwall 2026 seal key", &[7; 32], &mut cipher_key);
+        let sealed = Aes256Siv::new(&cipher_key.into())
             .encrypt(
                 [&associated_data(header, NOW / PERIOD_SECONDS)[..], b"/p"],
                 format!("source\0{URL}").as_bytes(),
@@ -297,12 +301,15 @@ mod tests {
         let expected = URL_SAFE_NO_PAD.encode([&header[..], &sealed].concat());
         let mut out = Vec::new();
         sealer.seal(Purpose::Media, "/p", "source", URL, NOW, &mut out);
-        // A second seal uses the same cipher; a third another one, as the lock is held.
-        sealer.seal(Purpose::Media, "/p", "source", URL, NOW, &mut out);
-        let lock = sealer.current.cipher.lock();
+        // A second seal uses the same cipher; a third, on another thread, another one.
         sealer.seal(Purpose::Media, "/p", "source", URL, NOW, &mut out);
         assert!(sealer.unseal(&expected, "/p", NOW).is_ok());
-        drop(lock);
+        let out = std::thread::spawn(move || {
+            sealer.seal(Purpose::Media, "/p", "source", URL, NOW, &mut out);
+            assert!(sealer.unseal(&expected, "/p", NOW).is_ok());
+            (out, expected)
+        });
+        let (out, expected) = out.join().unwrap();
         assert_eq!(String::from_utf8(out).unwrap(), expected.repeat(3));
     }
 
@@ -335,7 +342,7 @@ mod tests {
         let (old, new) = ([7; 32], [9; 32]);
         let made = seal("/p", NOW);
         let rotated = Sealer::with_previous_key(&new, Some(&old));
-        assert_eq!(rotated.unseal(&made, "/p", NOW).unwrap().url, URL);
+        assert_eq!(rotated.unseal(&made, "/p", NOW).unwrap().url(), URL);
         let mut fresh = Vec::new();
         rotated.seal(Purpose::Media, "/p", "source", URL, NOW, &mut fresh);
         let fresh = String::from_utf8(fresh).unwrap();

@@ -1,15 +1,12 @@
 //! Which upstream URL a link names, and how it may be fetched.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::{HeaderMap, header};
-use pitwall_fetch::{
-    AddressPolicy, FetchError, Fetcher, Request, Response, UrlFilter, parse_source_header,
-    parse_url,
-};
-use pitwall_upstream_map::{RequestProfile, Upstream, UpstreamMap};
+use http::HeaderMap;
+use pitwall_fetch::{AddressPolicy, FetchError, Fetcher, Request, Response, UrlFilter, parse_url};
 use url::Url;
 
 use crate::config::UpstreamConfig;
@@ -18,28 +15,19 @@ use crate::http::query::Link;
 use crate::upstream::denials::{
     DenialLog, explain_foreign_host, explain_plain_denial, explain_unlisted_host,
 };
-use crate::upstream::limiter::{UpstreamLimiter, UpstreamLimiters};
+use crate::upstream::profile::ResolvedProfile;
+use crate::upstream::resolved_map::ResolvedMap;
 use crate::upstream::seal::{Purpose, Sealer};
 
-/// An upstream URL that may be fetched, with all that fetching it needs.
+/// An upstream URL that may be fetched.
 #[derive(Clone)]
 pub struct UpstreamTarget {
     pub url: Url,
-    /// Name of the request profile; empty for plain links.
-    pub profile: String,
+    pub profile: Arc<ResolvedProfile>,
     pub purpose: Option<Purpose>,
     /// Unix seconds when the link that named this target expires, and with it all links that its
     /// playlist leads to.
     pub expires: Option<u64>,
-    pub policy: AddressPolicy,
-    pub headers: HeaderMap,
-    pub token_parameters: Vec<String>,
-    /// The hosts for which private address ranges are allowed: those that a plain link may name,
-    /// and not the hosts that they redirect or link to. `None`: the policy of the source holds for
-    /// all hosts.
-    pub private_hosts: Option<UrlFilter>,
-    pub limiter: UpstreamLimiter,
-    pub denials: DenialLog,
     /// The stream that the object belongs to, where the link says so.
     pub stream: Option<Arc<str>>,
 }
@@ -47,34 +35,38 @@ pub struct UpstreamTarget {
 /// Resolves links to targets.
 pub struct TargetResolver {
     allowed_hosts: UrlFilter,
-    plain_policy: AddressPolicy,
-    limiters: UpstreamLimiters,
+    /// The profile of plain links to the hosts that they may name.
+    named_profile: Arc<ResolvedProfile>,
+    /// The profile of what plain links lead to, where private address ranges are closed.
+    foreign_profile: Arc<ResolvedProfile>,
     denials: DenialLog,
 }
 
 impl TargetResolver {
-    pub fn new(config: &UpstreamConfig) -> Self {
-        let plain_policy = AddressPolicy {
+    pub fn new(config: &UpstreamConfig, denials: DenialLog) -> Self {
+        let policy = AddressPolicy {
             allow_private: config.allow_private.iter().map(|range| range.0).collect(),
             ports: config.allow_hosts.iter().filter_map(|host| host.port).collect(),
         };
         let allow_hosts = config.allow_hosts.clone();
         let allowed_hosts: UrlFilter =
             Arc::new(move |url: &Url| allow_hosts.iter().any(|host| host.matches(url)));
-        Self {
-            allowed_hosts,
-            plain_policy,
-            limiters: UpstreamLimiters::default(),
-            denials: DenialLog::default(),
-        }
+        let profile = |policy: AddressPolicy| {
+            let (named_hosts, denials) = (allowed_hosts.clone(), denials.clone());
+            Arc::new(ResolvedProfile::of_plain_links(policy, named_hosts, denials))
+        };
+        let public_policy = AddressPolicy { allow_private: Vec::new(), ..policy.clone() };
+        let (named_profile, foreign_profile) = (profile(policy), profile(public_policy));
+        Self { allowed_hosts, named_profile, foreign_profile, denials }
     }
 
     /// The address policy for a link to `url` by the operator.
-    pub fn policy_for_url(&self, url: &Url) -> AddressPolicy {
-        if self.is_allowed_host(url) {
-            return self.plain_policy.clone();
-        }
-        AddressPolicy { allow_private: Vec::new(), ..self.plain_policy.clone() }
+    pub fn policy_for_url(&self, url: &Url) -> &AddressPolicy {
+        &self.plain_profile(url).policy
+    }
+
+    fn plain_profile(&self, url: &Url) -> &Arc<ResolvedProfile> {
+        if self.is_allowed_host(url) { &self.named_profile } else { &self.foreign_profile }
     }
 
     /// Why [`policy_for_url`](Self::policy_for_url) refuses `url`, with the key of `[upstream]`
@@ -94,22 +86,20 @@ impl TargetResolver {
     /// that is not allowed, [`Problem::NotFound`] for an unknown source.
     pub fn resolve_link(
         &self,
-        link: &Link,
+        link: &Link<'_>,
         source: Option<&str>,
         sealer: &Sealer,
-        map: &UpstreamMap,
+        map: &ResolvedMap,
         now: u64,
     ) -> Result<UpstreamTarget, Problem> {
         match link {
             Link::Plain { url } => self.resolve_plain(url, source, map),
             Link::Sealed { seal, path } => {
                 let sealed = sealer.unseal(seal, path, now)?;
-                let url = parse_url(&sealed.url)?;
-                self.resolve_for_profile(url, &sealed.profile, map).map(|target| UpstreamTarget {
-                    purpose: Some(sealed.purpose),
-                    expires: sealed.expires,
-                    ..target
-                })
+                let target =
+                    self.resolve_for_profile(parse_url(sealed.url())?, sealed.profile(), map)?;
+                let purpose = Some(sealed.purpose);
+                Ok(UpstreamTarget { purpose, expires: sealed.expires, ..target })
             }
         }
     }
@@ -118,7 +108,7 @@ impl TargetResolver {
         &self,
         url: &str,
         source: Option<&str>,
-        map: &UpstreamMap,
+        map: &ResolvedMap,
     ) -> Result<UpstreamTarget, Problem> {
         let url = URL_SAFE_NO_PAD
             .decode(url)
@@ -129,149 +119,101 @@ impl TargetResolver {
             self.denials.log_denial(explain_unlisted_host(&url));
             return Err(Problem::TargetDenied);
         }
-        match source {
-            Some(source) if !map.profiles.keys().any(|id| id.0 == source) => Err(Problem::NotFound),
-            // The header fields of a source go only to origins where the source plays, whoever made
-            // the link.
-            Some(source) if !is_upstream_origin(map, &url, |one| one.source == source) => {
-                self.denials.log_denial(explain_foreign_host(&url, source));
-                Err(Problem::TargetDenied)
-            }
-            Some(source) => self.resolve_for_profile(url, source, map),
-            None => self.resolve_for_profile(url, "", map),
+        let Some(source) = source else { return self.resolve_for_profile(url, "", map) };
+        if map.profile(source).is_none() {
+            return Err(Problem::NotFound);
         }
+        // The header fields of a source go only to origins where the source plays, whoever made the
+        // link.
+        if !map.profiles().any(|profile| profile.source() == source && profile.plays_at(&url)) {
+            self.denials.log_denial(explain_foreign_host(&url, source));
+            return Err(Problem::TargetDenied);
+        }
+        self.resolve_for_profile(url, source, map)
     }
 
     /// The target for a URL that an upstream with this request profile led to; an empty `profile`
     /// is that of plain links.
     ///
     /// # Errors
-    /// [`Problem::SealExpired`] if the profile is no longer in the map.
+    /// [`Problem::SealExpired`] if the profile is no longer in the map: the links of a removed
+    /// source end with it, because nothing says any more how they may be fetched.
     pub fn resolve_for_profile(
         &self,
         url: Url,
         profile: &str,
-        map: &UpstreamMap,
+        map: &ResolvedMap,
     ) -> Result<UpstreamTarget, Problem> {
-        if profile.is_empty() {
-            let policy = self.policy_for_url(&url);
-            return Ok(UpstreamTarget {
-                url,
-                profile: String::new(),
-                purpose: None,
-                expires: None,
-                policy,
-                headers: HeaderMap::new(),
-                token_parameters: Vec::new(),
-                private_hosts: Some(self.allowed_hosts.clone()),
-                limiter: UpstreamLimiter::default(),
-                denials: self.denials.clone(),
-                stream: None,
-            });
-        }
-        // The links of a removed source end with it, because the map no longer says how they may be
-        // fetched.
-        let found = map.profiles.iter().find(|(id, _)| id.0 == profile);
-        let (_, request_profile) = found.ok_or(Problem::SealExpired)?;
-        let mut headers = profile_headers(request_profile);
-        let secret_fields = [header::COOKIE, header::AUTHORIZATION];
-        let has_secret = secret_fields.iter().any(|name| headers.contains_key(name));
-        // A playlist may name any host: cookies and credentials of the source go only to the
-        // source's own origins.
-        if has_secret && !is_upstream_origin(map, &url, |one| one.profile.0 == profile) {
-            for name in secret_fields {
-                headers.remove(name);
-            }
-        }
-        Ok(UpstreamTarget {
-            url,
-            profile: profile.to_owned(),
-            purpose: None,
-            expires: None,
-            policy: profile_policy(request_profile),
-            headers,
-            token_parameters: request_profile.token_parameters.clone(),
-            private_hosts: None,
-            limiter: self.limiters.limiter_for(profile, request_profile.connections),
-            denials: self.denials.clone(),
-            stream: None,
-        })
+        let profile = match profile {
+            "" => self.plain_profile(&url),
+            id => map.profile(id).ok_or(Problem::SealExpired)?,
+        };
+        Ok(UpstreamTarget::new(url, profile.clone()))
     }
-}
 
-/// Whether the URL has the origin of a playlist of an upstream that `matches`.
-fn is_upstream_origin(map: &UpstreamMap, url: &Url, matches: impl Fn(&Upstream) -> bool) -> bool {
-    let origin = url.origin();
-    let mut upstreams = map.streams.values().flat_map(|stream| &stream.upstreams);
-    upstreams.any(|one| {
-        matches(one)
-            && (one.playlist.origin() == origin
-                || one.renditions.iter().any(|rendition| rendition.playlist.origin() == origin))
-    })
-}
-
-fn profile_policy(profile: &RequestProfile) -> AddressPolicy {
-    AddressPolicy { allow_private: profile.allow_private.clone(), ports: profile.ports.clone() }
-}
-
-/// The header fields of a profile. The map comes from the control plane through a store: an invalid
-/// field in it costs only itself.
-fn profile_headers(profile: &RequestProfile) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    for (name, value) in &profile.headers {
-        match parse_source_header(name, value) {
-            Ok((name, value)) => drop(headers.append(name, value)),
-            Err(error) => tracing::warn!(
-                %error,
-                "a header field of a source is invalid and is not sent: check the headers of the source"
-            ),
-        }
+    /// The target for a URL that the playlist at the target `playlist` leads to.
+    pub fn resolve_from_playlist(&self, url: Url, playlist: &UpstreamTarget) -> UpstreamTarget {
+        let is_plain = playlist.profile.id.is_empty();
+        let profile = if is_plain { self.plain_profile(&url) } else { &playlist.profile };
+        let target = UpstreamTarget::new(url, profile.clone());
+        UpstreamTarget { stream: playlist.stream.clone(), ..target }
     }
-    headers
 }
 
 impl UpstreamTarget {
+    pub(crate) fn new(url: Url, profile: Arc<ResolvedProfile>) -> Self {
+        Self { url, profile, purpose: None, expires: None, stream: None }
+    }
+
+    /// The header fields that its source sends to this target.
+    pub fn headers(&self) -> &HeaderMap {
+        self.profile.headers_for(&self.url)
+    }
+
     /// Sends a request to this target, when its source has a free permit.
     ///
     /// # Errors
     /// [`Problem::Unavailable`] without a permit in time, or the problem of the fetch.
     pub async fn send(&self, fetcher: &Fetcher, request: Request<'_>) -> Result<Response, Problem> {
-        let permit = self.limiter.acquire().await?;
-        let result = fetcher.send(&self.policy, request).await;
+        let permit = self.profile.limiter.acquire().await?;
+        let result = fetcher.send(&self.profile.policy, request).await;
         let response = result.inspect_err(|error| {
             if error.denial().is_some() {
-                self.denials.log_denial(self.explain_denial(error));
+                self.profile.denials.log_denial(self.explain_denial(error));
             }
         })?;
         Ok(response.with_guard(permit))
     }
 
     fn explain_denial(&self, error: &FetchError) -> String {
-        if let Some(is_named) = &self.private_hosts {
+        if let Some(is_named) = &self.profile.private_hosts {
             return explain_plain_denial(error, &self.url, is_named(&self.url));
         }
-        // The name of a profile for a single stream begins with the name of its source.
-        let source = self.profile.split('/').next().unwrap_or_default();
-        error.operator_text(&format!("in source {source:?}"))
+        error.operator_text(&format!("in source {:?}", self.profile.source()))
     }
 
     /// The URL without its token parameters, under which objects are cached.
-    pub fn canonical_url(&self) -> String {
-        canonical_url(self.url.as_str(), &self.token_parameters)
+    pub fn canonical_url(&self) -> Cow<'_, str> {
+        canonical_url(self.url.as_str(), self.profile.token_parameters())
     }
 }
 
 /// `url` without the query parameters in `token_parameters`.
-pub fn canonical_url(url: &str, token_parameters: &[String]) -> String {
-    let Some((rest, query)) = url.split_once('?') else { return url.to_owned() };
-    let pairs: Vec<&str> = query
-        .split('&')
-        .filter(|pair| {
-            let name = pair.split_once('=').map_or(*pair, |(name, _)| name);
-            !token_parameters.iter().any(|token| token == name)
-        })
-        .collect();
-    if pairs.is_empty() { rest.to_owned() } else { format!("{rest}?{}", pairs.join("&")) }
+pub fn canonical_url<'a>(url: &'a str, token_parameters: &[String]) -> Cow<'a, str> {
+    let Some((rest, query)) = url.split_once('?') else { return Cow::Borrowed(url) };
+    let is_token = |pair: &&str| {
+        let name = pair.split_once('=').map_or(*pair, |(name, _)| name);
+        token_parameters.iter().any(|token| token == name)
+    };
+    if !query.split('&').any(|pair| is_token(&pair)) {
+        return Cow::Borrowed(url);
+    }
+    let pairs: Vec<&str> = query.split('&').filter(|pair| !is_token(pair)).collect();
+    if pairs.is_empty() {
+        Cow::Borrowed(rest)
+    } else {
+        Cow::Owned(format!("{rest}?{}", pairs.join("&")))
+    }
 }
 
 #[cfg(test)]
@@ -280,23 +222,6 @@ mod tests {
 
     use super::*;
     use crate::config::AllowedHost;
-
-    #[test]
-    fn an_invalid_header_field_costs_only_itself() {
-        for (fields, expected) in [
-            (vec![("Referer", "https://a/"), ("Bad Name", "x")], vec!["referer"]),
-            (vec![("Host", "a"), ("Cookie", "b"), ("X-A", "line\nbreak")], vec!["cookie"]),
-            (vec![], vec![]),
-        ] {
-            let headers =
-                fields.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
-            let profile =
-                RequestProfile { headers: headers.collect(), ..RequestProfile::default() };
-            let sent = profile_headers(&profile);
-            let names: Vec<_> = sent.keys().map(|name| name.as_str()).collect();
-            assert_eq!(names, expected);
-        }
-    }
 
     #[test]
     fn canonical_urls() {
@@ -313,15 +238,16 @@ mod tests {
 
     fn targets() -> TargetResolver {
         let host = |text: &str| AllowedHost::try_from(text.to_owned()).unwrap();
-        TargetResolver::new(&UpstreamConfig {
+        let config = UpstreamConfig {
             allow_hosts: vec![host("cdn.example.com"), host("192.168.1.20:9000")],
             allow_private: vec!["192.168.1.0/24".parse().unwrap()],
             ..UpstreamConfig::default()
-        })
+        };
+        TargetResolver::new(&config, DenialLog::default())
     }
 
     /// A map in which a source with a cookie plays at `cdn.example.com`.
-    fn map() -> UpstreamMap {
+    fn map() -> Arc<ResolvedMap> {
         let json = serde_json::json!({
             "version": 1,
             "streams": { "world": { "id": "world", "feed": "World", "upstreams": [{
@@ -335,7 +261,7 @@ mod tests {
             } },
             "documents": {},
         });
-        serde_json::from_value(json).unwrap()
+        crate::upstream::resolved_map::tests::resolve(serde_json::from_value(json).unwrap())
     }
 
     #[test]
@@ -347,8 +273,8 @@ mod tests {
             ("https://elsewhere.example/a", false),
         ] {
             let target = targets().resolve_for_profile(url.parse().unwrap(), "", &map()).unwrap();
-            assert_eq!(!target.policy.allow_private.is_empty(), private, "{url}");
-            let is_named = target.private_hosts.unwrap();
+            assert_eq!(!target.profile.policy.allow_private.is_empty(), private, "{url}");
+            let is_named = target.profile.private_hosts.clone().unwrap();
             assert_eq!(is_named(&url.parse().unwrap()), private, "{url}");
         }
     }
@@ -405,11 +331,12 @@ mod tests {
         {
             let target =
                 targets().resolve_for_profile(url.parse().unwrap(), "club", &map()).unwrap();
-            assert_eq!(target.headers.contains_key("cookie"), cookie, "{url}");
-            assert!(target.headers.contains_key("referer"), "{url}");
+            assert_eq!(target.headers().contains_key("cookie"), cookie, "{url}");
+            assert!(target.headers().contains_key("referer"), "{url}");
         }
+        let map = map();
         let plain = |url: &str| {
-            targets().resolve_plain(&URL_SAFE_NO_PAD.encode(url), Some("club"), &map()).map(drop)
+            targets().resolve_plain(&URL_SAFE_NO_PAD.encode(url), Some("club"), &map).map(drop)
         };
         assert_eq!(plain("https://cdn.example.com/x"), Ok(()));
         assert_eq!(plain("http://192.168.1.20:9000/x"), Err(Problem::TargetDenied));

@@ -6,7 +6,7 @@ async fn a_token_does_not_name_another_object() {
     let key = |path| ObjectKey::of(&target(address, path), None);
     assert!(key("/a?token=1") == key("/a?token=2"));
     assert!(key("/a?id=1") != key("/a?id=2"));
-    let other = UpstreamTarget { profile: "other".into(), ..target(address, "/a") };
+    let other = target_of_profile("other", UpstreamLimiter::default(), address, "/a");
     assert!(ObjectKey::of(&other, None) != key("/a"));
 }
 

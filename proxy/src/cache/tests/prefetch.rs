@@ -1,5 +1,4 @@
 use super::*;
-use crate::upstream::limiter::UpstreamLimiters;
 
 fn is_started(outcome: &PrefetchOutcome) -> bool {
     matches!(outcome, PrefetchOutcome::Inflight { coalesced: false, .. })
@@ -100,7 +99,7 @@ async fn a_prefetch_takes_no_capacity_that_requests_need() {
     // The source allows one request, which is in flight for a viewer.
     let limiter = UpstreamLimiters::default().limiter_for("club", Some(1));
     let _permit = limiter.acquire().await.unwrap();
-    let limited = UpstreamTarget { limiter, ..target(address, "/sized/1") };
+    let limited = target_of_profile("test", limiter, address, "/sized/1");
     for (what, cache, target, byte_range) in [
         ("no room", cache, target(address, "/sized/1"), None),
         ("no connection", large_cache(), limited, None),

@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use pitwall_upstream_map::feedback::{Observation, UpstreamReport};
 use pitwall_upstream_map::{Store, Stream, StreamId, Upstream};
 
@@ -62,14 +62,11 @@ impl PlaybackReports {
 
     /// Counts the CMCD fields of a player's request for a segment of an upstream, if it has any.
     pub fn record_cmcd_headers(&self, stream: &Stream, upstream: &Upstream, headers: &HeaderMap) {
-        let field = |name| headers.get(name).map_or(&b""[..], HeaderValue::as_bytes);
-        let status = field("cmcd-status");
-        if status.is_empty() && field("cmcd-object").is_empty() && field("cmcd-session").is_empty()
-        {
-            return;
+        if has_cmcd_fields(headers) {
+            let status = headers.get(&CMCD_STATUS).map_or(&b""[..], HeaderValue::as_bytes);
+            let stalled = status.split(|byte| *byte == b',').any(|key| key.trim_ascii() == b"bs");
+            self.count_report(stream, upstream, stalled);
         }
-        let stalled = status.split(|byte| *byte == b',').any(|key| key.trim_ascii() == b"bs");
-        self.count_report(stream, upstream, stalled);
     }
 
     /// Counts what a player posted about a stream, for the stream's active upstream. A post counts
@@ -101,6 +98,15 @@ impl PlaybackReports {
             self.store.feedback().push_report(UpstreamReport { stream, source, generation, what });
         }
     }
+}
+
+const CMCD_STATUS: HeaderName = HeaderName::from_static("cmcd-status");
+const CMCD_FIELDS: [HeaderName; 3] =
+    [CMCD_STATUS, HeaderName::from_static("cmcd-object"), HeaderName::from_static("cmcd-session")];
+
+/// Whether a request has CMCD fields.
+pub fn has_cmcd_fields(headers: &HeaderMap) -> bool {
+    CMCD_FIELDS.iter().any(|name| headers.get(name).is_some_and(|value| !value.is_empty()))
 }
 
 #[cfg(test)]

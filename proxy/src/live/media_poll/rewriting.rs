@@ -36,7 +36,7 @@ impl MediaPoll {
         let mut uri_mapper = LiveUriMapper {
             proxy_mapper: ProxyUriMapper {
                 sealer: &self.state.sealer,
-                profile: &target.profile,
+                profile: &target.profile.id,
                 container_extension: extension,
                 now: self.now,
                 expires: None,
@@ -44,7 +44,7 @@ impl MediaPoll {
             stream: self.publisher.stream.as_str(),
             rendition: &self.publisher.rendition,
             upstream,
-            token_parameters: &target.token_parameters,
+            token_parameters: target.profile.token_parameters(),
             splice: Some(splice),
         };
         let previous = self.playlist_poller.rewrite_cache.get(&attempt.rewrite_cache_key);

@@ -1,0 +1,36 @@
+//! Cross-origin requests (CORS): pages of any origin may play media and post reports.
+
+use http::StatusCode;
+use http::header::{self, HeaderName, HeaderValue};
+
+use crate::http::response::Response;
+
+/// The response fields that a page of another origin may read.
+const EXPOSED_HEADERS: &str = "Content-Length, Content-Range, Accept-Ranges, ETag, Last-Modified, Date, \
+                       Age, Retry-After, Server-Timing";
+
+/// The response to a preflight request, which a browser sends before a page of another origin may
+/// send fields such as `Range`.
+pub fn preflight_response(methods: &str) -> Response {
+    Response::new(StatusCode::NO_CONTENT)
+        .header(header::ACCESS_CONTROL_ALLOW_METHODS, methods)
+        .header(
+            header::ACCESS_CONTROL_ALLOW_HEADERS,
+            "Accept, Cache-Control, CMCD-Object, CMCD-Request, CMCD-Session, CMCD-Status, \
+             Content-Type, If-Match, If-Modified-Since, If-None-Match, If-Range, Range",
+        )
+        .header(header::ACCESS_CONTROL_MAX_AGE, "86400")
+}
+
+/// The fields of all responses that a player loads: playlists, segments, maps, keys. A page of any
+/// origin may read them, and a browser that opens one runs nothing in it.
+pub fn media_headers() -> [(HeaderName, HeaderValue); 5] {
+    [
+        (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+        (header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED_HEADERS),
+        (HeaderName::from_static("cross-origin-resource-policy"), "cross-origin"),
+        (HeaderName::from_static("timing-allow-origin"), "*"),
+        (header::CONTENT_SECURITY_POLICY, "sandbox; default-src 'none'"),
+    ]
+    .map(|(name, value)| (name, HeaderValue::from_static(value)))
+}

@@ -1,0 +1,126 @@
+//! [`MediaHandler`]: segments of `/live` and media of `/relay`, opened in the segment cache.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures::FutureExt;
+use pingora::http::RequestHeader;
+
+use crate::cache::RangeRequest;
+use crate::edge_state::EdgeState;
+use crate::feedback::viewers::has_cmcd_fields;
+use crate::http::problem::Problem;
+use crate::http::query::Link;
+use crate::live::LiveHandler;
+use crate::media_response::MediaResponse;
+use crate::upstream::resolved_map::ResolvedMap;
+use crate::upstream::seal::Purpose;
+use crate::upstream::target::UpstreamTarget;
+
+/// Opens the objects that media requests are for.
+pub struct MediaHandler {
+    pub state: EdgeState,
+    pub live: Arc<LiveHandler>,
+}
+
+impl MediaHandler {
+    /// Opens a segment of `/live`. A link that the upstream refuses is looked up again in the
+    /// playlist that named it, once: its token may have expired since, or the source may have
+    /// moved.
+    ///
+    /// # Errors
+    /// The problem of the link, or of the upstream.
+    pub async fn open_segment(
+        &self,
+        request: &RequestHeader,
+        stream: &str,
+        link: &Link<'_>,
+        now: u64,
+    ) -> Result<MediaResponse, Problem> {
+        let opened = self.try_open_segment(request, stream, link, now).await;
+        let (Err(problem), Link::Sealed { seal, path }) = (&opened, link) else { return opened };
+        if !problem.is_link_expired() {
+            return opened;
+        }
+        match self.live.renew_link(path, seal, problem, now).boxed().await {
+            Some(renewed) => self.try_open_segment(request, stream, &renewed, now).await,
+            None => opened,
+        }
+    }
+
+    async fn try_open_segment(
+        &self,
+        request: &RequestHeader,
+        stream: &str,
+        link: &Link<'_>,
+        now: u64,
+    ) -> Result<MediaResponse, Problem> {
+        let map = self.state.maps.current();
+        let EdgeState { targets, sealer, .. } = &self.state;
+        let target = targets.resolve_link(link, None, sealer, &map, now)?;
+        let profile = target.profile.clone();
+        let opened = self.open_media(request, target, Some(stream)).await;
+        if opened.is_err() || has_cmcd_fields(&request.headers) {
+            let problem = opened.as_ref().err();
+            self.record_feedback(&map, stream, &profile.id, request, problem);
+        }
+        opened
+    }
+
+    /// Opens media of `/relay`, which belong to no stream.
+    ///
+    /// # Errors
+    /// The problem of the link, or of the upstream.
+    pub async fn open_relayed(
+        &self,
+        request: &RequestHeader,
+        link: &Link<'_>,
+        now: u64,
+    ) -> Result<MediaResponse, Problem> {
+        let EdgeState { targets, sealer, maps, .. } = &self.state;
+        let target = targets.resolve_link(link, None, sealer, &maps.current(), now)?;
+        self.open_media(request, target, None).await
+    }
+
+    async fn open_media(
+        &self,
+        request: &RequestHeader,
+        target: UpstreamTarget,
+        stream: Option<&str>,
+    ) -> Result<MediaResponse, Problem> {
+        if target.purpose.is_some_and(|purpose| purpose != Purpose::Media) {
+            return Err(Problem::SealInvalid);
+        }
+        let started = Instant::now();
+        let lookup = match self.state.cache.find_stored(&target) {
+            Some(stored) => stored,
+            None => {
+                let range = RangeRequest::from_headers(&request.headers);
+                let target = UpstreamTarget { stream: stream.map(Arc::from), ..target };
+                self.state.cache.open_object(target, range).boxed().await?
+            }
+        };
+        let media = MediaResponse::new(lookup, request.uri.path(), started);
+        self.state.metrics.cache_requests.of(media.cache_result()).inc();
+        Ok(media)
+    }
+
+    /// Records what a request for a segment tells of the upstream that the segment is of.
+    fn record_feedback(
+        &self,
+        map: &ResolvedMap,
+        stream: &str,
+        profile: &str,
+        request: &RequestHeader,
+        problem: Option<&Problem>,
+    ) {
+        let Some(stream) = map.streams.get(stream) else { return };
+        let mut upstreams = stream.upstreams.iter();
+        let Some(upstream) = upstreams.find(|one| one.profile.0 == profile) else { return };
+        let playback_reports = &self.state.viewers.playback_reports;
+        playback_reports.record_cmcd_headers(stream, upstream, &request.headers);
+        if let Some(problem) = problem {
+            playback_reports.report_failure(&stream.id, upstream, problem);
+        }
+    }
+}
