@@ -15,6 +15,11 @@ const START_CHECK_MS = 5_000;
 const OBSERVE_MS = 8_000;
 /** Longer than a segment, so that every player sends a request during the outage and is refused. */
 const OUTAGE_MS = 3_000;
+/**
+ * Whether FFmpeg ends at a refused request depends on the moment of the refusal. A player that did not play on counts
+ * only if it plays on after the plain origin as many times in a row.
+ */
+const PLAIN_ROUNDS = 3;
 
 const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
@@ -99,14 +104,19 @@ test('players outlive an edge that is killed as they outlive a plain origin', as
 		edge.start();
 		await eventually(async () => (await fetch(url)).ok, 'the edge plays again');
 	});
-	const onPlain = await playersThatPlayOn(t, plain.url, path.join(folder, 'of-plain'), async () => {
-		await plain.process.stop('SIGKILL');
-		await pause(OUTAGE_MS);
-		plain.runNginx();
-		await eventually(async () => (await fetch(plain.url)).ok, 'the origin serves again');
-	});
+	let onlyOnPlain;
+	for (let round = 1; round <= PLAIN_ROUNDS && onlyOnPlain?.length !== 0; round++) {
+		const roundFolder = path.join(folder, `of-plain-${round}`);
+		const onPlain = await playersThatPlayOn(t, plain.url, roundFolder, async () => {
+			await plain.process.stop('SIGKILL');
+			await pause(OUTAGE_MS);
+			plain.process = plain.runNginx();
+			await eventually(async () => (await fetch(plain.url)).ok, 'the origin serves again');
+		});
+		onlyOnPlain = (onlyOnPlain ?? onPlain).filter((name) => onPlain.includes(name) && !onEdge.includes(name));
+	}
 	assert.deepEqual(
-		onPlain.filter((name) => !onEdge.includes(name)),
+		onlyOnPlain,
 		[],
 		`plays on after a plain origin, not after an edge; ${onEdge.length} of 10 did after the edge`,
 	);
