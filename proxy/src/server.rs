@@ -19,6 +19,7 @@ use pingora::services::listening::Service;
 use pingora_proxy::http_proxy;
 use prometheus::Registry;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 
 use crate::admin::AdminService;
 use crate::config::EdgeConfig;
@@ -32,10 +33,14 @@ use crate::server::tls::{Certificate, CertificateError};
 /// How long an HTTP/2 connection without an open stream is kept alive.
 const HTTP2_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// How long the tasks beside the edge may take to save what they know when the process stops.
+const TASKS_END_TIMEOUT: Duration = Duration::from_secs(3);
+
 /// The edge on its listeners, with the tasks that run beside it.
 pub struct Server {
     inner: pingora::server::Server,
     signals: ShutdownSignals,
+    tasks: BackgroundTasks,
 }
 
 /// Why the listeners cannot be set up.
@@ -74,10 +79,12 @@ impl Server {
         };
         let mut inner = pingora::server::Server::new_with_opt_and_conf(None, conf);
         inner.bootstrap();
+        let tasks = BackgroundTasks::default();
         let signals = ShutdownSignals {
             drain_signal: edge.drain_signal(),
             metrics: edge.metrics().clone(),
             drain_timeout: config.drain,
+            tasks: tasks.clone(),
         };
         let admin = AdminService {
             state: edge.state().clone(),
@@ -109,14 +116,9 @@ impl Server {
         service.add_tcp(&config.admin.to_string());
         service.threads = Some(1);
         inner.add_service(service);
-        let drain_waiter = DrainWaiter { metrics: signals.metrics.clone() };
-        let mut server = Self { inner, signals };
-        server.add_background_task("drain", 1, |stop| async move {
-            stop.await;
-            drain_waiter.wait_until_idle().await;
-            // Pingora sleeps through its whole grace period even when no request is in flight.
-            std::process::exit(0);
-        });
+        let drain_waiter = DrainWaiter { metrics: signals.metrics.clone(), tasks: tasks.clone() };
+        inner.add_service(background_service("drain", drain_waiter));
+        let mut server = Self { inner, signals, tasks };
         server.add_background_task("audience", 1, |stop| async move {
             tokio::select! {
                 () = viewers.run_feedback_loop() => {}
@@ -143,7 +145,9 @@ impl Server {
         T: Future<Output = ()> + Send + 'static,
     {
         let start: BackgroundTask = Box::new(|stop| Box::pin(task(stop)));
-        let mut service = background_service(name, BackgroundTaskService(Mutex::new(Some(start))));
+        self.tasks.running.send_modify(|running| *running += 1);
+        let (start, tasks) = (Mutex::new(Some(start)), self.tasks.clone());
+        let mut service = background_service(name, BackgroundTaskService { start, tasks });
         service.threads = Some(threads);
         self.inner.add_service(service);
     }
@@ -162,34 +166,73 @@ pub type StopFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 type BackgroundTask =
     Box<dyn FnOnce(StopFuture) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
 
-struct BackgroundTaskService(Mutex<Option<BackgroundTask>>);
+/// The tasks that run beside the edge. Pingora ends the process without waiting for them.
+#[derive(Clone, Default)]
+struct BackgroundTasks {
+    stopping: Arc<watch::Sender<bool>>,
+    running: Arc<watch::Sender<usize>>,
+}
+
+impl BackgroundTasks {
+    /// Stops the tasks and waits until they have ended.
+    async fn stop(&self) {
+        self.stopping.send_replace(true);
+        let mut running = self.running.subscribe();
+        // Waiting fails only when the sender is dropped, and `self` holds it.
+        let ended = tokio::time::timeout(TASKS_END_TIMEOUT, running.wait_for(|count| *count == 0));
+        if ended.await.is_err() {
+            let seconds = TASKS_END_TIMEOUT.as_secs();
+            tracing::warn!(seconds, "not all has been saved: something has not ended in time");
+        }
+    }
+}
+
+struct BackgroundTaskService {
+    start: Mutex<Option<BackgroundTask>>,
+    tasks: BackgroundTasks,
+}
 
 #[async_trait]
 impl BackgroundService for BackgroundTaskService {
     async fn start(&self, mut shutdown: ShutdownWatch) {
-        let start = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(start) = start {
-            let stop = Box::pin(async move {
-                // Waiting fails when the server is dropped, which is a stop as well.
-                let _ = shutdown.wait_for(|stopping| *stopping).await;
-            });
-            start(stop).await;
-        }
+        let start = self.start.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(start) = start else { return };
+        let mut stopping = self.tasks.stopping.subscribe();
+        let stop = Box::pin(async move {
+            // Waiting fails when the server is dropped, which is a stop as well.
+            tokio::select! {
+                _ = shutdown.wait_for(|stopping| *stopping) => {}
+                _ = stopping.wait_for(|stopping| *stopping) => {}
+            }
+        });
+        start(stop).await;
+        self.tasks.running.send_modify(|running| *running -= 1);
     }
 }
 
 /// SIGTERM drains: the edge is unready first, but serves; then its listeners close, and the process
 /// ends with its last request in flight. SIGINT comes from a terminal and stops the process at
-/// once.
+/// once. In every case the tasks beside the edge end first, as they save what they know.
 struct ShutdownSignals {
     drain_signal: DrainSignal,
     metrics: Metrics,
     drain_timeout: Duration,
+    tasks: BackgroundTasks,
 }
 
 #[async_trait]
 impl ShutdownSignalWatch for ShutdownSignals {
     async fn recv(&self) -> ShutdownSignal {
+        let signal = self.wait_for_signal().await;
+        if let ShutdownSignal::FastShutdown = signal {
+            self.tasks.stop().await;
+        }
+        signal
+    }
+}
+
+impl ShutdownSignals {
+    async fn wait_for_signal(&self) -> ShutdownSignal {
         let (Ok(mut interrupt), Ok(mut terminate)) =
             (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
         else {
@@ -217,9 +260,22 @@ impl ShutdownSignalWatch for ShutdownSignals {
 /// How long an unready edge accepts connections before its listeners close.
 const UNREADY_GRACE_PERIOD: Duration = Duration::from_secs(2);
 
-/// Waits for the end of the last request in flight.
+/// Ends a draining process with its last request in flight: Pingora sleeps through its whole grace
+/// period even when there is none.
 struct DrainWaiter {
     metrics: Metrics,
+    tasks: BackgroundTasks,
+}
+
+#[async_trait]
+impl BackgroundService for DrainWaiter {
+    async fn start(&self, mut shutdown: ShutdownWatch) {
+        // Waiting fails when the server is dropped, which is a stop as well.
+        let _ = shutdown.wait_for(|stopping| *stopping).await;
+        self.wait_until_idle().await;
+        self.tasks.stop().await;
+        std::process::exit(0);
+    }
 }
 
 impl DrainWaiter {

@@ -8,6 +8,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use crate::live::start_upstream;
 use crate::support::{client, eventually, fetch, free_address, run_pitwall};
@@ -404,5 +405,41 @@ fn separate_processes_need_a_redis_store() {
         let (code, _, errors) = run_pitwall(&[command, "--config", file], directory.path());
         assert_eq!(code, 2, "{command}: {errors}");
         assert!(errors.contains(expected), "{command}: {errors}");
+    }
+}
+
+/// The lease is given up, so that another control plane leads at once, and what was learned is
+/// saved: however the process is asked to stop.
+#[tokio::test]
+async fn a_stopped_process_gives_up_its_lease_and_saves_its_history() {
+    let (source, _upstream) = start_upstream().await;
+    let cluster = Cluster::of(source);
+    let _redis = cluster.start_redis().await;
+    let has_lease = || {
+        let port = cluster.redis.port().to_string();
+        let arguments = ["-p", &port, "EXISTS", "{pitwall}:lease"];
+        let reply = Command::new("redis-cli").args(arguments).output().unwrap();
+        String::from_utf8(reply.stdout).unwrap().trim() == "1"
+    };
+    for (signal, drain) in [("-INT", "30s"), ("-TERM", "500ms"), ("-TERM", "2s")] {
+        let (state, address) = (empty_directory(), free_address());
+        let addresses = [("EDGE__LISTEN", address), ("EDGE__ADMIN", free_address())];
+        let mut command = cluster.command("run", state.path(), &addresses);
+        let mut process = Process(command.env("PITWALL_EDGE__DRAIN", drain).spawn().unwrap());
+        eventually("it plays", || async {
+            let response = fetch(&format!("http://{address}{MEDIA_PATH}")).await.ok()?;
+            (response.status() == 200 && has_lease()).then_some(())
+        })
+        .await;
+        let asked_at = SystemTime::now();
+        process.signal(signal);
+        // The upstream of the test is served meanwhile.
+        let status = tokio::task::spawn_blocking(move || process.0.wait().unwrap()).await.unwrap();
+        assert!(status.success(), "{signal} {drain}: {status}");
+        assert!(!has_lease(), "{signal} {drain}: the lease is kept");
+        let history = std::fs::metadata(state.path().join("history.json")).unwrap();
+        // File systems round times down.
+        let saved_at = history.modified().unwrap() + Duration::from_millis(10);
+        assert!(saved_at >= asked_at, "{signal} {drain}: saved before it was asked to stop");
     }
 }
