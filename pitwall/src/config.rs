@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 
 use pitwall_control_plane::settings::locate_error;
 use pitwall_control_plane::{
-    ControlConfig, ExtractConfig, OverrideError, RankConfig, ScheduleConfig, Source, WebhookConfig,
-    check_overrides,
+    ConfiguredSource, ControlConfig, ExtractConfig, OverrideError, RankConfig, ScheduleConfig,
+    WebhookConfig, check_overrides,
 };
 use pitwall_proxy::config::{AccessConfig, EdgeConfig, UpstreamConfig};
 use serde::Deserialize;
@@ -37,7 +37,7 @@ pub(crate) struct Config {
     pub(crate) rank: RankConfig,
     pub(crate) control: ControlConfig,
     pub(crate) webhooks: Vec<WebhookConfig>,
-    pub(crate) sources: Vec<Source>,
+    pub(crate) sources: Vec<ConfiguredSource>,
     /// Where each source is configured: `FILE:LINE`, or the file in `sources/`.
     pub(crate) source_locations: Vec<String>,
     pub(crate) key_locations: KeyLocations,
@@ -134,7 +134,7 @@ impl Config {
         for path in files {
             let text = read_config_file(&path)?;
             let name = path.display().to_string();
-            config.sources.push(TomlFile { name: &name, text: &text }.parse_source_file()?);
+            config.sources.push(TomlFile::new(&name, &text).parse_source_file()?);
             config.source_locations.push(name);
         }
         config.ignored_files = ignored;
@@ -169,7 +169,7 @@ impl Config {
         environment: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
         let environment: Vec<(String, String)> = environment.into_iter().collect();
-        let file = TomlFile { name, text };
+        let file = TomlFile::new(name, text);
         let mut table = DeTable::parse(text).map_err(|error| file.toml_error(&error))?;
         let mut key_locations = KeyLocations::of_file(&file, table.get_ref());
         let (sources, source_locations) = file.take_sources(&mut table)?;
@@ -314,14 +314,22 @@ fn clarify_address_error(message: &str) -> String {
 struct TomlFile<'a> {
     name: &'a str,
     text: &'a str,
+    /// The byte offset at which each line ends.
+    line_ends: Vec<usize>,
 }
 
-impl TomlFile<'_> {
+impl<'a> TomlFile<'a> {
+    fn new(name: &'a str, text: &'a str) -> Self {
+        let line_ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+        let line_ends = line_ends.map(|(offset, _)| offset).collect();
+        Self { name, text, line_ends }
+    }
+
     /// Removes and parses the sources of a file; gives them with the location of each.
     fn take_sources(
         &self,
         table: &mut Spanned<DeTable<'_>>,
-    ) -> Result<(Vec<Source>, Vec<String>), ConfigError> {
+    ) -> Result<(Vec<ConfiguredSource>, Vec<String>), ConfigError> {
         let Some(sources) = table.get_mut().remove("source") else { return Ok(Default::default()) };
         let span = sources.span();
         let DeValue::Array(sources) = sources.into_inner() else {
@@ -336,11 +344,11 @@ impl TomlFile<'_> {
         Ok((sources.collect::<Result<_, _>>()?, locations))
     }
 
-    fn parse_source(&self, source: Spanned<DeValue<'_>>) -> Result<Source, ConfigError> {
-        Source::parse_value(source).map_err(|error| self.toml_error(&error))
+    fn parse_source(&self, source: Spanned<DeValue<'_>>) -> Result<ConfiguredSource, ConfigError> {
+        ConfiguredSource::parse_value(source).map_err(|error| self.toml_error(&error))
     }
 
-    fn parse_source_file(&self) -> Result<Source, ConfigError> {
+    fn parse_source_file(&self) -> Result<ConfiguredSource, ConfigError> {
         let table = DeTable::parse(self.text).map_err(|error| self.toml_error(&error))?;
         let span = table.span();
         if let Some((key, _)) = table.get_ref().get_key_value("source") {
@@ -392,7 +400,7 @@ impl TomlFile<'_> {
 
     /// The line, from 1, of a byte offset.
     fn line_number(&self, offset: usize) -> usize {
-        self.text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1
+        self.line_ends.partition_point(|end| *end < offset) + 1
     }
 }
 
