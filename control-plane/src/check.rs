@@ -11,10 +11,8 @@
 //!
 //! Error messages are public and never contain a URL.
 
-mod limiter;
 mod live_edge;
 mod rendition;
-mod rules;
 mod run;
 mod sample;
 
@@ -27,9 +25,7 @@ use pitwall_hls::{Playlist, Variables};
 use pitwall_upstream_map::{Container, Rendition, RenditionId, Role};
 use url::Url;
 
-pub(crate) use self::limiter::CheckLimiter;
 pub(crate) use self::live_edge::LiveEdge;
-pub use self::rules::CheckRules;
 use self::run::CheckRun;
 pub(crate) use self::sample::{SegmentFingerprint, SegmentSample};
 use crate::extract::Candidate;

@@ -12,20 +12,20 @@ use crate::clock::Clock;
 use crate::commands::{AdminToken, CommandServer};
 use crate::engine::jobs::NetworkExecutor;
 use crate::engine::{Engine, EngineDependencies};
+use crate::extract::ConfiguredSource;
 use crate::extract::{ExtractConfig, ExtractionRunner};
 use crate::history::HistoryStore;
 use crate::metrics::Metrics;
 use crate::publish::PublicUrl;
 use crate::rank::RankConfig;
 use crate::schedule::{self, OverrideError, ScheduleConfig, SchedulePoller};
-use crate::source::Source;
 use crate::webhooks::{self, WebhookConfig, WebhookDeliveries, WebhookError};
 
 /// What a [`ControlPlane`] is made from.
 pub struct ControlPlaneConfig {
     pub schedule: ScheduleConfig,
     /// Source names are unique.
-    pub sources: Vec<Source>,
+    pub sources: Vec<ConfiguredSource>,
     pub extract: ExtractConfig,
     /// Directory of `schedule.json` and `history.json`.
     pub state_dir: PathBuf,
@@ -86,7 +86,7 @@ impl ControlPlane {
         let runner = Arc::new(ExtractionRunner::new(fetcher.clone(), &extract));
         for source in &sources {
             if let Some(missing) = runner.explain_missing(source) {
-                tracing::error!(source = source.name, kind = source.kind(), "{missing}");
+                tracing::error!(source = source.name, kind = source.kind, "{missing}");
             }
         }
         let history_store = HistoryStore::new(state_dir.clone());

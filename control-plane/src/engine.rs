@@ -48,6 +48,7 @@ use self::persistence::PersistedState;
 use self::publishing::Publication;
 use self::stream_review::{Reviews, StreamCounts};
 use crate::clock::Clock;
+use crate::extract::ConfiguredSource;
 use crate::history::HistoryStore;
 use crate::metrics::Metrics;
 use crate::model::UpstreamKey;
@@ -61,7 +62,6 @@ use crate::publish::PublicUrl;
 use crate::rank::RankConfig;
 use crate::refresh::PollCadence;
 use crate::schedule;
-use crate::source::Source;
 use crate::webhooks::Notifier;
 
 pub(crate) struct Engine {
@@ -109,7 +109,7 @@ pub(crate) struct EngineDependencies {
     pub(crate) clock: Clock,
     pub(crate) metrics: Metrics,
     pub(crate) schedule: watch::Receiver<schedule::ScheduleState>,
-    pub(crate) sources: Vec<Source>,
+    pub(crate) sources: Vec<ConfiguredSource>,
     pub(crate) check_interval: Duration,
     pub(crate) public_url: PublicUrl,
     pub(crate) rank_config: RankConfig,
@@ -134,7 +134,7 @@ impl Engine {
         } = dependencies;
         let started_at = clock.now();
         let (persisted, mut lifetimes) = PersistedState::load(history_store, &sources, started_at);
-        let state = |source: Source| {
+        let state = |source: ConfiguredSource| {
             let learned = lifetimes.remove(&source.name).unwrap_or_default();
             metrics.register_source(&source.name, started_at);
             SourceState::new(source, learned)

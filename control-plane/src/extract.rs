@@ -1,4 +1,4 @@
-//! Extractors: a configured [`Source`] in, [`Candidate`]s out.
+//! Extractors: a [`ConfiguredSource`] in, [`Candidate`]s out.
 //!
 //! Source kinds, one module each; a new kind is a module here and an entry in [`EXTRACTOR_KINDS`]:
 //! - `static`: a playlist URL that never changes.
@@ -21,6 +21,7 @@
 mod browser;
 mod candidate;
 mod config;
+mod configured_source;
 mod drift;
 mod egress;
 pub(crate) mod error;
@@ -51,6 +52,7 @@ use url::Url;
 pub use self::candidate::Candidate;
 pub(crate) use self::candidate::ExtractorOutput;
 pub use self::config::{BrowserConfig, ExtractConfig};
+pub use self::configured_source::ConfiguredSource;
 pub use self::drift::{Drift, find_first_drift};
 pub use self::error::ExtractError;
 pub(crate) use self::error::StepFailure;
@@ -113,7 +115,7 @@ pub(crate) struct ExtractContext<'a> {
     pub(crate) trace: &'a Trace,
 }
 
-pub(crate) fn configure_extractor(
+fn configure_extractor(
     kind: &Spanned<String>,
     feed: Option<&str>,
     settings: Spanned<DeValue<'_>>,

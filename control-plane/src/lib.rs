@@ -3,9 +3,9 @@
 //!
 //! Modules, in the order in which a stream passes through them:
 //!
-//! - [`source`]: a configured [`Source`]; [`settings`]: values that are validated while the
+//! - [`source`]: a [`Source`], the settings that all kinds share; [`settings`]: values that are validated while the
 //!   configuration is deserialized.
-//! - [`extract`]: a source in, [`Candidate`]s out; one file per source kind.
+//! - [`extract`]: a [`ConfiguredSource`] in, [`Candidate`]s out; one file per source kind.
 //! - [`expiry`]: when a candidate's token expires.
 //! - [`check`]: fetches a candidate's multivariant playlist, renditions and newest segment as a
 //!   player would.
@@ -42,16 +42,16 @@ mod source;
 mod state_file;
 mod webhooks;
 
-pub use check::CheckRules;
 pub use commands::{AdminToken, CommandServer, ControlConfig, TokenTooShort, openapi, serve_admin};
 pub use control::{ControlPlane, ControlPlaneConfig, SetupError};
 pub use extract::{
-    BrowserConfig, Candidate, Drift, ExtractConfig, ExtractError, Extraction, ExtractionRunner,
-    Recording, RecordingError, RunBranch, TracedStep, find_first_drift, run_script_worker,
+    BrowserConfig, Candidate, ConfiguredSource, Drift, ExtractConfig, ExtractError, Extraction,
+    ExtractionRunner, Recording, RecordingError, RunBranch, TracedStep, find_first_drift,
+    run_script_worker,
 };
 pub use playability::check_playability;
 pub use publish::PublicUrl;
 pub use rank::RankConfig;
 pub use schedule::{IcsLocation, OverrideError, ProviderName, ScheduleConfig, check_overrides};
-pub use source::Source;
+pub use source::{CheckRules, Source};
 pub use webhooks::{WebhookConfig, WebhookError};

@@ -1,21 +1,21 @@
-//! A configured source: the settings that all kinds share. The settings of one kind belong to its
-//! extractor.
+//! A source: the settings that all kinds share. The settings of one kind belong to its extractor.
+
+mod check_limiter;
+mod check_rules;
 
 use std::fmt;
 use std::num::NonZeroU32;
-use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
 use pitwall_fetch::{AddressPolicy, FetchError, PrivateRange};
 use serde::Deserialize;
 use toml::Spanned;
-use toml::de::{DeTable, DeValue, ValueDeserializer};
 use url::Url;
 
-use crate::check::{CheckLimiter, CheckRules};
-use crate::extract::{self, Extractor};
-use crate::settings::{FeedName, HeaderTable, HeaderText, HumanDuration, SourceName, error_at};
+pub(crate) use self::check_limiter::{CheckLimiter, CheckPermit};
+pub use self::check_rules::CheckRules;
+use crate::settings::{FeedName, HeaderTable, HeaderText, HumanDuration, SourceName};
 
 /// One `[[source]]` of the configuration.
 #[derive(Clone)]
@@ -44,16 +44,21 @@ pub struct Source {
     pub ttl: Option<Duration>,
     pub check: CheckRules,
     pub(crate) check_limiter: CheckLimiter,
-    pub(crate) extractor: Arc<dyn Extractor>,
+    /// The value of `kind`.
+    pub kind: &'static str,
+    /// The feeds that the configuration alone names, without an extraction.
+    pub(crate) configured_feeds: Vec<String>,
+    /// The origins that the configured URLs name; only scheme, host and port of each URL count.
+    pub(crate) configured_origins: Vec<Url>,
 }
 
 /// The keys of every `[[source]]`; all other keys belong to its kind.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct CommonSettings {
+pub(crate) struct CommonSettings {
     name: SourceName,
-    kind: Spanned<String>,
-    feed: Option<FeedName>,
+    pub(crate) kind: Spanned<String>,
+    pub(crate) feed: Option<FeedName>,
     label: Option<String>,
     note: Option<String>,
     #[serde(default)]
@@ -73,7 +78,7 @@ struct CommonSettings {
     check: CheckRules,
 }
 
-const COMMON_KEYS: [&str; 14] = [
+pub(crate) const COMMON_KEYS: [&str; 14] = [
     "name",
     "kind",
     "feed",
@@ -93,27 +98,19 @@ const COMMON_KEYS: [&str; 14] = [
 const DEFAULT_RUN_INTERVAL: Duration = Duration::from_mins(5);
 
 impl Source {
-    /// Parses one `[[source]]` table.
-    ///
-    /// # Errors
-    /// With the span of the invalid key or value.
-    pub fn parse(table: Spanned<DeTable<'_>>) -> Result<Self, toml::de::Error> {
-        let span = table.span();
-        let (common, rest): (DeTable<'_>, DeTable<'_>) = table
-            .into_inner()
-            .into_iter()
-            .partition(|(key, _)| COMMON_KEYS.contains(&key.get_ref().as_ref()));
-        let value = |table| Spanned::new(span.clone(), DeValue::Table(table));
-        let common = CommonSettings::deserialize(ValueDeserializer::from(value(common)))?;
-        let feed = common.feed.map(|feed| feed.0);
-        let extractor = extract::configure_extractor(&common.kind, feed.as_deref(), value(rest))?;
+    pub(crate) fn new(
+        common: CommonSettings,
+        kind: &'static str,
+        configured_feeds: Vec<String>,
+        configured_origins: Vec<Url>,
+    ) -> Self {
         let mut ports: Vec<u16> = common.ports.into_iter().map(Into::into).collect();
-        ports.extend(extractor.configured_origins().iter().filter_map(Url::port));
+        ports.extend(configured_origins.iter().filter_map(Url::port));
         ports.sort_unstable();
         ports.dedup();
-        Ok(Self {
+        Self {
             name: common.name.0,
-            feed,
+            feed: common.feed.map(|feed| feed.0),
             label: common.label,
             note: common.note,
             headers: common.headers.0.into_iter().map(|(name, text)| (name, text.0)).collect(),
@@ -126,43 +123,10 @@ impl Source {
             ttl: common.ttl.map(|ttl| ttl.0),
             check: common.check,
             check_limiter: CheckLimiter::new(common.connections),
-            extractor,
-        })
-    }
-
-    /// Parses every `[[source]]` in the text of a file, for tools and tests.
-    ///
-    /// # Errors
-    /// With the span of the invalid key or value.
-    pub fn parse_file(text: &str) -> Result<Vec<Self>, toml::de::Error> {
-        let mut file = DeTable::parse(text)?.into_inner();
-        let Some(sources) = file.remove("source") else { return Ok(Vec::new()) };
-        let span = sources.span();
-        let DeValue::Array(sources) = sources.into_inner() else {
-            return Err(error_at(span, "write [[source]], not [source]"));
-        };
-        sources.into_iter().map(Self::parse_value).collect()
-    }
-
-    /// Like [`parse`](Self::parse), for one element of the array `source`.
-    ///
-    /// # Errors
-    /// With the span of the invalid key or value.
-    pub fn parse_value(value: Spanned<DeValue<'_>>) -> Result<Self, toml::de::Error> {
-        let span = value.span();
-        match value.into_inner() {
-            DeValue::Table(table) => Self::parse(Spanned::new(span, table)),
-            _ => Err(error_at(span, "a source is a table")),
+            kind,
+            configured_feeds,
+            configured_origins,
         }
-    }
-
-    pub fn kind(&self) -> &'static str {
-        self.extractor.kind()
-    }
-
-    /// The feeds that the configuration alone names, without an extraction.
-    pub(crate) fn configured_feeds(&self) -> Vec<String> {
-        self.extractor.configured_feeds(self.feed.as_deref())
     }
 
     /// Where this source's keys stand, as messages to the operator say it.
@@ -174,8 +138,7 @@ impl Source {
     /// to; each message names the key that would allow the URL.
     pub fn policy_denials(&self) -> Vec<String> {
         let (policy, location) = (self.fetch_policy(), self.config_location());
-        let results =
-            self.extractor.configured_origins().into_iter().map(|origin| policy.check_url(&origin));
+        let results = self.configured_origins.iter().map(|origin| policy.check_url(origin));
         let denied = results.filter_map(Result::err).filter(FetchError::is_denied);
         let mut denials: Vec<String> = denied.map(|error| error.operator_text(&location)).collect();
         denials.dedup();
@@ -193,12 +156,9 @@ impl fmt::Debug for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Source")
             .field("name", &self.name)
-            .field("kind", &self.kind())
+            .field("kind", &self.kind)
             .field("feed", &self.feed)
             .field("every", &self.every)
             .finish_non_exhaustive()
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -38,8 +38,7 @@ pub(crate) fn check_config(path: &Path) -> anyhow::Result<()> {
         if let Some(missing) = runner.explain_missing(source) {
             print_text(&format!(
                 "source {:?} ({}) cannot run here: {missing}",
-                source.name,
-                source.kind()
+                source.name, source.kind
             ));
         }
     }

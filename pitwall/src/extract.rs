@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use anyhow::{Context, anyhow, bail};
 use pitwall_control_plane::{
-    Candidate, Extraction, ExtractionRunner, Recording, Source, TracedStep, check_playability,
-    find_first_drift,
+    Candidate, ConfiguredSource, Extraction, ExtractionRunner, Recording, Source, TracedStep,
+    check_playability, find_first_drift,
 };
 use pitwall_fetch::{Fetcher, Timeouts};
 
@@ -89,7 +89,7 @@ async fn check_candidates_play(
 /// Runs the extractor: on a recording with `--replay`, else on the network.
 async fn run_extractor(
     runner: &ExtractionRunner,
-    source: &Source,
+    source: &ConfiguredSource,
     options: &ExtractOptions,
 ) -> anyhow::Result<Extraction> {
     if let Some(folder) = &options.replay {

@@ -7,10 +7,9 @@ use pitwall_hls::{Playlist, PlaylistLimits, Variables, analyse};
 use pitwall_upstream_map::Container;
 use url::Url;
 
-use super::limiter::CheckPermit;
 use super::{CheckError, live_edge};
 use crate::extract::Candidate;
-use crate::source::Source;
+use crate::source::{CheckPermit, Source};
 
 pub(super) const NO_SEGMENTS_MESSAGE: &str = "the playlist has no segments";
 

@@ -11,6 +11,7 @@ use axum::routing::get;
 use pitwall_fetch::Timeouts;
 
 use super::*;
+use crate::extract::ConfiguredSource;
 
 const MASTER: &str = "#EXTM3U
 #EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a\",NAME=\"English\",LANGUAGE=\"en\",URI=\"audio.m3u8\"
@@ -111,7 +112,7 @@ async fn delay_and_count(
 struct TestOrigin {
     address: SocketAddr,
     fetcher: Arc<Fetcher>,
-    source: Source,
+    source: ConfiguredSource,
 }
 
 fn router() -> Router {
@@ -133,7 +134,7 @@ impl TestOrigin {
         let text = format!(
             "[[source]]\nname='a'\nkind='static'\nfeed='f'\nallow_private=['127.0.0.0/8']\nurl='http://{address}/'\n{keys}"
         );
-        let source = Source::parse_file(&text).unwrap().remove(0);
+        let source = ConfiguredSource::parse_file(&text).unwrap().remove(0);
         let fetcher = Arc::new(Fetcher::new(Timeouts::default(), Vec::new()));
         Self { address, fetcher, source }
     }

@@ -12,11 +12,11 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::*;
 use crate::control::{ControlPlane, ControlPlaneConfig};
+use crate::extract::ConfiguredSource;
 use crate::extract::ExtractConfig;
 use crate::publish::PublicUrl;
 use crate::rank::RankConfig;
 use crate::schedule::ScheduleConfig;
-use crate::source::Source;
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
@@ -62,7 +62,7 @@ impl TestControlPlane {
         let state = tempfile::tempdir().unwrap();
         let config = ControlPlaneConfig {
             schedule: ScheduleConfig { providers: Vec::new(), ..ScheduleConfig::default() },
-            sources: Source::parse_file(text).unwrap(),
+            sources: ConfiguredSource::parse_file(text).unwrap(),
             extract: ExtractConfig::default(),
             state_dir: state.path().to_owned(),
             check_interval: ControlPlaneConfig::DEFAULT_CHECK_INTERVAL,

@@ -16,7 +16,6 @@ use prometheus::Registry;
 use serde::de::DeserializeOwned;
 
 use super::*;
-use crate::publish;
 
 const MEDIA: &str = "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:4,\nnew.ts\n";
 
@@ -65,7 +64,7 @@ async fn serve() -> String {
     address.to_string()
 }
 
-fn sources(site: &str) -> Vec<Source> {
+fn sources(site: &str) -> Vec<ConfiguredSource> {
     let text = r#"
 [[source]]
 name = "club"
@@ -112,7 +111,8 @@ save = "playlist"
 [source.result]
 playlist = "{{playlist}}"
 "#;
-    Source::parse_file(&text.replace("SITE", site)).unwrap_or_else(|error| panic!("{error}"))
+    ConfiguredSource::parse_file(&text.replace("SITE", site))
+        .unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Every document that is JSON; the calendar and the lists have links of their own.
@@ -210,7 +210,7 @@ async fn from_configuration_to_public_documents() {
     }
     let session: Session = parse(&map.documents.session);
     assert_eq!((session.code.as_str(), session.status), ("race", SessionStatus::Live));
-    let streams = publish::streams_in_order(&map).into_iter();
+    let streams = map.streams_in_order().into_iter();
     let streams: Vec<PublicStream> = streams.map(|stream| parse(&stream.public)).collect();
     let got: Vec<_> = streams
         .iter()

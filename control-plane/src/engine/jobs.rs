@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::check::{self, CheckError, CheckFindings};
 use crate::clock::Clock;
-use crate::extract::{Candidate, ExtractionRunner, ExtractorOutput, TracedStep};
+use crate::extract::{Candidate, ConfiguredSource, ExtractionRunner, ExtractorOutput, TracedStep};
 use crate::model::UpstreamKey;
 use crate::model::liveness::LivenessDetector;
 use crate::model::run_report::CheckTrace;
@@ -24,7 +24,7 @@ use crate::source::Source;
 /// Executes extractions and checks; tests replace the network by a script.
 #[async_trait]
 pub(crate) trait JobExecutor: Send + Sync + 'static {
-    async fn extract_candidates(&self, source: &Source) -> ExtractorOutput;
+    async fn extract_candidates(&self, source: &ConfiguredSource) -> ExtractorOutput;
 
     async fn check_candidate(
         &self,
@@ -78,7 +78,7 @@ pub(crate) enum EngineEvent {
 pub(crate) struct RecheckJob {
     pub(crate) key: UpstreamKey,
     pub(crate) generation: u64,
-    pub(crate) source: Arc<Source>,
+    pub(crate) source: Arc<ConfiguredSource>,
     pub(crate) candidate: Candidate,
     pub(crate) last_findings: CheckFindings,
     /// The error of the last check, which is not logged again.
@@ -95,7 +95,7 @@ const CANDIDATE_CHECK_MAX_CONCURRENCY: usize = 8;
 pub(crate) async fn run_extraction(
     executor: Arc<dyn JobExecutor>,
     index: usize,
-    source: Arc<Source>,
+    source: Arc<ConfiguredSource>,
     last_failures: Vec<ExtractorError>,
     clock: Clock,
     events: mpsc::Sender<EngineEvent>,
@@ -121,7 +121,7 @@ pub(crate) async fn run_extraction(
 /// One run of a source.
 struct ExtractionRun<'a> {
     executor: &'a dyn JobExecutor,
-    source: &'a Source,
+    source: &'a ConfiguredSource,
     last_failures: &'a [ExtractorError],
     clock: &'a Clock,
     events: &'a mpsc::Sender<EngineEvent>,
@@ -267,7 +267,7 @@ impl NetworkExecutor {
 
 #[async_trait]
 impl JobExecutor for NetworkExecutor {
-    async fn extract_candidates(&self, source: &Source) -> ExtractorOutput {
+    async fn extract_candidates(&self, source: &ConfiguredSource) -> ExtractorOutput {
         self.runner.run(source).await
     }
 

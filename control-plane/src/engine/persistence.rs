@@ -16,13 +16,13 @@ use pitwall_upstream_map::{Stream, StreamId, UpstreamMap};
 use tokio::time::Instant;
 
 use super::Engine;
+use crate::extract::ConfiguredSource;
 use crate::history::{ActiveHistory, History, HistoryStore, UpstreamHistoryEntry};
 use crate::model::UpstreamKey;
 use crate::model::ranking::ActiveUpstream;
 use crate::model::source_state::{SourceState, source_index};
 use crate::model::upstream_stats::UpstreamHistory;
 use crate::refresh::TokenLifetimes;
-use crate::source::Source;
 
 pub(crate) struct PersistedState {
     history_store: Arc<HistoryStore>,
@@ -44,7 +44,7 @@ const STARTUP_GRACE_PERIOD: Duration = Duration::from_mins(1);
 impl PersistedState {
     pub(super) fn load(
         history_store: HistoryStore,
-        sources: &[Source],
+        sources: &[ConfiguredSource],
         now: Timestamp,
     ) -> (Self, BTreeMap<String, TokenLifetimes>) {
         let history = history_store.load(now);

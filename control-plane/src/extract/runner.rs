@@ -11,11 +11,11 @@ use tokio::sync::{OnceCell, Semaphore};
 
 use super::candidate::{Candidate, ExtractorOutput};
 use super::config::ExtractConfig;
+use super::configured_source::ConfiguredSource;
 use super::error::ExtractError;
 use super::recorder::{HttpRecorder, Recording};
 use super::trace::{Trace, TracedStep};
 use super::{ExtractContext, run_directory, tools::ExternalTools};
-use crate::source::Source;
 
 /// Runs the extractor of a source, and remembers the trace of the source's last run.
 pub struct ExtractionRunner {
@@ -55,7 +55,7 @@ impl ExtractionRunner {
 
     /// Why a source cannot run on this machine: the tool that it needs is not installed, or off.
     /// `None` if the source can run.
-    pub fn explain_missing(&self, source: &Source) -> Option<String> {
+    pub fn explain_missing(&self, source: &ConfiguredSource) -> Option<String> {
         self.tools.explain_missing(source.extractor.required_tool()?)
     }
 
@@ -64,24 +64,24 @@ impl ExtractionRunner {
         self.last_traces.lock().unwrap_or_else(PoisonError::into_inner).get(source).cloned()
     }
 
-    pub(crate) async fn run(&self, source: &Source) -> ExtractorOutput {
+    pub(crate) async fn run(&self, source: &ConfiguredSource) -> ExtractorOutput {
         let (found, _) = self.run_with_recorder(source, &HttpRecorder::live()).await;
         found
     }
 
     /// Runs a source once, over the network.
-    pub async fn extract(&self, source: &Source) -> Extraction {
+    pub async fn extract(&self, source: &ConfiguredSource) -> Extraction {
         let (found, steps) = self.run_with_recorder(source, &HttpRecorder::live()).await;
         Extraction::new(found, steps)
     }
 
     /// Like [`extract`](Self::extract), and returns the exchanges of the run too.
-    pub async fn record(&self, source: &Source) -> (Extraction, Recording) {
+    pub async fn record(&self, source: &ConfiguredSource) -> (Extraction, Recording) {
         let recorder = HttpRecorder::record();
         let (found, steps) = self.run_with_recorder(source, &recorder).await;
         let recording = Recording {
             source: source.name.clone(),
-            kind: source.kind().to_owned(),
+            kind: source.kind.to_owned(),
             at: recorder.now,
             seed: recorder.seed,
             good: found.failures.is_empty() && !found.candidates.is_empty(),
@@ -92,14 +92,14 @@ impl ExtractionRunner {
     }
 
     /// Runs a source on the responses of a recording, without any network.
-    pub async fn replay(&self, source: &Source, recording: &Recording) -> Extraction {
+    pub async fn replay(&self, source: &ConfiguredSource, recording: &Recording) -> Extraction {
         let (found, steps) = self.run_with_recorder(source, &HttpRecorder::replay(recording)).await;
         Extraction::new(found, steps)
     }
 
     async fn run_with_recorder(
         &self,
-        source: &Source,
+        source: &ConfiguredSource,
         recorder: &HttpRecorder,
     ) -> (ExtractorOutput, Vec<TracedStep>) {
         // Removal blocks, as a browser's profile is many files. What cannot be removed now is
@@ -132,7 +132,10 @@ impl ExtractionRunner {
     }
 }
 
-async fn extract_within_deadline(source: &Source, context: &ExtractContext<'_>) -> ExtractorOutput {
+async fn extract_within_deadline(
+    source: &ConfiguredSource,
+    context: &ExtractContext<'_>,
+) -> ExtractorOutput {
     let deadline = source.extractor.timeout();
     let run = AssertUnwindSafe(source.extractor.extract(context)).catch_unwind();
     match tokio::time::timeout(deadline, run).await {

@@ -119,10 +119,11 @@ impl Stream {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::extract::ConfiguredSource;
 
     fn check(output: &str, expected: Result<&[&str], &str>) -> Vec<Candidate> {
         let text = "[[source]]\nname = 'a'\nkind = 'streamlink'\nfeed = 'World feed'\nurl = 'https://a.example/'";
-        let source = Source::parse_file(text).unwrap().remove(0);
+        let source = ConfiguredSource::parse_file(text).unwrap().remove(0);
         let found = STREAMLINK
             .parse_candidates(output.as_bytes(), &source)
             .map_err(|failure| failure.message);

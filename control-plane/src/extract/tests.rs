@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use pitwall_fetch::Timeouts;
 
 use super::*;
-use crate::source::Source;
+use crate::extract::ConfiguredSource;
 
 struct ScriptedExtractor(fn() -> Vec<Candidate>);
 
@@ -82,11 +82,11 @@ async fn concurrent_runs_are_limited() {
             let text = format!(
                 "[[source]]\nname='s{number}'\nkind='static'\nfeed='f'\nurl='https://a.example/'"
             );
-            let mut source = Source::parse_file(&text).unwrap().remove(0);
+            let mut source = ConfiguredSource::parse_file(&text).unwrap().remove(0);
             source.extractor = counting.clone();
             source
         });
-        let sources: Vec<Source> = sources.collect();
+        let sources: Vec<ConfiguredSource> = sources.collect();
         let runs = sources.iter().map(|source| runner.run(source));
         let found = futures::future::join_all(runs).await;
         assert!(found.iter().all(|found| found.failures.is_empty()), "{config}");
@@ -115,7 +115,7 @@ pub(crate) fn build_runner() -> ExtractionRunner {
 
 async fn run_scripted(script: fn() -> Vec<Candidate>) -> (usize, usize, Vec<String>) {
     let text = "[[source]]\nname='a'\nkind='static'\nfeed='f'\nurl='https://a.example/'";
-    let mut source = Source::parse_file(text).unwrap().remove(0);
+    let mut source = ConfiguredSource::parse_file(text).unwrap().remove(0);
     source.extractor = Arc::new(ScriptedExtractor(script));
     let found = build_runner().run(&source).await;
     let failures = found.failures.iter().map(ToString::to_string).collect();

@@ -178,13 +178,14 @@ fn build_cookie_header(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::extract::ConfiguredSource;
 
-    fn source(feed: &str) -> Source {
+    fn source(feed: &str) -> ConfiguredSource {
         let feed = if feed.is_empty() { String::new() } else { format!("feed = '{feed}'\n") };
         let text = format!(
             "[[source]]\nname = 'a'\nkind = 'yt-dlp'\n{feed}url = 'https://a.example/'\nheaders = {{ Referer = 'own' }}"
         );
-        Source::parse_file(&text).unwrap().remove(0)
+        ConfiguredSource::parse_file(&text).unwrap().remove(0)
     }
 
     fn check(feed: &str, output: &str, expected: Result<&[(&str, &str)], &str>) {

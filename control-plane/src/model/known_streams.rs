@@ -15,7 +15,7 @@ use super::UpstreamKey;
 use super::alert::AlertEvent;
 use super::source_state::{self, SourceState};
 use super::tracked_upstream::TrackedUpstream;
-use crate::source::Source;
+use crate::extract::ConfiguredSource;
 
 #[derive(Default)]
 pub(crate) struct KnownStreams {
@@ -83,17 +83,19 @@ const OUTAGE_ALERT_DELAY: Duration = Duration::from_secs(10);
 const RECOVERY_ALERT_DELAY: Duration = Duration::from_secs(10);
 
 impl KnownStreams {
-    pub(crate) fn new(sources: &[Source]) -> Self {
+    pub(crate) fn new(sources: &[ConfiguredSource]) -> Self {
         let feeds = sources.iter().enumerate().flat_map(|(source, one)| {
-            let named = one.configured_feeds().into_iter();
-            named.filter_map(move |feed| Some((StreamId::of_feed(&feed)?, feed, source)))
+            let named = one.configured_feeds.iter();
+            named.filter_map(move |feed| Some((StreamId::of_feed(feed)?, feed, source)))
         });
         let mut known = Self::default();
         for (position, (stream, feed, source)) in feeds.enumerate() {
             known.by_source.entry(source).or_default().insert(stream.clone());
             let configured = known.configured.entry(stream);
-            let configured =
-                configured.or_insert_with(|| ConfiguredStream { feed, sources: BTreeMap::new() });
+            let configured = configured.or_insert_with(|| ConfiguredStream {
+                feed: feed.clone(),
+                sources: BTreeMap::new(),
+            });
             configured.sources.insert(source, position);
         }
         known

@@ -8,7 +8,8 @@ use jiff::Timestamp;
 use pitwall_upstream_map::{Rendition, RenditionId, Role};
 use tokio::time::Instant;
 
-use crate::check::{CheckError, CheckFindings, CheckRules, LiveEdge, SegmentFingerprint};
+use crate::check::{CheckError, CheckFindings, LiveEdge, SegmentFingerprint};
+use crate::source::CheckRules;
 
 #[derive(Clone)]
 pub(crate) struct LivenessDetector {

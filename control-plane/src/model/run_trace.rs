@@ -33,7 +33,7 @@ impl RunTrace {
     pub(crate) fn of(source: &Source, report: RunReport, ended_at: Timestamp) -> Self {
         Self {
             extractor: source.name.clone(),
-            kind: source.kind(),
+            kind: source.kind,
             ended_at,
             duration_ms: u64::try_from(report.duration.as_millis()).unwrap_or(u64::MAX),
             candidates: report.candidates,

@@ -11,8 +11,8 @@ use tokio::time::Instant;
 
 use super::run_report::{CHECK_STEP, RunReport};
 use super::run_trace::RunTrace;
+use crate::extract::ConfiguredSource;
 use crate::refresh::{self, PollCadence, TokenLifetimes};
-use crate::source::Source;
 
 /// The index of the source of this name.
 pub(crate) fn source_index(sources: &[SourceState], name: &str) -> Option<usize> {
@@ -20,7 +20,7 @@ pub(crate) fn source_index(sources: &[SourceState], name: &str) -> Option<usize>
 }
 
 pub(crate) struct SourceState {
-    pub(crate) source: Arc<Source>,
+    pub(crate) source: Arc<ConfiguredSource>,
     pub(crate) due_at: Instant,
     pub(crate) is_running: bool,
     /// When the last run began, and when the last complete run began.
@@ -50,7 +50,7 @@ const UNREACHABLE_RETENTION: Duration = Duration::from_hours(24);
 const BRING_FORWARD_MAX_JITTER: Duration = Duration::from_secs(10);
 
 impl SourceState {
-    pub(crate) fn new(source: Source, lifetimes: TokenLifetimes) -> Self {
+    pub(crate) fn new(source: ConfiguredSource, lifetimes: TokenLifetimes) -> Self {
         Self {
             source: Arc::new(source),
             due_at: Instant::now(),
@@ -109,7 +109,7 @@ impl SourceState {
         };
         let of_feed =
             |one: &ExtractorError| starts_with(&one.step, feed) || starts_with(&one.message, feed);
-        let feeds = self.source.configured_feeds();
+        let feeds = &self.source.configured_feeds;
         let of_all = |one: &ExtractorError| {
             one.step != CHECK_STEP && !feeds.iter().any(|other| starts_with(&one.step, other))
         };
@@ -235,7 +235,7 @@ impl SourceState {
         };
         ExtractorStatus {
             name: self.source.name.clone(),
-            kind: self.source.kind().to_owned(),
+            kind: self.source.kind.to_owned(),
             state,
             every_seconds: self.source.every.as_secs(),
             candidates: self.candidates,

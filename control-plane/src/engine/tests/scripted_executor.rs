@@ -12,7 +12,7 @@ use super::Scripts;
 use crate::check::{CheckError, CheckFailureKind, CheckFindings};
 use crate::clock::Clock;
 use crate::engine::jobs::JobExecutor;
-use crate::extract::{Candidate, ExtractError, ExtractorOutput};
+use crate::extract::{Candidate, ConfiguredSource, ExtractError, ExtractorOutput};
 use crate::source::Source;
 
 /// Each source plays its script; the last entry repeats.
@@ -165,7 +165,7 @@ fn times_in_seconds(times: &Mutex<BTreeMap<String, Vec<Duration>>>, name: &str) 
 
 #[async_trait]
 impl JobExecutor for ScriptedExecutor {
-    async fn extract_candidates(&self, source: &Source) -> ExtractorOutput {
+    async fn extract_candidates(&self, source: &ConfiguredSource) -> ExtractorOutput {
         let number = self.record_time(&self.run_times, &source.name);
         let run = {
             let mut scripts = self.scripts.lock().unwrap();

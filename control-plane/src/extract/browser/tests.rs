@@ -3,17 +3,17 @@ use serde_json::{Value, json};
 use super::cdp::CdpMessage;
 use super::monitor::{CallPurpose, NetworkMonitor};
 use super::*;
-use crate::source::Source;
+use crate::extract::ConfiguredSource;
 use pitwall_fetch::{AddressPolicy, Fetcher, Timeouts};
 
 const MULTIVARIANT: &str = "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nv.m3u8\n";
 const MEDIA: &str = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n";
 
-fn source(keys: &str) -> Source {
+fn source(keys: &str) -> ConfiguredSource {
     let text = format!(
         "[[source]]\nname = 'a'\nkind = 'browser'\nfeed = 'World feed'\nurl = 'https://a.example/app'\n{keys}"
     );
-    Source::parse_file(&text).unwrap_or_else(|error| panic!("{error}")).remove(0)
+    ConfiguredSource::parse_file(&text).unwrap_or_else(|error| panic!("{error}")).remove(0)
 }
 
 fn captured(url: &str, body: &str) -> CapturedRequest {
@@ -189,8 +189,8 @@ fn settings() {
         let text = format!(
             "[[source]]\nname='a'\nkind='browser'\nfeed='f'\nurl='https://a.example/'\n{keys}"
         );
-        let error = Source::parse_file(&text).unwrap_err();
+        let error = ConfiguredSource::parse_file(&text).unwrap_err();
         assert!(error.message().contains(expected), "{error}");
     }
-    assert_eq!(source("match = 'x'\nclick = ['a']\nwait = '5s'").kind(), "browser");
+    assert_eq!(source("match = 'x'\nclick = ['a']\nwait = '5s'").kind, "browser");
 }

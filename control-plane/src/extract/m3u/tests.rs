@@ -3,9 +3,9 @@ use axum::http::HeaderMap;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 
+use crate::extract::ConfiguredSource;
 use crate::extract::tests::build_runner;
 use crate::extract::{Candidate, ExtractError, ExtractorOutput};
-use crate::source::Source;
 
 const LIST: &str = "#EXTM3U x-tvg-url=\"x\"\n\
     #EXTINF:-1 group-title=\"Motorsport\",F1 Main UHD\n#EXTVLCOPT:http-user-agent=Box/1\nhttps://a.example/main.m3u8?e=1767225600\n\
@@ -44,7 +44,8 @@ async fn run(keys: &str) -> ExtractorOutput {
         "[[source]]\nname = 'a'\nkind = 'm3u'\nallow_private = ['127.0.0.0/8']\n{}",
         keys.replace("SITE", &format!("http://{address}"))
     );
-    let source = Source::parse_file(&toml).unwrap_or_else(|error| panic!("{error}")).remove(0);
+    let source =
+        ConfiguredSource::parse_file(&toml).unwrap_or_else(|error| panic!("{error}")).remove(0);
     build_runner().run(&source).await
 }
 
@@ -128,7 +129,7 @@ fn a_malformed_filter_is_refused_with_an_example() {
         ("only = { group = '(' }", "not a pattern: "),
         ("rename = ['A']", "expected a table such as { name = \"^F1\", feed = \"World feed\" }"),
     ] {
-        let error = Source::parse_file(&text(keys)).unwrap_err();
+        let error = ConfiguredSource::parse_file(&text(keys)).unwrap_err();
         assert!(error.message().contains(expected), "{keys}: {error}");
     }
 }

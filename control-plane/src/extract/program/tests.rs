@@ -4,8 +4,8 @@ use std::sync::Arc;
 use pitwall_fetch::{Fetcher, Timeouts};
 
 use super::*;
+use crate::extract::ConfiguredSource;
 use crate::extract::{ExtractConfig, ExtractionRunner};
-use crate::source::Source;
 
 /// Runs a source whose yt-dlp is this shell script, in which `HERE` is a directory of the test;
 /// returns the playlists, the failures and the directory.
@@ -19,7 +19,7 @@ async fn run_script(script: &str, timeout: &str) -> (Vec<String>, Vec<String>, t
         "[[source]]\nname = 'a'\nkind = 'yt-dlp'\nfeed = 'f'\nurl = 'https://a.example/secret'\n\
          timeout = '{timeout}'\nheaders = {{ Cookie = 'c=secret' }}"
     );
-    let source = Source::parse_file(&text).unwrap().remove(0);
+    let source = ConfiguredSource::parse_file(&text).unwrap().remove(0);
     let fetcher = Arc::new(Fetcher::new(Timeouts::default(), Vec::new()));
     let config = ExtractConfig { yt_dlp: program, ..ExtractConfig::default() };
     let extraction = ExtractionRunner::new(fetcher, &config).extract(&source).await;

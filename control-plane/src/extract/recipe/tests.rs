@@ -10,9 +10,9 @@ use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{any, get, post};
 use axum::{Json, Router};
 
+use crate::extract::ConfiguredSource;
 use crate::extract::tests::build_runner;
 use crate::extract::{Candidate, ExtractError};
-use crate::source::Source;
 
 const DEMO: &str = include_str!("../../../tests/data/demo-recipe.toml");
 
@@ -109,7 +109,8 @@ async fn site() -> SocketAddr {
 
 async fn extract(toml: &str, address: SocketAddr) -> Result<Vec<Candidate>, ExtractError> {
     let toml = toml.replace("127.0.0.1:9000", &address.to_string());
-    let source = Source::parse_file(&toml).unwrap_or_else(|error| panic!("{error}")).remove(0);
+    let source =
+        ConfiguredSource::parse_file(&toml).unwrap_or_else(|error| panic!("{error}")).remove(0);
     let mut found = build_runner().run(&source).await;
     if found.candidates.is_empty() { Err(found.failures.remove(0)) } else { Ok(found.candidates) }
 }
@@ -361,7 +362,8 @@ async fn failures_name_their_step() {
 async fn extract_branches(text: &str) -> (Vec<(String, String)>, Vec<String>) {
     let address = site().await;
     let toml = text.replace("127.0.0.1:9000", &address.to_string());
-    let source = Source::parse_file(&toml).unwrap_or_else(|error| panic!("{error}")).remove(0);
+    let source =
+        ConfiguredSource::parse_file(&toml).unwrap_or_else(|error| panic!("{error}")).remove(0);
     let found = build_runner().run(&source).await;
     let pair = |one: Candidate| (one.feed, one.playlist.path().to_owned());
     let failures = found.failures.iter().map(ToString::to_string).collect();
@@ -432,7 +434,7 @@ async fn branches_beyond_the_limit_are_dropped_and_counted() {
     let steps = "STEP\nget = 'SITE/list'\nSTEP\nscript = 'Array.from({length: 10000}, (_, i) => i)'\nforeach = 'i'";
     let text = recipe(steps).replace("playlist = '{{p}}'", "playlist = '/{{i}}'\nfeed = 'f{{i}}'");
     let toml = text.replace("127.0.0.1:9000", &site().await.to_string());
-    let found = build_runner().run(&Source::parse_file(&toml).unwrap().remove(0)).await;
+    let found = build_runner().run(&ConfiguredSource::parse_file(&toml).unwrap().remove(0)).await;
     assert_eq!((found.candidates.len(), found.dropped, found.failures.len()), (200, 9_800, 0));
 }
 
@@ -450,7 +452,7 @@ async fn a_branch_that_hangs_does_not_affect_the_others() {
 async fn recorded_replayed_and_compared() {
     let address = site().await;
     let toml = DEMO.replace("127.0.0.1:9000", &address.to_string());
-    let source = Source::parse_file(&toml).unwrap().remove(0);
+    let source = ConfiguredSource::parse_file(&toml).unwrap().remove(0);
     let (recorded_run, recording) = build_runner().record(&source).await;
     assert!(!recording.good, "one of four failed");
     let folder = tempfile::tempdir().unwrap();
@@ -459,7 +461,7 @@ async fn recorded_replayed_and_compared() {
 
     // Without `allow_private`, the replay could not fetch from the site.
     let mut offline = source.clone();
-    offline.allow_private.clear();
+    offline.source.allow_private.clear();
     let replayed = build_runner().replay(&offline, &loaded).await;
     assert!(replayed.candidates == recorded_run.candidates, "{:?}", replayed.candidates);
     let failures = |it: &crate::extract::Extraction| {
@@ -471,12 +473,12 @@ async fn recorded_replayed_and_compared() {
     // A replay of a changed recipe fails at the first request that differs; a run that differs from
     // the recording names the step that drifted.
     let other = toml.replace("/watch/{{id}}", "/see/{{id}}");
-    let other = Source::parse_file(&other).unwrap().remove(0);
+    let other = ConfiguredSource::parse_file(&other).unwrap().remove(0);
     let changed = build_runner().replay(&other, &loaded).await;
     let first = changed.failures[0].to_string();
     assert!(first.starts_with("World feed: step 1 (get): GET http://127.0.0.1:"), "{first}");
     let other = toml.replace("input[name=csrf]", "input[name=feed]");
-    let other = Source::parse_file(&other).unwrap().remove(0);
+    let other = ConfiguredSource::parse_file(&other).unwrap().remove(0);
     let drifted = build_runner().extract(&other).await;
     let drift = crate::extract::find_first_drift(&recorded_run.steps, &drifted.steps).unwrap();
     assert!(drift.recorded.step.starts_with("step 3 (select"), "{drift}");
@@ -487,7 +489,7 @@ async fn recorded_replayed_and_compared() {
 async fn traces_are_masked() {
     let address = site().await;
     let toml = DEMO.replace("127.0.0.1:9000", &address.to_string());
-    let source = Source::parse_file(&toml).unwrap().remove(0);
+    let source = ConfiguredSource::parse_file(&toml).unwrap().remove(0);
     let runner = build_runner();
     let extraction = runner.extract(&source).await;
     let lines: Vec<String> = extraction.steps.iter().map(ToString::to_string).collect();

@@ -11,9 +11,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 pub(crate) struct CheckLimiter(Option<Arc<Semaphore>>);
 
 /// One check's share of a source's connections, until it is dropped.
-pub(super) struct CheckPermit {
+pub(crate) struct CheckPermit {
     /// How many requests the check may send concurrently.
-    pub(super) max_concurrency: usize,
+    pub(crate) max_concurrency: usize,
     #[expect(dead_code, reason = "given back when it is dropped")]
     permit: Option<OwnedSemaphorePermit>,
 }
@@ -26,7 +26,7 @@ impl CheckLimiter {
     /// Waits for one connection and takes, without waiting, further free ones up to
     /// `max_concurrency`. A check that holds a connection never waits for another, so checks cannot
     /// deadlock.
-    pub(super) async fn acquire(&self, max_concurrency: usize) -> CheckPermit {
+    pub(crate) async fn acquire(&self, max_concurrency: usize) -> CheckPermit {
         let unlimited = CheckPermit { max_concurrency, permit: None };
         let Some(semaphore) = &self.0 else { return unlimited };
         // `acquire_owned` fails only on a closed semaphore, and this one is never closed.

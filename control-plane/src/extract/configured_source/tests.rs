@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::*;
 
 fn error_line(text: &str, error: &toml::de::Error) -> usize {
@@ -5,13 +7,13 @@ fn error_line(text: &str, error: &toml::de::Error) -> usize {
     text.bytes().take(start).filter(|byte| *byte == b'\n').count() + 1
 }
 
-const DEMO: &str = include_str!("../../tests/data/demo-recipe.toml");
+const DEMO: &str = include_str!("../../../tests/data/demo-recipe.toml");
 
 #[test]
 fn the_recipe_of_the_demo() {
-    let sources = Source::parse_file(DEMO).unwrap();
+    let sources = ConfiguredSource::parse_file(DEMO).unwrap();
     let source = &sources[0];
-    assert_eq!((source.name.as_str(), source.kind()), ("demo", "recipe"));
+    assert_eq!((source.name.as_str(), source.kind), ("demo", "recipe"));
     assert_eq!(source.every, Duration::from_mins(1));
     assert_eq!(source.ports, [9000], "of the URL in its first step");
     assert_eq!(source.fetch_policy().allow_private.len(), 1);
@@ -21,7 +23,7 @@ fn the_recipe_of_the_demo() {
 #[test]
 fn defaults() {
     let text = "[[source]]\nname = 'a'\nkind = 'static'\nfeed = 'World feed'\nurl = 'https://a.example/m.m3u8'";
-    let source = Source::parse_file(text).unwrap().remove(0);
+    let source = ConfiguredSource::parse_file(text).unwrap().remove(0);
     assert_eq!(source.every, Duration::from_mins(5));
     assert!(source.headers.is_empty() && source.ports.is_empty());
     assert!(!format!("{source:?}").contains("a.example"));
@@ -100,7 +102,7 @@ fn errors_say_where_and_what() {
             "missing field `feed`",
         ),
     ] {
-        let error = Source::parse_file(&text).expect_err(&text);
+        let error = ConfiguredSource::parse_file(&text).expect_err(&text);
         assert!(error.message().contains(expected), "{}\n{text}", error.message());
         assert_eq!(error_line(&text, &error), expected_line, "{}\n{text}", error.message());
     }

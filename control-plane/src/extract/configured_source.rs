@@ -1,0 +1,85 @@
+//! A `[[source]]` as it is configured: a [`Source`] with the [`Extractor`] of its kind.
+
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use serde::Deserialize as _;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue, ValueDeserializer};
+
+use super::{Extractor, configure_extractor};
+use crate::settings::error_at;
+use crate::source::{COMMON_KEYS, CommonSettings, Source};
+
+/// One `[[source]]` of the configuration: what an extraction runs.
+#[derive(Clone)]
+pub struct ConfiguredSource {
+    pub(in crate::extract) source: Source,
+    pub(in crate::extract) extractor: Arc<dyn Extractor>,
+}
+
+impl ConfiguredSource {
+    /// Parses one `[[source]]` table.
+    ///
+    /// # Errors
+    /// With the span of the invalid key or value.
+    pub fn parse(table: Spanned<DeTable<'_>>) -> Result<Self, toml::de::Error> {
+        let span = table.span();
+        let (common, rest): (DeTable<'_>, DeTable<'_>) = table
+            .into_inner()
+            .into_iter()
+            .partition(|(key, _)| COMMON_KEYS.contains(&key.get_ref().as_ref()));
+        let value = |table| Spanned::new(span.clone(), DeValue::Table(table));
+        let common = CommonSettings::deserialize(ValueDeserializer::from(value(common)))?;
+        let feed = common.feed.as_ref().map(|feed| feed.0.as_str());
+        let extractor = configure_extractor(&common.kind, feed, value(rest))?;
+        let feeds = extractor.configured_feeds(feed);
+        let origins = extractor.configured_origins();
+        let source = Source::new(common, extractor.kind(), feeds, origins);
+        Ok(Self { source, extractor })
+    }
+
+    /// Parses every `[[source]]` in the text of a file, for tools and tests.
+    ///
+    /// # Errors
+    /// With the span of the invalid key or value.
+    pub fn parse_file(text: &str) -> Result<Vec<Self>, toml::de::Error> {
+        let mut file = DeTable::parse(text)?.into_inner();
+        let Some(sources) = file.remove("source") else { return Ok(Vec::new()) };
+        let span = sources.span();
+        let DeValue::Array(sources) = sources.into_inner() else {
+            return Err(error_at(span, "write [[source]], not [source]"));
+        };
+        sources.into_iter().map(Self::parse_value).collect()
+    }
+
+    /// Like [`parse`](Self::parse), for one element of the array `source`.
+    ///
+    /// # Errors
+    /// With the span of the invalid key or value.
+    pub fn parse_value(value: Spanned<DeValue<'_>>) -> Result<Self, toml::de::Error> {
+        let span = value.span();
+        match value.into_inner() {
+            DeValue::Table(table) => Self::parse(Spanned::new(span, table)),
+            _ => Err(error_at(span, "a source is a table")),
+        }
+    }
+}
+
+impl Deref for ConfiguredSource {
+    type Target = Source;
+
+    fn deref(&self) -> &Source {
+        &self.source
+    }
+}
+
+impl fmt::Debug for ConfiguredSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.source.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests;
