@@ -19,9 +19,7 @@ use pitwall_upstream_map::documents::{
     Document, Explanation, Extractor, ExtractorError, ExtractorStatus, PublicRendition,
     PublicSource, PublicStream, Schedule, SessionStatus,
 };
-use pitwall_upstream_map::{
-    Health, RequestProfile, RequestProfileId, Stream, StreamId, Upstream, UpstreamMap,
-};
+use pitwall_upstream_map::{Health, RequestProfile, RequestProfileId, Stream, StreamId, Upstream};
 
 pub use self::public_url::PublicUrl;
 use self::rendition_ids::UsualCompositions;
@@ -42,14 +40,6 @@ pub(crate) fn session_phases(schedule: &Schedule, now: Timestamp) -> Vec<(Sessio
     let phase =
         |session| (live_window::status_at(session, now), live_window::is_in_margin(session, now));
     sessions.map(phase).collect()
-}
-
-/// The streams of a map in the order of the configuration, then in the order in which sources list
-/// them.
-pub(crate) fn streams_in_order(map: &UpstreamMap) -> Vec<&Stream> {
-    let mut streams: Vec<&Stream> = map.streams.values().map(|stream| &**stream).collect();
-    streams.sort_by_key(|stream| stream.position);
-    streams
 }
 
 /// A source's profile for all its upstreams but those that need other header fields.
@@ -210,7 +200,7 @@ impl StreamView<'_> {
                 name: source.name.clone(),
                 label: source.label.clone(),
                 note: source.note.clone(),
-                kind: source.kind().to_owned(),
+                kind: source.kind.to_owned(),
                 active: false,
                 health: Health::Down,
                 score: 0.0,
@@ -222,7 +212,8 @@ impl StreamView<'_> {
         absent.collect()
     }
 
-    fn outage_cause(&self) -> String {
+    /// Why nothing of the stream plays.
+    pub(crate) fn outage_cause(&self) -> String {
         let upstreams = self.ranking.upstreams.iter();
         let upstreams = upstreams.map(|ranked| (ranked.key.source, ranked.upstream));
         let (feed, finds) = (&self.known.feed, &self.naming_sources);
@@ -264,7 +255,7 @@ fn public_source(ranked: &RankedUpstream<'_>, active: bool) -> PublicSource {
         name: source.name.clone(),
         label: upstream.candidate.label.clone(),
         note: source.note.clone(),
-        kind: source.kind().to_owned(),
+        kind: source.kind.to_owned(),
         active,
         health: *health,
         score: upstream.figures.score,

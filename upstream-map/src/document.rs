@@ -36,17 +36,21 @@ impl Document {
         self.0.as_ref().map(|content| content.text.as_str())
     }
 
-    /// A strong entity tag (RFC 9110): the first 64 bits of a hash of the text, in quotes. It is
-    /// computed once, however many maps and responses have the document.
+    /// The [`entity_tag`] of the text, which is computed once, however many maps and responses have
+    /// the document.
     pub fn etag(&self) -> &str {
-        let etag = self.0.as_ref().map(|content| {
-            content.etag.get_or_init(|| {
-                let hash = blake3::hash(content.text.as_bytes()).to_hex();
-                format!("\"{}\"", hash.chars().take(16).collect::<String>())
-            })
-        });
+        let etag = self
+            .0
+            .as_ref()
+            .map(|content| content.etag.get_or_init(|| entity_tag(content.text.as_bytes())));
         etag.map_or("\"\"", String::as_str)
     }
+}
+
+/// A strong entity tag (RFC 9110): the first 64 bits of a hash of the content, in quotes.
+pub fn entity_tag(content: &[u8]) -> String {
+    let hash = blake3::hash(content).to_hex();
+    format!("\"{}\"", hash.get(..16).unwrap_or_default())
 }
 
 impl PartialEq for Document {

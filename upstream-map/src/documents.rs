@@ -36,6 +36,8 @@ pub use crate::document::Document;
 pub struct Documents {
     /// The [`Session`] that is live, else the next one; `null` if there is none.
     pub session: Document,
+    /// The version of the map in which `session` or a stream's document last changed, decimal.
+    pub version: Document,
     pub schedule: Document,
     pub status: Document,
     pub activity: Document,

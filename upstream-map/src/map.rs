@@ -40,6 +40,15 @@ impl UpstreamMap {
         });
     }
 
+    /// The streams as lists show them: in the order of the configuration, then in the order in which
+    /// sources list them, and of one position in the order of their ids.
+    pub fn streams_in_order(&self) -> Vec<&Stream> {
+        let mut streams: Vec<&Stream> = self.streams.values().map(|stream| &**stream).collect();
+        // The sort is stable.
+        streams.sort_by_key(|stream| stream.position);
+        streams
+    }
+
     /// Version after `last`: Unix milliseconds, so that versions still grow after a store lost its
     /// data, but always above `last`, also if the clock steps back.
     pub fn next_version(last: u64, now: Timestamp) -> u64 {

@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use jiff::Timestamp;
 use pitwall_upstream_map::documents::Session;
 use pitwall_upstream_map::{Health, StreamId, UpstreamMap};
 use tokio::time::Instant;
@@ -15,7 +14,6 @@ use crate::model::alert::{Alert, AlertEvent};
 use crate::model::ranking::{RankedUpstream, Ranking};
 use crate::model::source_state::{self, SourceState};
 use crate::model::{UpstreamKey, outage_cause};
-use crate::schedule::live_window;
 
 #[derive(Default)]
 pub(crate) struct AlertState {
@@ -60,13 +58,15 @@ impl Engine {
             events.extend(alert_state.failover_event(stream, &ranking));
             events.extend(alert_state.on_backup_event(stream, &ranking));
         }
-        let unserved = self.unserved_session(now);
+        let has_healthy_stream = self.counts.has_healthy();
+        let unserved = self.session_on_air(has_healthy_stream).filter(|_| !has_healthy_stream);
         events.extend(alert_state.no_healthy_stream_event(unserved.as_ref()));
         self.alert_state = alert_state;
         for stream in self.known_streams.streams_with_due_alert() {
             let ranking = self.rank_stream(&stream, None);
             let active_source = ranking.active().map(|active| active.source.name.clone());
-            let cause = self.outage_cause(&stream);
+            let view = self.stream_view(&stream, &ranking);
+            let cause = view.map(|view| view.outage_cause()).unwrap_or_default();
             // The published map carries which outages were reported, for the next leader.
             self.reviews.touch(&stream);
             events.extend(self.known_streams.take_due_alert(stream, active_source, cause));
@@ -74,16 +74,6 @@ impl Engine {
         for event in events {
             self.notifier.notify(Alert::new(event, now));
         }
-    }
-
-    /// The session that is on the air while no stream is healthy.
-    fn unserved_session(&self, now: Timestamp) -> Option<Session> {
-        if self.counts.has_healthy() {
-            return None;
-        }
-        let schedule = self.schedule.borrow();
-        let mut sessions = schedule.schedule.meetings.iter().flat_map(|meeting| &meeting.sessions);
-        sessions.find(|session| live_window::is_on_air(session, now, false)).cloned()
     }
 
     /// `None` when the source has no stream, so that nobody misses it.
@@ -112,15 +102,6 @@ impl Engine {
         }
         let source = state.source.name.clone();
         (!streams.is_empty()).then_some(AlertEvent::SourceDead { source, streams, reason })
-    }
-
-    fn outage_cause(&self, stream: &StreamId) -> String {
-        let ranking = self.rank_stream(stream, None);
-        let upstreams = ranking.upstreams.iter();
-        let upstreams = upstreams.map(|ranked| (ranked.key.source, ranked.upstream));
-        let feed = self.known_streams.get(stream).map_or("", |known| &known.feed);
-        let finds = self.known_streams.naming_sources(stream);
-        outage_cause::stream_cause(feed, upstreams, &finds, &self.sources, self.clock.now())
     }
 }
 

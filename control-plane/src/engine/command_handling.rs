@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use pitwall_upstream_map::{Health, StoreError, Stream, UpstreamMap};
+use pitwall_upstream_map::{Health, StoreError, Stream};
 use tokio::time::Instant;
 
 use super::Engine;
@@ -96,15 +96,13 @@ impl Engine {
                 return false;
             }
         };
-        let version = self.next_version();
-        active.switch_version = version;
-        self.draft_documents();
+        let mut map = self.next_map();
+        active.switch_version = map.version;
         let Some(Ok(stream)) = self.map_stream(&active.key.stream, Some(&active)) else {
             waiting.refuse(CommandError::Busy);
             return false;
         };
         let stream = Arc::new(stream);
-        let mut map = UpstreamMap { version, ..self.publication.draft.clone() };
         map.streams.insert(stream.id.clone(), stream.clone());
         self.begin_publication(map, Some(PendingSwitch { waiting, result, active, stream }));
         true

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use pitwall_upstream_map::Health;
 use pitwall_upstream_map::documents::{
-    Activity, Document, ExtractorCount, ScheduleStatus, Status, StreamActivity, StreamCount,
+    Activity, Document, ExtractorCount, ScheduleStatus, Session, Status, StreamActivity,
+    StreamCount,
 };
 use tokio::time::Instant;
 
@@ -17,8 +18,9 @@ use crate::schedule::live_window;
 const ACTIVITY_INTERVAL: Duration = Duration::from_secs(30);
 /// The same while sources run for the first time.
 const STARTUP_ACTIVITY_INTERVAL: Duration = Duration::from_secs(3);
-/// Making lists takes at most one part in this many of the time.
-const LISTS_MAX_SHARE: u32 = 20;
+/// Lists of thousands of streams are made less often than maps are published, as making them takes
+/// long. Below that, the lists of a map have exactly its streams.
+const LISTS_PAUSE_PER_STREAM: Duration = Duration::from_micros(50);
 /// The guide covers some time around now.
 const GUIDE_MAX_AGE: SignedDuration = SignedDuration::from_hours(1);
 
@@ -28,8 +30,7 @@ impl Engine {
         let now = self.clock.now();
         let phases = publish::session_phases(&self.schedule.borrow().schedule, now);
         let has_healthy_stream = self.counts.has_healthy();
-        let is_session_live = self.is_session_live(now, has_healthy_stream);
-        self.metrics.set_session_live(is_session_live);
+        self.metrics.set_session_live(self.session_on_air(has_healthy_stream).is_some());
         let publication = &mut self.publication;
         publication.is_schedule_outdated |= publication.session_phases != phases
             || publication.has_healthy_stream != has_healthy_stream;
@@ -87,8 +88,8 @@ impl Engine {
             publication.guide_made_at.is_some_and(|at| now.duration_since(at) >= GUIDE_MAX_AGE);
         let is_outdated =
             publication.is_schedule_outdated || publication.is_list_outdated || is_guide_old;
-        let began_at = Instant::now();
-        if !is_outdated || publication.lists_due_at.is_some_and(|due_at| began_at < due_at) {
+        let made_at = Instant::now();
+        if !is_outdated || publication.lists_due_at.is_some_and(|due_at| made_at < due_at) {
             return;
         }
         let has_healthy_stream = publication.has_healthy_stream;
@@ -98,7 +99,9 @@ impl Engine {
         let is_schedule_outdated = std::mem::take(&mut publication.is_schedule_outdated);
         let is_list_outdated = std::mem::take(&mut publication.is_list_outdated);
         publication.guide_made_at = Some(now);
-        let streams = publish::streams_in_order(&publication.draft);
+        let streams = publication.draft.streams_in_order();
+        let pause = LISTS_PAUSE_PER_STREAM * u32::try_from(streams.len()).unwrap_or(u32::MAX);
+        publication.lists_due_at = Some(made_at + pause);
         let guide = xmltv_guide::write_xmltv(&schedule, &streams, now, &self.public_url);
         let playlist = is_list_outdated
             .then(|| Document::from_text(iptv_playlist::write_m3u(&streams, &self.public_url)));
@@ -113,10 +116,11 @@ impl Engine {
             publication.put_document(|map| &mut map.documents.calendar, calendar);
             self.draft_document(&schedule, |map| &mut map.documents.schedule);
             let session = live_window::current_session(&schedule);
-            self.draft_document(&session, |map| &mut map.documents.session);
+            match Document::of(&session) {
+                Ok(session) => self.publication.put_session(session),
+                Err(error) => tracing::error!(%error, "the session cannot be written"),
+            }
         }
-        let pause = began_at.elapsed() * LISTS_MAX_SHARE;
-        self.publication.lists_due_at = Some(Instant::now() + pause);
     }
 
     fn draft_activity(&mut self) {
@@ -152,9 +156,10 @@ impl Engine {
         }
     }
 
-    fn is_session_live(&self, now: Timestamp, has_healthy_stream: bool) -> bool {
-        let schedule = self.schedule.borrow();
+    /// The session that is on the air, of which a stream should be watchable.
+    pub(super) fn session_on_air(&self, has_healthy_stream: bool) -> Option<Session> {
+        let (now, schedule) = (self.clock.now(), self.schedule.borrow());
         let mut sessions = schedule.schedule.meetings.iter().flat_map(|meeting| &meeting.sessions);
-        sessions.any(|session| live_window::is_on_air(session, now, has_healthy_stream))
+        sessions.find(|session| live_window::is_on_air(session, now, has_healthy_stream)).cloned()
     }
 }

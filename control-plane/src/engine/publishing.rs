@@ -35,6 +35,8 @@ pub(crate) struct Publication {
     pub(super) is_list_outdated: bool,
     pub(super) is_schedule_outdated: bool,
     pub(super) is_status_outdated: bool,
+    /// The document of a stream or the session has changed since the last map.
+    is_version_outdated: bool,
     /// What the drafted schedule goes by.
     pub(super) session_phases: Vec<(SessionStatus, bool)>,
     pub(super) has_healthy_stream: bool,
@@ -42,6 +44,7 @@ pub(crate) struct Publication {
     /// When lists may be made again.
     pub(super) lists_due_at: Option<Instant>,
     pub(super) activity_made_at: Option<Instant>,
+    pub(super) figures_renewed_at: Option<Instant>,
     /// The active upstreams of the streams that were ranked since the last publication.
     pub(super) choices: BTreeMap<StreamId, ActiveChoice>,
     pub(super) last_version: u64,
@@ -79,6 +82,7 @@ impl Publication {
             is_list_outdated: true,
             is_schedule_outdated: true,
             is_status_outdated: true,
+            is_version_outdated: true,
             last_version: self.last_version,
             ..Self::default()
         };
@@ -100,6 +104,7 @@ impl Publication {
             return;
         }
         self.is_due = true;
+        self.is_version_outdated |= before.is_none_or(|before| before.public != stream.public);
         self.is_list_outdated |= before
             .is_none_or(|before| before.feed != stream.feed || before.position != stream.position);
         self.remove_own_profiles(&stream.id);
@@ -113,6 +118,7 @@ impl Publication {
         self.remove_own_profiles(stream);
         if self.draft.streams.remove(stream).is_some() {
             (self.is_due, self.is_list_outdated, self.is_status_outdated) = (true, true, true);
+            self.is_version_outdated = true;
         }
     }
 
@@ -138,6 +144,11 @@ impl Publication {
         }
     }
 
+    pub(super) fn put_session(&mut self, session: Document) {
+        self.is_version_outdated |= self.draft.documents.session != session;
+        self.put_document(|map| &mut map.documents.session, session);
+    }
+
     /// When the draft may be published.
     pub(super) fn next_at(&self) -> Option<Instant> {
         let waits = self.is_due && self.in_flight.is_none();
@@ -158,17 +169,20 @@ impl Engine {
         }
         let last = self.publication.last_began_at;
         if self.publication.is_due && last.is_none_or(|at| at.elapsed() >= PUBLISH_MIN_INTERVAL) {
-            self.draft_documents();
-            let map =
-                UpstreamMap { version: self.next_version(), ..self.publication.draft.clone() };
+            let map = self.next_map();
             self.begin_publication(map, None);
         }
     }
 
-    /// The version of the next map.
-    pub(super) fn next_version(&self) -> u64 {
+    /// The draft with all its documents, under the version after the last one.
+    pub(super) fn next_map(&mut self) -> UpstreamMap {
+        self.draft_documents();
         let last = self.publication.last_version.max(self.store.map().version);
-        UpstreamMap::next_version(last, self.clock.now())
+        let version = UpstreamMap::next_version(last, self.clock.now());
+        if std::mem::take(&mut self.publication.is_version_outdated) {
+            self.publication.draft.documents.version = Document::from_text(version.to_string());
+        }
+        UpstreamMap { version, ..self.publication.draft.clone() }
     }
 
     /// Hands a map to the store. A switch takes effect when a map that carries it is published:

@@ -143,7 +143,7 @@ impl Engine {
     }
 
     /// What a known stream and its documents are made from.
-    fn stream_view<'a>(
+    pub(super) fn stream_view<'a>(
         &'a self,
         stream: &'a StreamId,
         ranking: &'a Ranking<'a>,

@@ -27,7 +27,6 @@ use self::scripted_executor::{ScriptedExecutor, ScriptedRun};
 use super::*;
 use crate::check::CheckError;
 use crate::model::alert::Alert;
-use crate::publish;
 
 const START_TIME: &str = "2026-05-03T17:00:00Z";
 const WORLD_FEED_ONLY: &[&str] = &["World feed"];
@@ -76,7 +75,7 @@ impl EngineHarness {
             let text = format!(
                 "[[source]]\nname='{name}'\nkind='m3u'\nurl='https://x.example/'\n{settings}"
             );
-            Source::parse_file(&text).unwrap().remove(0)
+            ConfiguredSource::parse_file(&text).unwrap().remove(0)
         };
         let store = options.store.clone().unwrap_or_else(MemoryStore::new);
         let faulty_store = Arc::new(FaultyStore::of(store.clone()));
@@ -124,7 +123,7 @@ impl EngineHarness {
     fn streams(&self) -> Vec<PublicStream> {
         let map = self.store.map();
         let public = |stream: &Stream| serde_json::from_str(stream.public.as_str().unwrap());
-        let streams = publish::streams_in_order(&map).into_iter();
+        let streams = map.streams_in_order().into_iter();
         streams.map(|stream| public(stream).unwrap()).collect()
     }
 

@@ -15,6 +15,9 @@ use crate::refresh::PollCadence;
 /// Minimum time between two checks of an upstream that edges' reports cause.
 const REPORTED_CHECK_MIN_INTERVAL: Duration = Duration::from_secs(1);
 
+/// How often the figures in the documents of all streams are renewed.
+const FIGURES_INTERVAL: Duration = Duration::from_secs(30);
+
 impl Engine {
     pub(super) fn tick_if_due(&mut self) {
         let now = Instant::now();
@@ -61,11 +64,17 @@ impl Engine {
         let max_age = self.listing_max_age();
         let mut forgotten: Vec<UpstreamKey> = Vec::new();
         let mut remaining: BTreeMap<usize, Duration> = BTreeMap::new();
+        let renewed_at = &mut self.publication.figures_renewed_at;
+        let renews_figures = renewed_at.is_none_or(|at| at.elapsed() >= FIGURES_INTERVAL);
+        if renews_figures {
+            *renewed_at = Some(Instant::now());
+        }
         for (key, upstream) in self.upstreams.iter_mut() {
             let state = self.sources.get(key.source);
             let is_failing = state.is_some_and(|state| state.is_failing());
             let is_ending = upstream.update_token_ending(now, is_failing);
-            if is_ending || upstream.is_listed(max_age) != upstream.is_shown {
+            let has_new_figures = renews_figures && upstream.renew_figures();
+            if is_ending || has_new_figures || upstream.is_listed(max_age) != upstream.is_shown {
                 self.reviews.touch(&key.stream);
             }
             if state.is_none_or(|state| upstream.is_forgettable(UNLISTED_RETENTION, state)) {

@@ -12,10 +12,11 @@ use super::liveness::LivenessDetector;
 use super::source_state::SourceState;
 use super::upstream_stats::UpstreamStats;
 use crate::breaker::CircuitBreaker;
-use crate::check::{CheckError, CheckFailureKind, CheckFindings, CheckRules};
+use crate::check::{CheckError, CheckFailureKind, CheckFindings};
 use crate::expiry::TokenExpiry;
 use crate::extract::Candidate;
 use crate::model::upstream_stats::UpstreamHistory;
+use crate::source::CheckRules;
 
 pub(crate) struct TrackedUpstream {
     pub(crate) candidate: Candidate,
@@ -45,6 +46,7 @@ pub(crate) struct TrackedUpstream {
     observed_lifetime: Option<Duration>,
     /// The score by the last measurements, which ranking goes by.
     pub(crate) score: f64,
+    latest_figures: Figures,
     /// What the documents show.
     pub(crate) figures: Figures,
     /// As the documents show it, see [`is_listed`](Self::is_listed).
@@ -97,6 +99,7 @@ impl TrackedUpstream {
             observed_lifetime: None,
             score: 0.0,
             figures: Figures::default(),
+            latest_figures: Figures::default(),
             is_shown: false,
         }
     }
@@ -104,9 +107,8 @@ impl TrackedUpstream {
     /// Takes the figures of the last measurements, with the parts of the score.
     pub(crate) fn take_figures(&mut self, score_parts: Vec<ScorePart>, now: Timestamp) {
         self.score = score_parts.iter().map(|part| part.points).sum();
-        let figures = Figures {
-            measured_at: now,
-            taken_at: Some(Instant::now()),
+        self.latest_figures = Figures {
+            measured_at: Some(now),
             score: self.score,
             score_parts,
             latency: self.stats.latency(),
@@ -114,9 +116,19 @@ impl TrackedUpstream {
             bit_rate: self.findings.sample.bit_rate,
             lag: self.findings.live_edge.lag(now),
         };
-        if figures.supersede(&self.figures) {
-            self.figures = figures;
+        if self.latest_figures.are_urgent(&self.figures) {
+            self.figures.clone_from(&self.latest_figures);
         }
+    }
+
+    /// Shows the latest figures if they differ enough from those that are shown; returns whether
+    /// they do.
+    pub(crate) fn renew_figures(&mut self) -> bool {
+        let do_differ = self.latest_figures.supersede(&self.figures);
+        if do_differ {
+            self.figures.clone_from(&self.latest_figures);
+        }
+        do_differ
     }
 
     pub(crate) fn check_due_at(&self) -> Option<Instant> {

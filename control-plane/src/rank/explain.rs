@@ -129,7 +129,7 @@ fn explained_upstream(
         score: *score,
         parts: score_parts.clone(),
         breaker: upstream.breaker.state(),
-        measured_at: *measured_at,
+        measured_at: measured_at.unwrap_or_default(),
         error: upstream.last_error.clone(),
         expires_at: upstream.expiry.expires_at,
         expiry: upstream.expiry.source,

@@ -72,14 +72,18 @@ impl ComposedDocuments {
     /// `GET /api/bootstrap`, as this edge plays the streams.
     pub fn bootstrap(&self, overrides: &LocalOverrides<'_>) -> Result<Document, Problem> {
         let session = self.published()?.session.as_str().unwrap_or("null");
-        let compose = |streams| format!("{{\"session\":{session},\"streams\":{streams}}}");
+        let version = self.version();
+        let compose = |streams| {
+            format!("{{\"version\":{version},\"session\":{session},\"streams\":{streams}}}")
+        };
         Ok(self.compose_streams(&self.bootstrap, overrides, compose))
     }
 
     /// `GET /api/streams`, as this edge plays them.
     pub fn streams(&self, overrides: &LocalOverrides<'_>) -> Result<Document, Problem> {
         self.published()?;
-        let compose = |streams| format!("{{\"streams\":{streams}}}");
+        let version = self.version();
+        let compose = |streams| format!("{{\"version\":{version},\"streams\":{streams}}}");
         Ok(self.compose_streams(&self.streams, overrides, compose))
     }
 
@@ -92,7 +96,10 @@ impl ComposedDocuments {
     ) -> Result<Document, Problem> {
         match self.session(id)?.status {
             SessionStatus::Live => self.streams(overrides),
-            _ => Ok(Document::from_text("{\"streams\":[]}")),
+            _ => {
+                let version = self.version();
+                Ok(Document::from_text(format!("{{\"version\":{version},\"streams\":[]}}")))
+            }
         }
     }
 
@@ -152,6 +159,11 @@ impl ComposedDocuments {
         Document::of(&widget).map_err(|_| Problem::Starting)
     }
 
+    /// The version of the map in which the lists last changed. An older control plane tells none.
+    fn version(&self) -> &str {
+        self.map.documents.version.as_str().unwrap_or("0")
+    }
+
     /// The published documents. Every control plane publishes its status: without one it is unknown
     /// which streams and sources there are, so that no list may be empty and no stream a 404.
     fn published(&self) -> Result<&Documents, Problem> {
@@ -168,11 +180,9 @@ impl ComposedDocuments {
         compose: impl Fn(String) -> String,
     ) -> Document {
         let compose = || {
-            let mut streams: Vec<_> = self.map.streams.values().collect();
-            // The sort is stable: streams of one position stay in the order of their ids.
-            streams.sort_by_key(|stream| stream.position);
+            let streams = self.map.streams_in_order().into_iter();
             let documents: Vec<_> =
-                streams.into_iter().map(|stream| overrides.public_document(stream)).collect();
+                streams.map(|stream| overrides.public_document(stream)).collect();
             Document::from_text(compose(join(&documents)))
         };
         if overrides.is_empty() { shared.get_or_init(compose).clone() } else { compose() }
@@ -259,6 +269,7 @@ mod tests {
         });
         let documents = Documents {
             session: Document::of(&session).unwrap(),
+            version: Document::from_text("7"),
             schedule: Document::of(&json!({ "meetings": [meeting] })).unwrap(),
             status: Document::of(&status).unwrap(),
             extractors: [("beta", 1), ("zeta", 0), ("alpha", 1)].map(extractor).into(),
@@ -299,6 +310,7 @@ mod tests {
             let overrides = LocalOverrides::for_map(&map, active_upstream);
             let bootstrap = json_of(documents.bootstrap(&overrides));
             assert_eq!(bootstrap["session"]["name"], "Race");
+            assert_eq!(bootstrap["version"], 7);
             for list in [
                 &bootstrap,
                 &json_of(documents.streams(&overrides)),
@@ -313,7 +325,7 @@ mod tests {
             }
             assert_eq!(
                 json_of(documents.session_streams("past", &overrides)),
-                json!({ "streams": [] })
+                json!({ "version": 7, "streams": [] })
             );
             let late = json_of(documents.stream("late", &overrides));
             assert_eq!(late["sources"][1]["active"], expected[2].1 == "b");

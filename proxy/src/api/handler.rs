@@ -155,10 +155,12 @@ mod tests {
         let respond = |request: &ApiRequest| api.respond(request, &|_, stream| stream.active());
         assert_eq!(respond(&activity).map(drop), Err(Problem::Starting));
         let documents = Documents {
+            version: Document::from_text("5"),
             status: Document::from_text("{}"),
             activity: Document::from_text("{\"streams\":{}}"),
             ..Documents::default()
         };
+        let streams = Document::from_text("{\"version\":5,\"streams\":[]}");
         for version in [7, 8] {
             let map =
                 UpstreamMap { version, documents: documents.clone(), ..UpstreamMap::default() };
@@ -166,7 +168,7 @@ mod tests {
             for (request, document) in [
                 (&activity, &documents.activity),
                 (&status, &documents.status),
-                (&ApiRequest::Streams(None), &Document::from_text("{\"streams\":[]}")),
+                (&ApiRequest::Streams(None), &streams),
             ] {
                 let response = respond(request).unwrap();
                 let field = |name| {

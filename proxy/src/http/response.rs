@@ -7,6 +7,7 @@ use http::{Method, StatusCode};
 use pingora::Result;
 use pingora::http::ResponseHeader;
 use pingora_proxy::Session;
+use pitwall_upstream_map::document::entity_tag;
 
 use crate::http::problem::Problem;
 
@@ -116,9 +117,7 @@ impl Response {
     }
 }
 
-/// A strong entity tag: the first 64 bits of a hash of the content.
+/// The [`entity_tag`] of a body, as a field value.
 pub fn etag_of(bytes: &[u8]) -> HeaderValue {
-    let hash = blake3::hash(bytes).to_hex();
-    let etag = format!("\"{}\"", hash.get(..16).unwrap_or_default());
-    HeaderValue::try_from(etag).unwrap_or(HeaderValue::from_static(""))
+    HeaderValue::try_from(entity_tag(bytes)).unwrap_or(HeaderValue::from_static(""))
 }

@@ -126,25 +126,20 @@ impl MapResolver {
     }
 
     pub fn current(&self) -> Arc<ResolvedMap> {
-        let map = self.store.map();
         let current = self.current.load();
-        if is_current(&current, &map) {
+        if Arc::ptr_eq(&current.map, &self.store.map()) {
             return current.clone();
         }
         let mut limiters = self.limiters.lock().unwrap_or_else(PoisonError::into_inner);
-        let current = self.current.load_full();
-        if is_current(&current, &map) {
+        // Another request may have resolved it meanwhile, or the store have the next one already.
+        let (current, map) = (self.current.load_full(), self.store.map());
+        if Arc::ptr_eq(&current.map, &map) {
             return current;
         }
         let resolved = Arc::new(current.resolve_next(map, &mut limiters, &self.denials));
         self.current.store(resolved.clone());
         resolved
     }
-}
-
-/// Whether `current` was resolved from `map` or from a newer one, which another request has seen.
-fn is_current(current: &ResolvedMap, map: &Arc<UpstreamMap>) -> bool {
-    Arc::ptr_eq(&current.map, map) || current.version > map.version
 }
 
 #[cfg(test)]

@@ -9,6 +9,8 @@ use crate::stream::{Container, Health, Rendition, RenditionId, Role, StreamId};
 /// `GET /api/streams`.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Streams {
+    /// The version of the map in which a stream or the session last changed: Unix milliseconds.
+    pub version: u64,
     pub streams: Vec<PublicStream>,
 }
 

@@ -28,17 +28,29 @@ pub(super) struct InvalidEntry {
     why: String,
 }
 
-type DocumentSelector = fn(&mut Documents) -> &mut Document;
+/// A document of the map that belongs to no stream and no source.
+struct DocumentField {
+    name: &'static str,
+    get: fn(&Documents) -> &Document,
+    get_mut: fn(&mut Documents) -> &mut Document,
+}
 
-const DOCUMENT_FIELDS: [(&str, DocumentSelector); 7] = [
-    ("session", |all| &mut all.session),
-    ("schedule", |all| &mut all.schedule),
-    ("status", |all| &mut all.status),
-    ("activity", |all| &mut all.activity),
-    ("calendar", |all| &mut all.calendar),
-    ("guide", |all| &mut all.guide),
-    ("playlist", |all| &mut all.playlist),
-];
+macro_rules! document_fields {
+    ($($name:ident),*) => {
+        [$(DocumentField {
+            name: stringify!($name),
+            get: |all| &all.$name,
+            get_mut: |all| &mut all.$name,
+        }),*]
+    };
+}
+
+const DOCUMENT_FIELDS: [DocumentField; 8] =
+    document_fields![session, version, schedule, status, activity, calendar, guide, playlist];
+
+fn document_field(name: &str) -> Option<&'static DocumentField> {
+    DOCUMENT_FIELDS.iter().find(|field| field.name == name)
+}
 
 pub(super) fn encode_map(map: &UpstreamMap) -> Result<Entries, serde_json::Error> {
     Ok(encode_changes(&UpstreamMap::default(), map)?.changed)
@@ -54,15 +66,14 @@ pub(super) fn encode_changes(
     delta.add_changes("profile", &old.profiles, &new.profiles, |id| &id.0)?;
     let (old, new) = (&old.documents, &new.documents);
     delta.add_changes("extractor", &old.extractors, &new.extractors, |name| name)?;
-    let (mut old, mut new) = (old.clone(), new.clone());
-    for (name, select) in DOCUMENT_FIELDS {
-        let field = format!("document/{name}");
-        match (select(&mut old), select(&mut new)) {
-            (old, new) if old == new => {}
-            (_, new) => match new.as_str() {
+    for DocumentField { name, get, .. } in &DOCUMENT_FIELDS {
+        let (old, new) = (get(old), get(new));
+        if old != new {
+            let field = format!("document/{name}");
+            match new.as_str() {
                 Some(text) => drop(delta.changed.insert(field, text.into())),
                 None => delta.removed.push(field),
-            },
+            }
         }
     }
     Ok(delta)
@@ -79,9 +90,7 @@ pub(super) fn encode_entry(
         "profile" => map.profiles.get(name).map(serde_json::to_vec),
         "extractor" => map.documents.extractors.get(name).map(serde_json::to_vec),
         _ => {
-            let select = DOCUMENT_FIELDS.iter().find(|(known, _)| *known == name);
-            let mut documents = map.documents.clone();
-            let document = select.map(|(_, select)| select(&mut documents).clone());
+            let document = document_field(name).map(|field| (field.get)(&map.documents));
             return Ok(document.and_then(|document| Some(document.as_str()?.into())));
         }
     };
@@ -140,9 +149,8 @@ pub(super) fn apply_entry(
             map.profiles.insert(RequestProfileId(name.to_owned()), Arc::new(profile));
         }
         "document" => {
-            let known = DOCUMENT_FIELDS.iter().find(|(known, _)| *known == name);
-            let Some((_, select)) = known else { return Ok(false) };
-            *select(&mut map.documents) = text()?;
+            let Some(field) = document_field(name) else { return Ok(false) };
+            *(field.get_mut)(&mut map.documents) = text()?;
         }
         "extractor" => {
             let extractor = serde_json::from_slice(plain).map_err(|error| invalid(&error))?;
@@ -159,8 +167,8 @@ pub(super) fn remove_entry(map: &mut UpstreamMap, field: &str) {
         "stream" => drop(map.streams.remove(name)),
         "profile" => drop(map.profiles.remove(name)),
         "document" => {
-            if let Some((_, select)) = DOCUMENT_FIELDS.iter().find(|(known, _)| *known == name) {
-                *select(&mut map.documents) = Document::default();
+            if let Some(field) = document_field(name) {
+                *(field.get_mut)(&mut map.documents) = Document::default();
             }
         }
         "extractor" => drop(map.documents.extractors.remove(name)),

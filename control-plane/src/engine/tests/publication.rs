@@ -30,6 +30,7 @@ fn changes(before: &UpstreamMap, after: &UpstreamMap) -> BTreeSet<String> {
         ("calendar", old.calendar == new.calendar),
         ("guide", old.guide == new.guide),
         ("playlist", old.playlist == new.playlist),
+        ("version", old.version == new.version),
     ];
     let documents = documents.into_iter().filter(|(_, is_same)| !is_same);
     let documents = documents.map(|(name, _)| name.to_owned());
@@ -57,7 +58,7 @@ async fn what_has_not_changed_is_not_published() {
         (
             "a source that has both streams ends",
             &|| harness.executor.fail_host("a.example", CheckError::permanent("it has ended")),
-            &["a", "activity", "pit-lane", "status", "world-feed"],
+            &["a", "activity", "pit-lane", "status", "version", "world-feed"],
         ),
     ] {
         event();
@@ -67,6 +68,22 @@ async fn what_has_not_changed_is_not_published() {
         assert_eq!(changed.iter().collect::<Vec<_>>(), expected, "{name}");
         map = now;
     }
+}
+
+/// A stream that is found while the lists were just made is in the list of the map that has it.
+#[tokio::test(start_paused = true)]
+async fn the_list_of_a_map_has_the_streams_of_the_map() {
+    const ONE: ScriptedRun = ScriptedRun::Finds(WORLD_FEED_ONLY, "a.example", None);
+    let harness = EngineHarness::start(&[("a", &[ONE, A])]);
+    let mut counts = BTreeSet::new();
+    for _ in 0..6_000 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let map = harness.store.map();
+        let list = map.documents.playlist.as_str().unwrap_or_default();
+        assert_eq!(list.matches("#EXTINF").count(), map.streams.len(), "{list}");
+        counts.insert(map.streams.len());
+    }
+    assert_eq!(counts.iter().max(), Some(&2));
 }
 
 #[tokio::test(start_paused = true)]

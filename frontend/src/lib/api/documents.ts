@@ -99,6 +99,8 @@ export interface Stream {
 }
 
 export interface Streams {
+	/** The version of the map in which a stream or the session last changed. */
+	version: number;
 	streams: Stream[];
 }
 
