@@ -41,8 +41,12 @@ fn describe_url(url: &Url) -> String {
 }
 
 fn describe_path_segment(text: &str) -> String {
-    let (stem, extension) = text.rsplit_once('.').map_or((text, None), |(s, e)| (s, Some(e)));
+    // The last part of a JWT is no extension.
+    let named = text.rsplit_once('.').filter(|(_, extension)| extension.len() < 12);
+    let (stem, extension) = named.map_or((text, None), |(s, e)| (s, Some(e)));
     let stem = match classify_word(stem) {
+        // A list such as `hdntl=exp=1767225600~acl=/*~hmac=…` has signs of its own.
+        "text" if stem.len() >= 16 && stem.contains('=') => "<token>".to_owned(),
         "word" | "text" => collapse_digits(stem),
         other => format!("<{other}>"),
     };
@@ -116,6 +120,18 @@ mod tests {
             (a, b),
             ("https://e1.a.example/x/7.m3u8?s=1&e=2", "https://e22.a.example/x/8.m3u8?e=9&s=x"),
             ("/play/7", "/play/22"),
+            (
+                "https://a.example/hdntl=exp=1767225600~acl=%2f*~hmac=0a1b2c/m.m3u8",
+                "https://a.example/hdntl=exp=1767229200~acl=%2f*~hmac=f9e8d7/m.m3u8",
+            ),
+            (
+                "https://a.example/bcdn_token=abcdef&expires=1767225600/m.m3u8",
+                "https://a.example/bcdn_token=uvwxyz&expires=1767229200/m.m3u8",
+            ),
+            (
+                "https://a.example/eyJhbGciOiJIUzI1NiJ9.eyJleHAiOjF9.c2lnbmF0dXJlLTE/m.m3u8",
+                "https://a.example/eyJhbGciOiJIUzI1NiJ9.eyJleHAiOjJ9.b3RoZXItc2lnLTI/m.m3u8",
+            ),
             (r#"{"a":1,"b":{"c":"x"}}"#, r#"{"b":{"c":"y"},"a":7}"#),
             (r#"[{"a":1}]"#, r#"[{"a":2},{"a":3}]"#),
         ] {

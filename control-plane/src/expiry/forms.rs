@@ -1,0 +1,135 @@
+//! The forms in which [`Parameter`]s state when a token expires. Pure functions; the table of forms is
+//! in [`super`].
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::parameters::{Parameter, decode_texts, find_parameters};
+use super::times::{parse_american_time, parse_hex_time, parse_time, parse_utc_date};
+
+/// How often a text is decoded, for lists in base64 in a percent-encoded value of an encoded URL.
+const NESTING_MAX_DEPTH: usize = 4;
+
+/// Names of parameters that are an expiry time, without what [`NAME_PREFIXES`] and
+/// [`NAME_SUFFIXES`] add.
+const EXPIRY_NAMES: [&str; 11] = [
+    "exp",
+    "expire",
+    "expires",
+    "expiry",
+    "expiration",
+    "deadline",
+    "notafter",
+    "validto",
+    "validuntil",
+    "validtill",
+    "volctime",
+];
+const NAME_PREFIXES: [&str; 10] =
+    ["x", "token", "auth", "access", "signature", "sign", "sig", "url", "link", "stream"];
+const NAME_SUFFIXES: [&str; 7] = ["token", "timestamp", "time", "ts", "date", "at", "on"];
+
+/// Ends of two names that begin alike: the start of a lifetime, and its length in units of so many
+/// seconds.
+const LIFETIMES: [(&str, &str, i64); 4] = [
+    ("date", "expires", 1),
+    ("servertime", "validminutes", 60),
+    ("issuedat", "expiresin", 1),
+    ("iat", "expiresin", 1),
+];
+
+/// 2020 to 2099, in unix seconds. A URL that plays today did not expire earlier, and a later time
+/// is a number of something else.
+const PLAUSIBLE_EXPIRIES: std::ops::Range<i64> = 1_577_836_800..4_102_444_800;
+
+/// Which part of a URL a text is from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    Query,
+    Path,
+}
+
+/// The earliest plausible expiry that a text and the texts encoded in it state.
+pub(super) fn find_expiry(text: &str, place: Place) -> Option<Timestamp> {
+    find_nested_expiry(text, place, 0)
+}
+
+fn find_nested_expiry(text: &str, place: Place, depth: usize) -> Option<Timestamp> {
+    let parameters = find_parameters(text);
+    let stated = parameters.iter().filter_map(|parameter| stated_expiry(parameter, place));
+    let combined = parameters.iter().filter_map(|parameter| {
+        lifetime_end(parameter, &parameters).or_else(|| wowza_expiry(parameter, &parameters))
+    });
+    let decoded = (depth < NESTING_MAX_DEPTH).then(|| decode_texts(text)).into_iter().flatten();
+    let nested = decoded.filter_map(|text| find_nested_expiry(&text, place, depth + 1));
+    stated
+        .chain(combined)
+        .chain(nested)
+        .filter(|expiry| PLAUSIBLE_EXPIRIES.contains(&expiry.as_second()))
+        .min()
+}
+
+fn stated_expiry(parameter: &Parameter, place: Place) -> Option<Timestamp> {
+    let value = first_part(&parameter.value);
+    match parameter.name.as_str() {
+        "e" if place == Place::Query => time_in(value),
+        "se" | "ske" => time_in(value).or_else(|| parse_utc_date(value)),
+        "txtime" | "wsabstime" => parse_hex_time(value),
+        "qsigntime" | "qkeytime" => time_in(first_part(parameter.value.split_once(';')?.1)),
+        "token" => fastly_expiry(value).or_else(|| flussonic_expiry(value)),
+        name if is_expiry_name(name) => time_in(value),
+        _ => None,
+    }
+}
+
+fn is_expiry_name(name: &str) -> bool {
+    let shorter = || {
+        let prefix = NAME_PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix));
+        prefix.or_else(|| NAME_SUFFIXES.iter().find_map(|suffix| name.strip_suffix(suffix)))
+    };
+    EXPIRY_NAMES.contains(&name) || shorter().is_some_and(is_expiry_name)
+}
+
+/// `{prefix}Date` and `{prefix}Expires`, and the other pairs of [`LIFETIMES`].
+fn lifetime_end(length: &Parameter, parameters: &[Parameter]) -> Option<Timestamp> {
+    LIFETIMES.iter().find_map(|(start_name, length_name, unit)| {
+        let prefix = length.name.strip_suffix(length_name)?;
+        let is_start = |it: &&Parameter| it.name.strip_suffix(start_name) == Some(prefix);
+        let start = &parameters.iter().find(is_start)?.value;
+        let start = time_in(first_part(start)).or_else(|| parse_american_time(start))?;
+        let units: i64 = first_part(&length.value).parse().ok().filter(|units| *units > 0)?;
+        start.checked_add(SignedDuration::from_secs(units.checked_mul(*unit)?)).ok()
+    })
+}
+
+/// `{prefix}endtime`. The prefix is a setting, so that only `{prefix}hash` tells it from the end of
+/// a programme.
+fn wowza_expiry(end: &Parameter, parameters: &[Parameter]) -> Option<Timestamp> {
+    let prefix = end.name.strip_suffix("endtime").filter(|prefix| !prefix.is_empty())?;
+    let is_hash = |it: &Parameter| it.name.strip_suffix("hash") == Some(prefix);
+    time_in(first_part(&end.value)).filter(|_| parameters.iter().any(is_hash))
+}
+
+/// `1767225600_a6cbe4fa…`
+fn fastly_expiry(token: &str) -> Option<Timestamp> {
+    let (expiry, signature) = token.split_once('_')?;
+    let is_signature = signature.len() >= 32 && signature.bytes().all(|b| b.is_ascii_hexdigit());
+    parse_time(expiry).filter(|_| is_signature)
+}
+
+/// `HASH-SALT-END-START`
+fn flussonic_expiry(token: &str) -> Option<Timestamp> {
+    let mut parts = token.rsplit('-');
+    let (start, expiry) = (parse_time(parts.next()?)?, parse_time(parts.next()?)?);
+    (parts.count() == 2 && start < expiry).then_some(expiry)
+}
+
+/// A value without what follows in a list or a path.
+fn first_part(value: &str) -> &str {
+    value.split(['~', ';', ',', '|', '/', '?', '#']).next().unwrap_or_default()
+}
+
+/// The time that a value is, or the number before a colon.
+fn time_in(value: &str) -> Option<Timestamp> {
+    let number = value.split(':').next()?;
+    parse_time(if number.bytes().all(|b| b.is_ascii_digit()) { number } else { value })
+}
