@@ -47,19 +47,17 @@ pub(crate) fn retry_backoff(
 }
 
 /// Whether `now` is between the Thursday on or before the meeting's first session and the end of
-/// its last one.
+/// all of them.
 fn is_in_race_week(meeting: &Meeting, now: Timestamp) -> bool {
-    let (Some(first), Some(last)) = (meeting.sessions.first(), meeting.sessions.last()) else {
-        return false;
-    };
+    let Some(first) = meeting.sessions.first() else { return false };
     let since_thursday = first.date.weekday().since(Weekday::Thursday);
     let thursday = first
         .date
         .checked_sub(i64::from(since_thursday).days())
         .ok()
         .and_then(|day| day.to_zoned(TimeZone::UTC).ok());
-    let over = last.live_until.unwrap_or_else(|| live_window::sort_time(last.start, last.date));
-    thursday.is_some_and(|thursday| thursday.timestamp() <= now) && now < over
+    thursday.is_some_and(|thursday| thursday.timestamp() <= now)
+        && meeting.sessions.iter().any(|one| now < live_window::session_until(one))
 }
 
 #[cfg(test)]

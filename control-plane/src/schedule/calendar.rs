@@ -60,6 +60,9 @@ pub(crate) struct ProviderSession {
     pub(crate) name: String,
     pub(crate) start: Option<Timestamp>,
     pub(crate) date: Date,
+    /// The last day of a session of several whole days, which has no start.
+    #[serde(default)]
+    pub(crate) last_date: Option<Date>,
     /// `None` if the provider does not list it.
     pub(crate) end: Option<Timestamp>,
     pub(crate) cancelled: bool,
@@ -137,6 +140,7 @@ impl ProviderSession {
             name: name.into(),
             start: None,
             date,
+            last_date: None,
             end: None,
             cancelled: false,
             corrected_at: None,
@@ -147,21 +151,26 @@ impl ProviderSession {
         Self { start: Some(start), date: utc_date(start), ..self }
     }
 
-    /// Whether the session's live window has not begun; without a start, whether its day is not
-    /// over.
+    /// The last day of the session, which is its only one unless it takes several whole days.
+    pub(crate) fn last_day(&self) -> Date {
+        self.last_date.unwrap_or(self.date)
+    }
+
+    /// Whether the session's live window has not begun; without a start, whether its last day is
+    /// not over.
     pub(crate) fn is_upcoming(&self, now: Timestamp) -> bool {
         let from =
             self.start.and_then(|start| live_window::live_window_of(&self.code).live_from(start));
-        now < from.unwrap_or_else(|| live_window::end_of_day(self.date))
+        now < from.unwrap_or_else(|| live_window::end_of_day(self.last_day()))
     }
 
-    /// Whether the session's live window has ended; without a start, whether its day is over.
+    /// Whether the session's live window has ended; without a start, whether its last day is over.
     pub(crate) fn is_over(&self, now: Timestamp) -> bool {
         let until = self.start.and_then(|start| {
             let [_, _, until] = live_window::live_window_of(&self.code).bounds(start, self.end);
             until
         });
-        now >= until.unwrap_or_else(|| live_window::end_of_day(self.date))
+        now >= until.unwrap_or_else(|| live_window::end_of_day(self.last_day()))
     }
 
     /// The key by which sessions are sorted, with or without a start.

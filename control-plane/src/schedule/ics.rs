@@ -1,6 +1,7 @@
 //! [`IcsProvider`]: any iCalendar (RFC 5545), from a URL or a file.
 //!
-//! - [`event`]: parses the events and expands their recurrences.
+//! - [`event`]: parses the events, with the exceptions of those that recur.
+//! - [`event_time`]: when an event begins and how long it lasts. [`recurrence`]: when it recurs.
 //! - [`zone`]: the time zones of the calendar, of the database or its own.
 //! - [`summary`]: the meeting and session that an event's title names.
 //! - [`group`]: groups events into meetings.
@@ -8,7 +9,9 @@
 
 mod component;
 mod event;
+mod event_time;
 mod group;
+mod recurrence;
 mod summary;
 mod zone;
 

@@ -1,5 +1,7 @@
 //! [`JolpicaProvider`]: jolpica-f1, the successor of Ergast: `{base}/f1/current/races/`.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -172,17 +174,40 @@ fn build_calendar(races: Vec<Value>) -> Result<ProviderResponse, ProviderError> 
             (true, Some(name)) => Ok((name, race)),
         }
     })?;
-    let season = races.first().map_or_else(String::new, |(_, race)| race.season.clone());
-    let meetings = races.iter().map(|(name, race)| build_meeting(name, race, &mut rejected));
-    let meetings = meetings.filter(|meeting| !meeting.slots.is_empty()).collect();
+    let season = most_common_season(&races).unwrap_or_default();
+    let mut meetings = Vec::new();
+    for (name, race) in &races {
+        let meeting = build_meeting(&season, name, race, &mut rejected);
+        if race.season != season {
+            let why = format!("its season is {}, not {season}", race.season);
+            rejected.push(RejectedItem::meeting(&meeting.id, why));
+        } else if !meeting.slots.is_empty() {
+            meetings.push(meeting);
+        }
+    }
     Ok(ProviderResponse { calendar: ProviderCalendar { season: Some(season), meetings }, rejected })
 }
 
-fn build_meeting(name: &str, race: &Race, rejected: &mut Vec<RejectedItem>) -> ProviderMeeting {
+/// The season of most races, so that a mistake in one does not affect the others.
+fn most_common_season(races: &[(String, Race)]) -> Option<String> {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for (_, race) in races {
+        *counts.entry(&race.season).or_default() += 1;
+    }
+    let most = counts.into_iter().max_by_key(|(_, count)| *count);
+    most.map(|(season, _)| season.to_owned())
+}
+
+fn build_meeting(
+    season: &str,
+    name: &str,
+    race: &Race,
+    rejected: &mut Vec<RejectedItem>,
+) -> ProviderMeeting {
     // The provider's circuit id unchanged, unless it cannot be part of an id.
     let circuit = Some(&race.circuit.id).filter(|id| is_id_part(id)).cloned();
     let circuit = circuit.or_else(|| slugify(&race.circuit.id)).unwrap_or_else(|| "circuit".into());
-    let id = format!("{}:{name}:{circuit}", race.season);
+    let id = format!("{season}:{name}:{circuit}");
     let mut sessions = Vec::new();
     for (code, name, when) in session_entries(race) {
         match build_session(code, name, when) {

@@ -64,15 +64,18 @@ pub(crate) fn status_at(session: &Session, now: Timestamp) -> SessionStatus {
     if session.status == SessionStatus::Cancelled {
         return SessionStatus::Cancelled;
     }
-    // The date of a session without a start is in an unknown time zone: the session is over when
-    // that day is over everywhere.
     let from = session.live_from.or(session.start);
-    let until = session.live_until.or(session.end).unwrap_or_else(|| end_of_day(session.date));
     match from {
-        _ if now >= until => SessionStatus::Past,
+        _ if now >= session_until(session) => SessionStatus::Past,
         Some(from) if now >= from => SessionStatus::Live,
         _ => SessionStatus::Upcoming,
     }
+}
+
+/// When a session is over. The date of a session without a start is in an unknown time zone: the
+/// session is over when its last day is over everywhere.
+pub(crate) fn session_until(session: &Session) -> Timestamp {
+    session.live_until.or(session.end).unwrap_or_else(|| end_of_day(session.last_day()))
 }
 
 /// Whether `now` is after the session's end and within the margin in which it may overrun.

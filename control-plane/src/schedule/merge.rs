@@ -12,17 +12,19 @@ use pitwall_upstream_map::documents::{Meeting, Schedule, Session, SessionStatus}
 
 use self::choice::SessionChoice;
 use self::meeting_group::MeetingGroup;
-use super::calendar::days_between;
+use super::calendar::{ProviderMeeting, days_between};
 use super::live_window;
 use super::overrides::Overrides;
 use super::provider_snapshot::ProviderSnapshot;
+use super::unlisted_sessions::UnlistedSessions;
 
 /// Merges `snapshots`, the most trusted provider first, applies `overrides`, and continues the
-/// revisions and former ids of the `last` schedule.
+/// revisions and former ids of the `last` schedule and of the sessions that were listed before it.
 pub(crate) fn merge_snapshots(
     snapshots: &[&ProviderSnapshot],
     overrides: &Overrides,
     last: &Schedule,
+    unlisted: &UnlistedSessions,
     now: Timestamp,
 ) -> Schedule {
     let season = newest_season(snapshots);
@@ -39,7 +41,7 @@ pub(crate) fn merge_snapshots(
         meeting.sessions.sort_by_key(|one| live_window::sort_time(one.start, one.date));
     }
     for meeting in &mut meetings {
-        update_revisions(meeting, last, now);
+        update_revisions(meeting, last, unlisted, now);
     }
     meetings.sort_by_key(|one| {
         one.sessions.first().map(|first| live_window::sort_time(first.start, first.date))
@@ -72,9 +74,8 @@ fn newest_season(snapshots: &[&ProviderSnapshot]) -> Option<String> {
 
 fn build_meeting(group: &MeetingGroup<'_>) -> Meeting {
     let lead = group.lead_meeting();
-    let sessions = group.session_codes().into_iter().filter_map(|code| {
-        let choice = choice::choose_claim(&group.session_claims(&code))?;
-        Some(build_session(&lead.id, &lead.name, choice))
+    let sessions = group.sessions().into_iter().filter_map(|(code, claims)| {
+        Some(build_session(lead, code, choice::choose_claim(&claims)?))
     });
     Meeting {
         id: lead.id.clone(),
@@ -88,16 +89,17 @@ fn build_meeting(group: &MeetingGroup<'_>) -> Meeting {
     }
 }
 
-fn build_session(id: &str, meeting: &str, choice: SessionChoice<'_>) -> Session {
+fn build_session(meeting: &ProviderMeeting, code: String, choice: SessionChoice<'_>) -> Session {
     let SessionChoice { claim, name, end, disagreement } = choice;
     let chosen = claim.session;
     let mut session = Session {
-        id: format!("{id}:{}", chosen.code),
-        code: chosen.code.clone(),
+        id: format!("{}:{code}", meeting.id),
+        code,
         name: name.to_owned(),
-        meeting: meeting.to_owned(),
+        meeting: meeting.name.clone(),
         start: chosen.start,
         date: chosen.date,
+        last_date: chosen.last_date,
         time_known: false,
         end,
         end_estimated: false,
@@ -140,14 +142,20 @@ fn find_former_ids(meeting: &Meeting, ids: &[String], last: &Schedule) -> Vec<St
     old.former_ids.iter().chain([&old.id]).cloned().collect()
 }
 
-/// Continues the revisions of the meeting's sessions from the last schedule.
-fn update_revisions(meeting: &mut Meeting, last: &Schedule, now: Timestamp) {
+/// Continues the revisions of the meeting's sessions from the last schedule, and of those that
+/// return from when they were listed.
+fn update_revisions(
+    meeting: &mut Meeting,
+    last: &Schedule,
+    unlisted: &UnlistedSessions,
+    now: Timestamp,
+) {
     let is_same = |old: &&Meeting| old.id == meeting.id || meeting.former_ids.contains(&old.id);
-    let Some(old) = last.meetings.iter().find(is_same) else { return };
+    let old = last.meetings.iter().find(is_same);
     for session in &mut meeting.sessions {
-        let Some(known) = old.sessions.iter().find(|one| one.code == session.code) else {
-            continue;
-        };
+        let listed = old.and_then(|old| old.sessions.iter().find(|one| one.code == session.code));
+        let known = [unlisted.find(&session.id), listed].into_iter().flatten();
+        let Some(known) = known.max_by_key(|known| known.revision) else { continue };
         let revised = session_timing(known) != session_timing(session);
         session.revision = known.revision + u32::from(revised);
         session.revised_at = if revised { Some(now) } else { known.revised_at };
@@ -161,7 +169,7 @@ fn race_date(meeting: &Meeting) -> Option<jiff::civil::Date> {
 /// What a revision is a change of, so that subscribed calendars must be updated.
 fn session_timing(session: &Session) -> impl PartialEq + use<> {
     let cancelled = session.status == SessionStatus::Cancelled;
-    (session.start, session.date, session.end, cancelled)
+    (session.start, session.date, session.last_date, session.end, cancelled)
 }
 
 /// Sets `moved_to` of a cancelled meeting whose race is listed again under the same name or a
@@ -200,11 +208,8 @@ pub(crate) fn unconfirmed_since(
 /// The number of sessions not over on which providers disagree.
 pub(crate) fn count_disagreements(schedule: &Schedule, now: Timestamp) -> usize {
     let sessions = schedule.meetings.iter().flat_map(|meeting| &meeting.sessions);
-    let open = sessions.filter(|one| !one.disagreement.is_empty()).filter(|one| {
-        let until = one.live_until.unwrap_or_else(|| live_window::end_of_day(one.date));
-        now < until
-    });
-    open.count()
+    let open = sessions.filter(|one| !one.disagreement.is_empty());
+    open.filter(|one| now < live_window::session_until(one)).count()
 }
 
 #[cfg(test)]

@@ -20,8 +20,8 @@
 
 mod file;
 
-use jiff::Timestamp;
 use jiff::civil::Date;
+use jiff::{SignedDuration, Timestamp};
 use pitwall_upstream_map::documents::{Circuit, Meeting, Session, SessionStatus};
 use serde::Deserialize;
 
@@ -119,6 +119,13 @@ impl SessionOverride {
             session.start = start;
             session.date =
                 self.date.map(|day| day.0).or(start.map(utc_date)).unwrap_or(session.date);
+            session.last_date = None;
+        }
+        // Without a start, an end is on the last of several days.
+        if let Some(end) = self.end.filter(|_| session.start.is_none()) {
+            let last =
+                end.0.checked_sub(SignedDuration::from_secs(1)).map_or(session.date, utc_date);
+            session.last_date = (last > session.date).then_some(last);
         }
         // A provider's end belongs to that provider's start: it does not survive an override of the
         // start.
@@ -145,6 +152,7 @@ fn build_session(session: &SessionOverride, meeting: &Meeting, date: Date) -> Se
         meeting: meeting.name.clone(),
         start: None,
         date,
+        last_date: None,
         time_known: false,
         end: None::<Timestamp>,
         end_estimated: false,

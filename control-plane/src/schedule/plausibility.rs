@@ -85,9 +85,11 @@ impl PlausibilityFilter {
                 self.rejected.push(reject(&format!("it is not in {year}")));
                 continue;
             }
-            if session.end.zip(session.start).is_some_and(|(end, start)| end <= start) {
+            if session.end.zip(session.start).is_some_and(|(end, start)| end <= start)
+                || session.last_day() < session.date
+            {
                 self.rejected.push(reject("it ends before it begins, so its end is left out"));
-                session.end = None;
+                (session.end, session.last_date) = (None, None);
             }
             meeting.slots.push(session);
         }

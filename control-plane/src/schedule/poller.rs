@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use pitwall_fetch::Fetcher;
+use pitwall_upstream_map::documents::Schedule;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -16,6 +17,7 @@ use super::provider::{Provider, ProviderFault};
 use super::provider_snapshot::ProviderSnapshot;
 use super::provider_state::ProviderState;
 use super::schedule_file::{ScheduleFile, StoredProvider, StoredSchedule};
+use super::unlisted_sessions::UnlistedSessions;
 use super::{ScheduleConfig, ScheduleState, build_providers, merge};
 use crate::clock::Clock;
 
@@ -32,6 +34,7 @@ pub(crate) struct SchedulePoller {
     override_file: Option<OverrideFile>,
     overrides: Overrides,
     override_error: Option<OverrideError>,
+    unlisted: UnlistedSessions,
 }
 
 impl SchedulePoller {
@@ -66,20 +69,17 @@ impl SchedulePoller {
             .transpose()?
             .unwrap_or_default();
         let schedule_file = ScheduleFile::new(directory);
-        // Without providers, a schedule stored under an earlier configuration is not served.
-        let mut saved = StoredSchedule::default();
-        if !providers.is_empty() {
-            saved = schedule_file.load().unwrap_or_default();
-        }
+        let mut saved = schedule_file.load().unwrap_or_default();
         let mut provider_states = Vec::new();
         for provider in providers {
             let stored = take_stored_provider(&mut saved.opinions, &*provider);
             provider_states.push(ProviderState::new(provider, stored));
         }
-        // Revisions continue those of the stored schedule, unless none of the configured providers
-        // contributed to it.
+        // A stored schedule to which none of the configured providers contributed is not served,
+        // but its revisions continue.
         if provider_states.iter().all(|one| one.snapshot.is_none()) {
-            saved = StoredSchedule::default();
+            let stored = std::mem::take(&mut saved.schedule);
+            saved.unlisted.update(&stored, &Schedule::default(), clock.now());
         }
         let state = watch::Sender::new(ScheduleState {
             schedule: saved.schedule,
@@ -95,6 +95,7 @@ impl SchedulePoller {
             override_file,
             overrides,
             override_error: None,
+            unlisted: saved.unlisted,
         };
         poller.merge_schedule();
         let (schedule, now) = (poller.state.borrow().schedule.clone(), poller.clock.now());
@@ -114,6 +115,8 @@ impl SchedulePoller {
         if self.providers.is_empty() && self.override_file.is_none() {
             return std::future::pending().await;
         }
+        // Without a provider, nothing else saves what the override file lists.
+        self.save_schedule().await;
         loop {
             tokio::time::sleep_until(self.next_wake()).await;
             self.reload_overrides().await;
@@ -159,6 +162,7 @@ impl SchedulePoller {
             }
         }
         self.merge_schedule();
+        self.save_schedule().await;
     }
 
     /// Polls the providers whose next poll is due, then merges and saves the schedule.
@@ -229,7 +233,9 @@ impl SchedulePoller {
             .filter_map(|provider_state| provider_state.snapshot.as_ref())
             .collect();
         let last = self.state.borrow().schedule.clone();
-        let mut schedule = merge::merge_snapshots(&snapshots, &self.overrides, &last, now);
+        let mut schedule =
+            merge::merge_snapshots(&snapshots, &self.overrides, &last, &self.unlisted, now);
+        self.unlisted.update(&last, &schedule, now);
         schedule.stale_since = self.stale_since(&snapshots, now);
         let state = ScheduleState {
             disagreements: merge::count_disagreements(&schedule, now),
@@ -279,6 +285,7 @@ impl SchedulePoller {
     async fn save_schedule(&self) {
         let saved = StoredSchedule {
             schedule: self.state.borrow().schedule.clone(),
+            unlisted: self.unlisted.clone(),
             opinions: self.providers.iter().filter_map(ProviderState::to_stored).collect(),
         };
         let schedule_file = self.schedule_file.clone();

@@ -119,7 +119,7 @@ pub(crate) fn read_rows<T>(
 
 const BODY_MAX_BYTES: usize = 4 << 20;
 
-/// Fetches `url` and returns the body of a 200.
+/// Fetches `url` and returns the body of a success.
 ///
 /// # Errors
 /// No response, another status, or a body larger than `BODY_MAX_BYTES`.
@@ -130,7 +130,7 @@ pub(crate) async fn fetch_body(
     now: Timestamp,
 ) -> Result<Bytes, ProviderError> {
     let response = fetcher.send(policy, Request::get(url)).await?;
-    if response.status() != StatusCode::OK {
+    if !response.status().is_success() {
         let status = response.status();
         return Err(ProviderError {
             status: Some(status),

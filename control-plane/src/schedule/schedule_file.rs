@@ -9,6 +9,7 @@ use pitwall_upstream_map::documents::Schedule;
 use serde::{Deserialize, Serialize};
 
 use super::provider_snapshot::ProviderSnapshot;
+use super::unlisted_sessions::UnlistedSessions;
 use crate::state_file::StateFile;
 
 const FORMAT_VERSION: u32 = 2;
@@ -20,6 +21,8 @@ pub(crate) struct ScheduleFile(StateFile);
 pub(crate) struct StoredSchedule {
     /// The schedule as last served, from which revisions and former ids continue.
     pub(crate) schedule: Schedule,
+    #[serde(default)]
+    pub(crate) unlisted: UnlistedSessions,
     pub(crate) opinions: Vec<StoredProvider>,
 }
 

@@ -1,7 +1,10 @@
 //! Properties of components of a calendar.
 
 use calcard::common::PartialDateTime;
-use calcard::icalendar::{ICalendarComponent, ICalendarProperty, ICalendarValue};
+use calcard::common::timezone::Tz;
+use calcard::icalendar::{
+    ICalendarComponent, ICalendarEntry, ICalendarPeriod, ICalendarProperty, ICalendarValue,
+};
 
 /// The first date or time of a property.
 pub(super) fn date_property<'a>(
@@ -9,6 +12,64 @@ pub(super) fn date_property<'a>(
     property: &ICalendarProperty,
 ) -> Option<&'a PartialDateTime> {
     component.property(property)?.values.first()?.as_partial_date_time()
+}
+
+/// The date or time of a property; `None` if the component has none.
+///
+/// # Errors
+///
+/// The property is no date, or one that does not exist.
+pub(super) fn read_date<'a>(
+    component: &'a ICalendarComponent,
+    property: &ICalendarProperty,
+) -> Result<Option<(&'a ICalendarEntry, &'a PartialDateTime)>, String> {
+    let entry = component.property(property);
+    let Some((entry, value)) = entry.and_then(|entry| Some((entry, entry.values.first()?))) else {
+        return Ok(None);
+    };
+    Ok(Some((entry, read_value(entry, value)?)))
+}
+
+/// All dates and times of a property that may be a list and may occur several times; of a period
+/// its start.
+///
+/// # Errors
+///
+/// One of them is no date, or one that does not exist.
+pub(super) fn read_dates<'a>(
+    component: &'a ICalendarComponent,
+    property: &'a ICalendarProperty,
+) -> Result<Vec<(&'a ICalendarEntry, &'a PartialDateTime)>, String> {
+    let entries = component.properties(property);
+    let values = entries.flat_map(|entry| entry.values.iter().map(move |value| (entry, value)));
+    let is_present = |value: &ICalendarValue| value.as_text().is_none_or(|text| !text.is_empty());
+    let present = values.filter(|(_, value)| is_present(value));
+    present.map(|(entry, value)| Ok((entry, read_value(entry, value)?))).collect()
+}
+
+fn read_value<'a>(
+    entry: &ICalendarEntry,
+    value: &'a ICalendarValue,
+) -> Result<&'a PartialDateTime, String> {
+    let when = match value {
+        ICalendarValue::PartialDateTime(when) => Some(&**when),
+        ICalendarValue::Period(
+            ICalendarPeriod::Range { start, .. } | ICalendarPeriod::Duration { start, .. },
+        ) => Some(start),
+        _ => None,
+    };
+    when.filter(|when| naive_seconds(when).is_ok())
+        .ok_or_else(|| format!("its {} is no date that exists", entry.name.as_str()))
+}
+
+/// Seconds from 1970-01-01T00:00:00 in the time's own zone, or in UTC for a time in UTC.
+///
+/// # Errors
+///
+/// The date does not exist.
+pub(super) fn naive_seconds(when: &PartialDateTime) -> Result<i64, String> {
+    let read = when.to_date_time_with_tz(Tz::UTC);
+    read.map(|read| read.timestamp()).ok_or_else(|| "a date in it does not exist".to_owned())
 }
 
 /// Bounds rules without an end at the end of `year`, as rules are expanded from their start and

@@ -1,23 +1,21 @@
 //! Parses the events of an iCalendar text. Only those of this year and the winters around it are
 //! returned, as a calendar may hold decades. An event that cannot be read is reported and left out.
-//!
-//! Recurrences are expanded in the local time of the event's own zone, by which their rules count.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use calcard::common::PartialDateTime;
-use calcard::common::timezone::Tz;
 use calcard::icalendar::{
-    ICalendar, ICalendarComponent, ICalendarComponentType, ICalendarEntry, ICalendarParameterName,
-    ICalendarPeriod, ICalendarProperty, ICalendarStatus, ICalendarValue,
+    ICalendar, ICalendarComponent, ICalendarComponentType, ICalendarParameterName,
+    ICalendarProperty, ICalendarStatus,
 };
+use calcard::{Entry, Parser};
 use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
-use jiff::tz::TimeZone;
 
-use super::component::{bound_recurrence_rules, date_property};
+use super::component::{date_property, naive_seconds, read_date};
+use super::event_time::{EventClock, EventLength, EventSpan, EventTime, to_civil, written_seconds};
+use super::recurrence::expand_starts;
 use super::summary;
-use super::zone::{Zone, Zones};
+use super::zone::Zones;
 use crate::schedule::calendar::{RejectedItem, days_between, utc_date};
 use crate::schedule::plausibility::is_around_year;
 
@@ -36,12 +34,9 @@ pub(super) struct Event {
     pub(super) uid: String,
     pub(super) summary: String,
     pub(super) location: Option<String>,
-    /// `None`: the event takes the whole day.
-    pub(super) start: Option<Timestamp>,
-    pub(super) date: Date,
-    pub(super) end: Option<Timestamp>,
+    pub(super) span: EventSpan,
     pub(super) cancelled: bool,
-    /// The original time of this instance of a recurring event, in the event's own zone.
+    /// The original time of this instance of a recurring event, by the event's own clock.
     pub(super) recurrence_id: Option<DateTime>,
 }
 
@@ -54,20 +49,15 @@ pub(super) fn parse_events(
     text: &str,
     now: Timestamp,
 ) -> Result<(Vec<Event>, Vec<RejectedItem>), String> {
-    let text = text.trim_start_matches('\u{feff}').trim_start();
     let is_complete = text.trim_end().to_ascii_uppercase().ends_with("END:VCALENDAR");
-    let calendar = ICalendar::parse(text)
-        .ok()
-        .filter(|_| is_complete)
-        .ok_or("it is not an iCalendar, or it is cut short")?;
+    let calendars = parse_calendars(text);
+    if calendars.is_empty() || !is_complete {
+        return Err("it is not an iCalendar, or it is cut short".to_owned());
+    }
     let year = utc_date(now).year();
-    let zones = Zones::from_calendar(&calendar, year + 1);
-    let mut reader =
-        EventReader { zones: &zones, year, instances_left: MAX_INSTANCES, rejected: Vec::new() };
-    let read: Vec<Vec<Event>> = group_by_uid(&calendar)
-        .values()
-        .filter_map(|components| reader.read_event(components))
-        .collect();
+    let mut reader = EventReader { year, instances_left: MAX_INSTANCES, rejected: Vec::new() };
+    let read: Vec<Vec<Event>> =
+        calendars.iter().flat_map(|calendar| reader.read_calendar(calendar)).collect();
     let mut rejected = reader.rejected;
     if let Some(first) = rejected.first().filter(|_| read.is_empty()) {
         return Err(first.message.clone());
@@ -75,104 +65,171 @@ pub(super) fn parse_events(
     let mut events: Vec<Event> = read.into_iter().flatten().collect();
     if events.len() > MAX_EVENTS {
         // The events nearest to now are kept.
-        events.sort_by_key(|event| days_between(event.date, utc_date(now)));
+        events.sort_by_key(|event| days_between(event.span.date, utc_date(now)));
         let why = format!("there are more than {MAX_EVENTS} events this year");
         let excess = events.split_off(MAX_EVENTS);
         let excess = excess.iter().map(|one| {
-            build_rejected(&one.summary, one.location.as_deref(), Some(one.date), year, &why)
+            build_rejected(&one.summary, one.location.as_deref(), Some(one.span.date), year, &why)
         });
         rejected.extend(excess);
     }
     events.sort_by(|one, other| {
-        (one.start, one.date, &one.uid).cmp(&(other.start, other.date, &other.uid))
+        let key = |event: &'_ Event| (event.span.start, event.span.date);
+        (key(one), &one.uid).cmp(&(key(other), &other.uid))
     });
     Ok((events, rejected))
 }
 
-struct EventReader<'a> {
-    zones: &'a Zones,
+/// The calendars of a text, which may be several (RFC 5545, 3.4). What follows a stray END is
+/// outside of any calendar for the parser, and belongs to the calendar before it.
+fn parse_calendars(text: &str) -> Vec<ICalendar> {
+    let mut parser = Parser::new(text.trim_start_matches('\u{feff}').trim_start());
+    let mut calendars: Vec<ICalendar> = Vec::new();
+    loop {
+        match parser.entry() {
+            Entry::ICalendar(calendar) if is_calendar(&calendar) => calendars.push(calendar),
+            Entry::ICalendar(part) => {
+                if let Some(calendar) = calendars.last_mut() {
+                    append_components(calendar, part);
+                }
+            }
+            Entry::Eof => return calendars,
+            _ => {}
+        }
+    }
+}
+
+fn is_calendar(calendar: &ICalendar) -> bool {
+    let root = calendar.components.first();
+    root.is_some_and(|root| root.component_type == ICalendarComponentType::VCalendar)
+}
+
+fn append_components(calendar: &mut ICalendar, mut part: ICalendar) {
+    // The ids of components are their indices.
+    let offset = u32::try_from(calendar.components.len()).unwrap_or(u32::MAX);
+    for id in part.components.iter_mut().flat_map(|component| &mut component.component_ids) {
+        *id = id.saturating_add(offset);
+    }
+    calendar.components.append(&mut part.components);
+}
+
+struct EventReader {
     year: i16,
     /// How many instances may still be expanded.
     instances_left: usize,
     rejected: Vec<RejectedItem>,
 }
 
-impl EventReader<'_> {
+/// The event of which the instances of a recurring event are copies: that event itself, or an
+/// exception that changes the instances that follow it too.
+#[derive(Clone, Copy)]
+struct Series<'a> {
+    component: &'a ICalendarComponent,
+    length: Option<EventLength>,
+    /// By how many seconds the instances are off their original local time.
+    offset: i64,
+}
+
+/// An event that replaces one instance of a recurring event.
+struct Exception<'a> {
+    component: &'a ICalendarComponent,
+    span: EventSpan,
+    length: Option<EventLength>,
+}
+
+impl EventReader {
+    fn read_calendar(&mut self, calendar: &ICalendar) -> Vec<Vec<Event>> {
+        let zones = Zones::from_calendar(calendar, self.year + 1);
+        // The properties of an event without its BEGIN are read as those of the calendar.
+        let root = calendar.components.first();
+        if let Some(root) = root.filter(|root| root.has_property(&ICalendarProperty::Dtstart)) {
+            self.reject_component(root, "its BEGIN:VEVENT is missing");
+        }
+        let groups = group_by_uid(calendar);
+        groups.values().filter_map(|components| self.read_event(&zones, components)).collect()
+    }
+
     /// The instances of one event around this year, which may be none. `None`: the event cannot be
     /// read, and was rejected.
-    fn read_event(&mut self, components: &[ICalendarComponent]) -> Option<Vec<Event>> {
-        let master = components.iter().find(|one| !is_exception(one)).or(components.first())?;
-        match self.expand_recurrences(master, components) {
-            Ok(events) => Some(events),
+    fn read_event(
+        &mut self,
+        zones: &Zones,
+        components: &[&ICalendarComponent],
+    ) -> Option<Vec<Event>> {
+        let (exceptions, masters): (Vec<_>, Vec<_>) =
+            components.iter().copied().partition(|one| is_exception(one));
+        let master = self.newest_revision(masters);
+        match self.expand_event(zones, master, exceptions) {
+            Ok(events) => (master.is_some() || !events.is_empty()).then_some(events),
             Err(why) => {
-                self.reject_component(master, &why);
+                self.reject_component(master.or(components.first().copied())?, &why);
                 None
             }
         }
     }
 
-    fn expand_recurrences(
+    /// The newest of several components with one UID. If none is newer it is the last, and the
+    /// others are rejected, unless they are copies of it.
+    fn newest_revision<'a>(
         &mut self,
-        master: &ICalendarComponent,
-        components: &[ICalendarComponent],
+        components: Vec<&'a ICalendarComponent>,
+    ) -> Option<&'a ICalendarComponent> {
+        components.into_iter().reduce(|known, other| {
+            let is_copy = [ICalendarProperty::Dtstart, ICalendarProperty::Summary]
+                .iter()
+                .all(|property| known.property(property) == other.property(property));
+            let [one, two] = [known, other].map(revision);
+            if one == two && !is_copy {
+                self.reject_component(known, "another event has the same UID");
+            }
+            if one <= two { other } else { known }
+        })
+    }
+
+    fn expand_event(
+        &mut self,
+        zones: &Zones,
+        master: Option<&ICalendarComponent>,
+        exceptions: Vec<&ICalendarComponent>,
     ) -> Result<Vec<Event>, String> {
-        let clock = self.zones.zone_of_event(master)?;
-        let (mut local, mut lengths) = (ICalendar { components: Vec::new() }, Vec::new());
-        let mut unread = Vec::new();
-        for component in components {
-            match self.to_clock(component, &clock) {
-                Ok((component, length)) => {
-                    local.components.push(component);
-                    lengths.push(length);
-                }
-                Err(why) if is_exception(component) && components.len() > 1 => {
-                    self.reject_component(component, &why);
-                    unread.extend(component.property(&ICalendarProperty::RecurrenceId));
-                }
-                Err(why) => return Err(why),
-            }
+        let is_recurring = !exceptions.is_empty()
+            || master.is_some_and(ICalendarComponent::is_recurrent_or_override);
+        let time = master.map(|master| EventTime::read(zones, master)).transpose()?;
+        let (mut series, mut starts) = (None, BTreeSet::new());
+        if let Some((component, time)) = master.zip(time.as_ref()) {
+            let limit = self.instances_left.min(MAX_INSTANCES_PER_EVENT);
+            starts = expand_starts(component, time, self.year + 1, limit)?;
+            // Every expanded instance counts, also those of other years.
+            self.instances_left = self.instances_left.saturating_sub(starts.len());
+            series = Some(Series { component, length: time.length, offset: 0 });
         }
-        // An exception that cannot be read still excludes its original time from the recurrence.
-        for id in unread {
-            let mut exdate = ICalendarEntry { name: ICalendarProperty::Exdate, ..id.clone() };
-            if self.convert_entry(&mut exdate, &clock).is_ok() {
-                let rules = local.components.iter_mut().filter(|one| !is_exception(one));
-                rules.for_each(|one| one.entries.push(exdate.clone()));
-            }
-        }
-        let limit = self.instances_left.min(MAX_INSTANCES_PER_EVENT);
-        let expanded = local.expand_dates(Tz::UTC, limit);
-        if let Some(error) = expanded.errors.first() {
-            return Err(error.error.to_string());
-        }
-        // Every expanded instance counts, also those of other years.
-        self.instances_left = self.instances_left.saturating_sub(expanded.events.len());
-        if expanded.events.len() >= limit {
-            return Err(format!("more than {limit} recurrences"));
-        }
-        let is_recurring = components.iter().any(ICalendarComponent::is_recurrent_or_override);
+        let exceptions = self.read_exceptions(zones, time.as_ref(), exceptions, &starts);
+        let originals: BTreeSet<i64> = starts.iter().chain(exceptions.keys()).copied().collect();
         let mut events = Vec::new();
-        for instance in &expanded.events {
-            let index = instance.comp_id as usize;
-            let Some((component, length)) = local.components.get(index).zip(lengths.get(index))
-            else {
-                continue;
+        for original in originals {
+            let (component, span) = match (exceptions.get(&original), series, &time) {
+                (Some(Some(exception)), _, time) => {
+                    if let Some(time) = time.as_ref().filter(|_| is_range(exception.component)) {
+                        series = Some(Series {
+                            component: exception.component,
+                            length: exception.length,
+                            offset: time.clock.local_start(&exception.span) - original,
+                        });
+                    }
+                    (exception.component, exception.span)
+                }
+                (None, Some(series), Some(time)) => {
+                    let span = time.clock.span(original + series.offset, series.length)?;
+                    (series.component, span)
+                }
+                // A rejected exception still replaces its instance.
+                _ => continue,
             };
-            let local_start =
-                to_timestamp(instance.start.timestamp())?.to_zoned(TimeZone::UTC).datetime();
-            if !is_around_year(self.year, local_start.date()) {
+            if !is_around_year(self.year, span.date) {
                 continue;
             }
-            let start = clock.to_utc(instance.start.timestamp());
-            let end =
-                length.filter(|length| *length > 0).map(|length| to_timestamp(start + length));
-            let time = InstanceTime {
-                local: local_start,
-                start: to_timestamp(start)?,
-                end: end.transpose()?,
-                is_recurring,
-            };
-            events.push(build_event(component, time));
+            let recurrence_id = is_recurring.then(|| to_civil(original)).transpose()?;
+            events.push(build_event(component, span, recurrence_id));
             if events.len() > MAX_EVENTS {
                 return Err(format!("more than {MAX_EVENTS} events this year"));
             }
@@ -180,121 +237,47 @@ impl EventReader<'_> {
         Ok(events)
     }
 
-    /// Returns an event with all its times converted to the local time of `clock` and without
-    /// zones, and its length in seconds if it has an end or a duration.
-    fn to_clock(
-        &self,
-        component: &ICalendarComponent,
-        clock: &Zone,
-    ) -> Result<(ICalendarComponent, Option<i64>), String> {
-        let length = match self.property_seconds(component, &ICalendarProperty::Dtend)? {
-            Some(end) => {
-                let start = self.property_seconds(component, &ICalendarProperty::Dtstart)?;
-                start.map(|start| end - start)
-            }
-            None => component.property(&ICalendarProperty::Duration).and_then(|entry| match entry
-                .values
-                .first()?
-            {
-                ICalendarValue::Duration(duration) => Some(duration.as_seconds()),
-                _ => None,
-            }),
-        };
-        let mut local = component.clone();
-        // SEQUENCE is dropped because `group_by_uid` has chosen the newest revision; DTEND and
-        // DURATION because the length replaces them.
-        local.entries.retain(|entry| {
-            let name = &entry.name;
-            *name != ICalendarProperty::Dtend
-                && *name != ICalendarProperty::Duration
-                && *name != ICalendarProperty::Sequence
-        });
-        for entry in &mut local.entries {
-            match &entry.name {
-                ICalendarProperty::Dtstart
-                | ICalendarProperty::RecurrenceId
-                | ICalendarProperty::Exdate
-                | ICalendarProperty::Rdate => self.convert_entry(entry, clock)?,
-                _ => {}
-            }
-        }
-        let timed = is_timed(&local);
-        for entry in local.properties_mut(&ICalendarProperty::Rrule) {
-            for value in &mut entry.values {
-                let ICalendarValue::RecurrenceRule(rule) = value else {
-                    return Err("its RRULE cannot be read".to_owned());
-                };
-                let Some(until) = &mut rule.until else { continue };
-                if until.tz_hour.is_some() {
-                    // The bound is in UTC (RFC 5545, 3.3.10), not in the zone of the rule.
-                    let utc = naive_seconds(until)?;
-                    *until = PartialDateTime::from_naive_timestamp(clock.to_local(utc));
-                } else if timed && !until.has_time() {
-                    // A date as the bound includes the whole day.
-                    let last = naive_seconds(until)? + 86_399;
-                    *until = PartialDateTime::from_naive_timestamp(last);
+    /// The exceptions by the original local start of the instance that each replaces; `None` for
+    /// one that was rejected. `time` is that of the event whose instances start at `starts`.
+    fn read_exceptions<'a>(
+        &mut self,
+        zones: &Zones,
+        time: Option<&EventTime<'_>>,
+        mut components: Vec<&'a ICalendarComponent>,
+        starts: &BTreeSet<i64>,
+    ) -> BTreeMap<i64, Option<Exception<'a>>> {
+        let mut exceptions = BTreeMap::new();
+        // Of several revisions of an exception, the newest is inserted last.
+        components.sort_by_key(|component| revision(component));
+        for component in components {
+            let own = EventTime::read(zones, component);
+            let clock = time.or(own.as_ref().ok()).map(|time| &time.clock);
+            let original = clock.map(|clock| find_original(component, clock, starts)).transpose();
+            let exception = own.as_ref().map_err(String::clone).and_then(|own| {
+                let span = own.clock.span(own.start, own.length)?;
+                Ok(Exception { component, span, length: own.length })
+            });
+            let why = match (original, exception) {
+                (Ok(original), Ok(exception)) => {
+                    exceptions.extend(original.map(|original| (original, Some(exception))));
+                    continue;
                 }
-            }
-        }
-        bound_recurrence_rules(&mut local, self.year + 1);
-        Ok((local, length))
-    }
-
-    /// Converts the times of a property from its zone to the local time of `clock`; dates without a
-    /// time stay.
-    fn convert_entry(&self, entry: &mut ICalendarEntry, clock: &Zone) -> Result<(), String> {
-        let mut values = std::mem::take(&mut entry.values);
-        for value in &mut values {
-            let when = match value {
-                ICalendarValue::PartialDateTime(when) => &**when,
-                ICalendarValue::Period(
-                    ICalendarPeriod::Range { start, .. } | ICalendarPeriod::Duration { start, .. },
-                ) => start,
-                _ => continue,
-            };
-            if !when.has_time() {
-                continue;
-            }
-            let converted = match when.tz_hour {
-                Some(_) => clock.to_local(naive_seconds(when)?),
-                None => {
-                    let zone = self.zones.zone_of_entry(entry)?;
-                    let own = naive_seconds(when)?;
-                    if zone == *clock { own } else { clock.to_local(zone.to_utc(own)) }
+                (Ok(original), Err(why)) => {
+                    exceptions.extend(original.map(|original| (original, None)));
+                    why
                 }
+                (Err(why), _) => why,
             };
-            let converted = PartialDateTime::from_naive_timestamp(converted);
-            *value = ICalendarValue::PartialDateTime(Box::new(converted));
+            self.reject_component(component, &why);
         }
-        entry.values = values;
-        entry.params.retain(|one| one.name != ICalendarParameterName::Tzid);
-        Ok(())
-    }
-
-    /// The unix time of a property, in seconds; `None` if it is missing or is a date without a
-    /// time.
-    fn property_seconds(
-        &self,
-        component: &ICalendarComponent,
-        property: &ICalendarProperty,
-    ) -> Result<Option<i64>, String> {
-        let (Some(entry), Some(when)) =
-            (component.property(property), date_property(component, property))
-        else {
-            return Ok(None);
-        };
-        match (when.has_time(), when.tz_hour) {
-            (false, _) => Ok(None),
-            (true, Some(_)) => naive_seconds(when).map(Some),
-            (true, None) => Ok(Some(self.zones.zone_of_entry(entry)?.to_utc(naive_seconds(when)?))),
-        }
+        exceptions
     }
 
     fn reject_component(&mut self, component: &ICalendarComponent, why: &str) {
         let day = [ICalendarProperty::Dtstart, ICalendarProperty::RecurrenceId];
-        let day = day.iter().find_map(|property| date_property(component, property));
-        let day = day.and_then(|when| Some(to_civil(when)?.date()));
+        let day = day.iter().find_map(|property| written_date(component, property));
         let location = text_property(component, &ICalendarProperty::Location);
+        let day = day.map(DateTime::date);
         let item =
             build_rejected(&event_title(component), location.as_deref(), day, self.year, why);
         self.rejected.push(item);
@@ -315,70 +298,43 @@ fn build_rejected(
     RejectedItem { meeting: Some(meeting), code: None, message }
 }
 
-/// The time of one instance of an event.
-struct InstanceTime {
-    /// The start in the event's own zone.
-    local: DateTime,
-    start: Timestamp,
-    end: Option<Timestamp>,
-    /// Whether the event has several instances.
-    is_recurring: bool,
-}
-
-fn build_event(component: &ICalendarComponent, time: InstanceTime) -> Event {
-    let InstanceTime { local, start, end, is_recurring } = time;
-    let timed = is_timed(component);
-    let date = if timed { utc_date(start) } else { local.date() };
-    // An exception with a RANGE is expanded to all following instances, whose original times differ
-    // from its own RECURRENCE-ID.
-    let id = component.property(&ICalendarProperty::RecurrenceId);
-    let is_single =
-        id.is_some_and(|id| id.params.iter().all(|one| one.name != ICalendarParameterName::Range));
-    let original = date_property(component, &ICalendarProperty::RecurrenceId)
-        .filter(|_| is_single)
-        .and_then(to_civil);
-    let begins =
-        date_property(component, &ICalendarProperty::Dtstart).and_then(to_civil).unwrap_or(local);
+fn build_event(
+    component: &ICalendarComponent,
+    span: EventSpan,
+    recurrence_id: Option<DateTime>,
+) -> Event {
+    // An event without a UID, which RFC 5545 requires, is identified by its start.
+    let start = || written_date(component, &ICalendarProperty::Dtstart).unwrap_or_default();
     Event {
-        // An event without a UID, which RFC 5545 requires, is identified by its start.
-        uid: component.uid().map_or_else(|| format!("\u{0}{begins}"), str::to_owned),
+        uid: component.uid().map_or_else(|| format!("\u{0}{}", start()), str::to_owned),
         summary: event_title(component),
         location: text_property(component, &ICalendarProperty::Location),
-        start: timed.then_some(start),
-        date,
-        end: end.filter(|_| timed),
+        span,
         cancelled: component.status() == Some(&ICalendarStatus::Cancelled),
-        recurrence_id: is_recurring.then(|| original.unwrap_or(local)),
+        recurrence_id,
     }
 }
 
-/// Groups each event with its exceptions, so that they are expanded apart from other events:
-/// `expand_dates` matches exceptions by their time, which two events may share. Of two revisions of
-/// one UID the newer one is used.
-fn group_by_uid(calendar: &ICalendar) -> BTreeMap<String, Vec<ICalendarComponent>> {
-    let mut events: BTreeMap<String, Vec<ICalendarComponent>> = BTreeMap::new();
-    let all = calendar.components.iter().enumerate();
-    for (index, component) in
-        all.filter(|(_, one)| one.component_type == ICalendarComponentType::VEvent)
-    {
-        // An event without a UID, which RFC 5545 requires, is a group of its own.
-        let uid = component.uid().map_or_else(|| format!("\u{0}{index}"), str::to_owned);
-        let known = events.entry(uid).or_default();
-        let id = component.property(&ICalendarProperty::RecurrenceId);
-        match known.iter_mut().find(|one| one.property(&ICalendarProperty::RecurrenceId) == id) {
-            Some(older) if sequence_number(older) <= sequence_number(component) => {
-                *older = component.clone()
-            }
-            Some(_) => {}
-            None => known.push(component.clone()),
+/// The components of each event: the event itself, its exceptions, and their revisions.
+fn group_by_uid(calendar: &ICalendar) -> BTreeMap<String, Vec<&ICalendarComponent>> {
+    let mut groups: BTreeMap<String, Vec<&ICalendarComponent>> = BTreeMap::new();
+    for (index, component) in calendar.components.iter().enumerate() {
+        if component.component_type == ICalendarComponentType::VEvent {
+            // An event without a UID, which RFC 5545 requires, is a group of its own.
+            let uid = component.uid().map_or_else(|| format!("\u{0}{index}"), str::to_owned);
+            groups.entry(uid).or_default().push(component);
         }
     }
-    events
+    groups
 }
 
-fn sequence_number(component: &ICalendarComponent) -> i64 {
+/// What tells a newer revision of a component from an older one (RFC 5546, 2.1.5).
+fn revision(component: &ICalendarComponent) -> (i64, [Option<i64>; 2]) {
     let sequence = component.property(&ICalendarProperty::Sequence);
-    sequence.and_then(|entry| entry.values.first()?.as_integer()).unwrap_or(0)
+    let sequence = sequence.and_then(|entry| entry.values.first()?.as_integer()).unwrap_or(0);
+    let stamps = [ICalendarProperty::Dtstamp, ICalendarProperty::LastModified];
+    let stamp = |property| naive_seconds(date_property(component, &property)?).ok();
+    (sequence, stamps.map(stamp))
 }
 
 /// Whether a component replaces one instance of a recurring event.
@@ -386,9 +342,22 @@ fn is_exception(component: &ICalendarComponent) -> bool {
     component.has_property(&ICalendarProperty::RecurrenceId)
 }
 
-/// Whether an event begins at a time, not with a whole day.
-fn is_timed(component: &ICalendarComponent) -> bool {
-    date_property(component, &ICalendarProperty::Dtstart).is_none_or(PartialDateTime::has_time)
+/// Whether an exception changes the instances that follow it too (RFC 5545, 3.2.13).
+fn is_range(exception: &ICalendarComponent) -> bool {
+    let id = exception.property(&ICalendarProperty::RecurrenceId);
+    id.is_some_and(|id| id.has_parameter(&ICalendarParameterName::Range))
+}
+
+/// The original local start of the instance that an exception replaces.
+fn find_original(
+    exception: &ICalendarComponent,
+    clock: &EventClock<'_>,
+    starts: &BTreeSet<i64>,
+) -> Result<i64, String> {
+    let id = read_date(exception, &ICalendarProperty::RecurrenceId)?;
+    let (entry, when) = id.ok_or("its RECURRENCE-ID is empty")?;
+    let named = clock.local_range(entry, when)?;
+    Ok(starts.range(named.clone()).next().copied().unwrap_or(named.start))
 }
 
 fn event_title(component: &ICalendarComponent) -> String {
@@ -400,21 +369,7 @@ fn text_property(component: &ICalendarComponent, property: &ICalendarProperty) -
     (!value.is_empty()).then_some(value)
 }
 
-fn to_civil(value: &PartialDateTime) -> Option<DateTime> {
-    let small = |part: Option<u8>| i8::try_from(part?).ok();
-    let date = Date::new(i16::try_from(value.year?).ok()?, small(value.month)?, small(value.day)?);
-    let [hour, minute, second] =
-        [value.hour, value.minute, value.second].map(|part| small(part).unwrap_or(0));
-    let time = jiff::civil::Time::new(hour, minute, second, 0);
-    Some(date.ok()?.to_datetime(time.unwrap_or_default()))
-}
-
-/// Seconds from 1970-01-01T00:00:00 in the time's own zone, or in UTC for a time in UTC.
-fn naive_seconds(when: &PartialDateTime) -> Result<i64, String> {
-    let read = when.to_date_time_with_tz(Tz::UTC);
-    read.map(|read| read.timestamp()).ok_or_else(|| "a date in it is none".to_owned())
-}
-
-fn to_timestamp(seconds: i64) -> Result<Timestamp, String> {
-    Timestamp::from_second(seconds).map_err(|error| error.to_string())
+/// The date and time of a property, as they are written.
+fn written_date(component: &ICalendarComponent, property: &ICalendarProperty) -> Option<DateTime> {
+    to_civil(written_seconds(date_property(component, property)?).ok()?).ok()
 }

@@ -17,13 +17,23 @@ use crate::schedule::calendar::{ProviderMeeting, ProviderSession};
 pub(super) fn group_into_meetings(events: Vec<Event>) -> Vec<ProviderMeeting> {
     let mut groups: BTreeMap<String, Vec<(Event, Summary)>> = BTreeMap::new();
     for event in events {
-        let summary = summary::parse_summary(&event.summary);
+        let summary = read_summary(&event);
         // The UID does not identify a meeting: some calendars derive it from the round, and rounds
         // are renumbered.
-        let id = summary.meeting_id(event.location.as_deref(), event.date.year());
+        let id = summary.meeting_id(event.location.as_deref(), event.span.date.year());
         groups.entry(id).or_default().push((event, summary));
     }
     groups.into_iter().filter_map(|(id, group)| build_meeting(id, &group)).collect()
+}
+
+/// The summary of an event. An event of several days that has the name of a Grand Prix is its whole
+/// weekend, not the race.
+fn read_summary(event: &Event) -> Summary {
+    let summary = summary::parse_summary(&event.summary);
+    match summary.is_race_by_name && event.span.is_longer_than_a_day() {
+        true => Summary { session: None, ..summary },
+        false => summary,
+    }
 }
 
 fn build_meeting(id: String, group: &[(Event, Summary)]) -> Option<ProviderMeeting> {
@@ -54,12 +64,14 @@ fn build_meeting(id: String, group: &[(Event, Summary)]) -> Option<ProviderMeeti
 
 fn build_session(code: String, event: &Event, summary: &Summary) -> ProviderSession {
     let name = summary.session.map_or(&*summary.meeting, |(_, name)| name);
+    let span = &event.span;
     ProviderSession {
-        start: event.start,
+        start: span.start,
+        last_date: span.last_date,
         // Calendars give a session of the championship its nominal length, which is not its end.
-        end: event.end.filter(|_| !is_championship_session(summary)),
+        end: span.end.filter(|_| !is_championship_session(summary)),
         cancelled: event.cancelled || summary.cancelled,
-        ..ProviderSession::new(code, name, event.date)
+        ..ProviderSession::new(code, name, span.date)
     }
 }
 
@@ -103,9 +115,13 @@ impl<'a> SessionCodes<'a> {
         };
         let alike = self.0.get(&session_kind(summary)).map_or(&[][..], Vec::as_slice);
         // A weekend has one race. Of several in a calendar, the first that is not cancelled gets
-        // the plain code.
+        // the plain code. One with the name of the Grand Prix alone comes last, as it may be a
+        // replay, and so does one without a time.
         let is_held = |(one, summary): &&&(Event, Summary)| !one.cancelled && !summary.cancelled;
-        let main = alike.iter().find(is_held).or(alike.first());
+        let held = alike.iter().filter(is_held);
+        let main = held
+            .min_by_key(|(one, summary)| (summary.is_race_by_name, one.span.start.is_none()))
+            .or(alike.first());
         if is_championship_session(summary) && main.is_some_and(|(one, _)| one == event) {
             return code;
         }

@@ -26,7 +26,9 @@ fn wrap_calendar(events: &str) -> String {
 fn describe_calendar(calendar: &ProviderCalendar) -> Vec<String> {
     let one = |id: &str, session: &ProviderSession| {
         let start = session.start.map_or(session.date.to_string(), |start| start.to_string());
-        let end = session.end.map_or(String::new(), |end| format!(" to {end}"));
+        let last = || session.last_date.map(|last| last.to_string());
+        let end = session.end.map(|end| end.to_string()).or_else(last);
+        let end = end.map_or(String::new(), |end| format!(" to {end}"));
         let cancelled = if session.cancelled { " x" } else { "" };
         format!("{id}:{} {start}{end}{cancelled}", session.code)
     };
@@ -56,6 +58,57 @@ fn times_of_events() {
             "2026:a:ics:event 2026-07-03T14:00:00Z",
         ),
         ("all day", "SUMMARY:A\r\nDTSTART;VALUE=DATE:20260503", "2026:a:ics:event 2026-05-03"),
+        (
+            "the end of a day",
+            "SUMMARY:A\r\nDTSTART;VALUE=DATE:20260503\r\nDTEND;VALUE=DATE:20260504",
+            "2026:a:ics:event 2026-05-03",
+        ),
+        (
+            "a day that ends as it begins",
+            "SUMMARY:A\r\nDTSTART;VALUE=DATE:20260503\r\nDTEND;VALUE=DATE:20260503",
+            "2026:a:ics:event 2026-05-03",
+        ),
+        (
+            "several days",
+            "SUMMARY:A\r\nDTSTART;VALUE=DATE:20260503\r\nDTEND;VALUE=DATE:20260507",
+            "2026:a:ics:event 2026-05-03 to 2026-05-06",
+        ),
+        (
+            "several days by their number",
+            "SUMMARY:A\r\nDTSTART;VALUE=DATE:20260503\r\nDURATION:P4D",
+            "2026:a:ics:event 2026-05-03 to 2026-05-06",
+        ),
+        (
+            "days in a zone, and with an end at a time",
+            "SUMMARY:A\r\nDTSTART;TZID=Pacific/Auckland;VALUE=DATE:20260503\r\n\
+             DTEND;TZID=Pacific/Auckland:20260505T000000",
+            "2026:a:ics:event 2026-05-03 to 2026-05-04",
+        ),
+        (
+            "an end that is a day only",
+            "SUMMARY:A\r\nDTSTART;TZID=Europe/Berlin:20260503T160000\r\nDTEND;VALUE=DATE:20260505",
+            "2026:a:ics:event 2026-05-03T14:00:00Z to 2026-05-04T22:00:00Z",
+        ),
+        (
+            "an end without a zone is in that of the start",
+            "SUMMARY:A\r\nDTSTART;TZID=Europe/Berlin:20260503T160000\r\nDTEND:20260503T180000",
+            "2026:a:ics:event 2026-05-03T14:00:00Z to 2026-05-03T16:00:00Z",
+        ),
+        (
+            "a day of 25 hours",
+            "SUMMARY:A\r\nDTSTART;TZID=Europe/Madrid:20261024T120000\r\nDURATION:P1D",
+            "2026:a:ics:event 2026-10-24T10:00:00Z to 2026-10-25T11:00:00Z",
+        ),
+        (
+            "24 hours across a change of offset",
+            "SUMMARY:A\r\nDTSTART;TZID=Europe/Madrid:20261024T120000\r\nDURATION:PT24H",
+            "2026:a:ics:event 2026-10-24T10:00:00Z to 2026-10-25T10:00:00Z",
+        ),
+        (
+            "an end as it begins",
+            "SUMMARY:A\r\nDTSTART:20260503T170000Z\r\nDTEND:20260503T170000Z",
+            "2026:a:ics:event 2026-05-03T17:00:00Z",
+        ),
         (
             "a duration",
             "SUMMARY:A\r\nDTSTART:20260503T170000Z\r\nDURATION:PT90M",
@@ -138,11 +191,7 @@ fn calendars_without_a_usable_event_are_refused() {
             wrap_calendar(&wrap_event(moment)).replace("END:VCALENDAR", ""),
             "cut short",
         ),
-        (
-            "no start",
-            wrap_calendar(&wrap_event("SUMMARY:Lost")),
-            "\"Lost\": Missing DTSTART property",
-        ),
+        ("no start", wrap_calendar(&wrap_event("SUMMARY:Lost")), "\"Lost\": it has no DTSTART"),
         (
             "no day",
             wrap_calendar(&wrap_event("SUMMARY:Lost\r\nDTSTART:20260231T170000Z")),
@@ -191,8 +240,28 @@ fn a_malformed_event_does_not_affect_the_others() {
             format!("{moment}\r\nRRULE:FREQ=SOMETIMES"),
             "\"Bad\" on 2026-05-03: its RRULE cannot be read".to_owned(),
         ),
-        ("DTSTART:tomorrow".to_owned(), "\"Bad\": Missing DTSTART property".to_owned()),
-        ("LOCATION:Here".to_owned(), "\"Bad\": Missing DTSTART property".to_owned()),
+        ("DTSTART:tomorrow".to_owned(), "\"Bad\": its DTSTART is no date that exists".to_owned()),
+        (
+            "DTSTART:20260231T170000Z".to_owned(),
+            "\"Bad\": its DTSTART is no date that exists".to_owned(),
+        ),
+        ("LOCATION:Here".to_owned(), "\"Bad\": it has no DTSTART".to_owned()),
+        (
+            format!("{moment}\r\nDTEND:later"),
+            "\"Bad\" on 2026-05-03: its DTEND is no date that exists".to_owned(),
+        ),
+        (
+            format!("{moment}\r\nDURATION:long"),
+            "\"Bad\" on 2026-05-03: its DURATION cannot be read".to_owned(),
+        ),
+        (
+            format!("{moment}\r\nRRULE:FREQ=DAILY;COUNT=2\r\nEXDATE:20260503T170000Z,never"),
+            "\"Bad\" on 2026-05-03: its EXDATE is no date that exists".to_owned(),
+        ),
+        (
+            format!("{moment}\r\nRRULE:FREQ=DAILY;UNTIL=20261399"),
+            "\"Bad\" on 2026-05-03: a date in it does not exist".to_owned(),
+        ),
         (
             format!("{moment}\r\nRRULE:FREQ=MINUTELY;COUNT=5000"),
             "\"Bad\" on 2026-05-03: more than 2000 events this year".to_owned(),
@@ -258,6 +327,251 @@ fn a_malformed_exception_does_not_affect_other_instances() {
         ]
     );
     assert!(response.rejected[0].message.starts_with("\"Show\" on 2026-03-27: "));
+}
+
+/// Of a recurring event: which of its instances take place, and when.
+#[test]
+fn recurrence_sets() {
+    let master =
+        |lines: &str| format!("BEGIN:VEVENT\r\nUID:S\r\nSUMMARY:A\r\n{lines}\r\nEND:VEVENT\r\n");
+    let weekly = "DTSTART;TZID=Europe/Berlin:20260701T140000\r\nRRULE:FREQ=WEEKLY;COUNT=3";
+    let daily =
+        "DTSTART;VALUE=DATE:20260701\r\nDTEND;VALUE=DATE:20260703\r\nRRULE:FREQ=WEEKLY;COUNT=3";
+    for (name, events, expected) in [
+        (
+            "a day excluded from times",
+            master(&format!("{weekly}\r\nEXDATE;VALUE=DATE:20260708")),
+            vec!["2026-07-01T12:00:00Z", "2026-07-15T12:00:00Z"],
+        ),
+        (
+            "a time excluded from days",
+            master(&format!("{daily}\r\nEXDATE;TZID=Europe/Berlin:20260708T000000")),
+            vec!["2026-07-01 to 2026-07-02", "2026-07-15 to 2026-07-16"],
+        ),
+        (
+            "a time excluded without its zone",
+            master(&format!("{weekly}\r\nEXDATE:20260708T140000")),
+            vec!["2026-07-01T12:00:00Z", "2026-07-15T12:00:00Z"],
+        ),
+        (
+            "dates beside a rule, one of them twice and one excluded",
+            master(&format!(
+                "{weekly}\r\nRDATE:20260701T120000Z,20260702T120000Z,20260703T120000Z\r\n\
+                 EXDATE:20260703T120000Z"
+            )),
+            vec![
+                "2026-07-01T12:00:00Z",
+                "2026-07-02T12:00:00Z",
+                "2026-07-08T12:00:00Z",
+                "2026-07-15T12:00:00Z",
+            ],
+        ),
+        (
+            "a date without a time is at the time of the event",
+            master("DTSTART:20260701T120000Z\r\nRDATE;VALUE=DATE:20260705"),
+            vec!["2026-07-01T12:00:00Z", "2026-07-05T12:00:00Z"],
+        ),
+        (
+            "two rules",
+            master(
+                "DTSTART:20260701T120000Z\r\nRRULE:FREQ=DAILY;COUNT=2\r\nRRULE:FREQ=WEEKLY;COUNT=2",
+            ),
+            vec!["2026-07-01T12:00:00Z", "2026-07-02T12:00:00Z", "2026-07-08T12:00:00Z"],
+        ),
+        (
+            "days until a day that is told as a time",
+            master("DTSTART;VALUE=DATE:20260701\r\nRRULE:FREQ=DAILY;UNTIL=20260703T000000Z"),
+            vec!["2026-07-01", "2026-07-02", "2026-07-03"],
+        ),
+        (
+            "moved to another day, named by its day",
+            master(weekly)
+                + &master("RECURRENCE-ID;VALUE=DATE:20260708\r\nDTSTART:20260710T090000Z"),
+            vec!["2026-07-01T12:00:00Z", "2026-07-10T09:00:00Z", "2026-07-15T12:00:00Z"],
+        ),
+        (
+            "moved to another week",
+            master("RECURRENCE-ID:20260701T120000Z\r\nDTSTART:20260722T090000Z") + &master(weekly),
+            vec!["2026-07-08T12:00:00Z", "2026-07-15T12:00:00Z", "2026-07-22T09:00:00Z"],
+        ),
+        (
+            "a day moved to a time",
+            master(daily)
+                + &master("RECURRENCE-ID;VALUE=DATE:20260708\r\nDTSTART:20260709T090000Z"),
+            vec!["2026-07-01 to 2026-07-02", "2026-07-09T09:00:00Z", "2026-07-15 to 2026-07-16"],
+        ),
+        (
+            "of a date, not of a rule",
+            master("DTSTART:20260701T120000Z\r\nRDATE:20260702T120000Z")
+                + &master("RECURRENCE-ID:20260702T120000Z\r\nDTSTART:20260703T120000Z"),
+            vec!["2026-07-01T12:00:00Z", "2026-07-03T12:00:00Z"],
+        ),
+        (
+            "cancelled",
+            master(weekly) + &master("RECURRENCE-ID:20260708T120000Z\r\nSTATUS:CANCELLED"),
+            vec!["2026-07-01T12:00:00Z", "2026-07-08T12:00:00Z x", "2026-07-15T12:00:00Z"],
+        ),
+        (
+            "moved with all that follow, but for one",
+            master(weekly)
+                + &master(
+                    "RECURRENCE-ID;RANGE=THISANDFUTURE:20260708T120000Z\r\nDTSTART;TZID=Europe/Berlin:20260709T150000",
+                )
+                + &master("RECURRENCE-ID:20260715T120000Z\r\nDTSTART:20260720T120000Z"),
+            vec!["2026-07-01T12:00:00Z", "2026-07-09T13:00:00Z", "2026-07-20T12:00:00Z"],
+        ),
+        (
+            "moved with all that follow",
+            master(weekly)
+                + &master(
+                    "RECURRENCE-ID;RANGE=THISANDFUTURE:20260708T120000Z\r\nDTSTART;TZID=Europe/Berlin:20260709T150000",
+                ),
+            vec!["2026-07-01T12:00:00Z", "2026-07-09T13:00:00Z", "2026-07-16T13:00:00Z"],
+        ),
+        (
+            "moved twice, the later revision first",
+            master("RECURRENCE-ID:20260708T120000Z\r\nDTSTART:20260710T120000Z\r\nSEQUENCE:2")
+                + &master(
+                    "RECURRENCE-ID;TZID=Europe/Berlin:20260708T140000\r\nDTSTART:20260709T120000Z\r\nSEQUENCE:1",
+                )
+                + &master(weekly),
+            vec!["2026-07-01T12:00:00Z", "2026-07-10T12:00:00Z", "2026-07-15T12:00:00Z"],
+        ),
+        (
+            "an instance without its event",
+            master("RECURRENCE-ID:20260708T120000Z\r\nDTSTART:20260710T120000Z"),
+            vec!["2026-07-10T12:00:00Z"],
+        ),
+        (
+            "moved to the second of two equal local times",
+            master("DTSTART;TZID=Europe/Madrid:20261018T023000\r\nRRULE:FREQ=WEEKLY;COUNT=2")
+                + &master(
+                    "RECURRENCE-ID;TZID=Europe/Madrid:20261025T023000\r\nDTSTART:20261025T013000Z",
+                ),
+            vec!["2026-10-18T00:30:00Z", "2026-10-25T01:30:00Z"],
+        ),
+    ] {
+        let calendar = read_calendar(&wrap_calendar(&events)).unwrap();
+        let listed = describe_calendar(&calendar);
+        let times: Vec<_> =
+            listed.iter().filter_map(|line| Some(line.split_once(' ')?.1)).collect();
+        assert_eq!(times, expected, "{name}");
+    }
+}
+
+/// Of several events with one UID the newest revision is used.
+#[test]
+fn revisions() {
+    let event = |day: u32, lines: &str| {
+        format!(
+            "BEGIN:VEVENT\r\nUID:R\r\nSUMMARY:A\r\nDTSTART:202605{day:02}T170000Z\r\n{lines}\r\nEND:VEVENT\r\n"
+        )
+    };
+    let [old, new] = ["DTSTAMP:20260101T000000Z", "DTSTAMP:20260201T000000Z"];
+    let lost = "\"A\" on 2026-05-03: another event has the same UID";
+    for (name, events, day, rejected) in [
+        ("the higher SEQUENCE", [event(4, "SEQUENCE:2"), event(3, "SEQUENCE:1")], 4, None),
+        ("the later stamp", [event(4, new), event(3, old)], 4, None),
+        (
+            "the higher SEQUENCE, whatever its stamp",
+            [event(4, &format!("SEQUENCE:1\r\n{old}")), event(3, new)],
+            4,
+            None,
+        ),
+        ("a copy", [event(4, old), event(4, old)], 4, None),
+        ("another event", [event(3, old), event(4, old)], 4, Some(lost)),
+    ] {
+        let response = read_response(&wrap_calendar(&events.concat())).unwrap();
+        let expected = format!("2026:a:ics:event 2026-05-{day:02}T17:00:00Z");
+        assert_eq!(describe_calendar(&response.calendar), [expected], "{name}");
+        let messages: Vec<_> = response.rejected.iter().map(|one| one.message.as_str()).collect();
+        assert_eq!(messages, Vec::from_iter(rejected), "{name}");
+    }
+}
+
+/// A mistake in the structure of a calendar costs no other event.
+#[test]
+fn structure() {
+    let event = |name: &str| {
+        format!(
+            "BEGIN:VEVENT\r\nUID:{name}\r\nSUMMARY:{name}\r\nDTSTART:20260503T170000Z\r\nEND:VEVENT\r\n"
+        )
+    };
+    let [one, two, three] = ["One", "Two", "Three"].map(event);
+    let tokyo = "X-WR-TIMEZONE:Asia/Tokyo\r\n";
+    let local = one.replace("170000Z", "170000");
+    let own_zone = "BEGIN:VTIMEZONE\r\nTZID:Here\r\nBEGIN:STANDARD\r\nDTSTART:20200101T000000\r\n\
+                    TZOFFSETFROM:+0400\r\nTZOFFSETTO:+0400\r\nEND:STANDARD\r\nEND:VTIMEZONE\r\n";
+    let here = three.replace("DTSTART:20260503T170000Z", "DTSTART;TZID=Here:20260503T170000");
+    let all = ["One 17", "Three 17", "Two 17"];
+    for (name, text, expected, rejected) in [
+        (
+            "an END too many",
+            wrap_calendar(&format!("{one}{two}END:VEVENT\r\n{three}")),
+            all.to_vec(),
+            None,
+        ),
+        (
+            "an END missing",
+            wrap_calendar(&format!("{}{two}{three}", one.replace("END:VEVENT\r\n", ""))),
+            all.to_vec(),
+            None,
+        ),
+        (
+            "a BEGIN missing",
+            wrap_calendar(&format!("{}{two}{three}", one.replace("BEGIN:VEVENT\r\n", ""))),
+            vec!["Three 17", "Two 17"],
+            Some("\"One\" on 2026-05-03: its BEGIN:VEVENT is missing"),
+        ),
+        (
+            "a zone behind an END too many",
+            wrap_calendar(&format!("{one}END:VEVENT\r\n{own_zone}{here}")),
+            vec!["One 17", "Three 13"],
+            None,
+        ),
+        (
+            "two calendars, each with its own zone",
+            wrap_calendar(&format!("{tokyo}{local}")) + &wrap_calendar(&two),
+            vec!["One 08", "Two 17"],
+            None,
+        ),
+        (
+            "no line of a calendar",
+            wrap_calendar(&format!("{one}nonsense\r\n: : ;\r\n{two}{three}")),
+            all.to_vec(),
+            None,
+        ),
+    ] {
+        let response = read_response(&text).unwrap();
+        let mut listed: Vec<String> = response
+            .calendar
+            .meetings
+            .iter()
+            .map(|one| format!("{} {}", one.name, one.slots[0].start.unwrap().strftime("%H")))
+            .collect();
+        listed.sort();
+        assert_eq!(listed, expected, "{name}");
+        let messages: Vec<_> = response.rejected.iter().map(|one| one.message.as_str()).collect();
+        assert_eq!(messages, Vec::from_iter(rejected), "{name}");
+    }
+}
+
+/// An end before the start is left out and reported, and the event is listed.
+#[test]
+fn ends_before_starts() {
+    for lines in [
+        "DTSTART:20260503T170000Z\r\nDTEND:20260503T160000Z",
+        "DTSTART:20260503T170000Z\r\nDURATION:-PT1H",
+        "DTSTART;VALUE=DATE:20260503\r\nDTEND;VALUE=DATE:20260501",
+    ] {
+        let text = wrap_calendar(&wrap_event(&format!("SUMMARY:A\r\n{lines}")));
+        let response = plausibility::reject_implausible(read_response(&text).unwrap()).unwrap();
+        let session = &response.calendar.meetings[0].slots[0];
+        assert_eq!((session.end, session.last_date), (None, None), "{lines}");
+        let messages: Vec<_> = response.rejected.iter().map(|one| one.message.as_str()).collect();
+        let expected = "2026:a:ics:event: it ends before it begins, so its end is left out";
+        assert_eq!(messages, [expected], "{lines}");
+    }
 }
 
 /// Rules count in the event's own zone; UNTIL, EXDATE and RECURRENCE-ID in UTC are compared as UTC.
@@ -369,8 +683,8 @@ fn events_of_one_title_get_different_codes() {
         format!("BEGIN:VEVENT\r\nUID:{uid}\r\nSUMMARY:{title}\r\n{lines}\r\nEND:VEVENT\r\n")
     };
     let double = "FE: Race (Berlin ePrix)";
-    let [saturday, sunday, monday] =
-        ["05", "06", "07"].map(|day| format!("DTSTART:202612{day}T140000Z"));
+    let [friday, saturday, sunday, monday] =
+        ["04", "05", "06", "07"].map(|day| format!("DTSTART:202612{day}T140000Z"));
     let codes = |events: &[String]| -> Vec<(String, String)> {
         let calendar = read_calendar(&wrap_calendar(&events.concat())).unwrap();
         let sessions = calendar.meetings.iter().flat_map(|one| {
@@ -405,6 +719,22 @@ fn events_of_one_title_get_different_codes() {
             "twice a day",
             vec![one("1", "Show", &format!("{saturday}\r\nRDATE:20261205T180000Z"))],
             vec!["event-2026-12-05-1400", "event-2026-12-05-1800"],
+        ),
+        (
+            "a race, and what has its name alone",
+            vec![
+                one("1", "F1 Miami Grand Prix", &monday),
+                one("2", "F1: Race (Miami Grand Prix)", &sunday),
+            ],
+            vec!["race", "race-HASH"],
+        ),
+        (
+            "a race by its name, and its whole weekend",
+            vec![
+                one("1", "F1 Miami Grand Prix", &sunday),
+                one("2", "F1 Miami Grand Prix", &format!("{friday}\r\nDTEND:20261206T200000Z")),
+            ],
+            vec!["miami-grand-prix", "race"],
         ),
         // In a weekend of the championship, the one that is not cancelled has the plain code.
         (
@@ -471,6 +801,52 @@ fn titles() {
         ("🏁 *Final*", (false, "", "Final*", false)),
         ("Race week preview", (false, "", "Race week preview", false)),
         ("", (false, "", "", false)),
+        ("🏁", (false, "", "🏁", false)),
+        // A Grand Prix by its name alone is its race; a programme about it is not.
+        ("F1 Abu Dhabi Grand Prix", (true, "race", "Abu Dhabi Grand Prix", false)),
+        ("F1: Abu Dhabi Grand Prix", (true, "race", "Abu Dhabi Grand Prix", false)),
+        ("Formula 1 Abu Dhabi Grand Prix 2026", (true, "race", "Abu Dhabi Grand Prix 2026", false)),
+        ("🏎️ F1 🇲🇨 Monaco GP 🏁", (true, "race", "Monaco GP", false)),
+        ("F1 – Round 8 – Monaco Grand Prix (2026)", (true, "race", "Monaco Grand Prix", false)),
+        ("LIVE | Formula 1 | Monaco Grand Prix", (true, "race", "Monaco Grand Prix", false)),
+        ("Monaco Grand Prix (F1)", (true, "race", "Monaco Grand Prix", false)),
+        (
+            "FORMULA 1® ETIHAD AIRWAYS ABU DHABI GRAND PRIX 2026",
+            (true, "race", "ETIHAD AIRWAYS ABU DHABI GRAND PRIX 2026", false),
+        ),
+        ("F1 Großer Preis von Österreich", (true, "race", "Großer Preis von Österreich", false)),
+        ("F1: Gran Premio d’Italia", (true, "race", "Gran Premio d’Italia", false)),
+        ("Abu Dhabi Grand Prix", (false, "", "Abu Dhabi Grand Prix", false)),
+        ("F1 Preview: Monaco Grand Prix", (true, "", "Preview: Monaco Grand Prix", false)),
+        ("F1 Monaco Grand Prix Highlights", (true, "", "Monaco Grand Prix Highlights", false)),
+        ("F1: Show (Monaco Grand Prix)", (true, "", "Show (Monaco Grand Prix)", false)),
+        ("F1 Academy Monaco Grand Prix", (false, "", "F1 Academy Monaco Grand Prix", false)),
+        // A session anywhere in the title.
+        ("F1 Monaco Grand Prix Qualifying", (true, "qualifying", "Monaco Grand Prix", false)),
+        ("F1 Sprint Qualifying Miami GP", (true, "sprint-qualifying", "Miami GP", false)),
+        ("F1 - Race - Miami GP", (true, "race", "Miami GP", false)),
+        ("F1: Miami Grand Prix (Race)", (true, "race", "Miami Grand Prix", false)),
+        ("F1 Race: Miami Grand Prix", (true, "race", "Miami Grand Prix", false)),
+        ("F1 2026: Miami Grand Prix, Sprint", (true, "sprint", "Miami Grand Prix", false)),
+        ("F1: Race", (true, "race", "Formula 1", false)),
+        ("F1 Race", (true, "race", "Formula 1", false)),
+        ("F2: Race", (false, "race", "F2", false)),
+        ("Race", (false, "", "Race", false)),
+        // Its name in other languages, and with a sponsor.
+        ("F1: 1. Freies Training (Ungarn)", (true, "fp1", "Ungarn", false)),
+        ("F1: Essais libres 2 (Monaco)", (true, "fp2", "Monaco", false)),
+        ("F1: EL3 - Monaco", (true, "fp3", "Monaco", false)),
+        ("F1: Clasificación Sprint (Miami)", (true, "sprint-qualifying", "Miami", false)),
+        ("F1 | Gara | Monza", (true, "race", "Monza", false)),
+        ("F1: Third Practice (Miami)", (true, "fp3", "Miami", false)),
+        ("F1: Sprint presented by Acme (Miami)", (true, "sprint", "Miami", false)),
+        ("F1: Day 2 (Pre-Season Testing)", (true, "day-2", "Pre-Season Testing", false)),
+        ("Python - Course", (false, "", "Python - Course", false)),
+        // What says that it is cancelled.
+        ("CANCELLED: F1: Race (Miami)", (true, "race", "Miami", true)),
+        ("F1: Race (Miami) (cancelled)", (true, "race", "Miami", true)),
+        ("[Cancelled] Arsenal v Chelsea", (false, "", "Arsenal v Chelsea", true)),
+        ("Arsenal v Chelsea - Abgesagt", (false, "", "Arsenal v Chelsea", true)),
     ] {
         let summary = summary::parse_summary(title);
         let code = summary.session.map_or("", |(code, _)| code);

@@ -19,7 +19,7 @@ use super::component::{bound_recurrence_rules, date_property};
 
 /// Offset changes in one calendar; two a year for centuries are usual.
 const MAX_OFFSET_CHANGES: usize = 20_000;
-const DAY_SECONDS: i64 = 86_400;
+pub(super) const DAY_SECONDS: i64 = 86_400;
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Zone {
@@ -114,18 +114,6 @@ impl Zones {
     /// The zone is unknown: with a default instead, its times would be hours off unnoticed.
     pub(super) fn zone_of_entry(&self, entry: &ICalendarEntry) -> Result<Zone, String> {
         entry.tz_id().map_or_else(|| self.default.clone(), |name| self.find_zone(name))
-    }
-
-    /// The zone of an event's start, by which its recurrence rules count. An event of whole days
-    /// needs none.
-    pub(super) fn zone_of_event(&self, event: &ICalendarComponent) -> Result<Zone, String> {
-        let start = event.property(&ICalendarProperty::Dtstart);
-        let when = date_property(event, &ICalendarProperty::Dtstart);
-        match start.zip(when) {
-            Some((_, when)) if when.tz_hour.is_some() => Ok(Zone::UTC),
-            Some((entry, when)) if when.has_time() => self.zone_of_entry(entry),
-            _ => Ok(self.default.clone().unwrap_or(Zone::UTC)),
-        }
     }
 
     fn find_zone(&self, name: &str) -> Result<Zone, String> {

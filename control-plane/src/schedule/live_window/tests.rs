@@ -11,6 +11,7 @@ fn session(code: &str, start: Option<&str>, day: &str) -> Session {
         meeting: "m".into(),
         start,
         date: day.parse().unwrap(),
+        last_date: None,
         time_known: start.is_some(),
         end,
         end_estimated: true,
@@ -68,14 +69,18 @@ fn windows() {
 }
 
 #[test]
-fn without_a_time_a_session_is_upcoming_until_its_day_is_over_everywhere() {
-    let session = session("race", None, "2026-05-03");
-    for (now, expected) in [
-        ("2026-05-03T12:00:00Z", SessionStatus::Upcoming),
-        ("2026-05-04T11:59:59Z", SessionStatus::Upcoming),
-        ("2026-05-04T12:00:00Z", SessionStatus::Past),
+fn without_a_time_a_session_is_upcoming_until_its_last_day_is_over_everywhere() {
+    for (last_day, now, expected) in [
+        (None, "2026-05-03T12:00:00Z", SessionStatus::Upcoming),
+        (None, "2026-05-04T11:59:59Z", SessionStatus::Upcoming),
+        (None, "2026-05-04T12:00:00Z", SessionStatus::Past),
+        (Some("2026-05-06"), "2026-05-05T12:00:00Z", SessionStatus::Upcoming),
+        (Some("2026-05-06"), "2026-05-07T11:59:59Z", SessionStatus::Upcoming),
+        (Some("2026-05-06"), "2026-05-07T12:00:00Z", SessionStatus::Past),
     ] {
-        assert_eq!(status_at(&session, now.parse().unwrap()), expected, "{now}");
+        let last_date = last_day.map(|day| day.parse().unwrap());
+        let session = Session { last_date, ..session("race", None, "2026-05-03") };
+        assert_eq!(status_at(&session, now.parse().unwrap()), expected, "{last_day:?} {now}");
     }
 }
 

@@ -64,6 +64,15 @@ fn is_contradicting(one: &ProviderSession, other: &ProviderSession) -> bool {
     match (one.start, other.start) {
         (Some(one), Some(other)) => one != other,
         // A date local to the circuit may differ by a day from one in UTC.
-        _ => days_between(one.date, other.date) > 1,
+        _ => days_apart(one, other) > 1,
+    }
+}
+
+/// The number of days between two sessions, of which each may take several.
+fn days_apart(one: &ProviderSession, other: &ProviderSession) -> i32 {
+    let (first, second) = if one.date <= other.date { (one, other) } else { (other, one) };
+    match first.last_day() < second.date {
+        true => days_between(first.last_day(), second.date),
+        false => 0,
     }
 }

@@ -32,20 +32,48 @@ impl<'a> MeetingGroup<'a> {
         self.members.iter().map(|(provider, _)| *provider)
     }
 
-    /// The codes of all sessions, each once.
-    pub(crate) fn session_codes(&self) -> BTreeSet<String> {
-        self.meetings()
-            .flat_map(|meeting| &meeting.slots)
-            .map(|session| session.code.clone())
-            .collect()
+    /// The claims on each session with its code, in order of the codes. Sessions of two providers
+    /// are the same if they have one code, or else if they start at the same time: those of the
+    /// championship are never simultaneous, and a calendar may have its own names for them.
+    pub(crate) fn sessions(&self) -> Vec<(String, Vec<SessionClaim<'a>>)> {
+        let mut sessions: Vec<(String, Vec<SessionClaim<'a>>)> = Vec::new();
+        for (code, claims) in self.sessions_by_code() {
+            match sessions.iter_mut().find(|(_, known)| are_simultaneous(known, &claims)) {
+                Some((_, known)) => {
+                    known.extend(claims);
+                    let trust = |claim: &SessionClaim<'_>| {
+                        self.providers().position(|provider| provider == claim.provider)
+                    };
+                    known.sort_by_key(trust);
+                }
+                None => sessions.push((code, claims)),
+            }
+        }
+        sessions.sort_by(|(one, _), (other, _)| one.cmp(other));
+        sessions
     }
 
-    pub(crate) fn session_claims(&self, code: &str) -> Vec<SessionClaim<'a>> {
-        let claim = |(provider, meeting): &(&'a str, &'a ProviderMeeting)| {
-            let session = meeting.slots.iter().find(|session| session.code == code)?;
-            Some(SessionClaim { provider, session })
-        };
-        self.members.iter().filter_map(claim).collect()
+    fn sessions_by_code(&self) -> Vec<(String, Vec<SessionClaim<'a>>)> {
+        let mut sessions: Vec<(String, Vec<SessionClaim<'a>>)> = Vec::new();
+        for (provider, meeting) in &self.members {
+            for session in &meeting.slots {
+                let claim = SessionClaim { provider, session };
+                match sessions.iter_mut().find(|(code, _)| *code == session.code) {
+                    Some((_, claims)) if claims.iter().all(|one| one.provider != *provider) => {
+                        claims.push(claim);
+                    }
+                    // One provider has two meetings within the weekend, such as two shows of one
+                    // title at two places: both are listed.
+                    Some(_) => {
+                        let hash = blake3::hash(meeting.id.as_bytes()).to_hex();
+                        let suffix: String = hash.chars().take(6).collect();
+                        sessions.push((format!("{}-{suffix}", session.code), vec![claim]));
+                    }
+                    None => sessions.push((session.code.clone(), vec![claim])),
+                }
+            }
+        }
+        sessions
     }
 
     /// By how many days a meeting of another provider is off this group's, or `None` if it is
@@ -72,6 +100,17 @@ impl<'a> MeetingGroup<'a> {
         let first = lead.slots.iter().map(|session| session.date).min().unwrap_or(race.date);
         add_days(first, -1) <= day && day <= add_days(race.date, 1)
     }
+}
+
+/// Whether sessions of different providers start at the same time.
+fn are_simultaneous(one: &[SessionClaim<'_>], other: &[SessionClaim<'_>]) -> bool {
+    let is_of_another =
+        |claim: &SessionClaim<'_>| one.iter().all(|known| known.provider != claim.provider);
+    let is_at_one_time = |claim: &SessionClaim<'_>| {
+        claim.session.start.is_some()
+            && one.iter().any(|known| known.session.start == claim.session.start)
+    };
+    other.iter().all(is_of_another) && other.iter().any(is_at_one_time)
 }
 
 /// Groups the meetings of all snapshots, the most trusted provider first.

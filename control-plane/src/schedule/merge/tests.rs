@@ -49,7 +49,7 @@ fn build_snapshot(provider: &str, lines: &[&str]) -> ProviderSnapshot {
 
 fn merge_all(snapshots: &[ProviderSnapshot], last: &Schedule) -> Schedule {
     let snapshots: Vec<_> = snapshots.iter().collect();
-    merge_snapshots(&snapshots, &Overrides::default(), last, now())
+    merge_snapshots(&snapshots, &Overrides::default(), last, &UnlistedSessions::default(), now())
 }
 
 /// `id start provider[ x][ +revision][ ≠provider…]` of every session.
@@ -217,6 +217,91 @@ fn meetings_of_two_providers_match_by_day_or_name() {
                 assert_eq!(ids.len(), expected.len(), "{name}{order}");
             }
         }
+    }
+}
+
+/// A calendar may have its own names for the sessions of a weekend, and several shows of one name.
+#[test]
+fn sessions_of_two_providers_match_by_code_or_time() {
+    let jolpica = ["2026:m:x:fp1 01T16:00", "2026:m:x:race 03T20:00"];
+    for (name, ics, expected) in [
+        (
+            "by its time, under another name",
+            vec!["2026:m:y:race 03T20:00", "2026:training:y:training 01T16:00"],
+            vec!["fp1 01T16:00 jolpica", "race 03T20:00 jolpica"],
+        ),
+        (
+            "by its code, though the calendar has another one at that time",
+            vec!["2026:m:y:fp1 01T17:00", "2026:m:y:training 01T16:00", "2026:m:y:race 03T20:00"],
+            vec!["fp1 01T16:00 jolpica ≠ics", "training 01T16:00 ics", "race 03T20:00 jolpica"],
+        ),
+        (
+            "two shows at two places",
+            vec!["2026:show:y:show 02T18:00", "2026:show:z:show 02T19:00"],
+            vec![
+                "fp1 01T16:00 jolpica",
+                "show 02T18:00 ics",
+                "show-HASH 02T19:00 ics",
+                "race 03T20:00 jolpica",
+            ],
+        ),
+    ] {
+        let snapshots = [build_snapshot("jolpica", &jolpica), build_snapshot("ics", &ics)];
+        let described = describe_schedule(&merge_all(&snapshots, &Schedule::default()));
+        let hash = blake3::hash(b"2026:show:z").to_hex().chars().take(6).collect::<String>();
+        let sessions: Vec<_> = described
+            .iter()
+            .map(|line| line.replace("2026:m:x:", "").replace(&hash, "HASH"))
+            .collect();
+        assert_eq!(sessions, expected, "{name}");
+    }
+}
+
+/// A session that is not listed for a time continues its revision: a calendar ignores what has a
+/// lower SEQUENCE than it knows.
+#[test]
+fn the_revision_of_a_session_that_returns_continues() {
+    let mut unlisted = UnlistedSessions::default();
+    let mut last = Schedule::default();
+    for (name, show, expected) in [
+        ("new", Some("02T18:00"), Some(0)),
+        ("moved", Some("02T19:00"), Some(1)),
+        ("taken out", None, None),
+        ("back as it was", Some("02T19:00"), Some(1)),
+        ("taken out again", None, None),
+        ("still out", None, None),
+        ("back at another time", Some("02T20:00"), Some(2)),
+        ("the same", Some("02T20:00"), Some(2)),
+    ] {
+        let show = show.map(|at| format!("2026:m:x:show {at}"));
+        let lines: Vec<&str> =
+            ["2026:m:x:race 03T20:00"].into_iter().chain(show.as_deref()).collect();
+        let snapshot = build_snapshot("openf1", &lines);
+        let overrides = Overrides::default();
+        let next = merge_snapshots(&[&snapshot], &overrides, &last, &unlisted, now());
+        unlisted.update(&last, &next, now());
+        last = next;
+        let show = last.meetings[0].sessions.iter().find(|session| session.code == "show");
+        assert_eq!(show.map(|session| session.revision), expected, "{name}");
+    }
+}
+
+/// A session of several days contradicts a time outside of them.
+#[test]
+fn sessions_of_several_days() {
+    for (last_date, start, agree) in [
+        (None, "03T18:00", false),
+        (Some("2026-05-03"), "03T18:00", true),
+        (Some("2026-05-03"), "05T18:00", false),
+    ] {
+        let timed = build_snapshot("jolpica", &[&format!("2026:m:x:race {start}")]);
+        let mut days = build_snapshot("openf1", &["2026:m:x:race 01"]);
+        days.calendar.meetings[0].slots[0].last_date =
+            last_date.map(|last_date: &str| last_date.parse().unwrap());
+        let schedule = merge_all(&[timed, days], &Schedule::default());
+        let race = &schedule.meetings[0].sessions[0];
+        assert_eq!(race.last_date, None, "of the claim that is not believed");
+        assert_eq!(race.disagreement.is_empty(), agree, "{last_date:?} {start}");
     }
 }
 

@@ -3,6 +3,7 @@ use pitwall_upstream_map::documents::Schedule;
 use super::file::parse_overrides;
 use super::*;
 use crate::schedule::calendar::ProviderSession;
+use crate::schedule::unlisted_sessions::UnlistedSessions;
 use crate::schedule::{jolpica, merge, provider_snapshot::ProviderSnapshot, samples};
 
 fn apply_overrides(overrides: &str, last: &Schedule) -> Schedule {
@@ -14,12 +15,15 @@ fn apply_overrides(overrides: &str, last: &Schedule) -> Schedule {
         calendar,
     };
     let overrides = parse_overrides("o.toml", overrides).unwrap();
-    merge::merge_snapshots(&[&snapshot], &overrides, last, "2026-05-03T08:00:00Z".parse().unwrap())
+    let now = "2026-05-03T08:00:00Z".parse().unwrap();
+    merge::merge_snapshots(&[&snapshot], &overrides, last, &UnlistedSessions::default(), now)
 }
 
 fn describe_session(schedule: &Schedule, id: &str) -> String {
     let Some(session) = schedule.session(id) else { return "none".to_owned() };
     let start = session.start.map_or(session.date.to_string(), |start| start.to_string());
+    let start =
+        session.last_date.map_or(start.clone(), |last_date| format!("{start} until {last_date}"));
     let end = session.end.map_or("?".to_owned(), |end| end.to_string());
     let cancelled = if session.status == SessionStatus::Cancelled { " x" } else { "" };
     format!("{} {start} to {end} by {}{cancelled}", session.name, session.source)
@@ -44,6 +48,12 @@ fn overrides_of_sessions_and_meetings() {
             "Race 2026-05-03T17:00:00Z to 2026-05-03T18:00:00Z by override",
         ),
         ("only a day", with("date = 2026-05-04"), race, "Race 2026-05-04 to ? by override"),
+        (
+            "several days",
+            with("date = 2026-05-04\nend = 2026-05-07T00:00:00Z"),
+            race,
+            "Race 2026-05-04 until 2026-05-06 to 2026-05-07T00:00:00Z by override",
+        ),
         (
             "off",
             with("cancelled = true"),

@@ -37,6 +37,18 @@ describe('statusAt', () => {
 		['time unknown, still the day somewhere', untimed, '2026-11-23T11:00:00Z', 'upcoming'],
 		['time unknown, the day over everywhere', untimed, '2026-11-23T12:00:01Z', 'past'],
 		[
+			'several days, on the third',
+			{ ...untimed, last_date: '2026-11-25' },
+			'2026-11-24T12:00:00Z',
+			'upcoming',
+		],
+		[
+			'several days, the last one over everywhere',
+			{ ...untimed, last_date: '2026-11-25' },
+			'2026-11-26T12:00:01Z',
+			'past',
+		],
+		[
 			'a start that is not known to be right',
 			{ ...untimed, start: '2026-11-22T04:00:00Z' },
 			'2026-11-22T05:00:00Z',

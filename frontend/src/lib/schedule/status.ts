@@ -16,7 +16,9 @@ export function statusAt(session: Session, now: number): SessionStatus {
 	const from =
 		parseTimestamp(session.live_from) ?? (session.time_known ? parseTimestamp(session.start) : null);
 	if (from === null)
-		return now > Date.parse(`${session.date}T00:00:00Z`) + DAY_ENDS_EVERYWHERE_AFTER_MS ? 'past' : 'upcoming';
+		return now > Date.parse(`${lastDay(session)}T00:00:00Z`) + DAY_ENDS_EVERYWHERE_AFTER_MS
+			? 'past'
+			: 'upcoming';
 
 	const until =
 		parseTimestamp(session.live_until) ?? parseTimestamp(session.end) ?? from + DEFAULT_WATCH_WINDOW_MS;
@@ -32,6 +34,11 @@ export function sessionSortKey(session: Session): number {
 /** When a session starts (milliseconds since the epoch); null while its time is not known. */
 export function startOf(session: Session): number | null {
 	return session.time_known ? parseTimestamp(session.start) : null;
+}
+
+/** The last calendar day of a session, which is its only one unless it takes several whole days. */
+export function lastDay(session: Session): string {
+	return session.last_date ?? session.date;
 }
 
 export function parseTimestamp(at: string | null): number | null {

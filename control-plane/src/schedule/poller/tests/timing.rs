@@ -177,3 +177,39 @@ async fn the_operators_file_is_read_again_when_it_changes() {
         assert!(state.error.unwrap_or_default().starts_with(error), "{name}: without its folder");
     }
 }
+
+/// Revisions continue when only the override file lists a session, when the file was edited while
+/// nothing ran, and when the session was not listed for a time.
+#[tokio::test(start_paused = true)]
+async fn revisions_outlive_a_restart_without_a_provider() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("overrides.toml");
+    let id = "2026:test-cup:here:alpha";
+    for (name, start, expected) in [
+        ("new", Some("18"), Some(0)),
+        ("moved", Some("19"), Some(1)),
+        ("as it was", Some("19"), Some(1)),
+        ("taken out", None, None),
+        ("still out", None, None),
+        ("back at another time", Some("20"), Some(2)),
+    ] {
+        let session = start
+            .map(|hour| format!("[[session]]\nid = \"{id}\"\nstart = 2026-05-03T{hour}:00:00Z\n"));
+        std::fs::write(&path, session.unwrap_or_default()).unwrap();
+        let poller = SchedulePoller::with_providers(
+            Vec::new(),
+            Some(overrides::OverrideFile::new(path.clone())),
+            directory.path().join("state"),
+            Arc::new(Fetcher::new(Timeouts::default(), Vec::new())),
+            Clock::paused_at("2026-05-03T10:00:00Z".parse().unwrap()),
+            ScheduleMetrics::register(&Registry::new()).unwrap(),
+        );
+        let poller = poller.unwrap();
+        let state = poller.subscribe();
+        let task = tokio::spawn(poller.run());
+        advance_minutes(1).await;
+        task.abort();
+        let revision = state.borrow().schedule.session(id).map(|session| session.revision);
+        assert_eq!(revision, expected, "{name}");
+    }
+}
