@@ -17,14 +17,17 @@
 //! - [`tools`]: external programs that may not be installed; [`run_directory`]: the only directory
 //!   that such a program may write to.
 //! - [`headers`]: header lists overlaid and validated.
+//! - [`charset`], [`gzip`]: bodies in other encodings, and compressed files.
 
 mod browser;
 mod candidate;
+mod charset;
 mod config;
 mod configured_source;
 mod drift;
 mod egress;
 pub(crate) mod error;
+mod gzip;
 mod headers;
 mod m3u;
 mod mask;
@@ -44,7 +47,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use pitwall_fetch::{AddressPolicy, Fetcher, Jar, Request};
+use pitwall_fetch::{AddressPolicy, CookieJar, Fetcher, Request};
 use toml::Spanned;
 use toml::de::DeValue;
 use url::Url;
@@ -172,7 +175,7 @@ impl ExtractContext<'_> {
         if self.recorder.is_replay()
             && let (Some(jar), Ok(url)) = (jar, Url::parse(&response.url))
         {
-            response.cookies.iter().for_each(|cookie| jar.add_cookie_str(cookie, &url));
+            response.cookies.iter().for_each(|cookie| jar.set(cookie, &url));
         }
         Ok(response)
     }
@@ -181,9 +184,8 @@ impl ExtractContext<'_> {
 const ERROR_BODY_MAX_BYTES: usize = 64 << 10;
 
 /// The cookies that `jar` would send to `url`, as `name=value`.
-fn cookie_pairs(jar: &Jar, url: &Url) -> Vec<String> {
-    use pitwall_fetch::CookieStore as _;
-    let Some(header) = jar.cookies(url) else { return Vec::new() };
+fn cookie_pairs(jar: &CookieJar, url: &Url) -> Vec<String> {
+    let Some(header) = jar.cookie_field(url) else { return Vec::new() };
     let Ok(text) = header.to_str() else { return Vec::new() };
     text.split("; ").map(str::to_owned).collect()
 }

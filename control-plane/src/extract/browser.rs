@@ -7,14 +7,15 @@
 //! kind = "browser"
 //! feed = "World feed"
 //! url = "https://club.example/app/live"
-//! click = ["button.consent", "button.play"] # each once, as soon as it is there
+//! click = ["button.consent", "button.play"] # each once, as soon as it is shown
 //! match = "/live/"                          # of the playlists, those whose URL matches
 //! wait = "20s"
 //! ```
 //!
 //! - [`launch`]: starts a Chromium for each run, or uses one that the operator runs: [`endpoint`].
 //! - [`cdp`]: the part of the DevTools protocol that is needed here.
-//! - [`monitor`]: the network requests of the page while it is shown.
+//! - [`run`]: shows the page; [`click`]: presses what `click` names.
+//! - [`monitor`]: the network requests of the page while it is shown; [`documents`]: its frames.
 //! - [`selection`]: which of these requests are candidates, and with which headers.
 //!
 //! Multivariant playlists become candidates, or media playlists if there is none, by the URL before
@@ -23,9 +24,12 @@
 
 mod captured_request;
 mod cdp;
+mod click;
+mod documents;
 mod endpoint;
 mod launch;
 mod monitor;
+mod run;
 mod selection;
 
 use std::sync::Arc;
@@ -40,7 +44,7 @@ use toml::de::{DeValue, ValueDeserializer};
 use url::Url;
 
 use self::captured_request::CapturedRequest;
-use self::monitor::BrowserRun;
+use self::run::BrowserRun;
 use super::egress::EgressProxy;
 use super::recorder::{RecordedRequest, RecordedResponse};
 use super::{ExternalTool, ExtractContext, Extractor, ExtractorOutput, RunBranch, StepFailure};

@@ -1,5 +1,6 @@
 //! [`Candidate`]: one found playlist URL; [`ExtractorOutput`]: all that one run found.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use jiff::Timestamp;
@@ -19,6 +20,19 @@ pub struct Candidate {
     pub playlist: Url,
     pub headers: Vec<(String, String)>,
     pub expires_at: Option<Timestamp>,
+}
+
+impl Candidate {
+    /// Is this the playlist of `other`, sent the same header fields? A User-Agent makes no
+    /// difference: programs make up another one for each run, and it is no credential.
+    pub(crate) fn is_same_find(&self, other: &Self) -> bool {
+        let fields = |candidate: &Self| -> BTreeSet<(String, String)> {
+            let fields = candidate.headers.iter();
+            let fields = fields.map(|(name, value)| (name.to_ascii_lowercase(), value.clone()));
+            fields.filter(|(name, _)| name != "user-agent").collect()
+        };
+        self.playlist == other.playlist && fields(self) == fields(other)
+    }
 }
 
 /// The output of one run. A run that finds some feeds and fails for others has both candidates and
@@ -138,6 +152,38 @@ mod tests {
                 alike,
                 "{one} {other}"
             );
+        }
+    }
+
+    #[test]
+    fn finds_that_are_the_same() {
+        let candidate = |find: &str| {
+            let (url, fields) = find.split_once(' ').unwrap_or((find, ""));
+            let fields = fields.split(' ').filter_map(|field| field.split_once('='));
+            Candidate {
+                position: 0,
+                feed: "World feed".to_owned(),
+                label: None,
+                playlist: Url::parse(url).unwrap(),
+                headers: fields.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+                expires_at: None,
+            }
+        };
+        for (one, other, expected) in [
+            ("https://a/x Cookie=1", "https://a/x Cookie=1", true),
+            (
+                "https://a/x User-Agent=A/147 Referer=r",
+                "https://a/x user-agent=A/150 Referer=r",
+                true,
+            ),
+            ("https://a/x User-Agent=A", "https://a/x", true),
+            ("https://a/x Referer=r Cookie=1", "https://a/x cookie=1 referer=r", true),
+            ("https://a/x Cookie=1", "https://a/x Cookie=2", false),
+            ("https://a/x Referer=r", "https://a/x", false),
+            ("https://a/x?t=1", "https://a/x?t=2", false),
+        ] {
+            let is_same = candidate(one).is_same_find(&candidate(other));
+            assert_eq!(is_same, expected, "{one} and {other}");
         }
     }
 

@@ -13,8 +13,9 @@
 //! An entry's name is its feed, unless `rename` or the source's `feed` gives another one: entries
 //! with different names are different streams, and an entry without a name is reported and skipped.
 //! The headers of an entry (`#EXTVLCOPT`, `#KODIPROP`, `#EXTHTTP`, `url|Name=value`) are sent for
-//! its stream; the source's headers of the same name win. Entries that are not HLS over HTTP, or
-//! under DRM, are skipped.
+//! its stream, and so is a user name and password of its URL; the source's headers of the same name
+//! win. Entries that are not HLS over HTTP, or under DRM, are left out; those that the filters take
+//! are reported, and it is a failure if no entry remains.
 //!
 //! - [`list`]: the parser of IPTV lists.
 
@@ -33,11 +34,13 @@ use toml::Spanned;
 use toml::de::{DeValue, ValueDeserializer};
 use url::Url;
 
-use self::list::{IptvEntry, IptvList};
+use self::list::{IptvEntry, IptvList, describe_left_out};
 use super::error::list_names;
 use super::headers::{build_header_map, merge_learned_headers};
+use super::recorder::RecordedResponse;
 use super::{
     Candidate, ExtractContext, ExtractError, Extractor, ExtractorOutput, RunBranch, StepFailure,
+    charset, gzip,
 };
 use crate::expiry;
 use crate::settings::{FeedName, HttpUrl, HumanDuration, from_text};
@@ -121,22 +124,27 @@ impl Extractor for M3uExtractor {
             Err(error) => return ExtractorOutput::failed(error),
         };
         let mut span = context.trace.start_step(&RunBranch::default(), "filter");
-        let entries = list.entries.iter().filter(|entry| self.is_selected(entry));
+        let entries =
+            list.entries.iter().filter(|entry| self.is_selected(&entry.name, &entry.group));
         let candidates = entries.map(|entry| (entry.line, self.build_candidate(context, entry)));
         let (named, nameless): (Vec<_>, Vec<_>) =
             candidates.partition(|(_, candidate)| StreamId::of_feed(&candidate.feed).is_some());
         span.set_match_count(named.len());
         let lines = nameless.iter().map(|(line, _)| format!("line {line}"));
-        let unusable: Vec<_> =
-            ExtractorOutput::describe_nameless(nameless.len(), lines).into_iter().collect();
+        let left_out =
+            list.left_out.iter().filter(|entry| self.is_selected(&entry.name, &entry.group));
+        let left_out =
+            describe_left_out(left_out).map(|message| ExtractError::new("filter", message, false));
+        let nameless = ExtractorOutput::describe_nameless(nameless.len(), lines);
+        let unusable: Vec<_> = nameless.into_iter().chain(left_out).collect();
         let candidates = named.into_iter().enumerate();
         let candidates: Vec<_> = candidates
             .map(|(position, (_, candidate))| Candidate { position, ..candidate })
             .collect();
         // An empty list means that the source has no stream now; a filter that matches none of a
         // list's entries is a mistake in the configuration.
-        let nothing_matched =
-            candidates.is_empty() && unusable.is_empty() && !list.entries.is_empty();
+        let list_is_empty = list.entries.is_empty() && list.left_out.is_empty();
+        let nothing_matched = candidates.is_empty() && unusable.is_empty() && !list_is_empty;
         let result = match nothing_matched {
             true => Err(StepFailure::permanent("no entry matches `only` and `except`")
                 .with_detail(describe_groups(&list))),
@@ -152,14 +160,29 @@ impl Extractor for M3uExtractor {
 /// The groups of a list, or its names if it has no groups, so that the operator can correct a
 /// filter that matches nothing.
 fn describe_groups(list: &IptvList) -> String {
-    let groups: BTreeSet<&String> = list.entries.iter().map(|entry| &entry.group).collect();
+    let entries = list.entries.iter().map(|entry| (&entry.name, &entry.group));
+    let left_out = list.left_out.iter().map(|entry| (&entry.name, &entry.group));
+    let all = || entries.clone().chain(left_out.clone());
+    let groups: BTreeSet<&String> = all().map(|(_, group)| group).collect();
     match groups.iter().any(|group| !group.is_empty()) {
         true => format!("the list has the groups: {}", list_names(groups.into_iter())),
         false => {
-            let names = list.entries.iter().map(|entry| &entry.name);
+            let names = all().map(|(name, _)| name);
             format!("the list has no groups, but the names: {}", list_names(names))
         }
     }
+}
+
+/// Parses the body of a response, which may be a gzip file.
+fn parse_list(response: &RecordedResponse) -> Result<IptvList, &'static str> {
+    let text = match gzip::is_gzip(&response.body) {
+        true => {
+            let unpacked = gzip::unpack(&response.body, LIST_MAX_BYTES)?;
+            charset::decode_body(&unpacked, response.header("content-type"))
+        }
+        false => response.text(),
+    };
+    IptvList::parse(&text, Url::parse(&response.url).ok().as_ref())
 }
 
 impl M3uExtractor {
@@ -180,25 +203,26 @@ impl M3uExtractor {
         }
         let response = span.finish(fetched).map_err(|failure| failure.at_step("get"))?;
         let mut span = context.trace.start_step(&RunBranch::default(), "list");
-        let list = IptvList::parse(&response.text(), Url::parse(&response.url).ok().as_ref());
+        let list = parse_list(&response);
         if let Ok(list) = &list {
             span.set_match_count(list.entries.len());
-            span.set_note(format!(
-                "{} left out: not HLS over HTTP, or under DRM",
-                list.skipped_count
-            ));
+            if let Some(note) = describe_left_out(list.left_out.iter()) {
+                span.set_note(note);
+            }
         }
         span.finish(list.map_err(StepFailure::from)).map_err(|failure| failure.at_step("list"))
     }
 
-    fn is_selected(&self, entry: &IptvEntry) -> bool {
-        let matches = |pattern: &Option<Pattern>, text: &str, default| {
-            pattern.as_ref().map_or(default, |pattern| pattern.0.is_match(text))
+    fn is_selected(&self, name: &str, group: &str) -> bool {
+        let has_name = |pattern: &Pattern| pattern.0.is_match(name);
+        // An entry of several groups is in each of them.
+        let has_group = |pattern: &Pattern| {
+            pattern.0.is_match(group) || group.split(';').any(|one| pattern.0.is_match(one.trim()))
         };
-        matches(&self.only.name, &entry.name, true)
-            && matches(&self.only.group, &entry.group, true)
-            && !matches(&self.except.name, &entry.name, false)
-            && !matches(&self.except.group, &entry.group, false)
+        self.only.name.as_ref().is_none_or(has_name)
+            && self.only.group.as_ref().is_none_or(has_group)
+            && !self.except.name.as_ref().is_some_and(has_name)
+            && !self.except.group.as_ref().is_some_and(has_group)
     }
 
     fn build_candidate(&self, context: &ExtractContext<'_>, entry: &IptvEntry) -> Candidate {

@@ -1,109 +1,46 @@
-//! [`BrowserRun`]: shows a page in a browser and captures its requests for playlists.
+//! [`NetworkMonitor`]: a page's requests for playlists, and its documents, as the browser tells them.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::time::Instant;
 use url::Url;
 
 use super::captured_request::CapturedRequest;
-use super::cdp::{CdpCall, CdpConnection, CdpMessage};
+use super::cdp::{CdpCall, CdpMessage};
+use super::documents::DocumentTable;
 use super::selection;
-use crate::extract::StepFailure;
 use crate::extract::egress::EgressProxy;
-
-pub(super) struct BrowserRun<'a> {
-    pub(super) url: &'a Url,
-    pub(super) click_selectors: &'a [String],
-    /// The source's headers, sent to the origin of `url` only.
-    pub(super) headers: &'a [(String, String)],
-    pub(super) egress: &'a EgressProxy,
-}
 
 /// The state of a run: the browser's messages in, calls to the browser out. Does no I/O.
 pub(super) struct NetworkMonitor<'a> {
-    run: &'a BrowserRun<'a>,
+    url: &'a Url,
+    /// The source's headers, sent to the origin of `url` only.
+    headers: &'a [(String, String)],
+    egress: &'a EgressProxy,
     /// By session and request id.
     requests: HashMap<(String, String), CapturedRequest>,
     request_order: Vec<(String, String)>,
     /// The requests whose bodies were asked for, by the number of the call.
     pending_bodies: HashMap<u64, (String, String)>,
-    /// The session of the page itself; frames and workers have sessions of their own.
-    page_session: String,
-    click_count: usize,
-    pending_click: Option<u64>,
+    /// Empty unless documents are tracked.
+    documents: DocumentTable,
+    tracks_documents: bool,
 }
 
 /// Requests that are tracked: a player's page sends fewer.
 const MAX_REQUESTS: usize = 5_000;
 const BODY_MAX_BYTES: usize = 512 << 10;
-/// How long the page is still shown after its first playlist, for that playlist's alternatives.
-const PLAYLIST_SETTLE_DURATION: Duration = Duration::from_secs(2);
-const CLICK_INTERVAL: Duration = Duration::from_millis(300);
-
-impl BrowserRun<'_> {
-    pub(super) async fn run(
-        &self,
-        endpoint: &Url,
-        watch_duration: Duration,
-    ) -> Result<Vec<CapturedRequest>, StepFailure> {
-        let mut cdp = CdpConnection::connect(endpoint).await?;
-        let context = cdp
-            .call(CdpCall::new(
-                None,
-                "Target.createBrowserContext",
-                json!({
-                    "disposeOnDetach": true,
-                    "proxyServer": self.egress.url_without_credentials(),
-                    "proxyBypassList": "<-loopback>",
-                }),
-            ))
-            .await?;
-        let target = json!({"url": "about:blank", "browserContextId": context["browserContextId"]});
-        let target = cdp.call(CdpCall::new(None, "Target.createTarget", target)).await?;
-        let attach = json!({"targetId": target["targetId"], "flatten": true});
-        let page = cdp.call(CdpCall::new(None, "Target.attachToTarget", attach)).await?;
-        let page = page["sessionId"].as_str().ok_or("the browser has no session")?.to_owned();
-        for call in session_setup_calls(&page) {
-            cdp.call(call).await?;
-        }
-        let mut monitor = NetworkMonitor::new(self, page.clone());
-        let navigate = json!({"url": self.url.as_str()});
-        cdp.send(&CdpCall::new(Some(&page), "Page.navigate", navigate)).await?;
-        let mut deadline = Instant::now() + watch_duration;
-        let mut clicks = tokio::time::interval(CLICK_INTERVAL);
-        let mut settling = false;
-        loop {
-            let calls = tokio::select! {
-                () = tokio::time::sleep_until(deadline) => break,
-                message = cdp.next_message() => monitor.handle_message(message?),
-                _ = clicks.tick() => monitor.next_click().into_iter().collect(),
-            };
-            for (call, purpose) in calls {
-                let id = cdp.send(&call).await?;
-                monitor.register_call(id, purpose);
-            }
-            if !settling && monitor.has_playlist() {
-                settling = true;
-                deadline = deadline.min(Instant::now() + PLAYLIST_SETTLE_DURATION);
-            }
-        }
-        Ok(monitor.into_playlists())
-    }
-}
 
 /// What a call's reply is for.
 pub(super) enum CallPurpose {
     Other,
     /// The body of the request with this session and request id.
     Body((String, String)),
-    Click,
 }
 
 /// The calls after which a session reports its requests, pauses them for
 /// [`NetworkMonitor::handle_message`], and attaches to its frames and workers.
-fn session_setup_calls(session: &str) -> Vec<CdpCall> {
+pub(super) fn session_setup_calls(session: &str) -> Vec<CdpCall> {
     let call = |method, parameters| CdpCall::new(Some(session), method, parameters);
     let attach = json!({"autoAttach": true, "waitForDebuggerOnStart": true, "flatten": true});
     vec![
@@ -120,15 +57,21 @@ fn session_setup_calls(session: &str) -> Vec<CdpCall> {
 }
 
 impl<'a> NetworkMonitor<'a> {
-    pub(super) fn new(run: &'a BrowserRun<'a>, page_session: String) -> Self {
+    pub(super) fn new(
+        url: &'a Url,
+        headers: &'a [(String, String)],
+        egress: &'a EgressProxy,
+        tracks_documents: bool,
+    ) -> Self {
         Self {
-            run,
+            url,
+            headers,
+            egress,
             requests: HashMap::new(),
             request_order: Vec::new(),
             pending_bodies: HashMap::new(),
-            page_session,
-            click_count: 0,
-            pending_click: None,
+            documents: DocumentTable::default(),
+            tracks_documents,
         }
     }
 
@@ -136,24 +79,12 @@ impl<'a> NetworkMonitor<'a> {
         match purpose {
             CallPurpose::Other => {}
             CallPurpose::Body(key) => drop(self.pending_bodies.insert(id, key)),
-            CallPurpose::Click => self.pending_click = Some(id),
         }
     }
 
-    /// The call that clicks the next selector, unless the reply to the last click is pending.
-    pub(super) fn next_click(&mut self) -> Option<(CdpCall, CallPurpose)> {
-        let selector = self
-            .run
-            .click_selectors
-            .get(self.click_count)
-            .filter(|_| self.pending_click.is_none())?;
-        let selector = Value::from(selector.as_str());
-        let code = format!("(e => !!e && (e.click(), true))(document.querySelector({selector}))");
-        let evaluate = json!({"expression": code, "userGesture": true, "returnByValue": true});
-        Some((
-            CdpCall::new(Some(&self.page_session), "Runtime.evaluate", evaluate),
-            CallPurpose::Click,
-        ))
+    /// The documents that the page shows, its own and those of its frames.
+    pub(super) fn document_table(&self) -> &DocumentTable {
+        &self.documents
     }
 
     pub(super) fn handle_message(&mut self, message: CdpMessage) -> Vec<(CdpCall, CallPurpose)> {
@@ -161,6 +92,7 @@ impl<'a> NetworkMonitor<'a> {
             self.handle_reply(id, &message);
             return Vec::new();
         }
+        self.documents.handle_event(&message);
         let session = message.session.unwrap_or_default();
         let parameters = &message.parameters;
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -177,7 +109,7 @@ impl<'a> NetworkMonitor<'a> {
                 call("Fetch.continueRequest", arguments)
             }
             "Fetch.authRequired" => {
-                let (user, password) = self.run.egress.credentials();
+                let (user, password) = self.egress.credentials();
                 let response = match text(&parameters["authChallenge"]["source"]).as_str() {
                     "Proxy" => json!({
                         "response": "ProvideCredentials", "username": user, "password": password,
@@ -217,6 +149,9 @@ impl<'a> NetworkMonitor<'a> {
             "Target.attachedToTarget" => {
                 let inner = text(&parameters["sessionId"]);
                 let mut calls = session_setup_calls(&inner);
+                if self.tracks_documents {
+                    calls.push(CdpCall::new(Some(&inner), "Runtime.enable", json!({})));
+                }
                 calls.push(CdpCall::new(
                     Some(&inner),
                     "Runtime.runIfWaitingForDebugger",
@@ -235,9 +170,6 @@ impl<'a> NetworkMonitor<'a> {
             if let Some(captured) = self.requests.get_mut(&key) {
                 captured.body = selection::decode_body(body, encoded, BODY_MAX_BYTES);
             }
-        } else if self.pending_click == Some(id) {
-            self.pending_click = None;
-            self.click_count += usize::from(message.result["result"]["value"] == Value::Bool(true));
         }
     }
 
@@ -281,11 +213,11 @@ impl<'a> NetworkMonitor<'a> {
 
     fn override_headers(&self, request: &Value) -> Option<Value> {
         let url = Url::parse(request["url"].as_str()?).ok()?;
-        if self.run.headers.is_empty() || url.origin() != self.run.url.origin() {
+        if self.headers.is_empty() || url.origin() != self.url.origin() {
             return None;
         }
         let mut headers = header_pairs(&request["headers"]);
-        crate::extract::headers::overlay_headers(&mut headers, self.run.headers.iter().cloned());
+        crate::extract::headers::overlay_headers(&mut headers, self.headers.iter().cloned());
         let entry = |(name, value)| json!({"name": name, "value": value});
         Some(headers.into_iter().map(entry).collect())
     }

@@ -1,7 +1,10 @@
+use futures::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::cdp::CdpMessage;
 use super::monitor::{CallPurpose, NetworkMonitor};
+use super::run::MonitoredPage;
 use super::*;
 use crate::extract::ConfiguredSource;
 use pitwall_fetch::{AddressPolicy, Fetcher, Timeouts};
@@ -14,6 +17,15 @@ fn source(keys: &str) -> ConfiguredSource {
         "[[source]]\nname = 'a'\nkind = 'browser'\nfeed = 'World feed'\nurl = 'https://a.example/app'\n{keys}"
     );
     ConfiguredSource::parse_file(&text).unwrap_or_else(|error| panic!("{error}")).remove(0)
+}
+
+fn event(session: &str, method: &str, parameters: Value) -> CdpMessage {
+    CdpMessage {
+        session: Some(session.to_owned()),
+        method: method.to_owned(),
+        parameters,
+        ..CdpMessage::default()
+    }
 }
 
 fn captured(url: &str, body: &str) -> CapturedRequest {
@@ -85,22 +97,14 @@ fn multivariant_playlists_are_selected_else_media_playlists() {
 }
 
 #[tokio::test]
-async fn a_page_is_monitored_clicked_and_its_playlists_captured() {
+async fn a_page_is_monitored_and_its_playlists_captured() {
     let fetcher = Fetcher::new(Timeouts::default(), Vec::new());
     let egress = EgressProxy::start(Arc::new(fetcher), AddressPolicy::default()).await.unwrap();
     let url = Url::parse("https://a.example/app").unwrap();
     let headers = [("X-Key".to_owned(), "k".to_owned())];
-    let click = ["button.play".to_owned()];
-    let run = BrowserRun { url: &url, click_selectors: &click, headers: &headers, egress: &egress };
-    let mut monitor = NetworkMonitor::new(&run, "page".to_owned());
-    let event = |method: &str, parameters: Value| CdpMessage {
-        session: Some("page".into()),
-        method: method.into(),
-        parameters,
-        ..CdpMessage::default()
-    };
+    let mut monitor = NetworkMonitor::new(&url, &headers, &egress, true);
     let mut send_event = |method: &str, parameters: Value| {
-        let calls = monitor.handle_message(event(method, parameters)).into_iter();
+        let calls = monitor.handle_message(event("page", method, parameters)).into_iter();
         calls.map(|(call, purpose)| (call.method, call.parameters, purpose)).collect::<Vec<_>>()
     };
 
@@ -161,22 +165,97 @@ async fn a_page_is_monitored_clicked_and_its_playlists_captured() {
     });
     assert!(monitor.has_playlist());
 
-    // A click is repeated until its selector matches an element, and then not again.
-    for (clicked, again) in [(false, true), (true, false)] {
-        let (call, purpose) = monitor.next_click().unwrap();
-        assert_eq!(call.method, "Runtime.evaluate");
-        monitor.register_call(9, purpose);
-        assert!(monitor.next_click().is_none(), "one at a time");
-        let result = json!({"result": {"value": clicked}});
-        monitor.handle_message(CdpMessage { id: Some(9), result, ..CdpMessage::default() });
-        assert_eq!(monitor.next_click().is_some(), again);
-    }
-
     let playlists = monitor.into_playlists();
     assert_eq!(playlists.len(), 1);
     assert_eq!(playlists[0].url, "https://a.example/m.m3u8");
     let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
     assert_eq!(playlists[0].headers, [pair("Referer", "r"), pair("cookie", "s=1")]);
+}
+
+/// A browser that finds an element in the documents of one session only, and logs the calls whose
+/// method begins with `Input`.
+async fn scripted_browser(
+    session_with_element: &'static str,
+) -> (Url, tokio::sync::mpsc::UnboundedReceiver<Value>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (log, logged) = tokio::sync::mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
+        while let Some(Ok(frame)) = socket.next().await {
+            let Ok(call) = serde_json::from_slice::<Value>(&frame.into_data()) else { continue };
+            let result = match call["method"].as_str().unwrap() {
+                "Runtime.evaluate" if call["sessionId"] == session_with_element => {
+                    json!({"result": {"subtype": "node", "objectId": "element"}})
+                }
+                "Runtime.evaluate"
+                    if call["params"]["expression"].as_str().unwrap().contains("###") =>
+                {
+                    json!({"exceptionDetails": {"exception": {"description": "SyntaxError: '###' is not a valid selector."}}})
+                }
+                "DOM.getContentQuads" => json!({"quads": [[10, 20, 30, 20, 30, 40, 10, 40]]}),
+                "DOM.getFrameOwner" => json!({"backendNodeId": 5}),
+                "DOM.getBoxModel" => {
+                    json!({"model": {"content": [100, 200, 400, 200, 400, 500, 100, 500]}})
+                }
+                "Input.dispatchMouseEvent" => {
+                    log.send(call.clone()).unwrap();
+                    json!({})
+                }
+                _ => json!({}),
+            };
+            let reply = json!({"id": call["id"], "result": result}).to_string();
+            socket.send(tokio_tungstenite::tungstenite::Message::text(reply)).await.unwrap();
+        }
+    });
+    (Url::parse(&format!("ws://{address}/")).unwrap(), logged)
+}
+
+#[tokio::test]
+async fn an_element_is_pressed_in_its_place_in_the_page() {
+    let fetcher = Fetcher::new(Timeouts::default(), Vec::new());
+    let egress = EgressProxy::start(Arc::new(fetcher), AddressPolicy::default()).await.unwrap();
+    let url = Url::parse("https://a.example/app").unwrap();
+    for (session_with_element, selector, expected) in [
+        ("page", "b", Ok(Some((20, 30)))),
+        ("frame", "b", Ok(Some((120, 230)))),
+        ("inner", "b", Ok(Some((220, 430)))),
+        ("none", "b", Ok(None)),
+        ("none", "###", Err("`click` has a selector that is none")),
+    ] {
+        let (endpoint, mut logged) = scripted_browser(session_with_element).await;
+        let mut monitor = NetworkMonitor::new(&url, &[], &egress, true);
+        for (session, inner) in [("page", "frame"), ("frame", "inner")] {
+            let target =
+                json!({"sessionId": inner, "targetInfo": {"type": "iframe", "targetId": "T"}});
+            monitor.handle_message(event(session, "Target.attachedToTarget", target));
+        }
+        for session in ["page", "frame", "inner"] {
+            let context =
+                json!({"context": {"id": 1, "auxData": {"isDefault": true, "frameId": "F"}}});
+            monitor.handle_message(event(session, "Runtime.executionContextCreated", context));
+        }
+        let cdp = cdp::CdpConnection::connect(&endpoint).await.unwrap();
+        let (session, deadline) = ("page".to_owned(), Instant::now() + Duration::from_secs(60));
+        let mut page = MonitoredPage { cdp, monitor, session, deadline };
+        let clicked = page.click(selector).await.map_err(|failure| failure.message);
+        let clicked = clicked.as_ref().copied().map_err(String::as_str);
+        assert_eq!(clicked, expected.map(|at| at.is_some()), "{session_with_element} {selector}");
+        let events: Vec<Value> = std::iter::from_fn(|| logged.try_recv().ok()).collect();
+        let Ok(Some((x, y))) = expected else {
+            assert!(events.is_empty(), "{events:?}");
+            continue;
+        };
+        let kinds: Vec<_> =
+            events.iter().map(|it| it["params"]["type"].as_str().unwrap()).collect();
+        assert_eq!(kinds, ["mouseMoved", "mousePressed", "mouseReleased"]);
+        for event in events {
+            assert_eq!(event["sessionId"], "page");
+            let place = (event["params"]["x"].as_f64(), event["params"]["y"].as_f64());
+            assert_eq!(place, (Some(f64::from(x)), Some(f64::from(y))), "{session_with_element}");
+        }
+    }
 }
 
 #[test]

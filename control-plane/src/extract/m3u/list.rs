@@ -1,20 +1,32 @@
 //! [`IptvList`]: parses an IPTV list as players do, skipping malformed lines. Does no I/O.
+//!
+//! - [`extinf`]: the attributes and the title of an entry.
+//! - [`left_out`]: entries that cannot be a stream, and why.
 
+mod extinf;
+mod left_out;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use percent_encoding::percent_decode_str;
 use pitwall_fetch::parse_url;
 use url::Url;
 use url::form_urlencoded;
 
+use self::extinf::ExtInf;
+pub(super) use self::left_out::{LeftOutEntry, LeftOutReason, describe_left_out};
+
 #[derive(Debug, Default)]
 pub(super) struct IptvList {
     pub(super) entries: Vec<IptvEntry>,
-    /// The number of entries that cannot be played: other protocols, files, DRM.
-    pub(super) skipped_count: usize,
+    pub(super) left_out: Vec<LeftOutEntry>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct IptvEntry {
     /// Empty if the list gives the entry no name.
     pub(super) name: String,
+    /// Several groups are separated by `;`.
     pub(super) group: String,
     pub(super) url: Url,
     pub(super) headers: Vec<(String, String)>,
@@ -26,12 +38,17 @@ pub(super) struct IptvEntry {
 #[derive(Default)]
 struct EntryMetadata {
     name: String,
-    group: String,
+    /// `group-title` of the entry.
+    group_title: Option<String>,
+    /// Whether an `#EXTGRP` is among the tags.
+    begins_group: bool,
     headers: Vec<(String, String)>,
-    drm: bool,
+    /// Why the tags alone rule the entry out.
+    ruled_out: Option<LeftOutReason>,
 }
 
-/// Longer lines are skipped: no URL that can be fetched is as long.
+/// Longer lines are skipped: no URL that can be fetched is as long. `#EXTINF` may be longer, as
+/// attributes hold whole pictures.
 const LINE_MAX_BYTES: usize = 8 << 10;
 /// The parser stops after this many entries.
 const MAX_ENTRIES: usize = 200_000;
@@ -45,11 +62,12 @@ impl IptvList {
     /// Parses a list; relative URLs are resolved against `base`, the URL of the list.
     ///
     /// # Errors
-    /// `text` does not begin with `#EXTM3U`, or is an HLS playlist.
+    /// `text` begins with neither `#EXTM3U` nor `#EXTINF`, or is an HLS playlist.
     pub(super) fn parse(text: &str, base: Option<&Url>) -> Result<Self, &'static str> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let lines = text.lines().map(str::trim).zip(1..).filter(|(line, _)| !line.is_empty());
-        if !lines.clone().next().is_some_and(|(line, _)| line.starts_with("#EXTM3U")) {
+        let is_list = |line: &str| line.starts_with("#EXTM3U") || line.starts_with("#EXTINF:");
+        if !lines.clone().next().is_some_and(|(line, _)| is_list(line)) {
             return Err("not a list: it does not begin with #EXTM3U");
         }
         if text.contains("\n#EXT-X-TARGETDURATION") || text.contains("\n#EXT-X-STREAM-INF") {
@@ -57,16 +75,28 @@ impl IptvList {
         }
         let mut list = Self::default();
         let mut metadata = EntryMetadata::default();
-        for (line, number) in lines.filter(|(line, _)| line.len() <= LINE_MAX_BYTES) {
+        // The group of all entries from an `#EXTGRP` on, until the next one or a `group-title`.
+        let mut open_group = String::new();
+        for (line, number) in lines {
+            if let Some(group) = line.strip_prefix("#EXTGRP:") {
+                open_group = group.trim().to_owned();
+                metadata.begins_group = true;
+                continue;
+            }
             if line.starts_with('#') {
                 metadata.parse_line(line);
                 continue;
             }
-            match std::mem::take(&mut metadata).into_entry(line, number, base) {
-                Some(entry) => list.entries.push(entry),
-                None => list.skipped_count += 1,
+            let mut metadata = std::mem::take(&mut metadata);
+            let name = std::mem::take(&mut metadata.name);
+            let group = metadata.take_group(&mut open_group);
+            match metadata.into_address(line, base) {
+                Ok((url, headers)) => {
+                    list.entries.push(IptvEntry { name, group, url, headers, line: number });
+                }
+                Err(reason) => list.left_out.push(LeftOutEntry { name, group, reason }),
             }
-            if list.entries.len() + list.skipped_count >= MAX_ENTRIES {
+            if list.entries.len() + list.left_out.len() >= MAX_ENTRIES {
                 break;
             }
         }
@@ -77,16 +107,12 @@ impl IptvList {
 impl EntryMetadata {
     fn parse_line(&mut self, line: &str) {
         if let Some(info) = line.strip_prefix("#EXTINF:") {
-            let (attributes, title) = split_title(info);
-            self.name = title.to_owned();
-            if self.name.is_empty() {
-                self.name = find_attribute(attributes, "tvg-name").unwrap_or_default();
-            }
-            if let Some(group) = find_attribute(attributes, "group-title") {
-                self.group = group;
-            }
-        } else if let Some(group) = line.strip_prefix("#EXTGRP:") {
-            self.group = group.trim().to_owned();
+            let info = ExtInf::parse(info);
+            let name = (!info.title.is_empty()).then_some(info.title);
+            self.name = name.or_else(|| info.attribute("tvg-name")).unwrap_or_default().to_owned();
+            self.group_title = info.attribute("group-title").map(str::to_owned);
+        } else if line.len() > LINE_MAX_BYTES {
+            // No other tag of an entry is as long.
         } else if let Some(option) = line.strip_prefix("#EXTVLCOPT:") {
             self.parse_vlc_option(option);
         } else if let Some(property) = line.strip_prefix("#KODIPROP:") {
@@ -116,7 +142,14 @@ impl EntryMetadata {
             "stream_headers" | "manifest_headers" | "common_headers" => {
                 self.parse_header_query(value)
             }
-            "license_key" | "license_type" | "drm" | "drm_legacy" => self.drm = true,
+            "license_key" | "license_type" | "drm" | "drm_legacy" => {
+                self.ruled_out = Some(LeftOutReason::Drm);
+            }
+            "manifest_type" => match value.trim() {
+                "mpd" => self.ruled_out = Some(LeftOutReason::OtherFormat(".mpd")),
+                "ism" => self.ruled_out = Some(LeftOutReason::OtherFormat(".ism")),
+                _ => {}
+            },
             _ => {}
         }
     }
@@ -129,41 +162,63 @@ impl EntryMetadata {
         }
     }
 
-    fn into_entry(mut self, line: &str, number: usize, base: Option<&Url>) -> Option<IptvEntry> {
+    /// The entry's group: its `group-title`, which ends the group that an `#EXTGRP` has opened, or
+    /// that group. An entry that has both among its own tags is in both.
+    fn take_group(&mut self, open_group: &mut String) -> String {
+        let Some(title) = self.group_title.take() else { return open_group.clone() };
+        let opened = std::mem::take(open_group);
+        match self.begins_group && !opened.is_empty() && opened != title {
+            true => format!("{title};{opened}"),
+            false => title,
+        }
+    }
+
+    /// The URL that `line` holds, and the headers to send for it.
+    fn into_address(
+        mut self,
+        line: &str,
+        base: Option<&Url>,
+    ) -> Result<(Url, Vec<(String, String)>), LeftOutReason> {
+        if let Some(reason) = self.ruled_out {
+            return Err(reason);
+        }
+        if line.len() > LINE_MAX_BYTES {
+            return Err(LeftOutReason::UnusableUrl);
+        }
         let (address, headers) = line.split_once('|').map_or((line, None), |(a, h)| (a, Some(h)));
         headers.into_iter().for_each(|headers| self.parse_header_query(headers));
         let absolute = base.and_then(|base| base.join(address).ok());
-        let mut url = absolute.or_else(|| Url::parse(address).ok())?;
-        url.set_fragment(None);
-        let url = parse_url(url.as_str()).ok()?;
-        let path = url.path().to_ascii_lowercase();
-        let is_other_format = NON_HLS_EXTENSIONS.iter().any(|extension| path.ends_with(extension));
-        let Self { name, group, headers, drm } = self;
-        (!drm && !is_other_format).then_some(IptvEntry { name, group, url, headers, line: number })
-    }
-}
-
-/// Splits `#EXTINF` into its attributes and its title, at the first comma outside of quotes.
-fn split_title(info: &str) -> (&str, &str) {
-    let mut quoted = false;
-    for (at, c) in info.char_indices() {
-        match c {
-            '"' => quoted = !quoted,
-            ',' if !quoted => {
-                let (attributes, title) = info.split_at(at);
-                return (attributes, title.trim_start_matches(',').trim());
-            }
-            _ => {}
+        let mut url =
+            absolute.or_else(|| Url::parse(address).ok()).ok_or(LeftOutReason::UnusableUrl)?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(LeftOutReason::OtherProtocol);
         }
+        let path = url.path().to_ascii_lowercase();
+        if let Some(extension) = NON_HLS_EXTENSIONS.iter().find(|it| path.ends_with(**it)) {
+            return Err(LeftOutReason::OtherFormat(extension));
+        }
+        let is_authorized = |name: &str| name.eq_ignore_ascii_case("authorization");
+        if let Some(credentials) = take_credentials(&mut url)
+            && !self.headers.iter().any(|(name, _)| is_authorized(name))
+        {
+            self.headers.push(("Authorization".to_owned(), credentials));
+        }
+        url.set_fragment(None);
+        let url = parse_url(url.as_str()).map_err(|_| LeftOutReason::UnusableUrl)?;
+        Ok((url, self.headers))
     }
-    // A quote is never closed: players take the text after the last comma as the title.
-    info.rsplit_once(',').map_or((info, ""), |(attributes, title)| (attributes, title.trim()))
 }
 
-fn find_attribute(attributes: &str, name: &str) -> Option<String> {
-    let (_, rest) = attributes.split_once(&format!("{name}=\""))?;
-    let (value, _) = rest.split_once('"')?;
-    Some(value.trim().to_owned()).filter(|value| !value.is_empty())
+/// Moves a user name and password out of a URL, into a value of Authorization (RFC 7617), which is
+/// what players send. A URL is shown in logs and sent to other hosts as Referer.
+fn take_credentials(url: &mut Url) -> Option<String> {
+    if url.username().is_empty() && url.password().is_none() {
+        return None;
+    }
+    let user: Vec<u8> = percent_decode_str(url.username()).collect();
+    let password: Vec<u8> = percent_decode_str(url.password().unwrap_or_default()).collect();
+    url.set_username("").and_then(|()| url.set_password(None)).ok()?;
+    Some(format!("Basic {}", STANDARD.encode([user, vec![b':'], password].concat())))
 }
 
 #[cfg(test)]
@@ -183,7 +238,7 @@ mod tests {
             headers: headers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect(),
             line: 2 + lines.trim_end().matches('\n').count(),
         });
-        assert_eq!(list.skipped_count, usize::from(expected.is_none()), "{lines}");
+        assert_eq!(list.left_out.len(), usize::from(expected.is_none()), "{lines}");
         assert_eq!(list.entries.into_iter().next(), expected, "{lines}");
     }
 
@@ -230,21 +285,88 @@ mod tests {
             &format!("#EXTINF:0,J\n#EXTHTTP:{{\"cookie\":\"a=b\"}}\n{url}"),
             Some(("J", "", url, &[("cookie", "a=b")])),
         );
+        check(
+            "#EXTINF:0,C\nhttps://us%40er:p:w@a.example/x.m3u8",
+            Some(("C", "", url, &[("Authorization", "Basic dXNAZXI6cDp3")])),
+        );
+        check(
+            "#EXTINF:0,C\nhttps://user@a.example/x.m3u8|authorization=Bearer+x",
+            Some(("C", "", url, &[("authorization", "Bearer x")])),
+        );
+        check(
+            &format!("#KODIPROP:inputstream.adaptive.manifest_type=hls\n#EXTINF:0,H\n{url}"),
+            Some(("H", "", url, &[])),
+        );
+        let picture = format!("tvg-logo=\"data:image/png;base64,{}\"", "iVBO".repeat(9000));
+        check(
+            &format!("#EXTINF:0 {picture} group-title=\"News\",L\n{url}"),
+            Some(("L", "News", url, &[])),
+        );
+    }
+
+    /// A group that `#EXTGRP` opens is that of all entries below, until another `#EXTGRP` or a
+    /// `group-title`, as in Kodi's pvr.iptvsimple.
+    #[test]
+    fn groups() {
+        for (lines, expected) in [
+            ("#EXTGRP:A\n#EXTINF:0,1\nu\n#EXTINF:0,2\nu\nu", vec!["A", "A", "A"]),
+            ("#EXTINF:0,1\n#EXTGRP: A \nu\n#EXTINF:0,2\nu", vec!["A", "A"]),
+            ("#EXTGRP:A\n#EXTINF:0,1\nu\n#EXTGRP:B\n#EXTINF:0,2\nu", vec!["A", "B"]),
+            ("#EXTGRP:A\n#EXTINF:0,1\nu\n#EXTGRP:\n#EXTINF:0,2\nu", vec!["A", ""]),
+            (
+                "#EXTGRP:A\n#EXTINF:0,1\nu\n#EXTINF:0 group-title=\"B\",2\nu\n#EXTINF:0,3\nu",
+                vec!["A", "B", ""],
+            ),
+            ("#EXTINF:0 group-title=\"B\",1\n#EXTGRP:A\nu\n#EXTINF:0,2\nu", vec!["B;A", ""]),
+            ("#EXTINF:0 group-title=\"A\",1\n#EXTGRP:A\nu", vec!["A"]),
+            ("#EXTGRP:A\n#EXTINF:0 group-title=\"\",1\nu", vec!["A"]),
+        ] {
+            let base = Url::parse("https://list.example/list.m3u").unwrap();
+            let list = IptvList::parse(&format!("#EXTM3U\n{lines}\n"), Some(&base)).unwrap();
+            let groups: Vec<&str> = list.entries.iter().map(|entry| entry.group.as_str()).collect();
+            assert_eq!(groups, expected, "{lines}");
+        }
     }
 
     #[test]
-    fn entries_that_cannot_be_played_are_skipped() {
-        for lines in [
-            "#EXTINF:0,One\nrtmp://a.example/x",
-            "#EXTINF:0,One\nhttps://a.example/x.ts?token=1",
-            "#EXTINF:0,One\nhttps://a.example/x.MPD",
-            "#EXTINF:0,One\nfile:///etc/passwd",
-            "#EXTINF:0,One\nhttps://user:pass@a.example/x.m3u8",
-            "#EXTINF:0,One\nhttps://a.example\\@b/%0d%0ax.m3u8",
-            "#KODIPROP:inputstream.adaptive.license_key=https://drm\n#EXTINF:0,D\nhttps://a.example/x.m3u8",
+    fn entries_that_cannot_be_a_stream_are_left_out() {
+        use LeftOutReason::{Drm, OtherFormat, OtherProtocol, UnusableUrl};
+        let long = format!("#EXTINF:0,One\nhttps://a.example/{}", "x".repeat(LINE_MAX_BYTES));
+        for (lines, expected) in [
+            ("#EXTINF:0,One\nrtmp://a.example/x", OtherProtocol),
+            ("#EXTINF:0,One\nudp://@239.0.0.1:1234", OtherProtocol),
+            ("#EXTINF:0,One\nfile:///etc/passwd", OtherProtocol),
+            ("#EXTINF:0,One\nhttps://a.example/x.ts?token=1", OtherFormat(".ts")),
+            ("#EXTINF:0,One\nhttps://a.example/x.MPD", OtherFormat(".mpd")),
+            (
+                "#KODIPROP:inputstream.adaptive.manifest_type=mpd\n#EXTINF:0,One\nhttps://a.example/x",
+                OtherFormat(".mpd"),
+            ),
+            (
+                "#KODIPROP:inputstream.adaptive.license_key=https://drm\n#EXTINF:0,One\nhttps://a.example/x.m3u8",
+                Drm,
+            ),
+            ("#EXTINF:0,One\nhttps://a.example\\@b/%0d%0ax.m3u8", UnusableUrl),
+            ("#EXTINF:0,One\nhttps://:99999/x.m3u8", UnusableUrl),
+            (&long, UnusableUrl),
         ] {
             check(lines, None);
+            let list = IptvList::parse(&format!("#EXTM3U\n#EXTGRP:G\n{lines}\n"), None).unwrap();
+            let (name, group) = ("One".to_owned(), "G".to_owned());
+            assert_eq!(list.left_out, [LeftOutEntry { name, group, reason: expected }], "{lines}");
         }
+    }
+
+    /// A URL that is left out takes what its tags say with it.
+    #[test]
+    fn tags_are_those_of_the_next_url_alone() {
+        let long = "x".repeat(LINE_MAX_BYTES);
+        let lines = format!(
+            "#EXTM3U\n#EXTVLCOPT:http-user-agent=A\n#EXTINF:0,A\nhttps://a/{long}\nhttps://b/b.m3u8"
+        );
+        let list = IptvList::parse(&lines, None).unwrap();
+        let found: Vec<_> = list.entries.iter().map(|it| (it.name.as_str(), &it.headers)).collect();
+        assert_eq!(found, [("", &Vec::new())]);
     }
 
     #[test]
@@ -253,6 +375,7 @@ mod tests {
             ("", "not a list"),
             ("<html>", "not a list"),
             ("\u{feff}#EXTM3U\n#EXTINF:0,A\nhttps://a.example/x", ""),
+            ("#EXTINF:0,A\nhttps://a.example/x", ""),
             ("#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\na.ts", "a playlist"),
         ] {
             let error = IptvList::parse(text, None).err().unwrap_or_default();
@@ -264,10 +387,7 @@ mod tests {
     }
 
     #[test]
-    fn long_lines_and_long_lists_are_bounded() {
-        let line = format!("#EXTINF:0,{}\nhttps://a.example/x.m3u8\n", "x".repeat(9000));
-        let list = IptvList::parse(&format!("#EXTM3U\n{line}"), None).unwrap();
-        assert_eq!(list.entries[0].name, "", "a line that is too long is skipped");
+    fn long_lists_are_bounded() {
         let many = format!("#EXTM3U\n{}", "#EXTINF:0,a\nhttps://a/x\n".repeat(MAX_ENTRIES + 5));
         assert_eq!(IptvList::parse(&many, None).unwrap().entries.len(), MAX_ENTRIES);
     }

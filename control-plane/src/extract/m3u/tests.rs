@@ -1,3 +1,5 @@
+use std::io::Write as _;
+
 use axum::Router;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse as _, Response};
@@ -20,6 +22,20 @@ const UNNAMED: &str = "#EXTM3U\n\
     #EXTINF:-1,Sport 5+\n/4.m3u8\n\
     #EXTINF:-1,Sport 5\n/5.m3u8\n";
 
+const MIXED: &str = "#EXTM3U\n\
+    #EXTINF:-1 group-title=\"A;B\",One\n/1.m3u8\n\
+    #EXTINF:-1 group-title=\"A\",Two\n/2.ts\n\
+    #EXTINF:-1 group-title=\"C\",Three\n/3.ts\n\
+    #EXTINF:-1 group-title=\"C\",Four\nrtmp://a.example/4\n";
+
+/// `MIXED` as other servers send it: in UTF-16, and as a gzip file.
+fn encoded() -> (Vec<u8>, Vec<u8>) {
+    let utf16 = std::iter::once(0xfeff).chain(MIXED.encode_utf16()).flat_map(u16::to_le_bytes);
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packed.write_all(MIXED.as_bytes()).unwrap();
+    (utf16.collect(), packed.finish().unwrap())
+}
+
 async fn extract(keys: &str) -> Result<Vec<Candidate>, ExtractError> {
     let mut found = run(keys).await;
     if found.candidates.is_empty() { Err(found.failures.remove(0)) } else { Ok(found.candidates) }
@@ -36,6 +52,10 @@ async fn run(keys: &str) -> ExtractorOutput {
     let router = Router::new()
         .route("/list.m3u", get(list))
         .route("/unnamed.m3u", get(|| async { UNNAMED }))
+        .route("/mixed.m3u", get(|| async { MIXED }))
+        .route("/utf16.m3u", get(|| async { encoded().0 }))
+        .route("/list.m3u.gz", get(|| async { encoded().1 }))
+        .route("/cut.m3u.gz", get(|| async { [0x1f, 0x8b, 8, 0].to_vec() }))
         .route("/page", get(page));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -104,10 +124,37 @@ async fn an_entry_without_a_name_is_reported_and_the_others_stay() {
     }
 }
 
+/// What a filter takes and cannot be a stream is reported; it is a failure if nothing else remains.
+#[tokio::test]
+async fn what_is_left_out_is_reported() {
+    for (keys, feeds, unusable, failed) in [
+        ("", vec!["One"], "3 left out: 2 not HLS (.ts), 1 not over HTTP", ""),
+        ("only = { group = '^A$' }", vec!["One"], "1 left out: 1 not HLS (.ts)", ""),
+        ("only = { group = '^B$' }", vec!["One"], "", ""),
+        ("except = { group = 'C' }", vec!["One"], "1 left out: 1 not HLS (.ts)", ""),
+        ("except = { name = '^T|Four' }", vec!["One"], "", ""),
+        ("only = { group = 'C' }", vec![], "", "2 left out: 1 not HLS (.ts), 1 not over HTTP"),
+    ] {
+        for list in ["mixed.m3u", "utf16.m3u", "list.m3u.gz"] {
+            let found = run(&format!("url = 'SITE/{list}'\n{keys}")).await;
+            let messages = |errors: &[ExtractError]| {
+                errors.iter().map(|error| error.message.clone()).collect::<Vec<_>>().join("; ")
+            };
+            let named: Vec<_> = found.candidates.iter().map(|one| one.feed.as_str()).collect();
+            assert_eq!(
+                (named, messages(&found.unusable).as_str(), messages(&found.failures).as_str()),
+                (feeds.clone(), unusable, failed),
+                "{list} {keys}"
+            );
+        }
+    }
+}
+
 #[tokio::test]
 async fn failures_name_their_step() {
     for (keys, expected) in [
         ("url = 'SITE/list.m3u'", "get: the server answered 403"),
+        ("url = 'SITE/cut.m3u.gz'", "list: not gzip"),
         ("url = 'SITE/page'", "list: not a list: it does not begin with #EXTM3U"),
         (
             "url = 'SITE/list.m3u'\nheaders = { X-Key = 'k' }\nonly = { name = 'Golf' }",

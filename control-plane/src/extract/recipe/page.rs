@@ -7,8 +7,8 @@ use pitwall_fetch::parse_url;
 use url::Url;
 
 use super::matcher::CssSelector;
-use crate::extract::StepFailure;
 use crate::extract::recorder::RecordedResponse;
+use crate::extract::{StepFailure, charset};
 
 #[derive(Clone)]
 pub(super) struct Page {
@@ -16,8 +16,10 @@ pub(super) struct Page {
     pub(super) url: Url,
     pub(super) headers: Vec<(String, String)>,
     pub(super) bytes: Bytes,
-    /// The bytes as UTF-8, with invalid sequences replaced.
+    /// The bytes, decoded from the page's encoding.
     pub(super) text: Arc<str>,
+    /// What links of the page are relative to: its URL, unless an HTML page names another one.
+    base: Url,
 }
 
 /// A meta refresh with a longer delay reloads a page rather than redirect from it.
@@ -26,8 +28,13 @@ const REFRESH_MAX_DELAY_SECONDS: f64 = 5.0;
 impl Page {
     pub(super) fn from_response(response: RecordedResponse) -> Result<Self, StepFailure> {
         let url = Url::parse(&response.url).map_err(|_| "not a URL")?;
-        let text = response.text().into();
-        Ok(Self { url, headers: response.headers, bytes: response.body, text })
+        let text: Arc<str> = response.text().into();
+        let base = match charset::is_markup(response.header("content-type")) {
+            true => find_base(&url, &text),
+            false => None,
+        };
+        let base = base.unwrap_or_else(|| url.clone());
+        Ok(Self { url, headers: response.headers, bytes: response.body, text, base })
     }
 
     pub(super) fn header(&self, name: &str) -> Option<&str> {
@@ -35,21 +42,16 @@ impl Page {
         Some(value)
     }
 
-    /// Resolves a link against the URL of this page.
+    /// Resolves a link of this page.
     pub(super) fn resolve_link(&self, link: &str) -> Result<Url, StepFailure> {
-        let mut url = self.url.join(link.trim()).map_err(|_| "not a URL")?;
+        let mut url = self.base.join(link.trim()).map_err(|_| "not a URL")?;
         url.set_fragment(None);
         Ok(parse_url(url.as_str())?)
     }
 
     /// The target of a `<meta http-equiv="refresh">` that redirects.
     pub(super) fn refresh_target(&self) -> Option<Url> {
-        // Parsing a page is slow, and most pages have no such element.
-        let mentions = |text: &str| {
-            let mut windows = self.bytes.windows(text.len());
-            windows.any(|bytes| bytes.eq_ignore_ascii_case(text.as_bytes()))
-        };
-        if !mentions("http-equiv") || !mentions("refresh") {
+        if !mentions(&self.text, "http-equiv") || !mentions(&self.text, "refresh") {
             return None;
         }
         let css = CssSelector::from_static("meta[http-equiv='refresh' i]")?;
@@ -64,6 +66,22 @@ impl Page {
             link.trim_start().strip_prefix('=').filter(|_| name.eq_ignore_ascii_case("url"))?;
         self.resolve_link(link.trim().trim_matches(['"', '\''])).ok()
     }
+}
+
+/// The target of the first `<base href>` of a page (HTML 4.2.3), if it can be fetched from.
+fn find_base(url: &Url, text: &str) -> Option<Url> {
+    if !mentions(text, "<base") {
+        return None;
+    }
+    let href = CssSelector::from_static("base[href]")?.first_attribute(text, "href").ok()?;
+    url.join(&href).ok().filter(|base| matches!(base.scheme(), "http" | "https"))
+}
+
+/// Whether a page holds `word`, in any case. Parsing a page is slow, and most pages have none of the
+/// elements that are looked for.
+fn mentions(page: &str, word: &str) -> bool {
+    let mut windows = page.as_bytes().windows(word.len());
+    windows.any(|bytes| bytes.eq_ignore_ascii_case(word.as_bytes()))
 }
 
 /// The Referer under browsers' default policy, `strict-origin-when-cross-origin`.
@@ -81,13 +99,42 @@ pub(super) fn build_referer(page: &Url, target: &Url) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn page(url: &str, text: &str) -> Page {
-        Page {
-            url: Url::parse(url).unwrap(),
-            headers: Vec::new(),
-            bytes: Bytes::copy_from_slice(text.as_bytes()),
-            text: text.into(),
+    fn page(url: &str, content_type: &str, text: &str) -> Page {
+        let response = RecordedResponse {
+            url: url.to_owned(),
+            status: 200,
+            headers: vec![("content-type".to_owned(), content_type.to_owned())],
+            cookies: Vec::new(),
+            body: Bytes::copy_from_slice(text.as_bytes()),
+        };
+        Page::from_response(response).unwrap()
+    }
+
+    #[test]
+    fn links_are_relative_to_the_base_that_a_page_names() {
+        const HTML: &str = "text/html; charset=utf-8";
+        for (content_type, text, expected) in [
+            (HTML, "", "https://a.example/a/x.m3u8"),
+            (HTML, "<base href='/cdn/'>", "https://a.example/cdn/x.m3u8"),
+            (
+                HTML,
+                "<head><BASE target=_top><Base HREF=' //b.example/c/d '>",
+                "https://b.example/c/x.m3u8",
+            ),
+            (HTML, "<base href=/one/><base href=/two/>", "https://a.example/one/x.m3u8"),
+            (HTML, "<base href=../up/>", "https://a.example/up/x.m3u8"),
+            (HTML, "<base target=_top>", "https://a.example/a/x.m3u8"),
+            (HTML, "<base href='data:text/html,x'>", "https://a.example/a/x.m3u8"),
+            (HTML, "<base href='http://['>", "https://a.example/a/x.m3u8"),
+            (HTML, "<!-- <base href=/cdn/> -->", "https://a.example/a/x.m3u8"),
+            ("application/json", "\"<base href=/cdn/>\"", "https://a.example/a/x.m3u8"),
+        ] {
+            let page = page("https://a.example/a/b", content_type, text);
+            assert_eq!(page.resolve_link("x.m3u8").unwrap().as_str(), expected, "{text}");
+            assert_eq!(page.url.as_str(), "https://a.example/a/b");
         }
+        let page = page("https://a.example/", HTML, "<base href=https://u:p@b.example/>");
+        assert!(page.resolve_link("x.m3u8").is_err(), "no credentials from a page");
     }
 
     #[test]
@@ -111,13 +158,17 @@ mod tests {
                 "<META HTTP-EQUIV=\"Refresh\" CONTENT=\"1, URL = '../x?y=1'\">",
                 Some("https://a.example/x?y=1"),
             ),
+            (
+                "<base href=/cdn/><meta http-equiv=refresh content='0;url=next'>",
+                Some("https://a.example/cdn/next"),
+            ),
             ("<meta http-equiv=refresh content='300;url=/next'>", None),
             ("<meta http-equiv=refresh content=0>", None),
             ("<meta http-equiv=refresh content='0;url=javascript:x'>", None),
             ("http-equiv refresh", None),
             ("", None),
         ] {
-            let url = page("https://a.example/a/b", meta).refresh_target();
+            let url = page("https://a.example/a/b", "text/html", meta).refresh_target();
             assert_eq!(url.as_ref().map(Url::as_str), expected, "{meta}");
         }
     }

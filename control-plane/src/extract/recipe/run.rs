@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::future::BoxFuture;
 use futures::{FutureExt as _, StreamExt as _};
-use pitwall_fetch::Jar;
+use pitwall_fetch::CookieJar;
 
 use self::action::StepOutput;
 pub(super) use self::results::RecipeResults;
@@ -31,7 +31,7 @@ pub(super) struct RecipeRun<'a> {
     context: &'a ExtractContext<'a>,
     results: &'a Mutex<RecipeResults>,
     branch: RunBranch,
-    jar: Arc<Jar>,
+    jar: Arc<CookieJar>,
     variables: RowVariables,
     page: Option<Page>,
     /// The index of the next step.

@@ -2,8 +2,9 @@
 //! without network access and with limits on CPU time, memory and nesting: within this process, the
 //! engine could not be stopped inside a regular expression or a huge string.
 //!
-//! - [`worker`]: the worker's side.
+//! - [`worker`]: the worker's side; [`globals`]: what scripts find there.
 
+mod globals;
 mod worker;
 
 use std::collections::BTreeMap;

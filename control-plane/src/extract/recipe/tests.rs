@@ -98,7 +98,11 @@ async fn site() -> SocketAddr {
         .route("/round", get(|| async { Redirect::temporary("/round") }))
         .route("/huge", get(|| async { "x".repeat(3 << 20) }))
         .route("/deep", get(|| async { "<div>".repeat(100_000) }))
-        .route("/binary", get(|| async { b"\xff\xfe<b>/\xc3(.m3u8</b>\x00".to_vec() }))
+        .route("/binary", get(|| async { b"\xff<b>/\xc3(.m3u8</b>\xc3\xb6\xc3\xb6\x00".to_vec() }))
+        .route("/latin", get(|| async {
+            ([("content-type", "text/html; charset=iso-8859-1")], b"<b>/k\xf6ln.m3u8</b>".to_vec())
+        }))
+        .route("/based", get(|| async { Html("<base href='/refresh/'><iframe src=0></iframe>") }))
         .route("/busy", get(|| async { StatusCode::SERVICE_UNAVAILABLE }))
         .route("/never", get(|| async { std::future::pending::<()>().await }));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -230,9 +234,19 @@ async fn actions() {
             "/script?q=a%2Fb%20c",
         ),
         (
-            "what is not text",
+            "what is not all text",
             "STEP\nget = 'SITE/binary'\nSTEP\nselect = 'b'\nsave = 'p'",
             "/%EF%BF%BD(.m3u8",
+        ),
+        (
+            "a page in another encoding",
+            "STEP\nget = 'SITE/latin'\nSTEP\nselect = 'b'\nsave = 'p'",
+            "/k%C3%B6ln.m3u8",
+        ),
+        (
+            "a frame relative to the base of its page",
+            "STEP\nget = 'SITE/based'\nSTEP\niframe = 'iframe'\nsave = 'p'",
+            "/refresh/0",
         ),
         (
             "headers of a step",

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::RecordedRequest;
+use crate::extract::charset;
 use crate::extract::error::StepFailure;
 use crate::extract::trace::TracedStep;
 
@@ -70,7 +71,8 @@ impl RecordedResponse {
         (200..300).contains(&self.status)
     }
 
+    /// The body as text.
     pub(crate) fn text(&self) -> String {
-        String::from_utf8_lossy(&self.body).into_owned()
+        charset::decode_body(&self.body, self.header("content-type"))
     }
 }

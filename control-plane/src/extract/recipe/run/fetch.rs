@@ -39,7 +39,7 @@ impl RecipeRun<'_> {
             if value.contains([';', '\r', '\n']) {
                 return Err("holds characters that a cookie cannot carry".into());
             }
-            self.jar.add_cookie_str(&format!("{name}={value}; Path=/"), &url);
+            self.jar.set(&format!("{name}={value}; Path=/"), &url);
         }
         let post = body.is_some();
         let fetch = match body {
@@ -73,7 +73,7 @@ impl RecipeRun<'_> {
         if !response.is_success() {
             return Err(StepFailure::from_status(response.status));
         }
-        Page::from_response(response)
+        run_blocking(move || Page::from_response(response)).await?
     }
 
     /// Resolves a URL against the current page, if there is one.

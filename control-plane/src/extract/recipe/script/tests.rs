@@ -45,6 +45,36 @@ async fn scripts_see_their_globals_and_nothing_else() {
         ("Date.now()", "1767225600000"),
         ("eval('1 + 1')", "2"),
         ("window.x = 'w'; x", "w"),
+        ("new URLSearchParams('?a=1&b=x+y%26&a=%C3%B6').getAll('a').join()", "1,ö"),
+        ("new URLSearchParams('b=x+y%26').get('b') + new URLSearchParams('').get('b')", "x y&null"),
+        ("new URLSearchParams({a: 1, b: 'x y&ö~*'}).toString()", "a=1&b=x+y%26%C3%B6%7E*"),
+        ("'' + new URLSearchParams([['b', 2], ['a', 1]])", "b=2&a=1"),
+        (
+            "const q = new URLSearchParams('a=1&b=2&a=3'); q.set('a', 4); q.append('c', 5); \
+             q.delete('b'); [q, q.size, q.has('c'), [...q].join('|'), [...q.keys()]].join(' ')",
+            "a=4&c=5 2 true a,4|c,5 a,c",
+        ),
+        (
+            "const u = new URL('../x?t=a%20b#h', 'https://u.example:8443/a/b/'); \
+             [u, u.host, u.port, u.pathname, u.search, u.hash, u.searchParams.get('t')].join(' ')",
+            "https://u.example:8443/a/x?t=a%20b#h u.example:8443 8443 /a/x ?t=a%20b #h a b",
+        ),
+        (
+            "const v = new URL(url); v.searchParams.set('t', 'x y'); v.href",
+            "https://a.example/?t=x+y",
+        ),
+        ("try { new URL('x') } catch (e) { e.name + URL.canParse('x', url) }", "TypeErrortrue"),
+        ("new TextDecoder().decode(new Uint8Array([0xef, 0xbb, 0xbf, 0xc3, 0xb6]))", "ö"),
+        ("new TextDecoder('windows-1251').decode(new Uint8Array([0xcf, 0xf0]).buffer)", "Пр"),
+        ("new TextDecoder('utf-16le').decode(new Uint16Array([0x13, 0x3e]).subarray(1))", ">"),
+        ("new TextDecoder().decode(new Uint8Array(5000).fill(97)).length", "5000"),
+        ("new TextDecoder().decode(new TextEncoder().encode('ö€😀'))", "ö€😀"),
+        (
+            "try { new TextDecoder('utf-8', {fatal: true}).decode(new Uint8Array([255])) } catch (e) { e.name }",
+            "TypeError",
+        ),
+        ("try { new TextDecoder('nothing') } catch (e) { e.name }", "RangeError"),
+        ("typeof native", "undefined"),
         (
             "(function(p,a,c){return p.replace(/\\d/g, d => a[d])})('0://1', ['https','a'])",
             "https://a",

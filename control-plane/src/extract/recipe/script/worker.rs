@@ -5,17 +5,13 @@ use std::io::{Read as _, Write as _};
 use std::process::ExitCode;
 use std::rc::Rc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use boa_engine::context::ContextBuilder;
 use boa_engine::context::time::{Clock, JsInstant};
 use boa_engine::property::Attribute;
-use boa_engine::{
-    Context, JsArgs, JsNativeError, JsResult, JsString, JsValue, NativeFunction, Script, Source,
-    js_string,
-};
+use boa_engine::{Context, JsResult, JsString, JsValue, Script, Source};
 use rustix::process::{Resource, Rlimit, setrlimit};
 
+use super::globals::define_globals;
 use super::{ScriptInput, ScriptOutput};
 
 /// Set by the parent process. Without it, the worker exits at once: a user who runs the executable
@@ -29,10 +25,6 @@ const MAX_LOOP_ITERATIONS: u64 = 10_000_000;
 const MAX_RECURSION_DEPTH: usize = 400;
 /// Size of the script's value.
 const OUTPUT_MAX_BYTES: usize = 1 << 20;
-
-/// Globals that scripts of pages expect; none of them does any I/O.
-const SCRIPT_PRELUDE: &str = "var window = globalThis, self = globalThis;\
-    var console = {log() {}, warn() {}, error() {}, info() {}, debug() {}};";
 
 /// Checks that `code` parses as JavaScript, when the configuration is read.
 pub(super) fn check_syntax(code: &str) -> Result<(), String> {
@@ -120,7 +112,7 @@ impl Clock for FrozenClock {
 
 fn prepare_context(input: &ScriptInput) -> JsResult<Context> {
     let mut context = ContextBuilder::new().clock(Rc::new(FrozenClock(input.now))).build()?;
-    context.eval(Source::from_bytes(SCRIPT_PRELUDE))?;
+    define_globals(&mut context)?;
     let limits = context.runtime_limits_mut();
     limits.set_loop_iteration_limit(MAX_LOOP_ITERATIONS);
     limits.set_recursion_limit(MAX_RECURSION_DEPTH);
@@ -132,10 +124,6 @@ fn prepare_context(input: &ScriptInput) -> JsResult<Context> {
     {
         context.register_global_property(JsString::from(name), value, Attribute::all())?;
     }
-    let decode = NativeFunction::from_fn_ptr(atob);
-    context.register_global_builtin_callable(js_string!("atob"), 1, decode)?;
-    let encode = NativeFunction::from_fn_ptr(btoa);
-    context.register_global_builtin_callable(js_string!("btoa"), 1, encode)?;
     // A seeded generator, so that a replay draws the same random values.
     let random = format!(
         "{{ let s = {}; Math.random = () => {{ s = (s * 1664525 + 1013904223) % 4294967296; \
@@ -144,29 +132,6 @@ fn prepare_context(input: &ScriptInput) -> JsResult<Context> {
     );
     context.eval(Source::from_bytes(&random))?;
     Ok(context)
-}
-
-/// `atob` of browsers: decodes base64 to a string with one character per byte.
-fn atob(_: &JsValue, arguments: &[JsValue], context: &mut Context) -> JsResult<JsValue> {
-    let text = arguments.get_or_undefined(0).to_string(context)?.to_std_string_lossy();
-    let compact: String = text.chars().filter(|c| !c.is_ascii_whitespace()).collect();
-    let padded = match compact.len() % 4 {
-        2 => compact + "==",
-        3 => compact + "=",
-        _ => compact,
-    };
-    let bytes = STANDARD.decode(padded);
-    let bytes = bytes.map_err(|_| JsNativeError::range().with_message("atob: not base64"))?;
-    let text: String = bytes.into_iter().map(char::from).collect();
-    Ok(JsString::from(text).into())
-}
-
-/// `btoa` of browsers: encodes a string with one character per byte as base64.
-fn btoa(_: &JsValue, arguments: &[JsValue], context: &mut Context) -> JsResult<JsValue> {
-    let text = arguments.get_or_undefined(0).to_string(context)?.to_std_string_lossy();
-    let bytes: Result<Vec<u8>, _> = text.chars().map(|c| u8::try_from(u32::from(c))).collect();
-    let bytes = bytes.map_err(|_| JsNativeError::range().with_message("btoa: not bytes"))?;
-    Ok(JsString::from(STANDARD.encode(bytes)).into())
 }
 
 fn convert_output(value: &JsValue, context: &mut Context) -> JsResult<ScriptOutput> {
