@@ -8,21 +8,24 @@
 //! - [`limiter`]: limits concurrent requests to a source.
 //! - [`rendition`]: the renditions of a multivariant playlist, with ids that survive
 //!   re-extraction.
+//! - [`multivariant`]: what else a multivariant playlist says, without what names its origin.
 //!
 //! Error messages are public and never contain a URL.
 
 mod live_edge;
+mod multivariant;
 mod rendition;
 mod run;
 mod sample;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
-use pitwall_fetch::{FetchError, Fetcher};
+use pitwall_fetch::{CookieJar, FetchError, Fetcher};
 use pitwall_hls::analysis::MediaPlaylist;
 use pitwall_hls::{Playlist, Variables};
-use pitwall_upstream_map::{Container, Rendition, RenditionId, Role};
+use pitwall_upstream_map::{Container, MultivariantTags, Rendition, RenditionId, Role};
 use url::Url;
 
 pub(crate) use self::live_edge::LiveEdge;
@@ -35,6 +38,7 @@ use crate::source::Source;
 #[derive(Clone)]
 pub(crate) struct CheckFindings {
     pub(crate) renditions: Vec<Rendition>,
+    pub(crate) multivariant: MultivariantTags,
     /// Live edge of the best video rendition, from which `sample` is.
     pub(crate) live_edge: LiveEdge,
     /// Live edges of all video and audio renditions: videos first, the best one first of all.
@@ -42,6 +46,12 @@ pub(crate) struct CheckFindings {
     pub(crate) sample: SegmentSample,
     /// Variables that the multivariant playlist defines for its media playlists.
     pub(crate) variables: Variables,
+    /// The cookies of this check and of the rechecks that follow it.
+    pub(crate) cookies: Arc<CookieJar>,
+    /// What the upstream had set when it was last checked from its playlist URL down: without its
+    /// session, playlists and segments may be refused. Rechecks do not change it, as some servers
+    /// set other cookies with every response.
+    pub(crate) set_cookies: Vec<(Url, String)>,
 }
 
 /// Why a check failed.
@@ -82,7 +92,8 @@ pub(crate) async fn check_candidate(
 ) -> Result<CheckFindings, CheckError> {
     // The wait for a permit does not count towards `CHECK_TIMEOUT`.
     let permit = source.check_limiter.acquire(RENDITION_MAX_CONCURRENCY).await;
-    check_from_canonical_url(&CheckRun::new(fetcher, source, candidate, &permit)?, candidate).await
+    let check_run = CheckRun::new(fetcher, source, candidate, &permit, Arc::default())?;
+    check_from_canonical_url(&check_run, candidate).await
 }
 
 /// Checks again with what the last check found: the playlist of every video and audio rendition, as
@@ -96,12 +107,12 @@ pub(crate) async fn recheck_candidate(
     last: &CheckFindings,
 ) -> Result<CheckFindings, CheckError> {
     let permit = source.check_limiter.acquire(RENDITION_MAX_CONCURRENCY).await;
-    let check_run = CheckRun::new(fetcher, source, candidate, &permit)?;
+    let check_run = CheckRun::new(fetcher, source, candidate, &permit, last.cookies.clone())?;
     let rechecked =
         tokio::time::timeout(CHECK_TIMEOUT, recheck_renditions(&check_run, last).boxed()).await;
     match rechecked.unwrap_or_else(|_| Err(timeout_error())) {
         Ok(findings) => Ok(findings),
-        Err(_) => check_from_canonical_url(&check_run, candidate).await,
+        Err(_) => check_from_canonical_url(&check_run.without_cookies(), candidate).await,
     }
 }
 
@@ -118,12 +129,14 @@ async fn check_playlist(
     canonical: &Url,
 ) -> Result<CheckFindings, CheckError> {
     let (base, playlist) = check_run.fetch_playlist(canonical, &Variables::default()).await?;
-    let master = match playlist {
+    let mut master = match playlist {
         Playlist::Multivariant(master) => master,
         Playlist::Media(media) => {
             return check_single_rendition(check_run, canonical, &media).await;
         }
     };
+    multivariant::redact_origin(&mut master, canonical, &base);
+    let mut multivariant = multivariant::multivariant_tags(&master, &base);
     let drafts = rendition::draft_renditions(&master, &base);
     if drafts.is_empty() {
         return Err(CheckError::new("the master playlist offers nothing"));
@@ -148,17 +161,26 @@ async fn check_playlist(
     let sample = check_run.sample_newest_segment(&first.1).await?;
     let live_edge = LiveEdge::of(&first.1)?;
     let continuous = passed.iter().filter(|entry| is_continuous(entry.0.role));
+    multivariant.has_independent_segments |=
+        continuous.clone().all(|(_, media)| media.has_independent_segments);
     let live_edges =
         continuous.map(|(rendition, media)| Ok((rendition.id.clone(), LiveEdge::of(media)?)));
     let live_edges = live_edges.collect::<Result<_, CheckError>>()?;
     let video = sample.container.unwrap_or(run::claimed_container(&first.1));
+    let sampled = first.0.id.clone();
     let mut renditions = Vec::new();
     for (rendition, media) in passed {
+        // BANDWIDTH is required (RFC 8216bis, 4.4.6.2) and often missing all the same.
+        let mut bit_rate = sample.bit_rate.filter(|_| rendition.id == sampled);
         let container = match rendition.role {
             // One sample determines the container of all: one packager makes the segments of all
             // variants.
             Role::Video if media.segments.iter().all(|segment| segment.map.is_none()) => video,
-            Role::Audio => check_run.detect_container(&media).await,
+            Role::Audio => {
+                let (container, measured) = check_run.measure_audio(&media).await;
+                bit_rate = measured;
+                container
+            }
             Role::Subtitles if run::claimed_container(&media) != Container::Fmp4 => {
                 Container::WebVtt
             }
@@ -166,11 +188,21 @@ async fn check_playlist(
         };
         renditions.push(Rendition {
             container,
+            bandwidth: rendition.bandwidth.or(rendition.average_bandwidth).or(bit_rate),
             target_duration: target_duration_seconds(&media),
             ..rendition
         });
     }
-    Ok(CheckFindings { renditions, live_edge, live_edges, sample, variables: variables.clone() })
+    Ok(CheckFindings {
+        renditions,
+        multivariant,
+        live_edge,
+        live_edges,
+        sample,
+        variables: variables.clone(),
+        cookies: check_run.cookies.clone(),
+        set_cookies: check_run.cookies.set_cookies(),
+    })
 }
 
 /// Fetches a rendition's playlist, which must be live.
@@ -200,9 +232,15 @@ async fn check_single_rendition(
     Ok(CheckFindings {
         live_edges: vec![(rendition.id.clone(), live_edge)],
         renditions: vec![rendition],
+        multivariant: MultivariantTags {
+            has_independent_segments: media.has_independent_segments,
+            ..MultivariantTags::default()
+        },
         live_edge,
         sample,
         variables: Variables::default(),
+        cookies: check_run.cookies.clone(),
+        set_cookies: check_run.cookies.set_cookies(),
     })
 }
 
@@ -320,7 +358,17 @@ impl CheckFindings {
         };
         let continuous = renditions.iter().filter(|one| is_continuous(one.role));
         let live_edges = continuous.map(|one| (one.id.clone(), live_edge)).collect();
-        Self { renditions, live_edge, live_edges, sample, variables: Variables::default() }
+        let multivariant = MultivariantTags::default();
+        Self {
+            renditions,
+            multivariant,
+            live_edge,
+            live_edges,
+            sample,
+            variables: Variables::default(),
+            cookies: Arc::default(),
+            set_cookies: Vec::new(),
+        }
     }
 }
 

@@ -18,7 +18,7 @@ pub async fn check_playability(
     candidate: &Candidate,
 ) -> Result<String, String> {
     let findings = check_candidate(fetcher, source, candidate).await.and_then(|findings| {
-        LivenessDetector::check_first_sample(&findings, &source.check, Timestamp::now())
+        LivenessDetector::check_first_findings(&findings, &source.check, Timestamp::now())
             .map(|()| findings)
     });
     let findings = findings.map_err(|error| error.to_string())?;

@@ -20,6 +20,7 @@ use pitwall_upstream_map::documents::{
     PublicSource, PublicStream, Schedule, SessionStatus,
 };
 use pitwall_upstream_map::{Health, RequestProfile, RequestProfileId, Stream, StreamId, Upstream};
+use url::Url;
 
 pub use self::public_url::PublicUrl;
 use self::rendition_ids::UsualCompositions;
@@ -44,7 +45,7 @@ pub(crate) fn session_phases(schedule: &Schedule, now: Timestamp) -> Vec<(Sessio
 
 /// A source's profile for all its upstreams but those that need other header fields.
 pub(crate) fn source_profile(source: &Source) -> (RequestProfileId, RequestProfile) {
-    (RequestProfileId(source.name.clone()), profile(source, &source.headers))
+    (RequestProfileId(source.name.clone()), profile(source, &source.headers, &[]))
 }
 
 pub(crate) fn extractor(
@@ -99,16 +100,13 @@ impl StreamView<'_> {
         })
     }
 
-    /// The profiles of upstreams that need other header fields than their source's.
+    /// The profiles of upstreams that need other header fields than their source's, or cookies.
     pub(crate) fn profiles(&self) -> BTreeMap<RequestProfileId, RequestProfile> {
-        let special = self
-            .ranking
-            .upstreams
-            .iter()
-            .filter(|ranked| ranked.upstream.candidate.headers != ranked.source.headers);
+        let special = self.ranking.upstreams.iter().filter(|ranked| has_own_profile(ranked));
         let profiles = special.map(|ranked| {
-            let headers = &ranked.upstream.candidate.headers;
-            (profile_id(ranked.source, ranked.key, headers), profile(ranked.source, headers))
+            let TrackedUpstream { candidate, findings, .. } = ranked.upstream;
+            let profile = profile(ranked.source, &candidate.headers, &findings.set_cookies);
+            (profile_id(ranked), profile)
         });
         profiles.collect()
     }
@@ -235,10 +233,10 @@ fn usual_compositions<'a>(upstreams: &'a [RankedUpstream<'a>]) -> UsualCompositi
 }
 
 fn map_upstream(ranked: &RankedUpstream<'_>, usual: &UsualCompositions<'_>) -> Upstream {
-    let RankedUpstream { key, upstream, source, health, .. } = ranked;
+    let RankedUpstream { upstream, source, health, .. } = ranked;
     Upstream {
         source: source.name.clone(),
-        profile: profile_id(source, key, &upstream.candidate.headers),
+        profile: profile_id(ranked),
         generation: upstream.generation,
         playlist: upstream.candidate.playlist.clone(),
         expires_at: upstream.expiry.expires_at,
@@ -246,6 +244,10 @@ fn map_upstream(ranked: &RankedUpstream<'_>, usual: &UsualCompositions<'_>) -> U
         score: upstream.figures.score,
         variables: upstream.findings.variables.encode(),
         renditions: upstream.renditions().map(|one| usual.qualify_id(one)).collect(),
+        multivariant: rendition_ids::qualify_i_frame_ids(
+            upstream.findings.multivariant.clone(),
+            &source.name,
+        ),
     }
 }
 
@@ -268,22 +270,29 @@ fn public_source(ranked: &RankedUpstream<'_>, active: bool) -> PublicSource {
     }
 }
 
-fn profile_id(
-    source: &Source,
-    key: &UpstreamKey,
-    headers: &[(String, String)],
-) -> RequestProfileId {
-    let name = &source.name;
+/// Is the upstream played by other header fields than its source's, or with a session of its own?
+fn has_own_profile(ranked: &RankedUpstream<'_>) -> bool {
+    let TrackedUpstream { candidate, findings, .. } = ranked.upstream;
+    candidate.headers != ranked.source.headers || !findings.set_cookies.is_empty()
+}
+
+fn profile_id(ranked: &RankedUpstream<'_>) -> RequestProfileId {
+    let (name, key) = (&ranked.source.name, ranked.key);
     RequestProfileId(match key.ordinal {
-        _ if headers == source.headers => name.clone(),
+        _ if !has_own_profile(ranked) => name.clone(),
         0 => format!("{name}/{}", key.stream),
         ordinal => format!("{name}/{}/{}", key.stream, ordinal + 1),
     })
 }
 
-fn profile(source: &Source, headers: &[(String, String)]) -> RequestProfile {
+fn profile(
+    source: &Source,
+    headers: &[(String, String)],
+    cookies: &[(Url, String)],
+) -> RequestProfile {
     RequestProfile {
         headers: headers.to_vec(),
+        cookies: cookies.to_vec(),
         allow_private: source.allow_private.clone(),
         ports: source.ports.clone(),
         token_parameters: source.token_parameters.clone(),

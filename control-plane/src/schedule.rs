@@ -12,6 +12,7 @@
 //!   it again.
 //! - [`merge`]: merges all snapshots into one schedule. [`overrides`]: the operator's overrides.
 //! - [`live_window`]: when a session is live, and its status at a given time.
+//! - [`unlisted_sessions`]: sessions that were listed before, whose revisions continue.
 //! - [`schedule_file`]: the last good schedule on disk. [`cadence`]: the poll intervals.
 //! - [`poller`]: the loop over all of these. [`metrics`], [`settings`]: Prometheus metrics and
 //!   `[schedule]`.
@@ -39,6 +40,7 @@ mod provider_state;
 mod samples;
 mod schedule_file;
 mod settings;
+mod unlisted_sessions;
 
 use pitwall_upstream_map::documents::{ProviderStatus, Schedule};
 

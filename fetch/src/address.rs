@@ -1,4 +1,5 @@
-//! Which addresses are public. An IPv6 address that embeds an IPv4 address is checked as both.
+//! Which addresses are public. An IPv6 address that embeds an IPv4 address is checked as both, and
+//! one that reaches an IPv4 host from a network without IPv4 (NAT64) as that host alone.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -38,7 +39,8 @@ pub fn check_address(address: IpAddr, allow_private: &[IpNet]) -> Result<(), Pol
     Err(PolicyDenial::PrivateAddress(address))
 }
 
-fn is_public(address: IpAddr) -> bool {
+/// Whether the address is routed on the public Internet.
+pub fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => is_public_v4(v4),
         IpAddr::V6(v6) => is_public_v6(v6),
@@ -68,7 +70,14 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
     let global = a & 0xe000 == 0x2000;
     let documentation = (a == 0x2001 && b == 0xdb8) || (a == 0x3fff && b < 0x1000);
     // An address that embeds an IPv4 address could be used to bypass a filter.
-    global && !documentation && embedded_v4(address).is_none()
+    (global && !documentation && embedded_v4(address).is_none()) || is_nat64(address)
+}
+
+/// Whether the address is of the well-known prefix 64:ff9b::/96: where a resolver makes such
+/// addresses (DNS64), every IPv4 host is reached by one. The embedded address decides (RFC 6052,
+/// 5.1); networks choose what is below 64:ff9b:1::/48 (RFC 8215).
+fn is_nat64(address: Ipv6Addr) -> bool {
+    matches!(address.segments(), [0x64, 0xff9b, 0, 0, 0, 0, _, _])
 }
 
 /// The IPv4 address embedded in an IPv4-mapped, IPv4-compatible, 6to4, Teredo or NAT64 address.
@@ -98,8 +107,14 @@ mod tests {
 
     #[test]
     fn public_addresses() {
-        for address in ["1.1.1.1", "93.184.216.34", "172.32.0.1", "100.128.0.1", "2606:4700::1111"]
-        {
+        for address in [
+            "1.1.1.1",
+            "93.184.216.34",
+            "172.32.0.1",
+            "100.128.0.1",
+            "2606:4700::1111",
+            "64:ff9b::93.184.216.34",
+        ] {
             check(address, &[], true);
         }
     }
@@ -134,7 +149,12 @@ mod tests {
             "2002:7f00:1::",
             "2001:0:4136:e378:8000:63bf:3fff:fdd2",
             "64:ff9b::a9fe:a9fe",
+            "64:ff9b::127.0.0.1",
+            "64:ff9b::10.0.0.1",
+            "64:ff9b::224.0.0.1",
+            "64:ff9b::1:8.8.8.8",
             "64:ff9b:1::1",
+            "64:ff9b:1::8.8.8.8",
             "::ffff:8.8.8.8",
             "::ffff:0:7f00:1",
             "100::1",
@@ -148,6 +168,7 @@ mod tests {
     fn opted_in() {
         check("127.0.0.1", &["127.0.0.0/8"], true);
         check("::ffff:127.0.0.1", &["127.0.0.0/8"], true);
+        check("64:ff9b::10.1.2.3", &["10.0.0.0/8"], true);
         check("10.1.2.3", &["127.0.0.0/8", "10.0.0.0/8"], true);
         check("10.1.2.3", &["10.2.0.0/16"], false);
         check("fd00::5", &["fd00::/8"], true);

@@ -40,6 +40,8 @@ pub enum ConnectionFault {
     Unreachable,
     /// No connection was made within the connect timeout.
     TimedOut,
+    /// The server closed the connection between two chunks of a chunked body, and not within one.
+    ClosedBeforeLastChunk,
     /// This process has no free file descriptor.
     NoFileDescriptor,
 }
@@ -127,6 +129,7 @@ impl ConnectionFault {
             Self::Reset => "the connection was reset",
             Self::Unreachable => "no route leads to it",
             Self::TimedOut => "no connection was made in time",
+            Self::ClosedBeforeLastChunk => "it was closed before the last chunk",
             Self::NoFileDescriptor => "Pitwall has no file descriptor left",
         }
     }

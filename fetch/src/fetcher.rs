@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use http::header;
 use http::{Method, StatusCode};
-use reqwest::cookie::CookieStore as _;
 use url::Url;
 
+use crate::content_coding::UpstreamBody;
+use crate::cookies::merge_cookies;
 use crate::error::{FetchError, FetchErrorKind};
 use crate::failure_reason::PolicyDenial;
 use crate::policy::{AddressPolicy, OwnListeners};
@@ -105,7 +106,7 @@ impl Fetcher {
             if redirects > REDIRECTS_MAX {
                 return Err(FetchErrorKind::TooManyRedirects.into());
             }
-            apply_redirect(&mut request, location, response.status())?;
+            apply_redirect(&mut request, location, response.status)?;
         }
     }
 
@@ -120,23 +121,26 @@ impl Fetcher {
         {
             return Err(PolicyDenial::OwnListener.into());
         }
-        let cookie = request.cookies.and_then(|jar| jar.cookies(&request.url));
+        let received = request.cookies.and_then(|jar| jar.cookie_field(&request.url));
+        let cookie = merge_cookies(request.source_headers.get(header::COOKIE), received);
         let first_byte = request.first_byte_timeout.unwrap_or(self.timeouts.first_byte);
         let response = async {
             if request.url.scheme() == "http" {
-                let client = self.http_client(policy);
-                client.send(request, cookie.as_ref()).await.map(UpstreamResponse::Http)
+                let response = self.http_client(policy).send(request, cookie.as_ref()).await?;
+                let body = UpstreamBody::Http(response.body);
+                Ok::<_, FetchError>(UpstreamResponse::new(response.status, response.headers, body))
             } else {
                 let client = self.https_client(policy)?;
-                client.send(request, cookie, &self.own_listeners).await.map(UpstreamResponse::Https)
+                let response = client.send(request, cookie, &self.own_listeners).await?;
+                let body = UpstreamBody::Https(response.body);
+                Ok(UpstreamResponse::new(response.status, response.headers, body))
             }
         };
         let response = tokio::time::timeout(first_byte, response)
             .await
             .map_err(|_| FetchError::from(FetchErrorKind::Timeout))??;
         if let Some(jar) = request.cookies {
-            let mut set = response.headers().get_all(header::SET_COOKIE).iter();
-            jar.set_cookies(&mut set, &request.url);
+            jar.set_from_response(&response.headers, &request.url);
         }
         Ok(response)
     }
@@ -178,11 +182,11 @@ fn literal_ip(url: &Url) -> Option<IpAddr> {
 
 /// Target of a redirect; `None` if the response is no redirect.
 fn redirect_target(response: &UpstreamResponse, base: &Url) -> Result<Option<Url>, FetchError> {
-    if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
+    if !matches!(response.status.as_u16(), 301 | 302 | 303 | 307 | 308) {
         return Ok(None);
     }
     let invalid = || FetchError::from(FetchErrorKind::BadRedirect);
-    let location = response.headers().get(header::LOCATION).ok_or_else(invalid)?;
+    let location = response.headers.get(header::LOCATION).ok_or_else(invalid)?;
     let location = std::str::from_utf8(location.as_bytes()).map_err(|_| invalid())?;
     let mut target = base.join(location).map_err(|_| invalid())?;
     target.set_fragment(None);

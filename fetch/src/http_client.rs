@@ -5,33 +5,29 @@
 //! - [`connection`]: a TCP stream with a buffer.
 //! - [`pool`]: idle connections.
 //! - [`request_writer`], [`response_head`]: writing of requests, parsing of response heads.
-//! - [`body`], [`chunked`], [`content_coding`]: message framing, then content coding.
+//! - [`body`], [`chunked`]: message framing.
 //!
 //! Deliberately absent: pipelining, streamed request bodies, HTTP/2, proxies, upgrades.
 
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::header::{self, HeaderMap, HeaderValue};
+use http::header::{HeaderMap, HeaderValue};
 use http::{Method, StatusCode};
 
 use crate::error::{FetchError, FetchErrorKind};
 use crate::failure_reason::PolicyDenial;
 use crate::policy::{AddressPolicy, OwnListeners};
 use crate::request::Request;
-use body::FramedBody;
+pub(crate) use body::FramedBody;
 use connection::Connection;
-use content_coding::{ContentCoding, DecodedBody};
 use pool::ConnectionPool;
-use response_head::{BodyFraming, ResponseHead};
+use response_head::ResponseHead;
 
 mod body;
 mod chunked;
 mod connection;
 mod connector;
-mod content_coding;
 mod pool;
 mod request_writer;
 mod response_head;
@@ -49,12 +45,7 @@ pub(crate) struct HttpClient {
 pub(crate) struct HttpResponse {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
-    body: HttpBody,
-}
-
-enum HttpBody {
-    Raw(FramedBody),
-    Encoded(Box<DecodedBody>),
+    pub(crate) body: FramedBody,
 }
 
 impl HttpClient {
@@ -104,22 +95,9 @@ impl HttpClient {
     }
 
     fn build_response(&self, connection: Connection, head: ResponseHead) -> HttpResponse {
-        let ResponseHead { status, mut headers, framing, keep_alive } = head;
-        let coding = ContentCoding::of(&headers);
-        if coding.is_some() {
-            // Both fields describe the encoded body.
-            headers.remove(header::CONTENT_ENCODING);
-            headers.remove(header::CONTENT_LENGTH);
-        }
-        let is_empty = framing == BodyFraming::Empty;
+        let ResponseHead { status, headers, framing, keep_alive } = head;
         let body = FramedBody::new(connection, framing, keep_alive, self.pool.clone());
-        let http_body = match coding {
-            Some(coding) if !is_empty => {
-                HttpBody::Encoded(Box::new(DecodedBody::new(coding, body)))
-            }
-            _ => HttpBody::Raw(body),
-        };
-        HttpResponse { status, headers, body: http_body }
+        HttpResponse { status, headers, body }
     }
 }
 
@@ -133,19 +111,6 @@ async fn send_and_read_head(
         .await
         .map_err(|error| FetchError::of_io(FetchErrorKind::Body, &error))?;
     response_head::read_head(connection, &request.method).await
-}
-
-impl HttpResponse {
-    /// Reads the next decoded chunk of the body; `None` at its end.
-    pub(crate) fn poll_chunk(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<Option<Bytes>, FetchError>> {
-        match &mut self.body {
-            HttpBody::Raw(body) => body.poll_chunk(cx),
-            HttpBody::Encoded(decoded) => decoded.poll_chunk(cx),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -2,15 +2,20 @@
 
 use std::error::Error;
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use http::header::{self, HeaderValue};
+use bytes::Bytes;
+use futures::Stream;
+use http::StatusCode;
+use http::header::{self, HeaderMap, HeaderValue};
 
 use crate::error::{FetchError, FetchErrorKind};
-use crate::failure_reason::{FailureReason, PolicyDenial};
+use crate::failure_reason::{ConnectionFault, FailureReason, PolicyDenial};
 use crate::policy::{AddressPolicy, OwnListeners};
-use crate::request::{Request, USER_AGENT};
+use crate::request::{ACCEPT_ENCODING, Request, USER_AGENT};
 use crate::resolver::VettedResolver;
 
 /// Sends requests under one policy over its own connections.
@@ -18,6 +23,32 @@ use crate::resolver::VettedResolver;
 pub(crate) struct HttpsClient {
     policy: Arc<AddressPolicy>,
     client: reqwest::Client,
+}
+
+/// A response head, with the body still to be read.
+pub(crate) struct HttpsResponse {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: HttpsBody,
+}
+
+/// A body, with its framing removed; `None` once it has been read to its end.
+pub(crate) struct HttpsBody(Option<Pin<Box<dyn Stream<Item = ReadResult> + Send + Sync>>>);
+
+type ReadResult = reqwest::Result<Bytes>;
+
+impl HttpsBody {
+    pub(crate) fn poll_chunk(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<Bytes>, FetchError>> {
+        let Some(stream) = &mut self.0 else { return Poll::Ready(Ok(None)) };
+        let chunk = ready!(stream.as_mut().poll_next(cx)).transpose();
+        if let Ok(None) = chunk {
+            self.0 = None;
+        }
+        Poll::Ready(chunk.map_err(classify_error))
+    }
 }
 
 impl HttpsClient {
@@ -30,6 +61,14 @@ impl HttpsClient {
             .user_agent(USER_AGENT)
             // Proxies from environment variables would bypass the policy.
             .no_proxy()
+            // Bodies are decoded as those of `http:` are.
+            .no_gzip()
+            .no_brotli()
+            .no_zstd()
+            .no_deflate()
+            .http1_allow_spaces_after_header_name_in_responses(true)
+            .http1_allow_obsolete_multiline_headers_in_responses(true)
+            .http1_ignore_invalid_headers_in_responses(true)
             .redirect(reqwest::redirect::Policy::none())
             .dns_resolver(Arc::new(VettedResolver(policy.clone())))
             .connect_timeout(connect)
@@ -44,9 +83,11 @@ impl HttpsClient {
         request: &Request<'_>,
         cookie: Option<HeaderValue>,
         own_listeners: &OwnListeners,
-    ) -> Result<reqwest::Response, FetchError> {
+    ) -> Result<HttpsResponse, FetchError> {
         let mut headers = request.source_headers.clone();
         headers.extend(request.forwarded_headers.clone());
+        let accepted = HeaderValue::from_static(ACCEPT_ENCODING);
+        headers.entry(header::ACCEPT_ENCODING).or_insert(accepted);
         if let Some(cookie) = cookie {
             headers.insert(header::COOKIE, cookie);
         }
@@ -57,19 +98,24 @@ impl HttpsClient {
                 .header(header::CONTENT_TYPE, body.content_type.clone())
                 .body(body.bytes.clone());
         }
-        let response = builder.send().await.map_err(classify_error)?;
+        let mut response = builder.send().await.map_err(classify_error)?;
         if let Some(peer) = response.remote_addr() {
             self.policy.check_address(peer.ip())?;
             if own_listeners.contains(peer.ip(), Some(peer.port())) {
                 return Err(PolicyDenial::OwnListener.into());
             }
         }
-        Ok(response)
+        let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
+        let body = HttpsBody(Some(Box::pin(response.bytes_stream())));
+        Ok(HttpsResponse { status, headers, body })
     }
 }
 
+/// What hyper says of a connection that was closed between two chunks.
+const CLOSED_BETWEEN_CHUNKS: &str = "unexpected EOF during chunk size line";
+
 /// Classifies an error of reqwest, which wraps errors of our resolver and of the system.
-pub(crate) fn classify_error(error: reqwest::Error) -> FetchError {
+fn classify_error(error: reqwest::Error) -> FetchError {
     for cause in error_chain(&error) {
         if let Some(ours) = cause.downcast_ref::<FetchError>() {
             return ours.clone();
@@ -92,6 +138,8 @@ pub(crate) fn classify_error(error: reqwest::Error) -> FetchError {
     let error = error.without_url();
     let reason = error_chain(&error).find_map(|cause| FailureReason::of_io(cause.downcast_ref()?));
     let root = error_chain(&error).last().map_or(String::new(), ToString::to_string);
+    let closed_early = FailureReason::Connection(ConnectionFault::ClosedBeforeLastChunk);
+    let reason = reason.or((root == CLOSED_BETWEEN_CHUNKS).then_some(closed_early));
     FetchError::with_detail(kind, root).with_reason(reason)
 }
 

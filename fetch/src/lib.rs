@@ -4,15 +4,18 @@
 //! - [`policy`]: [`AddressPolicy`]: which URLs and addresses may be reached.
 //! - [`address`]: which addresses are public, however they are written.
 //! - [`resolver`]: host names to addresses that the policy allows.
-//! - [`headers`]: which request fields a source may set.
+//! - [`headers`]: which request fields a source may set. [`cookies`]: what upstreams set.
 //! - [`request`]: what is sent.
 //! - [`fetcher`]: sending, redirects and timeouts.
 //! - [`http_client`]: HTTP/1.1 for `http:`. [`https_client`]: `https:`.
+//! - [`content_coding`]: decoding of bodies.
 //! - [`response`]: bodies with limits.
 //! - `dial`: vetted TCP connections for protocols that others speak.
 //! - [`error`]: what can go wrong, and whose fault it is; [`failure_reason`]: the exact reason.
 
 pub mod address;
+mod content_coding;
+pub mod cookies;
 mod dial;
 pub mod error;
 mod failure_reason;
@@ -25,11 +28,11 @@ pub mod request;
 mod resolver;
 pub mod response;
 
+pub use cookies::CookieJar;
 pub use error::{FetchError, FetchErrorKind};
 pub use failure_reason::{CertificateFault, ConnectionFault, FailureReason, PolicyDenial};
 pub use fetcher::{Fetcher, Timeouts};
 pub use headers::{HeaderError, parse_source_header, parse_source_headers};
 pub use policy::{AddressPolicy, PrivateRange, USER_INFO_ERROR, parse_url};
 pub use request::{Request, RequestBody, UrlFilter};
-pub use reqwest::cookie::{CookieStore, Jar};
 pub use response::Response;

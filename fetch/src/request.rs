@@ -6,12 +6,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Method;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
-use reqwest::cookie::Jar;
 use url::Url;
 
+use crate::cookies::CookieJar;
+
 pub(crate) const USER_AGENT: &str = concat!("pitwall/", env!("CARGO_PKG_VERSION"));
+/// The content codings that are asked for.
+pub(crate) const ACCEPT_ENCODING: &str = "gzip, br, zstd, deflate";
 
 /// A request. Nothing of a viewer's request is forwarded unless it is put here.
+#[derive(Clone)]
 pub struct Request<'a> {
     pub method: Method,
     pub url: Url,
@@ -20,8 +24,9 @@ pub struct Request<'a> {
     /// Fields forwarded from the viewer's request (Range, If-Range, Accept); sent on every hop.
     pub forwarded_headers: HeaderMap,
     pub body: Option<RequestBody>,
-    /// Cookie jar that is sent and updated on every hop.
-    pub cookies: Option<&'a Jar>,
+    /// Cookie jar that is sent and updated on every hop. Its cookies go along with those of the
+    /// source, and replace them where they have the same name.
+    pub cookies: Option<&'a CookieJar>,
     /// Overrides [`Timeouts::first_byte`](crate::Timeouts::first_byte), for requests that are meant to wait upstream.
     pub first_byte_timeout: Option<Duration>,
     /// URLs for which the policy's private ranges are allowed; `None` means all. A redirect from
@@ -70,7 +75,7 @@ impl<'a> Request<'a> {
     }
 
     #[must_use]
-    pub fn cookies(mut self, jar: &'a Jar) -> Self {
+    pub fn cookies(mut self, jar: &'a CookieJar) -> Self {
         self.cookies = Some(jar);
         self
     }

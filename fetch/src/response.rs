@@ -9,8 +9,9 @@ use http::header::{self, HeaderMap};
 use tokio::time::Instant;
 use url::Url;
 
+use crate::content_coding::UpstreamBody;
 use crate::error::{FetchError, FetchErrorKind};
-use crate::{http_client, https_client};
+use crate::failure_reason::{ConnectionFault, FailureReason};
 
 /// A response of any status. Its body is decoded from gzip, br, zstd or deflate.
 pub struct Response {
@@ -33,32 +34,17 @@ pub struct Response {
 const RATE_MIN_BYTES_PER_SEC: u64 = 50 * 1024;
 const RATE_GRACE_PERIOD: Duration = Duration::from_secs(10);
 
-/// A response of the HTTP or the HTTPS client.
-pub(crate) enum UpstreamResponse {
-    Http(http_client::HttpResponse),
-    Https(reqwest::Response),
+/// A response of the HTTP or the HTTPS client, decoded.
+pub(crate) struct UpstreamResponse {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    body: UpstreamBody,
 }
 
 impl UpstreamResponse {
-    pub(crate) fn status(&self) -> StatusCode {
-        match self {
-            Self::Http(response) => response.status,
-            Self::Https(response) => response.status(),
-        }
-    }
-
-    pub(crate) fn headers(&self) -> &HeaderMap {
-        match self {
-            Self::Http(answer) => &answer.headers,
-            Self::Https(response) => response.headers(),
-        }
-    }
-
-    async fn chunk(&mut self) -> Result<Option<Bytes>, FetchError> {
-        match self {
-            Self::Http(answer) => poll_fn(|cx| answer.poll_chunk(cx)).await,
-            Self::Https(response) => response.chunk().await.map_err(https_client::classify_error),
-        }
+    pub(crate) fn new(status: StatusCode, mut headers: HeaderMap, body: UpstreamBody) -> Self {
+        let body = body.decoded(&mut headers);
+        Self { status, headers, body }
     }
 }
 
@@ -69,13 +55,13 @@ impl Response {
         url: Url,
         idle_timeout: Duration,
     ) -> Self {
-        // The clients drop Content-Length when they decode a body, because it counts encoded bytes.
+        // A decoded response has no Content-Length, because it counts encoded bytes.
         let expected_bytes = upstream_response
-            .headers()
+            .headers
             .get(header::CONTENT_LENGTH)
             .and_then(|value| value.to_str().ok()?.parse().ok());
         let statuses_without_body = [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED];
-        let has_body = !is_head && !statuses_without_body.contains(&upstream_response.status());
+        let has_body = !is_head && !statuses_without_body.contains(&upstream_response.status);
         let (received_bytes, upstream_wait, guard) = (0, Duration::ZERO, None);
         Self {
             upstream_response,
@@ -97,11 +83,11 @@ impl Response {
     }
 
     pub fn status(&self) -> StatusCode {
-        self.upstream_response.status()
+        self.upstream_response.status
     }
 
     pub fn headers(&self) -> &HeaderMap {
-        self.upstream_response.headers()
+        &self.upstream_response.headers
     }
 
     /// URL of the response after redirects, the base of relative URIs in the body.
@@ -121,7 +107,8 @@ impl Response {
     /// announced length.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, FetchError> {
         let started = Instant::now();
-        let chunk = tokio::time::timeout(self.idle_timeout, self.upstream_response.chunk())
+        let body = &mut self.upstream_response.body;
+        let chunk = tokio::time::timeout(self.idle_timeout, poll_fn(|cx| body.poll_chunk(cx)))
             .await
             .map_err(|_| FetchError::from(FetchErrorKind::Timeout))??;
         self.upstream_wait += started.elapsed();
@@ -159,7 +146,10 @@ impl Response {
         Ok(())
     }
 
-    /// Reads the whole decoded body.
+    /// Reads the whole decoded body. One that lacks nothing but its last chunk is taken as it is:
+    /// some servers never send one, and what is cut of a playlist comes with its next version. The
+    /// reader of [`chunk`](Self::chunk) gets an error instead, because a segment that is cut would be
+    /// stored for ever.
     ///
     /// # Errors
     /// [`FetchErrorKind::TooLarge`] beyond `limit` bytes, and errors of [`chunk`](Self::chunk).
@@ -167,8 +157,16 @@ impl Response {
         if self.expected_bytes.is_some_and(|length| length > limit as u64) {
             return Err(FetchErrorKind::TooLarge.into());
         }
+        let missing_last_chunk =
+            Some(FailureReason::Connection(ConnectionFault::ClosedBeforeLastChunk));
         let mut body = BytesMut::new();
-        while let Some(chunk) = self.chunk().await? {
+        loop {
+            let chunk = match self.chunk().await {
+                Ok(Some(chunk)) => chunk,
+                Ok(None) => break,
+                Err(error) if error.reason == missing_last_chunk && !body.is_empty() => break,
+                Err(error) => return Err(error),
+            };
             if body.len() + chunk.len() > limit {
                 return Err(FetchErrorKind::TooLarge.into());
             }

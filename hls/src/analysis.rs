@@ -1,6 +1,7 @@
 //! A typed, read-only model of a playlist, for checking, ranking and splicing; it is never
 //! serialised.
 
+mod kept_attributes;
 mod media;
 mod multivariant;
 mod segment;
@@ -8,8 +9,11 @@ mod value_reader;
 
 use url::Url;
 
+pub use self::kept_attributes::AttributeList;
 pub use self::media::{MediaPlaylist, ServerControl};
-pub use self::multivariant::{MediaKind, MediaRendition, MultivariantPlaylist, Variant};
+pub use self::multivariant::{
+    MediaKind, MediaRendition, MultivariantPlaylist, SessionTag, Variant,
+};
 pub use self::segment::{Key, Map, Segment};
 use self::value_reader::ValueReader;
 use crate::error::InvalidPlaylist;

@@ -13,6 +13,7 @@ pub(crate) struct Attribute<'a> {
     pub(crate) name: &'a [u8],
     /// Value without quotes and padding.
     pub(crate) value: &'a [u8],
+    pub(crate) is_quoted: bool,
     /// Byte offset of `value` in the input.
     pub(crate) value_start: usize,
     /// Byte offset of the attribute in the input, from its name to `end`, after its closing quote.
@@ -83,16 +84,16 @@ impl<'a> Attributes<'a> {
         let name_start = equals - padding - name.len();
 
         self.position += leading_padding(self.rest());
-        let (value, end) = match self.rest().split_first() {
+        let (value, end, is_quoted) = match self.rest().split_first() {
             Some((b'"', quoted)) => {
                 let closing = memchr::memchr(b'"', quoted);
                 let value = quoted.get(..closing.unwrap_or(quoted.len()))?;
                 self.position += 1;
-                (value, self.position + value.len() + usize::from(closing.is_some()))
+                (value, self.position + value.len() + usize::from(closing.is_some()), true)
             }
             _ => {
                 let value = parse_unquoted(self.rest());
-                (value, self.position + value.len())
+                (value, self.position + value.len(), false)
             }
         };
         let value_start = self.position + leading_padding(value);
@@ -101,6 +102,7 @@ impl<'a> Attributes<'a> {
         Some(Attribute {
             name,
             value: trim_padding(value),
+            is_quoted,
             value_start: self.offset + value_start,
             start: self.offset + name_start,
             end: self.offset + end,

@@ -12,19 +12,22 @@ use crate::uri_mapper::{UriMapper, UriReference, UriRole};
 use crate::uri_resolver::UriResolver;
 use crate::variables::NO_VARIABLES;
 
+/// A document takes many times its size while it is parsed, and real ones have a few kilobytes.
+const DOCUMENT_MAX_BYTES: usize = 2 << 20;
+const OUTPUT_MAX_BYTES: usize = 16 * DOCUMENT_MAX_BYTES;
+
 /// Rewrites the URIs of a JSON document that was loaded from `base` (the URL after redirects).
 ///
 /// # Errors
-/// [`InvalidDocument`] if the document exceeds the default [`PlaylistLimits`], is not JSON, is
-/// neither a steering manifest nor an asset list, or grows beyond the output limit.
+/// [`InvalidDocument`] if the document has more than 2 MiB, is not JSON, is neither a steering
+/// manifest nor an asset list, or grows beyond 32 MiB.
 pub fn rewrite_document<L: UriMapper + ?Sized>(
     json: &[u8],
     base: &Url,
     mapper: &mut L,
 ) -> Result<Vec<u8>, InvalidDocument> {
-    let limits = PlaylistLimits::default();
-    if json.len() > limits.max_bytes {
-        return Err(InvalidDocument::TooLong { bytes: json.len(), limit: limits.max_bytes });
+    if json.len() > DOCUMENT_MAX_BYTES {
+        return Err(InvalidDocument::TooLong { bytes: json.len(), limit: DOCUMENT_MAX_BYTES });
     }
     let json = json.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(json);
     let Value::Object(mut document) = serde_json::from_slice(json)? else {
@@ -34,7 +37,8 @@ pub fn rewrite_document<L: UriMapper + ?Sized>(
         resolver: UriResolver::new(base),
         mapper,
         written_bytes: 0,
-        max_bytes: limits.max_output_bytes(),
+        max_bytes: OUTPUT_MAX_BYTES,
+        max_link_bytes: PlaylistLimits::DEFAULT.max_link_bytes,
     };
     if document.get("ASSETS").is_some_and(Value::is_array) {
         rewriter.rewrite_asset_list(&mut document)?;
@@ -54,6 +58,7 @@ struct DocumentRewriter<'a, L: ?Sized> {
     mapper: &'a mut L,
     written_bytes: usize,
     max_bytes: usize,
+    max_link_bytes: usize,
 }
 
 impl<L: UriMapper + ?Sized> DocumentRewriter<'_, L> {
@@ -101,6 +106,10 @@ impl<L: UriMapper + ?Sized> DocumentRewriter<'_, L> {
         };
         let mut link = Vec::new();
         self.mapper.map_uri(&reference, &mut link);
+        let (bytes, limit) = (link.len(), self.max_link_bytes);
+        if bytes > limit {
+            return Err(InvalidDocument::LinkTooLong { bytes, limit });
+        }
         self.written_bytes += link.len();
         if self.written_bytes > self.max_bytes {
             return Err(InvalidDocument::OutputTooLong { limit: self.max_bytes });

@@ -22,6 +22,8 @@ pub enum InvalidPlaylist {
     UriTooLong { line: usize, limit: usize },
     #[error("line {line}: the playlist's variables are longer than {limit} bytes")]
     VariablesTooLong { line: usize, limit: usize },
+    #[error("line {line}: the link to its URI would be {bytes} bytes long, more than {limit}")]
+    LinkTooLong { line: usize, bytes: usize, limit: usize },
     #[error("line {line}: rewritten, the playlist is longer than {limit} bytes")]
     OutputTooLong { line: usize, limit: usize },
 }
@@ -35,6 +37,8 @@ pub enum InvalidDocument {
     Json(#[from] serde_json::Error),
     #[error("the document is neither a steering manifest nor an asset list")]
     Unrecognised,
+    #[error("the link to a URI of it would be {bytes} bytes long, more than {limit}")]
+    LinkTooLong { bytes: usize, limit: usize },
     #[error("rewritten, the document is longer than {limit} bytes")]
     OutputTooLong { limit: usize },
 }

@@ -136,6 +136,15 @@ impl<'a> Line<'a> {
         }
     }
 
+    /// A comment of the form `#NAME:`. The standard knows only tags whose names begin with `EXT`;
+    /// players of a vendor know others too.
+    pub(crate) fn vendor_tag(&self) -> Option<Tag<'a>> {
+        let (name, _) = self.text.split_at_checked(memchr::memchr(b':', self.text)?)?;
+        let name = name.strip_prefix(b"#").filter(|name| !name.is_empty())?;
+        let is_name = |byte: &u8| matches!(byte, b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_');
+        name.iter().all(is_name).then(|| self.parse_tag())
+    }
+
     fn parse_tag(&self) -> Tag<'a> {
         let is_end = |&byte: &u8| byte == b':' || is_padding(byte);
         let end = self.text.iter().position(is_end).unwrap_or(self.text.len());

@@ -68,6 +68,11 @@ pub(crate) fn names_origin(value: &[u8], base: &Url) -> bool {
         || has_host_form(value)
 }
 
+/// Whether the value may be a URL or a host, whatever the playlist's own host is.
+pub(crate) fn may_name_host(value: &[u8]) -> bool {
+    memchr::memmem::find(value, b"//").is_some() || has_host_form(value)
+}
+
 /// Whether the value is two labels or more, with an optional port or path.
 fn has_host_form(value: &[u8]) -> bool {
     let host = value.split(|&byte| matches!(byte, b':' | b'/' | b'?')).next().unwrap_or_default();

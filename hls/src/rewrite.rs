@@ -94,7 +94,11 @@ impl<'a, L: UriMapper + ?Sized> Rewriter<'a, L> {
             return Ok(());
         }
         match line.kind() {
-            LineKind::Blank | LineKind::Comment => Ok(()),
+            LineKind::Blank => Ok(()),
+            LineKind::Comment => match line.vendor_tag() {
+                Some(tag) => self.rewrite_tag(&tag, line.number),
+                None => Ok(()),
+            },
             LineKind::Uri => self.rewrite_uri_line(line),
             LineKind::Tag(tag) => self.rewrite_tag(&tag, line.number),
         }
@@ -178,8 +182,13 @@ impl<'a, L: UriMapper + ?Sized> Rewriter<'a, L> {
             written,
         };
         self.out.extend_from_slice(self.input.get(self.copied_until..start).unwrap_or_default());
+        let link_start = self.out.len();
         self.mapper.map_uri(&reference, &mut self.out);
         self.copied_until = start + written.len();
+        let (bytes, limit) = (self.out.len() - link_start, self.limits.max_link_bytes);
+        if bytes > limit {
+            return Err(InvalidPlaylist::LinkTooLong { line, bytes, limit });
+        }
         self.check_growth(line)
     }
 

@@ -19,9 +19,11 @@ mod rendering;
 mod segmented_playlist;
 mod window;
 
-pub use self::rendering::override_playlist_tags;
+pub use self::rendering::{counts_discontinuities, cut_live_playlist, override_playlist_tags};
 pub use self::segmented_playlist::{ParseError, Segment, SegmentedPlaylist};
 pub use self::window::PlaylistWindow;
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -137,6 +139,36 @@ impl Splice {
         let tail_length = if follows { window - current.len() } else { 0 };
         let tail = self.tail.get(self.tail.len().saturating_sub(tail_length)..).unwrap_or_default();
         Ok(tail.iter().map(Segment::without_parts).chain(current).collect())
+    }
+
+    /// Counts on the discontinuity sequence numbers of a playlist that has no
+    /// EXT-X-DISCONTINUITY-SEQUENCE: with each tag that leaves it they would step back. `published`:
+    /// segments as they were published, whose numbers stay.
+    pub fn count_discontinuities(&self, playlist: &mut SegmentedPlaylist, published: &[Segment]) {
+        if playlist.has_discontinuity_sequence {
+            return;
+        }
+        let splice_point = (self.from.published, self.from.discontinuity);
+        let known = published.iter().map(|segment| (segment.number, segment.discontinuity));
+        let known: BTreeMap<u64, u64> = std::iter::once(splice_point).chain(known).collect();
+        let known_segment = playlist.segments.iter().rev().find_map(|segment| {
+            let number = self.published_number(segment.number)?;
+            Some((segment.discontinuity, *known.get(&number)?))
+        });
+        // Where no segment is known, the first one follows the last that is.
+        let follows_known = || {
+            let first = playlist.segments.first()?;
+            let number = self.published_number(first.number)?;
+            let (_, last) = known.range(..number).next_back()?;
+            Some((first.discontinuity_before(), *last))
+        };
+        let Some((counted, discontinuity)) = known_segment.or_else(follows_known) else { return };
+        let at_source = self.from.upstream_discontinuity.saturating_add(discontinuity);
+        let at_source = at_source.saturating_sub(self.from.discontinuity);
+        for segment in &mut playlist.segments {
+            segment.discontinuity =
+                segment.discontinuity.saturating_add(at_source).saturating_sub(counted);
+        }
     }
 
     fn to_published(&self, segment: &Segment) -> Option<Segment> {

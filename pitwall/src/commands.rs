@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::bail;
 use pitwall_control_plane::ExtractionRunner;
 use pitwall_fetch::{Fetcher, Timeouts, parse_url};
+use pitwall_proxy::route::URI_MAX_BYTES;
 use pitwall_proxy::upstream::denials::DenialLog;
 use pitwall_proxy::upstream::seal::Purpose as SealPurpose;
 use pitwall_proxy::upstream::target::TargetResolver;
@@ -73,7 +74,11 @@ pub(crate) fn sign_url(url: &str, ttl: Option<Duration>, path: &Path) -> anyhow:
         let mut seal = Vec::new();
         let expires = ttl.map(|ttl| now + ttl.as_secs());
         sealer.seal_until(purpose, path, "", url.as_str(), now, expires, &mut seal);
-        print_text(&format!("{path}?u={}", String::from_utf8_lossy(&seal)));
+        let link = format!("{path}?u={}", String::from_utf8_lossy(&seal));
+        if link.len() > URI_MAX_BYTES {
+            bail!("the edge would refuse it: the link would be longer than {URI_MAX_BYTES} bytes");
+        }
+        print_text(&link);
     }
     Ok(())
 }

@@ -102,7 +102,7 @@ impl AdminService {
             }
             None if uri.path() == "/relay" => {
                 let url = uri.query().and_then(|query| query.strip_prefix("url="));
-                PurgeScope::Objects(
+                PurgeScope::Urls(
                     self.whole_object_keys(url.ok_or(PurgeError::BadUrl)?)
                         .ok_or(PurgeError::BadUrl)?,
                 )
@@ -124,7 +124,7 @@ impl AdminService {
         let targets = profiles.chain([""]).filter_map(|profile| {
             self.state.targets.resolve_for_profile(url.clone(), profile, &map).ok()
         });
-        Some(targets.map(|target| ObjectKey::of(&target, None)).collect())
+        Some(targets.map(|target| ObjectKey::of_url(&target)).collect())
     }
 
     fn render_metrics(&self) -> Response<Vec<u8>> {
@@ -156,5 +156,6 @@ fn build_response(
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static(content_type));
     headers.insert(header::CONTENT_LENGTH, length.into());
+    headers.insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
     response
 }

@@ -40,7 +40,7 @@ use crate::http::problem::{Problem, upstream_status_problem};
 use crate::upstream::target::UpstreamTarget;
 use byte_range::{ByteRange, parse_content_range};
 use fetch_budget::FetchBudget;
-use fetch_task::{FetchTask, build_media_request};
+use fetch_task::{FetchTask, build_media_request, is_whole};
 use freshness::FreshnessByDirectory;
 use inflight_fetch::{InflightFetch, NotCacheable};
 use object_store::{CachedObject, ObjectStore};
@@ -84,27 +84,40 @@ struct NegativeEntry {
 /// A fetch in flight, and what a purge finds it by.
 struct InflightEntry {
     fetch: Arc<InflightFetch>,
-    whole_key: ObjectKey,
+    url_key: ObjectKey,
     stream: Option<Arc<str>>,
 }
 
-/// Cache key of an object: a hash of the URL without its token, the request profile, and the byte
-/// range if it is a part.
+/// Cache key of an object: a hash of the URL without its token, the request profile, the media
+/// sequence number if it is a segment, and the byte range if it is a part.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ObjectKey([u8; 32]);
 
 impl ObjectKey {
     pub fn of(target: &UpstreamTarget, bounds: Option<(u64, u64)>) -> Self {
+        let mut hasher = Self::hash_url(target);
+        if let Some(number) = target.segment_number {
+            hasher.update(&number.to_le_bytes());
+        }
+        if let Some((first, last)) = bounds {
+            hasher.update(&first.to_le_bytes()).update(&last.to_le_bytes());
+        }
+        Self(*hasher.finalize().as_bytes())
+    }
+
+    /// The same key for all objects that the URL has named, and their ranges.
+    pub fn of_url(target: &UpstreamTarget) -> Self {
+        Self(*Self::hash_url(target).finalize().as_bytes())
+    }
+
+    fn hash_url(target: &UpstreamTarget) -> blake3::Hasher {
         let mut hasher = blake3::Hasher::new();
         for component in [&*target.profile.id, &*target.canonical_url()] {
             // Each length comes first, so that no two lists of parts hash alike.
             hasher.update(&component.len().to_le_bytes());
             hasher.update(component.as_bytes());
         }
-        if let Some((first, last)) = bounds {
-            hasher.update(&first.to_le_bytes()).update(&last.to_le_bytes());
-        }
-        Self(*hasher.finalize().as_bytes())
+        hasher
     }
 }
 
@@ -175,15 +188,15 @@ impl PrefetchOutcome {
 /// Which objects a purge removes.
 pub enum PurgeScope {
     Stream(String),
-    /// Whole objects, with all stored ranges of them.
-    Objects(Vec<ObjectKey>),
+    /// What is stored of these URLs, whole objects and ranges of them, by [`ObjectKey::of_url`].
+    Urls(Vec<ObjectKey>),
 }
 
 impl PurgeScope {
-    fn matches(&self, whole_key: &ObjectKey, stream: Option<&Arc<str>>) -> bool {
+    fn matches(&self, url_key: &ObjectKey, stream: Option<&Arc<str>>) -> bool {
         match self {
             Self::Stream(id) => stream.is_some_and(|stream| **stream == **id),
-            Self::Objects(keys) => keys.contains(whole_key),
+            Self::Urls(keys) => keys.contains(url_key),
         }
     }
 }
@@ -321,9 +334,9 @@ impl SegmentCache {
     /// objects were removed.
     pub fn purge(&self, scope: &PurgeScope) -> usize {
         self.lock_inflight()
-            .retain(|_, entry| !scope.matches(&entry.whole_key, entry.stream.as_ref()));
+            .retain(|_, entry| !scope.matches(&entry.url_key, entry.stream.as_ref()));
         self.objects
-            .remove_matching(|object| scope.matches(&object.whole_key, object.stream.as_ref()))
+            .remove_matching(|object| scope.matches(&object.url_key, object.stream.as_ref()))
     }
 
     /// The object, or its byte range `bounds`, stored or in flight. `None` if it is too large, or
@@ -394,10 +407,10 @@ impl SegmentCache {
     ) -> InflightReader {
         let fetch = Arc::new(InflightFetch::default());
         let reader = InflightReader::follow(fetch.clone());
-        let whole_key = bounds.map_or(key, |_| ObjectKey::of(target, None));
+        let url_key = ObjectKey::of_url(target);
         inflight.insert(
             key,
-            InflightEntry { fetch: fetch.clone(), whole_key, stream: target.stream.clone() },
+            InflightEntry { fetch: fetch.clone(), url_key, stream: target.stream.clone() },
         );
         let guard = InflightGuard { cache: self.clone(), key, fetch };
         tokio::spawn(self.clone().run_fetch(guard, target.clone(), bounds));
@@ -428,13 +441,8 @@ impl SegmentCache {
         // stored again.
         let inflight = self.lock_inflight();
         if let Some(entry) = inflight.get(key).filter(|entry| Arc::ptr_eq(&entry.fetch, fetch)) {
-            let object = CachedObject::new(
-                metadata,
-                body,
-                entry.whole_key,
-                entry.stream.clone(),
-                expires_at,
-            );
+            let object =
+                CachedObject::new(metadata, body, entry.url_key, entry.stream.clone(), expires_at);
             self.objects.insert(*key, object);
         }
     }
@@ -478,7 +486,7 @@ impl SegmentCache {
         }
         let response = target.send(&self.fetcher, request).await?;
         match response.status() {
-            StatusCode::OK => Ok(CacheLookup::Bypass(Box::new(response))),
+            status if is_whole(status) => Ok(CacheLookup::Bypass(Box::new(response))),
             StatusCode::PARTIAL_CONTENT if is_requested_range(&response, range_request.range) => {
                 Ok(CacheLookup::Bypass(Box::new(response)))
             }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::StatusCode;
+use http::{StatusCode, header};
 use jiff::Timestamp;
 use pingora::http::ResponseHeader;
 use pingora::modules::http::HttpModules;
@@ -36,7 +36,7 @@ use crate::http::cors::media_headers;
 use crate::http::limits::ClientLimiter;
 use crate::http::problem::Problem;
 use crate::http::query::Query;
-use crate::http::response::Response;
+use crate::http::response::{Response, frame_unknown_length};
 use crate::http::write_timeout::{extend_write_timeout, set_timeouts};
 use crate::live::LiveHandler;
 use crate::media_handler::MediaHandler;
@@ -113,7 +113,11 @@ impl Edge {
         let window = config.edge.playlist.window;
         let live = Arc::new(LiveHandler::new(playlist_poller.clone(), state.clone(), window));
         Ok(Self {
-            media: MediaHandler { state: state.clone(), live: live.clone() },
+            media: MediaHandler {
+                state: state.clone(),
+                live: live.clone(),
+                is_access_open: access.is_open(),
+            },
             live,
             proxied: ProxyHandler { playlist_poller, state: state.clone() },
             api,
@@ -171,7 +175,7 @@ impl Edge {
         let admitted = match (route, context.client_address) {
             // Health probes are not limited: a load balancer must not be refused under load.
             (Ok(Route::Api(ApiRequest::Health | ApiRequest::Ready)), _) | (_, None) => Ok(()),
-            (_, Some(client)) => self.limiter.admit_request(client.into(), in_flight),
+            (_, Some(client)) => self.limiter.admit_request(client.address.into(), in_flight),
         };
         let rejection = match route {
             Ok(Route::Api(ApiRequest::Command(method))) => {
@@ -207,9 +211,17 @@ impl Edge {
                 live.build_multivariant_playlist(stream, rendition, &tokens, now)?.to_response()
             }
             Route::MediaPlaylist { stream, rendition, directives } => {
-                let (live, directives) = (&self.live, directives.as_deref());
-                let playlist =
-                    live.fetch_media_playlist(stream, rendition, directives, now).await?;
+                let playlist = match self.live.find_i_frame_playlist(stream, rendition)? {
+                    Some((target, variables)) => {
+                        let variables = Some(variables);
+                        let request = ProxyRequest { target, variables, directives, now };
+                        self.proxied.fetch_playlist(request).await?
+                    }
+                    None => {
+                        let (live, directives) = (&self.live, directives.as_deref());
+                        live.fetch_media_playlist(stream, rendition, directives, now).await?
+                    }
+                };
                 let viewer = ViewerId::of_request(&grant, context.client_address, &request.headers);
                 let map = self.state.maps.current();
                 if let Some((stream, _)) = map.streams.get_key_value(stream) {
@@ -246,18 +258,17 @@ impl Edge {
                     |scope: AccessScope<'_>| self.access.token_query(&grant, scope, now);
                 self.api.iptv_playlist(&token_query)?
             }
-            Route::Api(request) => self
-                .api
-                .respond(&request, &|map, stream| self.live.active_upstream(map, stream, now))?,
+            Route::Api(request) => {
+                self.api.respond(&request, &|map, stream| self.live.active_upstream(map, stream))?
+            }
             Route::Page { path } if grant == Grant::Key => {
                 let cookie = self.access.issue_cookie(&grant, self.is_https, now);
                 login_page::redirect_with_cookie(path, query, &cookie.unwrap_or_default())
             }
             Route::Page { path } => {
                 self.page.respond(path, is_gzip_accepted(&request.headers), || {
-                    let bootstrap = self
-                        .api
-                        .bootstrap(&|map, stream| self.live.active_upstream(map, stream, now));
+                    let bootstrap =
+                        self.api.bootstrap(&|map, stream| self.live.active_upstream(map, stream));
                     // Before the first map the page starts without a bootstrap document.
                     bootstrap.ok()
                 })
@@ -353,6 +364,19 @@ impl ProxyHttp for Edge {
         _context: &mut RequestContext,
     ) -> RangeType {
         filter_range(session.req_header(), response)
+    }
+
+    /// Frames media of unknown length, which Pingora sends in chunks, whatever the client's version.
+    async fn response_filter(
+        &self,
+        session: &mut Session,
+        response: &mut ResponseHeader,
+        _context: &mut RequestContext,
+    ) -> Result<()> {
+        match response.headers.contains_key(header::TRANSFER_ENCODING) {
+            true => frame_unknown_length(session, response),
+            false => Ok(()),
+        }
     }
 
     /// Sets the write timeout for a body chunk, which Pingora writes right after this filter.

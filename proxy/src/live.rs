@@ -25,14 +25,16 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use http::StatusCode;
-use pitwall_upstream_map::{Health, Stream, Upstream, UpstreamMap};
+use pitwall_upstream_map::{Container, Health, Stream, Upstream, UpstreamMap};
 pub use source_switch::SwitchReason;
 
 use crate::edge_state::EdgeState;
 use crate::http::problem::Problem;
 use crate::http::query::Link;
-use crate::playlist::multivariant;
+use crate::playlist::multivariant::{self, WriteOptions};
+use crate::playlist::uri_mappers::ProxyUriMapper;
 use crate::playlist::{Playlist, PlaylistPoller, PlaylistResult, PollOutcome, build_poll_key};
+use crate::upstream::target::UpstreamTarget;
 use failure_log::FailureLog;
 use media_poll::MediaPoll;
 use publisher::Publisher;
@@ -87,14 +89,53 @@ impl LiveHandler {
     ) -> Result<Playlist, Problem> {
         let map = self.state.maps.current();
         let stream = map.streams.get(stream).ok_or_else(|| self.missing_stream_problem())?;
-        let upstream = self.active_upstream(&map, stream, now);
+        let upstream = self.active_upstream(&map, stream);
         let upstream = upstream.ok_or_else(|| Problem::StreamDown(stream.id.clone()))?;
         let only = match rendition {
             Some(id) => Some(upstream.rendition(id).ok_or_else(|| self.missing_stream_problem())?),
             None => None,
         };
-        let text = multivariant::write_playlist(upstream, only, query);
+        let mut uri_mapper = ProxyUriMapper {
+            sealer: &self.state.sealer,
+            profile: &upstream.profile.0,
+            container_extension: Container::MpegTs.extension(),
+            now,
+            expires: None,
+        };
+        let mut upstreams = stream.upstreams.iter();
+        let options = WriteOptions {
+            only,
+            has_independent_segments: upstreams
+                .all(|upstream| upstream.multivariant.has_independent_segments),
+            query,
+            uri_mapper: &mut uri_mapper,
+        };
+        let text = multivariant::write_playlist(upstream, options);
         Ok(Playlist::new(text.into_bytes(), PLAYLIST_CONTENT_TYPE, None, Duration::ZERO))
+    }
+
+    /// The target of the I-frame playlist with this id, and the variables that it imports. `None`
+    /// if no upstream of the stream has one.
+    ///
+    /// # Errors
+    /// [`Problem::NotFound`] if another upstream than that of the playlist is active: the player
+    /// loads the multivariant playlist again. [`Problem::StreamDown`] without an active upstream.
+    pub fn find_i_frame_playlist(
+        &self,
+        stream: &str,
+        id: &str,
+    ) -> Result<Option<(UpstreamTarget, String)>, Problem> {
+        let map = self.state.maps.current();
+        let Some(stream) = map.streams.get(stream) else { return Ok(None) };
+        if !stream.upstreams.iter().any(|upstream| upstream.i_frame_playlist(id).is_some()) {
+            return Ok(None);
+        }
+        let upstream = self.active_upstream(&map, stream);
+        let upstream = upstream.ok_or_else(|| Problem::StreamDown(stream.id.clone()))?;
+        let url = upstream.i_frame_playlist(id).ok_or(Problem::NotFound)?.playlist.clone();
+        let target = self.state.targets.resolve_for_profile(url, &upstream.profile.0, &map)?;
+        let target = UpstreamTarget { stream: Some(stream.id.as_str().into()), ..target };
+        Ok(Some((target, upstream.variables.clone())))
     }
 
     /// One rendition's media playlist. While its upstream fails, the last good playlist is served
@@ -291,7 +332,6 @@ impl LiveHandler {
         &self,
         map: &UpstreamMap,
         stream: &'a Stream,
-        now: u64,
     ) -> Option<&'a Upstream> {
         let Some(stream_state) = self.stream_states.get(stream.id.as_str()) else {
             return stream.active();
@@ -306,7 +346,7 @@ impl LiveHandler {
             confirmed_by_map: current.confirmed_by_map,
             shared: current.shared,
             map_version: map.version,
-            now,
+            switch_age: current.age(),
             is_in_cooldown: &|upstream| stream_state.is_in_cooldown(upstream),
         };
         select_upstream(stream, None, &input).ok().filter(|one| one.health != Health::Down)

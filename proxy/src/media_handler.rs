@@ -12,7 +12,7 @@ use crate::feedback::viewers::has_cmcd_fields;
 use crate::http::problem::Problem;
 use crate::http::query::Link;
 use crate::live::LiveHandler;
-use crate::media_response::MediaResponse;
+use crate::media_response::{MediaResponse, media_cache_control};
 use crate::upstream::resolved_map::ResolvedMap;
 use crate::upstream::seal::Purpose;
 use crate::upstream::target::UpstreamTarget;
@@ -21,6 +21,8 @@ use crate::upstream::target::UpstreamTarget;
 pub struct MediaHandler {
     pub state: EdgeState,
     pub live: Arc<LiveHandler>,
+    /// Every client has access.
+    pub is_access_open: bool,
 }
 
 impl MediaHandler {
@@ -59,7 +61,7 @@ impl MediaHandler {
         let EdgeState { targets, sealer, .. } = &self.state;
         let target = targets.resolve_link(link, None, sealer, &map, now)?;
         let profile = target.profile.clone();
-        let opened = self.open_media(request, target, Some(stream)).await;
+        let opened = self.open_media(request, target, Some(stream), now).await;
         if opened.is_err() || has_cmcd_fields(&request.headers) {
             let problem = opened.as_ref().err();
             self.record_feedback(&map, stream, &profile.id, request, problem);
@@ -79,7 +81,7 @@ impl MediaHandler {
     ) -> Result<MediaResponse, Problem> {
         let EdgeState { targets, sealer, maps, .. } = &self.state;
         let target = targets.resolve_link(link, None, sealer, &maps.current(), now)?;
-        self.open_media(request, target, None).await
+        self.open_media(request, target, None, now).await
     }
 
     async fn open_media(
@@ -87,11 +89,13 @@ impl MediaHandler {
         request: &RequestHeader,
         target: UpstreamTarget,
         stream: Option<&str>,
+        now: u64,
     ) -> Result<MediaResponse, Problem> {
         if target.purpose.is_some_and(|purpose| purpose != Purpose::Media) {
             return Err(Problem::SealInvalid);
         }
         let started = Instant::now();
+        let cache_control = media_cache_control(self.is_access_open, target.expires, now);
         let lookup = match self.state.cache.find_stored(&target) {
             Some(stored) => stored,
             None => {
@@ -100,7 +104,7 @@ impl MediaHandler {
                 self.state.cache.open_object(target, range).boxed().await?
             }
         };
-        let media = MediaResponse::new(lookup, request.uri.path(), started);
+        let media = MediaResponse::new(lookup, request.uri.path(), cache_control, started);
         self.state.metrics.cache_requests.of(media.cache_result()).inc();
         Ok(media)
     }

@@ -27,18 +27,28 @@ const PARTIAL_OR_CONDITIONAL: [HeaderName; 3] =
 
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
+/// How long a cache may store media, in seconds: a segment's link changes when its content does.
+const MEDIA_MAX_AGE: u64 = 60;
+
 /// An object that was opened for one request.
 pub struct MediaResponse {
     lookup: CacheLookup,
     content_type: &'static str,
+    /// For an object that the segment cache stores too.
+    cache_control: HeaderValue,
     open_duration: Duration,
 }
 
 impl MediaResponse {
     /// `path`: that of the request, whose extension tells the content type.
-    pub fn new(lookup: CacheLookup, path: &str, started: Instant) -> Self {
+    pub fn new(
+        lookup: CacheLookup,
+        path: &str,
+        cache_control: HeaderValue,
+        started: Instant,
+    ) -> Self {
         let content_type = content_type_of_path(path);
-        Self { lookup, content_type, open_duration: started.elapsed() }
+        Self { lookup, content_type, cache_control, open_duration: started.elapsed() }
     }
 
     /// Where the object came from.
@@ -103,8 +113,8 @@ impl MediaResponse {
 
     fn build_header(&self) -> Result<ResponseHeader> {
         let mut header = match &self.lookup {
-            CacheLookup::Hit(object) => build_object_header(&object.metadata)?,
-            CacheLookup::Inflight { reader, .. } => build_object_header(&reader.metadata())?,
+            CacheLookup::Hit(object) => self.build_object_header(&object.metadata)?,
+            CacheLookup::Inflight { reader, .. } => self.build_object_header(&reader.metadata())?,
             CacheLookup::Bypass(response) => build_bypass_header(response)?,
         };
         header.insert_header(header::CONTENT_TYPE, HeaderValue::from_static(self.content_type))?;
@@ -128,6 +138,42 @@ impl MediaResponse {
         }
         Ok(header)
     }
+
+    fn build_object_header(&self, metadata: &ObjectMetadata) -> Result<ResponseHeader> {
+        let status = match &metadata.content_range {
+            Some(_) => StatusCode::PARTIAL_CONTENT,
+            None => StatusCode::OK,
+        };
+        let mut response = ResponseHeader::build_no_case(status, Some(20))?;
+        response.insert_header(header::CACHE_CONTROL, self.cache_control.clone())?;
+        if let Some(content_range) = &metadata.content_range {
+            response.insert_header(header::CONTENT_RANGE, content_range.clone())?;
+        }
+        if let Some(length) = metadata.length {
+            response.insert_header(header::CONTENT_LENGTH, length)?;
+            response.insert_header(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"))?;
+        }
+        insert_validators(&mut response, metadata.etag.as_ref(), metadata.last_modified.as_ref())?;
+        Ok(response)
+    }
+}
+
+/// The `Cache-Control` of media: no cache serves it to a client that the edge would refuse. Where
+/// clients need a key, it is for the client alone; and it is fresh no longer than until its link
+/// `expires`.
+///
+/// `expires`, `now`: unix seconds.
+pub fn media_cache_control(is_access_open: bool, expires: Option<u64>, now: u64) -> HeaderValue {
+    let left = expires.map_or(MEDIA_MAX_AGE, |expires| expires.saturating_sub(now));
+    match (is_access_open, left) {
+        (true, MEDIA_MAX_AGE..) => HeaderValue::from_static("public, max-age=60"),
+        (false, MEDIA_MAX_AGE..) => HeaderValue::from_static("private, max-age=60"),
+        (is_open, left) => {
+            let audience = if is_open { "public" } else { "private" };
+            HeaderValue::try_from(format!("{audience}, max-age={left}"))
+                .unwrap_or(HeaderValue::from_static("no-store"))
+        }
+    }
 }
 
 /// Serves a valid single range; any other `Range` is ignored (RFC 9110, 14.2) and the response is
@@ -143,26 +189,6 @@ pub fn filter_range(request: &RequestHeader, response: &mut ResponseHeader) -> R
         }
         _ => RangeType::None,
     }
-}
-
-fn build_object_header(metadata: &ObjectMetadata) -> Result<ResponseHeader> {
-    let status = match &metadata.content_range {
-        Some(_) => StatusCode::PARTIAL_CONTENT,
-        None => StatusCode::OK,
-    };
-    let mut response = ResponseHeader::build_no_case(status, Some(20))?;
-    // Cacheable, because a segment's link changes when its content does.
-    let cache_control = HeaderValue::from_static("public, max-age=60");
-    response.insert_header(header::CACHE_CONTROL, cache_control)?;
-    if let Some(content_range) = &metadata.content_range {
-        response.insert_header(header::CONTENT_RANGE, content_range.clone())?;
-    }
-    if let Some(length) = metadata.length {
-        response.insert_header(header::CONTENT_LENGTH, length)?;
-        response.insert_header(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"))?;
-    }
-    insert_validators(&mut response, metadata.etag.as_ref(), metadata.last_modified.as_ref())?;
-    Ok(response)
 }
 
 fn build_bypass_header(upstream: &Response) -> Result<ResponseHeader> {
@@ -197,4 +223,26 @@ fn insert_validators(
         response.insert_header(header::LAST_MODIFIED, last_modified.clone())?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_cache_serves_media_to_a_client_that_the_edge_would_refuse() {
+        const NOW: u64 = 1_780_000_000;
+        for (is_access_open, left, expected) in [
+            (true, None, "public, max-age=60"),
+            (true, Some(3600), "public, max-age=60"),
+            (true, Some(60), "public, max-age=60"),
+            (true, Some(3), "public, max-age=3"),
+            (false, None, "private, max-age=60"),
+            (false, Some(3), "private, max-age=3"),
+        ] {
+            let expires = left.map(|left| NOW + left);
+            let cache_control = media_cache_control(is_access_open, expires, NOW);
+            assert_eq!(cache_control, expected, "{is_access_open} {left:?}");
+        }
+    }
 }

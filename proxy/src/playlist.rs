@@ -294,7 +294,7 @@ const BLOCKING_RELOAD_TIMEOUT: Duration = Duration::from_secs(20);
 /// to its query.
 ///
 /// # Errors
-/// The problem of the fetch, or of a status other than 200.
+/// The problem of the fetch, or of a status that is no success.
 pub async fn fetch_playlist(
     fetcher: &Fetcher,
     target: &UpstreamTarget,
@@ -318,7 +318,7 @@ pub async fn fetch_playlist(
         request = request.first_byte_timeout(BLOCKING_RELOAD_TIMEOUT);
     }
     let response = target.send(fetcher, request).await?;
-    if response.status() != http::StatusCode::OK {
+    if !response.status().is_success() {
         return Err(upstream_status_problem(response.status()));
     }
     let base_url = response.url().clone();

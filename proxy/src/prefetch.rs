@@ -48,7 +48,10 @@ impl EdgeState {
     ) -> PrefetchOutcome {
         match parse_url(&resource.url) {
             Ok(url) => {
-                let target = self.targets.resolve_from_playlist(url, playlist);
+                let target = UpstreamTarget {
+                    segment_number: resource.number,
+                    ..self.targets.resolve_from_playlist(url, playlist)
+                };
                 self.cache.prefetch(&target, resource.byte_range, resource.is_long_lived)
             }
             Err(error) => PrefetchOutcome::Failed(error.into()),

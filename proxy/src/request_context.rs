@@ -1,12 +1,12 @@
 //! [`RequestContext`]: the state of one request, from its header to its log line.
 
-use std::net::IpAddr;
 use std::time::Instant;
 
 use pingora::Error;
 use pingora_proxy::Session;
 use prometheus::IntGauge;
 
+use crate::http::client_address::ClientAddress;
 use crate::media_response::MediaResponse;
 use crate::metrics::{Label, Metrics, RouteLabel, StatusLabel};
 
@@ -19,9 +19,8 @@ pub struct RequestContext {
     in_flight_guard: Option<InFlightGuard>,
     /// The object that Pingora's cache hit path sends.
     pub media: Option<MediaResponse>,
-    /// The address of the viewer, as
-    /// [`ClientAddresses`](crate::http::client_address::ClientAddresses) determines it.
-    pub client_address: Option<IpAddr>,
+    /// `None` before the request was admitted, and where the connection has no peer address.
+    pub client_address: Option<ClientAddress>,
 }
 
 struct InFlightGuard(IntGauge);

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use pitwall_hls::PlaylistLimits;
+
 use crate::api::{self, ApiRequest, DocumentKind};
 use crate::http::access::AccessScope;
 use crate::http::problem::Problem;
@@ -9,8 +11,9 @@ use crate::http::query::{Link, Query, path_with_variables};
 use crate::metrics::RouteLabel;
 use crate::page;
 
-/// Limit of path and query together.
-const URI_MAX_BYTES: usize = 8 * 1024;
+/// Limit of path and query together: a link of a playlist, and what players append to it, such as
+/// delivery directives and CMCD reports.
+pub const URI_MAX_BYTES: usize = PlaylistLimits::DEFAULT.max_link_bytes + 4 * 1024;
 
 /// A parsed request target.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -249,7 +252,7 @@ mod tests {
 
     #[test]
     fn long_uris_are_refused() {
-        let query = format!("url={}", "a".repeat(10_000));
+        let query = format!("url={}", "a".repeat(URI_MAX_BYTES));
         assert_eq!(Route::parse("/proxy", Some(&query)), Err(Problem::UriTooLong));
     }
 }

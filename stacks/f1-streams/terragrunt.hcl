@@ -31,6 +31,12 @@ inputs = {
   # split = true
   # edges = 3
 
+  # Whose X-Forwarded-For says who a viewer is, for [edge.limits]: the range of the ingress controller's pods.
+  # config = <<-EOF
+  #   [edge]
+  #   trusted_proxies = ["10.42.0.0/16"]
+  # EOF
+
   # Where the Prometheus operator is: what to scrape, and the alerts.
   # prometheus_rules = file("${get_terragrunt_dir()}/../prometheus/pitwall.rules.yml")
 }

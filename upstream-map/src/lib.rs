@@ -27,6 +27,7 @@ pub use store::{
     StoreError, StoreKeys,
 };
 pub use stream::{
-    Container, Health, Outage, Rendition, RenditionGroup, RenditionId, RequestProfile,
-    RequestProfileId, Role, SourcePin, Stream, StreamId, Upstream,
+    AttributeList, Container, Health, IFramePlaylist, MultivariantTags, Outage, Rendition,
+    RenditionGroup, RenditionId, RequestProfile, RequestProfileId, Role, SessionTag, SourcePin,
+    Stream, StreamId, Upstream,
 };

@@ -88,11 +88,24 @@ pub struct Upstream {
     #[serde(default)]
     pub variables: String,
     pub renditions: Vec<Rendition>,
+    /// What else the multivariant playlist says.
+    #[serde(default)]
+    pub multivariant: MultivariantTags,
 }
 
 impl Upstream {
     pub fn rendition(&self, id: &str) -> Option<&Rendition> {
         self.renditions.iter().find(|rendition| rendition.id.0 == id)
+    }
+
+    pub fn i_frame_playlist(&self, id: &str) -> Option<&IFramePlaylist> {
+        self.multivariant.i_frame_playlists.iter().find(|playlist| playlist.id.0 == id)
+    }
+
+    /// Each media playlist that players may be sent to.
+    pub fn playlists(&self) -> impl Iterator<Item = &Url> {
+        let renditions = self.renditions.iter().map(|rendition| &rendition.playlist);
+        renditions.chain(self.multivariant.i_frame_playlists.iter().map(|one| &one.playlist))
     }
 }
 
@@ -137,6 +150,45 @@ pub struct Rendition {
     pub autoselect: bool,
     #[serde(default)]
     pub forced: bool,
+    /// Further attributes of its EXT-X-STREAM-INF or EXT-X-MEDIA.
+    #[serde(default)]
+    pub attributes: AttributeList,
+}
+
+/// Attributes of a tag in their order: names, and values as text, with quotes where they have them.
+pub type AttributeList = Vec<(String, String)>;
+
+/// Tags of an upstream's multivariant playlist, beside those of its renditions.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MultivariantTags {
+    /// Whether each segment of each rendition can be decoded alone (EXT-X-INDEPENDENT-SEGMENTS).
+    pub has_independent_segments: bool,
+    /// Each EXT-X-MEDIA without a URI: captions and audio inside the segments of the video.
+    pub in_band_media: Vec<AttributeList>,
+    pub i_frame_playlists: Vec<IFramePlaylist>,
+    pub session_data: Vec<SessionTag>,
+    pub session_keys: Vec<SessionTag>,
+    /// EXT-X-START; empty without one.
+    pub start: AttributeList,
+}
+
+/// An EXT-X-I-FRAME-STREAM-INF. Its playlist is not spliced, because its segments are not those of
+/// the renditions.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct IFramePlaylist {
+    pub id: RenditionId,
+    pub playlist: Url,
+    pub attributes: AttributeList,
+}
+
+/// An EXT-X-SESSION-DATA or EXT-X-SESSION-KEY.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct SessionTag {
+    /// Absolute URL at the upstream, or a URI of a scheme that is never fetched.
+    #[serde(default)]
+    pub uri: Option<String>,
+    pub attributes: AttributeList,
 }
 
 /// A rendition group (GROUP-ID of EXT-X-MEDIA) and the role of its members.
@@ -213,6 +265,10 @@ pub struct RequestProfile {
     /// Limit on concurrent requests; `None` means unlimited.
     #[serde(default)]
     pub connections: Option<u32>,
+    /// Cookies that the upstream set when it was checked: the URL of the response, and its
+    /// `Set-Cookie` field.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cookies: Vec<(Url, String)>,
 }
 
 /// `source` or `source/stream-id`.

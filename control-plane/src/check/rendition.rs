@@ -11,7 +11,7 @@ use pitwall_upstream_map::{Container, Rendition, RenditionGroup, RenditionId, Ro
 use url::Url;
 
 /// Further renditions are ignored: so many are a mistake or an attack.
-const RENDITIONS_MAX_COUNT: usize = 40;
+pub(super) const RENDITIONS_MAX_COUNT: usize = 40;
 
 /// The renditions of a multivariant playlist, best video first; their containers are provisional.
 pub(super) fn draft_renditions(master: &MultivariantPlaylist, base: &Url) -> Vec<Rendition> {
@@ -28,7 +28,7 @@ pub(super) fn draft_renditions(master: &MultivariantPlaylist, base: &Url) -> Vec
     let alternates =
         master.renditions.iter().filter_map(|alternate| track_rendition(alternate, base));
     let mut drafts: Vec<_> = video.chain(alternates).take(RENDITIONS_MAX_COUNT).collect();
-    number_duplicate_ids(&mut drafts);
+    number_duplicate_ids(drafts.iter_mut().map(|draft| &mut draft.id));
     drafts
 }
 
@@ -58,8 +58,10 @@ fn video_rendition(variant: &Variant, base: &Url) -> Option<Rendition> {
         None if audio_only => "audio-only".to_owned(),
         None => "v".to_owned(),
     };
-    if let Some(codec) = codec {
-        id = format!("{id}-{codec}");
+    // Players mix no dynamic ranges, so each range is a rendition of its own.
+    let range = variant.video_range.as_deref().filter(|range| *range != "SDR").and_then(slugify);
+    for property in codec.into_iter().chain(range.as_deref()) {
+        id = format!("{id}-{property}");
     }
     let label = match height {
         Some(height) => format!("{height}p{}", rate.trim_start_matches('p')),
@@ -73,13 +75,14 @@ fn video_rendition(variant: &Variant, base: &Url) -> Option<Rendition> {
     let group = |role, id: &Option<String>| id.clone().map(|id| RenditionGroup { role, id });
     let groups = [group(Role::Audio, &variant.audio), group(Role::Subtitles, &variant.subtitles)];
     Some(Rendition {
-        bandwidth: variant.bandwidth,
+        bandwidth: variant.bandwidth.filter(|bandwidth| *bandwidth > 0),
         average_bandwidth: variant.average_bandwidth,
         resolution: variant.resolution,
         frame_rate: variant.frame_rate,
         codecs: variant.codecs.clone(),
         groups: groups.into_iter().flatten().collect(),
         name: variant.name.clone(),
+        attributes: variant.attributes.clone(),
         ..blank_rendition(RenditionId(id), Role::Video, playlist, label)
     })
 }
@@ -120,6 +123,7 @@ fn track_rendition(alternate: &MediaRendition, base: &Url) -> Option<Rendition> 
         default: alternate.default,
         autoselect: alternate.autoselect,
         forced: alternate.forced,
+        attributes: alternate.attributes.clone(),
         ..blank_rendition(RenditionId(format!("{letter}-{slug}")), role, playlist, label.to_owned())
     })
 }
@@ -145,11 +149,12 @@ fn blank_rendition(id: RenditionId, role: Role, playlist: Url, label: String) ->
         default: false,
         autoselect: false,
         forced: false,
+        attributes: Vec::new(),
     }
 }
 
 /// The family of the first known video codec.
-fn codec_family(codecs: &str) -> Option<&'static str> {
+pub(super) fn codec_family(codecs: &str) -> Option<&'static str> {
     codecs.split(',').find_map(|codec| match codec.trim().get(..4)? {
         "avc1" | "avc3" => Some("avc"),
         "hvc1" | "hev1" | "dvh1" | "dvhe" => Some("hevc"),
@@ -160,14 +165,14 @@ fn codec_family(codecs: &str) -> Option<&'static str> {
 }
 
 /// Numbers equal ids in their order: by bandwidth for video, by playlist order for other tracks.
-fn number_duplicate_ids(drafts: &mut [Rendition]) {
+pub(super) fn number_duplicate_ids<'a>(ids: impl Iterator<Item = &'a mut RenditionId>) {
     let mut taken = HashSet::new();
-    for draft in drafts {
-        let id = draft.id.0.clone();
-        let names = std::iter::once(id.clone()).chain((2..).map(|n: u32| format!("{id}-{n}")));
+    for RenditionId(id) in ids {
+        let own = id.clone();
+        let names = std::iter::once(own.clone()).chain((2..).map(|n: u32| format!("{own}-{n}")));
         for name in names {
             if taken.insert(name.clone()) {
-                draft.id = RenditionId(name);
+                *id = name;
                 break;
             }
         }
@@ -193,7 +198,9 @@ mod tests {
 720.m3u8
 #EXT-X-STREAM-INF:BANDWIDTH=2500000,RESOLUTION=1280x720,CODECS="hvc1.1.6.L93",FRAME-RATE=50,AUDIO="hi"
 720h.m3u8
-#EXT-X-STREAM-INF:BANDWIDTH=2000000,RESOLUTION=1280x720,CODECS="avc1.640020",AUDIO="hi"
+#EXT-X-STREAM-INF:BANDWIDTH=2400000,RESOLUTION=1280x720,CODECS="hvc1.2.4.L93",FRAME-RATE=50,VIDEO-RANGE=PQ,AUDIO="hi"
+720hdr.m3u8
+#EXT-X-STREAM-INF:BANDWIDTH=2000000,RESOLUTION=1280x720,CODECS="avc1.640020",VIDEO-RANGE=SDR,AUDIO="hi"
 720low.m3u8
 #EXT-X-STREAM-INF:BANDWIDTH=64000,CODECS="mp4a.40.2"
 audio.m3u8
@@ -214,6 +221,7 @@ plain.m3u8
         let expected = [
             "v720-avc 720p /live/720.m3u8",
             "v720p50-hevc 720p50 /live/720h.m3u8",
+            "v720p50-hevc-pq 720p50 /live/720hdr.m3u8",
             "v720-avc-2 720p /live/720low.m3u8",
             "v360-avc 360p /live/360.m3u8",
             "v 70 kbit/s /live/plain.m3u8",

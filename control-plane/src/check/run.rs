@@ -1,7 +1,9 @@
 //! [`CheckRun`]: fetches the playlists of one check.
 
-use http::{HeaderMap, StatusCode};
-use pitwall_fetch::{AddressPolicy, Fetcher, Request, parse_source_headers};
+use std::sync::Arc;
+
+use http::HeaderMap;
+use pitwall_fetch::{AddressPolicy, CookieJar, Fetcher, Request, parse_source_headers};
 use pitwall_hls::analysis::{MediaPlaylist, Segment};
 use pitwall_hls::{Playlist, PlaylistLimits, Variables, analyse};
 use pitwall_upstream_map::Container;
@@ -14,12 +16,16 @@ use crate::source::{CheckPermit, Source};
 pub(super) const NO_SEGMENTS_MESSAGE: &str = "the playlist has no segments";
 
 /// What the requests of one check share.
+#[derive(Clone)]
 pub(super) struct CheckRun<'a> {
     fetcher: &'a Fetcher,
     policy: AddressPolicy,
     /// Where the keys of the source stand, for messages about denied addresses.
     config_location: String,
     headers: HeaderMap,
+    /// What the upstream has set. A master playlist may open a session without which everything
+    /// below it is refused.
+    pub(super) cookies: Arc<CookieJar>,
     /// Maximum number of playlists fetched concurrently.
     pub(super) max_concurrency: usize,
 }
@@ -30,6 +36,7 @@ impl<'a> CheckRun<'a> {
         source: &Source,
         candidate: &Candidate,
         permit: &CheckPermit,
+        cookies: Arc<CookieJar>,
     ) -> Result<Self, CheckError> {
         let headers = candidate.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let headers = parse_source_headers(headers)
@@ -40,14 +47,21 @@ impl<'a> CheckRun<'a> {
             policy,
             config_location,
             headers,
+            cookies,
             max_concurrency: permit.max_concurrency,
         })
+    }
+
+    /// The same requests by a player that has just started.
+    pub(super) fn without_cookies(&self) -> Self {
+        Self { cookies: Arc::default(), ..self.clone() }
     }
 
     pub(super) async fn send(
         &self,
         request: Request<'_>,
     ) -> Result<pitwall_fetch::Response, CheckError> {
+        let request = Request { cookies: Some(&self.cookies), ..request };
         let request = request.source_headers(self.headers.clone());
         let sent = self.fetcher.send(&self.policy, request).await;
         sent.map_err(|error| CheckError::from_fetch_error(&error, &self.config_location))
@@ -62,7 +76,7 @@ impl<'a> CheckRun<'a> {
         let limits = PlaylistLimits::default();
         let response = self.send(Request::get(url.clone())).await?;
         let status = response.status();
-        if status != StatusCode::OK {
+        if !status.is_success() {
             return Err(CheckError::from_status("the playlist", status));
         }
         let base = response.url().clone();
@@ -89,13 +103,17 @@ impl<'a> CheckRun<'a> {
         }
     }
 
-    /// The container of a rendition other than video, by its newest segment where possible.
-    pub(super) async fn detect_container(&self, media: &MediaPlaylist) -> Container {
+    /// The container of an audio rendition, by its newest segment where possible, and its measured
+    /// bits per second.
+    pub(super) async fn measure_audio(&self, media: &MediaPlaylist) -> (Container, Option<u64>) {
+        let claimed = claimed_container(media);
         if newest_segment(media).is_ok_and(|segment| segment.map.is_some()) {
-            return claimed_container(media);
+            return (claimed, None);
         }
-        let sample = self.sample_newest_segment(media).await.ok();
-        sample.and_then(|sample| sample.container).unwrap_or(claimed_container(media))
+        match self.sample_newest_segment(media).await {
+            Ok(sample) => (sample.container.unwrap_or(claimed), sample.bit_rate),
+            Err(_) => (claimed, None),
+        }
     }
 }
 

@@ -17,6 +17,9 @@ use super::{CheckError, CheckFailureKind, map_container};
 const SAMPLE_MAX_BYTES: u64 = 64 * 1024;
 /// Fewer bytes after the first chunk are too few to measure throughput.
 const THROUGHPUT_MIN_BYTES: usize = 16 * 1024;
+/// How much of a file is read and dropped to reach a segment inside it, where the server knows no
+/// ranges.
+const SKIP_MAX_BYTES: u64 = 1024 * 1024;
 /// How far a disguised transport stream is searched for behind a picture; players search no
 /// further.
 const SYNC_SEARCH_MAX_BYTES: usize = 1024;
@@ -62,10 +65,19 @@ impl CheckRun<'_> {
         let last = offset.saturating_add(length.clamp(1, SAMPLE_MAX_BYTES) - 1);
         let range = HeaderValue::from_str(&format!("bytes={offset}-{last}"))
             .map_err(|_| CheckError::new("a byte range that cannot be asked for"))?;
-        let requested_at = Instant::now();
-        let response = self.send(Request::get(url).forward_header(header::RANGE, range)).await?;
+        // Media is compressed already, and a range of a coded body cannot be decoded.
+        let identity = HeaderValue::from_static("identity");
+        let whole = Request::get(url).forward_header(header::ACCEPT_ENCODING, identity);
+        let ranged = whole.clone().forward_header(header::RANGE, range);
+        let mut requested_at = Instant::now();
+        let mut response = self.send(ranged).await?;
+        if refuses_ranges(response.status()) {
+            // Players ask for a whole segment without a range.
+            requested_at = Instant::now();
+            response = self.send(whole).await?;
+        }
         let status = response.status();
-        if !matches!(status, StatusCode::OK | StatusCode::PARTIAL_CONTENT) {
+        if !status.is_success() {
             let error = CheckError::from_status("the newest segment", status);
             // A missing newest segment may only be late; the next check decides.
             let kind = if error.kind == CheckFailureKind::TokenRejected {
@@ -76,16 +88,23 @@ impl CheckRun<'_> {
             return Err(CheckError { kind, ..error });
         }
         let total = segment.byte_range.map(|(length, _)| length).or_else(|| total_bytes(&response));
-        // A server that ignores the range sends the beginning of the file, which is not this
-        // segment.
-        let misplaced = status == StatusCode::OK && offset > 0;
-        let read = read_prefix(response, requested_at).await?;
+        // A server that knows no ranges sends the file from its beginning.
+        let skipped = if status == StatusCode::PARTIAL_CONTENT { 0 } else { offset };
+        let is_reached = skipped <= SKIP_MAX_BYTES;
+        let skipped = if is_reached { skipped } else { 0 };
+        let wanted = length.clamp(1, SAMPLE_MAX_BYTES);
+        let read = read_prefix(response, requested_at, skipped, wanted).await?;
         if read.bytes.is_empty() {
             return Err(CheckError::new("the newest segment is empty"));
         }
         let container = match () {
-            () if misplaced || segment.key.is_some() => None,
+            () if !is_reached || segment.key.is_some() => None,
             () => Some(recognise_container(&read.bytes, segment.map.is_some())?),
+        };
+        // The beginning of the file is the same for all of its segments, and no sign of a loop.
+        let fingerprint = match is_reached {
+            true => SegmentFingerprint::of(&read.bytes),
+            false => SegmentFingerprint::of(format!("{offset} {}", segment.url).as_bytes()),
         };
         Ok(SegmentSample {
             taken_at: requested_at,
@@ -93,7 +112,7 @@ impl CheckRun<'_> {
             throughput: read.throughput,
             container,
             bit_rate: bit_rate(total, segment),
-            fingerprint: SegmentFingerprint::of(&read.bytes),
+            fingerprint,
         })
     }
 }
@@ -104,24 +123,35 @@ struct SegmentPrefix {
     throughput: Option<u64>,
 }
 
+/// Whether a server answers so to a range because it knows none.
+fn refuses_ranges(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 400 | 405 | 416 | 501)
+}
+
+/// Reads up to `wanted` bytes behind the first `skipped` ones.
 async fn read_prefix(
     mut response: Response,
     requested_at: Instant,
+    skipped: u64,
+    wanted: u64,
 ) -> Result<SegmentPrefix, CheckError> {
-    let mut bytes = BytesMut::new();
+    let (skipped, wanted) = (skipped as usize, wanted as usize);
+    let (mut bytes, mut received) = (BytesMut::new(), 0);
     let mut first = None;
-    while (bytes.len() as u64) < SAMPLE_MAX_BYTES {
+    while bytes.len() < wanted {
         let Some(chunk) = response.chunk().await? else { break };
-        bytes.extend_from_slice(&chunk);
-        first.get_or_insert((requested_at.elapsed(), bytes.len()));
+        let start = skipped.saturating_sub(received).min(chunk.len());
+        bytes.extend_from_slice(chunk.get(start..).unwrap_or_default());
+        received += chunk.len();
+        first.get_or_insert((requested_at.elapsed(), received));
     }
     let all = requested_at.elapsed();
     let (latency, length) = first.unwrap_or((all, 0));
-    let (rest, took) = (bytes.len() - length, all.saturating_sub(latency));
+    let (rest, took) = (received - length, all.saturating_sub(latency));
     let throughput = (rest >= THROUGHPUT_MIN_BYTES)
         .then(|| rest as f64 * 8.0 / took.as_secs_f64().max(0.000_1))
         .map(|rate| rate as u64);
-    bytes.truncate(SAMPLE_MAX_BYTES as usize);
+    bytes.truncate(wanted);
     Ok(SegmentPrefix { bytes, latency, throughput })
 }
 
@@ -146,9 +176,9 @@ fn is_disguised_transport_stream(first: &[u8]) -> bool {
     (0..SYNC_SEARCH_MAX_BYTES).any(syncs)
 }
 
-/// The size of the whole resource, from a 200 or a 206 response.
+/// The size of the whole resource.
 fn total_bytes(response: &Response) -> Option<u64> {
-    if response.status() == StatusCode::OK {
+    if response.status() != StatusCode::PARTIAL_CONTENT {
         return response.content_length();
     }
     let range = response.headers().get(header::CONTENT_RANGE)?.to_str().ok()?;

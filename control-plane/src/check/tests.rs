@@ -63,13 +63,14 @@ fn body(path: &str) -> Option<Vec<u8>> {
         "over-to-master.m3u8" => variant("master.m3u8").into(),
         "over-to-dead.m3u8" => variant("missing.m3u8").into(),
         "nothing.m3u8" => b"#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\n".to_vec(),
+        "unrated.m3u8" => variant("good.m3u8").replace("BANDWIDTH=1000,", "").into(),
         "half.m3u8" => {
             format!("{}#EXT-X-STREAM-INF:BANDWIDTH=1\nmissing.m3u8\n", variant("good.m3u8")).into()
         }
         "encrypted.m3u8" => media("new.aac")
             .replace("#EXT-X-MEDIA-S", "#EXT-X-KEY:METHOD=AES-128,URI=\"k\"\n#EXT-X-MEDIA-S")
             .into(),
-        "huge.m3u8" => vec![b'#'; 3 << 20],
+        "huge.m3u8" => vec![b'#'; 17 << 20],
         _ => return None,
     })
 }
@@ -175,6 +176,8 @@ async fn a_multivariant_playlist_and_all_its_renditions() {
             "s-de vtt /cdn/subs.m3u8"
         ]
     );
+    let bandwidths: Vec<_> = findings.renditions.iter().map(|one| one.bandwidth).collect();
+    assert_eq!(bandwidths, [Some(3_000_000), Some(900_000), Some(20), None], "audio is measured");
     let live_edge =
         LiveEdge { last_sequence: 8, target_duration: Duration::from_secs(4), ends_at: None };
     assert_eq!(findings.live_edge, live_edge);
@@ -197,6 +200,8 @@ async fn media_playlists_partial_and_encrypted_streams_pass() {
     assert_eq!(alone.renditions[0].id.0, "v");
     assert_eq!(alone.renditions[0].container, Container::MpegTs);
     assert_eq!(alone.renditions[0].bandwidth, Some(400_000), "200 000 bytes in four seconds");
+    let unrated = origin.check("unrated.m3u8").await.unwrap();
+    assert_eq!(unrated.renditions[0].bandwidth, Some(400_000), "what BANDWIDTH should have said");
     let half = origin.check("half.m3u8").await.unwrap();
     assert_eq!(half.renditions.len(), 1, "what is broken is left out");
     let encrypted = origin.check("encrypted.m3u8").await.unwrap();
@@ -288,6 +293,77 @@ async fn recheck_falls_back_to_the_playlist_url() {
         recheck_candidate(&origin.fetcher, &origin.source, &origin.candidate("half.m3u8"), &broken)
             .await;
     assert_eq!(rechecked.unwrap().renditions.len(), 1, "what is broken is left out again");
+}
+
+/// A master playlist opens a session, without which everything below it is refused.
+#[tokio::test]
+async fn a_session_lasts_until_it_is_refused() {
+    let session = Arc::new(AtomicUsize::new(1));
+    let serve = |State(session): State<Arc<AtomicUsize>>,
+                 Path(path): Path<String>,
+                 headers: HeaderMap| async move {
+        let cookie = format!("session={}", session.load(Relaxed));
+        let is_known = headers.get("cookie").is_some_and(|value| *value == *cookie);
+        match &*path {
+            "master.m3u8" => {
+                let field = format!("{cookie}; Path=/hls/live; HttpOnly");
+                ([("set-cookie", field)], variant("live/v.m3u8")).into_response()
+            }
+            _ if !is_known => StatusCode::FORBIDDEN.into_response(),
+            "live/v.m3u8" => media("new.ts").into_response(),
+            _ => ts().into_response(),
+        }
+    };
+    let router = Router::new().route("/hls/{*path}", get(serve)).with_state(session.clone());
+    let origin = TestOrigin::start_with("", router).await;
+    let set_cookies = |findings: &CheckFindings| {
+        let [(url, field)] = &findings.set_cookies[..] else { panic!("one cookie") };
+        assert_eq!(url.as_str(), format!("http://{}/hls/master.m3u8", origin.address));
+        field.clone()
+    };
+    let mut findings = origin.check("master.m3u8").await.unwrap();
+    for number in [1, 1, 2] {
+        session.store(number, Relaxed);
+        findings.sample.taken_at -= SAMPLE_MAX_AGE;
+        let candidate = origin.candidate("master.m3u8");
+        let rechecked = recheck_candidate(&origin.fetcher, &origin.source, &candidate, &findings);
+        findings = rechecked.await.unwrap();
+        let expected = format!("session={number}; Path=/hls/live; HttpOnly");
+        assert_eq!(set_cookies(&findings), expected);
+    }
+}
+
+/// Servers that know no ranges, or answer with another success than 200.
+#[tokio::test]
+async fn segments_are_sampled_as_players_read_them() {
+    let ranged = "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:4,\n#EXT-X-BYTERANGE:1880@940\na.ts\n";
+    let far = ranged.replace("@940", "@4000000");
+    for (case, playlist, range_status, segment_status, is_known) in [
+        ("range ignored", media("a.ts"), 200, 200, true),
+        ("range refused", media("a.ts"), 416, 200, true),
+        ("range not implemented", media("a.ts"), 501, 203, true),
+        ("segment of a file", ranged.to_owned(), 200, 200, true),
+        ("segment far inside a file", far, 200, 200, false),
+    ] {
+        let serve = move |Path(path): Path<String>, headers: HeaderMap| {
+            let playlist = playlist.clone();
+            let status = |code: u16| StatusCode::from_u16(code).unwrap();
+            async move {
+                if path == "m.m3u8" {
+                    return (status(203), playlist).into_response();
+                }
+                assert_eq!(headers["accept-encoding"], "identity");
+                if headers.contains_key("range") && range_status != 200 {
+                    return status(range_status).into_response();
+                }
+                (status(segment_status), ts()).into_response()
+            }
+        };
+        let origin = TestOrigin::start_with("", Router::new().route("/hls/{path}", get(serve)));
+        let sample = origin.await.check("m.m3u8").await.unwrap().sample;
+        assert_eq!(sample.container.is_some(), is_known, "{case}");
+        assert!(sample.bit_rate.is_some(), "{case}");
+    }
 }
 
 /// Checks of a new candidate, of its copy and of an active upstream run together.

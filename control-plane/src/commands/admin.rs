@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::response::IntoResponse;
+use axum::middleware::map_response;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use http::{StatusCode, header};
+use http::{HeaderValue, StatusCode, header};
 use pitwall_upstream_map::Store;
 use prometheus::{Registry, TextEncoder};
 
@@ -42,4 +43,12 @@ pub(super) fn router(registry: Registry, store: Arc<dyn Store>) -> Router {
         .route("/metrics", get(metrics))
         .route("/healthz", get(|| async { StatusCode::OK }))
         .route("/readyz", get(ready))
+        .layer(map_response(forbid_storing))
+}
+
+/// Health and metrics are those of the moment: no cache on the way may keep them.
+async fn forbid_storing(mut response: Response) -> Response {
+    let no_store = HeaderValue::from_static("no-store");
+    response.headers_mut().insert(header::CACHE_CONTROL, no_store);
+    response
 }

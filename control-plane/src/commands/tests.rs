@@ -272,6 +272,10 @@ async fn metrics_and_health() {
     while get("/readyz").await.0 != 200 {
         tokio::task::yield_now().await;
     }
+    for path in ["/healthz", "/readyz", "/metrics", "/nothing"] {
+        let (_, head, _) = get(path).await;
+        assert!(head.contains("cache-control: no-store"), "{path}: {head}");
+    }
     let (status, head, body) = get("/metrics").await;
     assert!(status == 200 && head.contains("text/plain"), "{head}");
     assert!(body.as_str().unwrap().contains("pitwall_extractor_failing"), "{body}");

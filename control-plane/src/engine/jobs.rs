@@ -151,7 +151,10 @@ impl ExtractionRun<'_> {
             has_unknown_expiry: candidates.iter().any(|candidate| candidate.expires_at.is_none()),
             steps: self.executor.last_run_steps(self.source),
             failures: failures.iter().map(|one| extractor_error(&one.step, &one.message)).collect(),
-            unusable: unusable.first().map(|one| extractor_error(&one.step, &one.message)),
+            unusable: unusable.first().map(|first| {
+                let messages: Vec<&str> = unusable.iter().map(|one| one.message.as_str()).collect();
+                extractor_error(&first.step, &messages.join("; "))
+            }),
             ..RunReport::default()
         };
         let checks: Vec<_> = assign_upstream_keys(index, candidates)
@@ -181,7 +184,7 @@ impl ExtractionRun<'_> {
         let rules = &self.source.check;
         let check =
             self.executor.check_candidate(self.source, &candidate).await.and_then(|findings| {
-                LivenessDetector::check_first_sample(&findings, rules, self.clock.now())
+                LivenessDetector::check_first_findings(&findings, rules, self.clock.now())
                     .map(|()| findings)
             });
         match check {

@@ -2,6 +2,7 @@
 //! anything. A new token for the same frozen picture changes neither.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -21,9 +22,22 @@ pub(crate) struct LivenessDetector {
     /// Media sequence numbers and fingerprints of sampled segments, oldest first.
     seen_segments: VecDeque<(u64, SegmentFingerprint)>,
     last_sampled_at: Option<Instant>,
-    /// Consecutive samples that were seen before, and consecutive samples below the bit rate floor.
+    /// Consecutive samples that were seen before, how many of these repeat the sample before them,
+    /// and consecutive samples below the operator's bit rate.
     repeated_samples: u32,
+    still_samples: u32,
     low_bitrate_samples: u32,
+    repetition: Option<Repetition>,
+}
+
+/// What an upstream shows whose segments repeat themselves. That is what somebody sends who has
+/// nothing else to send, so it plays where nothing better does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Repetition {
+    /// The same segment again and again.
+    Slate,
+    /// Segments that were shown before.
+    Loop,
 }
 
 /// The progress of one rendition's playlist.
@@ -47,8 +61,6 @@ const SLATE_MIN_SAMPLES: u32 = 3;
 /// bytes each they take at most 24 KiB per upstream.
 const SEEN_SEGMENTS_MAX_COUNT: usize = 1024;
 const _: () = assert!(SEEN_SEGMENTS_MAX_COUNT * size_of::<(u64, SegmentFingerprint)>() <= 24 << 10);
-/// A bit rate below this fraction (1/20) of the claimed bandwidth is not the claimed video.
-const CLAIMED_BITRATE_MAX_RATIO: u64 = 20;
 
 impl LivenessDetector {
     pub(crate) fn new() -> Self {
@@ -59,21 +71,24 @@ impl LivenessDetector {
             seen_segments: VecDeque::new(),
             last_sampled_at: None,
             repeated_samples: 0,
+            still_samples: 0,
             low_bitrate_samples: 0,
+            repetition: None,
         }
     }
 
-    /// Judges a single sample: one sample below the bit rate floor keeps a new candidate out.
-    pub(crate) fn check_first_sample(
+    /// Judges a candidate by its first check. One sample says nothing about a picture: a stream that
+    /// fades from black, or whose card is shown before a session, is admitted.
+    pub(crate) fn check_first_findings(
         findings: &CheckFindings,
         rules: &CheckRules,
         now: Timestamp,
     ) -> Result<(), CheckError> {
-        low_bitrate_error(findings, rules).map_or(Ok(()), Err)?;
         check_lag(findings, rules, now)
     }
 
-    /// Takes in the findings of a check and judges them together with the earlier ones.
+    /// Takes in the findings of a check and judges them together with the earlier ones. Samples that
+    /// repeat themselves are no error, see [`repetition`](Self::repetition).
     pub(crate) fn observe(
         &mut self,
         findings: &CheckFindings,
@@ -87,16 +102,23 @@ impl LivenessDetector {
             self.low_bitrate_samples =
                 low_bitrate_error(findings, rules).map_or(0, |_| self.low_bitrate_samples + 1);
         }
+        self.repetition = match () {
+            () if rules.loops || self.repeated_samples < SLATE_MIN_SAMPLES => None,
+            () if self.still_samples >= SLATE_MIN_SAMPLES => Some(Repetition::Slate),
+            () => Some(Repetition::Loop),
+        };
         self.check_progress()?;
         check_lag(findings, rules, now)?;
-        if self.repeated_samples >= SLATE_MIN_SAMPLES && !rules.loops {
-            let message = "the same segments again and again: a slate or a loop";
-            return Err(CheckError::permanent(message));
-        }
         match low_bitrate_error(findings, rules) {
             Some(error) if self.low_bitrate_samples >= SLATE_MIN_SAMPLES => Err(error),
             _ => Ok(()),
         }
+    }
+
+    /// What the upstream shows if its segments repeat themselves and its operator has not said that
+    /// they may.
+    pub(crate) fn repetition(&self) -> Option<Repetition> {
+        self.repetition
     }
 
     /// Is this rendition frozen, or is its audio, while other renditions advance?
@@ -164,7 +186,9 @@ impl LivenessDetector {
             return;
         }
         let is_repeat = self.seen_segments.iter().any(|(_, seen)| *seen == fingerprint);
+        let is_still = self.seen_segments.back().is_some_and(|(_, seen)| *seen == fingerprint);
         self.repeated_samples = if is_repeat { self.repeated_samples + 1 } else { 0 };
+        self.still_samples = if is_still { self.still_samples + 1 } else { 0 };
         self.seen_segments.push_back((sequence, fingerprint));
         if self.seen_segments.len() > SEEN_SEGMENTS_MAX_COUNT {
             self.seen_segments.pop_front();
@@ -212,18 +236,26 @@ fn check_lag(
     Err(CheckError::permanent(message))
 }
 
-/// An error when a video's bit rate is below the floor; audio-only streams have none.
+/// An error when a video's bit rate is below what the operator requires; audio-only streams need
+/// none. What a playlist claims is no measure: a still picture takes a hundredth of its `BANDWIDTH`.
 fn low_bitrate_error(findings: &CheckFindings, rules: &CheckRules) -> Option<CheckError> {
     let video = findings.renditions.iter().find(|one| one.role == Role::Video)?;
     let is_audio_only = video.codecs.is_some() && video.resolution.is_none();
     let rate = findings.sample.bit_rate.filter(|_| !is_audio_only)?;
-    let claimed = video.average_bandwidth.or(video.bandwidth).unwrap_or(0);
-    let floor = rules.min_bitrate.max(claimed / CLAIMED_BITRATE_MAX_RATIO);
-    (rate < floor).then(|| {
-        let (rate, floor) = (rate / 1000, floor / 1000);
-        let message = format!("{rate} kbit/s, less than the {floor} that show a picture");
+    (rate < rules.min_bitrate).then(|| {
+        let (rate, required) = (rate / 1000, rules.min_bitrate / 1000);
+        let message = format!("{rate} kbit/s, less than the {required} of check.min_bitrate");
         CheckError::permanent(message)
     })
+}
+
+impl fmt::Display for Repetition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Slate => "a slate: the same segment again and again",
+            Self::Loop => "a loop: its segments have been shown before",
+        })
+    }
 }
 
 #[cfg(test)]

@@ -227,11 +227,15 @@ impl SourceState {
 
     /// `dead`: the error of a down upstream of this source.
     pub(crate) fn extractor_status(&self, dead: Option<ExtractorError>) -> ExtractorStatus {
-        let error = self.last_error.clone().or(dead);
-        let state = match (self.last_run_at, &error) {
-            (None, _) => ExtractorState::Never,
-            (Some(_), Some(_)) => ExtractorState::Failing,
-            (Some(_), None) => ExtractorState::Ok,
+        let state = match self.last_run_at {
+            None => ExtractorState::Never,
+            Some(_) if self.is_failing() || dead.is_some() => ExtractorState::Failing,
+            Some(_) => ExtractorState::Ok,
+        };
+        // The error of a run that has not failed says only what was left out.
+        let error = match self.is_failing() {
+            true => self.last_error.clone(),
+            false => dead.or_else(|| self.last_error.clone()),
         };
         ExtractorStatus {
             name: self.source.name.clone(),

@@ -142,19 +142,16 @@ impl TrackedUpstream {
 
     pub(crate) fn health(&self) -> Health {
         match self.breaker.health() {
-            Health::Healthy if self.is_token_ending => Health::Degraded,
+            Health::Healthy if self.is_token_ending || self.liveness.repetition().is_some() => {
+                Health::Degraded
+            }
             health => health,
         }
     }
 
-    /// Differs the candidate's URL or its header fields?
-    fn has_other_url(&self, candidate: &Candidate) -> bool {
-        self.candidate.playlist != candidate.playlist || self.candidate.headers != candidate.headers
-    }
-
     /// The age of the current URL when it was rejected, if `successor` replaces that URL.
     pub(crate) fn observed_lifetime(&self, successor: &Candidate) -> Option<Duration> {
-        self.observed_lifetime.filter(|_| self.has_other_url(successor))
+        self.observed_lifetime.filter(|_| !self.candidate.is_same_find(successor))
     }
 
     /// Replaces the candidate by a newly extracted one that passed its check. An unchanged URL
@@ -167,7 +164,7 @@ impl TrackedUpstream {
         context: CheckContext<'_>,
     ) {
         self.last_found_at = Instant::now();
-        let is_new_url = self.has_other_url(&candidate);
+        let is_new_url = !self.candidate.is_same_find(&candidate);
         (self.candidate, self.expiry) = (candidate, expiry);
         if !is_new_url {
             self.apply_recheck(Ok(findings), context);
@@ -227,7 +224,7 @@ impl TrackedUpstream {
         self.findings = findings;
         self.last_passed_at = now;
         self.last_passed_instant = Instant::now();
-        self.last_error = None;
+        self.last_error = self.liveness.repetition().map(|repetition| repetition.to_string());
         self.observed_lifetime = None;
         self.is_token_ending = false;
         self.update_token_ending(now, false);

@@ -8,6 +8,7 @@ use calcard::icalendar::{
     Uri,
 };
 use jiff::Timestamp;
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use pitwall_upstream_map::documents::{Meeting, Schedule, Session, SessionStatus};
 
@@ -67,10 +68,15 @@ fn session_event(
                 event.add_property(ICalendarProperty::Dtend, utc_value(end));
             }
         }
-        // Without a known start the event takes its whole day.
+        // Without a known start the event takes its whole days, of which DTEND is not one.
         None => {
-            let date = ICalendarParameter::value(ICalendarValueType::Date);
-            event.add_property_with_params(ICalendarProperty::Dtstart, [date], date_value(session));
+            let end = session.last_day().tomorrow().unwrap_or(Date::MAX);
+            for (property, day) in
+                [(ICalendarProperty::Dtstart, session.date), (ICalendarProperty::Dtend, end)]
+            {
+                let date = ICalendarParameter::value(ICalendarValueType::Date);
+                event.add_property_with_params(property, [date], date_value(day));
+            }
         }
     }
     let status = match (session.status, session.time_known) {
@@ -115,8 +121,8 @@ fn utc_value(at: Timestamp) -> ICalendarValue {
     PartialDateTime::from_utc_timestamp(at.as_second()).into()
 }
 
-fn date_value(session: &Session) -> ICalendarValue {
-    let midnight = session.date.to_zoned(TimeZone::UTC).map(|day| day.timestamp().as_second());
+fn date_value(day: Date) -> ICalendarValue {
+    let midnight = day.to_zoned(TimeZone::UTC).map(|day| day.timestamp().as_second());
     PartialDateTime::from_date_timestamp(midnight.unwrap_or(0)).into()
 }
 

@@ -1,13 +1,14 @@
 //! Ids of renditions within a stream. Pure functions.
 //!
 //! A player continues with a rendition of the same id when the source changes. One media playlist
-//! can mix neither containers nor segments with and without audio, so a rendition that differs in
-//! one of them from that of the first configured source gets a suffix: a player of the unsuffixed
-//! id then finds it gone after the switch and reloads the multivariant playlist.
+//! can mix neither containers nor audio codecs nor segments with and without audio, so a rendition
+//! that differs in one of them from that of the first configured source gets a suffix: a player of
+//! the unsuffixed id then finds it gone after the switch and reloads the multivariant playlist.
 
 use std::collections::BTreeMap;
 
-use pitwall_upstream_map::{Container, Rendition, RenditionId, Role};
+use pitwall_upstream_map::slug::slugify;
+use pitwall_upstream_map::{Container, MultivariantTags, Rendition, RenditionId, Role};
 
 /// By rendition id: the composition that gets no suffix.
 pub(super) struct UsualCompositions<'a>(BTreeMap<&'a RenditionId, SegmentComposition>);
@@ -17,12 +18,48 @@ pub(super) struct UsualCompositions<'a>(BTreeMap<&'a RenditionId, SegmentComposi
 struct SegmentComposition {
     container: Container,
     is_demuxed: bool,
+    /// Codec family of the audio, where it is known and the container does not tell it.
+    audio_codec: Option<&'static str>,
 }
 
 impl SegmentComposition {
     fn of(rendition: &Rendition) -> Self {
-        Self { container: rendition.container, is_demuxed: rendition.demuxed }
+        let has_audio = rendition.role == Role::Video && !rendition.demuxed;
+        let is_multiplexed = matches!(rendition.container, Container::MpegTs | Container::Fmp4);
+        let codecs = rendition.codecs.as_deref().filter(|_| has_audio && is_multiplexed);
+        Self {
+            container: rendition.container,
+            is_demuxed: rendition.demuxed,
+            audio_codec: codecs.and_then(audio_codec_family),
+        }
     }
+}
+
+/// The family of the first known audio codec (RFC 6381).
+fn audio_codec_family(codecs: &str) -> Option<&'static str> {
+    let family = |codec: &str| match codec.trim().to_ascii_lowercase().as_str() {
+        "mp4a.40.34" | "mp4a.69" | "mp4a.6b" => Some("mp3"),
+        "ac-3" | "mp4a.a5" => Some("ac3"),
+        "ec-3" | "mp4a.a6" => Some("eac3"),
+        "opus" => Some("opus"),
+        "flac" => Some("flac"),
+        aac if aac.starts_with("mp4a.40.") => Some("aac"),
+        _ => None,
+    };
+    codecs.split(',').find_map(family)
+}
+
+/// I-frame playlists with the source in their ids: their numbers are the source's own, so players
+/// are to load the multivariant playlist again after a switch.
+pub(super) fn qualify_i_frame_ids(
+    mut multivariant: MultivariantTags,
+    source: &str,
+) -> MultivariantTags {
+    let source = slugify(source).unwrap_or_default();
+    for playlist in &mut multivariant.i_frame_playlists {
+        playlist.id = RenditionId(format!("{}-{source}", playlist.id.0));
+    }
+    multivariant
 }
 
 impl<'a> UsualCompositions<'a> {
@@ -45,6 +82,11 @@ impl<'a> UsualCompositions<'a> {
         }
         if own.is_demuxed != usual.is_demuxed && rendition.role == Role::Video {
             id += if own.is_demuxed { "-demuxed" } else { "-muxed" };
+        }
+        if let (Some(codec), Some(usual)) = (own.audio_codec, usual.audio_codec)
+            && codec != usual
+        {
+            id = format!("{id}-{codec}");
         }
         Rendition { id: RenditionId(id), ..rendition.clone() }
     }
@@ -79,16 +121,27 @@ mod tests {
     }
 
     #[test]
-    fn the_same_id_is_muxed_or_demuxed_alike() {
+    fn the_same_id_has_audio_of_the_same_kind() {
         let muxed = rendition("v720-avc", "fmp4");
         let demuxed = Rendition { demuxed: true, ..muxed.clone() };
         let both = Rendition { demuxed: true, ..rendition("v720-avc", "mpeg-ts") };
+        let with_audio = |codec: &str| Rendition {
+            codecs: Some(format!("avc1.64001f,{codec}")),
+            ..muxed.clone()
+        };
+        let packed =
+            Rendition { codecs: Some("mp4a.40.34".to_owned()), ..rendition("v720-avc", "mp3") };
         for (first, second, expected) in [
             (&muxed, &muxed, "v720-avc"),
             (&demuxed, &demuxed, "v720-avc"),
             (&muxed, &demuxed, "v720-avc-demuxed"),
             (&demuxed, &muxed, "v720-avc-muxed"),
             (&muxed, &both, "v720-avc-ts-demuxed"),
+            (&with_audio("mp4a.40.2"), &with_audio("mp4a.40.5"), "v720-avc"),
+            (&with_audio("mp4a.40.2"), &with_audio("mp4a.40.34"), "v720-avc-mp3"),
+            (&with_audio("ec-3"), &with_audio("mp4a.40.2"), "v720-avc-aac"),
+            (&with_audio("ec-3"), &muxed, "v720-avc"),
+            (&with_audio("ec-3"), &packed, "v720-avc-mp3"),
         ] {
             let usual = UsualCompositions::of([first, second].into_iter());
             assert_eq!(

@@ -48,6 +48,7 @@ fn schedule() -> Schedule {
             session("race", Some(race), &moved),
             session("fp1", Some(race), &json!({"status": "cancelled", "revision": 1})),
             session("gala", None, &json!({})),
+            session("rally", None, &json!({"last_date": "2026-05-07"})),
             session("show", Some(["2026-05-03T18:30:00Z", "2026-05-03T21:00:00Z"]), &json!({"name": nasty})),
             session("winter", Some(["2026-12-01T00:00:00Z", "2026-12-01T01:00:00Z"]), &json!({})),
         ],
@@ -168,12 +169,13 @@ fn independent_programs_read_the_documents() {
         events.iter().find(|event| event["uid"] == uid).unwrap_or_else(|| panic!("{code}")).clone()
     };
     assert_eq!(read["method"], "PUBLISH");
-    assert_eq!(read["events"].as_array().unwrap().len(), 5, "none was smuggled in");
+    assert_eq!(read["events"].as_array().unwrap().len(), 6, "none was smuggled in");
     assert_eq!(read["errors"], json!([]));
     for (code, start, end, sequence, status) in [
         ("race", "2026-05-03T17:00:00+00:00", "2026-05-03T19:00:00+00:00", 3, "CONFIRMED"),
         ("fp1", "2026-05-03T17:00:00+00:00", "2026-05-03T19:00:00+00:00", 1, "CANCELLED"),
         ("gala", "2026-05-04", "2026-05-05", 0, "TENTATIVE"),
+        ("rally", "2026-05-04", "2026-05-08", 0, "TENTATIVE"),
     ] {
         let event = event(code);
         let got = ["start", "end", "sequence", "status"].map(|key| event[key].clone());

@@ -8,12 +8,12 @@ use crate::settings::HumanDuration;
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CheckRules {
-    /// Bits per second below which a video counts as a black or still slate.
+    /// Bits per second that a video must have; 0 requires none.
     pub min_bitrate: u64,
     /// How far the newest segment may be behind the clock, where playlists have
     /// EXT-X-PROGRAM-DATE-TIME.
     pub max_lag: Option<HumanDuration>,
-    /// The source is meant to repeat its segments, which is otherwise taken for a slate or a loop.
+    /// The source is meant to repeat its segments, which is otherwise a reason to play anything else.
     pub loops: bool,
 }
 

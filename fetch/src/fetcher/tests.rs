@@ -8,9 +8,10 @@ use axum::response::{IntoResponse, Redirect};
 use axum::routing::{any, get};
 use bytes::Bytes;
 use http::HeaderValue;
-use reqwest::cookie::Jar;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::*;
+use crate::cookies::CookieJar;
 use crate::request::RequestBody;
 
 /// "one two one two one two", compressed with the tool of each coding.
@@ -216,21 +217,79 @@ async fn a_post_becomes_a_get_after_see_other() {
 #[tokio::test]
 async fn cookies_are_kept_between_hops() {
     let address = upstream().await;
-    let jar = Jar::default();
-    let request = Request::get(url(address, "/cookie")).cookies(&jar);
-    assert_eq!(fetch_text(&policy_for(address), request).await.unwrap(), "sid=7");
+    for (configured, expected) in [(None, "sid=7"), (Some("a=1; sid=6"), "a=1; sid=7")] {
+        let jar = CookieJar::default();
+        let headers = configured.map(|value| ("Cookie", value));
+        let request = Request::get(url(address, "/cookie"))
+            .source_headers(crate::parse_source_headers(headers).unwrap())
+            .cookies(&jar);
+        assert_eq!(fetch_text(&policy_for(address), request).await.unwrap(), expected);
+    }
+}
+
+/// The text that the client for `https:` reads, which needs no TLS to read responses.
+async fn fetch_text_by_https_client(url: Url) -> Result<String, FetchErrorKind> {
+    let policy = AddressPolicy {
+        allow_private: vec!["127.0.0.0/8".parse().unwrap()],
+        ..AddressPolicy::default()
+    };
+    let client = https_client::HttpsClient::new(policy, Duration::from_secs(3)).unwrap();
+    let request = Request::get(url.clone());
+    let response = client.send(&request, None, &OwnListeners(Vec::new())).await;
+    let response = response.map_err(|error| error.kind)?;
+    let body = UpstreamBody::Https(response.body);
+    let response = UpstreamResponse::new(response.status, response.headers, body);
+    let response = Response::new(response, false, url, Duration::from_secs(3));
+    let body = response.bytes(200_000).await.map_err(|error| error.kind)?;
+    Ok(String::from_utf8(body.to_vec()).unwrap())
 }
 
 #[tokio::test]
 async fn every_content_coding_is_decoded() {
     let address = upstream().await;
     for (coding, _) in CODED {
-        let request = Request::get(url(address, &format!("/coded/{coding}")));
-        assert_eq!(
-            fetch_text(&policy_for(address), request).await.unwrap(),
-            "one two one two one two",
-            "{coding}"
-        );
+        let url = url(address, &format!("/coded/{coding}"));
+        let text = fetch_text(&policy_for(address), Request::get(url.clone())).await;
+        assert_eq!(text.unwrap(), "one two one two one two", "{coding}");
+        let text = fetch_text_by_https_client(url).await;
+        assert_eq!(text.unwrap(), "one two one two one two", "{coding}");
+    }
+}
+
+/// Both clients read what a careless server sends.
+#[tokio::test]
+async fn both_clients_are_lenient() {
+    let coded = "78 9c cb cf 4b 55 28 29 cf 57 c8 47 a5 01 65 24 08 75";
+    let coded: Vec<u8> =
+        coded.split(' ').map(|pair| u8::from_str_radix(pair, 16).unwrap()).collect();
+    let raw_deflate = &coded[2..coded.len() - 4];
+    for (fields, body, expected) in [
+        ("Content-Length : 2", &b"hi"[..], Ok("hi")),
+        ("no colon\r\nContent-Length: 2", b"hi", Ok("hi")),
+        ("X: a\r\n b\r\nContent-Length: 2", b"hi", Ok("hi")),
+        ("Transfer-Encoding: chunked", b"2\r\nhi\r\n", Ok("hi")),
+        ("Transfer-Encoding: chunked", b"3\r\nhi", Err(FetchErrorKind::Body)),
+        ("Content-Encoding: DEFLATE", raw_deflate, Ok("one two one two one two")),
+        ("Content-Encoding: none", b"hi", Ok("hi")),
+    ] {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let response = [format!("HTTP/1.1 200 OK\r\n{fields}\r\n\r\n").as_bytes(), body].concat();
+        tokio::spawn(async move {
+            for _ in 0..2 {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    head.push(stream.read_u8().await.unwrap());
+                }
+                stream.write_all(&response).await.unwrap();
+            }
+        });
+        let url = url(address, "/");
+        let expected = expected.map(str::to_owned);
+        let text = fetch_text(&policy_for(address), Request::get(url.clone())).await;
+        assert_eq!(text, expected, "{fields}");
+        assert_eq!(fetch_text_by_https_client(url).await, expected, "{fields} by https");
     }
 }
 

@@ -12,6 +12,7 @@ use super::connection::{BUFFER_BYTES, Connection};
 use super::pool::ConnectionPool;
 use super::response_head::BodyFraming;
 use crate::error::{FetchError, FetchErrorKind};
+use crate::failure_reason::{ConnectionFault, FailureReason};
 
 /// Size of one read and one allocation: smaller ones cost system calls, larger ones leave the CPU
 /// cache.
@@ -23,7 +24,7 @@ const DIRECT_READ_MIN_BYTES: u64 = 64 * 1024;
 /// How much of an unread body is drained to save its connection, if the bytes have already arrived.
 const DRAIN_MAX_BYTES: usize = 64 * 1024;
 
-pub(super) struct FramedBody {
+pub(crate) struct FramedBody {
     /// `None` once the body has been read to its end, or failed.
     connection: Option<Connection>,
     reader: FramingReader,
@@ -33,9 +34,22 @@ pub(super) struct FramedBody {
 }
 
 enum FramingReader {
-    Length { total: u64, left: u64, block: ReadBlock },
-    Chunked { decoder: chunked::ChunkedDecoder, block: ReadBlock, size: usize },
-    UntilClose { size: usize },
+    Length {
+        total: u64,
+        left: u64,
+        block: ReadBlock,
+    },
+    Chunked {
+        decoder: chunked::ChunkedDecoder,
+        block: ReadBlock,
+        size: usize,
+        /// The server has said that it will close the connection, so that the end of the connection
+        /// may be that of the body, as it is without any framing.
+        is_close_announced: bool,
+    },
+    UntilClose {
+        size: usize,
+    },
 }
 
 /// A chunk of the body, and whether it is the last. Only the last one may be empty.
@@ -57,6 +71,7 @@ impl FramedBody {
                 decoder: chunked::ChunkedDecoder::default(),
                 block,
                 size: BUFFER_BYTES,
+                is_close_announced: !keep_alive,
             },
             BodyFraming::UntilClose => FramingReader::UntilClose { size: BUFFER_BYTES },
         };
@@ -68,7 +83,7 @@ impl FramedBody {
         body
     }
 
-    pub(super) fn poll_chunk(
+    pub(crate) fn poll_chunk(
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Option<Bytes>, FetchError>> {
@@ -142,7 +157,7 @@ impl FramingReader {
                 *remaining -= chunk.len() as u64;
                 Poll::Ready(Ok((chunk, *remaining == 0)))
             }
-            Self::Chunked { decoder, block, size } => loop {
+            Self::Chunked { decoder, block, size, is_close_announced } => loop {
                 let bytes = connection.unread_mut();
                 if !bytes.is_empty() {
                     let (consumed, data_length) = decoder
@@ -163,7 +178,13 @@ impl FramingReader {
                     decoder.skip_data(chunk.len());
                     return Poll::Ready(Ok((chunk, false)));
                 } else if ready!(poll_fill_buffer(connection, cx, size)).map_err(body_error)? == 0 {
-                    return Poll::Ready(Err(truncated_error()));
+                    let ends = decoder.has_last_chunk()
+                        || (*is_close_announced && decoder.is_between_chunks());
+                    return Poll::Ready(match () {
+                        () if ends => Ok((Bytes::new(), true)),
+                        () if decoder.is_between_chunks() => Err(missing_last_chunk_error()),
+                        () => Err(truncated_error()),
+                    });
                 }
             },
             Self::UntilClose { size } => {
@@ -195,6 +216,11 @@ fn poll_fill_buffer(
 
 fn body_error(error: io::Error) -> FetchError {
     FetchError::of_io(FetchErrorKind::Body, &error)
+}
+
+fn missing_last_chunk_error() -> FetchError {
+    let fault = ConnectionFault::ClosedBeforeLastChunk;
+    FetchError::of_reason(FetchErrorKind::Body, FailureReason::Connection(fault))
 }
 
 fn truncated_error() -> FetchError {

@@ -12,6 +12,7 @@ pub(super) struct ChunkedDecoder {
     size: u64,
     /// Bytes read of the current line or of the trailers.
     line_bytes: usize,
+    has_data: bool,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -37,6 +38,17 @@ enum ChunkState {
 impl ChunkedDecoder {
     pub(super) fn is_at_end(&self) -> bool {
         self.state == ChunkState::End
+    }
+
+    /// Whether at least one chunk was read and the next has not begun.
+    pub(super) fn is_between_chunks(&self) -> bool {
+        self.has_data && self.state == ChunkState::Start
+    }
+
+    /// Whether the last chunk was read; only trailers and a line end may be missing.
+    pub(super) fn has_last_chunk(&self) -> bool {
+        use ChunkState::{LastFeed, Trailer, TrailerFeed, TrailerStart};
+        matches!(self.state, TrailerStart | Trailer | TrailerFeed | LastFeed | ChunkState::End)
     }
 
     /// Number of bytes of the current chunk that are still to come.
@@ -103,6 +115,7 @@ impl ChunkedDecoder {
             (ChunkState::Extension, _) => return Err("a chunk line that is too long"),
             (ChunkState::LineFeed, b'\n') => {
                 self.line_bytes = 0;
+                self.has_data |= self.size > 0;
                 if self.size == 0 { ChunkState::TrailerStart } else { ChunkState::Data }
             }
             (ChunkState::DataReturn, b'\r') => ChunkState::DataFeed,

@@ -5,7 +5,7 @@ use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, Method};
 use url::{Position, Url};
 
-use crate::request::{Request, USER_AGENT};
+use crate::request::{ACCEPT_ENCODING, Request, USER_AGENT};
 
 /// Host, and port unless it is 80, as in the Host field.
 pub(super) fn host_and_port(url: &Url) -> &str {
@@ -51,7 +51,7 @@ pub(super) fn write_request(
         write_field(buffer, &header::ACCEPT, b"*/*");
     }
     if !present.accept_encoding {
-        write_field(buffer, &header::ACCEPT_ENCODING, b"gzip, br, zstd, deflate");
+        write_field(buffer, &header::ACCEPT_ENCODING, ACCEPT_ENCODING.as_bytes());
     }
     match body {
         Some(body) => {

@@ -1,6 +1,7 @@
-//! Response heads, and the framing of their bodies (RFC 9112). A head that two parsers could
-//! understand differently is rejected.
+//! Response heads, and the framing of their bodies (RFC 9112). Lines are read as leniently as in
+//! browsers; a framing that two parsers could understand differently is rejected.
 
+use std::borrow::Cow;
 use std::future::poll_fn;
 use std::mem::MaybeUninit;
 
@@ -89,6 +90,10 @@ fn parse_head(bytes: &[u8], method: &Method) -> Result<Option<(ResponseHead, usi
     let mut fields = [const { MaybeUninit::uninit() }; HEAD_MAX_FIELDS];
     let mut response = httparse::Response::new(&mut []);
     let parsed = httparse::ParserConfig::default()
+        .allow_spaces_after_header_name_in_responses(true)
+        .allow_obsolete_multiline_headers_in_responses(true)
+        .allow_multiple_spaces_in_response_status_delimiters(true)
+        .ignore_invalid_headers_in_responses(true)
         .parse_response_with_uninit_headers(&mut response, bytes, &mut fields)
         .map_err(|error| FetchError::with_detail(FetchErrorKind::Body, error))?;
     let httparse::Status::Complete(length) = parsed else { return Ok(None) };
@@ -96,11 +101,12 @@ fn parse_head(bytes: &[u8], method: &Method) -> Result<Option<(ResponseHead, usi
     let status = status.ok_or_else(|| invalid_head("not a status"))?;
     let mut headers = HeaderMap::with_capacity(response.headers.len());
     for field in response.headers.iter() {
-        let name =
-            HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| invalid_head("a header"))?;
-        let value =
-            HeaderValue::from_bytes(field.value).map_err(|_| invalid_head("a header's value"))?;
-        headers.append(name, value);
+        // A line that is no field costs only itself.
+        if let Ok(name) = HeaderName::from_bytes(field.name.as_bytes())
+            && let Ok(value) = HeaderValue::from_bytes(&unfold(field.value))
+        {
+            headers.append(name, value);
+        }
     }
     let is_http_1_1 = response.version == Some(1);
     let (framing, can_follow) = body_framing(method, status, is_http_1_1, &mut headers)?;
@@ -108,6 +114,15 @@ fn parse_head(bytes: &[u8], method: &Method) -> Result<Option<(ResponseHead, usi
         && can_follow
         && !list_members(&headers, &header::CONNECTION).any(|token| is_token(token, b"close"));
     Ok(Some((ResponseHead { status, headers, framing, keep_alive }, length)))
+}
+
+/// A field value on one line (RFC 9112, 5.2).
+fn unfold(value: &[u8]) -> Cow<'_, [u8]> {
+    let is_line_end = |byte: &u8| matches!(byte, b'\r' | b'\n');
+    match value.iter().any(is_line_end) {
+        false => Cow::Borrowed(value),
+        true => value.iter().map(|byte| if is_line_end(byte) { b' ' } else { *byte }).collect(),
+    }
 }
 
 /// How the body is framed, and whether another response can follow on the connection.

@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use flate2::Compression;
-use flate2::write::GzEncoder;
+use flate2::write::{DeflateEncoder, GzEncoder};
 use http::header::{self, HeaderValue};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -235,8 +235,11 @@ async fn bodies_are_read_by_their_framing() {
         (framed("content-length: 5\r\n", "four"), Err("4 of 5 bytes")),
         (framed("content-length: 5\r\n", ""), Err("0 of 5 bytes")),
         (format!("{CHUNKED}5\r\nfour"), Err("closed within a chunked body")),
-        (format!("{CHUNKED}4\r\nfour\r\n"), Err("closed within a chunked body")),
-        (format!("{CHUNKED}4\r\nfour\r\n0\r\n"), Err("closed within a chunked body")),
+        (format!("{CHUNKED}4\r\nfour"), Err("closed within a chunked body")),
+        (CHUNKED.to_owned(), Err("closed within a chunked body")),
+        // The last chunk is missing, or is all that is there of the end.
+        (format!("{CHUNKED}4\r\nfour\r\n"), Ok("four")),
+        (format!("{CHUNKED}4\r\nfour\r\n0\r\n"), Ok("four")),
         (format!("{CHUNKED}100000\r\nfour"), Err("closed within a chunked body")),
         (format!("{CHUNKED}4\r\nfive!\r\n"), Err("a chunk that is not one")),
         (
@@ -272,6 +275,24 @@ async fn a_failed_body_stays_failed() {
         let mut response = sent.unwrap();
         while response.chunk().await.is_ok() {}
         assert_eq!(response.chunk().await.unwrap_err().kind, FetchErrorKind::Body);
+    }
+}
+
+/// Where the server has announced that it closes the connection, that may be the end of the body.
+#[tokio::test]
+async fn an_announced_close_ends_a_body_between_its_chunks() {
+    let head = "HTTP/1.1 200 OK\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n";
+    for (body, is_complete) in [("2\r\nhi\r\n", true), ("2\r\nhi", false), ("", false)] {
+        let server = ScriptedServer::start(vec![script_then_close(format!("{head}{body}"))]).await;
+        let sent = fetcher().send(&server.policy(), Request::get(server.url("/"))).await;
+        let mut response = sent.unwrap();
+        let end = loop {
+            match response.chunk().await {
+                Ok(Some(chunk)) => assert_eq!(chunk, "hi"),
+                end => break end,
+            }
+        };
+        assert_eq!(end.is_ok(), is_complete, "{body:?}");
     }
 }
 
@@ -328,8 +349,12 @@ async fn redirects_keep_their_connection() {
 }
 
 fn gzip(text: &str) -> Vec<u8> {
+    gzip_bytes(text.as_bytes())
+}
+
+fn gzip_bytes(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    encoder.write_all(text.as_bytes()).unwrap();
+    encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
 }
 
@@ -347,6 +372,13 @@ async fn content_codings_work_with_every_framing() {
         .collect();
     let chunked = head("gzip\r\ntransfer-encoding: chunked");
     let truncated = &coded[..coded.len() - 20];
+    let (half, rest) = text.split_at(300_000);
+    let members = [gzip(half), gzip(rest)].concat();
+    let mut raw = DeflateEncoder::new(Vec::new(), Compression::fast());
+    raw.write_all(text.as_bytes()).unwrap();
+    let raw = raw.finish().unwrap();
+    let raw_in_gzip = gzip_bytes(&raw);
+    let some_chunks = &chunks[..106 * (chunks.len() / 212)];
     let unknown = "x-own\r\ncontent-length: 3";
     for (answer, expected, is_reused) in [
         ([head(&length(coded.len())), coded.clone()].concat(), Ok(text.as_str()), true),
@@ -358,14 +390,30 @@ async fn content_codings_work_with_every_framing() {
         ([head("gzip\r\ncontent-length: 3"), b"not".to_vec()].concat(), Err(()), false),
         ([head(&length(truncated.len())), truncated.to_vec()].concat(), Err(()), true),
         ([head(&length(coded.len())), truncated.to_vec()].concat(), Err(()), false),
-        ([chunked, chunks].concat(), Err(()), false),
+        ([chunked.clone(), chunks.clone()].concat(), Ok(&text), false),
+        ([chunked.clone(), some_chunks.to_vec()].concat(), Err(()), false),
         (
             [head(&length(coded.len() + 5)), coded.clone(), b"extra".to_vec()].concat(),
-            Err(()),
+            Ok(&text),
+            true,
+        ),
+        ([head(&length(members.len())), members].concat(), Ok(&text), true),
+        (
+            [head(&format!("Deflate\r\ncontent-length: {}", raw.len())), raw].concat(),
+            Ok(&text),
+            true,
+        ),
+        (
+            [
+                head(&format!("deflate, x-gzip\r\ncontent-length: {}", raw_in_gzip.len())),
+                raw_in_gzip,
+            ]
+            .concat(),
+            Ok(&text),
             true,
         ),
     ] {
-        let close = answer.starts_with(&head("gzip")) || expected.is_err() && !is_reused;
+        let close = !is_reused;
         let first =
             ConnectionScript { answers: vec![answer.clone(), HI.into()], then_close: false };
         let first = if close { script_then_close(answer.clone()) } else { first };

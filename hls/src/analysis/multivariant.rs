@@ -1,5 +1,6 @@
-//! Multivariant playlists: variants and renditions.
+//! Multivariant playlists: variants, renditions and session tags.
 
+use super::kept_attributes::AttributeList;
 use super::value_reader::ValueReader;
 use crate::error::InvalidPlaylist;
 use crate::line::{LineKind, Lines, Tag};
@@ -13,31 +14,34 @@ pub struct MultivariantPlaylist {
     /// Variants in playlist order, which is the order of preference at the start.
     pub variants: Vec<Variant>,
     pub renditions: Vec<MediaRendition>,
+    /// Each EXT-X-I-FRAME-STREAM-INF that has a URI.
+    pub i_frame_variants: Vec<Variant>,
+    pub session_data: Vec<SessionTag>,
+    pub session_keys: Vec<SessionTag>,
+    /// EXT-X-START.
+    pub start: Option<AttributeList>,
     pub has_independent_segments: bool,
     /// Variables that child playlists can import.
     pub variables: Variables,
 }
 
-/// An EXT-X-STREAM-INF with its URI.
+/// An EXT-X-STREAM-INF or EXT-X-I-FRAME-STREAM-INF with its URI.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Variant {
     pub url: String,
     pub bandwidth: Option<u64>,
     pub average_bandwidth: Option<u64>,
     pub codecs: Option<String>,
-    pub supplemental_codecs: Option<String>,
     pub resolution: Option<(u32, u32)>,
     pub frame_rate: Option<f64>,
-    pub score: Option<f64>,
     pub video_range: Option<String>,
-    /// AUDIO: the id of a rendition group; likewise VIDEO and SUBTITLES below.
+    /// AUDIO: the id of a rendition group; likewise SUBTITLES below.
     pub audio: Option<String>,
-    pub video: Option<String>,
     pub subtitles: Option<String>,
-    /// CLOSED-CAPTIONS: the id of a rendition group, or `NONE`.
-    pub closed_captions: Option<String>,
     pub name: Option<String>,
     pub pathway: Option<String>,
+    /// Attributes that Pitwall repeats.
+    pub attributes: AttributeList,
 }
 
 /// An EXT-X-MEDIA.
@@ -49,13 +53,21 @@ pub struct MediaRendition {
     pub group_id: Option<String>,
     pub name: Option<String>,
     pub language: Option<String>,
-    pub assoc_language: Option<String>,
-    pub instream_id: Option<String>,
     pub channels: Option<String>,
-    pub characteristics: Option<String>,
     pub default: bool,
     pub autoselect: bool,
     pub forced: bool,
+    /// Attributes that Pitwall repeats.
+    pub attributes: AttributeList,
+}
+
+/// An EXT-X-SESSION-DATA or EXT-X-SESSION-KEY.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionTag {
+    /// Absolute URL; as written if its scheme is never fetched.
+    pub url: Option<String>,
+    /// Attributes that Pitwall repeats.
+    pub attributes: AttributeList,
 }
 
 /// TYPE of an EXT-X-MEDIA.
@@ -92,6 +104,21 @@ pub(super) fn read_multivariant(
                 Kind::Multivariant(M::Media) => {
                     playlist.renditions.extend(read_rendition(&tag, &mut reader)?);
                 }
+                Kind::Multivariant(M::IFrameStreamInf) => {
+                    if let Some(url) = reader.read_url_attribute(&tag, "URI")? {
+                        let variant = Variant { url, ..read_variant(&tag, &mut reader)? };
+                        playlist.i_frame_variants.push(variant);
+                    }
+                }
+                Kind::Multivariant(M::SessionData) => {
+                    playlist.session_data.push(read_session_tag(&tag, &mut reader)?);
+                }
+                Kind::Multivariant(M::SessionKey) => {
+                    playlist.session_keys.push(read_session_tag(&tag, &mut reader)?);
+                }
+                Kind::Playlist(P::Start) => {
+                    playlist.start = Some(reader.read_kept_attributes(&tag)?);
+                }
                 Kind::Playlist(P::IndependentSegments) => playlist.has_independent_segments = true,
                 _ => {}
             },
@@ -100,24 +127,21 @@ pub(super) fn read_multivariant(
     Ok(playlist)
 }
 
-/// Reads an EXT-X-STREAM-INF; the URL is on a later line.
+/// Reads an EXT-X-STREAM-INF, whose URL is on a later line, or an EXT-X-I-FRAME-STREAM-INF.
 fn read_variant(tag: &Tag<'_>, reader: &mut ValueReader<'_>) -> Result<Variant, InvalidPlaylist> {
     Ok(Variant {
         url: String::new(),
         bandwidth: tag.integer_attribute("BANDWIDTH"),
         average_bandwidth: tag.integer_attribute("AVERAGE-BANDWIDTH"),
         codecs: reader.read_text_attribute(tag, "CODECS")?,
-        supplemental_codecs: reader.read_text_attribute(tag, "SUPPLEMENTAL-CODECS")?,
         resolution: tag.attribute("RESOLUTION").and_then(number::parse_resolution),
         frame_rate: tag.decimal_attribute("FRAME-RATE"),
-        score: tag.decimal_attribute("SCORE"),
         video_range: reader.read_text_attribute(tag, "VIDEO-RANGE")?,
         audio: reader.read_text_attribute(tag, "AUDIO")?,
-        video: reader.read_text_attribute(tag, "VIDEO")?,
         subtitles: reader.read_text_attribute(tag, "SUBTITLES")?,
-        closed_captions: reader.read_text_attribute(tag, "CLOSED-CAPTIONS")?,
         name: reader.read_text_attribute(tag, "NAME")?,
         pathway: reader.read_text_attribute(tag, "PATHWAY-ID")?,
+        attributes: reader.read_kept_attributes(tag)?,
     })
 }
 
@@ -139,12 +163,20 @@ fn read_rendition(
         group_id: reader.read_text_attribute(tag, "GROUP-ID")?,
         name: reader.read_text_attribute(tag, "NAME")?,
         language: reader.read_text_attribute(tag, "LANGUAGE")?,
-        assoc_language: reader.read_text_attribute(tag, "ASSOC-LANGUAGE")?,
-        instream_id: reader.read_text_attribute(tag, "INSTREAM-ID")?,
         channels: reader.read_text_attribute(tag, "CHANNELS")?,
-        characteristics: reader.read_text_attribute(tag, "CHARACTERISTICS")?,
         default: tag.is_yes("DEFAULT"),
         autoselect: tag.is_yes("AUTOSELECT"),
         forced: tag.is_yes("FORCED"),
+        attributes: reader.read_kept_attributes(tag)?,
     }))
+}
+
+fn read_session_tag(
+    tag: &Tag<'_>,
+    reader: &mut ValueReader<'_>,
+) -> Result<SessionTag, InvalidPlaylist> {
+    Ok(SessionTag {
+        url: reader.read_url_attribute(tag, "URI")?,
+        attributes: reader.read_kept_attributes(tag)?,
+    })
 }

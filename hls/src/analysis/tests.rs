@@ -38,6 +38,12 @@ fn variants() {
     assert!(master.has_independent_segments);
     assert_eq!(master.variables.get(b"dir"), Some(&b"v"[..]));
     let text = |text: &str| Some(text.to_owned());
+    let attributes = [
+        ("NAME", "\"BANDWIDTH=9,\""),
+        ("CLOSED-CAPTIONS", "NONE"),
+        ("SCORE", "1.5"),
+        ("VIDEO-RANGE", "SDR"),
+    ];
     let expected = Variant {
         url: "https://o.example/live/v/720.m3u8".to_owned(),
         bandwidth: Some(2000),
@@ -45,13 +51,12 @@ fn variants() {
         codecs: text("avc1.64001f,mp4a.40.2"),
         resolution: Some((1280, 720)),
         frame_rate: Some(50.0),
-        score: Some(1.5),
         video_range: text("SDR"),
         audio: text("a"),
         subtitles: text("s"),
-        closed_captions: text("NONE"),
         name: text("BANDWIDTH=9,"),
         pathway: text("P"),
+        attributes: attributes.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
         ..Variant::default()
     };
     let low = Variant {
@@ -90,8 +95,38 @@ fn renditions() {
         ]
     );
     assert_eq!(master.renditions[0].channels.as_deref(), Some("6"));
-    assert_eq!(master.renditions[1].characteristics.as_deref(), Some("public.easy"));
-    assert_eq!(master.renditions[2].instream_id.as_deref(), Some("CC1"));
+    let attribute = |at: usize| {
+        master.renditions[at].attributes.iter().map(|(name, value)| format!("{name}={value}"))
+    };
+    assert_eq!(attribute(1).collect::<Vec<_>>(), ["CHARACTERISTICS=\"public.easy\""]);
+    assert_eq!(attribute(2).collect::<Vec<_>>(), ["INSTREAM-ID=\"CC1\""]);
+}
+
+#[test]
+fn trick_play_and_session_tags() {
+    let master = master(concat!(
+        "#EXT-X-I-FRAME-STREAM-INF:BANDWIDTH=9,RESOLUTION=640x360,URI=\"i.m3u8\"\n",
+        "#EXT-X-I-FRAME-STREAM-INF:BANDWIDTH=8\n",
+        "#EXT-X-SESSION-DATA:DATA-ID=\"a.b\",URI=\"d.json\"\n",
+        "#EXT-X-SESSION-KEY:METHOD=SAMPLE-AES,URI=\"skd://key\",KEYFORMAT=\"com.apple\"\n",
+        "#EXT-X-START:TIME-OFFSET=-6\n",
+        "#EXT-X-STREAM-INF:BANDWIDTH=1\nv.m3u8\n",
+    ));
+    let text = |list: &AttributeList| {
+        let attributes = list.iter().map(|(name, value)| format!("{name}={value}"));
+        attributes.collect::<Vec<_>>().join(" ")
+    };
+    let trick_play = &master.i_frame_variants;
+    assert_eq!(trick_play.len(), 1, "one without a URI is no playlist");
+    assert_eq!(trick_play[0].url, "https://o.example/live/i.m3u8");
+    assert_eq!(text(&trick_play[0].attributes), "BANDWIDTH=9 RESOLUTION=640x360");
+    let (data, key) = (&master.session_data[0], &master.session_keys[0]);
+    assert_eq!(data.url.as_deref(), Some("https://o.example/live/d.json"));
+    assert_eq!(text(&data.attributes), "DATA-ID=\"a.b\"");
+    assert_eq!(key.url.as_deref(), Some("skd://key"));
+    assert_eq!(text(&key.attributes), "METHOD=SAMPLE-AES KEYFORMAT=\"com.apple\"");
+    assert_eq!(master.start.as_ref().map(text).as_deref(), Some("TIME-OFFSET=-6"));
+    assert_eq!(master.variants.len(), 1);
 }
 
 #[test]

@@ -61,4 +61,8 @@ fn anything_else_is_refused() {
     assert!(rewrite_error(b"<html>").to_string().starts_with("the document is not JSON: "));
     assert!(matches!(rewrite_error(&b"[".repeat(100_000)), InvalidDocument::Json(_)));
     assert!(matches!(rewrite_error(&vec![b' '; 3 << 20]), InvalidDocument::TooLong { .. }));
+    let manifest = json!({"TTL": 300, "RELOAD-URI": "next"}).to_string();
+    let mut grow = |_: &UriReference<'_>, out: &mut Vec<u8>| out.extend_from_slice(&[b'x'; 13_000]);
+    let refused = rewrite_document(manifest.as_bytes(), &base, &mut grow).unwrap_err();
+    assert!(matches!(refused, InvalidDocument::LinkTooLong { bytes: 13_000, .. }), "{refused}");
 }

@@ -27,7 +27,12 @@ pub fn lines(data: &[u8]) {
     assert_eq!(joined, data);
     assert_eq!(texts, split_lines_bytewise(data));
 
-    let limits = PlaylistLimits { max_bytes: 4096, max_lines: 20, max_line_bytes: 80 };
+    let limits = PlaylistLimits {
+        max_bytes: 4096,
+        max_lines: 20,
+        max_line_bytes: 80,
+        ..PlaylistLimits::DEFAULT
+    };
     if let Ok(lines) = line::parse_lines(data, &limits) {
         assert!(data.len() <= limits.max_bytes);
         let lines: Vec<_> = lines.map_while(Result::ok).collect();

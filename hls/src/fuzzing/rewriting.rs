@@ -11,11 +11,19 @@ use crate::uri_mapper::UriReference;
 use crate::variables::Variables;
 
 /// Small limits, so that inputs reach them.
-const LIMITS: PlaylistLimits =
-    PlaylistLimits { max_bytes: 16 << 10, max_lines: 400, max_line_bytes: 2 << 10 };
+const LIMITS: PlaylistLimits = PlaylistLimits {
+    max_bytes: 16 << 10,
+    max_lines: 400,
+    max_line_bytes: 2 << 10,
+    max_link_bytes: 4 << 10,
+};
 /// Limits for the rewriter's own output.
-const LOOSE_LIMITS: PlaylistLimits =
-    PlaylistLimits { max_bytes: 1 << 30, max_lines: 400, max_line_bytes: 1 << 30 };
+const LOOSE_LIMITS: PlaylistLimits = PlaylistLimits {
+    max_bytes: 1 << 30,
+    max_lines: 400,
+    max_line_bytes: 1 << 30,
+    max_link_bytes: 1 << 30,
+};
 
 /// Checks that only URIs change, that every URI becomes a link, and that the links decode to the
 /// playlist that the origin serves.
@@ -88,6 +96,9 @@ fn decode_links(playlist: &mut Playlist) {
             multivariant.variants.iter_mut().for_each(|variant| decode(&mut variant.url));
             let renditions = multivariant.renditions.iter_mut();
             renditions.filter_map(|rendition| rendition.url.as_mut()).for_each(decode);
+            multivariant.i_frame_variants.iter_mut().for_each(|variant| decode(&mut variant.url));
+            let (data, keys) = (&mut multivariant.session_data, &mut multivariant.session_keys);
+            data.iter_mut().chain(keys).filter_map(|tag| tag.url.as_mut()).for_each(decode);
         }
         Playlist::Media(media) => {
             for segment in &mut media.segments {

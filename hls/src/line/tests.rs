@@ -68,7 +68,12 @@ fn refusal(input: &[u8], limits: &PlaylistLimits) -> String {
 
 #[test]
 fn refusals_say_what_was_seen() {
-    let limits = PlaylistLimits { max_bytes: 60, max_lines: 4, max_line_bytes: 20 };
+    let limits = PlaylistLimits {
+        max_bytes: 60,
+        max_lines: 4,
+        max_line_bytes: 20,
+        ..PlaylistLimits::DEFAULT
+    };
     for (input, expected) in [
         (&b"#EXTM3U"[..], "fine"),
         (b"\xEF\xBB\xBF\r\n \n\t#EXTM3U\n", "fine"),

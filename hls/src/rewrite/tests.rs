@@ -228,6 +228,22 @@ fn vendor_tags() {
             "#EXT-X-ALSO:A=1,URI=<UnknownTag Playlist https://h/t.M3U8?x>",
         ),
         ("#EXT-X-ALSO:uri=\"//h/t\"", "#EXT-X-ALSO:uri=\"<UnknownTag Media https://h/t>\""),
+        (
+            "#EXT-X-SCTE35:CUE=\"/DAl==\",URI=\"https://h/\"",
+            "#EXT-X-SCTE35:CUE=\"/DAl==\",URI=\"<UnknownTag Media https://h/>\"",
+        ),
+        (
+            "#EXT-X-CUE-OUT:DURATION=30,URI=\"https://h/ad.m3u8\"",
+            "#EXT-X-CUE-OUT:DURATION=30,URI=\"<UnknownTag Playlist https://h/ad.m3u8>\"",
+        ),
+        (
+            "#EXT-X-TILES:LAYOUT=5x4,URI=\"https://h/\"",
+            "#EXT-X-TILES:LAYOUT=5x4,URI=\"<UnknownTag Media https://h/>\"",
+        ),
+        (
+            "#VENDOR-AD_2:A=1,URI=\"https://h/\"",
+            "#VENDOR-AD_2:A=1,URI=\"<UnknownTag Media https://h/>\"",
+        ),
     ]);
     check_unchanged(&[
         "#EXT-X-THUMBS:URI=\"t.jpg\"",
@@ -245,10 +261,10 @@ fn left_alone() {
         "# https://origin.example/ URI=\"https://h/\"",
         "##EXT-X-KEY:URI=\"https://h/\"",
         "#EXTINF:6,https://h/ URI=\"https://h/\"",
-        "#EXT-X-SCTE35:CUE=\"/DAl==\",URI=\"https://h/\"",
+        "#Vendor: URI=\"https://h/\"",
+        "#:URI=\"https://h/\"",
         "#EXT-OATCLS-SCTE35:/DAl==",
-        "#EXT-X-CUE-OUT:DURATION=30,URI=\"https://h/\"",
-        "#EXT-X-TILES:LAYOUT=5x4,URI=\"https://h/\"",
+        "#EXT-X-CUE-OUT:DURATION=30,CUE=\"https://h/\"",
         "#EXT-X-SKIP:SKIPPED-SEGMENTS=1,URI=\"https://h/\"",
         "#EXT-X-UNHEARD-OF:b=2,a=1 ,,c=\"x",
         "#EXT",
@@ -404,6 +420,11 @@ fn refusals() {
     assert_eq!(
         rewrite(input.as_bytes(), &base(), &imported(), &limits, &mut grow),
         Err(InvalidPlaylist::OutputTooLong { line: 4, limit: 16_000 }),
+    );
+    let limits = PlaylistLimits { max_link_bytes: 8999, ..PlaylistLimits::default() };
+    assert_eq!(
+        rewrite(input.as_bytes(), &base(), &imported(), &limits, &mut grow),
+        Err(InvalidPlaylist::LinkTooLong { line: 3, bytes: 9000, limit: 8999 }),
     );
 }
 

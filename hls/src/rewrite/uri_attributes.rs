@@ -11,10 +11,9 @@ pub(super) fn uri_attributes(kind: &Kind<'_>) -> &'static [(&'static [u8], UriRo
         Kind::Segment(S::Map(_)) => &[(b"URI", UriRole::Map)],
         Kind::Segment(S::Part) => &[(b"URI", UriRole::Part)],
         Kind::Segment(S::PreloadHint) => &[(b"URI", UriRole::PreloadHint)],
-        // Titles, SCTE-35 messages and thumbnail layouts are data, even if they look like URIs.
-        Kind::Segment(S::Inf(_) | S::ProgramDateTime(_) | S::ByteRange(_)) => &[],
-        Kind::Segment(S::Prefetch | S::Tiles | S::Cue) => &[],
-        Kind::Segment(S::Discontinuity | S::Gap | S::Bitrate) => OTHER,
+        // Titles are data, even if they look like URIs.
+        Kind::Segment(S::Inf(_) | S::ProgramDateTime(_) | S::ByteRange(_) | S::Prefetch) => &[],
+        Kind::Segment(S::Discontinuity | S::Gap | S::Bitrate | S::Tiles | S::Cue) => OTHER,
         Kind::Multivariant(M::StreamInf) => OTHER,
         Kind::Multivariant(M::Media) => &[(b"URI", UriRole::Rendition)],
         Kind::Multivariant(M::IFrameStreamInf) => &[(b"URI", UriRole::IFrameVariant)],

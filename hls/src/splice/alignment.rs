@@ -1,5 +1,7 @@
 //! Alignment: choice of the segment with which the next source begins.
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::segmented_playlist::{Segment, SegmentedPlaylist};
@@ -8,24 +10,32 @@ use super::{NumberMapping, Splice};
 /// Program date-times further apart than this are taken to come from unrelated clocks.
 const CLOCK_SKEW_MAX: SignedDuration = SignedDuration::from_secs(120);
 
-/// How many segments a new source may lag behind the published playlist; the edge waits for the
-/// source to produce them.
+/// How many segments a playlist may end before the splice point; one that ends earlier counts anew.
 pub(super) const LOOKAHEAD_MAX_SEGMENTS: usize = 64;
+
+/// How many target durations after the last published segment the next one may come: a player has
+/// about three in its buffer.
+const WAIT_MAX_TARGET_DURATIONS: f64 = 3.0;
 
 impl Splice {
     /// Plans the switch from the playlist `published` last to the playlist `new` of another source.
     /// The new source begins with the segment that follows the last published one by program
-    /// date-time where both have dates, else with its newest segment.
+    /// date-time where both have dates and that is soon there, else with its newest segment: what it
+    /// is late by is seen again.
     ///
-    /// `previous` is the record of the switch before.
+    /// `previous` is the record of the switch before; `published_ago`: how long ago the last segment
+    /// was published.
     pub fn switch_to(
         previous: Option<&Self>,
         published: &SegmentedPlaylist,
+        published_ago: Duration,
         new: &SegmentedPlaylist,
         source: String,
     ) -> Self {
         let last = published.segments.last();
-        let start = find_start(last, &new.segments);
+        let target_duration = published.target_duration.max(new.target_duration);
+        let wait_max = WAIT_MAX_TARGET_DURATIONS * target_duration as f64;
+        let start = find_start(last, &new.segments, wait_max - published_ago.as_secs_f64());
         let first = new.segments.get(start);
         let last_discontinuity = new.segments.last().map_or(0, |segment| segment.discontinuity);
         Self {
@@ -38,7 +48,7 @@ impl Splice {
                     .map_or(last_discontinuity, |first| first.discontinuity),
                 discontinuity: last.map_or(1, |last| last.discontinuity.saturating_add(1)),
             },
-            target_duration: published.target_duration.max(new.target_duration),
+            target_duration,
             window: published.segments.len().max(previous.map_or(0, |previous| previous.window)),
             independent: published.has_independent_segments && new.has_independent_segments,
             version: published.version.max(new.version),
@@ -48,7 +58,7 @@ impl Splice {
 }
 
 /// Index of the first segment of `new` to publish; an index past the end means a segment to come.
-fn find_start(last: Option<&Segment>, new: &[Segment]) -> usize {
+fn find_start(last: Option<&Segment>, new: &[Segment], wait_max_seconds: f64) -> usize {
     // No gap: players have nothing of the source to begin with there.
     let newest = new.iter().rposition(|segment| !segment.is_gap());
     let newest = newest.unwrap_or(new.len().saturating_sub(1));
@@ -75,12 +85,13 @@ fn find_start(last: Option<&Segment>, new: &[Segment]) -> usize {
     // first of them that will follow is taken.
     let Some((mut date, duration)) = dates.last().copied() else { return newest };
     let segment_duration = SignedDuration::try_from_secs_f64(duration).unwrap_or_default();
-    for ahead in 0..LOOKAHEAD_MAX_SEGMENTS {
+    let wait_max_segments = (wait_max_seconds / duration.max(0.1)) as usize;
+    for ahead in 0..wait_max_segments.clamp(1, LOOKAHEAD_MAX_SEGMENTS) {
         let Ok(next) = date.checked_add(segment_duration) else { break };
         if follows(next, duration) {
             return new.len() + ahead;
         }
         date = next;
     }
-    new.len()
+    newest
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use memchr::memmem;
 
@@ -29,20 +30,26 @@ impl Splice {
         Ok(self.render_segments(window.select(&segments, target_duration), playlist, ended))
     }
 
-    /// Renders a playlist of the first source, shortened to `window`. `None` if the window holds
-    /// all of it and it can be published as it came.
-    pub fn render_shortened(
+    /// Renders a playlist of the first source, shortened to `window` and with the discontinuities
+    /// that it does not count itself. `None` if it can be published as it came. `published`: as in
+    /// [`count_discontinuities`](Self::count_discontinuities).
+    pub fn render_initial(
         &self,
         text: &[u8],
+        published: &[Segment],
         window: PlaylistWindow,
         ended: bool,
     ) -> Option<String> {
         // A playlist that cannot be parsed is published whole, and so is a VOD playlist, which
         // never changes.
-        let playlist = SegmentedPlaylist::parse(text).ok().filter(|playlist| !playlist.is_vod)?;
+        let playlist = SegmentedPlaylist::parse(text).ok().filter(|playlist| !playlist.is_vod);
+        let mut playlist = playlist?;
+        self.count_discontinuities(&mut playlist, published);
+        let is_uncounted = !playlist.has_discontinuity_sequence
+            && playlist.segments.first().is_some_and(|first| first.discontinuity_before() > 0);
         let target_duration = self.published_target_duration(&playlist);
         let segments = window.select(&playlist.segments, target_duration);
-        (segments.len() < playlist.segments.len())
+        (is_uncounted || segments.len() < playlist.segments.len())
             .then(|| self.render_segments(segments, &playlist, ended))
     }
 
@@ -102,6 +109,39 @@ impl Splice {
         }
         text
     }
+}
+
+const DISCONTINUITY_SEQUENCE_TAG: &str = "#EXT-X-DISCONTINUITY-SEQUENCE";
+
+/// Whether EXT-X-DISCONTINUITY-SEQUENCE counts the discontinuities of a playlist. `None`: it has
+/// neither the tag nor a discontinuity.
+pub fn counts_discontinuities(text: &[u8]) -> Option<bool> {
+    let tag = memmem::find(text, b"#EXT-X-DISCONTINUITY").and_then(|at| text.get(at..))?;
+    Some(tag.starts_with(DISCONTINUITY_SEQUENCE_TAG.as_bytes()))
+}
+
+/// The newest segments of a live playlist, as its source writes them: at least those of the last
+/// `max_duration`. A playlist may list hours that are never published, and to rewrite all of them
+/// with every poll would take seconds. `None` if nothing can be left out.
+pub fn cut_live_playlist(text: &[u8], max_duration: Duration) -> Option<String> {
+    let playlist = SegmentedPlaylist::parse(text).ok()?;
+    if playlist.has_ended || playlist.is_vod {
+        return None;
+    }
+    let window = PlaylistWindow::MaxDuration(max_duration);
+    let segments = window.select(&playlist.segments, playlist.target_duration);
+    (segments.len() < playlist.segments.len()).then(|| {
+        let unchanged = Splice::initial(String::new(), playlist.target_duration);
+        let text = unchanged.render_segments(segments, &playlist, false);
+        match playlist.has_discontinuity_sequence {
+            true => text,
+            // What the source does not count is left to `count_discontinuities`.
+            false => {
+                let is_kept = |line: &&str| !line.starts_with(DISCONTINUITY_SEQUENCE_TAG);
+                text.split_inclusive('\n').filter(is_kept).collect()
+            }
+        }
+    })
 }
 
 /// Applies to a playlist that is otherwise published as it came what its source does not decide

@@ -24,6 +24,8 @@ pub struct SegmentedPlaylist {
     pub has_ended: bool,
     /// `EXT-X-PLAYLIST-TYPE:VOD`: the playlist never changes.
     pub is_vod: bool,
+    /// Whether EXT-X-DISCONTINUITY-SEQUENCE counts the tags that are no longer in the playlist.
+    pub has_discontinuity_sequence: bool,
     /// Media sequence number of the first segment, also if the playlist has no segments.
     pub first_number: u64,
     pub segments: Vec<Segment>,
@@ -179,7 +181,10 @@ impl<'a> PlaylistReader<'a> {
                 push_line(&mut playlist.header, text);
             }
             // What the spliced playlist has of its own, or must not have.
-            Kind::Playlist(P::Header | P::MediaSequence(_) | P::DiscontinuitySequence(_)) => {}
+            Kind::Playlist(P::DiscontinuitySequence(_)) => {
+                playlist.has_discontinuity_sequence = true;
+            }
+            Kind::Playlist(P::Header | P::MediaSequence(_)) => {}
             Kind::Playlist(P::Start | P::RenditionReport) => {}
             // Unknown tags above the first segment may apply to the whole playlist; kept with the
             // first segment, they would move from segment to segment as the window advances.

@@ -25,6 +25,8 @@ struct LiveSource {
     map: bool,
     /// Interval of the source's own discontinuities, in segments.
     breaks: Option<u64>,
+    /// EXT-X-DISCONTINUITY-SEQUENCE counts them.
+    counts: bool,
 }
 
 impl LiveSource {
@@ -37,10 +39,12 @@ impl LiveSource {
         // segment is not removed.
         let removed = self.breaks.map_or(0, |every| first.div_ceil(every));
         let mut text = format!(
-            "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-TARGETDURATION:{}\n#EXT-X-MEDIA-SEQUENCE:{first}\n\
-             #EXT-X-DISCONTINUITY-SEQUENCE:{removed}\n",
+            "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-TARGETDURATION:{}\n#EXT-X-MEDIA-SEQUENCE:{first}\n",
             self.duration
         );
+        if self.counts {
+            text += &format!("#EXT-X-DISCONTINUITY-SEQUENCE:{removed}\n");
+        }
         if self.encrypted {
             text += &format!("#EXT-X-KEY:METHOD=AES-128,URI=\"{}.key\"\n", self.name);
         }
@@ -111,12 +115,14 @@ struct TestEdge {
     splice: Option<Splice>,
     seen: BTreeMap<u64, PlayerSegment>,
     head: u64,
+    /// The segments of the last published playlist.
+    published: Vec<Segment>,
 }
 
 impl TestEdge {
     fn of(sources: [LiveSource; 2]) -> Self {
         let (seen, window) = (BTreeMap::new(), PlaylistWindow::Unlimited);
-        Self { sources, playing: 0, window, splice: None, seen, head: 0 }
+        Self { sources, playing: 0, window, splice: None, seen, head: 0, published: Vec::new() }
     }
 
     fn switch(&mut self, second: u64) {
@@ -124,7 +130,8 @@ impl TestEdge {
         self.playing = 1 - self.playing;
         let source = &self.sources[self.playing];
         let (new, name) = (source.segmented_at(second), source.name.to_owned());
-        self.splice = Some(Splice::switch_to(self.splice.as_ref(), &published, &new, name));
+        self.splice =
+            Some(Splice::switch_to(self.splice.as_ref(), &published, Duration::ZERO, &new, name));
     }
 
     /// Reloads the playlist as a player does.
@@ -132,11 +139,14 @@ impl TestEdge {
         let text = self.sources[self.playing].playlist_at(second);
         let Some(splice) = &self.splice else {
             let splice = Splice::initial("a".into(), 0);
-            let text = splice.render_shortened(text.as_bytes(), self.window, false).unwrap_or(text);
+            let rendered =
+                splice.render_initial(text.as_bytes(), &self.published, self.window, false);
+            let text = rendered.unwrap_or(text);
             self.check_playlist(&text);
             return text;
         };
-        let playlist = SegmentedPlaylist::parse(text.as_bytes()).unwrap();
+        let mut playlist = SegmentedPlaylist::parse(text.as_bytes()).unwrap();
+        splice.count_discontinuities(&mut playlist, &self.published);
         // Another edge renders the same playlist from the record, which it reads from the store.
         let record: Splice = serde_json::from_str(&serde_json::to_string(splice).unwrap()).unwrap();
         let rendered = splice.render(&playlist, self.window, false).unwrap();
@@ -146,6 +156,7 @@ impl TestEdge {
     }
 
     fn check_playlist(&mut self, text: &str) {
+        self.published = SegmentedPlaylist::parse(text.as_bytes()).unwrap().segments;
         let segments = read_segments(text);
         let Some((&first, _)) = segments.first_key_value() else { return };
         assert!(first >= self.head, "it steps back from {} to {first}: {text}", self.head);
@@ -167,6 +178,7 @@ fn source(name: &'static str, offset: u64) -> LiveSource {
         encrypted: false,
         map: false,
         breaks: None,
+        counts: true,
     }
 }
 
@@ -202,6 +214,8 @@ fn the_next_source_begins_where_the_last_one_ended() {
             20,
             7009,
         ),
+        ("one that is late by two segments is waited for", source("b", 7000), 16, 7010),
+        ("one that is late by more begins with its newest", source("b", 7000), 14, 7006),
         (
             "longer segments: the one that holds most of what follows",
             LiveSource { duration: 3, ..source("b", 7000) },
@@ -210,7 +224,7 @@ fn the_next_source_begins_where_the_last_one_ended() {
         ),
     ] {
         let (old, new) = (old.segmented_at(20), new.segmented_at(second));
-        let splice = Splice::switch_to(None, &old, &new, "b".into());
+        let splice = Splice::switch_to(None, &old, Duration::ZERO, &new, "b".into());
         assert_eq!(splice.from.upstream, expected, "{what}");
         assert_eq!((splice.from.published, splice.from.discontinuity), (110, 1), "{what}");
     }
@@ -228,6 +242,31 @@ fn segments_of_the_old_source_are_removed_one_by_one() {
         assert_eq!(read_segments(&text).first_key_value().unwrap().1.uri, head, "{second}: {text}");
         let sequence = format!("#EXT-X-DISCONTINUITY-SEQUENCE:{sequence}\n");
         assert!(text.contains(&sequence), "{second}: {text}");
+    }
+}
+
+/// Without EXT-X-DISCONTINUITY-SEQUENCE the tags that have left the playlist are counted here.
+#[test]
+fn uncounted_discontinuities_are_counted() {
+    let uncounted =
+        |name, offset| LiveSource { breaks: Some(5), counts: false, ..source(name, offset) };
+    let mut edge = TestEdge::of([uncounted("a", 100), uncounted("b", 7000)]);
+    for (second, switches, expected) in [
+        (10, false, 1),
+        (20, false, 2),
+        (30, false, 3),
+        (40, true, 5),
+        (50, false, 6),
+        (60, false, 7),
+    ] {
+        if switches {
+            edge.switch(second - 8);
+        }
+        for second in (second - 8..=second).step_by(2) {
+            edge.poll(second);
+        }
+        let last = edge.published.last().unwrap().discontinuity;
+        assert_eq!(last, expected, "{second}");
     }
 }
 
@@ -268,7 +307,7 @@ fn tags_of_the_whole_playlist_are_kept() {
         #EXT-X-RENDITION-REPORT:URI=\"x.m3u8\",LAST-MSN=6\n#EXT-X-ENDLIST\n";
     let new = SegmentedPlaylist::parse(text.as_bytes()).unwrap();
     let old = LiveSource { window: 1, ..source("a", 100) }.segmented_at(20);
-    let splice = Splice::switch_to(None, &old, &new, "b".into());
+    let splice = Splice::switch_to(None, &old, Duration::ZERO, &new, "b".into());
     assert_eq!(
         splice.render(&new, PlaylistWindow::Unlimited, true).unwrap(),
         "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-TARGETDURATION:2\n#EXT-X-MEDIA-SEQUENCE:110\n\
@@ -315,7 +354,7 @@ fn parts_end_with_their_source() {
     ] {
         let old = SegmentedPlaylist::parse(text(info, 5, "a", [&a, &a], "").as_bytes()).unwrap();
         let new = SegmentedPlaylist::parse(new.as_bytes()).unwrap();
-        let splice = Splice::switch_to(None, &old, &new, "b".into());
+        let splice = Splice::switch_to(None, &old, Duration::ZERO, &new, "b".into());
         let text = splice.render(&new, PlaylistWindow::Unlimited, false).unwrap();
         assert!(text.contains("a1.ts\n") && text.contains("b1.ts\n"), "{what}: {text}");
         assert!(!text.contains(&a), "{what}: {text}");
@@ -383,7 +422,7 @@ fn tags_of_the_first_segment_leave_with_it() {
         let segments: String = (0..5).map(|number| format!("#EXTINF:2,\n{number}.ts\n")).collect();
         let text = format!("#EXTM3U\n#EXT-X-TARGETDURATION:2\n{tag}\n{segments}");
         let initial = Splice::initial("a".into(), 2);
-        let shortened = initial.render_shortened(text.as_bytes(), window, false).unwrap();
+        let shortened = initial.render_initial(text.as_bytes(), &[], window, false).unwrap();
         assert_eq!(shortened.contains(tag), is_kept, "{shortened}");
     }
 }
@@ -399,7 +438,10 @@ fn no_source_begins_with_a_gap() {
             text += &format!("#EXTINF:2,\n{gap}{number}.ts\n");
         }
         let new = SegmentedPlaylist::parse(text.as_bytes()).unwrap();
-        assert_eq!(Splice::switch_to(None, &old, &new, "b".into()).from.upstream, expected);
+        assert_eq!(
+            Splice::switch_to(None, &old, Duration::ZERO, &new, "b".into()).from.upstream,
+            expected
+        );
     }
 }
 
@@ -423,7 +465,7 @@ fn a_key_format_that_the_next_source_lacks_is_ended() {
             SegmentedPlaylist::parse(text.as_bytes()).unwrap()
         };
         let (old, new) = (playlist(old), playlist(new));
-        let splice = Splice::switch_to(None, &old, &new, "b".into());
+        let splice = Splice::switch_to(None, &old, Duration::ZERO, &new, "b".into());
         let splice = Splice { window: 2, ..splice };
         let text = splice.render(&new, PlaylistWindow::Unlimited, false).unwrap();
         let (_, after) = text.split_once("#EXT-X-DISCONTINUITY\n").unwrap();
@@ -436,7 +478,7 @@ fn a_key_format_that_the_next_source_lacks_is_ended() {
 #[test]
 fn discontinuities_of_other_renditions_are_tagged() {
     let (old, new) = (source("a", 100).segmented_at(20), source("b", 7000).segmented_at(20));
-    let mut splice = Splice::switch_to(None, &old, &new, "b".into());
+    let mut splice = Splice::switch_to(None, &old, Duration::ZERO, &new, "b".into());
     splice.from.discontinuity = 3;
     let later = source("b", 7000).segmented_at(22);
     let text = splice.render(&later, PlaylistWindow::Unlimited, false).unwrap();
@@ -498,11 +540,11 @@ fn a_map_keeps_the_key_under_which_it_was_declared() {
         let source = keys_of(&text);
         let window = PlaylistWindow::MaxDuration(Duration::from_secs(8));
         let initial = Splice::initial("a".into(), 2);
-        let shortened = initial.render_shortened(text.as_bytes(), window, false).unwrap();
+        let shortened = initial.render_initial(text.as_bytes(), &[], window, false).unwrap();
         assert_eq!(keys_of(&shortened), source[2..], "{what}: {shortened}");
         let (empty, playlist) =
             (SegmentedPlaylist::default(), SegmentedPlaylist::parse(text.as_bytes()).unwrap());
-        let mut spliced = Splice::switch_to(None, &empty, &playlist, "a".into());
+        let mut spliced = Splice::switch_to(None, &empty, Duration::ZERO, &playlist, "a".into());
         spliced.from =
             NumberMapping { published: 100, discontinuity: 1, ..NumberMapping::default() };
         let rendered = spliced.render(&playlist, PlaylistWindow::Unlimited, false).unwrap();
@@ -527,23 +569,26 @@ fn an_implicit_iv_is_written_out() {
 }
 
 fn sources() -> impl Strategy<Value = LiveSource> {
-    (0_u64..1 << 40, 1_u64..5, 1_u64..8, any::<[bool; 3]>(), proptest::option::of(2_u64..5))
-        .prop_map(|(offset, duration, window, [dated, encrypted, map], breaks)| LiveSource {
-            name: "a",
-            offset: offset + 10,
-            duration,
-            window,
-            dated,
-            encrypted,
-            map,
-            breaks,
+    (0_u64..1 << 40, 1_u64..5, 1_u64..8, any::<[bool; 4]>(), proptest::option::of(2_u64..5))
+        .prop_map(|(offset, duration, window, [dated, encrypted, map, counts], breaks)| {
+            LiveSource {
+                name: "a",
+                offset: offset + 10,
+                duration,
+                window,
+                dated,
+                encrypted,
+                map,
+                breaks,
+                counts,
+            }
         })
 }
 
 proptest! {
     /// Whatever the sources, the times of switches and the window: media sequence numbers never
-    /// step back, a segment never changes once it was seen, and no content is shown twice according
-    /// to its date.
+    /// step back, a segment never changes once it was seen, and according to its date no content is
+    /// shown twice within a source, and no more than two segments at a switch to one that is late.
     #[test]
     fn any_two_sources_make_one_playlist(
         first in sources(),
@@ -582,15 +627,52 @@ proptest! {
             let starts = edge.seen.values().map(|one| {
                 let (name, number) = one.uri.strip_suffix(".ts").unwrap().split_once('-').unwrap();
                 let source = edge.sources.iter().find(|source| source.name == name).unwrap();
-                (source.date(number.parse().unwrap()), source.duration)
+                (source.date(number.parse().unwrap()), source.duration, source.name)
             });
             let starts: Vec<_> = starts.collect();
             for pair in starts.windows(2) {
-                let ((before, duration), (after, _)) = (pair[0], pair[1]);
+                let ((before, duration, old), (after, _, new)) = (pair[0], pair[1]);
                 let overlap = before.as_second() + duration as i64 - after.as_second();
                 let max_duration_of_segments = edge.sources.iter().map(|one| one.duration).max().unwrap() as i64;
-                prop_assert!(overlap * 2 <= max_duration_of_segments, "{overlap} s again");
+                let allowed = if old == new { 0 } else { 2 * max_duration_of_segments };
+                prop_assert!(overlap <= allowed, "{overlap} s again");
             }
         }
     }
+}
+
+/// What a cut playlist has left is for a player what it was before.
+#[test]
+fn a_cut_playlist_is_the_end_of_the_whole() {
+    for (encrypted, map, breaks, dated) in [
+        (false, false, None, false),
+        (true, false, Some(7), true),
+        (true, true, Some(40), false),
+        (false, true, Some(300), true),
+    ] {
+        let (duration, window) = (2, 1000);
+        let source =
+            LiveSource { duration, window, encrypted, map, breaks, dated, ..source("a", 7) };
+        let text = source.playlist_at(3000);
+        let cut = cut_live_playlist(text.as_bytes(), Duration::from_secs(60)).unwrap();
+        let (whole, left) = (read_segments(&text), read_segments(&cut));
+        assert_eq!(left.len(), 30, "{source:?}");
+        assert!(left.iter().all(|(number, segment)| whole.get(number) == Some(segment)));
+        assert_eq!(left.keys().last(), whole.keys().last(), "{source:?}");
+        for ending in ["#EXT-X-ENDLIST\n", "#EXT-X-PLAYLIST-TYPE:VOD\n"] {
+            let ended = format!("{text}{ending}");
+            assert_eq!(cut_live_playlist(ended.as_bytes(), Duration::from_secs(60)), None);
+        }
+        assert_eq!(cut_live_playlist(text.as_bytes(), Duration::from_hours(1)), None);
+    }
+    // A date above what is cut holds for what is left.
+    let segments = "#EXTINF:2,\n{$name}.ts\n".repeat(100);
+    let text = format!(
+        "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-DEFINE:NAME=\"name\",VALUE=\"x\"\n\
+         #EXT-X-PROGRAM-DATE-TIME:2026-05-03T17:00:00Z\n{segments}"
+    );
+    let cut = cut_live_playlist(text.as_bytes(), Duration::from_secs(20)).unwrap();
+    assert!(cut.contains("#EXT-X-MEDIA-SEQUENCE:90\n"), "{cut}");
+    assert!(cut.contains("#EXT-X-PROGRAM-DATE-TIME:2026-05-03T17:03:00.000Z\n"), "{cut}");
+    assert!(cut.contains("#EXT-X-DEFINE:NAME=\"name\",VALUE=\"x\"\n"), "{cut}");
 }

@@ -85,7 +85,9 @@ async fn a_player_needs_the_key_only_in_the_first_address() {
         let segments = links(&media);
         assert_eq!(segments.len(), 4, "{media}");
         for segment in segments {
-            assert_eq!(get(&player, there, segment).await.status(), 200, "{segment}");
+            let media = get(&player, there, segment).await;
+            assert_eq!(media.status(), 200, "{segment}");
+            assert_eq!(media.headers()["cache-control"], "private, max-age=60", "{segment}");
         }
         let token = rendition.split_once("?key=").unwrap().1;
         let again = get(&player, there, &format!("/live/world-feed/index.m3u8?key={token}")).await;
@@ -144,7 +146,15 @@ async fn requests_without_the_key_are_refused() {
         "{cookie}"
     );
     let cookie = cookie.split(';').next().unwrap();
-    for path in ["/", "/api/bootstrap", "/live/world-feed/index.m3u8", "/calendar.ics"] {
+    for path in [
+        "/",
+        "/api/bootstrap",
+        "/live/world-feed/index.m3u8",
+        "/calendar.ics",
+        "/?key=an-old-key",
+        "/api/bootstrap?key=an-old-key",
+        "/live/world-feed/index.m3u8?key=an-old-key",
+    ] {
         let request = stranger.get(other.url(path)).header("cookie", cookie);
         assert_eq!(request.send().await.unwrap().status(), 200, "{path}");
     }

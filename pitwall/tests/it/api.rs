@@ -32,6 +32,7 @@ async fn every_operation_answers_as_it_is_described() {
                 let status = answer.status().as_str().to_owned();
                 let described = &operation["responses"][&status];
                 assert!(described.is_object(), "{path}: {status} is not described");
+                assert!(answer.headers().contains_key("cache-control"), "{path}");
                 let content_type = answer.headers()["content-type"].to_str().unwrap();
                 assert!(described["content"][content_type].is_object(), "{path}: {content_type}");
             }
@@ -213,6 +214,23 @@ async fn a_stream_that_is_down_stays_listed_with_the_reason() {
     eventually("it plays again", || async {
         let stream = fetch_json(&edge.url("/api/streams/world-feed")).await?;
         (stream["health"] == "healthy" && stream.get("down_since").is_none()).then_some(())
+    })
+    .await;
+}
+
+/// Viewers behind a reverse proxy that `trusted_proxies` does not name are no single viewer.
+#[tokio::test]
+async fn viewers_behind_an_untrusted_proxy_are_counted() {
+    let (upstream_url, _) = start_upstream().await;
+    let edge = start_edge(&upstream_url).await;
+    let media = find_media_playlist(&edge.url("")).await;
+    eventually("twenty viewers are counted", || async {
+        for viewer in 0..20 {
+            let address = format!("198.51.100.{viewer}");
+            client().get(&media).header("x-forwarded-for", address).send().await.ok()?;
+        }
+        let metrics = fetch(&format!("http://{}/metrics", edge.admin)).await.ok()?;
+        metrics.text().await.ok()?.contains("\npitwall_viewers 20\n").then_some(())
     })
     .await;
 }

@@ -105,6 +105,7 @@ async fn metrics_are_on_the_admin_listener_and_sigterm_drains() {
     fixture.get(&fixture.relay("/cdn/7/seg-7.mp4")).await;
     fixture.get(&fixture.relay("/cdn/7/seg-7.mp4")).await;
     let scrape = fetch(&format!("http://{}/metrics", fixture.edge.admin)).await.unwrap();
+    assert_eq!(scrape.headers()["cache-control"], "no-store");
     let scrape = scrape.text().await.unwrap();
     for line in [
         "pitwall_cache_requests_total{result=\"miss\"} 1",

@@ -219,3 +219,60 @@ async fn forwarded_hosts_change_no_link() {
         }
     }
 }
+
+/// A master playlist opens a session, without which its playlists and segments are refused. The
+/// edge plays with the session of the check.
+#[tokio::test]
+async fn a_session_that_the_master_playlist_opens_is_kept() {
+    let is_known = |headers: &axum::http::HeaderMap| {
+        headers.get("cookie").is_some_and(|cookie| cookie == "mine=1; session=7")
+    };
+    let sequence = Arc::new(AtomicUsize::new(7));
+    let below = move |Path(name): Path<String>, headers: axum::http::HeaderMap| {
+        let first = sequence.fetch_add(1, Ordering::SeqCst);
+        async move {
+            if !is_known(&headers) {
+                return StatusCode::FORBIDDEN.into_response();
+            }
+            if !name.ends_with(".m3u8") {
+                return segment().into_response();
+            }
+            let segments: String =
+                (first..first + 3).map(|n| format!("#EXTINF:1,\n{n}.m4s\n")).collect();
+            format!(
+                "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXT-X-MEDIA-SEQUENCE:{first}\n\
+                 #EXT-X-MAP:URI=\"init.mp4\"\n{segments}"
+            )
+            .into_response()
+        }
+    };
+    let master = || async {
+        let session = [("set-cookie", "session=7; Path=/live/media; HttpOnly")];
+        let text = "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=3000,RESOLUTION=1280x720\nmedia/v.m3u8\n";
+        (session, text)
+    };
+    let router = Router::new()
+        .route("/live/master.m3u8", get(master))
+        .route("/live/media/{name}", get(below));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    let config = format!(
+        "[schedule]\nproviders = []\n[[source]]\nname = \"s\"\nkind = \"static\"\n\
+         feed = \"World feed\"\nurl = \"http://{address}/live/master.m3u8\"\n\
+         allow_private = [\"127.0.0.0/8\"]\nheaders = {{ Cookie = \"mine=1\" }}\n"
+    );
+    let edge = Edge::start(&config).await;
+    let url = edge.url("/live/world-feed/v720.m3u8");
+    let playlist = eventually("the stream plays", || async {
+        fetch(&url).await.ok().filter(|response| response.status() == 200)
+    })
+    .await
+    .text()
+    .await
+    .unwrap();
+    let link = playlist.lines().find(|line| line.contains(".m4s")).unwrap();
+    let response = fetch(&edge.url(link)).await.unwrap();
+    assert_eq!(response.status(), 200);
+    assert_eq!(response.bytes().await.unwrap(), segment());
+}

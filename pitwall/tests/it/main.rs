@@ -13,6 +13,7 @@ mod edges;
 mod extract;
 mod live;
 mod low_latency;
+mod multivariant;
 mod operator_commands;
 mod refresh;
 mod segment_cache;

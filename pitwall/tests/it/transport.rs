@@ -7,6 +7,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::Path;
 use axum::routing::get;
+use futures::StreamExt;
 use http::Version;
 use rcgen::generate_simple_self_signed;
 use rustls::pki_types::CertificateDer;
@@ -171,6 +172,39 @@ async fn requests_refused_before_routing() {
         let got = response.split(' ').nth(1).unwrap_or("nothing");
         let line = request.lines().next().unwrap();
         assert_eq!(got, status.to_string(), "{line} with {} bytes", request.len());
+    }
+}
+
+/// A body of unknown length is chunked, or ends with a connection that says so.
+#[tokio::test]
+async fn bodies_of_unknown_length_are_framed() {
+    let endless = || async {
+        let first = futures::stream::iter([Ok::<_, std::io::Error>("x")]);
+        axum::body::Body::from_stream(first.chain(futures::stream::pending()))
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let upstream = listener.local_addr().unwrap();
+    let router = Router::new().fallback(get(endless));
+    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    let config = format!(
+        "{NO_SCHEDULE_CONFIG}[upstream]\nallow_hosts = [\"{upstream}\"]\nallow_private = [\"127.0.0.0/8\"]\n"
+    );
+    let edge = Edge::start(&config).await;
+    let relay = |name| plain_link("/relay", &format!("http://{upstream}/{name}"));
+    for (path, version, connection) in [
+        ("/api/events", "1.1", "keep-alive"),
+        ("/api/events", "1.0", "close"),
+        (&relay("1.ts"), "1.1", "keep-alive"),
+        (&relay("2.ts"), "1.0", "close"),
+    ] {
+        let request =
+            format!("GET {path} HTTP/{version}\r\nhost: x\r\nconnection: keep-alive\r\n\r\n");
+        let response = send_raw(edge.address, request.as_bytes()).await.to_lowercase();
+        let (head, _) = response.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains(" 200 "), "{path}: {head}");
+        let is_chunked = head.contains("transfer-encoding: chunked");
+        assert_eq!(is_chunked, version == "1.1", "{path} {version}: {head}");
+        assert!(head.contains(&format!("connection: {connection}")), "{path} {version}: {head}");
     }
 }
 

@@ -22,7 +22,7 @@ use tokio::sync::watch;
 
 use crate::drain::DrainSignal;
 use crate::http::problem::Problem;
-use crate::http::response::Response;
+use crate::http::response::{Response, frame_unknown_length};
 
 /// How many map versions a client can catch up with.
 const HISTORY_MAX_VERSIONS: usize = 128;
@@ -122,12 +122,13 @@ impl EventBroadcaster {
                 return Response::from_problem(&problem).send(session).await;
             }
         };
-        let mut response = ResponseHeader::build(StatusCode::OK, Some(6))?;
+        let mut response = ResponseHeader::build(StatusCode::OK, Some(8))?;
         response.insert_header(header::CONTENT_TYPE, "text/event-stream")?;
         response.insert_header(header::CACHE_CONTROL, "no-store")?;
         response.insert_header(header::X_CONTENT_TYPE_OPTIONS, "nosniff")?;
         // Without this nginx buffers events until its buffer is full.
         response.insert_header("x-accel-buffering", "no")?;
+        frame_unknown_length(session, &mut response)?;
         let headers = &session.req_header().headers;
         let last_event_id =
             headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
@@ -158,6 +159,8 @@ impl EventBroadcaster {
                 () = drain_signal.wait_until_draining() => break,
             }
         }
+        // A connection that stays open would delay the exit of the process.
+        session.as_downstream_mut().set_keepalive(None);
         session.write_response_body(None, true).await
     }
 }

@@ -100,7 +100,7 @@ impl ApiHandler {
             ApiRequest::Widget => (JSON, composed.widget()?),
             ApiRequest::OpenApi => {
                 return Ok(Response::ok(JSON, self.openapi.bytes())
-                    .header(header::CACHE_CONTROL, "public, max-age=300"));
+                    .header(header::CACHE_CONTROL, "private, max-age=300"));
             }
             ApiRequest::Ready if self.drain_signal.is_draining() => return Err(Problem::Stopping),
             ApiRequest::Ready if self.store.unreadable_reason().is_some() => {

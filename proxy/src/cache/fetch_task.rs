@@ -50,12 +50,21 @@ impl FetchTask<'_> {
         let range_length =
             self.requested_bounds.and_then(|bounds| content_range_length(&response, bounds));
         let not_cacheable = match (response.status(), self.requested_bounds) {
-            (StatusCode::OK, None) => None,
+            (status, None) if is_whole(status) => None,
+            // Some servers call every response a range.
+            (StatusCode::PARTIAL_CONTENT, None)
+                if content_range_length(&response, (0, u64::MAX)).is_some() =>
+            {
+                None
+            }
             (StatusCode::PARTIAL_CONTENT, Some(_)) if range_length.is_some() => None,
-            (
-                StatusCode::OK | StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE,
-                Some(_),
-            ) => Some(NotCacheable::RangeIgnored),
+            (status, Some(_))
+                if is_whole(status)
+                    || status == StatusCode::PARTIAL_CONTENT
+                    || refuses_ranges(status) =>
+            {
+                Some(NotCacheable::RangeIgnored)
+            }
             (status, _) => Some(NotCacheable::Problem(upstream_status_problem(status))),
         };
         if let Some(not_cacheable) = not_cacheable {
@@ -151,6 +160,20 @@ impl FetchTask<'_> {
         self.fetch.mark_not_cacheable(not_cacheable, response);
         None
     }
+}
+
+/// Whether a response with this status has the whole representation as its body.
+pub fn is_whole(status: StatusCode) -> bool {
+    status.is_success()
+        && !matches!(
+            status,
+            StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::PARTIAL_CONTENT
+        )
+}
+
+/// Whether a server answers so to a range because it knows none.
+fn refuses_ranges(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 400 | 405 | 416 | 501)
 }
 
 /// The request for a target, with the header fields of its source.

@@ -22,7 +22,7 @@ pub struct CachedObject {
     /// When the object becomes stale.
     pub expires_at: Instant,
     /// Key of the whole object that this one is, or is a range of.
-    pub whole_key: ObjectKey,
+    pub url_key: ObjectKey,
     pub stream: Option<Arc<str>>,
     body: ArcSwap<Chunks>,
     /// Held while the body is joined, so that it is joined once.
@@ -33,7 +33,7 @@ impl CachedObject {
     pub fn new(
         metadata: Arc<ObjectMetadata>,
         body: Chunks,
-        whole_key: ObjectKey,
+        url_key: ObjectKey,
         stream: Option<Arc<str>>,
         expires_at: Instant,
     ) -> Self {
@@ -42,7 +42,7 @@ impl CachedObject {
             metadata,
             stored_at: Instant::now(),
             expires_at,
-            whole_key,
+            url_key,
             stream,
             body,
             joining: Mutex::default(),

@@ -45,7 +45,7 @@ fn target_of_profile(
     };
     let (origins, denials) = (Arc::default(), DenialLog::default());
     let profile =
-        ResolvedProfile::new(profile, Arc::new(request_profile), origins, limiter, denials);
+        ResolvedProfile::new(profile, Arc::new(request_profile), origins, limiter, denials, None);
     let url = format!("http://{address}{path}").parse().unwrap();
     let target = UpstreamTarget::new(url, Arc::new(profile));
     UpstreamTarget { stream: Some("world".into()), ..target }

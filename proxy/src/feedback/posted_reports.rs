@@ -44,5 +44,5 @@ pub async fn record_posted_reports(
     for (stream, stalled) in stalled_by_stream.values() {
         playback_reports.record_posted_report(stream, *stalled);
     }
-    Ok(Response::new(StatusCode::NO_CONTENT).header(header::CACHE_CONTROL, "no-store"))
+    Ok(Response::new(StatusCode::NO_CONTENT))
 }

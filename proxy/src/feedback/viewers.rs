@@ -7,7 +7,7 @@
 mod playback_reports;
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::IpAddr;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -18,6 +18,8 @@ use tokio::time::Instant;
 
 pub use self::playback_reports::{PlaybackReports, has_cmcd_fields};
 use crate::http::access::Grant;
+use crate::http::client_address::ClientAddress;
+use crate::http::limits::ClientNetwork;
 use crate::shards::{SHARD_COUNT, Shards};
 
 /// How often viewer counts and reports go to the control plane: well within the 30 s for which it
@@ -25,13 +27,14 @@ use crate::shards::{SHARD_COUNT, Shards};
 /// ([`VIEWER_COUNT_TTL`](pitwall_upstream_map::feedback::VIEWER_COUNT_TTL)).
 const FEEDBACK_INTERVAL: Duration = Duration::from_secs(5);
 
-/// How many viewers of one stream this edge counts: a client that makes up identities takes no more
-/// memory than this.
-const STREAM_MAX_VIEWERS: usize = 100_000;
+/// How many viewers of one stream a shard counts. All viewers of one client are in one shard, so
+/// that a client which makes up identities adds no more than this to a count, and takes no more
+/// memory.
+const SHARD_MAX_VIEWERS: usize = 100_000 / SHARD_COUNT;
 
 /// The viewers of each stream on this edge.
 pub struct ViewerTracker {
-    /// The viewers of all streams, by viewer.
+    /// The viewers of all streams, by client.
     streams: Shards<HashMap<StreamId, StreamViewers>>,
     /// The streams that have viewers, with how many they had when they were last counted. It is
     /// locked before a shard or without one.
@@ -45,33 +48,39 @@ pub struct ViewerTracker {
 /// A stream's viewers, and when each of them expires without another poll.
 type StreamViewers = HashMap<ViewerId, Instant>;
 
-/// A viewer's identity as far as its requests tell it: a hash of its playback token, or of its
-/// address and user agent.
+/// A viewer's identity as far as its requests tell it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct ViewerId(u64);
+pub struct ViewerId {
+    /// Hash of what the viewer cannot make up: its playback token, or the network of its client.
+    client: u64,
+    /// Hash of that and of what the client says of the viewer: its `User-Agent`, and the address
+    /// that a proxy which is not trusted forwards.
+    viewer: u64,
+}
 
 impl ViewerId {
     /// The viewer to whom this playback token was issued, from whichever address it is presented,
     /// else the one at this address with this `User-Agent`.
-    pub fn of_request(grant: &Grant, address: Option<IpAddr>, headers: &HeaderMap) -> Self {
+    pub fn of_request(grant: &Grant, client: Option<ClientAddress>, headers: &HeaderMap) -> Self {
         if let Grant::Token(token) = grant {
-            return Self::of(None, token.as_bytes());
+            let token = hash_of(token);
+            return Self { client: token, viewer: token };
         }
-        let agent = headers.get(header::USER_AGENT);
-        Self::of(address, agent.map(HeaderValue::as_bytes).unwrap_or_default())
+        let agent = headers.get(header::USER_AGENT).map(HeaderValue::as_bytes);
+        Self::of(client, agent.unwrap_or_default())
     }
 
-    fn of(address: Option<IpAddr>, agent: &[u8]) -> Self {
-        let mut hasher = blake3::Hasher::new();
-        match address {
-            Some(IpAddr::V4(v4)) => hasher.update(&[4]).update(&v4.octets()),
-            Some(IpAddr::V6(v6)) => hasher.update(&[6]).update(&v6.octets()),
-            None => hasher.update(&[0]),
-        };
-        hasher.update(agent);
-        let [a, b, c, d, e, f, g, h, ..] = *hasher.finalize().as_bytes();
-        Self(u64::from_le_bytes([a, b, c, d, e, f, g, h]))
+    fn of(client: Option<ClientAddress>, agent: &[u8]) -> Self {
+        let network = client.map(|client| ClientNetwork::from(client.address));
+        let addresses = client.map(|client| (client.address, client.claimed_viewer));
+        Self { client: hash_of(network), viewer: hash_of((addresses, agent)) }
     }
+}
+
+fn hash_of(value: impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
 }
 
 impl ViewerTracker {
@@ -85,9 +94,9 @@ impl ViewerTracker {
     /// poll follows within `timeout`.
     pub fn record_poll(&self, stream: &StreamId, viewer: ViewerId, timeout: Duration) {
         let expires_at = Instant::now() + timeout;
-        let mut streams = self.streams.of_key(viewer);
+        let mut streams = self.streams.of_key(viewer.client);
         if let Some(viewers) = streams.get_mut(stream) {
-            if viewers.len() < STREAM_MAX_VIEWERS / SHARD_COUNT || viewers.contains_key(&viewer) {
+            if viewers.len() < SHARD_MAX_VIEWERS || viewers.contains_key(&viewer) {
                 viewers.insert(viewer, expires_at);
             }
             return;
@@ -142,6 +151,8 @@ impl ViewerTracker {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use pitwall_upstream_map::MemoryStore;
 
     use super::*;
@@ -154,7 +165,15 @@ mod tests {
     }
 
     fn viewer(last: u8, agent: &str) -> ViewerId {
-        ViewerId::of(Some(IpAddr::from([192, 0, 2, last])), agent.as_bytes())
+        let address = IpAddr::from([192, 0, 2, last]);
+        ViewerId::of(Some(ClientAddress { address, claimed_viewer: None }), agent.as_bytes())
+    }
+
+    /// A viewer of whom the proxy at 192.168.1.`proxy` says that it has this address.
+    fn claimed_viewer(proxy: u8, viewer: u32) -> ViewerId {
+        let (address, viewer) =
+            (IpAddr::from([192, 168, 1, proxy]), IpAddr::from(viewer.to_be_bytes()));
+        ViewerId::of(Some(ClientAddress { address, claimed_viewer: Some(viewer) }), b"a")
     }
 
     #[tokio::test(start_paused = true)]
@@ -187,5 +206,33 @@ mod tests {
         tracker.record_poll(&onboard, viewer(3, "a"), Duration::from_secs(12));
         assert_eq!(tracker.viewers_gauge.get(), 2, "of both streams");
         feedback_loop.abort();
+    }
+
+    #[tokio::test]
+    async fn viewers_behind_a_proxy_are_told_apart_up_to_a_limit() {
+        for (what, viewers, expected) in [
+            ("twenty", (0..20).map(|n| claimed_viewer(1, n)).collect::<Vec<_>>(), 20),
+            (
+                "twenty behind each of two proxies",
+                (0..40).map(|n| claimed_viewer(u8::from(n < 20), n % 20)).collect(),
+                40,
+            ),
+            (
+                "forged addresses",
+                (0..100_000).map(|n| claimed_viewer(1, n)).collect(),
+                SHARD_MAX_VIEWERS,
+            ),
+            (
+                "forged agents",
+                (0..100_000).map(|n| viewer(1, &n.to_string())).collect(),
+                SHARD_MAX_VIEWERS,
+            ),
+        ] {
+            let (tracker, _, stream) = viewer_tracker();
+            for viewer in viewers {
+                tracker.record_poll(&stream, viewer, Duration::from_secs(12));
+            }
+            assert_eq!(tracker.count_viewers()[&stream], expected, "{what}");
+        }
     }
 }

@@ -139,15 +139,20 @@ impl AccessKey {
 }
 
 impl AccessControl {
+    pub fn is_open(&self) -> bool {
+        matches!(self, Self::Open)
+    }
+
     /// Checks what a request presents for a scope: the key or a token as `?key=`, else for
-    /// [`AccessScope::Api`] the admin token, else the cookie. A wrong `?key=` is refused even
-    /// beside a valid cookie.
+    /// [`AccessScope::Api`] the admin token, else the cookie. Any valid one of them grants access:
+    /// a link with an old key would otherwise shut out a viewer who has a cookie.
     ///
     /// `now`: unix seconds.
     ///
     /// # Errors
-    /// [`Problem::KeyMissing`], [`Problem::KeyInvalid`], [`Problem::KeyExpired`],
-    /// [`Problem::AdminTokenInvalid`], or [`Problem::BadUrl`] when `key` is given twice.
+    /// The problem of `?key=` where there is one, else that of the cookie: [`Problem::KeyMissing`],
+    /// [`Problem::KeyInvalid`], [`Problem::KeyExpired`], [`Problem::AdminTokenInvalid`], or
+    /// [`Problem::BadUrl`] when `key` is given twice.
     pub fn authorize(
         &self,
         scope: AccessScope<'_>,
@@ -156,29 +161,32 @@ impl AccessControl {
         now: u64,
     ) -> Result<Grant, Problem> {
         let Self::Key(keys) = self else { return Ok(Grant::Open) };
+        let mut key_problem = None;
         if let Some(presented) = query.get(KEY_PARAMETER)? {
             if keys.contains_key(&presented) {
                 return Ok(Grant::Key);
             }
-            return keys
-                .verify_token(&presented, scope, now)
-                .map(|()| Grant::Token(presented.into_owned()));
+            match keys.verify_token(&presented, scope, now) {
+                Ok(()) => return Ok(Grant::Token(presented.into_owned())),
+                Err(problem) => key_problem = Some(problem),
+            }
         }
         if scope == AccessScope::Api
             && keys.admin_token.as_ref().is_some_and(|it| it.is_presented_in(headers))
         {
             return Ok(Grant::Admin);
         }
-        let Some(cookie) = find_access_cookie(headers) else {
-            let has_bearer_token =
-                scope == AccessScope::Api && admin_token::bearer_token(headers).is_some();
-            return Err(if has_bearer_token {
+        let cookie_problem = match find_access_cookie(headers) {
+            Some(cookie) => match keys.verify_token(cookie, AccessScope::Site, now) {
+                Ok(()) => return Ok(Grant::Cookie),
+                Err(problem) => problem,
+            },
+            None if scope == AccessScope::Api && admin_token::bearer_token(headers).is_some() => {
                 Problem::AdminTokenInvalid
-            } else {
-                Problem::KeyMissing
-            });
+            }
+            None => Problem::KeyMissing,
         };
-        keys.verify_token(cookie, AccessScope::Site, now).map(|()| Grant::Cookie)
+        Err(key_problem.unwrap_or(cookie_problem))
     }
 
     /// The token for the links of a playlist in `scope`; `None` where access is open.
@@ -284,6 +292,15 @@ mod tests {
                 Ok(Grant::Admin),
             ),
             ("beside the key", &edge, AccessScope::Api, &key, &bearer, "", Ok(Grant::Key)),
+            (
+                "beside an old key",
+                &edge,
+                AccessScope::Api,
+                "key=old",
+                &bearer,
+                "",
+                Ok(Grant::Admin),
+            ),
             ("another token", &edge, AccessScope::Api, "", "Bearer another", "", invalid.clone()),
             (
                 "the key as a token",
@@ -388,6 +405,16 @@ mod tests {
             ),
             ("a cookie", world, "", &jar, NOW + day, Ok(Grant::Cookie)),
             ("a cookie for the site", AccessScope::Site, "", cookie, NOW, Ok(Grant::Cookie)),
+            ("beside an old key", world, "key=old", cookie, NOW, Ok(Grant::Cookie)),
+            ("beside an old token", world, &token_query, cookie, NOW + 2 * day, Ok(Grant::Cookie)),
+            (
+                "an old key and cookie",
+                world,
+                "key=old",
+                cookie,
+                NOW + later,
+                Err(Problem::KeyInvalid),
+            ),
             ("an old cookie", world, "", cookie, NOW + later, Err(Problem::KeyExpired)),
             (
                 "a token for a cookie",

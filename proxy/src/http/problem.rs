@@ -171,7 +171,7 @@ impl fmt::Display for Problem {
             Self::UnsupportedReportType => {
                 f.write_str("Reports are application/cmcd, application/json or text/plain.")
             }
-            Self::UriTooLong => f.write_str("The URL is longer than 8 KiB."),
+            Self::UriTooLong => f.write_str("The URL is longer than 16 KiB."),
             Self::HeadersTooLarge => {
                 f.write_str("The request has more than 100 headers, or more than 32 KiB of them.")
             }

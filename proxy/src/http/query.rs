@@ -103,3 +103,28 @@ impl<'a> Query<'a> {
         (!directives.is_empty()).then(|| directives.join("&"))
     }
 }
+
+/// The media sequence number in the link of a segment, which may have a query.
+pub fn segment_number(link: &[u8]) -> Option<u64> {
+    let path = link.split(|byte| *byte == b'?').next()?;
+    let name = path.rsplit(|byte| *byte == b'/').next()?;
+    let stem = name.split(|byte| *byte == b'.').next()?;
+    std::str::from_utf8(stem).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn segment_numbers() {
+        for (link, expected) in [
+            ("/live/world-feed/v/1007.ts?u=AAAA/9.ts", Some(1007)),
+            ("/relay/7.m4s", Some(7)),
+            ("/live/world-feed/v/x/983bacbe33bf961d.mp4?u=AAAA", None),
+            ("/proxy?u=AAAA", None),
+        ] {
+            assert_eq!(segment_number(link.as_bytes()), expected, "{link}");
+        }
+    }
+}

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
-use http::{Method, StatusCode};
+use http::{Method, StatusCode, Version};
 use pingora::Result;
 use pingora::http::ResponseHeader;
 use pingora_proxy::Session;
@@ -34,7 +34,6 @@ impl Response {
     pub fn from_problem(problem: &Problem) -> Self {
         let response = Self::new(problem.status())
             .header(header::CONTENT_TYPE, "application/problem+json")
-            .header(header::CACHE_CONTROL, "no-store")
             .body(problem.to_json().into());
         match problem {
             Problem::AdminTokenInvalid => response.header(header::WWW_AUTHENTICATE, "Bearer"),
@@ -78,7 +77,9 @@ impl Response {
         self
     }
 
-    /// Writes the response, or 304 when `If-None-Match` names its `ETag`.
+    /// Writes the response, or 304 when `If-None-Match` names its `ETag`. A response that says
+    /// nothing of caching must not be stored: a cache would choose how long (RFC 9111, 4.2.2), and
+    /// tell health probes and pages what has long changed.
     ///
     /// # Errors
     /// The client cannot be written to.
@@ -88,6 +89,10 @@ impl Response {
         let mut response = ResponseHeader::build_no_case(status, Some(self.headers.len() + 4))?;
         for (name, value) in self.headers {
             response.append_header(name, value)?;
+        }
+        if !response.headers.contains_key(header::CACHE_CONTROL) {
+            let no_store = HeaderValue::from_static("no-store");
+            response.append_header(header::CACHE_CONTROL, no_store)?;
         }
         let nosniff = HeaderValue::from_static("nosniff");
         response.append_header(header::X_CONTENT_TYPE_OPTIONS, nosniff)?;
@@ -115,6 +120,21 @@ impl Response {
             .map(|tag| tag.trim_ascii())
             .any(|tag| tag == b"*" || tag.strip_prefix(b"W/").unwrap_or(tag) == etag)
     }
+}
+
+/// Frames a body whose length is not known: in chunks, so that a client can tell a response that
+/// ended from one that broke off, and keeps the connection. HTTP/1.0 has no chunks: there the body
+/// ends with the connection. HTTP/2 has its own frames, and Pingora drops the field.
+///
+/// # Errors
+/// A Pingora error if the field cannot be set.
+pub fn frame_unknown_length(session: &mut Session, response: &mut ResponseHeader) -> Result<()> {
+    if session.req_header().version < Version::HTTP_11 {
+        response.remove_header(&header::TRANSFER_ENCODING);
+        session.as_downstream_mut().set_keepalive(None);
+        return Ok(());
+    }
+    response.insert_header(header::TRANSFER_ENCODING, "chunked")
 }
 
 /// The [`entity_tag`] of a body, as a field value.

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use futures::future::join_all;
 use http::StatusCode;
 use pitwall_hls::PlaylistLimits;
-use pitwall_hls::splice::override_playlist_tags;
+use pitwall_hls::splice::{cut_live_playlist, override_playlist_tags};
 use pitwall_upstream_map::{Stream, Upstream, UpstreamMap};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
@@ -55,6 +55,9 @@ const POLL_ATTEMPTS_MAX: usize = 5;
 /// How long a poll of a watched rendition waits for the prefetch of new segments, since other
 /// players may be waiting for the same poll.
 const PREFETCH_WAIT_TIMEOUT: Duration = Duration::from_secs(1);
+/// A playlist of this size is cut to what may be published before it is rewritten; a shorter one is
+/// rewritten faster than that.
+const CUT_MIN_BYTES: usize = 256 << 10;
 /// How long all polls of a source fail before this edge fails over to another source itself.
 const FAILOVER_DELAY: Duration = Duration::from_secs(2);
 
@@ -107,7 +110,7 @@ impl MediaPoll {
             confirmed_by_map: current.confirmed_by_map,
             shared: current.shared,
             map_version: map.version,
-            now: self.now,
+            switch_age: current.age(),
             is_in_cooldown: &|upstream| stream_state.is_in_cooldown(upstream),
         };
         select_upstream(stream, Some(rendition), &input)
@@ -146,7 +149,7 @@ impl MediaPoll {
         else {
             return Ok(None);
         };
-        if self.publisher.is_player_reload_required(self.now) {
+        if self.publisher.is_player_reload_required() {
             return Err(Problem::NotFound);
         }
         let mut rewritten = match self.rewrite_playlist(
@@ -255,7 +258,19 @@ impl MediaPoll {
         directives: Option<&str>,
     ) -> Result<UpstreamPlaylist, Problem> {
         let limit = PlaylistLimits::default().max_bytes;
-        playlist::fetch_playlist(&self.state.fetcher, &attempt.target, directives, limit).await
+        let fetcher = &self.state.fetcher;
+        let fetched = playlist::fetch_playlist(fetcher, &attempt.target, directives, limit).await?;
+        if fetched.body.len() < CUT_MIN_BYTES {
+            return Ok(fetched);
+        }
+        // The segments that follow the window are what the playlists of other sources are aligned
+        // with.
+        let (body, max_duration) = (fetched.body.clone(), self.publisher.window * 2);
+        let cut = tokio::task::spawn_blocking(move || cut_live_playlist(&body, max_duration));
+        Ok(match cut.await.ok().flatten() {
+            Some(body) => UpstreamPlaylist { body: body.into(), ..fetched },
+            None => fetched,
+        })
     }
 
     /// Proposes or looks up the splice by which this source is published. `restarts`: the source's
@@ -279,7 +294,6 @@ impl MediaPoll {
             preferred_source: map_preferred_upstream(attempt.stream, rendition)
                 .map_or("", |upstream| &upstream.source),
             map_version: attempt.map.version,
-            now: self.now,
             max_target_duration,
             switch_reason: previous
                 .and_then(|previous| stream_state.cooldown_reason(previous))

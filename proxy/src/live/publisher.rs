@@ -6,15 +6,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use jiff::Timestamp;
-use pitwall_hls::splice::{NumberMapping, PlaylistWindow, override_playlist_tags};
+use pitwall_hls::splice::{
+    NumberMapping, PlaylistWindow, Segment, counts_discontinuities, override_playlist_tags,
+};
 use pitwall_hls::{PlaylistTiming, SegmentedPlaylist, Splice};
 use pitwall_upstream_map::StreamId;
 use pitwall_upstream_map::store::{self, SpliceDecision, SpliceProposal, Store};
 use prometheus::IntCounterVec;
 
 use super::rendition_state::{PlaylistContinuity, PublishedTail, RenditionSplice, RenditionState};
-use super::source_switch::{SourceSwitch, SplicePlan, SwitchReason, TailSegments};
+use super::source_switch::{
+    CurrentGeneration, SourceSwitch, SplicePlan, SwitchReason, TailSegments,
+};
 use super::stream_state::StreamState;
 use crate::http::problem::Problem;
 use crate::playlist::rewrite_cache::RewrittenPlaylist;
@@ -37,8 +40,6 @@ pub(super) struct SpliceCandidate<'a> {
     /// The source that the map ranks first, and the version of that map.
     pub preferred_source: &'a str,
     pub map_version: u64,
-    /// Unix seconds.
-    pub now: u64,
     /// Largest target duration of all sources of the stream, in seconds; 0 if none is known.
     pub max_target_duration: u64,
     /// Why the active source is left, should this candidate replace it.
@@ -56,6 +57,8 @@ pub(super) enum PublishOutcome {
     Superseded,
 }
 
+/// How long published segments tell how many discontinuities there were.
+const PUBLISHED_MAX_AGE: Duration = Duration::from_hours(1);
 /// How many proposals are sent while other edges keep taking the numbers first.
 const PROPOSAL_ATTEMPTS_MAX: usize = 5;
 
@@ -80,11 +83,8 @@ impl Publisher {
 
     /// Whether players are answered with 404 for now, so that each loads the multivariant playlist
     /// again with a new target duration.
-    pub(super) fn is_player_reload_required(&self, now: u64) -> bool {
-        self.stream_state
-            .current_generation()
-            .source_switch
-            .is_some_and(|source_switch| now < source_switch.nothing_until)
+    pub(super) fn is_player_reload_required(&self) -> bool {
+        !self.stream_state.current_generation().remaining_pause().is_zero()
     }
 
     /// The source that the edges have agreed on: this rendition's, else the stream's.
@@ -137,11 +137,7 @@ impl Publisher {
         if begins_switch {
             // The first rendition's splice point goes into the source switch: the other renditions
             // are aligned to it.
-            source_switch = self.plan_switch(
-                candidate,
-                current_generation.source_switch.as_deref(),
-                parsed.as_ref(),
-            );
+            source_switch = self.plan_switch(candidate, &current_generation, parsed.as_ref());
             source_switch.reason = match (diverged, restarts) {
                 (true, _) => SwitchReason::Split,
                 (_, true) => SwitchReason::Restarted,
@@ -153,13 +149,10 @@ impl Publisher {
         }
         for _ in 0..PROPOSAL_ATTEMPTS_MAX {
             let target = Duration::from_secs(source_switch.target_duration.max(1));
-            let PublishedTail { first_free_number, segments: mut tail } =
+            let PublishedTail { first_free_number, segments, at } =
                 self.rendition_state.published_tail();
-            if unix_milliseconds().saturating_sub(tail.at)
-                > 4 * 1000 * source_switch.target_duration
-            {
-                tail = TailSegments::default();
-            }
+            let is_recent = at.is_some_and(|at| at.elapsed() <= 4 * target);
+            let tail = if is_recent { segments } else { TailSegments::default() };
             let plan = SplicePlan {
                 generation,
                 source_switch: &source_switch,
@@ -174,6 +167,7 @@ impl Publisher {
                     .and_then(|text| parse_playlist(&text).ok()),
                 peer_tail: tail,
                 first_free_number,
+                published_ago: self.rendition_state.published_ago(),
             };
             let splice = plan.into_splice(&parsed.clone().unwrap_or_default());
             if std::mem::take(&mut begins_switch) {
@@ -181,9 +175,15 @@ impl Publisher {
             }
             let published = splice.from.published;
             let start = Some(store::RenditionStart { published, record: to_json(&splice)? });
+            let begins = generation > current_generation.generation;
             let proposal = SpliceProposal {
                 switch_record: to_json(&source_switch)?,
                 start,
+                generation_age: if begins {
+                    Some(Duration::ZERO)
+                } else {
+                    current_generation.age()
+                },
                 ..self.new_proposal(generation)
             };
             let decision = self.send_proposal(&proposal).await;
@@ -216,19 +216,20 @@ impl Publisher {
     fn plan_switch(
         &self,
         candidate: &SpliceCandidate<'_>,
-        previous: Option<&SourceSwitch>,
+        current_generation: &CurrentGeneration,
         parsed: Option<&SegmentedPlaylist>,
     ) -> SourceSwitch {
+        let previous = current_generation.source_switch.as_deref();
         let own_target_duration = parsed.map_or(0, |parsed| parsed.target_duration);
         let max_target_duration = candidate.max_target_duration.max(own_target_duration);
         let unchanged = previous.filter(|previous| {
             parsed.is_none_or(|parsed| previous.is_within_target_duration(parsed))
         });
-        let nothing_until = match (previous, unchanged) {
+        let pause = match (previous, unchanged) {
             // Each player reloads once in a target duration, so one and a half of them reach all
-            // players, though the current second may be almost over.
-            (Some(previous), None) => candidate.now + (previous.target_duration * 3).div_ceil(2),
-            _ => previous.map_or(0, |previous| previous.nothing_until),
+            // players.
+            (Some(previous), None) => Duration::from_secs(previous.target_duration) * 3 / 2,
+            _ => current_generation.remaining_pause(),
         };
         // The discontinuity sequence number is above that of every rendition, as published here or
         // as reported by other edges.
@@ -245,14 +246,13 @@ impl Publisher {
             source: candidate.source.to_owned(),
             picked: candidate.preferred_source.to_owned(),
             map: candidate.map_version,
-            at: candidate.now,
             reason: candidate.switch_reason,
             from: NumberMapping { discontinuity, ..NumberMapping::default() },
             target_duration: match unchanged.map_or(0, |previous| previous.target_duration) {
                 0 => max_target_duration,
                 target_duration => target_duration,
             },
-            nothing_until,
+            pause_ms: u64::try_from(pause.as_millis()).unwrap_or_default(),
         }
     }
 
@@ -321,16 +321,37 @@ impl Publisher {
         let bytes = &rewritten.playlist.bytes;
         let window = self.select_window(&rewritten.timing);
         if splice.is_initial() {
-            if !window.can_hold(&rewritten.timing)
-                && let Some(shortened) = splice.render_shortened(bytes, window, has_ended)
+            let is_uncounted = self.has_uncounted_discontinuities(bytes);
+            let published = if is_uncounted { self.published_segments() } else { Vec::new() };
+            if (is_uncounted || !window.can_hold(&rewritten.timing))
+                && let Some(rendered) = splice.render_initial(bytes, &published, window, has_ended)
             {
-                return Ok(shortened.into());
+                return Ok(rendered.into());
             }
             return Ok(override_playlist_tags(bytes, splice.target_duration, has_ended)
                 .map_or_else(|| bytes.clone(), Bytes::from));
         }
-        let rendered = splice.render(&parse_playlist(bytes)?, window, has_ended);
+        let mut playlist = parse_playlist(bytes)?;
+        if !playlist.has_discontinuity_sequence {
+            splice.count_discontinuities(&mut playlist, &self.published_segments());
+        }
+        let rendered = splice.render(&playlist, window, has_ended);
         Ok(rendered.map_err(|error| Problem::UpstreamInvalid(error.to_string()))?.into())
+    }
+
+    /// Whether the playlist has or had discontinuities, and no count of those that have left it.
+    fn has_uncounted_discontinuities(&self, playlist: &[u8]) -> bool {
+        let had_some = || self.rendition_state.discontinuity_sequence() > 0;
+        counts_discontinuities(playlist).map_or_else(had_some, |are_counted| !are_counted)
+    }
+
+    /// The last segments that this edge has published, and those that others have.
+    fn published_segments(&self) -> Vec<Segment> {
+        let own = self.rendition_state.last_published(PUBLISHED_MAX_AGE);
+        let own = own.and_then(|text| parse_playlist(&text).ok()).unwrap_or_default().segments;
+        let others = self.rendition_state.published_tail().segments.segments;
+        // Of a number that both have, the own one counts: players of this edge have it.
+        others.into_iter().chain(own).collect()
     }
 
     /// The published window. A playlist that has ended is published whole, except for segments that
@@ -362,7 +383,7 @@ impl Publisher {
             return false;
         };
         let (Ok(switch_record), Ok(tail)) =
-            (to_json(&*source_switch), to_json(&TailSegments::of(parsed, unix_milliseconds())))
+            (to_json(&*source_switch), to_json(&TailSegments::of(parsed)))
         else {
             return false;
         };
@@ -371,6 +392,7 @@ impl Publisher {
             next_number: next,
             tail_record: tail,
             switch_record,
+            generation_age: current_generation.age(),
             ..self.new_proposal(generation)
         };
         let is_same_switch = |decision: &SpliceDecision| {
@@ -429,10 +451,6 @@ fn published_numbers(rewritten: &RewrittenPlaylist, splice: &Splice) -> Option<R
 
 fn to_json(value: &impl serde::Serialize) -> Result<Vec<u8>, Problem> {
     serde_json::to_vec(value).map_err(|_| Problem::Unavailable("a splice cannot be written"))
-}
-
-fn unix_milliseconds() -> u64 {
-    u64::try_from(Timestamp::now().as_millisecond()).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -86,6 +86,8 @@ pub(super) struct PublishedTail {
     pub first_free_number: u64,
     /// The last segments that other edges have published.
     pub segments: TailSegments,
+    /// When they were published. `None`: not known, long ago.
+    pub at: Option<Instant>,
 }
 
 /// What this edge has published last of a rendition.
@@ -179,6 +181,13 @@ impl RenditionState {
         (last.polled_at.elapsed() < target * 4).then(|| last.text.clone())
     }
 
+    /// How long ago this edge or another has published a new segment last; zero if none has.
+    pub(super) fn published_ago(&self) -> Duration {
+        let state = self.lock_inner();
+        let own = state.last_published.as_ref().map(|last| last.advanced_at);
+        own.max(state.peer_tail.at).map_or(Duration::ZERO, |at| at.elapsed())
+    }
+
     /// The media sequence number of the first segment of the last published playlist.
     pub(super) fn first_published_number(&self) -> Option<u64> {
         let text = self.lock_inner().last_published.as_ref()?.text.clone();
@@ -202,6 +211,7 @@ impl RenditionState {
         if decision.is_shared {
             state.peer_tail.segments =
                 serde_json::from_slice(&decision.tail_record).unwrap_or_default();
+            state.peer_tail.at = decision.tail_age.and_then(|age| Instant::now().checked_sub(age));
         }
     }
 

@@ -2,10 +2,12 @@
 //! renditions are numbered that no edge has polled yet.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use pitwall_hls::splice::{NumberMapping, Segment};
 use pitwall_hls::{SegmentedPlaylist, Splice};
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 /// The source switch with which a splice generation of a stream begins.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -17,8 +19,6 @@ pub(super) struct SourceSwitch {
     /// The version of that map. An edge with an older map follows the switch until its map is
     /// newer.
     pub map: u64,
-    /// Unix seconds.
-    pub at: u64,
     #[serde(default)]
     pub reason: SwitchReason,
     /// Numbers of the first rendition that was spliced.
@@ -27,10 +27,10 @@ pub(super) struct SourceSwitch {
     /// Largest target duration of all sources at the first switch, in seconds. RFC 8216bis, 6.2.1
     /// forbids to change it while a player reloads the playlist.
     pub target_duration: u64,
-    /// Unix seconds, set when the target duration had to change. Until then players get 404 instead
-    /// of a media playlist, so that each loads the multivariant playlist again.
+    /// Milliseconds since the switch, set when the target duration had to change. For so long players
+    /// get 404 instead of a media playlist, so that each loads the multivariant playlist again.
     #[serde(default)]
-    pub nothing_until: u64,
+    pub pause_ms: u64,
 }
 
 impl SourceSwitch {
@@ -51,6 +51,23 @@ pub(super) struct CurrentGeneration {
     pub shared: bool,
     /// A map that is newer than the switch has ranked this source first.
     pub confirmed_by_map: bool,
+    /// When the generation began, by what the registry says of its age: the clocks of edges may
+    /// differ. `None`: not known, long ago.
+    pub began_at: Option<Instant>,
+}
+
+impl CurrentGeneration {
+    pub(super) fn age(&self) -> Option<Duration> {
+        self.began_at.map(|at| at.elapsed())
+    }
+
+    /// How much longer players are answered with 404, so that each loads the multivariant playlist
+    /// again with a new target duration.
+    pub(super) fn remaining_pause(&self) -> Duration {
+        let pause = self.source_switch.as_ref().map_or(0, |source_switch| source_switch.pause_ms);
+        let pause = Duration::from_millis(pause);
+        self.age().map_or(Duration::ZERO, |age| pause.saturating_sub(age))
+    }
 }
 
 /// Why another source plays, or the same one behind a new splice point.
@@ -90,8 +107,6 @@ impl SwitchReason {
 /// The last published segments of a rendition, for edges that have not seen them.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct TailSegments {
-    /// Unix milliseconds.
-    pub at: u64,
     pub segments: Vec<Segment>,
 }
 
@@ -99,10 +114,10 @@ pub(super) struct TailSegments {
 const TAIL_SEGMENTS_MAX: usize = 4;
 
 impl TailSegments {
-    pub(super) fn of(parsed: &SegmentedPlaylist, at: u64) -> Self {
+    pub(super) fn of(parsed: &SegmentedPlaylist) -> Self {
         let start = parsed.segments.len().saturating_sub(TAIL_SEGMENTS_MAX);
         let segments = parsed.segments.get(start..).unwrap_or_default();
-        Self { at, segments: segments.to_vec() }
+        Self { segments: segments.to_vec() }
     }
 
     pub(super) fn next_number(&self) -> u64 {
@@ -164,6 +179,8 @@ pub(super) struct SplicePlan<'a> {
     pub peer_tail: TailSegments,
     /// Numbers below this one are not free.
     pub first_free_number: u64,
+    /// How long ago this edge or another has published a segment last.
+    pub published_ago: Duration,
 }
 
 impl SplicePlan<'_> {
@@ -176,9 +193,11 @@ impl SplicePlan<'_> {
                 // from the own segments would leave a gap in the numbers.
                 let mut gap = SegmentedPlaylist::from_published(Vec::new());
                 gap.first_number = self.first_free_number;
-                Splice::switch_to(self.previous_splice, &gap, new, source)
+                Splice::switch_to(self.previous_splice, &gap, self.published_ago, new, source)
             }
-            Some(preceding) => Splice::switch_to(self.previous_splice, &preceding, new, source),
+            Some(preceding) => {
+                Splice::switch_to(self.previous_splice, &preceding, self.published_ago, new, source)
+            }
             None if self.source_switch.from == NumberMapping::default()
                 && self.first_free_number == 0 =>
             {

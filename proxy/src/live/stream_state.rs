@@ -144,6 +144,8 @@ impl StreamState {
         }
         if decision.generation > current.generation {
             current.confirmed_by_map = false;
+            current.began_at =
+                decision.generation_age.and_then(|age| Instant::now().checked_sub(age));
         }
         current.generation = decision.generation;
         reason

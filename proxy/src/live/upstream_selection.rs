@@ -2,15 +2,17 @@
 //!
 //! The map ranks the upstreams, and the edges follow it together: the source that they have agreed
 //! on is kept until the map ranks another one first. An edge that cannot fetch the active source
-//! overrides the map, for [`LOCAL_OVERRIDE_HOLD_SECONDS`] or until an operator switches the stream.
+//! overrides the map, for [`LOCAL_OVERRIDE_HOLD`] or until an operator switches the stream.
+
+use std::time::Duration;
 
 use pitwall_upstream_map::{Health, Stream, Upstream};
 
 use super::source_switch::SourceSwitch;
 use crate::http::problem::Problem;
 
-/// How long an edge's override of the map holds, in seconds.
-pub(super) const LOCAL_OVERRIDE_HOLD_SECONDS: u64 = 60;
+/// How long an edge's override of the map holds.
+pub(super) const LOCAL_OVERRIDE_HOLD: Duration = Duration::from_mins(1);
 
 /// What this edge knows beside the map.
 pub(super) struct SelectionInput<'a> {
@@ -23,8 +25,8 @@ pub(super) struct SelectionInput<'a> {
     /// from it switches only if it has to.
     pub shared: bool,
     pub map_version: u64,
-    /// Unix seconds.
-    pub now: u64,
+    /// How long ago the edges agreed on the switch. `None`: not known, long ago.
+    pub switch_age: Option<Duration>,
     /// Whether this edge has put an upstream into cooldown.
     pub is_in_cooldown: &'a dyn Fn(&Upstream) -> bool,
 }
@@ -83,7 +85,7 @@ pub(super) fn select_upstream<'a>(
         && has_new_preference
         && best.source != current.source;
     let override_expired = source_switch.source != source_switch.picked
-        && input.now >= source_switch.at + LOCAL_OVERRIDE_HOLD_SECONDS;
+        && input.switch_age.is_none_or(|age| age >= LOCAL_OVERRIDE_HOLD);
     let operator_switched = stream.switched > source_switch.map;
     let must_move = input.shared && (map_prefers_other || override_expired || operator_switched);
     Ok(if is_active_usable && !must_move { current } else { best })
@@ -132,7 +134,7 @@ mod tests {
         &[("b", "healthy", &["v"]), ("a", "down", &["v", "hd"])];
     const ALL_DOWN: &[(&str, &str, &[&str])] = &[("b", "down", &["v"]), ("a", "down", &["v"])];
 
-    /// `switch`: source, picked, map version, Unix seconds. With `nobody` in cooldown the map has
+    /// `switch`: source, picked, map version, age in seconds. With `nobody` in cooldown the map has
     /// confirmed the switch.
     fn check(
         what: &str,
@@ -155,9 +157,10 @@ mod tests {
         expected: &str,
     ) {
         let confirmed = in_cooldown == ["nobody"];
-        let switch = switch.map(|(source, picked, map, at)| {
+        let switch_age = switch.map(|(_, _, _, seconds)| Duration::from_secs(seconds));
+        let switch = switch.map(|(source, picked, map, _)| {
             let (source, picked) = (source.to_owned(), picked.to_owned());
-            SourceSwitch { source, picked, map, at, target_duration: 6, ..SourceSwitch::default() }
+            SourceSwitch { source, picked, map, target_duration: 6, ..SourceSwitch::default() }
         });
         let input = SelectionInput {
             active_source: switch.as_ref().map(|switch| switch.source.as_str()),
@@ -165,7 +168,7 @@ mod tests {
             confirmed_by_map: confirmed,
             shared,
             map_version: 10,
-            now: 1000,
+            switch_age,
             is_in_cooldown: &|one| in_cooldown.contains(&one.source.as_str()),
         };
         let stream = Stream { switched, ..stream(upstreams) };
@@ -175,39 +178,39 @@ mod tests {
 
     #[test]
     fn selection_follows_the_map_and_what_edges_agreed_on() {
-        let by_map = |source| Some((source, source, 9, 900));
+        let by_map = |source| Some((source, source, 9, 100));
         check("at first the best", BOTH, None, &[], true, "a");
         check("who plays", BOTH, by_map("a"), &[], true, "a");
         check("the map changes its mind", BOTH, by_map("b"), &[], true, "a");
         check("others could not be told", BOTH, by_map("b"), &[], false, "b");
-        check("a newer map was known elsewhere", BOTH, Some(("b", "b", 11, 900)), &[], true, "b");
+        check("a newer map was known elsewhere", BOTH, Some(("b", "b", 11, 100)), &[], true, "b");
         check("who plays is down", A_DOWN, by_map("a"), &[], true, "b");
         check("down, and nobody can be told", A_DOWN, by_map("a"), &[], false, "b");
         check("of no use", BOTH, by_map("a"), &["a"], true, "b");
         check("of no use, all of them", BOTH, by_map("a"), &["a", "b"], true, "a");
-        check("an edge knew better", BOTH, Some(("b", "a", 9, 990)), &[], true, "b");
-        check("the map too, and again not", BOTH, Some(("b", "a", 9, 990)), &["nobody"], true, "a");
-        check("but not for ever", BOTH, Some(("b", "a", 9, 900)), &[], true, "a");
+        check("an edge knew better", BOTH, Some(("b", "a", 9, 10)), &[], true, "b");
+        check("the map too, and again not", BOTH, Some(("b", "a", 9, 10)), &["nobody"], true, "a");
+        check("but not for ever", BOTH, Some(("b", "a", 9, 100)), &[], true, "a");
         check("all are down: who plays may still", ALL_DOWN, by_map("a"), &[], true, "a");
         check("all are down", ALL_DOWN, None, &[], true, "none");
         check("one that is gone from the map", BOTH, by_map("c"), &[], true, "a");
-        check("who plays has not got it", OTHER, Some(("b", "a", 9, 990)), &["a"], true, "none");
-        check("nor does it play", OTHER, Some(("b", "a", 9, 990)), &["a", "b"], true, "a");
+        check("who plays has not got it", OTHER, Some(("b", "a", 9, 10)), &["a"], true, "none");
+        check("nor does it play", OTHER, Some(("b", "a", 9, 10)), &["a", "b"], true, "a");
         check("the map goes back", OTHER, by_map("b"), &[], true, "a");
     }
 
     /// The operator has switched the stream with map version 10.
     #[test]
     fn a_switch_by_the_operator_ends_an_override() {
-        let overridden = Some(("b", "a", 9, 990));
+        let overridden = Some(("b", "a", 9, 10));
         let check = |what, switch, in_cooldown: &[&str], shared, expected| {
             check_after(10, what, BOTH, switch, in_cooldown, shared, expected);
         };
         check("where an edge knew better", overridden, &[], true, "a");
         check("others could not be told", overridden, &[], false, "b");
         check("it is of no use still", overridden, &["a"], true, "b");
-        check("it plays", Some(("a", "a", 9, 990)), &[], true, "a");
-        check("an edge knows better since", Some(("b", "a", 10, 995)), &[], true, "b");
+        check("it plays", Some(("a", "a", 9, 10)), &[], true, "a");
+        check("an edge knows better since", Some(("b", "a", 10, 5)), &[], true, "b");
     }
 
     #[test]
@@ -218,7 +221,7 @@ mod tests {
             confirmed_by_map: false,
             shared: true,
             map_version: 1,
-            now: 0,
+            switch_age: None,
             is_in_cooldown: &|_| false,
         };
         let problem_of =

@@ -47,14 +47,12 @@ pub fn redirect_with_cookie(path: &str, query: &Query<'_>, cookie: &str) -> Resp
     Response::new(StatusCode::SEE_OTHER)
         .header(header::LOCATION, location)
         .header(header::SET_COOKIE, cookie)
-        .header(header::CACHE_CONTROL, "no-store")
         .header(header::REFERRER_POLICY, "no-referrer")
 }
 
 fn build_response(problem: &Problem, query: &str) -> Response {
     Response::new(problem.status())
         .header(header::CONTENT_TYPE, "text/html; charset=utf-8")
-        .header(header::CACHE_CONTROL, "no-store")
         .header(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY)
         .header(header::REFERRER_POLICY, "no-referrer")
         .body(render_form(problem, query))

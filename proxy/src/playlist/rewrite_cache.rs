@@ -16,6 +16,7 @@ use url::Url;
 
 use super::{Playlist, ReloadInterval, UpstreamPlaylist};
 use crate::http::problem::Problem;
+use crate::http::query::segment_number;
 
 /// Memory limit of all remembered playlists with their texts and links.
 const REWRITE_CACHE_MAX_BYTES: u64 = 32 << 20;
@@ -50,6 +51,8 @@ pub struct MediaResource {
     pub byte_range: Option<(u64, u64)>,
     /// A map or a key, which the next version needs too.
     pub is_long_lived: bool,
+    /// The number in the link of a segment.
+    pub number: Option<u64>,
 }
 
 /// What the links depend on beside the text of the playlist. Where any of it differs, no link can
@@ -239,6 +242,7 @@ impl<L: UriMapper> UriMapper for LinkRecorder<'_, L> {
             url: reference.url.to_owned(),
             byte_range: reference.byte_range,
             is_long_lived: reference.role != UriRole::Segment,
+            number: None,
         };
         let (UriRole::Segment, Some(sequence)) = (reference.role, reference.sequence) else {
             match reference.role {
@@ -253,12 +257,13 @@ impl<L: UriMapper> UriMapper for LinkRecorder<'_, L> {
             Some(link) => out.extend_from_slice(link),
             None => self.uri_mapper.map_uri(reference, out),
         }
-        self.links.push(sequence, reference.url, out.get(start..).unwrap_or_default());
+        let link = out.get(start..).unwrap_or_default();
+        self.links.push(sequence, reference.url, link);
         if !reference.is_gap && self.first_new_number.is_some_and(|from| sequence >= from) {
             if self.new_segments.len() == PREFETCH_SEGMENTS_MAX {
                 self.new_segments.remove(0);
             }
-            self.new_segments.push(resource());
+            self.new_segments.push(MediaResource { number: segment_number(link), ..resource() });
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use http::{HeaderMap, header};
-use pitwall_fetch::{AddressPolicy, UrlFilter, parse_source_header};
+use pitwall_fetch::{AddressPolicy, CookieJar, UrlFilter, parse_source_header};
 use pitwall_upstream_map::RequestProfile;
 use url::{Position, Url};
 
@@ -30,6 +30,9 @@ pub struct ResolvedProfile {
     pub(super) origins: Arc<OriginCounts>,
     headers: HeaderMap,
     headers_without_credentials: HeaderMap,
+    /// What the source's servers have set; they say themselves where it goes. `None` for plain
+    /// links, whose requests have nothing to do with each other.
+    cookies: Option<Arc<CookieJar>>,
     request_profile: Arc<RequestProfile>,
 }
 
@@ -37,13 +40,21 @@ pub struct ResolvedProfile {
 pub(crate) type OriginCounts = HashMap<String, usize>;
 
 impl ResolvedProfile {
+    /// `previous`: the profile in the last map, whose cookies are kept.
     pub(crate) fn new(
         id: &str,
         request_profile: Arc<RequestProfile>,
         origins: Arc<OriginCounts>,
         limiter: UpstreamLimiter,
         denials: DenialLog,
+        previous: Option<&Self>,
     ) -> Self {
+        let cookies = previous.and_then(|previous| previous.cookies.clone()).unwrap_or_default();
+        // Cookies of the map that are not new may have been replaced by the source since.
+        let known_cookies = previous.map(|previous| &previous.request_profile.cookies);
+        if known_cookies != Some(&request_profile.cookies) {
+            request_profile.cookies.iter().for_each(|(url, field)| cookies.set(field, url));
+        }
         let headers = parse_headers(id, &request_profile);
         let mut headers_without_credentials = headers.clone();
         for name in &CREDENTIAL_FIELDS {
@@ -62,6 +73,7 @@ impl ResolvedProfile {
             origins,
             headers,
             headers_without_credentials,
+            cookies: Some(cookies),
             request_profile,
         }
     }
@@ -76,9 +88,9 @@ impl ResolvedProfile {
         private_hosts: UrlFilter,
         denials: DenialLog,
     ) -> Self {
-        let none =
-            Self::new("", Arc::default(), Arc::default(), UpstreamLimiter::default(), denials);
-        Self { policy, private_hosts: Some(private_hosts), ..none }
+        let limiter = UpstreamLimiter::default();
+        let none = Self::new("", Arc::default(), Arc::default(), limiter, denials, None);
+        Self { policy, private_hosts: Some(private_hosts), cookies: None, ..none }
     }
 
     /// Whether this is what `request_profile` resolves to, but for the origins.
@@ -95,6 +107,10 @@ impl ResolvedProfile {
             return &self.headers_without_credentials;
         }
         &self.headers
+    }
+
+    pub(super) fn cookies(&self) -> Option<&CookieJar> {
+        self.cookies.as_deref()
     }
 
     /// Whether an upstream of the profile has a playlist at the origin of `url`.

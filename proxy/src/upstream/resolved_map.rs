@@ -56,10 +56,13 @@ impl ResolvedMap {
                 Some(known) if Arc::ptr_eq(&known.origins, &origins) => known.clone(),
                 Some(known) => Arc::new(known.with_origins(origins)),
                 None => {
+                    let known = self.profiles.get(id.as_str()).map(|known| &**known);
                     let limiter = limiters.limiter_for(id, request_profile.connections);
                     let request_profile = Arc::clone(request_profile);
                     let denials = denials.clone();
-                    Arc::new(ResolvedProfile::new(id, request_profile, origins, limiter, denials))
+                    let resolved =
+                        ResolvedProfile::new(id, request_profile, origins, limiter, denials, known);
+                    Arc::new(resolved)
                 }
             };
             (profile.id.clone(), profile)
@@ -104,8 +107,7 @@ fn changed_streams<'a>(
 /// The profile and the origin of each playlist of a stream.
 fn playlist_origins(stream: &Stream) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
     stream.upstreams.iter().flat_map(|upstream| {
-        let renditions = upstream.renditions.iter().map(|rendition| &rendition.playlist);
-        let playlists = std::iter::once(&upstream.playlist).chain(renditions);
+        let playlists = std::iter::once(&upstream.playlist).chain(upstream.playlists());
         playlists.map(|playlist| (upstream.profile.0.as_str(), origin_of(playlist)))
     })
 }

@@ -11,7 +11,7 @@ use url::Url;
 
 use crate::config::UpstreamConfig;
 use crate::http::problem::Problem;
-use crate::http::query::Link;
+use crate::http::query::{Link, segment_number};
 use crate::upstream::denials::{
     DenialLog, explain_foreign_host, explain_plain_denial, explain_unlisted_host,
 };
@@ -30,6 +30,9 @@ pub struct UpstreamTarget {
     pub expires: Option<u64>,
     /// The stream that the object belongs to, where the link says so.
     pub stream: Option<Arc<str>>,
+    /// The media sequence number in a segment's link: an encoder with a ring of names, or one that
+    /// starts anew, gives the name of one segment to another.
+    pub segment_number: Option<u64>,
 }
 
 /// Resolves links to targets.
@@ -99,7 +102,8 @@ impl TargetResolver {
                 let target =
                     self.resolve_for_profile(parse_url(sealed.url())?, sealed.profile(), map)?;
                 let purpose = Some(sealed.purpose);
-                Ok(UpstreamTarget { purpose, expires: sealed.expires, ..target })
+                let segment_number = segment_number(path.as_bytes());
+                Ok(UpstreamTarget { purpose, expires: sealed.expires, segment_number, ..target })
             }
         }
     }
@@ -162,7 +166,7 @@ impl TargetResolver {
 
 impl UpstreamTarget {
     pub(crate) fn new(url: Url, profile: Arc<ResolvedProfile>) -> Self {
-        Self { url, profile, purpose: None, expires: None, stream: None }
+        Self { url, profile, purpose: None, expires: None, stream: None, segment_number: None }
     }
 
     /// The header fields that its source sends to this target.
@@ -176,6 +180,7 @@ impl UpstreamTarget {
     /// [`Problem::Unavailable`] without a permit in time, or the problem of the fetch.
     pub async fn send(&self, fetcher: &Fetcher, request: Request<'_>) -> Result<Response, Problem> {
         let permit = self.profile.limiter.acquire().await?;
+        let request = Request { cookies: self.profile.cookies(), ..request };
         let result = fetcher.send(&self.profile.policy, request).await;
         let response = result.inspect_err(|error| {
             if error.denial().is_some() {

@@ -18,7 +18,8 @@ pub struct ExtractorStatus {
     pub every_seconds: u64,
     /// Number of candidates that the last successful run found.
     pub candidates: usize,
-    /// Error of the last run. In the state `ok`: a candidate cannot be a stream and was left out.
+    /// Error of the last run. In the state `ok`: what the source lists and cannot be a stream, and was
+    /// left out.
     pub error: Option<ExtractorError>,
 }
 

@@ -80,7 +80,11 @@ pub struct Session {
     pub name: String,
     pub meeting: String,
     pub start: Option<Timestamp>,
+    /// The day of the session, or its first one.
     pub date: jiff::civil::Date,
+    /// The last day of a session of several whole days.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_date: Option<jiff::civil::Date>,
     pub time_known: bool,
     pub end: Option<Timestamp>,
     pub end_estimated: bool,
@@ -92,7 +96,8 @@ pub struct Session {
     pub overrun: bool,
     /// The provider whose claim was accepted.
     pub source: String,
-    /// Grows with every change of start, end or cancellation, also across restarts.
+    /// Grows with every change of start, end or cancellation, also across restarts and while the
+    /// session is not listed.
     pub revision: u32,
     #[serde(default)]
     pub revised_at: Option<Timestamp>,
@@ -102,6 +107,11 @@ pub struct Session {
 }
 
 impl Session {
+    /// The last day of the session, which is its only one unless it takes several whole days.
+    pub fn last_day(&self) -> jiff::civil::Date {
+        self.last_date.unwrap_or(self.date)
+    }
+
     /// Title of the session without its context. An event that is no session of a weekend has its
     /// meeting's name and is not prefixed with it.
     pub fn title(&self) -> String {

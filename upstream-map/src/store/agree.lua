@@ -3,9 +3,20 @@
 -- KEYS: the stream's hash. ARGV: 1 rendition, 2 generation, 3 number after the last published
 -- one, 4 tail record, 5 switch record, 6 first number of the splice or '', 7 splice record,
 -- 8 lifetime in ms, 9 switch record sealed with the previous key or '', 10 number below which a
--- killed edge may have published, 11 '1' if the splice record is restored.
--- Returns generation, switch record, splice record, head, tail record and reservation.
+-- killed edge may have published, 11 '1' if the splice record is restored, 12 how many ms ago the
+-- generation began or ''.
+-- Returns generation, switch record, splice record, head, tail record, reservation, and how many ms
+-- ago the generation began and the head was raised, by the clock of Redis: those of edges differ.
 local key, rendition = KEYS[1], ARGV[1]
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local function set_time(field, ms)
+  redis.call('HSET', key, field, string.format('%.0f', ms))
+end
+local function age(field)
+  local at = redis.call('HGET', key, field)
+  return at and string.format('%.0f', math.max(now - tonumber(at), 0))
+end
 local generation = ARGV[2]
 local current = redis.call('HGET', key, 'generation') or '0'
 if above(generation, current) and ARGV[5] ~= '' then
@@ -15,6 +26,11 @@ if above(generation, current) and ARGV[5] ~= '' then
     end
   end
   redis.call('HSET', key, 'generation', generation, 'change', ARGV[5])
+  if (ARGV[12] or '') == '' then
+    redis.call('HDEL', key, 'changed_at')
+  else
+    set_time('changed_at', now - tonumber(ARGV[12]))
+  end
   current = generation
 end
 local part = 'part/' .. rendition
@@ -41,6 +57,7 @@ if generation == current then
     end
   elseif begun and above(ARGV[3], known) and same then
     redis.call('HSET', key, head, ARGV[3], newest, ARGV[4])
+    set_time('newest_at/' .. rendition, now)
     if above(reserved, ARGV[3]) then
       reserved = ARGV[3]
     end
@@ -50,4 +67,7 @@ if generation == current then
   end
 end
 redis.call('PEXPIRE', key, ARGV[8])
-return redis.call('HMGET', key, 'generation', 'change', part, head, newest, 'reserved')
+local reply = redis.call('HMGET', key, 'generation', 'change', part, head, newest, 'reserved')
+reply[7] = age('changed_at')
+reply[8] = age('newest_at/' .. rendition)
+return reply

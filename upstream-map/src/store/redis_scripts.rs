@@ -1,6 +1,7 @@
 //! Lua scripts, which Redis runs atomically, and their arguments and replies.
 
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use redis::Script;
 use redis::aio::MultiplexedConnection;
@@ -68,6 +69,7 @@ pub(super) struct SpliceProposalArgs<'a> {
     pub(super) start: Option<(u64, Vec<u8>)>,
     pub(super) is_restored: bool,
     pub(super) reserved_below: u64,
+    pub(super) generation_age: Option<Duration>,
     pub(super) ttl_ms: u64,
 }
 
@@ -79,6 +81,8 @@ pub(super) struct SpliceDecisionReply {
     pub(super) next_number: Option<u64>,
     pub(super) tail_record: Option<Vec<u8>>,
     pub(super) reserved_below: Option<u64>,
+    pub(super) generation_age: Option<Duration>,
+    pub(super) tail_age: Option<Duration>,
 }
 
 pub(super) async fn propose_splice(
@@ -95,12 +99,13 @@ pub(super) async fn propose_splice(
     };
     call.arg(args.ttl_ms).arg(&args.switch_record_previous_key[..]).arg(args.reserved_below);
     call.arg(u8::from(args.is_restored));
+    call.arg(args.generation_age.map_or(String::new(), |age| age.as_millis().to_string()));
     type Number = Option<u64>;
     type Sealed = Option<Vec<u8>>;
-    let reply: (Number, Sealed, Sealed, Number, Sealed, Number) =
+    let reply: (Number, Sealed, Sealed, Number, Sealed, Number, Number, Number) =
         call.invoke_async(connection).await?;
-    let (generation, switch_record, splice_record, next_number, tail_record, reserved_below) =
-        reply;
+    let (generation, switch_record, splice_record, next_number, tail_record, ..) = reply;
+    let (.., reserved_below, generation_age_ms, tail_age_ms) = reply;
     Ok(SpliceDecisionReply {
         generation,
         switch_record,
@@ -108,6 +113,8 @@ pub(super) async fn propose_splice(
         next_number,
         tail_record,
         reserved_below,
+        generation_age: generation_age_ms.map(Duration::from_millis),
+        tail_age: tail_age_ms.map(Duration::from_millis),
     })
 }
 

@@ -157,6 +157,7 @@ impl RedisStore {
                 .map(|start| (start.published, seal(&field("part"), &start.record))),
             is_restored: proposal.is_restored,
             reserved_below: proposal.reserved_below,
+            generation_age: proposal.generation_age,
             ttl_ms: u64::try_from(IDLE_STREAM_TTL.as_millis()).unwrap_or(u64::MAX),
         };
         let key = self.keys.splice_key(proposal.stream.as_str());
@@ -167,6 +168,8 @@ impl RedisStore {
             next_number,
             tail_record,
             reserved_below,
+            generation_age,
+            tail_age,
         } = redis_scripts::propose_splice(&key, &args, &mut connection).await?;
         let mut uses_previous_key = false;
         // A record that this process cannot open counts as missing.
@@ -186,6 +189,8 @@ impl RedisStore {
             next_number: next_number.unwrap_or_default(),
             tail_record: open(&field("newest"), tail_record).unwrap_or_default(),
             reserved_below: reserved_below.unwrap_or_default(),
+            generation_age,
+            tail_age,
             is_shared: true,
         };
         if uses_previous_key

@@ -14,6 +14,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Duration, Instant};
 
@@ -42,6 +43,8 @@ pub struct SpliceProposal {
     /// Every number of the stream below this one may have been published before this edge was
     /// killed. Ignored if the rendition is known to have begun.
     pub reserved_below: u64,
+    /// How long ago the generation began, zero if it begins with this proposal. `None`: not known.
+    pub generation_age: Option<Duration>,
 }
 
 impl SpliceProposal {
@@ -57,6 +60,7 @@ impl SpliceProposal {
             start: None,
             is_restored: false,
             reserved_below: 0,
+            generation_age: None,
         }
     }
 
@@ -86,6 +90,11 @@ pub struct SpliceDecision {
     pub tail_record: Vec<u8>,
     /// Every number of the stream below this one may have been published.
     pub reserved_below: u64,
+    /// How long ago the generation began, by one clock for all edges: edges' own clocks may differ.
+    /// `None`: not known, long ago.
+    pub generation_age: Option<Duration>,
+    /// The same for `tail_record`.
+    pub tail_age: Option<Duration>,
     /// Whether the decision is the same at every edge; false if the other edges could not be asked.
     pub is_shared: bool,
 }
@@ -117,6 +126,15 @@ pub(super) struct StreamSplices {
     /// had come.
     #[serde(default)]
     reserved: u64,
+    /// When the generation began, in unix milliseconds of this edge's clock. For a restart: while the
+    /// process runs, `began_at` counts.
+    #[serde(default)]
+    began_at_ms: Option<u64>,
+    #[serde(skip)]
+    began_at: Option<Instant>,
+    /// When the tail records were made.
+    #[serde(skip)]
+    tails_at: BTreeMap<String, Instant>,
     /// The other edges know `reserved`, and their value replaces it from now on.
     #[serde(skip)]
     told: bool,
@@ -189,6 +207,7 @@ impl SpliceRegistry {
             entry.generation = decision.generation;
             entry.change.clone_from(&decision.switch_record);
             entry.parts.clear();
+            entry.set_began(decision.generation_age);
         }
         let is_reservation_shared = entry.told || decision.reserved_below >= entry.reserved;
         if is_new_generation || is_reservation_shared || decision.splice_record.is_some() {
@@ -200,6 +219,10 @@ impl SpliceRegistry {
         // never moves back.
         if decision.next_number >= head.0 {
             *head = (decision.next_number, decision.tail_record.clone());
+            match decision.tail_age.and_then(|age| Instant::now().checked_sub(age)) {
+                Some(at) => drop(entry.tails_at.insert(rendition.clone(), at)),
+                None => drop(entry.tails_at.remove(&rendition)),
+            }
         }
         let Some(splice_record) = &decision.splice_record else { return is_new_generation };
         entry.parts.insert(rendition, splice_record.clone()).as_ref() != Some(splice_record)
@@ -244,6 +267,7 @@ impl SpliceRegistry {
                 start: splice_record
                     .map(|record| RenditionStart { published: head.0, record: record.clone() }),
                 is_restored: true,
+                generation_age: entry.generation_age(),
                 ..proposal.as_query()
             },
         )
@@ -267,7 +291,12 @@ impl SpliceRegistry {
         (entries, reserved)
     }
 
-    pub(super) fn from_entries(entries: HashMap<StreamId, StreamSplices>) -> Self {
+    pub(super) fn from_entries(mut entries: HashMap<StreamId, StreamSplices>) -> Self {
+        for entry in entries.values_mut() {
+            let age =
+                entry.began_at_ms.map(|ms| Duration::from_millis(unix_ms().saturating_sub(ms)));
+            entry.began_at = age.and_then(|age| Instant::now().checked_sub(age));
+        }
         Self(Mutex::new(entries))
     }
 
@@ -277,11 +306,22 @@ impl SpliceRegistry {
 }
 
 impl StreamSplices {
+    fn set_began(&mut self, age: Option<Duration>) {
+        self.began_at = age.and_then(|age| Instant::now().checked_sub(age));
+        let age_ms = age.and_then(|age| u64::try_from(age.as_millis()).ok());
+        self.began_at_ms = age_ms.map(|age| unix_ms().saturating_sub(age));
+    }
+
+    fn generation_age(&self) -> Option<Duration> {
+        self.began_at.map(|at| at.elapsed())
+    }
+
     fn propose(&mut self, proposal: &SpliceProposal) -> SpliceDecision {
         if proposal.generation > self.generation && !proposal.switch_record.is_empty() {
             self.generation = proposal.generation;
             self.change.clone_from(&proposal.switch_record);
             self.parts.clear();
+            self.set_began(proposal.generation_age);
         }
         let head = self.heads.entry(proposal.rendition.clone()).or_default();
         let has_begun = self.parts.contains_key(&proposal.rendition);
@@ -306,6 +346,7 @@ impl StreamSplices {
                     && proposal.switch_record == self.change =>
                 {
                     *head = (proposal.next_number, proposal.tail_record.clone());
+                    self.tails_at.insert(proposal.rendition.clone(), Instant::now());
                     self.reserved = self.reserved.min(proposal.next_number);
                 }
                 _ => {}
@@ -318,9 +359,15 @@ impl StreamSplices {
             next_number: head.0,
             tail_record: head.1.clone(),
             reserved_below: self.reserved,
+            generation_age: self.generation_age(),
+            tail_age: self.tails_at.get(&proposal.rendition).map(|at| at.elapsed()),
             is_shared: true,
         }
     }
+}
+
+fn unix_ms() -> u64 {
+    u64::try_from(Timestamp::now().as_millisecond()).unwrap_or_default()
 }
 
 #[cfg(test)]

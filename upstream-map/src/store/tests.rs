@@ -21,7 +21,9 @@ use self::server::RedisServer;
 use super::{RedisAddress, RedisConfig, RedisStore, Store, StoreError, StoreKeys};
 use crate::documents::Document;
 use crate::map::UpstreamMap;
-use crate::stream::{Health, RequestProfile, RequestProfileId, Stream, StreamId, Upstream};
+use crate::stream::{
+    Health, MultivariantTags, RequestProfile, RequestProfileId, Stream, StreamId, Upstream,
+};
 
 /// A map with one stream per feed.
 pub(super) fn sample_map(version: u64, feeds: &[&str]) -> UpstreamMap {
@@ -38,6 +40,7 @@ pub(super) fn sample_map(version: u64, feeds: &[&str]) -> UpstreamMap {
             score: 0.5,
             variables: String::new(),
             renditions: Vec::new(),
+            multivariant: MultivariantTags::default(),
         };
         let explanation = Document::from_text(format!("{{\"id\":\"{id}\"}}"));
         let feed = (*feed).to_owned();

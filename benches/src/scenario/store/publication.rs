@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use pitwall_upstream_map::documents::Document;
 use pitwall_upstream_map::{
-    Health, RedisAddress, RedisConfig, RedisStore, RequestProfile, RequestProfileId, Store,
-    StoreKeys, Stream, StreamId, Upstream, UpstreamMap,
+    Health, MultivariantTags, RedisAddress, RedisConfig, RedisStore, RequestProfile,
+    RequestProfileId, Store, StoreKeys, Stream, StreamId, Upstream, UpstreamMap,
 };
 use prometheus::Registry;
 use serde::{Deserialize, Serialize};
@@ -203,6 +203,7 @@ fn build_map(streams: usize) -> anyhow::Result<UpstreamMap> {
                 score: 0.5,
                 variables: String::new(),
                 renditions: Vec::new(),
+                multivariant: MultivariantTags::default(),
             })
         });
         let upstreams = upstreams.collect::<Result<_, _>>()?;

@@ -34,14 +34,33 @@ async fn tokens_are_renewed_before_they_end() {
 
 #[tokio::test(start_paused = true)]
 async fn an_unchanged_url_is_no_new_generation() {
-    let harness =
-        EngineHarness::start(&[("a", &[ScriptedRun::Finds(WORLD_FEED_ONLY, "a.example", None)])]);
-    harness.advance(1).await;
-    let before = harness.generation("world-feed", "a");
-    harness.advance(700).await;
-    assert_eq!(harness.executor.run_times("a").len(), 3, "every five minutes");
-    assert_eq!(harness.generation("world-feed", "a"), before);
-    assert_eq!(harness.metric_value("pitwall_refreshes_total", &["a", "unchanged"]), Some(2.0));
+    for run in [
+        ScriptedRun::Finds(WORLD_FEED_ONLY, "a.example", None),
+        ScriptedRun::FindsWithNewAgent(WORLD_FEED_ONLY, "a.example"),
+    ] {
+        let harness = EngineHarness::start(&[("a", &[run])]);
+        harness.advance(1).await;
+        let before = harness.generation("world-feed", "a");
+        harness.advance(700).await;
+        assert_eq!(harness.executor.run_times("a").len(), 3, "every five minutes");
+        assert_eq!(harness.generation("world-feed", "a"), before);
+        assert_eq!(harness.metric_value("pitwall_refreshes_total", &["a", "unchanged"]), Some(2.0));
+    }
+}
+
+/// What cannot be a stream is said; it is a failure only if a source lists nothing else.
+#[tokio::test(start_paused = true)]
+async fn what_is_left_out_is_said() {
+    for (feeds, state, message) in [
+        (WORLD_FEED_ONLY, ExtractorState::Ok, "1 without a name; 2 left out"),
+        (&WORLD_FEED_ONLY[..0], ExtractorState::Failing, "1 without a name"),
+    ] {
+        let run = ScriptedRun::FindsUnusable(feeds, "a.example");
+        let harness = EngineHarness::start(&[("a", &[run])]);
+        harness.advance(1).await;
+        let status = harness.extractor_status(0);
+        assert_eq!((status.state, status.error.unwrap().message.as_str()), (state, message));
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::Scripts;
-use crate::check::{CheckError, CheckFailureKind, CheckFindings};
+use crate::check::{CheckError, CheckFailureKind, CheckFindings, SegmentFingerprint};
 use crate::clock::Clock;
 use crate::engine::jobs::JobExecutor;
 use crate::extract::{Candidate, ConfiguredSource, ExtractError, ExtractorOutput};
@@ -25,6 +25,8 @@ pub(super) struct ScriptedExecutor {
     /// Hosts whose checks never end, and hosts whose checks are slow.
     hanging_hosts: Mutex<Vec<String>>,
     slow_hosts: Mutex<BTreeMap<String, Duration>>,
+    /// Hosts whose segments are all the same.
+    slate_hosts: Mutex<Vec<String>>,
     /// Playlists stop advancing.
     pub(super) is_frozen: Mutex<bool>,
     /// `Some`: there is a smaller rendition; `Some(Some(n))`: it is frozen at sequence number n.
@@ -43,6 +45,10 @@ pub(super) enum ScriptedRun {
     Finds(&'static [&'static str], &'static str, Option<u64>),
     /// Feeds at a host, with a token that does not state its lifetime.
     FindsUndated(&'static [&'static str], &'static str),
+    /// Feeds at a host, with another User-Agent in each run.
+    FindsWithNewAgent(&'static [&'static str], &'static str),
+    /// Feeds at a host, beside what cannot be a stream, for two reasons.
+    FindsUnusable(&'static [&'static str], &'static str),
     /// This many feeds at a host.
     FindsMany(usize, &'static str),
     Fails,
@@ -62,6 +68,7 @@ impl ScriptedExecutor {
             failing_hosts: Mutex::default(),
             hanging_hosts: Mutex::default(),
             slow_hosts: Mutex::default(),
+            slate_hosts: Mutex::default(),
             is_frozen: Mutex::default(),
             small_rendition: Mutex::default(),
             token_lifetime: Mutex::default(),
@@ -81,6 +88,14 @@ impl ScriptedExecutor {
 
     pub(super) fn hang_host(&self, host: &str) {
         self.hanging_hosts.lock().unwrap().push(host.to_owned());
+    }
+
+    pub(super) fn show_slate(&self, host: &str) {
+        self.slate_hosts.lock().unwrap().push(host.to_owned());
+    }
+
+    pub(super) fn end_slate(&self, host: &str) {
+        self.slate_hosts.lock().unwrap().retain(|one| one != host);
     }
 
     /// Makes checks of this host take this long, and report it as latency.
@@ -153,6 +168,9 @@ impl ScriptedExecutor {
         if let Some(Some(frozen_at)) = small {
             findings.live_edges[1].1.last_sequence = frozen_at;
         }
+        if self.slate_hosts.lock().unwrap().iter().any(|one| one == host) {
+            findings.sample.fingerprint = SegmentFingerprint::of(b"slate");
+        }
         findings.sample.latency = latency.max(Duration::from_millis(50));
         Ok(findings)
     }
@@ -194,6 +212,23 @@ impl JobExecutor for ScriptedExecutor {
                 let issued_at = self.began_at.elapsed().as_secs();
                 let url = format!("https://{host}/live.m3u8?token={number}@{issued_at}");
                 found(feeds.iter().map(|f| candidate((*f).into(), url.clone(), None)).collect())
+            }
+            ScriptedRun::FindsWithNewAgent(feeds, host) => {
+                let agent = ("User-Agent".to_owned(), format!("Agent/{number}"));
+                let url = format!("https://{host}/live.m3u8");
+                let one = |feed: &&str| Candidate {
+                    headers: vec![agent.clone()],
+                    ..candidate((*feed).into(), url.clone(), None)
+                };
+                found(feeds.iter().map(one).collect())
+            }
+            ScriptedRun::FindsUnusable(feeds, host) => {
+                let url = format!("https://{host}/live.m3u8");
+                let one = |feed: &&str| candidate((*feed).into(), url.clone(), None);
+                let unusable = ["1 without a name", "2 left out"];
+                let unusable = unusable.map(|message| ExtractError::new("filter", message, false));
+                let found = found(feeds.iter().map(one).collect());
+                ExtractorOutput { unusable: unusable.to_vec(), ..found }.sanitize()
             }
             ScriptedRun::FindsMany(count, host) => {
                 let url = |n| format!("https://{host}/{n}.m3u8");

@@ -182,6 +182,34 @@ async fn one_failed_check_moves_no_viewer() {
     assert_eq!(harness.active_upstreams(), ["world-feed@a:Healthy -"]);
 }
 
+/// A slate is said, plays where nothing else does, and gives way to anything that moves.
+#[tokio::test(start_paused = true)]
+async fn a_slate_plays_where_nothing_better_does() {
+    let harness = EngineHarness::start(&[
+        ("a", &[ScriptedRun::Finds(WORLD_FEED_ONLY, "a.example", None)]),
+        ("b", &[ScriptedRun::Finds(WORLD_FEED_ONLY, "b.example", None)]),
+    ]);
+    let slate = "a slate: the same segment again and again";
+    let reason = |index: usize| harness.explanation("world-feed").upstreams[index].reason.clone();
+    harness.executor.show_slate("a.example");
+    harness.advance(120).await;
+    assert_eq!(harness.active_upstreams(), ["world-feed@b:Healthy -"]);
+    assert_eq!(reason(1), format!("On trial: {slate}."));
+    harness.executor.show_slate("b.example");
+    harness.advance(90).await;
+    assert_eq!(harness.active_upstreams(), ["world-feed@b:Degraded -"]);
+    assert_eq!(reason(0), format!("Plays, for want of better: {slate}."));
+    let stream = harness.streams().remove(0);
+    let errors: Vec<_> = stream.sources.iter().map(|one| one.error.as_deref()).collect();
+    assert_eq!((stream.health, errors), (Health::Degraded, vec![Some(slate); 2]));
+    harness.executor.end_slate("a.example");
+    harness.advance(30).await;
+    assert_eq!(harness.active_upstreams(), ["world-feed@a:Healthy -"]);
+    harness.executor.end_slate("b.example");
+    harness.advance(30).await;
+    assert!(harness.streams()[0].sources.iter().all(|one| one.error.is_none()));
+}
+
 const WORLD_FEED_AND_PIT_LANE: &[&str] = &["World feed", "Pit lane"];
 
 /// A down stream is known as long as its source lists it, and for a while afterwards.

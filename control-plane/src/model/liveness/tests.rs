@@ -58,14 +58,10 @@ async fn assert_last_error(
 }
 
 #[tokio::test(start_paused = true)]
-async fn frozen_slates_loops_and_black_are_detected() {
+async fn frozen_and_thin_upstreams_are_detected() {
     let rules = CheckRules::default();
-    let loops = CheckRules { loops: true, ..rules.clone() };
-    let moving: Vec<SimulatedCheck> =
-        (0..9).map(|n| simulated_check(n, ["a", "b", "c"][n as usize % 3])).collect();
-    let (fresh, slate) = (&moving[..3], simulated_check(1, "slate"));
-    let slates: Vec<SimulatedCheck> =
-        (0..6).map(|n| SimulatedCheck { last_sequence: n, ..slate.clone() }).collect();
+    let fresh: Vec<SimulatedCheck> =
+        (0..3).map(|n| simulated_check(n, ["a", "b", "c"][n as usize])).collect();
     let frozen = [simulated_check(1, "a"), simulated_check(1, "a"), simulated_check(1, "a")];
     let late = [simulated_check(1, "a"), simulated_check(1, "a")];
     let back = [
@@ -75,26 +71,61 @@ async fn frozen_slates_loops_and_black_are_detected() {
         simulated_check(3, "b"),
     ];
 
-    assert_last_error("it moves", fresh, &rules, None).await;
+    assert_last_error("it moves", &fresh, &rules, None).await;
     assert_last_error("10 s of 6 late", &late, &rules, Some("has not moved for 10 s")).await;
     assert_last_error("20 s of 6 late", &frozen, &rules, Some("has not moved for 20 s")).await;
     assert_last_error("it jumped back, and moves", &back, &rules, None).await;
-    assert_last_error("a slate, at first", &slates[..3], &rules, None).await;
-    assert_last_error("a slate", &slates, &rules, Some("a slate or a loop")).await;
-    assert_last_error("a loop", &moving, &rules, Some("a slate or a loop")).await;
-    assert_last_error("a loop that is meant", &moving, &loops, None).await;
 
+    // The claimed bandwidth is thirty times the bit rate, which is no measure.
+    let required = CheckRules { min_bitrate: 150_000, ..CheckRules::default() };
+    let none_required = CheckRules { min_bitrate: 0, ..CheckRules::default() };
     let thin = |n: u64| SimulatedCheck {
         bit_rate: Some(100_000),
         ..simulated_check(n, ["a", "b", "c", "d"][n as usize])
     };
     let fade = [simulated_check(0, "a"), thin(1), thin(2)];
-    assert_last_error("a fade to black", &fade, &rules, None).await;
+    assert_last_error("a fade to black", &fade, &required, None).await;
     let black = [simulated_check(0, "a"), thin(1), thin(2), thin(3)];
-    assert_last_error("black", &black, &rules, Some("100 kbit/s, less than the 150")).await;
+    assert_last_error("black", &black, &required, Some("100 kbit/s, less than the 150")).await;
+    assert_last_error("black, above the default", &black, &rules, None).await;
     let silent = |n: u64| SimulatedCheck { bit_rate: None, ..thin(n) };
-    assert_last_error("nobody says", &[silent(0), silent(1), silent(2), silent(3)], &rules, None)
-        .await;
+    assert_last_error(
+        "nobody says",
+        &[silent(0), silent(1), silent(2), silent(3)],
+        &required,
+        None,
+    )
+    .await;
+    let one_byte = |n: u64| SimulatedCheck { bit_rate: Some(1), ..thin(n) };
+    let nothing = [one_byte(0), one_byte(1), one_byte(2), one_byte(3)];
+    assert_last_error("the operator requires nothing", &nothing, &none_required, None).await;
+    assert_last_error("below the default", &nothing, &rules, Some("less than the 16")).await;
+}
+
+/// What repeats itself is said, and no error.
+#[tokio::test(start_paused = true)]
+async fn slates_and_loops_are_told_apart() {
+    let meant = CheckRules { loops: true, ..CheckRules::default() };
+    for (pictures, rules, expected) in [
+        ("abcdefghi", CheckRules::default(), None),
+        ("aaa", CheckRules::default(), None),
+        ("aaaa", CheckRules::default(), Some(Repetition::Slate)),
+        ("abcaaaa", CheckRules::default(), Some(Repetition::Slate)),
+        ("abcabcabc", CheckRules::default(), Some(Repetition::Loop)),
+        ("abcabcabcd", CheckRules::default(), None),
+        ("abcabcabc", meant.clone(), None),
+        ("aaaaaa", meant, None),
+    ] {
+        let mut detector = LivenessDetector::new();
+        for (number, picture) in pictures.bytes().enumerate() {
+            let mut findings = findings_of(&simulated_check(number as u64, ""));
+            findings.sample.fingerprint = SegmentFingerprint::of(&[picture]);
+            let result = detector.observe(&findings, &rules, NOW.parse().unwrap());
+            assert!(result.is_ok(), "{pictures}");
+            tokio::time::advance(Duration::from_secs(10)).await;
+        }
+        assert_eq!(detector.repetition(), expected, "{pictures} {rules:?}");
+    }
 }
 
 /// Whether a loop of this many samples is detected.
@@ -104,14 +135,14 @@ async fn long_loops() {
         [(65, true), (700, true), (SEEN_SEGMENTS_MAX_COUNT as u64, true), (1100, false)]
     {
         let mut detector = LivenessDetector::new();
-        let mut last = Ok(());
         for n in 0..length + 4 {
             let mut findings = findings_of(&simulated_check(n, ""));
             findings.sample.fingerprint = SegmentFingerprint::of(&(n % length).to_be_bytes());
-            last = detector.observe(&findings, &CheckRules::default(), NOW.parse().unwrap());
+            let _ = detector.observe(&findings, &CheckRules::default(), NOW.parse().unwrap());
             tokio::time::advance(Duration::from_secs(8)).await;
         }
-        assert_eq!(last.is_err(), noticed, "{length} samples, {} min", length * 8 / 60);
+        let is_noticed = detector.repetition() == Some(Repetition::Loop);
+        assert_eq!(is_noticed, noticed, "{length} samples, {} min", length * 8 / 60);
         assert!(detector.seen_segments.len() <= SEEN_SEGMENTS_MAX_COUNT);
     }
 }
@@ -217,17 +248,26 @@ async fn behind_the_clock() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_first_sample_is_judged_alone() {
+async fn one_sample_keeps_nothing_out() {
     let rules = CheckRules::default();
-    for (bit_rate, codecs, fine) in [
-        (Some(1_000_000), None, true),
-        (Some(10_000), None, false),
-        (None, None, true),
-        (Some(10_000), Some("mp4a.40.2"), true),
+    for (bit_rate, codecs, is_out_for_good) in [
+        (Some(1_000_000), None, false),
+        (Some(10_000), None, true),
+        (None, None, false),
+        (Some(10_000), Some("mp4a.40.2"), false),
     ] {
-        let mut findings = findings_of(&SimulatedCheck { bit_rate, ..simulated_check(1, "a") });
-        findings.renditions[0].codecs = codecs.map(str::to_owned);
-        let verdict = LivenessDetector::check_first_sample(&findings, &rules, NOW.parse().unwrap());
-        assert_eq!(verdict.is_ok(), fine, "{bit_rate:?} {codecs:?}");
+        let mut detector = LivenessDetector::new();
+        for number in 0..3 {
+            let check = simulated_check(number, ["a", "b", "c"][number as usize]);
+            let mut findings = findings_of(&SimulatedCheck { bit_rate, ..check });
+            findings.renditions[0].codecs = codecs.map(str::to_owned);
+            let now = NOW.parse().unwrap();
+            let first = LivenessDetector::check_first_findings(&findings, &rules, now);
+            assert!(first.is_ok(), "{bit_rate:?} {codecs:?}");
+            let result = detector.observe(&findings, &rules, now);
+            let is_out = is_out_for_good && number == 2;
+            assert_eq!(result.is_err(), is_out, "{bit_rate:?} {codecs:?} {number}");
+            tokio::time::advance(Duration::from_secs(10)).await;
+        }
     }
 }

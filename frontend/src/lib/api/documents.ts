@@ -12,6 +12,8 @@ export interface Session {
 	start: string | null;
 	/** The calendar day at the circuit (`YYYY-MM-DD`), known even when the time is not. */
 	date: string;
+	/** The last day of a session of several whole days; `date` is the first. */
+	last_date?: string | null;
 	time_known: boolean;
 	end: string | null;
 	end_estimated: boolean;

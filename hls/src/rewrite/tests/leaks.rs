@@ -9,20 +9,24 @@ use crate::line::{LineKind, Lines, is_padding};
 use crate::rewrite_document;
 
 /// Whether text stays as the origin wrote it, hosts included, because it is no URI: comments,
-/// titles, SCTE-35 messages, tile layouts, other attributes of EXT-X-DATERANGE, and the value of
-/// EXT-X-SESSION-DATA.
+/// titles, SCTE-35 messages and tile layouts, but not their URIs, other attributes of
+/// EXT-X-DATERANGE, and the value of EXT-X-SESSION-DATA.
 fn is_opaque(tag: &[u8], attribute: Option<&[u8]>) -> bool {
     match (tag, attribute) {
-        (b"EXTINF" | b"EXT-X-TILES" | b"EXT-X-SKIP", None) => true,
-        (_, None) => {
-            tag.starts_with(b"EXT-X-CUE") || memchr::memmem::find(tag, b"SCTE35").is_some()
-        }
+        (b"EXTINF" | b"EXT-X-SKIP", None) => true,
+        (_, None) => is_cue_or_tiles(tag),
         (b"EXT-X-DATERANGE", Some(name)) => ![&b"X-ASSET-URI"[..], b"X-ASSET-LIST", b"URI"]
             .iter()
             .any(|known| name.eq_ignore_ascii_case(known)),
         (b"EXT-X-SESSION-DATA", Some(name)) => name.eq_ignore_ascii_case(b"VALUE"),
         _ => false,
     }
+}
+
+fn is_cue_or_tiles(tag: &[u8]) -> bool {
+    tag == b"EXT-X-TILES"
+        || tag.starts_with(b"EXT-X-CUE")
+        || memchr::memmem::find(tag, b"SCTE35").is_some()
 }
 
 /// Writes opaque links, from which nothing of the URL can be read, as an edge with seals does.
@@ -60,10 +64,12 @@ impl LeakDetector {
                 LineKind::Uri => self.record_written_host(line.text),
                 LineKind::Tag(tag) => {
                     for attribute in tag.attributes() {
-                        if ["URI", "SERVER-URI", "X-ASSET-URI", "X-ASSET-LIST"]
-                            .iter()
-                            .any(|name| attribute.has_name(name))
-                            && !is_opaque(tag.name, None)
+                        let names = match is_cue_or_tiles(tag.name) {
+                            true => &["URI"][..],
+                            false => &["URI", "SERVER-URI", "X-ASSET-URI", "X-ASSET-LIST"],
+                        };
+                        if names.iter().any(|name| attribute.has_name(name))
+                            && (is_cue_or_tiles(tag.name) || !is_opaque(tag.name, None))
                         {
                             self.record_written_host(attribute.value);
                         }
@@ -109,6 +115,10 @@ fn strip_opaque_values(line: &Line<'_>) -> Vec<u8> {
     let mut text = line.text.to_vec();
     match line.kind() {
         LineKind::Comment => text.clear(),
+        LineKind::Tag(tag) if is_cue_or_tiles(tag.name) => {
+            let uris = tag.attributes().filter(|attribute| attribute.has_name("URI"));
+            text = uris.flat_map(|attribute| attribute.value.iter().copied()).collect();
+        }
         LineKind::Tag(tag) if is_opaque(tag.name, None) => text.clear(),
         LineKind::Tag(tag) => {
             for attribute in tag.attributes() {

@@ -16,7 +16,7 @@ fn numbered(numbers: std::ops::Range<u64>) -> Vec<(u64, &'static str)> {
 }
 
 fn shortened(text: &str, window: PlaylistWindow) -> Option<String> {
-    Splice::initial("a".into(), 2).render_shortened(text.as_bytes(), window, false)
+    Splice::initial("a".into(), 2).render_initial(text.as_bytes(), &[], window, false)
 }
 
 /// Checks the shortened playlist: the text above the first EXTINF, and the names of the segments.
@@ -127,7 +127,7 @@ fn removed_segments_do_not_come_back() {
     let text = playlist("", &numbered(20..29)) + "#EXT-X-ENDLIST\n";
     let splice = Splice::initial("a".into(), 2);
     let shortened_text =
-        splice.render_shortened(text.as_bytes(), PlaylistWindow::FromNumber(27), true).unwrap();
+        splice.render_initial(text.as_bytes(), &[], PlaylistWindow::FromNumber(27), true).unwrap();
     assert!(shortened_text.contains("#EXT-X-MEDIA-SEQUENCE:27\n"), "{shortened_text}");
     assert!(
         shortened_text.ends_with("#EXTINF:2,\n27.ts\n#EXTINF:2,\n28.ts\n#EXT-X-ENDLIST\n"),

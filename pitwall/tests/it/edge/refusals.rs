@@ -95,7 +95,7 @@ async fn links_that_are_refused() {
         ("/live/nothing/index.m3u8".to_owned(), 404, "not-found"),
         ("/live/nothing/v.m3u8".to_owned(), 404, "not-found"),
         ("/api/nothing".to_owned(), 404, "not-found"),
-        (format!("/proxy?u={}", "a".repeat(10_000)), 414, "uri-too-long"),
+        (format!("/proxy?u={}", "a".repeat(20_000)), 414, "uri-too-long"),
     ] {
         let response = fixture.get(&path).await;
         assert_eq!((response.status, response.problem().as_str()), (status, problem), "{path}");
@@ -104,4 +104,21 @@ async fn links_that_are_refused() {
         let response = fixture.send(method, "/relay", &[]).await;
         assert_eq!((response.status, response.header("allow")), (405, Some("GET, HEAD, OPTIONS")));
     }
+}
+
+/// A playlist names no link that the edge itself would refuse as too long.
+#[tokio::test]
+async fn a_link_that_is_made_can_be_requested() {
+    let fixture = EdgeFixture::new().await;
+    for (text, count) in [("x", 1000), ("x", 8100)] {
+        let path = fixture.proxy(&format!("/long/{text}/{count}"));
+        let segment = fixture.links(&path).await.remove(0);
+        // With what a player appends.
+        let segment = format!("{segment}&CMCD={}", "x".repeat(1000));
+        assert_eq!(fixture.get(&segment).await.status, 200, "{text} {count}: {}", segment.len());
+    }
+    // A letter of two bytes has six once it is encoded.
+    let refused = fixture.get(&fixture.proxy("/long/%C3%A9/3000")).await;
+    assert_eq!((refused.status, refused.problem().as_str()), (502, "upstream-invalid"));
+    assert!(refused.text().contains("line 4: the link to its URI would be"), "{}", refused.text());
 }

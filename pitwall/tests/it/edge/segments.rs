@@ -14,6 +14,7 @@ async fn segments() {
     let whole = fixture.get(&segment).await;
     assert_eq!((whole.status, whole.body.unwrap().len()), (200, SEGMENT_BYTES));
     assert_eq!(whole.headers["content-type"], "video/mp4");
+    assert_eq!(whole.headers["cache-control"], "public, max-age=60");
     assert_eq!(whole.headers["accept-ranges"], "bytes");
     assert_eq!(whole.headers["x-content-type-options"], "nosniff");
 

@@ -65,6 +65,7 @@ pub(super) async fn start_upstream() -> (SocketAddr, Arc<RequestLog>) {
             playlist("#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\npage.html\n"),
         )
         .route("/page.html", get(|| async { "WEBVTT\n\n00:00.000 --> 00:01.000\nBox, box.\n" }))
+        .route("/long/{text}/{count}", get(long_uri))
         .route("/html.m3u8", playlist("<!doctype html><p>login"))
         .route("/empty.m3u8", playlist(""))
         .route("/bomb.m3u8", get(|| async { gzip(&format!("#EXTM3U\n{}", "\n".repeat(50 << 20))) }))
@@ -103,6 +104,12 @@ async fn record_request(
 ) -> Response {
     request_log.record(request.uri(), request.headers());
     next.run(request).await
+}
+
+/// A playlist of one segment, whose query is long.
+async fn long_uri(Path((text, count)): Path<(String, usize)>) -> String {
+    let query = text.repeat(count);
+    format!("#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n/cdn/7/seg-7.mp4?t={query}\n")
 }
 
 fn gzip(text: &str) -> Response {

@@ -99,8 +99,9 @@ impl MediaPoll {
             let Ok(playlist_of_other) = self.fetch_alternative(attempt, other).await else {
                 continue;
             };
+            let source = other.source.clone();
             let splice =
-                Splice::switch_to(None, &last_published, &playlist_of_other, other.source.clone());
+                Splice::switch_to(None, &last_published, unchanged_for, &playlist_of_other, source);
             let has_dates = [&last_published, &playlist_of_other]
                 .iter()
                 .all(|parsed| parsed.segments.iter().all(|segment| segment.date.is_some()));

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use pitwall_hls::{UriReference, Variables};
 use pitwall_upstream_map::store::{CurrentMap, SpliceRegistry, StoreError};
 use pitwall_upstream_map::{MemoryStore, UpstreamMap};
@@ -240,7 +241,6 @@ impl Simulation {
                 source: source.name,
                 preferred_source: self.sources[self.preferred].name,
                 map_version: self.map_version,
-                now: self.second,
                 max_target_duration: 2,
                 switch_reason: SwitchReason::Map,
                 playlist: text.as_bytes(),
@@ -341,7 +341,6 @@ fn candidate<'a>(source: &'a str, text: &'a str) -> SpliceCandidate<'a> {
         source,
         preferred_source: source,
         map_version: 1,
-        now: 100,
         max_target_duration: 0,
         switch_reason: SwitchReason::Map,
         playlist: text.as_bytes(),
@@ -352,12 +351,12 @@ fn candidate<'a>(source: &'a str, text: &'a str) -> SpliceCandidate<'a> {
 async fn a_target_duration_stays_while_players_watch() {
     let edge = SimulatedEdge::new(&SharedRegistry::default());
     let publisher = &edge.publisher;
-    for (source, claimed, longest, fits, expected, nothing_until) in [
+    for (source, claimed, longest, fits, expected, pause_ms) in [
         ("a", 6, 4, true, 6, 0),
         ("claims-more", 8, 6, true, 6, 0),
         ("does-not-say", 6, 8, true, 6, 0),
-        ("longer", 8, 8, false, 8, 109),
-        ("a", 6, 4, true, 8, 109),
+        ("longer", 8, 8, false, 8, 9000),
+        ("a", 6, 4, true, 8, 9000),
     ] {
         let text = format!(
             "#EXTM3U\n#EXT-X-TARGETDURATION:{claimed}\n#EXT-X-MEDIA-SEQUENCE:5\n\
@@ -371,19 +370,18 @@ async fn a_target_duration_stays_while_players_watch() {
         let PublishOutcome::Playlist(text) = published else { panic!("{source} is not published") };
         let published_target = parse_playlist(&text).unwrap().target_duration;
         let source_switch = publisher.stream_state.current_generation().source_switch.unwrap();
-        assert_eq!(
-            (published_target, source_switch.nothing_until),
-            (expected, nothing_until),
-            "{source}"
-        );
+        assert_eq!((published_target, source_switch.pause_ms), (expected, pause_ms), "{source}");
     }
-    assert!(publisher.is_player_reload_required(108) && !publisher.is_player_reload_required(109));
+    for (milliseconds, expected) in [(8999, true), (1, false)] {
+        tokio::time::advance(Duration::from_millis(milliseconds)).await;
+        assert_eq!(publisher.is_player_reload_required(), expected);
+    }
 }
 
-/// The second of the decision has already begun, and a player reloads once in a target duration.
+/// A player reloads once in a target duration.
 #[tokio::test(start_paused = true)]
 async fn every_player_comes_while_there_is_nothing() {
-    for (target_duration, expected) in [(1, 102), (2, 103), (3, 105), (6, 109)] {
+    for (target_duration, expected) in [(1, 1500), (2, 3000), (3, 4500), (6, 9000)] {
         let edge = SimulatedEdge::new(&SharedRegistry::default());
         for (source, seconds) in [("a", target_duration), ("longer", target_duration + 1)] {
             let text = format!(
@@ -393,7 +391,7 @@ async fn every_player_comes_while_there_is_nothing() {
             edge.publisher.propose_splice(&candidate, false).await.unwrap().unwrap();
         }
         let source_switch = edge.publisher.stream_state.current_generation().source_switch.unwrap();
-        assert_eq!(source_switch.nothing_until, expected, "{target_duration} s");
+        assert_eq!(source_switch.pause_ms, expected, "{target_duration} s");
     }
 }
 

@@ -43,6 +43,37 @@ async fn redis_decides_like_the_memory_registry() {
     assert!(server.query::<i64>(&["PTTL", key]) > 0, "the key expires");
 }
 
+/// Redis tells how old a generation and a tail record are, by its own clock, and a registry that has
+/// lost them goes on from what an edge knows.
+#[tokio::test]
+async fn ages_are_by_the_clock_of_redis() {
+    let server = RedisServer::start();
+    let edges = [StoreProcess::edge(&server), StoreProcess::edge(&server)];
+    for edge in &edges {
+        wait_until_responsive(edge).await;
+    }
+    let begins = |generation: u64, generation_age| {
+        let record = generation.to_string();
+        SpliceProposal { generation_age, ..start_proposal(generation, generation, &record) }
+    };
+    let published = SpliceProposal { next_number: 9, ..begins(3, None) };
+    for (what, proposal, generation_age, tail_age) in [
+        ("it begins now", begins(1, Some(Duration::ZERO)), Some(0), None),
+        ("it is not known when it began", begins(2, None), None, None),
+        ("a record is restored", begins(3, Some(Duration::from_secs(90))), Some(90), None),
+        ("it is published", SpliceProposal { start: None, ..published }, Some(90), Some(0)),
+    ] {
+        edges[0].store.propose_splice(&proposal).await;
+        let decision = edges[1].store.propose_splice(&query("v", 0)).await;
+        let seconds = |age: Option<Duration>| age.map(|age| age.as_secs() / 30 * 30);
+        let got = (seconds(decision.generation_age), seconds(decision.tail_age));
+        assert_eq!(got, (generation_age, tail_age), "{what}");
+    }
+    sleep(Duration::from_millis(20)).await;
+    let decision = edges[1].store.propose_splice(&query("v", 0)).await;
+    assert!(decision.tail_age.unwrap() >= Duration::from_millis(20), "{decision:?}");
+}
+
 /// Edges restart with rotated keys, one after the other, and see one playlist all the while.
 #[tokio::test]
 async fn edges_share_decisions_while_keys_rotate() {
