@@ -4,8 +4,6 @@
 //! - [`run`]: fetches playlists.
 //! - [`sample`]: the first bytes of a segment: latency, throughput, container.
 //! - [`live_edge`]: the position of a live playlist.
-//! - [`rules`]: `[source.check]`, the operator's further requirements.
-//! - [`limiter`]: limits concurrent requests to a source.
 //! - [`rendition`]: the renditions of a multivariant playlist, with ids that survive
 //!   re-extraction.
 //! - [`multivariant`]: what else a multivariant playlist says, without what names its origin.

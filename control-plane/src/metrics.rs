@@ -11,7 +11,7 @@ use pitwall_upstream_map::documents::Schedule;
 use pitwall_upstream_map::{Health, StreamId};
 use prometheus::{Gauge, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
-use crate::model::run_report::RunReport;
+use crate::model::run_report::SourceRunReport;
 
 #[derive(Clone)]
 pub(crate) struct Metrics {
@@ -162,7 +162,7 @@ impl Metrics {
         self.dropped.with_label_values(&[source]);
     }
 
-    pub(crate) fn record_run(&self, source: &str, report: &RunReport, now: Timestamp) {
+    pub(crate) fn record_run(&self, source: &str, report: &SourceRunReport, now: Timestamp) {
         let (outcome, step) = match report.first_failure() {
             None => ("success", "none"),
             Some(failure) => ("failure", failure.step.as_str()),

@@ -1,4 +1,4 @@
-//! Makes the parts of an [`UpstreamMap`] and its public documents from the engine's state. Pure
+//! Makes the parts of an [`UpstreamMap`](pitwall_upstream_map::UpstreamMap) and its public documents from the engine's state. Pure
 //! functions.
 //!
 //! - [`calendar`], [`xmltv_guide`], [`iptv_playlist`]: the documents that are not JSON.

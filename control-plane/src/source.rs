@@ -1,4 +1,7 @@
 //! A source: the settings that all kinds share. The settings of one kind belong to its extractor.
+//!
+//! - [`check_rules`]: `[source.check]`, what the operator requires of a source's streams.
+//! - [`check_limiter`]: limits the concurrent requests of all checks of a source.
 
 mod check_limiter;
 mod check_rules;

@@ -54,11 +54,11 @@ pub(crate) fn run_extract_command(
             Some(drift) => bail!("{drift}"),
             None => {
                 print_text(&format!("no drift since {}", baseline.at));
-                report_extraction(name, extraction)
+                report_failures(name, extraction)
             }
         };
     }
-    report_extraction(name, extraction)
+    report_failures(name, extraction)
 }
 
 /// Prints of each candidate whether it plays.
@@ -105,7 +105,7 @@ async fn run_extractor(
 
 /// Prints the failures of an extraction. Without candidates its first failure is the command's
 /// error; an extraction that found nothing and did not fail is no error.
-fn report_extraction(name: &str, extraction: Extraction) -> anyhow::Result<()> {
+fn report_failures(name: &str, extraction: Extraction) -> anyhow::Result<()> {
     if extraction.dropped > 0 {
         print_text(&format!("{} more were found than are taken", extraction.dropped));
     }

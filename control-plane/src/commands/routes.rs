@@ -78,14 +78,14 @@ async fn authorize_or_forward(
 #[derive(OpenApi)]
 #[openapi(
     paths(run_extractor, get_trace, switch_stream),
-    modifiers(&Bearer),
+    modifiers(&BearerScheme),
     security(("admin-token" = [])),
 )]
 struct CommandApi;
 
-struct Bearer;
+struct BearerScheme;
 
-impl Modify for Bearer {
+impl Modify for BearerScheme {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
         let scheme = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
         let components = document.components.get_or_insert_default();

@@ -18,7 +18,7 @@ use crate::extract::{Candidate, ConfiguredSource, ExtractionRunner, ExtractorOut
 use crate::model::UpstreamKey;
 use crate::model::liveness::LivenessDetector;
 use crate::model::run_report::CheckTrace;
-use crate::model::run_report::{CHECK_STEP, RunReport};
+use crate::model::run_report::{CHECK_STEP, SourceRunReport};
 use crate::source::Source;
 
 /// Executes extractions and checks; tests replace the network by a script.
@@ -61,7 +61,7 @@ pub(crate) enum EngineEvent {
     /// A run of a source has ended, all its candidates checked.
     RunEnded {
         source: usize,
-        report: RunReport,
+        report: SourceRunReport,
     },
     RecheckEnded {
         key: UpstreamKey,
@@ -109,12 +109,12 @@ pub(crate) async fn run_extraction(
         events: &events,
     };
     let run = AssertUnwindSafe(run.extract_and_check(index)).catch_unwind();
-    let report = run.await.unwrap_or_else(|_| RunReport {
+    let report = run.await.unwrap_or_else(|_| SourceRunReport {
         failures: vec![extractor_error("run", "it panicked")],
         steps: executor.last_run_steps(&source),
-        ..RunReport::default()
+        ..SourceRunReport::default()
     });
-    let report = RunReport { duration: began_at.elapsed(), ..report };
+    let report = SourceRunReport { duration: began_at.elapsed(), ..report };
     let _ = events.send(EngineEvent::RunEnded { source: index, report }).await;
 }
 
@@ -128,7 +128,7 @@ struct ExtractionRun<'a> {
 }
 
 impl ExtractionRun<'_> {
-    async fn extract_and_check(&self, index: usize) -> RunReport {
+    async fn extract_and_check(&self, index: usize) -> SourceRunReport {
         let ExtractorOutput { candidates, failures, unusable, dropped } =
             self.executor.extract_candidates(self.source).await;
         for error in &failures {
@@ -143,7 +143,7 @@ impl ExtractionRun<'_> {
                 "the source lists more streams than are taken: filter it"
             );
         }
-        let mut report = RunReport {
+        let mut report = SourceRunReport {
             is_complete: failures.is_empty(),
             candidates: candidates.len(),
             dropped,
@@ -155,7 +155,7 @@ impl ExtractionRun<'_> {
                 let messages: Vec<&str> = unusable.iter().map(|one| one.message.as_str()).collect();
                 extractor_error(&first.step, &messages.join("; "))
             }),
-            ..RunReport::default()
+            ..SourceRunReport::default()
         };
         let checks: Vec<_> = assign_upstream_keys(index, candidates)
             .map(|(key, candidate)| self.check_and_report(key, candidate).boxed())

@@ -45,7 +45,7 @@ use url::Url;
 
 use self::captured_request::CapturedRequest;
 use self::run::BrowserRun;
-use super::egress::EgressProxy;
+use super::egress::LoopbackProxy;
 use super::recorder::{RecordedRequest, RecordedResponse};
 use super::{ExternalTool, ExtractContext, Extractor, ExtractorOutput, RunBranch, StepFailure};
 use crate::settings::{HttpUrl, HumanDuration, error_at, from_text};
@@ -170,7 +170,7 @@ impl BrowserExtractor {
         if let Some(missing) = context.tools.explain_missing(ExternalTool::Browser) {
             return Err(missing.into());
         }
-        let egress = EgressProxy::start(context.fetcher.clone(), context.policy.clone()).await?;
+        let egress = LoopbackProxy::start(context.fetcher.clone(), context.policy.clone()).await?;
         let browser = launch::launch_browser(context, &egress).await?;
         let run = BrowserRun {
             url: &self.url,

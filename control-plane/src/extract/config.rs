@@ -79,7 +79,7 @@ from_text!(DevToolsEndpoint, |text| match Url::parse(text) {
 });
 
 /// Whether the browser runs on this machine: its only network path is an
-/// [`EgressProxy`](super::egress::EgressProxy) on loopback, which no other machine can reach.
+/// [`LoopbackProxy`](super::egress::LoopbackProxy) on loopback, which no other machine can reach.
 fn is_loopback_url(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost",

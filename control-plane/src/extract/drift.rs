@@ -23,14 +23,14 @@ pub fn find_first_drift(recorded: &[TracedStep], current: &[TracedStep]) -> Opti
         }
         let nth = recorded.iter().take(index).filter(|other| same_branch(step, other)).count();
         let other = current.iter().filter(|other| same_branch(step, other)).nth(nth);
-        if other.is_none_or(|other| has_drifted(step, other)) {
+        if other.is_none_or(|other| differs_from_recorded(step, other)) {
             return Some(Drift { recorded: step.clone(), current: other.cloned() });
         }
     }
     None
 }
 
-fn has_drifted(recorded: &TracedStep, current: &TracedStep) -> bool {
+fn differs_from_recorded(recorded: &TracedStep, current: &TracedStep) -> bool {
     recorded.step != current.step
         || recorded.status != current.status
         || recorded.error.is_some() != current.error.is_some()

@@ -1,4 +1,4 @@
-//! [`EgressProxy`]: the only network path of programs and browsers. It is an HTTP proxy on loopback
+//! [`LoopbackProxy`]: the only network path of programs and browsers. It is an HTTP proxy on loopback
 //! for one run, under the address policy of the run's source. Each connection is vetted when it is
 //! dialled, so that a redirect, a script or a name that resolves differently the second time
 //! reaches nothing that a recipe could not reach either.
@@ -25,7 +25,7 @@ use super::StepFailure;
 use crate::source::Source;
 
 /// Handle of one run's proxy; its listener, connections and tunnels end when it is dropped.
-pub(super) struct EgressProxy {
+pub(super) struct LoopbackProxy {
     address: SocketAddr,
     secret: String,
     first_denial: Arc<OnceLock<PolicyDenial>>,
@@ -45,8 +45,8 @@ struct EgressServer {
     shutdown: watch::Receiver<()>,
 }
 
-type Request = http::Request<Incoming>;
-type Response = http::Response<UnsyncBoxBody<Bytes, hyper::Error>>;
+type ProxyRequest = http::Request<Incoming>;
+type ProxyResponse = http::Response<UnsyncBoxBody<Bytes, hyper::Error>>;
 
 const PROXY_USER: &str = "pitwall";
 
@@ -62,7 +62,7 @@ const HOP_BY_HOP_FIELDS: [HeaderName; 8] = [
     HeaderName::from_static("proxy-connection"),
 ];
 
-impl EgressProxy {
+impl LoopbackProxy {
     pub(super) async fn start(
         fetcher: Arc<Fetcher>,
         policy: AddressPolicy,
@@ -95,12 +95,12 @@ impl EgressProxy {
     }
 
     /// The proxy's URL without credentials, for browsers: they answer its 407 with
-    /// [`credentials`](Self::credentials).
+    /// [`client_credentials`](Self::client_credentials).
     pub(super) fn url_without_credentials(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    pub(super) fn credentials(&self) -> (&str, &str) {
+    pub(super) fn client_credentials(&self) -> (&str, &str) {
         (PROXY_USER, &self.secret)
     }
 
@@ -150,7 +150,7 @@ impl EgressServer {
         });
     }
 
-    async fn handle_request(&self, request: Request) -> Response {
+    async fn handle_request(&self, request: ProxyRequest) -> ProxyResponse {
         if request.headers().get(header::PROXY_AUTHORIZATION) != Some(&self.expected_authorization)
         {
             let mut response = error_response(
@@ -186,7 +186,7 @@ impl EgressServer {
     }
 
     /// Answers CONNECT: the proxy copies bytes both ways and does not look at them.
-    async fn open_tunnel(&self, request: Request) -> Result<Response, FetchError> {
+    async fn open_tunnel(&self, request: ProxyRequest) -> Result<ProxyResponse, FetchError> {
         let authority = request.uri().authority().map(ToString::to_string).unwrap_or_default();
         let (_, mut upstream) = self.dial(&format!("https://{authority}/")).await?;
         self.spawn_until_shutdown(async move {
@@ -199,7 +199,10 @@ impl EgressServer {
     }
 
     /// Forwards a plain HTTP request over a connection of its own.
-    async fn forward_request(&self, mut request: Request) -> Result<Response, FetchError> {
+    async fn forward_request(
+        &self,
+        mut request: ProxyRequest,
+    ) -> Result<ProxyResponse, FetchError> {
         if request.uri().scheme_str() != Some("http") {
             return Err(FetchErrorKind::BadUrl("only CONNECT leads to https").into());
         }
@@ -224,7 +227,7 @@ impl EgressServer {
     }
 }
 
-fn error_response(status: StatusCode, message: &str) -> Response {
+fn error_response(status: StatusCode, message: &str) -> ProxyResponse {
     let body = Full::new(Bytes::copy_from_slice(message.as_bytes()));
     let mut response = http::Response::new(body.map_err(|never| match never {}).boxed_unsync());
     *response.status_mut() = status;

@@ -1,6 +1,6 @@
 //! Runs an external program as a step of a run: in a home directory that is removed afterwards,
 //! with the configuration that Pitwall writes and no other, with an
-//! [`EgressProxy`] as its only network path, and killed with the run.
+//! [`LoopbackProxy`] as its only network path, and killed with the run.
 //!
 //! - [`extractor`]: sources whose page such a program reads.
 
@@ -16,7 +16,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::Command;
 
-use super::egress::EgressProxy;
+use super::egress::LoopbackProxy;
 use super::recorder::{RecordedRequest, RecordedResponse};
 use super::run_directory::RunDirectory;
 use super::{ExternalTool, ExtractContext, RunBranch, StepFailure};
@@ -70,7 +70,7 @@ async fn launch_program(
         StepFailure::transient("it could not be run").with_detail(error)
     };
     let program = context.tools.find_program(invocation.tool)?;
-    let egress = EgressProxy::start(context.fetcher.clone(), context.policy.clone()).await?;
+    let egress = LoopbackProxy::start(context.fetcher.clone(), context.policy.clone()).await?;
     let home = RunDirectory::new().map_err(|error| broken(&error))?;
     let file = home.path().join("instructions");
     let text = (invocation.render_config)(&egress.url_with_credentials());

@@ -1,4 +1,4 @@
-//! [`RunReport`]: the result of one run of a source's extractor.
+//! [`SourceRunReport`]: the result of one run of a source's extractor.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ pub(crate) const CHECK_STEP: &str = "check";
 
 /// The result of one run of a source.
 #[derive(Default)]
-pub(crate) struct RunReport {
+pub(crate) struct SourceRunReport {
     pub(crate) duration: Duration,
     /// The extractor had no failure, so the candidates are all that the source has.
     pub(crate) is_complete: bool,
@@ -34,7 +34,7 @@ pub(crate) struct RunReport {
     pub(crate) checks: Vec<CheckTrace>,
 }
 
-impl RunReport {
+impl SourceRunReport {
     /// The first failure of the run.
     pub(crate) fn first_failure(&self) -> Option<&ExtractorError> {
         self.failures.first()

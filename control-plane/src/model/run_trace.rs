@@ -8,7 +8,7 @@ use pitwall_upstream_map::documents::ExtractorError;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::run_report::{CheckTrace, RunReport};
+use super::run_report::{CheckTrace, SourceRunReport};
 use crate::extract::TracedStep;
 use crate::source::Source;
 
@@ -30,7 +30,7 @@ pub(crate) struct RunTrace {
 }
 
 impl RunTrace {
-    pub(crate) fn of(source: &Source, report: RunReport, ended_at: Timestamp) -> Self {
+    pub(crate) fn of(source: &Source, report: SourceRunReport, ended_at: Timestamp) -> Self {
         Self {
             extractor: source.name.clone(),
             kind: source.kind,

@@ -9,7 +9,7 @@ use pitwall_upstream_map::documents::{
 };
 use tokio::time::Instant;
 
-use super::run_report::{CHECK_STEP, RunReport};
+use super::run_report::{CHECK_STEP, SourceRunReport};
 use super::run_trace::RunTrace;
 use crate::extract::ConfiguredSource;
 use crate::refresh::{self, PollCadence, TokenLifetimes};
@@ -130,7 +130,7 @@ impl SourceState {
     /// Records the end of a run. A partly failed run is retried like a failed one.
     pub(crate) fn end_run(
         &mut self,
-        report: RunReport,
+        report: SourceRunReport,
         now: Timestamp,
         cadence: PollCadence,
         jitter: f64,

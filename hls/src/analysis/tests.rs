@@ -57,7 +57,6 @@ fn variants() {
         name: text("BANDWIDTH=9,"),
         pathway: text("P"),
         attributes: attributes.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
-        ..Variant::default()
     };
     let low = Variant {
         url: "https://c.example/low".to_owned(),

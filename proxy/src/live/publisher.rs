@@ -429,7 +429,7 @@ impl Publisher {
         if let Some(reason) = self.stream_state.apply_decision(&decision) {
             self.switch_counter.with_label_values(&[reason.label()]).inc();
         }
-        self.rendition_state.apply_decision(&decision);
+        self.rendition_state.adopt_peer_tail(&decision);
         decision
     }
 

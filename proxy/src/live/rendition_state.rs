@@ -201,7 +201,9 @@ impl RenditionState {
         PublishedTail { first_free_number, ..state.peer_tail.clone() }
     }
 
-    pub(super) fn apply_decision(&self, decision: &SpliceDecision) {
+    /// Takes over how far the other edges have published. The splice itself is taken over by
+    /// [`adopt_splice`](Self::adopt_splice).
+    pub(super) fn adopt_peer_tail(&self, decision: &SpliceDecision) {
         let mut state = self.lock_inner();
         state.peer_tail.first_free_number =
             state.peer_tail.first_free_number.max(decision.next_number);

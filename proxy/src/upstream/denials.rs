@@ -44,7 +44,7 @@ impl DenialLog {
 /// `is_named`: whether `[upstream] allow_hosts` has the host of `url`.
 pub(crate) fn explain_plain_denial(error: &FetchError, url: &Url, is_named: bool) -> String {
     let Some(denial) = error.denial() else { return error.to_string() };
-    let host = allow_hosts_setting(url);
+    let host = allow_hosts_line(url);
     match denial {
         // The port is that of a redirect's target, whose host is another than that of `url`.
         PolicyDenial::Port(port) if !error.is_denied() => format!(
@@ -63,7 +63,7 @@ pub(crate) fn explain_plain_denial(error: &FetchError, url: &Url, is_named: bool
 
 /// Why a plain `url=` is denied whose host is not in `[upstream] allow_hosts`.
 pub(crate) fn explain_unlisted_host(url: &Url) -> String {
-    let host = allow_hosts_setting(url);
+    let host = allow_hosts_line(url);
     format!("{} is not in allow_hosts: {host} in [upstream] allows it", authority(url))
 }
 
@@ -74,7 +74,7 @@ pub(crate) fn explain_foreign_host(url: &Url, source: &str) -> String {
     format!("source {source:?} plays nothing at {host}, so its headers are not sent there")
 }
 
-fn allow_hosts_setting(url: &Url) -> String {
+fn allow_hosts_line(url: &Url) -> String {
     format!("allow_hosts = [\"{}\"]", authority(url))
 }
 

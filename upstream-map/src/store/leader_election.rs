@@ -83,7 +83,7 @@ impl RedisStore {
                         self.read_newest_map().await;
                     }
                     self.become_leader(fence);
-                    self.restore_if_lost().await;
+                    self.restore_map_if_lost().await;
                     sleep_until(asked_at + self.lease_duration / 3).await;
                 }
                 Ok(LeaseReply::HeldByOther(holder)) => {
@@ -156,7 +156,7 @@ impl RedisStore {
 
     /// Publishes the map again if Redis lost it, because Redis was flushed or an outdated replica
     /// was promoted.
-    async fn restore_if_lost(&self) {
+    async fn restore_map_if_lost(&self) {
         if self.current_map.version() == 0 {
             return;
         }

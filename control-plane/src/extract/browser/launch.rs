@@ -10,7 +10,7 @@ use url::Url;
 
 use super::endpoint;
 use crate::extract::config::BrowserConfig;
-use crate::extract::egress::EgressProxy;
+use crate::extract::egress::LoopbackProxy;
 use crate::extract::program::{ProcessGroup, confine_command};
 use crate::extract::run_directory::RunDirectory;
 use crate::extract::{ExtractContext, StepFailure};
@@ -60,7 +60,7 @@ const CHROMIUM_ARGUMENTS: [&str; 23] = [
 
 pub(super) async fn launch_browser(
     context: &ExtractContext<'_>,
-    egress: &EgressProxy,
+    egress: &LoopbackProxy,
 ) -> Result<RunningBrowser, StepFailure> {
     match &context.tools.browser {
         BrowserConfig::Off => Err("the browser is off".into()),
@@ -77,7 +77,7 @@ pub(super) async fn launch_browser(
 async fn start_chromium(
     mut command: Command,
     sandbox: bool,
-    egress: &EgressProxy,
+    egress: &LoopbackProxy,
 ) -> Result<RunningBrowser, StepFailure> {
     let broken =
         |error: std::io::Error| StepFailure::transient("it does not start").with_detail(error);

@@ -9,14 +9,14 @@ use super::captured_request::CapturedRequest;
 use super::cdp::{CdpCall, CdpMessage};
 use super::documents::DocumentTable;
 use super::selection;
-use crate::extract::egress::EgressProxy;
+use crate::extract::egress::LoopbackProxy;
 
 /// The state of a run: the browser's messages in, calls to the browser out. Does no I/O.
 pub(super) struct NetworkMonitor<'a> {
     url: &'a Url,
     /// The source's headers, sent to the origin of `url` only.
     headers: &'a [(String, String)],
-    egress: &'a EgressProxy,
+    egress: &'a LoopbackProxy,
     /// By session and request id.
     requests: HashMap<(String, String), CapturedRequest>,
     request_order: Vec<(String, String)>,
@@ -60,7 +60,7 @@ impl<'a> NetworkMonitor<'a> {
     pub(super) fn new(
         url: &'a Url,
         headers: &'a [(String, String)],
-        egress: &'a EgressProxy,
+        egress: &'a LoopbackProxy,
         tracks_documents: bool,
     ) -> Self {
         Self {
@@ -109,7 +109,7 @@ impl<'a> NetworkMonitor<'a> {
                 call("Fetch.continueRequest", arguments)
             }
             "Fetch.authRequired" => {
-                let (user, password) = self.egress.credentials();
+                let (user, password) = self.egress.client_credentials();
                 let response = match text(&parameters["authChallenge"]["source"]).as_str() {
                     "Proxy" => json!({
                         "response": "ProvideCredentials", "username": user, "password": password,

@@ -10,14 +10,14 @@ use super::captured_request::CapturedRequest;
 use super::cdp::{CdpCall, CdpConnection, CdpMessage};
 use super::monitor::{NetworkMonitor, session_setup_calls};
 use crate::extract::StepFailure;
-use crate::extract::egress::EgressProxy;
+use crate::extract::egress::LoopbackProxy;
 
 pub(super) struct BrowserRun<'a> {
     pub(super) url: &'a Url,
     pub(super) click_selectors: &'a [String],
     /// The source's headers, sent to the origin of `url` only.
     pub(super) headers: &'a [(String, String)],
-    pub(super) egress: &'a EgressProxy,
+    pub(super) egress: &'a LoopbackProxy,
 }
 
 /// A browser that shows a page, with what it has told so far.

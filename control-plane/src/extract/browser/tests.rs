@@ -99,7 +99,7 @@ fn multivariant_playlists_are_selected_else_media_playlists() {
 #[tokio::test]
 async fn a_page_is_monitored_and_its_playlists_captured() {
     let fetcher = Fetcher::new(Timeouts::default(), Vec::new());
-    let egress = EgressProxy::start(Arc::new(fetcher), AddressPolicy::default()).await.unwrap();
+    let egress = LoopbackProxy::start(Arc::new(fetcher), AddressPolicy::default()).await.unwrap();
     let url = Url::parse("https://a.example/app").unwrap();
     let headers = [("X-Key".to_owned(), "k".to_owned())];
     let mut monitor = NetworkMonitor::new(&url, &headers, &egress, true);
@@ -215,7 +215,7 @@ async fn scripted_browser(
 #[tokio::test]
 async fn an_element_is_pressed_in_its_place_in_the_page() {
     let fetcher = Fetcher::new(Timeouts::default(), Vec::new());
-    let egress = EgressProxy::start(Arc::new(fetcher), AddressPolicy::default()).await.unwrap();
+    let egress = LoopbackProxy::start(Arc::new(fetcher), AddressPolicy::default()).await.unwrap();
     let url = Url::parse("https://a.example/app").unwrap();
     for (session_with_element, selector, expected) in [
         ("page", "b", Ok(Some((20, 30)))),

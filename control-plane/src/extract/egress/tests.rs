@@ -30,13 +30,13 @@ fn policy(address: SocketAddr) -> AddressPolicy {
     }
 }
 
-async fn open(policy: AddressPolicy) -> EgressProxy {
+async fn open(policy: AddressPolicy) -> LoopbackProxy {
     let fetcher = Fetcher::new(Timeouts::default(), Vec::new());
-    EgressProxy::start(Arc::new(fetcher), policy).await.unwrap()
+    LoopbackProxy::start(Arc::new(fetcher), policy).await.unwrap()
 }
 
 /// Sends `text` to the proxy, with its credentials for `AUTH`, and returns all that it sends back.
-async fn send_raw(egress: &EgressProxy, text: &str) -> String {
+async fn send_raw(egress: &LoopbackProxy, text: &str) -> String {
     let basic = STANDARD.encode(format!("{PROXY_USER}:{}", egress.secret));
     let text = text.replace("AUTH", &format!("Proxy-Authorization: Basic {basic}\r\n"));
     let mut stream = TcpStream::connect(egress.address).await.unwrap();

@@ -146,12 +146,12 @@ impl EventReader {
             self.reject_component(root, "its BEGIN:VEVENT is missing");
         }
         let groups = group_by_uid(calendar);
-        groups.values().filter_map(|components| self.read_event(&zones, components)).collect()
+        groups.values().filter_map(|components| self.read_instances(&zones, components)).collect()
     }
 
     /// The instances of one event around this year, which may be none. `None`: the event cannot be
     /// read, and was rejected.
-    fn read_event(
+    fn read_instances(
         &mut self,
         zones: &Zones,
         components: &[&ICalendarComponent],

@@ -174,7 +174,7 @@ fn split_grand_prix(title: &str) -> Option<(KnownSession, String)> {
         Some((session, rest.trim().to_owned()))
     };
     let behind = spaces().find_map(|(rest, session)| named(session, rest));
-    behind.or_else(|| spaces().filter_map(|(session, rest)| named(session, rest)).last())
+    behind.or_else(|| spaces().filter_map(|(session, rest)| named(session, rest)).next_back())
 }
 
 /// Whether a part of a title says no more than what the calendar is about.

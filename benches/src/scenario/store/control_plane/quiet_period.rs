@@ -36,7 +36,7 @@ const STREAM_DOCUMENTS: [&str; 2] = ["/api/streams/{id}", "/api/streams/{id}/exp
 const SESSION_DOCUMENT: &str = "/api/sessions/{id}";
 
 /// A document that is requested with the validator of its last response.
-struct PolledDocument {
+struct RevalidatedDocument {
     /// Its route.
     name: &'static str,
     path: String,
@@ -69,8 +69,8 @@ pub(super) async fn measure(
     })
 }
 
-fn list_documents(watched: usize, session: Option<&str>) -> Vec<PolledDocument> {
-    let document = |name, path| PolledDocument { name, path, etag: None };
+fn list_documents(watched: usize, session: Option<&str>) -> Vec<RevalidatedDocument> {
+    let document = |name, path| RevalidatedDocument { name, path, etag: None };
     let mut documents: Vec<_> =
         DOCUMENTS.iter().map(|path| document(*path, (*path).to_owned())).collect();
     documents
@@ -100,7 +100,7 @@ async fn current_session_id(client: &EdgeClient) -> anyhow::Result<Option<String
 /// Requests every document once and counts the responses by route.
 async fn request_all(
     client: &EdgeClient,
-    documents: &mut [PolledDocument],
+    documents: &mut [RevalidatedDocument],
     responses: &mut BTreeMap<&'static str, DocumentResponses>,
 ) {
     for document in documents {
