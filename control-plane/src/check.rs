@@ -154,9 +154,16 @@ async fn check_playlist(
     }
     let no_video_error =
         || failed.unwrap_or(CheckError::new("the master playlist offers no video"));
-    let first =
-        passed.iter().find(|entry| entry.0.role == Role::Video).ok_or_else(no_video_error)?;
-    let sample = check_run.sample_newest_segment(&first.1).await?;
+    let mut videos = passed.iter().filter(|entry| entry.0.role == Role::Video);
+    let (_, sampled_media) = videos.next().ok_or_else(no_video_error)?;
+    let sample = check_run.sample_newest_segment(sampled_media).await?;
+    if passed.iter().any(|(rendition, _)| rendition::has_untold_codec(rendition)) {
+        let codecs = check_run.find_codecs(sampled_media, &sample).await;
+        let mut renditions: Vec<_> = passed.iter_mut().map(|(rendition, _)| rendition).collect();
+        rendition::name_untold_codecs(&mut renditions, codecs);
+    }
+    let first = passed.iter().find(|entry| entry.0.role == Role::Video);
+    let first = first.ok_or_else(|| CheckError::new("the master playlist offers no video"))?;
     let live_edge = LiveEdge::of(&first.1)?;
     let continuous = passed.iter().filter(|entry| is_continuous(entry.0.role));
     multivariant.has_independent_segments |=
@@ -222,7 +229,9 @@ async fn check_single_rendition(
     let media = run::require_live(media)?;
     let sample = check_run.sample_newest_segment(media).await?;
     let container = sample.container.unwrap_or(run::claimed_container(media));
-    let rendition = rendition::single_rendition(url.clone(), container, sample.bit_rate);
+    let mut rendition = rendition::single_rendition(url.clone(), container, sample.bit_rate);
+    let codecs = check_run.find_codecs(media, &sample).await;
+    rendition::name_untold_codecs(&mut [&mut rendition], codecs);
     let (rendition, live_edge) = (
         Rendition { target_duration: target_duration_seconds(media), ..rendition },
         LiveEdge::of(media)?,
@@ -257,6 +266,9 @@ async fn recheck_renditions(
     let playlists: Vec<(RenditionId, MediaPlaylist)> = fetches.try_collect().await?;
     let live_edges = playlists.iter().map(|(id, media)| Ok((id.clone(), LiveEdge::of(media)?)));
     let live_edges = live_edges.collect::<Result<Vec<_>, CheckError>>()?;
+    if has_stepped_back(&live_edges, &last.live_edges) {
+        return Err(CheckError::new("the source counts anew: it may play something else"));
+    }
     let nothing_checked_error = || CheckError::new("nothing to look at");
     let (media, live_edge) = playlists
         .first()
@@ -268,7 +280,21 @@ async fn recheck_renditions(
         fresh if fresh.taken_at.elapsed() < SAMPLE_MAX_AGE => fresh.clone(),
         _ => check_run.sample_newest_segment(media).await?,
     };
+    if sample.codecs != last.sample.codecs {
+        return Err(CheckError::new("the source has other codecs"));
+    }
     Ok(CheckFindings { live_edge, live_edges, sample, ..last.clone() })
+}
+
+/// Whether the numbers of a rendition step back, as those of an encoder that was started anew, maybe
+/// with other settings.
+fn has_stepped_back(
+    live_edges: &[(RenditionId, LiveEdge)],
+    before: &[(RenditionId, LiveEdge)],
+) -> bool {
+    live_edges.iter().zip(before).any(|((id, live_edge), (id_before, before))| {
+        id == id_before && live_edge.last_sequence < before.last_sequence
+    })
 }
 
 /// Does a rendition of this role get new segments all the time? Subtitles may pause.
@@ -351,6 +377,7 @@ impl CheckFindings {
             latency: Duration::from_millis(50),
             throughput: None,
             container: None,
+            codecs: pitwall_hls::Codecs::default(),
             bit_rate: None,
             fingerprint: SegmentFingerprint::of(&sequence.to_be_bytes()),
         };

@@ -21,6 +21,7 @@
 //! - [`splice`]: one continuous media playlist across a switch of source.
 //! - [`analysis`]: a typed, read-only model for checking, ranking and splicing.
 //! - [`container`]: the container format of segments, by name or by first bytes.
+//! - [`codecs`]: the codecs of segments, by the tables at their beginning.
 //! - `fuzzing`: properties that hold for any input; only for tests and the fuzz crate.
 //!
 //! There is deliberately no playlist model that can be serialised: a model prints only the tags
@@ -33,6 +34,7 @@
 
 pub mod analysis;
 mod attribute;
+mod codecs;
 mod container;
 mod document;
 mod error;
@@ -54,6 +56,7 @@ mod uri_resolver;
 mod variables;
 
 pub use analysis::{Playlist, analyse};
+pub use codecs::Codecs;
 pub use container::{Container, guess_container, has_masked_container};
 pub use document::rewrite_document;
 pub use error::{InvalidDocument, InvalidPlaylist, UnexpectedContent};

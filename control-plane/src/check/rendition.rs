@@ -5,6 +5,7 @@
 
 use std::collections::HashSet;
 
+use pitwall_hls::Codecs;
 use pitwall_hls::analysis::{MediaKind, MediaRendition, MultivariantPlaylist, Variant};
 use pitwall_upstream_map::slug::slugify;
 use pitwall_upstream_map::{Container, Rendition, RenditionGroup, RenditionId, Role};
@@ -44,6 +45,27 @@ pub(super) fn single_rendition(
         container,
         ..blank_rendition(id, Role::Video, playlist, "Live".to_owned())
     }
+}
+
+/// Names the videos whose codec no playlist says by the codec of their segments. One packager makes
+/// the segments of all variants.
+pub(super) fn name_untold_codecs(renditions: &mut [&mut Rendition], codecs: Codecs) {
+    let Some(family) = codecs.video else { return };
+    let mut taken: HashSet<String> = renditions.iter().map(|one| one.id.0.clone()).collect();
+    for rendition in renditions.iter_mut().filter(|rendition| has_untold_codec(rendition)) {
+        // A told codec stands in the same place: behind the height, before range and number.
+        let height = rendition.id.0.split('-').next().unwrap_or_default();
+        let rest = rendition.id.0.strip_prefix(height).unwrap_or_default();
+        let id = format!("{height}-{family}{rest}");
+        if taken.insert(id.clone()) {
+            rendition.id = RenditionId(id);
+        }
+    }
+}
+
+/// Whether no playlist says what the video is coded with.
+pub(super) fn has_untold_codec(rendition: &Rendition) -> bool {
+    rendition.role == Role::Video && rendition.codecs.is_none()
 }
 
 fn video_rendition(variant: &Variant, base: &Url) -> Option<Rendition> {
@@ -238,6 +260,31 @@ plain.m3u8
         let demuxed = draft_renditions(&master, &base).into_iter().filter(|one| one.demuxed);
         let demuxed: Vec<_> = demuxed.map(|one| one.id.0).collect();
         assert_eq!(demuxed, ["v360-avc"], "one of the other group is inside the video");
+    }
+
+    #[test]
+    fn a_codec_that_no_playlist_says_is_part_of_the_id() {
+        let named = |ids: &[&str], told: &[&str], video: Option<&'static str>| -> Vec<String> {
+            let draft = |id: &&str, codecs: Option<String>| {
+                let url = Url::parse("https://cdn.example/v.m3u8").unwrap();
+                let id = RenditionId((*id).to_owned());
+                Rendition { codecs, ..blank_rendition(id, Role::Video, url, String::new()) }
+            };
+            let told = told.iter().map(|id| draft(id, Some("avc1.64001f".to_owned())));
+            let mut drafts: Vec<_> = told.chain(ids.iter().map(|id| draft(id, None))).collect();
+            let codecs = Codecs { video, audio: Some("aac") };
+            name_untold_codecs(&mut drafts.iter_mut().collect::<Vec<_>>(), codecs);
+            drafts.into_iter().map(|draft| draft.id.0).collect()
+        };
+        for (ids, told, video, expected) in [
+            (&["v720", "v720-2"][..], &[][..], Some("hevc"), &["v720-hevc", "v720-hevc-2"][..]),
+            (&["v"], &[], Some("avc"), &["v-avc"]),
+            (&["v1080p50-pq"], &[], Some("av1"), &["v1080p50-av1-pq"]),
+            (&["v720"], &[], None, &["v720"]),
+            (&["v360", "v720"], &["v720-avc"], Some("avc"), &["v720-avc", "v360-avc", "v720"]),
+        ] {
+            assert_eq!(named(ids, told, video), expected, "{ids:?} {told:?} {video:?}");
+        }
     }
 
     /// A track's id depends on neither the tracks before it nor its position, and is unique.

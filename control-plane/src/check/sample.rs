@@ -5,8 +5,8 @@ use std::time::Duration;
 use bytes::BytesMut;
 use http::{HeaderValue, StatusCode, header};
 use pitwall_fetch::{Request, Response};
-use pitwall_hls::Container as Seen;
-use pitwall_hls::analysis::{MediaPlaylist, Segment};
+use pitwall_hls::analysis::{Map, MediaPlaylist, Segment};
+use pitwall_hls::{Codecs, Container as Seen};
 use pitwall_upstream_map::Container;
 use tokio::time::Instant;
 
@@ -36,6 +36,8 @@ pub(crate) struct SegmentSample {
     /// `None` for an encrypted segment, or when the response does not begin at the requested
     /// offset.
     pub(crate) container: Option<Container>,
+    /// Of a transport stream, by its tables.
+    pub(crate) codecs: Codecs,
     /// Of the whole segment, when its size is known.
     pub(crate) bit_rate: Option<u64>,
     pub(crate) fingerprint: SegmentFingerprint,
@@ -101,6 +103,8 @@ impl CheckRun<'_> {
             () if !is_reached || segment.key.is_some() => None,
             () => Some(recognise_container(&read.bytes, segment.map.is_some())?),
         };
+        let is_clear_stream = container == Some(Container::MpegTs);
+        let codecs = if is_clear_stream { Codecs::sniff(&read.bytes) } else { Codecs::default() };
         // The beginning of the file is the same for all of its segments, and no sign of a loop.
         let fingerprint = match is_reached {
             true => SegmentFingerprint::of(&read.bytes),
@@ -111,9 +115,47 @@ impl CheckRun<'_> {
             latency: read.latency,
             throughput: read.throughput,
             container,
+            codecs,
             bit_rate: bit_rate(total, segment),
             fingerprint,
         })
+    }
+}
+
+impl CheckRun<'_> {
+    /// The codecs of the newest segment, by its initialization section where it has one.
+    pub(super) async fn find_codecs(
+        &self,
+        media: &MediaPlaylist,
+        sample: &SegmentSample,
+    ) -> Codecs {
+        let map = run::newest_segment(media).ok().and_then(|segment| segment.map.clone());
+        let Some(map) = map else { return sample.codecs };
+        self.read_map(&map).await.map(|bytes| Codecs::sniff(&bytes)).unwrap_or_default()
+    }
+
+    async fn read_map(&self, map: &Map) -> Result<BytesMut, CheckError> {
+        let request = Request::get(pitwall_fetch::parse_url(&map.url)?);
+        let (length, offset) = map.byte_range.unwrap_or((SAMPLE_MAX_BYTES, 0));
+        let wanted = length.clamp(1, SAMPLE_MAX_BYTES);
+        let request = match map.byte_range {
+            Some(_) => {
+                let range = format!("bytes={offset}-{}", offset.saturating_add(wanted - 1));
+                let range = HeaderValue::from_str(&range)
+                    .map_err(|_| CheckError::new("a byte range that cannot be asked for"))?;
+                request.forward_header(header::RANGE, range)
+            }
+            None => request,
+        };
+        let requested_at = Instant::now();
+        let response = self.send(request).await?;
+        let status = response.status();
+        if !status.is_success() {
+            return Err(CheckError::from_status("the initialization section", status));
+        }
+        let skipped = if status == StatusCode::PARTIAL_CONTENT { 0 } else { offset };
+        let skipped = if skipped <= SKIP_MAX_BYTES { skipped } else { 0 };
+        Ok(read_prefix(response, requested_at, skipped, wanted).await?.bytes)
     }
 }
 
