@@ -165,7 +165,7 @@ impl CircuitBreaker {
         }
     }
 
-    pub(crate) fn trips(&self) -> u32 {
+    pub(crate) fn trip_count(&self) -> u32 {
         self.trips
     }
 

@@ -52,7 +52,7 @@ pub(crate) fn extractor(
     position: usize,
     status: &ExtractorStatus,
 ) -> Result<Extractor, serde_json::Error> {
-    Ok(Extractor { position, status: Document::of(status)? })
+    Ok(Extractor { position, status: Document::from_value(status)? })
 }
 
 /// The error of an upstream that a source lists while it is down: a source that runs without a
@@ -95,8 +95,8 @@ impl StreamView<'_> {
             upstreams: upstreams.iter().map(|ranked| map_upstream(ranked, &usual)).collect(),
             outage: self.known.outage,
             position: self.position(),
-            public: Document::of(&self.public_stream(&usual))?,
-            explanation: Document::of(&self.explanation())?,
+            public: Document::from_value(&self.public_stream(&usual))?,
+            explanation: Document::from_value(&self.explanation())?,
         })
     }
 

@@ -5,7 +5,7 @@ mod kept_attributes;
 mod media;
 mod multivariant;
 mod segment;
-mod value_reader;
+mod value_resolver;
 
 use url::Url;
 
@@ -15,7 +15,7 @@ pub use self::multivariant::{
     MediaKind, MediaRendition, MultivariantPlaylist, SessionTag, Variant,
 };
 pub use self::segment::{Key, Map, Segment};
-use self::value_reader::ValueReader;
+use self::value_resolver::ValueResolver;
 use crate::error::InvalidPlaylist;
 use crate::limits::PlaylistLimits;
 use crate::line;
@@ -44,7 +44,7 @@ pub fn analyse(
     let lines = line::parse_lines(input, limits)?;
     let kind = KindDetector::scan(lines.clone())?.kind()?;
     let variables = Variables::collect_definitions(input, base, imported, limits)?;
-    let reader = ValueReader::new(base, &variables, limits);
+    let reader = ValueResolver::new(base, &variables, limits);
     match kind {
         PlaylistKind::Multivariant => {
             multivariant::read_multivariant(lines, reader, variables.clone())

@@ -21,7 +21,7 @@ impl Document {
     ///
     /// # Errors
     /// [`serde_json::Error`] if the value cannot be represented as JSON.
-    pub fn of<T: Serialize>(value: &T) -> Result<Self, serde_json::Error> {
+    pub fn from_value<T: Serialize>(value: &T) -> Result<Self, serde_json::Error> {
         Ok(Self::from_text(serde_json::to_string(value)?))
     }
 

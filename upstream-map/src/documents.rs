@@ -33,7 +33,7 @@ pub use crate::document::Document;
 /// no other document of the map.
 #[derive(Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Documents {
+pub struct SharedDocuments {
     /// The [`Session`] that is live, else the next one; `null` if there is none.
     pub session: Document,
     /// The version of the map in which `session` or a stream's document last changed, decimal.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::documents::Documents;
+use crate::documents::SharedDocuments;
 use crate::stream::{RequestProfile, RequestProfileId, Stream, StreamId};
 
 /// All streams and public documents at one moment. A map is never changed, only replaced by one
@@ -21,7 +21,7 @@ pub struct UpstreamMap {
     /// Request profiles of upstreams. Links name a profile, not its headers, so that a link stays
     /// valid when headers change.
     pub profiles: BTreeMap<RequestProfileId, Arc<RequestProfile>>,
-    pub documents: Documents,
+    pub documents: SharedDocuments,
 }
 
 impl UpstreamMap {

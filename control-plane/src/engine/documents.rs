@@ -116,7 +116,7 @@ impl Engine {
             publication.put_document(|map| &mut map.documents.calendar, calendar);
             self.draft_document(&schedule, |map| &mut map.documents.schedule);
             let session = live_window::current_session(&schedule);
-            match Document::of(&session) {
+            match Document::from_value(&session) {
                 Ok(session) => self.publication.put_session(session),
                 Err(error) => tracing::error!(%error, "the session cannot be written"),
             }
@@ -150,7 +150,7 @@ impl Engine {
         value: &T,
         select: impl FnOnce(&mut pitwall_upstream_map::UpstreamMap) -> &mut Document,
     ) {
-        match Document::of(value) {
+        match Document::from_value(value) {
             Ok(document) => self.publication.put_document(select, document),
             Err(error) => tracing::error!(%error, "a document cannot be written"),
         }

@@ -112,7 +112,7 @@ impl Engine {
         }
         let now = self.clock.now();
         let next_generation = UpstreamMap::next_version(self.last_generation, now);
-        let (previous_health, trips) = (upstream.health(), upstream.breaker.trips());
+        let (previous_health, trips) = (upstream.health(), upstream.breaker.trip_count());
         let token_rejected =
             result.as_ref().is_err_and(|error| error.kind == CheckFailureKind::TokenRejected);
         let context = CheckContext { rules: &state.source.check, now, next_generation };
@@ -133,7 +133,7 @@ impl Engine {
         upstream.next_check_at =
             Instant::now() + upstream.breaker.next_check_delay(regular, is_last);
         // A token that expired early is renewed now, not at its expected expiry.
-        let died = health == Health::Down && upstream.breaker.trips() > trips;
+        let died = health == Health::Down && upstream.breaker.trip_count() > trips;
         if died || (previous_health == Health::Healthy && health != Health::Healthy) {
             state.retry_early();
             self.schedule_run(key.source);

@@ -208,7 +208,7 @@ impl Engine {
         let name =
             |key: &UpstreamKey| self.sources.get(key.source).map(|one| one.source.name.clone());
         let known = self.upstreams.iter().map(|(key, upstream)| {
-            (key, UpstreamHistory { record: upstream.stats, trips: upstream.breaker.trips() })
+            (key, UpstreamHistory { record: upstream.stats, trips: upstream.breaker.trip_count() })
         });
         let unseen = self.persisted.unseen_upstreams.iter().map(|(key, history)| (key, *history));
         let upstreams = known.chain(unseen).filter_map(|(key, history)| {

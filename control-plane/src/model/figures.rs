@@ -45,15 +45,15 @@ impl Figures {
             || (self.score - shown.score).abs() >= SCORE_STEP
             || self.score_parts.len() != shown.score_parts.len()
             || parts.any(|(part, shown)| (part.value - shown.value).abs() >= SCORE_STEP)
-            || is_far(seconds(self), seconds(shown), LATENCY_STEP_SECONDS, 2.0)
-            || is_far(lag(self), lag(shown), LAG_STEP_SECONDS, 1.0)
-            || is_far(rate(self.throughput), rate(shown.throughput), 0.0, 2.0)
-            || is_far(rate(self.bit_rate), rate(shown.bit_rate), 0.0, 1.5)
+            || differ_noticeably(seconds(self), seconds(shown), LATENCY_STEP_SECONDS, 2.0)
+            || differ_noticeably(lag(self), lag(shown), LAG_STEP_SECONDS, 1.0)
+            || differ_noticeably(rate(self.throughput), rate(shown.throughput), 0.0, 2.0)
+            || differ_noticeably(rate(self.bit_rate), rate(shown.bit_rate), 0.0, 1.5)
     }
 }
 
 /// Differ two values by at least `step` and at least `factor`?
-fn is_far(one: Option<f64>, other: Option<f64>, step: f64, factor: f64) -> bool {
+fn differ_noticeably(one: Option<f64>, other: Option<f64>, step: f64, factor: f64) -> bool {
     match (one, other) {
         (Some(one), Some(other)) => {
             let (low, high) = (one.min(other), one.max(other));

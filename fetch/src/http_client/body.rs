@@ -148,8 +148,8 @@ impl FramingReader {
     ) -> Poll<Result<BodyPiece, FetchError>> {
         match self {
             Self::Length { total, left: remaining, block } => {
-                let chunk =
-                    ready!(block.poll_read(connection, cx, *remaining)).map_err(body_error)?;
+                let chunk = ready!(block.poll_read_chunk(connection, cx, *remaining))
+                    .map_err(body_error)?;
                 if chunk.is_empty() {
                     let detail = format!("{} of {total} bytes", *total - *remaining);
                     return Poll::Ready(Err(FetchError::with_detail(FetchErrorKind::Body, detail)));
@@ -170,7 +170,7 @@ impl FramingReader {
                         return Poll::Ready(Ok((chunk, decoder.is_at_end())));
                     }
                 } else if decoder.remaining_in_chunk() >= DIRECT_READ_MIN_BYTES {
-                    let read = block.poll_read(connection, cx, decoder.remaining_in_chunk());
+                    let read = block.poll_read_chunk(connection, cx, decoder.remaining_in_chunk());
                     let chunk = ready!(read).map_err(body_error)?;
                     if chunk.is_empty() {
                         return Poll::Ready(Err(truncated_error()));
@@ -235,7 +235,7 @@ struct ReadBlock(BytesMut);
 
 impl ReadBlock {
     /// Reads at most `remaining` bytes, those in the buffer first; empty at the end of the stream.
-    fn poll_read(
+    fn poll_read_chunk(
         &mut self,
         connection: &mut Connection,
         cx: &mut Context<'_>,

@@ -5,7 +5,7 @@
 //! a usual one. So the table says of every attribute of RFC 8216bis, 4.4.6 what becomes of it, and
 //! an attribute that the table lacks is repeated too, unless its value may name a host.
 
-use super::value_reader::ValueReader;
+use super::value_resolver::ValueResolver;
 use crate::error::InvalidPlaylist;
 use crate::line::Tag;
 use crate::redaction;
@@ -124,7 +124,7 @@ const RULES: &[Rule] = &[
 /// Further attributes of a tag are left out: so many are a mistake or an attack.
 const ATTRIBUTES_MAX_COUNT: usize = 40;
 
-impl ValueReader<'_> {
+impl ValueResolver<'_> {
     /// The attributes of `tag` that are repeated. The last one of a name wins, as in every player.
     pub(super) fn read_kept_attributes(
         &mut self,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::segment::{Key, Map, Segment};
-use super::value_reader::ValueReader;
+use super::value_resolver::ValueResolver;
 use crate::container::{self, Container};
 use crate::error::InvalidPlaylist;
 use crate::line::{Line, LineKind, Lines, Tag};
@@ -60,7 +60,7 @@ impl MediaPlaylist {
 
 pub(super) fn read_media(
     lines: Lines<'_>,
-    reader: ValueReader<'_>,
+    reader: ValueResolver<'_>,
 ) -> Result<MediaPlaylist, InvalidPlaylist> {
     let mut builder = MediaPlaylistBuilder {
         reader,
@@ -81,7 +81,7 @@ pub(super) fn read_media(
 }
 
 struct MediaPlaylistBuilder<'a> {
-    reader: ValueReader<'a>,
+    reader: ValueResolver<'a>,
     media: MediaPlaylist,
     next: NextSegment<'a>,
     keys: KeysInForce<'a>,

@@ -1,7 +1,7 @@
 //! Multivariant playlists: variants, renditions and session tags.
 
 use super::kept_attributes::AttributeList;
-use super::value_reader::ValueReader;
+use super::value_resolver::ValueResolver;
 use crate::error::InvalidPlaylist;
 use crate::line::{LineKind, Lines, Tag};
 use crate::number;
@@ -81,7 +81,7 @@ pub enum MediaKind {
 
 pub(super) fn read_multivariant(
     lines: Lines<'_>,
-    mut reader: ValueReader<'_>,
+    mut reader: ValueResolver<'_>,
     variables: Variables,
 ) -> Result<MultivariantPlaylist, InvalidPlaylist> {
     let mut playlist = MultivariantPlaylist { variables, ..MultivariantPlaylist::default() };
@@ -128,7 +128,7 @@ pub(super) fn read_multivariant(
 }
 
 /// Reads an EXT-X-STREAM-INF, whose URL is on a later line, or an EXT-X-I-FRAME-STREAM-INF.
-fn read_variant(tag: &Tag<'_>, reader: &mut ValueReader<'_>) -> Result<Variant, InvalidPlaylist> {
+fn read_variant(tag: &Tag<'_>, reader: &mut ValueResolver<'_>) -> Result<Variant, InvalidPlaylist> {
     Ok(Variant {
         url: String::new(),
         bandwidth: tag.integer_attribute("BANDWIDTH"),
@@ -148,7 +148,7 @@ fn read_variant(tag: &Tag<'_>, reader: &mut ValueReader<'_>) -> Result<Variant, 
 /// Reads an EXT-X-MEDIA; `None` for an unknown TYPE.
 fn read_rendition(
     tag: &Tag<'_>,
-    reader: &mut ValueReader<'_>,
+    reader: &mut ValueResolver<'_>,
 ) -> Result<Option<MediaRendition>, InvalidPlaylist> {
     let kind = match tag.attribute("TYPE") {
         Some(b"AUDIO") => MediaKind::Audio,
@@ -173,7 +173,7 @@ fn read_rendition(
 
 fn read_session_tag(
     tag: &Tag<'_>,
-    reader: &mut ValueReader<'_>,
+    reader: &mut ValueResolver<'_>,
 ) -> Result<SessionTag, InvalidPlaylist> {
     Ok(SessionTag {
         url: reader.read_url_attribute(tag, "URI")?,

@@ -1,4 +1,4 @@
-//! Documents for other programs: the calendar, the programme guide and the IPTV list.
+//! SharedDocuments for other programs: the calendar, the programme guide and the IPTV list.
 
 use std::process::Command;
 

@@ -7,7 +7,7 @@ use arc_swap::ArcSwapOption;
 use jiff::Timestamp;
 use pitwall_upstream_map::UpstreamMap;
 use pitwall_upstream_map::documents::{
-    Document, Documents, Schedule, Session, SessionStatus, Status,
+    Document, Schedule, Session, SessionStatus, SharedDocuments, Status,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -156,7 +156,7 @@ impl ComposedDocuments {
             sources: status.extractors.total,
             failing_sources: status.extractors.failing,
         };
-        Document::of(&widget).map_err(|_| Problem::Starting)
+        Document::from_value(&widget).map_err(|_| Problem::Starting)
     }
 
     /// The version of the map in which the lists last changed. An older control plane tells none.
@@ -166,7 +166,7 @@ impl ComposedDocuments {
 
     /// The published documents. Every control plane publishes its status: without one it is unknown
     /// which streams and sources there are, so that no list may be empty and no stream a 404.
-    fn published(&self) -> Result<&Documents, Problem> {
+    fn published(&self) -> Result<&SharedDocuments, Problem> {
         let documents = &self.map.documents;
         documents.status.as_str().map(|_| documents).ok_or(Problem::Starting)
     }
@@ -267,13 +267,13 @@ mod tests {
             "streams": { "total": 3, "healthy": 2, "down": 1 },
             "extractors": { "total": 2, "failing": 1 },
         });
-        let documents = Documents {
-            session: Document::of(&session).unwrap(),
+        let documents = SharedDocuments {
+            session: Document::from_value(&session).unwrap(),
             version: Document::from_text("7"),
-            schedule: Document::of(&json!({ "meetings": [meeting] })).unwrap(),
-            status: Document::of(&status).unwrap(),
+            schedule: Document::from_value(&json!({ "meetings": [meeting] })).unwrap(),
+            status: Document::from_value(&status).unwrap(),
             extractors: [("beta", 1), ("zeta", 0), ("alpha", 1)].map(extractor).into(),
-            ..Documents::default()
+            ..SharedDocuments::default()
         };
         let streams = streams.iter().cloned().collect();
         Arc::new(UpstreamMap { version, streams, documents, ..UpstreamMap::default() })

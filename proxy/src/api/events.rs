@@ -242,7 +242,7 @@ impl Event<'_> {
 
 #[cfg(test)]
 mod tests {
-    use pitwall_upstream_map::documents::{Document, Documents};
+    use pitwall_upstream_map::documents::{Document, SharedDocuments};
     use serde_json::json;
 
     use super::*;
@@ -264,9 +264,9 @@ mod tests {
         UpstreamMap {
             version,
             streams: serde_json::from_value(json!({ "world-feed": stream })).unwrap(),
-            documents: Documents {
-                session: Document::of(&json!({ "status": session })).unwrap(),
-                ..Documents::default()
+            documents: SharedDocuments {
+                session: Document::from_value(&json!({ "status": session })).unwrap(),
+                ..SharedDocuments::default()
             },
             ..UpstreamMap::default()
         }

@@ -19,7 +19,7 @@ use crate::http::response::Response;
 
 const JSON: &str = "application/json";
 
-/// The version of the map that a response was made from. Documents do not contain it, so that they
+/// The version of the map that a response was made from. SharedDocuments do not contain it, so that they
 /// change only with what they say.
 pub const MAP_VERSION_HEADER: HeaderName = HeaderName::from_static("pitwall-map-version");
 
@@ -89,7 +89,7 @@ impl ApiHandler {
                 (JSON, composed.session_streams(session, &overrides())?)
             }
             ApiRequest::Session(id) => {
-                let session = Document::of(composed.session(id)?);
+                let session = Document::from_value(composed.session(id)?);
                 (JSON, session.map_err(|_| Problem::Starting)?)
             }
             ApiRequest::Stream(id) => {
@@ -134,7 +134,7 @@ fn document_response(
 #[cfg(test)]
 mod tests {
     use http::header::{ETAG, HeaderValue};
-    use pitwall_upstream_map::documents::Documents;
+    use pitwall_upstream_map::documents::SharedDocuments;
     use pitwall_upstream_map::{MemoryStore, UpstreamMap};
     use utoipa::openapi::OpenApiBuilder;
 
@@ -154,11 +154,11 @@ mod tests {
         let status = ApiRequest::Document(DocumentKind::Status);
         let respond = |request: &ApiRequest| api.respond(request, &|_, stream| stream.active());
         assert_eq!(respond(&activity).map(drop), Err(Problem::Starting));
-        let documents = Documents {
+        let documents = SharedDocuments {
             version: Document::from_text("5"),
             status: Document::from_text("{}"),
             activity: Document::from_text("{\"streams\":{}}"),
-            ..Documents::default()
+            ..SharedDocuments::default()
         };
         let streams = Document::from_text("{\"version\":5,\"streams\":[]}");
         for version in [7, 8] {

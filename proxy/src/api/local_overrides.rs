@@ -44,7 +44,7 @@ impl<'m> LocalOverrides<'m> {
                 source.active = source.name == upstream.source;
             }
             public.renditions = upstream.renditions.iter().map(PublicRendition::from).collect();
-            Document::of(&public)
+            Document::from_value(&public)
         });
         overridden.unwrap_or_else(|_| stream.public.clone())
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::document::Document;
-use crate::documents::Documents;
+use crate::documents::SharedDocuments;
 use crate::map::UpstreamMap;
 use crate::stream::{RequestProfileId, StreamId};
 
@@ -31,8 +31,8 @@ pub(super) struct InvalidEntry {
 /// A document of the map that belongs to no stream and no source.
 struct DocumentField {
     name: &'static str,
-    get: fn(&Documents) -> &Document,
-    get_mut: fn(&mut Documents) -> &mut Document,
+    get: fn(&SharedDocuments) -> &Document,
+    get_mut: fn(&mut SharedDocuments) -> &mut Document,
 }
 
 macro_rules! document_fields {

@@ -37,7 +37,7 @@ const SNAPSHOT_SAVE_INTERVAL: Duration = Duration::from_secs(2);
 impl MemoryStore {
     /// A store without a copy on disk.
     pub fn new() -> Arc<Self> {
-        Arc::new(Self::with(UpstreamMap::default(), SpliceRegistry::default(), None))
+        Arc::new(Self::from_parts(UpstreamMap::default(), SpliceRegistry::default(), None))
     }
 
     /// A store that continues from the state of the last process. Sources for which `is_source` is
@@ -67,10 +67,10 @@ impl MemoryStore {
         }
         let persistence =
             Persistence { disk_snapshot, cipher, registry_file: Arc::new(registry_file) };
-        Arc::new(Self::with(map, splice_registry, Some(persistence)))
+        Arc::new(Self::from_parts(map, splice_registry, Some(persistence)))
     }
 
-    fn with(
+    fn from_parts(
         map: UpstreamMap,
         splice_registry: SpliceRegistry,
         persistence: Option<Persistence>,

@@ -55,7 +55,7 @@ const ARRIVAL_DURATION: Duration = Duration::from_secs(10);
 pub(crate) enum ControlPlaneWork {
     /// Processor time, memory and checks, without viewers.
     Steady,
-    /// Documents that did not change, and bytes written to Redis, with 20 viewers.
+    /// SharedDocuments that did not change, and bytes written to Redis, with 20 viewers.
     Quiet,
     /// The time until a failure or recovery of a source is at an edge.
     Change,

@@ -30,7 +30,7 @@ pub(super) struct RemoteFrame {
     pub(super) frame_id: Value,
 }
 
-/// Documents that are tracked: a page has fewer frames.
+/// SharedDocuments that are tracked: a page has fewer frames.
 const MAX_DOCUMENTS: usize = 200;
 
 impl DocumentTable {

@@ -1,4 +1,4 @@
-//! Documents that are requested again and again while nothing happens: how often they are sent
+//! SharedDocuments that are requested again and again while nothing happens: how often they are sent
 //! again, and what is written to Redis for them.
 
 use std::collections::BTreeMap;
@@ -17,7 +17,7 @@ use crate::scenario::store::redis::RedisServer;
 
 const REQUEST_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Documents that are the same for all streams.
+/// SharedDocuments that are the same for all streams.
 const DOCUMENTS: [&str; 9] = [
     "/api/bootstrap",
     "/api/schedule",
@@ -30,7 +30,7 @@ const DOCUMENTS: [&str; 9] = [
     "/iptv/playlist.m3u",
 ];
 
-/// Documents of one stream.
+/// SharedDocuments of one stream.
 const STREAM_DOCUMENTS: [&str; 2] = ["/api/streams/{id}", "/api/streams/{id}/explain"];
 
 const SESSION_DOCUMENT: &str = "/api/sessions/{id}";

@@ -8,7 +8,7 @@ use crate::line::{Tag, trim_padding};
 use crate::uri_resolver::UriResolver;
 use crate::variables::Variables;
 
-pub(super) struct ValueReader<'a> {
+pub(super) struct ValueResolver<'a> {
     resolver: UriResolver<'a>,
     variables: &'a Variables,
     substituted: Vec<u8>,
@@ -19,7 +19,7 @@ pub(super) struct ValueReader<'a> {
     line: usize,
 }
 
-impl<'a> ValueReader<'a> {
+impl<'a> ValueResolver<'a> {
     pub(super) fn new(base: &'a Url, variables: &'a Variables, limits: &'a PlaylistLimits) -> Self {
         Self {
             resolver: UriResolver::new(base),
