@@ -280,7 +280,7 @@ async fn recheck_renditions(
         fresh if fresh.taken_at.elapsed() < SAMPLE_MAX_AGE => fresh.clone(),
         _ => check_run.sample_newest_segment(media).await?,
     };
-    if sample.codecs != last.sample.codecs {
+    if sample.codecs.contradict(&last.sample.codecs) {
         return Err(CheckError::new("the source has other codecs"));
     }
     Ok(CheckFindings { live_edge, live_edges, sample, ..last.clone() })

@@ -33,6 +33,14 @@ impl Codecs {
         codecs
     }
 
+    /// Whether a codec is known in both and differs: not every segment need begin with its tables.
+    pub fn contradict(&self, other: &Self) -> bool {
+        let differ = |one: Option<&str>, other: Option<&str>| {
+            one.zip(other).is_some_and(|(one, other)| one != other)
+        };
+        differ(self.video, other.video) || differ(self.audio, other.audio)
+    }
+
     fn add(&mut self, found: Codecs) {
         self.video = self.video.or(found.video);
         self.audio = self.audio.or(found.audio);
@@ -292,6 +300,22 @@ mod tests {
         ] {
             let codecs = Codecs::sniff(&bytes);
             assert_eq!((codecs.video, codecs.audio), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_contradicts_nothing() {
+        let codecs = |video, audio| Codecs { video, audio };
+        let known = codecs(Some("avc"), Some("aac"));
+        for (other, expected) in [
+            (known, false),
+            (codecs(None, Some("aac")), false),
+            (Codecs::default(), false),
+            (codecs(Some("hevc"), Some("aac")), true),
+            (codecs(None, Some("ac3")), true),
+        ] {
+            assert_eq!(known.contradict(&other), expected, "{other:?}");
+            assert_eq!(other.contradict(&known), expected, "{other:?}");
         }
     }
 
