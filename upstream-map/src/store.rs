@@ -29,6 +29,7 @@ mod map_reader;
 mod map_writer;
 mod memory;
 mod metrics;
+mod record_compression;
 mod redis;
 mod redis_address;
 mod redis_connector;

@@ -1,10 +1,10 @@
 -- Decides a splice proposal of an edge: the counterpart of StreamSplices::propose in
 -- splice_registry.rs. Records are sealed; 'change' is a switch record, 'part' a splice record.
 -- KEYS: the stream's hash. ARGV: 1 rendition, 2 generation, 3 number after the last published
--- one, 4 tail record, 5 switch record, 6 first number of the splice or '', 7 splice record,
--- 8 lifetime in ms, 9 switch record sealed with the previous key or '', 10 number below which a
--- killed edge may have published, 11 '1' if the splice record is restored, 12 how many ms ago the
--- generation began or ''.
+-- one, 4 tail record, 5 switch record, or its first 16 bytes, with which no generation begins,
+-- 6 first number of the splice or '', 7 splice record, 8 lifetime in ms, 9 as 5, sealed with the
+-- previous key, or '', 10 number below which a killed edge may have published, 11 '1' if the
+-- splice record is restored, 12 how many ms ago the generation began or ''.
 -- Returns generation, switch record, splice record, head, tail record, reservation, and how many ms
 -- ago the generation began and the head was raised, by the clock of Redis: those of edges differ.
 local key, rendition = KEYS[1], ARGV[1]
@@ -19,7 +19,7 @@ local function age(field)
 end
 local generation = ARGV[2]
 local current = redis.call('HGET', key, 'generation') or '0'
-if above(generation, current) and ARGV[5] ~= '' then
+if above(generation, current) and #ARGV[5] > 16 then
   for _, field in ipairs(redis.call('HKEYS', key)) do
     if string.sub(field, 1, 5) == 'part/' then
       redis.call('HDEL', key, field)
@@ -47,9 +47,12 @@ if generation == current then
   if not begun then
     reserved = highest(ARGV[10] or '0', reserved)
   end
-  local change = redis.call('HGET', key, 'change')
+  local change = redis.call('HGET', key, 'change') or ''
+  local function starts_with(prefix)
+    return (prefix or '') ~= '' and string.sub(change, 1, #prefix) == prefix
+  end
   -- While keys are rotated, edges seal the same switch record with different keys.
-  local same = change == ARGV[5] or (ARGV[9] ~= '' and change == ARGV[9])
+  local same = starts_with(ARGV[5]) or starts_with(ARGV[9])
   if ARGV[6] ~= '' then
     local free = ARGV[11] == '1' and known or highest(known, reserved)
     if not begun and not above(free, ARGV[6]) and same then

@@ -8,6 +8,10 @@
 use aes_siv::KeyInit;
 use aes_siv::siv::Aes256Siv;
 
+/// How many of a sealed entry's first bytes are its synthetic IV (RFC 5297, 2.6), a MAC of field
+/// name and text: entries that begin alike are the same.
+pub(super) const SYNTHETIC_IV_LENGTH: usize = 16;
+
 /// The secret with which links are sealed, and the one before the last rotation. The keys of the
 /// store are derived from them.
 pub struct StoreKeys {

@@ -12,6 +12,8 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use super::StoreError;
+use super::entry_cipher::SYNTHETIC_IV_LENGTH;
+use super::record_compression::{compress, decompress};
 use super::redis::RedisStore;
 use super::redis_scripts::{self, SpliceDecisionReply, SpliceProposalArgs};
 use super::splice_registry::{IDLE_STREAM_TTL, SpliceDecision, SpliceProposal};
@@ -131,6 +133,23 @@ impl RedisStore {
     }
 
     async fn send_proposal(&self, proposal: SpliceProposal) -> Result<SpliceDecision, StoreError> {
+        // Each number that is published names the switch under which it is. Redis has that record,
+        // or has lost it and is sent all of it.
+        if proposal.start.is_none() && !proposal.is_restored {
+            let decision = self.invoke_proposal(&proposal, Some(SYNTHETIC_IV_LENGTH)).await?;
+            if proposal.switch_record.is_empty() || decision.generation >= proposal.generation {
+                return Ok(decision);
+            }
+        }
+        self.invoke_proposal(&proposal, None).await
+    }
+
+    /// Sends a proposal, with no more than `switch_record_limit` bytes of its sealed switch record.
+    async fn invoke_proposal(
+        &self,
+        proposal: &SpliceProposal,
+        switch_record_limit: Option<usize>,
+    ) -> Result<SpliceDecision, StoreError> {
         let disconnected = || StoreError::Unreachable("there is no connection".to_owned());
         let mut connection =
             self.registry_client.wait_for_connection().await.ok_or_else(disconnected)?;
@@ -140,6 +159,10 @@ impl RedisStore {
             [] => Vec::new(),
             plain => self.cipher.seal(field, plain),
         };
+        let limit = |mut sealed: Vec<u8>| {
+            sealed.truncate(switch_record_limit.unwrap_or(usize::MAX));
+            sealed
+        };
         let switch_record_previous_key = match proposal.switch_record.as_slice() {
             [] => Vec::new(),
             plain => self.cipher.seal_with_previous_key(&switch_field, plain),
@@ -148,13 +171,13 @@ impl RedisStore {
             rendition: &proposal.rendition,
             generation: proposal.generation,
             next_number: proposal.next_number,
-            tail_record: seal(&field("newest"), &proposal.tail_record),
-            switch_record: seal(&switch_field, &proposal.switch_record),
-            switch_record_previous_key,
+            tail_record: seal(&field("newest"), &compress(&proposal.tail_record)),
+            switch_record: limit(seal(&switch_field, &proposal.switch_record)),
+            switch_record_previous_key: limit(switch_record_previous_key),
             start: proposal
                 .start
                 .as_ref()
-                .map(|start| (start.published, seal(&field("part"), &start.record))),
+                .map(|start| (start.published, seal(&field("part"), &compress(&start.record)))),
             is_restored: proposal.is_restored,
             reserved_below: proposal.reserved_below,
             generation_age: proposal.generation_age,
@@ -185,9 +208,9 @@ impl RedisStore {
         let decision = SpliceDecision {
             generation: generation.unwrap_or_default(),
             switch_record: open(&switch_field, switch_record).unwrap_or_default(),
-            splice_record: open(&field("part"), start),
+            splice_record: open(&field("part"), start).map(decompress),
             next_number: next_number.unwrap_or_default(),
-            tail_record: open(&field("newest"), tail_record).unwrap_or_default(),
+            tail_record: open(&field("newest"), tail_record).map(decompress).unwrap_or_default(),
             reserved_below: reserved_below.unwrap_or_default(),
             generation_age,
             tail_age,
