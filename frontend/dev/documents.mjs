@@ -19,8 +19,12 @@ const weekend = [
 	['race', 'Race', 0, 120],
 ];
 
-/** @param {string} scenario @param {Map<string, number>} down streams that are down, and since when */
-export function documents(scenario, down) {
+/**
+ * @param {string} scenario
+ * @param {Map<string, number>} down streams that are down, and since when
+ * @param {number} cameras how many streams are listed beside the four that always are
+ */
+export function documents(scenario, down, cameras = 0) {
 	if (scenario === 'broken') return {};
 	const now = Date.now();
 	const schedule = scheduleOf(scenario, now);
@@ -29,7 +33,7 @@ export function documents(scenario, down) {
 		sessions.find(({ status }) => status === 'live') ??
 		sessions.find(({ status }) => status === 'upcoming') ??
 		null;
-	const streams = ['live', 'over'].includes(scenario) ? streamsOf(now, down) : [];
+	const streams = ['live', 'over'].includes(scenario) ? streamsOf(now, down, cameras) : [];
 	return {
 		bootstrap: { session, streams },
 		schedule,
@@ -102,7 +106,7 @@ function claim(start) {
 	return { source: 'openf1', start: iso(start), date: iso(start).slice(0, 10), cancelled: false };
 }
 
-function streamsOf(now, down) {
+function streamsOf(now, down, cameras) {
 	const renditions = [
 		rendition('v1080', 1920, 1080, 6_200_000, 50),
 		rendition('v720', 1280, 720, 3_100_000, 50),
@@ -115,6 +119,9 @@ function streamsOf(now, down) {
 		]),
 		stream('onboard-44', 'Onboard 44', [source('alpha', 'Alpha CDN', true, 0.9, 96)]),
 		stream('pit-lane', 'Pit lane', [source('gamma', null, true, 0.62, 420)], 'degraded'),
+		...Array.from({ length: cameras }, (_, n) =>
+			stream(`camera-${n + 1}`, `Camera ${n + 1}`, [source('alpha', 'Alpha CDN', true, 0.9, 90)]),
+		),
 		stream(
 			'data-channel',
 			'Data channel',

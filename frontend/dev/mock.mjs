@@ -4,6 +4,7 @@
 //
 // Scenarios: live, over, upcoming, searching, tbc, empty, broken. Switch while running: GET /mock/scenario?name=upcoming.
 // Streams can be taken down and up again: GET /mock/stream?id=world-feed&up=false.
+// `--cameras 6` lists six more streams, which show the pictures of the others.
 // `/?bare` is answered without the inlined bootstrap document.
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -18,6 +19,7 @@ const { values } = parseArgs({
 	options: {
 		port: { type: 'string', default: '8090' },
 		scenario: { type: 'string', default: 'live' },
+		cameras: { type: 'string', default: '0' },
 		build: { type: 'string', default: new URL('../build', import.meta.url).pathname },
 	},
 });
@@ -27,6 +29,7 @@ const pictures = { 'world-feed': 'testsrc2', 'onboard-44': 'smptehdbars', 'pit-l
 /** Streams that were taken down, and since when. */
 const down = new Map();
 let scenario = values.scenario;
+const cameras = Number(values.cameras);
 
 const encoders = Object.entries(pictures).map(([id, source], n) => encode(id, source, 330 * (n + 1)));
 
@@ -96,7 +99,7 @@ const policy = [
 
 function page(response, { pathname, searchParams }) {
 	let html = readFileSync(path.join(values.build, 'index.html'), 'utf8');
-	const { bootstrap } = documents(scenario, down);
+	const { bootstrap } = documents(scenario, down, cameras);
 	if (!searchParams.has('bare') && bootstrap) {
 		// Only where it will be played: an unused preload is a waste and a warning.
 		const watching = pathname === '/' || (pathname.startsWith('/watch') && !searchParams.has('s'));
@@ -136,7 +139,7 @@ function problem(response, status, title, detail) {
 
 /** As the edge answers: a document that has not changed is not sent again. */
 function api(response, name, knownTag) {
-	const found = documents(scenario, down)[name];
+	const found = documents(scenario, down, cameras)[name];
 	if (!found) return problem(response, 503, 'Unavailable', 'The control plane has published nothing yet');
 	const text = JSON.stringify(found);
 	const etag = `"${createHash('sha256').update(text).digest('hex').slice(0, 16)}"`;
@@ -151,7 +154,10 @@ function api(response, name, knownTag) {
 
 function live(response, rest) {
 	const id = rest.split('/')[0];
-	if (down.has(id) || !file(response, path.join(media, path.normalize(rest)), 'no-store')) {
+	const camera = /^camera-(\d)$/.exec(id)?.[1];
+	const picture = camera ? Object.keys(pictures)[camera % 3] : id;
+	const name = path.join(media, path.normalize(rest.replace(id, picture)));
+	if (down.has(id) || !file(response, name, 'no-store')) {
 		problem(response, 503, 'No upstream answers');
 	}
 }

@@ -11,6 +11,7 @@ import { eventually } from './support/process.mjs';
 
 const ONE = `/watch/${RACE}?l=1&s=world-feed`;
 const TWO = `/watch/${RACE}?l=2&s=world-feed,onboard-44&a=onboard-44`;
+const FOUR_PLACES = `/watch/${RACE}?l=1p3&s=world-feed,onboard-44,pit-lane`;
 const LAKESIDE = '2026:lakeside-grand-prix:lakeside';
 const STREAMS = ['world-feed', 'onboard-44', 'pit-lane'];
 const PHONE = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true };
@@ -42,6 +43,17 @@ const states = {
 	'schedule, no API': ['broken', '/schedule', waitForTestId('no-schedule')],
 	'one tile': ['live', ONE, waitUntilPlaying],
 	'two tiles': ['live', TWO, waitUntilPlaying],
+	'a wall with empty places': ['live', FOUR_PLACES, waitUntilPlaying],
+	'choosing a layout': ['live', FOUR_PLACES, openMenu('layout-menu')],
+	'saving a wall': [
+		'live',
+		FOUR_PLACES,
+		async (page) => {
+			await openMenu('layout-menu')(page);
+			await page.getByText('Save this wall').click();
+			await waitForTestId('saved-walls')(page);
+		},
+	],
 	'a tile whose stream is gone': [
 		'live',
 		`/watch/${RACE}?l=2&s=world-feed,gone`,

@@ -2,11 +2,11 @@
 import path from 'node:path';
 import { eventually, freePort, ROOT, startProcess } from './process.mjs';
 
-export async function startMockEdge(t, scenario = 'live') {
+export async function startMockEdge(t, scenario = 'live', ...more) {
 	const port = await freePort();
 	const server = startProcess('node', [
 		path.join(ROOT, 'frontend/dev/mock.mjs'),
-		...['--port', String(port), '--scenario', scenario],
+		...['--port', String(port), '--scenario', scenario, ...more],
 		// PAGE_BUILD selects another build of the page, to compare with.
 		...(process.env.PAGE_BUILD ? ['--build', process.env.PAGE_BUILD] : []),
 	]);

@@ -1,16 +1,47 @@
-/** The number of tiles of each layout. A new layout needs one line here and one CSS rule in TileWall.svelte. */
-export const LAYOUTS = { '1': 1, '2': 2 } as const satisfies Record<string, number>;
+/** A wall is a grid of cells of 16:9; the first place may span several of them in both directions. */
+export interface LayoutShape {
+	label: string;
+	/** The number of places. */
+	places: number;
+	columns: number;
+	rows: number;
+	/** Columns and rows that the first place spans. */
+	span: number;
+	/** The second place lies on the first one. */
+	inset?: true;
+}
+
+/** All layouts. A new one needs one line here. */
+export const LAYOUTS = {
+	'1': { label: 'One', places: 1, columns: 1, rows: 1, span: 1 },
+	'2': { label: 'Two side by side', places: 2, columns: 2, rows: 1, span: 1 },
+	'1p1': { label: 'One and an inset', places: 2, columns: 4, rows: 4, span: 4, inset: true },
+	'1p2': { label: 'One large, two small', places: 3, columns: 3, rows: 2, span: 2 },
+	'2x2': { label: 'Four', places: 4, columns: 2, rows: 2, span: 1 },
+	'1p3': { label: 'One large, three small', places: 4, columns: 4, rows: 3, span: 3 },
+	'3x2': { label: 'Six', places: 6, columns: 3, rows: 2, span: 1 },
+	'1p5': { label: 'One large, five small', places: 6, columns: 3, rows: 3, span: 2 },
+	'1p7': { label: 'One large, seven small', places: 8, columns: 4, rows: 4, span: 3 },
+	'3x3': { label: 'Nine', places: 9, columns: 3, rows: 3, span: 1 },
+} as const satisfies Record<string, LayoutShape>;
 
 export type Layout = keyof typeof LAYOUTS;
 
-export const MAX_TILES = Math.max(...Object.values(LAYOUTS));
+export const LAYOUT_NAMES = Object.keys(LAYOUTS) as Layout[];
 
-export function isLayout(name: string | null): name is Layout {
-	return name !== null && Object.hasOwn(LAYOUTS, name);
+export const MAX_TILES = Math.max(...LAYOUT_NAMES.map((name) => LAYOUTS[name].places));
+
+/** The layout that a name in a link means: `1+3`, whose plus a browser may read as a space, and `1-3` are `1p3`. */
+export function parseLayout(name: string): Layout | null {
+	const canonical = name.replace(/^(\d)[ +-](\d)$/, '$1p$2');
+	return LAYOUT_NAMES.find((layout) => layout === canonical) ?? null;
 }
 
-/** The smallest layout that holds this number of tiles. */
-export function layoutFor(tiles: number): Layout {
-	const fitting = (Object.keys(LAYOUTS) as Layout[]).sort((a, b) => LAYOUTS[a] - LAYOUTS[b]);
-	return fitting.find((layout) => LAYOUTS[layout] >= tiles) ?? '2';
+/** The smallest layout that holds this number of tiles: with a large first place if `like` has one. */
+export function layoutFor(tiles: number, like: Layout = '1'): Layout {
+	const hasLargePlace = (layout: Layout) => LAYOUTS[layout].span > 1;
+	const fitting = LAYOUT_NAMES.filter((layout) => LAYOUTS[layout].places >= tiles);
+	const fewest = Math.min(...fitting.map((layout) => LAYOUTS[layout].places));
+	const smallest = fitting.filter((layout) => LAYOUTS[layout].places === fewest);
+	return smallest.find((layout) => hasLargePlace(layout) === hasLargePlace(like)) ?? smallest[0] ?? '3x3';
 }

@@ -1,23 +1,29 @@
 import type { Player } from '$lib/player/player';
+import { LAYOUTS, LAYOUT_NAMES, type Layout } from './layout';
 import type { WallTile, WallModel } from './wall-model.svelte';
 
 /** What a keyboard shortcut may act on. */
 export interface ShortcutContext {
+	event: Pick<KeyboardEvent, 'code'>;
 	wall: WallModel;
 	/** The focused tile, else the one under the pointer, else the audible one. */
 	tile: WallTile;
 	player: Player;
+	chooseLayout(layout: Layout): void;
 	toggleStats(tile: WallTile): void;
 	toggleFullscreen(tile: WallTile | null): void;
 	toggleHelp(): void;
 }
 
 interface Shortcut {
+	/** Values of `KeyboardEvent.key`; a key that has another value with Shift is named by its code: `Shift+Digit1`. */
 	keys: string[];
 	keyLabel: string;
 	description: string;
 	run(context: ShortcutContext): void;
 }
+
+const DIGITS = ['1', '2', '3', '4', '5', '6', '7', '8', '9'];
 
 /** All keyboard shortcuts: the key handler and `ShortcutHelp` read this one list. */
 export const shortcuts: Shortcut[] = [
@@ -47,6 +53,24 @@ export const shortcuts: Shortcut[] = [
 	},
 	{ keys: ['l'], keyLabel: 'L', description: 'Go to the live edge', run: ({ player }) => player.goLive() },
 	{ keys: ['a'], keyLabel: 'A', description: 'Hear the next tile', run: ({ wall }) => wall.soloNextTile() },
+	{
+		keys: DIGITS.map((digit) => digit),
+		keyLabel: '1 to 9',
+		description: 'Hear this tile',
+		run: ({ wall, event }) => withTileOf(event, wall, ({ id }) => wall.solo(id)),
+	},
+	{
+		keys: DIGITS.map((digit) => `Shift+Digit${digit}`),
+		keyLabel: 'Shift 1 to 9',
+		description: 'Move this tile to the first, large place',
+		run: ({ wall, event }) => withTileOf(event, wall, ({ id }) => wall.makeFirst(id)),
+	},
+	{
+		keys: ['w'],
+		keyLabel: 'W',
+		description: 'Next layout',
+		run: ({ wall, chooseLayout }) => chooseLayout(nextLayout(wall)),
+	},
 	{
 		keys: ['f'],
 		keyLabel: 'F',
@@ -84,7 +108,20 @@ export function shortcutFor(event: KeyboardEvent): Shortcut | null {
 	if (target?.closest('input:not([type=range]), select, textarea, [role=menu], dialog')) return null;
 	if (target?.closest('input') && event.key.startsWith('Arrow')) return null;
 	if (event.key === ' ' && target?.closest('button, a, summary, input')) return null;
-	return shortcuts.find(({ keys }) => keys.includes(event.key)) ?? null;
+	const name = event.shiftKey && event.code.startsWith('Digit') ? `Shift+${event.code}` : event.key;
+	return shortcuts.find(({ keys }) => keys.includes(name)) ?? null;
+}
+
+/** The tile whose number is on the pressed key. */
+function withTileOf({ code }: Pick<KeyboardEvent, 'code'>, wall: WallModel, run: (tile: WallTile) => void) {
+	const tile = wall.tiles[Number(/\d$/.exec(code)?.[0]) - 1];
+	if (tile) run(tile);
+}
+
+/** The next layout that holds all tiles of the wall; after the last one the first. */
+function nextLayout({ layout, tiles }: WallModel): Layout {
+	const fitting = LAYOUT_NAMES.filter((name) => LAYOUTS[name].places >= tiles.length);
+	return fitting[(fitting.indexOf(layout) + 1) % fitting.length] ?? layout;
 }
 
 /** Toggles the sound of the audible tile; any other tile becomes the audible one. */

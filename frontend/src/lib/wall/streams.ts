@@ -1,5 +1,7 @@
 import type { Stream } from '$lib/api/documents';
 import { formatDuration } from '$lib/time/duration';
+import type { MenuItem } from '$lib/ui/Menu.svelte';
+import { MAX_TILES } from './layout';
 
 export function isPlayable({ health }: Stream): boolean {
 	return health !== 'down';
@@ -55,4 +57,25 @@ export function downtimeLabel({ health, down_since }: Stream, now: number): stri
 /** Moves the streams that are down to the end, and keeps the edge's order otherwise. */
 export function sortDownLast(streams: readonly Stream[]): Stream[] {
 	return [...playableStreams(streams), ...streams.filter((stream) => !isPlayable(stream))];
+}
+
+/** The items of a menu that adds a stream to a wall. */
+export function addableStreams(
+	wall: { isFull: boolean; hasStream(stream: string): boolean },
+	streams: readonly Stream[],
+): MenuItem[] {
+	if (wall.isFull) return [{ id: '', label: `${MAX_TILES} tiles are the most`, disabled: true }];
+	const addable = playableStreams(streams).filter(({ id }) => !wall.hasStream(id));
+	if (addable.length === 0) return [{ id: '', label: 'No other stream right now', disabled: true }];
+	return addable.map((stream) => ({
+		id: stream.id,
+		label: stream.feed,
+		detail: resolutionLabel(stream) ?? '',
+	}));
+}
+
+/** The picture and the state of a stream in a few words of a viewer: "1080p50, unsteady". */
+export function streamSummary(stream: Stream): string {
+	const state = { healthy: null, degraded: 'unsteady', down: 'off' }[stream.health];
+	return [resolutionLabel(stream), state].filter(Boolean).join(', ');
 }

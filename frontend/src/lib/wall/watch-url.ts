@@ -1,36 +1,68 @@
-import { LAYOUTS, isLayout, layoutFor, type Layout } from './layout';
+import { LAYOUTS, MAX_TILES, layoutFor, parseLayout, type Layout } from './layout';
 
-/** The part of a wall that its URL holds: `/watch/{session}?l=2&s=a,b&a=a`. */
+/** The part of a wall that its URL holds: `/watch/{session}?l=2&s=a,b&a=a&o=0,-2.5`. */
 export interface WallQuery {
 	layout: Layout;
-	/** Stream ids in tile order, without duplicates. */
+	/** Stream ids in the order of the places, without duplicates. */
 	streams: string[];
 	/** The id of the stream that is heard; null if the viewer has not chosen one. */
 	audible: string | null;
+	/** Seconds by which each stream is moved on the clock of the wall, in the order of `streams`; null: not in the URL. */
+	offsets: number[] | null;
 }
+
+export const OFFSET_MAX_SECONDS = 300;
 
 const STREAM_ID = /^[a-z0-9-]{1,64}$/;
 
-/** Reads a wall from a URL's query. Malformed values are ignored, so that a damaged link still opens. */
-export function parseWallQuery(query: URLSearchParams): WallQuery {
-	const requestedStreams = (query.get('s') ?? '').split(',').filter((id) => STREAM_ID.test(id));
-	const uniqueStreams = [...new Set(requestedStreams)];
-	const requestedLayout = query.get('l');
-	// A layout with more tiles than streams is replaced by the smallest that holds the streams.
-	const layout =
-		isLayout(requestedLayout) && uniqueStreams.length >= LAYOUTS[requestedLayout]
-			? requestedLayout
-			: layoutFor(uniqueStreams.length);
-	const streams = uniqueStreams.slice(0, LAYOUTS[layout]);
+/**
+ * Reads a wall from a URL's query. What cannot be shown is left out, so that a damaged link still opens, and is said
+ * in `remarks`, in words for the viewer.
+ */
+export function parseWallQuery(query: URLSearchParams): WallQuery & { remarks: string[] } {
+	const remarks: string[] = [];
+	const requested = (query.get('s') ?? '').split(',').filter((id) => id !== '');
+	const offsetTexts = query.get('o')?.split(',') ?? null;
+	const entries: { stream: string; offset: number }[] = [];
+	for (const [index, stream] of requested.entries()) {
+		const offset = Number.parseFloat(offsetTexts?.[index] ?? '');
+		const isDuplicate = entries.some((entry) => entry.stream === stream);
+		if (!STREAM_ID.test(stream)) remarks.push(`“${stream.slice(0, 64)}” is not the id of a stream.`);
+		else if (!isDuplicate) entries.push({ stream, offset: clampOffset(offset) });
+	}
+	const leftOut = entries.splice(MAX_TILES).map(({ stream }) => stream);
+	if (leftOut.length > 0)
+		remarks.push(`A wall has at most ${MAX_TILES} tiles: ${leftOut.join(', ')} did not fit.`);
+
+	const requestedName = query.get('l');
+	const requestedLayout = requestedName === null ? null : parseLayout(requestedName);
+	const smallest = layoutFor(entries.length, requestedLayout ?? '1');
+	if (requestedName !== null && requestedLayout === null)
+		remarks.push(
+			`There is no layout “${requestedName.slice(0, 16)}”; this one holds all streams of the link.`,
+		);
+	else if (requestedLayout !== null && LAYOUTS[requestedLayout].places < entries.length)
+		remarks.push(
+			`The layout of the link holds ${LAYOUTS[requestedLayout].places} of its ${entries.length} streams; this one holds all.`,
+		);
+	const holdsAll = requestedLayout !== null && LAYOUTS[requestedLayout].places >= entries.length;
+	const streams = entries.map(({ stream }) => stream);
 	const audible = query.get('a');
-	return { layout, streams, audible: audible !== null && streams.includes(audible) ? audible : null };
+	return {
+		layout: holdsAll && entries.length > 0 ? requestedLayout : smallest,
+		streams,
+		audible: audible !== null && streams.includes(audible) ? audible : null,
+		offsets: offsetTexts && entries.map(({ offset }) => offset),
+		remarks,
+	};
 }
 
 /** The URL's query for a wall; empty for a wall without streams. */
-export function formatWallQuery({ layout, streams, audible }: WallQuery): string {
+export function formatWallQuery({ layout, streams, audible, offsets }: WallQuery): string {
 	if (streams.length === 0) return '';
 	const parts = [`l=${layout}`, `s=${streams.join(',')}`];
 	if (audible !== null && streams.includes(audible)) parts.push(`a=${audible}`);
+	if (offsets?.some((offset) => offset !== 0)) parts.push(`o=${offsets.join(',')}`);
 	return `?${parts.join('&')}`;
 }
 
@@ -38,4 +70,10 @@ export function formatWallQuery({ layout, streams, audible }: WallQuery): string
 export function watchPath(session: string | null, query = ''): string {
 	const segment = session ? `/${encodeURIComponent(session).replaceAll('%3A', ':')}` : '';
 	return `/watch${segment}${query}`;
+}
+
+/** An offset in tenths of a second within the limits; 0 for what is not a number. */
+export function clampOffset(seconds: number): number {
+	const tenths = Math.round(seconds * 10) / 10;
+	return Number.isFinite(tenths) ? Math.min(OFFSET_MAX_SECONDS, Math.max(-OFFSET_MAX_SECONDS, tenths)) : 0;
 }
