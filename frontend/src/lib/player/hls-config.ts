@@ -8,7 +8,8 @@ export const hlsConfig: Partial<HlsConfig> = {
 	enableWorker: true,
 	workerPath,
 	liveSyncDurationCount: 3,
-	liveMaxLatencyDurationCount: 10,
+	// hls.js would take a viewer who went back in time to the live edge; the clock of the wall does that after outages.
+	liveMaxLatencyDurationCount: Infinity,
 	liveMaxUnchangedPlaylistRefresh: 4,
 	backBufferLength: 30,
 	capLevelToPlayerSize: true,

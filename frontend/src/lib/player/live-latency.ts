@@ -39,6 +39,11 @@ export class LiveLatencyTracker {
 		return { seconds: frame.latency + (now - frame.at) / 1_000, basis: 'playlist' };
 	}
 
+	/** Whether the programme dates of the playlist can be dates of now. */
+	get isClockPlausible(): boolean {
+		return this.#isClockPlausible;
+	}
+
 	reset(): void {
 		this.#isClockPlausible = true;
 		this.#lastFrame = null;

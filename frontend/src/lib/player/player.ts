@@ -6,6 +6,7 @@ import { classifyError, isUnanswered, describeError } from './hls-errors';
 import { FrameMonitor } from './frame-monitor';
 import { RecoveryPolicy, type PlaybackFault, type RecoveryStep } from './recovery-policy';
 import { toQualities, findMatchingLevel, type Quality } from './quality';
+import { ProgrammeTime, type ProgrammePosition } from './programme-time';
 import { StallDetector } from './stall-detector';
 import { collectStats, type Stats } from './stats';
 import { initialView, type PlayerView } from './player-view';
@@ -13,6 +14,11 @@ import { initialView, type PlayerView } from './player-view';
 const TICK_INTERVAL_MS = 500;
 /** Seconds beyond the target latency that still count as live. */
 const LIVE_TOLERANCE_SECONDS = 4;
+
+/** A seek to a place further behind the live edge means that the viewer wants to be there. */
+const WENT_BACK_SECONDS = 10;
+/** How far a stalled player goes on that must not go to the live edge. */
+const HOLE_SECONDS = 2;
 
 export interface PlayerOptions {
 	/** Id of the tile that this player belongs to. */
@@ -42,6 +48,7 @@ export class Player {
 	readonly #stallDetector = new StallDetector();
 	readonly #frameMonitor: FrameMonitor;
 	readonly #liveLatency = new LiveLatencyTracker();
+	readonly #programmeTime: ProgrammeTime | null;
 	readonly #listeners = new AbortController();
 	readonly #tickTimer: ReturnType<typeof setInterval>;
 	#stepTimer: ReturnType<typeof setTimeout> | undefined;
@@ -50,6 +57,7 @@ export class Player {
 
 	#url: string | null = null;
 	#playRequested = true;
+	#wentBack = false;
 	#isLive = false;
 	/** True from a (re)load until playback starts: pause events in between come from the element, not the viewer. */
 	#isOpening = false;
@@ -69,6 +77,7 @@ export class Player {
 		video.muted = !audible;
 		this.view = { ...initialView, muted: !audible, volume };
 		this.#hls = Hls ? new Hls(config) : null;
+		this.#programmeTime = this.#hls && new ProgrammeTime(video, this.#hls);
 		this.#listenToVideo();
 		this.#listenToHls();
 		this.#hls?.attachMedia(video);
@@ -163,6 +172,35 @@ export class Player {
 		this.play();
 	}
 
+	/** Where the player is in its programme; null before the first frame and in browsers that play HLS themselves. */
+	position(): ProgrammePosition | null {
+		if (!this.#frameMonitor.hasFrame) return null;
+		return this.#programmeTime?.read(serverClock.now(), this.#liveLatency.isClockPlausible) ?? null;
+	}
+
+	/** Whether frames come now. */
+	get isMoving(): boolean {
+		const { phase } = this.view;
+		const { paused, seeking, readyState } = this.video;
+		const isHeld = paused || seeking || readyState < HTMLMediaElement.HAVE_FUTURE_DATA;
+		return phase === 'playing' && !isHeld && this.#frameMonitor.frozenForMs(Date.now()) === 0;
+	}
+
+	/** Seeks by seconds, and stays in what the playlist holds. */
+	seekBy(seconds: number): void {
+		const details = this.#hls?.latestLevelDetails;
+		const target = this.video.currentTime + seconds;
+		this.#wentBack = (this.#liveEdgePosition() ?? 0) - target > WENT_BACK_SECONDS;
+		this.video.currentTime = details
+			? Math.min(Math.max(target, details.fragmentStart), Math.max(details.edge - 0.5, details.fragmentStart))
+			: target;
+	}
+
+	/** Near 1: the browser keeps the pitch. */
+	setRate(rate: number): void {
+		if (this.video.playbackRate !== rate) this.video.playbackRate = rate;
+	}
+
 	stats(): Stats {
 		return collectStats(this.video, this.#hls, this.view);
 	}
@@ -184,7 +222,9 @@ export class Player {
 		clearTimeout(this.#stepTimer);
 		this.#reloadPending = false;
 		this.#isOpening = true;
+		this.#wentBack = false;
 		this.#stallDetector.reset();
+		this.#programmeTime?.reset();
 		// The phase `down` lasts until media arrives, so that the tile does not flicker with every retry.
 		if (this.view.phase !== 'down') this.#updateView({ phase: this.#playRequested ? 'loading' : 'paused' });
 		if (this.#hls) this.#hls.loadSource(this.#url);
@@ -337,7 +377,9 @@ export class Player {
 				return;
 			case 'jump-to-live': {
 				const liveEdge = this.#liveEdgePosition();
-				if (liveEdge !== null) this.video.currentTime = liveEdge;
+				if (liveEdge === null) return;
+				// A viewer who went back in time is only taken over the hole in the stream.
+				this.video.currentTime = this.#wentBack ? this.video.currentTime + HOLE_SECONDS : liveEdge;
 				return;
 			}
 			case 'reload':

@@ -9,6 +9,8 @@ export interface Notice {
 	id: number;
 	text: string;
 	action: NoticeAction | null;
+	/** A newer notice of the same topic takes the place of this one. */
+	topic: string;
 }
 
 const NOTICE_DURATION_MS = 6_000;
@@ -22,9 +24,9 @@ class Notices {
 	#noticesCreated = 0;
 
 	/** The list is read untracked, so that an effect that adds a notice does not depend on the other notices. */
-	add(text: string, action: NoticeAction | null = null): void {
-		const notice = { id: (this.#noticesCreated += 1), text, action };
-		const others = untrack(() => this.list).filter((other) => other.text !== text);
+	add(text: string, action: NoticeAction | null = null, topic = text): void {
+		const notice = { id: (this.#noticesCreated += 1), text, action, topic };
+		const others = untrack(() => this.list).filter((other) => other.topic !== topic);
 		this.list = [...others, notice].slice(-NOTICES_SHOWN_MAX);
 		this.#dismissLater(notice.id);
 	}

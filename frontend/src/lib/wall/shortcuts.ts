@@ -1,14 +1,20 @@
 import type { Player } from '$lib/player/player';
+import { signedSeconds } from '$lib/sync/describe-sync';
+import type { WallSync } from '$lib/sync/wall-sync.svelte';
+import { notices } from '$lib/ui/notices.svelte';
 import { LAYOUTS, LAYOUT_NAMES, type Layout } from './layout';
 import type { WallTile, WallModel } from './wall-model.svelte';
 
 /** What a keyboard shortcut may act on. */
 export interface ShortcutContext {
-	event: Pick<KeyboardEvent, 'code'>;
+	event: Pick<KeyboardEvent, 'code' | 'key'>;
 	wall: WallModel;
 	/** The focused tile, else the one under the pointer, else the audible one. */
 	tile: WallTile;
 	player: Player;
+	sync: WallSync;
+	/** The name of the tile's stream. */
+	feed: string;
 	chooseLayout(layout: Layout): void;
 	toggleStats(tile: WallTile): void;
 	toggleFullscreen(tile: WallTile | null): void;
@@ -31,7 +37,7 @@ export const shortcuts: Shortcut[] = [
 		keys: [' ', 'k'],
 		keyLabel: 'Space, K',
 		description: 'Play or pause',
-		run: ({ player }) => player.toggle(),
+		run: ({ sync, tile }) => sync.togglePause(tile.id),
 	},
 	{
 		keys: ['m'],
@@ -51,7 +57,7 @@ export const shortcuts: Shortcut[] = [
 		description: 'Quieter',
 		run: ({ player }) => player.setVolume(player.video.volume - 0.1),
 	},
-	{ keys: ['l'], keyLabel: 'L', description: 'Go to the live edge', run: ({ player }) => player.goLive() },
+	{ keys: ['l'], keyLabel: 'L', description: 'Go to the live edge', run: ({ sync }) => sync.goLive() },
 	{ keys: ['a'], keyLabel: 'A', description: 'Hear the next tile', run: ({ wall }) => wall.soloNextTile() },
 	{
 		keys: DIGITS.map((digit) => digit),
@@ -95,6 +101,27 @@ export const shortcuts: Shortcut[] = [
 		description: 'Stream statistics',
 		run: ({ toggleStats, tile }) => toggleStats(tile),
 	},
+	{
+		keys: ['[', ']', '{', '}'],
+		keyLabel: '[ ] { }',
+		description: 'Show this tile 0.1 s (1 s) earlier or later',
+		run: (context) => nudge(context, { '[': -0.1, ']': 0.1, '{': -1, '}': 1 }[context.event.key] ?? 0),
+	},
+	{
+		keys: ['y'],
+		keyLabel: 'Y',
+		description: 'This is the moment: press on two tiles when you see the same',
+		run: ({ sync, tile, feed }) => markMoment(sync, tile, feed),
+	},
+	{
+		keys: ['t'],
+		keyLabel: 'T',
+		description: 'All tiles on one clock, or each on its own',
+		run: ({ sync }) => {
+			sync.together = !sync.together;
+			notices.add(sync.together ? 'All tiles are on one clock.' : 'Each tile is on its own.', null, 'clock');
+		},
+	},
 	{ keys: ['?'], keyLabel: '?', description: 'This help', run: ({ toggleHelp }) => toggleHelp() },
 ];
 
@@ -110,6 +137,23 @@ export function shortcutFor(event: KeyboardEvent): Shortcut | null {
 	if (event.key === ' ' && target?.closest('button, a, summary, input')) return null;
 	const name = event.shiftKey && event.code.startsWith('Digit') ? `Shift+${event.code}` : event.key;
 	return shortcuts.find(({ keys }) => keys.includes(name)) ?? null;
+}
+
+function nudge({ wall, tile, feed }: ShortcutContext, laterSeconds: number): void {
+	wall.setOffset(tile.id, tile.offset + laterSeconds);
+	notices.add(`${feed}: ${signedSeconds(tile.offset)}`, null, 'offset');
+}
+
+/** Says what to do next: the second press of a pair sets an offset. */
+export function markMoment(sync: WallSync, tile: WallTile, feed: string): void {
+	const isSet = sync.markMoment(tile.id);
+	notices.add(
+		isSet
+			? `${feed} is moved by ${signedSeconds(tile.offset)}, and will be the next time too.`
+			: `Press again on another tile when it shows what ${feed} shows now.`,
+		null,
+		'offset',
+	);
 }
 
 /** The tile whose number is on the pressed key. */

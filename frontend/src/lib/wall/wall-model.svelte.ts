@@ -7,7 +7,7 @@ export interface WallTile {
 	/** Stable: neither a change of the tile's stream or place nor the removal of another tile changes the id. */
 	readonly id: string;
 	stream: string;
-	/** Seconds by which the tile's programme dates are moved on the clock of the wall. */
+	/** Seconds by which the tile is shown later than its programme dates say. */
 	offset: number;
 }
 

@@ -7,7 +7,7 @@ export interface WallQuery {
 	streams: string[];
 	/** The id of the stream that is heard; null if the viewer has not chosen one. */
 	audible: string | null;
-	/** Seconds by which each stream is moved on the clock of the wall, in the order of `streams`; null: not in the URL. */
+	/** Seconds by which each stream is shown later than its dates say, in the order of `streams`; null: not in the URL. */
 	offsets: number[] | null;
 }
 
