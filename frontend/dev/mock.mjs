@@ -55,7 +55,7 @@ function encode(id, source, tone) {
 			'-threads',
 			'1',
 		],
-		...['-f', 'hls', '-hls_time', '2', '-hls_list_size', '8'],
+		...['-f', 'hls', '-hls_time', '2', '-hls_list_size', '60'],
 		...['-hls_flags', 'delete_segments+program_date_time+independent_segments'],
 		...['-var_stream_map', 'v:0,a:0 v:1,a:1', '-master_pl_name', 'index.m3u8'],
 		...['-hls_segment_filename', `${out}/v%v/%d.ts`, `${out}/v%v/index.m3u8`],

@@ -4,7 +4,7 @@ const NAMED_KEY = 'pitwall:walls';
 const LAST_KEY = 'pitwall:wall';
 
 /** Walls as URL queries, stored in this browser: those that the viewer named, and the last one. */
-class SavedWalls {
+export class SavedWalls {
 	/** Name and query of each wall, by name. */
 	named = $state(this.#read());
 

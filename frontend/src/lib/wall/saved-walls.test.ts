@@ -1,9 +1,10 @@
 import { expect, test, vi } from 'vitest';
 import { fakeStorage } from '$lib/testing/fake-storage';
+import { SavedWalls } from './saved-walls.svelte';
 
-test('walls are stored by name, and the last one without', async () => {
+test('walls are stored by name, and the last one without', () => {
 	vi.stubGlobal('localStorage', fakeStorage());
-	const { savedWalls } = await import('./saved-walls.svelte');
+	const savedWalls = new SavedWalls();
 	savedWalls.save('Race', '?l=2&s=a,b');
 	savedWalls.save('Box office', '?l=1&s=a');
 	savedWalls.save('Race', '?l=2x2&s=a,b,c,d');
@@ -18,8 +19,7 @@ test('walls are stored by name, and the last one without', async () => {
 	expect(savedWalls.last).toBe('?l=1&s=c');
 });
 
-test('damaged or forbidden storage is no storage', async () => {
-	vi.resetModules();
+test('damaged or forbidden storage is no storage', () => {
 	const items = fakeStorage();
 	items.setItem('pitwall:walls', '{"Race');
 	vi.stubGlobal('localStorage', {
@@ -28,7 +28,7 @@ test('damaged or forbidden storage is no storage', async () => {
 			throw new Error('quota');
 		},
 	});
-	const { savedWalls } = await import('./saved-walls.svelte');
+	const savedWalls = new SavedWalls();
 	expect(savedWalls.named).toEqual([]);
 	savedWalls.save('Race', '?l=1&s=a');
 	expect(savedWalls.named).toEqual([]);

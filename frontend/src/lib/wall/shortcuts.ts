@@ -13,6 +13,7 @@ export interface ShortcutContext {
 	tile: WallTile;
 	player: Player;
 	sync: WallSync;
+	sessionStart: number | null;
 	/** The name of the tile's stream. */
 	feed: string;
 	chooseLayout(layout: Layout): void;
@@ -22,7 +23,7 @@ export interface ShortcutContext {
 }
 
 interface Shortcut {
-	/** Values of `KeyboardEvent.key`; a key that has another value with Shift is named by its code: `Shift+Digit1`. */
+	/** Values of `KeyboardEvent.key`; digits and arrows with Shift are named by their code: `Shift+Digit1`. */
 	keys: string[];
 	keyLabel: string;
 	description: string;
@@ -56,6 +57,30 @@ export const shortcuts: Shortcut[] = [
 		keyLabel: '↓',
 		description: 'Quieter',
 		run: ({ player }) => player.setVolume(player.video.volume - 0.1),
+	},
+	{
+		keys: ['ArrowLeft', 'ArrowRight'],
+		keyLabel: '← →',
+		description: '10 seconds back or on',
+		run: ({ sync, event }) => sync.seekBy(event.key === 'ArrowLeft' ? -10 : 10),
+	},
+	{
+		keys: ['Shift+ArrowLeft', 'Shift+ArrowRight'],
+		keyLabel: 'Shift ← →',
+		description: 'One minute back or on',
+		run: ({ sync, event }) => sync.seekBy(event.key === 'ArrowLeft' ? -60 : 60),
+	},
+	{
+		keys: [',', '.'],
+		keyLabel: ', .',
+		description: 'One frame back or on, while paused',
+		run: ({ sync, event }) => sync.stepFrame(event.key === ',' ? -1 : 1),
+	},
+	{
+		keys: ['Home'],
+		keyLabel: 'Home',
+		description: 'From the start of the session, or as far back as possible',
+		run: ({ sync, sessionStart }) => sync.seekTo(sessionStart ?? 0),
 	},
 	{ keys: ['l'], keyLabel: 'L', description: 'Go to the live edge', run: ({ sync }) => sync.goLive() },
 	{ keys: ['a'], keyLabel: 'A', description: 'Hear the next tile', run: ({ wall }) => wall.soloNextTile() },
@@ -135,7 +160,8 @@ export function shortcutFor(event: KeyboardEvent): Shortcut | null {
 	if (target?.closest('input:not([type=range]), select, textarea, [role=menu], dialog')) return null;
 	if (target?.closest('input') && event.key.startsWith('Arrow')) return null;
 	if (event.key === ' ' && target?.closest('button, a, summary, input')) return null;
-	const name = event.shiftKey && event.code.startsWith('Digit') ? `Shift+${event.code}` : event.key;
+	const isShifted = event.shiftKey && /^(Digit|Arrow)/.test(event.code);
+	const name = isShifted ? `Shift+${event.code}` : event.key;
 	return shortcuts.find(({ keys }) => keys.includes(name)) ?? null;
 }
 
