@@ -1,16 +1,10 @@
 // Ten players: four in a browser and six native ones. Each reports its position, and none gets help to recover.
-import { createServer } from 'node:http';
-import { chmodSync, mkdirSync, readFileSync, statSync } from 'node:fs';
+import { chmodSync, mkdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { chromium } from 'playwright-core';
 import { installCurrentFfmpeg } from './native-players.mjs';
-import { ROOT, listen, startProcess } from './process.mjs';
-
-const SCRIPTS = {
-	'hls.js': 'hls.js/dist/hls.js',
-	Shaka: 'shaka-player/dist/shaka-player.compiled.js',
-	'video.js': 'video.js/dist/video.js',
-};
+import { PAGE_PLAYERS, startPlayerSite } from './player-site.mjs';
+import { ROOT, startProcess } from './process.mjs';
 
 /** Starts one player of every kind on the same multivariant playlist. */
 export async function startAllPlayers(t, url, folder) {
@@ -29,9 +23,9 @@ async function startBrowserPlayers(t, url) {
 	});
 	t.after(() => browser.close());
 	return Promise.all(
-		[...Object.keys(SCRIPTS), "Chromium's own"].map(async (name) => {
+		PAGE_PLAYERS.map(async (name) => {
 			const page = await browser.newPage();
-			await page.goto(`${site}/?${new URLSearchParams({ name, url })}`);
+			await page.goto(`${site.url}/?${new URLSearchParams({ name, url })}`);
 			return {
 				name,
 				position: () => page.evaluate(() => document.querySelector('video').currentTime),
@@ -96,62 +90,4 @@ async function startProgramPlayers(url, folder) {
 			path.join(ROOT, 'target/tools/bin/streamlink'), '--loglevel=warning', '--output', recorded, `hls://${url}`, 'best',
 		], fileSize(recorded)),
 	];
-}
-
-/** Serves the players' pages from another origin than the stream's. */
-async function startPlayerSite(t) {
-	const files = Object.fromEntries(
-		Object.entries(SCRIPTS).map(([name, file]) => [
-			name,
-			readFileSync(path.join(ROOT, 'frontend/node_modules', file)),
-		]),
-	);
-	const server = createServer((request, response) => {
-		const { pathname, searchParams } = new URL(request.url, 'http://localhost');
-		const script = files[decodeURIComponent(pathname.slice(1))];
-		response.writeHead(200, { 'content-type': script ? 'text/javascript' : 'text/html' });
-		if (script) return response.end(script);
-		const name = searchParams.get('name');
-		response.end(`<!doctype html><meta charset="utf-8"><title>${name}</title><video muted autoplay width="256" height="144"></video>
-			${files[name] ? `<script src="/${encodeURIComponent(name)}"></script>` : ''}<script>${inPage}\ninPage();</script>`);
-	});
-	const port = await listen(t, server);
-	return `http://localhost:${port}`;
-}
-
-/** Runs in the page, and starts the player as its documentation says. */
-function inPage() {
-	const query = new URLSearchParams(location.search);
-	const [name, url] = [query.get('name'), query.get('url')];
-	const video = document.querySelector('video');
-	window.output = [];
-	const report = (what) => window.output.push(what);
-	video.addEventListener('error', () => report(`video: ${video.error.message}`));
-	const players = {
-		'hls.js'() {
-			const hls = new window.Hls();
-			hls.on(window.Hls.Events.ERROR, (_, { details, fatal }) =>
-				report(`${details}${fatal ? ', fatal' : ''}`),
-			);
-			hls.loadSource(url);
-			hls.attachMedia(video);
-		},
-		async Shaka() {
-			window.shaka.polyfill.installAll();
-			const player = new window.shaka.Player();
-			await player.attach(video);
-			player.addEventListener('error', ({ detail }) => report(`${detail.code}, severity ${detail.severity}`));
-			await player.load(url);
-		},
-		'video.js'() {
-			const player = window.videojs(video, { html5: { vhs: { overrideNative: true } } });
-			player.on('error', () => report(player.error().message));
-			player.src({ src: url, type: 'application/x-mpegURL' });
-			player.play();
-		},
-		"Chromium's own"() {
-			video.src = url;
-		},
-	};
-	Promise.resolve(players[name]()).catch((error) => report(String(error?.code ?? error)));
 }

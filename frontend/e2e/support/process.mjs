@@ -42,6 +42,8 @@ export function startProcess(program, args, options = {}) {
 	return {
 		pid: child.pid,
 		output: () => output,
+		/** Calls `listener` with each piece of the output from here on. */
+		onOutput: (listener) => [child.stdout, child.stderr].forEach((stream) => stream.on('data', listener)),
 		/** Resolves to the output once it matches the pattern; rejects if the program ends before, or after the time. */
 		untilOutput: (pattern, seconds = 30) =>
 			new Promise((resolve, reject) => {
