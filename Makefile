@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo build test test-full lint bench bench-hls fuzz setup setup-test setup-bench page
+.PHONY: help demo build test test-full lint bench bench-hls conformance fuzz setup setup-test setup-bench setup-conformance page
 
 PAGE := frontend/build/index.html
 PITWALL := target/debug/pitwall
@@ -33,6 +33,11 @@ bench: setup-bench $(PAGE) ## Pitwall beside its peers, three quarters of an hou
 bench-hls: setup ## criterion over the playlist code
 	cargo bench --package pitwall-benches
 
+conformance: setup-conformance $(PAGE) ## real packagers x Pitwall x real players, hours (ARGS="--player mpv --scenario restart": a part; ARGS=--list)
+	.ci/tools
+	cargo build --package pitwall
+	node conformance/run.mjs $(ARGS)
+
 fuzz: setup ## every fuzz target for a minute (FUZZ_SECONDS=600 for longer)
 	hls/fuzz/run $(or $(FUZZ_SECONDS),60)
 
@@ -44,6 +49,9 @@ setup-test:
 
 setup-bench:
 	@.ci/setup bench
+
+setup-conformance:
+	@.ci/setup conformance
 
 page: $(PAGE)
 
