@@ -5,7 +5,7 @@ import { makeFolder, openStage, Scope } from './stage.mjs';
 
 const SAMPLE_MS = 250;
 /** How long players may take until they show something. */
-const START_SECONDS = 20;
+const START_SECONDS = 45;
 /** How long all players play before something happens. */
 const SETTLE_SECONDS = 4;
 /** The end of a scenario, in which a player counts as playing if it shows anything. */
@@ -56,8 +56,8 @@ async function record(recordings, isOver) {
 
 /**
  * Plays a scenario with some players at once, each directly and at the edge. Returns for each player
- * `{ player, direct, edge }`, of which the last two are what was played, with the seconds to the `start` and the
- * player's `output`.
+ * `{ player, direct, edge }`, of which the last two are what was played, whether the player has begun at all, and its
+ * output.
  */
 export async function playCells(pool, packager, scenario, players) {
 	const scope = new Scope();
@@ -89,7 +89,7 @@ export async function playCells(pool, packager, scenario, players) {
 				const [direct, edge] = await Promise.all(
 					pair.map(async (recording) => ({
 						...recording.played(kind, from, until),
-						start: (recording.samples.find((sample) => sample[kind] > 0)?.at ?? Infinity) - startedAt,
+						begins: recording.hasBegun(kind),
 						output: String(await recording.player.output()).slice(-400),
 					})),
 				);

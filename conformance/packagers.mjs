@@ -17,15 +17,15 @@ const INPUT = [
 ];
 const SOUND = ['-c:a', 'aac', '-ac', '2', '-b:a', '64k'];
 /**
- * Encoders of the picture. `main` and `other` have one codec and profile, and so possibly the same CODECS, with other
- * parameter sets; `baseline` has another profile.
+ * Encoders of the picture. `main` and `other` have the same CODECS with other parameter sets; `baseline` has another
+ * profile.
  */
 const x264 = (profile, preset, ...more) =>
 	// prettier-ignore
 	['-c:v', 'libx264', '-profile:v', profile, '-preset', preset, '-pix_fmt', 'yuv420p', '-g', GOP, '-keyint_min', GOP,
 		'-sc_threshold', '0', ...more].map(String);
 const ENCODERS = {
-	main: x264('main', 'ultrafast', '-tune', 'zerolatency', '-coder', '1'),
+	main: x264('main', 'ultrafast', '-tune', 'zerolatency', '-coder', '1', '-level', '3.1'),
 	other: x264('main', 'veryfast', '-bf', '2', '-refs', '3', '-level', '3.1'),
 	baseline: x264('baseline', 'ultrafast', '-tune', 'zerolatency'),
 };

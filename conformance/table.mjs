@@ -4,8 +4,9 @@ import { limitOf } from './limits.mjs';
 /** Differences up to this many seconds are within what two equal runs differ by: a segment and a bit. */
 const TOLERANCE_SECONDS = 2.5;
 
-/** `worse`, `better` or `equal`: how the edge compares with the origin. */
+/** `worse`, `better` or `equal`: how the edge compares with the origin; `void` if the player began nowhere. */
 export function judge({ direct, edge }) {
+	if (direct.begins === false && edge.begins === false) return 'void';
 	if (direct.plays !== edge.plays) return edge.plays ? 'better' : 'worse';
 	const gains = [edge.picture - direct.picture, edge.sound - direct.sound, direct.stand - edge.stand];
 	if (gains.some((gain) => gain < -TOLERANCE_SECONDS)) return 'worse';
@@ -45,14 +46,15 @@ export const lineOf = (cell) =>
 
 /** Cells that differ, as a table in Markdown; equal ones are only counted. */
 export function renderTable(cells) {
-	const differing = cells.filter((cell) => judge(cell) !== 'equal');
+	const differing = cells.filter((cell) => !['equal', 'void'].includes(judge(cell)));
 	const rows = differing.map(
 		(cell) =>
 			`| ${cell.scenario} | ${cell.packager} | ${cell.player} | ${figures(cell.direct)} | ${figures(cell.edge)} | ${verdictOf(cell)} |`,
 	);
 	const count = (verdict) => cells.filter((cell) => judge(cell) === verdict).length;
+	const empty = count('void') > 0 ? ` In ${count('void')} the player began nowhere.` : '';
 	return [
-		`${cells.length} cells: ${count('equal')} equal, ${count('better')} better, ${count('worse')} worse.`,
+		`${cells.length} cells: ${count('equal')} equal, ${count('better')} better, ${count('worse')} worse.${empty}`,
 		'',
 		'| scenario | packager | player | at the origin | at the edge | the edge is |',
 		'|---|---|---|---|---|---|',

@@ -104,8 +104,9 @@ function measureInPage() {
 	const video = document.querySelector('video');
 	const played = { frames: 0, sound: 0 };
 	const last = { frames: 0, heard: 0, at: performance.now() };
-	// Firefox does not tell what it has decoded: there the sound counts while a video with sound moves.
-	const heard = () => video.webkitAudioDecodedByteCount ?? (video.mozHasAudio ? video.currentTime : 0);
+	// Only Chromium tells what sound it has decoded: elsewhere sound counts while a video with a sound track moves.
+	const hasSound = () => video.mozHasAudio ?? video.audioTracks?.length > 0;
+	const heard = () => video.webkitAudioDecodedByteCount ?? (hasSound() ? video.currentTime : 0);
 	setInterval(() => {
 		const frames = video.getVideoPlaybackQuality().totalVideoFrames;
 		// A player that loads its media anew counts from 0.
