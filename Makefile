@@ -2,17 +2,16 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo build test test-full lint bench bench-hls conformance fuzz setup setup-test setup-bench setup-conformance page
+.PHONY: help demo build test test-full conformance faults lint bench bench-hls fuzz setup setup-test setup-bench setup-conformance page
 
 PAGE := frontend/build/index.html
-PITWALL := target/debug/pitwall
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 demo: setup $(PAGE) ## a live race wall on http://127.0.0.1:8080 (ARGS="--listen 127.0.0.1:8081" for another)
 	cargo build --package pitwall
-	exec $(PITWALL) demo $(ARGS)
+	exec target/debug/pitwall demo $(ARGS)
 
 build: setup $(PAGE) ## the release binary, target/release/pitwall
 	cargo build --release --package pitwall
@@ -22,6 +21,11 @@ test: setup-test ## what CI runs: lint, unit, integration and browser tests
 
 test-full: test ## test, and what takes longer
 	FULL=1 .ci/browser
+	$(MAKE) --no-print-directory faults
+
+faults: setup-test $(PAGE) ## the fault matrix against the release binary (ARGS="redis clock": rows by name; ARGS=--list; PITWALL=PATH)
+	$(if $(PITWALL)$(filter --list,$(ARGS)),,cargo build --release --package pitwall)
+	node pitwall/tests/faults/main.mjs $(ARGS)
 
 lint: setup frontend/node_modules ## formatting, clippy, arrows between crates, the page's lint
 	.ci/lint
