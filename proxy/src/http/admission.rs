@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use http::Method;
+use http::header::HOST;
+use http::{Method, Version};
 use pingora_proxy::Session;
 
 use crate::http::cors::preflight_response;
@@ -16,21 +17,27 @@ const MAX_HEADERS: usize = 100;
 /// How long a request's body may take, which is at most tens of KiB.
 const BODY_READ_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The response that refuses a request with too many or too large fields.
-fn reject_large_headers(session: &mut Session) -> Option<Response> {
-    let headers = &session.req_header().headers;
-    let size: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
-    if size <= MAX_HEADER_BYTES && headers.len() <= MAX_HEADERS {
+/// The response that refuses a request without a host (RFC 9112, section 3.2), or with too many or
+/// too large fields.
+fn reject_invalid_header(session: &mut Session) -> Option<Response> {
+    let header = session.req_header();
+    let fields = &header.headers;
+    let size: usize = fields.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    let problem = if header.version == Version::HTTP_11 && !fields.contains_key(HOST) {
+        Problem::BadUrl("the request names no host")
+    } else if size > MAX_HEADER_BYTES || fields.len() > MAX_HEADERS {
+        Problem::HeadersTooLarge
+    } else {
         return None;
-    }
+    };
     session.as_downstream_mut().set_keepalive(None);
-    Some(Response::from_problem(&Problem::HeadersTooLarge))
+    Some(Response::from_problem(&problem))
 }
 
-/// The response that refuses a command with oversized fields or another method than its route's;
+/// The response that refuses a command with invalid fields or another method than its route's;
 /// `None` admits it. The control plane checks everything else.
 pub fn reject_invalid_command(session: &mut Session, method: &Method) -> Option<Response> {
-    if let Some(response) = reject_large_headers(session) {
+    if let Some(response) = reject_invalid_header(session) {
         return Some(response);
     }
     let requested = &session.req_header().method;
@@ -45,7 +52,7 @@ pub fn reject_invalid_command(session: &mut Session, method: &Method) -> Option<
 /// The response to a request for the reports route that is no `POST`, a preflight's among them, as
 /// pages of any origin may post reports; `None` admits the request.
 pub fn reject_invalid_report(session: &mut Session) -> Option<Response> {
-    if let Some(response) = reject_large_headers(session) {
+    if let Some(response) = reject_invalid_header(session) {
         return Some(response);
     }
     match session.req_header().method {
@@ -92,7 +99,7 @@ async fn collect_body(session: &mut Session, max_bytes: usize) -> Result<Vec<u8>
 ///
 /// `is_media`: pages of any origin may request the route, so a preflight is answered.
 pub fn reject_invalid_request(session: &mut Session, is_media: bool) -> Option<Response> {
-    if let Some(response) = reject_large_headers(session) {
+    if let Some(response) = reject_invalid_header(session) {
         return Some(response);
     }
     match session.req_header().method {
