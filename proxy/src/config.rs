@@ -176,15 +176,27 @@ fn public_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Url>,
     Ok(Some(url))
 }
 
+/// A size of which the number fits: parsing a larger one gives the largest.
+fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ByteSize, D::Error> {
+    let size = ByteSize::deserialize(deserializer)?;
+    if size == ByteSize(u64::MAX) {
+        return Err(D::Error::custom("it is more bytes than can be counted"));
+    }
+    Ok(size)
+}
+
 /// `[edge.cache]`.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CacheConfig {
     /// Limit of complete objects together.
+    #[serde(deserialize_with = "size")]
     pub bytes: ByteSize,
     /// Limit of objects that are being fetched.
+    #[serde(deserialize_with = "size")]
     pub fill_bytes: ByteSize,
     /// Limit of one object: a larger one bypasses the cache.
+    #[serde(deserialize_with = "size")]
     pub max_object: ByteSize,
 }
 

@@ -99,6 +99,10 @@ fn an_error_names_file_line_and_key() {
     );
     assert_parse_error("[edge.playlist]\nwindow = 300\n", "test.toml:2: edge.playlist.window: ");
     assert_parse_error("[edge.cache]\nbytes = \"many\"\n", "test.toml:2: edge.cache.bytes: ");
+    assert_parse_error(
+        "[edge.cache]\nbytes = \"99999999999GiB\"\n",
+        "test.toml:2: edge.cache.bytes: it is more bytes than can be counted",
+    );
     assert_parse_error("[edge]\nthreads = 1\nthreads = 2\n", "test.toml:3: duplicate key");
     assert_parse_error("[edges]\n", "test.toml:1: edges: unknown field `edges`");
     assert_parse_error(
