@@ -8,7 +8,7 @@ import { sourceSection, startSource } from './source.mjs';
  */
 export async function startCluster(bed, options = {}) {
 	const { edges: count = 1, via = (port) => port, more = '' } = options;
-	const source = options.source ?? (await startSource(bed, { target: 1, ...options.live }));
+	const source = options.source ?? (await startSource(bed, options.live));
 	const redis = await bed.redis();
 	const store = await via(redis.port);
 	const text = config({

@@ -8,6 +8,7 @@ import { ROOT } from '../../../frontend/e2e/support/process.mjs';
 import { Bed, PITWALL, Unavailable } from './bed.mjs';
 import { Measurements } from './measure.mjs';
 import { ROWS } from './rows.mjs';
+import { defaults } from './source.mjs';
 
 const USAGE = `usage: main.mjs [--list] [--fast] [--jobs N] [--json FILE] [--markdown] [PATTERN...]
   --list      names and promises, nothing is run
@@ -54,9 +55,19 @@ if (!existsSync(PITWALL)) {
 	process.exit(2);
 }
 
+if (flags.fast) defaults.target = 1;
+
+const beds = new Set();
+for (const signal of ['SIGINT', 'SIGTERM'])
+	process.once(signal, async () => {
+		await Promise.all([...beds].map((bed) => bed.end()));
+		process.exit(1);
+	});
+
 /** Runs one row; never throws. A row that cannot run on this machine is `skipped`, any other failure is a failure. */
 async function run(row) {
 	const [bed, measurements] = [new Bed(), new Measurements(flags.fast)];
+	beds.add(bed);
 	const began = performance.now();
 	let [error, skipped, timer] = [undefined, undefined, undefined];
 	const sampling = setInterval(() => bed.sample(), 500);
@@ -74,6 +85,7 @@ async function run(row) {
 	clearInterval(sampling);
 	bed.sample();
 	await bed.end();
+	beds.delete(bed);
 	const sum = (key) => bed.viewers.reduce((total, viewer) => total + viewer[key], 0);
 	return {
 		row,

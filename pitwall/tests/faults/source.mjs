@@ -6,6 +6,9 @@ const PACKET_BYTES = 188;
 const SEGMENT_BYTES = 200 * PACKET_BYTES;
 const TAIL = 'END OF SEGMENT ';
 
+/** What every source has that is not told otherwise: `target` is the target duration in seconds. */
+export const defaults = { target: 2 };
+
 /** Packets of a transport stream that name their source and number; the last one says how long the segment is. */
 export function segmentBytes(label, bytes = SEGMENT_BYTES) {
 	const body = Buffer.alloc(bytes);

@@ -43,7 +43,6 @@ export const CONTROL_ROWS = [
 			const streams = 30;
 			let generation = 0;
 			const source = await startSource(bed, {
-				target: 1,
 				route: (incoming, response) => {
 					if (incoming.url !== '/list.m3u') return false;
 					const entries = Array.from(
@@ -119,7 +118,7 @@ export const CONTROL_ROWS = [
 		fast: true,
 		async run(bed, m) {
 			const held = [];
-			const source = await startSource(bed, { target: 1 });
+			const source = await startSource(bed);
 			let lists = 0;
 			const base = await listen(
 				bed,
@@ -175,7 +174,7 @@ for = [{ feed = "Hangs ${n}" }]\n[[source.step]]\nget = "${base}/page-${n}"\nsav
 			'isolated, asked less often, readiness stays (a program that aborts; a panic in code is a unit test)',
 		fast: true,
 		async run(bed, m) {
-			const source = await startSource(bed, { target: 1 });
+			const source = await startSource(bed);
 			const program = path.join(bed.folder, 'yt-dlp');
 			const log = path.join(bed.folder, 'runs');
 			writeFileSync(program, `#!/bin/sh\necho run >> ${log}\nkill -ABRT $$\n`);
@@ -205,7 +204,6 @@ for = [{ feed = "Hangs ${n}" }]\n[[source.step]]\nget = "${base}/page-${n}"\nsav
 		async run(bed, m) {
 			let listedAt;
 			const source = await startSource(bed, {
-				target: 2,
 				segmentSize: 188 * 50,
 				route: (incoming, response) => {
 					if (incoming.url !== '/list.m3u') return false;

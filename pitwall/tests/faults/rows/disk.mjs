@@ -17,7 +17,7 @@ import { startCluster } from '../cluster.mjs';
 import { readSegment, sourceSection, startSource } from '../source.mjs';
 
 async function watch(bed, options = {}) {
-	const source = await startSource(bed, { target: 1 });
+	const source = await startSource(bed);
 	const edge = await bed.started(config({ source: sourceSection(source) }), options);
 	await edge.untilHealthy();
 	const viewer = edge.viewer();
@@ -50,7 +50,7 @@ async function powerLoss(bed, name, rounds) {
 		starts: [],
 		copies: new Set(),
 	};
-	const source = await startSource(bed, { name, target: 1, window: 6 });
+	const source = await startSource(bed, { name, target: 1 });
 	const edge = await bed.started(config({ source: sourceSection(source) }), {
 		name,
 	});

@@ -37,7 +37,7 @@ async function slowOrigin(bed, seconds, bytes) {
 }
 
 async function watch(bed, options = {}) {
-	const source = await startSource(bed, { target: 2, ...options.live });
+	const source = await startSource(bed, options.live);
 	const edge = await bed.started(config({ source: sourceSection(source), ...options.config }), options.edge);
 	await edge.untilHealthy();
 	const viewer = edge.viewer();
@@ -150,7 +150,7 @@ export const PROCESS_ROWS = [
 		async run(bed, m, { isFast }) {
 			const { edges, control, redis } = await startCluster(bed, {
 				edges: 2,
-				live: { target: 2 },
+				live: {},
 			});
 			const viewers = edges.map((edge) => edge.viewer());
 			for (const viewer of viewers) await viewer.until(3);
@@ -179,6 +179,33 @@ export const PROCESS_ROWS = [
 				refusals: Infinity,
 				skipped: Infinity,
 			});
+		},
+	},
+	{
+		name: 'older-playlist-after-a-restart',
+		promise:
+			'a server of the source that is one segment behind, right after a restart: the numbers do not step back',
+		async run(bed, m, { isFast }) {
+			const { source, edge, viewer } = await watch(bed);
+			const back = [];
+			const first = async () => {
+				const { body } = await request(`${edge.origin}/live/world-feed/v.m3u8`);
+				return Number(/MEDIA-SEQUENCE:(\d+)/.exec(body.toString())[1]);
+			};
+			for (let round = 0; round < (isFast ? 1 : 4); round++) {
+				await source.newPlaylist();
+				await viewer.until(viewer.counts.segments + 1);
+				const before = await first();
+				await edge.kill();
+				source.offset -= 1;
+				await edge.start();
+				const after = await first();
+				if (after < before) back.push(`${before}, then ${after}`);
+				source.offset += 1;
+				await viewer.until(viewer.counts.segments + 2);
+			}
+			m.equal('first numbers that are lower', back, []);
+			m.viewers(await viewer.stop(), { refusals: Infinity, stall: 4 });
 		},
 	},
 	{
@@ -238,7 +265,7 @@ export const PROCESS_ROWS = [
 		async run(bed, m) {
 			need(hasProgram('prlimit'), 'prlimit');
 			const { edge, viewer } = await watch(bed, {
-				live: { target: 1 },
+				live: {},
 				edge: { wrap: ['prlimit', '--nofile=256:256'] },
 			});
 			const agents = Array.from({ length: 400 }, () => newAgent());
@@ -273,7 +300,6 @@ export const PROCESS_ROWS = [
 		async run(bed, m) {
 			let runs = 0;
 			const source = await startSource(bed, {
-				target: 1,
 				route: (incoming, response) => {
 					if (incoming.url !== '/page') return false;
 					runs++;

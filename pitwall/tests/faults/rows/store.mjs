@@ -1,5 +1,8 @@
 // Faults of Redis.
-import { config, eventually } from '../bed.mjs';
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { startProcess } from '../../../../frontend/e2e/support/process.mjs';
+import { config, eventually, freePort } from '../bed.mjs';
 import { pause, quantile, request } from '../client.mjs';
 import { startCluster } from '../cluster.mjs';
 import { sourceSection, startSource } from '../source.mjs';
@@ -8,7 +11,7 @@ const MAP = '{pitwall}:map';
 const CHANGES = '{pitwall}:news';
 const bulk = (reply) => Buffer.from(reply.slice(reply.indexOf('\r\n') + 2, -2), 'latin1');
 
-/** Two sources of which `a` plays, and a viewer at an edge. */
+/** A cluster, and a viewer at its first edge. */
 async function watchCluster(bed, options = {}) {
 	const cluster = await startCluster(bed, options);
 	const viewer = cluster.edge.viewer();
@@ -217,8 +220,6 @@ export const STORE_ROWS = [
 			redis.signal('SIGCONT');
 			m.within('slowest poll ms', Math.max(...during), 400);
 			await eventually(async () => (await edge.metric(/^pitwall_store_connected/)) === 1, 'connected again');
-			const second = await startSource(bed, { target: 1 });
-			void second;
 			m.viewers(await viewer.stop());
 		},
 	},
@@ -229,10 +230,6 @@ export const STORE_ROWS = [
 		async run(bed, m) {
 			const master = await bed.redis();
 			const replica = await bed.redis(['--replicaof', '127.0.0.1', `${master.port}`]);
-			const { writeFileSync } = await import('node:fs');
-			const path = await import('node:path');
-			const { freePort } = await import('../bed.mjs');
-			const { startProcess } = await import('../../../../frontend/e2e/support/process.mjs');
 			const sentinel = await freePort();
 			const file = path.join(bed.folder, 'sentinel.conf');
 			writeFileSync(
@@ -242,7 +239,7 @@ export const STORE_ROWS = [
 			const watcher = startProcess('redis-server', [file, '--sentinel']);
 			bed.after(() => watcher.stop('SIGKILL'));
 			await watcher.untilOutput(/\+slave/);
-			const source = await startSource(bed, { target: 1 });
+			const source = await startSource(bed);
 			const store = `[store]\nkind = "redis"\nurl = "redis://mymaster/0"\nsentinels = ["127.0.0.1:${sentinel}"]\n`;
 			const control = await bed.started(config({ source: sourceSection(source), more: store }), {
 				role: 'control-plane',
