@@ -51,6 +51,7 @@ fn bench_playlists(criterion: &mut Criterion) {
                 let mut uri_mapper = ProxyUriMapper {
                     sealer: &sealer,
                     profile: "source",
+                    public_path: "",
                     container_extension: "m4s",
                     now: 1_795_221_000,
                     expires: None,

@@ -2,13 +2,16 @@ import { createHash } from 'node:crypto';
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
+const ROOT_PLACEHOLDER = '<!--pitwall:root-->';
 const START_SCRIPT = /<script>([\s\S]*?)<\/script>/;
 
 /**
- * Wraps an adapter and completes the shell (index.html) that the adapter wrote, in two steps.
+ * Wraps an adapter and completes the shell (index.html) that the adapter wrote, in three steps.
  *
- * 1. The inline start script moves to a file, so that the edge can send a constant `script-src 'self'`.
+ * 1. The inline start script moves to a file, so that the edge can send a constant `script-src 'self'`. It takes the
+ *    path below which a proxy publishes the edge from its own address.
  * 2. The modules of the Watch page, above all hls.js, are preloaded, so that playback starts within three seconds.
+ * 3. Links begin with a text that the edge replaces by the way from the requested path to the root.
  *
  * @param {import('@sveltejs/kit').Adapter} adapter
  * @returns {import('@sveltejs/kit').Adapter}
@@ -23,8 +26,12 @@ export function completeShell(adapter) {
 			const index = path.join(root, 'index.html');
 			let html = readFileSync(index, 'utf8');
 
-			const script = START_SCRIPT.exec(html)?.[1]?.trim();
-			if (!script) throw new Error('no start script in index.html: has SvelteKit changed its shell?');
+			const script = START_SCRIPT.exec(html)?.[1]
+				?.trim()
+				.replace('base: ""', `base: new URL('../../..', document.currentScript.src).pathname.slice(0, -1)`)
+				.replaceAll('import("/_app/immutable/entry/', 'import("./');
+			if (!script?.includes('currentScript.src') || script.includes('"/_app'))
+				throw new Error('no start script in index.html: has SvelteKit changed its shell?');
 			const hash = createHash('sha256').update(script).digest('base64url').slice(0, 8);
 			const start = `/_app/immutable/entry/shell.${hash}.js`;
 			writeFileSync(path.join(root, start), script);
@@ -41,7 +48,9 @@ export function completeShell(adapter) {
 						? `<link href="${href}" rel="stylesheet">`
 						: `<link href="${href}" rel="modulepreload">`,
 				);
-			html = html.replace('</head>', `${links.join('\n\t\t')}\n\t</head>`);
+			html = html
+				.replace('</head>', `${links.join('\n\t\t')}\n\t</head>`)
+				.replace(/(href|src)="\//g, `$1="${ROOT_PLACEHOLDER}`);
 			writeFileSync(index, html);
 		},
 	};

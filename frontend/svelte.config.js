@@ -23,6 +23,5 @@ export default {
 	preprocess: [vitePreprocess(), announcerWithoutStyle],
 	kit: {
 		adapter: completeShell(adapter({ fallback: 'index.html' })),
-		paths: { relative: false },
 	},
 };

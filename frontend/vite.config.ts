@@ -13,6 +13,7 @@ export default defineConfig({
 	test: {
 		include: ['src/**/*.test.ts'],
 		environment: './src/lib/testing/client-environment.ts',
+		alias: { '$app/paths': new URL('src/lib/testing/paths.ts', import.meta.url).pathname },
 		server: { deps: { inline: ['svelte'] } },
 	},
 	// Without the condition `browser`, tests would import Svelte's server runtime, in which no effect runs.

@@ -78,6 +78,7 @@ pub(crate) struct StreamView<'a> {
     pub(crate) sources: &'a [SourceState],
     pub(crate) viewers: usize,
     pub(crate) rank_config: &'a RankConfig,
+    pub(crate) public_url: &'a PublicUrl,
     pub(crate) now: Timestamp,
 }
 
@@ -162,7 +163,7 @@ impl StreamView<'_> {
         let stream = PublicStream {
             id: self.id.clone(),
             feed: self.known.feed.clone(),
-            playlist: playlist_path(self.id),
+            playlist: self.public_url.absolute_path(&playlist_path(self.id)),
             health: self.listed_health(),
             down_since: None,
             reason: None,

@@ -98,7 +98,10 @@ const policy = [
 ].join('; ');
 
 function page(response, { pathname, searchParams }) {
-	let html = readFileSync(path.join(values.build, 'index.html'), 'utf8');
+	let html = readFileSync(path.join(values.build, 'index.html'), 'utf8').replaceAll(
+		'<!--pitwall:root-->',
+		'/',
+	);
 	const { bootstrap } = documents(scenario, down, cameras);
 	if (!searchParams.has('bare') && bootstrap) {
 		// Only where it will be played: an unused preload is a waste and a warning.

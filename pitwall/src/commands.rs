@@ -78,7 +78,7 @@ pub(crate) fn sign_url(url: &str, ttl: Option<Duration>, path: &Path) -> anyhow:
         if link.len() > URI_MAX_BYTES {
             bail!("the edge would refuse it: the link would be longer than {URI_MAX_BYTES} bytes");
         }
-        print_text(&link);
+        print_text(&format!("{}{link}", config.edge.public_path().as_str()));
     }
     Ok(())
 }

@@ -32,7 +32,8 @@ pub(crate) fn run(path: &Path, listen: Option<SocketAddr>) -> anyhow::Result<()>
     ensure_listenable(&config, mode)?;
     let tls_locations = TlsKeyLocations::of(&config);
     let store = AnyStore::open(config.store, &keys, &config.state.dir, |_| true, &registry)?;
-    let openapi = OpenApi::with_commands(pitwall_control_plane::openapi())?;
+    let public_path = edge_config.edge.public_path();
+    let openapi = OpenApi::with_commands(pitwall_control_plane::openapi(), &public_path)?;
     let edge =
         Edge::new(&edge_config, keys.sealer(), access, store.to_dyn_store(), openapi, &registry)?;
     let mut server = Server::new(&edge_config.edge, edge, registry, token.edge_token())

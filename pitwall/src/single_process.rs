@@ -155,7 +155,8 @@ fn assemble_server_with_store(
         &token,
         &registry,
     )?;
-    let openapi = OpenApi::with_commands(pitwall_control_plane::openapi())?;
+    let public_path = edge_config.edge.public_path();
+    let openapi = OpenApi::with_commands(pitwall_control_plane::openapi(), &public_path)?;
     let edge =
         Edge::new(&edge_config, keys.sealer(), access, store.to_dyn_store(), openapi, &registry)?;
     let mut server = Server::new(&edge_config.edge, edge, registry, token.edge_token())

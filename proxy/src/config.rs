@@ -15,6 +15,7 @@ use url::Url;
 
 pub use self::allowed_host::AllowedHost;
 use crate::http::limits::LimitsConfig;
+use crate::http::public_path::PublicPath;
 
 #[derive(Clone, Debug, Default)]
 pub struct Config {
@@ -96,6 +97,11 @@ impl EdgeConfig {
         #[expect(clippy::expect_used, reason = "an address is a host and a port")]
         Url::parse(&format!("{scheme}://{address}")).expect("a URL of an address")
     }
+
+    /// The path of [`public_url`](Self::public_url), which was judged as it was read.
+    pub fn public_path(&self) -> PublicPath {
+        self.public_url.as_ref().and_then(|url| PublicPath::of(url).ok()).unwrap_or_default()
+    }
 }
 
 /// One address, or a list of them. An error names the index of the wrong entry.
@@ -167,12 +173,7 @@ fn public_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Url>,
     if url.query().is_some() {
         return Err(D::Error::custom("a URL with a query is the start of no other"));
     }
-    if url.path() != "/" {
-        let path = url.path();
-        return Err(D::Error::custom(format!(
-            "Pitwall is at the root of a name: leave {path} out"
-        )));
-    }
+    PublicPath::of(&url).map_err(D::Error::custom)?;
     Ok(Some(url))
 }
 

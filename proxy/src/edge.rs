@@ -42,7 +42,7 @@ use crate::live::LiveHandler;
 use crate::media_handler::MediaHandler;
 use crate::media_response::{MediaResponse, filter_range};
 use crate::metrics::{Label, Metrics};
-use crate::page::{Page, is_gzip_accepted, login_page};
+use crate::page::{self, Page, is_gzip_accepted, login_page};
 use crate::playlist::PlaylistPoller;
 use crate::proxy_handler::{ProxyHandler, ProxyRequest};
 use crate::request_context::RequestContext;
@@ -109,7 +109,18 @@ impl Edge {
             openapi,
             drain_signal: drain_signal.clone(),
         };
-        let state = EdgeState { store, maps, fetcher, sealer, targets, cache, viewers, metrics };
+        let public_path = config.edge.public_path();
+        let state = EdgeState {
+            store,
+            maps,
+            fetcher,
+            sealer,
+            targets,
+            cache,
+            viewers,
+            metrics,
+            public_path,
+        };
         let window = config.edge.playlist.window;
         let live = Arc::new(LiveHandler::new(playlist_poller.clone(), state.clone(), window));
         Ok(Self {
@@ -262,7 +273,8 @@ impl Edge {
                 self.api.respond(&request, &|map, stream| self.live.active_upstream(map, stream))?
             }
             Route::Page { path } if grant == Grant::Key => {
-                let cookie = self.access.issue_cookie(&grant, self.is_https, now);
+                let cookie_path = self.state.public_path.cookie_path();
+                let cookie = self.access.issue_cookie(&grant, cookie_path, self.is_https, now);
                 login_page::redirect_with_cookie(path, query, &cookie.unwrap_or_default())
             }
             Route::Page { path } => {
@@ -298,12 +310,19 @@ impl ProxyHttp for Edge {
         if self.drain_signal.is_draining() {
             session.as_downstream_mut().set_keepalive(None);
         }
+        let public_path = &self.state.public_path;
+        if let Some(uri) = public_path.strip_from(&session.req_header().uri) {
+            session.req_header_mut().set_uri(uri);
+        }
         let uri = session.req_header().uri.clone();
         let route = Route::parse(uri.path(), uri.query());
         let is_cross_origin = Route::is_cross_origin(&route, uri.path());
         let outcome = match (self.admit(session, &route, is_cross_origin, context), route) {
             (Ok(Some(rejection)), _) => Ok(ResponseKind::Complete(rejection)),
             (Err(problem), _) | (_, Err(problem)) => Err(problem),
+            (Ok(None), Ok(Route::Page { path })) if public_path.is_without_slash(path) => {
+                Ok(ResponseKind::Complete(page::redirect_to_directory(path, uri.query())))
+            }
             (Ok(None), Ok(route)) => {
                 context.route = route.label();
                 let query = Query(uri.query().unwrap_or_default());

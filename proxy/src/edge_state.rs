@@ -8,6 +8,7 @@ use pitwall_upstream_map::Store;
 
 use crate::cache::SegmentCache;
 use crate::feedback::viewers::ViewerTracker;
+use crate::http::public_path::PublicPath;
 use crate::metrics::Metrics;
 use crate::upstream::resolved_map::MapResolver;
 use crate::upstream::seal::Sealer;
@@ -24,4 +25,5 @@ pub struct EdgeState {
     pub cache: Arc<SegmentCache>,
     pub viewers: Arc<ViewerTracker>,
     pub metrics: Metrics,
+    pub public_path: PublicPath,
 }

@@ -1,5 +1,6 @@
 //! What every request and response passes through, whatever it is for.
 //!
+//! - [`public_path`]: the path below which a proxy in front publishes the edge.
 //! - [`client_address`]: which client sent a request; [`limits`]: how much one client may take.
 //! - [`admission`]: which methods, fields and bodies are accepted.
 //! - [`query`]: the parameters of a request, and the links in them.
@@ -14,6 +15,7 @@ pub mod client_address;
 pub mod cors;
 pub mod limits;
 pub mod problem;
+pub mod public_path;
 pub mod query;
 pub mod response;
 pub mod write_timeout;

@@ -98,6 +98,7 @@ impl LiveHandler {
         let mut uri_mapper = ProxyUriMapper {
             sealer: &self.state.sealer,
             profile: &upstream.profile.0,
+            public_path: self.state.public_path.as_str(),
             container_extension: Container::MpegTs.extension(),
             now,
             expires: None,

@@ -24,6 +24,9 @@ struct EmbeddedFiles;
 /// The text of the shell that the bootstrap document replaces.
 const BOOTSTRAP_PLACEHOLDER: &str = "<!--pitwall:bootstrap-->";
 
+/// The text that stands for Pitwall's root in the links of the shell and of the login page.
+const ROOT_PLACEHOLDER: &str = "<!--pitwall:root-->";
+
 const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; script-src 'self'; style-src 'self'; \
                         img-src 'self' data:; media-src 'self' blob:; worker-src 'self'; \
                         connect-src 'self'; object-src 'none'; base-uri 'none'; \
@@ -46,6 +49,23 @@ struct StaticFile {
 /// streams, and the login page is styled with them.
 pub fn is_public_file(path: &str) -> bool {
     path.starts_with("/_app/") || path == "/favicon.svg"
+}
+
+/// The HTML of a page for the address `path`, with links that are relative to it: they lead to
+/// Pitwall's root below whatever path a proxy in front publishes it.
+pub fn with_relative_links(html: &str, path: &str) -> String {
+    let root = match path.matches('/').count() {
+        0 | 1 => "./".to_owned(),
+        slashes => "../".repeat(slashes - 1),
+    };
+    html.replace(ROOT_PLACEHOLDER, &root)
+}
+
+/// Answers a request for a directory whose path lacks the slash at its end.
+pub fn redirect_to_directory(path: &str, query: Option<&str>) -> Response {
+    let query = query.map_or(String::new(), |query| format!("?{query}"));
+    Response::new(StatusCode::PERMANENT_REDIRECT)
+        .header(header::LOCATION, format!("{path}/{query}"))
 }
 
 /// The `<link rel="stylesheet">` elements of the shell, for the login page.
@@ -111,14 +131,14 @@ impl Page {
             Some(file) if path != "/index.html" => file.to_response(path, is_gzip_accepted),
             // A missing file is a 404: a browser would take the shell for the script that it loads.
             _ if path.starts_with("/_app/") => Response::new(StatusCode::NOT_FOUND),
-            _ => self.render_shell(bootstrap()),
+            _ => self.render_shell(path, bootstrap()),
         }
     }
 
-    fn render_shell(&self, bootstrap: Option<Document>) -> Response {
+    fn render_shell(&self, path: &str, bootstrap: Option<Document>) -> Response {
         let json = bootstrap.as_ref().and_then(Document::as_str);
         let inlined = json.map_or(String::new(), |json| inline_bootstrap(json, Timestamp::now()));
-        let html = self.shell.replace(BOOTSTRAP_PLACEHOLDER, &inlined);
+        let html = with_relative_links(&self.shell, path).replace(BOOTSTRAP_PLACEHOLDER, &inlined);
         Response::ok("text/html; charset=utf-8", html.into())
             // The shell carries the server's time, which is wrong in a stored response.
             .header(header::CACHE_CONTROL, "no-store")
@@ -170,6 +190,25 @@ fn gzip(body: &[u8]) -> Option<Bytes> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn links_of_a_page_lead_to_the_root_from_every_address() {
+        for (path, expected) in [
+            ("/", "./_app/a.js"),
+            ("/watch", "./_app/a.js"),
+            ("/watch/", "../_app/a.js"),
+            ("/watch/2026:monaco:R", "../_app/a.js"),
+            ("/live/w/index.m3u8", "../../_app/a.js"),
+        ] {
+            let html = with_relative_links("<!--pitwall:root-->_app/a.js", path);
+            assert_eq!(html, expected, "{path}");
+            for root in ["", "/tv", "/tv/pitwall"] {
+                let base = url::Url::parse(&format!("https://tv.example{root}{path}")).unwrap();
+                let link = base.join(&html).unwrap();
+                assert_eq!(link.path(), format!("{root}/_app/a.js"), "{base}");
+            }
+        }
+    }
 
     #[test]
     fn the_inlined_document_cannot_end_its_element() {

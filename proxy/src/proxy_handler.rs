@@ -99,6 +99,7 @@ impl EdgeState {
         let mut uri_mapper = ProxyUriMapper {
             sealer: &self.sealer,
             profile: &target.profile.id,
+            public_path: self.public_path.as_str(),
             container_extension: container_extension(guess_container(&upstream_playlist.body)),
             now,
             expires: target.expires,

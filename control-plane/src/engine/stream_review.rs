@@ -156,6 +156,7 @@ impl Engine {
             sources: &self.sources,
             viewers: self.viewers.get(stream).copied().unwrap_or(0),
             rank_config: &self.rank_config,
+            public_url: &self.public_url,
             now: self.clock.now(),
         })
     }

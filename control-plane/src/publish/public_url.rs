@@ -12,6 +12,11 @@ impl PublicUrl {
         Self(public_url)
     }
 
+    /// The path that a viewer's browser requests for a path of the edge.
+    pub(super) fn absolute_path(&self, path: &str) -> String {
+        format!("{}{path}", self.0.path().trim_end_matches('/'))
+    }
+
     /// The absolute URL of a path, below the path under which the edge may be published.
     pub(super) fn absolute_url(&self, path: &str) -> String {
         format!("{}{path}", self.0.as_str().trim_end_matches('/'))

@@ -32,10 +32,11 @@ ${more}
 `;
 
 /**
- * Starts an edge with these sections of a configuration; resolves when the edge is healthy, and stops it when the test
- * ends. The returned `start` restarts the edge after a `stop` with the same addresses and state.
+ * Starts an edge with these sections of a configuration, and these lines in `[edge]`; resolves when the edge is healthy,
+ * and stops it when the test ends. The returned `start` restarts the edge after a `stop` with the same addresses and
+ * state.
  */
-export async function startEdge(t, sections, folder = tempFolder(t)) {
+export async function startEdge(t, sections, folder = tempFolder(t), edgeKeys = '') {
 	const config = path.join(folder, 'pitwall.toml');
 	const [port, admin] = [await freePort(), await freePort()];
 	writeFileSync(
@@ -43,6 +44,7 @@ export async function startEdge(t, sections, folder = tempFolder(t)) {
 		`[edge]
 listen = "127.0.0.1:${port}"
 admin = "127.0.0.1:${admin}"
+${edgeKeys}
 [state]
 dir = "${folder}/state"
 [schedule]

@@ -1,3 +1,4 @@
+import { resolve } from '$app/paths';
 import { redirect } from '@sveltejs/kit';
 import { edgeDocuments, loadBootstrap } from '$lib/api/edge-documents';
 import { statusAt } from '$lib/schedule/status';
@@ -18,5 +19,5 @@ export const load: PageLoad = async ({ url }) => {
 		const live = session !== null && statusAt(session, serverClock.now()) === 'live';
 		if (live && streams.some(({ health }) => health === 'healthy')) redirect(307, watchPath(session.id));
 	}
-	redirect(307, '/schedule');
+	redirect(307, resolve('/schedule'));
 };

@@ -15,6 +15,7 @@ mod live;
 mod low_latency;
 mod multivariant;
 mod operator_commands;
+mod public_path;
 mod refresh;
 mod segment_cache;
 mod splice;

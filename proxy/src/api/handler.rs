@@ -139,6 +139,7 @@ mod tests {
     use utoipa::openapi::OpenApiBuilder;
 
     use super::*;
+    use crate::http::public_path::PublicPath;
 
     #[tokio::test]
     async fn a_response_names_the_tag_of_its_text_and_the_version_of_its_map() {
@@ -147,7 +148,8 @@ mod tests {
             store: store.clone(),
             views: DocumentViews::default(),
             events: EventBroadcaster::new(),
-            openapi: OpenApi::with_commands(OpenApiBuilder::new().build()).unwrap(),
+            openapi: OpenApi::with_commands(OpenApiBuilder::new().build(), &PublicPath::default())
+                .unwrap(),
             drain_signal: DrainSignal::default(),
         };
         let activity = ApiRequest::Document(DocumentKind::Activity);

@@ -9,12 +9,15 @@ use utoipa::openapi::path::{
 use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::response::{ResponseBuilder, ResponsesBuilder};
 use utoipa::openapi::schema::{ArrayBuilder, ComponentsBuilder, ObjectBuilder, Type};
-use utoipa::openapi::{ContentBuilder, InfoBuilder, OpenApiBuilder, RefOr, Required, Response};
+use utoipa::openapi::{
+    ContentBuilder, InfoBuilder, OpenApiBuilder, RefOr, Required, Response, Server,
+};
 
 use super::handler::MAP_VERSION_HEADER;
 use super::operations::{OPERATIONS, Operation, REPORTS_PATH, ResponseContent};
 use super::schema::{Schemas, schema_of};
 use crate::feedback::cmcd::{REPORTS_MAX_COUNT, Report};
+use crate::http::public_path::PublicPath;
 
 /// The document as JSON, serialised once.
 #[derive(Clone)]
@@ -22,12 +25,18 @@ pub struct OpenApi(Bytes);
 
 impl OpenApi {
     /// The document of the edge's operations, merged with that of the control plane's commands.
+    /// `public_path`: what the paths of all operations are below, where that is not the root.
     ///
     /// # Errors
     /// The document cannot be serialised.
-    pub fn with_commands(commands: utoipa::openapi::OpenApi) -> Result<Self, serde_json::Error> {
+    pub fn with_commands(
+        commands: utoipa::openapi::OpenApi,
+        public_path: &PublicPath,
+    ) -> Result<Self, serde_json::Error> {
         let mut document = build_document();
         document.merge(commands);
+        let path = public_path.as_str();
+        document.servers = (!path.is_empty()).then(|| vec![Server::new(path)]);
         Ok(Self(serde_json::to_string(&document)?.into()))
     }
 

@@ -212,14 +212,20 @@ impl AccessControl {
 
     /// The `Set-Cookie` value for a browser that presented the key; `None` for any other grant.
     ///
-    /// `now`: unix seconds.
-    pub fn issue_cookie(&self, grant: &Grant, secure: bool, now: u64) -> Option<String> {
+    /// `path`: what the cookie is sent for. `now`: unix seconds.
+    pub fn issue_cookie(
+        &self,
+        grant: &Grant,
+        path: &str,
+        secure: bool,
+        now: u64,
+    ) -> Option<String> {
         let (Self::Key(keys), Grant::Key) = (self, grant) else { return None };
         let value =
             keys.mint_token(AccessScope::Site, now + COOKIE_MAX_AGE_SECONDS, rand::random())?;
         let secure = if secure { "; Secure" } else { "" };
         Some(format!(
-            "{COOKIE_NAME}={value}; Path=/; Max-Age={COOKIE_MAX_AGE_SECONDS}; HttpOnly; SameSite=Lax{secure}"
+            "{COOKIE_NAME}={value}; Path={path}; Max-Age={COOKIE_MAX_AGE_SECONDS}; HttpOnly; SameSite=Lax{secure}"
         ))
     }
 }
@@ -266,7 +272,7 @@ mod tests {
         let keys = AccessKeys::new([KEY.as_bytes()])
             .with_admin_token(Some(AdminToken::new(token.as_bytes())));
         let (edge, none) = (AccessControl::Key(keys), access(&[KEY]));
-        let cookie = edge.issue_cookie(&Grant::Key, false, NOW).unwrap();
+        let cookie = edge.issue_cookie(&Grant::Key, "/", false, NOW).unwrap();
         let cookie = cookie.split(';').next().unwrap();
         let bearer = format!("Bearer {token}");
         let (key, world) = (format!("key={KEY}"), AccessScope::Stream("world-feed"));
@@ -353,8 +359,8 @@ mod tests {
         let (world, pit) = (AccessScope::Stream("world-feed"), AccessScope::Stream("pit-lane"));
         let token = edge.issue_token(&Grant::Key, world, NOW).unwrap();
         let foreign = other.issue_token(&Grant::Key, world, NOW).unwrap();
-        let cookie = edge.issue_cookie(&Grant::Key, true, NOW).unwrap();
-        assert!(cookie.ends_with("; Path=/; Max-Age=2592000; HttpOnly; SameSite=Lax; Secure"));
+        let cookie = edge.issue_cookie(&Grant::Key, "/tv", true, NOW).unwrap();
+        assert!(cookie.ends_with("; Path=/tv; Max-Age=2592000; HttpOnly; SameSite=Lax; Secure"));
         let cookie = cookie.split_once(';').unwrap().0;
         let jar = format!("theme=dark; {cookie}; a=b");
         let (key, token_query) = (format!("key={KEY}"), format!("x=1&key={token}"));
@@ -451,7 +457,7 @@ mod tests {
         let passed_on = edge.issue_token(&Grant::Token(token.clone()), scope, NOW + 1000);
         assert_eq!(passed_on, Some(token));
         assert_eq!(AccessControl::Open.issue_token(&Grant::Open, scope, NOW), None);
-        assert_eq!(edge.issue_cookie(&Grant::Cookie, true, NOW), None);
+        assert_eq!(edge.issue_cookie(&Grant::Cookie, "/", true, NOW), None);
     }
 
     #[test]

@@ -31,18 +31,20 @@ static FORM_TEMPLATE: LazyLock<String> = LazyLock::new(|| {
 /// JSON, as a browser does that navigates.
 pub fn response_for(problem: &Problem, request: &RequestHeader) -> Option<Response> {
     let asks = matches!(problem, Problem::KeyMissing | Problem::KeyInvalid | Problem::KeyExpired);
-    (asks && is_html_preferred(&request.headers))
-        .then(|| build_response(problem, request.uri.query().unwrap_or_default()))
+    (asks && is_html_preferred(&request.headers)).then(|| {
+        build_response(problem, request.uri.path(), request.uri.query().unwrap_or_default())
+    })
 }
 
 /// Answers a browser that showed the key with a cookie and the same address without the key, so
 /// that the key does not stay in the browser's history.
 pub fn redirect_with_cookie(path: &str, query: &Query<'_>, cookie: &str) -> Response {
-    // A location that begins with two slashes would name another host.
-    let path = path.trim_start_matches(['/', '\\']);
+    // A relative location stays below the path at which a proxy in front publishes the edge. Its
+    // dot keeps a colon in the name from making a scheme of what precedes the colon.
+    let name = path.rsplit('/').next().unwrap_or_default();
     let location = match query.without_parameter(KEY_PARAMETER) {
-        none if none.is_empty() => format!("/{path}"),
-        rest => format!("/{path}?{rest}"),
+        none if none.is_empty() => format!("./{name}"),
+        rest => format!("./{name}?{rest}"),
     };
     Response::new(StatusCode::SEE_OTHER)
         .header(header::LOCATION, location)
@@ -50,15 +52,15 @@ pub fn redirect_with_cookie(path: &str, query: &Query<'_>, cookie: &str) -> Resp
         .header(header::REFERRER_POLICY, "no-referrer")
 }
 
-fn build_response(problem: &Problem, query: &str) -> Response {
+fn build_response(problem: &Problem, path: &str, query: &str) -> Response {
     Response::new(problem.status())
         .header(header::CONTENT_TYPE, "text/html; charset=utf-8")
         .header(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY)
         .header(header::REFERRER_POLICY, "no-referrer")
-        .body(render_form(problem, query))
+        .body(render_form(problem, path, query))
 }
 
-fn render_form(problem: &Problem, query: &str) -> Bytes {
+fn render_form(problem: &Problem, path: &str, query: &str) -> Bytes {
     let (mut has_key, mut hidden_inputs) = (false, String::new());
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
         match name == KEY_PARAMETER {
@@ -76,7 +78,7 @@ fn render_form(problem: &Problem, query: &str) -> Bytes {
         // The browser presented an old cookie.
         _ => "The key has changed, or was shown here long ago.",
     };
-    let html = FORM_TEMPLATE
+    let html = page::with_relative_links(&FORM_TEMPLATE, path)
         .replace("<!--pitwall:query-->", &hidden_inputs)
         .replace("<!--pitwall:fault-->", fault);
     if !has_key {
@@ -155,8 +157,9 @@ mod tests {
             (Problem::KeyExpired, "", "The key has changed", ""),
             (Problem::KeyMissing, "%3Ci%3E%22=%3C!--pitwall:fault--%3E", "", code),
         ] {
-            let html = render_form(&problem, query);
+            let html = render_form(&problem, "/watch/x", query);
             let html = std::str::from_utf8(&html).unwrap();
+            assert!(html.contains("href=\"../favicon.svg\"") && !html.contains("pitwall:root"));
             let fault = html.split_once("role=\"alert\"").unwrap().1;
             let fault = fault.split_once('>').unwrap().1.split_once("</p>").unwrap().0;
             assert_eq!(fault.is_empty(), expected_fault.is_empty(), "{query}: {fault}");

@@ -12,6 +12,9 @@ use crate::upstream::target::canonical_url;
 pub struct ProxyUriMapper<'a> {
     pub sealer: &'a Sealer,
     pub profile: &'a str,
+    /// The path below which viewers reach the edge, as of
+    /// [`PublicPath`](crate::http::public_path::PublicPath). A seal is bound to the path without it.
+    pub public_path: &'a str,
     /// File extension of the container of the playlist's segments.
     pub container_extension: &'static str,
     pub now: u64,
@@ -40,6 +43,7 @@ impl ProxyUriMapper<'_> {
         url: &str,
         out: &mut Vec<u8>,
     ) {
+        out.extend_from_slice(self.public_path.as_bytes());
         out.extend_from_slice(path.as_bytes());
         out.extend_from_slice(b"?u=");
         self.sealer.seal_until(purpose, bound, self.profile, url, self.now, self.expires, out);
@@ -107,9 +111,9 @@ impl UriMapper for LiveUriMapper<'_> {
                     .find(|rendition| rendition.playlist.as_str() == reference.url);
                 match rendition {
                     Some(rendition) => {
-                        let id = &rendition.id.0;
+                        let (root, id) = (self.proxy_mapper.public_path, &rendition.id.0);
                         out.extend_from_slice(
-                            format!("/live/{}/{id}.m3u8", self.stream).as_bytes(),
+                            format!("{root}/live/{}/{id}.m3u8", self.stream).as_bytes(),
                         );
                     }
                     None => self.proxy_mapper.map_uri(reference, out),

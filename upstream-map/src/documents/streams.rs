@@ -18,7 +18,8 @@ pub struct Streams {
 pub struct PublicStream {
     pub id: StreamId,
     pub feed: String,
-    /// Path of the stream's multivariant playlist on the edge.
+    /// Path of the stream's multivariant playlist, as viewers request it: below the path of
+    /// `[edge] public_url`.
     pub playlist: String,
     pub health: Health,
     /// Time since which no upstream plays; only while `health` is `down`.

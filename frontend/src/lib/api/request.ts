@@ -1,3 +1,4 @@
+import { base } from '$app/paths';
 import { serverClock } from '$lib/time/clock';
 import type { Problem } from './documents';
 
@@ -26,7 +27,7 @@ export interface FetchedDocument<T> {
 }
 
 /**
- * Fetches one document, and updates `serverClock` from the response's Date field. The edge has the browser ask with
+ * Fetches one document by its path below Pitwall's root, and updates `serverClock` from the response's Date field. The edge has the browser ask with
  * the entity tag of the document in its cache (`Cache-Control: no-cache`), and sends only what has changed.
  */
 export async function fetchDocument<T>(
@@ -36,7 +37,7 @@ export async function fetchDocument<T>(
 	const sent = Date.now();
 	let response: Response;
 	try {
-		response = await fetcher(path, {
+		response = await fetcher(base + path, {
 			headers: { accept: 'application/json' },
 			signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
 		});

@@ -1,3 +1,4 @@
+import { base } from '$app/paths';
 import { LAYOUTS, MAX_TILES, layoutFor, parseLayout, type Layout } from './layout';
 
 /** The part of a wall that its URL holds: `/watch/{session}?l=2&s=a,b&a=a&o=0,-2.5`. */
@@ -69,7 +70,7 @@ export function formatWallQuery({ layout, streams, audible, offsets }: WallQuery
 /** The path of a session's Watch page. Colons stay unescaped, so that the session id is readable. */
 export function watchPath(session: string | null, query = ''): string {
 	const segment = session ? `/${encodeURIComponent(session).replaceAll('%3A', ':')}` : '';
-	return `/watch${segment}${query}`;
+	return `${base}/watch${segment}${query}`;
 }
 
 /** An offset in tenths of a second within the limits; 0 for what is not a number. */

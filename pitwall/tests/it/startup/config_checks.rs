@@ -127,8 +127,8 @@ fn a_check_refuses_what_a_start_refuses() {
             "access.seal_key_file: a Redis store needs one",
         ),
         (
-            "[edge]\npublic_url = \"https://a.example/tv\"\n",
-            "pitwall.toml:2: edge.public_url: Pitwall is at the root of a name: leave /tv out",
+            "[edge]\npublic_url = \"https://a.example/live/\"\n",
+            "pitwall.toml:2: edge.public_url: /live is a path of Pitwall's own: take another",
         ),
     ] {
         let directory = config_folder(config);

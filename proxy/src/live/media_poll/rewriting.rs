@@ -37,6 +37,7 @@ impl MediaPoll {
             proxy_mapper: ProxyUriMapper {
                 sealer: &self.state.sealer,
                 profile: &target.profile.id,
+                public_path: self.state.public_path.as_str(),
                 container_extension: extension,
                 now: self.now,
                 expires: None,
