@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo build test test-full conformance faults lint bench bench-hls fuzz setup setup-test setup-bench setup-conformance page
+.PHONY: help demo build test test-full conformance faults fronts lint bench bench-hls fuzz setup setup-test setup-bench setup-conformance page
 
 PAGE := frontend/build/index.html
 
@@ -20,12 +20,17 @@ test: setup-test ## what CI runs: lint, unit, integration and browser tests
 	.ci/test
 
 test-full: test ## test, and what takes longer
+	.ci/fronts
 	FULL=1 .ci/browser
 	$(MAKE) --no-print-directory faults
 
 faults: setup-test $(PAGE) ## the fault matrix against the release binary (ARGS="redis clock": rows by name; ARGS=--list; PITWALL=PATH)
 	$(if $(PITWALL)$(filter --list,$(ARGS)),,cargo build --release --package pitwall)
 	node pitwall/tests/faults/main.mjs $(ARGS)
+
+fronts: setup-test $(PAGE) ## reverse proxies before two edges, one of which is stopped and killed under load
+	cargo build --package pitwall
+	.ci/fronts
 
 lint: setup frontend/node_modules ## formatting, clippy, arrows between crates, the page's lint
 	.ci/lint
