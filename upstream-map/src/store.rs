@@ -33,6 +33,7 @@ mod record_compression;
 mod redis;
 mod redis_address;
 mod redis_connector;
+mod redis_error;
 mod redis_scripts;
 mod registry_client;
 mod registry_file;

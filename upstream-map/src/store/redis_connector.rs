@@ -8,8 +8,7 @@ use futures::StreamExt as _;
 use redis::aio::{MultiplexedConnection, PubSub};
 use redis::sentinel::Sentinel;
 use redis::{
-    AsyncConnectionConfig, Client, ErrorKind, Msg, ProtocolVersion, PushInfo, PushKind, RedisError,
-    RedisResult,
+    AsyncConnectionConfig, Client, ErrorKind, Msg, ProtocolVersion, PushInfo, PushKind, RedisResult,
 };
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -32,12 +31,6 @@ pub(super) enum NoticeStream {
     Resp3Push(mpsc::UnboundedReceiver<PushInfo>),
     /// RESP2 needs a separate connection for pub/sub.
     SeparatePubSub(Box<PubSub>),
-}
-
-impl From<RedisError> for StoreError {
-    fn from(error: RedisError) -> Self {
-        Self::Unreachable(error.to_string())
-    }
 }
 
 impl RedisConnector {
