@@ -274,7 +274,7 @@ const webkit = {
 			'tcp',
 		]);
 		t.after(() => display.stop());
-		const number = (await display.untilOutput(/^\d+\n/)).match(/^(\d+)\n/)[1];
+		const number = (await display.untilOutput(/^\d+$/m)).match(/^(\d+)$/m)[1];
 		const child = startProcess(
 			await findProgram('MiniBrowser'),
 			['--private', '--autoplay-policy=allow', '--geometry=1000x700', url],
