@@ -19,20 +19,20 @@ export class Measurements {
 		this.#isFast = isFast;
 	}
 
-	#add(label, value, limit, pass) {
-		this.list.push({ label, value, limit, pass });
+	#add(label, value, limit, pass, isDuration = false) {
+		this.list.push({ label, value, limit, pass, isDuration });
 	}
 
 	/** A figure without a limit. */
 	note(label, value) {
 		this.#add(label, value, undefined, true);
 	}
-	atMost(label, value, limit) {
-		this.#add(label, value, `<= ${limit}`, typeof value === 'number' && value <= limit);
+	atMost(label, value, limit, isDuration = false) {
+		this.#add(label, value, `<= ${limit}`, typeof value === 'number' && value <= limit, isDuration);
 	}
 	/** A duration. */
 	within(label, value, limit) {
-		this.atMost(label, value, limit * (this.#isFast ? FAST_DURATION_FACTOR : 1));
+		this.atMost(label, value, limit * (this.#isFast ? FAST_DURATION_FACTOR : 1), true);
 	}
 	atLeast(label, value, limit) {
 		this.#add(label, value, `>= ${limit}`, typeof value === 'number' && value >= limit);
@@ -74,11 +74,18 @@ export class Measurements {
 		if (sum('errors') > errors) this.note('first', list.flatMap(({ failures }) => failures)[0]);
 		atMost('refused', sum('refusals'), refusals);
 		const allowed = stall + (this.#isFast ? FAST_STALL_SECONDS : 0);
-		atMost('stall s', Math.max(...list.map(({ stallSeconds }) => stallSeconds)), allowed);
+		const longest = Math.max(...list.map(({ stallSeconds }) => stallSeconds));
+		if (allowed === Infinity) this.note('stall s', longest);
+		else this.atMost('stall s', longest, allowed, true);
 		atMost('skipped', sum('skipped'), skipped);
 		atMost('cut bodies that ended clean', sum('cutClean'), 0);
 		atMost('numbers that step back', sum('stepsBack'), 0);
 		atMost('aborted', sum('cut'), cut);
+	}
+
+	/** Whether it failed, and only because something took too long, which a busy machine may explain. */
+	get isOnlyLate() {
+		return !this.passed && this.list.every(({ pass, isDuration }) => pass || isDuration);
 	}
 
 	get passed() {

@@ -11,12 +11,10 @@ export const defaults = { target: 2 };
 
 /** Packets of a transport stream that name their source and number; the last one says how long the segment is. */
 export function segmentBytes(label, bytes = SEGMENT_BYTES) {
-	const body = Buffer.alloc(bytes);
-	const text = Buffer.from(label);
-	for (let at = 0; at < bytes; at += PACKET_BYTES) {
-		body[at] = 0x47;
-		text.copy(body, at + 4);
-	}
+	const packet = Buffer.alloc(PACKET_BYTES);
+	packet[0] = 0x47;
+	packet.write(label, 4);
+	const body = Buffer.alloc(bytes, packet);
 	body.write(`${TAIL}${bytes}`, bytes - PACKET_BYTES + 64);
 	return body;
 }

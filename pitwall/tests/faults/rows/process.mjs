@@ -67,12 +67,11 @@ export const PROCESS_ROWS = [
 			const stopped = edge.stop('SIGTERM');
 			const answers = await Promise.all(transfers);
 			const code = await stopped;
-			m.equal(
-				'whole',
-				answers.filter(({ status, complete, body }) => status === 200 && complete && body.length === 188_000)
-					.length,
-				200,
-			);
+			// What the origin did not begin in time was answered 504 before the signal.
+			const running = answers.filter(({ status }) => status === 200);
+			const whole = running.filter(({ complete, body }) => complete && body.length === 188_000);
+			m.atLeast('running', running.length, 50);
+			m.equal('truncated', running.length - whole.length, 0);
 			m.equal('exit code', code, 0);
 			m.within('exit after s', (performance.now() - began) / 1000, 10);
 		},
