@@ -1,12 +1,13 @@
 //! Operator commands over HTTP: `[control] listen`. The edge answers every public request from the
 //! map; the commands here change something or reveal more than is public, and need the admin token.
 //!
-//! - [`token`]: the admin token.
+//! - [`authorization`]: whether a command is the operator's; [`token`]: the admin token.
 //! - [`routes`]: the commands; [`forwarding`]: passes them on to the leader.
 //! - [`problem`]: errors as problem details.
 //! - [`admin`]: metrics and health, for a control plane without an edge.
 
 mod admin;
+mod authorization;
 mod forwarding;
 mod problem;
 mod routes;
@@ -17,14 +18,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::uri::Authority;
-use pitwall_fetch::Fetcher;
+use pitwall_fetch::{Fetcher, Timeouts};
 use pitwall_upstream_map::{Leadership, Store};
 use prometheus::Registry;
 use serde::{Deserialize, Deserializer};
 use tokio::sync::mpsc;
 
+use self::authorization::CommandAuthorizer;
 pub use self::routes::openapi;
 pub use self::token::{AdminToken, TokenTooShort};
+use crate::clock::Clock;
 use crate::model::command::Command;
 use crate::settings::from_text;
 
@@ -56,7 +59,7 @@ from_text!(AdvertisedAddress, |text| match text.parse::<Authority>() {
 impl ControlConfig {
     /// The address that the lease names for a control plane that listens on `listen`. `None` for a
     /// loopback or unspecified address without `advertise`: on another machine it would be another
-    /// server, which would receive the admin token.
+    /// server.
     pub fn advertised_address(&self, listen: SocketAddr) -> Option<String> {
         let is_unreachable = listen.ip().is_loopback() || listen.ip().is_unspecified();
         match &self.advertise {
@@ -69,20 +72,28 @@ impl ControlConfig {
 /// The HTTP server of operator commands to a running control plane.
 pub struct CommandServer {
     command_sender: mpsc::Sender<Command>,
-    admin_token: Option<AdminToken>,
+    authorizer: CommandAuthorizer,
     /// Knows which control plane leads.
     store: Arc<dyn Store>,
-    fetcher: Arc<Fetcher>,
+    /// For the leader alone. The leader may listen where an edge of this machine does not fetch
+    /// from, and a mark in the command keeps it from going in a circle.
+    fetcher: Fetcher,
 }
 
 impl CommandServer {
     pub(crate) fn new(
         command_sender: mpsc::Sender<Command>,
         admin_token: Option<AdminToken>,
+        clock: Clock,
         store: Arc<dyn Store>,
-        fetcher: Arc<Fetcher>,
     ) -> Self {
-        Self { command_sender, admin_token, store, fetcher }
+        let authorizer = CommandAuthorizer::new(admin_token, clock);
+        Self {
+            command_sender,
+            authorizer,
+            store,
+            fetcher: Fetcher::new(Timeouts::default(), Vec::new()),
+        }
     }
 
     fn is_leader(&self) -> bool {
@@ -100,10 +111,11 @@ impl CommandServer {
     ) -> std::io::Result<()> {
         listener.set_nonblocking(true)?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        if self.admin_token.is_none() {
+        if !self.authorizer.has_token() {
             tracing::info!("no admin token is configured: commands are refused");
         }
-        axum::serve(listener, routes::router(self)).with_graceful_shutdown(shutdown).await
+        let router = routes::router(self).into_make_service_with_connect_info::<SocketAddr>();
+        axum::serve(listener, router).with_graceful_shutdown(shutdown).await
     }
 }
 

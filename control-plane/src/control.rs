@@ -45,7 +45,6 @@ impl ControlPlaneConfig {
 /// Extracts, checks, ranks and publishes until [`run`](Self::run) is shut down.
 pub struct ControlPlane {
     engine: Engine,
-    fetcher: Arc<Fetcher>,
     webhooks: WebhookDeliveries,
     schedule: SchedulePoller,
 }
@@ -112,13 +111,13 @@ impl ControlPlane {
             history_store,
             notifier,
         });
-        Ok(Self { engine, fetcher, webhooks, schedule })
+        Ok(Self { engine, webhooks, schedule })
     }
 
     /// The server of operator commands to this control plane.
     pub fn command_server(&self, token: Option<AdminToken>) -> CommandServer {
         let store = self.engine.store.clone();
-        CommandServer::new(self.engine.command_sender(), token, store, self.fetcher.clone())
+        CommandServer::new(self.engine.command_sender(), token, Clock::system(), store)
     }
 
     /// Publishes the first map at once and then keeps the map current until `shutdown` completes,

@@ -11,13 +11,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use jiff::Timestamp;
 use pingora_proxy::Session;
 use pitwall_fetch::RequestBody;
 use pitwall_fetch::{
     AddressPolicy, FetchError, FetchErrorKind, Fetcher, PrivateRange, Request, Timeouts,
 };
-use url::Url;
+use pitwall_upstream_map::CommandKey;
+use url::{Position, Url};
 
+use crate::http::admin_token::bearer_token;
 use crate::http::admission::read_body;
 use crate::http::problem::Problem;
 use crate::http::response::Response;
@@ -50,8 +53,8 @@ pub struct ControlPlaneClient {
     leader_index: AtomicUsize,
 }
 
-/// A command as a client sent it. Of its fields only `Authorization` and, with a body,
-/// `Content-Type` are forwarded.
+/// A command as a client sent it. Of its fields only, with a body, `Content-Type` is forwarded. An
+/// admin token in `Authorization` becomes a signature, and is never sent itself.
 pub struct CommandRequest {
     pub method: Method,
     pub path_and_query: String,
@@ -151,8 +154,15 @@ impl ControlPlaneClient {
             let content_type = content_type.unwrap_or(HeaderValue::from_static(""));
             request.body = Some(RequestBody { content_type, bytes: command.body.clone().into() });
         }
-        if let Some(token) = command.headers.get(header::AUTHORIZATION) {
-            request.source_headers.insert(header::AUTHORIZATION, token.clone());
+        if let Some(token) = bearer_token(&command.headers) {
+            let path_and_query = &request.url[Position::BeforePath..Position::AfterQuery];
+            let signature = CommandKey::of_admin_token(token).sign(
+                &command.method,
+                path_and_query,
+                &command.body,
+                Timestamp::now().as_second(),
+            );
+            request.source_headers.insert(header::AUTHORIZATION, signature.to_header());
         }
         let received = self.fetcher.send(&self.policy, request).await?;
         let status = received.status();

@@ -9,9 +9,11 @@
 //!   text with its entity tag.
 //! - [`store`]: [`Store`], which carries a map from the control plane to the edges.
 //! - [`feedback`]: what the edges report: viewers per stream, failed and stalled upstreams.
+//! - [`command_signature`]: how an edge proves to a control plane that a command is the operator's.
 //!
 //! This crate fetches, ranks and serves nothing.
 
+pub mod command_signature;
 pub mod document;
 pub mod documents;
 pub mod feedback;
@@ -20,6 +22,7 @@ pub mod slug;
 pub mod store;
 pub mod stream;
 
+pub use command_signature::{CommandKey, CommandSignature};
 pub use feedback::EdgeFeedback;
 pub use map::UpstreamMap;
 pub use store::{

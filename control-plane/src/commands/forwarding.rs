@@ -9,7 +9,7 @@ use http::{HeaderName, HeaderValue, header};
 use pitwall_fetch::RequestBody as Sent;
 use pitwall_fetch::{AddressPolicy, FetchError, Request as Outgoing};
 use pitwall_upstream_map::Leadership;
-use url::Url;
+use url::{Position, Url};
 
 use super::CommandServer;
 use super::problem::Problem;
@@ -36,7 +36,7 @@ const LEADER_PRIVATE_RANGES: [&str; 7] = [
     "::1/128",
 ];
 
-/// Forwards a command with its admin token, which was verified here already.
+/// Forwards a command that was authorized here already, with a signature.
 pub(super) async fn forward_to_leader(
     commands: &CommandServer,
     request: Request,
@@ -59,6 +59,8 @@ pub(super) async fn forward_to_leader(
     let (parts, body) = request.into_parts();
     let body =
         axum::body::to_bytes(body, BODY_MAX_BYTES).await.map_err(|_| Problem::BodyTooLarge)?;
+    let path_and_query = &url[Position::BeforePath..Position::AfterQuery];
+    let authorization = commands.authorizer.authorization_for_leader(&parts, path_and_query, &body);
     let method = parts.method;
     let mut outgoing =
         Outgoing { method, ..Outgoing::get(url).first_byte_timeout(LEADER_RESPONSE_TIMEOUT) };
@@ -67,8 +69,8 @@ pub(super) async fn forward_to_leader(
         let content_type = content_type.unwrap_or(HeaderValue::from_static(""));
         outgoing.body = Some(Sent { content_type, bytes: body });
     }
-    if let Some(token) = parts.headers.get(header::AUTHORIZATION) {
-        outgoing.source_headers.insert(header::AUTHORIZATION, token.clone());
+    if let Some(authorization) = authorization {
+        outgoing.source_headers.insert(header::AUTHORIZATION, authorization);
     }
     outgoing.source_headers.insert(FORWARDED_HEADER, HeaderValue::from_static("1"));
     send_to_leader(commands, &policy, outgoing).await.map_err(|error| {

@@ -13,6 +13,13 @@ pub(super) const PROBLEM_CONTENT_TYPE: &str = "application/problem+json";
 pub(super) enum Problem {
     TokenMissing,
     TokenInvalid,
+    /// The command was signed this many seconds ago by this control plane's clock, which may be
+    /// negative.
+    SignatureExpired {
+        age: i64,
+    },
+    /// A command with this signature was executed already.
+    SignatureReplayed,
     NotFound,
     MethodNotAllowed,
     BadBody(String),
@@ -47,6 +54,19 @@ impl Problem {
                 StatusCode::UNAUTHORIZED,
                 "admin-token-invalid",
                 text("this is not the admin token, or none is configured"),
+            ),
+            Self::SignatureExpired { age } => (
+                StatusCode::UNAUTHORIZED,
+                "signature-expired",
+                format!(
+                    "the command was signed {age} s ago by the control plane's clock, and 60 s are \
+                     accepted: set the clocks of edge and control plane. Nothing was changed"
+                ),
+            ),
+            Self::SignatureReplayed => (
+                StatusCode::UNAUTHORIZED,
+                "signature-replayed",
+                text("this command came before: somebody repeats it. Nothing was changed"),
             ),
             Self::NotFound => {
                 (StatusCode::NOT_FOUND, "not-found", text("there is nothing at this path"))

@@ -34,7 +34,8 @@ pub(super) const BODY_MAX_BYTES: usize = 16 * 1024;
 pub(super) const COMMAND_TIMEOUT: Duration = Duration::from_secs(7);
 
 /// Response descriptions that the operations share.
-const UNAUTHORIZED_DESCRIPTION: &str = "Not the admin token.";
+const UNAUTHORIZED_DESCRIPTION: &str = "Not the admin token. signature-expired: the clocks of edge and control plane differ by more \
+                        than a minute; signature-replayed: the same signed command came before.";
 const UNAVAILABLE_DESCRIPTION: &str = "Nothing was done: store-unavailable: the store cannot be reached; \
                        standing-by, leader-silent: which control plane leads is not known, or it \
                        cannot be reached; taking-over: it has just begun to lead; unavailable: it \
@@ -55,20 +56,14 @@ pub(super) fn router(commands: CommandServer) -> Router {
         .with_state(commands)
 }
 
-/// Verifies the admin token before routing, so that a client without the token cannot even learn
+/// Authorizes the request before routing, so that a client without the token cannot even learn
 /// which routes exist; then serves the request, or forwards it to the leader.
 async fn authorize_or_forward(
     State(commands): State<Arc<CommandServer>>,
     request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
-    if !request.headers().contains_key(header::AUTHORIZATION) {
-        return Err(Problem::TokenMissing);
-    }
-    match &commands.admin_token {
-        Some(token) if token.is_presented_in(request.headers()) => {}
-        _ => return Err(Problem::TokenInvalid),
-    }
+    let request = commands.authorizer.authorize(request).await?;
     match commands.is_leader() {
         true => Ok(next.run(request).await),
         false => forwarding::forward_to_leader(&commands, request).await,

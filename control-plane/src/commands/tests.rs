@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use pitwall_fetch::{Fetcher, Timeouts};
 use pitwall_upstream_map::store::{CurrentMap, SpliceDecision, SpliceProposal};
-use pitwall_upstream_map::{Leadership, MemoryStore, StoreError, UpstreamMap};
+use pitwall_upstream_map::{
+    CommandKey, CommandSignature, Leadership, MemoryStore, StoreError, UpstreamMap,
+};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -383,6 +385,43 @@ async fn a_standby_forwards_commands_to_the_leader() {
         assert_eq!(head.contains("allow: post"), status == 405, "{head}");
         assert!(head.contains("cache-control: no-store"), "{head}");
     }
+}
+
+/// What a standby sends to the leader holds no admin token, whoever sent the command.
+#[tokio::test]
+async fn a_standby_signs_what_it_forwards() {
+    let leader = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let leads = Leadership::Standby(Some(leader.local_addr().unwrap().to_string()));
+    let (sent, mut received) = tokio::sync::mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Ok((mut connection, _)) = leader.accept().await {
+            let mut request = vec![0; 4096];
+            let length = connection.read(&mut request).await.unwrap();
+            sent.send(String::from_utf8_lossy(&request[..length]).into_owned()).unwrap();
+        }
+    });
+    let (standby, store) = standby().await;
+    *store.leader.lock().unwrap() = leads;
+    let (path, json) = ("/api/streams/w/switch", "content-type: application/json\r\n");
+    let key = CommandKey::of_admin_token(TOKEN.as_bytes());
+    let now = jiff::Timestamp::now().as_second();
+    let signed = key.sign(&http::Method::POST, path, b"{}", now).to_header();
+    let signed = format!("authorization: {}\r\n", signed.to_str().unwrap());
+    for authorization in [authorization_header(), signed.clone()] {
+        let headers = format!("{authorization}{json}");
+        standby.ask(&format!("POST {path}"), &headers, "{}").await;
+        let forwarded = received.recv().await.unwrap();
+        assert!(!forwarded.contains(TOKEN), "{forwarded}");
+        let value = forwarded.lines().find_map(|line| line.strip_prefix("authorization: "));
+        let value = value.unwrap().parse().unwrap();
+        let headers = http::HeaderMap::from_iter([(http::header::AUTHORIZATION, value)]);
+        let signature = CommandSignature::of_headers(&headers).unwrap();
+        assert!(key.has_signed(&signature, &http::Method::POST, path), "{forwarded}");
+        assert!(signature.is_of_body(b"{}"));
+    }
+    let (status, _, problem) =
+        standby.ask(&format!("POST {path}"), &format!("{signed}{json}"), "{}").await;
+    assert_eq!((status, &problem["type"]), (401, &"urn:pitwall:problem:signature-replayed".into()));
 }
 
 #[test]

@@ -2,10 +2,14 @@
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
+use pitwall_upstream_map::CommandKey;
 
-/// The token's hash: the time of a comparison reveals nothing about the token.
 #[derive(Clone)]
-pub struct AdminToken(blake3::Hash);
+pub struct AdminToken {
+    /// Hashes are compared: the time of a comparison reveals nothing about the token.
+    hash: blake3::Hash,
+    command_key: CommandKey,
+}
 
 /// The token file holds less than [`AdminToken::MIN_BYTES`] bytes.
 #[derive(Debug, thiserror::Error)]
@@ -24,7 +28,12 @@ impl AdminToken {
         if text.len() < Self::MIN_BYTES {
             return Err(TokenTooShort);
         }
-        Ok(Self(blake3::hash(text)))
+        Ok(Self { hash: blake3::hash(text), command_key: CommandKey::of_admin_token(text) })
+    }
+
+    /// The key with which edges and standbys sign commands.
+    pub(super) fn command_key(&self) -> &CommandKey {
+        &self.command_key
     }
 
     /// Does `Authorization: Bearer …` hold this token?
@@ -32,6 +41,6 @@ impl AdminToken {
         let Some(value) = headers.get(AUTHORIZATION) else { return false };
         let Some((scheme, token)) = value.as_bytes().split_at_checked(7) else { return false };
         // blake3 compares its hashes in constant time.
-        scheme.eq_ignore_ascii_case(b"bearer ") && blake3::hash(token.trim_ascii()) == self.0
+        scheme.eq_ignore_ascii_case(b"bearer ") && blake3::hash(token.trim_ascii()) == self.hash
     }
 }

@@ -1,8 +1,9 @@
 //! [`ControlPlaneClient`] against scripted control planes, each with one behaviour.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex};
 
+use pitwall_upstream_map::CommandSignature;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
@@ -123,5 +124,56 @@ async fn the_control_plane_of_the_last_command_is_tried_first() {
         assert!(response.fields().iter().all(|(name, _)| name != "set-cookie"));
         assert_eq!(executed.load(Ordering::SeqCst), commands);
         assert_eq!(refused.load(Ordering::SeqCst), 1, "only before the leader is known");
+    }
+}
+
+/// The bytes of each request that a control plane receives, which answers each with 204.
+async fn recording_control_plane() -> (SocketAddr, Arc<Mutex<Vec<u8>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (address, received) = (listener.local_addr().unwrap(), Arc::new(Mutex::new(Vec::new())));
+    let recorded = received.clone();
+    tokio::spawn(async move {
+        while let Ok((mut connection, _)) = listener.accept().await {
+            let mut request = vec![0; 4096];
+            let length = connection.read(&mut request).await.unwrap();
+            recorded.lock().unwrap().extend_from_slice(&request[..length]);
+            let response = b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n";
+            connection.write_all(response).await.unwrap();
+        }
+    });
+    (address, received)
+}
+
+#[tokio::test]
+async fn a_command_is_signed_and_the_admin_token_is_not_sent() {
+    const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+    let key = CommandKey::of_admin_token(TOKEN.as_bytes());
+    for (authorization, path, is_signed) in [
+        (format!("Bearer {TOKEN}"), "/api/streams/w/switch?a=b", true),
+        // The path is signed as it is sent.
+        (format!("bearer  {TOKEN} "), "/api/streams/a|b/./switch?a=\"b\"", true),
+        (format!("Basic {TOKEN}"), "/api/streams/w/switch", false),
+        (TOKEN.to_owned(), "/api/streams/w/switch", false),
+        ("Bearer".to_owned(), "/api/streams/w/switch", false),
+    ] {
+        let (address, received) = recording_control_plane().await;
+        let control = ControlPlaneClient::new(vec![address], Vec::new());
+        let headers = HeaderMap::from_iter([
+            (header::AUTHORIZATION, authorization.parse().unwrap()),
+            (header::COOKIE, format!("a={TOKEN}").parse().unwrap()),
+        ]);
+        let (method, path_and_query, body) = (Method::POST, path.to_owned(), b"{}".to_vec());
+        let command = CommandRequest { method, path_and_query, headers, body };
+        control.forward_command(&command).await.unwrap();
+        let sent = String::from_utf8(received.lock().unwrap().clone()).unwrap();
+        assert!(!sent.contains(TOKEN), "{authorization}: {sent}");
+        let field = sent.lines().find_map(|line| line.strip_prefix("authorization: "));
+        let headers = field.map(|value| (header::AUTHORIZATION, value.parse().unwrap()));
+        let signature = CommandSignature::of_headers(&HeaderMap::from_iter(headers));
+        let path = sent.split(' ').nth(1).unwrap();
+        let is_accepted = signature.is_some_and(|signature| {
+            key.has_signed(&signature, &Method::POST, path) && signature.is_of_body(b"{}")
+        });
+        assert_eq!(is_accepted, is_signed, "{authorization}: {sent}");
     }
 }
