@@ -11,7 +11,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use pitwall_fetch::{AddressPolicy, FetchError, PrivateRange};
+use pitwall_fetch::{AddressPolicy, FetchError, OwnListeners, PrivateRange};
 use serde::Deserialize;
 use toml::Spanned;
 use url::Url;
@@ -137,11 +137,15 @@ impl Source {
         format!("in source {:?}", self.name)
     }
 
-    /// The configured URLs that the address policy denies whatever addresses their names resolve
-    /// to; each message names the key that would allow the URL.
-    pub fn policy_denials(&self) -> Vec<String> {
+    /// The configured URLs that are denied whatever addresses their names resolve to, by the
+    /// address policy or because Pitwall listens there; each message names the key that would allow
+    /// the URL, if one would.
+    pub fn policy_denials(&self, own_listeners: &OwnListeners) -> Vec<String> {
         let (policy, location) = (self.fetch_policy(), self.config_location());
-        let results = self.configured_origins.iter().map(|origin| policy.check_url(origin));
+        let results = self.configured_origins.iter().map(|origin| {
+            own_listeners.check_url(origin)?;
+            policy.check_url(origin)
+        });
         let denied = results.filter_map(Result::err).filter(FetchError::is_denied);
         let mut denials: Vec<String> = denied.map(|error| error.operator_text(&location)).collect();
         denials.dedup();

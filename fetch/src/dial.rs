@@ -7,20 +7,21 @@ use tokio::net::TcpStream;
 use url::{Host, Url};
 
 use crate::error::{FetchError, FetchErrorKind};
-use crate::failure_reason::PolicyDenial;
 use crate::fetcher::Fetcher;
 use crate::policy::AddressPolicy;
+use crate::resolver::resolve_vetted;
 
 impl Fetcher {
     /// Resolves the host of `url` and checks its addresses, without connecting.
     ///
     /// # Errors
-    /// [`FetchErrorKind::Denied`] if the policy denies the target, [`FetchErrorKind::Resolve`] if
+    /// [`FetchErrorKind::Denied`] if the policy denies the target or it is an own listener, [`FetchErrorKind::Resolve`] if
     /// the name does not resolve.
     pub async fn check_target(&self, policy: &AddressPolicy, url: &Url) -> Result<(), FetchError> {
         policy.check_url(url)?;
+        self.own_listeners().check_url(url)?;
         let deadline = self.timeouts().connect;
-        let vetting = tokio::time::timeout(deadline, resolve_vetted(policy, url)).await;
+        let vetting = tokio::time::timeout(deadline, self.resolve(policy, url)).await;
         vetting.map_err(|_| FetchError::from(FetchErrorKind::Resolve))?.map(|_| ())
     }
 
@@ -32,12 +33,10 @@ impl Fetcher {
     /// accept the connection in time.
     pub async fn dial(&self, policy: &AddressPolicy, url: &Url) -> Result<TcpStream, FetchError> {
         policy.check_url(url)?;
+        self.own_listeners().check_url(url)?;
         let connecting = async {
             let mut last_error = FetchError::from(FetchErrorKind::Resolve);
-            for address in resolve_vetted(policy, url).await? {
-                if self.own_listeners().contains(address.ip(), Some(address.port())) {
-                    return Err(PolicyDenial::OwnListener.into());
-                }
+            for address in self.resolve(policy, url).await? {
                 match TcpStream::connect(address).await {
                     Ok(stream) => return self.vet_connection(policy, stream),
                     Err(error) => last_error = FetchError::of_io(FetchErrorKind::Connect, &error),
@@ -62,24 +61,24 @@ impl Fetcher {
         stream.set_nodelay(true).map_err(failed)?;
         Ok(stream)
     }
-}
 
-/// Resolves all addresses of the URL's host; an error if one of them is denied.
-async fn resolve_vetted(policy: &AddressPolicy, url: &Url) -> Result<Vec<SocketAddr>, FetchError> {
-    let port = url.port_or_known_default().ok_or(FetchErrorKind::BadUrl("a URL without a port"))?;
-    let addresses = match url.host() {
-        None => return Err(FetchErrorKind::BadUrl("a URL without a host").into()),
-        Some(Host::Ipv4(v4)) => vec![(v4, port).into()],
-        Some(Host::Ipv6(v6)) => vec![(v6, port).into()],
-        Some(Host::Domain(name)) => {
-            let resolved = tokio::net::lookup_host((name, port)).await;
-            resolved
-                .map_err(|error| FetchError::with_detail(FetchErrorKind::Resolve, error))?
-                .collect()
+    /// Resolves all addresses of the URL's host; an error if one of them is denied.
+    async fn resolve(
+        &self,
+        policy: &AddressPolicy,
+        url: &Url,
+    ) -> Result<Vec<SocketAddr>, FetchError> {
+        let port =
+            url.port_or_known_default().ok_or(FetchErrorKind::BadUrl("a URL without a port"))?;
+        match url.host() {
+            None => Err(FetchErrorKind::BadUrl("a URL without a host").into()),
+            Some(Host::Ipv4(v4)) => Ok(vec![(v4, port).into()]),
+            Some(Host::Ipv6(v6)) => Ok(vec![(v6, port).into()]),
+            Some(Host::Domain(name)) => {
+                resolve_vetted(policy, self.own_listeners(), name, port).await
+            }
         }
-    };
-    addresses.iter().try_for_each(|address| policy.check_address(address.ip()))?;
-    Ok(addresses)
+    }
 }
 
 #[cfg(test)]

@@ -173,7 +173,7 @@ impl PolicyDenial {
                 format!("{address} is a cloud's metadata service, which nothing allows")
             }
             Self::OwnListener => {
-                "it is a listener of this Pitwall, which never fetches itself".to_owned()
+                "it points back at this edge: Pitwall never fetches from itself".to_owned()
             }
         }
     }

@@ -1,7 +1,6 @@
 //! Sending of requests: URLs checked against the policy, redirects followed here, timeouts applied.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,8 +11,8 @@ use url::Url;
 use crate::content_coding::UpstreamBody;
 use crate::cookies::merge_cookies;
 use crate::error::{FetchError, FetchErrorKind};
-use crate::failure_reason::PolicyDenial;
-use crate::policy::{AddressPolicy, OwnListeners};
+use crate::own_listeners::OwnListeners;
+use crate::policy::AddressPolicy;
 use crate::request::Request;
 use crate::response::{Response, UpstreamResponse};
 use crate::{http_client, https_client};
@@ -25,7 +24,8 @@ pub(crate) const REDIRECTS_MAX: usize = 10;
 /// wider policy is never reused under a narrower one.
 pub struct Fetcher {
     http_clients: Mutex<HashMap<AddressPolicy, Arc<http_client::HttpClient>>>,
-    https_clients: Mutex<HashMap<AddressPolicy, https_client::HttpsClient>>,
+    /// By policy and port.
+    https_clients: Mutex<HashMap<(AddressPolicy, u16), https_client::HttpsClient>>,
     timeouts: Timeouts,
     own_listeners: Arc<OwnListeners>,
 }
@@ -53,12 +53,12 @@ impl Default for Timeouts {
 
 impl Fetcher {
     /// A fetcher that never connects to `own_listeners`.
-    pub fn new(timeouts: Timeouts, own_listeners: Vec<SocketAddr>) -> Self {
+    pub fn new(timeouts: Timeouts, own_listeners: impl Into<OwnListeners>) -> Self {
         Self {
             http_clients: Mutex::default(),
             https_clients: Mutex::default(),
             timeouts,
-            own_listeners: Arc::new(OwnListeners(own_listeners)),
+            own_listeners: Arc::new(own_listeners.into()),
         }
     }
 
@@ -116,11 +116,7 @@ impl Fetcher {
         request: &Request<'_>,
     ) -> Result<UpstreamResponse, FetchError> {
         policy.check_url(&request.url)?;
-        if let Some(address) = literal_ip(&request.url)
-            && self.own_listeners.contains(address, request.url.port_or_known_default())
-        {
-            return Err(PolicyDenial::OwnListener.into());
-        }
+        self.own_listeners.check_url(&request.url)?;
         let received = request.cookies.and_then(|jar| jar.cookie_field(&request.url));
         let cookie = merge_cookies(request.source_headers.get(header::COOKIE), received);
         let first_byte = request.first_byte_timeout.unwrap_or(self.timeouts.first_byte);
@@ -130,8 +126,9 @@ impl Fetcher {
                 let body = UpstreamBody::Http(response.body);
                 Ok::<_, FetchError>(UpstreamResponse::new(response.status, response.headers, body))
             } else {
-                let client = self.https_client(policy)?;
-                let response = client.send(request, cookie, &self.own_listeners).await?;
+                let port = request.url.port_or_known_default().unwrap_or(443);
+                let client = self.https_client(policy, port)?;
+                let response = client.send(request, cookie).await?;
                 let body = UpstreamBody::Https(response.body);
                 Ok(UpstreamResponse::new(response.status, response.headers, body))
             }
@@ -161,22 +158,21 @@ impl Fetcher {
     fn https_client(
         &self,
         policy: &AddressPolicy,
+        port: u16,
     ) -> Result<https_client::HttpsClient, FetchError> {
         let mut clients = self.https_clients.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(client) = clients.get(policy) {
+        let key = (policy.clone(), port);
+        if let Some(client) = clients.get(&key) {
             return Ok(client.clone());
         }
-        let client = https_client::HttpsClient::new(policy.clone(), self.timeouts.connect)?;
-        clients.insert(policy.clone(), client.clone());
+        let client = https_client::HttpsClient::new(
+            policy.clone(),
+            self.own_listeners.clone(),
+            port,
+            self.timeouts.connect,
+        )?;
+        clients.insert(key, client.clone());
         Ok(client)
-    }
-}
-
-fn literal_ip(url: &Url) -> Option<IpAddr> {
-    match url.host()? {
-        url::Host::Ipv4(v4) => Some(v4.into()),
-        url::Host::Ipv6(v6) => Some(v6.into()),
-        url::Host::Domain(_) => None,
     }
 }
 

@@ -16,8 +16,8 @@ use http::header::{HeaderMap, HeaderValue};
 use http::{Method, StatusCode};
 
 use crate::error::{FetchError, FetchErrorKind};
-use crate::failure_reason::PolicyDenial;
-use crate::policy::{AddressPolicy, OwnListeners};
+use crate::own_listeners::OwnListeners;
+use crate::policy::AddressPolicy;
 use crate::request::Request;
 pub(crate) use body::FramedBody;
 use connection::Connection;
@@ -77,7 +77,13 @@ impl HttpClient {
                 Err(_) => {}
             }
         }
-        let stream = connector::connect(&self.policy, &request.url, self.connect_timeout).await?;
+        let stream = connector::connect(
+            &self.policy,
+            &self.own_listeners,
+            &request.url,
+            self.connect_timeout,
+        )
+        .await?;
         let mut connection = Connection::new(stream, request_writer::host_and_port(&request.url))?;
         self.vet_peer(&connection)?;
         let head = send_and_read_head(&mut connection, request, cookie).await?;
@@ -88,10 +94,7 @@ impl HttpClient {
     fn vet_peer(&self, connection: &Connection) -> Result<(), FetchError> {
         let peer = connection.peer();
         self.policy.check_address(peer.ip())?;
-        if self.own_listeners.contains(peer.ip(), Some(peer.port())) {
-            return Err(PolicyDenial::OwnListener.into());
-        }
-        Ok(())
+        Ok(self.own_listeners.check_address(peer)?)
     }
 
     fn build_response(&self, connection: Connection, head: ResponseHead) -> HttpResponse {

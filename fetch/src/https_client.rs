@@ -13,15 +13,17 @@ use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderValue};
 
 use crate::error::{FetchError, FetchErrorKind};
-use crate::failure_reason::{ConnectionFault, FailureReason, PolicyDenial};
-use crate::policy::{AddressPolicy, OwnListeners};
+use crate::failure_reason::{ConnectionFault, FailureReason};
+use crate::own_listeners::OwnListeners;
+use crate::policy::AddressPolicy;
 use crate::request::{ACCEPT_ENCODING, Request, USER_AGENT};
 use crate::resolver::VettedResolver;
 
-/// Sends requests under one policy over its own connections.
+/// Sends requests to one port under one policy, over its own connections.
 #[derive(Clone)]
 pub(crate) struct HttpsClient {
     policy: Arc<AddressPolicy>,
+    own_listeners: Arc<OwnListeners>,
     client: reqwest::Client,
 }
 
@@ -52,8 +54,15 @@ impl HttpsBody {
 }
 
 impl HttpsClient {
-    pub(crate) fn new(policy: AddressPolicy, connect: Duration) -> Result<Self, FetchError> {
+    pub(crate) fn new(
+        policy: AddressPolicy,
+        own_listeners: Arc<OwnListeners>,
+        port: u16,
+        connect: Duration,
+    ) -> Result<Self, FetchError> {
         let policy = Arc::new(policy);
+        let resolver =
+            VettedResolver { policy: policy.clone(), own_listeners: own_listeners.clone(), port };
         // Pingora brings ring, and a second crypto library for the same handshakes would only add
         // weight. The call fails if a provider is already installed, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -70,19 +79,18 @@ impl HttpsClient {
             .http1_allow_obsolete_multiline_headers_in_responses(true)
             .http1_ignore_invalid_headers_in_responses(true)
             .redirect(reqwest::redirect::Policy::none())
-            .dns_resolver(Arc::new(VettedResolver(policy.clone())))
+            .dns_resolver(Arc::new(resolver))
             .connect_timeout(connect)
             .pool_idle_timeout(Duration::from_secs(60))
             .build()
             .map_err(|error| FetchError::with_detail(FetchErrorKind::Tls, error))?;
-        Ok(Self { policy, client: inner })
+        Ok(Self { policy, own_listeners, client: inner })
     }
 
     pub(crate) async fn send(
         &self,
         request: &Request<'_>,
         cookie: Option<HeaderValue>,
-        own_listeners: &OwnListeners,
     ) -> Result<HttpsResponse, FetchError> {
         let mut headers = request.source_headers.clone();
         headers.extend(request.forwarded_headers.clone());
@@ -101,9 +109,7 @@ impl HttpsClient {
         let mut response = builder.send().await.map_err(classify_error)?;
         if let Some(peer) = response.remote_addr() {
             self.policy.check_address(peer.ip())?;
-            if own_listeners.contains(peer.ip(), Some(peer.port())) {
-                return Err(PolicyDenial::OwnListener.into());
-            }
+            self.own_listeners.check_address(peer)?;
         }
         let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
         let body = HttpsBody(Some(Box::pin(response.bytes_stream())));

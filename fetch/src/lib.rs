@@ -2,6 +2,7 @@
 //! through [`Fetcher`], so that one address policy covers all requests.
 //!
 //! - [`policy`]: [`AddressPolicy`]: which URLs and addresses may be reached.
+//! - [`own_listeners`]: where Pitwall itself is reached, which is never fetched from.
 //! - [`address`]: which addresses are public, however they are written.
 //! - [`resolver`]: host names to addresses that the policy allows.
 //! - [`headers`]: which request fields a source may set. [`cookies`]: what upstreams set.
@@ -23,6 +24,7 @@ pub mod fetcher;
 pub mod headers;
 mod http_client;
 mod https_client;
+mod own_listeners;
 pub mod policy;
 pub mod request;
 mod resolver;
@@ -33,6 +35,7 @@ pub use error::{FetchError, FetchErrorKind};
 pub use failure_reason::{CertificateFault, ConnectionFault, FailureReason, PolicyDenial};
 pub use fetcher::{Fetcher, Timeouts};
 pub use headers::{HeaderError, parse_source_header, parse_source_headers};
+pub use own_listeners::OwnListeners;
 pub use policy::{AddressPolicy, PrivateRange, USER_INFO_ERROR, parse_url};
 pub use request::{Request, RequestBody, UrlFilter};
 pub use response::Response;

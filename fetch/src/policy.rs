@@ -1,8 +1,8 @@
 //! Address policies: which URLs may be fetched. A policy comes from configuration, per source or
-//! for plain `url=` links. `OwnListeners` are denied under every policy.
+//! for plain `url=` links. [`OwnListeners`](crate::OwnListeners) are denied under every policy.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
 
 use ipnet::IpNet;
@@ -66,20 +66,6 @@ impl AddressPolicy {
 fn is_localhost(name: &str) -> bool {
     let name = name.strip_suffix('.').unwrap_or(name);
     name == "localhost" || name.ends_with(".localhost")
-}
-
-/// Listeners of this Pitwall; fetching from one of them would be a loop.
-pub(crate) struct OwnListeners(pub(crate) Vec<SocketAddr>);
-
-impl OwnListeners {
-    pub(crate) fn contains(&self, address: IpAddr, port: Option<u16>) -> bool {
-        let address = address.to_canonical();
-        self.0.iter().any(|listener| {
-            let is_same_address = listener.ip() == address
-                || (listener.ip().is_unspecified() && address.is_loopback());
-            is_same_address && Some(listener.port()) == port
-        })
-    }
 }
 
 /// A private range or single address that an operator opts in; ranges wide enough to opt in

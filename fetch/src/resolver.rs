@@ -7,23 +7,31 @@ use std::sync::Arc;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 use crate::error::{FetchError, FetchErrorKind};
+use crate::own_listeners::OwnListeners;
 use crate::policy::AddressPolicy;
 
-pub(crate) struct VettedResolver(pub(crate) Arc<AddressPolicy>);
+/// Resolves for connections to one port.
+pub(crate) struct VettedResolver {
+    pub(crate) policy: Arc<AddressPolicy>,
+    pub(crate) own_listeners: Arc<OwnListeners>,
+    pub(crate) port: u16,
+}
 
 impl Resolve for VettedResolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let policy = self.0.clone();
+        let (policy, own_listeners) = (self.policy.clone(), self.own_listeners.clone());
+        let port = self.port;
         Box::pin(async move {
-            let addresses = resolve_vetted(&policy, name.as_str(), 0).await?;
+            let addresses = resolve_vetted(&policy, &own_listeners, name.as_str(), port).await?;
             Ok(Box::new(addresses.into_iter()) as Addrs)
         })
     }
 }
 
-/// Returns at least one address, all allowed by the policy.
+/// Returns at least one address, all allowed by the policy and none an own listener.
 pub(crate) async fn resolve_vetted(
     policy: &AddressPolicy,
+    own_listeners: &OwnListeners,
     name: &str,
     port: u16,
 ) -> Result<Vec<SocketAddr>, FetchError> {
@@ -36,6 +44,7 @@ pub(crate) async fn resolve_vetted(
     }
     for address in &addresses {
         policy.check_address(address.ip())?;
+        own_listeners.check_address(*address)?;
     }
     Ok(addresses)
 }

@@ -57,7 +57,7 @@ pub(crate) fn sign_url(url: &str, ttl: Option<Duration>, path: &Path) -> anyhow:
     let config = Config::load(path)?;
     let url = parse_url(url)?;
     let targets = TargetResolver::new(&config.upstream, DenialLog::default());
-    let fetcher = Fetcher::new(config.upstream.timeouts.into(), Vec::new());
+    let fetcher = Fetcher::new(config.upstream.timeouts.into(), config.own_listeners());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     // Only a denial fails: a name that does not resolve here may resolve where the edge runs.
     if let Err(error) = runtime.block_on(fetcher.check_target(targets.policy_for_url(&url), &url))

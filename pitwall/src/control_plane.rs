@@ -79,19 +79,18 @@ pub(crate) fn run(path: &Path) -> anyhow::Result<()> {
 
 impl ControlPlaneServer {
     pub(crate) fn new(
-        config: Config,
+        mut config: Config,
         store: Arc<dyn Store>,
         listeners: ControlListeners,
         token: &AdminToken,
         registry: &Registry,
     ) -> anyhow::Result<Self> {
+        config.control.listen = Some(listeners.commands.local_addr()?);
+        let own_listeners = config.own_listeners();
         let Config { edge, upstream, state, schedule, sources, .. } = config;
-        let Config { extract, rank, control, webhooks, key_locations, .. } = config;
+        let Config { extract, rank, webhooks, key_locations, .. } = config;
         let webhook_names: Vec<String> =
             webhooks.iter().map(|webhook| webhook.name.0.clone()).collect();
-        // The fetcher refuses these listeners as targets, so that no request loops.
-        let mut own_listeners = vec![edge.listen, edge.admin, listeners.commands.local_addr()?];
-        own_listeners.extend(control.admin);
         let config = ControlPlaneConfig {
             schedule,
             sources,

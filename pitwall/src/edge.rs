@@ -31,11 +31,19 @@ pub(crate) fn run(path: &Path, listen: Option<SocketAddr>) -> anyhow::Result<()>
     let access = secret::load_access(&config.access, &config.key_locations)?;
     ensure_listenable(&config, mode)?;
     let tls_locations = TlsKeyLocations::of(&config);
+    let own_listeners = config.own_listeners();
     let store = AnyStore::open(config.store, &keys, &config.state.dir, |_| true, &registry)?;
     let public_path = edge_config.edge.public_path();
     let openapi = OpenApi::with_commands(pitwall_control_plane::openapi(), &public_path)?;
-    let edge =
-        Edge::new(&edge_config, keys.sealer(), access, store.to_dyn_store(), openapi, &registry)?;
+    let edge = Edge::new(
+        &edge_config,
+        keys.sealer(),
+        access,
+        store.to_dyn_store(),
+        openapi,
+        own_listeners,
+        &registry,
+    )?;
     let mut server = Server::new(&edge_config.edge, edge, registry, token.edge_token())
         .map_err(|error| tls_locations.config_error(&error))?;
     if let AnyStore::Redis(store) = store {

@@ -25,7 +25,7 @@ pub(crate) fn run_extract_command(
         bail!("no source is called {name:?}; there are: {}", names.join(", "));
     };
     let baseline = options.diff.as_ref().map(|folder| Recording::load(folder, name)).transpose()?;
-    let fetcher = Arc::new(Fetcher::new(Timeouts::default(), Vec::new()));
+    let fetcher = Arc::new(Fetcher::new(Timeouts::default(), config.own_listeners()));
     let runner = ExtractionRunner::new(fetcher.clone(), &config.extract);
     let runtime = tokio::runtime::Runtime::new()?;
     let extraction = runtime.block_on(run_extractor(&runner, source, options))?;

@@ -143,10 +143,12 @@ fn assemble_server_with_store(
         },
         admin: control_plane::bind_admin_listener(&config, mode)?,
     };
-    let (mut edge_config, command_address) =
-        (edge::proxy_config(&config), listeners.commands.local_addr()?);
-    edge_config.edge.control = vec![command_address];
+    let command_address = listeners.commands.local_addr()?;
     let advertised = config.control.advertised_address(command_address);
+    config.control.listen = Some(command_address);
+    config.edge.control = vec![command_address];
+    let own_listeners = config.own_listeners();
+    let edge_config = edge::proxy_config(&config);
     let tls_locations = edge::TlsKeyLocations::of(&config);
     let control = control_plane::ControlPlaneServer::new(
         config,
@@ -157,8 +159,15 @@ fn assemble_server_with_store(
     )?;
     let public_path = edge_config.edge.public_path();
     let openapi = OpenApi::with_commands(pitwall_control_plane::openapi(), &public_path)?;
-    let edge =
-        Edge::new(&edge_config, keys.sealer(), access, store.to_dyn_store(), openapi, &registry)?;
+    let edge = Edge::new(
+        &edge_config,
+        keys.sealer(),
+        access,
+        store.to_dyn_store(),
+        openapi,
+        own_listeners,
+        &registry,
+    )?;
     let mut server = Server::new(&edge_config.edge, edge, registry, token.edge_token())
         .map_err(|error| tls_locations.config_error(&error))?;
     store.add_background_services(advertised, &mut server);

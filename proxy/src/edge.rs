@@ -14,7 +14,7 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, Result};
 use pingora_cache::key::CacheKey;
 use pingora_proxy::{FailToProxy, ProxyHttp, RangeType, Session};
-use pitwall_fetch::Fetcher;
+use pitwall_fetch::{Fetcher, OwnListeners};
 use pitwall_upstream_map::Store;
 use prometheus::Registry;
 
@@ -79,6 +79,8 @@ enum ResponseKind {
 }
 
 impl Edge {
+    /// `own_listeners`: those of the edge and of its control planes, which are never fetched from.
+    ///
     /// # Errors
     /// A metric is already registered in `registry`.
     pub fn new(
@@ -87,11 +89,12 @@ impl Edge {
         access: AccessControl,
         store: Arc<dyn Store>,
         openapi: OpenApi,
+        own_listeners: OwnListeners,
         registry: &Registry,
     ) -> prometheus::Result<Self> {
-        let own_listeners = vec![config.edge.listen, config.edge.admin];
-        let control_plane =
-            ControlPlaneClient::new(config.edge.control.clone(), own_listeners.clone());
+        // Commands alone are sent to a control plane, and none to this edge, so that none loops.
+        let edge_listeners = vec![config.edge.listen, config.edge.admin];
+        let control_plane = ControlPlaneClient::new(config.edge.control.clone(), edge_listeners);
         let fetcher = Arc::new(Fetcher::new(config.upstream.timeouts.into(), own_listeners));
         let sealer = Arc::new(sealer);
         let denials = DenialLog::default();

@@ -233,9 +233,11 @@ async fn fetch_text_by_https_client(url: Url) -> Result<String, FetchErrorKind> 
         allow_private: vec!["127.0.0.0/8".parse().unwrap()],
         ..AddressPolicy::default()
     };
-    let client = https_client::HttpsClient::new(policy, Duration::from_secs(3)).unwrap();
+    let (own_listeners, port) = (Arc::new(OwnListeners::default()), url.port().unwrap());
+    let timeout = Duration::from_secs(3);
+    let client = https_client::HttpsClient::new(policy, own_listeners, port, timeout).unwrap();
     let request = Request::get(url.clone());
-    let response = client.send(&request, None, &OwnListeners(Vec::new())).await;
+    let response = client.send(&request, None).await;
     let response = response.map_err(|error| error.kind)?;
     let body = UpstreamBody::Https(response.body);
     let response = UpstreamResponse::new(response.status, response.headers, body);
@@ -335,8 +337,31 @@ async fn unreachable_targets_fail_with_their_kind() {
 
 #[tokio::test]
 async fn our_own_listeners_are_not_upstreams() {
-    let address = upstream().await;
-    let fetcher = Fetcher::new(Timeouts::default(), vec![address]);
-    let result = fetcher.send(&policy_for(address), Request::get(url(address, "/hops/0"))).await;
-    assert!(result.is_err_and(|error| error.is_denied()));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let port = address.port();
+    for (own, target) in [
+        (address, format!("http://{address}/")),
+        (address, format!("https://{address}/")),
+        (address, format!("http://localhost:{port}/")),
+        (address, format!("https://localhost:{port}/")),
+        (([0, 0, 0, 0], port).into(), format!("http://{address}/")),
+        (([0, 0, 0, 0], port).into(), format!("https://localhost:{port}/")),
+        (format!("[::]:{port}").parse().unwrap(), format!("http://{address}/")),
+    ] {
+        let policy = AddressPolicy {
+            allow_private: ["127.0.0.0/8", "::1/128"].map(|range| range.parse().unwrap()).into(),
+            ports: vec![port],
+        };
+        let fetcher = Fetcher::new(Timeouts::default(), vec![own]);
+        let target = Url::parse(&target).unwrap();
+        let result = fetcher.send(&policy, Request::get(target.clone())).await;
+        assert!(result.is_err_and(|error| error.is_denied()), "{own}: {target}");
+        let result = fetcher.dial(&policy, &target).await;
+        assert!(result.is_err_and(|error| error.is_denied()), "{own}: {target}");
+        let result = fetcher.check_target(&policy, &target).await;
+        assert!(result.is_err_and(|error| error.is_denied()), "{own}: {target}");
+    }
+    let accepting = tokio::time::timeout(Duration::from_millis(1), listener.accept()).await;
+    assert!(accepting.is_err(), "denied before it was connected to");
 }

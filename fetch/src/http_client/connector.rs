@@ -10,6 +10,7 @@ use tokio::net::TcpStream;
 use url::{Host, Url};
 
 use crate::error::{FetchError, FetchErrorKind};
+use crate::own_listeners::OwnListeners;
 use crate::policy::AddressPolicy;
 use crate::resolver;
 
@@ -19,22 +20,27 @@ const CONNECTION_ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 /// Resolves the host and connects, all within `limit`.
 pub(super) async fn connect(
     policy: &AddressPolicy,
+    own_listeners: &OwnListeners,
     url: &Url,
     limit: Duration,
 ) -> Result<TcpStream, FetchError> {
-    tokio::time::timeout(limit, resolve_and_connect(policy, url))
+    tokio::time::timeout(limit, resolve_and_connect(policy, own_listeners, url))
         .await
         .map_err(|_| FetchError::connect_timed_out())?
 }
 
-async fn resolve_and_connect(policy: &AddressPolicy, url: &Url) -> Result<TcpStream, FetchError> {
+async fn resolve_and_connect(
+    policy: &AddressPolicy,
+    own_listeners: &OwnListeners,
+    url: &Url,
+) -> Result<TcpStream, FetchError> {
     let port = url.port_or_known_default().unwrap_or(80);
     let addresses = match url.host() {
         None => return Err(FetchErrorKind::BadUrl("a URL without a host").into()),
         Some(Host::Ipv4(v4)) => vec![SocketAddr::from((v4, port))],
         Some(Host::Ipv6(v6)) => vec![SocketAddr::from((v6, port))],
         Some(Host::Domain(name)) => {
-            interleave_families(resolver::resolve_vetted(policy, name, port).await?)
+            interleave_families(resolver::resolve_vetted(policy, own_listeners, name, port).await?)
         }
     };
     let stream = connect_first(addresses)

@@ -14,7 +14,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use url::Url;
 
-use crate::{AddressPolicy, FetchError, FetchErrorKind, Fetcher, Request, Response, Timeouts};
+use crate::{
+    AddressPolicy, FetchError, FetchErrorKind, Fetcher, OwnListeners, Request, Response, Timeouts,
+};
 
 /// Responses of one connection, request by request. A request beyond the script is read and the
 /// connection closed without a response, as a server does that closes an idle connection.
@@ -455,12 +457,19 @@ async fn names_with_private_addresses_are_denied() {
     let public_policy = AddressPolicy { ports: vec![port], ..AddressPolicy::default() };
     // The resolver accepts forms of an address that a URL cannot contain.
     for name in ["localhost", "0x7f000001", "127.1"] {
-        let result = crate::resolver::resolve_vetted(&public_policy, name, port).await;
+        let result =
+            crate::resolver::resolve_vetted(&public_policy, &OwnListeners::default(), name, port)
+                .await;
         assert!(result.is_err_and(|error| error.is_denied()), "{name}");
     }
     let url = Url::parse(&format!("http://localhost:{port}/")).unwrap();
-    let connected =
-        crate::http_client::connector::connect(&public_policy, &url, Duration::from_secs(3)).await;
+    let connected = crate::http_client::connector::connect(
+        &public_policy,
+        &OwnListeners::default(),
+        &url,
+        Duration::from_secs(3),
+    )
+    .await;
     assert!(connected.is_err_and(|error| error.is_denied()));
     let by_name = fetcher().send(&server.policy(), Request::get(url.clone())).await;
     assert_eq!(read(by_name).await.unwrap(), b"hi");

@@ -1,6 +1,9 @@
-//! Checks that no two listeners of a process have the same address.
+//! The listeners of a configuration: that no two of a process have the same address, and that
+//! nothing is fetched from them.
 
 use std::net::SocketAddr;
+
+use pitwall_fetch::OwnListeners;
 
 use super::{Config, ConfigError, StoreConfig};
 
@@ -37,6 +40,17 @@ impl Config {
                 self.reject_control_listener_collisions()
             }
         }
+    }
+
+    /// Where edge and control planes are reached.
+    pub(crate) fn own_listeners(&self) -> OwnListeners {
+        // In one process `edge.control` is ignored: something else may listen there.
+        let is_shared = matches!(self.store, StoreConfig::Redis { .. });
+        let control_planes = self.edge.control.iter().copied().filter(|_| is_shared);
+        let listeners = self.edge_listeners().chain(self.control_listeners());
+        let listeners = listeners.map(|(_, address)| address).chain(control_planes);
+        OwnListeners::from(listeners.collect::<Vec<_>>())
+            .with_public_url(self.edge.public_url.clone())
     }
 
     fn edge_listeners(&self) -> impl Iterator<Item = KeyedListenAddress> {

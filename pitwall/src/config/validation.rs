@@ -29,10 +29,11 @@ impl Config {
 
     /// URLs that the address policy forbids whatever their names resolve to.
     fn address_policy_errors(&self) -> Vec<ConfigError> {
+        let own_listeners = self.own_listeners();
         let sources =
             self.sources.iter().zip(&self.source_locations).flat_map(|(source, location)| {
                 let to_error = move |why| ConfigError::new(format!("{location}: source"), why);
-                source.policy_denials().into_iter().map(to_error)
+                source.policy_denials(&own_listeners).into_iter().map(to_error)
             });
         let schedule = self.schedule.denials().into_iter();
         let schedule = schedule
