@@ -33,7 +33,7 @@ use crate::http::access::{AccessControl, AccessScope, Grant};
 use crate::http::admission;
 use crate::http::client_address::ClientAddresses;
 use crate::http::cors::media_headers;
-use crate::http::limits::ClientLimiter;
+use crate::http::limits::{ClientLimiter, ClientNetwork, ConcurrencyPermit};
 use crate::http::problem::Problem;
 use crate::http::query::Query;
 use crate::http::response::{Response, frame_unknown_length};
@@ -75,7 +75,8 @@ enum ResponseKind {
     Complete(Response),
     /// From an opened object.
     Media(MediaResponse),
-    EventStream,
+    /// The permit is held while events are sent.
+    EventStream(ConcurrencyPermit),
 }
 
 impl Edge {
@@ -217,6 +218,15 @@ impl Edge {
             Some(scope) => self.access.authorize(scope, query, &request.headers, now)?,
             None => Grant::Open,
         };
+        let client = context.client_address.map(|client| ClientNetwork::from(client.address));
+        // A request with directives may wait for a segment.
+        let _permit = match &route {
+            Route::MediaPlaylist { directives: Some(_), .. }
+            | Route::Proxy { directives: Some(_), .. } => {
+                Some(self.limiter.acquire_blocked_reload(client)?)
+            }
+            _ => None,
+        };
         Ok(ResponseKind::Complete(match route {
             Route::MultivariantPlaylist { stream, rendition } => {
                 let tokens = self.access.token_query(&grant, AccessScope::Stream(stream), now);
@@ -257,7 +267,9 @@ impl Edge {
                 let opened = self.media.open_relayed(request, &link, now).await;
                 return opened.map(ResponseKind::Media);
             }
-            Route::Api(ApiRequest::Events) => return Ok(ResponseKind::EventStream),
+            Route::Api(ApiRequest::Events) => {
+                return self.limiter.acquire_event_stream(client).map(ResponseKind::EventStream);
+            }
             Route::Api(ApiRequest::Report) => {
                 let map = self.state.maps.current();
                 let playback_reports = &self.state.viewers.playback_reports;
@@ -337,7 +349,7 @@ impl ProxyHttp for Edge {
                 context.media = media.send_if_whole(session).await.map_err(Error::into_down)?;
                 return Ok(context.media.is_none());
             }
-            Ok(ResponseKind::EventStream) => {
+            Ok(ResponseKind::EventStream(_permit)) => {
                 let map = self.state.store.map();
                 let served = self.api.events.serve(session, &map, &self.drain_signal).await;
                 return served.map(|()| true).map_err(Error::into_down);

@@ -52,6 +52,12 @@ fn an_error_names_file_line_and_key() {
         }
     }
     assert_parse_error("[edge]\nthreads = -1\n", "test.toml:2: edge.threads: ");
+    for key in ["event_streams", "event_streams_per_client", "blocked_reloads_per_client"] {
+        assert_parse_error(
+            &format!("[edge.limits]\n{key} = 0\n"),
+            &format!("test.toml:2: edge.limits.{key}: "),
+        );
+    }
     assert_parse_error(
         "[edge]\npublic_url = \"tv.example.com\"\n",
         "test.toml:2: edge.public_url: bad URL: not an",

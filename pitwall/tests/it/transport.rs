@@ -337,3 +337,102 @@ async fn requests_per_client_are_limited() {
     let _ = slow.read_to_end(&mut rest).await;
     assert!((1..10).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
 }
+
+/// Reads until the header section of a response has come; what came before the connection ended.
+async fn read_head(stream: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        match stream.read(&mut byte).await {
+            Ok(1) => head.push(byte[0]),
+            _ => break,
+        }
+    }
+    String::from_utf8(head).unwrap()
+}
+
+/// A body that drips, a response that goes on and the wait for the next request have limits of
+/// their own.
+#[tokio::test]
+async fn the_header_deadline_bounds_the_header_alone() {
+    const BEYOND_THE_DEADLINE: std::time::Duration = std::time::Duration::from_millis(1500);
+    let config = format!("{NO_SCHEDULE_CONFIG}[edge.limits]\nheader = \"1s\"\n");
+    let edge = Edge::start(&config).await;
+    let connect = || TcpStream::connect(edge.address);
+    let post = b"POST /api/cmcd HTTP/1.1\r\nhost: x\r\ncontent-type: text/plain\r\n\
+                 content-length: 7\r\n\r\ncid";
+    let body_drips = async {
+        let mut stream = connect().await.unwrap();
+        stream.write_all(post).await.unwrap();
+        for byte in b"=\"x\"" {
+            tokio::time::sleep(BEYOND_THE_DEADLINE / 4).await;
+            stream.write_all(&[*byte]).await.unwrap();
+        }
+        read_head(&mut stream).await
+    };
+    let is_idle = async {
+        let mut stream = connect().await.unwrap();
+        request_on_open_connection(&mut stream, "192.0.2.1").await.unwrap();
+        tokio::time::sleep(BEYOND_THE_DEADLINE).await;
+        request_on_open_connection(&mut stream, "192.0.2.1").await.unwrap_or_default()
+    };
+    let response_goes_on = async {
+        let mut stream = connect().await.unwrap();
+        stream.write_all(b"GET /api/events HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        let head = read_head(&mut stream).await;
+        let mut rest = Vec::new();
+        let ended = tokio::time::timeout(BEYOND_THE_DEADLINE, stream.read_to_end(&mut rest)).await;
+        assert!(ended.is_err(), "the events have ended: {}", String::from_utf8_lossy(&rest));
+        head
+    };
+    let header_drips = async {
+        let mut stream = connect().await.unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n").await.unwrap();
+        tokio::time::sleep(BEYOND_THE_DEADLINE).await;
+        let _ = stream.write_all(b"\r\n").await;
+        read_head(&mut stream).await
+    };
+    let (posted, idle, events, dripped) =
+        tokio::join!(body_drips, is_idle, response_goes_on, header_drips);
+    // The body was read: it names a stream that does not exist.
+    assert!(posted.starts_with("HTTP/1.1 404"), "a body may take longer: {posted:?}");
+    assert!(idle.starts_with("http/1.1 "), "an idle connection stays: {idle:?}");
+    assert!(events.starts_with("HTTP/1.1 200"), "{events}");
+    assert!(!dripped.contains(" 200 "), "a header that drips is cut off: {dripped}");
+}
+
+/// One client at all its places leaves those of others alone; an IPv6 client is a /64.
+#[tokio::test]
+async fn event_streams_are_limited_per_client() {
+    let limits = "[edge.limits]\nevent_streams = 6\nevent_streams_per_client = 2\n";
+    let trusted = "[edge]\ntrusted_proxies = [\"127.0.0.1\"]\n";
+    let edge = Edge::start(&format!("{NO_SCHEDULE_CONFIG}{limits}{trusted}")).await;
+    let mut streams = Vec::new();
+    for (client, expected) in [
+        ("192.0.2.1", " 200 "),
+        ("192.0.2.1", " 200 "),
+        ("192.0.2.1", " 429 "),
+        ("192.0.2.2", " 200 "),
+        ("2001:db8::1", " 200 "),
+        ("2001:db8::2", " 200 "),
+        ("2001:db8::3", " 429 "),
+        ("2001:db8:0:1::1", " 200 "),
+        ("192.0.2.3", " 503 "),
+    ] {
+        let mut stream = TcpStream::connect(edge.address).await.unwrap();
+        let request =
+            format!("GET /api/events HTTP/1.1\r\nhost: x\r\nx-forwarded-for: {client}\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let head = read_head(&mut stream).await;
+        assert!(head.contains(expected), "{client}: {head}");
+        streams.push(stream);
+    }
+    drop(streams);
+    eventually("places are given back", || async {
+        let mut stream = TcpStream::connect(edge.address).await.unwrap();
+        let request = "GET /api/events HTTP/1.1\r\nhost: x\r\nx-forwarded-for: 192.0.2.1\r\n\r\n";
+        stream.write_all(request.as_bytes()).await.unwrap();
+        read_head(&mut stream).await.contains(" 200 ").then_some(())
+    })
+    .await;
+}

@@ -6,7 +6,6 @@
 //! - An event only says that something has changed; its new state is read from the API.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -21,8 +20,7 @@ use serde_json::value::RawValue;
 use tokio::sync::watch;
 
 use crate::drain::DrainSignal;
-use crate::http::problem::Problem;
-use crate::http::response::{Response, frame_unknown_length};
+use crate::http::response::frame_unknown_length;
 
 /// How many map versions a client can catch up with.
 const HISTORY_MAX_VERSIONS: usize = 128;
@@ -34,14 +32,10 @@ const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(15);
 /// one.
 const RETRY_FIELD: &str = "retry: 2000\n\n";
 
-/// How many clients may listen at once, as each of them is an open connection.
-const SUBSCRIBERS_MAX_COUNT: usize = 1000;
-
-/// The recent changes of the map, and the clients that listen to them.
+/// The recent changes of the map.
 pub struct EventBroadcaster {
     history: Mutex<VecDeque<MapChange>>,
     newest_version: watch::Sender<u64>,
-    subscribers: AtomicUsize,
 }
 
 /// The events of one map version, as they are sent.
@@ -68,11 +62,7 @@ enum Event<'a> {
 
 impl EventBroadcaster {
     pub fn new() -> Arc<Self> {
-        Arc::new(Self {
-            history: Mutex::default(),
-            newest_version: watch::Sender::new(0),
-            subscribers: AtomicUsize::new(0),
-        })
+        Arc::new(Self { history: Mutex::default(), newest_version: watch::Sender::new(0) })
     }
 
     /// Records the changes of each map that the store receives, until the store is gone.
@@ -108,20 +98,13 @@ impl EventBroadcaster {
     /// Sends events until the client leaves or the process drains.
     ///
     /// # Errors
-    /// The client cannot be written to.
+    /// The client has left, or cannot be written to.
     pub async fn serve(
         &self,
         session: &mut Session,
         map: &UpstreamMap,
         drain_signal: &DrainSignal,
     ) -> Result<()> {
-        let _permit = match SubscriberPermit::acquire(&self.subscribers) {
-            Some(permit) => permit,
-            None => {
-                let problem = Problem::Busy("too many listen to events");
-                return Response::from_problem(&problem).send(session).await;
-            }
-        };
         let mut response = ResponseHeader::build(StatusCode::OK, Some(8))?;
         response.insert_header(header::CONTENT_TYPE, "text/event-stream")?;
         response.insert_header(header::CACHE_CONTROL, "no-store")?;
@@ -157,28 +140,15 @@ impl EventBroadcaster {
                     session.write_response_body(Some(Bytes::from_static(b":\n\n")), false).await?;
                 }
                 () = drain_signal.wait_until_draining() => break,
+                // A client that has left gives its place back at once.
+                left = session.as_downstream_mut().read_body_or_idle(true) => {
+                    return left.map(drop);
+                }
             }
         }
         // A connection that stays open would delay the exit of the process.
         session.as_downstream_mut().set_keepalive(None);
         session.write_response_body(None, true).await
-    }
-}
-
-/// Counts a connected client until it is dropped.
-struct SubscriberPermit<'a>(&'a AtomicUsize);
-
-impl<'a> SubscriberPermit<'a> {
-    fn acquire(count: &'a AtomicUsize) -> Option<Self> {
-        // Made before the limit is checked, so that a refused client is counted down again.
-        let permit = Self(count);
-        (count.fetch_add(1, Ordering::Relaxed) < SUBSCRIBERS_MAX_COUNT).then_some(permit)
-    }
-}
-
-impl Drop for SubscriberPermit<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -1,9 +1,10 @@
-//! [`ClientLimiter`]: limits of connections and requests, per client and in all.
+//! [`ClientLimiter`]: limits of connections and requests, per client and in all, so that none is
+//! refused because of another.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::num::{NonZeroU32, NonZeroUsize};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::de::Error as _;
@@ -25,6 +26,12 @@ pub struct LimitsConfig {
     pub requests: Option<NonZeroUsize>,
     /// Requests per second of one client. A burst may have twice as many.
     pub requests_per_client: Option<NonZeroU32>,
+    /// Concurrent event streams of all clients.
+    pub event_streams: NonZeroUsize,
+    /// Concurrent event streams of one client.
+    pub event_streams_per_client: NonZeroUsize,
+    /// Playlist requests of one client that wait for a new segment or partial segment.
+    pub blocked_reloads_per_client: NonZeroUsize,
     /// How long a request's header may take from its first byte on: 1 s to 1 min.
     #[serde(deserialize_with = "header")]
     pub header: Duration,
@@ -33,13 +40,20 @@ pub struct LimitsConfig {
 impl Default for LimitsConfig {
     fn default() -> Self {
         Self {
-            connections: NonZeroUsize::MIN.saturating_add(49_999),
+            connections: at_least_one(50_000),
             connections_per_client: None,
             requests: None,
             requests_per_client: None,
+            event_streams: at_least_one(1000),
+            event_streams_per_client: at_least_one(100),
+            blocked_reloads_per_client: at_least_one(200),
             header: Duration::from_secs(10),
         }
     }
+}
+
+const fn at_least_one(limit: usize) -> NonZeroUsize {
+    NonZeroUsize::MIN.saturating_add(limit - 1)
 }
 
 fn header<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
@@ -53,14 +67,30 @@ fn header<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Err
 /// Enforces [`LimitsConfig`].
 pub struct ClientLimiter {
     config: LimitsConfig,
-    connections: Mutex<ConnectionCounts>,
+    connections: Arc<ConcurrencyLimit>,
+    event_streams: Arc<ConcurrencyLimit>,
+    blocked_reloads: Arc<ConcurrencyLimit>,
     token_buckets: Shards<TokenBuckets>,
 }
 
+/// How many of a kind may be open at once.
+struct ConcurrencyLimit {
+    max: usize,
+    max_per_client: Option<NonZeroUsize>,
+    counts: Mutex<ConcurrencyCounts>,
+}
+
 #[derive(Default)]
-struct ConnectionCounts {
+struct ConcurrencyCounts {
     total: usize,
+    /// Empty without a limit per client.
     by_client: HashMap<ClientNetwork, usize>,
+}
+
+/// Which limit is reached.
+enum LimitReached {
+    OfAllClients,
+    OfThisClient,
 }
 
 #[derive(Default)]
@@ -94,9 +124,9 @@ impl From<IpAddr> for ClientNetwork {
     }
 }
 
-/// A connection's permit, which is released when it is dropped.
-pub struct ConnectionPermit {
-    limiter: Arc<ClientLimiter>,
+/// The permit of a connection or of a request that is held open; it is released when it is dropped.
+pub struct ConcurrencyPermit {
+    limit: Arc<ConcurrencyLimit>,
     client: Option<ClientNetwork>,
 }
 
@@ -107,7 +137,17 @@ const BUCKET_SWEEP_INTERVAL: Duration = Duration::from_secs(10);
 
 impl ClientLimiter {
     pub fn new(config: LimitsConfig) -> Arc<Self> {
-        Arc::new(Self { config, connections: Mutex::default(), token_buckets: Shards::default() })
+        let LimitsConfig { event_streams, event_streams_per_client, .. } = config;
+        let limit = |max, max_per_client| {
+            Arc::new(ConcurrencyLimit { max, max_per_client, counts: Mutex::default() })
+        };
+        Arc::new(Self {
+            config,
+            connections: limit(config.connections.get(), config.connections_per_client),
+            event_streams: limit(event_streams.get(), Some(event_streams_per_client)),
+            blocked_reloads: limit(usize::MAX, Some(config.blocked_reloads_per_client)),
+            token_buckets: Shards::default(),
+        })
     }
 
     pub fn header_timeout(&self) -> Duration {
@@ -116,24 +156,33 @@ impl ClientLimiter {
 
     /// A permit for a connection of this client; `None` when a limit is reached. `client` is `None`
     /// for a trusted proxy, which carries many clients and has no limit per client.
-    pub fn acquire_connection(
-        self: &Arc<Self>,
+    pub fn acquire_connection(&self, client: Option<ClientNetwork>) -> Option<ConcurrencyPermit> {
+        self.connections.acquire(client).ok()
+    }
+
+    /// # Errors
+    /// [`Problem::Busy`] beyond the limit of all clients, [`Problem::TooManyRequests`] beyond that of
+    /// this one.
+    pub fn acquire_event_stream(
+        &self,
         client: Option<ClientNetwork>,
-    ) -> Option<ConnectionPermit> {
-        let client = client.filter(|_| self.config.connections_per_client.is_some());
-        let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
-        if connections.total >= self.config.connections.get() {
-            return None;
-        }
-        if let (Some(client), Some(limit)) = (client, self.config.connections_per_client) {
-            let count = connections.by_client.get(&client).copied().unwrap_or(0);
-            if count >= limit.get() {
-                return None;
+    ) -> Result<ConcurrencyPermit, Problem> {
+        self.event_streams.acquire(client).map_err(|reached| match reached {
+            LimitReached::OfAllClients => Problem::Busy("too many listen to events"),
+            LimitReached::OfThisClient => {
+                Problem::TooManyRequests("More event streams at once than one client may have.")
             }
-            connections.by_client.insert(client, count + 1);
-        }
-        connections.total += 1;
-        Some(ConnectionPermit { limiter: self.clone(), client })
+        })
+    }
+
+    /// # Errors
+    /// [`Problem::TooManyRequests`] beyond the limit of this client.
+    pub fn acquire_blocked_reload(
+        &self,
+        client: Option<ClientNetwork>,
+    ) -> Result<ConcurrencyPermit, Problem> {
+        let why = "More playlist requests wait at once than one client may have.";
+        self.blocked_reloads.acquire(client).map_err(|_| Problem::TooManyRequests(why))
     }
 
     /// Admits a request of this client while `in_flight` requests, this one included, are in
@@ -159,7 +208,8 @@ impl ClientLimiter {
         let bucket = buckets.by_client.entry(client).or_insert(full);
         *bucket = TokenBucket { tokens: bucket.tokens_at(rate, capacity, now), updated_at: now };
         if bucket.tokens < 1.0 {
-            return Err(Problem::TooManyRequests);
+            let why = "More requests a second than one client may send.";
+            return Err(Problem::TooManyRequests(why));
         }
         bucket.tokens -= 1.0;
         Ok(())
@@ -182,16 +232,43 @@ impl TokenBucket {
     }
 }
 
-impl Drop for ConnectionPermit {
+impl ConcurrencyLimit {
+    fn lock_counts(&self) -> MutexGuard<'_, ConcurrencyCounts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn acquire(
+        self: &Arc<Self>,
+        client: Option<ClientNetwork>,
+    ) -> Result<ConcurrencyPermit, LimitReached> {
+        let client = client.filter(|_| self.max_per_client.is_some());
+        let mut counts = self.lock_counts();
+        if let (Some(client), Some(max)) = (client, self.max_per_client) {
+            let count = counts.by_client.get(&client).copied().unwrap_or(0);
+            if count >= max.get() {
+                return Err(LimitReached::OfThisClient);
+            }
+        }
+        if counts.total >= self.max {
+            return Err(LimitReached::OfAllClients);
+        }
+        counts.total += 1;
+        if let Some(client) = client {
+            *counts.by_client.entry(client).or_default() += 1;
+        }
+        Ok(ConcurrencyPermit { limit: self.clone(), client })
+    }
+}
+
+impl Drop for ConcurrencyPermit {
     fn drop(&mut self) {
-        let connections = &self.limiter.connections;
-        let mut connections = connections.lock().unwrap_or_else(PoisonError::into_inner);
-        connections.total -= 1;
+        let mut counts = self.limit.lock_counts();
+        counts.total -= 1;
         let Some(client) = self.client else { return };
-        if let Some(count) = connections.by_client.get_mut(&client) {
+        if let Some(count) = counts.by_client.get_mut(&client) {
             *count -= 1;
             if *count == 0 {
-                connections.by_client.remove(&client);
+                counts.by_client.remove(&client);
             }
         }
     }
@@ -225,8 +302,48 @@ mod tests {
         drop((first, second));
         assert!(limiter.acquire_connection(one).is_some(), "permits are released");
         drop(proxy);
-        let left = limiter.connections.lock().unwrap();
+        let left = limiter.connections.lock_counts();
         assert_eq!((left.total, left.by_client.len()), (0, 0));
+    }
+
+    /// Who takes all that one client may have leaves the rest to others.
+    #[test]
+    fn what_is_held_open_is_limited_per_client() {
+        let limiter = ClientLimiter::new(LimitsConfig {
+            event_streams: at_least_one(5),
+            event_streams_per_client: at_least_one(2),
+            blocked_reloads_per_client: at_least_one(3),
+            ..LimitsConfig::default()
+        });
+        let mut streams = Vec::new();
+        for (address, expected) in [
+            ("192.0.2.1", "ok"),
+            ("192.0.2.1", "ok"),
+            ("192.0.2.1", "too-many-requests"),
+            ("::ffff:192.0.2.1", "too-many-requests"),
+            ("192.0.2.2", "ok"),
+            ("2001:db8::1", "ok"),
+            ("2001:db8::2", "ok"),
+            ("2001:db8::3", "too-many-requests"),
+            ("2001:db8:0:1::1", "busy"),
+            ("192.0.2.1", "too-many-requests"),
+        ] {
+            match limiter.acquire_event_stream(Some(client(address))) {
+                Ok(permit) => streams.push(permit),
+                Err(problem) => {
+                    assert_eq!(problem.name(), expected, "{address}");
+                    continue;
+                }
+            }
+            assert_eq!(expected, "ok", "{address}");
+        }
+        streams.clear();
+        assert!(limiter.acquire_event_stream(Some(client("192.0.2.1"))).is_ok());
+        let one = Some(client("192.0.2.1"));
+        let reloads: Vec<_> =
+            (0..4).map_while(|_| limiter.acquire_blocked_reload(one).ok()).collect();
+        assert_eq!(reloads.len(), 3);
+        assert!(limiter.acquire_blocked_reload(Some(client("192.0.2.2"))).is_ok());
     }
 
     #[tokio::test(start_paused = true)]
@@ -236,14 +353,13 @@ mod tests {
             requests_per_client: NonZeroU32::new(10),
             ..LimitsConfig::default()
         });
+        const TOO_MANY: Problem =
+            Problem::TooManyRequests("More requests a second than one client may send.");
         let one = client("2001:db8::1");
         let taken =
             |client| (0..100).take_while(|_| limiter.admit_request(client, 1).is_ok()).count();
         assert_eq!(taken(one), 20, "two seconds together");
-        assert_eq!(
-            limiter.admit_request(client("2001:db8::ffff"), 1),
-            Err(Problem::TooManyRequests)
-        );
+        assert_eq!(limiter.admit_request(client("2001:db8::ffff"), 1), Err(TOO_MANY));
         assert_eq!(taken(client("2001:db8:0:1::1")), 20, "another client");
         tokio::time::advance(Duration::from_millis(500)).await;
         assert_eq!(taken(one), 5);

@@ -51,7 +51,7 @@ pub enum Problem {
     /// A limit of all clients is reached.
     Busy(&'static str),
     /// A limit of this client is reached.
-    TooManyRequests,
+    TooManyRequests(&'static str),
     /// No control plane received the command.
     ControlUnreachable,
     /// A control plane was sent a command and did not answer: it may have executed the command.
@@ -76,7 +76,7 @@ impl Problem {
             Self::UpstreamStatus(status) => *status,
             Self::UpstreamInvalid(_) | Self::UpstreamUnreachable(_) => StatusCode::BAD_GATEWAY,
             Self::UpstreamTimeout | Self::CommandOutcomeUnknown => StatusCode::GATEWAY_TIMEOUT,
-            Self::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
+            Self::TooManyRequests(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable(_)
             | Self::StreamDown(_)
             | Self::Starting
@@ -117,7 +117,7 @@ impl Problem {
             Self::Stopping => "stopping",
             Self::MapUnreadable => "map-unreadable",
             Self::Busy(_) => "busy",
-            Self::TooManyRequests => "too-many-requests",
+            Self::TooManyRequests(_) => "too-many-requests",
             Self::ControlUnreachable => "control-unreachable",
             Self::CommandOutcomeUnknown => "outcome-unknown",
         }
@@ -187,9 +187,7 @@ impl fmt::Display for Problem {
             Self::Stopping => f.write_str("This edge is shutting down."),
             Self::MapUnreadable => f.write_str("This edge cannot read what is published."),
             Self::Busy(why) => write!(f, "Not now: {why}."),
-            Self::TooManyRequests => {
-                f.write_str("More requests a second than one client may send.")
-            }
+            Self::TooManyRequests(why) => f.write_str(why),
             Self::ControlUnreachable => {
                 f.write_str("No control plane can be reached: nothing was changed.")
             }

@@ -38,7 +38,7 @@ impl Response {
         match problem {
             Problem::AdminTokenInvalid => response.header(header::WWW_AUTHENTICATE, "Bearer"),
             Problem::MethodNotAllowed(allowed) => response.header(header::ALLOW, *allowed),
-            Problem::TooManyRequests => response.header(header::RETRY_AFTER, "1"),
+            Problem::TooManyRequests(_) => response.header(header::RETRY_AFTER, "1"),
             _ if problem.status() == StatusCode::SERVICE_UNAVAILABLE => {
                 response.header(header::RETRY_AFTER, "1")
             }

@@ -6,7 +6,8 @@
 //! - Memory: thousands of connections are idle between two segments. An idle connection holds only
 //!   this module's state; Pingora's state for a request is made when the request arrives.
 //! - Deadlines: a request's header arrives within its deadline, however slowly it is dripped, and
-//!   so does what precedes it: the first byte, the TLS handshake and the HTTP/2 preface.
+//!   so does what precedes it: the first byte, the TLS handshake and the HTTP/2 preface. The deadline
+//!   ends with the header: a body, a response and the wait for the next request have their own.
 //! - Permits: [`ClientLimiter`] limits the connections, and each takes its permit before the TLS
 //!   handshake, so that a client which never completes one holds no more open files than others. A
 //!   connection without a permit is closed before the next is accepted.
@@ -35,7 +36,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::http::client_address::ClientAddresses;
-use crate::http::limits::{ClientLimiter, ClientNetwork, ConnectionPermit};
+use crate::http::limits::{ClientLimiter, ClientNetwork, ConcurrencyPermit};
 
 /// The largest write that is held back: more than the header of any response of the edge.
 const BUFFERED_WRITE_MAX_BYTES: usize = 2048;
@@ -83,7 +84,7 @@ impl<A> ConnectionHandler<A> {
     }
 
     /// `None` when a connection limit is reached. A trusted proxy has no limit per client.
-    fn acquire_permit(&self, stream: &Stream) -> Option<ConnectionPermit> {
+    fn acquire_permit(&self, stream: &Stream) -> Option<ConcurrencyPermit> {
         let socket = stream.get_socket_digest();
         let peer = socket.as_ref().and_then(|socket| socket.peer_addr()?.as_inet());
         let peer =
@@ -171,13 +172,41 @@ struct Connection<S> {
     header_timeout: Duration,
     /// Bytes that were read while waiting for a request and that Pingora has not read yet.
     read_buffer: Vec<u8>,
-    /// When the header that has begun must be complete; `None` once its response is being written.
+    /// When the header that has begun must be complete; `None` once it is, or once its response is
+    /// being written.
     header_deadline: Option<Instant>,
+    /// How much of the header Pingora has read.
+    header_position: HeaderPosition,
     /// The timer of `header_deadline`, made only when a header does not arrive in one read, which
     /// is rare.
     deadline_timer: Option<Pin<Box<Sleep>>>,
     /// Bytes that Pingora has written and that are held back.
     write_buffer: Vec<u8>,
+}
+
+/// A position in the header of a request, which ends with an empty line.
+#[derive(Clone, Copy, Debug)]
+enum HeaderPosition {
+    /// Empty lines may precede the request line (RFC 9112, 2.2).
+    BeforeRequestLine,
+    InLine,
+    LineStart,
+}
+
+impl HeaderPosition {
+    /// Advances by the next bytes; true once the header has ended.
+    fn advance(&mut self, bytes: &[u8]) -> bool {
+        for byte in bytes {
+            *self = match (*self, byte) {
+                (Self::LineStart, b'\n') => return true,
+                (Self::InLine, b'\n') => Self::LineStart,
+                (Self::BeforeRequestLine | Self::LineStart, b'\r')
+                | (Self::BeforeRequestLine, b'\n') => *self,
+                _ => Self::InLine,
+            };
+        }
+        false
+    }
 }
 
 impl<S> Connection<S> {
@@ -188,6 +217,7 @@ impl<S> Connection<S> {
             header_timeout,
             read_buffer: Vec::new(),
             header_deadline: None,
+            header_position: HeaderPosition::BeforeRequestLine,
             deadline_timer: None,
             write_buffer: Vec::new(),
         }
@@ -221,6 +251,7 @@ impl<S: AsyncRead + Unpin> Connection<S> {
             self.read_into_buffer().await?;
         }
         self.header_deadline = Some(Instant::now() + self.header_timeout);
+        self.header_position = HeaderPosition::BeforeRequestLine;
         self.deadline_timer = None;
         Ok(!self.read_buffer.is_empty())
     }
@@ -249,6 +280,13 @@ impl<S: AsyncRead + Unpin> Connection<S> {
             Poll::Ready(Ok(()))
         })
         .await
+    }
+
+    /// Ends the header's deadline where `bytes`, which Pingora reads now, hold the header's end.
+    fn end_deadline_with_header(&mut self, bytes: &[u8]) {
+        if self.header_deadline.is_some() && self.header_position.advance(bytes) {
+            (self.header_deadline, self.deadline_timer) = (None, None);
+        }
     }
 
     /// Ready with a timeout error once the header's deadline has passed.
@@ -336,13 +374,15 @@ impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.take_read_buffer(buffer) {
-            return Poll::Ready(Ok(()));
+        let filled = buffer.filled().len();
+        if !self.take_read_buffer(buffer) {
+            match Pin::new(&mut self.inner).poll_read(cx, buffer) {
+                Poll::Pending => return self.poll_header_deadline(cx).map(Err),
+                Poll::Ready(read) => read?,
+            }
         }
-        match Pin::new(&mut self.inner).poll_read(cx, buffer) {
-            Poll::Pending => self.poll_header_deadline(cx).map(Err),
-            read => read,
-        }
+        self.end_deadline_with_header(buffer.filled().get(filled..).unwrap_or_default());
+        Poll::Ready(Ok(()))
     }
 }
 

@@ -133,6 +133,54 @@ async fn a_request_that_is_answered_has_no_header_deadline() {
     assert!(more.is_err(), "it waits for the next request");
 }
 
+/// Whether the header's deadline ends a connection on which these texts arrive, a second apart.
+async fn is_timed_out(texts: &[&str]) -> bool {
+    let (mut client, server) = tokio::io::duplex(1024);
+    let mut connection = Connection::new(server, HEADER_TIMEOUT);
+    client.write_all(texts[0].as_bytes()).await.unwrap();
+    assert!(connection.wait_for_request().await.unwrap());
+    let write_rest = async {
+        for text in &texts[1..] {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            client.write_all(text.as_bytes()).await.unwrap();
+        }
+        std::future::pending::<()>().await
+    };
+    let reads = async {
+        let mut buffer = [0; 16];
+        loop {
+            if let Err(error) = connection.read(&mut buffer).await {
+                return error.kind() == io::ErrorKind::TimedOut;
+            }
+        }
+    };
+    tokio::select! {
+        ended = reads => ended,
+        () = write_rest => false,
+        () = tokio::time::sleep(2 * HEADER_TIMEOUT) => false,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_header_deadline_ends_with_the_header() {
+    for (texts, expected) in [
+        (&["POST / HTTP/1.1\r\nhost: x\r\n\r\n"][..], false),
+        (&["POST / HTTP/1.1\nhost: x\n\n"], false),
+        (&["POST / HTTP/1.1\r\nhost: x\r\n\r\n", "a", "body", "that", "drips"], false),
+        (&["P", "OST / HTTP/1.1\r", "\n", "host: x\r\n", "\r", "\n"], false),
+        (&["POST / HTTP/1.1\r\nhost: x\r\n\r\nGET / HTTP/1.1\r\n"], false),
+        (&["\r\nPOST / HTTP/1.1\r\n\r\n"], false),
+        (&["\r\n\r\n"], true),
+        (&["\n\n", "POST / HTTP/1.1\r\n"], true),
+        (&["POST / HTTP/1.1\r\nhost: x\r\n"], true),
+        (&["POST / HTTP/1.1\r\nhost: x\r\n\r"], true),
+        (&["POST / HTTP/1.1\r\n", "a: b\r\n", "c: d\r\n", "e: f"], true),
+        (&["P"], true),
+    ] {
+        assert_eq!(is_timed_out(texts).await, expected, "{texts:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_peer_that_accepts_no_bytes_ends_the_connection() {
     let mut connection = Connection::new(Sink::default(), HEADER_TIMEOUT);
