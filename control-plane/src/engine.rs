@@ -189,6 +189,7 @@ impl Engine {
             self.start_due_extractions();
             self.start_due_checks();
             self.review_touched();
+            self.refuse_overdue_switches();
             self.publish_if_due();
             self.save_history_if_due();
             self.wait_for_event().await;

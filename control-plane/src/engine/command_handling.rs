@@ -15,9 +15,9 @@ use crate::model::ranking::ActiveUpstream;
 use crate::model::run_trace::RunTrace;
 use crate::model::source_state::source_index;
 
-/// A switch older than this is not begun. The caller's timeout exceeds it by more than the store's
-/// timeout, so that no switch takes effect after its caller was told that it failed.
-const SWITCH_QUEUE_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long after it was requested a switch is in the store, or is refused: a store that hangs is as
+/// one that is gone, and an operator is told so in less than a second.
+pub(super) const SWITCH_TIMEOUT: Duration = Duration::from_millis(600);
 
 /// A switch that is to be published.
 pub(crate) struct WaitingSwitch {
@@ -39,6 +39,11 @@ pub(crate) struct PendingSwitch {
 impl WaitingSwitch {
     pub(super) fn refuse(self, error: CommandError) {
         drop(self.reply.send(Err(error)));
+    }
+
+    /// How much of its time is left.
+    pub(super) fn time_left(&self) -> Duration {
+        SWITCH_TIMEOUT.saturating_sub(self.requested_at.elapsed())
     }
 }
 
@@ -85,7 +90,7 @@ impl Engine {
         if waiting.reply.is_closed() {
             return false;
         }
-        if waiting.requested_at.elapsed() > SWITCH_QUEUE_TIMEOUT {
+        if waiting.time_left().is_zero() {
             waiting.refuse(CommandError::Busy);
             return false;
         }
@@ -106,6 +111,21 @@ impl Engine {
         map.streams.insert(stream.id.clone(), stream.clone());
         self.begin_publication(map, Some(PendingSwitch { waiting, result, active, stream }));
         true
+    }
+
+    /// Refuses the switches that wait behind a map which a store that hangs does not take: at once,
+    /// if the store is known to take none.
+    pub(super) fn refuse_overdue_switches(&mut self) {
+        let publication = &mut self.publication;
+        while publication.hangs_at().is_some_and(|hangs_at| hangs_at <= Instant::now())
+            && let Some(waiting) = publication.waiting_switches.front()
+            && (publication.store_failure.is_some() || waiting.time_left().is_zero())
+            && let Some(waiting) = publication.waiting_switches.pop_front()
+        {
+            let why =
+                publication.store_failure.get_or_insert_with(|| "it does not answer".to_owned());
+            waiting.refuse(CommandError::StoreUnavailable(why.clone()));
+        }
     }
 
     /// Replies to a switch whose map the store has taken, or not.

@@ -51,6 +51,8 @@ pub(crate) struct Publication {
     last_began_at: Option<Instant>,
     /// Why the last map was not published, as logged.
     last_error: Option<String>,
+    /// Why the store does not take maps, while it does not.
+    pub(super) store_failure: Option<String>,
     in_flight: Option<InFlight>,
     pub(super) waiting_switches: VecDeque<WaitingSwitch>,
 }
@@ -149,10 +151,20 @@ impl Publication {
         self.put_document(|map| &mut map.documents.session, session);
     }
 
-    /// When the draft may be published.
+    /// When a map that is on its way to the store is taken for one that hangs there.
+    pub(super) fn hangs_at(&self) -> Option<Instant> {
+        self.last_began_at.filter(|_| self.in_flight.is_some()).map(|at| at + PUBLISH_MIN_INTERVAL)
+    }
+
+    /// When the draft may be published, or a switch that waits is refused.
     pub(super) fn next_at(&self) -> Option<Instant> {
-        let waits = self.is_due && self.in_flight.is_none();
-        self.last_began_at.filter(|_| waits).map(|last| last + PUBLISH_MIN_INTERVAL)
+        if let Some(hangs_at) = self.hangs_at() {
+            let time_left = self.waiting_switches.front()?.time_left();
+            let is_known_to_hang = self.store_failure.is_some();
+            let wait = if is_known_to_hang { Duration::ZERO } else { time_left };
+            return Some(hangs_at.max(Instant::now() + wait));
+        }
+        self.last_began_at.filter(|_| self.is_due).map(|last| last + PUBLISH_MIN_INTERVAL)
     }
 }
 
@@ -188,7 +200,7 @@ impl Engine {
     /// Hands a map to the store. A switch takes effect when a map that carries it is published:
     /// nothing is changed before, so that a switch that the store did not accept is forgotten.
     pub(super) fn begin_publication(&mut self, map: UpstreamMap, switch: Option<PendingSwitch>) {
-        let (version, is_switch) = (map.version, switch.is_some());
+        let (version, limit) = (map.version, switch.as_ref().map(|it| it.waiting.time_left()));
         let publication = &mut self.publication;
         publication.last_began_at = Some(Instant::now());
         publication.is_due = false;
@@ -196,10 +208,10 @@ impl Engine {
         publication.in_flight = Some(InFlight { version, choices, switch });
         let (store, events) = (self.store.clone(), self.event_channel.0.clone());
         self.jobs.spawn(async move {
-            let published = match is_switch {
+            let published = match limit {
                 // A map without a switch may arrive late, as its content stays valid.
-                false => tokio::time::timeout(PUBLISH_TIMEOUT, store.publish(map)).await,
-                true => Ok(store.publish_within(map, PUBLISH_TIMEOUT).await),
+                None => tokio::time::timeout(PUBLISH_TIMEOUT, store.publish(map)).await,
+                Some(limit) => Ok(store.publish_within(map, limit).await),
             };
             let result = published.unwrap_or_else(|_| {
                 let limit = PUBLISH_TIMEOUT.as_secs();
@@ -215,6 +227,10 @@ impl Engine {
             self.publication.in_flight.take_if(|it| it.version == version)
         else {
             return;
+        };
+        self.publication.store_failure = match &result {
+            Err(StoreError::Unreachable(why)) => Some(why.clone()),
+            _ => None,
         };
         match &result {
             Ok(()) => {

@@ -29,7 +29,7 @@ pub(super) struct ChangedFields {
 }
 
 /// Maximum transit time of the reply to a map that was written just before its deadline.
-const REPLY_TRANSIT_TIMEOUT: Duration = Duration::from_millis(500);
+const REPLY_TRANSIT_TIMEOUT: Duration = Duration::from_millis(150);
 
 impl RedisStore {
     /// Writes a map within `limit` or never. A Redis that hangs executes queued commands when it

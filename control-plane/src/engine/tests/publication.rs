@@ -103,11 +103,20 @@ async fn a_store_that_hangs_delays_neither_checks_nor_commands() {
     let harness = EngineHarness::start(&[("a", &[A]), ("b", &[B])]);
     harness.advance(60).await;
     harness.faulty_store.hang();
-    let (switched, switch) = oneshot::channel();
-    let request = SwitchRequest { source: Some("b".to_owned()), pin: true };
-    let (stream, requested_at) = ("world-feed".to_owned(), Instant::now());
-    let command = Command::Switch { stream, request, requested_at, reply: switched };
-    harness.commands.send(command).await.unwrap();
+    let send_switch = || async {
+        let (reply, switch) = oneshot::channel();
+        let request = SwitchRequest { source: Some("b".to_owned()), pin: true };
+        let (stream, requested_at) = ("world-feed".to_owned(), Instant::now());
+        let command = Command::Switch { stream, request, requested_at, reply };
+        harness.commands.send(command).await.unwrap();
+        switch
+    };
+    // When the second comes, the store is known to hang.
+    for limit in [900, 210] {
+        let answer = tokio::time::timeout(Duration::from_millis(limit), send_switch().await).await;
+        let refused = answer.expect("it is answered in time").unwrap().unwrap_err();
+        assert!(matches!(refused, CommandError::StoreUnavailable(_)), "{refused:?}");
+    }
     let checks = harness.executor.check_times("a.example").len();
     for _ in 0..30 {
         let (reply, run) = oneshot::channel();
@@ -118,7 +127,5 @@ async fn a_store_that_hangs_delays_neither_checks_nor_commands() {
         harness.advance(1).await;
     }
     assert!(harness.executor.check_times("a.example").len() > checks);
-    let refused = switch.await.unwrap().unwrap_err();
-    assert!(matches!(refused, CommandError::StoreUnavailable(_)), "{refused:?}");
     assert_eq!(harness.active_upstreams()[1], "world-feed@a:Healthy -");
 }
