@@ -21,7 +21,7 @@ use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-pub(crate) use self::key_locations::KeyLocations;
+pub(crate) use self::key_locations::{KeyLocations, key_of_variable};
 pub(crate) use self::store::StoreConfig;
 use crate::state;
 
@@ -242,7 +242,7 @@ impl Config {
 }
 
 /// The environment variables, without those that are not UTF-8, as no setting is.
-fn environment_variables() -> impl Iterator<Item = (String, String)> {
+pub(crate) fn environment_variables() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }

@@ -1,7 +1,7 @@
 //! An edge and a control plane in one process (`run`, `demo`), and the demo's origin (`origin`).
 
 use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -10,7 +10,7 @@ use pitwall_proxy::{Edge, OpenApi, Server};
 use pitwall_upstream_map::{MemoryStore, Store};
 use prometheus::Registry;
 
-use crate::config::Config;
+use crate::config::{Config, ConfigError, environment_variables, key_of_variable};
 use crate::secret::{self, SealKeys, StartMode};
 use crate::store::AnyStore;
 use crate::terminal::print_text;
@@ -20,6 +20,21 @@ const DEMO_CONFIG: &str = include_str!("../../conf/demo.toml");
 
 /// The origin's address in conf/demo.toml, which the demo replaces with the actual one.
 const DEMO_ORIGIN_ADDRESS: &str = "127.0.0.1:9000";
+
+/// The keys that no environment variable sets in a demo, and why.
+const DEMO_FIXED_KEYS: [(&str, &str); 8] = [
+    ("store.kind", MEMORY_ONLY),
+    ("store.url", MEMORY_ONLY),
+    ("store.sentinels", MEMORY_ONLY),
+    ("store.prefix", MEMORY_ONLY),
+    ("schedule.providers", OWN_SCHEDULE),
+    ("schedule.jolpica_url", OWN_SCHEDULE),
+    ("schedule.openf1_url", OWN_SCHEDULE),
+    ("schedule.allow_private", OWN_SCHEDULE),
+];
+const MEMORY_ONLY: &str = "the demo keeps its map in memory";
+const OWN_SCHEDULE: &str =
+    "the demo has the schedule of its own origin, in which a session is live";
 
 pub(crate) fn run(path: &Path, listen: Option<SocketAddr>) -> anyhow::Result<()> {
     let mut config = Config::load(path)?;
@@ -37,16 +52,15 @@ pub(crate) fn run_demo(listen: Option<SocketAddr>, token_ttl: u64) -> anyhow::Re
     let origin = bind_free_port()?;
     let address = origin.local_addr()?;
     let text = DEMO_CONFIG.replace(DEMO_ORIGIN_ADDRESS, &address.to_string());
-    let mut config = Config::parse("conf/demo.toml", &text, [])?;
     // A temporary directory, as state that was learned from one demo's origin is wrong for the
     // next.
     let state_dir = tempfile::tempdir().context("cannot make a state directory")?;
-    config.state.dir = state_dir.path().to_owned();
+    let mut config = load_demo_config(&text, environment_variables().collect(), || {
+        Ok((state_dir.path().to_owned(), bind_free_port()?.local_addr()?))
+    })?;
     config.edge.listen = listen.unwrap_or(config.edge.listen);
-    config.edge.admin = bind_free_port()?.local_addr()?;
-    // No load balancer has to notice that a demo stops.
-    config.edge.drain = Duration::ZERO;
-    let url = format!("http://{}", config.edge.listen);
+    config.reject_listener_collisions()?;
+    let url = edge::listen_url(&config.edge);
     let store = MemoryStore::new();
     let keys = secret::load_seal_keys(
         &config.access,
@@ -80,6 +94,43 @@ pub(crate) fn run_demo(listen: Option<SocketAddr>, token_ttl: u64) -> anyhow::Re
     server.run();
     drop(state_dir);
     Ok(())
+}
+
+/// The demo's configuration with the environment variables, which win over it.
+///
+/// `make_defaults`: the state directory and admin address of a demo that sets neither.
+///
+/// # Errors
+/// A variable is invalid, or sets what the demo cannot work without.
+fn load_demo_config(
+    text: &str,
+    environment: Vec<(String, String)>,
+    make_defaults: impl FnOnce() -> anyhow::Result<(PathBuf, SocketAddr)>,
+) -> anyhow::Result<Config> {
+    for (variable, value) in &environment {
+        let key = variable.strip_prefix("PITWALL_").map(key_of_variable).unwrap_or_default();
+        if let Some((_, why)) = DEMO_FIXED_KEYS.iter().find(|(fixed, _)| *fixed == key)
+            && !(key == "store.kind" && value == "memory")
+        {
+            let why = format!("{why}: unset it, or start pitwall run with a configuration");
+            return Err(ConfigError::new(format!("environment {variable}"), why).into());
+        }
+    }
+    let mut config = Config::parse("conf/demo.toml", text, environment)?;
+    let is_default = |key| config.key_locations.location_of(key).is_none();
+    let (state_dir, admin) = make_defaults()?;
+    let defaults = ["state.dir", "edge.admin", "edge.drain"].map(is_default);
+    if defaults[0] {
+        config.state.dir = state_dir;
+    }
+    if defaults[1] {
+        config.edge.admin = admin;
+    }
+    if defaults[2] {
+        // No load balancer has to notice that a demo stops.
+        config.edge.drain = Duration::ZERO;
+    }
+    Ok(config)
 }
 
 /// `pitwall origin`: the demo's origin, until SIGINT.
@@ -190,4 +241,59 @@ async fn serve_origin(
 /// Listens on any free port of the loopback interface.
 pub(crate) fn bind_free_port() -> anyhow::Result<TcpListener> {
     TcpListener::bind(("127.0.0.1", 0)).context("no port is free")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(variables: &[(&str, &str)]) -> anyhow::Result<Config> {
+        let environment =
+            variables.iter().map(|(name, value)| (format!("PITWALL_{name}"), (*value).to_owned()));
+        load_demo_config(DEMO_CONFIG, environment.collect(), || {
+            Ok(("/made/for/this/demo".into(), SocketAddr::from(([127, 0, 0, 1], 7))))
+        })
+    }
+
+    #[test]
+    fn a_demo_obeys_the_environment() {
+        let describe = |config: Config| {
+            let edge = &config.edge;
+            let (dir, drain) = (config.state.dir.display(), edge.drain.as_secs());
+            format!("{} {} {dir} {drain} {:?}", edge.listen, edge.admin, config.access.mode)
+        };
+        for (variables, expected) in [
+            (&[][..], "127.0.0.1:8080 127.0.0.1:7 /made/for/this/demo 0 Open"),
+            (&[("LOG", "debug")], "127.0.0.1:8080 127.0.0.1:7 /made/for/this/demo 0 Open"),
+            (
+                &[
+                    ("EDGE__LISTEN", "127.0.0.1:1"),
+                    ("EDGE__ADMIN", "127.0.0.1:2"),
+                    ("EDGE__DRAIN", "3s"),
+                    ("STATE__DIR", "/kept"),
+                    ("ACCESS__MODE", "key"),
+                ],
+                "127.0.0.1:1 127.0.0.1:2 /kept 3 Key",
+            ),
+            (&[("STORE__KIND", "memory")], "127.0.0.1:8080 127.0.0.1:7 /made/for/this/demo 0 Open"),
+        ] {
+            assert_eq!(describe(load(variables).unwrap()), expected, "{variables:?}");
+        }
+    }
+
+    #[test]
+    fn a_demo_refuses_what_it_cannot_work_with() {
+        for (variable, value, expected) in [
+            ("STORE__KIND", "redis", "environment PITWALL_STORE__KIND: the demo keeps its map"),
+            ("STORE__URL", "redis://a", "environment PITWALL_STORE__URL: the demo keeps its map"),
+            ("SCHEDULE__PROVIDERS", "[]", "environment PITWALL_SCHEDULE__PROVIDERS: the demo has"),
+            ("SCHEDULE__OPENF1_URL", "http://a/", "environment PITWALL_SCHEDULE__OPENF1_URL: the"),
+            ("EDGE__LISTEN", "x", "environment PITWALL_EDGE__LISTEN: "),
+            ("EDGE__CACHE__BITES", "1", "environment PITWALL_EDGE__CACHE__BITES: "),
+        ] {
+            let error = load(&[(variable, value)]).err().unwrap();
+            assert!(error.is::<ConfigError>());
+            assert!(error.to_string().starts_with(expected), "{error}");
+        }
+    }
 }

@@ -19,6 +19,11 @@ enum KeyLocation {
     Environment(String),
 }
 
+/// The key that a variable sets. `path`: its name without `PITWALL_`.
+pub(crate) fn key_of_variable(path: &str) -> String {
+    path.to_lowercase().replace("__", ".")
+}
+
 impl KeyLocations {
     pub(super) fn of_file(file: &TomlFile<'_>, table: &DeTable<'_>) -> Self {
         let mut locations = Self::default();
@@ -29,7 +34,7 @@ impl KeyLocations {
     /// Records that the value of a key comes from an environment variable. `path`: the variable's
     /// name without `PITWALL_`.
     pub(super) fn record_environment_variable(&mut self, path: &str, variable: &str) {
-        let key = path.to_lowercase().replace("__", ".");
+        let key = key_of_variable(path);
         self.0.insert(key, KeyLocation::Environment(variable.to_owned()));
     }
 
