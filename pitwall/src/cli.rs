@@ -7,8 +7,11 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::config::ADDRESS_SYNTAX_HINT;
+use crate::log_repeats::RepeatLayer;
 
 /// A self-hosted live-stream edge.
 #[derive(Parser)]
@@ -155,10 +158,13 @@ impl Cli {
         };
         let filter =
             EnvFilter::try_from_env("PITWALL_LOG").unwrap_or_else(|_| EnvFilter::new(default));
-        tracing_subscriber::fmt()
-            .with_env_filter(filter)
+        let repeats = RepeatLayer::default();
+        let lines = tracing_subscriber::fmt::layer()
             .with_writer(std::io::stderr)
-            .with_ansi(std::io::stderr().is_terminal())
-            .init();
+            .with_ansi(std::io::stderr().is_terminal());
+        tracing_subscriber::registry().with(filter).with(repeats.clone()).with(lines).init();
+        if let Err(error) = repeats.start_summaries() {
+            tracing::warn!(%error, "log lines that repeat are not counted: no thread can be started");
+        }
     }
 }

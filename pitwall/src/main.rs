@@ -7,6 +7,7 @@
 //! - [`single_process`]: edge and control plane in one process; `run`, `demo` and `origin`.
 //! - [`edge`], [`control_plane`]: either in a process of its own; `proxy` and `control-plane`.
 //! - [`file_descriptors`], [`sighup`]: the open-file limit, and the handling of SIGHUP.
+//! - [`log_repeats`]: log lines that repeat.
 //! - [`mod@bench`]: virtual players against a playlist.
 //! - [`extract`]: one run of one source's extractor.
 //! - [`commands`]: the other subcommands that end by themselves; `check` and `sign`.
@@ -19,6 +20,7 @@ mod control_plane;
 mod edge;
 mod extract;
 mod file_descriptors;
+mod log_repeats;
 mod secret;
 mod sighup;
 mod single_process;
