@@ -33,7 +33,7 @@ use crate::http::problem::Problem;
 use crate::http::query::Link;
 use crate::playlist::multivariant::{self, WriteOptions};
 use crate::playlist::uri_mappers::ProxyUriMapper;
-use crate::playlist::{Playlist, PlaylistPoller, PlaylistResult, PollOutcome, build_poll_key};
+use crate::playlist::{Playlist, PlaylistPoller, PlaylistResult, PollOutcome};
 use crate::upstream::target::UpstreamTarget;
 use failure_log::FailureLog;
 use media_poll::MediaPoll;
@@ -388,7 +388,7 @@ impl LiveHandler {
             state: self.state.clone(),
             playlist_poller: self.playlist_poller.clone(),
             publisher,
-            directives: directives.map(str::to_owned),
+            directives: None,
             now,
         };
         let upstream = poll.select_upstream(&map, stream)?;
@@ -397,9 +397,9 @@ impl LiveHandler {
         // generation, because a source that plays again must not be given the response from before:
         // it is behind what another source has published since.
         let poll_name = format!("live {} {rendition} {generation} {url}", stream.id);
-        let key = build_poll_key(&poll_name, directives);
-        let poll = self.playlist_poller.poll(key, directives.is_some(), || poll.run());
-        let PollOutcome { result, fresh_until } = poll.await;
+        let run = |directives| MediaPoll { directives, ..poll }.run();
+        let polled = self.playlist_poller.poll(poll_name, directives.map(str::to_owned), run);
+        let PollOutcome { result, fresh_until } = polled.await;
         if let (Ok(playlist), None) = (&result, directives) {
             let playlist = playlist.clone();
             rendition_state.set_latest(LatestPlaylist { playlist, fresh_until, basis });

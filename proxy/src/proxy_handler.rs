@@ -18,9 +18,7 @@ use crate::http::query::Link;
 use crate::live::PLAYLIST_CONTENT_TYPE;
 use crate::playlist::rewrite_cache::{RewriteKey, RewrittenPlaylist};
 use crate::playlist::uri_mappers::{ProxyUriMapper, container_extension};
-use crate::playlist::{
-    self, Playlist, PlaylistPoller, PlaylistResult, UpstreamPlaylist, build_poll_key,
-};
+use crate::playlist::{self, Playlist, PlaylistPoller, PlaylistResult, UpstreamPlaylist};
 use crate::upstream::seal::{self, Purpose};
 use crate::upstream::target::UpstreamTarget;
 
@@ -72,11 +70,13 @@ impl ProxyHandler {
             target.url,
             request.variables.as_deref().unwrap_or_default(),
         );
-        let key = build_poll_key(&playlist, request.directives.as_deref());
-        let blocking = request.directives.is_some();
         let (state, playlist_poller) = (self.state.clone(), self.playlist_poller.clone());
-        let poll = || state.fetch_and_rewrite(request, playlist, playlist_poller);
-        self.playlist_poller.poll(key, blocking, poll).await.result
+        let (directives, cache_key) = (request.directives.clone(), playlist.clone());
+        let poll = |directives| {
+            let request = ProxyRequest { directives, ..request };
+            state.fetch_and_rewrite(request, cache_key, playlist_poller)
+        };
+        self.playlist_poller.poll(playlist, directives, poll).await.result
     }
 }
 

@@ -26,7 +26,7 @@ pub(super) struct RenditionState {
 /// The playlist that a poll without directives has given last.
 pub(super) struct LatestPlaylist {
     pub playlist: Arc<Playlist>,
-    pub fresh_until: std::time::Instant,
+    pub fresh_until: Instant,
     /// What the poll went by.
     pub basis: PollBasis,
 }
@@ -151,7 +151,7 @@ impl RenditionState {
     pub(super) fn fresh_playlist(&self, basis: PollBasis) -> Option<Arc<Playlist>> {
         let latest = self.latest.load();
         let latest = latest.as_ref().filter(|latest| latest.basis == basis)?;
-        (std::time::Instant::now() < latest.fresh_until).then(|| latest.playlist.clone())
+        (Instant::now() < latest.fresh_until).then(|| latest.playlist.clone())
     }
 
     /// The latest playlist, if it may still be served while its upstream fails: for three target
