@@ -16,6 +16,7 @@
 //! - [`rewrite`](mod@rewrite): replaces every URI with the link that a [`UriMapper`] writes; every
 //!   other byte stays.
 //! - [`uri_mapper`]: what a [`UriMapper`] receives: role, route, absolute URL, sequence number.
+//! - [`delivery`]: which delivery directives a media playlist offers, and how far it has come.
 //! - [`redaction`]: empties `EXT-X-DEFINE` values that name the origin once no attribute uses them.
 //! - [`document`]: the same rewriting for steering manifests and asset lists (JSON).
 //! - [`splice`]: one continuous media playlist across a switch of source.
@@ -36,6 +37,7 @@ pub mod analysis;
 mod attribute;
 mod codecs;
 mod container;
+mod delivery;
 mod document;
 mod error;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -58,6 +60,7 @@ mod variables;
 pub use analysis::{Playlist, analyse};
 pub use codecs::Codecs;
 pub use container::{Container, guess_container, has_masked_container};
+pub use delivery::DeliveryOffer;
 pub use document::rewrite_document;
 pub use error::{InvalidDocument, InvalidPlaylist, UnexpectedContent};
 pub use limits::PlaylistLimits;

@@ -242,7 +242,7 @@ impl Edge {
                         self.proxied.fetch_playlist(request).await?
                     }
                     None => {
-                        let (live, directives) = (&self.live, directives.as_deref());
+                        let (live, directives) = (&self.live, directives.as_ref());
                         live.fetch_media_playlist(stream, rendition, directives, now).await?
                     }
                 };

@@ -30,7 +30,8 @@ pub use source_switch::SwitchReason;
 
 use crate::edge_state::EdgeState;
 use crate::http::problem::Problem;
-use crate::http::query::Link;
+use crate::http::query::{DeliveryDirectives, Link};
+use crate::playlist::delivery::deliver;
 use crate::playlist::multivariant::{self, WriteOptions};
 use crate::playlist::uri_mappers::ProxyUriMapper;
 use crate::playlist::{Playlist, PlaylistPoller, PlaylistResult, PollOutcome};
@@ -40,6 +41,7 @@ use media_poll::MediaPoll;
 use publisher::Publisher;
 use rendition_state::{LatestPlaylist, PollBasis};
 use stream_state::StreamStates;
+use tokio::time::Instant;
 use upstream_selection::{SelectionInput, select_upstream};
 
 /// Media type of playlists (RFC 8216bis, 4).
@@ -144,24 +146,55 @@ impl LiveHandler {
     ///
     /// # Errors
     /// The problem of the upstream, if it is not retryable or lasts longer than
-    /// [`MAP_UPDATE_TIMEOUT`].
+    /// [`MAP_UPDATE_TIMEOUT`]; the problem of the directives.
     pub async fn fetch_media_playlist(
         &self,
         stream: &str,
         rendition: &str,
-        directives: Option<&str>,
+        directives: Option<&DeliveryDirectives>,
         now: u64,
     ) -> PlaylistResult {
-        if directives.is_none()
-            && let Some(playlist) = self.find_fresh_playlist(stream, rendition)
-        {
-            return Ok(playlist);
-        }
-        let fetched = self.fetch_until_available(stream, rendition, directives, now).boxed().await;
+        let poll = |directives: Option<String>| {
+            let poll = async move {
+                match directives {
+                    Some(directives) => {
+                        self.attempt_poll(stream, rendition, Some(directives), now).await
+                    }
+                    None => PollOutcome {
+                        result: self.fetch_current_playlist(stream, rendition, now).await,
+                        fresh_until: Instant::now(),
+                    },
+                }
+            };
+            poll.boxed()
+        };
+        let fetched = match directives {
+            None => self.fetch_current_playlist(stream, rendition, now).await,
+            Some(directives) => {
+                deliver(directives, self.last_polled_playlist(stream, rendition), poll).await
+            }
+        };
         fetched.map_err(|problem| match problem {
             Problem::NotFound => self.missing_stream_problem(),
             problem => problem,
         })
+    }
+
+    async fn fetch_current_playlist(
+        &self,
+        stream: &str,
+        rendition: &str,
+        now: u64,
+    ) -> PlaylistResult {
+        match self.find_fresh_playlist(stream, rendition) {
+            Some(playlist) => Ok(playlist),
+            None => self.fetch_until_available(stream, rendition, now).boxed().await,
+        }
+    }
+
+    /// What the last poll has given, also a delta update.
+    fn last_polled_playlist(&self, stream: &str, rendition: &str) -> Option<Arc<Playlist>> {
+        self.stream_states.get(stream)?.find_rendition(rendition)?.last_polled()
     }
 
     /// The playlist that the last poll has given, if another poll would give the same one.
@@ -185,7 +218,6 @@ impl LiveHandler {
         &self,
         stream: &str,
         rendition: &str,
-        directives: Option<&str>,
         now: u64,
     ) -> PlaylistResult {
         let mut map_versions = self.state.store.subscribe_versions();
@@ -193,7 +225,7 @@ impl LiveHandler {
         let mut wait_expired = false;
         loop {
             map_versions.mark_unchanged();
-            let failure = match self.attempt_poll(stream, rendition, directives, now).await {
+            let failure = match self.attempt_poll(stream, rendition, None, now).await.result {
                 Ok(playlist) => {
                     if self.failure_log.record_recovery(stream, rendition) {
                         tracing::info!(stream, rendition, "the playlist can be fetched again");
@@ -202,12 +234,6 @@ impl LiveHandler {
                 }
                 Err(problem) => problem,
             };
-            // A playlist delta update or a blocking reload is about one moment: an older playlist
-            // is no answer to it.
-            if directives.is_some() && !matches!(failure, Problem::NotFound | Problem::SealExpired)
-            {
-                return Err(failure);
-            }
             // The stream plays without this rendition: the 404 makes the player load the
             // multivariant playlist again.
             if failure == Problem::NotFound && self.has_active_upstream(stream) {
@@ -309,7 +335,7 @@ impl LiveHandler {
         let deadline = tokio::time::Instant::now() + MAP_UPDATE_TIMEOUT;
         loop {
             map_versions.mark_unchanged();
-            let seal = match self.attempt_poll(stream, rendition, None, now).await {
+            let seal = match self.attempt_poll(stream, rendition, None, now).await.result {
                 Ok(playlist) => Some(find_seal(&playlist.bytes, path)?),
                 Err(_) => None,
             };
@@ -357,13 +383,28 @@ impl LiveHandler {
         self.state.maps.current().streams.get(stream).is_some_and(|it| it.active().is_some())
     }
 
+    /// `directives`: in published numbers.
     async fn attempt_poll(
         &self,
         stream: &str,
         rendition: &str,
-        directives: Option<&str>,
+        directives: Option<String>,
         now: u64,
-    ) -> PlaylistResult {
+    ) -> PollOutcome {
+        let polled = self.try_poll(stream, rendition, directives, now).await;
+        polled.unwrap_or_else(|problem| PollOutcome {
+            result: Err(problem),
+            fresh_until: Instant::now(),
+        })
+    }
+
+    async fn try_poll(
+        &self,
+        stream: &str,
+        rendition: &str,
+        directives: Option<String>,
+        now: u64,
+    ) -> Result<PollOutcome, Problem> {
         let map = self.state.maps.current();
         let stream = map.streams.get(stream).ok_or(Problem::NotFound)?;
         if !stream.upstreams.iter().any(|one| one.rendition(rendition).is_some()) {
@@ -398,13 +439,16 @@ impl LiveHandler {
         // it is behind what another source has published since.
         let poll_name = format!("live {} {rendition} {generation} {url}", stream.id);
         let run = |directives| MediaPoll { directives, ..poll }.run();
-        let polled = self.playlist_poller.poll(poll_name, directives.map(str::to_owned), run);
-        let PollOutcome { result, fresh_until } = polled.await;
-        if let (Ok(playlist), None) = (&result, directives) {
-            let playlist = playlist.clone();
-            rendition_state.set_latest(LatestPlaylist { playlist, fresh_until, basis });
+        let is_delta = directives.as_deref().is_some_and(directives::is_delta_request);
+        let outcome = self.playlist_poller.poll(poll_name, directives, run).await;
+        if let Ok(playlist) = &outcome.result {
+            rendition_state.set_last_polled(playlist.clone());
+            if !is_delta {
+                let (playlist, fresh_until) = (playlist.clone(), outcome.fresh_until);
+                rendition_state.set_latest(LatestPlaylist { playlist, fresh_until, basis });
+            }
         }
-        result
+        Ok(outcome)
     }
 }
 

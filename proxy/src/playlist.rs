@@ -1,19 +1,22 @@
 //! Playlists, fetched and rewritten once for all players that poll at the same moment.
 //!
+//! - [`delivery`]: the answer to delivery directives.
 //! - [`poller`]: single flight for polls, and the pace at which they reach an upstream.
 //! - [`rewrite_cache`]: what the next rewrite of a playlist takes over from the last.
 
+pub mod delivery;
 pub mod multivariant;
 pub mod poller;
 pub mod rewrite_cache;
 pub mod uri_mappers;
 
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
 use pitwall_fetch::{Fetcher, Request};
-use pitwall_hls::PlaylistTiming;
+use pitwall_hls::{DeliveryOffer, PlaylistTiming};
 use url::Url;
 
 use crate::http::problem::{Problem, upstream_status_problem};
@@ -32,6 +35,8 @@ pub struct Playlist {
     /// How long the upstream took to respond, as `Server-Timing`.
     server_timing: HeaderValue,
     pub fetched_at: Instant,
+    /// Read when a player sends delivery directives.
+    offer: OnceLock<DeliveryOffer>,
 }
 
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
@@ -50,6 +55,7 @@ impl Playlist {
             content_type,
             server_timing: server_timing_of(fetch_duration),
             fetched_at: Instant::now(),
+            offer: OnceLock::new(),
         }
     }
 
@@ -57,12 +63,19 @@ impl Playlist {
     fn with_new_fetch(&self, fetch_duration: Duration) -> Self {
         let (bytes, etag) = (self.bytes.clone(), self.etag.clone());
         let server_timing = server_timing_of(fetch_duration);
-        Self { bytes, etag, server_timing, fetched_at: Instant::now(), ..*self }
+        let offer = self.offer.clone();
+        Self { bytes, etag, server_timing, fetched_at: Instant::now(), offer, ..*self }
     }
 
     /// The same fetch with another text.
     pub fn with_bytes(&self, bytes: Bytes) -> Self {
-        Self { etag: etag_of(&bytes), bytes, server_timing: self.server_timing.clone(), ..*self }
+        let (etag, server_timing) = (etag_of(&bytes), self.server_timing.clone());
+        Self { etag, bytes, server_timing, offer: OnceLock::new(), ..*self }
+    }
+
+    /// The delivery that the playlist offers, and how far it has come.
+    pub fn offer(&self) -> &DeliveryOffer {
+        self.offer.get_or_init(|| DeliveryOffer::read(&self.bytes))
     }
 
     pub fn to_response(&self) -> Response {

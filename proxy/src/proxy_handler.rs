@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures::FutureExt;
 use pitwall_fetch::parse_url;
 use pitwall_hls::analysis::Playlist as Analysed;
 use pitwall_hls::{
@@ -14,8 +15,9 @@ use pitwall_hls::{
 use crate::cache::RangeRequest;
 use crate::edge_state::EdgeState;
 use crate::http::problem::Problem;
-use crate::http::query::Link;
+use crate::http::query::{DeliveryDirectives, Link};
 use crate::live::PLAYLIST_CONTENT_TYPE;
+use crate::playlist::delivery::deliver;
 use crate::playlist::rewrite_cache::{RewriteKey, RewrittenPlaylist};
 use crate::playlist::uri_mappers::{ProxyUriMapper, container_extension};
 use crate::playlist::{self, Playlist, PlaylistPoller, PlaylistResult, UpstreamPlaylist};
@@ -29,11 +31,12 @@ pub struct ProxyHandler {
 }
 
 /// A parsed request for `/proxy`.
+#[derive(Clone)]
 pub struct ProxyRequest {
     pub target: UpstreamTarget,
     /// Encoded `EXT-X-DEFINE` variables of the multivariant playlist that led here.
     pub variables: Option<String>,
-    pub directives: Option<String>,
+    pub directives: Option<DeliveryDirectives>,
     pub now: u64,
 }
 
@@ -70,13 +73,24 @@ impl ProxyHandler {
             target.url,
             request.variables.as_deref().unwrap_or_default(),
         );
-        let (state, playlist_poller) = (self.state.clone(), self.playlist_poller.clone());
-        let (directives, cache_key) = (request.directives.clone(), playlist.clone());
-        let poll = |directives| {
-            let request = ProxyRequest { directives, ..request };
-            state.fetch_and_rewrite(request, cache_key, playlist_poller)
+        let poll = |directives: Option<String>| {
+            let (state, playlist_poller) = (self.state.clone(), self.playlist_poller.clone());
+            let (request, cache_key) = (request.clone(), playlist.clone());
+            let fetch = |directives| {
+                state.fetch_and_rewrite(request, directives, cache_key, playlist_poller)
+            };
+            self.playlist_poller.poll(playlist.clone(), directives, fetch).boxed()
         };
-        self.playlist_poller.poll(playlist, directives, poll).await.result
+        match &request.directives {
+            None => poll(None).await.result,
+            Some(directives) if target.purpose == Some(Purpose::Document) => {
+                poll(directives.of_documents.clone()).await.result
+            }
+            Some(directives) => {
+                let last = self.playlist_poller.rewrite_cache.get(&playlist);
+                deliver(directives, last.map(|last| last.playlist.clone()), poll).await
+            }
+        }
     }
 }
 
@@ -84,10 +98,11 @@ impl EdgeState {
     async fn fetch_and_rewrite(
         self,
         request: ProxyRequest,
+        directives: Option<String>,
         cache_key: String,
         playlist_poller: Arc<PlaylistPoller>,
     ) -> PlaylistResult {
-        let ProxyRequest { target, variables, directives, now } = request;
+        let ProxyRequest { target, variables, now, .. } = request;
         let limits = PlaylistLimits::default();
         let upstream_playlist = playlist::fetch_playlist(
             &self.fetcher,

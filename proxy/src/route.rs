@@ -7,7 +7,7 @@ use pitwall_hls::PlaylistLimits;
 use crate::api::{self, ApiRequest, DocumentKind};
 use crate::http::access::AccessScope;
 use crate::http::problem::Problem;
-use crate::http::query::{Link, Query, path_with_variables};
+use crate::http::query::{DeliveryDirectives, Link, Query, path_with_variables};
 use crate::metrics::RouteLabel;
 use crate::page;
 
@@ -27,7 +27,7 @@ pub enum Route<'a> {
     MediaPlaylist {
         stream: &'a str,
         rendition: &'a str,
-        directives: Option<String>,
+        directives: Option<DeliveryDirectives>,
     },
     /// `/live/{stream}/{rendition}/…?u=`: a segment, map, key or partial segment. The seal is bound
     /// to the path.
@@ -40,7 +40,7 @@ pub enum Route<'a> {
         source: Option<&'a str>,
         link: Link<'a>,
         variables: Option<String>,
-        directives: Option<String>,
+        directives: Option<DeliveryDirectives>,
     },
     /// `/relay[/{name}.{ext}]`
     Relay {
@@ -194,7 +194,11 @@ mod tests {
                 Ok(Route::MediaPlaylist {
                     stream: "world-feed",
                     rendition: "v720",
-                    directives: Some("_HLS_msn=7&_HLS_part=2".into()),
+                    directives: Some(DeliveryDirectives {
+                        msn: Some("7".into()),
+                        part: Some("2".into()),
+                        ..DeliveryDirectives::default()
+                    }),
                 }),
             ),
             (
@@ -217,7 +221,10 @@ mod tests {
                     source: Some("demo"),
                     link: Link::Plain { url: "aHR0cA".into() },
                     variables: None,
-                    directives: Some("_HLS_skip=YES".into()),
+                    directives: Some(DeliveryDirectives {
+                        skip: Some("YES".into()),
+                        ..DeliveryDirectives::default()
+                    }),
                 }),
             ),
             (

@@ -42,7 +42,7 @@ impl UpstreamPlaylist {
 type Upstream = Arc<Mutex<UpstreamPlaylist>>;
 
 const DELTA_PLAYLIST: &str = "#EXTM3U\n#EXT-X-VERSION:9\n#EXT-X-TARGETDURATION:1\n\
-    #EXT-X-MEDIA-SEQUENCE:100\n#EXT-X-SKIP:SKIPPED-SEGMENTS=13\n";
+    #EXT-X-MEDIA-SEQUENCE:100\n#EXT-X-SKIP:SKIPPED-SEGMENTS=9\n";
 
 async fn respond(
     State(upstream): State<Upstream>,
@@ -51,7 +51,7 @@ async fn respond(
 ) -> Response {
     match (name.as_str(), query) {
         ("live.m3u8", Some(_)) => {
-            format!("{DELTA_PLAYLIST}#EXTINF:1,\nseg-113.m4s\n").into_response()
+            format!("{DELTA_PLAYLIST}#EXTINF:1,\nseg-109.m4s\n").into_response()
         }
         ("live.m3u8", None) => upstream.lock().unwrap().playlist().into_response(),
         _ => b"\0\0\0\x18ftypiso5aaaaaaaaaaaaaaaa".repeat(100).into_response(),
@@ -144,10 +144,14 @@ async fn the_oldest_leave_a_long_playlist_and_do_not_come_back() {
     ] {
         *upstream.lock().unwrap() = playlist;
         assert_eq!(strip_links(&fetch_text(&media).await), expected, "{what}");
-        if what == "the tagged one left" {
-            let delta = fetch_text(&format!("{media}?_HLS_skip=YES")).await;
-            assert_eq!(strip_links(&delta), format!("{DELTA_PLAYLIST}{}", segments(113, 114)));
-        }
+        let delta = match what {
+            "as long as the window" => format!("{DELTA_PLAYLIST}{}", segments(109, 110)),
+            // A delta update skips segments of the source's playlist: a shorter one offers none.
+            "the tagged one left" => expected,
+            _ => continue,
+        };
+        let skipped = fetch_text(&format!("{media}?_HLS_skip=YES")).await;
+        assert_eq!(strip_links(&skipped), delta, "{what}");
     }
     let newest = fetch_text(&media).await;
     let newest = newest.lines().rfind(|line| !line.starts_with('#')).unwrap();

@@ -11,6 +11,8 @@ use pitwall_upstream_map::documents::ProblemDetails;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Problem {
     BadUrl(&'static str),
+    /// A delivery directive that the playlist offers has a value that cannot be honoured.
+    BadDirective(&'static str),
     /// The request presents neither the access key nor a cookie or a token.
     KeyMissing,
     KeyInvalid,
@@ -61,7 +63,7 @@ pub enum Problem {
 impl Problem {
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::BadUrl(_) | Self::BadBody(_) => StatusCode::BAD_REQUEST,
+            Self::BadUrl(_) | Self::BadDirective(_) | Self::BadBody(_) => StatusCode::BAD_REQUEST,
             Self::KeyMissing | Self::KeyInvalid | Self::KeyExpired | Self::AdminTokenInvalid => {
                 StatusCode::UNAUTHORIZED
             }
@@ -92,6 +94,7 @@ impl Problem {
     pub fn name(&self) -> &'static str {
         match self {
             Self::BadUrl(_) => "bad-url",
+            Self::BadDirective(_) => "bad-directive",
             Self::KeyMissing => "key-missing",
             Self::KeyInvalid => "key-invalid",
             Self::KeyExpired => "key-expired",
@@ -154,6 +157,7 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::BadUrl(why) => write!(f, "The URL cannot be used: {why}."),
+            Self::BadDirective(why) => write!(f, "The playlist cannot be given so: {why}."),
             Self::KeyMissing => {
                 f.write_str("Show the key once: open this address with ?key= and the key.")
             }

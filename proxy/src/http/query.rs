@@ -6,17 +6,23 @@ use percent_encoding::percent_decode_str;
 
 use crate::http::problem::Problem;
 
-/// The delivery directives of RFC 8216bis, and the query parameters of content steering and
-/// interstitials.
-const DELIVERY_DIRECTIVES: [&str; 7] = [
-    "_HLS_msn",
-    "_HLS_part",
-    "_HLS_pathway",
-    "_HLS_primary_id",
-    "_HLS_skip",
-    "_HLS_start_offset",
-    "_HLS_throughput",
-];
+/// The delivery directives of a request (RFC 8216bis, 6.2.5), with their values as written. One
+/// that is given twice has both values, which is none that it may have.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeliveryDirectives {
+    pub msn: Option<String>,
+    pub part: Option<String>,
+    pub skip: Option<String>,
+    /// The parameters of content steering and interstitials, which only documents take: sorted, as
+    /// they are sent upstream.
+    pub of_documents: Option<String>,
+}
+
+/// Query parameters of RFC 8216bis, 7 and appendix D.
+const DOCUMENT_PARAMETERS: [&str; 4] =
+    ["_HLS_pathway", "_HLS_primary_id", "_HLS_start_offset", "_HLS_throughput"];
+/// A pathway id, a number or a UUID is shorter.
+const DOCUMENT_PARAMETER_MAX_BYTES: usize = 128;
 
 /// How a link names its upstream URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,17 +97,38 @@ impl<'a> Query<'a> {
         }
     }
 
-    /// The [`DELIVERY_DIRECTIVES`] of the query, the only parameters that are sent upstream. They
-    /// are sorted, so that polls with the same directives share an upstream request.
-    pub fn delivery_directives(&self) -> Option<String> {
-        let mut directives: Vec<String> = self
-            .pairs()
-            .filter(|(name, _)| DELIVERY_DIRECTIVES.contains(name))
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
-        directives.sort_unstable();
-        (!directives.is_empty()).then(|| directives.join("&"))
+    /// The delivery directives that Pitwall knows. No other parameter of a request has to do with
+    /// what is asked of an upstream.
+    pub fn delivery_directives(&self) -> Option<DeliveryDirectives> {
+        let mut directives = DeliveryDirectives::default();
+        let mut of_documents = Vec::new();
+        for (name, value) in self.pairs() {
+            let directive = match name {
+                "_HLS_msn" => &mut directives.msn,
+                "_HLS_part" => &mut directives.part,
+                "_HLS_skip" => &mut directives.skip,
+                name if DOCUMENT_PARAMETERS.contains(&name) && is_document_value(value) => {
+                    of_documents.push(format!("{name}={value}"));
+                    continue;
+                }
+                _ => continue,
+            };
+            *directive = Some(match directive.take() {
+                Some(first) => format!("{first}&{value}"),
+                None => value.to_owned(),
+            });
+        }
+        // Requests with the same parameters share an upstream request.
+        of_documents.sort_unstable();
+        of_documents.dedup();
+        directives.of_documents = (!of_documents.is_empty()).then(|| of_documents.join("&"));
+        (directives != DeliveryDirectives::default()).then_some(directives)
     }
+}
+
+fn is_document_value(value: &str) -> bool {
+    let is_value = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~%".contains(&byte);
+    (1..=DOCUMENT_PARAMETER_MAX_BYTES).contains(&value.len()) && value.bytes().all(is_value)
 }
 
 /// The media sequence number in the link of a segment, which may have a query.
@@ -115,6 +142,38 @@ pub fn segment_number(link: &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn delivery_directives() {
+        let text = |value: &str| Some(value.to_owned());
+        let none = DeliveryDirectives::default();
+        for (query, expected) in [
+            ("", none.clone()),
+            ("_HLS_push=1&_HLS_other=2&msn=3&_hls_msn=4&u=5", none.clone()),
+            (
+                "_HLS_skip=YES&_HLS_part=1&_HLS_msn=7",
+                DeliveryDirectives {
+                    msn: text("7"),
+                    part: text("1"),
+                    skip: text("YES"),
+                    ..none.clone()
+                },
+            ),
+            ("_HLS_msn", DeliveryDirectives { msn: text(""), ..none.clone() }),
+            ("_HLS_msn=7&_HLS_msn=7", DeliveryDirectives { msn: text("7&7"), ..none.clone() }),
+            (
+                "_HLS_throughput=9&_HLS_pathway=CDN-A&_HLS_throughput=9",
+                DeliveryDirectives {
+                    of_documents: text("_HLS_pathway=CDN-A&_HLS_throughput=9"),
+                    ..none.clone()
+                },
+            ),
+            ("_HLS_pathway=a/../b&_HLS_primary_id=&_HLS_start_offset=a#b", none.clone()),
+        ] {
+            let directives = Query(query).delivery_directives();
+            assert_eq!(directives.unwrap_or_default(), expected, "{query}");
+        }
+    }
 
     #[test]
     fn segment_numbers() {

@@ -66,7 +66,6 @@ mod tests {
             ("_HLS_msn=109&_HLS_part=1", "_HLS_msn=109&_HLS_part=1", ""),
             ("_HLS_msn=x&_HLS_part=1", "_HLS_msn=x&_HLS_part=1", ""),
             ("_HLS_part=1", "_HLS_part=1", ""),
-            ("_HLS_msn=109&_HLS_pathway=x", "_HLS_msn=109&_HLS_pathway=x", "_HLS_pathway=x"),
         ] {
             let translate = |splice| translate_directives(directives, splice).unwrap_or_default();
             assert_eq!(

@@ -21,9 +21,11 @@ use crate::playlist::Playlist;
 pub(super) struct RenditionState {
     inner: Mutex<Inner>,
     latest: ArcSwapOption<LatestPlaylist>,
+    /// What the last poll has given, also a delta update.
+    last_polled: ArcSwapOption<Playlist>,
 }
 
-/// The playlist that a poll without directives has given last.
+/// The playlist that a poll has given last, unless it is a delta update.
 pub(super) struct LatestPlaylist {
     pub playlist: Arc<Playlist>,
     pub fresh_until: Instant,
@@ -145,6 +147,18 @@ impl RenditionState {
         if current.as_ref().is_none_or(|it| it.playlist.fetched_at <= latest.playlist.fetched_at) {
             self.latest.store(Some(Arc::new(latest)));
         }
+    }
+
+    /// Records what a poll has given, unless an earlier one has come further.
+    pub(super) fn set_last_polled(&self, playlist: Arc<Playlist>) {
+        let last = self.last_polled.load();
+        if last.as_ref().is_none_or(|last| last.fetched_at <= playlist.fetched_at) {
+            self.last_polled.store(Some(playlist));
+        }
+    }
+
+    pub(super) fn last_polled(&self) -> Option<Arc<Playlist>> {
+        self.last_polled.load_full()
     }
 
     /// The latest playlist, if it is fresh and a poll on this basis would give it.
