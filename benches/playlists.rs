@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use pitwall_benches::{live_playlist, short_uri_vod_playlist, vod_playlist};
-use pitwall_hls::{PlaylistLimits, UriMapper, UriReference, Variables, analyse, rewrite};
+use pitwall_hls::{PlaylistLimits, Redactor, UriMapper, UriReference, Variables, analyse, rewrite};
 use pitwall_proxy::playlist::uri_mappers::ProxyUriMapper;
 use pitwall_proxy::upstream::seal::{Purpose, Sealer};
 use url::Url;
@@ -48,6 +48,8 @@ fn bench_playlists(criterion: &mut Criterion) {
         });
         group.bench_function("rewrite and seal", |bencher| {
             bencher.iter(|| {
+                let mut redactor = Redactor::new(None);
+                redactor.add_url(&base);
                 let mut uri_mapper = ProxyUriMapper {
                     sealer: &sealer,
                     profile: "source",
@@ -55,6 +57,7 @@ fn bench_playlists(criterion: &mut Criterion) {
                     container_extension: "m4s",
                     now: 1_795_221_000,
                     expires: None,
+                    redactor: Some(redactor),
                 };
                 rewrite(black_box(text.as_bytes()), &base, &variables, &limits, &mut uri_mapper)
             });

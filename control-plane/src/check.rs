@@ -133,7 +133,7 @@ async fn check_playlist(
             return check_single_rendition(check_run, canonical, &media).await;
         }
     };
-    multivariant::redact_origin(&mut master, canonical, &base);
+    multivariant::redact_origin(&mut master, canonical, &base, check_run.redactor());
     let mut multivariant = multivariant::multivariant_tags(&master, &base);
     let drafts = rendition::draft_renditions(&master, &base);
     if drafts.is_empty() {

@@ -66,8 +66,13 @@ impl<L: UriMapper + ?Sized> DocumentRewriter<'_, L> {
         &mut self,
         document: &mut Map<String, Value>,
     ) -> Result<(), InvalidDocument> {
+        self.redact_members(document, &["ASSETS"])?;
         let assets = document.get_mut("ASSETS").and_then(Value::as_array_mut);
         for asset in assets.into_iter().flatten() {
+            match asset.as_object_mut() {
+                Some(members) => self.redact_members(members, &["URI"])?,
+                None => self.redact_value(asset)?,
+            }
             self.replace_uri(UriRole::Asset, asset.get_mut("URI"))?;
         }
         Ok(())
@@ -80,7 +85,51 @@ impl<L: UriMapper + ?Sized> DocumentRewriter<'_, L> {
         document: &mut Map<String, Value>,
     ) -> Result<(), InvalidDocument> {
         document.remove("PATHWAY-CLONES");
+        self.redact_members(document, &["RELOAD-URI"])?;
         self.replace_uri(UriRole::Steering, document.get_mut("RELOAD-URI"))
+    }
+
+    /// Redacts all members of an object but those named, which are looked at one by one.
+    fn redact_members(
+        &mut self,
+        object: &mut Map<String, Value>,
+        except: &[&str],
+    ) -> Result<(), InvalidDocument> {
+        let Some(redactor) = self.mapper.redactor() else { return Ok(()) };
+        object.retain(|name, _| redactor.is_public(name.as_bytes()));
+        for (name, value) in object.iter_mut() {
+            let is_fetched = value.is_string() || value.is_array();
+            if !(is_fetched && except.contains(&name.as_str())) {
+                self.redact_value(value)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Replaces each text of a value that may not be published: a URL with a link, another text
+    /// with a name.
+    fn redact_value(&mut self, value: &mut Value) -> Result<(), InvalidDocument> {
+        match value {
+            Value::String(text) => {
+                let redactor = self.mapper.redactor();
+                if redactor.is_none_or(|redactor| redactor.is_public(text.as_bytes())) {
+                    return Ok(());
+                }
+                let trimmed = crate::line::trim_padding(text.as_bytes());
+                if crate::uri_resolver::has_host(trimmed) && !trimmed.contains(&b' ') {
+                    return self.replace_uri(UriRole::UnknownTag, Some(value));
+                }
+                let mut name = Vec::new();
+                self.mapper.map_hidden_text(text.as_bytes(), &mut name);
+                *text = String::from_utf8_lossy(&name).into_owned();
+                Ok(())
+            }
+            Value::Array(values) => {
+                values.iter_mut().try_for_each(|value| self.redact_value(value))
+            }
+            Value::Object(members) => self.redact_members(members, &[]),
+            Value::Null | Value::Bool(_) | Value::Number(_) => Ok(()),
+        }
     }
 
     fn replace_uri(
@@ -93,7 +142,14 @@ impl<L: UriMapper + ?Sized> DocumentRewriter<'_, L> {
         if written.is_empty() {
             return Ok(());
         }
-        let Some(url) = self.resolver.resolve(written) else { return Ok(()) };
+        let Some(url) = self.resolver.resolve(written) else {
+            if self.mapper.redactor().is_some_and(|redactor| !redactor.is_public(written)) {
+                let mut name = Vec::new();
+                self.mapper.map_hidden_text(written, &mut name);
+                *uri = String::from_utf8_lossy(&name).into_owned();
+            }
+            return Ok(());
+        };
         let reference = UriReference {
             role,
             target: role.target(url),

@@ -13,11 +13,12 @@
 //! - [`segment_context`]: which tags apply to the next segment, and its numbers.
 //! - [`playlist_kind`]: whether a playlist is multivariant or media.
 //! - [`playlist_timing`]: target duration, part target, segment count and end of a media playlist.
-//! - [`rewrite`](mod@rewrite): replaces every URI with the link that a [`UriMapper`] writes; every
-//!   other byte stays.
+//! - [`rewrite`](mod@rewrite): replaces every URI with the link that a [`UriMapper`] writes, and
+//!   what its [`Redactor`] does not let pass; every other byte stays.
 //! - [`uri_mapper`]: what a [`UriMapper`] receives: role, route, absolute URL, sequence number.
 //! - [`delivery`]: which delivery directives a media playlist offers, and how far it has come.
 //! - [`redaction`]: empties `EXT-X-DEFINE` values that name the origin once no attribute uses them.
+//! - [`redactor`]: which of the text that is no URI names the origin, and is not published.
 //! - [`document`]: the same rewriting for steering manifests and asset lists (JSON).
 //! - [`splice`]: one continuous media playlist across a switch of source.
 //! - [`analysis`]: a typed, read-only model for checking, ranking and splicing.
@@ -49,6 +50,7 @@ mod number;
 mod playlist_kind;
 mod playlist_timing;
 mod redaction;
+mod redactor;
 mod rewrite;
 mod segment_context;
 pub mod splice;
@@ -66,6 +68,7 @@ pub use error::{InvalidDocument, InvalidPlaylist, UnexpectedContent};
 pub use limits::PlaylistLimits;
 pub use playlist_kind::PlaylistKind;
 pub use playlist_timing::PlaylistTiming;
+pub use redactor::{OpenUrls, Redactor};
 pub use rewrite::{RewriteOutput, rewrite};
 pub use splice::{SegmentedPlaylist, Splice};
 pub use uri_mapper::{LinkRoute, UriMapper, UriReference, UriRole};

@@ -1,8 +1,10 @@
-//! Rewriting of a playlist: every URI becomes a link, every other byte stays.
+//! Rewriting of a playlist: every URI becomes a link, what names the origin goes, every other byte
+//! stays.
 //!
 //! The output is the input up to the next URI, copied in one piece, then the link, and so on. Text
 //! that needs no change is read once.
 
+mod redacting;
 mod uri_attributes;
 
 use url::Url;
@@ -90,17 +92,25 @@ impl<'a, L: UriMapper + ?Sized> Rewriter<'a, L> {
         let is_inf = line.text.starts_with(tag::INF);
         self.kind_detector.has_segments |= is_inf;
         // In a long playlist this is most lines, and no URI depends on them.
-        if is_inf || line.text.starts_with(tag::PROGRAM_DATE_TIME) {
+        if is_inf {
+            self.redact_behind_number(line, tag::INF, b",");
+            return Ok(());
+        }
+        if line.text.starts_with(tag::PROGRAM_DATE_TIME) {
+            self.redact_behind_number(line, tag::PROGRAM_DATE_TIME, b"");
             return Ok(());
         }
         match line.kind() {
             LineKind::Blank => Ok(()),
             LineKind::Comment => match line.vendor_tag() {
-                Some(tag) => self.rewrite_tag(&tag, line.number),
-                None => Ok(()),
+                Some(tag) => self.rewrite_tag(&tag, line),
+                None => {
+                    self.redact_comment(line);
+                    Ok(())
+                }
             },
             LineKind::Uri => self.rewrite_uri_line(line),
-            LineKind::Tag(tag) => self.rewrite_tag(&tag, line.number),
+            LineKind::Tag(tag) => self.rewrite_tag(&tag, line),
         }
     }
 
@@ -111,7 +121,7 @@ impl<'a, L: UriMapper + ?Sized> Rewriter<'a, L> {
         self.replace_uri(role, line.text, line.start, TagContext::default(), line.number)
     }
 
-    fn rewrite_tag(&mut self, tag: &Tag<'a>, line: usize) -> Result<(), InvalidPlaylist> {
+    fn rewrite_tag(&mut self, tag: &Tag<'a>, line: &Line<'a>) -> Result<(), InvalidPlaylist> {
         let kind = tag.kind();
         self.kind_detector.observe_tag(&kind);
         self.next_segment.observe_tag(&kind);
@@ -131,9 +141,12 @@ impl<'a, L: UriMapper + ?Sized> Rewriter<'a, L> {
             Kind::Segment(S::Prefetch) => {
                 context.sequence = Some(self.next_segment.take_prefetch_number());
                 let (role, start) = (UriRole::Prefetch, tag.value_start);
-                return self.replace_uri(role, tag.value, start, context, line);
+                return self.replace_uri(role, tag.value, start, context, line.number);
             }
             _ => {}
+        }
+        if self.mapper.redactor().is_some() {
+            return self.rewrite_and_redact(tag, &kind, context, line);
         }
         let uri_attributes = uri_attributes(&kind);
         if uri_attributes.is_empty() {
@@ -142,12 +155,14 @@ impl<'a, L: UriMapper + ?Sized> Rewriter<'a, L> {
         for Attribute { name, value, value_start, .. } in tag.attributes() {
             let known = uri_attributes.iter().find(|known| name.eq_ignore_ascii_case(known.0));
             if let Some((_, role)) = known {
-                self.replace_uri(*role, value, value_start, context, line)?;
+                self.replace_uri(*role, value, value_start, context, line.number)?;
             }
         }
         Ok(())
     }
 
+    /// Replaces a URI with its link. What is none, or none that is fetched, stays unless it names
+    /// the origin.
     fn replace_uri(
         &mut self,
         role: UriRole,
@@ -162,6 +177,7 @@ impl<'a, L: UriMapper + ?Sized> Rewriter<'a, L> {
         let (limit, buffer) = (self.limits.max_line_bytes, &mut self.substituted_uri);
         let uri = line::trim_padding(self.variables.substitute(written, buffer, limit, line)?);
         if role == UriRole::UnknownTag && !uri_resolver::has_host(uri) {
+            self.redact_uri(written, start);
             return Ok(());
         }
         let url = self.resolver.resolve(uri);
@@ -170,7 +186,10 @@ impl<'a, L: UriMapper + ?Sized> Rewriter<'a, L> {
             let SegmentTags { number, byte_range, is_gap, .. } = tags;
             context = TagContext { sequence: Some(number), byte_range, is_gap };
         }
-        let Some(url) = url else { return Ok(()) };
+        let Some(url) = url else {
+            self.redact_uri(written, start);
+            return Ok(());
+        };
         let reference = UriReference {
             role,
             target: role.target(url),
@@ -186,7 +205,11 @@ impl<'a, L: UriMapper + ?Sized> Rewriter<'a, L> {
         self.mapper.map_uri(&reference, &mut self.out);
         self.copied_until = start + written.len();
         let (bytes, limit) = (self.out.len() - link_start, self.limits.max_link_bytes);
-        if bytes > limit {
+        if bytes > limit && role == UriRole::UnknownTag && self.mapper.redactor().is_some() {
+            // It is only text, and costs no more than itself.
+            self.out.truncate(link_start);
+            self.mapper.map_hidden_text(written, &mut self.out);
+        } else if bytes > limit {
             return Err(InvalidPlaylist::LinkTooLong { line, bytes, limit });
         }
         self.check_growth(line)
@@ -201,11 +224,19 @@ impl<'a, L: UriMapper + ?Sized> Rewriter<'a, L> {
     /// Rewrites QUERYPARAM and IMPORT to NAME and VALUE: a player would evaluate them against the
     /// edge's URL and multivariant playlist. A definition without a value stays and fails in the
     /// player, as it does with the origin's playlist.
-    fn rewrite_define(&mut self, tag: &Tag<'a>, line: usize) -> Result<(), InvalidPlaylist> {
+    fn rewrite_define(&mut self, tag: &Tag<'a>, line: &Line<'a>) -> Result<(), InvalidPlaylist> {
+        if self.has_hidden_extras(tag) {
+            self.hide_line(line);
+            return Ok(());
+        }
         let Some(definition) = Definition::of(tag) else { return Ok(()) };
         let name = definition.name();
         let Some(value) = self.variables.get(name) else { return Ok(()) };
-        let names_origin = redaction::names_origin(value, self.resolver.base());
+        let is_hidden = self.mapper.redactor().is_some_and(|redactor| {
+            // It is a part of the URL.
+            matches!(definition, Definition::QueryParameter(_)) || !redactor.is_public(value)
+        });
+        let names_origin = is_hidden || redaction::names_origin(value, self.resolver.base());
         match definition {
             Definition::Value { value: None, .. } => {}
             Definition::Value { value: Some(Attribute { value, value_start, .. }), .. } => {
@@ -234,7 +265,7 @@ impl<'a, L: UriMapper + ?Sized> Rewriter<'a, L> {
                 }
             }
         }
-        self.check_growth(line)
+        self.check_growth(line.number)
     }
 
     /// Records that the variable's value, from `start` to the end of the output, may have to be

@@ -1,6 +1,7 @@
 //! Mapping of URIs to links: [`UriMapper`] and what it receives about a URI.
 
 use crate::container;
+use crate::redactor::Redactor;
 use crate::variables::Variables;
 
 /// Writes the link that replaces a URI.
@@ -10,6 +11,17 @@ use crate::variables::Variables;
 /// recognise a key, a map, and the partial segment that a preload hint announced.
 pub trait UriMapper {
     fn map_uri(&mut self, reference: &UriReference<'_>, out: &mut Vec<u8>);
+
+    /// What may be published of the text that is no URI; `None`: all of it.
+    fn redactor(&self) -> Option<&Redactor> {
+        None
+    }
+
+    /// Writes a name in place of a text that may not be published: of the same characters as a
+    /// link, and equal for equal texts, which may be the ID of something.
+    fn map_hidden_text(&mut self, _text: &[u8], out: &mut Vec<u8>) {
+        out.extend_from_slice(b"hidden");
+    }
 }
 
 impl<F: FnMut(&UriReference<'_>, &mut Vec<u8>)> UriMapper for F {
@@ -71,7 +83,7 @@ pub enum UriRole {
     Steering,
     Asset,
     AssetList,
-    /// The URI attribute of an unknown tag.
+    /// The URI attribute of an unknown tag, or any other text that is a URL and may not be published.
     UnknownTag,
 }
 

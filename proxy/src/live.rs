@@ -104,6 +104,8 @@ impl LiveHandler {
             container_extension: Container::MpegTs.extension(),
             now,
             expires: None,
+            // The check has judged what the map has.
+            redactor: None,
         };
         let mut upstreams = stream.upstreams.iter();
         let options = WriteOptions {

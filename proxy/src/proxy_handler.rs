@@ -8,7 +8,7 @@ use futures::FutureExt;
 use pitwall_fetch::parse_url;
 use pitwall_hls::analysis::Playlist as Analysed;
 use pitwall_hls::{
-    Container, PlaylistLimits, Variables, analyse, guess_container, has_masked_container,
+    Container, PlaylistLimits, Redactor, Variables, analyse, guess_container, has_masked_container,
     rewrite_document,
 };
 
@@ -23,6 +23,9 @@ use crate::playlist::uri_mappers::{ProxyUriMapper, container_extension};
 use crate::playlist::{self, Playlist, PlaylistPoller, PlaylistResult, UpstreamPlaylist};
 use crate::upstream::seal::{self, Purpose};
 use crate::upstream::target::UpstreamTarget;
+
+/// Playlists of a list have the same token: it is looked for in so many of them.
+const UPSTREAMS_MAX: usize = 16;
 
 /// Handler of `/proxy`.
 pub struct ProxyHandler {
@@ -118,6 +121,7 @@ impl EdgeState {
             container_extension: container_extension(guess_container(&upstream_playlist.body)),
             now,
             expires: target.expires,
+            redactor: Some(self.redactor_for(&target, &upstream_playlist)),
         };
         if target.purpose == Some(Purpose::Document) {
             let bytes = rewrite_document(
@@ -164,6 +168,17 @@ impl EdgeState {
         // The handles are dropped: the prefetches run on without a waiter.
         drop(self.prefetch_new_segments(&rewritten, &target));
         Ok(playlist_poller.store_rewritten(cache_key, rewritten))
+    }
+
+    /// What may be published of a response from `target`.
+    fn redactor_for(&self, target: &UpstreamTarget, response: &UpstreamPlaylist) -> Redactor {
+        let mut redactor = self.targets.redactor_for(target, &response.base_url);
+        // What belongs to a stream may have the token of its playlist.
+        let map = self.maps.current();
+        let upstreams = map.streams.values().flat_map(|stream| &stream.upstreams);
+        let of_profile = upstreams.filter(|upstream| upstream.profile.0 == *target.profile.id);
+        of_profile.take(UPSTREAMS_MAX).for_each(|upstream| redactor.add_url(&upstream.playlist));
+        redactor
     }
 
     /// Detects the container of segments whose names do not tell it, by the bytes of the newest

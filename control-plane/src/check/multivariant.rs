@@ -1,6 +1,7 @@
 //! What a multivariant playlist says beside its renditions, and what of it may be public. Pure
 //! functions.
 
+use pitwall_hls::Redactor;
 use pitwall_hls::analysis::{
     AttributeList, MediaKind, MediaRendition, MultivariantPlaylist, SessionTag, Variant,
 };
@@ -9,23 +10,23 @@ use url::Url;
 
 use super::rendition::{RENDITIONS_MAX_COUNT, codec_family, number_duplicate_ids};
 
-/// A query value of an upstream's URL that is as long may be a token.
-const TOKEN_MIN_CHARS: usize = 8;
-/// Further hosts and tokens are not looked for: an honest playlist names a few.
-const ORIGIN_TEXTS_MAX_COUNT: usize = 64;
-
 /// Attributes of a variant that name a rendition group.
 const GROUP_REFERENCES: [&str; 2] = ["VIDEO", "CLOSED-CAPTIONS"];
 
 /// Removes every text from the playlist that is a URL, or that contains a host or a token of its
-/// URLs: attributes are published. A group with such an id gets another one. `canonical` is the URL
-/// before redirects, `base` the one after them.
-pub(super) fn redact_origin(master: &mut MultivariantPlaylist, canonical: &Url, base: &Url) {
-    let origin = OriginTexts::of(master, canonical, base);
+/// URLs or what else `redactor` knows: attributes are published. A group with such an id gets
+/// another one. `canonical` is the URL before redirects, `base` the one after them.
+pub(super) fn redact_origin(
+    master: &mut MultivariantPlaylist,
+    canonical: &Url,
+    base: &Url,
+    mut redactor: Redactor,
+) {
+    add_urls(&mut redactor, master, canonical, base);
     let group_ids: Vec<_> =
         master.renditions.iter().filter_map(|rendition| rendition.group_id.clone()).collect();
     let rename_group = |id: &str| {
-        if origin.is_public(id) {
+        if redactor.is_public(id.as_bytes()) {
             return id.to_owned();
         }
         let position = group_ids.iter().position(|known| known == id).unwrap_or(group_ids.len());
@@ -39,10 +40,10 @@ pub(super) fn redact_origin(master: &mut MultivariantPlaylist, canonical: &Url, 
                 *value = format!("\"{}\"", rename_group(id));
             }
         }
-        attributes.retain(|(_, value)| origin.is_public(value));
+        attributes.retain(|(_, value)| redactor.is_public(value.as_bytes()));
     };
     let redact_text = |text: &mut Option<String>| {
-        text.take_if(|text| !origin.is_public(text));
+        text.take_if(|text| !redactor.is_public(text.as_bytes()));
     };
     let redact_group = |id: &mut Option<String>| *id = id.as_deref().map(rename_group);
     for variant in master.variants.iter_mut().chain(&mut master.i_frame_variants) {
@@ -60,7 +61,7 @@ pub(super) fn redact_origin(master: &mut MultivariantPlaylist, canonical: &Url, 
     }
     for tag in master.session_data.iter_mut().chain(&mut master.session_keys) {
         // A URI that the edge fetches becomes a link.
-        tag.url.take_if(|url| !is_fetched(url) && origin.is_named_in(url));
+        tag.url.take_if(|url| !is_fetched(url) && !redactor.is_public(url.as_bytes()));
         redact_attributes(&mut tag.attributes);
     }
 }
@@ -153,54 +154,18 @@ fn is_fetched(url: &str) -> bool {
     Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https"))
 }
 
-/// Hosts and possible tokens of a playlist's URLs, in lower case.
-struct OriginTexts(Vec<String>);
-
-impl OriginTexts {
-    fn of(master: &MultivariantPlaylist, canonical: &Url, base: &Url) -> Self {
-        let variants = master.variants.iter().chain(&master.i_frame_variants);
-        let renditions = master.renditions.iter().filter_map(|rendition| rendition.url.as_ref());
-        let session_tags = master.session_data.iter().chain(&master.session_keys);
-        let urls = variants
-            .map(|variant| &variant.url)
-            .chain(renditions)
-            .chain(session_tags.filter_map(|tag| tag.url.as_ref()).filter(|url| is_fetched(url)))
-            .filter_map(|url| Url::parse(url).ok());
-        let mut texts = Vec::new();
-        for url in [canonical.clone(), base.clone()].into_iter().chain(urls) {
-            let values = url.query_pairs().map(|(_, value)| value.to_lowercase());
-            let tokens = values.filter(|value| value.chars().count() >= TOKEN_MIN_CHARS);
-            let names = url.host_str().filter(|host| !host.is_empty()).into_iter();
-            let names = names.chain(url.password()).map(str::to_lowercase);
-            for text in names.chain(tokens) {
-                if texts.len() < ORIGIN_TEXTS_MAX_COUNT && !texts.contains(&text) {
-                    texts.push(text);
-                }
-            }
-        }
-        Self(texts)
-    }
-
-    /// Whether the text may be published: it is no URL, and contains none of these as a word. A
-    /// number or a resolution always may, as URLs repeat these.
-    fn is_public(&self, text: &str) -> bool {
-        let is_url = text.contains("://") || text.trim_start_matches('"').starts_with("//");
-        let is_number = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'x');
-        is_number || (!is_url && !self.is_named_in(text))
-    }
-
-    fn is_named_in(&self, text: &str) -> bool {
-        let text = text.to_lowercase();
-        self.0.iter().any(|word| {
-            let parts: Vec<&str> = text.split(word.as_str()).collect();
-            parts.windows(2).any(|around| match around {
-                [before, after] => {
-                    !before.ends_with(char::is_alphanumeric)
-                        && !after.starts_with(char::is_alphanumeric)
-                }
-                _ => false,
-            })
-        })
+/// Adds the hosts and possible tokens of a playlist's URLs.
+fn add_urls(redactor: &mut Redactor, master: &MultivariantPlaylist, canonical: &Url, base: &Url) {
+    redactor.add_url(canonical);
+    redactor.add_url(base);
+    let variants = master.variants.iter().chain(&master.i_frame_variants);
+    let renditions = master.renditions.iter().filter_map(|rendition| rendition.url.as_ref());
+    let session_tags = master.session_data.iter().chain(&master.session_keys);
+    let session_urls =
+        session_tags.filter_map(|tag| tag.url.as_ref()).filter(|url| is_fetched(url));
+    let urls = variants.map(|variant| &variant.url).chain(renditions).chain(session_urls);
+    for url in urls.filter_map(|url| Url::parse(url).ok()) {
+        redactor.add_url(&url);
     }
 }
 
@@ -225,7 +190,7 @@ mod tests {
         let limits = PlaylistLimits::default();
         let playlist = analyse(text.as_bytes(), &base, &Variables::default(), &limits).unwrap();
         let Playlist::Multivariant(mut master) = playlist else { panic!("a media playlist") };
-        redact_origin(&mut master, &canonical, &base);
+        redact_origin(&mut master, &canonical, &base, Redactor::default());
         let tags = multivariant_tags(&master, &base);
         let mut renditions = draft_renditions(&master, &base);
         renditions.retain(|one| !one.playlist.path().ends_with("/last.m3u8"));

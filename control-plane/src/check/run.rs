@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use http::HeaderMap;
+use http::{HeaderMap, header};
 use pitwall_fetch::{AddressPolicy, CookieJar, Fetcher, Request, parse_source_headers};
 use pitwall_hls::analysis::{MediaPlaylist, Segment};
-use pitwall_hls::{Playlist, PlaylistLimits, Variables, analyse};
+use pitwall_hls::{Playlist, PlaylistLimits, Redactor, Variables, analyse};
 use pitwall_upstream_map::Container;
 use url::Url;
 
@@ -55,6 +55,18 @@ impl<'a> CheckRun<'a> {
     /// The same requests by a player that has just started.
     pub(super) fn without_cookies(&self) -> Self {
         Self { cookies: Arc::default(), ..self.clone() }
+    }
+
+    /// Knows the fields of the requests and the cookies, which are not published.
+    pub(super) fn redactor(&self) -> Redactor {
+        let mut redactor = Redactor::default();
+        for (name, value) in &self.headers {
+            redactor.add_field(name.as_str(), value.to_str().unwrap_or_default());
+        }
+        for (_, field) in self.cookies.set_cookies() {
+            redactor.add_field(header::SET_COOKIE.as_str(), &field);
+        }
+        redactor
     }
 
     pub(super) async fn send(

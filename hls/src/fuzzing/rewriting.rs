@@ -6,8 +6,9 @@ use super::{EDGE_BASE_URL, HexLinkEncoder, decode_link, inherited_variables, ori
 use crate::analysis::{Playlist, analyse};
 use crate::container::guess_container;
 use crate::limits::PlaylistLimits;
+use crate::redactor::Redactor;
 use crate::rewrite::rewrite;
-use crate::uri_mapper::UriReference;
+use crate::uri_mapper::{UriMapper, UriReference};
 use crate::variables::Variables;
 
 /// Small limits, so that inputs reach them.
@@ -74,6 +75,8 @@ pub fn rewriting(data: &[u8]) {
         twice.bytes.escape_ascii()
     );
 
+    redacting(data, &base, &inherited);
+
     let Ok(mut before) = analysed else { return };
     let Ok(mut after) = analyse(&rewritten.bytes, &edge, &none, &LOOSE_LIMITS) else {
         panic!("what we wrote cannot be analysed")
@@ -87,6 +90,40 @@ pub fn rewriting(data: &[u8]) {
         after.variables = Variables::default();
     }
     assert_eq!(before, after);
+}
+
+/// Writes opaque links, and lets no text pass that names the origin.
+struct RedactingMapper(Redactor);
+
+impl UriMapper for RedactingMapper {
+    fn map_uri(&mut self, _: &UriReference<'_>, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"/link");
+    }
+
+    fn redactor(&self) -> Option<&Redactor> {
+        Some(&self.0)
+    }
+}
+
+/// Checks that no line names the origin, and that lines neither come nor go.
+fn redacting(data: &[u8], base: &url::Url, inherited: &Variables) {
+    let mut redactor = Redactor::new(None);
+    redactor.add_url(base);
+    let mut mapper = RedactingMapper(redactor);
+    let Ok(redacted) = rewrite(data, base, inherited, &LIMITS, &mut mapper) else { return };
+    let count_line_ends =
+        |bytes: &[u8]| bytes.iter().filter(|byte| matches!(byte, b'\r' | b'\n')).count();
+    assert_eq!(count_line_ends(&redacted.bytes), count_line_ends(data), "lines came or went");
+    // A variable that some text refers to keeps its value.
+    if memchr::memmem::find(data, b"#EXT-X-DEFINE").is_none() {
+        let text = redacted.bytes.to_ascii_lowercase();
+        assert_eq!(
+            memchr::memmem::find(&text, b"://origin.example"),
+            None,
+            "{}",
+            text.escape_ascii()
+        );
+    }
 }
 
 fn decode_links(playlist: &mut Playlist) {

@@ -4,6 +4,7 @@ use crate::LinkRoute;
 mod leaks;
 mod oracle;
 mod properties;
+mod redacting;
 
 const BASE: &str = "https://origin.example/live/index.m3u8?token=a%2Bb&host=cdn2.example";
 const HEAD: &str = "#EXTM3U\n#EXT-X-TARGETDURATION:6\n";

@@ -9,8 +9,8 @@ use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use pitwall_hls::splice::NumberMapping;
 use pitwall_hls::{
-    PlaylistKind, PlaylistLimits, PlaylistTiming, UriMapper, UriReference, UriRole, Variables,
-    rewrite,
+    PlaylistKind, PlaylistLimits, PlaylistTiming, Redactor, UriMapper, UriReference, UriRole,
+    Variables, rewrite,
 };
 use url::Url;
 
@@ -237,6 +237,14 @@ struct LinkRecorder<'a, L> {
 }
 
 impl<L: UriMapper> UriMapper for LinkRecorder<'_, L> {
+    fn redactor(&self) -> Option<&Redactor> {
+        self.uri_mapper.redactor()
+    }
+
+    fn map_hidden_text(&mut self, text: &[u8], out: &mut Vec<u8>) {
+        self.uri_mapper.map_hidden_text(text, out);
+    }
+
     fn map_uri(&mut self, reference: &UriReference<'_>, out: &mut Vec<u8>) {
         let resource = || MediaResource {
             url: reference.url.to_owned(),

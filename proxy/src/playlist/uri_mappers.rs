@@ -1,7 +1,7 @@
 //! Mapping of the URIs in a playlist to links of this edge: playlists are named, segments are
 //! sealed.
 
-use pitwall_hls::{LinkRoute, Splice, UriMapper, UriReference, UriRole};
+use pitwall_hls::{LinkRoute, Redactor, Splice, UriMapper, UriReference, UriRole};
 use pitwall_upstream_map::{Container, Upstream};
 
 use crate::http::query::path_with_variables;
@@ -21,6 +21,8 @@ pub struct ProxyUriMapper<'a> {
     /// Unix seconds when the link to this playlist expires. The links in the playlist expire with
     /// it.
     pub expires: Option<u64>,
+    /// What may be published of the text that is no URI; `None`: all of it.
+    pub redactor: Option<Redactor>,
 }
 
 /// Links of `/live`: segments below the stream's own path, everything else as on `/proxy`.
@@ -82,6 +84,15 @@ impl UriMapper for ProxyUriMapper<'_> {
             LinkRoute::Media => self.write_media_link(reference, out),
         }
     }
+
+    fn redactor(&self) -> Option<&Redactor> {
+        self.redactor.as_ref()
+    }
+
+    fn map_hidden_text(&mut self, text: &[u8], out: &mut Vec<u8>) {
+        let name = self.sealer.opaque_name(&String::from_utf8_lossy(text));
+        out.extend_from_slice(format!("hidden-{name}").as_bytes());
+    }
 }
 
 impl LiveUriMapper<'_> {
@@ -101,6 +112,14 @@ impl LiveUriMapper<'_> {
 }
 
 impl UriMapper for LiveUriMapper<'_> {
+    fn redactor(&self) -> Option<&Redactor> {
+        self.proxy_mapper.redactor()
+    }
+
+    fn map_hidden_text(&mut self, text: &[u8], out: &mut Vec<u8>) {
+        self.proxy_mapper.map_hidden_text(text, out);
+    }
+
     fn map_uri(&mut self, reference: &UriReference<'_>, out: &mut Vec<u8>) {
         match reference.target {
             LinkRoute::Playlist => {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, header};
 use pitwall_fetch::{AddressPolicy, CookieJar, UrlFilter, parse_source_header};
+use pitwall_hls::Redactor;
 use pitwall_upstream_map::RequestProfile;
 use url::{Position, Url};
 
@@ -107,6 +108,19 @@ impl ResolvedProfile {
             return &self.headers_without_credentials;
         }
         &self.headers
+    }
+
+    /// Adds the header fields, the cookies and the hosts of the source.
+    pub(super) fn add_secrets(&self, redactor: &mut Redactor) {
+        for (name, value) in &self.headers {
+            redactor.add_field(name.as_str(), value.to_str().unwrap_or_default());
+        }
+        for (_, field) in self.cookies.iter().flat_map(|cookies| cookies.set_cookies()) {
+            redactor.add_field(header::SET_COOKIE.as_str(), &field);
+        }
+        for origin in self.origins.keys().filter_map(|origin| Url::parse(origin).ok()) {
+            redactor.add_url(&origin);
+        }
     }
 
     pub(super) fn cookies(&self) -> Option<&CookieJar> {

@@ -7,6 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::HeaderMap;
 use pitwall_fetch::{AddressPolicy, FetchError, Fetcher, Request, Response, UrlFilter, parse_url};
+use pitwall_hls::Redactor;
 use url::Url;
 
 use crate::config::UpstreamConfig;
@@ -161,6 +162,21 @@ impl TargetResolver {
         let profile = if is_plain { self.plain_profile(&url) } else { &playlist.profile };
         let target = UpstreamTarget::new(url, profile.clone());
         UpstreamTarget { stream: playlist.stream.clone(), ..target }
+    }
+}
+
+impl TargetResolver {
+    /// What may be published of a playlist or document that was fetched from `target`, at
+    /// `base_url` after redirects. Whoever may name a host in a plain link knows it; what a stream
+    /// or a sealed link of a source leads to names none.
+    pub fn redactor_for(&self, target: &UpstreamTarget, base_url: &Url) -> Redactor {
+        let is_plain_link = target.purpose.is_none() && target.stream.is_none();
+        let may_be_named = is_plain_link || target.profile.id.is_empty();
+        let mut redactor = Redactor::new(may_be_named.then(|| self.allowed_hosts.clone()));
+        redactor.add_url(base_url);
+        redactor.add_url(&target.url);
+        target.profile.add_secrets(&mut redactor);
+        redactor
     }
 }
 

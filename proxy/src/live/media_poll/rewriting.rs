@@ -33,6 +33,9 @@ impl MediaPoll {
             upstream_generation: upstream.generation,
             splice: Some(splice.from),
         };
+        let mut redactor = self.state.targets.redactor_for(target, &upstream_playlist.base_url);
+        let playlists = std::iter::once(&upstream.playlist).chain(upstream.playlists());
+        playlists.for_each(|url| redactor.add_url(url));
         let mut uri_mapper = LiveUriMapper {
             proxy_mapper: ProxyUriMapper {
                 sealer: &self.state.sealer,
@@ -41,6 +44,7 @@ impl MediaPoll {
                 container_extension: extension,
                 now: self.now,
                 expires: None,
+                redactor: Some(redactor),
             },
             stream: self.publisher.stream.as_str(),
             rendition: &self.publisher.rendition,
