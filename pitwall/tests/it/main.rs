@@ -4,6 +4,7 @@
 
 mod access;
 mod api;
+mod canary;
 mod cluster;
 mod commands;
 mod denied_targets;
