@@ -46,6 +46,16 @@ impl UpstreamBody {
             .fold(self, |body, coding| Self::Decoded(Box::new(DecodedBody::new(coding, body))))
     }
 
+    /// Whether the body, which has been read to its end, has ended by its framing and not with the
+    /// connection.
+    pub(crate) fn has_framed_end(&self) -> bool {
+        match self {
+            Self::Http(body) => body.has_framed_end(),
+            Self::Https(body) => body.has_framed_end(),
+            Self::Decoded(body) => body.has_framed_end(),
+        }
+    }
+
     /// Reads the next chunk of the body; `None` at its end.
     pub(crate) fn poll_chunk(
         &mut self,
@@ -187,6 +197,15 @@ impl DecodedBody {
                 }
                 DecodingState::Failed => return Poll::Ready(Err(FetchErrorKind::Body.into())),
             }
+        }
+    }
+
+    fn has_framed_end(&self) -> bool {
+        match &self.state {
+            DecodingState::Start { source, .. } | DecodingState::Trailing(source) => {
+                source.body.has_framed_end()
+            }
+            DecodingState::Data(_) | DecodingState::Failed => false,
         }
     }
 

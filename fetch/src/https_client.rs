@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::Stream;
-use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderValue};
+use http::{StatusCode, Version};
 
 use crate::error::{FetchError, FetchErrorKind};
 use crate::failure_reason::{ConnectionFault, FailureReason};
@@ -34,8 +34,12 @@ pub(crate) struct HttpsResponse {
     pub(crate) body: HttpsBody,
 }
 
-/// A body, with its framing removed; `None` once it has been read to its end.
-pub(crate) struct HttpsBody(Option<Pin<Box<dyn Stream<Item = ReadResult> + Send + Sync>>>);
+/// A body, with its framing removed.
+pub(crate) struct HttpsBody {
+    /// `None` once the body has been read to its end.
+    stream: Option<Pin<Box<dyn Stream<Item = ReadResult> + Send + Sync>>>,
+    has_framed_end: bool,
+}
 
 type ReadResult = reqwest::Result<Bytes>;
 
@@ -44,12 +48,17 @@ impl HttpsBody {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Option<Bytes>, FetchError>> {
-        let Some(stream) = &mut self.0 else { return Poll::Ready(Ok(None)) };
+        let Some(stream) = &mut self.stream else { return Poll::Ready(Ok(None)) };
         let chunk = ready!(stream.as_mut().poll_next(cx)).transpose();
         if let Ok(None) = chunk {
-            self.0 = None;
+            self.stream = None;
         }
         Poll::Ready(chunk.map_err(classify_error))
+    }
+
+    /// Whether the body, which has been read to its end, has ended by its framing.
+    pub(crate) fn has_framed_end(&self) -> bool {
+        self.has_framed_end
     }
 }
 
@@ -112,7 +121,11 @@ impl HttpsClient {
             self.own_listeners.check_address(peer)?;
         }
         let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
-        let body = HttpsBody(Some(Box::pin(response.bytes_stream())));
+        // What is chunked ends with its last chunk, or with an error.
+        let has_framed_end = response.version() > Version::HTTP_11
+            || headers.contains_key(header::CONTENT_LENGTH)
+            || headers.contains_key(header::TRANSFER_ENCODING);
+        let body = HttpsBody { stream: Some(Box::pin(response.bytes_stream())), has_framed_end };
         Ok(HttpsResponse { status, headers, body })
     }
 }

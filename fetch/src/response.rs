@@ -100,6 +100,12 @@ impl Response {
         self.expected_bytes
     }
 
+    /// Whether the message itself has told where its body ends, once it has been read to its end.
+    /// Otherwise it ended with the connection, as one does whose sender has failed.
+    pub fn has_framed_end(&self) -> bool {
+        self.upstream_response.body.has_framed_end()
+    }
+
     /// Reads the next chunk of the body; `None` at its end.
     ///
     /// # Errors

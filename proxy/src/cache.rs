@@ -1,20 +1,23 @@
-//! Read-through cache of media objects, behind pingora-cache's hit path.
+//! Read-through cache of media objects.
 //!
-//! A request opens an object as a [`CacheLookup`] before Pingora looks anything up: the object is
-//! stored, in flight, or bypasses the cache. Pingora then serves it as a cache hit, which gives
-//! Range, conditional requests and HEAD their semantics. Fetches run in tasks of their own: no
-//! reader slows one down, and a reader that leaves does not end it for the others.
+//! A request opens an object as a [`CacheLookup`]: the object is stored, in flight, or bypasses the
+//! cache. Fetches run in tasks of their own: no reader slows one down, and a reader that leaves does
+//! not end it for the others. An object for which there is no room is fetched once all the same,
+//! and its readers share a window of it.
 //!
 //! - [`inflight_fetch`]: one fetch that any number of readers follow, and [`fetch_task`], the task
-//!   behind it, which resumes an interrupted body (`resume`) within a [`fetch_budget`].
+//!   behind it, which resumes an interrupted body (`resume`) and asks the body whether it is
+//!   complete where its message does not say ([`body_end`]).
 //! - [`reader`]: one viewer's position in an object.
 //! - [`object_store`]: complete objects, whose bodies are [`chunks`], stored for a [`freshness`]
 //!   lifetime.
-//! - [`cache_adapter`]: the part that Pingora sees.
+//! - [`bypass`]: a response for one reader.
+//! - [`fetch_budget`]: what all bodies outside the store may take of the memory.
 //! - [`byte_range`]: which range a request asks for.
 
+pub mod body_end;
+pub mod bypass;
 pub mod byte_range;
-pub mod cache_adapter;
 pub mod chunks;
 pub mod fetch_budget;
 pub mod fetch_task;
@@ -38,13 +41,14 @@ use url::Url;
 use crate::config::CacheConfig;
 use crate::http::problem::{Problem, upstream_status_problem};
 use crate::upstream::target::UpstreamTarget;
+use bypass::Bypass;
 use byte_range::{ByteRange, parse_content_range};
 use fetch_budget::FetchBudget;
-use fetch_task::{FetchTask, build_media_request, is_whole};
+use fetch_task::{FetchTask, FetchedObject, build_media_request, is_whole};
 use freshness::FreshnessByDirectory;
 use inflight_fetch::{InflightFetch, NotCacheable};
-use object_store::{CachedObject, ObjectStore};
-use reader::InflightReader;
+use object_store::{CachedObject, ObjectStore, ReadGuard};
+use reader::{InflightReader, StoredReader};
 
 /// Maximum length of a range that is stored as an object of its own; longer than any segment that
 /// is a byte range of a file.
@@ -54,7 +58,7 @@ const RANGE_OBJECT_MAX_BYTES: u64 = 16 * 1024 * 1024;
 /// segment that is announced too early exists a moment later.
 const NEGATIVE_CACHE_TTL: Duration = Duration::from_secs(1);
 
-/// How long an object is known to be too large for the cache, or not available in ranges.
+/// How long an object is known not to be available in ranges.
 const NOT_CACHEABLE_TTL: Duration = Duration::from_secs(60);
 
 /// Limit of the entries, which are small: the holder of one link may request any number of objects.
@@ -138,18 +142,18 @@ impl RangeRequest {
 
 /// An opened object, and where it comes from.
 pub enum CacheLookup {
-    Hit(Arc<CachedObject>),
+    Hit(ReadGuard),
     Inflight { reader: InflightReader, coalesced: bool },
-    Bypass(Box<Response>),
+    Bypass(Bypass),
 }
 
 impl CacheLookup {
     /// The first bytes of the body; `None` if the body is empty or cannot be read.
     pub async fn read_first_chunk(self) -> Option<Bytes> {
         match self {
-            Self::Hit(object) => object.body().slice_at(0, u64::MAX),
+            Self::Hit(object) => StoredReader::new(object).read().ok()?,
             Self::Inflight { mut reader, .. } => reader.read().await.ok()?,
-            Self::Bypass(mut response) => response.chunk().await.ok()?,
+            Self::Bypass(mut bypass) => bypass.read().await.ok()?,
         }
     }
 }
@@ -204,13 +208,18 @@ impl PurgeScope {
 impl SegmentCache {
     pub fn new(config: CacheConfig, fetcher: Arc<Fetcher>) -> Arc<Self> {
         let bytes = config.bytes.as_u64();
+        let max_object_bytes = config.max_object.as_u64().min(bytes / 2);
+        // Every object that may be stored can be fetched: where the budget of fetches is smaller,
+        // the store gives what is missing.
+        let fetch_bytes = config.fill_bytes.as_u64().max(max_object_bytes);
+        let stored_bytes = bytes - (fetch_bytes - config.fill_bytes.as_u64());
         Arc::new(Self {
-            objects: ObjectStore::new(bytes),
+            objects: ObjectStore::new(stored_bytes),
             inflight: Mutex::default(),
             negative_cache: Cache::new(NEGATIVE_CACHE_MAX_ENTRIES),
             lifetimes: FreshnessByDirectory::default(),
-            budget: FetchBudget::new(config.fill_bytes.as_u64()),
-            max_object_bytes: config.max_object.as_u64().min(bytes / 2),
+            budget: FetchBudget::new(fetch_bytes),
+            max_object_bytes,
             fetcher,
         })
     }
@@ -257,21 +266,21 @@ impl SegmentCache {
             Some(ByteRange { first, last: Some(last) })
                 if range_request.if_range.is_none()
                     && last - first < RANGE_OBJECT_MAX_BYTES
-                    && !self.is_inflight(&key) =>
+                    && !self.is_being_stored(&key) =>
             {
                 let bounds = Some((first, last));
-                if let Some(lookup) = self.open_cacheable(&target, bounds, &range_request).await? {
+                if let Some(lookup) = self.open_cacheable(&target, bounds).await? {
                     return Ok(lookup);
                 }
             }
             // The length of an open-ended range is unknown: a file that grows while it is read is
             // not stored.
-            Some(ByteRange { first: 1.., last: None }) if !self.is_inflight(&key) => {
+            Some(ByteRange { first: 1.., last: None }) if !self.is_being_stored(&key) => {
                 return self.open_bypass(&target, &range_request).await;
             }
             _ => {}
         }
-        match self.open_cacheable(&target, None, &range_request).await? {
+        match self.open_cacheable(&target, None).await? {
             Some(lookup) => Ok(lookup),
             None => self.open_bypass(&target, &range_request).await,
         }
@@ -310,7 +319,7 @@ impl SegmentCache {
                 }
                 let reader = self.start_fetch(&mut inflight, key, target, bounds);
                 drop(inflight);
-                tokio::spawn(reader.drain(self.max_object_bytes));
+                tokio::spawn(reader.drain());
                 return PrefetchOutcome::Refreshing;
             }
             Some(_) => return PrefetchOutcome::Stored,
@@ -318,10 +327,9 @@ impl SegmentCache {
             None => return PrefetchOutcome::Skipped,
         }
         match self.join_or_start_fetch(target, bounds) {
-            JoinOutcome::Inflight(reader, coalesced) => PrefetchOutcome::Inflight {
-                completion: tokio::spawn(reader.drain(self.max_object_bytes)),
-                coalesced,
-            },
+            JoinOutcome::Inflight(reader, coalesced) => {
+                PrefetchOutcome::Inflight { completion: tokio::spawn(reader.drain()), coalesced }
+            }
             JoinOutcome::Hit(_) => PrefetchOutcome::Stored,
             JoinOutcome::NotCacheable(NotCacheable::Problem(problem)) => {
                 PrefetchOutcome::Failed(problem)
@@ -339,13 +347,12 @@ impl SegmentCache {
             .remove_matching(|object| scope.matches(&object.url_key, object.stream.as_ref()))
     }
 
-    /// The object, or its byte range `bounds`, stored or in flight. `None` if it is too large, or
-    /// if the upstream does not serve the range.
+    /// The object, or its byte range `bounds`, stored or in flight. `None` if the upstream does not
+    /// serve the range.
     async fn open_cacheable(
         self: &Arc<Self>,
         target: &UpstreamTarget,
         bounds: Option<(u64, u64)>,
-        range_request: &RangeRequest,
     ) -> Result<Option<CacheLookup>, Problem> {
         let (mut reader, coalesced) = match self.join_or_start_fetch(target, bounds) {
             JoinOutcome::Inflight(reader, coalesced) => (reader, coalesced),
@@ -354,9 +361,6 @@ impl SegmentCache {
         };
         match reader.wait_for_metadata().await {
             Ok(_) => Ok(Some(CacheLookup::Inflight { reader, coalesced })),
-            Err(NotCacheable::NoRoom) if range_request.range.is_none() => {
-                Ok(reader.take_bypass_response().map(CacheLookup::Bypass))
-            }
             Err(not_cacheable) => not_cacheable.into_lookup(),
         }
     }
@@ -367,6 +371,11 @@ impl SegmentCache {
 
     fn is_inflight(&self, key: &ObjectKey) -> bool {
         self.lock_inflight().contains_key(key)
+    }
+
+    /// Whether the object is in flight and will be stored.
+    fn is_being_stored(&self, key: &ObjectKey) -> bool {
+        self.lock_inflight().get(key).is_some_and(|entry| !entry.fetch.is_windowed())
     }
 
     fn lookup_negative(&self, key: &ObjectKey, url: &Url) -> Option<NotCacheable> {
@@ -389,8 +398,9 @@ impl SegmentCache {
         }
         // A fetch leaves the index only after its object is stored, or its reason is in the
         // negative cache: an object in none of the three is new.
-        if let Some(entry) = inflight.get(&key) {
-            return JoinOutcome::Inflight(InflightReader::follow(entry.fetch.clone()), true);
+        let joined = inflight.get(&key).map(|entry| InflightReader::follow(entry.fetch.clone()));
+        if let Some(Some(reader)) = joined {
+            return JoinOutcome::Inflight(reader, true);
         }
         if let Some(not_cacheable) = self.lookup_negative(&key, &target.url) {
             return JoinOutcome::NotCacheable(not_cacheable);
@@ -405,8 +415,7 @@ impl SegmentCache {
         target: &UpstreamTarget,
         bounds: Option<(u64, u64)>,
     ) -> InflightReader {
-        let fetch = Arc::new(InflightFetch::default());
-        let reader = InflightReader::follow(fetch.clone());
+        let (fetch, reader) = InflightReader::of_new_fetch(self.budget.share());
         let url_key = ObjectKey::of_url(target);
         inflight.insert(
             key,
@@ -429,21 +438,37 @@ impl SegmentCache {
             fetcher: &self.fetcher,
             target: &target,
             requested_bounds: bounds,
-            budget: &self.budget,
             max_object_bytes: self.max_object_bytes,
             remove_inflight: &|reason| {
                 self.remove_inflight(key, fetch, reason.map(|reason| (reason, &target.url)))
             },
         };
-        let Some((metadata, body)) = fetch_task.run().await else { return };
-        let expires_at = Instant::now() + self.lifetimes.lifetime_for(&target);
-        // The lock is held across the insertion, so that an object that was purged meanwhile is not
-        // stored again.
-        let inflight = self.lock_inflight();
-        if let Some(entry) = inflight.get(key).filter(|entry| Arc::ptr_eq(&entry.fetch, fetch)) {
-            let object =
-                CachedObject::new(metadata, body, entry.url_key, entry.stream.clone(), expires_at);
-            self.objects.insert(*key, object);
+        let Some(FetchedObject { metadata, body, is_storable }) = fetch_task.run().await else {
+            return;
+        };
+        let object = Arc::new(CachedObject::new(
+            Arc::new(metadata),
+            body,
+            ObjectKey::of_url(&target),
+            target.stream.clone(),
+            Instant::now() + self.lifetimes.lifetime_for(&target),
+            fetch.share().clone(),
+        ));
+        let guard = object.acquire();
+        {
+            // The lock is held across the insertion, so that an object that was purged meanwhile is
+            // not stored again.
+            let inflight = self.lock_inflight();
+            let is_indexed =
+                inflight.get(key).is_some_and(|entry| Arc::ptr_eq(&entry.fetch, fetch));
+            match is_storable && is_indexed {
+                true => self.objects.insert(*key, object),
+                // Those who have read it while it was fetched read it to its end.
+                false => object.evict(),
+            }
+        }
+        if let Some(guard) = guard {
+            fetch.complete(guard);
         }
     }
 
@@ -458,7 +483,7 @@ impl SegmentCache {
         if let Some((not_cacheable, url)) = reason {
             let ttl = match not_cacheable {
                 NotCacheable::Problem(_) => NEGATIVE_CACHE_TTL,
-                NotCacheable::NoRoom | NotCacheable::RangeIgnored => NOT_CACHEABLE_TTL,
+                NotCacheable::RangeIgnored => NOT_CACHEABLE_TTL,
             };
             let (not_cacheable, expires_at) = (not_cacheable.clone(), Instant::now() + ttl);
             self.negative_cache.insert(
@@ -484,15 +509,15 @@ impl SegmentCache {
         if let Some(if_range) = &range_request.if_range {
             request = request.forward_header(header::IF_RANGE, if_range.clone());
         }
+        let share = Bypass::reserve(&self.budget).await?;
         let response = target.send(&self.fetcher, request).await?;
+        let bypass = |response| Ok(CacheLookup::Bypass(Bypass::new(response, share)));
         match response.status() {
-            status if is_whole(status) => Ok(CacheLookup::Bypass(Box::new(response))),
+            status if is_whole(status) => bypass(response),
             StatusCode::PARTIAL_CONTENT if is_requested_range(&response, range_request.range) => {
-                Ok(CacheLookup::Bypass(Box::new(response)))
+                bypass(response)
             }
-            StatusCode::RANGE_NOT_SATISFIABLE if range_request.range.is_some() => {
-                Ok(CacheLookup::Bypass(Box::new(response)))
-            }
+            StatusCode::RANGE_NOT_SATISFIABLE if range_request.range.is_some() => bypass(response),
             StatusCode::PARTIAL_CONTENT => {
                 Err(Problem::UpstreamInvalid("it is not the range that was asked for".to_owned()))
             }
@@ -503,7 +528,7 @@ impl SegmentCache {
 
 /// Outcome of joining or starting a fetch.
 enum JoinOutcome {
-    Hit(Arc<CachedObject>),
+    Hit(ReadGuard),
     /// The reader, and whether another request has started the fetch.
     Inflight(InflightReader, bool),
     /// The upstream's refusal of an earlier request.
@@ -514,7 +539,7 @@ impl NotCacheable {
     fn into_lookup(self) -> Result<Option<CacheLookup>, Problem> {
         match self {
             Self::Problem(problem) => Err(problem),
-            Self::NoRoom | Self::RangeIgnored => Ok(None),
+            Self::RangeIgnored => Ok(None),
         }
     }
 }

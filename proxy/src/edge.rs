@@ -2,18 +2,14 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use http::{StatusCode, header};
+use http::StatusCode;
 use jiff::Timestamp;
-use pingora::http::ResponseHeader;
 use pingora::modules::http::HttpModules;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, Result};
-use pingora_cache::key::CacheKey;
-use pingora_proxy::{FailToProxy, ProxyHttp, RangeType, Session};
+use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 use pitwall_fetch::{Fetcher, OwnListeners};
 use pitwall_upstream_map::Store;
 use prometheus::Registry;
@@ -22,7 +18,6 @@ use crate::api::composed_documents::DocumentViews;
 use crate::api::events::EventBroadcaster;
 use crate::api::{ApiHandler, ApiRequest, DocumentKind, OpenApi};
 use crate::cache::SegmentCache;
-use crate::cache::cache_adapter::CACHE_ADAPTER;
 use crate::config::Config;
 use crate::control_plane_client::{CommandRequest, ControlPlaneClient};
 use crate::drain::DrainSignal;
@@ -36,11 +31,11 @@ use crate::http::cors::media_headers;
 use crate::http::limits::{ClientLimiter, ClientNetwork, ConcurrencyPermit};
 use crate::http::problem::Problem;
 use crate::http::query::Query;
-use crate::http::response::{Response, frame_unknown_length};
-use crate::http::write_timeout::{extend_write_timeout, set_timeouts};
+use crate::http::response::Response;
+use crate::http::write_timeout::set_timeouts;
 use crate::live::LiveHandler;
 use crate::media_handler::MediaHandler;
-use crate::media_response::{MediaResponse, filter_range};
+use crate::media_response::MediaResponse;
 use crate::metrics::{Label, Metrics};
 use crate::page::{self, Page, is_gzip_accepted, login_page};
 use crate::playlist::PlaylistPoller;
@@ -346,8 +341,7 @@ impl ProxyHttp for Edge {
         };
         let response = match outcome {
             Ok(ResponseKind::Media(media)) => {
-                context.media = media.send_if_whole(session).await.map_err(Error::into_down)?;
-                return Ok(context.media.is_none());
+                return media.send(session).await.map(|()| true);
             }
             Ok(ResponseKind::EventStream(_permit)) => {
                 let map = self.state.store.map();
@@ -367,64 +361,6 @@ impl ProxyHttp for Edge {
         // A failed write is an error of the downstream: Pingora would otherwise log each viewer who
         // left as an internal error.
         response.send(session).await.map(|()| true).map_err(Error::into_down)
-    }
-
-    fn request_cache_filter(
-        &self,
-        session: &mut Session,
-        context: &mut RequestContext,
-    ) -> Result<()> {
-        if context.media.is_some() {
-            session.cache.enable(&CACHE_ADAPTER, None, None, None, None);
-        }
-        Ok(())
-    }
-
-    fn cache_key_callback(
-        &self,
-        _session: &Session,
-        context: &mut RequestContext,
-    ) -> Result<CacheKey> {
-        match context.media.take() {
-            Some(media) => media.into_cache_key(),
-            None => Error::e_explain(ErrorType::InternalError, "no object was opened"),
-        }
-    }
-
-    fn range_header_filter(
-        &self,
-        session: &mut Session,
-        response: &mut ResponseHeader,
-        _context: &mut RequestContext,
-    ) -> RangeType {
-        filter_range(session.req_header(), response)
-    }
-
-    /// Frames media of unknown length, which Pingora sends in chunks, whatever the client's version.
-    async fn response_filter(
-        &self,
-        session: &mut Session,
-        response: &mut ResponseHeader,
-        _context: &mut RequestContext,
-    ) -> Result<()> {
-        match response.headers.contains_key(header::TRANSFER_ENCODING) {
-            true => frame_unknown_length(session, response),
-            false => Ok(()),
-        }
-    }
-
-    /// Sets the write timeout for a body chunk, which Pingora writes right after this filter.
-    fn response_body_filter(
-        &self,
-        session: &mut Session,
-        body: &mut Option<Bytes>,
-        _end: bool,
-        _context: &mut RequestContext,
-    ) -> Result<Option<Duration>> {
-        if let Some(body) = body {
-            extend_write_timeout(session, body.len());
-        }
-        Ok(None)
     }
 
     /// What Pingora's own log lines say of a request: no query, which holds seals and keys.

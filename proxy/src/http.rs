@@ -12,6 +12,7 @@ pub mod access;
 pub mod admin_token;
 pub mod admission;
 pub mod client_address;
+pub mod connection_reset;
 pub mod cors;
 pub mod limits;
 pub mod problem;

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use futures::FutureExt;
+use http::Version;
 use pingora::http::RequestHeader;
 
-use crate::cache::RangeRequest;
+use crate::cache::{CacheLookup, RangeRequest};
 use crate::edge_state::EdgeState;
 use crate::feedback::viewers::has_cmcd_fields;
 use crate::http::problem::Problem;
@@ -96,7 +97,7 @@ impl MediaHandler {
         }
         let started = Instant::now();
         let cache_control = media_cache_control(self.is_access_open, target.expires, now);
-        let lookup = match self.state.cache.find_stored(&target) {
+        let mut lookup = match self.state.cache.find_stored(&target) {
             Some(stored) => stored,
             None => {
                 let range = RangeRequest::from_headers(&request.headers);
@@ -104,6 +105,13 @@ impl MediaHandler {
                 self.state.cache.open_object(target, range).boxed().await?
             }
         };
+        if request.version < Version::HTTP_11
+            && let CacheLookup::Inflight { reader, .. } = &mut lookup
+        {
+            // HTTP/1.0 has no chunks: a body of unknown length would end there as one that breaks
+            // off does.
+            reader.wait_for_length().boxed().await?;
+        }
         let media = MediaResponse::new(lookup, request.uri.path(), cache_control, started);
         self.state.metrics.cache_requests.of(media.cache_result()).inc();
         Ok(media)

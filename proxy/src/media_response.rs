@@ -1,29 +1,28 @@
 //! Media responses: an opened object becomes a header and a body.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
-use http::{HeaderMap, Method, StatusCode};
-use pingora::Result;
+use http::{HeaderMap, Method, StatusCode, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
-use pingora_cache::CacheMeta;
-use pingora_cache::key::CacheKey;
+use pingora::protocols::http::conditional_filter::{not_modified_filter, to_304};
+use pingora::{Error, ErrorType, Result};
 use pingora_proxy::{RangeType, Session, range_header_filter};
 use pitwall_fetch::Response;
 
 use crate::cache::CacheLookup;
+use crate::cache::bypass::Bypass;
 use crate::cache::byte_range::is_single_range;
-use crate::cache::cache_adapter::{HitBody, build_cache_key};
 use crate::cache::inflight_fetch::ObjectMetadata;
-use crate::cache::reader::StoredReader;
+use crate::cache::reader::{InflightReader, StoredReader};
+use crate::http::connection_reset::reset_on_close;
 use crate::http::cors::media_headers;
+use crate::http::problem::Problem;
+use crate::http::response::frame_unknown_length;
 use crate::http::write_timeout::extend_write_timeout;
 use crate::metrics::{CacheResult, Label};
 use crate::playlist::uri_mappers::content_type_of_path;
-
-/// Request fields with which the response may be another than the whole object.
-const PARTIAL_OR_CONDITIONAL: [HeaderName; 3] =
-    [header::RANGE, header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE];
 
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
@@ -61,62 +60,52 @@ impl MediaResponse {
         }
     }
 
-    /// Sends a stored object where the whole of it is the response, without Pingora's hit path,
-    /// which would take as long as all else. `None`: it was sent.
+    /// Sends the object, or what the request asks for of it.
     ///
     /// # Errors
-    /// The client cannot be written to.
-    pub async fn send_if_whole(self, session: &mut Session) -> Result<Option<Self>> {
-        let request = session.req_header();
-        let CacheLookup::Hit(object) = &self.lookup else { return Ok(Some(self)) };
-        if object.metadata.length.is_none_or(|length| length == 0)
-            || request.method != Method::GET
-            || PARTIAL_OR_CONDITIONAL.iter().any(|name| request.headers.contains_key(name))
-        {
-            return Ok(Some(self));
-        }
+    /// The client cannot be written to, or the body breaks off.
+    pub async fn send(self, session: &mut Session) -> Result<()> {
         let mut header = self.build_header()?;
-        header.insert_header(header::AGE, object.stored_at.elapsed().as_secs())?;
-        let mut reader = StoredReader::new(object);
-        session.write_response_header(Box::new(header), false).await?;
-        let mut next = reader.read();
-        while let Some(bytes) = next {
-            next = reader.read();
-            extend_write_timeout(session, bytes.len());
-            session.write_response_body(Some(bytes), next.is_none()).await?;
+        let mut body = MediaBody::of(self.lookup);
+        let request = session.req_header();
+        if not_modified_filter(request, &header) {
+            to_304(&mut header);
+        } else if !matches!(body, MediaBody::Bypass(_)) {
+            match filter_range(request, &mut header) {
+                RangeType::Single(range) => body.seek(range.start as u64, range.end as u64),
+                RangeType::None | RangeType::Invalid | RangeType::Multi(_) => {}
+            }
         }
-        Ok(None)
-    }
-
-    /// Hands the object to Pingora's hit path, inside a cache key.
-    ///
-    /// # Errors
-    /// A Pingora error if a header field cannot be built.
-    pub fn into_cache_key(self) -> Result<CacheKey> {
-        let header = self.build_header()?;
-        let (age, body) = match self.lookup {
-            CacheLookup::Hit(object) => {
-                (object.stored_at.elapsed(), HitBody::Stored(StoredReader::new(&object)))
-            }
-            CacheLookup::Inflight { reader, .. } => {
-                let length = reader.metadata().length;
-                (Duration::ZERO, HitBody::Inflight(reader, length))
-            }
-            CacheLookup::Bypass(response) => (Duration::ZERO, HitBody::Bypass(response)),
-        };
-        let now = SystemTime::now();
-        // Pingora always sees a fresh response: this crate has already decided that the open object
-        // is the one to send.
-        let meta = CacheMeta::new(now + Duration::from_secs(3600), now - age, 0, 0, header);
-        Ok(build_cache_key(meta, body))
+        let has_body = header.status.is_success();
+        if has_body && !header.headers.contains_key(header::CONTENT_LENGTH) {
+            frame_unknown_length(session, &mut header)?;
+        }
+        let is_header_only = !has_body || session.req_header().method == Method::HEAD;
+        session
+            .write_response_header(Box::new(header), is_header_only)
+            .await
+            .map_err(Error::into_down)?;
+        if is_header_only {
+            return Ok(());
+        }
+        let sent = send_body(session, body).await;
+        if sent.is_err() {
+            abort(session).await;
+        }
+        sent
     }
 
     fn build_header(&self) -> Result<ResponseHeader> {
         let mut header = match &self.lookup {
             CacheLookup::Hit(object) => self.build_object_header(&object.metadata)?,
             CacheLookup::Inflight { reader, .. } => self.build_object_header(&reader.metadata())?,
-            CacheLookup::Bypass(response) => build_bypass_header(response)?,
+            CacheLookup::Bypass(bypass) => build_bypass_header(&bypass.response)?,
         };
+        let age = match &self.lookup {
+            CacheLookup::Hit(object) => object.stored_at.elapsed().as_secs(),
+            CacheLookup::Inflight { .. } | CacheLookup::Bypass(_) => 0,
+        };
+        header.insert_header(header::AGE, age)?;
         header.insert_header(header::CONTENT_TYPE, HeaderValue::from_static(self.content_type))?;
         header
             .insert_header(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"))?;
@@ -158,6 +147,90 @@ impl MediaResponse {
     }
 }
 
+/// The body of a response, by where it comes from.
+enum MediaBody {
+    Stored(StoredReader),
+    Inflight(InflightReader),
+    Bypass(Bypass),
+}
+
+impl MediaBody {
+    fn of(lookup: CacheLookup) -> Self {
+        match lookup {
+            CacheLookup::Hit(object) => Self::Stored(StoredReader::new(object)),
+            CacheLookup::Inflight { reader, .. } => Self::Inflight(reader),
+            CacheLookup::Bypass(bypass) => Self::Bypass(bypass),
+        }
+    }
+
+    /// Reads only the bytes from `start` to before `end`.
+    fn seek(&mut self, start: u64, end: u64) {
+        match self {
+            Self::Stored(reader) => reader.seek(start, Some(end)),
+            Self::Inflight(reader) => reader.seek(start, Some(end)),
+            Self::Bypass(_) => {}
+        }
+    }
+
+    async fn read(&mut self) -> Result<Option<Bytes>, Problem> {
+        match self {
+            Self::Stored(reader) => reader.read(),
+            Self::Inflight(reader) => reader.read().await,
+            Self::Bypass(bypass) => bypass.read().await,
+        }
+    }
+
+    /// Whether the end is known to have been read; else the next read tells.
+    fn is_at_end(&self) -> bool {
+        matches!(self, Self::Stored(reader) if reader.is_at_end())
+    }
+
+    async fn wait_until_cut_off(&self) -> Problem {
+        match self {
+            Self::Stored(reader) => reader.wait_until_cut_off().await,
+            Self::Inflight(reader) => reader.wait_until_cut_off().await,
+            Self::Bypass(bypass) => bypass.wait_until_cut_off().await,
+        }
+    }
+}
+
+/// Ends a response so that the client cannot take it for a whole one.
+async fn abort(session: &mut Session) {
+    if session.is_http2() {
+        // Ends the stream at once, with what is queued of it.
+        session.as_downstream_mut().shutdown().await;
+    } else if session.req_header().version < Version::HTTP_11
+        && let Err(error) = reset_on_close(session)
+    {
+        tracing::warn!(%error, "a response that broke off could not be reset, and may look whole to a client of HTTP/1.0");
+    }
+}
+
+async fn send_body(session: &mut Session, mut body: MediaBody) -> Result<()> {
+    while let Some(bytes) = body.read().await.map_err(body_error)? {
+        extend_write_timeout(session, bytes.len());
+        let is_last = body.is_at_end();
+        tokio::select! {
+            biased;
+            written = session.write_response_body(Some(bytes), is_last) => {
+                written.map_err(Error::into_down)?;
+            }
+            problem = body.wait_until_cut_off() => return Err(body_error(problem)),
+        }
+        if is_last {
+            return Ok(());
+        }
+    }
+    session.write_response_body(None, true).await.map_err(Error::into_down)
+}
+
+/// An error after the header, which the client sees as an aborted transfer.
+fn body_error(problem: Problem) -> Box<Error> {
+    let error = Error::explain(ErrorType::ReadError, problem.to_string());
+    // A reader that was cut off is as usual as one that has left.
+    if matches!(problem, Problem::Busy(_)) { error.into_down() } else { error.into_up() }
+}
+
 /// The `Cache-Control` of media: no cache serves it to a client that the edge would refuse. Where
 /// clients need a key, it is for the client alone; and it is fresh no longer than until its link
 /// `expires`.
@@ -178,7 +251,7 @@ pub fn media_cache_control(is_access_open: bool, expires: Option<u64>, now: u64)
 
 /// Serves a valid single range; any other `Range` is ignored (RFC 9110, 14.2) and the response is
 /// the whole representation.
-pub fn filter_range(request: &RequestHeader, response: &mut ResponseHeader) -> RangeType {
+fn filter_range(request: &RequestHeader, response: &mut ResponseHeader) -> RangeType {
     let is_empty = response.headers.get(header::CONTENT_LENGTH).is_some_and(|length| length == "0");
     match request.headers.get(header::RANGE) {
         // An empty representation has no satisfiable range, and Pingora's arithmetic would

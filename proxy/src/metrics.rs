@@ -143,7 +143,7 @@ impl Metrics {
             cached_bytes: gauge("pitwall_cache_bytes", "Bytes of complete objects in the cache.")?,
             inflight_fetch_bytes: gauge(
                 "pitwall_inflight_fetch_bytes",
-                "Bytes reserved by in-flight fetches.",
+                "Bytes of bodies outside the cache: in flight, passed through, or evicted and still read.",
             )?,
             requests_in_flight: gauge(
                 "pitwall_http_requests_in_flight",

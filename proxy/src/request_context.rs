@@ -7,7 +7,6 @@ use pingora_proxy::Session;
 use prometheus::IntGauge;
 
 use crate::http::client_address::ClientAddress;
-use crate::media_response::MediaResponse;
 use crate::metrics::{Label, Metrics, RouteLabel, StatusLabel};
 
 /// The state of one request.
@@ -17,8 +16,6 @@ pub struct RequestContext {
     /// Keeps the request in the `requests_in_flight` gauge until the context is dropped, so that an
     /// aborted request is counted down too. `None` until `request_filter` has run.
     in_flight_guard: Option<InFlightGuard>,
-    /// The object that Pingora's cache hit path sends.
-    pub media: Option<MediaResponse>,
     /// `None` before the request was admitted, and where the connection has no peer address.
     pub client_address: Option<ClientAddress>,
 }
@@ -37,7 +34,6 @@ impl Default for RequestContext {
             started: Instant::now(),
             route: RouteLabel::Refused,
             in_flight_guard: None,
-            media: None,
             client_address: None,
         }
     }

@@ -109,6 +109,15 @@ impl FramedBody {
         })
     }
 
+    /// Whether the body, which has been read to its end, has ended by its framing.
+    pub(crate) fn has_framed_end(&self) -> bool {
+        match &self.reader {
+            FramingReader::Length { .. } => true,
+            FramingReader::Chunked { decoder, .. } => decoder.has_last_chunk(),
+            FramingReader::UntilClose { size } => *size == 0,
+        }
+    }
+
     /// Returns the connection to the pool, unless the server sent more than it announced.
     fn finish(&mut self) {
         if let Some(connection) = self.connection.take()

@@ -31,6 +31,15 @@ impl Chunks {
         self.total_length
     }
 
+    /// Position of the first byte that is held.
+    pub fn start(&self) -> u64 {
+        self.chunks.front().map_or(self.total_length, |(start, _)| *start)
+    }
+
+    pub fn held_bytes(&self) -> u64 {
+        self.total_length - self.start()
+    }
+
     /// The bytes from `position` on, as far as they are in one chunk and within `limit` bytes.
     /// `None` at the end of the body, and where the chunk was dropped.
     pub fn slice_at(&self, position: u64, limit: u64) -> Option<Bytes> {
@@ -112,7 +121,7 @@ mod tests {
         chunks.drop_before(4);
         assert_eq!(chunks.slice_at(0, 9), None);
         assert_eq!(chunks.slice_at(3, 9), Some(Bytes::from_static(b"de")));
-        assert_eq!(chunks.total_length(), 6);
+        assert_eq!((chunks.total_length(), chunks.start(), chunks.held_bytes()), (6, 3, 3));
     }
 
     #[test]

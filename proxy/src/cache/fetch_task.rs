@@ -4,20 +4,25 @@
 mod resume;
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use pitwall_fetch::{FetchErrorKind, Fetcher, Request, Response};
 
 use self::resume::ResumeRange;
+use super::body_end::BodyEnd;
 use super::byte_range::{ByteRange, parse_content_range};
 use super::chunks::Chunks;
-use super::fetch_budget::{BudgetReservation, FetchBudget};
 use super::inflight_fetch::{InflightFetch, NotCacheable, ObjectMetadata};
 use crate::http::problem::{Problem, upstream_status_problem};
 use crate::upstream::target::UpstreamTarget;
 
 /// How often the fetch of one object is resumed after an interruption.
 const RESUMES_MAX: u32 = 2;
+
+/// How long an object waits for room in the fetch budget before only a window of it is held.
+const ROOM_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// One fetch of one object, with what it needs.
 pub struct FetchTask<'a> {
@@ -26,16 +31,23 @@ pub struct FetchTask<'a> {
     pub target: &'a UpstreamTarget,
     /// First and last byte position, if only a range is fetched.
     pub requested_bounds: Option<(u64, u64)>,
-    pub budget: &'a FetchBudget,
     pub max_object_bytes: u64,
     /// Called when no more readers may join, with the reason if it is to be remembered.
     pub remove_inflight: &'a (dyn Fn(Option<&NotCacheable>) + Sync),
 }
 
+/// A body that was fetched to its end.
+pub struct FetchedObject {
+    pub metadata: ObjectMetadata,
+    pub body: Chunks,
+    /// The body is certainly complete, and not too large.
+    pub is_storable: bool,
+}
+
 impl FetchTask<'_> {
-    /// Fetches the object. Returns its metadata and body if it is complete and small enough to be
-    /// stored.
-    pub async fn run(&self) -> Option<(Arc<ObjectMetadata>, Chunks)> {
+    /// Fetches the object. Returns it if the whole of it is held; its readers then wait for
+    /// [`InflightFetch::complete`].
+    pub async fn run(&self) -> Option<FetchedObject> {
         let mut request = build_media_request(self.target);
         if let Some((first, last)) = self.requested_bounds {
             request = request.forward_header(
@@ -45,7 +57,7 @@ impl FetchTask<'_> {
         }
         let response = match self.target.send(self.fetcher, request).await {
             Ok(response) => response,
-            Err(problem) => return self.mark_not_cacheable(NotCacheable::Problem(problem), None),
+            Err(problem) => return self.mark_not_cacheable(NotCacheable::Problem(problem)),
         };
         let range_length =
             self.requested_bounds.and_then(|bounds| content_range_length(&response, bounds));
@@ -68,96 +80,135 @@ impl FetchTask<'_> {
             (status, _) => Some(NotCacheable::Problem(upstream_status_problem(status))),
         };
         if let Some(not_cacheable) = not_cacheable {
-            return self.mark_not_cacheable(not_cacheable, None);
+            return self.mark_not_cacheable(not_cacheable);
         }
         let length = response.content_length().or(range_length);
-        if length.is_some_and(|length| length > self.max_object_bytes) {
-            return self.mark_not_cacheable(NotCacheable::NoRoom, Some(response));
-        }
-        let mut reservation = BudgetReservation::empty(self.budget);
-        if length.is_some_and(|length| !reservation.try_grow(length)) {
-            // Not remembered, because the budget may have room for the object in a moment.
+        if !self.has_room(length).await
+            && let Err(problem) = self.fetch.start_window().await
+        {
+            // Not remembered, because the budget may have room in a moment.
             (self.remove_inflight)(None);
-            self.fetch.mark_not_cacheable(NotCacheable::NoRoom, Some(response));
+            self.fetch.mark_not_cacheable(NotCacheable::Problem(problem));
             return None;
         }
-        let metadata = Arc::new(ObjectMetadata::of(
-            response.headers(),
-            length,
-            self.requested_bounds.is_some(),
-        ));
-        self.fetch.set_metadata(metadata.clone());
-        match self.copy_body(response, &metadata, reservation).await {
-            Ok(complete) => complete.map(|complete| (metadata, complete)),
+        let metadata =
+            ObjectMetadata::of(response.headers(), length, self.requested_bounds.is_some());
+        self.fetch.set_metadata(Arc::new(metadata.clone()));
+        let end = match self.copy_body(response, &metadata).await {
+            Ok(end) => end,
             Err(problem) => {
                 (self.remove_inflight)(None);
                 self.fetch.fail(problem);
-                None
+                return None;
             }
+        };
+        let Some(body) = self.fetch.whole_body() else {
+            (self.remove_inflight)(None);
+            self.fetch.complete_windowed();
+            return None;
+        };
+        // From now on the length is known, so that ranges can be served.
+        let length = body.total_length();
+        let metadata = ObjectMetadata { length: Some(length), ..metadata };
+        let is_storable = end == BodyEnd::Complete && length <= self.max_object_bytes;
+        Some(FetchedObject { metadata, body, is_storable })
+    }
+
+    /// Whether the whole object may be held. One of unknown length is asked about again for each
+    /// chunk.
+    async fn has_room(&self, length: Option<u64>) -> bool {
+        match length {
+            Some(length) => {
+                length <= self.max_object_bytes
+                    && self.fetch.share().grow(length, ROOM_TIMEOUT).await
+            }
+            None => true,
         }
     }
 
-    /// Copies the body to the readers. `None` if it is complete but too large to be stored.
+    /// Copies the body to the readers, and returns whether its end is certain.
     async fn copy_body(
         &self,
         mut response: Response,
         metadata: &ObjectMetadata,
-        mut reservation: BudgetReservation,
-    ) -> Result<Option<Chunks>, Problem> {
-        // An object of unknown length turns out to be too large only on the way: from there on only
-        // a sliding window of it is held, for the readers that it has.
-        let mut windowed = false;
+    ) -> Result<BodyEnd, Problem> {
+        let mut is_windowed = self.fetch.is_windowed();
         let mut resumes = 0;
+        let mut resumed_chunk = Bytes::new();
         loop {
-            let chunk = match response.chunk().await {
-                Ok(Some(chunk)) => chunk,
-                Ok(None) => break,
-                // Only an interrupted body is resumed, not one that has timed out: a slow upstream
-                // stays slow.
-                Err(error) if error.kind == FetchErrorKind::Body && resumes < RESUMES_MAX => {
-                    resumes += 1;
-                    response = match ResumeRange::resume_fetch(self, metadata).await {
-                        Some(resumed) => resumed,
-                        None => return Err(error.into()),
-                    };
+            let next = match std::mem::take(&mut resumed_chunk) {
+                chunk if chunk.is_empty() => response.chunk().await,
+                chunk => Ok(Some(chunk)),
+            };
+            let problem = match next {
+                Ok(Some(chunk)) => {
+                    let size = chunk.len() as u64;
+                    if !is_windowed && metadata.length.is_none() && !self.has_room_for(size).await {
+                        // An object of unknown length turns out to be too large only on the way.
+                        self.fetch.start_window().await?;
+                        is_windowed = true;
+                    }
+                    if is_windowed {
+                        self.fetch.make_room(size).await?;
+                    }
+                    self.fetch.push_chunk(chunk);
+                    if self.fetch.is_abandoned() {
+                        return Err(Problem::Unavailable("the fetch has no readers left"));
+                    }
                     continue;
                 }
+                Ok(None) => match self.judge_end(&response, metadata)? {
+                    BodyEnd::Truncated => {
+                        Problem::UpstreamInvalid("its last part is missing".to_owned())
+                    }
+                    end => return Ok(end),
+                },
+                // Only an interrupted body is resumed, not one that has timed out: a slow upstream
+                // stays slow.
+                Err(error) if error.kind == FetchErrorKind::Body => error.into(),
                 Err(error) => return Err(error.into()),
             };
-            let size = chunk.len() as u64;
-            let total = self.fetch.received_bytes() + size;
-            if !windowed
-                && metadata.length.is_none()
-                && (total > self.max_object_bytes || !reservation.try_grow(size))
-            {
-                windowed = true;
-                (self.remove_inflight)(None);
-                reservation.release();
+            resumes += 1;
+            if resumes > RESUMES_MAX {
+                return Err(problem);
             }
-            self.fetch.push_chunk(chunk);
-            if windowed {
-                self.fetch.wait_for_slowest_reader().await;
-            }
-            if self.fetch.is_abandoned(windowed) {
-                return Err(Problem::Unavailable("the fetch has no readers left"));
-            }
+            (response, resumed_chunk) =
+                ResumeRange::resume_fetch(self, metadata).await.ok_or(problem)?;
         }
-        if metadata.length.is_some_and(|length| length != self.fetch.received_bytes()) {
-            return Err(Problem::UpstreamInvalid(
-                "its length is not what its Content-Length said".into(),
-            ));
-        }
-        let complete = self.fetch.complete(reservation);
-        Ok((!windowed).then_some(complete))
     }
 
-    fn mark_not_cacheable<T>(
+    /// Whether `bytes` more of an object of unknown length may be held.
+    async fn has_room_for(&self, bytes: u64) -> bool {
+        self.fetch.received_bytes() + bytes <= self.max_object_bytes
+            && self.fetch.share().grow(bytes, ROOM_TIMEOUT).await
+    }
+
+    /// Whether the body that has ended is complete. Where the end of the connection was that of the
+    /// body, only the body itself can tell.
+    fn judge_end(
         &self,
-        not_cacheable: NotCacheable,
-        response: Option<Response>,
-    ) -> Option<T> {
+        response: &Response,
+        metadata: &ObjectMetadata,
+    ) -> Result<BodyEnd, Problem> {
+        if let Some(length) = metadata.length {
+            return match length == self.fetch.received_bytes() {
+                true => Ok(BodyEnd::Complete),
+                false => Err(Problem::UpstreamInvalid(
+                    "its length is not what its Content-Length said".into(),
+                )),
+            };
+        }
+        if response.has_framed_end() {
+            return Ok(BodyEnd::Complete);
+        }
+        let body = self.fetch.whole_body().map(|body| body.to_contiguous());
+        let body = body.and_then(|body| body.slice_at(0, u64::MAX));
+        Ok(body.map_or(BodyEnd::Unknown, |body| BodyEnd::of(&body)))
+    }
+
+    fn mark_not_cacheable<T>(&self, not_cacheable: NotCacheable) -> Option<T> {
         (self.remove_inflight)(Some(&not_cacheable));
-        self.fetch.mark_not_cacheable(not_cacheable, response);
+        self.fetch.mark_not_cacheable(not_cacheable);
         None
     }
 }

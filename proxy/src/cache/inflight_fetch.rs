@@ -1,27 +1,26 @@
 //! One fetch of one object, followed by any number of readers.
 
+mod window;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
-use pitwall_fetch::Response;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use super::chunks::Chunks;
-use super::fetch_budget::BudgetReservation;
+use super::fetch_budget::BudgetShare;
+use super::object_store::ReadGuard;
 use crate::http::problem::Problem;
 
 /// How long a fetch continues without readers, so that a player that retries finds it.
 const ABANDONED_FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How far a fetch that is too large to be stored runs ahead of its slowest reader.
-const SLIDING_WINDOW_MAX_BYTES: u64 = 1024 * 1024;
-
 /// Metadata of an object, known before its body.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct ObjectMetadata {
     pub length: Option<u64>,
     pub etag: Option<HeaderValue>,
@@ -52,37 +51,42 @@ impl ObjectMetadata {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotCacheable {
     Problem(Problem),
-    /// The object is too large for the cache, or the budget is used up.
-    NoRoom,
     /// A range was requested, and the upstream responded with something else.
     RangeIgnored,
 }
 
 /// A fetch in flight: its state, shared by the task and the readers.
-#[derive(Default)]
 pub struct InflightFetch {
     state: Mutex<FetchState>,
     /// Notified on every change of the state.
     progress: watch::Sender<()>,
     /// Notified when a reader has advanced or left.
     reader_advanced: Notify,
+    /// What the body takes of the fetch budget.
+    share: Arc<BudgetShare>,
 }
 
 #[derive(Default)]
 struct FetchState {
     metadata: Option<Result<Arc<ObjectMetadata>, NotCacheable>>,
-    /// A response that is too large to be stored, for the first request that takes it.
-    bypass_response: Option<Box<Response>>,
-    /// The body, or the sliding window of it.
+    /// The body, or the sliding window of it; empty once there is an `object`.
     body: Chunks,
+    /// Since when only a sliding window of the body is held.
+    windowed_since: Option<Instant>,
+    /// How long readers have waited for slower ones.
+    blocked: Duration,
     completion: Option<Result<(), Problem>>,
-    /// Position of each reader in bytes.
-    reader_positions: HashMap<u64, u64>,
+    /// The complete object, which readers continue with.
+    object: Option<ReadGuard>,
+    readers: HashMap<u64, ReaderProgress>,
     next_reader_id: u64,
     /// Since when the fetch has had no readers.
     abandoned_since: Option<Instant>,
-    /// The body's share of the budget, held until the last reader has left.
-    reservation: Option<BudgetReservation>,
+}
+
+struct ReaderProgress {
+    position: u64,
+    advanced_at: Instant,
 }
 
 /// Outcome of a read.
@@ -92,6 +96,23 @@ pub enum ReadOutcome {
     Failed(Problem),
     /// More bytes will follow: the reader is to wait for progress.
     Pending,
+    /// The object is complete: the reader is to continue with it.
+    Complete(ReadGuard),
+}
+
+impl InflightFetch {
+    pub(super) fn new(share: Arc<BudgetShare>) -> Self {
+        Self {
+            state: Mutex::default(),
+            progress: watch::Sender::default(),
+            reader_advanced: Notify::default(),
+            share,
+        }
+    }
+
+    pub(super) fn share(&self) -> &Arc<BudgetShare> {
+        &self.share
+    }
 }
 
 /// Methods for readers.
@@ -101,21 +122,31 @@ impl InflightFetch {
     }
 
     pub(super) fn add_reader(&self) -> u64 {
+        self.lock_state().add_reader()
+    }
+
+    /// A new reader; `None` once the beginning of the body is no longer held.
+    pub(super) fn join(&self) -> Option<u64> {
         let mut state = self.lock_state();
-        let id = state.next_reader_id;
-        state.next_reader_id += 1;
-        state.reader_positions.insert(id, 0);
-        state.abandoned_since = None;
-        id
+        let has_beginning = state.object.is_some() || state.body.start() == 0;
+        has_beginning.then(|| state.add_reader())
     }
 
     pub(super) fn remove_reader(&self, reader: u64) {
         let mut state = self.lock_state();
-        state.reader_positions.remove(&reader);
-        if state.reader_positions.is_empty() {
-            state.abandoned_since = Some(Instant::now());
+        state.readers.remove(&reader);
+        if state.readers.is_empty() {
+            state.abandoned_since.get_or_insert_with(Instant::now);
         }
         drop(state);
+        self.reader_advanced.notify_one();
+    }
+
+    /// Moves a reader that will not read what is before `position`.
+    pub(super) fn seek(&self, reader: u64, position: u64) {
+        if let Some(reader) = self.lock_state().readers.get_mut(&reader) {
+            reader.position = position;
+        }
         self.reader_advanced.notify_one();
     }
 
@@ -123,39 +154,51 @@ impl InflightFetch {
         self.lock_state().metadata.clone()
     }
 
-    /// Takes the response that was too large, once.
-    pub(super) fn take_bypass_response(&self) -> Option<Box<Response>> {
-        self.lock_state().bypass_response.take()
+    /// Whether only a sliding window of the body is held, so that the object will not be stored.
+    pub(super) fn is_windowed(&self) -> bool {
+        self.lock_state().windowed_since.is_some()
+    }
+
+    /// Whether the reader has been cut off, because it kept others waiting.
+    pub(super) fn is_cut_off(&self, reader: u64) -> bool {
+        self.share.is_revoked() || !self.lock_state().readers.contains_key(&reader)
     }
 
     /// The bytes from `position` on, at most `limit`.
     pub(super) fn read(&self, reader: u64, position: u64, limit: u64) -> ReadOutcome {
         let mut state = self.lock_state();
-        let Some(chunk) = state.body.slice_at(position, limit) else {
-            return match &state.completion {
+        if let Some(object) = &state.object {
+            return ReadOutcome::Complete(object.clone());
+        }
+        let FetchState { body, completion, readers, .. } = &mut *state;
+        let Some(progress) = readers.get_mut(&reader).filter(|_| !self.share.is_revoked()) else {
+            return ReadOutcome::Failed(cut_off_problem());
+        };
+        let Some(chunk) = body.slice_at(position, limit) else {
+            return match completion {
                 Some(Ok(())) => ReadOutcome::End,
                 Some(Err(problem)) => ReadOutcome::Failed(problem.clone()),
                 None => ReadOutcome::Pending,
             };
         };
-        state.reader_positions.insert(reader, position + chunk.len() as u64);
+        *progress =
+            ReaderProgress { position: position + chunk.len() as u64, advanced_at: Instant::now() };
         drop(state);
+        self.share.mark_progress();
         self.reader_advanced.notify_one();
         ReadOutcome::Bytes(chunk)
     }
 }
 
+/// What a reader is told that was cut off, if it has not been sent a header yet.
+pub(super) fn cut_off_problem() -> Problem {
+    Problem::Busy("this reader was too slow for the memory that there is")
+}
+
 /// Methods for the fetch task.
 impl InflightFetch {
-    pub(super) fn mark_not_cacheable(
-        &self,
-        not_cacheable: NotCacheable,
-        response: Option<Response>,
-    ) {
-        self.update_state(|state| {
-            state.bypass_response = response.map(Box::new);
-            state.metadata = Some(Err(not_cacheable));
-        });
+    pub(super) fn mark_not_cacheable(&self, not_cacheable: NotCacheable) {
+        self.update_state(|state| state.metadata = Some(Err(not_cacheable)));
     }
 
     pub(super) fn set_metadata(&self, metadata: Arc<ObjectMetadata>) {
@@ -170,17 +213,30 @@ impl InflightFetch {
         self.lock_state().body.total_length()
     }
 
-    /// The `length` bytes before `position`, if they are still held.
-    pub(super) fn bytes_before(&self, position: u64, length: u64) -> Option<Vec<u8>> {
+    /// Whether the bytes from `position` on are held, and are these.
+    pub(super) fn holds(&self, position: u64, mut bytes: &[u8]) -> bool {
         let state = self.lock_state();
-        let mut bytes = Vec::new();
-        let mut from = position.checked_sub(length)?;
-        while from < position {
-            let chunk = state.body.slice_at(from, position - from)?;
-            from += chunk.len() as u64;
-            bytes.extend_from_slice(&chunk);
+        let mut from = position;
+        while !bytes.is_empty() {
+            let Some(held) = state.body.slice_at(from, bytes.len() as u64) else { return false };
+            let Some((these, rest)) = bytes.split_at_checked(held.len()) else { return false };
+            if these != held {
+                return false;
+            }
+            (from, bytes) = (from + these.len() as u64, rest);
         }
-        Some(bytes)
+        true
+    }
+
+    /// The whole body; `None` if its beginning is no longer held. Small chunks are joined.
+    pub(super) fn whole_body(&self) -> Option<Chunks> {
+        let state = self.lock_state();
+        if state.body.start() > 0 {
+            return None;
+        }
+        let body = state.body.clone();
+        drop(state);
+        Some(if body.has_small_chunks() { body.to_contiguous() } else { body })
     }
 
     /// Ends the fetch with an error, which its readers see: a body that is cut short must never
@@ -190,19 +246,18 @@ impl InflightFetch {
         self.update_state(|state| state.completion = Some(Err(problem)));
     }
 
-    /// Ends the fetch with a complete body. Its share of the budget is held until the last reader
-    /// has left.
-    pub(super) fn complete(&self, reservation: BudgetReservation) -> Chunks {
-        let mut body = Chunks::default();
+    /// Ends a fetch of which only a window is held.
+    pub(super) fn complete_windowed(&self) {
+        self.update_state(|state| state.completion = Some(Ok(())));
+    }
+
+    /// Ends the fetch with a complete object, which its readers continue with.
+    pub(super) fn complete(&self, object: ReadGuard) {
         self.update_state(|state| {
-            if state.body.has_small_chunks() {
-                state.body = state.body.to_contiguous();
-            }
-            body = state.body.clone();
-            state.reservation = Some(reservation);
+            state.body = Chunks::default();
+            state.object = Some(object);
             state.completion = Some(Ok(()));
         });
-        body
     }
 
     /// Fails a fetch whose task has ended without a result, so that no reader waits for it.
@@ -214,25 +269,8 @@ impl InflightFetch {
         });
     }
 
-    /// Drops the chunks that every reader has read, and waits while the slowest reader is too far
-    /// behind.
-    pub(super) async fn wait_for_slowest_reader(&self) {
-        loop {
-            {
-                let mut state = self.lock_state();
-                let Some(slowest) = state.reader_positions.values().copied().min() else { return };
-                state.body.drop_before(slowest);
-                if state.body.total_length() - slowest <= SLIDING_WINDOW_MAX_BYTES {
-                    return;
-                }
-            }
-            self.reader_advanced.notified().await;
-        }
-    }
-
-    pub(super) fn is_abandoned(&self, windowed: bool) -> bool {
-        let grace = if windowed { Duration::ZERO } else { ABANDONED_FETCH_TIMEOUT };
-        self.lock_state().abandoned_since.is_some_and(|since| since.elapsed() >= grace)
+    pub(super) fn is_abandoned(&self) -> bool {
+        self.lock_state().is_abandoned()
     }
 
     fn lock_state(&self) -> MutexGuard<'_, FetchState> {
@@ -242,5 +280,19 @@ impl InflightFetch {
     fn update_state(&self, change: impl FnOnce(&mut FetchState)) {
         change(&mut self.lock_state());
         self.progress.send_replace(());
+    }
+}
+
+impl FetchState {
+    fn add_reader(&mut self) -> u64 {
+        let id = self.next_reader_id;
+        self.next_reader_id += 1;
+        self.readers.insert(id, ReaderProgress { position: 0, advanced_at: Instant::now() });
+        self.abandoned_since = None;
+        id
+    }
+
+    fn is_abandoned(&self) -> bool {
+        self.abandoned_since.is_some_and(|since| since.elapsed() >= ABANDONED_FETCH_TIMEOUT)
     }
 }

@@ -1,6 +1,8 @@
 //! Complete objects, limited in bytes. The least recently read one is evicted first, so that the
 //! newest segment of a live stream is not evicted for one that all players have read.
 
+use std::ops::Deref;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -10,12 +12,16 @@ use tokio::time::Instant;
 
 use super::ObjectKey;
 use super::chunks::Chunks;
+use super::fetch_budget::BudgetShare;
 use super::inflight_fetch::ObjectMetadata;
 
 /// The stored objects, by key.
 pub struct ObjectStore(Cache<ObjectKey, Arc<CachedObject>>);
 
 /// A complete object, or a complete range of one.
+///
+/// Its body is in memory while it is in the store or is read, and no longer: the store keeps
+/// entries for some time after it has evicted them.
 pub struct CachedObject {
     pub metadata: Arc<ObjectMetadata>,
     pub stored_at: Instant,
@@ -24,10 +30,21 @@ pub struct CachedObject {
     /// Key of the whole object that this one is, or is a range of.
     pub url_key: ObjectKey,
     pub stream: Option<Arc<str>>,
+    length: u64,
     body: ArcSwap<Chunks>,
     /// Held while the body is joined, so that it is joined once.
     joining: Mutex<()>,
+    /// Number of read guards, and [`EVICTED`].
+    readers: AtomicU32,
+    /// What the body takes of the fetch budget: nothing while the object is in the store.
+    share: Arc<BudgetShare>,
 }
+
+/// The bit of `readers` that is set once the object has left the store.
+const EVICTED: u32 = 1 << 31;
+
+/// Keeps the body of an object in memory.
+pub struct ReadGuard(Arc<CachedObject>);
 
 impl CachedObject {
     pub fn new(
@@ -36,16 +53,35 @@ impl CachedObject {
         url_key: ObjectKey,
         stream: Option<Arc<str>>,
         expires_at: Instant,
+        share: Arc<BudgetShare>,
     ) -> Self {
-        let body = ArcSwap::from_pointee(body);
         Self {
             metadata,
             stored_at: Instant::now(),
             expires_at,
             url_key,
             stream,
-            body,
+            length: body.total_length(),
+            body: ArcSwap::from_pointee(body),
             joining: Mutex::default(),
+            readers: AtomicU32::default(),
+            share,
+        }
+    }
+
+    /// A guard for a reader; `None` once the body is gone.
+    pub fn acquire(self: &Arc<Self>) -> Option<ReadGuard> {
+        let add = |readers| (readers != EVICTED).then_some(readers + 1);
+        self.readers.fetch_update(Ordering::AcqRel, Ordering::Acquire, add).ok()?;
+        Some(ReadGuard(self.clone()))
+    }
+
+    /// Drops the body, or charges it to the fetch budget for as long as it is read.
+    pub fn evict(&self) {
+        self.share.charge_evicted(self.length);
+        match self.readers.fetch_or(EVICTED, Ordering::AcqRel) {
+            0 => self.drop_body(),
+            _ => self.share.revoke_excess(),
         }
     }
 
@@ -64,14 +100,52 @@ impl CachedObject {
         self.body.load_full()
     }
 
+    /// The body as it is, for those who have read it while it was fetched.
+    pub fn unjoined_body(&self) -> Arc<Chunks> {
+        self.body.load_full()
+    }
+
+    pub fn share(&self) -> &Arc<BudgetShare> {
+        &self.share
+    }
+
     /// Whether more than half of the freshness lifetime has passed.
     pub fn is_due_for_refresh(&self) -> bool {
         self.stored_at.elapsed() > self.expires_at.saturating_duration_since(Instant::now())
     }
 
+    fn drop_body(&self) {
+        self.body.store(Arc::default());
+        self.share.shrink_to(0);
+    }
+
     fn weight_bytes(&self) -> u32 {
         // An object with an empty body still costs its entry.
-        u32::try_from(self.body.load().total_length() + 512).unwrap_or(u32::MAX)
+        u32::try_from(self.length + 512).unwrap_or(u32::MAX)
+    }
+}
+
+impl Deref for ReadGuard {
+    type Target = Arc<CachedObject>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl Clone for ReadGuard {
+    fn clone(&self) -> Self {
+        // The body stays, because this guard holds it.
+        self.0.readers.fetch_add(1, Ordering::AcqRel);
+        Self(self.0.clone())
+    }
+}
+
+impl Drop for ReadGuard {
+    fn drop(&mut self) {
+        if self.0.readers.fetch_sub(1, Ordering::AcqRel) == EVICTED + 1 {
+            self.0.drop_body();
+        }
     }
 }
 
@@ -81,22 +155,24 @@ impl ObjectStore {
             .max_capacity(bytes)
             .weigher(|_: &ObjectKey, object: &Arc<CachedObject>| object.weight_bytes())
             .eviction_policy(EvictionPolicy::lru())
+            .eviction_listener(|_, object: Arc<CachedObject>, _| object.evict())
             .build();
         Self(cache)
     }
 
     /// The object, if it is fresh. A stale object is removed.
-    pub fn get(&self, key: &ObjectKey) -> Option<Arc<CachedObject>> {
+    pub fn get(&self, key: &ObjectKey) -> Option<ReadGuard> {
         let object = self.0.get(key)?;
         if Instant::now() < object.expires_at {
-            return Some(object);
+            return object.acquire();
         }
         self.0.invalidate(key);
         None
     }
 
-    pub fn insert(&self, key: ObjectKey, object: CachedObject) {
-        self.0.insert(key, Arc::new(object));
+    pub fn insert(&self, key: ObjectKey, object: Arc<CachedObject>) {
+        object.share.shrink_to(0);
+        self.0.insert(key, object);
         // Evicts at once, not when the cache finds the time, because the memory limit is promised.
         self.0.run_pending_tasks();
     }

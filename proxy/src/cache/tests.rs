@@ -9,6 +9,7 @@ mod origin;
 mod prefetch;
 mod ranges;
 mod readers;
+mod windows;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -86,14 +87,11 @@ async fn read_all(reader: &mut InflightReader) -> Result<usize, Problem> {
 }
 
 /// Waits until the fetch task has stored its object.
-async fn wait_until_stored(
-    cache: &Arc<SegmentCache>,
-    target: &UpstreamTarget,
-) -> Arc<CachedObject> {
+async fn wait_until_stored(cache: &Arc<SegmentCache>, target: &UpstreamTarget) -> ReadGuard {
     wait_until_key_stored(cache, ObjectKey::of(target, None)).await
 }
 
-async fn wait_until_key_stored(cache: &Arc<SegmentCache>, key: ObjectKey) -> Arc<CachedObject> {
+async fn wait_until_key_stored(cache: &Arc<SegmentCache>, key: ObjectKey) -> ReadGuard {
     for _ in 0..1000 {
         if let Some(object) = cache.objects.get(&key) {
             return object;

@@ -20,7 +20,7 @@ use crate::shards::Shards;
 pub struct LimitsConfig {
     /// Concurrent connections of all clients.
     pub connections: NonZeroUsize,
-    /// Concurrent connections of one client.
+    /// Concurrent connections of one client. A browser has up to 6 to an edge, or one over TLS.
     pub connections_per_client: Option<NonZeroUsize>,
     /// Requests in flight of all clients.
     pub requests: Option<NonZeroUsize>,
@@ -41,7 +41,8 @@ impl Default for LimitsConfig {
     fn default() -> Self {
         Self {
             connections: at_least_one(50_000),
-            connections_per_client: None,
+            // A household behind one address: a dozen devices with several players each.
+            connections_per_client: NonZeroUsize::new(256),
             requests: None,
             requests_per_client: None,
             event_streams: at_least_one(1000),

@@ -1,9 +1,12 @@
-//! Resumption of an interrupted body by a range request, if it is certain to be the same body.
+//! Resumption of an interrupted body, if it is certain to be the same body: by a range request
+//! where the length is known, else by another request for the whole, whose beginning is compared
+//! with what has been received.
 
+use bytes::Bytes;
 use http::{StatusCode, header};
 use pitwall_fetch::Response;
 
-use super::{FetchTask, build_media_request};
+use super::{FetchTask, build_media_request, is_whole};
 use crate::cache::byte_range::{ByteRange, parse_content_range};
 use crate::cache::inflight_fetch::ObjectMetadata;
 
@@ -23,13 +26,39 @@ pub(super) struct ResumeRange {
 }
 
 impl ResumeRange {
-    /// The response with the rest of the body, if the upstream still has the same one. Only a body
-    /// of known length can be resumed.
+    /// The response with the rest of the body, and the first bytes of that; `None` if the upstream
+    /// does not have the same body any more.
     pub(super) async fn resume_fetch(
         task: &FetchTask<'_>,
         metadata: &ObjectMetadata,
-    ) -> Option<Response> {
+    ) -> Option<(Response, Bytes)> {
         let received = task.fetch.received_bytes();
+        let (mut response, overlap_bytes) = match metadata.length {
+            Some(_) => Self::request_rest(task, metadata, received).await?,
+            None if task.requested_bounds.is_none() => (Self::request_again(task).await?, received),
+            None => return None,
+        };
+        let mut position = received - overlap_bytes;
+        let mut rest = Bytes::new();
+        while position < received {
+            rest = response.chunk().await.ok()??;
+            let missing = usize::try_from(received - position).unwrap_or(usize::MAX);
+            let repeated = rest.split_to(rest.len().min(missing));
+            if !task.fetch.holds(position, &repeated) {
+                return None;
+            }
+            position += repeated.len() as u64;
+        }
+        tracing::info!(received, "the fetch of a media object was resumed after an interruption");
+        Some((response, rest))
+    }
+
+    /// A response with what has not been received, and how many bytes before that.
+    async fn request_rest(
+        task: &FetchTask<'_>,
+        metadata: &ObjectMetadata,
+        received: u64,
+    ) -> Option<(Response, u64)> {
         let resume = Self::plan(received, metadata, task.requested_bounds)?;
         let range = ByteRange { first: resume.first, last: Some(resume.last) };
         let mut request =
@@ -37,29 +66,18 @@ impl ResumeRange {
         if let Some(etag) = metadata.strong_etag() {
             request = request.forward_header(header::IF_RANGE, etag.clone());
         }
-        let mut response = task.target.send(task.fetcher, request).await.ok()?;
+        let response = task.target.send(task.fetcher, request).await.ok()?;
         let content_range = response.headers().get(header::CONTENT_RANGE)?;
         let fits = response.status() == StatusCode::PARTIAL_CONTENT
             && resume.is_satisfied_by(parse_content_range(content_range.as_bytes())?);
-        if !fits {
-            return None;
-        }
-        let received_tail = task.fetch.bytes_before(received, resume.overlap_bytes)?;
-        let mut compared_bytes = 0;
-        while compared_bytes < received_tail.len() {
-            let chunk = response.chunk().await.ok()??;
-            let (repeated, new) =
-                chunk.split_at(chunk.len().min(received_tail.len() - compared_bytes));
-            if received_tail.get(compared_bytes..compared_bytes + repeated.len())? != repeated {
-                return None;
-            }
-            compared_bytes += repeated.len();
-            if !new.is_empty() {
-                task.fetch.push_chunk(chunk.slice(repeated.len()..));
-            }
-        }
-        tracing::info!(received, "the fetch of a media object was resumed after an interruption");
-        Some(response)
+        fits.then_some((response, resume.overlap_bytes))
+    }
+
+    /// A response with the whole body, of unknown length as the first was.
+    async fn request_again(task: &FetchTask<'_>) -> Option<Response> {
+        let response =
+            task.target.send(task.fetcher, build_media_request(task.target)).await.ok()?;
+        (is_whole(response.status()) && response.content_length().is_none()).then_some(response)
     }
 
     fn plan(received: u64, metadata: &ObjectMetadata, bounds: Option<(u64, u64)>) -> Option<Self> {

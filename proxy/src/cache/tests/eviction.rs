@@ -48,16 +48,103 @@ async fn purged_objects_are_removed_and_their_fetches_not_stored() {
     assert_eq!(cache.stored_bytes(), 0);
 }
 
+fn small_cache(stored_chunks: usize, fill_chunks: usize) -> Arc<SegmentCache> {
+    let config = CacheConfig {
+        bytes: ByteSize((stored_chunks * (CHUNK_BYTES + 512)) as u64),
+        fill_bytes: ByteSize((fill_chunks * CHUNK_BYTES) as u64),
+        max_object: ByteSize::mib(1),
+    };
+    SegmentCache::new(config, Arc::new(Fetcher::new(Timeouts::default(), vec![])))
+}
+
+/// Fetches the objects with these numbers, and opens each once it is stored.
+async fn open_stored(
+    cache: &Arc<SegmentCache>,
+    address: SocketAddr,
+    numbers: std::ops::Range<usize>,
+) -> Vec<StoredReader> {
+    let mut readers = Vec::new();
+    for n in numbers {
+        let segment = target(address, &format!("/sized/1?n={n}"));
+        let (mut reader, _) = expect_inflight(open(cache, segment.clone()).await);
+        read_all(&mut reader).await.unwrap();
+        readers.push(StoredReader::new(wait_until_stored(cache, &segment).await));
+    }
+    readers
+}
+
+/// Readers keep what was evicted in memory, so that it counts in the budget.
+#[tokio::test]
+async fn evicted_objects_count_until_they_are_read() {
+    let (address, origin) = origin().await;
+    origin.chunks.add_permits(100);
+    let cache = small_cache(4, 8);
+    let mut readers = open_stored(&cache, address, 0..6).await;
+    assert_eq!(cache.inflight_bytes(), 2 * CHUNK_BYTES as u64);
+    for reader in &mut readers {
+        assert_eq!(reader.read().unwrap().unwrap().len(), CHUNK_BYTES);
+    }
+    drop(readers.remove(0));
+    assert_eq!(cache.inflight_bytes(), CHUNK_BYTES as u64);
+    drop(readers);
+    assert_eq!(cache.inflight_bytes(), 0);
+    assert_eq!(cache.stored_bytes(), 4 * (CHUNK_BYTES as u64 + 512));
+}
+
+#[tokio::test]
+async fn who_reads_evicted_objects_slowest_is_cut_off() {
+    const HALF_OF_BUDGET: usize = 4;
+    let (address, origin) = origin().await;
+    origin.chunks.add_permits(100);
+    let cache = small_cache(4, 2 * HALF_OF_BUDGET);
+    // All but the last four are evicted, and those may take half of the budget.
+    let readers = open_stored(&cache, address, 0..4 + HALF_OF_BUDGET + 3).await;
+    let (cut_off, others) = readers.split_at(3);
+    for reader in cut_off {
+        reader.wait_until_cut_off().await;
+    }
+    for (n, reader) in others.iter().enumerate() {
+        let waiting = reader.wait_until_cut_off();
+        assert!(futures::FutureExt::now_or_never(waiting).is_none(), "{n}");
+    }
+    let mut readers = readers;
+    assert!(matches!(readers.first_mut().unwrap().read(), Err(Problem::Busy(_))));
+    assert!(readers.last_mut().unwrap().read().is_ok());
+    drop(readers.drain(..3));
+    assert_eq!(cache.inflight_bytes(), (HALF_OF_BUDGET * CHUNK_BYTES) as u64);
+    // What has been cut off is fetched anew.
+    let again = open(&cache, target(address, "/sized/1?n=0")).await;
+    assert!(!expect_inflight(again).1);
+}
+
+#[tokio::test]
+async fn fetches_have_room_for_one_object_at_least() {
+    let (address, origin) = origin().await;
+    origin.chunks.add_permits(100);
+    // The store gives what the budget of fetches lacks, and no more.
+    for (fill_chunks, stored) in [(1, 33), (16, 48), (64, 64)] {
+        let config = CacheConfig {
+            bytes: ByteSize((64 * CHUNK_BYTES) as u64),
+            fill_bytes: ByteSize((fill_chunks * CHUNK_BYTES) as u64),
+            max_object: ByteSize::gib(1),
+        };
+        let cache = SegmentCache::new(config, Arc::new(Fetcher::new(Timeouts::default(), vec![])));
+        let segment = target(address, &format!("/sized/20?fill={fill_chunks}"));
+        origin.chunks.add_permits(20);
+        read_all(&mut expect_inflight(open(&cache, segment.clone()).await).0).await.unwrap();
+        wait_until_stored(&cache, &segment).await;
+        let room = cache.budget.share();
+        assert_eq!(room.limit_bytes() + stored as u64 * CHUNK_BYTES as u64, {
+            (64 + fill_chunks) as u64 * CHUNK_BYTES as u64
+        });
+    }
+}
+
 #[tokio::test]
 async fn what_was_not_read_for_longest_makes_room() {
     let (address, origin) = origin().await;
     origin.chunks.add_permits(100);
-    let config = CacheConfig {
-        bytes: ByteSize((4 * (CHUNK_BYTES + 512)) as u64),
-        fill_bytes: ByteSize::mib(1),
-        max_object: ByteSize::mib(1),
-    };
-    let cache = SegmentCache::new(config, Arc::new(Fetcher::new(Timeouts::default(), vec![])));
+    let cache = small_cache(4, 16);
     let nth = |n: usize| target(address, &format!("/sized/1?n={n}"));
     for n in 0..8 {
         let (mut reader, _) = expect_inflight(open(&cache, nth(n)).await);

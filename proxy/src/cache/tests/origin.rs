@@ -6,7 +6,7 @@ use axum::extract::{Path, State};
 use axum::http::HeaderMap as AxumHeaders;
 use axum::response::{IntoResponse, Response as AxumResponse};
 use axum::routing::get;
-use futures::stream;
+use futures::{StreamExt, TryStreamExt, stream};
 use tokio::sync::Semaphore;
 
 use super::*;
@@ -22,6 +22,7 @@ pub(super) async fn origin() -> (SocketAddr, Arc<Origin>) {
     let router = Router::new()
         .route("/sized/{chunk_count}", get(sized))
         .route("/unsized/{chunk_count}", get(unsized_))
+        .route("/cut/{chunk_count}", get(cut))
         .route("/file", get(file))
         .route("/stray", get(|| async { ([("content-range", "bytes 0-3/4")], "body") }))
         .route(
@@ -53,6 +54,13 @@ async fn sized(
     }
     let length = (chunk_count * CHUNK_BYTES).to_string();
     ([("content-length", length)], body(origin, chunk_count)).into_response()
+}
+
+/// A chunked body that breaks off before its last chunk.
+async fn cut(State(origin): State<Arc<Origin>>, Path(chunk_count): Path<usize>) -> AxumResponse {
+    let cut = stream::once(async { Err(std::io::Error::other("the connection breaks")) });
+    let chunks = body(origin, chunk_count).into_data_stream();
+    AxumBody::from_stream(chunks.map_err(std::io::Error::other).chain(cut)).into_response()
 }
 
 async fn gone(State(origin): State<Arc<Origin>>) -> StatusCode {

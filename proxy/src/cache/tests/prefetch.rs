@@ -94,7 +94,7 @@ async fn a_failed_prefetch_returns_its_problem() {
 async fn a_prefetch_takes_no_capacity_that_requests_need() {
     let (address, origin) = origin().await;
     // The viewer's fetch takes more than half of the budget.
-    let cache = segment_cache(1 << 20, 3 * CHUNK_BYTES);
+    let cache = segment_cache(3 * CHUNK_BYTES, 3 * CHUNK_BYTES);
     let (_reader, _) = expect_inflight(open(&cache, target(address, "/sized/2")).await);
     // The source allows one request, which is in flight for a viewer.
     let limiter = UpstreamLimiters::default().limiter_for("club", Some(1));

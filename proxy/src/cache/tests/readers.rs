@@ -25,9 +25,7 @@ async fn many_readers_share_one_fetch() {
     assert_eq!(object.body().total_length(), 4 * CHUNK_BYTES as u64);
     assert!(matches!(open(&cache, target(address, "/sized/4")).await, Ok(CacheLookup::Hit(_))));
     assert_eq!(origin.requests.load(Ordering::SeqCst), 1);
-    // What slow readers hold counts in the budget until they have left.
-    assert_eq!(cache.inflight_bytes(), 4 * CHUNK_BYTES as u64);
-    drop(readers);
+    // What is stored is not in flight, however long its readers take.
     assert_eq!(cache.inflight_bytes(), 0);
 }
 
@@ -89,14 +87,34 @@ async fn an_object_of_unknown_length_is_stored_when_it_is_small() {
 }
 
 #[tokio::test]
-async fn an_object_of_unknown_length_that_is_too_large_is_held_in_a_window() {
+async fn a_reader_of_a_fetch_goes_on_in_the_stored_object() {
+    for kind in ["sized", "unsized"] {
+        let (address, origin) = origin().await;
+        let cache = large_cache();
+        let segment = target(address, &format!("/{kind}/4"));
+        let (mut slow, _) = expect_inflight(open(&cache, segment.clone()).await);
+        let (mut other, _) = expect_inflight(open(&cache, segment.clone()).await);
+        origin.chunks.add_permits(4);
+        let first = slow.read().await.unwrap().unwrap().len();
+        read_all(&mut other).await.unwrap();
+        wait_until_stored(&cache, &segment).await;
+        assert_eq!(read_all(&mut slow).await, Ok(4 * CHUNK_BYTES - first), "{kind}");
+        assert_eq!(slow.metadata().length, Some(4 * CHUNK_BYTES as u64), "{kind}");
+    }
+}
+
+/// A client of HTTP/1.0 has to be told the length.
+#[tokio::test]
+async fn a_body_of_unknown_length_can_be_waited_for() {
     let (address, origin) = origin().await;
-    let cache = segment_cache(2 * CHUNK_BYTES, 1 << 24);
-    let chunk_count = 64;
-    let path = format!("/unsized/{chunk_count}");
-    let (mut reader, _) = expect_inflight(open(&cache, target(address, &path)).await);
-    origin.chunks.add_permits(chunk_count);
-    assert_eq!(read_all(&mut reader).await.unwrap(), chunk_count * CHUNK_BYTES);
-    assert!(cache.objects.get(&ObjectKey::of(&target(address, &path), None)).is_none());
-    assert_eq!(cache.inflight_bytes(), 0);
+    let cache = large_cache();
+    let (mut reader, _) = expect_inflight(open(&cache, target(address, "/unsized/2")).await);
+    origin.chunks.add_permits(2);
+    assert_eq!(reader.wait_for_length().await, Ok(()));
+    assert_eq!(reader.metadata().length, Some(2 * CHUNK_BYTES as u64));
+    assert_eq!(read_all(&mut reader).await, Ok(2 * CHUNK_BYTES));
+    let (mut cut, _) = expect_inflight(open(&cache, target(address, "/cut/2")).await);
+    // It is asked for three times.
+    origin.chunks.add_permits(3 * 2);
+    assert!(matches!(cut.wait_for_length().await, Err(Problem::UpstreamInvalid(_))));
 }
