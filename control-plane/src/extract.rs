@@ -21,7 +21,6 @@
 
 mod browser;
 mod candidate;
-mod charset;
 mod config;
 mod configured_source;
 mod drift;

@@ -22,6 +22,7 @@
 //! - [`metrics`]: Prometheus metrics; [`clock`]: the wall clock.
 
 mod breaker;
+mod charset;
 mod check;
 mod clock;
 mod commands;

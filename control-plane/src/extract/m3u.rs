@@ -40,8 +40,9 @@ use super::headers::{build_header_map, merge_learned_headers};
 use super::recorder::RecordedResponse;
 use super::{
     Candidate, ExtractContext, ExtractError, Extractor, ExtractorOutput, RunBranch, StepFailure,
-    charset, gzip,
+    gzip,
 };
+use crate::charset;
 use crate::expiry;
 use crate::settings::{FeedName, HttpUrl, HumanDuration, from_text};
 

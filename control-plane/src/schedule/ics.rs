@@ -22,8 +22,9 @@ use jiff::Timestamp;
 use pitwall_fetch::{AddressPolicy, Fetcher};
 
 use super::calendar::{ProviderCalendar, ProviderResponse};
-use super::provider::{Provider, ProviderError, fetch_body};
+use super::provider::{Provider, ProviderError, fetch_text};
 use super::settings::{IcsLocation, ProviderName, ScheduleConfig};
+use crate::charset;
 
 const FILE_MAX_BYTES: u64 = 4 << 20;
 
@@ -61,14 +62,12 @@ impl Provider for IcsProvider {
     ) -> Result<ProviderResponse, ProviderError> {
         let text = match &self.location {
             Some(IcsLocation::Url(url)) => {
-                fetch_body(fetcher, &self.policy, url.0.clone(), now).await?.to_vec()
+                fetch_text(fetcher, &self.policy, url.0.clone(), now).await?
             }
-            Some(IcsLocation::File(path)) => read_file(path).await?,
+            Some(IcsLocation::File(path)) => charset::decode_body(&read_file(path).await?, None),
             // `ScheduleConfig` refuses the provider without a location.
             None => return Err(ProviderError::new("neither ics_url nor ics_file")),
         };
-        // Bytes of another encoding are replaced: only the characters concerned are lost.
-        let text = String::from_utf8_lossy(&text).into_owned();
         // Expanding recurrences may take long, and would stall the runtime's thread.
         let parsed = tokio::task::spawn_blocking(move || parse_calendar(&text, now)).await;
         parsed.unwrap_or_else(|error| Err(ProviderError::new(error.to_string())))

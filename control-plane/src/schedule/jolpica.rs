@@ -15,7 +15,7 @@ use url::Url;
 use super::calendar::{
     ProviderCalendar, ProviderMeeting, ProviderResponse, ProviderSession, RejectedItem, is_id_part,
 };
-use super::provider::{self, Provider, ProviderError, fetch_body};
+use super::provider::{self, Provider, ProviderError, fetch_text};
 use super::settings::{ProviderName, ScheduleConfig};
 
 /// The API's limit of races per page.
@@ -43,7 +43,7 @@ impl JolpicaProvider {
         let mut url = self.base.clone();
         url.set_path(&format!("{}/f1/current/races/", self.base.path().trim_end_matches('/')));
         url.set_query(Some(&format!("limit={PAGE_MAX_RACES}&offset={offset}")));
-        parse_page(&fetch_body(fetcher, &self.policy, url, now).await?)
+        parse_page(&fetch_text(fetcher, &self.policy, url, now).await?)
     }
 }
 
@@ -152,8 +152,8 @@ struct SessionTime {
     time: Option<String>,
 }
 
-fn parse_page(body: &[u8]) -> Result<Page, ProviderError> {
-    let payload: Payload = serde_json::from_slice(body)
+fn parse_page(body: &str) -> Result<Page, ProviderError> {
+    let payload: Payload = serde_json::from_str(body)
         .map_err(|error| ProviderError::new(format!("not a race table: {error}")))?;
     let total = payload
         .data
@@ -276,7 +276,7 @@ fn build_session(code: &str, name: &str, when: &Value) -> Result<ProviderSession
 /// The calendar of a one-page response.
 #[cfg(test)]
 pub(crate) fn read_calendar(text: &str) -> ProviderCalendar {
-    parse_page(text.as_bytes()).and_then(|page| build_calendar(page.races)).unwrap().calendar
+    parse_page(text).and_then(|page| build_calendar(page.races)).unwrap().calendar
 }
 
 #[cfg(test)]

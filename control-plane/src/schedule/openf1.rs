@@ -23,7 +23,7 @@ use url::Url;
 use super::calendar::{
     ProviderCalendar, ProviderMeeting, ProviderResponse, ProviderSession, RejectedItem, utc_date,
 };
-use super::provider::{self, Provider, ProviderError, ProviderFault, fetch_body};
+use super::provider::{self, Provider, ProviderError, ProviderFault, fetch_text};
 use super::settings::{ProviderName, ScheduleConfig};
 
 pub(crate) struct OpenF1Provider {
@@ -46,8 +46,8 @@ impl OpenF1Provider {
         let mut url = self.base.clone();
         url.set_path(&format!("{}/v1/{what}", self.base.path().trim_end_matches('/')));
         url.set_query(Some(&format!("year={}", utc_date(now).year())));
-        let body = fetch_body(fetcher, &self.policy, url, now).await.map_err(mark_locked)?;
-        let rows: Vec<Value> = serde_json::from_slice(&body).map_err(|error| {
+        let body = fetch_text(fetcher, &self.policy, url, now).await.map_err(mark_locked)?;
+        let rows: Vec<Value> = serde_json::from_str(&body).map_err(|error| {
             ProviderError::new(format!("{what} are not a list of rows: {error}"))
         })?;
         provider::read_rows(what, rows, |row| {

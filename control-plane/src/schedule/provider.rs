@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use http::{StatusCode, header};
 use jiff::Timestamp;
 use pitwall_fetch::{AddressPolicy, FetchError, Fetcher, Request, Response};
@@ -11,6 +10,7 @@ use url::Url;
 
 use super::calendar::{ProviderResponse, RejectedItem};
 use super::settings::CONFIG_SECTION;
+use crate::charset;
 
 #[async_trait]
 pub(crate) trait Provider: Send + Sync {
@@ -119,16 +119,16 @@ pub(crate) fn read_rows<T>(
 
 const BODY_MAX_BYTES: usize = 4 << 20;
 
-/// Fetches `url` and returns the body of a success.
+/// Fetches `url` and returns the body of a success as text.
 ///
 /// # Errors
 /// No response, another status, or a body larger than `BODY_MAX_BYTES`.
-pub(crate) async fn fetch_body(
+pub(crate) async fn fetch_text(
     fetcher: &Fetcher,
     policy: &AddressPolicy,
     url: Url,
     now: Timestamp,
-) -> Result<Bytes, ProviderError> {
+) -> Result<String, ProviderError> {
     let response = fetcher.send(policy, Request::get(url)).await?;
     if !response.status().is_success() {
         let status = response.status();
@@ -138,7 +138,9 @@ pub(crate) async fn fetch_body(
             ..ProviderError::new(format!("the provider answered {}", status.as_u16()))
         });
     }
-    Ok(response.bytes(BODY_MAX_BYTES).await?)
+    let content_type = response.headers().get(header::CONTENT_TYPE).cloned();
+    let body = response.bytes(BODY_MAX_BYTES).await?;
+    Ok(charset::decode_body(&body, content_type.as_ref().and_then(|value| value.to_str().ok())))
 }
 
 /// The delay of Retry-After, which is a number of seconds or a date (RFC 9110, section 10.2.3).

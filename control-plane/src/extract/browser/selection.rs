@@ -7,6 +7,7 @@ use regex::Regex;
 use url::Url;
 
 use super::captured_request::CapturedRequest;
+use crate::charset;
 use crate::expiry;
 use crate::extract::Candidate;
 use crate::extract::headers::merge_learned_headers;
@@ -96,7 +97,7 @@ fn forwarded_headers(request: &CapturedRequest) -> impl Iterator<Item = (String,
 /// The body as text, truncated to about `max_bytes` at a character boundary.
 pub(super) fn decode_body(text: &str, encoded: bool, max_bytes: usize) -> String {
     let text = match encoded {
-        true => String::from_utf8_lossy(&STANDARD.decode(text).unwrap_or_default()).into_owned(),
+        true => charset::decode_body(&STANDARD.decode(text).unwrap_or_default(), None),
         false => text.to_owned(),
     };
     match text.char_indices().find(|(at, _)| *at >= max_bytes) {

@@ -7,8 +7,9 @@ use pitwall_fetch::parse_url;
 use url::Url;
 
 use super::matcher::CssSelector;
+use crate::charset;
+use crate::extract::StepFailure;
 use crate::extract::recorder::RecordedResponse;
-use crate::extract::{StepFailure, charset};
 
 #[derive(Clone)]
 pub(super) struct Page {

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::RecordedRequest;
-use crate::extract::charset;
+use crate::charset;
 use crate::extract::error::StepFailure;
 use crate::extract::trace::TracedStep;
 

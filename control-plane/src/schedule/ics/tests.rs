@@ -298,7 +298,7 @@ fn a_malformed_event_does_not_affect_the_others() {
 }
 
 #[tokio::test]
-async fn a_byte_in_another_encoding_is_replaced() {
+async fn a_file_in_another_encoding_is_decoded() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("a.ics");
     let text = wrap_calendar(&wrap_event("SUMMARY:Caf? race\r\nDTSTART:20260503T170000Z"));
@@ -308,7 +308,7 @@ async fn a_byte_in_another_encoding_is_replaced() {
         IcsProvider { location: Some(IcsLocation::File(path)), policy: AddressPolicy::default() };
     let fetcher = Fetcher::new(pitwall_fetch::Timeouts::default(), Vec::new());
     let response = ics.fetch_calendar(&fetcher, NOW.parse().unwrap()).await.unwrap();
-    assert_eq!(response.calendar.meetings[0].name, "Caf\u{fffd} race");
+    assert_eq!(response.calendar.meetings[0].name, "Café race");
 }
 
 /// An exception that cannot be read is not listed, and neither is the instance that it replaces.

@@ -86,7 +86,7 @@ fn a_session_without_a_time_is_listed() {
 #[test]
 fn other_documents_and_unusable_races_are_refused() {
     for text in ["", "<html>", "{}", "[]", r#"{"MRData":{"RaceTable":{}}}"#] {
-        assert!(parse_page(text.as_bytes()).is_err(), "{text}");
+        assert!(parse_page(text).is_err(), "{text}");
     }
     let good = sample("jolpica-testfixture-2023-next.json");
     for (name, bad) in [
@@ -94,7 +94,7 @@ fn other_documents_and_unusable_races_are_refused() {
         ("no name", good.replace("Bahrain Grand Prix", "…")),
         ("no circuit", good.replace("\"circuitId\"", "\"id\"")),
     ] {
-        let error = build_calendar(parse_page(bad.as_bytes()).unwrap().races).unwrap_err();
+        let error = build_calendar(parse_page(&bad).unwrap().races).unwrap_err();
         assert!(error.message.starts_with("1 of 1 races cannot be read: "), "{name}: {error}");
     }
     let odd = good.replace("\"circuitId\":\"bahrain\"", "\"circuitId\":\"<b>Sakhir</b>\"");
@@ -154,8 +154,7 @@ fn a_malformed_race_or_session_does_not_affect_the_others() {
     ] {
         let mut payload = good.clone();
         payload["MRData"]["RaceTable"]["Races"][0][key] = value.clone();
-        let response =
-            build_calendar(parse_page(payload.to_string().as_bytes()).unwrap().races).unwrap();
+        let response = build_calendar(parse_page(&payload.to_string()).unwrap().races).unwrap();
         let messages: Vec<_> = response.rejected.iter().map(|one| one.message.as_str()).collect();
         assert_eq!(messages.join("; "), expected, "{key} {value}");
         let session_count =

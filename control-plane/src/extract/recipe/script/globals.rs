@@ -11,7 +11,7 @@ use boa_engine::{
 };
 use url::{Position, Url, form_urlencoded, quirks};
 
-use crate::extract::charset;
+use crate::charset;
 
 type NativeCode = fn(&JsValue, &[JsValue], &mut Context) -> JsResult<JsValue>;
 

@@ -1,53 +1,39 @@
-//! Decodes the bodies of pages and lists. Their encoding is what the byte order mark says, else the
-//! Content-Type, else an HTML page itself (HTML 13.2.3.2), as in browsers. Does no I/O.
+//! Decodes text that comes from outside: pages, lists, calendars. Its encoding is what the byte order
+//! mark says, else the Content-Type, else an HTML or XML text itself (HTML 13.2.3.2), as in browsers.
+//! Does no I/O.
 
 use std::sync::LazyLock;
 
-use mail_parser::decoders::charsets::map::charset_decoder;
+use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1251, WINDOWS_1252};
 use regex::bytes::Regex;
 
 /// The part of a page in which browsers look for the encoding that the page states.
 const PRESCAN_MAX_BYTES: usize = 1024;
 
-const UTF_8_LABELS: [&str; 5] =
-    ["utf-8", "utf8", "unicode-1-1-utf-8", "unicode11utf8", "unicode20utf8"];
-
-pub(super) fn decode_body(bytes: &[u8], content_type: Option<&str>) -> String {
-    for (mark, label) in [
-        (&b"\xef\xbb\xbf"[..], "utf-8"),
-        (&b"\xfe\xff"[..], "utf-16be"),
-        (&b"\xff\xfe"[..], "utf-16le"),
-    ] {
-        if let Some(text) = bytes.strip_prefix(mark).and_then(|rest| decode_as(label, rest)) {
-            return text;
-        }
-    }
-    let stated = content_type.and_then(charset_parameter);
-    let stated = stated.or_else(|| prescan(bytes).filter(|_| is_markup(content_type)));
-    let decoded = stated.and_then(|label| decode_as(&label, bytes));
-    decoded.unwrap_or_else(|| decode_unlabelled(bytes))
+/// The text without its byte order mark. Malformed bytes become U+FFFD.
+pub(crate) fn decode_body(bytes: &[u8], content_type: Option<&str>) -> String {
+    let marked = Encoding::for_bom(bytes).map(|(encoding, _)| encoding);
+    let stated = || encoding_for_label(charset_parameter(content_type?)?.as_bytes());
+    let encoding = marked.or_else(stated).or_else(|| prescan(bytes, is_markup(content_type)));
+    let encoding = encoding.unwrap_or_else(|| guess_encoding(bytes));
+    encoding.decode_with_bom_removal(bytes).0.into_owned()
 }
 
-/// Decodes the encoding that `label` names; `None` if the name is not known. Malformed bytes become
-/// U+FFFD.
-pub(super) fn decode_as(label: &str, bytes: &[u8]) -> Option<String> {
-    let label = label.trim().to_ascii_lowercase();
-    if UTF_8_LABELS.contains(&label.as_str()) {
-        return Some(String::from_utf8_lossy(bytes).into_owned());
-    }
-    let label = match label.as_str() {
-        // Without a byte order mark, browsers take little-endian.
-        "utf-16" | "unicode" | "ucs-2" => "utf-16le",
-        // No browser decodes UTF-7.
-        other if other.contains("utf-7") || other.contains("utf7") => return None,
-        other => other,
-    };
-    charset_decoder(label.as_bytes()).map(|decode| decode(bytes))
+/// Decodes the encoding that `label` names (Encoding Standard, 4.2); `None` if the name is not
+/// known. Malformed bytes become U+FFFD.
+pub(crate) fn decode_as(label: &str, bytes: &[u8]) -> Option<String> {
+    let encoding = encoding_for_label(label.as_bytes())?;
+    Some(encoding.decode_without_bom_handling(bytes).0.into_owned())
+}
+
+/// `None` also for the encodings that browsers refuse to decode.
+fn encoding_for_label(label: &[u8]) -> Option<&'static Encoding> {
+    Encoding::for_label_no_replacement(label)
 }
 
 /// Whether a body of this type is HTML or XML, which may state its own encoding; a body without a
 /// type may be.
-pub(super) fn is_markup(content_type: Option<&str>) -> bool {
+pub(crate) fn is_markup(content_type: Option<&str>) -> bool {
     content_type.is_none_or(|content_type| {
         let content_type = content_type.to_ascii_lowercase();
         content_type.contains("html") || content_type.contains("xml")
@@ -55,39 +41,48 @@ pub(super) fn is_markup(content_type: Option<&str>) -> bool {
 }
 
 /// The parameter `charset` of a Content-Type (RFC 9110 8.3.2).
-fn charset_parameter(content_type: &str) -> Option<String> {
+fn charset_parameter(content_type: &str) -> Option<&str> {
     let mut parameters = content_type.split(';').skip(1).filter_map(|it| it.split_once('='));
     let (_, value) = parameters.find(|(name, _)| name.trim().eq_ignore_ascii_case("charset"))?;
-    Some(value.trim().trim_matches(['"', '\'']).to_owned())
+    Some(value.trim().trim_matches(['"', '\'']))
 }
 
-/// The encoding that a meta element or an XML declaration states.
-fn prescan(bytes: &[u8]) -> Option<String> {
+/// The encoding that the beginning of a text shows: by its bytes of UTF-16, or in markup by a meta
+/// element or an XML declaration, in an IPTV list by `#EXTENC`.
+fn prescan(bytes: &[u8], is_markup: bool) -> Option<&'static Encoding> {
     #[expect(clippy::expect_used, reason = "a constant, covered by a test")]
     static STATEMENT: LazyLock<Regex> = LazyLock::new(|| {
-        let pattern =
-            r#"(?i-u)<(?:meta\s[^>]*?charset|\?xml\s[^>]*?encoding)\s*=\s*["']?\s*([a-z0-9_.:-]+)"#;
+        let pattern = r#"(?x-u)
+            (?i: <(?: meta\s[^>]*?charset | \?xml\s[^>]*?encoding) \s*=\s* ["']? \s* ([a-z0-9_.:-]+) )
+            | ^\#EXTM3U [^<]*? \#EXTENC: \s* ([A-Za-z0-9_.:-]+)"#;
         Regex::new(pattern).expect("a pattern")
     });
+    match bytes {
+        // Lists, calendars and markup begin with an ASCII character.
+        [b'!'..=b'~', 0, ..] => return Some(UTF_16LE),
+        [0, b'!'..=b'~', ..] => return Some(UTF_16BE),
+        _ => {}
+    }
     let head = bytes.get(..PRESCAN_MAX_BYTES).unwrap_or(bytes);
-    let label = STATEMENT.captures(head)?.get(1)?.as_bytes();
-    let label = String::from_utf8_lossy(label).to_ascii_lowercase();
-    // A page in UTF-16 could not be read up to here.
-    Some(if label.starts_with("utf-16") { "utf-8".to_owned() } else { label })
+    let found = STATEMENT.captures(head)?;
+    let label = found.get(1).filter(|_| is_markup).or(found.get(2))?.as_bytes();
+    let encoding = encoding_for_label(label)?;
+    // A text in UTF-16 could not be read up to here.
+    Some(if [UTF_16LE, UTF_16BE].contains(&encoding) { UTF_8 } else { encoding })
 }
 
-/// Decodes bytes whose encoding nothing states: UTF-8, or an encoding with one byte for each
+/// The encoding of bytes of which nothing states it: UTF-8, or an encoding with one byte for each
 /// character where most of what is not ASCII is not UTF-8.
-fn decode_unlabelled(bytes: &[u8]) -> String {
+fn guess_encoding(bytes: &[u8]) -> &'static Encoding {
     let text = String::from_utf8_lossy(bytes);
     let is_broken = |c: &char| *c == char::REPLACEMENT_CHARACTER;
     let (broken, whole): (Vec<char>, Vec<char>) =
         text.chars().filter(|c| !c.is_ascii()).partition(is_broken);
-    if broken.len() <= whole.len() {
-        return text.into_owned();
+    match broken.len() <= whole.len() {
+        true => UTF_8,
+        false if is_cyrillic(bytes) => WINDOWS_1251,
+        false => WINDOWS_1252,
     }
-    let label = if is_cyrillic(bytes) { "windows-1251" } else { "windows-1252" };
-    decode_as(label, bytes).unwrap_or_else(|| text.into_owned())
 }
 
 /// Whether the bytes are rather windows-1251 than windows-1252: words of Cyrillic letters are rows
@@ -129,6 +124,23 @@ mod tests {
             ([&b"\xff\xfe"[..], &utf16("Гонка", u16::to_le_bytes)].concat(), html, "Гонка"),
             ([&b"\xfe\xff"[..], &utf16("Гонка", u16::to_be_bytes)].concat(), html, "Гонка"),
             (utf16("Гонка", u16::to_le_bytes), Some("text/html; charset=utf-16"), "Гонка"),
+            (utf16("#EXTM3U Гонка", u16::to_le_bytes), None, "#EXTM3U Гонка"),
+            (utf16("BEGIN:Гонка", u16::to_be_bytes), Some("text/calendar"), "BEGIN:Гонка"),
+            // Encodings with several bytes for a character.
+            (b"\x83\x8c\x81\x5b\x83\x58".to_vec(), Some("a/b; charset=Shift_JIS"), "レース"),
+            (b"\xa5\xec\xa1\xbc\xa5\xb9".to_vec(), Some("a/b; charset=EUC-JP"), "レース"),
+            (b"\xc8\xfc\xb3\xb5".to_vec(), Some("a/b; charset=GB2312"), "赛车"),
+            (b"\xc8\xfc\xb3\xb5\x94\x39\xda\x33".to_vec(), Some("a/b;charset=gb18030"), "赛车💩"),
+            (b"\xc1\xc9\xa8\xae".to_vec(), Some("audio/mpegurl; charset=big5"), "賽車"),
+            (b"\xb0\xe6\xc1\xd6".to_vec(), Some("text/plain; charset=ks_c_5601-1987"), "경주"),
+            (b"\x1b$B%l!<%9\x1b(B".to_vec(), Some("a/b; charset=iso-2022-jp"), "レース"),
+            (b"\xb9lut".to_vec(), Some("a/b; charset=iso-8859-2"), "šlut"),
+            (
+                [&b"<?xml version='1.0' encoding='EUC-KR'?><tv>\xb0\xe6\xc1\xd6"[..]].concat(),
+                Some("application/xml"),
+                "<tv>경주",
+            ),
+            (b"#EXTM3U\n#EXTENC: koi8-r\n\xf0\xd2\xc9".to_vec(), Some("audio/mpegurl"), "\nПри"),
             // Nothing states the encoding.
             (b"#EXTINF:-1,\xcc\xe0\xf2\xf7 \xd2\xc2".to_vec(), None, "#EXTINF:-1,Матч ТВ"),
             (b"S\xfcd, Qu\xe9bec, \xc9t\xe9".to_vec(), None, "Süd, Québec, Été"),
