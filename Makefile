@@ -21,6 +21,7 @@ test: setup-test ## what CI runs: lint, unit, integration and browser tests
 
 test-full: test ## test, and what takes longer
 	.ci/fronts
+	FULL=1 cargo test --package pitwall-control-plane --locked --lib recurring_ical_events
 	FULL=1 .ci/browser
 	$(MAKE) --no-print-directory faults
 

@@ -35,6 +35,8 @@ mod metrics;
 mod model;
 mod playability;
 mod publish;
+#[cfg(test)]
+mod python_environment;
 mod rank;
 mod refresh;
 mod schedule;

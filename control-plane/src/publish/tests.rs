@@ -1,11 +1,9 @@
 //! The documents for calendars and players, parsed by independent programs.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
 use serde_json::{Value, json};
 
 use super::*;
+use crate::python_environment::run_script;
 
 const NOW: &str = "2026-05-03T18:00:00Z";
 
@@ -116,33 +114,9 @@ fn an_overrunning_session_is_listed_until_its_live_window_ends() {
     }
 }
 
-/// The Python environment under `target`, created once.
-fn python() -> Option<PathBuf> {
-    let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target");
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or(target, PathBuf::from);
-    let environment = target.join("python-calendars");
-    let python = environment.join("bin/python");
-    let run = |command: &mut Command| command.status().is_ok_and(|status| status.success());
-    if !run(Command::new("python3").args(["-c", "import ensurepip, venv"])) {
-        return None;
-    }
-    let done = environment.join("done");
-    if !done.exists() {
-        assert!(run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&environment)));
-        let packages = ["icalendar==7.3.0", "lxml==6.1.3", "py-xmltv==1.0.8"];
-        let mut pip = Command::new(&python);
-        assert!(run(pip.args(["-m", "pip", "install", "-q"]).args(packages)), "no packages");
-        std::fs::write(done, "").unwrap();
-    }
-    Some(python)
-}
-
 #[test]
 fn independent_programs_read_the_documents() {
-    let Some(python) = python() else {
-        assert!(std::env::var_os("CI").is_none(), "CI has Python");
-        return eprintln!("skipped: there is no python3 with venv");
-    };
+    let Some(mut script) = run_script("read.py") else { return };
     let directory = tempfile::tempdir().unwrap();
     let (ics, xml) = (directory.path().join("a.ics"), directory.path().join("a.xml"));
     let calendar = calendar::write_icalendar(&schedule(), &public_url());
@@ -157,8 +131,7 @@ fn independent_programs_read_the_documents() {
         &public_url(),
     );
     std::fs::write(&xml, guide).unwrap();
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/read.py");
-    let output = Command::new(python).arg(script).args([&ics, &xml]).output().unwrap();
+    let output = script.args([&ics, &xml]).output().unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{errors}");
     let read: Value = serde_json::from_slice(&output.stdout).unwrap();

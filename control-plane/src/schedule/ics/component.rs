@@ -30,24 +30,22 @@ pub(super) fn read_date<'a>(
     Ok(Some((entry, read_value(entry, value)?)))
 }
 
-/// All dates and times of a property that may be a list and may occur several times; of a period
-/// its start.
+/// All values of a property that may be a list and may occur several times.
+pub(super) fn list_values<'a>(
+    component: &'a ICalendarComponent,
+    property: &'a ICalendarProperty,
+) -> impl Iterator<Item = (&'a ICalendarEntry, &'a ICalendarValue)> {
+    let entries = component.properties(property);
+    let values = entries.flat_map(|entry| entry.values.iter().map(move |value| (entry, value)));
+    values.filter(|(_, value)| value.as_text().is_none_or(|text| !text.is_empty()))
+}
+
+/// The date or time that a value is; of a period its start.
 ///
 /// # Errors
 ///
-/// One of them is no date, or one that does not exist.
-pub(super) fn read_dates<'a>(
-    component: &'a ICalendarComponent,
-    property: &'a ICalendarProperty,
-) -> Result<Vec<(&'a ICalendarEntry, &'a PartialDateTime)>, String> {
-    let entries = component.properties(property);
-    let values = entries.flat_map(|entry| entry.values.iter().map(move |value| (entry, value)));
-    let is_present = |value: &ICalendarValue| value.as_text().is_none_or(|text| !text.is_empty());
-    let present = values.filter(|(_, value)| is_present(value));
-    present.map(|(entry, value)| Ok((entry, read_value(entry, value)?))).collect()
-}
-
-fn read_value<'a>(
+/// The value is no date, or one that does not exist.
+pub(super) fn read_value<'a>(
     entry: &ICalendarEntry,
     value: &'a ICalendarValue,
 ) -> Result<&'a PartialDateTime, String> {

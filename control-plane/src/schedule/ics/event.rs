@@ -13,7 +13,7 @@ use jiff::civil::{Date, DateTime};
 
 use super::component::{date_property, naive_seconds, read_date};
 use super::event_time::{EventClock, EventLength, EventSpan, EventTime, to_civil, written_seconds};
-use super::recurrence::expand_starts;
+use super::recurrence::{Instances, expand_instances};
 use super::summary;
 use super::zone::Zones;
 use crate::schedule::calendar::{RejectedItem, days_between, utc_date};
@@ -195,16 +195,16 @@ impl EventReader {
         let is_recurring = !exceptions.is_empty()
             || master.is_some_and(ICalendarComponent::is_recurrent_or_override);
         let time = master.map(|master| EventTime::read(zones, master)).transpose()?;
-        let (mut series, mut starts) = (None, BTreeSet::new());
+        let (mut series, mut instances) = (None, Instances::new());
         if let Some((component, time)) = master.zip(time.as_ref()) {
             let limit = self.instances_left.min(MAX_INSTANCES_PER_EVENT);
-            starts = expand_starts(component, time, self.year + 1, limit)?;
+            instances = expand_instances(component, time, self.year + 1, limit)?;
             // Every expanded instance counts, also those of other years.
-            self.instances_left = self.instances_left.saturating_sub(starts.len());
+            self.instances_left = self.instances_left.saturating_sub(instances.len());
             series = Some(Series { component, length: time.length, offset: 0 });
         }
-        let exceptions = self.read_exceptions(zones, time.as_ref(), exceptions, &starts);
-        let originals: BTreeSet<i64> = starts.iter().chain(exceptions.keys()).copied().collect();
+        let exceptions = self.read_exceptions(zones, time.as_ref(), exceptions, &instances);
+        let originals: BTreeSet<i64> = instances.keys().chain(exceptions.keys()).copied().collect();
         let mut events = Vec::new();
         for original in originals {
             let (component, span) = match (exceptions.get(&original), series, &time) {
@@ -219,7 +219,9 @@ impl EventReader {
                     (exception.component, exception.span)
                 }
                 (None, Some(series), Some(time)) => {
-                    let span = time.clock.span(original + series.offset, series.length)?;
+                    let own = instances.get(&original).copied().flatten();
+                    let length = own.or(series.length);
+                    let span = time.clock.span(original + series.offset, length)?;
                     (series.component, span)
                 }
                 // A rejected exception still replaces its instance.
@@ -238,13 +240,13 @@ impl EventReader {
     }
 
     /// The exceptions by the original local start of the instance that each replaces; `None` for
-    /// one that was rejected. `time` is that of the event whose instances start at `starts`.
+    /// one that was rejected. `time` is that of the event with these `instances`.
     fn read_exceptions<'a>(
         &mut self,
         zones: &Zones,
         time: Option<&EventTime<'_>>,
         mut components: Vec<&'a ICalendarComponent>,
-        starts: &BTreeSet<i64>,
+        instances: &Instances,
     ) -> BTreeMap<i64, Option<Exception<'a>>> {
         let mut exceptions = BTreeMap::new();
         // Of several revisions of an exception, the newest is inserted last.
@@ -252,7 +254,8 @@ impl EventReader {
         for component in components {
             let own = EventTime::read(zones, component);
             let clock = time.or(own.as_ref().ok()).map(|time| &time.clock);
-            let original = clock.map(|clock| find_original(component, clock, starts)).transpose();
+            let original =
+                clock.map(|clock| find_original(component, clock, instances)).transpose();
             let exception = own.as_ref().map_err(String::clone).and_then(|own| {
                 let span = own.clock.span(own.start, own.length)?;
                 Ok(Exception { component, span, length: own.length })
@@ -352,12 +355,13 @@ fn is_range(exception: &ICalendarComponent) -> bool {
 fn find_original(
     exception: &ICalendarComponent,
     clock: &EventClock<'_>,
-    starts: &BTreeSet<i64>,
+    instances: &Instances,
 ) -> Result<i64, String> {
     let id = read_date(exception, &ICalendarProperty::RecurrenceId)?;
     let (entry, when) = id.ok_or("its RECURRENCE-ID is empty")?;
     let named = clock.local_range(entry, when)?;
-    Ok(starts.range(named.clone()).next().copied().unwrap_or(named.start))
+    let known = instances.range(named.clone()).next();
+    Ok(known.map_or(named.start, |(start, _)| *start))
 }
 
 fn event_title(component: &ICalendarComponent) -> String {

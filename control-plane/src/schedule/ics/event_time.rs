@@ -6,7 +6,10 @@
 use std::ops::Range;
 
 use calcard::common::PartialDateTime;
-use calcard::icalendar::{ICalendarComponent, ICalendarEntry, ICalendarProperty, ICalendarValue};
+use calcard::icalendar::{
+    ICalendarComponent, ICalendarDuration, ICalendarEntry, ICalendarPeriod, ICalendarProperty,
+    ICalendarValue,
+};
 use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
@@ -188,7 +191,45 @@ impl EventClock<'_> {
             }
             (None, _) => read_duration(event)?,
         };
-        Ok(length.filter(|length| (length.days, length.seconds) != (0, 0)))
+        Ok(length.filter(|length| !length.is_zero()))
+    }
+
+    /// The length of a period that is a value of `entry`; `None` for any other value.
+    pub(super) fn period_length(
+        &self,
+        entry: &ICalendarEntry,
+        value: &ICalendarValue,
+    ) -> Result<Option<EventLength>, String> {
+        let ICalendarValue::Period(period) = value else { return Ok(None) };
+        let length = match (period, &self.zone) {
+            (ICalendarPeriod::Duration { duration, .. }, _) => EventLength::from(duration),
+            (ICalendarPeriod::Range { start, end }, None) => {
+                let seconds = written_seconds(end)? - written_seconds(start)?;
+                EventLength { days: 0, seconds }
+            }
+            (ICalendarPeriod::Range { start, end }, Some(zone)) => {
+                let [start, end] = [start, end].map(|when| self.unix_seconds(zone, entry, when));
+                EventLength { days: 0, seconds: end? - start? }
+            }
+        };
+        Ok(Some(length).filter(|length| !length.is_zero()))
+    }
+}
+
+impl EventLength {
+    fn is_zero(self) -> bool {
+        self == Self { days: 0, seconds: 0 }
+    }
+}
+
+impl From<&ICalendarDuration> for EventLength {
+    fn from(duration: &ICalendarDuration) -> Self {
+        let [weeks, days, hours, minutes, seconds] =
+            [duration.weeks, duration.days, duration.hours, duration.minutes, duration.seconds]
+                .map(i64::from);
+        let sign = if duration.neg { -1 } else { 1 };
+        let seconds = sign * (hours * 3600 + minutes * 60 + seconds);
+        Self { days: sign * (weeks * 7 + days), seconds }
     }
 }
 
@@ -204,14 +245,7 @@ fn read_duration(event: &ICalendarComponent) -> Result<Option<EventLength>, Stri
     let entry = event.property(&ICalendarProperty::Duration);
     match entry.and_then(|entry| entry.values.first()) {
         None => Ok(None),
-        Some(ICalendarValue::Duration(duration)) => {
-            let [weeks, days, hours, minutes, seconds] =
-                [duration.weeks, duration.days, duration.hours, duration.minutes, duration.seconds]
-                    .map(i64::from);
-            let sign = if duration.neg { -1 } else { 1 };
-            let seconds = sign * (hours * 3600 + minutes * 60 + seconds);
-            Ok(Some(EventLength { days: sign * (weeks * 7 + days), seconds }))
-        }
+        Some(ICalendarValue::Duration(duration)) => Ok(Some(EventLength::from(duration))),
         Some(_) => Err("its DURATION cannot be read".to_owned()),
     }
 }

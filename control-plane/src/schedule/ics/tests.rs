@@ -1,3 +1,6 @@
+mod recurring_ical_events;
+mod rules;
+
 use super::*;
 use crate::schedule::calendar::ProviderSession;
 use crate::schedule::{plausibility, samples};
