@@ -51,7 +51,15 @@ struct EntryMetadata {
 /// attributes hold whole pictures.
 const LINE_MAX_BYTES: usize = 8 << 10;
 /// The parser stops after this many entries.
-const MAX_ENTRIES: usize = 200_000;
+pub(super) const MAX_ENTRIES: usize = 200_000;
+
+/// Attributes of `#EXTINF` that name a header to send.
+const HEADER_ATTRIBUTES: [(&str, &str); 4] = [
+    ("http-user-agent", "User-Agent"),
+    ("user-agent", "User-Agent"),
+    ("http-referrer", "Referer"),
+    ("referrer", "Referer"),
+];
 
 /// Extensions of URLs that are no HLS playlist.
 const NON_HLS_EXTENSIONS: [&str; 12] = [
@@ -64,13 +72,18 @@ impl IptvList {
     /// # Errors
     /// `text` begins with neither `#EXTM3U` nor `#EXTINF`, or is an HLS playlist.
     pub(super) fn parse(text: &str, base: Option<&Url>) -> Result<Self, &'static str> {
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let lines = text.lines().map(str::trim).zip(1..).filter(|(line, _)| !line.is_empty());
+        // Lists that were joined have byte order marks inside.
+        let is_padding = |c: char| c.is_whitespace() || c == '\u{feff}';
+        let lines = split_lines(text).map(|line| line.trim_matches(is_padding)).zip(1..);
+        let lines = lines.filter(|(line, _)| !line.is_empty());
         let is_list = |line: &str| line.starts_with("#EXTM3U") || line.starts_with("#EXTINF:");
         if !lines.clone().next().is_some_and(|(line, _)| is_list(line)) {
             return Err("not a list: it does not begin with #EXTM3U");
         }
-        if text.contains("\n#EXT-X-TARGETDURATION") || text.contains("\n#EXT-X-STREAM-INF") {
+        let is_playlist = |line: &str| {
+            line.starts_with("#EXT-X-TARGETDURATION") || line.starts_with("#EXT-X-STREAM-INF")
+        };
+        if lines.clone().any(|(line, _)| is_playlist(line)) {
             return Err("a playlist, not a list of them: use a source of the kind \"static\"");
         }
         let mut list = Self::default();
@@ -107,6 +120,11 @@ impl IptvList {
 impl EntryMetadata {
     fn parse_line(&mut self, line: &str) {
         if let Some(info) = line.strip_prefix("#EXTINF:") {
+/// The lines of a text, which may end in LF, CRLF or CR.
+fn split_lines(text: &str) -> impl Iterator<Item = &str> + Clone {
+    text.split('\n').flat_map(|line| line.strip_suffix('\r').unwrap_or(line).split('\r'))
+}
+
             let info = ExtInf::parse(info);
             let name = (!info.title.is_empty()).then_some(info.title);
             self.name = name.or_else(|| info.attribute("tvg-name")).unwrap_or_default().to_owned();
@@ -114,6 +132,13 @@ impl EntryMetadata {
         } else if line.len() > LINE_MAX_BYTES {
             // No other tag of an entry is as long.
         } else if let Some(option) = line.strip_prefix("#EXTVLCOPT:") {
+            for (attribute, header) in HEADER_ATTRIBUTES {
+                if let Some(value) = info.attribute(attribute)
+                    && !self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(header))
+                {
+                    self.headers.push((header.to_owned(), value.to_owned()));
+                }
+            }
             self.parse_vlc_option(option);
         } else if let Some(property) = line.strip_prefix("#KODIPROP:") {
             self.parse_kodi_property(property);
@@ -133,7 +158,9 @@ impl EntryMetadata {
             "http-cookie" => "Cookie",
             _ => return,
         };
-        self.headers.push((header.to_owned(), value.trim().trim_matches('"').to_owned()));
+        let value = value.trim().trim_matches('"');
+        self.headers.retain(|(other, _)| !other.eq_ignore_ascii_case(header));
+        self.headers.push((header.to_owned(), value.to_owned()));
     }
 
     fn parse_kodi_property(&mut self, property: &str) {
@@ -284,6 +311,14 @@ mod tests {
         check(
             &format!("#EXTINF:0,J\n#EXTHTTP:{{\"cookie\":\"a=b\"}}\n{url}"),
             Some(("J", "", url, &[("cookie", "a=b")])),
+        check(
+            &format!("#EXTINF:-1 http-referrer=\"https://r.example/\" user-agent=\"A/1\",I\n{url}"),
+            Some(("I", "", url, &[("User-Agent", "A/1"), ("Referer", "https://r.example/")])),
+        );
+        check(
+            &format!("#EXTINF:-1 http-user-agent=\"A\",I\n#EXTVLCOPT:http-user-agent=B\n{url}"),
+            Some(("I", "", url, &[("User-Agent", "B")])),
+        );
         );
         check(
             "#EXTINF:0,C\nhttps://us%40er:p:w@a.example/x.m3u8",
@@ -360,6 +395,25 @@ mod tests {
     /// A URL that is left out takes what its tags say with it.
     #[test]
     fn tags_are_those_of_the_next_url_alone() {
+    /// Lines end in CR, LF or both, and lists that were joined have headers and byte order marks
+    /// inside.
+    #[test]
+    fn lines_of_a_list() {
+        for text in [
+            "#EXTM3U\r#EXTINF:0,A\ra\r#EXTINF:0,B\rb",
+            "#EXTM3U\r\n#EXTINF:0,A\r\na\r\n\r\n#EXTINF:0,B\r\nb\r\n",
+            "\u{feff}#EXTM3U\n#EXTINF:0,A\na\n\u{feff}#EXTM3U\n#EXTINF:0,B\nb\u{feff}\n",
+            "#EXTM3U\n#EXTINF:0,A\na\n\u{feff}#EXTINF:0,B\r\r\nb\n",
+        ] {
+            let base = Url::parse("https://list.example/list.m3u").unwrap();
+            let list = IptvList::parse(text, Some(&base)).unwrap();
+            let found = list.entries.iter().map(|entry| (entry.name.as_str(), entry.url.path()));
+            assert_eq!(found.collect::<Vec<_>>(), [("A", "/a"), ("B", "/b")], "{text:?}");
+        }
+        let playlist = "#EXTM3U\r#EXT-X-TARGETDURATION:2\r#EXTINF:2,\ra.ts";
+        assert!(IptvList::parse(playlist, None).unwrap_err().starts_with("a playlist"));
+    }
+
         let long = "x".repeat(LINE_MAX_BYTES);
         let lines = format!(
             "#EXTM3U\n#EXTVLCOPT:http-user-agent=A\n#EXTINF:0,A\nhttps://a/{long}\nhttps://b/b.m3u8"
