@@ -106,9 +106,6 @@ async fn run_extractor(
 /// Prints the failures of an extraction. Without candidates its first failure is the command's
 /// error; an extraction that found nothing and did not fail is no error.
 fn report_failures(name: &str, extraction: Extraction) -> anyhow::Result<()> {
-    if extraction.dropped > 0 {
-        print_text(&format!("{} more were found than are taken", extraction.dropped));
-    }
     let with_source = |error| anyhow!("source {name:?}: {error}");
     let mut failures = extraction.failures.into_iter();
     if extraction.candidates.is_empty()

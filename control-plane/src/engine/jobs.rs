@@ -136,13 +136,6 @@ impl ExtractionRun<'_> {
                 tracing::warn!(source = self.source.name, %error, "extraction failed");
             }
         }
-        if dropped > 0 {
-            tracing::warn!(
-                source = self.source.name,
-                dropped,
-                "the source lists more streams than are taken: filter it"
-            );
-        }
         let mut report = SourceRunReport {
             is_complete: failures.is_empty(),
             candidates: candidates.len(),

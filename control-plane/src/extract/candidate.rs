@@ -69,7 +69,7 @@ impl ExtractorOutput {
     }
 
     /// Cleans the names that pages gave, moves candidates without a usable name to `unusable`, and
-    /// truncates the candidates to `MAX_CANDIDATES`.
+    /// truncates the candidates to `MAX_CANDIDATES`, which is reported too.
     pub(crate) fn sanitize(mut self) -> Self {
         let mut nameless = Vec::new();
         let sanitized = self.candidates.into_iter().zip(1..).filter_map(|(candidate, number)| {
@@ -91,6 +91,13 @@ impl ExtractorOutput {
         // Dropped candidates are not a failure: another run would find as many.
         self.dropped += self.candidates.len().saturating_sub(MAX_CANDIDATES);
         self.candidates.truncate(MAX_CANDIDATES);
+        if self.dropped > 0 {
+            let message = format!(
+                "{} left out: more than are taken of one source, so filter what it lists",
+                self.dropped
+            );
+            self.unusable.push(ExtractError::new("limit", message, false));
+        }
         self
     }
 }
@@ -184,6 +191,30 @@ mod tests {
         ] {
             let is_same = candidate(one).is_same_find(&candidate(other));
             assert_eq!(is_same, expected, "{one} and {other}");
+        }
+    }
+
+    #[test]
+    fn candidates_beyond_the_limit_are_reported() {
+        let candidate = |position| Candidate {
+            position,
+            feed: format!("Feed {position}"),
+            label: None,
+            playlist: Url::parse("https://a.example/x.m3u8").unwrap(),
+            headers: Vec::new(),
+            expires_at: None,
+        };
+        for (count, dropped, expected) in [
+            (MAX_CANDIDATES, 0, None),
+            (MAX_CANDIDATES + 1, 0, Some("1 left out")),
+            (3, 2, Some("2 left out")),
+        ] {
+            let candidates = (0..count).map(candidate).collect();
+            let found =
+                ExtractorOutput { candidates, dropped, ..ExtractorOutput::default() }.sanitize();
+            let reported = found.unusable.first().and_then(|one| one.message.split(':').next());
+            assert_eq!(reported, expected, "{count} {dropped}");
+            assert!(found.failures.is_empty() && found.candidates.len() <= MAX_CANDIDATES);
         }
     }
 

@@ -1,6 +1,7 @@
 //! [`ExtractError`] and [`StepFailure`]: which step of a run failed and why. Public responses show
 //! the message, so it names no upstream.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use pitwall_fetch::{FetchError, FetchErrorKind, USER_INFO_ERROR};
@@ -111,6 +112,27 @@ impl From<FetchError> for StepFailure {
     fn from(error: FetchError) -> Self {
         Self::from_fetch_error(&error, error.to_string())
     }
+}
+
+/// A text such as `3 left out: 2 not HLS (.ts), 1 under DRM`; `None` if nothing is left out.
+pub(crate) fn describe_left_out<R: Ord + fmt::Display>(
+    reasons: impl Iterator<Item = R>,
+) -> Option<String> {
+    let (total, counts) = count_reasons(reasons);
+    (total > 0).then(|| format!("{total} left out: {counts}"))
+}
+
+/// How many reasons there are, and how often each, as in `2 not HLS (.ts), 1 under DRM`.
+pub(crate) fn count_reasons<R: Ord + fmt::Display>(
+    reasons: impl Iterator<Item = R>,
+) -> (usize, String) {
+    let mut counts: BTreeMap<R, usize> = BTreeMap::new();
+    for reason in reasons {
+        *counts.entry(reason).or_default() += 1;
+    }
+    let texts: Vec<String> =
+        counts.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
+    (counts.values().sum(), texts.join(", "))
 }
 
 /// At most `LISTED_MAX_NAMES` names, separated by commas, for a message to the operator.

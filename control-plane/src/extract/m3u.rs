@@ -34,8 +34,8 @@ use toml::Spanned;
 use toml::de::{DeValue, ValueDeserializer};
 use url::Url;
 
-use self::list::{IptvEntry, IptvList, describe_left_out};
-use super::error::list_names;
+use self::list::{IptvEntry, IptvList, MAX_ENTRIES};
+use super::error::{describe_left_out, list_names};
 use super::headers::{build_header_map, merge_learned_headers};
 use super::recorder::RecordedResponse;
 use super::{
@@ -134,10 +134,14 @@ impl Extractor for M3uExtractor {
         let lines = nameless.iter().map(|(line, _)| format!("line {line}"));
         let left_out =
             list.left_out.iter().filter(|entry| self.is_selected(&entry.name, &entry.group));
-        let left_out =
-            describe_left_out(left_out).map(|message| ExtractError::new("filter", message, false));
+        let left_out = describe_left_out(left_out.map(|entry| entry.reason))
+            .map(|message| ExtractError::new("filter", message, false));
         let nameless = ExtractorOutput::describe_nameless(nameless.len(), lines);
-        let unusable: Vec<_> = nameless.into_iter().chain(left_out).collect();
+        let cut = list.is_cut.then(|| {
+            let message = format!("only the first {MAX_ENTRIES} entries of the list are read");
+            ExtractError::new("list", message, false)
+        });
+        let unusable: Vec<_> = nameless.into_iter().chain(left_out).chain(cut).collect();
         let candidates = named.into_iter().enumerate();
         let candidates: Vec<_> = candidates
             .map(|(position, (_, candidate))| Candidate { position, ..candidate })
@@ -207,7 +211,7 @@ impl M3uExtractor {
         let list = parse_list(&response);
         if let Ok(list) = &list {
             span.set_match_count(list.entries.len());
-            if let Some(note) = describe_left_out(list.left_out.iter()) {
+            if let Some(note) = describe_left_out(list.left_out.iter().map(|entry| entry.reason)) {
                 span.set_note(note);
             }
         }

@@ -36,8 +36,6 @@ pub struct Extraction {
     pub failures: Vec<ExtractError>,
     /// Findings that cannot be a stream; the run has not failed because of them.
     pub unusable: Vec<ExtractError>,
-    /// The number of candidates beyond the limit per source.
-    pub dropped: usize,
     pub steps: Vec<TracedStep>,
 }
 
@@ -152,7 +150,7 @@ async fn extract_within_deadline(
 
 impl Extraction {
     fn new(found: ExtractorOutput, steps: Vec<TracedStep>) -> Self {
-        let ExtractorOutput { candidates, failures, unusable, dropped } = found;
-        Self { candidates, failures, unusable, dropped, steps }
+        let ExtractorOutput { candidates, failures, unusable, .. } = found;
+        Self { candidates, failures, unusable, steps }
     }
 }

@@ -21,7 +21,7 @@ use toml::de::DeValue;
 use url::Url;
 
 use super::headers::merge_learned_headers;
-use super::program::extractor::{PageProgram, parse_json_output, parse_playlist_url};
+use super::program::extractor::{PageFindings, PageProgram, parse_json_output, parse_playlist_url};
 use super::{Candidate, ExternalTool, Extractor, StepFailure};
 use crate::expiry;
 use crate::settings::error_at;
@@ -33,7 +33,7 @@ static STREAMLINK: PageProgram = PageProgram {
     arguments: &["--config"],
     build_config_lines: config_lines,
     parse_step_name: "streams",
-    parse_output: read_candidates,
+    parse_output: read_findings,
 };
 
 /// With an ffmpeg, Streamlink would mux streams that have a separate audio rendition, and print no
@@ -84,7 +84,7 @@ struct Stream {
     headers: BTreeMap<String, String>,
 }
 
-fn read_candidates(output: &[u8], source: &Source) -> Result<Vec<Candidate>, StepFailure> {
+fn read_findings(output: &[u8], source: &Source) -> Result<PageFindings, StepFailure> {
     let output: Output = parse_json_output(output)?;
     // "best" is an alias of one of the others; it comes first, so that its playlist is the first.
     let best = output.streams.get("best");
@@ -106,7 +106,9 @@ fn read_candidates(output: &[u8], source: &Source) -> Result<Vec<Candidate>, Ste
             playlist,
         });
     }
-    Ok(candidates)
+    // The streams are qualities of one video, so that the page has no other.
+    let left_out = if candidates.is_empty() { vec!["without HLS"] } else { Vec::new() };
+    Ok(PageFindings { candidates, left_out })
 }
 
 impl Stream {
@@ -125,7 +127,8 @@ mod tests {
         let text = "[[source]]\nname = 'a'\nkind = 'streamlink'\nfeed = 'World feed'\nurl = 'https://a.example/'";
         let source = ConfiguredSource::parse_file(text).unwrap().remove(0);
         let found = STREAMLINK
-            .parse_candidates(output.as_bytes(), &source)
+            .parse_findings(output.as_bytes(), &source)
+            .map(|findings| findings.candidates)
             .map_err(|failure| failure.message);
         let urls = found
             .as_ref()
@@ -155,7 +158,7 @@ mod tests {
             r#"{"streams":{"a":{"type":"hls","url":"file:///etc/passwd"}}}"#,
             r#"{"streams":{"a":{"type":"hls-multi"}}}"#,
         ] {
-            check(nothing, Err("nothing that it found is HLS"));
+            check(nothing, Err("nothing that it found can be played: 1 without HLS"));
         }
         check("[]x", Err("its output is not what it should be"));
     }

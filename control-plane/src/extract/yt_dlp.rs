@@ -22,7 +22,7 @@ use toml::de::DeValue;
 use url::Url;
 
 use super::headers::merge_learned_headers;
-use super::program::extractor::{PageProgram, parse_json_output, parse_playlist_url};
+use super::program::extractor::{PageFindings, PageProgram, parse_json_output, parse_playlist_url};
 use super::{Candidate, ExternalTool, Extractor, StepFailure};
 use crate::expiry;
 use crate::source::Source;
@@ -33,7 +33,7 @@ static YT_DLP: PageProgram = PageProgram {
     arguments: &["--ignore-config", "--config-locations"],
     build_config_lines: config_lines,
     parse_step_name: "formats",
-    parse_output: read_candidates,
+    parse_output: read_findings,
 };
 
 /// `--playlist-items` limits the entries of a page, as a channel's page may list its whole past.
@@ -92,14 +92,30 @@ struct Format {
     has_drm: serde_json::Value,
 }
 
-fn read_candidates(output: &[u8], source: &Source) -> Result<Vec<Candidate>, StepFailure> {
-    let info = parse_json_output::<Option<Info>>(output)?.unwrap_or_default();
-    let mut candidates = Vec::new();
-    let entries = info.entries.iter().flatten().flatten();
-    for (position, entry) in std::iter::once(&info).chain(entries).enumerate() {
-        entry.collect_candidates(position, source, &mut candidates);
+fn read_findings(output: &[u8], source: &Source) -> Result<PageFindings, StepFailure> {
+    let info = parse_json_output::<Option<Info>>(output)?;
+    let mut findings = PageFindings::default();
+    let mut videos = Vec::new();
+    list_videos(info.as_ref(), &mut videos);
+    for (position, video) in videos.into_iter().enumerate() {
+        let found = findings.candidates.len();
+        if let Some(video) = video {
+            video.collect_candidates(position, source, &mut findings.candidates);
+        }
+        if findings.candidates.len() == found {
+            findings.left_out.push(video.map_or("that yt-dlp could not read", Info::why_unusable));
+        }
     }
-    Ok(candidates)
+    Ok(findings)
+}
+
+/// The videos of a page, whose entries may have entries themselves: a channel has a list for each of
+/// its tabs. `None` is one that yt-dlp could not read.
+fn list_videos<'a>(info: Option<&'a Info>, videos: &mut Vec<Option<&'a Info>>) {
+    match info.and_then(|info| info.entries.as_ref()) {
+        Some(entries) => entries.iter().for_each(|entry| list_videos(entry.as_ref(), videos)),
+        None => videos.push(info),
+    }
 }
 
 impl Info {
@@ -128,6 +144,18 @@ impl Info {
         }
     }
 
+    /// Why the video is no candidate.
+    fn why_unusable(&self) -> &'static str {
+        let formats = || self.formats.iter().flatten();
+        match formats().any(Format::is_hls) {
+            true if formats().all(|format| !format.is_hls() || format.is_under_drm()) => {
+                "under DRM"
+            }
+            true => "with a URL that cannot be fetched",
+            false => "without HLS",
+        }
+    }
+
     /// The title without the time of extraction that yt-dlp appends to a live one: with it, each
     /// run would find another feed.
     fn feed_name(&self) -> Option<String> {
@@ -144,11 +172,16 @@ impl Info {
 
 impl Format {
     fn playlist_url(&self) -> Option<Url> {
-        let hls = matches!(self.protocol.as_deref(), Some("m3u8" | "m3u8_native"));
         let url = self.manifest_url.as_ref().or(self.url.as_ref())?;
-        (hls && self.has_drm != serde_json::Value::Bool(true))
-            .then(|| parse_playlist_url(url))
-            .flatten()
+        (self.is_hls() && !self.is_under_drm()).then(|| parse_playlist_url(url)).flatten()
+    }
+
+    fn is_hls(&self) -> bool {
+        matches!(self.protocol.as_deref(), Some("m3u8" | "m3u8_native"))
+    }
+
+    fn is_under_drm(&self) -> bool {
+        self.has_drm == serde_json::Value::Bool(true)
     }
 
     fn request_headers(&self) -> Vec<(String, String)> {
@@ -179,6 +212,7 @@ fn build_cookie_header(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::extract::ConfiguredSource;
+    use crate::extract::error::describe_left_out;
 
     fn source(feed: &str) -> ConfiguredSource {
         let feed = if feed.is_empty() { String::new() } else { format!("feed = '{feed}'\n") };
@@ -190,7 +224,8 @@ mod tests {
 
     fn check(feed: &str, output: &str, expected: Result<&[(&str, &str)], &str>) {
         let found = YT_DLP
-            .parse_candidates(output.as_bytes(), &source(feed))
+            .parse_findings(output.as_bytes(), &source(feed))
+            .map(|findings| findings.candidates)
             .map_err(|failure| failure.message);
         let pairs = found.as_ref().map(|found| {
             found.iter().map(|it| (it.feed.as_str(), it.playlist.as_str())).collect::<Vec<_>>()
@@ -223,17 +258,47 @@ mod tests {
             ),
             Ok(&[("One", "https://a/a.m3u8")]),
         );
-        for nothing in [
-            "null",
-            "{}",
-            r#"{"formats":[{"protocol":"https","url":"https://a/x.mp4"}]}"#,
-            r#"{"formats":[{"protocol":"m3u8","url":"file:///etc/passwd"}]}"#,
-            r#"{"formats":[{"protocol":"m3u8","url":"https://a/x.m3u8","has_drm":true}]}"#,
+        let cannot = "nothing that it found can be played: 1 ";
+        for (nothing, why) in [
+            ("null", "that yt-dlp could not read"),
+            ("{}", "without HLS"),
+            (r#"{"formats":[{"protocol":"https","url":"https://a/x.mp4"}]}"#, "without HLS"),
+            (
+                r#"{"formats":[{"protocol":"m3u8","url":"file:///etc/passwd"}]}"#,
+                "with a URL that cannot be fetched",
+            ),
+            (
+                r#"{"formats":[{"protocol":"m3u8","url":"https://a/x.m3u8","has_drm":true}]}"#,
+                "under DRM",
+            ),
         ] {
-            check("f", nothing, Err("nothing that it found is HLS"));
+            check("f", nothing, Err(&format!("{cannot}{why}")));
         }
+        check("f", r#"{"entries":[]}"#, Err("it found nothing"));
         check("f", "WARNING", Err("its output is not what it should be"));
         check("f", &"[".repeat(100_000), Err("its output is not what it should be"));
+    }
+
+    /// Of a page with several videos, those that are no candidates are counted.
+    #[test]
+    fn videos_that_are_left_out() {
+        let video = |title: &str, format: &str| {
+            format!(r#"{{"title":"{title}","formats":[{{{format}}}]}}"#)
+        };
+        let hls = r#""protocol":"m3u8_native","url":"https://a/v.m3u8""#;
+        let [one, two] = ["One", "Two"].map(|title| video(title, hls));
+        let drm = video("Three", &format!(r#"{hls},"has_drm":true"#));
+        let file = video("Four", r#""protocol":"https","url":"https://a/x.mp4""#);
+        let page = format!(
+            r#"{{"entries":[{{"entries":[{one},null]}},{{"entries":[{two},{drm},{file},{file}]}}]}}"#
+        );
+        let findings = YT_DLP.parse_findings(page.as_bytes(), &source("")).unwrap();
+        let feeds: Vec<_> = findings.candidates.iter().map(|one| one.feed.as_str()).collect();
+        assert_eq!(feeds, ["One", "Two"]);
+        assert_eq!(
+            describe_left_out(findings.left_out.into_iter()).unwrap(),
+            "4 left out: 1 that yt-dlp could not read, 1 under DRM, 2 without HLS"
+        );
     }
 
     #[test]
@@ -241,7 +306,7 @@ mod tests {
         let output = r#"{"title":"T","formats":[{"protocol":"m3u8_native",
             "url":"https://a/v.m3u8?expires=1767225600","cookies":"a=1; Domain=a; Path=/; Secure; Expires=17; b=\"2\"; Domain=a",
             "http_headers":{"User-Agent":"UA","Referer":"theirs","Accept-Encoding":"gzip","Host":"x"}}]}"#;
-        let found = read_candidates(output.as_bytes(), &source("")).unwrap().remove(0);
+        let found = read_findings(output.as_bytes(), &source("")).unwrap().candidates.remove(0);
         let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         let expected =
             [header("Referer", "own"), header("User-Agent", "UA"), header("Cookie", "a=1; b=2")];

@@ -171,7 +171,7 @@ impl SourceState {
             tracing::warn!(
                 source = self.source.name,
                 why,
-                "some entries that the source lists cannot be used; see its trace"
+                "some of what the source lists is left out; see its trace"
             );
         }
         self.last_error = report.first_failure().or(report.unusable.as_ref()).cloned();

@@ -14,12 +14,14 @@ use url::Url;
 use url::form_urlencoded;
 
 use self::extinf::ExtInf;
-pub(super) use self::left_out::{LeftOutEntry, LeftOutReason, describe_left_out};
+pub(super) use self::left_out::{LeftOutEntry, LeftOutReason};
 
 #[derive(Debug, Default)]
 pub(super) struct IptvList {
     pub(super) entries: Vec<IptvEntry>,
     pub(super) left_out: Vec<LeftOutEntry>,
+    /// Whether the list goes on behind `MAX_ENTRIES` entries, which are all that are read.
+    pub(super) is_cut: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,6 +102,10 @@ impl IptvList {
                 metadata.parse_line(line);
                 continue;
             }
+            if list.entries.len() + list.left_out.len() >= MAX_ENTRIES {
+                list.is_cut = true;
+                break;
+            }
             let mut metadata = std::mem::take(&mut metadata);
             let name = std::mem::take(&mut metadata.name);
             let group = metadata.take_group(&mut open_group);
@@ -109,29 +115,23 @@ impl IptvList {
                 }
                 Err(reason) => list.left_out.push(LeftOutEntry { name, group, reason }),
             }
-            if list.entries.len() + list.left_out.len() >= MAX_ENTRIES {
-                break;
-            }
         }
         Ok(list)
     }
 }
 
-impl EntryMetadata {
-    fn parse_line(&mut self, line: &str) {
-        if let Some(info) = line.strip_prefix("#EXTINF:") {
 /// The lines of a text, which may end in LF, CRLF or CR.
 fn split_lines(text: &str) -> impl Iterator<Item = &str> + Clone {
     text.split('\n').flat_map(|line| line.strip_suffix('\r').unwrap_or(line).split('\r'))
 }
 
+impl EntryMetadata {
+    fn parse_line(&mut self, line: &str) {
+        if let Some(info) = line.strip_prefix("#EXTINF:") {
             let info = ExtInf::parse(info);
             let name = (!info.title.is_empty()).then_some(info.title);
             self.name = name.or_else(|| info.attribute("tvg-name")).unwrap_or_default().to_owned();
             self.group_title = info.attribute("group-title").map(str::to_owned);
-        } else if line.len() > LINE_MAX_BYTES {
-            // No other tag of an entry is as long.
-        } else if let Some(option) = line.strip_prefix("#EXTVLCOPT:") {
             for (attribute, header) in HEADER_ATTRIBUTES {
                 if let Some(value) = info.attribute(attribute)
                     && !self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(header))
@@ -139,6 +139,9 @@ fn split_lines(text: &str) -> impl Iterator<Item = &str> + Clone {
                     self.headers.push((header.to_owned(), value.to_owned()));
                 }
             }
+        } else if line.len() > LINE_MAX_BYTES {
+            // No other tag of an entry is as long.
+        } else if let Some(option) = line.strip_prefix("#EXTVLCOPT:") {
             self.parse_vlc_option(option);
         } else if let Some(property) = line.strip_prefix("#KODIPROP:") {
             self.parse_kodi_property(property);
@@ -309,9 +312,6 @@ mod tests {
             )),
         );
         check(
-            &format!("#EXTINF:0,J\n#EXTHTTP:{{\"cookie\":\"a=b\"}}\n{url}"),
-            Some(("J", "", url, &[("cookie", "a=b")])),
-        check(
             &format!("#EXTINF:-1 http-referrer=\"https://r.example/\" user-agent=\"A/1\",I\n{url}"),
             Some(("I", "", url, &[("User-Agent", "A/1"), ("Referer", "https://r.example/")])),
         );
@@ -319,6 +319,9 @@ mod tests {
             &format!("#EXTINF:-1 http-user-agent=\"A\",I\n#EXTVLCOPT:http-user-agent=B\n{url}"),
             Some(("I", "", url, &[("User-Agent", "B")])),
         );
+        check(
+            &format!("#EXTINF:0,J\n#EXTHTTP:{{\"cookie\":\"a=b\"}}\n{url}"),
+            Some(("J", "", url, &[("cookie", "a=b")])),
         );
         check(
             "#EXTINF:0,C\nhttps://us%40er:p:w@a.example/x.m3u8",
@@ -392,9 +395,6 @@ mod tests {
         }
     }
 
-    /// A URL that is left out takes what its tags say with it.
-    #[test]
-    fn tags_are_those_of_the_next_url_alone() {
     /// Lines end in CR, LF or both, and lists that were joined have headers and byte order marks
     /// inside.
     #[test]
@@ -414,6 +414,9 @@ mod tests {
         assert!(IptvList::parse(playlist, None).unwrap_err().starts_with("a playlist"));
     }
 
+    /// A URL that is left out takes what its tags say with it.
+    #[test]
+    fn tags_are_those_of_the_next_url_alone() {
         let long = "x".repeat(LINE_MAX_BYTES);
         let lines = format!(
             "#EXTM3U\n#EXTVLCOPT:http-user-agent=A\n#EXTINF:0,A\nhttps://a/{long}\nhttps://b/b.m3u8"
@@ -430,6 +433,7 @@ mod tests {
             ("<html>", "not a list"),
             ("\u{feff}#EXTM3U\n#EXTINF:0,A\nhttps://a.example/x", ""),
             ("#EXTINF:0,A\nhttps://a.example/x", ""),
+            ("#EXTM3U\r#EXTINF:0,A\rhttps://a.example/x", ""),
             ("#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\na.ts", "a playlist"),
         ] {
             let error = IptvList::parse(text, None).err().unwrap_or_default();
@@ -443,6 +447,8 @@ mod tests {
     #[test]
     fn long_lists_are_bounded() {
         let many = format!("#EXTM3U\n{}", "#EXTINF:0,a\nhttps://a/x\n".repeat(MAX_ENTRIES + 5));
-        assert_eq!(IptvList::parse(&many, None).unwrap().entries.len(), MAX_ENTRIES);
+        let list = IptvList::parse(&many, None).unwrap();
+        assert_eq!((list.entries.len(), list.is_cut), (MAX_ENTRIES, true));
+        assert!(!IptvList::parse("#EXTM3U\n#EXTINF:0,a\nhttps://a/x\n", None).unwrap().is_cut);
     }
 }

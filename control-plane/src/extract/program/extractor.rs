@@ -11,8 +11,10 @@ use toml::de::{DeValue, ValueDeserializer};
 use url::Url;
 
 use super::{ProgramInvocation, run_program};
+use crate::extract::error::{count_reasons, describe_left_out};
 use crate::extract::{
-    Candidate, ExternalTool, ExtractContext, Extractor, ExtractorOutput, RunBranch, StepFailure,
+    Candidate, ExternalTool, ExtractContext, ExtractError, Extractor, ExtractorOutput, RunBranch,
+    StepFailure,
 };
 use crate::settings::{HttpUrl, HumanDuration};
 use crate::source::Source;
@@ -28,7 +30,15 @@ pub(in crate::extract) struct PageProgram {
     pub(in crate::extract) build_config_lines: fn(&Source, &Url, proxy: &str) -> Vec<String>,
     /// The name of the step that parses the program's output.
     pub(in crate::extract) parse_step_name: &'static str,
-    pub(in crate::extract) parse_output: fn(&[u8], &Source) -> Result<Vec<Candidate>, StepFailure>,
+    pub(in crate::extract) parse_output: fn(&[u8], &Source) -> Result<PageFindings, StepFailure>,
+}
+
+/// What a program found on a page.
+#[derive(Default)]
+pub(in crate::extract) struct PageFindings {
+    pub(in crate::extract) candidates: Vec<Candidate>,
+    /// Why each of the page's other videos is no candidate.
+    pub(in crate::extract) left_out: Vec<&'static str>,
 }
 
 struct ProgramExtractor {
@@ -60,16 +70,19 @@ impl PageProgram {
         Ok(Arc::new(ProgramExtractor { program: self, url: url.0, timeout }))
     }
 
-    pub(in crate::extract) fn parse_candidates(
+    pub(in crate::extract) fn parse_findings(
         &self,
         output: &[u8],
         source: &Source,
-    ) -> Result<Vec<Candidate>, StepFailure> {
-        let candidates = (self.parse_output)(output, source)?;
-        match candidates.is_empty() {
-            true => Err("nothing that it found is HLS".into()),
-            false => Ok(candidates),
+    ) -> Result<PageFindings, StepFailure> {
+        let findings = (self.parse_output)(output, source)?;
+        if !findings.candidates.is_empty() {
+            return Ok(findings);
         }
+        Err(match count_reasons(findings.left_out.into_iter()) {
+            (0, _) => "it found nothing".into(),
+            (_, reasons) => format!("nothing that it found can be played: {reasons}").into(),
+        })
     }
 }
 
@@ -105,15 +118,22 @@ impl Extractor for ProgramExtractor {
             Err(failure) => return ExtractorOutput::failed(failure.at_step(name)),
         };
         let mut span = context.trace.start_step(&RunBranch::default(), parse_step_name);
-        let candidates = self.program.parse_candidates(&output, context.source);
-        if let Ok(candidates) = &candidates {
+        let findings = self.program.parse_findings(&output, context.source);
+        if let Ok(PageFindings { candidates, .. }) = &findings {
             span.set_match_count(candidates.len());
             if let Some(first) = candidates.first() {
                 span.set_output("playlist", first.playlist.as_str());
             }
         }
-        match span.finish(candidates) {
-            Ok(candidates) => ExtractorOutput { candidates, ..ExtractorOutput::default() },
+        match span.finish(findings) {
+            Ok(PageFindings { candidates, left_out }) => {
+                let left_out = describe_left_out(left_out.into_iter());
+                let unusable = left_out
+                    .map(|message| ExtractError::new(parse_step_name, message, false))
+                    .into_iter()
+                    .collect();
+                ExtractorOutput { candidates, unusable, ..ExtractorOutput::default() }
+            }
             Err(failure) => ExtractorOutput::failed(failure.at_step(parse_step_name)),
         }
     }

@@ -1,6 +1,5 @@
 //! [`LeftOutEntry`]: an entry that cannot be a stream, and why.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,18 +29,4 @@ impl fmt::Display for LeftOutReason {
             Self::UnusableUrl => f.write_str("with a URL that cannot be fetched"),
         }
     }
-}
-
-/// A text such as `3 left out: 2 not HLS (.ts), 1 under DRM`; `None` if nothing is left out.
-pub(in crate::extract::m3u) fn describe_left_out<'a>(
-    entries: impl Iterator<Item = &'a LeftOutEntry>,
-) -> Option<String> {
-    let mut counts: BTreeMap<LeftOutReason, usize> = BTreeMap::new();
-    for entry in entries {
-        *counts.entry(entry.reason).or_default() += 1;
-    }
-    let total: usize = counts.values().sum();
-    let reasons: Vec<String> =
-        counts.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
-    (total > 0).then(|| format!("{total} left out: {}", reasons.join(", ")))
 }
