@@ -18,7 +18,9 @@ pub enum InvalidPlaylist {
     TooManyLines { limit: usize },
     #[error("line {line}: longer than {limit} bytes")]
     LineTooLong { line: usize, limit: usize },
-    #[error("line {line}: the URI is longer than {limit} bytes once its variables are filled in")]
+    #[error(
+        "line {line}: the URI is longer than {limit} bytes once it is absolute and its variables are filled in"
+    )]
     UriTooLong { line: usize, limit: usize },
     #[error("line {line}: the playlist's variables are longer than {limit} bytes")]
     VariablesTooLong { line: usize, limit: usize },

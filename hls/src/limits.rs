@@ -9,7 +9,8 @@ pub struct PlaylistLimits {
     pub max_bytes: usize,
     /// Number of lines, blank lines included.
     pub max_lines: usize,
-    /// Length of a line in bytes; also limits a URI after substitution, and all variables together.
+    /// Length of a line in bytes; also limits an absolute URL, of which a link could otherwise be
+    /// longer than it may, and all variables together.
     pub max_line_bytes: usize,
     /// Length in bytes of a link that replaces a URI: a longer one would be refused when a player
     /// requests it. A sealed URL is a third longer than the URL.

@@ -181,6 +181,9 @@ impl<'a, L: UriMapper + ?Sized> Rewriter<'a, L> {
             return Ok(());
         }
         let url = self.resolver.resolve(uri);
+        if url.is_some_and(|url| url.len() > limit) {
+            return Err(InvalidPlaylist::UriTooLong { line, limit });
+        }
         if role == UriRole::Segment {
             let tags = self.next_segment.take_segment(url.map_or(uri, str::as_bytes));
             let SegmentTags { number, byte_range, is_gap, .. } = tags;

@@ -42,6 +42,9 @@ impl<'a> ValueResolver<'a> {
         let uri = self.variables.substitute(written, &mut self.substituted, limit, self.line)?;
         let uri = trim_padding(uri);
         let url = match self.resolver.resolve(uri) {
+            Some(url) if url.len() > limit => {
+                return Err(InvalidPlaylist::UriTooLong { line: self.line, limit });
+            }
             Some(url) => url.to_owned(),
             None => String::from_utf8_lossy(uri).into_owned(),
         };

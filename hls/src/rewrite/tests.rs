@@ -1,5 +1,5 @@
 use super::*;
-use crate::LinkRoute;
+use crate::{LinkRoute, analyse};
 
 mod leaks;
 mod oracle;
@@ -427,6 +427,35 @@ fn refusals() {
         rewrite(input.as_bytes(), &base(), &imported(), &limits, &mut grow),
         Err(InvalidPlaylist::LinkTooLong { line: 3, bytes: 9000, limit: 8999 }),
     );
+}
+
+/// A URL of which no link can be made is refused when the playlist is analysed, so that a check
+/// finds it, and for the same reason when it is rewritten.
+#[test]
+fn urls_that_are_too_long_for_a_link() {
+    let limits = PlaylistLimits::default();
+    let folder = format!("https://cdn.example/{}/", "f".repeat(1000));
+    for (what, uri, is_refused) in [
+        ("a URL of the limit", format!("{}.ts", "s".repeat(limits.max_line_bytes - 1024)), false),
+        ("one that is longer in its folder", format!("{}.ts", "s".repeat(7500)), true),
+        ("one that is longer encoded", format!("{}.ts", "中".repeat(1000)), true),
+    ] {
+        for (line, input) in [
+            (4, format!("{HEAD}#EXTINF:6,\n{uri}\n")),
+            (3, format!("{HEAD}#EXT-X-MAP:URI=\"{uri}\"\n#EXTINF:6,\na.m4s\n")),
+            (3, format!("{HEAD}#EXT-X-KEY:METHOD=AES-128,URI=\"{uri}\"\n#EXTINF:6,\na.ts\n")),
+        ] {
+            let base = Url::parse(&format!("{folder}m.m3u8")).unwrap();
+            let variables = Variables::default();
+            let analysed = analyse(input.as_bytes(), &base, &variables, &limits).err();
+            let mut mapper = |_: &UriReference<'_>, out: &mut Vec<u8>| out.push(b'x');
+            let rewritten =
+                rewrite(input.as_bytes(), &base, &variables, &limits, &mut mapper).err();
+            let limit = limits.max_line_bytes;
+            let expected = is_refused.then_some(InvalidPlaylist::UriTooLong { line, limit });
+            assert_eq!((&analysed, &rewritten), (&expected, &expected), "{what}: line {line}");
+        }
+    }
 }
 
 /// A day of segments is legal, and so is a mapper behind a pointer.
