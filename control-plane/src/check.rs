@@ -157,11 +157,9 @@ async fn check_playlist(
     let mut videos = passed.iter().filter(|entry| entry.0.role == Role::Video);
     let (_, sampled_media) = videos.next().ok_or_else(no_video_error)?;
     let sample = check_run.sample_newest_segment(sampled_media).await?;
-    if passed.iter().any(|(rendition, _)| rendition::has_untold_codec(rendition)) {
-        let codecs = check_run.find_codecs(sampled_media, &sample).await;
-        let mut renditions: Vec<_> = passed.iter_mut().map(|(rendition, _)| rendition).collect();
-        rendition::name_untold_codecs(&mut renditions, codecs);
-    }
+    let codecs = check_run.find_codecs(sampled_media, &sample).await;
+    let mut renditions: Vec<_> = passed.iter_mut().map(|(rendition, _)| rendition).collect();
+    rendition::record_codecs(&mut renditions, codecs);
     let first = passed.iter().find(|entry| entry.0.role == Role::Video);
     let first = first.ok_or_else(|| CheckError::new("the master playlist offers no video"))?;
     let live_edge = LiveEdge::of(&first.1)?;
@@ -176,16 +174,12 @@ async fn check_playlist(
     let mut renditions = Vec::new();
     for (rendition, media) in passed {
         // BANDWIDTH is required (RFC 8216bis, 4.4.6.2) and often missing all the same.
-        let mut bit_rate = sample.bit_rate.filter(|_| rendition.id == sampled);
+        let bit_rate = sample.bit_rate.filter(|_| rendition.id == sampled);
         let container = match rendition.role {
             // One sample determines the container of all: one packager makes the segments of all
             // variants.
             Role::Video if media.segments.iter().all(|segment| segment.map.is_none()) => video,
-            Role::Audio => {
-                let (container, measured) = check_run.measure_audio(&media).await;
-                bit_rate = measured;
-                container
-            }
+            Role::Audio => rendition.container,
             Role::Subtitles if run::claimed_container(&media) != Container::Fmp4 => {
                 Container::WebVtt
             }
@@ -210,13 +204,19 @@ async fn check_playlist(
     })
 }
 
-/// Fetches a rendition's playlist, which must be live.
+/// Fetches a rendition's playlist, which must be live, and looks at the segments of audio.
 async fn fetch_rendition(
     check_run: &CheckRun<'_>,
-    rendition: Rendition,
+    mut rendition: Rendition,
     variables: &Variables,
 ) -> Result<(Rendition, MediaPlaylist), CheckError> {
     let media = check_run.fetch_media_playlist(&rendition.playlist, variables).await?;
+    if rendition.role == Role::Audio {
+        let audio = check_run.measure_audio(&media).await;
+        rendition.container = audio.container;
+        rendition.bandwidth = rendition.bandwidth.or(audio.bit_rate);
+        rendition.audio_codec = audio.codec.map(str::to_owned);
+    }
     Ok((rendition, media))
 }
 
@@ -231,7 +231,7 @@ async fn check_single_rendition(
     let container = sample.container.unwrap_or(run::claimed_container(media));
     let mut rendition = rendition::single_rendition(url.clone(), container, sample.bit_rate);
     let codecs = check_run.find_codecs(media, &sample).await;
-    rendition::name_untold_codecs(&mut [&mut rendition], codecs);
+    rendition::record_codecs(&mut [&mut rendition], codecs);
     let (rendition, live_edge) = (
         Rendition { target_duration: target_duration_seconds(media), ..rendition },
         LiveEdge::of(media)?,

@@ -27,6 +27,7 @@ impl Container {
             Self::PackedAudio => "aac",
             Self::Mp3 => "mp3",
             Self::Ac3 => "ac3",
+            // FFmpeg 5.1, and mpv with it, refuses Enhanced AC-3 that is named `.ec3`.
             Self::Eac3 => "eac3",
             Self::WebVtt => "vtt",
             Self::Unknown => "bin",

@@ -134,6 +134,9 @@ pub struct Rendition {
     pub frame_rate: Option<f64>,
     #[serde(default)]
     pub codecs: Option<String>,
+    /// Family of the audio's codec by the tables of the segments, such as "aac" or "eac3".
+    #[serde(default)]
+    pub audio_codec: Option<String>,
     /// For video: the rendition groups that it refers to; for audio and subtitles: the group it
     /// belongs to.
     #[serde(default)]

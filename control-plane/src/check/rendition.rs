@@ -47,12 +47,18 @@ pub(super) fn single_rendition(
     }
 }
 
-/// Names the videos whose codec no playlist says by the codec of their segments. One packager makes
+/// Records the codecs that the segments of a video show: that of its audio in each video with audio,
+/// and that of the picture in the ids of the videos whose codec no playlist says. One packager makes
 /// the segments of all variants.
-pub(super) fn name_untold_codecs(renditions: &mut [&mut Rendition], codecs: Codecs) {
+pub(super) fn record_codecs(renditions: &mut [&mut Rendition], codecs: Codecs) {
+    let has_audio = |one: &Rendition| one.role == Role::Video && !one.demuxed;
+    for rendition in renditions.iter_mut().filter(|rendition| has_audio(rendition)) {
+        rendition.audio_codec = codecs.audio.map(str::to_owned);
+    }
     let Some(family) = codecs.video else { return };
     let mut taken: HashSet<String> = renditions.iter().map(|one| one.id.0.clone()).collect();
-    for rendition in renditions.iter_mut().filter(|rendition| has_untold_codec(rendition)) {
+    let is_untold = |one: &Rendition| one.role == Role::Video && one.codecs.is_none();
+    for rendition in renditions.iter_mut().filter(|rendition| is_untold(rendition)) {
         // A told codec stands in the same place: behind the height, before range and number.
         let height = rendition.id.0.split('-').next().unwrap_or_default();
         let rest = rendition.id.0.strip_prefix(height).unwrap_or_default();
@@ -61,11 +67,6 @@ pub(super) fn name_untold_codecs(renditions: &mut [&mut Rendition], codecs: Code
             rendition.id = RenditionId(id);
         }
     }
-}
-
-/// Whether no playlist says what the video is coded with.
-pub(super) fn has_untold_codec(rendition: &Rendition) -> bool {
-    rendition.role == Role::Video && rendition.codecs.is_none()
 }
 
 fn video_rendition(variant: &Variant, base: &Url) -> Option<Rendition> {
@@ -164,6 +165,7 @@ fn blank_rendition(id: RenditionId, role: Role, playlist: Url, label: String) ->
         resolution: None,
         frame_rate: None,
         codecs: None,
+        audio_codec: None,
         groups: Vec::new(),
         name: None,
         language: None,
@@ -273,7 +275,7 @@ plain.m3u8
             let told = told.iter().map(|id| draft(id, Some("avc1.64001f".to_owned())));
             let mut drafts: Vec<_> = told.chain(ids.iter().map(|id| draft(id, None))).collect();
             let codecs = Codecs { video, audio: Some("aac") };
-            name_untold_codecs(&mut drafts.iter_mut().collect::<Vec<_>>(), codecs);
+            record_codecs(&mut drafts.iter_mut().collect::<Vec<_>>(), codecs);
             drafts.into_iter().map(|draft| draft.id.0).collect()
         };
         for (ids, told, video, expected) in [

@@ -115,18 +115,31 @@ impl<'a> CheckRun<'a> {
         }
     }
 
-    /// The container of an audio rendition, by its newest segment where possible, and its measured
-    /// bits per second.
-    pub(super) async fn measure_audio(&self, media: &MediaPlaylist) -> (Container, Option<u64>) {
-        let claimed = claimed_container(media);
-        if newest_segment(media).is_ok_and(|segment| segment.map.is_some()) {
-            return (claimed, None);
+    /// What the newest segment of an audio rendition shows, or its initialization section.
+    pub(super) async fn measure_audio(&self, media: &MediaPlaylist) -> AudioFindings {
+        let claimed =
+            AudioFindings { container: claimed_container(media), bit_rate: None, codec: None };
+        if let Some(map) = newest_segment(media).ok().and_then(|segment| segment.map.as_ref()) {
+            return AudioFindings { codec: self.sniff_map(map).await.audio, ..claimed };
         }
         match self.sample_newest_segment(media).await {
-            Ok(sample) => (sample.container.unwrap_or(claimed), sample.bit_rate),
-            Err(_) => (claimed, None),
+            Ok(sample) => AudioFindings {
+                container: sample.container.unwrap_or(claimed.container),
+                bit_rate: sample.bit_rate,
+                codec: sample.codecs.audio,
+            },
+            Err(_) => claimed,
         }
     }
+}
+
+/// What a check sees of an audio rendition.
+pub(super) struct AudioFindings {
+    pub(super) container: Container,
+    /// Measured, in bits per second.
+    pub(super) bit_rate: Option<u64>,
+    /// Family of the codec, where the segments tell it beside the container.
+    pub(super) codec: Option<&'static str>,
 }
 
 /// Rejects playlists that have ended, have no segments, or have no usable target duration.

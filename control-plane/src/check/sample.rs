@@ -129,9 +129,15 @@ impl CheckRun<'_> {
         media: &MediaPlaylist,
         sample: &SegmentSample,
     ) -> Codecs {
-        let map = run::newest_segment(media).ok().and_then(|segment| segment.map.clone());
-        let Some(map) = map else { return sample.codecs };
-        self.read_map(&map).await.map(|bytes| Codecs::sniff(&bytes)).unwrap_or_default()
+        match run::newest_segment(media).ok().and_then(|segment| segment.map.as_ref()) {
+            Some(map) => self.sniff_map(map).await,
+            None => sample.codecs,
+        }
+    }
+
+    /// The codecs that an initialization section names; none where it cannot be read.
+    pub(super) async fn sniff_map(&self, map: &Map) -> Codecs {
+        self.read_map(map).await.map(|bytes| Codecs::sniff(&bytes)).unwrap_or_default()
     }
 
     async fn read_map(&self, map: &Map) -> Result<BytesMut, CheckError> {

@@ -11,26 +11,31 @@ use pitwall_upstream_map::slug::slugify;
 use pitwall_upstream_map::{Container, MultivariantTags, Rendition, RenditionId, Role};
 
 /// By rendition id: the composition that gets no suffix.
-pub(super) struct UsualCompositions<'a>(BTreeMap<&'a RenditionId, SegmentComposition>);
+pub(super) struct UsualCompositions<'a>(BTreeMap<&'a RenditionId, SegmentComposition<'a>>);
 
 /// What the segments of one media playlist have in common.
 #[derive(Clone, Copy)]
-struct SegmentComposition {
+struct SegmentComposition<'a> {
     container: Container,
     is_demuxed: bool,
     /// Codec family of the audio, where it is known and the container does not tell it.
-    audio_codec: Option<&'static str>,
+    audio_codec: Option<&'a str>,
 }
 
-impl SegmentComposition {
-    fn of(rendition: &Rendition) -> Self {
-        let has_audio = rendition.role == Role::Video && !rendition.demuxed;
+impl<'a> SegmentComposition<'a> {
+    fn of(rendition: &'a Rendition) -> Self {
+        let has_audio = match rendition.role {
+            Role::Video => !rendition.demuxed,
+            Role::Audio => true,
+            Role::Subtitles => false,
+        };
         let is_multiplexed = matches!(rendition.container, Container::MpegTs | Container::Fmp4);
-        let codecs = rendition.codecs.as_deref().filter(|_| has_audio && is_multiplexed);
+        let told = rendition.codecs.as_deref().and_then(audio_codec_family);
+        let audio_codec = told.or(rendition.audio_codec.as_deref());
         Self {
             container: rendition.container,
             is_demuxed: rendition.demuxed,
-            audio_codec: codecs.and_then(audio_codec_family),
+            audio_codec: audio_codec.filter(|_| has_audio && is_multiplexed),
         }
     }
 }
@@ -131,7 +136,21 @@ mod tests {
         };
         let packed =
             Rendition { codecs: Some("mp4a.40.34".to_owned()), ..rendition("v720-avc", "mp3") };
+        let seen = |role, codec: &str| Rendition {
+            role,
+            audio_codec: Some(codec.to_owned()),
+            ..muxed.clone()
+        };
+        let video = |codec| seen(Role::Video, codec);
+        let audio = |codec| seen(Role::Audio, codec);
         for (first, second, expected) in [
+            (&video("aac"), &video("aac"), "v720-avc"),
+            (&video("aac"), &video("ac3"), "v720-avc-ac3"),
+            (&video("aac"), &with_audio("ec-3"), "v720-avc-eac3"),
+            (&with_audio("mp4a.40.2"), &video("mp3"), "v720-avc-mp3"),
+            (&video("aac"), &muxed, "v720-avc"),
+            (&audio("aac"), &audio("eac3"), "v720-avc-eac3"),
+            (&audio("eac3"), &audio("eac3"), "v720-avc"),
             (&muxed, &muxed, "v720-avc"),
             (&demuxed, &demuxed, "v720-avc"),
             (&muxed, &demuxed, "v720-avc-demuxed"),

@@ -310,6 +310,7 @@ mod tests {
             resolution: None,
             frame_rate: None,
             codecs: None,
+            audio_codec: None,
             groups: vec![],
             name: None,
             language: None,
