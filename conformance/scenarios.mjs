@@ -62,15 +62,15 @@ export const SCENARIOS = [
 	},
 	{
 		name: 'edge restart',
-		says: `the edge is killed and starts again after ${OUTAGE_SECONDS} s; directly that happens to the origin`,
+		says: `the edge is killed and starts again after ${OUTAGE_SECONDS} s; directly the origin is away for as long`,
 		seconds: 18,
 		async event({ edge, origins }) {
 			origins.direct.die();
 			await edge.stop('SIGKILL');
 			await pause(OUTAGE_SECONDS);
-			await origins.direct.revive();
 			edge.start();
 			await eventually(async () => (await fetch(`${edge.origin}/healthz`)).ok, 'the edge is up again');
+			await origins.direct.revive();
 		},
 	},
 	// These come last because the packager cannot be used on after them.
