@@ -2,6 +2,7 @@
 
 /** A figure as it is printed: three significant digits, nothing behind the point from 100 on. */
 function format(value) {
+	if (typeof value === 'boolean') return value ? 'yes' : 'no';
 	if (typeof value !== 'number' || Number.isInteger(value)) return String(value);
 	return Math.abs(value) >= 100 ? value.toFixed(0) : value.toPrecision(3).replace(/\.?0+$/, '');
 }
@@ -99,7 +100,7 @@ export class Measurements {
 		return shown
 			.map((one) => {
 				const { label, value, limit } = one;
-				return `${label} ${format(value)}${limit && !isZeroAsPromised(one) ? ` (${limit})` : ''}`;
+				return `${label} ${format(value)}${limit && !isZeroAsPromised(one) && typeof value !== 'boolean' ? ` (${limit})` : ''}`;
 			})
 			.join(', ');
 	}
