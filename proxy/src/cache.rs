@@ -92,15 +92,15 @@ struct InflightEntry {
     stream: Option<Arc<str>>,
 }
 
-/// Cache key of an object: a hash of the URL without its token, the request profile, the media
-/// sequence number if it is a segment, and the byte range if it is a part.
+/// Cache key of an object: a hash of the URL without its token, the request profile, the number in
+/// its link, and the byte range if it is a part.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ObjectKey([u8; 32]);
 
 impl ObjectKey {
     pub fn of(target: &UpstreamTarget, bounds: Option<(u64, u64)>) -> Self {
         let mut hasher = Self::hash_url(target);
-        if let Some(number) = target.segment_number {
+        if let Some(number) = target.object_number {
             hasher.update(&number.to_le_bytes());
         }
         if let Some((first, last)) = bounds {

@@ -49,7 +49,7 @@ impl EdgeState {
         match parse_url(&resource.url) {
             Ok(url) => {
                 let target = UpstreamTarget {
-                    segment_number: resource.number,
+                    object_number: resource.number,
                     ..self.targets.resolve_from_playlist(url, playlist)
                 };
                 self.cache.prefetch(&target, resource.byte_range, resource.is_long_lived)

@@ -131,12 +131,14 @@ fn is_document_value(value: &str) -> bool {
     (1..=DOCUMENT_PARAMETER_MAX_BYTES).contains(&value.len()) && value.bytes().all(is_value)
 }
 
-/// The media sequence number in the link of a segment, which may have a query.
-pub fn segment_number(link: &[u8]) -> Option<u64> {
+/// What a link, which may have a query, numbers an object by: the media sequence number of a
+/// segment, or the name of a map, a key or a part, which is hexadecimal.
+pub fn object_number(link: &[u8]) -> Option<u64> {
     let path = link.split(|byte| *byte == b'?').next()?;
-    let name = path.rsplit(|byte| *byte == b'/').next()?;
-    let stem = name.split(|byte| *byte == b'.').next()?;
-    std::str::from_utf8(stem).ok()?.parse().ok()
+    let mut components = path.rsplit(|byte| *byte == b'/');
+    let stem = components.next()?.split(|byte| *byte == b'.').next()?;
+    let radix = if components.next().is_some_and(|folder| folder == b"x") { 16 } else { 10 };
+    u64::from_str_radix(std::str::from_utf8(stem).ok()?, radix).ok()
 }
 
 #[cfg(test)]
@@ -176,14 +178,14 @@ mod tests {
     }
 
     #[test]
-    fn segment_numbers() {
+    fn object_numbers() {
         for (link, expected) in [
             ("/live/world-feed/v/1007.ts?u=AAAA/9.ts", Some(1007)),
             ("/relay/7.m4s", Some(7)),
-            ("/live/world-feed/v/x/983bacbe33bf961d.mp4?u=AAAA", None),
+            ("/live/world-feed/v/x/983bacbe33bf961d.mp4?u=AAAA", Some(0x983b_acbe_33bf_961d)),
             ("/proxy?u=AAAA", None),
         ] {
-            assert_eq!(segment_number(link.as_bytes()), expected, "{link}");
+            assert_eq!(object_number(link.as_bytes()), expected, "{link}");
         }
     }
 }

@@ -16,7 +16,7 @@ use url::Url;
 
 use super::{Playlist, ReloadInterval, UpstreamPlaylist};
 use crate::http::problem::Problem;
-use crate::http::query::segment_number;
+use crate::http::query::object_number;
 
 /// Memory limit of all remembered playlists with their texts and links.
 const REWRITE_CACHE_MAX_BYTES: u64 = 32 << 20;
@@ -51,7 +51,7 @@ pub struct MediaResource {
     pub byte_range: Option<(u64, u64)>,
     /// A map or a key, which the next version needs too.
     pub is_long_lived: bool,
-    /// The number in the link of a segment.
+    /// The number in the link.
     pub number: Option<u64>,
 }
 
@@ -246,21 +246,23 @@ impl<L: UriMapper> UriMapper for LinkRecorder<'_, L> {
     }
 
     fn map_uri(&mut self, reference: &UriReference<'_>, out: &mut Vec<u8>) {
-        let resource = || MediaResource {
+        let resource = |link: &[u8]| MediaResource {
             url: reference.url.to_owned(),
             byte_range: reference.byte_range,
             is_long_lived: reference.role != UriRole::Segment,
-            number: None,
+            number: object_number(link),
         };
+        let start = out.len();
         let (UriRole::Segment, Some(sequence)) = (reference.role, reference.sequence) else {
+            self.uri_mapper.map_uri(reference, out);
+            let resource = || resource(out.get(start..).unwrap_or_default());
             match reference.role {
                 UriRole::Map => self.map = Some(resource()),
                 UriRole::Key => self.key = Some(resource()),
                 _ => {}
             }
-            return self.uri_mapper.map_uri(reference, out);
+            return;
         };
-        let start = out.len();
         match self.previous_links.and_then(|last| last.get(sequence, reference.url)) {
             Some(link) => out.extend_from_slice(link),
             None => self.uri_mapper.map_uri(reference, out),
@@ -271,7 +273,7 @@ impl<L: UriMapper> UriMapper for LinkRecorder<'_, L> {
             if self.new_segments.len() == PREFETCH_SEGMENTS_MAX {
                 self.new_segments.remove(0);
             }
-            self.new_segments.push(MediaResource { number: segment_number(link), ..resource() });
+            self.new_segments.push(resource(link));
         }
     }
 }
@@ -454,7 +456,13 @@ mod tests {
             #EXTINF:2,\nb.m4s\n";
         let response = UpstreamPlaylist { body: text.into(), ..upstream_playlist(7, &[]) };
         let imported = Variables::default();
-        let mut uri_mapper = |_: &UriReference<'_>, out: &mut Vec<u8>| out.extend_from_slice(b"/x");
+        let mut uri_mapper = |reference: &UriReference<'_>, out: &mut Vec<u8>| {
+            out.extend_from_slice(match reference.role {
+                UriRole::Segment => b"/live/s/v/8.m4s?u=A",
+                UriRole::Map => b"/live/s/v/x/a0.mp4?u=A",
+                _ => b"/live/s/v/x/b0.key?u=A",
+            });
+        };
         let (first, _) =
             rewrite_counting_links(None, upstream_playlist(7, &["a.m4s"]), rewrite_key());
         let rewritten = RewrittenPlaylist::rewrite(
@@ -467,9 +475,13 @@ mod tests {
         )
         .unwrap();
         assert_eq!(new_resource_names(&rewritten), ["b.m4s", "i.mp4", "k"]);
-        let of: Vec<_> =
-            rewritten.new_resources.iter().map(|one| (one.byte_range, one.is_long_lived)).collect();
-        assert_eq!(of, [(None, false), (Some((9, 4)), true), (None, true)]);
+        let of: Vec<_> = rewritten
+            .new_resources
+            .iter()
+            .map(|one| (one.byte_range, one.is_long_lived, one.number))
+            .collect();
+        let [map, key] = [Some(0xa0), Some(0xb0)];
+        assert_eq!(of, [(None, false, Some(8)), (Some((9, 4)), true, map), (None, true, key)]);
     }
 
     #[test]

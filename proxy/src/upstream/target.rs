@@ -12,7 +12,7 @@ use url::Url;
 
 use crate::config::UpstreamConfig;
 use crate::http::problem::Problem;
-use crate::http::query::{Link, segment_number};
+use crate::http::query::{Link, object_number};
 use crate::upstream::denials::{
     DenialLog, explain_foreign_host, explain_plain_denial, explain_unlisted_host,
 };
@@ -31,9 +31,9 @@ pub struct UpstreamTarget {
     pub expires: Option<u64>,
     /// The stream that the object belongs to, where the link says so.
     pub stream: Option<Arc<str>>,
-    /// The media sequence number in a segment's link: an encoder with a ring of names, or one that
-    /// starts anew, gives the name of one segment to another.
-    pub segment_number: Option<u64>,
+    /// What the link numbers the object by: an encoder with a ring of names, or one that starts
+    /// anew, gives the name of one segment or map to another.
+    pub object_number: Option<u64>,
 }
 
 /// Resolves links to targets.
@@ -103,8 +103,8 @@ impl TargetResolver {
                 let target =
                     self.resolve_for_profile(parse_url(sealed.url())?, sealed.profile(), map)?;
                 let purpose = Some(sealed.purpose);
-                let segment_number = segment_number(path.as_bytes());
-                Ok(UpstreamTarget { purpose, expires: sealed.expires, segment_number, ..target })
+                let object_number = object_number(path.as_bytes());
+                Ok(UpstreamTarget { purpose, expires: sealed.expires, object_number, ..target })
             }
         }
     }
@@ -182,7 +182,7 @@ impl TargetResolver {
 
 impl UpstreamTarget {
     pub(crate) fn new(url: Url, profile: Arc<ResolvedProfile>) -> Self {
-        Self { url, profile, purpose: None, expires: None, stream: None, segment_number: None }
+        Self { url, profile, purpose: None, expires: None, stream: None, object_number: None }
     }
 
     /// The header fields that its source sends to this target.

@@ -14,7 +14,7 @@ async fn a_token_does_not_name_another_object() {
 #[tokio::test]
 async fn a_name_that_comes_again_is_another_object() {
     let address = SocketAddr::from(([127, 0, 0, 1], 9));
-    let numbered = |segment_number| UpstreamTarget { segment_number, ..target(address, "/a") };
+    let numbered = |object_number| UpstreamTarget { object_number, ..target(address, "/a") };
     let keys = [None, Some(7), Some(13)].map(|number| ObjectKey::of(&numbered(number), None));
     assert!(keys[0] != keys[1] && keys[1] != keys[2]);
     assert!(ObjectKey::of_url(&numbered(Some(7))) == ObjectKey::of_url(&numbered(Some(13))));
