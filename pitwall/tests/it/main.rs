@@ -19,6 +19,7 @@ mod operator_commands;
 mod public_path;
 mod refresh;
 mod segment_cache;
+mod slow_readers;
 mod splice;
 mod startup;
 mod support;

@@ -1,6 +1,9 @@
 //! Segments: whole, in ranges, and truncated.
 
+use std::io::ErrorKind;
+
 use reqwest::Method;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::upstream::{SEGMENT_BYTES, serve_raw_response};
 use super::{EdgeFixture, config};
@@ -109,5 +112,34 @@ async fn bodies_end_as_they_should_or_are_aborted() {
             Err(_) => None,
         };
         assert_eq!(body.as_deref(), expected, "{message:?}");
+    }
+}
+
+/// To a client of HTTP/1.0 a body without a length ends with the connection.
+#[tokio::test]
+async fn a_client_of_http_1_0_can_tell_a_body_that_breaks_off() {
+    let chunked = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nwhole\r\n";
+    for (what, ends, max_object, expected) in [
+        ("small enough to be waited for", true, "1MiB", Ok("content-length: 5")),
+        ("too large to be stored", true, "4B", Ok("connection: close")),
+        ("breaks off before the header", false, "1MiB", Ok("502")),
+        ("breaks off behind it", false, "4B", Err(ErrorKind::ConnectionReset)),
+    ] {
+        let response = format!("{chunked}{}", if ends { "0\r\n\r\n" } else { "" });
+        let upstream = serve_raw_response(response.leak()).await;
+        let edge = Edge::start(&config(upstream).replace("1MiB", max_object)).await;
+        let link = plain_link("/relay", &format!("http://{upstream}/1.ts"));
+        let mut stream = tokio::net::TcpStream::connect(edge.address).await.unwrap();
+        stream.write_all(format!("GET {link} HTTP/1.0\r\n\r\n").as_bytes()).await.unwrap();
+        let mut response = Vec::new();
+        let ended = stream.read_to_end(&mut response).await.map_err(|error| error.kind());
+        let response = String::from_utf8(response).unwrap().to_lowercase();
+        match expected {
+            Ok(text) => {
+                assert!(ended.is_ok() && response.contains(text), "{what}: {response}");
+                assert!(!ends || response.ends_with("\r\n\r\nwhole"), "{what}: {response}");
+            }
+            Err(kind) => assert_eq!(ended.err(), Some(kind), "{what}: {response}"),
+        }
     }
 }
