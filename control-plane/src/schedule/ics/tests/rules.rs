@@ -102,7 +102,7 @@ fn examples_of_the_standard() {
         assert!(rejected.is_empty(), "{rule}: {:?}", rejected[0].message);
         let days = events.iter().map(|event| event.span.date.strftime("%Y-%m%d").to_string());
         let listed: Vec<String> = days.map(|day| day.replace("1997-", "")).collect();
-        assert_eq!(listed.join(" "), expected, "{rule} from {start}");
+        assert_eq!(listed.join(" "), *expected, "{rule} from {start}");
     }
 }
 
