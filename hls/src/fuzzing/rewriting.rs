@@ -117,12 +117,11 @@ fn redacting(data: &[u8], base: &url::Url, inherited: &Variables) {
     // A variable that some text refers to keeps its value.
     if memchr::memmem::find(data, b"#EXT-X-DEFINE").is_none() {
         let text = redacted.bytes.to_ascii_lowercase();
-        assert_eq!(
-            memchr::memmem::find(&text, b"://origin.example"),
-            None,
-            "{}",
-            text.escape_ascii()
-        );
+        let host = b"://origin.example";
+        // Another host may begin with the same letters.
+        let is_named = memchr::memmem::find_iter(&text, host)
+            .any(|at| text.get(at + host.len()).is_none_or(|next| !next.is_ascii_alphanumeric()));
+        assert!(!is_named, "{}", text.escape_ascii());
     }
 }
 

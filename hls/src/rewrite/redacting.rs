@@ -152,7 +152,8 @@ impl<'a, L: UriMapper + ?Sized> Rewriter<'a, L> {
     ) -> Result<usize, InvalidPlaylist> {
         let Attribute { value, value_start, is_quoted, .. } = *attribute;
         let (limit, buffer) = (self.limits.max_line_bytes, &mut self.substituted_uri);
-        let text = self.variables.substitute(value, buffer, limit, line)?;
+        // A text that is too long with its variables is judged without them.
+        let text = self.variables.substitute(value, buffer, limit, line).unwrap_or(value);
         let is_public = |redactor: &Redactor| redactor.is_public(text);
         if self.mapper.redactor().is_none_or(is_public) {
             return Ok(value_start);
