@@ -74,6 +74,9 @@ export function request(url, options = {}) {
 
 export const getJson = async (url) => JSON.parse((await request(url)).body.toString());
 
+/** How long a busy server may take to answer what is sent raw: as long as a header may take. */
+const RAW_ANSWER_MS = 12_000;
+
 /**
  * Sends bytes on a connection of its own and reads until the server closes it, or for `wait` ms after the last byte.
  * `closed` says whether the server closed the connection.
@@ -97,14 +100,14 @@ export function sendRaw(port, bytes, { wait = 1500, host = '127.0.0.1' } = {}) {
 				ms: performance.now() - began,
 			});
 		};
-		const restart = () => {
+		const restart = (ms) => {
 			clearTimeout(timer);
-			timer = setTimeout(() => finish(false), wait);
+			timer = setTimeout(() => finish(false), ms);
 		};
-		restart();
+		restart(RAW_ANSWER_MS);
 		socket.on('data', (chunk) => {
 			chunks.push(chunk);
-			restart();
+			restart(wait);
 		});
 		socket.on('error', () => finish(true));
 		socket.on('close', () => finish(true));
