@@ -5,6 +5,8 @@
 // Scenarios: live, over, upcoming, searching, tbc, empty, broken. Switch while running: GET /mock/scenario?name=upcoming.
 // Streams can be taken down and up again: GET /mock/stream?id=world-feed&up=false.
 // `--cameras 6` lists six more streams, which show the pictures of the others.
+// A stream comes from its other source after GET /mock/switch?id=world-feed.
+// Events are sent to all pages: GET /mock/event?kind=switched&data={…}.
 // `/?bare` is answered without the inlined bootstrap document.
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -29,6 +31,10 @@ const pictures = { 'world-feed': 'testsrc2', 'onboard-44': 'smptehdbars', 'pit-l
 /** Streams that were taken down, and since when. */
 const down = new Map();
 let scenario = values.scenario;
+/** Streams that come from their other source. */
+const switched = new Set();
+/** Pages that listen to events. */
+const listeners = new Set();
 const cameras = Number(values.cameras);
 
 const encoders = Object.entries(pictures).map(([id, source], n) => encode(id, source, 330 * (n + 1)));
@@ -144,6 +150,9 @@ function problem(response, status, title, detail) {
 function api(response, name, knownTag) {
 	const found = documents(scenario, down, cameras)[name];
 	if (!found) return problem(response, 503, 'Unavailable', 'The control plane has published nothing yet');
+	for (const stream of found.streams?.length ? found.streams : []) {
+		if (switched.has(stream.id)) for (const source of stream.sources) source.active = !source.active;
+	}
 	const text = JSON.stringify(found);
 	const etag = `"${createHash('sha256').update(text).digest('hex').slice(0, 16)}"`;
 	response.writeHead(etag === knownTag ? 304 : 200, {
@@ -176,6 +185,21 @@ createServer((request, response) => {
 		if (searchParams.get('up') === 'false') down.set(searchParams.get('id'), Date.now());
 		else down.delete(searchParams.get('id'));
 		return response.end([...down.keys()].join());
+	}
+	if (pathname === '/mock/switch') {
+		switched.add(searchParams.get('id'));
+		return response.end();
+	}
+	if (pathname === '/mock/event') {
+		const text = `event: ${searchParams.get('kind')}\ndata: ${searchParams.get('data')}\n\n`;
+		for (const listener of listeners) listener.write(text);
+		return response.end(`${listeners.size}`);
+	}
+	if (pathname === '/api/events' && scenario !== 'broken') {
+		response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' });
+		response.write('retry: 2000\n\n');
+		listeners.add(response);
+		return response.on('close', () => listeners.delete(response));
 	}
 	if (pathname.startsWith('/api/')) return api(response, pathname.slice(5), request.headers['if-none-match']);
 	if (pathname.startsWith('/live/')) return live(response, pathname.slice(6));

@@ -202,3 +202,21 @@ test('a stream is not called unlisted before the list of streams has arrived', a
 	assert.match(await page.getByTestId('tile-searching').innerText(), /“gone” is not on offer/);
 	await eventually(async () => (await videoStates(page))[0].time > 0, 'the other plays');
 });
+
+test('a switch of the source is told at once, and why', async (t) => {
+	const edge = await startMockEdge(t);
+	const { page } = await openPage(t);
+	await page.goto(`${edge.origin}/watch/${RACE}?l=1&s=world-feed`);
+	await eventually(() => playing(page), 'it plays');
+	const [world, alpha, beta] = ['world-feed', 'alpha', 'beta'];
+	await eventually(
+		async () => (await (await edge.event('source-died', { stream: world, source: alpha })).text()) !== '0',
+		'the page listens',
+	);
+	await edge.switchSource(world);
+	await edge.event('switched', { stream: world, from: alpha, to: beta });
+	await page
+		.getByTestId('notice')
+		.filter({ hasText: 'World feed now comes from Beta relay, because Alpha CDN broke off.' })
+		.waitFor({ timeout: 5_000 });
+});

@@ -26,12 +26,12 @@ export async function openPage(t, { autoplay = true, viewport = DESKTOP, ...opti
 	});
 	t.after(() => browser.close());
 	const page = await browser.newPage({ viewport, colorScheme: 'dark', ...options });
-	if (process.env.PAGE_BUILD) await serveBuild(page, path.resolve(process.env.PAGE_BUILD));
+	if (process.env.EDGE_PAGE_BUILD) await serveBuild(page, path.resolve(process.env.EDGE_PAGE_BUILD));
 	const traffic = await recordTraffic(page);
 	return { page, traffic, ...(autoplay ? {} : await watchRefusal(page)) };
 }
 
-/** PAGE_BUILD=folder tries a build of the page against an edge in which another one is embedded. */
+/** EDGE_PAGE_BUILD=folder tries a build of the page against an edge in which another one is embedded. */
 async function serveBuild(page, folder) {
 	await page.route('**/_app/**', (route) =>
 		route.fulfill({ path: path.join(folder, new URL(route.request().url()).pathname) }),

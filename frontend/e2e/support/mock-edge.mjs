@@ -18,6 +18,9 @@ export async function startMockEdge(t, scenario = 'live', ...more) {
 		origin,
 		stop: (signal) => server.stop(signal),
 		scenario: (name) => fetch(`${origin}/mock/scenario?name=${name}`),
+		switchSource: (id) => fetch(`${origin}/mock/switch?id=${id}`),
+		event: (kind, data) =>
+			fetch(`${origin}/mock/event?${new URLSearchParams({ kind, data: JSON.stringify(data) })}`),
 		stream: (id, up) => fetch(`${origin}/mock/stream?id=${id}&up=${up}`),
 	};
 }

@@ -1,6 +1,7 @@
 import { serverClock } from '$lib/time/clock';
 import type Hls from 'hls.js';
 import type { ErrorData, HlsConfig } from 'hls.js';
+import { bufferingReason } from './buffering-reason';
 import { LiveLatencyTracker } from './live-latency';
 import { classifyError, isUnanswered, describeError } from './hls-errors';
 import { FrameMonitor } from './frame-monitor';
@@ -58,6 +59,8 @@ export class Player {
 	#url: string | null = null;
 	#playRequested = true;
 	#wentBack = false;
+	/** How long the edge waited for the source of the last response, as far as it says. */
+	#originSeconds: number | null = null;
 	#isLive = false;
 	/** True from a (re)load until playback starts: pause events in between come from the element, not the viewer. */
 	#isOpening = false;
@@ -201,6 +204,21 @@ export class Player {
 		if (this.video.playbackRate !== rate) this.video.playbackRate = rate;
 	}
 
+	/** Why the tile waits for media. `outage`: what is known of the viewer's own connection. */
+	bufferingReason(outage: string | null): string {
+		const hls = this.#hls;
+		const details = hls?.latestLevelDetails;
+		return bufferingReason({
+			outage,
+			bandwidth: hls?.bandwidthEstimate || null,
+			bitrate: hls?.levels[this.view.currentLevel]?.bitrate ?? null,
+			unplayed: details ? details.edge - this.video.currentTime : Infinity,
+			originSeconds: this.#originSeconds,
+			playlistAge: details?.age ?? 0,
+			targetDuration: details?.targetduration ?? Infinity,
+		});
+	}
+
 	stats(): Stats {
 		return collectStats(this.video, this.#hls, this.view);
 	}
@@ -302,7 +320,14 @@ export class Player {
 			if (this.#playRequested && this.video.paused) void this.#startPlayback();
 		});
 		hls.on(Events.LEVEL_SWITCHED, (_, { level }) => this.#updateView({ currentLevel: level }));
-		hls.on(Events.LEVEL_LOADED, (_, { details }) => {
+		const readServerTiming = (request: unknown) => {
+			const field = (request as XMLHttpRequest | null)?.getResponseHeader?.('server-timing') ?? '';
+			const milliseconds = /\borigin;dur=([\d.]+)/.exec(field)?.[1];
+			this.#originSeconds = milliseconds === undefined ? null : Number(milliseconds) / 1_000;
+		};
+		hls.on(Events.FRAG_LOADED, (_, { networkDetails }) => readServerTiming(networkDetails));
+		hls.on(Events.LEVEL_LOADED, (_, { details, networkDetails }) => {
+			readServerTiming(networkDetails);
 			if (details.partList?.length && !hls.lowLatencyMode) hls.lowLatencyMode = true;
 		});
 		hls.on(Events.LEVEL_UPDATED, (_, { details }) => {
