@@ -94,7 +94,6 @@ impl Peer for Pitwall {
         let file = directory.join("pitwall.toml");
         let config = format!(
             "[edge]\nlisten = \"{listen}\"\nadmin = \"{}\"\nthreads = {threads}\n{}\
-             [edge.limits]\nconnections_per_client = 50000\n\
              [upstream]\nallow_hosts = {:?}\nallow_private = [\"127.0.0.0/8\"]\n\
              [state]\ndir = \"{}\"\n[schedule]\nproviders = []\n",
             free_address()?,

@@ -23,8 +23,9 @@ const READ_MAX_BYTES: u64 = 4 * 1024 * 1024;
 /// many concurrent readers waits for this many bytes of each other one, not for whole slices.
 const FIRST_READ_MAX_BYTES: u64 = 64 * 1024;
 
-/// How long a client that needs a length waits for the end of a body that comes without one.
-const LENGTH_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a client that needs a length waits for the end of a body that comes without one: less
+/// than the timeouts of upstreams and players, so that an endless body begins all the same.
+const LENGTH_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Reads a fetch in flight, at the reader's own pace.
 pub struct InflightReader {

@@ -7,6 +7,7 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use pitwall_fetch::address::is_public;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use tokio::time::Instant;
@@ -20,7 +21,9 @@ use crate::shards::Shards;
 pub struct LimitsConfig {
     /// Concurrent connections of all clients.
     pub connections: NonZeroUsize,
-    /// Concurrent connections of one client. A browser has up to 6 to an edge, or one over TLS.
+    /// Concurrent connections of one client; a browser has up to 6 to an edge, or one over TLS.
+    /// Without it [`PUBLIC_CLIENT_CONNECTIONS`], of a client with a public address: a private one
+    /// may be that of a proxy, with any number of viewers.
     pub connections_per_client: Option<NonZeroUsize>,
     /// Requests in flight of all clients.
     pub requests: Option<NonZeroUsize>,
@@ -41,8 +44,7 @@ impl Default for LimitsConfig {
     fn default() -> Self {
         Self {
             connections: at_least_one(50_000),
-            // A household behind one address: a dozen devices with several players each.
-            connections_per_client: NonZeroUsize::new(256),
+            connections_per_client: None,
             requests: None,
             requests_per_client: None,
             event_streams: at_least_one(1000),
@@ -131,6 +133,9 @@ pub struct ConcurrencyPermit {
     client: Option<ClientNetwork>,
 }
 
+/// How many connections a client with a public address may have unless configured: enough for a
+/// household behind it, a dozen devices with several players each.
+const PUBLIC_CLIENT_CONNECTIONS: NonZeroUsize = at_least_one(256);
 /// Capacity of a token bucket, in seconds of its rate.
 const BURST_SECONDS: f64 = 2.0;
 /// How often full buckets are dropped, so that clients who left take no memory.
@@ -144,7 +149,10 @@ impl ClientLimiter {
         };
         Arc::new(Self {
             config,
-            connections: limit(config.connections.get(), config.connections_per_client),
+            connections: limit(
+                config.connections.get(),
+                Some(config.connections_per_client.unwrap_or(PUBLIC_CLIENT_CONNECTIONS)),
+            ),
             event_streams: limit(event_streams.get(), Some(event_streams_per_client)),
             blocked_reloads: limit(usize::MAX, Some(config.blocked_reloads_per_client)),
             token_buckets: Shards::default(),
@@ -158,7 +166,8 @@ impl ClientLimiter {
     /// A permit for a connection of this client; `None` when a limit is reached. `client` is `None`
     /// for a trusted proxy, which carries many clients and has no limit per client.
     pub fn acquire_connection(&self, client: Option<ClientNetwork>) -> Option<ConcurrencyPermit> {
-        self.connections.acquire(client).ok()
+        let is_configured = self.config.connections_per_client.is_some();
+        self.connections.acquire(client.filter(|client| is_configured || is_public(client.0))).ok()
     }
 
     /// # Errors
@@ -305,6 +314,22 @@ mod tests {
         drop(proxy);
         let left = limiter.connections.lock_counts();
         assert_eq!((left.total, left.by_client.len()), (0, 0));
+    }
+
+    #[test]
+    fn without_a_limit_only_public_clients_have_one() {
+        let limiter = ClientLimiter::new(LimitsConfig::default());
+        for (address, expected) in [
+            ("8.8.8.8", 256),
+            ("2a00:1450::1", 256),
+            ("127.0.0.1", 300),
+            ("192.168.1.2", 300),
+            ("fd00::1", 300),
+        ] {
+            let permits = std::iter::from_fn(|| limiter.acquire_connection(Some(client(address))));
+            let held: Vec<_> = permits.take(300).collect();
+            assert_eq!(held.len(), expected, "{address}");
+        }
     }
 
     /// Who takes all that one client may have leaves the rest to others.
