@@ -59,6 +59,9 @@ pub(super) fn redact_origin(
         redact_group(&mut rendition.group_id);
         redact_attributes(&mut rendition.attributes);
     }
+    if let Some(start) = &mut master.start {
+        redact_attributes(start);
+    }
     for tag in master.session_data.iter_mut().chain(&mut master.session_keys) {
         // A URI that the edge fetches becomes a link.
         tag.url.take_if(|url| !is_fetched(url) && !redactor.is_public(url.as_bytes()));
@@ -268,6 +271,7 @@ mod tests {
                 ],
             ),
             ("#EXT-X-START:TIME-OFFSET=-6,PRECISE=YES", &["TIME-OFFSET=-6,PRECISE=YES"]),
+            ("#EXT-X-START:TIME-OFFSET=-6,X-A=\"Sesame-Open\"", &["TIME-OFFSET=-6"]),
             ("#EXT-X-START:TIME-OFFSET=6", &[]),
         ];
         for (lines, expected) in rows {
