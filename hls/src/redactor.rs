@@ -285,7 +285,8 @@ fn url_start(text: &[u8], slashes: usize) -> Option<usize> {
         || authority.contains(&b':')
         || (authority.iter().any(u8::is_ascii_lowercase)
             && !authority.iter().any(u8::is_ascii_uppercase));
-    let is_first = before.last().is_none_or(|&byte| ends_url(byte) || b"=,(".contains(&byte));
+    let is_first =
+        before.last().is_none_or(|&byte| !is_base64(byte) && !matches!(byte, b'-' | b'_' | b'.'));
     (is_first && is_named && authority.iter().all(is_host)).then_some(slashes)
 }
 
@@ -436,6 +437,7 @@ mod tests {
                 "x=rtmp://elsewhere.test/app",
                 "//elsewhere.test/a",
                 "//elsewhere/a",
+                "##//elsewhere.test/a",
                 "href='//elsewhere.test/a'",
                 "//[2001:db8::1]/a",
                 "http:\\/\\/elsewhere.test\\/",

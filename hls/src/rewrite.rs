@@ -236,8 +236,16 @@ impl<'a, L: UriMapper + ?Sized> Rewriter<'a, L> {
         let name = definition.name();
         let Some(value) = self.variables.get(name) else { return Ok(()) };
         let is_hidden = self.mapper.redactor().is_some_and(|redactor| {
-            // It is a part of the URL.
-            matches!(definition, Definition::QueryParameter(_)) || !redactor.is_public(value)
+            let is_written_hidden = match &definition {
+                // Another definition of the variable may have come since.
+                Definition::Value { value, .. } => {
+                    value.is_some_and(|written| !redactor.is_public(written.value))
+                }
+                // It is a part of the URL.
+                Definition::QueryParameter(_) => true,
+                Definition::Import(_) => false,
+            };
+            is_written_hidden || !redactor.is_public(value)
         });
         let names_origin = is_hidden || redaction::names_origin(value, self.resolver.base());
         match definition {

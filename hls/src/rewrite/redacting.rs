@@ -55,12 +55,17 @@ impl<'a, L: UriMapper + ?Sized> Rewriter<'a, L> {
             return;
         }
         let value = line.text.get(name.len()..).unwrap_or_default();
-        let is_number = |byte: &u8| byte.is_ascii_digit() || b".:+-TZ ".contains(byte);
+        let is_number = |byte: &u8| byte.is_ascii_digit() || b".:+-TZ".contains(byte);
         let length = value.iter().take_while(|byte| is_number(byte)).count();
-        let rest = value.get(length..).unwrap_or_default();
-        if rest.len() > 1 && !self.is_public(value) {
-            self.replace(line.start + name.len() + length, rest, end);
+        let (number, rest) = value.split_at(length);
+        // An address has more dots than a number.
+        let is_address = memchr::memchr_iter(b'.', number).nth(1).is_some();
+        if (rest.len() <= 1 && !is_address) || self.is_public(value) {
+            return;
         }
+        let kept = if self.is_public(number) { length } else { 0 };
+        let written = value.get(kept..).unwrap_or_default();
+        self.replace(line.start + name.len() + kept, written, end);
     }
 
     /// Redacts a URI that is not fetched.

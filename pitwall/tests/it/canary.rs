@@ -36,7 +36,7 @@ const MULTIVARIANT_PLACES: &[&str] = &[
     "#EXT-X-DEFINE:NAME=\"a\",VALUE=\"b\",X-A=\"@\"",
     "#EXT-X-SESSION-DATA:DATA-ID=\"@\",VALUE=\"@\",LANGUAGE=\"@\"",
     "#EXT-X-SESSION-DATA:DATA-ID=\"@\",URI=\"data.json?@\"",
-    "#EXT-X-SESSION-KEY:METHOD=SAMPLE-AES,URI=\"skd:@\",KEYFORMAT=\"@\",X-A=\"@\"",
+    "#EXT-X-SESSION-KEY:METHOD=SAMPLE-AES,URI=\"data:@\",KEYFORMAT=\"@\",X-A=\"@\"",
     "#EXT-X-CONTENT-STEERING:SERVER-URI=\"steering.json\",PATHWAY-ID=\"@\"",
     "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"@\",NAME=\"@\",LANGUAGE=\"@\",CHARACTERISTICS=\"@\",CHANNELS=\"@\",X-A=\"@\",URI=\"audio.m3u8\"",
     "#EXT-X-MEDIA:TYPE=CLOSED-CAPTIONS,GROUP-ID=\"@\",NAME=\"@\",INSTREAM-ID=\"CC1\",X-A=\"@\"",
