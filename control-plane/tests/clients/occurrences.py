@@ -6,7 +6,12 @@ occurrences.py - YEAR: the occurrences of the calendar on standard input.
 Where the library differs from RFC 5545, its answer is corrected here:
 - The length of an event with a DTEND is exact, and so are the hours of a DURATION (3.8.5.3, 3.3.6). The library adds both to
   the time of day, which is an hour off across a change of offset.
-- A recurring time in UTC stays in UTC (3.3.5). The library moves it to X-WR-TIMEZONE, so that none is made in such a calendar.
+- A recurring time in UTC stays in UTC (3.3.5). The library moves it to X-WR-TIMEZONE, so that none is made in such a calendar. It
+  also takes times of a zone without TZNAME for times without a zone there, and forgets the RANGE of a RECURRENCE-ID in UTC.
+- A local time that does not occur has the offset before the gap (3.3.5). In zones that the calendar defines, the library takes the
+  one behind it, so that these change at 13:00, when no event of theirs begins.
+- An instance is named by its moment (3.8.5.1, 3.8.4.4). The library compares times of day of different zones too, so that an
+  EXDATE of an hourly event leaves out another hour: `moments_only`.
 - BYDAY with and without numbers in one rule, and BYWEEKNO without BYDAY, are not made: the library takes the first for both at
   once and the second for whole weeks. So are times that DTSTART is not one of in rules with COUNT, which the RFC leaves undefined.
 """
@@ -17,10 +22,20 @@ import sys
 from zoneinfo import ZoneInfo
 
 import icalendar
-import recurring_ical_events
+import recurring_ical_events.adapters.component
+import recurring_ical_events.series.rrule
 from dateutil.rrule import rrulestr
 
 UTC = dt.timezone.utc
+
+
+def moments_only(module):
+    all_ids = module.to_recurrence_ids
+    module.to_recurrence_ids = lambda time: all_ids(time)[:1]
+
+
+moments_only(recurring_ical_events.series.rrule)
+moments_only(recurring_ical_events.adapters.component)
 # Names of zones in the database, and of zones that each calendar defines: offsets, and the rules of both changes.
 ZONES = ["Europe/Berlin", "America/New_York", "Australia/Melbourne", "Asia/Kolkata", "America/Sao_Paulo", "Australia/Lord_Howe"]
 OWN_ZONES = {
@@ -35,7 +50,7 @@ DAYS = ["MO", "TU", "WE", "TH", "FR", "SA", "SU"]
 def own_zone(name):
     summer, winter, ends, begins = OWN_ZONES[name]
     change = lambda kind, before, after, rule: (
-        [f"BEGIN:{kind}", "DTSTART:19700101T020000", f"TZOFFSETFROM:{before}", f"TZOFFSETTO:{after}"]
+        [f"BEGIN:{kind}", "DTSTART:19700101T130000", f"TZNAME:{kind}", f"TZOFFSETFROM:{before}", f"TZOFFSETTO:{after}"]
         + ([f"RRULE:FREQ=YEARLY;BYDAY={rule}"] if rule else []) + [f"END:{kind}"])
     lines = change("STANDARD", summer, winter, ends) + (change("DAYLIGHT", winter, summer, begins) if begins else [])
     return ["BEGIN:VTIMEZONE", f"TZID:{name}", *lines, "END:VTIMEZONE"]
@@ -60,8 +75,8 @@ class Maker:
         day = dt.date(earliest, 1, 1) + dt.timedelta(self.random.randrange(366 * (latest - earliest + 1) - 1))
         if whole_day:
             return dt.datetime.combine(day, dt.time())
-        # Most often at night, when offsets change.
-        hour = self.random.choice([0, 1, 2, 3, 2, self.random.randrange(24)])
+        # Most often at night, when zones of the database change.
+        hour = self.random.choice([0, 1, 2, 3, 2, self.random.choice([5, 6, 7, 8, 9, 16, 17, 20, 23])])
         return dt.datetime.combine(day, dt.time(hour, self.random.choice([0, 0, 30, 15])))
 
     def value(self, name, times, zone, in_utc=False, value=None):
@@ -85,10 +100,10 @@ class Maker:
     def numbered_days(self, highest):
         return ",".join(f"{self.random.choice([1, 2, -1, -2, self.random.randint(1, highest)])}{day}" for day in self.some(DAYS, 2))
 
-    def rule(self, whole_day):
+    def rule(self, whole_day, may_be_short=True):
         """The parts of a rule, without those that end it."""
         numbers = lambda values, most=3: ",".join(map(str, self.some(values, most)))
-        freq = self.random.choice(["YEARLY", "MONTHLY", "WEEKLY", "DAILY"] * 4 + ([] if whole_day else ["HOURLY", "MINUTELY", "SECONDLY"]))
+        freq = self.random.choice(["YEARLY", "MONTHLY", "WEEKLY", "DAILY"] * 4 + (["HOURLY", "MINUTELY", "SECONDLY"] if may_be_short else []))
         parts = {"FREQ": freq}
         if self.chance(0.4):
             parts["INTERVAL"] = self.random.randint(2, 5)
@@ -140,7 +155,7 @@ class Maker:
         start = self.time(self.year - self.random.choice([0, 0, 1, 7]), self.year, zone is None)
         lines, starts = [], [start]
         for _ in range(2 if recurs and self.chance(0.1) else int(recurs)):
-            parts = self.rule(zone is None)
+            parts = self.rule(zone is None, zone is not None and zone not in OWN_ZONES)
             bare = lambda: ";".join(f"{name}={value}" for name, value in parts.items())
             is_short = parts["FREQ"] in ("HOURLY", "MINUTELY", "SECONDLY")
             # The library follows a rule that names no day to the year 9999, so that none is made.
@@ -202,9 +217,10 @@ class Maker:
         return ["\n".join([*event, "DTSTAMP:20260101T000000Z", f"SUMMARY:{uid}", "END:VEVENT"]) for event in events]
 
     def override(self, uid, zone, when):
-        in_utc = zone in ZONES and self.chance(0.4)
+        is_range = self.chance(0.3)
+        in_utc = zone in ZONES and self.chance(0.4) and not (is_range and self.default_zone)
         identifier = self.value("RECURRENCE-ID", [when], zone, in_utc)
-        if self.chance(0.3):
+        if is_range:
             identifier = identifier.replace("RECURRENCE-ID", "RECURRENCE-ID;RANGE=THISANDFUTURE")
         moved = when + dt.timedelta(days=self.random.randint(-3, 3), minutes=self.random.choice([0, 90, -60]) if zone is not None else 0)
         lines = ["BEGIN:VEVENT", f"UID:{uid}", identifier, self.value("DTSTART", [moved], zone), *self.length(moved, zone), f"SEQUENCE:{self.random.randint(3, 6)}"]
