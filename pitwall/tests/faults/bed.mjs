@@ -105,6 +105,8 @@ export class Bed {
 		const variables = {
 			...process.env,
 			PITWALL_LOG: 'warn',
+			// All viewers of a row have one address.
+			PITWALL_EDGE__LIMITS__CONNECTIONS_PER_CLIENT: '100000',
 			PITWALL_STATE__DIR: state,
 			PITWALL_EDGE__LISTEN: `127.0.0.1:${port}`,
 			PITWALL_ACCESS__ADMIN_TOKEN_FILE: path.join(this.folder, 'admin.token'),

@@ -100,6 +100,8 @@ async function powerLoss(bed, name, rounds) {
 			cpSync(copy, edge.state, { recursive: true });
 			rmSync(copy, { recursive: true, force: true });
 		}
+		// What the process had written before it was killed may still be on its way here.
+		await pause(50);
 		const before = edge.child.output();
 		// The log says so where a write took longer than a viewer waits for it.
 		if (before.includes('takes too long')) {
