@@ -1,3 +1,4 @@
+import { base } from '$app/paths';
 import { connection } from './connection.svelte';
 
 /** A change that the edge tells of; what it is now stands in the documents. */
@@ -28,7 +29,7 @@ export function followEdgeEvents(handlers: Handlers): () => void {
 	const open = () => {
 		close();
 		if (document.visibilityState === 'hidden') return;
-		source = new EventSource('/api/events');
+		source = new EventSource(`${base}/api/events`);
 		for (const [kind, handler] of Object.entries(handlers))
 			source.addEventListener(kind, ({ data }) => handler(JSON.parse(data as string) as never));
 		// The browser would try again every few seconds, each page by itself.
