@@ -5,6 +5,7 @@ use redis::aio::MultiplexedConnection;
 use super::StoreError;
 use super::baseline::{Baseline, DIGEST_FIELD, MapDigest, VERSION_FIELD};
 use super::entries;
+use super::record_compression::decompress;
 use super::redis::RedisStore;
 use super::redis_scripts::WriteMode;
 use crate::map::UpstreamMap;
@@ -130,9 +131,10 @@ impl RedisStore {
         let opened = self.cipher.open(field, sealed);
         let wrong_key = || format!("{field}: not sealed with {}", self.key_file);
         let opened = opened.ok_or_else(|| MapRejection::Damaged(wrong_key()))?;
-        let is_known = entries::apply_entry(map, field, &opened.plaintext)
+        let plaintext = decompress(opened.plaintext);
+        let is_known = entries::apply_entry(map, field, &plaintext)
             .map_err(|error| MapRejection::Damaged(error.to_string()))?;
-        baseline.set(field, &opened.plaintext, opened.uses_previous_key);
+        baseline.set(field, &plaintext, opened.uses_previous_key);
         if !is_known {
             baseline.mark_unknown(field);
         }

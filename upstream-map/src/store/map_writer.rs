@@ -10,6 +10,7 @@ use tokio::time::{Instant, timeout};
 use super::StoreError;
 use super::baseline::{Baseline, DIGEST_FIELD, MapDigest};
 use super::entries::{self, Delta};
+use super::record_compression::compress;
 use super::redis::RedisStore;
 use super::redis_scripts::{self, Publication, WriteMode, WriteOutcome};
 use crate::map::UpstreamMap;
@@ -151,7 +152,8 @@ impl RedisStore {
         baseline.sealed_digest = self.cipher.seal(DIGEST_FIELD, &serde_json::to_vec(&digest)?);
         let delta_fields = from.map(|from| ChangedFields { from, fields: delta.fields() });
         let notice = ChangeNotice { version: map.version, delta: delta_fields };
-        let sealed = delta.changed.iter().map(|(field, plain)| self.cipher.seal(field, plain));
+        let sealed = delta.changed.iter();
+        let sealed = sealed.map(|(field, plain)| self.cipher.seal(field, &compress(plain)));
         let publication = Publication {
             mode,
             version: map.version,

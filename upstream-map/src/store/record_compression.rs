@@ -1,5 +1,5 @@
-//! Compression of the records that go to Redis for each published number: JSON of segments that
-//! differ in little but a number.
+//! Compression of what goes to Redis often: the entries of a map, and for each published number the
+//! JSON of segments that differ in little but a number.
 
 use std::io::{Read, Write};
 
