@@ -7,7 +7,8 @@ Where the library differs from RFC 5545, its answer is corrected here:
 - The length of an event with a DTEND is exact, and so are the hours of a DURATION (3.8.5.3, 3.3.6). The library adds both to
   the time of day, which is an hour off across a change of offset.
 - A recurring time in UTC stays in UTC (3.3.5). The library moves it to X-WR-TIMEZONE, so that none is made in such a calendar. It
-  also takes times of a zone without TZNAME for times without a zone there, and forgets the RANGE of a RECURRENCE-ID in UTC.
+  also takes times of a zone without TZNAME for times without a zone there, and forgets the RANGE of a RECURRENCE-ID that it
+  moves. An UNTIL without a zone it takes for UTC then.
 - A local time that does not occur has the offset before the gap (3.3.5). In zones that the calendar defines, the library takes the
   one behind it, so that these change at 13:00, when no event of theirs begins.
 - An instance is named by its moment (3.8.5.1, 3.8.4.4). The library compares times of day of different zones too, so that an
@@ -172,7 +173,7 @@ class Maker:
                 parts["COUNT"] = self.random.randint(1, 30)
                 if not is_synchronized:
                     continue
-            elif kind == "UNTIL":
+            elif kind == "UNTIL" and not (zone == "" and self.default_zone):
                 last = start + dt.timedelta(days=self.random.randint(0, 1500))
                 steps = expand(40)
                 last = self.random.choice(steps) if steps and self.chance(0.5) else last
@@ -200,7 +201,9 @@ class Maker:
                 periods = [when.strftime("%Y%m%dT%H%M%SZ") + length for when, length in zip(added, lengths)]
                 lines.append(self.value("RDATE", periods, zone, value="PERIOD"))
             else:
-                lines.append(self.value("RDATE", added, zone, zone in ZONES and self.chance(0.3)))
+                # Days of a length count by the event's zone, or by that of the date.
+                has_days = "X-LENGTH:end" not in head
+                lines.append(self.value("RDATE", added, zone, zone in ZONES and not has_days and self.chance(0.3)))
                 starts += added
         events = [["BEGIN:VEVENT", f"UID:{uid}", *head, *lines]]
         if self.chance(0.3):
@@ -219,6 +222,7 @@ class Maker:
     def override(self, uid, zone, when):
         is_range = self.chance(0.3)
         in_utc = zone in ZONES and self.chance(0.4) and not (is_range and self.default_zone)
+        is_range = is_range and not (zone == "" and self.default_zone)
         identifier = self.value("RECURRENCE-ID", [when], zone, in_utc)
         if is_range:
             identifier = identifier.replace("RECURRENCE-ID", "RECURRENCE-ID;RANGE=THISANDFUTURE")

@@ -140,7 +140,8 @@ impl<'a> SessionCodes<'a> {
         }
         let same_day = own.iter().filter(|other| other.date() == original.date());
         if same_day.count() > 1 {
-            code = format!("{code}-{}", original.strftime("%H%M"));
+            let format = if original.second() == 0 { "%H%M" } else { "%H%M%S" };
+            code = format!("{code}-{}", original.strftime(format));
         }
         code
     }

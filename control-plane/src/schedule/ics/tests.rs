@@ -724,6 +724,11 @@ fn events_of_one_title_get_different_codes() {
             vec!["event-2026-12-05-1400", "event-2026-12-05-1800"],
         ),
         (
+            "twice a minute",
+            vec![one("1", "Show", &format!("{saturday}\r\nRDATE:20261205T140030Z"))],
+            vec!["event-2026-12-05-1400", "event-2026-12-05-140030"],
+        ),
+        (
             "a race, and what has its name alone",
             vec![
                 one("1", "F1 Miami Grand Prix", &monday),
