@@ -188,7 +188,8 @@ mod tests {
         let dated = DeliveryOffer { can_skip_date_ranges: true, ..OFFER };
         let wait = |number, part| Ok((Some((number, part)), None));
         let delta = |skip| Ok((None, Some(skip)));
-        const NOW: Result<(Option<(u64, Option<u64>)>, Option<&str>), &str> = Ok((None, None));
+        type Segment = (u64, Option<u64>);
+        const NOW: Result<(Option<Segment>, Option<&str>), &str> = Ok((None, None));
         let far = Err("_HLS_msn is more than two segments ahead");
         let number = Err("_HLS_msn and _HLS_part are decimal integers");
         for (offer, query, expected) in [
