@@ -40,7 +40,7 @@ async function coldStart(m, edge, options = {}) {
  * Crashes and restarts at random moments, each from the state folder as it was when the power failed: copied while it
  * was being written, of a process that is stopped and then killed. What was published before is compared with what is after.
  */
-async function powerLoss(bed, name, rounds) {
+async function powerLoss(bed, name, rounds, isUnseen = false) {
 	const result = {
 		rounds: 0,
 		lateWrites: 0,
@@ -58,7 +58,7 @@ async function powerLoss(bed, name, rounds) {
 	await edge.untilHealthy();
 	const url = `${edge.origin}/live/world-feed/v.m3u8`;
 	const labels = new Map();
-	let [first, last] = [0, 0];
+	let [first, last, circumstances, newestLabel] = [0, 0, '', ''];
 	const poll = async () => {
 		const answer = await request(url, { timeout: 5000 });
 		if (answer.status !== 200) return;
@@ -67,11 +67,13 @@ async function powerLoss(bed, name, rounds) {
 		const uris = text.split('\n').filter((line) => line.startsWith('/'));
 		if (uris.length === 0) return void result.empty.push(text);
 		const newest = number + uris.length - 1;
-		if (number < first || newest < last) result.stepsBack.push(`${first}-${last} then ${number}-${newest}`);
+		if (number < first || newest < last)
+			result.stepsBack.push(`${first}-${last} then ${number}-${newest} ${circumstances}`);
 		[first, last] = [number, newest];
 		const segment = await request(edge.origin + uris.at(-1), { timeout: 5000 });
 		if (segment.status !== 200) return;
 		const { label } = readSegment(segment.body);
+		newestLabel = label;
 		if ((labels.get(newest) ?? label) !== label)
 			result.renamed.push(`${newest}: ${labels.get(newest)}, then ${label}`);
 		labels.set(newest, label);
@@ -81,7 +83,9 @@ async function powerLoss(bed, name, rounds) {
 		if (Math.random() < 0.5)
 			source.offset += (Math.random() < 0.5 ? -1 : 1) * (1000 + Math.floor(Math.random() * 9000));
 		const until = performance.now() + 150 + Math.random() * 900;
-		while (performance.now() < until) {
+		// The edge has to have seen that the source counts anew, unless that is what is tried.
+		const isSeen = () => isUnseen || newestLabel === `${name}:${source.newest()}`;
+		while (performance.now() < until || (!isSeen() && performance.now() < until + 5000)) {
 			await poll();
 			await pause(Math.random() * 60);
 		}
@@ -110,6 +114,7 @@ async function powerLoss(bed, name, rounds) {
 			labels.clear();
 		}
 		if (/panicked/.test(before)) result.crashes.push(before.slice(-300));
+		circumstances = `(${isPowerLoss ? 'power loss' : 'crash'}, ${readdirSync(edge.state).join(' ')})`;
 		result.starts.push(await edge.start());
 		await eventually(
 			async () => {
@@ -311,6 +316,16 @@ export const DISK_ROWS = [
 				results.reduce((total, { lateWrites }) => total + lateWrites, 0),
 			);
 			m.note('slowest start ms', Math.max(...all('starts')));
+		},
+	},
+	{
+		name: 'source-counts-anew-unseen',
+		promise: 'a source counts anew just before the edge is killed, or while it is down: no number steps back',
+		timeout: 600,
+		async run(bed, m) {
+			const results = await Promise.all([0, 1, 2, 3].map((lane) => powerLoss(bed, `lane-${lane}`, 40, true)));
+			m.note('schedules', 160);
+			m.equal('numbers that step back', results.flatMap(({ stepsBack }) => stepsBack).slice(0, 3), []);
 		},
 	},
 ];
