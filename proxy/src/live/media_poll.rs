@@ -15,7 +15,7 @@ use http::StatusCode;
 use pitwall_hls::PlaylistLimits;
 use pitwall_hls::splice::{cut_live_playlist, override_playlist_tags};
 use pitwall_upstream_map::{Stream, Upstream, UpstreamMap};
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::directives;
 use super::publisher::{PublishOutcome, Publisher, SpliceCandidate};
@@ -41,6 +41,7 @@ pub(super) struct MediaPoll {
 
 /// One attempt of a poll: the source that is polled, and its target.
 struct PollAttempt<'a> {
+    started: Instant,
     map: &'a ResolvedMap,
     stream: &'a Stream,
     upstream: &'a Upstream,
@@ -60,6 +61,23 @@ const PREFETCH_WAIT_TIMEOUT: Duration = Duration::from_secs(1);
 const CUT_MIN_BYTES: usize = 256 << 10;
 /// How long all polls of a source fail before this edge fails over to another source itself.
 const FAILOVER_DELAY: Duration = Duration::from_secs(2);
+/// How many target durations a playlist may take to arrive where another source can play: a source
+/// that holds a request back until it has a new segment takes one.
+const SLOW_PLAYLIST_TARGET_DURATIONS: f64 = 1.5;
+/// The same for target durations so short that an ordinary delay would exceed them.
+const SLOW_PLAYLIST_MIN: Duration = Duration::from_secs(3);
+/// How many segments in a row may each take longer than a target duration to fetch where another
+/// source can play: no player keeps up with such a source.
+const LATE_SEGMENTS_MAX: u32 = 2;
+
+/// What becomes of a playlist with new segments.
+enum SegmentReadiness {
+    Publish,
+    /// The playlist that was published last is repeated.
+    Withhold,
+    /// The source's segments come too slowly to be played, and another source is usable.
+    LeaveSource,
+}
 
 impl MediaPoll {
     pub(super) async fn run(mut self) -> PlaylistResult {
@@ -79,8 +97,14 @@ impl MediaPoll {
             let name = format!("live {id} {name} {}", upstream.source);
             let target = self.state.targets.resolve_for_profile(url, &upstream.profile.0, &map)?;
             let target = UpstreamTarget { stream: Some(id.as_str().into()), ..target };
-            let attempt =
-                PollAttempt { map: &map, stream, upstream, target, rewrite_cache_key: name };
+            let attempt = PollAttempt {
+                started: Instant::now(),
+                map: &map,
+                stream,
+                upstream,
+                target,
+                rewrite_cache_key: name,
+            };
             if let Some(playlist) = self.run_attempt(&attempt).await? {
                 return Ok(playlist);
             }
@@ -123,7 +147,7 @@ impl MediaPoll {
         attempt: &PollAttempt<'_>,
     ) -> Result<Option<Arc<Playlist>>, Problem> {
         let directives = self.translate_directives(attempt);
-        let fetched = self.fetch_playlist(attempt, directives.as_deref()).await;
+        let fetched = self.fetch_playlist_in_time(attempt, directives.as_deref()).await;
         if !self.is_still_selected(attempt) {
             return Ok(None);
         }
@@ -217,10 +241,14 @@ impl MediaPoll {
         {
             return Ok(None);
         }
-        if self.publisher.rendition_state.is_beyond_agreed(next)
-            && !self.is_prefetched(attempt, &rewritten, prefetches).await
-        {
-            return self.last_published_playlist(&rewritten).map(Some);
+        if self.publisher.rendition_state.is_beyond_agreed(next) {
+            match self.await_new_segments(attempt, &rewritten, prefetches).await {
+                SegmentReadiness::Publish => {}
+                SegmentReadiness::Withhold => {
+                    return self.last_published_playlist(&rewritten).map(Some);
+                }
+                SegmentReadiness::LeaveSource => return Ok(None),
+            }
         }
         let text = match self.publisher.publish(&rendition_splice, &rewritten, has_ended).await? {
             PublishOutcome::Playlist(text) => text,
@@ -250,6 +278,26 @@ impl MediaPoll {
             self.directives.as_deref().filter(|_| is_active)?,
             &rendition_splice.splice,
         )
+    }
+
+    /// Fetches the source's playlist. Where another source can play, it has to arrive while players
+    /// still have something to show, and not within the much longer timeouts of an upstream.
+    async fn fetch_playlist_in_time(
+        &self,
+        attempt: &PollAttempt<'_>,
+        directives: Option<&str>,
+    ) -> Result<UpstreamPlaylist, Problem> {
+        let fetch = self.fetch_playlist(attempt, directives);
+        let target = attempt.upstream.rendition(&self.publisher.rendition);
+        let Some(target) = target.and_then(|rendition| rendition.target_duration) else {
+            return fetch.await;
+        };
+        if directives.is_some() || !self.has_usable_alternative(attempt) {
+            return fetch.await;
+        }
+        let target = Duration::from_secs(target).mul_f64(SLOW_PLAYLIST_TARGET_DURATIONS);
+        let fetched = timeout(target.max(SLOW_PLAYLIST_MIN), fetch).await;
+        fetched.unwrap_or(Err(Problem::UpstreamTimeout))
     }
 
     async fn fetch_playlist(
@@ -353,22 +401,22 @@ impl MediaPoll {
         Ok(Arc::new(rewritten.playlist.with_bytes(last_published)))
     }
 
-    /// Whether the new segments are stored and may be published. A source that dies takes with it
-    /// the segments that nobody has fetched, and a player whose playlist names such a segment
+    /// Waits until the new segments are stored and may be published. A source that dies takes with
+    /// it the segments that nobody has fetched, and a player whose playlist names such a segment
     /// stalls. A segment that is slow is published by a later poll, and after a target duration in
-    /// any case, so that a source that is always slow still plays.
-    async fn is_prefetched(
+    /// any case, so that a source that is always slow still plays where there is no other.
+    async fn await_new_segments(
         &self,
         attempt: &PollAttempt<'_>,
         rewritten: &RewrittenPlaylist,
         prefetches: Vec<PrefetchOutcome>,
-    ) -> bool {
+    ) -> SegmentReadiness {
         let Publisher { rendition_state, stream, .. } = &self.publisher;
         // The first player, or the first after a pause, gets the playlist as it is. The same holds
         // with partial segments, where each one adds to the latency.
         let is_watched = rendition_state.last_published(rewritten.target_duration()).is_some();
         if !is_watched || rewritten.timing.part_target.is_some() {
-            return true;
+            return SegmentReadiness::Publish;
         }
         let until = Instant::now() + PREFETCH_WAIT_TIMEOUT;
         let outcomes = timeout_at(
@@ -390,18 +438,26 @@ impl MediaPoll {
         let all_stored = outcomes.is_ok() && failure.is_none();
         // With new tokens the playlist is published at once: the links with the old ones may have
         // expired.
-        if all_stored
-            || rewritten.has_new_tokens
-            || rendition_state.withheld_duration() >= rewritten.target_duration()
-        {
-            return true;
+        if all_stored || rewritten.has_new_tokens {
+            rendition_state.count_late_segments(false);
+            return SegmentReadiness::Publish;
+        }
+        if rendition_state.withheld_duration() >= rewritten.target_duration() {
+            if rendition_state.count_late_segments(true) < LATE_SEGMENTS_MAX
+                || !self.has_usable_alternative(attempt)
+            {
+                return SegmentReadiness::Publish;
+            }
+            tracing::warn!(%stream, source = attempt.upstream.source, "the source's segments take longer than they last: this edge fails over to another source; check the source");
+            self.publisher.stream_state.mark_unusable(attempt.upstream, SwitchReason::Failed);
+            return SegmentReadiness::LeaveSource;
         }
         // A blocking reload that is answered without a new segment is repeated at once, so it is
         // held back for the rest of the wait.
         if self.directives.is_some() {
             sleep_until(until).await;
         }
-        false
+        SegmentReadiness::Withhold
     }
 
     /// Reports a failure to the control plane, which may find another upstream. After
@@ -415,7 +471,7 @@ impl MediaPoll {
         let Publisher { stream_state, rendition_state, stream, .. } = &self.publisher;
         self.state.viewers.playback_reports.report_failure(stream, attempt.upstream, &problem);
         if problem.is_retryable()
-            && rendition_state.failing_duration() >= FAILOVER_DELAY
+            && rendition_state.failing_duration(attempt.started) >= FAILOVER_DELAY
             && self.has_usable_alternative(attempt)
         {
             tracing::warn!(%stream, source = attempt.upstream.source, problem = problem.name(), why = %problem, "the source keeps failing: this edge fails over to another one; check the source");

@@ -62,6 +62,8 @@ struct Inner {
     failing_since: Option<Instant>,
     /// Since when new segments are withheld because they are not stored.
     withheld_since: Option<Instant>,
+    /// How many segments in a row were not stored a target duration after they were announced.
+    late_segments: u32,
 }
 
 /// A rendition's splice in a source switch, and its record in the
@@ -278,6 +280,7 @@ impl RenditionState {
         let rendition_splice =
             RenditionSplice { splice, record, source_switch: source_switch.clone() };
         state.withheld_since = None;
+        state.late_segments = 0;
         state.splice = Some(rendition_splice.clone());
         Some(rendition_splice)
     }
@@ -377,9 +380,16 @@ impl RenditionState {
         self.lock_inner().withheld_since.get_or_insert_with(Instant::now).elapsed()
     }
 
-    /// Records a failed poll. Returns for how long all polls have failed.
-    pub(super) fn failing_duration(&self) -> Duration {
-        self.lock_inner().failing_since.get_or_insert_with(Instant::now).elapsed()
+    /// Records whether the new segments were stored in time. Returns how many in a row were not.
+    pub(super) fn count_late_segments(&self, is_late: bool) -> u32 {
+        let mut state = self.lock_inner();
+        state.late_segments = if is_late { state.late_segments.saturating_add(1) } else { 0 };
+        state.late_segments
+    }
+
+    /// Records a failed poll that began at `started`. Returns for how long all polls have failed.
+    pub(super) fn failing_duration(&self, started: Instant) -> Duration {
+        self.lock_inner().failing_since.get_or_insert(started).elapsed()
     }
 
     /// Restarts the failing time, because another source is polled.
