@@ -103,17 +103,14 @@ async fn a_store_that_hangs_delays_neither_checks_nor_commands() {
     let harness = EngineHarness::start(&[("a", &[A]), ("b", &[B])]);
     harness.advance(60).await;
     harness.faulty_store.hang();
-    let send_switch = || async {
+    // When the second comes, the store is known to hang.
+    for limit in [900, 210] {
         let (reply, switch) = oneshot::channel();
         let request = SwitchRequest { source: Some("b".to_owned()), pin: true };
         let (stream, requested_at) = ("world-feed".to_owned(), Instant::now());
         let command = Command::Switch { stream, request, requested_at, reply };
         harness.commands.send(command).await.unwrap();
-        switch
-    };
-    // When the second comes, the store is known to hang.
-    for limit in [900, 210] {
-        let answer = tokio::time::timeout(Duration::from_millis(limit), send_switch().await).await;
+        let answer = tokio::time::timeout(Duration::from_millis(limit), switch).await;
         let refused = answer.expect("it is answered in time").unwrap().unwrap_err();
         assert!(matches!(refused, CommandError::StoreUnavailable(_)), "{refused:?}");
     }
