@@ -17,7 +17,7 @@
 //! - [`tools`]: external programs that may not be installed; [`run_directory`]: the only directory
 //!   that such a program may write to.
 //! - [`headers`]: header lists overlaid and validated.
-//! - [`charset`], [`gzip`]: bodies in other encodings, and compressed files.
+//! - [`gzip`]: compressed files; [`charset`](crate::charset) decodes what is in other encodings.
 
 mod browser;
 mod candidate;
