@@ -149,7 +149,8 @@ class Site:
         until("the edge is ready", lambda: Client(self.ports[index]).get("/readyz")[0] == 200)
 
     def stream(self, port):
-        return next(it for it in json.loads(Client(port).get("/api/streams")[1])["streams"] if it["id"] == "world-feed")
+        streams = json.loads(Client(port).get("/api/streams")[1])["streams"]
+        return next((it for it in streams if it["id"] == "world-feed"), {"health": "unknown"})
 
     def viewers(self):
         """How many viewers that edge counts which counts most."""

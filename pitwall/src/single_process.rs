@@ -36,6 +36,9 @@ const MEMORY_ONLY: &str = "the demo keeps its map in memory";
 const OWN_SCHEDULE: &str =
     "the demo has the schedule of its own origin, in which a session is live";
 
+/// How many feeds `conf/demo.toml` has.
+const DEMO_FEEDS: usize = 4;
+
 pub(crate) fn run(path: &Path, listen: Option<SocketAddr>) -> anyhow::Result<()> {
     let mut config = Config::load(path)?;
     config.edge.listen = listen.unwrap_or(config.edge.listen);
@@ -78,16 +81,22 @@ pub(crate) fn run_demo(listen: Option<SocketAddr>, token_ttl: u64) -> anyhow::Re
     });
     server.add_background_task("greeting", 1, move |stop| async move {
         let mut changes = store.subscribe_versions();
-        let greet_when_live = async {
-            while store.map().streams.is_empty() {
-                if changes.changed().await.is_err() {
-                    return;
-                }
+        let mut wait_for_streams = async |count| {
+            while store.map().streams.len() < count {
+                changes.changed().await.ok()?;
             }
+            let ids = store.map().streams.keys().map(ToString::to_string).collect::<Vec<_>>();
+            Some(ids.join(","))
+        };
+        let greet_when_live = async {
+            wait_for_streams(1).await?;
             print_text(&format!("A session is live: {url}\nCtrl-C ends it."));
+            let all = wait_for_streams(DEMO_FEEDS).await?;
+            print_text(&format!("All its feeds on one clock: {url}/watch?s={all}"));
+            Some(())
         };
         tokio::select! {
-            () = greet_when_live => {}
+            _ = greet_when_live => {}
             () = stop => {}
         }
     });

@@ -68,13 +68,15 @@ pub fn redirect_to_directory(path: &str, query: Option<&str>) -> Response {
         .header(header::LOCATION, format!("{path}/{query}"))
 }
 
+/// How a link to a stylesheet ends in the shell.
+const STYLESHEET_END: &str = "rel=\"stylesheet\">";
+
 /// The `<link rel="stylesheet">` elements of the shell, for the login page.
 pub fn stylesheet_links() -> String {
     let shell = EmbeddedFiles::get("index.html").map(|file| file.data).unwrap_or_default();
     let shell = String::from_utf8_lossy(&shell);
-    let links = shell.split_inclusive('>').filter_map(|text| text.rsplit_once("<link "));
-    let links = links.filter(|(_, link)| link.contains("rel=\"stylesheet\""));
-    links.map(|(_, link)| format!("<link {link}")).collect()
+    let links = shell.split("<link ").filter_map(|text| text.split_once(STYLESHEET_END));
+    links.map(|(start, _)| format!("<link {start}{STYLESHEET_END}")).collect()
 }
 
 /// Whether a client accepts a body in gzip, by its `Accept-Encoding`.

@@ -43,7 +43,7 @@ fn a_port_in_use_is_a_clear_error() {
 }
 
 #[test]
-fn the_demo_prints_one_url_when_a_session_is_live() {
+fn the_demo_prints_its_url_when_a_session_is_live() {
     let address = crate::support::free_address().to_string();
     let (mut demo, line) = start_and_read_line(&["demo", "--listen", &address]);
     demo.kill().unwrap();

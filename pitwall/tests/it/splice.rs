@@ -97,12 +97,14 @@ async fn a_slow_segment_is_published_once_it_is_stored() {
 }
 
 #[tokio::test]
-async fn a_missing_segment_of_a_live_source_is_published_nevertheless() {
+async fn a_missing_segment_is_published_nevertheless_and_more_of_them_end_the_source() {
     let WatchedStream { twins, edge: _edge, media, mut player } = start_watched_stream().await;
     let since = segments_now();
     twins.set_state(0, SourceState::MissingSegments(since));
-    player.watch_until("it goes on", &media, |player| player.last() >= since + 2).await;
+    player.watch_until("it goes on", &media, |player| player.last() >= since).await;
     assert_eq!(player.discontinuity_sequence(), 0);
+    player.watch_until("it is left", &media, |player| player.discontinuity_sequence() > 0).await;
+    player.assert_no_gap();
 }
 
 #[tokio::test]

@@ -13,8 +13,11 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
 /// How long a reader must have made no progress for its share to be revoked in favour of a new
-/// fetch. Evicted bodies have no such protection where they take more than their part.
+/// fetch.
 const STALLED_AFTER: Duration = Duration::from_secs(1);
+/// The same for evicted bodies that take more than their part: who reads at full speed has read to
+/// the end before.
+pub(super) const EVICTED_STALLED_AFTER: Duration = Duration::from_millis(250);
 
 /// The budget, in bytes, shared by all fetches.
 #[derive(Clone)]
@@ -98,6 +101,12 @@ impl FetchBudget {
         u64::try_from(self.0.created_at.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
+    /// The time that long ago; `None` before the budget was created.
+    fn millis_before(&self, duration: Duration) -> Option<u64> {
+        let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        self.elapsed_millis().checked_sub(millis)
+    }
+
     /// Revokes evicted bodies where they take more than half of the budget, or the budget is
     /// exceeded.
     fn revoke_excess(&self) {
@@ -105,15 +114,15 @@ impl FetchBudget {
         let limit = self.0.limit_bytes;
         let excess = self.used_bytes().saturating_sub(limit);
         let evicted = total_bytes(&shares, BudgetShare::is_evicted);
-        revoke(shares, excess.max(evicted.saturating_sub(limit / 2)), u64::MAX);
+        if let Some(latest_progress) = self.millis_before(EVICTED_STALLED_AFTER) {
+            revoke(shares, excess.max(evicted.saturating_sub(limit / 2)), latest_progress);
+        }
     }
 
     /// Revokes shares whose readers have stalled, so that `bytes` can be reserved soon.
     fn revoke_stalled(&self, bytes: u64) {
         let missing = (self.used_bytes() + bytes).saturating_sub(self.0.limit_bytes);
-        let stalled_after = u64::try_from(STALLED_AFTER.as_millis()).unwrap_or(u64::MAX);
-        let latest_progress = self.elapsed_millis().checked_sub(stalled_after);
-        if let Some(latest_progress) = latest_progress {
+        if let Some(latest_progress) = self.millis_before(STALLED_AFTER) {
             revoke(self.revocable_shares(), missing, latest_progress);
         }
     }

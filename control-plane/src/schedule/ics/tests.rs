@@ -756,7 +756,9 @@ fn events_of_one_title_get_different_codes() {
     ] {
         let hash = |code: &str| {
             let hash = code.rsplit('-').next().unwrap_or_default().to_owned();
-            let is_hash = hash.len() == 6 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
+            let is_hash = hash.len() == 6
+                && hash.bytes().all(|byte| byte.is_ascii_hexdigit())
+                && hash.parse::<u32>().is_err();
             if is_hash { code.replace(&hash, "HASH") } else { code.to_owned() }
         };
         let found_codes: Vec<_> = codes(&events).iter().map(|(_, code)| hash(code)).collect();

@@ -1,4 +1,5 @@
 use super::*;
+use crate::cache::fetch_budget::EVICTED_STALLED_AFTER;
 
 #[tokio::test]
 async fn a_token_does_not_name_another_object() {
@@ -98,19 +99,24 @@ async fn who_reads_evicted_objects_slowest_is_cut_off() {
     origin.chunks.add_permits(100);
     let cache = small_cache(4, 2 * HALF_OF_BUDGET);
     // All but the last four are evicted, and those may take half of the budget.
-    let readers = open_stored(&cache, address, 0..4 + HALF_OF_BUDGET + 3).await;
-    let (cut_off, others) = readers.split_at(3);
+    let all = 4 + HALF_OF_BUDGET + 3;
+    let mut readers = open_stored(&cache, address, 0..all).await;
+    let is_cut_off = |reader: &StoredReader| {
+        futures::FutureExt::now_or_never(reader.wait_until_cut_off()).is_some()
+    };
+    assert!(!readers.iter().any(is_cut_off), "all have just read");
+    tokio::time::pause();
+    tokio::time::advance(EVICTED_STALLED_AFTER).await;
+    tokio::time::resume();
+    readers.extend(open_stored(&cache, address, all..all + 1).await);
+    let (cut_off, others) = readers.split_at(4);
     for reader in cut_off {
         reader.wait_until_cut_off().await;
     }
-    for (n, reader) in others.iter().enumerate() {
-        let waiting = reader.wait_until_cut_off();
-        assert!(futures::FutureExt::now_or_never(waiting).is_none(), "{n}");
-    }
-    let mut readers = readers;
+    assert_eq!(others.iter().position(is_cut_off), None);
     assert!(matches!(readers.first_mut().unwrap().read(), Err(Problem::Busy(_))));
     assert!(readers.last_mut().unwrap().read().is_ok());
-    drop(readers.drain(..3));
+    drop(readers.drain(..4));
     assert_eq!(cache.inflight_bytes(), (HALF_OF_BUDGET * CHUNK_BYTES) as u64);
     // What has been cut off is fetched anew.
     let again = open(&cache, target(address, "/sized/1?n=0")).await;
