@@ -10,10 +10,13 @@ import { openPage, strayRequests, videoStates } from './support/browser.mjs';
 
 const run = promisify(execFile);
 
-for (const [name, muxer, video] of [
-	['MPEG-TS', ['-hls_flags', 'delete_segments'], 'h264'],
+/** Without FULL one container is enough: the demo is MPEG-TS, too. */
+const INPUTS = [
 	['fMP4', ['-hls_flags', 'delete_segments', '-hls_segment_type', 'fmp4'], 'h264'],
-]) {
+	['MPEG-TS', ['-hls_flags', 'delete_segments'], 'h264'],
+].slice(0, process.env.FULL ? 2 : 1);
+
+for (const [name, muxer, video] of INPUTS) {
 	test(`${name} from ffmpeg behind nginx plays in ffprobe and Chromium`, async (t) => {
 		const { url, folder } = await startEncoder(t, muxer);
 		const { origin } = await startEdge(t, sourceSection('camera', 'Paddock camera', url), folder);

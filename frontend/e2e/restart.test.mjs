@@ -65,7 +65,7 @@ async function playersThatPlayOn(t, url, folder, restart) {
 	return moving.map(({ name }) => name);
 }
 
-test('players outlive an edge that is killed as they outlive a plain origin', async (t) => {
+async function comparePlayers(t) {
 	const folder = tempFolder(t);
 	const media = path.join(folder, 'media');
 	mkdirSync(media);
@@ -124,4 +124,8 @@ test('players outlive an edge that is killed as they outlive a plain origin', as
 		onlyOnPlain = (onlyOnPlain ?? differing).filter((name) => differing.includes(name));
 	}
 	assert.deepEqual(onlyOnPlain, [], 'plays on after a plain origin, not after an edge');
-});
+}
+
+// Ten players, twice a round: minutes.
+if (process.env.FULL)
+	test('players outlive an edge that is killed as they outlive a plain origin', comparePlayers);

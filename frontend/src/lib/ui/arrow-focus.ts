@@ -13,18 +13,19 @@ if (typeof window !== 'undefined') {
 }
 
 /**
- * Moves the focus with the arrows, as the remote of a TV does. It does so while the focus is visible on a control,
- * and from the start where no pointer has been seen; else arrows are shortcuts. Returns whether the key was used.
+ * Moves the focus with the arrows, as the remote of a TV does. It does so while the focus is visible on a control, and
+ * up and down do so from the start where no pointer has been seen; else arrows are shortcuts. Returns whether the key was used.
  */
 export function moveFocus(event: KeyboardEvent): boolean {
 	const direction = directionOf(event.key);
+	const isSideways = direction === 'left' || direction === 'right';
 	const { ctrlKey, metaKey, altKey, shiftKey, defaultPrevented } = event;
 	if (!direction || ctrlKey || metaKey || altKey || shiftKey || defaultPrevented) return false;
 	const focused = document.activeElement;
 	const hasFocus = focused instanceof HTMLElement && focused.matches(`:focus-visible:is(${FOCUSABLE})`);
 	if (focused?.closest(KEEPS_ARROWS)) return false;
-	if (focused instanceof HTMLInputElement && (direction === 'left' || direction === 'right')) return false;
-	if (!hasFocus && hasPointer) return false;
+	if (focused instanceof HTMLInputElement && isSideways) return false;
+	if (!hasFocus && (hasPointer || isSideways)) return false;
 
 	const root = document.fullscreenElement ?? document;
 	const candidates = [...root.querySelectorAll<HTMLElement>(FOCUSABLE)]
