@@ -31,16 +31,13 @@ export function moveFocus(event: KeyboardEvent): boolean {
 	const candidates = [...root.querySelectorAll<HTMLElement>(FOCUSABLE)]
 		.filter((item) => item !== focused && isVisible(item))
 		.map((item) => ({ item, box: item.getBoundingClientRect() as Box }));
-	const from = hasFocus ? focused.getBoundingClientRect() : START;
 	const target = hasFocus
-		? nearestInDirection(from, candidates, direction)
+		? nearestInDirection(focused.getBoundingClientRect(), candidates, direction)
 		: (root.querySelector<HTMLElement>('[data-testid=tile-stream]') ?? candidates[0]?.item);
 	target?.focus({ focusVisible: true } as FocusOptions);
 	target?.scrollIntoView({ block: 'nearest', inline: 'nearest' });
 	return true;
 }
-
-const START: Box = { left: 0, right: 0, top: 0, bottom: 0 };
 
 function isVisible(element: HTMLElement): boolean {
 	return element.checkVisibility?.({ visibilityProperty: true }) ?? element.offsetParent !== null;

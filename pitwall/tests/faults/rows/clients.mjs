@@ -7,8 +7,8 @@ import { allowed, config, eventually, need } from '../bed.mjs';
 import { newAgent, pause, plainLink, quantile, request, sendRaw } from '../client.mjs';
 import { segmentBytes, sendBytes, sourceSection, startSource } from '../source.mjs';
 
-/** An origin of segments whose path says how many packets they have, and an edge that relays it. */
-async function relayBed(bed, options = {}) {
+/** An origin of segments whose path says how many packets they have: its address, and what it is asked for. */
+async function startSegmentOrigin(bed) {
 	const requests = [];
 	const server = createServer((incoming, response) => {
 		requests.push(incoming.url);
@@ -22,7 +22,12 @@ async function relayBed(bed, options = {}) {
 		server.closeAllConnections();
 		server.close();
 	});
-	const base = `http://127.0.0.1:${server.address().port}`;
+	return { base: `http://127.0.0.1:${server.address().port}`, requests };
+}
+
+/** Such an origin, and an edge that relays it. */
+async function relayBed(bed, options = {}) {
+	const { base, requests } = await startSegmentOrigin(bed);
 	const edge = await bed.started(config({ upstream: allowed(base), ...options }));
 	return {
 		edge,
@@ -34,18 +39,7 @@ async function relayBed(bed, options = {}) {
 async function tlsBed(bed) {
 	const authority = bed.authority();
 	const { certFile, keyFile } = authority.sign('edge', 'localhost');
-	const server = createServer((incoming, response) => {
-		const packets = Number(/^\/(\d+)/.exec(incoming.url)?.[1] ?? 100);
-		sendBytes(incoming, response, segmentBytes(incoming.url, 188 * packets), {
-			'content-type': 'video/mp2t',
-		});
-	});
-	await new Promise((resolve) => server.listen(0, '127.0.0.1', 2048, resolve));
-	bed.after(() => {
-		server.closeAllConnections();
-		server.close();
-	});
-	const base = `http://127.0.0.1:${server.address().port}`;
+	const { base } = await startSegmentOrigin(bed);
 	const edge = await bed.pitwall(
 		config({
 			upstream: allowed(base),
