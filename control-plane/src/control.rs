@@ -9,7 +9,8 @@ use pitwall_fetch::Fetcher;
 use pitwall_upstream_map::Store;
 
 use crate::clock::Clock;
-use crate::commands::{AdminToken, CommandServer};
+use crate::commands::{AdminToken, CommandServer, OperatorTools};
+use crate::config_files::{EditableOverrides, SourceFileLocations, SourceFiles};
 use crate::engine::jobs::NetworkExecutor;
 use crate::engine::{Engine, EngineDependencies};
 use crate::extract::ConfiguredSource;
@@ -19,6 +20,7 @@ use crate::metrics::Metrics;
 use crate::publish::PublicUrl;
 use crate::rank::RankConfig;
 use crate::schedule::{self, OverrideError, ScheduleConfig, SchedulePoller};
+use crate::trial::TrialRuns;
 use crate::webhooks::{self, WebhookConfig, WebhookDeliveries, WebhookError};
 
 /// What a [`ControlPlane`] is made from.
@@ -36,6 +38,9 @@ pub struct ControlPlaneConfig {
     pub public_url: PublicUrl,
     pub rank: RankConfig,
     pub webhooks: Vec<WebhookConfig>,
+    pub source_files: SourceFileLocations,
+    /// Whether commands may change files.
+    pub edit_files: bool,
 }
 
 impl ControlPlaneConfig {
@@ -47,6 +52,17 @@ pub struct ControlPlane {
     engine: Engine,
     webhooks: WebhookDeliveries,
     schedule: SchedulePoller,
+    command_tools: CommandTools,
+}
+
+/// What [`OperatorTools`] are made from.
+struct CommandTools {
+    source_files: SourceFileLocations,
+    override_file: Option<PathBuf>,
+    edit_files: bool,
+    /// Not that of the engine.
+    runner: Arc<ExtractionRunner>,
+    fetcher: Arc<Fetcher>,
 }
 
 /// Why a [`ControlPlane`] cannot be set up.
@@ -81,7 +97,16 @@ impl ControlPlane {
             public_url,
             rank,
             webhooks,
+            source_files,
+            edit_files,
         } = config;
+        let command_tools = CommandTools {
+            source_files,
+            override_file: schedule.override_file.clone(),
+            edit_files,
+            runner: Arc::new(ExtractionRunner::new(fetcher.clone(), &extract)),
+            fetcher: fetcher.clone(),
+        };
         let runner = Arc::new(ExtractionRunner::new(fetcher.clone(), &extract));
         for source in &sources {
             if let Some(missing) = runner.explain_missing(source) {
@@ -111,13 +136,22 @@ impl ControlPlane {
             history_store,
             notifier,
         });
-        Ok(Self { engine, webhooks, schedule })
+        Ok(Self { engine, webhooks, schedule, command_tools })
     }
 
     /// The server of operator commands to this control plane.
     pub fn command_server(&self, token: Option<AdminToken>) -> CommandServer {
         let store = self.engine.store.clone();
-        CommandServer::new(self.engine.command_sender(), token, Clock::system(), store)
+        let CommandTools { source_files, override_file, edit_files, runner, fetcher } =
+            &self.command_tools;
+        let clock = Clock::system();
+        let tools = OperatorTools {
+            sources: SourceFiles::new(source_files.clone(), *edit_files, runner.clone()),
+            overrides: EditableOverrides::new(override_file.clone(), *edit_files),
+            trials: Arc::new(TrialRuns::new(runner.clone(), fetcher.clone(), clock.clone())),
+            notification_test: self.webhooks.notification_test(),
+        };
+        CommandServer::new(self.engine.command_sender(), tools, token, clock, store)
     }
 
     /// Publishes the first map at once and then keeps the map current until `shutdown` completes,

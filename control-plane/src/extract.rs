@@ -58,6 +58,7 @@ pub use self::configured_source::ConfiguredSource;
 pub use self::drift::{Drift, find_first_drift};
 pub use self::error::ExtractError;
 pub(crate) use self::error::StepFailure;
+pub(crate) use self::mask::{is_secret_name, mask_value};
 pub use self::recipe::run_script_worker;
 use self::recorder::{HttpRecorder, RecordedRequest, RecordedResponse};
 pub use self::recorder::{Recording, RecordingError};

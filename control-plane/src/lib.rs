@@ -17,6 +17,8 @@
 //!   schedule across a restart.
 //! - [`publish`]: the [`UpstreamMap`](pitwall_upstream_map::UpstreamMap) and its documents.
 //! - [`schedule`]: the sessions, polled independently of the streams.
+//! - [`config_files`]: the files that an operator edits while Pitwall runs.
+//! - [`trial`]: dry runs of a source that is not saved yet.
 //! - [`commands`]: an operator's commands; [`webhooks`]: alerts to the operator.
 //! - [`control`]: [`ControlPlane`], which wires the modules together.
 //! - [`metrics`]: Prometheus metrics; [`clock`]: the wall clock.
@@ -26,6 +28,7 @@ mod charset;
 mod check;
 mod clock;
 mod commands;
+mod config_files;
 mod control;
 mod engine;
 mod expiry;
@@ -43,9 +46,11 @@ mod schedule;
 pub mod settings;
 mod source;
 mod state_file;
+mod trial;
 mod webhooks;
 
 pub use commands::{AdminToken, CommandServer, ControlConfig, TokenTooShort, openapi, serve_admin};
+pub use config_files::{FixedSource, SourceFileLocations};
 pub use control::{ControlPlane, ControlPlaneConfig, SetupError};
 pub use extract::{
     BrowserConfig, Candidate, ConfiguredSource, Drift, ExtractConfig, ExtractError, Extraction,

@@ -78,6 +78,14 @@ pub(crate) struct ScheduleState {
     pub(crate) providers: Vec<ProviderStatus>,
 }
 
+/// How many sessions and meetings a text of an override file called `name` overrides.
+///
+/// # Errors
+/// One of its keys is wrong.
+pub(crate) fn count_overrides(name: &str, text: &str) -> Result<usize, OverrideError> {
+    overrides::parse_overrides(name, text).map(|overrides| overrides.len())
+}
+
 /// Checks the configured override file without applying it.
 ///
 /// # Errors

@@ -100,9 +100,15 @@ from_text!(HttpUrl, |text| {
     })
 });
 
+impl SourceName {
+    pub(crate) fn is_valid(text: &str) -> bool {
+        let legal = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_');
+        !text.is_empty() && text.len() <= 64 && text.bytes().all(legal)
+    }
+}
+
 from_text!(SourceName, |text| {
-    let legal = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_');
-    if text.is_empty() || text.len() > 64 || !text.bytes().all(legal) {
+    if !SourceName::is_valid(text) {
         return Err(format!("{text:?} is not a name: use [a-z0-9_-], at most 64 characters"));
     }
     Ok(Self(text.to_owned()))

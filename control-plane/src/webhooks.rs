@@ -2,11 +2,13 @@
 //!
 //! - [`alert`](crate::model::alert): the alerts.
 //! - [`delivery`]: requests, retries and signatures.
+//! - [`notification_test`]: whether each webhook takes an alert.
 //!
 //! Each webhook has its own queue, so that one that hangs blocks neither the others nor the control
 //! plane. An alert that does not fit a queue is counted and dropped.
 
 mod delivery;
+mod notification_test;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -17,7 +19,8 @@ use prometheus::{IntCounterVec, Opts, Registry};
 use serde::Deserialize;
 use tokio::sync::mpsc;
 
-use self::delivery::DeliveryWorker;
+use self::delivery::{DeliveryWorker, WebhookClient};
+pub(crate) use self::notification_test::{NotificationTest, WebhookTestResults};
 use crate::clock::Clock;
 use crate::model::alert::{Alert, EventName};
 use crate::settings::{HeaderTable, HeaderText, HttpUrl, SourceName};
@@ -133,11 +136,14 @@ pub(crate) fn configure(
         }
         let secret = config.secret_file.as_deref().map(|path| read_secret(&config.name.0, path));
         let (sender, receiver) = mpsc::channel(ALERT_QUEUE_CAPACITY);
-        deliveries.push(DeliveryWorker {
+        let client = WebhookClient {
             config: config.clone(),
             secret: secret.transpose()?,
             fetcher: fetcher.clone(),
             clock: clock.clone(),
+        };
+        deliveries.push(DeliveryWorker {
+            client: Arc::new(client),
             alerts: receiver,
             alert_counter: alert_counter.clone(),
         });
@@ -183,6 +189,11 @@ impl Notifier {
 }
 
 impl WebhookDeliveries {
+    /// A test of the same webhooks.
+    pub(crate) fn notification_test(&self) -> NotificationTest {
+        NotificationTest(self.0.iter().map(|worker| worker.client.clone()).collect())
+    }
+
     /// Ends when the [`Notifier`] and its clones are dropped.
     pub(crate) async fn run(self) {
         futures::future::join_all(self.0.into_iter().map(DeliveryWorker::run)).await;

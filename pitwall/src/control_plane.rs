@@ -88,7 +88,7 @@ impl ControlPlaneServer {
         config.control.listen = Some(listeners.commands.local_addr()?);
         let own_listeners = config.own_listeners();
         let Config { edge, upstream, state, schedule, sources, .. } = config;
-        let Config { extract, rank, webhooks, key_locations, .. } = config;
+        let Config { extract, rank, control, webhooks, key_locations, source_files, .. } = config;
         let webhook_names: Vec<String> =
             webhooks.iter().map(|webhook| webhook.name.0.clone()).collect();
         let config = ControlPlaneConfig {
@@ -100,6 +100,8 @@ impl ControlPlaneServer {
             public_url: PublicUrl::new(edge.site_url()),
             rank,
             webhooks,
+            source_files,
+            edit_files: control.edit_files.0,
         };
         let fetcher = Arc::new(Fetcher::new(upstream.timeouts.into(), own_listeners));
         let control_plane = ControlPlane::new(config, fetcher, store.clone(), registry).map_err(

@@ -17,7 +17,7 @@ use pitwall_fetch::RequestBody;
 use pitwall_fetch::{
     AddressPolicy, FetchError, FetchErrorKind, Fetcher, PrivateRange, Request, Timeouts,
 };
-use pitwall_upstream_map::CommandKey;
+use pitwall_upstream_map::{CommandKey, PRECONDITION_HEADERS};
 use url::{Position, Url};
 
 use crate::http::admin_token::bearer_token;
@@ -36,12 +36,13 @@ const RETRY_TIME_BUDGET: Duration = Duration::from_secs(2);
 /// Limit of a response's body: more than any trace has.
 const RESPONSE_MAX_BYTES: usize = 16 << 20;
 /// The response fields that are forwarded to the client.
-const FORWARDED_RESPONSE_HEADERS: [HeaderName; 5] = [
+const FORWARDED_RESPONSE_HEADERS: [HeaderName; 6] = [
     header::CONTENT_TYPE,
     header::CACHE_CONTROL,
     header::ALLOW,
     header::RETRY_AFTER,
     header::WWW_AUTHENTICATE,
+    header::ETAG,
 ];
 
 /// Forwards commands to the control planes of `[edge] control`.
@@ -53,8 +54,8 @@ pub struct ControlPlaneClient {
     leader_index: AtomicUsize,
 }
 
-/// A command as a client sent it. Of its fields only, with a body, `Content-Type` is forwarded. An
-/// admin token in `Authorization` becomes a signature, and is never sent itself.
+/// A command as a client sent it. Of its fields only [`PRECONDITION_HEADERS`] are forwarded and,
+/// with a body, `Content-Type`. An admin token in `Authorization` becomes a signature, and is never sent itself.
 pub struct CommandRequest {
     pub method: Method,
     pub path_and_query: String,
@@ -154,11 +155,17 @@ impl ControlPlaneClient {
             let content_type = content_type.unwrap_or(HeaderValue::from_static(""));
             request.body = Some(RequestBody { content_type, bytes: command.body.clone().into() });
         }
+        for name in PRECONDITION_HEADERS {
+            if let Some(value) = command.headers.get(&name) {
+                request.source_headers.insert(name, value.clone());
+            }
+        }
         if let Some(token) = bearer_token(&command.headers) {
             let path_and_query = &request.url[Position::BeforePath..Position::AfterQuery];
             let signature = CommandKey::of_admin_token(token).sign(
                 &command.method,
                 path_and_query,
+                &request.source_headers,
                 &command.body,
                 Timestamp::now().as_second(),
             );

@@ -188,8 +188,8 @@ impl Edge {
             (_, Some(client)) => self.limiter.admit_request(client.address.into(), in_flight),
         };
         let rejection = match route {
-            Ok(Route::Api(ApiRequest::Command(method))) => {
-                admission::reject_invalid_command(session, method)
+            Ok(Route::Api(ApiRequest::Command(methods))) => {
+                admission::reject_invalid_command(session, methods)
             }
             Ok(Route::Api(ApiRequest::Report)) => admission::reject_invalid_report(session),
             _ => admission::reject_invalid_request(session, is_cross_origin),

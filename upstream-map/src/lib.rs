@@ -22,7 +22,7 @@ pub mod slug;
 pub mod store;
 pub mod stream;
 
-pub use command_signature::{CommandKey, CommandSignature};
+pub use command_signature::{CommandKey, CommandSignature, PRECONDITION_HEADERS};
 pub use feedback::EdgeFeedback;
 pub use map::UpstreamMap;
 pub use store::{

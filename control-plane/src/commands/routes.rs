@@ -19,28 +19,28 @@ use tokio::time::Instant;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi, ToSchema};
 
-use super::CommandServer;
-use super::forwarding;
 use super::problem::{PROBLEM_CONTENT_TYPE, Problem};
+use super::problem_responses::CommandProblems;
+use super::{CommandServer, file_routes, forwarding, tool_routes};
 use crate::model::command::{
-    Command, CommandError, ReplySender, RunStarted, SwitchRequest, SwitchResult,
+    Command, CommandError, ReplySender, RunStarted, SwitchRequest, SwitchResult, ViewerCounts,
 };
 use crate::model::run_trace::RunTrace;
 
-/// Larger than any command.
-pub(super) const BODY_MAX_BYTES: usize = 16 * 1024;
+/// Larger than any command; the longest carry a file.
+pub(super) const BODY_MAX_BYTES: usize = 64 * 1024;
 /// The engine replies within milliseconds, or within five seconds while a switch waits for a store
 /// that cannot be reached.
 pub(super) const COMMAND_TIMEOUT: Duration = Duration::from_secs(7);
 
 /// Response descriptions that the operations share.
-const UNAUTHORIZED_DESCRIPTION: &str = "Not the admin token. signature-expired: the clocks of edge and control plane differ by more \
+pub(super) const UNAUTHORIZED_DESCRIPTION: &str = "Not the admin token. signature-expired: the clocks of edge and control plane differ by more \
                         than a minute; signature-replayed: the same signed command came before.";
-const UNAVAILABLE_DESCRIPTION: &str = "Nothing was done: store-unavailable: the store cannot be reached; \
+pub(super) const UNAVAILABLE_DESCRIPTION: &str = "Nothing was done: store-unavailable: the store cannot be reached; \
                        standing-by, leader-silent: which control plane leads is not known, or it \
                        cannot be reached; taking-over: it has just begun to lead; unavailable: it \
                        is busy. Retry-After says when to ask again.";
-const OUTCOME_UNKNOWN_DESCRIPTION: &str = "outcome-unknown: it was sent on and not answered in time. Look whether it \
+pub(super) const OUTCOME_UNKNOWN_DESCRIPTION: &str = "outcome-unknown: it was sent on and not answered in time. Look whether it \
                          was done before you send it again.";
 
 pub(super) fn router(commands: CommandServer) -> Router {
@@ -49,6 +49,9 @@ pub(super) fn router(commands: CommandServer) -> Router {
         .route("/api/extractors/{name}/run", post(run_extractor))
         .route("/api/extractors/{name}/trace", get(get_trace))
         .route("/api/streams/{id}/switch", post(switch_stream))
+        .route("/api/viewers", get(get_viewers))
+        .merge(file_routes::router())
+        .merge(tool_routes::router())
         .method_not_allowed_fallback(|| async { Problem::MethodNotAllowed })
         .fallback(|| async { Problem::NotFound })
         .layer(middleware::from_fn_with_state(commands.clone(), authorize_or_forward))
@@ -72,7 +75,23 @@ async fn authorize_or_forward(
 
 #[derive(OpenApi)]
 #[openapi(
-    paths(run_extractor, get_trace, switch_stream),
+    paths(
+        run_extractor,
+        get_trace,
+        switch_stream,
+        get_viewers,
+        file_routes::list_sources,
+        file_routes::get_source,
+        file_routes::save_source,
+        file_routes::remove_source,
+        file_routes::check_source,
+        file_routes::get_overrides,
+        file_routes::save_overrides,
+        file_routes::check_overrides,
+        tool_routes::try_source,
+        tool_routes::get_trial,
+        tool_routes::test_notifications,
+    ),
     modifiers(&BearerScheme),
     security(("admin-token" = [])),
 )]
@@ -89,7 +108,8 @@ impl Modify for BearerScheme {
         // need no token.
         let security = document.security.take();
         for item in document.paths.paths.values_mut() {
-            for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
+            let operations = [&mut item.get, &mut item.post, &mut item.put, &mut item.delete];
+            for operation in operations.into_iter().flatten() {
                 operation.security.clone_from(&security);
             }
         }
@@ -197,7 +217,21 @@ async fn switch_stream(
         .await
 }
 
-fn parse_json_body<T: Default + for<'de> Deserialize<'de>>(
+/// Who watches what, and what an operator has pinned
+#[utoipa::path(
+    get,
+    path = "/api/viewers",
+    operation_id = "viewers",
+    responses(
+        (status = 200, body = ViewerCounts, description = "Numbers alone: nothing of a viewer."),
+        CommandProblems,
+    ),
+)]
+async fn get_viewers(State(commands): State<Arc<CommandServer>>) -> Result<Response, Problem> {
+    commands.execute(StatusCode::OK, |reply| Command::GetViewers { reply }).await
+}
+
+pub(super) fn parse_json_body<T: Default + for<'de> Deserialize<'de>>(
     headers: &HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<T, Problem> {
@@ -252,7 +286,11 @@ impl CommandServer {
             None if !self.is_leader() => return Err(self.not_leading_problem()),
             None => return Err(Problem::Busy),
         };
-        let headers = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
-        Ok((status, headers, axum::Json(result)).into_response())
+        Ok(json_response(status, result))
     }
+}
+
+pub(super) fn json_response(status: StatusCode, body: impl Serialize) -> Response {
+    let headers = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
+    (status, headers, axum::Json(body)).into_response()
 }

@@ -13,12 +13,16 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::*;
+use crate::config_files::SourceFileLocations;
 use crate::control::{ControlPlane, ControlPlaneConfig};
 use crate::extract::ConfiguredSource;
 use crate::extract::ExtractConfig;
 use crate::publish::PublicUrl;
 use crate::rank::RankConfig;
 use crate::schedule::ScheduleConfig;
+use crate::webhooks::WebhookConfig;
+
+mod file_commands;
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
@@ -26,7 +30,7 @@ const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 struct TestControlPlane {
     address: SocketAddr,
     admin: SocketAddr,
-    _state: tempfile::TempDir,
+    state: tempfile::TempDir,
 }
 
 impl TestControlPlane {
@@ -61,15 +65,35 @@ impl TestControlPlane {
         text: &str,
         needed: T,
     ) -> Self {
+        Self::start_with_webhooks(store, token, text, Vec::new(), needed).await
+    }
+
+    async fn start_with_webhooks<T: Send + 'static>(
+        store: Arc<dyn Store>,
+        token: Option<&str>,
+        text: &str,
+        webhooks: Vec<WebhookConfig>,
+        needed: T,
+    ) -> Self {
         let state = tempfile::tempdir().unwrap();
+        std::fs::write(state.path().join("overrides.toml"), "# nothing yet\n").unwrap();
         let config = ControlPlaneConfig {
-            schedule: ScheduleConfig { providers: Vec::new(), ..ScheduleConfig::default() },
+            schedule: ScheduleConfig {
+                providers: Vec::new(),
+                override_file: Some(state.path().join("overrides.toml")),
+                ..ScheduleConfig::default()
+            },
             sources: ConfiguredSource::parse_file(text).unwrap(),
             extract: ExtractConfig::default(),
             state_dir: state.path().to_owned(),
             check_interval: ControlPlaneConfig::DEFAULT_CHECK_INTERVAL,
             rank: RankConfig::default(),
-            webhooks: Vec::new(),
+            webhooks,
+            source_files: SourceFileLocations {
+                folder: Some(state.path().join("sources")),
+                ..SourceFileLocations::default()
+            },
+            edit_files: true,
             public_url: PublicUrl::new("https://edge.test/".parse().unwrap()),
         };
         let fetcher = Arc::new(Fetcher::new(Timeouts::default(), Vec::new()));
@@ -86,7 +110,7 @@ impl TestControlPlane {
         });
         tokio::spawn(commands.serve(listener, std::future::pending()));
         tokio::spawn(serve_admin(admin, registry, store, std::future::pending()));
-        Self { address: addresses.0, admin: addresses.1, _state: state }
+        Self { address: addresses.0, admin: addresses.1, state }
     }
 
     async fn ask(&self, request: &str, headers: &str, body: &str) -> (u16, String, Value) {
@@ -405,7 +429,8 @@ async fn a_standby_signs_what_it_forwards() {
     let (path, json) = ("/api/streams/w/switch", "content-type: application/json\r\n");
     let key = CommandKey::of_admin_token(TOKEN.as_bytes());
     let now = jiff::Timestamp::now().as_second();
-    let signed = key.sign(&http::Method::POST, path, b"{}", now).to_header();
+    let signed =
+        key.sign(&http::Method::POST, path, &http::HeaderMap::new(), b"{}", now).to_header();
     let signed = format!("authorization: {}\r\n", signed.to_str().unwrap());
     for authorization in [authorization_header(), signed.clone()] {
         let headers = format!("{authorization}{json}");
@@ -416,7 +441,7 @@ async fn a_standby_signs_what_it_forwards() {
         let value = value.unwrap().parse().unwrap();
         let headers = http::HeaderMap::from_iter([(http::header::AUTHORIZATION, value)]);
         let signature = CommandSignature::of_headers(&headers).unwrap();
-        assert!(key.has_signed(&signature, &http::Method::POST, path), "{forwarded}");
+        assert!(key.has_signed(&signature, &http::Method::POST, path, &headers), "{forwarded}");
         assert!(signature.is_of_body(b"{}"));
     }
     let (status, _, problem) =

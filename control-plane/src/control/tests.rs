@@ -159,6 +159,8 @@ async fn from_configuration_to_public_documents() {
         public_url: PublicUrl::new("https://edge.test/".parse().unwrap()),
         rank: RankConfig::default(),
         webhooks: vec![toml::from_str("name = 'ops'\nurl = 'https://hooks.example.com/'").unwrap()],
+        source_files: SourceFileLocations::default(),
+        edit_files: true,
     };
     let fetcher = Arc::new(Fetcher::new(Timeouts::default(), Vec::new()));
     let plane = ControlPlane::new(config, fetcher, store.clone(), &registry).unwrap();

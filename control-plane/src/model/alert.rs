@@ -30,6 +30,8 @@ pub(crate) enum AlertEvent {
     StreamBack { stream: StreamId, name: String, source: Option<String>, since: Timestamp },
     /// No stream is healthy while a session is live.
     NoHealthyStream { session: String, name: String },
+    /// An operator tries the webhook. Sent whatever `events` selects.
+    Test { webhook: String },
 }
 
 /// An event that `[[webhook]] events` can select.
@@ -42,6 +44,9 @@ pub enum EventName {
     StreamDark,
     StreamBack,
     NoHealthyStream,
+    /// Not to be selected: a test goes to every webhook.
+    #[serde(skip_deserializing)]
+    Test,
 }
 
 impl Alert {
@@ -62,6 +67,7 @@ impl AlertEvent {
             Self::StreamDark { .. } => EventName::StreamDark,
             Self::StreamBack { .. } => EventName::StreamBack,
             Self::NoHealthyStream { .. } => EventName::NoHealthyStream,
+            Self::Test { .. } => EventName::Test,
         }
     }
 
@@ -93,6 +99,7 @@ impl AlertEvent {
             Self::NoHealthyStream { name, .. } => {
                 format!("{name} is live and no stream is healthy")
             }
+            Self::Test { webhook } => format!("A test: the webhook {webhook} works"),
         }
     }
 }
@@ -110,6 +117,7 @@ impl EventName {
             Self::StreamDark => "stream-dark",
             Self::StreamBack => "stream-back",
             Self::NoHealthyStream => "no-healthy-stream",
+            Self::Test => "test",
         }
     }
 
@@ -118,7 +126,7 @@ impl EventName {
         match self {
             Self::NoHealthyStream | Self::StreamDark => "5",
             Self::SourceDead => "4",
-            Self::Failover | Self::OnBackup | Self::StreamBack => "3",
+            Self::Failover | Self::OnBackup | Self::StreamBack | Self::Test => "3",
         }
     }
 }

@@ -1,4 +1,5 @@
-//! [`DeliveryWorker`]: sends the alerts of one webhook in order, with retries and a signature.
+//! [`WebhookClient`]: sends an alert to one webhook, signed. [`DeliveryWorker`]: sends the alerts of
+//! one webhook in order, with retries.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,11 +17,15 @@ use super::{WebhookConfig, WebhookKind};
 use crate::clock::Clock;
 use crate::model::alert::Alert;
 
-pub(super) struct DeliveryWorker {
+pub(super) struct WebhookClient {
     pub(super) config: WebhookConfig,
     pub(super) secret: Option<Vec<u8>>,
     pub(super) fetcher: Arc<Fetcher>,
     pub(super) clock: Clock,
+}
+
+pub(super) struct DeliveryWorker {
+    pub(super) client: Arc<WebhookClient>,
     pub(super) alerts: mpsc::Receiver<Arc<Alert>>,
     pub(super) alert_counter: IntCounterVec,
 }
@@ -40,8 +45,8 @@ const EVENT_HEADER: HeaderName = HeaderName::from_static("x-pitwall-event");
 const SIGNATURE_HEADER: HeaderName = HeaderName::from_static("x-pitwall-signature");
 
 /// Why an attempt failed.
-struct DeliveryFailure {
-    message: String,
+pub(super) struct DeliveryFailure {
+    pub(super) message: String,
     /// The webhook's Retry-After.
     retry_after: Option<Duration>,
     is_retryable: bool,
@@ -51,16 +56,17 @@ impl DeliveryWorker {
     pub(super) async fn run(mut self) {
         while let Some(alert) = self.alerts.recv().await {
             let outcome = if self.deliver(&alert).await { "delivered" } else { "failed" };
-            self.alert_counter.with_label_values(&[self.config.name.0.as_str(), outcome]).inc();
+            let webhook = self.client.config.name.0.as_str();
+            self.alert_counter.with_label_values(&[webhook, outcome]).inc();
         }
     }
 
     async fn deliver(&self, alert: &Alert) -> bool {
         let mut retries = RETRY_DELAYS.iter();
         loop {
-            let Err(failure) = self.attempt(alert).await else { return true };
+            let Err(failure) = self.client.send(alert).await else { return true };
             let DeliveryFailure { message, retry_after, is_retryable } = failure;
-            let webhook = &self.config.name.0;
+            let webhook = &self.client.config.name.0;
             match retries.next().filter(|_| is_retryable) {
                 Some(delay) => {
                     tracing::info!(
@@ -82,8 +88,11 @@ impl DeliveryWorker {
             }
         }
     }
+}
 
-    async fn attempt(&self, alert: &Alert) -> Result<(), DeliveryFailure> {
+impl WebhookClient {
+    /// Sends an alert once; gives the webhook's status.
+    pub(super) async fn send(&self, alert: &Alert) -> Result<StatusCode, DeliveryFailure> {
         let permanent =
             |message: String| DeliveryFailure { message, retry_after: None, is_retryable: false };
         let (body, headers) = self.build_message(alert).map_err(permanent)?;
@@ -98,7 +107,7 @@ impl DeliveryWorker {
             })?;
         let status = response.status();
         if status.is_success() {
-            return Ok(());
+            return Ok(status);
         }
         let retry_after = response.headers().get(header::RETRY_AFTER);
         let retry_after = retry_after.and_then(|value| value.to_str().ok()?.parse().ok());

@@ -161,6 +161,7 @@ async fn a_command_is_signed_and_the_admin_token_is_not_sent() {
         let headers = HeaderMap::from_iter([
             (header::AUTHORIZATION, authorization.parse().unwrap()),
             (header::COOKIE, format!("a={TOKEN}").parse().unwrap()),
+            (header::IF_MATCH, HeaderValue::from_static("\"v1\"")),
         ]);
         let (method, path_and_query, body) = (Method::POST, path.to_owned(), b"{}".to_vec());
         let command = CommandRequest { method, path_and_query, headers, body };
@@ -169,10 +170,13 @@ async fn a_command_is_signed_and_the_admin_token_is_not_sent() {
         assert!(!sent.contains(TOKEN), "{authorization}: {sent}");
         let field = sent.lines().find_map(|line| line.strip_prefix("authorization: "));
         let headers = field.map(|value| (header::AUTHORIZATION, value.parse().unwrap()));
-        let signature = CommandSignature::of_headers(&HeaderMap::from_iter(headers));
+        let mut headers = HeaderMap::from_iter(headers);
+        let signature = CommandSignature::of_headers(&headers);
+        assert!(sent.contains("if-match: \"v1\"\r\n"), "{sent}");
+        headers.insert(header::IF_MATCH, HeaderValue::from_static("\"v1\""));
         let path = sent.split(' ').nth(1).unwrap();
         let is_accepted = signature.is_some_and(|signature| {
-            key.has_signed(&signature, &Method::POST, path) && signature.is_of_body(b"{}")
+            key.has_signed(&signature, &Method::POST, path, &headers) && signature.is_of_body(b"{}")
         });
         assert_eq!(is_accepted, is_signed, "{authorization}: {sent}");
     }

@@ -34,19 +34,18 @@ fn reject_invalid_header(session: &mut Session) -> Option<Response> {
     Some(Response::from_problem(&problem))
 }
 
-/// The response that refuses a command with invalid fields or another method than its route's;
-/// `None` admits it. The control plane checks everything else.
-pub fn reject_invalid_command(session: &mut Session, method: &Method) -> Option<Response> {
+/// The response that refuses a command with invalid fields or another method than those of its
+/// route, as `Allow` lists them; `None` admits it. The control plane checks everything else.
+pub fn reject_invalid_command(session: &mut Session, methods: &'static str) -> Option<Response> {
     if let Some(response) = reject_invalid_header(session) {
         return Some(response);
     }
-    let requested = &session.req_header().method;
-    if requested == method || (requested == Method::HEAD && method == Method::GET) {
+    let requested = session.req_header().method.as_str();
+    if methods.split(", ").any(|method| method == requested) {
         return None;
     }
     session.as_downstream_mut().set_keepalive(None);
-    let allowed = if method == Method::GET { "GET, HEAD" } else { "POST" };
-    Some(Response::from_problem(&Problem::MethodNotAllowed(allowed)))
+    Some(Response::from_problem(&Problem::MethodNotAllowed(methods)))
 }
 
 /// The response to a request for the reports route that is no `POST`, a preflight's among them, as

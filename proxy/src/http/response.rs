@@ -109,7 +109,12 @@ impl Response {
         Ok(())
     }
 
+    /// Only a response to GET or HEAD can be as the client knows it: for other methods
+    /// `If-None-Match` is a condition of what they do (RFC 9110, section 13.1.2).
     fn is_not_modified_for(&self, session: &Session) -> bool {
+        if !matches!(session.req_header().method, Method::GET | Method::HEAD) {
+            return false;
+        }
         let etag = self.headers.iter().find(|(name, _)| name == header::ETAG).map(|(_, etag)| etag);
         let known = session.req_header().headers.get(header::IF_NONE_MATCH);
         let (Some(etag), Some(known)) = (etag, known) else { return false };
