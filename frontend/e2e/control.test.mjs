@@ -85,20 +85,20 @@ test('an operator sees what runs, changes it, and overwrites nobody', async (t) 
 		'the source works',
 	);
 
-	await button('Show the last run of club', club).click();
+	await button('Last run of club', club).click();
 	assert.match(await club.getByTestId('trace').innerText(), /found 1.*World feed:\s*plays/s);
-	await button('Run club now', club).click();
+	await button('Run now club', club).click();
 	await says(/It runs now|runs once more/, club);
 
 	const stream = page.locator('[data-stream=world-feed]');
 	await eventually(async () => /0 viewers, plays from c/.test(await stream.innerText()), 'who watches');
 	await stream.getByLabel('Source for World feed').selectOption('club');
-	await button('Switch World feed and pin', stream).click();
+	await button('Pin World feed', stream).click();
 	await says(/club plays and is pinned/, stream);
 	await eventually(async () => /Pinned/.test(await stream.innerText()), 'the pin is shown');
-	await button('Show why World feed plays from where it does', stream).click();
+	await button('Why? World feed', stream).click();
 	assert.match(await stream.getByTestId('ranking').innerText(), /club:/);
-	await button('Take the pin off World feed', stream).click();
+	await button('Unpin World feed', stream).click();
 	await eventually(async () => !/Pinned/.test(await stream.innerText()), 'the pin is off');
 
 	const overrides = page.getByTestId('overrides');
