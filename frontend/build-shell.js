@@ -78,7 +78,7 @@ function watchModules(manifest) {
 	return [...files];
 }
 
-const HLS_MODULE = 'node_modules/hls.js/dist/hls.mjs';
+const HLS_MODULE = 'src/lib/player/hls.ts';
 const GENERATED_NODES = '.svelte-kit/generated/client-optimized/nodes';
 
 /** The node of the Watch page. SvelteKit numbers its nodes; each generated module contains its component's path. */
