@@ -1,3 +1,4 @@
+import { t } from '$lib/i18n/texts';
 import type Hls from 'hls.js';
 
 /** hls.js, and where the script of its worker is. */
@@ -14,7 +15,7 @@ export function loadHls(): Promise<LoadedHls | null> {
 		// hls.js is preferred: some browsers report native HLS support and play it badly.
 		if (HlsClass.isSupported()) return { Hls: HlsClass, workerPath };
 		if (document.createElement('video').canPlayType('application/vnd.apple.mpegurl')) return null;
-		throw new Error('This browser cannot play HLS: it has no Media Source Extensions.');
+		throw new Error(t('noMse'));
 	});
 	return loading;
 }

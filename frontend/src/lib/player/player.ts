@@ -1,3 +1,4 @@
+import { t } from '$lib/i18n/texts';
 import { serverClock } from '$lib/time/clock';
 import type Hls from 'hls.js';
 import type { ErrorData, HlsConfig } from 'hls.js';
@@ -300,7 +301,7 @@ export class Player {
 		on('volumechange', () => this.#updateView({ muted: this.video.muted, volume: this.video.volume }));
 		on('error', () => {
 			if (!this.#hls && this.video.error)
-				this.#recover({ kind: 'network', manifest: true }, 'The stream cannot be played');
+				this.#recover({ kind: 'network', manifest: true }, t('cannotBePlayed'));
 		});
 	}
 
@@ -341,7 +342,7 @@ export class Player {
 			this.#updateView({
 				audioTracks: audioTracks.map(({ name, lang }, id) => ({
 					id,
-					label: name || lang || `Track ${id + 1}`,
+					label: name || lang || t('track', { number: id + 1 }),
 				})),
 			});
 		});
@@ -350,7 +351,7 @@ export class Player {
 			this.#updateView({
 				captionTracks: subtitleTracks.map(({ name, lang }, id) => ({
 					id,
-					label: name || lang || `Track ${id + 1}`,
+					label: name || lang || t('track', { number: id + 1 }),
 				})),
 				captionTrack: hls.subtitleDisplay ? hls.subtitleTrack : -1,
 			});
@@ -419,7 +420,7 @@ export class Player {
 		const expected = this.#playRequested && !this.view.playBlocked && this.view.phase !== 'down';
 		switch (this.#stallDetector.tick(this.video.currentTime, expected, now)) {
 			case 'stalled':
-				this.#recover({ kind: 'stalled' }, 'The picture stands still');
+				this.#recover({ kind: 'stalled' }, t('pictureStill'));
 				break;
 			case 'moving':
 				this.#recovery.onMediaFlowing(now);

@@ -1,3 +1,5 @@
+import { t } from '$lib/i18n/texts';
+import { decimal } from '$lib/i18n/number';
 import type { Level } from 'hls.js';
 
 export interface Quality {
@@ -35,11 +37,11 @@ export function findMatchingLevel(selected: Quality | null, available: readonly 
 
 export function bitrateLabel(bitsPerSecond: number | null): string {
 	if (!bitsPerSecond) return '';
-	if (bitsPerSecond < 1e6) return `${Math.round(bitsPerSecond / 1e3)} kb/s`;
-	return `${(bitsPerSecond / 1e6).toFixed(1)} Mb/s`;
+	if (bitsPerSecond < 1e6) return `${decimal(bitsPerSecond / 1e3, 0)} kb/s`;
+	return `${decimal(bitsPerSecond / 1e6)} Mb/s`;
 }
 
 function labelOf({ height, bitrate, frameRate }: Pick<Level, 'height' | 'bitrate' | 'frameRate'>): string {
-	if (!height) return bitrateLabel(bitrate) || 'Source';
+	if (!height) return bitrateLabel(bitrate) || t('source');
 	return frameRate > 31 ? `${height}p${Math.round(frameRate)}` : `${height}p`;
 }
