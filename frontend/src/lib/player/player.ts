@@ -8,6 +8,7 @@ import { classifyError, isUnanswered, describeError } from './hls-errors';
 import { FrameMonitor } from './frame-monitor';
 import { RecoveryPolicy, type PlaybackFault, type RecoveryStep } from './recovery-policy';
 import { toQualities, findMatchingLevel, type Quality } from './quality';
+import { hlsTimes, nativeTimes, type ReadTimes } from './media-times';
 import { ProgrammeTime, type ProgrammePosition } from './programme-time';
 import { StallDetector } from './stall-detector';
 import { collectStats, type Stats } from './stats';
@@ -50,7 +51,8 @@ export class Player {
 	readonly #stallDetector = new StallDetector();
 	readonly #frameMonitor: FrameMonitor;
 	readonly #liveLatency = new LiveLatencyTracker();
-	readonly #programmeTime: ProgrammeTime | null;
+	readonly #readTimes: ReadTimes;
+	readonly #programmeTime: ProgrammeTime;
 	readonly #listeners = new AbortController();
 	readonly #tickTimer: ReturnType<typeof setInterval>;
 	#stepTimer: ReturnType<typeof setTimeout> | undefined;
@@ -81,7 +83,8 @@ export class Player {
 		video.muted = !audible;
 		this.view = { ...initialView, muted: !audible, volume };
 		this.#hls = Hls ? new Hls(config) : null;
-		this.#programmeTime = this.#hls && new ProgrammeTime(video, this.#hls);
+		this.#readTimes = this.#hls ? hlsTimes(this.#hls) : nativeTimes(video);
+		this.#programmeTime = new ProgrammeTime(video, this.#readTimes);
 		this.#listenToVideo();
 		this.#listenToHls();
 		this.#hls?.attachMedia(video);
@@ -176,10 +179,10 @@ export class Player {
 		this.play();
 	}
 
-	/** Where the player is in its programme; null before the first frame and in browsers that play HLS themselves. */
+	/** Where the player is in its programme; null before the first frame. */
 	position(): ProgrammePosition | null {
 		if (!this.#frameMonitor.hasFrame) return null;
-		return this.#programmeTime?.read(serverClock.now(), this.#liveLatency.isClockPlausible) ?? null;
+		return this.#programmeTime.read(serverClock.now(), this.#liveLatency.isClockPlausible);
 	}
 
 	/** Whether frames come now. */
@@ -192,11 +195,11 @@ export class Player {
 
 	/** Seeks by seconds, and stays in what the playlist holds. */
 	seekBy(seconds: number): void {
-		const details = this.#hls?.latestLevelDetails;
+		const times = this.#readTimes();
 		const target = this.video.currentTime + seconds;
 		this.#wentBack = (this.#liveEdgePosition() ?? 0) - target > WENT_BACK_SECONDS;
-		this.video.currentTime = details
-			? Math.min(Math.max(target, details.fragmentStart), Math.max(details.edge - 0.5, details.fragmentStart))
+		this.video.currentTime = times
+			? Math.min(Math.max(target, times.start), Math.max(times.edge - 0.5, times.start))
 			: target;
 	}
 
@@ -243,7 +246,7 @@ export class Player {
 		this.#isOpening = true;
 		this.#wentBack = false;
 		this.#stallDetector.reset();
-		this.#programmeTime?.reset();
+		this.#programmeTime.reset();
 		// The phase `down` lasts until media arrives, so that the tile does not flicker with every retry.
 		if (this.view.phase !== 'down') this.#updateView({ phase: this.#playRequested ? 'loading' : 'paused' });
 		if (this.#hls) this.#hls.loadSource(this.#url);
@@ -432,24 +435,26 @@ export class Player {
 	#updateLiveEdge(now: number): void {
 		const hidden = typeof document !== 'undefined' && document.visibilityState === 'hidden';
 		this.#frameMonitor.tick(now, hidden);
-		const hls = this.#hls;
 		// After a reload there is no media playlist for a while, so the last known `live` stays valid.
-		const playlist = hls?.latestLevelDetails;
-		if (playlist) this.#isLive = playlist.live;
-		if (!hls || !this.#isLive || !this.#frameMonitor.hasFrame)
+		const times = this.#readTimes();
+		if (times) this.#isLive = times.isLive;
+		if (!this.#isLive || !this.#frameMonitor.hasFrame)
 			return this.#updateView({ liveEdge: null, latency: null, stalledSeconds: 0 });
 
 		const frozenMs = this.#frameMonitor.frozenForMs(now);
 		const paused = !this.#playRequested || this.view.phase === 'paused';
 		const isMoving = !paused && frozenMs === 0;
-		if (isMoving && !playlist) return;
-		const { seconds, basis } = this.#liveLatency.measure(
-			serverClock.now(),
-			hls.playingDate?.getTime() ?? null,
-			hls.latency,
-			isMoving,
-		);
-		const isAtLiveEdge = hls.latency <= (hls.targetLatency ?? 0) + LIVE_TOLERANCE_SECONDS;
+		if (isMoving && !times) return;
+		const { playingDate, latency, targetLatency } = times ?? {
+			playingDate: null,
+			latency: 0,
+			targetLatency: 0,
+		};
+		// hls.js tells when its playlist has advanced; a browser that plays HLS itself does not.
+		if (!this.#hls && playingDate !== null)
+			this.#liveLatency.onPlaylistAdvanced(playingDate + latency * 1_000, serverClock.now());
+		const { seconds, basis } = this.#liveLatency.measure(serverClock.now(), playingDate, latency, isMoving);
+		const isAtLiveEdge = latency <= targetLatency + LIVE_TOLERANCE_SECONDS;
 		this.#updateView({
 			liveEdge: paused ? 'paused' : frozenMs > 0 ? 'stalled' : isAtLiveEdge ? 'live' : 'behind',
 			latency: Math.round(seconds * 10) / 10,
@@ -459,9 +464,8 @@ export class Player {
 	}
 
 	#liveEdgePosition(): number | null {
-		if (this.#hls) return this.#hls.liveSyncPosition;
-		const { seekable } = this.video;
-		return seekable.length ? seekable.end(seekable.length - 1) : null;
+		const times = this.#readTimes();
+		return times?.isLive ? times.live : null;
 	}
 
 	#updateView(change: Partial<PlayerView>): void {
