@@ -82,7 +82,7 @@ impl ProxyHandler {
             let fetch = |directives| {
                 state.fetch_and_rewrite(request, directives, cache_key, playlist_poller)
             };
-            self.playlist_poller.poll(playlist.clone(), directives, fetch).boxed()
+            self.playlist_poller.poll(playlist.clone(), directives, None, fetch).boxed()
         };
         match &request.directives {
             None => poll(None).await.result,

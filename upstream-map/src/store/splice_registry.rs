@@ -18,6 +18,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Duration, Instant};
 
+use super::number_journal::NextNumbers;
 use crate::stream::StreamId;
 
 /// Lifetime of a stream's records without any proposal; the stream starts over afterwards.
@@ -88,6 +89,9 @@ pub struct SpliceDecision {
     /// Media sequence number after the rendition's last published one, in any generation.
     pub next_number: u64,
     pub tail_record: Vec<u8>,
+    /// The highest `next_number` that this process knows: a higher one if it has published while the
+    /// other edges could not be asked, also before it was restarted.
+    pub known_next_number: u64,
     /// Every number of the stream below this one may have been published.
     pub reserved_below: u64,
     /// How long ago the generation began, by one clock for all edges: edges' own clocks may differ.
@@ -184,6 +188,7 @@ impl SpliceRegistry {
             }
         }
         let changed = self.apply_decision(proposal, &decision);
+        decision.known_next_number = self.known_next_number(proposal).max(decision.next_number);
         Ok((decision, changed))
     }
 
@@ -233,6 +238,12 @@ impl SpliceRegistry {
         let streams = self.lock_streams();
         let entry = streams.get(&proposal.stream).filter(|entry| !entry.told);
         entry.map_or(0, |entry| entry.reserved)
+    }
+
+    fn known_next_number(&self, proposal: &SpliceProposal) -> u64 {
+        let streams = self.lock_streams();
+        let head = streams.get(&proposal.stream).and_then(|it| it.heads.get(&proposal.rendition));
+        head.map_or(0, |head| head.0)
     }
 
     /// Whether this registry knows a later generation than the proposal.
@@ -300,6 +311,19 @@ impl SpliceRegistry {
         Self(Mutex::new(entries))
     }
 
+    /// Takes over how far renditions had come since the records were saved. Streams without
+    /// records begin anew.
+    pub(super) fn raise_next_numbers(&self, next_numbers: NextNumbers) {
+        let mut streams = self.lock_streams();
+        for (stream, renditions) in next_numbers {
+            let Some(entry) = streams.get_mut(&stream) else { continue };
+            for (rendition, next_number) in renditions {
+                let head = entry.heads.entry(rendition).or_default();
+                head.0 = head.0.max(next_number);
+            }
+        }
+    }
+
     fn lock_streams(&self) -> MutexGuard<'_, HashMap<StreamId, StreamSplices>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -358,6 +382,7 @@ impl StreamSplices {
             splice_record: self.parts.get(&proposal.rendition).cloned(),
             next_number: head.0,
             tail_record: head.1.clone(),
+            known_next_number: head.0,
             reserved_below: self.reserved,
             generation_age: self.generation_age(),
             tail_age: self.tails_at.get(&proposal.rendition).map(|at| at.elapsed()),
