@@ -8,7 +8,7 @@
 //! - [`inflight_fetch`]: one fetch that any number of readers follow, and [`fetch_task`], the task
 //!   behind it, which resumes an interrupted body (`resume`) and asks the body whether it is
 //!   complete where its message does not say ([`body_end`]).
-//! - [`reader`]: one viewer's position in an object.
+//! - [`reader`]: one viewer's position in an object; [`fetch_progress`]: whether a fetch stalls.
 //! - [`object_store`]: complete objects, whose bodies are [`chunks`], stored for a [`freshness`]
 //!   lifetime.
 //! - [`bypass`]: a response for one reader.
@@ -20,6 +20,7 @@ pub mod bypass;
 pub mod byte_range;
 pub mod chunks;
 pub mod fetch_budget;
+pub mod fetch_progress;
 pub mod fetch_task;
 pub mod freshness;
 pub mod inflight_fetch;
@@ -44,6 +45,7 @@ use crate::upstream::target::UpstreamTarget;
 use bypass::Bypass;
 use byte_range::{ByteRange, parse_content_range};
 use fetch_budget::FetchBudget;
+use fetch_progress::FetchProgress;
 use fetch_task::{FetchTask, FetchedObject, build_media_request, is_whole};
 use freshness::FreshnessByDirectory;
 use inflight_fetch::{InflightFetch, NotCacheable};
@@ -167,6 +169,7 @@ pub enum PrefetchOutcome {
     /// `coalesced`: another request has started the fetch.
     Inflight {
         completion: JoinHandle<Result<(), Problem>>,
+        progress: FetchProgress,
         coalesced: bool,
     },
     /// The upstream has refused the object, now or within [`NEGATIVE_CACHE_TTL`].
@@ -328,7 +331,12 @@ impl SegmentCache {
         }
         match self.join_or_start_fetch(target, bounds) {
             JoinOutcome::Inflight(reader, coalesced) => {
-                PrefetchOutcome::Inflight { completion: tokio::spawn(reader.drain()), coalesced }
+                let progress = reader.progress();
+                PrefetchOutcome::Inflight {
+                    completion: tokio::spawn(reader.drain()),
+                    progress,
+                    coalesced,
+                }
             }
             JoinOutcome::Hit(_) => PrefetchOutcome::Stored,
             JoinOutcome::NotCacheable(NotCacheable::Problem(problem)) => {

@@ -7,6 +7,7 @@
 //! - [`publisher`]: publication of a rendition, after all edges have agreed on its numbers.
 //! - [`stream_state`], [`rendition_state`]: what this edge knows of a stream and has published of a
 //!   rendition.
+//! - [`source_progress`]: whether the source of a rendition goes on.
 //! - [`source_switch`]: the record by which edges share a change of the source.
 //! - [`directives`]: delivery directives, translated to the source's sequence numbers.
 //! - [`failure_log`]: which failing playlists have been logged.
@@ -16,6 +17,7 @@ mod failure_log;
 mod media_poll;
 mod publisher;
 mod rendition_state;
+mod source_progress;
 mod source_switch;
 mod stream_state;
 mod upstream_selection;

@@ -2,9 +2,11 @@
 //!
 //! - [`rewriting`]: the source's playlist, rewritten with links of this edge.
 //! - [`alternatives`]: what the other sources of the stream have.
+//! - [`segment_stalls`]: segments whose fetches stall.
 
 mod alternatives;
 mod rewriting;
+mod segment_stalls;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -227,6 +229,7 @@ impl MediaPoll {
         }
         let next = numbers.map_or(0, |numbers| numbers.end);
         let prefetches = self.state.prefetch_new_segments(&rewritten, &attempt.target);
+        self.watch_for_stalls(attempt.upstream, &rewritten, &prefetches);
         if !rewritten.timing.has_end_list {
             self.publisher.stream_state.mark_alive(attempt.upstream);
         }
@@ -234,8 +237,13 @@ impl MediaPoll {
         if rewritten.timing.has_end_list && !has_ended && self.has_usable_alternative(attempt) {
             return Ok(None);
         }
-        let unchanged_for =
-            self.publisher.rendition_state.record_poll(next, rewritten.target_duration());
+        let rendition_state = &self.publisher.rendition_state;
+        rendition_state.record_poll();
+        // What counts is the source's own progress: one that is behind what another source has
+        // published has nothing new for players, and goes on all the same.
+        let unchanged_for = rendition_state
+            .source_progress
+            .record_playlist(rewritten.last_sequence_number(), rewritten.target_duration());
         if !has_ended
             && self.fail_over_if_frozen(attempt, unchanged_for, rewritten.target_duration()).await
         {
@@ -404,7 +412,8 @@ impl MediaPoll {
     /// Waits until the new segments are stored and may be published. A source that dies takes with
     /// it the segments that nobody has fetched, and a player whose playlist names such a segment
     /// stalls. A segment that is slow is published by a later poll, and after a target duration in
-    /// any case, so that a source that is always slow still plays where there is no other.
+    /// any case, so that a source that is always slow still plays where there is no other. One that
+    /// stalls is withheld for longer where there is.
     async fn await_new_segments(
         &self,
         attempt: &PollAttempt<'_>,
@@ -412,6 +421,9 @@ impl MediaPoll {
         prefetches: Vec<PrefetchOutcome>,
     ) -> SegmentReadiness {
         let Publisher { rendition_state, stream, .. } = &self.publisher;
+        if self.fail_over_if_stalling(attempt) {
+            return SegmentReadiness::LeaveSource;
+        }
         // The first player, or the first after a pause, gets the playlist as it is. The same holds
         // with partial segments, where each one adds to the latency.
         let is_watched = rendition_state.last_published(rewritten.target_duration()).is_some();
@@ -442,7 +454,12 @@ impl MediaPoll {
             rendition_state.count_late_segments(false);
             return SegmentReadiness::Publish;
         }
-        if rendition_state.withheld_duration() >= rewritten.target_duration() {
+        if self.fail_over_if_stalling(attempt) {
+            return SegmentReadiness::LeaveSource;
+        }
+        let (withheld_for, target) =
+            (rendition_state.withheld_duration(), rewritten.target_duration());
+        if withheld_for >= target && !self.is_held_for_stall(attempt, withheld_for, target) {
             if rendition_state.count_late_segments(true) < LATE_SEGMENTS_MAX
                 || !self.has_usable_alternative(attempt)
             {

@@ -10,6 +10,7 @@ use pitwall_hls::{SegmentedPlaylist, Splice};
 use pitwall_upstream_map::store::{PeerNumber, SpliceDecision};
 use tokio::time::Instant;
 
+use super::source_progress::SourceProgress;
 use super::source_switch::{
     CurrentGeneration, SourceSwitch, TailSegments, append_following_segments,
 };
@@ -20,6 +21,7 @@ use crate::playlist::Playlist;
 #[derive(Default)]
 pub(super) struct RenditionState {
     inner: Mutex<Inner>,
+    pub(super) source_progress: SourceProgress,
     latest: ArcSwapOption<LatestPlaylist>,
     /// What the last poll has given, also a delta update.
     last_polled: ArcSwapOption<Playlist>,
@@ -317,6 +319,7 @@ impl RenditionState {
             RenditionSplice { splice, record, source_switch: source_switch.clone() };
         state.withheld_since = None;
         state.late_segments = 0;
+        self.source_progress.reset();
         state.behind_since = None;
         state.splice = Some(rendition_splice.clone());
         Some(rendition_splice)
@@ -406,20 +409,13 @@ impl RenditionState {
         PlaylistContinuity::Continuous
     }
 
-    /// Records a fetched playlist. Returns how long the playlist has had no new segment.
-    pub(super) fn record_poll(&self, next: u64, target: Duration) -> Duration {
+    /// Records that a playlist was fetched.
+    pub(super) fn record_poll(&self) {
         let mut state = self.lock_inner();
         state.failing_since = None;
-        let is_unchanged = next <= state.next_number;
-        let Some(last) = state.last_published.as_mut().filter(|_| is_unchanged) else {
-            return Duration::ZERO;
-        };
-        // After a pause without polls the playlist may have advanced just now.
-        if last.polled_at.elapsed() > target * 2 {
-            last.advanced_at = Instant::now();
+        if let Some(last) = &mut state.last_published {
+            last.polled_at = Instant::now();
         }
-        last.polled_at = Instant::now();
-        last.advanced_at.elapsed()
     }
 
     /// Records that new segments are withheld. Returns for how long they have been.

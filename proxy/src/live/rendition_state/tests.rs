@@ -94,3 +94,22 @@ async fn a_fresh_playlist_is_outdated_by_what_others_publish() {
     tokio::time::advance(Duration::from_secs(1)).await;
     assert!(!is_fresh(Some((112, Instant::now()))), "the next number");
 }
+
+/// A source that is published from now on is not blamed for how long the one before it stood still:
+/// one that is late by a segment was left again as frozen.
+#[tokio::test(start_paused = true)]
+async fn another_source_begins_with_a_clock_of_its_own() {
+    let (state, splice) = begun_at(110);
+    let stands =
+        |last_number| state.source_progress.record_playlist(Some(last_number), TARGET).as_secs();
+    assert_eq!(stands(509), 0);
+    tokio::time::advance(Duration::from_secs(8)).await;
+    assert_eq!(stands(509), 8);
+    let next = Splice { generation: 2, source: "b".to_owned(), ..(*splice.splice).clone() };
+    state.adopt_splice(&serde_json::to_vec(&next).unwrap(), &Arc::default()).unwrap();
+    assert_eq!(stands(300), 0, "it has just begun");
+    tokio::time::advance(Duration::from_secs(7)).await;
+    assert_eq!(stands(301), 0, "it goes on");
+    tokio::time::advance(Duration::from_secs(9)).await;
+    assert_eq!(stands(301), 9, "it stands still");
+}
