@@ -192,11 +192,13 @@ impl MediaPoll {
             let next = numbers.as_ref().map_or(0, |numbers| numbers.end);
             if continuity == PlaylistContinuity::Continuous
                 && !self.publisher.rendition_state.is_beyond_agreed(next)
+                && !rewritten.timing.has_end_list
             {
                 return Ok(Some(self.build_delta_update(attempt, &rendition_splice, rewritten)));
             }
             // A delta update has too few segments to propose a new number with: the proposal needs
-            // the segments before it, so the full playlist is fetched.
+            // the segments before it, so the full playlist is fetched. So it is where the source has
+            // ended, which may not be published yet.
             upstream_playlist = match self.fetch_playlist(attempt, None).await {
                 Ok(upstream_playlist) => upstream_playlist,
                 Err(problem) => return self.handle_failure(attempt, problem),
@@ -233,10 +235,12 @@ impl MediaPoll {
         if !rewritten.timing.has_end_list {
             self.publisher.stream_state.mark_alive(attempt.upstream);
         }
-        let has_ended = rewritten.timing.has_end_list && self.has_stream_ended(attempt).await;
-        if rewritten.timing.has_end_list && !has_ended && self.has_usable_alternative(attempt) {
+        let have_all_ended = rewritten.timing.has_end_list && self.has_stream_ended(attempt).await;
+        if rewritten.timing.has_end_list && !have_all_ended && self.has_usable_alternative(attempt)
+        {
             return Ok(None);
         }
+        let has_ended = have_all_ended && !self.is_end_held(attempt, &rewritten.playlist.bytes);
         let rendition_state = &self.publisher.rendition_state;
         rendition_state.record_poll();
         // What counts is the source's own progress: one that is behind what another source has
@@ -244,7 +248,7 @@ impl MediaPoll {
         let unchanged_for = rendition_state
             .source_progress
             .record_playlist(rewritten.last_sequence_number(), rewritten.target_duration());
-        if !has_ended
+        if !have_all_ended
             && self.fail_over_if_frozen(attempt, unchanged_for, rewritten.target_duration()).await
         {
             return Ok(None);
@@ -383,11 +387,10 @@ impl MediaPoll {
         rewritten: RewrittenPlaylist,
     ) -> Arc<Playlist> {
         drop(self.state.prefetch_new_segments(&rewritten, &attempt.target));
-        let has_ended = rewritten.timing.has_end_list;
         let text = override_playlist_tags(
             &rewritten.playlist.bytes,
             rendition_splice.splice.target_duration,
-            has_ended,
+            false,
         );
         self.store_rewritten(attempt, rewritten, text.map(Bytes::from))
     }

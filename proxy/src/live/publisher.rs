@@ -9,7 +9,7 @@ use bytes::Bytes;
 use pitwall_hls::splice::{
     NumberMapping, PlaylistWindow, Segment, counts_discontinuities, override_playlist_tags,
 };
-use pitwall_hls::{PlaylistTiming, SegmentedPlaylist, Splice};
+use pitwall_hls::{SegmentedPlaylist, Splice};
 use pitwall_upstream_map::StreamId;
 use pitwall_upstream_map::store::{self, SpliceDecision, SpliceProposal, Store};
 use prometheus::IntCounterVec;
@@ -319,7 +319,7 @@ impl Publisher {
         has_ended: bool,
     ) -> Result<Bytes, Problem> {
         let bytes = &rewritten.playlist.bytes;
-        let window = self.select_window(&rewritten.timing);
+        let window = self.select_window(has_ended);
         if splice.is_initial() {
             let is_uncounted = self.has_uncounted_discontinuities(bytes);
             let published = if is_uncounted { self.published_segments() } else { Vec::new() };
@@ -356,8 +356,8 @@ impl Publisher {
 
     /// The published window. A playlist that has ended is published whole, except for segments that
     /// have already left the published playlist.
-    fn select_window(&self, timing: &PlaylistTiming) -> PlaylistWindow {
-        match timing.has_end_list {
+    fn select_window(&self, has_ended: bool) -> PlaylistWindow {
+        match has_ended {
             false => PlaylistWindow::MaxDuration(self.window),
             true => self
                 .rendition_state
