@@ -6,6 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use http::StatusCode;
 use jiff::Timestamp;
+use pingora::http::RequestHeader;
 use pingora::modules::http::HttpModules;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, Result};
@@ -32,6 +33,7 @@ use crate::http::limits::{ClientLimiter, ClientNetwork, ConcurrencyPermit};
 use crate::http::problem::Problem;
 use crate::http::query::Query;
 use crate::http::response::Response;
+use crate::http::stream_reset::wait_for_reset;
 use crate::http::write_timeout::set_timeouts;
 use crate::live::LiveHandler;
 use crate::media_handler::MediaHandler;
@@ -200,15 +202,50 @@ impl Edge {
         }
     }
 
+    /// How the request is answered; an error of the downstream where the client of HTTP/2 has given the request up.
     async fn respond(
         &self,
         session: &mut Session,
         route: Route<'_>,
         query: &Query<'_>,
         context: &RequestContext,
+    ) -> Result<Result<ResponseKind, Problem>> {
+        match route {
+            Route::Api(ApiRequest::Report) => {
+                let now = unix_now();
+                let map = self.state.maps.current();
+                let reports = &self.state.viewers.playback_reports;
+                let recorded = record_posted_reports(session, &self.access, &map, reports, now);
+                Ok(recorded.await.map(ResponseKind::Complete))
+            }
+            // A command that was read is sent on, whether or not its client stays.
+            Route::Api(ApiRequest::Command(_)) => {
+                let forwarded = async {
+                    let command = CommandRequest::read(session).await?;
+                    self.control_plane.forward_command(&command).await
+                };
+                Ok(forwarded.await.map(ResponseKind::Complete))
+            }
+            route if session.is_http2() => {
+                let request = session.req_header().clone();
+                tokio::select! {
+                    biased;
+                    outcome = self.respond_to_header(&request, route, query, context) => Ok(outcome),
+                    reset = wait_for_reset(session) => Err(reset),
+                }
+            }
+            route => Ok(self.respond_to_header(session.req_header(), route, query, context).await),
+        }
+    }
+
+    async fn respond_to_header(
+        &self,
+        request: &RequestHeader,
+        route: Route<'_>,
+        query: &Query<'_>,
+        context: &RequestContext,
     ) -> Result<ResponseKind, Problem> {
-        let now = u64::try_from(Timestamp::now().as_second()).unwrap_or(0);
-        let request = session.req_header();
+        let now = unix_now();
         let grant = match route.required_scope() {
             Some(scope) => self.access.authorize(scope, query, &request.headers, now)?,
             None => Grant::Open,
@@ -265,15 +302,6 @@ impl Edge {
             Route::Api(ApiRequest::Events) => {
                 return self.limiter.acquire_event_stream(client).map(ResponseKind::EventStream);
             }
-            Route::Api(ApiRequest::Report) => {
-                let map = self.state.maps.current();
-                let playback_reports = &self.state.viewers.playback_reports;
-                record_posted_reports(session, &self.access, &map, playback_reports, now).await?
-            }
-            Route::Api(ApiRequest::Command(_)) => {
-                let command = CommandRequest::read(session).await?;
-                self.control_plane.forward_command(&command).await?
-            }
             Route::Api(ApiRequest::Document(DocumentKind::IptvPlaylist)) => {
                 let token_query =
                     |scope: AccessScope<'_>| self.access.token_query(&grant, scope, now);
@@ -297,6 +325,11 @@ impl Edge {
             }
         }))
     }
+}
+
+/// Unix seconds.
+fn unix_now() -> u64 {
+    u64::try_from(Timestamp::now().as_second()).unwrap_or(0)
 }
 
 #[async_trait]
@@ -336,7 +369,7 @@ impl ProxyHttp for Edge {
             (Ok(None), Ok(route)) => {
                 context.route = route.label();
                 let query = Query(uri.query().unwrap_or_default());
-                self.respond(session, route, &query, context).await
+                self.respond(session, route, &query, context).await?
             }
         };
         let response = match outcome {

@@ -6,7 +6,8 @@
 //! - [`query`]: the parameters of a request, and the links in them.
 //! - [`access`]: whether a client may have what it requests; [`admin_token`]: the operator's token.
 //! - [`response`], [`problem`]: responses, and errors with their statuses; [`cors`]: what pages of
-//!   other origins may do; [`write_timeout`]: how slowly a client may read.
+//!   other origins may do; [`write_timeout`]: how slowly a client may read; [`stream_reset`],
+//!   [`connection_reset`]: clients that give up, and responses that break off.
 
 pub mod access;
 pub mod admin_token;
@@ -19,4 +20,5 @@ pub mod problem;
 pub mod public_path;
 pub mod query;
 pub mod response;
+pub mod stream_reset;
 pub mod write_timeout;

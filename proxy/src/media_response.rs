@@ -20,6 +20,7 @@ use crate::http::connection_reset::reset_on_close;
 use crate::http::cors::media_headers;
 use crate::http::problem::Problem;
 use crate::http::response::frame_unknown_length;
+use crate::http::stream_reset::wait_for_reset;
 use crate::http::write_timeout::extend_write_timeout;
 use crate::metrics::{CacheResult, Label};
 use crate::playlist::uri_mappers::content_type_of_path;
@@ -207,7 +208,13 @@ async fn abort(session: &mut Session) {
 }
 
 async fn send_body(session: &mut Session, mut body: MediaBody) -> Result<()> {
-    while let Some(bytes) = body.read().await.map_err(body_error)? {
+    loop {
+        let read = tokio::select! {
+            biased;
+            read = body.read() => read.map_err(body_error)?,
+            reset = wait_for_reset(session) => return Err(reset),
+        };
+        let Some(bytes) = read else { break };
         extend_write_timeout(session, bytes.len());
         let is_last = body.is_at_end();
         tokio::select! {
