@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use pingora::apps::HttpServerOptions;
 use pingora::listeners::L4BufferSettings;
 use pingora::listeners::ListenerConfig;
+use pingora::protocols::http::v2::server::default_h2_options;
 use pingora::server::configuration::ServerConf;
 use pingora::server::{RunArgs, ShutdownSignal, ShutdownSignalWatch, ShutdownWatch};
 use pingora::services::background::{BackgroundService, background_service};
@@ -32,6 +33,10 @@ use crate::server::tls::{Certificate, CertificateError};
 
 /// How long an HTTP/2 connection without an open stream is kept alive.
 const HTTP2_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How many bytes of a stream's body wait in HTTP/2's own buffer for a client that does not read: a connection of a hundred
+/// streams holds a hundred times as many, which no budget of the cache counts once the body was written whole.
+const HTTP2_SEND_BUFFER_BYTES: usize = 128 * 1024;
 
 /// How long the tasks beside the edge may take to save what they know when the process stops.
 const TASKS_END_TIMEOUT: Duration = Duration::from_secs(3);
@@ -101,6 +106,10 @@ impl Server {
         let (limiter, client_addresses) = (edge.limiter(), edge.client_addresses());
         let mut proxy = http_proxy(&inner.configuration, edge);
         proxy.server_options = Some(options);
+        // With Pingora's limits of streams and header lists.
+        let mut http2 = default_h2_options();
+        http2.max_send_buffer_size(HTTP2_SEND_BUFFER_BYTES);
+        proxy.h2_options = Some(http2);
         let certificate = config.tls.as_ref().map(Certificate::load).transpose()?;
         let tls = certificate.as_ref().map(Certificate::acceptor).transpose()?;
         let connections = ConnectionHandler::new(proxy, limiter, client_addresses, tls);
