@@ -117,4 +117,6 @@ async fn send_and_read_head(
 }
 
 #[cfg(test)]
+mod differential_tests;
+#[cfg(test)]
 mod tests;
