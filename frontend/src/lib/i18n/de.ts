@@ -331,6 +331,7 @@ export const texts: Translation<typeof en> = {
 	statSegments: 'Segmente',
 	statBrowser: 'Browser',
 	statState: 'Zustand',
+	statRequest: 'Anfrage',
 	phaseLoading: 'lädt',
 	phasePlaying: 'spielt',
 	phasePaused: 'angehalten',

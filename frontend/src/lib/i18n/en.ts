@@ -324,6 +324,7 @@ export const en = {
 	statSegments: 'segments',
 	statBrowser: 'browser',
 	statState: 'State',
+	statRequest: 'Request',
 	phaseLoading: 'loading',
 	phasePlaying: 'playing',
 	phasePaused: 'paused',

@@ -335,6 +335,19 @@ test('low-latency mode is turned on only for a playlist with partial segments', 
 	expect(hls.lowLatencyMode).toBe(true);
 });
 
+test('the figures name the request of the last playlist, by which its log line is found', async () => {
+	const { hls, player, video } = await createPlayer();
+	Object.assign(video, { buffered: { length: 0 } });
+	const request = () => new Map(player.stats()).get('Request');
+	expect(request()).toBe('–');
+	const getResponseHeader = (name: string) => (name === 'x-request-id' ? '4bf92f35' : null);
+	hls.emit(Events.LEVEL_LOADED, { details: { partList: null }, networkDetails: { getResponseHeader } });
+	expect(request()).toBe('4bf92f35');
+	// A response without one is no reason to name another request.
+	hls.emit(Events.LEVEL_LOADED, { details: { partList: null }, networkDetails: null });
+	expect(request()).toBe('–');
+});
+
 test('native HLS plays where hls.js cannot run', async () => {
 	const { video } = await createPlayer({ native: true });
 	expect([video.src, video.paused]).toEqual([URL, false]);

@@ -64,6 +64,8 @@ export class Player {
 	#wentBack = false;
 	/** How long the edge waited for the source of the last response, as far as it says. */
 	#originSeconds: number | null = null;
+	/** The id of the request for the last playlist, by which the edge logs it. */
+	#requestId: string | null = null;
 	#isLive = false;
 	/** True from a (re)load until playback starts: pause events in between come from the element, not the viewer. */
 	#isOpening = false;
@@ -224,7 +226,7 @@ export class Player {
 	}
 
 	stats(): Stats {
-		return collectStats(this.video, this.#hls, this.view);
+		return collectStats(this.video, this.#hls, this.view, this.#requestId);
 	}
 
 	destroy(): void {
@@ -332,6 +334,8 @@ export class Player {
 		hls.on(Events.FRAG_LOADED, (_, { networkDetails }) => readServerTiming(networkDetails));
 		hls.on(Events.LEVEL_LOADED, (_, { details, networkDetails }) => {
 			readServerTiming(networkDetails);
+			this.#requestId =
+				(networkDetails as XMLHttpRequest | null)?.getResponseHeader?.('x-request-id') ?? null;
 			if (details.partList?.length && !hls.lowLatencyMode) hls.lowLatencyMode = true;
 		});
 		hls.on(Events.LEVEL_UPDATED, (_, { details }) => {

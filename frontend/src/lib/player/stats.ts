@@ -7,8 +7,16 @@ import type { Phase, PlayerView } from './player-view';
 /** Labels and values in the order in which `StatsOverlay` lists them. */
 export type Stats = [label: string, value: string][];
 
-/** Technical figures of the playback, for the overlay that the key `i` opens. */
-export function collectStats(video: HTMLVideoElement, hls: Hls | null, view: PlayerView): Stats {
+/**
+ * Technical figures of the playback, for the overlay that the key `i` opens. `requestId`: of the last
+ * playlist, `null` where the browser plays by itself.
+ */
+export function collectStats(
+	video: HTMLVideoElement,
+	hls: Hls | null,
+	view: PlayerView,
+	requestId: string | null,
+): Stats {
 	const level = hls?.levels[view.currentLevel];
 	const frames = video.getVideoPlaybackQuality?.();
 	const mode = hls?.lowLatencyMode ? t('statLowLatency') : t('statSegments');
@@ -35,6 +43,7 @@ export function collectStats(video: HTMLVideoElement, hls: Hls | null, view: Pla
 			t('statState'),
 			view.failure ? `${phaseName(view.phase)}: ${view.failure.message}` : phaseName(view.phase),
 		],
+		[t('statRequest'), requestId ?? '–'],
 	];
 }
 
