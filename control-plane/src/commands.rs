@@ -5,7 +5,7 @@
 //! - [`routes`]: the commands; [`file_routes`]: those that read and change files; [`tool_routes`]:
 //!   those that try something out; [`forwarding`]: passes them on to the leader.
 //! - [`problem`]: errors as problem details; [`problem_responses`]: their descriptions.
-//! - [`admin`]: metrics and health, for a control plane without an edge.
+//! - [`admin`]: metrics, health and log level, for a control plane without an edge.
 
 mod admin;
 mod authorization;
@@ -28,6 +28,7 @@ use prometheus::Registry;
 use serde::{Deserialize, Deserializer};
 use tokio::sync::mpsc;
 
+pub use self::admin::{LogFilter, LogLevelEndpoint};
 use self::authorization::CommandAuthorizer;
 pub use self::routes::openapi;
 pub use self::token::{AdminToken, TokenTooShort};
@@ -150,7 +151,7 @@ impl CommandServer {
     }
 }
 
-/// Serves `/metrics`, `/healthz` and `/readyz` until `shutdown` completes.
+/// Serves `/metrics`, `/healthz`, `/readyz` and `/log/level` until `shutdown` completes.
 ///
 /// # Errors
 /// When the listener cannot be used.
@@ -158,11 +159,12 @@ pub async fn serve_admin(
     listener: std::net::TcpListener,
     registry: Registry,
     store: Arc<dyn Store>,
+    log_level: LogLevelEndpoint,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
     listener.set_nonblocking(true)?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    let router = admin::router(registry, store);
+    let router = admin::router(registry, store, log_level);
     axum::serve(listener, router).with_graceful_shutdown(shutdown).await
 }
 

@@ -140,6 +140,7 @@ impl Engine {
             SourceState::new(source, learned)
         };
         let known_streams = KnownStreams::new(&sources);
+        known_streams.configured().for_each(|stream| metrics.register_stream(stream));
         let sources: Vec<_> = sources.into_iter().map(state).collect();
         let cadence = PollCadence::of(&schedule.borrow().schedule, started_at);
         let mut engine = Self {

@@ -49,7 +49,10 @@ mod state_file;
 mod trial;
 mod webhooks;
 
-pub use commands::{AdminToken, CommandServer, ControlConfig, TokenTooShort, openapi, serve_admin};
+pub use commands::{
+    AdminToken, CommandServer, ControlConfig, LogFilter, LogLevelEndpoint, TokenTooShort, openapi,
+    serve_admin,
+};
 pub use config_files::{FixedSource, SourceFileLocations};
 pub use control::{ControlPlane, ControlPlaneConfig, SetupError};
 pub use extract::{

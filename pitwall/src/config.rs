@@ -3,6 +3,7 @@
 
 mod key_locations;
 mod listen_addresses;
+mod log;
 mod paths;
 mod store;
 mod validation;
@@ -22,6 +23,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 pub(crate) use self::key_locations::{KeyLocations, key_of_variable};
+pub(crate) use self::log::{LogConfig, LogFormat, parse_log_filter};
 pub(crate) use self::store::StoreConfig;
 use crate::state;
 
@@ -32,6 +34,7 @@ pub(crate) struct Config {
     pub(crate) upstream: UpstreamConfig,
     pub(crate) store: StoreConfig,
     pub(crate) state: StateConfig,
+    pub(crate) log: LogConfig,
     pub(crate) schedule: ScheduleConfig,
     pub(crate) extract: ExtractConfig,
     pub(crate) rank: RankConfig,
@@ -58,6 +61,7 @@ struct Sections {
     upstream: UpstreamConfig,
     store: StoreConfig,
     state: StateConfig,
+    log: LogConfig,
     schedule: ScheduleConfig,
     extract: ExtractConfig,
     rank: RankConfig,
@@ -192,7 +196,7 @@ impl Config {
         if !set_variables.is_empty() {
             sections = file.parse_sections_with_environment(table, &set_variables)?;
         }
-        let Sections { edge, access, upstream, store, state, schedule, .. } = sections;
+        let Sections { edge, access, upstream, store, state, log, schedule, .. } = sections;
         let Sections { extract, rank, control, webhook: webhooks, .. } = sections;
         let config = Self {
             edge,
@@ -200,6 +204,7 @@ impl Config {
             upstream,
             store,
             state,
+            log,
             schedule,
             extract,
             rank,

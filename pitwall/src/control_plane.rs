@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use pitwall_control_plane::{
-    CommandServer, ControlPlane, ControlPlaneConfig, PublicUrl, SetupError, serve_admin,
+    CommandServer, ControlPlane, ControlPlaneConfig, LogLevelEndpoint, PublicUrl, SetupError,
+    serve_admin,
 };
 use pitwall_fetch::Fetcher;
 use pitwall_proxy::Server;
@@ -19,10 +20,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::config::{Config, ConfigError, KeyLocations};
-use crate::file_descriptors;
 use crate::secret::{self, AdminToken, StartMode};
 use crate::store::AnyStore;
 use crate::terminal::print_text;
+use crate::{file_descriptors, logging, process_metrics};
 
 /// Threads of the control plane: enough to poll and check sources, and in one process with an edge
 /// the other cores are left to viewers.
@@ -39,6 +40,7 @@ pub(crate) struct ControlPlaneServer {
     listeners: ControlListeners,
     store: Arc<dyn Store>,
     registry: Registry,
+    log_level: LogLevelEndpoint,
 }
 
 pub(crate) struct ControlListeners {
@@ -48,6 +50,7 @@ pub(crate) struct ControlListeners {
 
 pub(crate) fn run(path: &Path) -> anyhow::Result<()> {
     let mut config = Config::load(path)?;
+    logging::configure(&config.log);
     config.store.require_shared("control-plane")?;
     config.control.admin.get_or_insert(DEFAULT_ADMIN_ADDRESS);
     let address = *config.control.listen.get_or_insert(DEFAULT_LISTEN_ADDRESS);
@@ -59,6 +62,7 @@ pub(crate) fn run(path: &Path) -> anyhow::Result<()> {
         secret::load_seal_keys(&config.access, &config.state.dir, &config.key_locations, mode)?;
     let token = secret::load_admin_token(&config.access, &config.key_locations)?;
     let registry = Registry::new();
+    process_metrics::register(&registry)?;
     let is_source = |name: &str| config.sources.iter().any(|source| source.name == name);
     let store =
         AnyStore::open(config.store.clone(), &keys, &config.state.dir, is_source, &registry)?;
@@ -118,21 +122,24 @@ impl ControlPlaneServer {
                 other => anyhow::Error::from(other),
             },
         )?;
-        let commands = control_plane.command_server(token.command_token()?);
-        Ok(Self { control_plane, commands, listeners, store, registry: registry.clone() })
+        let token = token.command_token()?;
+        let commands = control_plane.command_server(token.clone());
+        let log_level = LogLevelEndpoint { filter: logging::filter(), token };
+        let registry = registry.clone();
+        Ok(Self { control_plane, commands, listeners, store, registry, log_level })
     }
 
     /// Runs the control plane, its command server and its admin listener beside an edge, each on
     /// threads of its own, until the server stops.
     pub(crate) fn add_background_services(self, server: &mut Server) {
-        let Self { control_plane, commands, listeners, store, registry } = self;
+        let Self { control_plane, commands, listeners, store, registry, log_level } = self;
         server.add_background_task("control plane", WORKER_THREADS, |stop| control_plane.run(stop));
         server.add_background_task("commands", 1, |stop| async move {
             log_serve_error(commands.serve(listeners.commands, stop).await);
         });
         if let Some(admin) = listeners.admin {
             server.add_background_task("control admin", 1, |stop| async move {
-                log_serve_error(serve_admin(admin, registry, store, stop).await);
+                log_serve_error(serve_admin(admin, registry, store, log_level, stop).await);
             });
         }
     }
@@ -141,7 +148,7 @@ impl ControlPlaneServer {
     ///
     /// `advertised`: the host and port at which other control planes reach the command server.
     async fn run_with_store(self, any: AnyStore, advertised: Option<String>) -> anyhow::Result<()> {
-        let Self { control_plane, commands, listeners, store, registry } = self;
+        let Self { control_plane, commands, listeners, store, registry, log_level } = self;
         let mut terminate = signal(SignalKind::terminate())?;
         let stopping = watch::Sender::new(false);
         let stop = || wait_for_stop(stopping.subscribe());
@@ -154,7 +161,7 @@ impl ControlPlaneServer {
         let serving = commands.serve(listeners.commands, stop());
         tasks.spawn(async { log_serve_error(serving.await) });
         if let Some(admin) = listeners.admin {
-            let serving = serve_admin(admin, registry, store, stop());
+            let serving = serve_admin(admin, registry, store, log_level, stop());
             tasks.spawn(async { log_serve_error(serving.await) });
         }
         tokio::select! {

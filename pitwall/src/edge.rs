@@ -13,10 +13,11 @@ use crate::config::{Config, ConfigError};
 use crate::secret::{self, StartMode};
 use crate::store::{AnyStore, add_follower_service};
 use crate::terminal::print_text;
-use crate::{control_plane, file_descriptors};
+use crate::{control_plane, file_descriptors, logging, process_metrics};
 
 pub(crate) fn run(path: &Path, listen: Option<SocketAddr>) -> anyhow::Result<()> {
     let mut config = Config::load(path)?;
+    logging::configure(&config.log);
     config.store.require_shared("proxy")?;
     config.edge.listen = listen.unwrap_or(config.edge.listen);
     let url = listen_url(&config.edge);
@@ -24,6 +25,7 @@ pub(crate) fn run(path: &Path, listen: Option<SocketAddr>) -> anyhow::Result<()>
     file_descriptors::fit_connection_limit(&mut config.edge);
     config.log_state_problems();
     let (registry, edge_config) = (Registry::new(), self::proxy_config(&config));
+    process_metrics::register(&registry)?;
     let mode = StartMode::Start;
     let keys =
         secret::load_seal_keys(&config.access, &config.state.dir, &config.key_locations, mode)?;
@@ -44,8 +46,11 @@ pub(crate) fn run(path: &Path, listen: Option<SocketAddr>) -> anyhow::Result<()>
         own_listeners,
         &registry,
     )?;
-    let mut server = Server::new(&edge_config.edge, edge, registry, token.edge_token())
-        .map_err(|error| tls_locations.config_error(&error))?;
+    let mut server =
+        Server::new(&edge_config.edge, edge, registry, token.edge_token(), logging::filter())
+            .map_err(|error| tls_locations.config_error(&error))?;
+    #[cfg(feature = "otlp")]
+    crate::otlp::flush_at_stop(&mut server);
     if let AnyStore::Redis(store) = store {
         add_follower_service(store, &mut server);
     }

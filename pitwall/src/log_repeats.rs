@@ -10,6 +10,7 @@ use std::fmt::{self, Write as _};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use pitwall_proxy::ACCESS_LOG_TARGET;
 use tracing::callsite::Identifier;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
@@ -37,7 +38,8 @@ const SUBJECT_FIELDS: [&str; 10] = [
     "leader",
 ];
 
-/// Suppresses log lines that repeat within [`WINDOW`]. Lines of level `DEBUG` and below pass.
+/// Suppresses log lines that repeat within [`WINDOW`]. Lines of level `DEBUG` and below pass, and
+/// those of the access log.
 #[derive(Clone, Default)]
 pub(crate) struct RepeatLayer(Arc<Mutex<RepeatCounts>>);
 
@@ -82,7 +84,10 @@ impl RepeatLayer {
 impl<S: Subscriber> Layer<S> for RepeatLayer {
     fn event_enabled(&self, event: &Event<'_>, _: Context<'_, S>) -> bool {
         let metadata = event.metadata();
-        if *metadata.level() > Level::INFO || metadata.module_path() == Some(module_path!()) {
+        if *metadata.level() > Level::INFO
+            || metadata.module_path() == Some(module_path!())
+            || metadata.target() == ACCESS_LOG_TARGET
+        {
             return true;
         }
         let mut text = EventText::default();

@@ -7,7 +7,8 @@
 //! - [`single_process`]: edge and control plane in one process; `run`, `demo` and `origin`.
 //! - [`edge`], [`control_plane`]: either in a process of its own; `proxy` and `control-plane`.
 //! - [`file_descriptors`], [`sighup`]: the open-file limit, and the handling of SIGHUP.
-//! - [`log_repeats`]: log lines that repeat.
+//! - [`logging`]: what is logged and how; [`log_repeats`]: log lines that repeat.
+//! - [`process_metrics`]: memory, CPU and open files; and the build.
 //! - [`mod@bench`]: virtual players against a playlist.
 //! - [`extract`]: one run of one source's extractor.
 //! - [`commands`]: the other subcommands that end by themselves; `check` and `sign`.
@@ -21,6 +22,10 @@ mod edge;
 mod extract;
 mod file_descriptors;
 mod log_repeats;
+mod logging;
+#[cfg(feature = "otlp")]
+mod otlp;
+mod process_metrics;
 mod secret;
 mod sighup;
 mod single_process;
@@ -44,7 +49,10 @@ fn main() -> ExitCode {
         return code;
     }
     cli.start_logging();
-    match execute(cli.command) {
+    let outcome = execute(cli.command);
+    #[cfg(feature = "otlp")]
+    otlp::flush();
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             terminal::print_error(&error);

@@ -14,7 +14,7 @@ use crate::config::{Config, ConfigError, environment_variables, key_of_variable}
 use crate::secret::{self, SealKeys, StartMode};
 use crate::store::AnyStore;
 use crate::terminal::print_text;
-use crate::{control_plane, edge, file_descriptors};
+use crate::{control_plane, edge, file_descriptors, logging, process_metrics};
 
 const DEMO_CONFIG: &str = include_str!("../../conf/demo.toml");
 
@@ -41,6 +41,7 @@ const DEMO_FEEDS: usize = 4;
 
 pub(crate) fn run(path: &Path, listen: Option<SocketAddr>) -> anyhow::Result<()> {
     let mut config = Config::load(path)?;
+    logging::configure(&config.log);
     config.edge.listen = listen.unwrap_or(config.edge.listen);
     let url = edge::listen_url(&config.edge);
     let server = assemble_server(config, StartMode::Start)?;
@@ -62,6 +63,7 @@ pub(crate) fn run_demo(listen: Option<SocketAddr>, token_ttl: u64) -> anyhow::Re
         Ok((state_dir.path().to_owned(), bind_free_port()?.local_addr()?))
     })?;
     config.edge.listen = listen.unwrap_or(config.edge.listen);
+    logging::configure(&config.log);
     config.reject_listener_collisions()?;
     let url = edge::listen_url(&config.edge);
     let store = MemoryStore::new();
@@ -188,6 +190,7 @@ fn assemble_server_with_store(
     if mode == StartMode::Start {
         file_descriptors::fit_connection_limit(&mut config.edge);
     }
+    process_metrics::register(&registry)?;
     let token = secret::load_admin_token(&config.access, &config.key_locations)?;
     let access = secret::load_access(&config.access, &config.key_locations)?;
     edge::ensure_listenable(&config, mode)?;
@@ -228,8 +231,11 @@ fn assemble_server_with_store(
         own_listeners,
         &registry,
     )?;
-    let mut server = Server::new(&edge_config.edge, edge, registry, token.edge_token())
-        .map_err(|error| tls_locations.config_error(&error))?;
+    let mut server =
+        Server::new(&edge_config.edge, edge, registry, token.edge_token(), logging::filter())
+            .map_err(|error| tls_locations.config_error(&error))?;
+    #[cfg(feature = "otlp")]
+    crate::otlp::flush_at_stop(&mut server);
     store.add_background_services(advertised, &mut server);
     control.add_background_services(&mut server);
     Ok(server)

@@ -34,13 +34,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use moka::sync::Cache;
-use pitwall_fetch::{Fetcher, Response};
+use pitwall_fetch::Response;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 use url::Url;
 
 use crate::config::CacheConfig;
 use crate::http::problem::{Problem, upstream_status_problem};
+use crate::metrics::upstream::TrafficKind;
+use crate::upstream::client::UpstreamClient;
 use crate::upstream::target::UpstreamTarget;
 use bypass::Bypass;
 use byte_range::{ByteRange, parse_content_range};
@@ -75,7 +78,7 @@ pub struct SegmentCache {
     budget: FetchBudget,
     /// Maximum size of a stored object in bytes; 0 if nothing is stored.
     max_object_bytes: u64,
-    fetcher: Arc<Fetcher>,
+    upstreams: Arc<UpstreamClient>,
 }
 
 /// Why a fetch had no cacheable body, for which URL, and until when that is repeated. With another
@@ -209,7 +212,7 @@ impl PurgeScope {
 }
 
 impl SegmentCache {
-    pub fn new(config: CacheConfig, fetcher: Arc<Fetcher>) -> Arc<Self> {
+    pub fn new(config: CacheConfig, upstreams: Arc<UpstreamClient>) -> Arc<Self> {
         let bytes = config.bytes.as_u64();
         let max_object_bytes = config.max_object.as_u64().min(bytes / 2);
         // Every object that may be stored can be fetched: where the budget of fetches is smaller,
@@ -223,7 +226,7 @@ impl SegmentCache {
             lifetimes: FreshnessByDirectory::default(),
             budget: FetchBudget::new(fetch_bytes),
             max_object_bytes,
-            fetcher,
+            upstreams,
         })
     }
 
@@ -430,7 +433,7 @@ impl SegmentCache {
             InflightEntry { fetch: fetch.clone(), url_key, stream: target.stream.clone() },
         );
         let guard = InflightGuard { cache: self.clone(), key, fetch };
-        tokio::spawn(self.clone().run_fetch(guard, target.clone(), bounds));
+        tokio::spawn(self.clone().run_fetch(guard, target.clone(), bounds).in_current_span());
         reader
     }
 
@@ -443,7 +446,7 @@ impl SegmentCache {
         let InflightGuard { key, fetch, .. } = &guard;
         let fetch_task = FetchTask {
             fetch,
-            fetcher: &self.fetcher,
+            upstreams: &self.upstreams,
             target: &target,
             requested_bounds: bounds,
             max_object_bytes: self.max_object_bytes,
@@ -518,7 +521,7 @@ impl SegmentCache {
             request = request.forward_header(header::IF_RANGE, if_range.clone());
         }
         let share = Bypass::reserve(&self.budget).await?;
-        let response = target.send(&self.fetcher, request).await?;
+        let response = self.upstreams.send(target, TrafficKind::Media, request).await?;
         let bypass = |response| Ok(CacheLookup::Bypass(Bypass::new(response, share)));
         match response.status() {
             status if is_whole(status) => bypass(response),

@@ -14,10 +14,11 @@
 //! - [`page`]: the files of the page, its shell for every other path, and the login page.
 //!
 //! Beside the phases: [`edge_state`] (what the handlers share), [`request_context`] (the state of
-//! one request, and its log line), [`feedback`] (viewers, and what their players report), [`shards`],
+//! one request), [`access_log`] (its line), [`feedback`] (viewers, and what their players report), [`shards`],
 //! [`drain`], [`config`], [`metrics`], [`server`] (listeners, connections,
 //! TLS, shutdown), [`admin`].
 
+pub mod access_log;
 pub mod admin;
 pub mod api;
 pub mod cache;
@@ -44,6 +45,8 @@ pub mod upstream;
 
 pub use self::http::access::{AccessControl, AccessKeys};
 pub use self::http::admin_token::AdminToken;
+pub use access_log::ACCESS_LOG_TARGET;
+pub use admin::LogFilter;
 pub use api::OpenApi;
 pub use config::Config;
 pub use edge::Edge;

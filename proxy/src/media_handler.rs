@@ -96,6 +96,7 @@ impl MediaHandler {
             return Err(Problem::SealInvalid);
         }
         let started = Instant::now();
+        let profile = target.profile.clone();
         let cache_control = media_cache_control(self.is_access_open, target.expires, now);
         let mut lookup = match self.state.cache.find_stored(&target) {
             Some(stored) => stored,
@@ -112,7 +113,7 @@ impl MediaHandler {
             // off does.
             reader.wait_for_length().boxed().await?;
         }
-        let media = MediaResponse::new(lookup, request.uri.path(), cache_control, started);
+        let media = MediaResponse::new(lookup, request.uri.path(), cache_control, started, profile);
         self.state.metrics.cache_requests.of(media.cache_result()).inc();
         Ok(media)
     }

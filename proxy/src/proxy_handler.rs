@@ -108,7 +108,7 @@ impl EdgeState {
         let ProxyRequest { target, variables, now, .. } = request;
         let limits = PlaylistLimits::default();
         let upstream_playlist = playlist::fetch_playlist(
-            &self.fetcher,
+            &self.upstreams,
             &target,
             directives.as_deref(),
             limits.max_bytes,

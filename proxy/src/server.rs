@@ -22,7 +22,7 @@ use prometheus::Registry;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::admin::AdminService;
+use crate::admin::{AdminService, LogFilter};
 use crate::config::EdgeConfig;
 use crate::drain::DrainSignal;
 use crate::edge::Edge;
@@ -68,6 +68,7 @@ impl Server {
         edge: Edge,
         registry: Registry,
         admin_token: Option<AdminToken>,
+        log_filter: LogFilter,
     ) -> Result<Self, ListenError> {
         let threads = match config.threads {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
@@ -96,6 +97,7 @@ impl Server {
             registry,
             drain_signal: edge.drain_signal(),
             token: admin_token,
+            log_filter,
         };
         let (viewers, events) = (edge.state().viewers.clone(), edge.events());
         let store = edge.state().store.clone();

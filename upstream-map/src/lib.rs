@@ -9,7 +9,8 @@
 //!   text with its entity tag.
 //! - [`store`]: [`Store`], which carries a map from the control plane to the edges.
 //! - [`feedback`]: what the edges report: viewers per stream, failed and stalled upstreams.
-//! - [`command_signature`]: how an edge proves to a control plane that a command is the operator's.
+//! - [`command_signature`]: how an edge proves to a control plane that a command is the operator's;
+//!   [`trace_context`]: which trace it belongs to.
 //!
 //! This crate fetches, ranks and serves nothing.
 
@@ -21,6 +22,7 @@ pub mod map;
 pub mod slug;
 pub mod store;
 pub mod stream;
+pub mod trace_context;
 
 pub use command_signature::{CommandKey, CommandSignature, PRECONDITION_HEADERS};
 pub use feedback::EdgeFeedback;

@@ -1,16 +1,65 @@
-//! The admin endpoints: metrics and health.
+//! The admin endpoints: metrics, health, and what is logged.
 
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use pitwall_upstream_map::Store;
 use prometheus::{Registry, TextEncoder};
 
-pub(super) fn router(registry: Registry, store: Arc<dyn Store>) -> Router {
+use super::token::AdminToken;
+
+/// Reads the filter of the log, or replaces it; empty text stands for the configured one. An error
+/// says what is wrong with the text.
+pub type LogFilter = Arc<dyn Fn(Option<&str>) -> Result<String, String> + Send + Sync>;
+
+/// The filter of the log, and who may replace it.
+#[derive(Clone)]
+pub struct LogLevelEndpoint {
+    pub filter: LogFilter,
+    /// `None`: nobody may.
+    pub token: Option<AdminToken>,
+}
+
+/// Longer than any filter.
+const LOG_FILTER_MAX_BYTES: usize = 4096;
+
+impl LogLevelEndpoint {
+    fn read(&self) -> (StatusCode, String) {
+        as_line((self.filter)(None))
+    }
+
+    fn replace(&self, headers: &HeaderMap, text: &str) -> (StatusCode, String) {
+        match &self.token {
+            None => {
+                let why = "no admin token is configured: access.admin_token_file\n";
+                (StatusCode::FORBIDDEN, why.to_owned())
+            }
+            Some(token) if !token.is_presented_in(headers) => {
+                let why = "show the admin token: Authorization: Bearer TOKEN\n";
+                (StatusCode::UNAUTHORIZED, why.to_owned())
+            }
+            Some(_) => as_line((self.filter)(Some(text))),
+        }
+    }
+}
+
+fn as_line(filter: Result<String, String>) -> (StatusCode, String) {
+    match filter {
+        Ok(filter) => (StatusCode::OK, format!("{filter}\n")),
+        Err(why) => (StatusCode::BAD_REQUEST, format!("{why}\n")),
+    }
+}
+
+pub(super) fn router(
+    registry: Registry,
+    store: Arc<dyn Store>,
+    log_level: LogLevelEndpoint,
+) -> Router {
     let metrics = move || {
         let text = TextEncoder::new().encode_to_string(&registry.gather());
         async move {
@@ -43,7 +92,22 @@ pub(super) fn router(registry: Registry, store: Arc<dyn Store>) -> Router {
         .route("/metrics", get(metrics))
         .route("/healthz", get(|| async { StatusCode::OK }))
         .route("/readyz", get(ready))
+        .route("/log/level", get(read_log_level).put(replace_log_level))
+        .layer(DefaultBodyLimit::max(LOG_FILTER_MAX_BYTES))
+        .with_state(log_level)
         .layer(map_response(forbid_storing))
+}
+
+async fn read_log_level(State(endpoint): State<LogLevelEndpoint>) -> (StatusCode, String) {
+    endpoint.read()
+}
+
+async fn replace_log_level(
+    State(endpoint): State<LogLevelEndpoint>,
+    headers: HeaderMap,
+    text: String,
+) -> (StatusCode, String) {
+    endpoint.replace(&headers, &text)
 }
 
 /// Health and metrics are those of the moment: no cache on the way may keep them.

@@ -8,6 +8,9 @@ use axum::response::Response;
 use http::{HeaderName, HeaderValue, header};
 use pitwall_fetch::RequestBody as Sent;
 use pitwall_fetch::{AddressPolicy, FetchError, Request as Outgoing};
+use pitwall_upstream_map::trace_context::{
+    self, TRACEPARENT, TraceContext, X_REQUEST_ID, outgoing_context,
+};
 use pitwall_upstream_map::{Leadership, PRECONDITION_HEADERS};
 use url::{Position, Url};
 
@@ -78,6 +81,13 @@ pub(super) async fn forward_to_leader(
         }
     }
     outgoing.source_headers.insert(FORWARDED_HEADER, HeaderValue::from_static("1"));
+    if let Some(id) = trace_context::request_id(&parts.headers) {
+        outgoing.source_headers.insert(X_REQUEST_ID, id.clone());
+    }
+    let trace = TraceContext::of_headers(&parts.headers).map(outgoing_context);
+    if let Some(Ok(trace)) = trace.map(|trace| HeaderValue::try_from(trace.to_string())) {
+        outgoing.source_headers.insert(TRACEPARENT, trace);
+    }
     send_to_leader(commands, &policy, outgoing).await.map_err(|error| {
         tracing::warn!(place = leader, %error, "a command could not be forwarded to the leader; check [control] advertise");
         if error.is_unsent() { Problem::LeaderUnreachable } else { Problem::OutcomeUnknown }

@@ -10,12 +10,14 @@ use axum::extract::{DefaultBodyLimit, Path, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use pitwall_upstream_map::Leadership;
 use pitwall_upstream_map::documents::ProblemDetails;
+use pitwall_upstream_map::trace_context::{self, TraceContext, X_REQUEST_ID};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi, ToSchema};
 
@@ -67,9 +69,58 @@ async fn authorize_or_forward(
     next: Next,
 ) -> Result<Response, Problem> {
     let request = commands.authorizer.authorize(request).await?;
-    match commands.is_leader() {
-        true => Ok(next.run(request).await),
-        false => forwarding::forward_to_leader(&commands, request).await,
+    let log = CommandLog::of(&request);
+    let span = log.span();
+    let answer = async {
+        match commands.is_leader() {
+            true => Ok(next.run(request).await),
+            false => forwarding::forward_to_leader(&commands, request).await,
+        }
+    };
+    let mut response = answer.instrument(span).await.into_response();
+    log.write(response.status());
+    if let Some(id) = log.request_id {
+        response.headers_mut().insert(X_REQUEST_ID, id);
+    }
+    Ok(response)
+}
+
+/// What the log and the spans say of a command.
+struct CommandLog {
+    request_id: Option<HeaderValue>,
+    trace: Option<TraceContext>,
+    method: Method,
+    path: String,
+}
+
+impl CommandLog {
+    fn of(request: &Request) -> Self {
+        Self {
+            request_id: trace_context::request_id(request.headers()).cloned(),
+            trace: TraceContext::of_headers(request.headers()),
+            method: request.method().clone(),
+            path: request.uri().path().to_owned(),
+        }
+    }
+
+    /// The edge's name of the request that brought the command.
+    fn request_id(&self) -> &str {
+        self.request_id.as_ref().and_then(|id| id.to_str().ok()).unwrap_or("-")
+    }
+
+    fn span(&self) -> tracing::Span {
+        let span = tracing::debug_span!("command", request_id = self.request_id());
+        if let Some(trace) = self.trace {
+            trace_context::set_parent(&span, trace);
+        }
+        span
+    }
+
+    fn write(&self, status: StatusCode) {
+        let (request_id, method, path) = (self.request_id(), &self.method, &self.path);
+        let trace_id = self.trace.map(|trace| format!("{:032x}", trace.trace_id));
+        let status = status.as_u16();
+        tracing::info!(request_id, trace_id, %method, path, status, "a command was answered");
     }
 }
 

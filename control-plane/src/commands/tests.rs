@@ -100,6 +100,7 @@ impl TestControlPlane {
         let registry = Registry::new();
         let plane = ControlPlane::new(config, fetcher, store.clone(), &registry).unwrap();
         let token = token.map(|token| AdminToken::new(token.as_bytes()).unwrap());
+        let admin_token = token.clone();
         let commands = plane.command_server(token);
         let listen = || std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let (listener, admin) = (listen(), listen());
@@ -109,7 +110,8 @@ impl TestControlPlane {
             drop(needed);
         });
         tokio::spawn(commands.serve(listener, std::future::pending()));
-        tokio::spawn(serve_admin(admin, registry, store, std::future::pending()));
+        let log_level = LogLevelEndpoint { filter: test_log_filter(), token: admin_token };
+        tokio::spawn(serve_admin(admin, registry, store, log_level, std::future::pending()));
         Self { address: addresses.0, admin: addresses.1, state }
     }
 
@@ -139,6 +141,54 @@ async fn ask(
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
     let json = serde_json::from_str(body).unwrap_or_else(|_| Value::String(body.to_owned()));
     (status, head.to_lowercase(), json)
+}
+
+/// A filter that accepts a word.
+fn test_log_filter() -> LogFilter {
+    let filter = std::sync::Mutex::new("info".to_owned());
+    Arc::new(move |text| {
+        let mut filter = filter.lock().unwrap();
+        match text {
+            Some(text) if text.contains(' ') => return Err("no filter".to_owned()),
+            Some(text) => text.clone_into(&mut filter),
+            None => {}
+        }
+        Ok(filter.clone())
+    })
+}
+
+#[tokio::test]
+async fn the_log_level_is_the_operators() {
+    let (token, wrong) = (authorization_header(), "authorization: Bearer x\r\n".to_owned());
+    let (with, without) =
+        (TestControlPlane::start(Some(TOKEN)).await, TestControlPlane::start(None).await);
+    for (plane, request, headers, body, status, text) in [
+        (&with, "GET /log/level", "", "", 200, "info\n"),
+        (&with, "PUT /log/level", "", "debug", 401, "show the admin token"),
+        (&with, "PUT /log/level", &*wrong, "debug", 401, "show the admin token"),
+        (&with, "GET /log/level", "", "", 200, "info\n"),
+        (&with, "PUT /log/level", &token, "two words", 400, "no filter\n"),
+        (&with, "PUT /log/level", &token, &"x".repeat(5000), 413, ""),
+        (&with, "PUT /log/level", &token, "debug", 200, "debug\n"),
+        (&with, "GET /log/level", "", "", 200, "debug\n"),
+        (&without, "PUT /log/level", &token, "debug", 403, "no admin token is configured"),
+    ] {
+        let (got, _, answer) = ask(plane.admin, request, headers, body).await;
+        assert_eq!(got, status, "{request} {headers} {answer}");
+        assert!(answer.as_str().unwrap_or_default().starts_with(text), "{request}: {answer}");
+    }
+}
+
+/// One search finds a command in the logs of the edge and of the control plane.
+#[tokio::test]
+async fn a_command_keeps_the_id_of_its_request() {
+    let plane = TestControlPlane::start(Some(TOKEN)).await;
+    for (id, expected) in [("x-request-id: abc-1\r\n", true), ("x-request-id: a b\r\n", false)] {
+        let headers = format!("{}{id}", authorization_header());
+        let (_, head, _) = plane.ask("GET /api/extractors/none/trace", &headers, "").await;
+        assert_eq!(head.contains("x-request-id: "), expected, "{head}");
+        assert_eq!(head.contains("x-request-id: abc-1"), expected, "{head}");
+    }
 }
 
 fn authorization_header() -> String {

@@ -13,6 +13,7 @@ mod edge;
 mod edges;
 mod extract;
 mod live;
+mod logs;
 mod low_latency;
 mod multivariant;
 mod operator_commands;

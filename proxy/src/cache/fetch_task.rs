@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
-use pitwall_fetch::{FetchErrorKind, Fetcher, Request, Response};
+use pitwall_fetch::{FetchErrorKind, Request, Response};
 
 use self::resume::ResumeRange;
 use super::body_end::BodyEnd;
@@ -16,6 +16,8 @@ use super::byte_range::{ByteRange, parse_content_range};
 use super::chunks::Chunks;
 use super::inflight_fetch::{InflightFetch, NotCacheable, ObjectMetadata};
 use crate::http::problem::{Problem, upstream_status_problem};
+use crate::metrics::upstream::TrafficKind;
+use crate::upstream::client::UpstreamClient;
 use crate::upstream::target::UpstreamTarget;
 
 /// How often the fetch of one object is resumed after an interruption.
@@ -27,7 +29,7 @@ const ROOM_TIMEOUT: Duration = Duration::from_millis(250);
 /// One fetch of one object, with what it needs.
 pub struct FetchTask<'a> {
     pub fetch: &'a InflightFetch,
-    pub fetcher: &'a Fetcher,
+    pub upstreams: &'a UpstreamClient,
     pub target: &'a UpstreamTarget,
     /// First and last byte position, if only a range is fetched.
     pub requested_bounds: Option<(u64, u64)>,
@@ -55,7 +57,7 @@ impl FetchTask<'_> {
                 ByteRange { first, last: Some(last) }.header_value(),
             );
         }
-        let response = match self.target.send(self.fetcher, request).await {
+        let response = match self.send(request).await {
             Ok(response) => response,
             Err(problem) => return self.mark_not_cacheable(NotCacheable::Problem(problem)),
         };
@@ -112,6 +114,10 @@ impl FetchTask<'_> {
         let metadata = ObjectMetadata { length: Some(length), ..metadata };
         let is_storable = end == BodyEnd::Complete && length <= self.max_object_bytes;
         Some(FetchedObject { metadata, body, is_storable })
+    }
+
+    async fn send(&self, request: Request<'_>) -> Result<Response, Problem> {
+        self.upstreams.send(self.target, TrafficKind::Media, request).await
     }
 
     /// Whether the whole object may be held. One of unknown length is asked about again for each

@@ -10,6 +10,7 @@ use pingora_proxy::Session;
 use pitwall_upstream_map::document::entity_tag;
 
 use crate::http::problem::Problem;
+use crate::http::request_id::add_request_id;
 
 /// A complete response in memory.
 #[derive(Clone)]
@@ -94,6 +95,7 @@ impl Response {
             let no_store = HeaderValue::from_static("no-store");
             response.append_header(header::CACHE_CONTROL, no_store)?;
         }
+        add_request_id(session, &mut response)?;
         let nosniff = HeaderValue::from_static("nosniff");
         response.append_header(header::X_CONTENT_TYPE_OPTIONS, nosniff)?;
         if !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {

@@ -18,6 +18,7 @@ use pitwall_hls::PlaylistLimits;
 use pitwall_hls::splice::{cut_live_playlist, override_playlist_tags};
 use pitwall_upstream_map::{Stream, Upstream, UpstreamMap};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tracing::Instrument as _;
 
 use super::directives;
 use super::publisher::{PublishOutcome, Publisher, SpliceCandidate};
@@ -27,6 +28,7 @@ use super::upstream_selection::{SelectionInput, map_preferred_upstream, select_u
 use crate::cache::PrefetchOutcome;
 use crate::edge_state::EdgeState;
 use crate::http::problem::Problem;
+use crate::metrics::{Label as _, PollStage};
 use crate::playlist::rewrite_cache::RewrittenPlaylist;
 use crate::playlist::{self, Playlist, PlaylistPoller, PlaylistResult, UpstreamPlaylist};
 use crate::upstream::resolved_map::ResolvedMap;
@@ -149,7 +151,9 @@ impl MediaPoll {
         attempt: &PollAttempt<'_>,
     ) -> Result<Option<Arc<Playlist>>, Problem> {
         let directives = self.translate_directives(attempt);
-        let fetched = self.fetch_playlist_in_time(attempt, directives.as_deref()).await;
+        let fetched = self
+            .timed(PollStage::Fetch, self.fetch_playlist_in_time(attempt, directives.as_deref()));
+        let fetched = fetched.await;
         if !self.is_still_selected(attempt) {
             return Ok(None);
         }
@@ -170,8 +174,9 @@ impl MediaPoll {
                 return Ok(None);
             }
         }
-        let Some(rendition_splice) =
-            self.propose_splice(attempt, &upstream_playlist, false).await?
+        let Some(rendition_splice) = self
+            .timed(PollStage::Splice, self.propose_splice(attempt, &upstream_playlist, false))
+            .await?
         else {
             return Ok(None);
         };
@@ -254,7 +259,8 @@ impl MediaPoll {
             return Ok(None);
         }
         if self.publisher.rendition_state.is_beyond_agreed(next) {
-            match self.await_new_segments(attempt, &rewritten, prefetches).await {
+            let ready = self.await_new_segments(attempt, &rewritten, prefetches);
+            match self.timed(PollStage::Prefetch, ready).await {
                 SegmentReadiness::Publish => {}
                 SegmentReadiness::Withhold => {
                     return self.last_published_playlist(&rewritten).map(Some);
@@ -262,7 +268,8 @@ impl MediaPoll {
                 SegmentReadiness::LeaveSource => return Ok(None),
             }
         }
-        let text = match self.publisher.publish(&rendition_splice, &rewritten, has_ended).await? {
+        let published = self.publisher.publish(&rendition_splice, &rewritten, has_ended);
+        let text = match self.timed(PollStage::Publish, published).await? {
             PublishOutcome::Playlist(text) => text,
             PublishOutcome::Behind => {
                 return self.repeat_last_published(attempt, rewritten).map(Some);
@@ -270,6 +277,14 @@ impl MediaPoll {
             PublishOutcome::Superseded => return Ok(None),
         };
         Ok(Some(self.store_rewritten(attempt, rewritten, Some(text))))
+    }
+
+    /// Runs a stage of the poll in a span, and measures it.
+    async fn timed<T>(&self, stage: PollStage, run: impl Future<Output = T>) -> T {
+        let timer = self.state.metrics.poll_stage_duration.of(stage).start_timer();
+        let output = run.instrument(tracing::debug_span!("stage", name = stage.text())).await;
+        timer.observe_duration();
+        output
     }
 
     /// Whether the source is still the selected one after a fetch, which may take seconds. To
@@ -318,8 +333,9 @@ impl MediaPoll {
         directives: Option<&str>,
     ) -> Result<UpstreamPlaylist, Problem> {
         let limit = PlaylistLimits::default().max_bytes;
-        let fetcher = &self.state.fetcher;
-        let fetched = playlist::fetch_playlist(fetcher, &attempt.target, directives, limit).await?;
+        let upstreams = &self.state.upstreams;
+        let fetched =
+            playlist::fetch_playlist(upstreams, &attempt.target, directives, limit).await?;
         if fetched.body.len() < CUT_MIN_BYTES {
             return Ok(fetched);
         }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use super::rewrite_cache::{RewriteCache, RewrittenPlaylist};
 use super::{BLOCKING_RELOAD_TIMEOUT, PLAYLIST_FETCH_TIMEOUT, Playlist};
@@ -227,7 +228,7 @@ impl InflightPoll {
         let completed_cell = completed.clone();
         // The task itself records its result: all callers may have left by then, and a result
         // without an expiry would be served for ever.
-        let task = tokio::spawn(async move {
+        let task = async move {
             let fetched = AssertUnwindSafe(tokio::time::timeout(deadline, fetch)).catch_unwind();
             let result = match fetched.await {
                 Ok(Ok(result)) => result,
@@ -254,7 +255,8 @@ impl InflightPoll {
             let outcome = PollOutcome { result, started_at, fresh_until };
             let _ = completed_cell.set(outcome.clone());
             outcome
-        });
+        };
+        let task = tokio::spawn(task.instrument(tracing::debug_span!("poll")));
         let outcome = task
             .map(move |joined| {
                 joined.unwrap_or_else(|_| PollOutcome {

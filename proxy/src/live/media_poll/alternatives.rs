@@ -80,7 +80,8 @@ impl MediaPoll {
         let (url, profile) = (rendition.playlist.clone(), &other.profile.0);
         let target = self.state.targets.resolve_for_profile(url, profile, attempt.map)?;
         let limit = PlaylistLimits::default().max_bytes;
-        let response = playlist::fetch_playlist(&self.state.fetcher, &target, None, limit).await?;
+        let response =
+            playlist::fetch_playlist(&self.state.upstreams, &target, None, limit).await?;
         parse_playlist(&response.body)
     }
 
