@@ -39,6 +39,12 @@ inputs = {
 
   # Where the Prometheus operator is: what to scrape, and the alerts.
   # prometheus_rules = file("${get_terragrunt_dir()}/../prometheus/pitwall.rules.yml")
+
+  # Where Grafana has a sidecar for dashboards.
+  # grafana_dashboards = {
+  #   for name in fileset("${get_terragrunt_dir()}/../grafana/dashboards", "*.json") :
+  #   name => file("${get_terragrunt_dir()}/../grafana/dashboards/${name}")
+  # }
 }
 
 generate "provider" {

@@ -149,6 +149,16 @@ locals {
         }
       }
     }
+    dashboards = {
+      wanted = length(var.grafana_dashboards) > 0
+      object = {
+        apiVersion = "v1"
+        kind       = "ConfigMap"
+        # The default label of the sidecar in Grafana's and kube-prometheus-stack's charts.
+        metadata = { name = "pitwall-dashboards", namespace = var.namespace, labels = { grafana_dashboard = "1" } }
+        data     = var.grafana_dashboards
+      }
+    }
     rules = {
       wanted = var.prometheus_rules != null
       object = {

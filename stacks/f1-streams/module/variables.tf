@@ -70,6 +70,12 @@ variable "prometheus_rules" {
   default     = null
 }
 
+variable "grafana_dashboards" {
+  description = "Files of stacks/grafana/dashboards by name: a ConfigMap of them, with the label by which Grafana's sidecar finds it."
+  type        = map(string)
+  default     = {}
+}
+
 variable "prometheus_namespace" {
   description = "From where the admin listeners may be scraped."
   type        = string
