@@ -22,6 +22,8 @@ test: setup-test ## what CI runs: lint, unit, integration and browser tests
 test-full: test ## test, and what takes longer
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --locked --quiet
 	node conformance/run.mjs --fast
+	cargo test --package pitwall --locked --features otlp --bin pitwall otlp::
+	.ci/observe alerts
 	.ci/fronts
 	FULL=1 cargo test --package pitwall-control-plane --locked --lib recurring_ical_events
 	FULL=1 .ci/browser

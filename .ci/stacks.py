@@ -1,6 +1,6 @@
 """Checks what the linters of .ci/stacks cannot: that stacks/ and the Dockerfile fit Pitwall and each other.
 
-stacks.py dockerfile | compose | prometheus | kubernetes OBJECTS | terragrunt
+stacks.py dockerfile | compose | prometheus | grafana | kubernetes OBJECTS | terragrunt
 """
 
 import json
@@ -104,7 +104,7 @@ def compose():
 
 
 def prometheus():
-    """Prometheus scrapes and evaluates as often as the rules' tests assume, and every alert has a case in the tests."""
+    """Prometheus scrapes and evaluates as often as the rules' tests assume, and every alert has a case in the tests and a section in docs/alerts.md, which has no others."""
     tests = yaml.safe_load(Path("stacks/prometheus/pitwall.rules.test.yml").read_text())
     assumed = tests["evaluation_interval"]
     for path in ("stacks/prometheus/prometheus.yml", "stacks/compose/prometheus.yml"):
@@ -117,16 +117,54 @@ def prometheus():
     for test in tests["tests"]:
         for case in test["alert_rule_test"]:
             cases[case["alertname"]].extend(case["exp_alerts"])
+    alerts = set()
     for group in yaml.safe_load(Path("stacks/prometheus/pitwall.rules.yml").read_text())["groups"]:
         for rule in group["rules"]:
+            alerts.add(rule["alert"])
             if not cases.get(rule["alert"]):
                 problems.append(f"pitwall.rules.test.yml: no case in which {rule['alert']} fires")
+            runbook = f"/docs/alerts.md#{rule['alert'].lower()}"
+            if rule["annotations"].get("runbook_url") != runbook:
+                problems.append(f"pitwall.rules.yml: {rule['alert']}: runbook_url is not {runbook}")
+    sections = re.split(r"(?m)^## ", Path("docs/alerts.md").read_text())[1:]
+    described = {section.split("\n", 1)[0] for section in sections}
+    problems.extend(f"docs/alerts.md: no section about {alert}" for alert in alerts - described)
+    problems.extend(f"docs/alerts.md: there is no alert {alert}" for alert in described - alerts)
+    for section in sections:
+        for part in ("Severity: ", "**What viewers notice.**", "**What to look at**", "**What to do**"):
+            if part not in section:
+                problems.append(f"docs/alerts.md: {section.split(chr(10), 1)[0]}: {part!r} is missing")
+
+
+def grafana():
+    """Dashboards have ids of their own and all use the data source that is chosen; what is provisioned is there."""
+    place, uids = Path("stacks/grafana"), set()
+    for path in sorted((place / "dashboards").glob("*.json")):
+        dashboard = json.loads(path.read_text())
+        if dashboard["uid"] != path.stem or dashboard["uid"] in uids:
+            problems.append(f"{path}: its uid is not {path.stem}, or is another one's")
+        uids.add(dashboard["uid"])
+        ids = [panel["id"] for panel in dashboard["panels"]]
+        if len(ids) != len(set(ids)):
+            problems.append(f"{path}: two panels have one id")
+        cells = [(x, y) for panel in dashboard["panels"] for box in [panel["gridPos"]]
+                 for x in range(box["x"], box["x"] + box["w"]) for y in range(box["y"], box["y"] + box["h"])]
+        if len(cells) != len(set(cells)) or any(x > 23 for x, _ in cells):
+            problems.append(f"{path}: panels overlap, or are outside of the page")
+        for panel in dashboard["panels"]:
+            if panel["datasource"]["uid"] != "${datasource}" or not panel["targets"]:
+                problems.append(f"{path}: {panel['title']}: another data source, or no query")
+    provider = yaml.safe_load((place / "provisioning/dashboards/pitwall.yaml").read_text())["providers"][0]
+    mounts = yaml.safe_load(Path("stacks/compose/compose.yaml").read_text())["services"]["grafana"]["volumes"]
+    if provider["options"]["path"] != "/stacks/grafana/dashboards" or "../grafana:/stacks/grafana:ro" not in mounts:
+        problems.append("stacks/grafana: the dashboards are not where Grafana looks for them")
+    yaml.safe_load((place / "provisioning/datasources/prometheus.yaml").read_text())
 
 
 def kubernetes(path):
     """Each container of Pitwall has a configuration that Pitwall accepts; all named ports and volumes exist."""
     objects = json.loads(Path(path).read_text())
-    text = next(one for one in objects if one["kind"] == "ConfigMap")["data"]["pitwall.toml"]
+    text = next(one for one in objects if one["kind"] == "ConfigMap" and one["metadata"]["name"] == "pitwall")["data"]["pitwall.toml"]
     # The values that Kubernetes substitutes for references.
     known = {"PITWALL_CONTROL_SERVICE_HOST": "10.96.0.10", "metadata.name": "pitwall-0", "status.podIP": "10.244.0.7", "store.url": "redis://u:p@redis"}
     ports = set()
@@ -176,6 +214,6 @@ def terragrunt():
 
 
 os.chdir(Path(__file__).parent.parent)
-{"dockerfile": dockerfile, "compose": compose, "prometheus": prometheus, "kubernetes": kubernetes, "terragrunt": terragrunt}[sys.argv[1]](*sys.argv[2:])
+{"dockerfile": dockerfile, "compose": compose, "prometheus": prometheus, "grafana": grafana, "kubernetes": kubernetes, "terragrunt": terragrunt}[sys.argv[1]](*sys.argv[2:])
 if problems:
     sys.exit("\n".join(problems))
