@@ -7,7 +7,7 @@ import { LiveLatencyTracker } from './live-latency';
 import { classifyError, isUnanswered, describeError } from './hls-errors';
 import { FrameMonitor } from './frame-monitor';
 import { RecoveryPolicy, type PlaybackFault, type RecoveryStep } from './recovery-policy';
-import { toQualities, findMatchingLevel, type Quality } from './quality';
+import { toQualities, findMatchingLevel, type QualityChoice } from './quality';
 import { hlsTimes, nativeTimes, type ReadTimes } from './media-times';
 import { ProgrammeTime, type ProgrammePosition } from './programme-time';
 import { StallDetector } from './stall-detector';
@@ -71,7 +71,7 @@ export class Player {
 	#isOpening = false;
 	#audible: boolean;
 	#mutedByViewer = false;
-	#selectedQuality: Quality | null = null;
+	#selectedQuality: QualityChoice | null = null;
 
 	constructor({ id, video, Hls, config, audible, volume = 1, onview, onresponse }: PlayerOptions) {
 		this.id = id;
@@ -95,10 +95,11 @@ export class Player {
 
 	// Commands of the tile
 
-	/** Plays this multivariant playlist; does nothing if it is loaded already. */
-	load(url: string): void {
+	/** Plays this multivariant playlist in a quality, null for automatic; does nothing if it is loaded already. */
+	load(url: string, quality: QualityChoice | null = null): void {
 		if (url === this.#url) return;
 		this.#url = url;
+		this.#selectedQuality = quality;
 		this.#playRequested = true;
 		this.#recovery.reset();
 		this.#isLive = false;

@@ -11,6 +11,9 @@ export interface Quality {
 	bitrate: number;
 }
 
+/** What is kept of a chosen quality. */
+export type QualityChoice = Pick<Quality, 'height' | 'bitrate'>;
+
 /** The levels of hls.js as a menu lists them, best first. */
 export function toQualities(levels: readonly Pick<Level, 'height' | 'bitrate' | 'frameRate'>[]): Quality[] {
 	return levels
@@ -28,7 +31,7 @@ export function toQualities(levels: readonly Pick<Level, 'height' | 'bitrate' | 
  * The level of the same height whose bit rate is closest to the quality that was selected before a reload;
  * -1 (automatic) if no level has that height.
  */
-export function findMatchingLevel(selected: Quality | null, available: readonly Quality[]): number {
+export function findMatchingLevel(selected: QualityChoice | null, available: readonly Quality[]): number {
 	if (!selected) return -1;
 	const sameHeight = available.filter(({ height }) => height === selected.height);
 	const distance = (quality: Quality) => Math.abs(quality.bitrate - selected.bitrate);

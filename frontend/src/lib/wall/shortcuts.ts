@@ -1,6 +1,7 @@
 import { t } from '$lib/i18n/texts';
 import type { Player } from '$lib/player/player';
 import { signedSeconds } from '$lib/sync/describe-sync';
+import { noticeStep } from '$lib/sync/notice-step';
 import type { WallSync } from '$lib/sync/wall-sync.svelte';
 import { notices } from '$lib/ui/notices.svelte';
 import { LAYOUTS, LAYOUT_NAMES, type Layout } from './layout';
@@ -45,31 +46,35 @@ export const shortcuts: Shortcut[] = [
 		keys: ['m'],
 		keyLabel: () => 'M',
 		description: () => t('muteOrUnmute'),
-		run: ({ player, wall, tile }) => toggleMute(player, wall, tile),
+		run: ({ player, wall, tile }) => {
+			const wasHeard = wall.audible?.id === tile.id;
+			toggleMute(player, wall, tile);
+			if (wasHeard) notices.add(player.video.muted ? t('soundOff') : t('soundOn'), null, 'volume');
+		},
 	},
 	{
 		keys: ['ArrowUp'],
 		keyLabel: () => '↑',
 		description: () => t('louder'),
-		run: ({ player }) => player.setVolume(player.video.volume + 0.1),
+		run: ({ player }) => changeVolume(player, 0.1),
 	},
 	{
 		keys: ['ArrowDown'],
 		keyLabel: () => '↓',
 		description: () => t('quieter'),
-		run: ({ player }) => player.setVolume(player.video.volume - 0.1),
+		run: ({ player }) => changeVolume(player, -0.1),
 	},
 	{
 		keys: ['ArrowLeft', 'ArrowRight'],
 		keyLabel: () => '← →',
 		description: () => t('tenSeconds'),
-		run: ({ sync, event }) => sync.seekBy(event.key === 'ArrowLeft' ? -10 : 10),
+		run: ({ sync, event }) => step(sync, event.key === 'ArrowLeft' ? -10 : 10),
 	},
 	{
 		keys: ['Shift+ArrowLeft', 'Shift+ArrowRight'],
 		keyLabel: () => `${t('keyShift')} ← →`,
 		description: () => t('oneMinute'),
-		run: ({ sync, event }) => sync.seekBy(event.key === 'ArrowLeft' ? -60 : 60),
+		run: ({ sync, event }) => step(sync, event.key === 'ArrowLeft' ? -60 : 60),
 	},
 	{
 		keys: [',', '.'],
@@ -174,6 +179,16 @@ export function shortcutFor(event: KeyboardEvent): Shortcut | null {
 	const isShifted = event.shiftKey && /^(Digit|Arrow)/.test(event.code);
 	const name = isShifted ? `Shift+${event.code}` : event.key;
 	return shortcuts.find(({ keys }) => keys.includes(name)) ?? null;
+}
+
+function changeVolume(player: Player, by: number): void {
+	player.setVolume(player.video.volume + by);
+	notices.add(t('volumeIs', { count: Math.round(player.video.volume * 100) }), null, 'volume');
+}
+
+function step(sync: WallSync, seconds: number): void {
+	sync.seekBy(seconds);
+	noticeStep(seconds);
 }
 
 function nudge({ wall, tile, feed }: ShortcutContext, laterSeconds: number): void {
