@@ -22,6 +22,8 @@ test('a German browser gets German from the first paint, and keeps what the view
 	assert.doesNotMatch(text, /Schedule|Loading/);
 	assert.match(await page.locator('time').first().innerText(), /Heute/);
 
+	await page.getByRole('heading', { name: 'Rennen', level: 2 }).waitFor();
+
 	await page.getByTestId('language-picker').selectOption('en');
 	await page.getByRole('heading', { name: /^Schedule/ }).waitFor();
 	await page.goto(`${edge.origin}/status`);

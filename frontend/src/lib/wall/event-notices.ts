@@ -1,3 +1,4 @@
+import { sessionName } from '$lib/schedule/session-name';
 import { t } from '$lib/i18n/texts';
 import type { Session, Stream } from '$lib/api/documents';
 import type { EdgeEvents } from '$lib/api/edge-events';
@@ -22,12 +23,12 @@ export function switchNotice(
 export function sessionNotice(before: Session | null, after: EdgeEvents['session']): string | null {
 	if (!after) return null;
 	if (after.status === 'live' && (before?.id !== after.id || before.status !== 'live'))
-		return t('sessionLiveNotice', { session: after.name });
+		return t('sessionLiveNotice', { session: sessionName(after.name) });
 	if (!before || before.id !== after.id) return null;
 	if (after.status === 'cancelled' && before.status !== 'cancelled')
-		return t('sessionCancelledNotice', { session: after.name });
+		return t('sessionCancelledNotice', { session: sessionName(after.name) });
 	const [was, is] = [parseTimestamp(before.start), parseTimestamp(after.start)];
 	if (is === null || was === null || is === was || after.status !== 'upcoming') return null;
-	const values = { session: after.name, count: Math.round(Math.abs(is - was) / 60_000) };
+	const values = { session: sessionName(after.name), count: Math.round(Math.abs(is - was) / 60_000) };
 	return is > was ? t('sessionLater', values) : t('sessionEarlier', values);
 }
