@@ -21,6 +21,7 @@ test: setup-test ## what CI runs: lint, unit, integration and browser tests
 
 test-full: test ## test, and what takes longer
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --locked --quiet
+	.ci/advisories
 	node conformance/run.mjs --fast
 	cargo test --package pitwall --locked --features otlp --bin pitwall otlp::
 	.ci/observe alerts
