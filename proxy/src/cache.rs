@@ -8,7 +8,8 @@
 //! - [`inflight_fetch`]: one fetch that any number of readers follow, and [`fetch_task`], the task
 //!   behind it, which resumes an interrupted body (`resume`) and asks the body whether it is
 //!   complete where its message does not say ([`body_end`]).
-//! - [`reader`]: one viewer's position in an object; [`fetch_progress`]: whether a fetch stalls.
+//! - [`writer`]: the body of a fetch, held whole or in a window. [`reader`]: one viewer's position in
+//!   an object. [`fetch_progress`]: whether a fetch stalls.
 //! - [`object_store`]: complete objects, whose bodies are [`chunks`], stored for a [`freshness`]
 //!   lifetime.
 //! - [`bypass`]: a response for one reader.
@@ -26,6 +27,7 @@ pub mod freshness;
 pub mod inflight_fetch;
 pub mod object_store;
 pub mod reader;
+pub mod writer;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -323,7 +325,8 @@ impl SegmentCache {
                 if inflight.contains_key(&key) {
                     return PrefetchOutcome::Stored;
                 }
-                let reader = self.start_fetch(&mut inflight, key, target, bounds);
+                let (guard, reader) = self.begin_fetch(&mut inflight, key, target);
+                self.spawn_fetch(guard, target, bounds);
                 drop(inflight);
                 tokio::spawn(reader.drain());
                 return PrefetchOutcome::Refreshing;
@@ -401,6 +404,16 @@ impl SegmentCache {
         target: &UpstreamTarget,
         bounds: Option<(u64, u64)>,
     ) -> JoinOutcome {
+        self.join_or_begin_fetch(target, bounds, |guard| self.spawn_fetch(guard, target, bounds))
+    }
+
+    /// As [`join_or_start_fetch`](Self::join_or_start_fetch); `run` has a new fetch done.
+    fn join_or_begin_fetch(
+        self: &Arc<Self>,
+        target: &UpstreamTarget,
+        bounds: Option<(u64, u64)>,
+        run: impl FnOnce(InflightGuard),
+    ) -> JoinOutcome {
         let key = ObjectKey::of(target, bounds);
         let mut inflight = self.lock_inflight();
         // The store comes first, because a stored object may be being fetched once more.
@@ -416,25 +429,34 @@ impl SegmentCache {
         if let Some(not_cacheable) = self.lookup_negative(&key, &target.url) {
             return JoinOutcome::NotCacheable(not_cacheable);
         }
-        JoinOutcome::Inflight(self.start_fetch(&mut inflight, key, target, bounds), false)
+        let (guard, reader) = self.begin_fetch(&mut inflight, key, target);
+        run(guard);
+        JoinOutcome::Inflight(reader, false)
     }
 
-    fn start_fetch(
+    /// A new fetch in the index, and its first reader.
+    fn begin_fetch(
         self: &Arc<Self>,
         inflight: &mut HashMap<ObjectKey, InflightEntry>,
         key: ObjectKey,
         target: &UpstreamTarget,
-        bounds: Option<(u64, u64)>,
-    ) -> InflightReader {
+    ) -> (InflightGuard, InflightReader) {
         let (fetch, reader) = InflightReader::of_new_fetch(self.budget.share());
         let url_key = ObjectKey::of_url(target);
         inflight.insert(
             key,
             InflightEntry { fetch: fetch.clone(), url_key, stream: target.stream.clone() },
         );
-        let guard = InflightGuard { cache: self.clone(), key, fetch };
+        (InflightGuard { cache: self.clone(), key, fetch }, reader)
+    }
+
+    fn spawn_fetch(
+        self: &Arc<Self>,
+        guard: InflightGuard,
+        target: &UpstreamTarget,
+        bounds: Option<(u64, u64)>,
+    ) {
         tokio::spawn(self.clone().run_fetch(guard, target.clone(), bounds).in_current_span());
-        reader
     }
 
     async fn run_fetch(
@@ -454,15 +476,24 @@ impl SegmentCache {
                 self.remove_inflight(key, fetch, reason.map(|reason| (reason, &target.url)))
             },
         };
-        let Some(FetchedObject { metadata, body, is_storable }) = fetch_task.run().await else {
-            return;
-        };
+        if let Some(fetched) = fetch_task.run().await {
+            self.finish_fetch(&guard, &target, fetched);
+        }
+    }
+
+    /// Stores an object that may be stored, and has the readers of its fetch go on with it.
+    fn finish_fetch(
+        &self,
+        InflightGuard { key, fetch, .. }: &InflightGuard,
+        target: &UpstreamTarget,
+        FetchedObject { metadata, body, is_storable }: FetchedObject,
+    ) {
         let object = Arc::new(CachedObject::new(
             Arc::new(metadata),
             body,
-            ObjectKey::of_url(&target),
+            ObjectKey::of_url(target),
             target.stream.clone(),
-            Instant::now() + self.lifetimes.lifetime_for(&target),
+            Instant::now() + self.lifetimes.lifetime_for(target),
             fetch.share().clone(),
         ));
         let guard = object.acquire();

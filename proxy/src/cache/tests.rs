@@ -4,6 +4,7 @@
 mod bypass;
 mod eviction;
 mod interrupted;
+mod model;
 mod negative_caching;
 mod origin;
 mod prefetch;
