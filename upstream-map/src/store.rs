@@ -55,7 +55,9 @@ pub use self::memory::MemoryStore;
 pub use self::peer_numbers::PeerNumber;
 pub use self::redis::{RedisConfig, RedisStore};
 pub use self::redis_address::{InvalidRedisAddress, RedisAddress};
-pub use self::splice_registry::{RenditionStart, SpliceDecision, SpliceProposal, SpliceRegistry};
+pub use self::splice_registry::{
+    RegistrySnapshot, RenditionStart, SpliceDecision, SpliceProposal, SpliceRegistry,
+};
 use crate::feedback::EdgeFeedback;
 use crate::map::UpstreamMap;
 

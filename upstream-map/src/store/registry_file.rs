@@ -128,11 +128,12 @@ impl RegistryFile {
     /// Writes the registry, and reserves numbers above it.
     pub(super) async fn write(self: &Arc<Self>, registry: &SpliceRegistry) {
         let ticket = *lock(&self.requested_writes);
-        let (entries, reserved) = registry.snapshot_with_reservation(NUMBERS_RESERVED_PER_WRITE);
+        let snapshot = registry.snapshot(NUMBERS_RESERVED_PER_WRITE);
+        let reserved_below = snapshot.reserved_below();
         let file = self.clone();
-        let write_file = move || file.disk_snapshot.save_splices(&entries, &file.cipher);
+        let write_file = move || file.disk_snapshot.save_splices(&snapshot, &file.cipher);
         match tokio::task::spawn_blocking(write_file).await {
-            Ok(Ok(())) => *lock(&self.reserved_below) = reserved,
+            Ok(Ok(())) => *lock(&self.reserved_below) = reserved_below,
             Ok(Err(error)) => {
                 tracing::warn!(%error, "the splice registry cannot be written: check [state] dir")
             }

@@ -118,9 +118,21 @@ impl SpliceDecision {
 #[derive(Default)]
 pub struct SpliceRegistry(Mutex<HashMap<StreamId, StreamSplices>>);
 
+/// What a registry is on disk: all its records, in which the numbers that follow are reserved.
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RegistrySnapshot(HashMap<StreamId, StreamSplices>);
+
+impl RegistrySnapshot {
+    /// By stream, the number below which all numbers are reserved.
+    pub(super) fn reserved_below(&self) -> HashMap<StreamId, u64> {
+        self.0.iter().map(|(stream, entry)| (stream.clone(), entry.reserved)).collect()
+    }
+}
+
 /// All records of a stream.
 #[derive(Clone, Default, Serialize, Deserialize)]
-pub(super) struct StreamSplices {
+struct StreamSplices {
     generation: u64,
     change: Vec<u8>,
     parts: BTreeMap<String, Vec<u8>>,
@@ -284,31 +296,29 @@ impl SpliceRegistry {
         )
     }
 
-    /// A copy for disk in which the next `count` numbers of each stream are reserved, and by stream
-    /// the number below which all are reserved.
-    pub(super) fn snapshot_with_reservation(
-        &self,
-        count: u64,
-    ) -> (HashMap<StreamId, StreamSplices>, HashMap<StreamId, u64>) {
-        let mut entries = self.lock_streams().clone();
-        for entry in entries.values_mut() {
+    /// A copy for disk, in which the next `reserved_count` numbers of each stream are reserved: an
+    /// edge that publishes them before the next copy is on disk may be killed.
+    pub fn snapshot(&self, reserved_count: u64) -> RegistrySnapshot {
+        let mut streams = self.lock_streams().clone();
+        for entry in streams.values_mut() {
             let heads = entry.heads.values().map(|head| head.0);
             let highest = heads.max().unwrap_or_default();
-            entry.reserved = entry.reserved.max(highest.saturating_add(count));
+            entry.reserved = entry.reserved.max(highest.saturating_add(reserved_count));
             entry.told = false;
         }
-        let reserved = entries.iter().map(|(stream, entry)| (stream.clone(), entry.reserved));
-        let reserved = reserved.collect();
-        (entries, reserved)
+        RegistrySnapshot(streams)
     }
 
-    pub(super) fn from_entries(mut entries: HashMap<StreamId, StreamSplices>) -> Self {
-        for entry in entries.values_mut() {
+    /// The registry of an edge that starts from its disk.
+    pub fn restore(snapshot: RegistrySnapshot) -> Self {
+        let RegistrySnapshot(mut streams) = snapshot;
+        for entry in streams.values_mut() {
             let age =
                 entry.began_at_ms.map(|ms| Duration::from_millis(unix_ms().saturating_sub(ms)));
             entry.began_at = age.and_then(|age| Instant::now().checked_sub(age));
+            (entry.tails_at, entry.heard) = (BTreeMap::new(), None);
         }
-        Self(Mutex::new(entries))
+        Self(Mutex::new(streams))
     }
 
     /// Takes over how far renditions had come since the records were saved. Streams without
@@ -680,9 +690,9 @@ pub(super) mod tests {
         let before = SpliceRegistry::default();
         before.propose(&begins(1, "a", 0, "a0"));
         before.propose(&publishes(1, "a", 107));
-        let (entries, reserved) = before.snapshot_with_reservation(50);
-        assert_eq!(reserved.into_values().collect::<Vec<_>>(), [157]);
-        let restarted = || SpliceRegistry::from_entries(entries.clone());
+        let snapshot = before.snapshot(50);
+        assert_eq!(snapshot.reserved_below().into_values().collect::<Vec<_>>(), [157]);
+        let restarted = || SpliceRegistry::restore(snapshot.clone());
         for (what, proposals) in [
             (
                 "another source begins above it, and so does its other rendition",
@@ -757,10 +767,7 @@ pub(super) mod tests {
             let copy = |registry: &SpliceRegistry| {
                 SpliceRegistry(Mutex::new(registry.lock_streams().clone()))
             };
-            let edges = [
-                copy(&knows),
-                SpliceRegistry::from_entries(killed.snapshot_with_reservation(50).0),
-            ];
+            let edges = [copy(&knows), SpliceRegistry::restore(killed.snapshot(50))];
             for (edge, proposal) in proposals {
                 edges[edge].propose_shared(proposal, send).await.unwrap();
             }
