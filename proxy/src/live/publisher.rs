@@ -131,7 +131,7 @@ impl Publisher {
         } else {
             Some(parse_playlist(candidate.playlist)?)
         };
-        let generation = current_generation.generation + u64::from(begins_switch);
+        let generation = current_generation.generation.saturating_add(u64::from(begins_switch));
         let mut source_switch =
             current_generation.source_switch.as_deref().cloned().unwrap_or_default();
         if begins_switch {
@@ -145,7 +145,8 @@ impl Publisher {
             };
             // A diverged edge fills its gap with the segments that other edges have published, and
             // needs one more discontinuity between its own and theirs.
-            source_switch.from.discontinuity += u64::from(diverged);
+            let discontinuity = &mut source_switch.from.discontinuity;
+            *discontinuity = discontinuity.saturating_add(u64::from(diverged));
         }
         for _ in 0..PROPOSAL_ATTEMPTS_MAX {
             let target = Duration::from_secs(source_switch.target_duration.max(1));
@@ -240,7 +241,9 @@ impl Publisher {
                 .segments
                 .discontinuity_sequence()
                 .max(previous.from.discontinuity);
-            self.stream_state.next_discontinuity_sequence().max(peer_discontinuity + 1)
+            self.stream_state
+                .next_discontinuity_sequence()
+                .max(peer_discontinuity.saturating_add(1))
         });
         SourceSwitch {
             source: candidate.source.to_owned(),

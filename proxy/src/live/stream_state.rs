@@ -115,7 +115,7 @@ impl StreamState {
             .map(|rendition| rendition.discontinuity_sequence())
             .max()
             .unwrap_or_default()
-            + 1
+            .saturating_add(1)
     }
 
     pub(super) fn current_generation(&self) -> CurrentGeneration {
