@@ -54,7 +54,7 @@ conformance: setup-conformance $(PAGE) ## real packagers x Pitwall x real player
 	node conformance/run.mjs $(ARGS)
 
 fuzz: setup ## every fuzz target for a minute (FUZZ_SECONDS=600 for longer)
-	hls/fuzz/run $(or $(FUZZ_SECONDS),60)
+	fuzz/run $(or $(FUZZ_SECONDS),60)
 
 setup:
 	@.ci/setup build

@@ -26,6 +26,8 @@ mod configured_source;
 mod drift;
 mod egress;
 pub(crate) mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod gzip;
 mod headers;
 mod m3u;

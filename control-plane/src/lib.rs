@@ -22,6 +22,7 @@
 //! - [`commands`]: an operator's commands; [`webhooks`]: alerts to the operator.
 //! - [`control`]: [`ControlPlane`], which wires the modules together.
 //! - [`metrics`]: Prometheus metrics; [`clock`]: the wall clock.
+//! - `fuzzing`: properties that hold for any input; only for tests and the fuzz targets.
 
 mod breaker;
 mod charset;
@@ -33,6 +34,9 @@ mod control;
 mod engine;
 mod expiry;
 mod extract;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod history;
 mod metrics;
 mod model;

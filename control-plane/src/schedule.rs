@@ -23,6 +23,8 @@
 
 mod cadence;
 mod calendar;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod history;
 mod ics;
 mod jolpica;

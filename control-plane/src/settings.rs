@@ -203,6 +203,15 @@ pub fn locate_error(text: &str, error: &toml::de::Error) -> (Option<usize>, Stri
     (Some(line), format!("{key}{}", error.message()))
 }
 
+/// Checks that an error has a message, and a line of the text that it is in.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn assert_located(text: &str, error: &toml::de::Error) {
+    let (line, message) = locate_error(text, error);
+    assert!(!message.is_empty());
+    let lines = text.bytes().filter(|byte| *byte == b'\n').count() + 1;
+    assert!(line.is_some_and(|line| (1..=lines).contains(&line)), "{line:?}: {message}");
+}
+
 /// The dotted key whose name or value covers the byte `offset`.
 fn key_at(table: &DeTable<'_>, offset: usize) -> String {
     for (key, value) in table {

@@ -16,7 +16,8 @@
 //! Beside the phases: [`edge_state`] (what the handlers share), [`request_context`] (the state of
 //! one request), [`access_log`] (its line), [`feedback`] (viewers, and what their players report), [`shards`],
 //! [`drain`], [`config`], [`metrics`], [`server`] (listeners, connections,
-//! TLS, shutdown), [`admin`].
+//! TLS, shutdown), [`admin`], and `fuzzing` (properties that hold for any input; only for tests and
+//! the fuzz targets).
 
 pub mod access_log;
 pub mod admin;
@@ -28,6 +29,9 @@ pub mod drain;
 pub mod edge;
 pub mod edge_state;
 pub mod feedback;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod http;
 pub mod live;
 pub mod media_handler;

@@ -28,6 +28,8 @@ use std::time::Duration;
 use futures::FutureExt;
 use http::StatusCode;
 use pitwall_upstream_map::{Container, Health, Stream, Upstream, UpstreamMap};
+#[cfg(any(test, feature = "fuzzing"))]
+pub use publisher::fuzzing::splice_records;
 pub use source_switch::SwitchReason;
 
 use crate::edge_state::EdgeState;

@@ -11,6 +11,7 @@
 //! - [`feedback`]: what the edges report: viewers per stream, failed and stalled upstreams.
 //! - [`command_signature`]: how an edge proves to a control plane that a command is the operator's;
 //!   [`trace_context`]: which trace it belongs to.
+//! - `fuzzing`: properties that hold for any input; only for tests and the fuzz targets.
 //!
 //! This crate fetches, ranks and serves nothing.
 
@@ -18,6 +19,9 @@ pub mod command_signature;
 pub mod document;
 pub mod documents;
 pub mod feedback;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod map;
 pub mod slug;
 pub mod store;

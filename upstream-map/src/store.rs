@@ -25,6 +25,8 @@ mod disk_snapshot;
 mod entries;
 mod entry_cipher;
 mod feedback_sync;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod leader_election;
 mod map_reader;
 mod map_writer;

@@ -165,6 +165,8 @@ impl ChunkedDecoder {
     }
 }
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) mod fuzzing;
 #[cfg(test)]
 mod tests {
     use super::*;

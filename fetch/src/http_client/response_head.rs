@@ -207,5 +207,7 @@ fn is_token(token: &[u8], name: &[u8]) -> bool {
     token.eq_ignore_ascii_case(name)
 }
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) mod fuzzing;
 #[cfg(test)]
 mod tests;

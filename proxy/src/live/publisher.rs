@@ -456,5 +456,7 @@ fn to_json(value: &impl serde::Serialize) -> Result<Vec<u8>, Problem> {
     serde_json::to_vec(value).map_err(|_| Problem::Unavailable("a splice cannot be written"))
 }
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) mod fuzzing;
 #[cfg(test)]
 mod tests;
