@@ -11,7 +11,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::LazyLock;
 use std::sync::atomic::AtomicBool;
 
-use pitwall_fetch::Timeouts;
 use tokio::time::{sleep, timeout};
 
 use self::seeded::{Interleaved, Seeded};
@@ -98,8 +97,7 @@ struct World {
 
 impl World {
     fn new(seed: u64) -> Arc<Self> {
-        static FETCHER: LazyLock<Arc<Fetcher>> =
-            LazyLock::new(|| Arc::new(Fetcher::new(Timeouts::default(), vec![])));
+        static UPSTREAMS: LazyLock<Arc<UpstreamClient>> = LazyLock::new(super::upstreams);
         let config = CacheConfig {
             bytes: ByteSize(STORED_BYTES as u64),
             fill_bytes: ByteSize(FETCH_BYTES as u64),
@@ -107,7 +105,7 @@ impl World {
         };
         let seeded = Seeded::new(seed);
         Arc::new(Self {
-            cache: SegmentCache::new(config, FETCHER.clone()),
+            cache: SegmentCache::new(config, UPSTREAMS.clone()),
             scripts: (0..OBJECTS).map(|_| Script::random(&seeded)).collect(),
             seeded,
             begun: Mutex::new((0..OBJECTS).map(|_| Vec::new()).collect()),

@@ -29,6 +29,7 @@ pub fn splice_records(data: &[u8]) {
         switch_record: record(),
         splice_record: Some(record()),
         next_number: 0,
+        known_next_number: 0,
         tail_record: record(),
         reserved_below: 0,
         generation_age: Some(Duration::ZERO),
