@@ -52,7 +52,7 @@ async fn a_source_is_made_changed_and_removed() {
         ("PUT /api/sources/club", &*first, &patch, 412, "file-changed", "somebody else"),
         ("PUT /api/sources/club", new, &text, 412, "file-changed", ""),
         ("PUT /api/sources/club", "", &text, 428, "version-missing", "If-Match"),
-        ("PUT /api/sources/club", &*second, &broken, 422, "file-invalid", "club.toml:5: url: not"),
+        ("PUT /api/sources/club", &*second, &broken, 422, "file-invalid", "club.toml:5: url: "),
         ("PUT /api/sources/b", new, &text, 409, "source-name-taken", "sources/club.toml"),
         ("PUT /api/sources/B", new, &other, 422, "bad-name", "[a-z0-9_-]"),
         ("PUT /api/sources/..%2fpitwall", new, &other, 422, "bad-name", ""),

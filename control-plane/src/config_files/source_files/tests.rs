@@ -76,7 +76,10 @@ fn what_cannot_be_saved_changes_nothing() {
             "new",
             text(CLUB.replace("https://", "")),
             Precondition::Absent,
-            format!("{}url: not an absolute URL", location(5).replace("club.toml", "new.toml")),
+            format!(
+                "{}url: bad URL: not an absolute URL",
+                location(5).replace("club.toml", "new.toml")
+            ),
         ),
         (
             "club",
