@@ -247,7 +247,7 @@ impl MediaPoll {
         }
         let has_ended = have_all_ended && !self.is_end_held(attempt, &rewritten.playlist.bytes);
         let rendition_state = &self.publisher.rendition_state;
-        rendition_state.record_poll();
+        rendition_state.record_poll(next);
         // What counts is the source's own progress: one that is behind what another source has
         // published has nothing new for players, and goes on all the same.
         let unchanged_for = rendition_state

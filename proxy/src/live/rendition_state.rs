@@ -409,11 +409,13 @@ impl RenditionState {
         PlaylistContinuity::Continuous
     }
 
-    /// Records that a playlist was fetched.
-    pub(super) fn record_poll(&self) {
+    /// Records that a playlist was fetched, which ends before the number `next`. The first after a
+    /// pause with new segments is not one of a watched rendition yet: nothing is withheld from it.
+    pub(super) fn record_poll(&self, next: u64) {
         let mut state = self.lock_inner();
         state.failing_since = None;
-        if let Some(last) = &mut state.last_published {
+        let is_unchanged = next <= state.next_number;
+        if let Some(last) = state.last_published.as_mut().filter(|_| is_unchanged) {
             last.polled_at = Instant::now();
         }
     }
