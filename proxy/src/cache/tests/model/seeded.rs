@@ -11,7 +11,7 @@ pub(super) struct Seeded(Arc<AtomicU64>);
 
 impl Seeded {
     pub(super) fn new(seed: u64) -> Self {
-        Self(Arc::new(AtomicU64::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15))))
+        Self(Arc::new(AtomicU64::new(seed.wrapping_mul(0xd6e8_feb8_6659_fd93))))
     }
 
     /// A number from 0 to `limit` - 1.

@@ -13,6 +13,9 @@ use crate::cache::object_store::ReadGuard;
 use crate::cache::reader::{InflightReader, StoredReader};
 use crate::cache::{JoinOutcome, Problem};
 
+/// How often somebody stands still: nobody is to wait for longer than a schedule may take.
+const PAUSES_MAX: usize = 3;
+
 /// Somebody who reads one object.
 pub(super) struct Viewer {
     arrives_after: Duration,
@@ -105,7 +108,7 @@ impl Viewer {
         held: Option<ReadGuard>,
         world: &World,
     ) -> (usize, Ending) {
-        let mut position = 0;
+        let (mut position, mut pauses) = (0, 0);
         loop {
             if let Some(held) = &held {
                 world.check_counted(self.object, held);
@@ -113,7 +116,8 @@ impl Viewer {
             if position >= self.leaves_at {
                 return (position, Ending::Left);
             }
-            if !self.pause.is_zero() && world.seeded.chance(self.pauses_in) {
+            if !self.pause.is_zero() && pauses < PAUSES_MAX && world.seeded.chance(self.pauses_in) {
+                pauses += 1;
                 // A connection that takes nothing is aborted as soon as its reader is cut off.
                 tokio::select! {
                     problem = source.wait_until_cut_off() => {
