@@ -1,19 +1,21 @@
 import { createHash } from 'node:crypto';
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { brotliCompressSync } from 'node:zlib';
 import { preferredLanguage } from './src/lib/i18n/preferred-language.js';
 
 const ROOT_PLACEHOLDER = '<!--pitwall:root-->';
 const START_SCRIPT = /<script>([\s\S]*?)<\/script>/;
 
 /**
- * Wraps an adapter and completes the shell (index.html) that the adapter wrote, in four steps.
+ * Wraps an adapter and completes the shell (index.html) that the adapter wrote, in five steps.
  *
  * 1. The inline start script moves to a file, so that the edge can send a constant `script-src 'self'`. It takes the
  *    path below which a proxy publishes the edge from its own address.
  * 2. The start script sets the language of the document, and fetches its texts together with the modules of the page.
  * 3. The modules of the Watch page, above all hls.js, are preloaded, so that playback starts within three seconds.
  * 4. Links begin with a text that the edge replaces by the way from the requested path to the root.
+ * 5. Every file that gets smaller is also written in brotli, which takes too long to be made while a viewer waits.
  *
  * @param {import('@sveltejs/kit').Adapter} adapter
  * @returns {import('@sveltejs/kit').Adapter}
@@ -55,8 +57,19 @@ export function completeShell(adapter) {
 				.replace('</head>', `${links.join('\n\t\t')}\n\t</head>`)
 				.replace(/(href|src)="\//g, `$1="${ROOT_PLACEHOLDER}`);
 			writeFileSync(index, html);
+			compress(root);
 		},
 	};
+}
+
+/** @param {string} root */
+function compress(root) {
+	for (const name of readdirSync(root, { recursive: true, encoding: 'utf8' })) {
+		if (!/\.(js|css|svg|json|webmanifest)$/.test(name)) continue;
+		const file = path.join(root, name);
+		const [body, compressed] = [readFileSync(file), brotliCompressSync(readFileSync(file))];
+		if (compressed.length < body.length) writeFileSync(`${file}.br`, compressed);
+	}
 }
 
 /**

@@ -40,7 +40,7 @@ use crate::live::LiveHandler;
 use crate::media_handler::MediaHandler;
 use crate::media_response::MediaResponse;
 use crate::metrics::{Label, Metrics};
-use crate::page::{self, Page, is_gzip_accepted, login_page};
+use crate::page::{self, AcceptedCodings, Page, login_page};
 use crate::playlist::PlaylistPoller;
 use crate::proxy_handler::{ProxyHandler, ProxyRequest};
 use crate::request_context::RequestContext;
@@ -330,7 +330,7 @@ impl Edge {
                 login_page::redirect_with_cookie(path, query, &cookie.unwrap_or_default())
             }
             Route::Page { path } => {
-                self.page.respond(path, is_gzip_accepted(&request.headers), || {
+                self.page.respond(path, AcceptedCodings::of(&request.headers), || {
                     let bootstrap =
                         self.api.bootstrap(&|map, stream| self.live.active_upstream(map, stream));
                     // Before the first map the page starts without a bootstrap document.
