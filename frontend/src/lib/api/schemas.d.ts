@@ -36,6 +36,26 @@ export interface components {
             /** @description Why the candidate failed its check; `None` if it passed. */
             refused?: string | null;
         };
+        /** @description A text that could be saved. */
+        CheckedOverrides: {
+            /** @description Number of sessions and meetings that it overrides. */
+            overrides: number;
+        };
+        /** @description A text that could be saved. */
+        CheckedSource: {
+            kind: string;
+            /** @description Name of the source. */
+            name: string;
+            /** @description The same as JSON. */
+            settings: Record<string, never>;
+            /** @description The file that would be saved, secrets masked. */
+            text: string;
+            /**
+             * @description What would keep the source from working here: a missing program, or an address that no key
+             *     allows.
+             */
+            warnings: string[];
+        };
         Circuit: {
             country?: string | null;
             id: string;
@@ -154,6 +174,20 @@ export interface components {
         };
         /** @enum {string} */
         Health: "healthy" | "degraded" | "down";
+        ListedSource: {
+            /** @description Why the file cannot be used. */
+            error?: string | null;
+            /**
+             * @description The name under which `/api/sources/{name}` has the file; `None` for a source in the
+             *     configuration file.
+             */
+            file?: string | null;
+            kind?: string | null;
+            /** @description The file, and in the configuration file the line. */
+            location: string;
+            /** @description Name of the source; of a file that cannot be read, the file's. */
+            name: string;
+        };
         /** @description A Grand Prix, or another weekend of sessions. */
         Meeting: {
             circuit: components["schemas"]["Circuit"];
@@ -172,6 +206,29 @@ export interface components {
             sessions: components["schemas"]["Session"][];
             /** @description UTC offset at the circuit, such as `-04:00`, if a provider states it. */
             utc_offset?: string | null;
+        };
+        /** @description The text of the override file. */
+        OverrideDraft: {
+            /**
+             * @description The whole file, in TOML.
+             * @default null
+             */
+            text: string | null;
+        };
+        /** @description Response of `GET /api/overrides`. */
+        OverrideText: {
+            /** @description Whether the file may be written: `[control] edit_files`. */
+            editable: boolean;
+            /** @description Why the file is not used. */
+            error?: string | null;
+            /** @description Where the file is. */
+            location: string;
+            /** @description Number of sessions and meetings that it overrides. */
+            overrides: number;
+            /** @description The file, in TOML. */
+            text: string;
+            /** @description The same as in `ETag`; `None` while there is no file. */
+            version?: string | null;
         };
         /** @description Problem details of an HTTP error (RFC 9457). */
         ProblemDetails: {
@@ -390,6 +447,41 @@ export interface components {
         };
         /** @enum {string} */
         SessionStatus: "upcoming" | "live" | "past" | "cancelled";
+        /**
+         * @description A text, or changes of the stored one, or both: the changes are then made in the text. Masks in
+         *     either stand for the secrets of the stored file.
+         */
+        SourceDraft: {
+            /** @description A merge patch (RFC 7396) of the keys; comments and all other keys stay. */
+            patch?: Record<string, never> | null;
+            /**
+             * @description The whole file, in TOML. By default that of the stored file.
+             * @default null
+             */
+            text: string | null;
+        };
+        /** @description A source file with its secrets masked. */
+        SourceFileText: {
+            file: string;
+            location: string;
+            /** @description The same as JSON; `null` where the file cannot be read. */
+            settings?: Record<string, never> | null;
+            /** @description The file, in TOML. Secrets are masked; a mask that is sent back stands for its secret. */
+            text: string;
+            /** @description The same as in `ETag`. */
+            version: string;
+        };
+        /** @description Response of `GET /api/sources`. */
+        SourceList: {
+            /** @description Whether files may be written: `[control] edit_files`. */
+            editable: boolean;
+            /**
+             * @description The folder of source files; `None` for a process that was started without a configuration
+             *     file.
+             */
+            folder?: string | null;
+            sources: components["schemas"]["ListedSource"][];
+        };
         /** @description `GET /api/status`. */
         Status: {
             extractors: components["schemas"]["ExtractorCount"];
@@ -415,6 +507,20 @@ export interface components {
         };
         /** @description The id of a feed's name, see [`slugify`]: `[a-z0-9-]{1,64}`. */
         StreamId: string;
+        StreamViewerCount: {
+            feed: string;
+            /** @description Whether an operator pinned that source. */
+            pinned: boolean;
+            /**
+             * Format: int64
+             * @description How long the source has been playing; since the last restart at most.
+             */
+            playing_seconds?: number | null;
+            /** @description The source that plays; `None` while none does. */
+            source?: string | null;
+            stream: components["schemas"]["StreamId"];
+            viewers: number;
+        };
         /** @description `GET /api/streams`. */
         Streams: {
             streams: components["schemas"]["PublicStream"][];
@@ -467,6 +573,62 @@ export interface components {
             track: components["schemas"]["RunBranch"];
             /** @description The output of the step, with secrets masked. */
             yielded?: string | null;
+        };
+        /** @description Response of `GET /api/trials/{id}`. */
+        Trial: {
+            result?: components["schemas"]["TrialResult"] | null;
+            /** @description Name of the source. */
+            source: string;
+            /** Format: date-time */
+            started_at: string;
+        };
+        /** @description What a dry run came to. URLs are shown without tokens. */
+        TrialResult: {
+            candidates: components["schemas"]["TriedCandidate"][];
+            /** Format: int64 */
+            duration_ms: number;
+            /** @description What failed; a run with candidates and failures found only a part. */
+            failures: components["schemas"]["ExtractorError"][];
+            /** @description Steps of the extractor, with secrets masked. */
+            steps: components["schemas"]["TracedStep"][];
+            /** @description What the source lists and cannot be a stream. */
+            unusable: components["schemas"]["ExtractorError"][];
+        };
+        /** @description Response to a trial that has been started. */
+        TrialStarted: {
+            /** @description `/api/trials/{id}` has the result. */
+            trial: string;
+        };
+        TriedCandidate: {
+            /** Format: date-time */
+            expires_at?: string | null;
+            feed: string;
+            /** @description The renditions that viewers would get, or why there are none. */
+            found?: string | null;
+            /** @description With secrets masked. */
+            playlist: string;
+            /** @description `None` for a candidate that was not checked, as others were enough. */
+            plays?: boolean | null;
+        };
+        /** @description Response of `GET /api/viewers`. */
+        ViewerCounts: {
+            streams: components["schemas"]["StreamViewerCount"][];
+            /** @description Of all streams together; who watches two streams counts twice. */
+            viewers: number;
+        };
+        WebhookTestResult: {
+            /** @description The status that it answered with, or why the test was not delivered. */
+            answer: string;
+            delivered: boolean;
+            /** Format: int64 */
+            duration_ms: number;
+            /** @description Name of the webhook. */
+            webhook: string;
+        };
+        /** @description Response of `POST /api/notifications/test`. */
+        WebhookTestResults: {
+            /** @description In the order of the configuration. */
+            webhooks: components["schemas"]["WebhookTestResult"][];
         };
         /** @description A few figures for a dashboard. */
         Widget: {
