@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::bench::BenchOptions;
 use crate::config::ADDRESS_SYNTAX_HINT;
 use crate::logging::{self, Verbosity};
 
@@ -71,17 +72,12 @@ pub(crate) enum Command {
         #[command(flatten)]
         config: ConfigOption,
     },
-    /// Virtual players against any playlist: what viewers would see.
-    Bench {
-        /// A live or recorded playlist, of an edge or of anything else.
-        #[arg(long, value_name = "URL")]
-        against: String,
-        #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100_000))]
-        viewers: u32,
-        /// How long they watch.
-        #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=86_400))]
-        seconds: u64,
-    },
+    /// Virtual players against any playlists: what viewers would see.
+    Bench(BenchOptions),
+    /// Write man pages and shell completions into a folder.
+    #[cfg(feature = "manual")]
+    #[command(hide = true)]
+    Manual { directory: PathBuf },
     /// The process in which a recipe's scripts run; Pitwall starts it itself.
     #[command(hide = true)]
     ScriptWorker,

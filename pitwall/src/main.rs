@@ -10,6 +10,7 @@
 //! - [`logging`]: what is logged and how; [`log_repeats`]: log lines that repeat.
 //! - [`process_metrics`]: memory, CPU and open files; and the build.
 //! - [`mod@bench`]: virtual players against a playlist.
+//! - `manual`: man pages and completions, in release builds.
 //! - [`extract`]: one run of one source's extractor.
 //! - [`commands`]: the other subcommands that end by themselves; `check` and `sign`.
 
@@ -23,6 +24,8 @@ mod extract;
 mod file_descriptors;
 mod log_repeats;
 mod logging;
+#[cfg(feature = "manual")]
+mod manual;
 #[cfg(feature = "otlp")]
 mod otlp;
 mod process_metrics;
@@ -34,7 +37,6 @@ mod store;
 mod terminal;
 
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::Parser;
 
@@ -82,12 +84,12 @@ fn execute(command: Command) -> anyhow::Result<()> {
         Command::Sign { url, ttl, config } => {
             commands::sign_url(&url, ttl.map(Into::into), &config.config)
         }
-        Command::Bench { against, viewers, seconds } => {
-            bench::run(&against, viewers, Duration::from_secs(seconds))
-        }
+        Command::Bench(options) => bench::run(&options),
         Command::Extract { source, options, config } => {
             extract::run_extract_command(&source, &options, &config.config)
         }
+        #[cfg(feature = "manual")]
+        Command::Manual { directory } => manual::write(&directory),
         // The process has ended before this, in `run_script_worker`.
         Command::ScriptWorker => Ok(()),
         Command::Check { config } => commands::check_config(&config.config),

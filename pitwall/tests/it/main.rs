@@ -4,6 +4,7 @@
 
 mod access;
 mod api;
+mod bench;
 mod canary;
 mod cluster;
 mod commands;
