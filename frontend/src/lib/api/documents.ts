@@ -10,6 +10,7 @@ export type Activity = Schemas['Activity'];
 export type Bootstrap = Schemas['Bootstrap'];
 export type Claim = Schemas['Claim'];
 export type Extractor = Schemas['ExtractorStatus'];
+export type ExtractorActivity = Schemas['ExtractorActivity'];
 export type Extractors = Schemas['Extractors'];
 export type Health = Schemas['Health'];
 export type Meeting = Schemas['Meeting'];
