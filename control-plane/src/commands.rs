@@ -20,10 +20,10 @@ use std::sync::Arc;
 use http::uri::Authority;
 use pitwall_fetch::{Fetcher, Timeouts};
 use pitwall_upstream_map::{Leadership, Store};
-use prometheus::Registry;
 use serde::{Deserialize, Deserializer};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
+pub use self::admin::AdminEndpoints;
 use self::authorization::CommandAuthorizer;
 pub use self::routes::openapi;
 pub use self::token::{AdminToken, TokenTooShort};
@@ -83,7 +83,7 @@ pub struct CommandServer {
 impl CommandServer {
     pub(crate) fn new(
         command_sender: mpsc::Sender<Command>,
-        admin_token: Option<AdminToken>,
+        admin_token: watch::Receiver<Option<AdminToken>>,
         clock: Clock,
         store: Arc<dyn Store>,
     ) -> Self {
@@ -119,19 +119,18 @@ impl CommandServer {
     }
 }
 
-/// Serves `/metrics`, `/healthz` and `/readyz` until `shutdown` completes.
+/// Serves `/metrics`, `/healthz`, `/readyz` and `/reload` until `shutdown` completes.
 ///
 /// # Errors
 /// When the listener cannot be used.
 pub async fn serve_admin(
     listener: std::net::TcpListener,
-    registry: Registry,
-    store: Arc<dyn Store>,
+    endpoints: AdminEndpoints,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
     listener.set_nonblocking(true)?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    let router = admin::router(registry, store);
+    let router = admin::router(endpoints);
     axum::serve(listener, router).with_graceful_shutdown(shutdown).await
 }
 

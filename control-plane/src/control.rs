@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use pitwall_fetch::Fetcher;
 use pitwall_upstream_map::Store;
+use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::commands::{AdminToken, CommandServer};
 use crate::engine::jobs::NetworkExecutor;
-use crate::engine::{Engine, EngineDependencies};
+use crate::engine::{Engine, EngineDependencies, EngineSettings};
 use crate::extract::ConfiguredSource;
 use crate::extract::{ExtractConfig, ExtractionRunner};
 use crate::history::HistoryStore;
@@ -19,13 +20,11 @@ use crate::metrics::Metrics;
 use crate::publish::PublicUrl;
 use crate::rank::RankConfig;
 use crate::schedule::{self, OverrideError, ScheduleConfig, SchedulePoller};
-use crate::webhooks::{self, WebhookConfig, WebhookDeliveries, WebhookError};
+use crate::webhooks::{self, Notifier, Webhook, WebhookDeliveries};
 
 /// What a [`ControlPlane`] is made from.
 pub struct ControlPlaneConfig {
-    pub schedule: ScheduleConfig,
-    /// Source names are unique.
-    pub sources: Vec<ConfiguredSource>,
+    pub settings: ControlPlaneSettings,
     pub extract: ExtractConfig,
     /// Directory of `schedule.json` and `history.json`.
     pub state_dir: PathBuf,
@@ -34,8 +33,17 @@ pub struct ControlPlaneConfig {
     pub check_interval: Duration,
     /// The edge's public URL, for links in published documents.
     pub public_url: PublicUrl,
+}
+
+/// The part of the configuration that may change while a control plane runs.
+pub struct ControlPlaneSettings {
+    pub schedule: ScheduleConfig,
+    /// Source names are unique.
+    pub sources: Vec<ConfiguredSource>,
     pub rank: RankConfig,
-    pub webhooks: Vec<WebhookConfig>,
+    pub webhooks: Vec<Webhook>,
+    /// `None`: every command is refused.
+    pub admin_token: Option<AdminToken>,
 }
 
 impl ControlPlaneConfig {
@@ -47,6 +55,17 @@ pub struct ControlPlane {
     engine: Engine,
     webhooks: WebhookDeliveries,
     schedule: SchedulePoller,
+    settings_handle: SettingsHandle,
+}
+
+/// Gives a running control plane other [`ControlPlaneSettings`]. Each part of it subscribes to what
+/// it needs.
+#[derive(Clone)]
+pub struct SettingsHandle {
+    engine: watch::Sender<Arc<EngineSettings>>,
+    schedule: watch::Sender<ScheduleConfig>,
+    admin_token: watch::Sender<Option<AdminToken>>,
+    runner: Arc<ExtractionRunner>,
 }
 
 /// Why a [`ControlPlane`] cannot be set up.
@@ -56,15 +75,54 @@ pub enum SetupError {
     Metrics(#[from] prometheus::Error),
     #[error(transparent)]
     Override(#[from] OverrideError),
-    #[error(transparent)]
-    Webhook(#[from] WebhookError),
+}
+
+impl SettingsHandle {
+    fn new(settings: ControlPlaneSettings, runner: Arc<ExtractionRunner>) -> Self {
+        let ControlPlaneSettings { schedule, sources, rank, webhooks, admin_token } = settings;
+        let sources = sources.into_iter().map(Arc::new).collect();
+        let handle = Self {
+            engine: watch::Sender::new(Arc::new(EngineSettings { sources, rank, webhooks })),
+            schedule: watch::Sender::new(schedule),
+            admin_token: watch::Sender::new(admin_token),
+            runner,
+        };
+        handle.log_missing_programs(|_| true);
+        handle
+    }
+
+    /// Replaces the settings. A source whose definition stays the same goes on undisturbed; one
+    /// that changed runs again while what it plays goes on; one that is gone stops playing.
+    pub fn apply(&self, settings: ControlPlaneSettings) {
+        let ControlPlaneSettings { schedule, sources, rank, webhooks, admin_token } = settings;
+        self.admin_token.send_replace(admin_token);
+        self.schedule.send_if_modified(|current| {
+            let is_changed = *current != schedule;
+            *current = schedule;
+            is_changed
+        });
+        let sources: Vec<_> = sources.into_iter().map(Arc::new).collect();
+        let before = self.engine.send_replace(Arc::new(EngineSettings { sources, rank, webhooks }));
+        self.log_missing_programs(|source| {
+            !before.sources.iter().any(|one| one.has_same_definition(source))
+        });
+    }
+
+    fn log_missing_programs(&self, is_new: impl Fn(&ConfiguredSource) -> bool) {
+        let settings = self.engine.borrow().clone();
+        for source in settings.sources.iter().filter(|source| is_new(source)) {
+            if let Some(missing) = self.runner.explain_missing(source) {
+                tracing::error!(source = source.name, kind = source.kind, "{missing}");
+            }
+        }
+    }
 }
 
 impl ControlPlane {
     /// Loads the persisted schedule, so that the first map already contains it. Fetches nothing.
     ///
     /// # Errors
-    /// When a metric cannot be registered, or the override file or a webhook is invalid.
+    /// When a metric cannot be registered, or the override file is invalid.
     pub fn new(
         config: ControlPlaneConfig,
         fetcher: Arc<Fetcher>,
@@ -72,52 +130,49 @@ impl ControlPlane {
         registry: &prometheus::Registry,
     ) -> Result<Self, SetupError> {
         let clock = Clock::system();
-        let ControlPlaneConfig {
-            schedule,
-            sources,
-            extract,
-            state_dir,
-            check_interval,
-            public_url,
-            rank,
-            webhooks,
-        } = config;
+        let ControlPlaneConfig { settings, extract, state_dir, check_interval, public_url } =
+            config;
         let runner = Arc::new(ExtractionRunner::new(fetcher.clone(), &extract));
-        for source in &sources {
-            if let Some(missing) = runner.explain_missing(source) {
-                tracing::error!(source = source.name, kind = source.kind, "{missing}");
-            }
-        }
+        let settings_handle = SettingsHandle::new(settings, runner.clone());
         let history_store = HistoryStore::new(state_dir.clone());
         let schedule = SchedulePoller::new(
-            &schedule,
+            settings_handle.schedule.subscribe(),
             state_dir,
             fetcher.clone(),
             clock.clone(),
             schedule::ScheduleMetrics::register(registry)?,
         )?;
         let alert_counter = webhooks::register_alert_counter(registry)?;
-        let (notifier, webhooks) = webhooks::configure(webhooks, &fetcher, &clock, alert_counter)?;
+        let (notifier, webhooks) = Notifier::new(fetcher.clone(), clock.clone(), alert_counter);
         let engine = Engine::new(EngineDependencies {
             executor: Arc::new(NetworkExecutor::new(runner, fetcher.clone())),
             store,
             clock,
             metrics: Metrics::register(registry)?,
             schedule: schedule.subscribe(),
-            sources,
+            settings: settings_handle.engine.subscribe(),
             check_interval,
             public_url,
-            rank_config: rank,
             history_store,
             notifier,
         });
-        Ok(Self { engine, webhooks, schedule })
+        Ok(Self { engine, webhooks, schedule, settings_handle })
+    }
+
+    /// For other settings while the control plane runs.
+    pub fn settings_handle(&self) -> SettingsHandle {
+        self.settings_handle.clone()
+    }
+
+    /// The admin token in force.
+    pub fn admin_token(&self) -> watch::Receiver<Option<AdminToken>> {
+        self.settings_handle.admin_token.subscribe()
     }
 
     /// The server of operator commands to this control plane.
-    pub fn command_server(&self, token: Option<AdminToken>) -> CommandServer {
+    pub fn command_server(&self) -> CommandServer {
         let store = self.engine.store.clone();
-        CommandServer::new(self.engine.command_sender(), token, Clock::system(), store)
+        CommandServer::new(self.engine.command_sender(), self.admin_token(), Clock::system(), store)
     }
 
     /// Publishes the first map at once and then keeps the map current until `shutdown` completes,

@@ -45,8 +45,12 @@ mod source;
 mod state_file;
 mod webhooks;
 
-pub use commands::{AdminToken, CommandServer, ControlConfig, TokenTooShort, openapi, serve_admin};
-pub use control::{ControlPlane, ControlPlaneConfig, SetupError};
+pub use commands::{
+    AdminEndpoints, AdminToken, CommandServer, ControlConfig, TokenTooShort, openapi, serve_admin,
+};
+pub use control::{
+    ControlPlane, ControlPlaneConfig, ControlPlaneSettings, SettingsHandle, SetupError,
+};
 pub use extract::{
     BrowserConfig, Candidate, ConfiguredSource, Drift, ExtractConfig, ExtractError, Extraction,
     ExtractionRunner, Recording, RecordingError, RunBranch, TracedStep, find_first_drift,
@@ -57,4 +61,4 @@ pub use publish::PublicUrl;
 pub use rank::RankConfig;
 pub use schedule::{IcsLocation, OverrideError, ProviderName, ScheduleConfig, check_overrides};
 pub use source::{CheckRules, Source};
-pub use webhooks::{WebhookConfig, WebhookError};
+pub use webhooks::{Webhook, WebhookConfig, WebhookError};

@@ -151,7 +151,7 @@ impl Cli {
         let default = if is_silent {
             "off"
         } else if is_quiet {
-            "error,pitwall::sighup=warn,rustls_platform_verifier=off"
+            "error,pitwall::sighup=warn,pitwall::reload=info,rustls_platform_verifier=off"
         } else {
             "info,pingora_core=warn,pingora_core::apps=off,pingora_proxy=warn,\
              pingora_proxy::proxy_cache=off,rustls_platform_verifier=off"

@@ -21,7 +21,7 @@ use crate::terminal::print_text;
 pub(crate) fn check_config(path: &Path) -> anyhow::Result<()> {
     let config = Config::load(path)?;
     // Loaded again, as assembling the server consumes a configuration.
-    single_process::assemble_server(Config::load(path)?, StartMode::Check)?;
+    single_process::check_server(Config::load(path)?)?;
     let errors: Vec<String> = config.non_fatal_errors().iter().map(ToString::to_string).collect();
     if !errors.is_empty() {
         return Err(NonFatalConfigErrors(errors).into());

@@ -3,10 +3,12 @@
 //! - [`cli`]: the subcommands and their options; [`execute`] runs them. [`terminal`]: their output.
 //! - [`config`]: files and environment variables, parsed into each library's configuration.
 //! - [`secret`]: seal key, access key and admin token; [`state`]: the state directory.
+//! - [`settings`]: what the libraries get of a configuration.
 //! - [`store`]: the configured store and its background tasks.
 //! - [`single_process`]: edge and control plane in one process; `run`, `demo` and `origin`.
 //! - [`edge`], [`control_plane`]: either in a process of its own; `proxy` and `control-plane`.
 //! - [`file_descriptors`], [`sighup`]: the open-file limit, and the handling of SIGHUP.
+//! - [`reload`]: the configuration, read again while a process runs.
 //! - [`log_repeats`]: log lines that repeat.
 //! - [`mod@bench`]: virtual players against a playlist.
 //! - [`extract`]: one run of one source's extractor.
@@ -21,7 +23,9 @@ mod edge;
 mod extract;
 mod file_descriptors;
 mod log_repeats;
+mod reload;
 mod secret;
+mod settings;
 mod sighup;
 mod single_process;
 mod state;
@@ -61,16 +65,22 @@ fn main() -> ExitCode {
 
 /// Runs a subcommand until it ends.
 fn execute(command: Command) -> anyhow::Result<()> {
-    use Command::{ControlPlane, Demo, Origin, Proxy, Run};
-    if let Run { .. } | Proxy { .. } | ControlPlane { .. } | Demo { .. } | Origin { .. } = command {
-        sighup::log_and_ignore_sighup()?;
-    }
     match command {
-        Command::Run { config, listen } => single_process::run(&config.config, listen.listen),
-        Command::Proxy { config, listen } => edge::run(&config.config, listen.listen),
-        Command::ControlPlane { config } => control_plane::run(&config.config),
-        Command::Demo { listen, token_ttl } => single_process::run_demo(listen.listen, token_ttl),
-        Command::Origin { listen, token_ttl } => single_process::run_origin(listen, token_ttl),
+        Command::Run { config, listen } => {
+            single_process::run(&config.config, listen.listen, sighup::watch()?)
+        }
+        Command::Proxy { config, listen } => {
+            edge::run(&config.config, listen.listen, sighup::watch()?)
+        }
+        Command::ControlPlane { config } => control_plane::run(&config.config, sighup::watch()?),
+        Command::Demo { listen, token_ttl } => {
+            single_process::run_demo(listen.listen, token_ttl, sighup::watch()?)
+        }
+        Command::Origin { listen, token_ttl } => {
+            // An origin has no configuration.
+            drop(sighup::watch()?);
+            single_process::run_origin(listen, token_ttl)
+        }
         Command::Sign { url, ttl, config } => {
             commands::sign_url(&url, ttl.map(Into::into), &config.config)
         }

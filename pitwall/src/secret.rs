@@ -18,6 +18,7 @@ use crate::state::{ensure_writable, find_state_file};
 const SECRET_MIN_BYTES: usize = 32;
 
 /// The current seal key, and the one before the last rotation.
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct SealKeys {
     current: [u8; 32],
     previous: Option<[u8; 32]>,

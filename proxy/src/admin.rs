@@ -4,27 +4,30 @@
 use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::{HeaderMap, Response, StatusCode, Uri, header};
+use http::{HeaderMap, Method, Response, StatusCode, Uri, header};
 use pingora::apps::http_app::ServeHttp;
 use pingora::protocols::http::ServerSession;
 use pitwall_fetch::parse_url;
+use pitwall_upstream_map::documents::ProblemDetails;
 use prometheus::{Encoder, Registry, TextEncoder};
+use tokio::sync::{mpsc, oneshot};
 
 use crate::cache::{ObjectKey, PurgeScope};
 use crate::drain::DrainSignal;
 use crate::edge_state::EdgeState;
-use crate::http::admin_token::AdminToken;
 
-const USAGE: &str = "try GET /metrics, /healthz or /readyz, PURGE /live/{stream} or \
+const USAGE: &str = "try GET /metrics, /healthz or /readyz, POST /reload, PURGE /live/{stream} or \
                      PURGE /relay?url=BASE64URL\n";
+
+/// Where requests to reload the configuration go: each is a sender of the response.
+pub type ReloadRequests = mpsc::Sender<oneshot::Sender<Response<Vec<u8>>>>;
 
 /// The HTTP application of the admin listener.
 pub struct AdminService {
     pub state: EdgeState,
     pub registry: Registry,
     pub drain_signal: DrainSignal,
-    /// `None`: every PURGE is refused.
-    pub token: Option<AdminToken>,
+    pub reload_requests: ReloadRequests,
 }
 
 #[async_trait]
@@ -44,6 +47,9 @@ impl ServeHttp for AdminService {
                 }
             };
         }
+        if request.uri.path() == "/reload" {
+            return self.reload(request.method.clone(), request.headers.clone()).await;
+        }
         match request.uri.path() {
             "/metrics" => self.render_metrics(),
             "/healthz" => text_response(StatusCode::OK, "ok\n"),
@@ -60,6 +66,38 @@ impl ServeHttp for AdminService {
                 None => text_response(StatusCode::OK, "ready\n"),
             },
             _ => text_response(StatusCode::NOT_FOUND, USAGE),
+        }
+    }
+}
+
+impl AdminService {
+    /// Has the configuration read again; the response says what changed, or why nothing did.
+    async fn reload(&self, method: Method, headers: HeaderMap) -> Response<Vec<u8>> {
+        if method != Method::POST {
+            let mut response =
+                problem_response("method-not-allowed", StatusCode::METHOD_NOT_ALLOWED, "POST");
+            response.headers_mut().insert(header::ALLOW, header::HeaderValue::from_static("POST"));
+            return response;
+        }
+        match &self.state.settings.get().admin_token {
+            None => {
+                let why = "no admin token is configured: access.admin_token_file";
+                return problem_response("admin-token-missing", StatusCode::FORBIDDEN, why);
+            }
+            Some(token) if !token.is_presented_in(&headers) => {
+                let why = "show the admin token: Authorization: Bearer TOKEN";
+                return problem_response("admin-token-invalid", StatusCode::UNAUTHORIZED, why);
+            }
+            Some(_) => {}
+        }
+        let (reply, response) = oneshot::channel();
+        let stopping = || {
+            let why = "this process stops";
+            problem_response("stopping", StatusCode::SERVICE_UNAVAILABLE, why)
+        };
+        match self.reload_requests.send(reply).await {
+            Ok(()) => response.await.unwrap_or_else(|_| stopping()),
+            Err(_) => stopping(),
         }
     }
 }
@@ -92,7 +130,8 @@ impl PurgeError {
 impl AdminService {
     /// Removes objects from the cache; gives how many.
     fn purge(&self, uri: &Uri, headers: &HeaderMap) -> Result<usize, PurgeError> {
-        let token = self.token.as_ref().ok_or(PurgeError::TokenNotConfigured)?;
+        let settings = self.state.settings.get();
+        let token = settings.admin_token.as_ref().ok_or(PurgeError::TokenNotConfigured)?;
         if !token.is_presented_in(headers) {
             return Err(PurgeError::TokenInvalid);
         }
@@ -122,7 +161,7 @@ impl AdminService {
         let map = self.state.maps.current();
         let profiles = map.profiles().map(|profile| &*profile.id);
         let targets = profiles.chain([""]).filter_map(|profile| {
-            self.state.targets.resolve_for_profile(url.clone(), profile, &map).ok()
+            self.state.targets().resolve_for_profile(url.clone(), profile, &map).ok()
         });
         Some(targets.map(|target| ObjectKey::of_url(&target)).collect())
     }
@@ -139,6 +178,12 @@ impl AdminService {
             Err(error) => text_response(StatusCode::INTERNAL_SERVER_ERROR, &format!("{error}\n")),
         }
     }
+}
+
+fn problem_response(name: &str, status: StatusCode, detail: &str) -> Response<Vec<u8>> {
+    let problem = ProblemDetails::new(name, status, detail.to_owned());
+    let body = serde_json::to_vec(&problem).unwrap_or_default();
+    build_response(status, "application/problem+json", body)
 }
 
 fn text_response(status: StatusCode, body: &str) -> Response<Vec<u8>> {

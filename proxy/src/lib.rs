@@ -13,7 +13,8 @@
 //!   commands, forwarded to the control plane.
 //! - [`page`]: the files of the page, its shell for every other path, and the login page.
 //!
-//! Beside the phases: [`edge_state`] (what the handlers share), [`request_context`] (the state of
+//! Beside the phases: [`edge_state`] (what the handlers share), [`edge_settings`] (what of the
+//! configuration may change), [`request_context`] (the state of
 //! one request, and its log line), [`feedback`] (viewers, and what their players report), [`shards`],
 //! [`drain`], [`config`], [`metrics`], [`server`] (listeners, connections,
 //! TLS, shutdown), [`admin`].
@@ -25,6 +26,7 @@ pub mod config;
 pub mod control_plane_client;
 pub mod drain;
 pub mod edge;
+pub mod edge_settings;
 pub mod edge_state;
 pub mod feedback;
 pub mod http;
@@ -44,7 +46,8 @@ pub mod upstream;
 
 pub use self::http::access::{AccessControl, AccessKeys};
 pub use self::http::admin_token::AdminToken;
+pub use admin::ReloadRequests;
 pub use api::OpenApi;
 pub use config::Config;
-pub use edge::Edge;
-pub use server::Server;
+pub use edge::{Edge, EdgeSecrets};
+pub use server::{PreparedSettings, Server, SettingsHandle};

@@ -3,14 +3,36 @@
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::Body;
 use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use http::{HeaderValue, StatusCode, header};
+use axum::routing::{get, post};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use pitwall_upstream_map::Store;
 use prometheus::{Registry, TextEncoder};
+use tokio::sync::{mpsc, oneshot, watch};
 
-pub(super) fn router(registry: Registry, store: Arc<dyn Store>) -> Router {
+use super::problem::Problem;
+use super::token::AdminToken;
+
+/// Where requests to reload the configuration go: each is a sender of the response.
+pub type ReloadRequests = mpsc::Sender<oneshot::Sender<http::Response<Vec<u8>>>>;
+
+/// What the admin endpoints are of.
+pub struct AdminEndpoints {
+    pub registry: Registry,
+    pub store: Arc<dyn Store>,
+    /// `None`: a reload is refused.
+    pub admin_token: watch::Receiver<Option<AdminToken>>,
+    pub reload_requests: ReloadRequests,
+}
+
+pub(super) fn router(endpoints: AdminEndpoints) -> Router {
+    let AdminEndpoints { registry, store, admin_token, reload_requests } = endpoints;
+    let reload = move |headers: HeaderMap| {
+        let (token, requests) = (admin_token.borrow().clone(), reload_requests.clone());
+        async move { request_reload(token, &headers, &requests).await }
+    };
     let metrics = move || {
         let text = TextEncoder::new().encode_to_string(&registry.gather());
         async move {
@@ -43,7 +65,29 @@ pub(super) fn router(registry: Registry, store: Arc<dyn Store>) -> Router {
         .route("/metrics", get(metrics))
         .route("/healthz", get(|| async { StatusCode::OK }))
         .route("/readyz", get(ready))
+        .route("/reload", post(reload))
         .layer(map_response(forbid_storing))
+}
+
+/// Has the configuration read again; the response says what changed, or why nothing did.
+async fn request_reload(
+    token: Option<AdminToken>,
+    headers: &HeaderMap,
+    requests: &ReloadRequests,
+) -> Response {
+    if !headers.contains_key(header::AUTHORIZATION) {
+        return Problem::TokenMissing.into_response();
+    }
+    if !token.is_some_and(|token| token.is_presented_in(headers)) {
+        return Problem::TokenInvalid.into_response();
+    }
+    let (reply, response) = oneshot::channel();
+    let sent = requests.send(reply).await.is_ok();
+    match if sent { response.await.ok() } else { None } {
+        Some(response) => response.map(Body::from),
+        // The process stops.
+        None => Problem::Busy.into_response(),
+    }
 }
 
 /// Health and metrics are those of the moment: no cache on the way may keep them.

@@ -12,8 +12,10 @@ use pitwall_upstream_map::{
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+use prometheus::Registry;
+
 use super::*;
-use crate::control::{ControlPlane, ControlPlaneConfig};
+use crate::control::{ControlPlane, ControlPlaneConfig, ControlPlaneSettings};
 use crate::extract::ConfiguredSource;
 use crate::extract::ExtractConfig;
 use crate::publish::PublicUrl;
@@ -63,20 +65,25 @@ impl TestControlPlane {
     ) -> Self {
         let state = tempfile::tempdir().unwrap();
         let config = ControlPlaneConfig {
-            schedule: ScheduleConfig { providers: Vec::new(), ..ScheduleConfig::default() },
-            sources: ConfiguredSource::parse_file(text).unwrap(),
+            settings: ControlPlaneSettings {
+                schedule: ScheduleConfig { providers: Vec::new(), ..ScheduleConfig::default() },
+                sources: ConfiguredSource::parse_file(text).unwrap(),
+                rank: RankConfig::default(),
+                webhooks: Vec::new(),
+                admin_token: token.map(|token| AdminToken::new(token.as_bytes()).unwrap()),
+            },
             extract: ExtractConfig::default(),
             state_dir: state.path().to_owned(),
             check_interval: ControlPlaneConfig::DEFAULT_CHECK_INTERVAL,
-            rank: RankConfig::default(),
-            webhooks: Vec::new(),
             public_url: PublicUrl::new("https://edge.test/".parse().unwrap()),
         };
         let fetcher = Arc::new(Fetcher::new(Timeouts::default(), Vec::new()));
         let registry = Registry::new();
         let plane = ControlPlane::new(config, fetcher, store.clone(), &registry).unwrap();
-        let token = token.map(|token| AdminToken::new(token.as_bytes()).unwrap());
-        let commands = plane.command_server(token);
+        let commands = plane.command_server();
+        let (reload_requests, _) = tokio::sync::mpsc::channel(1);
+        let admin_token = plane.admin_token();
+        let endpoints = AdminEndpoints { registry, store, admin_token, reload_requests };
         let listen = || std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let (listener, admin) = (listen(), listen());
         let addresses = (listener.local_addr().unwrap(), admin.local_addr().unwrap());
@@ -85,7 +92,7 @@ impl TestControlPlane {
             drop(needed);
         });
         tokio::spawn(commands.serve(listener, std::future::pending()));
-        tokio::spawn(serve_admin(admin, registry, store, std::future::pending()));
+        tokio::spawn(serve_admin(admin, endpoints, std::future::pending()));
         Self { address: addresses.0, admin: addresses.1, _state: state }
     }
 

@@ -121,6 +121,13 @@ impl AlertState {
         };
     }
 
+    /// The source is no longer configured.
+    pub(super) fn forget_source(&mut self, source: usize) {
+        self.live_sources.remove(&source);
+        self.unreported_dead_sources.remove(&source);
+        self.death_alerted_at.remove(&source);
+    }
+
     /// Records whether an upstream of a source is not down.
     fn record_source(&mut self, source: usize, is_live: bool, has_run: bool) {
         // A source that has not run yet cannot be known to be dead.
@@ -167,7 +174,8 @@ impl AlertState {
 
     fn on_backup_event(&mut self, stream: &StreamId, ranking: &Ranking<'_>) -> Option<AlertEvent> {
         let primary = ranking.upstreams.iter().min_by_key(|ranked| {
-            (std::cmp::Reverse(ranked.source.priority), ranked.key.source, ranked.key.ordinal)
+            let place = (ranked.config_position, ranked.key.ordinal);
+            (std::cmp::Reverse(ranked.source.priority), place)
         });
         let weak = |ranked: &&RankedUpstream<'_>| ranked.health != Health::Healthy;
         let on_backup = primary.filter(weak).zip(ranking.active());

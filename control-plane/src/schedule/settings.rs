@@ -9,7 +9,7 @@ use super::PROVIDER_KINDS;
 use crate::settings::{HttpUrl, from_text};
 
 /// The keys of `[schedule]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ScheduleConfig {
     /// The providers to poll, the most trusted first. Empty: no schedule.
     pub providers: Vec<ProviderName>,

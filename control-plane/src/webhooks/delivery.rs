@@ -12,13 +12,12 @@ use prometheus::IntCounterVec;
 use sha2::Sha256;
 use tokio::sync::mpsc;
 
-use super::{WebhookConfig, WebhookKind};
+use super::{Webhook, WebhookKind};
 use crate::clock::Clock;
 use crate::model::alert::Alert;
 
 pub(super) struct DeliveryWorker {
-    pub(super) config: WebhookConfig,
-    pub(super) secret: Option<Vec<u8>>,
+    pub(super) webhook: Webhook,
     pub(super) fetcher: Arc<Fetcher>,
     pub(super) clock: Clock,
     pub(super) alerts: mpsc::Receiver<Arc<Alert>>,
@@ -51,7 +50,9 @@ impl DeliveryWorker {
     pub(super) async fn run(mut self) {
         while let Some(alert) = self.alerts.recv().await {
             let outcome = if self.deliver(&alert).await { "delivered" } else { "failed" };
-            self.alert_counter.with_label_values(&[self.config.name.0.as_str(), outcome]).inc();
+            self.alert_counter
+                .with_label_values(&[self.webhook.config.name.0.as_str(), outcome])
+                .inc();
         }
     }
 
@@ -60,7 +61,7 @@ impl DeliveryWorker {
         loop {
             let Err(failure) = self.attempt(alert).await else { return true };
             let DeliveryFailure { message, retry_after, is_retryable } = failure;
-            let webhook = &self.config.name.0;
+            let webhook = &self.webhook.config.name.0;
             match retries.next().filter(|_| is_retryable) {
                 Some(delay) => {
                     tracing::info!(
@@ -87,12 +88,12 @@ impl DeliveryWorker {
         let permanent =
             |message: String| DeliveryFailure { message, retry_after: None, is_retryable: false };
         let (body, headers) = self.build_message(alert).map_err(permanent)?;
-        let url = self.config.url.0.clone();
-        let policy = self.config.fetch_policy();
+        let url = self.webhook.config.url.0.clone();
+        let policy = self.webhook.config.fetch_policy();
         let request = Request::post(url, body).source_headers(headers);
         let response =
             self.fetcher.send(&policy, request).await.map_err(|error| DeliveryFailure {
-                message: self.config.explain_fetch_error(&error),
+                message: self.webhook.config.explain_fetch_error(&error),
                 retry_after: None,
                 is_retryable: error.is_transient(),
             })?;
@@ -112,11 +113,11 @@ impl DeliveryWorker {
 
     /// The body and the header fields of a message.
     fn build_message(&self, alert: &Alert) -> Result<(RequestBody, HeaderMap), String> {
-        let configured = self.config.headers.0.iter();
+        let configured = self.webhook.config.headers.0.iter();
         let configured = configured.map(|(name, value)| (name.as_str(), value.0.as_str()));
         let mut headers = parse_source_headers(configured).map_err(|error| error.to_string())?;
         let event = alert.what.event_name();
-        let (content_type, bytes) = match self.config.kind {
+        let (content_type, bytes) = match self.webhook.config.kind {
             WebhookKind::Json => {
                 let json = serde_json::to_vec(alert).map_err(|error| error.to_string())?;
                 ("application/json", Bytes::from(json))
@@ -133,7 +134,7 @@ impl DeliveryWorker {
             ID_HEADER,
             HeaderValue::from_str(&alert.id).map_err(|error| error.to_string())?,
         );
-        if let Some(secret) = &self.secret {
+        if let Some(secret) = &self.webhook.secret {
             let signature = sign_body(secret, self.clock.now().as_second(), &bytes)?;
             let value = HeaderValue::from_str(&signature).map_err(|error| error.to_string())?;
             headers.insert(SIGNATURE_HEADER, value);

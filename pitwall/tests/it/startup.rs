@@ -113,7 +113,7 @@ fn keys(directory: &Path) {
 }
 
 #[tokio::test]
-async fn sighup_ends_nothing_and_is_answered_in_the_log() {
+async fn sighup_reads_the_configuration_again() {
     for (command, config) in
         [("run", NO_SCHEDULE_CONFIG), ("proxy", REDIS_CONFIG), ("control-plane", REDIS_CONFIG)]
     {
@@ -122,9 +122,10 @@ async fn sighup_ends_nothing_and_is_answered_in_the_log() {
         for _ in 0..2 {
             process.signal("-HUP");
         }
-        process
-            .wait_for_log_line("SIGHUP: a reload is not supported yet: restart to apply changes")
-            .await;
+        process.wait_for_log_line("the configuration was read again").await;
+        fs::write(process.folder.path().join("pitwall.toml"), "[edge]\nlisten = 1\n").unwrap();
+        process.signal("-HUP");
+        process.wait_for_log_line("pitwall.toml:2: edge.listen: ").await;
         process.wait_until_up().await;
         assert!(process.child.try_wait().unwrap().is_none(), "{command}");
     }

@@ -35,7 +35,7 @@ use pingora::server::ShutdownWatch;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::http::client_address::ClientAddresses;
+use crate::edge_settings::{CurrentSettings, EdgeSettings};
 use crate::http::limits::{ClientLimiter, ClientNetwork, ConcurrencyPermit};
 
 /// The largest write that is held back: more than the header of any response of the edge.
@@ -68,7 +68,7 @@ impl ConnectionFilter for SequentialAcceptFilter {
 pub struct ConnectionHandler<A> {
     app: Arc<A>,
     limiter: Arc<ClientLimiter>,
-    client_addresses: Arc<ClientAddresses>,
+    settings: CurrentSettings,
     /// `None` for a plaintext listener.
     tls: Option<Acceptor>,
 }
@@ -77,28 +77,33 @@ impl<A> ConnectionHandler<A> {
     pub fn new(
         app: A,
         limiter: Arc<ClientLimiter>,
-        client_addresses: Arc<ClientAddresses>,
+        settings: CurrentSettings,
         tls: Option<Acceptor>,
     ) -> Self {
-        Self { app: Arc::new(app), limiter, client_addresses, tls }
+        Self { app: Arc::new(app), limiter, settings, tls }
     }
 
     /// `None` when a connection limit is reached. A trusted proxy has no limit per client.
-    fn acquire_permit(&self, stream: &Stream) -> Option<ConcurrencyPermit> {
+    fn acquire_permit(
+        &self,
+        settings: &EdgeSettings,
+        stream: &Stream,
+    ) -> Option<ConcurrencyPermit> {
         let socket = stream.get_socket_digest();
         let peer = socket.as_ref().and_then(|socket| socket.peer_addr()?.as_inet());
+        let client_addresses = &settings.client_addresses;
         let peer =
-            peer.map(SocketAddr::ip).filter(|peer| !self.client_addresses.is_trusted_proxy(*peer));
-        self.limiter.acquire_connection(peer.map(ClientNetwork::from))
+            peer.map(SocketAddr::ip).filter(|peer| !client_addresses.is_trusted_proxy(*peer));
+        self.limiter.acquire_connection(&settings.limits, peer.map(ClientNetwork::from))
     }
 
     /// Completes the TLS handshake within the header timeout, if this listener has TLS; `None` when
     /// that fails. Pingora's own handshake precedes the permit and may take a minute.
-    async fn accept_tls(&self, stream: Stream) -> Option<Stream> {
+    async fn accept_tls(&self, timeout: Duration, stream: Stream) -> Option<Stream> {
         let Some(tls) = &self.tls else { return Some(stream) };
         let socket: Box<Socket> = stream.into_any().downcast().ok()?;
         let handshake = tls.tls_handshake(*socket);
-        match tokio::time::timeout(self.limiter.header_timeout(), handshake).await {
+        match tokio::time::timeout(timeout, handshake).await {
             Ok(Ok(stream)) => Some(Box::new(stream)),
             Ok(Err(error)) => {
                 tracing::debug!(%error, "a TLS handshake failed");
@@ -119,22 +124,26 @@ impl<A: HttpServerApp + Send + Sync + 'static> ServerApp for ConnectionHandler<A
         stream: Stream,
         shutdown: &ShutdownWatch,
     ) -> Option<Stream> {
-        let _permit = self.acquire_permit(&stream)?;
-        let stream = self.accept_tls(stream).await?;
+        let settings = self.settings.get();
+        let _permit = self.acquire_permit(&settings, &stream)?;
+        let header_timeout = settings.limits.header;
+        // A connection may last for hours, and settings that were replaced take memory.
+        drop(settings);
+        let stream = self.accept_tls(header_timeout, stream).await?;
         if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
             let mut connection = Box::new(Connection::new_http2(stream));
             let preface = connection.wait_for_preface();
-            let arrived = tokio::time::timeout(self.limiter.header_timeout(), preface).await;
+            let arrived = tokio::time::timeout(header_timeout, preface).await;
             if !matches!(arrived, Ok(Ok(true))) {
                 return None;
             }
             return self.app.process_new(connection, shutdown).await;
         }
-        let mut connection = Box::new(Connection::new(stream, self.limiter.header_timeout()));
+        let mut connection = Box::new(Connection::new(stream, header_timeout));
         let mut settings = None;
         // The first request must begin within the header timeout; only after it does the connection
         // get the keep-alive timeout of a player between two segments.
-        let mut idle_timeout = self.limiter.header_timeout();
+        let mut idle_timeout = header_timeout;
         loop {
             let arrived = tokio::time::timeout(idle_timeout, connection.wait_for_request()).await;
             idle_timeout = KEEPALIVE_TIMEOUT;
