@@ -21,7 +21,7 @@ use tokio::sync::mpsc;
 
 use self::delivery::DeliveryWorker;
 use crate::clock::Clock;
-use crate::model::alert::{Alert, EventName};
+use crate::model::alert::{Alert, AlertEvent, EventName};
 use crate::settings::{HeaderTable, HeaderText, HttpUrl, SourceName};
 
 /// One `[[webhook]]`.
@@ -110,6 +110,19 @@ impl Webhook {
     pub fn load(config: WebhookConfig) -> Result<Self, WebhookError> {
         let secret = config.secret_file.as_deref().map(|path| read_secret(&config.name.0, path));
         Ok(Self { secret: secret.transpose()?, config })
+    }
+
+    pub fn name(&self) -> &str {
+        &self.config.name.0
+    }
+
+    /// Sends a test, whatever `events` are configured, once.
+    ///
+    /// # Errors
+    /// Why it was not delivered.
+    pub async fn send_test(&self, fetcher: Arc<Fetcher>) -> Result<(), String> {
+        let alert = Alert::new(AlertEvent::Test, Clock::system().now());
+        delivery::deliver_once(self, &fetcher, &Clock::system(), &alert).await
     }
 }
 

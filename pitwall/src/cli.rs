@@ -13,9 +13,12 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use crate::config::ADDRESS_SYNTAX_HINT;
 use crate::log_repeats::RepeatLayer;
 
+/// The version and the commit that it was built from.
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("PITWALL_COMMIT"), ")");
+
 /// A self-hosted live-stream edge.
 #[derive(Parser)]
-#[command(version, propagate_version = true)]
+#[command(version = VERSION, propagate_version = true)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -64,6 +67,20 @@ pub(crate) enum Command {
         /// How long the links work, at most a day.
         #[arg(long, value_name = "DURATION")]
         ttl: Option<humantime::Duration>,
+        #[command(flatten)]
+        config: ConfigOption,
+    },
+    /// Print the links, with the key, of a person whom the key file names.
+    Link {
+        name: String,
+        #[command(flatten)]
+        config: ConfigOption,
+    },
+    /// Send a test to each webhook and print what it answers.
+    Notify {
+        /// Nothing else can be sent.
+        #[arg(long, required = true)]
+        test: bool,
         #[command(flatten)]
         config: ConfigOption,
     },

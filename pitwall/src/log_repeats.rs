@@ -10,6 +10,7 @@ use std::fmt::{self, Write as _};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use pitwall_proxy::http::refused_keys::LOG_TARGET;
 use tracing::callsite::Identifier;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
@@ -82,7 +83,9 @@ impl RepeatLayer {
 impl<S: Subscriber> Layer<S> for RepeatLayer {
     fn event_enabled(&self, event: &Event<'_>, _: Context<'_, S>) -> bool {
         let metadata = event.metadata();
-        if *metadata.level() > Level::INFO || metadata.module_path() == Some(module_path!()) {
+        let is_uncounted =
+            metadata.target() == LOG_TARGET || metadata.module_path() == Some(module_path!());
+        if *metadata.level() > Level::INFO || is_uncounted {
             return true;
         }
         let mut text = EventText::default();

@@ -84,6 +84,8 @@ fn execute(command: Command) -> anyhow::Result<()> {
         Command::Sign { url, ttl, config } => {
             commands::sign_url(&url, ttl.map(Into::into), &config.config)
         }
+        Command::Link { name, config } => commands::print_links(&name, &config.config),
+        Command::Notify { test: _, config } => commands::send_test_alerts(&config.config),
         Command::Bench { against, viewers, seconds } => {
             bench::run(&against, viewers, Duration::from_secs(seconds))
         }

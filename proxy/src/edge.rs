@@ -32,6 +32,7 @@ use crate::http::cors::media_headers;
 use crate::http::limits::{ClientLimiter, ClientNetwork, ConcurrencyPermit};
 use crate::http::problem::Problem;
 use crate::http::query::Query;
+use crate::http::refused_keys::log_refused_key;
 use crate::http::response::Response;
 use crate::http::write_timeout::set_timeouts;
 use crate::live::LiveHandler;
@@ -291,7 +292,7 @@ impl Edge {
             Route::Api(request) => {
                 self.api.respond(&request, &|map, stream| self.live.active_upstream(map, stream))?
             }
-            Route::Page { path } if grant == Grant::Key => {
+            Route::Page { path } if matches!(grant, Grant::Key(_)) => {
                 let cookie_path = self.state.public_path.cookie_path();
                 let cookie = access.issue_cookie(&grant, cookie_path, self.is_https, now);
                 login_page::redirect_with_cookie(path, query, &cookie.unwrap_or_default())
@@ -362,6 +363,7 @@ impl ProxyHttp for Edge {
             Ok(ResponseKind::Complete(response)) => response,
             Err(problem) => {
                 tracing::debug!(path = uri.path(), problem = problem.name(), "refused");
+                log_refused_key(context.client_address.map(|client| client.address), &problem);
                 // A login page never replaces a response that another origin may read.
                 let login_page = (!is_cross_origin)
                     .then(|| login_page::response_for(&problem, session.req_header()));

@@ -18,5 +18,6 @@ pub mod limits;
 pub mod problem;
 pub mod public_path;
 pub mod query;
+pub mod refused_keys;
 pub mod response;
 pub mod write_timeout;

@@ -44,7 +44,7 @@ pub mod server;
 pub mod shards;
 pub mod upstream;
 
-pub use self::http::access::{AccessControl, AccessKeys};
+pub use self::http::access::{AccessControl, AccessKeys, KeyLine};
 pub use self::http::admin_token::AdminToken;
 pub use admin::ReloadRequests;
 pub use api::OpenApi;

@@ -16,7 +16,7 @@ use super::problem::Problem;
 use super::token::AdminToken;
 
 /// Where requests to reload the configuration go: each is a sender of the response.
-pub type ReloadRequests = mpsc::Sender<oneshot::Sender<http::Response<Vec<u8>>>>;
+pub(super) type ReloadRequests = mpsc::Sender<oneshot::Sender<http::Response<Vec<u8>>>>;
 
 /// What the admin endpoints are of.
 pub struct AdminEndpoints {

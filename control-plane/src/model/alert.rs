@@ -30,6 +30,8 @@ pub(crate) enum AlertEvent {
     StreamBack { stream: StreamId, name: String, source: Option<String>, since: Timestamp },
     /// No stream is healthy while a session is live.
     NoHealthyStream { session: String, name: String },
+    /// An operator tries the webhook.
+    Test,
 }
 
 /// An event that `[[webhook]] events` can select.
@@ -42,6 +44,8 @@ pub enum EventName {
     StreamDark,
     StreamBack,
     NoHealthyStream,
+    #[serde(skip)]
+    Test,
 }
 
 impl Alert {
@@ -62,6 +66,7 @@ impl AlertEvent {
             Self::StreamDark { .. } => EventName::StreamDark,
             Self::StreamBack { .. } => EventName::StreamBack,
             Self::NoHealthyStream { .. } => EventName::NoHealthyStream,
+            Self::Test => EventName::Test,
         }
     }
 
@@ -93,6 +98,7 @@ impl AlertEvent {
             Self::NoHealthyStream { name, .. } => {
                 format!("{name} is live and no stream is healthy")
             }
+            Self::Test => "This is a test: alerts of Pitwall arrive here".to_owned(),
         }
     }
 }
@@ -110,6 +116,7 @@ impl EventName {
             Self::StreamDark => "stream-dark",
             Self::StreamBack => "stream-back",
             Self::NoHealthyStream => "no-healthy-stream",
+            Self::Test => "test",
         }
     }
 
@@ -118,7 +125,7 @@ impl EventName {
         match self {
             Self::NoHealthyStream | Self::StreamDark => "5",
             Self::SourceDead => "4",
-            Self::Failover | Self::OnBackup | Self::StreamBack => "3",
+            Self::Failover | Self::OnBackup | Self::StreamBack | Self::Test => "3",
         }
     }
 }

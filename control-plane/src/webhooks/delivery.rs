@@ -85,39 +85,66 @@ impl DeliveryWorker {
     }
 
     async fn attempt(&self, alert: &Alert) -> Result<(), DeliveryFailure> {
-        let permanent =
-            |message: String| DeliveryFailure { message, retry_after: None, is_retryable: false };
-        let (body, headers) = self.build_message(alert).map_err(permanent)?;
-        let url = self.webhook.config.url.0.clone();
-        let policy = self.webhook.config.fetch_policy();
-        let request = Request::post(url, body).source_headers(headers);
-        let response =
-            self.fetcher.send(&policy, request).await.map_err(|error| DeliveryFailure {
-                message: self.webhook.config.explain_fetch_error(&error),
-                retry_after: None,
-                is_retryable: error.is_transient(),
-            })?;
-        let status = response.status();
-        if status.is_success() {
-            return Ok(());
-        }
-        let retry_after = response.headers().get(header::RETRY_AFTER);
-        let retry_after = retry_after.and_then(|value| value.to_str().ok()?.parse().ok());
-        Err(DeliveryFailure {
-            message: format!("answered with {}", status.as_u16()),
-            retry_after: retry_after.map(Duration::from_secs),
-            is_retryable: status.is_server_error()
-                || matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS),
-        })
+        attempt(&self.webhook, &self.fetcher, &self.clock, alert).await
     }
+}
 
+/// Sends an alert without retries.
+///
+/// # Errors
+/// Why it was not delivered.
+pub(super) async fn deliver_once(
+    webhook: &Webhook,
+    fetcher: &Fetcher,
+    clock: &Clock,
+    alert: &Alert,
+) -> Result<(), String> {
+    attempt(webhook, fetcher, clock, alert).await.map_err(|failure| failure.message)
+}
+
+async fn attempt(
+    webhook: &Webhook,
+    fetcher: &Fetcher,
+    clock: &Clock,
+    alert: &Alert,
+) -> Result<(), DeliveryFailure> {
+    let permanent =
+        |message: String| DeliveryFailure { message, retry_after: None, is_retryable: false };
+    let (body, headers) = webhook.build_message(clock, alert).map_err(permanent)?;
+    let url = webhook.config.url.0.clone();
+    let policy = webhook.config.fetch_policy();
+    let request = Request::post(url, body).source_headers(headers);
+    let response = fetcher.send(&policy, request).await.map_err(|error| DeliveryFailure {
+        message: webhook.config.explain_fetch_error(&error),
+        retry_after: None,
+        is_retryable: error.is_transient(),
+    })?;
+    let status = response.status();
+    if status.is_success() {
+        return Ok(());
+    }
+    let retry_after = response.headers().get(header::RETRY_AFTER);
+    let retry_after = retry_after.and_then(|value| value.to_str().ok()?.parse().ok());
+    Err(DeliveryFailure {
+        message: format!("answered with {}", status.as_u16()),
+        retry_after: retry_after.map(Duration::from_secs),
+        is_retryable: status.is_server_error()
+            || matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS),
+    })
+}
+
+impl Webhook {
     /// The body and the header fields of a message.
-    fn build_message(&self, alert: &Alert) -> Result<(RequestBody, HeaderMap), String> {
-        let configured = self.webhook.config.headers.0.iter();
+    fn build_message(
+        &self,
+        clock: &Clock,
+        alert: &Alert,
+    ) -> Result<(RequestBody, HeaderMap), String> {
+        let configured = self.config.headers.0.iter();
         let configured = configured.map(|(name, value)| (name.as_str(), value.0.as_str()));
         let mut headers = parse_source_headers(configured).map_err(|error| error.to_string())?;
         let event = alert.what.event_name();
-        let (content_type, bytes) = match self.webhook.config.kind {
+        let (content_type, bytes) = match self.config.kind {
             WebhookKind::Json => {
                 let json = serde_json::to_vec(alert).map_err(|error| error.to_string())?;
                 ("application/json", Bytes::from(json))
@@ -134,8 +161,8 @@ impl DeliveryWorker {
             ID_HEADER,
             HeaderValue::from_str(&alert.id).map_err(|error| error.to_string())?,
         );
-        if let Some(secret) = &self.webhook.secret {
-            let signature = sign_body(secret, self.clock.now().as_second(), &bytes)?;
+        if let Some(secret) = &self.secret {
+            let signature = sign_body(secret, clock.now().as_second(), &bytes)?;
             let value = HeaderValue::from_str(&signature).map_err(|error| error.to_string())?;
             headers.insert(SIGNATURE_HEADER, value);
         }

@@ -3,6 +3,7 @@
 //! - [`config_checks`]: `pitwall check`.
 //! - [`error_reasons`]: messages about targets that cannot be fetched.
 //! - [`idle_connections`]: the header deadline.
+//! - [`refused_keys`]: the log line of a wrong key.
 
 use std::fs::{self, File};
 use std::io::ErrorKind;
@@ -19,6 +20,7 @@ use crate::support::{client, eventually, fetch, free_address};
 mod config_checks;
 mod error_reasons;
 mod idle_connections;
+mod refused_keys;
 
 const NO_SCHEDULE_CONFIG: &str = "[schedule]\nproviders = []\n";
 /// A Redis at whose address nothing listens; a process starts nevertheless.
