@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -70,6 +70,11 @@ pub(crate) enum Command {
         #[command(flatten)]
         config: ConfigOption,
     },
+    /// Write a first configuration, from options or by asking. Nothing is overwritten.
+    Init {
+        #[command(flatten)]
+        options: InitOptions,
+    },
     /// Print the links, with the key, of a person whom the key file names.
     Link {
         name: String,
@@ -120,6 +125,30 @@ pub(crate) struct ConfigOption {
 }
 
 #[derive(Args)]
+pub(crate) struct InitOptions {
+    /// A playlist (.m3u8) to play. Without it, and in a terminal, `init` asks.
+    #[arg(long, value_name = "URL")]
+    pub(crate) source: Option<String>,
+    /// What the playlist shows: the name of the stream.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) feed: Option<String>,
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = parse_address)]
+    pub(crate) listen: Option<SocketAddr>,
+    /// Who may watch: everybody, or who has a key, of which one is made.
+    #[arg(long)]
+    pub(crate) access: Option<AccessChoice>,
+    /// The folder to write to.
+    #[arg(long, default_value = "conf")]
+    pub(crate) dir: PathBuf,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AccessChoice {
+    Open,
+    Key,
+}
+
+#[derive(Args)]
 pub(crate) struct ExtractOptions {
     /// Print each step: how long it took, what matched and what it yielded, secrets masked.
     #[arg(long)]
@@ -162,7 +191,7 @@ impl Cli {
     /// `pitwall_proxy=debug`.
     pub(crate) fn start_logging(&self) {
         let is_quiet = matches!(self.command, Command::Demo { .. } | Command::Extract { .. });
-        let is_silent = matches!(self.command, Command::Check { .. });
+        let is_silent = matches!(self.command, Command::Check { .. } | Command::Init { .. });
         // A check prints errors itself, and a failed fetch names the bad certificate. A client that
         // disconnects during a handshake is no error, which `pingora_core::apps` logs it as.
         let default = if is_silent {

@@ -11,6 +11,7 @@
 //! - [`reload`]: the configuration, read again while a process runs.
 //! - [`log_repeats`]: log lines that repeat.
 //! - [`mod@bench`]: virtual players against a playlist.
+//! - [`init`]: a first configuration.
 //! - [`extract`]: one run of one source's extractor.
 //! - [`commands`]: the other subcommands that end by themselves; `check` and `sign`.
 
@@ -22,6 +23,7 @@ mod control_plane;
 mod edge;
 mod extract;
 mod file_descriptors;
+mod init;
 mod log_repeats;
 mod reload;
 mod secret;
@@ -84,6 +86,7 @@ fn execute(command: Command) -> anyhow::Result<()> {
         Command::Sign { url, ttl, config } => {
             commands::sign_url(&url, ttl.map(Into::into), &config.config)
         }
+        Command::Init { options } => init::write_first_config(&options),
         Command::Link { name, config } => commands::print_links(&name, &config.config),
         Command::Notify { test: _, config } => commands::send_test_alerts(&config.config),
         Command::Bench { against, viewers, seconds } => {

@@ -1,6 +1,6 @@
 //! Output to the terminal.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write as _};
 
 /// Prints an error to standard error.
 #[expect(clippy::print_stderr, reason = "the executable talks to its terminal")]
@@ -12,6 +12,14 @@ pub(crate) fn print_error(error: &anyhow::Error) {
 #[expect(clippy::print_stdout, reason = "the executable talks to its terminal")]
 pub(crate) fn print_text(text: &str) {
     println!("{text}");
+}
+
+/// Prints a question to standard output, without an end of line.
+#[expect(clippy::print_stdout, reason = "the executable talks to its terminal")]
+pub(crate) fn print_prompt(text: &str) {
+    print!("{text}");
+    // A terminal that cannot be written to shows nothing, and the answer is read all the same.
+    let _ = std::io::stdout().flush();
 }
 
 /// Shows progress in a line of a terminal that the next call overwrites; `None` clears the line.

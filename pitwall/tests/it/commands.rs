@@ -120,3 +120,33 @@ async fn a_test_is_sent_to_each_webhook() {
     let body: serde_json::Value = serde_json::from_str(&received.lock().unwrap()).unwrap();
     assert_eq!(body["event"], "test");
 }
+
+#[test]
+fn a_first_configuration_passes_its_check_and_replaces_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let init = |arguments: &[&str]| {
+        let arguments = [&["init"], arguments].concat();
+        run_pitwall(&arguments, directory.path())
+    };
+    let playlist = "http://192.168.1.2:8000/live.m3u8";
+    for (arguments, code, expected) in [
+        (&["--source", "nonsense", "--dir", "a"][..], 1, "--source \"nonsense\""),
+        (&["--source", playlist, "--feed", "—", "--dir", "a"], 1, "--feed \"—\""),
+        (
+            &["--source", playlist, "--access", "key", "--dir", "a"],
+            0,
+            "a/pitwall.toml: fine, 1 source",
+        ),
+        (&["--source", playlist, "--dir", "a"], 1, "a/pitwall.toml exists already"),
+        (&["--listen", "127.0.0.1:0", "--dir", "b"], 0, "b/pitwall.toml: fine, 0 sources"),
+    ] {
+        let (got, output, errors) = init(arguments);
+        assert_eq!(got, code, "{arguments:?}: {output}{errors}");
+        assert!((output + &errors).contains(expected), "{arguments:?}: {expected}");
+    }
+    let (code, links, _) =
+        run_pitwall(&["link", "me", "--config", "a/pitwall.toml"], directory.path());
+    assert!(code == 0 && links.contains("/?key="), "{links}");
+    let key = std::fs::metadata(directory.path().join("a/access.key")).unwrap();
+    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&key.permissions()) & 0o777, 0o600);
+}
