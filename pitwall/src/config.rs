@@ -4,6 +4,8 @@
 mod key_locations;
 mod listen_addresses;
 mod paths;
+#[cfg(test)]
+mod reference;
 pub(crate) mod reloadable;
 mod store;
 mod validation;
