@@ -54,6 +54,8 @@ pub(crate) struct SourceState {
 pub(crate) const UNLISTED_RETENTION: Duration = Duration::from_mins(10);
 /// The same while no run of its source is complete.
 const UNREACHABLE_RETENTION: Duration = Duration::from_hours(24);
+/// Runs that fail in a row within about half a minute, after which the reason is taken for lasting.
+const REPEATED_FAILURES: u32 = 5;
 /// Runs that are brought forward together start within this time.
 const BRING_FORWARD_MAX_JITTER: Duration = Duration::from_secs(10);
 
@@ -223,6 +225,13 @@ impl SourceState {
     fn schedule_next_run(&mut self, delay: Duration, now: Timestamp) {
         self.due_at = Instant::now() + delay;
         self.next_run_at = now.checked_add(delay).ok();
+    }
+
+    /// Why the last runs of the source failed, if [`REPEATED_FAILURES`] did in a row. A list of which
+    /// some entries fail their check has not failed.
+    pub(crate) fn repeated_failure(&self) -> Option<&ExtractorError> {
+        let failure = self.last_error.as_ref().filter(|error| error.step != CHECK_STEP);
+        failure.filter(|_| self.consecutive_failures >= REPEATED_FAILURES)
     }
 
     pub(crate) fn is_failing(&self) -> bool {
