@@ -56,7 +56,7 @@ pub enum WebhookKind {
 
 impl WebhookConfig {
     /// The address policy of requests to this webhook.
-    fn fetch_policy(&self) -> AddressPolicy {
+    pub fn fetch_policy(&self) -> AddressPolicy {
         AddressPolicy {
             allow_private: self.allow_private.iter().map(|range| range.0).collect(),
             ports: self.url.0.port().into_iter().collect(),

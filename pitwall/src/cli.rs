@@ -113,6 +113,10 @@ pub(crate) enum Command {
     ScriptWorker,
     /// Read the configuration and say whether it is fine.
     Check {
+        /// Also try what it names: run each source and play what it finds, reach schedule
+        /// providers and webhooks, and look when the certificate ends.
+        #[arg(long)]
+        deep: bool,
         #[command(flatten)]
         config: ConfigOption,
     },

@@ -13,6 +13,7 @@
 //! - [`mod@bench`]: virtual players against a playlist.
 //! - [`init`]: a first configuration.
 //! - [`extract`]: one run of one source's extractor.
+//! - [`deep_check`]: whether what a configuration names can be reached.
 //! - [`commands`]: the other subcommands that end by themselves; `check` and `sign`.
 
 mod bench;
@@ -20,6 +21,7 @@ mod cli;
 mod commands;
 mod config;
 mod control_plane;
+mod deep_check;
 mod edge;
 mod extract;
 mod file_descriptors;
@@ -40,6 +42,7 @@ use std::time::Duration;
 use clap::Parser;
 
 use crate::cli::{Cli, Command};
+use crate::config::Config;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -97,6 +100,12 @@ fn execute(command: Command) -> anyhow::Result<()> {
         }
         // The process has ended before this, in `run_script_worker`.
         Command::ScriptWorker => Ok(()),
-        Command::Check { config } => commands::check_config(&config.config),
+        Command::Check { deep, config } => {
+            commands::check_config(&config.config)?;
+            if deep {
+                deep_check::check_reachability(&Config::load(&config.config)?)?
+            }
+            Ok(())
+        }
     }
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use pitwall_fetch::{AddressPolicy, PrivateRange};
 use serde::{Deserialize, Deserializer};
+use url::Url;
 
 use super::PROVIDER_KINDS;
 use crate::settings::{HttpUrl, from_text};
@@ -72,6 +73,21 @@ impl ScheduleConfig {
             allow_private: self.allow_private.iter().map(|range| range.0).collect(),
             ports: self.ports.iter().copied().chain(url.0.port()).collect(),
         }
+    }
+
+    /// What each configured provider is read from, but for a file, and how it may be reached.
+    pub fn provider_targets(&self) -> Vec<(&'static str, Url, AddressPolicy)> {
+        let url = |name: &ProviderName| match (*name, &self.ics) {
+            (ProviderName::JOLPICA, _) => Some(&self.jolpica_url),
+            (ProviderName::OPENF1, _) => Some(&self.openf1_url),
+            (_, Some(IcsLocation::Url(url))) => Some(url),
+            _ => None,
+        };
+        let target = |name: &ProviderName| {
+            let url = url(name)?;
+            Some((name.0, url.0.clone(), self.policy(url)))
+        };
+        self.providers.iter().filter_map(target).collect()
     }
 
     /// The URLs of configured providers that the address policy denies before any name is resolved:

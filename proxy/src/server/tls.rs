@@ -52,6 +52,11 @@ impl LoadedCertificate {
         let certified = Arc::new(load_certified_key(config)?);
         Ok(Self { config: config.clone(), certified, modified_times })
     }
+
+    /// The certificate of the server itself, in DER.
+    pub fn leaf(&self) -> &[u8] {
+        self.certified.cert.first().map_or(&[], |leaf| leaf.as_ref())
+    }
 }
 
 impl Certificate {
