@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo build test test-full conformance faults fronts lint bench bench-hls fuzz setup setup-test setup-bench setup-conformance page
+.PHONY: help demo build test test-full conformance faults fronts release image package lint bench bench-hls fuzz setup setup-test setup-bench setup-conformance page
 
 PAGE := frontend/build/index.html
 
@@ -16,13 +16,30 @@ demo: setup $(PAGE) ## a live race wall on http://127.0.0.1:8080 (ARGS="--listen
 build: setup $(PAGE) ## the release binary, target/release/pitwall
 	cargo build --release --package pitwall
 
+release: setup $(PAGE) ## target/release-files: executables, symbols, Debian packages, checksums, SBOM (ARGS=x86_64: one architecture)
+	.ci/release $(ARGS)
+
+image: $(PAGE) ## the image, by buildah around target/debug/pitwall, tried without a registry of images
+	cargo build --package pitwall
+	.ci/image
+
+package: $(PAGE) ## the Debian package of target/debug/pitwall, installed and run under systemd
+	cargo build --package pitwall
+	.ci/package
+
 test: setup-test ## what CI runs: lint, unit, integration and browser tests
 	.ci/test
 
 test-full: test ## test, and what takes longer
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --locked --quiet
+	.ci/advisories
 	node conformance/run.mjs --fast
+	cargo test --package pitwall --locked --features otlp --bin pitwall otlp::
+	.ci/observe alerts
 	.ci/fronts
+	FULL=1 .ci/stacks
+	.ci/image
+	.ci/package
 	FULL=1 cargo test --package pitwall-control-plane --locked --lib recurring_ical_events
 	FULL=1 .ci/browser
 	$(MAKE) --no-print-directory faults
@@ -51,7 +68,7 @@ conformance: setup-conformance $(PAGE) ## real packagers x Pitwall x real player
 	node conformance/run.mjs $(ARGS)
 
 fuzz: setup ## every fuzz target for a minute (FUZZ_SECONDS=600 for longer)
-	hls/fuzz/run $(or $(FUZZ_SECONDS),60)
+	fuzz/run $(or $(FUZZ_SECONDS),60)
 
 setup:
 	@.ci/setup build

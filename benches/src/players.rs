@@ -6,7 +6,9 @@
 //! - `client`: the HTTP client of one player, with its own connections.
 //! - `viewer`: one player.
 //! - `simulation`: many players.
-//! - `playback_statistics`: the statistics of all players together.
+//! - `variant_choice`: which variant of a multivariant playlist a player plays.
+//! - `playback_statistics`: the statistics of all players together; `timeline`: what happened when;
+//!   `viewer_summary`: what one player saw.
 //!
 //! Deliberately absent: decoding, variant switching, separate audio renditions, partial segments.
 
@@ -15,9 +17,15 @@ mod client;
 mod playback_statistics;
 mod playlist_cursor;
 mod simulation;
+mod timeline;
+mod variant_choice;
 mod viewer;
+mod viewer_summary;
 
 pub use buffer::PlaybackBuffer;
-pub use client::{Connector, PlaybackError};
+pub use client::{Connector, HttpVersion, PlaybackError};
 pub use playback_statistics::{DelayHistogram, PlaybackStatistics};
-pub use simulation::ViewerSimulation;
+pub use simulation::{PlayerShare, ViewerSimulation};
+pub use timeline::{Interval, Timeline};
+pub use variant_choice::VariantChoice;
+pub use viewer_summary::ViewerSummary;

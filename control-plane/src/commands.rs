@@ -2,16 +2,22 @@
 //! map; the commands here change something or reveal more than is public, and need the admin token.
 //!
 //! - [`authorization`]: whether a command is the operator's; [`token`]: the admin token.
-//! - [`routes`]: the commands; [`forwarding`]: passes them on to the leader.
-//! - [`problem`]: errors as problem details.
-//! - [`admin`]: metrics and health, for a control plane without an edge.
+//! - [`routes`]: the commands; [`file_routes`]: those that read and change files; [`tool_routes`]:
+//!   those that try something out; [`reload_route`]: reads the configuration again; [`forwarding`]:
+//!   passes them on to the leader.
+//! - [`problem`]: errors as problem details; [`problem_responses`]: their descriptions.
+//! - [`admin`]: metrics, health, reload and log level, for a control plane without an edge.
 
 mod admin;
 mod authorization;
+mod file_routes;
 mod forwarding;
 mod problem;
+mod problem_responses;
+mod reload_route;
 mod routes;
 mod token;
+mod tool_routes;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -23,13 +29,17 @@ use pitwall_upstream_map::{Leadership, Store};
 use serde::{Deserialize, Deserializer};
 use tokio::sync::{mpsc, watch};
 
-pub use self::admin::AdminEndpoints;
+pub use self::admin::{AdminEndpoints, LogFilter};
 use self::authorization::CommandAuthorizer;
+pub use self::reload_route::ReloadRequests;
 pub use self::routes::openapi;
 pub use self::token::{AdminToken, TokenTooShort};
 use crate::clock::Clock;
+use crate::config_files::{EditableOverrides, SourceFiles};
 use crate::model::command::Command;
 use crate::settings::from_text;
+use crate::trial::TrialRuns;
+use crate::webhooks::NotificationTest;
 
 /// `[control]` of the configuration.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -43,6 +53,28 @@ pub struct ControlConfig {
     /// Address of metrics and health; in one process with an edge, the edge's admin listener has
     /// them.
     pub admin: Option<SocketAddr>,
+    /// Whether commands may change files in `sources/` and the override file of the schedule.
+    pub edit_files: EditFiles,
+}
+
+/// `edit_files`: `true` unless the operator says otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct EditFiles(pub bool);
+
+impl Default for EditFiles {
+    fn default() -> Self {
+        Self(true)
+    }
+}
+
+/// What commands work with beside the engine.
+pub(crate) struct OperatorTools {
+    pub(crate) sources: SourceFiles,
+    pub(crate) overrides: EditableOverrides,
+    pub(crate) trials: Arc<TrialRuns>,
+    pub(crate) notification_test: NotificationTest,
+    pub(crate) reload_requests: ReloadRequests,
 }
 
 /// A host and a port, such as `control-1.example:8081`.
@@ -73,6 +105,7 @@ impl ControlConfig {
 pub struct CommandServer {
     command_sender: mpsc::Sender<Command>,
     authorizer: CommandAuthorizer,
+    tools: Arc<OperatorTools>,
     /// Knows which control plane leads.
     store: Arc<dyn Store>,
     /// For the leader alone. The leader may listen where an edge of this machine does not fetch
@@ -83,6 +116,7 @@ pub struct CommandServer {
 impl CommandServer {
     pub(crate) fn new(
         command_sender: mpsc::Sender<Command>,
+        tools: OperatorTools,
         admin_token: watch::Receiver<Option<AdminToken>>,
         clock: Clock,
         store: Arc<dyn Store>,
@@ -91,6 +125,7 @@ impl CommandServer {
         Self {
             command_sender,
             authorizer,
+            tools: Arc::new(tools),
             store,
             fetcher: Fetcher::new(Timeouts::default(), Vec::new()),
         }
@@ -119,7 +154,7 @@ impl CommandServer {
     }
 }
 
-/// Serves `/metrics`, `/healthz`, `/readyz` and `/reload` until `shutdown` completes.
+/// Serves `/metrics`, `/healthz`, `/readyz`, `/reload` and `/log/level` until `shutdown` completes.
 ///
 /// # Errors
 /// When the listener cannot be used.

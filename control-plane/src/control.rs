@@ -10,7 +10,8 @@ use pitwall_upstream_map::Store;
 use tokio::sync::watch;
 
 use crate::clock::Clock;
-use crate::commands::{AdminToken, CommandServer};
+use crate::commands::{AdminToken, CommandServer, OperatorTools, ReloadRequests};
+use crate::config_files::{EditableFiles, EditableOverrides, SourceFileLocations, SourceFiles};
 use crate::engine::jobs::NetworkExecutor;
 use crate::engine::{Engine, EngineDependencies, EngineSettings};
 use crate::extract::ConfiguredSource;
@@ -20,7 +21,8 @@ use crate::metrics::Metrics;
 use crate::publish::PublicUrl;
 use crate::rank::RankConfig;
 use crate::schedule::{self, OverrideError, ScheduleConfig, SchedulePoller};
-use crate::webhooks::{self, Notifier, Webhook, WebhookDeliveries};
+use crate::trial::TrialRuns;
+use crate::webhooks::{self, NotificationTest, Notifier, Webhook, WebhookDeliveries};
 
 /// What a [`ControlPlane`] is made from.
 pub struct ControlPlaneConfig {
@@ -42,6 +44,9 @@ pub struct ControlPlaneSettings {
     pub sources: Vec<ConfiguredSource>,
     pub rank: RankConfig,
     pub webhooks: Vec<Webhook>,
+    pub source_files: SourceFileLocations,
+    /// Whether commands may change files.
+    pub edit_files: bool,
     /// `None`: every command is refused.
     pub admin_token: Option<AdminToken>,
 }
@@ -56,6 +61,9 @@ pub struct ControlPlane {
     webhooks: WebhookDeliveries,
     schedule: SchedulePoller,
     settings_handle: SettingsHandle,
+    /// For commands, and not that of the engine.
+    command_runner: Arc<ExtractionRunner>,
+    fetcher: Arc<Fetcher>,
 }
 
 /// Gives a running control plane other [`ControlPlaneSettings`]. Each part of it subscribes to what
@@ -64,6 +72,7 @@ pub struct ControlPlane {
 pub struct SettingsHandle {
     engine: watch::Sender<Arc<EngineSettings>>,
     schedule: watch::Sender<ScheduleConfig>,
+    files: watch::Sender<Arc<EditableFiles>>,
     admin_token: watch::Sender<Option<AdminToken>>,
     runner: Arc<ExtractionRunner>,
 }
@@ -77,13 +86,40 @@ pub enum SetupError {
     Override(#[from] OverrideError),
 }
 
+/// What each part of a control plane gets of its settings.
+struct SettingsParts {
+    engine: Arc<EngineSettings>,
+    schedule: ScheduleConfig,
+    files: Arc<EditableFiles>,
+    admin_token: Option<AdminToken>,
+}
+
+impl ControlPlaneSettings {
+    fn into_parts(self) -> SettingsParts {
+        let Self { schedule, sources, rank, webhooks, source_files, edit_files, admin_token } =
+            self;
+        let sources = sources.into_iter().map(Arc::new).collect();
+        let files = EditableFiles {
+            sources: source_files,
+            overrides: schedule.override_file.clone(),
+            is_editable: edit_files,
+        };
+        SettingsParts {
+            engine: Arc::new(EngineSettings { sources, rank, webhooks }),
+            schedule,
+            files: Arc::new(files),
+            admin_token,
+        }
+    }
+}
+
 impl SettingsHandle {
     fn new(settings: ControlPlaneSettings, runner: Arc<ExtractionRunner>) -> Self {
-        let ControlPlaneSettings { schedule, sources, rank, webhooks, admin_token } = settings;
-        let sources = sources.into_iter().map(Arc::new).collect();
+        let SettingsParts { engine, schedule, files, admin_token } = settings.into_parts();
         let handle = Self {
-            engine: watch::Sender::new(Arc::new(EngineSettings { sources, rank, webhooks })),
+            engine: watch::Sender::new(engine),
             schedule: watch::Sender::new(schedule),
+            files: watch::Sender::new(files),
             admin_token: watch::Sender::new(admin_token),
             runner,
         };
@@ -94,15 +130,15 @@ impl SettingsHandle {
     /// Replaces the settings. A source whose definition stays the same goes on undisturbed; one
     /// that changed runs again while what it plays goes on; one that is gone stops playing.
     pub fn apply(&self, settings: ControlPlaneSettings) {
-        let ControlPlaneSettings { schedule, sources, rank, webhooks, admin_token } = settings;
+        let SettingsParts { engine, schedule, files, admin_token } = settings.into_parts();
         self.admin_token.send_replace(admin_token);
+        self.files.send_replace(files);
         self.schedule.send_if_modified(|current| {
             let is_changed = *current != schedule;
             *current = schedule;
             is_changed
         });
-        let sources: Vec<_> = sources.into_iter().map(Arc::new).collect();
-        let before = self.engine.send_replace(Arc::new(EngineSettings { sources, rank, webhooks }));
+        let before = self.engine.send_replace(engine);
         self.log_missing_programs(|source| {
             !before.sources.iter().any(|one| one.has_same_definition(source))
         });
@@ -132,6 +168,7 @@ impl ControlPlane {
         let clock = Clock::system();
         let ControlPlaneConfig { settings, extract, state_dir, check_interval, public_url } =
             config;
+        let command_runner = Arc::new(ExtractionRunner::new(fetcher.clone(), &extract));
         let runner = Arc::new(ExtractionRunner::new(fetcher.clone(), &extract));
         let settings_handle = SettingsHandle::new(settings, runner.clone());
         let history_store = HistoryStore::new(state_dir.clone());
@@ -156,7 +193,7 @@ impl ControlPlane {
             history_store,
             notifier,
         });
-        Ok(Self { engine, webhooks, schedule, settings_handle })
+        Ok(Self { engine, webhooks, schedule, settings_handle, command_runner, fetcher })
     }
 
     /// For other settings while the control plane runs.
@@ -170,9 +207,21 @@ impl ControlPlane {
     }
 
     /// The server of operator commands to this control plane.
-    pub fn command_server(&self) -> CommandServer {
+    pub fn command_server(&self, reload_requests: ReloadRequests) -> CommandServer {
         let store = self.engine.store.clone();
-        CommandServer::new(self.engine.command_sender(), self.admin_token(), Clock::system(), store)
+        let (clock, files) = (Clock::system(), &self.settings_handle.files);
+        let (runner, fetcher) = (&self.command_runner, &self.fetcher);
+        let settings = self.settings_handle.engine.subscribe();
+        let webhooks = Box::new(move || settings.borrow().webhooks.clone());
+        let tools = OperatorTools {
+            sources: SourceFiles::new(files.subscribe(), runner.clone()),
+            overrides: EditableOverrides::new(files.subscribe()),
+            trials: Arc::new(TrialRuns::new(runner.clone(), fetcher.clone(), clock.clone())),
+            notification_test: NotificationTest::new(webhooks, fetcher.clone()),
+            reload_requests,
+        };
+        let token = self.admin_token();
+        CommandServer::new(self.engine.command_sender(), tools, token, clock, store)
     }
 
     /// Publishes the first map at once and then keeps the map current until `shutdown` completes,

@@ -155,6 +155,7 @@ impl Engine {
         let sources: Vec<_> = sources.iter().enumerate().map(state).collect();
         let mut known_streams = KnownStreams::default();
         known_streams.configure(&sources);
+        known_streams.configured().for_each(|stream| metrics.register_stream(stream));
         notifier.set_webhooks(webhooks);
         let cadence = PollCadence::of(&schedule.borrow().schedule, started_at);
         let mut engine = Self {

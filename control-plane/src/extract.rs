@@ -26,6 +26,8 @@ mod configured_source;
 mod drift;
 mod egress;
 pub(crate) mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod gzip;
 mod headers;
 mod m3u;
@@ -58,6 +60,7 @@ pub use self::configured_source::ConfiguredSource;
 pub use self::drift::{Drift, find_first_drift};
 pub use self::error::ExtractError;
 pub(crate) use self::error::StepFailure;
+pub(crate) use self::mask::{is_secret_name, mask_value};
 pub use self::recipe::run_script_worker;
 use self::recorder::{HttpRecorder, RecordedRequest, RecordedResponse};
 pub use self::recorder::{Recording, RecordingError};

@@ -17,19 +17,26 @@
 //!   schedule across a restart.
 //! - [`publish`]: the [`UpstreamMap`](pitwall_upstream_map::UpstreamMap) and its documents.
 //! - [`schedule`]: the sessions, polled independently of the streams.
+//! - [`config_files`]: the files that an operator edits while Pitwall runs.
+//! - [`trial`]: dry runs of a source that is not saved yet.
 //! - [`commands`]: an operator's commands; [`webhooks`]: alerts to the operator.
 //! - [`control`]: [`ControlPlane`], which wires the modules together.
 //! - [`metrics`]: Prometheus metrics; [`clock`]: the wall clock.
+//! - `fuzzing`: properties that hold for any input; only for tests and the fuzz targets.
 
 mod breaker;
 mod charset;
 mod check;
 mod clock;
 mod commands;
+mod config_files;
 mod control;
 mod engine;
 mod expiry;
 mod extract;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod history;
 mod metrics;
 mod model;
@@ -43,11 +50,14 @@ mod schedule;
 pub mod settings;
 mod source;
 mod state_file;
+mod trial;
 mod webhooks;
 
 pub use commands::{
-    AdminEndpoints, AdminToken, CommandServer, ControlConfig, TokenTooShort, openapi, serve_admin,
+    AdminEndpoints, AdminToken, CommandServer, ControlConfig, LogFilter, ReloadRequests,
+    TokenTooShort, openapi, serve_admin,
 };
+pub use config_files::{FixedSource, SourceFileLocations};
 pub use control::{
     ControlPlane, ControlPlaneConfig, ControlPlaneSettings, SettingsHandle, SetupError,
 };
@@ -61,4 +71,6 @@ pub use publish::PublicUrl;
 pub use rank::RankConfig;
 pub use schedule::{IcsLocation, OverrideError, ProviderName, ScheduleConfig, check_overrides};
 pub use source::{CheckRules, Source};
-pub use webhooks::{Webhook, WebhookConfig, WebhookError};
+pub use webhooks::{
+    Webhook, WebhookConfig, WebhookError, WebhookTestResult, WebhookTestResults, test_webhooks,
+};

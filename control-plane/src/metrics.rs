@@ -9,7 +9,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use pitwall_upstream_map::documents::Schedule;
 use pitwall_upstream_map::{Health, StreamId};
-use prometheus::{Gauge, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{
+    Gauge, Histogram, HistogramOpts, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+};
 
 use crate::model::run_report::SourceRunReport;
 
@@ -30,6 +32,10 @@ pub(crate) struct Metrics {
     refreshes: IntCounterVec,
     schedule_age: Gauge,
     map_version: IntGauge,
+    stream_viewers: IntGaugeVec,
+    playback_reports: IntCounterVec,
+    playback_stalls: IntCounterVec,
+    feedback_lag: Histogram,
     /// By source: the steps that have series.
     step_labels: Arc<Mutex<BTreeMap<String, BTreeSet<String>>>>,
 }
@@ -82,6 +88,14 @@ impl Metrics {
             "Since the schedule was last read; -1 before the first time.",
         )?;
         registry.register(Box::new(schedule_age.clone()))?;
+        let feedback_lag = HistogramOpts::new(
+            "pitwall_feedback_lag_seconds",
+            "Seconds from a report of an edge until the control plane has taken it in, by the \
+             clocks of both.",
+        )
+        .buckets(vec![0.1, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0]);
+        let feedback_lag = Histogram::with_opts(feedback_lag)?;
+        registry.register(Box::new(feedback_lag.clone()))?;
         Ok(Self {
             runs: counters(
                 "pitwall_extractor_runs_total",
@@ -143,6 +157,22 @@ impl Metrics {
             )?,
             schedule_age,
             map_version: gauge("pitwall_map_version", "The last map published.")?,
+            stream_viewers: gauges(
+                "pitwall_stream_viewers",
+                "Playbacks of a stream at all edges, of those that the configuration names.",
+                &["stream"],
+            )?,
+            playback_reports: counters(
+                "pitwall_playback_reports_total",
+                "Reports of players on a stream, of those that the configuration names.",
+                &["stream"],
+            )?,
+            playback_stalls: counters(
+                "pitwall_playback_stalls_total",
+                "Reports of players whose buffer ran dry, of streams that the configuration names.",
+                &["stream"],
+            )?,
+            feedback_lag,
             step_labels: Arc::default(),
         })
     }
@@ -274,6 +304,29 @@ impl Metrics {
 
     pub(crate) fn set_stream_up(&self, stream: &StreamId, is_up: bool) {
         self.stream_up.with_label_values(&[stream.as_str()]).set(i64::from(is_up));
+    }
+
+    /// Creates the series of a stream that the configuration names: `rate()` sees the first report
+    /// only if there was a 0 before.
+    pub(crate) fn register_stream(&self, stream: &StreamId) {
+        let labels = [stream.as_str()];
+        self.stream_viewers.with_label_values(&labels).set(0);
+        self.playback_reports.with_label_values(&labels);
+        self.playback_stalls.with_label_values(&labels);
+    }
+
+    pub(crate) fn set_stream_viewers(&self, stream: &StreamId, viewers: usize) {
+        self.stream_viewers.with_label_values(&[stream.as_str()]).set(to_gauge(viewers));
+    }
+
+    /// `stalls`: how many `of` these reports said that the buffer ran dry.
+    pub(crate) fn record_playback_reports(&self, stream: &StreamId, stalls: u32, of: u32) {
+        self.playback_reports.with_label_values(&[stream.as_str()]).inc_by(of.into());
+        self.playback_stalls.with_label_values(&[stream.as_str()]).inc_by(stalls.into());
+    }
+
+    pub(crate) fn record_feedback_lag(&self, lag: Duration) {
+        self.feedback_lag.observe(lag.as_secs_f64());
     }
 
     /// Number of streams whose active upstream has this health.

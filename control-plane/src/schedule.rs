@@ -23,6 +23,8 @@
 
 mod cadence;
 mod calendar;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod history;
 mod ics;
 mod jolpica;
@@ -76,6 +78,14 @@ pub(crate) struct ScheduleState {
     /// The number of sessions not over on which providers disagree.
     pub(crate) disagreements: usize,
     pub(crate) providers: Vec<ProviderStatus>,
+}
+
+/// How many sessions and meetings a text of an override file called `name` overrides.
+///
+/// # Errors
+/// One of its keys is wrong.
+pub(crate) fn count_overrides(name: &str, text: &str) -> Result<usize, OverrideError> {
+    overrides::parse_overrides(name, text).map(|overrides| overrides.len())
 }
 
 /// Checks the configured override file without applying it.

@@ -100,9 +100,15 @@ from_text!(HttpUrl, |text| {
     })
 });
 
+impl SourceName {
+    pub(crate) fn is_valid(text: &str) -> bool {
+        let legal = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_');
+        !text.is_empty() && text.len() <= 64 && text.bytes().all(legal)
+    }
+}
+
 from_text!(SourceName, |text| {
-    let legal = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_');
-    if text.is_empty() || text.len() > 64 || !text.bytes().all(legal) {
+    if !SourceName::is_valid(text) {
         return Err(format!("{text:?} is not a name: use [a-z0-9_-], at most 64 characters"));
     }
     Ok(Self(text.to_owned()))
@@ -195,6 +201,15 @@ pub fn locate_error(text: &str, error: &toml::de::Error) -> (Option<usize>, Stri
     let key = key.filter(|key| !key.is_empty()).map_or(String::new(), |key| format!("{key}: "));
     let line = text.bytes().take(span.start).filter(|byte| *byte == b'\n').count() + 1;
     (Some(line), format!("{key}{}", error.message()))
+}
+
+/// Checks that an error has a message, and a line of the text that it is in.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn assert_located(text: &str, error: &toml::de::Error) {
+    let (line, message) = locate_error(text, error);
+    assert!(!message.is_empty());
+    let lines = text.bytes().filter(|byte| *byte == b'\n').count() + 1;
+    assert!(line.is_some_and(|line| (1..=lines).contains(&line)), "{line:?}: {message}");
 }
 
 /// The dotted key whose name or value covers the byte `offset`.

@@ -2,11 +2,13 @@
 //!
 //! - [`alert`](crate::model::alert): the alerts.
 //! - [`delivery`]: requests, retries and signatures.
+//! - [`notification_test`]: whether each webhook takes an alert.
 //!
 //! Each webhook has its own queue, so that one that hangs blocks neither the others nor the control
 //! plane. An alert that does not fit a queue is counted and dropped.
 
 mod delivery;
+mod notification_test;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -20,8 +22,10 @@ use serde::Deserialize;
 use tokio::sync::mpsc;
 
 use self::delivery::DeliveryWorker;
+pub(crate) use self::notification_test::NotificationTest;
+pub use self::notification_test::{WebhookTestResult, WebhookTestResults, test_webhooks};
 use crate::clock::Clock;
-use crate::model::alert::{Alert, AlertEvent, EventName};
+use crate::model::alert::{Alert, EventName};
 use crate::settings::{HeaderTable, HeaderText, HttpUrl, SourceName};
 
 /// One `[[webhook]]`.
@@ -114,15 +118,6 @@ impl Webhook {
 
     pub fn name(&self) -> &str {
         &self.config.name.0
-    }
-
-    /// Sends a test, whatever `events` are configured, once.
-    ///
-    /// # Errors
-    /// Why it was not delivered.
-    pub async fn send_test(&self, fetcher: Arc<Fetcher>) -> Result<(), String> {
-        let alert = Alert::new(AlertEvent::Test, Clock::system().now());
-        delivery::deliver_once(self, &fetcher, &Clock::system(), &alert).await
     }
 }
 

@@ -20,9 +20,13 @@ use crate::own_listeners::OwnListeners;
 use crate::policy::AddressPolicy;
 use crate::request::Request;
 pub(crate) use body::FramedBody;
+#[cfg(any(test, feature = "fuzzing"))]
+pub use chunked::fuzzing::chunked_body;
 use connection::Connection;
 use pool::ConnectionPool;
 use response_head::ResponseHead;
+#[cfg(any(test, feature = "fuzzing"))]
+pub use response_head::fuzzing::response_head;
 
 mod body;
 mod chunked;
@@ -116,5 +120,7 @@ async fn send_and_read_head(
     response_head::read_head(connection, &request.method).await
 }
 
+#[cfg(test)]
+mod differential_tests;
 #[cfg(test)]
 mod tests;

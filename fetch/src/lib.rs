@@ -13,6 +13,7 @@
 //! - [`response`]: bodies with limits.
 //! - `dial`: vetted TCP connections for protocols that others speak.
 //! - [`error`]: what can go wrong, and whose fault it is; [`failure_reason`]: the exact reason.
+//! - `fuzzing`: properties that hold for any input; only for tests and the fuzz targets.
 
 pub mod address;
 mod content_coding;
@@ -21,6 +22,9 @@ mod dial;
 pub mod error;
 mod failure_reason;
 pub mod fetcher;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod headers;
 mod http_client;
 mod https_client;

@@ -27,7 +27,11 @@ pub struct Response {
     upstream_wait: Duration,
     /// Dropped when the body has been read or the response is dropped.
     guard: Option<Box<dyn Send + Sync>>,
+    byte_observer: Option<ByteObserver>,
 }
+
+/// Is given the size of each chunk of a body, in bytes as the reader gets them.
+pub type ByteObserver = Box<dyn Fn(u64) + Send + Sync>;
 
 /// Minimum rate of bodies of known length: a slower upstream is given up after the grace period.
 /// Other bodies are not checked, because a live one may be slow for lack of data.
@@ -72,6 +76,7 @@ impl Response {
             received_bytes,
             upstream_wait,
             guard,
+            byte_observer: None,
         }
     }
 
@@ -79,6 +84,13 @@ impl Response {
     #[must_use]
     pub fn with_guard(mut self, guard: impl Send + Sync + 'static) -> Self {
         self.guard = Some(Box::new(guard));
+        self
+    }
+
+    /// Calls `observer` for each chunk of the body.
+    #[must_use]
+    pub fn with_byte_observer(mut self, observer: impl Fn(u64) + Send + Sync + 'static) -> Self {
+        self.byte_observer = Some(Box::new(observer));
         self
     }
 
@@ -121,6 +133,9 @@ impl Response {
         match &chunk {
             Some(bytes) => {
                 self.received_bytes += bytes.len() as u64;
+                if let Some(observe) = &self.byte_observer {
+                    observe(bytes.len() as u64);
+                }
                 self.check_rate()?;
             }
             None => {

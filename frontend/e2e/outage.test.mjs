@@ -47,7 +47,7 @@ test('an edge is killed and comes back: a banner comes and goes, nothing moves, 
 		const layoutChanges = await watchLayout(page);
 		const killedAt = Date.now();
 		await server.stop('SIGKILL');
-		await banner.filter({ hasText: 'The edge does not answer' }).waitFor({ timeout: 15_000 });
+		await banner.filter({ hasText: 'The server does not answer' }).waitFor({ timeout: 15_000 });
 		t.diagnostic(`${label}: the banner came after ${((Date.now() - killedAt) / 1000).toFixed(1)} s`);
 		if (outlasts) {
 			await eventually(async () => (await liveEdgeState()) === 'stalled', `${label}: stalled`, 30);

@@ -24,6 +24,20 @@ test('the wall goes back and on in time, together, and is told how far', async (
 	await eventually(isLive, 'live');
 	assert.equal(await bar.getAttribute('aria-valuetext'), 'Live');
 
+	// A picture of the moment that the pointer is on, from the smallest rendition, and only while it is there.
+	const small = () => traffic.requests.filter((url) => url.includes('/world-feed/v1/'));
+	const before = small().length;
+	const { x, y, width, height } = await bar.boundingBox();
+	await page.mouse.move(x + width * 0.4, y + height / 2);
+	await page.locator('[data-testid=seek-preview][data-picture=true]').waitFor();
+	await page.mouse.move(x + width * 0.4, y - 300);
+	await page.getByTestId('seek-preview').waitFor({ state: 'detached' });
+	const asked = small().length - before;
+	t.diagnostic(`${asked} requests for a picture`);
+	assert.ok(asked > 0 && asked <= 5, `${asked} requests for one picture`);
+	await page.waitForTimeout(2_500);
+	assert.ok(small().length - before <= asked + 1, 'nothing more is asked for');
+
 	await page.keyboard.press('ArrowLeft');
 	await behindBy(8, 12, 'one key is ten seconds');
 	await page.locator('[data-testid=step][data-seconds="-10"]').click();
@@ -44,12 +58,12 @@ test('the wall goes back and on in time, together, and is told how far', async (
 	await eventually(async () => (await videoStates(page)).every(({ paused }) => paused), 'both are paused');
 	await page.locator('h1').click();
 	const times = async () => (await videoStates(page)).map(({ time }) => time);
-	const before = await times();
+	const paused = await times();
 	await page.keyboard.press('.');
 	await page.keyboard.press('.');
 	const after = await times();
 	for (const [tile, time] of after.entries())
-		assert.ok(Math.abs(time - before[tile] - 0.08) < 0.01, `two frames on: ${time - before[tile]}`);
+		assert.ok(Math.abs(time - paused[tile] - 0.08) < 0.01, `two frames on: ${time - paused[tile]}`);
 
 	await live.click();
 	await eventually(async () => (await isLive()) && (await playing()), 'live again, both');

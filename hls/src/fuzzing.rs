@@ -1,5 +1,5 @@
-//! Properties that hold for any input. `hls/fuzz` checks them with random input, and a test in this
-//! crate with the seeds committed beside it.
+//! Properties that hold for any input. The targets in `fuzz/` check them with random input, and a
+//! test in this crate with the seeds in `fuzz/corpus`.
 //!
 //! The module is behind a feature that only the fuzz crate enables: line splitter and attribute
 //! list stay private to other crates, and the fuzz targets still check them directly.
@@ -10,13 +10,15 @@ mod attributes;
 mod document;
 mod lines;
 mod rewriting;
+mod splice;
 
 use url::Url;
 
 pub use self::attributes::attributes;
 pub use self::document::document;
 pub use self::lines::lines;
-pub use self::rewriting::rewriting;
+pub use self::rewriting::rewriting as rewrite;
+pub use self::splice::splice;
 use crate::uri_mapper::{UriReference, UriRole};
 use crate::variables::Variables;
 
@@ -62,5 +64,8 @@ fn inherited_variables() -> Variables {
     Variables::decode("Y2RuPWh0dHBzOi8vY2RuLmV4YW1wbGUKZnJvbS1tYXN0ZXI9TQo").unwrap_or_default()
 }
 
+#[cfg(test)]
+#[path = "../../fuzz/replay.rs"]
+mod replay;
 #[cfg(test)]
 mod tests;

@@ -1,86 +1,134 @@
-//! `pitwall bench`: virtual players against a playlist.
+//! `pitwall bench`: virtual players against playlists.
+//!
+//! - [`workers`]: the threads that the players run on, and what they cost.
+//! - [`report`]: the figures as they are printed; [`tester`]: whether they are the server's.
+//! - [`text`], [`html`]: the report for people; [`chart`]: its charts.
 
+mod chart;
+mod html;
+mod report;
+mod tester;
+mod text;
+mod workers;
+
+use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::bail;
-use pitwall_benches::players::{Connector, DelayHistogram, PlaybackStatistics, ViewerSimulation};
+use anyhow::{Context, bail};
+use clap::{Args, ValueEnum};
+use pitwall_benches::players::{Connector, HttpVersion, VariantChoice, ViewerSimulation};
 use pitwall_fetch::parse_url;
-use tokio::time::{Instant, interval};
 
+use self::report::BenchReport;
 use crate::config::ConfigError;
 use crate::file_descriptors;
 use crate::terminal::{print_progress, print_text};
 
-/// Viewers arrive one after the other within this fraction of the time, and at most 5 s.
-const ARRIVAL_PERIOD_DIVISOR: u32 = 10;
+/// Without `--ramp`, viewers arrive within this fraction of the time, and at most 5 s.
+const RAMP_DIVISOR: u32 = 10;
 
-pub(crate) fn run(against: &str, viewers: u32, duration: Duration) -> anyhow::Result<()> {
-    let playlist = parse_url(against).map_err(|error| ConfigError::new("--against", error))?;
-    let simulation = ViewerSimulation {
-        playlists: vec![playlist],
-        viewers: usize::try_from(viewers)?,
-        duration,
-        arrival_period: (duration / ARRIVAL_PERIOD_DIVISOR).min(Duration::from_secs(5)),
-    };
-    // Each viewer is a connection.
-    file_descriptors::raise_open_file_limit();
-    let connector = Connector::new()?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    print_text(&format!("{viewers} viewers for {} s", duration.as_secs()));
-    let statistics = runtime.block_on(watch_with_progress(&connector, &simulation));
-    print_text(&format_statistics(&statistics, duration));
-    if statistics.segments == 0 {
+#[derive(Args)]
+pub(crate) struct BenchOptions {
+    /// A live or recorded playlist, of an edge or of anything else; several are watched by equally
+    /// many viewers.
+    #[arg(long, value_name = "URL", required = true)]
+    against: Vec<String>,
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    viewers: u32,
+    /// How long they watch, the ramp included.
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    seconds: u64,
+    /// Over which time they arrive, such as 2m; without it a tenth of the time, at most 5s.
+    #[arg(long, value_name = "DURATION")]
+    ramp: Option<humantime::Duration>,
+    /// The version of HTTP. `auto`: what the server chooses with TLS, and HTTP/1.1 without.
+    #[arg(long, value_enum, default_value_t = HttpOption::Auto)]
+    http: HttpOption,
+    /// Which variant of a multivariant playlist they play.
+    #[arg(long, value_enum, default_value_t = VariantOption::First)]
+    variant: VariantOption,
+    /// Print the report as JSON.
+    #[arg(long)]
+    json: bool,
+    /// Write the report as one HTML page with charts.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum HttpOption {
+    Auto,
+    #[value(name = "1.1")]
+    Http1,
+    #[value(name = "2")]
+    Http2,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum VariantOption {
+    First,
+    Lowest,
+    Highest,
+    /// Each viewer another one in turn.
+    Spread,
+}
+
+pub(crate) fn run(options: &BenchOptions) -> anyhow::Result<()> {
+    let simulation = options.simulation()?;
+    let open_files = file_descriptors::raise_open_file_limit();
+    let connector = Connector::new(match options.http {
+        HttpOption::Auto => HttpVersion::Negotiated,
+        HttpOption::Http1 => HttpVersion::Http1,
+        HttpOption::Http2 => HttpVersion::Http2,
+    })?;
+    if !options.json {
+        let ramp = humantime::format_duration(simulation.arrival_period);
+        print_text(&format!(
+            "{} viewers of {} playlists for {} s, who arrive within {ramp}",
+            options.viewers,
+            simulation.playlists.len(),
+            options.seconds
+        ));
+    }
+    let measured = workers::run(&simulation, &connector, |elapsed| {
+        let seconds = elapsed.map(|elapsed| format!("{elapsed} of {} s", options.seconds));
+        print_progress(seconds.as_deref());
+    })?;
+    let report = BenchReport::new(&simulation, &measured, open_files);
+    if let Some(file) = &options.html {
+        std::fs::write(file, html::render(&report))
+            .with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    print_text(&if options.json { report.to_json()? } else { text::render(&report) });
+    if report.segments == 0 {
         bail!("nobody saw anything");
     }
     Ok(())
 }
 
-async fn watch_with_progress(
-    connector: &Connector,
-    simulation: &ViewerSimulation,
-) -> PlaybackStatistics {
-    let (started_at, mut ticks) = (Instant::now(), interval(Duration::from_secs(1)));
-    let mut watching = std::pin::pin!(simulation.run(connector));
-    loop {
-        tokio::select! {
-            statistics = &mut watching => {
-                print_progress(None);
-                return statistics;
+impl BenchOptions {
+    fn simulation(&self) -> anyhow::Result<ViewerSimulation> {
+        let parse = |url: &String| parse_url(url).map_err(|it| ConfigError::new("--against", it));
+        let duration = Duration::from_secs(self.seconds);
+        let arrival_period = match self.ramp {
+            Some(ramp) if *ramp <= duration => *ramp,
+            Some(_) => {
+                let message = format!("longer than the {} s of --seconds", self.seconds);
+                return Err(ConfigError::new("--ramp", message).into());
             }
-            _ = ticks.tick() => {
-                let (elapsed, total) = (started_at.elapsed().as_secs(), simulation.duration.as_secs());
-                print_progress(Some(&format!("{elapsed} of {total} s")));
-            }
-        }
+            None => (duration / RAMP_DIVISOR).min(Duration::from_secs(5)),
+        };
+        Ok(ViewerSimulation {
+            playlists: self.against.iter().map(parse).collect::<Result<_, _>>()?,
+            viewers: usize::try_from(self.viewers)?,
+            duration,
+            arrival_period,
+            variant: match self.variant {
+                VariantOption::First => VariantChoice::First,
+                VariantOption::Lowest => VariantChoice::Lowest,
+                VariantOption::Highest => VariantChoice::Highest,
+                VariantOption::Spread => VariantChoice::Spread,
+            },
+        })
     }
-}
-
-fn format_statistics(statistics: &PlaybackStatistics, duration: Duration) -> String {
-    let rate = |count: u64| count as f64 / duration.as_secs_f64();
-    let milliseconds = |microseconds: u64| microseconds as f64 / 1e3;
-    let delays = |name: &str, histogram: &DelayHistogram| {
-        let at = |quantile| milliseconds(histogram.value_at_quantile(quantile));
-        format!("{name:<14}p50 {:.1} ms, p99 {:.1} ms\n", at(0.5), at(0.99))
-    };
-    let mut text = format!(
-        "stalls        {} ({:.2} % of the time after the start)\n",
-        statistics.stalls,
-        statistics.stall_ratio() * 100.0
-    );
-    text += &delays("start", &statistics.startup_delay);
-    text += &delays("playlist", &statistics.playlist_delay);
-    text += &delays("first byte", &statistics.first_byte_delay);
-    text += &delays("segment", &statistics.segment_delay);
-    text += &format!(
-        "segments      {} ({} missed), {:.1} MB/s\nplaylists     {} ({:.1}/s)",
-        statistics.segments,
-        statistics.missed,
-        rate(statistics.bytes) / 1e6,
-        statistics.polls,
-        rate(statistics.polls),
-    );
-    for (failure, count) in &statistics.failures {
-        text += &format!("\nfailed        {count} x {failure}");
-    }
-    text
 }

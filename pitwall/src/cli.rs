@@ -1,17 +1,14 @@
 //! [`Cli`]: the command line, its [`Command`]s, and the logging that each of them needs.
 
-use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::util::SubscriberInitExt as _;
 
+use crate::bench::BenchOptions;
 use crate::config::ADDRESS_SYNTAX_HINT;
-use crate::log_repeats::RepeatLayer;
+use crate::logging::{self, Verbosity};
 
 /// The version and the commit that it was built from.
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("PITWALL_COMMIT"), ")");
@@ -97,17 +94,12 @@ pub(crate) enum Command {
         #[command(flatten)]
         config: ConfigOption,
     },
-    /// Virtual players against any playlist: what viewers would see.
-    Bench {
-        /// A live or recorded playlist, of an edge or of anything else.
-        #[arg(long, value_name = "URL")]
-        against: String,
-        #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100_000))]
-        viewers: u32,
-        /// How long they watch.
-        #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=86_400))]
-        seconds: u64,
-    },
+    /// Virtual players against any playlists: what viewers would see.
+    Bench(BenchOptions),
+    /// Write man pages and shell completions into a folder.
+    #[cfg(feature = "manual")]
+    #[command(hide = true)]
+    Manual { directory: PathBuf },
     /// The process in which a recipe's scripts run; Pitwall starts it itself.
     #[command(hide = true)]
     ScriptWorker,
@@ -191,30 +183,13 @@ impl Cli {
         worker.then(pitwall_control_plane::run_script_worker)
     }
 
-    /// Starts logging to standard error, filtered by `PITWALL_LOG`, such as `info` or
-    /// `pitwall_proxy=debug`.
+    /// Starts logging to standard error.
     pub(crate) fn start_logging(&self) {
-        let is_quiet = matches!(self.command, Command::Demo { .. } | Command::Extract { .. });
-        let is_silent = matches!(self.command, Command::Check { .. } | Command::Init { .. });
-        // A check prints errors itself, and a failed fetch names the bad certificate. A client that
-        // disconnects during a handshake is no error, which `pingora_core::apps` logs it as.
-        let default = if is_silent {
-            "off"
-        } else if is_quiet {
-            "error,pitwall::sighup=warn,pitwall::reload=info,rustls_platform_verifier=off"
-        } else {
-            "info,pingora_core=warn,pingora_core::apps=off,pingora_proxy=warn,\
-             pingora_proxy::proxy_cache=off,rustls_platform_verifier=off"
-        };
-        let filter =
-            EnvFilter::try_from_env("PITWALL_LOG").unwrap_or_else(|_| EnvFilter::new(default));
-        let repeats = RepeatLayer::default();
-        let lines = tracing_subscriber::fmt::layer()
-            .with_writer(std::io::stderr)
-            .with_ansi(std::io::stderr().is_terminal());
-        tracing_subscriber::registry().with(filter).with(repeats.clone()).with(lines).init();
-        if let Err(error) = repeats.start_summaries() {
-            tracing::warn!(%error, "log lines that repeat are not counted: no thread can be started");
-        }
+        logging::start(match self.command {
+            Command::Demo { .. } | Command::Extract { .. } => Verbosity::Quiet,
+            // A check prints errors itself, and a failed fetch names the bad certificate.
+            Command::Check { .. } | Command::Init { .. } => Verbosity::Silent,
+            _ => Verbosity::Server,
+        });
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{anyhow, bail};
-use pitwall_control_plane::ExtractionRunner;
+use pitwall_control_plane::{ExtractionRunner, WebhookTestResult, test_webhooks};
 use pitwall_fetch::{Fetcher, Timeouts, parse_url};
 use pitwall_proxy::route::URI_MAX_BYTES;
 use pitwall_proxy::upstream::denials::DenialLog;
@@ -106,23 +106,19 @@ pub(crate) fn print_links(name: &str, path: &Path) -> anyhow::Result<()> {
 /// No webhook is configured, or one of them did not take the test.
 pub(crate) fn send_test_alerts(path: &Path) -> anyhow::Result<()> {
     let config = Config::load(path)?;
-    let fetcher = Arc::new(Fetcher::new(Timeouts::default(), config.own_listeners()));
+    let fetcher = Fetcher::new(Timeouts::default(), config.own_listeners());
     let token = secret::load_admin_token(&config.access, &config.key_locations)?;
     let webhooks = settings::control_settings(config, &token)?.webhooks;
     if webhooks.is_empty() {
         bail!("no [[webhook]] is configured");
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let mut failed = 0;
-    for webhook in &webhooks {
-        match runtime.block_on(webhook.send_test(fetcher.clone())) {
-            Ok(()) => print_text(&format!("{}\tdelivered", webhook.name())),
-            Err(why) => {
-                failed += 1;
-                print_text(&format!("{}\tnot delivered: {why}", webhook.name()));
-            }
-        }
+    let results = runtime.block_on(test_webhooks(&webhooks, &fetcher)).webhooks;
+    for WebhookTestResult { webhook, delivered, answer, duration_ms } in &results {
+        let outcome = if *delivered { "delivered" } else { "not delivered" };
+        print_text(&format!("{webhook}\t{outcome}: {answer}, {duration_ms} ms"));
     }
+    let failed = results.iter().filter(|result| !result.delivered).count();
     if failed > 0 {
         bail!("{failed} of {} webhooks did not take the test", webhooks.len());
     }

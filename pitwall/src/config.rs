@@ -3,6 +3,7 @@
 
 mod key_locations;
 mod listen_addresses;
+mod log;
 mod paths;
 #[cfg(test)]
 mod reference;
@@ -16,8 +17,8 @@ use std::path::{Path, PathBuf};
 
 use pitwall_control_plane::settings::locate_error;
 use pitwall_control_plane::{
-    ConfiguredSource, ControlConfig, ExtractConfig, OverrideError, RankConfig, ScheduleConfig,
-    WebhookConfig, check_overrides,
+    ConfiguredSource, ControlConfig, ExtractConfig, FixedSource, OverrideError, RankConfig,
+    ScheduleConfig, SourceFileLocations, WebhookConfig, check_overrides,
 };
 use pitwall_proxy::config::{AccessConfig, EdgeConfig, UpstreamConfig};
 use serde::Deserialize;
@@ -25,6 +26,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 pub(crate) use self::key_locations::{KeyLocations, key_of_variable};
+pub(crate) use self::log::{LogConfig, LogFormat, parse_log_filter};
 pub(crate) use self::store::StoreConfig;
 use crate::state;
 
@@ -35,6 +37,7 @@ pub(crate) struct Config {
     pub(crate) upstream: UpstreamConfig,
     pub(crate) store: StoreConfig,
     pub(crate) state: StateConfig,
+    pub(crate) log: LogConfig,
     pub(crate) schedule: ScheduleConfig,
     pub(crate) extract: ExtractConfig,
     pub(crate) rank: RankConfig,
@@ -43,6 +46,8 @@ pub(crate) struct Config {
     pub(crate) sources: Vec<ConfiguredSource>,
     /// Where each source is configured: `FILE:LINE`, or the file in `sources/`.
     pub(crate) source_locations: Vec<String>,
+    /// Where sources can be edited.
+    pub(crate) source_files: SourceFileLocations,
     pub(crate) key_locations: KeyLocations,
     /// By dotted key: each value that is set, as TOML; without sources.
     pub(crate) values: BTreeMap<String, String>,
@@ -63,6 +68,7 @@ struct Sections {
     upstream: UpstreamConfig,
     store: StoreConfig,
     state: StateConfig,
+    log: LogConfig,
     schedule: ScheduleConfig,
     extract: ExtractConfig,
     rank: RankConfig,
@@ -137,6 +143,7 @@ impl Config {
     pub(crate) fn load(path: &Path) -> Result<Self, ConfigError> {
         let text = read_config_file(path)?;
         let mut config = Self::parse(&path.display().to_string(), &text, environment_variables())?;
+        config.source_files = config.locate_source_files(path)?;
         let (files, ignored) = list_source_files(path)?;
         for path in files {
             let text = read_config_file(&path)?;
@@ -198,7 +205,7 @@ impl Config {
         if !set_variables.is_empty() {
             sections = file.parse_sections_with_environment(table, &set_variables)?;
         }
-        let Sections { edge, access, upstream, store, state, schedule, .. } = sections;
+        let Sections { edge, access, upstream, store, state, log, schedule, .. } = sections;
         let Sections { extract, rank, control, webhook: webhooks, .. } = sections;
         let config = Self {
             edge,
@@ -206,6 +213,7 @@ impl Config {
             upstream,
             store,
             state,
+            log,
             schedule,
             extract,
             rank,
@@ -213,6 +221,7 @@ impl Config {
             webhooks,
             sources,
             source_locations,
+            source_files: SourceFileLocations::default(),
             key_locations,
             values,
             path: None,
@@ -227,6 +236,20 @@ impl Config {
             return Err(ConfigError::new("access.seal_key_file", why));
         }
         Ok(config)
+    }
+
+    /// Where the sources of the configuration file `path` are, before those in files of their own
+    /// were read.
+    fn locate_source_files(&self, path: &Path) -> Result<SourceFileLocations, ConfigError> {
+        let folder = std::path::absolute(path.with_file_name("sources"))
+            .map_err(|error| ConfigError::new(path.display(), error))?;
+        let fixed = self.sources.iter().zip(&self.source_locations);
+        let fixed = fixed.map(|(source, location)| FixedSource {
+            name: source.name.clone(),
+            kind: source.kind,
+            location: location.clone(),
+        });
+        Ok(SourceFileLocations { folder: Some(folder), fixed: fixed.collect() })
     }
 
     fn reject_duplicate_names(&self) -> Result<(), ConfigError> {
@@ -382,14 +405,7 @@ impl<'a> TomlFile<'a> {
     }
 
     fn parse_source_file(&self) -> Result<ConfiguredSource, ConfigError> {
-        let table = DeTable::parse(self.text).map_err(|error| self.toml_error(&error))?;
-        let span = table.span();
-        if let Some((key, _)) = table.get_ref().get_key_value("source") {
-            let location = format!("{}:{}", self.name, self.line_number(key.span().start));
-            let why = "source: a file in sources/ is one source: leave [[source]] out";
-            return Err(ConfigError::new(location, why));
-        }
-        self.parse_source(Spanned::new(span, DeValue::Table(table.into_inner())))
+        ConfiguredSource::parse_source_file(self.text).map_err(|error| self.toml_error(&error))
     }
 
     fn parse_sections(&self, table: Spanned<DeTable<'_>>) -> Result<Sections, ConfigError> {

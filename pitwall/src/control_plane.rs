@@ -24,7 +24,7 @@ use crate::reload::{ConfigLoader, ReloadBaseline, ReloadSetup, ReloadTask, Runni
 use crate::secret::{self, AdminToken, StartMode};
 use crate::store::AnyStore;
 use crate::terminal::print_text;
-use crate::{file_descriptors, settings};
+use crate::{file_descriptors, logging, process_metrics, settings};
 
 /// Threads of the control plane: enough to poll and check sources, and in one process with an edge
 /// the other cores are left to viewers.
@@ -58,6 +58,7 @@ pub(crate) fn run(path: &Path, hangups: mpsc::Receiver<()>) -> anyhow::Result<()
         Ok(config)
     });
     let config = load()?;
+    logging::configure(&config.log);
     let address = config.control.listen.unwrap_or(DEFAULT_LISTEN_ADDRESS);
     let mode = StartMode::Start;
     file_descriptors::raise_open_file_limit();
@@ -66,6 +67,7 @@ pub(crate) fn run(path: &Path, hangups: mpsc::Receiver<()>) -> anyhow::Result<()
         secret::load_seal_keys(&config.access, &config.state.dir, &config.key_locations, mode)?;
     let token = secret::load_admin_token(&config.access, &config.key_locations)?;
     let registry = Registry::new();
+    process_metrics::register(&registry)?;
     let is_source = |name: &str| config.sources.iter().any(|source| source.name == name);
     let store =
         AnyStore::open(config.store.clone(), &keys, &config.state.dir, is_source, &registry)?;
@@ -123,12 +125,13 @@ impl ControlPlaneServer {
                 other => anyhow::Error::from(other),
             },
         )?;
-        let commands = control_plane.command_server();
+        let commands = control_plane.command_server(reload_requests.clone());
         let endpoints = AdminEndpoints {
             registry: registry.clone(),
             store,
             admin_token: control_plane.admin_token(),
             reload_requests,
+            log_filter: logging::filter(),
         };
         Ok(Self { control_plane, commands, listeners, endpoints })
     }

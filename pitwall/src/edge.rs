@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use pitwall_proxy::config::EdgeConfig;
-use pitwall_proxy::{Edge, EdgeSecrets, OpenApi, Server};
+use pitwall_proxy::{AdminTools, Edge, EdgeSecrets, OpenApi, Server};
 use prometheus::Registry;
 use tokio::sync::mpsc;
 
@@ -14,7 +14,7 @@ use crate::reload::{ConfigLoader, ReloadBaseline, ReloadSetup, ReloadTask, Runni
 use crate::secret::{self, StartMode};
 use crate::store::{AnyStore, add_follower_service};
 use crate::terminal::print_text;
-use crate::{control_plane, file_descriptors, settings};
+use crate::{control_plane, file_descriptors, logging, process_metrics, settings};
 
 pub(crate) fn run(
     path: &Path,
@@ -30,10 +30,12 @@ pub(crate) fn run(
         Ok(config)
     });
     let mut config = load()?;
+    logging::configure(&config.log);
     let url = listen_url(&config.edge);
     file_descriptors::fit_connection_limit(&mut config.edge);
     config.log_state_problems();
     let (registry, edge_config) = (Registry::new(), settings::proxy_config(&config));
+    process_metrics::register(&registry)?;
     let mode = StartMode::Start;
     let keys =
         secret::load_seal_keys(&config.access, &config.state.dir, &config.key_locations, mode)?;
@@ -55,12 +57,15 @@ pub(crate) fn run(
         &registry,
     )?;
     let (reload_requests, requests) = mpsc::channel(1);
-    let mut server = Server::new(&edge_config.edge, edge, registry.clone(), reload_requests)
+    let admin = AdminTools { reload_requests, log_filter: logging::filter() };
+    let mut server = Server::new(&edge_config.edge, edge, registry.clone(), admin)
         .map_err(|error| tls_locations.config_error(&error))?;
     let parts = RunningParts { edge: Some(server.settings_handle()), control: None };
     let setup = ReloadSetup { load, hangups };
     let reload = ReloadTask::new(setup, &baseline, parts, requests, &registry)?;
     server.add_background_task("reload", 1, |stop| reload.run(stop));
+    #[cfg(feature = "otlp")]
+    crate::otlp::flush_at_stop(&mut server);
     if let AnyStore::Redis(store) = store {
         add_follower_service(store, &mut server);
     }

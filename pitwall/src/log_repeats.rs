@@ -10,7 +10,8 @@ use std::fmt::{self, Write as _};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use pitwall_proxy::http::refused_keys::LOG_TARGET;
+use pitwall_proxy::ACCESS_LOG_TARGET;
+use pitwall_proxy::http::refused_keys::LOG_TARGET as REFUSED_KEY_LOG_TARGET;
 use tracing::callsite::Identifier;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
@@ -38,7 +39,8 @@ const SUBJECT_FIELDS: [&str; 10] = [
     "leader",
 ];
 
-/// Suppresses log lines that repeat within [`WINDOW`]. Lines of level `DEBUG` and below pass.
+/// Suppresses log lines that repeat within [`WINDOW`]. Lines of level `DEBUG` and below pass, and
+/// those of the access log.
 #[derive(Clone, Default)]
 pub(crate) struct RepeatLayer(Arc<Mutex<RepeatCounts>>);
 
@@ -83,8 +85,9 @@ impl RepeatLayer {
 impl<S: Subscriber> Layer<S> for RepeatLayer {
     fn event_enabled(&self, event: &Event<'_>, _: Context<'_, S>) -> bool {
         let metadata = event.metadata();
-        let is_uncounted =
-            metadata.target() == LOG_TARGET || metadata.module_path() == Some(module_path!());
+        // Whoever reads these lines counts them.
+        let is_uncounted = [ACCESS_LOG_TARGET, REFUSED_KEY_LOG_TARGET].contains(&metadata.target())
+            || metadata.module_path() == Some(module_path!());
         if *metadata.level() > Level::INFO || is_uncounted {
             return true;
         }

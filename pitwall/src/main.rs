@@ -9,9 +9,10 @@
 //! - [`edge`], [`control_plane`]: either in a process of its own; `proxy` and `control-plane`.
 //! - [`file_descriptors`], [`sighup`]: the open-file limit, and the handling of SIGHUP.
 //! - [`reload`]: the configuration, read again while a process runs.
-//! - [`log_repeats`]: log lines that repeat.
+//! - [`logging`]: what is logged and how; [`log_repeats`]: log lines that repeat.
+//! - [`process_metrics`]: memory, CPU and open files; and the build.
 //! - [`mod@bench`]: virtual players against a playlist.
-//! - [`init`]: a first configuration.
+//! - [`init`]: a first configuration. `manual`: man pages and completions, in release builds.
 //! - [`extract`]: one run of one source's extractor.
 //! - [`deep_check`]: whether what a configuration names can be reached.
 //! - [`commands`]: the other subcommands that end by themselves; `check` and `sign`.
@@ -27,6 +28,12 @@ mod extract;
 mod file_descriptors;
 mod init;
 mod log_repeats;
+mod logging;
+#[cfg(feature = "manual")]
+mod manual;
+#[cfg(feature = "otlp")]
+mod otlp;
+mod process_metrics;
 mod reload;
 mod secret;
 mod settings;
@@ -37,7 +44,6 @@ mod store;
 mod terminal;
 
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::Parser;
 
@@ -53,7 +59,10 @@ fn main() -> ExitCode {
         return code;
     }
     cli.start_logging();
-    match execute(cli.command) {
+    let outcome = execute(cli.command);
+    #[cfg(feature = "otlp")]
+    otlp::flush();
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             terminal::print_error(&error);
@@ -92,12 +101,12 @@ fn execute(command: Command) -> anyhow::Result<()> {
         Command::Init { options } => init::write_first_config(&options),
         Command::Link { name, config } => commands::print_links(&name, &config.config),
         Command::Notify { test: _, config } => commands::send_test_alerts(&config.config),
-        Command::Bench { against, viewers, seconds } => {
-            bench::run(&against, viewers, Duration::from_secs(seconds))
-        }
+        Command::Bench(options) => bench::run(&options),
         Command::Extract { source, options, config } => {
             extract::run_extract_command(&source, &options, &config.config)
         }
+        #[cfg(feature = "manual")]
+        Command::Manual { directory } => manual::write(&directory),
         // The process has ended before this, in `run_script_worker`.
         Command::ScriptWorker => Ok(()),
         Command::Check { deep, config } => {

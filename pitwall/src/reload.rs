@@ -1,5 +1,5 @@
 //! The configuration is read again while a process runs: on SIGHUP, when one of its files changes,
-//! and on `POST /reload` of an admin listener.
+//! on `POST /reload` of an admin listener, and on the command `POST /api/reload`.
 //!
 //! - [`changes`]: what differs between two configurations, and what of it needs a restart.
 //! - [`watched_files`]: whether a file has changed.
@@ -15,17 +15,17 @@ use std::time::Duration;
 
 use anyhow::Context;
 use http::{HeaderValue, Response, StatusCode, header};
-use pitwall_upstream_map::documents::ProblemDetails;
+use pitwall_upstream_map::documents::{ConfigChanges, ProblemDetails};
 use prometheus::{IntGauge, Registry};
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
 
-use self::changes::{ConfigChanges, ConfigFootprint};
+use self::changes::{ConfigFootprint, changes_between};
 use self::watched_files::WatchedFiles;
 use crate::config::Config;
 use crate::secret;
-use crate::{file_descriptors, settings};
+use crate::{file_descriptors, logging, settings};
 
 /// How often it is looked whether a file has changed. A change is taken up when it has not changed
 /// further by the next look, so that several files can be replaced one after the other.
@@ -234,7 +234,7 @@ impl Reloader {
         let because = match trigger {
             ReloadTrigger::Hangup => "SIGHUP",
             ReloadTrigger::FileChange => "a file changed",
-            ReloadTrigger::Request => "POST /reload",
+            ReloadTrigger::Request => "an operator asked for it",
         };
         match &reloaded {
             Ok(changes) => {
@@ -274,15 +274,17 @@ impl Reloader {
         if self.parts.control.is_some() {
             config.log_problems();
         }
+        let log = std::mem::take(&mut config.log);
         let settings = settings::control_settings(config, &token)?;
         // Nothing fails from here on.
+        logging::configure(&log);
         if let (Some(handle), Some(prepared)) = (&self.parts.edge, prepared) {
             handle.apply(prepared);
         }
         if let Some(handle) = &self.parts.control {
             handle.apply(settings);
         }
-        let changes = ConfigChanges::between(&state.started, &state.current, &footprint);
+        let changes = changes_between(&state.started, &state.current, &footprint);
         state.current = footprint;
         Ok(changes)
     }

@@ -23,7 +23,8 @@ pub(crate) fn control_settings(
     config: Config,
     token: &AdminToken,
 ) -> Result<ControlPlaneSettings, ConfigError> {
-    let Config { schedule, sources, rank, webhooks, key_locations, .. } = config;
+    let Config { schedule, sources, rank, control, webhooks, key_locations, source_files, .. } =
+        config;
     let webhooks = webhooks.into_iter().enumerate().map(|(n, webhook)| {
         Webhook::load(webhook).map_err(|error| {
             let why = format!("{}: {}", error.path.display(), error.why);
@@ -32,7 +33,16 @@ pub(crate) fn control_settings(
     });
     let webhooks = webhooks.collect::<Result<_, _>>()?;
     let admin_token = token.command_token()?;
-    Ok(ControlPlaneSettings { schedule, sources, rank, webhooks, admin_token })
+    let edit_files = control.edit_files.0;
+    Ok(ControlPlaneSettings {
+        schedule,
+        sources,
+        rank,
+        webhooks,
+        source_files,
+        edit_files,
+        admin_token,
+    })
 }
 
 /// The locations of the keys in `[edge.tls]`, for errors that occur after the configuration was

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use pitwall_origin::{Origin, OriginConfig};
-use pitwall_proxy::{Edge, EdgeSecrets, OpenApi, Server};
+use pitwall_proxy::{AdminTools, Edge, EdgeSecrets, OpenApi, Server};
 use pitwall_upstream_map::{MemoryStore, Store};
 use prometheus::Registry;
 use tokio::sync::mpsc;
@@ -16,7 +16,7 @@ use crate::reload::{ConfigLoader, ReloadBaseline, ReloadSetup, ReloadTask, Runni
 use crate::secret::{self, SealKeys, StartMode};
 use crate::store::AnyStore;
 use crate::terminal::print_text;
-use crate::{control_plane, edge, file_descriptors, settings};
+use crate::{control_plane, edge, file_descriptors, logging, process_metrics, settings};
 
 const DEMO_CONFIG: &str = include_str!("../../conf/demo.toml");
 
@@ -54,6 +54,7 @@ pub(crate) fn run(
         Ok(config)
     });
     let config = load()?;
+    logging::configure(&config.log);
     let url = edge::listen_url(&config.edge);
     let keys = load_seal_keys(&config, StartMode::Start)?;
     config.log_problems();
@@ -88,6 +89,7 @@ pub(crate) fn run_demo(
         Ok(config)
     });
     let config = load()?;
+    logging::configure(&config.log);
     let url = edge::listen_url(&config.edge);
     let store = MemoryStore::new();
     let keys = load_seal_keys(&config, StartMode::Start)?;
@@ -211,6 +213,7 @@ fn assemble_server_with_store(
     if mode == StartMode::Start {
         file_descriptors::fit_connection_limit(&mut config.edge);
     }
+    process_metrics::register(&registry)?;
     let token = secret::load_admin_token(&config.access, &config.key_locations)?;
     let access = secret::load_access(&config.access, &config.key_locations)?;
     edge::ensure_listenable(&config, mode)?;
@@ -253,7 +256,8 @@ fn assemble_server_with_store(
         own_listeners,
         &registry,
     )?;
-    let mut server = Server::new(&edge_config.edge, edge, registry.clone(), reload_requests)
+    let admin = AdminTools { reload_requests, log_filter: logging::filter() };
+    let mut server = Server::new(&edge_config.edge, edge, registry.clone(), admin)
         .map_err(|error| tls_locations.config_error(&error))?;
     if let Some(setup) = reload {
         let parts = RunningParts {
@@ -263,6 +267,8 @@ fn assemble_server_with_store(
         let reload = ReloadTask::new(setup, &baseline, parts, requests, &registry)?;
         server.add_background_task("reload", 1, |stop| reload.run(stop));
     }
+    #[cfg(feature = "otlp")]
+    crate::otlp::flush_at_stop(&mut server);
     store.add_background_services(advertised, &mut server);
     control.add_background_services(&mut server);
     Ok(server)

@@ -1,6 +1,6 @@
 //! Output to the terminal.
 
-use std::io::{IsTerminal, Write as _};
+use std::io::{IsTerminal, Write};
 
 /// Prints an error to standard error.
 #[expect(clippy::print_stderr, reason = "the executable talks to its terminal")]
@@ -9,9 +9,9 @@ pub(crate) fn print_error(error: &anyhow::Error) {
 }
 
 /// Prints a line to standard output.
-#[expect(clippy::print_stdout, reason = "the executable talks to its terminal")]
 pub(crate) fn print_text(text: &str) {
-    println!("{text}");
+    // Who reads may have left, as `head` does: that is no failure, and println! would panic.
+    let _ = writeln!(std::io::stdout(), "{text}");
 }
 
 /// Prints a question to standard output, without an end of line.

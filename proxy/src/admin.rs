@@ -1,5 +1,8 @@
-//! [`AdminService`]: the admin listener, with `/metrics`, health probes, and PURGE for clients with
-//! the admin token. Metrics and PURGE are never on the public listener.
+//! [`AdminService`]: the admin listener, with `/metrics`, health probes, and, for clients with the
+//! admin token, PURGE, a reload of the configuration and the level of the log. None of it is on the public listener but the probes.
+
+use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use base64::Engine;
@@ -16,7 +19,7 @@ use crate::cache::{ObjectKey, PurgeScope};
 use crate::drain::DrainSignal;
 use crate::edge_state::EdgeState;
 
-const USAGE: &str = "try GET /metrics, /healthz or /readyz, POST /reload, PURGE /live/{stream} or \
+const USAGE: &str = "try GET /metrics, /healthz or /readyz, POST /reload, PUT /log/level, PURGE /live/{stream} or \
                      PURGE /relay?url=BASE64URL\n";
 
 /// Where requests to reload the configuration go: each is a sender of the response.
@@ -27,8 +30,24 @@ pub struct AdminService {
     pub state: EdgeState,
     pub registry: Registry,
     pub drain_signal: DrainSignal,
-    pub reload_requests: ReloadRequests,
+    pub tools: AdminTools,
 }
+
+/// Reads the filter of the log, or replaces it; empty text stands for the configured one. An error
+/// says what is wrong with the text.
+pub type LogFilter = Arc<dyn Fn(Option<&str>) -> Result<String, String> + Send + Sync>;
+
+/// What the admin listener reaches of the process around the edge.
+#[derive(Clone)]
+pub struct AdminTools {
+    pub reload_requests: ReloadRequests,
+    pub log_filter: LogFilter,
+}
+
+/// How long the body of a request may take.
+const BODY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longer than any filter of the log.
+const LOG_FILTER_MAX_BYTES: usize = 4096;
 
 #[async_trait]
 impl ServeHttp for AdminService {
@@ -47,12 +66,22 @@ impl ServeHttp for AdminService {
                 }
             };
         }
+        if request.method == Method::PUT && request.uri.path() == "/log/level" {
+            return match self.replace_log_filter(session).await {
+                Ok(filter) => text_response(StatusCode::OK, &format!("{filter}\n")),
+                Err((status, text)) => text_response(status, &text),
+            };
+        }
         if request.uri.path() == "/reload" {
             return self.reload(request.method.clone(), request.headers.clone()).await;
         }
         match request.uri.path() {
             "/metrics" => self.render_metrics(),
             "/healthz" => text_response(StatusCode::OK, "ok\n"),
+            "/log/level" => match (self.tools.log_filter)(None) {
+                Ok(filter) => text_response(StatusCode::OK, &format!("{filter}\n")),
+                Err(why) => text_response(StatusCode::NOT_FOUND, &format!("{why}\n")),
+            },
             "/readyz" if self.drain_signal.is_draining() => {
                 text_response(StatusCode::SERVICE_UNAVAILABLE, "draining\n")
             }
@@ -95,22 +124,22 @@ impl AdminService {
             let why = "this process stops";
             problem_response("stopping", StatusCode::SERVICE_UNAVAILABLE, why)
         };
-        match self.reload_requests.send(reply).await {
+        match self.tools.reload_requests.send(reply).await {
             Ok(()) => response.await.unwrap_or_else(|_| stopping()),
             Err(_) => stopping(),
         }
     }
 }
 
-/// Why nothing was purged.
-enum PurgeError {
+/// Why nothing was purged, or changed.
+enum AdminError {
     TokenNotConfigured,
     TokenInvalid,
     BadUrl,
     NotFound,
 }
 
-impl PurgeError {
+impl AdminError {
     fn status_and_text(&self) -> (StatusCode, &'static str) {
         match self {
             Self::TokenNotConfigured => {
@@ -128,13 +157,41 @@ impl PurgeError {
 }
 
 impl AdminService {
-    /// Removes objects from the cache; gives how many.
-    fn purge(&self, uri: &Uri, headers: &HeaderMap) -> Result<usize, PurgeError> {
+    fn authorize(&self, headers: &HeaderMap) -> Result<(), AdminError> {
         let settings = self.state.settings.get();
-        let token = settings.admin_token.as_ref().ok_or(PurgeError::TokenNotConfigured)?;
-        if !token.is_presented_in(headers) {
-            return Err(PurgeError::TokenInvalid);
-        }
+        let token = settings.admin_token.as_ref().ok_or(AdminError::TokenNotConfigured)?;
+        token.is_presented_in(headers).then_some(()).ok_or(AdminError::TokenInvalid)
+    }
+
+    /// Replaces the filter of the log by the body of the request; gives the filter that holds.
+    async fn replace_log_filter(
+        &self,
+        session: &mut ServerSession,
+    ) -> Result<String, (StatusCode, String)> {
+        let refused = |error: AdminError| {
+            let (status, text) = error.status_and_text();
+            (status, text.to_owned())
+        };
+        self.authorize(&session.req_header().headers).map_err(refused)?;
+        let mut body = Vec::new();
+        let read = async {
+            while let Some(chunk) = session.read_request_body().await.ok()? {
+                body.extend_from_slice(&chunk);
+                if body.len() > LOG_FILTER_MAX_BYTES {
+                    return None;
+                }
+            }
+            String::from_utf8(body).ok()
+        };
+        let text = tokio::time::timeout(BODY_TIMEOUT, read).await.ok().flatten();
+        let text = text.ok_or((StatusCode::BAD_REQUEST, "the body is no filter\n".to_owned()))?;
+        (self.tools.log_filter)(Some(&text))
+            .map_err(|why| (StatusCode::BAD_REQUEST, format!("{why}\n")))
+    }
+
+    /// Removes objects from the cache; gives how many.
+    fn purge(&self, uri: &Uri, headers: &HeaderMap) -> Result<usize, AdminError> {
+        self.authorize(headers)?;
         let scope = match uri.path().strip_prefix("/live/") {
             Some(stream) if !stream.is_empty() && !stream.contains('/') => {
                 PurgeScope::Stream(stream.to_owned())
@@ -142,11 +199,11 @@ impl AdminService {
             None if uri.path() == "/relay" => {
                 let url = uri.query().and_then(|query| query.strip_prefix("url="));
                 PurgeScope::Urls(
-                    self.whole_object_keys(url.ok_or(PurgeError::BadUrl)?)
-                        .ok_or(PurgeError::BadUrl)?,
+                    self.whole_object_keys(url.ok_or(AdminError::BadUrl)?)
+                        .ok_or(AdminError::BadUrl)?,
                 )
             }
-            _ => return Err(PurgeError::NotFound),
+            _ => return Err(AdminError::NotFound),
         };
         let purged = self.state.cache.purge(&scope);
         tracing::info!(path = uri.path(), purged, "purged");

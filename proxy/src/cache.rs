@@ -8,7 +8,8 @@
 //! - [`inflight_fetch`]: one fetch that any number of readers follow, and [`fetch_task`], the task
 //!   behind it, which resumes an interrupted body (`resume`) and asks the body whether it is
 //!   complete where its message does not say ([`body_end`]).
-//! - [`reader`]: one viewer's position in an object.
+//! - [`writer`]: the body of a fetch, held whole or in a window. [`reader`]: one viewer's position in
+//!   an object. [`fetch_progress`]: whether a fetch stalls.
 //! - [`object_store`]: complete objects, whose bodies are [`chunks`], stored for a [`freshness`]
 //!   lifetime.
 //! - [`bypass`]: a response for one reader.
@@ -20,11 +21,13 @@ pub mod bypass;
 pub mod byte_range;
 pub mod chunks;
 pub mod fetch_budget;
+pub mod fetch_progress;
 pub mod fetch_task;
 pub mod freshness;
 pub mod inflight_fetch;
 pub mod object_store;
 pub mod reader;
+pub mod writer;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -33,17 +36,21 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use moka::sync::Cache;
-use pitwall_fetch::{Fetcher, Response};
+use pitwall_fetch::Response;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 use url::Url;
 
 use crate::config::CacheConfig;
 use crate::http::problem::{Problem, upstream_status_problem};
+use crate::metrics::upstream::TrafficKind;
+use crate::upstream::client::UpstreamClient;
 use crate::upstream::target::UpstreamTarget;
 use bypass::Bypass;
 use byte_range::{ByteRange, parse_content_range};
 use fetch_budget::FetchBudget;
+use fetch_progress::FetchProgress;
 use fetch_task::{FetchTask, FetchedObject, build_media_request, is_whole};
 use freshness::FreshnessByDirectory;
 use inflight_fetch::{InflightFetch, NotCacheable};
@@ -73,7 +80,7 @@ pub struct SegmentCache {
     budget: FetchBudget,
     /// Maximum size of a stored object in bytes; 0 if nothing is stored.
     max_object_bytes: u64,
-    fetcher: Arc<Fetcher>,
+    upstreams: Arc<UpstreamClient>,
 }
 
 /// Why a fetch had no cacheable body, for which URL, and until when that is repeated. With another
@@ -167,6 +174,7 @@ pub enum PrefetchOutcome {
     /// `coalesced`: another request has started the fetch.
     Inflight {
         completion: JoinHandle<Result<(), Problem>>,
+        progress: FetchProgress,
         coalesced: bool,
     },
     /// The upstream has refused the object, now or within [`NEGATIVE_CACHE_TTL`].
@@ -206,7 +214,7 @@ impl PurgeScope {
 }
 
 impl SegmentCache {
-    pub fn new(config: CacheConfig, fetcher: Arc<Fetcher>) -> Arc<Self> {
+    pub fn new(config: CacheConfig, upstreams: Arc<UpstreamClient>) -> Arc<Self> {
         let bytes = config.bytes.as_u64();
         let max_object_bytes = config.max_object.as_u64().min(bytes / 2);
         // Every object that may be stored can be fetched: where the budget of fetches is smaller,
@@ -220,7 +228,7 @@ impl SegmentCache {
             lifetimes: FreshnessByDirectory::default(),
             budget: FetchBudget::new(fetch_bytes),
             max_object_bytes,
-            fetcher,
+            upstreams,
         })
     }
 
@@ -317,7 +325,8 @@ impl SegmentCache {
                 if inflight.contains_key(&key) {
                     return PrefetchOutcome::Stored;
                 }
-                let reader = self.start_fetch(&mut inflight, key, target, bounds);
+                let (guard, reader) = self.begin_fetch(&mut inflight, key, target);
+                self.spawn_fetch(guard, target, bounds);
                 drop(inflight);
                 tokio::spawn(reader.drain());
                 return PrefetchOutcome::Refreshing;
@@ -328,7 +337,12 @@ impl SegmentCache {
         }
         match self.join_or_start_fetch(target, bounds) {
             JoinOutcome::Inflight(reader, coalesced) => {
-                PrefetchOutcome::Inflight { completion: tokio::spawn(reader.drain()), coalesced }
+                let progress = reader.progress();
+                PrefetchOutcome::Inflight {
+                    completion: tokio::spawn(reader.drain()),
+                    progress,
+                    coalesced,
+                }
             }
             JoinOutcome::Hit(_) => PrefetchOutcome::Stored,
             JoinOutcome::NotCacheable(NotCacheable::Problem(problem)) => {
@@ -390,6 +404,16 @@ impl SegmentCache {
         target: &UpstreamTarget,
         bounds: Option<(u64, u64)>,
     ) -> JoinOutcome {
+        self.join_or_begin_fetch(target, bounds, |guard| self.spawn_fetch(guard, target, bounds))
+    }
+
+    /// As [`join_or_start_fetch`](Self::join_or_start_fetch); `run` has a new fetch done.
+    fn join_or_begin_fetch(
+        self: &Arc<Self>,
+        target: &UpstreamTarget,
+        bounds: Option<(u64, u64)>,
+        run: impl FnOnce(InflightGuard),
+    ) -> JoinOutcome {
         let key = ObjectKey::of(target, bounds);
         let mut inflight = self.lock_inflight();
         // The store comes first, because a stored object may be being fetched once more.
@@ -405,25 +429,34 @@ impl SegmentCache {
         if let Some(not_cacheable) = self.lookup_negative(&key, &target.url) {
             return JoinOutcome::NotCacheable(not_cacheable);
         }
-        JoinOutcome::Inflight(self.start_fetch(&mut inflight, key, target, bounds), false)
+        let (guard, reader) = self.begin_fetch(&mut inflight, key, target);
+        run(guard);
+        JoinOutcome::Inflight(reader, false)
     }
 
-    fn start_fetch(
+    /// A new fetch in the index, and its first reader.
+    fn begin_fetch(
         self: &Arc<Self>,
         inflight: &mut HashMap<ObjectKey, InflightEntry>,
         key: ObjectKey,
         target: &UpstreamTarget,
-        bounds: Option<(u64, u64)>,
-    ) -> InflightReader {
+    ) -> (InflightGuard, InflightReader) {
         let (fetch, reader) = InflightReader::of_new_fetch(self.budget.share());
         let url_key = ObjectKey::of_url(target);
         inflight.insert(
             key,
             InflightEntry { fetch: fetch.clone(), url_key, stream: target.stream.clone() },
         );
-        let guard = InflightGuard { cache: self.clone(), key, fetch };
-        tokio::spawn(self.clone().run_fetch(guard, target.clone(), bounds));
-        reader
+        (InflightGuard { cache: self.clone(), key, fetch }, reader)
+    }
+
+    fn spawn_fetch(
+        self: &Arc<Self>,
+        guard: InflightGuard,
+        target: &UpstreamTarget,
+        bounds: Option<(u64, u64)>,
+    ) {
+        tokio::spawn(self.clone().run_fetch(guard, target.clone(), bounds).in_current_span());
     }
 
     async fn run_fetch(
@@ -435,7 +468,7 @@ impl SegmentCache {
         let InflightGuard { key, fetch, .. } = &guard;
         let fetch_task = FetchTask {
             fetch,
-            fetcher: &self.fetcher,
+            upstreams: &self.upstreams,
             target: &target,
             requested_bounds: bounds,
             max_object_bytes: self.max_object_bytes,
@@ -443,15 +476,24 @@ impl SegmentCache {
                 self.remove_inflight(key, fetch, reason.map(|reason| (reason, &target.url)))
             },
         };
-        let Some(FetchedObject { metadata, body, is_storable }) = fetch_task.run().await else {
-            return;
-        };
+        if let Some(fetched) = fetch_task.run().await {
+            self.finish_fetch(&guard, &target, fetched);
+        }
+    }
+
+    /// Stores an object that may be stored, and has the readers of its fetch go on with it.
+    fn finish_fetch(
+        &self,
+        InflightGuard { key, fetch, .. }: &InflightGuard,
+        target: &UpstreamTarget,
+        FetchedObject { metadata, body, is_storable }: FetchedObject,
+    ) {
         let object = Arc::new(CachedObject::new(
             Arc::new(metadata),
             body,
-            ObjectKey::of_url(&target),
+            ObjectKey::of_url(target),
             target.stream.clone(),
-            Instant::now() + self.lifetimes.lifetime_for(&target),
+            Instant::now() + self.lifetimes.lifetime_for(target),
             fetch.share().clone(),
         ));
         let guard = object.acquire();
@@ -510,7 +552,7 @@ impl SegmentCache {
             request = request.forward_header(header::IF_RANGE, if_range.clone());
         }
         let share = Bypass::reserve(&self.budget).await?;
-        let response = target.send(&self.fetcher, request).await?;
+        let response = self.upstreams.send(target, TrafficKind::Media, request).await?;
         let bypass = |response| Ok(CacheLookup::Bypass(Bypass::new(response, share)));
         match response.status() {
             status if is_whole(status) => bypass(response),

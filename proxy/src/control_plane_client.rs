@@ -17,7 +17,10 @@ use pitwall_fetch::RequestBody;
 use pitwall_fetch::{
     AddressPolicy, FetchError, FetchErrorKind, Fetcher, PrivateRange, Request, Timeouts,
 };
-use pitwall_upstream_map::CommandKey;
+use pitwall_upstream_map::trace_context::{
+    TRACEPARENT, TraceContext, X_REQUEST_ID, outgoing_context,
+};
+use pitwall_upstream_map::{CommandKey, PRECONDITION_HEADERS};
 use url::{Position, Url};
 
 use crate::http::admin_token::bearer_token;
@@ -36,12 +39,13 @@ const RETRY_TIME_BUDGET: Duration = Duration::from_secs(2);
 /// Limit of a response's body: more than any trace has.
 const RESPONSE_MAX_BYTES: usize = 16 << 20;
 /// The response fields that are forwarded to the client.
-const FORWARDED_RESPONSE_HEADERS: [HeaderName; 5] = [
+const FORWARDED_RESPONSE_HEADERS: [HeaderName; 6] = [
     header::CONTENT_TYPE,
     header::CACHE_CONTROL,
     header::ALLOW,
     header::RETRY_AFTER,
     header::WWW_AUTHENTICATE,
+    header::ETAG,
 ];
 
 /// Forwards commands to the control planes of `[edge] control`.
@@ -53,13 +57,16 @@ pub struct ControlPlaneClient {
     leader_index: AtomicUsize,
 }
 
-/// A command as a client sent it. Of its fields only, with a body, `Content-Type` is forwarded. An
-/// admin token in `Authorization` becomes a signature, and is never sent itself.
+/// A command as a client sent it. Of its fields only `X-Request-Id`, [`PRECONDITION_HEADERS`] and,
+/// with a body, `Content-Type` are forwarded. An admin token in `Authorization` becomes a
+/// signature, and is never sent itself.
 pub struct CommandRequest {
     pub method: Method,
     pub path_and_query: String,
     pub headers: HeaderMap,
     pub body: Vec<u8>,
+    /// The trace that the command belongs to.
+    pub trace: Option<TraceContext>,
 }
 
 /// Limit of a command's body.
@@ -68,7 +75,7 @@ const BODY_MAX_BYTES: usize = 64 << 10;
 impl CommandRequest {
     /// # Errors
     /// The problem of [`read_body`].
-    pub async fn read(session: &mut Session) -> Result<Self, Problem> {
+    pub async fn read(session: &mut Session, trace: Option<TraceContext>) -> Result<Self, Problem> {
         let body = read_body(session, BODY_MAX_BYTES).await?;
         let request = session.req_header();
         let path_and_query = request.uri.path_and_query().map_or("/", |it| it.as_str()).to_owned();
@@ -78,7 +85,18 @@ impl CommandRequest {
             Method::HEAD => Method::GET,
             ref method => method.clone(),
         };
-        Ok(Self { method, path_and_query, headers: request.headers.clone(), body })
+        Ok(Self { method, path_and_query, headers: request.headers.clone(), body, trace })
+    }
+}
+
+impl CommandRequest {
+    /// The fields by which the control plane's log and spans name the same request.
+    fn trace_headers(&self) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+        let request_id = self.headers.get(X_REQUEST_ID).cloned();
+        let trace = self.trace.map(|trace| outgoing_context(trace).to_string());
+        let trace = trace.and_then(|trace| HeaderValue::try_from(trace).ok());
+        let fields = [(X_REQUEST_ID, request_id), (TRACEPARENT, trace)];
+        fields.into_iter().filter_map(|(name, value)| Some((name, value?)))
     }
 }
 
@@ -154,16 +172,23 @@ impl ControlPlaneClient {
             let content_type = content_type.unwrap_or(HeaderValue::from_static(""));
             request.body = Some(RequestBody { content_type, bytes: command.body.clone().into() });
         }
+        for name in PRECONDITION_HEADERS {
+            if let Some(value) = command.headers.get(&name) {
+                request.source_headers.insert(name, value.clone());
+            }
+        }
         if let Some(token) = bearer_token(&command.headers) {
             let path_and_query = &request.url[Position::BeforePath..Position::AfterQuery];
             let signature = CommandKey::of_admin_token(token).sign(
                 &command.method,
                 path_and_query,
+                &request.source_headers,
                 &command.body,
                 Timestamp::now().as_second(),
             );
             request.source_headers.insert(header::AUTHORIZATION, signature.to_header());
         }
+        request.source_headers.extend(command.trace_headers());
         let received = self.fetcher.send(&self.policy, request).await?;
         let status = received.status();
         let mut response = Response::new(status);

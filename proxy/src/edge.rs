@@ -6,6 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use http::StatusCode;
 use jiff::Timestamp;
+use pingora::http::RequestHeader;
 use pingora::modules::http::HttpModules;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, Result};
@@ -13,6 +14,7 @@ use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 use pitwall_fetch::{Fetcher, OwnListeners};
 use pitwall_upstream_map::Store;
 use prometheus::Registry;
+use tracing::Instrument as _;
 
 use crate::api::composed_documents::DocumentViews;
 use crate::api::events::EventBroadcaster;
@@ -34,16 +36,18 @@ use crate::http::problem::Problem;
 use crate::http::query::Query;
 use crate::http::refused_keys::log_refused_key;
 use crate::http::response::Response;
+use crate::http::stream_reset::wait_for_reset;
 use crate::http::write_timeout::set_timeouts;
 use crate::live::LiveHandler;
 use crate::media_handler::MediaHandler;
 use crate::media_response::MediaResponse;
 use crate::metrics::{Label, Metrics};
-use crate::page::{self, Page, is_gzip_accepted, login_page};
+use crate::page::{self, AcceptedCodings, Page, login_page};
 use crate::playlist::PlaylistPoller;
 use crate::proxy_handler::{ProxyHandler, ProxyRequest};
 use crate::request_context::RequestContext;
 use crate::route::Route;
+use crate::upstream::client::UpstreamClient;
 use crate::upstream::denials::DenialLog;
 use crate::upstream::resolved_map::MapResolver;
 use crate::upstream::seal::Sealer;
@@ -97,15 +101,16 @@ impl Edge {
         // Commands alone are sent to a control plane, and none to this edge, so that none loops.
         let edge_listeners = vec![config.edge.listen, config.edge.admin];
         let control_plane = ControlPlaneClient::new(config.edge.control.clone(), edge_listeners);
-        let fetcher = Arc::new(Fetcher::new(config.upstream.timeouts.into(), own_listeners));
         let EdgeSecrets { sealer, access, admin_token } = secrets;
+        let metrics = Metrics::new(registry)?;
+        let fetcher = Fetcher::new(config.upstream.timeouts.into(), own_listeners);
+        let upstreams = Arc::new(UpstreamClient::new(fetcher, metrics.upstream.clone()));
         let sealer = Arc::new(sealer);
         let denials = DenialLog::default();
         let settings = EdgeSettings::new(config, access, admin_token, denials.clone());
         let maps = Arc::new(MapResolver::new(store.clone(), denials.clone()));
         let playlist_poller = Arc::new(PlaylistPoller::new(config.edge.playlist.max_age));
-        let cache = SegmentCache::new(config.edge.cache, fetcher.clone());
-        let metrics = Metrics::new(registry)?;
+        let cache = SegmentCache::new(config.edge.cache, upstreams.clone());
         let viewers = Arc::new(ViewerTracker::new(store.clone(), metrics.viewers.clone()));
         let drain_signal = DrainSignal::default();
         let api = ApiHandler {
@@ -119,7 +124,7 @@ impl Edge {
         let state = EdgeState {
             store,
             maps,
-            fetcher,
+            upstreams,
             sealer,
             settings: CurrentSettings::new(settings),
             cache,
@@ -194,8 +199,8 @@ impl Edge {
             }
         };
         let rejection = match route {
-            Ok(Route::Api(ApiRequest::Command(method))) => {
-                admission::reject_invalid_command(session, method)
+            Ok(Route::Api(ApiRequest::Command(methods))) => {
+                admission::reject_invalid_command(session, methods)
             }
             Ok(Route::Api(ApiRequest::Report)) => admission::reject_invalid_report(session),
             _ => admission::reject_invalid_request(session, is_cross_origin),
@@ -206,17 +211,56 @@ impl Edge {
         }
     }
 
+    /// How the request is answered; an error of the downstream where the client of HTTP/2 has given the request up.
     async fn respond(
         &self,
         settings: &EdgeSettings,
         session: &mut Session,
         route: Route<'_>,
         query: &Query<'_>,
-        context: &RequestContext,
+        context: &mut RequestContext,
+    ) -> Result<Result<ResponseKind, Problem>> {
+        match route {
+            Route::Api(ApiRequest::Report) => {
+                let now = unix_now();
+                let map = self.state.maps.current();
+                let reports = &self.state.viewers.playback_reports;
+                let recorded = record_posted_reports(session, &settings.access, &map, reports, now);
+                Ok(recorded.await.map(ResponseKind::Complete))
+            }
+            // A command that was read is sent on, whether or not its client stays.
+            Route::Api(ApiRequest::Command(_)) => {
+                let trace = context.request_id().map(|request_id| request_id.trace);
+                let forwarded = async {
+                    let command = CommandRequest::read(session, trace).await?;
+                    self.control_plane.forward_command(&command).await
+                };
+                Ok(forwarded.await.map(ResponseKind::Complete))
+            }
+            route if session.is_http2() => {
+                let request = session.req_header().clone();
+                tokio::select! {
+                    biased;
+                    outcome = self.respond_to_header(settings, &request, route, query, context) => Ok(outcome),
+                    reset = wait_for_reset(session) => Err(reset),
+                }
+            }
+            route => Ok(self
+                .respond_to_header(settings, session.req_header(), route, query, context)
+                .await),
+        }
+    }
+
+    async fn respond_to_header(
+        &self,
+        settings: &EdgeSettings,
+        request: &RequestHeader,
+        route: Route<'_>,
+        query: &Query<'_>,
+        context: &mut RequestContext,
     ) -> Result<ResponseKind, Problem> {
-        let now = u64::try_from(Timestamp::now().as_second()).unwrap_or(0);
+        let now = unix_now();
         let EdgeSettings { access, limits, .. } = settings;
-        let request = session.req_header();
         let grant = match route.required_scope() {
             Some(scope) => access.authorize(scope, query, &request.headers, now)?,
             None => Grant::Open,
@@ -232,12 +276,14 @@ impl Edge {
         };
         Ok(ResponseKind::Complete(match route {
             Route::MultivariantPlaylist { stream, rendition } => {
+                self.add_stream_details(stream, context);
                 let tokens = access.token_query(&grant, AccessScope::Stream(stream), now);
                 let rendition = rendition.as_deref();
                 let live = &self.live;
                 live.build_multivariant_playlist(stream, rendition, &tokens, now)?.to_response()
             }
             Route::MediaPlaylist { stream, rendition, directives } => {
+                self.add_stream_details(stream, context);
                 let playlist = match self.live.find_i_frame_playlist(stream, rendition)? {
                     Some((target, variables)) => {
                         let variables = Some(variables);
@@ -251,6 +297,10 @@ impl Edge {
                 };
                 let viewer = ViewerId::of_request(&grant, context.client_address, &request.headers);
                 let map = self.state.maps.current();
+                let was_fetched_before = playlist.fetched_at < context.started();
+                context.add_details(|details| {
+                    details.result = Some(if was_fetched_before { "hit" } else { "miss" });
+                });
                 if let Some((stream, _)) = map.streams.get_key_value(stream) {
                     let timeout = playlist.stale_if_error_lifetime();
                     self.state.viewers.record_poll(stream, viewer, timeout);
@@ -259,31 +309,26 @@ impl Edge {
             }
             Route::Proxy { source, link, variables, directives } => {
                 let target = self.proxied.resolve_link(&link, source, now)?;
+                add_source_detail(target.profile.source(), context);
                 let request = ProxyRequest { target, variables, directives, now };
                 self.proxied.fetch_playlist(request).await?.to_response()
             }
             Route::Segment { stream, link } => {
-                let opened = self.media.open_segment(request, stream, &link, now).await;
-                return opened.map(ResponseKind::Media);
+                self.add_stream_details(stream, context);
+                let media = self.media.open_segment(request, stream, &link, now).await?;
+                add_media_details(&media, context);
+                return Ok(ResponseKind::Media(media));
             }
             Route::Relay { link } => {
-                let opened = self.media.open_relayed(request, &link, now).await;
-                return opened.map(ResponseKind::Media);
+                let media = self.media.open_relayed(request, &link, now).await?;
+                add_media_details(&media, context);
+                return Ok(ResponseKind::Media(media));
             }
             Route::Api(ApiRequest::Events) => {
                 return self
                     .limiter
                     .acquire_event_stream(limits, client)
                     .map(ResponseKind::EventStream);
-            }
-            Route::Api(ApiRequest::Report) => {
-                let map = self.state.maps.current();
-                let playback_reports = &self.state.viewers.playback_reports;
-                record_posted_reports(session, access, &map, playback_reports, now).await?
-            }
-            Route::Api(ApiRequest::Command(_)) => {
-                let command = CommandRequest::read(session).await?;
-                self.control_plane.forward_command(&command).await?
             }
             Route::Api(ApiRequest::Document(DocumentKind::IptvPlaylist)) => {
                 let token_query = |scope: AccessScope<'_>| access.token_query(&grant, scope, now);
@@ -298,7 +343,7 @@ impl Edge {
                 login_page::redirect_with_cookie(path, query, &cookie.unwrap_or_default())
             }
             Route::Page { path } => {
-                self.page.respond(path, is_gzip_accepted(&request.headers), || {
+                self.page.respond(path, AcceptedCodings::of(&request.headers), || {
                     let bootstrap =
                         self.api.bootstrap(&|map, stream| self.live.active_upstream(map, stream));
                     // Before the first map the page starts without a bootstrap document.
@@ -307,6 +352,85 @@ impl Edge {
             }
         }))
     }
+
+    /// Answers the request, whose path is relative to the public one.
+    async fn answer(&self, session: &mut Session, context: &mut RequestContext) -> Result<()> {
+        let uri = session.req_header().uri.clone();
+        let route = Route::parse(uri.path(), uri.query());
+        let is_cross_origin = Route::is_cross_origin(&route, uri.path());
+        let settings = self.state.settings.get();
+        let outcome =
+            match (self.admit(&settings, session, &route, is_cross_origin, context), route) {
+                (Ok(Some(rejection)), _) => Ok(ResponseKind::Complete(rejection)),
+                (Err(problem), _) | (_, Err(problem)) => Err(problem),
+                (Ok(None), Ok(Route::Page { path }))
+                    if self.state.public_path.is_without_slash(path) =>
+                {
+                    Ok(ResponseKind::Complete(page::redirect_to_directory(path, uri.query())))
+                }
+                (Ok(None), Ok(route)) => {
+                    context.route = route.label();
+                    let query = Query(uri.query().unwrap_or_default());
+                    self.respond(&settings, session, route, &query, context).await?
+                }
+            };
+        let response = match outcome {
+            Ok(ResponseKind::Media(media)) => {
+                context.record_first_byte(&self.state.metrics);
+                return media.send(session).instrument(tracing::debug_span!("relay")).await;
+            }
+            Ok(ResponseKind::EventStream(_permit)) => {
+                context.record_first_byte(&self.state.metrics);
+                let map = self.state.store.map();
+                let served = self.api.events.serve(session, &map, &self.drain_signal).await;
+                return served.map_err(Error::into_down);
+            }
+            Ok(ResponseKind::Complete(response)) => response,
+            Err(problem) => {
+                tracing::debug!(path = uri.path(), problem = problem.name(), "refused");
+                log_refused_key(context.client_address.map(|client| client.address), &problem);
+                // A login page never replaces a response that another origin may read.
+                let login_page = (!is_cross_origin)
+                    .then(|| login_page::response_for(&problem, session.req_header()));
+                login_page.flatten().unwrap_or_else(|| Response::from_problem(&problem))
+            }
+        };
+        let response = if is_cross_origin { response.headers(media_headers()) } else { response };
+        // A failed write is an error of the downstream: Pingora would otherwise log each viewer who
+        // left as an internal error.
+        context.record_first_byte(&self.state.metrics);
+        response.send(session).await.map_err(Error::into_down)
+    }
+
+    /// Tells the access log the stream of a request, if the map has it, and the source that plays it.
+    fn add_stream_details(&self, stream: &str, context: &mut RequestContext) {
+        context.add_details(|details| {
+            let map = self.state.maps.current();
+            let Some(stream) = map.streams.get(stream) else { return };
+            details.stream = Some(stream.id.to_string());
+            let active = self.live.active_upstream(&map, stream);
+            details.source = active.map(|upstream| upstream.source.clone());
+        });
+    }
+}
+
+fn add_media_details(media: &MediaResponse, context: &mut RequestContext) {
+    context.add_details(|details| {
+        details.result = Some(media.cache_result().text());
+    });
+    add_source_detail(media.source(), context);
+}
+
+/// `source`: empty for a plain link.
+fn add_source_detail(source: &str, context: &mut RequestContext) {
+    context.add_details(|details| {
+        details.source = Some(source.to_owned()).filter(|source| !source.is_empty());
+    });
+}
+
+/// Unix seconds.
+fn unix_now() -> u64 {
+    u64::try_from(Timestamp::now().as_second()).unwrap_or(0)
 }
 
 #[async_trait]
@@ -325,7 +449,7 @@ impl ProxyHttp for Edge {
         session: &mut Session,
         context: &mut RequestContext,
     ) -> Result<bool> {
-        context.count_in_flight(&self.state.metrics);
+        context.begin(session, &self.state.metrics)?;
         set_timeouts(session);
         if self.drain_signal.is_draining() {
             session.as_downstream_mut().set_keepalive(None);
@@ -334,46 +458,8 @@ impl ProxyHttp for Edge {
         if let Some(uri) = public_path.strip_from(&session.req_header().uri) {
             session.req_header_mut().set_uri(uri);
         }
-        let uri = session.req_header().uri.clone();
-        let route = Route::parse(uri.path(), uri.query());
-        let is_cross_origin = Route::is_cross_origin(&route, uri.path());
-        let settings = self.state.settings.get();
-        let outcome =
-            match (self.admit(&settings, session, &route, is_cross_origin, context), route) {
-                (Ok(Some(rejection)), _) => Ok(ResponseKind::Complete(rejection)),
-                (Err(problem), _) | (_, Err(problem)) => Err(problem),
-                (Ok(None), Ok(Route::Page { path })) if public_path.is_without_slash(path) => {
-                    Ok(ResponseKind::Complete(page::redirect_to_directory(path, uri.query())))
-                }
-                (Ok(None), Ok(route)) => {
-                    context.route = route.label();
-                    let query = Query(uri.query().unwrap_or_default());
-                    self.respond(&settings, session, route, &query, context).await
-                }
-            };
-        let response = match outcome {
-            Ok(ResponseKind::Media(media)) => {
-                return media.send(session).await.map(|()| true);
-            }
-            Ok(ResponseKind::EventStream(_permit)) => {
-                let map = self.state.store.map();
-                let served = self.api.events.serve(session, &map, &self.drain_signal).await;
-                return served.map(|()| true).map_err(Error::into_down);
-            }
-            Ok(ResponseKind::Complete(response)) => response,
-            Err(problem) => {
-                tracing::debug!(path = uri.path(), problem = problem.name(), "refused");
-                log_refused_key(context.client_address.map(|client| client.address), &problem);
-                // A login page never replaces a response that another origin may read.
-                let login_page = (!is_cross_origin)
-                    .then(|| login_page::response_for(&problem, session.req_header()));
-                login_page.flatten().unwrap_or_else(|| Response::from_problem(&problem))
-            }
-        };
-        let response = if is_cross_origin { response.headers(media_headers()) } else { response };
-        // A failed write is an error of the downstream: Pingora would otherwise log each viewer who
-        // left as an internal error.
-        response.send(session).await.map(|()| true).map_err(Error::into_down)
+        let span = context.span();
+        self.answer(session, context).instrument(span).await.map(|()| true)
     }
 
     /// What Pingora's own log lines say of a request: no query, which holds seals and keys.

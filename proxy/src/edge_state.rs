@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use pitwall_fetch::Fetcher;
 use pitwall_upstream_map::Store;
 
 use crate::cache::SegmentCache;
@@ -11,6 +10,7 @@ use crate::edge_settings::CurrentSettings;
 use crate::feedback::viewers::ViewerTracker;
 use crate::http::public_path::PublicPath;
 use crate::metrics::Metrics;
+use crate::upstream::client::UpstreamClient;
 use crate::upstream::resolved_map::MapResolver;
 use crate::upstream::seal::Sealer;
 use crate::upstream::target::TargetResolver;
@@ -20,7 +20,7 @@ use crate::upstream::target::TargetResolver;
 pub struct EdgeState {
     pub store: Arc<dyn Store>,
     pub maps: Arc<MapResolver>,
-    pub fetcher: Arc<Fetcher>,
+    pub upstreams: Arc<UpstreamClient>,
     pub sealer: Arc<Sealer>,
     pub settings: CurrentSettings,
     pub cache: Arc<SegmentCache>,

@@ -14,11 +14,13 @@
 //! - [`page`]: the files of the page, its shell for every other path, and the login page.
 //!
 //! Beside the phases: [`edge_state`] (what the handlers share), [`edge_settings`] (what of the
-//! configuration may change), [`request_context`] (the state of
-//! one request, and its log line), [`feedback`] (viewers, and what their players report), [`shards`],
+//! configuration may change), [`request_context`] (the state of one request), [`access_log`] (its
+//! line), [`feedback`] (viewers, and what their players report), [`shards`],
 //! [`drain`], [`config`], [`metrics`], [`server`] (listeners, connections,
-//! TLS, shutdown), [`admin`].
+//! TLS, shutdown), [`admin`], and `fuzzing` (properties that hold for any input; only for tests and
+//! the fuzz targets).
 
+pub mod access_log;
 pub mod admin;
 pub mod api;
 pub mod cache;
@@ -29,6 +31,9 @@ pub mod edge;
 pub mod edge_settings;
 pub mod edge_state;
 pub mod feedback;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod http;
 pub mod live;
 pub mod media_handler;
@@ -46,7 +51,8 @@ pub mod upstream;
 
 pub use self::http::access::{AccessControl, AccessKeys, KeyLine};
 pub use self::http::admin_token::AdminToken;
-pub use admin::ReloadRequests;
+pub use access_log::ACCESS_LOG_TARGET;
+pub use admin::{AdminTools, LogFilter, ReloadRequests};
 pub use api::OpenApi;
 pub use config::Config;
 pub use edge::{Edge, EdgeSecrets};

@@ -7,6 +7,7 @@
 //! - [`publisher`]: publication of a rendition, after all edges have agreed on its numbers.
 //! - [`stream_state`], [`rendition_state`]: what this edge knows of a stream and has published of a
 //!   rendition.
+//! - [`source_progress`]: whether the source of a rendition goes on.
 //! - [`source_switch`]: the record by which edges share a change of the source.
 //! - [`directives`]: delivery directives, translated to the source's sequence numbers.
 //! - [`failure_log`]: which failing playlists have been logged.
@@ -16,6 +17,7 @@ mod failure_log;
 mod media_poll;
 mod publisher;
 mod rendition_state;
+mod source_progress;
 mod source_switch;
 mod stream_state;
 mod upstream_selection;
@@ -26,6 +28,8 @@ use std::time::Duration;
 use futures::FutureExt;
 use http::StatusCode;
 use pitwall_upstream_map::{Container, Health, Stream, Upstream, UpstreamMap};
+#[cfg(any(test, feature = "fuzzing"))]
+pub use publisher::fuzzing::splice_records;
 pub use source_switch::SwitchReason;
 
 use crate::edge_state::EdgeState;
@@ -49,6 +53,9 @@ pub const PLAYLIST_CONTENT_TYPE: &str = "application/vnd.apple.mpegurl";
 
 /// How long a poll waits for a new map from the control plane before the poll fails.
 const MAP_UPDATE_TIMEOUT: Duration = Duration::from_secs(3);
+/// How often it is tried again meanwhile, because the source may have what is missing by then. The
+/// poller asks the source less often where it keeps failing.
+const RETRY_INTERVAL: Duration = Duration::from_millis(600);
 
 /// Handler of `/live`: multivariant and media playlists of the streams in the map.
 pub struct LiveHandler {
@@ -162,10 +169,11 @@ impl LiveHandler {
                     Some(directives) => {
                         self.attempt_poll(stream, rendition, Some(directives), now).await
                     }
-                    None => PollOutcome {
-                        result: self.fetch_current_playlist(stream, rendition, now).await,
-                        fresh_until: Instant::now(),
-                    },
+                    None => {
+                        let started_at = Instant::now();
+                        let result = self.fetch_current_playlist(stream, rendition, now).await;
+                        PollOutcome { result, started_at, fresh_until: Instant::now() }
+                    }
                 }
             };
             poll.boxed()
@@ -204,7 +212,9 @@ impl LiveHandler {
         let map_version = self.state.maps.current().version;
         let stream_state = self.stream_states.get(stream)?;
         let basis = PollBasis { map_version, revision: stream_state.revision() };
-        stream_state.find_rendition(rendition)?.fresh_playlist(basis)
+        let rendition_state = stream_state.find_rendition(rendition)?;
+        let peer_number = self.state.store.peer_number(stream, rendition);
+        rendition_state.fresh_playlist(basis, rendition_state.outdated_since(peer_number))
     }
 
     /// [`Problem::NotFound`], unless the map cannot be read: the stream may exist in the newer map,
@@ -223,7 +233,7 @@ impl LiveHandler {
         now: u64,
     ) -> PlaylistResult {
         let mut map_versions = self.state.store.subscribe_versions();
-        let deadline = tokio::time::Instant::now() + MAP_UPDATE_TIMEOUT;
+        let deadline = Instant::now() + MAP_UPDATE_TIMEOUT;
         let mut wait_expired = false;
         loop {
             map_versions.mark_unchanged();
@@ -264,10 +274,11 @@ impl LiveHandler {
                  this stream",
             );
             // The next map may have another upstream. Without a new map, this edge may have put the
-            // failing upstream into cooldown by then.
+            // failing upstream into cooldown by then, or the source has come further.
             if !wait_expired {
-                let changed = tokio::time::timeout_at(deadline, map_versions.changed()).await;
-                wait_expired = !matches!(changed, Ok(Ok(())));
+                let retry_at = deadline.min(Instant::now() + RETRY_INTERVAL);
+                let changed = tokio::time::timeout_at(retry_at, map_versions.changed()).await;
+                wait_expired = Instant::now() >= deadline || matches!(changed, Ok(Err(_)));
                 if !wait_expired || self.has_alternative_upstream(stream, rendition) {
                     continue;
                 }
@@ -393,9 +404,11 @@ impl LiveHandler {
         directives: Option<String>,
         now: u64,
     ) -> PollOutcome {
+        let started_at = Instant::now();
         let polled = self.try_poll(stream, rendition, directives, now).await;
         polled.unwrap_or_else(|problem| PollOutcome {
             result: Err(problem),
+            started_at,
             fresh_until: Instant::now(),
         })
     }
@@ -442,12 +455,18 @@ impl LiveHandler {
         let poll_name = format!("live {} {rendition} {generation} {url}", stream.id);
         let run = |directives| MediaPoll { directives, ..poll }.run();
         let is_delta = directives.as_deref().is_some_and(directives::is_delta_request);
-        let outcome = self.playlist_poller.poll(poll_name, directives, run).await;
+        let peer_number = self.state.store.peer_number(stream.id.as_str(), rendition);
+        let not_before = rendition_state.outdated_since(peer_number);
+        let outcome = self.playlist_poller.poll(poll_name, directives, not_before, run).await;
         if let Ok(playlist) = &outcome.result {
             rendition_state.set_last_polled(playlist.clone());
             if !is_delta {
-                let (playlist, fresh_until) = (playlist.clone(), outcome.fresh_until);
-                rendition_state.set_latest(LatestPlaylist { playlist, fresh_until, basis });
+                rendition_state.set_latest(LatestPlaylist {
+                    playlist: playlist.clone(),
+                    polled_at: outcome.started_at,
+                    fresh_until: outcome.fresh_until,
+                    basis,
+                });
             }
         }
         Ok(outcome)

@@ -94,6 +94,7 @@ impl MediaHandler {
             return Err(Problem::SealInvalid);
         }
         let started = Instant::now();
+        let profile = target.profile.clone();
         let is_access_open = self.state.settings.get().access.is_open();
         let cache_control = media_cache_control(is_access_open, target.expires, now);
         let mut lookup = match self.state.cache.find_stored(&target) {
@@ -111,7 +112,7 @@ impl MediaHandler {
             // off does.
             reader.wait_for_length().boxed().await?;
         }
-        let media = MediaResponse::new(lookup, request.uri.path(), cache_control, started);
+        let media = MediaResponse::new(lookup, request.uri.path(), cache_control, started, profile);
         self.state.metrics.cache_requests.of(media.cache_result()).inc();
         Ok(media)
     }

@@ -1,5 +1,6 @@
 //! Media responses: an opened object becomes a header and a body.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -19,10 +20,13 @@ use crate::cache::reader::{InflightReader, StoredReader};
 use crate::http::connection_reset::reset_on_close;
 use crate::http::cors::media_headers;
 use crate::http::problem::Problem;
+use crate::http::request_id::add_request_id;
 use crate::http::response::frame_unknown_length;
+use crate::http::stream_reset::wait_for_reset;
 use crate::http::write_timeout::extend_write_timeout;
 use crate::metrics::{CacheResult, Label};
 use crate::playlist::uri_mappers::content_type_of_path;
+use crate::upstream::profile::ResolvedProfile;
 
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
@@ -36,6 +40,7 @@ pub struct MediaResponse {
     /// For an object that the segment cache stores too.
     cache_control: HeaderValue,
     open_duration: Duration,
+    profile: Arc<ResolvedProfile>,
 }
 
 impl MediaResponse {
@@ -45,9 +50,15 @@ impl MediaResponse {
         path: &str,
         cache_control: HeaderValue,
         started: Instant,
+        profile: Arc<ResolvedProfile>,
     ) -> Self {
         let content_type = content_type_of_path(path);
-        Self { lookup, content_type, cache_control, open_duration: started.elapsed() }
+        Self { lookup, content_type, cache_control, open_duration: started.elapsed(), profile }
+    }
+
+    /// The source that the object is of; empty for a plain link.
+    pub fn source(&self) -> &str {
+        self.profile.source()
     }
 
     /// Where the object came from.
@@ -80,6 +91,7 @@ impl MediaResponse {
         if has_body && !header.headers.contains_key(header::CONTENT_LENGTH) {
             frame_unknown_length(session, &mut header)?;
         }
+        add_request_id(session, &mut header)?;
         let is_header_only = !has_body || session.req_header().method == Method::HEAD;
         session
             .write_response_header(Box::new(header), is_header_only)
@@ -207,7 +219,13 @@ async fn abort(session: &mut Session) {
 }
 
 async fn send_body(session: &mut Session, mut body: MediaBody) -> Result<()> {
-    while let Some(bytes) = body.read().await.map_err(body_error)? {
+    loop {
+        let read = tokio::select! {
+            biased;
+            read = body.read() => read.map_err(body_error)?,
+            reset = wait_for_reset(session) => return Err(reset),
+        };
+        let Some(bytes) = read else { break };
         extend_write_timeout(session, bytes.len());
         let is_last = body.is_at_end();
         tokio::select! {

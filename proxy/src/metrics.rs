@@ -1,7 +1,10 @@
-//! [`Metrics`]: the Prometheus metrics of the edge. Label values are closed sets: none comes from a
+//! [`Metrics`]: the Prometheus metrics of the edge, and [`upstream`], those of its requests to
+//! upstreams. Label values are closed sets and names of configured sources: none comes from a
 //! client, and none is a stream's name, which comes from upstream lists, so that the number of
 //! series is bounded. The series of a label value are looked up once, and each exists from the
 //! start, so that `increase()` sees its first count.
+
+pub mod upstream;
 
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -10,6 +13,8 @@ use prometheus::core::Collector;
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
 };
+
+use self::upstream::UpstreamMetrics;
 
 /// A closed set of label values.
 pub trait Label: Copy + 'static {
@@ -38,6 +43,7 @@ macro_rules! labels {
         }
     )*};
 }
+use labels;
 
 labels! {
     /// What a request is for.
@@ -58,11 +64,50 @@ labels! {
 
     /// Outcome of a prefetch.
     PrefetchResult { Fetched = "fetched", Skipped = "skipped", Refused = "refused" }
+
+    /// A part of the poll of a media playlist.
+    PollStage {
+        Fetch = "fetch", Splice = "splice", Rewrite = "rewrite", Prefetch = "prefetch",
+        Publish = "publish",
+    }
 }
 
 /// A metric for each value of a label.
 #[derive(Clone)]
 pub struct ByLabel<L, M>(Arc<[M]>, PhantomData<L>);
+
+impl RouteLabel {
+    /// The paths of a route, for people.
+    pub fn template(self) -> &'static str {
+        match self {
+            Self::Refused => "-",
+            Self::Multivariant => "/live/{stream}/index.m3u8",
+            Self::Media => "/live/{stream}/{rendition}.m3u8",
+            Self::Segment => "/live/{stream}/{rendition}/{segment}",
+            Self::Proxy => "/proxy/{source}",
+            Self::Relay => "/relay/{name}",
+            Self::Health => "/healthz|/readyz",
+            Self::Events => "/api/events",
+            Self::Command => "/api/{command}",
+            Self::Api => "/api/{document}",
+            Self::Page => "/{page}",
+        }
+    }
+}
+
+impl StatusLabel {
+    /// The class of an HTTP status; 0 is none.
+    pub fn of(status: u16) -> Self {
+        match status {
+            100..200 => Self::Informational,
+            200..300 => Self::Successful,
+            300..400 => Self::Redirection,
+            400..500 => Self::ClientError,
+            500..600 => Self::ServerError,
+            _ => Self::None,
+        }
+    }
+}
 
 impl<L: Label, M> ByLabel<L, M> {
     fn new(metric: impl Fn(&str) -> M) -> Self {
@@ -79,6 +124,9 @@ impl<L: Label, M> ByLabel<L, M> {
 pub struct Metrics {
     pub requests: ByLabel<RouteLabel, ByLabel<StatusLabel, IntCounter>>,
     pub request_duration: ByLabel<RouteLabel, Histogram>,
+    pub first_byte_duration: ByLabel<RouteLabel, Histogram>,
+    pub poll_stage_duration: ByLabel<PollStage, Histogram>,
+    pub upstream: UpstreamMetrics,
     pub response_bytes: ByLabel<RouteLabel, IntCounter>,
     pub cache_requests: ByLabel<CacheResult, IntCounter>,
     pub prefetches: ByLabel<PrefetchResult, IntCounter>,
@@ -112,6 +160,19 @@ impl Metrics {
         .buckets(vec![0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0]);
         let request_duration =
             register(registry, HistogramVec::new(request_duration, &["route"])?)?;
+        let first_byte = HistogramOpts::new(
+            "pitwall_http_first_byte_duration_seconds",
+            "Seconds from the header of a request until the header of its response is sent.",
+        )
+        .buckets(vec![0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0]);
+        let first_byte = register(registry, HistogramVec::new(first_byte, &["route"])?)?;
+        let poll_stages = HistogramOpts::new(
+            "pitwall_poll_stage_duration_seconds",
+            "Seconds that each stage of a poll of a media playlist takes: fetch, splice, rewrite, \
+             prefetch (waiting for new segments), publish.",
+        )
+        .buckets(vec![0.0005, 0.002, 0.01, 0.05, 0.2, 1.0, 5.0]);
+        let poll_stages = register(registry, HistogramVec::new(poll_stages, &["stage"])?)?;
         let response_bytes = counters(
             "pitwall_http_response_bytes_total",
             "Bytes of response bodies that were sent.",
@@ -132,6 +193,9 @@ impl Metrics {
                 ByLabel::new(|status| requests.with_label_values(&[route, status]))
             }),
             request_duration: ByLabel::new(|route| request_duration.with_label_values(&[route])),
+            first_byte_duration: ByLabel::new(|route| first_byte.with_label_values(&[route])),
+            poll_stage_duration: ByLabel::new(|stage| poll_stages.with_label_values(&[stage])),
+            upstream: UpstreamMetrics::new(registry)?,
             response_bytes: ByLabel::new(|route| response_bytes.with_label_values(&[route])),
             cache_requests: ByLabel::new(|result| cache_requests.with_label_values(&[result])),
             prefetches: ByLabel::new(|outcome| prefetches.with_label_values(&[outcome])),

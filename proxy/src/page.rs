@@ -42,6 +42,7 @@ struct StaticFile {
     content_type: String,
     body: Bytes,
     gzip: Option<Bytes>,
+    brotli: Option<Bytes>,
     etag: HeaderValue,
 }
 
@@ -68,6 +69,9 @@ pub fn redirect_to_directory(path: &str, query: Option<&str>) -> Response {
         .header(header::LOCATION, format!("{path}/{query}"))
 }
 
+/// How the names of files end that hold another file in brotli; the build of the page writes them.
+const BROTLI_SUFFIX: &str = ".br";
+
 /// How a link to a stylesheet ends in the shell.
 const STYLESHEET_END: &str = "rel=\"stylesheet\">";
 
@@ -79,22 +83,34 @@ pub fn stylesheet_links() -> String {
     links.map(|(start, _)| format!("<link {start}{STYLESHEET_END}")).collect()
 }
 
-/// Whether a client accepts a body in gzip, by its `Accept-Encoding`.
-pub fn is_gzip_accepted(headers: &HeaderMap) -> bool {
-    let accepted = headers.get(header::ACCEPT_ENCODING);
-    accepted.and_then(|value| value.to_str().ok()).is_some_and(|value| {
-        value.split(',').any(|coding| {
-            let mut parts = coding.split(';').map(str::trim);
-            parts.next() == Some("gzip") && parts.all(|parameter| parameter != "q=0")
-        })
-    })
+/// The content codings that a client accepts, of those in which the page is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AcceptedCodings {
+    pub brotli: bool,
+    pub gzip: bool,
+}
+
+impl AcceptedCodings {
+    /// Reads the `Accept-Encoding` of a request.
+    pub fn of(headers: &HeaderMap) -> Self {
+        let accepted = headers.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok());
+        let is_accepted = |name: &str| {
+            accepted.unwrap_or_default().split(',').any(|coding| {
+                let mut parts = coding.split(';').map(str::trim);
+                parts.next() == Some(name) && parts.all(|parameter| parameter != "q=0")
+            })
+        };
+        Self { brotli: is_accepted("br"), gzip: is_accepted("gzip") }
+    }
 }
 
 impl Default for Page {
     fn default() -> Self {
         let files = EmbeddedFiles::iter()
+            .filter(|path| !path.ends_with(BROTLI_SUFFIX))
             .filter_map(|path| {
-                Some((path.to_string(), StaticFile::new(EmbeddedFiles::get(&path)?)))
+                let brotli = EmbeddedFiles::get(&format!("{path}{BROTLI_SUFFIX}"));
+                Some((path.to_string(), StaticFile::new(EmbeddedFiles::get(&path)?, brotli)))
             })
             .collect();
         let shell = EmbeddedFiles::get("index.html").map_or_else(
@@ -109,13 +125,15 @@ impl Default for Page {
 }
 
 impl StaticFile {
-    fn new(file: rust_embed::EmbeddedFile) -> Self {
+    /// `brotli`: the file as the build of the page has compressed it, if it has.
+    fn new(file: rust_embed::EmbeddedFile, brotli: Option<rust_embed::EmbeddedFile>) -> Self {
         let body = Bytes::from(file.data.into_owned());
         let content_type = file.metadata.mimetype().to_owned();
         let compressible = ["text/", "javascript", "json", "svg", "manifest"];
         let is_compressible = compressible.iter().any(|kind| content_type.contains(kind));
-        let gzip = is_compressible.then(|| gzip(&body)).flatten();
-        Self { content_type, gzip, etag: etag_of(&body), body }
+        let gzip = is_compressible.then(|| gzip(&body, Compression::default())).flatten();
+        let brotli = brotli.map(|file| Bytes::from(file.data.into_owned()));
+        Self { content_type, gzip, brotli, etag: etag_of(&body), body }
     }
 }
 
@@ -126,22 +144,35 @@ impl Page {
     pub fn respond(
         &self,
         path: &str,
-        is_gzip_accepted: bool,
+        accepted: AcceptedCodings,
         bootstrap: impl FnOnce() -> Option<Document>,
     ) -> Response {
         match self.files.get(path.trim_start_matches('/')) {
-            Some(file) if path != "/index.html" => file.to_response(path, is_gzip_accepted),
+            Some(file) if path != "/index.html" => file.to_response(path, accepted),
             // A missing file is a 404: a browser would take the shell for the script that it loads.
             _ if path.starts_with("/_app/") => Response::new(StatusCode::NOT_FOUND),
-            _ => self.render_shell(path, bootstrap()),
+            _ => self.render_shell(path, accepted, bootstrap()),
         }
     }
 
-    fn render_shell(&self, path: &str, bootstrap: Option<Document>) -> Response {
+    fn render_shell(
+        &self,
+        path: &str,
+        accepted: AcceptedCodings,
+        bootstrap: Option<Document>,
+    ) -> Response {
         let json = bootstrap.as_ref().and_then(Document::as_str);
         let inlined = json.map_or(String::new(), |json| inline_bootstrap(json, Timestamp::now()));
         let html = with_relative_links(&self.shell, path).replace(BOOTSTRAP_PLACEHOLDER, &inlined);
-        Response::ok("text/html; charset=utf-8", html.into())
+        // The shell is made anew for every request, so that it gets the coding that is made quickly.
+        let gzip = accepted.gzip.then(|| gzip(html.as_bytes(), Compression::fast())).flatten();
+        let response = match gzip {
+            Some(body) => Response::ok("text/html; charset=utf-8", body)
+                .header(header::CONTENT_ENCODING, "gzip"),
+            None => Response::ok("text/html; charset=utf-8", html.into()),
+        };
+        response
+            .header(header::VARY, "Accept-Encoding")
             // The shell carries the server's time, which is wrong in a stored response.
             .header(header::CACHE_CONTROL, "no-store")
             .header(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY)
@@ -150,15 +181,16 @@ impl Page {
 }
 
 impl StaticFile {
-    fn to_response(&self, path: &str, is_gzip_accepted: bool) -> Response {
+    fn to_response(&self, path: &str, accepted: AcceptedCodings) -> Response {
         // Files in `immutable` have the hash of their content in their name.
         let caching = if path.starts_with("/_app/immutable/") {
             "public, max-age=31536000, immutable"
         } else {
             "no-cache"
         };
-        let (body, encoding) = match &self.gzip {
-            Some(gzip) if is_gzip_accepted => (gzip.clone(), Some("gzip")),
+        let (body, encoding) = match (&self.brotli, &self.gzip) {
+            (Some(brotli), _) if accepted.brotli => (brotli.clone(), Some("br")),
+            (_, Some(gzip)) if accepted.gzip => (gzip.clone(), Some("gzip")),
             _ => (self.body.clone(), None),
         };
         let response = Response::new(StatusCode::OK)
@@ -182,8 +214,8 @@ fn inline_bootstrap(json: &str, now: Timestamp) -> String {
 }
 
 /// The body compressed; `None` where that makes it no smaller.
-fn gzip(body: &[u8]) -> Option<Bytes> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+fn gzip(body: &[u8], level: Compression) -> Option<Bytes> {
+    let mut encoder = GzEncoder::new(Vec::new(), level);
     encoder.write_all(body).ok()?;
     let compressed = encoder.finish().ok()?;
     (compressed.len() < body.len()).then(|| compressed.into())
@@ -208,6 +240,41 @@ mod tests {
                 let base = url::Url::parse(&format!("https://tv.example{root}{path}")).unwrap();
                 let link = base.join(&html).unwrap();
                 assert_eq!(link.path(), format!("{root}/_app/a.js"), "{base}");
+            }
+        }
+    }
+
+    #[test]
+    fn each_client_gets_a_coding_that_it_accepts() {
+        let file = |text: &'static [u8]| StaticFile {
+            content_type: "text/javascript".to_owned(),
+            body: Bytes::from_static(text),
+            gzip: gzip(text, Compression::default()),
+            brotli: Some(Bytes::from_static(b"brotli")),
+            etag: etag_of(text),
+        };
+        let page = Page {
+            files: HashMap::from([("app.js".to_owned(), file(&[b'a'; 100]))]),
+            shell: format!("<html>{}</html>", "shell ".repeat(100)),
+        };
+        for (accepted, of_file, of_shell) in [
+            ("gzip, deflate, br, zstd", Some("br"), Some("gzip")),
+            ("br", Some("br"), None),
+            ("gzip;q=0.5", Some("gzip"), Some("gzip")),
+            ("br;q=0, gzip", Some("gzip"), Some("gzip")),
+            ("identity", None, None),
+            ("", None, None),
+        ] {
+            let fields = HeaderMap::from_iter([(
+                header::ACCEPT_ENCODING,
+                HeaderValue::from_static(accepted),
+            )]);
+            for (path, expected) in [("/app.js", of_file), ("/watch", of_shell)] {
+                let response = page.respond(path, AcceptedCodings::of(&fields), || None);
+                let mut fields = response.fields().iter();
+                let coding = fields.find(|(name, _)| name == header::CONTENT_ENCODING);
+                let coding = coding.map(|(_, value)| value.to_str().unwrap());
+                assert_eq!(coding, expected, "{path} for {accepted:?}");
             }
         }
     }

@@ -15,12 +15,14 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
-use pitwall_fetch::{Fetcher, Request};
+use pitwall_fetch::Request;
 use pitwall_hls::{DeliveryOffer, PlaylistTiming};
 use url::Url;
 
 use crate::http::problem::{Problem, upstream_status_problem};
 use crate::http::response::{Response, etag_of};
+use crate::metrics::upstream::TrafficKind;
+use crate::upstream::client::UpstreamClient;
 use crate::upstream::target::UpstreamTarget;
 pub use poller::{PlaylistPoller, PlaylistResult, PollOutcome};
 
@@ -151,7 +153,7 @@ const BLOCKING_RELOAD_TIMEOUT: Duration = Duration::from_secs(20);
 /// # Errors
 /// The problem of the fetch, or of a status that is no success.
 pub async fn fetch_playlist(
-    fetcher: &Fetcher,
+    upstreams: &UpstreamClient,
     target: &UpstreamTarget,
     directives: Option<&str>,
     limit: usize,
@@ -172,7 +174,7 @@ pub async fn fetch_playlist(
     if directives.is_some() {
         request = request.first_byte_timeout(BLOCKING_RELOAD_TIMEOUT);
     }
-    let response = target.send(fetcher, request).await?;
+    let response = upstreams.send(target, TrafficKind::Playlist, request).await?;
     if !response.status().is_success() {
         return Err(upstream_status_problem(response.status()));
     }

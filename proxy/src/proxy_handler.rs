@@ -83,7 +83,7 @@ impl ProxyHandler {
             let fetch = |directives| {
                 state.fetch_and_rewrite(request, directives, cache_key, playlist_poller)
             };
-            self.playlist_poller.poll(playlist.clone(), directives, fetch).boxed()
+            self.playlist_poller.poll(playlist.clone(), directives, None, fetch).boxed()
         };
         match &request.directives {
             None => poll(None).await.result,
@@ -109,7 +109,7 @@ impl EdgeState {
         let ProxyRequest { target, variables, now, .. } = request;
         let limits = PlaylistLimits::default();
         let upstream_playlist = playlist::fetch_playlist(
-            &self.fetcher,
+            &self.upstreams,
             &target,
             directives.as_deref(),
             limits.max_bytes,

@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use pingora::apps::HttpServerOptions;
 use pingora::listeners::L4BufferSettings;
 use pingora::listeners::ListenerConfig;
+use pingora::protocols::http::v2::server::default_h2_options;
 use pingora::server::configuration::ServerConf;
 use pingora::server::{RunArgs, ShutdownSignal, ShutdownSignalWatch, ShutdownWatch};
 use pingora::services::background::{BackgroundService, background_service};
@@ -21,7 +22,7 @@ use prometheus::Registry;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::admin::{AdminService, ReloadRequests};
+use crate::admin::{AdminService, AdminTools};
 use crate::config::{Config, EdgeConfig};
 use crate::drain::DrainSignal;
 use crate::edge::Edge;
@@ -35,6 +36,10 @@ use crate::upstream::denials::DenialLog;
 
 /// How long an HTTP/2 connection without an open stream is kept alive.
 const HTTP2_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How many bytes of a stream's body wait in HTTP/2's own buffer for a client that does not read: a connection of a hundred
+/// streams holds a hundred times as many, which no budget of the cache counts once the body was written whole.
+const HTTP2_SEND_BUFFER_BYTES: usize = 128 * 1024;
 
 /// How long the tasks beside the edge may take to save what they know when the process stops.
 const TASKS_END_TIMEOUT: Duration = Duration::from_secs(3);
@@ -105,7 +110,7 @@ impl Server {
         config: &EdgeConfig,
         edge: Edge,
         registry: Registry,
-        reload_requests: ReloadRequests,
+        admin_tools: AdminTools,
     ) -> Result<Self, ListenError> {
         let threads = match config.threads {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
@@ -133,7 +138,7 @@ impl Server {
             state: edge.state().clone(),
             registry,
             drain_signal: edge.drain_signal(),
-            reload_requests,
+            tools: admin_tools,
         };
         let (viewers, events) = (edge.state().viewers.clone(), edge.events());
         let store = edge.state().store.clone();
@@ -145,6 +150,10 @@ impl Server {
         let denials = edge.denials();
         let mut proxy = http_proxy(&inner.configuration, edge);
         proxy.server_options = Some(options);
+        // With Pingora's limits of streams and header lists.
+        let mut http2 = default_h2_options();
+        http2.max_send_buffer_size(HTTP2_SEND_BUFFER_BYTES);
+        proxy.h2_options = Some(http2);
         let loaded = config.tls.as_ref().map(LoadedCertificate::load).transpose()?;
         let certificate = loaded.map(Certificate::new);
         let tls = certificate.as_ref().map(Certificate::acceptor).transpose()?;

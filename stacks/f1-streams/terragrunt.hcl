@@ -23,22 +23,39 @@ locals {
 
 inputs = {
   namespace = local.namespace
-  image     = "registry.example.com/pitwall:0.1.0"
+  # By digest, as `docker push` prints it.
+  image     = "registry.example.com/pitwall@sha256:0000000000000000000000000000000000000000000000000000000000000000"
   host      = "tv.example.com"
   nfs       = { server = "nfs.example.com", path = "/srv/pitwall" }
 
-  # One pod, the control plane beside the edge. Apart, for more viewers than one edge has room for:
+  # One pod, the control plane beside the edge. Apart, for more viewers than one edge has room for; two
+  # control planes, of which one leads:
   # split = true
   # edges = 3
+  # autoscale = { edges = 10, viewers = 1000, cpu_percent = null }   # needs prometheus-adapter with pitwall_viewers
+  # autoscale = { edges = 10, viewers = null, cpu_percent = 70 }     # needs metrics-server only
 
-  # Whose X-Forwarded-For says who a viewer is, for [edge.limits]: the range of the ingress controller's pods.
-  # config = <<-EOF
-  #   [edge]
-  #   trusted_proxies = ["10.42.0.0/16"]
-  # EOF
+  # Where viewers come through, and the addresses of its pods: whose X-Forwarded-For says who a viewer is.
+  ingress_namespace = "ingress-nginx"
+  trusted_proxies   = ["10.42.0.0/16"]
+
+  # A Gateway instead of the Ingress, or beside it:
+  # ingress_class     = null
+  # ingress_namespace = "envoy-gateway-system"
+  # gateway           = { name = "public", namespace = "gateway" }
+
+  # The secret pitwall from a store of the External Secrets Operator, instead of the one above. What the
+  # store holds is pushed there once, as with `vault kv put secret/pitwall seal.key=… admin.token=… store.url=…`:
+  # external_secret = { store = "vault", kind = "ClusterSecretStore", key = "pitwall" }
 
   # Where the Prometheus operator is: what to scrape, and the alerts.
   # prometheus_rules = file("${get_terragrunt_dir()}/../prometheus/pitwall.rules.yml")
+
+  # Where Grafana has a sidecar for dashboards.
+  # grafana_dashboards = {
+  #   for name in fileset("${get_terragrunt_dir()}/../grafana/dashboards", "*.json") :
+  #   name => file("${get_terragrunt_dir()}/../grafana/dashboards/${name}")
+  # }
 }
 
 generate "provider" {

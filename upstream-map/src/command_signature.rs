@@ -2,14 +2,19 @@
 //! which never travels between Pitwall's processes.
 //!
 //! `Authorization: Pitwall-HMAC-SHA256 TIME.NONCE.BODY.MAC`: Unix seconds; 16 random bytes; the
-//! SHA-256 of the body; the HMAC-SHA-256 (RFC 2104) over method, path with query, time, nonce and
-//! body hash. All but the time are hex digits. The key is derived from the admin token.
+//! SHA-256 of the body; the HMAC-SHA-256 (RFC 2104) over method, path with query, time,
+//! [`PRECONDITION_HEADERS`], nonce and body hash. All but the time are hex digits. The key is
+//! derived from the admin token.
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use http::{HeaderMap, HeaderValue, Method, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use sha2::{Digest as _, Sha256};
 
 const SCHEME: &str = "Pitwall-HMAC-SHA256 ";
+
+/// The fields by which a command names the version that it changes (RFC 9110, section 13.1). They
+/// are sent along and signed: without them a command would overwrite what it has not seen.
+pub const PRECONDITION_HEADERS: [HeaderName; 2] = [header::IF_MATCH, header::IF_NONE_MATCH];
 
 /// The key of signatures, which is derived from the admin token.
 #[derive(Clone)]
@@ -36,11 +41,13 @@ impl CommandKey {
         Self(key)
     }
 
-    /// Signs a command. `path_and_query`: as they are sent. `time`: now, in Unix seconds.
+    /// Signs a command. `path_and_query`: as they are sent. `headers`: only
+    /// [`PRECONDITION_HEADERS`] of them count. `time`: now, in Unix seconds.
     pub fn sign(
         &self,
         method: &Method,
         path_and_query: &str,
+        headers: &HeaderMap,
         body: &[u8],
         time: i64,
     ) -> CommandSignature {
@@ -50,12 +57,13 @@ impl CommandKey {
             body_hash: Sha256::digest(body).into(),
             mac: [0; 32],
         };
-        let mac = self.authenticate(&signature, method, path_and_query);
+        let mac = self.authenticate(&signature, method, path_and_query, headers);
         signature.mac = mac.finalize().into_bytes().into();
         signature
     }
 
-    /// Whether a holder of this key signed the command with this method and path. Takes the same
+    /// Whether a holder of this key signed the command with this method, path and preconditions.
+    /// Takes the same
     /// time wherever the signatures differ. Whether the command has its signed body is for
     /// [`CommandSignature::is_of_body`] to say.
     pub fn has_signed(
@@ -63,8 +71,11 @@ impl CommandKey {
         signature: &CommandSignature,
         method: &Method,
         path_and_query: &str,
+        headers: &HeaderMap,
     ) -> bool {
-        self.authenticate(signature, method, path_and_query).verify_slice(&signature.mac).is_ok()
+        self.authenticate(signature, method, path_and_query, headers)
+            .verify_slice(&signature.mac)
+            .is_ok()
     }
 
     fn authenticate(
@@ -72,10 +83,19 @@ impl CommandKey {
         signature: &CommandSignature,
         method: &Method,
         path_and_query: &str,
+        headers: &HeaderMap,
     ) -> Hmac<Sha256> {
         let mut mac = Hmac::<Sha256>::new(&self.0.into());
-        // Neither a method nor a path contains a line end, so no two commands give the same text.
+        // Neither a method, a path nor a field contains a line end, and what follows the lines has
+        // one length, so no two commands give the same text.
         mac.update(format!("{method}\n{path_and_query}\n{}\n", signature.time).as_bytes());
+        for name in PRECONDITION_HEADERS {
+            for value in headers.get_all(&name) {
+                mac.update(format!("{name}: ").as_bytes());
+                mac.update(value.as_bytes());
+                mac.update(b"\n");
+            }
+        }
         mac.update(&signature.nonce);
         mac.update(&signature.body_hash);
         mac
@@ -135,7 +155,8 @@ mod tests {
     #[test]
     fn only_the_command_that_was_signed_is_accepted() {
         let (key, path) = (CommandKey::of_admin_token(TOKEN), "/api/streams/w/switch?a=b");
-        let sign = |body: &[u8]| key.sign(&Method::POST, path, body, 1_700_000_000);
+        let none = HeaderMap::new();
+        let sign = |body: &[u8]| key.sign(&Method::POST, path, &none, body, 1_700_000_000);
         let signature = sign(b"{}");
         let value = signature.to_header();
         let value = value.to_str().unwrap();
@@ -166,8 +187,29 @@ mod tests {
             ("the body and its hash", &key, &another_body, Method::POST, path, "{}", false),
             ("the signature", &key, &forged, Method::POST, path, "{}", false),
         ] {
-            let accepted =
-                key.has_signed(signature, &method, path) && signature.is_of_body(body.as_bytes());
+            let accepted = key.has_signed(signature, &method, path, &none)
+                && signature.is_of_body(body.as_bytes());
+            assert_eq!(accepted, expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn preconditions_are_signed() {
+        let key = CommandKey::of_admin_token(TOKEN);
+        let fields = |pairs: &[(HeaderName, &str)]| -> HeaderMap {
+            pairs.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect()
+        };
+        let sent = fields(&[(header::IF_MATCH, "\"a\""), (header::ACCEPT, "*/*")]);
+        let signature = key.sign(&Method::PUT, "/api/overrides", &sent, b"{}", 7);
+        for (what, received, expected) in [
+            ("as it was sent", sent.clone(), true),
+            ("another field", fields(&[(header::IF_MATCH, "\"a\"")]), true),
+            ("another version", fields(&[(header::IF_MATCH, "\"b\"")]), false),
+            ("any version", fields(&[(header::IF_MATCH, "*")]), false),
+            ("no version", HeaderMap::new(), false),
+            ("another condition", fields(&[(header::IF_NONE_MATCH, "\"a\"")]), false),
+        ] {
+            let accepted = key.has_signed(&signature, &Method::PUT, "/api/overrides", &received);
             assert_eq!(accepted, expected, "{what}");
         }
     }
@@ -175,7 +217,7 @@ mod tests {
     #[test]
     fn only_whole_signatures_are_read() {
         let key = CommandKey::of_admin_token(TOKEN);
-        let value = key.sign(&Method::GET, "/", b"", 7).to_header();
+        let value = key.sign(&Method::GET, "/", &HeaderMap::new(), b"", 7).to_header();
         let value = value.to_str().unwrap();
         let (without_mac, _) = value.rsplit_once('.').unwrap();
         let shortened = |by| value.get(..value.len() - by).unwrap().to_owned();

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -20,7 +21,7 @@ pub struct EdgeFeedback {
     local_viewers: Mutex<BTreeMap<StreamId, ViewerCount>>,
     /// Feedback of other edges by process id, as received from the store.
     remote_edges: Mutex<BTreeMap<String, RemoteEdge>>,
-    reports: Mutex<VecDeque<UpstreamReport>>,
+    reports: Mutex<VecDeque<QueuedReport>>,
     notify: Notify,
 }
 
@@ -42,6 +43,25 @@ pub struct UpstreamReport {
     /// Generation of the upstream that was used, so that its successor is not blamed.
     pub generation: u64,
     pub what: Observation,
+}
+
+/// A report on its way to the control plane.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueuedReport {
+    #[serde(flatten)]
+    pub report: UpstreamReport,
+    /// When the edge queued it, by the edge's clock in Unix milliseconds; 0: not known.
+    #[serde(default)]
+    pub queued_at: i64,
+}
+
+impl QueuedReport {
+    /// How long ago it was queued. The clocks of edge and control plane may differ: what seems to
+    /// come from the future has just been queued.
+    pub fn age(&self) -> Option<Duration> {
+        let age = Timestamp::now().as_millisecond().checked_sub(self.queued_at)?;
+        (self.queued_at > 0).then(|| Duration::from_millis(u64::try_from(age).unwrap_or(0)))
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,6 +94,12 @@ impl EdgeFeedback {
 
     /// Queues a report for the control plane.
     pub fn push_report(&self, report: UpstreamReport) {
+        let queued_at = Timestamp::now().as_millisecond();
+        self.requeue_report(QueuedReport { report, queued_at });
+    }
+
+    /// Queues a report that another edge has queued.
+    pub(crate) fn requeue_report(&self, report: QueuedReport) {
         let mut reports = self.reports.lock().unwrap_or_else(PoisonError::into_inner);
         if reports.len() == PENDING_REPORTS_MAX {
             reports.pop_front();
@@ -121,9 +147,14 @@ impl EdgeFeedback {
     }
 
     /// Takes the reports queued since the last call.
-    pub fn take_reports(&self) -> Vec<UpstreamReport> {
+    pub fn take_queued_reports(&self) -> Vec<QueuedReport> {
         let mut reports = self.reports.lock().unwrap_or_else(PoisonError::into_inner);
         reports.drain(..).collect()
+    }
+
+    /// As [`take_queued_reports`](Self::take_queued_reports), without their times.
+    pub fn take_reports(&self) -> Vec<UpstreamReport> {
+        self.take_queued_reports().into_iter().map(|queued| queued.report).collect()
     }
 
     /// Waits until a stream gets its first viewers or a report is queued.
@@ -173,6 +204,25 @@ mod tests {
         assert_eq!(feedback.viewers_by_stream(), counts(4));
         feedback.set_remote_viewers("b", BTreeMap::new());
         assert!(feedback.viewers_by_stream().is_empty());
+    }
+
+    /// Edges and control planes of two versions exchange reports while they are upgraded.
+    #[test]
+    fn reports_of_another_version_are_read() {
+        let report = UpstreamReport {
+            stream: StreamId::of_feed("f").unwrap(),
+            source: "s".into(),
+            generation: 1,
+            what: Observation::Failed { status: None },
+        };
+        let old = serde_json::to_string(&report).unwrap();
+        let read: QueuedReport = serde_json::from_str(&old).unwrap();
+        assert_eq!((&read.report, read.age()), (&report, None));
+        let new = QueuedReport { report: report.clone(), queued_at: i64::MAX };
+        let new = serde_json::to_string(&new).unwrap();
+        assert_eq!(serde_json::from_str::<UpstreamReport>(&new).unwrap(), report);
+        let read: QueuedReport = serde_json::from_str(&new).unwrap();
+        assert_eq!(read.age(), Some(Duration::ZERO), "a clock that is ahead");
     }
 
     #[test]

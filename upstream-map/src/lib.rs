@@ -9,7 +9,9 @@
 //!   text with its entity tag.
 //! - [`store`]: [`Store`], which carries a map from the control plane to the edges.
 //! - [`feedback`]: what the edges report: viewers per stream, failed and stalled upstreams.
-//! - [`command_signature`]: how an edge proves to a control plane that a command is the operator's.
+//! - [`command_signature`]: how an edge proves to a control plane that a command is the operator's;
+//!   [`trace_context`]: which trace it belongs to.
+//! - `fuzzing`: properties that hold for any input; only for tests and the fuzz targets.
 //!
 //! This crate fetches, ranks and serves nothing.
 
@@ -17,12 +19,16 @@ pub mod command_signature;
 pub mod document;
 pub mod documents;
 pub mod feedback;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod map;
 pub mod slug;
 pub mod store;
 pub mod stream;
+pub mod trace_context;
 
-pub use command_signature::{CommandKey, CommandSignature};
+pub use command_signature::{CommandKey, CommandSignature, PRECONDITION_HEADERS};
 pub use feedback::EdgeFeedback;
 pub use map::UpstreamMap;
 pub use store::{

@@ -16,7 +16,8 @@
 //! - [`metrics`]: metrics of the store.
 //!
 //! Edges agree on how a stream is published when its source changes through [`splice_registry`], in
-//! memory or over Redis ([`registry_client`]), and on disk ([`registry_file`]).
+//! memory or over Redis ([`registry_client`]), and on disk ([`registry_file`], [`number_journal`]).
+//! Over Redis each tells the others how far it has published ([`peer_numbers`]).
 
 mod baseline;
 mod current_map;
@@ -24,11 +25,15 @@ mod disk_snapshot;
 mod entries;
 mod entry_cipher;
 mod feedback_sync;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod leader_election;
 mod map_reader;
 mod map_writer;
 mod memory;
 mod metrics;
+mod number_journal;
+mod peer_numbers;
 mod record_compression;
 mod redis;
 mod redis_address;
@@ -49,9 +54,12 @@ use tokio::sync::watch;
 pub use self::current_map::CurrentMap;
 pub use self::entry_cipher::StoreKeys;
 pub use self::memory::MemoryStore;
+pub use self::peer_numbers::PeerNumber;
 pub use self::redis::{RedisConfig, RedisStore};
 pub use self::redis_address::{InvalidRedisAddress, RedisAddress};
-pub use self::splice_registry::{RenditionStart, SpliceDecision, SpliceProposal, SpliceRegistry};
+pub use self::splice_registry::{
+    RegistrySnapshot, RenditionStart, SpliceDecision, SpliceProposal, SpliceRegistry,
+};
 use crate::feedback::EdgeFeedback;
 use crate::map::UpstreamMap;
 
@@ -105,6 +113,13 @@ pub trait Store: Send + Sync + 'static {
     /// long: if the other edges cannot be asked, the decision is made locally from earlier
     /// decisions.
     async fn propose_splice(&self, proposal: &SpliceProposal) -> SpliceDecision;
+
+    /// What another edge has told to have published of a rendition last. `None`: nothing, or other
+    /// edges cannot be heard.
+    fn peer_number(&self, stream: &str, rendition: &str) -> Option<PeerNumber> {
+        let _ = (stream, rendition);
+        None
+    }
 
     /// The fencing token with which this process may publish; `None` while another process leads.
     fn fence(&self) -> watch::Receiver<Option<u64>> {

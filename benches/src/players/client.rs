@@ -51,30 +51,64 @@ fn innermost_cause(error: &dyn std::error::Error) -> String {
     innermost.unwrap_or(error).to_string()
 }
 
+impl PlaybackError {
+    /// Whether this machine lacks something for one more connection: open files or ports.
+    pub fn is_local(&self) -> bool {
+        use rustix::io::Errno;
+        let causes = std::iter::successors(Some(self as &dyn std::error::Error), |it| it.source());
+        causes.filter_map(|cause| cause.downcast_ref::<std::io::Error>()?.raw_os_error()).any(
+            |code| {
+                [Errno::MFILE, Errno::NFILE, Errno::ADDRNOTAVAIL, Errno::NOBUFS]
+                    .contains(&Errno::from_raw_os_error(code))
+            },
+        )
+    }
+}
+
+/// The version of HTTP that players speak.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HttpVersion {
+    /// What the server chooses with TLS (ALPN), and HTTP/1.1 without.
+    #[default]
+    Negotiated,
+    Http1,
+    /// Without TLS as well, by prior knowledge (RFC 9113, 3.3).
+    Http2,
+}
+
 /// What all players share: name resolution and TLS settings, but no connections.
 #[derive(Clone, Debug)]
-pub struct Connector(HttpsConnector<HttpConnector>);
+pub struct Connector {
+    https: HttpsConnector<HttpConnector>,
+    version: HttpVersion,
+}
 
 impl Connector {
     /// # Errors
     /// [`PlaybackError::Certificates`] when the platform's root certificates cannot be loaded.
-    pub fn new() -> Result<Self, PlaybackError> {
+    pub fn new(version: HttpVersion) -> Result<Self, PlaybackError> {
         let mut http = HttpConnector::new();
         http.set_nodelay(true);
         http.enforce_http(false);
         let builder = HttpsConnectorBuilder::new()
             .with_provider_and_platform_verifier(rustls::crypto::ring::default_provider())
             .map_err(PlaybackError::Certificates)?;
-        let builder = builder.https_or_http().enable_http1().enable_http2();
-        Ok(Self(builder.wrap_connector(http)))
+        let builder = builder.https_or_http();
+        let https = match version {
+            HttpVersion::Negotiated => builder.enable_http1().enable_http2().wrap_connector(http),
+            HttpVersion::Http1 => builder.enable_http1().wrap_connector(http),
+            HttpVersion::Http2 => builder.enable_http2().wrap_connector(http),
+        };
+        Ok(Self { https, version })
     }
 }
 
 pub(super) struct PlayerHttpClient(Pool<HttpsConnector<HttpConnector>, Empty<Bytes>>);
 
-/// Size of a response, and the times from its request to its first and last byte.
+/// Version and size of a response, and the times from its request to its first and last byte.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ResponseTiming {
+    pub(super) version: http::Version,
     pub(super) first_byte: Duration,
     pub(super) last_byte: Duration,
     pub(super) bytes: u64,
@@ -84,7 +118,8 @@ impl PlayerHttpClient {
     pub(super) fn new(connector: &Connector) -> Self {
         let pool = Pool::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
-            .build(connector.0.clone());
+            .http2_only(connector.version == HttpVersion::Http2)
+            .build(connector.https.clone());
         Self(pool)
     }
 
@@ -154,6 +189,7 @@ impl PlayerHttpClient {
                 return Err(PlaybackError::Status(response.status()));
             }
             let first_byte = started.elapsed();
+            let version = response.version();
             let mut body = response.into_body();
             let mut bytes = 0;
             while let Some(frame) = body.frame().await {
@@ -162,7 +198,8 @@ impl PlayerHttpClient {
                     on_chunk(chunk)?;
                 }
             }
-            return Ok((url, ResponseTiming { first_byte, last_byte: started.elapsed(), bytes }));
+            let last_byte = started.elapsed();
+            return Ok((url, ResponseTiming { version, first_byte, last_byte, bytes }));
         }
         Err(PlaybackError::TooManyRedirects)
     }

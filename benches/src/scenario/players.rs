@@ -10,7 +10,7 @@ mod crowd_result;
 use std::time::Duration;
 
 use anyhow::bail;
-use pitwall_benches::players::{Connector, ViewerSimulation};
+use pitwall_benches::players::{Connector, HttpVersion, VariantChoice, ViewerSimulation};
 use url::Url;
 
 pub(crate) use self::crowd::Crowd;
@@ -30,7 +30,7 @@ pub(crate) fn run(
     crowds: &[Crowd],
 ) -> anyhow::Result<Record<CrowdResult>> {
     let mut record = Record::new();
-    let connector = Connector::new()?;
+    let connector = Connector::new(HttpVersion::default())?;
     for crowd in crowds {
         // New processes for each crowd, so that nothing of the last crowd is cached.
         let contenders =
@@ -74,6 +74,7 @@ fn measure_crowd(
         viewers: crowd.viewers,
         duration,
         arrival_period: TARGET_DURATION,
+        variant: VariantChoice::First,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let process = contender.process.id();

@@ -1,38 +1,64 @@
-//! The admin endpoints: metrics and health.
+//! The admin endpoints: metrics, health, and what is logged.
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::Body;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use pitwall_upstream_map::Store;
 use prometheus::{Registry, TextEncoder};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::watch;
 
 use super::problem::Problem;
+use super::reload_route::{ReloadRequests, request_reload};
 use super::token::AdminToken;
 
-/// Where requests to reload the configuration go: each is a sender of the response.
-pub(super) type ReloadRequests = mpsc::Sender<oneshot::Sender<http::Response<Vec<u8>>>>;
+/// Reads the filter of the log, or replaces it; empty text stands for the configured one. An error
+/// says what is wrong with the text.
+pub type LogFilter = Arc<dyn Fn(Option<&str>) -> Result<String, String> + Send + Sync>;
 
 /// What the admin endpoints are of.
+#[derive(Clone)]
 pub struct AdminEndpoints {
     pub registry: Registry,
     pub store: Arc<dyn Store>,
-    /// `None`: a reload is refused.
+    /// `None`: a reload is refused, and every change of the log.
     pub admin_token: watch::Receiver<Option<AdminToken>>,
     pub reload_requests: ReloadRequests,
+    pub log_filter: LogFilter,
+}
+
+/// Longer than any filter.
+const LOG_FILTER_MAX_BYTES: usize = 4096;
+
+impl AdminEndpoints {
+    fn replace_log_filter(&self, headers: &HeaderMap, text: &str) -> (StatusCode, String) {
+        match &*self.admin_token.borrow() {
+            None => {
+                let why = "no admin token is configured: access.admin_token_file\n";
+                (StatusCode::FORBIDDEN, why.to_owned())
+            }
+            Some(token) if !token.is_presented_in(headers) => {
+                let why = "show the admin token: Authorization: Bearer TOKEN\n";
+                (StatusCode::UNAUTHORIZED, why.to_owned())
+            }
+            Some(_) => as_line((self.log_filter)(Some(text))),
+        }
+    }
+}
+
+fn as_line(filter: Result<String, String>) -> (StatusCode, String) {
+    match filter {
+        Ok(filter) => (StatusCode::OK, format!("{filter}\n")),
+        Err(why) => (StatusCode::BAD_REQUEST, format!("{why}\n")),
+    }
 }
 
 pub(super) fn router(endpoints: AdminEndpoints) -> Router {
-    let AdminEndpoints { registry, store, admin_token, reload_requests } = endpoints;
-    let reload = move |headers: HeaderMap| {
-        let (token, requests) = (admin_token.borrow().clone(), reload_requests.clone());
-        async move { request_reload(token, &headers, &requests).await }
-    };
+    let AdminEndpoints { registry, store, .. } = endpoints.clone();
     let metrics = move || {
         let text = TextEncoder::new().encode_to_string(&registry.gather());
         async move {
@@ -66,28 +92,36 @@ pub(super) fn router(endpoints: AdminEndpoints) -> Router {
         .route("/healthz", get(|| async { StatusCode::OK }))
         .route("/readyz", get(ready))
         .route("/reload", post(reload))
+        .route("/log/level", get(read_log_level).put(replace_log_level))
+        .layer(DefaultBodyLimit::max(LOG_FILTER_MAX_BYTES))
+        .with_state(endpoints)
         .layer(map_response(forbid_storing))
 }
 
-/// Has the configuration read again; the response says what changed, or why nothing did.
-async fn request_reload(
-    token: Option<AdminToken>,
-    headers: &HeaderMap,
-    requests: &ReloadRequests,
-) -> Response {
+async fn reload(
+    State(endpoints): State<AdminEndpoints>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     if !headers.contains_key(header::AUTHORIZATION) {
-        return Problem::TokenMissing.into_response();
+        return Err(Problem::TokenMissing);
     }
-    if !token.is_some_and(|token| token.is_presented_in(headers)) {
-        return Problem::TokenInvalid.into_response();
+    let token = endpoints.admin_token.borrow().clone();
+    if !token.is_some_and(|token| token.is_presented_in(&headers)) {
+        return Err(Problem::TokenInvalid);
     }
-    let (reply, response) = oneshot::channel();
-    let sent = requests.send(reply).await.is_ok();
-    match if sent { response.await.ok() } else { None } {
-        Some(response) => response.map(Body::from),
-        // The process stops.
-        None => Problem::Busy.into_response(),
-    }
+    request_reload(&endpoints.reload_requests).await
+}
+
+async fn read_log_level(State(endpoints): State<AdminEndpoints>) -> (StatusCode, String) {
+    as_line((endpoints.log_filter)(None))
+}
+
+async fn replace_log_level(
+    State(endpoints): State<AdminEndpoints>,
+    headers: HeaderMap,
+    text: String,
+) -> (StatusCode, String) {
+    endpoints.replace_log_filter(&headers, &text)
 }
 
 /// Health and metrics are those of the moment: no cache on the way may keep them.

@@ -19,7 +19,7 @@ use crate::clock::Clock;
 
 /// How far the time of a signature may be from this control plane's clock, in seconds.
 const SIGNATURE_TIME_TOLERANCE: i64 = 60;
-/// How long the body of a signed command may take, which is a few hundred bytes.
+/// How long the body of a signed command may take, which is some KiB.
 const BODY_READ_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(super) struct CommandAuthorizer {
@@ -69,7 +69,7 @@ impl CommandAuthorizer {
         signature: &CommandSignature,
     ) -> Result<Request, Problem> {
         let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-        if !key.has_signed(signature, request.method(), path) {
+        if !key.has_signed(signature, request.method(), path, request.headers()) {
             return Err(Problem::TokenInvalid);
         }
         let now = self.clock.now().as_second();
@@ -110,12 +110,8 @@ impl CommandAuthorizer {
             Some(signature) => signature,
             None => {
                 let token = self.token.borrow().clone()?;
-                token.command_key().sign(
-                    &parts.method,
-                    path_and_query,
-                    body,
-                    self.clock.now().as_second(),
-                )
+                let now = self.clock.now().as_second();
+                token.command_key().sign(&parts.method, path_and_query, &parts.headers, body, now)
             }
         };
         Some(signature.to_header())

@@ -8,7 +8,10 @@ use axum::response::Response;
 use http::{HeaderName, HeaderValue, header};
 use pitwall_fetch::RequestBody as Sent;
 use pitwall_fetch::{AddressPolicy, FetchError, Request as Outgoing};
-use pitwall_upstream_map::Leadership;
+use pitwall_upstream_map::trace_context::{
+    self, TRACEPARENT, TraceContext, X_REQUEST_ID, outgoing_context,
+};
+use pitwall_upstream_map::{Leadership, PRECONDITION_HEADERS};
 use url::{Position, Url};
 
 use super::CommandServer;
@@ -23,8 +26,8 @@ const LEADER_RESPONSE_TIMEOUT: Duration = COMMAND_TIMEOUT.saturating_add(Duratio
 /// Larger than any trace.
 const LEADER_RESPONSE_MAX_BYTES: usize = 16 << 20;
 /// The header fields of the leader's response that are passed on.
-const FORWARDED_RESPONSE_HEADERS: [HeaderName; 4] =
-    [header::CONTENT_TYPE, header::CACHE_CONTROL, header::ALLOW, header::RETRY_AFTER];
+const FORWARDED_RESPONSE_HEADERS: [HeaderName; 5] =
+    [header::CONTENT_TYPE, header::CACHE_CONTROL, header::ALLOW, header::RETRY_AFTER, header::ETAG];
 /// Private address ranges in which a leader may be. None contains a metadata service.
 const LEADER_PRIVATE_RANGES: [&str; 7] = [
     "10.0.0.0/8",
@@ -72,7 +75,19 @@ pub(super) async fn forward_to_leader(
     if let Some(authorization) = authorization {
         outgoing.source_headers.insert(header::AUTHORIZATION, authorization);
     }
+    for name in PRECONDITION_HEADERS {
+        if let Some(value) = parts.headers.get(&name) {
+            outgoing.source_headers.insert(name, value.clone());
+        }
+    }
     outgoing.source_headers.insert(FORWARDED_HEADER, HeaderValue::from_static("1"));
+    if let Some(id) = trace_context::request_id(&parts.headers) {
+        outgoing.source_headers.insert(X_REQUEST_ID, id.clone());
+    }
+    let trace = TraceContext::of_headers(&parts.headers).map(outgoing_context);
+    if let Some(Ok(trace)) = trace.map(|trace| HeaderValue::try_from(trace.to_string())) {
+        outgoing.source_headers.insert(TRACEPARENT, trace);
+    }
     send_to_leader(commands, &policy, outgoing).await.map_err(|error| {
         tracing::warn!(place = leader, %error, "a command could not be forwarded to the leader; check [control] advertise");
         if error.is_unsent() { Problem::LeaderUnreachable } else { Problem::OutcomeUnknown }

@@ -5,6 +5,7 @@ use http::{HeaderValue, StatusCode, header};
 
 use pitwall_upstream_map::documents::ProblemDetails;
 
+use crate::config_files::FileError;
 use crate::model::command::CommandError;
 
 pub(super) const PROBLEM_CONTENT_TYPE: &str = "application/problem+json";
@@ -26,6 +27,13 @@ pub(super) enum Problem {
     BodyTooLarge,
     NotJson,
     CommandFailed(CommandError),
+    FileRefused(FileError),
+    /// No trial has this id, or it was long ago.
+    TrialUnknown,
+    /// As many trials run as may.
+    TrialsBusy,
+    /// A task of this process failed.
+    Failed,
     /// Another control plane leads, and its address is unknown here.
     StandingBy,
     /// No control plane is known to lead, as the store cannot be reached.
@@ -86,6 +94,22 @@ impl Problem {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-json", text("a body is application/json"))
             }
             Self::CommandFailed(error) => command_error_parts(error),
+            Self::FileRefused(error) => file_error_parts(error),
+            Self::TrialUnknown => (
+                StatusCode::NOT_FOUND,
+                "trial-unknown",
+                text("no trial has this id, or it was too long ago: start another one"),
+            ),
+            Self::TrialsBusy => (
+                StatusCode::CONFLICT,
+                "trials-busy",
+                text("other trials run: wait until one has ended"),
+            ),
+            Self::Failed => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "failed",
+                text("the control plane failed: its log says more"),
+            ),
             Self::StandingBy => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "standing-by",
@@ -160,6 +184,58 @@ fn command_error_parts(error: &CommandError) -> (StatusCode, &'static str, Strin
         CommandError::Busy => return Problem::Busy.response_parts(),
     };
     (status, name, detail.to_owned())
+}
+
+fn file_error_parts(error: &FileError) -> (StatusCode, &'static str, String) {
+    match error {
+        FileError::NotConfigured(why) => {
+            (StatusCode::NOT_FOUND, "file-not-configured", (*why).to_owned())
+        }
+        FileError::Unknown(name) => (
+            StatusCode::NOT_FOUND,
+            "source-file-unknown",
+            format!("sources/ has no file {name}.toml"),
+        ),
+        FileError::ReadOnly(why) => (
+            StatusCode::FORBIDDEN,
+            "file-read-only",
+            format!("the file cannot be changed here: {why}"),
+        ),
+        FileError::BadName(name) => (
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "bad-name",
+            format!("{name:?} is not a name: use [a-z0-9_-], at most 64 characters"),
+        ),
+        FileError::PreconditionMissing => (
+            StatusCode::PRECONDITION_REQUIRED,
+            "version-missing",
+            "send the version that you change, as it was read: If-Match: \"…\"; for a new file \
+             If-None-Match: *"
+                .to_owned(),
+        ),
+        FileError::Changed => (
+            StatusCode::PRECONDITION_FAILED,
+            "file-changed",
+            "the file is not the one that was read: somebody else has changed, made or removed it. \
+             Read it again"
+                .to_owned(),
+        ),
+        FileError::NameTaken { name, location } => (
+            StatusCode::CONFLICT,
+            "source-name-taken",
+            format!("name: {location} has a source {name:?} already"),
+        ),
+        FileError::Invalid(invalid) => {
+            (StatusCode::UNPROCESSABLE_ENTITY, "file-invalid", invalid.to_string())
+        }
+        FileError::Io(why) => (StatusCode::INTERNAL_SERVER_ERROR, "file-failed", why.clone()),
+    }
+}
+
+impl From<FileError> for Problem {
+    fn from(error: FileError) -> Self {
+        Self::FileRefused(error)
+    }
 }
 
 /// Problem details by RFC 9457.

@@ -10,37 +10,39 @@ use axum::extract::{DefaultBodyLimit, Path, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use pitwall_upstream_map::Leadership;
 use pitwall_upstream_map::documents::ProblemDetails;
+use pitwall_upstream_map::trace_context::{self, TraceContext, X_REQUEST_ID};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi, ToSchema};
 
-use super::CommandServer;
-use super::forwarding;
 use super::problem::{PROBLEM_CONTENT_TYPE, Problem};
+use super::problem_responses::CommandProblems;
+use super::{CommandServer, file_routes, forwarding, reload_route, tool_routes};
 use crate::model::command::{
-    Command, CommandError, ReplySender, RunStarted, SwitchRequest, SwitchResult,
+    Command, CommandError, ReplySender, RunStarted, SwitchRequest, SwitchResult, ViewerCounts,
 };
 use crate::model::run_trace::RunTrace;
 
-/// Larger than any command.
-pub(super) const BODY_MAX_BYTES: usize = 16 * 1024;
+/// Larger than any command; the longest carry a file.
+pub(super) const BODY_MAX_BYTES: usize = 64 * 1024;
 /// The engine replies within milliseconds, or within five seconds while a switch waits for a store
 /// that cannot be reached.
 pub(super) const COMMAND_TIMEOUT: Duration = Duration::from_secs(7);
 
 /// Response descriptions that the operations share.
-const UNAUTHORIZED_DESCRIPTION: &str = "Not the admin token. signature-expired: the clocks of edge and control plane differ by more \
+pub(super) const UNAUTHORIZED_DESCRIPTION: &str = "Not the admin token. signature-expired: the clocks of edge and control plane differ by more \
                         than a minute; signature-replayed: the same signed command came before.";
-const UNAVAILABLE_DESCRIPTION: &str = "Nothing was done: store-unavailable: the store cannot be reached; \
+pub(super) const UNAVAILABLE_DESCRIPTION: &str = "Nothing was done: store-unavailable: the store cannot be reached; \
                        standing-by, leader-silent: which control plane leads is not known, or it \
                        cannot be reached; taking-over: it has just begun to lead; unavailable: it \
                        is busy. Retry-After says when to ask again.";
-const OUTCOME_UNKNOWN_DESCRIPTION: &str = "outcome-unknown: it was sent on and not answered in time. Look whether it \
+pub(super) const OUTCOME_UNKNOWN_DESCRIPTION: &str = "outcome-unknown: it was sent on and not answered in time. Look whether it \
                          was done before you send it again.";
 
 pub(super) fn router(commands: CommandServer) -> Router {
@@ -49,6 +51,10 @@ pub(super) fn router(commands: CommandServer) -> Router {
         .route("/api/extractors/{name}/run", post(run_extractor))
         .route("/api/extractors/{name}/trace", get(get_trace))
         .route("/api/streams/{id}/switch", post(switch_stream))
+        .route("/api/viewers", get(get_viewers))
+        .merge(file_routes::router())
+        .merge(tool_routes::router())
+        .merge(reload_route::router())
         .method_not_allowed_fallback(|| async { Problem::MethodNotAllowed })
         .fallback(|| async { Problem::NotFound })
         .layer(middleware::from_fn_with_state(commands.clone(), authorize_or_forward))
@@ -64,15 +70,81 @@ async fn authorize_or_forward(
     next: Next,
 ) -> Result<Response, Problem> {
     let request = commands.authorizer.authorize(request).await?;
-    match commands.is_leader() {
-        true => Ok(next.run(request).await),
-        false => forwarding::forward_to_leader(&commands, request).await,
+    let log = CommandLog::of(&request);
+    let span = log.span();
+    let answer = async {
+        match commands.is_leader() {
+            true => Ok(next.run(request).await),
+            false => forwarding::forward_to_leader(&commands, request).await,
+        }
+    };
+    let mut response = answer.instrument(span).await.into_response();
+    log.write(response.status());
+    if let Some(id) = log.request_id {
+        response.headers_mut().insert(X_REQUEST_ID, id);
+    }
+    Ok(response)
+}
+
+/// What the log and the spans say of a command.
+struct CommandLog {
+    request_id: Option<HeaderValue>,
+    trace: Option<TraceContext>,
+    method: Method,
+    path: String,
+}
+
+impl CommandLog {
+    fn of(request: &Request) -> Self {
+        Self {
+            request_id: trace_context::request_id(request.headers()).cloned(),
+            trace: TraceContext::of_headers(request.headers()),
+            method: request.method().clone(),
+            path: request.uri().path().to_owned(),
+        }
+    }
+
+    /// The edge's name of the request that brought the command.
+    fn request_id(&self) -> &str {
+        self.request_id.as_ref().and_then(|id| id.to_str().ok()).unwrap_or("-")
+    }
+
+    fn span(&self) -> tracing::Span {
+        let span = tracing::debug_span!("command", request_id = self.request_id());
+        if let Some(trace) = self.trace {
+            trace_context::set_parent(&span, trace);
+        }
+        span
+    }
+
+    fn write(&self, status: StatusCode) {
+        let (request_id, method, path) = (self.request_id(), &self.method, &self.path);
+        let trace_id = self.trace.map(|trace| format!("{:032x}", trace.trace_id));
+        let status = status.as_u16();
+        tracing::info!(request_id, trace_id, %method, path, status, "a command was answered");
     }
 }
 
 #[derive(OpenApi)]
 #[openapi(
-    paths(run_extractor, get_trace, switch_stream),
+    paths(
+        run_extractor,
+        get_trace,
+        switch_stream,
+        get_viewers,
+        file_routes::list_sources,
+        file_routes::get_source,
+        file_routes::save_source,
+        file_routes::remove_source,
+        file_routes::check_source,
+        file_routes::get_overrides,
+        file_routes::save_overrides,
+        file_routes::check_overrides,
+        tool_routes::try_source,
+        tool_routes::get_trial,
+        tool_routes::test_notifications,
+        reload_route::reload,
+    ),
     modifiers(&BearerScheme),
     security(("admin-token" = [])),
 )]
@@ -89,7 +161,8 @@ impl Modify for BearerScheme {
         // need no token.
         let security = document.security.take();
         for item in document.paths.paths.values_mut() {
-            for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
+            let operations = [&mut item.get, &mut item.post, &mut item.put, &mut item.delete];
+            for operation in operations.into_iter().flatten() {
                 operation.security.clone_from(&security);
             }
         }
@@ -197,7 +270,21 @@ async fn switch_stream(
         .await
 }
 
-fn parse_json_body<T: Default + for<'de> Deserialize<'de>>(
+/// Who watches what, and what an operator has pinned
+#[utoipa::path(
+    get,
+    path = "/api/viewers",
+    operation_id = "viewers",
+    responses(
+        (status = 200, body = ViewerCounts, description = "Numbers alone: nothing of a viewer."),
+        CommandProblems,
+    ),
+)]
+async fn get_viewers(State(commands): State<Arc<CommandServer>>) -> Result<Response, Problem> {
+    commands.execute(StatusCode::OK, |reply| Command::GetViewers { reply }).await
+}
+
+pub(super) fn parse_json_body<T: Default + for<'de> Deserialize<'de>>(
     headers: &HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<T, Problem> {
@@ -252,7 +339,11 @@ impl CommandServer {
             None if !self.is_leader() => return Err(self.not_leading_problem()),
             None => return Err(Problem::Busy),
         };
-        let headers = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
-        Ok((status, headers, axum::Json(result)).into_response())
+        Ok(json_response(status, result))
     }
+}
+
+pub(super) fn json_response(status: StatusCode, body: impl Serialize) -> Response {
+    let headers = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
+    (status, headers, axum::Json(body)).into_response()
 }

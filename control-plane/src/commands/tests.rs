@@ -15,12 +15,16 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use prometheus::Registry;
 
 use super::*;
+use crate::config_files::SourceFileLocations;
 use crate::control::{ControlPlane, ControlPlaneConfig, ControlPlaneSettings};
 use crate::extract::ConfiguredSource;
 use crate::extract::ExtractConfig;
 use crate::publish::PublicUrl;
 use crate::rank::RankConfig;
 use crate::schedule::ScheduleConfig;
+use crate::webhooks::{Webhook, WebhookConfig};
+
+mod file_commands;
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
@@ -28,7 +32,7 @@ const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 struct TestControlPlane {
     address: SocketAddr,
     admin: SocketAddr,
-    _state: tempfile::TempDir,
+    state: tempfile::TempDir,
 }
 
 impl TestControlPlane {
@@ -63,13 +67,35 @@ impl TestControlPlane {
         text: &str,
         needed: T,
     ) -> Self {
+        Self::start_with_webhooks(store, token, text, Vec::new(), needed).await
+    }
+
+    async fn start_with_webhooks<T: Send + 'static>(
+        store: Arc<dyn Store>,
+        token: Option<&str>,
+        text: &str,
+        webhooks: Vec<WebhookConfig>,
+        needed: T,
+    ) -> Self {
+        let webhooks =
+            webhooks.into_iter().map(|webhook| Webhook::load(webhook).unwrap()).collect();
         let state = tempfile::tempdir().unwrap();
+        std::fs::write(state.path().join("overrides.toml"), "# nothing yet\n").unwrap();
         let config = ControlPlaneConfig {
             settings: ControlPlaneSettings {
-                schedule: ScheduleConfig { providers: Vec::new(), ..ScheduleConfig::default() },
+                schedule: ScheduleConfig {
+                    providers: Vec::new(),
+                    override_file: Some(state.path().join("overrides.toml")),
+                    ..ScheduleConfig::default()
+                },
                 sources: ConfiguredSource::parse_file(text).unwrap(),
                 rank: RankConfig::default(),
-                webhooks: Vec::new(),
+                webhooks,
+                source_files: SourceFileLocations {
+                    folder: Some(state.path().join("sources")),
+                    ..SourceFileLocations::default()
+                },
+                edit_files: true,
                 admin_token: token.map(|token| AdminToken::new(token.as_bytes()).unwrap()),
             },
             extract: ExtractConfig::default(),
@@ -80,10 +106,16 @@ impl TestControlPlane {
         let fetcher = Arc::new(Fetcher::new(Timeouts::default(), Vec::new()));
         let registry = Registry::new();
         let plane = ControlPlane::new(config, fetcher, store.clone(), &registry).unwrap();
-        let commands = plane.command_server();
-        let (reload_requests, _) = tokio::sync::mpsc::channel(1);
-        let admin_token = plane.admin_token();
-        let endpoints = AdminEndpoints { registry, store, admin_token, reload_requests };
+        let (reload_requests, requests) = tokio::sync::mpsc::channel(1);
+        let commands = plane.command_server(reload_requests.clone());
+        tokio::spawn(answer_reloads(requests));
+        let endpoints = AdminEndpoints {
+            registry,
+            store,
+            admin_token: plane.admin_token(),
+            reload_requests,
+            log_filter: test_log_filter(),
+        };
         let listen = || std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let (listener, admin) = (listen(), listen());
         let addresses = (listener.local_addr().unwrap(), admin.local_addr().unwrap());
@@ -93,7 +125,7 @@ impl TestControlPlane {
         });
         tokio::spawn(commands.serve(listener, std::future::pending()));
         tokio::spawn(serve_admin(admin, endpoints, std::future::pending()));
-        Self { address: addresses.0, admin: addresses.1, _state: state }
+        Self { address: addresses.0, admin: addresses.1, state }
     }
 
     async fn ask(&self, request: &str, headers: &str, body: &str) -> (u16, String, Value) {
@@ -122,6 +154,83 @@ async fn ask(
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
     let json = serde_json::from_str(body).unwrap_or_else(|_| Value::String(body.to_owned()));
     (status, head.to_lowercase(), json)
+}
+
+/// Answers each request for a reload with what it is the how manieth.
+async fn answer_reloads(
+    mut requests: mpsc::Receiver<tokio::sync::oneshot::Sender<http::Response<Vec<u8>>>>,
+) {
+    for number in 1.. {
+        let Some(reply) = requests.recv().await else { break };
+        reply.send(http::Response::new(format!("{{\"reload\":{number}}}").into())).unwrap();
+    }
+}
+
+/// The command and the admin endpoint ask the same task.
+#[tokio::test]
+async fn the_configuration_is_read_again_for_the_operator_alone() {
+    let plane = TestControlPlane::start(Some(TOKEN)).await;
+    let token = authorization_header();
+    for (address, request, headers, status, reload) in [
+        (plane.address, "POST /api/reload", "", 401, None),
+        (plane.admin, "POST /reload", "", 401, None),
+        (plane.admin, "POST /reload", "authorization: Bearer x\r\n", 401, None),
+        (plane.admin, "GET /reload", &*token, 405, None),
+        (plane.address, "GET /api/reload", &*token, 405, None),
+        (plane.address, "POST /api/reload", &*token, 200, Some(1)),
+        (plane.admin, "POST /reload", &*token, 200, Some(2)),
+    ] {
+        let (got, _, body) = ask(address, request, headers, "").await;
+        assert_eq!((got, body["reload"].as_u64()), (status, reload), "{request} {body}");
+    }
+}
+
+/// A filter that accepts a word.
+fn test_log_filter() -> LogFilter {
+    let filter = std::sync::Mutex::new("info".to_owned());
+    Arc::new(move |text| {
+        let mut filter = filter.lock().unwrap();
+        match text {
+            Some(text) if text.contains(' ') => return Err("no filter".to_owned()),
+            Some(text) => text.clone_into(&mut filter),
+            None => {}
+        }
+        Ok(filter.clone())
+    })
+}
+
+#[tokio::test]
+async fn the_log_level_is_the_operators() {
+    let (token, wrong) = (authorization_header(), "authorization: Bearer x\r\n".to_owned());
+    let (with, without) =
+        (TestControlPlane::start(Some(TOKEN)).await, TestControlPlane::start(None).await);
+    for (plane, request, headers, body, status, text) in [
+        (&with, "GET /log/level", "", "", 200, "info\n"),
+        (&with, "PUT /log/level", "", "debug", 401, "show the admin token"),
+        (&with, "PUT /log/level", &*wrong, "debug", 401, "show the admin token"),
+        (&with, "GET /log/level", "", "", 200, "info\n"),
+        (&with, "PUT /log/level", &token, "two words", 400, "no filter\n"),
+        (&with, "PUT /log/level", &token, &"x".repeat(5000), 413, ""),
+        (&with, "PUT /log/level", &token, "debug", 200, "debug\n"),
+        (&with, "GET /log/level", "", "", 200, "debug\n"),
+        (&without, "PUT /log/level", &token, "debug", 403, "no admin token is configured"),
+    ] {
+        let (got, _, answer) = ask(plane.admin, request, headers, body).await;
+        assert_eq!(got, status, "{request} {headers} {answer}");
+        assert!(answer.as_str().unwrap_or_default().starts_with(text), "{request}: {answer}");
+    }
+}
+
+/// One search finds a command in the logs of the edge and of the control plane.
+#[tokio::test]
+async fn a_command_keeps_the_id_of_its_request() {
+    let plane = TestControlPlane::start(Some(TOKEN)).await;
+    for (id, expected) in [("x-request-id: abc-1\r\n", true), ("x-request-id: a b\r\n", false)] {
+        let headers = format!("{}{id}", authorization_header());
+        let (_, head, _) = plane.ask("GET /api/extractors/none/trace", &headers, "").await;
+        assert_eq!(head.contains("x-request-id: "), expected, "{head}");
+        assert_eq!(head.contains("x-request-id: abc-1"), expected, "{head}");
+    }
 }
 
 fn authorization_header() -> String {
@@ -412,7 +521,8 @@ async fn a_standby_signs_what_it_forwards() {
     let (path, json) = ("/api/streams/w/switch", "content-type: application/json\r\n");
     let key = CommandKey::of_admin_token(TOKEN.as_bytes());
     let now = jiff::Timestamp::now().as_second();
-    let signed = key.sign(&http::Method::POST, path, b"{}", now).to_header();
+    let signed =
+        key.sign(&http::Method::POST, path, &http::HeaderMap::new(), b"{}", now).to_header();
     let signed = format!("authorization: {}\r\n", signed.to_str().unwrap());
     for authorization in [authorization_header(), signed.clone()] {
         let headers = format!("{authorization}{json}");
@@ -423,7 +533,7 @@ async fn a_standby_signs_what_it_forwards() {
         let value = value.unwrap().parse().unwrap();
         let headers = http::HeaderMap::from_iter([(http::header::AUTHORIZATION, value)]);
         let signature = CommandSignature::of_headers(&headers).unwrap();
-        assert!(key.has_signed(&signature, &http::Method::POST, path), "{forwarded}");
+        assert!(key.has_signed(&signature, &http::Method::POST, path, &headers), "{forwarded}");
         assert!(signature.is_of_body(b"{}"));
     }
     let (status, _, problem) =

@@ -157,6 +157,8 @@ async fn from_configuration_to_public_documents() {
             sources: sources(&site),
             rank: RankConfig::default(),
             webhooks: vec![Webhook::load(webhook).unwrap()],
+            source_files: SourceFileLocations::default(),
+            edit_files: true,
             admin_token: None,
         },
         extract: ExtractConfig::default(),

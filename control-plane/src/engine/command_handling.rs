@@ -9,7 +9,8 @@ use tokio::time::Instant;
 use super::Engine;
 use crate::model::UpstreamKey;
 use crate::model::command::{
-    Command, CommandError, ReplySender, RunStarted, SwitchRequest, SwitchResult,
+    Command, CommandError, ReplySender, RunStarted, StreamViewerCount, SwitchRequest, SwitchResult,
+    ViewerCounts,
 };
 use crate::model::ranking::ActiveUpstream;
 use crate::model::run_trace::RunTrace;
@@ -66,6 +67,9 @@ impl Engine {
             Command::GetTrace { extractor, reply } => {
                 reply_unless_closed(reply, || self.last_run_trace(&extractor));
             }
+            Command::GetViewers { reply } => {
+                reply_unless_closed(reply, || Ok(self.viewer_counts()));
+            }
         }
     }
 
@@ -82,6 +86,26 @@ impl Engine {
         let index = source_index(&self.sources, extractor).ok_or(CommandError::NoExtractor)?;
         let state = self.sources.get(index).ok_or(CommandError::NoExtractor)?;
         state.last_trace.clone().ok_or(CommandError::NoTrace)
+    }
+
+    fn viewer_counts(&self) -> ViewerCounts {
+        let counts = self.known_streams.iter().map(|(id, known)| {
+            let active = self.active_upstreams.get(id).filter(|active| {
+                let upstream = self.upstreams.get(&active.key);
+                upstream.is_some_and(|upstream| upstream.health() != Health::Down)
+            });
+            let source = active.and_then(|active| self.sources.get(active.key.source));
+            StreamViewerCount {
+                stream: id.clone(),
+                feed: known.feed.clone(),
+                viewers: self.viewers.get(id).copied().unwrap_or(0),
+                source: source.map(|state| state.source.name.clone()),
+                pinned: active.is_some_and(|active| active.pinned),
+                playing_seconds: active.map(|active| active.active_since.elapsed().as_secs()),
+            }
+        });
+        let streams: Vec<StreamViewerCount> = counts.collect();
+        ViewerCounts { viewers: streams.iter().map(|one| one.viewers).sum(), streams }
     }
 
     /// Begins to publish a map with the switch; `false` if it was answered without one.

@@ -11,6 +11,7 @@ use pitwall_upstream_map::documents::ExtractorError;
 use pitwall_upstream_map::{StoreError, StreamId};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use crate::check::{self, CheckError, CheckFindings};
 use crate::clock::Clock;
@@ -137,7 +138,8 @@ pub(crate) async fn run_extraction(
         clock: &clock,
         events: &events,
     };
-    let run = AssertUnwindSafe(run.extract_and_check(index)).catch_unwind();
+    let span = tracing::debug_span!("run", source = source.name);
+    let run = AssertUnwindSafe(run.extract_and_check(index).instrument(span)).catch_unwind();
     let report = run.await.unwrap_or_else(|_| SourceRunReport {
         failures: vec![extractor_error("run", "it panicked")],
         steps: executor.last_run_steps(&source),
@@ -266,6 +268,10 @@ fn extractor_error(step: &str, message: &str) -> ExtractorError {
     ExtractorError { step: step.to_owned(), message: message.to_owned() }
 }
 
+fn check_span(source: &Source, candidate: &Candidate) -> tracing::Span {
+    tracing::debug_span!("check", source = source.name, feed = candidate.feed)
+}
+
 /// The executor that uses the network.
 pub(crate) struct NetworkExecutor {
     runner: Arc<ExtractionRunner>,
@@ -297,7 +303,8 @@ impl JobExecutor for NetworkExecutor {
         candidate: &Candidate,
     ) -> Result<CheckFindings, CheckError> {
         let _permit = self.candidate_check_permits.acquire().await;
-        check::check_candidate(&self.fetcher, source, candidate).await
+        let span = check_span(source, candidate);
+        check::check_candidate(&self.fetcher, source, candidate).instrument(span).await
     }
 
     async fn recheck_candidate(
@@ -306,7 +313,8 @@ impl JobExecutor for NetworkExecutor {
         candidate: &Candidate,
         last: &CheckFindings,
     ) -> Result<CheckFindings, CheckError> {
-        check::recheck_candidate(&self.fetcher, source, candidate, last).await
+        let span = check_span(source, candidate);
+        check::recheck_candidate(&self.fetcher, source, candidate, last).instrument(span).await
     }
 
     fn last_run_steps(&self, source: &Source) -> Arc<[TracedStep]> {

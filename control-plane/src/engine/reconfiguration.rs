@@ -38,6 +38,11 @@ impl Engine {
         for stream in self.known_streams.configure(&self.sources) {
             self.metrics.remove_stream(&stream);
         }
+        let viewers = |stream| self.viewers.get(stream).copied().unwrap_or_default();
+        for stream in self.known_streams.configured() {
+            self.metrics.register_stream(stream);
+            self.metrics.set_stream_viewers(stream, viewers(stream));
+        }
         self.publication.is_list_outdated = true;
         self.publication.is_status_outdated = true;
         self.touch_all();

@@ -113,14 +113,21 @@ impl Engine {
                 self.on_viewers_changed(&stream, !before.contains_key(&stream));
             }
         }
-        for report in self.store.feedback().take_reports() {
-            self.on_report(&report);
+        for queued in self.store.feedback().take_queued_reports() {
+            if let Some(lag) = queued.age() {
+                self.metrics.record_feedback_lag(lag);
+            }
+            self.on_report(&queued.report);
         }
     }
 
     /// Checks a stream that viewers have `joined` now, and ends the slow cadence of its sources.
     fn on_viewers_changed(&mut self, stream: &StreamId, joined: bool) {
         self.reviews.touch(stream);
+        if self.known_streams.is_configured(stream) {
+            let viewers = self.viewers.get(stream).copied().unwrap_or_default();
+            self.metrics.set_stream_viewers(stream, viewers);
+        }
         let keys: Vec<_> = self.upstreams.of_stream(stream).map(|(key, _)| key.clone()).collect();
         for key in keys {
             let is_watched = self
@@ -146,6 +153,11 @@ impl Engine {
 
     /// An edge's report can lower a score or hasten a check; it never changes an upstream's health.
     fn on_report(&mut self, report: &UpstreamReport) {
+        if let Observation::Stalled { stalls, of } = report.what
+            && self.known_streams.is_configured(&report.stream)
+        {
+            self.metrics.record_playback_reports(&report.stream, stalls, of);
+        }
         let found = self.upstreams.of_stream_mut(&report.stream).find(|(key, upstream)| {
             let source = self.sources.get(key.source).map(|state| state.source.name.as_str());
             source == Some(report.source.as_str()) && upstream.generation == report.generation

@@ -56,6 +56,19 @@ impl ConfiguredSource {
         sources.into_iter().map(Self::parse_value).collect()
     }
 
+    /// Parses the text of a file in `sources/`, which is one source.
+    ///
+    /// # Errors
+    /// With the span of the invalid key or value.
+    pub fn parse_source_file(text: &str) -> Result<Self, toml::de::Error> {
+        let file = DeTable::parse(text)?;
+        if let Some((key, _)) = file.get_ref().get_key_value("source") {
+            let why = "a file in sources/ is one source: leave [[source]] out";
+            return Err(error_at(key.span(), why));
+        }
+        Self::parse(file)
+    }
+
     /// Like [`parse`](Self::parse), for one element of the array `source`.
     ///
     /// # Errors

@@ -34,6 +34,8 @@ use toml::Spanned;
 use toml::de::{DeValue, ValueDeserializer};
 use url::Url;
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub use self::list::fuzzing::m3u;
 use self::list::{IptvEntry, IptvList, MAX_ENTRIES};
 use super::error::{describe_left_out, list_names};
 use super::headers::{build_header_map, merge_learned_headers};

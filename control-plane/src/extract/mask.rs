@@ -36,9 +36,14 @@ pub(crate) fn mask_urls_in_text(text: &str) -> String {
     line.chars().take(2 * SHOWN_MAX_CHARS).collect()
 }
 
+/// Whether what has this name is secret, whatever it looks like.
+pub(crate) fn is_secret_name(name: &str) -> bool {
+    SECRET_NAMES.iter().any(|part| name.to_lowercase().contains(part))
+}
+
 /// For traces: the value that a step saved as the variable `name`.
 pub(crate) fn mask_value(name: &str, text: &str) -> String {
-    let secret = SECRET_NAMES.iter().any(|part| name.to_lowercase().contains(part));
+    let secret = is_secret_name(name);
     let shown = match Url::parse(text) {
         Ok(url) if url.has_host() => mask_url_secrets(url),
         _ if secret => return abbreviate_secret(text),

@@ -64,6 +64,8 @@
 
 mod body;
 mod decode;
+#[cfg(any(test, feature = "fuzzing"))]
+mod fuzzing;
 mod matcher;
 mod nesting;
 mod page;
@@ -84,6 +86,8 @@ use toml::Spanned;
 use toml::de::{DeValue, ValueDeserializer};
 use url::Url;
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub use self::fuzzing::page;
 use self::run::{RecipeResults, RecipeRun};
 pub use self::script::run_script_worker;
 #[cfg(test)]

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures::FutureExt as _;
 use pitwall_fetch::Fetcher;
 use tokio::sync::{OnceCell, Semaphore};
+use tracing::Instrument as _;
 
 use super::candidate::{Candidate, ExtractorOutput};
 use super::config::ExtractConfig;
@@ -122,7 +123,8 @@ impl ExtractionRunner {
             recorder,
             trace: &trace,
         };
-        let found = extract_within_deadline(source, &context).await.sanitize();
+        let span = tracing::debug_span!("extract", source = source.name, kind = source.kind);
+        let found = extract_within_deadline(source, &context).instrument(span).await.sanitize();
         let steps = trace.steps();
         let mut traces = self.last_traces.lock().unwrap_or_else(PoisonError::into_inner);
         traces.insert(source.name.clone(), steps.clone().into());

@@ -38,8 +38,8 @@ pub(crate) enum AlertEvent {
     StreamBack { stream: StreamId, name: String, source: Option<String>, since: Timestamp },
     /// No stream is healthy while a session is live.
     NoHealthyStream { session: String, name: String },
-    /// An operator tries the webhook.
-    Test,
+    /// An operator tries the webhook. Sent whatever `events` selects.
+    Test { webhook: String },
 }
 
 /// An event that `[[webhook]] events` can select.
@@ -53,7 +53,8 @@ pub enum EventName {
     StreamDark,
     StreamBack,
     NoHealthyStream,
-    #[serde(skip)]
+    /// Not to be selected: a test goes to every webhook.
+    #[serde(skip_deserializing)]
     Test,
 }
 
@@ -76,7 +77,7 @@ impl AlertEvent {
             Self::StreamDark { .. } => EventName::StreamDark,
             Self::StreamBack { .. } => EventName::StreamBack,
             Self::NoHealthyStream { .. } => EventName::NoHealthyStream,
-            Self::Test => EventName::Test,
+            Self::Test { .. } => EventName::Test,
         }
     }
 
@@ -119,7 +120,7 @@ impl AlertEvent {
             Self::NoHealthyStream { name, .. } => {
                 format!("{name} is live and no stream is healthy")
             }
-            Self::Test => "This is a test: alerts of Pitwall arrive here".to_owned(),
+            Self::Test { webhook } => format!("A test: the webhook {webhook} works"),
         }
     }
 }

@@ -1,4 +1,5 @@
-//! An operator's commands: run a source, switch a stream, get the trace of the last run.
+//! An operator's commands: run a source, switch a stream, get the trace of the last run or who
+//! watches what.
 
 use pitwall_upstream_map::StreamId;
 use serde::Serialize;
@@ -24,6 +25,9 @@ pub(crate) enum Command {
     GetTrace {
         extractor: String,
         reply: ReplySender<RunTrace>,
+    },
+    GetViewers {
+        reply: ReplySender<ViewerCounts>,
     },
 }
 
@@ -63,6 +67,27 @@ pub(crate) struct RunStarted {
     pub(crate) extractor: String,
     /// The source was already running when the command came.
     pub(crate) already_running: bool,
+}
+
+/// Response of `GET /api/viewers`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct ViewerCounts {
+    /// Of all streams together; who watches two streams counts twice.
+    pub(crate) viewers: usize,
+    pub(crate) streams: Vec<StreamViewerCount>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct StreamViewerCount {
+    pub(crate) stream: StreamId,
+    pub(crate) feed: String,
+    pub(crate) viewers: usize,
+    /// The source that plays; `None` while none does.
+    pub(crate) source: Option<String>,
+    /// Whether an operator pinned that source.
+    pub(crate) pinned: bool,
+    /// How long the source has been playing; since the last restart at most.
+    pub(crate) playing_seconds: Option<u64>,
 }
 
 #[derive(Clone, Debug, Serialize, ToSchema)]

@@ -119,6 +119,11 @@ impl KnownStreams {
         self.streams.iter()
     }
 
+    /// The streams that the configuration names.
+    pub(crate) fn configured(&self) -> impl Iterator<Item = &StreamId> {
+        self.configured.keys()
+    }
+
     /// Does the configuration name the stream? The number of such streams is bounded, which metric
     /// labels need.
     pub(crate) fn is_configured(&self, stream: &StreamId) -> bool {

@@ -84,7 +84,10 @@ async fn read_file(path: &Path) -> Result<Vec<u8>, ProviderError> {
     tokio::fs::read(path).await.map_err(unreadable)
 }
 
-fn parse_calendar(text: &str, now: Timestamp) -> Result<ProviderResponse, ProviderError> {
+pub(super) fn parse_calendar(
+    text: &str,
+    now: Timestamp,
+) -> Result<ProviderResponse, ProviderError> {
     let (events, rejected) = event::parse_events(text, now).map_err(ProviderError::new)?;
     Ok(ProviderResponse {
         calendar: ProviderCalendar { season: None, meetings: group::group_into_meetings(events) },

@@ -274,9 +274,14 @@ fn build_session(code: &str, name: &str, when: &Value) -> Result<ProviderSession
 }
 
 /// The calendar of a one-page response.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) fn read_page(text: &str) -> Result<ProviderResponse, ProviderError> {
+    build_calendar(parse_page(text)?.races)
+}
+
 #[cfg(test)]
 pub(crate) fn read_calendar(text: &str) -> ProviderCalendar {
-    parse_page(text).and_then(|page| build_calendar(page.races)).unwrap().calendar
+    read_page(text).unwrap().calendar
 }
 
 #[cfg(test)]

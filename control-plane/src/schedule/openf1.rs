@@ -46,14 +46,32 @@ impl OpenF1Provider {
         let mut url = self.base.clone();
         url.set_path(&format!("{}/v1/{what}", self.base.path().trim_end_matches('/')));
         url.set_query(Some(&format!("year={}", utc_date(now).year())));
-        let body = fetch_text(fetcher, &self.policy, url, now).await.map_err(mark_locked)?;
-        let rows: Vec<Value> = serde_json::from_str(&body).map_err(|error| {
-            ProviderError::new(format!("{what} are not a list of rows: {error}"))
-        })?;
-        provider::read_rows(what, rows, |row| {
-            serde_json::from_value(row).map_err(|error| error.to_string())
-        })
+        parse_rows(what, &fetch_text(fetcher, &self.policy, url, now).await.map_err(mark_locked)?)
     }
+}
+
+fn parse_rows<T: DeserializeOwned>(
+    what: &str,
+    body: &str,
+) -> Result<(Vec<T>, Vec<RejectedItem>), ProviderError> {
+    let rows: Vec<Value> = serde_json::from_str(body)
+        .map_err(|error| ProviderError::new(format!("{what} are not a list of rows: {error}")))?;
+    provider::read_rows(what, rows, |row| {
+        serde_json::from_value(row).map_err(|error| error.to_string())
+    })
+}
+
+/// The calendar of the two responses.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) fn read_responses(
+    season: &str,
+    meetings: &str,
+    sessions: &str,
+) -> Result<ProviderResponse, ProviderError> {
+    let (meetings, rejected) = parse_rows("meetings", meetings)?;
+    let (sessions, rejected_sessions) = parse_rows("sessions", sessions)?;
+    let rejected = [rejected, rejected_sessions].concat();
+    Ok(build_calendar(season, meetings, sessions, rejected))
 }
 
 /// Turns a 401 into [`ProviderFault::Locked`].

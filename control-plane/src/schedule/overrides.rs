@@ -30,7 +30,7 @@ use super::calendar::utc_date;
 use super::merge::set_live_window;
 
 pub use self::file::OverrideError;
-pub(crate) use self::file::{OverrideFile, read_overrides};
+pub(crate) use self::file::{OverrideFile, parse_overrides, read_overrides};
 
 const OVERRIDE_SOURCE: &str = "override";
 

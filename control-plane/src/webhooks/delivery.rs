@@ -1,4 +1,5 @@
-//! [`DeliveryWorker`]: sends the alerts of one webhook in order, with retries and a signature.
+//! [`send_alert`]: sends an alert to one webhook, signed. [`DeliveryWorker`]: sends the alerts of one
+//! webhook in order, with retries.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,8 +40,8 @@ const EVENT_HEADER: HeaderName = HeaderName::from_static("x-pitwall-event");
 const SIGNATURE_HEADER: HeaderName = HeaderName::from_static("x-pitwall-signature");
 
 /// Why an attempt failed.
-struct DeliveryFailure {
-    message: String,
+pub(super) struct DeliveryFailure {
+    pub(super) message: String,
     /// The webhook's Retry-After.
     retry_after: Option<Duration>,
     is_retryable: bool,
@@ -59,7 +60,8 @@ impl DeliveryWorker {
     async fn deliver(&self, alert: &Alert) -> bool {
         let mut retries = RETRY_DELAYS.iter();
         loop {
-            let Err(failure) = self.attempt(alert).await else { return true };
+            let sent = send_alert(&self.webhook, &self.fetcher, &self.clock, alert).await;
+            let Err(failure) = sent else { return true };
             let DeliveryFailure { message, retry_after, is_retryable } = failure;
             let webhook = &self.webhook.config.name.0;
             match retries.next().filter(|_| is_retryable) {
@@ -83,31 +85,15 @@ impl DeliveryWorker {
             }
         }
     }
-
-    async fn attempt(&self, alert: &Alert) -> Result<(), DeliveryFailure> {
-        attempt(&self.webhook, &self.fetcher, &self.clock, alert).await
-    }
 }
 
-/// Sends an alert without retries.
-///
-/// # Errors
-/// Why it was not delivered.
-pub(super) async fn deliver_once(
+/// Sends an alert once; gives the webhook's status.
+pub(super) async fn send_alert(
     webhook: &Webhook,
     fetcher: &Fetcher,
     clock: &Clock,
     alert: &Alert,
-) -> Result<(), String> {
-    attempt(webhook, fetcher, clock, alert).await.map_err(|failure| failure.message)
-}
-
-async fn attempt(
-    webhook: &Webhook,
-    fetcher: &Fetcher,
-    clock: &Clock,
-    alert: &Alert,
-) -> Result<(), DeliveryFailure> {
+) -> Result<StatusCode, DeliveryFailure> {
     let permanent =
         |message: String| DeliveryFailure { message, retry_after: None, is_retryable: false };
     let (body, headers) = webhook.build_message(clock, alert).map_err(permanent)?;
@@ -121,7 +107,7 @@ async fn attempt(
     })?;
     let status = response.status();
     if status.is_success() {
-        return Ok(());
+        return Ok(status);
     }
     let retry_after = response.headers().get(header::RETRY_AFTER);
     let retry_after = retry_after.and_then(|value| value.to_str().ok()?.parse().ok());

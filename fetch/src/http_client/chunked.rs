@@ -4,6 +4,11 @@
 /// Limit on a chunk-size line with its extensions; the limit on all trailers follows.
 const CHUNK_LINE_MAX_BYTES: usize = 4 * 1024;
 const TRAILERS_MAX_BYTES: usize = 16 * 1024;
+/// A chunk line up to this length is a size without extensions.
+const CHUNK_SIZE_MAX_BYTES: usize = 20;
+/// How many bytes of extensions and padding all chunk lines together may have beyond as many as there are of data, so that
+/// a body cannot be a thousand times larger on its way than it is.
+const EXTENSIONS_MAX_BYTES: u64 = 16 * 1024;
 
 #[derive(Default)]
 pub(super) struct ChunkedDecoder {
@@ -12,7 +17,10 @@ pub(super) struct ChunkedDecoder {
     size: u64,
     /// Bytes read of the current line or of the trailers.
     line_bytes: usize,
-    has_data: bool,
+    /// Bytes of all chunk lines beyond [`CHUNK_SIZE_MAX_BYTES`] of each.
+    extension_bytes: u64,
+    /// Bytes of all chunks read so far.
+    data_bytes: u64,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -42,7 +50,7 @@ impl ChunkedDecoder {
 
     /// Whether at least one chunk was read and the next has not begun.
     pub(super) fn is_between_chunks(&self) -> bool {
-        self.has_data && self.state == ChunkState::Start
+        self.data_bytes > 0 && self.state == ChunkState::Start
     }
 
     /// Whether the last chunk was read; only trailers and a line end may be missing.
@@ -59,6 +67,7 @@ impl ChunkedDecoder {
     /// Records that `length` bytes of the chunk were read without the decoder.
     pub(super) fn skip_data(&mut self, length: usize) {
         self.size = self.size.saturating_sub(length as u64);
+        self.data_bytes = self.data_bytes.saturating_add(length as u64);
         if self.size == 0 {
             self.state = ChunkState::DataReturn;
         }
@@ -85,8 +94,22 @@ impl ChunkedDecoder {
         Ok((read, data_length))
     }
 
+    /// Counts the next byte where it is one of an extension or of padding.
+    fn count_extension_byte(&mut self) -> Result<(), &'static str> {
+        let is_in_line =
+            matches!(self.state, ChunkState::Size | ChunkState::Space | ChunkState::Extension);
+        if is_in_line && self.line_bytes > CHUNK_SIZE_MAX_BYTES {
+            self.extension_bytes += 1;
+            if self.extension_bytes > self.data_bytes.saturating_add(EXTENSIONS_MAX_BYTES) {
+                return Err("chunk extensions that are larger than the chunks");
+            }
+        }
+        Ok(())
+    }
+
     fn step(&mut self, byte: u8) -> Result<ChunkState, &'static str> {
         self.line_bytes += 1;
+        self.count_extension_byte()?;
         Ok(match (self.state, byte) {
             (ChunkState::Start | ChunkState::Size, b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => {
                 if self.size >> 60 != 0 {
@@ -115,7 +138,6 @@ impl ChunkedDecoder {
             (ChunkState::Extension, _) => return Err("a chunk line that is too long"),
             (ChunkState::LineFeed, b'\n') => {
                 self.line_bytes = 0;
-                self.has_data |= self.size > 0;
                 if self.size == 0 { ChunkState::TrailerStart } else { ChunkState::Data }
             }
             (ChunkState::DataReturn, b'\r') => ChunkState::DataFeed,
@@ -143,6 +165,8 @@ impl ChunkedDecoder {
     }
 }
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) mod fuzzing;
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -218,6 +242,21 @@ mod tests {
             for split in [0, 1, text.len()] {
                 assert!(decode(text.as_bytes(), split).is_err(), "{text:?} at {split}");
             }
+        }
+    }
+
+    #[test]
+    fn extensions_are_no_larger_than_what_they_extend() {
+        for (extension, data, chunks, is_read) in [
+            (100, 1, 100, true),
+            (100, 1, 1000, false),
+            (100, 100, 10_000, true),
+            (15, 1, 100_000, true),
+            (4000, 8000, 1000, true),
+        ] {
+            let chunk = format!("{data:x};{}\r\n{}\r\n", "x".repeat(extension), "y".repeat(data));
+            let decoded = decode(format!("{}0\r\n\r\n", chunk.repeat(chunks)).as_bytes(), 0);
+            assert_eq!(decoded.is_ok(), is_read, "{extension} for {data}, {chunks} times");
         }
     }
 

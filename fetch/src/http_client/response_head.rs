@@ -157,9 +157,16 @@ fn body_framing(
     })
 }
 
+/// Whether chunked is the only coding and the last member: an empty one after it is for some clients the last coding, so
+/// that the body ends for them with the connection.
 fn is_only_chunked(headers: &HeaderMap) -> bool {
     let mut codings = list_members(headers, &header::TRANSFER_ENCODING);
-    codings.next().is_some_and(|coding| is_token(coding, b"chunked")) && codings.next().is_none()
+    let is_single = codings.next().is_some_and(|coding| is_token(coding, b"chunked"))
+        && codings.next().is_none();
+    let last_field = headers.get_all(header::TRANSFER_ENCODING).into_iter().next_back();
+    let last_member =
+        last_field.and_then(|field| field.as_bytes().rsplit(|byte| *byte == b',').next());
+    is_single && last_member.is_some_and(|member| !member.trim_ascii().is_empty())
 }
 
 /// The length that all Content-Length fields agree on; repeated fields are replaced with one.
@@ -200,5 +207,7 @@ fn is_token(token: &[u8], name: &[u8]) -> bool {
     token.eq_ignore_ascii_case(name)
 }
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) mod fuzzing;
 #[cfg(test)]
 mod tests;

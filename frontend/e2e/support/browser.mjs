@@ -1,5 +1,5 @@
 // Debian's Chromium, with a record of every request and every console error.
-import { mkdtempSync } from 'node:fs';
+import { mkdtempSync, readFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -36,11 +36,13 @@ async function serveBuild(page, folder) {
 	await page.route('**/_app/**', (route) =>
 		route.fulfill({ path: path.join(folder, new URL(route.request().url()).pathname) }),
 	);
+	// The edge puts the way to its root there.
+	const shell = readFileSync(path.join(folder, 'index.html'), 'utf8').replaceAll('<!--pitwall:root-->', '/');
 	await page.route(
 		(url) => !/^\/(api|live|mock|_app)\//.test(url.pathname),
 		(route) =>
 			route.request().isNavigationRequest()
-				? route.fulfill({ path: path.join(folder, 'index.html') })
+				? route.fulfill({ contentType: 'text/html', body: shell })
 				: route.continue(),
 	);
 }

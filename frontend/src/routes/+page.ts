@@ -16,7 +16,7 @@ export const load: PageLoad = async ({ url }) => {
 			new Promise((resolve) => setTimeout(resolve, BOOTSTRAP_TIMEOUT_MS)),
 		]);
 		const { session, streams } = edgeDocuments.bootstrap.value ?? { session: null, streams: [] };
-		const live = session !== null && statusAt(session, serverClock.now()) === 'live';
+		const live = session && statusAt(session, serverClock.now()) === 'live';
 		if (live && streams.some(({ health }) => health === 'healthy')) redirect(307, watchPath(session.id));
 	}
 	redirect(307, resolve('/schedule'));

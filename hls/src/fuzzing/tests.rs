@@ -1,28 +1,12 @@
-use std::fs;
-use std::path::Path;
-
+use super::replay::replay;
 use super::*;
 
-/// Runs every target on the seeds of all targets, because the properties hold for any bytes.
+/// The properties hold for any bytes, so every target has the seeds of all targets of this crate.
 #[test]
 fn properties_hold_for_every_seed() {
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
-    for (target, holds) in [
-        ("lines", lines as fn(&[u8])),
-        ("attributes", attributes),
-        ("rewrite", rewriting),
-        ("document", document),
-    ] {
-        assert!(fs::read_dir(corpus.join(target)).unwrap().count() > 0, "{target} has no seeds");
-        for directory in fs::read_dir(&corpus).unwrap() {
-            for seed in fs::read_dir(directory.unwrap().path()).unwrap() {
-                let path = seed.unwrap().path();
-                let data = fs::read(&path).unwrap();
-                if std::panic::catch_unwind(|| holds(&data)).is_err() {
-                    panic!("{target} does not hold for {}", path.display());
-                }
-            }
-        }
+    let checks: [fn(&[u8]); 5] = [lines, attributes, rewrite, document, splice];
+    for target in ["lines", "attributes", "rewrite", "document", "splice"] {
+        checks.iter().for_each(|check| replay(target, *check));
     }
 }
 

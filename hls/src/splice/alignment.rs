@@ -39,7 +39,7 @@ impl Splice {
         let first = new.segments.get(start);
         let last_discontinuity = new.segments.last().map_or(0, |segment| segment.discontinuity);
         Self {
-            generation: previous.map_or(1, |previous| previous.generation + 1),
+            generation: previous.map_or(1, |previous| previous.generation.saturating_add(1)),
             source,
             from: NumberMapping {
                 upstream: new.first_number.saturating_add(start as u64),

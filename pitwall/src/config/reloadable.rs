@@ -1,13 +1,15 @@
 //! Which keys take effect without a restart.
 
 /// Keys, or sections with all their keys, that a running process follows. All others need a restart.
-const RELOADABLE_KEYS: [&str; 12] = [
+const RELOADABLE_KEYS: [&str; 14] = [
     "access.admin_token_file",
     "access.key_file",
     "access.mode",
+    "control.edit_files",
     "edge.limits",
     "edge.tls",
     "edge.trusted_proxies",
+    "log",
     "rank",
     "schedule",
     "source",

@@ -1,10 +1,9 @@
-//! [`ConfigChanges`]: what differs between two configurations, and what of it needs a restart.
+//! [`changes_between`]: what differs between two configurations, and what of it needs a restart.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
 use pitwall_control_plane::ConfiguredSource;
-use serde::Serialize;
+use pitwall_upstream_map::documents::{ConfigChanges, SourceChanges};
 
 use crate::config::{Config, reloadable};
 use crate::secret::{self, SealKeys, StartMode};
@@ -17,24 +16,6 @@ pub(super) struct ConfigFootprint {
     sources: Vec<ConfiguredSource>,
     seal_keys: SealKeys,
     has_tls: bool,
-}
-
-/// The outcome of a reload.
-#[derive(Debug, Default, PartialEq, Eq, Serialize)]
-pub(crate) struct ConfigChanges {
-    /// Keys that changed and are in force now.
-    changed: Vec<String>,
-    sources: SourceChanges,
-    /// Keys that differ from those which the process began with, and take effect after a restart.
-    pub(super) needs_restart: Vec<String>,
-}
-
-/// Names of sources.
-#[derive(Debug, Default, PartialEq, Eq, Serialize)]
-struct SourceChanges {
-    added: Vec<String>,
-    changed: Vec<String>,
-    removed: Vec<String>,
 }
 
 impl ConfigFootprint {
@@ -59,70 +40,48 @@ impl ConfigFootprint {
     }
 }
 
-impl ConfigChanges {
-    pub(super) fn between(
-        started: &ConfigFootprint,
-        before: &ConfigFootprint,
-        now: &ConfigFootprint,
-    ) -> Self {
-        let is_fixed = |key: &str| {
-            // A listener with TLS stays one, and one without stays without.
-            let is_tls = key.starts_with("edge.tls");
-            !reloadable::is_reloadable(key) || is_tls && started.has_tls != now.has_tls
-        };
-        let changed = before.differing_keys(now).into_iter().filter(|key| !is_fixed(key));
-        let fixed = started.differing_keys(now).into_iter().filter(|key| is_fixed(key));
-        let mut needs_restart: Vec<String> = fixed.map(str::to_owned).collect();
-        if started.seal_keys != now.seal_keys {
-            needs_restart.push("access.seal_key_file".to_owned());
-            needs_restart.dedup();
-        }
-        Self {
-            changed: changed.map(str::to_owned).collect(),
-            sources: SourceChanges::between(&before.sources, &now.sources),
-            needs_restart,
-        }
+/// What of `now` differs from the configuration `before`, and what takes a restart as it differs from
+/// the one that the process was `started` with.
+pub(super) fn changes_between(
+    started: &ConfigFootprint,
+    before: &ConfigFootprint,
+    now: &ConfigFootprint,
+) -> ConfigChanges {
+    let is_fixed = |key: &str| {
+        // A listener with TLS stays one, and one without stays without.
+        let is_tls = key.starts_with("edge.tls");
+        !reloadable::is_reloadable(key) || is_tls && started.has_tls != now.has_tls
+    };
+    let changed = before.differing_keys(now).into_iter().filter(|key| !is_fixed(key));
+    let fixed = started.differing_keys(now).into_iter().filter(|key| is_fixed(key));
+    let mut needs_restart: Vec<String> = fixed.map(str::to_owned).collect();
+    if started.seal_keys != now.seal_keys {
+        needs_restart.push("access.seal_key_file".to_owned());
+        needs_restart.dedup();
+    }
+    ConfigChanges {
+        changed: changed.map(str::to_owned).collect(),
+        sources: source_changes_between(&before.sources, &now.sources),
+        needs_restart,
     }
 }
 
-impl SourceChanges {
-    fn between(before: &[ConfiguredSource], now: &[ConfiguredSource]) -> Self {
-        let of = |sources: &[ConfiguredSource]| -> BTreeMap<String, ConfiguredSource> {
-            sources.iter().map(|source| (source.name.clone(), source.clone())).collect()
-        };
-        let (before, now) = (of(before), of(now));
-        let names = |keep: &dyn Fn(&str) -> bool, of: &BTreeMap<String, ConfiguredSource>| {
-            of.keys().filter(|name| keep(name)).cloned().collect()
-        };
-        let has_changed = |name: &str| match (before.get(name), now.get(name)) {
-            (Some(before), Some(now)) => !before.has_same_definition(now),
-            _ => false,
-        };
-        Self {
-            added: names(&|name| !before.contains_key(name), &now),
-            changed: names(&has_changed, &now),
-            removed: names(&|name| !now.contains_key(name), &before),
-        }
-    }
-}
-
-impl fmt::Display for ConfigChanges {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let SourceChanges { added, changed, removed } = &self.sources;
-        let parts = [
-            ("changed", &self.changed),
-            ("sources added", added),
-            ("sources changed", changed),
-            ("sources removed", removed),
-            ("needs a restart", &self.needs_restart),
-        ];
-        let parts = parts.iter().filter(|(_, names)| !names.is_empty());
-        let parts: Vec<_> =
-            parts.map(|(what, names)| format!("{what}: {}", names.join(", "))).collect();
-        match parts.is_empty() {
-            true => f.write_str("nothing has changed but, perhaps, what its files name"),
-            false => f.write_str(&parts.join("; ")),
-        }
+fn source_changes_between(before: &[ConfiguredSource], now: &[ConfiguredSource]) -> SourceChanges {
+    let of = |sources: &[ConfiguredSource]| -> BTreeMap<String, ConfiguredSource> {
+        sources.iter().map(|source| (source.name.clone(), source.clone())).collect()
+    };
+    let (before, now) = (of(before), of(now));
+    let names = |keep: &dyn Fn(&str) -> bool, of: &BTreeMap<String, ConfiguredSource>| {
+        of.keys().filter(|name| keep(name)).cloned().collect()
+    };
+    let has_changed = |name: &str| match (before.get(name), now.get(name)) {
+        (Some(before), Some(now)) => !before.has_same_definition(now),
+        _ => false,
+    };
+    SourceChanges {
+        added: names(&|name| !before.contains_key(name), &now),
+        changed: names(&has_changed, &now),
+        removed: names(&|name| !now.contains_key(name), &before),
     }
 }
 
@@ -171,7 +130,7 @@ mod tests {
             (&source("b", "b"), &two, "sources added: a"),
         ] {
             let (before, now) = (footprint(before, folder.path()), footprint(now, folder.path()));
-            let changes = ConfigChanges::between(&before, &before, &now).to_string();
+            let changes = changes_between(&before, &before, &now).to_string();
             assert!(changes.starts_with(expected), "{changes}, not {expected}");
         }
     }
@@ -183,12 +142,12 @@ mod tests {
         let started = footprint("[edge]\nthreads = 1", folder.path());
         let second = footprint("[edge]\nthreads = 2", folder.path());
         let third = footprint("[edge]\nthreads = 2\n[upstream]\nallow_hosts = []", folder.path());
-        let changes = ConfigChanges::between(&started, &second, &third);
+        let changes = changes_between(&started, &second, &third);
         assert_eq!(
             changes.to_string(),
             "changed: upstream.allow_hosts; needs a restart: edge.threads"
         );
-        let changes = ConfigChanges::between(&started, &third, &started);
+        let changes = changes_between(&started, &third, &started);
         assert_eq!(changes.to_string(), "changed: upstream.allow_hosts");
     }
 }

@@ -357,6 +357,13 @@ export function resources(pid) {
 	}
 }
 
+/** Seconds of processor time that a process has used. */
+export function cpuSeconds(pid) {
+	const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ');
+	// The kernel counts in hundredths (USER_HZ).
+	return (Number(fields[11]) + Number(fields[12])) / 100;
+}
+
 function redisCommand(port, args) {
 	return new Promise((resolve, reject) => {
 		const chunks = [];

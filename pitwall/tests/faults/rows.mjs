@@ -7,6 +7,8 @@ import { BAD_INPUT_ROWS } from './rows/bad-input.mjs';
 import { CLIENT_ROWS } from './rows/clients.mjs';
 import { CONTROL_ROWS } from './rows/control.mjs';
 import { DISK_ROWS } from './rows/disk.mjs';
+import { FRAMING_ROWS } from './rows/framing.mjs';
+import { HTTP2_ROWS } from './rows/http2.mjs';
 import { PROCESS_ROWS } from './rows/process.mjs';
 import { STORE_ROWS } from './rows/store.mjs';
 import { UPSTREAM_ROWS } from './rows/upstream.mjs';
@@ -23,5 +25,7 @@ const NUMBERED = [
 export const ROWS = [
 	...NUMBERED.filter(({ number }) => number).sort((a, b) => a.number - b.number),
 	...NUMBERED.filter(({ number }) => !number),
+	...FRAMING_ROWS,
+	...HTTP2_ROWS,
 	...BAD_INPUT_ROWS,
 ];

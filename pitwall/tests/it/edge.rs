@@ -103,7 +103,13 @@ impl Answer {
 async fn metrics_are_on_the_admin_listener_and_sigterm_drains() {
     let fixture = EdgeFixture::new().await;
     fixture.get(&fixture.relay("/cdn/7/seg-7.mp4")).await;
-    fixture.get(&fixture.relay("/cdn/7/seg-7.mp4")).await;
+    let segment = fixture.get(&fixture.relay("/cdn/7/seg-7.mp4")).await;
+    let bytes = segment.body.unwrap().len();
+    // It was fetched once, and sent twice.
+    let fetched = format!(
+        "pitwall_upstream_response_bytes_total{{kind=\"media\",source=\"link\"}} {bytes}\n"
+    );
+    let sent = format!("pitwall_http_response_bytes_total{{route=\"relay\"}} {}\n", 2 * bytes);
     let scrape = fetch(&format!("http://{}/metrics", fixture.edge.admin)).await.unwrap();
     assert_eq!(scrape.headers()["cache-control"], "no-store");
     let scrape = scrape.text().await.unwrap();
@@ -111,6 +117,10 @@ async fn metrics_are_on_the_admin_listener_and_sigterm_drains() {
         "pitwall_cache_requests_total{result=\"miss\"} 1",
         "pitwall_cache_requests_total{result=\"hit\"} 1",
         "pitwall_http_requests_total{route=\"relay\",status=\"2xx\"} 2",
+        "pitwall_upstream_requests_total{kind=\"media\",source=\"link\",status=\"2xx\"} 1",
+        "pitwall_build_info{commit=\"",
+        &fetched,
+        &sent,
     ] {
         assert!(scrape.contains(line), "{line} is not in\n{scrape}");
     }

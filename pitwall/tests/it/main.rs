@@ -4,6 +4,7 @@
 
 mod access;
 mod api;
+mod bench;
 mod canary;
 mod cluster;
 mod commands;
@@ -13,6 +14,7 @@ mod edge;
 mod edges;
 mod extract;
 mod live;
+mod logs;
 mod low_latency;
 mod multivariant;
 mod operator_commands;

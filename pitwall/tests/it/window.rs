@@ -137,9 +137,10 @@ async fn the_oldest_leave_a_long_playlist_and_do_not_come_back() {
             head(104, 6, &date("09:00:02.000")) + &segments(104, 114),
         ),
         (
+            // An encoder that is restarted writes EXT-X-ENDLIST too: players are told a minute later.
             "it ends",
             step(100, 115, "#EXT-X-ENDLIST\n"),
-            head(104, 6, &date("09:00:02.000")) + &segments(104, 115) + "#EXT-X-ENDLIST\n",
+            head(105, 6, &date("09:00:03.000")) + &segments(105, 115),
         ),
     ] {
         *upstream.lock().unwrap() = playlist;

@@ -20,6 +20,7 @@ use serde_json::value::RawValue;
 use tokio::sync::watch;
 
 use crate::drain::DrainSignal;
+use crate::http::request_id::add_request_id;
 use crate::http::response::frame_unknown_length;
 
 /// How many map versions a client can catch up with.
@@ -112,6 +113,7 @@ impl EventBroadcaster {
         // Without this nginx buffers events until its buffer is full.
         response.insert_header("x-accel-buffering", "no")?;
         frame_unknown_length(session, &mut response)?;
+        add_request_id(session, &mut response)?;
         let headers = &session.req_header().headers;
         let last_event_id =
             headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());

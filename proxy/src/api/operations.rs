@@ -1,7 +1,6 @@
 //! [`OPERATIONS`]: the table of API operations. Routing, the OpenAPI document and the tests that
 //! walk it follow from it, so that a new operation is a new row.
 
-use http::Method;
 use percent_encoding::percent_decode_str;
 use pitwall_upstream_map::documents::{
     Activity, Bootstrap, Explanation, Extractors, PublicStream, Schedule, Session, Status, Streams,
@@ -28,9 +27,9 @@ pub enum ApiRequest {
     Ready,
     /// CMCD reports, which players post.
     Report,
-    /// A command with its method. It is forwarded to the control plane, which checks everything
-    /// else.
-    Command(Method),
+    /// A command, with the methods of its path as `Allow` lists them. It is forwarded to the
+    /// control plane, which checks everything else.
+    Command(&'static str),
 }
 
 /// A document that is served whole.
@@ -234,11 +233,22 @@ pub static OPERATIONS: &[Operation] = &[
     },
 ];
 
-/// Commands, which are forwarded to the control plane; its own OpenAPI document describes them.
-const COMMAND_ROUTES: [(&str, Method); 3] = [
-    ("/api/extractors/{name}/run", Method::POST),
-    ("/api/extractors/{name}/trace", Method::GET),
-    ("/api/streams/{id}/switch", Method::POST),
+/// Commands, which are forwarded to the control plane, with the methods of each path; the control
+/// plane's own OpenAPI document describes them.
+const COMMAND_ROUTES: [(&str, &str); 13] = [
+    ("/api/extractors/{name}/run", "POST"),
+    ("/api/extractors/{name}/trace", "GET, HEAD"),
+    ("/api/streams/{id}/switch", "POST"),
+    ("/api/viewers", "GET, HEAD"),
+    ("/api/sources", "GET, HEAD"),
+    ("/api/sources/{name}", "GET, HEAD, PUT, DELETE"),
+    ("/api/sources/{name}/check", "POST"),
+    ("/api/sources/{name}/trial", "POST"),
+    ("/api/trials/{id}", "GET, HEAD"),
+    ("/api/overrides", "GET, HEAD, PUT"),
+    ("/api/overrides/check", "POST"),
+    ("/api/notifications/test", "POST"),
+    ("/api/reload", "POST"),
 ];
 
 /// Where players post CMCD reports.
@@ -248,8 +258,8 @@ pub const REPORTS_PATH: &str = "/api/cmcd";
 pub fn parse_request(path: &str, query: &Query<'_>) -> Option<Result<ApiRequest, Problem>> {
     let command =
         COMMAND_ROUTES.iter().find(|(template, _)| match_template(template, path).is_some());
-    if let Some((_, method)) = command {
-        return Some(Ok(ApiRequest::Command(method.clone())));
+    if let Some((_, methods)) = command {
+        return Some(Ok(ApiRequest::Command(methods)));
     }
     if path == REPORTS_PATH {
         return Some(Ok(ApiRequest::Report));
@@ -300,8 +310,10 @@ mod tests {
             ),
             ("/api/streams/w", "", Some(Ok(ApiRequest::Stream("w".to_owned())))),
             ("/api/streams/w/explain", "", Some(Ok(ApiRequest::Explain("w".to_owned())))),
-            ("/api/streams/w/switch", "", Some(Ok(ApiRequest::Command(Method::POST)))),
-            ("/api/extractors/club/trace", "", Some(Ok(ApiRequest::Command(Method::GET)))),
+            ("/api/streams/w/switch", "", Some(Ok(ApiRequest::Command("POST")))),
+            ("/api/extractors/club/trace", "", Some(Ok(ApiRequest::Command("GET, HEAD")))),
+            ("/api/sources/a", "", Some(Ok(ApiRequest::Command("GET, HEAD, PUT, DELETE")))),
+            ("/api/sources/a/check", "", Some(Ok(ApiRequest::Command("POST")))),
             ("/api/extractors/club/other", "", None),
             ("/api/cmcd", "key=x", Some(Ok(ApiRequest::Report))),
             ("/calendar.ics", "", Some(Ok(ApiRequest::Document(DocumentKind::Calendar)))),

@@ -4,30 +4,29 @@
 mod resume;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
-use pitwall_fetch::{FetchErrorKind, Fetcher, Request, Response};
+use pitwall_fetch::{FetchErrorKind, Request, Response};
 
 use self::resume::ResumeRange;
 use super::body_end::BodyEnd;
 use super::byte_range::{ByteRange, parse_content_range};
 use super::chunks::Chunks;
 use super::inflight_fetch::{InflightFetch, NotCacheable, ObjectMetadata};
+use super::writer::InflightWriter;
 use crate::http::problem::{Problem, upstream_status_problem};
+use crate::metrics::upstream::TrafficKind;
+use crate::upstream::client::UpstreamClient;
 use crate::upstream::target::UpstreamTarget;
 
 /// How often the fetch of one object is resumed after an interruption.
 const RESUMES_MAX: u32 = 2;
 
-/// How long an object waits for room in the fetch budget before only a window of it is held.
-const ROOM_TIMEOUT: Duration = Duration::from_millis(250);
-
 /// One fetch of one object, with what it needs.
 pub struct FetchTask<'a> {
     pub fetch: &'a InflightFetch,
-    pub fetcher: &'a Fetcher,
+    pub upstreams: &'a UpstreamClient,
     pub target: &'a UpstreamTarget,
     /// First and last byte position, if only a range is fetched.
     pub requested_bounds: Option<(u64, u64)>,
@@ -55,7 +54,7 @@ impl FetchTask<'_> {
                 ByteRange { first, last: Some(last) }.header_value(),
             );
         }
-        let response = match self.target.send(self.fetcher, request).await {
+        let response = match self.send(request).await {
             Ok(response) => response,
             Err(problem) => return self.mark_not_cacheable(NotCacheable::Problem(problem)),
         };
@@ -83,18 +82,19 @@ impl FetchTask<'_> {
             return self.mark_not_cacheable(not_cacheable);
         }
         let length = response.content_length().or(range_length);
-        if !self.has_room(length).await
-            && let Err(problem) = self.fetch.start_window().await
-        {
-            // Not remembered, because the budget may have room in a moment.
-            (self.remove_inflight)(None);
-            self.fetch.mark_not_cacheable(NotCacheable::Problem(problem));
-            return None;
-        }
+        let writer = match InflightWriter::open(self.fetch, self.max_object_bytes, length).await {
+            Ok(writer) => writer,
+            Err(problem) => {
+                // Not remembered, because the budget may have room in a moment.
+                (self.remove_inflight)(None);
+                self.fetch.mark_not_cacheable(NotCacheable::Problem(problem));
+                return None;
+            }
+        };
         let metadata =
             ObjectMetadata::of(response.headers(), length, self.requested_bounds.is_some());
         self.fetch.set_metadata(Arc::new(metadata.clone()));
-        let end = match self.copy_body(response, &metadata).await {
+        let end = match self.copy_body(writer, response, &metadata).await {
             Ok(end) => end,
             Err(problem) => {
                 (self.remove_inflight)(None);
@@ -114,25 +114,17 @@ impl FetchTask<'_> {
         Some(FetchedObject { metadata, body, is_storable })
     }
 
-    /// Whether the whole object may be held. One of unknown length is asked about again for each
-    /// chunk.
-    async fn has_room(&self, length: Option<u64>) -> bool {
-        match length {
-            Some(length) => {
-                length <= self.max_object_bytes
-                    && self.fetch.share().grow(length, ROOM_TIMEOUT).await
-            }
-            None => true,
-        }
+    async fn send(&self, request: Request<'_>) -> Result<Response, Problem> {
+        self.upstreams.send(self.target, TrafficKind::Media, request).await
     }
 
     /// Copies the body to the readers, and returns whether its end is certain.
     async fn copy_body(
         &self,
+        mut writer: InflightWriter<'_>,
         mut response: Response,
         metadata: &ObjectMetadata,
     ) -> Result<BodyEnd, Problem> {
-        let mut is_windowed = self.fetch.is_windowed();
         let mut resumes = 0;
         let mut resumed_chunk = Bytes::new();
         loop {
@@ -142,19 +134,7 @@ impl FetchTask<'_> {
             };
             let problem = match next {
                 Ok(Some(chunk)) => {
-                    let size = chunk.len() as u64;
-                    if !is_windowed && metadata.length.is_none() && !self.has_room_for(size).await {
-                        // An object of unknown length turns out to be too large only on the way.
-                        self.fetch.start_window().await?;
-                        is_windowed = true;
-                    }
-                    if is_windowed {
-                        self.fetch.make_room(size).await?;
-                    }
-                    self.fetch.push_chunk(chunk);
-                    if self.fetch.is_abandoned() {
-                        return Err(Problem::Unavailable("the fetch has no readers left"));
-                    }
+                    writer.write(chunk).await?;
                     continue;
                 }
                 Ok(None) => match self.judge_end(&response, metadata)? {
@@ -175,12 +155,6 @@ impl FetchTask<'_> {
             (response, resumed_chunk) =
                 ResumeRange::resume_fetch(self, metadata).await.ok_or(problem)?;
         }
-    }
-
-    /// Whether `bytes` more of an object of unknown length may be held.
-    async fn has_room_for(&self, bytes: u64) -> bool {
-        self.fetch.received_bytes() + bytes <= self.max_object_bytes
-            && self.fetch.share().grow(bytes, ROOM_TIMEOUT).await
     }
 
     /// Whether the body that has ended is complete. Where the end of the connection was that of the

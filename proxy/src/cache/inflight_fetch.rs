@@ -154,6 +154,13 @@ impl InflightFetch {
         self.lock_state().metadata.clone()
     }
 
+    /// Whether the fetch has ended with a body. `None`: it is under way.
+    pub(super) fn is_complete(&self) -> Option<bool> {
+        let state = self.lock_state();
+        let is_refused = matches!(state.metadata, Some(Err(_)));
+        state.completion.as_ref().map(Result::is_ok).or(is_refused.then_some(false))
+    }
+
     /// Whether only a sliding window of the body is held, so that the object will not be stored.
     pub(super) fn is_windowed(&self) -> bool {
         self.lock_state().windowed_since.is_some()

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use super::chunks::Chunks;
 use super::fetch_budget::BudgetShare;
+use super::fetch_progress::FetchProgress;
 use super::inflight_fetch::{
     InflightFetch, NotCacheable, ObjectMetadata, ReadOutcome, cut_off_problem,
 };
@@ -72,6 +73,10 @@ impl InflightReader {
             phase: ReadPhase::FirstRead,
             stored: None,
         }
+    }
+
+    pub(super) fn progress(&self) -> FetchProgress {
+        FetchProgress::of(self.fetch.clone())
     }
 
     pub(super) async fn wait_for_metadata(&mut self) -> Result<Arc<ObjectMetadata>, NotCacheable> {

@@ -4,6 +4,7 @@
 mod bypass;
 mod eviction;
 mod interrupted;
+mod model;
 mod negative_caching;
 mod origin;
 mod prefetch;
@@ -16,11 +17,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytesize::ByteSize;
 use http::StatusCode;
-use pitwall_fetch::Timeouts;
+use pitwall_fetch::{Fetcher, Timeouts};
 use pitwall_upstream_map::RequestProfile;
 
 use super::inflight_fetch::ObjectMetadata;
 use super::*;
+use crate::metrics::upstream::UpstreamMetrics;
 use crate::upstream::denials::DenialLog;
 use crate::upstream::limiter::{UpstreamLimiter, UpstreamLimiters};
 use crate::upstream::profile::ResolvedProfile;
@@ -58,7 +60,13 @@ fn segment_cache(max_object: usize, fill_bytes: usize) -> Arc<SegmentCache> {
         fill_bytes: ByteSize(fill_bytes as u64),
         max_object: ByteSize(max_object as u64),
     };
-    SegmentCache::new(config, Arc::new(Fetcher::new(Timeouts::default(), vec![])))
+    SegmentCache::new(config, upstreams())
+}
+
+fn upstreams() -> Arc<UpstreamClient> {
+    let fetcher = Fetcher::new(Timeouts::default(), vec![]);
+    let metrics = UpstreamMetrics::new(&prometheus::Registry::new()).unwrap();
+    Arc::new(UpstreamClient::new(fetcher, metrics))
 }
 
 fn large_cache() -> Arc<SegmentCache> {

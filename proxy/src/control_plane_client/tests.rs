@@ -56,7 +56,8 @@ async fn control_plane(behavior: ControlPlaneBehavior) -> (SocketAddr, Arc<Atomi
 
 fn command(method: Method) -> CommandRequest {
     let path_and_query = "/api/streams/w/switch?a=b".to_owned();
-    CommandRequest { method, path_and_query, headers: HeaderMap::new(), body: Vec::new() }
+    let (headers, body) = (HeaderMap::new(), Vec::new());
+    CommandRequest { method, path_and_query, headers, body, trace: None }
 }
 
 /// The body or problem that forwarding gives, and how many commands each control plane received.
@@ -161,18 +162,22 @@ async fn a_command_is_signed_and_the_admin_token_is_not_sent() {
         let headers = HeaderMap::from_iter([
             (header::AUTHORIZATION, authorization.parse().unwrap()),
             (header::COOKIE, format!("a={TOKEN}").parse().unwrap()),
+            (header::IF_MATCH, HeaderValue::from_static("\"v1\"")),
         ]);
         let (method, path_and_query, body) = (Method::POST, path.to_owned(), b"{}".to_vec());
-        let command = CommandRequest { method, path_and_query, headers, body };
+        let command = CommandRequest { method, path_and_query, headers, body, trace: None };
         control.forward_command(&command).await.unwrap();
         let sent = String::from_utf8(received.lock().unwrap().clone()).unwrap();
         assert!(!sent.contains(TOKEN), "{authorization}: {sent}");
         let field = sent.lines().find_map(|line| line.strip_prefix("authorization: "));
         let headers = field.map(|value| (header::AUTHORIZATION, value.parse().unwrap()));
-        let signature = CommandSignature::of_headers(&HeaderMap::from_iter(headers));
+        let mut headers = HeaderMap::from_iter(headers);
+        let signature = CommandSignature::of_headers(&headers);
+        assert!(sent.contains("if-match: \"v1\"\r\n"), "{sent}");
+        headers.insert(header::IF_MATCH, HeaderValue::from_static("\"v1\""));
         let path = sent.split(' ').nth(1).unwrap();
         let is_accepted = signature.is_some_and(|signature| {
-            key.has_signed(&signature, &Method::POST, path) && signature.is_of_body(b"{}")
+            key.has_signed(&signature, &Method::POST, path, &headers) && signature.is_of_body(b"{}")
         });
         assert_eq!(is_accepted, is_signed, "{authorization}: {sent}");
     }

@@ -121,6 +121,8 @@ fn parse_value(text: &str) -> Result<(Option<String>, &str), Problem> {
     Err(Problem::BadBody("a quoted text in a report does not end"))
 }
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 #[cfg(test)]
 mod tests {
     use super::*;

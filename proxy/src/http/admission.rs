@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use http::header::HOST;
-use http::{Method, Version};
+use http::header::{EXPECT, HOST, TRANSFER_ENCODING};
+use http::uri::Authority;
+use http::{HeaderMap, Method, Version};
 use pingora_proxy::Session;
 
 use crate::http::cors::preflight_response;
@@ -17,14 +18,18 @@ const MAX_HEADERS: usize = 100;
 /// How long a request's body may take, which is at most tens of KiB.
 const BODY_READ_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The response that refuses a request without a host (RFC 9112, section 3.2), or with too many or
-/// too large fields.
+/// The response that refuses a request without a valid host (RFC 9112, section 3.2), with a framing that other servers may
+/// read differently, or with too many or too large fields.
 fn reject_invalid_header(session: &mut Session) -> Option<Response> {
     let header = session.req_header();
     let fields = &header.headers;
     let size: usize = fields.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
     let problem = if header.version == Version::HTTP_11 && !fields.contains_key(HOST) {
         Problem::BadUrl("the request names no host")
+    } else if fields.get(HOST).is_some_and(|host| !is_host(host.as_bytes())) {
+        Problem::BadUrl("the request's host is none")
+    } else if fields.contains_key(TRANSFER_ENCODING) && !is_only_chunked(fields) {
+        Problem::BadBody("another transfer coding than chunked alone")
     } else if size > MAX_HEADER_BYTES || fields.len() > MAX_HEADERS {
         Problem::HeadersTooLarge
     } else {
@@ -34,19 +39,38 @@ fn reject_invalid_header(session: &mut Session) -> Option<Response> {
     Some(Response::from_problem(&problem))
 }
 
-/// The response that refuses a command with invalid fields or another method than its route's;
-/// `None` admits it. The control plane checks everything else.
-pub fn reject_invalid_command(session: &mut Session, method: &Method) -> Option<Response> {
+/// Whether a Host field is a host, with or without a port; a client may leave it empty.
+fn is_host(value: &[u8]) -> bool {
+    value.is_empty() || (!value.contains(&b'@') && Authority::try_from(value).is_ok())
+}
+
+/// Whether a request's target is in origin form or absolute form (RFC 9112, section 3.2), whose host Pingora has compared
+/// with the Host field. Of any other it would make a path.
+fn is_path_or_url(target: &[u8]) -> bool {
+    let begins_with = |text: &[u8]| {
+        target.get(..text.len()).is_some_and(|start| start.eq_ignore_ascii_case(text))
+    };
+    begins_with(b"/") || begins_with(b"http://") || begins_with(b"https://")
+}
+
+fn is_only_chunked(fields: &HeaderMap) -> bool {
+    let mut codings = fields.get_all(TRANSFER_ENCODING).into_iter();
+    codings.next().is_some_and(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
+        && codings.next().is_none()
+}
+
+/// The response that refuses a command with invalid fields or another method than those of its
+/// route, as `Allow` lists them; `None` admits it. The control plane checks everything else.
+pub fn reject_invalid_command(session: &mut Session, methods: &'static str) -> Option<Response> {
     if let Some(response) = reject_invalid_header(session) {
         return Some(response);
     }
-    let requested = &session.req_header().method;
-    if requested == method || (requested == Method::HEAD && method == Method::GET) {
+    let requested = session.req_header().method.as_str();
+    if methods.split(", ").any(|method| method == requested) {
         return None;
     }
     session.as_downstream_mut().set_keepalive(None);
-    let allowed = if method == Method::GET { "GET, HEAD" } else { "POST" };
-    Some(Response::from_problem(&Problem::MethodNotAllowed(allowed)))
+    Some(Response::from_problem(&Problem::MethodNotAllowed(methods)))
 }
 
 /// The response to a request for the reports route that is no `POST`, a preflight's among them, as
@@ -81,10 +105,16 @@ pub async fn read_body(session: &mut Session, max_bytes: usize) -> Result<Vec<u8
 }
 
 async fn collect_body(session: &mut Session, max_bytes: usize) -> Result<Vec<u8>, Problem> {
+    let broken_off = |_| Problem::BadBody("it broke off");
+    let expected = session.req_header().headers.get(EXPECT);
+    if expected.is_some_and(|expected| expected.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
+        let continued = session.as_downstream_mut().write_continue_response().await;
+        continued.map_err(broken_off)?;
+    }
     let mut body = Vec::new();
     loop {
         let chunk = session.as_downstream_mut().read_request_body().await;
-        match chunk.map_err(|_| Problem::BadBody("it broke off"))? {
+        match chunk.map_err(broken_off)? {
             None => return Ok(body),
             Some(chunk) if body.len() + chunk.len() > max_bytes => {
                 return Err(Problem::BodyTooLarge);
@@ -104,12 +134,16 @@ pub fn reject_invalid_request(session: &mut Session, is_media: bool) -> Option<R
     }
     match session.req_header().method {
         Method::GET | Method::HEAD => {
-            if session.as_downstream_mut().is_body_empty() {
+            let problem = if !is_path_or_url(session.req_header().raw_path()) {
+                Problem::BadUrl("the request's target is no path")
+            } else if !session.as_downstream_mut().is_body_empty() {
+                Problem::BodyNotAllowed
+            } else {
                 return None;
-            }
-            // The body would be read as the next request.
+            };
+            // A body would be read as the next request.
             session.as_downstream_mut().set_keepalive(None);
-            Some(Response::from_problem(&Problem::BodyNotAllowed))
+            Some(Response::from_problem(&problem))
         }
         Method::OPTIONS if is_media => Some(preflight_response("GET, HEAD, OPTIONS")),
         _ => {

@@ -7,7 +7,7 @@ use crate::http::response::Response;
 
 /// The response fields that a page of another origin may read.
 const EXPOSED_HEADERS: &str = "Content-Length, Content-Range, Accept-Ranges, ETag, Last-Modified, Date, \
-                       Age, Retry-After, Server-Timing";
+                       Age, Retry-After, Server-Timing, X-Request-Id";
 
 /// The response to a preflight request, which a browser sends before a page of another origin may
 /// send fields such as `Range`.

@@ -10,6 +10,7 @@ use pingora_proxy::Session;
 use pitwall_upstream_map::document::entity_tag;
 
 use crate::http::problem::Problem;
+use crate::http::request_id::add_request_id;
 
 /// A complete response in memory.
 #[derive(Clone)]
@@ -94,6 +95,7 @@ impl Response {
             let no_store = HeaderValue::from_static("no-store");
             response.append_header(header::CACHE_CONTROL, no_store)?;
         }
+        add_request_id(session, &mut response)?;
         let nosniff = HeaderValue::from_static("nosniff");
         response.append_header(header::X_CONTENT_TYPE_OPTIONS, nosniff)?;
         if !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
@@ -109,7 +111,12 @@ impl Response {
         Ok(())
     }
 
+    /// Only a response to GET or HEAD can be as the client knows it: for other methods
+    /// `If-None-Match` is a condition of what they do (RFC 9110, section 13.1.2).
     fn is_not_modified_for(&self, session: &Session) -> bool {
+        if !matches!(session.req_header().method, Method::GET | Method::HEAD) {
+            return false;
+        }
         let etag = self.headers.iter().find(|(name, _)| name == header::ETAG).map(|(_, etag)| etag);
         let known = session.req_header().headers.get(header::IF_NONE_MATCH);
         let (Some(etag), Some(known)) = (etag, known) else { return false };

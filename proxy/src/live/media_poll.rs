@@ -2,9 +2,11 @@
 //!
 //! - [`rewriting`]: the source's playlist, rewritten with links of this edge.
 //! - [`alternatives`]: what the other sources of the stream have.
+//! - [`segment_stalls`]: segments whose fetches stall.
 
 mod alternatives;
 mod rewriting;
+mod segment_stalls;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +18,7 @@ use pitwall_hls::PlaylistLimits;
 use pitwall_hls::splice::{cut_live_playlist, override_playlist_tags};
 use pitwall_upstream_map::{Stream, Upstream, UpstreamMap};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tracing::Instrument as _;
 
 use super::directives;
 use super::publisher::{PublishOutcome, Publisher, SpliceCandidate};
@@ -25,6 +28,7 @@ use super::upstream_selection::{SelectionInput, map_preferred_upstream, select_u
 use crate::cache::PrefetchOutcome;
 use crate::edge_state::EdgeState;
 use crate::http::problem::Problem;
+use crate::metrics::{Label as _, PollStage};
 use crate::playlist::rewrite_cache::RewrittenPlaylist;
 use crate::playlist::{self, Playlist, PlaylistPoller, PlaylistResult, UpstreamPlaylist};
 use crate::upstream::resolved_map::ResolvedMap;
@@ -148,7 +152,9 @@ impl MediaPoll {
         attempt: &PollAttempt<'_>,
     ) -> Result<Option<Arc<Playlist>>, Problem> {
         let directives = self.translate_directives(attempt);
-        let fetched = self.fetch_playlist_in_time(attempt, directives.as_deref()).await;
+        let fetched = self
+            .timed(PollStage::Fetch, self.fetch_playlist_in_time(attempt, directives.as_deref()));
+        let fetched = fetched.await;
         if !self.is_still_selected(attempt) {
             return Ok(None);
         }
@@ -169,8 +175,9 @@ impl MediaPoll {
                 return Ok(None);
             }
         }
-        let Some(rendition_splice) =
-            self.propose_splice(attempt, &upstream_playlist, false).await?
+        let Some(rendition_splice) = self
+            .timed(PollStage::Splice, self.propose_splice(attempt, &upstream_playlist, false))
+            .await?
         else {
             return Ok(None);
         };
@@ -191,11 +198,13 @@ impl MediaPoll {
             let next = numbers.as_ref().map_or(0, |numbers| numbers.end);
             if continuity == PlaylistContinuity::Continuous
                 && !self.publisher.rendition_state.is_beyond_agreed(next)
+                && !rewritten.timing.has_end_list
             {
                 return Ok(Some(self.build_delta_update(attempt, &rendition_splice, rewritten)));
             }
             // A delta update has too few segments to propose a new number with: the proposal needs
-            // the segments before it, so the full playlist is fetched.
+            // the segments before it, so the full playlist is fetched. So it is where the source has
+            // ended, which may not be published yet.
             upstream_playlist = match self.fetch_playlist(attempt, None).await {
                 Ok(upstream_playlist) => upstream_playlist,
                 Err(problem) => return self.handle_failure(attempt, problem),
@@ -228,22 +237,31 @@ impl MediaPoll {
         }
         let next = numbers.map_or(0, |numbers| numbers.end);
         let prefetches = self.state.prefetch_new_segments(&rewritten, &attempt.target);
+        self.watch_for_stalls(attempt.upstream, &rewritten, &prefetches);
         if !rewritten.timing.has_end_list {
             self.publisher.stream_state.mark_alive(attempt.upstream);
         }
-        let has_ended = rewritten.timing.has_end_list && self.has_stream_ended(attempt).await;
-        if rewritten.timing.has_end_list && !has_ended && self.has_usable_alternative(attempt) {
+        let have_all_ended = rewritten.timing.has_end_list && self.has_stream_ended(attempt).await;
+        if rewritten.timing.has_end_list && !have_all_ended && self.has_usable_alternative(attempt)
+        {
             return Ok(None);
         }
-        let unchanged_for =
-            self.publisher.rendition_state.record_poll(next, rewritten.target_duration());
-        if !has_ended
+        let has_ended = have_all_ended && !self.is_end_held(attempt, &rewritten.playlist.bytes);
+        let rendition_state = &self.publisher.rendition_state;
+        rendition_state.record_poll(next);
+        // What counts is the source's own progress: one that is behind what another source has
+        // published has nothing new for players, and goes on all the same.
+        let unchanged_for = rendition_state
+            .source_progress
+            .record_playlist(rewritten.last_sequence_number(), rewritten.target_duration());
+        if !have_all_ended
             && self.fail_over_if_frozen(attempt, unchanged_for, rewritten.target_duration()).await
         {
             return Ok(None);
         }
         if self.publisher.rendition_state.is_beyond_agreed(next) {
-            match self.await_new_segments(attempt, &rewritten, prefetches).await {
+            let ready = self.await_new_segments(attempt, &rewritten, prefetches);
+            match self.timed(PollStage::Prefetch, ready).await {
                 SegmentReadiness::Publish => {}
                 SegmentReadiness::Withhold => {
                     return self.last_published_playlist(&rewritten).map(Some);
@@ -251,7 +269,8 @@ impl MediaPoll {
                 SegmentReadiness::LeaveSource => return Ok(None),
             }
         }
-        let text = match self.publisher.publish(&rendition_splice, &rewritten, has_ended).await? {
+        let published = self.publisher.publish(&rendition_splice, &rewritten, has_ended);
+        let text = match self.timed(PollStage::Publish, published).await? {
             PublishOutcome::Playlist(text) => text,
             PublishOutcome::Behind => {
                 return self.repeat_last_published(attempt, rewritten).map(Some);
@@ -259,6 +278,14 @@ impl MediaPoll {
             PublishOutcome::Superseded => return Ok(None),
         };
         Ok(Some(self.store_rewritten(attempt, rewritten, Some(text))))
+    }
+
+    /// Runs a stage of the poll in a span, and measures it.
+    async fn timed<T>(&self, stage: PollStage, run: impl Future<Output = T>) -> T {
+        let timer = self.state.metrics.poll_stage_duration.of(stage).start_timer();
+        let output = run.instrument(tracing::debug_span!("stage", name = stage.text())).await;
+        timer.observe_duration();
+        output
     }
 
     /// Whether the source is still the selected one after a fetch, which may take seconds. To
@@ -307,8 +334,9 @@ impl MediaPoll {
         directives: Option<&str>,
     ) -> Result<UpstreamPlaylist, Problem> {
         let limit = PlaylistLimits::default().max_bytes;
-        let fetcher = &self.state.fetcher;
-        let fetched = playlist::fetch_playlist(fetcher, &attempt.target, directives, limit).await?;
+        let upstreams = &self.state.upstreams;
+        let fetched =
+            playlist::fetch_playlist(upstreams, &attempt.target, directives, limit).await?;
         if fetched.body.len() < CUT_MIN_BYTES {
             return Ok(fetched);
         }
@@ -376,11 +404,10 @@ impl MediaPoll {
         rewritten: RewrittenPlaylist,
     ) -> Arc<Playlist> {
         drop(self.state.prefetch_new_segments(&rewritten, &attempt.target));
-        let has_ended = rewritten.timing.has_end_list;
         let text = override_playlist_tags(
             &rewritten.playlist.bytes,
             rendition_splice.splice.target_duration,
-            has_ended,
+            false,
         );
         self.store_rewritten(attempt, rewritten, text.map(Bytes::from))
     }
@@ -405,7 +432,8 @@ impl MediaPoll {
     /// Waits until the new segments are stored and may be published. A source that dies takes with
     /// it the segments that nobody has fetched, and a player whose playlist names such a segment
     /// stalls. A segment that is slow is published by a later poll, and after a target duration in
-    /// any case, so that a source that is always slow still plays where there is no other.
+    /// any case, so that a source that is always slow still plays where there is no other. One that
+    /// stalls is withheld for longer where there is.
     async fn await_new_segments(
         &self,
         attempt: &PollAttempt<'_>,
@@ -413,6 +441,9 @@ impl MediaPoll {
         prefetches: Vec<PrefetchOutcome>,
     ) -> SegmentReadiness {
         let Publisher { rendition_state, stream, .. } = &self.publisher;
+        if self.fail_over_if_stalling(attempt) {
+            return SegmentReadiness::LeaveSource;
+        }
         // The first player, or the first after a pause, gets the playlist as it is. The same holds
         // with partial segments, where each one adds to the latency.
         let is_watched = rendition_state.last_published(rewritten.target_duration()).is_some();
@@ -443,7 +474,12 @@ impl MediaPoll {
             rendition_state.count_late_segments(false);
             return SegmentReadiness::Publish;
         }
-        if rendition_state.withheld_duration() >= rewritten.target_duration() {
+        if self.fail_over_if_stalling(attempt) {
+            return SegmentReadiness::LeaveSource;
+        }
+        let (withheld_for, target) =
+            (rendition_state.withheld_duration(), rewritten.target_duration());
+        if withheld_for >= target && !self.is_held_for_stall(attempt, withheld_for, target) {
             if rendition_state.count_late_segments(true) < LATE_SEGMENTS_MAX
                 || !self.has_usable_alternative(attempt)
             {

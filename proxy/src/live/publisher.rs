@@ -9,7 +9,7 @@ use bytes::Bytes;
 use pitwall_hls::splice::{
     NumberMapping, PlaylistWindow, Segment, counts_discontinuities, override_playlist_tags,
 };
-use pitwall_hls::{PlaylistTiming, SegmentedPlaylist, Splice};
+use pitwall_hls::{SegmentedPlaylist, Splice};
 use pitwall_upstream_map::StreamId;
 use pitwall_upstream_map::store::{self, SpliceDecision, SpliceProposal, Store};
 use prometheus::IntCounterVec;
@@ -131,7 +131,7 @@ impl Publisher {
         } else {
             Some(parse_playlist(candidate.playlist)?)
         };
-        let generation = current_generation.generation + u64::from(begins_switch);
+        let generation = current_generation.generation.saturating_add(u64::from(begins_switch));
         let mut source_switch =
             current_generation.source_switch.as_deref().cloned().unwrap_or_default();
         if begins_switch {
@@ -145,7 +145,8 @@ impl Publisher {
             };
             // A diverged edge fills its gap with the segments that other edges have published, and
             // needs one more discontinuity between its own and theirs.
-            source_switch.from.discontinuity += u64::from(diverged);
+            let discontinuity = &mut source_switch.from.discontinuity;
+            *discontinuity = discontinuity.saturating_add(u64::from(diverged));
         }
         for _ in 0..PROPOSAL_ATTEMPTS_MAX {
             let target = Duration::from_secs(source_switch.target_duration.max(1));
@@ -240,7 +241,9 @@ impl Publisher {
                 .segments
                 .discontinuity_sequence()
                 .max(previous.from.discontinuity);
-            self.stream_state.next_discontinuity_sequence().max(peer_discontinuity + 1)
+            self.stream_state
+                .next_discontinuity_sequence()
+                .max(peer_discontinuity.saturating_add(1))
         });
         SourceSwitch {
             source: candidate.source.to_owned(),
@@ -319,7 +322,7 @@ impl Publisher {
         has_ended: bool,
     ) -> Result<Bytes, Problem> {
         let bytes = &rewritten.playlist.bytes;
-        let window = self.select_window(&rewritten.timing);
+        let window = self.select_window(has_ended);
         if splice.is_initial() {
             let is_uncounted = self.has_uncounted_discontinuities(bytes);
             let published = if is_uncounted { self.published_segments() } else { Vec::new() };
@@ -356,8 +359,8 @@ impl Publisher {
 
     /// The published window. A playlist that has ended is published whole, except for segments that
     /// have already left the published playlist.
-    fn select_window(&self, timing: &PlaylistTiming) -> PlaylistWindow {
-        match timing.has_end_list {
+    fn select_window(&self, has_ended: bool) -> PlaylistWindow {
+        match has_ended {
             false => PlaylistWindow::MaxDuration(self.window),
             true => self
                 .rendition_state
@@ -453,5 +456,7 @@ fn to_json(value: &impl serde::Serialize) -> Result<Vec<u8>, Problem> {
     serde_json::to_vec(value).map_err(|_| Problem::Unavailable("a splice cannot be written"))
 }
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) mod fuzzing;
 #[cfg(test)]
 mod tests;

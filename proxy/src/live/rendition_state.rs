@@ -7,9 +7,10 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use pitwall_hls::{SegmentedPlaylist, Splice};
-use pitwall_upstream_map::store::SpliceDecision;
+use pitwall_upstream_map::store::{PeerNumber, SpliceDecision};
 use tokio::time::Instant;
 
+use super::source_progress::SourceProgress;
 use super::source_switch::{
     CurrentGeneration, SourceSwitch, TailSegments, append_following_segments,
 };
@@ -20,6 +21,7 @@ use crate::playlist::Playlist;
 #[derive(Default)]
 pub(super) struct RenditionState {
     inner: Mutex<Inner>,
+    pub(super) source_progress: SourceProgress,
     latest: ArcSwapOption<LatestPlaylist>,
     /// What the last poll has given, also a delta update.
     last_polled: ArcSwapOption<Playlist>,
@@ -28,6 +30,8 @@ pub(super) struct RenditionState {
 /// The playlist that a poll has given last, unless it is a delta update.
 pub(super) struct LatestPlaylist {
     pub playlist: Arc<Playlist>,
+    /// When the poll began.
+    pub polled_at: Instant,
     pub fresh_until: Instant,
     /// What the poll went by.
     pub basis: PollBasis,
@@ -64,6 +68,11 @@ struct Inner {
     withheld_since: Option<Instant>,
     /// How many segments in a row were not stored a target duration after they were announced.
     late_segments: u32,
+    /// The next number that was known when this edge began with the rendition. Players may have
+    /// everything below it, from this edge before it was restarted or from another one.
+    resumes_at: Option<u64>,
+    /// Since when the source's playlists have ended below `resumes_at`.
+    behind_since: Option<Instant>,
 }
 
 /// A rendition's splice in a source switch, and its record in the
@@ -118,10 +127,18 @@ pub(super) enum PlaylistContinuity {
 
 /// By how many segments the servers of one source may differ. A larger step back is a restart.
 const SERVER_LAG_SEGMENTS_MAX: u64 = 3;
+/// For how many target durations a source that is behind is waited for, where nothing can be
+/// repeated meanwhile.
+const BEHIND_TARGET_DURATIONS_MAX: u32 = 3;
 /// More segments than this in a target duration are a jump of the numbers, and no progress.
 const SEGMENTS_PER_TARGET_DURATION_MAX: f64 = 10.0;
 
 impl Inner {
+    /// The number below which players may have everything.
+    fn seen_below(&self) -> u64 {
+        self.next_number.max(self.resumes_at.unwrap_or_default())
+    }
+
     /// Whether a playlist that starts at `first` is further ahead of the published one than the
     /// time since the last poll explains.
     fn is_jump_ahead(&self, first: u64, target: Duration) -> bool {
@@ -163,11 +180,26 @@ impl RenditionState {
         self.last_polled.load_full()
     }
 
-    /// The latest playlist, if it is fresh and a poll on this basis would give it.
-    pub(super) fn fresh_playlist(&self, basis: PollBasis) -> Option<Arc<Playlist>> {
+    /// The latest playlist, if it is fresh and a poll on this basis would give it. One that was
+    /// polled before `outdated_since` is not.
+    pub(super) fn fresh_playlist(
+        &self,
+        basis: PollBasis,
+        outdated_since: Option<Instant>,
+    ) -> Option<Arc<Playlist>> {
         let latest = self.latest.load();
         let latest = latest.as_ref().filter(|latest| latest.basis == basis)?;
-        (Instant::now() < latest.fresh_until).then(|| latest.playlist.clone())
+        let is_outdated = outdated_since.is_some_and(|since| latest.polled_at < since);
+        (Instant::now() < latest.fresh_until && !is_outdated).then(|| latest.playlist.clone())
+    }
+
+    /// Since when another edge is known to have published more than this one. What this edge has
+    /// polled before would step back for a player that polls both. A poll after it is as fresh as
+    /// any, so that a source whose servers differ is asked once more for each number.
+    pub(super) fn outdated_since(&self, peer_number: Option<PeerNumber>) -> Option<Instant> {
+        let peer_number = peer_number?;
+        let is_ahead = peer_number.next_number > self.lock_inner().next_number;
+        is_ahead.then_some(peer_number.heard_at)
     }
 
     /// The latest playlist, if it may still be served while its upstream fails: for three target
@@ -212,8 +244,11 @@ impl RenditionState {
 
     pub(super) fn published_tail(&self) -> PublishedTail {
         let state = self.lock_inner();
-        let first_free_number =
-            state.peer_tail.first_free_number.max(state.next_number).max(state.registry_first_free);
+        let first_free_number = state
+            .peer_tail
+            .first_free_number
+            .max(state.seen_below())
+            .max(state.registry_first_free);
         PublishedTail { first_free_number, ..state.peer_tail.clone() }
     }
 
@@ -224,6 +259,9 @@ impl RenditionState {
         state.peer_tail.first_free_number =
             state.peer_tail.first_free_number.max(decision.next_number);
         state.registry_first_free = decision.first_free_number();
+        if state.last_published.is_none() && decision.known_next_number > 0 {
+            state.resumes_at.get_or_insert(decision.known_next_number);
+        }
         // The local registry's tail is what this edge itself proposed, so it says nothing of other
         // edges.
         if decision.is_shared {
@@ -281,6 +319,8 @@ impl RenditionState {
             RenditionSplice { splice, record, source_switch: source_switch.clone() };
         state.withheld_since = None;
         state.late_segments = 0;
+        self.source_progress.reset();
+        state.behind_since = None;
         state.splice = Some(rendition_splice.clone());
         Some(rendition_splice)
     }
@@ -297,16 +337,25 @@ impl RenditionState {
         numbers: &Range<u64>,
         target: Duration,
     ) -> PlaylistContinuity {
-        let state = self.lock_inner();
+        let mut state = self.lock_inner();
         match &state.splice {
             Some(current) if current.record == rendition_splice.record => {}
             _ => return PlaylistContinuity::Superseded,
         }
+        let seen_below = state.seen_below();
         match () {
-            () if numbers.end + SERVER_LAG_SEGMENTS_MAX < state.next_number => {
+            () if numbers.end.saturating_add(SERVER_LAG_SEGMENTS_MAX) < seen_below => {
                 PlaylistContinuity::Restarted
             }
-            () if numbers.end < state.next_number => PlaylistContinuity::Behind,
+            () if numbers.end < seen_below => {
+                let behind_since = *state.behind_since.get_or_insert_with(Instant::now);
+                let can_repeat = state.last_published.is_some();
+                let limit = target * BEHIND_TARGET_DURATIONS_MAX;
+                match !can_repeat && behind_since.elapsed() >= limit {
+                    true => PlaylistContinuity::Restarted,
+                    false => PlaylistContinuity::Behind,
+                }
+            }
             () if state.is_jump_ahead(numbers.start, target) => PlaylistContinuity::Restarted,
             () => PlaylistContinuity::Continuous,
         }
@@ -338,9 +387,10 @@ impl RenditionState {
         if state.splice.as_ref().is_none_or(|current| current.record != rendition_splice.record) {
             return PlaylistContinuity::Superseded;
         }
-        if next < state.next_number {
+        if next < state.seen_below() {
             return PlaylistContinuity::Behind;
         }
+        state.behind_since = None;
         let now = Instant::now();
         let advanced_at = match &state.last_published {
             Some(last) if next == state.next_number => last.advanced_at,
@@ -359,20 +409,15 @@ impl RenditionState {
         PlaylistContinuity::Continuous
     }
 
-    /// Records a fetched playlist. Returns how long the playlist has had no new segment.
-    pub(super) fn record_poll(&self, next: u64, target: Duration) -> Duration {
+    /// Records that a playlist was fetched, which ends before the number `next`. The first after a
+    /// pause with new segments is not one of a watched rendition yet: nothing is withheld from it.
+    pub(super) fn record_poll(&self, next: u64) {
         let mut state = self.lock_inner();
         state.failing_since = None;
         let is_unchanged = next <= state.next_number;
-        let Some(last) = state.last_published.as_mut().filter(|_| is_unchanged) else {
-            return Duration::ZERO;
-        };
-        // After a pause without polls the playlist may have advanced just now.
-        if last.polled_at.elapsed() > target * 2 {
-            last.advanced_at = Instant::now();
+        if let Some(last) = state.last_published.as_mut().filter(|_| is_unchanged) {
+            last.polled_at = Instant::now();
         }
-        last.polled_at = Instant::now();
-        last.advanced_at.elapsed()
     }
 
     /// Records that new segments are withheld. Returns for how long they have been.
@@ -397,3 +442,6 @@ impl RenditionState {
         self.lock_inner().failing_since = None;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -121,7 +121,7 @@ impl TailSegments {
     }
 
     pub(super) fn next_number(&self) -> u64 {
-        self.segments.last().map_or(0, |last| last.number + 1)
+        self.segments.last().map_or(0, |last| last.number.saturating_add(1))
     }
 
     pub(super) fn discontinuity_sequence(&self) -> u64 {
@@ -138,7 +138,7 @@ pub(super) fn append_following_segments(
     renumber: bool,
 ) -> Option<Vec<Segment>> {
     let (last, first) = (own.last()?, others.first()?);
-    if first.number > last.number + 1 {
+    if first.number > last.number.saturating_add(1) {
         return None;
     }
     // The URI is left out of the comparison, because its token may differ.
@@ -153,12 +153,16 @@ pub(super) fn append_following_segments(
     if let Some(first_following) =
         following.first_mut().filter(|first_following| !follows(first_following))
     {
-        let missing = (last.discontinuity + 1).saturating_sub(first_following.discontinuity);
+        let next = last.discontinuity.saturating_add(1);
+        let missing = next.saturating_sub(first_following.discontinuity);
         if missing > 0 && !renumber {
             return None;
         }
-        first_following.tags = first_following.discontinuity + missing - last.discontinuity;
-        following.iter_mut().for_each(|one| one.discontinuity += missing);
+        let raised = first_following.discontinuity.saturating_add(missing);
+        first_following.tags = raised.saturating_sub(last.discontinuity);
+        following
+            .iter_mut()
+            .for_each(|one| one.discontinuity = one.discontinuity.saturating_add(missing));
     }
     Some(own.iter().cloned().chain(following).collect())
 }
@@ -269,10 +273,13 @@ impl SplicePlan<'_> {
             generation: self.generation,
             source: source_switch.source.clone(),
             from: NumberMapping {
-                upstream: new.first_number + skipped,
-                published: published + skipped,
+                upstream: new.first_number.saturating_add(skipped),
+                published: published.saturating_add(skipped),
                 upstream_discontinuity,
-                discontinuity: source_switch.from.discontinuity + discontinuities_since,
+                discontinuity: source_switch
+                    .from
+                    .discontinuity
+                    .saturating_add(discontinuities_since),
             },
             target_duration: source_switch.target_duration,
             window: 0,

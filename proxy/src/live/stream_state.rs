@@ -1,6 +1,6 @@
 //! What this edge knows of a stream's source switches and of its upstreams, beside the map.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -35,6 +35,8 @@ pub(super) struct StreamState {
 struct Inner {
     current: CurrentGeneration,
     cooldowns: HashMap<UpstreamIdentity, Cooldown>,
+    /// Sources whose playlists have been seen without `EXT-X-ENDLIST`.
+    live_sources: HashSet<String>,
 }
 
 /// Source and generation of an upstream: an upstream with renewed URLs does not inherit the
@@ -45,7 +47,8 @@ type UpstreamIdentity = (String, u64);
 #[derive(Clone, Copy)]
 enum Cooldown {
     Until(Instant, SwitchReason),
-    Ended,
+    /// Since when its playlist has had `EXT-X-ENDLIST`.
+    Ended(Instant),
 }
 
 fn upstream_identity(upstream: &Upstream) -> UpstreamIdentity {
@@ -112,7 +115,7 @@ impl StreamState {
             .map(|rendition| rendition.discontinuity_sequence())
             .max()
             .unwrap_or_default()
-            + 1
+            .saturating_add(1)
     }
 
     pub(super) fn current_generation(&self) -> CurrentGeneration {
@@ -166,7 +169,7 @@ impl StreamState {
         let now = Instant::now();
         state.cooldowns.retain(|_, cooldown| match cooldown {
             Cooldown::Until(until, _) => *until > now,
-            Cooldown::Ended => true,
+            Cooldown::Ended(_) => true,
         });
         state
             .cooldowns
@@ -175,20 +178,41 @@ impl StreamState {
 
     /// Marks an upstream whose playlist has `EXT-X-ENDLIST`.
     pub(super) fn mark_ended(&self, upstream: &Upstream) {
-        self.lock_for_change().cooldowns.insert(upstream_identity(upstream), Cooldown::Ended);
+        let mut state = self.lock_for_change();
+        let cooldown = state.cooldowns.entry(upstream_identity(upstream));
+        let cooldown = cooldown.or_insert_with(|| Cooldown::Ended(Instant::now()));
+        if matches!(cooldown, Cooldown::Until(..)) {
+            *cooldown = Cooldown::Ended(Instant::now());
+        }
     }
 
     pub(super) fn has_ended(&self, upstream: &Upstream) -> bool {
         matches!(
             self.lock_inner().cooldowns.get(&upstream_identity(upstream)),
-            Some(Cooldown::Ended)
+            Some(Cooldown::Ended(_))
         )
     }
 
-    /// Unmarks an upstream whose playlist no longer has `EXT-X-ENDLIST`.
+    /// Whether the upstream has ended, and not longer ago than `limit`.
+    pub(super) fn has_ended_within(&self, upstream: &Upstream, limit: Duration) -> bool {
+        matches!(
+            self.lock_inner().cooldowns.get(&upstream_identity(upstream)),
+            Some(Cooldown::Ended(at)) if at.elapsed() < limit
+        )
+    }
+
+    /// Whether this edge has read a playlist of the upstream's source that had not ended.
+    pub(super) fn was_live(&self, upstream: &Upstream) -> bool {
+        self.lock_inner().live_sources.contains(&upstream.source)
+    }
+
+    /// Records that the upstream's playlist has no `EXT-X-ENDLIST`, or no longer.
     pub(super) fn mark_alive(&self, upstream: &Upstream) {
         let mut state = self.lock_inner();
-        if matches!(state.cooldowns.get(&upstream_identity(upstream)), Some(Cooldown::Ended)) {
+        if !state.live_sources.contains(&upstream.source) {
+            state.live_sources.insert(upstream.source.clone());
+        }
+        if matches!(state.cooldowns.get(&upstream_identity(upstream)), Some(Cooldown::Ended(_))) {
             state.cooldowns.remove(&upstream_identity(upstream));
             self.revision.fetch_add(1, Ordering::Release);
         }
@@ -199,15 +223,50 @@ impl StreamState {
     pub(super) fn cooldown_reason(&self, upstream: &Upstream) -> Option<SwitchReason> {
         match self.lock_inner().cooldowns.get(&upstream_identity(upstream))? {
             Cooldown::Until(_, reason) => Some(*reason),
-            Cooldown::Ended => Some(SwitchReason::Ended),
+            Cooldown::Ended(_) => Some(SwitchReason::Ended),
         }
     }
 
     pub(super) fn is_in_cooldown(&self, upstream: &Upstream) -> bool {
         match self.lock_inner().cooldowns.get(&upstream_identity(upstream)) {
             Some(Cooldown::Until(until, _)) => *until > Instant::now(),
-            Some(Cooldown::Ended) => true,
+            Some(Cooldown::Ended(_)) => true,
             None => false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn upstream(source: &str) -> Upstream {
+        let json = serde_json::json!({
+            "source": source, "profile": source, "generation": 1, "health": "healthy",
+            "playlist": "https://cdn.example.com/m.m3u8", "expires_at": null, "score": 1.0,
+            "renditions": [],
+        });
+        serde_json::from_value(json).unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_end_counts_from_when_it_was_first_seen() {
+        let (state, source) = (StreamState::default(), upstream("club"));
+        let minute = Duration::from_mins(1);
+        let within = |state: &StreamState| state.has_ended_within(&source, minute);
+        assert!(!within(&state) && !state.was_live(&source));
+        state.mark_alive(&source);
+        assert!(state.was_live(&source) && !state.was_live(&upstream("spare")));
+        for (seconds, expected) in [(0, true), (59, true), (2, false)] {
+            tokio::time::advance(Duration::from_secs(seconds)).await;
+            // Every poll marks it again.
+            state.mark_ended(&source);
+            assert_eq!(within(&state), expected, "after {seconds} s more");
+            assert!(state.has_ended(&source));
+        }
+        state.mark_alive(&source);
+        assert!(!state.has_ended(&source), "it goes on");
+        state.mark_ended(&source);
+        assert!(within(&state), "the next end is another one");
     }
 }

@@ -264,7 +264,8 @@ mod tests {
                 let blocking = asked.lock().unwrap().len() as u64;
                 let segments = 3 + if is_blocking { blocking } else { 0 };
                 let (result, fresh_until) = (Ok(playlist(segments)), Instant::now());
-                async move { PollOutcome { result, fresh_until } }.boxed()
+                async move { PollOutcome { result, started_at: Instant::now(), fresh_until } }
+                    .boxed()
             };
             let delivered = deliver(&directives(query), Some(playlist(3)), poll).await;
             let delivered = delivered.map(|it| it.offer().next_number);
@@ -283,7 +284,7 @@ mod tests {
         let poll = |_| {
             *polls.lock().unwrap() += 1;
             let (result, fresh_until) = (Ok(playlist(3)), Instant::now() + RELOAD_PAUSE_MIN * 5);
-            async move { PollOutcome { result, fresh_until } }.boxed()
+            async move { PollOutcome { result, started_at: Instant::now(), fresh_until } }.boxed()
         };
         let waited = deliver(&directives("_HLS_msn=3"), Some(playlist(3)), poll).await;
         assert_eq!(waited.unwrap_err().status(), 503);

@@ -10,6 +10,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use super::rewrite_cache::{RewriteCache, RewrittenPlaylist};
 use super::{BLOCKING_RELOAD_TIMEOUT, PLAYLIST_FETCH_TIMEOUT, Playlist};
@@ -53,10 +54,12 @@ struct PollFailure {
 #[derive(Clone)]
 pub struct PollOutcome {
     pub result: PlaylistResult,
+    pub started_at: Instant,
     pub fresh_until: Instant,
 }
 
 struct InflightPoll {
+    started_at: Instant,
     outcome: Shared<BoxFuture<'static, PollOutcome>>,
     completed: Arc<OnceLock<PollOutcome>>,
 }
@@ -85,11 +88,13 @@ impl PlaylistPoller {
     /// The result of the poll of `playlist` that is in flight with these delivery directives, a
     /// fresh result, a failure that is too recent to ask again, or the result of `fetch`, which is
     /// given the directives to send. The fetch continues when the caller that started it leaves.
-    /// Past its deadline the result is [`Problem::UpstreamTimeout`].
+    /// Past its deadline the result is [`Problem::UpstreamTimeout`]. `not_before`: a poll that
+    /// started earlier is not enough, because there is something newer since.
     pub async fn poll<F>(
         &self,
         playlist: String,
         directives: Option<String>,
+        not_before: Option<Instant>,
         fetch: impl FnOnce(Option<String>) -> F + Send,
     ) -> PollOutcome
     where
@@ -105,7 +110,8 @@ impl PlaylistPoller {
                 return failed;
             }
             let directives = polls.grant_directives(directives, now);
-            match polls.by_directives.get(&directives) {
+            let poll = polls.by_directives.get(&directives);
+            match poll.filter(|poll| not_before.is_none_or(|at| poll.started_at >= at)) {
                 Some(poll) => match poll.completed.get() {
                     Some(completed) if completed.fresh_until > now => return completed.clone(),
                     None => poll.outcome.clone(),
@@ -163,7 +169,8 @@ impl PlaylistPolls {
     fn recent_failure(&self, now: Instant) -> Option<PollOutcome> {
         let failure = self.last_failure.lock().unwrap_or_else(PoisonError::into_inner);
         let failure = failure.as_ref().filter(|failure| failure.until > now)?;
-        Some(PollOutcome { result: Err(failure.problem.clone()), fresh_until: failure.until })
+        let (result, fresh_until) = (Err(failure.problem.clone()), failure.until);
+        Some(PollOutcome { result, started_at: now, fresh_until })
     }
 
     /// The directives, unless polls with other directives have used up what the upstream may be
@@ -216,11 +223,12 @@ impl InflightPoll {
         last_failure: Arc<Mutex<Option<PollFailure>>>,
         fetch: BoxFuture<'static, PlaylistResult>,
     ) -> Self {
+        let started_at = Instant::now();
         let completed = Arc::new(OnceLock::new());
         let completed_cell = completed.clone();
         // The task itself records its result: all callers may have left by then, and a result
         // without an expiry would be served for ever.
-        let task = tokio::spawn(async move {
+        let task = async move {
             let fetched = AssertUnwindSafe(tokio::time::timeout(deadline, fetch)).catch_unwind();
             let result = match fetched.await {
                 Ok(Ok(result)) => result,
@@ -244,20 +252,22 @@ impl InflightPoll {
                 }
             };
             drop(failure);
-            let outcome = PollOutcome { result, fresh_until };
+            let outcome = PollOutcome { result, started_at, fresh_until };
             let _ = completed_cell.set(outcome.clone());
             outcome
-        });
+        };
+        let task = tokio::spawn(task.instrument(tracing::debug_span!("poll")));
         let outcome = task
-            .map(|joined| {
+            .map(move |joined| {
                 joined.unwrap_or_else(|_| PollOutcome {
                     result: Err(Problem::Unavailable("shutting down")),
+                    started_at,
                     fresh_until: Instant::now(),
                 })
             })
             .boxed()
             .shared();
-        Self { outcome, completed }
+        Self { started_at, outcome, completed }
     }
 }
 
@@ -292,7 +302,7 @@ mod tests {
         let fetches = Arc::new(AtomicUsize::new(0));
         let poll = || {
             let fetches = fetches.clone();
-            poller.poll("key".into(), None, move |_| async move {
+            poller.poll("key".into(), None, None, move |_| async move {
                 fetches.fetch_add(1, Ordering::Relaxed);
                 tokio::task::yield_now().await;
                 result()
@@ -314,6 +324,33 @@ mod tests {
         assert_eq!(polls(Duration::ZERO, failure).await, 1);
     }
 
+    /// Another edge has published more: a result from before, and a poll that began before, are not
+    /// enough.
+    #[tokio::test(start_paused = true)]
+    async fn a_fresh_result_is_polled_again_if_there_is_something_newer() {
+        let poller = PlaylistPoller::new(Duration::from_secs(3600));
+        let fetches = Arc::new(AtomicUsize::new(0));
+        let poll = |not_before| {
+            let fetches = fetches.clone();
+            poller.poll("key".into(), None, not_before, move |_| async move {
+                fetches.fetch_add(1, Ordering::Relaxed);
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                playlist(None)
+            })
+        };
+        let heard_at = Instant::now() + Duration::from_millis(20);
+        let later = async {
+            tokio::time::sleep_until(heard_at).await;
+            futures::future::join(poll(Some(heard_at)), poll(Some(heard_at))).await
+        };
+        futures::future::join(poll(None), later).await;
+        assert_eq!(fetches.load(Ordering::Relaxed), 2, "those who know of it share a poll");
+        poll(Some(heard_at)).await;
+        assert_eq!(fetches.load(Ordering::Relaxed), 2, "once is enough");
+        poll(Some(Instant::now() + Duration::from_millis(1))).await;
+        assert_eq!(fetches.load(Ordering::Relaxed), 3, "there is more again");
+    }
+
     /// Thirty players poll each tenth of a second, with three kinds of directives, while the
     /// upstream fails.
     #[tokio::test(start_paused = true)]
@@ -331,7 +368,7 @@ mod tests {
                         fetches.lock().unwrap().push(begun.elapsed());
                         if works { playlist(None) } else { failure() }
                     };
-                    let outcome = poller.poll("key".into(), directives, fetch).await;
+                    let outcome = poller.poll("key".into(), directives, None, fetch).await;
                     assert!(
                         outcome.result.is_ok() || !works || outcome.fresh_until > Instant::now()
                     );
@@ -358,7 +395,7 @@ mod tests {
         let sent = Arc::new(Mutex::new(Vec::new()));
         let poll = |directives: String| {
             let sent = sent.clone();
-            poller.poll("key".into(), Some(directives), move |directives| async move {
+            poller.poll("key".into(), Some(directives), None, move |directives| async move {
                 sent.lock().unwrap().push(directives);
                 tokio::time::sleep(Duration::from_secs(6)).await;
                 playlist(None)
@@ -375,7 +412,7 @@ mod tests {
     async fn a_result_without_a_waiting_caller_still_expires() {
         let poller = PlaylistPoller::new(Duration::ZERO);
         let (sent, started) = tokio::sync::oneshot::channel();
-        let mut first = Box::pin(poller.poll("key".into(), None, move |_| async move {
+        let mut first = Box::pin(poller.poll("key".into(), None, None, move |_| async move {
             let _ = sent.send(());
             playlist(None)
         }));
@@ -387,14 +424,15 @@ mod tests {
             tokio::task::yield_now().await;
         }
         let fresh = |_| async { failure() };
-        assert!(poller.poll("key".into(), None, fresh).await.result.is_err());
+        assert!(poller.poll("key".into(), None, None, fresh).await.result.is_err());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_slow_poll_times_out_and_a_panicking_one_is_a_failure() {
         let poller = PlaylistPoller::new(Duration::from_secs(3600));
-        let poll =
-            |fetch: BoxFuture<'static, PlaylistResult>| poller.poll("key".into(), None, |_| fetch);
+        let poll = |fetch: BoxFuture<'static, PlaylistResult>| {
+            poller.poll("key".into(), None, None, |_| fetch)
+        };
         let started = Instant::now();
         let dripped = poll(futures::future::pending().boxed()).await;
         assert_eq!(dripped.result.unwrap_err(), Problem::UpstreamTimeout);

@@ -11,6 +11,8 @@
 //! - Permits: [`ClientLimiter`] limits the connections, and each takes its permit before the TLS
 //!   handshake, so that a client which never completes one holds no more open files than others. A
 //!   connection without a permit is closed before the next is accepted.
+//! - Frames: a client of HTTP/2 that sends more frames than [`FrameBudget`] allows is disconnected. A
+//!   trusted proxy, whose connection carries many clients, has no such limit.
 
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
@@ -35,8 +37,12 @@ use pingora::server::ShutdownWatch;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::edge_settings::{CurrentSettings, EdgeSettings};
-use crate::http::limits::{ClientLimiter, ClientNetwork, ConcurrencyPermit};
+use crate::edge_settings::CurrentSettings;
+use crate::http::client_address::ClientAddresses;
+use crate::http::limits::{ClientLimiter, ClientNetwork};
+use frame_budget::FrameBudget;
+
+mod frame_budget;
 
 /// The largest write that is held back: more than the header of any response of the edge.
 const BUFFERED_WRITE_MAX_BYTES: usize = 2048;
@@ -83,18 +89,13 @@ impl<A> ConnectionHandler<A> {
         Self { app: Arc::new(app), limiter, settings, tls }
     }
 
-    /// `None` when a connection limit is reached. A trusted proxy has no limit per client.
-    fn acquire_permit(
-        &self,
-        settings: &EdgeSettings,
-        stream: &Stream,
-    ) -> Option<ConcurrencyPermit> {
+    /// The client at the other end; `None` for a trusted proxy, which has no limit per client.
+    fn client_of(client_addresses: &ClientAddresses, stream: &Stream) -> Option<ClientNetwork> {
         let socket = stream.get_socket_digest();
         let peer = socket.as_ref().and_then(|socket| socket.peer_addr()?.as_inet());
-        let client_addresses = &settings.client_addresses;
         let peer =
             peer.map(SocketAddr::ip).filter(|peer| !client_addresses.is_trusted_proxy(*peer));
-        self.limiter.acquire_connection(&settings.limits, peer.map(ClientNetwork::from))
+        peer.map(ClientNetwork::from)
     }
 
     /// Completes the TLS handshake within the header timeout, if this listener has TLS; `None` when
@@ -125,13 +126,16 @@ impl<A: HttpServerApp + Send + Sync + 'static> ServerApp for ConnectionHandler<A
         shutdown: &ShutdownWatch,
     ) -> Option<Stream> {
         let settings = self.settings.get();
-        let _permit = self.acquire_permit(&settings, &stream)?;
+        let client = Self::client_of(&settings.client_addresses, &stream);
+        // `None` when a limit of connections is reached.
+        let _permit = self.limiter.acquire_connection(&settings.limits, client)?;
         let header_timeout = settings.limits.header;
         // A connection may last for hours, and settings that were replaced take memory.
         drop(settings);
         let stream = self.accept_tls(header_timeout, stream).await?;
         if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
-            let mut connection = Box::new(Connection::new_http2(stream));
+            let budget = client.map(|_| FrameBudget::new(HTTP2_PREFACE_BYTES));
+            let mut connection = Box::new(Connection::new_http2(stream, budget));
             let preface = connection.wait_for_preface();
             let arrived = tokio::time::timeout(header_timeout, preface).await;
             if !matches!(arrived, Ok(Ok(true))) {
@@ -191,6 +195,8 @@ struct Connection<S> {
     deadline_timer: Option<Pin<Box<Sleep>>>,
     /// Bytes that Pingora has written and that are held back.
     write_buffer: Vec<u8>,
+    /// `None` for HTTP/1, and for a trusted proxy.
+    frame_budget: Option<FrameBudget>,
 }
 
 /// A position in the header of a request, which ends with an empty line.
@@ -229,13 +235,22 @@ impl<S> Connection<S> {
             header_position: HeaderPosition::BeforeRequestLine,
             deadline_timer: None,
             write_buffer: Vec::new(),
+            frame_budget: None,
         }
     }
 
     /// A connection that speaks HTTP/2, whose implementation buffers frames itself and whose
     /// requests share the connection: no write is held back and no header deadline is set.
-    fn new_http2(inner: S) -> Self {
-        Self { buffered_write_max: 0, ..Self::new(inner, KEEPALIVE_TIMEOUT) }
+    fn new_http2(inner: S, frame_budget: Option<FrameBudget>) -> Self {
+        Self { buffered_write_max: 0, frame_budget, ..Self::new(inner, KEEPALIVE_TIMEOUT) }
+    }
+
+    /// Counts what a write has sent; gives the result of the write.
+    fn count_written(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let (Poll::Ready(Ok(bytes)), Some(budget)) = (&written, &mut self.frame_budget) {
+            budget.add_written(*bytes);
+        }
+        written
     }
 
     /// Moves bytes from the read buffer to `buffer`; false when there are none.
@@ -332,7 +347,8 @@ impl<S: AsyncWrite + Unpin> Connection<S> {
         if more.is_empty() {
             return Poll::Ready(Ok(0));
         }
-        Pin::new(&mut self.inner).poll_write(cx, more)
+        let written = Pin::new(&mut self.inner).poll_write(cx, more);
+        self.count_written(written)
     }
 }
 
@@ -356,7 +372,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Connection<S> {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         if self.buffered_write_max == 0 {
-            return Pin::new(&mut self.inner).poll_write_vectored(cx, slices);
+            let written = Pin::new(&mut self.inner).poll_write_vectored(cx, slices);
+            return self.count_written(written);
         }
         let first = slices.iter().find(|slice| !slice.is_empty());
         self.poll_write(cx, first.map_or(&[], |slice| &**slice))
@@ -390,7 +407,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
                 Poll::Ready(read) => read?,
             }
         }
-        self.end_deadline_with_header(buffer.filled().get(filled..).unwrap_or_default());
+        let bytes = buffer.filled().get(filled..).unwrap_or_default();
+        self.end_deadline_with_header(bytes);
+        if self.frame_budget.as_mut().is_some_and(|budget| !budget.count(bytes)) {
+            tracing::debug!("a client of HTTP/2 sent too many frames");
+            return Poll::Ready(Err(io::Error::other("more frames than a client may send")));
+        }
         Poll::Ready(Ok(()))
     }
 }

@@ -250,6 +250,8 @@ fn nearest_period(current: u64, header: u8) -> u64 {
     }
 }
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::HeaderMap;
-use pitwall_fetch::{AddressPolicy, FetchError, Fetcher, Request, Response, UrlFilter, parse_url};
+use pitwall_fetch::{AddressPolicy, FetchError, UrlFilter, parse_url};
 use pitwall_hls::Redactor;
 use url::Url;
 
@@ -190,23 +190,7 @@ impl UpstreamTarget {
         self.profile.headers_for(&self.url)
     }
 
-    /// Sends a request to this target, when its source has a free permit.
-    ///
-    /// # Errors
-    /// [`Problem::Unavailable`] without a permit in time, or the problem of the fetch.
-    pub async fn send(&self, fetcher: &Fetcher, request: Request<'_>) -> Result<Response, Problem> {
-        let permit = self.profile.limiter.acquire().await?;
-        let request = Request { cookies: self.profile.cookies(), ..request };
-        let result = fetcher.send(&self.profile.policy, request).await;
-        let response = result.inspect_err(|error| {
-            if error.denial().is_some() {
-                self.profile.denials.log_denial(self.explain_denial(error));
-            }
-        })?;
-        Ok(response.with_guard(permit))
-    }
-
-    fn explain_denial(&self, error: &FetchError) -> String {
+    pub(super) fn explain_denial(&self, error: &FetchError) -> String {
         if let Some(is_named) = &self.profile.private_hosts {
             return explain_plain_denial(error, &self.url, is_named(&self.url));
         }

@@ -74,11 +74,11 @@ locals {
     }
 
     ingress = {
-      wanted = true
+      wanted = var.ingress_class != null
       object = {
         apiVersion = "networking.k8s.io/v1"
         kind       = "Ingress"
-        metadata   = { name = "pitwall", namespace = var.namespace, annotations = var.ingress_annotations }
+        metadata   = { name = "pitwall", namespace = var.namespace, annotations = merge(var.ingress_annotations, var.homepage) }
         spec = merge(
           {
             ingressClassName = var.ingress_class
@@ -98,6 +98,25 @@ locals {
       }
     }
 
+    route = {
+      wanted = var.gateway != null
+      object = {
+        apiVersion = "gateway.networking.k8s.io/v1"
+        kind       = "HTTPRoute"
+        metadata   = { name = "pitwall", namespace = var.namespace, annotations = var.homepage }
+        spec = {
+          parentRefs = [for gateway in var.gateway[*] : { name = gateway.name, namespace = gateway.namespace }]
+          hostnames  = [var.host]
+          rules = [{
+            matches     = [{ path = { type = "PathPrefix", value = "/" } }]
+            backendRefs = [{ name = "pitwall", port = 80 }]
+            # /api/events stays open, and a segment is passed on while it is fetched: no limit.
+            timeouts = { request = "0s", backendRequest = "0s" }
+          }]
+        }
+      }
+    }
+
     # One at a time. Not minAvailable: with a single edge no node could ever be drained.
     disruption = {
       wanted = true
@@ -108,6 +127,73 @@ locals {
         spec = {
           maxUnavailable = 1
           selector       = { matchLabels = { "app.kubernetes.io/name" = "pitwall", "app.kubernetes.io/component" = "edge" } }
+        }
+      }
+    }
+
+    disruption_control = {
+      wanted = var.split
+      object = {
+        apiVersion = "policy/v1"
+        kind       = "PodDisruptionBudget"
+        metadata   = { name = "pitwall-control", namespace = var.namespace }
+        spec = {
+          maxUnavailable = 1
+          selector       = { matchLabels = { "app.kubernetes.io/name" = "pitwall", "app.kubernetes.io/component" = "control-plane" } }
+        }
+      }
+    }
+
+    scale = {
+      wanted = var.autoscale != null
+      object = {
+        apiVersion = "autoscaling/v2"
+        kind       = "HorizontalPodAutoscaler"
+        metadata   = { name = "pitwall", namespace = var.namespace }
+        spec = {
+          scaleTargetRef = { apiVersion = "apps/v1", kind = "StatefulSet", name = "pitwall" }
+          minReplicas    = var.edges
+          maxReplicas    = try(var.autoscale.edges, var.edges)
+          metrics = concat(
+            [for viewers in try(var.autoscale.viewers, null)[*] : {
+              type = "Pods"
+              pods = {
+                metric = { name = "pitwall_viewers" }
+                target = { type = "AverageValue", averageValue = tostring(viewers) }
+              }
+            }],
+            [for percent in try(var.autoscale.cpu_percent, null)[*] : {
+              type = "Resource"
+              resource = {
+                name   = "cpu"
+                target = { type = "Utilization", averageUtilization = percent }
+              }
+            } if try(var.autoscale.viewers, null) == null]
+          )
+          # Viewers come at once when a session begins, and an edge that goes moves its viewers.
+          behavior = {
+            scaleUp   = { stabilizationWindowSeconds = 0, policies = [{ type = "Percent", value = 100, periodSeconds = 15 }] }
+            scaleDown = { stabilizationWindowSeconds = 900, policies = [{ type = "Pods", value = 1, periodSeconds = 120 }] }
+          }
+        }
+      }
+    }
+
+    secret = {
+      wanted = var.external_secret != null
+      object = {
+        apiVersion = "external-secrets.io/v1"
+        kind       = "ExternalSecret"
+        metadata   = { name = "pitwall", namespace = var.namespace }
+        spec = {
+          # A new value is not read by pods that run: keys are rotated in steps, each with a restart.
+          refreshInterval = "1h0m0s"
+          secretStoreRef  = { kind = try(var.external_secret.kind, ""), name = try(var.external_secret.store, "") }
+          target          = { name = "pitwall", creationPolicy = "Owner" }
+          data = [for field in ["seal.key", "admin.token", "store.url"] : {
+            secretKey = field
+            remoteRef = { key = try(var.external_secret.key, ""), property = field }
+          }]
         }
       }
     }
@@ -123,9 +209,13 @@ locals {
           podSelector = { matchLabels = { "app.kubernetes.io/name" = "pitwall" } }
           policyTypes = ["Ingress"]
           ingress = [
-            { ports = [{ port = 8080, protocol = "TCP" }] },
+            merge(
+              { ports = [{ port = 8080, protocol = "TCP" }] },
+              { for name in var.ingress_namespace[*] : "from" => [{ namespaceSelector = { matchLabels = { "kubernetes.io/metadata.name" = name } } }] }
+            ),
+            # From edges, and from a control plane that stands by to the one that leads.
             {
-              from  = [{ podSelector = { matchLabels = { "app.kubernetes.io/name" = "pitwall", "app.kubernetes.io/component" = "edge" } } }]
+              from  = [{ podSelector = { matchLabels = { "app.kubernetes.io/name" = "pitwall" } } }]
               ports = [{ port = 8081, protocol = "TCP" }]
             },
             {
@@ -147,6 +237,16 @@ locals {
           selector            = { matchLabels = { "app.kubernetes.io/name" = "pitwall" } }
           podMetricsEndpoints = [for port in ["edge-admin", "control-admin"] : { port = port, interval = "15s" }]
         }
+      }
+    }
+    dashboards = {
+      wanted = length(var.grafana_dashboards) > 0
+      object = {
+        apiVersion = "v1"
+        kind       = "ConfigMap"
+        # The default label of the sidecar in Grafana's and kube-prometheus-stack's charts.
+        metadata = { name = "pitwall-dashboards", namespace = var.namespace, labels = { grafana_dashboard = "1" } }
+        data     = var.grafana_dashboards
       }
     }
     rules = {

@@ -36,6 +36,7 @@ locals {
       { name = "PITWALL_EDGE__LISTEN", value = "0.0.0.0:8080" },
       { name = "PITWALL_EDGE__ADMIN", value = "0.0.0.0:9180" },
       { name = "PITWALL_EDGE__DRAIN", value = "${var.drain_seconds}s" },
+      { name = "PITWALL_EDGE__TRUSTED_PROXIES", value = jsonencode(var.trusted_proxies) },
       # An address, not a name: of the Service pitwall-control, as Kubernetes tells it to pods.
       { name = "PITWALL_EDGE__CONTROL", value = var.split ? "$(PITWALL_CONTROL_SERVICE_HOST):8081" : "127.0.0.1:8081" },
       { name = "PITWALL_STATE__DIR", value = "/var/lib/pitwall/$(POD)/edge" },
@@ -105,8 +106,8 @@ locals {
   # All that is different from one to the other.
   sets = {
     for name, set in {
-      pitwall         = { role = "edge", replicas = var.edges, containers = concat([local.edge], [for beside in [local.control] : beside if !var.split]) }
-      pitwall-control = { role = "control-plane", replicas = 1, containers = [local.control] }
+      pitwall         = { role = "edge", replicas = var.autoscale == null ? var.edges : null, containers = concat([local.edge], [for beside in [local.control] : beside if !var.split]) }
+      pitwall-control = { role = "control-plane", replicas = var.control_planes, containers = [local.control] }
     } : name => set if var.split || name == "pitwall"
   }
 
@@ -115,9 +116,9 @@ locals {
       apiVersion = "apps/v1"
       kind       = "StatefulSet"
       metadata   = { name = name, namespace = var.namespace, labels = { "app.kubernetes.io/name" = "pitwall" } }
-      spec = {
+      # What scales the edges says how many there are.
+      spec = merge({ for replicas in set.replicas[*] : "replicas" => replicas }, {
         serviceName = name
-        replicas    = set.replicas
         # Edges do not wait for each other.
         podManagementPolicy = "Parallel"
         selector            = { matchLabels = { "app.kubernetes.io/name" = "pitwall", "app.kubernetes.io/component" = set.role } }
@@ -129,15 +130,15 @@ locals {
           }
           spec = merge(local.pod, {
             containers = set.containers
-            topologySpreadConstraints = [{
+            topologySpreadConstraints = [for key in ["topology.kubernetes.io/zone", "kubernetes.io/hostname"] : {
               maxSkew           = 1
-              topologyKey       = "kubernetes.io/hostname"
+              topologyKey       = key
               whenUnsatisfiable = "ScheduleAnyway"
               labelSelector     = { matchLabels = { "app.kubernetes.io/name" = "pitwall", "app.kubernetes.io/component" = set.role } }
             }]
           })
         }
-      }
+      })
     }
   }
 }

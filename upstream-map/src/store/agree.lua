@@ -4,7 +4,8 @@
 -- one, 4 tail record, 5 switch record, or its first 16 bytes, with which no generation begins,
 -- 6 first number of the splice or '', 7 splice record, 8 lifetime in ms, 9 as 5, sealed with the
 -- previous key, or '', 10 number below which a killed edge may have published, 11 '1' if the
--- splice record is restored, 12 how many ms ago the generation began or ''.
+-- splice record is restored, 12 how many ms ago the generation began or '', 13 the channel on which
+-- the other edges are told of a number, 14 sender, stream and rendition, as they are told.
 -- Returns generation, switch record, splice record, head, tail record, reservation, and how many ms
 -- ago the generation began and the head was raised, by the clock of Redis: those of edges differ.
 local key, rendition = KEYS[1], ARGV[1]
@@ -61,6 +62,7 @@ if generation == current then
   elseif begun and above(ARGV[3], known) and same then
     redis.call('HSET', key, head, ARGV[3], newest, ARGV[4])
     set_time('newest_at/' .. rendition, now)
+    redis.pcall('PUBLISH', ARGV[13], ARGV[14] .. ' ' .. ARGV[3])
     if above(reserved, ARGV[3]) then
       reserved = ARGV[3]
     end

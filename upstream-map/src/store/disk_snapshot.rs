@@ -4,7 +4,6 @@
 //! A file is written under another name, synced and renamed, so that there is either the old or the
 //! new one. The previous file is kept in case the newest is damaged. Files are sealed like entries.
 
-use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
@@ -16,9 +15,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::entry_cipher::EntryCipher;
-use super::splice_registry::{SpliceRegistry, StreamSplices};
+use super::splice_registry::{RegistrySnapshot, SpliceRegistry};
 use crate::map::UpstreamMap;
-use crate::stream::StreamId;
 
 const MAP_FILE: SnapshotFile =
     SnapshotFile { name: "map", magic: b"pitwall map 1\n", cipher_field: "disk" };
@@ -102,16 +100,16 @@ impl DiskSnapshot {
         &self,
         cipher: &EntryCipher,
     ) -> (SpliceRegistry, Vec<(PathBuf, SnapshotError)>) {
-        let (entries, load_errors) = self.read(&SPLICES_FILE, cipher);
-        (entries.map_or_else(SpliceRegistry::default, SpliceRegistry::from_entries), load_errors)
+        let (snapshot, load_errors) = self.read(&SPLICES_FILE, cipher);
+        (snapshot.map_or_else(SpliceRegistry::default, SpliceRegistry::restore), load_errors)
     }
 
     pub(super) fn save_splices(
         &self,
-        entries: &HashMap<StreamId, StreamSplices>,
+        snapshot: &RegistrySnapshot,
         cipher: &EntryCipher,
     ) -> Result<(), SnapshotError> {
-        self.write(&SPLICES_FILE, entries, cipher)
+        self.write(&SPLICES_FILE, snapshot, cipher)
     }
 
     fn read<T: DeserializeOwned>(

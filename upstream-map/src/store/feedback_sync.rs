@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep};
 
 use super::StoreError;
 use super::redis::RedisStore;
-use crate::feedback::{UpstreamReport, VIEWER_COUNT_TTL};
+use crate::feedback::{QueuedReport, VIEWER_COUNT_TTL};
 use crate::stream::StreamId;
 
 /// How often the leader reads feedback, and how often an edge writes it at most.
@@ -98,7 +98,7 @@ impl RedisStore {
     }
 
     async fn send_reports(&self, connection: &mut MultiplexedConnection) -> Result<(), StoreError> {
-        let reports = self.current_map.feedback.take_reports();
+        let reports = self.current_map.feedback.take_queued_reports();
         if reports.is_empty() {
             return Ok(());
         }
@@ -141,12 +141,12 @@ impl RedisStore {
         }
         for sealed in reports.into_iter().flatten() {
             let opened = self.cipher.open("report", &sealed);
-            let reports: Option<Vec<UpstreamReport>> =
+            let reports: Option<Vec<QueuedReport>> =
                 opened.and_then(|entry| serde_json::from_slice(&entry.plaintext).ok());
             reports
                 .into_iter()
                 .flatten()
-                .for_each(|report| self.current_map.feedback.push_report(report));
+                .for_each(|report| self.current_map.feedback.requeue_report(report));
         }
         Ok(())
     }

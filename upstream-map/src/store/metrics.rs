@@ -52,6 +52,10 @@ impl StoreMetrics {
         for reason in ["empty", "damaged", "outdated", "disk"] {
             metrics.rejected.with_label_values(&[reason]);
         }
+        for kind in ["whole", "delta"] {
+            metrics.reads.with_label_values(&[kind]);
+            metrics.publications.with_label_values(&[kind]);
+        }
         for mode in ["together", "late", "alone"] {
             metrics.splice_proposals.with_label_values(&[mode]);
         }

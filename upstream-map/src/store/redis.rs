@@ -20,7 +20,8 @@ use super::redis_scripts::RedisKeys;
 use super::registry_client::RegistryClient;
 use super::registry_file::RegistryFile;
 use super::{
-    CurrentMap, Leadership, SpliceDecision, SpliceProposal, SpliceRegistry, Store, StoreError,
+    CurrentMap, Leadership, PeerNumber, SpliceDecision, SpliceProposal, SpliceRegistry, Store,
+    StoreError,
 };
 use crate::map::UpstreamMap;
 
@@ -179,6 +180,10 @@ impl Store for RedisStore {
 
     async fn propose_splice(&self, proposal: &SpliceProposal) -> SpliceDecision {
         self.decide_splice(proposal).await
+    }
+
+    fn peer_number(&self, stream: &str, rendition: &str) -> Option<PeerNumber> {
+        self.registry_client.peer_numbers.get(stream, rendition)
     }
 
     fn leadership(&self) -> Leadership {

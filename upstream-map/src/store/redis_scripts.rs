@@ -30,6 +30,8 @@ pub(super) struct RedisKeys {
     pub(super) reports: String,
     /// Name of the pub/sub channel for change notices.
     pub(super) changes_channel: String,
+    /// Name of the pub/sub channel for published numbers.
+    pub(super) numbers_channel: String,
     hash_tag: String,
 }
 
@@ -44,6 +46,7 @@ impl RedisKeys {
             edges: name("edges"),
             reports: name("reports"),
             changes_channel: name("news"),
+            numbers_channel: name("numbers"),
             hash_tag: tag,
         }
     }
@@ -70,6 +73,9 @@ pub(super) struct SpliceProposalArgs<'a> {
     pub(super) is_restored: bool,
     pub(super) reserved_below: u64,
     pub(super) generation_age: Option<Duration>,
+    /// Where a raised number is published, and what stands in front of it there.
+    pub(super) numbers_channel: &'a str,
+    pub(super) number_notice: String,
     pub(super) ttl_ms: u64,
 }
 
@@ -100,6 +106,7 @@ pub(super) async fn propose_splice(
     call.arg(args.ttl_ms).arg(&args.switch_record_previous_key[..]).arg(args.reserved_below);
     call.arg(u8::from(args.is_restored));
     call.arg(args.generation_age.map_or(String::new(), |age| age.as_millis().to_string()));
+    call.arg(args.numbers_channel).arg(&args.number_notice);
     type Number = Option<u64>;
     type Sealed = Option<Vec<u8>>;
     let reply: (Number, Sealed, Sealed, Number, Sealed, Number, Number, Number) =

@@ -13,8 +13,10 @@ use tokio::time::{sleep, timeout};
 
 use super::StoreError;
 use super::entry_cipher::SYNTHETIC_IV_LENGTH;
+use super::peer_numbers::{PeerNumbers, notice_text};
 use super::record_compression::{compress, decompress};
 use super::redis::RedisStore;
+use super::redis_connector::NoticeStream;
 use super::redis_scripts::{self, SpliceDecisionReply, SpliceProposalArgs};
 use super::splice_registry::{IDLE_STREAM_TTL, SpliceDecision, SpliceProposal};
 use crate::stream::StreamId;
@@ -29,11 +31,17 @@ const REGISTRY_PROBE_INTERVAL: Duration = Duration::from_secs(1);
 pub(super) struct RegistryClient {
     connection: watch::Sender<Option<MultiplexedConnection>>,
     unresponsive: watch::Sender<bool>,
+    /// What the other edges have published.
+    pub(super) peer_numbers: PeerNumbers,
 }
 
 impl Default for RegistryClient {
     fn default() -> Self {
-        Self { connection: watch::Sender::new(None), unresponsive: watch::Sender::new(false) }
+        Self {
+            connection: watch::Sender::new(None),
+            unresponsive: watch::Sender::new(false),
+            peer_numbers: PeerNumbers::default(),
+        }
     }
 }
 
@@ -52,8 +60,13 @@ impl RegistryClient {
         self.unresponsive.send_replace(true);
     }
 
-    /// Probes a connection until it is lost.
-    async fn supervise_connection(&self, mut connection: MultiplexedConnection) {
+    /// Probes a connection until it is lost, and reads what the other edges publish meanwhile.
+    async fn supervise_connection(
+        &self,
+        mut connection: MultiplexedConnection,
+        mut notices: NoticeStream,
+        process_id: &str,
+    ) {
         let mut lost = self.connection.subscribe();
         let mut unresponsive = self.unresponsive.subscribe();
         let probe = async {
@@ -73,8 +86,14 @@ impl RegistryClient {
                 sleep(REGISTRY_PROBE_INTERVAL.mul_f64(0.5 + rand::random::<f64>())).await;
             }
         };
+        let read_notices = async {
+            while let Some(notice) = notices.next().await {
+                self.peer_numbers.record_notice(&notice, process_id);
+            }
+        };
         tokio::select! {
             () = probe => {}
+            () = read_notices => {}
             _ = lost.wait_for(Option::is_none) => {}
         }
     }
@@ -84,10 +103,12 @@ impl RedisStore {
     /// Keeps a connection for proposals open.
     pub(super) async fn run_registry_connection(&self) -> Infallible {
         loop {
-            match self.connector.connect().await {
-                Ok(connection) => {
+            match self.connector.subscribe(&self.keys.numbers_channel).await {
+                Ok((connection, notices)) => {
                     self.registry_client.connection.send_replace(Some(connection.clone()));
-                    self.registry_client.supervise_connection(connection).await;
+                    self.registry_client
+                        .supervise_connection(connection, notices, &self.process_id)
+                        .await;
                     self.registry_client.connection.send_replace(None);
                 }
                 Err(error) => {
@@ -112,6 +133,11 @@ impl RedisStore {
                         decision.next_number,
                         changed,
                     );
+                    self.registry_file.note_number(
+                        &proposal.stream,
+                        &proposal.rendition,
+                        decision.next_number,
+                    );
                     return decision;
                 }
                 Ok(Err(error)) => {
@@ -128,6 +154,9 @@ impl RedisStore {
         let decision = self.splice_registry.propose_locally(proposal);
         self.registry_file
             .ensure_reserved(&proposal.stream, decision.next_number, proposal.start.is_some())
+            .await;
+        self.registry_file
+            .record_number(&proposal.stream, &proposal.rendition, decision.next_number)
             .await;
         decision
     }
@@ -181,6 +210,8 @@ impl RedisStore {
             is_restored: proposal.is_restored,
             reserved_below: proposal.reserved_below,
             generation_age: proposal.generation_age,
+            numbers_channel: &self.keys.numbers_channel,
+            number_notice: notice_text(&self.process_id, proposal),
             ttl_ms: u64::try_from(IDLE_STREAM_TTL.as_millis()).unwrap_or(u64::MAX),
         };
         let key = self.keys.splice_key(proposal.stream.as_str());
@@ -210,6 +241,7 @@ impl RedisStore {
             switch_record: open(&switch_field, switch_record).unwrap_or_default(),
             splice_record: open(&field("part"), start).map(decompress),
             next_number: next_number.unwrap_or_default(),
+            known_next_number: next_number.unwrap_or_default(),
             tail_record: open(&field("newest"), tail_record).map(decompress).unwrap_or_default(),
             reserved_below: reserved_below.unwrap_or_default(),
             generation_age,

@@ -5,9 +5,10 @@
 //! [`NUMBERS_RESERVED_PER_WRITE`] numbers for every stream instead, and no number is published
 //! before it is reserved. After a restart from the file, numbering continues exactly where it was
 //! while the same source plays, because the splice record maps its numbers; a new splice begins
-//! above all reserved numbers.
+//! above all reserved numbers. How far each rendition had come is in the [`NumberJournal`].
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -18,6 +19,7 @@ use tokio::time::timeout;
 use super::SpliceRegistry;
 use super::disk_snapshot::{DiskSnapshot, SnapshotError};
 use super::entry_cipher::EntryCipher;
+use super::number_journal::NumberJournal;
 use crate::stream::StreamId;
 
 /// About ten minutes of segments.
@@ -29,6 +31,8 @@ const WRITE_TIMEOUT: Duration = Duration::from_millis(250);
 pub(super) struct RegistryFile {
     disk_snapshot: DiskSnapshot,
     cipher: EntryCipher,
+    /// The numbers that were published since the file was written.
+    journal: Arc<NumberJournal>,
     /// By stream, the number below which all numbers are reserved on disk.
     reserved_below: Mutex<HashMap<StreamId, u64>>,
     write_requested: Notify,
@@ -43,11 +47,14 @@ impl RegistryFile {
         directory: PathBuf,
         cipher: EntryCipher,
     ) -> (Self, SpliceRegistry, Vec<(PathBuf, SnapshotError)>) {
+        let (journal, next_numbers) = NumberJournal::open(&directory);
         let disk_snapshot = DiskSnapshot::new(directory);
         let (registry, load_errors) = disk_snapshot.load_splices(&cipher);
+        registry.raise_next_numbers(next_numbers);
         let file = Self {
             disk_snapshot,
             cipher,
+            journal: Arc::new(journal),
             reserved_below: Mutex::default(),
             write_requested: Notify::new(),
             requested_writes: Mutex::default(),
@@ -97,6 +104,22 @@ impl RegistryFile {
         lock(&self.reserved_below).get(stream).is_some_and(|below| next <= *below)
     }
 
+    /// Returns when the next number of a rendition is on disk.
+    pub(super) async fn record_number(&self, stream: &StreamId, rendition: &str, next: u64) {
+        self.journal.record(stream, rendition, next).await;
+    }
+
+    /// Requests that the next number of a rendition is written, without waiting for it: Redis
+    /// remembers it too.
+    pub(super) fn note_number(&self, stream: &StreamId, rendition: &str, next: u64) {
+        self.journal.request(stream, rendition, next);
+    }
+
+    /// Writes the numbers that are recorded.
+    pub(super) async fn run_journal(&self) -> Infallible {
+        self.journal.run().await
+    }
+
     /// Waits for a write request.
     pub(super) async fn wait_for_write_request(&self) {
         self.write_requested.notified().await;
@@ -105,11 +128,12 @@ impl RegistryFile {
     /// Writes the registry, and reserves numbers above it.
     pub(super) async fn write(self: &Arc<Self>, registry: &SpliceRegistry) {
         let ticket = *lock(&self.requested_writes);
-        let (entries, reserved) = registry.snapshot_with_reservation(NUMBERS_RESERVED_PER_WRITE);
+        let snapshot = registry.snapshot(NUMBERS_RESERVED_PER_WRITE);
+        let reserved_below = snapshot.reserved_below();
         let file = self.clone();
-        let write_file = move || file.disk_snapshot.save_splices(&entries, &file.cipher);
+        let write_file = move || file.disk_snapshot.save_splices(&snapshot, &file.cipher);
         match tokio::task::spawn_blocking(write_file).await {
-            Ok(Ok(())) => *lock(&self.reserved_below) = reserved,
+            Ok(Ok(())) => *lock(&self.reserved_below) = reserved_below,
             Ok(Err(error)) => {
                 tracing::warn!(%error, "the splice registry cannot be written: check [state] dir")
             }

@@ -18,6 +18,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Duration, Instant};
 
+use super::number_journal::NextNumbers;
 use crate::stream::StreamId;
 
 /// Lifetime of a stream's records without any proposal; the stream starts over afterwards.
@@ -88,6 +89,9 @@ pub struct SpliceDecision {
     /// Media sequence number after the rendition's last published one, in any generation.
     pub next_number: u64,
     pub tail_record: Vec<u8>,
+    /// The highest `next_number` that this process knows: a higher one if it has published while the
+    /// other edges could not be asked, also before it was restarted.
+    pub known_next_number: u64,
     /// Every number of the stream below this one may have been published.
     pub reserved_below: u64,
     /// How long ago the generation began, by one clock for all edges: edges' own clocks may differ.
@@ -114,9 +118,21 @@ impl SpliceDecision {
 #[derive(Default)]
 pub struct SpliceRegistry(Mutex<HashMap<StreamId, StreamSplices>>);
 
+/// What a registry is on disk: all its records, in which the numbers that follow are reserved.
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RegistrySnapshot(HashMap<StreamId, StreamSplices>);
+
+impl RegistrySnapshot {
+    /// By stream, the number below which all numbers are reserved.
+    pub(super) fn reserved_below(&self) -> HashMap<StreamId, u64> {
+        self.0.iter().map(|(stream, entry)| (stream.clone(), entry.reserved)).collect()
+    }
+}
+
 /// All records of a stream.
 #[derive(Clone, Default, Serialize, Deserialize)]
-pub(super) struct StreamSplices {
+struct StreamSplices {
     generation: u64,
     change: Vec<u8>,
     parts: BTreeMap<String, Vec<u8>>,
@@ -184,6 +200,7 @@ impl SpliceRegistry {
             }
         }
         let changed = self.apply_decision(proposal, &decision);
+        decision.known_next_number = self.known_next_number(proposal).max(decision.next_number);
         Ok((decision, changed))
     }
 
@@ -235,6 +252,12 @@ impl SpliceRegistry {
         entry.map_or(0, |entry| entry.reserved)
     }
 
+    fn known_next_number(&self, proposal: &SpliceProposal) -> u64 {
+        let streams = self.lock_streams();
+        let head = streams.get(&proposal.stream).and_then(|it| it.heads.get(&proposal.rendition));
+        head.map_or(0, |head| head.0)
+    }
+
     /// Whether this registry knows a later generation than the proposal.
     fn is_ahead_of(&self, proposal: &SpliceProposal) -> bool {
         self.lock_streams()
@@ -273,31 +296,42 @@ impl SpliceRegistry {
         )
     }
 
-    /// A copy for disk in which the next `count` numbers of each stream are reserved, and by stream
-    /// the number below which all are reserved.
-    pub(super) fn snapshot_with_reservation(
-        &self,
-        count: u64,
-    ) -> (HashMap<StreamId, StreamSplices>, HashMap<StreamId, u64>) {
-        let mut entries = self.lock_streams().clone();
-        for entry in entries.values_mut() {
+    /// A copy for disk, in which the next `reserved_count` numbers of each stream are reserved: an
+    /// edge that publishes them before the next copy is on disk may be killed.
+    pub fn snapshot(&self, reserved_count: u64) -> RegistrySnapshot {
+        let mut streams = self.lock_streams().clone();
+        for entry in streams.values_mut() {
             let heads = entry.heads.values().map(|head| head.0);
             let highest = heads.max().unwrap_or_default();
-            entry.reserved = entry.reserved.max(highest.saturating_add(count));
+            entry.reserved = entry.reserved.max(highest.saturating_add(reserved_count));
             entry.told = false;
         }
-        let reserved = entries.iter().map(|(stream, entry)| (stream.clone(), entry.reserved));
-        let reserved = reserved.collect();
-        (entries, reserved)
+        RegistrySnapshot(streams)
     }
 
-    pub(super) fn from_entries(mut entries: HashMap<StreamId, StreamSplices>) -> Self {
-        for entry in entries.values_mut() {
+    /// The registry of an edge that starts from its disk.
+    pub fn restore(snapshot: RegistrySnapshot) -> Self {
+        let RegistrySnapshot(mut streams) = snapshot;
+        for entry in streams.values_mut() {
             let age =
                 entry.began_at_ms.map(|ms| Duration::from_millis(unix_ms().saturating_sub(ms)));
             entry.began_at = age.and_then(|age| Instant::now().checked_sub(age));
+            (entry.tails_at, entry.heard) = (BTreeMap::new(), None);
         }
-        Self(Mutex::new(entries))
+        Self(Mutex::new(streams))
+    }
+
+    /// Takes over how far renditions had come since the records were saved. Streams without
+    /// records begin anew.
+    pub(super) fn raise_next_numbers(&self, next_numbers: NextNumbers) {
+        let mut streams = self.lock_streams();
+        for (stream, renditions) in next_numbers {
+            let Some(entry) = streams.get_mut(&stream) else { continue };
+            for (rendition, next_number) in renditions {
+                let head = entry.heads.entry(rendition).or_default();
+                head.0 = head.0.max(next_number);
+            }
+        }
     }
 
     fn lock_streams(&self) -> MutexGuard<'_, HashMap<StreamId, StreamSplices>> {
@@ -358,6 +392,7 @@ impl StreamSplices {
             splice_record: self.parts.get(&proposal.rendition).cloned(),
             next_number: head.0,
             tail_record: head.1.clone(),
+            known_next_number: head.0,
             reserved_below: self.reserved,
             generation_age: self.generation_age(),
             tail_age: self.tails_at.get(&proposal.rendition).map(|at| at.elapsed()),
@@ -655,9 +690,9 @@ pub(super) mod tests {
         let before = SpliceRegistry::default();
         before.propose(&begins(1, "a", 0, "a0"));
         before.propose(&publishes(1, "a", 107));
-        let (entries, reserved) = before.snapshot_with_reservation(50);
-        assert_eq!(reserved.into_values().collect::<Vec<_>>(), [157]);
-        let restarted = || SpliceRegistry::from_entries(entries.clone());
+        let snapshot = before.snapshot(50);
+        assert_eq!(snapshot.reserved_below().into_values().collect::<Vec<_>>(), [157]);
+        let restarted = || SpliceRegistry::restore(snapshot.clone());
         for (what, proposals) in [
             (
                 "another source begins above it, and so does its other rendition",
@@ -732,10 +767,7 @@ pub(super) mod tests {
             let copy = |registry: &SpliceRegistry| {
                 SpliceRegistry(Mutex::new(registry.lock_streams().clone()))
             };
-            let edges = [
-                copy(&knows),
-                SpliceRegistry::from_entries(killed.snapshot_with_reservation(50).0),
-            ];
+            let edges = [copy(&knows), SpliceRegistry::restore(killed.snapshot(50))];
             for (edge, proposal) in proposals {
                 edges[edge].propose_shared(proposal, send).await.unwrap();
             }

@@ -26,7 +26,13 @@ impl RedisStore {
     /// completes. Redis may come and go meanwhile.
     pub async fn run_sync(self: Arc<Self>, stop: impl Future<Output = ()> + Send) {
         let all_tasks = async {
-            let savers = async { tokio::join!(self.run_map_saver(), self.run_registry_saver()) };
+            let savers = async {
+                tokio::join!(
+                    self.run_map_saver(),
+                    self.run_registry_saver(),
+                    self.registry_file.run_journal()
+                )
+            };
             tokio::join!(
                 self.run_reader(),
                 savers,

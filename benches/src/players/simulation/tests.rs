@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
+use super::super::client::HttpVersion;
 use super::*;
 
 /// Serves `respond` of each request's path; the URL of the server's multivariant playlist.
@@ -51,10 +52,16 @@ async fn viewers_watch_a_recording_to_its_end() {
         viewers: 3,
         duration: Duration::from_secs(60),
         arrival_period: Duration::ZERO,
+        variant: VariantChoice::First,
     };
-    let statistics = simulation.run(&Connector::new().unwrap()).await;
-    let actual = (statistics.viewers, statistics.polls, statistics.segments, statistics.bytes);
+    let connector = Connector::new(HttpVersion::Negotiated).unwrap();
+    let statistics = simulation.run(&connector).await;
+    let actual =
+        (statistics.viewers.len(), statistics.polls, statistics.segments, statistics.bytes);
     assert_eq!(actual, (3, 6, 9, 9000));
     assert_eq!((statistics.stalls, statistics.startup_delay.len()), (0, 3));
+    assert_eq!(statistics.versions, BTreeMap::from([("HTTP/1.1".to_owned(), 15)]));
+    let viewer = statistics.viewers.first().unwrap();
+    assert_eq!((viewer.segments, viewer.failures, viewer.media_bytes), (3, 1, 3000));
     assert_eq!(statistics.failures, BTreeMap::from([("status 404 Not Found".to_owned(), 3)]));
 }

@@ -23,7 +23,7 @@ use std::time::Duration;
 use anyhow::bail;
 use clap::ValueEnum;
 use jiff::{Timestamp, ToSpan};
-use pitwall_benches::players::{Connector, ViewerSimulation};
+use pitwall_benches::players::{Connector, HttpVersion, VariantChoice, ViewerSimulation};
 use tokio::time::Instant;
 
 use self::edge_client::EdgeClient;
@@ -223,8 +223,9 @@ async fn watch_streams(edge: SocketAddr, watched: usize) -> anyhow::Result<()> {
         viewers: watched,
         duration: Duration::from_hours(1),
         arrival_period: TARGET_DURATION,
+        variant: VariantChoice::First,
     };
-    simulation.run(&Connector::new()?).await;
+    simulation.run(&Connector::new(HttpVersion::default())?).await;
     bail!("the measurement took longer than {} s", simulation.duration.as_secs())
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::response::IntoResponse as _;
-use http::{Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use jiff::Timestamp;
 
 use super::*;
@@ -52,7 +52,8 @@ async fn only_the_command_that_was_signed_is_authorized() {
     let time = Arc::new(Mutex::new(at(NOW)));
     let sign = |token: &[u8], time| {
         let key = CommandKey::of_admin_token(token);
-        key.sign(&Method::POST, PATH, b"{}", time).to_header().to_str().unwrap().to_owned()
+        let signature = key.sign(&Method::POST, PATH, &HeaderMap::new(), b"{}", time);
+        signature.to_header().to_str().unwrap().to_owned()
     };
     let signed = sign(TOKEN, NOW);
     let parts: Vec<&str> = signed.split('.').collect();
@@ -111,7 +112,7 @@ async fn a_signature_is_accepted_once() {
     let authorizer = authorizer(&time);
     let key = CommandKey::of_admin_token(TOKEN);
     // Signed by a clock that is ahead, so that its time is accepted for longest.
-    let signed = key.sign(&Method::POST, PATH, b"", NOW + 60).to_header();
+    let signed = key.sign(&Method::POST, PATH, &HeaderMap::new(), b"", NOW + 60).to_header();
     let send = || request(Method::POST, PATH, signed.to_str().unwrap(), "");
     for (seconds, expected) in [
         (0, Ok(String::new())),
@@ -122,7 +123,7 @@ async fn a_signature_is_accepted_once() {
         *time.lock().unwrap() = at(NOW + seconds);
         assert_eq!(authorize(&authorizer, send()).await, expected, "after {seconds} s");
     }
-    let another = key.sign(&Method::POST, PATH, b"", NOW + 200).to_header();
+    let another = key.sign(&Method::POST, PATH, &HeaderMap::new(), b"", NOW + 200).to_header();
     *time.lock().unwrap() = at(NOW + 200);
     let another = request(Method::POST, PATH, another.to_str().unwrap(), "");
     assert_eq!(authorize(&authorizer, another).await, Ok(String::new()));

@@ -210,3 +210,25 @@ async fn runs_and_their_traces() {
             .already_running
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn viewers_and_pins_are_told_per_stream() {
+    let harness = EngineHarness::start(&[("a", &[A]), ("b", &[B])]);
+    harness.advance(60).await;
+    let stream = StreamId::of_feed("World feed").unwrap();
+    for (source, pin, viewers) in [("b", true, 3), ("b", false, 3), ("a", true, 0)] {
+        harness.switch(Some(source), pin).await.unwrap();
+        // An edge that says nothing for a while has no viewers.
+        if viewers == 0 {
+            harness.advance(60).await;
+        }
+        harness.store.feedback().set_local_viewers(&stream, viewers);
+        harness.advance(1).await;
+        let counts = harness.send_command(|reply| Command::GetViewers { reply }).await.unwrap();
+        let one = &counts.streams[0];
+        assert_eq!((counts.streams.len(), counts.viewers), (1, viewers));
+        let told = (one.feed.as_str(), one.viewers, one.source.as_deref(), one.pinned);
+        assert_eq!(told, ("World feed", viewers, Some(source), pin));
+        assert!(one.playing_seconds.is_some_and(|seconds| seconds < 120), "{one:?}");
+    }
+}

@@ -4,6 +4,8 @@
 //! - [`left_out`]: entries that cannot be a stream, and why.
 
 mod extinf;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) mod fuzzing;
 mod left_out;
 
 use base64::Engine as _;

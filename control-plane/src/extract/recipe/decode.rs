@@ -8,7 +8,7 @@ use serde::de::{Deserialize, Deserializer, Error as _, SeqAccess, Visitor};
 use crate::extract::gzip;
 
 /// A decoded text may be as large as a page.
-const DECODED_MAX_BYTES: usize = super::PAGE_MAX_BYTES;
+pub(super) const DECODED_MAX_BYTES: usize = super::PAGE_MAX_BYTES;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Coding {
@@ -23,7 +23,7 @@ pub(super) enum Coding {
     Gzip,
 }
 
-const CODING_NAMES: [(&str, Coding); 7] = [
+pub(super) const CODING_NAMES: [(&str, Coding); 7] = [
     ("base64", Coding::Base64),
     ("base64url", Coding::Base64Url),
     ("hex", Coding::Hex),

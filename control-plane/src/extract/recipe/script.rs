@@ -2,13 +2,16 @@
 //! without network access and with limits on CPU time, memory and nesting: within this process, the
 //! engine could not be stopped inside a regular expression or a huge string.
 //!
-//! - [`worker`]: the worker's side; [`globals`]: what scripts find there.
+//! - [`worker`]: the worker's side; [`globals`]: what scripts find there; [`confinement`]: what the
+//!   kernel keeps the worker from.
 
+mod confinement;
 mod globals;
 mod worker;
 
 use std::collections::BTreeMap;
 use std::process::Stdio;
+use std::sync::Once;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize};
@@ -49,6 +52,14 @@ pub(super) enum ScriptOutput {
     Failed(String),
     /// The script hit a limit; the text is public and names the limit.
     Limited(String),
+}
+
+/// What the worker writes.
+#[derive(Serialize, Deserialize)]
+struct WorkerReply {
+    output: ScriptOutput,
+    /// The kernel keeps the worker from files and network.
+    is_confined: bool,
 }
 
 /// Wall-clock limit of a script. The worker's CPU time is limited to less, so that this limit is
@@ -102,7 +113,11 @@ impl ScriptInput {
         // The worker's reply is its last line: earlier lines are output of the executable's start.
         let text = String::from_utf8_lossy(&output.stdout);
         let reply = text.lines().last().unwrap_or_default();
-        match serde_json::from_str(reply).map_err(|error| broken(&error))? {
+        let reply: WorkerReply = serde_json::from_str(reply).map_err(|error| broken(&error))?;
+        if !reply.is_confined {
+            warn_unconfined();
+        }
+        match reply.output {
             ScriptOutput::Failed(why) => {
                 Err(StepFailure::permanent("the script failed").with_detail(why))
             }
@@ -110,6 +125,15 @@ impl ScriptInput {
             output => Ok(output),
         }
     }
+}
+
+fn warn_unconfined() {
+    static WARNED: Once = Once::new();
+    WARNED.call_once(|| {
+        tracing::warn!(
+            "this kernel has no Landlock: a script that breaks out of its engine could read files; use Linux 5.13 or later with Landlock for recipes with scripts of pages"
+        );
+    });
 }
 
 /// The message for the signal that killed the worker (Linux numbers): SIGXCPU (24), SIGKILL (9),

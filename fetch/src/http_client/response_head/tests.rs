@@ -65,6 +65,8 @@ fn ambiguous_framing_is_rejected() {
         ("1 200 OK", "Transfer-Encoding: chunked, chunked\r\n"),
         ("1 200 OK", "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n"),
         ("1 200 OK", "Transfer-Encoding: chunked, identity\r\n"),
+        ("1 200 OK", "Transfer-Encoding: chunked,\r\n"),
+        ("1 200 OK", "Transfer-Encoding: chunked\r\nTransfer-Encoding:\r\n"),
         ("1 200 OK", "Transfer-Encoding: xchunked\r\n"),
         ("1 200 OK", "Transfer-Encoding: chunked;x\r\n"),
         ("1 200 OK", "Transfer-Encoding:\r\n"),

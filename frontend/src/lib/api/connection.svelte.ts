@@ -1,4 +1,4 @@
-/** Why the edge cannot be reached. */
+/** Why the edge cannot be reached; the text of this name says it to a viewer. */
 export type Outage =
 	/** The browser reports that this device has no network. */
 	| 'offline'
@@ -6,13 +6,6 @@ export type Outage =
 	| 'returning'
 	/** The device has a network and the edge does not answer. */
 	| 'silent';
-
-/** The outages in words for a viewer. */
-export const OUTAGE_MESSAGES: Record<Outage, string> = {
-	offline: 'You are offline',
-	returning: 'You are online again',
-	silent: 'The edge does not answer',
-};
 
 /** Further losses of media within this time cause no further `media-loss` event. */
 const MEDIA_LOSS_MIN_INTERVAL_MS = 10_000;

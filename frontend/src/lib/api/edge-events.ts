@@ -1,9 +1,10 @@
 import { base } from '$app/paths';
+import type { Session } from './documents';
 import { connection } from './connection.svelte';
 
 /** A change that the edge tells of; what it is now stands in the documents. */
 export interface EdgeEvents {
-	session: { id: string; name: string; status: string; start: string | null } | null;
+	session: Pick<Session, 'id' | 'name' | 'status' | 'start'> | null;
 	'source-died': { stream: string; source: string };
 	switched: { stream: string; from: string | null; to: string | null };
 	map: { version: number };

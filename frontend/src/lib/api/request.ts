@@ -1,3 +1,4 @@
+import { t } from '$lib/i18n/texts';
 import { base } from '$app/paths';
 import { serverClock } from '$lib/time/clock';
 import type { Problem } from './documents';
@@ -43,11 +44,7 @@ export async function fetchDocument<T>(
 		});
 	} catch (cause) {
 		const timedOut = cause instanceof DOMException && cause.name === 'TimeoutError';
-		throw new RequestError(
-			timedOut ? 'The edge took too long to answer' : 'The edge does not answer',
-			null,
-			false,
-		);
+		throw new RequestError(timedOut ? t('edgeTooSlow') : t('silent'), null, false);
 	}
 	serverClock.observe(response.headers.get('date'), sent, Date.now());
 
@@ -57,18 +54,18 @@ export async function fetchDocument<T>(
 	}
 	// An edge may answer a path that it does not know with the page's HTML and status 200.
 	if (!response.headers.get('content-type')?.includes('json')) {
-		throw new RequestError(`${path} is not served by this edge`, response.status, true);
+		throw new RequestError(t('notServed', { path }), response.status, true);
 	}
 	try {
 		const mapVersion = Number(response.headers.get('pitwall-map-version')) || null;
 		return { value: (await response.json()) as T, mapVersion };
 	} catch {
-		throw new RequestError(`${path} answered with something that is not JSON`, response.status, true);
+		throw new RequestError(t('notJson', { path }), response.status, true);
 	}
 }
 
 async function errorMessage(response: Response): Promise<string> {
-	const fallback = `The edge answered ${response.status}`;
+	const fallback = t('edgeAnswered', { status: response.status });
 	if (!isProblem(response)) return fallback;
 	const problem = (await response.json().catch(() => null)) as Problem | null;
 	return problem?.detail ?? problem?.title ?? fallback;

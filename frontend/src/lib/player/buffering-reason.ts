@@ -1,3 +1,6 @@
+import { t } from '$lib/i18n/texts';
+import { decimal } from '$lib/i18n/number';
+
 /** What is known while a tile waits for media. Times in seconds, rates in bit/s. */
 export interface BufferingFacts {
 	outage: string | null;
@@ -17,17 +20,17 @@ export interface BufferingFacts {
 /** Why a tile buffers, in one sentence. */
 export function bufferingReason(facts: BufferingFacts): string {
 	const { outage, bandwidth, bitrate, unplayed, originSeconds, playlistAge, targetDuration } = facts;
-	if (outage) return `${outage}.`;
+	if (outage) return t('sentence', { text: outage });
 	if (unplayed < targetDuration / 2 && playlistAge > 2 * targetDuration)
-		return `The source has sent nothing new for ${Math.round(playlistAge)} s.`;
+		return t('nothingNew', { count: Math.round(playlistAge) });
 	if (originSeconds !== null && originSeconds > targetDuration)
-		return `The source is slow: it took ${originSeconds.toFixed(1)} s to answer.`;
+		return t('sourceSlow', { seconds: decimal(originSeconds) });
 	if (bandwidth && bitrate && bandwidth < 1.1 * bitrate)
-		return `Your connection gives ${megabits(bandwidth)} Mb/s, and this picture needs ${megabits(bitrate)}.`;
-	if (unplayed < targetDuration / 2) return 'It waits for the next piece, at the very end of what there is.';
-	return 'The next piece is on its way.';
+		return t('connectionSlow', { has: megabits(bandwidth), needs: megabits(bitrate) });
+	if (unplayed < targetDuration / 2) return t('waitsAtEnd');
+	return t('onItsWay');
 }
 
 function megabits(rate: number): string {
-	return (rate / 1e6).toFixed(1);
+	return decimal(rate / 1e6);
 }

@@ -14,7 +14,9 @@ export class FakeHls {
 	playingDate: Date | null = null;
 	targetLatency = 6;
 	liveSyncPosition: number | null = 100;
-	latestLevelDetails: { live: boolean } | null = { live: true };
+	latestLevelDetails: object | null = {
+		...{ live: true, fragments: [{}], fragmentStart: 0, edge: 106, targetduration: 2 },
+	};
 	lowLatencyMode = false;
 	#handlers = new Map<string, Handler[]>();
 
@@ -59,8 +61,25 @@ export class FakeVideo extends EventTarget {
 	currentTime = 0;
 	videoWidth = 640;
 	src = '';
+	duration = Number.POSITIVE_INFINITY;
+	/** What the browser holds of a playlist that it plays itself. */
+	held = { start: 0, end: 0 };
+	startDate: Date | null = null;
+	readonly seekable: TimeRanges;
 	constructor(public autoplayPolicy: 'sound' | 'muted' | 'never' = 'sound') {
 		super();
+		const { held } = this;
+		this.seekable = {
+			get length() {
+				return held.end > held.start ? 1 : 0;
+			},
+			start: () => held.start,
+			end: () => held.end,
+		};
+	}
+
+	getStartDate(): Date {
+		return this.startDate ?? new Date(Number.NaN);
 	}
 
 	async play() {

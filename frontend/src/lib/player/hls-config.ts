@@ -1,12 +1,8 @@
 import type { HlsConfig } from 'hls.js';
-import workerPath from 'hls.js/dist/hls.worker.js?url';
 
 /** The configuration of hls.js; options that are not named here keep hls.js's defaults. */
 export const hlsConfig: Partial<HlsConfig> = {
-	// The worker is a file of this origin: a worker from a blob would need `worker-src blob:` in the
-	// Content-Security-Policy.
 	enableWorker: true,
-	workerPath,
 	liveSyncDurationCount: 3,
 	// hls.js would take a viewer who went back in time to the live edge; the clock of the wall does that after outages.
 	liveMaxLatencyDurationCount: Infinity,

@@ -1,5 +1,6 @@
+import { t } from '$lib/i18n/texts';
 import type { ErrorData } from 'hls.js';
-import { OUTAGE_MESSAGES, type Outage } from '$lib/api/connection.svelte';
+import type { Outage } from '$lib/api/connection.svelte';
 import type { PlaybackFault } from './recovery-policy';
 import type { PlaybackFailure } from './player-view';
 
@@ -34,18 +35,16 @@ export function classifyError(error: HlsErrorInfo & Pick<ErrorData, 'fatal'>): P
 /** The error in words for a viewer. */
 export function describeError(error: HlsErrorInfo): string {
 	const { type, details, response } = error;
-	if (details === PLAYLIST_UNCHANGED_ERROR) return 'The stream stopped moving';
-	if (isRenditionGone(error)) return 'The stream has changed';
-	if (type === 'mediaError') return 'The picture could not be decoded';
-	if (type !== 'networkError') return 'The player ran into a fault';
-	const status = response?.code ? ` (${response.code})` : '';
-	return MANIFEST_ERROR.test(details)
-		? `The stream did not answer${status}`
-		: `The stream broke off${status}`;
+	if (details === PLAYLIST_UNCHANGED_ERROR) return t('streamStopped');
+	if (isRenditionGone(error)) return t('streamChanged');
+	if (type === 'mediaError') return t('notDecoded');
+	if (type !== 'networkError') return t('playerFault');
+	const text = MANIFEST_ERROR.test(details) ? t('streamSilent') : t('streamBroke');
+	return response?.code ? t('withStatus', { text, status: response.code }) : text;
 }
 
 /** Why nothing plays, for a viewer. Sources are blamed only if the edge answered the failed request. */
 export function downMessage(outage: Outage | null, failure: PlaybackFailure | null): string {
-	if (outage) return OUTAGE_MESSAGES[outage];
-	return failure?.answered === false ? 'Reconnecting' : 'All sources are down';
+	if (outage) return t(outage);
+	return failure?.answered === false ? t('reconnecting') : t('allSourcesDown');
 }

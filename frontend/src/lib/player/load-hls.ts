@@ -1,14 +1,21 @@
+import { t } from '$lib/i18n/texts';
 import type Hls from 'hls.js';
 
-let loading: Promise<typeof Hls | null> | null = null;
+/** hls.js, and where the script of its worker is. */
+export interface LoadedHls {
+	Hls: typeof Hls;
+	workerPath: string;
+}
+
+let loading: Promise<LoadedHls | null> | null = null;
 
 /** Resolves to hls.js, or to null where only the browser's native HLS works; rejects where neither does. */
-export function loadHls(): Promise<typeof Hls | null> {
-	loading ??= import('hls.js').then(({ default: HlsClass }) => {
+export function loadHls(): Promise<LoadedHls | null> {
+	loading ??= import('./hls').then(({ default: HlsClass, workerPath }) => {
 		// hls.js is preferred: some browsers report native HLS support and play it badly.
-		if (HlsClass.isSupported()) return HlsClass;
+		if (HlsClass.isSupported()) return { Hls: HlsClass, workerPath };
 		if (document.createElement('video').canPlayType('application/vnd.apple.mpegurl')) return null;
-		throw new Error('This browser cannot play HLS: it has no Media Source Extensions.');
+		throw new Error(t('noMse'));
 	});
 	return loading;
 }

@@ -335,7 +335,46 @@ test('low-latency mode is turned on only for a playlist with partial segments', 
 	expect(hls.lowLatencyMode).toBe(true);
 });
 
+test('the figures name the request of the last playlist, by which its log line is found', async () => {
+	const { hls, player, video } = await createPlayer();
+	Object.assign(video, { buffered: { length: 0 } });
+	const request = () => new Map(player.stats()).get('Request');
+	expect(request()).toBe('–');
+	const getResponseHeader = (name: string) => (name === 'x-request-id' ? '4bf92f35' : null);
+	hls.emit(Events.LEVEL_LOADED, { details: { partList: null }, networkDetails: { getResponseHeader } });
+	expect(request()).toBe('4bf92f35');
+	// A response without one is no reason to name another request.
+	hls.emit(Events.LEVEL_LOADED, { details: { partList: null }, networkDetails: null });
+	expect(request()).toBe('–');
+});
+
 test('native HLS plays where hls.js cannot run', async () => {
 	const { video } = await createPlayer({ native: true });
 	expect([video.src, video.paused]).toEqual([URL, false]);
+});
+
+test('what the browser plays itself has a clock, a live edge and a range to seek in', async () => {
+	const { player, video, playFor } = await createPlayer({ native: true });
+	const now = () => Date.now();
+	video.startDate = new Date(now() - 120_000);
+	Object.assign(video.held, { start: 20, end: 115 });
+	video.currentTime = 113;
+	video.dispatchEvent(new Event('playing'));
+	expect(player.position()).toBeNull();
+	for (let second = 0; second < 2; second += 1) {
+		video.held.end += 1;
+		await playFor(1);
+	}
+	expect(player.view).toMatchObject({ liveEdge: 'live', latency: 7, latencyBasis: 'clock' });
+	expect(player.position()).toMatchObject({ date: now() - 7_000, edge: now() - 5_000, basis: 'clock' });
+
+	player.seekBy(-1_000);
+	expect(video.currentTime).toBe(20);
+	player.seekBy(1_000);
+	expect(video.currentTime).toBe(116.5);
+	player.seekBy(-60);
+	await playFor(1);
+	expect(player.view.liveEdge).toBe('behind');
+	player.goLive();
+	expect(video.currentTime).toBe(115);
 });

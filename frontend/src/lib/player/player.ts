@@ -1,3 +1,4 @@
+import { t } from '$lib/i18n/texts';
 import { serverClock } from '$lib/time/clock';
 import type Hls from 'hls.js';
 import type { ErrorData, HlsConfig } from 'hls.js';
@@ -6,7 +7,8 @@ import { LiveLatencyTracker } from './live-latency';
 import { classifyError, isUnanswered, describeError } from './hls-errors';
 import { FrameMonitor } from './frame-monitor';
 import { RecoveryPolicy, type PlaybackFault, type RecoveryStep } from './recovery-policy';
-import { toQualities, findMatchingLevel, type Quality } from './quality';
+import { toQualities, findMatchingLevel, type QualityChoice } from './quality';
+import { hlsTimes, nativeTimes, type ReadTimes } from './media-times';
 import { ProgrammeTime, type ProgrammePosition } from './programme-time';
 import { StallDetector } from './stall-detector';
 import { collectStats, type Stats } from './stats';
@@ -49,7 +51,8 @@ export class Player {
 	readonly #stallDetector = new StallDetector();
 	readonly #frameMonitor: FrameMonitor;
 	readonly #liveLatency = new LiveLatencyTracker();
-	readonly #programmeTime: ProgrammeTime | null;
+	readonly #readTimes: ReadTimes;
+	readonly #programmeTime: ProgrammeTime;
 	readonly #listeners = new AbortController();
 	readonly #tickTimer: ReturnType<typeof setInterval>;
 	#stepTimer: ReturnType<typeof setTimeout> | undefined;
@@ -61,12 +64,14 @@ export class Player {
 	#wentBack = false;
 	/** How long the edge waited for the source of the last response, as far as it says. */
 	#originSeconds: number | null = null;
+	/** The id of the request for the last playlist, by which the edge logs it. */
+	#requestId: string | null = null;
 	#isLive = false;
 	/** True from a (re)load until playback starts: pause events in between come from the element, not the viewer. */
 	#isOpening = false;
 	#audible: boolean;
 	#mutedByViewer = false;
-	#selectedQuality: Quality | null = null;
+	#selectedQuality: QualityChoice | null = null;
 
 	constructor({ id, video, Hls, config, audible, volume = 1, onview, onresponse }: PlayerOptions) {
 		this.id = id;
@@ -80,7 +85,8 @@ export class Player {
 		video.muted = !audible;
 		this.view = { ...initialView, muted: !audible, volume };
 		this.#hls = Hls ? new Hls(config) : null;
-		this.#programmeTime = this.#hls && new ProgrammeTime(video, this.#hls);
+		this.#readTimes = this.#hls ? hlsTimes(this.#hls) : nativeTimes(video);
+		this.#programmeTime = new ProgrammeTime(video, this.#readTimes);
 		this.#listenToVideo();
 		this.#listenToHls();
 		this.#hls?.attachMedia(video);
@@ -89,10 +95,11 @@ export class Player {
 
 	// Commands of the tile
 
-	/** Plays this multivariant playlist; does nothing if it is loaded already. */
-	load(url: string): void {
+	/** Plays this multivariant playlist in a quality, null for automatic; does nothing if it is loaded already. */
+	load(url: string, quality: QualityChoice | null = null): void {
 		if (url === this.#url) return;
 		this.#url = url;
+		this.#selectedQuality = quality;
 		this.#playRequested = true;
 		this.#recovery.reset();
 		this.#isLive = false;
@@ -175,10 +182,10 @@ export class Player {
 		this.play();
 	}
 
-	/** Where the player is in its programme; null before the first frame and in browsers that play HLS themselves. */
+	/** Where the player is in its programme; null before the first frame. */
 	position(): ProgrammePosition | null {
 		if (!this.#frameMonitor.hasFrame) return null;
-		return this.#programmeTime?.read(serverClock.now(), this.#liveLatency.isClockPlausible) ?? null;
+		return this.#programmeTime.read(serverClock.now(), this.#liveLatency.isClockPlausible);
 	}
 
 	/** Whether frames come now. */
@@ -191,11 +198,11 @@ export class Player {
 
 	/** Seeks by seconds, and stays in what the playlist holds. */
 	seekBy(seconds: number): void {
-		const details = this.#hls?.latestLevelDetails;
+		const times = this.#readTimes();
 		const target = this.video.currentTime + seconds;
 		this.#wentBack = (this.#liveEdgePosition() ?? 0) - target > WENT_BACK_SECONDS;
-		this.video.currentTime = details
-			? Math.min(Math.max(target, details.fragmentStart), Math.max(details.edge - 0.5, details.fragmentStart))
+		this.video.currentTime = times
+			? Math.min(Math.max(target, times.start), Math.max(times.edge - 0.5, times.start))
 			: target;
 	}
 
@@ -220,7 +227,7 @@ export class Player {
 	}
 
 	stats(): Stats {
-		return collectStats(this.video, this.#hls, this.view);
+		return collectStats(this.video, this.#hls, this.view, this.#requestId);
 	}
 
 	destroy(): void {
@@ -242,7 +249,7 @@ export class Player {
 		this.#isOpening = true;
 		this.#wentBack = false;
 		this.#stallDetector.reset();
-		this.#programmeTime?.reset();
+		this.#programmeTime.reset();
 		// The phase `down` lasts until media arrives, so that the tile does not flicker with every retry.
 		if (this.view.phase !== 'down') this.#updateView({ phase: this.#playRequested ? 'loading' : 'paused' });
 		if (this.#hls) this.#hls.loadSource(this.#url);
@@ -300,7 +307,7 @@ export class Player {
 		on('volumechange', () => this.#updateView({ muted: this.video.muted, volume: this.video.volume }));
 		on('error', () => {
 			if (!this.#hls && this.video.error)
-				this.#recover({ kind: 'network', manifest: true }, 'The stream cannot be played');
+				this.#recover({ kind: 'network', manifest: true }, t('cannotBePlayed'));
 		});
 	}
 
@@ -328,6 +335,8 @@ export class Player {
 		hls.on(Events.FRAG_LOADED, (_, { networkDetails }) => readServerTiming(networkDetails));
 		hls.on(Events.LEVEL_LOADED, (_, { details, networkDetails }) => {
 			readServerTiming(networkDetails);
+			this.#requestId =
+				(networkDetails as XMLHttpRequest | null)?.getResponseHeader?.('x-request-id') ?? null;
 			if (details.partList?.length && !hls.lowLatencyMode) hls.lowLatencyMode = true;
 		});
 		hls.on(Events.LEVEL_UPDATED, (_, { details }) => {
@@ -341,7 +350,7 @@ export class Player {
 			this.#updateView({
 				audioTracks: audioTracks.map(({ name, lang }, id) => ({
 					id,
-					label: name || lang || `Track ${id + 1}`,
+					label: name || lang || t('track', { number: id + 1 }),
 				})),
 			});
 		});
@@ -350,7 +359,7 @@ export class Player {
 			this.#updateView({
 				captionTracks: subtitleTracks.map(({ name, lang }, id) => ({
 					id,
-					label: name || lang || `Track ${id + 1}`,
+					label: name || lang || t('track', { number: id + 1 }),
 				})),
 				captionTrack: hls.subtitleDisplay ? hls.subtitleTrack : -1,
 			});
@@ -419,7 +428,7 @@ export class Player {
 		const expected = this.#playRequested && !this.view.playBlocked && this.view.phase !== 'down';
 		switch (this.#stallDetector.tick(this.video.currentTime, expected, now)) {
 			case 'stalled':
-				this.#recover({ kind: 'stalled' }, 'The picture stands still');
+				this.#recover({ kind: 'stalled' }, t('pictureStill'));
 				break;
 			case 'moving':
 				this.#recovery.onMediaFlowing(now);
@@ -431,24 +440,26 @@ export class Player {
 	#updateLiveEdge(now: number): void {
 		const hidden = typeof document !== 'undefined' && document.visibilityState === 'hidden';
 		this.#frameMonitor.tick(now, hidden);
-		const hls = this.#hls;
 		// After a reload there is no media playlist for a while, so the last known `live` stays valid.
-		const playlist = hls?.latestLevelDetails;
-		if (playlist) this.#isLive = playlist.live;
-		if (!hls || !this.#isLive || !this.#frameMonitor.hasFrame)
+		const times = this.#readTimes();
+		if (times) this.#isLive = times.isLive;
+		if (!this.#isLive || !this.#frameMonitor.hasFrame)
 			return this.#updateView({ liveEdge: null, latency: null, stalledSeconds: 0 });
 
 		const frozenMs = this.#frameMonitor.frozenForMs(now);
 		const paused = !this.#playRequested || this.view.phase === 'paused';
 		const isMoving = !paused && frozenMs === 0;
-		if (isMoving && !playlist) return;
-		const { seconds, basis } = this.#liveLatency.measure(
-			serverClock.now(),
-			hls.playingDate?.getTime() ?? null,
-			hls.latency,
-			isMoving,
-		);
-		const isAtLiveEdge = hls.latency <= (hls.targetLatency ?? 0) + LIVE_TOLERANCE_SECONDS;
+		if (isMoving && !times) return;
+		const { playingDate, latency, targetLatency } = times ?? {
+			playingDate: null,
+			latency: 0,
+			targetLatency: 0,
+		};
+		// hls.js tells when its playlist has advanced; a browser that plays HLS itself does not.
+		if (!this.#hls && playingDate !== null)
+			this.#liveLatency.onPlaylistAdvanced(playingDate + latency * 1_000, serverClock.now());
+		const { seconds, basis } = this.#liveLatency.measure(serverClock.now(), playingDate, latency, isMoving);
+		const isAtLiveEdge = latency <= targetLatency + LIVE_TOLERANCE_SECONDS;
 		this.#updateView({
 			liveEdge: paused ? 'paused' : frozenMs > 0 ? 'stalled' : isAtLiveEdge ? 'live' : 'behind',
 			latency: Math.round(seconds * 10) / 10,
@@ -458,9 +469,8 @@ export class Player {
 	}
 
 	#liveEdgePosition(): number | null {
-		if (this.#hls) return this.#hls.liveSyncPosition;
-		const { seekable } = this.video;
-		return seekable.length ? seekable.end(seekable.length - 1) : null;
+		const times = this.#readTimes();
+		return times?.isLive ? times.live : null;
 	}
 
 	#updateView(change: Partial<PlayerView>): void {

@@ -1,4 +1,4 @@
-import type Hls from 'hls.js';
+import type { ReadTimes } from './media-times';
 
 /** Where a player is in its programme. All dates are in milliseconds since the epoch. */
 export interface ProgrammePosition {
@@ -20,27 +20,22 @@ export interface ProgrammePosition {
 }
 
 type Video = Pick<HTMLVideoElement, 'currentTime'>;
-type HlsTime = Pick<
-	Hls,
-	'playingDate' | 'latency' | 'latestLevelDetails' | 'liveSyncPosition' | 'lowLatencyMode'
->;
-
 /** The first second of a playlist may leave it before a seek has arrived there. */
 const WINDOW_MARGIN_SECONDS = 2;
 
 /** Tells dates from media times. */
 export class ProgrammeTime {
 	readonly #video: Video;
-	readonly #hls: HlsTime;
+	readonly #readTimes: ReadTimes;
 	/**
 	 * The date of media time 0 of a stream without dates. It is measured once for each load of the stream, because the
 	 * end of a playlist moves in steps of a segment and would make the tile waver.
 	 */
 	#anchor: number | null = null;
 
-	constructor(video: Video, hls: HlsTime) {
+	constructor(video: Video, readTimes: ReadTimes) {
 		this.#video = video;
-		this.#hls = hls;
+		this.#readTimes = readTimes;
 	}
 
 	/** Before a (re)load, after which media times count anew. */
@@ -50,21 +45,20 @@ export class ProgrammeTime {
 
 	/** Null while nothing is known. `isClockPlausible`: whether the dates of the playlist can be dates of now. */
 	read(now: number, isClockPlausible: boolean): ProgrammePosition | null {
-		const { playingDate, latestLevelDetails: details } = this.#hls;
-		if (!details || details.fragments.length === 0) return null;
+		const times = this.#readTimes();
+		if (!times) return null;
+		const { playingDate, latency, start, edge, live, step } = times;
 		const position = this.#video.currentTime;
 		const usesClock = playingDate !== null && isClockPlausible;
-		if (!usesClock) this.#anchor ??= now - (this.#hls.latency + position) * 1_000;
-		const origin = usesClock ? playingDate.getTime() - position * 1_000 : (this.#anchor ?? 0);
+		if (!usesClock) this.#anchor ??= now - (latency + position) * 1_000;
+		const origin = usesClock ? playingDate - position * 1_000 : (this.#anchor ?? 0);
 		const dateAt = (seconds: number) => origin + seconds * 1_000;
-		const { edge, fragmentStart, partTarget, targetduration } = details;
-		const step = (this.#hls.lowLatencyMode && partTarget) || targetduration;
 		return {
 			date: dateAt(position),
-			earliest: dateAt(Math.min(edge, fragmentStart + WINDOW_MARGIN_SECONDS)),
+			earliest: dateAt(Math.min(edge, start + WINDOW_MARGIN_SECONDS)),
 			edge: dateAt(edge),
 			latest: dateAt(edge - step),
-			live: dateAt(this.#hls.liveSyncPosition ?? edge - 3 * step),
+			live: dateAt(live),
 			basis: usesClock ? 'clock' : 'playlist',
 		};
 	}

@@ -1,3 +1,5 @@
+import { t } from '$lib/i18n/texts';
+import { decimal } from '$lib/i18n/number';
 import type { Level } from 'hls.js';
 
 export interface Quality {
@@ -8,6 +10,9 @@ export interface Quality {
 	height: number;
 	bitrate: number;
 }
+
+/** What is kept of a chosen quality. */
+export type QualityChoice = Pick<Quality, 'height' | 'bitrate'>;
 
 /** The levels of hls.js as a menu lists them, best first. */
 export function toQualities(levels: readonly Pick<Level, 'height' | 'bitrate' | 'frameRate'>[]): Quality[] {
@@ -26,7 +31,7 @@ export function toQualities(levels: readonly Pick<Level, 'height' | 'bitrate' | 
  * The level of the same height whose bit rate is closest to the quality that was selected before a reload;
  * -1 (automatic) if no level has that height.
  */
-export function findMatchingLevel(selected: Quality | null, available: readonly Quality[]): number {
+export function findMatchingLevel(selected: QualityChoice | null, available: readonly Quality[]): number {
 	if (!selected) return -1;
 	const sameHeight = available.filter(({ height }) => height === selected.height);
 	const distance = (quality: Quality) => Math.abs(quality.bitrate - selected.bitrate);
@@ -35,11 +40,11 @@ export function findMatchingLevel(selected: Quality | null, available: readonly 
 
 export function bitrateLabel(bitsPerSecond: number | null): string {
 	if (!bitsPerSecond) return '';
-	if (bitsPerSecond < 1e6) return `${Math.round(bitsPerSecond / 1e3)} kb/s`;
-	return `${(bitsPerSecond / 1e6).toFixed(1)} Mb/s`;
+	if (bitsPerSecond < 1e6) return `${decimal(bitsPerSecond / 1e3, 0)} kb/s`;
+	return `${decimal(bitsPerSecond / 1e6)} Mb/s`;
 }
 
 function labelOf({ height, bitrate, frameRate }: Pick<Level, 'height' | 'bitrate' | 'frameRate'>): string {
-	if (!height) return bitrateLabel(bitrate) || 'Source';
+	if (!height) return bitrateLabel(bitrate) || t('source');
 	return frameRate > 31 ? `${height}p${Math.round(frameRate)}` : `${height}p`;
 }

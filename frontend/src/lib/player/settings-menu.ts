@@ -1,3 +1,4 @@
+import { t } from '$lib/i18n/texts';
 import type { MenuItem } from '$lib/ui/Menu.svelte';
 import type { Player } from './player';
 import type { PlayerView } from './player-view';
@@ -11,14 +12,14 @@ export function settingsMenuItems(view: PlayerView): MenuItem[] {
 	const qualityItems: MenuItem[] = [
 		{
 			id: 'quality:-1',
-			label: 'Auto',
+			label: t('auto'),
 			detail: view.selectedLevel < 0 ? currentQuality?.label : '',
 			checked: view.selectedLevel < 0,
 		},
 		...view.qualities.map(({ level, label, detail }) => ({
 			id: `quality:${level}`,
 			label,
-			detail: level === view.currentLevel && view.selectedLevel < 0 ? `${detail}, now` : detail,
+			detail: level === view.currentLevel && view.selectedLevel < 0 ? t('nowPlaying', { detail }) : detail,
 			checked: view.selectedLevel === level,
 		})),
 	];
@@ -31,16 +32,16 @@ export function settingsMenuItems(view: PlayerView): MenuItem[] {
 				}))
 			: [];
 	const captionItems: MenuItem[] = view.captionTracks.length
-		? [{ id: -1, label: 'Off' }, ...view.captionTracks].map(({ id, label }) => ({
+		? [{ id: -1, label: t('off') }, ...view.captionTracks].map(({ id, label }) => ({
 				id: `captions:${id}`,
 				label,
 				checked: id === view.captionTrack,
 			}))
 		: [];
 	return [
-		...withGroup('Quality', qualityItems),
-		...withGroup('Sound', audioItems),
-		...withGroup('Captions', captionItems),
+		...withGroup(t('quality'), qualityItems),
+		...withGroup(t('sound'), audioItems),
+		...withGroup(t('captions'), captionItems),
 	];
 }
 

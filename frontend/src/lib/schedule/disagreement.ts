@@ -1,3 +1,5 @@
+import { t } from '$lib/i18n/texts';
+import { language } from '$lib/i18n/language.svelte';
 import type { Claim, Session, SessionStatus } from '$lib/api/documents';
 import { formatCalendarDate, formatDay, formatTimeOfDay } from '$lib/time/format';
 import { parseTimestamp } from './status';
@@ -10,7 +12,7 @@ export function describeDisagreement(
 	session: Session,
 	status: SessionStatus,
 	timeZone: string,
-	locale?: string,
+	locale = language.locale,
 ): string | null {
 	if (status === 'past') return null;
 	const sourcesByStatement = new Map<string, string[]>();
@@ -18,14 +20,14 @@ export function describeDisagreement(
 		const statement = describeClaim(claim, timeZone, locale);
 		sourcesByStatement.set(statement, [...(sourcesByStatement.get(statement) ?? []), claim.source]);
 	}
-	const sentences = [...sourcesByStatement].map(
-		([statement, names]) => `${names.join(' and ')} ${names.length === 1 ? 'says' : 'say'} ${statement}`,
+	const sentences = [...sourcesByStatement].map(([claim, names]) =>
+		t('claim', { count: names.length, sources: new Intl.ListFormat(locale).format(names), claim }),
 	);
 	return sentences.length ? sentences.join('; ') : null;
 }
 
-function describeClaim({ start, date, cancelled }: Claim, timeZone: string, locale?: string): string {
-	if (cancelled) return 'it is cancelled';
+function describeClaim({ start, date, cancelled }: Claim, timeZone: string, locale: string): string {
+	if (cancelled) return t('claimCancelled');
 	const at = parseTimestamp(start);
 	if (at === null) return formatCalendarDate(date, locale);
 	return `${formatDay(at, timeZone, locale)} ${formatTimeOfDay(at, timeZone, locale)}`;

@@ -32,5 +32,5 @@ export function meeting(id: string, sessions: Session[]): Meeting {
 }
 
 export function schedule(...meetings: Meeting[]): Schedule {
-	return { season: 2026, fetched_at: null, stale_since: null, source: 'jolpica', meetings };
+	return { season: '2026', fetched_at: null, stale_since: null, source: 'jolpica', meetings };
 }

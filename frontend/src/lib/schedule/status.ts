@@ -41,7 +41,7 @@ export function lastDay(session: Session): string {
 	return session.last_date ?? session.date;
 }
 
-export function parseTimestamp(at: string | null): number | null {
+export function parseTimestamp(at: string | null | undefined): number | null {
 	const parsed = Date.parse(at ?? '');
 	return Number.isNaN(parsed) ? null : parsed;
 }

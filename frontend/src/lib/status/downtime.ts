@@ -1,5 +1,6 @@
+import { t } from '$lib/i18n/texts';
 import type { Stream } from '$lib/api/documents';
-import { formatClockTime, formatDay, relativeDay } from '$lib/time/format';
+import { formatClockTime, formatDay, daysFrom } from '$lib/time/format';
 
 /**
  * "Down since 01:52:28: cannot be connected to", with the day unless it is today; null for a stream that is not
@@ -14,7 +15,7 @@ export function describeDowntime(
 	if (health !== 'down') return null;
 	const since = Date.parse(down_since ?? '');
 	const because = reason ? `: ${reason}` : '';
-	if (Number.isNaN(since)) return `Down${because}`;
-	const day = relativeDay(since, now, zone) === 'Today' ? '' : `${formatDay(since, zone, locale)}, `;
-	return `Down since ${day}${formatClockTime(since, zone, locale)}${because}`;
+	if (Number.isNaN(since)) return t('down') + because;
+	const day = daysFrom(since, now, zone) === 0 ? '' : `${formatDay(since, zone, locale)}, `;
+	return t('downSince', { time: day + formatClockTime(since, zone, locale) }) + because;
 }

@@ -1,10 +1,12 @@
+import { t } from '$lib/i18n/texts';
+import { decimal } from '$lib/i18n/number';
 import { IN_STEP_MS } from './wall-clock';
 import type { SyncView } from './wall-sync.svelte';
 
 /** "+0.3 s", "−2.5 s", "0 s". */
 export function signedSeconds(seconds: number): string {
 	if (Math.abs(seconds) < 0.05) return '0 s';
-	return `${seconds > 0 ? '+' : '−'}${Math.abs(seconds).toFixed(1)} s`;
+	return `${seconds > 0 ? '+' : '−'}${decimal(Math.abs(seconds))} s`;
 }
 
 /** How the tiles stand to each other, in a few words; `feedOf` names a tile by its stream. */
@@ -13,15 +15,16 @@ export function describeSync(
 	together: boolean,
 	feedOf: (tileId: string) => string,
 ): string {
-	if (!together) return 'Each on its own';
+	if (!together) return t('eachOnItsOwn');
 	const late = [...standings].find(([, standing]) => standing === 'out-of-reach')?.[0];
 	if (late !== undefined) {
 		const seconds = (lateness.get(late) ?? 0) / 1_000;
-		return `${feedOf(late)} is ${Math.abs(seconds).toFixed(0)} s ${seconds > 0 ? 'late' : 'early'}`;
+		const values = { feed: feedOf(late), count: Math.round(Math.abs(seconds)) };
+		return seconds > 0 ? t('feedLate', values) : t('feedEarly', values);
 	}
 	if ([...standings.values()].includes('adjusting') && spread >= IN_STEP_MS)
-		return `Adjusting, ${(spread / 1_000).toFixed(1)} s`;
+		return t('adjusting', { seconds: decimal(spread / 1_000) });
 	const [firstUndated] = undated;
-	if (firstUndated !== undefined) return `${feedOf(firstUndated)} by hand`;
-	return 'In step';
+	if (firstUndated !== undefined) return t('byHand', { feed: feedOf(firstUndated) });
+	return t('inStep');
 }

@@ -1,3 +1,6 @@
+import { language } from '$lib/i18n/language.svelte';
+import { t } from '$lib/i18n/texts';
+
 /** "42 s", "3:05" or "1:02:05": a distance in time as a player shows it. */
 export function distanceText(seconds: number): string {
 	const whole = Math.max(0, Math.round(seconds));
@@ -11,7 +14,11 @@ export function distanceText(seconds: number): string {
 export function distanceInWords(seconds: number): string {
 	const whole = Math.max(0, Math.round(seconds));
 	const minutes = Math.floor(whole / 60);
-	const rest = `${whole % 60} ${whole % 60 === 1 ? 'second' : 'seconds'}`;
-	if (minutes === 0) return `${rest} behind live`;
-	return `${minutes} ${minutes === 1 ? 'minute' : 'minutes'} ${rest} behind live`;
+	const parts = [...(minutes ? [unit(minutes, 'minute')] : []), unit(whole % 60, 'second')];
+	return t('behindLive', { distance: parts.join(' ') });
+}
+
+function unit(value: number, name: 'minute' | 'second'): string {
+	const options = { style: 'unit', unit: name, unitDisplay: 'long' } as const;
+	return value.toLocaleString(language.locale, options);
 }

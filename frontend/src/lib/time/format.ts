@@ -1,10 +1,12 @@
 /** Times in words. Every function takes an IANA time zone, so that no result depends on the machine's zone. */
 
+import { language } from '$lib/i18n/language.svelte';
+
 type Options = Intl.DateTimeFormatOptions;
 const formatters = new Map<string, Intl.DateTimeFormat>();
 
-function formatter(options: Options, locale?: string): Intl.DateTimeFormat {
-	const key = `${locale ?? ''}|${JSON.stringify(options)}`;
+function formatter(options: Options, locale = language.locale): Intl.DateTimeFormat {
+	const key = `${locale}|${JSON.stringify(options)}`;
 	let cached = formatters.get(key);
 	if (!cached) formatters.set(key, (cached = new Intl.DateTimeFormat(locale, options)));
 	return cached;
@@ -61,16 +63,22 @@ export function formatFullTime(at: string | number, timeZone: string, locale?: s
 	return formatter({ dateStyle: 'full', timeStyle: 'long', timeZone }, locale).format(new Date(at));
 }
 
-/** Whether a moment is today, tomorrow or yesterday in the zone; else null. */
+/** "Today", "Tomorrow" or "Yesterday", if a moment is on that day in the zone; else null. */
 export function relativeDay(
 	at: string | number,
 	now: number,
 	timeZone: string,
-): 'Today' | 'Tomorrow' | 'Yesterday' | null {
-	const distance = dayNumber(at, timeZone) - dayNumber(now, timeZone);
-	if (distance === 0) return 'Today';
-	if (distance === 1) return 'Tomorrow';
-	return distance === -1 ? 'Yesterday' : null;
+	locale = language.locale,
+): string | null {
+	const distance = daysFrom(at, now, timeZone);
+	if (Math.abs(distance) > 1) return null;
+	const name = new Intl.RelativeTimeFormat(locale, { numeric: 'auto' }).format(distance, 'day');
+	return name.charAt(0).toLocaleUpperCase(locale) + name.slice(1);
+}
+
+/** By how many calendar days of the zone a moment is later than another. */
+export function daysFrom(at: string | number, now: number, timeZone: string): number {
+	return dayNumber(at, timeZone) - dayNumber(now, timeZone);
 }
 
 function dayNumber(at: string | number, timeZone: string): number {

@@ -41,11 +41,11 @@ class Zone {
 
 export const zone = new Zone();
 
-/** Every time zone that the browser knows, grouped by region. */
+/** Every time zone that the browser knows, grouped by region; those without one have the region "". */
 export function zonesByRegion(): Map<string, string[]> {
 	const regions = new Map<string, string[]>();
 	for (const name of Intl.supportedValuesOf('timeZone')) {
-		const region = name.includes('/') ? name.slice(0, name.indexOf('/')) : 'Other';
+		const region = name.includes('/') ? name.slice(0, name.indexOf('/')) : '';
 		regions.set(region, [...(regions.get(region) ?? []), name]);
 	}
 	return regions;

@@ -1,6 +1,5 @@
 /** A wall is a grid of cells of 16:9; the first place may span several of them in both directions. */
 export interface LayoutShape {
-	label: string;
 	/** The number of places. */
 	places: number;
 	columns: number;
@@ -11,18 +10,18 @@ export interface LayoutShape {
 	inset?: true;
 }
 
-/** All layouts. A new one needs one line here. */
+/** All layouts. A new one needs one line here, and its name in the catalogue of texts. */
 export const LAYOUTS = {
-	'1': { label: 'One', places: 1, columns: 1, rows: 1, span: 1 },
-	'2': { label: 'Two side by side', places: 2, columns: 2, rows: 1, span: 1 },
-	'1p1': { label: 'One and an inset', places: 2, columns: 4, rows: 4, span: 4, inset: true },
-	'1p2': { label: 'One large, two small', places: 3, columns: 3, rows: 2, span: 2 },
-	'2x2': { label: 'Four', places: 4, columns: 2, rows: 2, span: 1 },
-	'1p3': { label: 'One large, three small', places: 4, columns: 4, rows: 3, span: 3 },
-	'3x2': { label: 'Six', places: 6, columns: 3, rows: 2, span: 1 },
-	'1p5': { label: 'One large, five small', places: 6, columns: 3, rows: 3, span: 2 },
-	'1p7': { label: 'One large, seven small', places: 8, columns: 4, rows: 4, span: 3 },
-	'3x3': { label: 'Nine', places: 9, columns: 3, rows: 3, span: 1 },
+	'1': { places: 1, columns: 1, rows: 1, span: 1 },
+	'2': { places: 2, columns: 2, rows: 1, span: 1 },
+	'1p1': { places: 2, columns: 4, rows: 4, span: 4, inset: true },
+	'1p2': { places: 3, columns: 3, rows: 2, span: 2 },
+	'2x2': { places: 4, columns: 2, rows: 2, span: 1 },
+	'1p3': { places: 4, columns: 4, rows: 3, span: 3 },
+	'3x2': { places: 6, columns: 3, rows: 2, span: 1 },
+	'1p5': { places: 6, columns: 3, rows: 3, span: 2 },
+	'1p7': { places: 8, columns: 4, rows: 4, span: 3 },
+	'3x3': { places: 9, columns: 3, rows: 3, span: 1 },
 } as const satisfies Record<string, LayoutShape>;
 
 export type Layout = keyof typeof LAYOUTS;

@@ -1,5 +1,7 @@
+import { t } from '$lib/i18n/texts';
 import type { Player } from '$lib/player/player';
 import { signedSeconds } from '$lib/sync/describe-sync';
+import { noticeStep } from '$lib/sync/notice-step';
 import type { WallSync } from '$lib/sync/wall-sync.svelte';
 import { notices } from '$lib/ui/notices.svelte';
 import { LAYOUTS, LAYOUT_NAMES, type Layout } from './layout';
@@ -25,8 +27,8 @@ export interface ShortcutContext {
 interface Shortcut {
 	/** Values of `KeyboardEvent.key`; digits and arrows with Shift are named by their code: `Shift+Digit1`. */
 	keys: string[];
-	keyLabel: string;
-	description: string;
+	keyLabel(): string;
+	description(): string;
 	run(context: ShortcutContext): void;
 }
 
@@ -36,118 +38,132 @@ const DIGITS = ['1', '2', '3', '4', '5', '6', '7', '8', '9'];
 export const shortcuts: Shortcut[] = [
 	{
 		keys: [' ', 'k'],
-		keyLabel: 'Space, K',
-		description: 'Play or pause',
+		keyLabel: () => `${t('keySpace')}, K`,
+		description: () => t('playOrPause'),
 		run: ({ sync, tile }) => sync.togglePause(tile.id),
 	},
 	{
 		keys: ['m'],
-		keyLabel: 'M',
-		description: 'Mute or unmute',
-		run: ({ player, wall, tile }) => toggleMute(player, wall, tile),
+		keyLabel: () => 'M',
+		description: () => t('muteOrUnmute'),
+		run: ({ player, wall, tile }) => {
+			const wasHeard = wall.audible?.id === tile.id;
+			toggleMute(player, wall, tile);
+			if (wasHeard) notices.add(player.video.muted ? t('soundOff') : t('soundOn'), null, 'volume');
+		},
 	},
 	{
 		keys: ['ArrowUp'],
-		keyLabel: '↑',
-		description: 'Louder',
-		run: ({ player }) => player.setVolume(player.video.volume + 0.1),
+		keyLabel: () => '↑',
+		description: () => t('louder'),
+		run: ({ player }) => changeVolume(player, 0.1),
 	},
 	{
 		keys: ['ArrowDown'],
-		keyLabel: '↓',
-		description: 'Quieter',
-		run: ({ player }) => player.setVolume(player.video.volume - 0.1),
+		keyLabel: () => '↓',
+		description: () => t('quieter'),
+		run: ({ player }) => changeVolume(player, -0.1),
 	},
 	{
 		keys: ['ArrowLeft', 'ArrowRight'],
-		keyLabel: '← →',
-		description: '10 seconds back or on',
-		run: ({ sync, event }) => sync.seekBy(event.key === 'ArrowLeft' ? -10 : 10),
+		keyLabel: () => '← →',
+		description: () => t('tenSeconds'),
+		run: ({ sync, event }) => step(sync, event.key === 'ArrowLeft' ? -10 : 10),
 	},
 	{
 		keys: ['Shift+ArrowLeft', 'Shift+ArrowRight'],
-		keyLabel: 'Shift ← →',
-		description: 'One minute back or on',
-		run: ({ sync, event }) => sync.seekBy(event.key === 'ArrowLeft' ? -60 : 60),
+		keyLabel: () => `${t('keyShift')} ← →`,
+		description: () => t('oneMinute'),
+		run: ({ sync, event }) => step(sync, event.key === 'ArrowLeft' ? -60 : 60),
 	},
 	{
 		keys: [',', '.'],
-		keyLabel: ', .',
-		description: 'One frame back or on, while paused',
+		keyLabel: () => ', .',
+		description: () => t('oneFrame'),
 		run: ({ sync, event }) => sync.stepFrame(event.key === ',' ? -1 : 1),
 	},
 	{
 		keys: ['Home'],
-		keyLabel: 'Home',
-		description: 'From the start of the session, or as far back as possible',
+		keyLabel: () => t('keyHome'),
+		description: () => t('fromStartKey'),
 		run: ({ sync, sessionStart }) => sync.seekTo(sessionStart ?? 0),
 	},
-	{ keys: ['l'], keyLabel: 'L', description: 'Go to the live edge', run: ({ sync }) => sync.goLive() },
-	{ keys: ['a'], keyLabel: 'A', description: 'Hear the next tile', run: ({ wall }) => wall.soloNextTile() },
+	{ keys: ['l'], keyLabel: () => 'L', description: () => t('goToLive'), run: ({ sync }) => sync.goLive() },
+	{
+		keys: ['a'],
+		keyLabel: () => 'A',
+		description: () => t('hearNextTile'),
+		run: ({ wall }) => wall.soloNextTile(),
+	},
 	{
 		keys: DIGITS.map((digit) => digit),
-		keyLabel: '1 to 9',
-		description: 'Hear this tile',
+		keyLabel: () => t('keyTo', { first: 1, last: 9 }),
+		description: () => t('hearThisTile'),
 		run: ({ wall, event }) => withTileOf(event, wall, ({ id }) => wall.solo(id)),
 	},
 	{
 		keys: DIGITS.map((digit) => `Shift+Digit${digit}`),
-		keyLabel: 'Shift 1 to 9',
-		description: 'Move this tile to the first, large place',
+		keyLabel: () => `${t('keyShift')} ${t('keyTo', { first: 1, last: 9 })}`,
+		description: () => t('moveToFirst'),
 		run: ({ wall, event }) => withTileOf(event, wall, ({ id }) => wall.makeFirst(id)),
 	},
 	{
 		keys: ['w'],
-		keyLabel: 'W',
-		description: 'Next layout',
+		keyLabel: () => 'W',
+		description: () => t('nextLayout'),
 		run: ({ wall, chooseLayout }) => chooseLayout(nextLayout(wall)),
 	},
 	{
 		keys: ['f'],
-		keyLabel: 'F',
-		description: 'Full screen',
+		keyLabel: () => 'F',
+		description: () => t('fullScreen'),
 		run: ({ toggleFullscreen, tile }) => toggleFullscreen(tile),
 	},
 	{
 		keys: ['F'],
-		keyLabel: 'Shift F',
-		description: 'Full screen, every tile',
+		keyLabel: () => `${t('keyShift')} F`,
+		description: () => t('fullScreenAll'),
 		run: ({ toggleFullscreen }) => toggleFullscreen(null),
 	},
 	{
 		keys: ['p'],
-		keyLabel: 'P',
-		description: 'Picture in picture',
+		keyLabel: () => 'P',
+		description: () => t('pictureInPicture'),
 		run: ({ player }) => void togglePip(player.video),
 	},
 	{
 		keys: ['i'],
-		keyLabel: 'I',
-		description: 'Stream statistics',
+		keyLabel: () => 'I',
+		description: () => t('streamStatistics'),
 		run: ({ toggleStats, tile }) => toggleStats(tile),
 	},
 	{
 		keys: ['[', ']', '{', '}'],
-		keyLabel: '[ ] { }',
-		description: 'Show this tile 0.1 s (1 s) earlier or later',
+		keyLabel: () => '[ ] { }',
+		description: () => t('nudgeTile'),
 		run: (context) => nudge(context, { '[': -0.1, ']': 0.1, '{': -1, '}': 1 }[context.event.key] ?? 0),
 	},
 	{
 		keys: ['y'],
-		keyLabel: 'Y',
-		description: 'This is the moment: press on two tiles when you see the same',
+		keyLabel: () => 'Y',
+		description: () => t('momentKey'),
 		run: ({ sync, tile, feed }) => markMoment(sync, tile, feed),
 	},
 	{
 		keys: ['t'],
-		keyLabel: 'T',
-		description: 'All tiles on one clock, or each on its own',
+		keyLabel: () => 'T',
+		description: () => t('oneClock'),
 		run: ({ sync }) => {
 			sync.together = !sync.together;
-			notices.add(sync.together ? 'All tiles are on one clock.' : 'Each tile is on its own.', null, 'clock');
+			notices.add(sync.together ? t('onOneClock') : t('onTheirOwn'), null, 'clock');
 		},
 	},
-	{ keys: ['?'], keyLabel: '?', description: 'This help', run: ({ toggleHelp }) => toggleHelp() },
+	{
+		keys: ['?'],
+		keyLabel: () => '?',
+		description: () => t('thisHelp'),
+		run: ({ toggleHelp }) => toggleHelp(),
+	},
 ];
 
 /**
@@ -165,18 +181,26 @@ export function shortcutFor(event: KeyboardEvent): Shortcut | null {
 	return shortcuts.find(({ keys }) => keys.includes(name)) ?? null;
 }
 
+function changeVolume(player: Player, by: number): void {
+	player.setVolume(player.video.volume + by);
+	notices.add(t('volumeIs', { count: Math.round(player.video.volume * 100) }), null, 'volume');
+}
+
+function step(sync: WallSync, seconds: number): void {
+	sync.seekBy(seconds);
+	noticeStep(seconds);
+}
+
 function nudge({ wall, tile, feed }: ShortcutContext, laterSeconds: number): void {
 	wall.setOffset(tile.id, tile.offset + laterSeconds);
-	notices.add(`${feed}: ${signedSeconds(tile.offset)}`, null, 'offset');
+	notices.add(t('nudged', { feed, offset: signedSeconds(tile.offset) }), null, 'offset');
 }
 
 /** Says what to do next: the second press of a pair sets an offset. */
 export function markMoment(sync: WallSync, tile: WallTile, feed: string): void {
 	const isSet = sync.markMoment(tile.id);
 	notices.add(
-		isSet
-			? `${feed} is moved by ${signedSeconds(tile.offset)}, and will be the next time too.`
-			: `Press again on another tile when it shows what ${feed} shows now.`,
+		isSet ? t('momentSet', { feed, offset: signedSeconds(tile.offset) }) : t('momentFirst', { feed }),
 		null,
 		'offset',
 	);

@@ -1,3 +1,4 @@
+import { t } from '$lib/i18n/texts';
 import type { Stream } from '$lib/api/documents';
 import { formatDuration } from '$lib/time/duration';
 import type { MenuItem } from '$lib/ui/Menu.svelte';
@@ -51,7 +52,9 @@ export function activeSourceLabel({ sources }: Stream): string | null {
 /** "Down for 12 min"; null if the stream is not down, or if `down_since` is unknown. */
 export function downtimeLabel({ health, down_since }: Stream, now: number): string | null {
 	const since = Date.parse(down_since ?? '');
-	return health === 'down' && !Number.isNaN(since) ? `Down for ${formatDuration(now - since)}` : null;
+	return health === 'down' && !Number.isNaN(since)
+		? t('downFor', { duration: formatDuration(now - since) })
+		: null;
 }
 
 /** Moves the streams that are down to the end, and keeps the edge's order otherwise. */
@@ -64,9 +67,9 @@ export function addableStreams(
 	wall: { isFull: boolean; hasStream(stream: string): boolean },
 	streams: readonly Stream[],
 ): MenuItem[] {
-	if (wall.isFull) return [{ id: '', label: `${MAX_TILES} tiles are the most`, disabled: true }];
+	if (wall.isFull) return [{ id: '', label: t('tilesMax', { count: MAX_TILES }), disabled: true }];
 	const addable = playableStreams(streams).filter(({ id }) => !wall.hasStream(id));
-	if (addable.length === 0) return [{ id: '', label: 'No other stream right now', disabled: true }];
+	if (addable.length === 0) return [{ id: '', label: t('noOtherStream'), disabled: true }];
 	return addable.map((stream) => ({
 		id: stream.id,
 		label: stream.feed,
@@ -76,6 +79,6 @@ export function addableStreams(
 
 /** The picture and the state of a stream in a few words of a viewer: "1080p50, unsteady". */
 export function streamSummary(stream: Stream): string {
-	const state = { healthy: null, degraded: 'unsteady', down: 'off' }[stream.health];
+	const state = { healthy: null, degraded: t('summaryUnsteady'), down: t('summaryOff') }[stream.health];
 	return [resolutionLabel(stream), state].filter(Boolean).join(', ');
 }

@@ -1,3 +1,4 @@
+import { t } from '$lib/i18n/texts';
 import { base } from '$app/paths';
 import { LAYOUTS, MAX_TILES, layoutFor, parseLayout, type Layout } from './layout';
 
@@ -28,24 +29,20 @@ export function parseWallQuery(query: URLSearchParams): WallQuery & { remarks: s
 	for (const [index, stream] of requested.entries()) {
 		const offset = Number.parseFloat(offsetTexts?.[index] ?? '');
 		const isDuplicate = entries.some((entry) => entry.stream === stream);
-		if (!STREAM_ID.test(stream)) remarks.push(`“${stream.slice(0, 64)}” is not the id of a stream.`);
+		if (!STREAM_ID.test(stream)) remarks.push(t('notAStream', { id: stream.slice(0, 64) }));
 		else if (!isDuplicate) entries.push({ stream, offset: clampOffset(offset) });
 	}
 	const leftOut = entries.splice(MAX_TILES).map(({ stream }) => stream);
 	if (leftOut.length > 0)
-		remarks.push(`A wall has at most ${MAX_TILES} tiles: ${leftOut.join(', ')} did not fit.`);
+		remarks.push(t('streamsDidNotFit', { max: MAX_TILES, streams: leftOut.join(', ') }));
 
 	const requestedName = query.get('l');
 	const requestedLayout = requestedName === null ? null : parseLayout(requestedName);
 	const smallest = layoutFor(entries.length, requestedLayout ?? '1');
 	if (requestedName !== null && requestedLayout === null)
-		remarks.push(
-			`There is no layout “${requestedName.slice(0, 16)}”; this one holds all streams of the link.`,
-		);
+		remarks.push(t('noSuchLayout', { name: requestedName.slice(0, 16) }));
 	else if (requestedLayout !== null && LAYOUTS[requestedLayout].places < entries.length)
-		remarks.push(
-			`The layout of the link holds ${LAYOUTS[requestedLayout].places} of its ${entries.length} streams; this one holds all.`,
-		);
+		remarks.push(t('layoutTooSmall', { places: LAYOUTS[requestedLayout].places, streams: entries.length }));
 	const holdsAll = requestedLayout !== null && LAYOUTS[requestedLayout].places >= entries.length;
 	const streams = entries.map(({ stream }) => stream);
 	const audible = query.get('a');

@@ -144,10 +144,10 @@ fn leaks_of_document(input: &[u8]) -> Vec<String> {
 /// No seed of the fuzz corpus leaks a host; the table tests check the same for each of their cases.
 #[test]
 fn no_seed_leaks() {
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus");
     let (mut seeds, mut leaks) = (0, Vec::new());
-    for target in fs::read_dir(corpus).unwrap() {
-        for seed in fs::read_dir(target.unwrap().path()).unwrap() {
+    for target in ["lines", "attributes", "rewrite", "document", "splice"] {
+        for seed in fs::read_dir(corpus.join(target)).unwrap() {
             let path = seed.unwrap().path();
             let data = fs::read(&path).unwrap();
             seeds += 1;

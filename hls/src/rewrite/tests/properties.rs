@@ -143,7 +143,7 @@ proptest! {
     /// The links decode to the playlist that the origin serves.
     #[test]
     fn the_links_lead_to_the_same_playlist(input in playlist()) {
-        crate::fuzzing::rewriting(&input);
+        crate::fuzzing::rewrite(&input);
     }
 
     /// Rewriter and analysis find the same segments with the same numbers.

@@ -1,68 +1,11 @@
 // Faults of clients: idle, slow, hostile.
-import { createServer } from 'node:http';
-import http2 from 'node:http2';
 import net from 'node:net';
 import tls from 'node:tls';
-import { allowed, config, eventually, need } from '../bed.mjs';
-import { newAgent, pause, plainLink, quantile, request, sendRaw } from '../client.mjs';
-import { segmentBytes, sendBytes, sourceSection, startSource } from '../source.mjs';
-
-/** An origin of segments whose path says how many packets they have: its address, and what it is asked for. */
-async function startSegmentOrigin(bed) {
-	const requests = [];
-	const server = createServer((incoming, response) => {
-		requests.push(incoming.url);
-		const packets = Number(/^\/(\d+)/.exec(incoming.url)?.[1] ?? 100);
-		sendBytes(incoming, response, segmentBytes(incoming.url, 188 * packets), {
-			'content-type': 'video/mp2t',
-		});
-	});
-	await new Promise((resolve) => server.listen(0, '127.0.0.1', 2048, resolve));
-	bed.after(() => {
-		server.closeAllConnections();
-		server.close();
-	});
-	return { base: `http://127.0.0.1:${server.address().port}`, requests };
-}
-
-/** Such an origin, and an edge that relays it. */
-async function relayBed(bed, options = {}) {
-	const { base, requests } = await startSegmentOrigin(bed);
-	const edge = await bed.started(config({ upstream: allowed(base), ...options }));
-	return {
-		edge,
-		requests,
-		path: (name) => plainLink('/relay', `${base}/${name}`),
-	};
-}
-
-async function tlsBed(bed) {
-	const authority = bed.authority();
-	const { certFile, keyFile } = authority.sign('edge', 'localhost');
-	const { base } = await startSegmentOrigin(bed);
-	const edge = await bed.pitwall(
-		config({
-			upstream: allowed(base),
-			more: `[edge.tls]\ncert = "${certFile}"\nkey = "${keyFile}"\n`,
-		}),
-	);
-	edge.spawn();
-	await eventually(async () => (await request(`${edge.adminOrigin}/readyz`)).status === 200, 'it is ready');
-	const connect = () => {
-		const session = http2.connect(`https://localhost:${edge.port}`, {
-			ca: authority.certificate,
-		});
-		session.on('error', () => undefined);
-		bed.after(() => session.destroy());
-		return session;
-	};
-	return {
-		edge,
-		authority,
-		connect,
-		path: (name) => plainLink('/relay', `${base}/${name}`),
-	};
-}
+import { config, need } from '../bed.mjs';
+import { newAgent, pause, quantile, request, sendRaw } from '../client.mjs';
+import { frame, hpackBomb } from '../http2.mjs';
+import { relayBed, tlsBed } from '../relay.mjs';
+import { sourceSection, startSource } from '../source.mjs';
 
 /** Reads a whole response of a session: status and length of the body; the length is -1 where it was cut. */
 function readStream(session, path) {
@@ -77,29 +20,6 @@ function readStream(session, path) {
 		stream.end();
 	});
 }
-
-/** A header block that puts one field of 4 000 bytes into the table and then names it `times` times. */
-function hpackBomb(times) {
-	const literal = (text) => Buffer.concat([Buffer.from([text.length]), Buffer.from(text)]);
-	const long = Buffer.concat([Buffer.from([0x7f, 0xa1, 0x1e]), Buffer.alloc(4000, 'a')]);
-	return Buffer.concat([
-		Buffer.from([0x82, 0x87, 0x84, 0x41]),
-		literal('localhost'),
-		Buffer.from([0x40]),
-		literal('x'),
-		long,
-		Buffer.alloc(times, 0xbe),
-	]);
-}
-
-const frame = (type, flags, stream, payload) => {
-	const header = Buffer.alloc(9);
-	header.writeUIntBE(payload.length, 0, 3);
-	header[3] = type;
-	header[4] = flags;
-	header.writeUInt32BE(stream, 5);
-	return Buffer.concat([header, payload]);
-};
 
 const CRLF = '\r\n';
 /** Requests whose framing is ambiguous or broken. `@` is the path of a link that the origin would answer. */

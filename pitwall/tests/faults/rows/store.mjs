@@ -274,4 +274,39 @@ export const STORE_ROWS = [
 			m.viewers(await viewer.stop());
 		},
 	},
+	{
+		name: 'edges-asked-in-turn',
+		promise: 'two edges that a front asks in turn: neither is behind what the other has published',
+		async run(bed, m) {
+			const { edges } = await startCluster(bed, { edges: 2 });
+			const urls = edges.map((edge) => `${edge.origin}/live/world-feed/v.m3u8`);
+			const seen = [];
+			const end = performance.now() + 40_000;
+			for (let poll = 0; performance.now() < end; poll++) {
+				const { status, body } = await request(urls[poll % 2]);
+				const text = body.toString();
+				const first = Number(/MEDIA-SEQUENCE:(\d+)/.exec(text)?.[1] ?? 0);
+				const last = first + text.split('#EXTINF').length - 2;
+				seen.push({ at: performance.now(), status, last });
+				await pause(40);
+			}
+			m.equal('answers that are no 200', seen.filter(({ status }) => status !== 200).length, 0);
+			let newest = 0;
+			let since;
+			let back = 0;
+			let longest = 0;
+			for (const { at, last } of seen) {
+				if (last >= newest) since = undefined;
+				else {
+					back++;
+					since ??= at;
+					longest = Math.max(longest, at - since);
+				}
+				newest = Math.max(newest, last);
+			}
+			m.note('polls', seen.length);
+			m.note('longest ms', longest);
+			m.equal('polls that step back', back, 0);
+		},
+	},
 ];

@@ -66,7 +66,7 @@ impl ResumeRange {
         if let Some(etag) = metadata.strong_etag() {
             request = request.forward_header(header::IF_RANGE, etag.clone());
         }
-        let response = task.target.send(task.fetcher, request).await.ok()?;
+        let response = task.send(request).await.ok()?;
         let content_range = response.headers().get(header::CONTENT_RANGE)?;
         let fits = response.status() == StatusCode::PARTIAL_CONTENT
             && resume.is_satisfied_by(parse_content_range(content_range.as_bytes())?);
@@ -75,8 +75,7 @@ impl ResumeRange {
 
     /// A response with the whole body, of unknown length as the first was.
     async fn request_again(task: &FetchTask<'_>) -> Option<Response> {
-        let response =
-            task.target.send(task.fetcher, build_media_request(task.target)).await.ok()?;
+        let response = task.send(build_media_request(task.target)).await.ok()?;
         (is_whole(response.status()) && response.content_length().is_none()).then_some(response)
     }
 

@@ -55,7 +55,7 @@ fn small_cache(stored_chunks: usize, fill_chunks: usize) -> Arc<SegmentCache> {
         fill_bytes: ByteSize((fill_chunks * CHUNK_BYTES) as u64),
         max_object: ByteSize::mib(1),
     };
-    SegmentCache::new(config, Arc::new(Fetcher::new(Timeouts::default(), vec![])))
+    SegmentCache::new(config, upstreams())
 }
 
 /// Fetches the objects with these numbers, and opens each once it is stored.
@@ -134,7 +134,7 @@ async fn fetches_have_room_for_one_object_at_least() {
             fill_bytes: ByteSize((fill_chunks * CHUNK_BYTES) as u64),
             max_object: ByteSize::gib(1),
         };
-        let cache = SegmentCache::new(config, Arc::new(Fetcher::new(Timeouts::default(), vec![])));
+        let cache = SegmentCache::new(config, upstreams());
         let segment = target(address, &format!("/sized/20?fill={fill_chunks}"));
         origin.chunks.add_permits(20);
         read_all(&mut expect_inflight(open(&cache, segment.clone()).await).0).await.unwrap();

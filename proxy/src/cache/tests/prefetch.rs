@@ -1,4 +1,5 @@
 use super::*;
+use crate::cache::fetch_progress::FetchEvent;
 
 fn is_started(outcome: &PrefetchOutcome) -> bool {
     matches!(outcome, PrefetchOutcome::Inflight { coalesced: false, .. })
@@ -113,4 +114,26 @@ async fn a_prefetch_takes_no_capacity_that_requests_need() {
         assert_eq!(cache.lock_inflight().len(), inflight_before, "{what}: a fetch has begun");
     }
     assert_eq!(origin.requests.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_fetch_of_which_nothing_comes_stalls_and_may_go_on() {
+    let (address, origin) = origin().await;
+    let cache = large_cache();
+    let limit = Duration::from_millis(200);
+    let outcome = cache.prefetch(&target(address, "/sized/3"), None, false);
+    let PrefetchOutcome::Inflight { mut progress, .. } = outcome else { panic!("{outcome:?}") };
+    // Each chunk comes soon enough after the one before.
+    let (event, ()) = tokio::join!(progress.wait_for_event(limit), async {
+        for _ in 0..2 {
+            tokio::time::sleep(limit / 2).await;
+            origin.chunks.add_permits(1);
+        }
+    });
+    assert_eq!(event, FetchEvent::Stalled, "the last one does not come");
+    origin.chunks.add_permits(1);
+    assert_eq!(progress.wait_for_event(Duration::from_secs(9)).await, FetchEvent::Completed);
+    let gone = cache.prefetch(&target(address, "/gone"), None, false);
+    let PrefetchOutcome::Inflight { mut progress, .. } = gone else { panic!("{gone:?}") };
+    assert_eq!(progress.wait_for_end().await, FetchEvent::Failed);
 }

@@ -1,5 +1,5 @@
-//! The other sources of a rendition: whether one is usable, whether all have ended, and whether one
-//! continues where the active one is frozen.
+//! The other sources of a rendition: whether one is usable, whether all have ended and how certain
+//! that is, and whether one continues where the active one is frozen.
 
 use std::time::Duration;
 
@@ -18,6 +18,8 @@ const FREEZE_SUSPECT_TARGET_DURATIONS: f64 = 1.5;
 /// Target durations without a new segment after which a source whose playlist has no
 /// `EXT-X-PROGRAM-DATE-TIME` is taken too, though nothing proves that it is further on.
 const FREEZE_CONFIRMED_TARGET_DURATIONS: f64 = 2.0;
+/// How long the end of a live source is not published while no other source confirms it.
+const END_HOLD: Duration = Duration::from_mins(1);
 
 impl MediaPoll {
     fn alternative_upstreams<'a>(
@@ -57,6 +59,18 @@ impl MediaPoll {
         true
     }
 
+    /// Whether the end of all sources is not published yet: an encoder that is restarted writes
+    /// `EXT-X-ENDLIST` and begins anew a moment later, and players that have read it never poll
+    /// again. The end of a recording, and one that another source confirms, is published at once.
+    pub(super) fn is_end_held(&self, attempt: &PollAttempt<'_>, playlist: &[u8]) -> bool {
+        let stream_state = &self.publisher.stream_state;
+        let is_confirmed = |other| stream_state.has_ended_within(other, END_HOLD);
+        stream_state.has_ended_within(attempt.upstream, END_HOLD)
+            && stream_state.was_live(attempt.upstream)
+            && !parse_playlist(playlist).is_ok_and(|playlist| playlist.is_vod)
+            && !self.alternative_upstreams(attempt).any(is_confirmed)
+    }
+
     async fn fetch_alternative(
         &self,
         attempt: &PollAttempt<'_>,
@@ -66,7 +80,8 @@ impl MediaPoll {
         let (url, profile) = (rendition.playlist.clone(), &other.profile.0);
         let target = self.state.targets().resolve_for_profile(url, profile, attempt.map)?;
         let limit = PlaylistLimits::default().max_bytes;
-        let response = playlist::fetch_playlist(&self.state.fetcher, &target, None, limit).await?;
+        let response =
+            playlist::fetch_playlist(&self.state.upstreams, &target, None, limit).await?;
         parse_playlist(&response.body)
     }
 

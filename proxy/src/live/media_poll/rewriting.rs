@@ -7,6 +7,7 @@ use pitwall_upstream_map::Upstream;
 use super::{MediaPoll, PollAttempt};
 use crate::http::problem::Problem;
 use crate::live::PLAYLIST_CONTENT_TYPE;
+use crate::metrics::PollStage;
 use crate::playlist::UpstreamPlaylist;
 use crate::playlist::rewrite_cache::{RewriteKey, RewrittenPlaylist};
 use crate::playlist::uri_mappers::{LiveUriMapper, ProxyUriMapper, container_extension};
@@ -19,6 +20,7 @@ impl MediaPoll {
         upstream_playlist: UpstreamPlaylist,
         splice: &Splice,
     ) -> Result<RewrittenPlaylist, Problem> {
+        let _timer = self.state.metrics.poll_stage_duration.of(PollStage::Rewrite).start_timer();
         let PollAttempt { upstream, target, .. } = attempt;
         // `EXT-X-DEFINE` variables of the upstream's multivariant playlist, for media playlists
         // that import them (RFC 8216bis, 4.4.2.3).

@@ -43,6 +43,37 @@ async fn redis_decides_like_the_memory_registry() {
     assert!(server.query::<i64>(&["PTTL", key]) > 0, "the key expires");
 }
 
+/// An edge is told of each number that another one has published, and not of its own.
+#[tokio::test]
+async fn the_others_are_told_of_each_number() {
+    let server = RedisServer::start();
+    let edges = [StoreProcess::edge(&server), StoreProcess::edge(&server)];
+    for edge in &edges {
+        wait_until_responsive(edge).await;
+    }
+    let heard = |edge: usize| {
+        let number = edges[edge].store.peer_number("world-feed", "v");
+        number.map(|number| number.next_number)
+    };
+    edges[0].store.propose_splice(&start_proposal(1, 100, "a")).await;
+    for (edge, next_number, expected) in [
+        (0, 101, [None, Some(101)]),
+        (0, 102, [None, Some(102)]),
+        // It is published already.
+        (1, 102, [None, Some(102)]),
+        (1, 103, [Some(103), Some(102)]),
+    ] {
+        let published = SpliceProposal { next_number, ..start_proposal(1, 100, "a") };
+        let published = SpliceProposal { start: None, ..published };
+        edges[edge].store.propose_splice(&published).await;
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while [heard(0), heard(1)] != expected {
+            assert!(Instant::now() < deadline, "{next_number}: {:?}", [heard(0), heard(1)]);
+            sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
 /// Redis tells how old a generation and a tail record are, by its own clock, and a registry that has
 /// lost them goes on from what an edge knows.
 #[tokio::test]

@@ -1,5 +1,5 @@
 //! The worker process: reads one [`ScriptInput`] from standard input, evaluates the script, and
-//! writes a [`ScriptOutput`].
+//! writes a [`WorkerReply`].
 
 use std::io::{Read as _, Write as _};
 use std::process::ExitCode;
@@ -11,8 +11,9 @@ use boa_engine::property::Attribute;
 use boa_engine::{Context, JsResult, JsString, JsValue, Script, Source};
 use rustix::process::{Resource, Rlimit, setrlimit};
 
+use super::confinement::confine_thread;
 use super::globals::define_globals;
-use super::{ScriptInput, ScriptOutput};
+use super::{ScriptInput, ScriptOutput, WorkerReply};
 
 /// Set by the parent process. Without it, the worker exits at once: a user who runs the executable
 /// by hand would otherwise wait for standard input.
@@ -35,26 +36,29 @@ pub(super) fn check_syntax(code: &str) -> Result<(), String> {
     }
 }
 
-/// Limits the resources of this process, evaluates the script on standard input and writes its
-/// output to standard output. The exit code is 2 if the process was not started as a worker or its
+/// Limits the resources of this process, confines it as far as the kernel can, evaluates the script
+/// on standard input and writes the reply to standard output. The exit code is 2 if the process was not started as a worker or its
 /// resources cannot be limited.
 pub fn run_script_worker() -> ExitCode {
     if std::env::var_os(WORKER_ENV_VARIABLE).is_none() || apply_resource_limits().is_err() {
         return ExitCode::from(2);
     }
-    let worker = std::thread::Builder::new().stack_size(STACK_BYTES).spawn(evaluate_stdin);
-    let output = worker.ok().and_then(|worker| worker.join().ok()).flatten();
-    let written = output.and_then(|output| {
+    let is_confined = confine_thread();
+    let evaluate = move || evaluate_stdin(is_confined);
+    let worker = std::thread::Builder::new().stack_size(STACK_BYTES).spawn(evaluate);
+    let reply = worker.ok().and_then(|worker| worker.join().ok()).flatten();
+    let written = reply.and_then(|reply| {
         let mut out = std::io::stdout().lock();
-        out.write_all(b"\n").and_then(|()| out.write_all(&output)).and_then(|()| out.flush()).ok()
+        out.write_all(b"\n").and_then(|()| out.write_all(&reply)).and_then(|()| out.flush()).ok()
     });
     if written.is_some() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn evaluate_stdin() -> Option<Vec<u8>> {
+fn evaluate_stdin(is_confined: bool) -> Option<Vec<u8>> {
     let mut text = Vec::new();
     std::io::stdin().lock().read_to_end(&mut text).ok()?;
-    serde_json::to_vec(&evaluate_script(&serde_json::from_slice(&text).ok()?)).ok()
+    let output = evaluate_script(&serde_json::from_slice(&text).ok()?);
+    serde_json::to_vec(&WorkerReply { output, is_confined }).ok()
 }
 
 /// Limits this process: `MEMORY_MAX_BYTES` and the stack beyond what it has mapped already,

@@ -1,0 +1,169 @@
+//! The store as an edge sees it: the shared registry, which may lose what it was told, and the
+//! edge's own registry with its disk.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use pitwall_upstream_map::store::{
+    CurrentMap, RegistrySnapshot, SpliceDecision, SpliceProposal, SpliceRegistry, Store, StoreError,
+};
+use pitwall_upstream_map::{MemoryStore, UpstreamMap};
+
+/// How many numbers an edge reserves with each write to its disk: few, so that they are used up.
+const RESERVED_NUMBERS: u64 = 8;
+
+/// The splice registry that the edges share.
+#[derive(Clone, Default)]
+pub(super) struct SharedRegistry {
+    pub(super) registry: Arc<Mutex<Arc<SpliceRegistry>>>,
+    /// Messages that have not arrived yet.
+    late: Arc<Mutex<Vec<SpliceProposal>>>,
+}
+
+impl SharedRegistry {
+    pub(super) fn current(&self) -> Arc<SpliceRegistry> {
+        self.registry.lock().unwrap().clone()
+    }
+
+    /// Delivers the late messages, if there are any.
+    pub(super) fn deliver_late(&self) -> bool {
+        let late = std::mem::take(&mut *self.late.lock().unwrap());
+        late.iter().for_each(|proposal| drop(self.current().propose(proposal)));
+        !late.is_empty()
+    }
+}
+
+/// What becomes of the next message of an edge, whose sender gives it up in any case.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum MessageFault {
+    /// It arrives, and the decision is lost.
+    ReplyLost,
+    /// It arrives later.
+    Late,
+}
+
+/// The store as one edge sees it.
+pub(super) struct FaultyStore {
+    shared_registry: SharedRegistry,
+    own_registry: Mutex<Arc<SpliceRegistry>>,
+    pub(super) reachable: AtomicBool,
+    fault: Mutex<Option<MessageFault>>,
+    message_failed: AtomicBool,
+    disk: Mutex<RegistrySnapshot>,
+    /// The number below which numbers are reserved on disk.
+    reserved_below: AtomicU64,
+    write_requested: AtomicBool,
+    memory_store: Arc<MemoryStore>,
+}
+
+impl FaultyStore {
+    pub(super) fn new(shared_registry: &SharedRegistry) -> Arc<Self> {
+        Arc::new(Self {
+            shared_registry: shared_registry.clone(),
+            own_registry: Mutex::default(),
+            reachable: AtomicBool::new(true),
+            fault: Mutex::default(),
+            message_failed: AtomicBool::default(),
+            disk: Mutex::default(),
+            reserved_below: AtomicU64::default(),
+            write_requested: AtomicBool::default(),
+            memory_store: MemoryStore::new(),
+        })
+    }
+
+    pub(super) fn fail_next_message(&self, fault: Option<MessageFault>) {
+        *self.fault.lock().unwrap() = fault;
+    }
+
+    /// Whether a message has failed since this was asked last.
+    pub(super) fn take_message_failed(&self) -> bool {
+        self.message_failed.swap(false, Ordering::SeqCst)
+    }
+
+    /// The process is killed, and starts with what is on its disk. Its wall clock has stood still,
+    /// while that of the simulation has not.
+    pub(super) fn restart(&self) {
+        let snapshot = self.disk.lock().unwrap().clone();
+        *self.own_registry.lock().unwrap() = Arc::new(SpliceRegistry::restore(snapshot));
+        self.write_requested.store(false, Ordering::SeqCst);
+        self.reserved_below.store(0, Ordering::SeqCst);
+    }
+
+    pub(super) fn is_write_pending(&self) -> bool {
+        self.write_requested.load(Ordering::SeqCst)
+    }
+
+    /// A write that nobody waits for reaches the disk.
+    pub(super) fn finish_write(&self, next_number: u64) {
+        if self.write_requested.swap(false, Ordering::SeqCst) {
+            self.write_disk(next_number);
+        }
+    }
+
+    fn write_disk(&self, next_number: u64) {
+        *self.disk.lock().unwrap() = self.own_registry().snapshot(RESERVED_NUMBERS);
+        self.reserved_below.fetch_max(next_number + RESERVED_NUMBERS, Ordering::SeqCst);
+    }
+
+    fn own_registry(&self) -> Arc<SpliceRegistry> {
+        self.own_registry.lock().unwrap().clone()
+    }
+
+    fn is_reserved(&self, next_number: u64) -> bool {
+        next_number <= self.reserved_below.load(Ordering::SeqCst)
+    }
+
+    /// The decision of all edges, as `RedisStore` asks for it; `None` if the message fails.
+    async fn propose_shared(&self, proposal: &SpliceProposal) -> Option<SpliceDecision> {
+        let fault = self.fault.lock().unwrap().take();
+        let send = |proposal: SpliceProposal| {
+            std::future::ready(match fault {
+                None => Ok(self.shared_registry.current().propose(&proposal)),
+                Some(MessageFault::ReplyLost) => {
+                    self.shared_registry.current().propose(&proposal);
+                    Err(())
+                }
+                Some(MessageFault::Late) => {
+                    self.shared_registry.late.lock().unwrap().push(proposal);
+                    Err(())
+                }
+            })
+        };
+        let own_registry = self.own_registry();
+        let Ok((decision, changed)) = own_registry.propose_shared(proposal, send).await else {
+            self.message_failed.store(true, Ordering::SeqCst);
+            return None;
+        };
+        let is_reserved = self.is_reserved(decision.next_number + RESERVED_NUMBERS / 2);
+        if changed || !is_reserved {
+            self.write_requested.store(true, Ordering::SeqCst);
+        }
+        Some(decision)
+    }
+}
+
+#[async_trait]
+impl Store for FaultyStore {
+    async fn publish(&self, map: UpstreamMap) -> Result<(), StoreError> {
+        self.memory_store.publish(map).await
+    }
+
+    fn current_map(&self) -> &CurrentMap {
+        self.memory_store.current_map()
+    }
+
+    async fn propose_splice(&self, proposal: &SpliceProposal) -> SpliceDecision {
+        if self.reachable.load(Ordering::SeqCst)
+            && let Some(decision) = self.propose_shared(proposal).await
+        {
+            return decision;
+        }
+        let decision = self.own_registry().propose_locally(proposal);
+        // Before it is published it is reserved.
+        if proposal.start.is_some() || !self.is_reserved(decision.next_number) {
+            self.write_disk(decision.next_number);
+        }
+        decision
+    }
+}
