@@ -223,7 +223,14 @@ impl Metrics {
 
     /// Removes the series of a stream that the configuration no longer names.
     pub(crate) fn remove_stream(&self, stream: &StreamId) {
-        let _ = self.stream_up.remove_label_values(&[stream.as_str()]);
+        let labels = [stream.as_str()];
+        for gauges in [&self.stream_up, &self.stream_viewers] {
+            // Removal fails only if the series does not exist, which is ignored.
+            let _ = gauges.remove_label_values(&labels);
+        }
+        for counters in [&self.playback_reports, &self.playback_stalls] {
+            let _ = counters.remove_label_values(&labels);
+        }
     }
 
     pub(crate) fn record_run(&self, source: &str, report: &SourceRunReport, now: Timestamp) {
@@ -310,7 +317,7 @@ impl Metrics {
     /// only if there was a 0 before.
     pub(crate) fn register_stream(&self, stream: &StreamId) {
         let labels = [stream.as_str()];
-        self.stream_viewers.with_label_values(&labels).set(0);
+        self.stream_viewers.with_label_values(&labels);
         self.playback_reports.with_label_values(&labels);
         self.playback_stalls.with_label_values(&labels);
     }

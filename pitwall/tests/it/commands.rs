@@ -103,11 +103,11 @@ async fn a_test_is_sent_to_each_webhook() {
         )
     };
     for (config, expected_code, expected) in [
-        (webhook("fine"), 0, "fine\tdelivered\n"),
+        (webhook("fine"), 0, "fine\tdelivered: answered with 200\n"),
         (
             webhook("fine") + &webhook("lost"),
             1,
-            "fine\tdelivered\nlost\tnot delivered: answered with 404\n",
+            "fine\tdelivered: answered with 200\nlost\tnot delivered: answered with 404\n",
         ),
         (String::new(), 1, ""),
     ] {

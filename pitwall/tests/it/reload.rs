@@ -76,12 +76,14 @@ async fn a_reload_applies_what_changed_and_no_viewer_notices() {
     let runs = "pitwall_extractor_runs_total{outcome=\"success\",source=\"first\",step=\"none\"}";
     let runs_before = metric(&edge, runs).await.unwrap();
 
-    // A file that comes is a change.
+    // A file that comes is a change, also one that an operator saves by command.
     let third = format!(
         "name = \"third\"\nkind = \"static\"\nfeed = \"Pit lane\"\n\
          url = \"{upstream_url}/second/live.m3u8\"\nallow_private = [\"127.0.0.0/8\"]\n"
     );
-    replace(directory, "sources/third.toml", &third);
+    let saved = client().put(edge.url("/api/sources/third")).bearer_auth(ADMIN_TOKEN);
+    let saved = saved.header("if-none-match", "*").json(&json!({ "text": third }));
+    assert_eq!(saved.send().await.unwrap().status(), 201);
     let pit_lane = edge.url("/live/pit-lane/index.m3u8");
     let plays = || async { (fetch(&pit_lane).await.ok()?.status() == 200).then_some(()) };
     eventually("the new source plays", plays).await;
@@ -118,6 +120,11 @@ async fn a_reload_applies_what_changed_and_no_viewer_notices() {
     );
     assert_eq!(fetch(&link).await.unwrap().status(), 200);
     assert_eq!(metric(&edge, successful).await.as_deref(), Some("1"));
+
+    // The command does the same as the admin listener, which has just done it.
+    let command = client().post(edge.url("/api/reload")).bearer_auth(ADMIN_TOKEN);
+    let again: Value = command.send().await.unwrap().json().await.unwrap();
+    assert_eq!((&again["changed"], &again["needs_restart"]), (&json!([]), &body["needs_restart"]));
 
     // The token is a file too, and holds at once.
     let token = "another-admin-token-of-enough-characters";
