@@ -292,16 +292,23 @@ def scrape_config(site, interval):
 
 
 def play(site, viewers=3):
-    """Starts everything, with viewers of whom one is moved to another source."""
+    """Starts everything, with viewers."""
     site.write_config(site.demo_sources())
     site.start()
     site.start_prometheus(scrape_config(site, f"{SCRAPE_SECONDS}s"))
     stream = f"http://127.0.0.1:{site.edge}/api/streams/world-feed"
     until("both sources play", lambda: len([it for it in json.loads(get(stream))["sources"] if it["health"] == "healthy"]) == 2)
     players = Viewers(site, viewers)
-    until("somebody watches", lambda: "\npitwall_viewers 3\n" in site.scrape(site.edge_admin))
-    get(f"{stream}/switch", "POST", b"{}", {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"})
+    until("somebody watches", lambda: f"\npitwall_viewers {viewers}\n" in site.scrape(site.edge_admin))
     return players
+
+
+def switch_source(site):
+    """Moves the viewers of a stream to its other source."""
+    url = f"http://127.0.0.1:{site.edge}/api/streams/world-feed/switch"
+    get(url, "POST", b"{}", {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"})
+    switched = re.compile(r'(?m)^pitwall_source_switches_total\{reason="map"\} [1-9]')
+    until("the edge has switched", lambda: switched.search(site.scrape(site.edge_admin)))
 
 
 def main():
@@ -312,6 +319,7 @@ def main():
         players = None
         try:
             players = play(site)
+            switch_source(site)
             # What players report is passed on every five seconds.
             until("a report has come", lambda: 'reports_total{stream="world-feed"} 0' not in site.scrape(site.control_admin))
             until("a token is known", lambda: "pitwall_token_remaining_seconds{" in site.scrape(site.control_admin))

@@ -11,9 +11,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from observe import DASHBOARDS, ROOT, SCRAPE_SECONDS, Site, get, play, until
+from observe import DASHBOARDS, ROOT, SCRAPE_SECONDS, Site, play, switch_source
 
 SECONDS = 60
+VIEWERS = 6
 COLUMN, ROW, GAP = 30, 24, 8
 COLORS = ("#3b82d0", "#d9822b", "#2f9e5f", "#c2409a", "#7a5fd0", "#0f9aa8", "#b8860b", "#d04545")
 STYLE = (
@@ -57,14 +58,15 @@ def draw_panel(panel, series, aliases):
         return "".join(parts)
     left, right, top, bottom = 62, width - 10, 26, height - 40
     numbers = [value for _, values in series for _, value in values]
-    low, high = min([0, *numbers]), max([*numbers, 1e-9])
+    low, high = min([0, *numbers]), max([0, *numbers])
     stacked = panel["fieldConfig"]["defaults"].get("custom", {}).get("stacking", {}).get("mode") == "normal"
     if stacked:
         sums = {}
         for _, values in series:
             for at, value in values:
                 sums[round(at)] = sums.get(round(at), 0) + value
-        high = max([*sums.values(), 1e-9])
+        high = max([0, *sums.values()])
+    high = high or 1
     end = max((values[-1][0] for _, values in series), default=0)
     begin = end - SECONDS
     to_x = lambda at: left + (right - left) * min(max((at - begin) / SECONDS, 0), 1)
@@ -111,10 +113,10 @@ def main():
     with tempfile.TemporaryDirectory(prefix="pitwall-pictures-") as folder:
         site, players = Site(folder), None
         try:
-            players = play(site)
-            time.sleep(SECONDS - 5)
-            stream = f"http://127.0.0.1:{site.edge}/api/streams/world-feed"
-            until("the stream plays", lambda: get(stream))
+            players = play(site, VIEWERS)
+            time.sleep(SECONDS / 2)
+            switch_source(site)
+            time.sleep(SECONDS / 2)
             aliases = {f"127.0.0.1:{site.edge_admin}": "edge", f"127.0.0.1:{site.control_admin}": "control plane"}
             for path in DASHBOARDS:
                 picture = draw_dashboard(site, json.loads(path.read_text()), aliases)

@@ -409,8 +409,8 @@ impl RenditionState {
         PlaylistContinuity::Continuous
     }
 
-    /// Records that a playlist was fetched, which ends before the number `next`. The first after a
-    /// pause with new segments is not one of a watched rendition yet: nothing is withheld from it.
+    /// Records a fetched playlist that ends before the published number `next`. One with new
+    /// segments counts as polled once these are published.
     pub(super) fn record_poll(&self, next: u64) {
         let mut state = self.lock_inner();
         state.failing_since = None;

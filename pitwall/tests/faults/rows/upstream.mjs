@@ -265,6 +265,38 @@ print("full", flush=True); time.sleep(600)`,
 		},
 	},
 	{
+		name: 'encoder-is-restarted',
+		promise:
+			'the only source ends its playlist and begins anew: players are not told of the end within a minute',
+		async run(bed, m) {
+			const { a, edge, viewer } = await watchOneSource(bed);
+			const hasEnded = async () => {
+				const { body } = await request(`${edge.origin}/live/world-feed/v.m3u8`);
+				return /#EXT-X-ENDLIST/.test(body.toString());
+			};
+			let ends = 0;
+			a.frozenAt = Date.now() / 1000;
+			a.alterPlaylist = (text) => `${text}#EXT-X-ENDLIST\n`;
+			for (let second = 0; second < 5; second++) {
+				ends += Number(await hasEnded());
+				await pause(1000);
+			}
+			// It counts from 100 on.
+			a.frozenAt = undefined;
+			a.offset -= a.newest() - 100;
+			a.alterPlaylist = undefined;
+			await viewer.until(viewer.counts.segments + 4);
+			ends += Number(await hasEnded());
+			m.equal('playlists that say that it has ended', ends, 0);
+			m.viewers(await viewer.stop(), { stall: 6 });
+			const began = performance.now();
+			a.alterPlaylist = (text) => `${text}#EXT-X-ENDLIST\n`;
+			a.frozenAt = Date.now() / 1000;
+			await eventually(hasEnded, 'it has ended', 75);
+			m.atLeast('and where it does not: the end after s', (performance.now() - began) / 1000, 55);
+		},
+	},
+	{
 		number: 6,
 		name: 'drip',
 		promise: 'a body of known length below 50 KiB/s is aborted after 10 s; its permit returns',

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt as _;
-use pitwall_hls::{UriReference, Variables};
+use pitwall_hls::{Splice, UriReference, Variables};
 use pitwall_upstream_map::store::SpliceDecision;
 use pitwall_upstream_map::{MemoryStore, StreamId};
 use prometheus::{IntCounterVec, Opts};
@@ -45,9 +45,11 @@ pub fn splice_records(data: &[u8]) {
     let mut first_number = 0;
     for (index, playlist) in parts.enumerate() {
         let source = if index % 2 == 0 { "a" } else { "b" };
-        let Some(text) = poll(&publisher, source, playlist) else { continue };
+        let Some((splice, text)) = poll(&publisher, source, playlist) else { continue };
         let Ok(parsed) = parse_playlist(&text) else {
-            panic!("what was published is no playlist: {}", text.escape_ascii())
+            // What the first source writes and nobody can splice is published as it came.
+            assert!(splice.is_initial(), "it is no playlist: {}", text.escape_ascii());
+            continue;
         };
         assert!(parsed.first_number >= first_number, "{first_number}: {}", text.escape_ascii());
         first_number = parsed.first_number;
@@ -65,8 +67,8 @@ fn split(data: &[u8]) -> Vec<&[u8]> {
     parts
 }
 
-/// One attempt to publish a playlist: what players get of it, if anything.
-fn poll(publisher: &Publisher, source: &str, playlist: &[u8]) -> Option<Vec<u8>> {
+/// One attempt to publish a playlist: what players get of it, if anything, and by which splice.
+fn poll(publisher: &Publisher, source: &str, playlist: &[u8]) -> Option<(Arc<Splice>, Vec<u8>)> {
     let candidate = SpliceCandidate {
         source,
         preferred_source: source,
@@ -80,7 +82,7 @@ fn poll(publisher: &Publisher, source: &str, playlist: &[u8]) -> Option<Vec<u8>>
     let rewritten = rewrite(playlist)?;
     publisher.check_continuity(&splice, &rewritten);
     match publisher.publish(&splice, &rewritten, false).now_or_never()?.ok()? {
-        PublishOutcome::Playlist(text) => Some(text.to_vec()),
+        PublishOutcome::Playlist(text) => Some((splice.splice, text.to_vec())),
         PublishOutcome::Behind | PublishOutcome::Superseded => None,
     }
 }

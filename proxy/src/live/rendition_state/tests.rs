@@ -113,3 +113,17 @@ async fn another_source_begins_with_a_clock_of_its_own() {
     tokio::time::advance(Duration::from_secs(9)).await;
     assert_eq!(stands(301), 9, "it stands still");
 }
+
+/// The first player after a pause gets the playlist as it is: new segments are not withheld from it
+/// for the sake of players that have left.
+#[tokio::test(start_paused = true)]
+async fn who_returns_after_a_pause_is_the_first_player() {
+    for (what, next, expected) in [("nothing new", 110, true), ("new segments", 115, false)] {
+        let (state, splice) = begun_at(110);
+        state.record_publication(&splice, Bytes::new(), 110, None);
+        assert!(state.last_published(TARGET).is_some());
+        tokio::time::advance(TARGET * 5).await;
+        state.record_poll(next);
+        assert_eq!(state.last_published(TARGET).is_some(), expected, "{what}");
+    }
+}

@@ -64,8 +64,6 @@ pub(super) struct SimulatedEdge {
     pub(super) dead_sources: [bool; 3],
     head: (u64, u64),
     pub(super) seen_segments: BTreeMap<u64, SeenSegment>,
-    /// What was seen before the edge was killed, while it has decided alone all the time.
-    seen_before_kill: BTreeMap<u64, SeenSegment>,
     /// How often the edge was polled since all edges could reach each other and knew the published
     /// numbers.
     settled_polls: usize,
@@ -80,24 +78,17 @@ impl SimulatedEdge {
             dead_sources: [false; 3],
             head: (0, 0),
             seen_segments: BTreeMap::new(),
-            seen_before_kill: BTreeMap::new(),
             settled_polls: SETTLED_POLLS,
         }
     }
 
     /// Kills the edge, which starts again from its disk. It may then publish older segments than
-    /// before. Under which numbers it has published them it knows where all of that is on its disk,
-    /// as long as it decides alone: otherwise the others know better.
+    /// before.
     pub(super) fn kill(&mut self) {
-        let knows_all = !self.is_reachable() && !self.store.is_write_pending();
         self.store.restart();
         self.publisher = publisher(&self.store);
         self.head = (0, 0);
-        let seen = std::mem::take(&mut self.seen_segments);
-        match knows_all {
-            true => self.seen_before_kill.extend(seen),
-            false => self.seen_before_kill.clear(),
-        }
+        self.seen_segments.clear();
     }
 
     /// What was to be written reaches the disk.
@@ -166,9 +157,6 @@ impl Simulation {
 
     pub(super) fn set_reachable(&mut self, edge: usize, is_reachable: bool) {
         self.edges[edge].store.reachable.store(is_reachable, Ordering::SeqCst);
-        if is_reachable {
-            self.edges[edge].seen_before_kill.clear();
-        }
         self.reset_settled();
     }
 
@@ -304,8 +292,6 @@ impl Simulation {
                 continue;
             }
             let now = (line.to_owned(), discontinuity);
-            let before = edge.seen_before_kill.get(&number).unwrap_or(&now);
-            assert_eq!(*before, now, "{name}: {number} has changed since it was killed: {text}");
             if let Some(before) = edge.seen_segments.insert(number, now.clone()) {
                 assert_eq!(before, now, "{name}: {number} has changed: {text}");
             } else if settled {

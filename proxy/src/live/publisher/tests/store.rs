@@ -90,10 +90,6 @@ impl FaultyStore {
         self.reserved_below.store(0, Ordering::SeqCst);
     }
 
-    pub(super) fn is_write_pending(&self) -> bool {
-        self.write_requested.load(Ordering::SeqCst)
-    }
-
     /// A write that nobody waits for reaches the disk.
     pub(super) fn finish_write(&self, next_number: u64) {
         if self.write_requested.swap(false, Ordering::SeqCst) {
