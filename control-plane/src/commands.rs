@@ -3,9 +3,10 @@
 //!
 //! - [`authorization`]: whether a command is the operator's; [`token`]: the admin token.
 //! - [`routes`]: the commands; [`file_routes`]: those that read and change files; [`tool_routes`]:
-//!   those that try something out; [`forwarding`]: passes them on to the leader.
+//!   those that try something out; [`reload_route`]: reads the configuration again; [`forwarding`]:
+//!   passes them on to the leader.
 //! - [`problem`]: errors as problem details; [`problem_responses`]: their descriptions.
-//! - [`admin`]: metrics, health and log level, for a control plane without an edge.
+//! - [`admin`]: metrics, health, reload and log level, for a control plane without an edge.
 
 mod admin;
 mod authorization;
@@ -13,6 +14,7 @@ mod file_routes;
 mod forwarding;
 mod problem;
 mod problem_responses;
+mod reload_route;
 mod routes;
 mod token;
 mod tool_routes;
@@ -24,12 +26,12 @@ use std::sync::Arc;
 use http::uri::Authority;
 use pitwall_fetch::{Fetcher, Timeouts};
 use pitwall_upstream_map::{Leadership, Store};
-use prometheus::Registry;
 use serde::{Deserialize, Deserializer};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
-pub use self::admin::{LogFilter, LogLevelEndpoint};
+pub use self::admin::{AdminEndpoints, LogFilter};
 use self::authorization::CommandAuthorizer;
+pub use self::reload_route::ReloadRequests;
 pub use self::routes::openapi;
 pub use self::token::{AdminToken, TokenTooShort};
 use crate::clock::Clock;
@@ -72,6 +74,7 @@ pub(crate) struct OperatorTools {
     pub(crate) overrides: EditableOverrides,
     pub(crate) trials: Arc<TrialRuns>,
     pub(crate) notification_test: NotificationTest,
+    pub(crate) reload_requests: ReloadRequests,
 }
 
 /// A host and a port, such as `control-1.example:8081`.
@@ -114,7 +117,7 @@ impl CommandServer {
     pub(crate) fn new(
         command_sender: mpsc::Sender<Command>,
         tools: OperatorTools,
-        admin_token: Option<AdminToken>,
+        admin_token: watch::Receiver<Option<AdminToken>>,
         clock: Clock,
         store: Arc<dyn Store>,
     ) -> Self {
@@ -151,20 +154,18 @@ impl CommandServer {
     }
 }
 
-/// Serves `/metrics`, `/healthz`, `/readyz` and `/log/level` until `shutdown` completes.
+/// Serves `/metrics`, `/healthz`, `/readyz`, `/reload` and `/log/level` until `shutdown` completes.
 ///
 /// # Errors
 /// When the listener cannot be used.
 pub async fn serve_admin(
     listener: std::net::TcpListener,
-    registry: Registry,
-    store: Arc<dyn Store>,
-    log_level: LogLevelEndpoint,
+    endpoints: AdminEndpoints,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
     listener.set_nonblocking(true)?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    let router = admin::router(registry, store, log_level);
+    let router = admin::router(endpoints);
     axum::serve(listener, router).with_graceful_shutdown(shutdown).await
 }
 

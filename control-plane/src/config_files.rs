@@ -16,6 +16,7 @@ mod source_files;
 mod versioned_file;
 
 use std::fmt;
+use std::path::PathBuf;
 
 pub(crate) use self::override_file::{CheckedOverrides, EditableOverrides, OverrideText};
 pub(crate) use self::source_draft::SourceDraft;
@@ -24,6 +25,25 @@ pub use self::source_files::{FixedSource, SourceFileLocations};
 pub(crate) use self::versioned_file::Precondition;
 use crate::schedule::OverrideError;
 use crate::settings::locate_error;
+
+/// Which files operators edit, by the configuration in force.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct EditableFiles {
+    pub(crate) sources: SourceFileLocations,
+    /// `[schedule] override_file`.
+    pub(crate) overrides: Option<PathBuf>,
+    /// Whether files may be changed: `[control] edit_files`.
+    pub(crate) is_editable: bool,
+}
+
+impl EditableFiles {
+    fn require_editable(&self) -> Result<(), FileError> {
+        match self.is_editable {
+            true => Ok(()),
+            false => Err(FileError::ReadOnly("[control] edit_files = false".to_owned())),
+        }
+    }
+}
 
 /// Why a file was not read, checked or changed. Nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq)]

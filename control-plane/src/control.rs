@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use pitwall_fetch::Fetcher;
 use pitwall_upstream_map::Store;
+use tokio::sync::watch;
 
 use crate::clock::Clock;
-use crate::commands::{AdminToken, CommandServer, OperatorTools};
-use crate::config_files::{EditableOverrides, SourceFileLocations, SourceFiles};
+use crate::commands::{AdminToken, CommandServer, OperatorTools, ReloadRequests};
+use crate::config_files::{EditableFiles, EditableOverrides, SourceFileLocations, SourceFiles};
 use crate::engine::jobs::NetworkExecutor;
-use crate::engine::{Engine, EngineDependencies};
+use crate::engine::{Engine, EngineDependencies, EngineSettings};
 use crate::extract::ConfiguredSource;
 use crate::extract::{ExtractConfig, ExtractionRunner};
 use crate::history::HistoryStore;
@@ -21,13 +22,11 @@ use crate::publish::PublicUrl;
 use crate::rank::RankConfig;
 use crate::schedule::{self, OverrideError, ScheduleConfig, SchedulePoller};
 use crate::trial::TrialRuns;
-use crate::webhooks::{self, WebhookConfig, WebhookDeliveries, WebhookError};
+use crate::webhooks::{self, NotificationTest, Notifier, Webhook, WebhookDeliveries};
 
 /// What a [`ControlPlane`] is made from.
 pub struct ControlPlaneConfig {
-    pub schedule: ScheduleConfig,
-    /// Source names are unique.
-    pub sources: Vec<ConfiguredSource>,
+    pub settings: ControlPlaneSettings,
     pub extract: ExtractConfig,
     /// Directory of `schedule.json` and `history.json`.
     pub state_dir: PathBuf,
@@ -36,11 +35,20 @@ pub struct ControlPlaneConfig {
     pub check_interval: Duration,
     /// The edge's public URL, for links in published documents.
     pub public_url: PublicUrl,
+}
+
+/// The part of the configuration that may change while a control plane runs.
+pub struct ControlPlaneSettings {
+    pub schedule: ScheduleConfig,
+    /// Source names are unique.
+    pub sources: Vec<ConfiguredSource>,
     pub rank: RankConfig,
-    pub webhooks: Vec<WebhookConfig>,
+    pub webhooks: Vec<Webhook>,
     pub source_files: SourceFileLocations,
     /// Whether commands may change files.
     pub edit_files: bool,
+    /// `None`: every command is refused.
+    pub admin_token: Option<AdminToken>,
 }
 
 impl ControlPlaneConfig {
@@ -52,17 +60,21 @@ pub struct ControlPlane {
     engine: Engine,
     webhooks: WebhookDeliveries,
     schedule: SchedulePoller,
-    command_tools: CommandTools,
+    settings_handle: SettingsHandle,
+    /// For commands, and not that of the engine.
+    command_runner: Arc<ExtractionRunner>,
+    fetcher: Arc<Fetcher>,
 }
 
-/// What [`OperatorTools`] are made from.
-struct CommandTools {
-    source_files: SourceFileLocations,
-    override_file: Option<PathBuf>,
-    edit_files: bool,
-    /// Not that of the engine.
+/// Gives a running control plane other [`ControlPlaneSettings`]. Each part of it subscribes to what
+/// it needs.
+#[derive(Clone)]
+pub struct SettingsHandle {
+    engine: watch::Sender<Arc<EngineSettings>>,
+    schedule: watch::Sender<ScheduleConfig>,
+    files: watch::Sender<Arc<EditableFiles>>,
+    admin_token: watch::Sender<Option<AdminToken>>,
     runner: Arc<ExtractionRunner>,
-    fetcher: Arc<Fetcher>,
 }
 
 /// Why a [`ControlPlane`] cannot be set up.
@@ -72,15 +84,81 @@ pub enum SetupError {
     Metrics(#[from] prometheus::Error),
     #[error(transparent)]
     Override(#[from] OverrideError),
-    #[error(transparent)]
-    Webhook(#[from] WebhookError),
+}
+
+/// What each part of a control plane gets of its settings.
+struct SettingsParts {
+    engine: Arc<EngineSettings>,
+    schedule: ScheduleConfig,
+    files: Arc<EditableFiles>,
+    admin_token: Option<AdminToken>,
+}
+
+impl ControlPlaneSettings {
+    fn into_parts(self) -> SettingsParts {
+        let Self { schedule, sources, rank, webhooks, source_files, edit_files, admin_token } =
+            self;
+        let sources = sources.into_iter().map(Arc::new).collect();
+        let files = EditableFiles {
+            sources: source_files,
+            overrides: schedule.override_file.clone(),
+            is_editable: edit_files,
+        };
+        SettingsParts {
+            engine: Arc::new(EngineSettings { sources, rank, webhooks }),
+            schedule,
+            files: Arc::new(files),
+            admin_token,
+        }
+    }
+}
+
+impl SettingsHandle {
+    fn new(settings: ControlPlaneSettings, runner: Arc<ExtractionRunner>) -> Self {
+        let SettingsParts { engine, schedule, files, admin_token } = settings.into_parts();
+        let handle = Self {
+            engine: watch::Sender::new(engine),
+            schedule: watch::Sender::new(schedule),
+            files: watch::Sender::new(files),
+            admin_token: watch::Sender::new(admin_token),
+            runner,
+        };
+        handle.log_missing_programs(|_| true);
+        handle
+    }
+
+    /// Replaces the settings. A source whose definition stays the same goes on undisturbed; one
+    /// that changed runs again while what it plays goes on; one that is gone stops playing.
+    pub fn apply(&self, settings: ControlPlaneSettings) {
+        let SettingsParts { engine, schedule, files, admin_token } = settings.into_parts();
+        self.admin_token.send_replace(admin_token);
+        self.files.send_replace(files);
+        self.schedule.send_if_modified(|current| {
+            let is_changed = *current != schedule;
+            *current = schedule;
+            is_changed
+        });
+        let before = self.engine.send_replace(engine);
+        self.log_missing_programs(|source| {
+            !before.sources.iter().any(|one| one.has_same_definition(source))
+        });
+    }
+
+    fn log_missing_programs(&self, is_new: impl Fn(&ConfiguredSource) -> bool) {
+        let settings = self.engine.borrow().clone();
+        for source in settings.sources.iter().filter(|source| is_new(source)) {
+            if let Some(missing) = self.runner.explain_missing(source) {
+                tracing::error!(source = source.name, kind = source.kind, "{missing}");
+            }
+        }
+    }
 }
 
 impl ControlPlane {
     /// Loads the persisted schedule, so that the first map already contains it. Fetches nothing.
     ///
     /// # Errors
-    /// When a metric cannot be registered, or the override file or a webhook is invalid.
+    /// When a metric cannot be registered, or the override file is invalid.
     pub fn new(
         config: ControlPlaneConfig,
         fetcher: Arc<Fetcher>,
@@ -88,69 +166,61 @@ impl ControlPlane {
         registry: &prometheus::Registry,
     ) -> Result<Self, SetupError> {
         let clock = Clock::system();
-        let ControlPlaneConfig {
-            schedule,
-            sources,
-            extract,
-            state_dir,
-            check_interval,
-            public_url,
-            rank,
-            webhooks,
-            source_files,
-            edit_files,
-        } = config;
-        let command_tools = CommandTools {
-            source_files,
-            override_file: schedule.override_file.clone(),
-            edit_files,
-            runner: Arc::new(ExtractionRunner::new(fetcher.clone(), &extract)),
-            fetcher: fetcher.clone(),
-        };
+        let ControlPlaneConfig { settings, extract, state_dir, check_interval, public_url } =
+            config;
+        let command_runner = Arc::new(ExtractionRunner::new(fetcher.clone(), &extract));
         let runner = Arc::new(ExtractionRunner::new(fetcher.clone(), &extract));
-        for source in &sources {
-            if let Some(missing) = runner.explain_missing(source) {
-                tracing::error!(source = source.name, kind = source.kind, "{missing}");
-            }
-        }
+        let settings_handle = SettingsHandle::new(settings, runner.clone());
         let history_store = HistoryStore::new(state_dir.clone());
         let schedule = SchedulePoller::new(
-            &schedule,
+            settings_handle.schedule.subscribe(),
             state_dir,
             fetcher.clone(),
             clock.clone(),
             schedule::ScheduleMetrics::register(registry)?,
         )?;
         let alert_counter = webhooks::register_alert_counter(registry)?;
-        let (notifier, webhooks) = webhooks::configure(webhooks, &fetcher, &clock, alert_counter)?;
+        let (notifier, webhooks) = Notifier::new(fetcher.clone(), clock.clone(), alert_counter);
         let engine = Engine::new(EngineDependencies {
             executor: Arc::new(NetworkExecutor::new(runner, fetcher.clone())),
             store,
             clock,
             metrics: Metrics::register(registry)?,
             schedule: schedule.subscribe(),
-            sources,
+            settings: settings_handle.engine.subscribe(),
             check_interval,
             public_url,
-            rank_config: rank,
             history_store,
             notifier,
         });
-        Ok(Self { engine, webhooks, schedule, command_tools })
+        Ok(Self { engine, webhooks, schedule, settings_handle, command_runner, fetcher })
+    }
+
+    /// For other settings while the control plane runs.
+    pub fn settings_handle(&self) -> SettingsHandle {
+        self.settings_handle.clone()
+    }
+
+    /// The admin token in force.
+    pub fn admin_token(&self) -> watch::Receiver<Option<AdminToken>> {
+        self.settings_handle.admin_token.subscribe()
     }
 
     /// The server of operator commands to this control plane.
-    pub fn command_server(&self, token: Option<AdminToken>) -> CommandServer {
+    pub fn command_server(&self, reload_requests: ReloadRequests) -> CommandServer {
         let store = self.engine.store.clone();
-        let CommandTools { source_files, override_file, edit_files, runner, fetcher } =
-            &self.command_tools;
-        let clock = Clock::system();
+        let (clock, files) = (Clock::system(), &self.settings_handle.files);
+        let (runner, fetcher) = (&self.command_runner, &self.fetcher);
+        let settings = self.settings_handle.engine.subscribe();
+        let webhooks = Box::new(move || settings.borrow().webhooks.clone());
         let tools = OperatorTools {
-            sources: SourceFiles::new(source_files.clone(), *edit_files, runner.clone()),
-            overrides: EditableOverrides::new(override_file.clone(), *edit_files),
+            sources: SourceFiles::new(files.subscribe(), runner.clone()),
+            overrides: EditableOverrides::new(files.subscribe()),
             trials: Arc::new(TrialRuns::new(runner.clone(), fetcher.clone(), clock.clone())),
-            notification_test: self.webhooks.notification_test(),
+            notification_test: NotificationTest::new(webhooks, fetcher.clone()),
+            reload_requests,
         };
+        let token = self.admin_token();
         CommandServer::new(self.engine.command_sender(), tools, token, clock, store)
     }
 

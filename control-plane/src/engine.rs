@@ -10,7 +10,8 @@
 //! - [`stream_review`]: what events have touched is ranked ([`ranking`]) and drafted, with the
 //!   documents that belong to no stream ([`documents`]); [`publishing`]: the map.
 //! - [`command_handling`]: carries out an operator's commands; [`alerts`]: alerts to the operator.
-//! - [`persistence`]: state that survives a restart.
+//! - [`persistence`]: state that survives a restart; [`reconfiguration`]: other settings while it
+//!   runs.
 //!
 //! Make before break: a newly extracted candidate replaces an upstream's URL only after it passed a
 //! check. A failed extraction changes nothing but the time of the next one.
@@ -27,6 +28,7 @@ mod leadership;
 mod persistence;
 mod publishing;
 mod ranking;
+mod reconfiguration;
 mod stream_review;
 mod tick;
 
@@ -62,7 +64,7 @@ use crate::publish::PublicUrl;
 use crate::rank::RankConfig;
 use crate::refresh::PollCadence;
 use crate::schedule;
-use crate::webhooks::Notifier;
+use crate::webhooks::{Notifier, Webhook};
 
 pub(crate) struct Engine {
     executor: Arc<dyn JobExecutor>,
@@ -70,11 +72,14 @@ pub(crate) struct Engine {
     clock: Clock,
     metrics: Metrics,
     schedule: watch::Receiver<schedule::ScheduleState>,
+    settings: watch::Receiver<Arc<EngineSettings>>,
     check_interval: Duration,
     public_url: PublicUrl,
     rank_config: RankConfig,
     started_at: Timestamp,
     cadence: PollCadence,
+    /// A source keeps its index as long as the process runs, also where it is removed from the
+    /// configuration; its place there is [`SourceState::position`].
     sources: Vec<SourceState>,
     failing_sources: BTreeSet<usize>,
     upstreams: UpstreamTable,
@@ -103,16 +108,23 @@ pub(crate) struct Engine {
 /// How often expired tokens and started sessions are looked for.
 const TICK_INTERVAL: Duration = Duration::from_secs(1);
 
+/// The part of the configuration that the engine follows while it runs.
+pub(crate) struct EngineSettings {
+    /// Their names are unique.
+    pub(crate) sources: Vec<Arc<ConfiguredSource>>,
+    pub(crate) rank: RankConfig,
+    pub(crate) webhooks: Vec<Webhook>,
+}
+
 pub(crate) struct EngineDependencies {
     pub(crate) executor: Arc<dyn JobExecutor>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Clock,
     pub(crate) metrics: Metrics,
     pub(crate) schedule: watch::Receiver<schedule::ScheduleState>,
-    pub(crate) sources: Vec<ConfiguredSource>,
+    pub(crate) settings: watch::Receiver<Arc<EngineSettings>>,
     pub(crate) check_interval: Duration,
     pub(crate) public_url: PublicUrl,
-    pub(crate) rank_config: RankConfig,
     pub(crate) history_store: HistoryStore,
     pub(crate) notifier: Notifier,
 }
@@ -125,23 +137,26 @@ impl Engine {
             clock,
             metrics,
             schedule,
-            sources,
+            mut settings,
             check_interval,
             public_url,
-            rank_config,
             history_store,
-            notifier,
+            mut notifier,
         } = dependencies;
         let started_at = clock.now();
-        let (persisted, mut lifetimes) = PersistedState::load(history_store, &sources, started_at);
-        let state = |source: ConfiguredSource| {
+        let current = settings.borrow_and_update().clone();
+        let EngineSettings { sources, rank, webhooks } = &*current;
+        let (persisted, mut lifetimes) = PersistedState::load(history_store, sources, started_at);
+        let state = |(position, source): (usize, &Arc<ConfiguredSource>)| {
             let learned = lifetimes.remove(&source.name).unwrap_or_default();
             metrics.register_source(&source.name, started_at);
-            SourceState::new(source, learned)
+            SourceState::new(source.clone(), position, learned)
         };
-        let known_streams = KnownStreams::new(&sources);
+        let sources: Vec<_> = sources.iter().enumerate().map(state).collect();
+        let mut known_streams = KnownStreams::default();
+        known_streams.configure(&sources);
         known_streams.configured().for_each(|stream| metrics.register_stream(stream));
-        let sources: Vec<_> = sources.into_iter().map(state).collect();
+        notifier.set_webhooks(webhooks);
         let cadence = PollCadence::of(&schedule.borrow().schedule, started_at);
         let mut engine = Self {
             executor,
@@ -149,9 +164,10 @@ impl Engine {
             clock,
             metrics,
             schedule,
+            settings,
             check_interval,
             public_url,
-            rank_config,
+            rank_config: rank.clone(),
             started_at,
             cadence,
             sources,
@@ -209,6 +225,7 @@ impl Engine {
             }
             Some(command) = self.command_channel.1.recv() => self.apply_command(command),
             () = self.store.feedback().wait_for_feedback() => self.drain_feedback(),
+            Ok(()) = self.settings.changed() => self.apply_settings(),
             Ok(()) = self.schedule.changed() => self.publication.is_schedule_outdated = true,
             Some(_) = self.jobs.join_next() => {}
             () = tokio::time::sleep_until(until) => {}

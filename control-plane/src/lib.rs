@@ -54,11 +54,13 @@ mod trial;
 mod webhooks;
 
 pub use commands::{
-    AdminToken, CommandServer, ControlConfig, LogFilter, LogLevelEndpoint, TokenTooShort, openapi,
-    serve_admin,
+    AdminEndpoints, AdminToken, CommandServer, ControlConfig, LogFilter, ReloadRequests,
+    TokenTooShort, openapi, serve_admin,
 };
 pub use config_files::{FixedSource, SourceFileLocations};
-pub use control::{ControlPlane, ControlPlaneConfig, SetupError};
+pub use control::{
+    ControlPlane, ControlPlaneConfig, ControlPlaneSettings, SettingsHandle, SetupError,
+};
 pub use extract::{
     BrowserConfig, Candidate, ConfiguredSource, Drift, ExtractConfig, ExtractError, Extraction,
     ExtractionRunner, Recording, RecordingError, RunBranch, TracedStep, find_first_drift,
@@ -69,4 +71,6 @@ pub use publish::PublicUrl;
 pub use rank::RankConfig;
 pub use schedule::{IcsLocation, OverrideError, ProviderName, ScheduleConfig, check_overrides};
 pub use source::{CheckRules, Source};
-pub use webhooks::{WebhookConfig, WebhookError};
+pub use webhooks::{
+    Webhook, WebhookConfig, WebhookError, WebhookTestResult, WebhookTestResults, test_webhooks,
+};

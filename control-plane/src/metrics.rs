@@ -63,6 +63,8 @@ pub(crate) enum RefreshOutcome {
 /// Step names come from the configuration; an extractor that invents them makes at most this many
 /// series per source.
 const STEP_LABELS_MAX_COUNT: usize = 32;
+const REFRESH_OUTCOMES: [&str; 4] = ["new", "renewed", "unchanged", "failed"];
+const CHECK_OUTCOMES: [&str; 4] = ["passed", "doubtful", "failed", "refused"];
 
 impl Metrics {
     pub(crate) fn register(registry: &Registry) -> prometheus::Result<Self> {
@@ -183,13 +185,52 @@ impl Metrics {
         for outcome in ["success", "failure"] {
             self.runs.with_label_values(&[source, outcome, "none"]);
         }
-        for outcome in ["new", "renewed", "unchanged", "failed"] {
+        for outcome in REFRESH_OUTCOMES {
             self.refreshes.with_label_values(&[source, outcome]);
         }
-        for outcome in ["passed", "doubtful", "failed", "refused"] {
+        for outcome in CHECK_OUTCOMES {
             self.checks.with_label_values(&[source, outcome]);
         }
         self.dropped.with_label_values(&[source]);
+    }
+
+    /// Removes the series of a source that is no longer configured.
+    pub(crate) fn remove_source(&self, source: &str) {
+        // Removal fails only if the series does not exist, which is ignored.
+        for gauges in
+            [&self.failing, &self.last_success, &self.candidates, &self.token_seconds_left]
+        {
+            let _ = gauges.remove_label_values(&[source]);
+        }
+        let _ = self.dropped.remove_label_values(&[source]);
+        let mut labels = self.step_labels.lock().unwrap_or_else(PoisonError::into_inner);
+        let steps = labels.remove(source).unwrap_or_default();
+        for step in steps.iter().map(String::as_str).chain(["none"]) {
+            for outcome in ["success", "failure"] {
+                let _ = self.runs.remove_label_values(&[source, outcome, step]);
+            }
+        }
+        for outcome in REFRESH_OUTCOMES {
+            let _ = self.refreshes.remove_label_values(&[source, outcome]);
+        }
+        for outcome in CHECK_OUTCOMES {
+            let _ = self.checks.remove_label_values(&[source, outcome]);
+        }
+        for health in [Health::Healthy, Health::Degraded, Health::Down] {
+            let _ = self.upstreams.remove_label_values(&[source, health_label(health)]);
+        }
+    }
+
+    /// Removes the series of a stream that the configuration no longer names.
+    pub(crate) fn remove_stream(&self, stream: &StreamId) {
+        let labels = [stream.as_str()];
+        for gauges in [&self.stream_up, &self.stream_viewers] {
+            // Removal fails only if the series does not exist, which is ignored.
+            let _ = gauges.remove_label_values(&labels);
+        }
+        for counters in [&self.playback_reports, &self.playback_stalls] {
+            let _ = counters.remove_label_values(&labels);
+        }
     }
 
     pub(crate) fn record_run(&self, source: &str, report: &SourceRunReport, now: Timestamp) {
@@ -276,7 +317,7 @@ impl Metrics {
     /// only if there was a 0 before.
     pub(crate) fn register_stream(&self, stream: &StreamId) {
         let labels = [stream.as_str()];
-        self.stream_viewers.with_label_values(&labels).set(0);
+        self.stream_viewers.with_label_values(&labels);
         self.playback_reports.with_label_values(&labels);
         self.playback_stalls.with_label_values(&labels);
     }

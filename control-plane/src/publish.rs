@@ -115,9 +115,11 @@ impl StreamView<'_> {
     /// The first source, in the order of the configuration, and the place among its streams.
     fn position(&self) -> (usize, usize) {
         let upstreams = self.ranking.upstreams.iter();
-        let found = upstreams.map(|ranked| (ranked.key.source, ranked.upstream.candidate.position));
+        let found =
+            upstreams.map(|ranked| (ranked.config_position, ranked.upstream.candidate.position));
         let named = self.naming_sources.iter();
-        let named = || named.map(|(source, (position, _))| (*source, *position)).min();
+        let place = |source: &usize| self.sources.get(*source)?.position;
+        let named = || named.filter_map(|(it, (position, _))| Some((place(it)?, *position))).min();
         found.min().or_else(named).unwrap_or((usize::MAX, 0))
     }
 
@@ -227,7 +229,7 @@ pub(crate) fn playlist_path(stream: &StreamId) -> String {
 
 fn usual_compositions<'a>(upstreams: &'a [RankedUpstream<'a>]) -> UsualCompositions<'a> {
     let mut configured: Vec<_> = upstreams.iter().collect();
-    configured.sort_by_key(|ranked| (ranked.key.source, ranked.key.ordinal));
+    configured.sort_by_key(|ranked| (ranked.config_position, ranked.key.ordinal));
     UsualCompositions::of(
         configured.into_iter().flat_map(|ranked| &ranked.upstream.findings.renditions),
     )

@@ -37,11 +37,11 @@ pub struct SourceName(pub String);
 pub struct FeedName(pub String);
 
 /// Header fields with values of type `T`; their names are validated.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeaderTable<T>(pub Vec<(String, T)>);
 
 /// A header field value that can be sent unchanged.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeaderText(pub String);
 
 impl HttpUrl {

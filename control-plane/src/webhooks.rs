@@ -14,19 +14,22 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use pitwall_fetch::{AddressPolicy, FetchError, Fetcher, PolicyDenial, PrivateRange};
 use prometheus::{IntCounterVec, Opts, Registry};
 use serde::Deserialize;
 use tokio::sync::mpsc;
 
-use self::delivery::{DeliveryWorker, WebhookClient};
-pub(crate) use self::notification_test::{NotificationTest, WebhookTestResults};
+use self::delivery::DeliveryWorker;
+pub(crate) use self::notification_test::NotificationTest;
+pub use self::notification_test::{WebhookTestResult, WebhookTestResults, test_webhooks};
 use crate::clock::Clock;
 use crate::model::alert::{Alert, EventName};
 use crate::settings::{HeaderTable, HeaderText, HttpUrl, SourceName};
 
 /// One `[[webhook]]`.
-#[derive(Clone, Deserialize)]
+#[derive(Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WebhookConfig {
     /// Name of the webhook in metrics and logs.
@@ -57,7 +60,7 @@ pub enum WebhookKind {
 
 impl WebhookConfig {
     /// The address policy of requests to this webhook.
-    fn fetch_policy(&self) -> AddressPolicy {
+    pub fn fetch_policy(&self) -> AddressPolicy {
         AddressPolicy {
             allow_private: self.allow_private.iter().map(|range| range.0).collect(),
             ports: self.url.0.port().into_iter().collect(),
@@ -95,16 +98,40 @@ pub struct WebhookError {
 /// once.
 const ALERT_QUEUE_CAPACITY: usize = 1024;
 const SECRET_MIN_BYTES: usize = 32;
+/// What may become of an alert, as its counter names it.
+const ALERT_OUTCOMES: [&str; 3] = ["delivered", "failed", "dropped"];
 
-/// Queues alerts without waiting.
-#[derive(Clone)]
-pub(crate) struct Notifier {
-    webhooks: Arc<[(WebhookConfig, mpsc::Sender<Arc<Alert>>)]>,
-    alert_counter: IntCounterVec,
+/// One `[[webhook]]` with the secret that its file held when it was loaded.
+#[derive(Clone, PartialEq)]
+pub struct Webhook {
+    config: WebhookConfig,
+    secret: Option<Vec<u8>>,
 }
 
-/// The tasks that deliver queued alerts.
-pub(crate) struct WebhookDeliveries(Vec<DeliveryWorker>);
+impl Webhook {
+    /// # Errors
+    /// The secret cannot be read or is too short.
+    pub fn load(config: WebhookConfig) -> Result<Self, WebhookError> {
+        let secret = config.secret_file.as_deref().map(|path| read_secret(&config.name.0, path));
+        Ok(Self { secret: secret.transpose()?, config })
+    }
+
+    pub fn name(&self) -> &str {
+        &self.config.name.0
+    }
+}
+
+/// Queues alerts without waiting.
+pub(crate) struct Notifier {
+    webhooks: Vec<(Webhook, mpsc::Sender<Arc<Alert>>)>,
+    alert_counter: IntCounterVec,
+    workers: mpsc::UnboundedSender<DeliveryWorker>,
+    fetcher: Arc<Fetcher>,
+    clock: Clock,
+}
+
+/// The tasks that deliver queued alerts, as the [`Notifier`] makes them.
+pub(crate) struct WebhookDeliveries(mpsc::UnboundedReceiver<DeliveryWorker>);
 
 /// Registers the counter of alerts by webhook and outcome.
 ///
@@ -119,39 +146,6 @@ pub(crate) fn register_alert_counter(registry: &Registry) -> prometheus::Result<
     Ok(alert_counter)
 }
 
-/// # Errors
-/// The secret of a webhook cannot be read or is too short.
-pub(crate) fn configure(
-    configs: Vec<WebhookConfig>,
-    fetcher: &Arc<Fetcher>,
-    clock: &Clock,
-    alert_counter: IntCounterVec,
-) -> Result<(Notifier, WebhookDeliveries), WebhookError> {
-    let mut deliveries = Vec::new();
-    let mut webhooks = Vec::new();
-    for config in configs {
-        // All series exist from the start, as an alerting rule does not fire on an absent series.
-        for outcome in ["delivered", "failed", "dropped"] {
-            alert_counter.with_label_values(&[config.name.0.as_str(), outcome]);
-        }
-        let secret = config.secret_file.as_deref().map(|path| read_secret(&config.name.0, path));
-        let (sender, receiver) = mpsc::channel(ALERT_QUEUE_CAPACITY);
-        let client = WebhookClient {
-            config: config.clone(),
-            secret: secret.transpose()?,
-            fetcher: fetcher.clone(),
-            clock: clock.clone(),
-        };
-        deliveries.push(DeliveryWorker {
-            client: Arc::new(client),
-            alerts: receiver,
-            alert_counter: alert_counter.clone(),
-        });
-        webhooks.push((config, sender));
-    }
-    Ok((Notifier { webhooks: webhooks.into(), alert_counter }, WebhookDeliveries(deliveries)))
-}
-
 fn read_secret(name: &str, path: &Path) -> Result<Vec<u8>, WebhookError> {
     let error = |why: String| WebhookError { name: name.to_owned(), path: path.to_owned(), why };
     let text = std::fs::read(path).map_err(|cause| error(cause.to_string()))?;
@@ -163,11 +157,63 @@ fn read_secret(name: &str, path: &Path) -> Result<Vec<u8>, WebhookError> {
 }
 
 impl Notifier {
+    /// A notifier without webhooks, and the deliveries of those that it will have.
+    pub(crate) fn new(
+        fetcher: Arc<Fetcher>,
+        clock: Clock,
+        alert_counter: IntCounterVec,
+    ) -> (Self, WebhookDeliveries) {
+        let (workers, started) = mpsc::unbounded_channel();
+        let notifier = Self { webhooks: Vec::new(), alert_counter, workers, fetcher, clock };
+        (notifier, WebhookDeliveries(started))
+    }
+
+    /// Replaces the webhooks. One that stays as it was keeps its queue; of one that goes or changes
+    /// the alerts that are queued are still delivered, as it was configured before.
+    pub(crate) fn set_webhooks(&mut self, webhooks: &[Webhook]) {
+        let mut before = std::mem::take(&mut self.webhooks);
+        for webhook in webhooks {
+            let kept = before.iter().position(|(one, _)| one == webhook);
+            let webhook = match kept {
+                Some(index) => before.swap_remove(index),
+                None => (webhook.clone(), self.start_worker(webhook)),
+            };
+            self.webhooks.push(webhook);
+        }
+        for (gone, _) in before {
+            let name = gone.config.name.0.as_str();
+            if webhooks.iter().all(|webhook| webhook.config.name.0 != name) {
+                for outcome in ALERT_OUTCOMES {
+                    // Removal fails only if the series does not exist, which is ignored.
+                    let _ = self.alert_counter.remove_label_values(&[name, outcome]);
+                }
+            }
+        }
+    }
+
+    fn start_worker(&self, webhook: &Webhook) -> mpsc::Sender<Arc<Alert>> {
+        // All series exist from the start, as an alerting rule does not fire on an absent series.
+        for outcome in ALERT_OUTCOMES {
+            self.alert_counter.with_label_values(&[webhook.config.name.0.as_str(), outcome]);
+        }
+        let (sender, alerts) = mpsc::channel(ALERT_QUEUE_CAPACITY);
+        let worker = DeliveryWorker {
+            webhook: webhook.clone(),
+            fetcher: self.fetcher.clone(),
+            clock: self.clock.clone(),
+            alerts,
+            alert_counter: self.alert_counter.clone(),
+        };
+        // Sending fails when the process stops, and then nothing is delivered any more.
+        let _ = self.workers.send(worker);
+        sender
+    }
+
     pub(crate) fn notify(&self, alert: Alert) {
         let event = alert.what.event_name();
         tracing::info!(event = event.as_str(), text = alert.text, "alert");
         let alert = Arc::new(alert);
-        for (config, sender) in &*self.webhooks {
+        for (Webhook { config, .. }, sender) in &self.webhooks {
             let wanted = config.events.as_ref().is_none_or(|events| events.contains(&event));
             if wanted && sender.try_send(alert.clone()).is_err() {
                 self.alert_counter.with_label_values(&[config.name.0.as_str(), "dropped"]).inc();
@@ -175,28 +221,35 @@ impl Notifier {
         }
     }
 
+    /// A notifier with one webhook, whose alerts the receiver gets.
     #[cfg(test)]
-    pub(crate) fn with_receiver() -> (Self, mpsc::Receiver<Arc<Alert>>) {
+    pub(crate) fn with_receiver() -> (Self, Webhook, mpsc::Receiver<Arc<Alert>>) {
         let (sender, receiver) = mpsc::channel(ALERT_QUEUE_CAPACITY);
         let config: WebhookConfig =
             toml::from_str("name = 'test'\nurl = 'https://hook.example/'").unwrap();
+        let webhook = Webhook { config, secret: None };
         let alert_counter = IntCounterVec::new(Opts::new("test", "test"), &["webhook", "outcome"]);
-        (
-            Self { webhooks: Arc::new([(config, sender)]), alert_counter: alert_counter.unwrap() },
-            receiver,
-        )
+        let fetcher = Arc::new(Fetcher::new(pitwall_fetch::Timeouts::default(), Vec::new()));
+        let (mut notifier, _) = Self::new(fetcher, Clock::system(), alert_counter.unwrap());
+        notifier.webhooks.push((webhook.clone(), sender));
+        (notifier, webhook, receiver)
     }
 }
 
 impl WebhookDeliveries {
-    /// A test of the same webhooks.
-    pub(crate) fn notification_test(&self) -> NotificationTest {
-        NotificationTest(self.0.iter().map(|worker| worker.client.clone()).collect())
-    }
-
-    /// Ends when the [`Notifier`] and its clones are dropped.
-    pub(crate) async fn run(self) {
-        futures::future::join_all(self.0.into_iter().map(DeliveryWorker::run)).await;
+    /// Ends when the [`Notifier`] is dropped and all that was queued is delivered.
+    pub(crate) async fn run(mut self) {
+        let mut running = FuturesUnordered::new();
+        loop {
+            tokio::select! {
+                worker = self.0.recv() => match worker {
+                    Some(worker) => running.push(worker.run()),
+                    None => break,
+                },
+                Some(()) = running.next() => {}
+            }
+        }
+        while running.next().await.is_some() {}
     }
 }
 

@@ -4,15 +4,18 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::bench::BenchOptions;
 use crate::config::ADDRESS_SYNTAX_HINT;
 use crate::logging::{self, Verbosity};
 
+/// The version and the commit that it was built from.
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("PITWALL_COMMIT"), ")");
+
 /// A self-hosted live-stream edge.
 #[derive(Parser)]
-#[command(version, propagate_version = true)]
+#[command(version = VERSION, propagate_version = true)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -64,6 +67,25 @@ pub(crate) enum Command {
         #[command(flatten)]
         config: ConfigOption,
     },
+    /// Write a first configuration, from options or by asking. Nothing is overwritten.
+    Init {
+        #[command(flatten)]
+        options: InitOptions,
+    },
+    /// Print the links, with the key, of a person whom the key file names.
+    Link {
+        name: String,
+        #[command(flatten)]
+        config: ConfigOption,
+    },
+    /// Send a test to each webhook and print what it answers.
+    Notify {
+        /// Nothing else can be sent.
+        #[arg(long, required = true)]
+        test: bool,
+        #[command(flatten)]
+        config: ConfigOption,
+    },
     /// Run one source's extractor and print what it found.
     Extract {
         source: String,
@@ -83,6 +105,10 @@ pub(crate) enum Command {
     ScriptWorker,
     /// Read the configuration and say whether it is fine.
     Check {
+        /// Also try what it names: run each source and play what it finds, reach schedule
+        /// providers and webhooks, and look when the certificate ends.
+        #[arg(long)]
+        deep: bool,
         #[command(flatten)]
         config: ConfigOption,
     },
@@ -92,6 +118,30 @@ pub(crate) enum Command {
 pub(crate) struct ConfigOption {
     #[arg(long, default_value = "conf/pitwall.toml", value_name = "FILE")]
     pub(crate) config: PathBuf,
+}
+
+#[derive(Args)]
+pub(crate) struct InitOptions {
+    /// A playlist (.m3u8) to play. Without it, and in a terminal, `init` asks.
+    #[arg(long, value_name = "URL")]
+    pub(crate) source: Option<String>,
+    /// What the playlist shows: the name of the stream.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) feed: Option<String>,
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = parse_address)]
+    pub(crate) listen: Option<SocketAddr>,
+    /// Who may watch: everybody, or who has a key, of which one is made.
+    #[arg(long)]
+    pub(crate) access: Option<AccessChoice>,
+    /// The folder to write to.
+    #[arg(long, default_value = "conf")]
+    pub(crate) dir: PathBuf,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AccessChoice {
+    Open,
+    Key,
 }
 
 #[derive(Args)]
@@ -138,7 +188,7 @@ impl Cli {
         logging::start(match self.command {
             Command::Demo { .. } | Command::Extract { .. } => Verbosity::Quiet,
             // A check prints errors itself, and a failed fetch names the bad certificate.
-            Command::Check { .. } => Verbosity::Silent,
+            Command::Check { .. } | Command::Init { .. } => Verbosity::Silent,
             _ => Verbosity::Server,
         });
     }

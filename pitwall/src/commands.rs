@@ -1,11 +1,11 @@
-//! The subcommands `check` and `sign`.
+//! The subcommands `check`, `sign`, `link` and `notify`.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use anyhow::bail;
-use pitwall_control_plane::ExtractionRunner;
+use anyhow::{anyhow, bail};
+use pitwall_control_plane::{ExtractionRunner, WebhookTestResult, test_webhooks};
 use pitwall_fetch::{Fetcher, Timeouts, parse_url};
 use pitwall_proxy::route::URI_MAX_BYTES;
 use pitwall_proxy::upstream::denials::DenialLog;
@@ -14,14 +14,14 @@ use pitwall_proxy::upstream::target::TargetResolver;
 
 use crate::config::{Config, ConfigError, NonFatalConfigErrors};
 use crate::secret::{self, StartMode};
-use crate::single_process;
-use crate::terminal::print_text;
+use crate::terminal::{print_error, print_text};
+use crate::{settings, single_process};
 
 /// `pitwall check`: does all that a start does except to start, and prints what it finds.
 pub(crate) fn check_config(path: &Path) -> anyhow::Result<()> {
     let config = Config::load(path)?;
     // Loaded again, as assembling the server consumes a configuration.
-    single_process::assemble_server(Config::load(path)?, StartMode::Check)?;
+    single_process::check_server(Config::load(path)?)?;
     let errors: Vec<String> = config.non_fatal_errors().iter().map(ToString::to_string).collect();
     if !errors.is_empty() {
         return Err(NonFatalConfigErrors(errors).into());
@@ -79,6 +79,48 @@ pub(crate) fn sign_url(url: &str, ttl: Option<Duration>, path: &Path) -> anyhow:
             bail!("the edge would refuse it: the link would be longer than {URI_MAX_BYTES} bytes");
         }
         print_text(&format!("{}{link}", config.edge.public_path().as_str()));
+    }
+    Ok(())
+}
+
+/// `pitwall link NAME`: prints whole links with the key of a person.
+pub(crate) fn print_links(name: &str, path: &Path) -> anyhow::Result<()> {
+    let config = Config::load(path)?;
+    let key = secret::find_named_key(&config.access, &config.key_locations, name)?;
+    let site = config.edge.site_url();
+    let site = site.as_str().trim_end_matches('/');
+    print_text(&format!("page\t{site}/?key={key}"));
+    print_text(&format!("IPTV list\t{site}/iptv/playlist.m3u?key={key}"));
+    print_text(&format!("calendar\t{site}/calendar.ics?key={key}"));
+    if config.edge.public_url.is_none() {
+        print_error(&anyhow!(
+            "[edge] public_url is not set: the links begin with the listen address"
+        ));
+    }
+    Ok(())
+}
+
+/// `pitwall notify --test`: sends a test to each webhook, once, and prints the outcome.
+///
+/// # Errors
+/// No webhook is configured, or one of them did not take the test.
+pub(crate) fn send_test_alerts(path: &Path) -> anyhow::Result<()> {
+    let config = Config::load(path)?;
+    let fetcher = Fetcher::new(Timeouts::default(), config.own_listeners());
+    let token = secret::load_admin_token(&config.access, &config.key_locations)?;
+    let webhooks = settings::control_settings(config, &token)?.webhooks;
+    if webhooks.is_empty() {
+        bail!("no [[webhook]] is configured");
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let results = runtime.block_on(test_webhooks(&webhooks, &fetcher)).webhooks;
+    for WebhookTestResult { webhook, delivered, answer, .. } in &results {
+        let outcome = if *delivered { "delivered" } else { "not delivered" };
+        print_text(&format!("{webhook}\t{outcome}: {answer}"));
+    }
+    let failed = results.iter().filter(|result| !result.delivered).count();
+    if failed > 0 {
+        bail!("{failed} of {} webhooks did not take the test", webhooks.len());
     }
     Ok(())
 }

@@ -5,10 +5,13 @@ mod key_locations;
 mod listen_addresses;
 mod log;
 mod paths;
+#[cfg(test)]
+mod reference;
+pub(crate) mod reloadable;
 mod store;
 mod validation;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -46,6 +49,10 @@ pub(crate) struct Config {
     /// Where sources can be edited.
     pub(crate) source_files: SourceFileLocations,
     pub(crate) key_locations: KeyLocations,
+    /// By dotted key: each value that is set, as TOML; without sources.
+    pub(crate) values: BTreeMap<String, String>,
+    /// The file; `None` for a configuration that is built in.
+    pub(crate) path: Option<PathBuf>,
     /// Files in `sources/` that do not end in `.toml`.
     ignored_files: Vec<PathBuf>,
     /// A warning about state of an earlier version that is no longer used.
@@ -148,6 +155,7 @@ impl Config {
         config.reject_duplicate_names()?;
         let path =
             std::path::absolute(path).map_err(|error| ConfigError::new(path.display(), error))?;
+        config.path = Some(path.clone());
         let state = config.state.dir.clone();
         config.resolve_paths(path.parent().unwrap_or(Path::new("/")));
         if let Ok(working) = std::env::current_dir() {
@@ -193,6 +201,7 @@ impl Config {
             key_locations.record_environment_variable(path, variable);
             set_variables.push((variable, before));
         }
+        let values = flatten_values(&table).map_err(|error| file.toml_error(&error))?;
         if !set_variables.is_empty() {
             sections = file.parse_sections_with_environment(table, &set_variables)?;
         }
@@ -214,6 +223,8 @@ impl Config {
             source_locations,
             source_files: SourceFileLocations::default(),
             key_locations,
+            values,
+            path: None,
             ignored_files: Vec::new(),
             unused_state_warning: None,
         };
@@ -285,14 +296,36 @@ fn list_source_files(config: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>), Conf
     };
     let mut all: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
     all.sort();
-    let is_source = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "toml");
-    let (files, mut ignored): (Vec<_>, Vec<_>) = all.into_iter().partition(is_source);
-    // Hidden files, such as an editor's, are not reported.
-    let is_hidden = |path: &PathBuf| {
-        path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
-    };
-    ignored.retain(|path| !is_hidden(path));
-    Ok((files, ignored))
+    // Hidden files, such as an editor's, are neither read nor reported.
+    all.retain(|path| !is_hidden(path));
+    Ok(all.into_iter().partition(|path| is_source_file(path)))
+}
+
+/// Whether a path in `sources/` is a source.
+pub(crate) fn is_source_file(path: &Path) -> bool {
+    !is_hidden(path) && path.extension().is_some_and(|extension| extension == "toml")
+}
+
+fn is_hidden(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
+}
+
+/// Each value of a table, by its dotted key. An array of tables is one value.
+fn flatten_values(
+    table: &Spanned<DeTable<'_>>,
+) -> Result<BTreeMap<String, String>, toml::de::Error> {
+    fn collect(prefix: &str, table: &toml::Table, values: &mut BTreeMap<String, String>) {
+        for (name, value) in table {
+            match value {
+                toml::Value::Table(inner) => collect(&format!("{prefix}{name}."), inner, values),
+                value => drop(values.insert(format!("{prefix}{name}"), value.to_string())),
+            }
+        }
+    }
+    let mut values = BTreeMap::new();
+    let table = toml::Table::deserialize(toml::Deserializer::from(table.clone()))?;
+    collect("", &table, &mut values);
+    Ok(values)
 }
 
 /// Sets the key that an environment variable names: `EDGE__CACHE__BYTES` is `edge.cache.bytes`.

@@ -9,21 +9,22 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use pitwall_control_plane::{
-    CommandServer, ControlPlane, ControlPlaneConfig, LogLevelEndpoint, PublicUrl, SetupError,
-    serve_admin,
+    AdminEndpoints, CommandServer, ControlPlane, ControlPlaneConfig, PublicUrl, SettingsHandle,
+    SetupError, serve_admin,
 };
 use pitwall_fetch::Fetcher;
-use pitwall_proxy::Server;
+use pitwall_proxy::{ReloadRequests, Server};
 use pitwall_upstream_map::Store;
 use prometheus::Registry;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use crate::config::{Config, ConfigError, KeyLocations};
+use crate::reload::{ConfigLoader, ReloadBaseline, ReloadSetup, ReloadTask, RunningParts};
 use crate::secret::{self, AdminToken, StartMode};
 use crate::store::AnyStore;
 use crate::terminal::print_text;
-use crate::{file_descriptors, logging, process_metrics};
+use crate::{file_descriptors, logging, process_metrics, settings};
 
 /// Threads of the control plane: enough to poll and check sources, and in one process with an edge
 /// the other cores are left to viewers.
@@ -38,9 +39,7 @@ pub(crate) struct ControlPlaneServer {
     control_plane: ControlPlane,
     commands: CommandServer,
     listeners: ControlListeners,
-    store: Arc<dyn Store>,
-    registry: Registry,
-    log_level: LogLevelEndpoint,
+    endpoints: AdminEndpoints,
 }
 
 pub(crate) struct ControlListeners {
@@ -48,13 +47,19 @@ pub(crate) struct ControlListeners {
     pub(crate) admin: Option<TcpListener>,
 }
 
-pub(crate) fn run(path: &Path) -> anyhow::Result<()> {
-    let mut config = Config::load(path)?;
+pub(crate) fn run(path: &Path, hangups: mpsc::Receiver<()>) -> anyhow::Result<()> {
+    let path = path.to_owned();
+    let load: ConfigLoader = Box::new(move || {
+        let mut config = Config::load(&path)?;
+        config.store.require_shared("control-plane")?;
+        config.control.admin.get_or_insert(DEFAULT_ADMIN_ADDRESS);
+        config.control.listen.get_or_insert(DEFAULT_LISTEN_ADDRESS);
+        config.reject_control_listener_collisions()?;
+        Ok(config)
+    });
+    let config = load()?;
     logging::configure(&config.log);
-    config.store.require_shared("control-plane")?;
-    config.control.admin.get_or_insert(DEFAULT_ADMIN_ADDRESS);
-    let address = *config.control.listen.get_or_insert(DEFAULT_LISTEN_ADDRESS);
-    config.reject_control_listener_collisions()?;
+    let address = config.control.listen.unwrap_or(DEFAULT_LISTEN_ADDRESS);
     let mode = StartMode::Start;
     file_descriptors::raise_open_file_limit();
     config.log_problems();
@@ -70,15 +75,27 @@ pub(crate) fn run(path: &Path) -> anyhow::Result<()> {
     let advertised = config.control.advertised_address(address);
     let commands = bind_listener("control.listen", address, &config.key_locations, mode)?;
     let listeners = ControlListeners { commands, admin };
-    let control =
-        ControlPlaneServer::new(config, store.to_dyn_store(), listeners, &token, &registry)?;
+    let baseline = ReloadBaseline::of(&config)?;
+    let (reload_requests, requests) = mpsc::channel(1);
+    let store_handle = store.to_dyn_store();
+    let control = ControlPlaneServer::new(
+        config,
+        store_handle,
+        listeners,
+        &token,
+        &registry,
+        reload_requests,
+    )?;
+    let parts = RunningParts { control: Some(control.settings_handle()), edge: None };
+    let setup = ReloadSetup { load, hangups };
+    let reload = ReloadTask::new(setup, &baseline, parts, requests, &registry)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKER_THREADS)
         .enable_all()
         .build()
         .context("no threads")?;
     print_text(&format!("The control plane takes commands on http://{address}"));
-    runtime.block_on(control.run_with_store(store, advertised))
+    runtime.block_on(control.run_with_store(store, advertised, reload))
 }
 
 impl ControlPlaneServer {
@@ -88,58 +105,53 @@ impl ControlPlaneServer {
         listeners: ControlListeners,
         token: &AdminToken,
         registry: &Registry,
+        reload_requests: ReloadRequests,
     ) -> anyhow::Result<Self> {
         config.control.listen = Some(listeners.commands.local_addr()?);
         let own_listeners = config.own_listeners();
-        let Config { edge, upstream, state, schedule, sources, .. } = config;
-        let Config { extract, rank, control, webhooks, key_locations, source_files, .. } = config;
-        let webhook_names: Vec<String> =
-            webhooks.iter().map(|webhook| webhook.name.0.clone()).collect();
+        let fetcher = Arc::new(Fetcher::new(config.upstream.timeouts.into(), own_listeners));
+        let (extract, state_dir) = (config.extract.clone(), config.state.dir.clone());
+        let public_url = PublicUrl::new(config.edge.site_url());
         let config = ControlPlaneConfig {
-            schedule,
-            sources,
+            settings: settings::control_settings(config, token)?,
             extract,
-            state_dir: state.dir,
+            state_dir,
             check_interval: ControlPlaneConfig::DEFAULT_CHECK_INTERVAL,
-            public_url: PublicUrl::new(edge.site_url()),
-            rank,
-            webhooks,
-            source_files,
-            edit_files: control.edit_files.0,
+            public_url,
         };
-        let fetcher = Arc::new(Fetcher::new(upstream.timeouts.into(), own_listeners));
         let control_plane = ControlPlane::new(config, fetcher, store.clone(), registry).map_err(
             |error| match error {
                 SetupError::Override(error) => ConfigError::from(error).into(),
-                SetupError::Webhook(error) => {
-                    let n = webhook_names
-                        .iter()
-                        .position(|name| *name == error.name)
-                        .unwrap_or_default();
-                    let why = format!("{}: {}", error.path.display(), error.why);
-                    key_locations.error_for_key(&format!("webhook.{n}.secret_file"), why).into()
-                }
                 other => anyhow::Error::from(other),
             },
         )?;
-        let token = token.command_token()?;
-        let commands = control_plane.command_server(token.clone());
-        let log_level = LogLevelEndpoint { filter: logging::filter(), token };
-        let registry = registry.clone();
-        Ok(Self { control_plane, commands, listeners, store, registry, log_level })
+        let commands = control_plane.command_server(reload_requests.clone());
+        let endpoints = AdminEndpoints {
+            registry: registry.clone(),
+            store,
+            admin_token: control_plane.admin_token(),
+            reload_requests,
+            log_filter: logging::filter(),
+        };
+        Ok(Self { control_plane, commands, listeners, endpoints })
+    }
+
+    /// For other settings while the control plane runs.
+    pub(crate) fn settings_handle(&self) -> SettingsHandle {
+        self.control_plane.settings_handle()
     }
 
     /// Runs the control plane, its command server and its admin listener beside an edge, each on
     /// threads of its own, until the server stops.
     pub(crate) fn add_background_services(self, server: &mut Server) {
-        let Self { control_plane, commands, listeners, store, registry, log_level } = self;
+        let Self { control_plane, commands, listeners, endpoints } = self;
         server.add_background_task("control plane", WORKER_THREADS, |stop| control_plane.run(stop));
         server.add_background_task("commands", 1, |stop| async move {
             log_serve_error(commands.serve(listeners.commands, stop).await);
         });
         if let Some(admin) = listeners.admin {
             server.add_background_task("control admin", 1, |stop| async move {
-                log_serve_error(serve_admin(admin, registry, store, log_level, stop).await);
+                log_serve_error(serve_admin(admin, endpoints, stop).await);
             });
         }
     }
@@ -147,8 +159,13 @@ impl ControlPlaneServer {
     /// Runs the control plane until SIGTERM or SIGINT.
     ///
     /// `advertised`: the host and port at which other control planes reach the command server.
-    async fn run_with_store(self, any: AnyStore, advertised: Option<String>) -> anyhow::Result<()> {
-        let Self { control_plane, commands, listeners, store, registry, log_level } = self;
+    async fn run_with_store(
+        self,
+        any: AnyStore,
+        advertised: Option<String>,
+        reload: ReloadTask,
+    ) -> anyhow::Result<()> {
+        let Self { control_plane, commands, listeners, endpoints } = self;
         let mut terminate = signal(SignalKind::terminate())?;
         let stopping = watch::Sender::new(false);
         let stop = || wait_for_stop(stopping.subscribe());
@@ -158,10 +175,11 @@ impl ControlPlaneServer {
             tasks.spawn(redis.run_leader_election(advertised, stop()));
         }
         tasks.spawn(control_plane.run(stop()));
+        tasks.spawn(reload.run(stop()));
         let serving = commands.serve(listeners.commands, stop());
         tasks.spawn(async { log_serve_error(serving.await) });
         if let Some(admin) = listeners.admin {
-            let serving = serve_admin(admin, registry, store, log_level, stop());
+            let serving = serve_admin(admin, endpoints, stop());
             tasks.spawn(async { log_serve_error(serving.await) });
         }
         tokio::select! {

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use pitwall_proxy::ACCESS_LOG_TARGET;
+use pitwall_proxy::http::refused_keys::LOG_TARGET as REFUSED_KEY_LOG_TARGET;
 use tracing::callsite::Identifier;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
@@ -84,10 +85,10 @@ impl RepeatLayer {
 impl<S: Subscriber> Layer<S> for RepeatLayer {
     fn event_enabled(&self, event: &Event<'_>, _: Context<'_, S>) -> bool {
         let metadata = event.metadata();
-        if *metadata.level() > Level::INFO
-            || metadata.module_path() == Some(module_path!())
-            || metadata.target() == ACCESS_LOG_TARGET
-        {
+        // Whoever reads these lines counts them.
+        let is_uncounted = [ACCESS_LOG_TARGET, REFUSED_KEY_LOG_TARGET].contains(&metadata.target())
+            || metadata.module_path() == Some(module_path!());
+        if *metadata.level() > Level::INFO || is_uncounted {
             return true;
         }
         let mut text = EventText::default();

@@ -23,8 +23,9 @@ const LEVEL_VARIABLE: &str = "PITWALL_LOG";
 /// `pingora_core::apps` logs it as.
 const SERVER_DEFAULT: &str = "info,pingora_core=warn,pingora_core::apps=off,pingora_proxy=warn,\
                               pingora_proxy::proxy_cache=off,rustls_platform_verifier=off";
-/// A demo, and one run of a source: only what has failed.
-const QUIET_DEFAULT: &str = "error,pitwall::sighup=warn,rustls_platform_verifier=off";
+/// A demo, and one run of a source: only what has failed, and what a reload came to.
+const QUIET_DEFAULT: &str =
+    "error,pitwall::sighup=warn,pitwall::reload=info,rustls_platform_verifier=off";
 
 /// How much a subcommand says by itself.
 #[derive(Clone, Copy)]
@@ -41,6 +42,8 @@ struct Logging {
     filter: reload::Handle<EnvFilter, Registry>,
     lines: reload::Handle<Lines, Registry>,
     settings: Mutex<Settings>,
+    /// By the environment or the subcommand.
+    level_at_start: String,
 }
 
 /// What the filter is made of.
@@ -65,6 +68,7 @@ pub(crate) fn start(verbosity: Verbosity) {
     let variable = std::env::var(LEVEL_VARIABLE).ok();
     let unusable = variable.as_deref().and_then(|text| parse_log_filter(text).err());
     let level = variable.filter(|_| unusable.is_none()).unwrap_or_else(|| default.to_owned());
+    let level_at_start = level.clone();
     let settings = Settings { level, is_access_logged: false, replacement: None };
     let filter = EnvFilter::new(settings.filter_text());
     let (filter, filter_handle) = reload::Layer::new(filter);
@@ -77,7 +81,8 @@ pub(crate) fn start(verbosity: Verbosity) {
     registry.init();
     let settings = Mutex::new(settings);
     // Set once, as `main` starts logging once.
-    let _ = LOGGING.set(Logging { filter: filter_handle, lines: lines_handle, settings });
+    let (filter, lines) = (filter_handle, lines_handle);
+    let _ = LOGGING.set(Logging { filter, lines, settings, level_at_start });
     if let Some(why) = unusable {
         tracing::error!("environment {LEVEL_VARIABLE}: {why}");
     }
@@ -86,15 +91,12 @@ pub(crate) fn start(verbosity: Verbosity) {
     }
 }
 
-/// Continues as the configuration says.
+/// Continues as the configuration says, at the start and after each reload.
 pub(crate) fn configure(config: &LogConfig) {
     let Some(logging) = LOGGING.get() else { return };
     let mut settings = logging.lock_settings();
-    if std::env::var_os(LEVEL_VARIABLE).is_none()
-        && let Some(level) = &config.level
-    {
-        settings.level.clone_from(level);
-    }
+    let level = config.level.as_ref().filter(|_| std::env::var_os(LEVEL_VARIABLE).is_none());
+    settings.level.clone_from(level.unwrap_or(&logging.level_at_start));
     settings.is_access_logged = config.access;
     // Reloading fails only when the subscriber is gone, and it is never dropped.
     let _ = logging.lines.reload(lines_of(config.format));

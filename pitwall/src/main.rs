@@ -3,15 +3,18 @@
 //! - [`cli`]: the subcommands and their options; [`execute`] runs them. [`terminal`]: their output.
 //! - [`config`]: files and environment variables, parsed into each library's configuration.
 //! - [`secret`]: seal key, access key and admin token; [`state`]: the state directory.
+//! - [`settings`]: what the libraries get of a configuration.
 //! - [`store`]: the configured store and its background tasks.
 //! - [`single_process`]: edge and control plane in one process; `run`, `demo` and `origin`.
 //! - [`edge`], [`control_plane`]: either in a process of its own; `proxy` and `control-plane`.
 //! - [`file_descriptors`], [`sighup`]: the open-file limit, and the handling of SIGHUP.
+//! - [`reload`]: the configuration, read again while a process runs.
 //! - [`logging`]: what is logged and how; [`log_repeats`]: log lines that repeat.
 //! - [`process_metrics`]: memory, CPU and open files; and the build.
 //! - [`mod@bench`]: virtual players against a playlist.
-//! - `manual`: man pages and completions, in release builds.
+//! - [`init`]: a first configuration. `manual`: man pages and completions, in release builds.
 //! - [`extract`]: one run of one source's extractor.
+//! - [`deep_check`]: whether what a configuration names can be reached.
 //! - [`commands`]: the other subcommands that end by themselves; `check` and `sign`.
 
 mod bench;
@@ -19,9 +22,11 @@ mod cli;
 mod commands;
 mod config;
 mod control_plane;
+mod deep_check;
 mod edge;
 mod extract;
 mod file_descriptors;
+mod init;
 mod log_repeats;
 mod logging;
 #[cfg(feature = "manual")]
@@ -29,7 +34,9 @@ mod manual;
 #[cfg(feature = "otlp")]
 mod otlp;
 mod process_metrics;
+mod reload;
 mod secret;
+mod settings;
 mod sighup;
 mod single_process;
 mod state;
@@ -41,6 +48,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::cli::{Cli, Command};
+use crate::config::Config;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -71,19 +79,28 @@ fn main() -> ExitCode {
 
 /// Runs a subcommand until it ends.
 fn execute(command: Command) -> anyhow::Result<()> {
-    use Command::{ControlPlane, Demo, Origin, Proxy, Run};
-    if let Run { .. } | Proxy { .. } | ControlPlane { .. } | Demo { .. } | Origin { .. } = command {
-        sighup::log_and_ignore_sighup()?;
-    }
     match command {
-        Command::Run { config, listen } => single_process::run(&config.config, listen.listen),
-        Command::Proxy { config, listen } => edge::run(&config.config, listen.listen),
-        Command::ControlPlane { config } => control_plane::run(&config.config),
-        Command::Demo { listen, token_ttl } => single_process::run_demo(listen.listen, token_ttl),
-        Command::Origin { listen, token_ttl } => single_process::run_origin(listen, token_ttl),
+        Command::Run { config, listen } => {
+            single_process::run(&config.config, listen.listen, sighup::watch()?)
+        }
+        Command::Proxy { config, listen } => {
+            edge::run(&config.config, listen.listen, sighup::watch()?)
+        }
+        Command::ControlPlane { config } => control_plane::run(&config.config, sighup::watch()?),
+        Command::Demo { listen, token_ttl } => {
+            single_process::run_demo(listen.listen, token_ttl, sighup::watch()?)
+        }
+        Command::Origin { listen, token_ttl } => {
+            // An origin has no configuration.
+            drop(sighup::watch()?);
+            single_process::run_origin(listen, token_ttl)
+        }
         Command::Sign { url, ttl, config } => {
             commands::sign_url(&url, ttl.map(Into::into), &config.config)
         }
+        Command::Init { options } => init::write_first_config(&options),
+        Command::Link { name, config } => commands::print_links(&name, &config.config),
+        Command::Notify { test: _, config } => commands::send_test_alerts(&config.config),
         Command::Bench(options) => bench::run(&options),
         Command::Extract { source, options, config } => {
             extract::run_extract_command(&source, &options, &config.config)
@@ -92,6 +109,12 @@ fn execute(command: Command) -> anyhow::Result<()> {
         Command::Manual { directory } => manual::write(&directory),
         // The process has ended before this, in `run_script_worker`.
         Command::ScriptWorker => Ok(()),
-        Command::Check { config } => commands::check_config(&config.config),
+        Command::Check { deep, config } => {
+            commands::check_config(&config.config)?;
+            if deep {
+                deep_check::check_reachability(&Config::load(&config.config)?)?
+            }
+            Ok(())
+        }
     }
 }

@@ -7,11 +7,8 @@ use prometheus::{Counter, IntGauge, Opts, Registry};
 use rustix::param::{clock_ticks_per_second, page_size};
 use rustix::process::{Resource, getrlimit};
 
-/// The commit of which this was built, where the build was told: `PITWALL_COMMIT=… cargo build`.
-pub(crate) const COMMIT: &str = match option_env!("PITWALL_COMMIT") {
-    Some(commit) => commit,
-    None => "unknown",
-};
+/// The commit of which this was built, as `build.rs` finds it.
+pub(crate) const COMMIT: &str = env!("PITWALL_COMMIT");
 
 /// Registers the metrics of this process.
 ///

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use pitwall_proxy::config::{AccessConfig, AccessMode};
 use pitwall_proxy::upstream::seal::{Sealer, hash_secret};
-use pitwall_proxy::{AccessControl, AccessKeys};
+use pitwall_proxy::{AccessControl, AccessKeys, KeyLine};
 use pitwall_upstream_map::StoreKeys;
 
 use crate::config::{ConfigError, KeyLocations};
@@ -18,6 +18,7 @@ use crate::state::{ensure_writable, find_state_file};
 const SECRET_MIN_BYTES: usize = 32;
 
 /// The current seal key, and the one before the last rotation.
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct SealKeys {
     current: [u8; 32],
     previous: Option<[u8; 32]>,
@@ -185,18 +186,7 @@ pub(crate) fn load_access(
         key_locations.error_for_key(ACCESS_KEY_SETTING, format!("{}: {why}", path.display()))
     };
     let text = read_secret_file(ACCESS_KEY_SETTING, path, key_locations)?;
-    let keys = split_secret_lines(&text);
-    if keys.is_empty() || keys.len() > 2 {
-        return Err(invalid("it holds one key, and perhaps the one before it on a second line"));
-    }
-    if keys.iter().any(|key| key.len() < SECRET_MIN_BYTES) {
-        return Err(invalid("a key has at least 32 characters"));
-    }
-    // A key stands in URLs without percent-encoding.
-    let is_unreserved = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~".contains(byte);
-    if keys.iter().any(|key| !key.iter().all(is_unreserved)) {
-        return Err(invalid("a key is letters, digits and -._~ only"));
-    }
+    let lines = parse_key_lines(&text).map_err(|why| invalid(&why))?;
     for (name, other) in [
         ("access.seal_key_file", &config.seal_key_file),
         (ADMIN_TOKEN_SETTING, &config.admin_token_file),
@@ -204,13 +194,85 @@ pub(crate) fn load_access(
         let Some(other) = other else { continue };
         if split_secret_lines(&read_secret_file(name, other, key_locations)?)
             .iter()
-            .any(|line| keys.contains(line))
+            .any(|secret| lines.iter().any(|line| line.key == *secret))
         {
             return Err(invalid(&format!("it is also in {name}: use another secret")));
         }
     }
     let admin = load_admin_token(config, key_locations)?;
-    Ok(AccessControl::Key(AccessKeys::new(keys).with_admin_token(admin.edge_token())))
+    Ok(AccessControl::Key(AccessKeys::new(&lines).with_admin_token(admin.edge_token())))
+}
+
+/// The access key of the person of this name.
+///
+/// # Errors
+/// The key file cannot be read, or has no such name.
+pub(crate) fn find_named_key(
+    config: &AccessConfig,
+    key_locations: &KeyLocations,
+    name: &str,
+) -> Result<String, ConfigError> {
+    let error = |why: String| key_locations.error_for_key(ACCESS_KEY_SETTING, why);
+    let path = config.key_file.as_ref().ok_or_else(|| error("none is configured".to_owned()))?;
+    let text = read_secret_file(ACCESS_KEY_SETTING, path, key_locations)?;
+    let lines =
+        parse_key_lines(&text).map_err(|why| error(format!("{}: {why}", path.display())))?;
+    let Some(line) = lines.iter().find(|line| line.name == Some(name)) else {
+        let names: Vec<&str> = lines.iter().filter_map(|line| line.name).collect();
+        let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+        return Err(error(format!(
+            "{}: no key has the name {name:?}; names: {names}. Add a line {name}: KEY, with a key \
+             of openssl rand -hex 32",
+            path.display()
+        )));
+    };
+    Ok(String::from_utf8_lossy(line.key).into_owned())
+}
+
+/// Parses the lines of a key file: `NAME: KEY` for a person, and at most two with a key alone. An
+/// error does not show the key.
+fn parse_key_lines(text: &[u8]) -> Result<Vec<KeyLine<'_>>, String> {
+    let mut lines: Vec<KeyLine<'_>> = Vec::new();
+    for (number, line) in (1..).zip(text.split(|byte| *byte == b'\n')) {
+        let line = line.trim_ascii();
+        if line.is_empty() || line.starts_with(b"#") {
+            continue;
+        }
+        let invalid = |why: &str| Err(format!("line {number}: {why}"));
+        let (name, key) = match line.iter().position(|byte| *byte == b':') {
+            Some(colon) => {
+                let (name, key) = line.split_at(colon);
+                (Some(name.trim_ascii()), key.get(1..).unwrap_or_default().trim_ascii())
+            }
+            None => (None, line),
+        };
+        let name = match name.map(std::str::from_utf8).transpose() {
+            Ok(Some("")) | Err(_) => return invalid("a name before a colon is text"),
+            Ok(name) => name,
+        };
+        if key.len() < SECRET_MIN_BYTES {
+            return invalid("a key has at least 32 characters");
+        }
+        // A key stands in URLs without percent-encoding.
+        let is_unreserved = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~".contains(byte);
+        if !key.iter().all(is_unreserved) {
+            return invalid("a key is letters, digits and -._~ only");
+        }
+        if name.is_some() && lines.iter().any(|line| line.name == name) {
+            return invalid("this name has a key already");
+        }
+        if lines.iter().any(|line| line.key == key) {
+            return invalid("this key is there already");
+        }
+        lines.push(KeyLine { name, key });
+    }
+    let unnamed = lines.iter().filter(|line| line.name.is_none()).count();
+    if lines.is_empty() || unnamed > 2 {
+        let why = "it holds one key, and perhaps the one before it on a second line, or lines \
+                   NAME: KEY";
+        return Err(why.to_owned());
+    }
+    Ok(lines)
 }
 
 /// The secrets of a file, one per line, without blank lines.
@@ -367,6 +429,10 @@ mod tests {
             ("key", format!("{}\n", key("k"))),
             ("rotated", format!("{}\n{}\n", key("n"), key("k"))),
             ("three", format!("{}\n{}\n{}", key("a"), key("b"), key("c"))),
+            ("named", format!("# friends\nanna: {}\nben:{}\n{}\n", key("n"), key("b"), key("k"))),
+            ("twice", format!("anna: {}\nanna: {}", key("n"), key("b"))),
+            ("same", format!("anna: {}\nben: {}", key("n"), key("n"))),
+            ("nameless", format!(": {}", key("n"))),
             ("empty", "\n".to_owned()),
             ("short", "short".to_owned()),
             ("words", format!("{}&admin=1", key("w"))),
@@ -380,6 +446,10 @@ mod tests {
             (Key, None, Some("access.key_file: mode = \"key\" needs one")),
             (Key, Some("key"), None),
             (Key, Some("rotated"), None),
+            (Key, Some("named"), None),
+            (Key, Some("twice"), Some("line 2: this name has a key already")),
+            (Key, Some("same"), Some("line 2: this key is there already")),
+            (Key, Some("nameless"), Some("line 1: a name before a colon is text")),
             (Key, Some("missing"), Some("No such file")),
             (Key, Some("three"), Some("one key, and perhaps")),
             (Key, Some("empty"), Some("one key, and perhaps")),

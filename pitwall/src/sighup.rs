@@ -3,27 +3,34 @@
 
 use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
 
-/// Installs a handler that logs SIGHUP and changes nothing.
+/// Installs the handler; each SIGHUP is received. Once the receiver is dropped, a SIGHUP is logged
+/// and changes nothing.
 ///
 /// # Errors
 /// The handler cannot be installed, or its thread cannot be started.
-pub(crate) fn log_and_ignore_sighup() -> anyhow::Result<()> {
+pub(crate) fn watch() -> anyhow::Result<mpsc::Receiver<()>> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .build()
         .context("SIGHUP cannot be watched")?;
-    let mut hangups = {
+    let mut signals = {
         let _guard = runtime.enter();
         signal(SignalKind::hangup()).context("SIGHUP cannot be watched")?
     };
-    let watch = move || {
+    let (hangups, received) = mpsc::channel(1);
+    let forward = move || {
         runtime.block_on(async {
-            while hangups.recv().await.is_some() {
-                tracing::warn!("SIGHUP: a reload is not supported yet: restart to apply changes");
+            while signals.recv().await.is_some() {
+                // A full channel holds a SIGHUP whose reload has not begun, which serves this one
+                // too.
+                if let Err(mpsc::error::TrySendError::Closed(())) = hangups.try_send(()) {
+                    tracing::warn!("SIGHUP: this process has no configuration to reload");
+                }
             }
         });
     };
-    std::thread::Builder::new().name("hangup".to_owned()).spawn(watch).context("no thread")?;
-    Ok(())
+    std::thread::Builder::new().name("hangup".to_owned()).spawn(forward).context("no thread")?;
+    Ok(received)
 }

@@ -6,15 +6,17 @@ use std::time::Duration;
 
 use anyhow::Context;
 use pitwall_origin::{Origin, OriginConfig};
-use pitwall_proxy::{Edge, OpenApi, Server};
+use pitwall_proxy::{AdminTools, Edge, EdgeSecrets, OpenApi, Server};
 use pitwall_upstream_map::{MemoryStore, Store};
 use prometheus::Registry;
+use tokio::sync::mpsc;
 
 use crate::config::{Config, ConfigError, environment_variables, key_of_variable};
+use crate::reload::{ConfigLoader, ReloadBaseline, ReloadSetup, ReloadTask, RunningParts};
 use crate::secret::{self, SealKeys, StartMode};
 use crate::store::AnyStore;
 use crate::terminal::print_text;
-use crate::{control_plane, edge, file_descriptors, logging, process_metrics};
+use crate::{control_plane, edge, file_descriptors, logging, process_metrics, settings};
 
 const DEMO_CONFIG: &str = include_str!("../../conf/demo.toml");
 
@@ -39,12 +41,27 @@ const OWN_SCHEDULE: &str =
 /// How many feeds `conf/demo.toml` has.
 const DEMO_FEEDS: usize = 4;
 
-pub(crate) fn run(path: &Path, listen: Option<SocketAddr>) -> anyhow::Result<()> {
-    let mut config = Config::load(path)?;
+pub(crate) fn run(
+    path: &Path,
+    listen: Option<SocketAddr>,
+    hangups: mpsc::Receiver<()>,
+) -> anyhow::Result<()> {
+    let path = path.to_owned();
+    let load: ConfigLoader = Box::new(move || {
+        let mut config = Config::load(&path)?;
+        config.edge.listen = listen.unwrap_or(config.edge.listen);
+        config.reject_listener_collisions()?;
+        Ok(config)
+    });
+    let config = load()?;
     logging::configure(&config.log);
-    config.edge.listen = listen.unwrap_or(config.edge.listen);
     let url = edge::listen_url(&config.edge);
-    let server = assemble_server(config, StartMode::Start)?;
+    let keys = load_seal_keys(&config, StartMode::Start)?;
+    config.log_problems();
+    let registry = Registry::new();
+    let store = open_store(&config, &keys, &registry)?;
+    let setup = ReloadSetup { load, hangups };
+    let server = assemble_server_with_store(&store, config, &keys, registry, Some(setup))?;
     print_text(&format!("Pitwall is on {url}"));
     server.run();
     Ok(())
@@ -52,30 +69,34 @@ pub(crate) fn run(path: &Path, listen: Option<SocketAddr>) -> anyhow::Result<()>
 
 /// `pitwall demo`: an edge, a control plane and an origin on free ports, with a session that is
 /// live.
-pub(crate) fn run_demo(listen: Option<SocketAddr>, token_ttl: u64) -> anyhow::Result<()> {
+pub(crate) fn run_demo(
+    listen: Option<SocketAddr>,
+    token_ttl: u64,
+    hangups: mpsc::Receiver<()>,
+) -> anyhow::Result<()> {
     let origin = bind_free_port()?;
     let address = origin.local_addr()?;
     let text = DEMO_CONFIG.replace(DEMO_ORIGIN_ADDRESS, &address.to_string());
     // A temporary directory, as state that was learned from one demo's origin is wrong for the
     // next.
     let state_dir = tempfile::tempdir().context("cannot make a state directory")?;
-    let mut config = load_demo_config(&text, environment_variables().collect(), || {
-        Ok((state_dir.path().to_owned(), bind_free_port()?.local_addr()?))
-    })?;
-    config.edge.listen = listen.unwrap_or(config.edge.listen);
+    let defaults = (state_dir.path().to_owned(), bind_free_port()?.local_addr()?);
+    let load: ConfigLoader = Box::new(move || {
+        let environment = environment_variables().collect();
+        let mut config = load_demo_config(&text, environment, || Ok(defaults.clone()))?;
+        config.edge.listen = listen.unwrap_or(config.edge.listen);
+        config.reject_listener_collisions()?;
+        Ok(config)
+    });
+    let config = load()?;
     logging::configure(&config.log);
-    config.reject_listener_collisions()?;
     let url = edge::listen_url(&config.edge);
     let store = MemoryStore::new();
-    let keys = secret::load_seal_keys(
-        &config.access,
-        &config.state.dir,
-        &config.key_locations,
-        StartMode::Start,
-    )?;
+    let keys = load_seal_keys(&config, StartMode::Start)?;
     let any_store = AnyStore::Memory(store.clone());
+    let setup = ReloadSetup { load, hangups };
     let mut server =
-        assemble_server_with_store(&any_store, config, &keys, Registry::new(), StartMode::Start)?;
+        assemble_server_with_store(&any_store, config, &keys, Registry::new(), Some(setup))?;
     server.add_background_task("origin", 1, move |stop| async move {
         if let Err(error) = serve_origin(origin, token_ttl, stop).await {
             crate::terminal::print_error(&error);
@@ -161,32 +182,34 @@ pub(crate) fn run_origin(listen: SocketAddr, token_ttl: u64) -> anyhow::Result<(
     })
 }
 
-/// Opens and reads all that the server needs, without starting it. A check does the same, so that
-/// it finds every error for which a start would fail.
-pub(crate) fn assemble_server(config: Config, mode: StartMode) -> anyhow::Result<Server> {
-    let keys =
-        secret::load_seal_keys(&config.access, &config.state.dir, &config.key_locations, mode)?;
+/// Opens and reads all that a server needs, without starting it, so that a check finds every error
+/// for which a start would fail.
+pub(crate) fn check_server(config: Config) -> anyhow::Result<()> {
+    let keys = load_seal_keys(&config, StartMode::Check)?;
+    config.reject_certain_listener_collisions()?;
     let registry = Registry::new();
-    match mode {
-        StartMode::Check => config.reject_certain_listener_collisions()?,
-        StartMode::Start => {
-            config.reject_listener_collisions()?;
-            config.log_problems();
-        }
-    }
-    let is_source = |name: &str| config.sources.iter().any(|source| source.name == name);
-    let store =
-        AnyStore::open(config.store.clone(), &keys, &config.state.dir, is_source, &registry)?;
-    assemble_server_with_store(&store, config, &keys, registry, mode)
+    let store = open_store(&config, &keys, &registry)?;
+    assemble_server_with_store(&store, config, &keys, registry, None).map(drop)
 }
 
+fn load_seal_keys(config: &Config, mode: StartMode) -> Result<SealKeys, ConfigError> {
+    secret::load_seal_keys(&config.access, &config.state.dir, &config.key_locations, mode)
+}
+
+fn open_store(config: &Config, keys: &SealKeys, registry: &Registry) -> anyhow::Result<AnyStore> {
+    let is_source = |name: &str| config.sources.iter().any(|source| source.name == name);
+    AnyStore::open(config.store.clone(), keys, &config.state.dir, is_source, registry)
+}
+
+/// `reload`: `None` for a check.
 fn assemble_server_with_store(
     store: &AnyStore,
     mut config: Config,
     keys: &SealKeys,
     registry: Registry,
-    mode: StartMode,
+    reload: Option<ReloadSetup>,
 ) -> anyhow::Result<Server> {
+    let mode = if reload.is_some() { StartMode::Start } else { StartMode::Check };
     if mode == StartMode::Start {
         file_descriptors::fit_connection_limit(&mut config.edge);
     }
@@ -211,29 +234,39 @@ fn assemble_server_with_store(
     config.control.listen = Some(command_address);
     config.edge.control = vec![command_address];
     let own_listeners = config.own_listeners();
-    let edge_config = edge::proxy_config(&config);
-    let tls_locations = edge::TlsKeyLocations::of(&config);
+    let edge_config = settings::proxy_config(&config);
+    let tls_locations = settings::TlsKeyLocations::of(&config);
+    let baseline = ReloadBaseline::of(&config)?;
+    let (reload_requests, requests) = mpsc::channel(1);
     let control = control_plane::ControlPlaneServer::new(
         config,
         store.to_dyn_store(),
         listeners,
         &token,
         &registry,
+        reload_requests.clone(),
     )?;
     let public_path = edge_config.edge.public_path();
     let openapi = OpenApi::with_commands(pitwall_control_plane::openapi(), &public_path)?;
     let edge = Edge::new(
         &edge_config,
-        keys.sealer(),
-        access,
+        EdgeSecrets { sealer: keys.sealer(), access, admin_token: token.edge_token() },
         store.to_dyn_store(),
         openapi,
         own_listeners,
         &registry,
     )?;
-    let mut server =
-        Server::new(&edge_config.edge, edge, registry, token.edge_token(), logging::filter())
-            .map_err(|error| tls_locations.config_error(&error))?;
+    let admin = AdminTools { reload_requests, log_filter: logging::filter() };
+    let mut server = Server::new(&edge_config.edge, edge, registry.clone(), admin)
+        .map_err(|error| tls_locations.config_error(&error))?;
+    if let Some(setup) = reload {
+        let parts = RunningParts {
+            edge: Some(server.settings_handle()),
+            control: Some(control.settings_handle()),
+        };
+        let reload = ReloadTask::new(setup, &baseline, parts, requests, &registry)?;
+        server.add_background_task("reload", 1, |stop| reload.run(stop));
+    }
     #[cfg(feature = "otlp")]
     crate::otlp::flush_at_stop(&mut server);
     store.add_background_services(advertised, &mut server);

@@ -1,5 +1,5 @@
 //! [`AdminService`]: the admin listener, with `/metrics`, health probes, and, for clients with the
-//! admin token, PURGE and the level of the log. None of it is on the public listener but the probes.
+//! admin token, PURGE, a reload of the configuration and the level of the log. None of it is on the public listener but the probes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,29 +11,38 @@ use http::{HeaderMap, Method, Response, StatusCode, Uri, header};
 use pingora::apps::http_app::ServeHttp;
 use pingora::protocols::http::ServerSession;
 use pitwall_fetch::parse_url;
+use pitwall_upstream_map::documents::ProblemDetails;
 use prometheus::{Encoder, Registry, TextEncoder};
+use tokio::sync::{mpsc, oneshot};
 
 use crate::cache::{ObjectKey, PurgeScope};
 use crate::drain::DrainSignal;
 use crate::edge_state::EdgeState;
-use crate::http::admin_token::AdminToken;
 
-const USAGE: &str = "try GET /metrics, /healthz or /readyz, PUT /log/level, PURGE /live/{stream} or \
+const USAGE: &str = "try GET /metrics, /healthz or /readyz, POST /reload, PUT /log/level, PURGE /live/{stream} or \
                      PURGE /relay?url=BASE64URL\n";
+
+/// Where requests to reload the configuration go: each is a sender of the response.
+pub type ReloadRequests = mpsc::Sender<oneshot::Sender<Response<Vec<u8>>>>;
 
 /// The HTTP application of the admin listener.
 pub struct AdminService {
     pub state: EdgeState,
     pub registry: Registry,
     pub drain_signal: DrainSignal,
-    /// `None`: every PURGE is refused, and every change of the log.
-    pub token: Option<AdminToken>,
-    pub log_filter: LogFilter,
+    pub tools: AdminTools,
 }
 
 /// Reads the filter of the log, or replaces it; empty text stands for the configured one. An error
 /// says what is wrong with the text.
 pub type LogFilter = Arc<dyn Fn(Option<&str>) -> Result<String, String> + Send + Sync>;
+
+/// What the admin listener reaches of the process around the edge.
+#[derive(Clone)]
+pub struct AdminTools {
+    pub reload_requests: ReloadRequests,
+    pub log_filter: LogFilter,
+}
 
 /// How long the body of a request may take.
 const BODY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -63,10 +72,13 @@ impl ServeHttp for AdminService {
                 Err((status, text)) => text_response(status, &text),
             };
         }
+        if request.uri.path() == "/reload" {
+            return self.reload(request.method.clone(), request.headers.clone()).await;
+        }
         match request.uri.path() {
             "/metrics" => self.render_metrics(),
             "/healthz" => text_response(StatusCode::OK, "ok\n"),
-            "/log/level" => match (self.log_filter)(None) {
+            "/log/level" => match (self.tools.log_filter)(None) {
                 Ok(filter) => text_response(StatusCode::OK, &format!("{filter}\n")),
                 Err(why) => text_response(StatusCode::NOT_FOUND, &format!("{why}\n")),
             },
@@ -83,6 +95,38 @@ impl ServeHttp for AdminService {
                 None => text_response(StatusCode::OK, "ready\n"),
             },
             _ => text_response(StatusCode::NOT_FOUND, USAGE),
+        }
+    }
+}
+
+impl AdminService {
+    /// Has the configuration read again; the response says what changed, or why nothing did.
+    async fn reload(&self, method: Method, headers: HeaderMap) -> Response<Vec<u8>> {
+        if method != Method::POST {
+            let mut response =
+                problem_response("method-not-allowed", StatusCode::METHOD_NOT_ALLOWED, "POST");
+            response.headers_mut().insert(header::ALLOW, header::HeaderValue::from_static("POST"));
+            return response;
+        }
+        match &self.state.settings.get().admin_token {
+            None => {
+                let why = "no admin token is configured: access.admin_token_file";
+                return problem_response("admin-token-missing", StatusCode::FORBIDDEN, why);
+            }
+            Some(token) if !token.is_presented_in(&headers) => {
+                let why = "show the admin token: Authorization: Bearer TOKEN";
+                return problem_response("admin-token-invalid", StatusCode::UNAUTHORIZED, why);
+            }
+            Some(_) => {}
+        }
+        let (reply, response) = oneshot::channel();
+        let stopping = || {
+            let why = "this process stops";
+            problem_response("stopping", StatusCode::SERVICE_UNAVAILABLE, why)
+        };
+        match self.tools.reload_requests.send(reply).await {
+            Ok(()) => response.await.unwrap_or_else(|_| stopping()),
+            Err(_) => stopping(),
         }
     }
 }
@@ -114,7 +158,8 @@ impl AdminError {
 
 impl AdminService {
     fn authorize(&self, headers: &HeaderMap) -> Result<(), AdminError> {
-        let token = self.token.as_ref().ok_or(AdminError::TokenNotConfigured)?;
+        let settings = self.state.settings.get();
+        let token = settings.admin_token.as_ref().ok_or(AdminError::TokenNotConfigured)?;
         token.is_presented_in(headers).then_some(()).ok_or(AdminError::TokenInvalid)
     }
 
@@ -140,7 +185,8 @@ impl AdminService {
         };
         let text = tokio::time::timeout(BODY_TIMEOUT, read).await.ok().flatten();
         let text = text.ok_or((StatusCode::BAD_REQUEST, "the body is no filter\n".to_owned()))?;
-        (self.log_filter)(Some(&text)).map_err(|why| (StatusCode::BAD_REQUEST, format!("{why}\n")))
+        (self.tools.log_filter)(Some(&text))
+            .map_err(|why| (StatusCode::BAD_REQUEST, format!("{why}\n")))
     }
 
     /// Removes objects from the cache; gives how many.
@@ -172,7 +218,7 @@ impl AdminService {
         let map = self.state.maps.current();
         let profiles = map.profiles().map(|profile| &*profile.id);
         let targets = profiles.chain([""]).filter_map(|profile| {
-            self.state.targets.resolve_for_profile(url.clone(), profile, &map).ok()
+            self.state.targets().resolve_for_profile(url.clone(), profile, &map).ok()
         });
         Some(targets.map(|target| ObjectKey::of_url(&target)).collect())
     }
@@ -189,6 +235,12 @@ impl AdminService {
             Err(error) => text_response(StatusCode::INTERNAL_SERVER_ERROR, &format!("{error}\n")),
         }
     }
+}
+
+fn problem_response(name: &str, status: StatusCode, detail: &str) -> Response<Vec<u8>> {
+    let problem = ProblemDetails::new(name, status, detail.to_owned());
+    let body = serde_json::to_vec(&problem).unwrap_or_default();
+    build_response(status, "application/problem+json", body)
 }
 
 fn text_response(status: StatusCode, body: &str) -> Response<Vec<u8>> {

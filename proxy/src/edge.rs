@@ -23,16 +23,18 @@ use crate::cache::SegmentCache;
 use crate::config::Config;
 use crate::control_plane_client::{CommandRequest, ControlPlaneClient};
 use crate::drain::DrainSignal;
+use crate::edge_settings::{CurrentSettings, EdgeSettings};
 use crate::edge_state::EdgeState;
 use crate::feedback::posted_reports::record_posted_reports;
 use crate::feedback::viewers::{ViewerId, ViewerTracker};
 use crate::http::access::{AccessControl, AccessScope, Grant};
+use crate::http::admin_token::AdminToken;
 use crate::http::admission;
-use crate::http::client_address::ClientAddresses;
 use crate::http::cors::media_headers;
 use crate::http::limits::{ClientLimiter, ClientNetwork, ConcurrencyPermit};
 use crate::http::problem::Problem;
 use crate::http::query::Query;
+use crate::http::refused_keys::log_refused_key;
 use crate::http::response::Response;
 use crate::http::stream_reset::wait_for_reset;
 use crate::http::write_timeout::set_timeouts;
@@ -49,7 +51,6 @@ use crate::upstream::client::UpstreamClient;
 use crate::upstream::denials::DenialLog;
 use crate::upstream::resolved_map::MapResolver;
 use crate::upstream::seal::Sealer;
-use crate::upstream::target::TargetResolver;
 
 /// The edge: Pingora's [`ProxyHttp`] application, which answers every request itself.
 pub struct Edge {
@@ -59,9 +60,8 @@ pub struct Edge {
     proxied: ProxyHandler,
     api: ApiHandler,
     page: Page,
-    access: AccessControl,
-    client_addresses: Arc<ClientAddresses>,
     limiter: Arc<ClientLimiter>,
+    denials: DenialLog,
     drain_signal: DrainSignal,
     /// Whether viewers reach the edge over TLS, ended here or at a proxy in front: the access
     /// cookie is then `Secure`.
@@ -78,6 +78,13 @@ enum ResponseKind {
     EventStream(ConcurrencyPermit),
 }
 
+/// The secrets of an edge.
+pub struct EdgeSecrets {
+    pub sealer: Sealer,
+    pub access: AccessControl,
+    pub admin_token: Option<AdminToken>,
+}
+
 impl Edge {
     /// `own_listeners`: those of the edge and of its control planes, which are never fetched from.
     ///
@@ -85,8 +92,7 @@ impl Edge {
     /// A metric is already registered in `registry`.
     pub fn new(
         config: &Config,
-        sealer: Sealer,
-        access: AccessControl,
+        secrets: EdgeSecrets,
         store: Arc<dyn Store>,
         openapi: OpenApi,
         own_listeners: OwnListeners,
@@ -95,13 +101,14 @@ impl Edge {
         // Commands alone are sent to a control plane, and none to this edge, so that none loops.
         let edge_listeners = vec![config.edge.listen, config.edge.admin];
         let control_plane = ControlPlaneClient::new(config.edge.control.clone(), edge_listeners);
+        let EdgeSecrets { sealer, access, admin_token } = secrets;
         let metrics = Metrics::new(registry)?;
         let fetcher = Fetcher::new(config.upstream.timeouts.into(), own_listeners);
         let upstreams = Arc::new(UpstreamClient::new(fetcher, metrics.upstream.clone()));
         let sealer = Arc::new(sealer);
         let denials = DenialLog::default();
-        let targets = Arc::new(TargetResolver::new(&config.upstream, denials.clone()));
-        let maps = Arc::new(MapResolver::new(store.clone(), denials));
+        let settings = EdgeSettings::new(config, access, admin_token, denials.clone());
+        let maps = Arc::new(MapResolver::new(store.clone(), denials.clone()));
         let playlist_poller = Arc::new(PlaylistPoller::new(config.edge.playlist.max_age));
         let cache = SegmentCache::new(config.edge.cache, upstreams.clone());
         let viewers = Arc::new(ViewerTracker::new(store.clone(), metrics.viewers.clone()));
@@ -119,7 +126,7 @@ impl Edge {
             maps,
             upstreams,
             sealer,
-            targets,
+            settings: CurrentSettings::new(settings),
             cache,
             viewers,
             metrics,
@@ -128,18 +135,13 @@ impl Edge {
         let window = config.edge.playlist.window;
         let live = Arc::new(LiveHandler::new(playlist_poller.clone(), state.clone(), window));
         Ok(Self {
-            media: MediaHandler {
-                state: state.clone(),
-                live: live.clone(),
-                is_access_open: access.is_open(),
-            },
+            media: MediaHandler { state: state.clone(), live: live.clone() },
             live,
             proxied: ProxyHandler { playlist_poller, state: state.clone() },
             api,
             page: Page::default(),
-            access,
-            client_addresses: Arc::new(ClientAddresses::new(&config.edge.trusted_proxies)),
-            limiter: ClientLimiter::new(config.edge.limits),
+            limiter: Arc::default(),
+            denials,
             drain_signal,
             is_https: config.edge.site_url().scheme() == "https",
             control_plane,
@@ -164,8 +166,8 @@ impl Edge {
         self.limiter.clone()
     }
 
-    pub fn client_addresses(&self) -> Arc<ClientAddresses> {
-        self.client_addresses.clone()
+    pub fn denials(&self) -> DenialLog {
+        self.denials.clone()
     }
 
     pub fn events(&self) -> Arc<EventBroadcaster> {
@@ -176,6 +178,7 @@ impl Edge {
     /// handled: `Ok(Some(_))` with a response that says so.
     fn admit(
         &self,
+        settings: &EdgeSettings,
         session: &mut Session,
         route: &Result<Route<'_>, Problem>,
         is_cross_origin: bool,
@@ -184,13 +187,16 @@ impl Edge {
         let peer = session.client_addr().and_then(|address| address.as_inet());
         let headers = &session.req_header().headers;
         context.client_address = peer.map(|peer: &SocketAddr| {
-            self.client_addresses.determine_client_address(peer.ip(), headers)
+            settings.client_addresses.determine_client_address(peer.ip(), headers)
         });
         let in_flight = self.state.metrics.requests_in_flight.get();
         let admitted = match (route, context.client_address) {
             // Health probes are not limited: a load balancer must not be refused under load.
             (Ok(Route::Api(ApiRequest::Health | ApiRequest::Ready)), _) | (_, None) => Ok(()),
-            (_, Some(client)) => self.limiter.admit_request(client.address.into(), in_flight),
+            (_, Some(client)) => {
+                let client = client.address.into();
+                self.limiter.admit_request(&settings.limits, client, in_flight)
+            }
         };
         let rejection = match route {
             Ok(Route::Api(ApiRequest::Command(methods))) => {
@@ -208,6 +214,7 @@ impl Edge {
     /// How the request is answered; an error of the downstream where the client of HTTP/2 has given the request up.
     async fn respond(
         &self,
+        settings: &EdgeSettings,
         session: &mut Session,
         route: Route<'_>,
         query: &Query<'_>,
@@ -218,7 +225,7 @@ impl Edge {
                 let now = unix_now();
                 let map = self.state.maps.current();
                 let reports = &self.state.viewers.playback_reports;
-                let recorded = record_posted_reports(session, &self.access, &map, reports, now);
+                let recorded = record_posted_reports(session, &settings.access, &map, reports, now);
                 Ok(recorded.await.map(ResponseKind::Complete))
             }
             // A command that was read is sent on, whether or not its client stays.
@@ -234,24 +241,28 @@ impl Edge {
                 let request = session.req_header().clone();
                 tokio::select! {
                     biased;
-                    outcome = self.respond_to_header(&request, route, query, context) => Ok(outcome),
+                    outcome = self.respond_to_header(settings, &request, route, query, context) => Ok(outcome),
                     reset = wait_for_reset(session) => Err(reset),
                 }
             }
-            route => Ok(self.respond_to_header(session.req_header(), route, query, context).await),
+            route => Ok(self
+                .respond_to_header(settings, session.req_header(), route, query, context)
+                .await),
         }
     }
 
     async fn respond_to_header(
         &self,
+        settings: &EdgeSettings,
         request: &RequestHeader,
         route: Route<'_>,
         query: &Query<'_>,
         context: &mut RequestContext,
     ) -> Result<ResponseKind, Problem> {
         let now = unix_now();
+        let EdgeSettings { access, limits, .. } = settings;
         let grant = match route.required_scope() {
-            Some(scope) => self.access.authorize(scope, query, &request.headers, now)?,
+            Some(scope) => access.authorize(scope, query, &request.headers, now)?,
             None => Grant::Open,
         };
         let client = context.client_address.map(|client| ClientNetwork::from(client.address));
@@ -259,14 +270,14 @@ impl Edge {
         let _permit = match &route {
             Route::MediaPlaylist { directives: Some(_), .. }
             | Route::Proxy { directives: Some(_), .. } => {
-                Some(self.limiter.acquire_blocked_reload(client)?)
+                Some(self.limiter.acquire_blocked_reload(limits, client)?)
             }
             _ => None,
         };
         Ok(ResponseKind::Complete(match route {
             Route::MultivariantPlaylist { stream, rendition } => {
                 self.add_stream_details(stream, context);
-                let tokens = self.access.token_query(&grant, AccessScope::Stream(stream), now);
+                let tokens = access.token_query(&grant, AccessScope::Stream(stream), now);
                 let rendition = rendition.as_deref();
                 let live = &self.live;
                 live.build_multivariant_playlist(stream, rendition, &tokens, now)?.to_response()
@@ -314,19 +325,21 @@ impl Edge {
                 return Ok(ResponseKind::Media(media));
             }
             Route::Api(ApiRequest::Events) => {
-                return self.limiter.acquire_event_stream(client).map(ResponseKind::EventStream);
+                return self
+                    .limiter
+                    .acquire_event_stream(limits, client)
+                    .map(ResponseKind::EventStream);
             }
             Route::Api(ApiRequest::Document(DocumentKind::IptvPlaylist)) => {
-                let token_query =
-                    |scope: AccessScope<'_>| self.access.token_query(&grant, scope, now);
+                let token_query = |scope: AccessScope<'_>| access.token_query(&grant, scope, now);
                 self.api.iptv_playlist(&token_query)?
             }
             Route::Api(request) => {
                 self.api.respond(&request, &|map, stream| self.live.active_upstream(map, stream))?
             }
-            Route::Page { path } if grant == Grant::Key => {
+            Route::Page { path } if matches!(grant, Grant::Key(_)) => {
                 let cookie_path = self.state.public_path.cookie_path();
-                let cookie = self.access.issue_cookie(&grant, cookie_path, self.is_https, now);
+                let cookie = access.issue_cookie(&grant, cookie_path, self.is_https, now);
                 login_page::redirect_with_cookie(path, query, &cookie.unwrap_or_default())
             }
             Route::Page { path } => {
@@ -345,20 +358,22 @@ impl Edge {
         let uri = session.req_header().uri.clone();
         let route = Route::parse(uri.path(), uri.query());
         let is_cross_origin = Route::is_cross_origin(&route, uri.path());
-        let outcome = match (self.admit(session, &route, is_cross_origin, context), route) {
-            (Ok(Some(rejection)), _) => Ok(ResponseKind::Complete(rejection)),
-            (Err(problem), _) | (_, Err(problem)) => Err(problem),
-            (Ok(None), Ok(Route::Page { path }))
-                if self.state.public_path.is_without_slash(path) =>
-            {
-                Ok(ResponseKind::Complete(page::redirect_to_directory(path, uri.query())))
-            }
-            (Ok(None), Ok(route)) => {
-                context.route = route.label();
-                let query = Query(uri.query().unwrap_or_default());
-                self.respond(session, route, &query, context).await?
-            }
-        };
+        let settings = self.state.settings.get();
+        let outcome =
+            match (self.admit(&settings, session, &route, is_cross_origin, context), route) {
+                (Ok(Some(rejection)), _) => Ok(ResponseKind::Complete(rejection)),
+                (Err(problem), _) | (_, Err(problem)) => Err(problem),
+                (Ok(None), Ok(Route::Page { path }))
+                    if self.state.public_path.is_without_slash(path) =>
+                {
+                    Ok(ResponseKind::Complete(page::redirect_to_directory(path, uri.query())))
+                }
+                (Ok(None), Ok(route)) => {
+                    context.route = route.label();
+                    let query = Query(uri.query().unwrap_or_default());
+                    self.respond(&settings, session, route, &query, context).await?
+                }
+            };
         let response = match outcome {
             Ok(ResponseKind::Media(media)) => {
                 context.record_first_byte(&self.state.metrics);
@@ -373,6 +388,7 @@ impl Edge {
             Ok(ResponseKind::Complete(response)) => response,
             Err(problem) => {
                 tracing::debug!(path = uri.path(), problem = problem.name(), "refused");
+                log_refused_key(context.client_address.map(|client| client.address), &problem);
                 // A login page never replaces a response that another origin may read.
                 let login_page = (!is_cross_origin)
                     .then(|| login_page::response_for(&problem, session.req_header()));

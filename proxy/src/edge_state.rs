@@ -6,6 +6,7 @@ use std::sync::Arc;
 use pitwall_upstream_map::Store;
 
 use crate::cache::SegmentCache;
+use crate::edge_settings::CurrentSettings;
 use crate::feedback::viewers::ViewerTracker;
 use crate::http::public_path::PublicPath;
 use crate::metrics::Metrics;
@@ -21,9 +22,15 @@ pub struct EdgeState {
     pub maps: Arc<MapResolver>,
     pub upstreams: Arc<UpstreamClient>,
     pub sealer: Arc<Sealer>,
-    pub targets: Arc<TargetResolver>,
+    pub settings: CurrentSettings,
     pub cache: Arc<SegmentCache>,
     pub viewers: Arc<ViewerTracker>,
     pub metrics: Metrics,
     pub public_path: PublicPath,
+}
+
+impl EdgeState {
+    pub fn targets(&self) -> Arc<TargetResolver> {
+        self.settings.get().targets.clone()
+    }
 }

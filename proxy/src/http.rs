@@ -20,6 +20,7 @@ pub mod limits;
 pub mod problem;
 pub mod public_path;
 pub mod query;
+pub mod refused_keys;
 pub mod request_id;
 pub mod response;
 pub mod stream_reset;

@@ -13,8 +13,9 @@
 //!   commands, forwarded to the control plane.
 //! - [`page`]: the files of the page, its shell for every other path, and the login page.
 //!
-//! Beside the phases: [`edge_state`] (what the handlers share), [`request_context`] (the state of
-//! one request), [`access_log`] (its line), [`feedback`] (viewers, and what their players report), [`shards`],
+//! Beside the phases: [`edge_state`] (what the handlers share), [`edge_settings`] (what of the
+//! configuration may change), [`request_context`] (the state of one request), [`access_log`] (its
+//! line), [`feedback`] (viewers, and what their players report), [`shards`],
 //! [`drain`], [`config`], [`metrics`], [`server`] (listeners, connections,
 //! TLS, shutdown), [`admin`], and `fuzzing` (properties that hold for any input; only for tests and
 //! the fuzz targets).
@@ -27,6 +28,7 @@ pub mod config;
 pub mod control_plane_client;
 pub mod drain;
 pub mod edge;
+pub mod edge_settings;
 pub mod edge_state;
 pub mod feedback;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -47,11 +49,11 @@ pub mod server;
 pub mod shards;
 pub mod upstream;
 
-pub use self::http::access::{AccessControl, AccessKeys};
+pub use self::http::access::{AccessControl, AccessKeys, KeyLine};
 pub use self::http::admin_token::AdminToken;
 pub use access_log::ACCESS_LOG_TARGET;
-pub use admin::LogFilter;
+pub use admin::{AdminTools, LogFilter, ReloadRequests};
 pub use api::OpenApi;
 pub use config::Config;
-pub use edge::Edge;
-pub use server::Server;
+pub use edge::{Edge, EdgeSecrets};
+pub use server::{PreparedSettings, Server, SettingsHandle};

@@ -145,7 +145,7 @@ impl LiveHandler {
         let upstream = self.active_upstream(&map, stream);
         let upstream = upstream.ok_or_else(|| Problem::StreamDown(stream.id.clone()))?;
         let url = upstream.i_frame_playlist(id).ok_or(Problem::NotFound)?.playlist.clone();
-        let target = self.state.targets.resolve_for_profile(url, &upstream.profile.0, &map)?;
+        let target = self.state.targets().resolve_for_profile(url, &upstream.profile.0, &map)?;
         let target = UpstreamTarget { stream: Some(stream.id.as_str().into()), ..target };
         Ok(Some((target, upstream.variables.clone())))
     }

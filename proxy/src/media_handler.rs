@@ -22,8 +22,6 @@ use crate::upstream::target::UpstreamTarget;
 pub struct MediaHandler {
     pub state: EdgeState,
     pub live: Arc<LiveHandler>,
-    /// Every client has access.
-    pub is_access_open: bool,
 }
 
 impl MediaHandler {
@@ -59,8 +57,8 @@ impl MediaHandler {
         now: u64,
     ) -> Result<MediaResponse, Problem> {
         let map = self.state.maps.current();
-        let EdgeState { targets, sealer, .. } = &self.state;
-        let target = targets.resolve_link(link, None, sealer, &map, now)?;
+        let target =
+            self.state.targets().resolve_link(link, None, &self.state.sealer, &map, now)?;
         let profile = target.profile.clone();
         let opened = self.open_media(request, target, Some(stream), now).await;
         if opened.is_err() || has_cmcd_fields(&request.headers) {
@@ -80,8 +78,8 @@ impl MediaHandler {
         link: &Link<'_>,
         now: u64,
     ) -> Result<MediaResponse, Problem> {
-        let EdgeState { targets, sealer, maps, .. } = &self.state;
-        let target = targets.resolve_link(link, None, sealer, &maps.current(), now)?;
+        let EdgeState { sealer, maps, .. } = &self.state;
+        let target = self.state.targets().resolve_link(link, None, sealer, &maps.current(), now)?;
         self.open_media(request, target, None, now).await
     }
 
@@ -97,7 +95,8 @@ impl MediaHandler {
         }
         let started = Instant::now();
         let profile = target.profile.clone();
-        let cache_control = media_cache_control(self.is_access_open, target.expires, now);
+        let is_access_open = self.state.settings.get().access.is_open();
+        let cache_control = media_cache_control(is_access_open, target.expires, now);
         let mut lookup = match self.state.cache.find_stored(&target) {
             Some(stored) => stored,
             None => {

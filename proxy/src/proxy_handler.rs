@@ -54,8 +54,9 @@ impl ProxyHandler {
         source: Option<&str>,
         now: u64,
     ) -> Result<UpstreamTarget, Problem> {
-        let EdgeState { targets, sealer, maps, .. } = &self.state;
-        let target = targets.resolve_link(link, source, sealer, &maps.current(), now)?;
+        let EdgeState { sealer, maps, .. } = &self.state;
+        let target =
+            self.state.targets().resolve_link(link, source, sealer, &maps.current(), now)?;
         let is_media = target.purpose == Some(Purpose::Media);
         if is_media { Err(Problem::SealInvalid) } else { Ok(target) }
     }
@@ -172,7 +173,7 @@ impl EdgeState {
 
     /// What may be published of a response from `target`.
     fn redactor_for(&self, target: &UpstreamTarget, response: &UpstreamPlaylist) -> Redactor {
-        let mut redactor = self.targets.redactor_for(target, &response.base_url);
+        let mut redactor = self.targets().redactor_for(target, &response.base_url);
         // What belongs to a stream may have the token of its playlist.
         let map = self.maps.current();
         let upstreams = map.streams.values().flat_map(|stream| &stream.upstreams);
@@ -201,7 +202,7 @@ impl EdgeState {
             return None;
         }
         let url = parse_url(&segment.url).ok()?;
-        let target = self.targets.resolve_from_playlist(url, playlist);
+        let target = self.targets().resolve_from_playlist(url, playlist);
         let first_chunk: Bytes = self
             .cache
             .open_object(target, RangeRequest::default())

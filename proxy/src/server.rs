@@ -22,14 +22,17 @@ use prometheus::Registry;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::admin::{AdminService, LogFilter};
-use crate::config::EdgeConfig;
+use crate::admin::{AdminService, AdminTools};
+use crate::config::{Config, EdgeConfig};
 use crate::drain::DrainSignal;
 use crate::edge::Edge;
+use crate::edge_settings::{CurrentSettings, EdgeSettings};
+use crate::http::access::AccessControl;
 use crate::http::admin_token::AdminToken;
 use crate::metrics::Metrics;
 use crate::server::connection::{ConnectionHandler, SequentialAcceptFilter};
-use crate::server::tls::{Certificate, CertificateError};
+use crate::server::tls::{Certificate, CertificateError, LoadedCertificate};
+use crate::upstream::denials::DenialLog;
 
 /// How long an HTTP/2 connection without an open stream is kept alive.
 const HTTP2_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -46,6 +49,46 @@ pub struct Server {
     inner: pingora::server::Server,
     signals: ShutdownSignals,
     tasks: BackgroundTasks,
+    settings_handle: SettingsHandle,
+}
+
+/// Gives a running edge other [`EdgeSettings`] and another certificate.
+#[derive(Clone)]
+pub struct SettingsHandle {
+    settings: CurrentSettings,
+    denials: DenialLog,
+    /// `None` for a plaintext listener, which stays one.
+    certificate: Option<Arc<Certificate>>,
+}
+
+/// Settings that were checked and are ready to be applied.
+pub struct PreparedSettings {
+    settings: EdgeSettings,
+    certificate: Option<LoadedCertificate>,
+}
+
+impl SettingsHandle {
+    /// # Errors
+    /// The certificate cannot be used.
+    pub fn prepare(
+        &self,
+        config: &Config,
+        access: AccessControl,
+        admin_token: Option<AdminToken>,
+    ) -> Result<PreparedSettings, CertificateError> {
+        let tls = config.edge.tls.as_ref().filter(|_| self.certificate.is_some());
+        Ok(PreparedSettings {
+            certificate: tls.map(LoadedCertificate::load).transpose()?,
+            settings: EdgeSettings::new(config, access, admin_token, self.denials.clone()),
+        })
+    }
+
+    pub fn apply(&self, prepared: PreparedSettings) {
+        if let (Some(certificate), Some(loaded)) = (&self.certificate, prepared.certificate) {
+            certificate.replace(loaded);
+        }
+        self.settings.replace(prepared.settings);
+    }
 }
 
 /// Why the listeners cannot be set up.
@@ -67,8 +110,7 @@ impl Server {
         config: &EdgeConfig,
         edge: Edge,
         registry: Registry,
-        admin_token: Option<AdminToken>,
-        log_filter: LogFilter,
+        admin_tools: AdminTools,
     ) -> Result<Self, ListenError> {
         let threads = match config.threads {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
@@ -96,8 +138,7 @@ impl Server {
             state: edge.state().clone(),
             registry,
             drain_signal: edge.drain_signal(),
-            token: admin_token,
-            log_filter,
+            tools: admin_tools,
         };
         let (viewers, events) = (edge.state().viewers.clone(), edge.events());
         let store = edge.state().store.clone();
@@ -105,16 +146,18 @@ impl Server {
         // without a timeout, and browsers speak HTTP/2 only over TLS.
         let mut options = HttpServerOptions::default();
         options.h2_idle_timeout = Some(HTTP2_IDLE_TIMEOUT);
-        let (limiter, client_addresses) = (edge.limiter(), edge.client_addresses());
+        let (limiter, settings) = (edge.limiter(), edge.state().settings.clone());
+        let denials = edge.denials();
         let mut proxy = http_proxy(&inner.configuration, edge);
         proxy.server_options = Some(options);
         // With Pingora's limits of streams and header lists.
         let mut http2 = default_h2_options();
         http2.max_send_buffer_size(HTTP2_SEND_BUFFER_BYTES);
         proxy.h2_options = Some(http2);
-        let certificate = config.tls.as_ref().map(Certificate::load).transpose()?;
+        let loaded = config.tls.as_ref().map(LoadedCertificate::load).transpose()?;
+        let certificate = loaded.map(Certificate::new);
         let tls = certificate.as_ref().map(Certificate::acceptor).transpose()?;
-        let connections = ConnectionHandler::new(proxy, limiter, client_addresses, tls);
+        let connections = ConnectionHandler::new(proxy, limiter, settings.clone(), tls);
         let mut service = Service::new("edge".to_owned(), connections);
         // Pingora's socket buffers are as small as can be, as thousands of connections are idle
         // between two segments: `Connection` buffers requests and responses only while there are
@@ -129,7 +172,9 @@ impl Server {
         inner.add_service(service);
         let drain_waiter = DrainWaiter { metrics: signals.metrics.clone(), tasks: tasks.clone() };
         inner.add_service(background_service("drain", drain_waiter));
-        let mut server = Self { inner, signals, tasks };
+        let settings_handle =
+            SettingsHandle { settings, denials, certificate: certificate.clone() };
+        let mut server = Self { inner, signals, tasks, settings_handle };
         server.add_background_task("audience", 1, |stop| async move {
             tokio::select! {
                 () = viewers.run_feedback_loop() => {}
@@ -146,6 +191,11 @@ impl Server {
             });
         }
         Ok(server)
+    }
+
+    /// For other settings while the edge runs.
+    pub fn settings_handle(&self) -> SettingsHandle {
+        self.settings_handle.clone()
     }
 
     /// Runs `task` beside the edge on `threads` threads of its own. `task` gets a future that

@@ -4,6 +4,7 @@
 
 mod activity;
 mod bootstrap;
+mod config_changes;
 mod explanation;
 mod extractors;
 mod problem;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::activity::{Activity, ExtractorActivity, StreamActivity};
 pub use self::bootstrap::Bootstrap;
+pub use self::config_changes::{ConfigChanges, SourceChanges};
 pub use self::explanation::{
     BreakerState, ExpirySource, ExplainedUpstream, Explanation, ScorePart,
 };

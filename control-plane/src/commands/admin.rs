@@ -6,35 +6,37 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use pitwall_upstream_map::Store;
 use prometheus::{Registry, TextEncoder};
+use tokio::sync::watch;
 
+use super::problem::Problem;
+use super::reload_route::{ReloadRequests, request_reload};
 use super::token::AdminToken;
 
 /// Reads the filter of the log, or replaces it; empty text stands for the configured one. An error
 /// says what is wrong with the text.
 pub type LogFilter = Arc<dyn Fn(Option<&str>) -> Result<String, String> + Send + Sync>;
 
-/// The filter of the log, and who may replace it.
+/// What the admin endpoints are of.
 #[derive(Clone)]
-pub struct LogLevelEndpoint {
-    pub filter: LogFilter,
-    /// `None`: nobody may.
-    pub token: Option<AdminToken>,
+pub struct AdminEndpoints {
+    pub registry: Registry,
+    pub store: Arc<dyn Store>,
+    /// `None`: a reload is refused, and every change of the log.
+    pub admin_token: watch::Receiver<Option<AdminToken>>,
+    pub reload_requests: ReloadRequests,
+    pub log_filter: LogFilter,
 }
 
 /// Longer than any filter.
 const LOG_FILTER_MAX_BYTES: usize = 4096;
 
-impl LogLevelEndpoint {
-    fn read(&self) -> (StatusCode, String) {
-        as_line((self.filter)(None))
-    }
-
-    fn replace(&self, headers: &HeaderMap, text: &str) -> (StatusCode, String) {
-        match &self.token {
+impl AdminEndpoints {
+    fn replace_log_filter(&self, headers: &HeaderMap, text: &str) -> (StatusCode, String) {
+        match &*self.admin_token.borrow() {
             None => {
                 let why = "no admin token is configured: access.admin_token_file\n";
                 (StatusCode::FORBIDDEN, why.to_owned())
@@ -43,7 +45,7 @@ impl LogLevelEndpoint {
                 let why = "show the admin token: Authorization: Bearer TOKEN\n";
                 (StatusCode::UNAUTHORIZED, why.to_owned())
             }
-            Some(_) => as_line((self.filter)(Some(text))),
+            Some(_) => as_line((self.log_filter)(Some(text))),
         }
     }
 }
@@ -55,11 +57,8 @@ fn as_line(filter: Result<String, String>) -> (StatusCode, String) {
     }
 }
 
-pub(super) fn router(
-    registry: Registry,
-    store: Arc<dyn Store>,
-    log_level: LogLevelEndpoint,
-) -> Router {
+pub(super) fn router(endpoints: AdminEndpoints) -> Router {
+    let AdminEndpoints { registry, store, .. } = endpoints.clone();
     let metrics = move || {
         let text = TextEncoder::new().encode_to_string(&registry.gather());
         async move {
@@ -92,22 +91,37 @@ pub(super) fn router(
         .route("/metrics", get(metrics))
         .route("/healthz", get(|| async { StatusCode::OK }))
         .route("/readyz", get(ready))
+        .route("/reload", post(reload))
         .route("/log/level", get(read_log_level).put(replace_log_level))
         .layer(DefaultBodyLimit::max(LOG_FILTER_MAX_BYTES))
-        .with_state(log_level)
+        .with_state(endpoints)
         .layer(map_response(forbid_storing))
 }
 
-async fn read_log_level(State(endpoint): State<LogLevelEndpoint>) -> (StatusCode, String) {
-    endpoint.read()
+async fn reload(
+    State(endpoints): State<AdminEndpoints>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    if !headers.contains_key(header::AUTHORIZATION) {
+        return Err(Problem::TokenMissing);
+    }
+    let token = endpoints.admin_token.borrow().clone();
+    if !token.is_some_and(|token| token.is_presented_in(&headers)) {
+        return Err(Problem::TokenInvalid);
+    }
+    request_reload(&endpoints.reload_requests).await
+}
+
+async fn read_log_level(State(endpoints): State<AdminEndpoints>) -> (StatusCode, String) {
+    as_line((endpoints.log_filter)(None))
 }
 
 async fn replace_log_level(
-    State(endpoint): State<LogLevelEndpoint>,
+    State(endpoints): State<AdminEndpoints>,
     headers: HeaderMap,
     text: String,
 ) -> (StatusCode, String) {
-    endpoint.replace(&headers, &text)
+    endpoints.replace_log_filter(&headers, &text)
 }
 
 /// Health and metrics are those of the moment: no cache on the way may keep them.

@@ -10,6 +10,7 @@ use axum::body::{Body, to_bytes};
 use axum::extract::{ConnectInfo, Request};
 use http::header;
 use pitwall_upstream_map::{CommandKey, CommandSignature};
+use tokio::sync::watch;
 
 use super::problem::Problem;
 use super::routes::BODY_MAX_BYTES;
@@ -23,7 +24,7 @@ const BODY_READ_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(super) struct CommandAuthorizer {
     /// `None`: every command is refused.
-    token: Option<AdminToken>,
+    token: watch::Receiver<Option<AdminToken>>,
     clock: Clock,
     /// The nonces of accepted signatures, and until when, in Unix seconds, their time is accepted.
     used_nonces: Mutex<HashMap<[u8; 16], i64>>,
@@ -31,13 +32,13 @@ pub(super) struct CommandAuthorizer {
 }
 
 impl CommandAuthorizer {
-    pub(super) fn new(token: Option<AdminToken>, clock: Clock) -> Self {
+    pub(super) fn new(token: watch::Receiver<Option<AdminToken>>, clock: Clock) -> Self {
         let (used_nonces, clear_text_warning) = (Mutex::default(), Once::new());
         Self { token, clock, used_nonces, clear_text_warning }
     }
 
     pub(super) fn has_token(&self) -> bool {
-        self.token.is_some()
+        self.token.borrow().is_some()
     }
 
     /// Gives back a request that is authorized.
@@ -48,7 +49,7 @@ impl CommandAuthorizer {
         if !request.headers().contains_key(header::AUTHORIZATION) {
             return Err(Problem::TokenMissing);
         }
-        let token = self.token.as_ref().ok_or(Problem::TokenInvalid)?;
+        let token = self.token.borrow().clone().ok_or(Problem::TokenInvalid)?;
         if let Some(signature) = CommandSignature::of_headers(request.headers()) {
             return self.authorize_signed(request, token.command_key(), &signature).await;
         }
@@ -108,9 +109,9 @@ impl CommandAuthorizer {
         let signature = match CommandSignature::of_headers(&parts.headers) {
             Some(signature) => signature,
             None => {
-                let key = self.token.as_ref()?.command_key();
+                let token = self.token.borrow().clone()?;
                 let now = self.clock.now().as_second();
-                key.sign(&parts.method, path_and_query, &parts.headers, body, now)
+                token.command_key().sign(&parts.method, path_and_query, &parts.headers, body, now)
             }
         };
         Some(signature.to_header())

@@ -23,7 +23,7 @@ use utoipa::{Modify, OpenApi, ToSchema};
 
 use super::problem::{PROBLEM_CONTENT_TYPE, Problem};
 use super::problem_responses::CommandProblems;
-use super::{CommandServer, file_routes, forwarding, tool_routes};
+use super::{CommandServer, file_routes, forwarding, reload_route, tool_routes};
 use crate::model::command::{
     Command, CommandError, ReplySender, RunStarted, SwitchRequest, SwitchResult, ViewerCounts,
 };
@@ -54,6 +54,7 @@ pub(super) fn router(commands: CommandServer) -> Router {
         .route("/api/viewers", get(get_viewers))
         .merge(file_routes::router())
         .merge(tool_routes::router())
+        .merge(reload_route::router())
         .method_not_allowed_fallback(|| async { Problem::MethodNotAllowed })
         .fallback(|| async { Problem::NotFound })
         .layer(middleware::from_fn_with_state(commands.clone(), authorize_or_forward))
@@ -142,6 +143,7 @@ impl CommandLog {
         tool_routes::try_source,
         tool_routes::get_trial,
         tool_routes::test_notifications,
+        reload_route::reload,
     ),
     modifiers(&BearerScheme),
     security(("admin-token" = [])),

@@ -12,15 +12,17 @@ use pitwall_upstream_map::{
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+use prometheus::Registry;
+
 use super::*;
 use crate::config_files::SourceFileLocations;
-use crate::control::{ControlPlane, ControlPlaneConfig};
+use crate::control::{ControlPlane, ControlPlaneConfig, ControlPlaneSettings};
 use crate::extract::ConfiguredSource;
 use crate::extract::ExtractConfig;
 use crate::publish::PublicUrl;
 use crate::rank::RankConfig;
 use crate::schedule::ScheduleConfig;
-use crate::webhooks::WebhookConfig;
+use crate::webhooks::{Webhook, WebhookConfig};
 
 mod file_commands;
 
@@ -75,33 +77,45 @@ impl TestControlPlane {
         webhooks: Vec<WebhookConfig>,
         needed: T,
     ) -> Self {
+        let webhooks =
+            webhooks.into_iter().map(|webhook| Webhook::load(webhook).unwrap()).collect();
         let state = tempfile::tempdir().unwrap();
         std::fs::write(state.path().join("overrides.toml"), "# nothing yet\n").unwrap();
         let config = ControlPlaneConfig {
-            schedule: ScheduleConfig {
-                providers: Vec::new(),
-                override_file: Some(state.path().join("overrides.toml")),
-                ..ScheduleConfig::default()
+            settings: ControlPlaneSettings {
+                schedule: ScheduleConfig {
+                    providers: Vec::new(),
+                    override_file: Some(state.path().join("overrides.toml")),
+                    ..ScheduleConfig::default()
+                },
+                sources: ConfiguredSource::parse_file(text).unwrap(),
+                rank: RankConfig::default(),
+                webhooks,
+                source_files: SourceFileLocations {
+                    folder: Some(state.path().join("sources")),
+                    ..SourceFileLocations::default()
+                },
+                edit_files: true,
+                admin_token: token.map(|token| AdminToken::new(token.as_bytes()).unwrap()),
             },
-            sources: ConfiguredSource::parse_file(text).unwrap(),
             extract: ExtractConfig::default(),
             state_dir: state.path().to_owned(),
             check_interval: ControlPlaneConfig::DEFAULT_CHECK_INTERVAL,
-            rank: RankConfig::default(),
-            webhooks,
-            source_files: SourceFileLocations {
-                folder: Some(state.path().join("sources")),
-                ..SourceFileLocations::default()
-            },
-            edit_files: true,
             public_url: PublicUrl::new("https://edge.test/".parse().unwrap()),
         };
         let fetcher = Arc::new(Fetcher::new(Timeouts::default(), Vec::new()));
         let registry = Registry::new();
         let plane = ControlPlane::new(config, fetcher, store.clone(), &registry).unwrap();
-        let token = token.map(|token| AdminToken::new(token.as_bytes()).unwrap());
-        let admin_token = token.clone();
-        let commands = plane.command_server(token);
+        let (reload_requests, requests) = tokio::sync::mpsc::channel(1);
+        let commands = plane.command_server(reload_requests.clone());
+        tokio::spawn(answer_reloads(requests));
+        let endpoints = AdminEndpoints {
+            registry,
+            store,
+            admin_token: plane.admin_token(),
+            reload_requests,
+            log_filter: test_log_filter(),
+        };
         let listen = || std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let (listener, admin) = (listen(), listen());
         let addresses = (listener.local_addr().unwrap(), admin.local_addr().unwrap());
@@ -110,8 +124,7 @@ impl TestControlPlane {
             drop(needed);
         });
         tokio::spawn(commands.serve(listener, std::future::pending()));
-        let log_level = LogLevelEndpoint { filter: test_log_filter(), token: admin_token };
-        tokio::spawn(serve_admin(admin, registry, store, log_level, std::future::pending()));
+        tokio::spawn(serve_admin(admin, endpoints, std::future::pending()));
         Self { address: addresses.0, admin: addresses.1, state }
     }
 
@@ -141,6 +154,35 @@ async fn ask(
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
     let json = serde_json::from_str(body).unwrap_or_else(|_| Value::String(body.to_owned()));
     (status, head.to_lowercase(), json)
+}
+
+/// Answers each request for a reload with what it is the how manieth.
+async fn answer_reloads(
+    mut requests: mpsc::Receiver<tokio::sync::oneshot::Sender<http::Response<Vec<u8>>>>,
+) {
+    for number in 1.. {
+        let Some(reply) = requests.recv().await else { break };
+        reply.send(http::Response::new(format!("{{\"reload\":{number}}}").into())).unwrap();
+    }
+}
+
+/// The command and the admin endpoint ask the same task.
+#[tokio::test]
+async fn the_configuration_is_read_again_for_the_operator_alone() {
+    let plane = TestControlPlane::start(Some(TOKEN)).await;
+    let token = authorization_header();
+    for (address, request, headers, status, reload) in [
+        (plane.address, "POST /api/reload", "", 401, None),
+        (plane.admin, "POST /reload", "", 401, None),
+        (plane.admin, "POST /reload", "authorization: Bearer x\r\n", 401, None),
+        (plane.admin, "GET /reload", &*token, 405, None),
+        (plane.address, "GET /api/reload", &*token, 405, None),
+        (plane.address, "POST /api/reload", &*token, 200, Some(1)),
+        (plane.admin, "POST /reload", &*token, 200, Some(2)),
+    ] {
+        let (got, _, body) = ask(address, request, headers, "").await;
+        assert_eq!((got, body["reload"].as_u64()), (status, reload), "{request} {body}");
+    }
 }
 
 /// A filter that accepts a word.

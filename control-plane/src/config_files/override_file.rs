@@ -1,20 +1,18 @@
 //! [`EditableOverrides`]: the override file of the schedule.
 
-use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
+use tokio::sync::watch;
 use utoipa::ToSchema;
 
 use super::versioned_file::{FileVersion, Precondition, TEXT_MAX_BYTES, VersionedFile};
-use super::{FileError, InvalidText};
+use super::{EditableFiles, FileError, InvalidText};
 use crate::schedule::count_overrides;
 
 pub(crate) struct EditableOverrides {
-    /// `[schedule] override_file`.
-    path: Option<PathBuf>,
-    /// Whether the file may be changed: `[control] edit_files`.
-    is_editable: bool,
+    files: watch::Receiver<Arc<EditableFiles>>,
     change_lock: Mutex<()>,
 }
 
@@ -49,8 +47,8 @@ impl OverrideText {
 }
 
 impl EditableOverrides {
-    pub(crate) fn new(path: Option<PathBuf>, is_editable: bool) -> Self {
-        Self { path, is_editable, change_lock: Mutex::default() }
+    pub(crate) fn new(files: watch::Receiver<Arc<EditableFiles>>) -> Self {
+        Self { files, change_lock: Mutex::default() }
     }
 
     /// # Errors
@@ -61,7 +59,7 @@ impl EditableOverrides {
             Some((text, version)) => (text, Some(version)),
             None => (String::new(), None),
         };
-        Ok(self.show(path, text, version.as_ref()))
+        Ok(self.show(&path, text, version.as_ref()))
     }
 
     /// # Errors
@@ -85,9 +83,7 @@ impl EditableOverrides {
         text: &str,
         precondition: &Precondition,
     ) -> Result<OverrideText, FileError> {
-        if !self.is_editable {
-            return Err(FileError::ReadOnly("[control] edit_files = false".to_owned()));
-        }
+        self.files.borrow().require_editable()?;
         let path = self.path()?;
         let _one_at_a_time = self.change_lock.lock().unwrap_or_else(PoisonError::into_inner);
         let stored = VersionedFile::new(path.clone());
@@ -95,14 +91,14 @@ impl EditableOverrides {
         self.check(text)?;
         let version = stored.replace(precondition, text)?;
         tracing::info!(file = %path.display(), "an operator saved the schedule overrides");
-        Ok(self.show(path, text.to_owned(), Some(&version)))
+        Ok(self.show(&path, text.to_owned(), Some(&version)))
     }
 
-    fn show(&self, path: &PathBuf, text: String, version: Option<&FileVersion>) -> OverrideText {
+    fn show(&self, path: &Path, text: String, version: Option<&FileVersion>) -> OverrideText {
         let location = path.display().to_string();
         let counted = count_overrides(&location, &text);
         OverrideText {
-            editable: self.is_editable,
+            editable: self.files.borrow().is_editable,
             version: version.map(|version| version.as_str().to_owned()),
             overrides: counted.as_ref().copied().unwrap_or(0),
             error: counted.err().map(|error| error.to_string()),
@@ -111,7 +107,8 @@ impl EditableOverrides {
         }
     }
 
-    fn path(&self) -> Result<&PathBuf, FileError> {
-        self.path.as_ref().ok_or(FileError::NotConfigured("[schedule] override_file names no file"))
+    fn path(&self) -> Result<PathBuf, FileError> {
+        let path = self.files.borrow().overrides.clone();
+        path.ok_or(FileError::NotConfigured("[schedule] override_file names no file"))
     }
 }

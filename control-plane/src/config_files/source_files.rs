@@ -8,13 +8,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use pitwall_fetch::OwnListeners;
 use serde::Serialize;
 use serde_json::Value as Json;
+use tokio::sync::watch;
 use toml_edit::DocumentMut;
 use utoipa::ToSchema;
 
 use super::secret_masks::Masker;
 use super::source_draft::SourceDraft;
 use super::versioned_file::{FileVersion, Precondition, VersionedFile};
-use super::{FileError, InvalidText};
+use super::{EditableFiles, FileError, InvalidText};
 use crate::extract::{ConfiguredSource, ExtractionRunner};
 use crate::settings::SourceName;
 
@@ -38,9 +39,7 @@ pub struct FixedSource {
 
 /// Reads, checks and changes the files in `sources/`, one change at a time.
 pub(crate) struct SourceFiles {
-    locations: SourceFileLocations,
-    /// Whether files may be changed: `[control] edit_files`.
-    is_editable: bool,
+    files: watch::Receiver<Arc<EditableFiles>>,
     masker: Masker,
     runner: Arc<ExtractionRunner>,
     change_lock: Mutex<()>,
@@ -109,16 +108,20 @@ impl SourceFileText {
 
 impl SourceFiles {
     pub(crate) fn new(
-        locations: SourceFileLocations,
-        is_editable: bool,
+        files: watch::Receiver<Arc<EditableFiles>>,
         runner: Arc<ExtractionRunner>,
     ) -> Self {
-        let (masker, change_lock) = (Masker::new(), Mutex::default());
-        Self { locations, is_editable, masker, runner, change_lock }
+        Self { files, masker: Masker::new(), runner, change_lock: Mutex::default() }
+    }
+
+    fn files(&self) -> Arc<EditableFiles> {
+        self.files.borrow().clone()
     }
 
     pub(crate) fn list(&self) -> SourceList {
-        let fixed = self.locations.fixed.iter().map(|source| ListedSource {
+        let editable = self.files();
+        let SourceFileLocations { folder, fixed } = &editable.sources;
+        let fixed = fixed.iter().map(|source| ListedSource {
             name: source.name.clone(),
             kind: Some(source.kind.to_owned()),
             location: source.location.clone(),
@@ -142,8 +145,8 @@ impl SourceFiles {
             ListedSource { name, kind, location, file, error }
         });
         SourceList {
-            folder: self.locations.folder.as_ref().map(|folder| folder.display().to_string()),
-            editable: self.is_editable && self.locations.folder.is_some(),
+            folder: folder.as_ref().map(|folder| folder.display().to_string()),
+            editable: editable.is_editable && folder.is_some(),
             sources: fixed.chain(files).collect(),
         }
     }
@@ -197,7 +200,7 @@ impl SourceFiles {
         draft: &SourceDraft,
         precondition: &Precondition,
     ) -> Result<(SourceFileText, bool), FileError> {
-        self.require_editable()?;
+        self.files().require_editable()?;
         let path = self.path_of(file)?;
         let _one_at_a_time = self.change_lock.lock().unwrap_or_else(PoisonError::into_inner);
         let stored = VersionedFile::new(path.clone());
@@ -213,7 +216,7 @@ impl SourceFiles {
     /// # Errors
     /// The stored file is not the one that was meant, or it may not or cannot be removed.
     pub(crate) fn remove(&self, file: &str, precondition: &Precondition) -> Result<(), FileError> {
-        self.require_editable()?;
+        self.files().require_editable()?;
         let path = self.path_of(file)?;
         let _one_at_a_time = self.change_lock.lock().unwrap_or_else(PoisonError::into_inner);
         let stored = VersionedFile::new(path.clone());
@@ -243,7 +246,8 @@ impl SourceFiles {
 
     /// Where a source of this name is configured, other than in the file `except`.
     fn location_of(&self, name: &str, except: &Path) -> Option<String> {
-        let fixed = self.locations.fixed.iter().find(|source| source.name == name);
+        let files = self.files();
+        let fixed = files.sources.fixed.iter().find(|source| source.name == name);
         if let Some(fixed) = fixed {
             return Some(fixed.location.clone());
         }
@@ -258,7 +262,8 @@ impl SourceFiles {
 
     /// The source files by name without `.toml`. A folder that cannot be read has none.
     fn paths(&self) -> BTreeMap<String, PathBuf> {
-        let entries = self.locations.folder.as_ref().and_then(|folder| fs::read_dir(folder).ok());
+        let files = self.files();
+        let entries = files.sources.folder.as_ref().and_then(|folder| fs::read_dir(folder).ok());
         let paths = entries.into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
         let files = paths.filter_map(|path| {
             let stem = path.file_stem()?.to_str()?.to_owned();
@@ -269,20 +274,14 @@ impl SourceFiles {
 
     /// A valid name has neither a slash nor a dot, so the file is in the folder.
     fn path_of(&self, file: &str) -> Result<PathBuf, FileError> {
-        let folder = self.locations.folder.as_ref().ok_or(FileError::NotConfigured(
+        let files = self.files();
+        let folder = files.sources.folder.as_ref().ok_or(FileError::NotConfigured(
             "this process was started without a configuration file, so there is no sources/",
         ))?;
         if !SourceName::is_valid(file) {
             return Err(FileError::BadName(file.to_owned()));
         }
         Ok(folder.join(format!("{file}.toml")))
-    }
-
-    fn require_editable(&self) -> Result<(), FileError> {
-        match self.is_editable {
-            true => Ok(()),
-            false => Err(FileError::ReadOnly("[control] edit_files = false".to_owned())),
-        }
     }
 
     fn show(&self, file: &str, path: &Path, text: &str, version: &FileVersion) -> SourceFileText {

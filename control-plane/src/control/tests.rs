@@ -150,17 +150,21 @@ async fn from_configuration_to_public_documents() {
         allow_private: vec![crate::settings::parse_text("127.0.0.0/8").unwrap()],
         ..ScheduleConfig::default()
     };
+    let webhook = toml::from_str("name = 'ops'\nurl = 'https://hooks.example.com/'").unwrap();
     let config = ControlPlaneConfig {
-        schedule,
-        sources: sources(&site),
+        settings: ControlPlaneSettings {
+            schedule,
+            sources: sources(&site),
+            rank: RankConfig::default(),
+            webhooks: vec![Webhook::load(webhook).unwrap()],
+            source_files: SourceFileLocations::default(),
+            edit_files: true,
+            admin_token: None,
+        },
         extract: ExtractConfig::default(),
         state_dir: directory.path().to_owned(),
         check_interval: ControlPlaneConfig::DEFAULT_CHECK_INTERVAL,
         public_url: PublicUrl::new("https://edge.test/".parse().unwrap()),
-        rank: RankConfig::default(),
-        webhooks: vec![toml::from_str("name = 'ops'\nurl = 'https://hooks.example.com/'").unwrap()],
-        source_files: SourceFileLocations::default(),
-        edit_files: true,
     };
     let fetcher = Arc::new(Fetcher::new(Timeouts::default(), Vec::new()));
     let plane = ControlPlane::new(config, fetcher, store.clone(), &registry).unwrap();

@@ -26,6 +26,8 @@ pub(crate) struct AlertState {
     on_backup_since: BTreeMap<StreamId, (Instant, bool)>,
     /// Since when no stream is healthy during a session, and whether that was reported.
     no_healthy_stream_since: Option<(Instant, bool)>,
+    /// Sources of which it was reported that they fail while they still play.
+    reported_failing_sources: BTreeSet<usize>,
     /// When a source's death was last reported.
     death_alerted_at: BTreeMap<usize, Instant>,
 }
@@ -43,15 +45,16 @@ impl Engine {
         let now = self.clock.now();
         let mut alert_state = std::mem::take(&mut self.alert_state);
         let Reviewed { streams, sources } = std::mem::take(&mut self.reviews.reviewed);
+        let mut events = Vec::new();
         for source in sources {
             let has_run = self.sources.get(source).is_some_and(SourceState::has_run);
             let mut upstreams = self.upstreams.of_source(source);
             let is_live = upstreams.any(|(_, upstream)| upstream.health() != Health::Down);
             alert_state.record_source(source, is_live, has_run);
+            events.extend(self.source_failing_event(source, &mut alert_state));
         }
         let due = alert_state.take_due_deaths();
-        let mut events: Vec<_> =
-            due.into_iter().filter_map(|source| self.source_dead_event(source)).collect();
+        events.extend(due.into_iter().filter_map(|source| self.source_dead_event(source)));
         let on_backup = alert_state.on_backup_since.keys().filter(|one| !streams.contains(*one));
         for stream in streams.iter().chain(&on_backup.cloned().collect::<Vec<_>>()) {
             let ranking = self.rank_stream(stream, None);
@@ -74,6 +77,33 @@ impl Engine {
         for event in events {
             self.notifier.notify(Alert::new(event, now));
         }
+    }
+
+    /// Reported once, until a run of the source succeeds. `None` where nothing of it plays, which is
+    /// another event.
+    fn source_failing_event(
+        &self,
+        source: usize,
+        alert_state: &mut AlertState,
+    ) -> Option<AlertEvent> {
+        let state = self.sources.get(source)?;
+        let reported = &mut alert_state.reported_failing_sources;
+        if !state.is_failing() {
+            reported.remove(&source);
+        }
+        let failure = state.repeated_failure()?;
+        let upstreams = self.upstreams.of_source(source);
+        let alive: Vec<_> = upstreams.filter(|(_, it)| it.health() != Health::Down).collect();
+        if alive.is_empty() || !reported.insert(source) {
+            return None;
+        }
+        let streams: BTreeSet<_> = alive.iter().map(|(key, _)| key.stream.clone()).collect();
+        Some(AlertEvent::SourceFailing {
+            source: state.source.name.clone(),
+            streams: streams.into_iter().collect(),
+            reason: outage_cause::run_cause(failure),
+            token_ends_at: alive.iter().filter_map(|(_, it)| it.expiry.expires_at).min(),
+        })
     }
 
     /// `None` when the source has no stream, so that nobody misses it.
@@ -117,8 +147,17 @@ impl AlertState {
         *self = Self {
             live_sources,
             death_alerted_at: std::mem::take(&mut self.death_alerted_at),
+            reported_failing_sources: std::mem::take(&mut self.reported_failing_sources),
             ..Self::default()
         };
+    }
+
+    /// The source is no longer configured.
+    pub(super) fn forget_source(&mut self, source: usize) {
+        self.live_sources.remove(&source);
+        self.unreported_dead_sources.remove(&source);
+        self.death_alerted_at.remove(&source);
+        self.reported_failing_sources.remove(&source);
     }
 
     /// Records whether an upstream of a source is not down.
@@ -167,7 +206,8 @@ impl AlertState {
 
     fn on_backup_event(&mut self, stream: &StreamId, ranking: &Ranking<'_>) -> Option<AlertEvent> {
         let primary = ranking.upstreams.iter().min_by_key(|ranked| {
-            (std::cmp::Reverse(ranked.source.priority), ranked.key.source, ranked.key.ordinal)
+            let place = (ranked.config_position, ranked.key.ordinal);
+            (std::cmp::Reverse(ranked.source.priority), place)
         });
         let weak = |ranked: &&RankedUpstream<'_>| ranked.health != Health::Healthy;
         let on_backup = primary.filter(weak).zip(ranking.active());

@@ -83,9 +83,9 @@ impl Engine {
     }
 
     fn last_run_trace(&self, extractor: &str) -> Result<RunTrace, CommandError> {
-        let mut states = self.sources.iter();
-        let state = states.find(|state| state.source.name == extractor);
-        state.ok_or(CommandError::NoExtractor)?.last_trace.clone().ok_or(CommandError::NoTrace)
+        let index = source_index(&self.sources, extractor).ok_or(CommandError::NoExtractor)?;
+        let state = self.sources.get(index).ok_or(CommandError::NoExtractor)?;
+        state.last_trace.clone().ok_or(CommandError::NoTrace)
     }
 
     fn viewer_counts(&self) -> ViewerCounts {

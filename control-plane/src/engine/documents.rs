@@ -73,7 +73,7 @@ impl Engine {
                 down: self.counts.listed(Health::Down),
             },
             extractors: ExtractorCount {
-                total: self.sources.len(),
+                total: self.sources.iter().filter(|state| state.is_configured()).count(),
                 failing: self.failing_sources.len(),
             },
         }
@@ -135,8 +135,8 @@ impl Engine {
         let streams = self.known_streams.iter().filter_map(|(stream, _)| {
             Some((stream.clone(), StreamActivity { checked_at: checked_at(stream)? }))
         });
-        let extractors =
-            self.sources.iter().map(|state| (state.source.name.clone(), state.activity()));
+        let configured = self.sources.iter().filter(|state| state.is_configured());
+        let extractors = configured.map(|state| (state.source.name.clone(), state.activity()));
         let activity = Activity {
             generated_at: self.clock.now(),
             streams: streams.collect(),

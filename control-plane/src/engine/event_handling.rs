@@ -1,10 +1,12 @@
 //! Applies the results of jobs.
 
+use std::sync::Arc;
+
 use pitwall_upstream_map::{Health, UpstreamMap};
 use tokio::time::Instant;
 
 use super::Engine;
-use super::jobs::EngineEvent;
+use super::jobs::{EngineEvent, JobEvent};
 use crate::check::{CheckError, CheckFailureKind, CheckFindings};
 use crate::expiry::TokenExpiry;
 use crate::extract::Candidate;
@@ -15,17 +17,32 @@ use crate::model::tracked_upstream::{CheckContext, TrackedUpstream};
 impl Engine {
     pub(super) fn apply_event(&mut self, event: EngineEvent) {
         match event {
-            EngineEvent::CandidatePassed { key, candidate, findings } => {
+            EngineEvent::OfSource { source, event } => {
+                let state = self.sources.get(event.source());
+                match state.is_some_and(|state| Arc::ptr_eq(&state.source, &source)) {
+                    true => self.apply_job_event(event),
+                    false => self.discard_job_event(event),
+                }
+            }
+            EngineEvent::PublicationEnded { version, result } => {
+                self.on_publication_ended(version, result);
+            }
+        }
+    }
+
+    fn apply_job_event(&mut self, event: JobEvent) {
+        match event {
+            JobEvent::CandidatePassed { key, candidate, findings } => {
                 self.on_candidate_passed(key, candidate, findings)
             }
-            EngineEvent::CandidateRejected { key, position, reason } => {
+            JobEvent::CandidateRejected { key, position, reason } => {
                 if let Some(upstream) = self.upstreams.get_mut(&key) {
                     upstream.mark_found();
                 }
                 self.known_streams.record_rejected_find(&key, position, reason);
                 self.reviews.touch(&key.stream);
             }
-            EngineEvent::RunEnded { source, report } => {
+            JobEvent::RunEnded { source, report } => {
                 let now = self.clock.now();
                 self.runs.end(source);
                 let Some(state) = self.sources.get_mut(source) else { return };
@@ -34,19 +51,29 @@ impl Engine {
                 }
                 self.metrics.record_run(&state.source.name, &report, now);
                 state.end_run(report, now, self.cadence, rand::random());
+                self.forget_superseded(source);
                 self.schedule_run(source);
                 self.touch_with_streams(source);
             }
-            EngineEvent::RecheckEnded { key, generation, result } => {
+            JobEvent::RecheckEnded { key, generation, result } => {
                 self.checks.end(key.source);
                 self.on_recheck_ended(&key, generation, result);
                 self.schedule_check(&key);
                 self.reviews.touch(&key.stream);
             }
-            EngineEvent::PublicationEnded { version, result } => {
-                self.on_publication_ended(version, result);
-            }
         }
+    }
+
+    /// Discards the event of a job that began before its source changed or went: it may say what
+    /// the source's settings no longer allow.
+    fn discard_job_event(&mut self, event: JobEvent) {
+        let JobEvent::RecheckEnded { key, .. } = event else { return };
+        self.checks.end(key.source);
+        if let Some(upstream) = self.upstreams.get_mut(&key) {
+            upstream.check_running_since = None;
+            upstream.next_check_at = Instant::now();
+        }
+        self.schedule_check(&key);
     }
 
     /// A candidate of an extraction passed its check.

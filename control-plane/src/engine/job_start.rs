@@ -18,7 +18,8 @@ impl Engine {
     /// Queues the next run of a source, after its time has changed.
     pub(super) fn schedule_run(&mut self, source: usize) {
         let Some(state) = self.sources.get(source) else { return };
-        let due_at = (!state.is_running).then_some(state.due_at);
+        let may_start = state.is_configured() && !state.is_running;
+        let due_at = may_start.then_some(state.due_at);
         self.runs.schedule(&source, due_at, state.is_watched);
     }
 
@@ -44,7 +45,7 @@ impl Engine {
             let last_failures =
                 state.last_trace.as_ref().map(|trace| trace.failures.clone()).unwrap_or_default();
             let (clock, events) = (self.clock.clone(), self.event_channel.0.clone());
-            self.jobs.spawn(jobs::run_extraction(
+            let run = self.jobs.spawn(jobs::run_extraction(
                 executor,
                 index,
                 source,
@@ -52,6 +53,7 @@ impl Engine {
                 clock,
                 events,
             ));
+            state.run = Some(run);
         }
     }
 

@@ -47,6 +47,13 @@ pub(crate) trait JobExecutor: Send + Sync + 'static {
 }
 
 pub(crate) enum EngineEvent {
+    /// Of a job for a source, as the source was configured when the job began.
+    OfSource { source: Arc<ConfiguredSource>, event: JobEvent },
+    /// The store has taken a map, or not.
+    PublicationEnded { version: u64, result: Result<(), StoreError> },
+}
+
+pub(crate) enum JobEvent {
     /// A candidate passed its check.
     CandidatePassed {
         key: UpstreamKey,
@@ -69,11 +76,32 @@ pub(crate) enum EngineEvent {
         generation: u64,
         result: Result<CheckFindings, CheckError>,
     },
-    /// The store has taken a map, or not.
-    PublicationEnded {
-        version: u64,
-        result: Result<(), StoreError>,
-    },
+}
+
+impl JobEvent {
+    /// The index of the source.
+    pub(super) fn source(&self) -> usize {
+        match self {
+            Self::CandidatePassed { key, .. }
+            | Self::CandidateRejected { key, .. }
+            | Self::RecheckEnded { key, .. } => key.source,
+            Self::RunEnded { source, .. } => *source,
+        }
+    }
+}
+
+/// Sends the events of a source's jobs to the engine.
+struct JobEvents {
+    source: Arc<ConfiguredSource>,
+    events: mpsc::Sender<EngineEvent>,
+}
+
+impl JobEvents {
+    /// Sending fails only when the engine is gone, and nobody then waits for the event.
+    async fn send(&self, event: JobEvent) {
+        let source = self.source.clone();
+        let _ = self.events.send(EngineEvent::OfSource { source, event }).await;
+    }
 }
 
 pub(crate) struct RecheckJob {
@@ -102,6 +130,7 @@ pub(crate) async fn run_extraction(
     events: mpsc::Sender<EngineEvent>,
 ) {
     let began_at = Instant::now();
+    let events = JobEvents { source: source.clone(), events };
     let run = ExtractionRun {
         executor: &*executor,
         source: &source,
@@ -117,7 +146,7 @@ pub(crate) async fn run_extraction(
         ..SourceRunReport::default()
     });
     let report = SourceRunReport { duration: began_at.elapsed(), ..report };
-    let _ = events.send(EngineEvent::RunEnded { source: index, report }).await;
+    events.send(JobEvent::RunEnded { source: index, report }).await;
 }
 
 /// One run of a source.
@@ -126,7 +155,7 @@ struct ExtractionRun<'a> {
     source: &'a ConfiguredSource,
     last_failures: &'a [ExtractorError],
     clock: &'a Clock,
-    events: &'a mpsc::Sender<EngineEvent>,
+    events: &'a JobEvents,
 }
 
 impl ExtractionRun<'_> {
@@ -184,10 +213,7 @@ impl ExtractionRun<'_> {
             });
         match check {
             Ok(findings) => {
-                let _ = self
-                    .events
-                    .send(EngineEvent::CandidatePassed { key, candidate, findings })
-                    .await;
+                self.events.send(JobEvent::CandidatePassed { key, candidate, findings }).await;
                 (CheckTrace { feed, refused: None }, None)
             }
             Err(error) => {
@@ -197,10 +223,7 @@ impl ExtractionRun<'_> {
                     tracing::warn!(source, stream = %key.stream, %error, "check failed");
                 }
                 let (position, reason) = (candidate.position, error.message.clone());
-                let _ = self
-                    .events
-                    .send(EngineEvent::CandidateRejected { key, position, reason })
-                    .await;
+                self.events.send(JobEvent::CandidateRejected { key, position, reason }).await;
                 (CheckTrace { feed, refused: Some(error.to_string()) }, Some(failure))
             }
         }
@@ -237,7 +260,8 @@ pub(crate) async fn run_recheck(
     {
         tracing::warn!(source = source.name, stream = %key.stream, %error, "recheck failed");
     }
-    let _ = events.send(EngineEvent::RecheckEnded { key, generation, result }).await;
+    let events = JobEvents { source, events };
+    events.send(JobEvent::RecheckEnded { key, generation, result }).await;
 }
 
 fn extractor_error(step: &str, message: &str) -> ExtractorError {

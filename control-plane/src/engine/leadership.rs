@@ -36,6 +36,7 @@ impl Engine {
                 // A closed fence means that the store is dropped, and with it the process.
                 return std::future::pending().await;
             }
+            self.apply_settings();
             self.take_over_leadership();
             tokio::select! {
                 () = self.run() => {}
@@ -86,7 +87,8 @@ impl Engine {
             let (id, profile) = publish::source_profile(&state.source);
             (id, Arc::new(profile))
         };
-        self.publication.begin_with(&map, self.sources.iter().map(profile).collect());
+        let configured = self.sources.iter().filter(|state| state.is_configured());
+        self.publication.begin_with(&map, configured.map(profile).collect());
         self.touch_all();
     }
 
@@ -100,8 +102,15 @@ impl Engine {
             state.inherit_last_success(activity.and_then(|activity| activity.last_success_at));
         }
         let now = self.clock.now();
-        for state in &self.sources {
+        for state in self.sources.iter().filter(|state| state.is_configured()) {
             self.metrics.set_last_success(&state.source.name, state.last_success_at.unwrap_or(now));
+        }
+    }
+
+    /// Does not wait for upstreams of a source that is no longer configured.
+    pub(super) fn forget_inherited(&mut self, source: usize) {
+        if let Some(inherited) = &mut self.inherited_upstreams {
+            inherited.upstreams.retain(|(_, one)| *one != Some(source));
         }
     }
 
@@ -117,7 +126,8 @@ impl Engine {
     /// Are upstreams of the previous leader's map still missing that may yet be found?
     pub(super) fn is_warming_up(&mut self) -> bool {
         let Some(inherited) = &self.inherited_upstreams else { return false };
-        let has_run = |state: &SourceState| state.has_run_since(inherited.inherited_at);
+        let has_run =
+            |it: &SourceState| !it.is_configured() || it.has_run_since(inherited.inherited_at);
         if inherited.upstreams.is_empty()
             || (self.jobs.is_empty() && self.sources.iter().all(has_run))
             || inherited.inherited_at.elapsed() > WARM_UP_TIMEOUT

@@ -44,7 +44,7 @@ const STARTUP_GRACE_PERIOD: Duration = Duration::from_mins(1);
 impl PersistedState {
     pub(super) fn load(
         history_store: HistoryStore,
-        sources: &[ConfiguredSource],
+        sources: &[Arc<ConfiguredSource>],
         now: Timestamp,
     ) -> (Self, BTreeMap<String, TokenLifetimes>) {
         let history = history_store.load(now);
@@ -139,6 +139,12 @@ impl PersistedState {
         self.unseen_upstreams.remove(key)
     }
 
+    /// The source is no longer configured.
+    pub(super) fn forget_source(&mut self, source: usize) {
+        self.unseen_upstreams.retain(|key, _| key.source != source);
+        self.previously_active.retain(|_, active| active.key.source != source);
+    }
+
     pub(super) fn is_starting_up(&self) -> bool {
         Instant::now() < self.startup_ends_at
     }
@@ -224,7 +230,7 @@ impl Engine {
             let (pinned, switched) = (*pinned, *switched);
             Some(ActiveHistory { stream, source: name(key)?, ordinal, pinned, switched })
         });
-        let lifetimes = self.sources.iter();
+        let lifetimes = self.sources.iter().filter(|state| state.is_configured());
         let lifetimes = lifetimes.map(|one| (one.source.name.clone(), one.lifetimes.clone()));
         History {
             upstreams: upstreams.collect(),

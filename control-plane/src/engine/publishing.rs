@@ -146,6 +146,20 @@ impl Publication {
         }
     }
 
+    /// Drafts the request profile of a source, which all its upstreams have that need no other.
+    pub(super) fn put_source_profile(&mut self, id: RequestProfileId, profile: RequestProfile) {
+        if self.draft.profiles.get(&id).map(|it| &**it) != Some(&profile) {
+            self.draft.profiles.insert(id, Arc::new(profile));
+            self.is_due = true;
+        }
+    }
+
+    pub(super) fn remove_source(&mut self, name: &str) {
+        self.draft.profiles.remove(&RequestProfileId(name.to_owned()));
+        self.draft.documents.extractors.remove(name);
+        (self.is_due, self.is_status_outdated) = (true, true);
+    }
+
     pub(super) fn put_session(&mut self, session: Document) {
         self.is_version_outdated |= self.draft.documents.session != session;
         self.put_document(|map| &mut map.documents.session, session);

@@ -58,9 +58,10 @@ impl Engine {
             .upstreams
             .of_stream(stream)
             .filter_map(|(key, upstream)| {
-                let source = &*self.sources.get(key.source)?.source;
+                let state = self.sources.get(key.source)?;
+                let (source, config_position) = (&**state.source, state.position?);
                 let (health, is_listed) = (upstream.health(), upstream.is_listed(max_age));
-                Some(RankedUpstream { key, upstream, source, health, is_listed })
+                Some(RankedUpstream { key, upstream, source, config_position, health, is_listed })
             })
             .collect();
         let incumbent = switch.or_else(|| self.incumbent(stream, &upstreams));
@@ -71,7 +72,7 @@ impl Engine {
                 has_unconfirmed_failure: ranked.upstream.breaker.has_unconfirmed_failure(),
                 priority: ranked.source.priority,
                 score: ranked.upstream.score,
-                config_position: ranked.key.source,
+                config_position: ranked.config_position,
                 is_active: incumbent.is_some_and(|incumbent| incumbent.key == *ranked.key),
                 healthy_for: ranked.upstream.breaker.healthy_for(),
             })
@@ -93,7 +94,8 @@ impl Engine {
         let awaited = || self.persisted.awaited_pin(stream).filter(|_| switch.is_none());
         let pinned_upstream = current.filter(|it| it.pinned).or_else(awaited);
         let pin = pinned_upstream.and_then(|it| {
-            let source = self.sources.get(it.key.source)?.source.name.clone();
+            let state = self.sources.get(it.key.source).filter(|state| state.is_configured())?;
+            let source = state.source.name.clone();
             Some(SourcePin { source, version: it.switch_version })
         });
         Ranking { upstreams, reason: order.reason, pinned, switch_version, pin }

@@ -219,6 +219,7 @@ impl Engine {
     /// Drafts the status of a source.
     fn review_source(&mut self, source: usize) {
         let Some(state) = self.sources.get(source) else { return };
+        let Some(position) = state.position else { return };
         let upstreams = || self.upstreams.of_source(source);
         let status = state.extractor_status(publish::dead_upstream_error(state, upstreams()));
         for health in [Health::Healthy, Health::Degraded, Health::Down] {
@@ -231,7 +232,7 @@ impl Engine {
             false => self.failing_sources.remove(&source),
         };
         self.publication.is_status_outdated |= changed;
-        match publish::extractor(source, &status) {
+        match publish::extractor(position, &status) {
             Ok(extractor) => {
                 let extractors = &mut self.publication.draft.documents.extractors;
                 if extractors.get(&status.name).is_none_or(|before| **before != extractor) {

@@ -8,6 +8,7 @@ mod leadership;
 mod learning;
 mod publication;
 mod ranking;
+mod reconfiguration;
 mod renewal;
 mod scripted_executor;
 mod sessions;
@@ -56,6 +57,7 @@ struct EngineHarness {
     registry: Registry,
     alerts: mpsc::Receiver<Arc<Alert>>,
     commands: mpsc::Sender<Command>,
+    settings: watch::Sender<Arc<EngineSettings>>,
     _schedule: watch::Sender<schedule::ScheduleState>,
     _state: tempfile::TempDir,
     engine: tokio::task::JoinHandle<()>,
@@ -83,19 +85,23 @@ impl EngineHarness {
         let state =
             schedule::ScheduleState { schedule: options.schedule.clone(), ..Default::default() };
         let (sender, schedule) = watch::channel(state);
-        let (notifier, alerts) = Notifier::with_receiver();
+        let (notifier, webhook, alerts) = Notifier::with_receiver();
         let state = tempfile::tempdir().unwrap();
         let directory = options.state_dir.unwrap_or(state.path());
+        let settings = watch::Sender::new(Arc::new(EngineSettings {
+            sources: scripts.iter().map(source).map(Arc::new).collect(),
+            rank: toml::from_str(options.rank).unwrap(),
+            webhooks: vec![webhook],
+        }));
         let mut engine = Engine::new(EngineDependencies {
             executor: executor.clone(),
             store: faulty_store.clone(),
             clock,
             metrics: Metrics::register(&registry).unwrap(),
             schedule,
-            sources: scripts.iter().map(source).collect(),
+            settings: settings.subscribe(),
             check_interval: Duration::from_secs(15),
             public_url: PublicUrl::new("https://edge.test/".parse().unwrap()),
-            rank_config: toml::from_str(options.rank).unwrap(),
             history_store: HistoryStore::new(directory.to_owned()),
             notifier,
         });
@@ -109,6 +115,7 @@ impl EngineHarness {
             registry,
             alerts,
             commands,
+            settings,
             _schedule,
             _state,
             engine,

@@ -17,6 +17,7 @@ use crate::source::{COMMON_KEYS, CommonSettings, Source};
 pub struct ConfiguredSource {
     pub(in crate::extract) source: Source,
     pub(in crate::extract) extractor: Arc<dyn Extractor>,
+    definition: blake3::Hash,
 }
 
 impl ConfiguredSource {
@@ -26,6 +27,7 @@ impl ConfiguredSource {
     /// With the span of the invalid key or value.
     pub fn parse(table: Spanned<DeTable<'_>>) -> Result<Self, toml::de::Error> {
         let span = table.span();
+        let definition = hash_definition(&table)?;
         let (common, rest): (DeTable<'_>, DeTable<'_>) = table
             .into_inner()
             .into_iter()
@@ -37,7 +39,7 @@ impl ConfiguredSource {
         let feeds = extractor.configured_feeds(feed);
         let origins = extractor.configured_origins();
         let source = Source::new(common, extractor.kind(), feeds, origins);
-        Ok(Self { source, extractor })
+        Ok(Self { source, extractor, definition })
     }
 
     /// Parses every `[[source]]` in the text of a file, for tools and tests.
@@ -78,6 +80,19 @@ impl ConfiguredSource {
             _ => Err(error_at(span, "a source is a table")),
         }
     }
+
+    /// Whether both are written with the same keys and values, whatever their order and layout.
+    pub fn has_same_definition(&self, other: &Self) -> bool {
+        self.definition == other.definition
+    }
+}
+
+/// The hash of a source's keys and values, which hold secrets.
+fn hash_definition(table: &Spanned<DeTable<'_>>) -> Result<blake3::Hash, toml::de::Error> {
+    let value = Spanned::new(table.span(), DeValue::Table(table.get_ref().clone()));
+    // The keys of a `toml::Table` are sorted.
+    let table = toml::Table::deserialize(ValueDeserializer::from(value))?;
+    Ok(blake3::hash(table.to_string().as_bytes()))
 }
 
 impl Deref for ConfiguredSource {

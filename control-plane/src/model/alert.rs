@@ -20,6 +20,14 @@ pub(crate) struct Alert {
 pub(crate) enum AlertEvent {
     /// All upstreams of a source are down.
     SourceDead { source: String, streams: Vec<StreamId>, reason: Option<String> },
+    /// Runs of a source fail while its streams still play.
+    SourceFailing {
+        source: String,
+        streams: Vec<StreamId>,
+        reason: String,
+        /// When the first token of what plays ends.
+        token_ends_at: Option<Timestamp>,
+    },
     /// Viewers were moved, because the active upstream was no longer healthy.
     Failover { stream: StreamId, from: String, to: String, reason: Option<String> },
     /// A stream has been on a source other than its primary one for a while.
@@ -39,6 +47,7 @@ pub(crate) enum AlertEvent {
 #[serde(rename_all = "kebab-case")]
 pub enum EventName {
     SourceDead,
+    SourceFailing,
     Failover,
     OnBackup,
     StreamDark,
@@ -62,6 +71,7 @@ impl AlertEvent {
     pub(crate) fn event_name(&self) -> EventName {
         match self {
             Self::SourceDead { .. } => EventName::SourceDead,
+            Self::SourceFailing { .. } => EventName::SourceFailing,
             Self::Failover { .. } => EventName::Failover,
             Self::OnBackup { .. } => EventName::OnBackup,
             Self::StreamDark { .. } => EventName::StreamDark,
@@ -79,6 +89,17 @@ impl AlertEvent {
                 let streams: Vec<_> = streams.iter().map(StreamId::as_str).collect();
                 let because = because(reason);
                 format!("Source {source} is dead ({}){because}", streams.join(", "))
+            }
+            Self::SourceFailing { source, streams, reason, token_ends_at } => {
+                let streams: Vec<_> = streams.iter().map(StreamId::as_str).collect();
+                let until = token_ends_at.map_or(String::new(), |at| {
+                    format!(", and its token ends at {}", format_utc(at))
+                });
+                format!(
+                    "Source {source} still plays ({}), but its runs fail: {reason}{}",
+                    streams.join(", "),
+                    until
+                )
             }
             Self::Failover { stream, from, to, reason } => {
                 format!("{stream} moved from {from} to {to}{}", because(reason))
@@ -112,6 +133,7 @@ impl EventName {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::SourceDead => "source-dead",
+            Self::SourceFailing => "source-failing",
             Self::Failover => "failover",
             Self::OnBackup => "on-backup",
             Self::StreamDark => "stream-dark",
@@ -125,7 +147,7 @@ impl EventName {
     pub(crate) fn priority(self) -> &'static str {
         match self {
             Self::NoHealthyStream | Self::StreamDark => "5",
-            Self::SourceDead => "4",
+            Self::SourceDead | Self::SourceFailing => "4",
             Self::Failover | Self::OnBackup | Self::StreamBack | Self::Test => "3",
         }
     }

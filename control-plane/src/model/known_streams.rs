@@ -15,7 +15,6 @@ use super::UpstreamKey;
 use super::alert::AlertEvent;
 use super::source_state::{self, SourceState};
 use super::tracked_upstream::TrackedUpstream;
-use crate::extract::ConfiguredSource;
 
 #[derive(Default)]
 pub(crate) struct KnownStreams {
@@ -72,7 +71,7 @@ impl UnverifiedFind {
     fn is_current(&self, source: usize, sources: &[SourceState]) -> bool {
         sources.get(source).is_some_and(|source| {
             let is_superseded = self.is_inherited && source.has_complete_run_since(self.found_at);
-            !is_superseded && source.is_still_known(self.found_at)
+            source.is_configured() && !is_superseded && source.is_still_known(self.found_at)
         })
     }
 }
@@ -83,22 +82,33 @@ const OUTAGE_ALERT_DELAY: Duration = Duration::from_secs(10);
 const RECOVERY_ALERT_DELAY: Duration = Duration::from_secs(10);
 
 impl KnownStreams {
-    pub(crate) fn new(sources: &[ConfiguredSource]) -> Self {
-        let feeds = sources.iter().enumerate().flat_map(|(source, one)| {
-            let named = one.configured_feeds.iter();
-            named.filter_map(move |feed| Some((StreamId::of_feed(feed)?, feed, source)))
+    /// Takes over which streams the configuration names. Gives those that it no longer names.
+    pub(crate) fn configure(&mut self, sources: &[SourceState]) -> Vec<StreamId> {
+        let before = std::mem::take(&mut self.configured);
+        self.by_source.clear();
+        let places = sources.iter().enumerate();
+        let mut places: Vec<_> =
+            places.filter_map(|(index, state)| Some((state.position?, index, state))).collect();
+        places.sort_unstable_by_key(|(position, ..)| *position);
+        let feeds = places.into_iter().flat_map(|(_, index, state)| {
+            let named = state.source.configured_feeds.iter();
+            named.filter_map(move |feed| Some((StreamId::of_feed(feed)?, feed, index)))
         });
-        let mut known = Self::default();
         for (position, (stream, feed, source)) in feeds.enumerate() {
-            known.by_source.entry(source).or_default().insert(stream.clone());
-            let configured = known.configured.entry(stream);
+            self.by_source.entry(source).or_default().insert(stream.clone());
+            let configured = self.configured.entry(stream);
             let configured = configured.or_insert_with(|| ConfiguredStream {
                 feed: feed.clone(),
                 sources: BTreeMap::new(),
             });
             configured.sources.insert(source, position);
         }
-        known
+        for (stream, known) in &self.streams {
+            for source in known.unverified_finds.keys() {
+                self.by_source.entry(*source).or_default().insert(stream.clone());
+            }
+        }
+        before.into_keys().filter(|stream| !self.configured.contains_key(stream)).collect()
     }
 
     pub(crate) fn get(&self, stream: &StreamId) -> Option<&KnownStream> {

@@ -70,6 +70,11 @@ pub(crate) fn find_cause(feed: &str, rejection: Option<&str>, state: &SourceStat
     }
 }
 
+/// Why a run of a source failed.
+pub(crate) fn run_cause(failure: &ExtractorError) -> String {
+    step_cause("", failure)
+}
+
 fn step_cause(feed: &str, failure: &ExtractorError) -> String {
     let own = format!("{feed}: ");
     let bare = |text: &str| text.strip_prefix(&own).unwrap_or(text).to_owned();

@@ -43,6 +43,8 @@ pub(crate) struct RankedUpstream<'a> {
     pub(crate) key: &'a UpstreamKey,
     pub(crate) upstream: &'a TrackedUpstream,
     pub(crate) source: &'a Source,
+    /// The place of its source in the configuration.
+    pub(crate) config_position: usize,
     pub(crate) health: Health,
     /// Passed a check recently enough to be listed.
     pub(crate) is_listed: bool,

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use pitwall_upstream_map::documents::{
     ExtractorActivity, ExtractorError, ExtractorState, ExtractorStatus,
 };
+use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use super::run_report::{CHECK_STEP, SourceRunReport};
@@ -14,13 +15,20 @@ use super::run_trace::RunTrace;
 use crate::extract::ConfiguredSource;
 use crate::refresh::{self, PollCadence, TokenLifetimes};
 
-/// The index of the source of this name.
+/// The index of the configured source of this name.
 pub(crate) fn source_index(sources: &[SourceState], name: &str) -> Option<usize> {
-    sources.iter().position(|state| state.source.name == name)
+    sources.iter().position(|state| state.is_configured() && state.source.name == name)
 }
 
 pub(crate) struct SourceState {
     pub(crate) source: Arc<ConfiguredSource>,
+    /// The place in the configuration; `None` once it is removed from there.
+    pub(crate) position: Option<usize>,
+    /// The run in progress.
+    pub(crate) run: Option<AbortHandle>,
+    /// Since when the source has its present definition, until a complete run shows what it has
+    /// by that.
+    redefined_at: Option<Instant>,
     pub(crate) due_at: Instant,
     pub(crate) is_running: bool,
     /// When the last run began, and when the last complete run began.
@@ -46,13 +54,22 @@ pub(crate) struct SourceState {
 pub(crate) const UNLISTED_RETENTION: Duration = Duration::from_mins(10);
 /// The same while no run of its source is complete.
 const UNREACHABLE_RETENTION: Duration = Duration::from_hours(24);
+/// Runs that fail in a row within about half a minute, after which the reason is taken for lasting.
+const REPEATED_FAILURES: u32 = 5;
 /// Runs that are brought forward together start within this time.
 const BRING_FORWARD_MAX_JITTER: Duration = Duration::from_secs(10);
 
 impl SourceState {
-    pub(crate) fn new(source: ConfiguredSource, lifetimes: TokenLifetimes) -> Self {
+    pub(crate) fn new(
+        source: Arc<ConfiguredSource>,
+        position: usize,
+        lifetimes: TokenLifetimes,
+    ) -> Self {
         Self {
-            source: Arc::new(source),
+            source,
+            position: Some(position),
+            run: None,
+            redefined_at: None,
             due_at: Instant::now(),
             is_running: false,
             run_began_at: None,
@@ -70,6 +87,31 @@ impl SourceState {
             candidates: 0,
             last_error: None,
         }
+    }
+
+    /// The state of a source whose definition was replaced: it runs at once, and what was learned of
+    /// its tokens stays.
+    pub(crate) fn redefined(&self, source: Arc<ConfiguredSource>, position: usize) -> Self {
+        Self {
+            redefined_at: Some(Instant::now()),
+            last_success_at: self.last_success_at,
+            is_watched: self.is_watched,
+            has_token: self.has_token,
+            ..Self::new(source, position, self.lifetimes.clone())
+        }
+    }
+
+    pub(crate) fn is_configured(&self) -> bool {
+        self.position.is_some()
+    }
+
+    /// When the first complete run since the definition was replaced began; once for each
+    /// replacement. What was last found before is not what the source has now.
+    pub(crate) fn take_first_run_redefined(&mut self) -> Option<Instant> {
+        let redefined_at = self.redefined_at?;
+        let began = self.last_complete_run_began_at.filter(|began| *began >= redefined_at)?;
+        self.redefined_at = None;
+        Some(began)
     }
 
     pub(crate) fn begin_run(&mut self) {
@@ -136,6 +178,7 @@ impl SourceState {
         jitter: f64,
     ) {
         self.is_running = false;
+        self.run = None;
         self.last_run_at = Some(now);
         self.last_run_ended_at = Some(Instant::now());
         if report.is_complete {
@@ -182,6 +225,13 @@ impl SourceState {
     fn schedule_next_run(&mut self, delay: Duration, now: Timestamp) {
         self.due_at = Instant::now() + delay;
         self.next_run_at = now.checked_add(delay).ok();
+    }
+
+    /// Why the last runs of the source failed, if [`REPEATED_FAILURES`] did in a row. A list of which
+    /// some entries fail their check has not failed.
+    pub(crate) fn repeated_failure(&self) -> Option<&ExtractorError> {
+        let failure = self.last_error.as_ref().filter(|error| error.step != CHECK_STEP);
+        failure.filter(|_| self.consecutive_failures >= REPEATED_FAILURES)
     }
 
     pub(crate) fn is_failing(&self) -> bool {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, de};
 use crate::settings::{HumanDuration, SourceName};
 
 /// `[rank]` of the configuration.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RankConfig {
     /// By how much another upstream's score must be higher before viewers are moved to it.
@@ -22,7 +22,7 @@ pub struct RankConfig {
 }
 
 /// One `[[rank.prefer]]`: points for every upstream that meets all its conditions.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Preference {
     pub name: String,

@@ -35,6 +35,8 @@ pub(crate) struct SchedulePoller {
     overrides: Overrides,
     override_error: Option<OverrideError>,
     unlisted: UnlistedSessions,
+    /// `[schedule]` as configured; `None` where providers are given, in tests.
+    config: Option<watch::Receiver<ScheduleConfig>>,
 }
 
 impl SchedulePoller {
@@ -44,15 +46,18 @@ impl SchedulePoller {
     /// # Errors
     /// The override file cannot be read, or one of its keys is wrong.
     pub(crate) fn new(
-        config: &ScheduleConfig,
+        mut config: watch::Receiver<ScheduleConfig>,
         directory: PathBuf,
         fetcher: Arc<Fetcher>,
         clock: Clock,
         metrics: ScheduleMetrics,
     ) -> Result<Self, OverrideError> {
-        let override_file = config.override_file.clone().map(OverrideFile::new);
-        let providers = build_providers(config);
-        Self::with_providers(providers, override_file, directory, fetcher, clock, metrics)
+        let current = config.borrow_and_update().clone();
+        let override_file = current.override_file.clone().map(OverrideFile::new);
+        let providers = build_providers(&current);
+        let poller =
+            Self::with_providers(providers, override_file, directory, fetcher, clock, metrics)?;
+        Ok(Self { config: Some(config), ..poller })
     }
 
     fn with_providers(
@@ -70,17 +75,7 @@ impl SchedulePoller {
             .unwrap_or_default();
         let schedule_file = ScheduleFile::new(directory);
         let mut saved = schedule_file.load().unwrap_or_default();
-        let mut provider_states = Vec::new();
-        for provider in providers {
-            let stored = take_stored_provider(&mut saved.opinions, &*provider);
-            provider_states.push(ProviderState::new(provider, stored));
-        }
-        // A stored schedule to which none of the configured providers contributed is not served,
-        // but its revisions continue.
-        if provider_states.iter().all(|one| one.snapshot.is_none()) {
-            let stored = std::mem::take(&mut saved.schedule);
-            saved.unlisted.update(&stored, &Schedule::default(), clock.now());
-        }
+        let provider_states = restore_providers(providers, &mut saved, clock.now());
         let state = watch::Sender::new(ScheduleState {
             schedule: saved.schedule,
             ..ScheduleState::default()
@@ -96,14 +91,19 @@ impl SchedulePoller {
             overrides,
             override_error: None,
             unlisted: saved.unlisted,
+            config: None,
         };
         poller.merge_schedule();
-        let (schedule, now) = (poller.state.borrow().schedule.clone(), poller.clock.now());
-        for provider_state in &mut poller.providers {
+        poller.schedule_first_polls();
+        Ok(poller)
+    }
+
+    fn schedule_first_polls(&mut self) {
+        let (schedule, now) = (self.state.borrow().schedule.clone(), self.clock.now());
+        for provider_state in &mut self.providers {
             provider_state.next_poll =
                 Instant::now() + provider_state.first_interval(&schedule, now);
         }
-        Ok(poller)
     }
 
     pub(crate) fn subscribe(&self) -> watch::Receiver<ScheduleState> {
@@ -112,16 +112,50 @@ impl SchedulePoller {
 
     /// Polls until the future is dropped; never returns.
     pub(crate) async fn run(mut self) {
-        if self.providers.is_empty() && self.override_file.is_none() {
-            return std::future::pending().await;
-        }
         // Without a provider, nothing else saves what the override file lists.
-        self.save_schedule().await;
+        if !self.providers.is_empty() || self.override_file.is_some() {
+            self.save_schedule().await;
+        }
+        let mut config = self.config.take();
         loop {
-            tokio::time::sleep_until(self.next_wake()).await;
+            let next_wake = self.next_wake();
+            let next_config = async {
+                let changed = match &mut config {
+                    Some(config) => config.changed().await.ok().map(|()| config.borrow().clone()),
+                    None => None,
+                };
+                // Nobody can change the configuration any more.
+                let Some(config) = changed else { return std::future::pending().await };
+                config
+            };
+            tokio::select! {
+                config = next_config => self.reconfigure(&config).await,
+                () = tokio::time::sleep_until(next_wake) => {}
+            }
             self.reload_overrides().await;
             self.poll_due_providers().await;
         }
+    }
+
+    /// Goes on with other providers and another override file. A provider that stays, at the same
+    /// origin, keeps what it has told.
+    async fn reconfigure(&mut self, config: &ScheduleConfig) {
+        let mut stored = self.stored_schedule();
+        let providers = build_providers(config);
+        self.providers = restore_providers(providers, &mut stored, self.clock.now());
+        self.unlisted = stored.unlisted;
+        self.state.send_modify(|state| state.schedule = stored.schedule);
+        self.overrides = Overrides::default();
+        self.override_error = None;
+        self.override_file = config.override_file.clone().map(OverrideFile::new);
+        if self.override_file.is_some() {
+            // Reads, merges and saves.
+            self.reload_overrides().await;
+        } else {
+            self.merge_schedule();
+            self.save_schedule().await;
+        }
+        self.schedule_first_polls();
     }
 
     fn next_wake(&self) -> Instant {
@@ -280,14 +314,18 @@ impl SchedulePoller {
         (!all.is_empty()).then(|| all.join("; "))
     }
 
-    /// Writes the schedule file. A disk that is full or read-only is only logged: the schedule in
-    /// memory stays in use.
-    async fn save_schedule(&self) {
-        let saved = StoredSchedule {
+    fn stored_schedule(&self) -> StoredSchedule {
+        StoredSchedule {
             schedule: self.state.borrow().schedule.clone(),
             unlisted: self.unlisted.clone(),
             opinions: self.providers.iter().filter_map(ProviderState::to_stored).collect(),
-        };
+        }
+    }
+
+    /// Writes the schedule file. A disk that is full or read-only is only logged: the schedule in
+    /// memory stays in use.
+    async fn save_schedule(&self) {
+        let saved = self.stored_schedule();
         let schedule_file = self.schedule_file.clone();
         let result = tokio::task::spawn_blocking(move || schedule_file.save(&saved)).await;
         if let Err(error) = result.map_err(std::io::Error::other).and_then(|result| result) {
@@ -297,6 +335,25 @@ impl SchedulePoller {
             );
         }
     }
+}
+
+/// The states of providers, with what was stored of each. A stored schedule to which none of them
+/// contributed is not served, but its revisions continue.
+fn restore_providers(
+    providers: Vec<Box<dyn Provider>>,
+    stored: &mut StoredSchedule,
+    now: Timestamp,
+) -> Vec<ProviderState> {
+    let states = providers.into_iter().map(|provider| {
+        let opinion = take_stored_provider(&mut stored.opinions, &*provider);
+        ProviderState::new(provider, opinion)
+    });
+    let states: Vec<_> = states.collect();
+    if states.iter().all(|one| one.snapshot.is_none()) {
+        let before = std::mem::take(&mut stored.schedule);
+        stored.unlisted.update(&before, &Schedule::default(), now);
+    }
+    states
 }
 
 /// Removes and returns the stored snapshot of a provider, if it was read from the same origin.

@@ -4,12 +4,13 @@ use std::path::PathBuf;
 
 use pitwall_fetch::{AddressPolicy, PrivateRange};
 use serde::{Deserialize, Deserializer};
+use url::Url;
 
 use super::PROVIDER_KINDS;
 use crate::settings::{HttpUrl, from_text};
 
 /// The keys of `[schedule]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ScheduleConfig {
     /// The providers to poll, the most trusted first. Empty: no schedule.
     pub providers: Vec<ProviderName>,
@@ -72,6 +73,21 @@ impl ScheduleConfig {
             allow_private: self.allow_private.iter().map(|range| range.0).collect(),
             ports: self.ports.iter().copied().chain(url.0.port()).collect(),
         }
+    }
+
+    /// What each configured provider is read from, but for a file, and how it may be reached.
+    pub fn provider_targets(&self) -> Vec<(&'static str, Url, AddressPolicy)> {
+        let url = |name: &ProviderName| match (*name, &self.ics) {
+            (ProviderName::JOLPICA, _) => Some(&self.jolpica_url),
+            (ProviderName::OPENF1, _) => Some(&self.openf1_url),
+            (_, Some(IcsLocation::Url(url))) => Some(url),
+            _ => None,
+        };
+        let target = |name: &ProviderName| {
+            let url = url(name)?;
+            Some((name.0, url.0.clone(), self.policy(url)))
+        };
+        self.providers.iter().filter_map(target).collect()
     }
 
     /// The URLs of configured providers that the address policy denies before any name is resolved:

@@ -1,5 +1,5 @@
-//! [`WebhookClient`]: sends an alert to one webhook, signed. [`DeliveryWorker`]: sends the alerts of
-//! one webhook in order, with retries.
+//! [`send_alert`]: sends an alert to one webhook, signed. [`DeliveryWorker`]: sends the alerts of one
+//! webhook in order, with retries.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,19 +13,14 @@ use prometheus::IntCounterVec;
 use sha2::Sha256;
 use tokio::sync::mpsc;
 
-use super::{WebhookConfig, WebhookKind};
+use super::{Webhook, WebhookKind};
 use crate::clock::Clock;
 use crate::model::alert::Alert;
 
-pub(super) struct WebhookClient {
-    pub(super) config: WebhookConfig,
-    pub(super) secret: Option<Vec<u8>>,
+pub(super) struct DeliveryWorker {
+    pub(super) webhook: Webhook,
     pub(super) fetcher: Arc<Fetcher>,
     pub(super) clock: Clock,
-}
-
-pub(super) struct DeliveryWorker {
-    pub(super) client: Arc<WebhookClient>,
     pub(super) alerts: mpsc::Receiver<Arc<Alert>>,
     pub(super) alert_counter: IntCounterVec,
 }
@@ -56,17 +51,19 @@ impl DeliveryWorker {
     pub(super) async fn run(mut self) {
         while let Some(alert) = self.alerts.recv().await {
             let outcome = if self.deliver(&alert).await { "delivered" } else { "failed" };
-            let webhook = self.client.config.name.0.as_str();
-            self.alert_counter.with_label_values(&[webhook, outcome]).inc();
+            self.alert_counter
+                .with_label_values(&[self.webhook.config.name.0.as_str(), outcome])
+                .inc();
         }
     }
 
     async fn deliver(&self, alert: &Alert) -> bool {
         let mut retries = RETRY_DELAYS.iter();
         loop {
-            let Err(failure) = self.client.send(alert).await else { return true };
+            let sent = send_alert(&self.webhook, &self.fetcher, &self.clock, alert).await;
+            let Err(failure) = sent else { return true };
             let DeliveryFailure { message, retry_after, is_retryable } = failure;
-            let webhook = &self.client.config.name.0;
+            let webhook = &self.webhook.config.name.0;
             match retries.next().filter(|_| is_retryable) {
                 Some(delay) => {
                     tracing::info!(
@@ -90,37 +87,45 @@ impl DeliveryWorker {
     }
 }
 
-impl WebhookClient {
-    /// Sends an alert once; gives the webhook's status.
-    pub(super) async fn send(&self, alert: &Alert) -> Result<StatusCode, DeliveryFailure> {
-        let permanent =
-            |message: String| DeliveryFailure { message, retry_after: None, is_retryable: false };
-        let (body, headers) = self.build_message(alert).map_err(permanent)?;
-        let url = self.config.url.0.clone();
-        let policy = self.config.fetch_policy();
-        let request = Request::post(url, body).source_headers(headers);
-        let response =
-            self.fetcher.send(&policy, request).await.map_err(|error| DeliveryFailure {
-                message: self.config.explain_fetch_error(&error),
-                retry_after: None,
-                is_retryable: error.is_transient(),
-            })?;
-        let status = response.status();
-        if status.is_success() {
-            return Ok(status);
-        }
-        let retry_after = response.headers().get(header::RETRY_AFTER);
-        let retry_after = retry_after.and_then(|value| value.to_str().ok()?.parse().ok());
-        Err(DeliveryFailure {
-            message: format!("answered with {}", status.as_u16()),
-            retry_after: retry_after.map(Duration::from_secs),
-            is_retryable: status.is_server_error()
-                || matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS),
-        })
+/// Sends an alert once; gives the webhook's status.
+pub(super) async fn send_alert(
+    webhook: &Webhook,
+    fetcher: &Fetcher,
+    clock: &Clock,
+    alert: &Alert,
+) -> Result<StatusCode, DeliveryFailure> {
+    let permanent =
+        |message: String| DeliveryFailure { message, retry_after: None, is_retryable: false };
+    let (body, headers) = webhook.build_message(clock, alert).map_err(permanent)?;
+    let url = webhook.config.url.0.clone();
+    let policy = webhook.config.fetch_policy();
+    let request = Request::post(url, body).source_headers(headers);
+    let response = fetcher.send(&policy, request).await.map_err(|error| DeliveryFailure {
+        message: webhook.config.explain_fetch_error(&error),
+        retry_after: None,
+        is_retryable: error.is_transient(),
+    })?;
+    let status = response.status();
+    if status.is_success() {
+        return Ok(status);
     }
+    let retry_after = response.headers().get(header::RETRY_AFTER);
+    let retry_after = retry_after.and_then(|value| value.to_str().ok()?.parse().ok());
+    Err(DeliveryFailure {
+        message: format!("answered with {}", status.as_u16()),
+        retry_after: retry_after.map(Duration::from_secs),
+        is_retryable: status.is_server_error()
+            || matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS),
+    })
+}
 
+impl Webhook {
     /// The body and the header fields of a message.
-    fn build_message(&self, alert: &Alert) -> Result<(RequestBody, HeaderMap), String> {
+    fn build_message(
+        &self,
+        clock: &Clock,
+        alert: &Alert,
+    ) -> Result<(RequestBody, HeaderMap), String> {
         let configured = self.config.headers.0.iter();
         let configured = configured.map(|(name, value)| (name.as_str(), value.0.as_str()));
         let mut headers = parse_source_headers(configured).map_err(|error| error.to_string())?;
@@ -143,7 +148,7 @@ impl WebhookClient {
             HeaderValue::from_str(&alert.id).map_err(|error| error.to_string())?,
         );
         if let Some(secret) = &self.secret {
-            let signature = sign_body(secret, self.clock.now().as_second(), &bytes)?;
+            let signature = sign_body(secret, clock.now().as_second(), &bytes)?;
             let value = HeaderValue::from_str(&signature).map_err(|error| error.to_string())?;
             headers.insert(SIGNATURE_HEADER, value);
         }

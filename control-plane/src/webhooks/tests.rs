@@ -46,13 +46,9 @@ async fn deliver(answers: &[StatusCode], settings: &str) -> (Arc<WebhookReceiver
     let config = toml::from_str(&text).unwrap();
     let fetcher = Arc::new(Fetcher::new(Timeouts::default(), Vec::new()));
     let registry = Registry::new();
-    let (notifier, webhooks) = configure(
-        vec![config],
-        &fetcher,
-        &Clock::system(),
-        register_alert_counter(&registry).unwrap(),
-    )
-    .unwrap();
+    let (mut notifier, webhooks) =
+        Notifier::new(fetcher, Clock::system(), register_alert_counter(&registry).unwrap());
+    notifier.set_webhooks(&[Webhook::load(config).unwrap()]);
     notifier.notify(failover_alert());
     let counter = notifier.alert_counter.clone();
     drop(notifier);

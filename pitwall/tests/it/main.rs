@@ -20,6 +20,7 @@ mod multivariant;
 mod operator_commands;
 mod public_path;
 mod refresh;
+mod reload;
 mod segment_cache;
 mod slow_readers;
 mod splice;

@@ -3,6 +3,7 @@
 //! - [`config_checks`]: `pitwall check`.
 //! - [`error_reasons`]: messages about targets that cannot be fetched.
 //! - [`idle_connections`]: the header deadline.
+//! - [`refused_keys`]: the log line of a wrong key.
 
 use std::fs::{self, File};
 use std::io::ErrorKind;
@@ -19,6 +20,7 @@ use crate::support::{client, eventually, fetch, free_address};
 mod config_checks;
 mod error_reasons;
 mod idle_connections;
+mod refused_keys;
 
 const NO_SCHEDULE_CONFIG: &str = "[schedule]\nproviders = []\n";
 /// A Redis at whose address nothing listens; a process starts nevertheless.
@@ -113,7 +115,7 @@ fn keys(directory: &Path) {
 }
 
 #[tokio::test]
-async fn sighup_ends_nothing_and_is_answered_in_the_log() {
+async fn sighup_reads_the_configuration_again() {
     for (command, config) in
         [("run", NO_SCHEDULE_CONFIG), ("proxy", REDIS_CONFIG), ("control-plane", REDIS_CONFIG)]
     {
@@ -122,9 +124,10 @@ async fn sighup_ends_nothing_and_is_answered_in_the_log() {
         for _ in 0..2 {
             process.signal("-HUP");
         }
-        process
-            .wait_for_log_line("SIGHUP: a reload is not supported yet: restart to apply changes")
-            .await;
+        process.wait_for_log_line("the configuration was read again").await;
+        fs::write(process.folder.path().join("pitwall.toml"), "[edge]\nlisten = 1\n").unwrap();
+        process.signal("-HUP");
+        process.wait_for_log_line("pitwall.toml:2: edge.listen: ").await;
         process.wait_until_up().await;
         assert!(process.child.try_wait().unwrap().is_none(), "{command}");
     }

@@ -235,7 +235,7 @@ pub static OPERATIONS: &[Operation] = &[
 
 /// Commands, which are forwarded to the control plane, with the methods of each path; the control
 /// plane's own OpenAPI document describes them.
-const COMMAND_ROUTES: [(&str, &str); 12] = [
+const COMMAND_ROUTES: [(&str, &str); 13] = [
     ("/api/extractors/{name}/run", "POST"),
     ("/api/extractors/{name}/trace", "GET, HEAD"),
     ("/api/streams/{id}/switch", "POST"),
@@ -248,6 +248,7 @@ const COMMAND_ROUTES: [(&str, &str); 12] = [
     ("/api/overrides", "GET, HEAD, PUT"),
     ("/api/overrides/check", "POST"),
     ("/api/notifications/test", "POST"),
+    ("/api/reload", "POST"),
 ];
 
 /// Where players post CMCD reports.

@@ -31,14 +31,29 @@ pub enum AccessControl {
     Key(AccessKeys),
 }
 
-/// The current access key, the one before the last rotation, and the admin token, which opens
+/// The access key of everybody, the one before its last rotation, those of persons, and the admin token, which opens
 /// [`AccessScope::Api`] without a key.
 pub struct AccessKeys {
     keys: Vec<AccessKey>,
     admin_token: Option<AdminToken>,
 }
 
+/// A line of the key file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyLine<'a> {
+    /// Whose key it is; `None` for the key of everybody.
+    pub name: Option<&'a str>,
+    pub key: &'a [u8],
+}
+
+/// Which of the [`AccessKeys`] mints what a client is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyIndex(usize);
+
 struct AccessKey {
+    /// With which key tokens are minted for who showed this one: that of a person with itself, so
+    /// that all of it ends with the key; that of everybody with the current one.
+    minted_with: KeyIndex,
     key_hash: blake3::Hash,
     token_mac_key: [u8; 32],
 }
@@ -62,8 +77,8 @@ pub enum AccessScope<'a> {
 pub enum Grant {
     /// Nothing: access is open, or the route needs none.
     Open,
-    Key,
-    Cookie,
+    Key(KeyIndex),
+    Cookie(KeyIndex),
     /// The admin token.
     Admin,
     /// This token, of one scope.
@@ -76,15 +91,17 @@ const TOKEN_EXPIRY_BYTES: usize = 8;
 const TOKEN_NONCE_BYTES: usize = 8;
 
 impl AccessKeys {
-    /// `keys`: at least one; the first is the current one, with which tokens are made.
-    pub fn new<'a>(keys: impl IntoIterator<Item = &'a [u8]>) -> Self {
-        let key = |secret: &[u8]| {
+    /// `keys`: at least one. Of those without a name the first is the current one.
+    pub fn new(keys: &[KeyLine<'_>]) -> Self {
+        let current = keys.iter().position(|key| key.name.is_none()).unwrap_or_default();
+        let key = |(index, KeyLine { name, key: secret }): (usize, &KeyLine<'_>)| {
             let mut token_mac_key = [0; 32];
             let mut hasher = blake3::Hasher::new_derive_key("pitwall 2026 playback tokens");
             hasher.update(secret).finalize_xof().fill(&mut token_mac_key);
-            AccessKey { key_hash: blake3::hash(secret), token_mac_key }
+            let minted_with = KeyIndex(if name.is_some() { index } else { current });
+            AccessKey { minted_with, key_hash: blake3::hash(secret), token_mac_key }
         };
-        Self { keys: keys.into_iter().map(key).collect(), admin_token: None }
+        Self { keys: keys.iter().enumerate().map(key).collect(), admin_token: None }
     }
 
     /// With the admin token, if one is configured.
@@ -93,21 +110,34 @@ impl AccessKeys {
         Self { admin_token, ..self }
     }
 
-    fn contains_key(&self, presented: &str) -> bool {
+    fn find_key(&self, presented: &str) -> Option<KeyIndex> {
         // Hashes are compared in constant time, and always all of them.
         let presented = blake3::hash(presented.as_bytes());
-        self.keys.iter().fold(false, |found, key| (key.key_hash == presented) | found)
+        let of = |key: &AccessKey| (key.key_hash == presented).then_some(key.minted_with);
+        self.keys.iter().fold(None, |found, key| of(key).or(found))
     }
 
-    fn mint_token(&self, scope: AccessScope<'_>, expires: u64, nonce: u64) -> Option<String> {
-        let current = self.keys.first()?;
+    fn mint_token(
+        &self,
+        index: KeyIndex,
+        scope: AccessScope<'_>,
+        expires: u64,
+        nonce: u64,
+    ) -> Option<String> {
+        let current = self.keys.get(index.0)?;
         let mut token = [expires.to_be_bytes(), nonce.to_be_bytes()].concat();
         let mac = current.compute_mac(scope, &token);
         token.extend_from_slice(mac.as_bytes());
         Some(URL_SAFE_NO_PAD.encode(token))
     }
 
-    fn verify_token(&self, token: &str, scope: AccessScope<'_>, now: u64) -> Result<(), Problem> {
+    /// The key that mints what the holder of the token is given.
+    fn verify_token(
+        &self,
+        token: &str,
+        scope: AccessScope<'_>,
+        now: u64,
+    ) -> Result<KeyIndex, Problem> {
         let token = URL_SAFE_NO_PAD.decode(token).map_err(|_| Problem::KeyInvalid)?;
         let (claims, mac) = token
             .split_at_checked(TOKEN_EXPIRY_BYTES + TOKEN_NONCE_BYTES)
@@ -115,11 +145,9 @@ impl AccessKeys {
         // `Hash` compares in constant time.
         let mac = blake3::Hash::from_slice(mac).map_err(|_| Problem::KeyInvalid)?;
         let is_mac_of = |key: &AccessKey| key.compute_mac(scope, claims) == mac;
-        if !self.keys.iter().any(is_mac_of) {
-            return Err(Problem::KeyInvalid);
-        }
+        let key = self.keys.iter().find(|key| is_mac_of(key)).ok_or(Problem::KeyInvalid)?;
         let expires = claims.first_chunk().map_or(0, |first| u64::from_be_bytes(*first));
-        if expires <= now { Err(Problem::KeyExpired) } else { Ok(()) }
+        if expires <= now { Err(Problem::KeyExpired) } else { Ok(key.minted_with) }
     }
 }
 
@@ -163,11 +191,11 @@ impl AccessControl {
         let Self::Key(keys) = self else { return Ok(Grant::Open) };
         let mut key_problem = None;
         if let Some(presented) = query.get(KEY_PARAMETER)? {
-            if keys.contains_key(&presented) {
-                return Ok(Grant::Key);
+            if let Some(index) = keys.find_key(&presented) {
+                return Ok(Grant::Key(index));
             }
             match keys.verify_token(&presented, scope, now) {
-                Ok(()) => return Ok(Grant::Token(presented.into_owned())),
+                Ok(_) => return Ok(Grant::Token(presented.into_owned())),
                 Err(problem) => key_problem = Some(problem),
             }
         }
@@ -178,7 +206,7 @@ impl AccessControl {
         }
         let cookie_problem = match find_access_cookie(headers) {
             Some(cookie) => match keys.verify_token(cookie, AccessScope::Site, now) {
-                Ok(()) => return Ok(Grant::Cookie),
+                Ok(index) => return Ok(Grant::Cookie(index)),
                 Err(problem) => problem,
             },
             None if scope == AccessScope::Api && admin_token::bearer_token(headers).is_some() => {
@@ -197,7 +225,10 @@ impl AccessControl {
         match grant {
             // A token is passed on and never renewed, so that no client can extend its access.
             Grant::Token(token) => Some(token.clone()),
-            _ => keys.mint_token(scope, now + TOKEN_LIFETIME_SECONDS, rand::random()),
+            Grant::Key(index) | Grant::Cookie(index) => {
+                keys.mint_token(*index, scope, now + TOKEN_LIFETIME_SECONDS, rand::random())
+            }
+            Grant::Open | Grant::Admin => None,
         }
     }
 
@@ -220,9 +251,9 @@ impl AccessControl {
         secure: bool,
         now: u64,
     ) -> Option<String> {
-        let (Self::Key(keys), Grant::Key) = (self, grant) else { return None };
-        let value =
-            keys.mint_token(AccessScope::Site, now + COOKIE_MAX_AGE_SECONDS, rand::random())?;
+        let (Self::Key(keys), Grant::Key(index)) = (self, grant) else { return None };
+        let expires = now + COOKIE_MAX_AGE_SECONDS;
+        let value = keys.mint_token(*index, AccessScope::Site, expires, rand::random())?;
         let secure = if secure { "; Secure" } else { "" };
         Some(format!(
             "{COOKIE_NAME}={value}; Path={path}; Max-Age={COOKIE_MAX_AGE_SECONDS}; HttpOnly; SameSite=Lax{secure}"
@@ -247,8 +278,9 @@ mod tests {
     const KEY: &str = "the-key-of-everybody-who-watches-here";
     const NOW: u64 = 1_780_000_000;
 
-    fn access(keys: &[&str]) -> AccessControl {
-        AccessControl::Key(AccessKeys::new(keys.iter().map(|key| key.as_bytes())))
+    fn access(keys: &[&'static str]) -> AccessControl {
+        let line = |key: &&'static str| KeyLine { name: None, key: key.as_bytes() };
+        AccessControl::Key(AccessKeys::new(&keys.iter().map(line).collect::<Vec<_>>()))
     }
 
     fn authorize(
@@ -269,10 +301,10 @@ mod tests {
     #[test]
     fn the_admin_token_opens_the_api_alone() {
         let token = "the-token-of-whoever-runs-this-place";
-        let keys = AccessKeys::new([KEY.as_bytes()])
+        let keys = AccessKeys::new(&[KeyLine { name: None, key: KEY.as_bytes() }])
             .with_admin_token(Some(AdminToken::new(token.as_bytes())));
         let (edge, none) = (AccessControl::Key(keys), access(&[KEY]));
-        let cookie = edge.issue_cookie(&Grant::Key, "/", false, NOW).unwrap();
+        let cookie = edge.issue_cookie(&Grant::Key(KeyIndex(0)), "/", false, NOW).unwrap();
         let cookie = cookie.split(';').next().unwrap();
         let bearer = format!("Bearer {token}");
         let (key, world) = (format!("key={KEY}"), AccessScope::Stream("world-feed"));
@@ -297,7 +329,15 @@ mod tests {
                 "pitwall=AAAA",
                 Ok(Grant::Admin),
             ),
-            ("beside the key", &edge, AccessScope::Api, &key, &bearer, "", Ok(Grant::Key)),
+            (
+                "beside the key",
+                &edge,
+                AccessScope::Api,
+                &key,
+                &bearer,
+                "",
+                Ok(Grant::Key(KeyIndex(0))),
+            ),
             (
                 "beside an old key",
                 &edge,
@@ -325,7 +365,7 @@ mod tests {
                 "",
                 "Bearer another",
                 cookie,
-                Ok(Grant::Cookie),
+                Ok(Grant::Cookie(KeyIndex(0))),
             ),
             ("to watch", &edge, world, "", &bearer, "", missing.clone()),
             ("for the page", &edge, AccessScope::Site, "", &bearer, "", missing.clone()),
@@ -357,9 +397,9 @@ mod tests {
     fn keys_cookies_and_tokens_open_their_scopes() {
         let (edge, other) = (access(&[KEY]), access(&["another-key-that-is-long-enough-too"]));
         let (world, pit) = (AccessScope::Stream("world-feed"), AccessScope::Stream("pit-lane"));
-        let token = edge.issue_token(&Grant::Key, world, NOW).unwrap();
-        let foreign = other.issue_token(&Grant::Key, world, NOW).unwrap();
-        let cookie = edge.issue_cookie(&Grant::Key, "/tv", true, NOW).unwrap();
+        let token = edge.issue_token(&Grant::Key(KeyIndex(0)), world, NOW).unwrap();
+        let foreign = other.issue_token(&Grant::Key(KeyIndex(0)), world, NOW).unwrap();
+        let cookie = edge.issue_cookie(&Grant::Key(KeyIndex(0)), "/tv", true, NOW).unwrap();
         assert!(cookie.ends_with("; Path=/tv; Max-Age=2592000; HttpOnly; SameSite=Lax; Secure"));
         let cookie = cookie.split_once(';').unwrap().0;
         let jar = format!("theme=dark; {cookie}; a=b");
@@ -368,9 +408,9 @@ mod tests {
         let granted_by_token = || Ok(Grant::Token(token.clone()));
         for (name, scope, query, cookie, now, expected) in [
             ("nothing", world, "", "", NOW, Err(Problem::KeyMissing)),
-            ("the key", world, key.as_str(), "", NOW, Ok(Grant::Key)),
-            ("the key for the site", AccessScope::Site, &key, "", NOW, Ok(Grant::Key)),
-            ("the key for the API", AccessScope::Api, &key, "", NOW, Ok(Grant::Key)),
+            ("the key", world, key.as_str(), "", NOW, Ok(Grant::Key(KeyIndex(0)))),
+            ("the key for the site", AccessScope::Site, &key, "", NOW, Ok(Grant::Key(KeyIndex(0)))),
+            ("the key for the API", AccessScope::Api, &key, "", NOW, Ok(Grant::Key(KeyIndex(0)))),
             (
                 "a token for the API",
                 AccessScope::Api,
@@ -379,7 +419,14 @@ mod tests {
                 NOW,
                 Err(Problem::KeyInvalid),
             ),
-            ("a cookie for the API", AccessScope::Api, "", cookie, NOW, Ok(Grant::Cookie)),
+            (
+                "a cookie for the API",
+                AccessScope::Api,
+                "",
+                cookie,
+                NOW,
+                Ok(Grant::Cookie(KeyIndex(0))),
+            ),
             ("another key", world, "key=another", "", NOW, Err(Problem::KeyInvalid)),
             ("no key", world, "key=", "", NOW, Err(Problem::KeyInvalid)),
             (
@@ -409,10 +456,24 @@ mod tests {
                 NOW,
                 Err(Problem::KeyInvalid),
             ),
-            ("a cookie", world, "", &jar, NOW + day, Ok(Grant::Cookie)),
-            ("a cookie for the site", AccessScope::Site, "", cookie, NOW, Ok(Grant::Cookie)),
-            ("beside an old key", world, "key=old", cookie, NOW, Ok(Grant::Cookie)),
-            ("beside an old token", world, &token_query, cookie, NOW + 2 * day, Ok(Grant::Cookie)),
+            ("a cookie", world, "", &jar, NOW + day, Ok(Grant::Cookie(KeyIndex(0)))),
+            (
+                "a cookie for the site",
+                AccessScope::Site,
+                "",
+                cookie,
+                NOW,
+                Ok(Grant::Cookie(KeyIndex(0))),
+            ),
+            ("beside an old key", world, "key=old", cookie, NOW, Ok(Grant::Cookie(KeyIndex(0)))),
+            (
+                "beside an old token",
+                world,
+                &token_query,
+                cookie,
+                NOW + 2 * day,
+                Ok(Grant::Cookie(KeyIndex(0))),
+            ),
             (
                 "an old key and cookie",
                 world,
@@ -445,25 +506,56 @@ mod tests {
         assert_eq!(authorize(&AccessControl::Open, world, "key=a&key=b", "", NOW), Ok(Grant::Open));
     }
 
+    /// Whatever was given to a person ends with the line of that person, and nobody else's does.
+    #[test]
+    fn what_a_person_was_given_ends_with_the_key() {
+        const ANNA: KeyLine<'_> =
+            KeyLine { name: Some("anna"), key: b"the-key-of-anna-which-is-long-enough" };
+        const BEN: KeyLine<'_> =
+            KeyLine { name: Some("ben"), key: b"the-key-of-ben-which-is-long-enough" };
+        const ALL: KeyLine<'_> = KeyLine { name: None, key: KEY.as_bytes() };
+        let of = |keys: &[KeyLine<'_>]| AccessControl::Key(AccessKeys::new(keys));
+        let (before, after) = (of(&[ANNA, ALL, BEN]), of(&[ALL, BEN]));
+        let scope = AccessScope::Stream("world-feed");
+        for (line, is_let_in) in [(ANNA, false), (BEN, true), (ALL, true)] {
+            let name = line.name;
+            let query = format!("key={}", String::from_utf8_lossy(line.key));
+            let grant = authorize(&before, scope, &query, "", NOW).unwrap();
+            let cookie = before.issue_cookie(&grant, "/", false, NOW).unwrap();
+            let cookie = cookie.split(';').next().unwrap();
+            let by_cookie = authorize(&before, scope, "", cookie, NOW).unwrap();
+            for (what, query, cookie) in [
+                ("the key", query.as_str(), ""),
+                ("a cookie", "", cookie),
+                ("a token", &before.token_query(&grant, scope, NOW)[1..], ""),
+                ("a token by a cookie", &before.token_query(&by_cookie, scope, NOW)[1..], ""),
+            ] {
+                assert!(authorize(&before, scope, query, cookie, NOW).is_ok(), "{name:?} {what}");
+                let granted = authorize(&after, scope, query, cookie, NOW).is_ok();
+                assert_eq!(granted, is_let_in, "{name:?} {what}");
+            }
+        }
+    }
+
     #[test]
     fn a_token_is_passed_on_unchanged() {
         let (edge, scope) = (access(&[KEY]), AccessScope::Stream("world-feed"));
-        let token = edge.issue_token(&Grant::Cookie, scope, NOW).unwrap();
+        let token = edge.issue_token(&Grant::Cookie(KeyIndex(0)), scope, NOW).unwrap();
         assert_ne!(
-            edge.issue_token(&Grant::Cookie, scope, NOW),
+            edge.issue_token(&Grant::Cookie(KeyIndex(0)), scope, NOW),
             Some(token.clone()),
             "each viewer's own"
         );
         let passed_on = edge.issue_token(&Grant::Token(token.clone()), scope, NOW + 1000);
         assert_eq!(passed_on, Some(token));
         assert_eq!(AccessControl::Open.issue_token(&Grant::Open, scope, NOW), None);
-        assert_eq!(edge.issue_cookie(&Grant::Cookie, "/", true, NOW), None);
+        assert_eq!(edge.issue_cookie(&Grant::Cookie(KeyIndex(0)), "/", true, NOW), None);
     }
 
     #[test]
     fn keys_rotate_without_a_break_and_forgery_fails() {
         let scope = AccessScope::Stream("world-feed");
-        let old = access(&[KEY]).issue_token(&Grant::Key, scope, NOW).unwrap();
+        let old = access(&[KEY]).issue_token(&Grant::Key(KeyIndex(0)), scope, NOW).unwrap();
         let rotated = access(&["the-new-key-which-is-long-enough-too", KEY]);
         assert!(authorize(&rotated, scope, &format!("key={old}"), "", NOW).is_ok());
         assert!(authorize(&rotated, scope, &format!("key={KEY}"), "", NOW).is_ok());

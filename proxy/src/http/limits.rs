@@ -67,26 +67,24 @@ fn header<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Err
     }
 }
 
-/// Enforces [`LimitsConfig`].
+/// Enforces [`LimitsConfig`]. It holds what is counted, and is given the limits, which may change.
+#[derive(Default)]
 pub struct ClientLimiter {
-    config: LimitsConfig,
     connections: Arc<ConcurrencyLimit>,
     event_streams: Arc<ConcurrencyLimit>,
     blocked_reloads: Arc<ConcurrencyLimit>,
     token_buckets: Shards<TokenBuckets>,
 }
 
-/// How many of a kind may be open at once.
+/// How many of a kind are open, in all and by client.
+#[derive(Default)]
 struct ConcurrencyLimit {
-    max: usize,
-    max_per_client: Option<NonZeroUsize>,
     counts: Mutex<ConcurrencyCounts>,
 }
 
 #[derive(Default)]
 struct ConcurrencyCounts {
     total: usize,
-    /// Empty without a limit per client.
     by_client: HashMap<ClientNetwork, usize>,
 }
 
@@ -142,32 +140,17 @@ const BURST_SECONDS: f64 = 2.0;
 const BUCKET_SWEEP_INTERVAL: Duration = Duration::from_secs(10);
 
 impl ClientLimiter {
-    pub fn new(config: LimitsConfig) -> Arc<Self> {
-        let LimitsConfig { event_streams, event_streams_per_client, .. } = config;
-        let limit = |max, max_per_client| {
-            Arc::new(ConcurrencyLimit { max, max_per_client, counts: Mutex::default() })
-        };
-        Arc::new(Self {
-            config,
-            connections: limit(
-                config.connections.get(),
-                Some(config.connections_per_client.unwrap_or(PUBLIC_CLIENT_CONNECTIONS)),
-            ),
-            event_streams: limit(event_streams.get(), Some(event_streams_per_client)),
-            blocked_reloads: limit(usize::MAX, Some(config.blocked_reloads_per_client)),
-            token_buckets: Shards::default(),
-        })
-    }
-
-    pub fn header_timeout(&self) -> Duration {
-        self.config.header
-    }
-
     /// A permit for a connection of this client; `None` when a limit is reached. `client` is `None`
     /// for a trusted proxy, which carries many clients and has no limit per client.
-    pub fn acquire_connection(&self, client: Option<ClientNetwork>) -> Option<ConcurrencyPermit> {
-        let is_configured = self.config.connections_per_client.is_some();
-        self.connections.acquire(client.filter(|client| is_configured || is_public(client.0))).ok()
+    pub fn acquire_connection(
+        &self,
+        limits: &LimitsConfig,
+        client: Option<ClientNetwork>,
+    ) -> Option<ConcurrencyPermit> {
+        let is_configured = limits.connections_per_client.is_some();
+        let max_per_client = limits.connections_per_client.unwrap_or(PUBLIC_CLIENT_CONNECTIONS);
+        let client = client.filter(|client| is_configured || is_public(client.0));
+        self.connections.acquire(limits.connections.get(), max_per_client, client).ok()
     }
 
     /// # Errors
@@ -175,9 +158,11 @@ impl ClientLimiter {
     /// this one.
     pub fn acquire_event_stream(
         &self,
+        limits: &LimitsConfig,
         client: Option<ClientNetwork>,
     ) -> Result<ConcurrencyPermit, Problem> {
-        self.event_streams.acquire(client).map_err(|reached| match reached {
+        let (max, max_per_client) = (limits.event_streams.get(), limits.event_streams_per_client);
+        self.event_streams.acquire(max, max_per_client, client).map_err(|reached| match reached {
             LimitReached::OfAllClients => Problem::Busy("too many listen to events"),
             LimitReached::OfThisClient => {
                 Problem::TooManyRequests("More event streams at once than one client may have.")
@@ -189,10 +174,14 @@ impl ClientLimiter {
     /// [`Problem::TooManyRequests`] beyond the limit of this client.
     pub fn acquire_blocked_reload(
         &self,
+        limits: &LimitsConfig,
         client: Option<ClientNetwork>,
     ) -> Result<ConcurrencyPermit, Problem> {
         let why = "More playlist requests wait at once than one client may have.";
-        self.blocked_reloads.acquire(client).map_err(|_| Problem::TooManyRequests(why))
+        let max_per_client = limits.blocked_reloads_per_client;
+        self.blocked_reloads
+            .acquire(usize::MAX, max_per_client, client)
+            .map_err(|_| Problem::TooManyRequests(why))
     }
 
     /// Admits a request of this client while `in_flight` requests, this one included, are in
@@ -201,15 +190,19 @@ impl ClientLimiter {
     /// # Errors
     /// [`Problem::Busy`] beyond the limit of all clients, [`Problem::TooManyRequests`] beyond the
     /// rate of this one.
-    pub fn admit_request(&self, client: ClientNetwork, in_flight: i64) -> Result<(), Problem> {
-        if self
-            .config
+    pub fn admit_request(
+        &self,
+        limits: &LimitsConfig,
+        client: ClientNetwork,
+        in_flight: i64,
+    ) -> Result<(), Problem> {
+        if limits
             .requests
             .is_some_and(|limit| usize::try_from(in_flight).is_ok_and(|now| now > limit.get()))
         {
             return Err(Problem::Busy("more requests than this edge answers at once"));
         }
-        let Some(rate) = self.config.requests_per_client else { return Ok(()) };
+        let Some(rate) = limits.requests_per_client else { return Ok(()) };
         let (rate, now) = (f64::from(rate.get()), Instant::now());
         let capacity = rate * BURST_SECONDS;
         let mut buckets = self.token_buckets.of_key(client);
@@ -249,17 +242,18 @@ impl ConcurrencyLimit {
 
     fn acquire(
         self: &Arc<Self>,
+        max: usize,
+        max_per_client: NonZeroUsize,
         client: Option<ClientNetwork>,
     ) -> Result<ConcurrencyPermit, LimitReached> {
-        let client = client.filter(|_| self.max_per_client.is_some());
         let mut counts = self.lock_counts();
-        if let (Some(client), Some(max)) = (client, self.max_per_client) {
+        if let Some(client) = client {
             let count = counts.by_client.get(&client).copied().unwrap_or(0);
-            if count >= max.get() {
+            if count >= max_per_client.get() {
                 return Err(LimitReached::OfThisClient);
             }
         }
-        if counts.total >= self.max {
+        if counts.total >= max {
             return Err(LimitReached::OfAllClients);
         }
         counts.total += 1;
@@ -294,23 +288,25 @@ mod tests {
 
     #[test]
     fn connections_are_limited_per_client_and_in_all() {
-        let limiter = ClientLimiter::new(LimitsConfig {
+        let limits = LimitsConfig {
             connections: NonZeroUsize::new(4).unwrap(),
             connections_per_client: NonZeroUsize::new(2),
             ..LimitsConfig::default()
-        });
+        };
+        let limiter = ClientLimiter::default();
         let one = Some(client("192.0.2.1"));
-        let first = limiter.acquire_connection(one);
-        let second = limiter.acquire_connection(one);
+        let first = limiter.acquire_connection(&limits, one);
+        let second = limiter.acquire_connection(&limits, one);
         assert!(first.is_some() && second.is_some());
-        assert!(limiter.acquire_connection(one).is_none(), "of one client");
-        let same = limiter.acquire_connection(Some(client("::ffff:192.0.2.1")));
+        assert!(limiter.acquire_connection(&limits, one).is_none(), "of one client");
+        let same = limiter.acquire_connection(&limits, Some(client("::ffff:192.0.2.1")));
         assert!(same.is_none(), "however it is written");
-        let proxy = (limiter.acquire_connection(None), limiter.acquire_connection(None));
+        let proxy =
+            (limiter.acquire_connection(&limits, None), limiter.acquire_connection(&limits, None));
         assert!(proxy.0.is_some() && proxy.1.is_some());
-        assert!(limiter.acquire_connection(Some(client("192.0.2.2"))).is_none(), "in all");
+        assert!(limiter.acquire_connection(&limits, Some(client("192.0.2.2"))).is_none(), "in all");
         drop((first, second));
-        assert!(limiter.acquire_connection(one).is_some(), "permits are released");
+        assert!(limiter.acquire_connection(&limits, one).is_some(), "permits are released");
         drop(proxy);
         let left = limiter.connections.lock_counts();
         assert_eq!((left.total, left.by_client.len()), (0, 0));
@@ -318,7 +314,7 @@ mod tests {
 
     #[test]
     fn without_a_limit_only_public_clients_have_one() {
-        let limiter = ClientLimiter::new(LimitsConfig::default());
+        let (limiter, limits) = (ClientLimiter::default(), LimitsConfig::default());
         for (address, expected) in [
             ("8.8.8.8", 256),
             ("2a00:1450::1", 256),
@@ -326,21 +322,38 @@ mod tests {
             ("192.168.1.2", 300),
             ("fd00::1", 300),
         ] {
-            let permits = std::iter::from_fn(|| limiter.acquire_connection(Some(client(address))));
+            let permits =
+                std::iter::from_fn(|| limiter.acquire_connection(&limits, Some(client(address))));
             let held: Vec<_> = permits.take(300).collect();
             assert_eq!(held.len(), expected, "{address}");
         }
     }
 
+    /// Limits that are lowered end nothing that is open.
+    #[test]
+    fn limits_change_while_permits_are_held() {
+        let limiter = ClientLimiter::default();
+        let of_two = LimitsConfig { connections: at_least_one(2), ..LimitsConfig::default() };
+        let of_one = LimitsConfig { connections: at_least_one(1), ..LimitsConfig::default() };
+        let held: Vec<_> = (0..3).map(|_| limiter.acquire_connection(&of_two, None)).collect();
+        assert_eq!(held.iter().flatten().count(), 2);
+        assert!(limiter.acquire_connection(&of_one, None).is_none());
+        drop(held);
+        let held = limiter.acquire_connection(&of_one, None);
+        assert!(held.is_some() && limiter.acquire_connection(&of_one, None).is_none());
+        assert!(limiter.acquire_connection(&of_two, None).is_some());
+    }
+
     /// Who takes all that one client may have leaves the rest to others.
     #[test]
     fn what_is_held_open_is_limited_per_client() {
-        let limiter = ClientLimiter::new(LimitsConfig {
+        let limits = LimitsConfig {
             event_streams: at_least_one(5),
             event_streams_per_client: at_least_one(2),
             blocked_reloads_per_client: at_least_one(3),
             ..LimitsConfig::default()
-        });
+        };
+        let limiter = ClientLimiter::default();
         let mut streams = Vec::new();
         for (address, expected) in [
             ("192.0.2.1", "ok"),
@@ -354,7 +367,7 @@ mod tests {
             ("2001:db8:0:1::1", "busy"),
             ("192.0.2.1", "too-many-requests"),
         ] {
-            match limiter.acquire_event_stream(Some(client(address))) {
+            match limiter.acquire_event_stream(&limits, Some(client(address))) {
                 Ok(permit) => streams.push(permit),
                 Err(problem) => {
                     assert_eq!(problem.name(), expected, "{address}");
@@ -364,36 +377,41 @@ mod tests {
             assert_eq!(expected, "ok", "{address}");
         }
         streams.clear();
-        assert!(limiter.acquire_event_stream(Some(client("192.0.2.1"))).is_ok());
+        assert!(limiter.acquire_event_stream(&limits, Some(client("192.0.2.1"))).is_ok());
         let one = Some(client("192.0.2.1"));
         let reloads: Vec<_> =
-            (0..4).map_while(|_| limiter.acquire_blocked_reload(one).ok()).collect();
+            (0..4).map_while(|_| limiter.acquire_blocked_reload(&limits, one).ok()).collect();
         assert_eq!(reloads.len(), 3);
-        assert!(limiter.acquire_blocked_reload(Some(client("192.0.2.2"))).is_ok());
+        assert!(limiter.acquire_blocked_reload(&limits, Some(client("192.0.2.2"))).is_ok());
     }
 
     #[tokio::test(start_paused = true)]
     async fn requests_are_limited_per_client_and_in_all() {
-        let limiter = ClientLimiter::new(LimitsConfig {
+        let limits = LimitsConfig {
             requests: NonZeroUsize::new(100),
             requests_per_client: NonZeroU32::new(10),
             ..LimitsConfig::default()
-        });
+        };
+        let limiter = ClientLimiter::default();
         const TOO_MANY: Problem =
             Problem::TooManyRequests("More requests a second than one client may send.");
         let one = client("2001:db8::1");
-        let taken =
-            |client| (0..100).take_while(|_| limiter.admit_request(client, 1).is_ok()).count();
+        let taken = |client| {
+            (0..100).take_while(|_| limiter.admit_request(&limits, client, 1).is_ok()).count()
+        };
         assert_eq!(taken(one), 20, "two seconds together");
-        assert_eq!(limiter.admit_request(client("2001:db8::ffff"), 1), Err(TOO_MANY));
+        assert_eq!(limiter.admit_request(&limits, client("2001:db8::ffff"), 1), Err(TOO_MANY));
         assert_eq!(taken(client("2001:db8:0:1::1")), 20, "another client");
         tokio::time::advance(Duration::from_millis(500)).await;
         assert_eq!(taken(one), 5);
         tokio::time::advance(Duration::from_secs(60)).await;
-        assert_eq!(limiter.admit_request(one, 1), Ok(()));
+        assert_eq!(limiter.admit_request(&limits, one, 1), Ok(()));
         assert_eq!(limiter.token_buckets.of_key(one).by_client.len(), 1, "full ones are dropped");
-        assert!(matches!(limiter.admit_request(one, 101), Err(Problem::Busy(_))));
-        let open = ClientLimiter::new(LimitsConfig::default());
-        assert!((0..1000).all(|_| open.admit_request(one, 100_000).is_ok()), "no limit by default");
+        assert!(matches!(limiter.admit_request(&limits, one, 101), Err(Problem::Busy(_))));
+        let limits = LimitsConfig::default();
+        assert!(
+            (0..1000).all(|_| limiter.admit_request(&limits, one, 100_000).is_ok()),
+            "no limit by default"
+        );
     }
 }

@@ -99,7 +99,8 @@ impl MediaPoll {
             // The key has no URL: a renewed token changes the links of a playlist, and not its
             // segments.
             let name = format!("live {id} {name} {}", upstream.source);
-            let target = self.state.targets.resolve_for_profile(url, &upstream.profile.0, &map)?;
+            let target =
+                self.state.targets().resolve_for_profile(url, &upstream.profile.0, &map)?;
             let target = UpstreamTarget { stream: Some(id.as_str().into()), ..target };
             let attempt = PollAttempt {
                 started: Instant::now(),

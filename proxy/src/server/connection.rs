@@ -37,6 +37,7 @@ use pingora::server::ShutdownWatch;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use crate::edge_settings::CurrentSettings;
 use crate::http::client_address::ClientAddresses;
 use crate::http::limits::{ClientLimiter, ClientNetwork};
 use frame_budget::FrameBudget;
@@ -73,7 +74,7 @@ impl ConnectionFilter for SequentialAcceptFilter {
 pub struct ConnectionHandler<A> {
     app: Arc<A>,
     limiter: Arc<ClientLimiter>,
-    client_addresses: Arc<ClientAddresses>,
+    settings: CurrentSettings,
     /// `None` for a plaintext listener.
     tls: Option<Acceptor>,
 }
@@ -82,28 +83,28 @@ impl<A> ConnectionHandler<A> {
     pub fn new(
         app: A,
         limiter: Arc<ClientLimiter>,
-        client_addresses: Arc<ClientAddresses>,
+        settings: CurrentSettings,
         tls: Option<Acceptor>,
     ) -> Self {
-        Self { app: Arc::new(app), limiter, client_addresses, tls }
+        Self { app: Arc::new(app), limiter, settings, tls }
     }
 
     /// The client at the other end; `None` for a trusted proxy, which has no limit per client.
-    fn client_of(&self, stream: &Stream) -> Option<ClientNetwork> {
+    fn client_of(client_addresses: &ClientAddresses, stream: &Stream) -> Option<ClientNetwork> {
         let socket = stream.get_socket_digest();
         let peer = socket.as_ref().and_then(|socket| socket.peer_addr()?.as_inet());
         let peer =
-            peer.map(SocketAddr::ip).filter(|peer| !self.client_addresses.is_trusted_proxy(*peer));
+            peer.map(SocketAddr::ip).filter(|peer| !client_addresses.is_trusted_proxy(*peer));
         peer.map(ClientNetwork::from)
     }
 
     /// Completes the TLS handshake within the header timeout, if this listener has TLS; `None` when
     /// that fails. Pingora's own handshake precedes the permit and may take a minute.
-    async fn accept_tls(&self, stream: Stream) -> Option<Stream> {
+    async fn accept_tls(&self, timeout: Duration, stream: Stream) -> Option<Stream> {
         let Some(tls) = &self.tls else { return Some(stream) };
         let socket: Box<Socket> = stream.into_any().downcast().ok()?;
         let handshake = tls.tls_handshake(*socket);
-        match tokio::time::timeout(self.limiter.header_timeout(), handshake).await {
+        match tokio::time::timeout(timeout, handshake).await {
             Ok(Ok(stream)) => Some(Box::new(stream)),
             Ok(Err(error)) => {
                 tracing::debug!(%error, "a TLS handshake failed");
@@ -124,25 +125,29 @@ impl<A: HttpServerApp + Send + Sync + 'static> ServerApp for ConnectionHandler<A
         stream: Stream,
         shutdown: &ShutdownWatch,
     ) -> Option<Stream> {
-        let client = self.client_of(&stream);
+        let settings = self.settings.get();
+        let client = Self::client_of(&settings.client_addresses, &stream);
         // `None` when a limit of connections is reached.
-        let _permit = self.limiter.acquire_connection(client)?;
-        let stream = self.accept_tls(stream).await?;
+        let _permit = self.limiter.acquire_connection(&settings.limits, client)?;
+        let header_timeout = settings.limits.header;
+        // A connection may last for hours, and settings that were replaced take memory.
+        drop(settings);
+        let stream = self.accept_tls(header_timeout, stream).await?;
         if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
             let budget = client.map(|_| FrameBudget::new(HTTP2_PREFACE_BYTES));
             let mut connection = Box::new(Connection::new_http2(stream, budget));
             let preface = connection.wait_for_preface();
-            let arrived = tokio::time::timeout(self.limiter.header_timeout(), preface).await;
+            let arrived = tokio::time::timeout(header_timeout, preface).await;
             if !matches!(arrived, Ok(Ok(true))) {
                 return None;
             }
             return self.app.process_new(connection, shutdown).await;
         }
-        let mut connection = Box::new(Connection::new(stream, self.limiter.header_timeout()));
+        let mut connection = Box::new(Connection::new(stream, header_timeout));
         let mut settings = None;
         // The first request must begin within the header timeout; only after it does the connection
         // get the keep-alive timeout of a player between two segments.
-        let mut idle_timeout = self.limiter.header_timeout();
+        let mut idle_timeout = header_timeout;
         loop {
             let arrived = tokio::time::timeout(idle_timeout, connection.wait_for_request()).await;
             idle_timeout = KEEPALIVE_TIMEOUT;

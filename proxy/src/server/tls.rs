@@ -20,12 +20,16 @@ const CERTIFICATE_POLL_INTERVAL: Duration = Duration::from_secs(10);
 
 use crate::config::TlsConfig;
 
-/// The current certificate and key, and the files that they are loaded from.
+/// The certificate that connections get.
 pub struct Certificate {
+    current: ArcSwap<LoadedCertificate>,
+}
+
+/// A certificate and key, and the files that they were loaded from.
+pub struct LoadedCertificate {
     config: TlsConfig,
-    current: ArcSwap<CertifiedKey>,
-    /// The modification times of the files that were loaded first.
-    loaded_modified_times: ModifiedTimes,
+    certified: Arc<CertifiedKey>,
+    modified_times: ModifiedTimes,
 }
 
 /// Why a certificate or its key cannot be used.
@@ -39,14 +43,29 @@ pub enum CertificateError {
     Unusable { path: PathBuf, error: rustls::Error },
 }
 
-impl Certificate {
+impl LoadedCertificate {
     /// # Errors
     /// A file cannot be read, holds no certificate, or the key does not belong to the certificate.
-    pub fn load(config: &TlsConfig) -> Result<Arc<Self>, CertificateError> {
+    pub fn load(config: &TlsConfig) -> Result<Self, CertificateError> {
         // Times are read before the content, so that a renewal in between is noticed later.
-        let loaded_modified_times = read_modified_times(config);
-        let current = ArcSwap::from_pointee(load_certified_key(config)?);
-        Ok(Arc::new(Self { config: config.clone(), current, loaded_modified_times }))
+        let modified_times = read_modified_times(config);
+        let certified = Arc::new(load_certified_key(config)?);
+        Ok(Self { config: config.clone(), certified, modified_times })
+    }
+
+    /// The certificate of the server itself, in DER.
+    pub fn leaf(&self) -> &[u8] {
+        self.certified.cert.first().map_or(&[], |leaf| leaf.as_ref())
+    }
+}
+
+impl Certificate {
+    pub fn new(loaded: LoadedCertificate) -> Arc<Self> {
+        Arc::new(Self { current: ArcSwap::from_pointee(loaded) })
+    }
+
+    pub fn replace(&self, loaded: LoadedCertificate) {
+        self.current.store(Arc::new(loaded));
     }
 
     /// The acceptor of a listener that offers HTTP/2 and HTTP/1.1 (ALPN).
@@ -60,19 +79,17 @@ impl Certificate {
     /// Reloads the files whenever they change; files that cannot be used do not replace the current
     /// certificate. Never returns.
     pub async fn reload_on_change(&self) {
-        let mut loaded_times = self.loaded_modified_times;
         let mut ticks = tokio::time::interval(CERTIFICATE_POLL_INTERVAL);
         loop {
             ticks.tick().await;
-            let modified_times = read_modified_times(&self.config);
-            if modified_times == loaded_times {
+            let current = self.current.load_full();
+            if read_modified_times(&current.config) == current.modified_times {
                 continue;
             }
-            match load_certified_key(&self.config) {
-                Ok(certified) => {
-                    tracing::info!(cert = %self.config.cert.display(), "the certificate was reloaded");
-                    self.current.store(Arc::new(certified));
-                    loaded_times = modified_times;
+            match LoadedCertificate::load(&current.config) {
+                Ok(loaded) => {
+                    tracing::info!(cert = %loaded.config.cert.display(), "the certificate was reloaded");
+                    self.replace(loaded);
                 }
                 // Only one of the two files may be replaced yet: the next tick tries again.
                 Err(error) => {
@@ -115,13 +132,14 @@ fn load_certified_key(config: &TlsConfig) -> Result<CertifiedKey, CertificateErr
 
 impl ResolvesServerCert for Certificate {
     fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.current.load_full())
+        Some(self.current.load().certified.clone())
     }
 }
 
 impl fmt::Debug for Certificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Certificate").field("cert", &self.config.cert).finish_non_exhaustive()
+        let cert = &self.current.load().config.cert;
+        f.debug_struct("Certificate").field("cert", cert).finish_non_exhaustive()
     }
 }
 
@@ -146,7 +164,7 @@ mod tests {
     }
 
     fn current_certificate(certificate: &Certificate) -> Vec<u8> {
-        certificate.current.load().cert[0].to_vec()
+        certificate.current.load().certified.cert[0].to_vec()
     }
 
     /// Sets the files' modification times, so that they differ whatever the file system's
@@ -163,7 +181,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let first = write(folder.path(), "first.test");
         touch(folder.path(), 1000);
-        let certificate = Certificate::load(&config(folder.path())).unwrap();
+        let loaded = LoadedCertificate::load(&config(folder.path())).unwrap();
+        let certificate = Certificate::new(loaded);
         let reloaded = certificate.clone();
         tokio::spawn(async move { reloaded.reload_on_change().await });
         tokio::time::sleep(CERTIFICATE_POLL_INTERVAL * 2).await;
@@ -183,7 +202,8 @@ mod tests {
     #[test]
     fn an_error_names_the_unusable_file() {
         let folder = tempfile::tempdir().unwrap();
-        let load_error = || Certificate::load(&config(folder.path())).err().unwrap().to_string();
+        let load_error =
+            || LoadedCertificate::load(&config(folder.path())).err().unwrap().to_string();
         assert!(load_error().contains("cert.pem: "), "{}", load_error());
         write(folder.path(), "a.test");
         let key = fs::read(folder.path().join("key.pem")).unwrap();

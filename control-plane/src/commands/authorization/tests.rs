@@ -13,7 +13,8 @@ const NOW: i64 = 1_700_000_000;
 const PATH: &str = "/api/streams/w/switch?a=b";
 
 fn authorizer(time: &Arc<Mutex<Timestamp>>) -> CommandAuthorizer {
-    CommandAuthorizer::new(Some(AdminToken::new(TOKEN).unwrap()), Clock::manual(time.clone()))
+    let token = Some(AdminToken::new(TOKEN).unwrap());
+    CommandAuthorizer::new(watch::Sender::new(token).subscribe(), Clock::manual(time.clone()))
 }
 
 fn at(seconds: i64) -> Timestamp {

@@ -16,8 +16,9 @@ fn source_files(folder: &tempfile::TempDir, is_editable: bool) -> SourceFiles {
         location: "/etc/pitwall.toml:12".to_owned(),
     };
     let folder = Some(folder.path().join("sources"));
-    let locations = SourceFileLocations { folder, fixed: vec![fixed] };
-    SourceFiles::new(locations, is_editable, runner)
+    let sources = SourceFileLocations { folder, fixed: vec![fixed] };
+    let files = EditableFiles { sources, overrides: None, is_editable };
+    SourceFiles::new(watch::Sender::new(Arc::new(files)).subscribe(), runner)
 }
 
 fn draft(json: Json) -> SourceDraft {

@@ -269,3 +269,17 @@ async fn an_outage_cause_names_the_token_and_the_source() {
     );
     assert_eq!(harness.streams()[0].reason.as_deref(), Some(cause));
 }
+
+/// There is time to repair a source before its token ends.
+#[tokio::test(start_paused = true)]
+async fn a_source_that_fails_while_it_still_plays_is_reported_once() {
+    let found = ScriptedRun::Finds(WORLD_FEED_ONLY, "a.example", Some(400));
+    let fails = || ScriptedRun::Fails;
+    let script = [found.clone(), fails(), fails(), fails(), fails(), fails(), found];
+    let mut harness = EngineHarness::start(&[("a", &script)]);
+    harness.advance(400).await;
+    let texts = harness.take_alert_texts();
+    let expected = "Source a still plays (world-feed), but its runs fail: step 1 (get) failed: \
+                    refused, and its token ends at 2026-05-03 17:06:40 UTC";
+    assert_eq!(texts, [expected]);
+}

@@ -104,8 +104,14 @@ impl PollerHarness {
         let registry = Registry::new();
         let clock = Clock::manual(clock_time.clone());
         let metrics = ScheduleMetrics::register(&registry).unwrap();
-        let poller =
-            SchedulePoller::new(config, directory.to_owned(), fetcher, clock, metrics).unwrap();
+        let poller = SchedulePoller::new(
+            watch::Sender::new(config.clone()).subscribe(),
+            directory.to_owned(),
+            fetcher,
+            clock,
+            metrics,
+        )
+        .unwrap();
         Self { poller, clock_time, registry }
     }
 

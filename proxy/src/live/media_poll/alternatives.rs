@@ -78,7 +78,7 @@ impl MediaPoll {
     ) -> Result<SegmentedPlaylist, Problem> {
         let rendition = other.rendition(&self.publisher.rendition).ok_or(Problem::NotFound)?;
         let (url, profile) = (rendition.playlist.clone(), &other.profile.0);
-        let target = self.state.targets.resolve_for_profile(url, profile, attempt.map)?;
+        let target = self.state.targets().resolve_for_profile(url, profile, attempt.map)?;
         let limit = PlaylistLimits::default().max_bytes;
         let response =
             playlist::fetch_playlist(&self.state.upstreams, &target, None, limit).await?;

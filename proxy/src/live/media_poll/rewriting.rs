@@ -35,7 +35,7 @@ impl MediaPoll {
             upstream_generation: upstream.generation,
             splice: Some(splice.from),
         };
-        let mut redactor = self.state.targets.redactor_for(target, &upstream_playlist.base_url);
+        let mut redactor = self.state.targets().redactor_for(target, &upstream_playlist.base_url);
         let playlists = std::iter::once(&upstream.playlist).chain(upstream.playlists());
         playlists.for_each(|url| redactor.add_url(url));
         let mut uri_mapper = LiveUriMapper {
