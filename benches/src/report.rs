@@ -25,7 +25,7 @@ use crate::task_table::render_task;
 /// All tables, the requirements, and the skipped contenders.
 pub(crate) fn render_report(results: &AllRecords, pitwall: &str) -> String {
     let mut text = String::new();
-    for record in results.sample_records() {
+    for record in results.records_in_turns() {
         text.extend(record.tasks().iter().map(|task| render_task(record, task)));
     }
     text += &render_players(&results.players);

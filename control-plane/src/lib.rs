@@ -64,7 +64,7 @@ pub use control::{
 pub use extract::{
     BrowserConfig, Candidate, ConfiguredSource, Drift, ExtractConfig, ExtractError, Extraction,
     ExtractionRunner, Recording, RecordingError, RunBranch, TracedStep, find_first_drift,
-    run_script_worker,
+    run_if_script_worker,
 };
 pub use playability::check_playability;
 pub use publish::PublicUrl;

@@ -178,9 +178,9 @@ fn parse_address(text: &str) -> Result<SocketAddr, &'static str> {
 impl Cli {
     /// Runs a recipe's script if this process was started for that; `None` for any other
     /// subcommand.
-    pub(crate) fn run_script_worker(&self) -> Option<ExitCode> {
+    pub(crate) fn run_if_script_worker(&self) -> Option<ExitCode> {
         let worker = matches!(self.command, Command::ScriptWorker);
-        worker.then(pitwall_control_plane::run_script_worker)
+        worker.then(pitwall_control_plane::run_if_script_worker)
     }
 
     /// Starts logging to standard error.

@@ -187,7 +187,7 @@ impl Config {
         let file = TomlFile::new(name, text);
         let mut table = DeTable::parse(text).map_err(|error| file.toml_error(&error))?;
         let mut key_locations = KeyLocations::of_file(&file, table.get_ref());
-        let (sources, source_locations) = file.take_sources(&mut table)?;
+        let (sources, source_locations) = file.remove_and_parse_sources(&mut table)?;
         let mut sections = file.parse_sections(table.clone())?;
         let settings = environment.iter().filter_map(|(variable, value)| {
             let path = variable.strip_prefix("PITWALL_").filter(|path| path.contains("__"))?;
@@ -382,7 +382,7 @@ impl<'a> TomlFile<'a> {
     }
 
     /// Removes and parses the sources of a file; gives them with the location of each.
-    fn take_sources(
+    fn remove_and_parse_sources(
         &self,
         table: &mut Spanned<DeTable<'_>>,
     ) -> Result<(Vec<ConfiguredSource>, Vec<String>), ConfigError> {

@@ -55,7 +55,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    if let Some(code) = cli.run_script_worker() {
+    if let Some(code) = cli.run_if_script_worker() {
         return code;
     }
     cli.start_logging();
@@ -107,7 +107,7 @@ fn execute(command: Command) -> anyhow::Result<()> {
         }
         #[cfg(feature = "manual")]
         Command::Manual { directory } => manual::write(&directory),
-        // The process has ended before this, in `run_script_worker`.
+        // The process has ended before this, in `run_if_script_worker`.
         Command::ScriptWorker => Ok(()),
         Command::Check { deep, config } => {
             commands::check_config(&config.config)?;

@@ -41,7 +41,7 @@ impl AllRecords {
     }
 
     /// The records of contenders that are measured in turns.
-    pub(crate) fn sample_records(&self) -> [&Record<Sample>; 5] {
+    pub(crate) fn records_in_turns(&self) -> [&Record<Sample>; 5] {
         [&self.segments, &self.secure, &self.playlists, &self.first_byte, &self.slow_store]
     }
 

@@ -105,15 +105,15 @@ impl Engine {
         let guide = xmltv_guide::write_xmltv(&schedule, &streams, now, &self.public_url);
         let playlist = is_list_outdated
             .then(|| Document::from_text(iptv_playlist::write_m3u(&streams, &self.public_url)));
-        publication.put_document(|map| &mut map.documents.guide, Document::from_text(guide));
+        publication.replace_in_draft(|map| &mut map.documents.guide, Document::from_text(guide));
         if let Some(playlist) = playlist {
-            publication.put_document(|map| &mut map.documents.playlist, playlist);
+            publication.replace_in_draft(|map| &mut map.documents.playlist, playlist);
         }
         if is_schedule_outdated {
             publication.is_status_outdated = true;
             let calendar =
                 Document::from_text(calendar::write_icalendar(&schedule, &self.public_url));
-            publication.put_document(|map| &mut map.documents.calendar, calendar);
+            publication.replace_in_draft(|map| &mut map.documents.calendar, calendar);
             self.draft_document(&schedule, |map| &mut map.documents.schedule);
             let session = live_window::current_session(&schedule);
             match Document::from_value(&session) {
@@ -151,7 +151,7 @@ impl Engine {
         select: impl FnOnce(&mut pitwall_upstream_map::UpstreamMap) -> &mut Document,
     ) {
         match Document::from_value(value) {
-            Ok(document) => self.publication.put_document(select, document),
+            Ok(document) => self.publication.replace_in_draft(select, document),
             Err(error) => tracing::error!(%error, "a document cannot be written"),
         }
     }

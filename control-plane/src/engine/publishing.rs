@@ -134,7 +134,7 @@ impl Publication {
     }
 
     /// Replaces a document of the draft if its text differs.
-    pub(super) fn put_document(
+    pub(super) fn replace_in_draft(
         &mut self,
         select: impl FnOnce(&mut UpstreamMap) -> &mut Document,
         document: Document,
@@ -162,7 +162,7 @@ impl Publication {
 
     pub(super) fn put_session(&mut self, session: Document) {
         self.is_version_outdated |= self.draft.documents.session != session;
-        self.put_document(|map| &mut map.documents.session, session);
+        self.replace_in_draft(|map| &mut map.documents.session, session);
     }
 
     /// When a map that is on its way to the store is taken for one that hangs there.

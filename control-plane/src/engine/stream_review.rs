@@ -124,7 +124,7 @@ impl Engine {
         for (key, upstream) in self.upstreams.of_stream_mut(stream) {
             let Some(state) = self.sources.get(key.source) else { continue };
             let parts = score_parts(key, upstream, &state.source, &self.rank_config);
-            upstream.take_figures(parts, now);
+            upstream.update_latest_figures(parts, now);
             upstream.is_shown = upstream.is_listed(max_age);
             self.reviews.touch_source(key.source);
         }

@@ -149,7 +149,7 @@ impl BrowserExtractor {
     ) -> Result<Vec<CapturedRequest>, StepFailure> {
         let request = RecordedRequest::new("BROWSE", self.url.as_str());
         let live = async {
-            let captured = self.browse_page(context).await?;
+            let captured = self.capture_requests(context).await?;
             let body = serde_json::to_vec(&captured).map_err(|error| error.to_string())?;
             Ok(RecordedResponse {
                 url: self.url.to_string(),
@@ -163,7 +163,7 @@ impl BrowserExtractor {
         serde_json::from_slice(&response.body).map_err(|error| error.to_string().into())
     }
 
-    async fn browse_page(
+    async fn capture_requests(
         &self,
         context: &ExtractContext<'_>,
     ) -> Result<Vec<CapturedRequest>, StepFailure> {

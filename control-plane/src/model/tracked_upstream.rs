@@ -105,7 +105,7 @@ impl TrackedUpstream {
     }
 
     /// Takes the figures of the last measurements, with the parts of the score.
-    pub(crate) fn take_figures(&mut self, score_parts: Vec<ScorePart>, now: Timestamp) {
+    pub(crate) fn update_latest_figures(&mut self, score_parts: Vec<ScorePart>, now: Timestamp) {
         self.score = score_parts.iter().map(|part| part.points).sum();
         self.latest_figures = Figures {
             measured_at: Some(now),

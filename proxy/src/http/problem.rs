@@ -138,7 +138,7 @@ impl Problem {
         serde_json::to_string(&details).unwrap_or_default()
     }
 
-    /// Whether the upstream caused the problem, so that a retry or another upstream may succeed.
+    /// Whether the edge may succeed by another attempt, with this upstream or another one.
     pub fn is_retryable(&self) -> bool {
         matches!(
             self,

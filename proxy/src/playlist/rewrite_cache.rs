@@ -282,13 +282,13 @@ impl<L: UriMapper> UriMapper for LinkRecorder<'_, L> {
 #[derive(Default)]
 struct SegmentLinks {
     first_sequence_number: u64,
-    entries: Vec<LinkOffsets>,
+    entries: Vec<RecordedLink>,
     text: Vec<u8>,
 }
 
 /// Offsets in the text: where a URL begins, where its link begins, and where the link ends.
 #[derive(Clone, Copy)]
-struct LinkOffsets {
+struct RecordedLink {
     url_start: usize,
     link_start: usize,
     link_end: usize,
@@ -310,7 +310,7 @@ impl SegmentLinks {
         self.text.extend_from_slice(url.as_bytes());
         let middle = self.text.len();
         self.text.extend_from_slice(link);
-        self.entries.push(LinkOffsets {
+        self.entries.push(RecordedLink {
             url_start: start,
             link_start: middle,
             link_end: self.text.len(),
@@ -327,7 +327,7 @@ impl SegmentLinks {
     }
 
     fn memory_bytes(&self) -> usize {
-        self.text.len() + self.entries.len() * size_of::<LinkOffsets>()
+        self.text.len() + self.entries.len() * size_of::<RecordedLink>()
     }
 }
 

@@ -70,16 +70,16 @@ impl TargetResolver {
     }
 
     fn plain_profile(&self, url: &Url) -> &Arc<ResolvedProfile> {
-        if self.is_allowed_host(url) { &self.named_profile } else { &self.foreign_profile }
+        if self.is_allowed_url(url) { &self.named_profile } else { &self.foreign_profile }
     }
 
     /// Why [`policy_for_url`](Self::policy_for_url) refuses `url`, with the key of `[upstream]`
     /// that would allow it.
     pub fn explain_denial(&self, url: &Url, error: &FetchError) -> String {
-        explain_plain_denial(error, url, self.is_allowed_host(url))
+        explain_plain_denial(error, url, self.is_allowed_url(url))
     }
 
-    fn is_allowed_host(&self, url: &Url) -> bool {
+    fn is_allowed_url(&self, url: &Url) -> bool {
         (self.allowed_hosts)(url)
     }
 
@@ -120,7 +120,7 @@ impl TargetResolver {
             .map_err(|_| Problem::BadUrl("url= is not base64url without padding"))?;
         let url = String::from_utf8(url).map_err(|_| Problem::BadUrl("url= is not UTF-8"))?;
         let url = parse_url(&url)?;
-        if !self.is_allowed_host(&url) {
+        if !self.is_allowed_url(&url) {
             self.denials.log_denial(explain_unlisted_host(&url));
             return Err(Problem::TargetDenied);
         }

@@ -49,7 +49,7 @@ impl PlaybackReports {
             Problem::UpstreamInvalid(_)
             | Problem::UpstreamUnreachable(_)
             | Problem::UpstreamTimeout => None,
-            // The upstream did not cause any other problem.
+            // Any other problem says nothing against the upstream.
             _ => return,
         };
         self.store.feedback().push_report(UpstreamReport {
