@@ -71,6 +71,14 @@ export interface components {
             /** Format: date-time */
             start?: string | null;
         };
+        /** @description What has changed since the configuration was last read. */
+        ConfigChanges: {
+            /** @description Keys that changed and are in force now. */
+            changed: string[];
+            /** @description Keys that differ from those which the process began with, and take effect after a restart. */
+            needs_restart: string[];
+            sources: components["schemas"]["SourceChanges"];
+        };
         /**
          * @description Container format of segments. Links end in its extension whatever the upstream calls them,
          *     because ffmpeg and VLC judge a segment by its extension.
@@ -447,6 +455,12 @@ export interface components {
         };
         /** @enum {string} */
         SessionStatus: "upcoming" | "live" | "past" | "cancelled";
+        /** @description Names of sources. */
+        SourceChanges: {
+            added: string[];
+            changed: string[];
+            removed: string[];
+        };
         /**
          * @description A text, or changes of the stored one, or both: the changes are then made in the text. Masks in
          *     either stand for the secrets of the stored file.
