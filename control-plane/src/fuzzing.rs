@@ -45,7 +45,7 @@ mod replay;
 #[cfg(test)]
 #[test]
 fn properties_hold_for_every_seed() {
-    let targets: [(&str, fn(&[u8])); 7] = [
+    let targets: [(&str, replay::Check); 7] = [
         ("control_config", control_config),
         ("recipe", recipe),
         ("page", page),

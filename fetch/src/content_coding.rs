@@ -25,7 +25,7 @@ const CODINGS_MAX: usize = 5;
 
 /// The body of a response, without its message framing.
 pub(crate) enum UpstreamBody {
-    Http(FramedBody),
+    Http(Box<FramedBody>),
     Https(HttpsBody),
     Decoded(Box<DecodedBody>),
 }

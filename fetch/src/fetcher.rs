@@ -123,7 +123,7 @@ impl Fetcher {
         let response = async {
             if request.url.scheme() == "http" {
                 let response = self.http_client(policy).send(request, cookie.as_ref()).await?;
-                let body = UpstreamBody::Http(response.body);
+                let body = UpstreamBody::Http(Box::new(response.body));
                 Ok::<_, FetchError>(UpstreamResponse::new(response.status, response.headers, body))
             } else {
                 let port = request.url.port_or_known_default().unwrap_or(443);

@@ -43,7 +43,7 @@ mod replay;
 #[cfg(test)]
 #[test]
 fn properties_hold_for_every_seed() {
-    let targets: [(&str, fn(&[u8])); 4] = [
+    let targets: [(&str, replay::Check); 4] = [
         ("edge_config", edge_config),
         ("seal", seal),
         ("cmcd", cmcd),

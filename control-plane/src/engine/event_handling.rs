@@ -20,8 +20,8 @@ impl Engine {
             EngineEvent::OfSource { source, event } => {
                 let state = self.sources.get(event.source());
                 match state.is_some_and(|state| Arc::ptr_eq(&state.source, &source)) {
-                    true => self.apply_job_event(event),
-                    false => self.discard_job_event(event),
+                    true => self.apply_job_event(*event),
+                    false => self.discard_job_event(*event),
                 }
             }
             EngineEvent::PublicationEnded { version, result } => {

@@ -48,7 +48,7 @@ pub(crate) trait JobExecutor: Send + Sync + 'static {
 
 pub(crate) enum EngineEvent {
     /// Of a job for a source, as the source was configured when the job began.
-    OfSource { source: Arc<ConfiguredSource>, event: JobEvent },
+    OfSource { source: Arc<ConfiguredSource>, event: Box<JobEvent> },
     /// The store has taken a map, or not.
     PublicationEnded { version: u64, result: Result<(), StoreError> },
 }
@@ -100,7 +100,7 @@ impl JobEvents {
     /// Sending fails only when the engine is gone, and nobody then waits for the event.
     async fn send(&self, event: JobEvent) {
         let source = self.source.clone();
-        let _ = self.events.send(EngineEvent::OfSource { source, event }).await;
+        let _ = self.events.send(EngineEvent::OfSource { source, event: Box::new(event) }).await;
     }
 }
 
