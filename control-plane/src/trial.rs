@@ -112,10 +112,17 @@ impl TrialRuns {
         drop(trials);
         let (runs, trial) = (self.clone(), id.clone());
         tokio::spawn(async move {
-            let result = runs.run(&source).await;
+            // One that panics must not count as running for ever.
+            let run = std::panic::AssertUnwindSafe(runs.run(&source));
+            let result = futures::FutureExt::catch_unwind(run).await;
             let mut trials = runs.trials.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some((_, trial)) = trials.iter_mut().find(|(id, _)| *id == trial) {
-                trial.result = Some(result);
+            match result {
+                Ok(result) => {
+                    if let Some((_, trial)) = trials.iter_mut().find(|(id, _)| *id == trial) {
+                        trial.result = Some(result);
+                    }
+                }
+                Err(_) => trials.retain(|(id, _)| *id != trial),
             }
         });
         Ok(id)

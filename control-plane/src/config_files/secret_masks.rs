@@ -96,6 +96,7 @@ fn is_secret(path: &[String]) -> bool {
     let Some((name, tables)) = path.split_last() else { return false };
     match tables.last().map(String::as_str) {
         Some("headers") => !SHOWN_HEADERS.contains(&name.to_ascii_lowercase().as_str()),
+        Some("cookies") => true,
         Some(_) => is_secret_name(name),
         // The keys of a source itself have names that this file gives.
         None => false,
@@ -156,6 +157,7 @@ headers = { Authorization = "Basic YTpi", Referer = "https://club.example/" } # 
 post = "https://club.example/login"
 form = { user = "me", password = "s3cret", csrf = "{{csrf}}" }
 headers.X-Api = "k1"
+cookies = { remember = "c00kie" }
 "#;
 
     fn parse(text: &str) -> DocumentMut {
@@ -167,7 +169,7 @@ headers.X-Api = "k1"
         let mut file = parse(FILE);
         let masks = Masker::new().mask(&mut file);
         let shown = file.to_string();
-        for secret in ["hunter2", "YTpi", "s3cret", "k1"] {
+        for secret in ["hunter2", "YTpi", "s3cret", "k1", "c00kie"] {
             assert!(!shown.contains(secret), "{shown}");
         }
         let unmasked = MASK_PATTERN.replace_all(&shown, "…");
@@ -175,6 +177,7 @@ headers.X-Api = "k1"
             .replace("hunter2", "…")
             .replace("Basic YTpi", "…")
             .replace("s3cret", "…")
+            .replace("c00kie", "…")
             .replace("\"k1\"", "\"…\"");
         assert_eq!(unmasked, expected);
         masks.restore(&mut file).unwrap();

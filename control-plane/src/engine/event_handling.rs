@@ -19,7 +19,11 @@ impl Engine {
         match event {
             EngineEvent::OfSource { source, event } => {
                 let state = self.sources.get(event.source());
-                match state.is_some_and(|state| Arc::ptr_eq(&state.source, &source)) {
+                // A job may have ended just before its source was removed or changed.
+                let is_current = state.is_some_and(|state| {
+                    state.is_configured() && Arc::ptr_eq(&state.source, &source)
+                });
+                match is_current {
                     true => self.apply_job_event(*event),
                     false => self.discard_job_event(*event),
                 }

@@ -56,8 +56,10 @@ pub(super) fn changes_between(
     let fixed = started.differing_keys(now).into_iter().filter(|key| is_fixed(key));
     let mut needs_restart: Vec<String> = fixed.map(str::to_owned).collect();
     if started.seal_keys != now.seal_keys {
-        needs_restart.push("access.seal_key_file".to_owned());
-        needs_restart.dedup();
+        let key = "access.seal_key_file";
+        if !needs_restart.iter().any(|listed| listed == key) {
+            needs_restart.push(key.to_owned());
+        }
     }
     ConfigChanges {
         changed: changed.map(str::to_owned).collect(),

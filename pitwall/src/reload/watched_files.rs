@@ -49,13 +49,20 @@ impl WatchedFiles {
     }
 
     /// The files of a configuration that was read after the files of `self` were seen as `seen`: a
-    /// file that changed in between is then seen to change.
+    /// file that changed, came or went in between is then seen to change.
     pub(crate) fn followed_by(config: &Config, seen: &FileStates) -> Self {
         let mut watched = Self::of(config);
-        for (path, state) in &mut watched.judged {
-            if let Some(seen) = seen.get(path) {
-                state.clone_from(seen);
+        let Self { sources, judged, .. } = &mut watched;
+        let is_source = |path: &Path| sources.is_some() && path.parent() == sources.as_deref();
+        for (path, state) in judged.iter_mut() {
+            match seen.get(path) {
+                Some(seen) => state.clone_from(seen),
+                None if is_source(path) => *state = None,
+                None => {}
             }
+        }
+        for (path, state) in seen.iter().filter(|(path, _)| is_source(path)) {
+            judged.entry(path.clone()).or_insert_with(|| state.clone());
         }
         watched
     }

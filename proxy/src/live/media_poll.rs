@@ -240,6 +240,7 @@ impl MediaPoll {
         self.watch_for_stalls(attempt.upstream, &rewritten, &prefetches);
         if !rewritten.timing.has_end_list {
             self.publisher.stream_state.mark_alive(attempt.upstream);
+            self.publisher.rendition_state.forget_end();
         }
         let have_all_ended = rewritten.timing.has_end_list && self.has_stream_ended(attempt).await;
         if rewritten.timing.has_end_list && !have_all_ended && self.has_usable_alternative(attempt)

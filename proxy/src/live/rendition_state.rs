@@ -73,6 +73,8 @@ struct Inner {
     resumes_at: Option<u64>,
     /// Since when the source's playlists have ended below `resumes_at`.
     behind_since: Option<Instant>,
+    /// The source whose playlist has `EXT-X-ENDLIST`, and since when.
+    end_seen: Option<(String, Instant)>,
 }
 
 /// A rendition's splice in a source switch, and its record in the
@@ -418,6 +420,25 @@ impl RenditionState {
         if let Some(last) = state.last_published.as_mut().filter(|_| is_unchanged) {
             last.polled_at = Instant::now();
         }
+    }
+
+    /// When the playlist of `source` was first seen to have ended; now, if it is seen for the first
+    /// time.
+    pub(super) fn end_seen_at(&self, source: &str) -> Instant {
+        let mut state = self.lock_inner();
+        match &state.end_seen {
+            Some((seen_source, at)) if seen_source == source => *at,
+            _ => {
+                let now = Instant::now();
+                state.end_seen = Some((source.to_owned(), now));
+                now
+            }
+        }
+    }
+
+    /// Records that the source's playlist goes on.
+    pub(super) fn forget_end(&self) {
+        self.lock_inner().end_seen = None;
     }
 
     /// Records that new segments are withheld. Returns for how long they have been.

@@ -89,7 +89,8 @@ impl Certificate {
             match LoadedCertificate::load(&current.config) {
                 Ok(loaded) => {
                     tracing::info!(cert = %loaded.config.cert.display(), "the certificate was reloaded");
-                    self.replace(loaded);
+                    // A change of the configuration may have replaced it meanwhile.
+                    self.current.compare_and_swap(&current, Arc::new(loaded));
                 }
                 // Only one of the two files may be replaced yet: the next tick tries again.
                 Err(error) => {

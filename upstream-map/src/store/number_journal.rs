@@ -14,7 +14,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -30,8 +30,9 @@ pub(super) type NextNumbers = HashMap<StreamId, HashMap<String, u64>>;
 const APPEND_TIMEOUT: Duration = Duration::from_millis(250);
 /// How often the file is synced while lines are written.
 const SYNC_INTERVAL: Duration = Duration::from_secs(1);
-/// From this size on the file is written anew, with one line for each rendition.
-const REWRITE_BYTES: u64 = 256 << 10;
+/// The file is written anew, with one line for each rendition, when it is at least this large and
+/// twice as large as it was after the last time.
+const REWRITE_MIN_BYTES: u64 = 256 << 10;
 
 const FILE_NAME: &str = "numbers";
 
@@ -45,6 +46,8 @@ pub(super) struct NumberJournal {
     /// the disk is faster again.
     is_late: AtomicBool,
     is_syncing: AtomicBool,
+    /// From this size on the file is written anew.
+    rewrite_at: AtomicU64,
 }
 
 #[derive(Default)]
@@ -80,6 +83,7 @@ impl NumberJournal {
             written_lines: watch::Sender::new(0),
             is_late: AtomicBool::new(false),
             is_syncing: AtomicBool::new(false),
+            rewrite_at: AtomicU64::new(REWRITE_MIN_BYTES),
         };
         (journal, numbers)
     }
@@ -134,11 +138,16 @@ impl NumberJournal {
             let append = tokio::task::spawn_blocking(move || journal.append(&lines));
             match append.await {
                 Ok(Ok(())) => has_warned = false,
-                Ok(Err(error)) if !std::mem::replace(&mut has_warned, true) => tracing::warn!(
-                    %error,
-                    "published numbers cannot be written: after a crash media sequence numbers may step back; check [state] dir"
-                ),
-                Ok(Err(_)) => {}
+                Ok(Err(error)) => {
+                    // The last line may have been cut short.
+                    self.lock_inner().pending.insert(0, '\n');
+                    if !std::mem::replace(&mut has_warned, true) {
+                        tracing::warn!(
+                            %error,
+                            "published numbers cannot be written: after a crash media sequence numbers may step back; check [state] dir"
+                        );
+                    }
+                }
                 Err(error) => {
                     tracing::error!(%error, "the task that writes published numbers failed")
                 }
@@ -156,7 +165,7 @@ impl NumberJournal {
     fn append(&self, lines: &str) -> io::Result<()> {
         let mut file = open_private(&self.path, OpenOptions::new().append(true))?;
         file.write_all(lines.as_bytes())?;
-        if file.metadata()?.len() < REWRITE_BYTES {
+        if file.metadata()?.len() < self.rewrite_at.load(Ordering::Relaxed) {
             return Ok(());
         }
         let mut text = String::new();
@@ -169,7 +178,10 @@ impl NumberJournal {
         let mut file = open_private(&new_path, OpenOptions::new().write(true).truncate(true))?;
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
-        fs::rename(&new_path, &self.path)
+        fs::rename(&new_path, &self.path)?;
+        let rewrite_at = REWRITE_MIN_BYTES.max(2 * text.len() as u64);
+        self.rewrite_at.store(rewrite_at, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Syncs the file in the background: a slow disk delays no line.
@@ -289,11 +301,28 @@ mod tests {
         let (journal, _) = NumberJournal::open(directory.path());
         journal.request(&stream(), "v", 7);
         let mut lines = String::new();
-        while (lines.len() as u64) < REWRITE_BYTES {
+        while (lines.len() as u64) < REWRITE_MIN_BYTES {
             push_line(&mut lines, &stream(), "v", 6);
         }
         journal.append(&lines).unwrap();
         assert!(fs::metadata(directory.path().join(FILE_NAME)).unwrap().len() < 200);
         assert_eq!(numbers_in(directory.path()), [("v".to_owned(), 7)]);
+    }
+
+    #[test]
+    fn a_journal_of_many_renditions_is_not_written_anew_for_each_number() {
+        let directory = tempfile::tempdir().unwrap();
+        let (journal, _) = NumberJournal::open(directory.path());
+        for rendition in 0..8_000 {
+            journal.request(&stream(), &format!("r{rendition}-{}", "x".repeat(40)), 7);
+        }
+        let lines = std::mem::take(&mut journal.lock_inner().pending);
+        journal.append(&lines).unwrap();
+        let path = directory.path().join(FILE_NAME);
+        let length = |path: &Path| fs::metadata(path).unwrap().len();
+        let rewritten = length(&path);
+        assert!(rewritten > REWRITE_MIN_BYTES);
+        journal.append("one more\n").unwrap();
+        assert_eq!(length(&path), rewritten + 9, "it is appended");
     }
 }

@@ -64,7 +64,7 @@ impl RegistryClient {
     async fn supervise_connection(
         &self,
         mut connection: MultiplexedConnection,
-        mut notices: NoticeStream,
+        mut notices: Option<NoticeStream>,
         process_id: &str,
     ) {
         let mut lost = self.connection.subscribe();
@@ -87,6 +87,7 @@ impl RegistryClient {
             }
         };
         let read_notices = async {
+            let Some(notices) = &mut notices else { return std::future::pending().await };
             while let Some(notice) = notices.next().await {
                 self.peer_numbers.record_notice(&notice, process_id);
             }
@@ -103,7 +104,15 @@ impl RedisStore {
     /// Keeps a connection for proposals open.
     pub(super) async fn run_registry_connection(&self) -> Infallible {
         loop {
-            match self.connector.subscribe(&self.keys.numbers_channel).await {
+            let connected = match self.connector.subscribe(&self.keys.numbers_channel).await {
+                Ok((connection, notices)) => Ok((connection, Some(notices))),
+                // Without the channel, which an ACL may forbid, edges still decide together.
+                Err(error) => {
+                    tracing::debug!(%error, "what other edges publish cannot be heard");
+                    self.connector.connect().await.map(|connection| (connection, None))
+                }
+            };
+            match connected {
                 Ok((connection, notices)) => {
                     self.registry_client.connection.send_replace(Some(connection.clone()));
                     self.registry_client

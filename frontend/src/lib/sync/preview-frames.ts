@@ -34,6 +34,8 @@ export class PreviewFrames {
 	#wanted: Moment | null = null;
 	#isWorking = false;
 	#retryAt = 0;
+	/** How often `close` was called: what was begun before is not kept. */
+	#closings = 0;
 	#askTimer: ReturnType<typeof setTimeout> | undefined;
 	#closeTimer: ReturnType<typeof setTimeout> | undefined;
 
@@ -47,6 +49,7 @@ export class PreviewFrames {
 	ask(moment: Moment): void {
 		clearTimeout(this.#closeTimer);
 		clearTimeout(this.#askTimer);
+		this.#wanted = null;
 		const known = this.#knownFrame(moment);
 		this.#onFrame(known);
 		if (known || performance.now() < this.#retryAt) return;
@@ -59,6 +62,7 @@ export class PreviewFrames {
 	/** Nobody points at a moment any more. */
 	rest(): void {
 		clearTimeout(this.#askTimer);
+		clearTimeout(this.#closeTimer);
 		this.#wanted = null;
 		this.#onFrame(null);
 		this.#closeTimer = setTimeout(() => this.close(), CLOSE_AFTER_MS);
@@ -68,6 +72,7 @@ export class PreviewFrames {
 		clearTimeout(this.#askTimer);
 		clearTimeout(this.#closeTimer);
 		this.#wanted = null;
+		this.#closings++;
 		this.#hls?.destroy();
 		this.#hls = null;
 		for (const frame of this.#frames.values()) frame.close();
@@ -96,8 +101,11 @@ export class PreviewFrames {
 	}
 
 	async #frameAt(moment: Moment): Promise<ImageBitmap | null> {
-		const hls = (this.#hls ??= await this.#open());
-		if (!hls) return null;
+		const closings = this.#closings;
+		const hls = this.#hls ?? (await this.#open());
+		if (closings !== this.#closings) hls?.destroy();
+		if (!hls || closings !== this.#closings) return null;
+		this.#hls = hls;
 		const find = (details: LevelDetails | null) =>
 			details && fragmentAt(details, moment.date, moment.edgeDate);
 		const fragment = find(hls.latestLevelDetails) ?? find(await this.#reload(hls));

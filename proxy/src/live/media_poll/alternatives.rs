@@ -65,7 +65,9 @@ impl MediaPoll {
     pub(super) fn is_end_held(&self, attempt: &PollAttempt<'_>, playlist: &[u8]) -> bool {
         let stream_state = &self.publisher.stream_state;
         let is_confirmed = |other| stream_state.has_ended_within(other, END_HOLD);
-        stream_state.has_ended_within(attempt.upstream, END_HOLD)
+        // Counted for this rendition: another one of the source may go on.
+        let ended_at = self.publisher.rendition_state.end_seen_at(&attempt.upstream.source);
+        ended_at.elapsed() < END_HOLD
             && stream_state.was_live(attempt.upstream)
             && !parse_playlist(playlist).is_ok_and(|playlist| playlist.is_vod)
             && !self.alternative_upstreams(attempt).any(is_confirmed)

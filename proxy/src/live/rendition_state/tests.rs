@@ -127,3 +127,17 @@ async fn who_returns_after_a_pause_is_the_first_player() {
         assert_eq!(state.last_published(TARGET).is_some(), expected, "{what}");
     }
 }
+
+/// The end of one rendition counts from when it was first seen, whatever the others do.
+#[tokio::test(start_paused = true)]
+async fn the_end_of_a_rendition_counts_from_when_it_was_first_seen() {
+    let state = RenditionState::default();
+    let mut elapsed = vec![];
+    for (source, seconds) in [("a", 0), ("a", 40), ("a", 30), ("b", 5), ("b", 5)] {
+        tokio::time::advance(Duration::from_secs(seconds)).await;
+        elapsed.push(state.end_seen_at(source).elapsed().as_secs());
+    }
+    assert_eq!(elapsed, [0, 40, 70, 0, 5]);
+    state.forget_end();
+    assert_eq!(state.end_seen_at("b").elapsed(), Duration::ZERO);
+}
