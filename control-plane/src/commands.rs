@@ -32,7 +32,7 @@ use tokio::sync::{mpsc, watch};
 pub use self::admin::{AdminEndpoints, LogFilter};
 use self::authorization::CommandAuthorizer;
 pub use self::reload_route::ReloadRequests;
-pub use self::routes::openapi;
+pub use self::routes::{COMMAND_LOG_TARGET, openapi};
 pub use self::token::{AdminToken, TokenTooShort};
 use crate::clock::Clock;
 use crate::config_files::{EditableOverrides, SourceFiles};

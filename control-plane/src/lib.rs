@@ -54,8 +54,8 @@ mod trial;
 mod webhooks;
 
 pub use commands::{
-    AdminEndpoints, AdminToken, CommandServer, ControlConfig, LogFilter, ReloadRequests,
-    TokenTooShort, openapi, serve_admin,
+    AdminEndpoints, AdminToken, COMMAND_LOG_TARGET, CommandServer, ControlConfig, LogFilter,
+    ReloadRequests, TokenTooShort, openapi, serve_admin,
 };
 pub use config_files::{FixedSource, SourceFileLocations};
 pub use control::{

@@ -67,7 +67,7 @@ pub(crate) fn sign_url(url: &str, ttl: Option<Duration>, path: &Path) -> anyhow:
     }
     let state = &config.state.dir;
     let keys =
-        secret::load_seal_keys(&config.access, state, &config.key_locations, StartMode::Start)?;
+        secret::load_seal_keys(&config.access, state, &config.key_locations, StartMode::Join)?;
     let sealer = keys.sealer();
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs();
     for (purpose, path) in [(SealPurpose::Playlist, "/proxy"), (SealPurpose::Media, "/relay")] {

@@ -10,6 +10,7 @@ use std::fmt::{self, Write as _};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use pitwall_control_plane::COMMAND_LOG_TARGET;
 use pitwall_proxy::ACCESS_LOG_TARGET;
 use pitwall_proxy::http::refused_keys::LOG_TARGET as REFUSED_KEY_LOG_TARGET;
 use tracing::callsite::Identifier;
@@ -39,8 +40,18 @@ const SUBJECT_FIELDS: [&str; 10] = [
     "leader",
 ];
 
+/// Lines that are counted by who reads them, or that say what an operator has just done: the last
+/// one must be true.
+const UNCOUNTED_TARGETS: [&str; 5] = [
+    ACCESS_LOG_TARGET,
+    REFUSED_KEY_LOG_TARGET,
+    COMMAND_LOG_TARGET,
+    "pitwall::reload",
+    "pitwall_proxy::server::tls",
+];
+
 /// Suppresses log lines that repeat within [`WINDOW`]. Lines of level `DEBUG` and below pass, and
-/// those of the access log.
+/// those of [`UNCOUNTED_TARGETS`].
 #[derive(Clone, Default)]
 pub(crate) struct RepeatLayer(Arc<Mutex<RepeatCounts>>);
 
@@ -85,8 +96,7 @@ impl RepeatLayer {
 impl<S: Subscriber> Layer<S> for RepeatLayer {
     fn event_enabled(&self, event: &Event<'_>, _: Context<'_, S>) -> bool {
         let metadata = event.metadata();
-        // Whoever reads these lines counts them.
-        let is_uncounted = [ACCESS_LOG_TARGET, REFUSED_KEY_LOG_TARGET].contains(&metadata.target())
+        let is_uncounted = UNCOUNTED_TARGETS.contains(&metadata.target())
             || metadata.module_path() == Some(module_path!());
         if *metadata.level() > Level::INFO || is_uncounted {
             return true;

@@ -37,11 +37,14 @@ impl SealKeys {
     }
 }
 
-/// Whether the process starts, or only checks, in which case it leaves no file behind.
+/// What a process does with its files and addresses.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum StartMode {
     Start,
+    /// It leaves no file behind.
     Check,
+    /// It works on what another process has made, and makes nothing itself.
+    Join,
 }
 
 const SEAL_KEY_SETTING: &str = "access.seal_key_file";
@@ -89,6 +92,12 @@ pub(crate) fn load_seal_keys(
             "{} is missing beside {other}: restore it from a backup, or delete {} to start anew",
             path.display(),
             state_dir.display()
+        )));
+    }
+    if mode == StartMode::Join {
+        return Err(invalid(format!(
+            "there is no {}: take the state directory of the edge, which PITWALL_STATE__DIR can name",
+            path.display()
         )));
     }
     ensure_writable(state_dir).map_err(failed)?;
@@ -338,7 +347,8 @@ mod tests {
         let access = AccessConfig::default();
         let load = |mode| load_seal_keys(&access, state.path(), &KeyLocations::default(), mode);
         assert!(load(StartMode::Check).is_ok());
-        assert!(!state.path().join("seal.key").exists(), "a check leaves nothing behind");
+        assert!(load(StartMode::Join).err().unwrap().to_string().contains("PITWALL_STATE__DIR"));
+        assert!(!state.path().join("seal.key").exists(), "neither leaves anything behind");
         fs::write(state.path().join("history.json"), "{}").unwrap();
         for mode in [StartMode::Check, StartMode::Start] {
             let error = load(mode).err().unwrap().to_string();

@@ -94,6 +94,9 @@ struct CommandLog {
     path: String,
 }
 
+/// Target of the log lines of commands, each of which is logged.
+pub const COMMAND_LOG_TARGET: &str = "pitwall_control_plane::command";
+
 impl CommandLog {
     fn of(request: &Request) -> Self {
         Self {
@@ -121,7 +124,12 @@ impl CommandLog {
         let (request_id, method, path) = (self.request_id(), &self.method, &self.path);
         let trace_id = self.trace.map(|trace| format!("{:032x}", trace.trace_id));
         let status = status.as_u16();
-        tracing::info!(request_id, trace_id, %method, path, status, "a command was answered");
+        // Anybody can send what is no command of an operator.
+        if status == 401 {
+            tracing::info!(request_id, trace_id, %method, path, status, "a command was refused");
+            return;
+        }
+        tracing::info!(target: COMMAND_LOG_TARGET, request_id, trace_id, %method, path, status, "a command was answered");
     }
 }
 

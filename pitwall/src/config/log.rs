@@ -1,6 +1,7 @@
 //! [`LogConfig`]: `[log]`.
 
 use serde::{Deserialize, Deserializer, de};
+use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
 
 /// `[log]`.
@@ -36,6 +37,11 @@ fn deserialize_level<'de, D: Deserializer<'de>>(
 /// # Errors
 /// What is wrong with it.
 pub(crate) fn parse_log_filter(text: &str) -> Result<EnvFilter, String> {
+    // A word that is no level would be a target, and turn everything else off.
+    let mut words = text.split(',').map(str::trim).filter(|word| !word.contains(['=', '[', ':']));
+    if let Some(word) = words.find(|word| word.parse::<LevelFilter>().is_err()) {
+        return Err(format!("{word:?} is not a level: off, error, warn, info, debug or trace"));
+    }
     EnvFilter::try_new(text).map_err(|error| {
         format!("{text:?} is not a filter ({error}): write a level, or info,pitwall_proxy=debug")
     })
@@ -50,6 +56,9 @@ mod tests {
         for (text, is_valid) in [
             ("debug", true),
             ("info,pitwall_proxy=debug", true),
+            ("warning", false),
+            ("info, loud", false),
+            ("info,pitwall_proxy::live=debug", true),
             ("info,=", false),
             ("a=b=c", false),
         ] {

@@ -17,6 +17,9 @@ const MAX_HEADER_BYTES: usize = 32 * 1024;
 const MAX_HEADERS: usize = 100;
 /// How long a request's body may take, which is at most tens of KiB.
 const BODY_READ_TIMEOUT: Duration = Duration::from_secs(5);
+/// How much of a body that is too large is read nevertheless, and for how long.
+const BODY_DISCARD_MAX_BYTES: usize = 4 << 20;
+const BODY_DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The response that refuses a request without a valid host (RFC 9112, section 3.2), with a framing that other servers may
 /// read differently, or with too many or too large fields.
@@ -117,10 +120,24 @@ async fn collect_body(session: &mut Session, max_bytes: usize) -> Result<Vec<u8>
         match chunk.map_err(broken_off)? {
             None => return Ok(body),
             Some(chunk) if body.len() + chunk.len() > max_bytes => {
+                let discarded = discard_body(session);
+                // What has not come by then is not waited for.
+                let _ = tokio::time::timeout(BODY_DISCARD_TIMEOUT, discarded).await;
                 return Err(Problem::BodyTooLarge);
             }
             Some(chunk) => body.extend_from_slice(&chunk),
         }
+    }
+}
+
+/// Reads the rest of a body that is too large: a client that still sends when the connection is
+/// closed loses the response.
+async fn discard_body(session: &mut Session) {
+    let mut discarded = 0;
+    while discarded < BODY_DISCARD_MAX_BYTES
+        && let Ok(Some(chunk)) = session.as_downstream_mut().read_request_body().await
+    {
+        discarded += chunk.len();
     }
 }
 

@@ -80,10 +80,12 @@ impl Certificate {
     /// certificate. Never returns.
     pub async fn reload_on_change(&self) {
         let mut ticks = tokio::time::interval(CERTIFICATE_POLL_INTERVAL);
+        let mut unusable = None;
         loop {
             ticks.tick().await;
             let current = self.current.load_full();
-            if read_modified_times(&current.config) == current.modified_times {
+            let modified_times = read_modified_times(&current.config);
+            if modified_times == current.modified_times || unusable == Some(modified_times) {
                 continue;
             }
             match LoadedCertificate::load(&current.config) {
@@ -92,8 +94,9 @@ impl Certificate {
                     // A change of the configuration may have replaced it meanwhile.
                     self.current.compare_and_swap(&current, Arc::new(loaded));
                 }
-                // Only one of the two files may be replaced yet: the next tick tries again.
+                // Only one of the two files may be replaced yet: their next change is tried.
                 Err(error) => {
+                    unusable = Some(modified_times);
                     tracing::error!(%error, "the new certificate cannot be used, so the previous one stays: check both files")
                 }
             }
