@@ -37,7 +37,7 @@ pub(crate) fn write_first_config(options: &InitOptions) -> anyhow::Result<()> {
     let key_file = directory.join("access.key");
     for path in [&config, &key_file] {
         if path.exists() {
-            bail!("{} exists already: nothing was written", path.display());
+            bail!("{} exists already: nothing was written; another folder: --dir", path.display());
         }
     }
     let answers = Answers::collect(options)?;
@@ -52,6 +52,12 @@ pub(crate) fn write_first_config(options: &InitOptions) -> anyhow::Result<()> {
     if answers.access == AccessChoice::Key {
         print_text(&format!("Your links: pitwall link me --config {}", config.display()));
     }
+    print_text(&format!(
+        "An admin token for commands and /control: openssl rand -hex 32 > {}, and in {} [access] \
+         admin_token_file = \"admin.token\"",
+        directory.join("admin.token").display(),
+        config.display()
+    ));
     print_text(&format!("Start it: pitwall run --config {}", config.display()));
     Ok(())
 }

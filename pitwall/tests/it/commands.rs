@@ -137,8 +137,18 @@ fn a_first_configuration_passes_its_check_and_replaces_nothing() {
             0,
             "a/pitwall.toml: fine, 1 source",
         ),
-        (&["--source", playlist, "--dir", "a"], 1, "a/pitwall.toml exists already"),
+        (
+            &["--source", playlist, "--dir", "a"],
+            1,
+            "a/pitwall.toml exists already: nothing was written; another folder: --dir",
+        ),
         (&["--listen", "127.0.0.1:0", "--dir", "b"], 0, "b/pitwall.toml: fine, 0 sources"),
+        (
+            &["--listen", "127.0.0.1:0", "--dir", "c"],
+            0,
+            "openssl rand -hex 32 > c/admin.token, and in c/pitwall.toml [access] \
+             admin_token_file = \"admin.token\"",
+        ),
     ] {
         let (got, output, errors) = init(arguments);
         assert_eq!(got, code, "{arguments:?}: {output}{errors}");
