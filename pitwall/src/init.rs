@@ -53,7 +53,7 @@ pub(crate) fn write_first_config(options: &InitOptions) -> anyhow::Result<()> {
         print_text(&format!("Your links: pitwall link me --config {}", config.display()));
     }
     print_text(&format!(
-        "An admin token for commands and /control: openssl rand -hex 32 > {}, and in {} [access] \
+        "An admin token for commands and /control: (umask 077; openssl rand -hex 32 > {}), and in {} [access] \
          admin_token_file = \"admin.token\"",
         directory.join("admin.token").display(),
         config.display()

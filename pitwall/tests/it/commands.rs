@@ -146,7 +146,7 @@ fn a_first_configuration_passes_its_check_and_replaces_nothing() {
         (
             &["--listen", "127.0.0.1:0", "--dir", "c"],
             0,
-            "openssl rand -hex 32 > c/admin.token, and in c/pitwall.toml [access] \
+            "(umask 077; openssl rand -hex 32 > c/admin.token), and in c/pitwall.toml [access] \
              admin_token_file = \"admin.token\"",
         ),
     ] {
