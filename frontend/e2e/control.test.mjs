@@ -160,7 +160,17 @@ test('an operator sees what runs, changes it, and overwrites nobody', async (t) 
 	await button('Try it', editor).click();
 	await editor.getByTestId('trial').waitFor();
 	assert.deepEqual(await axeViolations(page), []);
-	assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), 'fits a phone');
+	const tooWide = await page.evaluate(() =>
+		[...document.querySelectorAll('main *')]
+			.filter((element) => element.getBoundingClientRect().right > innerWidth + 1)
+			.map(
+				(element) => `${element.tagName} ${element.className}: ${element.textContent.trim().slice(0, 80)}`,
+			),
+	);
+	assert.ok(
+		await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth),
+		`fits a phone: ${tooWide}`,
+	);
 	await button('Save', editor).click();
 	await editor.waitFor({ state: 'detached' });
 	assert.equal(readFileSync(file('sources/club.toml'), 'utf8'), `${before}priority = 5\n`);
