@@ -6,7 +6,7 @@ use std::time::Duration;
 use pitwall_benches::players::{
     DelayHistogram, Interval, PlaybackStatistics, ViewerSimulation, ViewerSummary,
 };
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use url::Url;
 
 use super::tester::TesterReport;
@@ -40,14 +40,18 @@ pub(super) struct BenchReport {
 /// Delays of single requests; of a start: from a viewer's arrival to its first media.
 #[derive(Debug, Serialize)]
 pub(super) struct Delays {
+    #[serde(serialize_with = "measured_or_null")]
     pub(super) startup: Quantiles,
+    #[serde(serialize_with = "measured_or_null")]
     pub(super) playlist: Quantiles,
+    #[serde(serialize_with = "measured_or_null")]
     pub(super) first_byte: Quantiles,
+    #[serde(serialize_with = "measured_or_null")]
     pub(super) segment: Quantiles,
 }
 
 /// Of 100 viewers, `p90` is what the ninetieth saw, ordered from the one who fared best; `worst` is
-/// the last one. Zeros where nothing was measured.
+/// the last one. Zeros where nothing was measured, which is `null` in JSON.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub(super) struct Quantiles {
     pub(super) p50: f64,
@@ -56,16 +60,27 @@ pub(super) struct Quantiles {
     pub(super) worst: f64,
 }
 
+/// No delay and no bit rate is zero.
+fn measured_or_null<S: Serializer>(
+    quantiles: &Quantiles,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    (*quantiles != Quantiles::default()).then_some(quantiles).serialize(serializer)
+}
+
 /// Figures of which each viewer has one.
 #[derive(Debug, Serialize)]
 pub(super) struct ByViewer {
     /// Of those who saw something.
+    #[serde(serialize_with = "measured_or_null")]
     pub(super) startup_ms: Quantiles,
     /// Percent of the time since the start; 100 for who saw nothing.
     pub(super) stalled_percent: Quantiles,
     /// Mean of the viewer's segments.
+    #[serde(serialize_with = "measured_or_null")]
     pub(super) first_byte_ms: Quantiles,
     /// Of the media that a viewer fetched; the lowest is the worst.
+    #[serde(serialize_with = "measured_or_null")]
     pub(super) bitrate_mbps: Quantiles,
     pub(super) saw_nothing: usize,
 }
@@ -280,5 +295,14 @@ mod tests {
         let url = Url::parse("https://me:word@tv.example/live/a/index.m3u8?key=secret").unwrap();
         let report = StreamReport::new(&url, &[]);
         assert_eq!(report.url, "https://tv.example/live/a/index.m3u8");
+    }
+
+    #[test]
+    fn what_was_not_measured_is_null() {
+        let url = Url::parse("https://tv.example/live/a/index.m3u8").unwrap();
+        let report = serde_json::to_value(StreamReport::new(&url, &[])).unwrap();
+        for figure in ["startup_ms", "first_byte_ms", "bitrate_mbps"] {
+            assert!(report["by_viewer"][figure].is_null(), "{report}");
+        }
     }
 }
