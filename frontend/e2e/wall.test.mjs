@@ -195,7 +195,10 @@ test('a wall of up to nine tiles', async (t) => {
 			const { page } = await openPage(t);
 			await page.goto(`${edge.origin}/watch/${RACE}?${query}`);
 			await page.getByTestId('notice').filter({ hasText: remark }).waitFor();
-			assert.equal(await page.locator('video').count(), tiles);
+			await eventually(
+				async () => (await page.locator('video').count()) === tiles,
+				`${query}: ${tiles} tiles`,
+			);
 			await page.close();
 		}
 	});
