@@ -3,9 +3,12 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 
+use pitwall_fetch::OwnListeners;
 use pitwall_proxy::config::EdgeConfig;
-use pitwall_proxy::{AdminTools, Edge, EdgeSecrets, OpenApi, Server};
+use pitwall_proxy::{AdminTools, Edge, EdgeSecrets, OpenApi, ReloadRequests, Server};
+use pitwall_upstream_map::Store;
 use prometheus::Registry;
 use tokio::sync::mpsc;
 
@@ -46,20 +49,11 @@ pub(crate) fn run(
     let baseline = ReloadBaseline::of(&config)?;
     let own_listeners = config.own_listeners();
     let store = AnyStore::open(config.store, &keys, &config.state.dir, |_| true, &registry)?;
-    let public_path = edge_config.edge.public_path();
-    let openapi = OpenApi::with_commands(pitwall_control_plane::openapi(), &public_path)?;
-    let edge = Edge::new(
-        &edge_config,
-        EdgeSecrets { sealer: keys.sealer(), access, admin_token: token.edge_token() },
-        store.to_dyn_store(),
-        openapi,
-        own_listeners,
-        &registry,
-    )?;
+    let secrets = EdgeSecrets { sealer: keys.sealer(), access, admin_token: token.edge_token() };
+    let edge = EdgeAssembly { config: &edge_config, own_listeners, tls_locations };
     let (reload_requests, requests) = mpsc::channel(1);
-    let admin = AdminTools { reload_requests, log_filter: logging::filter() };
-    let mut server = Server::new(&edge_config.edge, edge, registry.clone(), admin)
-        .map_err(|error| tls_locations.config_error(&error))?;
+    let mut server =
+        edge.assemble_server(secrets, store.to_dyn_store(), &registry, reload_requests)?;
     let parts = RunningParts { edge: Some(server.settings_handle()), control: None };
     let setup = ReloadSetup { load, hangups };
     let reload = ReloadTask::new(setup, &baseline, parts, requests, &registry)?;
@@ -72,6 +66,33 @@ pub(crate) fn run(
     print_text(&format!("The edge is on {url}"));
     server.run();
     Ok(())
+}
+
+/// What the server of an edge is made from, besides its secrets and its store.
+pub(crate) struct EdgeAssembly<'a> {
+    pub(crate) config: &'a pitwall_proxy::Config,
+    pub(crate) own_listeners: OwnListeners,
+    pub(crate) tls_locations: settings::TlsKeyLocations,
+}
+
+impl EdgeAssembly<'_> {
+    /// # Errors
+    /// A metric is registered already, or the certificate cannot be used.
+    pub(crate) fn assemble_server(
+        self,
+        secrets: EdgeSecrets,
+        store: Arc<dyn Store>,
+        registry: &Registry,
+        reload_requests: ReloadRequests,
+    ) -> anyhow::Result<Server> {
+        let config = &self.config.edge;
+        let openapi =
+            OpenApi::with_commands(pitwall_control_plane::openapi(), &config.public_path())?;
+        let edge = Edge::new(self.config, secrets, store, openapi, self.own_listeners, registry)?;
+        let admin = AdminTools { reload_requests, log_filter: logging::filter() };
+        let server = Server::new(config, edge, registry.clone(), admin);
+        Ok(server.map_err(|error| self.tls_locations.config_error(&error))?)
+    }
 }
 
 /// Checks that the edge's addresses can be listened on.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use pitwall_origin::{Origin, OriginConfig};
-use pitwall_proxy::{AdminTools, Edge, EdgeSecrets, OpenApi, Server};
+use pitwall_proxy::{EdgeSecrets, Server};
 use pitwall_upstream_map::{MemoryStore, Store};
 use prometheus::Registry;
 use tokio::sync::mpsc;
@@ -246,19 +246,10 @@ fn assemble_server_with_store(
         &registry,
         reload_requests.clone(),
     )?;
-    let public_path = edge_config.edge.public_path();
-    let openapi = OpenApi::with_commands(pitwall_control_plane::openapi(), &public_path)?;
-    let edge = Edge::new(
-        &edge_config,
-        EdgeSecrets { sealer: keys.sealer(), access, admin_token: token.edge_token() },
-        store.to_dyn_store(),
-        openapi,
-        own_listeners,
-        &registry,
-    )?;
-    let admin = AdminTools { reload_requests, log_filter: logging::filter() };
-    let mut server = Server::new(&edge_config.edge, edge, registry.clone(), admin)
-        .map_err(|error| tls_locations.config_error(&error))?;
+    let secrets = EdgeSecrets { sealer: keys.sealer(), access, admin_token: token.edge_token() };
+    let edge = edge::EdgeAssembly { config: &edge_config, own_listeners, tls_locations };
+    let mut server =
+        edge.assemble_server(secrets, store.to_dyn_store(), &registry, reload_requests)?;
     if let Some(setup) = reload {
         let parts = RunningParts {
             edge: Some(server.settings_handle()),

@@ -33,7 +33,11 @@ pub(super) fn router() -> Router<Arc<CommandServer>> {
         .route("/api/overrides/check", post(check_overrides))
 }
 
-async fn unblocked<T: Send + 'static>(
+/// Does work that blocks on a thread for that.
+///
+/// # Errors
+/// It panicked.
+pub(super) async fn unblocked<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Problem> {
     tokio::task::spawn_blocking(work).await.map_err(|_| Problem::Failed)

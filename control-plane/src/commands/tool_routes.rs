@@ -12,6 +12,7 @@ use http::{HeaderMap, StatusCode};
 use pitwall_upstream_map::documents::ProblemDetails;
 
 use super::CommandServer;
+use super::file_routes::unblocked;
 use super::problem::{PROBLEM_CONTENT_TYPE, Problem};
 use super::problem_responses::{BodyProblems, CommandProblems, TextProblems};
 use super::routes::{json_response, parse_json_body};
@@ -49,8 +50,7 @@ pub(super) async fn try_source(
 ) -> Result<Response, Problem> {
     let draft: SourceDraft = parse_json_body(&headers, body)?;
     let tools = commands.tools.clone();
-    let parsed = tokio::task::spawn_blocking(move || tools.sources.parse(&file, &draft)).await;
-    let source = parsed.map_err(|_| Problem::Failed)??;
+    let source = unblocked(move || tools.sources.parse(&file, &draft)).await??;
     let trial = commands.tools.trials.start(source).map_err(|TrialsBusy| Problem::TrialsBusy)?;
     Ok(json_response(StatusCode::ACCEPTED, TrialStarted { trial }))
 }
