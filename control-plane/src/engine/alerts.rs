@@ -13,6 +13,7 @@ use super::stream_review::Reviewed;
 use crate::model::alert::{Alert, AlertEvent};
 use crate::model::ranking::{RankedUpstream, Ranking};
 use crate::model::source_state::{self, SourceState};
+use crate::model::tracked_upstream::TrackedUpstream;
 use crate::model::{UpstreamKey, outage_cause};
 
 #[derive(Default)]
@@ -26,6 +27,8 @@ pub(crate) struct AlertState {
     on_backup_since: BTreeMap<StreamId, (Instant, bool)>,
     /// Since when no stream is healthy during a session, and whether that was reported.
     no_healthy_stream_since: Option<(Instant, bool)>,
+    /// Sources that were reported dead and still are.
+    reported_dead_sources: BTreeSet<usize>,
     /// Sources of which it was reported that they fail while they still play.
     reported_failing_sources: BTreeSet<usize>,
     /// When a source's death was last reported.
@@ -48,10 +51,10 @@ impl Engine {
         let mut events = Vec::new();
         for source in sources {
             let has_run = self.sources.get(source).is_some_and(SourceState::has_run);
-            let mut upstreams = self.upstreams.of_source(source);
-            let is_live = upstreams.any(|(_, upstream)| upstream.health() != Health::Down);
+            let is_live = self.live_upstreams(source).next().is_some();
             alert_state.record_source(source, is_live, has_run);
             events.extend(self.source_failing_event(source, &mut alert_state));
+            events.extend(self.source_back_event(source, &mut alert_state));
         }
         let due = alert_state.take_due_deaths();
         events.extend(due.into_iter().filter_map(|source| self.source_dead_event(source)));
@@ -87,23 +90,42 @@ impl Engine {
         alert_state: &mut AlertState,
     ) -> Option<AlertEvent> {
         let state = self.sources.get(source)?;
-        let reported = &mut alert_state.reported_failing_sources;
-        if !state.is_failing() {
-            reported.remove(&source);
-        }
         let failure = state.repeated_failure()?;
-        let upstreams = self.upstreams.of_source(source);
-        let alive: Vec<_> = upstreams.filter(|(_, it)| it.health() != Health::Down).collect();
-        if alive.is_empty() || !reported.insert(source) {
+        let alive: Vec<_> = self.live_upstreams(source).collect();
+        if alive.is_empty() || !alert_state.reported_failing_sources.insert(source) {
             return None;
         }
-        let streams: BTreeSet<_> = alive.iter().map(|(key, _)| key.stream.clone()).collect();
         Some(AlertEvent::SourceFailing {
             source: state.source.name.clone(),
-            streams: streams.into_iter().collect(),
+            streams: self.live_streams(source),
             reason: outage_cause::run_cause(failure),
             token_ends_at: alive.iter().filter_map(|(_, it)| it.expiry.expires_at).min(),
         })
+    }
+
+    /// The end of what was reported of a source. `None` unless something of it plays.
+    fn source_back_event(&self, source: usize, alert_state: &mut AlertState) -> Option<AlertEvent> {
+        let state = self.sources.get(source)?;
+        let is_live = alert_state.live_sources.contains(&source);
+        let lives_again = is_live && alert_state.reported_dead_sources.remove(&source);
+        let recovered = !state.is_failing() && alert_state.reported_failing_sources.remove(&source);
+        (lives_again || recovered && is_live).then(|| AlertEvent::SourceBack {
+            source: state.source.name.clone(),
+            streams: self.live_streams(source),
+        })
+    }
+
+    fn live_upstreams(
+        &self,
+        source: usize,
+    ) -> impl Iterator<Item = (&UpstreamKey, &TrackedUpstream)> {
+        self.upstreams.of_source(source).filter(|(_, upstream)| upstream.health() != Health::Down)
+    }
+
+    fn live_streams(&self, source: usize) -> Vec<StreamId> {
+        let streams: BTreeSet<_> =
+            self.live_upstreams(source).map(|(key, _)| &key.stream).collect();
+        streams.into_iter().cloned().collect()
     }
 
     /// `None` when the source has no stream, so that nobody misses it.
@@ -147,6 +169,7 @@ impl AlertState {
         *self = Self {
             live_sources,
             death_alerted_at: std::mem::take(&mut self.death_alerted_at),
+            reported_dead_sources: std::mem::take(&mut self.reported_dead_sources),
             reported_failing_sources: std::mem::take(&mut self.reported_failing_sources),
             ..Self::default()
         };
@@ -157,6 +180,7 @@ impl AlertState {
         self.live_sources.remove(&source);
         self.unreported_dead_sources.remove(&source);
         self.death_alerted_at.remove(&source);
+        self.reported_dead_sources.remove(&source);
         self.reported_failing_sources.remove(&source);
     }
 
@@ -183,6 +207,7 @@ impl AlertState {
             self.unreported_dead_sources.extract_if(.., |source| is_due(source)).collect();
         for source in &due {
             self.death_alerted_at.insert(*source, Instant::now());
+            self.reported_dead_sources.insert(*source);
         }
         due
     }

@@ -28,6 +28,8 @@ pub(crate) enum AlertEvent {
         /// When the first token of what plays ends.
         token_ends_at: Option<Timestamp>,
     },
+    /// A source that was reported dead or failing is neither any more.
+    SourceBack { source: String, streams: Vec<StreamId> },
     /// Viewers were moved, because the active upstream was no longer healthy.
     Failover { stream: StreamId, from: String, to: String, reason: Option<String> },
     /// A stream has been on a source other than its primary one for a while.
@@ -48,6 +50,7 @@ pub(crate) enum AlertEvent {
 pub enum EventName {
     SourceDead,
     SourceFailing,
+    SourceBack,
     Failover,
     OnBackup,
     StreamDark,
@@ -72,6 +75,7 @@ impl AlertEvent {
         match self {
             Self::SourceDead { .. } => EventName::SourceDead,
             Self::SourceFailing { .. } => EventName::SourceFailing,
+            Self::SourceBack { .. } => EventName::SourceBack,
             Self::Failover { .. } => EventName::Failover,
             Self::OnBackup { .. } => EventName::OnBackup,
             Self::StreamDark { .. } => EventName::StreamDark,
@@ -86,20 +90,19 @@ impl AlertEvent {
             |reason: &Option<String>| reason.as_ref().map_or(String::new(), |it| format!(": {it}"));
         match self {
             Self::SourceDead { source, streams, reason } => {
-                let streams: Vec<_> = streams.iter().map(StreamId::as_str).collect();
-                let because = because(reason);
-                format!("Source {source} is dead ({}){because}", streams.join(", "))
+                format!("Source {source} is dead ({}){}", join_ids(streams), because(reason))
             }
             Self::SourceFailing { source, streams, reason, token_ends_at } => {
-                let streams: Vec<_> = streams.iter().map(StreamId::as_str).collect();
                 let until = token_ends_at.map_or(String::new(), |at| {
                     format!(", and its token ends at {}", format_utc(at))
                 });
+                let streams = join_ids(streams);
                 format!(
-                    "Source {source} still plays ({}), but its runs fail: {reason}{}",
-                    streams.join(", "),
-                    until
+                    "Source {source} still plays ({streams}), but its runs fail: {reason}{until}"
                 )
+            }
+            Self::SourceBack { source, streams } => {
+                format!("Source {source} plays again ({})", join_ids(streams))
             }
             Self::Failover { stream, from, to, reason } => {
                 format!("{stream} moved from {from} to {to}{}", because(reason))
@@ -125,6 +128,10 @@ impl AlertEvent {
     }
 }
 
+fn join_ids(streams: &[StreamId]) -> String {
+    streams.iter().map(StreamId::as_str).collect::<Vec<_>>().join(", ")
+}
+
 fn format_utc(at: Timestamp) -> impl std::fmt::Display {
     at.strftime("%Y-%m-%d %H:%M:%S UTC")
 }
@@ -134,6 +141,7 @@ impl EventName {
         match self {
             Self::SourceDead => "source-dead",
             Self::SourceFailing => "source-failing",
+            Self::SourceBack => "source-back",
             Self::Failover => "failover",
             Self::OnBackup => "on-backup",
             Self::StreamDark => "stream-dark",
@@ -148,7 +156,9 @@ impl EventName {
         match self {
             Self::NoHealthyStream | Self::StreamDark => "5",
             Self::SourceDead | Self::SourceFailing => "4",
-            Self::Failover | Self::OnBackup | Self::StreamBack | Self::Test => "3",
+            Self::SourceBack | Self::Failover | Self::OnBackup | Self::StreamBack | Self::Test => {
+                "3"
+            }
         }
     }
 }

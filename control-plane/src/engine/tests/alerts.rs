@@ -37,7 +37,9 @@ async fn a_death_a_failover_and_a_backup() {
     harness.executor.repair_host("a.example");
     harness.advance(120).await;
     let texts = harness.take_alert_texts();
-    assert!(texts.len() == 1 && texts[0].starts_with("Pit lane plays again from a"), "{texts:?}");
+    assert_eq!(texts.len(), 2, "{texts:?}");
+    assert_eq!(texts[0], "Source a plays again (pit-lane, world-feed)");
+    assert!(texts[1].starts_with("Pit lane plays again from a"), "{texts:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -116,6 +118,7 @@ fn assert_alert_texts(texts: &[String], expected: &[(&str, &str)], when: &str) {
 }
 
 const SOURCE_DEAD_ALERT: (&str, &str) = ("Source a is dead (world-feed)", "was answered with 403");
+const SOURCE_BACK_ALERT: (&str, &str) = ("Source a plays again", "(world-feed)");
 const STREAM_DARK_ALERT: (&str, &str) =
     ("World feed is dark, nothing of it plays since 2026-05-03 17:", "was answered with 403");
 const STREAM_BACK_ALERT: (&str, &str) =
@@ -139,7 +142,11 @@ async fn every_outage_is_reported_and_a_death_within_the_cooldown_later() {
         );
         harness.executor.repair_host("a.example");
         harness.advance(45).await;
-        assert_alert_texts(&harness.take_alert_texts(), &[STREAM_BACK_ALERT], "the first time");
+        assert_alert_texts(
+            &harness.take_alert_texts(),
+            &[SOURCE_BACK_ALERT, STREAM_BACK_ALERT],
+            "the first time",
+        );
         harness.executor.fail_host("a.example", token_rejected_error());
         harness.advance(45).await;
         assert_alert_texts(&harness.take_alert_texts(), &[STREAM_DARK_ALERT], "the second time");
@@ -175,7 +182,7 @@ async fn a_moment_in_the_dark_is_no_outage() {
     harness.advance(60).await;
     assert_alert_texts(
         &harness.take_alert_texts(),
-        &[SOURCE_DEAD_ALERT],
+        &[SOURCE_DEAD_ALERT, SOURCE_BACK_ALERT],
         "it was down for five seconds",
     );
 }
@@ -281,5 +288,5 @@ async fn a_source_that_fails_while_it_still_plays_is_reported_once() {
     let texts = harness.take_alert_texts();
     let expected = "Source a still plays (world-feed), but its runs fail: step 1 (get) failed: \
                     refused, and its token ends at 2026-05-03 17:06:40 UTC";
-    assert_eq!(texts, [expected]);
+    assert_eq!(texts, [expected, "Source a plays again (world-feed)"]);
 }
