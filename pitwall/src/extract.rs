@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow, bail};
+use futures::StreamExt as _;
 use pitwall_control_plane::{
     Candidate, ConfiguredSource, Extraction, ExtractionRunner, Recording, Source, TracedStep,
     check_playability, find_first_drift,
@@ -61,6 +62,9 @@ pub(crate) fn run_extract_command(
     report_failures(name, extraction)
 }
 
+/// How many candidates are watched at once.
+const CHECK_MAX_CONCURRENCY: usize = 16;
+
 /// Prints of each candidate whether it plays.
 ///
 /// # Errors
@@ -71,8 +75,13 @@ async fn check_candidates_play(
     candidates: &[Candidate],
 ) -> anyhow::Result<()> {
     let mut failed = 0;
-    for candidate in candidates {
-        match check_playability(fetcher, source, candidate).await {
+    // Each takes as long as its next segment; the source's own limit bounds what runs at once.
+    let checks = candidates.iter().map(|candidate| async move {
+        (candidate, check_playability(fetcher, source, candidate).await)
+    });
+    let mut checks = futures::stream::iter(checks).buffered(CHECK_MAX_CONCURRENCY);
+    while let Some((candidate, outcome)) = checks.next().await {
+        match outcome {
             Ok(renditions) => print_text(&format!("{}\tplays: {renditions}", candidate.feed)),
             Err(why) => {
                 failed += 1;
