@@ -98,6 +98,8 @@ pub enum ListenError {
     Certificate(#[from] CertificateError),
     #[error("edge.tls: {0}")]
     Tls(#[from] Box<pingora::Error>),
+    #[error("metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
 }
 
 impl Server {
@@ -105,7 +107,7 @@ impl Server {
     /// cannot bind, so the caller has checked that the addresses can be listened on.
     ///
     /// # Errors
-    /// The certificate of `[edge.tls]` cannot be used.
+    /// The certificate of `[edge.tls]` cannot be used, or its gauge is registered already.
     pub fn new(
         config: &EdgeConfig,
         edge: Edge,
@@ -127,6 +129,9 @@ impl Server {
         };
         let mut inner = pingora::server::Server::new_with_opt_and_conf(None, conf);
         inner.bootstrap();
+        let loaded = config.tls.as_ref().map(LoadedCertificate::load).transpose()?;
+        let certificate = loaded.map(|loaded| Certificate::new(loaded, &registry)).transpose()?;
+        let tls = certificate.as_ref().map(Certificate::acceptor).transpose()?;
         let tasks = BackgroundTasks::default();
         let signals = ShutdownSignals {
             drain_signal: edge.drain_signal(),
@@ -154,9 +159,6 @@ impl Server {
         let mut http2 = default_h2_options();
         http2.max_send_buffer_size(HTTP2_SEND_BUFFER_BYTES);
         proxy.h2_options = Some(http2);
-        let loaded = config.tls.as_ref().map(LoadedCertificate::load).transpose()?;
-        let certificate = loaded.map(Certificate::new);
-        let tls = certificate.as_ref().map(Certificate::acceptor).transpose()?;
         let connections = ConnectionHandler::new(proxy, limiter, settings.clone(), tls);
         let mut service = Service::new("edge".to_owned(), connections);
         // Pingora's socket buffers are as small as can be, as thousands of connections are idle

@@ -1,4 +1,5 @@
-//! [`Certificate`]: the certificate of the public listener, reloaded when its files change.
+//! [`Certificate`]: the certificate of the public listener, reloaded when its files change, and when
+//! it ends.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -8,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use arc_swap::ArcSwap;
 use pingora::Result;
 use pingora::listeners::tls::{Acceptor, TlsSettings};
+use prometheus::{IntGauge, Registry};
 use rustls::crypto::ring::sign::any_supported_type;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -23,6 +25,8 @@ use crate::config::TlsConfig;
 /// The certificate that connections get.
 pub struct Certificate {
     current: ArcSwap<LoadedCertificate>,
+    /// When the current certificate ends, a Unix time; 0 where that is not known.
+    expiry_gauge: IntGauge,
 }
 
 /// A certificate and key, and the files that they were loaded from.
@@ -30,6 +34,7 @@ pub struct LoadedCertificate {
     config: TlsConfig,
     certified: Arc<CertifiedKey>,
     modified_times: ModifiedTimes,
+    not_after: Option<i64>,
 }
 
 /// Why a certificate or its key cannot be used.
@@ -50,21 +55,34 @@ impl LoadedCertificate {
         // Times are read before the content, so that a renewal in between is noticed later.
         let modified_times = read_modified_times(config);
         let certified = Arc::new(load_certified_key(config)?);
-        Ok(Self { config: config.clone(), certified, modified_times })
+        let leaf: &[u8] = certified.cert.first().map_or(&[], |leaf| leaf.as_ref());
+        let parsed = x509_parser::parse_x509_certificate(leaf).ok();
+        let not_after = parsed.map(|(_, leaf)| leaf.validity().not_after.timestamp());
+        Ok(Self { config: config.clone(), certified, modified_times, not_after })
     }
 
-    /// The certificate of the server itself, in DER.
-    pub fn leaf(&self) -> &[u8] {
-        self.certified.cert.first().map_or(&[], |leaf| leaf.as_ref())
+    /// When the certificate of the server itself ends, a Unix time in seconds. `None` where it does
+    /// not say so in a form that is known here; clients may still take it.
+    pub fn not_after(&self) -> Option<i64> {
+        self.not_after
     }
 }
 
 impl Certificate {
-    pub fn new(loaded: LoadedCertificate) -> Arc<Self> {
-        Arc::new(Self { current: ArcSwap::from_pointee(loaded) })
+    /// # Errors
+    /// The gauge of the certificate's end is already registered in `registry`.
+    pub fn new(loaded: LoadedCertificate, registry: &Registry) -> prometheus::Result<Arc<Self>> {
+        let expiry_gauge = IntGauge::new(
+            "pitwall_certificate_expiry_timestamp_seconds",
+            "When the certificate of [edge.tls] ends, a Unix time; 0: not known.",
+        )?;
+        registry.register(Box::new(expiry_gauge.clone()))?;
+        expiry_gauge.set(loaded.not_after.unwrap_or(0));
+        Ok(Arc::new(Self { current: ArcSwap::from_pointee(loaded), expiry_gauge }))
     }
 
     pub fn replace(&self, loaded: LoadedCertificate) {
+        self.expiry_gauge.set(loaded.not_after.unwrap_or(0));
         self.current.store(Arc::new(loaded));
     }
 
@@ -93,6 +111,7 @@ impl Certificate {
                     tracing::info!(cert = %loaded.config.cert.display(), "the certificate was reloaded");
                     // A change of the configuration may have replaced it meanwhile.
                     self.current.compare_and_swap(&current, Arc::new(loaded));
+                    self.expiry_gauge.set(self.current.load().not_after.unwrap_or(0));
                 }
                 // Only one of the two files may be replaced yet: their next change is tried.
                 Err(error) => {
@@ -152,15 +171,19 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
-    use rcgen::generate_simple_self_signed;
+    use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 
     use super::*;
 
-    fn write(folder: &Path, name: &str) -> Vec<u8> {
-        let made = generate_simple_self_signed([name.to_owned()]).unwrap();
-        fs::write(folder.join("cert.pem"), made.cert.pem()).unwrap();
-        fs::write(folder.join("key.pem"), made.signing_key.serialize_pem()).unwrap();
-        made.cert.der().to_vec()
+    /// A certificate that ends with the year.
+    fn write(folder: &Path, name: &str, year: i32) -> Vec<u8> {
+        let mut parameters = CertificateParams::new([name.to_owned()]).unwrap();
+        parameters.not_after = date_time_ymd(year + 1, 1, 1);
+        let key = KeyPair::generate().unwrap();
+        let made = parameters.self_signed(&key).unwrap();
+        fs::write(folder.join("cert.pem"), made.pem()).unwrap();
+        fs::write(folder.join("key.pem"), key.serialize_pem()).unwrap();
+        made.der().to_vec()
     }
 
     fn config(folder: &Path) -> TlsConfig {
@@ -183,24 +206,27 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_renewed_certificate_is_used_and_a_broken_one_is_not() {
         let folder = tempfile::tempdir().unwrap();
-        let first = write(folder.path(), "first.test");
+        let first = write(folder.path(), "first.test", 2029);
         touch(folder.path(), 1000);
         let loaded = LoadedCertificate::load(&config(folder.path())).unwrap();
-        let certificate = Certificate::new(loaded);
+        let certificate = Certificate::new(loaded, &Registry::new()).unwrap();
+        let ends = || certificate.expiry_gauge.get();
         let reloaded = certificate.clone();
         tokio::spawn(async move { reloaded.reload_on_change().await });
         tokio::time::sleep(CERTIFICATE_POLL_INTERVAL * 2).await;
         assert!(current_certificate(&certificate) == first);
+        assert_eq!(ends(), 1_893_456_000, "2030-01-01");
 
         fs::write(folder.path().join("cert.pem"), "half of a file").unwrap();
         touch(folder.path(), 2000);
         tokio::time::sleep(CERTIFICATE_POLL_INTERVAL * 2).await;
         assert!(current_certificate(&certificate) == first);
 
-        let second = write(folder.path(), "second.test");
+        let second = write(folder.path(), "second.test", 2039);
         touch(folder.path(), 3000);
         tokio::time::sleep(CERTIFICATE_POLL_INTERVAL * 2).await;
         assert!(current_certificate(&certificate) == second);
+        assert_eq!(ends(), 2_208_988_800, "2040-01-01");
     }
 
     #[test]
@@ -209,9 +235,9 @@ mod tests {
         let load_error =
             || LoadedCertificate::load(&config(folder.path())).err().unwrap().to_string();
         assert!(load_error().contains("cert.pem: "), "{}", load_error());
-        write(folder.path(), "a.test");
+        write(folder.path(), "a.test", 2029);
         let key = fs::read(folder.path().join("key.pem")).unwrap();
-        write(folder.path(), "b.test");
+        write(folder.path(), "b.test", 2029);
         fs::write(folder.path().join("key.pem"), key).unwrap();
         assert!(load_error().contains("key.pem: "), "{}", load_error());
         fs::write(folder.path().join("cert.pem"), "").unwrap();
