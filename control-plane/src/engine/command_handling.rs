@@ -158,7 +158,12 @@ impl Engine {
         let SwitchResult { from, to, pinned, .. } = &result;
         match published {
             Ok(()) => {
-                tracing::info!(stream = %stream.id, from, to, pinned, "an operator switched the stream");
+                let what = match (from.as_ref() == Some(to), pinned) {
+                    (false, _) => "an operator switched the stream",
+                    (true, true) => "an operator pinned the stream to its source",
+                    (true, false) => "an operator took the stream's pin away",
+                };
+                tracing::info!(stream = %stream.id, from, to, pinned, "{what}");
                 self.persisted.forget_active_upstream(&stream.id);
                 self.publication.choices.remove(&stream.id);
                 self.reviews.touch(&stream.id);

@@ -35,7 +35,9 @@ impl ConfiguredSource {
         let value = |table| Spanned::new(span.clone(), DeValue::Table(table));
         let common = CommonSettings::deserialize(ValueDeserializer::from(value(common)))?;
         let feed = common.feed.as_ref().map(|feed| feed.0.as_str());
-        let extractor = configure_extractor(&common.kind, feed, value(rest))?;
+        let own_keys: Vec<String> = rest.keys().map(|key| key.get_ref().to_string()).collect();
+        let extractor = configure_extractor(&common.kind, feed, value(rest))
+            .map_err(|error| name_common_keys(error, &own_keys))?;
         let feeds = extractor.configured_feeds(feed);
         let origins = extractor.configured_origins();
         let source = Source::new(common, extractor.kind(), feeds, origins);
@@ -85,6 +87,20 @@ impl ConfiguredSource {
     pub fn has_same_definition(&self, other: &Self) -> bool {
         self.definition == other.definition
     }
+}
+
+/// The parser of a kind knows that kind's keys alone: an unknown key may be one of every source that
+/// is misspelt.
+fn name_common_keys(error: toml::de::Error, own_keys: &[String]) -> toml::de::Error {
+    let unknown = error.message().strip_prefix("unknown field `");
+    let unknown = unknown.and_then(|rest| rest.split_once('`')).map(|(key, _)| key);
+    let (Some(span), Some(_)) =
+        (error.span(), unknown.filter(|it| own_keys.iter().any(|key| key == it)))
+    else {
+        return error;
+    };
+    let common = COMMON_KEYS.map(|key| format!("`{key}`")).join(", ");
+    error_at(span, format!("{}, or one of any source: {common}", error.message()))
 }
 
 /// The hash of a source's keys and values, which hold secrets.

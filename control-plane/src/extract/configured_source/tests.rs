@@ -43,7 +43,11 @@ fn errors_say_where_and_what() {
     };
     let get = "[[source.step]]\nget = \"https://a.example/\"\n";
     for (text, expected_line, expected) in [
-        (fixed("fedd = \"x\""), 6, "unknown field `fedd`"),
+        (
+            fixed("fedd = \"x\""),
+            6,
+            "unknown field `fedd`, expected `url`, or one of any source: `name`, `kind`, `feed`, ",
+        ),
         (fixed("every = \"-5m\""), 6, "not a duration"),
         (fixed("every = 5"), 6, "invalid type: integer `5`"),
         (fixed("allow_private = [\"10.0.0.0/8\",\n \"0.0.0.0/0\"]"), 7, "too wide"),
