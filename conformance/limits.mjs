@@ -16,7 +16,7 @@ const LIMITS = [
 	},
 	{
 		packager: /fMP4/,
-		scenario: /^switch, other/,
+		scenario: /^(switch|failover), other/,
 		player: /^(ffmpeg|mpv|Streamlink)/,
 		says: 'ffmpeg decodes what follows a new EXT-X-MAP with the parameter sets of the first',
 	},

@@ -8,11 +8,19 @@ const OUTAGE_SECONDS = 2;
 /** Both origins of the first packager: the one that players read themselves, and the one that the edge reads. */
 const firstOrigins = ({ origins }) => [origins.direct, origins.sources[0]];
 
+/**
+ * How many segments a packager has written before players come that see it restarted. One that counts anew must not
+ * reach within the scenario the number at which players stand: they would go on as if nothing had happened, which a
+ * packager that has run for an hour never gives them.
+ */
+const WRITTEN_BEFORE_RESTART = 10;
+
 /** A packager that is told to stop may end its playlist; one that is killed cannot. */
 const restart = (name, signal, encoding) => ({
 	name,
 	says: `the packager is ${signal === 'SIGKILL' ? 'killed' : 'stopped'} and starts again after ${OUTAGE_SECONDS} s${encoding ? `, with the encoder "${encoding}"` : ''}`,
 	seconds: 28,
+	writtenSegments: WRITTEN_BEFORE_RESTART,
 	wearsOut: true,
 	async event({ packager }) {
 		await packager.stop(signal);

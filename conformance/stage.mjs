@@ -76,6 +76,13 @@ const fetchText = async (url) => {
 	return response.text();
 };
 
+/** Whether a media playlist lists enough segments, and the next one has at least this number. */
+function hasWritten(text, number) {
+	const listed = text.match(/#EXTINF/g)?.length ?? 0;
+	const first = Number(/#EXT-X-MEDIA-SEQUENCE:(\d+)/.exec(text)?.[1] ?? 0);
+	return listed >= LISTED_SEGMENTS && first + listed >= number;
+}
+
 /** The text of the first media playlist behind an address. */
 async function mediaPlaylist(url) {
 	const text = await fetchText(url);
@@ -107,7 +114,7 @@ export async function openStage(t, pool, packager, scenario) {
 	const [[direct], sources] = [await startOrigins(), await startOrigins()];
 	for (const { url } of sources) {
 		await eventually(
-			async () => ((await mediaPlaylist(url)).match(/#EXTINF/g)?.length ?? 0) >= LISTED_SEGMENTS,
+			async () => hasWritten(await mediaPlaylist(url), scenario.writtenSegments ?? 0),
 			`${packager.name} writes (${packagers[0].process.output().slice(-500)})`,
 		);
 	}
