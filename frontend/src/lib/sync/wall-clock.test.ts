@@ -173,6 +173,48 @@ test('after an outage of all tiles the group goes back to the live edge, togethe
 	expect(wall.spread()).toBeLessThan(100);
 });
 
+describe('a group that has fallen behind catches up', () => {
+	test.each<
+		[string, { outage: number; obeysRate?: boolean; followsLive?: boolean }, within: number, expected: string]
+	>([
+		['a short wait is left as it is', { outage: 3 }, 60, 'stays'],
+		['a few seconds, by playing faster', { outage: 4.5 }, 100, 'rate'],
+		['more seconds, by playing faster', { outage: 9 }, 140, 'rate'],
+		['many seconds, by a jump', { outage: 12 }, 10, 'jump'],
+		['a browser that does not play faster jumps', { outage: 6, obeysRate: false }, 20, 'jump'],
+		['a viewer who went back stays there', { outage: 9, followsLive: false }, 140, 'stays'],
+	])('%s', (_, { outage, obeysRate = true, followsLive = true }, within, expected) => {
+		const wall = new FakeWall(tile('a', 6_000, { obeysRate }), tile('b', 6_000, { obeysRate })).run(5);
+		wall.followsLive = followsLive;
+		for (const each of wall.tiles) each.stalled = true;
+		wall.run(outage);
+		for (const each of wall.tiles) each.stalled = false;
+		wall.run(within);
+		const { rates, seeks } = wall.tile('a');
+		expect(wall.behind('a') - 6_000).toBeLessThan(expected === 'stays' ? outage * 1_000 + 1 : 600);
+		expect({ stays: seeks === 0 && rates.size === 1, rate: seeks === 0, jump: seeks > 0 }[expected]).toBe(
+			true,
+		);
+		expect(Math.max(...rates)).toBeLessThanOrEqual(1.1);
+		expect(wall.spread()).toBeLessThan(100);
+		// It is there, and plays at the normal rate again.
+		wall.run(10);
+		expect(wall.tile('a').rate).toBe(1);
+	});
+});
+
+test('a tile that is late stays in step while the group catches up', () => {
+	const wall = new FakeWall(tile('a', 6_000), tile('b', 6_000)).run(5);
+	for (const each of wall.tiles) each.stalled = true;
+	wall.run(8);
+	for (const each of wall.tiles) each.stalled = false;
+	wall.tile('b').date -= 400;
+	wall.run(20);
+	expect(wall.tile('a').rate).toBe(1.1);
+	expect(wall.spread()).toBeLessThan(100);
+	expect(Math.max(...wall.tile('b').rates)).toBeLessThanOrEqual(1.15 + 1e-9);
+});
+
 test('a viewer who went back stays there, in step', () => {
 	const wall = new FakeWall(tile('a', 6_000), tile('b', 6_000)).run(5);
 	wall.followsLive = false;

@@ -63,8 +63,17 @@ const HOLD_BACK_MAX_MS = 30_000;
 /** How long a reason to move the whole group must last. */
 const MOVE_AFTER_MS = 2_000;
 const MOVE_MIN_INTERVAL_MS = 8_000;
-/** A group that follows the live edge and is further behind than this catches up. */
+/** A group that follows the live edge and is further behind than this catches up, until it is as near as the second. */
 export const CATCH_UP_BEYOND_MS = 4_000;
+const CATCH_UP_UNTIL_MS = 500;
+/** It plays faster, at a rate at which speech sounds as it is; from further behind it jumps. */
+export const JUMP_BEYOND_MS = 10_000;
+const CATCH_UP_RATE = 1.05;
+const CATCH_UP_RATE_MAX = 1.1;
+/** Up to this far behind the lower rate is enough. */
+const CATCH_UP_SLOW_MS = 5_000;
+/** A browser that has come less than a part of the way after this long does not play faster: the group jumps. */
+const CATCH_UP_TRIAL_MS = 8_000;
 
 interface TileMemory {
 	leftAloneUntil: number;
@@ -79,8 +88,8 @@ interface TileMemory {
 }
 
 /**
- * The one clock of a wall. It runs at normal speed and follows the tile that is heard, so that this tile's rate never
- * changes; the other tiles follow the clock. The clock holds no timers and touches no player: the state of the tiles
+ * The one clock of a wall. It follows the tile that is heard, so that this tile's rate changes only while the whole
+ * group catches up with the live edge; the other tiles follow the clock. The clock holds no timers and touches no player: the state of the tiles
  * goes in, commands come out.
  */
 export class WallClock {
@@ -89,6 +98,10 @@ export class WallClock {
 	#tiles = new Map<string, TileMemory>();
 	#movedAt = Number.NEGATIVE_INFINITY;
 	#reasonSince: number | null = null;
+	/** The speed of the clock: above 1 while the group catches up. */
+	#pace = 1;
+	/** Since when, and from how far behind. */
+	#catchUp: { since: number; from: number } | null = null;
 
 	/**
 	 * To be called several times a second. `followsLive`: whether the viewer wants the live edge, which is false after
@@ -101,7 +114,7 @@ export class WallClock {
 		const leader = this.#leader(playing, now);
 		if (!leader) return this.#stand(tiles);
 
-		const elapsed = this.#date === null ? leader.date : this.#date + (now - this.#readAt);
+		const elapsed = this.#dateAt(now) ?? leader.date;
 		const isLeaderOff = Math.abs(leader.date - elapsed) > SEEK_BEYOND_MS && playing.length > 1;
 		this.#date = isLeaderOff ? elapsed : leader.date;
 		this.#readAt = now;
@@ -127,12 +140,18 @@ export class WallClock {
 		this.#readAt = now;
 		this.#movedAt = now;
 		this.#reasonSince = null;
+		this.#keepPace();
 		for (const memory of this.#tiles.values()) sentSomewhere(memory, now);
+	}
+
+	/** What the clock shows by now, if nothing has stopped it; null if it stands. */
+	#dateAt(now: number): number | null {
+		return this.#date === null ? null : this.#date + (now - this.#readAt) * this.#pace;
 	}
 
 	/** The tile that the clock follows: the one that is heard, else the one that is nearest to the clock. */
 	#leader(playing: readonly DatedTile[], now: number): DatedTile | undefined {
-		const date = this.#date === null ? null : this.#date + (now - this.#readAt);
+		const date = this.#dateAt(now);
 		const distance = (tile: DatedTile) => (date === null ? 0 : Math.abs(tile.date - date));
 		const audible = playing.find(({ isAudible }) => isAudible);
 		return audible ?? [...playing].sort((a, b) => distance(a) - distance(b))[0];
@@ -142,6 +161,7 @@ export class WallClock {
 	#stand(tiles: readonly TileTime[]): ClockStep {
 		this.#date = null;
 		this.#reasonSince = null;
+		this.#keepPace();
 		return {
 			commands: tiles.map(({ id }) => this.#leave(id)),
 			standings: new Map(tiles.map(({ id }) => [id, 'absent'])),
@@ -150,18 +170,39 @@ export class WallClock {
 		};
 	}
 
-	/** Moves the clock where every tile can follow, and to the live edge after an outage. */
+	/** Plays faster while the group follows the live edge and is a little behind. Returns whether that leads nowhere. */
+	#setPace(late: number, now: number, followsLive: boolean): boolean {
+		const isLate = late > (this.#catchUp ? CATCH_UP_UNTIL_MS : CATCH_UP_BEYOND_MS);
+		if (!followsLive || !isLate || late > JUMP_BEYOND_MS) {
+			this.#keepPace();
+			return false;
+		}
+		this.#catchUp ??= { since: now, from: late };
+		const { since, from } = this.#catchUp;
+		const gained = (CATCH_UP_RATE - 1) * CORRECTION_PROGRESS_MIN * (now - since);
+		if (now - since > CATCH_UP_TRIAL_MS && from - late < gained) return true;
+		this.#pace = late > CATCH_UP_SLOW_MS ? CATCH_UP_RATE_MAX : CATCH_UP_RATE;
+		return false;
+	}
+
+	#keepPace(): void {
+		this.#pace = 1;
+		this.#catchUp = null;
+	}
+
+	/** Moves the clock where every tile can follow, and to the live edge after a long outage. */
 	#moveGroup(playing: readonly DatedTile[], leader: DatedTile, now: number, followsLive: boolean): void {
 		const date = this.#date ?? leader.date;
 		const near = playing.filter(({ latest }) => date - latest < HOLD_BACK_MAX_MS);
 		const latest = Math.min(...near.map((tile) => tile.latest));
 		const live = Math.min(latest, ...near.map((tile) => tile.live));
+		const mustJump = this.#setPace(live - date, now, followsLive);
 		const goal =
 			date > latest
 				? latest - SEEK_BEYOND_MS
 				: date < leader.earliest
 					? leader.earliest + SEEK_BEYOND_MS
-					: followsLive && live - date > CATCH_UP_BEYOND_MS
+					: followsLive && (mustJump || live - date > JUMP_BEYOND_MS)
 						? live
 						: null;
 		if (goal === null) return void (this.#reasonSince = null);
@@ -170,13 +211,15 @@ export class WallClock {
 		this.#movedAt = now;
 		this.#reasonSince = null;
 		this.#date = goal;
+		this.#keepPace();
 		for (const memory of this.#tiles.values())
 			Object.assign(memory, { leftAloneUntil: now, movesWithGroup: true });
 	}
 
 	#command({ id }: TileTime, error: number, isLeader: boolean, now: number): TileCommand {
 		const memory = this.#memory(id);
-		if (now < memory.leftAloneUntil) return { id, seekBy: null, rate: 1 };
+		const pace = this.#pace;
+		if (now < memory.leftAloneUntil) return { id, seekBy: null, rate: pace };
 		if (memory.hasSought) {
 			memory.hasSought = false;
 			memory.lagMs = Math.min(SEEK_LAG_MAX_MS, Math.max(0, memory.lagMs + error));
@@ -189,17 +232,17 @@ export class WallClock {
 			if (memory.attempts > SEEK_ATTEMPTS) {
 				memory.attempts = 0;
 				memory.leftAloneUntil = now + SEEK_RETRY_MS;
-				return { id, seekBy: null, rate: 1 };
+				return { id, seekBy: null, rate: pace };
 			}
-			return { id, seekBy: error + memory.lagMs, rate: 1 };
+			return { id, seekBy: error + memory.lagMs, rate: pace };
 		}
 		memory.attempts = 0;
 		memory.movesWithGroup = false;
 		// The clock follows the leader, so that there is nothing to correct.
-		if (isLeader) return { id, seekBy: null, rate: 1 };
+		if (isLeader) return { id, seekBy: null, rate: pace };
 		const isOff = Math.abs(error) > (memory.correction === null ? CORRECT_BEYOND_MS : CORRECT_UNTIL_MS);
 		memory.correction = isOff ? (memory.correction ?? { since: now, from: error }) : null;
-		return { id, seekBy: null, rate: isOff ? rateFor(error) : 1 };
+		return { id, seekBy: null, rate: isOff ? pace + deviationFor(error) : pace };
 	}
 
 	#leave(id: string): TileCommand {
@@ -248,10 +291,10 @@ function isIneffective(
 	return elapsed > CORRECTION_TRIAL_MS && progress < CORRECTION_PROGRESS_MIN * RATE_DEVIATION_MAX * elapsed;
 }
 
-/** The rate at which an error shrinks, in steps of half a per cent. */
-function rateFor(errorMs: number): number {
+/** The deviation of the rate by which an error shrinks, in steps of half a per cent. */
+function deviationFor(errorMs: number): number {
 	const deviation = Math.min(RATE_DEVIATION_MAX, Math.max(-RATE_DEVIATION_MAX, errorMs * RATE_PER_MS));
-	return 1 + Math.round(deviation * 200) / 200;
+	return Math.round(deviation * 200) / 200;
 }
 
 function standing(tile: TileTime, error: number | null, isReachable: boolean): TileStanding {
