@@ -74,14 +74,16 @@ impl IptvList {
     /// Parses a list; relative URLs are resolved against `base`, the URL of the list.
     ///
     /// # Errors
-    /// `text` begins with neither `#EXTM3U` nor `#EXTINF`, or is an HLS playlist.
+    /// `text` begins with neither `#EXTM3U` nor `#EXTINF`, comments apart, or is an HLS playlist.
     pub(super) fn parse(text: &str, base: Option<&Url>) -> Result<Self, &'static str> {
         // Lists that were joined have byte order marks inside.
         let is_padding = |c: char| c.is_whitespace() || c == '\u{feff}';
         let lines = split_lines(text).map(|line| line.trim_matches(is_padding)).zip(1..);
         let lines = lines.filter(|(line, _)| !line.is_empty());
         let is_list = |line: &str| line.starts_with("#EXTM3U") || line.starts_with("#EXTINF:");
-        if !lines.clone().next().is_some_and(|(line, _)| is_list(line)) {
+        let is_comment = |line: &str| line.starts_with('#') && !is_list(line);
+        let first = lines.clone().find(|(line, _)| !is_comment(line));
+        if !first.is_some_and(|(line, _)| is_list(line)) {
             return Err("not a list: it does not begin with #EXTM3U");
         }
         let is_playlist = |line: &str| {
@@ -186,11 +188,12 @@ impl EntryMetadata {
         }
     }
 
-    /// Parses `Name=value&Name=value`, whose values are percent-encoded.
+    /// Parses `Name=value&Name=value`, whose values are percent-encoded and may be quoted.
     fn parse_header_query(&mut self, text: &str) {
         for (name, value) in form_urlencoded::parse(text.trim().as_bytes()) {
             self.headers.retain(|(other, _)| !other.eq_ignore_ascii_case(&name));
-            self.headers.push((name.into_owned(), value.into_owned()));
+            let quoted = value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));
+            self.headers.push((name.into_owned(), quoted.unwrap_or(&value).to_owned()));
         }
     }
 
@@ -314,6 +317,15 @@ mod tests {
             )),
         );
         check(
+            &format!("#EXTINF:0,Q\n{url}|Referer=\"https://r.example/\"&user-agent=\"A/1 (x; y)\""),
+            Some((
+                "Q",
+                "",
+                url,
+                &[("Referer", "https://r.example/"), ("user-agent", "A/1 (x; y)")],
+            )),
+        );
+        check(
             &format!("#EXTINF:-1 http-referrer=\"https://r.example/\" user-agent=\"A/1\",I\n{url}"),
             Some(("I", "", url, &[("User-Agent", "A/1"), ("Referer", "https://r.example/")])),
         );
@@ -406,6 +418,7 @@ mod tests {
             "#EXTM3U\r\n#EXTINF:0,A\r\na\r\n\r\n#EXTINF:0,B\r\nb\r\n",
             "\u{feff}#EXTM3U\n#EXTINF:0,A\na\n\u{feff}#EXTM3U\n#EXTINF:0,B\nb\u{feff}\n",
             "#EXTM3U\n#EXTINF:0,A\na\n\u{feff}#EXTINF:0,B\r\r\nb\n",
+            "# Channels\n\n# Television\n#EXTINF:0,A\na\n#EXTINF:0,B\nb\n",
         ] {
             let base = Url::parse("https://list.example/list.m3u").unwrap();
             let list = IptvList::parse(text, Some(&base)).unwrap();
