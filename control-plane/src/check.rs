@@ -28,7 +28,7 @@ use url::Url;
 
 pub(crate) use self::live_edge::LiveEdge;
 use self::run::CheckRun;
-pub(crate) use self::sample::{SegmentFingerprint, SegmentSample};
+pub(crate) use self::sample::{InitSection, SegmentFingerprint, SegmentSample};
 use crate::extract::Candidate;
 use crate::source::Source;
 
@@ -42,6 +42,8 @@ pub(crate) struct CheckFindings {
     /// Live edges of all video and audio renditions: videos first, the best one first of all.
     pub(crate) live_edges: Vec<(RenditionId, LiveEdge)>,
     pub(crate) sample: SegmentSample,
+    /// That of the sampled segment, if it has one.
+    pub(crate) init_section: Option<InitSection>,
     /// Variables that the multivariant playlist defines for its media playlists.
     pub(crate) variables: Variables,
     /// The cookies of this check and of the rechecks that follow it.
@@ -157,7 +159,8 @@ async fn check_playlist(
     let mut videos = passed.iter().filter(|entry| entry.0.role == Role::Video);
     let (_, sampled_media) = videos.next().ok_or_else(no_video_error)?;
     let sample = check_run.sample_newest_segment(sampled_media).await?;
-    let codecs = check_run.find_codecs(sampled_media, &sample).await;
+    let init_section = check_run.find_init_section(sampled_media, None).await?;
+    let codecs = init_section.as_ref().map_or(sample.codecs, |section| section.codecs);
     let mut renditions: Vec<_> = passed.iter_mut().map(|(rendition, _)| rendition).collect();
     rendition::record_codecs(&mut renditions, codecs);
     let first = passed.iter().find(|entry| entry.0.role == Role::Video);
@@ -198,6 +201,7 @@ async fn check_playlist(
         live_edge,
         live_edges,
         sample,
+        init_section,
         variables: variables.clone(),
         cookies: check_run.cookies.clone(),
         set_cookies: check_run.cookies.set_cookies(),
@@ -230,7 +234,8 @@ async fn check_single_rendition(
     let sample = check_run.sample_newest_segment(media).await?;
     let container = sample.container.unwrap_or(run::claimed_container(media));
     let mut rendition = rendition::single_rendition(url.clone(), container, sample.bit_rate);
-    let codecs = check_run.find_codecs(media, &sample).await;
+    let init_section = check_run.find_init_section(media, None).await?;
+    let codecs = init_section.as_ref().map_or(sample.codecs, |section| section.codecs);
     rendition::record_codecs(&mut [&mut rendition], codecs);
     let (rendition, live_edge) = (
         Rendition { target_duration: target_duration_seconds(media), ..rendition },
@@ -245,6 +250,7 @@ async fn check_single_rendition(
         },
         live_edge,
         sample,
+        init_section,
         variables: Variables::default(),
         cookies: check_run.cookies.clone(),
         set_cookies: check_run.cookies.set_cookies(),
@@ -280,10 +286,14 @@ async fn recheck_renditions(
         fresh if fresh.taken_at.elapsed() < SAMPLE_MAX_AGE => fresh.clone(),
         _ => check_run.sample_newest_segment(media).await?,
     };
-    if sample.codecs.contradict(&last.sample.codecs) {
+    let init_section = check_run.find_init_section(media, last.init_section.as_ref()).await?;
+    let named = |section: &Option<InitSection>| section.as_ref().map(|section| section.codecs);
+    let has_other_map =
+        named(&init_section).zip(named(&last.init_section)).is_some_and(|(a, b)| a.contradict(&b));
+    if sample.codecs.contradict(&last.sample.codecs) || has_other_map {
         return Err(CheckError::new("the source has other codecs"));
     }
-    Ok(CheckFindings { live_edge, live_edges, sample, ..last.clone() })
+    Ok(CheckFindings { live_edge, live_edges, sample, init_section, ..last.clone() })
 }
 
 /// Whether the numbers of a rendition step back, as those of an encoder that was started anew, maybe
@@ -390,6 +400,7 @@ impl CheckFindings {
             live_edge,
             live_edges,
             sample,
+            init_section: None,
             variables: Variables::default(),
             cookies: Arc::default(),
             set_cookies: Vec::new(),

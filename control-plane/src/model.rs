@@ -8,11 +8,13 @@
 //!   [`run_trace`]: what its last run found, and did.
 //! - [`known_streams`]: all streams that sources name, and their outages; [`outage_cause`]: why a
 //!   stream is down, in words.
-//! - [`ranking`]: a stream's upstreams, best first.
+//! - [`ranking`]: a stream's upstreams, best first; [`continuity`]: what players make of a splice
+//!   between two of them.
 //! - [`command`]: what an operator wants; [`alert`]: what an operator is told.
 
 pub(crate) mod alert;
 pub(crate) mod command;
+pub(crate) mod continuity;
 pub(crate) mod figures;
 pub(crate) mod known_streams;
 pub(crate) mod liveness;

@@ -4,7 +4,8 @@
 //! - [`explain`]: the ranking as text and numbers.
 //!
 //! Health decides first, then priority, then the score, then the order in the configuration. The
-//! active upstream stays active unless another one is clearly better for long enough.
+//! active upstream stays active unless another one is clearly better for long enough. If it fails,
+//! an upstream counts for more behind which players go on as they were.
 
 pub(crate) mod config;
 pub(crate) mod explain;
@@ -15,6 +16,7 @@ use std::time::Duration;
 use pitwall_upstream_map::Health;
 
 pub use self::config::RankConfig;
+use crate::model::continuity::Continuity;
 use crate::model::ranking::SelectionReason;
 
 /// What the ranking needs to know about one upstream of a stream.
@@ -31,6 +33,8 @@ pub(crate) struct RankInput {
     pub(crate) is_active: bool,
     /// Time since the last failure.
     pub(crate) healthy_for: Duration,
+    /// What players make of a splice from the active upstream to this one.
+    pub(crate) continuity: Continuity,
 }
 
 /// How long and in what way the active upstream has been active.
@@ -60,21 +64,41 @@ pub(crate) fn rank_upstreams(
     incumbency: Incumbency,
     config: &RankConfig,
 ) -> RankOrder {
-    let mut indices: Vec<usize> = (0..inputs.len()).collect();
-    let sort_key = |input: &RankInput| {
-        let steps = (input.score / SCORE_RESOLUTION).round() as i64;
-        (health_class(input.health), Reverse(input.priority), Reverse(steps), input.config_position)
-    };
-    indices.sort_by_key(|&index| inputs.get(index).map(sort_key));
-    let best = indices.first().and_then(|&index| inputs.get(index));
+    let by_score = sort_indices(inputs, |input| input.score);
+    let best = by_score.first().and_then(|&index| inputs.get(index));
     let current = inputs.iter().position(|input| input.is_active);
     let retained = || retention_reason(inputs.get(current?)?, best?, incumbency, config);
     let reason = retained();
+    let is_left_for_score = reason.is_none()
+        && current.and_then(|index| inputs.get(index)).zip(best).is_some_and(|(current, best)| {
+            health_class(current.health) == health_class(best.health)
+        });
+    // What comes behind the active upstream, or replaces one that has failed, is what viewers are
+    // moved to without need of their own: the fewer players notice, the better.
+    let mut indices = match is_left_for_score {
+        true => by_score,
+        false => sort_indices(inputs, |input| match input.continuity {
+            Continuity::OtherContainer => input.score - config.margin.0,
+            Continuity::OtherInitSection => input.score,
+            Continuity::Same => input.score + config.margin.0,
+        }),
+    };
     if let (Some(current), Some(_)) = (current, reason) {
         indices.retain(|&index| index != current);
         indices.insert(0, current);
     }
     RankOrder { indices, reason: reason.unwrap_or(SelectionReason::Best) }
+}
+
+/// Indices into the inputs, best first, by their health, priority, score and place.
+fn sort_indices(inputs: &[RankInput], score: impl Fn(&RankInput) -> f64) -> Vec<usize> {
+    let sort_key = |input: &RankInput| {
+        let steps = (score(input) / SCORE_RESOLUTION).round() as i64;
+        (health_class(input.health), Reverse(input.priority), Reverse(steps), input.config_position)
+    };
+    let mut indices: Vec<usize> = (0..inputs.len()).collect();
+    indices.sort_by_key(|&index| inputs.get(index).map(sort_key));
+    indices
 }
 
 /// Why the active upstream stays active; `None` when it does not.

@@ -9,6 +9,7 @@ use pitwall_hls::analysis::{Map, MediaPlaylist, Segment};
 use pitwall_hls::{Codecs, Container as Seen};
 use pitwall_upstream_map::Container;
 use tokio::time::Instant;
+use url::Url;
 
 use super::run::{self, CheckRun};
 use super::{CheckError, CheckFailureKind, map_container};
@@ -24,6 +25,15 @@ const SKIP_MAX_BYTES: u64 = 1024 * 1024;
 /// further.
 const SYNC_SEARCH_MAX_BYTES: usize = 1024;
 const TS_PACKET_BYTES: usize = 188;
+
+/// The initialization section of a rendition, as a check has read it.
+#[derive(Clone, Debug)]
+pub(crate) struct InitSection {
+    map: Map,
+    pub(super) codecs: Codecs,
+    /// Of its bytes: two upstreams of which these are equal have equal encoder settings.
+    pub(crate) fingerprint: SegmentFingerprint,
+}
 
 /// What the first bytes of a segment show.
 #[derive(Clone, Debug)]
@@ -55,6 +65,14 @@ impl SegmentFingerprint {
     }
 }
 
+#[cfg(test)]
+impl InitSection {
+    pub(crate) fn of(fingerprint: SegmentFingerprint) -> Self {
+        let map = Map { url: "https://a.example/init.mp4".to_owned(), byte_range: None };
+        Self { map, codecs: Codecs::default(), fingerprint }
+    }
+}
+
 impl CheckRun<'_> {
     /// Fetches the first [`SAMPLE_MAX_BYTES`] of the newest segment.
     pub(super) async fn sample_newest_segment(
@@ -80,14 +98,7 @@ impl CheckRun<'_> {
         }
         let status = response.status();
         if !status.is_success() {
-            let error = CheckError::from_status("the newest segment", status);
-            // A missing newest segment may only be late; the next check decides.
-            let kind = if error.kind == CheckFailureKind::TokenRejected {
-                error.kind
-            } else {
-                CheckFailureKind::Transient
-            };
-            return Err(CheckError { kind, ..error });
+            return Err(media_error("the newest segment", status));
         }
         let total = segment.byte_range.map(|(length, _)| length).or_else(|| total_bytes(&response));
         // A server that knows no ranges sends the file from its beginning.
@@ -123,25 +134,36 @@ impl CheckRun<'_> {
 }
 
 impl CheckRun<'_> {
-    /// The codecs of the newest segment, by its initialization section where it has one.
-    pub(super) async fn find_codecs(
+    /// The initialization section of the newest segment: `known`, where the playlist still names
+    /// that one. `None` where the segment has none, or none that is fetched.
+    ///
+    /// # Errors
+    /// [`CheckError`] where it cannot be read or is empty, as that of an encoder that has just been
+    /// started: no player can begin, and renditions would be named as if their codecs were unknown.
+    pub(super) async fn find_init_section(
         &self,
         media: &MediaPlaylist,
-        sample: &SegmentSample,
-    ) -> Codecs {
-        match run::newest_segment(media).ok().and_then(|segment| segment.map.as_ref()) {
-            Some(map) => self.sniff_map(map).await,
-            None => sample.codecs,
+        known: Option<&InitSection>,
+    ) -> Result<Option<InitSection>, CheckError> {
+        let Some(map) = &run::newest_segment(media)?.map else { return Ok(None) };
+        if let Some(known) = known.filter(|known| known.map == **map) {
+            return Ok(Some(known.clone()));
+        }
+        match pitwall_fetch::parse_url(&map.url) {
+            Ok(url) => self.read_init_section(url, map).await.map(Some),
+            // Such as `data:`, which players read without a server.
+            Err(_) => Ok(None),
         }
     }
 
     /// The codecs that an initialization section names; none where it cannot be read.
     pub(super) async fn sniff_map(&self, map: &Map) -> Codecs {
-        self.read_map(map).await.map(|bytes| Codecs::sniff(&bytes)).unwrap_or_default()
+        let Ok(url) = pitwall_fetch::parse_url(&map.url) else { return Codecs::default() };
+        self.read_init_section(url, map).await.map(|section| section.codecs).unwrap_or_default()
     }
 
-    async fn read_map(&self, map: &Map) -> Result<BytesMut, CheckError> {
-        let request = Request::get(pitwall_fetch::parse_url(&map.url)?);
+    async fn read_init_section(&self, url: Url, map: &Map) -> Result<InitSection, CheckError> {
+        let request = Request::get(url);
         let (length, offset) = map.byte_range.unwrap_or((SAMPLE_MAX_BYTES, 0));
         let wanted = length.clamp(1, SAMPLE_MAX_BYTES);
         let request = match map.byte_range {
@@ -157,11 +179,26 @@ impl CheckRun<'_> {
         let response = self.send(request).await?;
         let status = response.status();
         if !status.is_success() {
-            return Err(CheckError::from_status("the initialization section", status));
+            return Err(media_error("the initialization section", status));
         }
         let skipped = if status == StatusCode::PARTIAL_CONTENT { 0 } else { offset };
         let skipped = if skipped <= SKIP_MAX_BYTES { skipped } else { 0 };
-        Ok(read_prefix(response, requested_at, skipped, wanted).await?.bytes)
+        let bytes = read_prefix(response, requested_at, skipped, wanted).await?.bytes;
+        if bytes.is_empty() {
+            return Err(CheckError::new("the initialization section is empty"));
+        }
+        let (codecs, fingerprint) = (Codecs::sniff(&bytes), SegmentFingerprint::of(&bytes));
+        Ok(InitSection { map: map.clone(), codecs, fingerprint })
+    }
+}
+
+/// The error for a segment or initialization section that is refused: one that is missing may only
+/// be late, which the next check decides.
+fn media_error(what: &str, status: StatusCode) -> CheckError {
+    let error = CheckError::from_status(what, status);
+    match error.kind {
+        CheckFailureKind::TokenRejected => error,
+        _ => CheckError { kind: CheckFailureKind::Transient, ..error },
     }
 }
 

@@ -13,6 +13,8 @@ use pitwall_fetch::Timeouts;
 use super::*;
 use crate::extract::ConfiguredSource;
 
+mod init_section;
+
 const MASTER: &str = "#EXTM3U
 #EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a\",NAME=\"English\",LANGUAGE=\"en\",URI=\"audio.m3u8\"
 #EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID=\"s\",NAME=\"Deutsch\",LANGUAGE=\"de\",URI=\"subs.m3u8\"

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::publishing::{ActiveChoice, PUBLISH_MIN_INTERVAL};
 use super::{Engine, TICK_INTERVAL};
 use crate::model::UpstreamKey;
+use crate::model::continuity::Continuity;
 use crate::model::ranking::{ActiveUpstream, RankedUpstream, Ranking, SelectionReason};
 use crate::model::tracked_upstream::TrackedUpstream;
 use crate::rank::{self, Incumbency, RankConfig, RankInput};
@@ -65,6 +66,8 @@ impl Engine {
             })
             .collect();
         let incumbent = switch.or_else(|| self.incumbent(stream, &upstreams));
+        let playing = incumbent
+            .and_then(|incumbent| upstreams.iter().find(|ranked| *ranked.key == incumbent.key));
         let inputs: Vec<_> = upstreams
             .iter()
             .map(|ranked| RankInput {
@@ -75,6 +78,8 @@ impl Engine {
                 config_position: ranked.config_position,
                 is_active: incumbent.is_some_and(|incumbent| incumbent.key == *ranked.key),
                 healthy_for: ranked.upstream.breaker.healthy_for(),
+                continuity: playing
+                    .map_or(Continuity::Same, |playing| playing.continuity_to(ranked)),
             })
             .collect();
         let incumbency = incumbent.map_or_else(Incumbency::default, |incumbent| Incumbency {

@@ -6,6 +6,7 @@ use pitwall_upstream_map::{Health, SourcePin};
 use tokio::time::Instant;
 
 use super::UpstreamKey;
+use super::continuity::Continuity;
 use super::tracked_upstream::TrackedUpstream;
 use crate::source::Source;
 
@@ -48,6 +49,13 @@ pub(crate) struct RankedUpstream<'a> {
     pub(crate) health: Health,
     /// Passed a check recently enough to be listed.
     pub(crate) is_listed: bool,
+}
+
+impl RankedUpstream<'_> {
+    /// What players of this upstream make of a splice to the other one.
+    pub(crate) fn continuity_to(&self, other: &RankedUpstream<'_>) -> Continuity {
+        Continuity::between(&self.upstream.findings, &other.upstream.findings)
+    }
 }
 
 impl<'a> Ranking<'a> {

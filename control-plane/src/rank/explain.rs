@@ -7,6 +7,7 @@ use pitwall_upstream_map::documents::{ExplainedUpstream, Explanation};
 use pitwall_upstream_map::{Health, StreamId};
 
 use super::RankConfig;
+use crate::model::continuity::Continuity;
 use crate::model::figures::Figures;
 use crate::model::ranking::{RankedUpstream, Ranking, SelectionReason};
 
@@ -94,7 +95,7 @@ fn upstream_reason(ranked: &RankedUpstream<'_>, active: Option<&RankedUpstream<'
             let (own, other) = (ranked.source.priority, active.source.priority);
             let name = &active.source.name;
             let behind = active.upstream.figures.score - ranked.upstream.figures.score;
-            match () {
+            let place = match () {
                 () if own < other => format!("Its priority {own} is below the {other} of {name}."),
                 () if own > other => {
                     format!(
@@ -106,7 +107,21 @@ fn upstream_reason(ranked: &RankedUpstream<'_>, active: Option<&RankedUpstream<'
                     format!("Scores {:.2} more than {name}, which keeps playing.", -behind)
                 }
                 () => format!("Scores the same as {name}."),
-            }
+            };
+            format!("{place}{}", splice_warning(active.continuity_to(ranked)))
+        }
+    }
+}
+
+/// What an operator should know before viewers are moved.
+fn splice_warning(continuity: Continuity) -> &'static str {
+    match continuity {
+        Continuity::Same => "",
+        Continuity::OtherInitSection => {
+            " Its initialization section is another one: players outside browsers lose the picture behind a switch."
+        }
+        Continuity::OtherContainer => {
+            " Its container is another one: players begin anew behind a switch."
         }
     }
 }

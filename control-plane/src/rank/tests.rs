@@ -13,6 +13,7 @@ fn rank_input(health: Health, score: f64) -> RankInput {
         config_position: 0,
         is_active: false,
         healthy_for,
+        continuity: Continuity::Same,
     }
 }
 
@@ -85,6 +86,28 @@ fn upstreams_are_ordered() {
         &[first(degraded(1.0)), healthy(0.1)],
         long,
         &[1, 0],
+        SelectionReason::Best,
+    );
+
+    let other_init =
+        |score| RankInput { continuity: Continuity::OtherInitSection, ..healthy(score) };
+    let other_container =
+        |score| RankInput { continuity: Continuity::OtherContainer, ..healthy(score) };
+    for (name, last, expected) in [
+        ("what is next", active_input(healthy(0.85)), [3, 2, 1, 0]),
+        ("what replaces one that died", active_input(down(0.8)), [2, 1, 0, 3]),
+    ] {
+        let inputs = [other_container(0.8), other_init(0.8), healthy(0.75), last];
+        assert_order(name, &inputs, long, &expected, SelectionReason::Best);
+    }
+    let inputs = [other_init(0.8), healthy(0.6), active_input(down(0.8))];
+    assert_order("a much better one", &inputs, long, &[0, 1, 2], SelectionReason::Best);
+    let inputs = [other_init(0.9), healthy(0.8), active_input(healthy(0.6))];
+    assert_order(
+        "viewers are moved to a better one",
+        &inputs,
+        long,
+        &[0, 1, 2],
         SelectionReason::Best,
     );
 
