@@ -17,6 +17,7 @@
 //!   what its [`Redactor`] does not let pass; every other byte stays.
 //! - [`uri_mapper`]: what a [`UriMapper`] receives: role, route, absolute URL, sequence number.
 //! - [`delivery`]: which delivery directives a media playlist offers, and how far it has come.
+//! - [`delta_update`]: a media playlist without the segments that a player has already.
 //! - [`redaction`]: empties `EXT-X-DEFINE` values that name the origin once no attribute uses them.
 //! - [`redactor`]: which of the text that is no URI names the origin, and is not published.
 //! - [`document`]: the same rewriting for steering manifests and asset lists (JSON).
@@ -39,6 +40,7 @@ mod attribute;
 mod codecs;
 mod container;
 mod delivery;
+mod delta_update;
 mod document;
 mod error;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -63,6 +65,7 @@ pub use analysis::{Playlist, analyse};
 pub use codecs::Codecs;
 pub use container::{Container, guess_container, has_masked_container};
 pub use delivery::DeliveryOffer;
+pub use delta_update::{offer_delta_updates, write_delta_update};
 pub use document::rewrite_document;
 pub use error::{InvalidDocument, InvalidPlaylist, UnexpectedContent};
 pub use limits::PlaylistLimits;

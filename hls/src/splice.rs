@@ -22,7 +22,9 @@ mod window;
 pub use self::rendering::{counts_discontinuities, cut_live_playlist, override_playlist_tags};
 pub use self::segmented_playlist::{ParseError, Segment, SegmentedPlaylist};
 pub use self::window::PlaylistWindow;
+pub(crate) use self::window::listed_durations;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -119,10 +121,10 @@ impl Splice {
     ///
     /// # Errors
     /// [`SequenceRegression`] if the source's media sequence numbers went backwards.
-    pub fn visible_segments(
-        &self,
-        playlist: &SegmentedPlaylist,
-    ) -> Result<Vec<Segment>, SequenceRegression> {
+    pub fn visible_segments<'a>(
+        &'a self,
+        playlist: &'a SegmentedPlaylist,
+    ) -> Result<Vec<Cow<'a, Segment>>, SequenceRegression> {
         let newest = playlist.next_number().saturating_sub(1);
         if self.next_published_number(playlist.next_number()).is_none() {
             return Err(SequenceRegression {
@@ -130,8 +132,11 @@ impl Splice {
                 published: self.from.upstream.saturating_sub(1),
             });
         }
-        let current: Vec<Segment> =
-            playlist.segments.iter().filter_map(|segment| self.to_published(segment)).collect();
+        let current: Vec<Cow<'_, Segment>> = playlist
+            .segments
+            .iter()
+            .filter_map(|segment| self.to_published(segment).map(Cow::Owned))
+            .collect();
         let window = self.window.max(current.len());
         // Media sequence numbers have no gaps, so the segments of earlier sources are dropped if
         // this source's playlist no longer starts at the splice point.

@@ -181,7 +181,7 @@ impl LiveHandler {
         let fetched = match directives {
             None => self.fetch_current_playlist(stream, rendition, now).await,
             Some(directives) => {
-                deliver(directives, self.last_polled_playlist(stream, rendition), poll).await
+                deliver(directives, self.latest_playlist(stream, rendition), poll).await
             }
         };
         fetched.map_err(|problem| match problem {
@@ -202,9 +202,9 @@ impl LiveHandler {
         }
     }
 
-    /// What the last poll has given, also a delta update.
-    fn last_polled_playlist(&self, stream: &str, rendition: &str) -> Option<Arc<Playlist>> {
-        self.stream_states.get(stream)?.find_rendition(rendition)?.last_polled()
+    /// What the last poll has given.
+    fn latest_playlist(&self, stream: &str, rendition: &str) -> Option<Arc<Playlist>> {
+        self.stream_states.get(stream)?.find_rendition(rendition)?.latest_playlist()
     }
 
     /// The playlist that the last poll has given, if another poll would give the same one.
@@ -454,20 +454,16 @@ impl LiveHandler {
         // it is behind what another source has published since.
         let poll_name = format!("live {} {rendition} {generation} {url}", stream.id);
         let run = |directives| MediaPoll { directives, ..poll }.run();
-        let is_delta = directives.as_deref().is_some_and(directives::is_delta_request);
         let peer_number = self.state.store.peer_number(stream.id.as_str(), rendition);
         let not_before = rendition_state.outdated_since(peer_number);
         let outcome = self.playlist_poller.poll(poll_name, directives, not_before, run).await;
         if let Ok(playlist) = &outcome.result {
-            rendition_state.set_last_polled(playlist.clone());
-            if !is_delta {
-                rendition_state.set_latest(LatestPlaylist {
-                    playlist: playlist.clone(),
-                    polled_at: outcome.started_at,
-                    fresh_until: outcome.fresh_until,
-                    basis,
-                });
-            }
+            rendition_state.set_latest(LatestPlaylist {
+                playlist: playlist.clone(),
+                polled_at: outcome.started_at,
+                fresh_until: outcome.fresh_until,
+                basis,
+            });
         }
         Ok(outcome)
     }

@@ -10,13 +10,13 @@ pub mod poller;
 pub mod rewrite_cache;
 pub mod uri_mappers;
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
 use pitwall_fetch::Request;
-use pitwall_hls::{DeliveryOffer, PlaylistTiming};
+use pitwall_hls::{DeliveryOffer, PlaylistTiming, write_delta_update};
 use url::Url;
 
 use crate::http::problem::{Problem, upstream_status_problem};
@@ -39,6 +39,8 @@ pub struct Playlist {
     pub fetched_at: Instant,
     /// Read when a player sends delivery directives.
     offer: OnceLock<DeliveryOffer>,
+    /// Made for the first player that asks for it; `None` if nothing can be left out.
+    delta_update: OnceLock<Option<Bytes>>,
 }
 
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
@@ -58,6 +60,7 @@ impl Playlist {
             server_timing: server_timing_of(fetch_duration),
             fetched_at: Instant::now(),
             offer: OnceLock::new(),
+            delta_update: OnceLock::new(),
         }
     }
 
@@ -65,14 +68,42 @@ impl Playlist {
     fn with_new_fetch(&self, fetch_duration: Duration) -> Self {
         let (bytes, etag) = (self.bytes.clone(), self.etag.clone());
         let server_timing = server_timing_of(fetch_duration);
-        let offer = self.offer.clone();
-        Self { bytes, etag, server_timing, fetched_at: Instant::now(), offer, ..*self }
+        let (offer, delta_update) = (self.offer.clone(), self.delta_update.clone());
+        Self {
+            bytes,
+            etag,
+            server_timing,
+            fetched_at: Instant::now(),
+            offer,
+            delta_update,
+            ..*self
+        }
     }
 
     /// The same fetch with another text.
     pub fn with_bytes(&self, bytes: Bytes) -> Self {
         let (etag, server_timing) = (etag_of(&bytes), self.server_timing.clone());
-        Self { etag, bytes, server_timing, offer: OnceLock::new(), ..*self }
+        let (offer, delta_update) = (OnceLock::new(), OnceLock::new());
+        Self { etag, bytes, server_timing, offer, delta_update, ..*self }
+    }
+
+    /// The text of this playlist as `fetched` last: what has been computed of the text stays, which
+    /// takes milliseconds for a playlist of hours.
+    pub fn with_fetch_of(&self, fetched: &Self) -> Self {
+        let (etag, server_timing) = (self.etag.clone(), fetched.server_timing.clone());
+        let (offer, delta_update) = (self.offer.clone(), self.delta_update.clone());
+        Self { etag, bytes: self.bytes.clone(), server_timing, offer, delta_update, ..*fetched }
+    }
+
+    /// The delta update of this playlist, or the playlist itself if nothing can be left out of it.
+    #[must_use]
+    pub fn delta_update(self: Arc<Self>) -> Arc<Self> {
+        let delta =
+            self.delta_update.get_or_init(|| write_delta_update(&self.bytes).map(Bytes::from));
+        match delta {
+            Some(delta) => Arc::new(self.with_bytes(delta.clone())),
+            None => self,
+        }
     }
 
     /// The delivery that the playlist offers, and how far it has come.

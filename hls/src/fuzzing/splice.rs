@@ -78,7 +78,7 @@ fn switch(previous: &Splice, published: &SegmentedPlaylist, new: &SegmentedPlayl
 }
 
 /// Checks that a player reads the segments that were to be printed, one number after the other.
-fn check_printed(visible: &[Segment], printed: &str) {
+fn check_printed(visible: &[std::borrow::Cow<'_, Segment>], printed: &str) {
     let Ok(parsed) = SegmentedPlaylist::parse(printed.as_bytes()) else {
         panic!("what was printed is no playlist: {printed}")
     };
@@ -86,8 +86,10 @@ fn check_printed(visible: &[Segment], printed: &str) {
         let uri = segment.lines.lines().last().unwrap_or_default().to_owned();
         (segment.number, segment.discontinuity, segment.duration.to_bits(), uri)
     };
-    let (read, meant): (Vec<_>, Vec<_>) =
-        (parsed.segments.iter().map(seen).collect(), visible.iter().map(seen).collect());
+    let (read, meant): (Vec<_>, Vec<_>) = (
+        parsed.segments.iter().map(seen).collect(),
+        visible.iter().map(|segment| seen(segment)).collect(),
+    );
     assert_eq!(read, meant, "{printed}");
     // A segment without a map behind one with a map has the map of that one: no tag ends it.
     let mut maps = parsed.segments.iter().zip(visible).filter(|(_, meant)| !meant.map.is_empty());

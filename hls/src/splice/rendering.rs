@@ -1,5 +1,6 @@
 //! Rendering of spliced segments as a playlist.
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use memchr::memmem;
 
 use super::segmented_playlist::{Segment, SegmentedPlaylist};
-use super::window::PlaylistWindow;
+use super::window::{PlaylistWindow, listed_durations};
 use super::{SequenceRegression, Splice};
 use crate::limits::PlaylistLimits;
 use crate::line::{self, Lines};
@@ -62,14 +63,14 @@ impl Splice {
         }
     }
 
-    fn render_segments(
+    fn render_segments<T: Borrow<Segment>>(
         &self,
-        window: &[Segment],
+        window: &[T],
         playlist: &SegmentedPlaylist,
         ended: bool,
     ) -> String {
         let mut text = String::from("#EXTM3U\n");
-        let first = window.first();
+        let first: Option<&Segment> = window.first().map(Borrow::borrow);
         let number = first.map_or(self.from.published, |first| first.number);
         // EXT-X-DISCONTINUITY-SEQUENCE excludes the tags in front of the first segment, which are
         // written out.
@@ -96,12 +97,13 @@ impl Splice {
         }
         let mut previous: Option<&Segment> = None;
         for segment in window {
+            let segment = segment.borrow();
             print_segment(segment, previous, &mut text);
             previous = Some(segment);
         }
         // Partial segments are published only once this source's segments are, because they would
         // seem to follow the last segment of an earlier source.
-        if window.last().is_some_and(|last| last.number >= self.from.published) {
+        if window.last().is_some_and(|last| last.borrow().number >= self.from.published) {
             text.push_str(&playlist.trailer);
         }
         if ended {
@@ -124,6 +126,9 @@ pub fn counts_discontinuities(text: &[u8]) -> Option<bool> {
 /// `max_duration`. A playlist may list hours that are never published, and to rewrite all of them
 /// with every poll would take seconds. `None` if nothing can be left out.
 pub fn cut_live_playlist(text: &[u8], max_duration: Duration) -> Option<String> {
+    if listed_durations(text).iter().sum::<f64>() <= max_duration.as_secs_f64() {
+        return None;
+    }
     let playlist = SegmentedPlaylist::parse(text).ok()?;
     if playlist.has_ended || playlist.is_vod {
         return None;

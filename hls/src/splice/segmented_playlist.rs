@@ -1,14 +1,16 @@
 //! A media playlist parsed into self-contained segments.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::attribute::Attribute;
+use crate::delivery::DeliveryOffer;
 use crate::limits::PlaylistLimits;
 use crate::line::{self, LineKind, Tag};
-use crate::segment_context::{KeysInForce, NextSegment};
+use crate::segment_context::{KeysInForce, NextSegment, SegmentTags};
 use crate::tag::{
     Key, MultivariantTag as M, PlaylistTag as P, PlaylistType, SegmentTag as S, TagKind as Kind,
 };
@@ -91,6 +93,8 @@ struct PlaylistReader<'a> {
     map: String,
     map_key: Option<String>,
     lines: String,
+    /// Whether a segment was read, also one that is left out.
+    has_segments: bool,
 }
 
 impl SegmentedPlaylist {
@@ -99,6 +103,25 @@ impl SegmentedPlaylist {
     /// # Errors
     /// [`ParseError`] if the text is no playlist, not UTF-8, multivariant, or a delta update.
     pub fn parse(text: &[u8]) -> Result<Self, ParseError> {
+        Self::parse_from_number(text, 0)
+    }
+
+    /// Parses a media playlist, and leaves out all segments but the newest `count`: of a playlist of
+    /// hours, the older ones would take megabytes with every poll.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse).
+    pub fn parse_newest(text: &[u8], count: u64) -> Result<Self, ParseError> {
+        let next = DeliveryOffer::read(text).next_number;
+        Self::parse_from_number(text, next.saturating_sub(count))
+    }
+
+    /// Parses a media playlist, and leaves out the segments below the media sequence number
+    /// `first`. The others have the tags that apply to them, wherever these stand.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse).
+    pub fn parse_from_number(text: &[u8], first: u64) -> Result<Self, ParseError> {
         let lines = line::parse_lines(text, &PlaylistLimits::UNLIMITED)
             .map_err(|_| ParseError::NotAPlaylist)?;
         let mut reader = PlaylistReader::default();
@@ -109,6 +132,7 @@ impl SegmentedPlaylist {
             match line.kind() {
                 LineKind::Blank => {}
                 LineKind::Comment => push_line(&mut reader.lines, text),
+                LineKind::Uri if reader.next.tags.number < first => reader.leave_segment_out(),
                 LineKind::Uri => {
                     push_line(&mut reader.lines, text);
                     let segment = reader.take_segment();
@@ -188,25 +212,41 @@ impl<'a> PlaylistReader<'a> {
             Kind::Playlist(P::Start | P::RenditionReport) => {}
             // Unknown tags above the first segment may apply to the whole playlist; kept with the
             // first segment, they would move from segment to segment as the window advances.
-            Kind::Multivariant(_) | Kind::Unknown => match playlist.segments.is_empty() {
-                true => push_line(&mut playlist.header, text),
-                false => push_line(&mut self.lines, text),
+            Kind::Multivariant(_) | Kind::Unknown => match self.has_segments {
+                false => push_line(&mut playlist.header, text),
+                true => push_line(&mut self.lines, text),
             },
         }
         Ok(())
     }
 
-    fn take_segment(&mut self) -> Segment {
+    /// The tags of the next segment, and its program date-time as written.
+    fn take_tags(&mut self) -> (SegmentTags<'a>, Option<Timestamp>) {
+        self.has_segments = true;
         let tags = self.next.take_segment(ONE_RESOURCE);
         let written = tags.date.and_then(|date| std::str::from_utf8(date).ok()?.parse().ok());
         // A date cannot be computed across a discontinuity, where another clock may begin.
-        let computed = self.end_of_last.filter(|_| tags.discontinuity_tags == 0);
+        if tags.discontinuity_tags > 0 {
+            self.end_of_last = None;
+        }
+        (tags, written)
+    }
+
+    fn leave_segment_out(&mut self) {
+        let (tags, written) = self.take_tags();
+        let duration = tags.inf.map_or(0.0, |inf| inf.duration());
+        self.end_of_last = end_time(written.or(self.end_of_last), duration);
+        self.lines.clear();
+    }
+
+    fn take_segment(&mut self) -> Segment {
+        let (tags, written) = self.take_tags();
         let segment = Segment {
             number: tags.number,
             discontinuity: tags.discontinuity,
             tags: tags.discontinuity_tags,
             duration: tags.inf.map_or(0.0, |inf| inf.duration()),
-            date: written.or(computed),
+            date: written.or(self.end_of_last),
             dated: written.is_some(),
             key: print_keys(&self.keys, Some(tags.number)),
             map: self.map.clone(),
@@ -293,10 +333,14 @@ fn split_at_id(tag: &Tag<'_>, text: &str) -> Option<(String, String)> {
 impl Segment {
     /// The segment without its partial segments, which are no longer announced once another source
     /// plays.
-    pub(super) fn without_parts(&self) -> Self {
+    pub(super) fn without_parts(&self) -> Cow<'_, Self> {
         let is_part = |tag: S<'_>| matches!(tag, S::Part | S::PreloadHint);
+        // Most segments have none, and there may be thousands.
+        if !["#EXT-X-PART", "#EXT-X-PRELOAD"].iter().any(|name| self.lines.contains(name)) {
+            return Cow::Borrowed(self);
+        }
         let lines = self.lines.split_inclusive('\n').filter(|line| !has_tag(line, is_part));
-        Self { lines: lines.collect(), ..self.clone() }
+        Cow::Owned(Self { lines: lines.collect(), ..self.clone() })
     }
 
     /// EXT-X-GAP: the segment is missing and players do not load it.
@@ -324,7 +368,12 @@ impl Segment {
 
     /// Program date-time of the segment's end, if its start is known.
     pub fn end_time(&self) -> Option<Timestamp> {
-        let seconds = jiff::SignedDuration::try_from_secs_f64(self.duration).ok()?;
-        self.date?.checked_add(seconds).ok()
+        end_time(self.date, self.duration)
     }
+}
+
+/// When a segment of `duration` seconds ends that starts at `date`.
+fn end_time(date: Option<Timestamp>, duration: f64) -> Option<Timestamp> {
+    let duration = jiff::SignedDuration::try_from_secs_f64(duration).ok()?;
+    date?.checked_add(duration).ok()
 }

@@ -641,6 +641,33 @@ proptest! {
     }
 }
 
+/// The newest segments have all that applies to them, as if the whole playlist had been parsed.
+#[test]
+fn the_newest_segments_are_those_of_the_whole() {
+    for (encrypted, map, breaks, dated) in [
+        (false, false, None, false),
+        (true, false, Some(7), true),
+        (true, true, Some(40), false),
+        (false, true, Some(97), true),
+    ] {
+        let (duration, window) = (2, 100);
+        let source =
+            LiveSource { duration, window, encrypted, map, breaks, dated, ..source("a", 7) };
+        let text = source.playlist_at(3000);
+        let whole = SegmentedPlaylist::parse(text.as_bytes()).unwrap();
+        for count in [0, 1, 4, 99, 100, 101] {
+            let newest = SegmentedPlaylist::parse_newest(text.as_bytes(), count).unwrap();
+            let start = whole.segments.len().saturating_sub(count as usize);
+            assert_eq!(newest.segments, whole.segments[start..], "{count} {source:?}");
+            assert_eq!(newest.next_number(), whole.next_number(), "{count} {source:?}");
+            let whole =
+                SegmentedPlaylist { segments: Vec::new(), first_number: 0, ..whole.clone() };
+            let newest = SegmentedPlaylist { segments: Vec::new(), first_number: 0, ..newest };
+            assert_eq!(newest, whole, "{count} {source:?}");
+        }
+    }
+}
+
 /// What a cut playlist has left is for a player what it was before.
 #[test]
 fn a_cut_playlist_is_the_end_of_the_whole() {

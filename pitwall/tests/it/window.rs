@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
@@ -41,19 +41,9 @@ impl UpstreamPlaylist {
 
 type Upstream = Arc<Mutex<UpstreamPlaylist>>;
 
-const DELTA_PLAYLIST: &str = "#EXTM3U\n#EXT-X-VERSION:9\n#EXT-X-TARGETDURATION:1\n\
-    #EXT-X-MEDIA-SEQUENCE:100\n#EXT-X-SKIP:SKIPPED-SEGMENTS=9\n";
-
-async fn respond(
-    State(upstream): State<Upstream>,
-    Path(name): Path<String>,
-    RawQuery(query): RawQuery,
-) -> Response {
-    match (name.as_str(), query) {
-        ("live.m3u8", Some(_)) => {
-            format!("{DELTA_PLAYLIST}#EXTINF:1,\nseg-109.m4s\n").into_response()
-        }
-        ("live.m3u8", None) => upstream.lock().unwrap().playlist().into_response(),
+async fn respond(State(upstream): State<Upstream>, Path(name): Path<String>) -> Response {
+    match name.as_str() {
+        "live.m3u8" => upstream.lock().unwrap().playlist().into_response(),
         _ => b"\0\0\0\x18ftypiso5aaaaaaaaaaaaaaaa".repeat(100).into_response(),
     }
 }
@@ -146,8 +136,18 @@ async fn the_oldest_leave_a_long_playlist_and_do_not_come_back() {
         *upstream.lock().unwrap() = playlist;
         assert_eq!(strip_links(&fetch_text(&media).await), expected, "{what}");
         let delta = match what {
-            "as long as the window" => format!("{DELTA_PLAYLIST}{}", segments(109, 110)),
-            // A delta update skips segments of the source's playlist: a shorter one offers none.
+            // The source offers delta updates, which the edge makes itself.
+            "as long as the window" => {
+                let control = "CAN-BLOCK-RELOAD=YES,CAN-SKIP-UNTIL=6\n";
+                "#EXTM3U\n#EXT-X-VERSION:9\n#EXT-X-TARGETDURATION:1\n#EXT-X-SERVER-CONTROL:"
+                    .to_owned()
+                    + control
+                    + "#EXT-X-MEDIA-SEQUENCE:100\n#EXT-X-DISCONTINUITY-SEQUENCE:5\n\
+                       #EXT-X-SKIP:SKIPPED-SEGMENTS=4\n"
+                    + map
+                    + &segments(104, 110)
+            }
+            // A playlist that is written anew and short offers none.
             "the tagged one left" => expected,
             _ => continue,
         };

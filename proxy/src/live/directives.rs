@@ -4,7 +4,6 @@
 
 use pitwall_hls::Splice;
 
-const SKIP_DIRECTIVE: &str = "_HLS_skip=";
 const MSN_DIRECTIVE: &str = "_HLS_msn=";
 const PART_DIRECTIVE: &str = "_HLS_part=";
 
@@ -26,9 +25,6 @@ pub(super) fn translate_directives(directives: &str, splice: &Splice) -> Option<
         {
             None
         }
-        // A delta update skips segments of the source's playlist, which are not those of the
-        // published one.
-        _ if directive.starts_with(SKIP_DIRECTIVE) => None,
         Some(upstream_number) if directive.starts_with(MSN_DIRECTIVE) => {
             Some(format!("{MSN_DIRECTIVE}{upstream_number}"))
         }
@@ -40,11 +36,6 @@ pub(super) fn translate_directives(directives: &str, splice: &Splice) -> Option<
     });
     let translated: Vec<String> = translated.collect();
     (!translated.is_empty()).then(|| translated.join("&"))
-}
-
-/// Whether the directives ask for a playlist delta update.
-pub(super) fn is_delta_request(directives: &str) -> bool {
-    directives.split('&').any(|directive| directive.starts_with(SKIP_DIRECTIVE))
 }
 
 #[cfg(test)]
@@ -61,8 +52,6 @@ mod tests {
         for (directives, unspliced, spliced_expected) in [
             ("_HLS_msn=112&_HLS_part=3", "_HLS_msn=112&_HLS_part=3", "_HLS_msn=7012&_HLS_part=3"),
             ("_HLS_msn=110&_HLS_part=3", "_HLS_msn=110&_HLS_part=3", "_HLS_msn=7010"),
-            ("_HLS_msn=110&_HLS_skip=YES", "_HLS_msn=110&_HLS_skip=YES", "_HLS_msn=7010"),
-            ("_HLS_skip=v2", "_HLS_skip=v2", ""),
             ("_HLS_msn=109&_HLS_part=1", "_HLS_msn=109&_HLS_part=1", ""),
             ("_HLS_msn=x&_HLS_part=1", "_HLS_msn=x&_HLS_part=1", ""),
             ("_HLS_part=1", "_HLS_part=1", ""),
@@ -73,7 +62,6 @@ mod tests {
                 (unspliced, spliced_expected),
                 "{directives}"
             );
-            assert_eq!(is_delta_request(directives), directives.contains("skip"));
         }
     }
 }

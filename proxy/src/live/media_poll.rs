@@ -15,7 +15,7 @@ use bytes::Bytes;
 use futures::future::join_all;
 use http::StatusCode;
 use pitwall_hls::PlaylistLimits;
-use pitwall_hls::splice::{cut_live_playlist, override_playlist_tags};
+use pitwall_hls::splice::cut_live_playlist;
 use pitwall_upstream_map::{Stream, Upstream, UpstreamMap};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tracing::Instrument as _;
@@ -158,22 +158,21 @@ impl MediaPoll {
         if !self.is_still_selected(attempt) {
             return Ok(None);
         }
-        let mut upstream_playlist = match fetched {
+        let upstream_playlist = match fetched {
             Ok(upstream_playlist) => upstream_playlist,
             Err(problem) => return self.handle_failure(attempt, problem),
         };
-        if !self.publisher.is_within_target_duration(&upstream_playlist.body)
+        let source = &attempt.upstream.source;
+        if self.publisher.active_source().as_ref() != Some(source)
             && self.has_usable_alternative(attempt)
+            && !self.publisher.is_within_target_duration(&upstream_playlist.body)
         {
-            let source = &attempt.upstream.source;
-            if self.publisher.active_source().as_ref() != Some(source) {
-                tracing::warn!(
-                    source,
-                    "the source's segments are longer than the target duration that players have: another source is tried"
-                );
-                self.publisher.stream_state.mark_unusable(attempt.upstream, SwitchReason::Failed);
-                return Ok(None);
-            }
+            tracing::warn!(
+                source,
+                "the source's segments are longer than the target duration that players have: another source is tried"
+            );
+            self.publisher.stream_state.mark_unusable(attempt.upstream, SwitchReason::Failed);
+            return Ok(None);
         }
         let Some(rendition_splice) = self
             .timed(PollStage::Splice, self.propose_splice(attempt, &upstream_playlist, false))
@@ -184,7 +183,7 @@ impl MediaPoll {
         if self.publisher.is_player_reload_required() {
             return Err(Problem::NotFound);
         }
-        let mut rewritten = match self.rewrite_playlist(
+        let rewritten = match self.rewrite_playlist(
             attempt,
             upstream_playlist.clone(),
             &rendition_splice.splice,
@@ -192,33 +191,7 @@ impl MediaPoll {
             Ok(rewritten) => rewritten,
             Err(problem) => return self.handle_failure(attempt, problem),
         };
-        let (mut continuity, mut numbers) =
-            self.publisher.check_continuity(&rendition_splice, &rewritten);
-        if directives.as_deref().is_some_and(directives::is_delta_request) {
-            let next = numbers.as_ref().map_or(0, |numbers| numbers.end);
-            if continuity == PlaylistContinuity::Continuous
-                && !self.publisher.rendition_state.is_beyond_agreed(next)
-                && !rewritten.timing.has_end_list
-            {
-                return Ok(Some(self.build_delta_update(attempt, &rendition_splice, rewritten)));
-            }
-            // A delta update has too few segments to propose a new number with: the proposal needs
-            // the segments before it, so the full playlist is fetched. So it is where the source has
-            // ended, which may not be published yet.
-            upstream_playlist = match self.fetch_playlist(attempt, None).await {
-                Ok(upstream_playlist) => upstream_playlist,
-                Err(problem) => return self.handle_failure(attempt, problem),
-            };
-            rewritten = match self.rewrite_playlist(
-                attempt,
-                upstream_playlist.clone(),
-                &rendition_splice.splice,
-            ) {
-                Ok(rewritten) => rewritten,
-                Err(problem) => return self.handle_failure(attempt, problem),
-            };
-            (continuity, numbers) = self.publisher.check_continuity(&rendition_splice, &rewritten);
-        }
+        let (continuity, numbers) = self.publisher.check_continuity(&rendition_splice, &rewritten);
         match continuity {
             PlaylistContinuity::Continuous => {}
             PlaylistContinuity::Superseded => return Ok(None),
@@ -391,26 +364,13 @@ impl MediaPoll {
     ) -> Arc<Playlist> {
         let playlist =
             self.playlist_poller.store_rewritten(attempt.rewrite_cache_key.clone(), rewritten);
-        match published_text.filter(|text| playlist.bytes != *text) {
-            Some(text) => Arc::new(playlist.with_bytes(text)),
-            None => playlist,
+        let Some(text) = published_text.filter(|text| playlist.bytes != *text) else {
+            return playlist;
+        };
+        match self.publisher.rendition_state.latest_playlist() {
+            Some(latest) if latest.bytes == text => Arc::new(latest.with_fetch_of(&playlist)),
+            _ => Arc::new(playlist.with_bytes(text)),
         }
-    }
-
-    /// A playlist delta update of segments that are already published.
-    fn build_delta_update(
-        &self,
-        attempt: &PollAttempt<'_>,
-        rendition_splice: &RenditionSplice,
-        rewritten: RewrittenPlaylist,
-    ) -> Arc<Playlist> {
-        drop(self.state.prefetch_new_segments(&rewritten, &attempt.target));
-        let text = override_playlist_tags(
-            &rewritten.playlist.bytes,
-            rendition_splice.splice.target_duration,
-            false,
-        );
-        self.store_rewritten(attempt, rewritten, text.map(Bytes::from))
     }
 
     /// The last published playlist again, when the source's playlist is behind it.

@@ -7,16 +7,17 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use pitwall_hls::splice::{
-    NumberMapping, PlaylistWindow, Segment, counts_discontinuities, override_playlist_tags,
+    NumberMapping, ParseError, PlaylistWindow, Segment, counts_discontinuities,
+    override_playlist_tags,
 };
-use pitwall_hls::{SegmentedPlaylist, Splice};
+use pitwall_hls::{SegmentedPlaylist, Splice, offer_delta_updates};
 use pitwall_upstream_map::StreamId;
 use pitwall_upstream_map::store::{self, SpliceDecision, SpliceProposal, Store};
 use prometheus::IntCounterVec;
 
 use super::rendition_state::{PlaylistContinuity, PublishedTail, RenditionSplice, RenditionState};
 use super::source_switch::{
-    CurrentGeneration, SourceSwitch, SplicePlan, SwitchReason, TailSegments,
+    CurrentGeneration, SourceSwitch, SplicePlan, SwitchReason, TAIL_SEGMENTS_MAX, TailSegments,
 };
 use super::stream_state::StreamState;
 use crate::http::problem::Problem;
@@ -59,6 +60,9 @@ pub(super) enum PublishOutcome {
 
 /// How long published segments tell how many discontinuities there were.
 const PUBLISHED_MAX_AGE: Duration = Duration::from_hours(1);
+/// From which duration on a playlist offers delta updates: to send all of it with each reload would
+/// be megabits per second for each player.
+const DELTA_UPDATES_MIN_DURATION: Duration = Duration::from_secs(330);
 /// How many proposals are sent while other edges keep taking the numbers first.
 const PROPOSAL_ATTEMPTS_MAX: usize = 5;
 
@@ -290,10 +294,13 @@ impl Publisher {
     ) -> Result<PublishOutcome, Problem> {
         let next =
             published_numbers(rewritten, &rendition_splice.splice).map_or(0, |numbers| numbers.end);
-        let text = self.render_playlist(&rendition_splice.splice, rewritten, has_ended)?;
+        let mut text = self.render_playlist(&rendition_splice.splice, rewritten, has_ended)?;
+        if let Some(offering) = offer_delta_updates(&text, DELTA_UPDATES_MIN_DURATION) {
+            text = offering.into();
+        }
         let is_beyond_agreed = self.rendition_state.is_beyond_agreed(next);
         let parsed = (is_beyond_agreed || self.rendition_state.is_first_publication())
-            .then(|| parse_playlist(&text).unwrap_or_default());
+            .then(|| SegmentedPlaylist::parse_newest(&text, TAIL_SEGMENTS_MAX).unwrap_or_default());
         if let Some(parsed) = parsed.as_ref().filter(|_| is_beyond_agreed)
             && !self.propose_publication(rendition_splice, next, parsed).await
         {
@@ -326,7 +333,10 @@ impl Publisher {
         if splice.is_initial() {
             let is_uncounted = self.has_uncounted_discontinuities(bytes);
             let published = if is_uncounted { self.published_segments() } else { Vec::new() };
-            if (is_uncounted || !window.can_hold(&rewritten.timing))
+            let holds_all = || {
+                window.can_hold(&rewritten.timing) || window.holds_listed(bytes, &rewritten.timing)
+            };
+            if (is_uncounted || !holds_all())
                 && let Some(rendered) = splice.render_initial(bytes, &published, window, has_ended)
             {
                 return Ok(rendered.into());
@@ -334,7 +344,13 @@ impl Publisher {
             return Ok(override_playlist_tags(bytes, splice.target_duration, has_ended)
                 .map_or_else(|| bytes.clone(), Bytes::from));
         }
-        let mut playlist = parse_playlist(bytes)?;
+        // Of what the source lists before the splice point nothing is published; it may be hours.
+        let first = match counts_discontinuities(bytes) {
+            Some(false) => 0,
+            Some(true) | None => splice.from.upstream,
+        };
+        let mut playlist =
+            SegmentedPlaylist::parse_from_number(bytes, first).map_err(parse_problem)?;
         if !playlist.has_discontinuity_sequence {
             splice.count_discontinuities(&mut playlist, &self.published_segments());
         }
@@ -442,7 +458,11 @@ impl Publisher {
 }
 
 pub(super) fn parse_playlist(text: &[u8]) -> Result<SegmentedPlaylist, Problem> {
-    SegmentedPlaylist::parse(text).map_err(|error| Problem::UpstreamInvalid(error.to_string()))
+    SegmentedPlaylist::parse(text).map_err(parse_problem)
+}
+
+fn parse_problem(error: ParseError) -> Problem {
+    Problem::UpstreamInvalid(error.to_string())
 }
 
 /// The published numbers of a rewritten playlist's segments.

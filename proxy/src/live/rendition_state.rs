@@ -23,11 +23,9 @@ pub(super) struct RenditionState {
     inner: Mutex<Inner>,
     pub(super) source_progress: SourceProgress,
     latest: ArcSwapOption<LatestPlaylist>,
-    /// What the last poll has given, also a delta update.
-    last_polled: ArcSwapOption<Playlist>,
 }
 
-/// The playlist that a poll has given last, unless it is a delta update.
+/// The playlist that a poll has given last.
 pub(super) struct LatestPlaylist {
     pub playlist: Arc<Playlist>,
     /// When the poll began.
@@ -170,16 +168,9 @@ impl RenditionState {
         }
     }
 
-    /// Records what a poll has given, unless an earlier one has come further.
-    pub(super) fn set_last_polled(&self, playlist: Arc<Playlist>) {
-        let last = self.last_polled.load();
-        if last.as_ref().is_none_or(|last| last.fetched_at <= playlist.fetched_at) {
-            self.last_polled.store(Some(playlist));
-        }
-    }
-
-    pub(super) fn last_polled(&self) -> Option<Arc<Playlist>> {
-        self.last_polled.load_full()
+    /// What the last poll has given.
+    pub(super) fn latest_playlist(&self) -> Option<Arc<Playlist>> {
+        Some(self.latest.load().as_ref()?.playlist.clone())
     }
 
     /// The latest playlist, if it is fresh and a poll on this basis would give it. One that was

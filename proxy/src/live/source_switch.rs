@@ -111,11 +111,11 @@ pub(super) struct TailSegments {
 }
 
 /// How many segments a proposal's tail has.
-const TAIL_SEGMENTS_MAX: usize = 4;
+pub(super) const TAIL_SEGMENTS_MAX: u64 = 4;
 
 impl TailSegments {
     pub(super) fn of(parsed: &SegmentedPlaylist) -> Self {
-        let start = parsed.segments.len().saturating_sub(TAIL_SEGMENTS_MAX);
+        let start = parsed.segments.len().saturating_sub(TAIL_SEGMENTS_MAX as usize);
         let segments = parsed.segments.get(start..).unwrap_or_default();
         Self { segments: segments.to_vec() }
     }
@@ -245,7 +245,7 @@ impl SplicePlan<'_> {
                 // would step back for an edge that has published all of it.
                 let start = segments
                     .len()
-                    .saturating_sub(last_published.segments.len().max(TAIL_SEGMENTS_MAX));
+                    .saturating_sub(last_published.segments.len().max(TAIL_SEGMENTS_MAX as usize));
                 segments.get(start..).unwrap_or_default().to_vec()
             }
             None => peer_tail.segments,

@@ -4,7 +4,8 @@
 //! Directives never reach an upstream as they come: each other value would be another request
 //! there, which an upstream that honours them holds open. They count only where the last playlist
 //! offered them, and whoever waits for a segment waits here: the upstream is asked for what comes
-//! next, once for all.
+//! next, once for all. Delta updates are made here: a new segment is published only after its whole
+//! playlist has been read.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,8 +23,8 @@ use crate::http::query::DeliveryDirectives;
 struct Wanted {
     /// Media sequence number, and the partial segment of that segment.
     segment: Option<(u64, Option<u64>)>,
-    /// The value of `_HLS_skip`.
-    skip: Option<&'static str>,
+    /// `_HLS_skip`: a delta update.
+    is_delta: bool,
 }
 
 /// How many segments beyond the newest one a player may wait for (RFC 8216bis, 6.2.5.2).
@@ -34,8 +35,7 @@ const ADVANCE_PARTS_SECONDS: f64 = 3.0;
 /// Between two polls for one player that waits: an upstream may promise to wait and answer at once.
 const RELOAD_PAUSE_MIN: Duration = Duration::from_millis(100);
 
-/// The answer to a request with these directives. `last`: what was polled last, also a delta
-/// update. `poll` polls the upstream with the directives that it is given, or without any.
+/// The answer to a request with these directives. `last`: what was polled last. `poll` polls the upstream with the directives that it is given, or without any.
 ///
 /// # Errors
 /// [`Problem::BadDirective`] for a value that cannot be honoured, [`Problem::Unavailable`] if
@@ -44,7 +44,7 @@ const RELOAD_PAUSE_MIN: Duration = Duration::from_millis(100);
 pub async fn deliver<'a>(
     directives: &DeliveryDirectives,
     last: Option<Arc<Playlist>>,
-    poll: impl Fn(Option<String>) -> BoxFuture<'a, PollOutcome> + Send,
+    poll: impl Fn(Option<String>) -> BoxFuture<'a, PollOutcome> + Send + Sync,
 ) -> PlaylistResult {
     let last = last.filter(|last| last.fetched_at.elapsed() < last.stale_if_error_lifetime());
     let wanted = match last.map(|last| (judge(directives, last.offer()), last)) {
@@ -52,29 +52,29 @@ pub async fn deliver<'a>(
         // The playlist may have moved since, or another edge may have served the player.
         Some((Err(_), _)) | None => None,
     };
-    let (wanted, mut playlist) = match wanted {
-        Some(judged) => judged,
+    let (wanted, playlist) = match wanted {
+        Some((wanted, _)) if wanted.segment.is_none() => (wanted, poll(None).await.result?),
+        Some((wanted, last)) => (wanted, wait_for_segment(wanted, last, &poll).await?),
         None => {
             let playlist = poll(None).await.result?;
             let wanted = judge(directives, playlist.offer())?;
-            if wanted == Wanted::default() {
-                return Ok(playlist);
-            }
-            (wanted, playlist)
+            (wanted, wait_for_segment(wanted, playlist, &poll).await?)
         }
     };
-    let Some((number, part)) = wanted.segment else {
-        return match wanted.skip {
-            Some(skip) => match poll(Some(format!("_HLS_skip={skip}"))).await.result {
-                Ok(delta) => Ok(delta),
-                Err(_) => poll(None).await.result,
-            },
-            None => poll(None).await.result,
-        };
-    };
+    let is_delta = wanted.is_delta && !playlist.offer().has_end_list;
+    Ok(if is_delta { playlist.delta_update() } else { playlist })
+}
+
+/// Polls until the playlist has the wanted segment or has ended. `playlist`: the last one.
+async fn wait_for_segment<'a>(
+    wanted: Wanted,
+    mut playlist: Arc<Playlist>,
+    poll: impl Fn(Option<String>) -> BoxFuture<'a, PollOutcome> + Send + Sync,
+) -> PlaylistResult {
+    let Some((number, part)) = wanted.segment else { return Ok(playlist) };
     let deadline = Instant::now() + playlist.stale_if_error_lifetime();
     loop {
-        let outcome = poll(Some(next_directives(playlist.offer(), wanted.skip))).await;
+        let outcome = poll(Some(next_directives(playlist.offer()))).await;
         playlist = match outcome.result {
             Ok(playlist) => playlist,
             // The current playlist may be there all the same, or that of another source.
@@ -123,24 +123,20 @@ fn judge(directives: &DeliveryDirectives, offer: &DeliveryOffer) -> Result<Wante
         }
     }
     if offer.can_skip {
-        wanted.skip = match directives.skip.as_deref() {
-            Some("v2") if offer.can_skip_date_ranges => Some("v2"),
-            Some("YES" | "v2") => Some("YES"),
+        wanted.is_delta = match directives.skip.as_deref() {
+            Some("YES" | "v2") => true,
             Some(_) => return Err(Problem::BadDirective("_HLS_skip is neither YES nor v2")),
-            None => None,
+            None => false,
         };
     }
     Ok(wanted)
 }
 
 /// The directives by which an upstream answers as soon as it has more than this playlist.
-fn next_directives(offer: &DeliveryOffer, skip: Option<&str>) -> String {
+fn next_directives(offer: &DeliveryOffer) -> String {
     let mut directives = format!("_HLS_msn={}", offer.next_number);
     if offer.part_target.is_some() {
         directives += &format!("&_HLS_part={}", offer.next_part);
-    }
-    if let Some(skip) = skip {
-        directives += &format!("&_HLS_skip={skip}");
     }
     directives
 }
@@ -186,10 +182,10 @@ mod tests {
         let whole = DeliveryOffer { part_target: None, next_part: 0, ..OFFER };
         let ended = DeliveryOffer { has_end_list: true, ..OFFER };
         let dated = DeliveryOffer { can_skip_date_ranges: true, ..OFFER };
-        let wait = |number, part| Ok((Some((number, part)), None));
-        let delta = |skip| Ok((None, Some(skip)));
+        let wait = |number, part| Ok((Some((number, part)), false));
+        let delta = Ok((None, true));
         type Segment = (u64, Option<u64>);
-        const NOW: Result<(Option<Segment>, Option<&str>), &str> = Ok((None, None));
+        const NOW: Result<(Option<Segment>, bool), &str> = Ok((None, false));
         let far = Err("_HLS_msn is more than two segments ahead");
         let number = Err("_HLS_msn and _HLS_part are decimal integers");
         for (offer, query, expected) in [
@@ -220,15 +216,15 @@ mod tests {
             (OFFER, "_HLS_msn=10&_HLS_part=7", wait(10, Some(7))),
             (OFFER, "_HLS_msn=10&_HLS_part=8", Err("_HLS_part is too far ahead")),
             (whole, "_HLS_msn=10&_HLS_part=0", wait(10, Some(0))),
-            (OFFER, "_HLS_skip=YES", delta("YES")),
-            (OFFER, "_HLS_skip=v2", delta("YES")),
-            (dated, "_HLS_skip=v2", delta("v2")),
+            (OFFER, "_HLS_skip=YES", delta),
+            (OFFER, "_HLS_skip=v2", delta),
+            (dated, "_HLS_skip=v2", delta),
             (OFFER, "_HLS_skip=no", Err("_HLS_skip is neither YES nor v2")),
-            (OFFER, "_HLS_msn=11&_HLS_skip=YES", Ok((Some((11, None)), Some("YES")))),
+            (OFFER, "_HLS_msn=11&_HLS_skip=YES", Ok((Some((11, None)), true))),
             (OFFER, "_HLS_push=1&_HLS_report=a&_HLS_pathway=b", NOW),
         ] {
             let wanted = judge(&directives(query), &offer);
-            let expected = expected.map(|(segment, skip)| Wanted { segment, skip });
+            let expected = expected.map(|(segment, is_delta)| Wanted { segment, is_delta });
             assert_eq!(wanted, expected.map_err(Problem::BadDirective), "{query} {offer:?}");
         }
     }
@@ -249,12 +245,8 @@ mod tests {
             ("_HLS_msn=2", vec![None], Ok(3)),
             ("_HLS_msn=3", vec![Some("_HLS_msn=3")], Ok(4)),
             ("_HLS_msn=4", vec![Some("_HLS_msn=3"), Some("_HLS_msn=4")], Ok(5)),
-            (
-                "_HLS_msn=4&_HLS_skip=YES",
-                vec![Some("_HLS_msn=3&_HLS_skip=YES"), Some("_HLS_msn=4&_HLS_skip=YES")],
-                Ok(5),
-            ),
-            ("_HLS_skip=YES", vec![Some("_HLS_skip=YES")], Ok(3)),
+            ("_HLS_msn=4&_HLS_skip=YES", vec![Some("_HLS_msn=3"), Some("_HLS_msn=4")], Ok(5)),
+            ("_HLS_skip=YES", vec![None], Ok(3)),
             ("_HLS_msn=5", vec![None], Err(400)),
         ] {
             let asked = Arc::new(Mutex::new(Vec::new()));

@@ -152,3 +152,15 @@ fn a_certainly_short_playlist_is_not_parsed() {
         );
     }
 }
+
+#[test]
+fn what_a_playlist_lists_tells_whether_the_window_holds_it() {
+    let whole = playlist("", &numbered(20..25));
+    let longer = whole.replacen(":2,", ":2.1,", 1);
+    let hidden = longer.replacen("#EXTINF:", "#EXTINF :", 1);
+    let quoted = whole.replacen("#EXTINF:2,", "#EXTINF:2,a#EXTINF:9,", 1);
+    for (text, expected) in [(&whole, true), (&longer, false), (&hidden, false), (&quoted, true)] {
+        let timing = PlaylistTiming { segment_count: 5, ..PlaylistTiming::default() };
+        assert_eq!(LONGEST.holds_listed(text.as_bytes(), &timing), expected, "{text}");
+    }
+}
