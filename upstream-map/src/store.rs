@@ -27,6 +27,7 @@ mod entry_cipher;
 mod feedback_sync;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
+mod known_records;
 mod leader_election;
 mod map_reader;
 mod map_writer;

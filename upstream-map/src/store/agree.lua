@@ -5,8 +5,10 @@
 -- 6 first number of the splice or '', 7 splice record, 8 lifetime in ms, 9 as 5, sealed with the
 -- previous key, or '', 10 number below which a killed edge may have published, 11 '1' if the
 -- splice record is restored, 12 how many ms ago the generation began or '', 13 the channel on which
--- the other edges are told of a number, 14 sender, stream and rendition, as they are told.
--- Returns generation, switch record, splice record, head, tail record, reservation, and how many ms
+-- the other edges are told of a number, 14 sender, stream and rendition, as they are told, 15 the
+-- first bytes of the splice record that the edge knows, or ''.
+-- Returns generation, switch record, splice record ('=' if it is the one that the edge knows), head,
+-- tail record, reservation, and how many ms
 -- ago the generation began and the head was raised, by the clock of Redis: those of edges differ.
 local key, rendition = KEYS[1], ARGV[1]
 local time = redis.call('TIME')
@@ -73,6 +75,9 @@ if generation == current then
 end
 redis.call('PEXPIRE', key, ARGV[8])
 local reply = redis.call('HMGET', key, 'generation', 'change', part, head, newest, 'reserved')
+if reply[3] and ARGV[15] ~= '' and string.sub(reply[3], 1, #ARGV[15]) == ARGV[15] then
+  reply[3] = '='
+end
 reply[7] = age('changed_at')
 reply[8] = age('newest_at/' .. rendition)
 return reply

@@ -60,6 +60,10 @@ impl RedisKeys {
     }
 }
 
+/// What `agree.lua` returns instead of a splice record that the edge knows. No sealed record is so
+/// short.
+pub(super) const KNOWN_RECORD: &[u8] = b"=";
+
 /// Arguments of `agree.lua`: a [`SpliceProposal`](super::SpliceProposal) with sealed records.
 pub(super) struct SpliceProposalArgs<'a> {
     pub(super) rendition: &'a str,
@@ -77,6 +81,8 @@ pub(super) struct SpliceProposalArgs<'a> {
     pub(super) numbers_channel: &'a str,
     pub(super) number_notice: String,
     pub(super) ttl_ms: u64,
+    /// The first bytes of the sealed splice record that this edge knows; empty if it knows none.
+    pub(super) known_record_prefix: &'a [u8],
 }
 
 /// Reply of `agree.lua`: what is decided after the proposal.
@@ -106,7 +112,7 @@ pub(super) async fn propose_splice(
     call.arg(args.ttl_ms).arg(&args.switch_record_previous_key[..]).arg(args.reserved_below);
     call.arg(u8::from(args.is_restored));
     call.arg(args.generation_age.map_or(String::new(), |age| age.as_millis().to_string()));
-    call.arg(args.numbers_channel).arg(&args.number_notice);
+    call.arg(args.numbers_channel).arg(&args.number_notice).arg(args.known_record_prefix);
     type Number = Option<u64>;
     type Sealed = Option<Vec<u8>>;
     let reply: (Number, Sealed, Sealed, Number, Sealed, Number, Number, Number) =

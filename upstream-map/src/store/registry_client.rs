@@ -13,11 +13,12 @@ use tokio::time::{sleep, timeout};
 
 use super::StoreError;
 use super::entry_cipher::SYNTHETIC_IV_LENGTH;
+use super::known_records::{KnownRecord, KnownRecords};
 use super::peer_numbers::{PeerNumbers, notice_text};
 use super::record_compression::{compress, decompress};
 use super::redis::RedisStore;
 use super::redis_connector::NoticeStream;
-use super::redis_scripts::{self, SpliceDecisionReply, SpliceProposalArgs};
+use super::redis_scripts::{self, KNOWN_RECORD, SpliceDecisionReply, SpliceProposalArgs};
 use super::splice_registry::{IDLE_STREAM_TTL, SpliceDecision, SpliceProposal};
 use crate::stream::StreamId;
 
@@ -33,6 +34,7 @@ pub(super) struct RegistryClient {
     unresponsive: watch::Sender<bool>,
     /// What the other edges have published.
     pub(super) peer_numbers: PeerNumbers,
+    known_records: KnownRecords,
 }
 
 impl Default for RegistryClient {
@@ -41,6 +43,7 @@ impl Default for RegistryClient {
             connection: watch::Sender::new(None),
             unresponsive: watch::Sender::new(false),
             peer_numbers: PeerNumbers::default(),
+            known_records: KnownRecords::default(),
         }
     }
 }
@@ -205,6 +208,8 @@ impl RedisStore {
             [] => Vec::new(),
             plain => self.cipher.seal_with_previous_key(&switch_field, plain),
         };
+        let known_records = &self.registry_client.known_records;
+        let known = known_records.get(&proposal.stream, &proposal.rendition);
         let args = SpliceProposalArgs {
             rendition: &proposal.rendition,
             generation: proposal.generation,
@@ -222,6 +227,7 @@ impl RedisStore {
             numbers_channel: &self.keys.numbers_channel,
             number_notice: notice_text(&self.process_id, proposal),
             ttl_ms: u64::try_from(IDLE_STREAM_TTL.as_millis()).unwrap_or(u64::MAX),
+            known_record_prefix: &known.sealed_prefix,
         };
         let key = self.keys.splice_key(proposal.stream.as_str());
         let SpliceDecisionReply {
@@ -245,10 +251,20 @@ impl RedisStore {
             uses_previous_key |= opened.uses_previous_key;
             Some(opened.plaintext)
         };
+        let is_known = start.as_deref() == Some(KNOWN_RECORD);
+        let splice_record = if is_known {
+            Some(known.record.to_vec())
+        } else {
+            let sealed = start.clone().unwrap_or_default();
+            let opened = open(&field("part"), start).map(decompress);
+            let known = opened.as_ref().map(|record| KnownRecord::new(&sealed, record.clone()));
+            known_records.set(&proposal.stream, &proposal.rendition, known);
+            opened
+        };
         let decision = SpliceDecision {
             generation: generation.unwrap_or_default(),
             switch_record: open(&switch_field, switch_record).unwrap_or_default(),
-            splice_record: open(&field("part"), start).map(decompress),
+            splice_record,
             next_number: next_number.unwrap_or_default(),
             known_next_number: next_number.unwrap_or_default(),
             tail_record: open(&field("newest"), tail_record).map(decompress).unwrap_or_default(),
@@ -257,6 +273,10 @@ impl RedisStore {
             tail_age,
             is_shared: true,
         };
+        if uses_previous_key {
+            // It is read again until it is sealed with the current key.
+            known_records.set(&proposal.stream, &proposal.rendition, None);
+        }
         if uses_previous_key
             && let Err(error) = self.reseal_splices(&proposal.stream, &mut connection).await
         {

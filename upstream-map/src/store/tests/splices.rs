@@ -43,6 +43,49 @@ async fn redis_decides_like_the_memory_registry() {
     assert!(server.query::<i64>(&["PTTL", key]) > 0, "the key expires");
 }
 
+/// A splice record has the segments of earlier sources, which may be those of hours: Redis sends it
+/// to an edge once, and not with each number.
+#[tokio::test]
+async fn a_splice_record_is_sent_once_to_each_edge() {
+    let server = RedisServer::start();
+    let edges = [StoreProcess::edge(&server), StoreProcess::edge(&server)];
+    for edge in &edges {
+        wait_until_responsive(edge).await;
+    }
+    let sent_bytes = || -> u64 {
+        let stats: String = server.query(&["INFO", "stats"]);
+        let line = stats.lines().find_map(|line| line.strip_prefix("total_net_output_bytes:"));
+        line.unwrap().trim().parse().unwrap()
+    };
+    let record = |seed: u64| -> String {
+        (0..20_000u64)
+            .map(|n| blake3::hash(&(seed + n).to_le_bytes()).to_hex().to_string())
+            .collect()
+    };
+    for (generation, record) in [(1, record(0)), (2, record(1 << 32))] {
+        let begins = SpliceProposal {
+            switch_record: generation.to_string().into(),
+            ..start_proposal(generation, generation * 100, &record)
+        };
+        edges[0].store.propose_splice(&begins).await;
+        for edge in &edges {
+            let decision = edge.store.propose_splice(&query("v", generation)).await;
+            assert_eq!(decision.splice_record.as_deref(), Some(record.as_bytes()));
+        }
+        let before = sent_bytes();
+        for next_number in generation * 100 + 1..generation * 100 + 21 {
+            for edge in &edges {
+                let published = SpliceProposal { next_number, start: None, ..begins.clone() };
+                let decision = edge.store.propose_splice(&published).await;
+                assert!(decision.is_shared && decision.next_number == next_number);
+                assert_eq!(decision.splice_record.as_deref(), Some(record.as_bytes()));
+            }
+        }
+        let sent = sent_bytes() - before;
+        assert!(sent < 40_000, "{sent} bytes for 40 decisions");
+    }
+}
+
 /// An edge is told of each number that another one has published, and not of its own.
 #[tokio::test]
 async fn the_others_are_told_of_each_number() {
