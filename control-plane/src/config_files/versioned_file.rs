@@ -4,6 +4,7 @@ use std::fs::{self, File, Permissions};
 use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
 use http::{HeaderMap, header};
 
@@ -14,7 +15,8 @@ pub(super) const TEXT_MAX_BYTES: usize = 48 * 1024;
 /// Permissions of a new file, which may hold credentials of a source.
 const NEW_FILE_MODE: u32 = 0o600;
 
-/// The version of a file's content: a hash of it, as 32 hex digits.
+/// The version of a file's content, as 32 hex digits: a hash of it under a key that is made anew in
+/// each process, so that nobody can try guesses of the file's secrets against a version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FileVersion(String);
 
@@ -29,9 +31,11 @@ pub(crate) enum Precondition {
 
 pub(super) struct VersionedFile(PathBuf);
 
+static VERSION_KEY: LazyLock<[u8; 32]> = LazyLock::new(rand::random);
+
 impl FileVersion {
     fn of(text: &str) -> Self {
-        let hash = blake3::hash(text.as_bytes()).to_hex();
+        let hash = blake3::keyed_hash(&VERSION_KEY, text.as_bytes()).to_hex();
         Self(hash.as_str().split_at(32).0.to_owned())
     }
 
@@ -211,5 +215,14 @@ mod tests {
         let linked = VersionedFile::new(link);
         let replaced = linked.replace(&Precondition::Versions(vec![version]), "three");
         assert!(matches!(replaced, Err(FileError::ReadOnly(_))), "{replaced:?}");
+    }
+
+    #[test]
+    fn a_version_tells_texts_apart_and_is_no_hash_that_anybody_can_make() {
+        let text = "url = \"https://a.example/?token=0000\"\n";
+        assert_eq!(FileVersion::of(text), FileVersion::of(text));
+        assert_ne!(FileVersion::of(text), FileVersion::of(&text.replace('0', "1")));
+        let plain = blake3::hash(text.as_bytes()).to_hex();
+        assert!(!plain.as_str().starts_with(FileVersion::of(text).as_str()));
     }
 }
