@@ -55,6 +55,7 @@ use tokio::sync::watch;
 pub use self::current_map::CurrentMap;
 pub use self::entry_cipher::StoreKeys;
 pub use self::memory::MemoryStore;
+pub use self::number_journal::NextNumbers;
 pub use self::peer_numbers::PeerNumber;
 pub use self::redis::{RedisConfig, RedisStore};
 pub use self::redis_address::{InvalidRedisAddress, RedisAddress};

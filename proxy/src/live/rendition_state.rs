@@ -69,6 +69,9 @@ struct Inner {
     /// The next number that was known when this edge began with the rendition. Players may have
     /// everything below it, from this edge before it was restarted or from another one.
     resumes_at: Option<u64>,
+    /// Below this number this edge has published by another splice than the one in force, before it
+    /// was restarted.
+    superseded_below: u64,
     /// Since when the source's playlists have ended below `resumes_at`.
     behind_since: Option<Instant>,
     /// The source whose playlist has `EXT-X-ENDLIST`, and since when.
@@ -254,6 +257,7 @@ impl RenditionState {
         state.registry_first_free = decision.first_free_number();
         if state.last_published.is_none() && decision.known_next_number > 0 {
             state.resumes_at.get_or_insert(decision.known_next_number);
+            state.superseded_below = state.superseded_below.max(decision.superseded_below);
         }
         // The local registry's tail is what this edge itself proposed, so it says nothing of other
         // edges.
@@ -304,8 +308,12 @@ impl RenditionState {
             .last()
             .map_or(0, |last| last.discontinuity)
             .max(state.discontinuity_sequence);
-        state.diverged = state.next_number > 0
-            && (splice.from.published < state.next_number || splice.from.discontinuity <= last);
+        let seen_by_other_splices = match &state.last_published {
+            Some(_) => state.next_number,
+            None => state.superseded_below,
+        };
+        state.diverged = seen_by_other_splices > 0
+            && (splice.from.published < seen_by_other_splices || splice.from.discontinuity <= last);
         state.agreed_next_number = splice.from.published.max(state.agreed_next_number);
         let (splice, record) = (Arc::new(splice), record.into());
         let rendition_splice =

@@ -265,8 +265,10 @@ impl SplicePlan<'_> {
         let published = new.first_number.saturating_add(source_switch.from.published);
         let published = published.saturating_sub(source_switch.from.upstream);
         // Segments below the first free number are left out, so that the rest keeps its numbers.
-        let skipped =
-            self.first_free_number.saturating_sub(published).min(new.segments.len() as u64);
+        // Where the numbers are further ahead, the newest segment gets the first one that is free.
+        let (taken, length) =
+            (self.first_free_number.saturating_sub(published), new.segments.len() as u64);
+        let skipped = if taken > length { length.saturating_sub(1) } else { taken };
         let discontinuities_since =
             upstream_discontinuity.saturating_sub(source_switch.from.upstream_discontinuity);
         Splice {

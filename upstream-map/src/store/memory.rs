@@ -185,6 +185,16 @@ mod tests {
             "another one begins above: {}",
             next_decision.first_free_number()
         );
+        // The records cannot be read, and the numbers can.
+        for file in ["splices", "splices.previous"] {
+            std::fs::write(state.path().join(file), "damaged").unwrap();
+        }
+        let begins = SpliceProposal {
+            switch_record: b"c".to_vec(),
+            start: Some(crate::store::RenditionStart { published: 0, record: b"c".to_vec() }),
+            ..query("v", 1)
+        };
+        check("nothing begins below", &store().propose_splice(&begins).await, (1, "c", "", 499));
     }
 
     #[tokio::test]

@@ -24,7 +24,7 @@ use tokio::time::{Instant, timeout};
 use crate::stream::StreamId;
 
 /// The next number of each rendition, by stream.
-pub(super) type NextNumbers = HashMap<StreamId, HashMap<String, u64>>;
+pub type NextNumbers = HashMap<StreamId, HashMap<String, u64>>;
 
 /// How long a viewer's request waits for a line to be written.
 const APPEND_TIMEOUT: Duration = Duration::from_millis(250);

@@ -148,7 +148,7 @@ impl RedisStore {
                     self.registry_file.note_number(
                         &proposal.stream,
                         &proposal.rendition,
-                        decision.next_number,
+                        decision.known_next_number,
                     );
                     return decision;
                 }
@@ -267,6 +267,7 @@ impl RedisStore {
             splice_record,
             next_number: next_number.unwrap_or_default(),
             known_next_number: next_number.unwrap_or_default(),
+            superseded_below: 0,
             tail_record: open(&field("newest"), tail_record).map(decompress).unwrap_or_default(),
             reserved_below: reserved_below.unwrap_or_default(),
             generation_age,

@@ -92,6 +92,9 @@ pub struct SpliceDecision {
     /// The highest `next_number` that this process knows: a higher one if it has published while the
     /// other edges could not be asked, also before it was restarted.
     pub known_next_number: u64,
+    /// Below this number this process has published by another splice than `splice_record`, while
+    /// the other edges could not be asked or before the shared registry lost it; 0 if it has not.
+    pub superseded_below: u64,
     /// Every number of the stream below this one may have been published.
     pub reserved_below: u64,
     /// How long ago the generation began, by one clock for all edges: edges' own clocks may differ.
@@ -199,6 +202,7 @@ impl SpliceRegistry {
                 decision = send(proposal.clone()).await?;
             }
         }
+        decision.superseded_below = self.superseded_below(proposal, &decision);
         let changed = self.apply_decision(proposal, &decision);
         decision.known_next_number = self.known_next_number(proposal).max(decision.next_number);
         Ok((decision, changed))
@@ -256,6 +260,20 @@ impl SpliceRegistry {
         let streams = self.lock_streams();
         let head = streams.get(&proposal.stream).and_then(|it| it.heads.get(&proposal.rendition));
         head.map_or(0, |head| head.0)
+    }
+
+    /// How far this process has come with the rendition by another splice than the one in force.
+    fn superseded_below(&self, proposal: &SpliceProposal, decision: &SpliceDecision) -> u64 {
+        let streams = self.lock_streams();
+        let Some(entry) = streams.get(&proposal.stream) else { return 0 };
+        let own_record = entry.parts.get(&proposal.rendition);
+        if decision.splice_record.is_none() || own_record == decision.splice_record.as_ref() {
+            return 0;
+        }
+        let next_number = entry.heads.get(&proposal.rendition).map_or(0, |head| head.0);
+        // Without records, the numbers may have been published by the splice in force.
+        let has_records = entry.generation > 0;
+        if has_records || next_number > decision.next_number { next_number } else { 0 }
     }
 
     /// Whether this registry knows a later generation than the proposal.
@@ -321,12 +339,12 @@ impl SpliceRegistry {
         Self(Mutex::new(streams))
     }
 
-    /// Takes over how far renditions had come since the records were saved. Streams without
-    /// records begin anew.
-    pub(super) fn raise_next_numbers(&self, next_numbers: NextNumbers) {
+    /// Takes over how far renditions had come since the records were saved. A stream whose records
+    /// were never saved, or cannot be read, begins above.
+    pub fn raise_next_numbers(&self, next_numbers: NextNumbers) {
         let mut streams = self.lock_streams();
         for (stream, renditions) in next_numbers {
-            let Some(entry) = streams.get_mut(&stream) else { continue };
+            let entry = streams.entry(stream).or_default();
             for (rendition, next_number) in renditions {
                 let head = entry.heads.entry(rendition).or_default();
                 head.0 = head.0.max(next_number);
@@ -393,6 +411,7 @@ impl StreamSplices {
             next_number: head.0,
             tail_record: head.1.clone(),
             known_next_number: head.0,
+            superseded_below: 0,
             reserved_below: self.reserved,
             generation_age: self.generation_age(),
             tail_age: self.tails_at.get(&proposal.rendition).map(|at| at.elapsed()),
@@ -670,6 +689,45 @@ pub(super) mod tests {
         ] {
             let (decision, _) = edges[edge].propose_shared(&proposal, send).await.unwrap();
             check(what, &decision, expected);
+        }
+    }
+
+    /// An edge decides alone, is killed, and hears what the others have decided meanwhile.
+    #[tokio::test]
+    async fn numbers_of_another_splice_are_superseded() {
+        let stream = StreamId::of_feed("World feed").unwrap();
+        let numbers = |next| {
+            let renditions = HashMap::from([("v".to_owned(), next)]);
+            NextNumbers::from([(stream.clone(), renditions)])
+        };
+        let own = |first: u64, record: &str| {
+            let registry = SpliceRegistry::default();
+            registry.propose(&begins(1, "a", first, record));
+            registry.raise_next_numbers(numbers(110));
+            SpliceRegistry::restore(registry.snapshot(50))
+        };
+        let only_numbers = |next| {
+            let registry = SpliceRegistry::default();
+            registry.raise_next_numbers(numbers(next));
+            registry
+        };
+        for (what, own, expected) in [
+            ("it had published by another splice", own(100, "a100"), 110),
+            ("it goes on by the same", own(107, "b107"), 0),
+            ("it is new", SpliceRegistry::default(), 0),
+            ("its records are lost, and nobody has heard of its numbers", only_numbers(110), 110),
+            ("its records are lost, and the others have come further", only_numbers(109), 0),
+        ] {
+            let shared = SpliceRegistry::default();
+            shared.propose(&begins(2, "b", 107, "b107"));
+            shared.propose(&publishes(2, "b", 109));
+            let send = |proposal: SpliceProposal| {
+                std::future::ready(Ok::<_, ()>(shared.propose(&proposal)))
+            };
+            let (decision, _) = own.propose_shared(&query("v", 0), send).await.unwrap();
+            assert_eq!(decision.superseded_below, expected, "{what}");
+            let (decision, _) = own.propose_shared(&query("v", 2), send).await.unwrap();
+            assert_eq!(decision.superseded_below, 0, "{what}: it is told once");
         }
     }
 

@@ -30,6 +30,7 @@ pub fn splice_records(data: &[u8]) {
         splice_record: Some(record()),
         next_number: 0,
         known_next_number: 0,
+        superseded_below: 0,
         tail_record: record(),
         reserved_below: 0,
         generation_age: Some(Duration::ZERO),

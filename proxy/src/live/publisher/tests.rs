@@ -172,7 +172,8 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
 
 /// Invariants under any events: the numbers on an edge never step back, a number is the same
 /// segment for ever, and it is the same segment on all edges that could reach each other, and had,
-/// when it was first published.
+/// when it was first published. After a start an edge ends no earlier than it had on its disk, and
+/// a number is the segment that it was, if the edge had all that it knew on its disk.
 async fn check(dated: bool, clock_skews: [i64; 3], events: &[Event]) {
     let mut simulation = Simulation::new(dated, clock_skews);
     for event in events {

@@ -46,6 +46,27 @@ async fn an_edge_that_begins_does_not_step_back() {
     }
 }
 
+/// An edge that has published by another splice, before it was killed, does not publish the same
+/// numbers by the one in force.
+#[tokio::test(start_paused = true)]
+async fn numbers_from_before_a_kill_are_not_published_again() {
+    for (superseded_below, expected) in [(0, false), (100, false), (101, true)] {
+        let state = RenditionState::default();
+        let decision = SpliceDecision {
+            next_number: 100,
+            known_next_number: superseded_below.max(100),
+            superseded_below,
+            ..SpliceDecision::default()
+        };
+        state.adopt_peer_tail(&decision);
+        state.adopt_peer_tail(&SpliceDecision { superseded_below: 0, ..decision });
+        let from = NumberMapping { published: 100, discontinuity: 1, ..NumberMapping::default() };
+        let splice = Splice { from, ..Splice::initial("a".to_owned(), 6) };
+        state.adopt_splice(&serde_json::to_vec(&splice).unwrap(), &Arc::default()).unwrap();
+        assert_eq!(state.has_diverged(), expected, "{superseded_below}");
+    }
+}
+
 /// What other edges publish later does not hold this one back: its server of the source may be
 /// behind theirs for ever.
 #[tokio::test(start_paused = true)]

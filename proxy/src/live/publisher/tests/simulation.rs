@@ -1,7 +1,7 @@
 //! Edges that publish one rendition while sources fail, edges are killed, and the store between the
 //! edges fails in every way it can.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -64,6 +64,11 @@ pub(super) struct SimulatedEdge {
     pub(super) dead_sources: [bool; 3],
     head: (u64, u64),
     pub(super) seen_segments: BTreeMap<u64, SeenSegment>,
+    /// What was seen before the edge was killed, while all that it knew was on its disk.
+    seen_before_kill: BTreeMap<u64, SeenSegment>,
+    /// The highest number that was on disk before it was published. No playlist ends below it, also
+    /// after a start.
+    next_before_kill: u64,
     /// How often the edge was polled since all edges could reach each other and knew the published
     /// numbers.
     settled_polls: usize,
@@ -78,23 +83,34 @@ impl SimulatedEdge {
             dead_sources: [false; 3],
             head: (0, 0),
             seen_segments: BTreeMap::new(),
+            seen_before_kill: BTreeMap::new(),
+            next_before_kill: 0,
             settled_polls: SETTLED_POLLS,
         }
     }
 
-    /// Kills the edge, which starts again from its disk. It may then publish older segments than
-    /// before.
+    /// Kills the edge, which starts again from its disk.
     pub(super) fn kill(&mut self) {
+        if self.store.is_journal_written() {
+            self.next_before_kill = self.next_before_kill.max(self.next_number());
+        }
+        let seen = std::mem::take(&mut self.seen_segments);
+        match self.store.is_written() {
+            true => self.seen_before_kill.extend(seen),
+            false => self.seen_before_kill.clear(),
+        }
         self.store.restart();
         self.publisher = publisher(&self.store);
         self.head = (0, 0);
-        self.seen_segments.clear();
+    }
+
+    fn next_number(&self) -> u64 {
+        self.seen_segments.last_key_value().map_or(0, |(last, _)| last + 1)
     }
 
     /// What was to be written reaches the disk.
     pub(super) fn finish_write(&self) {
-        let next_number = self.seen_segments.last_key_value().map_or(0, |(last, _)| last + 1);
-        self.store.finish_write(next_number);
+        self.store.finish_write(self.next_number());
     }
 
     pub(super) fn is_reachable(&self) -> bool {
@@ -130,6 +146,8 @@ pub(super) struct Simulation {
     /// edges had heard of each other, and another edge may have published another segment under the
     /// number.
     first_published: BTreeMap<u64, Option<SeenSegment>>,
+    /// Under each number, the URIs of segments with the edges that have published them.
+    published: BTreeMap<u64, BTreeSet<(usize, String)>>,
 }
 
 /// After this many polls each, all edges agree.
@@ -152,6 +170,7 @@ impl Simulation {
             map_version: 1,
             second: START_SECOND,
             first_published: BTreeMap::new(),
+            published: BTreeMap::new(),
         }
     }
 
@@ -196,6 +215,7 @@ impl Simulation {
     }
 
     pub(super) async fn advance_time(&mut self, seconds: u64) {
+        self.edges.iter().for_each(|edge| edge.store.finish_journal());
         self.checkpoints.push(self.shared_registry.current().snapshot(0));
         self.second += seconds;
         tokio::time::advance(Duration::from_secs(seconds)).await;
@@ -281,6 +301,8 @@ impl Simulation {
             let line = text.lines().find_map(|line| line.strip_prefix(name));
             line.map(|value| value.parse::<u64>().unwrap()).unwrap_or_default()
         };
+        let splice = edge.publisher.rendition_state.splice();
+        let splice_point = splice.map_or(0, |splice| splice.splice.from.published);
         let mut number = value("#EXT-X-MEDIA-SEQUENCE:");
         let mut discontinuity = value("#EXT-X-DISCONTINUITY-SEQUENCE:");
         let head = (number, discontinuity);
@@ -292,6 +314,20 @@ impl Simulation {
                 continue;
             }
             let now = (line.to_owned(), discontinuity);
+            let published = self.published.entry(number).or_default();
+            let before = edge.seen_before_kill.get(&number).unwrap_or(&now);
+            // In front of the splice point a number that edges had published apart is, after a
+            // start, what they have agreed on since.
+            let is_settled_since = || {
+                number < splice_point
+                    && (before.0 == now.0
+                        || published.iter().any(|(other, uri)| *other != name && *uri == now.0))
+            };
+            assert!(
+                *before == now || is_settled_since(),
+                "{name}: {number} was {before:?} before a kill, is {now:?}: {text}"
+            );
+            published.insert((name, now.0.clone()));
             if let Some(before) = edge.seen_segments.insert(number, now.clone()) {
                 assert_eq!(before, now, "{name}: {number} has changed: {text}");
             } else if settled {
@@ -304,6 +340,8 @@ impl Simulation {
             }
             number += 1;
         }
+        let before = edge.next_before_kill;
+        assert!(number >= before, "{name}: ends at {number}, and {before} before a kill: {text}");
     }
 
     pub(super) fn last_segment(&self, edge: usize) -> (u64, &SeenSegment) {

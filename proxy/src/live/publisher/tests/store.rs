@@ -1,12 +1,14 @@
 //! The store as an edge sees it: the shared registry, which may lose what it was told, and the
 //! edge's own registry with its disk.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use pitwall_upstream_map::store::{
-    CurrentMap, RegistrySnapshot, SpliceDecision, SpliceProposal, SpliceRegistry, Store, StoreError,
+    CurrentMap, NextNumbers, RegistrySnapshot, SpliceDecision, SpliceProposal, SpliceRegistry,
+    Store, StoreError,
 };
 use pitwall_upstream_map::{MemoryStore, UpstreamMap};
 
@@ -51,6 +53,9 @@ pub(super) struct FaultyStore {
     fault: Mutex<Option<MessageFault>>,
     message_failed: AtomicBool,
     disk: Mutex<RegistrySnapshot>,
+    /// The next numbers that are in the journal on disk, and those that are about to be.
+    journal: Mutex<NextNumbers>,
+    journal_pending: Mutex<NextNumbers>,
     /// The number below which numbers are reserved on disk.
     reserved_below: AtomicU64,
     write_requested: AtomicBool,
@@ -66,6 +71,8 @@ impl FaultyStore {
             fault: Mutex::default(),
             message_failed: AtomicBool::default(),
             disk: Mutex::default(),
+            journal: Mutex::default(),
+            journal_pending: Mutex::default(),
             reserved_below: AtomicU64::default(),
             write_requested: AtomicBool::default(),
             memory_store: MemoryStore::new(),
@@ -84,14 +91,36 @@ impl FaultyStore {
     /// The process is killed, and starts with what is on its disk. Its wall clock has stood still,
     /// while that of the simulation has not.
     pub(super) fn restart(&self) {
-        let snapshot = self.disk.lock().unwrap().clone();
-        *self.own_registry.lock().unwrap() = Arc::new(SpliceRegistry::restore(snapshot));
+        let registry = SpliceRegistry::restore(self.disk.lock().unwrap().clone());
+        registry.raise_next_numbers(self.journal.lock().unwrap().clone());
+        *self.own_registry.lock().unwrap() = Arc::new(registry);
+        self.journal_pending.lock().unwrap().clear();
         self.write_requested.store(false, Ordering::SeqCst);
         self.reserved_below.store(0, Ordering::SeqCst);
     }
 
+    /// Whether all that nobody waited for is on disk.
+    pub(super) fn is_written(&self) -> bool {
+        !self.write_requested.load(Ordering::SeqCst) && self.is_journal_written()
+    }
+
+    pub(super) fn is_journal_written(&self) -> bool {
+        self.journal_pending.lock().unwrap().is_empty()
+    }
+
+    /// The journal is written: that takes no longer than time takes to go on.
+    pub(super) fn finish_journal(&self) {
+        self.journal.lock().unwrap().extend(self.journal_pending.lock().unwrap().drain());
+    }
+
+    fn note_number(&self, proposal: &SpliceProposal, next_number: u64) {
+        let numbers = HashMap::from([(proposal.rendition.clone(), next_number)]);
+        self.journal_pending.lock().unwrap().insert(proposal.stream.clone(), numbers);
+    }
+
     /// A write that nobody waits for reaches the disk.
     pub(super) fn finish_write(&self, next_number: u64) {
+        self.finish_journal();
         if self.write_requested.swap(false, Ordering::SeqCst) {
             self.write_disk(next_number);
         }
@@ -135,6 +164,7 @@ impl FaultyStore {
         if changed || !is_reserved {
             self.write_requested.store(true, Ordering::SeqCst);
         }
+        self.note_number(proposal, decision.known_next_number);
         Some(decision)
     }
 }
@@ -160,6 +190,8 @@ impl Store for FaultyStore {
         if proposal.start.is_some() || !self.is_reserved(decision.next_number) {
             self.write_disk(decision.next_number);
         }
+        self.note_number(proposal, decision.next_number);
+        self.finish_journal();
         decision
     }
 }
