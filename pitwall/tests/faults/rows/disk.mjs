@@ -36,6 +36,25 @@ async function coldStart(m, edge, options = {}) {
 	m.viewers(await viewer.stop(), { segments: 3, ...options });
 }
 
+/** How long an edge that has started may take until it plays. */
+const START_LIMIT_MS = 15_000;
+
+/** Waits until a playlist is there. Where that takes longer than it may, says how long, and what there was until then. */
+async function untilPlaying(url) {
+	const began = performance.now();
+	const answers = new Map();
+	for (;;) {
+		const { status, error, body } = await request(url, { timeout: 5000 });
+		const ms = performance.now() - began;
+		if (status === 200)
+			return ms > START_LIMIT_MS && `playing after ${Math.round(ms)} ms; ${JSON.stringify([...answers])}`;
+		if (ms > 4 * START_LIMIT_MS) throw new Error(`not playing; ${JSON.stringify([...answers])}`);
+		const what = `${status} ${error ?? body.toString().slice(0, 200)}`;
+		answers.set(what, (answers.get(what) ?? 0) + 1);
+		await pause(100);
+	}
+}
+
 /**
  * Crashes and restarts at random moments, each from the state folder as it was when the power failed: copied while it
  * was being written, of a process that is stopped and then killed. What was published before is compared with what is after.
@@ -49,6 +68,7 @@ async function powerLoss(bed, name, rounds, isUnseen = false) {
 		empty: [],
 		crashes: [],
 		starts: [],
+		lateStarts: [],
 		copies: new Set(),
 	};
 	const source = await startSource(bed, { name, target: 1 });
@@ -116,14 +136,11 @@ async function powerLoss(bed, name, rounds, isUnseen = false) {
 		if (/panicked/.test(before)) result.crashes.push(before.slice(-300));
 		circumstances = `(${isPowerLoss ? 'power loss' : 'crash'}, ${readdirSync(edge.state).join(' ')})`;
 		result.starts.push(await edge.start());
-		await eventually(
-			async () => {
-				const answer = await request(url, { timeout: 5000 });
-				return answer.status === 200;
-			},
-			`plays after start ${round} (${edge.child.output().slice(-300)})`,
-			15,
-		);
+		const late = await untilPlaying(url);
+		if (late) {
+			const tail = edge.child.output().slice(-1000);
+			result.lateStarts.push(`${name}, start ${round} ${circumstances}: ${late}; ${tail}`);
+		}
 		await poll();
 		result.rounds++;
 	}
@@ -311,6 +328,7 @@ export const DISK_ROWS = [
 			m.equal('numbers that became another segment', all('renamed').slice(0, 3), []);
 			m.note('playlists without a segment', all('empty').length);
 			m.equal('crashes', all('crashes').slice(0, 3), []);
+			m.equal('starts that did not play within 15 s', all('lateStarts').slice(0, 3), []);
 			m.note(
 				'of these after a write that was late (not judged)',
 				results.reduce((total, { lateWrites }) => total + lateWrites, 0),
