@@ -329,8 +329,8 @@ async fn failures_name_their_step() {
         ),
         (
             "a script without end",
-            "STEP\nscript = 'while (true) {}'\nsave = 'p'",
-            "step 1 (script for p): the script looped too often",
+            "STEP\nscript = '(function f() { f() })()'\nsave = 'p'",
+            "step 1 (script for p): the script nested too deeply",
             false,
         ),
         (

@@ -97,8 +97,6 @@ async fn scripts_that_fail_or_never_end() {
         ("undefined", "no value"),
         ("x.y", "x is not defined"),
         ("throw new Error('see https://secret.example/path?t=1')", "secret.example/#"),
-        ("while (true) {}", "the script looped too often"),
-        ("for (;;) { try { for (;;) {} } catch (e) {} }", "the script looped too often"),
         ("(function f() { f() })()", "the script nested too deeply"),
         ("/^(a+)+$/.test('a'.repeat(50) + 'b'); 1", "the script took too long"),
         ("'x'.repeat(2 ** 29).length", "the script used too much memory"),
@@ -108,6 +106,12 @@ async fn scripts_that_fail_or_never_end() {
         let error = run(code).await.expect_err(code);
         assert!(error.contains(expected), "{code}: {error}");
         assert!(!error.contains("path?t"), "{error}");
+    }
+    // Which of the two limits a loop meets first is a matter of the build's and the machine's speed.
+    for code in ["while (true) {}", "for (;;) { try { for (;;) {} } catch (e) {} }"] {
+        let error = run(code).await.expect_err(code);
+        let limits = ["the script looped too often", "the script took too long"];
+        assert!(limits.contains(&error.as_str()), "{code}: {error}");
     }
     let deep = format!("{}1{}", "(".repeat(100_000), ")".repeat(100_000));
     assert!(run(&deep).await.is_err());
