@@ -11,6 +11,8 @@ const STREAM = 'camera';
 const ADMIN_TOKEN = 'a-token-of-the-conformance-farm-0';
 /** Players begin some segments before the end of a playlist. */
 const LISTED_SEGMENTS = 4;
+/** How long a packager may take until it has written what a scenario asks for. */
+const START_SECONDS = 90;
 
 /** Functions that are called in reverse order when something ends. */
 export class Scope {
@@ -116,6 +118,7 @@ export async function openStage(t, pool, packager, scenario) {
 		await eventually(
 			async () => hasWritten(await mediaPlaylist(url), scenario.writtenSegments ?? 0),
 			`${packager.name} writes (${packagers[0].process.output().slice(-500)})`,
+			START_SECONDS,
 		);
 	}
 	const folder = makeFolder(t);
