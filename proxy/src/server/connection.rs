@@ -210,17 +210,32 @@ enum HeaderPosition {
 
 impl HeaderPosition {
     /// Advances by the next bytes; true once the header has ended.
-    fn advance(&mut self, bytes: &[u8]) -> bool {
-        for byte in bytes {
-            *self = match (*self, byte) {
-                (Self::LineStart, b'\n') => return true,
-                (Self::InLine, b'\n') => Self::LineStart,
-                (Self::BeforeRequestLine | Self::LineStart, b'\r')
-                | (Self::BeforeRequestLine, b'\n') => *self,
-                _ => Self::InLine,
+    fn advance(&mut self, mut bytes: &[u8]) -> bool {
+        loop {
+            let read = match self {
+                Self::BeforeRequestLine => {
+                    let is_line = |byte: &u8| !matches!(byte, b'\r' | b'\n');
+                    let Some(at) = bytes.iter().position(is_line) else { return false };
+                    *self = Self::InLine;
+                    at
+                }
+                Self::InLine => {
+                    let Some(at) = memchr::memchr(b'\n', bytes) else { return false };
+                    *self = Self::LineStart;
+                    at + 1
+                }
+                Self::LineStart => match bytes.first() {
+                    None => return false,
+                    Some(b'\n') => return true,
+                    Some(b'\r') => 1,
+                    Some(_) => {
+                        *self = Self::InLine;
+                        0
+                    }
+                },
             };
+            bytes = bytes.get(read..).unwrap_or_default();
         }
-        false
     }
 }
 
