@@ -17,15 +17,14 @@ use pitwall_fetch::RequestBody;
 use pitwall_fetch::{
     AddressPolicy, FetchError, FetchErrorKind, Fetcher, PrivateRange, Request, Timeouts,
 };
-use pitwall_upstream_map::trace_context::{
-    TRACEPARENT, TraceContext, X_REQUEST_ID, outgoing_context,
-};
+use pitwall_upstream_map::trace_context::{TRACEPARENT, X_REQUEST_ID, outgoing_context};
 use pitwall_upstream_map::{CommandKey, PRECONDITION_HEADERS};
 use url::{Position, Url};
 
 use crate::http::admin_token::bearer_token;
 use crate::http::admission::read_body;
 use crate::http::problem::Problem;
+use crate::http::request_id::RequestId;
 use crate::http::response::Response;
 
 /// Short, as control planes are in the same network as the edge.
@@ -57,16 +56,16 @@ pub struct ControlPlaneClient {
     leader_index: AtomicUsize,
 }
 
-/// A command as a client sent it. Of its fields only `X-Request-Id`, [`PRECONDITION_HEADERS`] and,
-/// with a body, `Content-Type` are forwarded. An admin token in `Authorization` becomes a
+/// A command as a client sent it. Of its fields only [`PRECONDITION_HEADERS`] and, with a body,
+/// `Content-Type` are forwarded. An admin token in `Authorization` becomes a
 /// signature, and is never sent itself.
 pub struct CommandRequest {
     pub method: Method,
     pub path_and_query: String,
     pub headers: HeaderMap,
     pub body: Vec<u8>,
-    /// The trace that the command belongs to.
-    pub trace: Option<TraceContext>,
+    /// Its id and the trace that it belongs to, which are forwarded too.
+    pub request_id: Option<RequestId>,
 }
 
 /// Limit of a command's body.
@@ -75,7 +74,10 @@ const BODY_MAX_BYTES: usize = 64 << 10;
 impl CommandRequest {
     /// # Errors
     /// The problem of [`read_body`].
-    pub async fn read(session: &mut Session, trace: Option<TraceContext>) -> Result<Self, Problem> {
+    pub async fn read(
+        session: &mut Session,
+        request_id: Option<&RequestId>,
+    ) -> Result<Self, Problem> {
         let body = read_body(session, BODY_MAX_BYTES).await?;
         let request = session.req_header();
         let path_and_query = request.uri.path_and_query().map_or("/", |it| it.as_str()).to_owned();
@@ -85,17 +87,19 @@ impl CommandRequest {
             Method::HEAD => Method::GET,
             ref method => method.clone(),
         };
-        Ok(Self { method, path_and_query, headers: request.headers.clone(), body, trace })
+        let (headers, request_id) = (request.headers.clone(), request_id.cloned());
+        Ok(Self { method, path_and_query, headers, body, request_id })
     }
 }
 
 impl CommandRequest {
     /// The fields by which the control plane's log and spans name the same request.
     fn trace_headers(&self) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
-        let request_id = self.headers.get(X_REQUEST_ID).cloned();
-        let trace = self.trace.map(|trace| outgoing_context(trace).to_string());
+        let request_id = self.request_id.as_ref();
+        let trace = request_id.map(|request_id| outgoing_context(request_id.trace).to_string());
         let trace = trace.and_then(|trace| HeaderValue::try_from(trace).ok());
-        let fields = [(X_REQUEST_ID, request_id), (TRACEPARENT, trace)];
+        let id = request_id.map(|request_id| request_id.id.clone());
+        let fields = [(X_REQUEST_ID, id), (TRACEPARENT, trace)];
         fields.into_iter().filter_map(|(name, value)| Some((name, value?)))
     }
 }

@@ -230,9 +230,9 @@ impl Edge {
             }
             // A command that was read is sent on, whether or not its client stays.
             Route::Api(ApiRequest::Command(_)) => {
-                let trace = context.request_id().map(|request_id| request_id.trace);
+                let request_id = context.request_id();
                 let forwarded = async {
-                    let command = CommandRequest::read(session, trace).await?;
+                    let command = CommandRequest::read(session, request_id).await?;
                     self.control_plane.forward_command(&command).await
                 };
                 Ok(forwarded.await.map(ResponseKind::Complete))
@@ -377,12 +377,14 @@ impl Edge {
         let response = match outcome {
             Ok(ResponseKind::Media(media)) => {
                 context.record_first_byte(&self.state.metrics);
-                return media.send(session).instrument(tracing::debug_span!("relay")).await;
+                let sent = media.send(session, context.request_id());
+                return sent.instrument(tracing::debug_span!("relay")).await;
             }
             Ok(ResponseKind::EventStream(_permit)) => {
                 context.record_first_byte(&self.state.metrics);
                 let map = self.state.store.map();
-                let served = self.api.events.serve(session, &map, &self.drain_signal).await;
+                let (events, request_id) = (&self.api.events, context.request_id());
+                let served = events.serve(session, &map, &self.drain_signal, request_id).await;
                 return served.map_err(Error::into_down);
             }
             Ok(ResponseKind::Complete(response)) => response,
@@ -399,7 +401,7 @@ impl Edge {
         // A failed write is an error of the downstream: Pingora would otherwise log each viewer who
         // left as an internal error.
         context.record_first_byte(&self.state.metrics);
-        response.send(session).await.map_err(Error::into_down)
+        response.send(session, context.request_id()).await.map_err(Error::into_down)
     }
 
     /// Tells the access log the stream of a request, if the map has it, and the source that plays it.
@@ -449,7 +451,7 @@ impl ProxyHttp for Edge {
         session: &mut Session,
         context: &mut RequestContext,
     ) -> Result<bool> {
-        context.begin(session, &self.state.metrics)?;
+        context.begin(session.req_header(), &self.state.metrics);
         set_timeouts(session);
         if self.drain_signal.is_draining() {
             session.as_downstream_mut().set_keepalive(None);
@@ -481,13 +483,14 @@ impl ProxyHttp for Edge {
         &self,
         session: &mut Session,
         error: &Error,
-        _context: &mut RequestContext,
+        context: &mut RequestContext,
     ) -> FailToProxy {
         // Once a header was sent, the connection can only be closed.
         if session.response_written().is_none() {
             session.as_downstream_mut().set_keepalive(None);
             // The client may have left, and then needs no response.
-            let _ = Response::new(StatusCode::INTERNAL_SERVER_ERROR).send(session).await;
+            let response = Response::new(StatusCode::INTERNAL_SERVER_ERROR);
+            let _ = response.send(session, context.request_id()).await;
         }
         tracing::debug!(%error, "a request failed");
         FailToProxy { error_code: 500, can_reuse_downstream: false }

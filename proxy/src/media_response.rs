@@ -11,6 +11,7 @@ use pingora::protocols::http::conditional_filter::{not_modified_filter, to_304};
 use pingora::{Error, ErrorType, Result};
 use pingora_proxy::{RangeType, Session, range_header_filter};
 use pitwall_fetch::Response;
+use pitwall_upstream_map::trace_context::X_REQUEST_ID;
 
 use crate::cache::CacheLookup;
 use crate::cache::bypass::Bypass;
@@ -20,8 +21,8 @@ use crate::cache::reader::{InflightReader, StoredReader};
 use crate::http::connection_reset::reset_on_close;
 use crate::http::cors::media_headers;
 use crate::http::problem::Problem;
-use crate::http::request_id::add_request_id;
-use crate::http::response::frame_unknown_length;
+use crate::http::request_id::RequestId;
+use crate::http::response::{frame_unknown_length, response_header};
 use crate::http::stream_reset::wait_for_reset;
 use crate::http::write_timeout::extend_write_timeout;
 use crate::metrics::{CacheResult, Label};
@@ -29,6 +30,9 @@ use crate::playlist::uri_mappers::content_type_of_path;
 use crate::upstream::profile::ResolvedProfile;
 
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+
+/// How many fields a response has at most, with those that Pingora adds.
+const FIELDS_MAX: usize = 20;
 
 /// How long a cache may store media, in seconds: a segment's link changes when its content does.
 const MEDIA_MAX_AGE: u64 = 60;
@@ -71,12 +75,12 @@ impl MediaResponse {
         }
     }
 
-    /// Sends the object, or what the request asks for of it.
+    /// Sends the object, or what the request asks for of it. `request_id`: sent back with it.
     ///
     /// # Errors
     /// The client cannot be written to, or the body breaks off.
-    pub async fn send(self, session: &mut Session) -> Result<()> {
-        let mut header = self.build_header()?;
+    pub async fn send(self, session: &mut Session, request_id: Option<&RequestId>) -> Result<()> {
+        let mut header = self.build_header(request_id);
         let mut body = MediaBody::of(self.lookup);
         let request = session.req_header();
         if not_modified_filter(request, &header) {
@@ -91,7 +95,6 @@ impl MediaResponse {
         if has_body && !header.headers.contains_key(header::CONTENT_LENGTH) {
             frame_unknown_length(session, &mut header)?;
         }
-        add_request_id(session, &mut header)?;
         let is_header_only = !has_body || session.req_header().method == Method::HEAD;
         session
             .write_response_header(Box::new(header), is_header_only)
@@ -107,56 +110,61 @@ impl MediaResponse {
         sent
     }
 
-    fn build_header(&self) -> Result<ResponseHeader> {
-        let mut header = match &self.lookup {
-            CacheLookup::Hit(object) => self.build_object_header(&object.metadata)?,
-            CacheLookup::Inflight { reader, .. } => self.build_object_header(&reader.metadata())?,
-            CacheLookup::Bypass(bypass) => build_bypass_header(&bypass.response)?,
+    fn build_header(&self, request_id: Option<&RequestId>) -> ResponseHeader {
+        let mut fields = HeaderMap::with_capacity(FIELDS_MAX);
+        let status = match &self.lookup {
+            CacheLookup::Hit(object) => self.add_object_fields(&object.metadata, &mut fields),
+            CacheLookup::Inflight { reader, .. } => {
+                self.add_object_fields(&reader.metadata(), &mut fields)
+            }
+            CacheLookup::Bypass(bypass) => add_bypass_fields(&bypass.response, &mut fields),
         };
         let age = match &self.lookup {
             CacheLookup::Hit(object) => object.stored_at.elapsed().as_secs(),
             CacheLookup::Inflight { .. } | CacheLookup::Bypass(_) => 0,
         };
-        header.insert_header(header::AGE, age)?;
-        header.insert_header(header::CONTENT_TYPE, HeaderValue::from_static(self.content_type))?;
-        header
-            .insert_header(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"))?;
+        fields.insert(header::AGE, age.into());
+        fields.insert(header::CONTENT_TYPE, HeaderValue::from_static(self.content_type));
+        let nosniff = const { HeaderValue::from_static("nosniff") };
+        fields.insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
         for (name, value) in media_headers() {
-            header.insert_header(name, value)?;
+            fields.insert(name, value);
         }
-        match self.cache_result() {
+        let timing = match self.cache_result() {
             // Opening a stored object takes microseconds.
             CacheResult::Hit => {
-                let timing = HeaderValue::from_static("cache;desc=hit, origin;dur=0.0");
-                header.insert_header(SERVER_TIMING, timing)?;
+                const { HeaderValue::from_static("cache;desc=hit, origin;dur=0.0") }
             }
-            result => {
-                let (result, milliseconds) =
-                    (result.text(), self.open_duration.as_secs_f64() * 1000.0);
-                let timing = format!("cache;desc={result}, origin;dur={milliseconds:.1}");
-                header.insert_header(SERVER_TIMING, timing)?;
-            }
+            result => server_timing(result, self.open_duration),
+        };
+        fields.insert(SERVER_TIMING, timing);
+        if let Some(request_id) = request_id {
+            fields.insert(X_REQUEST_ID, request_id.id.clone());
         }
-        Ok(header)
+        response_header(status, fields)
     }
 
-    fn build_object_header(&self, metadata: &ObjectMetadata) -> Result<ResponseHeader> {
-        let status = match &metadata.content_range {
-            Some(_) => StatusCode::PARTIAL_CONTENT,
-            None => StatusCode::OK,
-        };
-        let mut response = ResponseHeader::build_no_case(status, Some(20))?;
-        response.insert_header(header::CACHE_CONTROL, self.cache_control.clone())?;
-        if let Some(content_range) = &metadata.content_range {
-            response.insert_header(header::CONTENT_RANGE, content_range.clone())?;
-        }
+    fn add_object_fields(&self, metadata: &ObjectMetadata, fields: &mut HeaderMap) -> StatusCode {
+        fields.insert(header::CACHE_CONTROL, self.cache_control.clone());
         if let Some(length) = metadata.length {
-            response.insert_header(header::CONTENT_LENGTH, length)?;
-            response.insert_header(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"))?;
+            fields.insert(header::CONTENT_LENGTH, length.into());
+            fields.insert(header::ACCEPT_RANGES, const { HeaderValue::from_static("bytes") });
         }
-        insert_validators(&mut response, metadata.etag.as_ref(), metadata.last_modified.as_ref())?;
-        Ok(response)
+        insert_validators(fields, metadata.etag.as_ref(), metadata.last_modified.as_ref());
+        match &metadata.content_range {
+            Some(content_range) => {
+                fields.insert(header::CONTENT_RANGE, content_range.clone());
+                StatusCode::PARTIAL_CONTENT
+            }
+            None => StatusCode::OK,
+        }
     }
+}
+
+fn server_timing(result: CacheResult, open_duration: Duration) -> HeaderValue {
+    let (result, milliseconds) = (result.text(), open_duration.as_secs_f64() * 1000.0);
+    let timing = format!("cache;desc={result}, origin;dur={milliseconds:.1}");
+    HeaderValue::try_from(timing).unwrap_or(HeaderValue::from_static(""))
 }
 
 /// The body of a response, by where it comes from.
@@ -282,38 +290,32 @@ fn filter_range(request: &RequestHeader, response: &mut ResponseHeader) -> Range
     }
 }
 
-fn build_bypass_header(upstream: &Response) -> Result<ResponseHeader> {
+fn add_bypass_fields(upstream: &Response, fields: &mut HeaderMap) -> StatusCode {
     let headers: &HeaderMap = upstream.headers();
-    let mut response = ResponseHeader::build_no_case(upstream.status(), Some(20))?;
-    response.insert_header(header::CACHE_CONTROL, "no-store")?;
+    fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if let Some(length) = upstream.content_length() {
-        response.insert_header(header::CONTENT_LENGTH, length)?;
+        fields.insert(header::CONTENT_LENGTH, length.into());
     }
     for name in [header::CONTENT_RANGE, header::ACCEPT_RANGES] {
         if let Some(value) = headers.get(&name) {
-            response.insert_header(name, value.clone())?;
+            fields.insert(name, value.clone());
         }
     }
-    insert_validators(
-        &mut response,
-        headers.get(header::ETAG),
-        headers.get(header::LAST_MODIFIED),
-    )?;
-    Ok(response)
+    insert_validators(fields, headers.get(header::ETAG), headers.get(header::LAST_MODIFIED));
+    upstream.status()
 }
 
 fn insert_validators(
-    response: &mut ResponseHeader,
+    fields: &mut HeaderMap,
     etag: Option<&HeaderValue>,
     last_modified: Option<&HeaderValue>,
-) -> Result<()> {
+) {
     if let Some(etag) = etag {
-        response.insert_header(header::ETAG, etag.clone())?;
+        fields.insert(header::ETAG, etag.clone());
     }
     if let Some(last_modified) = last_modified {
-        response.insert_header(header::LAST_MODIFIED, last_modified.clone())?;
+        fields.insert(header::LAST_MODIFIED, last_modified.clone());
     }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use pingora::Error;
+use pingora::http::RequestHeader;
 use pingora_proxy::Session;
 use pitwall_upstream_map::trace_context;
 use prometheus::IntGauge;
@@ -53,16 +54,11 @@ impl Default for RequestContext {
 
 impl RequestContext {
     /// Counts a request that has come, and gives it its id.
-    ///
-    /// # Errors
-    /// A Pingora error if the id cannot be set.
-    pub fn begin(&mut self, session: &mut Session, metrics: &Metrics) -> pingora::Result<()> {
+    pub fn begin(&mut self, request: &RequestHeader, metrics: &Metrics) {
         metrics.requests_in_flight.inc();
         self.in_flight_guard = Some(InFlightGuard(metrics.requests_in_flight.clone()));
         self.details = is_access_logged().then(Box::default);
-        let request = session.req_header_mut();
-        let request_id = self.request_id.insert(RequestId::of_headers(&request.headers));
-        request_id.put_into(request)
+        self.request_id = Some(RequestId::of_headers(&request.headers));
     }
 
     /// The span of the request, for whoever exports spans.

@@ -14,13 +14,14 @@ use http::{StatusCode, header};
 use pingora::Result;
 use pingora::http::ResponseHeader;
 use pingora_proxy::Session;
+use pitwall_upstream_map::trace_context::X_REQUEST_ID;
 use pitwall_upstream_map::{Health, Store, Stream, StreamId, UpstreamMap};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::sync::watch;
 
 use crate::drain::DrainSignal;
-use crate::http::request_id::add_request_id;
+use crate::http::request_id::RequestId;
 use crate::http::response::frame_unknown_length;
 
 /// How many map versions a client can catch up with.
@@ -96,7 +97,8 @@ impl EventBroadcaster {
         history.iter().filter(|change| change.version > version).cloned().collect()
     }
 
-    /// Sends events until the client leaves or the process drains.
+    /// Sends events until the client leaves or the process drains. `request_id`: sent back in the
+    /// header.
     ///
     /// # Errors
     /// The client has left, or cannot be written to.
@@ -105,6 +107,7 @@ impl EventBroadcaster {
         session: &mut Session,
         map: &UpstreamMap,
         drain_signal: &DrainSignal,
+        request_id: Option<&RequestId>,
     ) -> Result<()> {
         let mut response = ResponseHeader::build(StatusCode::OK, Some(8))?;
         response.insert_header(header::CONTENT_TYPE, "text/event-stream")?;
@@ -113,7 +116,9 @@ impl EventBroadcaster {
         // Without this nginx buffers events until its buffer is full.
         response.insert_header("x-accel-buffering", "no")?;
         frame_unknown_length(session, &mut response)?;
-        add_request_id(session, &mut response)?;
+        if let Some(request_id) = request_id {
+            response.insert_header(X_REQUEST_ID, request_id.id.clone())?;
+        }
         let headers = &session.req_header().headers;
         let last_event_id =
             headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());

@@ -25,12 +25,21 @@ pub fn preflight_response(methods: &str) -> Response {
 /// The fields of all responses that a player loads: playlists, segments, maps, keys. A page of any
 /// origin may read them, and a browser that opens one runs nothing in it.
 pub fn media_headers() -> [(HeaderName, HeaderValue); 5] {
-    [
-        (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
-        (header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED_HEADERS),
-        (HeaderName::from_static("cross-origin-resource-policy"), "cross-origin"),
-        (HeaderName::from_static("timing-allow-origin"), "*"),
-        (header::CONTENT_SECURITY_POLICY, "sandbox; default-src 'none'"),
-    ]
-    .map(|(name, value)| (name, HeaderValue::from_static(value)))
+    const ANY_ORIGIN: HeaderValue = HeaderValue::from_static("*");
+    // Constants, because each response has these fields.
+    const {
+        [
+            (header::ACCESS_CONTROL_ALLOW_ORIGIN, ANY_ORIGIN),
+            (header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED_HEADERS)),
+            (
+                HeaderName::from_static("cross-origin-resource-policy"),
+                HeaderValue::from_static("cross-origin"),
+            ),
+            (HeaderName::from_static("timing-allow-origin"), ANY_ORIGIN),
+            (
+                header::CONTENT_SECURITY_POLICY,
+                HeaderValue::from_static("sandbox; default-src 'none'"),
+            ),
+        ]
+    }
 }

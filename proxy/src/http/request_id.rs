@@ -2,10 +2,7 @@
 //! in the access log.
 
 use http::{HeaderMap, HeaderValue};
-use pingora::Result;
-use pingora::http::{RequestHeader, ResponseHeader};
-use pingora_proxy::Session;
-use pitwall_upstream_map::trace_context::{self, TraceContext, X_REQUEST_ID};
+use pitwall_upstream_map::trace_context::{self, TraceContext};
 
 /// The id of a request and the trace that it belongs to.
 #[derive(Clone, Debug)]
@@ -23,8 +20,7 @@ impl RequestId {
         let remote = TraceContext::of_headers(headers);
         let trace = remote.unwrap_or_else(TraceContext::new_root);
         let given = trace_context::request_id(headers).cloned();
-        let id = given.or_else(|| HeaderValue::try_from(format!("{:032x}", trace.trace_id)).ok());
-        let id = id.unwrap_or(HeaderValue::from_static("none"));
+        let id = given.unwrap_or_else(|| id_of_trace(trace.trace_id));
         Self { id, trace, is_remote: remote.is_some() }
     }
 
@@ -36,30 +32,23 @@ impl RequestId {
     pub fn as_str(&self) -> &str {
         self.id.to_str().unwrap_or("none")
     }
-
-    /// Puts the id among the fields of the request, from where each response takes it.
-    ///
-    /// # Errors
-    /// A Pingora error if the field cannot be set.
-    pub fn put_into(&self, request: &mut RequestHeader) -> Result<()> {
-        request.insert_header(X_REQUEST_ID, self.id.clone())
-    }
 }
 
-/// Sends the request's id back with a response.
-///
-/// # Errors
-/// A Pingora error if the field cannot be set.
-pub fn add_request_id(session: &Session, response: &mut ResponseHeader) -> Result<()> {
-    match trace_context::request_id(&session.req_header().headers) {
-        Some(id) => response.insert_header(X_REQUEST_ID, id.clone()),
-        None => Ok(()),
+/// The 32 hexadecimal digits of a trace's id.
+fn id_of_trace(trace_id: u128) -> HeaderValue {
+    let mut text = [0; 32];
+    for (digit, at) in text.iter_mut().rev().zip((0..).step_by(4)) {
+        *digit = match (trace_id >> at) as u8 & 0xF {
+            value @ 0..10 => b'0' + value,
+            value => b'a' + (value - 10),
+        };
     }
+    HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static("none"))
 }
 
 #[cfg(test)]
 mod tests {
-    use pitwall_upstream_map::trace_context::REQUEST_ID_MAX_BYTES;
+    use pitwall_upstream_map::trace_context::{REQUEST_ID_MAX_BYTES, X_REQUEST_ID};
 
     use super::*;
 

@@ -3,14 +3,18 @@
 
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
-use http::{Method, StatusCode, Version};
+use http::{HeaderMap, Method, StatusCode, Version};
 use pingora::Result;
 use pingora::http::ResponseHeader;
 use pingora_proxy::Session;
 use pitwall_upstream_map::document::entity_tag;
+use pitwall_upstream_map::trace_context::X_REQUEST_ID;
 
 use crate::http::problem::Problem;
-use crate::http::request_id::add_request_id;
+use crate::http::request_id::RequestId;
+
+/// How many fields Pingora and [`Response::send`] add to those of a response.
+const FURTHER_FIELDS: usize = 6;
 
 /// A complete response in memory.
 #[derive(Clone)]
@@ -80,27 +84,29 @@ impl Response {
 
     /// Writes the response, or 304 when `If-None-Match` names its `ETag`. A response that says
     /// nothing of caching must not be stored: a cache would choose how long (RFC 9111, 4.2.2), and
-    /// tell health probes and pages what has long changed.
+    /// tell health probes and pages what has long changed. `request_id`: sent back with the response.
     ///
     /// # Errors
     /// The client cannot be written to.
-    pub async fn send(self, session: &mut Session) -> Result<()> {
+    pub async fn send(self, session: &mut Session, request_id: Option<&RequestId>) -> Result<()> {
         let not_modified = self.status == StatusCode::OK && self.is_not_modified_for(session);
         let status = if not_modified { StatusCode::NOT_MODIFIED } else { self.status };
-        let mut response = ResponseHeader::build_no_case(status, Some(self.headers.len() + 4))?;
+        let mut fields = HeaderMap::with_capacity(self.headers.len() + FURTHER_FIELDS);
         for (name, value) in self.headers {
-            response.append_header(name, value)?;
+            fields.append(name, value);
         }
-        if !response.headers.contains_key(header::CACHE_CONTROL) {
-            let no_store = HeaderValue::from_static("no-store");
-            response.append_header(header::CACHE_CONTROL, no_store)?;
+        fields
+            .entry(header::CACHE_CONTROL)
+            .or_insert(const { HeaderValue::from_static("no-store") });
+        if let Some(request_id) = request_id {
+            fields.insert(X_REQUEST_ID, request_id.id.clone());
         }
-        add_request_id(session, &mut response)?;
-        let nosniff = HeaderValue::from_static("nosniff");
-        response.append_header(header::X_CONTENT_TYPE_OPTIONS, nosniff)?;
+        let nosniff = const { HeaderValue::from_static("nosniff") };
+        fields.append(header::X_CONTENT_TYPE_OPTIONS, nosniff);
         if !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
-            response.insert_header(header::CONTENT_LENGTH, self.body.len())?;
+            fields.insert(header::CONTENT_LENGTH, self.body.len().into());
         }
+        let response = response_header(status, fields);
         let header_only = session.req_header().method == Method::HEAD
             || self.body.is_empty()
             || status == StatusCode::NOT_MODIFIED;
@@ -127,6 +133,14 @@ impl Response {
             .map(|tag| tag.trim_ascii())
             .any(|tag| tag == b"*" || tag.strip_prefix(b"W/").unwrap_or(tag) == etag)
     }
+}
+
+/// The header of a response, of whose fields Pingora would parse each name if it were given one at
+/// a time.
+pub fn response_header(status: StatusCode, fields: HeaderMap) -> ResponseHeader {
+    let (mut parts, ()) = http::Response::new(()).into_parts();
+    (parts.status, parts.headers) = (status, fields);
+    parts.into()
 }
 
 /// Frames a body whose length is not known: in chunks, so that a client can tell a response that
