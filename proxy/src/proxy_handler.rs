@@ -43,6 +43,22 @@ pub struct ProxyRequest {
     pub now: u64,
 }
 
+impl ProxyRequest {
+    /// What requests have in common that share a fetch.
+    fn poll_key(&self) -> String {
+        let UpstreamTarget { purpose, expires, profile, url, .. } = &self.target;
+        let purpose = match purpose {
+            None => "plain",
+            Some(Purpose::Playlist) => "playlist",
+            Some(Purpose::Document) => "document",
+            Some(Purpose::Media) => "media",
+        };
+        let expires = expires.map(|expires| expires.to_string()).unwrap_or_default();
+        let variables = self.variables.as_deref().unwrap_or_default();
+        ["proxy", purpose, &expires, &profile.id, url.as_str(), variables].join(" ")
+    }
+}
+
 impl ProxyHandler {
     /// The target of a link to a playlist or document. `source`: the source in its path.
     ///
@@ -69,21 +85,15 @@ impl ProxyHandler {
     /// or [`Problem::BadUrl`] if the variables cannot be decoded.
     pub async fn fetch_playlist(&self, request: ProxyRequest) -> PlaylistResult {
         let target = &request.target;
-        let playlist = format!(
-            "proxy {:?} {:?} {} {} {}",
-            target.purpose,
-            target.expires,
-            target.profile.id,
-            target.url,
-            request.variables.as_deref().unwrap_or_default(),
-        );
+        let playlist = request.poll_key();
         let poll = |directives: Option<String>| {
-            let (state, playlist_poller) = (self.state.clone(), self.playlist_poller.clone());
-            let (request, cache_key) = (request.clone(), playlist.clone());
+            // What a fetch takes is cloned for it, and not for a result that is still fresh.
             let fetch = |directives| {
+                let (state, playlist_poller) = (self.state.clone(), self.playlist_poller.clone());
+                let (request, cache_key) = (request.clone(), playlist.clone());
                 state.fetch_and_rewrite(request, directives, cache_key, playlist_poller)
             };
-            self.playlist_poller.poll(playlist.clone(), directives, None, fetch).boxed()
+            self.playlist_poller.poll(playlist.clone(), directives, None, fetch)
         };
         match &request.directives {
             None => poll(None).await.result,
@@ -92,6 +102,7 @@ impl ProxyHandler {
             }
             Some(directives) => {
                 let last = self.playlist_poller.rewrite_cache.get(&playlist);
+                let poll = |directives| poll(directives).boxed();
                 deliver(directives, last.map(|last| last.playlist.clone()), poll).await
             }
         }
