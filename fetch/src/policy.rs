@@ -133,8 +133,8 @@ pub fn parse_url(text: &str) -> Result<Url, FetchError> {
     if url.port() == Some(0) {
         return Err(invalid("port 0"));
     }
-    let lower = text.to_ascii_lowercase();
-    if lower.contains("%0d") || lower.contains("%0a") || lower.contains("%00") {
+    let mut escapes = text.split('%').skip(1).filter_map(|rest| rest.as_bytes().first_chunk());
+    if escapes.any(|escape: &[u8; 2]| matches!(escape, b"0d" | b"0D" | b"0a" | b"0A" | b"00")) {
         return Err(invalid("an encoded line end or NUL in a URL"));
     }
     AddressPolicy { ports: url.port().into_iter().collect(), ..AddressPolicy::default() }
