@@ -69,8 +69,14 @@ pub(crate) fn run(path: &Path, hangups: mpsc::Receiver<()>) -> anyhow::Result<()
     let registry = Registry::new();
     process_metrics::register(&registry)?;
     let is_source = |name: &str| config.sources.iter().any(|source| source.name == name);
-    let store =
-        AnyStore::open(config.store.clone(), &keys, &config.state.dir, is_source, &registry)?;
+    let store = AnyStore::open(
+        config.store.clone(),
+        &keys,
+        &config.state.dir,
+        is_source,
+        false,
+        &registry,
+    )?;
     let admin = bind_admin_listener(&config, mode)?;
     let advertised = config.control.advertised_address(address);
     let commands = bind_listener("control.listen", address, &config.key_locations, mode)?;

@@ -48,7 +48,7 @@ pub(crate) fn run(
     let tls_locations = settings::TlsKeyLocations::of(&config);
     let baseline = ReloadBaseline::of(&config)?;
     let own_listeners = config.own_listeners();
-    let store = AnyStore::open(config.store, &keys, &config.state.dir, |_| true, &registry)?;
+    let store = AnyStore::open(config.store, &keys, &config.state.dir, |_| true, false, &registry)?;
     let secrets = EdgeSecrets { sealer: keys.sealer(), access, admin_token: token.edge_token() };
     let edge = EdgeAssembly { config: &edge_config, own_listeners, tls_locations };
     let (reload_requests, requests) = mpsc::channel(1);

@@ -198,7 +198,7 @@ fn load_seal_keys(config: &Config, mode: StartMode) -> Result<SealKeys, ConfigEr
 
 fn open_store(config: &Config, keys: &SealKeys, registry: &Registry) -> anyhow::Result<AnyStore> {
     let is_source = |name: &str| config.sources.iter().any(|source| source.name == name);
-    AnyStore::open(config.store.clone(), keys, &config.state.dir, is_source, registry)
+    AnyStore::open(config.store.clone(), keys, &config.state.dir, is_source, true, registry)
 }
 
 /// `reload`: `None` for a check.

@@ -21,7 +21,7 @@ impl AnyStore {
     /// Opens the store that `[store]` configures.
     ///
     /// `is_source`: whether a source of this name is configured; an in-memory store restores no
-    /// others.
+    /// others. `has_own_edge`: whether an edge runs in the process of this control plane.
     ///
     /// # Errors
     /// A metric of the store is already registered in `registry`.
@@ -30,6 +30,7 @@ impl AnyStore {
         keys: &SealKeys,
         state_dir: &Path,
         is_source: impl Fn(&str) -> bool,
+        has_own_edge: bool,
         registry: &Registry,
     ) -> anyhow::Result<Self> {
         let StoreConfig::Redis { address, prefix } = config else {
@@ -47,6 +48,7 @@ impl AnyStore {
             state_dir: state_dir.to_owned(),
             lease_duration: RedisConfig::LEASE_DURATION,
             check_interval: RedisConfig::CHECK_INTERVAL,
+            has_own_edge,
         };
         let store = RedisStore::new(config, registry).context("a metric cannot be registered")?;
         Ok(Self::Redis(store))

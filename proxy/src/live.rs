@@ -385,6 +385,7 @@ impl LiveHandler {
                 .map(|source_switch| source_switch.source.as_str()),
             confirmed_by_map: current.confirmed_by_map,
             shared: current.shared,
+            has_own_map: self.state.store.leads_own_edge_only(),
             map_version: map.version,
             switch_age: current.age(),
             is_in_cooldown: &|upstream| stream_state.is_in_cooldown(upstream),

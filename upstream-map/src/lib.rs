@@ -32,8 +32,8 @@ pub use command_signature::{CommandKey, CommandSignature, PRECONDITION_HEADERS};
 pub use feedback::EdgeFeedback;
 pub use map::UpstreamMap;
 pub use store::{
-    InvalidRedisAddress, Leadership, MemoryStore, RedisAddress, RedisConfig, RedisStore, Store,
-    StoreError, StoreKeys,
+    InvalidRedisAddress, Leadership, MapReach, MemoryStore, RedisAddress, RedisConfig, RedisStore,
+    Store, StoreError, StoreKeys,
 };
 pub use stream::{
     AttributeList, Container, Health, IFramePlaylist, MultivariantTags, Outage, Rendition,

@@ -10,7 +10,8 @@
 //!   and the record of what is stored.
 //! - [`redis_scripts`]: Lua scripts that run atomically inside Redis.
 //! - [`sync_loop`] and [`map_reader`]: reading. [`map_writer`]: writing.
-//! - [`leader_election`]: which control plane may write.
+//! - [`leader_election`]: which control plane may write; [`own_edge`]: what it does for the edge of
+//!   its own process while Redis cannot be reached.
 //! - [`disk_snapshot`]: the last good map and the splice registry on disk.
 //! - [`feedback_sync`]: viewers and reports from the edges to the leader.
 //! - [`metrics`]: metrics of the store.
@@ -34,6 +35,7 @@ mod map_writer;
 mod memory;
 mod metrics;
 mod number_journal;
+mod own_edge;
 mod peer_numbers;
 mod record_compression;
 mod redis;
@@ -50,7 +52,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use serde::Serialize;
 use tokio::sync::watch;
+use utoipa::ToSchema;
 
 pub use self::current_map::CurrentMap;
 pub use self::entry_cipher::StoreKeys;
@@ -76,12 +80,16 @@ pub trait Store: Send + Sync + 'static {
     /// ([`UpstreamMap::next_version`]), so that a writer that was paused cannot undo a newer map;
     /// [`StoreError::NotLeading`] unless this process is the leader; [`StoreError::Unreachable`] if
     /// the store does not reply.
-    async fn publish(&self, map: UpstreamMap) -> Result<(), StoreError>;
+    async fn publish(&self, map: UpstreamMap) -> Result<MapReach, StoreError>;
 
     /// Like [`publish`](Self::publish), but within `limit` or never: a map that was rejected or not
     /// confirmed in that time is not published later either. Returns soon after `limit` at the
     /// latest.
-    async fn publish_within(&self, map: UpstreamMap, limit: Duration) -> Result<(), StoreError> {
+    async fn publish_within(
+        &self,
+        map: UpstreamMap,
+        limit: Duration,
+    ) -> Result<MapReach, StoreError> {
         // A store in this process publishes a map without waiting.
         let _ = limit;
         self.publish(map).await
@@ -123,7 +131,21 @@ pub trait Store: Send + Sync + 'static {
         None
     }
 
-    /// The fencing token with which this process may publish; `None` while another process leads.
+    /// Whether this process holds the right to publish to all edges, as far as it knows. Without it,
+    /// the versions of maps must not follow the clock, so that they stay below those of a control
+    /// plane that takes the lease meanwhile.
+    fn holds_lease(&self) -> bool {
+        true
+    }
+
+    /// Whether this process leads the edge of its own process alone, because the store cannot be
+    /// reached: an operator's switch in the current map is meant for this edge.
+    fn leads_own_edge_only(&self) -> bool {
+        false
+    }
+
+    /// The fencing token with which this process may publish, another one whenever the lease was
+    /// lost in between; `None` while another process leads.
     fn fence(&self) -> watch::Receiver<Option<u64>> {
         self.current_map().fence.subscribe()
     }
@@ -135,6 +157,17 @@ pub trait Store: Send + Sync + 'static {
             None => Leadership::Unknown,
         }
     }
+}
+
+/// Which edges a published map has reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum MapReach {
+    /// The map is in the store, which every edge follows.
+    AllEdges,
+    /// The store cannot be reached: the edge in the process of the control plane has the map, and
+    /// other edges get it when the store is back, unless another control plane leads by then.
+    OwnEdge,
 }
 
 /// Which process may publish.

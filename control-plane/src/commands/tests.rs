@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use pitwall_fetch::{Fetcher, Timeouts};
 use pitwall_upstream_map::store::{CurrentMap, SpliceDecision, SpliceProposal};
 use pitwall_upstream_map::{
-    CommandKey, CommandSignature, Leadership, MemoryStore, StoreError, UpstreamMap,
+    CommandKey, CommandSignature, Leadership, MapReach, MemoryStore, StoreError, UpstreamMap,
 };
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -408,7 +408,7 @@ struct RemotelyLedStore {
 
 #[async_trait::async_trait]
 impl Store for RemotelyLedStore {
-    async fn publish(&self, _: UpstreamMap) -> Result<(), StoreError> {
+    async fn publish(&self, _: UpstreamMap) -> Result<MapReach, StoreError> {
         Err(StoreError::NotLeading)
     }
 

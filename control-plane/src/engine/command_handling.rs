@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use pitwall_upstream_map::{Health, StoreError, Stream};
+use pitwall_upstream_map::{Health, MapReach, StoreError, Stream};
 use tokio::time::Instant;
 
 use super::Engine;
@@ -153,17 +153,21 @@ impl Engine {
     }
 
     /// Replies to a switch whose map the store has taken, or not.
-    pub(super) fn end_switch(&mut self, switch: PendingSwitch, published: Result<(), StoreError>) {
+    pub(super) fn end_switch(
+        &mut self,
+        switch: PendingSwitch,
+        published: Result<MapReach, StoreError>,
+    ) {
         let PendingSwitch { waiting, result, active, stream } = switch;
         let SwitchResult { from, to, pinned, .. } = &result;
         match published {
-            Ok(()) => {
+            Ok(reach) => {
                 let what = match (from.as_ref() == Some(to), pinned) {
                     (false, _) => "an operator switched the stream",
                     (true, true) => "an operator pinned the stream to its source",
                     (true, false) => "an operator took the stream's pin away",
                 };
-                tracing::info!(stream = %stream.id, from, to, pinned, "{what}");
+                tracing::info!(stream = %stream.id, from, to, pinned, ?reach, "{what}");
                 self.persisted.forget_active_upstream(&stream.id);
                 self.publication.choices.remove(&stream.id);
                 self.reviews.touch(&stream.id);
@@ -171,6 +175,7 @@ impl Engine {
                 self.publication.draft.streams.insert(stream.id.clone(), stream);
                 // Saved first, as a store that dies together with this process would lose the
                 // switch.
+                let result = SwitchResult { reach, ..result };
                 self.save_history_before(move || drop(waiting.reply.send(Ok(result))));
             }
             // The next attempt uses a version above the one that another control plane published.
@@ -222,11 +227,12 @@ impl Engine {
             from: active_key.and_then(name),
             to: chosen.source.name.clone(),
             pinned: request.pin,
+            reach: MapReach::AllEdges,
         };
         let (key, active_since) = (chosen.key.clone(), Instant::now());
         let settled_at =
             self.active_upstreams.get(stream).map_or(active_since, |active| active.settled_at);
-        // The caller sets the version of the map that carries the switch.
+        // The caller sets the version of the map that carries the switch, and which edges have it.
         Ok((
             result,
             ActiveUpstream {

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use futures::{FutureExt as _, StreamExt as _};
 use pitwall_fetch::Fetcher;
 use pitwall_upstream_map::documents::ExtractorError;
-use pitwall_upstream_map::{StoreError, StreamId};
+use pitwall_upstream_map::{MapReach, StoreError, StreamId};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 use tracing::Instrument as _;
@@ -50,7 +50,7 @@ pub(crate) enum EngineEvent {
     /// Of a job for a source, as the source was configured when the job began.
     OfSource { source: Arc<ConfiguredSource>, event: Box<JobEvent> },
     /// The store has taken a map, or not.
-    PublicationEnded { version: u64, result: Result<(), StoreError> },
+    PublicationEnded { version: u64, result: Result<MapReach, StoreError> },
 }
 
 pub(crate) enum JobEvent {

@@ -32,17 +32,22 @@ impl Engine {
     pub(crate) async fn run_while_leading(&mut self) {
         let mut fence = self.store.fence();
         loop {
-            if fence.wait_for(Option::is_some).await.is_err() {
+            let Ok(held) = fence.wait_for(Option::is_some).await.map(|held| *held) else {
                 // A closed fence means that the store is dropped, and with it the process.
                 return std::future::pending().await;
-            }
+            };
             self.apply_settings();
             self.take_over_leadership();
+            // Another fence is another lease: another control plane may have led in between.
             tokio::select! {
                 () = self.run() => {}
-                _ = fence.wait_for(Option::is_none) => {}
+                _ = fence.wait_for(|fence| *fence != held) => {}
             }
-            self.refuse_switches();
+            if fence.borrow().is_some() {
+                self.requeue_switch_in_flight();
+            } else {
+                self.refuse_switches();
+            }
         }
     }
 

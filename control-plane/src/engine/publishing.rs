@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use pitwall_upstream_map::documents::{Document, SessionStatus};
 use pitwall_upstream_map::{
-    RequestProfile, RequestProfileId, StoreError, Stream, StreamId, UpstreamMap,
+    MapReach, RequestProfile, RequestProfileId, StoreError, Stream, StreamId, UpstreamMap,
 };
 use tokio::time::Instant;
 
@@ -86,6 +86,7 @@ impl Publication {
             is_status_outdated: true,
             is_version_outdated: true,
             last_version: self.last_version,
+            waiting_switches: std::mem::take(&mut self.waiting_switches),
             ..Self::default()
         };
         self.draft.documents.extractors.clear();
@@ -204,7 +205,10 @@ impl Engine {
     pub(super) fn next_map(&mut self) -> UpstreamMap {
         self.draft_documents();
         let last = self.publication.last_version.max(self.store.map().version);
-        let version = UpstreamMap::next_version(last, self.clock.now());
+        let version = match self.store.holds_lease() {
+            true => UpstreamMap::next_version(last, self.clock.now()),
+            false => last + 1,
+        };
         if std::mem::take(&mut self.publication.is_version_outdated) {
             self.publication.draft.documents.version = Document::from_text(version.to_string());
         }
@@ -235,7 +239,11 @@ impl Engine {
         });
     }
 
-    pub(super) fn on_publication_ended(&mut self, version: u64, result: Result<(), StoreError>) {
+    pub(super) fn on_publication_ended(
+        &mut self,
+        version: u64,
+        result: Result<MapReach, StoreError>,
+    ) {
         // A publication that began before the last change of leadership is of no interest.
         let Some(InFlight { choices, switch, .. }) =
             self.publication.in_flight.take_if(|it| it.version == version)
@@ -247,7 +255,7 @@ impl Engine {
             _ => None,
         };
         match &result {
-            Ok(()) => {
+            Ok(_) => {
                 self.publication.last_version = version;
                 self.metrics.set_map_version(version);
                 for (stream, choice) in choices {
@@ -278,6 +286,14 @@ impl Engine {
         }
         if let Some(switch) = switch {
             self.end_switch(switch, result);
+        }
+    }
+
+    /// The lease was lost and is held again: a switch that was on its way is published anew.
+    pub(super) fn requeue_switch_in_flight(&mut self) {
+        let in_flight = self.publication.in_flight.take().and_then(|it| it.switch);
+        if let Some(pending) = in_flight {
+            self.publication.waiting_switches.push_front(pending.waiting);
         }
     }
 

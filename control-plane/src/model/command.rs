@@ -1,7 +1,7 @@
 //! An operator's commands: run a source, switch a stream, get the trace of the last run or who
 //! watches what.
 
-use pitwall_upstream_map::StreamId;
+use pitwall_upstream_map::{MapReach, StreamId};
 use serde::Serialize;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -96,4 +96,5 @@ pub(crate) struct SwitchResult {
     pub(crate) from: Option<String>,
     pub(crate) to: String,
     pub(crate) pinned: bool,
+    pub(crate) reach: MapReach,
 }

@@ -138,6 +138,7 @@ impl MediaPoll {
             active_source: active_source.as_deref(),
             confirmed_by_map: current.confirmed_by_map,
             shared: current.shared,
+            has_own_map: self.state.store.leads_own_edge_only(),
             map_version: map.version,
             switch_age: current.age(),
             is_in_cooldown: &|upstream| stream_state.is_in_cooldown(upstream),

@@ -24,6 +24,9 @@ pub(super) struct SelectionInput<'a> {
     /// Whether the current switch was decided with the shared registry. An edge that is cut off
     /// from it switches only if it has to.
     pub shared: bool,
+    /// Whether the map was made in this process for this edge alone: its control plane cannot
+    /// reach the registry either, and an operator's switch is meant for this edge.
+    pub has_own_map: bool,
     pub map_version: u64,
     /// How long ago the edges agreed on the switch. `None`: not known, long ago.
     pub switch_age: Option<Duration>,
@@ -87,7 +90,8 @@ pub(super) fn select_upstream<'a>(
     let override_expired = source_switch.source != source_switch.picked
         && input.switch_age.is_none_or(|age| age >= LOCAL_OVERRIDE_HOLD);
     let operator_switched = stream.switched > source_switch.map;
-    let must_move = input.shared && (map_prefers_other || override_expired || operator_switched);
+    let must_move = (input.shared && (map_prefers_other || override_expired))
+        || ((input.shared || input.has_own_map) && operator_switched);
     Ok(if is_active_usable && !must_move { current } else { best })
 }
 
@@ -167,6 +171,7 @@ mod tests {
             last_switch: switch.as_ref(),
             confirmed_by_map: confirmed,
             shared,
+            has_own_map: false,
             map_version: 10,
             switch_age,
             is_in_cooldown: &|one| in_cooldown.contains(&one.source.as_str()),
@@ -213,6 +218,34 @@ mod tests {
         check("an edge knows better since", Some(("b", "a", 10, 5)), &[], true, "b");
     }
 
+    /// Without the registry, only an operator's switch in a map of this process moves the edge.
+    #[test]
+    fn an_edge_that_is_cut_off_follows_the_operator_of_its_own_process() {
+        let on_b = SourceSwitch {
+            source: "b".to_owned(),
+            picked: "b".to_owned(),
+            map: 9,
+            ..SourceSwitch::default()
+        };
+        for (has_own_map, switched, expected) in
+            [(false, 10, "b"), (true, 10, "a"), (true, 9, "b"), (true, 0, "b")]
+        {
+            let input = SelectionInput {
+                last_switch: Some(&on_b),
+                active_source: Some("b"),
+                confirmed_by_map: true,
+                shared: false,
+                has_own_map,
+                map_version: 10,
+                switch_age: None,
+                is_in_cooldown: &|_| false,
+            };
+            let stream = Stream { switched, ..stream(BOTH) };
+            let selected = select_upstream(&stream, Some("v"), &input).unwrap();
+            assert_eq!(selected.source, expected, "own map: {has_own_map}, switched: {switched}");
+        }
+    }
+
     #[test]
     fn a_rendition_is_polled_at_an_upstream_that_has_it() {
         let input = SelectionInput {
@@ -220,6 +253,7 @@ mod tests {
             active_source: None,
             confirmed_by_map: false,
             shared: true,
+            has_own_map: false,
             map_version: 1,
             switch_age: None,
             is_in_cooldown: &|_| false,

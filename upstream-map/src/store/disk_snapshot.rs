@@ -8,7 +8,8 @@ use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -34,6 +35,16 @@ struct SnapshotFile {
 #[derive(Clone)]
 pub(super) struct DiskSnapshot {
     directory: PathBuf,
+    /// Maps are saved from several tasks, one at a time, and an older one never replaces a newer
+    /// one.
+    map_saves: Arc<MapSaves>,
+}
+
+/// How many saves of maps were begun, and the last one that is on disk.
+#[derive(Default)]
+struct MapSaves {
+    begun: AtomicU64,
+    written: Mutex<u64>,
 }
 
 /// Why a snapshot file cannot be read or written.
@@ -59,7 +70,7 @@ pub(super) fn save_pause(interval: Duration, took: Duration) -> Duration {
 
 impl DiskSnapshot {
     pub(super) fn new(directory: PathBuf) -> Self {
-        Self { directory }
+        Self { directory, map_saves: Arc::default() }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -89,7 +100,17 @@ impl DiskSnapshot {
             return;
         }
         let (snapshot, cipher) = (self.clone(), cipher.clone());
-        match tokio::task::spawn_blocking(move || snapshot.save_map(&map, &cipher)).await {
+        let number = self.map_saves.begun.fetch_add(1, Ordering::Relaxed) + 1;
+        let save = move || -> Result<(), SnapshotError> {
+            let written = snapshot.map_saves.written.lock();
+            let mut written = written.unwrap_or_else(PoisonError::into_inner);
+            if number > *written {
+                snapshot.save_map(&map, &cipher)?;
+                *written = number;
+            }
+            Ok(())
+        };
+        match tokio::task::spawn_blocking(save).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%error, "the map cannot be saved: check [state] dir"),
             Err(error) => tracing::error!(%error, "the task that saves the map failed"),

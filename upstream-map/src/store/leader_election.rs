@@ -57,14 +57,24 @@ impl RedisStore {
         let mut lease_end = Instant::now();
         let mut has_warned = false;
         let mut known_leader = None;
+        let mut lost_at = None;
+        let mut yields_to_leader = false;
         loop {
+            if yields_to_leader && self.is_reachable().await {
+                yields_to_leader = false;
+                sleep(self.lease_duration / 3).await;
+            }
             let asked_at = Instant::now();
             let is_leader = self.current_map.fence.borrow().is_some();
-            let deadline =
-                if is_leader { lease_end } else { asked_at + self.lease_duration * 2 / 3 };
+            let deadline = match is_leader && asked_at < lease_end {
+                true => lease_end,
+                false => asked_at + self.lease_duration * 2 / 3,
+            };
             let Ok(reply) = timeout_at(deadline, self.claim_lease(holder, last_fence)).await else {
                 self.set_leadership(Leadership::Unreachable);
-                self.step_down("the lease could not be renewed");
+                yields_to_leader |= known_leader.is_some();
+                let lost_at = *lost_at.get_or_insert(asked_at);
+                self.go_on_without_store(is_leader, last_fence, lost_at);
                 // The connection may lead to a machine that is gone, so the next attempt opens a
                 // new one.
                 *self.writer_connection.lock().await = None;
@@ -77,19 +87,27 @@ impl RedisStore {
                 Ok(LeaseReply::Acquired(fence)) => {
                     has_warned = false;
                     known_leader = None;
+                    lost_at = None;
+                    let is_renewed = is_leader && fence == last_fence;
                     last_fence = fence;
                     lease_end = asked_at + self.lease_duration;
-                    if !is_leader {
+                    self.set_lease_end(lease_end);
+                    // Another control plane may have led since.
+                    if !is_renewed {
                         self.read_newest_map().await;
                     }
                     self.become_leader(fence);
-                    self.restore_map_if_lost().await;
+                    self.share_map().await;
                     sleep_until(asked_at + self.lease_duration / 3).await;
                 }
                 Ok(LeaseReply::HeldByOther(holder)) => {
                     has_warned = false;
+                    lost_at = None;
                     self.note_leader(&holder);
                     self.step_down("another control plane leads");
+                    if self.supersede_own_map() {
+                        self.read_newest_map().await;
+                    }
                     if known_leader.as_ref() != Some(&holder) {
                         self.log_standby();
                         known_leader = Some(holder);
@@ -98,19 +116,33 @@ impl RedisStore {
                 }
                 Err(error) => {
                     self.set_leadership(Leadership::Unreachable);
+                    yields_to_leader |= known_leader.is_some();
+                    let lost_at = *lost_at.get_or_insert(asked_at);
                     if !std::mem::replace(&mut has_warned, true) {
                         tracing::warn!(%error, "the lease cannot be claimed: check [store] url and the Redis server");
                     }
                     let retry_at =
                         Instant::now() + LEASE_POLL_INTERVAL.min(self.lease_duration / 9);
-                    if is_leader && lease_end <= retry_at {
+                    if is_leader && asked_at < lease_end && lease_end <= retry_at {
                         sleep_until(lease_end).await;
-                        self.step_down("the lease could not be renewed");
                     } else {
                         sleep_until(retry_at).await;
                     }
+                    if Instant::now() >= lease_end {
+                        self.go_on_without_store(is_leader, last_fence, lost_at);
+                    }
                 }
             }
+        }
+    }
+
+    /// The lease is over, or was never had, and Redis has been away since `lost_at`.
+    fn go_on_without_store(&self, is_leader: bool, last_fence: u64, lost_at: Instant) {
+        const WHY: &str = "the lease could not be renewed";
+        if !self.has_own_edge {
+            self.step_down(WHY);
+        } else if is_leader || lost_at.elapsed() >= self.lease_duration {
+            self.begin_to_lead_own_edge(last_fence, WHY);
         }
     }
 
@@ -156,7 +188,7 @@ impl RedisStore {
 
     /// Publishes the map again if Redis lost it, because Redis was flushed or an outdated replica
     /// was promoted.
-    async fn restore_map_if_lost(&self) {
+    pub(super) async fn restore_map_if_lost(&self) {
         if self.current_map.version() == 0 {
             return;
         }
@@ -210,7 +242,9 @@ impl RedisStore {
 
     fn become_leader(&self, fence: u64) {
         self.set_leadership(Leadership::Unknown);
-        self.metrics.is_leader.set(1);
+        if !self.leads_own_edge_only() {
+            self.metrics.is_leader.set(1);
+        }
         let previous_fence = self.current_map.fence.send_replace(Some(fence));
         if previous_fence.is_none() {
             tracing::info!(fence, "this control plane is now the leader");

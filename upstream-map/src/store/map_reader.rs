@@ -5,6 +5,7 @@ use redis::aio::MultiplexedConnection;
 use super::StoreError;
 use super::baseline::{Baseline, DIGEST_FIELD, MapDigest, VERSION_FIELD};
 use super::entries;
+use super::own_edge::MapOrigin;
 use super::record_compression::decompress;
 use super::redis::RedisStore;
 use super::redis_scripts::WriteMode;
@@ -85,6 +86,8 @@ impl RedisStore {
         };
         let digest_bytes = digest.unwrap_or_default().to_vec();
         match result {
+            // The map was made here while Redis could not be reached, and is about to be written.
+            Err(MapRejection::Outdated { .. }) if self.leads_own_edge_only() => {}
             Ok(()) => {
                 session.rejected_digest = None;
                 self.metrics.reads.with_label_values(&["whole"]).inc();
@@ -161,7 +164,13 @@ impl RedisStore {
         map.version = stored.version;
         baseline.sealed_digest = stored.sealed_digest.to_vec();
         let outdated = |held| MapRejection::Outdated { stored: stored.version, held };
-        self.install(map, baseline).map_err(outdated)
+        let held = self.current_map.version();
+        self.install(map, baseline).map_err(outdated)?;
+        if held < stored.version && self.supersede_own_map() {
+            self.set_map_origin(MapOrigin::Store);
+            self.step_down("another control plane has published a map");
+        }
+        Ok(())
     }
 
     fn log_rejection(&self, refused: &MapRejection) {

@@ -11,7 +11,8 @@ use super::disk_snapshot::{self, DiskSnapshot};
 use super::entry_cipher::EntryCipher;
 use super::registry_file::RegistryFile;
 use super::{
-    CurrentMap, SpliceDecision, SpliceProposal, SpliceRegistry, Store, StoreError, StoreKeys,
+    CurrentMap, MapReach, SpliceDecision, SpliceProposal, SpliceRegistry, Store, StoreError,
+    StoreKeys,
 };
 use crate::map::UpstreamMap;
 
@@ -109,10 +110,11 @@ impl MemoryStore {
 
 #[async_trait]
 impl Store for MemoryStore {
-    async fn publish(&self, map: UpstreamMap) -> Result<(), StoreError> {
+    async fn publish(&self, map: UpstreamMap) -> Result<MapReach, StoreError> {
         let offered = map.version;
         let published = self.current_map.swap(map, u64::gt);
-        published.map_err(|current| StoreError::Outdated { offered, current })
+        published.map_err(|current| StoreError::Outdated { offered, current })?;
+        Ok(MapReach::AllEdges)
     }
 
     fn current_map(&self) -> &CurrentMap {

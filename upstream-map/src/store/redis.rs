@@ -9,19 +9,21 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use prometheus::Registry;
 use redis::aio::MultiplexedConnection;
+use tokio::time::Instant;
 
 use super::baseline::Baseline;
 use super::disk_snapshot::DiskSnapshot;
 use super::entry_cipher::{EntryCipher, StoreKeys};
 use super::metrics::StoreMetrics;
+use super::own_edge::MapOrigin;
 use super::redis_address::RedisAddress;
 use super::redis_connector::RedisConnector;
 use super::redis_scripts::RedisKeys;
 use super::registry_client::RegistryClient;
 use super::registry_file::RegistryFile;
 use super::{
-    CurrentMap, Leadership, PeerNumber, SpliceDecision, SpliceProposal, SpliceRegistry, Store,
-    StoreError,
+    CurrentMap, Leadership, MapReach, PeerNumber, SpliceDecision, SpliceProposal, SpliceRegistry,
+    Store, StoreError,
 };
 use crate::map::UpstreamMap;
 
@@ -39,6 +41,9 @@ pub struct RedisConfig {
     pub lease_duration: Duration,
     /// Interval of checks for a missed change notice.
     pub check_interval: Duration,
+    /// Whether an edge runs in the process of this control plane, which it leads on while Redis
+    /// cannot be reached.
+    pub has_own_edge: bool,
 }
 
 impl RedisConfig {
@@ -72,6 +77,11 @@ pub struct RedisStore {
     pub(super) process_id: String,
     pub(super) lease_duration: Duration,
     pub(super) check_interval: Duration,
+    pub(super) has_own_edge: bool,
+    /// Changed only while `baseline` is locked, or by the leader election.
+    pub(super) map_origin: Mutex<MapOrigin>,
+    /// Until when the lease holds that this process has, or had.
+    pub(super) lease_end: Mutex<Option<Instant>>,
 }
 
 impl RedisStore {
@@ -117,6 +127,9 @@ impl RedisStore {
             process_id: format!("{:032x}", rand::random::<u128>()),
             lease_duration: config.lease_duration,
             check_interval: config.check_interval,
+            has_own_edge: config.has_own_edge,
+            map_origin: Mutex::new(MapOrigin::Store),
+            lease_end: Mutex::new(None),
         }))
     }
 
@@ -131,10 +144,15 @@ impl RedisStore {
     }
 
     /// Installs a map that Redis has. Returns the current version as an error if the map is older:
-    /// a promoted replica may be behind, and the leader then writes everything again.
+    /// a promoted replica may be behind, and the leader then writes everything again. A map that was
+    /// made here while another control plane led is replaced whatever its version.
     pub(super) fn install(&self, map: UpstreamMap, baseline: Baseline) -> Result<(), u64> {
         let mut current_baseline = self.lock_baseline();
-        self.current_map.swap(map, u64::ge)?;
+        let is_superseded = self.map_origin() == MapOrigin::Superseded;
+        self.current_map.swap(map, if is_superseded { |_, _| true } else { u64::ge })?;
+        if is_superseded {
+            self.set_map_origin(MapOrigin::Store);
+        }
         *current_baseline = baseline;
         drop(current_baseline);
         self.mark_synced();
@@ -166,12 +184,24 @@ impl RedisStore {
 
 #[async_trait]
 impl Store for RedisStore {
-    async fn publish(&self, map: UpstreamMap) -> Result<(), StoreError> {
-        self.write_map(map, None).await
+    async fn publish(&self, map: UpstreamMap) -> Result<MapReach, StoreError> {
+        self.publish_map(map).await
     }
 
-    async fn publish_within(&self, map: UpstreamMap, limit: Duration) -> Result<(), StoreError> {
-        self.write_map_within(map, limit).await
+    async fn publish_within(
+        &self,
+        map: UpstreamMap,
+        limit: Duration,
+    ) -> Result<MapReach, StoreError> {
+        self.publish_switch(map, limit).await
+    }
+
+    fn holds_lease(&self) -> bool {
+        self.is_lease_running()
+    }
+
+    fn leads_own_edge_only(&self) -> bool {
+        self.map_origin() == MapOrigin::OwnEdge
     }
 
     fn current_map(&self) -> &CurrentMap {

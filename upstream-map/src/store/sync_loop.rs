@@ -170,7 +170,7 @@ impl RedisStore {
         }
     }
 
-    async fn save_map(&self) {
+    pub(super) async fn save_map(&self) {
         self.disk_snapshot.save_map_or_warn(self.current_map.map(), &self.cipher).await;
     }
 }

@@ -3,6 +3,7 @@
 mod damage;
 mod leading;
 mod loss;
+mod own_edge;
 mod reading;
 mod sentinels;
 mod server;
@@ -91,8 +92,23 @@ impl StoreProcess {
 
     fn with_address(
         address: RedisAddress,
+        keys: (u8, Option<u8>),
+        state: Arc<tempfile::TempDir>,
+    ) -> Self {
+        Self::with_config(address, keys, state, false)
+    }
+
+    /// A process with an edge and a control plane.
+    fn with_own_edge(server: &RedisServer, state: Arc<tempfile::TempDir>) -> Self {
+        let address = RedisAddress::parse(&server.url(), &[]).unwrap();
+        Self::with_config(address, (SEAL_KEY_BYTE, None), state, true).start_sync().start_election()
+    }
+
+    fn with_config(
+        address: RedisAddress,
         (key, previous): (u8, Option<u8>),
         state: Arc<tempfile::TempDir>,
+        has_own_edge: bool,
     ) -> Self {
         let registry = Registry::new();
         let config = RedisConfig {
@@ -103,6 +119,7 @@ impl StoreProcess {
             state_dir: state.path().to_owned(),
             lease_duration: LEASE_DURATION,
             check_interval: Duration::from_millis(300),
+            has_own_edge,
         };
         let store = RedisStore::new(config, &registry).unwrap();
         Self { store, registry, tasks: Vec::new(), state }

@@ -177,6 +177,7 @@ fn open_store(redis: &RedisServer, state: &Path) -> anyhow::Result<Arc<RedisStor
         state_dir: state.to_owned(),
         lease_duration: RedisConfig::LEASE_DURATION,
         check_interval: RedisConfig::CHECK_INTERVAL,
+        has_own_edge: false,
     };
     Ok(RedisStore::new(config, &Registry::new())?)
 }

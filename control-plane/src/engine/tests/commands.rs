@@ -1,5 +1,6 @@
 //! An operator's commands.
 
+use pitwall_upstream_map::MapReach;
 use tokio::sync::oneshot;
 
 use super::*;
@@ -88,6 +89,26 @@ async fn a_map_carries_the_version_of_an_operators_switch() {
         (harness.active_upstreams(), switched()),
         (vec!["world-feed@a:Healthy -".to_owned()], 0)
     );
+}
+
+/// Without the lease versions stay below those of a control plane that takes it meanwhile, whose
+/// versions follow the clock.
+#[tokio::test(start_paused = true)]
+async fn a_switch_for_the_own_edge_says_so_and_versions_do_not_follow_the_clock() {
+    let harness = EngineHarness::start(&[("a", &[A]), ("b", &[B])]);
+    harness.advance(60).await;
+    let reach = harness.switch(Some("b"), true).await.unwrap().reach;
+    assert_eq!(reach, MapReach::AllEdges);
+    harness.faulty_store.lead_own_edge_alone();
+    let before = harness.store.map().version;
+    for source in ["a", "b", "a"] {
+        let switched = harness.switch(Some(source), true).await.unwrap();
+        assert_eq!((switched.reach, switched.to.as_str()), (MapReach::OwnEdge, source));
+        assert_eq!(harness.active_upstreams(), [format!("world-feed@{source}:Healthy -")]);
+    }
+    harness.advance(600).await;
+    let maps = harness.store.map().version - before;
+    assert!((3..1_000).contains(&maps), "{maps} in ten minutes");
 }
 
 #[tokio::test(start_paused = true)]

@@ -197,6 +197,11 @@ export interface components {
             name: string;
         };
         /** @description A Grand Prix, or another weekend of sessions. */
+        /**
+         * @description Which edges a published map has reached.
+         * @enum {string}
+         */
+        MapReach: "all-edges" | "own-edge";
         Meeting: {
             circuit: components["schemas"]["Circuit"];
             /**
@@ -565,6 +570,7 @@ export interface components {
         SwitchResult: {
             from?: string | null;
             pinned: boolean;
+            reach: components["schemas"]["MapReach"];
             stream: components["schemas"]["StreamId"];
             to: string;
         };

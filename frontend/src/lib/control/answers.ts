@@ -15,6 +15,13 @@ export interface StreamViewerCount {
 	playing_seconds: number | null;
 }
 
+export interface SwitchResult {
+	to: string;
+	pinned: boolean;
+	/** `own-edge`: other edges follow when the store can be reached again. */
+	reach: 'all-edges' | 'own-edge';
+}
+
 export interface Explanation {
 	summary: string;
 	upstreams: { source: string; label: string | null; active: boolean; reason: string }[];

@@ -2,8 +2,8 @@
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { startProcess } from '../../../../frontend/e2e/support/process.mjs';
-import { config, eventually, freePort } from '../bed.mjs';
-import { pause, quantile, request } from '../client.mjs';
+import { ADMIN_TOKEN, config, eventually, freePort } from '../bed.mjs';
+import { getJson, pause, quantile, request } from '../client.mjs';
 import { startCluster } from '../cluster.mjs';
 import { sourceSection, startSource } from '../source.mjs';
 
@@ -18,6 +18,39 @@ async function watchCluster(bed, options = {}) {
 	await viewer.until(3);
 	return { ...cluster, viewer };
 }
+
+/** An operator's switch of the stream at an edge: status, milliseconds and the answer. */
+async function switchTo(edge, source) {
+	const { status, ms, body } = await request(`${edge.origin}/api/streams/world-feed/switch`, {
+		method: 'POST',
+		headers: {
+			authorization: `Bearer ${ADMIN_TOKEN}`,
+			'content-type': 'application/json',
+		},
+		body: JSON.stringify({ source }),
+	});
+	return { status, ms, answer: JSON.parse(body.toString()) };
+}
+
+const activeSource = async (edge) =>
+	(await getJson(`${edge.origin}/api/streams/world-feed/explain`)).upstreams.find(({ active }) => active)
+		?.source;
+
+const untilActive = (edge, source) =>
+	eventually(async () => (await activeSource(edge)) === source, `${edge.name} plays ${source}`, 40);
+
+/** Waits until a new viewer at this edge plays the source. */
+async function viewerOf(edge, source) {
+	const viewer = edge.viewer();
+	await viewer.untilSource(source);
+	return viewer.stop();
+}
+
+/** Takes Redis away, and gives it back. */
+const WAYS_TO_BE_AWAY = {
+	hangs: [(redis) => redis.signal('SIGSTOP'), (redis) => redis.signal('SIGCONT')],
+	gone: [(redis) => redis.stop(), (redis) => redis.start()],
+};
 
 export const STORE_ROWS = [
 	{
@@ -221,6 +254,72 @@ export const STORE_ROWS = [
 			m.within('slowest poll ms', Math.max(...during), 400);
 			await eventually(async () => (await edge.metric(/^pitwall_store_connected/)) === 1, 'connected again');
 			m.viewers(await viewer.stop());
+		},
+	},
+	{
+		name: 'switch-without-redis',
+		faultOf: 'store',
+		promise:
+			'an operator switches while Redis hangs or is gone. One process: within 1 s at its own edge, also across SIGKILL, and everywhere when Redis is back. Processes apart: refused within 1 s, never done later',
+		async run(bed, m) {
+			const redis = await bed.redis();
+			const a = await startSource(bed, { name: 'a' });
+			const b = await startSource(bed, { name: 'b', offset: 5000 });
+			const sections = sourceSection(a, 'World feed', 'priority = 1') + sourceSection(b);
+			const text = config({ store: redis.port, source: sections });
+			const both = await bed.started(text, { name: 'run' });
+			await both.untilHealthy();
+			await both.untilUpstreams(2);
+			const standby = await bed.started(text, { name: 'standby' });
+			const other = await bed.started(config({ store: redis.port }), {
+				role: 'proxy',
+				name: 'edge-1',
+			});
+			for (const edge of [other, standby]) await edge.untilUpstreams(2);
+			m.equal('with Redis', (await switchTo(both, 'a')).answer.reach, 'all-edges');
+			await untilActive(other, 'a');
+			const viewer = both.viewer();
+			await viewer.untilSource('a');
+			const slowest = [];
+			const took = (label, { status, ms, answer }, expected) => {
+				slowest.push(ms);
+				m.equal(label, [status, answer.reach ?? answer.type.split(':').at(-1)], expected);
+			};
+			for (const [way, [takeAway, giveBack]] of Object.entries(WAYS_TO_BE_AWAY)) {
+				await takeAway(redis);
+				for (const source of ['b', 'a', 'b']) took(way, await switchTo(both, source), [200, 'own-edge']);
+				await viewer.untilSource('b');
+				m.equal('other edges meanwhile', await activeSource(other), 'a');
+				if (way === 'gone') {
+					await viewer.stop();
+					await both.kill();
+					await both.start();
+					await viewerOf(both, 'b');
+				}
+				await giveBack(redis);
+				for (const edge of [both, other, standby]) await untilActive(edge, 'b');
+				await eventually(async () => {
+					const { status, answer } = await switchTo(both, 'a');
+					return status === 200 && answer.reach === 'all-edges';
+				}, 'all edges follow again');
+				await untilActive(other, 'a');
+			}
+			await both.kill();
+			await standby.kill();
+			const control = await bed.started(text, {
+				role: 'control-plane',
+				name: 'control-plane',
+			});
+			await eventually(async () => (await control.metric(/^pitwall_leader/)) === 1, 'it leads', 40);
+			const apart = { ...other, origin: `http://127.0.0.1:${control.control}` };
+			await eventually(async () => (await switchTo(apart, 'a')).status === 200, 'it takes commands', 40);
+			redis.signal('SIGSTOP');
+			took('apart', await switchTo(apart, 'b'), [503, 'store-unavailable']);
+			redis.signal('SIGCONT');
+			await pause(3000);
+			m.equal('apart, later', await activeSource(other), 'a');
+			m.within('slowest answer ms', Math.max(...slowest), 1000);
+			m.viewers(viewer.counts, { stall: 4, skipped: 20 });
 		},
 	},
 	{

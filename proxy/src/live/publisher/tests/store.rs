@@ -10,7 +10,7 @@ use pitwall_upstream_map::store::{
     CurrentMap, NextNumbers, RegistrySnapshot, SpliceDecision, SpliceProposal, SpliceRegistry,
     Store, StoreError,
 };
-use pitwall_upstream_map::{MemoryStore, UpstreamMap};
+use pitwall_upstream_map::{MapReach, MemoryStore, UpstreamMap};
 
 /// How many numbers an edge reserves with each write to its disk: few, so that they are used up.
 const RESERVED_NUMBERS: u64 = 8;
@@ -171,7 +171,7 @@ impl FaultyStore {
 
 #[async_trait]
 impl Store for FaultyStore {
-    async fn publish(&self, map: UpstreamMap) -> Result<(), StoreError> {
+    async fn publish(&self, map: UpstreamMap) -> Result<MapReach, StoreError> {
         self.memory_store.publish(map).await
     }
 
