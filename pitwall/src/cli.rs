@@ -114,6 +114,16 @@ pub(crate) enum Command {
     },
 }
 
+impl Command {
+    /// Whether the command serves many viewers, for as long as it is not stopped.
+    pub(crate) fn is_server(&self) -> bool {
+        matches!(
+            self,
+            Self::Run { .. } | Self::Proxy { .. } | Self::ControlPlane { .. } | Self::Demo { .. }
+        )
+    }
+}
+
 #[derive(Args)]
 pub(crate) struct ConfigOption {
     #[arg(long, default_value = "conf/pitwall.toml", value_name = "FILE")]

@@ -9,6 +9,7 @@
 //! - [`edge`], [`control_plane`]: either in a process of its own; `proxy` and `control-plane`.
 //! - [`file_descriptors`], [`sighup`]: the open-file limit, and the handling of SIGHUP.
 //! - [`reload`]: the configuration, read again while a process runs.
+//! - [`allocator`]: memory, and how soon it is given back.
 //! - [`logging`]: what is logged and how; [`log_repeats`]: log lines that repeat.
 //! - [`process_metrics`]: memory, CPU and open files; and the build.
 //! - [`mod@bench`]: virtual players against a playlist.
@@ -17,6 +18,7 @@
 //! - [`deep_check`]: whether what a configuration names can be reached.
 //! - [`commands`]: the other subcommands that end by themselves; `check` and `sign`.
 
+mod allocator;
 mod bench;
 mod cli;
 mod commands;
@@ -50,13 +52,13 @@ use clap::Parser;
 use crate::cli::{Cli, Command};
 use crate::config::Config;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let cli = Cli::parse();
     if let Some(code) = cli.run_if_script_worker() {
         return code;
+    }
+    if cli.command.is_server() {
+        allocator::restart_with_options();
     }
     cli.start_logging();
     let outcome = execute(cli.command);

@@ -10,7 +10,7 @@ use axum::routing::get;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
-use crate::support::{Edge, eventually, fetch, plain_link};
+use crate::support::{Edge, eventually, eventually_within, fetch, plain_link};
 
 const OBJECT_BYTES: usize = 2 << 20;
 
@@ -113,6 +113,10 @@ async fn memory_is_bounded_while_slow_readers_hold_what_was_evicted() {
     let used = (most - idle) >> 20;
     assert!(used < 64, "{used} MiB");
     drop(slow);
+    eventually_within(5, "the memory is given back but for the cache", || async {
+        (resident_bytes(&fixture.edge) < idle + (24 << 20)).then_some(())
+    })
+    .await;
     eventually("what they held is released", || async {
         let metrics = fetch(&format!("http://{}/metrics", fixture.edge.admin)).await.unwrap();
         let metrics = metrics.text().await.unwrap();
