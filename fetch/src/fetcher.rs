@@ -15,6 +15,7 @@ use crate::own_listeners::OwnListeners;
 use crate::policy::AddressPolicy;
 use crate::request::Request;
 use crate::response::{Response, UpstreamResponse};
+use crate::written_query::join_url;
 use crate::{http_client, https_client};
 
 /// Limit on redirects of one request. Token portals use up to six; ffmpeg follows 8, browsers 20.
@@ -184,8 +185,7 @@ fn redirect_target(response: &UpstreamResponse, base: &Url) -> Result<Option<Url
     let invalid = || FetchError::from(FetchErrorKind::BadRedirect);
     let location = response.headers.get(header::LOCATION).ok_or_else(invalid)?;
     let location = std::str::from_utf8(location.as_bytes()).map_err(|_| invalid())?;
-    let mut target = base.join(location).map_err(|_| invalid())?;
-    target.set_fragment(None);
+    let target = join_url(base, location).map_err(|_| invalid())?;
     if base.scheme() == "https" && target.scheme() == "http" {
         return Err(FetchError::with_detail(FetchErrorKind::BadRedirect, "from https to http"));
     }

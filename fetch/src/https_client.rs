@@ -108,8 +108,10 @@ impl HttpsClient {
         if let Some(cookie) = cookie {
             headers.insert(header::COOKIE, cookie);
         }
-        let mut builder =
-            self.client.request(request.method.clone(), request.url.clone()).headers(headers);
+        // reqwest takes a `Url` alone, so that a `'` in a query is sent as `%27` here.
+        let mut url = request.url.clone();
+        url.set_fragment(None);
+        let mut builder = self.client.request(request.method.clone(), url).headers(headers);
         if let Some(body) = &request.body {
             builder = builder
                 .header(header::CONTENT_TYPE, body.content_type.clone())

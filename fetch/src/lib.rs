@@ -11,6 +11,7 @@
 //! - [`http_client`]: HTTP/1.1 for `http:`. [`https_client`]: `https:`.
 //! - [`content_coding`]: decoding of bodies.
 //! - [`response`]: bodies with limits.
+//! - [`written_query`]: the query of a URL as it was written.
 //! - `dial`: vetted TCP connections for protocols that others speak.
 //! - [`error`]: what can go wrong, and whose fault it is; [`failure_reason`]: the exact reason.
 //! - `fuzzing`: properties that hold for any input; only for tests and the fuzz targets.
@@ -33,6 +34,7 @@ pub mod policy;
 pub mod request;
 mod resolver;
 pub mod response;
+mod written_query;
 
 pub use cookies::CookieJar;
 pub use error::{FetchError, FetchErrorKind};
@@ -43,3 +45,4 @@ pub use own_listeners::OwnListeners;
 pub use policy::{AddressPolicy, PrivateRange, USER_INFO_ERROR, parse_url};
 pub use request::{Request, RequestBody, UrlFilter};
 pub use response::Response;
+pub use written_query::{as_written, join_url, keep_written_query};

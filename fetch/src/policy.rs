@@ -12,6 +12,7 @@ use url::{Host, Url};
 use crate::address;
 use crate::error::{FetchError, FetchErrorKind};
 use crate::failure_reason::PolicyDenial;
+use crate::written_query::keep_written_query;
 
 /// Text of the [`FetchErrorKind::BadUrl`] for a URL with user information.
 pub const USER_INFO_ERROR: &str = "a URL with a user name or password";
@@ -111,7 +112,7 @@ impl<'de> Deserialize<'de> for PrivateRange {
 }
 
 /// Parses an absolute URL from an untrusted source, rejecting whatever parsers interpret
-/// differently.
+/// differently. The query is kept [as written](crate::written_query).
 ///
 /// # Errors
 /// [`FetchErrorKind::BadUrl`] with the reason.
@@ -123,7 +124,7 @@ pub fn parse_url(text: &str) -> Result<Url, FetchError> {
     if text.bytes().any(|byte| byte <= b' ' || byte == 0x7f || byte == b'\\') {
         return Err(invalid("white space, control characters or a backslash in a URL"));
     }
-    let url = Url::parse(text).map_err(|_| invalid("not an absolute URL"))?;
+    let mut url = Url::parse(text).map_err(|_| invalid("not an absolute URL"))?;
     if url.cannot_be_a_base() || url.host().is_none() {
         return Err(invalid("a URL without a host"));
     }
@@ -140,6 +141,7 @@ pub fn parse_url(text: &str) -> Result<Url, FetchError> {
     AddressPolicy { ports: url.port().into_iter().collect(), ..AddressPolicy::default() }
         .check_url(&url)
         .or_else(|error| if error.is_denied() { Ok(()) } else { Err(error) })?;
+    keep_written_query(&mut url, text);
     Ok(url)
 }
 

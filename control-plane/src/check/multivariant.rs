@@ -1,6 +1,7 @@
 //! What a multivariant playlist says beside its renditions, and what of it may be public. Pure
 //! functions.
 
+use pitwall_fetch::join_url;
 use pitwall_hls::Redactor;
 use pitwall_hls::analysis::{
     AttributeList, MediaKind, MediaRendition, MultivariantPlaylist, SessionTag, Variant,
@@ -140,7 +141,7 @@ fn i_frame_playlist(variant: &Variant, base: &Url) -> Option<IFramePlaylist> {
     let codec = codec.map_or(String::new(), |codec| format!("-{codec}"));
     Some(IFramePlaylist {
         id: RenditionId(format!("i{height}{codec}")),
-        playlist: base.join(&variant.url).ok()?,
+        playlist: join_url(base, &variant.url).ok()?,
         attributes: variant.attributes.clone(),
     })
 }

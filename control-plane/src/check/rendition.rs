@@ -5,6 +5,7 @@
 
 use std::collections::HashSet;
 
+use pitwall_fetch::join_url;
 use pitwall_hls::Codecs;
 use pitwall_hls::analysis::{MediaKind, MediaRendition, MultivariantPlaylist, Variant};
 use pitwall_upstream_map::slug::slugify;
@@ -70,7 +71,7 @@ pub(super) fn record_codecs(renditions: &mut [&mut Rendition], codecs: Codecs) {
 }
 
 fn video_rendition(variant: &Variant, base: &Url) -> Option<Rendition> {
-    let playlist = base.join(&variant.url).ok()?;
+    let playlist = join_url(base, &variant.url).ok()?;
     let height = variant.resolution.map(|(_, height)| height);
     let codec = variant.codecs.as_deref().and_then(codec_family);
     let rate = variant.frame_rate.map(f64::round).filter(|rate| *rate > 30.0);
@@ -128,7 +129,7 @@ fn track_rendition(alternate: &MediaRendition, base: &Url) -> Option<Rendition> 
         MediaKind::Subtitles => (Role::Subtitles, 's', "Subtitles"),
         MediaKind::Video | MediaKind::ClosedCaptions => return None,
     };
-    let playlist = base.join(alternate.url.as_ref()?).ok()?;
+    let playlist = join_url(base, alternate.url.as_ref()?).ok()?;
     let mut names = [&alternate.language, &alternate.name].into_iter().flatten();
     let slug = names.find_map(|text| slugify(text)).unwrap_or_else(|| "main".to_owned());
     let label = alternate.name.as_ref().or(alternate.language.as_ref());

@@ -6,6 +6,7 @@ use http::{HeaderMap, Method};
 use url::{Position, Url};
 
 use crate::request::{ACCEPT_ENCODING, Request, USER_AGENT};
+use crate::written_query::written_query;
 
 /// Host, and port unless it is 80, as in the Host field.
 pub(super) fn host_and_port(url: &Url) -> &str {
@@ -22,7 +23,14 @@ pub(super) fn write_request(
     let Request { method, url, source_headers, forwarded_headers, body, .. } = request;
     buffer.put_slice(method.as_str().as_bytes());
     buffer.put_slice(b" ");
-    buffer.put_slice(url[Position::BeforePath..Position::AfterQuery].as_bytes());
+    buffer.put_slice(url[Position::BeforePath..Position::AfterPath].as_bytes());
+    match written_query(url) {
+        Some(query) => {
+            buffer.put_slice(b"?");
+            buffer.put_slice(query.as_bytes());
+        }
+        None => buffer.put_slice(url[Position::AfterPath..Position::AfterQuery].as_bytes()),
+    }
     buffer.put_slice(b" HTTP/1.1\r\nhost: ");
     buffer.put_slice(host_and_port(url).as_bytes());
     buffer.put_slice(b"\r\n");

@@ -123,11 +123,9 @@ impl UriMapper for LiveUriMapper<'_> {
     fn map_uri(&mut self, reference: &UriReference<'_>, out: &mut Vec<u8>) {
         match reference.target {
             LinkRoute::Playlist => {
-                let rendition = self
-                    .upstream
-                    .renditions
-                    .iter()
-                    .find(|rendition| rendition.playlist.as_str() == reference.url);
+                let rendition = self.upstream.renditions.iter().find(|rendition| {
+                    pitwall_fetch::as_written(&rendition.playlist) == reference.url
+                });
                 match rendition {
                     Some(rendition) => {
                         let (root, id) = (self.proxy_mapper.public_path, &rendition.id.0);

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::HeaderMap;
 use pitwall_fetch::{AddressPolicy, FetchError, UrlFilter, parse_url};
 use pitwall_hls::Redactor;
-use url::Url;
+use url::{Position, Url};
 
 use crate::config::UpstreamConfig;
 use crate::http::problem::Problem;
@@ -199,7 +199,7 @@ impl UpstreamTarget {
 
     /// The URL without its token parameters, under which objects are cached.
     pub fn canonical_url(&self) -> Cow<'_, str> {
-        canonical_url(self.url.as_str(), self.profile.token_parameters())
+        canonical_url(&self.url[..Position::AfterQuery], self.profile.token_parameters())
     }
 }
 

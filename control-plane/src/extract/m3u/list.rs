@@ -11,7 +11,7 @@ mod left_out;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use percent_encoding::percent_decode_str;
-use pitwall_fetch::parse_url;
+use pitwall_fetch::{keep_written_query, parse_url};
 use url::Url;
 use url::form_urlencoded;
 
@@ -239,7 +239,8 @@ impl EntryMetadata {
             self.headers.push(("Authorization".to_owned(), credentials));
         }
         url.set_fragment(None);
-        let url = parse_url(url.as_str()).map_err(|_| LeftOutReason::UnusableUrl)?;
+        let mut url = parse_url(url.as_str()).map_err(|_| LeftOutReason::UnusableUrl)?;
+        keep_written_query(&mut url, address);
         Ok((url, self.headers))
     }
 }

@@ -150,7 +150,9 @@ pub(in crate::extract) fn parse_json_output<'a, T: Deserialize<'a>>(
 
 /// Parses a playlist's URL; `None` if Pitwall cannot fetch it.
 pub(in crate::extract) fn parse_playlist_url(url: &str) -> Option<Url> {
-    let mut url = Url::parse(url).ok()?;
-    url.set_fragment(None);
-    pitwall_fetch::parse_url(url.as_str()).ok()
+    let mut parsed = Url::parse(url).ok()?;
+    parsed.set_fragment(None);
+    let mut parsed = pitwall_fetch::parse_url(parsed.as_str()).ok()?;
+    pitwall_fetch::keep_written_query(&mut parsed, url);
+    Some(parsed)
 }

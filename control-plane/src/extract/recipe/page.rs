@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use pitwall_fetch::parse_url;
+use pitwall_fetch::{keep_written_query, parse_url};
 use url::Url;
 
 use super::matcher::CssSelector;
@@ -47,7 +47,9 @@ impl Page {
     pub(super) fn resolve_link(&self, link: &str) -> Result<Url, StepFailure> {
         let mut url = self.base.join(link.trim()).map_err(|_| "not a URL")?;
         url.set_fragment(None);
-        Ok(parse_url(url.as_str())?)
+        let mut url = parse_url(url.as_str())?;
+        keep_written_query(&mut url, link.trim());
+        Ok(url)
     }
 
     /// The target of a `<meta http-equiv="refresh">` that redirects.

@@ -17,7 +17,9 @@ pub fn m3u(data: &[u8]) {
         let url = &entry.url;
         assert!(matches!(url.scheme(), "http" | "https") && url.has_host(), "{url}");
         assert!(url.username().is_empty() && url.password().is_none(), "{url}");
-        assert!(url.fragment().is_none() && url.as_str().len() <= 4 * LINE_MAX_BYTES, "{url}");
+        assert!(url.as_str().len() <= 8 * LINE_MAX_BYTES, "{url}");
+        let url = pitwall_fetch::as_written(url);
+        assert!(!url.contains('#'), "{url}");
         assert!(!entry.name.contains(['\n', '\r']) && !entry.group.contains(['\n', '\r']));
         written += &format!("#EXTGRP:{}\n#EXTINF:-1,{}\n{url}\n", entry.group, entry.name);
     }
