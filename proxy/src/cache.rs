@@ -11,7 +11,7 @@
 //! - [`writer`]: the body of a fetch, held whole or in a window. [`reader`]: one viewer's position in
 //!   an object. [`fetch_progress`]: whether a fetch stalls.
 //! - [`object_store`]: complete objects, whose bodies are [`chunks`], stored for a [`freshness`]
-//!   lifetime.
+//!   lifetime. [`disk_tier`]: the same on disk, where the operator has given it one.
 //! - [`bypass`]: a response for one reader.
 //! - [`fetch_budget`]: what all bodies outside the store may take of the memory.
 //! - [`byte_range`]: which range a request asks for.
@@ -20,6 +20,7 @@ pub mod body_end;
 pub mod bypass;
 pub mod byte_range;
 pub mod chunks;
+pub mod disk_tier;
 pub mod fetch_budget;
 pub mod fetch_progress;
 pub mod fetch_task;
@@ -49,6 +50,7 @@ use crate::upstream::client::UpstreamClient;
 use crate::upstream::target::UpstreamTarget;
 use bypass::Bypass;
 use byte_range::{ByteRange, parse_content_range};
+use disk_tier::DiskTier;
 use fetch_budget::FetchBudget;
 use fetch_progress::FetchProgress;
 use fetch_task::{FetchTask, FetchedObject, build_media_request, is_whole};
@@ -81,6 +83,7 @@ pub struct SegmentCache {
     /// Maximum size of a stored object in bytes; 0 if nothing is stored.
     max_object_bytes: u64,
     upstreams: Arc<UpstreamClient>,
+    disk: Option<Arc<DiskTier>>,
 }
 
 /// Why a fetch had no cacheable body, for which URL, and until when that is repeated. With another
@@ -119,6 +122,11 @@ impl ObjectKey {
     /// The same key for all objects that the URL has named, and their ranges.
     pub fn of_url(target: &UpstreamTarget) -> Self {
         Self(*Self::hash_url(target).finalize().as_bytes())
+    }
+
+    /// The key in hexadecimal digits.
+    pub fn to_hex(self) -> String {
+        blake3::Hash::from_bytes(self.0).to_hex().to_string()
     }
 
     fn hash_url(target: &UpstreamTarget) -> blake3::Hasher {
@@ -214,7 +222,11 @@ impl PurgeScope {
 }
 
 impl SegmentCache {
-    pub fn new(config: CacheConfig, upstreams: Arc<UpstreamClient>) -> Arc<Self> {
+    pub fn new(
+        config: &CacheConfig,
+        upstreams: Arc<UpstreamClient>,
+        disk: Option<Arc<DiskTier>>,
+    ) -> Arc<Self> {
         let bytes = config.bytes.as_u64();
         let max_object_bytes = config.max_object.as_u64().min(bytes / 2);
         // Every object that may be stored can be fetched: where the budget of fetches is smaller,
@@ -229,6 +241,7 @@ impl SegmentCache {
             budget: FetchBudget::new(fetch_bytes),
             max_object_bytes,
             upstreams,
+            disk,
         })
     }
 
@@ -326,7 +339,8 @@ impl SegmentCache {
                     return PrefetchOutcome::Stored;
                 }
                 let (guard, reader) = self.begin_fetch(&mut inflight, key, target);
-                self.spawn_fetch(guard, target, bounds);
+                // What is on disk is no fresher than what is stored.
+                self.spawn_fetch(guard, target, bounds, None);
                 drop(inflight);
                 tokio::spawn(reader.drain());
                 return PrefetchOutcome::Refreshing;
@@ -357,8 +371,12 @@ impl SegmentCache {
     pub fn purge(&self, scope: &PurgeScope) -> usize {
         self.lock_inflight()
             .retain(|_, entry| !scope.matches(&entry.url_key, entry.stream.as_ref()));
-        self.objects
-            .remove_matching(|object| scope.matches(&object.url_key, object.stream.as_ref()))
+        let on_disk = self.disk.as_ref().map_or(0, |disk| disk.purge(scope));
+        let in_memory = self
+            .objects
+            .remove_matching(|object| scope.matches(&object.url_key, object.stream.as_ref()));
+        // Most of what is in memory is on disk too.
+        in_memory.max(on_disk)
     }
 
     /// The object, or its byte range `bounds`, stored or in flight. `None` if the upstream does not
@@ -404,7 +422,10 @@ impl SegmentCache {
         target: &UpstreamTarget,
         bounds: Option<(u64, u64)>,
     ) -> JoinOutcome {
-        self.join_or_begin_fetch(target, bounds, |guard| self.spawn_fetch(guard, target, bounds))
+        let disk = self.disk.clone();
+        self.join_or_begin_fetch(target, bounds, |guard| {
+            self.spawn_fetch(guard, target, bounds, disk);
+        })
     }
 
     /// As [`join_or_start_fetch`](Self::join_or_start_fetch); `run` has a new fetch done.
@@ -455,8 +476,10 @@ impl SegmentCache {
         guard: InflightGuard,
         target: &UpstreamTarget,
         bounds: Option<(u64, u64)>,
+        disk: Option<Arc<DiskTier>>,
     ) {
-        tokio::spawn(self.clone().run_fetch(guard, target.clone(), bounds).in_current_span());
+        let fetch = self.clone().run_fetch(guard, target.clone(), bounds, disk);
+        tokio::spawn(fetch.in_current_span());
     }
 
     async fn run_fetch(
@@ -464,6 +487,7 @@ impl SegmentCache {
         guard: InflightGuard,
         target: UpstreamTarget,
         bounds: Option<(u64, u64)>,
+        disk: Option<Arc<DiskTier>>,
     ) {
         let InflightGuard { key, fetch, .. } = &guard;
         let fetch_task = FetchTask {
@@ -476,7 +500,15 @@ impl SegmentCache {
                 self.remove_inflight(key, fetch, reason.map(|reason| (reason, &target.url)))
             },
         };
-        if let Some(fetched) = fetch_task.run().await {
+        let on_disk = match &disk {
+            Some(disk) => disk.read(*key).await,
+            None => None,
+        };
+        let fetched = match on_disk {
+            Some(object) => fetch_task.take_from_disk(object).await,
+            None => fetch_task.run().await,
+        };
+        if let Some(fetched) = fetched {
             self.finish_fetch(&guard, &target, fetched);
         }
     }
@@ -486,18 +518,18 @@ impl SegmentCache {
         &self,
         InflightGuard { key, fetch, .. }: &InflightGuard,
         target: &UpstreamTarget,
-        FetchedObject { metadata, body, is_storable }: FetchedObject,
+        FetchedObject { metadata, body, is_storable, may_go_to_disk, expires_at }: FetchedObject,
     ) {
         let object = Arc::new(CachedObject::new(
             Arc::new(metadata),
             body,
             ObjectKey::of_url(target),
             target.stream.clone(),
-            Instant::now() + self.lifetimes.lifetime_for(target),
+            expires_at.unwrap_or_else(|| Instant::now() + self.lifetimes.lifetime_for(target)),
             fetch.share().clone(),
         ));
         let guard = object.acquire();
-        {
+        let is_stored = {
             // The lock is held across the insertion, so that an object that was purged meanwhile is
             // not stored again.
             let inflight = self.lock_inflight();
@@ -508,8 +540,15 @@ impl SegmentCache {
                 // Those who have read it while it was fetched read it to its end.
                 false => object.evict(),
             }
-        }
+            is_storable && is_indexed
+        };
         if let Some(guard) = guard {
+            if is_stored
+                && may_go_to_disk
+                && let Some(disk) = &self.disk
+            {
+                disk.store(*key, guard.clone());
+            }
             fetch.complete(guard);
         }
     }

@@ -187,7 +187,7 @@ fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ByteSize, D::Error
 }
 
 /// `[edge.cache]`.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CacheConfig {
     /// Limit of complete objects together.
@@ -199,6 +199,19 @@ pub struct CacheConfig {
     /// Limit of one object: a larger one bypasses the cache.
     #[serde(deserialize_with = "size")]
     pub max_object: ByteSize,
+    /// `None`: objects are in memory only.
+    pub disk: Option<DiskConfig>,
+}
+
+/// `[edge.cache] disk`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DiskConfig {
+    /// The directory, which no other process may use.
+    pub dir: PathBuf,
+    /// Limit of all files together.
+    #[serde(deserialize_with = "size")]
+    pub bytes: ByteSize,
 }
 
 impl Default for CacheConfig {
@@ -207,6 +220,7 @@ impl Default for CacheConfig {
             bytes: ByteSize::mib(512),
             fill_bytes: ByteSize::mib(256),
             max_object: ByteSize::mib(64),
+            disk: None,
         }
     }
 }

@@ -20,6 +20,7 @@ use crate::api::composed_documents::DocumentViews;
 use crate::api::events::EventBroadcaster;
 use crate::api::{ApiHandler, ApiRequest, DocumentKind, OpenApi};
 use crate::cache::SegmentCache;
+use crate::cache::disk_tier::DiskTier;
 use crate::config::Config;
 use crate::control_plane_client::{CommandRequest, ControlPlaneClient};
 use crate::drain::DrainSignal;
@@ -110,7 +111,9 @@ impl Edge {
         let settings = EdgeSettings::new(config, access, admin_token, denials.clone());
         let maps = Arc::new(MapResolver::new(store.clone(), denials.clone()));
         let playlist_poller = Arc::new(PlaylistPoller::new(config.edge.playlist.max_age));
-        let cache = SegmentCache::new(config.edge.cache, upstreams.clone());
+        let disk = config.edge.cache.disk.as_ref();
+        let disk = disk.map(|disk| DiskTier::open(disk, metrics.disk.clone()));
+        let cache = SegmentCache::new(&config.edge.cache, upstreams.clone(), disk);
         let viewers = Arc::new(ViewerTracker::new(store.clone(), metrics.viewers.clone()));
         let drain_signal = DrainSignal::default();
         let api = ApiHandler {

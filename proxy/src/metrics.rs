@@ -62,6 +62,14 @@ labels! {
     /// Where the object of a request for media came from.
     CacheResult { Hit = "hit", Coalesced = "coalesced", Miss = "miss", Bypass = "bypass" }
 
+    /// Outcome of looking for an object on disk.
+    DiskReadResult { Hit = "hit", Miss = "miss", Damaged = "damaged" }
+
+    /// What becomes of objects on disk.
+    DiskWriteResult {
+        Stored = "stored", Skipped = "skipped", Failed = "failed", Evicted = "evicted",
+    }
+
     /// Outcome of a prefetch.
     PrefetchResult { Fetched = "fetched", Skipped = "skipped", Refused = "refused" }
 
@@ -119,6 +127,14 @@ impl<L: Label, M> ByLabel<L, M> {
     }
 }
 
+/// The metrics of the objects on disk; a clone shares them.
+#[derive(Clone)]
+pub struct DiskMetrics {
+    pub bytes: IntGauge,
+    pub reads: ByLabel<DiskReadResult, IntCounter>,
+    pub writes: ByLabel<DiskWriteResult, IntCounter>,
+}
+
 /// The metrics of one edge; a clone shares them.
 #[derive(Clone)]
 pub struct Metrics {
@@ -129,6 +145,7 @@ pub struct Metrics {
     pub upstream: UpstreamMetrics,
     pub response_bytes: ByLabel<RouteLabel, IntCounter>,
     pub cache_requests: ByLabel<CacheResult, IntCounter>,
+    pub disk: DiskMetrics,
     pub prefetches: ByLabel<PrefetchResult, IntCounter>,
     pub source_switches: IntCounterVec,
     pub cached_bytes: IntGauge,
@@ -183,6 +200,16 @@ impl Metrics {
             "Requests for media by cache result: hit, coalesced, miss or bypass.",
             &["result"],
         )?;
+        let disk_reads = counters(
+            "pitwall_disk_cache_reads_total",
+            "Objects that were looked for on disk: hit, miss or damaged.",
+            &["result"],
+        )?;
+        let disk_writes = counters(
+            "pitwall_disk_cache_writes_total",
+            "Objects stored on disk, skipped because too many waited, failed, or evicted for newer ones.",
+            &["outcome"],
+        )?;
         let prefetches = counters(
             "pitwall_prefetch_total",
             "New segments, maps and keys of watched playlists by outcome of their prefetch.",
@@ -198,6 +225,11 @@ impl Metrics {
             upstream: UpstreamMetrics::new(registry)?,
             response_bytes: ByLabel::new(|route| response_bytes.with_label_values(&[route])),
             cache_requests: ByLabel::new(|result| cache_requests.with_label_values(&[result])),
+            disk: DiskMetrics {
+                bytes: gauge("pitwall_disk_cache_bytes", "Bytes of the objects on disk.")?,
+                reads: ByLabel::new(|result| disk_reads.with_label_values(&[result])),
+                writes: ByLabel::new(|outcome| disk_writes.with_label_values(&[outcome])),
+            },
             prefetches: ByLabel::new(|outcome| prefetches.with_label_values(&[outcome])),
             source_switches: counters(
                 "pitwall_source_switches_total",

@@ -16,6 +16,7 @@ impl Config {
         paths.extend(access.seal_key_file.as_mut());
         paths.extend(access.admin_token_file.as_mut());
         paths.extend(edge.tls.as_mut().into_iter().flat_map(|tls| [&mut tls.cert, &mut tls.key]));
+        paths.extend(edge.cache.disk.as_mut().map(|disk| &mut disk.dir));
         paths.extend(schedule.override_file.as_mut());
         if let Some(IcsLocation::File(path)) = &mut schedule.ics {
             paths.push(path);

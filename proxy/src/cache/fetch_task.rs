@@ -6,13 +6,15 @@ mod resume;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use pitwall_fetch::{FetchErrorKind, Request, Response};
+use tokio::time::Instant;
 
 use self::resume::ResumeRange;
 use super::body_end::BodyEnd;
 use super::byte_range::{ByteRange, parse_content_range};
 use super::chunks::Chunks;
+use super::disk_tier::DiskObject;
 use super::inflight_fetch::{InflightFetch, NotCacheable, ObjectMetadata};
 use super::writer::InflightWriter;
 use crate::http::problem::{Problem, upstream_status_problem};
@@ -41,6 +43,10 @@ pub struct FetchedObject {
     pub body: Chunks,
     /// The body is certainly complete, and not too large.
     pub is_storable: bool,
+    /// It is not from disk, and its origin lets it be stored beyond memory.
+    pub may_go_to_disk: bool,
+    /// When it is stale, if that is known already.
+    pub expires_at: Option<Instant>,
 }
 
 impl FetchTask<'_> {
@@ -93,6 +99,7 @@ impl FetchTask<'_> {
         };
         let metadata =
             ObjectMetadata::of(response.headers(), length, self.requested_bounds.is_some());
+        let may_go_to_disk = may_be_kept(response.headers());
         self.fetch.set_metadata(Arc::new(metadata.clone()));
         let end = match self.copy_body(writer, response, &metadata).await {
             Ok(end) => end,
@@ -111,7 +118,35 @@ impl FetchTask<'_> {
         let length = body.total_length();
         let metadata = ObjectMetadata { length: Some(length), ..metadata };
         let is_storable = end == BodyEnd::Complete && length <= self.max_object_bytes;
-        Some(FetchedObject { metadata, body, is_storable })
+        Some(FetchedObject { metadata, body, is_storable, may_go_to_disk, expires_at: None })
+    }
+
+    /// Hands an object that was found on disk to the readers, as [`run`](Self::run) does with one
+    /// that is fetched.
+    pub async fn take_from_disk(&self, object: DiskObject) -> Option<FetchedObject> {
+        let DiskObject { metadata, body, expires_at } = object;
+        let opened = InflightWriter::open(self.fetch, self.max_object_bytes, metadata.length).await;
+        let mut writer = match opened {
+            Ok(writer) => writer,
+            Err(problem) => {
+                (self.remove_inflight)(None);
+                self.fetch.mark_not_cacheable(NotCacheable::Problem(problem));
+                return None;
+            }
+        };
+        self.fetch.set_metadata(Arc::new(metadata.clone()));
+        if let Err(problem) = writer.write(body).await {
+            (self.remove_inflight)(None);
+            self.fetch.fail(problem);
+            return None;
+        }
+        let Some(body) = self.fetch.whole_body() else {
+            (self.remove_inflight)(None);
+            self.fetch.complete_windowed();
+            return None;
+        };
+        let expires_at = Some(expires_at);
+        Some(FetchedObject { metadata, body, is_storable: true, may_go_to_disk: false, expires_at })
     }
 
     async fn send(&self, request: Request<'_>) -> Result<Response, Problem> {
@@ -194,6 +229,17 @@ pub fn is_whole(status: StatusCode) -> bool {
             status,
             StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::PARTIAL_CONTENT
         )
+}
+
+/// Whether a response may be stored beyond memory (RFC 9111, 5.2.2): for viewers who may see it at
+/// the moment, the edge has it in memory all the same.
+fn may_be_kept(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(header::CACHE_CONTROL).iter().filter_map(|it| it.to_str().ok());
+    let mut directives = values.flat_map(|value| value.split(','));
+    !directives.any(|directive| {
+        let name = directive.split('=').next().unwrap_or_default().trim();
+        name.eq_ignore_ascii_case("no-store") || name.eq_ignore_ascii_case("private")
+    })
 }
 
 /// Whether a server answers so to a range because it knows none.

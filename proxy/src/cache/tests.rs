@@ -30,7 +30,7 @@ use origin::origin;
 
 const CHUNK_BYTES: usize = 64 * 1024;
 
-fn target(address: SocketAddr, path: &str) -> UpstreamTarget {
+pub(super) fn target(address: SocketAddr, path: &str) -> UpstreamTarget {
     target_of_profile("test", UpstreamLimiter::default(), address, path)
 }
 
@@ -54,13 +54,19 @@ fn target_of_profile(
     UpstreamTarget { stream: Some("world".into()), ..target }
 }
 
+/// A new cache above these objects on disk.
+pub(super) fn segment_cache_with_disk(disk: Option<Arc<DiskTier>>) -> Arc<SegmentCache> {
+    SegmentCache::new(&CacheConfig::default(), upstreams(), disk)
+}
+
 fn segment_cache(max_object: usize, fill_bytes: usize) -> Arc<SegmentCache> {
     let config = CacheConfig {
         bytes: ByteSize::mib(64),
         fill_bytes: ByteSize(fill_bytes as u64),
         max_object: ByteSize(max_object as u64),
+        disk: None,
     };
-    SegmentCache::new(config, upstreams())
+    SegmentCache::new(&config, upstreams(), None)
 }
 
 fn upstreams() -> Arc<UpstreamClient> {
@@ -73,7 +79,10 @@ fn large_cache() -> Arc<SegmentCache> {
     segment_cache(1 << 24, 1 << 25)
 }
 
-async fn open(cache: &Arc<SegmentCache>, target: UpstreamTarget) -> Result<CacheLookup, Problem> {
+pub(super) async fn open(
+    cache: &Arc<SegmentCache>,
+    target: UpstreamTarget,
+) -> Result<CacheLookup, Problem> {
     cache.open_object(target, RangeRequest::default()).await
 }
 

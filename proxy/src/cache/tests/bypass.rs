@@ -5,7 +5,7 @@ async fn without_room_everything_passes_through() {
     let (address, origin) = origin().await;
     origin.chunks.add_permits(4);
     let config = CacheConfig { bytes: ByteSize::b(0), ..CacheConfig::default() };
-    let cache = SegmentCache::new(config, upstreams());
+    let cache = SegmentCache::new(&config, upstreams(), None);
     for _ in 0..2 {
         let lookup = open(&cache, target(address, "/sized/2")).await;
         assert!(matches!(lookup, Ok(CacheLookup::Bypass(_))));

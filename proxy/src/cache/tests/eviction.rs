@@ -54,8 +54,9 @@ fn small_cache(stored_chunks: usize, fill_chunks: usize) -> Arc<SegmentCache> {
         bytes: ByteSize((stored_chunks * (CHUNK_BYTES + 512)) as u64),
         fill_bytes: ByteSize((fill_chunks * CHUNK_BYTES) as u64),
         max_object: ByteSize::mib(1),
+        disk: None,
     };
-    SegmentCache::new(config, upstreams())
+    SegmentCache::new(&config, upstreams(), None)
 }
 
 /// Fetches the objects with these numbers, and opens each once it is stored.
@@ -133,8 +134,9 @@ async fn fetches_have_room_for_one_object_at_least() {
             bytes: ByteSize((64 * CHUNK_BYTES) as u64),
             fill_bytes: ByteSize((fill_chunks * CHUNK_BYTES) as u64),
             max_object: ByteSize::gib(1),
+            disk: None,
         };
-        let cache = SegmentCache::new(config, upstreams());
+        let cache = SegmentCache::new(&config, upstreams(), None);
         let segment = target(address, &format!("/sized/20?fill={fill_chunks}"));
         origin.chunks.add_permits(20);
         read_all(&mut expect_inflight(open(&cache, segment.clone()).await).0).await.unwrap();

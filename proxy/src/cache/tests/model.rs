@@ -102,10 +102,11 @@ impl World {
             bytes: ByteSize(STORED_BYTES as u64),
             fill_bytes: ByteSize(FETCH_BYTES as u64),
             max_object: ByteSize(MAX_OBJECT_BYTES as u64),
+            disk: None,
         };
         let seeded = Seeded::new(seed);
         Arc::new(Self {
-            cache: SegmentCache::new(config, UPSTREAMS.clone()),
+            cache: SegmentCache::new(&config, UPSTREAMS.clone(), None),
             scripts: (0..OBJECTS).map(|_| Script::random(&seeded)).collect(),
             seeded,
             begun: Mutex::new((0..OBJECTS).map(|_| Vec::new()).collect()),
@@ -198,7 +199,9 @@ impl World {
         };
         let is_storable = body.total_length() <= MAX_OBJECT_BYTES as u64;
         let metadata = ObjectMetadata { length: Some(body.total_length()), ..metadata };
-        self.cache.finish_fetch(guard, &target, FetchedObject { metadata, body, is_storable });
+        let fetched =
+            FetchedObject { metadata, body, is_storable, may_go_to_disk: false, expires_at: None };
+        self.cache.finish_fetch(guard, &target, fetched);
         let stored = self.cache.objects.get(&guard.key);
         let is_stored = stored.is_some_and(|stored| Arc::ptr_eq(stored.share(), fetch.share()));
         assert!(!is_stored || is_storable, "{object} is stored, and too large");
