@@ -366,6 +366,29 @@ impl LiveHandler {
         }
     }
 
+    /// Takes the segment at `path` out of its playlist, with all that are older, after its upstream
+    /// has refused it: no viewer is sent to a segment that is not there. A segment of the source that
+    /// plays has to be gone (404, 410); of an earlier source, which may have ended, any failure is
+    /// enough.
+    pub fn withdraw_segment(&self, path: &str, problem: &Problem) {
+        let Some((stream, rendition, number)) = parse_segment_path(path) else { return };
+        let Some(stream_state) = self.stream_states.get(stream) else { return };
+        let Some(rendition_state) = stream_state.find_rendition(rendition) else { return };
+        let Some(rendition_splice) = rendition_state.splice() else { return };
+        let is_gone =
+            matches!(problem, Problem::UpstreamStatus(StatusCode::NOT_FOUND | StatusCode::GONE));
+        let is_of_earlier_source = number < rendition_splice.splice.from.published;
+        if (is_gone || is_of_earlier_source) && rendition_state.mark_gone(number) {
+            tracing::info!(
+                stream,
+                rendition,
+                number,
+                problem = problem.name(),
+                "a segment can no longer be fetched: it leaves the playlist with all before it"
+            );
+        }
+    }
+
     /// The upstream that plays the stream on this edge, or that would play it if there were a
     /// viewer.
     pub fn active_upstream<'a>(
@@ -468,6 +491,14 @@ impl LiveHandler {
         }
         Ok(outcome)
     }
+}
+
+/// Stream, rendition and published number in the path of a segment; `None` for a map or a key.
+fn parse_segment_path(path: &str) -> Option<(&str, &str, u64)> {
+    let mut parts = path.strip_prefix("/live/")?.split('/');
+    let (stream, rendition) = (parts.next()?, parts.next()?);
+    let number = parts.next()?.split_once('.')?.0.parse().ok()?;
+    Some((stream, rendition, number))
 }
 
 /// The seal in the link that a playlist has for `path`.

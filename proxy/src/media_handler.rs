@@ -40,13 +40,18 @@ impl MediaHandler {
     ) -> Result<MediaResponse, Problem> {
         let opened = self.try_open_segment(request, stream, link, now).await;
         let (Err(problem), Link::Sealed { seal, path }) = (&opened, link) else { return opened };
-        if !problem.is_link_expired() {
-            return opened;
-        }
-        match self.live.renew_link(path, seal, problem, now).boxed().await {
+        let renewed = match problem.is_link_expired() {
+            true => self.live.renew_link(path, seal, problem, now).boxed().await,
+            false => None,
+        };
+        let opened = match renewed {
             Some(renewed) => self.try_open_segment(request, stream, &renewed, now).await,
             None => opened,
+        };
+        if let Err(problem) = &opened {
+            self.live.withdraw_segment(path, problem);
         }
+        opened
     }
 
     async fn try_open_segment(

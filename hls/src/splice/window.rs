@@ -17,6 +17,8 @@ pub enum PlaylistWindow {
     Unlimited,
     /// The newest segments up to this duration, but never fewer than players need.
     MaxDuration(Duration),
+    /// The same, without segments below this media sequence number, which can no longer be fetched.
+    MaxDurationFrom(Duration, u64),
     /// Segments from this media sequence number on, so that removed segments do not come back when
     /// the playlist ends.
     FromNumber(u64),
@@ -38,7 +40,7 @@ impl PlaylistWindow {
                 let upper_bound = timing.max_duration_secs() * 2.0;
                 upper_bound > 0.0 && upper_bound <= max.as_secs_f64()
             }
-            Self::FromNumber(_) => false,
+            Self::MaxDurationFrom(..) | Self::FromNumber(_) => false,
         }
     }
 
@@ -52,7 +54,7 @@ impl PlaylistWindow {
                 listed.len() as u64 >= timing.segment_count
                     && listed.iter().rev().sum::<f64>() <= max.as_secs_f64()
             }
-            Self::FromNumber(_) => false,
+            Self::MaxDurationFrom(..) | Self::FromNumber(_) => false,
         }
     }
 
@@ -64,12 +66,18 @@ impl PlaylistWindow {
             Self::MaxDuration(max_duration) => {
                 newest_start(segments, max_duration, target_duration)
             }
-            Self::FromNumber(number) => {
-                segments.partition_point(|segment| segment.borrow().number < number)
+            Self::MaxDurationFrom(max_duration, number) => {
+                newest_start(segments, max_duration, target_duration)
+                    .max(start_of_number(segments, number))
             }
+            Self::FromNumber(number) => start_of_number(segments, number),
         };
         segments.get(start..).unwrap_or_default()
     }
+}
+
+fn start_of_number<T: Borrow<Segment>>(segments: &[T], number: u64) -> usize {
+    segments.partition_point(|segment| segment.borrow().number < number)
 }
 
 fn newest_start<T: Borrow<Segment>>(

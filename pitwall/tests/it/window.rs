@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
@@ -44,6 +45,7 @@ type Upstream = Arc<Mutex<UpstreamPlaylist>>;
 async fn respond(State(upstream): State<Upstream>, Path(name): Path<String>) -> Response {
     match name.as_str() {
         "live.m3u8" => upstream.lock().unwrap().playlist().into_response(),
+        "seg-102.m4s" => StatusCode::NOT_FOUND.into_response(),
         _ => b"\0\0\0\x18ftypiso5aaaaaaaaaaaaaaaa".repeat(100).into_response(),
     }
 }
@@ -58,6 +60,17 @@ async fn start_edge(upstream: Upstream) -> Edge {
          [[source]]\nname = \"long\"\nkind = \"static\"\nfeed = \"Long\"\n\
          url = \"http://{address}/live.m3u8\"\nallow_private = [\"127.0.0.0/8\"]\n"
     ))
+    .await
+}
+
+/// The media playlist's URL, once the stream plays.
+async fn media_url(edge: &Edge) -> String {
+    eventually("it plays", || async {
+        let response = fetch(&edge.url("/live/long/index.m3u8")).await.ok()?;
+        let text = response.text().await.ok()?;
+        let media = text.lines().find(|line| line.ends_with(".m3u8"))?.to_owned();
+        Some(edge.url(&format!("/live/long/{media}")))
+    })
     .await
 }
 
@@ -83,13 +96,7 @@ fn strip_links(text: &str) -> String {
 async fn the_oldest_leave_a_long_playlist_and_do_not_come_back() {
     let upstream = Arc::new(Mutex::new(UpstreamPlaylist { first: 100, next: 108, end: "" }));
     let edge = start_edge(upstream.clone()).await;
-    let media = eventually("it plays", || async {
-        let response = fetch(&edge.url("/live/long/index.m3u8")).await.ok()?;
-        let text = response.text().await.ok()?;
-        let media = text.lines().find(|line| line.ends_with(".m3u8"))?.to_owned();
-        Some(edge.url(&format!("/live/long/{media}")))
-    })
-    .await;
+    let media = media_url(&edge).await;
     let head = |number: u64, discontinuities: u64, date: &str| {
         format!(
             "#EXTM3U\n#EXT-X-VERSION:9\n#EXT-X-TARGETDURATION:1\n#EXT-X-MEDIA-SEQUENCE:{number}\n\
@@ -157,4 +164,23 @@ async fn the_oldest_leave_a_long_playlist_and_do_not_come_back() {
     let newest = fetch_text(&media).await;
     let newest = newest.lines().rfind(|line| !line.starts_with('#')).unwrap();
     assert_eq!(fetch(&edge.url(newest)).await.unwrap().status(), 200, "{newest}");
+}
+
+/// A source lists what it no longer has: after the first viewer who is refused it, nobody is sent there.
+#[tokio::test]
+async fn a_segment_that_is_gone_leaves_the_playlist_with_all_before_it() {
+    let upstream = Arc::new(Mutex::new(UpstreamPlaylist { first: 100, next: 110, end: "" }));
+    let edge = start_edge(upstream.clone()).await;
+    let media = media_url(&edge).await;
+    let text = fetch_text(&media).await;
+    assert!(text.contains("#EXT-X-MEDIA-SEQUENCE:100\n"), "{text}");
+    let link = text.lines().find(|line| line.contains("/102.")).unwrap();
+    assert_eq!(fetch(&edge.url(link)).await.unwrap().status(), 404);
+    for (next, first) in [(110, 103), (111, 103), (114, 104)] {
+        *upstream.lock().unwrap() = UpstreamPlaylist { first: 100, next, end: "" };
+        let text = fetch_text(&media).await;
+        assert!(text.contains(&format!("#EXT-X-MEDIA-SEQUENCE:{first}\n")), "{next}: {text}");
+        let last = text.lines().rfind(|line| !line.starts_with('#')).unwrap();
+        assert!(last.contains(&format!("/{}.", next - 1)), "{next}: {text}");
+    }
 }

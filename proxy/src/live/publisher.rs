@@ -329,8 +329,9 @@ impl Publisher {
         has_ended: bool,
     ) -> Result<Bytes, Problem> {
         let bytes = &rewritten.playlist.bytes;
-        let window = self.select_window(has_ended);
         if splice.is_initial() {
+            let first = published_numbers(rewritten, splice).map_or(0, |numbers| numbers.start);
+            let window = self.select_window(has_ended, first);
             let is_uncounted = self.has_uncounted_discontinuities(bytes);
             let published = if is_uncounted { self.published_segments() } else { Vec::new() };
             let holds_all = || {
@@ -354,7 +355,7 @@ impl Publisher {
         if !playlist.has_discontinuity_sequence {
             splice.count_discontinuities(&mut playlist, &self.published_segments());
         }
-        let rendered = splice.render(&playlist, window, has_ended);
+        let rendered = splice.render(&playlist, self.select_window(has_ended, 0), has_ended);
         Ok(rendered.map_err(|error| Problem::UpstreamInvalid(error.to_string()))?.into())
     }
 
@@ -374,14 +375,19 @@ impl Publisher {
     }
 
     /// The published window. A playlist that has ended is published whole, except for segments that
-    /// have already left the published playlist.
-    fn select_window(&self, has_ended: bool) -> PlaylistWindow {
+    /// have already left the published playlist. `first`: the number of the first segment that there
+    /// is.
+    fn select_window(&self, has_ended: bool, first: u64) -> PlaylistWindow {
+        let available_from = self.rendition_state.available_from();
         match has_ended {
+            false if first < available_from => {
+                PlaylistWindow::MaxDurationFrom(self.window, available_from)
+            }
             false => PlaylistWindow::MaxDuration(self.window),
-            true => self
-                .rendition_state
-                .first_published_number()
-                .map_or(PlaylistWindow::Unlimited, PlaylistWindow::FromNumber),
+            true => match self.rendition_state.first_published_number() {
+                Some(number) => PlaylistWindow::FromNumber(number.max(available_from)),
+                None => PlaylistWindow::Unlimited,
+            },
         }
     }
 

@@ -74,6 +74,8 @@ struct Inner {
     superseded_below: u64,
     /// Since when the source's playlists have ended below `resumes_at`.
     behind_since: Option<Instant>,
+    /// Segments below this number can no longer be fetched, and have left the playlist.
+    available_from: u64,
     /// The source whose playlist has `EXT-X-ENDLIST`, and since when.
     end_seen: Option<(String, Instant)>,
 }
@@ -130,6 +132,9 @@ pub(super) enum PlaylistContinuity {
 
 /// By how many segments the servers of one source may differ. A larger step back is a restart.
 const SERVER_LAG_SEGMENTS_MAX: u64 = 3;
+/// The newest segments stay in the playlist even if they cannot be fetched: some sources announce a
+/// segment a moment before it exists.
+const NEWEST_SEGMENTS: u64 = 6;
 /// For how many target durations a source that is behind is waited for, where nothing can be
 /// repeated meanwhile.
 const BEHIND_TARGET_DURATIONS_MAX: u32 = 3;
@@ -236,6 +241,23 @@ impl RenditionState {
     pub(super) fn first_published_number(&self) -> Option<u64> {
         let text = self.lock_inner().last_published.as_ref()?.text.clone();
         Some(SegmentedPlaylist::parse(&text).ok()?.first_number)
+    }
+
+    /// Records that a segment can no longer be fetched. Returns whether it leaves the playlist, and
+    /// all older ones with it: what is announced has to be there.
+    pub(super) fn mark_gone(&self, number: u64) -> bool {
+        let mut state = self.lock_inner();
+        let is_newest = number.saturating_add(NEWEST_SEGMENTS) >= state.next_number;
+        let leaves = !is_newest && number >= state.available_from;
+        if leaves {
+            state.available_from = number.saturating_add(1);
+        }
+        leaves
+    }
+
+    /// The number below which segments can no longer be fetched.
+    pub(super) fn available_from(&self) -> u64 {
+        self.lock_inner().available_from
     }
 
     pub(super) fn published_tail(&self) -> PublishedTail {

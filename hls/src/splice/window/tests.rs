@@ -123,6 +123,17 @@ fn a_playlist_inside_the_window_is_unchanged() {
 }
 
 #[test]
+fn what_is_gone_is_not_shown() {
+    let text = playlist("", &numbered(20..29));
+    for (number, expected) in [(0, 24), (24, 24), (26, 26), (29, 29)] {
+        let window = PlaylistWindow::MaxDurationFrom(Duration::from_secs(10), number);
+        let shown = shortened(&text, window).unwrap();
+        assert!(shown.contains(&format!("#EXT-X-MEDIA-SEQUENCE:{expected}\n")) || expected == 29);
+        assert_eq!(shown.matches("#EXTINF").count() as u64, 29 - expected, "{number}: {shown}");
+    }
+}
+
+#[test]
 fn removed_segments_do_not_come_back() {
     let text = playlist("", &numbered(20..29)) + "#EXT-X-ENDLIST\n";
     let splice = Splice::initial("a".into(), 2);

@@ -162,3 +162,22 @@ async fn the_end_of_a_rendition_counts_from_when_it_was_first_seen() {
     state.forget_end();
     assert_eq!(state.end_seen_at("b").elapsed(), Duration::ZERO);
 }
+
+/// What can no longer be fetched leaves the playlist and does not come back; the newest segments may
+/// exist a moment later.
+#[test]
+fn a_segment_that_is_gone_leaves_unless_it_is_new() {
+    let (state, splice) = begun_at(120);
+    state.record_publication(&splice, Bytes::new(), 120, None);
+    for (number, leaves, available_from) in [
+        (119, false, 0),
+        (114, false, 0),
+        (113, true, 114),
+        (110, false, 114),
+        (113, false, 114),
+        (u64::MAX, false, 114),
+    ] {
+        assert_eq!(state.mark_gone(number), leaves, "{number}");
+        assert_eq!(state.available_from(), available_from, "{number}");
+    }
+}
