@@ -20,7 +20,7 @@ use crate::redaction::{self, RedactionCandidates};
 use crate::segment_context::{NextSegment, SegmentTags};
 use crate::tag::{self, PlaylistTag as P, SegmentTag as S, TagKind as Kind};
 use crate::uri_mapper::{UriMapper, UriReference, UriRole};
-use crate::uri_resolver::{self, UriResolver};
+use crate::uri_resolver::UriResolver;
 use crate::variables::{Definition, NO_VARIABLES, Variables};
 
 /// A rewritten playlist.
@@ -57,6 +57,7 @@ pub fn rewrite<L: UriMapper + ?Sized>(
         out: Vec::with_capacity(input.len().saturating_mul(2)),
         copied_until: 0,
         next_segment: NextSegment::default(),
+        open_range_end: None,
         kind_detector: KindDetector::default(),
         timing: PlaylistTiming::default(),
         redactions: RedactionCandidates::default(),
@@ -82,6 +83,8 @@ struct Rewriter<'a, L: ?Sized> {
     /// Number of input bytes that `out` contains or replaces.
     copied_until: usize,
     next_segment: NextSegment<'a>,
+    /// Where in `out` the EXT-X-BYTERANGE of the next segment ends, if it has no offset.
+    open_range_end: Option<usize>,
     kind_detector: KindDetector,
     timing: PlaylistTiming,
     redactions: RedactionCandidates<'a>,
@@ -98,6 +101,7 @@ impl<'a, L: UriMapper + ?Sized> Rewriter<'a, L> {
         }
         if line.text.starts_with(tag::PROGRAM_DATE_TIME) {
             self.redact_behind_number(line, tag::PROGRAM_DATE_TIME, b"");
+            self.complete_date(line);
             return Ok(());
         }
         match line.kind() {
@@ -138,6 +142,11 @@ impl<'a, L: UriMapper + ?Sized> Rewriter<'a, L> {
                 context.is_gap = tag.is_yes("GAP");
             }
             Kind::Segment(S::Map(byte_range)) => context.byte_range = byte_range,
+            Kind::Segment(S::ByteRange(Some((_, None)))) if is_number(tag.value) => {
+                self.copy_to(tag.value_start + tag.value.len());
+                self.open_range_end = Some(self.out.len());
+                return Ok(());
+            }
             Kind::Segment(S::Prefetch) => {
                 context.sequence = Some(self.next_segment.take_prefetch_number());
                 let (role, start) = (UriRole::Prefetch, tag.value_start);
@@ -161,6 +170,20 @@ impl<'a, L: UriMapper + ?Sized> Rewriter<'a, L> {
         Ok(())
     }
 
+    /// Appends `Z` to a date without a time zone, which is UTC. Browsers take it for a time where
+    /// the viewer is.
+    fn complete_date(&mut self, line: &Line<'a>) {
+        let date = line.text.trim_ascii_end();
+        let time = date.iter().rposition(|byte| matches!(byte, b'T' | b't' | b' '));
+        let time = time.and_then(|at| date.get(at + 1..)).unwrap_or_default();
+        let end = line.start + date.len();
+        let is_of_time = |byte: &u8| byte.is_ascii_digit() || b":.,".contains(byte);
+        if time.len() > 1 && time.iter().all(is_of_time) && self.copied_until <= end {
+            self.copy_to(end);
+            self.out.push(b'Z');
+        }
+    }
+
     /// Replaces a URI with its link. What is none, or none that is fetched, stays unless it names
     /// the origin.
     fn replace_uri(
@@ -176,10 +199,6 @@ impl<'a, L: UriMapper + ?Sized> Rewriter<'a, L> {
         }
         let (limit, buffer) = (self.limits.max_line_bytes, &mut self.substituted_uri);
         let uri = line::trim_padding(self.variables.substitute(written, buffer, limit, line)?);
-        if role == UriRole::UnknownTag && !uri_resolver::has_host(uri) {
-            self.redact_uri(written, start);
-            return Ok(());
-        }
         let url = self.resolver.resolve(uri);
         if url.is_some_and(|url| url.len() > limit) {
             return Err(InvalidPlaylist::UriTooLong { line, limit });
@@ -187,6 +206,11 @@ impl<'a, L: UriMapper + ?Sized> Rewriter<'a, L> {
         if role == UriRole::Segment {
             let tags = self.next_segment.take_segment(url.map_or(uri, str::as_bytes));
             let SegmentTags { number, byte_range, is_gap, .. } = tags;
+            if let (Some(end), Some((_, offset))) = (self.open_range_end.take(), byte_range) {
+                // A range without an offset follows that of the same URI (RFC 8216bis, 4.4.4.2),
+                // but each segment has a link of its own.
+                self.out.splice(end..end, format!("@{offset}").into_bytes());
+            }
             context = TagContext { sequence: Some(number), byte_range, is_gap };
         }
         let Some(url) = url else {
@@ -283,6 +307,8 @@ impl<'a, L: UriMapper + ?Sized> Rewriter<'a, L> {
     /// redacted.
     fn mark_for_redaction(&mut self, name: &'a [u8], start: usize, names_origin: bool) {
         if names_origin {
+            // Nothing may be inserted before a position that is recorded.
+            self.open_range_end = None;
             self.redactions.push(name, start..self.out.len());
         }
     }
@@ -296,6 +322,10 @@ impl<'a, L: UriMapper + ?Sized> Rewriter<'a, L> {
         self.copy_to(self.input.len());
         self.redactions.redact(self.out)
     }
+}
+
+fn is_number(text: &[u8]) -> bool {
+    text.iter().all(u8::is_ascii_digit)
 }
 
 /// Position of a URI among the segments, and which byte range of its resource is meant.

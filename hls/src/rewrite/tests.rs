@@ -126,6 +126,48 @@ fn parts_of_a_file() {
 }
 
 #[test]
+fn ranges_get_their_offset() {
+    let link = |name: &str, number: u64| format!("<Segment Media O/{name} {number}>");
+    let (a0, a1, b1) = (link("a", 0), link("a", 1), link("b", 1));
+    for (lines, expected) in [
+        (
+            "#EXT-X-BYTERANGE:10@5\na\n#EXT-X-BYTERANGE:7\n#EXTINF:1,\n#EXT-X-KEY:METHOD=AES-128,URI=\"k\"\na",
+            format!(
+                "#EXT-X-BYTERANGE:10@5\n{a0}\n#EXT-X-BYTERANGE:7@15\n#EXTINF:1,\n#EXT-X-KEY:METHOD=AES-128,URI=\"<Key Media O/k>\"\n{a1}"
+            ),
+        ),
+        ("#EXT-X-BYTERANGE:10\r\na", format!("#EXT-X-BYTERANGE:10@0\r\n{a0}")),
+        (
+            "#EXT-X-BYTERANGE:10@5\na\n#EXT-X-BYTERANGE:7\nb",
+            format!("#EXT-X-BYTERANGE:10@5\n{a0}\n#EXT-X-BYTERANGE:7@0\n{b1}"),
+        ),
+        ("#EXT-X-BYTERANGE:x\na\nb", format!("#EXT-X-BYTERANGE:x\n{a0}\n{b1}")),
+    ] {
+        check(&[(lines, &expected)]);
+    }
+}
+
+#[test]
+fn dates_without_a_zone_are_utc() {
+    let date = "#EXT-X-PROGRAM-DATE-TIME:2026-11-30T19:58:34";
+    for (written, expected) in [
+        ("", "Z"),
+        (".026 ", ".026Z "),
+        (",5\r\n", ",5Z\r\n"),
+        ("Z", "Z"),
+        (".026+0100", ".026+0100"),
+        ("-05:00", "-05:00"),
+        (" CET", " CET"),
+    ] {
+        check(&[(
+            &format!("{date}{written}\na"),
+            &format!("{date}{expected}\n<Segment Media O/a 0>"),
+        )]);
+    }
+    check_unchanged(&["#EXT-X-PROGRAM-DATE-TIME:2026-11-30", "#EXT-X-PROGRAM-DATE-TIME:"]);
+}
+
+#[test]
 fn timing() {
     for (lines, part, ended, segments, window) in [
         ("", None, false, 0, 0.0),
@@ -246,8 +288,17 @@ fn vendor_tags() {
             "#VENDOR-AD_2:A=1,URI=\"<UnknownTag Media https://h/>\"",
         ),
     ]);
+    check(&[
+        ("#EXT-X-THUMBS:URI=\"t.jpg\"", "#EXT-X-THUMBS:URI=\"<UnknownTag Media O/t.jpg>\""),
+        (
+            "#EXT-X-CUE-OUT:30,URI=\"/ad.m3u8\"",
+            "#EXT-X-CUE-OUT:30,URI=\"<UnknownTag Playlist https://origin.example/ad.m3u8>\"",
+        ),
+        ("#VENDOR:URI=t.bin,A=1", "#VENDOR:URI=<UnknownTag Media O/t.bin>,A=1"),
+    ]);
     check_unchanged(&[
-        "#EXT-X-THUMBS:URI=\"t.jpg\"",
+        "#EXT-X-THUMBS:URI=\"skd://t\"",
+        "#EXT-X-THUMBS:URI=\"\"",
         "#EXT-X-THUMBS:NAME=\"a,URI=https://h/\"",
         "#EXT-X-THUMBS:X-URI=\"https://h/\"",
     ]);

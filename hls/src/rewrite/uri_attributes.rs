@@ -3,8 +3,8 @@
 use crate::tag::{MultivariantTag as M, PlaylistTag as P, SegmentTag as S, TagKind as Kind};
 use crate::uri_mapper::UriRole;
 
-/// Names and roles of the attributes that hold URIs. Where a tag has no `URI` attribute of its own,
-/// one is a URI if it names a host ([`UriRole::UnknownTag`]).
+/// Names and roles of the attributes that hold URIs. A `URI` attribute of a tag that is defined
+/// without one is a URI, too ([`UriRole::UnknownTag`]).
 pub(super) fn uri_attributes(kind: &Kind<'_>) -> &'static [(&'static [u8], UriRole)] {
     match kind {
         Kind::Segment(S::Key) => &[(b"URI", UriRole::Key)],

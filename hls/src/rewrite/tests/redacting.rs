@@ -85,7 +85,7 @@ fn what_names_the_origin_goes() {
             "#EXT-X-KEY:METHOD=SAMPLE-AES,URI=\"skd://cdn.origin.example\"",
             "#EXT-X-KEY:METHOD=SAMPLE-AES,URI=\"hidden\"",
         ),
-        ("#EXT-X-THUMBS:URI=\"t.jpg?t=Tok3nSECRET\"", "#EXT-X-THUMBS:URI=\"hidden\""),
+        ("#EXT-X-THUMBS:URI=\"t.jpg?t=Tok3nSECRET\"", "#EXT-X-THUMBS:URI=\"<UnknownTag>\""),
         ("#EXT-X-ENDLIST @", "#EXT-X-ENDLIST <UnknownTag>"),
         ("rtmp://cdn.origin.example/a", "hidden"),
         (
