@@ -41,6 +41,7 @@ test-full: test ## test, and what takes longer
 	.ci/image
 	.ci/package
 	FULL=1 cargo test --package pitwall-control-plane --locked --lib recurring_ical_events
+	FULL=1 cargo test --package pitwall-proxy --locked --lib -- edges_agree_whatever_happens any_schedule_keeps
 	FULL=1 .ci/browser
 	$(MAKE) --no-print-directory faults
 

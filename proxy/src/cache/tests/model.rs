@@ -3,6 +3,20 @@
 //! scripted; the index, fetches in flight, readers, budget and store are the real ones.
 //!
 //! A seed that fails is run again with `MODEL_SEED=n`.
+//!
+//! Bugs that were planted alone, and found within 450 seeds, most of them within 30:
+//!
+//! | where | bug |
+//! |---|---|
+//! | index | an object in flight is fetched again; a fetch that ended stays; one removes its successor |
+//! | store | purged while fetched and stored; too large and stored; more is stored than there is room; an evicted body goes while it is read, or stays when nobody reads it |
+//! | end of a body | one that broke off, or a reader that was cut off, ends cleanly |
+//! | readers | who leaves ends the fetch for all; a fetch is joined without its beginning; one that was joined again is given up; a reader begins anew in the stored object; chunks are not announced; who is cut off is not told |
+//! | window | drops what the slowest has not read; waits for laggards; ignores the budget |
+//! | budget | a share is not released; an evicted body does not count; a body of unknown length has no limit |
+//! | time | a fetch that nobody reads goes on |
+//!
+//! Not found, because it only costs a quarter of a second: a writer that is not woken by room.
 
 mod seeded;
 mod viewer;
@@ -18,7 +32,7 @@ use self::viewer::Viewer;
 use super::*;
 use crate::cache::writer::InflightWriter;
 
-const SCHEDULES: u64 = 300;
+const SCHEDULES: u64 = 600;
 const SCHEDULES_FULL: u64 = 20_000;
 
 const PIECE_BYTES: usize = 4 << 10;
@@ -26,7 +40,7 @@ const OBJECTS: usize = 4;
 /// Room for a few of the objects, so that they evict each other and their fetches wait for each
 /// other.
 const FETCH_BYTES: usize = 16 * PIECE_BYTES;
-const STORED_BYTES: usize = 24 * PIECE_BYTES;
+const STORED_BYTES: usize = 20 * PIECE_BYTES;
 const MAX_OBJECT_BYTES: usize = 10 * PIECE_BYTES;
 
 /// No viewer waits for longer, whatever the others do.
@@ -93,6 +107,8 @@ struct World {
     /// The fetches of each object.
     begun: Mutex<Vec<Vec<Begun>>>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
+    /// Every object that was stored, as the store keeps what it has evicted for some time.
+    stored: Mutex<Vec<Arc<CachedObject>>>,
 }
 
 impl World {
@@ -111,6 +127,7 @@ impl World {
             seeded,
             begun: Mutex::new((0..OBJECTS).map(|_| Vec::new()).collect()),
             tasks: Mutex::default(),
+            stored: Mutex::default(),
         })
     }
 
@@ -203,7 +220,9 @@ impl World {
             FetchedObject { metadata, body, is_storable, may_go_to_disk: false, expires_at: None };
         self.cache.finish_fetch(guard, &target, fetched);
         let stored = self.cache.objects.get(&guard.key);
-        let is_stored = stored.is_some_and(|stored| Arc::ptr_eq(stored.share(), fetch.share()));
+        let is_stored =
+            stored.as_ref().is_some_and(|stored| Arc::ptr_eq(stored.share(), fetch.share()));
+        self.stored.lock().unwrap().extend(stored.map(|stored| Arc::clone(&stored)));
         assert!(!is_stored || is_storable, "{object} is stored, and too large");
         assert!(!is_stored || !begun.is_purged(), "{object} is stored, and was purged");
         self.check_budget();
@@ -251,6 +270,10 @@ async fn run(seed: u64) {
     world.begun.lock().unwrap().clear();
     assert_eq!(world.cache.inflight_bytes(), 0, "bytes that nobody holds");
     assert!(world.cache.lock_inflight().is_empty(), "fetches that have ended are joined");
+    let stored = world.stored.lock().unwrap();
+    let held: u64 = stored.iter().map(|object| object.unjoined_body().total_length()).sum();
+    assert!(held <= STORED_BYTES as u64, "{held} bytes are held of what was stored");
+    drop(stored);
     for (object, script) in world.scripts.iter().enumerate() {
         if let Some(stored) = world.cache.objects.get(&ObjectKey::of(&World::target(object), None))
         {

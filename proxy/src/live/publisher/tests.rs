@@ -134,6 +134,9 @@ enum Event {
     SourceRecovers(usize, usize),
     /// The edge is killed, and starts from its disk.
     EdgeKilled(usize),
+    /// The edge's machine loses its power, and takes longer to start than a second, after which the
+    /// numbers on disk are synced.
+    PowerLost(usize),
     /// What the edge was to write is on its disk.
     DiskWritten(usize),
     /// The sequence numbers of a source start again.
@@ -157,6 +160,7 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
         2 => (0_usize..3, 0_usize..3).prop_map(|(edge, source)| Event::SourceFails(edge, source)),
         2 => (0_usize..3, 0_usize..3).prop_map(|(edge, source)| Event::SourceRecovers(edge, source)),
         1 => (0_usize..3).prop_map(Event::EdgeKilled),
+        1 => (0_usize..3).prop_map(Event::PowerLost),
         4 => (0_usize..3).prop_map(Event::DiskWritten),
         1 => (0_usize..3).prop_map(Event::SourceRestarts),
         1 => (0_usize..3).prop_map(Event::EdgePartitioned),
@@ -189,6 +193,10 @@ async fn check(dated: bool, clock_skews: [i64; 3], events: &[Event]) {
                 simulation.edges[edge].dead_sources[source] = false
             }
             Event::EdgeKilled(edge) => simulation.edges[edge].kill(),
+            Event::PowerLost(edge) => {
+                simulation.edges[edge].lose_power();
+                simulation.advance_time(2).await;
+            }
             Event::DiskWritten(edge) => simulation.edges[edge].finish_write(),
             Event::SourceRestarts(source) => simulation.sources[source].offset += 10_000,
             Event::EdgePartitioned(edge) => simulation.set_reachable(edge, false),

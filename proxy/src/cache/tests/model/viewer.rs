@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::FutureExt as _;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::seeded::Seeded;
@@ -25,6 +26,8 @@ pub(super) struct Viewer {
     /// Stands still for so long before a read, in one of so many cases.
     pause: Duration,
     pauses_in: usize,
+    /// Hears that it is cut off only from its next read.
+    is_deaf: bool,
 }
 
 /// An object as a viewer reads it.
@@ -54,6 +57,7 @@ impl Viewer {
             },
             pause: Duration::from_millis([0, 0, 0, 30, 900, 4000, 20_000][seeded.below(7)]),
             pauses_in: 1 + seeded.below(6),
+            is_deaf: seeded.chance(3),
         }
     }
 
@@ -120,11 +124,14 @@ impl Viewer {
                 pauses += 1;
                 // A connection that takes nothing is aborted as soon as its reader is cut off.
                 tokio::select! {
-                    problem = source.wait_until_cut_off() => {
+                    biased;
+                    problem = source.wait_until_cut_off(), if !self.is_deaf => {
                         return (position, Ending::Failed(problem));
                     }
                     () = sleep(self.pause) => {}
                 }
+                let is_cut_off = source.wait_until_cut_off().now_or_never().is_some();
+                assert!(self.is_deaf || !is_cut_off, "cut off, and not told");
             }
             let read = timeout(WAIT_MAX, source.read()).await;
             match read.expect("a viewer waits for bytes that do not come") {

@@ -69,6 +69,9 @@ pub(super) struct SimulatedEdge {
     /// The highest number that was on disk before it was published. No playlist ends below it, also
     /// after a start.
     next_before_kill: u64,
+    /// From this number on, what was seen before the machine lost its power is known by the
+    /// reservation only.
+    unsynced_from: u64,
     /// How often the edge was polled since all edges could reach each other and knew the published
     /// numbers.
     settled_polls: usize,
@@ -85,6 +88,7 @@ impl SimulatedEdge {
             seen_segments: BTreeMap::new(),
             seen_before_kill: BTreeMap::new(),
             next_before_kill: 0,
+            unsynced_from: u64::MAX,
             settled_polls: SETTLED_POLLS,
         }
     }
@@ -102,6 +106,25 @@ impl SimulatedEdge {
         self.store.restart();
         self.publisher = publisher(&self.store);
         self.head = (0, 0);
+    }
+
+    /// As [`kill`](Self::kill), and what was not synced is lost: how far the edge had come it knows
+    /// only by what is reserved.
+    pub(super) fn lose_power(&mut self) {
+        let next_number = if self.store.is_written() { self.next_number() } else { 0 };
+        self.unsynced_from = self.store.lose_unsynced();
+        self.kill();
+        self.next_before_kill = next_number;
+        if self.is_reachable() {
+            self.forget_unsynced();
+        }
+    }
+
+    /// Others can be asked, who do not heed the reservation where they have a splice.
+    fn forget_unsynced(&mut self) {
+        let from = std::mem::replace(&mut self.unsynced_from, u64::MAX);
+        self.seen_before_kill.retain(|number, _| *number < from);
+        self.next_before_kill = self.next_before_kill.min(from);
     }
 
     fn next_number(&self) -> u64 {
@@ -176,6 +199,9 @@ impl Simulation {
 
     pub(super) fn set_reachable(&mut self, edge: usize, is_reachable: bool) {
         self.edges[edge].store.reachable.store(is_reachable, Ordering::SeqCst);
+        if is_reachable {
+            self.edges[edge].forget_unsynced();
+        }
         self.reset_settled();
     }
 
@@ -215,7 +241,12 @@ impl Simulation {
     }
 
     pub(super) async fn advance_time(&mut self, seconds: u64) {
-        self.edges.iter().for_each(|edge| edge.store.finish_journal());
+        for edge in &self.edges {
+            edge.store.finish_journal();
+            if seconds > 0 {
+                edge.store.sync_journal();
+            }
+        }
         self.checkpoints.push(self.shared_registry.current().snapshot(0));
         self.second += seconds;
         tokio::time::advance(Duration::from_secs(seconds)).await;

@@ -31,8 +31,30 @@ impl SharedRegistry {
     /// Delivers the late messages, if there are any.
     pub(super) fn deliver_late(&self) -> bool {
         let late = std::mem::take(&mut *self.late.lock().unwrap());
-        late.iter().for_each(|proposal| drop(self.current().propose(proposal)));
+        late.iter().for_each(|proposal| drop(self.propose(proposal)));
         !late.is_empty()
+    }
+
+    /// Decides a proposal, and checks the rules by which edges rely on decisions.
+    fn propose(&self, proposal: &SpliceProposal) -> SpliceDecision {
+        let registry = self.current();
+        let (stream, rendition) = (proposal.stream.clone(), proposal.rendition.clone());
+        let before = registry.propose(&SpliceProposal::query(stream, rendition, 0));
+        let after = registry.propose(proposal);
+        let is_same_switch =
+            (after.generation, &after.switch_record) == (before.generation, &before.switch_record);
+        assert!(is_same_switch || after.generation > before.generation, "{before:?}, {after:?}");
+        if is_same_switch && before.splice_record.is_some() {
+            assert_eq!(before.splice_record, after.splice_record, "a splice has changed");
+        }
+        assert!(after.next_number >= before.next_number, "{before:?}, {after:?}");
+        if after.next_number > before.next_number {
+            let proposed_by = (proposal.generation, &proposal.switch_record);
+            let in_force = (after.generation, &after.switch_record);
+            assert_eq!(proposed_by, in_force, "published by a switch that is over");
+            assert!(after.splice_record.is_some(), "published without a splice");
+        }
+        after
     }
 }
 
@@ -55,6 +77,8 @@ pub(super) struct FaultyStore {
     disk: Mutex<RegistrySnapshot>,
     /// The next numbers that are in the journal on disk, and those that are about to be.
     journal: Mutex<NextNumbers>,
+    /// What of the journal outlives the machine.
+    journal_synced: Mutex<NextNumbers>,
     journal_pending: Mutex<NextNumbers>,
     /// The number below which numbers are reserved on disk.
     reserved_below: AtomicU64,
@@ -72,6 +96,7 @@ impl FaultyStore {
             message_failed: AtomicBool::default(),
             disk: Mutex::default(),
             journal: Mutex::default(),
+            journal_synced: Mutex::default(),
             journal_pending: Mutex::default(),
             reserved_below: AtomicU64::default(),
             write_requested: AtomicBool::default(),
@@ -106,6 +131,20 @@ impl FaultyStore {
 
     pub(super) fn is_journal_written(&self) -> bool {
         self.journal_pending.lock().unwrap().is_empty()
+    }
+
+    /// The machine has lost its power, and what of the journal was not synced. Returns the number
+    /// that is left.
+    pub(super) fn lose_unsynced(&self) -> u64 {
+        let synced = self.journal_synced.lock().unwrap().clone();
+        let numbers = synced.values().flat_map(HashMap::values).copied();
+        let next_number = numbers.max().unwrap_or_default();
+        *self.journal.lock().unwrap() = synced;
+        next_number
+    }
+
+    pub(super) fn sync_journal(&self) {
+        self.journal_synced.lock().unwrap().clone_from(&self.journal.lock().unwrap());
     }
 
     /// The journal is written: that takes no longer than time takes to go on.
@@ -144,9 +183,9 @@ impl FaultyStore {
         let fault = self.fault.lock().unwrap().take();
         let send = |proposal: SpliceProposal| {
             std::future::ready(match fault {
-                None => Ok(self.shared_registry.current().propose(&proposal)),
+                None => Ok(self.shared_registry.propose(&proposal)),
                 Some(MessageFault::ReplyLost) => {
-                    self.shared_registry.current().propose(&proposal);
+                    self.shared_registry.propose(&proposal);
                     Err(())
                 }
                 Some(MessageFault::Late) => {
