@@ -128,11 +128,14 @@ pub fn guess_container(input: &[u8]) -> Container {
     container_of_segment(first_part.unwrap_or_default())
 }
 
-/// Whether the newest segment's name does not tell its container.
+/// Whether the newest segment's name does not tell its container. A playlist that ends in a variant
+/// has no segments.
 pub fn has_masked_container(input: &[u8]) -> bool {
-    let mut lines = input.rsplit(|&byte| byte == b'\n').map(trim_padding);
-    let newest = lines.find(|line| !line.is_empty() && !line.starts_with(b"#"));
+    let lines = input.rsplit(|&byte| byte == b'\n').map(trim_padding);
+    let mut lines = lines.filter(|line| !line.is_empty());
+    let newest = lines.find(|line| !line.starts_with(b"#"));
     newest.is_some_and(|uri| Container::from_url(uri) == Container::Unknown)
+        && !lines.next().is_some_and(|tag| tag.starts_with(b"#EXT-X-STREAM-INF:"))
 }
 
 /// The container of segments with this map URL: fMP4, unless the name says MPEG-TS (a map may hold

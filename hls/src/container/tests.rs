@@ -44,6 +44,8 @@ fn masks() {
         ("a.ts\n#EXTINF:6,\nb.jpg\n", true),
         ("a.jpg\n#EXTINF:6,\nb.ts?x\r\n#EXT-X-ENDLIST\r\n\r\n", false),
         ("a\n#EXT-X-PART:URI=\"b.ts\"", true),
+        ("#EXT-X-STREAM-INF:BANDWIDTH=1\n\nlow.m3u8\n", false),
+        ("#EXT-X-STREAM-INF:BANDWIDTH=1\nlow.m3u8\n#EXTINF:6,\na\n", true),
         ("", false),
     ] {
         assert_eq!(
