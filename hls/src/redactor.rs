@@ -6,11 +6,11 @@
 //! or in base64.
 
 use std::borrow::Cow;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
-use memchr::memmem::{self, Finder};
+use memchr::memmem::Finder;
 use url::Url;
 
 /// Whether a URL may be named, because its host is no secret.
@@ -29,12 +29,17 @@ pub struct Redactor {
 struct Searches {
     /// Lower case, and whether the word counts only where it stands by itself.
     plain: Vec<(Finder<'static>, bool)>,
-    /// What base64 makes of each word at each of three positions, without the characters that also
-    /// depend on what is around it.
-    encoded: Vec<Finder<'static>>,
-    /// The same of the beginnings of URLs.
-    encoded_schemes: Vec<Finder<'static>>,
+    /// What [`encode`] makes of the words.
+    encoded: OnceLock<Vec<Finder<'static>>>,
 }
+
+/// What [`encode`] makes of the beginnings of URLs.
+static ENCODED_SCHEMES: LazyLock<Vec<Finder<'static>>> = LazyLock::new(|| {
+    ["http://", "https://", "HTTP://", "HTTPS://"].into_iter().flat_map(encode).collect()
+});
+
+/// What a URL with a host has in it.
+static SLASHES: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"//"));
 
 /// A shorter text names nothing.
 const TEXT_MIN_BYTES: usize = 4;
@@ -181,7 +186,7 @@ impl Redactor {
     }
 
     fn has_hidden_url(&self, text: &[u8]) -> bool {
-        memmem::find_iter(text, b"//").any(|slashes| {
+        SLASHES.find_iter(text).any(|slashes| {
             let Some(start) = url_start(text, slashes) else { return false };
             let url = text.get(start..).unwrap_or_default();
             let end = url.iter().position(|&byte| ends_url(byte)).unwrap_or(url.len());
@@ -207,8 +212,8 @@ impl Redactor {
             })
             .collect();
         let has = |finders: &[Finder<'_>]| finders.iter().any(|it| it.find(&standard).is_some());
-        has(&searches.encoded)
-            || (has(&searches.encoded_schemes)
+        has(searches.encoded(&self.words))
+            || (has(&ENCODED_SCHEMES)
                 && (self.open_urls.is_none() || self.has_hidden_url_in_base64(&standard)))
     }
 
@@ -225,21 +230,18 @@ impl Redactor {
 
 impl Searches {
     fn new(words: &[(String, bool)]) -> Self {
-        let finder = |needle: &[u8]| Finder::new(needle).into_owned();
-        let encode = |word: &str| -> Vec<Finder<'static>> {
-            base64_forms(word.as_bytes()).map(|form| finder(&form)).collect()
-        };
-        Self {
-            plain: words
-                .iter()
-                .map(|(word, alone)| (finder(word.to_ascii_lowercase().as_bytes()), *alone))
-                .collect(),
-            encoded: words.iter().flat_map(|(word, _)| encode(word)).collect(),
-            encoded_schemes: ["http://", "https://", "HTTP://", "HTTPS://"]
-                .into_iter()
-                .flat_map(encode)
-                .collect(),
-        }
+        let plain = words
+            .iter()
+            .map(|(word, alone)| {
+                (Finder::new(word.to_ascii_lowercase().as_bytes()).into_owned(), *alone)
+            })
+            .collect();
+        Self { plain, encoded: OnceLock::new() }
+    }
+
+    /// Made when the first text has something that may be base64, which few playlists have.
+    fn encoded(&self, words: &[(String, bool)]) -> &[Finder<'static>] {
+        self.encoded.get_or_init(|| words.iter().flat_map(|(word, _)| encode(word)).collect())
     }
 
     /// Whether a word is in the text.
@@ -293,6 +295,13 @@ fn url_start(text: &[u8], slashes: usize) -> Option<usize> {
 /// Whether a URL in a text ends before this byte.
 fn ends_url(byte: u8) -> bool {
     byte <= b' ' || b"\"'<>|`\\^".contains(&byte)
+}
+
+/// What base64 makes of a word at each of three positions, without the characters that also depend
+/// on what is around it.
+fn encode(word: &str) -> impl Iterator<Item = Finder<'static>> {
+    let forms: Vec<Vec<u8>> = base64_forms(word.as_bytes()).collect();
+    forms.into_iter().map(|form| Finder::new(&form).into_owned())
 }
 
 fn is_base64(byte: u8) -> bool {
