@@ -95,9 +95,10 @@ impl Splice {
     }
 
     /// Maps a media sequence number of the source to the published one; `None` for segments before
-    /// the splice point, which are not published.
+    /// the splice point, which are not published, and where no number could follow.
     pub fn published_number(&self, upstream: u64) -> Option<u64> {
-        upstream.checked_sub(self.from.upstream)?.checked_add(self.from.published)
+        let number = upstream.checked_sub(self.from.upstream)?.checked_add(self.from.published)?;
+        (number < u64::MAX).then_some(number)
     }
 
     /// Published number of the segment that follows a playlist whose next number is `upstream`. The
@@ -170,6 +171,10 @@ impl Splice {
         let Some((counted, discontinuity)) = known_segment.or_else(follows_known) else { return };
         let at_source = self.from.upstream_discontinuity.saturating_add(discontinuity);
         let at_source = at_source.saturating_sub(self.from.discontinuity);
+        // A source that puts a discontinuity in front of what it has published already counts on from
+        // its first segment, so that the numbers are those that the tags tell.
+        let first = playlist.segments.first().map_or(0, Segment::discontinuity_before);
+        let at_source = at_source.max(counted.saturating_sub(first));
         for segment in &mut playlist.segments {
             segment.discontinuity =
                 segment.discontinuity.saturating_add(at_source).saturating_sub(counted);

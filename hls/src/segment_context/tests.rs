@@ -193,7 +193,7 @@ fn line() -> impl Strategy<Value = &'static str> {
         "\t#EXT-X-GAP",
         "#EXT-X-DISCONTINUITY",
         "#EXT-X-DISCONTINUITY-SEQUENCE:4",
-        "#EXT-X-MEDIA-SEQUENCE:18446744073709551614",
+        "#EXT-X-MEDIA-SEQUENCE:18446744073709551000",
         "#EXT-X-MEDIA-SEQUENCE:7",
         "#EXT-X-BYTERANGE:10@5",
         "#EXT-X-BYTERANGE:7",

@@ -79,6 +79,8 @@ pub enum ParseError {
     Multivariant,
     #[error("it is not UTF-8")]
     NotUtf8,
+    #[error("no media sequence number can follow its last one")]
+    NumbersExhausted,
 }
 
 /// Reads the lines of a playlist into its segments.
@@ -101,7 +103,8 @@ impl SegmentedPlaylist {
     /// Parses a media playlist without limits on its size.
     ///
     /// # Errors
-    /// [`ParseError`] if the text is no playlist, not UTF-8, multivariant, or a delta update.
+    /// [`ParseError`] if the text is no playlist, not UTF-8, multivariant, or a delta update, or if
+    /// its numbers end where no other can follow: the next segment would have the last one's.
     pub fn parse(text: &[u8]) -> Result<Self, ParseError> {
         Self::parse_from_number(text, 0)
     }
@@ -141,7 +144,11 @@ impl SegmentedPlaylist {
                 LineKind::Tag(tag) => reader.read_tag(&tag, text)?,
             }
         }
-        Ok(reader.finish())
+        let playlist = reader.finish();
+        match playlist.first_number.checked_add(playlist.segments.len() as u64) {
+            Some(_) => Ok(playlist),
+            None => Err(ParseError::NumbersExhausted),
+        }
     }
 
     /// A playlist of segments that another edge has published.

@@ -493,6 +493,10 @@ fn other_texts_than_media_playlists_are_rejected() {
         ("", ParseError::NotAPlaylist),
         ("<html>", ParseError::NotAPlaylist),
         ("#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nx\n", ParseError::Multivariant),
+        (
+            "#EXTM3U\n#EXT-X-MEDIA-SEQUENCE:18446744073709551615\n#EXTINF:2,\nx\n",
+            ParseError::NumbersExhausted,
+        ),
         ("#EXTM3U\n#EXT-X-SKIP:SKIPPED-SEGMENTS=3\n", ParseError::DeltaUpdate),
     ] {
         assert_eq!(SegmentedPlaylist::parse(text.as_bytes()), Err(expected), "{text}");
