@@ -66,6 +66,10 @@ pub struct NumberMapping {
     pub discontinuity: u64,
 }
 
+/// How many discontinuities a source may add in front of the first segment of a splice. Each is a
+/// line, so that a source which counts billions of them would fill the memory.
+const SPLICE_DISCONTINUITIES_MAX: u64 = 1000;
+
 /// The source's media sequence numbers went backwards, so its playlist can no longer be published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the source counts backwards: it is at {newest}, and {published} is published")]
@@ -193,6 +197,9 @@ impl Splice {
             // own that the source added after the splice was made. Other renditions may have
             // counted more before.
             published.tags = published.discontinuity.saturating_sub(self.discontinuity_before());
+            if published.tags > SPLICE_DISCONTINUITIES_MAX {
+                return None;
+            }
         }
         Some(published)
     }
