@@ -1,15 +1,17 @@
 //! Sending of requests: URLs checked against the policy, redirects followed here, timeouts applied.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::header;
 use http::{Method, StatusCode};
+use percent_encoding::{AsciiSet, percent_encode};
 use url::Url;
 
 use crate::content_coding::UpstreamBody;
-use crate::cookies::merge_cookies;
+use crate::cookies::{CookieJar, merge_cookies};
 use crate::error::{FetchError, FetchErrorKind};
 use crate::own_listeners::OwnListeners;
 use crate::policy::AddressPolicy;
@@ -84,13 +86,16 @@ impl Fetcher {
     ) -> Result<Response, FetchError> {
         let public_only = AddressPolicy { allow_private: Vec::new(), ..policy.clone() };
         let mut redirects = 0;
+        // A redirect may set the cookie that its target asks for.
+        let chain_cookies = CookieJar::default();
+        let cookies = request.cookies.unwrap_or(&chain_cookies);
         loop {
             let is_private_allowed = request
                 .private_host_filter
                 .as_ref()
                 .is_none_or(|is_allowed| is_allowed(&request.url));
             let hop = self
-                .send_hop(if is_private_allowed { policy } else { &public_only }, &request)
+                .send_hop(if is_private_allowed { policy } else { &public_only }, &request, cookies)
                 .await;
             // The target of a redirect is the upstream's fault, not the caller's.
             let response = hop.map_err(|error| match error.kind {
@@ -115,10 +120,11 @@ impl Fetcher {
         &self,
         policy: &AddressPolicy,
         request: &Request<'_>,
+        cookies: &CookieJar,
     ) -> Result<UpstreamResponse, FetchError> {
         policy.check_url(&request.url)?;
         self.own_listeners.check_url(&request.url)?;
-        let received = request.cookies.and_then(|jar| jar.cookie_field(&request.url));
+        let received = cookies.cookie_field(&request.url);
         let cookie = merge_cookies(request.source_headers.get(header::COOKIE), received);
         let first_byte = request.first_byte_timeout.unwrap_or(self.timeouts.first_byte);
         let response = async {
@@ -137,9 +143,7 @@ impl Fetcher {
         let response = tokio::time::timeout(first_byte, response)
             .await
             .map_err(|_| FetchError::from(FetchErrorKind::Timeout))??;
-        if let Some(jar) = request.cookies {
-            jar.set_from_response(&response.headers, &request.url);
-        }
+        cookies.set_from_response(&response.headers, &request.url);
         Ok(response)
     }
 
@@ -184,12 +188,22 @@ fn redirect_target(response: &UpstreamResponse, base: &Url) -> Result<Option<Url
     }
     let invalid = || FetchError::from(FetchErrorKind::BadRedirect);
     let location = response.headers.get(header::LOCATION).ok_or_else(invalid)?;
-    let location = std::str::from_utf8(location.as_bytes()).map_err(|_| invalid())?;
-    let target = join_url(base, location).map_err(|_| invalid())?;
+    let target = resolve_location(location.as_bytes(), base).ok_or_else(invalid)?;
     if base.scheme() == "https" && target.scheme() == "http" {
         return Err(FetchError::with_detail(FetchErrorKind::BadRedirect, "from https to http"));
     }
     Ok(Some(target))
+}
+
+/// Resolves a Location. Bytes in another encoding than UTF-8 are asked for as they came.
+fn resolve_location(location: &[u8], base: &Url) -> Option<Url> {
+    let location = match std::str::from_utf8(location) {
+        Ok(location) => Cow::Borrowed(location),
+        Err(_) => percent_encode(location, &AsciiSet::EMPTY).into(),
+    };
+    let mut target = join_url(base, &location).ok()?;
+    target.set_fragment(None);
+    Some(target)
 }
 
 /// Changes the request for its redirect. Credentials and bodies are only for the origin that they

@@ -24,6 +24,7 @@ pub(crate) use body::FramedBody;
 pub use chunked::fuzzing::chunked_body;
 use connection::Connection;
 use pool::ConnectionPool;
+pub(crate) use response_head::HEAD_MAX_FIELDS;
 use response_head::ResponseHead;
 #[cfg(any(test, feature = "fuzzing"))]
 pub use response_head::fuzzing::response_head;

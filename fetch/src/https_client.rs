@@ -14,6 +14,7 @@ use http::{StatusCode, Version};
 
 use crate::error::{FetchError, FetchErrorKind};
 use crate::failure_reason::{ConnectionFault, FailureReason};
+use crate::http_client;
 use crate::own_listeners::OwnListeners;
 use crate::policy::AddressPolicy;
 use crate::request::{ACCEPT_ENCODING, Request, USER_AGENT};
@@ -89,6 +90,7 @@ impl HttpsClient {
             .http1_ignore_invalid_headers_in_responses(true)
             .redirect(reqwest::redirect::Policy::none())
             .dns_resolver(Arc::new(resolver))
+            .http1_max_headers(http_client::HEAD_MAX_FIELDS)
             .connect_timeout(connect)
             .pool_idle_timeout(Duration::from_secs(60))
             .build()

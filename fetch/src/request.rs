@@ -25,7 +25,8 @@ pub struct Request<'a> {
     pub forwarded_headers: HeaderMap,
     pub body: Option<RequestBody>,
     /// Cookie jar that is sent and updated on every hop. Its cookies go along with those of the
-    /// source, and replace them where they have the same name.
+    /// source, and replace them where they have the same name. Without one, cookies live as long as
+    /// the request and its redirects.
     pub cookies: Option<&'a CookieJar>,
     /// Overrides [`Timeouts::first_byte`](crate::Timeouts::first_byte), for requests that are meant to wait upstream.
     pub first_byte_timeout: Option<Duration>,

@@ -225,6 +225,23 @@ async fn cookies_are_kept_between_hops() {
             .cookies(&jar);
         assert_eq!(fetch_text(&policy_for(address), request).await.unwrap(), expected);
     }
+    let without_jar = Request::get(url(address, "/cookie"));
+    assert_eq!(fetch_text(&policy_for(address), without_jar).await.unwrap(), "sid=7");
+}
+
+#[test]
+fn locations_are_read_as_browsers_do() {
+    let base = Url::parse("http://a.example/live/m.m3u8?x").unwrap();
+    for (location, expected) in [
+        (&b"/plain#t=10"[..], Some("http://a.example/plain")),
+        (b"?a=b c", Some("http://a.example/live/m.m3u8?a=b%20c")),
+        ("\\é".as_bytes(), Some("http://a.example/%C3%A9")),
+        (b"caf\xe9?n=\xfc", Some("http://a.example/live/caf%E9?n=%FC")),
+        (b"http://", None),
+    ] {
+        let target = resolve_location(location, &base);
+        assert_eq!(target.as_ref().map(Url::as_str), expected, "{}", location.escape_ascii());
+    }
 }
 
 /// The text that the client for `https:` reads, which needs no TLS to read responses.
@@ -273,6 +290,7 @@ async fn both_clients_are_lenient() {
         ("Transfer-Encoding: chunked", b"3\r\nhi", Err(FetchErrorKind::Body)),
         ("Content-Encoding: DEFLATE", raw_deflate, Ok("one two one two one two")),
         ("Content-Encoding: none", b"hi", Ok("hi")),
+        (&format!("{}Content-Length: 2", "Set-Cookie: a=b\r\n".repeat(300)), b"hi", Ok("hi")),
     ] {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

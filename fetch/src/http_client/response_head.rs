@@ -12,7 +12,9 @@ use super::connection::{BUFFER_BYTES, Connection};
 use crate::error::{FetchError, FetchErrorKind};
 
 const HEAD_MAX_BYTES: usize = 64 * 1024;
-const HEAD_MAX_FIELDS: usize = 100;
+/// Portals set a cookie in a field of its own, some of them more than a hundred. The limit of bytes
+/// is met first where fields are longer than 128 bytes.
+pub(crate) const HEAD_MAX_FIELDS: usize = 512;
 
 #[derive(Debug)]
 pub(super) struct ResponseHead {
