@@ -18,7 +18,7 @@ use crate::playlist_kind::{KindDetector, PlaylistKind};
 use crate::playlist_timing::PlaylistTiming;
 use crate::redaction::{self, RedactionCandidates};
 use crate::segment_context::{NextSegment, SegmentTags};
-use crate::tag::{self, PlaylistTag as P, SegmentTag as S, TagKind as Kind};
+use crate::tag::{self, Inf, PlaylistTag as P, SegmentTag as S, TagKind as Kind};
 use crate::uri_mapper::{UriMapper, UriReference, UriRole};
 use crate::uri_resolver::UriResolver;
 use crate::variables::{Definition, NO_VARIABLES, Variables};
@@ -60,12 +60,14 @@ pub fn rewrite<L: UriMapper + ?Sized>(
         open_range_end: None,
         kind_detector: KindDetector::default(),
         timing: PlaylistTiming::default(),
+        last_infs: [Inf::default(); 2],
         redactions: RedactionCandidates::default(),
     };
     for line in lines {
         rewriter.rewrite_line(&line?)?;
     }
     let kind = rewriter.kind_detector.kind()?;
+    rewriter.timing.allow_for_segments(rewriter.last_infs.map(|inf| inf.duration()));
     let timing = rewriter.timing;
     let bytes = rewriter.finish();
     Ok(RewriteOutput { bytes, kind, variables, timing })
@@ -87,6 +89,9 @@ struct Rewriter<'a, L: ?Sized> {
     open_range_end: Option<usize>,
     kind_detector: KindDetector,
     timing: PlaylistTiming,
+    /// The last two EXTINFs: what is to be expected of the next segment. To parse all of them would
+    /// cost more than to copy the lines.
+    last_infs: [Inf<'a>; 2],
     redactions: RedactionCandidates<'a>,
 }
 
@@ -96,6 +101,8 @@ impl<'a, L: UriMapper + ?Sized> Rewriter<'a, L> {
         self.kind_detector.has_segments |= is_inf;
         // In a long playlist this is most lines, and no URI depends on them.
         if is_inf {
+            let value = line.text.get(tag::INF.len()..).unwrap_or_default();
+            self.last_infs = [self.last_infs[1], Inf::of(value)];
             self.redact_behind_number(line, tag::INF, b",");
             return Ok(());
         }

@@ -107,7 +107,7 @@ pub enum PlaylistType {
 }
 
 /// The value of an EXTINF.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Inf<'a>(&'a [u8]);
 
 /// An EXT-X-KEY.
@@ -147,6 +147,10 @@ impl Tag<'_> {
 }
 
 impl<'a> Inf<'a> {
+    pub(crate) fn of(value: &'a [u8]) -> Self {
+        Self(value)
+    }
+
     /// Seconds; 0 if the value has no number.
     pub(crate) fn duration(&self) -> f64 {
         number::parse_decimal(self.0).unwrap_or_default()

@@ -46,7 +46,13 @@ pub(super) fn target_duration(media: &MediaPlaylist) -> Result<Duration, CheckEr
             Err(CheckError::new(message))
         }
         Some(short) if short < 0.1 => Ok(DEFAULT_TARGET_DURATION),
-        Some(target) => Ok(Duration::from_secs_f64(target)),
+        // Some packagers state less than their segments last.
+        Some(target) => {
+            let newest = media.segments.iter().rev().take(2).map(|segment| segment.duration);
+            let longest = newest.fold(0.0, f64::max).min(TARGET_DURATION_MAX_SECONDS);
+            let is_too_short = longest.round() > target;
+            Ok(Duration::from_secs_f64(if is_too_short { longest } else { target }))
+        }
     }
 }
 
@@ -88,6 +94,7 @@ mod tests {
         assert_eq!(of("#EXT-X-TARGETDURATION:4"), Ok(4000));
         assert_eq!(of("#EXT-X-TARGETDURATION:6.5"), Ok(6500), "players take it");
         assert_eq!(of("#EXT-X-TARGETDURATION:0"), Ok(6000), "players take it");
+        assert_eq!(of("#EXT-X-TARGETDURATION:2"), Ok(4000), "as its segments show");
         assert!(of("#EXT-X-TARGETDURATION:3600").unwrap_err().contains("3600 s is not"));
     }
 

@@ -168,6 +168,28 @@ fn dates_without_a_zone_are_utc() {
 }
 
 #[test]
+fn a_target_is_no_shorter_than_the_newest_segments() {
+    for (target, durations, expected) in [
+        ("2", "6,2,2", 2.0),
+        ("2", "2,6", 6.0),
+        ("2", "2,6,2", 6.0),
+        ("2", "2.4,2.4", 2.0),
+        ("2", "2.5,1", 2.5),
+        ("0", "4,4", 4.0),
+        ("6", "", 6.0),
+    ] {
+        let segments: String = durations
+            .split(',')
+            .filter(|seconds| !seconds.is_empty())
+            .map(|seconds| format!("#EXTINF:{seconds},\na\n"))
+            .collect();
+        let input = format!("#EXTM3U\n#EXT-X-TARGETDURATION:{target}\n{segments}");
+        let timing = run(input.as_bytes()).unwrap().timing;
+        assert_eq!(timing.target_duration, Some(expected), "{target}: {durations}");
+    }
+}
+
+#[test]
 fn timing() {
     for (lines, part, ended, segments, window) in [
         ("", None, false, 0, 0.0),
