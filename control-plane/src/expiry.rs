@@ -2,7 +2,7 @@
 //!
 //! | form | where it comes from |
 //! |---|---|
-//! | `exp`, `expire`, `expires`, `expiry`, `expiration`, `deadline`, `notafter`, `validto`, `validuntil`, `validtill`, in any case, also as `token_expires`, `x-expires`, `expiresAt`, `exptime` and the like | nearly everyone |
+//! | `exp`, `expire`, `expires`, `expiry`, `expiration`, `deadline`, `notafter`, `validto`, `validuntil`, `validtill`, in any case, also as `token_expires`, `x-expires`, `expiresAt`, `exptime`, `temp_url_expires` and the like | nearly everyone |
 //! | `e` in a query; in a path it is more likely an episode number | secure links of nginx and others, Qiniu |
 //! | `se`, `ske` | Azure SAS |
 //! | `txTime`, `wsABSTime`, hexadecimal or decimal; `volcTime` | Tencent, Wangsu, Volcengine |
@@ -12,7 +12,7 @@
 //! | `{prefix}endtime` beside `{prefix}hash` | Wowza |
 //! | `{prefix}Date` and `{prefix}Expires`: `X-Amz-`, `X-Goog-`, `X-Oss-`, … | presigned URLs of S3 and its relatives |
 //! | `server_time` and `validminutes` | `wmsAuthSign` of Nimble |
-//! | `iat` or `issued_at`, and `expires_in` | OAuth's names |
+//! | `iat`, `issued_at`, `created`, `validfrom`, `starttime`, `st` or `timestamp`, and `expires_in`, `expires`, `ttl`, `validity` or `lifetime` below ten years | OAuth's names and their like |
 //! | `DateLessThan` of the statements in `Policy` | CloudFront |
 //!
 //! Each form is read in a query, in a segment of a path (`/exp=1767225600~acl=…/`), as two segments

@@ -24,18 +24,53 @@ const EXPIRY_NAMES: [&str; 11] = [
     "validtill",
     "volctime",
 ];
-const NAME_PREFIXES: [&str; 10] =
-    ["x", "token", "auth", "access", "signature", "sign", "sig", "url", "link", "stream"];
-const NAME_SUFFIXES: [&str; 7] = ["token", "timestamp", "time", "ts", "date", "at", "on"];
-
-/// Ends of two names that begin alike: the start of a lifetime, and its length in units of so many
-/// seconds.
-const LIFETIMES: [(&str, &str, i64); 4] = [
-    ("date", "expires", 1),
-    ("servertime", "validminutes", 60),
-    ("issuedat", "expiresin", 1),
-    ("iat", "expiresin", 1),
+const NAME_PREFIXES: [&str; 13] = [
+    "x",
+    "token",
+    "auth",
+    "access",
+    "signature",
+    "sign",
+    "sig",
+    "url",
+    "link",
+    "stream",
+    "temp",
+    "cdn",
+    "ec",
 ];
+const NAME_SUFFIXES: [&str; 8] = ["token", "timestamp", "time", "ts", "date", "at", "on", "utc"];
+
+/// Ends of the names of a lifetime's start, which has the same prefix as its length.
+const LIFETIME_STARTS: [&str; 13] = [
+    "date",
+    "servertime",
+    "issuedat",
+    "issued",
+    "iat",
+    "createdat",
+    "created",
+    "validfrom",
+    "starttime",
+    "start",
+    "st",
+    "timestamp",
+    "ts",
+];
+/// Ends of the names of a lifetime's length, in units of so many seconds.
+const LIFETIME_LENGTHS: [(&str, i64); 9] = [
+    ("expires", 1),
+    ("expiresin", 1),
+    ("ttl", 1),
+    ("validity", 1),
+    ("validfor", 1),
+    ("validseconds", 1),
+    ("lifetime", 1),
+    ("validminutes", 60),
+    ("validhours", 3600),
+];
+/// A longer lifetime, ten years in seconds, is a time.
+const LIFETIME_MAX_SECONDS: i64 = 315_360_000;
 
 /// 2020 to 2099, in unix seconds. A URL that plays today did not expire earlier, and a later time
 /// is a number of something else.
@@ -89,15 +124,19 @@ fn is_expiry_name(name: &str) -> bool {
     EXPIRY_NAMES.contains(&name) || shorter().is_some_and(is_expiry_name)
 }
 
-/// `{prefix}Date` and `{prefix}Expires`, and the other pairs of [`LIFETIMES`].
+/// `{prefix}Date` and `{prefix}Expires`, and the other pairs of [`LIFETIME_STARTS`] and
+/// [`LIFETIME_LENGTHS`].
 fn lifetime_end(length: &Parameter, parameters: &[Parameter]) -> Option<Timestamp> {
-    LIFETIMES.iter().find_map(|(start_name, length_name, unit)| {
+    LIFETIME_LENGTHS.iter().find_map(|(length_name, unit)| {
         let prefix = length.name.strip_suffix(length_name)?;
-        let is_start = |it: &&Parameter| it.name.strip_suffix(start_name) == Some(prefix);
-        let start = &parameters.iter().find(is_start)?.value;
-        let start = time_in(first_part(start)).or_else(|| parse_american_time(start))?;
         let units: i64 = first_part(&length.value).parse().ok().filter(|units| *units > 0)?;
-        start.checked_add(SignedDuration::from_secs(units.checked_mul(*unit)?)).ok()
+        let seconds = units.checked_mul(*unit).filter(|it| *it <= LIFETIME_MAX_SECONDS)?;
+        let start = LIFETIME_STARTS.iter().find_map(|start_name| {
+            let is_start = |it: &&Parameter| it.name.strip_suffix(start_name) == Some(prefix);
+            let start = &parameters.iter().find(is_start)?.value;
+            time_in(first_part(start)).or_else(|| parse_american_time(start))
+        })?;
+        start.checked_add(SignedDuration::from_secs(seconds)).ok()
     })
 }
 
