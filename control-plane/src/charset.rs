@@ -2,6 +2,7 @@
 //! mark says, else the Content-Type, else an HTML or XML text itself (HTML 13.2.3.2), as in browsers.
 //! Does no I/O.
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1251, WINDOWS_1252};
@@ -15,8 +16,30 @@ pub(crate) fn decode_body(bytes: &[u8], content_type: Option<&str>) -> String {
     let marked = Encoding::for_bom(bytes).map(|(encoding, _)| encoding);
     let stated = || encoding_for_label(charset_parameter(content_type?)?.as_bytes());
     let encoding = marked.or_else(stated).or_else(|| prescan(bytes, is_markup(content_type)));
-    let encoding = encoding.unwrap_or_else(|| guess_encoding(bytes));
-    encoding.decode_with_bom_removal(bytes).0.into_owned()
+    let bytes = unfold_calendar(bytes);
+    let encoding = encoding.unwrap_or_else(|| guess_encoding(&bytes));
+    encoding.decode_with_bom_removal(&bytes).0.into_owned()
+}
+
+/// A calendar with its lines unfolded, where one is folded within a character (RFC 5545, 3.1).
+fn unfold_calendar(bytes: &[u8]) -> Cow<'_, [u8]> {
+    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    if !text.starts_with(b"BEGIN:VCALENDAR") || std::str::from_utf8(text).is_ok() {
+        return Cow::Borrowed(bytes);
+    }
+    let mut unfolded: Vec<u8> = Vec::with_capacity(bytes.len());
+    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+        match line {
+            [b' ' | b'\t', rest @ ..] => {
+                for line_end in [b'\n', b'\r'] {
+                    unfolded.pop_if(|last| *last == line_end);
+                }
+                unfolded.extend_from_slice(rest);
+            }
+            _ => unfolded.extend_from_slice(line),
+        }
+    }
+    Cow::Owned(unfolded)
 }
 
 /// Decodes the encoding that `label` names (Encoding Standard, 4.2); `None` if the name is not
@@ -126,6 +149,17 @@ mod tests {
             (utf16("Гонка", u16::to_le_bytes), Some("text/html; charset=utf-16"), "Гонка"),
             (utf16("#EXTM3U Гонка", u16::to_le_bytes), None, "#EXTM3U Гонка"),
             (utf16("BEGIN:Гонка", u16::to_be_bytes), Some("text/calendar"), "BEGIN:Гонка"),
+            // Folded within a character.
+            (
+                b"BEGIN:VCALENDAR\r\nSUMMARY:S\xc3\r\n \x83O P\r\n\taulo\r\n".to_vec(),
+                Some("text/calendar"),
+                "BEGIN:VCALENDAR\r\nSUMMARY:SÃO Paulo\r\n",
+            ),
+            (
+                b"BEGIN:VCALENDAR\nSUMMARY:K\xf6ln\n S\xfcd\n".to_vec(),
+                None,
+                "BEGIN:VCALENDAR\nSUMMARY:KölnSüd\n",
+            ),
             // Encodings with several bytes for a character.
             (b"\x83\x8c\x81\x5b\x83\x58".to_vec(), Some("a/b; charset=Shift_JIS"), "レース"),
             (b"\xa5\xec\xa1\xbc\xa5\xb9".to_vec(), Some("a/b; charset=EUC-JP"), "レース"),

@@ -120,7 +120,13 @@ impl Zones {
         let guess = Tz::from_str(name).ok();
         let listed = guess.filter(|zone| zone.name().is_some_and(|listed| listed == name));
         let zone = listed.map(Zone::Database).or_else(|| self.defined.get(name).cloned());
-        zone.or(guess.map(Zone::Database)).ok_or_else(|| {
+        // `/freeassociation.sourceforge.net/Europe/Berlin`: a globally unique name (RFC 5545, 3.2.19)
+        // that ends in one of the database.
+        let in_vendor_list = || {
+            let name = name.strip_prefix('/')?;
+            name.match_indices('/').find_map(|(at, _)| Tz::from_str(name.get(at + 1..)?).ok())
+        };
+        zone.or(guess.or_else(in_vendor_list).map(Zone::Database)).ok_or_else(|| {
             format!("the time zone {name:?} is not known, and the calendar does not define it")
         })
     }
@@ -282,6 +288,8 @@ mod tests {
             (own("GMT+0530"), "GMT+0530", Some(5)),
             (own("tzone://Microsoft/Custom"), "tzone://Microsoft/Custom", Some(5)),
             (own("There"), "Here", None),
+            (own("There"), "/freeassociation.sourceforge.net/Europe/Berlin", Some(1)),
+            (own("There"), "/example.org/Tokyo Office", None),
             (
                 "BEGIN:VTIMEZONE\r\nTZID:Here\r\nX-LIC-LOCATION:Europe/Berlin\r\nEND:VTIMEZONE\r\n"
                     .to_owned(),
