@@ -124,12 +124,11 @@ impl Response {
             return false;
         }
         let etag = self.headers.iter().find(|(name, _)| name == header::ETAG).map(|(_, etag)| etag);
-        let known = session.req_header().headers.get(header::IF_NONE_MATCH);
-        let (Some(etag), Some(known)) = (etag, known) else { return false };
-        let etag = etag.as_bytes();
+        let Some(etag) = etag.map(HeaderValue::as_bytes) else { return false };
+        // A list may come in several fields (RFC 9110, section 5.3).
+        let known = session.req_header().headers.get_all(header::IF_NONE_MATCH).into_iter();
         known
-            .as_bytes()
-            .split(|byte| *byte == b',')
+            .flat_map(|tags| tags.as_bytes().split(|byte| *byte == b','))
             .map(|tag| tag.trim_ascii())
             .any(|tag| tag == b"*" || tag.strip_prefix(b"W/").unwrap_or(tag) == etag)
     }

@@ -21,6 +21,7 @@ async fn browsers_of_any_origin_may_ask() {
             preflight.headers.get_all("access-control-allow-origin").iter().collect();
         assert_eq!(origins, ["*"]);
         assert!(preflight.header("access-control-allow-headers").unwrap().contains("Range"));
+        assert_eq!(preflight.header("access-control-allow-private-network"), Some("true"));
         assert!(preflight.header("access-control-allow-methods").unwrap().contains("HEAD"));
         // Error responses have CORS fields too, so that scripts of other origins can read them.
         let refused = fixture.get(path).await;
