@@ -66,13 +66,13 @@ pub struct NumberMapping {
     pub discontinuity: u64,
 }
 
-/// How many discontinuities a source may add in front of the first segment of a splice. Each is a
-/// line, so that a source which counts billions of them would fill the memory.
+/// How many discontinuities may stand in front of the first segment of a splice, and of those that
+/// a record has. Each is a line, so that a source which counts billions of them would fill the memory.
 const SPLICE_DISCONTINUITIES_MAX: u64 = 1000;
 
-/// The source's media sequence numbers went backwards, so its playlist can no longer be published.
+/// The source's numbers went backwards or too far ahead, so its playlist can no longer be published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the source counts backwards: it is at {newest}, and {published} is published")]
+#[error("the source's numbers do not follow: it is at {newest}, and {published} is published")]
 pub struct SequenceRegression {
     /// Media sequence number of the source's newest segment.
     pub newest: u64,
@@ -125,23 +125,34 @@ impl Splice {
     /// source's playlist, renumbered.
     ///
     /// # Errors
-    /// [`SequenceRegression`] if the source's media sequence numbers went backwards.
+    /// [`SequenceRegression`] if the source's media sequence numbers went backwards or cannot be
+    /// published, or if there are too many discontinuities.
     pub fn visible_segments<'a>(
         &'a self,
         playlist: &'a SegmentedPlaylist,
     ) -> Result<Vec<Cow<'a, Segment>>, SequenceRegression> {
-        let newest = playlist.next_number().saturating_sub(1);
-        if self.next_published_number(playlist.next_number()).is_none() {
-            return Err(SequenceRegression {
-                newest,
-                published: self.from.upstream.saturating_sub(1),
-            });
-        }
         let current: Vec<Cow<'_, Segment>> = playlist
             .segments
             .iter()
             .filter_map(|segment| self.to_published(segment).map(Cow::Owned))
             .collect();
+        let is_behind = self.next_published_number(playlist.next_number()).is_none();
+        let has_number = |last: &Segment| {
+            last.number < self.from.upstream || self.published_number(last.number).is_some()
+        };
+        let are_exhausted = playlist.segments.last().is_some_and(|last| !has_number(last))
+            || self.tail.last().is_some_and(|last| last.number == u64::MAX);
+        let are_too_many = self
+            .tail
+            .iter()
+            .chain(current.first().map(AsRef::as_ref))
+            .any(|segment| segment.tags > SPLICE_DISCONTINUITIES_MAX);
+        if is_behind || are_exhausted || are_too_many {
+            return Err(SequenceRegression {
+                newest: playlist.next_number().saturating_sub(1),
+                published: self.from.upstream.saturating_sub(1),
+            });
+        }
         let window = self.window.max(current.len());
         // Media sequence numbers have no gaps, so the segments of earlier sources are dropped if
         // this source's playlist no longer starts at the splice point.
@@ -197,9 +208,6 @@ impl Splice {
             // own that the source added after the splice was made. Other renditions may have
             // counted more before.
             published.tags = published.discontinuity.saturating_sub(self.discontinuity_before());
-            if published.tags > SPLICE_DISCONTINUITIES_MAX {
-                return None;
-            }
         }
         Some(published)
     }
