@@ -4,7 +4,9 @@ use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use pitwall_benches::{live_playlist, short_uri_vod_playlist, vod_playlist};
-use pitwall_hls::{PlaylistLimits, Redactor, UriMapper, UriReference, Variables, analyse, rewrite};
+use pitwall_hls::{
+    PlaylistLimits, Redactor, UriMapper, UriReference, Variables, parse_playlist, rewrite,
+};
 use pitwall_proxy::playlist::uri_mappers::ProxyUriMapper;
 use pitwall_proxy::upstream::seal::{Purpose, Sealer};
 use url::Url;
@@ -63,7 +65,7 @@ fn bench_playlists(criterion: &mut Criterion) {
             });
         });
         group.bench_function("analyse", |bencher| {
-            bencher.iter(|| analyse(black_box(text.as_bytes()), &base, &variables, &limits));
+            bencher.iter(|| parse_playlist(black_box(text.as_bytes()), &base, &variables, &limits));
         });
         group.finish();
     }

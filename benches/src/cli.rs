@@ -110,7 +110,7 @@ pub(crate) enum Command {
     Report,
     /// A server of the benchmarks; the program starts these servers itself.
     #[command(hide = true, subcommand)]
-    Serve(Serve),
+    Serve(ServeCommand),
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -120,7 +120,7 @@ pub(crate) enum SegmentWork {
 }
 
 #[derive(Subcommand)]
-pub(crate) enum Serve {
+pub(crate) enum ServeCommand {
     Ceiling { listen: SocketAddr, directory: PathBuf },
     Copy { listen: SocketAddr, upstream: SocketAddr },
     Origin { listen: SocketAddr },

@@ -2,9 +2,9 @@
 
 use clap::ValueEnum;
 
-use crate::cli::{Cli, Command, Options, Serve};
+use crate::cli::{Cli, Command, Options, ServeCommand};
 use crate::peers::Workload;
-use crate::record::{Record, RecordEntry, record_path};
+use crate::record::{RecordEntry, ScenarioRecord, record_file_path};
 use crate::report::AllRecords;
 use crate::scenario::players::Crowd;
 use crate::scenario::playlists::PlaylistScenario;
@@ -28,15 +28,15 @@ impl Cli {
     pub(crate) fn execute(self) -> anyhow::Result<()> {
         let Self { command, options } = self;
         match command {
-            Command::Serve(Serve::Ceiling { listen, directory }) => {
+            Command::Serve(ServeCommand::Ceiling { listen, directory }) => {
                 return serve::ceiling::run(listen, &directory);
             }
-            Command::Serve(Serve::Copy { listen, upstream }) => {
+            Command::Serve(ServeCommand::Copy { listen, upstream }) => {
                 return serve::copy::run(listen, upstream);
             }
-            Command::Serve(Serve::Origin { listen }) => return serve::origin::run(listen),
+            Command::Serve(ServeCommand::Origin { listen }) => return serve::origin::run(listen),
             Command::Report => return print_report(&options),
-            _ => network_namespace::enter()?,
+            _ => network_namespace::rerun_in_namespace()?,
         }
         crate::process::exit_on_signals()?;
         let executables = options.pitwall_executables()?;
@@ -127,7 +127,7 @@ impl BenchRun {
     }
 
     fn run_first_byte(&self) -> anyhow::Result<()> {
-        let record = SegmentScenario::first_byte()
+        let record = SegmentScenario::for_first_byte()
             .run(&self.stage, &self.options.scenario_options(TURN_SECONDS))?;
         self.save_record("first-byte", record)
     }
@@ -179,12 +179,16 @@ impl BenchRun {
     }
 
     /// Prints the skipped contenders, and merges `record` into the record file of that name.
-    fn save_record<T: RecordEntry>(&self, name: &str, record: Record<T>) -> anyhow::Result<()> {
+    fn save_record<T: RecordEntry>(
+        &self,
+        name: &str,
+        record: ScenarioRecord<T>,
+    ) -> anyhow::Result<()> {
         print_text(&report::render_skipped(&record.skipped));
-        let path = record_path(&self.options.output, name);
-        let older = Record::read(&path).unwrap_or_else(|error| {
+        let path = record_file_path(&self.options.output, name);
+        let older = ScenarioRecord::read(&path).unwrap_or_else(|error| {
             print_text(&format!("{error:#}: replaced"));
-            Record::new()
+            ScenarioRecord::new()
         });
         record.merge_older(older).write(&path)
     }

@@ -3,12 +3,12 @@
 
 use pitwall_benches::statistics::Spread;
 
-use crate::record::{Measurements, Record, Sample, Task};
+use crate::record::{Measurements, Sample, ScenarioRecord, Task};
 
 /// The ratio of `contender`'s figure to `base`'s at a task; `None` without a repetition in which
 /// both were measured.
 pub(crate) fn ratio_spread(
-    record: &Record<Sample>,
+    record: &ScenarioRecord<Sample>,
     task: &Task,
     contender: &str,
     base: &str,
@@ -23,7 +23,7 @@ pub(crate) fn ratio_spread(
 
 /// The spread of one figure of a contender at a task; `None` when it was not measured.
 pub(crate) fn figure_spread(
-    record: &Record<Sample>,
+    record: &ScenarioRecord<Sample>,
     task: &Task,
     contender: &str,
     figure: fn(&Measurements) -> f64,

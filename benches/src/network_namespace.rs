@@ -25,7 +25,7 @@ const UNSHARE_FLAGS: [&str; 5] = ["--net", "--pid", "--fork", "--kill-child", "-
 ///
 /// # Errors
 /// When the namespace exists but cannot be set up.
-pub(crate) fn enter() -> anyhow::Result<()> {
+pub(crate) fn rerun_in_namespace() -> anyhow::Result<()> {
     if std::env::var_os(NAMESPACE_MARKER_VARIABLE).is_some() {
         return prepare_namespace();
     }

@@ -11,7 +11,7 @@ use anyhow::Context;
 use crate::cores::Cores;
 use crate::load::fetch;
 use crate::nginx_config::{file_server_block, nginx_command};
-use crate::process::{Process, free_address, this_program};
+use crate::process::{Process, find_free_address, own_program_command};
 
 /// Path prefix of generated responses; all other paths are files.
 pub(crate) const DYNAMIC_PREFIX: &str = "/made/";
@@ -47,12 +47,12 @@ impl Origin {
             })?;
             anyhow::Ok(process)
         };
-        let files_address = free_address()?;
+        let files_address = find_free_address()?;
         let mut nginx =
             nginx_command(directory, 1, &file_server_block(files_address, &files_directory))?;
         let nginx = start("nginx", &mut nginx, files_address)?;
-        let dynamic_address = free_address()?;
-        let mut dynamic = this_program()?;
+        let dynamic_address = find_free_address()?;
+        let mut dynamic = own_program_command()?;
         dynamic.args(["serve", "origin", &dynamic_address.to_string()]);
         let dynamic = start("made", &mut dynamic, dynamic_address)?;
         Ok(Self { files_address, dynamic_address, files_directory, _processes: [nginx, dynamic] })

@@ -22,7 +22,7 @@ use anyhow::{Context, bail};
 pub(crate) use link_style::{LinkStyle, LinkTarget};
 
 use crate::load::fetch;
-use crate::process::{Process, free_address};
+use crate::process::{Process, find_free_address};
 use crate::testbed::Testbed;
 
 /// Work that a peer can do.
@@ -129,7 +129,7 @@ pub(crate) fn start_contender(
     threads: usize,
 ) -> Result<Contender, SkippedContender> {
     let start = || {
-        let address = free_address()?;
+        let address = find_free_address()?;
         let mut process = peer.spawn(testbed, address, threads)?;
         process
             .wait_until_listening(address)

@@ -113,12 +113,12 @@ pub(crate) fn exit_on_signals() -> anyhow::Result<()> {
 }
 
 /// A loopback address with a port on which nothing listens.
-pub(crate) fn free_address() -> anyhow::Result<SocketAddr> {
+pub(crate) fn find_free_address() -> anyhow::Result<SocketAddr> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no port is free")?;
     Ok(listener.local_addr()?)
 }
 
 /// A command that runs this program.
-pub(crate) fn this_program() -> anyhow::Result<Command> {
+pub(crate) fn own_program_command() -> anyhow::Result<Command> {
     Ok(Command::new(std::env::current_exe().context("where is this program?")?))
 }

@@ -16,7 +16,7 @@ pub(crate) use sample::{Measurements, Sample, Task};
 
 /// The results of one scenario.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Record<T> {
+pub(crate) struct ScenarioRecord<T> {
     pub(crate) machine: Machine,
     pub(crate) results: Vec<T>,
     pub(crate) skipped: Vec<SkippedContender>,
@@ -36,7 +36,7 @@ pub(crate) struct Machine {
     pub(crate) kernel: String,
 }
 
-impl<T: RecordEntry> Record<T> {
+impl<T: RecordEntry> ScenarioRecord<T> {
     pub(crate) fn new() -> Self {
         Self { machine: Machine::detect(), results: Vec::new(), skipped: Vec::new() }
     }
@@ -77,7 +77,7 @@ impl<T: RecordEntry> Record<T> {
 }
 
 /// The file of the record `name` in the output directory.
-pub(crate) fn record_path(output: &Path, name: &str) -> PathBuf {
+pub(crate) fn record_file_path(output: &Path, name: &str) -> PathBuf {
     output.join(format!("{name}.json"))
 }
 
@@ -100,7 +100,7 @@ mod tests {
     use super::*;
     use crate::peers::Workload;
 
-    fn record(samples: &[(&str, &str, f64)], skipped: &[&str]) -> Record<Sample> {
+    fn record(samples: &[(&str, &str, f64)], skipped: &[&str]) -> ScenarioRecord<Sample> {
         let sample = |(item, contender, seconds): &(&str, &str, f64)| Sample {
             task: Task {
                 work: Workload::Stored,
@@ -116,10 +116,10 @@ mod tests {
         let skipped = skipped
             .iter()
             .map(|name| SkippedContender { name: (*name).to_owned(), reason: reason.clone() });
-        Record {
+        ScenarioRecord {
             results: samples.iter().map(sample).collect(),
             skipped: skipped.collect(),
-            ..Record::new()
+            ..ScenarioRecord::new()
         }
     }
 

@@ -47,7 +47,7 @@ pub(crate) fn serve(
     listen: SocketAddr,
     respond: impl FnMut(&str) -> RawResponse,
 ) -> anyhow::Result<()> {
-    run_event_loop(listen, HttpServer { connections: slab::Slab::new(), respond })
+    run_event_loop(listen, HttpConnections { connections: slab::Slab::new(), respond })
 }
 
 /// Handles the sockets of a server's event loop.
@@ -80,12 +80,12 @@ fn run_event_loop(listen: SocketAddr, mut sockets: impl SocketHandler) -> anyhow
 
 const LISTENER_TOKEN: Token = Token(usize::MAX - 1);
 
-struct HttpServer<F> {
+struct HttpConnections<F> {
     connections: slab::Slab<Connection>,
     respond: F,
 }
 
-impl<F: FnMut(&str) -> RawResponse> SocketHandler for HttpServer<F> {
+impl<F: FnMut(&str) -> RawResponse> SocketHandler for HttpConnections<F> {
     fn add_client(&mut self, mut stream: TcpStream, registry: &Registry) -> std::io::Result<()> {
         let entry = self.connections.vacant_entry();
         let both = Interest::READABLE | Interest::WRITABLE;
@@ -146,14 +146,14 @@ impl Connection {
                     Err(error) => return Err(error),
                 }
             }
-            match self.take_request()? {
+            match self.take_request_path()? {
                 Some(path) => RawResponse { head: self.head, body: self.body } = respond(&path),
                 None => return Ok(()),
             }
         }
     }
 
-    fn take_request(&mut self) -> std::io::Result<Option<String>> {
+    fn take_request_path(&mut self) -> std::io::Result<Option<String>> {
         loop {
             if let Some(end) = find_head_end(&self.request) {
                 let path = parse_path(&self.request).ok_or(ErrorKind::InvalidData)?;

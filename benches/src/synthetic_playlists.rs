@@ -69,7 +69,7 @@ pub fn multivariant_playlist() -> String {
 
 /// A VOD playlist as long as usual limits allow: 9 500 segments, 1 MB, signed relative URIs.
 pub fn vod_playlist() -> String {
-    build_vod(|text, n| {
+    build_long_vod(|text, n| {
         let _ = writeln!(
             text,
             "v720/world-feed-{n:06}.ts?exp=1795221000&sig=8f14e45fceea167a5a36dedd4bea2543"
@@ -80,12 +80,12 @@ pub fn vod_playlist() -> String {
 /// A VOD playlist like [`vod_playlist`] with the shortest URIs in use, where the cost per line
 /// exceeds the cost per byte.
 pub fn short_uri_vod_playlist() -> String {
-    build_vod(|text, n| {
+    build_long_vod(|text, n| {
         let _ = writeln!(text, "seg-{n:05}.ts");
     })
 }
 
-fn build_vod(mut write_uri: impl FnMut(&mut String, u64)) -> String {
+fn build_long_vod(mut write_uri: impl FnMut(&mut String, u64)) -> String {
     let mut text = String::from(
         "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-PLAYLIST-TYPE:VOD\n#EXT-X-TARGETDURATION:6\n#EXT-X-MEDIA-SEQUENCE:0\n",
     );

@@ -3,12 +3,12 @@
 
 use crate::comparison::{figure_spread, median_or_nan, ratio_spread};
 use crate::peers::Workload;
-use crate::record::{Measurements, Record, Sample, Task};
+use crate::record::{Measurements, Sample, ScenarioRecord, Task};
 use crate::table::Table;
 
 type FigureFn = fn(&Measurements) -> f64;
 
-pub(crate) fn render_task(record: &Record<Sample>, task: &Task) -> String {
+pub(crate) fn render_task(record: &ScenarioRecord<Sample>, task: &Task) -> String {
     let contenders = record.contenders(task);
     let base = reference_contender(task);
     // Without the usual reference, the first contender is the reference.

@@ -69,7 +69,7 @@ impl Testbed {
     }
 
     /// Starts a contender on the measured cores; its output goes to `output.log` in `directory`.
-    pub(crate) fn start_measured(
+    pub(crate) fn start_measured_process(
         &self,
         command: &mut Command,
         directory: &Path,

@@ -73,7 +73,7 @@ impl CircuitBreaker {
     }
 
     /// Records a new URL: the failures of the previous URL say nothing about it.
-    pub(crate) fn record_new_url(&mut self) {
+    pub(crate) fn reset_for_new_url(&mut self) {
         match self.state {
             State::Closed => self.record_success(),
             State::Open { .. } | State::HalfOpen { .. } => self.close(),
@@ -192,7 +192,7 @@ mod tests {
                 's' => breaker.record_failure(CheckFailureKind::Late),
                 'p' => breaker.record_failure(CheckFailureKind::Transient),
                 'd' => breaker.record_failure(CheckFailureKind::Permanent),
-                'n' => breaker.record_new_url(),
+                'n' => breaker.reset_for_new_url(),
                 _ => tokio::time::advance(Duration::from_mins(1)).await,
             }
         }

@@ -15,7 +15,7 @@ const PRESCAN_MAX_BYTES: usize = 1024;
 pub(crate) fn decode_body(bytes: &[u8], content_type: Option<&str>) -> String {
     let marked = Encoding::for_bom(bytes).map(|(encoding, _)| encoding);
     let stated = || encoding_for_label(charset_parameter(content_type?)?.as_bytes());
-    let encoding = marked.or_else(stated).or_else(|| prescan(bytes, is_markup(content_type)));
+    let encoding = marked.or_else(stated).or_else(|| prescan(bytes, is_markup_type(content_type)));
     let bytes = unfold_calendar(bytes);
     let encoding = encoding.unwrap_or_else(|| guess_encoding(&bytes));
     encoding.decode_with_bom_removal(&bytes).0.into_owned()
@@ -56,7 +56,7 @@ fn encoding_for_label(label: &[u8]) -> Option<&'static Encoding> {
 
 /// Whether a body of this type is HTML or XML, which may state its own encoding; a body without a
 /// type may be.
-pub(crate) fn is_markup(content_type: Option<&str>) -> bool {
+pub(crate) fn is_markup_type(content_type: Option<&str>) -> bool {
     content_type.is_none_or(|content_type| {
         let content_type = content_type.to_ascii_lowercase();
         content_type.contains("html") || content_type.contains("xml")

@@ -166,13 +166,13 @@ async fn check_playlist(
     let first = passed.iter().find(|entry| entry.0.role == Role::Video);
     let first = first.ok_or_else(|| CheckError::new("the master playlist offers no video"))?;
     let live_edge = LiveEdge::of(&first.1)?;
-    let continuous = passed.iter().filter(|entry| is_continuous(entry.0.role));
+    let continuous = passed.iter().filter(|entry| is_continuous_role(entry.0.role));
     multivariant.has_independent_segments |=
         continuous.clone().all(|(_, media)| media.has_independent_segments);
     let live_edges =
         continuous.map(|(rendition, media)| Ok((rendition.id.clone(), LiveEdge::of(media)?)));
     let live_edges = live_edges.collect::<Result<_, CheckError>>()?;
-    let video = sample.container.unwrap_or(run::claimed_container(&first.1));
+    let video = sample.container.unwrap_or(run::infer_container_from_playlist(&first.1));
     let sampled = first.0.id.clone();
     let mut renditions = Vec::new();
     for (rendition, media) in passed {
@@ -183,10 +183,10 @@ async fn check_playlist(
             // variants.
             Role::Video if media.segments.iter().all(|segment| segment.map.is_none()) => video,
             Role::Audio => rendition.container,
-            Role::Subtitles if run::claimed_container(&media) != Container::Fmp4 => {
+            Role::Subtitles if run::infer_container_from_playlist(&media) != Container::Fmp4 => {
                 Container::WebVtt
             }
-            _ => run::claimed_container(&media),
+            _ => run::infer_container_from_playlist(&media),
         };
         renditions.push(Rendition {
             container,
@@ -204,7 +204,7 @@ async fn check_playlist(
         init_section,
         variables: variables.clone(),
         cookies: check_run.cookies.clone(),
-        set_cookies: check_run.cookies.set_cookies(),
+        set_cookies: check_run.cookies.export_set_cookies(),
     })
 }
 
@@ -216,7 +216,7 @@ async fn fetch_rendition(
 ) -> Result<(Rendition, MediaPlaylist), CheckError> {
     let media = check_run.fetch_media_playlist(&rendition.playlist, variables).await?;
     if rendition.role == Role::Audio {
-        let audio = check_run.measure_audio(&media).await;
+        let audio = check_run.inspect_audio_segment(&media).await;
         rendition.container = audio.container;
         rendition.bandwidth = rendition.bandwidth.or(audio.bit_rate);
         rendition.audio_codec = audio.codec.map(str::to_owned);
@@ -232,8 +232,8 @@ async fn check_single_rendition(
 ) -> Result<CheckFindings, CheckError> {
     let media = run::require_live(media)?;
     let sample = check_run.sample_newest_segment(media).await?;
-    let container = sample.container.unwrap_or(run::claimed_container(media));
-    let mut rendition = rendition::single_rendition(url.clone(), container, sample.bit_rate);
+    let container = sample.container.unwrap_or(run::infer_container_from_playlist(media));
+    let mut rendition = rendition::build_single_rendition(url.clone(), container, sample.bit_rate);
     let init_section = check_run.find_init_section(media, None).await?;
     let codecs = init_section.as_ref().map_or(sample.codecs, |section| section.codecs);
     rendition::record_codecs(&mut [&mut rendition], codecs);
@@ -253,7 +253,7 @@ async fn check_single_rendition(
         init_section,
         variables: Variables::default(),
         cookies: check_run.cookies.clone(),
-        set_cookies: check_run.cookies.set_cookies(),
+        set_cookies: check_run.cookies.export_set_cookies(),
     })
 }
 
@@ -261,7 +261,7 @@ async fn recheck_renditions(
     check_run: &CheckRun<'_>,
     last: &CheckFindings,
 ) -> Result<CheckFindings, CheckError> {
-    let continuous = last.renditions.iter().filter(|rendition| is_continuous(rendition.role));
+    let continuous = last.renditions.iter().filter(|rendition| is_continuous_role(rendition.role));
     let fetches: Vec<_> = continuous
         .map(|rendition| {
             let media = check_run.fetch_media_playlist(&rendition.playlist, &last.variables);
@@ -288,9 +288,10 @@ async fn recheck_renditions(
     };
     let init_section = check_run.find_init_section(media, last.init_section.as_ref()).await?;
     let named = |section: &Option<InitSection>| section.as_ref().map(|section| section.codecs);
-    let has_other_map =
-        named(&init_section).zip(named(&last.init_section)).is_some_and(|(a, b)| a.contradict(&b));
-    if sample.codecs.contradict(&last.sample.codecs) || has_other_map {
+    let has_other_map = named(&init_section)
+        .zip(named(&last.init_section))
+        .is_some_and(|(a, b)| a.has_conflict_with(&b));
+    if sample.codecs.has_conflict_with(&last.sample.codecs) || has_other_map {
         return Err(CheckError::new("the source has other codecs"));
     }
     Ok(CheckFindings { live_edge, live_edges, sample, init_section, ..last.clone() })
@@ -308,7 +309,7 @@ fn has_stepped_back(
 }
 
 /// Does a rendition of this role get new segments all the time? Subtitles may pause.
-fn is_continuous(role: Role) -> bool {
+fn is_continuous_role(role: Role) -> bool {
     matches!(role, Role::Video | Role::Audio)
 }
 
@@ -323,7 +324,7 @@ fn timeout_error() -> CheckError {
 }
 
 /// The map's name of a container. An unknown container is most likely a disguised transport stream.
-fn map_container(detected: pitwall_hls::Container) -> Container {
+fn to_published_container(detected: pitwall_hls::Container) -> Container {
     match detected {
         pitwall_hls::Container::Fmp4 => Container::Fmp4,
         pitwall_hls::Container::PackedAudio => Container::PackedAudio,
@@ -387,11 +388,11 @@ impl CheckFindings {
             latency: Duration::from_millis(50),
             throughput: None,
             container: None,
-            codecs: pitwall_hls::Codecs::default(),
+            codecs: pitwall_hls::CodecFamilies::default(),
             bit_rate: None,
             fingerprint: SegmentFingerprint::of(&sequence.to_be_bytes()),
         };
-        let continuous = renditions.iter().filter(|one| is_continuous(one.role));
+        let continuous = renditions.iter().filter(|one| is_continuous_role(one.role));
         let live_edges = continuous.map(|one| (one.id.clone(), live_edge)).collect();
         let multivariant = MultivariantTags::default();
         Self {

@@ -29,17 +29,17 @@ use pitwall_upstream_map::{Leadership, Store};
 use serde::{Deserialize, Deserializer};
 use tokio::sync::{mpsc, watch};
 
-pub use self::admin::{AdminEndpoints, LogFilter};
+pub use self::admin::{AdminEndpointState, LogFilter};
 use self::authorization::CommandAuthorizer;
-pub use self::reload_route::ReloadRequests;
+pub use self::reload_route::ReloadRequestSender;
 pub use self::routes::{COMMAND_LOG_TARGET, openapi};
 pub use self::token::{AdminToken, TokenTooShort};
 use crate::clock::Clock;
-use crate::config_files::{EditableOverrides, SourceFiles};
+use crate::config_files::{OverrideFileEditor, SourceFiles};
 use crate::model::command::Command;
 use crate::settings::from_text;
 use crate::trial::TrialRuns;
-use crate::webhooks::NotificationTest;
+use crate::webhooks::NotificationTester;
 
 /// `[control]` of the configuration.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -54,27 +54,27 @@ pub struct ControlConfig {
     /// them.
     pub admin: Option<SocketAddr>,
     /// Whether commands may change files in `sources/` and the override file of the schedule.
-    pub edit_files: EditFiles,
+    pub edit_files: FileEditingFlag,
 }
 
 /// `edit_files`: `true` unless the operator says otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
-pub struct EditFiles(pub bool);
+pub struct FileEditingFlag(pub bool);
 
-impl Default for EditFiles {
+impl Default for FileEditingFlag {
     fn default() -> Self {
         Self(true)
     }
 }
 
 /// What commands work with beside the engine.
-pub(crate) struct OperatorTools {
+pub(crate) struct CommandDependencies {
     pub(crate) sources: SourceFiles,
-    pub(crate) overrides: EditableOverrides,
+    pub(crate) overrides: OverrideFileEditor,
     pub(crate) trials: Arc<TrialRuns>,
-    pub(crate) notification_test: NotificationTest,
-    pub(crate) reload_requests: ReloadRequests,
+    pub(crate) notification_test: NotificationTester,
+    pub(crate) reload_requests: ReloadRequestSender,
 }
 
 /// A host and a port, such as `control-1.example:8081`.
@@ -105,7 +105,7 @@ impl ControlConfig {
 pub struct CommandServer {
     command_sender: mpsc::Sender<Command>,
     authorizer: CommandAuthorizer,
-    tools: Arc<OperatorTools>,
+    tools: Arc<CommandDependencies>,
     /// Knows which control plane leads.
     store: Arc<dyn Store>,
     /// For the leader alone. The leader may listen where an edge of this machine does not fetch
@@ -116,7 +116,7 @@ pub struct CommandServer {
 impl CommandServer {
     pub(crate) fn new(
         command_sender: mpsc::Sender<Command>,
-        tools: OperatorTools,
+        tools: CommandDependencies,
         admin_token: watch::Receiver<Option<AdminToken>>,
         clock: Clock,
         store: Arc<dyn Store>,
@@ -160,7 +160,7 @@ impl CommandServer {
 /// When the listener cannot be used.
 pub async fn serve_admin(
     listener: std::net::TcpListener,
-    endpoints: AdminEndpoints,
+    endpoints: AdminEndpointState,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
     listener.set_nonblocking(true)?;

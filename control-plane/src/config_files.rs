@@ -18,10 +18,10 @@ mod versioned_file;
 use std::fmt;
 use std::path::PathBuf;
 
-pub(crate) use self::override_file::{CheckedOverrides, EditableOverrides, OverrideText};
+pub(crate) use self::override_file::{CheckedOverrides, OverrideFileEditor, OverrideText};
 pub(crate) use self::source_draft::SourceDraft;
 pub(crate) use self::source_files::{CheckedSource, SourceFileText, SourceFiles, SourceList};
-pub use self::source_files::{FixedSource, SourceFileLocations};
+pub use self::source_files::{ReadOnlySource, SourceFileLocations};
 pub(crate) use self::versioned_file::Precondition;
 use crate::schedule::OverrideError;
 use crate::settings::locate_error;

@@ -10,8 +10,8 @@ use pitwall_upstream_map::Store;
 use tokio::sync::watch;
 
 use crate::clock::Clock;
-use crate::commands::{AdminToken, CommandServer, OperatorTools, ReloadRequests};
-use crate::config_files::{EditableFiles, EditableOverrides, SourceFileLocations, SourceFiles};
+use crate::commands::{AdminToken, CommandDependencies, CommandServer, ReloadRequestSender};
+use crate::config_files::{EditableFiles, OverrideFileEditor, SourceFileLocations, SourceFiles};
 use crate::engine::jobs::NetworkExecutor;
 use crate::engine::{Engine, EngineDependencies, EngineSettings};
 use crate::extract::ConfiguredSource;
@@ -22,7 +22,7 @@ use crate::publish::PublicUrl;
 use crate::rank::RankConfig;
 use crate::schedule::{self, OverrideError, ScheduleConfig, SchedulePoller};
 use crate::trial::TrialRuns;
-use crate::webhooks::{self, NotificationTest, Notifier, Webhook, WebhookDeliveries};
+use crate::webhooks::{self, DeliveryTasks, NotificationTester, Notifier, Webhook};
 
 /// What a [`ControlPlane`] is made from.
 pub struct ControlPlaneConfig {
@@ -58,7 +58,7 @@ impl ControlPlaneConfig {
 /// Extracts, checks, ranks and publishes until [`run`](Self::run) is shut down.
 pub struct ControlPlane {
     engine: Engine,
-    webhooks: WebhookDeliveries,
+    webhooks: DeliveryTasks,
     schedule: SchedulePoller,
     settings_handle: SettingsHandle,
     /// For commands, and not that of the engine.
@@ -207,17 +207,17 @@ impl ControlPlane {
     }
 
     /// The server of operator commands to this control plane.
-    pub fn command_server(&self, reload_requests: ReloadRequests) -> CommandServer {
+    pub fn command_server(&self, reload_requests: ReloadRequestSender) -> CommandServer {
         let store = self.engine.store.clone();
         let (clock, files) = (Clock::system(), &self.settings_handle.files);
         let (runner, fetcher) = (&self.command_runner, &self.fetcher);
         let settings = self.settings_handle.engine.subscribe();
         let webhooks = Box::new(move || settings.borrow().webhooks.clone());
-        let tools = OperatorTools {
+        let tools = CommandDependencies {
             sources: SourceFiles::new(files.subscribe(), runner.clone()),
-            overrides: EditableOverrides::new(files.subscribe()),
+            overrides: OverrideFileEditor::new(files.subscribe()),
             trials: Arc::new(TrialRuns::new(runner.clone(), fetcher.clone(), clock.clone())),
-            notification_test: NotificationTest::new(webhooks, fetcher.clone()),
+            notification_test: NotificationTester::new(webhooks, fetcher.clone()),
             reload_requests,
         };
         let token = self.admin_token();

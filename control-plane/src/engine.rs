@@ -46,9 +46,9 @@ use self::alerts::AlertState;
 use self::job_queue::JobQueue;
 use self::jobs::{EngineEvent, JobExecutor};
 use self::leadership::InheritedUpstreams;
-use self::persistence::PersistedState;
-use self::publishing::Publication;
-use self::stream_review::{Reviews, StreamCounts};
+use self::persistence::RestoredState;
+use self::publishing::PublicationState;
+use self::stream_review::{ReviewQueue, StreamCounts};
 use crate::clock::Clock;
 use crate::extract::ConfiguredSource;
 use crate::history::HistoryStore;
@@ -89,7 +89,7 @@ pub(crate) struct Engine {
     active_upstreams: BTreeMap<StreamId, ActiveUpstream>,
     /// Number of viewers of each watched stream.
     viewers: BTreeMap<StreamId, usize>,
-    persisted: PersistedState,
+    persisted: RestoredState,
     alert_state: AlertState,
     notifier: Notifier,
     command_channel: (mpsc::Sender<Command>, mpsc::Receiver<Command>),
@@ -97,8 +97,8 @@ pub(crate) struct Engine {
     checks: JobQueue<UpstreamKey>,
     jobs: JoinSet<()>,
     event_channel: (mpsc::Sender<EngineEvent>, mpsc::Receiver<EngineEvent>),
-    reviews: Reviews,
-    publication: Publication,
+    reviews: ReviewQueue,
+    publication: PublicationState,
     last_generation: u64,
     last_tick_at: Option<Instant>,
     /// The upstreams that the previous leader published, until they are found again.
@@ -146,7 +146,7 @@ impl Engine {
         let started_at = clock.now();
         let current = settings.borrow_and_update().clone();
         let EngineSettings { sources, rank, webhooks } = &*current;
-        let (persisted, mut lifetimes) = PersistedState::load(history_store, sources, started_at);
+        let (persisted, mut lifetimes) = RestoredState::load(history_store, sources, started_at);
         let state = |(position, source): (usize, &Arc<ConfiguredSource>)| {
             let learned = lifetimes.remove(&source.name).unwrap_or_default();
             metrics.register_source(&source.name, started_at);
@@ -154,7 +154,7 @@ impl Engine {
         };
         let sources: Vec<_> = sources.iter().enumerate().map(state).collect();
         let mut known_streams = KnownStreams::default();
-        known_streams.configure(&sources);
+        known_streams.replace_configured_streams(&sources);
         known_streams.configured().for_each(|stream| metrics.register_stream(stream));
         notifier.set_webhooks(webhooks);
         let cadence = PollCadence::of(&schedule.borrow().schedule, started_at);
@@ -185,8 +185,8 @@ impl Engine {
             checks: JobQueue::new(job_start::CHECK_LIMITS),
             jobs: JoinSet::new(),
             event_channel: mpsc::channel(256),
-            reviews: Reviews::default(),
-            publication: Publication::default(),
+            reviews: ReviewQueue::default(),
+            publication: PublicationState::default(),
             last_generation: 0,
             last_tick_at: None,
             inherited_upstreams: None,
@@ -204,17 +204,17 @@ impl Engine {
         loop {
             self.tick_if_due();
             self.start_due_extractions();
-            self.start_due_checks();
+            self.start_due_rechecks();
             self.review_touched();
             self.refuse_overdue_switches();
             self.publish_if_due();
             self.save_history_if_due();
-            self.wait_for_event().await;
+            self.handle_next_event().await;
         }
     }
 
     /// Waits for an event, or until the next job, review or publication is due.
-    async fn wait_for_event(&mut self) {
+    async fn handle_next_event(&mut self) {
         let until = self.next_wake();
         tokio::select! {
             event = self.event_channel.1.recv() => {
@@ -237,7 +237,7 @@ impl Engine {
         let tick = self.last_tick_at.map_or(now, |last| last + TICK_INTERVAL);
         let (runs, checks) = (self.runs.next_after(now), self.checks.next_after(now));
         let reviews = self.reviews.due.next_after(now);
-        let times = [runs, checks, reviews, self.publication.next_at()];
+        let times = [runs, checks, reviews, self.publication.next_due_at()];
         times.into_iter().flatten().fold(tick, Instant::min)
     }
 

@@ -43,7 +43,7 @@ use jiff::Timestamp;
 use pitwall_upstream_map::documents::ExpirySource;
 use url::Url;
 
-use self::forms::Place;
+use self::forms::UrlPart;
 pub(crate) use self::times::parse_time as expiry_from_text;
 
 /// When a URL expires, and where that time comes from.
@@ -78,8 +78,8 @@ impl TokenExpiry {
 
 /// The earliest expiry in the query or path of a playlist URL.
 pub(crate) fn expiry_from_url(url: &Url) -> Option<Timestamp> {
-    let in_query = url.query().and_then(|query| forms::find_expiry(query, Place::Query));
-    let in_path = forms::find_expiry(url.path(), Place::Path);
+    let in_query = url.query().and_then(|query| forms::find_expiry(query, UrlPart::Query));
+    let in_path = forms::find_expiry(url.path(), UrlPart::Path);
     in_query.into_iter().chain(in_path).min()
 }
 

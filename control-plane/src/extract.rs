@@ -61,7 +61,7 @@ pub use self::drift::{Drift, find_first_drift};
 pub use self::error::ExtractError;
 pub(crate) use self::error::StepFailure;
 pub(crate) use self::mask::{is_secret_name, mask_value};
-pub use self::recipe::run_if_script_worker;
+pub use self::recipe::run_script_worker;
 use self::recorder::{HttpRecorder, RecordedRequest, RecordedResponse};
 pub use self::recorder::{Recording, RecordingError};
 pub use self::runner::{Extraction, ExtractionRunner};
@@ -140,7 +140,7 @@ fn configure_extractor(
 impl ExtractContext<'_> {
     /// Fetches through the [`HttpRecorder`]. A response with any status is `Ok`; only a missing
     /// response is a failure. `limit` bounds the body of a successful response, in bytes.
-    async fn fetch(
+    async fn fetch_recorded(
         &self,
         branch: &RunBranch,
         request: Request<'_>,

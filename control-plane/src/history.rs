@@ -18,7 +18,7 @@ use crate::state_file::StateFile;
 #[derive(Clone, Default, Serialize, Deserialize)]
 pub(crate) struct History {
     pub(crate) upstreams: Vec<UpstreamHistoryEntry>,
-    pub(crate) playing: Vec<ActiveHistory>,
+    pub(crate) playing: Vec<ActiveUpstreamEntry>,
     /// By source name.
     pub(crate) lifetimes: BTreeMap<String, TokenLifetimes>,
 }
@@ -34,7 +34,7 @@ pub(crate) struct UpstreamHistoryEntry {
 
 /// The active upstream of a stream, and whether an operator pinned it.
 #[derive(Clone, Serialize, Deserialize)]
-pub(crate) struct ActiveHistory {
+pub(crate) struct ActiveUpstreamEntry {
     pub(crate) stream: StreamId,
     pub(crate) source: String,
     pub(crate) ordinal: usize,
@@ -100,7 +100,7 @@ impl HistoryStore {
     }
 
     /// The revision that succeeds all those collected before.
-    pub(crate) fn revise(&self, history: History, now: Timestamp) -> HistoryRevision {
+    pub(crate) fn begin_revision(&self, history: History, now: Timestamp) -> HistoryRevision {
         let number = self.last_revision.fetch_add(1, Ordering::Relaxed) + 1;
         HistoryRevision { number, collected_at: now, history }
     }
@@ -136,7 +136,13 @@ mod tests {
                 ordinal,
                 past,
             }],
-            playing: vec![ActiveHistory { stream, source, ordinal, pinned: true, switched: 7 }],
+            playing: vec![ActiveUpstreamEntry {
+                stream,
+                source,
+                ordinal,
+                pinned: true,
+                switched: 7,
+            }],
             lifetimes: BTreeMap::new(),
         }
     }
@@ -149,7 +155,7 @@ mod tests {
             history_store.load(at).upstreams.first().map(|one| one.past.trips)
         };
         assert_eq!(trips(&history_store, now()), None);
-        history_store.save(&history_store.revise(history(), now())).unwrap();
+        history_store.save(&history_store.begin_revision(history(), now())).unwrap();
         assert_eq!(trips(&history_store, now()), Some(2));
         assert!(history_store.load(now()).playing[0].pinned);
         let week_later = now() + SignedDuration::from_hours(8 * 24);
@@ -161,8 +167,8 @@ mod tests {
     fn an_older_revision_replaces_no_newer_one() {
         let directory = tempfile::tempdir().unwrap();
         let history_store = HistoryStore::new(directory.path().to_owned());
-        let older = history_store.revise(History::default(), now());
-        let newer = history_store.revise(history(), now());
+        let older = history_store.begin_revision(History::default(), now());
+        let newer = history_store.begin_revision(history(), now());
         for (saved, expected) in [(&older, 0), (&newer, 1), (&older, 1)] {
             history_store.save(saved).unwrap();
             assert_eq!(history_store.load(now()).playing.len(), expected);

@@ -54,17 +54,17 @@ mod trial;
 mod webhooks;
 
 pub use commands::{
-    AdminEndpoints, AdminToken, COMMAND_LOG_TARGET, CommandServer, ControlConfig, LogFilter,
-    ReloadRequests, TokenTooShort, openapi, serve_admin,
+    AdminEndpointState, AdminToken, COMMAND_LOG_TARGET, CommandServer, ControlConfig, LogFilter,
+    ReloadRequestSender, TokenTooShort, openapi, serve_admin,
 };
-pub use config_files::{FixedSource, SourceFileLocations};
+pub use config_files::{ReadOnlySource, SourceFileLocations};
 pub use control::{
     ControlPlane, ControlPlaneConfig, ControlPlaneSettings, SettingsHandle, SetupError,
 };
 pub use extract::{
     BrowserConfig, Candidate, ConfiguredSource, Drift, ExtractConfig, ExtractError, Extraction,
     ExtractionRunner, Recording, RecordingError, RunBranch, TracedStep, find_first_drift,
-    run_if_script_worker,
+    run_script_worker,
 };
 pub use playability::check_playability;
 pub use publish::PublicUrl;
@@ -72,5 +72,6 @@ pub use rank::RankConfig;
 pub use schedule::{IcsLocation, OverrideError, ProviderName, ScheduleConfig, check_overrides};
 pub use source::{CheckRules, Source};
 pub use webhooks::{
-    Webhook, WebhookConfig, WebhookError, WebhookTestResult, WebhookTestResults, test_webhooks,
+    Webhook, WebhookConfig, WebhookSecretError, WebhookTestResult, WebhookTestResults,
+    test_webhooks,
 };

@@ -16,15 +16,15 @@ use std::num::NonZeroU32;
 
 use jiff::Timestamp;
 use pitwall_upstream_map::documents::{
-    Document, Explanation, Extractor, ExtractorError, ExtractorStatus, PublicRendition,
-    PublicSource, PublicStream, Schedule, SessionStatus,
+    Explanation, ExtractorDocument, ExtractorError, ExtractorStatus, PublicDocument,
+    PublicRendition, PublicSource, PublicStream, Schedule, SessionStatus,
 };
 use pitwall_upstream_map::{Health, RequestProfile, RequestProfileId, Stream, StreamId, Upstream};
 use url::Url;
 
 pub use self::public_url::PublicUrl;
-use self::rendition_ids::UsualCompositions;
-use crate::model::known_streams::{KnownStream, NamingSources};
+use self::rendition_ids::CompositionsById;
+use crate::model::known_streams::{KnownStream, SourcesNamingStream};
 use crate::model::ranking::{RankedUpstream, Ranking};
 use crate::model::run_report::CHECK_STEP;
 use crate::model::source_state::SourceState;
@@ -38,21 +38,22 @@ use crate::source::Source;
 /// schedule.
 pub(crate) fn session_phases(schedule: &Schedule, now: Timestamp) -> Vec<(SessionStatus, bool)> {
     let sessions = schedule.meetings.iter().flat_map(|meeting| &meeting.sessions);
-    let phase =
-        |session| (live_window::status_at(session, now), live_window::is_in_margin(session, now));
+    let phase = |session| {
+        (live_window::status_at(session, now), live_window::is_in_overrun_margin(session, now))
+    };
     sessions.map(phase).collect()
 }
 
 /// A source's profile for all its upstreams but those that need other header fields.
-pub(crate) fn source_profile(source: &Source) -> (RequestProfileId, RequestProfile) {
-    (RequestProfileId(source.name.clone()), profile(source, &source.headers, &[]))
+pub(crate) fn source_profile_entry(source: &Source) -> (RequestProfileId, RequestProfile) {
+    (RequestProfileId(source.name.clone()), build_profile(source, &source.headers, &[]))
 }
 
-pub(crate) fn extractor(
+pub(crate) fn build_extractor_document(
     position: usize,
     status: &ExtractorStatus,
-) -> Result<Extractor, serde_json::Error> {
-    Ok(Extractor { position, status: Document::from_value(status)? })
+) -> Result<ExtractorDocument, serde_json::Error> {
+    Ok(ExtractorDocument { position, status: PublicDocument::from_value(status)? })
 }
 
 /// The error of an upstream that a source lists while it is down: a source that runs without a
@@ -62,7 +63,7 @@ pub(crate) fn dead_upstream_error<'a>(
     mut upstreams: impl Iterator<Item = (&'a UpstreamKey, &'a TrackedUpstream)>,
 ) -> Option<ExtractorError> {
     let (_, dead) = upstreams.find(|(_, upstream)| {
-        upstream.health() == Health::Down && state.is_still_listed(upstream.last_found_at())
+        upstream.health() == Health::Down && state.is_find_still_listed(upstream.last_found_at())
     })?;
     let error = dead.last_error.as_deref().unwrap_or("a check failed");
     let message = format!("{}: {error}", dead.candidate.feed);
@@ -74,7 +75,7 @@ pub(crate) struct StreamView<'a> {
     pub(crate) id: &'a StreamId,
     pub(crate) known: &'a KnownStream,
     pub(crate) ranking: &'a Ranking<'a>,
-    pub(crate) naming_sources: NamingSources<'a>,
+    pub(crate) naming_sources: SourcesNamingStream<'a>,
     pub(crate) sources: &'a [SourceState],
     pub(crate) viewers: usize,
     pub(crate) rank_config: &'a RankConfig,
@@ -85,28 +86,28 @@ pub(crate) struct StreamView<'a> {
 impl StreamView<'_> {
     /// Includes upstreams that are down: their viewers are told to wait instead of that the stream
     /// is gone.
-    pub(crate) fn map_stream(&self) -> Result<Stream, serde_json::Error> {
+    pub(crate) fn build_map_stream(&self) -> Result<Stream, serde_json::Error> {
         let upstreams = &self.ranking.upstreams;
-        let usual = usual_compositions(upstreams);
+        let usual = compositions_by_id(upstreams);
         Ok(Stream {
             id: self.id.clone(),
             feed: self.known.feed.clone(),
             switched: self.ranking.switch_version,
             pin: self.ranking.pin.clone(),
-            upstreams: upstreams.iter().map(|ranked| map_upstream(ranked, &usual)).collect(),
+            upstreams: upstreams.iter().map(|ranked| build_map_upstream(ranked, &usual)).collect(),
             outage: self.known.outage,
             position: self.position(),
-            public: Document::from_value(&self.public_stream(&usual))?,
-            explanation: Document::from_value(&self.explanation())?,
+            public: PublicDocument::from_value(&self.public_stream(&usual))?,
+            explanation: PublicDocument::from_value(&self.explanation())?,
         })
     }
 
     /// The profiles of upstreams that need other header fields than their source's, or cookies.
-    pub(crate) fn profiles(&self) -> BTreeMap<RequestProfileId, RequestProfile> {
+    pub(crate) fn own_profiles(&self) -> BTreeMap<RequestProfileId, RequestProfile> {
         let special = self.ranking.upstreams.iter().filter(|ranked| has_own_profile(ranked));
         let profiles = special.map(|ranked| {
             let TrackedUpstream { candidate, findings, .. } = ranked.upstream;
-            let profile = profile(ranked.source, &candidate.headers, &findings.set_cookies);
+            let profile = build_profile(ranked.source, &candidate.headers, &findings.set_cookies);
             (profile_id(ranked), profile)
         });
         profiles.collect()
@@ -153,13 +154,14 @@ impl StreamView<'_> {
         }
     }
 
-    fn public_stream(&self, usual: &UsualCompositions<'_>) -> PublicStream {
+    fn public_stream(&self, usual: &CompositionsById<'_>) -> PublicStream {
         let upstreams = &self.ranking.upstreams;
         let active = self.ranking.active().map(|ranked| ranked.key);
         let source =
             |ranked: &RankedUpstream<'_>| public_source(ranked, active == Some(ranked.key));
         let renditions = |ranked: &RankedUpstream<'_>| {
-            let renditions = ranked.upstream.renditions().map(|one| usual.qualify_id(one));
+            let renditions =
+                ranked.upstream.offered_renditions().map(|one| usual.qualify_rendition(one));
             renditions.map(|one| PublicRendition::from(&one)).collect()
         };
         let stream = PublicStream {
@@ -207,7 +209,11 @@ impl StreamView<'_> {
                 score: 0.0,
                 latency_ms: None,
                 expires_at: None,
-                error: Some(outage_cause::find_cause(&self.known.feed, *rejection, state)),
+                error: Some(outage_cause::describe_rejected_find(
+                    &self.known.feed,
+                    *rejection,
+                    state,
+                )),
             })
         });
         absent.collect()
@@ -227,15 +233,15 @@ pub(crate) fn playlist_path(stream: &StreamId) -> String {
     format!("/live/{stream}/index.m3u8")
 }
 
-fn usual_compositions<'a>(upstreams: &'a [RankedUpstream<'a>]) -> UsualCompositions<'a> {
+fn compositions_by_id<'a>(upstreams: &'a [RankedUpstream<'a>]) -> CompositionsById<'a> {
     let mut configured: Vec<_> = upstreams.iter().collect();
     configured.sort_by_key(|ranked| (ranked.config_position, ranked.key.ordinal));
-    UsualCompositions::of(
+    CompositionsById::of(
         configured.into_iter().flat_map(|ranked| &ranked.upstream.findings.renditions),
     )
 }
 
-fn map_upstream(ranked: &RankedUpstream<'_>, usual: &UsualCompositions<'_>) -> Upstream {
+fn build_map_upstream(ranked: &RankedUpstream<'_>, usual: &CompositionsById<'_>) -> Upstream {
     let RankedUpstream { upstream, source, health, .. } = ranked;
     Upstream {
         source: source.name.clone(),
@@ -246,7 +252,7 @@ fn map_upstream(ranked: &RankedUpstream<'_>, usual: &UsualCompositions<'_>) -> U
         health: *health,
         score: upstream.figures.score,
         variables: upstream.findings.variables.encode(),
-        renditions: upstream.renditions().map(|one| usual.qualify_id(one)).collect(),
+        renditions: upstream.offered_renditions().map(|one| usual.qualify_rendition(one)).collect(),
         multivariant: rendition_ids::qualify_i_frame_ids(
             upstream.findings.multivariant.clone(),
             &source.name,
@@ -288,7 +294,7 @@ fn profile_id(ranked: &RankedUpstream<'_>) -> RequestProfileId {
     })
 }
 
-fn profile(
+fn build_profile(
     source: &Source,
     headers: &[(String, String)],
     cookies: &[(Url, String)],

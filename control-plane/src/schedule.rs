@@ -53,9 +53,9 @@ use provider::Provider;
 pub use settings::{IcsLocation, ProviderName, ScheduleConfig};
 
 /// A provider's name in the configuration, and the function that builds it.
-type ProviderKind = (&'static str, fn(&ScheduleConfig) -> Box<dyn Provider>);
+type ProviderFactory = (&'static str, fn(&ScheduleConfig) -> Box<dyn Provider>);
 
-const PROVIDER_KINDS: &[ProviderKind] = &[
+const PROVIDER_KINDS: &[ProviderFactory] = &[
     (ProviderName::JOLPICA.0, jolpica::build_provider),
     (ProviderName::OPENF1.0, openf1::build_provider),
     (ProviderName::ICS.0, ics::build_provider),

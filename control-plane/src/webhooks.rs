@@ -22,7 +22,7 @@ use serde::Deserialize;
 use tokio::sync::mpsc;
 
 use self::delivery::DeliveryWorker;
-pub(crate) use self::notification_test::NotificationTest;
+pub(crate) use self::notification_test::NotificationTester;
 pub use self::notification_test::{WebhookTestResult, WebhookTestResults, test_webhooks};
 use crate::clock::Clock;
 use crate::model::alert::{Alert, EventName};
@@ -88,7 +88,7 @@ impl WebhookConfig {
 /// The secret of a webhook cannot be read or is too short.
 #[derive(Debug, thiserror::Error)]
 #[error("webhook {name:?}: secret_file: {}: {why}", path.display())]
-pub struct WebhookError {
+pub struct WebhookSecretError {
     pub name: String,
     pub path: PathBuf,
     pub why: String,
@@ -111,7 +111,7 @@ pub struct Webhook {
 impl Webhook {
     /// # Errors
     /// The secret cannot be read or is too short.
-    pub fn load(config: WebhookConfig) -> Result<Self, WebhookError> {
+    pub fn load(config: WebhookConfig) -> Result<Self, WebhookSecretError> {
         let secret = config.secret_file.as_deref().map(|path| read_secret(&config.name.0, path));
         Ok(Self { secret: secret.transpose()?, config })
     }
@@ -131,7 +131,7 @@ pub(crate) struct Notifier {
 }
 
 /// The tasks that deliver queued alerts, as the [`Notifier`] makes them.
-pub(crate) struct WebhookDeliveries(mpsc::UnboundedReceiver<DeliveryWorker>);
+pub(crate) struct DeliveryTasks(mpsc::UnboundedReceiver<DeliveryWorker>);
 
 /// Registers the counter of alerts by webhook and outcome.
 ///
@@ -146,8 +146,9 @@ pub(crate) fn register_alert_counter(registry: &Registry) -> prometheus::Result<
     Ok(alert_counter)
 }
 
-fn read_secret(name: &str, path: &Path) -> Result<Vec<u8>, WebhookError> {
-    let error = |why: String| WebhookError { name: name.to_owned(), path: path.to_owned(), why };
+fn read_secret(name: &str, path: &Path) -> Result<Vec<u8>, WebhookSecretError> {
+    let error =
+        |why: String| WebhookSecretError { name: name.to_owned(), path: path.to_owned(), why };
     let text = std::fs::read(path).map_err(|cause| error(cause.to_string()))?;
     let secret = text.trim_ascii();
     if secret.len() < SECRET_MIN_BYTES {
@@ -162,10 +163,10 @@ impl Notifier {
         fetcher: Arc<Fetcher>,
         clock: Clock,
         alert_counter: IntCounterVec,
-    ) -> (Self, WebhookDeliveries) {
+    ) -> (Self, DeliveryTasks) {
         let (workers, started) = mpsc::unbounded_channel();
         let notifier = Self { webhooks: Vec::new(), alert_counter, workers, fetcher, clock };
-        (notifier, WebhookDeliveries(started))
+        (notifier, DeliveryTasks(started))
     }
 
     /// Replaces the webhooks. One that stays as it was keeps its queue; of one that goes or changes
@@ -236,7 +237,7 @@ impl Notifier {
     }
 }
 
-impl WebhookDeliveries {
+impl DeliveryTasks {
     /// Ends when the [`Notifier`] is dropped and all that was queued is delivered.
     pub(crate) async fn run(mut self) {
         let mut running = FuturesUnordered::new();

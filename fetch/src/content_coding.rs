@@ -34,7 +34,7 @@ impl UpstreamBody {
     /// Wraps the body in the decoders of its codings, and removes the fields that describe the coded
     /// body.
     pub(crate) fn decoded(self, headers: &mut HeaderMap) -> Self {
-        let codings = ContentCoding::list(headers);
+        let codings = ContentCoding::parse_headers(headers);
         if !codings.is_empty() {
             headers.remove(header::CONTENT_ENCODING);
             headers.remove(header::CONTENT_LENGTH);
@@ -80,7 +80,7 @@ enum ContentCoding {
 impl ContentCoding {
     /// The codings of a body in the order in which they were applied; none if one of them is
     /// unknown, as the body is then passed on as it is.
-    fn list(headers: &HeaderMap) -> Vec<Self> {
+    fn parse_headers(headers: &HeaderMap) -> Vec<Self> {
         let values = headers.get_all(header::CONTENT_ENCODING).into_iter();
         let names = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
         let names = names.map(|name| name.trim_ascii().to_ascii_lowercase());
@@ -332,7 +332,7 @@ mod tests {
             for field in fields {
                 headers.append(header::CONTENT_ENCODING, field.parse().unwrap());
             }
-            assert_eq!(ContentCoding::list(&headers), expected, "{fields:?}");
+            assert_eq!(ContentCoding::parse_headers(&headers), expected, "{fields:?}");
         }
     }
 }

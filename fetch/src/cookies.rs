@@ -13,10 +13,10 @@ use url::Url;
 pub struct CookieJar {
     jar: Jar,
     /// The newest last; one entry for each cookie.
-    set_cookies: Mutex<Vec<SetCookie>>,
+    set_cookies: Mutex<Vec<StoredCookie>>,
 }
 
-struct SetCookie {
+struct StoredCookie {
     identity: CookieIdentity,
     url: Url,
     field: String,
@@ -44,7 +44,7 @@ impl CookieJar {
         set_cookies.retain(|known| known.identity != identity);
         if set_cookies.len() < COOKIES_MAX {
             self.jar.add_cookie_str(field, &url);
-            set_cookies.push(SetCookie { identity, url, field: field.to_owned() });
+            set_cookies.push(StoredCookie { identity, url, field: field.to_owned() });
         }
     }
 
@@ -57,7 +57,7 @@ impl CookieJar {
     }
 
     /// The `Set-Cookie` fields of all cookies, each with the URL of its response.
-    pub fn set_cookies(&self) -> Vec<(Url, String)> {
+    pub fn export_set_cookies(&self) -> Vec<(Url, String)> {
         let set_cookies = self.set_cookies.lock().unwrap_or_else(PoisonError::into_inner);
         set_cookies.iter().map(|one| (one.url.clone(), one.field.clone())).collect()
     }
@@ -139,7 +139,7 @@ mod tests {
         }
         jar.set(&format!("long={}", "x".repeat(COOKIE_MAX_BYTES)), &url("http://live.example/"));
         let again = CookieJar::default();
-        jar.set_cookies().iter().for_each(|(url, field)| again.set(field, url));
+        jar.export_set_cookies().iter().for_each(|(url, field)| again.set(field, url));
         for (to, expected) in [
             ("http://live.example/live/v.m3u8", "session=2; site=3"),
             ("http://live.example/a/b/c/1.ts", "here=4; site=3"),
@@ -156,8 +156,8 @@ mod tests {
                 assert_eq!(pairs.join("; "), expected, "{to}");
             }
         }
-        assert!(jar.set_cookies().iter().all(|(url, _)| url.query().is_none()));
-        assert_eq!(jar.set_cookies().len(), 6, "one for each cookie");
+        assert!(jar.export_set_cookies().iter().all(|(url, _)| url.query().is_none()));
+        assert_eq!(jar.export_set_cookies().len(), 6, "one for each cookie");
     }
 
     #[test]

@@ -47,7 +47,7 @@ impl Fetcher {
         let deadline = self.timeouts().connect;
         tokio::time::timeout(deadline, connecting)
             .await
-            .map_err(|_| FetchError::connect_timed_out())?
+            .map_err(|_| FetchError::connect_timeout_error())?
     }
 
     fn vet_connection(

@@ -62,7 +62,7 @@ impl FetchError {
     }
 
     /// The error of a connection that was not made within the connect timeout.
-    pub(crate) fn connect_timed_out() -> Self {
+    pub(crate) fn connect_timeout_error() -> Self {
         Self::of_reason(
             FetchErrorKind::Timeout,
             FailureReason::Connection(ConnectionFault::TimedOut),
@@ -70,7 +70,7 @@ impl FetchError {
     }
 
     /// The same error for the target of a redirect, which is the upstream's fault.
-    pub(crate) fn into_redirect_error(self) -> Self {
+    pub(crate) fn into_redirect_target_error(self) -> Self {
         Self { kind: FetchErrorKind::BadRedirect, ..self }
     }
 
@@ -97,8 +97,8 @@ impl FetchError {
     pub fn operator_text(&self, place: &str) -> String {
         let Some(denial) = self.denial() else { return self.to_string() };
         match self.kind {
-            FetchErrorKind::Denied => denial.describe_with_key(place),
-            _ => format!("{}: {}", self.kind_text(), denial.describe_with_key(place)),
+            FetchErrorKind::Denied => denial.describe_with_config_key(place),
+            _ => format!("{}: {}", self.kind_text(), denial.describe_with_config_key(place)),
         }
     }
 
@@ -193,10 +193,10 @@ mod tests {
             (FetchError::from(FetchErrorKind::Connect), true),
             (FetchError::from(FetchErrorKind::Resolve), true),
             (FetchError::from(PolicyDenial::OwnListener), true),
-            (FetchError::connect_timed_out(), true),
+            (FetchError::connect_timeout_error(), true),
             (FetchError::from(FetchErrorKind::Timeout), false),
             (FetchError::of_io(FetchErrorKind::Body, &broken), false),
-            (FetchError::from(PolicyDenial::OwnListener).into_redirect_error(), false),
+            (FetchError::from(PolicyDenial::OwnListener).into_redirect_target_error(), false),
         ] {
             assert_eq!(error.is_unsent(), is_unsent, "{error}");
         }
@@ -211,7 +211,7 @@ mod tests {
         let key = "10.0.0.9 is private: allow_private = [\"10.0.0.9/32\"] in x allows it";
         for (error, public, operator) in [
             (private.clone(), denied, key.to_owned()),
-            (private.into_redirect_error(), redirect, format!("{redirect}: {key}")),
+            (private.into_redirect_target_error(), redirect, format!("{redirect}: {key}")),
             (
                 FetchError::of_io(FetchErrorKind::Connect, &refused),
                 "the upstream cannot be connected to: the connection was refused",

@@ -154,12 +154,12 @@ impl CertificateFault {
 impl PolicyDenial {
     /// The denial with the configuration key that would allow the target; `place` says where to set
     /// the key, such as `in source "club"`.
-    pub fn describe_with_key(self, place: &str) -> String {
+    pub fn describe_with_config_key(self, place: &str) -> String {
         let separator = if place.is_empty() { "" } else { " " };
         match self {
             Self::PrivateAddress(address) => {
                 let (bits, what) =
-                    (if address.is_ipv4() { 32 } else { 128 }, describe_address(address));
+                    (if address.is_ipv4() { 32 } else { 128 }, address_adjective(address));
                 format!(
                     "{address} is {what}: allow_private = [\"{address}/{bits}\"]{separator}{place} allows it"
                 )
@@ -181,12 +181,12 @@ impl PolicyDenial {
 
 impl fmt::Display for PolicyDenial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.describe_with_key(""))
+        f.write_str(&self.describe_with_config_key(""))
     }
 }
 
 /// Adjective for an address that is not public.
-fn describe_address(address: IpAddr) -> &'static str {
+fn address_adjective(address: IpAddr) -> &'static str {
     if is_reserved(address) { "not public" } else { "private" }
 }
 
@@ -231,7 +231,7 @@ mod tests {
                 "169.254.169.254 is a cloud's metadata service, which nothing allows",
             ),
         ] {
-            assert_eq!(denial.describe_with_key("in source \"club\""), expected);
+            assert_eq!(denial.describe_with_config_key("in source \"club\""), expected);
         }
         let text = PolicyDenial::PrivateAddress(address("127.0.0.1")).to_string();
         assert_eq!(text, "127.0.0.1 is private: allow_private = [\"127.0.0.1/32\"] allows it");

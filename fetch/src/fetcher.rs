@@ -100,7 +100,7 @@ impl Fetcher {
             // The target of a redirect is the upstream's fault, not the caller's.
             let response = hop.map_err(|error| match error.kind {
                 FetchErrorKind::BadUrl(_) | FetchErrorKind::Denied if redirects > 0 => {
-                    error.into_redirect_error()
+                    error.into_redirect_target_error()
                 }
                 _ => error,
             })?;
@@ -202,7 +202,6 @@ fn resolve_location(location: &[u8], base: &Url) -> Option<Url> {
         Err(_) => percent_encode(location, &AsciiSet::EMPTY).into(),
     };
     let mut target = join_url(base, &location).ok()?;
-    target.set_fragment(None);
     Some(target)
 }
 

@@ -78,7 +78,7 @@ impl HttpClient {
             self.vet_peer(&connection)?;
             match send_and_read_head(&mut connection, request, cookie).await {
                 Ok(head) => return Ok(self.build_response(connection, head)),
-                Err(error) if connection.has_response() => return Err(error),
+                Err(error) if connection.has_received_bytes() => return Err(error),
                 Err(_) => {}
             }
         }

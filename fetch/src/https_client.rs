@@ -148,7 +148,7 @@ fn classify_error(error: reqwest::Error) -> FetchError {
         }
     }
     if error.is_connect() && error.is_timeout() {
-        return FetchError::connect_timed_out();
+        return FetchError::connect_timeout_error();
     }
     let kind = if error.is_timeout() {
         FetchErrorKind::Timeout

@@ -43,6 +43,6 @@ pub use fetcher::{Fetcher, Timeouts};
 pub use headers::{HeaderError, parse_source_header, parse_source_headers};
 pub use own_listeners::OwnListeners;
 pub use policy::{AddressPolicy, PrivateRange, USER_INFO_ERROR, parse_url};
-pub use request::{Request, RequestBody, UrlFilter};
+pub use request::{NamedUrlFilter, Request, RequestBody};
 pub use response::Response;
 pub use written_query::{as_written, join_url, keep_written_query};

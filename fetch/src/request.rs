@@ -32,11 +32,11 @@ pub struct Request<'a> {
     pub first_byte_timeout: Option<Duration>,
     /// URLs for which the policy's private ranges are allowed; `None` means all. A redirect from
     /// one of these to another host cannot reach a private address there.
-    pub private_host_filter: Option<UrlFilter>,
+    pub private_host_filter: Option<NamedUrlFilter>,
 }
 
 /// Whether an operator named this URL.
-pub type UrlFilter = Arc<dyn Fn(&Url) -> bool + Send + Sync>;
+pub type NamedUrlFilter = Arc<dyn Fn(&Url) -> bool + Send + Sync>;
 
 /// A request body.
 #[derive(Clone)]
@@ -64,25 +64,25 @@ impl<'a> Request<'a> {
     }
 
     #[must_use]
-    pub fn source_headers(mut self, headers: HeaderMap) -> Self {
+    pub fn with_source_headers(mut self, headers: HeaderMap) -> Self {
         self.source_headers = headers;
         self
     }
 
     #[must_use]
-    pub fn forward_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+    pub fn with_forwarded_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.forwarded_headers.insert(name, value);
         self
     }
 
     #[must_use]
-    pub fn cookies(mut self, jar: &'a CookieJar) -> Self {
+    pub fn with_cookie_jar(mut self, jar: &'a CookieJar) -> Self {
         self.cookies = Some(jar);
         self
     }
 
     #[must_use]
-    pub fn first_byte_timeout(mut self, timeout: Duration) -> Self {
+    pub fn with_first_byte_timeout(mut self, timeout: Duration) -> Self {
         self.first_byte_timeout = Some(timeout);
         self
     }

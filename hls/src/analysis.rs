@@ -35,7 +35,7 @@ pub enum Playlist {
 ///
 /// # Errors
 /// [`InvalidPlaylist`] if the input is no playlist or exceeds `limits`.
-pub fn analyse(
+pub fn parse_playlist(
     input: &[u8],
     base: &Url,
     imported: &Variables,

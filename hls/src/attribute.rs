@@ -6,7 +6,7 @@
 //! blanks instead of commas (ffmpeg splits there), and words without a value. A single quote is an
 //! ordinary character.
 
-use crate::line::{Tag, is_padding, leading_padding, trim_padding};
+use crate::line::{Tag, is_padding_byte, leading_padding_length, trim_padding};
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Attribute<'a> {
@@ -34,17 +34,17 @@ impl<'a> Tag<'a> {
     }
 
     /// Value of the named attribute; the last one of that name wins, as in every player.
-    pub(crate) fn attribute(&self, name: &str) -> Option<&'a [u8]> {
-        self.last_attribute(name).map(|attribute| attribute.value)
+    pub(crate) fn find_attribute_value(&self, name: &str) -> Option<&'a [u8]> {
+        self.find_attribute(name).map(|attribute| attribute.value)
     }
 
-    pub(crate) fn last_attribute(&self, name: &str) -> Option<Attribute<'a>> {
+    pub(crate) fn find_attribute(&self, name: &str) -> Option<Attribute<'a>> {
         self.attributes().filter(|attribute| attribute.has_name(name)).last()
     }
 
     /// Whether the attribute is `NAME=YES`.
-    pub(crate) fn is_yes(&self, name: &str) -> bool {
-        self.attribute(name).is_some_and(|value| value.eq_ignore_ascii_case(b"YES"))
+    pub(crate) fn is_attribute_yes(&self, name: &str) -> bool {
+        self.find_attribute_value(name).is_some_and(|value| value.eq_ignore_ascii_case(b"YES"))
     }
 }
 
@@ -59,8 +59,11 @@ impl<'a> Iterator for Attributes<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            self.position +=
-                self.rest().iter().take_while(|&&byte| is_padding(byte) || byte == b',').count();
+            self.position += self
+                .rest()
+                .iter()
+                .take_while(|&&byte| is_padding_byte(byte) || byte == b',')
+                .count();
             let start = self.position;
             let stop = start + memchr::memchr3(b'=', b',', b'"', self.rest())?;
             self.position = stop + 1;
@@ -79,11 +82,11 @@ impl<'a> Attributes<'a> {
     fn parse_attribute(&mut self, start: usize, equals: usize) -> Option<Attribute<'a>> {
         let written = self.text.get(start..equals)?;
         let words = trim_padding(written);
-        let name = words.rsplit(|&byte| is_padding(byte)).next().unwrap_or(words);
-        let padding = written.iter().rev().take_while(|&&byte| is_padding(byte)).count();
+        let name = words.rsplit(|&byte| is_padding_byte(byte)).next().unwrap_or(words);
+        let padding = written.iter().rev().take_while(|&&byte| is_padding_byte(byte)).count();
         let name_start = equals - padding - name.len();
 
-        self.position += leading_padding(self.rest());
+        self.position += leading_padding_length(self.rest());
         let (value, end, is_quoted) = match self.rest().split_first() {
             Some((b'"', quoted)) => {
                 let closing = memchr::memchr(b'"', quoted);
@@ -96,9 +99,9 @@ impl<'a> Attributes<'a> {
                 (value, self.position + value.len(), false)
             }
         };
-        let value_start = self.position + leading_padding(value);
+        let value_start = self.position + leading_padding_length(value);
         self.position = end;
-        self.skip_to_next();
+        self.skip_to_comma();
         Some(Attribute {
             name,
             value: trim_padding(value),
@@ -110,9 +113,9 @@ impl<'a> Attributes<'a> {
     }
 
     /// Skips to the comma after a value, unless a blank and another `NAME=` follow directly.
-    fn skip_to_next(&mut self) {
-        if !(self.rest().first().is_some_and(|&byte| is_padding(byte))
-            && starts_with_name(self.rest()))
+    fn skip_to_comma(&mut self) {
+        if !(self.rest().first().is_some_and(|&byte| is_padding_byte(byte))
+            && starts_with_attribute(self.rest()))
         {
             self.position = memchr::memchr(b',', self.rest())
                 .map_or(self.text.len(), |comma| self.position + comma);
@@ -129,23 +132,23 @@ fn parse_unquoted(text: &[u8]) -> &[u8] {
     let text = text.get(..memchr::memchr(b',', text).unwrap_or(text.len())).unwrap_or(text);
     let mut position = 0;
     while let Some(rest) = text.get(position..).filter(|rest| !rest.is_empty()) {
-        let word_length = rest.iter().take_while(|&&byte| !is_padding(byte)).count();
+        let word_length = rest.iter().take_while(|&&byte| !is_padding_byte(byte)).count();
         let (_, rest_after_word) = rest.split_at(word_length);
         position += word_length;
-        if starts_with_name(rest_after_word) {
+        if starts_with_attribute(rest_after_word) {
             break;
         }
-        position += leading_padding(rest_after_word);
+        position += leading_padding_length(rest_after_word);
     }
     trim_padding(text.get(..position).unwrap_or(text))
 }
 
-fn starts_with_name(text: &[u8]) -> bool {
-    let text = text.get(leading_padding(text)..).unwrap_or_default();
+fn starts_with_attribute(text: &[u8]) -> bool {
+    let text = text.get(leading_padding_length(text)..).unwrap_or_default();
     let name_length =
         text.iter().take_while(|&&byte| byte.is_ascii_alphanumeric() || byte == b'-').count();
     let rest = text.get(name_length..).unwrap_or_default();
-    name_length > 0 && rest.get(leading_padding(rest)) == Some(&b'=')
+    name_length > 0 && rest.get(leading_padding_length(rest)) == Some(&b'=')
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use memchr::memmem;
 /// Families of codecs, as far as they are known: within one, a player goes on without a new
 /// decoder.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Codecs {
+pub struct CodecFamilies {
     /// `avc`, `hevc`, `vvc`, `av1`, `vp9` or `mpeg2`.
     pub video: Option<&'static str>,
     /// `aac`, `mp3`, `ac3`, `eac3`, `opus` or `flac`.
@@ -22,7 +22,7 @@ const TS_PACKETS_MAX: usize = 64;
 /// Boxes that contain those that lead to the sample descriptions (ISO/IEC 14496-12).
 const CONTAINER_BOXES: [&[u8]; 5] = [b"moov", b"trak", b"mdia", b"minf", b"stbl"];
 
-impl Codecs {
+impl CodecFamilies {
     /// By the first bytes of an unencrypted transport stream or of an MP4 initialization section.
     pub fn sniff(first: &[u8]) -> Self {
         let mut codecs = Self::default();
@@ -34,14 +34,14 @@ impl Codecs {
     }
 
     /// Whether a codec is known in both and differs: not every segment need begin with its tables.
-    pub fn contradict(&self, other: &Self) -> bool {
+    pub fn has_conflict_with(&self, other: &Self) -> bool {
         let differ = |one: Option<&str>, other: Option<&str>| {
             one.zip(other).is_some_and(|(one, other)| one != other)
         };
         differ(self.video, other.video) || differ(self.audio, other.audio)
     }
 
-    fn add(&mut self, found: Codecs) {
+    fn add(&mut self, found: CodecFamilies) {
         self.video = self.video.or(found.video);
         self.audio = self.audio.or(found.audio);
     }
@@ -65,7 +65,7 @@ impl Codecs {
     fn read_transport_stream(&mut self, bytes: &[u8]) {
         let mut program_map = None;
         for packet in bytes.chunks_exact(TS_PACKET_BYTES).take(TS_PACKETS_MAX) {
-            let Some((pid, section)) = first_section(packet) else { continue };
+            let Some((pid, section)) = find_psi_section(packet) else { continue };
             if pid == 0 {
                 program_map = program_map.or_else(|| program_map_pid(section));
             } else if Some(pid) == program_map {
@@ -84,7 +84,7 @@ impl Codecs {
         while let Some([stream_type, _, _, high, low, rest @ ..]) = streams {
             let length = twelve_bits(&[*high, *low]);
             let descriptors = rest.get(..length).unwrap_or_default();
-            self.add(codecs_of_stream(*stream_type, descriptors));
+            self.add(codecs_of_elementary_stream(*stream_type, descriptors));
             streams = rest.get(length..);
         }
     }
@@ -100,27 +100,27 @@ fn split_box(bytes: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     Some((kind, bytes.get(8..end)?, bytes.get(end..)?))
 }
 
-fn codecs_of_sample_entry(format: &[u8], entry: &[u8]) -> Codecs {
+fn codecs_of_sample_entry(format: &[u8], entry: &[u8]) -> CodecFamilies {
     match format {
-        b"avc1" | b"avc2" | b"avc3" | b"avc4" => video("avc"),
-        b"hvc1" | b"hev1" | b"dvh1" | b"dvhe" => video("hevc"),
-        b"vvc1" | b"vvi1" => video("vvc"),
-        b"av01" => video("av1"),
-        b"vp09" => video("vp9"),
+        b"avc1" | b"avc2" | b"avc3" | b"avc4" => video_family("avc"),
+        b"hvc1" | b"hev1" | b"dvh1" | b"dvhe" => video_family("hevc"),
+        b"vvc1" | b"vvi1" => video_family("vvc"),
+        b"av01" => video_family("av1"),
+        b"vp09" => video_family("vp9"),
         // The object type of MPEG-4 audio may be that of MP3 (ISO/IEC 14496-1).
-        b"mp4a" if has_mp3_object_type(entry) => audio("mp3"),
-        b"mp4a" => audio("aac"),
-        b"ac-3" => audio("ac3"),
-        b"ec-3" => audio("eac3"),
-        b"Opus" => audio("opus"),
-        b"fLaC" => audio("flac"),
-        b".mp3" => audio("mp3"),
+        b"mp4a" if has_mp3_object_type(entry) => audio_family("mp3"),
+        b"mp4a" => audio_family("aac"),
+        b"ac-3" => audio_family("ac3"),
+        b"ec-3" => audio_family("eac3"),
+        b"Opus" => audio_family("opus"),
+        b"fLaC" => audio_family("flac"),
+        b".mp3" => audio_family("mp3"),
         // Encrypted: the original format is told beside the protection scheme.
         b"encv" | b"enca" => {
             let original = memmem::find(entry, b"frma").and_then(|at| entry.get(at + 4..at + 8));
-            original.map_or(Codecs::default(), |format| codecs_of_sample_entry(format, &[]))
+            original.map_or(CodecFamilies::default(), |format| codecs_of_sample_entry(format, &[]))
         }
-        _ => Codecs::default(),
+        _ => CodecFamilies::default(),
     }
 }
 
@@ -142,42 +142,42 @@ fn has_mp3_object_type(entry: &[u8]) -> bool {
     false
 }
 
-fn codecs_of_stream(stream_type: u8, descriptors: &[u8]) -> Codecs {
+fn codecs_of_elementary_stream(stream_type: u8, descriptors: &[u8]) -> CodecFamilies {
     match stream_type {
-        0x01 | 0x02 => video("mpeg2"),
-        0x1B => video("avc"),
-        0x24 => video("hevc"),
-        0x33 => video("vvc"),
-        0x03 | 0x04 => audio("mp3"),
+        0x01 | 0x02 => video_family("mpeg2"),
+        0x1B => video_family("avc"),
+        0x24 => video_family("hevc"),
+        0x33 => video_family("vvc"),
+        0x03 | 0x04 => audio_family("mp3"),
         // 0xCF: encrypted as Apple's SAMPLE-AES describes it, as are 0xDB, 0xC1 and 0xC2.
-        0x0F | 0x11 | 0xCF => audio("aac"),
-        0xDB => video("avc"),
-        0x81 | 0xC1 => audio("ac3"),
-        0x87 | 0xC2 => audio("eac3"),
+        0x0F | 0x11 | 0xCF => audio_family("aac"),
+        0xDB => video_family("avc"),
+        0x81 | 0xC1 => audio_family("ac3"),
+        0x87 | 0xC2 => audio_family("eac3"),
         // Private data: a descriptor says of what (ETSI EN 300 468).
         0x06 => codecs_of_descriptors(descriptors),
-        _ => Codecs::default(),
+        _ => CodecFamilies::default(),
     }
 }
 
-fn codecs_of_descriptors(mut descriptors: &[u8]) -> Codecs {
+fn codecs_of_descriptors(mut descriptors: &[u8]) -> CodecFamilies {
     while let [tag, length, rest @ ..] = descriptors {
         let content = rest.get(..usize::from(*length)).unwrap_or_default();
         match (tag, content) {
-            (0x6A, _) | (0x05, b"AC-3") => return audio("ac3"),
-            (0x7A, _) | (0x05, b"EAC3") => return audio("eac3"),
-            (0x05, b"Opus") => return audio("opus"),
-            (0x05, b"HEVC") => return video("hevc"),
-            (0x05, b"AV01") => return video("av1"),
+            (0x6A, _) | (0x05, b"AC-3") => return audio_family("ac3"),
+            (0x7A, _) | (0x05, b"EAC3") => return audio_family("eac3"),
+            (0x05, b"Opus") => return audio_family("opus"),
+            (0x05, b"HEVC") => return video_family("hevc"),
+            (0x05, b"AV01") => return video_family("av1"),
             _ => {}
         }
         descriptors = rest.get(usize::from(*length)..).unwrap_or_default();
     }
-    Codecs::default()
+    CodecFamilies::default()
 }
 
 /// The packet identifier and the section that begins in a packet.
-fn first_section(packet: &[u8]) -> Option<(u16, &[u8])> {
+fn find_psi_section(packet: &[u8]) -> Option<(u16, &[u8])> {
     let [TS_SYNC_BYTE, high, low, control, payload @ ..] = packet else { return None };
     let begins_section = high & 0x40 != 0;
     let payload = match control >> 4 & 0b11 {
@@ -208,12 +208,12 @@ fn twelve_bits(bytes: &[u8]) -> usize {
     }
 }
 
-fn video(family: &'static str) -> Codecs {
-    Codecs { video: Some(family), audio: None }
+fn video_family(family: &'static str) -> CodecFamilies {
+    CodecFamilies { video: Some(family), audio: None }
 }
 
-fn audio(family: &'static str) -> Codecs {
-    Codecs { video: None, audio: Some(family) }
+fn audio_family(family: &'static str) -> CodecFamilies {
+    CodecFamilies { video: None, audio: Some(family) }
 }
 
 #[cfg(test)]
@@ -298,32 +298,32 @@ mod tests {
             ("no map of the program", packet(0, &section(0, &[0; 13])), (None, None)),
             ("nothing", Vec::new(), (None, None)),
         ] {
-            let codecs = Codecs::sniff(&bytes);
+            let codecs = CodecFamilies::sniff(&bytes);
             assert_eq!((codecs.video, codecs.audio), expected, "{name}");
         }
     }
 
     #[test]
     fn what_is_not_known_contradicts_nothing() {
-        let codecs = |video, audio| Codecs { video, audio };
+        let codecs = |video, audio| CodecFamilies { video, audio };
         let known = codecs(Some("avc"), Some("aac"));
         for (other, expected) in [
             (known, false),
             (codecs(None, Some("aac")), false),
-            (Codecs::default(), false),
+            (CodecFamilies::default(), false),
             (codecs(Some("hevc"), Some("aac")), true),
             (codecs(None, Some("ac3")), true),
         ] {
-            assert_eq!(known.contradict(&other), expected, "{other:?}");
-            assert_eq!(other.contradict(&known), expected, "{other:?}");
+            assert_eq!(known.has_conflict_with(&other), expected, "{other:?}");
+            assert_eq!(other.has_conflict_with(&known), expected, "{other:?}");
         }
     }
 
     proptest::proptest! {
         #[test]
         fn any_bytes_are_read(bytes: Vec<u8>, packets in 0_usize..4) {
-            Codecs::sniff(&bytes);
-            Codecs::sniff(&[b"\0\0\0\x08moov", &bytes[..]].concat());
+            CodecFamilies::sniff(&bytes);
+            CodecFamilies::sniff(&[b"\0\0\0\x08moov", &bytes[..]].concat());
             let mut stream = transport_stream(&[(0x1B, &[])]);
             for (at, byte) in bytes.iter().enumerate() {
                 let at = (at * 7 + packets * TS_PACKET_BYTES) % stream.len();
@@ -331,7 +331,7 @@ mod tests {
                     stream[at] = *byte;
                 }
             }
-            Codecs::sniff(&stream);
+            CodecFamilies::sniff(&stream);
         }
     }
 }

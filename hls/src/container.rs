@@ -130,7 +130,7 @@ pub fn guess_container(input: &[u8]) -> Container {
 
 /// Whether the newest segment's name does not tell its container. A playlist that ends in a variant
 /// has no segments.
-pub fn has_masked_container(input: &[u8]) -> bool {
+pub fn has_unknown_extension(input: &[u8]) -> bool {
     let lines = input.rsplit(|&byte| byte == b'\n').map(trim_padding);
     let mut lines = lines.filter(|line| !line.is_empty());
     let newest = lines.find(|line| !line.starts_with(b"#"));
@@ -156,7 +156,7 @@ pub(crate) fn container_of_segment(url: &[u8]) -> Container {
 }
 
 fn uri_of_tag<'a>(tag: &Tag<'a>) -> &'a [u8] {
-    tag.attribute("URI").unwrap_or_default()
+    tag.find_attribute_value("URI").unwrap_or_default()
 }
 
 /// The extension of the URL's last path segment; empty if there is none.

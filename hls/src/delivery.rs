@@ -3,7 +3,7 @@
 
 use crate::limits::PlaylistLimits;
 use crate::line::{LineKind, Lines};
-use crate::segment_context::NextSegment;
+use crate::segment_context::PendingSegmentTags;
 use crate::tag::{PlaylistTag as P, SegmentTag as S, TagKind as Kind};
 
 /// The delivery of a media playlist, or of a delta update of it. A multivariant playlist offers
@@ -28,11 +28,11 @@ pub struct DeliveryOffer {
 impl DeliveryOffer {
     pub fn read(playlist: &[u8]) -> Self {
         let mut offer = Self::default();
-        let mut next = NextSegment::default();
+        let mut next = PendingSegmentTags::default();
         for line in Lines::new(playlist, PlaylistLimits::UNLIMITED).flatten() {
             match line.kind() {
                 LineKind::Uri => {
-                    next.take_segment(b"");
+                    next.take_segment_tags(b"");
                     offer.next_part = 0;
                 }
                 LineKind::Tag(tag) => {
@@ -43,9 +43,10 @@ impl DeliveryOffer {
                         Kind::Playlist(P::PartInf(target)) => offer.part_target = target,
                         Kind::Playlist(P::EndList) => offer.has_end_list = true,
                         Kind::Playlist(P::ServerControl) => {
-                            offer.can_block_reload = tag.is_yes("CAN-BLOCK-RELOAD");
+                            offer.can_block_reload = tag.is_attribute_yes("CAN-BLOCK-RELOAD");
                             offer.can_skip = tag.decimal_attribute("CAN-SKIP-UNTIL").is_some();
-                            offer.can_skip_date_ranges = tag.is_yes("CAN-SKIP-DATERANGES");
+                            offer.can_skip_date_ranges =
+                                tag.is_attribute_yes("CAN-SKIP-DATERANGES");
                         }
                         _ => {}
                     }
@@ -58,7 +59,7 @@ impl DeliveryOffer {
     }
 
     /// Whether segment `number` is listed, or as much of it as `part`.
-    pub fn has(&self, number: u64, part: Option<u64>) -> bool {
+    pub fn has_segment_or_part(&self, number: u64, part: Option<u64>) -> bool {
         let has_part = |part| self.part_target.is_some() && self.next_part > part;
         self.next_number > number || (self.next_number == number && part.is_some_and(has_part))
     }
@@ -119,8 +120,16 @@ mod tests {
             (8, Some(2), false, false),
             (9, Some(0), false, false),
         ] {
-            assert_eq!(whole.has(number, part), expected_whole, "{number} {part:?}");
-            assert_eq!(in_parts.has(number, part), expected_in_parts, "{number} {part:?}");
+            assert_eq!(
+                whole.has_segment_or_part(number, part),
+                expected_whole,
+                "{number} {part:?}"
+            );
+            assert_eq!(
+                in_parts.has_segment_or_part(number, part),
+                expected_in_parts,
+                "{number} {part:?}"
+            );
         }
     }
 }

@@ -33,7 +33,9 @@ pub fn offer_delta_updates(text: &[u8], min_duration: Duration) -> Option<Vec<u8
     }
     let offer = format!("CAN-SKIP-UNTIL={}", seconds.ceil() * SKIP_BOUNDARY_TARGET_DURATIONS);
     let (position, offer) = match find_tag(text, SERVER_CONTROL) {
-        Some((_, control)) if control.attribute("CAN-SKIP-UNTIL").is_some() => return None,
+        Some((_, control)) if control.find_attribute_value("CAN-SKIP-UNTIL").is_some() => {
+            return None;
+        }
         Some((_, control)) if control.value.is_empty() => return None,
         Some((start, control)) => (start + control.value_start, format!("{offer},")),
         None => (target_start, format!("#EXT-X-SERVER-CONTROL:{offer}\n")),

@@ -21,7 +21,7 @@ const OUTPUT_MAX_BYTES: usize = 16 * DOCUMENT_MAX_BYTES;
 /// # Errors
 /// [`InvalidDocument`] if the document has more than 2 MiB, is not JSON, is neither a steering
 /// manifest nor an asset list, or grows beyond 32 MiB.
-pub fn rewrite_document<L: UriMapper + ?Sized>(
+pub fn rewrite_json_document<L: UriMapper + ?Sized>(
     json: &[u8],
     base: &Url,
     mapper: &mut L,
@@ -33,7 +33,7 @@ pub fn rewrite_document<L: UriMapper + ?Sized>(
     let Value::Object(mut document) = serde_json::from_slice(json)? else {
         return Err(InvalidDocument::Unrecognised);
     };
-    let mut rewriter = DocumentRewriter {
+    let mut rewriter = JsonDocumentRewriter {
         resolver: UriResolver::new(base),
         mapper,
         written_bytes: 0,
@@ -53,7 +53,7 @@ pub fn rewrite_document<L: UriMapper + ?Sized>(
     Ok(serde_json::to_vec(&document)?)
 }
 
-struct DocumentRewriter<'a, L: ?Sized> {
+struct JsonDocumentRewriter<'a, L: ?Sized> {
     resolver: UriResolver<'a>,
     mapper: &'a mut L,
     written_bytes: usize,
@@ -61,7 +61,7 @@ struct DocumentRewriter<'a, L: ?Sized> {
     max_link_bytes: usize,
 }
 
-impl<L: UriMapper + ?Sized> DocumentRewriter<'_, L> {
+impl<L: UriMapper + ?Sized> JsonDocumentRewriter<'_, L> {
     fn rewrite_asset_list(
         &mut self,
         document: &mut Map<String, Value>,
@@ -96,7 +96,7 @@ impl<L: UriMapper + ?Sized> DocumentRewriter<'_, L> {
         except: &[&str],
     ) -> Result<(), InvalidDocument> {
         let Some(redactor) = self.mapper.redactor() else { return Ok(()) };
-        object.retain(|name, _| redactor.is_public(name.as_bytes()));
+        object.retain(|name, _| redactor.can_publish(name.as_bytes()));
         for (name, value) in object.iter_mut() {
             let is_fetched = value.is_string() || value.is_array();
             if !(is_fetched && except.contains(&name.as_str())) {
@@ -112,7 +112,7 @@ impl<L: UriMapper + ?Sized> DocumentRewriter<'_, L> {
         match value {
             Value::String(text) => {
                 let redactor = self.mapper.redactor();
-                if redactor.is_none_or(|redactor| redactor.is_public(text.as_bytes())) {
+                if redactor.is_none_or(|redactor| redactor.can_publish(text.as_bytes())) {
                     return Ok(());
                 }
                 let trimmed = crate::line::trim_padding(text.as_bytes());
@@ -143,7 +143,7 @@ impl<L: UriMapper + ?Sized> DocumentRewriter<'_, L> {
             return Ok(());
         }
         let Some(url) = self.resolver.resolve(written) else {
-            if self.mapper.redactor().is_some_and(|redactor| !redactor.is_public(written)) {
+            if self.mapper.redactor().is_some_and(|redactor| !redactor.can_publish(written)) {
                 let mut name = Vec::new();
                 self.mapper.map_hidden_text(written, &mut name);
                 *uri = String::from_utf8_lossy(&name).into_owned();
@@ -152,7 +152,7 @@ impl<L: UriMapper + ?Sized> DocumentRewriter<'_, L> {
         };
         let reference = UriReference {
             role,
-            target: role.target(url),
+            target: role.link_route(url),
             url,
             sequence: None,
             byte_range: None,

@@ -56,7 +56,7 @@ pub enum UnexpectedContent {
 }
 
 impl UnexpectedContent {
-    pub(crate) fn detect(bytes: &[u8]) -> Self {
+    pub(crate) fn classify(bytes: &[u8]) -> Self {
         let head = bytes.get(..512).unwrap_or(bytes);
         let text = head.trim_ascii_start();
         match text {

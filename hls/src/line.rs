@@ -62,7 +62,7 @@ pub(crate) fn parse_lines<'a>(
         return Err(InvalidPlaylist::Empty);
     }
     if !head.starts_with(b"#EXTM3U") {
-        return Err(InvalidPlaylist::NotAPlaylist { seen: UnexpectedContent::detect(text) });
+        return Err(InvalidPlaylist::NotAPlaylist { seen: UnexpectedContent::classify(text) });
     }
     Ok(lines)
 }
@@ -107,8 +107,8 @@ impl<'a> Iterator for Lines<'a> {
         }
         let (whole, end) = rest.split_at(length);
         let text = trim_padding(whole);
-        let start =
-            self.position + if text.len() == whole.len() { 0 } else { leading_padding(whole) };
+        let start = self.position
+            + if text.len() == whole.len() { 0 } else { leading_padding_length(whole) };
         self.position += length
             + match end {
                 [] => 0,
@@ -146,12 +146,12 @@ impl<'a> Line<'a> {
     }
 
     fn parse_tag(&self) -> Tag<'a> {
-        let is_end = |&byte: &u8| byte == b':' || is_padding(byte);
+        let is_end = |&byte: &u8| byte == b':' || is_padding_byte(byte);
         let end = self.text.iter().position(is_end).unwrap_or(self.text.len());
         let (head, mut rest) = self.text.split_at(end);
-        rest = rest.get(leading_padding(rest)..).unwrap_or_default();
+        rest = rest.get(leading_padding_length(rest)..).unwrap_or_default();
         rest = rest.strip_prefix(b":").unwrap_or(rest);
-        rest = rest.get(leading_padding(rest)..).unwrap_or_default();
+        rest = rest.get(leading_padding_length(rest)..).unwrap_or_default();
         Tag {
             name: head.strip_prefix(b"#").unwrap_or(head),
             value: rest,
@@ -160,24 +160,24 @@ impl<'a> Line<'a> {
     }
 }
 
-pub(crate) fn is_padding(byte: u8) -> bool {
+pub(crate) fn is_padding_byte(byte: u8) -> bool {
     byte <= b' '
 }
 
 /// Number of padding bytes at the start.
-pub(crate) fn leading_padding(text: &[u8]) -> usize {
-    text.iter().take_while(|&&byte| is_padding(byte)).count()
+pub(crate) fn leading_padding_length(text: &[u8]) -> usize {
+    text.iter().take_while(|&&byte| is_padding_byte(byte)).count()
 }
 
 pub(crate) fn trim_padding(text: &[u8]) -> &[u8] {
     if let [first, .., last] = text
-        && !is_padding(*first)
-        && !is_padding(*last)
+        && !is_padding_byte(*first)
+        && !is_padding_byte(*last)
     {
         return text;
     }
-    let start = leading_padding(text);
-    let end = text.iter().rposition(|&byte| !is_padding(byte)).map_or(start, |last| last + 1);
+    let start = leading_padding_length(text);
+    let end = text.iter().rposition(|&byte| !is_padding_byte(byte)).map_or(start, |last| last + 1);
     text.get(start..end).unwrap_or_default()
 }
 

@@ -21,7 +21,7 @@ impl<'a> RedactionCandidates<'a> {
     }
 
     /// Returns the output with the values removed to which no variable reference leads.
-    pub(crate) fn redact(self, out: Vec<u8>) -> Vec<u8> {
+    pub(crate) fn redact_unreferenced(self, out: Vec<u8>) -> Vec<u8> {
         if self.0.is_empty() {
             return out;
         }
@@ -59,7 +59,7 @@ fn variables_in(out: &[u8], range: Range<usize>) -> impl Iterator<Item = &[u8]> 
 
 /// Whether the value is an absolute URL, contains the playlist's own host, or has the form of a
 /// host. A false positive is harmless, because only unreferenced values are emptied.
-pub(crate) fn names_origin(value: &[u8], base: &Url) -> bool {
+pub(crate) fn may_name_origin(value: &[u8], base: &Url) -> bool {
     let contains = |needle: &[u8]| {
         value.windows(needle.len().max(1)).any(|window| window.eq_ignore_ascii_case(needle))
     };
@@ -106,7 +106,7 @@ mod tests {
             (".", false),
             ("token=1", false),
         ] {
-            assert_eq!(names_origin(value.as_bytes(), &base), expected, "{value}");
+            assert_eq!(may_name_origin(value.as_bytes(), &base), expected, "{value}");
         }
     }
 }

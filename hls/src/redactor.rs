@@ -14,19 +14,19 @@ use memchr::memmem::Finder;
 use url::Url;
 
 /// Whether a URL may be named, because its host is no secret.
-pub type OpenUrls = Arc<dyn Fn(&Url) -> bool + Send + Sync>;
+pub type PublicUrlFilter = Arc<dyn Fn(&Url) -> bool + Send + Sync>;
 
 /// The hosts and tokens of an origin, and which URLs may be named nevertheless.
 #[derive(Default)]
 pub struct Redactor {
     /// As written, and whether the word counts only where it stands by itself.
     words: Vec<(String, bool)>,
-    open_urls: Option<OpenUrls>,
-    searches: OnceLock<Searches>,
+    open_urls: Option<PublicUrlFilter>,
+    searches: OnceLock<WordMatchers>,
 }
 
 /// The words in the forms in which a text may have them.
-struct Searches {
+struct WordMatchers {
     /// Lower case, and whether the word counts only where it stands by itself.
     plain: Vec<(Finder<'static>, bool)>,
     /// What [`encode`] makes of the words.
@@ -64,13 +64,13 @@ const BASE64_FORM_MIN_BYTES: usize = 6;
 
 impl Redactor {
     /// `open_urls`: the URLs that may be named; none without it.
-    pub fn new(open_urls: Option<OpenUrls>) -> Self {
+    pub fn new(open_urls: Option<PublicUrlFilter>) -> Self {
         Self { open_urls, ..Self::default() }
     }
 
     /// Adds host, user, password and query values of a URL that may not be named.
     pub fn add_url(&mut self, url: &Url) {
-        if self.is_open(url) {
+        if self.is_public_url(url) {
             return;
         }
         if let Some(host) = url.host_str() {
@@ -156,23 +156,23 @@ impl Redactor {
         }
     }
 
-    fn is_open(&self, url: &Url) -> bool {
+    fn is_public_url(&self, url: &Url) -> bool {
         self.open_urls.as_ref().is_some_and(|is_open| is_open(url))
     }
 
     /// Whether the text may be published: it has neither a URL that may not be named nor a host or
     /// token of the origin. The URI of a FairPlay key (`skd:`) is no such URL, as nobody fetches it.
-    pub fn is_public(&self, text: &[u8]) -> bool {
-        text.len() < TEXT_MIN_BYTES || !self.is_hidden(text)
+    pub fn can_publish(&self, text: &[u8]) -> bool {
+        text.len() < TEXT_MIN_BYTES || !self.has_secret(text)
     }
 
-    fn is_hidden(&self, text: &[u8]) -> bool {
-        let searches = self.searches.get_or_init(|| Searches::new(&self.words));
+    fn has_secret(&self, text: &[u8]) -> bool {
+        let searches = self.searches.get_or_init(|| WordMatchers::new(&self.words));
         let mut text = Cow::Borrowed(text);
         for _ in 0..DECODING_ROUNDS {
             if self.has_hidden_url(&text)
-                || searches.has_word(&text)
-                || self.has_encoded(&text, searches)
+                || searches.has_match_in(&text)
+                || self.has_encoded_secret(&text, searches)
             {
                 return true;
             }
@@ -189,17 +189,17 @@ impl Redactor {
         SLASHES.find_iter(text).any(|slashes| {
             let Some(start) = url_start(text, slashes) else { return false };
             let url = text.get(start..).unwrap_or_default();
-            let end = url.iter().position(|&byte| ends_url(byte)).unwrap_or(url.len());
+            let end = url.iter().position(|&byte| is_url_delimiter(byte)).unwrap_or(url.len());
             let url = String::from_utf8_lossy(url.get(..end).unwrap_or_default());
             let absolute = match url.starts_with("//") {
                 true => format!("https:{url}"),
                 false => url.into_owned(),
             };
-            !Url::parse(&absolute).is_ok_and(|url| self.is_open(&url))
+            !Url::parse(&absolute).is_ok_and(|url| self.is_public_url(&url))
         })
     }
 
-    fn has_encoded(&self, text: &[u8], searches: &Searches) -> bool {
+    fn has_encoded_secret(&self, text: &[u8], searches: &WordMatchers) -> bool {
         if !has_base64_run(text) {
             return false;
         }
@@ -218,7 +218,7 @@ impl Redactor {
     }
 
     fn has_hidden_url_in_base64(&self, text: &[u8]) -> bool {
-        text.split(|byte| !is_base64(*byte)).any(|run| {
+        text.split(|byte| !is_base64_byte(*byte)).any(|run| {
             (0..4).any(|skipped| {
                 let run = run.get(skipped..).unwrap_or_default();
                 let whole = run.get(..run.len() / 4 * 4).unwrap_or_default();
@@ -228,7 +228,7 @@ impl Redactor {
     }
 }
 
-impl Searches {
+impl WordMatchers {
     fn new(words: &[(String, bool)]) -> Self {
         let plain = words
             .iter()
@@ -245,7 +245,7 @@ impl Searches {
     }
 
     /// Whether a word is in the text.
-    fn has_word(&self, text: &[u8]) -> bool {
+    fn has_match_in(&self, text: &[u8]) -> bool {
         if self.plain.is_empty() {
             return false;
         }
@@ -280,20 +280,21 @@ fn url_start(text: &[u8], slashes: usize) -> Option<usize> {
     }
     // Base64 has slashes too, and no dot, colon or, for long, only small letters behind them.
     let authority = rest.get(2..)?;
-    let end = authority.iter().position(|&byte| byte == b'/' || ends_url(byte));
+    let end = authority.iter().position(|&byte| byte == b'/' || is_url_delimiter(byte));
     let authority = authority.get(..end.unwrap_or(authority.len()))?;
     let is_host = |byte: &u8| byte.is_ascii_alphanumeric() || b".:-_@[]%{$}~".contains(byte);
     let is_named = authority.contains(&b'.')
         || authority.contains(&b':')
         || (authority.iter().any(u8::is_ascii_lowercase)
             && !authority.iter().any(u8::is_ascii_uppercase));
-    let is_first =
-        before.last().is_none_or(|&byte| !is_base64(byte) && !matches!(byte, b'-' | b'_' | b'.'));
+    let is_first = before
+        .last()
+        .is_none_or(|&byte| !is_base64_byte(byte) && !matches!(byte, b'-' | b'_' | b'.'));
     (is_first && is_named && authority.iter().all(is_host)).then_some(slashes)
 }
 
 /// Whether a URL in a text ends before this byte.
-fn ends_url(byte: u8) -> bool {
+fn is_url_delimiter(byte: u8) -> bool {
     byte <= b' ' || b"\"'<>|`\\^".contains(&byte)
 }
 
@@ -304,12 +305,12 @@ fn encode(word: &str) -> impl Iterator<Item = Finder<'static>> {
     forms.into_iter().map(|form| Finder::new(&form).into_owned())
 }
 
-fn is_base64(byte: u8) -> bool {
+fn is_base64_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/')
 }
 
 fn has_base64_run(text: &[u8]) -> bool {
-    let is_run_byte = |byte: u8| is_base64(byte) || matches!(byte, b'-' | b'_');
+    let is_run_byte = |byte: u8| is_base64_byte(byte) || matches!(byte, b'-' | b'_');
     text.split(|byte| !is_run_byte(*byte)).any(|run| run.len() >= BASE64_RUN_MIN_BYTES)
 }
 
@@ -337,14 +338,14 @@ fn unescape(text: &[u8]) -> Option<Vec<u8>> {
     let (mut rest, mut has_escape) = (text, false);
     while let Some((&first, tail)) = rest.split_first() {
         let decoded = match first {
-            b'%' => hexadecimal(tail, 2).map(|byte| (byte, 3)),
+            b'%' => parse_hex_byte(tail, 2).map(|byte| (byte, 3)),
             b'\\' => match tail.first() {
-                Some(b'u') => hexadecimal(tail.get(1..)?, 4).map(|byte| (byte, 6)),
-                Some(b'x') => hexadecimal(tail.get(1..)?, 2).map(|byte| (byte, 4)),
+                Some(b'u') => parse_hex_byte(tail.get(1..)?, 4).map(|byte| (byte, 6)),
+                Some(b'x') => parse_hex_byte(tail.get(1..)?, 2).map(|byte| (byte, 4)),
                 Some(&byte @ (b'/' | b'\\' | b'"' | b'\'')) => Some((byte, 2)),
                 _ => None,
             },
-            b'&' => html_reference(tail),
+            b'&' => parse_html_reference(tail),
             _ => None,
         };
         let (byte, length) = decoded.unwrap_or((first, 1));
@@ -356,14 +357,14 @@ fn unescape(text: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// The byte of so many hexadecimal digits.
-fn hexadecimal(text: &[u8], digits: usize) -> Option<u8> {
+fn parse_hex_byte(text: &[u8], digits: usize) -> Option<u8> {
     let text = std::str::from_utf8(text.get(..digits)?).ok()?;
     text.bytes().all(|byte| byte.is_ascii_hexdigit()).then_some(())?;
     u8::try_from(u32::from_str_radix(text, 16).ok()?).ok()
 }
 
 /// The byte of a reference behind its `&`, and the length of the reference.
-fn html_reference(text: &[u8]) -> Option<(u8, usize)> {
+fn parse_html_reference(text: &[u8]) -> Option<(u8, usize)> {
     let end = text.get(..9.min(text.len()))?.iter().position(|&byte| byte == b';')?;
     let name = std::str::from_utf8(text.get(..end)?).ok()?;
     let byte = match name {
@@ -389,7 +390,7 @@ mod tests {
     use super::*;
 
     fn redactor(open: Option<&'static str>) -> Redactor {
-        let is_open = |host: &'static str| -> OpenUrls {
+        let is_open = |host: &'static str| -> PublicUrlFilter {
             Arc::new(move |url: &Url| url.host_str() == Some(host))
         };
         let mut redactor = Redactor::new(open.map(is_open));
@@ -492,7 +493,7 @@ mod tests {
         .collect();
         let redactor = redactor(None);
         for (text, expected) in rows {
-            assert_eq!(redactor.is_public(text.as_bytes()), expected, "{text}");
+            assert_eq!(redactor.can_publish(text.as_bytes()), expected, "{text}");
         }
     }
 
@@ -513,9 +514,15 @@ mod tests {
             (&*encode("http://other.test/a"), false),
             ("http://open.test/?t=hunter22", false),
         ] {
-            assert_eq!(redactor(Some("open.test")).is_public(text.as_bytes()), expected, "{text}");
+            assert_eq!(
+                redactor(Some("open.test")).can_publish(text.as_bytes()),
+                expected,
+                "{text}"
+            );
         }
         // Whoever may name the host knows it.
-        assert!(redactor(Some("cdn.origin.test")).is_public(b"https://cdn.origin.test/?tk=Tok3n"));
+        assert!(
+            redactor(Some("cdn.origin.test")).can_publish(b"https://cdn.origin.test/?tk=Tok3n")
+        );
     }
 }

@@ -17,7 +17,7 @@ use crate::line::{self, Line, LineKind, Tag};
 use crate::playlist_kind::{KindDetector, PlaylistKind};
 use crate::playlist_timing::PlaylistTiming;
 use crate::redaction::{self, RedactionCandidates};
-use crate::segment_context::{NextSegment, SegmentTags};
+use crate::segment_context::{PendingSegmentTags, SegmentTags};
 use crate::tag::{self, Inf, PlaylistTag as P, SegmentTag as S, TagKind as Kind};
 use crate::uri_mapper::{UriMapper, UriReference, UriRole};
 use crate::uri_resolver::UriResolver;
@@ -56,7 +56,7 @@ pub fn rewrite<L: UriMapper + ?Sized>(
         substituted_uri: Vec::new(),
         out: Vec::with_capacity(input.len().saturating_mul(2)),
         copied_until: 0,
-        next_segment: NextSegment::default(),
+        next_segment: PendingSegmentTags::default(),
         open_range_end: None,
         kind_detector: KindDetector::default(),
         timing: PlaylistTiming::default(),
@@ -84,7 +84,7 @@ struct Rewriter<'a, L: ?Sized> {
     out: Vec<u8>,
     /// Number of input bytes that `out` contains or replaces.
     copied_until: usize,
-    next_segment: NextSegment<'a>,
+    next_segment: PendingSegmentTags<'a>,
     /// Where in `out` the EXT-X-BYTERANGE of the next segment ends, if it has no offset.
     open_range_end: Option<usize>,
     kind_detector: KindDetector,
@@ -126,7 +126,7 @@ impl<'a, L: UriMapper + ?Sized> Rewriter<'a, L> {
     }
 
     fn rewrite_uri_line(&mut self, line: &Line<'a>) -> Result<(), InvalidPlaylist> {
-        let is_variant = self.next_segment.take_variant();
+        let is_variant = self.next_segment.take_variant_flag();
         self.timing.segment_count += u64::from(!is_variant);
         let role = if is_variant { UriRole::Variant } else { UriRole::Segment };
         self.replace_uri(role, line.text, line.start, TagContext::default(), line.number)
@@ -146,11 +146,11 @@ impl<'a, L: UriMapper + ?Sized> Rewriter<'a, L> {
             Kind::Playlist(P::Define) => return self.rewrite_define(tag, line),
             Kind::Segment(S::Part | S::PreloadHint) => {
                 context.sequence = Some(self.next_segment.tags.number);
-                context.is_gap = tag.is_yes("GAP");
+                context.is_gap = tag.is_attribute_yes("GAP");
             }
             Kind::Segment(S::Map(byte_range)) => context.byte_range = byte_range,
             Kind::Segment(S::ByteRange(Some((_, None)))) if is_number(tag.value) => {
-                self.copy_to(tag.value_start + tag.value.len());
+                self.copy_input_until(tag.value_start + tag.value.len());
                 self.open_range_end = Some(self.out.len());
                 return Ok(());
             }
@@ -186,7 +186,7 @@ impl<'a, L: UriMapper + ?Sized> Rewriter<'a, L> {
         let end = line.start + date.len();
         let is_of_time = |byte: &u8| byte.is_ascii_digit() || b":.,".contains(byte);
         if time.len() > 1 && time.iter().all(is_of_time) && self.copied_until <= end {
-            self.copy_to(end);
+            self.copy_input_until(end);
             self.out.push(b'Z');
         }
     }
@@ -211,7 +211,7 @@ impl<'a, L: UriMapper + ?Sized> Rewriter<'a, L> {
             return Err(InvalidPlaylist::UriTooLong { line, limit });
         }
         if role == UriRole::Segment {
-            let tags = self.next_segment.take_segment(url.map_or(uri, str::as_bytes));
+            let tags = self.next_segment.take_segment_tags(url.map_or(uri, str::as_bytes));
             let SegmentTags { number, byte_range, is_gap, .. } = tags;
             if let (Some(end), Some((_, offset))) = (self.open_range_end.take(), byte_range) {
                 // A range without an offset follows that of the same URI (RFC 8216bis, 4.4.4.2),
@@ -226,7 +226,7 @@ impl<'a, L: UriMapper + ?Sized> Rewriter<'a, L> {
         };
         let reference = UriReference {
             role,
-            target: role.target(url),
+            target: role.link_route(url),
             url,
             sequence: context.sequence,
             byte_range: context.byte_range,
@@ -270,21 +270,21 @@ impl<'a, L: UriMapper + ?Sized> Rewriter<'a, L> {
             let is_written_hidden = match &definition {
                 // Another definition of the variable may have come since.
                 Definition::Value { value, .. } => {
-                    value.is_some_and(|written| !redactor.is_public(written.value))
+                    value.is_some_and(|written| !redactor.can_publish(written.value))
                 }
                 // It is a part of the URL.
                 Definition::QueryParameter(_) => true,
                 Definition::Import(_) => false,
             };
-            is_written_hidden || !redactor.is_public(value)
+            is_written_hidden || !redactor.can_publish(value)
         });
-        let names_origin = is_hidden || redaction::names_origin(value, self.resolver.base());
+        let names_origin = is_hidden || redaction::may_name_origin(value, self.resolver.base());
         match definition {
             Definition::Value { value: None, .. } => {}
             Definition::Value { value: Some(Attribute { value, value_start, .. }), .. } => {
-                self.copy_to(value_start);
+                self.copy_input_until(value_start);
                 let start = self.out.len();
-                self.copy_to(value_start + value.len());
+                self.copy_input_until(value_start + value.len());
                 self.mark_for_redaction(name, start, names_origin);
             }
             Definition::QueryParameter(source) | Definition::Import(source) => {
@@ -294,7 +294,7 @@ impl<'a, L: UriMapper + ?Sized> Rewriter<'a, L> {
                     if !is_source && !attribute.has_name("VALUE") {
                         continue;
                     }
-                    self.copy_to(attribute.start);
+                    self.copy_input_until(attribute.start);
                     if is_source {
                         self.out.extend_from_slice(&[b"NAME=\"", name, b"\","].concat());
                     }
@@ -320,14 +320,14 @@ impl<'a, L: UriMapper + ?Sized> Rewriter<'a, L> {
         }
     }
 
-    fn copy_to(&mut self, end: usize) {
+    fn copy_input_until(&mut self, end: usize) {
         self.out.extend_from_slice(self.input.get(self.copied_until..end).unwrap_or_default());
         self.copied_until = end;
     }
 
     fn finish(mut self) -> Vec<u8> {
-        self.copy_to(self.input.len());
-        self.redactions.redact(self.out)
+        self.copy_input_until(self.input.len());
+        self.redactions.redact_unreferenced(self.out)
     }
 }
 

@@ -6,7 +6,7 @@ use crate::tag::{
 
 /// Collects what applies to the next segment alone.
 #[derive(Debug, Default)]
-pub(crate) struct NextSegment<'a> {
+pub(crate) struct PendingSegmentTags<'a> {
     pub(crate) tags: SegmentTags<'a>,
     /// EXT-X-MEDIA-SEQUENCE and EXT-X-DISCONTINUITY-SEQUENCE; a second tag replaces the first, and
     /// they are ignored after the first segment.
@@ -41,7 +41,7 @@ pub(crate) struct SegmentTags<'a> {
     pub(crate) byte_range: Option<(u64, u64)>,
 }
 
-impl<'a> NextSegment<'a> {
+impl<'a> PendingSegmentTags<'a> {
     #[inline]
     pub(crate) fn observe_tag(&mut self, kind: &Kind<'a>) {
         let tags = &mut self.tags;
@@ -72,12 +72,12 @@ impl<'a> NextSegment<'a> {
     }
 
     /// Whether the URI line just read is a variant and no segment.
-    pub(crate) fn take_variant(&mut self) -> bool {
+    pub(crate) fn take_variant_flag(&mut self) -> bool {
         std::mem::take(&mut self.variant_follows)
     }
 
     /// The tags of the segment whose URI line was just read, which is `resource` or a range of it.
-    pub(crate) fn take_segment(&mut self, resource: &[u8]) -> SegmentTags<'a> {
+    pub(crate) fn take_segment_tags(&mut self, resource: &[u8]) -> SegmentTags<'a> {
         let byte_range = self.byte_range_of(resource);
         self.range_end = byte_range.map_or(0, |(length, offset)| offset.saturating_add(length));
         if self.byte_range.take().is_some() {

@@ -19,7 +19,7 @@ mod rendering;
 mod segmented_playlist;
 mod window;
 
-pub use self::rendering::{counts_discontinuities, cut_live_playlist, override_playlist_tags};
+pub use self::rendering::{cut_live_playlist, has_discontinuity_sequence, override_playlist_tags};
 pub use self::segmented_playlist::{ParseError, Segment, SegmentedPlaylist};
 pub use self::window::PlaylistWindow;
 pub(crate) use self::window::listed_durations;
@@ -134,7 +134,7 @@ impl Splice {
         let current: Vec<Cow<'_, Segment>> = playlist
             .segments
             .iter()
-            .filter_map(|segment| self.to_published(segment).map(Cow::Owned))
+            .filter_map(|segment| self.to_published_segment(segment).map(Cow::Owned))
             .collect();
         let is_behind = self.next_published_number(playlist.next_number()).is_none();
         let has_number = |last: &Segment| {
@@ -165,7 +165,11 @@ impl Splice {
     /// Counts on the discontinuity sequence numbers of a playlist that has no
     /// EXT-X-DISCONTINUITY-SEQUENCE: with each tag that leaves it they would step back. `published`:
     /// segments as they were published, whose numbers stay.
-    pub fn count_discontinuities(&self, playlist: &mut SegmentedPlaylist, published: &[Segment]) {
+    pub fn renumber_discontinuities(
+        &self,
+        playlist: &mut SegmentedPlaylist,
+        published: &[Segment],
+    ) {
         if playlist.has_discontinuity_sequence {
             return;
         }
@@ -181,14 +185,14 @@ impl Splice {
             let first = playlist.segments.first()?;
             let number = self.published_number(first.number)?;
             let (_, last) = known.range(..number).next_back()?;
-            Some((first.discontinuity_before(), *last))
+            Some((first.discontinuity_sequence_before(), *last))
         };
         let Some((counted, discontinuity)) = known_segment.or_else(follows_known) else { return };
         let at_source = self.from.upstream_discontinuity.saturating_add(discontinuity);
         let at_source = at_source.saturating_sub(self.from.discontinuity);
         // A source that puts a discontinuity in front of what it has published already counts on from
         // its first segment, so that the numbers are those that the tags tell.
-        let first = playlist.segments.first().map_or(0, Segment::discontinuity_before);
+        let first = playlist.segments.first().map_or(0, Segment::discontinuity_sequence_before);
         let at_source = at_source.max(counted.saturating_sub(first));
         for segment in &mut playlist.segments {
             segment.discontinuity =
@@ -196,7 +200,7 @@ impl Splice {
         }
     }
 
-    fn to_published(&self, segment: &Segment) -> Option<Segment> {
+    fn to_published_segment(&self, segment: &Segment) -> Option<Segment> {
         let number = self.published_number(segment.number)?;
         let discontinuities_since =
             segment.discontinuity.checked_sub(self.from.upstream_discontinuity)?;
@@ -207,13 +211,14 @@ impl Splice {
             // The first segment carries the `EXT-X-DISCONTINUITY` of the splice, and those of its
             // own that the source added after the splice was made. Other renditions may have
             // counted more before.
-            published.tags = published.discontinuity.saturating_sub(self.discontinuity_before());
+            published.tags =
+                published.discontinuity.saturating_sub(self.discontinuity_sequence_before());
         }
         Some(published)
     }
 
     /// Discontinuity sequence number before the splice point.
-    fn discontinuity_before(&self) -> u64 {
+    fn discontinuity_sequence_before(&self) -> u64 {
         let before = self.tail.last().map(|last| last.discontinuity);
         before.unwrap_or(self.from.discontinuity.saturating_sub(1))
     }

@@ -51,7 +51,7 @@ tags! { tag,
         b"EXT-X-BYTERANGE" => ByteRange(Option<(u64, Option<u64>)> = number::parse_byte_range(tag.value)),
         b"EXT-X-KEY" => Key,
         // Length and offset of its byte range.
-        b"EXT-X-MAP" => Map(Option<(u64, u64)> = tag.map_byte_range()),
+        b"EXT-X-MAP" => Map(Option<(u64, u64)> = tag.byte_range_of_map()),
         b"EXT-X-DISCONTINUITY" => Discontinuity,
         b"EXT-X-GAP" => Gap,
         b"EXT-X-PART" => Part,
@@ -132,16 +132,16 @@ impl Tag<'_> {
     }
 
     pub(crate) fn integer_attribute(&self, name: &str) -> Option<u64> {
-        self.attribute(name).and_then(number::parse_integer)
+        self.find_attribute_value(name).and_then(number::parse_integer)
     }
 
     pub(crate) fn decimal_attribute(&self, name: &str) -> Option<f64> {
-        self.attribute(name).and_then(number::parse_decimal)
+        self.find_attribute_value(name).and_then(number::parse_decimal)
     }
 
     /// The offset of a map's byte range is 0 if it is missing.
-    fn map_byte_range(&self) -> Option<(u64, u64)> {
-        let (length, offset) = number::parse_byte_range(self.attribute("BYTERANGE")?)?;
+    fn byte_range_of_map(&self) -> Option<(u64, u64)> {
+        let (length, offset) = number::parse_byte_range(self.find_attribute_value("BYTERANGE")?)?;
         Some((length, offset.unwrap_or(0)))
     }
 }

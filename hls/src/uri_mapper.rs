@@ -88,7 +88,7 @@ pub enum UriRole {
 }
 
 impl UriRole {
-    pub(crate) fn target(self, url: &str) -> LinkRoute {
+    pub(crate) fn link_route(self, url: &str) -> LinkRoute {
         match self {
             Self::Variant
             | Self::Rendition

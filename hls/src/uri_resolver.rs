@@ -94,9 +94,8 @@ impl<'a> UriResolver<'a> {
             Some(rest) => self.push_authority(scheme, rest),
             // `http:seg.ts`: RFC 3986, 5.2.2, backward-compatible interpretation.
             None if scheme == self.base.scheme() => self.push_relative(rest),
-            None => {
-                self.push_authority(scheme, rest.get(leading_slashes(rest)..).unwrap_or_default())
-            }
+            None => self
+                .push_authority(scheme, rest.get(leading_slash_count(rest)..).unwrap_or_default()),
         }
     }
 
@@ -189,7 +188,7 @@ fn is_http_scheme(scheme: &str) -> bool {
     matches!(scheme, "http" | "https")
 }
 
-fn leading_slashes(text: &[u8]) -> usize {
+fn leading_slash_count(text: &[u8]) -> usize {
     text.iter().take_while(|&&byte| byte == b'/').count()
 }
 

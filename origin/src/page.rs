@@ -55,7 +55,7 @@ pub(crate) async fn index() -> Html<String> {
     )
 }
 
-pub(crate) async fn watch(Path(feed): Path<String>) -> Result<Html<String>, RequestError> {
+pub(crate) async fn watch_page(Path(feed): Path<String>) -> Result<Html<String>, RequestError> {
     let Feed { id, name, .. } = find_feed(&feed)?;
     Ok(render_html(
         &format!("{name} live"),
@@ -66,7 +66,7 @@ pub(crate) async fn watch(Path(feed): Path<String>) -> Result<Html<String>, Requ
     ))
 }
 
-pub(crate) async fn embed(
+pub(crate) async fn embed_page(
     State(state): State<OriginState>,
     Path(feed): Path<String>,
     headers: HeaderMap,
@@ -95,7 +95,7 @@ pub(crate) struct PlayForm {
     feed: String,
 }
 
-pub(crate) async fn play(
+pub(crate) async fn submit_play_form(
     State(state): State<OriginState>,
     Path(feed): Path<String>,
     headers: HeaderMap,

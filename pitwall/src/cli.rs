@@ -190,7 +190,7 @@ impl Cli {
     /// subcommand.
     pub(crate) fn run_if_script_worker(&self) -> Option<ExitCode> {
         let worker = matches!(self.command, Command::ScriptWorker);
-        worker.then(pitwall_control_plane::run_if_script_worker)
+        worker.then(pitwall_control_plane::run_script_worker)
     }
 
     /// Starts logging to standard error.

@@ -50,7 +50,11 @@ pub(crate) fn check_config(path: &Path) -> anyhow::Result<()> {
 const LINK_TTL_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// `pitwall sign`: prints sealed links to `url`, as a playlist and as media.
-pub(crate) fn sign_url(url: &str, ttl: Option<Duration>, path: &Path) -> anyhow::Result<()> {
+pub(crate) fn print_sealed_links(
+    url: &str,
+    ttl: Option<Duration>,
+    path: &Path,
+) -> anyhow::Result<()> {
     if ttl.is_some_and(|ttl| ttl > LINK_TTL_MAX || ttl.is_zero()) {
         return Err(ConfigError::new("--ttl", "between 1s and 24h").into());
     }
@@ -60,7 +64,8 @@ pub(crate) fn sign_url(url: &str, ttl: Option<Duration>, path: &Path) -> anyhow:
     let fetcher = Fetcher::new(config.upstream.timeouts.into(), config.own_listeners());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     // Only a denial fails: a name that does not resolve here may resolve where the edge runs.
-    if let Err(error) = runtime.block_on(fetcher.check_target(targets.policy_for_url(&url), &url))
+    if let Err(error) =
+        runtime.block_on(fetcher.check_target(targets.policy_for_plain_link(&url), &url))
         && error.is_denied()
     {
         bail!("the edge would refuse it: {}", targets.explain_denial(&url, &error));
@@ -84,7 +89,7 @@ pub(crate) fn sign_url(url: &str, ttl: Option<Duration>, path: &Path) -> anyhow:
 }
 
 /// `pitwall link NAME`: prints whole links with the key of a person.
-pub(crate) fn print_links(name: &str, path: &Path) -> anyhow::Result<()> {
+pub(crate) fn print_access_links(name: &str, path: &Path) -> anyhow::Result<()> {
     let config = Config::load(path)?;
     let key = secret::find_named_key(&config.access, &config.key_locations, name)?;
     let site = config.edge.site_url();

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 use pitwall_control_plane::settings::locate_error;
 use pitwall_control_plane::{
-    ConfiguredSource, ControlConfig, ExtractConfig, FixedSource, OverrideError, RankConfig,
+    ConfiguredSource, ControlConfig, ExtractConfig, OverrideError, RankConfig, ReadOnlySource,
     ScheduleConfig, SourceFileLocations, WebhookConfig, check_overrides,
 };
 use pitwall_proxy::config::{AccessConfig, EdgeConfig, UpstreamConfig};
@@ -25,7 +25,7 @@ use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-pub(crate) use self::key_locations::{KeyLocations, key_of_variable};
+pub(crate) use self::key_locations::{ConfigKeyLocations, key_of_variable};
 pub(crate) use self::log::{LogConfig, LogFormat, parse_log_filter};
 pub(crate) use self::store::StoreConfig;
 use crate::state;
@@ -48,7 +48,7 @@ pub(crate) struct Config {
     pub(crate) source_locations: Vec<String>,
     /// Where sources can be edited.
     pub(crate) source_files: SourceFileLocations,
-    pub(crate) key_locations: KeyLocations,
+    pub(crate) key_locations: ConfigKeyLocations,
     /// By dotted key: each value that is set, as TOML; without sources.
     pub(crate) values: BTreeMap<String, String>,
     /// The file; `None` for a configuration that is built in.
@@ -186,7 +186,7 @@ impl Config {
         let environment: Vec<(String, String)> = environment.into_iter().collect();
         let file = TomlFile::new(name, text);
         let mut table = DeTable::parse(text).map_err(|error| file.toml_error(&error))?;
-        let mut key_locations = KeyLocations::of_file(&file, table.get_ref());
+        let mut key_locations = ConfigKeyLocations::of_file(&file, table.get_ref());
         let (sources, source_locations) = file.remove_and_parse_sources(&mut table)?;
         let mut sections = file.parse_sections(table.clone())?;
         let settings = environment.iter().filter_map(|(variable, value)| {
@@ -244,7 +244,7 @@ impl Config {
         let folder = std::path::absolute(path.with_file_name("sources"))
             .map_err(|error| ConfigError::new(path.display(), error))?;
         let fixed = self.sources.iter().zip(&self.source_locations);
-        let fixed = fixed.map(|(source, location)| FixedSource {
+        let fixed = fixed.map(|(source, location)| ReadOnlySource {
             name: source.name.clone(),
             kind: source.kind,
             location: location.clone(),
@@ -314,17 +314,19 @@ fn is_hidden(path: &Path) -> bool {
 fn flatten_values(
     table: &Spanned<DeTable<'_>>,
 ) -> Result<BTreeMap<String, String>, toml::de::Error> {
-    fn collect(prefix: &str, table: &toml::Table, values: &mut BTreeMap<String, String>) {
+    fn collect_values(prefix: &str, table: &toml::Table, values: &mut BTreeMap<String, String>) {
         for (name, value) in table {
             match value {
-                toml::Value::Table(inner) => collect(&format!("{prefix}{name}."), inner, values),
+                toml::Value::Table(inner) => {
+                    collect_values(&format!("{prefix}{name}."), inner, values)
+                }
                 value => drop(values.insert(format!("{prefix}{name}"), value.to_string())),
             }
         }
     }
     let mut values = BTreeMap::new();
     let table = toml::Table::deserialize(toml::Deserializer::from(table.clone()))?;
-    collect("", &table, &mut values);
+    collect_values("", &table, &mut values);
     Ok(values)
 }
 

@@ -9,17 +9,17 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use pitwall_control_plane::{
-    AdminEndpoints, CommandServer, ControlPlane, ControlPlaneConfig, PublicUrl, SettingsHandle,
+    AdminEndpointState, CommandServer, ControlPlane, ControlPlaneConfig, PublicUrl, SettingsHandle,
     SetupError, serve_admin,
 };
 use pitwall_fetch::Fetcher;
-use pitwall_proxy::{ReloadRequests, Server};
+use pitwall_proxy::{ReloadRequestSender, Server};
 use pitwall_upstream_map::Store;
 use prometheus::Registry;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
-use crate::config::{Config, ConfigError, KeyLocations};
+use crate::config::{Config, ConfigError, ConfigKeyLocations};
 use crate::reload::{ConfigLoader, ReloadBaseline, ReloadSetup, ReloadTask, RunningParts};
 use crate::secret::{self, AdminToken, StartMode};
 use crate::store::AnyStore;
@@ -39,7 +39,7 @@ pub(crate) struct ControlPlaneServer {
     control_plane: ControlPlane,
     commands: CommandServer,
     listeners: ControlListeners,
-    endpoints: AdminEndpoints,
+    endpoints: AdminEndpointState,
 }
 
 pub(crate) struct ControlListeners {
@@ -111,7 +111,7 @@ impl ControlPlaneServer {
         listeners: ControlListeners,
         token: &AdminToken,
         registry: &Registry,
-        reload_requests: ReloadRequests,
+        reload_requests: ReloadRequestSender,
     ) -> anyhow::Result<Self> {
         config.control.listen = Some(listeners.commands.local_addr()?);
         let own_listeners = config.own_listeners();
@@ -132,12 +132,12 @@ impl ControlPlaneServer {
             },
         )?;
         let commands = control_plane.command_server(reload_requests.clone());
-        let endpoints = AdminEndpoints {
+        let endpoints = AdminEndpointState {
             registry: registry.clone(),
             store,
             admin_token: control_plane.admin_token(),
             reload_requests,
-            log_filter: logging::filter(),
+            log_filter: logging::log_filter_handle(),
         };
         Ok(Self { control_plane, commands, listeners, endpoints })
     }
@@ -219,7 +219,7 @@ fn log_serve_error(outcome: std::io::Result<()>) {
 pub(crate) fn bind_listener(
     key: &str,
     address: SocketAddr,
-    key_locations: &KeyLocations,
+    key_locations: &ConfigKeyLocations,
     mode: StartMode,
 ) -> Result<TcpListener, ConfigError> {
     let listener = match TcpListener::bind(address) {

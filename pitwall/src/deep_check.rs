@@ -24,7 +24,7 @@ const CERTIFICATE_MIN_SECONDS: u64 = 14 * 24 * 60 * 60;
 ///
 /// # Errors
 /// One of them fails.
-pub(crate) fn check_reachability(config: &Config) -> anyhow::Result<()> {
+pub(crate) fn run_all_checks(config: &Config) -> anyhow::Result<()> {
     let fetcher = Arc::new(Fetcher::new(Timeouts::default(), config.own_listeners()));
     let runner = ExtractionRunner::new(fetcher.clone(), &config.extract);
     let runtime = tokio::runtime::Runtime::new()?;
@@ -41,7 +41,7 @@ pub(crate) fn check_reachability(config: &Config) -> anyhow::Result<()> {
         report(format!("source {:?}", source.name), outcome);
     }
     for (provider, url, policy) in config.schedule.provider_targets() {
-        let outcome = runtime.block_on(check_answer(&fetcher, &policy, url));
+        let outcome = runtime.block_on(check_response(&fetcher, &policy, url));
         report(format!("schedule provider {provider}"), outcome);
     }
     for webhook in &config.webhooks {
@@ -51,7 +51,7 @@ pub(crate) fn check_reachability(config: &Config) -> anyhow::Result<()> {
     }
     if let Some(tls) = &config.edge.tls {
         let loaded = LoadedCertificate::load(tls).map_err(|error| error.to_string());
-        let outcome = loaded.and_then(|loaded| check_expiry(loaded.not_after()));
+        let outcome = loaded.and_then(|loaded| check_certificate_expiry(loaded.not_after()));
         report(format!("certificate {}", tls.cert.display()), outcome);
     }
     if failed > 0 {
@@ -89,7 +89,7 @@ async fn check_source(
     Err(first_failure.unwrap_or_else(|| "it finds nothing".to_owned()))
 }
 
-async fn check_answer(
+async fn check_response(
     fetcher: &Fetcher,
     policy: &AddressPolicy,
     url: Url,
@@ -120,7 +120,7 @@ async fn check_connection(
 }
 
 /// `not_after` is a Unix time.
-fn check_expiry(not_after: Option<i64>) -> Result<String, String> {
+fn check_certificate_expiry(not_after: Option<i64>) -> Result<String, String> {
     let not_after = not_after.ok_or("when it ends cannot be read")?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
     let left = u64::try_from(not_after).unwrap_or(0).saturating_sub(now);
@@ -147,7 +147,7 @@ mod tests {
             (now + 20 * day + 60, Ok("it ends in 20 days")),
         ] {
             let expected = expected.map(str::to_owned).map_err(str::to_owned);
-            assert_eq!(check_expiry(Some(not_after)), expected, "{not_after}");
+            assert_eq!(check_certificate_expiry(Some(not_after)), expected, "{not_after}");
         }
     }
 }

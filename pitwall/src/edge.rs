@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use pitwall_fetch::OwnListeners;
 use pitwall_proxy::config::EdgeConfig;
-use pitwall_proxy::{AdminTools, Edge, EdgeSecrets, OpenApi, ReloadRequests, Server};
+use pitwall_proxy::{Edge, EdgeSecrets, OpenApi, ProcessControls, ReloadRequestSender, Server};
 use pitwall_upstream_map::Store;
 use prometheus::Registry;
 use tokio::sync::mpsc;
@@ -45,7 +45,7 @@ pub(crate) fn run(
     let token = secret::load_admin_token(&config.access, &config.key_locations)?;
     let access = secret::load_access(&config.access, &config.key_locations)?;
     ensure_listenable(&config, mode)?;
-    let tls_locations = settings::TlsKeyLocations::of(&config);
+    let tls_locations = settings::TlsSettingLocations::of(&config);
     let baseline = ReloadBaseline::of(&config)?;
     let own_listeners = config.own_listeners();
     let store = AnyStore::open(config.store, &keys, &config.state.dir, |_| true, false, &registry)?;
@@ -72,7 +72,7 @@ pub(crate) fn run(
 pub(crate) struct EdgeAssembly<'a> {
     pub(crate) config: &'a pitwall_proxy::Config,
     pub(crate) own_listeners: OwnListeners,
-    pub(crate) tls_locations: settings::TlsKeyLocations,
+    pub(crate) tls_locations: settings::TlsSettingLocations,
 }
 
 impl EdgeAssembly<'_> {
@@ -83,13 +83,13 @@ impl EdgeAssembly<'_> {
         secrets: EdgeSecrets,
         store: Arc<dyn Store>,
         registry: &Registry,
-        reload_requests: ReloadRequests,
+        reload_requests: ReloadRequestSender,
     ) -> anyhow::Result<Server> {
         let config = &self.config.edge;
         let openapi =
             OpenApi::with_commands(pitwall_control_plane::openapi(), &config.public_path())?;
         let edge = Edge::new(self.config, secrets, store, openapi, self.own_listeners, registry)?;
-        let admin = AdminTools { reload_requests, log_filter: logging::filter() };
+        let admin = ProcessControls { reload_requests, log_filter: logging::log_filter_handle() };
         let server = Server::new(config, edge, registry.clone(), admin);
         Ok(server.map_err(|error| self.tls_locations.config_error(&error))?)
     }

@@ -106,7 +106,7 @@ async fn run_extractor(
         return Ok(runner.replay(source, &recording).await);
     }
     let Some(folder) = &options.record else { return Ok(runner.extract(source).await) };
-    let (extraction, recording) = runner.record(source).await;
+    let (extraction, recording) = runner.run_and_record(source).await;
     let path = recording.save(folder).context("the recording cannot be saved")?;
     print_text(&format!("recorded in {}: it holds tokens, keep it private", path.display()));
     Ok(extraction)

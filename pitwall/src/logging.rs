@@ -1,7 +1,7 @@
 //! What this process logs, in which form, and how that is changed while it runs.
 //!
 //! Logging starts before the configuration is read, as its errors are logged too: [`start`] logs
-//! text by `PITWALL_LOG`, [`configure`] continues as `[log]` says, and [`filter`] is for the admin
+//! text by `PITWALL_LOG`, [`configure`] continues as `[log]` says, and [`log_filter_handle`] is for the admin
 //! listeners.
 
 use std::io::IsTerminal;
@@ -36,11 +36,11 @@ pub(crate) enum Verbosity {
     Silent,
 }
 
-type Lines = Box<dyn Layer<Registry> + Send + Sync>;
+type LineLayer = Box<dyn Layer<Registry> + Send + Sync>;
 
 struct Logging {
     filter: reload::Handle<EnvFilter, Registry>,
-    lines: reload::Handle<Lines, Registry>,
+    lines: reload::Handle<LineLayer, Registry>,
     settings: Mutex<Settings>,
     /// By the environment or the subcommand.
     level_at_start: String,
@@ -72,7 +72,7 @@ pub(crate) fn start(verbosity: Verbosity) {
     let settings = Settings { level, is_access_logged: false, replacement: None };
     let filter = EnvFilter::new(settings.filter_text());
     let (filter, filter_handle) = reload::Layer::new(filter);
-    let (lines, lines_handle) = reload::Layer::new(lines_of(LogFormat::Text));
+    let (lines, lines_handle) = reload::Layer::new(build_line_layer(LogFormat::Text));
     let repeats = RepeatLayer::default();
     let registry =
         tracing_subscriber::registry().with(repeats.clone().and_then(lines).with_filter(filter));
@@ -99,12 +99,12 @@ pub(crate) fn configure(config: &LogConfig) {
     settings.level.clone_from(level.unwrap_or(&logging.level_at_start));
     settings.is_access_logged = config.access;
     // Reloading fails only when the subscriber is gone, and it is never dropped.
-    let _ = logging.lines.reload(lines_of(config.format));
+    let _ = logging.lines.reload(build_line_layer(config.format));
     let _ = logging.filter.reload(EnvFilter::new(settings.filter_text()));
 }
 
 /// Reads and replaces the filter, for the admin listeners.
-pub(crate) fn filter() -> LogFilter {
+pub(crate) fn log_filter_handle() -> LogFilter {
     Arc::new(|replacement| {
         let logging = LOGGING.get().ok_or("this process does not log")?;
         let mut settings = logging.lock_settings();
@@ -145,7 +145,7 @@ impl Settings {
     }
 }
 
-fn lines_of(format: LogFormat) -> Lines {
+fn build_line_layer(format: LogFormat) -> LineLayer {
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     match format {
         LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).boxed(),

@@ -98,10 +98,10 @@ fn execute(command: Command) -> anyhow::Result<()> {
             single_process::run_origin(listen, token_ttl)
         }
         Command::Sign { url, ttl, config } => {
-            commands::sign_url(&url, ttl.map(Into::into), &config.config)
+            commands::print_sealed_links(&url, ttl.map(Into::into), &config.config)
         }
         Command::Init { options } => init::write_first_config(&options),
-        Command::Link { name, config } => commands::print_links(&name, &config.config),
+        Command::Link { name, config } => commands::print_access_links(&name, &config.config),
         Command::Notify { test: _, config } => commands::send_test_alerts(&config.config),
         Command::Bench(options) => bench::run(&options),
         Command::Extract { source, options, config } => {
@@ -114,7 +114,7 @@ fn execute(command: Command) -> anyhow::Result<()> {
         Command::Check { deep, config } => {
             commands::check_config(&config.config)?;
             if deep {
-                deep_check::check_reachability(&Config::load(&config.config)?)?
+                deep_check::run_all_checks(&Config::load(&config.config)?)?
             }
             Ok(())
         }

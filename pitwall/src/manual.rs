@@ -9,7 +9,7 @@ use clap_complete::Shell;
 use crate::cli::Cli;
 
 /// Writes a man page for each command, and completions for bash, zsh and fish, into `directory`.
-pub(crate) fn write(directory: &Path) -> anyhow::Result<()> {
+pub(crate) fn write_pages_and_completions(directory: &Path) -> anyhow::Result<()> {
     let failed = || format!("cannot write into {}", directory.display());
     std::fs::create_dir_all(directory).with_context(failed)?;
     clap_mangen::generate_to(Cli::command(), directory).with_context(failed)?;

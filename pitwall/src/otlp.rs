@@ -11,7 +11,7 @@ use opentelemetry_otlp::{ExporterBuildError, Protocol, SpanExporter, WithExportC
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use pitwall_proxy::Server;
-use pitwall_upstream_map::trace_context::{TraceContext, TraceExport};
+use pitwall_upstream_map::trace_context::{SpanExporterHooks, TraceContext};
 use tracing::{Span, Subscriber};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use tracing_subscriber::filter::{LevelFilter, filter_fn};
@@ -37,7 +37,7 @@ where
     let _ = rustls::crypto::ring::default_provider().install_default();
     match make_provider(None) {
         Ok(provider) => {
-            TraceExport { set_parent, context_of }.install();
+            SpanExporterHooks { set_parent, context_of }.install();
             let layer = layer_of(PROVIDER.get_or_init(|| provider));
             Some(layer)
         }

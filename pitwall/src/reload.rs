@@ -224,8 +224,9 @@ impl Reloader {
         trigger: ReloadTrigger,
         files: &mut WatchedFiles,
     ) -> anyhow::Result<ConfigChanges> {
-        let seen = files.look();
-        let reloaded = self.try_reload(|config| *files = WatchedFiles::followed_by(config, &seen));
+        let seen = files.read_states();
+        let reloaded =
+            self.try_reload(|config| *files = WatchedFiles::for_next_config(config, &seen));
         if reloaded.is_err() {
             // These files are judged again when they change.
             files.accept(seen.clone());
@@ -264,7 +265,7 @@ impl Reloader {
         }
         let prepared = match &self.parts.edge {
             Some(handle) => {
-                let locations = settings::TlsKeyLocations::of(&config);
+                let locations = settings::TlsSettingLocations::of(&config);
                 let prepared =
                     handle.prepare(&settings::proxy_config(&config), access, token.edge_token());
                 Some(prepared.map_err(|error| locations.config_error(&error.into()))?)

@@ -10,9 +10,9 @@ use std::path::Path;
 use pitwall_proxy::config::{AccessConfig, AccessMode};
 use pitwall_proxy::upstream::seal::{Sealer, hash_secret};
 use pitwall_proxy::{AccessControl, AccessKeys, KeyLine};
-use pitwall_upstream_map::StoreKeys;
+use pitwall_upstream_map::StoreSecrets;
 
-use crate::config::{ConfigError, KeyLocations};
+use crate::config::{ConfigError, ConfigKeyLocations};
 use crate::state::{ensure_writable, find_state_file};
 
 const SECRET_MIN_BYTES: usize = 32;
@@ -32,8 +32,8 @@ impl SealKeys {
     }
 
     /// The secrets that the store's entries are encrypted with.
-    pub(crate) fn store_keys(&self) -> StoreKeys {
-        StoreKeys { current: self.current, previous: self.previous }
+    pub(crate) fn store_keys(&self) -> StoreSecrets {
+        StoreSecrets { current: self.current, previous: self.previous }
     }
 }
 
@@ -58,7 +58,7 @@ const SEAL_KEY_SETTING: &str = "access.seal_key_file";
 pub(crate) fn load_seal_keys(
     access: &AccessConfig,
     state_dir: &Path,
-    key_locations: &KeyLocations,
+    key_locations: &ConfigKeyLocations,
     mode: StartMode,
 ) -> Result<SealKeys, ConfigError> {
     if let Some(path) = &access.seal_key_file {
@@ -144,7 +144,7 @@ const ADMIN_TOKEN_SETTING: &str = "access.admin_token_file";
 /// The token cannot be read, is too short, holds other than visible ASCII, or is a seal key.
 pub(crate) fn load_admin_token(
     access: &AccessConfig,
-    key_locations: &KeyLocations,
+    key_locations: &ConfigKeyLocations,
 ) -> Result<AdminToken, ConfigError> {
     let Some(path) = &access.admin_token_file else { return Ok(AdminToken::default()) };
     let invalid = |why: &str| {
@@ -177,7 +177,7 @@ const ACCESS_KEY_SETTING: &str = "access.key_file";
 /// URL encodes, or is also another secret.
 pub(crate) fn load_access(
     config: &AccessConfig,
-    key_locations: &KeyLocations,
+    key_locations: &ConfigKeyLocations,
 ) -> Result<AccessControl, ConfigError> {
     let path = match (config.mode, &config.key_file) {
         (AccessMode::Open, None) => return Ok(AccessControl::Open),
@@ -218,7 +218,7 @@ pub(crate) fn load_access(
 /// The key file cannot be read, or has no such name.
 pub(crate) fn find_named_key(
     config: &AccessConfig,
-    key_locations: &KeyLocations,
+    key_locations: &ConfigKeyLocations,
     name: &str,
 ) -> Result<String, ConfigError> {
     let error = |why: String| key_locations.error_for_key(ACCESS_KEY_SETTING, why);
@@ -293,7 +293,7 @@ fn split_secret_lines(text: &[u8]) -> Vec<&[u8]> {
 fn read_secret_file(
     key: &str,
     path: &Path,
-    key_locations: &KeyLocations,
+    key_locations: &ConfigKeyLocations,
 ) -> Result<Vec<u8>, ConfigError> {
     fs::read(path)
         .map_err(|error| key_locations.error_for_key(key, format!("{}: {error}", path.display())))
@@ -328,10 +328,10 @@ mod tests {
         let state = tempfile::tempdir().unwrap();
         let access = AccessConfig::default();
         let made =
-            load_seal_keys(&access, state.path(), &KeyLocations::default(), StartMode::Start)
+            load_seal_keys(&access, state.path(), &ConfigKeyLocations::default(), StartMode::Start)
                 .unwrap();
         assert_eq!(
-            load_seal_keys(&access, state.path(), &KeyLocations::default(), StartMode::Start)
+            load_seal_keys(&access, state.path(), &ConfigKeyLocations::default(), StartMode::Start)
                 .unwrap()
                 .current,
             made.current
@@ -345,7 +345,8 @@ mod tests {
     fn a_seal_key_that_is_missing_beside_other_state_is_not_replaced() {
         let state = tempfile::tempdir().unwrap();
         let access = AccessConfig::default();
-        let load = |mode| load_seal_keys(&access, state.path(), &KeyLocations::default(), mode);
+        let load =
+            |mode| load_seal_keys(&access, state.path(), &ConfigKeyLocations::default(), mode);
         assert!(load(StartMode::Check).is_ok());
         assert!(load(StartMode::Join).err().unwrap().to_string().contains("PITWALL_STATE__DIR"));
         assert!(!state.path().join("seal.key").exists(), "neither leaves anything behind");
@@ -378,10 +379,14 @@ mod tests {
             if let Some(content) = content {
                 fs::write(&path, content).unwrap();
             }
-            let error =
-                load_seal_keys(&access, state.path(), &KeyLocations::default(), StartMode::Start)
-                    .err()
-                    .unwrap();
+            let error = load_seal_keys(
+                &access,
+                state.path(),
+                &ConfigKeyLocations::default(),
+                StartMode::Start,
+            )
+            .err()
+            .unwrap();
             assert!(error.to_string().contains(expected), "{error}");
         }
     }
@@ -397,7 +402,7 @@ mod tests {
         fs::write(file("short"), "short").unwrap();
         fs::write(file("words"), format!("{token} {token}")).unwrap();
         assert!(
-            load_admin_token(&AccessConfig::default(), &KeyLocations::default())
+            load_admin_token(&AccessConfig::default(), &ConfigKeyLocations::default())
                 .unwrap()
                 .edge_token()
                 .is_none()
@@ -414,7 +419,7 @@ mod tests {
                 admin_token_file: Some(file(name)),
                 ..AccessConfig::default()
             };
-            match (load_admin_token(&access, &KeyLocations::default()), expected) {
+            match (load_admin_token(&access, &ConfigKeyLocations::default()), expected) {
                 (Ok(token), None) => {
                     assert!(
                         token.edge_token().is_some() && token.command_token().unwrap().is_some()
@@ -474,7 +479,7 @@ mod tests {
                 seal_key_file: Some(file("seal")),
                 admin_token_file: Some(file("token")),
             };
-            match (load_access(&config, &KeyLocations::default()), expected) {
+            match (load_access(&config, &ConfigKeyLocations::default()), expected) {
                 (Ok(access), None) => {
                     assert_eq!(matches!(access, AccessControl::Key(_)), mode == Key, "{name:?}");
                 }

@@ -48,9 +48,9 @@ pub(crate) fn control_settings(
 /// The locations of the keys in `[edge.tls]`, for errors that occur after the configuration was
 /// consumed. Holds the key file's path and a template error for `cert` and for `key`; `None`
 /// without TLS.
-pub(crate) struct TlsKeyLocations(Option<(std::path::PathBuf, [ConfigError; 2])>);
+pub(crate) struct TlsSettingLocations(Option<(std::path::PathBuf, [ConfigError; 2])>);
 
-impl TlsKeyLocations {
+impl TlsSettingLocations {
     pub(crate) fn of(config: &Config) -> Self {
         let tls = config.edge.tls.as_ref();
         Self(tls.map(|tls| {

@@ -186,7 +186,7 @@ pub(crate) fn run_origin(listen: SocketAddr, token_ttl: u64) -> anyhow::Result<(
 /// for which a start would fail.
 pub(crate) fn check_server(config: Config) -> anyhow::Result<()> {
     let keys = load_seal_keys(&config, StartMode::Check)?;
-    config.reject_certain_listener_collisions()?;
+    config.reject_definite_listener_collisions()?;
     let registry = Registry::new();
     let store = open_store(&config, &keys, &registry)?;
     assemble_server_with_store(&store, config, &keys, registry, None).map(drop)
@@ -235,7 +235,7 @@ fn assemble_server_with_store(
     config.edge.control = vec![command_address];
     let own_listeners = config.own_listeners();
     let edge_config = settings::proxy_config(&config);
-    let tls_locations = settings::TlsKeyLocations::of(&config);
+    let tls_locations = settings::TlsSettingLocations::of(&config);
     let baseline = ReloadBaseline::of(&config)?;
     let (reload_requests, requests) = mpsc::channel(1);
     let control = control_plane::ControlPlaneServer::new(

@@ -9,7 +9,7 @@ use crate::metrics::RouteLabel;
 pub const ACCESS_LOG_TARGET: &str = "pitwall::access";
 
 /// Whether lines are written: a look at an atomic variable.
-pub fn is_access_logged() -> bool {
+pub fn is_access_log_enabled() -> bool {
     tracing::enabled!(target: ACCESS_LOG_TARGET, tracing::Level::INFO)
 }
 

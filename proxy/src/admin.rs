@@ -23,14 +23,14 @@ const USAGE: &str = "try GET /metrics, /healthz or /readyz, POST /reload, PUT /l
                      PURGE /relay?url=BASE64URL\n";
 
 /// Where requests to reload the configuration go: each is a sender of the response.
-pub type ReloadRequests = mpsc::Sender<oneshot::Sender<Response<Vec<u8>>>>;
+pub type ReloadRequestSender = mpsc::Sender<oneshot::Sender<Response<Vec<u8>>>>;
 
 /// The HTTP application of the admin listener.
 pub struct AdminService {
     pub state: EdgeState,
     pub registry: Registry,
     pub drain_signal: DrainSignal,
-    pub tools: AdminTools,
+    pub tools: ProcessControls,
 }
 
 /// Reads the filter of the log, or replaces it; empty text stands for the configured one. An error
@@ -39,8 +39,8 @@ pub type LogFilter = Arc<dyn Fn(Option<&str>) -> Result<String, String> + Send +
 
 /// What the admin listener reaches of the process around the edge.
 #[derive(Clone)]
-pub struct AdminTools {
-    pub reload_requests: ReloadRequests,
+pub struct ProcessControls {
+    pub reload_requests: ReloadRequestSender,
     pub log_filter: LogFilter,
 }
 
@@ -199,7 +199,7 @@ impl AdminService {
             None if uri.path() == "/relay" => {
                 let url = uri.query().and_then(|query| query.strip_prefix("url="));
                 PurgeScope::Urls(
-                    self.whole_object_keys(url.ok_or(AdminError::BadUrl)?)
+                    self.purge_keys_of_url(url.ok_or(AdminError::BadUrl)?)
                         .ok_or(AdminError::BadUrl)?,
                 )
             }
@@ -212,15 +212,15 @@ impl AdminService {
 
     /// The keys of a URL's whole object: one for each profile that may fetch it, and one for a
     /// plain `url=`. `None` when `url` is not the base64url of an absolute URL.
-    fn whole_object_keys(&self, url: &str) -> Option<Vec<ObjectKey>> {
+    fn purge_keys_of_url(&self, url: &str) -> Option<Vec<ObjectKey>> {
         let url = String::from_utf8(URL_SAFE_NO_PAD.decode(url).ok()?).ok()?;
         let url = parse_url(&url).ok()?;
         let map = self.state.maps.current();
         let profiles = map.profiles().map(|profile| &*profile.id);
         let targets = profiles.chain([""]).filter_map(|profile| {
-            self.state.targets().resolve_for_profile(url.clone(), profile, &map).ok()
+            self.state.target_resolver().resolve_for_profile(url.clone(), profile, &map).ok()
         });
-        Some(targets.map(|target| ObjectKey::of_url(&target)).collect())
+        Some(targets.map(|target| ObjectKey::purge_key_of(&target)).collect())
     }
 
     fn render_metrics(&self) -> Response<Vec<u8>> {

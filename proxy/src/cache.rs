@@ -1,6 +1,6 @@
 //! Read-through cache of media objects.
 //!
-//! A request opens an object as a [`CacheLookup`]: the object is stored, in flight, or bypasses the
+//! A request opens an object as a [`OpenedObject`]: the object is stored, in flight, or bypasses the
 //! cache. Fetches run in tasks of their own: no reader slows one down, and a reader that leaves does
 //! not end it for the others. An object for which there is no room is fetched once all the same,
 //! and its readers share a window of it.
@@ -52,8 +52,8 @@ use bypass::Bypass;
 use byte_range::{ByteRange, parse_content_range};
 use disk_tier::DiskTier;
 use fetch_budget::FetchBudget;
-use fetch_progress::FetchProgress;
-use fetch_task::{FetchTask, FetchedObject, build_media_request, is_whole};
+use fetch_progress::FetchObserver;
+use fetch_task::{FetchTask, FetchedObject, build_media_request, is_whole_representation};
 use freshness::FreshnessByDirectory;
 use inflight_fetch::{InflightFetch, NotCacheable};
 use object_store::{CachedObject, ObjectStore, ReadGuard};
@@ -120,7 +120,7 @@ impl ObjectKey {
     }
 
     /// The same key for all objects that the URL has named, and their ranges.
-    pub fn of_url(target: &UpstreamTarget) -> Self {
+    pub fn purge_key_of(target: &UpstreamTarget) -> Self {
         Self(*Self::hash_url(target).finalize().as_bytes())
     }
 
@@ -156,13 +156,13 @@ impl RangeRequest {
 }
 
 /// An opened object, and where it comes from.
-pub enum CacheLookup {
+pub enum OpenedObject {
     Hit(ReadGuard),
     Inflight { reader: InflightReader, coalesced: bool },
     Bypass(Bypass),
 }
 
-impl CacheLookup {
+impl OpenedObject {
     /// The first bytes of the body; `None` if the body is empty or cannot be read.
     pub async fn read_first_chunk(self) -> Option<Bytes> {
         match self {
@@ -182,7 +182,7 @@ pub enum PrefetchOutcome {
     /// `coalesced`: another request has started the fetch.
     Inflight {
         completion: JoinHandle<Result<(), Problem>>,
-        progress: FetchProgress,
+        progress: FetchObserver,
         coalesced: bool,
     },
     /// The upstream has refused the object, now or within [`NEGATIVE_CACHE_TTL`].
@@ -208,7 +208,7 @@ impl PrefetchOutcome {
 /// Which objects a purge removes.
 pub enum PurgeScope {
     Stream(String),
-    /// What is stored of these URLs, whole objects and ranges of them, by [`ObjectKey::of_url`].
+    /// What is stored of these URLs, whole objects and ranges of them, by [`ObjectKey::purge_key_of`].
     Urls(Vec<ObjectKey>),
 }
 
@@ -254,11 +254,11 @@ impl SegmentCache {
     }
 
     /// The whole object, if it is stored.
-    pub fn find_stored(&self, target: &UpstreamTarget) -> Option<CacheLookup> {
+    pub fn find_stored(&self, target: &UpstreamTarget) -> Option<OpenedObject> {
         if self.max_object_bytes == 0 {
             return None;
         }
-        self.objects.get(&ObjectKey::of(target, None)).map(CacheLookup::Hit)
+        self.objects.find_fresh(&ObjectKey::of(target, None)).map(OpenedObject::Hit)
     }
 
     /// Opens an object, as far as its header fields, from the cache, from a fetch in flight, or
@@ -274,13 +274,13 @@ impl SegmentCache {
         self: &Arc<Self>,
         target: UpstreamTarget,
         range_request: RangeRequest,
-    ) -> Result<CacheLookup, Problem> {
+    ) -> Result<OpenedObject, Problem> {
         if self.max_object_bytes == 0 {
             return self.open_bypass(&target, &range_request).await;
         }
         let key = ObjectKey::of(&target, None);
-        if let Some(object) = self.objects.get(&key) {
-            return Ok(CacheLookup::Hit(object));
+        if let Some(object) = self.objects.find_fresh(&key) {
+            return Ok(OpenedObject::Hit(object));
         }
         match range_request.range {
             // With If-Range the whole object may be the response.
@@ -332,17 +332,17 @@ impl SegmentCache {
         let key = ObjectKey::of(target, bounds);
         let may_start =
             || self.budget.has_prefetch_room() && target.profile.limiter.has_free_permit();
-        match self.objects.get(&key) {
+        match self.objects.find_fresh(&key) {
             Some(object) if is_long_lived && object.is_due_for_refresh() && may_start() => {
                 let mut inflight = self.lock_inflight();
                 if inflight.contains_key(&key) {
                     return PrefetchOutcome::Stored;
                 }
-                let (guard, reader) = self.begin_fetch(&mut inflight, key, target);
+                let (guard, reader) = self.register_fetch(&mut inflight, key, target);
                 // What is on disk is no fresher than what is stored.
                 self.spawn_fetch(guard, target, bounds, None);
                 drop(inflight);
-                tokio::spawn(reader.drain());
+                tokio::spawn(reader.read_to_end());
                 return PrefetchOutcome::Refreshing;
             }
             Some(_) => return PrefetchOutcome::Stored,
@@ -351,9 +351,9 @@ impl SegmentCache {
         }
         match self.join_or_start_fetch(target, bounds) {
             JoinOutcome::Inflight(reader, coalesced) => {
-                let progress = reader.progress();
+                let progress = reader.observe_fetch();
                 PrefetchOutcome::Inflight {
-                    completion: tokio::spawn(reader.drain()),
+                    completion: tokio::spawn(reader.read_to_end()),
                     progress,
                     coalesced,
                 }
@@ -385,15 +385,15 @@ impl SegmentCache {
         self: &Arc<Self>,
         target: &UpstreamTarget,
         bounds: Option<(u64, u64)>,
-    ) -> Result<Option<CacheLookup>, Problem> {
+    ) -> Result<Option<OpenedObject>, Problem> {
         let (mut reader, coalesced) = match self.join_or_start_fetch(target, bounds) {
             JoinOutcome::Inflight(reader, coalesced) => (reader, coalesced),
-            JoinOutcome::Hit(object) => return Ok(Some(CacheLookup::Hit(object))),
-            JoinOutcome::NotCacheable(not_cacheable) => return not_cacheable.into_lookup(),
+            JoinOutcome::Hit(object) => return Ok(Some(OpenedObject::Hit(object))),
+            JoinOutcome::NotCacheable(not_cacheable) => return not_cacheable.into_open_result(),
         };
         match reader.wait_for_metadata().await {
-            Ok(_) => Ok(Some(CacheLookup::Inflight { reader, coalesced })),
-            Err(not_cacheable) => not_cacheable.into_lookup(),
+            Ok(_) => Ok(Some(OpenedObject::Inflight { reader, coalesced })),
+            Err(not_cacheable) => not_cacheable.into_open_result(),
         }
     }
 
@@ -410,7 +410,7 @@ impl SegmentCache {
         self.lock_inflight().get(key).is_some_and(|entry| !entry.fetch.is_windowed())
     }
 
-    fn lookup_negative(&self, key: &ObjectKey, url: &Url) -> Option<NotCacheable> {
+    fn find_negative(&self, key: &ObjectKey, url: &Url) -> Option<NotCacheable> {
         let NegativeEntry { reason: not_cacheable, url: failed_url, expires_at } =
             self.negative_cache.get(key)?;
         let has_new_url = matches!(not_cacheable, NotCacheable::Problem(_)) && failed_url != *url;
@@ -423,13 +423,13 @@ impl SegmentCache {
         bounds: Option<(u64, u64)>,
     ) -> JoinOutcome {
         let disk = self.disk.clone();
-        self.join_or_begin_fetch(target, bounds, |guard| {
+        self.join_or_fetch_with(target, bounds, |guard| {
             self.spawn_fetch(guard, target, bounds, disk);
         })
     }
 
     /// As [`join_or_start_fetch`](Self::join_or_start_fetch); `run` has a new fetch done.
-    fn join_or_begin_fetch(
+    fn join_or_fetch_with(
         self: &Arc<Self>,
         target: &UpstreamTarget,
         bounds: Option<(u64, u64)>,
@@ -438,32 +438,33 @@ impl SegmentCache {
         let key = ObjectKey::of(target, bounds);
         let mut inflight = self.lock_inflight();
         // The store comes first, because a stored object may be being fetched once more.
-        if let Some(object) = self.objects.get(&key) {
+        if let Some(object) = self.objects.find_fresh(&key) {
             return JoinOutcome::Hit(object);
         }
         // A fetch leaves the index only after its object is stored, or its reason is in the
         // negative cache: an object in none of the three is new.
-        let joined = inflight.get(&key).map(|entry| InflightReader::follow(entry.fetch.clone()));
+        let joined =
+            inflight.get(&key).map(|entry| InflightReader::join_fetch(entry.fetch.clone()));
         if let Some(Some(reader)) = joined {
             return JoinOutcome::Inflight(reader, true);
         }
-        if let Some(not_cacheable) = self.lookup_negative(&key, &target.url) {
+        if let Some(not_cacheable) = self.find_negative(&key, &target.url) {
             return JoinOutcome::NotCacheable(not_cacheable);
         }
-        let (guard, reader) = self.begin_fetch(&mut inflight, key, target);
+        let (guard, reader) = self.register_fetch(&mut inflight, key, target);
         run(guard);
         JoinOutcome::Inflight(reader, false)
     }
 
     /// A new fetch in the index, and its first reader.
-    fn begin_fetch(
+    fn register_fetch(
         self: &Arc<Self>,
         inflight: &mut HashMap<ObjectKey, InflightEntry>,
         key: ObjectKey,
         target: &UpstreamTarget,
     ) -> (InflightGuard, InflightReader) {
-        let (fetch, reader) = InflightReader::of_new_fetch(self.budget.share());
-        let url_key = ObjectKey::of_url(target);
+        let (fetch, reader) = InflightReader::of_new_fetch(self.budget.new_share());
+        let url_key = ObjectKey::purge_key_of(target);
         inflight.insert(
             key,
             InflightEntry { fetch: fetch.clone(), url_key, stream: target.stream.clone() },
@@ -523,12 +524,12 @@ impl SegmentCache {
         let object = Arc::new(CachedObject::new(
             Arc::new(metadata),
             body,
-            ObjectKey::of_url(target),
+            ObjectKey::purge_key_of(target),
             target.stream.clone(),
             expires_at.unwrap_or_else(|| Instant::now() + self.lifetimes.lifetime_for(target)),
-            fetch.share().clone(),
+            fetch.budget_share().clone(),
         ));
-        let guard = object.acquire();
+        let guard = object.acquire_body();
         let is_stored = {
             // The lock is held across the insertion, so that an object that was purged meanwhile is
             // not stored again.
@@ -582,19 +583,19 @@ impl SegmentCache {
         &self,
         target: &UpstreamTarget,
         range_request: &RangeRequest,
-    ) -> Result<CacheLookup, Problem> {
+    ) -> Result<OpenedObject, Problem> {
         let mut request = build_media_request(target);
         if let Some(range) = &range_request.range {
-            request = request.forward_header(header::RANGE, range.header_value());
+            request = request.with_forwarded_header(header::RANGE, range.header_value());
         }
         if let Some(if_range) = &range_request.if_range {
-            request = request.forward_header(header::IF_RANGE, if_range.clone());
+            request = request.with_forwarded_header(header::IF_RANGE, if_range.clone());
         }
         let share = Bypass::reserve(&self.budget).await?;
         let response = self.upstreams.send(target, TrafficKind::Media, request).await?;
-        let bypass = |response| Ok(CacheLookup::Bypass(Bypass::new(response, share)));
+        let bypass = |response| Ok(OpenedObject::Bypass(Bypass::new(response, share)));
         match response.status() {
-            status if is_whole(status) => bypass(response),
+            status if is_whole_representation(status) => bypass(response),
             StatusCode::PARTIAL_CONTENT if is_requested_range(&response, range_request.range) => {
                 bypass(response)
             }
@@ -617,7 +618,7 @@ enum JoinOutcome {
 }
 
 impl NotCacheable {
-    fn into_lookup(self) -> Result<Option<CacheLookup>, Problem> {
+    fn into_open_result(self) -> Result<Option<OpenedObject>, Problem> {
         match self {
             Self::Problem(problem) => Err(problem),
             Self::RangeIgnored => Ok(None),

@@ -35,11 +35,11 @@ pub struct EdgeConfig {
     /// Worker threads; 0: as many as there are cores.
     pub threads: usize,
     /// The URL at which viewers reach the edge, where that is not its listen address.
-    #[serde(default, deserialize_with = "public_url")]
+    #[serde(default, deserialize_with = "deserialize_public_url")]
     pub public_url: Option<Url>,
     /// Where commands are forwarded to: the `[control] listen` of each control plane, of which one
     /// leads.
-    #[serde(deserialize_with = "control")]
+    #[serde(deserialize_with = "deserialize_control_addresses")]
     pub control: Vec<SocketAddr>,
     /// How long requests in flight may take after SIGTERM.
     #[serde(with = "humantime_serde")]
@@ -105,7 +105,9 @@ impl EdgeConfig {
 }
 
 /// One address, or a list of them. An error names the index of the wrong entry.
-fn control<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<SocketAddr>, D::Error> {
+fn deserialize_control_addresses<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<SocketAddr>, D::Error> {
     struct AddressesVisitor;
 
     impl<'de> Visitor<'de> for AddressesVisitor {
@@ -167,7 +169,9 @@ fn control<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<SocketAddr>
     deserializer.deserialize_any(AddressesVisitor)
 }
 
-fn public_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Url>, D::Error> {
+fn deserialize_public_url<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Url>, D::Error> {
     let text = String::deserialize(deserializer)?;
     let url = pitwall_fetch::parse_url(&text).map_err(D::Error::custom)?;
     if url.query().is_some() {
@@ -178,7 +182,7 @@ fn public_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Url>,
 }
 
 /// A size of which the number fits: parsing a larger one gives the largest.
-fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ByteSize, D::Error> {
+fn deserialize_size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ByteSize, D::Error> {
     let size = ByteSize::deserialize(deserializer)?;
     if size == ByteSize(u64::MAX) {
         return Err(D::Error::custom("it is more bytes than can be counted"));
@@ -191,13 +195,13 @@ fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ByteSize, D::Error
 #[serde(default, deny_unknown_fields)]
 pub struct CacheConfig {
     /// Limit of complete objects together.
-    #[serde(deserialize_with = "size")]
+    #[serde(deserialize_with = "deserialize_size")]
     pub bytes: ByteSize,
     /// Limit of objects that are being fetched.
-    #[serde(deserialize_with = "size")]
+    #[serde(deserialize_with = "deserialize_size")]
     pub fill_bytes: ByteSize,
     /// Limit of one object: a larger one bypasses the cache.
-    #[serde(deserialize_with = "size")]
+    #[serde(deserialize_with = "deserialize_size")]
     pub max_object: ByteSize,
     /// `None`: objects are in memory only.
     pub disk: Option<DiskConfig>,
@@ -210,7 +214,7 @@ pub struct DiskConfig {
     /// The directory, which no other process may use.
     pub dir: PathBuf,
     /// Limit of all files together.
-    #[serde(deserialize_with = "size")]
+    #[serde(deserialize_with = "deserialize_size")]
     pub bytes: ByteSize,
 }
 
@@ -234,7 +238,7 @@ pub struct PlaylistConfig {
     #[serde(with = "humantime_serde")]
     pub max_age: Duration,
     /// How much of a live playlist is published: 10 s to 24 h.
-    #[serde(deserialize_with = "window")]
+    #[serde(deserialize_with = "deserialize_window")]
     pub window: Duration,
 }
 
@@ -246,7 +250,7 @@ impl Default for PlaylistConfig {
 
 /// A window shorter than a player's buffer would stop playback, and one longer than a day is a
 /// mistake.
-fn window<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+fn deserialize_window<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     let window: Duration = humantime_serde::deserialize(deserializer)?;
     match window.as_secs() {
         10..=86_400 => Ok(window),

@@ -199,10 +199,10 @@ impl ControlPlaneClient {
         for name in FORWARDED_RESPONSE_HEADERS {
             let value = received.headers().get(&name).and_then(|value| value.to_str().ok());
             if let Some(value) = value {
-                response = response.header(name, value);
+                response = response.with_header(name, value);
             }
         }
-        Ok((status, response.body(received.bytes(RESPONSE_MAX_BYTES).await?)))
+        Ok((status, response.with_body(received.bytes(RESPONSE_MAX_BYTES).await?)))
     }
 }
 

@@ -71,7 +71,7 @@ pub struct Edge {
 }
 
 /// How a request is answered.
-enum ResponseKind {
+enum PreparedResponse {
     Complete(Response),
     /// From an opened object.
     Media(MediaResponse),
@@ -165,15 +165,15 @@ impl Edge {
         self.drain_signal.clone()
     }
 
-    pub fn limiter(&self) -> Arc<ClientLimiter> {
+    pub fn client_limiter(&self) -> Arc<ClientLimiter> {
         self.limiter.clone()
     }
 
-    pub fn denials(&self) -> DenialLog {
+    pub fn denial_log(&self) -> DenialLog {
         self.denials.clone()
     }
 
-    pub fn events(&self) -> Arc<EventBroadcaster> {
+    pub fn event_broadcaster(&self) -> Arc<EventBroadcaster> {
         self.api.events.clone()
     }
 
@@ -215,21 +215,21 @@ impl Edge {
     }
 
     /// How the request is answered; an error of the downstream where the client of HTTP/2 has given the request up.
-    async fn respond(
+    async fn prepare_response(
         &self,
         settings: &EdgeSettings,
         session: &mut Session,
         route: Route<'_>,
         query: &Query<'_>,
         context: &mut RequestContext,
-    ) -> Result<Result<ResponseKind, Problem>> {
+    ) -> Result<Result<PreparedResponse, Problem>> {
         match route {
             Route::Api(ApiRequest::Report) => {
                 let now = unix_now();
                 let map = self.state.maps.current();
                 let reports = &self.state.viewers.playback_reports;
                 let recorded = record_posted_reports(session, &settings.access, &map, reports, now);
-                Ok(recorded.await.map(ResponseKind::Complete))
+                Ok(recorded.await.map(PreparedResponse::Complete))
             }
             // A command that was read is sent on, whether or not its client stays.
             Route::Api(ApiRequest::Command(_)) => {
@@ -238,30 +238,30 @@ impl Edge {
                     let command = CommandRequest::read(session, request_id).await?;
                     self.control_plane.forward_command(&command).await
                 };
-                Ok(forwarded.await.map(ResponseKind::Complete))
+                Ok(forwarded.await.map(PreparedResponse::Complete))
             }
             route if session.is_http2() => {
                 let request = session.req_header().clone();
                 tokio::select! {
                     biased;
-                    outcome = self.respond_to_header(settings, &request, route, query, context) => Ok(outcome),
+                    outcome = self.prepare_bodyless_response(settings, &request, route, query, context) => Ok(outcome),
                     reset = wait_for_reset(session) => Err(reset),
                 }
             }
             route => Ok(self
-                .respond_to_header(settings, session.req_header(), route, query, context)
+                .prepare_bodyless_response(settings, session.req_header(), route, query, context)
                 .await),
         }
     }
 
-    async fn respond_to_header(
+    async fn prepare_bodyless_response(
         &self,
         settings: &EdgeSettings,
         request: &RequestHeader,
         route: Route<'_>,
         query: &Query<'_>,
         context: &mut RequestContext,
-    ) -> Result<ResponseKind, Problem> {
+    ) -> Result<PreparedResponse, Problem> {
         let now = unix_now();
         let EdgeSettings { access, limits, .. } = settings;
         let grant = match route.required_scope() {
@@ -277,16 +277,16 @@ impl Edge {
             }
             _ => None,
         };
-        Ok(ResponseKind::Complete(match route {
+        Ok(PreparedResponse::Complete(match route {
             Route::MultivariantPlaylist { stream, rendition } => {
-                self.add_stream_details(stream, context);
+                self.add_stream_log_details(stream, context);
                 let tokens = access.token_query(&grant, AccessScope::Stream(stream), now);
                 let rendition = rendition.as_deref();
                 let live = &self.live;
                 live.build_multivariant_playlist(stream, rendition, &tokens, now)?.to_response()
             }
             Route::MediaPlaylist { stream, rendition, directives } => {
-                self.add_stream_details(stream, context);
+                self.add_stream_log_details(stream, context);
                 let playlist = match self.live.find_i_frame_playlist(stream, rendition)? {
                     Some((target, variables)) => {
                         let variables = Some(variables);
@@ -301,7 +301,7 @@ impl Edge {
                 let viewer = ViewerId::of_request(&grant, context.client_address, &request.headers);
                 let map = self.state.maps.current();
                 let was_fetched_before = playlist.fetched_at < context.started();
-                context.add_details(|details| {
+                context.add_log_details(|details| {
                     details.result = Some(if was_fetched_before { "hit" } else { "miss" });
                 });
                 if let Some((stream, _)) = map.streams.get_key_value(stream) {
@@ -312,26 +312,26 @@ impl Edge {
             }
             Route::Proxy { source, link, variables, directives } => {
                 let target = self.proxied.resolve_link(&link, source, now)?;
-                add_source_detail(target.profile.source(), context);
+                add_source_log_detail(target.profile.source(), context);
                 let request = ProxyRequest { target, variables, directives, now };
                 self.proxied.fetch_playlist(request).await?.to_response()
             }
             Route::Segment { stream, link } => {
-                self.add_stream_details(stream, context);
+                self.add_stream_log_details(stream, context);
                 let media = self.media.open_segment(request, stream, &link, now).await?;
-                add_media_details(&media, context);
-                return Ok(ResponseKind::Media(media));
+                add_media_log_details(&media, context);
+                return Ok(PreparedResponse::Media(media));
             }
             Route::Relay { link } => {
                 let media = self.media.open_relayed(request, &link, now).await?;
-                add_media_details(&media, context);
-                return Ok(ResponseKind::Media(media));
+                add_media_log_details(&media, context);
+                return Ok(PreparedResponse::Media(media));
             }
             Route::Api(ApiRequest::Events) => {
                 return self
                     .limiter
                     .acquire_event_stream(limits, client)
-                    .map(ResponseKind::EventStream);
+                    .map(PreparedResponse::EventStream);
             }
             Route::Api(ApiRequest::Document(DocumentKind::IptvPlaylist)) => {
                 let token_query = |scope: AccessScope<'_>| access.token_query(&grant, scope, now);
@@ -360,37 +360,37 @@ impl Edge {
     async fn answer(&self, session: &mut Session, context: &mut RequestContext) -> Result<()> {
         let uri = session.req_header().uri.clone();
         let route = Route::parse(uri.path(), uri.query());
-        let is_cross_origin = Route::is_cross_origin(&route, uri.path());
+        let is_cross_origin = Route::is_cors_allowed(&route, uri.path());
         let settings = self.state.settings.get();
         let outcome =
             match (self.admit(&settings, session, &route, is_cross_origin, context), route) {
-                (Ok(Some(rejection)), _) => Ok(ResponseKind::Complete(rejection)),
+                (Ok(Some(rejection)), _) => Ok(PreparedResponse::Complete(rejection)),
                 (Err(problem), _) | (_, Err(problem)) => Err(problem),
                 (Ok(None), Ok(Route::Page { path }))
-                    if self.state.public_path.is_without_slash(path) =>
+                    if self.state.public_path.is_missing_final_slash(path) =>
                 {
-                    Ok(ResponseKind::Complete(page::redirect_to_directory(path, uri.query())))
+                    Ok(PreparedResponse::Complete(page::redirect_to_directory(path, uri.query())))
                 }
                 (Ok(None), Ok(route)) => {
                     context.route = route.label();
                     let query = Query(uri.query().unwrap_or_default());
-                    self.respond(&settings, session, route, &query, context).await?
+                    self.prepare_response(&settings, session, route, &query, context).await?
                 }
             };
         let response = match outcome {
-            Ok(ResponseKind::Media(media)) => {
+            Ok(PreparedResponse::Media(media)) => {
                 context.record_first_byte(&self.state.metrics);
                 let sent = media.send(session, context.request_id());
                 return sent.instrument(tracing::debug_span!("relay")).await;
             }
-            Ok(ResponseKind::EventStream(_permit)) => {
+            Ok(PreparedResponse::EventStream(_permit)) => {
                 context.record_first_byte(&self.state.metrics);
                 let map = self.state.store.map();
                 let (events, request_id) = (&self.api.events, context.request_id());
                 let served = events.serve(session, &map, &self.drain_signal, request_id).await;
                 return served.map_err(Error::into_down);
             }
-            Ok(ResponseKind::Complete(response)) => response,
+            Ok(PreparedResponse::Complete(response)) => response,
             Err(problem) => {
                 tracing::debug!(path = uri.path(), problem = problem.name(), "refused");
                 log_refused_key(context.client_address.map(|client| client.address), &problem);
@@ -400,7 +400,8 @@ impl Edge {
                 login_page.flatten().unwrap_or_else(|| Response::from_problem(&problem))
             }
         };
-        let response = if is_cross_origin { response.headers(media_headers()) } else { response };
+        let response =
+            if is_cross_origin { response.with_headers(media_headers()) } else { response };
         // A failed write is an error of the downstream: Pingora would otherwise log each viewer who
         // left as an internal error.
         context.record_first_byte(&self.state.metrics);
@@ -408,8 +409,8 @@ impl Edge {
     }
 
     /// Tells the access log the stream of a request, if the map has it, and the source that plays it.
-    fn add_stream_details(&self, stream: &str, context: &mut RequestContext) {
-        context.add_details(|details| {
+    fn add_stream_log_details(&self, stream: &str, context: &mut RequestContext) {
+        context.add_log_details(|details| {
             let map = self.state.maps.current();
             let Some(stream) = map.streams.get(stream) else { return };
             details.stream = Some(stream.id.to_string());
@@ -419,16 +420,16 @@ impl Edge {
     }
 }
 
-fn add_media_details(media: &MediaResponse, context: &mut RequestContext) {
-    context.add_details(|details| {
+fn add_media_log_details(media: &MediaResponse, context: &mut RequestContext) {
+    context.add_log_details(|details| {
         details.result = Some(media.cache_result().text());
     });
-    add_source_detail(media.source(), context);
+    add_source_log_detail(media.source(), context);
 }
 
 /// `source`: empty for a plain link.
-fn add_source_detail(source: &str, context: &mut RequestContext) {
-    context.add_details(|details| {
+fn add_source_log_detail(source: &str, context: &mut RequestContext) {
+    context.add_log_details(|details| {
         details.source = Some(source.to_owned()).filter(|source| !source.is_empty());
     });
 }
@@ -510,6 +511,6 @@ impl ProxyHttp for Edge {
         error: Option<&Error>,
         context: &mut RequestContext,
     ) {
-        context.record(session, error, &self.state.metrics);
+        context.record_completion(session, error, &self.state.metrics);
     }
 }

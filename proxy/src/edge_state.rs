@@ -30,7 +30,7 @@ pub struct EdgeState {
 }
 
 impl EdgeState {
-    pub fn targets(&self) -> Arc<TargetResolver> {
+    pub fn target_resolver(&self) -> Arc<TargetResolver> {
         self.settings.get().targets.clone()
     }
 }

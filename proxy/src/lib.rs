@@ -52,7 +52,7 @@ pub mod upstream;
 pub use self::http::access::{AccessControl, AccessKeys, KeyLine};
 pub use self::http::admin_token::AdminToken;
 pub use access_log::ACCESS_LOG_TARGET;
-pub use admin::{AdminTools, LogFilter, ReloadRequests};
+pub use admin::{LogFilter, ProcessControls, ReloadRequestSender};
 pub use api::OpenApi;
 pub use config::Config;
 pub use edge::{Edge, EdgeSecrets};

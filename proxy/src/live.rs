@@ -35,15 +35,15 @@ pub use source_switch::SwitchReason;
 use crate::edge_state::EdgeState;
 use crate::http::problem::Problem;
 use crate::http::query::{DeliveryDirectives, Link};
-use crate::playlist::delivery::deliver;
+use crate::playlist::delivery::poll_until_satisfied;
 use crate::playlist::multivariant::{self, WriteOptions};
 use crate::playlist::uri_mappers::ProxyUriMapper;
-use crate::playlist::{Playlist, PlaylistPoller, PlaylistResult, PollOutcome};
+use crate::playlist::{PlaylistPoller, PlaylistResult, PollOutcome, ServedPlaylist};
 use crate::upstream::target::UpstreamTarget;
 use failure_log::FailureLog;
 use media_poll::MediaPoll;
 use publisher::Publisher;
-use rendition_state::{LatestPlaylist, PollBasis};
+use rendition_state::{LatestPlaylist, SelectionVersion};
 use stream_state::StreamStates;
 use tokio::time::Instant;
 use upstream_selection::{SelectionInput, select_upstream};
@@ -95,13 +95,15 @@ impl LiveHandler {
         rendition: Option<&str>,
         query: &str,
         now: u64,
-    ) -> Result<Playlist, Problem> {
+    ) -> Result<ServedPlaylist, Problem> {
         let map = self.state.maps.current();
         let stream = map.streams.get(stream).ok_or_else(|| self.missing_stream_problem())?;
         let upstream = self.active_upstream(&map, stream);
         let upstream = upstream.ok_or_else(|| Problem::StreamDown(stream.id.clone()))?;
         let only = match rendition {
-            Some(id) => Some(upstream.rendition(id).ok_or_else(|| self.missing_stream_problem())?),
+            Some(id) => {
+                Some(upstream.find_rendition(id).ok_or_else(|| self.missing_stream_problem())?)
+            }
             None => None,
         };
         let mut uri_mapper = ProxyUriMapper {
@@ -123,7 +125,7 @@ impl LiveHandler {
             uri_mapper: &mut uri_mapper,
         };
         let text = multivariant::write_playlist(upstream, options);
-        Ok(Playlist::new(text.into_bytes(), PLAYLIST_CONTENT_TYPE, None, Duration::ZERO))
+        Ok(ServedPlaylist::new(text.into_bytes(), PLAYLIST_CONTENT_TYPE, None, Duration::ZERO))
     }
 
     /// The target of the I-frame playlist with this id, and the variables that it imports. `None`
@@ -139,13 +141,14 @@ impl LiveHandler {
     ) -> Result<Option<(UpstreamTarget, String)>, Problem> {
         let map = self.state.maps.current();
         let Some(stream) = map.streams.get(stream) else { return Ok(None) };
-        if !stream.upstreams.iter().any(|upstream| upstream.i_frame_playlist(id).is_some()) {
+        if !stream.upstreams.iter().any(|upstream| upstream.find_i_frame_playlist(id).is_some()) {
             return Ok(None);
         }
         let upstream = self.active_upstream(&map, stream);
         let upstream = upstream.ok_or_else(|| Problem::StreamDown(stream.id.clone()))?;
-        let url = upstream.i_frame_playlist(id).ok_or(Problem::NotFound)?.playlist.clone();
-        let target = self.state.targets().resolve_for_profile(url, &upstream.profile.0, &map)?;
+        let url = upstream.find_i_frame_playlist(id).ok_or(Problem::NotFound)?.playlist.clone();
+        let target =
+            self.state.target_resolver().resolve_for_profile(url, &upstream.profile.0, &map)?;
         let target = UpstreamTarget { stream: Some(stream.id.as_str().into()), ..target };
         Ok(Some((target, upstream.variables.clone())))
     }
@@ -181,7 +184,8 @@ impl LiveHandler {
         let fetched = match directives {
             None => self.fetch_current_playlist(stream, rendition, now).await,
             Some(directives) => {
-                deliver(directives, self.latest_playlist(stream, rendition), poll).await
+                poll_until_satisfied(directives, self.latest_playlist(stream, rendition), poll)
+                    .await
             }
         };
         fetched.map_err(|problem| match problem {
@@ -203,18 +207,18 @@ impl LiveHandler {
     }
 
     /// What the last poll has given.
-    fn latest_playlist(&self, stream: &str, rendition: &str) -> Option<Arc<Playlist>> {
+    fn latest_playlist(&self, stream: &str, rendition: &str) -> Option<Arc<ServedPlaylist>> {
         self.stream_states.get(stream)?.find_rendition(rendition)?.latest_playlist()
     }
 
     /// The playlist that the last poll has given, if another poll would give the same one.
-    fn find_fresh_playlist(&self, stream: &str, rendition: &str) -> Option<Arc<Playlist>> {
+    fn find_fresh_playlist(&self, stream: &str, rendition: &str) -> Option<Arc<ServedPlaylist>> {
         let map_version = self.state.maps.current().version;
         let stream_state = self.stream_states.get(stream)?;
-        let basis = PollBasis { map_version, revision: stream_state.revision() };
+        let basis = SelectionVersion { map_version, revision: stream_state.revision() };
         let rendition_state = stream_state.find_rendition(rendition)?;
-        let peer_number = self.state.store.peer_number(stream, rendition);
-        rendition_state.fresh_playlist(basis, rendition_state.outdated_since(peer_number))
+        let peer_number = self.state.store.find_peer_next_number(stream, rendition);
+        rendition_state.find_fresh_playlist(basis, rendition_state.outdated_since(peer_number))
     }
 
     /// [`Problem::NotFound`], unless the map cannot be read: the stream may exist in the newer map,
@@ -263,7 +267,7 @@ impl LiveHandler {
                 );
                 return Ok(playlist);
             }
-            if !failure.is_retryable() {
+            if !failure.can_edge_retry() {
                 return Err(failure);
             }
             self.log_failure_once(
@@ -290,7 +294,7 @@ impl LiveHandler {
         }
     }
 
-    fn last_good_playlist(&self, stream: &str, rendition: &str) -> Option<Arc<Playlist>> {
+    fn last_good_playlist(&self, stream: &str, rendition: &str) -> Option<Arc<ServedPlaylist>> {
         self.stream_states.get(stream)?.find_rendition(rendition)?.last_good_playlist()
     }
 
@@ -298,7 +302,9 @@ impl LiveHandler {
     /// upstream that plays.
     fn unavailable_problem(&self, stream: &str) -> Problem {
         match self.state.maps.current().streams.get(stream) {
-            Some(stream) if stream.active().is_none() => Problem::StreamDown(stream.id.clone()),
+            Some(stream) if stream.active_upstream().is_none() => {
+                Problem::StreamDown(stream.id.clone())
+            }
             _ => Problem::Unavailable("its source cannot be read"),
         }
     }
@@ -314,7 +320,7 @@ impl LiveHandler {
     ) {
         let map = self.state.maps.current();
         let upstreams = map.streams.get(stream).into_iter().flat_map(|stream| &stream.upstreams);
-        let is_known = upstreams.into_iter().any(|one| one.rendition(rendition).is_some());
+        let is_known = upstreams.into_iter().any(|one| one.find_rendition(rendition).is_some());
         let name = problem.name();
         if is_known && self.failure_log.record_failure(stream, rendition, (event, name)) {
             tracing::warn!(stream, rendition, problem = name, why = %problem, "{event}");
@@ -326,7 +332,7 @@ impl LiveHandler {
         let map = self.state.maps.current();
         let Some(stream) = map.streams.get(stream) else { return false };
         let is_usable =
-            |one: &&Upstream| one.health != Health::Down && one.rendition(rendition).is_some();
+            |one: &&Upstream| one.health != Health::Down && one.find_rendition(rendition).is_some();
         stream.upstreams.iter().filter(is_usable).count() > 1
     }
 
@@ -335,7 +341,7 @@ impl LiveHandler {
     /// same one, or the poll fails, the failure has been reported to the control plane, and the
     /// method waits up to [`MAP_UPDATE_TIMEOUT`] for a new map. A 404 for an unchanged link is
     /// final.
-    pub async fn renew_link(
+    pub async fn find_renewed_link(
         &self,
         path: &str,
         refused_seal: &str,
@@ -397,7 +403,7 @@ impl LiveHandler {
         stream: &'a Stream,
     ) -> Option<&'a Upstream> {
         let Some(stream_state) = self.stream_states.get(stream.id.as_str()) else {
-            return stream.active();
+            return stream.active_upstream();
         };
         let current = stream_state.current_generation();
         let input = SelectionInput {
@@ -417,7 +423,12 @@ impl LiveHandler {
     }
 
     fn has_active_upstream(&self, stream: &str) -> bool {
-        self.state.maps.current().streams.get(stream).is_some_and(|it| it.active().is_some())
+        self.state
+            .maps
+            .current()
+            .streams
+            .get(stream)
+            .is_some_and(|it| it.active_upstream().is_some())
     }
 
     /// `directives`: in published numbers.
@@ -446,12 +457,13 @@ impl LiveHandler {
     ) -> Result<PollOutcome, Problem> {
         let map = self.state.maps.current();
         let stream = map.streams.get(stream).ok_or(Problem::NotFound)?;
-        if !stream.upstreams.iter().any(|one| one.rendition(rendition).is_some()) {
+        if !stream.upstreams.iter().any(|one| one.find_rendition(rendition).is_some()) {
             return Err(missing_rendition_problem(stream));
         }
         let stream_state = self.stream_states.get_or_create(&stream.id);
-        let basis = PollBasis { map_version: map.version, revision: stream_state.revision() };
-        let rendition_state = stream_state.rendition_state(rendition);
+        let basis =
+            SelectionVersion { map_version: map.version, revision: stream_state.revision() };
+        let rendition_state = stream_state.get_or_create_rendition(rendition);
         // The first source of a stream is published as generation 1 before that has been agreed on,
         // and is no switch: without `max` its polls would not share one key.
         let generation = stream_state.current_generation().generation.max(1);
@@ -472,13 +484,13 @@ impl LiveHandler {
             now,
         };
         let upstream = poll.select_upstream(&map, stream)?;
-        let url = &upstream.rendition(rendition).ok_or(Problem::NotFound)?.playlist;
+        let url = &upstream.find_rendition(rendition).ok_or(Problem::NotFound)?.playlist;
         // The key contains the URL, because a renewed token has a response of its own, and the
         // generation, because a source that plays again must not be given the response from before:
         // it is behind what another source has published since.
         let poll_name = format!("live {} {rendition} {generation} {url}", stream.id);
         let run = |directives| MediaPoll { directives, ..poll }.run();
-        let peer_number = self.state.store.peer_number(stream.id.as_str(), rendition);
+        let peer_number = self.state.store.find_peer_next_number(stream.id.as_str(), rendition);
         let not_before = rendition_state.outdated_since(peer_number);
         let outcome = self.playlist_poller.poll(poll_name, directives, not_before, run).await;
         if let Ok(playlist) = &outcome.result {
@@ -511,7 +523,7 @@ fn find_seal(playlist: &[u8], path: &str) -> Option<String> {
 
 /// The problem for a rendition that no upstream of the stream has.
 fn missing_rendition_problem(stream: &Stream) -> Problem {
-    match stream.active() {
+    match stream.active_upstream() {
         Some(_) => Problem::NotFound,
         None => Problem::StreamDown(stream.id.clone()),
     }

@@ -7,7 +7,7 @@ use futures::FutureExt;
 use http::Version;
 use pingora::http::RequestHeader;
 
-use crate::cache::{CacheLookup, RangeRequest};
+use crate::cache::{OpenedObject, RangeRequest};
 use crate::edge_state::EdgeState;
 use crate::feedback::viewers::has_cmcd_fields;
 use crate::http::problem::Problem;
@@ -41,7 +41,7 @@ impl MediaHandler {
         let opened = self.try_open_segment(request, stream, link, now).await;
         let (Err(problem), Link::Sealed { seal, path }) = (&opened, link) else { return opened };
         let renewed = match problem.is_link_expired() {
-            true => self.live.renew_link(path, seal, problem, now).boxed().await,
+            true => self.live.find_renewed_link(path, seal, problem, now).boxed().await,
             false => None,
         };
         let opened = match renewed {
@@ -63,7 +63,7 @@ impl MediaHandler {
     ) -> Result<MediaResponse, Problem> {
         let map = self.state.maps.current();
         let target =
-            self.state.targets().resolve_link(link, None, &self.state.sealer, &map, now)?;
+            self.state.target_resolver().resolve_link(link, None, &self.state.sealer, &map, now)?;
         let profile = target.profile.clone();
         let opened = self.open_media(request, target, Some(stream), now).await;
         if opened.is_err() || has_cmcd_fields(&request.headers) {
@@ -84,7 +84,8 @@ impl MediaHandler {
         now: u64,
     ) -> Result<MediaResponse, Problem> {
         let EdgeState { sealer, maps, .. } = &self.state;
-        let target = self.state.targets().resolve_link(link, None, sealer, &maps.current(), now)?;
+        let target =
+            self.state.target_resolver().resolve_link(link, None, sealer, &maps.current(), now)?;
         self.open_media(request, target, None, now).await
     }
 
@@ -111,7 +112,7 @@ impl MediaHandler {
             }
         };
         if request.version < Version::HTTP_11
-            && let CacheLookup::Inflight { reader, .. } = &mut lookup
+            && let OpenedObject::Inflight { reader, .. } = &mut lookup
         {
             // HTTP/1.0 has no chunks: a body of unknown length would end there as one that breaks
             // off does.

@@ -13,7 +13,7 @@ use pingora_proxy::{RangeType, Session, range_header_filter};
 use pitwall_fetch::Response;
 use pitwall_upstream_map::trace_context::X_REQUEST_ID;
 
-use crate::cache::CacheLookup;
+use crate::cache::OpenedObject;
 use crate::cache::bypass::Bypass;
 use crate::cache::byte_range::is_single_range;
 use crate::cache::inflight_fetch::ObjectMetadata;
@@ -39,7 +39,7 @@ const MEDIA_MAX_AGE: u64 = 60;
 
 /// An object that was opened for one request.
 pub struct MediaResponse {
-    lookup: CacheLookup,
+    lookup: OpenedObject,
     content_type: &'static str,
     /// For an object that the segment cache stores too.
     cache_control: HeaderValue,
@@ -50,7 +50,7 @@ pub struct MediaResponse {
 impl MediaResponse {
     /// `path`: that of the request, whose extension tells the content type.
     pub fn new(
-        lookup: CacheLookup,
+        lookup: OpenedObject,
         path: &str,
         cache_control: HeaderValue,
         started: Instant,
@@ -68,10 +68,10 @@ impl MediaResponse {
     /// Where the object came from.
     pub fn cache_result(&self) -> CacheResult {
         match &self.lookup {
-            CacheLookup::Hit(_) => CacheResult::Hit,
-            CacheLookup::Inflight { coalesced: true, .. } => CacheResult::Coalesced,
-            CacheLookup::Inflight { coalesced: false, .. } => CacheResult::Miss,
-            CacheLookup::Bypass(_) => CacheResult::Bypass,
+            OpenedObject::Hit(_) => CacheResult::Hit,
+            OpenedObject::Inflight { coalesced: true, .. } => CacheResult::Coalesced,
+            OpenedObject::Inflight { coalesced: false, .. } => CacheResult::Miss,
+            OpenedObject::Bypass(_) => CacheResult::Bypass,
         }
     }
 
@@ -86,8 +86,10 @@ impl MediaResponse {
         if not_modified_filter(request, &header) {
             to_304(&mut header);
         } else if !matches!(body, MediaBody::Bypass(_)) {
-            match filter_range(request, &mut header) {
-                RangeType::Single(range) => body.seek(range.start as u64, range.end as u64),
+            match apply_range(request, &mut header) {
+                RangeType::Single(range) => {
+                    body.restrict_to_range(range.start as u64, range.end as u64)
+                }
                 RangeType::None | RangeType::Invalid | RangeType::Multi(_) => {}
             }
         }
@@ -113,15 +115,15 @@ impl MediaResponse {
     fn build_header(&self, request_id: Option<&RequestId>) -> ResponseHeader {
         let mut fields = HeaderMap::with_capacity(FIELDS_MAX);
         let status = match &self.lookup {
-            CacheLookup::Hit(object) => self.add_object_fields(&object.metadata, &mut fields),
-            CacheLookup::Inflight { reader, .. } => {
+            OpenedObject::Hit(object) => self.add_object_fields(&object.metadata, &mut fields),
+            OpenedObject::Inflight { reader, .. } => {
                 self.add_object_fields(&reader.metadata(), &mut fields)
             }
-            CacheLookup::Bypass(bypass) => add_bypass_fields(&bypass.response, &mut fields),
+            OpenedObject::Bypass(bypass) => add_bypass_fields(&bypass.response, &mut fields),
         };
         let age = match &self.lookup {
-            CacheLookup::Hit(object) => object.stored_at.elapsed().as_secs(),
-            CacheLookup::Inflight { .. } | CacheLookup::Bypass(_) => 0,
+            OpenedObject::Hit(object) => object.stored_at.elapsed().as_secs(),
+            OpenedObject::Inflight { .. } | OpenedObject::Bypass(_) => 0,
         };
         fields.insert(header::AGE, age.into());
         fields.insert(header::CONTENT_TYPE, HeaderValue::from_static(self.content_type));
@@ -175,19 +177,19 @@ enum MediaBody {
 }
 
 impl MediaBody {
-    fn of(lookup: CacheLookup) -> Self {
+    fn of(lookup: OpenedObject) -> Self {
         match lookup {
-            CacheLookup::Hit(object) => Self::Stored(StoredReader::new(object)),
-            CacheLookup::Inflight { reader, .. } => Self::Inflight(reader),
-            CacheLookup::Bypass(bypass) => Self::Bypass(bypass),
+            OpenedObject::Hit(object) => Self::Stored(StoredReader::new(object)),
+            OpenedObject::Inflight { reader, .. } => Self::Inflight(reader),
+            OpenedObject::Bypass(bypass) => Self::Bypass(bypass),
         }
     }
 
     /// Reads only the bytes from `start` to before `end`.
-    fn seek(&mut self, start: u64, end: u64) {
+    fn restrict_to_range(&mut self, start: u64, end: u64) {
         match self {
-            Self::Stored(reader) => reader.seek(start, Some(end)),
-            Self::Inflight(reader) => reader.seek(start, Some(end)),
+            Self::Stored(reader) => reader.restrict_to_range(start, Some(end)),
+            Self::Inflight(reader) => reader.restrict_to_range(start, Some(end)),
             Self::Bypass(_) => {}
         }
     }
@@ -277,7 +279,7 @@ pub fn media_cache_control(is_access_open: bool, expires: Option<u64>, now: u64)
 
 /// Serves a valid single range; any other `Range` is ignored (RFC 9110, 14.2) and the response is
 /// the whole representation.
-fn filter_range(request: &RequestHeader, response: &mut ResponseHeader) -> RangeType {
+fn apply_range(request: &RequestHeader, response: &mut ResponseHeader) -> RangeType {
     let is_empty = response.headers.get(header::CONTENT_LENGTH).is_some_and(|length| length == "0");
     match request.headers.get(header::RANGE) {
         // An empty representation has no satisfiable range, and Pingora's arithmetic would

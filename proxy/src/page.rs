@@ -11,7 +11,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use jiff::Timestamp;
-use pitwall_upstream_map::documents::Document;
+use pitwall_upstream_map::documents::PublicDocument;
 use rust_embed::RustEmbed;
 
 use crate::http::response::{Response, etag_of};
@@ -66,7 +66,7 @@ pub fn with_relative_links(html: &str, path: &str) -> String {
 pub fn redirect_to_directory(path: &str, query: Option<&str>) -> Response {
     let query = query.map_or(String::new(), |query| format!("?{query}"));
     Response::new(StatusCode::PERMANENT_REDIRECT)
-        .header(header::LOCATION, format!("{path}/{query}"))
+        .with_header(header::LOCATION, format!("{path}/{query}"))
 }
 
 /// How the names of files end that hold another file in brotli; the build of the page writes them.
@@ -145,7 +145,7 @@ impl Page {
         &self,
         path: &str,
         accepted: AcceptedCodings,
-        bootstrap: impl FnOnce() -> Option<Document>,
+        bootstrap: impl FnOnce() -> Option<PublicDocument>,
     ) -> Response {
         match self.files.get(path.trim_start_matches('/')) {
             Some(file) if path != "/index.html" => file.to_response(path, accepted),
@@ -159,24 +159,24 @@ impl Page {
         &self,
         path: &str,
         accepted: AcceptedCodings,
-        bootstrap: Option<Document>,
+        bootstrap: Option<PublicDocument>,
     ) -> Response {
-        let json = bootstrap.as_ref().and_then(Document::as_str);
+        let json = bootstrap.as_ref().and_then(PublicDocument::as_str);
         let inlined = json.map_or(String::new(), |json| inline_bootstrap(json, Timestamp::now()));
         let html = with_relative_links(&self.shell, path).replace(BOOTSTRAP_PLACEHOLDER, &inlined);
         // The shell is made anew for every request, so that it gets the coding that is made quickly.
         let gzip = accepted.gzip.then(|| gzip(html.as_bytes(), Compression::fast())).flatten();
         let response = match gzip {
             Some(body) => Response::ok("text/html; charset=utf-8", body)
-                .header(header::CONTENT_ENCODING, "gzip"),
+                .with_header(header::CONTENT_ENCODING, "gzip"),
             None => Response::ok("text/html; charset=utf-8", html.into()),
         };
         response
-            .header(header::VARY, "Accept-Encoding")
+            .with_header(header::VARY, "Accept-Encoding")
             // The shell carries the server's time, which is wrong in a stored response.
-            .header(header::CACHE_CONTROL, "no-store")
-            .header(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY)
-            .header(header::REFERRER_POLICY, "no-referrer")
+            .with_header(header::CACHE_CONTROL, "no-store")
+            .with_header(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY)
+            .with_header(header::REFERRER_POLICY, "no-referrer")
     }
 }
 
@@ -194,13 +194,13 @@ impl StaticFile {
             _ => (self.body.clone(), None),
         };
         let response = Response::new(StatusCode::OK)
-            .header(header::CONTENT_TYPE, &self.content_type)
-            .header(header::CACHE_CONTROL, caching)
-            .header(header::ETAG, &self.etag)
-            .header(header::VARY, "Accept-Encoding")
-            .body(body);
+            .with_header(header::CONTENT_TYPE, &self.content_type)
+            .with_header(header::CACHE_CONTROL, caching)
+            .with_header(header::ETAG, &self.etag)
+            .with_header(header::VARY, "Accept-Encoding")
+            .with_body(body);
         match encoding {
-            Some(encoding) => response.header(header::CONTENT_ENCODING, encoding),
+            Some(encoding) => response.with_header(header::CONTENT_ENCODING, encoding),
             None => response,
         }
     }

@@ -28,7 +28,7 @@ pub use poller::{PlaylistPoller, PlaylistResult, PollOutcome};
 
 /// A rewritten playlist, ready to be sent to any number of players.
 #[derive(Debug)]
-pub struct Playlist {
+pub struct ServedPlaylist {
     pub bytes: Bytes,
     etag: HeaderValue,
     /// `None` for a multivariant playlist and for JSON documents.
@@ -45,7 +45,7 @@ pub struct Playlist {
 
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
-impl Playlist {
+impl ServedPlaylist {
     pub fn new(
         bytes: Vec<u8>,
         content_type: &'static str,
@@ -65,7 +65,7 @@ impl Playlist {
     }
 
     /// The same playlist, fetched again in `fetch_duration`.
-    fn with_new_fetch(&self, fetch_duration: Duration) -> Self {
+    fn with_fetch_duration(&self, fetch_duration: Duration) -> Self {
         let (bytes, etag) = (self.bytes.clone(), self.etag.clone());
         let server_timing = server_timing_of(fetch_duration);
         let (offer, delta_update) = (self.offer.clone(), self.delta_update.clone());
@@ -107,19 +107,19 @@ impl Playlist {
     }
 
     /// The delivery that the playlist offers, and how far it has come.
-    pub fn offer(&self) -> &DeliveryOffer {
+    pub fn delivery_offer(&self) -> &DeliveryOffer {
         self.offer.get_or_init(|| DeliveryOffer::read(&self.bytes))
     }
 
     pub fn to_response(&self) -> Response {
         let response = Response::ok(self.content_type, self.bytes.clone())
-            .header(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"))
-            .header(header::ETAG, self.etag.clone())
-            .header(SERVER_TIMING, self.server_timing.clone());
+            .with_header(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"))
+            .with_header(header::ETAG, self.etag.clone())
+            .with_header(SERVER_TIMING, self.server_timing.clone());
         match self.fetched_at.elapsed().as_secs() {
             0 => response,
             // A stale playlist, served because its upstream failed, says its age (RFC 9111, 5.1).
-            age => response.header(header::AGE, age),
+            age => response.with_header(header::AGE, age),
         }
     }
 
@@ -199,11 +199,11 @@ pub async fn fetch_playlist(
         url.set_query(Some(&query));
     }
     let mut request = Request::get(url)
-        .source_headers(target.headers().clone())
-        .forward_header(header::ACCEPT, HeaderValue::from_static("*/*"));
+        .with_source_headers(target.headers().clone())
+        .with_forwarded_header(header::ACCEPT, HeaderValue::from_static("*/*"));
     request.private_host_filter.clone_from(&target.profile.private_hosts);
     if directives.is_some() {
-        request = request.first_byte_timeout(BLOCKING_RELOAD_TIMEOUT);
+        request = request.with_first_byte_timeout(BLOCKING_RELOAD_TIMEOUT);
     }
     let response = upstreams.send(target, TrafficKind::Playlist, request).await?;
     if !response.status().is_success() {

@@ -50,7 +50,7 @@ impl EdgeState {
             Ok(url) => {
                 let target = UpstreamTarget {
                     object_number: resource.number,
-                    ..self.targets().resolve_from_playlist(url, playlist)
+                    ..self.target_resolver().resolve_from_playlist(url, playlist)
                 };
                 self.cache.prefetch(&target, resource.byte_range, resource.is_long_lived)
             }

@@ -8,8 +8,8 @@ use futures::FutureExt;
 use pitwall_fetch::parse_url;
 use pitwall_hls::analysis::Playlist as Analysed;
 use pitwall_hls::{
-    Container, PlaylistLimits, Redactor, Variables, analyse, guess_container, has_masked_container,
-    rewrite_document,
+    Container, PlaylistLimits, Redactor, Variables, guess_container, has_unknown_extension,
+    parse_playlist, rewrite_json_document,
 };
 
 use crate::cache::RangeRequest;
@@ -17,10 +17,10 @@ use crate::edge_state::EdgeState;
 use crate::http::problem::Problem;
 use crate::http::query::{DeliveryDirectives, Link};
 use crate::live::PLAYLIST_CONTENT_TYPE;
-use crate::playlist::delivery::deliver;
+use crate::playlist::delivery::poll_until_satisfied;
 use crate::playlist::rewrite_cache::{RewriteKey, RewrittenPlaylist};
 use crate::playlist::uri_mappers::{ProxyUriMapper, container_extension};
-use crate::playlist::{self, Playlist, PlaylistPoller, PlaylistResult, UpstreamPlaylist};
+use crate::playlist::{self, PlaylistPoller, PlaylistResult, ServedPlaylist, UpstreamPlaylist};
 use crate::upstream::seal::{self, Purpose};
 use crate::upstream::target::UpstreamTarget;
 
@@ -71,8 +71,13 @@ impl ProxyHandler {
         now: u64,
     ) -> Result<UpstreamTarget, Problem> {
         let EdgeState { sealer, maps, .. } = &self.state;
-        let target =
-            self.state.targets().resolve_link(link, source, sealer, &maps.current(), now)?;
+        let target = self.state.target_resolver().resolve_link(
+            link,
+            source,
+            sealer,
+            &maps.current(),
+            now,
+        )?;
         let is_media = target.purpose == Some(Purpose::Media);
         if is_media { Err(Problem::SealInvalid) } else { Ok(target) }
     }
@@ -103,7 +108,7 @@ impl ProxyHandler {
             Some(directives) => {
                 let last = self.playlist_poller.rewrite_cache.get(&playlist);
                 let poll = |directives| poll(directives).boxed();
-                deliver(directives, last.map(|last| last.playlist.clone()), poll).await
+                poll_until_satisfied(directives, last.map(|last| last.playlist.clone()), poll).await
             }
         }
     }
@@ -136,13 +141,13 @@ impl EdgeState {
             redactor: Some(self.redactor_for(&target, &upstream_playlist)),
         };
         if target.purpose == Some(Purpose::Document) {
-            let bytes = rewrite_document(
+            let bytes = rewrite_json_document(
                 &upstream_playlist.body,
                 &upstream_playlist.base_url,
                 &mut uri_mapper,
             )
             .map_err(|invalid| Problem::UpstreamInvalid(invalid.to_string()))?;
-            return Ok(Arc::new(Playlist::new(
+            return Ok(Arc::new(ServedPlaylist::new(
                 bytes,
                 "application/json",
                 None,
@@ -154,7 +159,7 @@ impl EdgeState {
                 .map_err(|_| Problem::BadUrl("v= is not what a playlist here said"))?,
             None => Variables::default(),
         };
-        if has_masked_container(&upstream_playlist.body)
+        if has_unknown_extension(&upstream_playlist.body)
             && let Some(sniffed) =
                 self.sniff_container(&upstream_playlist, &imported, &target).await
         {
@@ -184,7 +189,7 @@ impl EdgeState {
 
     /// What may be published of a response from `target`.
     fn redactor_for(&self, target: &UpstreamTarget, response: &UpstreamPlaylist) -> Redactor {
-        let mut redactor = self.targets().redactor_for(target, &response.base_url);
+        let mut redactor = self.target_resolver().redactor_for(target, &response.base_url);
         // What belongs to a stream may have the token of its playlist.
         let map = self.maps.current();
         let upstreams = map.streams.values().flat_map(|stream| &stream.upstreams);
@@ -201,7 +206,7 @@ impl EdgeState {
         imported: &Variables,
         playlist: &UpstreamTarget,
     ) -> Option<Container> {
-        let analysis = analyse(
+        let analysis = parse_playlist(
             &upstream_playlist.body,
             &upstream_playlist.base_url,
             imported,
@@ -213,7 +218,7 @@ impl EdgeState {
             return None;
         }
         let url = parse_url(&segment.url).ok()?;
-        let target = self.targets().resolve_from_playlist(url, playlist);
+        let target = self.target_resolver().resolve_from_playlist(url, playlist);
         let first_chunk: Bytes = self
             .cache
             .open_object(target, RangeRequest::default())

@@ -8,7 +8,7 @@ use pingora_proxy::Session;
 use pitwall_upstream_map::trace_context;
 use prometheus::IntGauge;
 
-use crate::access_log::{AccessDetails, AccessLine, is_access_logged};
+use crate::access_log::{AccessDetails, AccessLine, is_access_log_enabled};
 use crate::http::client_address::ClientAddress;
 use crate::http::request_id::RequestId;
 use crate::metrics::{Label, Metrics, RouteLabel, StatusLabel};
@@ -57,7 +57,7 @@ impl RequestContext {
     pub fn begin(&mut self, request: &RequestHeader, metrics: &Metrics) {
         metrics.requests_in_flight.inc();
         self.in_flight_guard = Some(InFlightGuard(metrics.requests_in_flight.clone()));
-        self.details = is_access_logged().then(Box::default);
+        self.details = is_access_log_enabled().then(Box::default);
         self.request_id = Some(RequestId::of_headers(&request.headers));
     }
 
@@ -81,7 +81,7 @@ impl RequestContext {
     }
 
     /// Has `tell` say something of the request, if it is logged.
-    pub fn add_details(&mut self, tell: impl FnOnce(&mut AccessDetails)) {
+    pub fn add_log_details(&mut self, tell: impl FnOnce(&mut AccessDetails)) {
         if let Some(details) = self.details.as_deref_mut() {
             tell(details);
         }
@@ -100,7 +100,7 @@ impl RequestContext {
     }
 
     /// Counts and logs the request, which has been answered or has failed with `error`.
-    pub fn record(&self, session: &Session, error: Option<&Error>, metrics: &Metrics) {
+    pub fn record_completion(&self, session: &Session, error: Option<&Error>, metrics: &Metrics) {
         if self.in_flight_guard.is_none() {
             return;
         }

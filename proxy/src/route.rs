@@ -97,7 +97,7 @@ impl<'a> Route<'a> {
     }
 
     /// Whether pages of any origin may send the request (CORS): media and reports.
-    pub fn is_cross_origin(route: &Result<Self, Problem>, path: &str) -> bool {
+    pub fn is_cors_allowed(route: &Result<Self, Problem>, path: &str) -> bool {
         let first = path.strip_prefix('/').and_then(|path| path.split('/').next());
         matches!(first, Some("live" | "proxy" | "relay"))
             || matches!(route, Ok(Self::Api(ApiRequest::Report)))

@@ -22,7 +22,7 @@ use prometheus::Registry;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::admin::{AdminService, AdminTools};
+use crate::admin::{AdminService, ProcessControls};
 use crate::config::{Config, EdgeConfig};
 use crate::drain::DrainSignal;
 use crate::edge::Edge;
@@ -112,7 +112,7 @@ impl Server {
         config: &EdgeConfig,
         edge: Edge,
         registry: Registry,
-        admin_tools: AdminTools,
+        admin_tools: ProcessControls,
     ) -> Result<Self, ListenError> {
         let threads = match config.threads {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
@@ -145,14 +145,14 @@ impl Server {
             drain_signal: edge.drain_signal(),
             tools: admin_tools,
         };
-        let (viewers, events) = (edge.state().viewers.clone(), edge.events());
+        let (viewers, events) = (edge.state().viewers.clone(), edge.event_broadcaster());
         let store = edge.state().store.clone();
         // HTTP/2 without TLS stays off: Pingora would wait for its preface on every connection,
         // without a timeout, and browsers speak HTTP/2 only over TLS.
         let mut options = HttpServerOptions::default();
         options.h2_idle_timeout = Some(HTTP2_IDLE_TIMEOUT);
-        let (limiter, settings) = (edge.limiter(), edge.state().settings.clone());
-        let denials = edge.denials();
+        let (limiter, settings) = (edge.client_limiter(), edge.state().settings.clone());
+        let denials = edge.denial_log();
         let mut proxy = http_proxy(&inner.configuration, edge);
         proxy.server_options = Some(options);
         // With Pingora's limits of streams and header lists.

@@ -17,7 +17,7 @@ impl<T> Shards<T> {
     }
 
     /// The shard of a key.
-    pub fn of_key(&self, key: impl Hash) -> MutexGuard<'_, T> {
+    pub fn lock_shard_of_key(&self, key: impl Hash) -> MutexGuard<'_, T> {
         let mut hasher = DefaultHasher::new();
         key.hash(&mut hasher);
         self.at(hasher.finish() as usize)
@@ -25,7 +25,7 @@ impl<T> Shards<T> {
 
     /// The shard of this thread, for which no other thread waits while there are no more threads
     /// than shards.
-    pub fn of_thread(&self) -> MutexGuard<'_, T> {
+    pub fn lock_thread_shard(&self) -> MutexGuard<'_, T> {
         static THREADS: AtomicUsize = AtomicUsize::new(0);
         thread_local!(static INDEX: usize = THREADS.fetch_add(1, Ordering::Relaxed));
         self.at(INDEX.with(|index| *index))

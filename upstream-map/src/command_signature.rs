@@ -57,7 +57,7 @@ impl CommandKey {
             body_hash: Sha256::digest(body).into(),
             mac: [0; 32],
         };
-        let mac = self.authenticate(&signature, method, path_and_query, headers);
+        let mac = self.compute_mac(&signature, method, path_and_query, headers);
         signature.mac = mac.finalize().into_bytes().into();
         signature
     }
@@ -73,12 +73,12 @@ impl CommandKey {
         path_and_query: &str,
         headers: &HeaderMap,
     ) -> bool {
-        self.authenticate(signature, method, path_and_query, headers)
+        self.compute_mac(signature, method, path_and_query, headers)
             .verify_slice(&signature.mac)
             .is_ok()
     }
 
-    fn authenticate(
+    fn compute_mac(
         &self,
         signature: &CommandSignature,
         method: &Method,

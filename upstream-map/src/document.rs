@@ -9,14 +9,14 @@ use serde::{Deserialize, Serialize};
 /// default is a document that is not published yet.
 #[derive(Clone, Default, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
-pub struct Document(Option<Arc<Content>>);
+pub struct PublicDocument(Option<Arc<Content>>);
 
 struct Content {
     text: String,
     etag: OnceLock<String>,
 }
 
-impl Document {
+impl PublicDocument {
     /// Serialises a value as JSON.
     ///
     /// # Errors
@@ -53,33 +53,33 @@ pub fn entity_tag(content: &[u8]) -> String {
     format!("\"{}\"", hash.get(..16).unwrap_or_default())
 }
 
-impl PartialEq for Document {
+impl PartialEq for PublicDocument {
     fn eq(&self, other: &Self) -> bool {
         self.as_str() == other.as_str()
     }
 }
 
 /// For response bodies that share the text.
-impl AsRef<[u8]> for Document {
+impl AsRef<[u8]> for PublicDocument {
     fn as_ref(&self) -> &[u8] {
         self.as_str().unwrap_or_default().as_bytes()
     }
 }
 
-impl fmt::Debug for Document {
+impl fmt::Debug for PublicDocument {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.as_str().fmt(f)
     }
 }
 
-impl From<String> for Document {
+impl From<String> for PublicDocument {
     fn from(text: String) -> Self {
         Self::from_text(text)
     }
 }
 
-impl From<Document> for String {
-    fn from(document: Document) -> Self {
+impl From<PublicDocument> for String {
+    fn from(document: PublicDocument) -> Self {
         document.as_str().unwrap_or_default().to_owned()
     }
 }
@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn an_etag_is_a_hash_of_the_text() {
-        let [one, same, other] = ["a", "a", "b"].map(Document::from_text);
+        let [one, same, other] = ["a", "a", "b"].map(PublicDocument::from_text);
         assert_eq!(one.etag(), same.etag());
         assert_ne!(one.etag(), other.etag());
         assert!(one.etag().starts_with('"') && one.etag().ends_with('"'));
@@ -99,7 +99,7 @@ mod tests {
     #[test]
     fn an_unpublished_document_has_no_text() {
         for (json, expected) in [("\"\"", None), ("\"x\"", Some("x"))] {
-            let document: Document = serde_json::from_str(json).unwrap();
+            let document: PublicDocument = serde_json::from_str(json).unwrap();
             assert_eq!(document.as_str(), expected);
             assert_eq!(serde_json::to_string(&document).unwrap(), json);
         }

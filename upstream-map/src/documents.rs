@@ -28,7 +28,7 @@ pub use self::problem::ProblemDetails;
 pub use self::schedule::{Circuit, Claim, Meeting, Schedule, Session, SessionStatus};
 pub use self::status::{ExtractorCount, ProviderStatus, ScheduleStatus, Status, StreamCount};
 pub use self::streams::{PublicRendition, PublicSource, PublicStream, Streams};
-pub use crate::document::Document;
+pub use crate::document::PublicDocument;
 
 /// The documents of one map that belong to no stream. Those of a stream are in
 /// [`Stream`](crate::Stream); the edge makes lists from them, so that a change of one stream changes
@@ -37,25 +37,25 @@ pub use crate::document::Document;
 #[serde(default)]
 pub struct SharedDocuments {
     /// The [`Session`] that is live, else the next one; `null` if there is none.
-    pub session: Document,
+    pub session: PublicDocument,
     /// The version of the map in which `session` or a stream's document last changed, decimal.
-    pub version: Document,
-    pub schedule: Document,
-    pub status: Document,
-    pub activity: Document,
+    pub version: PublicDocument,
+    pub schedule: PublicDocument,
+    pub status: PublicDocument,
+    pub activity: PublicDocument,
     /// By name of the source.
-    pub extractors: BTreeMap<String, Arc<Extractor>>,
+    pub extractors: BTreeMap<String, Arc<ExtractorDocument>>,
     /// `/calendar.ics`.
-    pub calendar: Document,
+    pub calendar: PublicDocument,
     /// `/iptv/guide.xml`.
-    pub guide: Document,
+    pub guide: PublicDocument,
     /// `/iptv/playlist.m3u`.
-    pub playlist: Document,
+    pub playlist: PublicDocument,
 }
 
 /// A source's place in the configuration, and its [`ExtractorStatus`].
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
-pub struct Extractor {
+pub struct ExtractorDocument {
     pub position: usize,
-    pub status: Document,
+    pub status: PublicDocument,
 }

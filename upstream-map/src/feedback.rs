@@ -20,7 +20,7 @@ use crate::stream::StreamId;
 pub struct EdgeFeedback {
     local_viewers: Mutex<BTreeMap<StreamId, ViewerCount>>,
     /// Feedback of other edges by process id, as received from the store.
-    remote_edges: Mutex<BTreeMap<String, RemoteEdge>>,
+    remote_edges: Mutex<BTreeMap<String, RemoteViewerCounts>>,
     reports: Mutex<VecDeque<QueuedReport>>,
     notify: Notify,
 }
@@ -30,7 +30,7 @@ struct ViewerCount {
     updated_at: Instant,
 }
 
-struct RemoteEdge {
+struct RemoteViewerCounts {
     viewers_by_stream: BTreeMap<StreamId, usize>,
     updated_at: Instant,
 }
@@ -95,11 +95,11 @@ impl EdgeFeedback {
     /// Queues a report for the control plane.
     pub fn push_report(&self, report: UpstreamReport) {
         let queued_at = Timestamp::now().as_millisecond();
-        self.requeue_report(QueuedReport { report, queued_at });
+        self.queue_remote_report(QueuedReport { report, queued_at });
     }
 
     /// Queues a report that another edge has queued.
-    pub(crate) fn requeue_report(&self, report: QueuedReport) {
+    pub(crate) fn queue_remote_report(&self, report: QueuedReport) {
         let mut reports = self.reports.lock().unwrap_or_else(PoisonError::into_inner);
         if reports.len() == PENDING_REPORTS_MAX {
             reports.pop_front();
@@ -110,7 +110,7 @@ impl EdgeFeedback {
 
     /// Number of viewers of each watched stream, over all edges.
     pub fn viewers_by_stream(&self) -> BTreeMap<StreamId, usize> {
-        let mut total = self.local_viewers();
+        let mut total = self.local_viewers_by_stream();
         let mut remote_edges = self.remote_edges.lock().unwrap_or_else(PoisonError::into_inner);
         remote_edges.retain(|_, edge| edge.updated_at.elapsed() < VIEWER_COUNT_TTL);
         for (stream, viewers) in remote_edges.values().flat_map(|edge| &edge.viewers_by_stream) {
@@ -120,7 +120,7 @@ impl EdgeFeedback {
     }
 
     /// Number of viewers of each stream that is watched on this edge.
-    pub(crate) fn local_viewers(&self) -> BTreeMap<StreamId, usize> {
+    pub(crate) fn local_viewers_by_stream(&self) -> BTreeMap<StreamId, usize> {
         let mut counts = self.local_viewers.lock().unwrap_or_else(PoisonError::into_inner);
         counts.retain(|_, count| count.updated_at.elapsed() < VIEWER_COUNT_TTL);
         let watched = counts.iter().filter(|(_, count)| count.viewers > 0);
@@ -136,7 +136,7 @@ impl EdgeFeedback {
             false => {
                 let now = Instant::now();
                 let remote_edge =
-                    RemoteEdge { viewers_by_stream: viewers.clone(), updated_at: now };
+                    RemoteViewerCounts { viewers_by_stream: viewers.clone(), updated_at: now };
                 remote_edges.insert(edge.to_owned(), remote_edge)
             }
         };
@@ -197,7 +197,7 @@ mod tests {
         tokio::time::advance(Duration::from_secs(20)).await;
         feedback.set_remote_viewers("b", counts(4));
         assert_eq!(
-            (feedback.viewers_by_stream(), feedback.local_viewers()),
+            (feedback.viewers_by_stream(), feedback.local_viewers_by_stream()),
             (counts(7), counts(1))
         );
         tokio::time::advance(Duration::from_secs(20)).await;

@@ -33,7 +33,7 @@ pub use feedback::EdgeFeedback;
 pub use map::UpstreamMap;
 pub use store::{
     InvalidRedisAddress, Leadership, MapReach, MemoryStore, RedisAddress, RedisConfig, RedisStore,
-    Store, StoreError, StoreKeys,
+    Store, StoreError, StoreSecrets,
 };
 pub use stream::{
     AttributeList, Container, Health, IFramePlaylist, MultivariantTags, Outage, Rendition,

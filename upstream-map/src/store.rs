@@ -57,10 +57,10 @@ use tokio::sync::watch;
 use utoipa::ToSchema;
 
 pub use self::current_map::CurrentMap;
-pub use self::entry_cipher::StoreKeys;
+pub use self::entry_cipher::StoreSecrets;
 pub use self::memory::MemoryStore;
 pub use self::number_journal::NextNumbers;
-pub use self::peer_numbers::PeerNumber;
+pub use self::peer_numbers::PeerNextNumber;
 pub use self::redis::{RedisConfig, RedisStore};
 pub use self::redis_address::{InvalidRedisAddress, RedisAddress};
 pub use self::splice_registry::{
@@ -126,7 +126,7 @@ pub trait Store: Send + Sync + 'static {
 
     /// What another edge has told to have published of a rendition last. `None`: nothing, or other
     /// edges cannot be heard.
-    fn peer_number(&self, stream: &str, rendition: &str) -> Option<PeerNumber> {
+    fn find_peer_next_number(&self, stream: &str, rendition: &str) -> Option<PeerNextNumber> {
         let _ = (stream, rendition);
         None
     }
@@ -146,13 +146,13 @@ pub trait Store: Send + Sync + 'static {
 
     /// The fencing token with which this process may publish, another one whenever the lease was
     /// lost in between; `None` while another process leads.
-    fn fence(&self) -> watch::Receiver<Option<u64>> {
+    fn subscribe_fence(&self) -> watch::Receiver<Option<u64>> {
         self.current_map().fence.subscribe()
     }
 
     /// The leader, as far as this process knows.
     fn leadership(&self) -> Leadership {
-        match *self.fence().borrow() {
+        match *self.subscribe_fence().borrow() {
             Some(_) => Leadership::Leader,
             None => Leadership::Unknown,
         }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 use utoipa::ToSchema;
 
-use crate::document::Document;
+use crate::document::PublicDocument;
 use crate::slug::{is_slug, slugify};
 
 /// What a viewer picks: one or more upstreams with the same content. With its documents, so that a
@@ -39,10 +39,10 @@ pub struct Stream {
     pub position: (usize, usize),
     /// The [`PublicStream`](crate::documents::PublicStream).
     #[serde(default)]
-    pub public: Document,
+    pub public: PublicDocument,
     /// The [`Explanation`](crate::documents::Explanation).
     #[serde(default)]
-    pub explanation: Document,
+    pub explanation: PublicDocument,
 }
 
 /// An outage of a stream. It is in the map so that the next leader neither repeats nor omits the
@@ -56,7 +56,7 @@ pub struct Outage {
 
 impl Stream {
     /// The active upstream: the best one that is not down.
-    pub fn active(&self) -> Option<&Upstream> {
+    pub fn active_upstream(&self) -> Option<&Upstream> {
         self.upstreams.iter().find(|upstream| upstream.health != Health::Down)
     }
 }
@@ -94,16 +94,16 @@ pub struct Upstream {
 }
 
 impl Upstream {
-    pub fn rendition(&self, id: &str) -> Option<&Rendition> {
+    pub fn find_rendition(&self, id: &str) -> Option<&Rendition> {
         self.renditions.iter().find(|rendition| rendition.id.0 == id)
     }
 
-    pub fn i_frame_playlist(&self, id: &str) -> Option<&IFramePlaylist> {
+    pub fn find_i_frame_playlist(&self, id: &str) -> Option<&IFramePlaylist> {
         self.multivariant.i_frame_playlists.iter().find(|playlist| playlist.id.0 == id)
     }
 
     /// Each media playlist that players may be sent to.
-    pub fn playlists(&self) -> impl Iterator<Item = &Url> {
+    pub fn playlist_urls(&self) -> impl Iterator<Item = &Url> {
         let renditions = self.renditions.iter().map(|rendition| &rendition.playlist);
         renditions.chain(self.multivariant.i_frame_playlists.iter().map(|one| &one.playlist))
     }

@@ -16,7 +16,7 @@ pub const REQUEST_ID_MAX_BYTES: usize = 128;
 
 /// The id that a request brings, if a log line can hold it as it is: no client writes a second
 /// line, or a field of its own, into a log.
-pub fn request_id(headers: &HeaderMap) -> Option<&HeaderValue> {
+pub fn find_request_id(headers: &HeaderMap) -> Option<&HeaderValue> {
     let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:=+/@".contains(byte);
     let id = headers.get(X_REQUEST_ID)?;
     let has_length = (1..=REQUEST_ID_MAX_BYTES).contains(&id.len());
@@ -87,16 +87,16 @@ fn parse_hex(text: &str, length: usize) -> Option<u128> {
 }
 
 /// How spans are connected to traces of other processes, where they are exported.
-pub struct TraceExport {
+pub struct SpanExporterHooks {
     /// Makes the span the child of a span of another process.
     pub set_parent: fn(&Span, TraceContext),
     /// The context that a request from within the span carries.
     pub context_of: fn(&Span) -> Option<TraceContext>,
 }
 
-static TRACE_EXPORT: OnceLock<TraceExport> = OnceLock::new();
+static TRACE_EXPORT: OnceLock<SpanExporterHooks> = OnceLock::new();
 
-impl TraceExport {
+impl SpanExporterHooks {
     /// Connects the spans of this process, from now on; only the first call counts.
     pub fn install(self) {
         // A second exporter would send the same spans again.

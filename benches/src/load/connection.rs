@@ -140,7 +140,7 @@ impl Connection {
                     let (bytes, _) = buffer.split_at(count);
                     response.feed(bytes, &mut |_| {})?;
                 } else {
-                    response.discard(count as u64);
+                    response.count_discarded(count as u64);
                 }
             }
             state.result.bytes += response.body_bytes - body_bytes_before;

@@ -63,7 +63,7 @@ impl ResponseParser {
     }
 
     /// Counts content bytes that were discarded unread, at most [`Self::discardable_bytes`].
-    pub(crate) fn discard(&mut self, count: u64) {
+    pub(crate) fn count_discarded(&mut self, count: u64) {
         self.body_bytes += count;
         match &mut self.state {
             ParserState::FixedLengthBody(left) => {
@@ -99,7 +99,7 @@ impl ResponseParser {
             if discardable > 0 {
                 let (body, rest) = bytes.split_at(discardable.min(bytes.len()));
                 on_body(body);
-                self.discard(body.len() as u64);
+                self.count_discarded(body.len() as u64);
                 bytes = rest;
                 continue;
             }

@@ -54,6 +54,6 @@ impl Peer for Haproxy {
         std::fs::write(&file, config)?;
         let mut command = Command::new("haproxy");
         command.arg("-db").arg("-f").arg(&file);
-        testbed.start_measured(&mut command, &directory, threads)
+        testbed.start_measured_process(&mut command, &directory, threads)
     }
 }

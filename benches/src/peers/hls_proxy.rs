@@ -38,6 +38,10 @@ impl Peer for HlsProxy {
         let mut command = Command::new("node");
         command.arg(script).args(["--port", &listen.port().to_string(), "--host"]);
         command.arg(listen.to_string());
-        testbed.start_measured(&mut command, &testbed.create_contender_directory(self.name())?, 1)
+        testbed.start_measured_process(
+            &mut command,
+            &testbed.create_contender_directory(self.name())?,
+            1,
+        )
     }
 }

@@ -41,6 +41,6 @@ impl Peer for MediaflowProxy {
         command.args(["--no-access-log", "--log-level", "warning"]).current_dir(&directory);
         // The prefetching is off, since it would add to the cost of each playlist.
         command.env("LOG_LEVEL", "WARNING").env("ENABLE_HLS_PREBUFFER", "false");
-        testbed.start_measured(&mut command, &directory, threads)
+        testbed.start_measured_process(&mut command, &directory, threads)
     }
 }

@@ -113,7 +113,7 @@ impl Peer for Nginx {
             self.server_directives,
         );
         let mut command = nginx_command(&directory, threads, &http)?;
-        testbed.start_measured(&mut command, &directory, threads)
+        testbed.start_measured_process(&mut command, &directory, threads)
     }
 }
 
@@ -141,6 +141,6 @@ impl Peer for NginxFileServer {
             threads,
             &file_server_block(listen, testbed.origin.files_directory()),
         )?;
-        testbed.start_measured(&mut command, &directory, threads)
+        testbed.start_measured_process(&mut command, &directory, threads)
     }
 }

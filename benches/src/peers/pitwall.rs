@@ -8,7 +8,7 @@ use anyhow::bail;
 
 use super::{LinkStyle, Peer, Workload};
 use crate::certificate::TestCertificate;
-use crate::process::{Process, free_address};
+use crate::process::{Process, find_free_address};
 use crate::testbed::{NamedExecutable, Testbed};
 
 struct Pitwall {
@@ -96,7 +96,7 @@ impl Peer for Pitwall {
             "[edge]\nlisten = \"{listen}\"\nadmin = \"{}\"\nthreads = {threads}\n{}\
              [upstream]\nallow_hosts = {:?}\nallow_private = [\"127.0.0.0/8\"]\n\
              [state]\ndir = \"{}\"\n[schedule]\nproviders = []\n",
-            free_address()?,
+            find_free_address()?,
             self.settings.to_toml(testbed),
             testbed.origin.addresses().map(|address| address.to_string()),
             directory.join("state").display(),
@@ -104,6 +104,6 @@ impl Peer for Pitwall {
         std::fs::write(&file, config)?;
         let mut command = Command::new(program);
         command.args(["run", "--config"]).arg(&file).env("PITWALL_LOG", "warn");
-        testbed.start_measured(&mut command, &directory, threads)
+        testbed.start_measured_process(&mut command, &directory, threads)
     }
 }

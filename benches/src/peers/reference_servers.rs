@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 
 use super::{Peer, Workload};
-use crate::process::{Process, this_program};
+use crate::process::{Process, own_program_command};
 use crate::testbed::Testbed;
 
 pub(super) struct CeilingServer;
@@ -24,11 +24,15 @@ impl Peer for CeilingServer {
         listen: SocketAddr,
         _threads: usize,
     ) -> anyhow::Result<Process> {
-        let mut command = this_program()?;
+        let mut command = own_program_command()?;
         command
             .args(["serve", "ceiling", &listen.to_string()])
             .arg(testbed.origin.files_directory());
-        testbed.start_measured(&mut command, &testbed.create_contender_directory(self.name())?, 1)
+        testbed.start_measured_process(
+            &mut command,
+            &testbed.create_contender_directory(self.name())?,
+            1,
+        )
     }
 }
 
@@ -49,13 +53,17 @@ impl Peer for RawCopyLoop {
         listen: SocketAddr,
         _threads: usize,
     ) -> anyhow::Result<Process> {
-        let mut command = this_program()?;
+        let mut command = own_program_command()?;
         command.args([
             "serve",
             "copy",
             &listen.to_string(),
             &testbed.origin.files_address.to_string(),
         ]);
-        testbed.start_measured(&mut command, &testbed.create_contender_directory(self.name())?, 1)
+        testbed.start_measured_process(
+            &mut command,
+            &testbed.create_contender_directory(self.name())?,
+            1,
+        )
     }
 }

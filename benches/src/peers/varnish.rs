@@ -48,6 +48,6 @@ impl Peer for Varnish {
         command.arg("-n").arg(directory.join("work")).arg("-f").arg(&file);
         command.args(["-p", "thread_pools=1", "-p", "thread_pool_min=100"]);
         command.args(["-p", "thread_queue_limit=20000", "-p", "timeout_idle=3600"]);
-        testbed.start_measured(&mut command, &directory, threads)
+        testbed.start_measured_process(&mut command, &directory, threads)
     }
 }

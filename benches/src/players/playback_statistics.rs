@@ -80,7 +80,7 @@ impl PlaybackStatistics {
         self.first_byte_delay.saturating_record(microseconds(timing.first_byte));
         self.segment_delay.saturating_record(microseconds(timing.last_byte));
         self.record_version(timing.version);
-        let interval = self.timeline.at(now);
+        let interval = self.timeline.interval_at(now);
         interval.segments += 1;
         interval.bytes += timing.bytes;
         interval.first_byte_delay.saturating_record(microseconds(timing.first_byte));
@@ -97,12 +97,12 @@ impl PlaybackStatistics {
     pub(super) fn record_failure(&mut self, now: Duration, error: &PlaybackError) {
         *self.failures.entry(error.to_string()).or_default() += 1;
         self.local_failures += u64::from(error.is_local());
-        self.timeline.at(now).failures += 1;
+        self.timeline.interval_at(now).failures += 1;
     }
 
     pub(super) fn record_lag(&mut self, now: Duration, lag: Duration) {
         self.timer_lag.saturating_record(microseconds(lag));
-        let interval = self.timeline.at(now);
+        let interval = self.timeline.interval_at(now);
         interval.longest_lag = interval.longest_lag.max(lag);
     }
 
@@ -113,7 +113,7 @@ impl PlaybackStatistics {
         self.stalled += viewer.stalled;
         self.stalls += viewer.stalls;
         self.viewers.push(viewer);
-        self.timeline.at(now).departures += 1;
+        self.timeline.interval_at(now).departures += 1;
     }
 
     /// Adds the statistics of other players of the same simulation.

@@ -43,7 +43,7 @@ pub(super) fn reload_interval(media: &MediaPlaylist, has_new_segments: bool) -> 
 
 #[cfg(test)]
 mod tests {
-    use pitwall_hls::{Playlist, PlaylistLimits, Variables, analyse};
+    use pitwall_hls::{Playlist, PlaylistLimits, Variables, parse_playlist};
     use url::Url;
 
     use super::*;
@@ -51,8 +51,13 @@ mod tests {
     fn media(first: usize, count: usize, end: &str) -> MediaPlaylist {
         let text = crate::window_playlist(first, count) + end;
         let base = Url::parse("http://127.0.0.1/live.m3u8").unwrap();
-        match analyse(text.as_bytes(), &base, &Variables::default(), &PlaylistLimits::default())
-            .unwrap()
+        match parse_playlist(
+            text.as_bytes(),
+            &base,
+            &Variables::default(),
+            &PlaylistLimits::default(),
+        )
+        .unwrap()
         {
             Playlist::Media(media) => media,
             Playlist::Multivariant(_) => panic!("a media playlist"),

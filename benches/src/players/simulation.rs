@@ -62,14 +62,14 @@ impl ViewerSimulation {
         });
         tokio::select! {
             _ = join_all(viewers) => {}
-            () = record_lag(&statistics, began) => {}
+            () = measure_timer_lag(&statistics, began) => {}
         }
         statistics.into_inner()
     }
 }
 
 /// Compares timers with the clock, without end: players are late by as much.
-async fn record_lag(statistics: &RefCell<PlaybackStatistics>, began: Instant) {
+async fn measure_timer_lag(statistics: &RefCell<PlaybackStatistics>, began: Instant) {
     loop {
         let due = Instant::now() + LAG_CHECK_PERIOD;
         tokio::time::sleep_until(due).await;

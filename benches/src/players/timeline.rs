@@ -60,7 +60,7 @@ impl Timeline {
     }
 
     /// The interval of a time; what is late counts in the last one.
-    pub(super) fn at(&mut self, time: Duration) -> &mut Interval {
+    pub(super) fn interval_at(&mut self, time: Duration) -> &mut Interval {
         let last = self.intervals.len() - 1;
         let index = (time.as_secs_f64() / self.interval.as_secs_f64()) as usize;
         // `new` makes at least one.
@@ -75,7 +75,7 @@ impl Timeline {
             let until = self.interval.mul_f64(index).min(end);
             // Rounding must not keep the loop where it is.
             let until = if until > from { until } else { end };
-            self.at(from).stalled += until - from;
+            self.interval_at(from).stalled += until - from;
             from = until;
         }
     }

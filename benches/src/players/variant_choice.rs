@@ -35,7 +35,7 @@ impl VariantChoice {
 
 #[cfg(test)]
 mod tests {
-    use pitwall_hls::{Playlist, PlaylistLimits, Variables, analyse};
+    use pitwall_hls::{Playlist, PlaylistLimits, Variables, parse_playlist};
     use url::Url;
 
     use super::*;
@@ -47,7 +47,7 @@ mod tests {
                     #EXT-X-STREAM-INF:BANDWIDTH=1000\nb\n#EXT-X-STREAM-INF:BANDWIDTH=3000\nc\n";
         let limits = PlaylistLimits::default();
         let Ok(Playlist::Multivariant(multivariant)) =
-            analyse(text.as_bytes(), &base, &Variables::default(), &limits)
+            parse_playlist(text.as_bytes(), &base, &Variables::default(), &limits)
         else {
             panic!("a multivariant playlist");
         };

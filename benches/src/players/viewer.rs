@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use pitwall_hls::analysis::{MediaPlaylist, Segment};
-use pitwall_hls::{Playlist, PlaylistLimits, Variables, analyse};
+use pitwall_hls::{Playlist, PlaylistLimits, Variables, parse_playlist};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use url::Url;
@@ -58,7 +58,7 @@ impl Viewer {
 
     /// Plays until `end`, then records the viewer's totals.
     pub(super) async fn watch(self, statistics: &RefCell<PlaybackStatistics>, end: Instant) {
-        statistics.borrow_mut().timeline.at(self.began.elapsed()).arrivals += 1;
+        statistics.borrow_mut().timeline.interval_at(self.began.elapsed()).arrivals += 1;
         let (segment_sender, segment_receiver) = mpsc::unbounded_channel();
         let playback = async {
             tokio::join!(
@@ -136,7 +136,7 @@ impl Viewer {
         for _ in 0..MULTIVARIANT_MAX_DEPTH {
             let (base, body, timing) = self.client.fetch_playlist(url).await?;
             statistics.borrow_mut().record_poll(timing);
-            match analyse(&body, &base, &Variables::default(), &PlaylistLimits::default())? {
+            match parse_playlist(&body, &base, &Variables::default(), &PlaylistLimits::default())? {
                 Playlist::Media(media) => return Ok(media),
                 Playlist::Multivariant(multivariant) => {
                     let variant = self.variant.choose(&multivariant, self.number);

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Record, RecordEntry};
+use super::{RecordEntry, ScenarioRecord};
 use crate::peers::Workload;
 
 /// One measurement of one contender at one task.
@@ -92,7 +92,7 @@ impl Measurements {
     }
 }
 
-impl Record<Sample> {
+impl ScenarioRecord<Sample> {
     /// The measured tasks, sorted and without duplicates.
     pub(crate) fn tasks(&self) -> Vec<Task> {
         let mut tasks: Vec<Task> = self.results.iter().map(|sample| sample.task.clone()).collect();

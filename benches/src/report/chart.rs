@@ -7,7 +7,7 @@ use pitwall_benches::statistics::Spread;
 use super::AllRecords;
 use crate::comparison::figure_spread;
 use crate::peers::Workload;
-use crate::record::{Measurements, Record, Sample, Task};
+use crate::record::{Measurements, Sample, ScenarioRecord, Task};
 
 /// The bars of all contenders at one task.
 pub(super) struct Panel {
@@ -65,7 +65,7 @@ fn chart_task(work: Workload, item: &str) -> Task {
 }
 
 fn build_panel(
-    record: &Record<Sample>,
+    record: &ScenarioRecord<Sample>,
     task: &Task,
     title: &str,
     pitwall: &str,

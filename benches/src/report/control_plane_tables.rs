@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use pitwall_benches::statistics::Spread;
 
-use crate::record::Record;
+use crate::record::ScenarioRecord;
 use crate::scenario::store::control_plane::{
-    ChangeDelays, ControlPlaneFigures, ControlPlaneResult, QuietPeriod, SteadyState,
+    ChangeDelays, ControlPlaneFigures, ControlPlaneResult, QuietPeriodFigures, SteadyStateFigures,
 };
 use crate::table::Table;
 
-pub(crate) fn render_control_planes(record: &Record<ControlPlaneResult>) -> String {
+pub(crate) fn render_control_planes(record: &ScenarioRecord<ControlPlaneResult>) -> String {
     let (mut steady, mut quiet, mut change) = (Vec::new(), Vec::new(), Vec::new());
     for ControlPlaneResult { contender, streams, figures } in &record.results {
         match figures {
@@ -48,7 +48,7 @@ fn compute_ratios<T>(rows: &[Row<'_, T>], figure: impl Fn(&T) -> f64) -> Vec<(f6
     figures.collect()
 }
 
-fn render_steady_states(rows: &[Row<'_, SteadyState>]) -> String {
+fn render_steady_states(rows: &[Row<'_, SteadyStateFigures>]) -> String {
     let mut table = Table::new([
         "contender",
         "streams",
@@ -95,7 +95,7 @@ fn render_steady_states(rows: &[Row<'_, SteadyState>]) -> String {
     format!("\ncontrol plane, two sources a stream, no viewers\n{}", table.render())
 }
 
-fn render_quiet_periods(rows: &[Row<'_, QuietPeriod>]) -> String {
+fn render_quiet_periods(rows: &[Row<'_, QuietPeriodFigures>]) -> String {
     let mut table = Table::new([
         "contender",
         "streams",
@@ -131,7 +131,7 @@ fn render_quiet_periods(rows: &[Row<'_, QuietPeriod>]) -> String {
     )
 }
 
-fn render_documents(rows: &[Row<'_, QuietPeriod>]) -> String {
+fn render_documents(rows: &[Row<'_, QuietPeriodFigures>]) -> String {
     let mut table =
         Table::new(["document", "streams", "contender", "requests", "304 %", "failed", "KB"]);
     let mut lines: Vec<_> = rows

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::peers::SkippedContender;
-use crate::record::{Record, Sample, record_path};
+use crate::record::{Sample, ScenarioRecord, record_file_path};
 use crate::scenario::herd::HerdResult;
 use crate::scenario::memory::MemoryReading;
 use crate::scenario::players::CrowdResult;
@@ -12,36 +12,36 @@ use crate::scenario::store::publication::PublishResult;
 
 /// The record of every scenario; a scenario that was not measured has an empty one.
 pub(crate) struct AllRecords {
-    pub(crate) segments: Record<Sample>,
-    pub(crate) secure: Record<Sample>,
-    pub(crate) first_byte: Record<Sample>,
-    pub(crate) playlists: Record<Sample>,
-    pub(crate) players: Record<CrowdResult>,
-    pub(crate) herd: Record<HerdResult>,
-    pub(crate) memory: Record<MemoryReading>,
-    pub(crate) publish: Record<PublishResult>,
-    pub(crate) control_plane: Record<ControlPlaneResult>,
-    pub(crate) slow_store: Record<Sample>,
+    pub(crate) segments: ScenarioRecord<Sample>,
+    pub(crate) secure: ScenarioRecord<Sample>,
+    pub(crate) first_byte: ScenarioRecord<Sample>,
+    pub(crate) playlists: ScenarioRecord<Sample>,
+    pub(crate) players: ScenarioRecord<CrowdResult>,
+    pub(crate) herd: ScenarioRecord<HerdResult>,
+    pub(crate) memory: ScenarioRecord<MemoryReading>,
+    pub(crate) publish: ScenarioRecord<PublishResult>,
+    pub(crate) control_plane: ScenarioRecord<ControlPlaneResult>,
+    pub(crate) slow_store: ScenarioRecord<Sample>,
 }
 
 impl AllRecords {
     pub(crate) fn read(directory: &Path) -> anyhow::Result<Self> {
         Ok(Self {
-            segments: Record::read(&record_path(directory, "segments"))?,
-            secure: Record::read(&record_path(directory, "secure"))?,
-            first_byte: Record::read(&record_path(directory, "first-byte"))?,
-            playlists: Record::read(&record_path(directory, "playlists"))?,
-            players: Record::read(&record_path(directory, "players"))?,
-            herd: Record::read(&record_path(directory, "herd"))?,
-            memory: Record::read(&record_path(directory, "memory"))?,
-            publish: Record::read(&record_path(directory, "publish"))?,
-            control_plane: Record::read(&record_path(directory, "control-plane"))?,
-            slow_store: Record::read(&record_path(directory, "slow-store"))?,
+            segments: ScenarioRecord::read(&record_file_path(directory, "segments"))?,
+            secure: ScenarioRecord::read(&record_file_path(directory, "secure"))?,
+            first_byte: ScenarioRecord::read(&record_file_path(directory, "first-byte"))?,
+            playlists: ScenarioRecord::read(&record_file_path(directory, "playlists"))?,
+            players: ScenarioRecord::read(&record_file_path(directory, "players"))?,
+            herd: ScenarioRecord::read(&record_file_path(directory, "herd"))?,
+            memory: ScenarioRecord::read(&record_file_path(directory, "memory"))?,
+            publish: ScenarioRecord::read(&record_file_path(directory, "publish"))?,
+            control_plane: ScenarioRecord::read(&record_file_path(directory, "control-plane"))?,
+            slow_store: ScenarioRecord::read(&record_file_path(directory, "slow-store"))?,
         })
     }
 
     /// The records of contenders that are measured in turns.
-    pub(crate) fn records_in_turns(&self) -> [&Record<Sample>; 5] {
+    pub(crate) fn records_in_turns(&self) -> [&ScenarioRecord<Sample>; 5] {
         [&self.segments, &self.secure, &self.playlists, &self.first_byte, &self.slow_store]
     }
 

@@ -3,14 +3,14 @@
 use pitwall_benches::statistics::Spread;
 
 use crate::comparison::median_or_nan;
-use crate::record::Record;
+use crate::record::ScenarioRecord;
 use crate::scenario::herd::HerdResult;
 use crate::scenario::memory::MemoryReading;
 use crate::scenario::players::CrowdResult;
 use crate::scenario::store::publication::PublishResult;
 use crate::table::Table;
 
-pub(crate) fn render_players(record: &Record<CrowdResult>) -> String {
+pub(crate) fn render_players(record: &ScenarioRecord<CrowdResult>) -> String {
     let mut table = Table::new([
         "contender",
         "viewers",
@@ -56,7 +56,7 @@ pub(crate) fn render_players(record: &Record<CrowdResult>) -> String {
     format!("\nvirtual players\n{}", table.render())
 }
 
-pub(crate) fn render_herd(record: &Record<HerdResult>) -> String {
+pub(crate) fn render_herd(record: &ScenarioRecord<HerdResult>) -> String {
     let mut table = Table::new(["contender", "fetches", "first byte p50 ms", "p99", "whole p99"]);
     let mut names: Vec<&str> = Vec::new();
     for herd in &record.results {
@@ -80,7 +80,7 @@ pub(crate) fn render_herd(record: &Record<HerdResult>) -> String {
     format!("\n64 clients at once on one new segment of 4 MB\n{}", table.render())
 }
 
-pub(crate) fn render_memory(record: &Record<MemoryReading>) -> String {
+pub(crate) fn render_memory(record: &ScenarioRecord<MemoryReading>) -> String {
     let mut table = Table::new(["contender", "what", "how many", "KiB each", "before MiB"]);
     for reading in &record.results {
         table.push_row([
@@ -94,7 +94,7 @@ pub(crate) fn render_memory(record: &Record<MemoryReading>) -> String {
     format!("\nuser memory\n{}", table.render())
 }
 
-pub(crate) fn render_publications(record: &Record<PublishResult>) -> String {
+pub(crate) fn render_publications(record: &ScenarioRecord<PublishResult>) -> String {
     let mut table = Table::new([
         "edges",
         "streams",

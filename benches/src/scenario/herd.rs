@@ -10,7 +10,7 @@ use super::{ScenarioOptions, start_contenders};
 use crate::load::{ExpectedLength, LoadGenerator};
 use crate::origin::DYNAMIC_PREFIX;
 use crate::peers::{Contender, LinkTarget, SkippedContender, Workload};
-use crate::record::{Record, RecordEntry};
+use crate::record::{RecordEntry, ScenarioRecord};
 use crate::testbed::Testbed;
 
 const CLIENT_COUNT: usize = 64;
@@ -42,8 +42,8 @@ impl RecordEntry for HerdResult {
 pub(crate) fn run(
     testbed: &Testbed,
     options: &ScenarioOptions,
-) -> anyhow::Result<Record<HerdResult>> {
-    let mut record = Record::new();
+) -> anyhow::Result<ScenarioRecord<HerdResult>> {
+    let mut record = ScenarioRecord::new();
     let workloads = [Workload::Stored, Workload::Relayed];
     let contenders = start_contenders(testbed, options, &workloads, 1, &mut record.skipped);
     let urls = UrlCounter::default();

@@ -13,7 +13,7 @@ use super::{ScenarioOptions, measure_alone, wanted_peers};
 use crate::load::{ExpectedLength, LoadGenerator};
 use crate::origin::incompressible_bytes;
 use crate::peers::{Contender, LinkTarget, Workload};
-use crate::record::{Record, RecordEntry};
+use crate::record::{RecordEntry, ScenarioRecord};
 use crate::resource_usage::ResidentMemory;
 use crate::testbed::Testbed;
 
@@ -64,14 +64,14 @@ impl RecordEntry for MemoryReading {
 pub(crate) fn run(
     testbed: &Testbed,
     options: &ScenarioOptions,
-) -> anyhow::Result<Record<MemoryReading>> {
-    let mut record = Record::new();
+) -> anyhow::Result<ScenarioRecord<MemoryReading>> {
+    let mut record = ScenarioRecord::new();
     for (name, bytes) in SEGMENT_SIZES {
         testbed.origin.write_file(&format!("{name}.ts"), &incompressible_bytes(bytes))?;
     }
     testbed.origin.write_file("idle.ts", &incompressible_bytes(IDLE_SEGMENT_BYTES))?;
     let urls = UrlCounter::default();
-    let Record { results, skipped, .. } = &mut record;
+    let ScenarioRecord { results, skipped, .. } = &mut record;
     for peer in wanted_peers(testbed, options, &[Workload::Relayed]) {
         for (size, _) in SEGMENT_SIZES {
             // A new process each time, since freed memory is not always returned to the system.

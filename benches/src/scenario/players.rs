@@ -20,7 +20,7 @@ use super::{ScenarioOptions, start_contenders};
 use crate::origin::{DYNAMIC_PREFIX, TARGET_DURATION};
 use crate::peers::{Contender, LinkStyle, LinkTarget, SkippedContender, Workload};
 use crate::print_text;
-use crate::record::Record;
+use crate::record::ScenarioRecord;
 use crate::resource_usage::{CpuTimes, ResidentMemory};
 use crate::testbed::Testbed;
 
@@ -28,8 +28,8 @@ pub(crate) fn run(
     testbed: &Testbed,
     options: &ScenarioOptions,
     crowds: &[Crowd],
-) -> anyhow::Result<Record<CrowdResult>> {
-    let mut record = Record::new();
+) -> anyhow::Result<ScenarioRecord<CrowdResult>> {
+    let mut record = ScenarioRecord::new();
     let connector = Connector::new(HttpVersion::default())?;
     for crowd in crowds {
         // New processes for each crowd, so that nothing of the last crowd is cached.

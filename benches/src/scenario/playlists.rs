@@ -12,7 +12,7 @@ use crate::load::ExpectedLength;
 use crate::measurement::measure_load;
 use crate::origin::{DYNAMIC_PREFIX, SEGMENT_BYTES, SEGMENT_FILE, incompressible_bytes};
 use crate::peers::{Contender, LinkStyle, LinkTarget, Workload};
-use crate::record::{Record, Sample, Task};
+use crate::record::{Sample, ScenarioRecord, Task};
 use crate::testbed::Testbed;
 
 const LONG_PLAYLIST_SEGMENTS: usize = 2_000;
@@ -40,8 +40,8 @@ impl PlaylistScenario {
         &self,
         testbed: &Testbed,
         options: &ScenarioOptions,
-    ) -> anyhow::Result<Record<Sample>> {
-        let mut record = Record::new();
+    ) -> anyhow::Result<ScenarioRecord<Sample>> {
+        let mut record = ScenarioRecord::new();
         testbed.origin.write_file(SEGMENT_FILE, &incompressible_bytes(SEGMENT_BYTES))?;
         testbed.origin.write_file("live.m3u8", window_playlist(0, 6).as_bytes())?;
         testbed
@@ -61,7 +61,7 @@ impl PlaylistScenario {
                 round_robin.measure_task(&task, &mut record, |contender| {
                     let run = urls.next_number();
                     let mut path = String::new();
-                    write_path(&mut path, work, item, &urls, run, 0);
+                    write_request_path(&mut path, work, item, &urls, run, 0);
                     let least = verify_playlist(contender, testbed, &path)?;
                     let origin = testbed.origin.address_for(&path);
                     let expect = ExpectedLength::AtLeast(least);
@@ -71,7 +71,7 @@ impl PlaylistScenario {
                         options.duration,
                         expect,
                         |connection, out| {
-                            write_path(&mut path, work, item, &urls, run, connection);
+                            write_request_path(&mut path, work, item, &urls, run, connection);
                             contender.link_style.write_link(
                                 origin,
                                 &path,
@@ -91,7 +91,7 @@ impl PlaylistScenario {
     }
 }
 
-fn write_path(
+fn write_request_path(
     path: &mut String,
     work: Workload,
     item: &str,

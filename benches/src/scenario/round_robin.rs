@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::ScenarioOptions;
 use crate::peers::{Contender, SkippedContender};
-use crate::record::{Measurements, Record, Sample, Task};
+use crate::record::{Measurements, Sample, ScenarioRecord, Task};
 use crate::{print_text, task_table};
 
 pub(crate) struct RoundRobin<'a> {
@@ -24,7 +24,7 @@ impl<'a> RoundRobin<'a> {
     pub(crate) fn measure_task(
         &mut self,
         task: &Task,
-        record: &mut Record<Sample>,
+        record: &mut ScenarioRecord<Sample>,
         mut measure: impl FnMut(&Contender) -> anyhow::Result<Measurements>,
     ) {
         for repetition in 0..self.options.repetitions {

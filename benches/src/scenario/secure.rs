@@ -14,7 +14,7 @@ use crate::h2load::{self, Protocol};
 use crate::load::fetch_over_tls;
 use crate::origin::incompressible_bytes;
 use crate::peers::{Contender, LinkTarget, Workload};
-use crate::record::{Measurements, Record, Sample, Task};
+use crate::record::{Measurements, Sample, ScenarioRecord, Task};
 use crate::resource_usage::{CpuTimes, ResidentMemory, ended_children_cpu_seconds};
 use crate::testbed::Testbed;
 
@@ -29,8 +29,8 @@ pub(crate) fn run(
     testbed: &Testbed,
     options: &ScenarioOptions,
     sizes: &[SegmentSize],
-) -> anyhow::Result<Record<Sample>> {
-    let mut record = Record::new();
+) -> anyhow::Result<ScenarioRecord<Sample>> {
+    let mut record = ScenarioRecord::new();
     let workloads = [Workload::Tls, Workload::Http2];
     let contenders = start_contenders(testbed, options, &workloads, 1, &mut record.skipped);
     let mut round_robin = RoundRobin::new(options, contenders);

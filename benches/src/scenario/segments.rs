@@ -12,7 +12,7 @@ use crate::load::ExpectedLength;
 use crate::measurement::measure_load;
 use crate::origin::incompressible_bytes;
 use crate::peers::{Contender, LinkTarget, Workload};
-use crate::record::{Record, Sample, Task};
+use crate::record::{Sample, ScenarioRecord, Task};
 use crate::testbed::Testbed;
 
 #[derive(Clone, Debug)]
@@ -52,7 +52,7 @@ impl FromStr for SegmentSize {
 
 impl SegmentScenario {
     /// The scenario for time to first byte: small segments on one connection.
-    pub(crate) fn first_byte() -> Self {
+    pub(crate) fn for_first_byte() -> Self {
         Self {
             workloads: vec![Workload::Stored, Workload::Relayed],
             sizes: vec![SegmentSize { name: "500KB".to_owned(), bytes: 500_000 }],
@@ -65,8 +65,8 @@ impl SegmentScenario {
         &self,
         testbed: &Testbed,
         options: &ScenarioOptions,
-    ) -> anyhow::Result<Record<Sample>> {
-        let mut record = Record::new();
+    ) -> anyhow::Result<ScenarioRecord<Sample>> {
+        let mut record = ScenarioRecord::new();
         for size in &self.sizes {
             testbed
                 .origin
@@ -84,7 +84,7 @@ impl SegmentScenario {
                     let (mut path, origin) = (String::new(), testbed.origin.files_address);
                     let expect = ExpectedLength::Exactly(size.bytes as u64);
                     measure_load(contender, connections, options.duration, expect, |_, out| {
-                        urls.write_path(&mut path, size, work);
+                        urls.write_unused_path(&mut path, size, work);
                         contender.link_style.write_link(origin, &path, LinkTarget::Segment, out);
                     })
                 });
@@ -113,7 +113,7 @@ impl UrlCounter {
         self.0.get()
     }
 
-    fn write_path(&self, path: &mut String, size: &SegmentSize, work: Workload) {
+    fn write_unused_path(&self, path: &mut String, size: &SegmentSize, work: Workload) {
         path.clear();
         let _ = match work {
             Workload::Relayed => write!(path, "/{}.ts?n={:010}", size.name, self.next_number()),
@@ -134,7 +134,7 @@ fn verify_segment(
     urls: &UrlCounter,
 ) -> anyhow::Result<()> {
     let mut path = String::new();
-    urls.write_path(&mut path, size, work);
+    urls.write_unused_path(&mut path, size, work);
     let body = contender.fetch_body(&contender.link_style.link_to(
         testbed.origin.files_address,
         &path,

@@ -14,22 +14,22 @@ const READ_BUFFER_BYTES: usize = 256 * 1024;
 pub(crate) fn run(listen: SocketAddr, upstream: SocketAddr) -> anyhow::Result<()> {
     run_event_loop(
         listen,
-        Tunnels { tunnels: slab::Slab::new(), upstream, spare_buffers: Vec::new() },
+        SocketPairs { tunnels: slab::Slab::new(), upstream, spare_buffers: Vec::new() },
     )
 }
 
-struct Tunnels {
-    tunnels: slab::Slab<Tunnel>,
+struct SocketPairs {
+    tunnels: slab::Slab<SocketPair>,
     upstream: SocketAddr,
     /// Buffers not in use. Usually one buffer serves all tunnels, since a buffer is returned as
     /// soon as it is written out.
     spare_buffers: Vec<Vec<u8>>,
 }
 
-impl SocketHandler for Tunnels {
+impl SocketHandler for SocketPairs {
     fn add_client(&mut self, client: TcpStream, registry: &Registry) -> std::io::Result<()> {
         let entry = self.tunnels.vacant_entry();
-        let tunnel = Tunnel::open(client, self.upstream, registry, entry.key())?;
+        let tunnel = SocketPair::open(client, self.upstream, registry, entry.key())?;
         entry.insert(tunnel);
         Ok(())
     }
@@ -44,14 +44,14 @@ impl SocketHandler for Tunnels {
     }
 }
 
-struct Tunnel {
+struct SocketPair {
     client: TcpStream,
     upstream: TcpStream,
     request_pipe: Pipe,
     response_pipe: Pipe,
 }
 
-impl Tunnel {
+impl SocketPair {
     fn open(
         mut client: TcpStream,
         upstream: SocketAddr,

@@ -70,7 +70,7 @@ fn newest_segment_end(media: &MediaPlaylist) -> Option<Timestamp> {
 
 #[cfg(test)]
 mod tests {
-    use pitwall_hls::{Playlist, PlaylistLimits, Variables, analyse};
+    use pitwall_hls::{Playlist, PlaylistLimits, Variables, parse_playlist};
     use url::Url;
 
     use super::*;
@@ -78,9 +78,13 @@ mod tests {
     fn parse_live_edge(tags: &str, segments: &str) -> Result<LiveEdge, String> {
         let text = format!("#EXTM3U\n{tags}\n#EXT-X-MEDIA-SEQUENCE:7\n{segments}\n");
         let base = Url::parse("https://a.example/m.m3u8").unwrap();
-        let playlist =
-            analyse(text.as_bytes(), &base, &Variables::default(), &PlaylistLimits::default())
-                .unwrap();
+        let playlist = parse_playlist(
+            text.as_bytes(),
+            &base,
+            &Variables::default(),
+            &PlaylistLimits::default(),
+        )
+        .unwrap();
         let Playlist::Media(media) = playlist else { panic!("{text}") };
         LiveEdge::of(&media).map_err(|error| error.message)
     }

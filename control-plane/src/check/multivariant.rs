@@ -9,7 +9,7 @@ use pitwall_hls::analysis::{
 use pitwall_upstream_map::{IFramePlaylist, MultivariantTags, RenditionId};
 use url::Url;
 
-use super::rendition::{RENDITIONS_MAX_COUNT, codec_family, number_duplicate_ids};
+use super::rendition::{RENDITIONS_MAX_COUNT, codec_family, disambiguate_duplicate_ids};
 
 /// Attributes of a variant that name a rendition group.
 const GROUP_REFERENCES: [&str; 2] = ["VIDEO", "CLOSED-CAPTIONS"];
@@ -23,11 +23,11 @@ pub(super) fn redact_origin(
     base: &Url,
     mut redactor: Redactor,
 ) {
-    add_urls(&mut redactor, master, canonical, base);
+    add_urls_to_redactor(&mut redactor, master, canonical, base);
     let group_ids: Vec<_> =
         master.renditions.iter().filter_map(|rendition| rendition.group_id.clone()).collect();
     let rename_group = |id: &str| {
-        if redactor.is_public(id.as_bytes()) {
+        if redactor.can_publish(id.as_bytes()) {
             return id.to_owned();
         }
         let position = group_ids.iter().position(|known| known == id).unwrap_or(group_ids.len());
@@ -41,10 +41,10 @@ pub(super) fn redact_origin(
                 *value = format!("\"{}\"", rename_group(id));
             }
         }
-        attributes.retain(|(_, value)| redactor.is_public(value.as_bytes()));
+        attributes.retain(|(_, value)| redactor.can_publish(value.as_bytes()));
     };
     let redact_text = |text: &mut Option<String>| {
-        text.take_if(|text| !redactor.is_public(text.as_bytes()));
+        text.take_if(|text| !redactor.can_publish(text.as_bytes()));
     };
     let redact_group = |id: &mut Option<String>| *id = id.as_deref().map(rename_group);
     for variant in master.variants.iter_mut().chain(&mut master.i_frame_variants) {
@@ -65,7 +65,7 @@ pub(super) fn redact_origin(
     }
     for tag in master.session_data.iter_mut().chain(&mut master.session_keys) {
         // A URI that the edge fetches becomes a link.
-        tag.url.take_if(|url| !is_fetched(url) && !redactor.is_public(url.as_bytes()));
+        tag.url.take_if(|url| !is_http_url(url) && !redactor.can_publish(url.as_bytes()));
         redact_attributes(&mut tag.attributes);
     }
 }
@@ -77,11 +77,11 @@ pub(super) fn multivariant_tags(master: &MultivariantPlaylist, base: &Url) -> Mu
     let i_frame_variants =
         master.i_frame_variants.iter().filter(|variant| variant.pathway.as_ref() == pathway);
     let mut i_frame_playlists: Vec<_> = i_frame_variants
-        .filter_map(|variant| i_frame_playlist(variant, base))
+        .filter_map(|variant| build_i_frame_playlist(variant, base))
         .take(RENDITIONS_MAX_COUNT)
         .collect();
-    number_duplicate_ids(i_frame_playlists.iter_mut().map(|playlist| &mut playlist.id));
-    let in_band_media = master.renditions.iter().filter_map(in_band_media);
+    disambiguate_duplicate_ids(i_frame_playlists.iter_mut().map(|playlist| &mut playlist.id));
+    let in_band_media = master.renditions.iter().filter_map(in_band_media_attributes);
     let session_data = master.session_data.iter().filter(|tag| {
         has_attribute(&tag.attributes, "DATA-ID")
             && (has_attribute(&tag.attributes, "VALUE") || tag.url.is_some())
@@ -98,15 +98,15 @@ pub(super) fn multivariant_tags(master: &MultivariantPlaylist, base: &Url) -> Mu
         has_independent_segments: master.has_independent_segments,
         in_band_media: in_band_media.take(RENDITIONS_MAX_COUNT).collect(),
         i_frame_playlists,
-        session_data: session_data.take(RENDITIONS_MAX_COUNT).map(session_tag).collect(),
-        session_keys: session_keys.take(RENDITIONS_MAX_COUNT).map(session_tag).collect(),
+        session_data: session_data.take(RENDITIONS_MAX_COUNT).map(convert_session_tag).collect(),
+        session_keys: session_keys.take(RENDITIONS_MAX_COUNT).map(convert_session_tag).collect(),
         start: start.cloned().unwrap_or_default(),
     }
 }
 
 /// The EXT-X-MEDIA of a rendition inside the segments of the video; `None` for one with a playlist
 /// of its own, or without a group.
-fn in_band_media(rendition: &MediaRendition) -> Option<AttributeList> {
+fn in_band_media_attributes(rendition: &MediaRendition) -> Option<AttributeList> {
     let (kind, fallback) = match rendition.kind {
         MediaKind::Audio => ("AUDIO", "Audio"),
         MediaKind::Video => ("VIDEO", "Video"),
@@ -132,7 +132,7 @@ fn in_band_media(rendition: &MediaRendition) -> Option<AttributeList> {
     Some(required.into_iter().chain(optional.into_iter().flatten()).chain(attributes).collect())
 }
 
-fn i_frame_playlist(variant: &Variant, base: &Url) -> Option<IFramePlaylist> {
+fn build_i_frame_playlist(variant: &Variant, base: &Url) -> Option<IFramePlaylist> {
     if !has_attribute(&variant.attributes, "BANDWIDTH") {
         return None;
     }
@@ -146,7 +146,7 @@ fn i_frame_playlist(variant: &Variant, base: &Url) -> Option<IFramePlaylist> {
     })
 }
 
-fn session_tag(tag: &SessionTag) -> pitwall_upstream_map::SessionTag {
+fn convert_session_tag(tag: &SessionTag) -> pitwall_upstream_map::SessionTag {
     pitwall_upstream_map::SessionTag { uri: tag.url.clone(), attributes: tag.attributes.clone() }
 }
 
@@ -154,19 +154,24 @@ fn has_attribute(attributes: &[(String, String)], name: &str) -> bool {
     attributes.iter().any(|(known, _)| known == name)
 }
 
-fn is_fetched(url: &str) -> bool {
+fn is_http_url(url: &str) -> bool {
     Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https"))
 }
 
 /// Adds the hosts and possible tokens of a playlist's URLs.
-fn add_urls(redactor: &mut Redactor, master: &MultivariantPlaylist, canonical: &Url, base: &Url) {
+fn add_urls_to_redactor(
+    redactor: &mut Redactor,
+    master: &MultivariantPlaylist,
+    canonical: &Url,
+    base: &Url,
+) {
     redactor.add_url(canonical);
     redactor.add_url(base);
     let variants = master.variants.iter().chain(&master.i_frame_variants);
     let renditions = master.renditions.iter().filter_map(|rendition| rendition.url.as_ref());
     let session_tags = master.session_data.iter().chain(&master.session_keys);
     let session_urls =
-        session_tags.filter_map(|tag| tag.url.as_ref()).filter(|url| is_fetched(url));
+        session_tags.filter_map(|tag| tag.url.as_ref()).filter(|url| is_http_url(url));
     let urls = variants.map(|variant| &variant.url).chain(renditions).chain(session_urls);
     for url in urls.filter_map(|url| Url::parse(url).ok()) {
         redactor.add_url(&url);
@@ -175,7 +180,7 @@ fn add_urls(redactor: &mut Redactor, master: &MultivariantPlaylist, canonical: &
 
 #[cfg(test)]
 mod tests {
-    use pitwall_hls::{Playlist, PlaylistLimits, Variables, analyse};
+    use pitwall_hls::{Playlist, PlaylistLimits, Variables, parse_playlist};
 
     use super::*;
     use crate::check::rendition::draft_renditions;
@@ -192,7 +197,8 @@ mod tests {
         let base = Url::parse("https://cdn.example/live/m.m3u8").unwrap();
         let text = format!("#EXTM3U\n{lines}\n#EXT-X-STREAM-INF:BANDWIDTH=9\nlast.m3u8\n");
         let limits = PlaylistLimits::default();
-        let playlist = analyse(text.as_bytes(), &base, &Variables::default(), &limits).unwrap();
+        let playlist =
+            parse_playlist(text.as_bytes(), &base, &Variables::default(), &limits).unwrap();
         let Playlist::Multivariant(mut master) = playlist else { panic!("a media playlist") };
         redact_origin(&mut master, &canonical, &base, Redactor::default());
         let tags = multivariant_tags(&master, &base);

@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 
 use pitwall_fetch::join_url;
-use pitwall_hls::Codecs;
+use pitwall_hls::CodecFamilies;
 use pitwall_hls::analysis::{MediaKind, MediaRendition, MultivariantPlaylist, Variant};
 use pitwall_upstream_map::slug::slugify;
 use pitwall_upstream_map::{Container, Rendition, RenditionGroup, RenditionId, Role};
@@ -25,17 +25,17 @@ pub(super) fn draft_renditions(master: &MultivariantPlaylist, base: &Url) -> Vec
     variants.sort_by_key(|variant| std::cmp::Reverse(variant.bandwidth));
     let video = variants.into_iter().filter_map(|variant| {
         let demuxed = is_demuxed(variant, &master.renditions);
-        Some(Rendition { demuxed, ..video_rendition(variant, base)? })
+        Some(Rendition { demuxed, ..build_video_rendition(variant, base)? })
     });
     let alternates =
-        master.renditions.iter().filter_map(|alternate| track_rendition(alternate, base));
+        master.renditions.iter().filter_map(|alternate| build_track_rendition(alternate, base));
     let mut drafts: Vec<_> = video.chain(alternates).take(RENDITIONS_MAX_COUNT).collect();
-    number_duplicate_ids(drafts.iter_mut().map(|draft| &mut draft.id));
+    disambiguate_duplicate_ids(drafts.iter_mut().map(|draft| &mut draft.id));
     drafts
 }
 
 /// The one rendition of a stream without a multivariant playlist.
-pub(super) fn single_rendition(
+pub(super) fn build_single_rendition(
     playlist: Url,
     container: Container,
     bandwidth: Option<u64>,
@@ -51,7 +51,7 @@ pub(super) fn single_rendition(
 /// Records the codecs that the segments of a video show: that of its audio in each video with audio,
 /// and that of the picture in the ids of the videos whose codec no playlist says. One packager makes
 /// the segments of all variants.
-pub(super) fn record_codecs(renditions: &mut [&mut Rendition], codecs: Codecs) {
+pub(super) fn record_codecs(renditions: &mut [&mut Rendition], codecs: CodecFamilies) {
     let has_audio = |one: &Rendition| one.role == Role::Video && !one.demuxed;
     for rendition in renditions.iter_mut().filter(|rendition| has_audio(rendition)) {
         rendition.audio_codec = codecs.audio.map(str::to_owned);
@@ -70,7 +70,7 @@ pub(super) fn record_codecs(renditions: &mut [&mut Rendition], codecs: Codecs) {
     }
 }
 
-fn video_rendition(variant: &Variant, base: &Url) -> Option<Rendition> {
+fn build_video_rendition(variant: &Variant, base: &Url) -> Option<Rendition> {
     let playlist = join_url(base, &variant.url).ok()?;
     let height = variant.resolution.map(|(_, height)| height);
     let codec = variant.codecs.as_deref().and_then(codec_family);
@@ -123,7 +123,7 @@ fn is_demuxed(variant: &Variant, alternates: &[MediaRendition]) -> bool {
 }
 
 /// The rendition of an audio or subtitle track with a playlist of its own.
-fn track_rendition(alternate: &MediaRendition, base: &Url) -> Option<Rendition> {
+fn build_track_rendition(alternate: &MediaRendition, base: &Url) -> Option<Rendition> {
     let (role, letter, fallback) = match alternate.kind {
         MediaKind::Audio => (Role::Audio, 'a', "Audio"),
         MediaKind::Subtitles => (Role::Subtitles, 's', "Subtitles"),
@@ -190,7 +190,7 @@ pub(super) fn codec_family(codecs: &str) -> Option<&'static str> {
 }
 
 /// Numbers equal ids in their order: by bandwidth for video, by playlist order for other tracks.
-pub(super) fn number_duplicate_ids<'a>(ids: impl Iterator<Item = &'a mut RenditionId>) {
+pub(super) fn disambiguate_duplicate_ids<'a>(ids: impl Iterator<Item = &'a mut RenditionId>) {
     let mut taken = HashSet::new();
     for RenditionId(id) in ids {
         let own = id.clone();
@@ -206,7 +206,7 @@ pub(super) fn number_duplicate_ids<'a>(ids: impl Iterator<Item = &'a mut Renditi
 
 #[cfg(test)]
 mod tests {
-    use pitwall_hls::{Playlist, PlaylistLimits, Variables, analyse};
+    use pitwall_hls::{Playlist, PlaylistLimits, Variables, parse_playlist};
 
     use super::*;
 
@@ -237,7 +237,8 @@ plain.m3u8
     fn a_multivariant_playlist_with_everything() {
         let base = Url::parse("https://cdn.example/live/master.m3u8").unwrap();
         let limits = PlaylistLimits::default();
-        let playlist = analyse(MASTER.as_bytes(), &base, &Variables::default(), &limits).unwrap();
+        let playlist =
+            parse_playlist(MASTER.as_bytes(), &base, &Variables::default(), &limits).unwrap();
         let Playlist::Multivariant(master) = playlist else { panic!("a media playlist") };
         let got: Vec<_> = draft_renditions(&master, &base)
             .into_iter()
@@ -275,7 +276,7 @@ plain.m3u8
             };
             let told = told.iter().map(|id| draft(id, Some("avc1.64001f".to_owned())));
             let mut drafts: Vec<_> = told.chain(ids.iter().map(|id| draft(id, None))).collect();
-            let codecs = Codecs { video, audio: Some("aac") };
+            let codecs = CodecFamilies { video, audio: Some("aac") };
             record_codecs(&mut drafts.iter_mut().collect::<Vec<_>>(), codecs);
             drafts.into_iter().map(|draft| draft.id.0).collect()
         };
@@ -314,7 +315,8 @@ plain.m3u8
             );
             let base = Url::parse("https://cdn.example/master.m3u8").unwrap();
             let limits = PlaylistLimits::default();
-            let playlist = analyse(text.as_bytes(), &base, &Variables::default(), &limits).unwrap();
+            let playlist =
+                parse_playlist(text.as_bytes(), &base, &Variables::default(), &limits).unwrap();
             let Playlist::Multivariant(master) = playlist else { panic!("a media playlist") };
             draft_renditions(&master, &base).into_iter().skip(1).map(|draft| draft.id.0).collect()
         };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::{HeaderMap, header};
 use pitwall_fetch::{AddressPolicy, CookieJar, Fetcher, Request, parse_source_headers};
 use pitwall_hls::analysis::{MediaPlaylist, Segment};
-use pitwall_hls::{Playlist, PlaylistLimits, Redactor, Variables, analyse};
+use pitwall_hls::{Playlist, PlaylistLimits, Redactor, Variables, parse_playlist};
 use pitwall_upstream_map::Container;
 use url::Url;
 
@@ -63,7 +63,7 @@ impl<'a> CheckRun<'a> {
         for (name, value) in &self.headers {
             redactor.add_field(name.as_str(), value.to_str().unwrap_or_default());
         }
-        for (_, field) in self.cookies.set_cookies() {
+        for (_, field) in self.cookies.export_set_cookies() {
             redactor.add_field(header::SET_COOKIE.as_str(), &field);
         }
         redactor
@@ -74,7 +74,7 @@ impl<'a> CheckRun<'a> {
         request: Request<'_>,
     ) -> Result<pitwall_fetch::Response, CheckError> {
         let request = Request { cookies: Some(&self.cookies), ..request };
-        let request = request.source_headers(self.headers.clone());
+        let request = request.with_source_headers(self.headers.clone());
         let sent = self.fetcher.send(&self.policy, request).await;
         sent.map_err(|error| CheckError::from_fetch_error(&error, &self.config_location))
     }
@@ -93,7 +93,7 @@ impl<'a> CheckRun<'a> {
         }
         let base = response.url().clone();
         let body = response.bytes(limits.max_bytes).await?;
-        let playlist = analyse(&body, &base, variables, &limits)
+        let playlist = parse_playlist(&body, &base, variables, &limits)
             .map_err(|error| CheckError::new(error.to_string()))?;
         Ok((base, playlist))
     }
@@ -116,11 +116,17 @@ impl<'a> CheckRun<'a> {
     }
 
     /// What the newest segment of an audio rendition shows, or its initialization section.
-    pub(super) async fn measure_audio(&self, media: &MediaPlaylist) -> AudioFindings {
-        let claimed =
-            AudioFindings { container: claimed_container(media), bit_rate: None, codec: None };
+    pub(super) async fn inspect_audio_segment(&self, media: &MediaPlaylist) -> AudioFindings {
+        let claimed = AudioFindings {
+            container: infer_container_from_playlist(media),
+            bit_rate: None,
+            codec: None,
+        };
         if let Some(map) = newest_segment(media).ok().and_then(|segment| segment.map.as_ref()) {
-            return AudioFindings { codec: self.sniff_map(map).await.audio, ..claimed };
+            return AudioFindings {
+                codec: self.read_init_section_codecs(map).await.audio,
+                ..claimed
+            };
         }
         match self.sample_newest_segment(media).await {
             Ok(sample) => AudioFindings {
@@ -153,8 +159,8 @@ pub(super) fn require_live(media: &MediaPlaylist) -> Result<&MediaPlaylist, Chec
 }
 
 /// The container that the playlist's tags and URIs suggest.
-pub(super) fn claimed_container(media: &MediaPlaylist) -> Container {
-    super::map_container(media.container())
+pub(super) fn infer_container_from_playlist(media: &MediaPlaylist) -> Container {
+    super::to_published_container(media.container())
 }
 
 pub(super) fn newest_segment(media: &MediaPlaylist) -> Result<&Segment, CheckError> {

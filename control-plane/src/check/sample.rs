@@ -6,13 +6,13 @@ use bytes::BytesMut;
 use http::{HeaderValue, StatusCode, header};
 use pitwall_fetch::{Request, Response};
 use pitwall_hls::analysis::{Map, MediaPlaylist, Segment};
-use pitwall_hls::{Codecs, Container as Seen};
+use pitwall_hls::{CodecFamilies, Container as Seen};
 use pitwall_upstream_map::Container;
 use tokio::time::Instant;
 use url::Url;
 
 use super::run::{self, CheckRun};
-use super::{CheckError, CheckFailureKind, map_container};
+use super::{CheckError, CheckFailureKind, to_published_container};
 
 /// Enough bytes to tell segments apart and to measure throughput, few enough to be requested often.
 const SAMPLE_MAX_BYTES: u64 = 64 * 1024;
@@ -30,7 +30,7 @@ const TS_PACKET_BYTES: usize = 188;
 #[derive(Clone, Debug)]
 pub(crate) struct InitSection {
     map: Map,
-    pub(super) codecs: Codecs,
+    pub(super) codecs: CodecFamilies,
     /// Of its bytes: two upstreams of which these are equal have equal encoder settings.
     pub(crate) fingerprint: SegmentFingerprint,
 }
@@ -47,7 +47,7 @@ pub(crate) struct SegmentSample {
     /// offset.
     pub(crate) container: Option<Container>,
     /// Of a transport stream, by its tables.
-    pub(crate) codecs: Codecs,
+    pub(crate) codecs: CodecFamilies,
     /// Of the whole segment, when its size is known.
     pub(crate) bit_rate: Option<u64>,
     pub(crate) fingerprint: SegmentFingerprint,
@@ -69,7 +69,7 @@ impl SegmentFingerprint {
 impl InitSection {
     pub(crate) fn of(fingerprint: SegmentFingerprint) -> Self {
         let map = Map { url: "https://a.example/init.mp4".to_owned(), byte_range: None };
-        Self { map, codecs: Codecs::default(), fingerprint }
+        Self { map, codecs: CodecFamilies::default(), fingerprint }
     }
 }
 
@@ -87,8 +87,8 @@ impl CheckRun<'_> {
             .map_err(|_| CheckError::new("a byte range that cannot be asked for"))?;
         // Media is compressed already, and a range of a coded body cannot be decoded.
         let identity = HeaderValue::from_static("identity");
-        let whole = Request::get(url).forward_header(header::ACCEPT_ENCODING, identity);
-        let ranged = whole.clone().forward_header(header::RANGE, range);
+        let whole = Request::get(url).with_forwarded_header(header::ACCEPT_ENCODING, identity);
+        let ranged = whole.clone().with_forwarded_header(header::RANGE, range);
         let mut requested_at = Instant::now();
         let mut response = self.send(ranged).await?;
         if refuses_ranges(response.status()) {
@@ -115,7 +115,11 @@ impl CheckRun<'_> {
             () => Some(recognise_container(&read.bytes, segment.map.is_some())?),
         };
         let is_clear_stream = container == Some(Container::MpegTs);
-        let codecs = if is_clear_stream { Codecs::sniff(&read.bytes) } else { Codecs::default() };
+        let codecs = if is_clear_stream {
+            CodecFamilies::sniff(&read.bytes)
+        } else {
+            CodecFamilies::default()
+        };
         // The beginning of the file is the same for all of its segments, and no sign of a loop.
         let fingerprint = match is_reached {
             true => SegmentFingerprint::of(&read.bytes),
@@ -157,8 +161,8 @@ impl CheckRun<'_> {
     }
 
     /// The codecs that an initialization section names; none where it cannot be read.
-    pub(super) async fn sniff_map(&self, map: &Map) -> Codecs {
-        let Ok(url) = pitwall_fetch::parse_url(&map.url) else { return Codecs::default() };
+    pub(super) async fn read_init_section_codecs(&self, map: &Map) -> CodecFamilies {
+        let Ok(url) = pitwall_fetch::parse_url(&map.url) else { return CodecFamilies::default() };
         self.read_init_section(url, map).await.map(|section| section.codecs).unwrap_or_default()
     }
 
@@ -171,7 +175,7 @@ impl CheckRun<'_> {
                 let range = format!("bytes={offset}-{}", offset.saturating_add(wanted - 1));
                 let range = HeaderValue::from_str(&range)
                     .map_err(|_| CheckError::new("a byte range that cannot be asked for"))?;
-                request.forward_header(header::RANGE, range)
+                request.with_forwarded_header(header::RANGE, range)
             }
             None => request,
         };
@@ -187,7 +191,7 @@ impl CheckRun<'_> {
         if bytes.is_empty() {
             return Err(CheckError::new("the initialization section is empty"));
         }
-        let (codecs, fingerprint) = (Codecs::sniff(&bytes), SegmentFingerprint::of(&bytes));
+        let (codecs, fingerprint) = (CodecFamilies::sniff(&bytes), SegmentFingerprint::of(&bytes));
         Ok(InitSection { map: map.clone(), codecs, fingerprint })
     }
 }
@@ -250,7 +254,7 @@ fn recognise_container(first: &[u8], mapped: bool) -> Result<Container, CheckErr
             Err(CheckError::new("the newest segment is an HTML page"))
         }
         Seen::Unknown => Err(CheckError::new("the newest segment is nothing that players know")),
-        known => Ok(map_container(known)),
+        known => Ok(to_published_container(known)),
     }
 }
 

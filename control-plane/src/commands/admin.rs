@@ -13,7 +13,7 @@ use prometheus::{Registry, TextEncoder};
 use tokio::sync::watch;
 
 use super::problem::Problem;
-use super::reload_route::{ReloadRequests, request_reload};
+use super::reload_route::{ReloadRequestSender, request_reload};
 use super::token::AdminToken;
 
 /// Reads the filter of the log, or replaces it; empty text stands for the configured one. An error
@@ -22,19 +22,19 @@ pub type LogFilter = Arc<dyn Fn(Option<&str>) -> Result<String, String> + Send +
 
 /// What the admin endpoints are of.
 #[derive(Clone)]
-pub struct AdminEndpoints {
+pub struct AdminEndpointState {
     pub registry: Registry,
     pub store: Arc<dyn Store>,
     /// `None`: a reload is refused, and every change of the log.
     pub admin_token: watch::Receiver<Option<AdminToken>>,
-    pub reload_requests: ReloadRequests,
+    pub reload_requests: ReloadRequestSender,
     pub log_filter: LogFilter,
 }
 
 /// Longer than any filter.
 const LOG_FILTER_MAX_BYTES: usize = 4096;
 
-impl AdminEndpoints {
+impl AdminEndpointState {
     fn replace_log_filter(&self, headers: &HeaderMap, text: &str) -> (StatusCode, String) {
         match &*self.admin_token.borrow() {
             None => {
@@ -45,20 +45,20 @@ impl AdminEndpoints {
                 let why = "show the admin token: Authorization: Bearer TOKEN\n";
                 (StatusCode::UNAUTHORIZED, why.to_owned())
             }
-            Some(_) => as_line((self.log_filter)(Some(text))),
+            Some(_) => build_filter_response((self.log_filter)(Some(text))),
         }
     }
 }
 
-fn as_line(filter: Result<String, String>) -> (StatusCode, String) {
+fn build_filter_response(filter: Result<String, String>) -> (StatusCode, String) {
     match filter {
         Ok(filter) => (StatusCode::OK, format!("{filter}\n")),
         Err(why) => (StatusCode::BAD_REQUEST, format!("{why}\n")),
     }
 }
 
-pub(super) fn router(endpoints: AdminEndpoints) -> Router {
-    let AdminEndpoints { registry, store, .. } = endpoints.clone();
+pub(super) fn router(endpoints: AdminEndpointState) -> Router {
+    let AdminEndpointState { registry, store, .. } = endpoints.clone();
     let metrics = move || {
         let text = TextEncoder::new().encode_to_string(&registry.gather());
         async move {
@@ -80,7 +80,7 @@ pub(super) fn router(endpoints: AdminEndpoints) -> Router {
             None if store.map().version == 0 => {
                 (StatusCode::SERVICE_UNAVAILABLE, "no map yet\n".to_owned())
             }
-            None if store.fence().borrow().is_some() => {
+            None if store.subscribe_fence().borrow().is_some() => {
                 (StatusCode::OK, "ready: leads\n".to_owned())
             }
             None => (StatusCode::OK, "ready: stands by\n".to_owned()),
@@ -99,7 +99,7 @@ pub(super) fn router(endpoints: AdminEndpoints) -> Router {
 }
 
 async fn reload(
-    State(endpoints): State<AdminEndpoints>,
+    State(endpoints): State<AdminEndpointState>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     if !headers.contains_key(header::AUTHORIZATION) {
@@ -112,12 +112,12 @@ async fn reload(
     request_reload(&endpoints.reload_requests).await
 }
 
-async fn read_log_level(State(endpoints): State<AdminEndpoints>) -> (StatusCode, String) {
-    as_line((endpoints.log_filter)(None))
+async fn read_log_level(State(endpoints): State<AdminEndpointState>) -> (StatusCode, String) {
+    build_filter_response((endpoints.log_filter)(None))
 }
 
 async fn replace_log_level(
-    State(endpoints): State<AdminEndpoints>,
+    State(endpoints): State<AdminEndpointState>,
     headers: HeaderMap,
     text: String,
 ) -> (StatusCode, String) {

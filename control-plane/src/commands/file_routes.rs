@@ -16,7 +16,8 @@ use utoipa::ToSchema;
 use super::CommandServer;
 use super::problem::Problem;
 use super::problem_responses::{
-    BodyProblems, ChangeProblems, CommandProblems, FileProblems, TextProblems,
+    BodyProblemResponses, CommandProblemResponses, FileChangeProblemResponses,
+    FileProblemResponses, TextProblemResponses,
 };
 use super::routes::{json_response, parse_json_body};
 use crate::config_files::{
@@ -37,7 +38,7 @@ pub(super) fn router() -> Router<Arc<CommandServer>> {
 ///
 /// # Errors
 /// It panicked.
-pub(super) async fn unblocked<T: Send + 'static>(
+pub(super) async fn run_blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Problem> {
     tokio::task::spawn_blocking(work).await.map_err(|_| Problem::Failed)
@@ -61,12 +62,12 @@ fn versioned_response(
     get,
     path = "/api/sources",
     operation_id = "sources",
-    responses((status = 200, body = SourceList), CommandProblems),
+    responses((status = 200, body = SourceList), CommandProblemResponses),
 )]
 pub(super) async fn list_sources(
     State(commands): State<Arc<CommandServer>>,
 ) -> Result<Response, Problem> {
-    let list = unblocked(move || commands.tools.sources.list()).await?;
+    let list = run_blocking(move || commands.tools.sources.list()).await?;
     Ok(json_response(StatusCode::OK, list))
 }
 
@@ -80,15 +81,15 @@ pub(super) async fn list_sources(
         (status = 200, body = SourceFileText, description = "ETag is its version.",
             headers(("ETag" = String))),
         (status = 304, description = "It is what If-None-Match names."),
-        CommandProblems,
-        FileProblems,
+        CommandProblemResponses,
+        FileProblemResponses,
     ),
 )]
 pub(super) async fn get_source(
     State(commands): State<Arc<CommandServer>>,
     Path(file): Path<String>,
 ) -> Result<Response, Problem> {
-    let text = unblocked(move || commands.tools.sources.read(&file)).await??;
+    let text = run_blocking(move || commands.tools.sources.read(&file)).await??;
     Ok(versioned_response(StatusCode::OK, Some(text.version()), &text))
 }
 
@@ -108,10 +109,10 @@ pub(super) async fn get_source(
     responses(
         (status = 200, body = SourceFileText, headers(("ETag" = String))),
         (status = 201, body = SourceFileText, description = "The file is a new one.", headers(("ETag" = String))),
-        CommandProblems,
-        BodyProblems,
-        TextProblems,
-        ChangeProblems,
+        CommandProblemResponses,
+        BodyProblemResponses,
+        TextProblemResponses,
+        FileChangeProblemResponses,
     ),
 )]
 pub(super) async fn save_source(
@@ -123,7 +124,7 @@ pub(super) async fn save_source(
     let draft: SourceDraft = parse_json_body(&headers, body)?;
     let precondition = Precondition::of_headers(&headers)?;
     let save = move || commands.tools.sources.save(&file, &draft, &precondition);
-    let (text, is_new) = unblocked(save).await??;
+    let (text, is_new) = run_blocking(save).await??;
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
     Ok(versioned_response(status, Some(text.version()), &text))
 }
@@ -139,9 +140,9 @@ pub(super) async fn save_source(
     ),
     responses(
         (status = 204, description = "It is removed."),
-        CommandProblems,
-        FileProblems,
-        ChangeProblems,
+        CommandProblemResponses,
+        FileProblemResponses,
+        FileChangeProblemResponses,
     ),
 )]
 pub(super) async fn remove_source(
@@ -153,7 +154,7 @@ pub(super) async fn remove_source(
         Precondition::Absent => return Err(FileError::PreconditionMissing.into()),
         versions => versions,
     };
-    unblocked(move || commands.tools.sources.remove(&file, &precondition)).await??;
+    run_blocking(move || commands.tools.sources.remove(&file, &precondition)).await??;
     let headers = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
     Ok((StatusCode::NO_CONTENT, headers).into_response())
 }
@@ -167,9 +168,9 @@ pub(super) async fn remove_source(
     request_body(content = Option<SourceDraft>),
     responses(
         (status = 200, body = CheckedSource, description = "It could be saved."),
-        CommandProblems,
-        BodyProblems,
-        TextProblems,
+        CommandProblemResponses,
+        BodyProblemResponses,
+        TextProblemResponses,
     ),
 )]
 pub(super) async fn check_source(
@@ -180,7 +181,7 @@ pub(super) async fn check_source(
 ) -> Result<Response, Problem> {
     let draft: SourceDraft = parse_json_body(&headers, body)?;
     let checked: CheckedSource =
-        unblocked(move || commands.tools.sources.check(&file, &draft)).await??;
+        run_blocking(move || commands.tools.sources.check(&file, &draft)).await??;
     Ok(json_response(StatusCode::OK, checked))
 }
 
@@ -209,14 +210,14 @@ impl OverrideDraft {
         (status = 200, body = OverrideText, description = "ETag is its version.",
             headers(("ETag" = String))),
         (status = 304, description = "It is what If-None-Match names."),
-        CommandProblems,
-        FileProblems,
+        CommandProblemResponses,
+        FileProblemResponses,
     ),
 )]
 pub(super) async fn get_overrides(
     State(commands): State<Arc<CommandServer>>,
 ) -> Result<Response, Problem> {
-    let text = unblocked(move || commands.tools.overrides.read()).await??;
+    let text = run_blocking(move || commands.tools.overrides.read()).await??;
     Ok(versioned_response(StatusCode::OK, text.version(), &text))
 }
 
@@ -232,10 +233,10 @@ pub(super) async fn get_overrides(
     request_body(content = OverrideDraft),
     responses(
         (status = 200, body = OverrideText, headers(("ETag" = String))),
-        CommandProblems,
-        BodyProblems,
-        TextProblems,
-        ChangeProblems,
+        CommandProblemResponses,
+        BodyProblemResponses,
+        TextProblemResponses,
+        FileChangeProblemResponses,
     ),
 )]
 pub(super) async fn save_overrides(
@@ -245,7 +246,7 @@ pub(super) async fn save_overrides(
 ) -> Result<Response, Problem> {
     let text = parse_json_body::<OverrideDraft>(&headers, body)?.into_text()?;
     let precondition = Precondition::of_headers(&headers)?;
-    let saved = unblocked(move || commands.tools.overrides.save(&text, &precondition)).await??;
+    let saved = run_blocking(move || commands.tools.overrides.save(&text, &precondition)).await??;
     Ok(versioned_response(StatusCode::OK, saved.version(), &saved))
 }
 
@@ -257,9 +258,9 @@ pub(super) async fn save_overrides(
     request_body(content = OverrideDraft),
     responses(
         (status = 200, body = CheckedOverrides, description = "It could be saved."),
-        CommandProblems,
-        BodyProblems,
-        TextProblems,
+        CommandProblemResponses,
+        BodyProblemResponses,
+        TextProblemResponses,
     ),
 )]
 pub(super) async fn check_overrides(
@@ -269,6 +270,6 @@ pub(super) async fn check_overrides(
 ) -> Result<Response, Problem> {
     let text = parse_json_body::<OverrideDraft>(&headers, body)?.into_text()?;
     let checked: CheckedOverrides =
-        unblocked(move || commands.tools.overrides.check(&text)).await??;
+        run_blocking(move || commands.tools.overrides.check(&text)).await??;
     Ok(json_response(StatusCode::OK, checked))
 }

@@ -66,7 +66,7 @@ pub(super) async fn forward_to_leader(
     let authorization = commands.authorizer.authorization_for_leader(&parts, path_and_query, &body);
     let method = parts.method;
     let mut outgoing =
-        Outgoing { method, ..Outgoing::get(url).first_byte_timeout(LEADER_RESPONSE_TIMEOUT) };
+        Outgoing { method, ..Outgoing::get(url).with_first_byte_timeout(LEADER_RESPONSE_TIMEOUT) };
     if !body.is_empty() {
         let content_type = parts.headers.get(header::CONTENT_TYPE).cloned();
         let content_type = content_type.unwrap_or(HeaderValue::from_static(""));
@@ -81,7 +81,7 @@ pub(super) async fn forward_to_leader(
         }
     }
     outgoing.source_headers.insert(FORWARDED_HEADER, HeaderValue::from_static("1"));
-    if let Some(id) = trace_context::request_id(&parts.headers) {
+    if let Some(id) = trace_context::find_request_id(&parts.headers) {
         outgoing.source_headers.insert(X_REQUEST_ID, id.clone());
     }
     let trace = TraceContext::of_headers(&parts.headers).map(outgoing_context);

@@ -12,19 +12,19 @@ use super::routes::{
 };
 
 /// Of every command.
-pub(super) struct CommandProblems;
+pub(super) struct CommandProblemResponses;
 /// Of a command with a body.
-pub(super) struct BodyProblems;
+pub(super) struct BodyProblemResponses;
 /// Of a command that reads a file.
-pub(super) struct FileProblems;
+pub(super) struct FileProblemResponses;
 /// Of a command with the text of a file.
-pub(super) struct TextProblems;
+pub(super) struct TextProblemResponses;
 /// Of a command that changes a file.
-pub(super) struct ChangeProblems;
+pub(super) struct FileChangeProblemResponses;
 
 type Responses = BTreeMap<String, RefOr<Response>>;
 
-fn problems<const N: usize>(descriptions: [(u16, &str); N]) -> Responses {
+fn build_problem_responses<const N: usize>(descriptions: [(u16, &str); N]) -> Responses {
     let problem = |(status, description): (u16, &str)| {
         let schema = Ref::from_schema_name(ProblemDetails::name());
         let content = ContentBuilder::new().schema(Some(schema)).build();
@@ -35,9 +35,9 @@ fn problems<const N: usize>(descriptions: [(u16, &str); N]) -> Responses {
     descriptions.map(problem).into()
 }
 
-impl IntoResponses for CommandProblems {
+impl IntoResponses for CommandProblemResponses {
     fn responses() -> Responses {
-        problems([
+        build_problem_responses([
             (401, UNAUTHORIZED_DESCRIPTION),
             (503, UNAVAILABLE_DESCRIPTION),
             (504, OUTCOME_UNKNOWN_DESCRIPTION),
@@ -45,9 +45,9 @@ impl IntoResponses for CommandProblems {
     }
 }
 
-impl IntoResponses for BodyProblems {
+impl IntoResponses for BodyProblemResponses {
     fn responses() -> Responses {
-        problems([
+        build_problem_responses([
             (400, "The body cannot be read."),
             (413, "The body is too long: at most 64 KiB."),
             (415, "The body is not JSON."),
@@ -55,9 +55,9 @@ impl IntoResponses for BodyProblems {
     }
 }
 
-impl IntoResponses for FileProblems {
+impl IntoResponses for FileProblemResponses {
     fn responses() -> Responses {
-        problems([
+        build_problem_responses([
             (
                 404,
                 "source-file-unknown: there is no such file. file-not-configured: the \
@@ -69,9 +69,9 @@ impl IntoResponses for FileProblems {
     }
 }
 
-impl IntoResponses for TextProblems {
+impl IntoResponses for TextProblemResponses {
     fn responses() -> Responses {
-        problems([
+        build_problem_responses([
             (404, "file-not-configured: the configuration names no such file."),
             (409, "source-name-taken: another source has this name, and where."),
             (
@@ -84,9 +84,9 @@ impl IntoResponses for TextProblems {
     }
 }
 
-impl IntoResponses for ChangeProblems {
+impl IntoResponses for FileChangeProblemResponses {
     fn responses() -> Responses {
-        problems([
+        build_problem_responses([
             (403, "file-read-only: [control] edit_files is off, or the file cannot be written."),
             (412, "file-changed: the file has another version than the one that was named."),
             (428, "version-missing: neither If-Match nor If-None-Match: * was sent."),

@@ -12,10 +12,10 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::CommandServer;
 use super::problem::{PROBLEM_CONTENT_TYPE, Problem};
-use super::problem_responses::CommandProblems;
+use super::problem_responses::CommandProblemResponses;
 
 /// Where requests to reload the configuration go: each is a sender of the response.
-pub type ReloadRequests = mpsc::Sender<oneshot::Sender<http::Response<Vec<u8>>>>;
+pub type ReloadRequestSender = mpsc::Sender<oneshot::Sender<http::Response<Vec<u8>>>>;
 
 pub(super) fn router() -> Router<Arc<CommandServer>> {
     Router::new().route("/api/reload", post(reload))
@@ -28,7 +28,7 @@ pub(super) fn router() -> Router<Arc<CommandServer>> {
     operation_id = "reload",
     responses(
         (status = 200, body = ConfigChanges, description = "The configuration is in force."),
-        CommandProblems,
+        CommandProblemResponses,
         (status = 422, body = ProblemDetails, content_type = PROBLEM_CONTENT_TYPE, description = "config-invalid: nothing has changed; file, line and key of what is wrong."),
     ),
 )]
@@ -42,7 +42,7 @@ pub(super) async fn reload(
 ///
 /// # Errors
 /// [`Problem::Busy`]: the process stops.
-pub(super) async fn request_reload(requests: &ReloadRequests) -> Result<Response, Problem> {
+pub(super) async fn request_reload(requests: &ReloadRequestSender) -> Result<Response, Problem> {
     let (reply, response) = oneshot::channel();
     requests.send(reply).await.map_err(|_| Problem::Busy)?;
     response.await.map(|response| response.map(Body::from)).map_err(|_| Problem::Busy)

@@ -22,7 +22,7 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi, ToSchema};
 
 use super::problem::{PROBLEM_CONTENT_TYPE, Problem};
-use super::problem_responses::CommandProblems;
+use super::problem_responses::CommandProblemResponses;
 use super::{CommandServer, file_routes, forwarding, reload_route, tool_routes};
 use crate::model::command::{
     Command, CommandError, ReplySender, RunStarted, SwitchRequest, SwitchResult, ViewerCounts,
@@ -70,7 +70,7 @@ async fn authorize_or_forward(
     next: Next,
 ) -> Result<Response, Problem> {
     let request = commands.authorizer.authorize(request).await?;
-    let log = CommandLog::of(&request);
+    let log = CommandLogEntry::of(&request);
     let span = log.span();
     let answer = async {
         match commands.is_leader() {
@@ -87,7 +87,7 @@ async fn authorize_or_forward(
 }
 
 /// What the log and the spans say of a command.
-struct CommandLog {
+struct CommandLogEntry {
     request_id: Option<HeaderValue>,
     trace: Option<TraceContext>,
     method: Method,
@@ -97,10 +97,10 @@ struct CommandLog {
 /// Target of the log lines of commands, each of which is logged.
 pub const COMMAND_LOG_TARGET: &str = "pitwall_control_plane::command";
 
-impl CommandLog {
+impl CommandLogEntry {
     fn of(request: &Request) -> Self {
         Self {
-            request_id: trace_context::request_id(request.headers()).cloned(),
+            request_id: trace_context::find_request_id(request.headers()).cloned(),
             trace: TraceContext::of_headers(request.headers()),
             method: request.method().clone(),
             path: request.uri().path().to_owned(),
@@ -285,7 +285,7 @@ async fn switch_stream(
     operation_id = "viewers",
     responses(
         (status = 200, body = ViewerCounts, description = "Numbers alone: nothing of a viewer."),
-        CommandProblems,
+        CommandProblemResponses,
     ),
 )]
 async fn get_viewers(State(commands): State<Arc<CommandServer>>) -> Result<Response, Problem> {

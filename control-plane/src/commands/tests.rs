@@ -109,7 +109,7 @@ impl TestControlPlane {
         let (reload_requests, requests) = tokio::sync::mpsc::channel(1);
         let commands = plane.command_server(reload_requests.clone());
         tokio::spawn(answer_reloads(requests));
-        let endpoints = AdminEndpoints {
+        let endpoints = AdminEndpointState {
             registry,
             store,
             admin_token: plane.admin_token(),

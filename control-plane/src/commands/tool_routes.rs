@@ -12,9 +12,11 @@ use http::{HeaderMap, StatusCode};
 use pitwall_upstream_map::documents::ProblemDetails;
 
 use super::CommandServer;
-use super::file_routes::unblocked;
+use super::file_routes::run_blocking;
 use super::problem::{PROBLEM_CONTENT_TYPE, Problem};
-use super::problem_responses::{BodyProblems, CommandProblems, TextProblems};
+use super::problem_responses::{
+    BodyProblemResponses, CommandProblemResponses, TextProblemResponses,
+};
 use super::routes::{json_response, parse_json_body};
 use crate::config_files::SourceDraft;
 use crate::trial::{Trial, TrialStarted, TrialsBusy};
@@ -36,9 +38,9 @@ pub(super) fn router() -> Router<Arc<CommandServer>> {
     request_body(content = Option<SourceDraft>),
     responses(
         (status = 202, body = TrialStarted, description = "/api/trials/{id} will have its result."),
-        CommandProblems,
-        BodyProblems,
-        TextProblems,
+        CommandProblemResponses,
+        BodyProblemResponses,
+        TextProblemResponses,
         (status = 409, body = ProblemDetails, content_type = PROBLEM_CONTENT_TYPE, description = "trials-busy: two trials run already. source-name-taken: another source has this name, and where."),
     ),
 )]
@@ -50,7 +52,7 @@ pub(super) async fn try_source(
 ) -> Result<Response, Problem> {
     let draft: SourceDraft = parse_json_body(&headers, body)?;
     let tools = commands.tools.clone();
-    let source = unblocked(move || tools.sources.parse(&file, &draft)).await??;
+    let source = run_blocking(move || tools.sources.parse(&file, &draft)).await??;
     let trial = commands.tools.trials.start(source).map_err(|TrialsBusy| Problem::TrialsBusy)?;
     Ok(json_response(StatusCode::ACCEPTED, TrialStarted { trial }))
 }
@@ -63,7 +65,7 @@ pub(super) async fn try_source(
     params(("id" = String, Path, description = "Of the trial")),
     responses(
         (status = 200, body = Trial, description = "While it runs, its result is null."),
-        CommandProblems,
+        CommandProblemResponses,
         (status = 404, body = ProblemDetails, content_type = PROBLEM_CONTENT_TYPE, description = "No such trial, or it was too long ago."),
     ),
 )]
@@ -82,7 +84,7 @@ pub(super) async fn get_trial(
     operation_id = "test-notifications",
     responses(
         (status = 200, body = WebhookTestResults, description = "What each webhook answered."),
-        CommandProblems,
+        CommandProblemResponses,
     ),
 )]
 pub(super) async fn test_notifications(

@@ -1,4 +1,4 @@
-//! [`EditableOverrides`]: the override file of the schedule.
+//! [`OverrideFileEditor`]: the override file of the schedule.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,7 +11,7 @@ use super::versioned_file::{FileVersion, Precondition, TEXT_MAX_BYTES, Versioned
 use super::{EditableFiles, FileError, InvalidText};
 use crate::schedule::count_overrides;
 
-pub(crate) struct EditableOverrides {
+pub(crate) struct OverrideFileEditor {
     files: watch::Receiver<Arc<EditableFiles>>,
     change_lock: Mutex<()>,
 }
@@ -46,7 +46,7 @@ impl OverrideText {
     }
 }
 
-impl EditableOverrides {
+impl OverrideFileEditor {
     pub(crate) fn new(files: watch::Receiver<Arc<EditableFiles>>) -> Self {
         Self { files, change_lock: Mutex::default() }
     }
@@ -59,7 +59,7 @@ impl EditableOverrides {
             Some((text, version)) => (text, Some(version)),
             None => (String::new(), None),
         };
-        Ok(self.show(&path, text, version.as_ref()))
+        Ok(self.to_override_text(&path, text, version.as_ref()))
     }
 
     /// # Errors
@@ -87,14 +87,19 @@ impl EditableOverrides {
         let path = self.path()?;
         let _one_at_a_time = self.change_lock.lock().unwrap_or_else(PoisonError::into_inner);
         let stored = VersionedFile::new(path.clone());
-        stored.require(precondition)?;
+        stored.check_precondition(precondition)?;
         self.check(text)?;
         let version = stored.replace(precondition, text)?;
         tracing::info!(file = %path.display(), "an operator saved the schedule overrides");
-        Ok(self.show(&path, text.to_owned(), Some(&version)))
+        Ok(self.to_override_text(&path, text.to_owned(), Some(&version)))
     }
 
-    fn show(&self, path: &Path, text: String, version: Option<&FileVersion>) -> OverrideText {
+    fn to_override_text(
+        &self,
+        path: &Path,
+        text: String,
+        version: Option<&FileVersion>,
+    ) -> OverrideText {
         let location = path.display().to_string();
         let counted = count_overrides(&location, &text);
         OverrideText {

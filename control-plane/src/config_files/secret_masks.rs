@@ -33,7 +33,7 @@ impl Masker {
     /// Replaces each secret of a file with its mask.
     pub(super) fn mask(&self, file: &mut DocumentMut) -> SecretMasks {
         let mut masks = SecretMasks::default();
-        each_text(file.as_table_mut(), &mut Vec::new(), &mut |path, text| {
+        replace_each_text(file.as_table_mut(), &mut Vec::new(), &mut |path, text| {
             let masked = self.mask_text(path, text, &mut masks);
             (masked != text).then_some(masked)
         });
@@ -45,7 +45,7 @@ impl Masker {
         if text.is_empty() || text.contains("{{") {
             return text.to_owned();
         }
-        if is_secret(path) {
+        if is_secret_key(path) {
             return self.mask_secret(text, masks);
         }
         // The text of a URL stays as it is written, but for the values of its query.
@@ -79,7 +79,7 @@ impl SecretMasks {
     /// The dotted key of a mask that was made of no secret of this file.
     pub(super) fn restore(&self, file: &mut DocumentMut) -> Result<(), String> {
         let mut unknown = None;
-        each_text(file.as_table_mut(), &mut Vec::new(), &mut |path, text| {
+        replace_each_text(file.as_table_mut(), &mut Vec::new(), &mut |path, text| {
             let restored = MASK_PATTERN.replace_all(text, |found: &regex::Captures<'_>| {
                 self.0.get(&found[0]).cloned().unwrap_or_else(|| {
                     unknown.get_or_insert_with(|| path.join("."));
@@ -92,7 +92,7 @@ impl SecretMasks {
     }
 }
 
-fn is_secret(path: &[String]) -> bool {
+fn is_secret_key(path: &[String]) -> bool {
     let Some((name, tables)) = path.split_last() else { return false };
     match tables.last().map(String::as_str) {
         Some("headers") => !SHOWN_HEADERS.contains(&name.to_ascii_lowercase().as_str()),
@@ -105,7 +105,7 @@ fn is_secret(path: &[String]) -> bool {
 
 /// Gives each text of a table, with its dotted key, to `change`, and replaces it with what `change`
 /// returns. White space and comments around it stay.
-fn each_text(
+fn replace_each_text(
     table: &mut dyn TableLike,
     path: &mut Vec<String>,
     change: &mut dyn FnMut(&[String], &str) -> Option<String>,
@@ -114,17 +114,17 @@ fn each_text(
         path.push(key.get().to_owned());
         match item {
             Item::None => {}
-            Item::Value(value) => change_value(value, path, change),
-            Item::Table(inner) => each_text(inner, path, change),
+            Item::Value(value) => replace_texts_in_value(value, path, change),
+            Item::Table(inner) => replace_each_text(inner, path, change),
             Item::ArrayOfTables(tables) => {
-                tables.iter_mut().for_each(|inner| each_text(inner, path, change));
+                tables.iter_mut().for_each(|inner| replace_each_text(inner, path, change));
             }
         }
         path.pop();
     }
 }
 
-fn change_value(
+fn replace_texts_in_value(
     value: &mut Value,
     path: &mut Vec<String>,
     change: &mut dyn FnMut(&[String], &str) -> Option<String>,
@@ -137,8 +137,10 @@ fn change_value(
                 *value.decor_mut() = decor;
             }
         }
-        Value::Array(items) => items.iter_mut().for_each(|item| change_value(item, path, change)),
-        Value::InlineTable(inner) => each_text(inner, path, change),
+        Value::Array(items) => {
+            items.iter_mut().for_each(|item| replace_texts_in_value(item, path, change))
+        }
+        Value::InlineTable(inner) => replace_each_text(inner, path, change),
         _ => {}
     }
 }

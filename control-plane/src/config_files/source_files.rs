@@ -25,12 +25,12 @@ pub struct SourceFileLocations {
     /// `sources/` beside the configuration file; `None` for a process without such a file.
     pub folder: Option<PathBuf>,
     /// The sources in the configuration file itself.
-    pub fixed: Vec<FixedSource>,
+    pub fixed: Vec<ReadOnlySource>,
 }
 
 /// A source that is configured elsewhere than in a file of its own, and is not edited.
 #[derive(Clone, Debug)]
-pub struct FixedSource {
+pub struct ReadOnlySource {
     pub name: String,
     pub kind: &'static str,
     /// `FILE:LINE`.
@@ -114,12 +114,12 @@ impl SourceFiles {
         Self { files, masker: Masker::new(), runner, change_lock: Mutex::default() }
     }
 
-    fn files(&self) -> Arc<EditableFiles> {
+    fn editable_files(&self) -> Arc<EditableFiles> {
         self.files.borrow().clone()
     }
 
     pub(crate) fn list(&self) -> SourceList {
-        let editable = self.files();
+        let editable = self.editable_files();
         let SourceFileLocations { folder, fixed } = &editable.sources;
         let fixed = fixed.iter().map(|source| ListedSource {
             name: source.name.clone(),
@@ -136,7 +136,7 @@ impl SourceFiles {
             });
             let (parsed, error) = match parsed {
                 Ok(source) => (Some(source), None),
-                Err(error) => (None, Some(describe(error))),
+                Err(error) => (None, Some(describe_file_error(error))),
             };
             let name = parsed.as_ref().map_or(&file, |source| &source.name).clone();
             let kind = parsed.map(|source| source.kind.to_owned());
@@ -157,7 +157,7 @@ impl SourceFiles {
         let path = self.path_of(file)?;
         let stored = VersionedFile::new(path.clone()).read()?;
         let (text, version) = stored.ok_or_else(|| FileError::Unknown(file.to_owned()))?;
-        Ok(self.show(file, &path, &text, &version))
+        Ok(self.to_source_text(file, &path, &text, &version))
     }
 
     /// Checks what a file would be, without any network.
@@ -200,23 +200,23 @@ impl SourceFiles {
         draft: &SourceDraft,
         precondition: &Precondition,
     ) -> Result<(SourceFileText, bool), FileError> {
-        self.files().require_editable()?;
+        self.editable_files().require_editable()?;
         let path = self.path_of(file)?;
         let _one_at_a_time = self.change_lock.lock().unwrap_or_else(PoisonError::into_inner);
         let stored = VersionedFile::new(path.clone());
-        stored.require(precondition)?;
+        stored.check_precondition(precondition)?;
         let (_, document) = self.compose(file, draft)?;
         let text = document.to_string();
         let version = stored.replace(precondition, &text)?;
         let is_new = *precondition == Precondition::Absent;
         tracing::info!(file = %path.display(), is_new, "an operator saved a source file");
-        Ok((self.show(file, &path, &text, &version), is_new))
+        Ok((self.to_source_text(file, &path, &text, &version), is_new))
     }
 
     /// # Errors
     /// The stored file is not the one that was meant, or it may not or cannot be removed.
     pub(crate) fn remove(&self, file: &str, precondition: &Precondition) -> Result<(), FileError> {
-        self.files().require_editable()?;
+        self.editable_files().require_editable()?;
         let path = self.path_of(file)?;
         let _one_at_a_time = self.change_lock.lock().unwrap_or_else(PoisonError::into_inner);
         let stored = VersionedFile::new(path.clone());
@@ -246,7 +246,7 @@ impl SourceFiles {
 
     /// Where a source of this name is configured, other than in the file `except`.
     fn location_of(&self, name: &str, except: &Path) -> Option<String> {
-        let files = self.files();
+        let files = self.editable_files();
         let fixed = files.sources.fixed.iter().find(|source| source.name == name);
         if let Some(fixed) = fixed {
             return Some(fixed.location.clone());
@@ -262,7 +262,7 @@ impl SourceFiles {
 
     /// The source files by name without `.toml`. A folder that cannot be read has none.
     fn paths(&self) -> BTreeMap<String, PathBuf> {
-        let files = self.files();
+        let files = self.editable_files();
         let entries = files.sources.folder.as_ref().and_then(|folder| fs::read_dir(folder).ok());
         let paths = entries.into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
         let files = paths.filter_map(|path| {
@@ -274,7 +274,7 @@ impl SourceFiles {
 
     /// A valid name has neither a slash nor a dot, so the file is in the folder.
     fn path_of(&self, file: &str) -> Result<PathBuf, FileError> {
-        let files = self.files();
+        let files = self.editable_files();
         let folder = files.sources.folder.as_ref().ok_or(FileError::NotConfigured(
             "this process was started without a configuration file, so there is no sources/",
         ))?;
@@ -284,7 +284,13 @@ impl SourceFiles {
         Ok(folder.join(format!("{file}.toml")))
     }
 
-    fn show(&self, file: &str, path: &Path, text: &str, version: &FileVersion) -> SourceFileText {
+    fn to_source_text(
+        &self,
+        file: &str,
+        path: &Path,
+        text: &str,
+        version: &FileVersion,
+    ) -> SourceFileText {
         let (text, settings) = match text.parse::<DocumentMut>() {
             Ok(document) => self.mask(document),
             // Secrets cannot be told from other text.
@@ -312,7 +318,7 @@ fn parse_source(location: &str, text: &str) -> Result<ConfiguredSource, FileErro
         .map_err(|error| FileError::Invalid(InvalidText::of_toml(location, text, &error)))
 }
 
-fn describe(error: FileError) -> String {
+fn describe_file_error(error: FileError) -> String {
     match error {
         FileError::Invalid(invalid) => invalid.to_string(),
         FileError::Io(why) | FileError::ReadOnly(why) => why,

@@ -34,7 +34,7 @@ pub(super) struct VersionedFile(PathBuf);
 static VERSION_KEY: LazyLock<[u8; 32]> = LazyLock::new(rand::random);
 
 impl FileVersion {
-    fn of(text: &str) -> Self {
+    fn of_text(text: &str) -> Self {
         let hash = blake3::keyed_hash(&VERSION_KEY, text.as_bytes()).to_hex();
         Self(hash.as_str().split_at(32).0.to_owned())
     }
@@ -86,7 +86,7 @@ impl VersionedFile {
     pub(super) fn read(&self) -> Result<Option<(String, FileVersion)>, FileError> {
         match fs::read_to_string(&self.0) {
             Ok(text) => {
-                let version = FileVersion::of(&text);
+                let version = FileVersion::of_text(&text);
                 Ok(Some((text, version)))
             }
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
@@ -104,19 +104,19 @@ impl VersionedFile {
         precondition: &Precondition,
         text: &str,
     ) -> Result<FileVersion, FileError> {
-        self.require(precondition)?;
+        self.check_precondition(precondition)?;
         self.write(text).map_err(|error| self.io_error(&error))?;
-        Ok(FileVersion::of(text))
+        Ok(FileVersion::of_text(text))
     }
 
     /// # Errors
     /// As [`replace`](Self::replace).
     pub(super) fn remove(&self, precondition: &Precondition) -> Result<(), FileError> {
-        self.require(precondition)?;
+        self.check_precondition(precondition)?;
         fs::remove_file(&self.0).map_err(|error| self.io_error(&error))
     }
 
-    pub(super) fn require(&self, precondition: &Precondition) -> Result<(), FileError> {
+    pub(super) fn check_precondition(&self, precondition: &Precondition) -> Result<(), FileError> {
         // A link into a mounted volume would be replaced by a file that the volume does not know.
         if fs::symlink_metadata(&self.0).is_ok_and(|found| !found.is_file()) {
             let why = format!("{} is a link or no file: change what it leads to", self.0.display());
@@ -220,9 +220,9 @@ mod tests {
     #[test]
     fn a_version_tells_texts_apart_and_is_no_hash_that_anybody_can_make() {
         let text = "url = \"https://a.example/?token=0000\"\n";
-        assert_eq!(FileVersion::of(text), FileVersion::of(text));
-        assert_ne!(FileVersion::of(text), FileVersion::of(&text.replace('0', "1")));
+        assert_eq!(FileVersion::of_text(text), FileVersion::of_text(text));
+        assert_ne!(FileVersion::of_text(text), FileVersion::of_text(&text.replace('0', "1")));
         let plain = blake3::hash(text.as_bytes()).to_hex();
-        assert!(!plain.as_str().starts_with(FileVersion::of(text).as_str()));
+        assert!(!plain.as_str().starts_with(FileVersion::of_text(text).as_str()));
     }
 }

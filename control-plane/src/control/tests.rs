@@ -8,7 +8,7 @@ use axum::routing::get;
 use jiff::{SignedDuration, Timestamp};
 use pitwall_fetch::Timeouts;
 use pitwall_upstream_map::documents::{
-    Document, ExtractorState, ExtractorStatus, PublicStream, Session, SessionStatus, Status,
+    ExtractorState, ExtractorStatus, PublicDocument, PublicStream, Session, SessionStatus, Status,
     StreamCount,
 };
 use pitwall_upstream_map::{Health, MemoryStore, RequestProfileId, UpstreamMap};
@@ -116,7 +116,7 @@ playlist = "{{playlist}}"
 }
 
 /// Every document that is JSON; the calendar and the lists have links of their own.
-fn json_documents(map: &UpstreamMap) -> Vec<&Document> {
+fn json_documents(map: &UpstreamMap) -> Vec<&PublicDocument> {
     let all = &map.documents;
     let streams = map.streams.values().flat_map(|stream| [&stream.public, &stream.explanation]);
     let extractors = all.extractors.values().map(|extractor| &extractor.status);
@@ -124,7 +124,7 @@ fn json_documents(map: &UpstreamMap) -> Vec<&Document> {
     others.into_iter().chain(streams).chain(extractors).collect()
 }
 
-fn parse<T: DeserializeOwned>(document: &Document) -> T {
+fn parse<T: DeserializeOwned>(document: &PublicDocument) -> T {
     serde_json::from_str(document.as_str().expect("published from the first map on")).unwrap()
 }
 

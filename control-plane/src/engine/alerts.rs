@@ -9,7 +9,7 @@ use pitwall_upstream_map::{Health, StreamId, UpstreamMap};
 use tokio::time::Instant;
 
 use super::Engine;
-use super::stream_review::Reviewed;
+use super::stream_review::ReviewedItems;
 use crate::model::alert::{Alert, AlertEvent};
 use crate::model::ranking::{RankedUpstream, Ranking};
 use crate::model::source_state::{self, SourceState};
@@ -47,12 +47,12 @@ impl Engine {
     pub(super) fn send_alerts(&mut self) {
         let now = self.clock.now();
         let mut alert_state = std::mem::take(&mut self.alert_state);
-        let Reviewed { streams, sources } = std::mem::take(&mut self.reviews.reviewed);
+        let ReviewedItems { streams, sources } = std::mem::take(&mut self.reviews.reviewed);
         let mut events = Vec::new();
         for source in sources {
             let has_run = self.sources.get(source).is_some_and(SourceState::has_run);
             let is_live = self.live_upstreams(source).next().is_some();
-            alert_state.record_source(source, is_live, has_run);
+            alert_state.record_source_liveness(source, is_live, has_run);
             events.extend(self.source_failing_event(source, &mut alert_state));
             events.extend(self.source_back_event(source, &mut alert_state));
         }
@@ -98,7 +98,7 @@ impl Engine {
         Some(AlertEvent::SourceFailing {
             source: state.source.name.clone(),
             streams: self.live_streams(source),
-            reason: outage_cause::run_cause(failure),
+            reason: outage_cause::describe_failed_run(failure),
             token_ends_at: alive.iter().filter_map(|(_, it)| it.expiry.expires_at).min(),
         })
     }
@@ -145,7 +145,9 @@ impl Engine {
                     outage_cause::upstream_cause(feed, ranked.upstream, state, self.clock.now())
                 }
                 None => match self.known_streams.naming_sources(stream).get(&source) {
-                    Some((_, rejection)) => outage_cause::find_cause(feed, *rejection, state),
+                    Some((_, rejection)) => {
+                        outage_cause::describe_rejected_find(feed, *rejection, state)
+                    }
                     None => continue,
                 },
             };
@@ -185,7 +187,7 @@ impl AlertState {
     }
 
     /// Records whether an upstream of a source is not down.
-    fn record_source(&mut self, source: usize, is_live: bool, has_run: bool) {
+    fn record_source_liveness(&mut self, source: usize, is_live: bool, has_run: bool) {
         // A source that has not run yet cannot be known to be dead.
         if is_live || !has_run && self.live_sources.contains(&source) {
             self.live_sources.insert(source);

@@ -29,7 +29,7 @@ pub(crate) struct WaitingSwitch {
 }
 
 /// A switch whose map is on its way to the store.
-pub(crate) struct PendingSwitch {
+pub(crate) struct SwitchInPublication {
     pub(super) waiting: WaitingSwitch,
     result: SwitchResult,
     active: ActiveUpstream,
@@ -118,22 +118,23 @@ impl Engine {
             waiting.refuse(CommandError::Busy);
             return false;
         }
-        let (result, mut active) = match self.choose_upstream(&waiting.stream, &waiting.request) {
-            Ok(chosen) => chosen,
-            Err(error) => {
-                waiting.refuse(error);
-                return false;
-            }
-        };
+        let (result, mut active) =
+            match self.choose_switch_target(&waiting.stream, &waiting.request) {
+                Ok(chosen) => chosen,
+                Err(error) => {
+                    waiting.refuse(error);
+                    return false;
+                }
+            };
         let mut map = self.next_map();
         active.switch_version = map.version;
-        let Some(Ok(stream)) = self.map_stream(&active.key.stream, Some(&active)) else {
+        let Some(Ok(stream)) = self.build_map_stream(&active.key.stream, Some(&active)) else {
             waiting.refuse(CommandError::Busy);
             return false;
         };
         let stream = Arc::new(stream);
         map.streams.insert(stream.id.clone(), stream.clone());
-        self.begin_publication(map, Some(PendingSwitch { waiting, result, active, stream }));
+        self.begin_publication(map, Some(SwitchInPublication { waiting, result, active, stream }));
         true
     }
 
@@ -141,7 +142,7 @@ impl Engine {
     /// if the store is known to take none.
     pub(super) fn refuse_overdue_switches(&mut self) {
         let publication = &mut self.publication;
-        while publication.hangs_at().is_some_and(|hangs_at| hangs_at <= Instant::now())
+        while publication.hang_deadline().is_some_and(|hangs_at| hangs_at <= Instant::now())
             && let Some(waiting) = publication.waiting_switches.front()
             && (publication.store_failure.is_some() || waiting.time_left().is_zero())
             && let Some(waiting) = publication.waiting_switches.pop_front()
@@ -153,12 +154,12 @@ impl Engine {
     }
 
     /// Replies to a switch whose map the store has taken, or not.
-    pub(super) fn end_switch(
+    pub(super) fn conclude_switch(
         &mut self,
-        switch: PendingSwitch,
+        switch: SwitchInPublication,
         published: Result<MapReach, StoreError>,
     ) {
-        let PendingSwitch { waiting, result, active, stream } = switch;
+        let SwitchInPublication { waiting, result, active, stream } = switch;
         let SwitchResult { from, to, pinned, .. } = &result;
         match published {
             Ok(reach) => {
@@ -176,7 +177,7 @@ impl Engine {
                 // Saved first, as a store that dies together with this process would lose the
                 // switch.
                 let result = SwitchResult { reach, ..result };
-                self.save_history_before(move || drop(waiting.reply.send(Ok(result))));
+                self.save_history_then(move || drop(waiting.reply.send(Ok(result))));
             }
             // The next attempt uses a version above the one that another control plane published.
             Err(StoreError::Outdated { .. }) => {
@@ -199,7 +200,7 @@ impl Engine {
         }
     }
 
-    fn choose_upstream(
+    fn choose_switch_target(
         &self,
         stream: &str,
         request: &SwitchRequest,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use pitwall_upstream_map::Health;
 use pitwall_upstream_map::documents::{
-    Activity, Document, ExtractorCount, ScheduleStatus, Session, Status, StreamActivity,
+    Activity, ExtractorCount, PublicDocument, ScheduleStatus, Session, Status, StreamActivity,
     StreamCount,
 };
 use tokio::time::Instant;
@@ -69,8 +69,8 @@ impl Engine {
             },
             streams: StreamCount {
                 total: self.counts.total(),
-                healthy: self.counts.listed(Health::Healthy),
-                down: self.counts.listed(Health::Down),
+                healthy: self.counts.count_listed(Health::Healthy),
+                down: self.counts.count_listed(Health::Down),
             },
             extractors: ExtractorCount {
                 total: self.sources.iter().filter(|state| state.is_configured()).count(),
@@ -103,21 +103,23 @@ impl Engine {
         let pause = LISTS_PAUSE_PER_STREAM * u32::try_from(streams.len()).unwrap_or(u32::MAX);
         publication.lists_due_at = Some(made_at + pause);
         let guide = xmltv_guide::write_xmltv(&schedule, &streams, now, &self.public_url);
-        let playlist = is_list_outdated
-            .then(|| Document::from_text(iptv_playlist::write_m3u(&streams, &self.public_url)));
-        publication.replace_in_draft(|map| &mut map.documents.guide, Document::from_text(guide));
+        let playlist = is_list_outdated.then(|| {
+            PublicDocument::from_text(iptv_playlist::write_m3u(&streams, &self.public_url))
+        });
+        publication
+            .replace_in_draft(|map| &mut map.documents.guide, PublicDocument::from_text(guide));
         if let Some(playlist) = playlist {
             publication.replace_in_draft(|map| &mut map.documents.playlist, playlist);
         }
         if is_schedule_outdated {
             publication.is_status_outdated = true;
             let calendar =
-                Document::from_text(calendar::write_icalendar(&schedule, &self.public_url));
+                PublicDocument::from_text(calendar::write_icalendar(&schedule, &self.public_url));
             publication.replace_in_draft(|map| &mut map.documents.calendar, calendar);
             self.draft_document(&schedule, |map| &mut map.documents.schedule);
-            let session = live_window::current_session(&schedule);
-            match Document::from_value(&session) {
-                Ok(session) => self.publication.put_session(session),
+            let session = live_window::live_or_next_session(&schedule);
+            match PublicDocument::from_value(&session) {
+                Ok(session) => self.publication.replace_session_in_draft(session),
                 Err(error) => tracing::error!(%error, "the session cannot be written"),
             }
         }
@@ -148,9 +150,9 @@ impl Engine {
     fn draft_document<T: serde::Serialize>(
         &mut self,
         value: &T,
-        select: impl FnOnce(&mut pitwall_upstream_map::UpstreamMap) -> &mut Document,
+        select: impl FnOnce(&mut pitwall_upstream_map::UpstreamMap) -> &mut PublicDocument,
     ) {
-        match Document::from_value(value) {
+        match PublicDocument::from_value(value) {
             Ok(document) => self.publication.replace_in_draft(select, document),
             Err(error) => tracing::error!(%error, "a document cannot be written"),
         }

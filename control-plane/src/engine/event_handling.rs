@@ -48,7 +48,7 @@ impl Engine {
             }
             JobEvent::RunEnded { source, report } => {
                 let now = self.clock.now();
-                self.runs.end(source);
+                self.runs.end_job(source);
                 let Some(state) = self.sources.get_mut(source) else { return };
                 if report.first_failure().is_some() {
                     self.metrics.record_refresh(&state.source.name, RefreshOutcome::Failed);
@@ -57,10 +57,10 @@ impl Engine {
                 state.end_run(report, now, self.cadence, rand::random());
                 self.forget_superseded(source);
                 self.schedule_run(source);
-                self.touch_with_streams(source);
+                self.touch_source_and_streams(source);
             }
             JobEvent::RecheckEnded { key, generation, result } => {
-                self.checks.end(key.source);
+                self.checks.end_job(key.source);
                 self.on_recheck_ended(&key, generation, result);
                 self.schedule_check(&key);
                 self.reviews.touch(&key.stream);
@@ -72,7 +72,7 @@ impl Engine {
     /// the source's settings no longer allow.
     fn discard_job_event(&mut self, event: JobEvent) {
         let JobEvent::RecheckEnded { key, .. } = event else { return };
-        self.checks.end(key.source);
+        self.checks.end_job(key.source);
         if let Some(upstream) = self.upstreams.get_mut(&key) {
             upstream.check_running_since = None;
             upstream.next_check_at = Instant::now();

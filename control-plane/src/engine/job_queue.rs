@@ -58,7 +58,7 @@ impl<K: JobKey> JobQueue<K> {
     }
 
     /// The due jobs that the limits allow, which from now on count as running.
-    pub(crate) fn start_due(&mut self, now: Instant) -> Vec<K> {
+    pub(crate) fn take_due_jobs(&mut self, now: Instant) -> Vec<K> {
         let mut free = self.limits.max_running.saturating_sub(self.running.values().sum::<usize>());
         let mut started = Vec::new();
         for key in self.watched.due(now).chain(self.unwatched.due(now)) {
@@ -77,7 +77,7 @@ impl<K: JobKey> JobQueue<K> {
     }
 
     /// A job of the source has ended.
-    pub(crate) fn end(&mut self, source: usize) {
+    pub(crate) fn end_job(&mut self, source: usize) {
         if let Some(running) = self.running.get_mut(&source) {
             *running = running.saturating_sub(1);
             if *running == 0 {
@@ -87,7 +87,7 @@ impl<K: JobKey> JobQueue<K> {
     }
 
     /// Number of jobs that are due and wait for another one to end.
-    pub(crate) fn waiting(&self, now: Instant) -> usize {
+    pub(crate) fn count_overdue(&self, now: Instant) -> usize {
         self.watched.due(now).count() + self.unwatched.due(now).count()
     }
 
@@ -131,15 +131,15 @@ mod tests {
             let mut queue = JobQueue::new(limits);
             for (ordinal, source) in running.iter().enumerate() {
                 queue.schedule(&key(*source, 100 + ordinal), Some(now), false);
-                assert_eq!(queue.start_due(now).len(), 1, "{name}");
+                assert_eq!(queue.take_due_jobs(now).len(), 1, "{name}");
             }
             for (ordinal, (source, late, watched)) in jobs.iter().enumerate() {
                 let due_at = now - Duration::from_secs(*late);
                 queue.schedule(&key(*source, ordinal), Some(due_at), *watched);
             }
-            let started: Vec<_> = queue.start_due(now).iter().map(|key| key.ordinal).collect();
+            let started: Vec<_> = queue.take_due_jobs(now).iter().map(|key| key.ordinal).collect();
             assert_eq!(started, expected, "{name}");
-            assert_eq!(queue.waiting(now), jobs.len() - expected.len(), "{name}");
+            assert_eq!(queue.count_overdue(now), jobs.len() - expected.len(), "{name}");
         }
     }
 
@@ -150,8 +150,8 @@ mod tests {
         for source in [0, 1] {
             queue.schedule(&source, Some(now), false);
         }
-        assert_eq!((queue.start_due(now), queue.start_due(now)), (vec![0], vec![]));
-        queue.end(0);
-        assert_eq!(queue.start_due(now), [1]);
+        assert_eq!((queue.take_due_jobs(now), queue.take_due_jobs(now)), (vec![0], vec![]));
+        queue.end_job(0);
+        assert_eq!(queue.take_due_jobs(now), [1]);
     }
 }

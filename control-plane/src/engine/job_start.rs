@@ -38,7 +38,7 @@ impl Engine {
     }
 
     pub(super) fn start_due_extractions(&mut self) {
-        for index in self.runs.start_due(Instant::now()) {
+        for index in self.runs.take_due_jobs(Instant::now()) {
             let Some(state) = self.sources.get_mut(index) else { continue };
             state.begin_run();
             let (executor, source) = (self.executor.clone(), state.source.clone());
@@ -57,13 +57,13 @@ impl Engine {
         }
     }
 
-    pub(super) fn start_due_checks(&mut self) {
-        for key in self.checks.start_due(Instant::now()) {
-            self.start_check(&key);
+    pub(super) fn start_due_rechecks(&mut self) {
+        for key in self.checks.take_due_jobs(Instant::now()) {
+            self.start_recheck(&key);
         }
     }
 
-    fn start_check(&mut self, key: &UpstreamKey) {
+    fn start_recheck(&mut self, key: &UpstreamKey) {
         let Some(state) = self.sources.get(key.source) else { return };
         let Some(upstream) = self.upstreams.get_mut(key) else { return };
         upstream.begin_check();

@@ -91,12 +91,12 @@ impl JobEvent {
 }
 
 /// Sends the events of a source's jobs to the engine.
-struct JobEvents {
+struct JobEventSender {
     source: Arc<ConfiguredSource>,
     events: mpsc::Sender<EngineEvent>,
 }
 
-impl JobEvents {
+impl JobEventSender {
     /// Sending fails only when the engine is gone, and nobody then waits for the event.
     async fn send(&self, event: JobEvent) {
         let source = self.source.clone();
@@ -130,7 +130,7 @@ pub(crate) async fn run_extraction(
     events: mpsc::Sender<EngineEvent>,
 ) {
     let began_at = Instant::now();
-    let events = JobEvents { source: source.clone(), events };
+    let events = JobEventSender { source: source.clone(), events };
     let run = ExtractionRun {
         executor: &*executor,
         source: &source,
@@ -155,7 +155,7 @@ struct ExtractionRun<'a> {
     source: &'a ConfiguredSource,
     last_failures: &'a [ExtractorError],
     clock: &'a Clock,
-    events: &'a JobEvents,
+    events: &'a JobEventSender,
 }
 
 impl ExtractionRun<'_> {
@@ -260,7 +260,7 @@ pub(crate) async fn run_recheck(
     {
         tracing::warn!(source = source.name, stream = %key.stream, %error, "recheck failed");
     }
-    let events = JobEvents { source, events };
+    let events = JobEventSender { source, events };
     events.send(JobEvent::RecheckEnded { key, generation, result }).await;
 }
 

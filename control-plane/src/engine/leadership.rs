@@ -30,7 +30,7 @@ pub(super) struct InheritedUpstreams {
 impl Engine {
     /// Runs the engine whenever this control plane holds the lease. Never returns.
     pub(crate) async fn run_while_leading(&mut self) {
-        let mut fence = self.store.fence();
+        let mut fence = self.store.subscribe_fence();
         loop {
             let Ok(held) = fence.wait_for(Option::is_some).await.map(|held| *held) else {
                 // A closed fence means that the store is dropped, and with it the process.
@@ -59,7 +59,7 @@ impl Engine {
         // upstream are not taken for reports about a newly found one.
         self.last_generation = self.last_generation.max(highest.unwrap_or(0));
         // Another leader may have accepted other switches meanwhile.
-        self.persisted.restore_from_map(
+        self.persisted.expect_upstreams_of_map(
             &map,
             &self.sources,
             std::mem::take(&mut self.active_upstreams),
@@ -69,7 +69,7 @@ impl Engine {
         self.publication.last_version = self.publication.last_version.max(newest);
         let tracked = &self.upstreams;
         self.active_upstreams =
-            self.persisted.take_matching(|active| tracked.get(&active.key).is_some());
+            self.persisted.take_previously_active(|active| tracked.get(&active.key).is_some());
         self.known_streams.inherit(&map, &self.sources);
         self.alert_state.inherit(&map, &self.sources);
         self.inherit_last_successes(&map);
@@ -80,7 +80,7 @@ impl Engine {
                 not_down.map(|one| source_state::source_index(&self.sources, &one.source));
             upstreams.extend(indices.map(|source| (stream.id.clone(), source)));
             // Although no upstream is up by the map, an edge may still play one.
-            if stream.active().is_none() && !stream.upstreams.is_empty() {
+            if stream.active_upstream().is_none() && !stream.upstreams.is_empty() {
                 upstreams.insert((stream.id.clone(), None));
             }
         }
@@ -89,11 +89,11 @@ impl Engine {
         let tracked: Vec<_> = self.upstreams.iter().map(|(key, _)| key.clone()).collect();
         tracked.iter().for_each(|key| self.mark_inherited_found(key));
         let profile = |state: &SourceState| {
-            let (id, profile) = publish::source_profile(&state.source);
+            let (id, profile) = publish::source_profile_entry(&state.source);
             (id, Arc::new(profile))
         };
         let configured = self.sources.iter().filter(|state| state.is_configured());
-        self.publication.begin_with(&map, configured.map(profile).collect());
+        self.publication.inherit_map(&map, configured.map(profile).collect());
         self.touch_all();
     }
 

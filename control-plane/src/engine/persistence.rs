@@ -17,14 +17,14 @@ use tokio::time::Instant;
 
 use super::Engine;
 use crate::extract::ConfiguredSource;
-use crate::history::{ActiveHistory, History, HistoryStore, UpstreamHistoryEntry};
+use crate::history::{ActiveUpstreamEntry, History, HistoryStore, UpstreamHistoryEntry};
 use crate::model::UpstreamKey;
 use crate::model::ranking::ActiveUpstream;
 use crate::model::source_state::{SourceState, source_index};
 use crate::model::upstream_stats::UpstreamHistory;
 use crate::refresh::TokenLifetimes;
 
-pub(crate) struct PersistedState {
+pub(crate) struct RestoredState {
     history_store: Arc<HistoryStore>,
     /// History of upstreams that have not been found again yet.
     unseen_upstreams: BTreeMap<UpstreamKey, UpstreamHistory>,
@@ -41,7 +41,7 @@ const HISTORY_SAVE_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long after a start a previously active upstream may become active again without ranking.
 const STARTUP_GRACE_PERIOD: Duration = Duration::from_mins(1);
 
-impl PersistedState {
+impl RestoredState {
     pub(super) fn load(
         history_store: HistoryStore,
         sources: &[Arc<ConfiguredSource>],
@@ -75,7 +75,7 @@ impl PersistedState {
     /// Waits for the upstream that each stream of the map has active or pinned, as edges meanwhile
     /// play it: with another one viewers would be moved away, and back when the active source is
     /// found. `before`: the active upstreams when this control plane last led.
-    pub(super) fn restore_from_map(
+    pub(super) fn expect_upstreams_of_map(
         &mut self,
         map: &UpstreamMap,
         sources: &[SourceState],
@@ -86,7 +86,8 @@ impl PersistedState {
         let mut remembered = std::mem::take(&mut self.previously_active);
         remembered.extend(before);
         for stream in map.streams.values() {
-            let Some((source, pinned, switch_version)) = active_by_map(stream, sources) else {
+            let Some((source, pinned, switch_version)) = active_source_in_map(stream, sources)
+            else {
                 continue;
             };
             let remembered = remembered.remove(&stream.id);
@@ -114,7 +115,7 @@ impl PersistedState {
 
     /// Removes and returns the previously active upstreams that match `predicate`; they need not be
     /// waited for.
-    pub(super) fn take_matching(
+    pub(super) fn take_previously_active(
         &mut self,
         predicate: impl Fn(&ActiveUpstream) -> bool,
     ) -> BTreeMap<StreamId, ActiveUpstream> {
@@ -152,11 +153,11 @@ impl PersistedState {
 
 /// The active upstream of a stream by the map: source index, whether an operator pinned it, and the
 /// version of an operator's switch. A pin precedes the best upstream.
-fn active_by_map(stream: &Stream, sources: &[SourceState]) -> Option<(usize, bool, u64)> {
+fn active_source_in_map(stream: &Stream, sources: &[SourceState]) -> Option<(usize, bool, u64)> {
     let pin = stream.pin.as_ref();
     let pinned = pin.and_then(|pin| Some((source_index(sources, &pin.source)?, true, pin.version)));
     pinned.or_else(|| {
-        Some((source_index(sources, &stream.active()?.source)?, false, stream.switched))
+        Some((source_index(sources, &stream.active_upstream()?.source)?, false, stream.switched))
     })
 }
 
@@ -177,7 +178,7 @@ impl Engine {
     }
 
     /// Saves the history before `then`; a disk that hangs is not waited for.
-    pub(super) fn save_history_before(&mut self, then: impl FnOnce() + Send + 'static) {
+    pub(super) fn save_history_then(&mut self, then: impl FnOnce() + Send + 'static) {
         let saving = tokio::spawn(self.save_history());
         self.jobs.spawn(async move {
             if tokio::time::timeout(HISTORY_SAVE_TIMEOUT, saving).await.is_err() {
@@ -192,7 +193,7 @@ impl Engine {
     fn save_history(&mut self) -> impl Future<Output = ()> + Send + use<> {
         self.persisted.last_saved_at = Instant::now();
         let history_store = self.persisted.history_store.clone();
-        let revision = history_store.revise(self.collect_history(), self.clock.now());
+        let revision = history_store.begin_revision(self.collect_history(), self.clock.now());
         async move {
             let saved = tokio::task::spawn_blocking(move || history_store.save(&revision)).await;
             if let Ok(Err(error)) = saved {
@@ -204,7 +205,7 @@ impl Engine {
     /// For shutdown.
     pub(crate) fn save_history_blocking(&self) {
         let history_store = &self.persisted.history_store;
-        let revision = history_store.revise(self.collect_history(), self.clock.now());
+        let revision = history_store.begin_revision(self.collect_history(), self.clock.now());
         if let Err(error) = history_store.save(&revision) {
             tracing::warn!(%error, "the history was not saved; check [state] dir");
         }
@@ -228,7 +229,7 @@ impl Engine {
             let ActiveUpstream { key, pinned, switch_version: switched, .. } = active;
             let (stream, ordinal) = (key.stream.clone(), key.ordinal);
             let (pinned, switched) = (*pinned, *switched);
-            Some(ActiveHistory { stream, source: name(key)?, ordinal, pinned, switched })
+            Some(ActiveUpstreamEntry { stream, source: name(key)?, ordinal, pinned, switched })
         });
         let lifetimes = self.sources.iter().filter(|state| state.is_configured());
         let lifetimes = lifetimes.map(|one| (one.source.name.clone(), one.lifetimes.clone()));

@@ -7,14 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use pitwall_upstream_map::documents::{Document, SessionStatus};
+use pitwall_upstream_map::documents::{PublicDocument, SessionStatus};
 use pitwall_upstream_map::{
     MapReach, RequestProfile, RequestProfileId, StoreError, Stream, StreamId, UpstreamMap,
 };
 use tokio::time::Instant;
 
 use super::Engine;
-use super::command_handling::{PendingSwitch, WaitingSwitch};
+use super::command_handling::{SwitchInPublication, WaitingSwitch};
 use super::jobs::EngineEvent;
 use crate::model::UpstreamKey;
 use crate::model::command::CommandError;
@@ -26,7 +26,7 @@ const PUBLISH_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The next map, and what is being published.
 #[derive(Default)]
-pub(crate) struct Publication {
+pub(crate) struct PublicationState {
     /// The map as it is to be; its version is that of the map that it began with.
     pub(super) draft: UpstreamMap,
     /// The draft has not been published.
@@ -46,34 +46,34 @@ pub(crate) struct Publication {
     pub(super) activity_made_at: Option<Instant>,
     pub(super) figures_renewed_at: Option<Instant>,
     /// The active upstreams of the streams that were ranked since the last publication.
-    pub(super) choices: BTreeMap<StreamId, ActiveChoice>,
+    pub(super) choices: BTreeMap<StreamId, ChosenUpstream>,
     pub(super) last_version: u64,
     last_began_at: Option<Instant>,
     /// Why the last map was not published, as logged.
     last_error: Option<String>,
     /// Why the store does not take maps, while it does not.
     pub(super) store_failure: Option<String>,
-    in_flight: Option<InFlight>,
+    in_flight: Option<InFlightMap>,
     pub(super) waiting_switches: VecDeque<WaitingSwitch>,
 }
 
 /// The upstream that ranking chose for a stream.
 #[derive(Clone)]
-pub(crate) struct ActiveChoice {
+pub(crate) struct ChosenUpstream {
     pub(super) key: UpstreamKey,
     pub(super) pinned: bool,
 }
 
 /// A map on its way to the store.
-struct InFlight {
+struct InFlightMap {
     version: u64,
-    choices: BTreeMap<StreamId, ActiveChoice>,
-    switch: Option<PendingSwitch>,
+    choices: BTreeMap<StreamId, ChosenUpstream>,
+    switch: Option<SwitchInPublication>,
 }
 
-impl Publication {
+impl PublicationState {
     /// Begins with the map of the previous leader, of which only the `profiles` of sources stay.
-    pub(super) fn begin_with(
+    pub(super) fn inherit_map(
         &mut self,
         map: &UpstreamMap,
         profiles: BTreeMap<RequestProfileId, Arc<RequestProfile>>,
@@ -93,7 +93,7 @@ impl Publication {
     }
 
     /// Drafts a stream and the request profiles that only its upstreams have.
-    pub(super) fn put_stream(
+    pub(super) fn replace_stream_in_draft(
         &mut self,
         stream: Stream,
         profiles: BTreeMap<RequestProfileId, RequestProfile>,
@@ -137,8 +137,8 @@ impl Publication {
     /// Replaces a document of the draft if its text differs.
     pub(super) fn replace_in_draft(
         &mut self,
-        select: impl FnOnce(&mut UpstreamMap) -> &mut Document,
-        document: Document,
+        select: impl FnOnce(&mut UpstreamMap) -> &mut PublicDocument,
+        document: PublicDocument,
     ) {
         let drafted = select(&mut self.draft);
         if *drafted != document {
@@ -148,7 +148,11 @@ impl Publication {
     }
 
     /// Drafts the request profile of a source, which all its upstreams have that need no other.
-    pub(super) fn put_source_profile(&mut self, id: RequestProfileId, profile: RequestProfile) {
+    pub(super) fn replace_profile_in_draft(
+        &mut self,
+        id: RequestProfileId,
+        profile: RequestProfile,
+    ) {
         if self.draft.profiles.get(&id).map(|it| &**it) != Some(&profile) {
             self.draft.profiles.insert(id, Arc::new(profile));
             self.is_due = true;
@@ -161,19 +165,19 @@ impl Publication {
         (self.is_due, self.is_status_outdated) = (true, true);
     }
 
-    pub(super) fn put_session(&mut self, session: Document) {
+    pub(super) fn replace_session_in_draft(&mut self, session: PublicDocument) {
         self.is_version_outdated |= self.draft.documents.session != session;
         self.replace_in_draft(|map| &mut map.documents.session, session);
     }
 
     /// When a map that is on its way to the store is taken for one that hangs there.
-    pub(super) fn hangs_at(&self) -> Option<Instant> {
+    pub(super) fn hang_deadline(&self) -> Option<Instant> {
         self.last_began_at.filter(|_| self.in_flight.is_some()).map(|at| at + PUBLISH_MIN_INTERVAL)
     }
 
     /// When the draft may be published, or a switch that waits is refused.
-    pub(super) fn next_at(&self) -> Option<Instant> {
-        if let Some(hangs_at) = self.hangs_at() {
+    pub(super) fn next_due_at(&self) -> Option<Instant> {
+        if let Some(hangs_at) = self.hang_deadline() {
             let time_left = self.waiting_switches.front()?.time_left();
             let is_known_to_hang = self.store_failure.is_some();
             let wait = if is_known_to_hang { Duration::ZERO } else { time_left };
@@ -210,20 +214,25 @@ impl Engine {
             false => last + 1,
         };
         if std::mem::take(&mut self.publication.is_version_outdated) {
-            self.publication.draft.documents.version = Document::from_text(version.to_string());
+            self.publication.draft.documents.version =
+                PublicDocument::from_text(version.to_string());
         }
         UpstreamMap { version, ..self.publication.draft.clone() }
     }
 
     /// Hands a map to the store. A switch takes effect when a map that carries it is published:
     /// nothing is changed before, so that a switch that the store did not accept is forgotten.
-    pub(super) fn begin_publication(&mut self, map: UpstreamMap, switch: Option<PendingSwitch>) {
+    pub(super) fn begin_publication(
+        &mut self,
+        map: UpstreamMap,
+        switch: Option<SwitchInPublication>,
+    ) {
         let (version, limit) = (map.version, switch.as_ref().map(|it| it.waiting.time_left()));
         let publication = &mut self.publication;
         publication.last_began_at = Some(Instant::now());
         publication.is_due = false;
         let choices = std::mem::take(&mut publication.choices);
-        publication.in_flight = Some(InFlight { version, choices, switch });
+        publication.in_flight = Some(InFlightMap { version, choices, switch });
         let (store, events) = (self.store.clone(), self.event_channel.0.clone());
         self.jobs.spawn(async move {
             let published = match limit {
@@ -245,7 +254,7 @@ impl Engine {
         result: Result<MapReach, StoreError>,
     ) {
         // A publication that began before the last change of leadership is of no interest.
-        let Some(InFlight { choices, switch, .. }) =
+        let Some(InFlightMap { choices, switch, .. }) =
             self.publication.in_flight.take_if(|it| it.version == version)
         else {
             return;
@@ -285,7 +294,7 @@ impl Engine {
             }
         }
         if let Some(switch) = switch {
-            self.end_switch(switch, result);
+            self.conclude_switch(switch, result);
         }
     }
 

@@ -6,7 +6,7 @@ use pitwall_upstream_map::documents::ScorePart;
 use pitwall_upstream_map::{Health, SourcePin, StreamId};
 use tokio::time::Instant;
 
-use super::publishing::{ActiveChoice, PUBLISH_MIN_INTERVAL};
+use super::publishing::{ChosenUpstream, PUBLISH_MIN_INTERVAL};
 use super::{Engine, TICK_INTERVAL};
 use crate::model::UpstreamKey;
 use crate::model::continuity::Continuity;
@@ -31,7 +31,7 @@ pub(super) fn score_parts(
         points: part.value * part.weight,
     });
     let renditions = &upstream.findings.renditions;
-    let preferred = config.preferences(&key.stream, &source.name, renditions);
+    let preferred = config.matching_preferences(&key.stream, &source.name, renditions);
     let preferred = preferred.map(|preference| ScorePart {
         name: preference.name.clone(),
         value: 1.0,
@@ -123,8 +123,8 @@ impl Engine {
     }
 
     /// Records a stream's active upstream as published.
-    pub(super) fn record_active_upstream(&mut self, stream: StreamId, choice: ActiveChoice) {
-        let ActiveChoice { key, pinned } = choice;
+    pub(super) fn record_active_upstream(&mut self, stream: StreamId, choice: ChosenUpstream) {
+        let ChosenUpstream { key, pinned } = choice;
         let starting = self.persisted.is_starting_up();
         let remembered = self.persisted.previously_active.get(&stream);
         let restored = remembered.filter(|one| starting && one.key == key);

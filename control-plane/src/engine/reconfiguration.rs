@@ -35,7 +35,7 @@ impl Engine {
             return;
         }
         gone.iter().for_each(|index| self.remove_source(*index));
-        for stream in self.known_streams.configure(&self.sources) {
+        for stream in self.known_streams.replace_configured_streams(&self.sources) {
             self.metrics.remove_stream(&stream);
         }
         let viewers = |stream| self.viewers.get(stream).copied().unwrap_or_default();
@@ -72,7 +72,7 @@ impl Engine {
         }
         self.abort_run(index);
         if let Some(state) = self.sources.get_mut(index) {
-            *state = state.redefined(source.clone(), position);
+            *state = state.with_new_definition(source.clone(), position);
         }
         self.start_defined_source(index);
         false
@@ -80,8 +80,8 @@ impl Engine {
 
     fn start_defined_source(&mut self, index: usize) {
         let Some(state) = self.sources.get(index) else { return };
-        let (id, profile) = publish::source_profile(&state.source);
-        self.publication.put_source_profile(id, profile);
+        let (id, profile) = publish::source_profile_entry(&state.source);
+        self.publication.replace_profile_in_draft(id, profile);
         self.schedule_run(index);
     }
 
@@ -110,13 +110,13 @@ impl Engine {
         if let Some(run) = state.run.take() {
             run.abort();
             state.is_running = false;
-            self.runs.end(index);
+            self.runs.end_job(index);
         }
     }
 
     /// Forgets what a changed source had before, once a complete run has shown what it has now.
     pub(super) fn forget_superseded(&mut self, index: usize) {
-        let began = self.sources.get_mut(index).and_then(SourceState::take_first_run_redefined);
+        let began = self.sources.get_mut(index).and_then(SourceState::take_redefined_run_start);
         if let Some(began) = began {
             self.forget_upstreams_of(index, |found_at| found_at < began);
         }

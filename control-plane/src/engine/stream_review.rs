@@ -10,30 +10,30 @@ use tokio::time::Instant;
 
 use super::Engine;
 use super::due_times::DueTimes;
-use super::publishing::ActiveChoice;
+use super::publishing::ChosenUpstream;
 use super::ranking::score_parts;
-use crate::model::known_streams::Known;
+use crate::model::known_streams::StreamExistence;
 use crate::model::ranking::{ActiveUpstream, Ranking, SelectionReason};
 use crate::publish::{self, StreamView};
 
 /// What is to be reviewed.
 #[derive(Default)]
-pub(crate) struct Reviews {
+pub(crate) struct ReviewQueue {
     streams: BTreeSet<StreamId>,
     sources: BTreeSet<usize>,
     /// Streams whose ranking changes with time alone.
     pub(super) due: DueTimes<StreamId>,
     /// Reviewed since alerts were last looked for.
-    pub(super) reviewed: Reviewed,
+    pub(super) reviewed: ReviewedItems,
 }
 
 #[derive(Default)]
-pub(crate) struct Reviewed {
+pub(crate) struct ReviewedItems {
     pub(super) streams: BTreeSet<StreamId>,
     pub(super) sources: BTreeSet<usize>,
 }
 
-impl Reviews {
+impl ReviewQueue {
     pub(super) fn touch(&mut self, stream: &StreamId) {
         if !self.streams.contains(stream) {
             self.streams.insert(stream.clone());
@@ -48,12 +48,12 @@ impl Reviews {
 /// How many streams there are, by health.
 #[derive(Default)]
 pub(crate) struct StreamCounts {
-    by_stream: BTreeMap<StreamId, StreamHealth>,
+    by_stream: BTreeMap<StreamId, ListedAndActiveHealth>,
 }
 
 /// The health of a stream as listed, and of its active upstream.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct StreamHealth {
+struct ListedAndActiveHealth {
     listed: Health,
     active: Health,
 }
@@ -64,12 +64,12 @@ impl StreamCounts {
     }
 
     /// Number of streams that are listed with this health.
-    pub(super) fn listed(&self, health: Health) -> usize {
+    pub(super) fn count_listed(&self, health: Health) -> usize {
         self.by_stream.values().filter(|one| one.listed == health).count()
     }
 
     /// Number of streams with an active upstream of this health.
-    pub(super) fn active(&self, health: Health) -> usize {
+    pub(super) fn count_active(&self, health: Health) -> usize {
         self.by_stream.values().filter(|one| one.active == health).count()
     }
 
@@ -91,7 +91,7 @@ impl Engine {
     }
 
     /// Touches a source and the streams that depend on it.
-    pub(super) fn touch_with_streams(&mut self, source: usize) {
+    pub(super) fn touch_source_and_streams(&mut self, source: usize) {
         let tracked = self.upstreams.of_source(source).map(|(key, _)| &key.stream);
         tracked.chain(self.known_streams.named_by(source)).for_each(|it| self.reviews.touch(it));
         self.reviews.touch_source(source);
@@ -112,7 +112,7 @@ impl Engine {
         streams.iter().for_each(|stream| self.review_stream(stream));
         self.reviews.reviewed.streams.extend(streams);
         let sources = std::mem::take(&mut self.reviews.sources);
-        sources.iter().for_each(|source| self.review_source(*source));
+        sources.iter().for_each(|source| self.draft_source_status(*source));
         self.reviews.reviewed.sources.extend(sources);
     }
 
@@ -124,7 +124,7 @@ impl Engine {
         for (key, upstream) in self.upstreams.of_stream_mut(stream) {
             let Some(state) = self.sources.get(key.source) else { continue };
             let parts = score_parts(key, upstream, &state.source, &self.rank_config);
-            upstream.update_latest_figures(parts, now);
+            upstream.refresh_latest_figures(parts, now);
             upstream.is_shown = upstream.is_listed(max_age);
             self.reviews.touch_source(key.source);
         }
@@ -132,9 +132,9 @@ impl Engine {
             self.active_upstreams.remove(stream);
         }
         match known {
-            Known::NotYet => {}
-            Known::No => self.drop_stream(stream),
-            Known::Yes => {
+            StreamExistence::NotYet => {}
+            StreamExistence::No => self.drop_stream(stream),
+            StreamExistence::Yes => {
                 if let Err(error) = self.draft_stream(stream) {
                     tracing::error!(%stream, %error, "the stream's documents cannot be written");
                 }
@@ -162,27 +162,27 @@ impl Engine {
     }
 
     /// A stream for the map as it would be if `switch` were active.
-    pub(super) fn map_stream(
+    pub(super) fn build_map_stream(
         &self,
         stream: &StreamId,
         switch: Option<&ActiveUpstream>,
     ) -> Option<Result<Stream, serde_json::Error>> {
         let ranking = self.rank_stream(stream, switch);
-        Some(self.stream_view(stream, &ranking)?.map_stream())
+        Some(self.stream_view(stream, &ranking)?.build_map_stream())
     }
 
     fn draft_stream(&mut self, stream: &StreamId) -> Result<(), serde_json::Error> {
         let ranking = self.rank_stream(stream, None);
         let Some(view) = self.stream_view(stream, &ranking) else { return Ok(()) };
-        let drafted = view.map_stream()?;
-        let profiles = view.profiles();
-        let health = StreamHealth {
+        let drafted = view.build_map_stream()?;
+        let profiles = view.own_profiles();
+        let health = ListedAndActiveHealth {
             listed: view.listed_health(),
             active: ranking.active().map_or(Health::Down, |active| active.health),
         };
         let choice = ranking
             .active()
-            .map(|active| ActiveChoice { key: active.key.clone(), pinned: ranking.pinned });
+            .map(|active| ChosenUpstream { key: active.key.clone(), pinned: ranking.pinned });
         let now = Instant::now();
         let next_review = match ranking.reason {
             SelectionReason::HoldDown { left } | SelectionReason::FailBackPending { left } => {
@@ -205,7 +205,7 @@ impl Engine {
         if let Some(choice) = choice {
             self.publication.choices.insert(stream.clone(), choice);
         }
-        self.publication.put_stream(drafted, profiles);
+        self.publication.replace_stream_in_draft(drafted, profiles);
         Ok(())
     }
 
@@ -217,7 +217,7 @@ impl Engine {
     }
 
     /// Drafts the status of a source.
-    fn review_source(&mut self, source: usize) {
+    fn draft_source_status(&mut self, source: usize) {
         let Some(state) = self.sources.get(source) else { return };
         let Some(position) = state.position else { return };
         let upstreams = || self.upstreams.of_source(source);
@@ -232,7 +232,7 @@ impl Engine {
             false => self.failing_sources.remove(&source),
         };
         self.publication.is_status_outdated |= changed;
-        match publish::extractor(position, &status) {
+        match publish::build_extractor_document(position, &status) {
             Ok(extractor) => {
                 let extractors = &mut self.publication.draft.documents.extractors;
                 if extractors.get(&status.name).is_none_or(|before| **before != extractor) {

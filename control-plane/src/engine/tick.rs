@@ -29,7 +29,7 @@ impl Engine {
 
     fn tick(&mut self) {
         self.drain_feedback();
-        self.update_upstreams();
+        self.update_time_dependent_upstreams();
         for stream in self.known_streams.streams_with_outdated_finds(&self.sources) {
             self.reviews.touch(&stream);
         }
@@ -46,20 +46,20 @@ impl Engine {
             self.sources.iter_mut().for_each(|state| state.bring_run_forward(now, rand::random()));
             (0..self.sources.len()).for_each(|source| self.schedule_run(source));
         }
-        self.metrics.set_checks_waiting(self.checks.waiting(Instant::now()));
+        self.metrics.set_checks_waiting(self.checks.count_overdue(Instant::now()));
         if !self.is_warming_up() {
             self.review_touched();
             self.draft_timed_documents();
             self.send_alerts();
         }
         for health in [Health::Healthy, Health::Degraded, Health::Down] {
-            self.metrics.set_streams(health, self.counts.active(health));
+            self.metrics.set_streams(health, self.counts.count_active(health));
         }
     }
 
     /// Finds the upstreams that time has changed: a token ends, a check is late, or one that its
     /// source no longer lists has been down for long enough to be forgotten.
-    fn update_upstreams(&mut self) {
+    fn update_time_dependent_upstreams(&mut self) {
         let now = self.clock.now();
         let max_age = self.listing_max_age();
         let mut forgotten: Vec<UpstreamKey> = Vec::new();
@@ -73,7 +73,7 @@ impl Engine {
             let state = self.sources.get(key.source);
             let is_failing = state.is_some_and(|state| state.is_failing());
             let is_ending = upstream.update_token_ending(now, is_failing);
-            let has_new_figures = renews_figures && upstream.renew_figures();
+            let has_new_figures = renews_figures && upstream.show_latest_figures();
             if is_ending || has_new_figures || upstream.is_listed(max_age) != upstream.is_shown {
                 self.reviews.touch(&key.stream);
             }

@@ -78,17 +78,17 @@ const PLAUSIBLE_EXPIRIES: std::ops::Range<i64> = 1_577_836_800..4_102_444_800;
 
 /// Which part of a URL a text is from.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum UrlPart {
     Query,
     Path,
 }
 
 /// The earliest plausible expiry that a text and the texts encoded in it state.
-pub(super) fn find_expiry(text: &str, place: Place) -> Option<Timestamp> {
+pub(super) fn find_expiry(text: &str, place: UrlPart) -> Option<Timestamp> {
     find_nested_expiry(text, place, 0)
 }
 
-fn find_nested_expiry(text: &str, place: Place, depth: usize) -> Option<Timestamp> {
+fn find_nested_expiry(text: &str, place: UrlPart, depth: usize) -> Option<Timestamp> {
     let parameters = find_parameters(text);
     let stated = parameters.iter().filter_map(|parameter| stated_expiry(parameter, place));
     let combined = parameters.iter().filter_map(|parameter| {
@@ -103,10 +103,10 @@ fn find_nested_expiry(text: &str, place: Place, depth: usize) -> Option<Timestam
         .min()
 }
 
-fn stated_expiry(parameter: &Parameter, place: Place) -> Option<Timestamp> {
+fn stated_expiry(parameter: &Parameter, place: UrlPart) -> Option<Timestamp> {
     let value = first_part(&parameter.value);
     match parameter.name.as_str() {
-        "e" if place == Place::Query => time_in(value),
+        "e" if place == UrlPart::Query => time_in(value),
         "se" | "ske" => time_in(value).or_else(|| parse_utc_date(value)),
         "txtime" | "wsabstime" => parse_hex_time(value),
         "qsigntime" | "qkeytime" => time_in(first_part(parameter.value.split_once(';')?.1)),

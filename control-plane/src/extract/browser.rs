@@ -122,7 +122,7 @@ impl Extractor for BrowserExtractor {
         }
         let captured = match span.finish(captured) {
             Ok(captured) => captured,
-            Err(failure) => return ExtractorOutput::failed(failure.at_step("browse")),
+            Err(failure) => return ExtractorOutput::from_error(failure.at_step("browse")),
         };
         let mut span = context.trace.start_step(&RunBranch::default(), "playlists");
         let candidates =
@@ -137,7 +137,7 @@ impl Extractor for BrowserExtractor {
         };
         match span.finish(found) {
             Ok(candidates) => ExtractorOutput { candidates, ..ExtractorOutput::default() },
-            Err(failure) => ExtractorOutput::failed(failure.at_step("playlists")),
+            Err(failure) => ExtractorOutput::from_error(failure.at_step("playlists")),
         }
     }
 }
@@ -171,7 +171,7 @@ impl BrowserExtractor {
             return Err(missing.into());
         }
         let egress = LoopbackProxy::start(context.fetcher.clone(), context.policy.clone()).await?;
-        let browser = launch::launch_browser(context, &egress).await?;
+        let browser = launch::launch_or_reach_browser(context, &egress).await?;
         let run = BrowserRun {
             url: &self.url,
             click_selectors: &self.click_selectors,

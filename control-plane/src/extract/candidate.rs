@@ -54,13 +54,13 @@ const MAX_CANDIDATES: usize = 200;
 const NAME_MAX_CHARS: usize = 80;
 
 impl ExtractorOutput {
-    pub(crate) fn failed(error: ExtractError) -> Self {
+    pub(crate) fn from_error(error: ExtractError) -> Self {
         Self { failures: vec![error], ..Self::default() }
     }
 
     /// The error that `count` findings, described by `which`, have no name that a stream's id can
     /// be made of; `None` if `count` is 0.
-    pub(super) fn describe_nameless(
+    pub(super) fn nameless_error(
         count: usize,
         which: impl Iterator<Item = String>,
     ) -> Option<ExtractError> {
@@ -83,7 +83,7 @@ impl ExtractorOutput {
             Some(Candidate { feed, label, ..candidate })
         });
         self.candidates = sanitized.collect();
-        self.unusable.extend(Self::describe_nameless(nameless.len(), nameless.into_iter()));
+        self.unusable.extend(Self::nameless_error(nameless.len(), nameless.into_iter()));
         // A run whose findings are all unusable has failed.
         if self.candidates.is_empty() {
             self.failures.append(&mut self.unusable);

@@ -118,12 +118,12 @@ impl From<FetchError> for StepFailure {
 pub(crate) fn describe_left_out<R: Ord + fmt::Display>(
     reasons: impl Iterator<Item = R>,
 ) -> Option<String> {
-    let (total, counts) = count_reasons(reasons);
+    let (total, counts) = count_and_describe_reasons(reasons);
     (total > 0).then(|| format!("{total} left out: {counts}"))
 }
 
 /// How many reasons there are, and how often each, as in `2 not HLS (.ts), 1 under DRM`.
-pub(crate) fn count_reasons<R: Ord + fmt::Display>(
+pub(crate) fn count_and_describe_reasons<R: Ord + fmt::Display>(
     reasons: impl Iterator<Item = R>,
 ) -> (usize, String) {
     let mut counts: BTreeMap<R, usize> = BTreeMap::new();

@@ -124,7 +124,7 @@ impl Extractor for M3uExtractor {
     async fn extract(&self, context: &ExtractContext<'_>) -> ExtractorOutput {
         let list = match self.fetch_list(context).await {
             Ok(list) => list,
-            Err(error) => return ExtractorOutput::failed(error),
+            Err(error) => return ExtractorOutput::from_error(error),
         };
         let mut span = context.trace.start_step(&RunBranch::default(), "filter");
         let entries =
@@ -138,7 +138,7 @@ impl Extractor for M3uExtractor {
             list.left_out.iter().filter(|entry| self.is_selected(&entry.name, &entry.group));
         let left_out = describe_left_out(left_out.map(|entry| entry.reason))
             .map(|message| ExtractError::new("filter", message, false));
-        let nameless = ExtractorOutput::describe_nameless(nameless.len(), lines);
+        let nameless = ExtractorOutput::nameless_error(nameless.len(), lines);
         let cut = list.is_cut.then(|| {
             let message = format!("only the first {MAX_ENTRIES} entries of the list are read");
             ExtractError::new("list", message, false)
@@ -159,7 +159,7 @@ impl Extractor for M3uExtractor {
         };
         match span.finish(result) {
             Ok(()) => ExtractorOutput { candidates, unusable, ..ExtractorOutput::default() },
-            Err(failure) => ExtractorOutput::failed(failure.at_step("filter")),
+            Err(failure) => ExtractorOutput::from_error(failure.at_step("filter")),
         }
     }
 }
@@ -197,8 +197,9 @@ impl M3uExtractor {
         let mut span = context.trace.start_step(&RunBranch::default(), "get");
         let fetched = async {
             let headers = build_header_map(&context.source.headers)?;
-            let request = Request::get(self.url.clone()).source_headers(headers);
-            let response = context.fetch(&RunBranch::default(), request, LIST_MAX_BYTES).await?;
+            let request = Request::get(self.url.clone()).with_source_headers(headers);
+            let response =
+                context.fetch_recorded(&RunBranch::default(), request, LIST_MAX_BYTES).await?;
             match response.is_success() {
                 true => Ok(response),
                 false => Err(StepFailure::from_status(response.status)),

@@ -57,12 +57,12 @@ async fn run_program(
     invocation: &ProgramInvocation<'_>,
 ) -> Result<Bytes, StepFailure> {
     let request = RecordedRequest::new(format!("RUN {}", invocation.name), invocation.target);
-    let live = launch_program(context, invocation);
+    let live = run_program_live(context, invocation);
     let response = context.recorder.run_exchange(&RunBranch::default(), request, live).await?;
     Ok(response.body)
 }
 
-async fn launch_program(
+async fn run_program_live(
     context: &ExtractContext<'_>,
     invocation: &ProgramInvocation<'_>,
 ) -> Result<RecordedResponse, StepFailure> {

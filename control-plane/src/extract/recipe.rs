@@ -89,7 +89,7 @@ use url::Url;
 #[cfg(any(test, feature = "fuzzing"))]
 pub use self::fuzzing::page;
 use self::run::{RecipeResults, RecipeRun};
-pub use self::script::run_if_script_worker;
+pub use self::script::run_script_worker;
 #[cfg(test)]
 pub(crate) use self::script::worker_of_the_tests;
 use self::step::{Step, VariableName};

@@ -50,15 +50,15 @@ impl RecordedRequest {
 }
 
 impl HttpRecorder {
-    pub(crate) fn live() -> Self {
+    pub(crate) fn new_live() -> Self {
         Self { now: Timestamp::now(), seed: rand::random(), mode: RecorderMode::Live }
     }
 
-    pub(crate) fn record() -> Self {
-        Self { mode: RecorderMode::Recording(Mutex::default()), ..Self::live() }
+    pub(crate) fn new_recording() -> Self {
+        Self { mode: RecorderMode::Recording(Mutex::default()), ..Self::new_live() }
     }
 
-    pub(crate) fn replay(recording: &Recording) -> Self {
+    pub(crate) fn new_replaying(recording: &Recording) -> Self {
         let mut branches: HashMap<_, VecDeque<_>> = HashMap::new();
         for exchange in &recording.exchanges {
             branches.entry(exchange.track.clone()).or_default().push_back(exchange.clone());

@@ -64,19 +64,19 @@ impl ExtractionRunner {
     }
 
     pub(crate) async fn run(&self, source: &ConfiguredSource) -> ExtractorOutput {
-        let (found, _) = self.run_with_recorder(source, &HttpRecorder::live()).await;
+        let (found, _) = self.run_with_recorder(source, &HttpRecorder::new_live()).await;
         found
     }
 
     /// Runs a source once, over the network.
     pub async fn extract(&self, source: &ConfiguredSource) -> Extraction {
-        let (found, steps) = self.run_with_recorder(source, &HttpRecorder::live()).await;
+        let (found, steps) = self.run_with_recorder(source, &HttpRecorder::new_live()).await;
         Extraction::new(found, steps)
     }
 
     /// Like [`extract`](Self::extract), and returns the exchanges of the run too.
-    pub async fn record(&self, source: &ConfiguredSource) -> (Extraction, Recording) {
-        let recorder = HttpRecorder::record();
+    pub async fn run_and_record(&self, source: &ConfiguredSource) -> (Extraction, Recording) {
+        let recorder = HttpRecorder::new_recording();
         let (found, steps) = self.run_with_recorder(source, &recorder).await;
         let recording = Recording {
             source: source.name.clone(),
@@ -92,7 +92,8 @@ impl ExtractionRunner {
 
     /// Runs a source on the responses of a recording, without any network.
     pub async fn replay(&self, source: &ConfiguredSource, recording: &Recording) -> Extraction {
-        let (found, steps) = self.run_with_recorder(source, &HttpRecorder::replay(recording)).await;
+        let (found, steps) =
+            self.run_with_recorder(source, &HttpRecorder::new_replaying(recording)).await;
         Extraction::new(found, steps)
     }
 
@@ -141,11 +142,11 @@ async fn extract_within_deadline(
     match tokio::time::timeout(deadline, run).await {
         Ok(Ok(found)) => found,
         Ok(Err(_)) => {
-            ExtractorOutput::failed(ExtractError::new("run", "the extractor panicked", false))
+            ExtractorOutput::from_error(ExtractError::new("run", "the extractor panicked", false))
         }
         Err(_) => {
             let message = format!("not finished within {}", humantime::format_duration(deadline));
-            ExtractorOutput::failed(ExtractError::new("run", message, true))
+            ExtractorOutput::from_error(ExtractError::new("run", message, true))
         }
     }
 }

@@ -21,13 +21,15 @@ use toml::de::DeValue;
 use url::Url;
 
 use super::headers::merge_learned_headers;
-use super::program::extractor::{PageFindings, PageProgram, parse_json_output, parse_playlist_url};
+use super::program::extractor::{
+    PageFindings, StreamFinderProgram, parse_json_output, parse_playlist_url,
+};
 use super::{Candidate, ExternalTool, Extractor, StepFailure};
 use crate::expiry;
 use crate::settings::error_at;
 use crate::source::Source;
 
-static STREAMLINK: PageProgram = PageProgram {
+static STREAMLINK: StreamFinderProgram = StreamFinderProgram {
     name: "streamlink",
     tool: ExternalTool::Streamlink,
     arguments: &["--config"],
@@ -53,7 +55,7 @@ pub(super) fn configure(
     settings: Spanned<DeValue<'_>>,
 ) -> Result<Arc<dyn Extractor>, toml::de::Error> {
     let span = settings.span();
-    let extractor = STREAMLINK.configure(settings)?;
+    let extractor = STREAMLINK.build_extractor(settings)?;
     // Most of Streamlink's plugins know no title that could name the feed.
     feed.map(|_| extractor).ok_or_else(|| error_at(span, "missing field `feed`"))
 }

@@ -55,7 +55,7 @@ impl RunBranch {
         Self { path: vec![index], name: name.unwrap_or_default().to_owned() }
     }
 
-    pub(crate) fn branch(&self, index: usize) -> Self {
+    pub(crate) fn child_branch(&self, index: usize) -> Self {
         let mut path = self.path.clone();
         path.push(index);
         Self { path, name: format!("{}#{}", self.name, index + 1) }

@@ -22,12 +22,14 @@ use toml::de::DeValue;
 use url::Url;
 
 use super::headers::merge_learned_headers;
-use super::program::extractor::{PageFindings, PageProgram, parse_json_output, parse_playlist_url};
+use super::program::extractor::{
+    PageFindings, StreamFinderProgram, parse_json_output, parse_playlist_url,
+};
 use super::{Candidate, ExternalTool, Extractor, StepFailure};
 use crate::expiry;
 use crate::source::Source;
 
-static YT_DLP: PageProgram = PageProgram {
+static YT_DLP: StreamFinderProgram = StreamFinderProgram {
     name: "yt-dlp",
     tool: ExternalTool::YtDlp,
     arguments: &["--ignore-config", "--config-locations"],
@@ -48,7 +50,7 @@ pub(super) fn configure(
     _: Option<&str>,
     settings: Spanned<DeValue<'_>>,
 ) -> Result<Arc<dyn Extractor>, toml::de::Error> {
-    YT_DLP.configure(settings)
+    YT_DLP.build_extractor(settings)
 }
 
 fn config_lines(source: &Source, page: &Url, proxy: &str) -> Vec<String> {
@@ -96,7 +98,7 @@ fn read_findings(output: &[u8], source: &Source) -> Result<PageFindings, StepFai
     let info = parse_json_output::<Option<Info>>(output)?;
     let mut findings = PageFindings::default();
     let mut videos = Vec::new();
-    list_videos(info.as_ref(), &mut videos);
+    collect_videos(info.as_ref(), &mut videos);
     for (position, video) in videos.into_iter().enumerate() {
         let found = findings.candidates.len();
         if let Some(video) = video {
@@ -111,9 +113,9 @@ fn read_findings(output: &[u8], source: &Source) -> Result<PageFindings, StepFai
 
 /// The videos of a page, whose entries may have entries themselves: a channel has a list for each of
 /// its tabs. `None` is one that yt-dlp could not read.
-fn list_videos<'a>(info: Option<&'a Info>, videos: &mut Vec<Option<&'a Info>>) {
+fn collect_videos<'a>(info: Option<&'a Info>, videos: &mut Vec<Option<&'a Info>>) {
     match info.and_then(|info| info.entries.as_ref()) {
-        Some(entries) => entries.iter().for_each(|entry| list_videos(entry.as_ref(), videos)),
+        Some(entries) => entries.iter().for_each(|entry| collect_videos(entry.as_ref(), videos)),
         None => videos.push(info),
     }
 }

@@ -31,17 +31,17 @@ const LAG_STEP_SECONDS: f64 = 10.0;
 
 impl Figures {
     /// Differ these figures so much from those that are shown that they are shown at once?
-    pub(crate) fn are_urgent(&self, shown: &Self) -> bool {
+    pub(crate) fn should_replace_at_once(&self, shown: &Self) -> bool {
         shown.measured_at.is_none() || (self.score - shown.score).abs() >= URGENT_SCORE_STEP
     }
 
     /// Differ these figures enough from those that are shown?
-    pub(crate) fn supersede(&self, shown: &Self) -> bool {
+    pub(crate) fn should_replace(&self, shown: &Self) -> bool {
         let seconds = |it: &Self| it.latency.map(|latency| latency.as_secs_f64());
         let lag = |it: &Self| it.lag.map(|lag| lag.as_secs_f64());
         let rate = |rate: Option<u64>| rate.map(|rate| rate as f64);
         let mut parts = self.score_parts.iter().zip(&shown.score_parts);
-        self.are_urgent(shown)
+        self.should_replace_at_once(shown)
             || (self.score - shown.score).abs() >= SCORE_STEP
             || self.score_parts.len() != shown.score_parts.len()
             || parts.any(|(part, shown)| (part.value - shown.value).abs() >= SCORE_STEP)
@@ -86,8 +86,12 @@ mod tests {
             ("half as fast", figures(0.5, Some(40), Some(500_000)), (true, false)),
             ("not known any more", figures(0.5, None, Some(1_000_000)), (true, false)),
         ] {
-            assert_eq!((later.supersede(&shown), later.are_urgent(&shown)), expected, "{name}");
+            assert_eq!(
+                (later.should_replace(&shown), later.should_replace_at_once(&shown)),
+                expected,
+                "{name}"
+            );
         }
-        assert!(shown.are_urgent(&Figures::default()), "the first ones");
+        assert!(shown.should_replace_at_once(&Figures::default()), "the first ones");
     }
 }

@@ -1,7 +1,7 @@
 //! Every stream that a source names, whether it plays or not, and the outages of those that do not.
 //!
 //! A source names the feeds of its configuration for ever, and what it has found for as long as
-//! [`SourceState::is_still_known`] says. A find that has never passed a check is no stream yet
+//! [`SourceState::is_find_still_known`] says. A find that has never passed a check is no stream yet
 //! unless the configuration names it, as lists are full of dead entries.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,7 +33,7 @@ struct ConfiguredStream {
 
 /// What a review of a stream came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Known {
+pub(crate) enum StreamExistence {
     Yes,
     /// Whether it is one is not known yet, as a source that should have it has not been asked.
     NotYet,
@@ -54,7 +54,7 @@ pub(crate) struct KnownStream {
 
 /// By source index: the position of a stream among the feeds or finds of the source, and why its
 /// find was rejected.
-pub(crate) type NamingSources<'a> = BTreeMap<usize, (usize, Option<&'a str>)>;
+pub(crate) type SourcesNamingStream<'a> = BTreeMap<usize, (usize, Option<&'a str>)>;
 
 /// A find that has not passed a check.
 struct UnverifiedFind {
@@ -71,7 +71,7 @@ impl UnverifiedFind {
     fn is_current(&self, source: usize, sources: &[SourceState]) -> bool {
         sources.get(source).is_some_and(|source| {
             let is_superseded = self.is_inherited && source.has_complete_run_since(self.found_at);
-            source.is_configured() && !is_superseded && source.is_still_known(self.found_at)
+            source.is_configured() && !is_superseded && source.is_find_still_known(self.found_at)
         })
     }
 }
@@ -83,7 +83,7 @@ const RECOVERY_ALERT_DELAY: Duration = Duration::from_secs(10);
 
 impl KnownStreams {
     /// Takes over which streams the configuration names. Gives those that it no longer names.
-    pub(crate) fn configure(&mut self, sources: &[SourceState]) -> Vec<StreamId> {
+    pub(crate) fn replace_configured_streams(&mut self, sources: &[SourceState]) -> Vec<StreamId> {
         let before = std::mem::take(&mut self.configured);
         self.by_source.clear();
         let places = sources.iter().enumerate();
@@ -132,9 +132,9 @@ impl KnownStreams {
 
     /// The sources that name a stream by their configuration, or by a find that has not passed a
     /// check.
-    pub(crate) fn naming_sources(&self, stream: &StreamId) -> NamingSources<'_> {
+    pub(crate) fn naming_sources(&self, stream: &StreamId) -> SourcesNamingStream<'_> {
         let configured = self.configured.get(stream).into_iter().flat_map(|one| &one.sources);
-        let mut named: NamingSources<'_> =
+        let mut named: SourcesNamingStream<'_> =
             configured.map(|(source, position)| (*source, (*position, None))).collect();
         let finds = self.streams.get(stream).into_iter().flat_map(|known| &known.unverified_finds);
         named.extend(
@@ -173,7 +173,7 @@ impl KnownStreams {
                 self.by_source.entry(*source).or_default().insert(id.clone());
             }
             let (feed, outage) = (stream.feed.clone(), stream.outage);
-            let is_down = outage.is_some() && stream.active().is_none();
+            let is_down = outage.is_some() && stream.active_upstream().is_none();
             let known =
                 KnownStream { feed, outage, unverified_finds: finds, is_down, state_since: now };
             self.streams.insert(id.clone(), known);
@@ -232,7 +232,7 @@ impl KnownStreams {
         upstreams: impl Iterator<Item = (&'a UpstreamKey, &'a TrackedUpstream)>,
         sources: &[SourceState],
         now: Timestamp,
-    ) -> Known {
+    ) -> StreamExistence {
         let has_run = |source: &usize| sources.get(*source).is_some_and(SourceState::has_run);
         let configured = self.configured.get(stream);
         let mut all_have_run = configured.is_none_or(|one| one.sources.keys().all(has_run));
@@ -249,11 +249,15 @@ impl KnownStreams {
         if !self.streams.contains_key(stream) {
             let configured = configured.filter(|_| all_have_run).map(|one| &one.feed);
             let Some(feed) = feed.or(configured) else {
-                return if self.is_configured(stream) { Known::NotYet } else { Known::No };
+                return if self.is_configured(stream) {
+                    StreamExistence::NotYet
+                } else {
+                    StreamExistence::No
+                };
             };
             self.streams.insert(stream.clone(), KnownStream::new(feed.clone()));
         }
-        let Some(known) = self.streams.get_mut(stream) else { return Known::NotYet };
+        let Some(known) = self.streams.get_mut(stream) else { return StreamExistence::NotYet };
         if let Some(feed) = feed.filter(|feed| known.feed != **feed) {
             known.feed.clone_from(feed);
         }
@@ -264,17 +268,17 @@ impl KnownStreams {
         all_have_run &= finds.keys().all(has_run);
         let is_named = !finds.is_empty() || configured.is_some();
         if let Some(is_playing) = is_playing.or_else(|| all_have_run.then_some(false)) {
-            known.update_outage(is_playing, now);
+            known.set_playing(is_playing, now);
         }
         for source in outdated {
             self.forget_naming(stream, source);
         }
         if is_named || is_playing.is_some() {
-            return Known::Yes;
+            return StreamExistence::Yes;
         }
         tracing::info!(%stream, "the stream is removed: no source names it any more");
         self.streams.remove(stream);
-        Known::No
+        StreamExistence::No
     }
 
     /// Streams whose outage has lasted long enough to be reported, or has ended.
@@ -315,7 +319,7 @@ impl KnownStream {
         }
     }
 
-    fn update_outage(&mut self, is_playing: bool, now: Timestamp) {
+    fn set_playing(&mut self, is_playing: bool, now: Timestamp) {
         if self.is_down != is_playing {
             return;
         }

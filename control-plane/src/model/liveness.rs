@@ -122,7 +122,7 @@ impl LivenessDetector {
     }
 
     /// Is this rendition frozen, or is its audio, while other renditions advance?
-    pub(crate) fn is_stuck(&self, rendition: &RenditionId) -> bool {
+    pub(crate) fn is_rendition_stuck(&self, rendition: &RenditionId) -> bool {
         self.stuck_renditions.contains(rendition)
     }
 
@@ -155,7 +155,7 @@ impl LivenessDetector {
 
     /// Frozen means that no video advances, or no audio that plays with one. One late rendition
     /// makes the whole upstream suspect, as its players are about to stall. A single frozen
-    /// rendition is [stuck](Self::is_stuck).
+    /// rendition is [stuck](Self::is_rendition_stuck).
     fn check_progress(&self) -> Result<(), CheckError> {
         let message = |late: &PlaylistProgress| {
             format!("the playlist has not moved for {} s", late.unchanged_since.elapsed().as_secs())
@@ -172,7 +172,7 @@ impl LivenessDetector {
             });
             return Err(CheckError::permanent(message(last)));
         }
-        let mut others = self.progress.iter().filter(|(id, _)| !self.is_stuck(id));
+        let mut others = self.progress.iter().filter(|(id, _)| !self.is_rendition_stuck(id));
         match others.find(|(_, progress)| progress.is_late(SUSPECT_AFTER_TARGET_DURATIONS)) {
             Some((_, late)) => Err(CheckError::late(message(late))),
             None => Ok(()),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use pitwall_upstream_map::documents::ExtractorError;
 
-use super::known_streams::NamingSources;
+use super::known_streams::SourcesNamingStream;
 use super::run_report::CHECK_STEP;
 use super::source_state::SourceState;
 use super::tracked_upstream::TrackedUpstream;
@@ -14,7 +14,7 @@ use super::tracked_upstream::TrackedUpstream;
 pub(crate) fn stream_cause<'a>(
     feed: &str,
     upstreams: impl Iterator<Item = (usize, &'a TrackedUpstream)>,
-    naming_sources: &NamingSources<'_>,
+    naming_sources: &SourcesNamingStream<'_>,
     sources: &[SourceState],
     now: Timestamp,
 ) -> String {
@@ -25,7 +25,7 @@ pub(crate) fn stream_cause<'a>(
     }
     for (source, (_, rejection)) in naming_sources {
         let Some(state) = sources.get(*source) else { continue };
-        causes.entry(*source).or_insert_with(|| find_cause(feed, *rejection, state));
+        causes.entry(*source).or_insert_with(|| describe_rejected_find(feed, *rejection, state));
     }
     let name = |source: &usize| sources.get(*source).map_or("", |one| &one.source.name);
     match causes.len() {
@@ -50,7 +50,7 @@ pub(crate) fn upstream_cause(
     let token = ended.map(|at| format!("its token ended at {}", format_clock_time(at, now)));
     let failures = state.failures_of_feed(feed);
     let step = failures.iter().find(|failure| failure.step != CHECK_STEP);
-    let step = step.map(|failure| step_cause(feed, failure));
+    let step = step.map(|failure| describe_failed_step(feed, failure));
     match (token, step) {
         (Some(token), Some(step)) => format!("{token} and {step} ({check})"),
         (Some(token), None) => format!("{token} ({check})"),
@@ -60,22 +60,26 @@ pub(crate) fn upstream_cause(
 }
 
 /// The cause for a find that has never passed a check.
-pub(crate) fn find_cause(feed: &str, rejection: Option<&str>, state: &SourceState) -> String {
+pub(crate) fn describe_rejected_find(
+    feed: &str,
+    rejection: Option<&str>,
+    state: &SourceState,
+) -> String {
     let failures = state.failures_of_feed(feed);
     match (rejection, failures.first()) {
         (Some(rejection), _) => rejection.to_owned(),
-        (None, Some(failure)) => step_cause(feed, failure),
+        (None, Some(failure)) => describe_failed_step(feed, failure),
         (None, None) if state.has_run() => "its source does not find it".to_owned(),
         (None, None) => "its source has not been asked yet".to_owned(),
     }
 }
 
 /// Why a run of a source failed.
-pub(crate) fn run_cause(failure: &ExtractorError) -> String {
-    step_cause("", failure)
+pub(crate) fn describe_failed_run(failure: &ExtractorError) -> String {
+    describe_failed_step("", failure)
 }
 
-fn step_cause(feed: &str, failure: &ExtractorError) -> String {
+fn describe_failed_step(feed: &str, failure: &ExtractorError) -> String {
     let own = format!("{feed}: ");
     let bare = |text: &str| text.strip_prefix(&own).unwrap_or(text).to_owned();
     let (step, message) = (bare(&failure.step), bare(&failure.message));

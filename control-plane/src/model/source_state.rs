@@ -91,7 +91,11 @@ impl SourceState {
 
     /// The state of a source whose definition was replaced: it runs at once, and what was learned of
     /// its tokens stays.
-    pub(crate) fn redefined(&self, source: Arc<ConfiguredSource>, position: usize) -> Self {
+    pub(crate) fn with_new_definition(
+        &self,
+        source: Arc<ConfiguredSource>,
+        position: usize,
+    ) -> Self {
         Self {
             redefined_at: Some(Instant::now()),
             last_success_at: self.last_success_at,
@@ -107,7 +111,7 @@ impl SourceState {
 
     /// When the first complete run since the definition was replaced began; once for each
     /// replacement. What was last found before is not what the source has now.
-    pub(crate) fn take_first_run_redefined(&mut self) -> Option<Instant> {
+    pub(crate) fn take_redefined_run_start(&mut self) -> Option<Instant> {
         let redefined_at = self.redefined_at?;
         let began = self.last_complete_run_began_at.filter(|began| *began >= redefined_at)?;
         self.redefined_at = None;
@@ -129,15 +133,15 @@ impl SourceState {
     }
 
     /// Was what was found at `found_at` still listed by the last complete run?
-    pub(crate) fn is_still_listed(&self, found_at: Instant) -> bool {
+    pub(crate) fn is_find_still_listed(&self, found_at: Instant) -> bool {
         self.last_complete_run_began_at.is_none_or(|began| began <= found_at)
     }
 
     /// Does what was found at `found_at` still count as found? For ten minutes once a complete run
     /// no longer listed it, for a day while no later run was complete.
-    pub(crate) fn is_still_known(&self, found_at: Instant) -> bool {
+    pub(crate) fn is_find_still_known(&self, found_at: Instant) -> bool {
         found_at.elapsed()
-            < if self.is_still_listed(found_at) {
+            < if self.is_find_still_listed(found_at) {
                 UNREACHABLE_RETENTION
             } else {
                 UNLISTED_RETENTION
@@ -192,7 +196,7 @@ impl SourceState {
         let expires_at = [report.expires_at, assumed].into_iter().flatten().min();
         let regular = refresh::next_run_delay(
             now,
-            cadence.poll_interval(self.source.every),
+            cadence.run_interval(self.source.every),
             expires_at,
             jitter,
         );

@@ -105,7 +105,7 @@ impl TrackedUpstream {
     }
 
     /// Takes the figures of the last measurements, with the parts of the score.
-    pub(crate) fn update_latest_figures(&mut self, score_parts: Vec<ScorePart>, now: Timestamp) {
+    pub(crate) fn refresh_latest_figures(&mut self, score_parts: Vec<ScorePart>, now: Timestamp) {
         self.score = score_parts.iter().map(|part| part.points).sum();
         self.latest_figures = Figures {
             measured_at: Some(now),
@@ -116,15 +116,15 @@ impl TrackedUpstream {
             bit_rate: self.findings.sample.bit_rate,
             lag: self.findings.live_edge.lag(now),
         };
-        if self.latest_figures.are_urgent(&self.figures) {
+        if self.latest_figures.should_replace_at_once(&self.figures) {
             self.figures.clone_from(&self.latest_figures);
         }
     }
 
     /// Shows the latest figures if they differ enough from those that are shown; returns whether
     /// they do.
-    pub(crate) fn renew_figures(&mut self) -> bool {
-        let do_differ = self.latest_figures.supersede(&self.figures);
+    pub(crate) fn show_latest_figures(&mut self) -> bool {
+        let do_differ = self.latest_figures.should_replace(&self.figures);
         if do_differ {
             self.figures.clone_from(&self.latest_figures);
         }
@@ -177,7 +177,7 @@ impl TrackedUpstream {
         self.observed_lifetime = None;
         match self.liveness.observe(&findings, context.rules, context.now) {
             Ok(()) => {
-                self.breaker.record_new_url();
+                self.breaker.reset_for_new_url();
                 self.record_passed_check(findings, context.now);
             }
             // The same frozen picture behind a new token.
@@ -196,7 +196,10 @@ impl TrackedUpstream {
         context: CheckContext<'_>,
     ) -> bool {
         let urls = |upstream: &Self| -> Vec<_> {
-            upstream.renditions().map(|one| (one.id.clone(), one.playlist.clone())).collect()
+            upstream
+                .offered_renditions()
+                .map(|one| (one.id.clone(), one.playlist.clone()))
+                .collect()
         };
         let before = urls(self);
         let alive = |findings: CheckFindings| {
@@ -286,12 +289,12 @@ impl TrackedUpstream {
 
     /// Has the upstream been down for `after`, and does its source no longer list it?
     pub(crate) fn is_forgettable(&self, after: Duration, source: &SourceState) -> bool {
-        self.breaker.down_for() >= after && !source.is_still_known(self.last_found_at)
+        self.breaker.down_for() >= after && !source.is_find_still_known(self.last_found_at)
     }
 
     /// The renditions offered to viewers: all but frozen ones.
-    pub(crate) fn renditions(&self) -> impl Iterator<Item = &Rendition> {
-        self.findings.renditions.iter().filter(|one| !self.liveness.is_stuck(&one.id))
+    pub(crate) fn offered_renditions(&self) -> impl Iterator<Item = &Rendition> {
+        self.findings.renditions.iter().filter(|one| !self.liveness.is_rendition_stuck(&one.id))
     }
 
     pub(crate) fn target_duration(&self) -> Duration {

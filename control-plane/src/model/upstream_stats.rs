@@ -65,7 +65,7 @@ impl Default for UpstreamStats {
 
 impl UpstreamStats {
     pub(crate) fn record_passed_check(&mut self, sample: &SegmentSample) {
-        let weight = weight_since_last(&mut self.last.check);
+        let weight = take_weight_since_last(&mut self.last.check);
         self.success += weight * (1.0 - self.success);
         // A sample that several checks share is counted once.
         if self.last.sample.is_none_or(|last| sample.taken_at > last) {
@@ -78,12 +78,12 @@ impl UpstreamStats {
     }
 
     pub(crate) fn record_failed_check(&mut self) {
-        self.success -= weight_since_last(&mut self.last.check) * self.success;
+        self.success -= take_weight_since_last(&mut self.last.check) * self.success;
     }
 
     /// Records that `share` (0 to 1) of the players' reports reported a stall.
     pub(crate) fn record_stalls(&mut self, share: f64) {
-        let weight = weight_since_last(&mut self.last.stalls);
+        let weight = take_weight_since_last(&mut self.last.stalls);
         self.stalls += weight * (share.clamp(0.0, 1.0) - self.stalls);
     }
 
@@ -132,7 +132,7 @@ impl UpstreamStats {
     }
 }
 
-fn weight_since_last(last: &mut Option<Instant>) -> f64 {
+fn take_weight_since_last(last: &mut Option<Instant>) -> f64 {
     let now = Instant::now();
     weight_between(last.replace(now), now)
 }

@@ -50,14 +50,16 @@ impl UpstreamTable {
         &self,
         stream: &StreamId,
     ) -> impl Iterator<Item = (&UpstreamKey, &TrackedUpstream)> {
-        self.upstreams.range(first_key(stream)..).take_while(|(key, _)| key.stream == *stream)
+        self.upstreams.range(lowest_key_of(stream)..).take_while(|(key, _)| key.stream == *stream)
     }
 
     pub(crate) fn of_stream_mut(
         &mut self,
         stream: &StreamId,
     ) -> impl Iterator<Item = (&UpstreamKey, &mut TrackedUpstream)> {
-        self.upstreams.range_mut(first_key(stream)..).take_while(|(key, _)| key.stream == *stream)
+        self.upstreams
+            .range_mut(lowest_key_of(stream)..)
+            .take_while(|(key, _)| key.stream == *stream)
     }
 
     pub(crate) fn of_source(
@@ -69,6 +71,6 @@ impl UpstreamTable {
     }
 }
 
-fn first_key(stream: &StreamId) -> UpstreamKey {
+fn lowest_key_of(stream: &StreamId) -> UpstreamKey {
     UpstreamKey { stream: stream.clone(), source: 0, ordinal: 0 }
 }

@@ -11,7 +11,7 @@ use pitwall_upstream_map::slug::slugify;
 use pitwall_upstream_map::{Container, MultivariantTags, Rendition, RenditionId, Role};
 
 /// By rendition id: the composition that gets no suffix.
-pub(super) struct UsualCompositions<'a>(BTreeMap<&'a RenditionId, SegmentComposition<'a>>);
+pub(super) struct CompositionsById<'a>(BTreeMap<&'a RenditionId, SegmentComposition<'a>>);
 
 /// What the segments of one media playlist have in common.
 #[derive(Clone, Copy)]
@@ -67,7 +67,7 @@ pub(super) fn qualify_i_frame_ids(
     multivariant
 }
 
-impl<'a> UsualCompositions<'a> {
+impl<'a> CompositionsById<'a> {
     /// `renditions`: those of all sources, in the order of the configuration.
     pub(super) fn of(renditions: impl Iterator<Item = &'a Rendition>) -> Self {
         let mut usual = BTreeMap::new();
@@ -78,7 +78,7 @@ impl<'a> UsualCompositions<'a> {
     }
 
     /// The rendition with its id suffixed where its composition is not the usual one.
-    pub(super) fn qualify_id(&self, rendition: &Rendition) -> Rendition {
+    pub(super) fn qualify_rendition(&self, rendition: &Rendition) -> Rendition {
         let own = SegmentComposition::of(rendition);
         let usual = self.0.get(&rendition.id).copied().unwrap_or(own);
         let mut id = rendition.id.0.clone();
@@ -114,13 +114,13 @@ mod tests {
         let first = [rendition("v720-avc", "mpeg-ts"), rendition("v360-avc", "fmp4")];
         let second = [rendition("v720-avc", "fmp4"), rendition("v360-avc", "fmp4")];
         let third = [rendition("v720-avc", "mpeg-ts"), rendition("v1080-avc", "fmp4")];
-        let usual = UsualCompositions::of(first.iter().chain(&second).chain(&third));
+        let usual = CompositionsById::of(first.iter().chain(&second).chain(&third));
         for (source, expected) in [
             (&first, ["v720-avc", "v360-avc"]),
             (&second, ["v720-avc-m4s", "v360-avc"]),
             (&third, ["v720-avc", "v1080-avc"]),
         ] {
-            let names = source.each_ref().map(|one| usual.qualify_id(one).id.0);
+            let names = source.each_ref().map(|one| usual.qualify_rendition(one).id.0);
             assert_eq!(names, expected);
         }
     }
@@ -162,9 +162,9 @@ mod tests {
             (&with_audio("ec-3"), &muxed, "v720-avc"),
             (&with_audio("ec-3"), &packed, "v720-avc-mp3"),
         ] {
-            let usual = UsualCompositions::of([first, second].into_iter());
+            let usual = CompositionsById::of([first, second].into_iter());
             assert_eq!(
-                (usual.qualify_id(first).id, usual.qualify_id(second).id.0),
+                (usual.qualify_rendition(first).id, usual.qualify_rendition(second).id.0),
                 (first.id.clone(), expected.to_owned())
             );
         }

@@ -60,7 +60,7 @@ impl Default for RankConfig {
 
 impl RankConfig {
     /// The preferences that an upstream meets.
-    pub(crate) fn preferences<'a>(
+    pub(crate) fn matching_preferences<'a>(
         &'a self,
         stream: &'a StreamId,
         source: &'a str,
@@ -155,7 +155,7 @@ mod tests {
         ] {
             let config =
                 config(&format!("[[prefer]]\nname = 'rule'\npoints = 0.2\n{rule}\n")).unwrap();
-            let met = config.preferences(&stream, "club", &renditions).count() == 1;
+            let met = config.matching_preferences(&stream, "club", &renditions).count() == 1;
             assert_eq!(met, expected, "{rule}");
         }
     }

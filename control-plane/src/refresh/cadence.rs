@@ -39,7 +39,7 @@ impl PollCadence {
         }
     }
 
-    pub(crate) fn poll_interval(self, configured: Duration) -> Duration {
+    pub(crate) fn run_interval(self, configured: Duration) -> Duration {
         match self {
             Self::Fast => configured,
             Self::Slow => {
@@ -104,9 +104,9 @@ mod tests {
     fn intervals() {
         for (seconds, slow) in [(30, 180), (300, 1800), (1800, 3600), (7200, 7200)] {
             let every = Duration::from_secs(seconds);
-            assert_eq!(PollCadence::Fast.poll_interval(every), every);
+            assert_eq!(PollCadence::Fast.run_interval(every), every);
             assert_eq!(
-                PollCadence::Slow.poll_interval(every),
+                PollCadence::Slow.run_interval(every),
                 Duration::from_secs(slow),
                 "{seconds}"
             );

@@ -57,7 +57,7 @@ fn is_in_race_week(meeting: &Meeting, now: Timestamp) -> bool {
         .ok()
         .and_then(|day| day.to_zoned(TimeZone::UTC).ok());
     thursday.is_some_and(|thursday| thursday.timestamp() <= now)
-        && meeting.sessions.iter().any(|one| now < live_window::session_until(one))
+        && meeting.sessions.iter().any(|one| now < live_window::session_over_at(one))
 }
 
 #[cfg(test)]

@@ -73,27 +73,27 @@ pub(crate) struct ProviderSession {
 
 impl RejectedItem {
     /// An item whose meeting is unknown.
-    pub(crate) fn unknown(message: impl Into<String>) -> Self {
+    pub(crate) fn of_unknown_meeting(message: impl Into<String>) -> Self {
         Self { meeting: None, code: None, message: message.into() }
     }
 
-    pub(crate) fn meeting(id: &str, why: impl fmt::Display) -> Self {
+    pub(crate) fn of_meeting(id: &str, why: impl fmt::Display) -> Self {
         Self { meeting: Some(id.to_owned()), code: None, message: format!("{id}: {why}") }
     }
 
-    pub(crate) fn session(id: &str, code: &str, why: impl fmt::Display) -> Self {
+    pub(crate) fn of_session(id: &str, code: &str, why: impl fmt::Display) -> Self {
         let message = format!("{id}:{code}: {why}");
         Self { meeting: Some(id.to_owned()), code: Some(code.to_owned()), message }
     }
 
     /// Whether a meeting may be missing from the calendar because of this item.
-    pub(crate) fn can_hide_meeting(&self, id: &str) -> bool {
+    pub(crate) fn can_explain_missing_meeting(&self, id: &str) -> bool {
         self.meeting.as_deref().is_none_or(|meeting| meeting == id)
     }
 
     /// Whether a session may be missing from its meeting because of this item.
-    pub(crate) fn can_hide_session(&self, id: &str, code: &str) -> bool {
-        self.can_hide_meeting(id) && self.code.as_deref().is_none_or(|own| own == code)
+    pub(crate) fn can_explain_missing_session(&self, id: &str, code: &str) -> bool {
+        self.can_explain_missing_meeting(id) && self.code.as_deref().is_none_or(|own| own == code)
     }
 }
 

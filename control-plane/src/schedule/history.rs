@@ -55,16 +55,16 @@ pub(crate) fn carry_over_history(
                     inherit_history(old, new, rejected, omission_cancels, now);
                 }
             }
-            None if rejected.iter().any(|one| one.can_hide_meeting(&old.id)) => {
+            None if rejected.iter().any(|one| one.can_explain_missing_meeting(&old.id)) => {
                 dropped.push(old.clone());
             }
-            None if old.is_cancelled() && is_remembered(last, old, now) => {
+            None if old.is_cancelled() && is_kept_as_cancelled(last, old, now) => {
                 dropped.push(old.clone())
             }
             // `cancel_session` leaves sessions that have begun as they are: their meeting was only
             // taken off a list of upcoming ones.
             None if omission_cancels && !old.is_over(now) => {
-                let sessions = old.slots.iter().map(|session| cancel_session(session, now));
+                let sessions = old.slots.iter().map(|session| cancel_if_upcoming(session, now));
                 dropped.push(ProviderMeeting { slots: sessions.collect(), ..old.clone() });
             }
             None => {}
@@ -77,7 +77,7 @@ pub(crate) fn carry_over_history(
 /// Whether a cancelled meeting that is not listed any more is still kept: for its whole season, or
 /// in a calendar without seasons while it is around the current year, so that it is not kept for
 /// ever.
-fn is_remembered(last: &ProviderCalendar, old: &ProviderMeeting, now: Timestamp) -> bool {
+fn is_kept_as_cancelled(last: &ProviderCalendar, old: &ProviderMeeting, now: Timestamp) -> bool {
     let year = utc_date(now).year();
     last.season.is_some() || old.anchor_date().is_some_and(|day| is_around_year(year, day))
 }
@@ -119,16 +119,16 @@ fn inherit_history(
     let listed: Vec<_> = new.slots.iter().map(|session| session.code.clone()).collect();
     let lost = old.slots.iter().filter(|session| !listed.contains(&session.code));
     for session in lost {
-        if rejected.iter().any(|one| one.can_hide_session(&new.id, &session.code)) {
+        if rejected.iter().any(|one| one.can_explain_missing_session(&new.id, &session.code)) {
             new.slots.push(session.clone());
         } else if !gained && (session.cancelled || (omission_cancels && !session.is_over(now))) {
-            new.slots.push(cancel_session(session, now));
+            new.slots.push(cancel_if_upcoming(session, now));
         }
     }
     new.slots.sort_by_key(ProviderSession::sort_time);
 }
 
-fn cancel_session(session: &ProviderSession, now: Timestamp) -> ProviderSession {
+fn cancel_if_upcoming(session: &ProviderSession, now: Timestamp) -> ProviderSession {
     if session.cancelled || !session.is_upcoming(now) {
         return session.clone();
     }

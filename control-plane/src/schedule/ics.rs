@@ -47,7 +47,7 @@ impl Provider for IcsProvider {
         ProviderName::ICS.0
     }
 
-    fn origin(&self) -> String {
+    fn location(&self) -> String {
         match &self.location {
             Some(IcsLocation::Url(url)) => url.0.to_string(),
             Some(IcsLocation::File(path)) => path.display().to_string(),

@@ -53,7 +53,7 @@ impl Provider for JolpicaProvider {
         ProviderName::JOLPICA.0
     }
 
-    fn origin(&self) -> String {
+    fn location(&self) -> String {
         self.base.to_string()
     }
 
@@ -180,7 +180,7 @@ fn build_calendar(races: Vec<Value>) -> Result<ProviderResponse, ProviderError> 
         let meeting = build_meeting(&season, name, race, &mut rejected);
         if race.season != season {
             let why = format!("its season is {}, not {season}", race.season);
-            rejected.push(RejectedItem::meeting(&meeting.id, why));
+            rejected.push(RejectedItem::of_meeting(&meeting.id, why));
         } else if !meeting.slots.is_empty() {
             meetings.push(meeting);
         }
@@ -212,7 +212,7 @@ fn build_meeting(
     for (code, name, when) in session_entries(race) {
         match build_session(code, name, when) {
             Ok(session) => sessions.push(session),
-            Err(why) => rejected.push(RejectedItem::session(&id, code, why)),
+            Err(why) => rejected.push(RejectedItem::of_session(&id, code, why)),
         }
     }
     sessions.sort_by_key(ProviderSession::sort_time);

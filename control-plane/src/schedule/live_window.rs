@@ -66,7 +66,7 @@ pub(crate) fn status_at(session: &Session, now: Timestamp) -> SessionStatus {
     }
     let from = session.live_from.or(session.start);
     match from {
-        _ if now >= session_until(session) => SessionStatus::Past,
+        _ if now >= session_over_at(session) => SessionStatus::Past,
         Some(from) if now >= from => SessionStatus::Live,
         _ => SessionStatus::Upcoming,
     }
@@ -74,12 +74,12 @@ pub(crate) fn status_at(session: &Session, now: Timestamp) -> SessionStatus {
 
 /// When a session is over. The date of a session without a start is in an unknown time zone: the
 /// session is over when its last day is over everywhere.
-pub(crate) fn session_until(session: &Session) -> Timestamp {
+pub(crate) fn session_over_at(session: &Session) -> Timestamp {
     session.live_until.or(session.end).unwrap_or_else(|| end_of_day(session.last_day()))
 }
 
 /// Whether `now` is after the session's end and within the margin in which it may overrun.
-pub(crate) fn is_in_margin(session: &Session, now: Timestamp) -> bool {
+pub(crate) fn is_in_overrun_margin(session: &Session, now: Timestamp) -> bool {
     status_at(session, now) == SessionStatus::Live && session.end.is_some_and(|end| now >= end)
 }
 
@@ -87,7 +87,8 @@ pub(crate) fn is_in_margin(session: &Session, now: Timestamp) -> bool {
 /// is on the air only if a stream is `watchable`: most sessions are over by then, and their streams
 /// end with them.
 pub(crate) fn is_on_air(session: &Session, now: Timestamp, watchable: bool) -> bool {
-    status_at(session, now) == SessionStatus::Live && (watchable || !is_in_margin(session, now))
+    status_at(session, now) == SessionStatus::Live
+        && (watchable || !is_in_overrun_margin(session, now))
 }
 
 /// The end of a date in every time zone: noon UTC of the next day.
@@ -103,7 +104,7 @@ pub(crate) fn end_of_day(day: Date) -> Timestamp {
 pub(crate) fn schedule_at(schedule: &Schedule, now: Timestamp, watchable: bool) -> Schedule {
     let mut schedule = schedule.clone();
     for session in schedule.meetings.iter_mut().flat_map(|meeting| &mut meeting.sessions) {
-        session.overrun = watchable && is_in_margin(session, now);
+        session.overrun = watchable && is_in_overrun_margin(session, now);
         session.status = status_at(session, now);
     }
     schedule
@@ -117,7 +118,7 @@ pub(crate) fn sort_time(start: Option<Timestamp>, date: Date) -> Timestamp {
 
 /// The live session that started last, or the next upcoming one. The statuses must be those of the
 /// current time: see [`schedule_at`].
-pub(crate) fn current_session(schedule: &Schedule) -> Option<&Session> {
+pub(crate) fn live_or_next_session(schedule: &Schedule) -> Option<&Session> {
     let sessions = || schedule.meetings.iter().flat_map(|meeting| &meeting.sessions);
     let with = |status| sessions().filter(move |session| session.status == status);
     let sort_key = |session: &&Session| sort_time(session.start, session.date);

@@ -209,7 +209,7 @@ pub(crate) fn unconfirmed_since(
 pub(crate) fn count_disagreements(schedule: &Schedule, now: Timestamp) -> usize {
     let sessions = schedule.meetings.iter().flat_map(|meeting| &meeting.sessions);
     let open = sessions.filter(|one| !one.disagreement.is_empty());
-    open.filter(|one| now < live_window::session_until(one)).count()
+    open.filter(|one| now < live_window::session_over_at(one)).count()
 }
 
 #[cfg(test)]

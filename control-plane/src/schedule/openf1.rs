@@ -89,7 +89,7 @@ impl Provider for OpenF1Provider {
         ProviderName::OPENF1.0
     }
 
-    fn origin(&self) -> String {
+    fn location(&self) -> String {
         self.base.to_string()
     }
 
@@ -151,7 +151,7 @@ fn build_calendar(
     for (key, rows) in &session_rows {
         let Some(mut meeting) = build_meeting(season, meeting_rows.get(key), rows) else {
             let why = format!("meeting {key}: it has no name to make an id of");
-            rejected.push(RejectedItem::unknown(why));
+            rejected.push(RejectedItem::of_unknown_meeting(why));
             continue;
         };
         // Two meetings of one name and circuit, such as the tests before a season, need different
@@ -196,7 +196,7 @@ fn build_meeting(
             locality,
             country: text(|row| &row.country_name),
         },
-        utc_offset: text(|row| &row.gmt_offset).and_then(|text| parse_utc_offset(&text)),
+        utc_offset: text(|row| &row.gmt_offset).and_then(|text| normalize_utc_offset(&text)),
         series: true,
         slots: Vec::new(),
     })
@@ -224,7 +224,7 @@ fn build_sessions(
         {
             code = format!("{code}-{key}");
         }
-        let mut reject = |why: String| rejected.push(RejectedItem::session(id, &code, why));
+        let mut reject = |why: String| rejected.push(RejectedItem::of_session(id, &code, why));
         let Some(start) = parse_timestamp(text) else {
             reject(format!("{text:?} is no moment"));
             continue;
@@ -278,7 +278,7 @@ fn session_code(name: &str) -> String {
 }
 
 /// Converts `-04:00:00` and `08:00:00` to `-04:00` and `+08:00`.
-fn parse_utc_offset(text: &str) -> Option<String> {
+fn normalize_utc_offset(text: &str) -> Option<String> {
     let (sign, digits) = match text.strip_prefix('-') {
         Some(rest) => ('-', rest),
         None => ('+', text.strip_prefix('+').unwrap_or(text)),

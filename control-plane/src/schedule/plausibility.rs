@@ -68,7 +68,7 @@ struct PlausibilityFilter {
 impl PlausibilityFilter {
     fn filter_meeting(&mut self, mut meeting: ProviderMeeting) -> Option<ProviderMeeting> {
         if self.meeting_ids.contains(&meeting.id) {
-            self.rejected.push(RejectedItem::meeting(&meeting.id, "it is listed twice"));
+            self.rejected.push(RejectedItem::of_meeting(&meeting.id, "it is listed twice"));
             return None;
         }
         let mut codes = HashSet::new();
@@ -76,7 +76,7 @@ impl PlausibilityFilter {
             // Only the championship's sessions must be in its year.
             let year =
                 self.year.filter(|year| meeting.series && !is_around_year(*year, session.date));
-            let reject = |why: &str| RejectedItem::session(&meeting.id, &session.code, why);
+            let reject = |why: &str| RejectedItem::of_session(&meeting.id, &session.code, why);
             if !codes.insert(session.code.clone()) {
                 self.rejected.push(reject("it is listed twice"));
                 continue;
@@ -113,11 +113,11 @@ impl PlausibilityFilter {
     fn filter_weekend(&mut self, meeting: &mut ProviderMeeting) -> bool {
         let Some((code, why, alone)) = find_contradiction(meeting) else { return true };
         if alone {
-            self.rejected.push(RejectedItem::session(&meeting.id, &code, why));
+            self.rejected.push(RejectedItem::of_session(&meeting.id, &code, why));
             meeting.slots.retain(|session| session.code != code);
         } else {
             let why = format!("{code}: {why}, so nothing of the meeting is believed");
-            self.rejected.push(RejectedItem::meeting(&meeting.id, why));
+            self.rejected.push(RejectedItem::of_meeting(&meeting.id, why));
         }
         alone
     }
@@ -128,7 +128,11 @@ impl PlausibilityFilter {
                 match self.session_starts.entry(start) {
                     Entry::Occupied(other) => {
                         let why = format!("{} starts at the same time", other.get());
-                        self.rejected.push(RejectedItem::session(&meeting.id, &session.code, why));
+                        self.rejected.push(RejectedItem::of_session(
+                            &meeting.id,
+                            &session.code,
+                            why,
+                        ));
                         continue;
                     }
                     Entry::Vacant(free) => free.insert(format!("{}:{}", meeting.id, session.code)),

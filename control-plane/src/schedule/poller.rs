@@ -16,7 +16,7 @@ use super::overrides::{OverrideError, OverrideFile, Overrides};
 use super::provider::{Provider, ProviderFault};
 use super::provider_snapshot::ProviderSnapshot;
 use super::provider_state::ProviderState;
-use super::schedule_file::{ScheduleFile, StoredProvider, StoredSchedule};
+use super::schedule_file::{StoredProvider, StoredSchedule, StoredScheduleFile};
 use super::unlisted_sessions::UnlistedSessions;
 use super::{ScheduleConfig, ScheduleState, build_providers, merge};
 use crate::clock::Clock;
@@ -27,7 +27,7 @@ const OVERRIDE_FILE_POLL_INTERVAL: Duration = Duration::from_secs(10);
 pub(crate) struct SchedulePoller {
     providers: Vec<ProviderState>,
     fetcher: Arc<Fetcher>,
-    schedule_file: ScheduleFile,
+    schedule_file: StoredScheduleFile,
     clock: Clock,
     metrics: ScheduleMetrics,
     state: watch::Sender<ScheduleState>,
@@ -73,7 +73,7 @@ impl SchedulePoller {
             .and_then(OverrideFile::poll_changes)
             .transpose()?
             .unwrap_or_default();
-        let schedule_file = ScheduleFile::new(directory);
+        let schedule_file = StoredScheduleFile::new(directory);
         let mut saved = schedule_file.load().unwrap_or_default();
         let provider_states = restore_providers(providers, &mut saved, clock.now());
         let state = watch::Sender::new(ScheduleState {
@@ -140,7 +140,7 @@ impl SchedulePoller {
     /// Goes on with other providers and another override file. A provider that stays, at the same
     /// origin, keeps what it has told.
     async fn reconfigure(&mut self, config: &ScheduleConfig) {
-        let mut stored = self.stored_schedule();
+        let mut stored = self.to_stored_schedule();
         let providers = build_providers(config);
         self.providers = restore_providers(providers, &mut stored, self.clock.now());
         self.unlisted = stored.unlisted;
@@ -314,7 +314,7 @@ impl SchedulePoller {
         (!all.is_empty()).then(|| all.join("; "))
     }
 
-    fn stored_schedule(&self) -> StoredSchedule {
+    fn to_stored_schedule(&self) -> StoredSchedule {
         StoredSchedule {
             schedule: self.state.borrow().schedule.clone(),
             unlisted: self.unlisted.clone(),
@@ -325,7 +325,7 @@ impl SchedulePoller {
     /// Writes the schedule file. A disk that is full or read-only is only logged: the schedule in
     /// memory stays in use.
     async fn save_schedule(&self) {
-        let saved = self.stored_schedule();
+        let saved = self.to_stored_schedule();
         let schedule_file = self.schedule_file.clone();
         let result = tokio::task::spawn_blocking(move || schedule_file.save(&saved)).await;
         if let Err(error) = result.map_err(std::io::Error::other).and_then(|result| result) {
@@ -362,7 +362,7 @@ fn take_stored_provider(
     provider: &dyn Provider,
 ) -> Option<StoredProvider> {
     let is_same = |one: &StoredProvider| {
-        one.opinion.provider == provider.name() && one.opinion.origin == provider.origin()
+        one.opinion.provider == provider.name() && one.opinion.origin == provider.location()
     };
     let index = stored.iter().position(is_same)?;
     Some(stored.swap_remove(index))

@@ -18,7 +18,7 @@ pub(crate) trait Provider: Send + Sync {
 
     /// The configured URL or path. A stored snapshot of another origin is not used as this
     /// provider's last good calendar.
-    fn origin(&self) -> String;
+    fn location(&self) -> String;
 
     /// Whether a session that is no longer listed is cancelled. If not, it is only unknown.
     fn is_omission_cancellation(&self) -> bool {
@@ -103,7 +103,7 @@ pub(crate) fn read_rows<T>(
             Ok(row) => parsed.push(row),
             Err(why) => {
                 let message = format!("number {number} of the {what}: {why}");
-                rejected.push(RejectedItem::unknown(message));
+                rejected.push(RejectedItem::of_unknown_meeting(message));
             }
         }
     }

@@ -10,7 +10,7 @@ use super::{history, plausibility};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct ProviderSnapshot {
     pub(crate) provider: String,
-    /// See [`Provider::origin`].
+    /// See [`Provider::location`].
     pub(crate) origin: String,
     pub(crate) fetched_at: Timestamp,
     pub(crate) calendar: ProviderCalendar,
@@ -44,7 +44,7 @@ impl ProviderSnapshot {
                 history::carry_over_history(&last.calendar, fresh, &rejected, omission_cancels, now)
             }
         };
-        let (provider, origin) = (provider.name().to_owned(), provider.origin());
+        let (provider, origin) = (provider.name().to_owned(), provider.location());
         Ok((Self { provider, origin, fetched_at: now, calendar }, rejected))
     }
 }

@@ -1,4 +1,4 @@
-//! [`ScheduleFile`]: the last schedule on disk, which a restarted control plane serves before its
+//! [`StoredScheduleFile`]: the last schedule on disk, which a restarted control plane serves before its
 //! first poll.
 
 use std::io;
@@ -15,7 +15,7 @@ use crate::state_file::StateFile;
 const FORMAT_VERSION: u32 = 2;
 
 #[derive(Clone, Debug)]
-pub(crate) struct ScheduleFile(StateFile);
+pub(crate) struct StoredScheduleFile(StateFile);
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct StoredSchedule {
@@ -32,7 +32,7 @@ pub(crate) struct StoredProvider {
     pub(crate) stale_since: Option<Timestamp>,
 }
 
-impl ScheduleFile {
+impl StoredScheduleFile {
     pub(crate) fn new(directory: PathBuf) -> Self {
         Self(StateFile::new(directory, "schedule", FORMAT_VERSION))
     }

@@ -99,7 +99,7 @@ pub(super) async fn send_alert(
     let (body, headers) = webhook.build_message(clock, alert).map_err(permanent)?;
     let url = webhook.config.url.0.clone();
     let policy = webhook.config.fetch_policy();
-    let request = Request::post(url, body).source_headers(headers);
+    let request = Request::post(url, body).with_source_headers(headers);
     let response = fetcher.send(&policy, request).await.map_err(|error| DeliveryFailure {
         message: webhook.config.explain_fetch_error(&error),
         retry_after: None,

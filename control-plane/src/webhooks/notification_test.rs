@@ -17,7 +17,7 @@ use crate::model::alert::{Alert, AlertEvent};
 const TEST_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Tests the webhooks that are configured when it runs.
-pub(crate) struct NotificationTest {
+pub(crate) struct NotificationTester {
     webhooks: Box<dyn Fn() -> Vec<Webhook> + Send + Sync>,
     fetcher: Arc<Fetcher>,
 }
@@ -39,7 +39,7 @@ pub struct WebhookTestResult {
     pub duration_ms: u64,
 }
 
-impl NotificationTest {
+impl NotificationTester {
     pub(crate) fn new(
         webhooks: Box<dyn Fn() -> Vec<Webhook> + Send + Sync>,
         fetcher: Arc<Fetcher>,

@@ -110,7 +110,7 @@ async fn redirects_are_followed_up_to_the_limit() {
         ("/metadata", Err(FetchErrorKind::BadRedirect)),
     ] {
         let headers = crate::parse_source_headers([("Referer", "http://page.example/")]).unwrap();
-        let request = Request::get(url(address, path)).source_headers(headers);
+        let request = Request::get(url(address, path)).with_source_headers(headers);
         assert_eq!(fetch_text(&policy, request).await, expected.map(str::to_owned), "{path}");
     }
 }
@@ -172,7 +172,7 @@ async fn credentials_and_bodies_stay_with_their_origin() {
                 RequestBody { content_type, bytes: Bytes::from_static(b"secret") },
             ),
         };
-        let request = request.source_headers(crate::parse_source_headers(fields).unwrap());
+        let request = request.with_source_headers(crate::parse_source_headers(fields).unwrap());
         let got = fetch_text(&policy, request).await;
         assert_eq!(got, expected.map(str::to_owned), "{method} {path}");
     }
@@ -221,8 +221,8 @@ async fn cookies_are_kept_between_hops() {
         let jar = CookieJar::default();
         let headers = configured.map(|value| ("Cookie", value));
         let request = Request::get(url(address, "/cookie"))
-            .source_headers(crate::parse_source_headers(headers).unwrap())
-            .cookies(&jar);
+            .with_source_headers(crate::parse_source_headers(headers).unwrap())
+            .with_cookie_jar(&jar);
         assert_eq!(fetch_text(&policy_for(address), request).await.unwrap(), expected);
     }
     let without_jar = Request::get(url(address, "/cookie"));

@@ -78,7 +78,7 @@ impl FramedBody {
         let mut body =
             Self { connection: Some(connection), reader, keep_alive, is_broken: false, pool };
         if is_empty {
-            body.finish();
+            body.return_connection();
         }
         body
     }
@@ -97,7 +97,7 @@ impl FramedBody {
         Poll::Ready(match ready!(self.reader.poll(connection, cx)) {
             Ok((chunk, is_last)) => {
                 if is_last {
-                    self.finish();
+                    self.return_connection();
                 }
                 Ok((!chunk.is_empty()).then_some(chunk))
             }
@@ -119,10 +119,10 @@ impl FramedBody {
     }
 
     /// Returns the connection to the pool, unless the server sent more than it announced.
-    fn finish(&mut self) {
+    fn return_connection(&mut self) {
         if let Some(connection) = self.connection.take()
             && self.keep_alive
-            && connection.unread().is_empty()
+            && connection.unread_bytes().is_empty()
         {
             self.pool.put(connection);
         }
@@ -167,7 +167,7 @@ impl FramingReader {
                 Poll::Ready(Ok((chunk, *remaining == 0)))
             }
             Self::Chunked { decoder, block, size, is_close_announced } => loop {
-                let bytes = connection.unread_mut();
+                let bytes = connection.unread_bytes_mut();
                 if !bytes.is_empty() {
                     let (consumed, data_length) = decoder
                         .decode(bytes)
@@ -184,7 +184,7 @@ impl FramingReader {
                     if chunk.is_empty() {
                         return Poll::Ready(Err(truncated_error()));
                     }
-                    decoder.skip_data(chunk.len());
+                    decoder.record_data_read(chunk.len());
                     return Poll::Ready(Ok((chunk, false)));
                 } else if ready!(poll_fill_buffer(connection, cx, size)).map_err(body_error)? == 0 {
                     let ends = decoder.has_last_chunk()
@@ -198,11 +198,11 @@ impl FramingReader {
             },
             Self::UntilClose { size } => {
                 let mut has_ended = false;
-                if connection.unread().is_empty() {
+                if connection.unread_bytes().is_empty() {
                     has_ended =
                         ready!(poll_fill_buffer(connection, cx, size)).map_err(body_error)? == 0;
                 }
-                let chunk = Bytes::copy_from_slice(connection.unread());
+                let chunk = Bytes::copy_from_slice(connection.unread_bytes());
                 connection.consume(chunk.len());
                 Poll::Ready(Ok((chunk, has_ended)))
             }
@@ -252,7 +252,7 @@ impl ReadBlock {
     ) -> Poll<io::Result<Bytes>> {
         let wanted = usize::try_from(remaining).unwrap_or(usize::MAX).min(BLOCK_BYTES);
         let room = self.reserve(wanted);
-        let unread = connection.unread();
+        let unread = connection.unread_bytes();
         let buffered = unread.get(..room).unwrap_or(unread);
         self.0.extend_from_slice(buffered);
         let buffered = buffered.len();

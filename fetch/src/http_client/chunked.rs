@@ -65,7 +65,7 @@ impl ChunkedDecoder {
     }
 
     /// Records that `length` bytes of the chunk were read without the decoder.
-    pub(super) fn skip_data(&mut self, length: usize) {
+    pub(super) fn record_data_read(&mut self, length: usize) {
         self.size = self.size.saturating_sub(length as u64);
         self.data_bytes = self.data_bytes.saturating_add(length as u64);
         if self.size == 0 {
@@ -85,7 +85,7 @@ impl ChunkedDecoder {
                 let length = remaining.min(bytes.len() - read);
                 bytes.copy_within(read..read + length, data_length);
                 (read, data_length) = (read + length, data_length + length);
-                self.skip_data(length);
+                self.record_data_read(length);
             } else {
                 self.state = self.step(*byte)?;
                 read += 1;

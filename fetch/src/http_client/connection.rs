@@ -46,38 +46,38 @@ impl Connection {
     }
 
     /// Whether any byte was received since the last request was written.
-    pub(super) fn has_response(&self) -> bool {
+    pub(super) fn has_received_bytes(&self) -> bool {
         self.has_response
     }
 
     /// Writes what `render` puts into the buffer, in one write.
     pub(super) async fn write(&mut self, render: impl FnOnce(&mut Vec<u8>)) -> io::Result<()> {
         self.has_response = false;
-        self.clear();
+        self.clear_buffer();
         render(&mut self.buffer);
         self.stream.write_all(&self.buffer).await?;
-        self.clear();
+        self.clear_buffer();
         Ok(())
     }
 
-    fn clear(&mut self) {
+    fn clear_buffer(&mut self) {
         self.buffer.clear();
         self.consumed = 0;
     }
 
     /// Bytes received and not yet consumed.
-    pub(super) fn unread(&self) -> &[u8] {
+    pub(super) fn unread_bytes(&self) -> &[u8] {
         self.buffer.get(self.consumed..).unwrap_or_default()
     }
 
-    pub(super) fn unread_mut(&mut self) -> &mut [u8] {
+    pub(super) fn unread_bytes_mut(&mut self) -> &mut [u8] {
         self.buffer.get_mut(self.consumed..).unwrap_or_default()
     }
 
     pub(super) fn consume(&mut self, length: usize) {
         self.consumed += length;
         if self.consumed >= self.buffer.len() {
-            self.clear();
+            self.clear_buffer();
         }
     }
 
@@ -107,14 +107,14 @@ impl Connection {
 
     /// Whether the connection is open and the server has sent nothing without a request, as far as
     /// is known here.
-    pub(super) fn is_idle(&self) -> bool {
+    pub(super) fn is_reusable(&self) -> bool {
         let read = self.stream.try_read(&mut [0]);
         read.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 
     /// Releases the buffer if a large response made it grow.
     pub(super) fn shrink(&mut self) {
-        self.clear();
+        self.clear_buffer();
         if self.buffer.capacity() > BUFFER_BYTES {
             self.buffer = Vec::new();
         }

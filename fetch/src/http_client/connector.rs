@@ -26,7 +26,7 @@ pub(super) async fn connect(
 ) -> Result<TcpStream, FetchError> {
     tokio::time::timeout(limit, resolve_and_connect(policy, own_listeners, url))
         .await
-        .map_err(|_| FetchError::connect_timed_out())?
+        .map_err(|_| FetchError::connect_timeout_error())?
 }
 
 async fn resolve_and_connect(
@@ -43,7 +43,7 @@ async fn resolve_and_connect(
             interleave_families(resolver::resolve_vetted(policy, own_listeners, name, port).await?)
         }
     };
-    let stream = connect_first(addresses)
+    let stream = race_connects(addresses)
         .await
         .map_err(|error| FetchError::of_io(FetchErrorKind::Connect, &error))?;
     // A request is one write, so there is nothing to coalesce.
@@ -53,7 +53,7 @@ async fn resolve_and_connect(
 
 /// Returns the first connection that is made. The next address is tried when an attempt fails or
 /// exceeds the attempt delay.
-async fn connect_first(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
+async fn race_connects(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
     let mut remaining = addresses.into_iter();
     let mut attempts = FuturesUnordered::new();
     let mut failure = io::Error::from(io::ErrorKind::AddrNotAvailable);
@@ -110,9 +110,9 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let open = listener.local_addr().unwrap();
         let closed = SocketAddr::from(([127, 0, 0, 1], 1));
-        assert_eq!(connect_first(vec![closed, open]).await.unwrap().peer_addr().unwrap(), open);
-        let refused = connect_first(vec![closed, closed]).await.unwrap_err();
+        assert_eq!(race_connects(vec![closed, open]).await.unwrap().peer_addr().unwrap(), open);
+        let refused = race_connects(vec![closed, closed]).await.unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
-        assert!(connect_first(Vec::new()).await.is_err());
+        assert!(race_connects(Vec::new()).await.is_err());
     }
 }

@@ -43,7 +43,7 @@ impl IdleConnections {
     fn take(&mut self, origin: &str, now: Instant) -> Option<Connection> {
         let connections = self.by_origin.get_mut(origin)?;
         while let Some((since, connection)) = connections.pop() {
-            if now - since < IDLE_TIMEOUT && connection.is_idle() {
+            if now - since < IDLE_TIMEOUT && connection.is_reusable() {
                 return Some(connection);
             }
         }
@@ -67,8 +67,9 @@ impl IdleConnections {
         }
         self.last_sweep = Some(now);
         self.by_origin.retain(|_, connections| {
-            connections
-                .retain(|(since, connection)| now - *since < IDLE_TIMEOUT && connection.is_idle());
+            connections.retain(|(since, connection)| {
+                now - *since < IDLE_TIMEOUT && connection.is_reusable()
+            });
             !connections.is_empty()
         });
     }

@@ -34,7 +34,7 @@ pub(super) fn write_request(
     buffer.put_slice(b" HTTP/1.1\r\nhost: ");
     buffer.put_slice(host_and_port(url).as_bytes());
     buffer.put_slice(b"\r\n");
-    let mut present = PresentFields::default();
+    let mut present = CallerSetFields::default();
     let mut write = |headers: &HeaderMap, is_hidden: &dyn Fn(&HeaderName) -> bool| {
         for (name, value) in headers {
             if !is_framing_field(name) && !is_hidden(name) {
@@ -77,13 +77,13 @@ pub(super) fn write_request(
 
 /// Which of the fields that are always sent the caller has set.
 #[derive(Default)]
-struct PresentFields {
+struct CallerSetFields {
     user_agent: bool,
     accept: bool,
     accept_encoding: bool,
 }
 
-impl PresentFields {
+impl CallerSetFields {
     fn record(&mut self, name: &HeaderName) {
         self.user_agent |= name == header::USER_AGENT;
         self.accept |= name == header::ACCEPT;
@@ -157,7 +157,7 @@ mod tests {
         let start = "GET / HTTP/1.1\r\nhost: a.example\r\n";
         let with_source_headers = |pairs: &[(&str, &str)]| {
             let headers = crate::parse_source_headers(pairs.iter().copied()).unwrap();
-            get("http://a.example/").source_headers(headers)
+            get("http://a.example/").with_source_headers(headers)
         };
         check(
             with_source_headers(&[
@@ -166,8 +166,8 @@ mod tests {
                 ("Cookie", "theirs"),
                 ("X-B", "\u{fc}"),
             ])
-            .forward_header(header::ACCEPT, HeaderValue::from_static("c/d"))
-            .forward_header(header::ACCEPT_ENCODING, HeaderValue::from_static("identity")),
+            .with_forwarded_header(header::ACCEPT, HeaderValue::from_static("c/d"))
+            .with_forwarded_header(header::ACCEPT_ENCODING, HeaderValue::from_static("identity")),
             Some("ours=1"),
             &[
                 start,
@@ -195,7 +195,9 @@ mod tests {
         let content_type = HeaderValue::from_static("text/plain");
         let mut request =
             Request::post(url, RequestBody { content_type, bytes: Bytes::from_static(b"hi") })
-                .source_headers(crate::parse_source_headers([("Content-Type", "x/y")]).unwrap());
+                .with_source_headers(
+                    crate::parse_source_headers([("Content-Type", "x/y")]).unwrap(),
+                );
         let body = "content-type: text/plain\r\ncontent-length: 2\r\n\r\nhi";
         check(request, None, &[start, UA, ANY, CODINGS, body]);
         request = Request { method: Method::POST, ..get("http://a.example/") };

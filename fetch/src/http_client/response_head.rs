@@ -41,19 +41,19 @@ pub(super) async fn read_head(
     let mut remaining = HEAD_MAX_BYTES;
     let mut seen_length = 0;
     loop {
-        let unread = connection.unread();
+        let unread = connection.unread_bytes();
         if is_worth_parsing(unread, seen_length)
             && let Some((head, length)) = parse_head(unread, method)?
         {
             if length > remaining {
-                return Err(invalid_head("a head of more than 64 KiB"));
+                return Err(invalid_head_error("a head of more than 64 KiB"));
             }
             connection.consume(length);
             if !head.status.is_informational() {
                 return Ok(head);
             }
             if head.status == StatusCode::SWITCHING_PROTOCOLS {
-                return Err(invalid_head("an upgrade that was not asked for"));
+                return Err(invalid_head_error("an upgrade that was not asked for"));
             }
             remaining -= length;
             seen_length = 0;
@@ -61,11 +61,11 @@ pub(super) async fn read_head(
         }
         seen_length = unread.len();
         if seen_length >= remaining {
-            return Err(invalid_head("a head of more than 64 KiB"));
+            return Err(invalid_head_error("a head of more than 64 KiB"));
         }
         let size = if seen_length < BUFFER_BYTES { BUFFER_BYTES } else { HEAD_MAX_BYTES };
         match poll_fn(|cx| connection.poll_fill(cx, size)).await {
-            Ok(0) => return Err(invalid_head("closed before the end of the head")),
+            Ok(0) => return Err(invalid_head_error("closed before the end of the head")),
             Ok(_) => {}
             Err(error) => return Err(FetchError::of_io(FetchErrorKind::Body, &error)),
         }
@@ -83,7 +83,7 @@ fn is_worth_parsing(bytes: &[u8], seen_length: usize) -> bool {
     !bytes.is_empty() && (seen_length == 0 || has_end())
 }
 
-fn invalid_head(what: &str) -> FetchError {
+fn invalid_head_error(what: &str) -> FetchError {
     FetchError::with_detail(FetchErrorKind::Body, what)
 }
 
@@ -100,7 +100,7 @@ fn parse_head(bytes: &[u8], method: &Method) -> Result<Option<(ResponseHead, usi
         .map_err(|error| FetchError::with_detail(FetchErrorKind::Body, error))?;
     let httparse::Status::Complete(length) = parsed else { return Ok(None) };
     let status = response.code.and_then(|code| StatusCode::from_u16(code).ok());
-    let status = status.ok_or_else(|| invalid_head("not a status"))?;
+    let status = status.ok_or_else(|| invalid_head_error("not a status"))?;
     let mut headers = HeaderMap::with_capacity(response.headers.len());
     for field in response.headers.iter() {
         // A line that is no field costs only itself.
@@ -114,7 +114,7 @@ fn parse_head(bytes: &[u8], method: &Method) -> Result<Option<(ResponseHead, usi
     let (framing, can_follow) = body_framing(method, status, is_http_1_1, &mut headers)?;
     let keep_alive = is_http_1_1
         && can_follow
-        && !list_members(&headers, &header::CONNECTION).any(|token| is_token(token, b"close"));
+        && !list_members(&headers, &header::CONNECTION).any(|token| equals_token(token, b"close"));
     Ok(Some((ResponseHead { status, headers, framing, keep_alive }, length)))
 }
 
@@ -136,11 +136,11 @@ fn body_framing(
 ) -> Result<(BodyFraming, bool), FetchError> {
     let chunked = headers.contains_key(header::TRANSFER_ENCODING);
     if chunked && !(is_http_1_1 && is_only_chunked(headers)) {
-        return Err(invalid_head("a transfer encoding that is not understood"));
+        return Err(invalid_head_error("a transfer encoding that is not understood"));
     }
     let length = content_length(headers)?;
     if chunked && length.is_some() {
-        return Err(invalid_head("both Transfer-Encoding and Content-Length"));
+        return Err(invalid_head_error("both Transfer-Encoding and Content-Length"));
     }
     if *method == Method::HEAD || status.is_informational() {
         return Ok((BodyFraming::Empty, true));
@@ -163,7 +163,7 @@ fn body_framing(
 /// that the body ends for them with the connection.
 fn is_only_chunked(headers: &HeaderMap) -> bool {
     let mut codings = list_members(headers, &header::TRANSFER_ENCODING);
-    let is_single = codings.next().is_some_and(|coding| is_token(coding, b"chunked"))
+    let is_single = codings.next().is_some_and(|coding| equals_token(coding, b"chunked"))
         && codings.next().is_none();
     let last_field = headers.get_all(header::TRANSFER_ENCODING).into_iter().next_back();
     let last_member =
@@ -180,10 +180,11 @@ fn content_length(headers: &mut HeaderMap) -> Result<Option<u64>, FetchError> {
             let text = text.trim_ascii();
             let is_digits = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
             let parsed = std::str::from_utf8(text).ok().and_then(|text| text.parse::<u64>().ok());
-            let parsed =
-                parsed.filter(|_| is_digits).ok_or_else(|| invalid_head("not a Content-Length"))?;
+            let parsed = parsed
+                .filter(|_| is_digits)
+                .ok_or_else(|| invalid_head_error("not a Content-Length"))?;
             if length.is_some_and(|length| length != parsed) {
-                return Err(invalid_head("two Content-Lengths"));
+                return Err(invalid_head_error("two Content-Lengths"));
             }
             length = Some(parsed);
             count += 1;
@@ -205,7 +206,7 @@ fn list_members<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<
         .filter(|token| !token.is_empty())
 }
 
-fn is_token(token: &[u8], name: &[u8]) -> bool {
+fn equals_token(token: &[u8], name: &[u8]) -> bool {
     token.eq_ignore_ascii_case(name)
 }
 

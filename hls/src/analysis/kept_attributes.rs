@@ -168,7 +168,7 @@ fn treatment_of(tag: &[u8], attribute: &[u8]) -> Option<Treatment> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::analysis::{Playlist, analyse};
+    use crate::analysis::{Playlist, parse_playlist};
     use crate::limits::PlaylistLimits;
     use crate::variables::Variables;
 
@@ -250,7 +250,7 @@ mod tests {
                  #EXT-X-STREAM-INF:{written}\nv.m3u8\n"
             );
             let limits = PlaylistLimits::default();
-            let read = analyse(input.as_bytes(), &base, &Variables::default(), &limits);
+            let read = parse_playlist(input.as_bytes(), &base, &Variables::default(), &limits);
             let Ok(Playlist::Multivariant(master)) = read else { panic!("{written}: {read:?}") };
             let attributes = master.variants[0].attributes.iter();
             let got: Vec<_> = attributes.map(|(name, value)| format!("{name}={value}")).collect();

@@ -8,7 +8,7 @@ use crate::container::{self, Container};
 use crate::error::InvalidPlaylist;
 use crate::line::{Line, LineKind, Lines, Tag};
 use crate::number;
-use crate::segment_context::{KeysInForce, NextSegment};
+use crate::segment_context::{KeysInForce, PendingSegmentTags};
 use crate::tag::{self, PlaylistTag as P, PlaylistType, SegmentTag as S, TagKind as Kind};
 
 /// A media playlist.
@@ -65,7 +65,7 @@ pub(super) fn read_media(
     let mut builder = MediaPlaylistBuilder {
         reader,
         media: MediaPlaylist::default(),
-        next: NextSegment::default(),
+        next: PendingSegmentTags::default(),
         keys: KeysInForce::default(),
         map: None,
         key: None,
@@ -83,7 +83,7 @@ pub(super) fn read_media(
 struct MediaPlaylistBuilder<'a> {
     reader: ValueResolver<'a>,
     media: MediaPlaylist,
-    next: NextSegment<'a>,
+    next: PendingSegmentTags<'a>,
     keys: KeysInForce<'a>,
     /// The EXT-X-MAP in force.
     map: Option<Arc<Map>>,
@@ -93,10 +93,10 @@ struct MediaPlaylistBuilder<'a> {
 
 impl<'a> MediaPlaylistBuilder<'a> {
     fn read_line(&mut self, line: &Line<'a>) -> Result<(), InvalidPlaylist> {
-        self.reader.set_line(line.number);
+        self.reader.set_error_line(line.number);
         match line.kind() {
             LineKind::Blank | LineKind::Comment => Ok(()),
-            LineKind::Uri if self.next.take_variant() => Ok(()),
+            LineKind::Uri if self.next.take_variant_flag() => Ok(()),
             LineKind::Uri => self.push_segment(line.text),
             LineKind::Tag(tag) => {
                 let kind = tag.kind();
@@ -108,7 +108,7 @@ impl<'a> MediaPlaylistBuilder<'a> {
 
     fn push_segment(&mut self, uri: &[u8]) -> Result<(), InvalidPlaylist> {
         let url = self.reader.read_url(uri)?;
-        let tags = self.next.take_segment(url.as_bytes());
+        let tags = self.next.take_segment_tags(url.as_bytes());
         let text = |written| String::from_utf8_lossy(written).into_owned();
         self.media.segments.push(Segment {
             sequence: tags.number,
@@ -139,7 +139,7 @@ impl<'a> MediaPlaylistBuilder<'a> {
                 let preferred = self.keys.preferred();
                 self.key = preferred.map(|key| self.read_key(key)).transpose()?.map(Arc::new);
             }
-            // `NextSegment` reads them, or they do not describe a segment.
+            // `PendingSegmentTags` reads them, or they do not describe a segment.
             Kind::Segment(S::Inf(_) | S::ProgramDateTime(_) | S::ByteRange(_) | S::Gap) => {}
             Kind::Segment(S::Discontinuity | S::Prefetch | S::Bitrate | S::Tiles | S::Cue) => {}
             Kind::Playlist(P::TargetDuration(seconds)) => media.target_duration = seconds,
@@ -155,7 +155,7 @@ impl<'a> MediaPlaylistBuilder<'a> {
             }
             Kind::Playlist(P::ServerControl) => {
                 media.server_control = Some(ServerControl {
-                    can_block_reload: tag.is_yes("CAN-BLOCK-RELOAD"),
+                    can_block_reload: tag.is_attribute_yes("CAN-BLOCK-RELOAD"),
                     can_skip_until: tag.decimal_attribute("CAN-SKIP-UNTIL"),
                     hold_back: tag.decimal_attribute("HOLD-BACK"),
                     part_hold_back: tag.decimal_attribute("PART-HOLD-BACK"),

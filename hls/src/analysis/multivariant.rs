@@ -89,7 +89,7 @@ pub(super) fn read_multivariant(
     let mut pending = None;
     for line in lines {
         let line = line?;
-        reader.set_line(line.number);
+        reader.set_error_line(line.number);
         match line.kind() {
             LineKind::Blank | LineKind::Comment => {}
             LineKind::Uri => {
@@ -134,7 +134,7 @@ fn read_variant(tag: &Tag<'_>, reader: &mut ValueResolver<'_>) -> Result<Variant
         bandwidth: tag.integer_attribute("BANDWIDTH"),
         average_bandwidth: tag.integer_attribute("AVERAGE-BANDWIDTH"),
         codecs: reader.read_text_attribute(tag, "CODECS")?,
-        resolution: tag.attribute("RESOLUTION").and_then(number::parse_resolution),
+        resolution: tag.find_attribute_value("RESOLUTION").and_then(number::parse_resolution),
         frame_rate: tag.decimal_attribute("FRAME-RATE"),
         video_range: reader.read_text_attribute(tag, "VIDEO-RANGE")?,
         audio: reader.read_text_attribute(tag, "AUDIO")?,
@@ -150,7 +150,7 @@ fn read_rendition(
     tag: &Tag<'_>,
     reader: &mut ValueResolver<'_>,
 ) -> Result<Option<MediaRendition>, InvalidPlaylist> {
-    let kind = match tag.attribute("TYPE") {
+    let kind = match tag.find_attribute_value("TYPE") {
         Some(b"AUDIO") => MediaKind::Audio,
         Some(b"VIDEO") => MediaKind::Video,
         Some(b"SUBTITLES") => MediaKind::Subtitles,
@@ -164,9 +164,9 @@ fn read_rendition(
         name: reader.read_text_attribute(tag, "NAME")?,
         language: reader.read_text_attribute(tag, "LANGUAGE")?,
         channels: reader.read_text_attribute(tag, "CHANNELS")?,
-        default: tag.is_yes("DEFAULT"),
-        autoselect: tag.is_yes("AUTOSELECT"),
-        forced: tag.is_yes("FORCED"),
+        default: tag.is_attribute_yes("DEFAULT"),
+        autoselect: tag.is_attribute_yes("AUTOSELECT"),
+        forced: tag.is_attribute_yes("FORCED"),
         attributes: reader.read_kept_attributes(tag)?,
     }))
 }

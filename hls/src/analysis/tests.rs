@@ -6,7 +6,8 @@ fn base() -> Url {
 }
 
 fn read(input: &str) -> Playlist {
-    analyse(input.as_bytes(), &base(), &Variables::default(), &PlaylistLimits::default()).unwrap()
+    parse_playlist(input.as_bytes(), &base(), &Variables::default(), &PlaylistLimits::default())
+        .unwrap()
 }
 
 fn master(lines: &str) -> MultivariantPlaylist {
@@ -229,7 +230,8 @@ fn amplification_is_refused() {
     let base = Url::parse(&format!("https://o.example/{}/", "x".repeat(8000))).unwrap();
     let input = format!("#EXTM3U\n#EXT-X-TARGETDURATION:6\n{}", "a\n".repeat(100));
     let limits = PlaylistLimits { max_bytes: 1000, ..PlaylistLimits::default() };
-    let error = analyse(input.as_bytes(), &base, &Variables::default(), &limits).unwrap_err();
+    let error =
+        parse_playlist(input.as_bytes(), &base, &Variables::default(), &limits).unwrap_err();
     assert!(matches!(error, InvalidPlaylist::OutputTooLong { .. }), "{error}");
 }
 

@@ -32,7 +32,7 @@ impl<'a> ValueResolver<'a> {
     }
 
     /// Sets the line number for errors from here on.
-    pub(super) fn set_line(&mut self, line: usize) {
+    pub(super) fn set_error_line(&mut self, line: usize) {
         self.line = line;
     }
 
@@ -64,7 +64,7 @@ impl<'a> ValueResolver<'a> {
         tag: &Tag<'_>,
         name: &str,
     ) -> Result<Option<String>, InvalidPlaylist> {
-        let value = tag.attribute(name).filter(|value| !value.is_empty());
+        let value = tag.find_attribute_value(name).filter(|value| !value.is_empty());
         value.map(|value| self.read_url(value)).transpose()
     }
 
@@ -73,7 +73,7 @@ impl<'a> ValueResolver<'a> {
         tag: &Tag<'_>,
         name: &str,
     ) -> Result<Option<String>, InvalidPlaylist> {
-        tag.attribute(name).map(|value| self.read_text(value)).transpose()
+        tag.find_attribute_value(name).map(|value| self.read_text(value)).transpose()
     }
 
     fn charge_bytes(&mut self, text: String) -> Result<String, InvalidPlaylist> {

@@ -60,8 +60,8 @@ fn lists() {
 #[test]
 fn last_duplicate_wins() {
     let tag = Tag { name: b"EXT-X-ANY", value: b"A=1,a=2,B=YES", value_start: 0 };
-    assert_eq!(tag.attribute("A"), Some(&b"2"[..]));
-    assert!(tag.is_yes("B"));
-    assert!(!tag.is_yes("A"));
-    assert_eq!(tag.attribute("C"), None);
+    assert_eq!(tag.find_attribute_value("A"), Some(&b"2"[..]));
+    assert!(tag.is_attribute_yes("B"));
+    assert!(!tag.is_attribute_yes("A"));
+    assert_eq!(tag.find_attribute_value("C"), None);
 }

@@ -49,7 +49,7 @@ fn masks() {
         ("", false),
     ] {
         assert_eq!(
-            has_masked_container(format!("#EXTM3U\n{lines}").as_bytes()),
+            has_unknown_extension(format!("#EXTM3U\n{lines}").as_bytes()),
             expected,
             "{lines}"
         );

@@ -8,7 +8,7 @@ fn check(input: Value, expected: Value) {
             format!("<{:?} {:?} {}>", reference.role, reference.target, reference.url).as_bytes(),
         );
     };
-    let result = match rewrite_document(input.to_string().as_bytes(), &base, &mut mapper) {
+    let result = match rewrite_json_document(input.to_string().as_bytes(), &base, &mut mapper) {
         Ok(bytes) => serde_json::from_slice(&bytes).unwrap(),
         Err(error) => json!(error.to_string()),
     };
@@ -56,13 +56,14 @@ fn anything_else_is_refused() {
     }
     let base = Url::parse("https://o.example/").unwrap();
     let rewrite_error = |json: &[u8]| {
-        rewrite_document(json, &base, &mut |_: &UriReference<'_>, _: &mut Vec<u8>| {}).unwrap_err()
+        rewrite_json_document(json, &base, &mut |_: &UriReference<'_>, _: &mut Vec<u8>| {})
+            .unwrap_err()
     };
     assert!(rewrite_error(b"<html>").to_string().starts_with("the document is not JSON: "));
     assert!(matches!(rewrite_error(&b"[".repeat(100_000)), InvalidDocument::Json(_)));
     assert!(matches!(rewrite_error(&vec![b' '; 3 << 20]), InvalidDocument::TooLong { .. }));
     let manifest = json!({"TTL": 300, "RELOAD-URI": "next"}).to_string();
     let mut grow = |_: &UriReference<'_>, out: &mut Vec<u8>| out.extend_from_slice(&[b'x'; 13_000]);
-    let refused = rewrite_document(manifest.as_bytes(), &base, &mut grow).unwrap_err();
+    let refused = rewrite_json_document(manifest.as_bytes(), &base, &mut grow).unwrap_err();
     assert!(matches!(refused, InvalidDocument::LinkTooLong { bytes: 13_000, .. }), "{refused}");
 }

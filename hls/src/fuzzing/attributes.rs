@@ -1,6 +1,6 @@
 //! Properties of the attribute list parser.
 
-use crate::line::{Tag, is_padding, trim_padding};
+use crate::line::{Tag, is_padding_byte, trim_padding};
 
 /// Checks that attributes are at the offsets they report, one after the other, that they parse to
 /// the same attributes when written plainly, and that the last of a name wins.
@@ -22,7 +22,7 @@ pub fn attributes(data: &[u8]) {
             attribute.value
         );
         assert!(list[attribute.start - LIST_START..].starts_with(attribute.name));
-        let special = |byte: &u8| is_padding(*byte) || matches!(byte, b'=' | b',' | b'"');
+        let special = |byte: &u8| is_padding_byte(*byte) || matches!(byte, b'=' | b',' | b'"');
         assert!(!attribute.name.iter().any(special), "{}", attribute.name.escape_ascii());
         assert_eq!(trim_padding(attribute.value), attribute.value);
         let quoted = !attribute.value.contains(&b'"');
@@ -41,6 +41,6 @@ pub fn attributes(data: &[u8]) {
     for (name, _) in parsed.iter().take(4) {
         let Ok(name) = std::str::from_utf8(name) else { continue };
         let last = parsed.iter().rfind(|(other, _)| other.eq_ignore_ascii_case(name.as_bytes()));
-        assert_eq!(tag.attribute(name), last.map(|(_, value)| value.as_slice()));
+        assert_eq!(tag.find_attribute_value(name), last.map(|(_, value)| value.as_slice()));
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{EDGE_BASE_URL, HexLinkEncoder, decode_link, origin_url};
-use crate::document::rewrite_document;
+use crate::document::rewrite_json_document;
 use crate::uri_mapper::UriReference;
 
 /// Checks that only URIs of playlists and manifests change, and that all of those become links.
@@ -12,25 +12,28 @@ pub fn document(data: &[u8]) {
     let mut encoder = HexLinkEncoder::default();
     let mut encode =
         |reference: &UriReference<'_>, out: &mut Vec<u8>| encoder.encode_link(reference, out);
-    let Ok(out) = rewrite_document(data, &base, &mut encode) else { return };
+    let Ok(out) = rewrite_json_document(data, &base, &mut encode) else { return };
     let links: usize = encoder.roles.len();
 
     // Every URI in the output leads to the edge and resolves without further context.
     let mut second_roles = Vec::new();
-    let twice =
-        rewrite_document(&out, &base, &mut |reference: &UriReference<'_>, out: &mut Vec<u8>| {
+    let twice = rewrite_json_document(
+        &out,
+        &base,
+        &mut |reference: &UriReference<'_>, out: &mut Vec<u8>| {
             assert_eq!(reference.url.as_bytes(), reference.written);
             assert!(reference.url.starts_with(EDGE_BASE_URL), "{}", reference.url);
             second_roles.push((reference.role, reference.sequence));
             out.extend_from_slice(reference.written);
-        });
+        },
+    );
     assert!(twice.is_ok());
     assert_eq!(encoder.roles, second_roles);
 
     let mut resolve = |reference: &UriReference<'_>, out: &mut Vec<u8>| {
         out.extend_from_slice(reference.url.as_bytes());
     };
-    let resolved = rewrite_document(data, &base, &mut resolve);
+    let resolved = rewrite_json_document(data, &base, &mut resolve);
     let read = |json: &[u8]| serde_json::from_slice::<Value>(json).unwrap_or_default();
     let json = data.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(data);
     let mut before = read(json);

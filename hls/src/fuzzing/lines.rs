@@ -10,7 +10,11 @@ pub fn lines(data: &[u8]) {
     let mut texts = Vec::new();
     for line in Lines::new(data, PlaylistLimits::UNLIMITED).flatten() {
         let between = &data[joined.len()..line.start];
-        assert!(between.iter().all(|&byte| line::is_padding(byte)), "{}", between.escape_ascii());
+        assert!(
+            between.iter().all(|&byte| line::is_padding_byte(byte)),
+            "{}",
+            between.escape_ascii()
+        );
         joined.extend_from_slice(between);
         joined.extend_from_slice(line.text);
         texts.push(line.text);
@@ -22,7 +26,7 @@ pub fn lines(data: &[u8]) {
         }
     }
     let after = &data[joined.len()..];
-    assert!(after.iter().all(|&byte| line::is_padding(byte)), "{}", after.escape_ascii());
+    assert!(after.iter().all(|&byte| line::is_padding_byte(byte)), "{}", after.escape_ascii());
     joined.extend_from_slice(after);
     assert_eq!(joined, data);
     assert_eq!(texts, split_lines_bytewise(data));

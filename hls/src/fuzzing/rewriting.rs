@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{EDGE_BASE_URL, HexLinkEncoder, decode_link, inherited_variables, origin_url};
-use crate::analysis::{Playlist, analyse};
+use crate::analysis::{Playlist, parse_playlist};
 use crate::container::guess_container;
 use crate::limits::PlaylistLimits;
 use crate::redactor::Redactor;
@@ -32,7 +32,7 @@ pub fn rewriting(data: &[u8]) {
     let (Some(base), Ok(edge)) = (origin_url(), url::Url::parse(EDGE_BASE_URL)) else { return };
     let (inherited, none) = (inherited_variables(), Variables::default());
     let _ = guess_container(data);
-    let analysed = analyse(data, &base, &inherited, &LIMITS);
+    let analysed = parse_playlist(data, &base, &inherited, &LIMITS);
 
     let mut keep = |reference: &UriReference<'_>, out: &mut Vec<u8>| {
         out.extend_from_slice(reference.written);
@@ -82,7 +82,7 @@ pub fn rewriting(data: &[u8]) {
     redacting(data, &base, &inherited);
 
     let Ok(mut before) = analysed else { return };
-    let Ok(mut after) = analyse(&rewritten.bytes, &edge, &none, &LOOSE_LIMITS) else {
+    let Ok(mut after) = parse_playlist(&rewritten.bytes, &edge, &none, &LOOSE_LIMITS) else {
         panic!("what we wrote cannot be analysed")
     };
     decode_links(&mut after);

@@ -26,7 +26,7 @@ pub fn splice(data: &[u8]) {
         let printed = if splice.is_initial() {
             splice.render_initial(text, &before.segments, window, false).map(String::into_bytes)
         } else {
-            splice.count_discontinuities(&mut playlist, &before.segments);
+            splice.renumber_discontinuities(&mut playlist, &before.segments);
             let Ok(printed) = splice.render(&playlist, window, false) else {
                 published = Some((splice, before));
                 continue;
@@ -64,7 +64,7 @@ fn polls(data: &[u8]) -> Vec<(bool, &[u8])> {
 fn switch(previous: &Splice, published: &SegmentedPlaylist, new: &SegmentedPlaylist) -> Splice {
     let source = if previous.source == "a" { "b" } else { "a" };
     let splice =
-        Splice::switch_to(Some(previous), published, Duration::ZERO, new, source.to_owned());
+        Splice::plan_switch(Some(previous), published, Duration::ZERO, new, source.to_owned());
     assert_eq!(splice.from.published, published.next_number(), "a gap, or a number twice");
     if let Some(last) = published.segments.last() {
         assert!(splice.from.discontinuity > last.discontinuity || last.discontinuity == u64::MAX);

@@ -21,19 +21,19 @@ use crate::uri_mapper::{UriMapper, UriRole};
 use crate::uri_resolver;
 
 impl<'a, L: UriMapper + ?Sized> Rewriter<'a, L> {
-    fn is_public(&self, text: &[u8]) -> bool {
-        self.mapper.redactor().is_none_or(|redactor| redactor.is_public(text))
+    fn can_publish(&self, text: &[u8]) -> bool {
+        self.mapper.redactor().is_none_or(|redactor| redactor.can_publish(text))
     }
 
     /// Replaces `written` at `start` with `replacement`.
     fn replace(&mut self, start: usize, written: &[u8], replacement: &[u8]) {
-        self.copy_to(start);
+        self.copy_input_until(start);
         self.out.extend_from_slice(replacement);
         self.copied_until = start + written.len();
     }
 
-    fn hide(&mut self, start: usize, written: &[u8]) {
-        self.copy_to(start);
+    fn replace_with_hidden_text(&mut self, start: usize, written: &[u8]) {
+        self.copy_input_until(start);
         self.mapper.map_hidden_text(written, &mut self.out);
         self.copied_until = start + written.len();
     }
@@ -43,7 +43,7 @@ impl<'a, L: UriMapper + ?Sized> Rewriter<'a, L> {
     }
 
     pub(super) fn redact_comment(&mut self, line: &Line<'a>) {
-        if !self.is_public(line.text) {
+        if !self.can_publish(line.text) {
             self.hide_line(line);
         }
     }
@@ -60,18 +60,18 @@ impl<'a, L: UriMapper + ?Sized> Rewriter<'a, L> {
         let (number, rest) = value.split_at(length);
         // An address has more dots than a number.
         let is_address = memchr::memchr_iter(b'.', number).nth(1).is_some();
-        if (rest.len() <= 1 && !is_address) || self.is_public(value) {
+        if (rest.len() <= 1 && !is_address) || self.can_publish(value) {
             return;
         }
-        let kept = if self.is_public(number) { length } else { 0 };
+        let kept = if self.can_publish(number) { length } else { 0 };
         let written = value.get(kept..).unwrap_or_default();
         self.replace(line.start + name.len() + kept, written, end);
     }
 
     /// Redacts a URI that is not fetched.
     pub(super) fn redact_uri(&mut self, written: &'a [u8], start: usize) {
-        if !self.is_public(written) {
-            self.hide(start, written);
+        if !self.can_publish(written) {
+            self.replace_with_hidden_text(start, written);
         }
     }
 
@@ -85,11 +85,11 @@ impl<'a, L: UriMapper + ?Sized> Rewriter<'a, L> {
         let gap = |from: usize, to: usize| tag.value.get(from..to).unwrap_or_default();
         let is_hidden = tag.attributes().any(|attribute| {
             let from = std::mem::replace(&mut end, attribute.end - tag.value_start);
-            !redactor.is_public(gap(from, attribute.start - tag.value_start))
-                || !redactor.is_public(attribute.name)
-                || (!is_known(&attribute) && !redactor.is_public(attribute.value))
+            !redactor.can_publish(gap(from, attribute.start - tag.value_start))
+                || !redactor.can_publish(attribute.name)
+                || (!is_known(&attribute) && !redactor.can_publish(attribute.value))
         });
-        is_hidden || !redactor.is_public(gap(end, tag.value.len()))
+        is_hidden || !redactor.can_publish(gap(end, tag.value.len()))
     }
 
     /// Replaces the URIs of a tag, and redacts all else that it has.
@@ -102,12 +102,12 @@ impl<'a, L: UriMapper + ?Sized> Rewriter<'a, L> {
     ) -> Result<(), InvalidPlaylist> {
         let (is_unknown, uri_attributes) = (matches!(kind, Kind::Unknown), uri_attributes(kind));
         // The words of RFC 8216bis are no secrets, even if a URL has them too.
-        if is_unknown && !self.is_public(tag.name) {
+        if is_unknown && !self.can_publish(tag.name) {
             self.hide_line(line);
             return Ok(());
         }
         let (start, end) = (tag.value_start, tag.value_start + tag.value.len());
-        if is_url(tag.value) && !self.is_public(tag.value) {
+        if is_url(tag.value) && !self.can_publish(tag.value) {
             return self.replace_uri(UriRole::UnknownTag, tag.value, start, context, line.number);
         }
         let mut seen_until = start;
@@ -117,9 +117,9 @@ impl<'a, L: UriMapper + ?Sized> Rewriter<'a, L> {
             if start < seen_until {
                 continue;
             }
-            self.redact_gap(seen_until, start, tag);
+            self.redact_between_attributes(seen_until, start, tag);
             seen_until = attribute_end;
-            if (is_unknown || !is_attribute_name(name)) && !self.is_public(name) {
+            if (is_unknown || !is_attribute_name(name)) && !self.can_publish(name) {
                 let written = self.input.get(start..attribute_end).unwrap_or_default();
                 self.replace(start, written, b"");
                 continue;
@@ -134,14 +134,14 @@ impl<'a, L: UriMapper + ?Sized> Rewriter<'a, L> {
                 }
             }
         }
-        self.redact_gap(seen_until, end, tag);
+        self.redact_between_attributes(seen_until, end, tag);
         Ok(())
     }
 
     /// Redacts what stands between two attributes, before the first or behind the last.
-    fn redact_gap(&mut self, from: usize, to: usize, tag: &Tag<'a>) {
+    fn redact_between_attributes(&mut self, from: usize, to: usize, tag: &Tag<'a>) {
         let gap = self.input.get(from..to).unwrap_or_default();
-        if !self.is_public(gap) {
+        if !self.can_publish(gap) {
             let is_between = from > tag.value_start && to < tag.value_start + tag.value.len();
             let replacement: &[u8] = if is_between { b"," } else { b"" };
             self.replace(from, gap, replacement);
@@ -159,12 +159,12 @@ impl<'a, L: UriMapper + ?Sized> Rewriter<'a, L> {
         let (limit, buffer) = (self.limits.max_line_bytes, &mut self.substituted_uri);
         // A text that is too long with its variables is judged without them.
         let text = self.variables.substitute(value, buffer, limit, line).unwrap_or(value);
-        let is_public = |redactor: &Redactor| redactor.is_public(text);
+        let is_public = |redactor: &Redactor| redactor.can_publish(text);
         if self.mapper.redactor().is_none_or(is_public) {
             return Ok(value_start);
         }
         if !is_url(text) {
-            self.hide(value_start, value);
+            self.replace_with_hidden_text(value_start, value);
             return Ok(value_start + value.len());
         }
         let rest = self.input.get(value_start..tag_end).unwrap_or_default();

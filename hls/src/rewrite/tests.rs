@@ -1,5 +1,5 @@
 use super::*;
-use crate::{LinkRoute, analyse};
+use crate::{LinkRoute, parse_playlist};
 
 mod leaks;
 mod oracle;
@@ -520,7 +520,7 @@ fn urls_that_are_too_long_for_a_link() {
         ] {
             let base = Url::parse(&format!("{folder}m.m3u8")).unwrap();
             let variables = Variables::default();
-            let analysed = analyse(input.as_bytes(), &base, &variables, &limits).err();
+            let analysed = parse_playlist(input.as_bytes(), &base, &variables, &limits).err();
             let mut mapper = |_: &UriReference<'_>, out: &mut Vec<u8>| out.push(b'x');
             let rewritten =
                 rewrite(input.as_bytes(), &base, &variables, &limits, &mut mapper).err();

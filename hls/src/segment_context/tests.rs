@@ -6,7 +6,8 @@ use url::Url;
 use super::*;
 use crate::line::Lines;
 use crate::{
-    Playlist, PlaylistLimits, SegmentedPlaylist, UriReference, UriRole, Variables, analyse, rewrite,
+    Playlist, PlaylistLimits, SegmentedPlaylist, UriReference, UriRole, Variables, parse_playlist,
+    rewrite,
 };
 
 const HEAD: &str = "#EXTM3U\n#EXT-X-TARGETDURATION:6\n";
@@ -50,7 +51,8 @@ fn rewritten(text: &str) -> Vec<String> {
 
 fn analysed(text: &str) -> Vec<Seen> {
     let (variables, limits) = (Variables::default(), PlaylistLimits::default());
-    let Ok(Playlist::Media(media)) = analyse(text.as_bytes(), &base(), &variables, &limits) else {
+    let Ok(Playlist::Media(media)) = parse_playlist(text.as_bytes(), &base(), &variables, &limits)
+    else {
         panic!("no media playlist: {text}")
     };
     let segments = media.segments.iter().map(|one| {
@@ -146,7 +148,7 @@ fn the_first_numbers_stand_above_the_first_segment() {
     check(lines, &[("7 a", CLEAR), ("8 b", CLEAR)]);
     let text = format!("{HEAD}{lines}");
     let (variables, limits) = (Variables::default(), PlaylistLimits::default());
-    let analysed = analyse(text.as_bytes(), &base(), &variables, &limits);
+    let analysed = parse_playlist(text.as_bytes(), &base(), &variables, &limits);
     let Ok(Playlist::Media(media)) = analysed else { panic!("{text}") };
     assert_eq!((media.media_sequence, media.discontinuity_sequence), (7, 3));
     let playlist = SegmentedPlaylist::parse(text.as_bytes()).unwrap();

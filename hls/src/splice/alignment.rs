@@ -25,7 +25,7 @@ impl Splice {
     ///
     /// `previous` is the record of the switch before; `published_ago`: how long ago the last segment
     /// was published.
-    pub fn switch_to(
+    pub fn plan_switch(
         previous: Option<&Self>,
         published: &SegmentedPlaylist,
         published_ago: Duration,
@@ -35,7 +35,7 @@ impl Splice {
         let last = published.segments.last();
         let target_duration = published.target_duration.max(new.target_duration);
         let wait_max = WAIT_MAX_TARGET_DURATIONS * target_duration as f64;
-        let start = find_start(last, &new.segments, wait_max - published_ago.as_secs_f64());
+        let start = find_first_segment(last, &new.segments, wait_max - published_ago.as_secs_f64());
         let first = new.segments.get(start);
         let last_discontinuity = new.segments.last().map_or(0, |segment| segment.discontinuity);
         Self {
@@ -58,7 +58,7 @@ impl Splice {
 }
 
 /// Index of the first segment of `new` to publish; an index past the end means a segment to come.
-fn find_start(last: Option<&Segment>, new: &[Segment], wait_max_seconds: f64) -> usize {
+fn find_first_segment(last: Option<&Segment>, new: &[Segment], wait_max_seconds: f64) -> usize {
     // No gap: players have nothing of the source to begin with there.
     let newest = new.iter().rposition(|segment| !segment.is_gap());
     let newest = newest.unwrap_or(new.len().saturating_sub(1));

@@ -33,7 +33,7 @@ impl Splice {
 
     /// Renders a playlist of the first source, shortened to `window` and with the discontinuities
     /// that it does not count itself. `None` if it can be published as it came. `published`: as in
-    /// [`count_discontinuities`](Self::count_discontinuities).
+    /// [`renumber_discontinuities`](Self::renumber_discontinuities).
     pub fn render_initial(
         &self,
         text: &[u8],
@@ -45,9 +45,12 @@ impl Splice {
         // never changes.
         let playlist = SegmentedPlaylist::parse(text).ok().filter(|playlist| !playlist.is_vod);
         let mut playlist = playlist?;
-        self.count_discontinuities(&mut playlist, published);
+        self.renumber_discontinuities(&mut playlist, published);
         let is_uncounted = !playlist.has_discontinuity_sequence
-            && playlist.segments.first().is_some_and(|first| first.discontinuity_before() > 0);
+            && playlist
+                .segments
+                .first()
+                .is_some_and(|first| first.discontinuity_sequence_before() > 0);
         let target_duration = self.published_target_duration(&playlist);
         let segments = window.select(&playlist.segments, target_duration);
         (is_uncounted || segments.len() < playlist.segments.len())
@@ -74,8 +77,8 @@ impl Splice {
         let number = first.map_or(self.from.published, |first| first.number);
         // EXT-X-DISCONTINUITY-SEQUENCE excludes the tags in front of the first segment, which are
         // written out.
-        let discontinuity =
-            first.map_or(self.discontinuity_before(), Segment::discontinuity_before);
+        let discontinuity = first
+            .map_or(self.discontinuity_sequence_before(), Segment::discontinuity_sequence_before);
         let version = self.version.max(playlist.version);
         // Writing to a string cannot fail.
         let _ = write!(
@@ -117,7 +120,7 @@ const DISCONTINUITY_SEQUENCE_TAG: &str = "#EXT-X-DISCONTINUITY-SEQUENCE";
 
 /// Whether EXT-X-DISCONTINUITY-SEQUENCE counts the discontinuities of a playlist. `None`: it has
 /// neither the tag nor a discontinuity.
-pub fn counts_discontinuities(text: &[u8]) -> Option<bool> {
+pub fn has_discontinuity_sequence(text: &[u8]) -> Option<bool> {
     let tag = memmem::find(text, b"#EXT-X-DISCONTINUITY").and_then(|at| text.get(at..))?;
     Some(tag.starts_with(DISCONTINUITY_SEQUENCE_TAG.as_bytes()))
 }
@@ -140,7 +143,7 @@ pub fn cut_live_playlist(text: &[u8], max_duration: Duration) -> Option<String> 
         let text = unchanged.render_segments(segments, &playlist, false);
         match playlist.has_discontinuity_sequence {
             true => text,
-            // What the source does not count is left to `count_discontinuities`.
+            // What the source does not count is left to `renumber_discontinuities`.
             false => {
                 let is_kept = |line: &&str| !line.starts_with(DISCONTINUITY_SEQUENCE_TAG);
                 text.split_inclusive('\n').filter(is_kept).collect()
@@ -193,7 +196,7 @@ fn print_segment<'a>(segment: &'a Segment, previous: Option<&'a Segment>, out: &
     // otherwise continue to decrypt with it (RFC 8216bis, 4.4.4.4).
     let mut apply_key = |key: &'a str, out: &mut String| {
         if !std::mem::replace(&mut is_key_written, true) || key_in_force != key {
-            if key.is_empty() || ends_key_format(key_in_force, key) {
+            if key.is_empty() || has_key_format_without_successor(key_in_force, key) {
                 out.push_str("#EXT-X-KEY:METHOD=NONE\n");
             }
             out.push_str(key);
@@ -203,7 +206,7 @@ fn print_segment<'a>(segment: &'a Segment, previous: Option<&'a Segment>, out: &
     let is_declared =
         |previous: &Segment| previous.map == segment.map && previous.map_key == segment.map_key;
     if !segment.map.is_empty() && (restarts || !previous.is_some_and(is_declared)) {
-        apply_key(segment.differing_map_key().unwrap_or(&segment.key), out);
+        apply_key(segment.map_key_lines_if_different().unwrap_or(&segment.key), out);
         out.push_str(&segment.map);
         out.push('\n');
     }
@@ -216,11 +219,11 @@ fn print_segment<'a>(segment: &'a Segment, previous: Option<&'a Segment>, out: &
 }
 
 /// Whether a key format of `before` is not among those of `after`, both EXT-X-KEY lines.
-fn ends_key_format(before: &str, after: &str) -> bool {
-    fn formats(keys: &str) -> impl Iterator<Item = &[u8]> {
+fn has_key_format_without_successor(before: &str, after: &str) -> bool {
+    fn key_formats_of(keys: &str) -> impl Iterator<Item = &[u8]> {
         line::tags_of(keys.as_bytes()).map(|tag| Key::parse(&tag).format)
     }
     (before.contains("KEYFORMAT") || after.contains("KEYFORMAT"))
-        && formats(before)
-            .any(|format| !formats(after).any(|other| other.eq_ignore_ascii_case(format)))
+        && key_formats_of(before)
+            .any(|format| !key_formats_of(after).any(|other| other.eq_ignore_ascii_case(format)))
 }

@@ -10,7 +10,7 @@ use crate::attribute::Attribute;
 use crate::delivery::DeliveryOffer;
 use crate::limits::PlaylistLimits;
 use crate::line::{self, LineKind, Tag};
-use crate::segment_context::{KeysInForce, NextSegment, SegmentTags};
+use crate::segment_context::{KeysInForce, PendingSegmentTags, SegmentTags};
 use crate::tag::{
     Key, MultivariantTag as M, PlaylistTag as P, PlaylistType, SegmentTag as S, TagKind as Kind,
 };
@@ -87,7 +87,7 @@ pub enum ParseError {
 #[derive(Default)]
 struct PlaylistReader<'a> {
     playlist: SegmentedPlaylist,
-    next: NextSegment<'a>,
+    next: PendingSegmentTags<'a>,
     keys: KeysInForce<'a>,
     /// Program date-time of the last segment's end, if its start is known.
     end_of_last: Option<Timestamp>,
@@ -207,7 +207,9 @@ impl<'a> PlaylistReader<'a> {
             Kind::Playlist(P::EndList) => playlist.has_ended = true,
             Kind::Playlist(P::IndependentSegments) => playlist.has_independent_segments = true,
             Kind::Playlist(P::ServerControl) => playlist.push_server_control(tag),
-            Kind::Playlist(P::DateRange) => playlist.date_ranges.extend(split_at_id(tag, text)),
+            Kind::Playlist(P::DateRange) => {
+                playlist.date_ranges.extend(split_date_range_at_id(tag, text))
+            }
             Kind::Playlist(P::PartInf(_) | P::Define | P::IFramesOnly) => {
                 push_line(&mut playlist.header, text);
             }
@@ -230,7 +232,7 @@ impl<'a> PlaylistReader<'a> {
     /// The tags of the next segment, and its program date-time as written.
     fn take_tags(&mut self) -> (SegmentTags<'a>, Option<Timestamp>) {
         self.has_segments = true;
-        let tags = self.next.take_segment(ONE_RESOURCE);
+        let tags = self.next.take_segment_tags(ONE_RESOURCE);
         let written = tags.date.and_then(|date| std::str::from_utf8(date).ok()?.parse().ok());
         // A date cannot be computed across a discontinuity, where another clock may begin.
         if tags.discontinuity_tags > 0 {
@@ -330,8 +332,8 @@ fn has_tag(lines: &str, is_wanted: impl Fn(S<'_>) -> bool) -> bool {
 }
 
 /// Splits an EXT-X-DATERANGE line at the start of its ID's value.
-fn split_at_id(tag: &Tag<'_>, text: &str) -> Option<(String, String)> {
-    let id = tag.last_attribute("ID")?;
+fn split_date_range_at_id(tag: &Tag<'_>, text: &str) -> Option<(String, String)> {
+    let id = tag.find_attribute("ID")?;
     let value = text.len() - tag.value.len();
     let (before, after) = text.split_at_checked(value + id.value_start - tag.value_start)?;
     Some((before.to_owned(), after.to_owned()))
@@ -356,12 +358,12 @@ impl Segment {
     }
 
     /// Discontinuity sequence number before the segment's own tags.
-    pub(super) fn discontinuity_before(&self) -> u64 {
+    pub(super) fn discontinuity_sequence_before(&self) -> u64 {
         self.discontinuity.saturating_sub(self.tags)
     }
 
     /// EXT-X-KEY lines of the map if they differ from the segment's own.
-    pub(super) fn differing_map_key(&self) -> Option<&str> {
+    pub(super) fn map_key_lines_if_different(&self) -> Option<&str> {
         let map_key = self.map_key.as_deref()?;
         // The segment's key may end in an explicit IV that the source did not write.
         let is_same = |(own, maps): (&str, &str)| {

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use url::Url;
 
 use super::*;
-use crate::analysis::{Playlist, analyse};
+use crate::analysis::{Playlist, parse_playlist};
 use crate::limits::PlaylistLimits;
 use crate::variables::Variables;
 
@@ -86,7 +86,8 @@ struct PlayerSegment {
 fn read_segments(text: &str) -> BTreeMap<u64, PlayerSegment> {
     let base = Url::parse("http://edge.test/live/w/").unwrap();
     let analysed =
-        analyse(text.as_bytes(), &base, &Variables::default(), &PlaylistLimits::default()).unwrap();
+        parse_playlist(text.as_bytes(), &base, &Variables::default(), &PlaylistLimits::default())
+            .unwrap();
     let Playlist::Media(media) = analysed else { panic!("{text}") };
     let name = |url: &str| url.rsplit('/').next().unwrap().to_owned();
     // Two consecutive EXT-X-DISCONTINUITY tags count twice.
@@ -131,7 +132,7 @@ impl TestEdge {
         let source = &self.sources[self.playing];
         let (new, name) = (source.segmented_at(second), source.name.to_owned());
         self.splice =
-            Some(Splice::switch_to(self.splice.as_ref(), &published, Duration::ZERO, &new, name));
+            Some(Splice::plan_switch(self.splice.as_ref(), &published, Duration::ZERO, &new, name));
     }
 
     /// Reloads the playlist as a player does.
@@ -146,7 +147,7 @@ impl TestEdge {
             return text;
         };
         let mut playlist = SegmentedPlaylist::parse(text.as_bytes()).unwrap();
-        splice.count_discontinuities(&mut playlist, &self.published);
+        splice.renumber_discontinuities(&mut playlist, &self.published);
         // Another edge renders the same playlist from the record, which it reads from the store.
         let record: Splice = serde_json::from_str(&serde_json::to_string(splice).unwrap()).unwrap();
         let rendered = splice.render(&playlist, self.window, false).unwrap();
@@ -224,7 +225,7 @@ fn the_next_source_begins_where_the_last_one_ended() {
         ),
     ] {
         let (old, new) = (old.segmented_at(20), new.segmented_at(second));
-        let splice = Splice::switch_to(None, &old, Duration::ZERO, &new, "b".into());
+        let splice = Splice::plan_switch(None, &old, Duration::ZERO, &new, "b".into());
         assert_eq!(splice.from.upstream, expected, "{what}");
         assert_eq!((splice.from.published, splice.from.discontinuity), (110, 1), "{what}");
     }
@@ -307,7 +308,7 @@ fn tags_of_the_whole_playlist_are_kept() {
         #EXT-X-RENDITION-REPORT:URI=\"x.m3u8\",LAST-MSN=6\n#EXT-X-ENDLIST\n";
     let new = SegmentedPlaylist::parse(text.as_bytes()).unwrap();
     let old = LiveSource { window: 1, ..source("a", 100) }.segmented_at(20);
-    let splice = Splice::switch_to(None, &old, Duration::ZERO, &new, "b".into());
+    let splice = Splice::plan_switch(None, &old, Duration::ZERO, &new, "b".into());
     assert_eq!(
         splice.render(&new, PlaylistWindow::Unlimited, true).unwrap(),
         "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-TARGETDURATION:2\n#EXT-X-MEDIA-SEQUENCE:110\n\
@@ -354,7 +355,7 @@ fn parts_end_with_their_source() {
     ] {
         let old = SegmentedPlaylist::parse(text(info, 5, "a", [&a, &a], "").as_bytes()).unwrap();
         let new = SegmentedPlaylist::parse(new.as_bytes()).unwrap();
-        let splice = Splice::switch_to(None, &old, Duration::ZERO, &new, "b".into());
+        let splice = Splice::plan_switch(None, &old, Duration::ZERO, &new, "b".into());
         let text = splice.render(&new, PlaylistWindow::Unlimited, false).unwrap();
         assert!(text.contains("a1.ts\n") && text.contains("b1.ts\n"), "{what}: {text}");
         assert!(!text.contains(&a), "{what}: {text}");
@@ -439,7 +440,7 @@ fn no_source_begins_with_a_gap() {
         }
         let new = SegmentedPlaylist::parse(text.as_bytes()).unwrap();
         assert_eq!(
-            Splice::switch_to(None, &old, Duration::ZERO, &new, "b".into()).from.upstream,
+            Splice::plan_switch(None, &old, Duration::ZERO, &new, "b".into()).from.upstream,
             expected
         );
     }
@@ -465,7 +466,7 @@ fn a_key_format_that_the_next_source_lacks_is_ended() {
             SegmentedPlaylist::parse(text.as_bytes()).unwrap()
         };
         let (old, new) = (playlist(old), playlist(new));
-        let splice = Splice::switch_to(None, &old, Duration::ZERO, &new, "b".into());
+        let splice = Splice::plan_switch(None, &old, Duration::ZERO, &new, "b".into());
         let splice = Splice { window: 2, ..splice };
         let text = splice.render(&new, PlaylistWindow::Unlimited, false).unwrap();
         let (_, after) = text.split_once("#EXT-X-DISCONTINUITY\n").unwrap();
@@ -478,7 +479,7 @@ fn a_key_format_that_the_next_source_lacks_is_ended() {
 #[test]
 fn discontinuities_of_other_renditions_are_tagged() {
     let (old, new) = (source("a", 100).segmented_at(20), source("b", 7000).segmented_at(20));
-    let mut splice = Splice::switch_to(None, &old, Duration::ZERO, &new, "b".into());
+    let mut splice = Splice::plan_switch(None, &old, Duration::ZERO, &new, "b".into());
     splice.from.discontinuity = 3;
     let later = source("b", 7000).segmented_at(22);
     let text = splice.render(&later, PlaylistWindow::Unlimited, false).unwrap();
@@ -548,7 +549,7 @@ fn a_map_keeps_the_key_under_which_it_was_declared() {
         assert_eq!(keys_of(&shortened), source[2..], "{what}: {shortened}");
         let (empty, playlist) =
             (SegmentedPlaylist::default(), SegmentedPlaylist::parse(text.as_bytes()).unwrap());
-        let mut spliced = Splice::switch_to(None, &empty, Duration::ZERO, &playlist, "a".into());
+        let mut spliced = Splice::plan_switch(None, &empty, Duration::ZERO, &playlist, "a".into());
         spliced.from =
             NumberMapping { published: 100, discontinuity: 1, ..NumberMapping::default() };
         let rendered = spliced.render(&playlist, PlaylistWindow::Unlimited, false).unwrap();

@@ -64,10 +64,10 @@ impl PlaylistWindow {
         let start = match self {
             Self::Unlimited => 0,
             Self::MaxDuration(max_duration) => {
-                newest_start(segments, max_duration, target_duration)
+                window_start_index(segments, max_duration, target_duration)
             }
             Self::MaxDurationFrom(max_duration, number) => {
-                newest_start(segments, max_duration, target_duration)
+                window_start_index(segments, max_duration, target_duration)
                     .max(start_of_number(segments, number))
             }
             Self::FromNumber(number) => start_of_number(segments, number),
@@ -80,7 +80,7 @@ fn start_of_number<T: Borrow<Segment>>(segments: &[T], number: u64) -> usize {
     segments.partition_point(|segment| segment.borrow().number < number)
 }
 
-fn newest_start<T: Borrow<Segment>>(
+fn window_start_index<T: Borrow<Segment>>(
     segments: &[T],
     max_duration: Duration,
     target_duration: u64,

@@ -26,12 +26,12 @@ impl<'a> Definition<'a> {
         if !matches!(tag.kind(), Kind::Playlist(P::Define)) {
             return None;
         }
-        let definition = if let Some(name) = tag.attribute("NAME") {
-            Self::Value { name, value: tag.last_attribute("VALUE") }
-        } else if let Some(attribute) = tag.last_attribute("QUERYPARAM") {
+        let definition = if let Some(name) = tag.find_attribute_value("NAME") {
+            Self::Value { name, value: tag.find_attribute("VALUE") }
+        } else if let Some(attribute) = tag.find_attribute("QUERYPARAM") {
             Self::QueryParameter(attribute)
         } else {
-            Self::Import(tag.last_attribute("IMPORT")?)
+            Self::Import(tag.find_attribute("IMPORT")?)
         };
         is_variable_name(definition.name()).then_some(definition)
     }

@@ -47,7 +47,7 @@ pub(crate) struct ChallengeAnswer {
 
 /// Checks the answer to a challenge and returns the playlist URL as hexadecimal, gzipped JSON,
 /// which a recipe must decode.
-pub(crate) async fn stream(
+pub(crate) async fn check_answer(
     State(state): State<OriginState>,
     Path(feed): Path<String>,
     headers: http::HeaderMap,

@@ -17,13 +17,13 @@ pub(crate) async fn page(Path(feed): Path<String>) -> Result<Html<String>, Reque
     Ok(render_html(&format!("{name}, framed"), &frame))
 }
 
-pub(crate) async fn stage(Path(feed): Path<String>) -> Result<Html<String>, RequestError> {
+pub(crate) async fn refresh_page(Path(feed): Path<String>) -> Result<Html<String>, RequestError> {
     let Feed { id, .. } = find_feed(&feed)?;
     let refresh = format!("<meta http-equiv=\"refresh\" content=\"0; url=/embed/inline/{id}\">");
     Ok(render_html("One moment", &refresh))
 }
 
-pub(crate) async fn player(
+pub(crate) async fn player_page(
     State(state): State<OriginState>,
     Path(feed): Path<String>,
     headers: HeaderMap,

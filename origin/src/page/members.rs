@@ -82,7 +82,7 @@ pub(crate) async fn require_membership(
     }
 }
 
-pub(crate) async fn app(Path(feed): Path<String>) -> Result<Html<String>, RequestError> {
+pub(crate) async fn app_page(Path(feed): Path<String>) -> Result<Html<String>, RequestError> {
     let Feed { id, name, .. } = find_feed(&feed)?;
     let script = format!(
         "<h1>{name}</h1><button class=\"play\">Play</button><script>\n\

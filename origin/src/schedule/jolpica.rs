@@ -70,7 +70,7 @@ fn render_race(year: i16, meeting: &Meeting) -> Value {
         }),
     );
     for session in &meeting.sessions {
-        match session_key(session.kind) {
+        match session_member_name(session.kind) {
             // The race session's date and time are fields of the race object itself.
             None => race.extend(date_and_time(session)),
             Some(key) => {
@@ -88,7 +88,7 @@ fn date_and_time(session: &Session) -> Map<String, Value> {
     [date].into_iter().chain(time).collect()
 }
 
-fn session_key(kind: SessionKind) -> Option<&'static str> {
+fn session_member_name(kind: SessionKind) -> Option<&'static str> {
     Some(match kind {
         SessionKind::FirstPractice => "FirstPractice",
         SessionKind::SecondPractice => "SecondPractice",

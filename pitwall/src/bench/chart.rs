@@ -39,7 +39,7 @@ pub(super) fn render(title: &str, unit: &str, axis: (&str, &str), lines: &[Line<
              <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
             LEFT - 6.0,
             at + 4.0,
-            number(value)
+            format_number(value)
         );
     }
     let _ = write!(
@@ -75,7 +75,7 @@ fn round_up(value: f64) -> f64 {
     steps.into_iter().find(|step| *step >= value).unwrap_or(value)
 }
 
-fn number(value: f64) -> String {
+fn format_number(value: f64) -> String {
     let text = format!("{value:.2}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
@@ -89,7 +89,7 @@ mod tests {
         for (value, expected) in
             [(0.0, "1"), (0.03, "0.05"), (1.0, "1"), (1.01, "2"), (37.0, "50"), (720.0, "1000")]
         {
-            assert_eq!(number(round_up(value)), expected, "{value}");
+            assert_eq!(format_number(round_up(value)), expected, "{value}");
         }
     }
 

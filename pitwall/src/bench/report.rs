@@ -10,7 +10,7 @@ use serde::{Serialize, Serializer};
 use url::Url;
 
 use super::tester::TesterReport;
-use super::workers::Measured;
+use super::workers::RunMeasurement;
 
 /// The figures of a run. Names end in their unit.
 #[derive(Debug, Serialize)]
@@ -31,7 +31,7 @@ pub(super) struct BenchReport {
     /// Number of failures by what failed.
     pub(super) failures: BTreeMap<String, u64>,
     pub(super) delays_ms: Delays,
-    pub(super) by_viewer: ByViewer,
+    pub(super) by_viewer: PerViewerFigures,
     pub(super) streams: Vec<StreamReport>,
     pub(super) intervals: Vec<IntervalReport>,
     pub(super) tester: TesterReport,
@@ -70,7 +70,7 @@ fn measured_or_null<S: Serializer>(
 
 /// Figures of which each viewer has one.
 #[derive(Debug, Serialize)]
-pub(super) struct ByViewer {
+pub(super) struct PerViewerFigures {
     /// Of those who saw something.
     #[serde(serialize_with = "measured_or_null")]
     pub(super) startup_ms: Quantiles,
@@ -96,7 +96,7 @@ pub(super) struct StreamReport {
     pub(super) segments: u64,
     pub(super) missed: u64,
     pub(super) failures: u64,
-    pub(super) by_viewer: ByViewer,
+    pub(super) by_viewer: PerViewerFigures,
 }
 
 /// One interval of the time since the first arrival.
@@ -117,7 +117,7 @@ pub(super) struct IntervalReport {
 impl BenchReport {
     pub(super) fn new(
         simulation: &ViewerSimulation,
-        measured: &Measured,
+        measured: &RunMeasurement,
         open_files: usize,
     ) -> Self {
         let statistics = &measured.statistics;
@@ -144,7 +144,7 @@ impl BenchReport {
                 first_byte: Quantiles::of_delays(&statistics.first_byte_delay),
                 segment: Quantiles::of_delays(&statistics.segment_delay),
             },
-            by_viewer: ByViewer::new(&statistics.viewers.iter().collect::<Vec<_>>()),
+            by_viewer: PerViewerFigures::new(&statistics.viewers.iter().collect::<Vec<_>>()),
             streams: streams.collect(),
             intervals: interval_reports(statistics, measured.elapsed),
             tester: TesterReport::new(measured, simulation.viewers, open_files),
@@ -178,7 +178,7 @@ impl Quantiles {
     }
 
     /// Quantiles of values where a lower one is worse.
-    fn of_lowest(values: impl Iterator<Item = f64>) -> Self {
+    fn of_lower_is_worse(values: impl Iterator<Item = f64>) -> Self {
         let negated = Self::of(values.map(|value| -value));
         // Not -0.0, which JSON would show.
         let positive = |value: f64| 0.0 - value;
@@ -191,7 +191,7 @@ impl Quantiles {
     }
 }
 
-impl ByViewer {
+impl PerViewerFigures {
     fn new(viewers: &[&ViewerSummary]) -> Self {
         let in_milliseconds = |duration: Duration| duration.as_secs_f64() * 1e3;
         let startups = viewers.iter().filter_map(|viewer| viewer.startup);
@@ -201,7 +201,7 @@ impl ByViewer {
             startup_ms: Quantiles::of(startups.map(in_milliseconds)),
             stalled_percent: Quantiles::of(viewers.iter().map(|viewer| viewer.stall_ratio() * 1e2)),
             first_byte_ms: Quantiles::of(first_bytes.map(in_milliseconds)),
-            bitrate_mbps: Quantiles::of_lowest(bitrates.map(|bits| bits / 1e6)),
+            bitrate_mbps: Quantiles::of_lower_is_worse(bitrates.map(|bits| bits / 1e6)),
             saw_nothing: viewers.iter().filter(|viewer| viewer.startup.is_none()).count(),
         }
     }
@@ -228,7 +228,7 @@ impl StreamReport {
             segments: count(|viewer| viewer.segments),
             missed: count(|viewer| viewer.missed),
             failures: count(|viewer| viewer.failures),
-            by_viewer: ByViewer::new(viewers),
+            by_viewer: PerViewerFigures::new(viewers),
         }
     }
 }
@@ -286,7 +286,7 @@ mod tests {
             let Quantiles { p50, p90, p99, worst } = quantiles;
             assert_eq!([p50, p90, p99, worst], expected);
         }
-        let bitrates = Quantiles::of_lowest((1..=100).map(f64::from));
+        let bitrates = Quantiles::of_lower_is_worse((1..=100).map(f64::from));
         assert_eq!(bitrates, Quantiles { p50: 51.0, p90: 11.0, p99: 2.0, worst: 1.0 });
     }
 

@@ -3,7 +3,7 @@
 use pitwall_benches::players::PlaybackStatistics;
 use serde::Serialize;
 
-use super::workers::Measured;
+use super::workers::RunMeasurement;
 
 /// The share of all cores beyond which players wait for each other.
 const BUSY_SHARE: f64 = 0.9;
@@ -35,7 +35,7 @@ pub(super) struct TesterReport {
 }
 
 impl TesterReport {
-    pub(super) fn new(measured: &Measured, viewers: usize, open_files: usize) -> Self {
+    pub(super) fn new(measured: &RunMeasurement, viewers: usize, open_files: usize) -> Self {
         let used = &measured.used_cores;
         let timer_lag = &measured.statistics.timer_lag;
         let mut report = Self {
@@ -132,7 +132,7 @@ mod tests {
             statistics.timer_lag.saturating_record(case.lag_milliseconds * 1000);
             let used_cores = case.used_cores.to_vec();
             let elapsed = Duration::from_secs(1);
-            let measured = Measured { statistics, elapsed, cores: 2, used_cores };
+            let measured = RunMeasurement { statistics, elapsed, cores: 2, used_cores };
             let limits = TesterReport::new(&measured, 100, case.open_files).limits;
             assert_eq!(limits.len(), case.limits.len(), "{limits:?}");
             for (limit, expected) in limits.iter().zip(case.limits) {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::report::{BenchReport, ByViewer, Quantiles};
+use super::report::{BenchReport, PerViewerFigures, Quantiles};
 
 pub(super) fn render(report: &BenchReport) -> String {
     let rate = |count: u64| count as f64 / report.seconds;
@@ -18,7 +18,7 @@ pub(super) fn render(report: &BenchReport) -> String {
         ("first byte", delays.first_byte),
         ("segment", delays.segment),
     ] {
-        let _ = writeln!(text, "{name:<14}{}", quantiles(delay, 1, " ms"));
+        let _ = writeln!(text, "{name:<14}{}", format_quantiles(delay, 1, " ms"));
     }
     let versions: Vec<_> =
         report.http.iter().map(|(version, count)| format!("{count} {version}")).collect();
@@ -67,21 +67,21 @@ pub(super) fn render(report: &BenchReport) -> String {
     text
 }
 
-fn append_viewers(text: &mut String, viewers: &ByViewer) {
+fn append_viewers(text: &mut String, viewers: &PerViewerFigures) {
     for (name, values, digits, unit) in [
         ("start", viewers.startup_ms, 1, " ms"),
         ("stalled", viewers.stalled_percent, 2, " %"),
         ("first byte", viewers.first_byte_ms, 1, " ms"),
         ("bitrate", viewers.bitrate_mbps, 2, " Mbit/s"),
     ] {
-        let _ = writeln!(text, "  {name:<12}{}", quantiles(values, digits, unit));
+        let _ = writeln!(text, "  {name:<12}{}", format_quantiles(values, digits, unit));
     }
     if viewers.saw_nothing > 0 {
         let _ = writeln!(text, "  {} saw nothing", viewers.saw_nothing);
     }
 }
 
-fn quantiles(values: Quantiles, digits: usize, unit: &str) -> String {
+fn format_quantiles(values: Quantiles, digits: usize, unit: &str) -> String {
     let Quantiles { p50, p90, p99, worst } = values;
     format!(
         "p50 {p50:.digits$}{unit}, p90 {p90:.digits$}{unit}, p99 {p99:.digits$}{unit}, worst {worst:.digits$}{unit}"

@@ -9,7 +9,7 @@ use pitwall_benches::players::{Connector, PlaybackStatistics, PlayerShare, Viewe
 const SAMPLE_PERIOD: Duration = Duration::from_millis(100);
 
 /// What the players saw, and what they cost.
-pub(super) struct Measured {
+pub(super) struct RunMeasurement {
     pub(super) statistics: PlaybackStatistics,
     pub(super) elapsed: Duration,
     pub(super) cores: usize,
@@ -26,7 +26,7 @@ pub(super) fn run(
     simulation: &ViewerSimulation,
     connector: &Connector,
     progress: impl Fn(Option<u64>),
-) -> anyhow::Result<Measured> {
+) -> anyhow::Result<RunMeasurement> {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let of = u32::try_from(cores.min(simulation.viewers))?.max(1);
     let (started, mut cpu) = (Instant::now(), CpuSampler::start());
@@ -58,7 +58,7 @@ pub(super) fn run(
         }
         all.ok_or_else(|| anyhow::anyhow!("no thread for players"))
     })?;
-    Ok(Measured { statistics, elapsed: started.elapsed(), cores, used_cores: cpu.used_cores })
+    Ok(RunMeasurement { statistics, elapsed: started.elapsed(), cores, used_cores: cpu.used_cores })
 }
 
 fn run_share(

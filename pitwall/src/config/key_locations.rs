@@ -1,4 +1,4 @@
-//! [`KeyLocations`]: where each key of a configuration was set, for errors that appear only when
+//! [`ConfigKeyLocations`]: where each key of a configuration was set, for errors that appear only when
 //! its value is used, such as a missing file or an address that cannot be bound.
 
 use std::collections::HashMap;
@@ -10,9 +10,9 @@ use super::{ConfigError, TomlFile};
 
 /// Where values come from, by dotted key (`edge.tls.cert`, `webhook.0.secret_file`).
 #[derive(Default)]
-pub(crate) struct KeyLocations(HashMap<String, KeyLocation>);
+pub(crate) struct ConfigKeyLocations(HashMap<String, ConfigKeyLocation>);
 
-enum KeyLocation {
+enum ConfigKeyLocation {
     /// `FILE:LINE`.
     FileLine(String),
     /// The variable's name.
@@ -24,7 +24,7 @@ pub(crate) fn key_of_variable(path: &str) -> String {
     path.to_lowercase().replace("__", ".")
 }
 
-impl KeyLocations {
+impl ConfigKeyLocations {
     pub(super) fn of_file(file: &TomlFile<'_>, table: &DeTable<'_>) -> Self {
         let mut locations = Self::default();
         locations.collect_table(file, "", table);
@@ -35,7 +35,7 @@ impl KeyLocations {
     /// name without `PITWALL_`.
     pub(super) fn record_environment_variable(&mut self, path: &str, variable: &str) {
         let key = key_of_variable(path);
-        self.0.insert(key, KeyLocation::Environment(variable.to_owned()));
+        self.0.insert(key, ConfigKeyLocation::Environment(variable.to_owned()));
     }
 
     fn collect_table(&mut self, file: &TomlFile<'_>, prefix: &str, table: &DeTable<'_>) {
@@ -61,24 +61,24 @@ impl KeyLocations {
 
     fn insert_line(&mut self, key: String, file: &TomlFile<'_>, offset: usize) {
         let location = format!("{}:{}", file.name, file.line_number(offset));
-        self.0.insert(key, KeyLocation::FileLine(location));
+        self.0.insert(key, ConfigKeyLocation::FileLine(location));
     }
 
     /// `FILE:LINE`, or the environment variable; `None` where the key has its default.
     pub(crate) fn location_of(&self, key: &str) -> Option<String> {
         Some(match self.0.get(key)? {
-            KeyLocation::FileLine(line) => line.clone(),
-            KeyLocation::Environment(variable) => format!("environment {variable}"),
+            ConfigKeyLocation::FileLine(line) => line.clone(),
+            ConfigKeyLocation::Environment(variable) => format!("environment {variable}"),
         })
     }
 
     /// An error about the value of a key, with the key's location.
     pub(crate) fn error_for_key(&self, key: &str, message: impl fmt::Display) -> ConfigError {
         match self.0.get(key) {
-            Some(KeyLocation::FileLine(line)) => {
+            Some(ConfigKeyLocation::FileLine(line)) => {
                 ConfigError::new(format!("{line}: {key}"), message)
             }
-            Some(KeyLocation::Environment(variable)) => {
+            Some(ConfigKeyLocation::Environment(variable)) => {
                 ConfigError::new(format!("environment {variable}"), message)
             }
             None => ConfigError::new(key, message),

@@ -32,7 +32,7 @@ impl Config {
     ///
     /// # Errors
     /// Two listeners collide in any case.
-    pub(crate) fn reject_certain_listener_collisions(&self) -> Result<(), ConfigError> {
+    pub(crate) fn reject_definite_listener_collisions(&self) -> Result<(), ConfigError> {
         match self.store {
             StoreConfig::Memory => self.reject_listener_collisions(),
             StoreConfig::Redis { .. } => {
@@ -114,7 +114,7 @@ mod tests {
             );
             let config = Config::parse("t.toml", &text, []).unwrap();
             match (
-                config.reject_certain_listener_collisions().map_err(|error| error.to_string()),
+                config.reject_definite_listener_collisions().map_err(|error| error.to_string()),
                 expected,
             ) {
                 (Ok(()), None) => {}

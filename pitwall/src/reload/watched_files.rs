@@ -44,13 +44,13 @@ impl WatchedFiles {
         let files = files.chain(secrets).cloned().collect();
         let sources = config.path.as_ref().map(|path| path.with_file_name("sources"));
         let mut watched = Self { files, sources, judged: FileStates::new(), changing: None };
-        watched.judged = watched.look();
+        watched.judged = watched.read_states();
         watched
     }
 
     /// The files of a configuration that was read after the files of `self` were seen as `seen`: a
     /// file that changed, came or went in between is then seen to change.
-    pub(crate) fn followed_by(config: &Config, seen: &FileStates) -> Self {
+    pub(crate) fn for_next_config(config: &Config, seen: &FileStates) -> Self {
         let mut watched = Self::of(config);
         let Self { sources, judged, .. } = &mut watched;
         let is_source = |path: &Path| sources.is_some() && path.parent() == sources.as_deref();
@@ -76,7 +76,7 @@ impl WatchedFiles {
     /// Whether the files have changed since they were judged, and have not changed further since the
     /// last call.
     pub(crate) fn poll_changes(&mut self) -> bool {
-        let present = self.look();
+        let present = self.read_states();
         if present == self.judged {
             self.changing = None;
             return false;
@@ -87,7 +87,7 @@ impl WatchedFiles {
     }
 
     /// The files as they are now.
-    pub(crate) fn look(&self) -> FileStates {
+    pub(crate) fn read_states(&self) -> FileStates {
         let entries = self.sources.iter().filter_map(|folder| std::fs::read_dir(folder).ok());
         let entries = entries.flatten().filter_map(|entry| Some(entry.ok()?.path()));
         let sources = entries.filter(|path| crate::config::is_source_file(path));
@@ -148,7 +148,7 @@ mod tests {
             change(folder.path());
             assert!(!files.poll_changes(), "{what}: it may not be all");
             assert!(files.poll_changes(), "{what}");
-            let seen = files.look();
+            let seen = files.read_states();
             files.accept(seen);
             assert!(!files.poll_changes(), "{what}: once");
         }

@@ -7,7 +7,7 @@ use arc_swap::ArcSwapOption;
 use jiff::Timestamp;
 use pitwall_upstream_map::UpstreamMap;
 use pitwall_upstream_map::documents::{
-    Document, Schedule, Session, SessionStatus, SharedDocuments, Status,
+    PublicDocument, Schedule, Session, SessionStatus, SharedDocuments, Status,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -41,11 +41,11 @@ pub struct DocumentViews(ArcSwapOption<ComposedDocuments>);
 /// All methods fail with [`Problem::Starting`] while the control plane has published no documents.
 pub struct ComposedDocuments {
     map: Arc<UpstreamMap>,
-    bootstrap: OnceLock<Document>,
-    streams: OnceLock<Document>,
-    extractors: OnceLock<Document>,
+    bootstrap: OnceLock<PublicDocument>,
+    streams: OnceLock<PublicDocument>,
+    extractors: OnceLock<PublicDocument>,
     schedule: OnceLock<Result<Schedule, Problem>>,
-    widget: OnceLock<Result<Document, Problem>>,
+    widget: OnceLock<Result<PublicDocument, Problem>>,
 }
 
 impl DocumentViews {
@@ -70,9 +70,9 @@ impl DocumentViews {
 
 impl ComposedDocuments {
     /// `GET /api/bootstrap`, as this edge plays the streams.
-    pub fn bootstrap(&self, overrides: &LocalOverrides<'_>) -> Result<Document, Problem> {
-        let session = self.published()?.session.as_str().unwrap_or("null");
-        let version = self.version();
+    pub fn bootstrap(&self, overrides: &LocalOverrides<'_>) -> Result<PublicDocument, Problem> {
+        let session = self.published_documents()?.session.as_str().unwrap_or("null");
+        let version = self.lists_version();
         let compose = |streams| {
             format!("{{\"version\":{version},\"session\":{session},\"streams\":{streams}}}")
         };
@@ -80,9 +80,9 @@ impl ComposedDocuments {
     }
 
     /// `GET /api/streams`, as this edge plays them.
-    pub fn streams(&self, overrides: &LocalOverrides<'_>) -> Result<Document, Problem> {
-        self.published()?;
-        let version = self.version();
+    pub fn streams(&self, overrides: &LocalOverrides<'_>) -> Result<PublicDocument, Problem> {
+        self.published_documents()?;
+        let version = self.lists_version();
         let compose = |streams| format!("{{\"version\":{version},\"streams\":{streams}}}");
         Ok(self.compose_streams(&self.streams, overrides, compose))
     }
@@ -93,38 +93,42 @@ impl ComposedDocuments {
         &self,
         id: &str,
         overrides: &LocalOverrides<'_>,
-    ) -> Result<Document, Problem> {
+    ) -> Result<PublicDocument, Problem> {
         match self.session(id)?.status {
             SessionStatus::Live => self.streams(overrides),
             _ => {
-                let version = self.version();
-                Ok(Document::from_text(format!("{{\"version\":{version},\"streams\":[]}}")))
+                let version = self.lists_version();
+                Ok(PublicDocument::from_text(format!("{{\"version\":{version},\"streams\":[]}}")))
             }
         }
     }
 
     /// `GET /api/streams/{id}`, as this edge plays the stream.
-    pub fn stream(&self, id: &str, overrides: &LocalOverrides<'_>) -> Result<Document, Problem> {
-        self.published()?;
+    pub fn stream(
+        &self,
+        id: &str,
+        overrides: &LocalOverrides<'_>,
+    ) -> Result<PublicDocument, Problem> {
+        self.published_documents()?;
         let stream = self.map.streams.get(id).ok_or(Problem::NotFound)?;
-        Ok(overrides.public_document(stream))
+        Ok(overrides.apply_to_stream_document(stream))
     }
 
     /// `GET /api/streams/{id}/explain`.
-    pub fn explanation(&self, id: &str) -> Result<Document, Problem> {
-        self.published()?;
+    pub fn explanation(&self, id: &str) -> Result<PublicDocument, Problem> {
+        self.published_documents()?;
         Ok(self.map.streams.get(id).ok_or(Problem::NotFound)?.explanation.clone())
     }
 
     /// `GET /api/extractors`.
-    pub fn extractors(&self) -> Result<Document, Problem> {
-        let extractors = &self.published()?.extractors;
+    pub fn extractors(&self) -> Result<PublicDocument, Problem> {
+        let extractors = &self.published_documents()?.extractors;
         let compose = || {
             let mut extractors: Vec<_> = extractors.values().collect();
             // The sort is stable: sources of one position stay in the order of their names.
             extractors.sort_by_key(|extractor| extractor.position);
             let list = join(extractors.iter().map(|extractor| &extractor.status));
-            Document::from_text(format!("{{\"extractors\":{list}}}"))
+            PublicDocument::from_text(format!("{{\"extractors\":{list}}}"))
         };
         Ok(self.extractors.get_or_init(compose).clone())
     }
@@ -132,16 +136,16 @@ impl ComposedDocuments {
     /// The session with this id, present or former.
     pub fn session(&self, id: &str) -> Result<&Session, Problem> {
         let schedule = self.schedule.get_or_init(|| parse(&self.map.documents.schedule));
-        schedule.as_ref().map_err(Problem::clone)?.session(id).ok_or(Problem::NotFound)
+        schedule.as_ref().map_err(Problem::clone)?.find_session(id).ok_or(Problem::NotFound)
     }
 
     /// `GET /api/widget`.
-    pub fn widget(&self) -> Result<Document, Problem> {
+    pub fn widget(&self) -> Result<PublicDocument, Problem> {
         self.widget.get_or_init(|| self.compose_widget()).clone()
     }
 
-    fn compose_widget(&self) -> Result<Document, Problem> {
-        let documents = self.published()?;
+    fn compose_widget(&self) -> Result<PublicDocument, Problem> {
+        let documents = self.published_documents()?;
         let session: Option<Session> = parse(&documents.session)?;
         let session = session.as_ref();
         let status: Status = parse(&documents.status)?;
@@ -156,17 +160,17 @@ impl ComposedDocuments {
             sources: status.extractors.total,
             failing_sources: status.extractors.failing,
         };
-        Document::from_value(&widget).map_err(|_| Problem::Starting)
+        PublicDocument::from_value(&widget).map_err(|_| Problem::Starting)
     }
 
     /// The version of the map in which the lists last changed. An older control plane tells none.
-    fn version(&self) -> &str {
+    fn lists_version(&self) -> &str {
         self.map.documents.version.as_str().unwrap_or("0")
     }
 
     /// The published documents. Every control plane publishes its status: without one it is unknown
     /// which streams and sources there are, so that no list may be empty and no stream a 404.
-    fn published(&self) -> Result<&SharedDocuments, Problem> {
+    fn published_documents(&self) -> Result<&SharedDocuments, Problem> {
         let documents = &self.map.documents;
         documents.status.as_str().map(|_| documents).ok_or(Problem::Starting)
     }
@@ -175,15 +179,15 @@ impl ComposedDocuments {
     /// other sources than the map says.
     fn compose_streams(
         &self,
-        shared: &OnceLock<Document>,
+        shared: &OnceLock<PublicDocument>,
         overrides: &LocalOverrides<'_>,
         compose: impl Fn(String) -> String,
-    ) -> Document {
+    ) -> PublicDocument {
         let compose = || {
             let streams = self.map.streams_in_order().into_iter();
             let documents: Vec<_> =
-                streams.map(|stream| overrides.public_document(stream)).collect();
-            Document::from_text(compose(join(&documents)))
+                streams.map(|stream| overrides.apply_to_stream_document(stream)).collect();
+            PublicDocument::from_text(compose(join(&documents)))
         };
         if overrides.is_empty() { shared.get_or_init(compose).clone() } else { compose() }
     }
@@ -191,12 +195,12 @@ impl ComposedDocuments {
 
 /// A JSON array of documents. One that is not published, as in the map of an older control plane,
 /// is left out.
-fn join<'a>(documents: impl IntoIterator<Item = &'a Document>) -> String {
-    let texts: Vec<_> = documents.into_iter().filter_map(Document::as_str).collect();
+fn join<'a>(documents: impl IntoIterator<Item = &'a PublicDocument>) -> String {
+    let texts: Vec<_> = documents.into_iter().filter_map(PublicDocument::as_str).collect();
     format!("[{}]", texts.join(","))
 }
 
-fn parse<T: DeserializeOwned>(document: &Document) -> Result<T, Problem> {
+fn parse<T: DeserializeOwned>(document: &PublicDocument) -> Result<T, Problem> {
     serde_json::from_str(document.as_str().ok_or(Problem::Starting)?).map_err(|error| {
         // A newer control plane may publish a document of another form.
         tracing::warn!(
@@ -209,7 +213,7 @@ fn parse<T: DeserializeOwned>(document: &Document) -> Result<T, Problem> {
 
 #[cfg(test)]
 mod tests {
-    use pitwall_upstream_map::documents::Extractor;
+    use pitwall_upstream_map::documents::ExtractorDocument;
     use pitwall_upstream_map::{Stream, StreamId, Upstream};
     use serde_json::json;
 
@@ -246,8 +250,8 @@ mod tests {
 
     fn map(version: u64, streams: &[(StreamId, Arc<Stream>)]) -> Arc<UpstreamMap> {
         let extractor = |(name, position): (&str, usize)| {
-            let status = Document::from_text(format!("{{\"name\":\"{name}\"}}"));
-            (name.to_owned(), Arc::new(Extractor { position, status }))
+            let status = PublicDocument::from_text(format!("{{\"name\":\"{name}\"}}"));
+            (name.to_owned(), Arc::new(ExtractorDocument { position, status }))
         };
         let session = json!({
             "id": "s", "code": "race", "name": "Race", "meeting": "Lakeside", "start": null,
@@ -268,10 +272,10 @@ mod tests {
             "extractors": { "total": 2, "failing": 1 },
         });
         let documents = SharedDocuments {
-            session: Document::from_value(&session).unwrap(),
-            version: Document::from_text("7"),
-            schedule: Document::from_value(&json!({ "meetings": [meeting] })).unwrap(),
-            status: Document::from_value(&status).unwrap(),
+            session: PublicDocument::from_value(&session).unwrap(),
+            version: PublicDocument::from_text("7"),
+            schedule: PublicDocument::from_value(&json!({ "meetings": [meeting] })).unwrap(),
+            status: PublicDocument::from_value(&status).unwrap(),
             extractors: [("beta", 1), ("zeta", 0), ("alpha", 1)].map(extractor).into(),
             ..SharedDocuments::default()
         };
@@ -281,7 +285,7 @@ mod tests {
 
     /// This edge plays everything as the map says.
     fn published<'s>(_: &UpstreamMap, stream: &'s Stream) -> Option<&'s Upstream> {
-        stream.active()
+        stream.active_upstream()
     }
 
     /// This edge plays `late` from its second source.
@@ -289,7 +293,7 @@ mod tests {
         stream.upstreams.get(usize::from(stream.feed == "late"))
     }
 
-    fn json_of(document: Result<Document, Problem>) -> serde_json::Value {
+    fn json_of(document: Result<PublicDocument, Problem>) -> serde_json::Value {
         serde_json::from_str(document.unwrap().as_str().unwrap()).unwrap()
     }
 
@@ -355,11 +359,14 @@ mod tests {
             ]
             .map(|document| document.unwrap())
         };
-        let text = |document: &Document| document.as_str().unwrap().as_ptr();
+        let text = |document: &PublicDocument| document.as_str().unwrap().as_ptr();
         let documents = of(&first);
         assert_eq!(documents.each_ref().map(text), of(&first).each_ref().map(text));
         let next = of(&second);
-        assert_eq!(documents.each_ref().map(Document::etag), next.each_ref().map(Document::etag));
+        assert_eq!(
+            documents.each_ref().map(PublicDocument::etag),
+            next.each_ref().map(PublicDocument::etag)
+        );
         let [.., stream] = &next;
         assert_eq!(text(stream), text(&streams[0].1.public), "no copy of what is published");
     }

@@ -36,13 +36,13 @@ const RETRY_FIELD: &str = "retry: 2000\n\n";
 
 /// The recent changes of the map.
 pub struct EventBroadcaster {
-    history: Mutex<VecDeque<MapChange>>,
+    history: Mutex<VecDeque<MapChangeEvents>>,
     newest_version: watch::Sender<u64>,
 }
 
 /// The events of one map version, as they are sent.
 #[derive(Clone)]
-struct MapChange {
+struct MapChangeEvents {
     version: u64,
     text: Bytes,
 }
@@ -74,13 +74,13 @@ impl EventBroadcaster {
         while changes.changed().await.is_ok() {
             let map = store.map();
             if map.version > previous.version {
-                self.record_change(MapChange::between(&previous, &map));
+                self.record_change(MapChangeEvents::between(&previous, &map));
             }
             previous = map;
         }
     }
 
-    fn record_change(&self, change: MapChange) {
+    fn record_change(&self, change: MapChangeEvents) {
         let version = change.version;
         let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
         if history.len() == HISTORY_MAX_VERSIONS {
@@ -92,7 +92,7 @@ impl EventBroadcaster {
     }
 
     /// The changes of all map versions after `version` that are still in the history, oldest first.
-    fn changes_since(&self, version: u64) -> Vec<MapChange> {
+    fn changes_since(&self, version: u64) -> Vec<MapChangeEvents> {
         let history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
         history.iter().filter(|change| change.version > version).cloned().collect()
     }
@@ -159,7 +159,7 @@ impl EventBroadcaster {
     }
 }
 
-impl MapChange {
+impl MapChangeEvents {
     /// The events that lead from one map to the next: the session's, the streams', then `map`.
     fn between(old: &UpstreamMap, new: &UpstreamMap) -> Self {
         let mut text = String::new();
@@ -180,8 +180,9 @@ impl MapChange {
                     text.push_str(&Event::SourceDied { stream, source }.to_sse());
                 }
             }
-            let active_source =
-                |stream: &'_ Stream| stream.active().map(|upstream| upstream.source.clone());
+            let active_source = |stream: &'_ Stream| {
+                stream.active_upstream().map(|upstream| upstream.source.clone())
+            };
             let (from, to) = (before.and_then(active_source), after.and_then(active_source));
             if from != to {
                 let (from, to) = (from.as_deref(), to.as_deref());
@@ -219,7 +220,7 @@ impl Event<'_> {
 
 #[cfg(test)]
 mod tests {
-    use pitwall_upstream_map::documents::{Document, SharedDocuments};
+    use pitwall_upstream_map::documents::{PublicDocument, SharedDocuments};
     use serde_json::json;
 
     use super::*;
@@ -242,7 +243,7 @@ mod tests {
             version,
             streams: serde_json::from_value(json!({ "world-feed": stream })).unwrap(),
             documents: SharedDocuments {
-                session: Document::from_value(&json!({ "status": session })).unwrap(),
+                session: PublicDocument::from_value(&json!({ "status": session })).unwrap(),
                 ..SharedDocuments::default()
             },
             ..UpstreamMap::default()
@@ -284,7 +285,7 @@ mod tests {
                 "event: session data: {\"status\":\"past\"} ".to_owned(),
             ),
         ] {
-            let change = MapChange::between(&old(), &new);
+            let change = MapChangeEvents::between(&old(), &new);
             let text = String::from_utf8(change.text.to_vec()).unwrap();
             let fields = text.split('\n').filter(|line| !line.is_empty()).collect::<Vec<_>>();
             let map = "event: map id: 2 data: {\"version\":2}";
@@ -296,7 +297,7 @@ mod tests {
     fn a_reconnecting_client_gets_the_changes_that_it_missed() {
         let events = EventBroadcaster::new();
         for version in 1..=200 {
-            events.record_change(MapChange { version, text: Bytes::new() });
+            events.record_change(MapChangeEvents { version, text: Bytes::new() });
         }
         for (known, expected) in
             [(200, 0), (199, 1), (150, 50), (3, HISTORY_MAX_VERSIONS), (201, 0)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::{self, HeaderName};
 use pitwall_upstream_map::Store;
-use pitwall_upstream_map::documents::Document;
+use pitwall_upstream_map::documents::PublicDocument;
 
 use super::composed_documents::DocumentViews;
 use super::events::EventBroadcaster;
@@ -46,14 +46,17 @@ impl ApiHandler {
         let map = self.store.map();
         let list = map.documents.playlist.as_str().ok_or(Problem::Starting)?;
         let text = iptv_playlist::append_tokens(list, token_query);
-        document_response("audio/x-mpegurl", Document::from_text(text), map.version)
+        document_response("audio/x-mpegurl", PublicDocument::from_text(text), map.version)
     }
 
     /// The bootstrap document as this edge plays its streams.
     ///
     /// # Errors
     /// [`Problem::Starting`] before the first map.
-    pub fn bootstrap(&self, active_upstream: ActiveUpstreamFn<'_>) -> Result<Document, Problem> {
+    pub fn bootstrap(
+        &self,
+        active_upstream: ActiveUpstreamFn<'_>,
+    ) -> Result<PublicDocument, Problem> {
         let map = self.store.map();
         self.views.for_map(&map).bootstrap(&LocalOverrides::for_map(&map, active_upstream))
     }
@@ -89,7 +92,7 @@ impl ApiHandler {
                 (JSON, composed.session_streams(session, &overrides())?)
             }
             ApiRequest::Session(id) => {
-                let session = Document::from_value(composed.session(id)?);
+                let session = PublicDocument::from_value(composed.session(id)?);
                 (JSON, session.map_err(|_| Problem::Starting)?)
             }
             ApiRequest::Stream(id) => {
@@ -100,7 +103,7 @@ impl ApiHandler {
             ApiRequest::Widget => (JSON, composed.widget()?),
             ApiRequest::OpenApi => {
                 return Ok(Response::ok(JSON, self.openapi.bytes())
-                    .header(header::CACHE_CONTROL, "private, max-age=300"));
+                    .with_header(header::CACHE_CONTROL, "private, max-age=300"));
             }
             ApiRequest::Ready if self.drain_signal.is_draining() => return Err(Problem::Stopping),
             ApiRequest::Ready if self.store.unreadable_reason().is_some() => {
@@ -121,14 +124,14 @@ impl ApiHandler {
 /// it was costs its readers nothing.
 fn document_response(
     content_type: &'static str,
-    document: Document,
+    document: PublicDocument,
     map_version: u64,
 ) -> Result<Response, Problem> {
     document.as_str().ok_or(Problem::Starting)?;
     Ok(Response::ok(content_type, Bytes::from_owner(document.clone()))
-        .header(header::CACHE_CONTROL, "no-cache")
-        .header(header::ETAG, document.etag())
-        .header(MAP_VERSION_HEADER, map_version.to_string()))
+        .with_header(header::CACHE_CONTROL, "no-cache")
+        .with_header(header::ETAG, document.etag())
+        .with_header(MAP_VERSION_HEADER, map_version.to_string()))
 }
 
 #[cfg(test)]
@@ -154,15 +157,16 @@ mod tests {
         };
         let activity = ApiRequest::Document(DocumentKind::Activity);
         let status = ApiRequest::Document(DocumentKind::Status);
-        let respond = |request: &ApiRequest| api.respond(request, &|_, stream| stream.active());
+        let respond =
+            |request: &ApiRequest| api.respond(request, &|_, stream| stream.active_upstream());
         assert_eq!(respond(&activity).map(drop), Err(Problem::Starting));
         let documents = SharedDocuments {
-            version: Document::from_text("5"),
-            status: Document::from_text("{}"),
-            activity: Document::from_text("{\"streams\":{}}"),
+            version: PublicDocument::from_text("5"),
+            status: PublicDocument::from_text("{}"),
+            activity: PublicDocument::from_text("{\"streams\":{}}"),
             ..SharedDocuments::default()
         };
-        let streams = Document::from_text("{\"version\":5,\"streams\":[]}");
+        let streams = PublicDocument::from_text("{\"version\":5,\"streams\":[]}");
         for version in [7, 8] {
             let map =
                 UpstreamMap { version, documents: documents.clone(), ..UpstreamMap::default() };

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use pitwall_upstream_map::documents::{Document, PublicRendition, PublicStream};
+use pitwall_upstream_map::documents::{PublicDocument, PublicRendition, PublicStream};
 use pitwall_upstream_map::{Stream, Upstream, UpstreamMap};
 
 /// Gives the upstream that this edge plays a stream from.
@@ -36,7 +36,7 @@ impl<'m> LocalOverrides<'m> {
 
     /// The stream's public document, which says which source this edge plays, and its renditions.
     /// One that cannot be parsed, as of a newer control plane, stays as it is published.
-    pub fn public_document(&self, stream: &Stream) -> Document {
+    pub fn apply_to_stream_document(&self, stream: &Stream) -> PublicDocument {
         let Some(upstream) = self.0.get(stream.id.as_str()) else { return stream.public.clone() };
         let published = stream.public.as_str().unwrap_or_default();
         let overridden = serde_json::from_str(published).and_then(|mut public: PublicStream| {
@@ -44,7 +44,7 @@ impl<'m> LocalOverrides<'m> {
                 source.active = source.name == upstream.source;
             }
             public.renditions = upstream.renditions.iter().map(PublicRendition::from).collect();
-            Document::from_value(&public)
+            PublicDocument::from_value(&public)
         });
         overridden.unwrap_or_else(|_| stream.public.clone())
     }
@@ -56,7 +56,7 @@ fn find_override<'m>(
     active_upstream: ActiveUpstreamFn<'_>,
 ) -> Option<(&'m str, &'m Upstream)> {
     let local = active_upstream(map, stream)?;
-    let published = stream.active()?;
+    let published = stream.active_upstream()?;
     (local.source != published.source).then_some((stream.id.as_str(), local))
 }
 
@@ -104,7 +104,7 @@ mod tests {
                 stream.upstreams.iter().find(|one| active_source == Some(&*one.source))
             });
             assert_eq!(overrides.is_empty(), active_source != Some("b"), "{active_source:?}");
-            let document = overrides.public_document(&stream);
+            let document = overrides.apply_to_stream_document(&stream);
             let Some(expected) = expected else {
                 assert_eq!(document, stream.public, "{active_source:?}");
                 continue;

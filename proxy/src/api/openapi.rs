@@ -97,7 +97,7 @@ fn path_item(operation: &Operation, schemas: &mut Schemas) -> utoipa::openapi::P
             .required(required)
             .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
     };
-    if let Some(name) = path_parameter(operation.path) {
+    if let Some(name) = find_path_parameter(operation.path) {
         builder = builder.parameter(parameter(name, ParameterIn::Path, Required::True));
     }
     if let Some((name, purpose)) = operation.query_parameter {
@@ -139,7 +139,7 @@ fn reports_operation(schemas: &mut Schemas) -> utoipa::openapi::path::Operation 
 }
 
 /// The name of the `{name}` in a path, if it has one.
-fn path_parameter(path: &str) -> Option<&str> {
+fn find_path_parameter(path: &str) -> Option<&str> {
     let segment = path.split('/').find(|segment| segment.starts_with('{'))?;
     Some(segment.trim_matches(['{', '}']))
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 /// What a body says of its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BodyEnd {
+pub enum BodyCompleteness {
     /// The last unit of its format is complete.
     Complete,
     /// Its last unit is cut.
@@ -14,9 +14,13 @@ pub enum BodyEnd {
     Unknown,
 }
 
-impl BodyEnd {
+impl BodyCompleteness {
     pub fn of(body: &[u8]) -> Self {
-        if is_transport_stream(body) { transport_stream_end(body) } else { box_end(body) }
+        if is_transport_stream(body) {
+            transport_stream_completeness(body)
+        } else {
+            mp4_completeness(body)
+        }
     }
 }
 
@@ -39,9 +43,9 @@ struct LastPes {
 
 /// A stream is complete if each PES packet in it is: a muxer fills the last transport packet of a
 /// PES packet up with stuffing.
-fn transport_stream_end(body: &[u8]) -> BodyEnd {
+fn transport_stream_completeness(body: &[u8]) -> BodyCompleteness {
     if !body.len().is_multiple_of(PACKET_BYTES) {
-        return BodyEnd::Truncated;
+        return BodyCompleteness::Truncated;
     }
     let mut last_pes: HashMap<u16, LastPes> = HashMap::new();
     for packet in body.chunks_exact(PACKET_BYTES) {
@@ -67,8 +71,8 @@ fn transport_stream_end(body: &[u8]) -> BodyEnd {
     }
     let is_complete = |pes: &LastPes| pes.missing_bytes.map_or(pes.is_stuffed, |bytes| bytes == 0);
     match !last_pes.is_empty() && last_pes.values().all(is_complete) {
-        true => BodyEnd::Complete,
-        false => BodyEnd::Unknown,
+        true => BodyCompleteness::Complete,
+        false => BodyCompleteness::Unknown,
     }
 }
 
@@ -119,38 +123,42 @@ fn is_stuffed(adaptation: &[u8]) -> bool {
 }
 
 /// Walks over the boxes of an ISO base media file (ISO/IEC 14496-12, 4.2).
-fn box_end(body: &[u8]) -> BodyEnd {
+fn mp4_completeness(body: &[u8]) -> BodyCompleteness {
     const FIRST_TYPES: [&[u8; 4]; 7] =
         [b"ftyp", b"styp", b"moof", b"sidx", b"emsg", b"prft", b"moov"];
     let mut rest = body;
     let mut last_type = None;
     while !rest.is_empty() {
-        let Some((size, box_type)) = box_header(rest) else {
-            return if last_type.is_some() { BodyEnd::Truncated } else { BodyEnd::Unknown };
+        let Some((size, box_type)) = parse_box_header(rest) else {
+            return if last_type.is_some() {
+                BodyCompleteness::Truncated
+            } else {
+                BodyCompleteness::Unknown
+            };
         };
         if last_type.is_none() && !FIRST_TYPES.contains(&&box_type) {
-            return BodyEnd::Unknown;
+            return BodyCompleteness::Unknown;
         }
         match usize::try_from(size).ok().filter(|size| *size >= 8) {
             Some(size) => match rest.get(size..) {
                 Some(after) => rest = after,
-                None => return BodyEnd::Truncated,
+                None => return BodyCompleteness::Truncated,
             },
             // A box without a length reaches to the end, wherever that is.
-            None => return BodyEnd::Unknown,
+            None => return BodyCompleteness::Unknown,
         }
         last_type = Some(box_type);
     }
     match last_type.as_ref() {
-        None => BodyEnd::Unknown,
+        None => BodyCompleteness::Unknown,
         // A fragment's samples follow its header.
-        Some(b"moof") => BodyEnd::Truncated,
-        Some(_) => BodyEnd::Complete,
+        Some(b"moof") => BodyCompleteness::Truncated,
+        Some(_) => BodyCompleteness::Complete,
     }
 }
 
 /// Size in bytes and type of the box that `bytes` begin with; size 0: to the end.
-fn box_header(bytes: &[u8]) -> Option<(u64, [u8; 4])> {
+fn parse_box_header(bytes: &[u8]) -> Option<(u64, [u8; 4])> {
     let (size, rest) = bytes.split_first_chunk()?;
     let (box_type, rest) = rest.split_first_chunk()?;
     let size = match u32::from_be_bytes(*size) {
@@ -188,7 +196,7 @@ mod tests {
 
     #[test]
     fn a_transport_stream_ends_with_whole_pes_packets() {
-        use BodyEnd::{Complete, Truncated, Unknown};
+        use BodyCompleteness::{Complete, Truncated, Unknown};
         let table = packet(0, true, &[0; 184]);
         let video = packet(1, true, &pes(0, 184));
         let video_end = packet(1, false, &[7; 100]);
@@ -203,17 +211,17 @@ mod tests {
             ("tables alone", vec![&table], Unknown),
         ] {
             let body = packets.into_iter().flatten().copied().collect::<Vec<u8>>();
-            assert_eq!(BodyEnd::of(&body), expected, "{what}");
-            assert_eq!(BodyEnd::of(&body[..body.len() - 1]), Truncated, "{what}, cut");
+            assert_eq!(BodyCompleteness::of(&body), expected, "{what}");
+            assert_eq!(BodyCompleteness::of(&body[..body.len() - 1]), Truncated, "{what}, cut");
         }
         let clock = [[SYNC_BYTE, 0, 1, 0x30, 7, 0x10].as_slice(), &[0; 6], &[7; 176]].concat();
         let body = [video, clock].concat();
-        assert_eq!(BodyEnd::of(&body), Unknown, "a clock reference is no stuffing");
+        assert_eq!(BodyCompleteness::of(&body), Unknown, "a clock reference is no stuffing");
     }
 
     #[test]
     fn a_media_file_ends_with_whole_boxes() {
-        use BodyEnd::{Complete, Truncated, Unknown};
+        use BodyCompleteness::{Complete, Truncated, Unknown};
         let of = |box_type: &[u8; 4], size: u32| {
             let mut bytes = size.to_be_bytes().to_vec();
             bytes.extend(box_type);
@@ -241,8 +249,12 @@ mod tests {
             ("nothing", vec![], Unknown, Unknown),
         ] {
             let body = boxes.concat();
-            assert_eq!(BodyEnd::of(&body), expected, "{what}");
-            assert_eq!(BodyEnd::of(&body[..body.len().saturating_sub(1)]), cut, "{what}, cut");
+            assert_eq!(BodyCompleteness::of(&body), expected, "{what}");
+            assert_eq!(
+                BodyCompleteness::of(&body[..body.len().saturating_sub(1)]),
+                cut,
+                "{what}, cut"
+            );
         }
     }
 }

@@ -28,8 +28,8 @@ impl Bypass {
     /// # Errors
     /// [`Problem::Busy`] while others use all of it.
     pub(super) async fn reserve(budget: &FetchBudget) -> Result<Arc<BudgetShare>, Problem> {
-        let share = budget.share();
-        let bytes = BUFFER_BYTES.min(share.limit_bytes());
+        let share = budget.new_share();
+        let bytes = BUFFER_BYTES.min(share.budget_limit_bytes());
         match share.grow(bytes, ACQUIRE_TIMEOUT).await {
             true => Ok(share),
             false => Err(Problem::Busy("there is no memory for another transfer")),
@@ -57,7 +57,7 @@ impl Bypass {
 
     /// Waits until this reader is cut off, because others need its share of the budget.
     pub async fn wait_until_cut_off(&self) -> Problem {
-        self.share.wait_until(|| self.share.is_revoked()).await;
+        self.share.wait_until_cut_off(|| self.share.is_revoked()).await;
         cut_off_problem()
     }
 }

@@ -52,9 +52,9 @@ pub fn parse_content_range(value: &[u8]) -> Option<(u64, u64, Option<u64>)> {
     Some((parse_number(first)??, parse_number(last)??, complete_length))
 }
 
-type ByteBounds = (Option<u64>, Option<u64>);
+type OptionalPositions = (Option<u64>, Option<u64>);
 
-fn parse_bounds(range: &[u8]) -> Option<ByteBounds> {
+fn parse_bounds(range: &[u8]) -> Option<OptionalPositions> {
     let (first, last) = std::str::from_utf8(range).ok()?.strip_prefix("bytes=")?.split_once('-')?;
     Some((parse_number(first.trim())?, parse_number(last.trim())?))
 }

@@ -32,12 +32,12 @@ impl Chunks {
     }
 
     /// Position of the first byte that is held.
-    pub fn start(&self) -> u64 {
+    pub fn first_held_position(&self) -> u64 {
         self.chunks.front().map_or(self.total_length, |(start, _)| *start)
     }
 
     pub fn held_bytes(&self) -> u64 {
-        self.total_length - self.start()
+        self.total_length - self.first_held_position()
     }
 
     /// The bytes from `position` on, as far as they are in one chunk and within `limit` bytes.
@@ -121,7 +121,10 @@ mod tests {
         chunks.drop_before(4);
         assert_eq!(chunks.slice_at(0, 9), None);
         assert_eq!(chunks.slice_at(3, 9), Some(Bytes::from_static(b"de")));
-        assert_eq!((chunks.total_length(), chunks.start(), chunks.held_bytes()), (6, 3, 3));
+        assert_eq!(
+            (chunks.total_length(), chunks.first_held_position(), chunks.held_bytes()),
+            (6, 3, 3)
+        );
     }
 
     #[test]

@@ -61,7 +61,7 @@ impl FetchBudget {
     }
 
     /// An empty share.
-    pub fn share(&self) -> Arc<BudgetShare> {
+    pub fn new_share(&self) -> Arc<BudgetShare> {
         let share = BudgetShare {
             budget: self.clone(),
             bytes: AtomicU64::default(),
@@ -102,7 +102,7 @@ impl FetchBudget {
     }
 
     /// The time that long ago; `None` before the budget was created.
-    fn millis_before(&self, duration: Duration) -> Option<u64> {
+    fn timestamp_before(&self, duration: Duration) -> Option<u64> {
         let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         self.elapsed_millis().checked_sub(millis)
     }
@@ -114,7 +114,7 @@ impl FetchBudget {
         let limit = self.0.limit_bytes;
         let excess = self.used_bytes().saturating_sub(limit);
         let evicted = total_bytes(&shares, BudgetShare::is_evicted);
-        if let Some(latest_progress) = self.millis_before(EVICTED_STALLED_AFTER) {
+        if let Some(latest_progress) = self.timestamp_before(EVICTED_STALLED_AFTER) {
             revoke(shares, excess.max(evicted.saturating_sub(limit / 2)), latest_progress);
         }
     }
@@ -122,7 +122,7 @@ impl FetchBudget {
     /// Revokes shares whose readers have stalled, so that `bytes` can be reserved soon.
     fn revoke_stalled(&self, bytes: u64) {
         let missing = (self.used_bytes() + bytes).saturating_sub(self.0.limit_bytes);
-        if let Some(latest_progress) = self.millis_before(STALLED_AFTER) {
+        if let Some(latest_progress) = self.timestamp_before(STALLED_AFTER) {
             revoke(self.revocable_shares(), missing, latest_progress);
         }
     }
@@ -155,7 +155,7 @@ impl BudgetShare {
     }
 
     /// The limit of the whole budget.
-    pub fn limit_bytes(&self) -> u64 {
+    pub fn budget_limit_bytes(&self) -> u64 {
         self.budget.0.limit_bytes
     }
 
@@ -232,7 +232,7 @@ impl BudgetShare {
     }
 
     /// Revokes shares where evicted bodies take too much of the budget.
-    pub fn revoke_excess(&self) {
+    pub fn revoke_budget_excess(&self) {
         self.budget.revoke_excess();
     }
 
@@ -255,12 +255,12 @@ impl BudgetShare {
     }
 
     /// Has readers look whether they are cut off.
-    pub fn notify_cut_off(&self) {
+    pub fn notify_readers(&self) {
         self.cut_off.notify_waiters();
     }
 
     /// Waits until `is_cut_off`, which is asked whenever readers are cut off.
-    pub async fn wait_until(&self, is_cut_off: impl Fn() -> bool) {
+    pub async fn wait_until_cut_off(&self, is_cut_off: impl Fn() -> bool) {
         loop {
             let notified = self.cut_off.notified();
             if is_cut_off() {

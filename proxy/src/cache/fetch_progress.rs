@@ -1,4 +1,4 @@
-//! [`FetchProgress`]: whether a fetch stalls, seen by one who does not read it.
+//! [`FetchObserver`]: whether a fetch stalls, seen by one who does not read it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use super::inflight_fetch::InflightFetch;
 
 /// Follows a fetch without being one of its readers.
 #[derive(Clone)]
-pub struct FetchProgress {
+pub struct FetchObserver {
     fetch: Arc<InflightFetch>,
     changes: watch::Receiver<()>,
 }
@@ -24,7 +24,7 @@ pub enum FetchEvent {
     Failed,
 }
 
-impl FetchProgress {
+impl FetchObserver {
     pub(super) fn of(fetch: Arc<InflightFetch>) -> Self {
         let changes = fetch.subscribe();
         Self { fetch, changes }
@@ -34,7 +34,7 @@ impl FetchProgress {
     pub async fn wait_for_event(&mut self, stall_limit: Duration) -> FetchEvent {
         loop {
             self.changes.mark_unchanged();
-            if let Some(is_complete) = self.fetch.is_complete() {
+            if let Some(is_complete) = self.fetch.has_succeeded() {
                 return if is_complete { FetchEvent::Completed } else { FetchEvent::Failed };
             }
             // The sender lives in the fetch, which is held here.
@@ -50,7 +50,7 @@ impl FetchProgress {
     }
 }
 
-impl std::fmt::Debug for FetchProgress {
+impl std::fmt::Debug for FetchObserver {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("FetchProgress").finish_non_exhaustive()
     }

@@ -11,7 +11,7 @@ use pitwall_fetch::{FetchErrorKind, Request, Response};
 use tokio::time::Instant;
 
 use self::resume::ResumeRange;
-use super::body_end::BodyEnd;
+use super::body_end::BodyCompleteness;
 use super::byte_range::{ByteRange, parse_content_range};
 use super::chunks::Chunks;
 use super::disk_tier::DiskObject;
@@ -55,7 +55,7 @@ impl FetchTask<'_> {
     pub async fn run(&self) -> Option<FetchedObject> {
         let mut request = build_media_request(self.target);
         if let Some((first, last)) = self.requested_bounds {
-            request = request.forward_header(
+            request = request.with_forwarded_header(
                 header::RANGE,
                 ByteRange { first, last: Some(last) }.header_value(),
             );
@@ -65,20 +65,20 @@ impl FetchTask<'_> {
             Err(problem) => return self.mark_not_cacheable(NotCacheable::Problem(problem)),
         };
         let range_length =
-            self.requested_bounds.and_then(|bounds| content_range_length(&response, bounds));
+            self.requested_bounds.and_then(|bounds| length_of_requested_range(&response, bounds));
         let not_cacheable = match (response.status(), self.requested_bounds) {
-            (status, None) if is_whole(status) => None,
+            (status, None) if is_whole_representation(status) => None,
             // Some servers call every response a range.
             (StatusCode::PARTIAL_CONTENT, None)
-                if content_range_length(&response, (0, u64::MAX)).is_some() =>
+                if length_of_requested_range(&response, (0, u64::MAX)).is_some() =>
             {
                 None
             }
             (StatusCode::PARTIAL_CONTENT, Some(_)) if range_length.is_some() => None,
             (status, Some(_))
-                if is_whole(status)
+                if is_whole_representation(status)
                     || status == StatusCode::PARTIAL_CONTENT
-                    || refuses_ranges(status) =>
+                    || is_range_refusal(status) =>
             {
                 Some(NotCacheable::RangeIgnored)
             }
@@ -117,7 +117,7 @@ impl FetchTask<'_> {
         // From now on the length is known, so that ranges can be served.
         let length = body.total_length();
         let metadata = ObjectMetadata { length: Some(length), ..metadata };
-        let is_storable = end == BodyEnd::Complete && length <= self.max_object_bytes;
+        let is_storable = end == BodyCompleteness::Complete && length <= self.max_object_bytes;
         Some(FetchedObject { metadata, body, is_storable, may_go_to_disk, expires_at: None })
     }
 
@@ -159,7 +159,7 @@ impl FetchTask<'_> {
         mut writer: InflightWriter<'_>,
         mut response: Response,
         metadata: &ObjectMetadata,
-    ) -> Result<BodyEnd, Problem> {
+    ) -> Result<BodyCompleteness, Problem> {
         let mut resumes = 0;
         let mut resumed_chunk = Bytes::new();
         loop {
@@ -172,8 +172,8 @@ impl FetchTask<'_> {
                     writer.write(chunk).await?;
                     continue;
                 }
-                Ok(None) => match self.judge_end(&response, metadata)? {
-                    BodyEnd::Truncated => {
+                Ok(None) => match self.judge_completeness(&response, metadata)? {
+                    BodyCompleteness::Truncated => {
                         Problem::UpstreamInvalid("its last part is missing".to_owned())
                     }
                     end => return Ok(end),
@@ -194,25 +194,25 @@ impl FetchTask<'_> {
 
     /// Whether the body that has ended is complete. Where the end of the connection was that of the
     /// body, only the body itself can tell.
-    fn judge_end(
+    fn judge_completeness(
         &self,
         response: &Response,
         metadata: &ObjectMetadata,
-    ) -> Result<BodyEnd, Problem> {
+    ) -> Result<BodyCompleteness, Problem> {
         if let Some(length) = metadata.length {
             return match length == self.fetch.received_bytes() {
-                true => Ok(BodyEnd::Complete),
+                true => Ok(BodyCompleteness::Complete),
                 false => Err(Problem::UpstreamInvalid(
                     "its length is not what its Content-Length said".into(),
                 )),
             };
         }
         if response.has_framed_end() {
-            return Ok(BodyEnd::Complete);
+            return Ok(BodyCompleteness::Complete);
         }
         let body = self.fetch.whole_body().map(|body| body.to_contiguous());
         let body = body.and_then(|body| body.slice_at(0, u64::MAX));
-        Ok(body.map_or(BodyEnd::Unknown, |body| BodyEnd::of(&body)))
+        Ok(body.map_or(BodyCompleteness::Unknown, |body| BodyCompleteness::of(&body)))
     }
 
     fn mark_not_cacheable<T>(&self, not_cacheable: NotCacheable) -> Option<T> {
@@ -223,7 +223,7 @@ impl FetchTask<'_> {
 }
 
 /// Whether a response with this status has the whole representation as its body.
-pub fn is_whole(status: StatusCode) -> bool {
+pub fn is_whole_representation(status: StatusCode) -> bool {
     status.is_success()
         && !matches!(
             status,
@@ -243,23 +243,23 @@ fn may_be_kept(headers: &HeaderMap) -> bool {
 }
 
 /// Whether a server answers so to a range because it knows none.
-fn refuses_ranges(status: StatusCode) -> bool {
+fn is_range_refusal(status: StatusCode) -> bool {
     matches!(status.as_u16(), 400 | 405 | 416 | 501)
 }
 
 /// The request for a target, with the header fields of its source.
 pub fn build_media_request(target: &UpstreamTarget) -> Request<'static> {
     let request = Request::get(target.url.clone())
-        .source_headers(target.headers().clone())
-        .forward_header(header::ACCEPT, HeaderValue::from_static("*/*"))
+        .with_source_headers(target.headers().clone())
+        .with_forwarded_header(header::ACCEPT, HeaderValue::from_static("*/*"))
         // Media is compressed already, and a decoded body would have no known length.
-        .forward_header(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        .with_forwarded_header(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     Request { private_host_filter: target.profile.private_hosts.clone(), ..request }
 }
 
 /// The length in bytes of a 206 response, if it is the requested range, or as much of it as the
 /// object has.
-fn content_range_length(response: &Response, (first, last): (u64, u64)) -> Option<u64> {
+fn length_of_requested_range(response: &Response, (first, last): (u64, u64)) -> Option<u64> {
     let content_range = response.headers().get(header::CONTENT_RANGE)?;
     let (from, to, complete_length) = parse_content_range(content_range.as_bytes())?;
     let after = to.checked_add(1)?;

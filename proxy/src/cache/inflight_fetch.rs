@@ -110,7 +110,7 @@ impl InflightFetch {
         }
     }
 
-    pub(super) fn share(&self) -> &Arc<BudgetShare> {
+    pub(super) fn budget_share(&self) -> &Arc<BudgetShare> {
         &self.share
     }
 }
@@ -128,7 +128,7 @@ impl InflightFetch {
     /// A new reader; `None` once the beginning of the body is no longer held.
     pub(super) fn join(&self) -> Option<u64> {
         let mut state = self.lock_state();
-        let has_beginning = state.object.is_some() || state.body.start() == 0;
+        let has_beginning = state.object.is_some() || state.body.first_held_position() == 0;
         has_beginning.then(|| state.add_reader())
     }
 
@@ -143,7 +143,7 @@ impl InflightFetch {
     }
 
     /// Moves a reader that will not read what is before `position`.
-    pub(super) fn seek(&self, reader: u64, position: u64) {
+    pub(super) fn move_reader(&self, reader: u64, position: u64) {
         if let Some(reader) = self.lock_state().readers.get_mut(&reader) {
             reader.position = position;
         }
@@ -155,7 +155,7 @@ impl InflightFetch {
     }
 
     /// Whether the fetch has ended with a body. `None`: it is under way.
-    pub(super) fn is_complete(&self) -> Option<bool> {
+    pub(super) fn has_succeeded(&self) -> Option<bool> {
         let state = self.lock_state();
         let is_refused = matches!(state.metadata, Some(Err(_)));
         state.completion.as_ref().map(Result::is_ok).or(is_refused.then_some(false))
@@ -221,7 +221,7 @@ impl InflightFetch {
     }
 
     /// Whether the bytes from `position` on are held, and are these.
-    pub(super) fn holds(&self, position: u64, mut bytes: &[u8]) -> bool {
+    pub(super) fn has_same_bytes_at(&self, position: u64, mut bytes: &[u8]) -> bool {
         let state = self.lock_state();
         let mut from = position;
         while !bytes.is_empty() {
@@ -238,7 +238,7 @@ impl InflightFetch {
     /// The whole body; `None` if its beginning is no longer held. Small chunks are joined.
     pub(super) fn whole_body(&self) -> Option<Chunks> {
         let state = self.lock_state();
-        if state.body.start() > 0 {
+        if state.body.first_held_position() > 0 {
             return None;
         }
         let body = state.body.clone();

@@ -70,7 +70,7 @@ impl CachedObject {
     }
 
     /// A guard for a reader; `None` once the body is gone.
-    pub fn acquire(self: &Arc<Self>) -> Option<ReadGuard> {
+    pub fn acquire_body(self: &Arc<Self>) -> Option<ReadGuard> {
         let add = |readers| (readers != EVICTED).then_some(readers + 1);
         self.readers.fetch_update(Ordering::AcqRel, Ordering::Acquire, add).ok()?;
         Some(ReadGuard(self.clone()))
@@ -81,7 +81,7 @@ impl CachedObject {
         self.share.charge_evicted(self.length);
         match self.readers.fetch_or(EVICTED, Ordering::AcqRel) {
             0 => self.drop_body(),
-            _ => self.share.revoke_excess(),
+            _ => self.share.revoke_budget_excess(),
         }
     }
 
@@ -105,7 +105,7 @@ impl CachedObject {
         self.body.load_full()
     }
 
-    pub fn share(&self) -> &Arc<BudgetShare> {
+    pub fn budget_share(&self) -> &Arc<BudgetShare> {
         &self.share
     }
 
@@ -161,10 +161,10 @@ impl ObjectStore {
     }
 
     /// The object, if it is fresh. A stale object is removed.
-    pub fn get(&self, key: &ObjectKey) -> Option<ReadGuard> {
+    pub fn find_fresh(&self, key: &ObjectKey) -> Option<ReadGuard> {
         let object = self.0.get(key)?;
         if Instant::now() < object.expires_at {
-            return object.acquire();
+            return object.acquire_body();
         }
         self.0.invalidate(key);
         None

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use super::chunks::Chunks;
 use super::fetch_budget::BudgetShare;
-use super::fetch_progress::FetchProgress;
+use super::fetch_progress::FetchObserver;
 use super::inflight_fetch::{
     InflightFetch, NotCacheable, ObjectMetadata, ReadOutcome, cut_off_problem,
 };
@@ -57,7 +57,7 @@ impl InflightReader {
     }
 
     /// `None` once the beginning of the body is no longer held.
-    pub(super) fn follow(fetch: Arc<InflightFetch>) -> Option<Self> {
+    pub(super) fn join_fetch(fetch: Arc<InflightFetch>) -> Option<Self> {
         let reader_id = fetch.join()?;
         Some(Self::new(fetch, reader_id))
     }
@@ -75,8 +75,8 @@ impl InflightReader {
         }
     }
 
-    pub(super) fn progress(&self) -> FetchProgress {
-        FetchProgress::of(self.fetch.clone())
+    pub(super) fn observe_fetch(&self) -> FetchObserver {
+        FetchObserver::of(self.fetch.clone())
     }
 
     pub(super) async fn wait_for_metadata(&mut self) -> Result<Arc<ObjectMetadata>, NotCacheable> {
@@ -120,12 +120,12 @@ impl InflightReader {
         tokio::time::timeout(LENGTH_TIMEOUT, waiting).await.unwrap_or(Ok(()))
     }
 
-    pub fn seek(&mut self, start: u64, end: Option<u64>) {
+    pub fn restrict_to_range(&mut self, start: u64, end: Option<u64>) {
         self.position = start;
         self.end = end.unwrap_or(u64::MAX);
         match &mut self.stored {
-            Some(stored) => stored.seek(start, end),
-            None => self.fetch.seek(self.reader_id, start),
+            Some(stored) => stored.restrict_to_range(start, end),
+            None => self.fetch.move_reader(self.reader_id, start),
         }
     }
 
@@ -171,7 +171,7 @@ impl InflightReader {
 
     fn continue_with(&mut self, object: ReadGuard) {
         let mut stored = StoredReader::continuing(object);
-        stored.seek(self.position, Some(self.end));
+        stored.restrict_to_range(self.position, Some(self.end));
         self.stored = Some(stored);
     }
 
@@ -180,8 +180,8 @@ impl InflightReader {
         match &self.stored {
             Some(stored) => stored.wait_until_cut_off().await,
             None => {
-                let share = self.fetch.share();
-                share.wait_until(|| self.fetch.is_cut_off(self.reader_id)).await;
+                let share = self.fetch.budget_share();
+                share.wait_until_cut_off(|| self.fetch.is_cut_off(self.reader_id)).await;
                 cut_off_problem()
             }
         }
@@ -189,7 +189,7 @@ impl InflightReader {
 
     /// Reads the object for a future request, so that the fetch has a reader until it is complete
     /// or will not be stored.
-    pub(super) async fn drain(mut self) -> Result<(), Problem> {
+    pub(super) async fn read_to_end(mut self) -> Result<(), Problem> {
         match self.wait_for_metadata().await {
             // A window moves only with its readers: one that reads for nobody would make others
             // look slow.
@@ -235,7 +235,7 @@ impl StoredReader {
         Self { end: body.total_length(), guard, body, position: 0 }
     }
 
-    pub fn seek(&mut self, start: u64, end: Option<u64>) {
+    pub fn restrict_to_range(&mut self, start: u64, end: Option<u64>) {
         let length = self.body.total_length();
         self.position = start.min(length);
         self.end = end.map_or(length, |end| end.min(length)).max(self.position);
@@ -250,7 +250,7 @@ impl StoredReader {
     }
 
     fn read_at_most(&mut self, max_bytes: u64) -> Result<Option<Bytes>, Problem> {
-        let share = self.guard.share();
+        let share = self.guard.budget_share();
         if share.is_revoked() {
             return Err(cut_off_problem());
         }
@@ -272,8 +272,8 @@ impl StoredReader {
     /// Waits until this reader is cut off, because others need the memory of an object that has
     /// left the store.
     pub async fn wait_until_cut_off(&self) -> Problem {
-        let share = self.guard.share();
-        share.wait_until(|| share.is_revoked()).await;
+        let share = self.guard.budget_share();
+        share.wait_until_cut_off(|| share.is_revoked()).await;
         cut_off_problem()
     }
 }

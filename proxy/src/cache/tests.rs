@@ -82,15 +82,15 @@ fn large_cache() -> Arc<SegmentCache> {
 pub(super) async fn open(
     cache: &Arc<SegmentCache>,
     target: UpstreamTarget,
-) -> Result<CacheLookup, Problem> {
+) -> Result<OpenedObject, Problem> {
     cache.open_object(target, RangeRequest::default()).await
 }
 
-fn expect_inflight(lookup: Result<CacheLookup, Problem>) -> (InflightReader, bool) {
+fn expect_inflight(lookup: Result<OpenedObject, Problem>) -> (InflightReader, bool) {
     match lookup {
-        Ok(CacheLookup::Inflight { reader, coalesced }) => (reader, coalesced),
-        Ok(CacheLookup::Hit(_)) => panic!("stored already"),
-        Ok(CacheLookup::Bypass(_)) => panic!("bypassed"),
+        Ok(OpenedObject::Inflight { reader, coalesced }) => (reader, coalesced),
+        Ok(OpenedObject::Hit(_)) => panic!("stored already"),
+        Ok(OpenedObject::Bypass(_)) => panic!("bypassed"),
         Err(problem) => panic!("{problem}"),
     }
 }
@@ -110,7 +110,7 @@ async fn wait_until_stored(cache: &Arc<SegmentCache>, target: &UpstreamTarget) -
 
 async fn wait_until_key_stored(cache: &Arc<SegmentCache>, key: ObjectKey) -> ReadGuard {
     for _ in 0..1000 {
-        if let Some(object) = cache.objects.get(&key) {
+        if let Some(object) = cache.objects.find_fresh(&key) {
             return object;
         }
         tokio::task::yield_now().await;
@@ -132,15 +132,15 @@ async fn open_range(
         (metadata.content_range.as_ref().map(|value| value.to_str().unwrap().to_owned()), length)
     };
     match cache.open_object(target(address, "/file"), range_request(range)).await {
-        Ok(CacheLookup::Hit(object)) => {
+        Ok(OpenedObject::Hit(object)) => {
             describe(&object.metadata, object.body().total_length() as usize)
         }
-        Ok(CacheLookup::Inflight { mut reader, .. }) => {
+        Ok(OpenedObject::Inflight { mut reader, .. }) => {
             let metadata = reader.metadata();
             let length = read_all(&mut reader).await.unwrap();
             describe(&metadata, length)
         }
-        Ok(CacheLookup::Bypass(_)) => panic!("{range} bypasses the cache"),
+        Ok(OpenedObject::Bypass(_)) => panic!("{range} bypasses the cache"),
         Err(problem) => panic!("{range}: {problem}"),
     }
 }

@@ -34,7 +34,7 @@ impl<'a> InflightWriter<'a> {
         let mut writer = Self { fetch, max_object_bytes, is_reserved: false, is_windowed: false };
         if let Some(length) = length {
             writer.is_reserved =
-                length <= max_object_bytes && fetch.share().grow(length, ROOM_TIMEOUT).await;
+                length <= max_object_bytes && fetch.budget_share().grow(length, ROOM_TIMEOUT).await;
             if !writer.is_reserved {
                 writer.start_window().await?;
             }
@@ -48,7 +48,7 @@ impl<'a> InflightWriter<'a> {
     /// The fetch has no readers left, the budget has no room, or has taken its share back.
     pub async fn write(&mut self, chunk: Bytes) -> Result<(), Problem> {
         let size = chunk.len() as u64;
-        if !self.is_windowed && !self.is_reserved && !self.has_room_for(size).await {
+        if !self.is_windowed && !self.is_reserved && !self.try_reserve(size).await {
             // An object of unknown length turns out to be too large only on the way.
             self.start_window().await?;
         }
@@ -69,8 +69,8 @@ impl<'a> InflightWriter<'a> {
     }
 
     /// Whether `bytes` more of an object of unknown length may be held.
-    async fn has_room_for(&self, bytes: u64) -> bool {
+    async fn try_reserve(&self, bytes: u64) -> bool {
         self.fetch.received_bytes() + bytes <= self.max_object_bytes
-            && self.fetch.share().grow(bytes, ROOM_TIMEOUT).await
+            && self.fetch.budget_share().grow(bytes, ROOM_TIMEOUT).await
     }
 }

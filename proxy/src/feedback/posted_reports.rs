@@ -7,7 +7,7 @@ use pingora_proxy::Session;
 use pitwall_upstream_map::{Stream, UpstreamMap};
 
 use super::cmcd;
-use super::viewers::PlaybackReports;
+use super::viewers::UpstreamReporter;
 use crate::http::access::{AccessControl, AccessScope};
 use crate::http::admission::read_body;
 use crate::http::problem::Problem;
@@ -24,7 +24,7 @@ pub async fn record_posted_reports(
     session: &mut Session,
     access: &AccessControl,
     map: &UpstreamMap,
-    playback_reports: &PlaybackReports,
+    playback_reports: &UpstreamReporter,
     now: u64,
 ) -> Result<Response, Problem> {
     let body = read_body(session, cmcd::BODY_MAX_BYTES).await?;

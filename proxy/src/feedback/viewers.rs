@@ -16,7 +16,7 @@ use pitwall_upstream_map::{Store, StreamId};
 use prometheus::IntGauge;
 use tokio::time::Instant;
 
-pub use self::playback_reports::{PlaybackReports, has_cmcd_fields};
+pub use self::playback_reports::{UpstreamReporter, has_cmcd_fields};
 use crate::http::access::Grant;
 use crate::http::client_address::ClientAddress;
 use crate::http::limits::ClientNetwork;
@@ -39,7 +39,7 @@ pub struct ViewerTracker {
     /// The streams that have viewers, with how many they had when they were last counted. It is
     /// locked before a shard or without one.
     watched: Mutex<BTreeMap<StreamId, usize>>,
-    pub playback_reports: PlaybackReports,
+    pub playback_reports: UpstreamReporter,
     store: Arc<dyn Store>,
     /// The viewers of all streams.
     viewers_gauge: IntGauge,
@@ -85,7 +85,7 @@ fn hash_of(value: impl Hash) -> u64 {
 
 impl ViewerTracker {
     pub fn new(store: Arc<dyn Store>, viewers_gauge: IntGauge) -> Self {
-        let playback_reports = PlaybackReports::new(store.clone());
+        let playback_reports = UpstreamReporter::new(store.clone());
         let (streams, watched) = (Shards::default(), Mutex::default());
         Self { streams, watched, playback_reports, store, viewers_gauge }
     }
@@ -94,7 +94,7 @@ impl ViewerTracker {
     /// poll follows within `timeout`.
     pub fn record_poll(&self, stream: &StreamId, viewer: ViewerId, timeout: Duration) {
         let expires_at = Instant::now() + timeout;
-        let mut streams = self.streams.of_key(viewer.client);
+        let mut streams = self.streams.lock_shard_of_key(viewer.client);
         if let Some(viewers) = streams.get_mut(stream) {
             if viewers.len() < SHARD_MAX_VIEWERS || viewers.contains_key(&viewer) {
                 viewers.insert(viewer, expires_at);
@@ -119,7 +119,7 @@ impl ViewerTracker {
         loop {
             ticks.tick().await;
             self.playback_reports.flush();
-            for (stream, viewers) in self.count_viewers() {
+            for (stream, viewers) in self.expire_and_count_viewers() {
                 self.store.feedback().set_local_viewers(&stream, viewers);
             }
         }
@@ -127,7 +127,7 @@ impl ViewerTracker {
 
     /// Drops expired viewers and counts the rest of each stream. A stream without viewers is in the
     /// result once, with 0.
-    fn count_viewers(&self) -> BTreeMap<StreamId, usize> {
+    fn expire_and_count_viewers(&self) -> BTreeMap<StreamId, usize> {
         let now = Instant::now();
         // Held throughout, so that a first viewer comes either before the count or after it.
         let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
@@ -232,7 +232,7 @@ mod tests {
             for viewer in viewers {
                 tracker.record_poll(&stream, viewer, Duration::from_secs(12));
             }
-            assert_eq!(tracker.count_viewers()[&stream], expected, "{what}");
+            assert_eq!(tracker.expire_and_count_viewers()[&stream], expected, "{what}");
         }
     }
 }

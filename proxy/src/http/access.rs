@@ -48,12 +48,12 @@ pub struct KeyLine<'a> {
 
 /// Which of the [`AccessKeys`] mints what a client is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct KeyIndex(usize);
+pub struct MintingKeyIndex(usize);
 
 struct AccessKey {
     /// With which key tokens are minted for who showed this one: that of a person with itself, so
     /// that all of it ends with the key; that of everybody with the current one.
-    minted_with: KeyIndex,
+    minted_with: MintingKeyIndex,
     key_hash: blake3::Hash,
     token_mac_key: [u8; 32],
 }
@@ -77,8 +77,8 @@ pub enum AccessScope<'a> {
 pub enum Grant {
     /// Nothing: access is open, or the route needs none.
     Open,
-    Key(KeyIndex),
-    Cookie(KeyIndex),
+    Key(MintingKeyIndex),
+    Cookie(MintingKeyIndex),
     /// The admin token.
     Admin,
     /// This token, of one scope.
@@ -98,7 +98,7 @@ impl AccessKeys {
             let mut token_mac_key = [0; 32];
             let mut hasher = blake3::Hasher::new_derive_key("pitwall 2026 playback tokens");
             hasher.update(secret).finalize_xof().fill(&mut token_mac_key);
-            let minted_with = KeyIndex(if name.is_some() { index } else { current });
+            let minted_with = MintingKeyIndex(if name.is_some() { index } else { current });
             AccessKey { minted_with, key_hash: blake3::hash(secret), token_mac_key }
         };
         Self { keys: keys.iter().enumerate().map(key).collect(), admin_token: None }
@@ -110,7 +110,7 @@ impl AccessKeys {
         Self { admin_token, ..self }
     }
 
-    fn find_key(&self, presented: &str) -> Option<KeyIndex> {
+    fn find_minting_key(&self, presented: &str) -> Option<MintingKeyIndex> {
         // Hashes are compared in constant time, and always all of them.
         let presented = blake3::hash(presented.as_bytes());
         let of = |key: &AccessKey| (key.key_hash == presented).then_some(key.minted_with);
@@ -119,7 +119,7 @@ impl AccessKeys {
 
     fn mint_token(
         &self,
-        index: KeyIndex,
+        index: MintingKeyIndex,
         scope: AccessScope<'_>,
         expires: u64,
         nonce: u64,
@@ -137,7 +137,7 @@ impl AccessKeys {
         token: &str,
         scope: AccessScope<'_>,
         now: u64,
-    ) -> Result<KeyIndex, Problem> {
+    ) -> Result<MintingKeyIndex, Problem> {
         let token = URL_SAFE_NO_PAD.decode(token).map_err(|_| Problem::KeyInvalid)?;
         let (claims, mac) = token
             .split_at_checked(TOKEN_EXPIRY_BYTES + TOKEN_NONCE_BYTES)
@@ -191,7 +191,7 @@ impl AccessControl {
         let Self::Key(keys) = self else { return Ok(Grant::Open) };
         let mut key_problem = None;
         if let Some(presented) = query.get(KEY_PARAMETER)? {
-            if let Some(index) = keys.find_key(&presented) {
+            if let Some(index) = keys.find_minting_key(&presented) {
                 return Ok(Grant::Key(index));
             }
             match keys.verify_token(&presented, scope, now) {
@@ -304,7 +304,7 @@ mod tests {
         let keys = AccessKeys::new(&[KeyLine { name: None, key: KEY.as_bytes() }])
             .with_admin_token(Some(AdminToken::new(token.as_bytes())));
         let (edge, none) = (AccessControl::Key(keys), access(&[KEY]));
-        let cookie = edge.issue_cookie(&Grant::Key(KeyIndex(0)), "/", false, NOW).unwrap();
+        let cookie = edge.issue_cookie(&Grant::Key(MintingKeyIndex(0)), "/", false, NOW).unwrap();
         let cookie = cookie.split(';').next().unwrap();
         let bearer = format!("Bearer {token}");
         let (key, world) = (format!("key={KEY}"), AccessScope::Stream("world-feed"));
@@ -336,7 +336,7 @@ mod tests {
                 &key,
                 &bearer,
                 "",
-                Ok(Grant::Key(KeyIndex(0))),
+                Ok(Grant::Key(MintingKeyIndex(0))),
             ),
             (
                 "beside an old key",
@@ -365,7 +365,7 @@ mod tests {
                 "",
                 "Bearer another",
                 cookie,
-                Ok(Grant::Cookie(KeyIndex(0))),
+                Ok(Grant::Cookie(MintingKeyIndex(0))),
             ),
             ("to watch", &edge, world, "", &bearer, "", missing.clone()),
             ("for the page", &edge, AccessScope::Site, "", &bearer, "", missing.clone()),
@@ -397,9 +397,9 @@ mod tests {
     fn keys_cookies_and_tokens_open_their_scopes() {
         let (edge, other) = (access(&[KEY]), access(&["another-key-that-is-long-enough-too"]));
         let (world, pit) = (AccessScope::Stream("world-feed"), AccessScope::Stream("pit-lane"));
-        let token = edge.issue_token(&Grant::Key(KeyIndex(0)), world, NOW).unwrap();
-        let foreign = other.issue_token(&Grant::Key(KeyIndex(0)), world, NOW).unwrap();
-        let cookie = edge.issue_cookie(&Grant::Key(KeyIndex(0)), "/tv", true, NOW).unwrap();
+        let token = edge.issue_token(&Grant::Key(MintingKeyIndex(0)), world, NOW).unwrap();
+        let foreign = other.issue_token(&Grant::Key(MintingKeyIndex(0)), world, NOW).unwrap();
+        let cookie = edge.issue_cookie(&Grant::Key(MintingKeyIndex(0)), "/tv", true, NOW).unwrap();
         assert!(cookie.ends_with("; Path=/tv; Max-Age=2592000; HttpOnly; SameSite=Lax; Secure"));
         let cookie = cookie.split_once(';').unwrap().0;
         let jar = format!("theme=dark; {cookie}; a=b");
@@ -408,9 +408,23 @@ mod tests {
         let granted_by_token = || Ok(Grant::Token(token.clone()));
         for (name, scope, query, cookie, now, expected) in [
             ("nothing", world, "", "", NOW, Err(Problem::KeyMissing)),
-            ("the key", world, key.as_str(), "", NOW, Ok(Grant::Key(KeyIndex(0)))),
-            ("the key for the site", AccessScope::Site, &key, "", NOW, Ok(Grant::Key(KeyIndex(0)))),
-            ("the key for the API", AccessScope::Api, &key, "", NOW, Ok(Grant::Key(KeyIndex(0)))),
+            ("the key", world, key.as_str(), "", NOW, Ok(Grant::Key(MintingKeyIndex(0)))),
+            (
+                "the key for the site",
+                AccessScope::Site,
+                &key,
+                "",
+                NOW,
+                Ok(Grant::Key(MintingKeyIndex(0))),
+            ),
+            (
+                "the key for the API",
+                AccessScope::Api,
+                &key,
+                "",
+                NOW,
+                Ok(Grant::Key(MintingKeyIndex(0))),
+            ),
             (
                 "a token for the API",
                 AccessScope::Api,
@@ -425,7 +439,7 @@ mod tests {
                 "",
                 cookie,
                 NOW,
-                Ok(Grant::Cookie(KeyIndex(0))),
+                Ok(Grant::Cookie(MintingKeyIndex(0))),
             ),
             ("another key", world, "key=another", "", NOW, Err(Problem::KeyInvalid)),
             ("no key", world, "key=", "", NOW, Err(Problem::KeyInvalid)),
@@ -456,23 +470,30 @@ mod tests {
                 NOW,
                 Err(Problem::KeyInvalid),
             ),
-            ("a cookie", world, "", &jar, NOW + day, Ok(Grant::Cookie(KeyIndex(0)))),
+            ("a cookie", world, "", &jar, NOW + day, Ok(Grant::Cookie(MintingKeyIndex(0)))),
             (
                 "a cookie for the site",
                 AccessScope::Site,
                 "",
                 cookie,
                 NOW,
-                Ok(Grant::Cookie(KeyIndex(0))),
+                Ok(Grant::Cookie(MintingKeyIndex(0))),
             ),
-            ("beside an old key", world, "key=old", cookie, NOW, Ok(Grant::Cookie(KeyIndex(0)))),
+            (
+                "beside an old key",
+                world,
+                "key=old",
+                cookie,
+                NOW,
+                Ok(Grant::Cookie(MintingKeyIndex(0))),
+            ),
             (
                 "beside an old token",
                 world,
                 &token_query,
                 cookie,
                 NOW + 2 * day,
-                Ok(Grant::Cookie(KeyIndex(0))),
+                Ok(Grant::Cookie(MintingKeyIndex(0))),
             ),
             (
                 "an old key and cookie",
@@ -543,22 +564,22 @@ mod tests {
     #[test]
     fn a_token_is_passed_on_unchanged() {
         let (edge, scope) = (access(&[KEY]), AccessScope::Stream("world-feed"));
-        let token = edge.issue_token(&Grant::Cookie(KeyIndex(0)), scope, NOW).unwrap();
+        let token = edge.issue_token(&Grant::Cookie(MintingKeyIndex(0)), scope, NOW).unwrap();
         assert_ne!(
-            edge.issue_token(&Grant::Cookie(KeyIndex(0)), scope, NOW),
+            edge.issue_token(&Grant::Cookie(MintingKeyIndex(0)), scope, NOW),
             Some(token.clone()),
             "each viewer's own"
         );
         let passed_on = edge.issue_token(&Grant::Token(token.clone()), scope, NOW + 1000);
         assert_eq!(passed_on, Some(token));
         assert_eq!(AccessControl::Open.issue_token(&Grant::Open, scope, NOW), None);
-        assert_eq!(edge.issue_cookie(&Grant::Cookie(KeyIndex(0)), "/", true, NOW), None);
+        assert_eq!(edge.issue_cookie(&Grant::Cookie(MintingKeyIndex(0)), "/", true, NOW), None);
     }
 
     #[test]
     fn keys_rotate_without_a_break_and_forgery_fails() {
         let scope = AccessScope::Stream("world-feed");
-        let old = access(&[KEY]).issue_token(&Grant::Key(KeyIndex(0)), scope, NOW).unwrap();
+        let old = access(&[KEY]).issue_token(&Grant::Key(MintingKeyIndex(0)), scope, NOW).unwrap();
         let rotated = access(&["the-new-key-which-is-long-enough-too", KEY]);
         assert!(authorize(&rotated, scope, &format!("key={old}"), "", NOW).is_ok());
         assert!(authorize(&rotated, scope, &format!("key={KEY}"), "", NOW).is_ok());

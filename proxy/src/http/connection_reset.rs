@@ -19,12 +19,12 @@ use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg}
 /// The kernel refuses it, as where there is no free file descriptor.
 pub fn reset_on_close(session: &Session) -> io::Result<()> {
     let Some(stream) = session.as_downstream().stream() else { return Ok(()) };
-    Ok(set_socket_linger(duplicate(stream.id())?, Some(Duration::ZERO))?)
+    Ok(set_socket_linger(duplicate_socket(stream.id())?, Some(Duration::ZERO))?)
 }
 
 /// A descriptor of the same socket. Pingora gives out only its number, from which no descriptor can
 /// be made, except by sending it.
-fn duplicate(socket: RawFd) -> io::Result<OwnedFd> {
+fn duplicate_socket(socket: RawFd) -> io::Result<OwnedFd> {
     let (from, to) = UnixStream::pair()?;
     let message = [ControlMessage::ScmRights(&[socket])];
     let byte = [IoSlice::new(&[0])];
@@ -52,7 +52,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (accepted, _) = listener.accept().unwrap();
-        let duplicate = duplicate(accepted.as_raw_fd()).unwrap();
+        let duplicate = duplicate_socket(accepted.as_raw_fd()).unwrap();
         set_socket_linger(duplicate, Some(Duration::ZERO)).unwrap();
         drop(accepted);
         let error = client.read(&mut [0]).unwrap_err();

@@ -13,15 +13,15 @@ const EXPOSED_HEADERS: &str = "Content-Length, Content-Range, Accept-Ranges, ETa
 /// send fields such as `Range`.
 pub fn preflight_response(methods: &str) -> Response {
     Response::new(StatusCode::NO_CONTENT)
-        .header(header::ACCESS_CONTROL_ALLOW_METHODS, methods)
-        .header(
+        .with_header(header::ACCESS_CONTROL_ALLOW_METHODS, methods)
+        .with_header(
             header::ACCESS_CONTROL_ALLOW_HEADERS,
             "Accept, Cache-Control, CMCD-Object, CMCD-Request, CMCD-Session, CMCD-Status, \
              Content-Type, If-Match, If-Modified-Since, If-None-Match, If-Range, Range",
         )
         // Browsers ask for it where a public page plays from an edge in a private network.
-        .header(HeaderName::from_static("access-control-allow-private-network"), "true")
-        .header(header::ACCESS_CONTROL_MAX_AGE, "86400")
+        .with_header(HeaderName::from_static("access-control-allow-private-network"), "true")
+        .with_header(header::ACCESS_CONTROL_MAX_AGE, "86400")
 }
 
 /// The fields of all responses that a player loads: playlists, segments, maps, keys. A page of any

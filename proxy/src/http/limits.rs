@@ -36,7 +36,7 @@ pub struct LimitsConfig {
     /// Playlist requests of one client that wait for a new segment or partial segment.
     pub blocked_reloads_per_client: NonZeroUsize,
     /// How long a request's header may take from its first byte on: 1 s to 1 min.
-    #[serde(deserialize_with = "header")]
+    #[serde(deserialize_with = "deserialize_header_timeout")]
     pub header: Duration,
 }
 
@@ -59,7 +59,9 @@ const fn at_least_one(limit: usize) -> NonZeroUsize {
     NonZeroUsize::MIN.saturating_add(limit - 1)
 }
 
-fn header<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+fn deserialize_header_timeout<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Duration, D::Error> {
     let header: Duration = humantime_serde::deserialize(deserializer)?;
     match header.as_secs() {
         1..=60 => Ok(header),
@@ -70,15 +72,15 @@ fn header<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Err
 /// Enforces [`LimitsConfig`]. It holds what is counted, and is given the limits, which may change.
 #[derive(Default)]
 pub struct ClientLimiter {
-    connections: Arc<ConcurrencyLimit>,
-    event_streams: Arc<ConcurrencyLimit>,
-    blocked_reloads: Arc<ConcurrencyLimit>,
+    connections: Arc<ConcurrencyCounter>,
+    event_streams: Arc<ConcurrencyCounter>,
+    blocked_reloads: Arc<ConcurrencyCounter>,
     token_buckets: Shards<TokenBuckets>,
 }
 
 /// How many of a kind are open, in all and by client.
 #[derive(Default)]
-struct ConcurrencyLimit {
+struct ConcurrencyCounter {
     counts: Mutex<ConcurrencyCounts>,
 }
 
@@ -127,7 +129,7 @@ impl From<IpAddr> for ClientNetwork {
 
 /// The permit of a connection or of a request that is held open; it is released when it is dropped.
 pub struct ConcurrencyPermit {
-    limit: Arc<ConcurrencyLimit>,
+    limit: Arc<ConcurrencyCounter>,
     client: Option<ClientNetwork>,
 }
 
@@ -205,8 +207,8 @@ impl ClientLimiter {
         let Some(rate) = limits.requests_per_client else { return Ok(()) };
         let (rate, now) = (f64::from(rate.get()), Instant::now());
         let capacity = rate * BURST_SECONDS;
-        let mut buckets = self.token_buckets.of_key(client);
-        buckets.remove_full(rate, capacity, now);
+        let mut buckets = self.token_buckets.lock_shard_of_key(client);
+        buckets.sweep_full(rate, capacity, now);
         let full = TokenBucket { tokens: capacity, updated_at: now };
         let bucket = buckets.by_client.entry(client).or_insert(full);
         *bucket = TokenBucket { tokens: bucket.tokens_at(rate, capacity, now), updated_at: now };
@@ -221,7 +223,7 @@ impl ClientLimiter {
 
 impl TokenBuckets {
     /// Drops full buckets, which say no more than no bucket, every [`BUCKET_SWEEP_INTERVAL`].
-    fn remove_full(&mut self, rate: f64, capacity: f64, now: Instant) {
+    fn sweep_full(&mut self, rate: f64, capacity: f64, now: Instant) {
         if self.last_sweep.is_none_or(|swept| now.duration_since(swept) >= BUCKET_SWEEP_INTERVAL) {
             self.last_sweep = Some(now);
             self.by_client.retain(|_, bucket| bucket.tokens_at(rate, capacity, now) < capacity);
@@ -235,7 +237,7 @@ impl TokenBucket {
     }
 }
 
-impl ConcurrencyLimit {
+impl ConcurrencyCounter {
     fn lock_counts(&self) -> MutexGuard<'_, ConcurrencyCounts> {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -406,7 +408,11 @@ mod tests {
         assert_eq!(taken(one), 5);
         tokio::time::advance(Duration::from_secs(60)).await;
         assert_eq!(limiter.admit_request(&limits, one, 1), Ok(()));
-        assert_eq!(limiter.token_buckets.of_key(one).by_client.len(), 1, "full ones are dropped");
+        assert_eq!(
+            limiter.token_buckets.lock_shard_of_key(one).by_client.len(),
+            1,
+            "full ones are dropped"
+        );
         assert!(matches!(limiter.admit_request(&limits, one, 101), Err(Problem::Busy(_))));
         let limits = LimitsConfig::default();
         assert!(

@@ -139,7 +139,7 @@ impl Problem {
     }
 
     /// Whether the edge may succeed by another attempt, with this upstream or another one.
-    pub fn is_retryable(&self) -> bool {
+    pub fn can_edge_retry(&self) -> bool {
         matches!(
             self,
             Self::UpstreamStatus(_)

@@ -78,7 +78,7 @@ impl PublicPath {
 
     /// Whether `path` is this path without a slash at its end, below which relative links would
     /// lead past it.
-    pub fn is_without_slash(&self, path: &str) -> bool {
+    pub fn is_missing_final_slash(&self, path: &str) -> bool {
         !self.0.is_empty() && *self.0 == *path
     }
 }
@@ -134,10 +134,13 @@ mod tests {
             let stripped = path.strip_from(&uri.parse().unwrap());
             assert_eq!(stripped.map(|uri| uri.to_string()).as_deref(), expected, "{uri}");
         }
-        assert!(path.is_without_slash("/tv/pitwall") && !path.is_without_slash("/tv/pitwall/"));
+        assert!(
+            path.is_missing_final_slash("/tv/pitwall")
+                && !path.is_missing_final_slash("/tv/pitwall/")
+        );
         let root = public_path("https://tv.example/").unwrap();
         assert_eq!(root.strip_from(&"/watch".parse().unwrap()), None);
-        assert!(!root.is_without_slash(""));
+        assert!(!root.is_missing_final_slash(""));
         assert_eq!((path.cookie_path(), root.cookie_path()), ("/tv/pitwall", "/"));
     }
 }

@@ -107,7 +107,9 @@ impl<'a> Query<'a> {
                 "_HLS_msn" => &mut directives.msn,
                 "_HLS_part" => &mut directives.part,
                 "_HLS_skip" => &mut directives.skip,
-                name if DOCUMENT_PARAMETERS.contains(&name) && is_document_value(value) => {
+                name if DOCUMENT_PARAMETERS.contains(&name)
+                    && is_document_parameter_value(value) =>
+                {
                     of_documents.push(format!("{name}={value}"));
                     continue;
                 }
@@ -126,7 +128,7 @@ impl<'a> Query<'a> {
     }
 }
 
-fn is_document_value(value: &str) -> bool {
+fn is_document_parameter_value(value: &str) -> bool {
     let is_value = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~%".contains(&byte);
     (1..=DOCUMENT_PARAMETER_MAX_BYTES).contains(&value.len()) && value.bytes().all(is_value)
 }

@@ -19,7 +19,7 @@ impl RequestId {
     pub fn of_headers(headers: &HeaderMap) -> Self {
         let remote = TraceContext::of_headers(headers);
         let trace = remote.unwrap_or_else(TraceContext::new_root);
-        let given = trace_context::request_id(headers).cloned();
+        let given = trace_context::find_request_id(headers).cloned();
         let id = given.unwrap_or_else(|| id_of_trace(trace.trace_id));
         Self { id, trace, is_remote: remote.is_some() }
     }

@@ -31,21 +31,21 @@ impl Response {
 
     pub fn ok(content_type: &'static str, body: Bytes) -> Self {
         let content_type = HeaderValue::from_static(content_type);
-        Self::new(StatusCode::OK).header(header::CONTENT_TYPE, content_type).body(body)
+        Self::new(StatusCode::OK).with_header(header::CONTENT_TYPE, content_type).with_body(body)
     }
 
     /// The problem as `application/problem+json` (RFC 9457), with the fields that its status
     /// requires.
     pub fn from_problem(problem: &Problem) -> Self {
         let response = Self::new(problem.status())
-            .header(header::CONTENT_TYPE, "application/problem+json")
-            .body(problem.to_json().into());
+            .with_header(header::CONTENT_TYPE, "application/problem+json")
+            .with_body(problem.to_json().into());
         match problem {
-            Problem::AdminTokenInvalid => response.header(header::WWW_AUTHENTICATE, "Bearer"),
-            Problem::MethodNotAllowed(allowed) => response.header(header::ALLOW, *allowed),
-            Problem::TooManyRequests(_) => response.header(header::RETRY_AFTER, "1"),
+            Problem::AdminTokenInvalid => response.with_header(header::WWW_AUTHENTICATE, "Bearer"),
+            Problem::MethodNotAllowed(allowed) => response.with_header(header::ALLOW, *allowed),
+            Problem::TooManyRequests(_) => response.with_header(header::RETRY_AFTER, "1"),
             _ if problem.status() == StatusCode::SERVICE_UNAVAILABLE => {
-                response.header(header::RETRY_AFTER, "1")
+                response.with_header(header::RETRY_AFTER, "1")
             }
             _ => response,
         }
@@ -62,13 +62,13 @@ impl Response {
     }
 
     #[must_use]
-    pub fn body(mut self, body: Bytes) -> Self {
+    pub fn with_body(mut self, body: Bytes) -> Self {
         self.body = body;
         self
     }
 
     #[must_use]
-    pub fn header(mut self, name: HeaderName, value: impl TryInto<HeaderValue>) -> Self {
+    pub fn with_header(mut self, name: HeaderName, value: impl TryInto<HeaderValue>) -> Self {
         // Values are the edge's own text or validated; a field that cannot be sent is left out.
         if let Ok(value) = value.try_into() {
             self.headers.push((name, value));
@@ -77,7 +77,10 @@ impl Response {
     }
 
     #[must_use]
-    pub fn headers(mut self, headers: impl IntoIterator<Item = (HeaderName, HeaderValue)>) -> Self {
+    pub fn with_headers(
+        mut self,
+        headers: impl IntoIterator<Item = (HeaderName, HeaderValue)>,
+    ) -> Self {
         self.headers.extend(headers);
         self
     }

@@ -24,13 +24,13 @@ use super::directives;
 use super::publisher::{PublishOutcome, Publisher, SpliceCandidate};
 use super::rendition_state::{PlaylistContinuity, RenditionSplice};
 use super::source_switch::SwitchReason;
-use super::upstream_selection::{SelectionInput, map_preferred_upstream, select_upstream};
+use super::upstream_selection::{SelectionInput, find_upstream_preferred_by_map, select_upstream};
 use crate::cache::PrefetchOutcome;
 use crate::edge_state::EdgeState;
 use crate::http::problem::Problem;
 use crate::metrics::{Label as _, PollStage};
 use crate::playlist::rewrite_cache::RewrittenPlaylist;
-use crate::playlist::{self, Playlist, PlaylistPoller, PlaylistResult, UpstreamPlaylist};
+use crate::playlist::{self, PlaylistPoller, PlaylistResult, ServedPlaylist, UpstreamPlaylist};
 use crate::upstream::resolved_map::ResolvedMap;
 use crate::upstream::target::UpstreamTarget;
 
@@ -94,13 +94,13 @@ impl MediaPoll {
             let map = self.state.maps.current();
             let stream = map.streams.get(id.as_str()).ok_or(Problem::NotFound)?;
             let upstream = self.select_upstream(&map, stream)?;
-            let rendition = upstream.rendition(name).ok_or(Problem::NotFound)?;
+            let rendition = upstream.find_rendition(name).ok_or(Problem::NotFound)?;
             let url = rendition.playlist.clone();
             // The key has no URL: a renewed token changes the links of a playlist, and not its
             // segments.
             let name = format!("live {id} {name} {}", upstream.source);
             let target =
-                self.state.targets().resolve_for_profile(url, &upstream.profile.0, &map)?;
+                self.state.target_resolver().resolve_for_profile(url, &upstream.profile.0, &map)?;
             let target = UpstreamTarget { stream: Some(id.as_str().into()), ..target };
             let attempt = PollAttempt {
                 started: Instant::now(),
@@ -113,7 +113,7 @@ impl MediaPoll {
             if let Some(playlist) = self.run_attempt(&attempt).await? {
                 return Ok(playlist);
             }
-            rendition_state.reset_failing();
+            rendition_state.reset_failing_time();
         }
         Err(Problem::Unavailable("its source has just changed"))
     }
@@ -126,7 +126,7 @@ impl MediaPoll {
         let Publisher { stream_state, rendition, .. } = &self.publisher;
         let current = stream_state.current_generation();
         if let (Some(source_switch), Some(preferred)) =
-            (&current.source_switch, map_preferred_upstream(stream, rendition))
+            (&current.source_switch, find_upstream_preferred_by_map(stream, rendition))
             && map.version > source_switch.map
             && preferred.source == source_switch.source
         {
@@ -151,10 +151,12 @@ impl MediaPoll {
     async fn run_attempt(
         &self,
         attempt: &PollAttempt<'_>,
-    ) -> Result<Option<Arc<Playlist>>, Problem> {
+    ) -> Result<Option<Arc<ServedPlaylist>>, Problem> {
         let directives = self.translate_directives(attempt);
-        let fetched = self
-            .timed(PollStage::Fetch, self.fetch_playlist_in_time(attempt, directives.as_deref()));
+        let fetched = self.run_timed_stage(
+            PollStage::Fetch,
+            self.fetch_playlist_in_time(attempt, directives.as_deref()),
+        );
         let fetched = fetched.await;
         if !self.is_still_selected(attempt) {
             return Ok(None);
@@ -176,7 +178,10 @@ impl MediaPoll {
             return Ok(None);
         }
         let Some(rendition_splice) = self
-            .timed(PollStage::Splice, self.propose_splice(attempt, &upstream_playlist, false))
+            .run_timed_stage(
+                PollStage::Splice,
+                self.propose_splice(attempt, &upstream_playlist, false),
+            )
             .await?
         else {
             return Ok(None);
@@ -213,7 +218,7 @@ impl MediaPoll {
         let prefetches = self.state.prefetch_new_segments(&rewritten, &attempt.target);
         self.watch_for_stalls(attempt.upstream, &rewritten, &prefetches);
         if !rewritten.timing.has_end_list {
-            self.publisher.stream_state.mark_alive(attempt.upstream);
+            self.publisher.stream_state.mark_not_ended(attempt.upstream);
             self.publisher.rendition_state.forget_end();
         }
         let have_all_ended = rewritten.timing.has_end_list && self.has_stream_ended(attempt).await;
@@ -221,7 +226,7 @@ impl MediaPoll {
         {
             return Ok(None);
         }
-        let has_ended = have_all_ended && !self.is_end_held(attempt, &rewritten.playlist.bytes);
+        let has_ended = have_all_ended && !self.is_end_withheld(attempt, &rewritten.playlist.bytes);
         let rendition_state = &self.publisher.rendition_state;
         rendition_state.record_poll(next);
         // What counts is the source's own progress: one that is behind what another source has
@@ -236,7 +241,7 @@ impl MediaPoll {
         }
         if self.publisher.rendition_state.is_beyond_agreed(next) {
             let ready = self.await_new_segments(attempt, &rewritten, prefetches);
-            match self.timed(PollStage::Prefetch, ready).await {
+            match self.run_timed_stage(PollStage::Prefetch, ready).await {
                 SegmentReadiness::Publish => {}
                 SegmentReadiness::Withhold => {
                     return self.last_published_playlist(&rewritten).map(Some);
@@ -245,7 +250,7 @@ impl MediaPoll {
             }
         }
         let published = self.publisher.publish(&rendition_splice, &rewritten, has_ended);
-        let text = match self.timed(PollStage::Publish, published).await? {
+        let text = match self.run_timed_stage(PollStage::Publish, published).await? {
             PublishOutcome::Playlist(text) => text,
             PublishOutcome::Behind => {
                 return self.repeat_last_published(attempt, rewritten).map(Some);
@@ -256,7 +261,7 @@ impl MediaPoll {
     }
 
     /// Runs a stage of the poll in a span, and measures it.
-    async fn timed<T>(&self, stage: PollStage, run: impl Future<Output = T>) -> T {
+    async fn run_timed_stage<T>(&self, stage: PollStage, run: impl Future<Output = T>) -> T {
         let timer = self.state.metrics.poll_stage_duration.of(stage).start_timer();
         let output = run.instrument(tracing::debug_span!("stage", name = stage.text())).await;
         timer.observe_duration();
@@ -291,7 +296,7 @@ impl MediaPoll {
         directives: Option<&str>,
     ) -> Result<UpstreamPlaylist, Problem> {
         let fetch = self.fetch_playlist(attempt, directives);
-        let target = attempt.upstream.rendition(&self.publisher.rendition);
+        let target = attempt.upstream.find_rendition(&self.publisher.rendition);
         let Some(target) = target.and_then(|rendition| rendition.target_duration) else {
             return fetch.await;
         };
@@ -343,7 +348,7 @@ impl MediaPoll {
             previous.and_then(|source| upstreams.find(|upstream| upstream.source == source));
         let candidate = SpliceCandidate {
             source: &attempt.upstream.source,
-            preferred_source: map_preferred_upstream(attempt.stream, rendition)
+            preferred_source: find_upstream_preferred_by_map(attempt.stream, rendition)
                 .map_or("", |upstream| &upstream.source),
             map_version: attempt.map.version,
             max_target_duration,
@@ -362,7 +367,7 @@ impl MediaPoll {
         attempt: &PollAttempt<'_>,
         rewritten: RewrittenPlaylist,
         published_text: Option<Bytes>,
-    ) -> Arc<Playlist> {
+    ) -> Arc<ServedPlaylist> {
         let playlist =
             self.playlist_poller.store_rewritten(attempt.rewrite_cache_key.clone(), rewritten);
         let Some(text) = published_text.filter(|text| playlist.bytes != *text) else {
@@ -379,7 +384,7 @@ impl MediaPoll {
         &self,
         attempt: &PollAttempt<'_>,
         rewritten: RewrittenPlaylist,
-    ) -> Result<Arc<Playlist>, Problem> {
+    ) -> Result<Arc<ServedPlaylist>, Problem> {
         let last_published = self.last_published_playlist(&rewritten)?;
         self.store_rewritten(attempt, rewritten, None);
         Ok(last_published)
@@ -433,16 +438,16 @@ impl MediaPoll {
         // With new tokens the playlist is published at once: the links with the old ones may have
         // expired.
         if all_stored || rewritten.has_new_tokens {
-            rendition_state.count_late_segments(false);
+            rendition_state.record_segment_lateness(false);
             return SegmentReadiness::Publish;
         }
         if self.fail_over_if_stalling(attempt) {
             return SegmentReadiness::LeaveSource;
         }
         let (withheld_for, target) =
-            (rendition_state.withheld_duration(), rewritten.target_duration());
-        if withheld_for >= target && !self.is_held_for_stall(attempt, withheld_for, target) {
-            if rendition_state.count_late_segments(true) < LATE_SEGMENTS_MAX
+            (rendition_state.record_withheld(), rewritten.target_duration());
+        if withheld_for >= target && !self.is_withheld_for_stall(attempt, withheld_for, target) {
+            if rendition_state.record_segment_lateness(true) < LATE_SEGMENTS_MAX
                 || !self.has_usable_alternative(attempt)
             {
                 return SegmentReadiness::Publish;
@@ -466,11 +471,11 @@ impl MediaPoll {
         &self,
         attempt: &PollAttempt<'_>,
         problem: Problem,
-    ) -> Result<Option<Arc<Playlist>>, Problem> {
+    ) -> Result<Option<Arc<ServedPlaylist>>, Problem> {
         let Publisher { stream_state, rendition_state, stream, .. } = &self.publisher;
         self.state.viewers.playback_reports.report_failure(stream, attempt.upstream, &problem);
-        if problem.is_retryable()
-            && rendition_state.failing_duration(attempt.started) >= FAILOVER_DELAY
+        if problem.can_edge_retry()
+            && rendition_state.record_failed_poll(attempt.started) >= FAILOVER_DELAY
             && self.has_usable_alternative(attempt)
         {
             tracing::warn!(%stream, source = attempt.upstream.source, problem = problem.name(), why = %problem, "the source keeps failing: this edge fails over to another one; check the source");

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use pitwall_hls::splice::{
-    NumberMapping, ParseError, PlaylistWindow, Segment, counts_discontinuities,
+    NumberMapping, ParseError, PlaylistWindow, Segment, has_discontinuity_sequence,
     override_playlist_tags,
 };
 use pitwall_hls::{SegmentedPlaylist, Splice, offer_delta_updates};
@@ -88,7 +88,7 @@ impl Publisher {
     /// Whether players are answered with 404 for now, so that each loads the multivariant playlist
     /// again with a new target duration.
     pub(super) fn is_player_reload_required(&self) -> bool {
-        !self.stream_state.current_generation().remaining_pause().is_zero()
+        !self.stream_state.current_generation().remaining_reload_time().is_zero()
     }
 
     /// The source that the edges have agreed on: this rendition's, else the stream's.
@@ -234,7 +234,7 @@ impl Publisher {
             // Each player reloads once in a target duration, so one and a half of them reach all
             // players.
             (Some(previous), None) => Duration::from_secs(previous.target_duration) * 3 / 2,
-            _ => current_generation.remaining_pause(),
+            _ => current_generation.remaining_reload_time(),
         };
         // The discontinuity sequence number is above that of every rendition, as published here or
         // as reported by other edges.
@@ -333,7 +333,7 @@ impl Publisher {
             let first = published_numbers(rewritten, splice).map_or(0, |numbers| numbers.start);
             let window = self.select_window(has_ended, first);
             let is_uncounted = self.has_uncounted_discontinuities(bytes);
-            let published = if is_uncounted { self.published_segments() } else { Vec::new() };
+            let published = if is_uncounted { self.last_published_segments() } else { Vec::new() };
             let holds_all = || {
                 window.can_hold(&rewritten.timing) || window.holds_listed(bytes, &rewritten.timing)
             };
@@ -346,14 +346,14 @@ impl Publisher {
                 .map_or_else(|| bytes.clone(), Bytes::from));
         }
         // Of what the source lists before the splice point nothing is published; it may be hours.
-        let first = match counts_discontinuities(bytes) {
+        let first = match has_discontinuity_sequence(bytes) {
             Some(false) => 0,
             Some(true) | None => splice.from.upstream,
         };
         let mut playlist =
             SegmentedPlaylist::parse_from_number(bytes, first).map_err(parse_problem)?;
         if !playlist.has_discontinuity_sequence {
-            splice.count_discontinuities(&mut playlist, &self.published_segments());
+            splice.renumber_discontinuities(&mut playlist, &self.last_published_segments());
         }
         let rendered = splice.render(&playlist, self.select_window(has_ended, 0), has_ended);
         Ok(rendered.map_err(|error| Problem::UpstreamInvalid(error.to_string()))?.into())
@@ -362,11 +362,11 @@ impl Publisher {
     /// Whether the playlist has or had discontinuities, and no count of those that have left it.
     fn has_uncounted_discontinuities(&self, playlist: &[u8]) -> bool {
         let had_some = || self.rendition_state.discontinuity_sequence() > 0;
-        counts_discontinuities(playlist).map_or_else(had_some, |are_counted| !are_counted)
+        has_discontinuity_sequence(playlist).map_or_else(had_some, |are_counted| !are_counted)
     }
 
     /// The last segments that this edge has published, and those that others have.
-    fn published_segments(&self) -> Vec<Segment> {
+    fn last_published_segments(&self) -> Vec<Segment> {
         let own = self.rendition_state.last_published(PUBLISHED_MAX_AGE);
         let own = own.and_then(|text| parse_playlist(&text).ok()).unwrap_or_default().segments;
         let others = self.rendition_state.published_tail().segments.segments;
@@ -439,7 +439,7 @@ impl Publisher {
         }
         match &decision.splice_record {
             Some(record) if **record == *rendition_splice.record => {
-                self.rendition_state.mark_agreed(next);
+                self.rendition_state.record_agreed_number(next);
                 return true;
             }
             Some(record) => drop(self.rendition_state.adopt_splice(record, &source_switch)),

@@ -7,14 +7,14 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use pitwall_hls::{SegmentedPlaylist, Splice};
-use pitwall_upstream_map::store::{PeerNumber, SpliceDecision};
+use pitwall_upstream_map::store::{PeerNextNumber, SpliceDecision};
 use tokio::time::Instant;
 
 use super::source_progress::SourceProgress;
 use super::source_switch::{
     CurrentGeneration, SourceSwitch, TailSegments, append_following_segments,
 };
-use crate::playlist::Playlist;
+use crate::playlist::ServedPlaylist;
 
 /// What this edge has published of one rendition, by which splice, and what other edges have
 /// published.
@@ -27,18 +27,18 @@ pub(super) struct RenditionState {
 
 /// The playlist that a poll has given last.
 pub(super) struct LatestPlaylist {
-    pub playlist: Arc<Playlist>,
+    pub playlist: Arc<ServedPlaylist>,
     /// When the poll began.
     pub polled_at: Instant,
     pub fresh_until: Instant,
     /// What the poll went by.
-    pub basis: PollBasis,
+    pub basis: SelectionVersion,
 }
 
 /// What a poll's choice of the upstream goes by: while it is the same, polls give the same playlist
 /// until that is no longer fresh.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct PollBasis {
+pub(super) struct SelectionVersion {
     pub map_version: u64,
     /// [`StreamState::revision`](super::stream_state::StreamState::revision).
     pub revision: u64,
@@ -143,7 +143,7 @@ const SEGMENTS_PER_TARGET_DURATION_MAX: f64 = 10.0;
 
 impl Inner {
     /// The number below which players may have everything.
-    fn seen_below(&self) -> u64 {
+    fn first_unseen_number(&self) -> u64 {
         self.next_number.max(self.resumes_at.unwrap_or_default())
     }
 
@@ -177,17 +177,17 @@ impl RenditionState {
     }
 
     /// What the last poll has given.
-    pub(super) fn latest_playlist(&self) -> Option<Arc<Playlist>> {
+    pub(super) fn latest_playlist(&self) -> Option<Arc<ServedPlaylist>> {
         Some(self.latest.load().as_ref()?.playlist.clone())
     }
 
     /// The latest playlist, if it is fresh and a poll on this basis would give it. One that was
     /// polled before `outdated_since` is not.
-    pub(super) fn fresh_playlist(
+    pub(super) fn find_fresh_playlist(
         &self,
-        basis: PollBasis,
+        basis: SelectionVersion,
         outdated_since: Option<Instant>,
-    ) -> Option<Arc<Playlist>> {
+    ) -> Option<Arc<ServedPlaylist>> {
         let latest = self.latest.load();
         let latest = latest.as_ref().filter(|latest| latest.basis == basis)?;
         let is_outdated = outdated_since.is_some_and(|since| latest.polled_at < since);
@@ -197,7 +197,7 @@ impl RenditionState {
     /// Since when another edge is known to have published more than this one. What this edge has
     /// polled before would step back for a player that polls both. A poll after it is as fresh as
     /// any, so that a source whose servers differ is asked once more for each number.
-    pub(super) fn outdated_since(&self, peer_number: Option<PeerNumber>) -> Option<Instant> {
+    pub(super) fn outdated_since(&self, peer_number: Option<PeerNextNumber>) -> Option<Instant> {
         let peer_number = peer_number?;
         let is_ahead = peer_number.next_number > self.lock_inner().next_number;
         is_ahead.then_some(peer_number.heard_at)
@@ -205,7 +205,7 @@ impl RenditionState {
 
     /// The latest playlist, if it may still be served while its upstream fails: for three target
     /// durations, so that a brief failure does not reach the player.
-    pub(super) fn last_good_playlist(&self) -> Option<Arc<Playlist>> {
+    pub(super) fn last_good_playlist(&self) -> Option<Arc<ServedPlaylist>> {
         let playlist = self.latest.load().as_ref()?.playlist.clone();
         (playlist.fetched_at.elapsed() < playlist.stale_if_error_lifetime()).then_some(playlist)
     }
@@ -265,7 +265,7 @@ impl RenditionState {
         let first_free_number = state
             .peer_tail
             .first_free_number
-            .max(state.seen_below())
+            .max(state.first_unseen_number())
             .max(state.registry_first_free);
         PublishedTail { first_free_number, ..state.peer_tail.clone() }
     }
@@ -365,7 +365,7 @@ impl RenditionState {
             Some(current) if current.record == rendition_splice.record => {}
             _ => return PlaylistContinuity::Superseded,
         }
-        let seen_below = state.seen_below();
+        let seen_below = state.first_unseen_number();
         match () {
             () if numbers.end.saturating_add(SERVER_LAG_SEGMENTS_MAX) < seen_below => {
                 PlaylistContinuity::Restarted
@@ -393,7 +393,7 @@ impl RenditionState {
         self.lock_inner().last_published.is_none()
     }
 
-    pub(super) fn mark_agreed(&self, next: u64) {
+    pub(super) fn record_agreed_number(&self, next: u64) {
         let mut state = self.lock_inner();
         state.agreed_next_number = state.agreed_next_number.max(next);
     }
@@ -410,7 +410,7 @@ impl RenditionState {
         if state.splice.as_ref().is_none_or(|current| current.record != rendition_splice.record) {
             return PlaylistContinuity::Superseded;
         }
-        if next < state.seen_below() {
+        if next < state.first_unseen_number() {
             return PlaylistContinuity::Behind;
         }
         state.behind_since = None;
@@ -445,7 +445,7 @@ impl RenditionState {
 
     /// When the playlist of `source` was first seen to have ended; now, if it is seen for the first
     /// time.
-    pub(super) fn end_seen_at(&self, source: &str) -> Instant {
+    pub(super) fn record_end(&self, source: &str) -> Instant {
         let mut state = self.lock_inner();
         match &state.end_seen {
             Some((seen_source, at)) if seen_source == source => *at,
@@ -463,24 +463,24 @@ impl RenditionState {
     }
 
     /// Records that new segments are withheld. Returns for how long they have been.
-    pub(super) fn withheld_duration(&self) -> Duration {
+    pub(super) fn record_withheld(&self) -> Duration {
         self.lock_inner().withheld_since.get_or_insert_with(Instant::now).elapsed()
     }
 
     /// Records whether the new segments were stored in time. Returns how many in a row were not.
-    pub(super) fn count_late_segments(&self, is_late: bool) -> u32 {
+    pub(super) fn record_segment_lateness(&self, is_late: bool) -> u32 {
         let mut state = self.lock_inner();
         state.late_segments = if is_late { state.late_segments.saturating_add(1) } else { 0 };
         state.late_segments
     }
 
     /// Records a failed poll that began at `started`. Returns for how long all polls have failed.
-    pub(super) fn failing_duration(&self, started: Instant) -> Duration {
+    pub(super) fn record_failed_poll(&self, started: Instant) -> Duration {
         self.lock_inner().failing_since.get_or_insert(started).elapsed()
     }
 
     /// Restarts the failing time, because another source is polled.
-    pub(super) fn reset_failing(&self) {
+    pub(super) fn reset_failing_time(&self) {
         self.lock_inner().failing_since = None;
     }
 }

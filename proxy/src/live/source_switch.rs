@@ -63,7 +63,7 @@ impl CurrentGeneration {
 
     /// How much longer players are answered with 404, so that each loads the multivariant playlist
     /// again with a new target duration.
-    pub(super) fn remaining_pause(&self) -> Duration {
+    pub(super) fn remaining_reload_time(&self) -> Duration {
         let pause = self.source_switch.as_ref().map_or(0, |source_switch| source_switch.pause_ms);
         let pause = Duration::from_millis(pause);
         self.age().map_or(Duration::ZERO, |age| pause.saturating_sub(age))
@@ -197,11 +197,15 @@ impl SplicePlan<'_> {
                 // from the own segments would leave a gap in the numbers.
                 let mut gap = SegmentedPlaylist::from_published(Vec::new());
                 gap.first_number = self.first_free_number;
-                Splice::switch_to(self.previous_splice, &gap, self.published_ago, new, source)
+                Splice::plan_switch(self.previous_splice, &gap, self.published_ago, new, source)
             }
-            Some(preceding) => {
-                Splice::switch_to(self.previous_splice, &preceding, self.published_ago, new, source)
-            }
+            Some(preceding) => Splice::plan_switch(
+                self.previous_splice,
+                &preceding,
+                self.published_ago,
+                new,
+                source,
+            ),
             None if self.source_switch.from == NumberMapping::default()
                 && self.first_free_number == 0 =>
             {

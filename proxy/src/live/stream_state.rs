@@ -82,7 +82,7 @@ impl StreamState {
     }
 
     /// The state, for a change.
-    fn lock_for_change(&self) -> MutexGuard<'_, Inner> {
+    fn lock_and_count_change(&self) -> MutexGuard<'_, Inner> {
         let state = self.lock_inner();
         self.revision.fetch_add(1, Ordering::Release);
         state
@@ -98,7 +98,7 @@ impl StreamState {
     }
 
     /// The state of one of the stream's renditions.
-    pub(super) fn rendition_state(&self, rendition: &str) -> Arc<RenditionState> {
+    pub(super) fn get_or_create_rendition(&self, rendition: &str) -> Arc<RenditionState> {
         self.lock_renditions().entry(rendition.to_owned()).or_default().clone()
     }
 
@@ -125,7 +125,7 @@ impl StreamState {
     /// Takes over a decision, unless it is older than the current one. Returns the reason if the
     /// stream has switched to another source since this edge knew of one.
     pub(super) fn apply_decision(&self, decision: &SpliceDecision) -> Option<SwitchReason> {
-        let mut state = self.lock_for_change();
+        let mut state = self.lock_and_count_change();
         let current = &mut state.current;
         current.shared = decision.is_shared;
         if decision.generation == 0 || decision.generation < current.generation {
@@ -165,7 +165,7 @@ impl StreamState {
 
     /// Puts an upstream into cooldown for [`UPSTREAM_COOLDOWN`].
     pub(super) fn mark_unusable(&self, upstream: &Upstream, reason: SwitchReason) {
-        let mut state = self.lock_for_change();
+        let mut state = self.lock_and_count_change();
         let now = Instant::now();
         state.cooldowns.retain(|_, cooldown| match cooldown {
             Cooldown::Until(until, _) => *until > now,
@@ -178,7 +178,7 @@ impl StreamState {
 
     /// Marks an upstream whose playlist has `EXT-X-ENDLIST`.
     pub(super) fn mark_ended(&self, upstream: &Upstream) {
-        let mut state = self.lock_for_change();
+        let mut state = self.lock_and_count_change();
         let cooldown = state.cooldowns.entry(upstream_identity(upstream));
         let cooldown = cooldown.or_insert_with(|| Cooldown::Ended(Instant::now()));
         if matches!(cooldown, Cooldown::Until(..)) {
@@ -207,7 +207,7 @@ impl StreamState {
     }
 
     /// Records that the upstream's playlist has no `EXT-X-ENDLIST`, or no longer.
-    pub(super) fn mark_alive(&self, upstream: &Upstream) {
+    pub(super) fn mark_not_ended(&self, upstream: &Upstream) {
         let mut state = self.lock_inner();
         if !state.live_sources.contains(&upstream.source) {
             state.live_sources.insert(upstream.source.clone());
@@ -255,7 +255,7 @@ mod tests {
         let minute = Duration::from_mins(1);
         let within = |state: &StreamState| state.has_ended_within(&source, minute);
         assert!(!within(&state) && !state.was_live(&source));
-        state.mark_alive(&source);
+        state.mark_not_ended(&source);
         assert!(state.was_live(&source) && !state.was_live(&upstream("spare")));
         for (seconds, expected) in [(0, true), (59, true), (2, false)] {
             tokio::time::advance(Duration::from_secs(seconds)).await;
@@ -264,7 +264,7 @@ mod tests {
             assert_eq!(within(&state), expected, "after {seconds} s more");
             assert!(state.has_ended(&source));
         }
-        state.mark_alive(&source);
+        state.mark_not_ended(&source);
         assert!(!state.has_ended(&source), "it goes on");
         state.mark_ended(&source);
         assert!(within(&state), "the next end is another one");

@@ -45,7 +45,7 @@ pub(super) fn select_upstream<'a>(
     input: &SelectionInput<'_>,
 ) -> Result<&'a Upstream, Problem> {
     let has_rendition =
-        |one: &&Upstream| rendition.is_none_or(|rendition| one.rendition(rendition).is_some());
+        |one: &&Upstream| rendition.is_none_or(|rendition| one.find_rendition(rendition).is_some());
     let live_upstreams = || stream.upstreams.iter().filter(|one| one.health != Health::Down);
     let is_usable = |one: &&Upstream| !(input.is_in_cooldown)(one);
     let current = input.active_source.and_then(|source| {
@@ -96,12 +96,12 @@ pub(super) fn select_upstream<'a>(
 }
 
 /// The upstream that the map ranks first among those that have the rendition.
-pub(super) fn map_preferred_upstream<'a>(
+pub(super) fn find_upstream_preferred_by_map<'a>(
     stream: &'a Stream,
     rendition: &str,
 ) -> Option<&'a Upstream> {
     let is_live = |one: &&Upstream| one.health != Health::Down;
-    stream.upstreams.iter().filter(is_live).find(|one| one.rendition(rendition).is_some())
+    stream.upstreams.iter().filter(is_live).find(|one| one.find_rendition(rendition).is_some())
 }
 
 #[cfg(test)]

@@ -62,7 +62,7 @@ impl UpstreamMetrics {
         self.requests.with_label_values(&[source, kind.text(), status]).inc();
     }
 
-    pub fn bytes_of(&self, source: &str, kind: TrafficKind) -> IntCounter {
+    pub fn byte_counter_of(&self, source: &str, kind: TrafficKind) -> IntCounter {
         self.response_bytes.with_label_values(&[source_label(source), kind.text()])
     }
 }

@@ -47,17 +47,17 @@ pub fn redirect_with_cookie(path: &str, query: &Query<'_>, cookie: &str) -> Resp
         rest => format!("./{name}?{rest}"),
     };
     Response::new(StatusCode::SEE_OTHER)
-        .header(header::LOCATION, location)
-        .header(header::SET_COOKIE, cookie)
-        .header(header::REFERRER_POLICY, "no-referrer")
+        .with_header(header::LOCATION, location)
+        .with_header(header::SET_COOKIE, cookie)
+        .with_header(header::REFERRER_POLICY, "no-referrer")
 }
 
 fn build_response(problem: &Problem, path: &str, query: &str) -> Response {
     Response::new(problem.status())
-        .header(header::CONTENT_TYPE, "text/html; charset=utf-8")
-        .header(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY)
-        .header(header::REFERRER_POLICY, "no-referrer")
-        .body(render_form(problem, path, query))
+        .with_header(header::CONTENT_TYPE, "text/html; charset=utf-8")
+        .with_header(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY)
+        .with_header(header::REFERRER_POLICY, "no-referrer")
+        .with_body(render_form(problem, path, query))
 }
 
 fn render_form(problem: &Problem, path: &str, query: &str) -> Bytes {

@@ -14,13 +14,13 @@ use futures::future::BoxFuture;
 use pitwall_hls::DeliveryOffer;
 use tokio::time::Instant;
 
-use super::{Playlist, PlaylistResult, PollOutcome};
+use super::{PlaylistResult, PollOutcome, ServedPlaylist};
 use crate::http::problem::Problem;
 use crate::http::query::DeliveryDirectives;
 
 /// What a playlist has to have before it is the answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Wanted {
+struct RequiredProgress {
     /// Media sequence number, and the partial segment of that segment.
     segment: Option<(u64, Option<u64>)>,
     /// `_HLS_skip`: a delta update.
@@ -41,13 +41,14 @@ const RELOAD_PAUSE_MIN: Duration = Duration::from_millis(100);
 /// [`Problem::BadDirective`] for a value that cannot be honoured, [`Problem::Unavailable`] if
 /// what the player waits for has not come within three target durations, or the problem of the
 /// poll.
-pub async fn deliver<'a>(
+pub async fn poll_until_satisfied<'a>(
     directives: &DeliveryDirectives,
-    last: Option<Arc<Playlist>>,
+    last: Option<Arc<ServedPlaylist>>,
     poll: impl Fn(Option<String>) -> BoxFuture<'a, PollOutcome> + Send + Sync,
 ) -> PlaylistResult {
     let last = last.filter(|last| last.fetched_at.elapsed() < last.stale_if_error_lifetime());
-    let wanted = match last.map(|last| (judge(directives, last.offer()), last)) {
+    let wanted = match last.map(|last| (check_directives(directives, last.delivery_offer()), last))
+    {
         Some((Ok(wanted), last)) => Some((wanted, last)),
         // The playlist may have moved since, or another edge may have served the player.
         Some((Err(_), _)) | None => None,
@@ -57,31 +58,31 @@ pub async fn deliver<'a>(
         Some((wanted, last)) => (wanted, wait_for_segment(wanted, last, &poll).await?),
         None => {
             let playlist = poll(None).await.result?;
-            let wanted = judge(directives, playlist.offer())?;
+            let wanted = check_directives(directives, playlist.delivery_offer())?;
             (wanted, wait_for_segment(wanted, playlist, &poll).await?)
         }
     };
-    let is_delta = wanted.is_delta && !playlist.offer().has_end_list;
+    let is_delta = wanted.is_delta && !playlist.delivery_offer().has_end_list;
     Ok(if is_delta { playlist.delta_update() } else { playlist })
 }
 
 /// Polls until the playlist has the wanted segment or has ended. `playlist`: the last one.
 async fn wait_for_segment<'a>(
-    wanted: Wanted,
-    mut playlist: Arc<Playlist>,
+    wanted: RequiredProgress,
+    mut playlist: Arc<ServedPlaylist>,
     poll: impl Fn(Option<String>) -> BoxFuture<'a, PollOutcome> + Send + Sync,
 ) -> PlaylistResult {
     let Some((number, part)) = wanted.segment else { return Ok(playlist) };
     let deadline = Instant::now() + playlist.stale_if_error_lifetime();
     loop {
-        let outcome = poll(Some(next_directives(playlist.offer()))).await;
+        let outcome = poll(Some(directives_for_upstream(playlist.delivery_offer()))).await;
         playlist = match outcome.result {
             Ok(playlist) => playlist,
             // The current playlist may be there all the same, or that of another source.
             Err(_) => poll(None).await.result?,
         };
-        let offer = playlist.offer();
-        if offer.has(number, part) || offer.has_end_list {
+        let offer = playlist.delivery_offer();
+        if offer.has_segment_or_part(number, part) || offer.has_end_list {
             return Ok(playlist);
         }
         if Instant::now() >= deadline {
@@ -94,8 +95,11 @@ async fn wait_for_segment<'a>(
 
 /// What the playlist has to have, by what the last one offered. A directive that was not
 /// offered does not count, whatever its value.
-fn judge(directives: &DeliveryDirectives, offer: &DeliveryOffer) -> Result<Wanted, Problem> {
-    let mut wanted = Wanted::default();
+fn check_directives(
+    directives: &DeliveryDirectives,
+    offer: &DeliveryOffer,
+) -> Result<RequiredProgress, Problem> {
+    let mut wanted = RequiredProgress::default();
     if offer.has_end_list {
         return Ok(wanted);
     }
@@ -109,12 +113,13 @@ fn judge(directives: &DeliveryDirectives, offer: &DeliveryOffer) -> Result<Wante
             }
             (Some(number), Some(part))
                 if number == offer.next_number
-                    && part >= offer.next_part.saturating_add(advance_parts(offer)) =>
+                    && part >= offer.next_part.saturating_add(advance_part_limit(offer)) =>
             {
                 return Err(Problem::BadDirective("_HLS_part is too far ahead"));
             }
             (Some(number), part) => {
-                wanted.segment = Some((number, part)).filter(|_| !offer.has(number, part));
+                wanted.segment =
+                    Some((number, part)).filter(|_| !offer.has_segment_or_part(number, part));
             }
             (None, Some(_)) => {
                 return Err(Problem::BadDirective("_HLS_part comes without _HLS_msn"));
@@ -133,7 +138,7 @@ fn judge(directives: &DeliveryDirectives, offer: &DeliveryOffer) -> Result<Wante
 }
 
 /// The directives by which an upstream answers as soon as it has more than this playlist.
-fn next_directives(offer: &DeliveryOffer) -> String {
+fn directives_for_upstream(offer: &DeliveryOffer) -> String {
     let mut directives = format!("_HLS_msn={}", offer.next_number);
     if offer.part_target.is_some() {
         directives += &format!("&_HLS_part={}", offer.next_part);
@@ -141,7 +146,7 @@ fn next_directives(offer: &DeliveryOffer) -> String {
     directives
 }
 
-fn advance_parts(offer: &DeliveryOffer) -> u64 {
+fn advance_part_limit(offer: &DeliveryOffer) -> u64 {
     let parts =
         ADVANCE_PARTS_SECONDS / offer.part_target.unwrap_or(ADVANCE_PARTS_SECONDS).max(0.01);
     (parts.ceil() as u64).max(ADVANCE_PARTS_MIN)
@@ -223,19 +228,20 @@ mod tests {
             (OFFER, "_HLS_msn=11&_HLS_skip=YES", Ok((Some((11, None)), true))),
             (OFFER, "_HLS_push=1&_HLS_report=a&_HLS_pathway=b", NOW),
         ] {
-            let wanted = judge(&directives(query), &offer);
-            let expected = expected.map(|(segment, is_delta)| Wanted { segment, is_delta });
+            let wanted = check_directives(&directives(query), &offer);
+            let expected =
+                expected.map(|(segment, is_delta)| RequiredProgress { segment, is_delta });
             assert_eq!(wanted, expected.map_err(Problem::BadDirective), "{query} {offer:?}");
         }
     }
 
-    fn playlist(segments: u64) -> Arc<Playlist> {
+    fn playlist(segments: u64) -> Arc<ServedPlaylist> {
         let text = format!(
             "#EXTM3U\n#EXT-X-TARGETDURATION:2\n\
              #EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,CAN-SKIP-UNTIL=12\n{}",
             "#EXTINF:2,\na.ts\n".repeat(usize::try_from(segments).unwrap())
         );
-        Arc::new(Playlist::new(text.into_bytes(), "x", None, Duration::ZERO))
+        Arc::new(ServedPlaylist::new(text.into_bytes(), "x", None, Duration::ZERO))
     }
 
     /// Players that ask for different things: what the upstream is asked for.
@@ -259,8 +265,8 @@ mod tests {
                 async move { PollOutcome { result, started_at: Instant::now(), fresh_until } }
                     .boxed()
             };
-            let delivered = deliver(&directives(query), Some(playlist(3)), poll).await;
-            let delivered = delivered.map(|it| it.offer().next_number);
+            let delivered = poll_until_satisfied(&directives(query), Some(playlist(3)), poll).await;
+            let delivered = delivered.map(|it| it.delivery_offer().next_number);
             assert_eq!(delivered.map_err(|problem| problem.status().as_u16()), expected, "{query}");
             let asked = asked.lock().unwrap();
             let asked: Vec<_> = asked.iter().map(Option::as_deref).collect();
@@ -278,7 +284,7 @@ mod tests {
             let (result, fresh_until) = (Ok(playlist(3)), Instant::now() + RELOAD_PAUSE_MIN * 5);
             async move { PollOutcome { result, started_at: Instant::now(), fresh_until } }.boxed()
         };
-        let waited = deliver(&directives("_HLS_msn=3"), Some(playlist(3)), poll).await;
+        let waited = poll_until_satisfied(&directives("_HLS_msn=3"), Some(playlist(3)), poll).await;
         assert_eq!(waited.unwrap_err().status(), 503);
         assert_eq!(begun.elapsed().as_secs(), 6, "three times two seconds");
         assert!(*polls.lock().unwrap() <= 14, "{}", polls.lock().unwrap());

@@ -24,7 +24,7 @@ pub struct WriteOptions<'a> {
 }
 
 /// TYPE and GROUP-ID of a rendition group.
-type Group<'a> = (&'a str, &'a str);
+type GroupReference<'a> = (&'a str, &'a str);
 
 /// RFC 8216bis, 8: of the attributes that any version of Pitwall has written.
 const BASE_VERSION: u8 = 7;
@@ -41,14 +41,14 @@ pub fn write_playlist(upstream: &Upstream, options: WriteOptions<'_>) -> String 
     let in_band: Vec<&AttributeList> = tags
         .in_band_media
         .iter()
-        .filter(|tag| only.is_none_or(|only| refers_to(only, media_group(tag))))
+        .filter(|tag| only.is_none_or(|only| refers_to(only, group_of_media_tag(tag))))
         .collect();
     let tracks = || listed.iter().filter(|rendition| rendition.role != Role::Video);
     let videos = || listed.iter().filter(|rendition| rendition.role == Role::Video);
     // A reference to a group without renditions would make the whole playlist invalid.
-    let groups: Vec<Group<'_>> = tracks()
+    let groups: Vec<GroupReference<'_>> = tracks()
         .flat_map(|track| groups_of(track))
-        .chain(in_band.iter().map(|tag| media_group(tag)))
+        .chain(in_band.iter().map(|tag| group_of_media_tag(tag)))
         .collect();
 
     let mut out =
@@ -100,30 +100,30 @@ fn is_in_group_of(only: &Rendition, other: &Rendition) -> bool {
             && other.groups.iter().any(|group| only.groups.contains(group)))
 }
 
-fn refers_to(only: &Rendition, group: Group<'_>) -> bool {
+fn refers_to(only: &Rendition, group: GroupReference<'_>) -> bool {
     only.role == Role::Video && groups_of(only).any(|known| known == group)
 }
 
 /// The groups that a video rendition refers to, or that another rendition belongs to.
-fn groups_of(rendition: &Rendition) -> impl Iterator<Item = Group<'_>> {
+fn groups_of(rendition: &Rendition) -> impl Iterator<Item = GroupReference<'_>> {
     let groups = rendition.groups.iter().map(|group| (media_type(group.role), group.id.as_str()));
-    groups.chain(rendition.attributes.iter().filter_map(group_reference))
+    groups.chain(rendition.attributes.iter().filter_map(find_group_reference))
 }
 
 /// The group that an attribute of a variant refers to, of those kinds that have no [`Role`].
-fn group_reference((name, value): &(String, String)) -> Option<Group<'_>> {
+fn find_group_reference((name, value): &(String, String)) -> Option<GroupReference<'_>> {
     let kind = ["VIDEO", "CLOSED-CAPTIONS"].into_iter().find(|kind| kind == name)?;
     Some((kind, unquote(value)?))
 }
 
 /// The group that an EXT-X-MEDIA belongs to.
-fn media_group(tag: &[(String, String)]) -> Group<'_> {
+fn group_of_media_tag(tag: &[(String, String)]) -> GroupReference<'_> {
     let value = |name: &str| tag.iter().find(|it| it.0 == name).map_or("", |it| it.1.as_str());
     (value("TYPE"), unquote(value("GROUP-ID")).unwrap_or_default())
 }
 
-fn is_listed_reference(attribute: &(String, String), groups: &[Group<'_>]) -> bool {
-    group_reference(attribute).is_none_or(|group| groups.contains(&group))
+fn is_listed_reference(attribute: &(String, String), groups: &[GroupReference<'_>]) -> bool {
+    find_group_reference(attribute).is_none_or(|group| groups.contains(&group))
 }
 
 fn media_type(role: Role) -> &'static str {
@@ -141,7 +141,7 @@ fn required_version(listed: &[&Rendition], in_band: &[&AttributeList], upstream:
         attributes.iter().any(|attribute| attribute.0.starts_with(name))
     };
     let tracks = listed.iter().filter(|rendition| rendition.role != Role::Video);
-    let is_captions = |tag: &AttributeList| media_group(tag).0 == "CLOSED-CAPTIONS";
+    let is_captions = |tag: &AttributeList| group_of_media_tag(tag).0 == "CLOSED-CAPTIONS";
     if tracks.map(|track| &track.attributes).any(|it| has(it, "INSTREAM-ID"))
         || in_band.iter().any(|tag| !is_captions(tag) && has(tag, "INSTREAM-ID"))
     {
@@ -224,7 +224,7 @@ fn write_media_tag(rendition: &Rendition, query: &str, out: &mut String) {
 /// `groups`: those that have renditions.
 fn write_stream_inf_tag(
     rendition: &Rendition,
-    groups: &[Group<'_>],
+    groups: &[GroupReference<'_>],
     query: &str,
     out: &mut String,
 ) {
@@ -331,7 +331,7 @@ mod tests {
             out.extend_from_slice(format!("/relay/{:?}", reference.role).as_bytes());
         };
         let options = WriteOptions {
-            only: only.map(|id| upstream.rendition(id).unwrap()),
+            only: only.map(|id| upstream.find_rendition(id).unwrap()),
             has_independent_segments: upstream.multivariant.has_independent_segments,
             query,
             uri_mapper: &mut uri_mapper,

@@ -13,12 +13,12 @@ use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use super::rewrite_cache::{RewriteCache, RewrittenPlaylist};
-use super::{BLOCKING_RELOAD_TIMEOUT, PLAYLIST_FETCH_TIMEOUT, Playlist};
+use super::{BLOCKING_RELOAD_TIMEOUT, PLAYLIST_FETCH_TIMEOUT, ServedPlaylist};
 use crate::http::problem::Problem;
 use crate::shards::Shards;
 
 /// Result of a poll, shared by all its callers.
-pub type PlaylistResult = Result<Arc<Playlist>, Problem>;
+pub type PlaylistResult = Result<Arc<ServedPlaylist>, Problem>;
 
 /// The polls in flight, those whose result is still fresh, and those that have just failed.
 pub struct PlaylistPoller {
@@ -101,12 +101,12 @@ impl PlaylistPoller {
         F: Future<Output = PlaylistResult> + Send + 'static,
     {
         let outcome = {
-            let mut table = self.polls.of_key(&playlist);
+            let mut table = self.polls.lock_shard_of_key(&playlist);
             let now = Instant::now();
             table.remove_expired(now);
             let polls =
                 table.by_playlist.entry(playlist).or_insert_with(|| PlaylistPolls::new(now));
-            if let Some(failed) = polls.recent_failure(now) {
+            if let Some(failed) = polls.find_recent_failure(now) {
                 return failed;
             }
             let directives = polls.grant_directives(directives, now);
@@ -132,7 +132,11 @@ impl PlaylistPoller {
     }
 
     /// Remembers a rewritten playlist for the next rewrite of the same `key`.
-    pub fn store_rewritten(&self, key: String, rewritten: RewrittenPlaylist) -> Arc<Playlist> {
+    pub fn store_rewritten(
+        &self,
+        key: String,
+        rewritten: RewrittenPlaylist,
+    ) -> Arc<ServedPlaylist> {
         let rewritten = Arc::new(rewritten);
         self.rewrite_cache.insert(key, rewritten.clone());
         rewritten.playlist.clone()
@@ -143,7 +147,7 @@ impl PollTable {
     fn remove_expired(&mut self, now: Instant) {
         if now.duration_since(self.swept_at) >= SWEEP_INTERVAL {
             self.swept_at = now;
-            self.by_playlist.retain(|_, polls| polls.remove_expired(now));
+            self.by_playlist.retain(|_, polls| polls.retain_unexpired(now));
         }
     }
 }
@@ -158,7 +162,7 @@ impl PlaylistPolls {
     }
 
     /// Whether anything of the playlist is left.
-    fn remove_expired(&mut self, now: Instant) -> bool {
+    fn retain_unexpired(&mut self, now: Instant) -> bool {
         self.by_directives.retain(|_, poll| !poll.is_expired(now));
         let failure = self.last_failure.lock().unwrap_or_else(PoisonError::into_inner);
         // A count of failures outlives the pause that the last one made.
@@ -166,7 +170,7 @@ impl PlaylistPolls {
         !self.by_directives.is_empty() || failure.as_ref().is_some_and(is_failing)
     }
 
-    fn recent_failure(&self, now: Instant) -> Option<PollOutcome> {
+    fn find_recent_failure(&self, now: Instant) -> Option<PollOutcome> {
         let failure = self.last_failure.lock().unwrap_or_else(PoisonError::into_inner);
         let failure = failure.as_ref().filter(|failure| failure.until > now)?;
         let (result, fresh_until) = (Err(failure.problem.clone()), failure.until);
@@ -290,7 +294,7 @@ mod tests {
             target_duration: Duration::from_secs(target),
             part_target: None,
         });
-        Ok(Arc::new(Playlist::new(b"#EXTM3U".to_vec(), "x", reload_interval, Duration::ZERO)))
+        Ok(Arc::new(ServedPlaylist::new(b"#EXTM3U".to_vec(), "x", reload_interval, Duration::ZERO)))
     }
 
     fn failure() -> PlaylistResult {

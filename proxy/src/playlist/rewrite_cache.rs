@@ -14,7 +14,7 @@ use pitwall_hls::{
 };
 use url::Url;
 
-use super::{Playlist, ReloadInterval, UpstreamPlaylist};
+use super::{ReloadInterval, ServedPlaylist, UpstreamPlaylist};
 use crate::http::problem::Problem;
 use crate::http::query::object_number;
 
@@ -30,7 +30,7 @@ pub struct RewriteCache(Cache<String, Arc<RewrittenPlaylist>>);
 
 /// One version of a playlist, rewritten.
 pub struct RewrittenPlaylist {
-    pub playlist: Arc<Playlist>,
+    pub playlist: Arc<ServedPlaylist>,
     pub timing: PlaylistTiming,
     /// What players request next: the last few segments that the previous version did not have, or
     /// had with another token, and the map and the key that these segments need.
@@ -112,7 +112,7 @@ impl RewrittenPlaylist {
         if let Some(previous) =
             reusable.filter(|previous| previous.upstream_body == upstream_playlist.body)
         {
-            return Ok(previous.with_new_fetch(upstream_playlist.fetch_duration));
+            return Ok(previous.with_fetch_duration(upstream_playlist.fetch_duration));
         }
         let splice_start = rewrite_key.splice.filter(|splice| *splice != NumberMapping::default());
         let splice_start = splice_start.map(|splice| splice.upstream);
@@ -161,7 +161,7 @@ impl RewrittenPlaylist {
         let timing = rewritten.timing;
         let reload_interval =
             (rewritten.kind == PlaylistKind::Media).then(|| ReloadInterval::of(&timing));
-        let playlist = Playlist::new(
+        let playlist = ServedPlaylist::new(
             rewritten.bytes,
             content_type,
             reload_interval,
@@ -203,9 +203,9 @@ impl RewrittenPlaylist {
         self.playlist.reload_interval.is_none()
     }
 
-    fn with_new_fetch(&self, fetch_duration: Duration) -> Self {
+    fn with_fetch_duration(&self, fetch_duration: Duration) -> Self {
         Self {
-            playlist: Arc::new(self.playlist.with_new_fetch(fetch_duration)),
+            playlist: Arc::new(self.playlist.with_fetch_duration(fetch_duration)),
             timing: self.timing,
             new_resources: Vec::new(),
             has_new_tokens: false,

@@ -263,13 +263,13 @@ impl<S> Connection<S> {
     /// Counts what a write has sent; gives the result of the write.
     fn count_written(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if let (Poll::Ready(Ok(bytes)), Some(budget)) = (&written, &mut self.frame_budget) {
-            budget.add_written(*bytes);
+            budget.credit_written_bytes(*bytes);
         }
         written
     }
 
     /// Moves bytes from the read buffer to `buffer`; false when there are none.
-    fn take_read_buffer(&mut self, buffer: &mut ReadBuf<'_>) -> bool {
+    fn copy_from_read_buffer(&mut self, buffer: &mut ReadBuf<'_>) -> bool {
         if self.read_buffer.is_empty() {
             return false;
         }
@@ -416,7 +416,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let filled = buffer.filled().len();
-        if !self.take_read_buffer(buffer) {
+        if !self.copy_from_read_buffer(buffer) {
             match Pin::new(&mut self.inner).poll_read(cx, buffer) {
                 Poll::Pending => return self.poll_header_deadline(cx).map(Err),
                 Poll::Ready(read) => read?,
@@ -424,7 +424,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
         }
         let bytes = buffer.filled().get(filled..).unwrap_or_default();
         self.end_deadline_with_header(bytes);
-        if self.frame_budget.as_mut().is_some_and(|budget| !budget.count(bytes)) {
+        if self.frame_budget.as_mut().is_some_and(|budget| !budget.count_frames(bytes)) {
             tracing::debug!("a client of HTTP/2 sent too many frames");
             return Poll::Ready(Err(io::Error::other("more frames than a client may send")));
         }

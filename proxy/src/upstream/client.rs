@@ -53,7 +53,7 @@ impl UpstreamClient {
         let permit = profile.limiter.acquire().await;
         waits.observe_duration();
         let permit = permit?;
-        let request = Request { cookies: profile.cookies(), ..request };
+        let request = Request { cookies: profile.cookie_jar(), ..request };
         let sent_at = Instant::now();
         let result = self.fetcher.send(&profile.policy, request).await;
         let outcome = match &result {
@@ -68,7 +68,7 @@ impl UpstreamClient {
             }
         })?;
         self.metrics.first_byte.of(kind).observe(sent_at.elapsed().as_secs_f64());
-        let bytes = self.metrics.bytes_of(profile.source(), kind);
+        let bytes = self.metrics.byte_counter_of(profile.source(), kind);
         Ok(response.with_guard(permit).with_byte_observer(move |count| bytes.inc_by(count)))
     }
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use http::{HeaderMap, header};
-use pitwall_fetch::{AddressPolicy, CookieJar, UrlFilter, parse_source_header};
+use pitwall_fetch::{AddressPolicy, CookieJar, NamedUrlFilter, parse_source_header};
 use pitwall_hls::Redactor;
 use pitwall_upstream_map::RequestProfile;
 use url::{Position, Url};
@@ -25,7 +25,7 @@ pub struct ResolvedProfile {
     /// The hosts for which private address ranges are allowed: those that a plain link may name,
     /// and not the hosts that they redirect or link to. `None`: the policy of the source holds for
     /// all hosts.
-    pub private_hosts: Option<UrlFilter>,
+    pub private_hosts: Option<NamedUrlFilter>,
     pub limiter: UpstreamLimiter,
     pub denials: DenialLog,
     pub(super) origins: Arc<OriginCounts>,
@@ -86,7 +86,7 @@ impl ResolvedProfile {
     /// The profile of plain links, which send no fields of any source.
     pub(super) fn of_plain_links(
         policy: AddressPolicy,
-        private_hosts: UrlFilter,
+        private_hosts: NamedUrlFilter,
         denials: DenialLog,
     ) -> Self {
         let limiter = UpstreamLimiter::default();
@@ -104,18 +104,18 @@ impl ResolvedProfile {
     /// profile's upstreams play.
     pub fn headers_for(&self, url: &Url) -> &HeaderMap {
         let has_credentials = self.headers.len() > self.headers_without_credentials.len();
-        if has_credentials && !self.plays_at(url) {
+        if has_credentials && !self.has_playlist_at(url) {
             return &self.headers_without_credentials;
         }
         &self.headers
     }
 
     /// Adds the header fields, the cookies and the hosts of the source.
-    pub(super) fn add_secrets(&self, redactor: &mut Redactor) {
+    pub(super) fn add_secrets_to(&self, redactor: &mut Redactor) {
         for (name, value) in &self.headers {
             redactor.add_field(name.as_str(), value.to_str().unwrap_or_default());
         }
-        for (_, field) in self.cookies.iter().flat_map(|cookies| cookies.set_cookies()) {
+        for (_, field) in self.cookies.iter().flat_map(|cookies| cookies.export_set_cookies()) {
             redactor.add_field(header::SET_COOKIE.as_str(), &field);
         }
         for origin in self.origins.keys().filter_map(|origin| Url::parse(origin).ok()) {
@@ -123,12 +123,12 @@ impl ResolvedProfile {
         }
     }
 
-    pub(super) fn cookies(&self) -> Option<&CookieJar> {
+    pub(super) fn cookie_jar(&self) -> Option<&CookieJar> {
         self.cookies.as_deref()
     }
 
     /// Whether an upstream of the profile has a playlist at the origin of `url`.
-    pub fn plays_at(&self, url: &Url) -> bool {
+    pub fn has_playlist_at(&self, url: &Url) -> bool {
         self.origins.contains_key(&*origin_of(url))
     }
 

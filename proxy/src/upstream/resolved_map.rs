@@ -31,7 +31,7 @@ impl Deref for ResolvedMap {
 }
 
 impl ResolvedMap {
-    pub fn profile(&self, id: &str) -> Option<&Arc<ResolvedProfile>> {
+    pub fn find_profile(&self, id: &str) -> Option<&Arc<ResolvedProfile>> {
         self.profiles.get(id)
     }
 
@@ -107,7 +107,7 @@ fn changed_streams<'a>(
 /// The profile and the origin of each playlist of a stream.
 fn playlist_origins(stream: &Stream) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
     stream.upstreams.iter().flat_map(|upstream| {
-        let playlists = std::iter::once(&upstream.playlist).chain(upstream.playlists());
+        let playlists = std::iter::once(&upstream.playlist).chain(upstream.playlist_urls());
         playlists.map(|playlist| (upstream.profile.0.as_str(), origin_of(playlist)))
     })
 }

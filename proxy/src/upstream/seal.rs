@@ -145,7 +145,7 @@ impl Sealer {
         let (front, plain) = sealed.split_at_mut(HEADER_BYTES + SIV_BYTES);
         let (_, siv) = front.split_at_mut(HEADER_BYTES);
         // SIV fails only with more entries of associated data than it permits, and two are not.
-        let mut cipher = self.current.ciphers.of_thread();
+        let mut cipher = self.current.ciphers.lock_thread_shard();
         let associated = [&associated[..], path.as_bytes()];
         let Ok(tag) = cipher.encrypt_inout_detached(associated, plain.into()) else { return };
         siv.copy_from_slice(&tag);
@@ -183,7 +183,7 @@ impl Sealer {
         let keys = [Some(&self.current), self.previous.as_ref()];
         let mut keys = keys.into_iter().flatten().filter(|key| key.id == header[0]);
         let is_opened = keys.any(|key| {
-            let mut cipher = key.ciphers.of_thread();
+            let mut cipher = key.ciphers.lock_thread_shard();
             cipher.decrypt_inout_detached(associated, (&mut *text).into(), &(*siv).into()).is_ok()
         });
         if !is_opened {

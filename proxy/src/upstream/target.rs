@@ -6,7 +6,7 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::HeaderMap;
-use pitwall_fetch::{AddressPolicy, FetchError, UrlFilter, parse_url};
+use pitwall_fetch::{AddressPolicy, FetchError, NamedUrlFilter, parse_url};
 use pitwall_hls::Redactor;
 use url::{Position, Url};
 
@@ -38,7 +38,7 @@ pub struct UpstreamTarget {
 
 /// Resolves links to targets.
 pub struct TargetResolver {
-    allowed_hosts: UrlFilter,
+    allowed_hosts: NamedUrlFilter,
     /// The profile of plain links to the hosts that they may name.
     named_profile: Arc<ResolvedProfile>,
     /// The profile of what plain links lead to, where private address ranges are closed.
@@ -53,7 +53,7 @@ impl TargetResolver {
             ports: config.allow_hosts.iter().filter_map(|host| host.port).collect(),
         };
         let allow_hosts = config.allow_hosts.clone();
-        let allowed_hosts: UrlFilter =
+        let allowed_hosts: NamedUrlFilter =
             Arc::new(move |url: &Url| allow_hosts.iter().any(|host| host.matches(url)));
         let profile = |policy: AddressPolicy| {
             let (named_hosts, denials) = (allowed_hosts.clone(), denials.clone());
@@ -65,21 +65,21 @@ impl TargetResolver {
     }
 
     /// The address policy for a link to `url` by the operator.
-    pub fn policy_for_url(&self, url: &Url) -> &AddressPolicy {
-        &self.plain_profile(url).policy
+    pub fn policy_for_plain_link(&self, url: &Url) -> &AddressPolicy {
+        &self.profile_for_plain_link(url).policy
     }
 
-    fn plain_profile(&self, url: &Url) -> &Arc<ResolvedProfile> {
-        if self.is_allowed_url(url) { &self.named_profile } else { &self.foreign_profile }
+    fn profile_for_plain_link(&self, url: &Url) -> &Arc<ResolvedProfile> {
+        if self.is_plain_url_allowed(url) { &self.named_profile } else { &self.foreign_profile }
     }
 
-    /// Why [`policy_for_url`](Self::policy_for_url) refuses `url`, with the key of `[upstream]`
+    /// Why [`policy_for_plain_link`](Self::policy_for_plain_link) refuses `url`, with the key of `[upstream]`
     /// that would allow it.
     pub fn explain_denial(&self, url: &Url, error: &FetchError) -> String {
-        explain_plain_denial(error, url, self.is_allowed_url(url))
+        explain_plain_denial(error, url, self.is_plain_url_allowed(url))
     }
 
-    fn is_allowed_url(&self, url: &Url) -> bool {
+    fn is_plain_url_allowed(&self, url: &Url) -> bool {
         (self.allowed_hosts)(url)
     }
 
@@ -120,17 +120,20 @@ impl TargetResolver {
             .map_err(|_| Problem::BadUrl("url= is not base64url without padding"))?;
         let url = String::from_utf8(url).map_err(|_| Problem::BadUrl("url= is not UTF-8"))?;
         let url = parse_url(&url)?;
-        if !self.is_allowed_url(&url) {
+        if !self.is_plain_url_allowed(&url) {
             self.denials.log_denial(explain_unlisted_host(&url));
             return Err(Problem::TargetDenied);
         }
         let Some(source) = source else { return self.resolve_for_profile(url, "", map) };
-        if map.profile(source).is_none() {
+        if map.find_profile(source).is_none() {
             return Err(Problem::NotFound);
         }
         // The header fields of a source go only to origins where the source plays, whoever made the
         // link.
-        if !map.profiles().any(|profile| profile.source() == source && profile.plays_at(&url)) {
+        if !map
+            .profiles()
+            .any(|profile| profile.source() == source && profile.has_playlist_at(&url))
+        {
             self.denials.log_denial(explain_foreign_host(&url, source));
             return Err(Problem::TargetDenied);
         }
@@ -150,8 +153,8 @@ impl TargetResolver {
         map: &ResolvedMap,
     ) -> Result<UpstreamTarget, Problem> {
         let profile = match profile {
-            "" => self.plain_profile(&url),
-            id => map.profile(id).ok_or(Problem::SealExpired)?,
+            "" => self.profile_for_plain_link(&url),
+            id => map.find_profile(id).ok_or(Problem::SealExpired)?,
         };
         Ok(UpstreamTarget::new(url, profile.clone()))
     }
@@ -159,7 +162,7 @@ impl TargetResolver {
     /// The target for a URL that the playlist at the target `playlist` leads to.
     pub fn resolve_from_playlist(&self, url: Url, playlist: &UpstreamTarget) -> UpstreamTarget {
         let is_plain = playlist.profile.id.is_empty();
-        let profile = if is_plain { self.plain_profile(&url) } else { &playlist.profile };
+        let profile = if is_plain { self.profile_for_plain_link(&url) } else { &playlist.profile };
         let target = UpstreamTarget::new(url, profile.clone());
         UpstreamTarget { stream: playlist.stream.clone(), ..target }
     }
@@ -175,7 +178,7 @@ impl TargetResolver {
         let mut redactor = Redactor::new(may_be_named.then(|| self.allowed_hosts.clone()));
         redactor.add_url(base_url);
         redactor.add_url(&target.url);
-        target.profile.add_secrets(&mut redactor);
+        target.profile.add_secrets_to(&mut redactor);
         redactor
     }
 }

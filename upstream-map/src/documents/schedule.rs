@@ -18,7 +18,7 @@ pub struct Schedule {
 impl Schedule {
     /// The session with the id of a link, also if its meeting was renamed or moved to another
     /// circuit since.
-    pub fn session(&self, id: &str) -> Option<&Session> {
+    pub fn find_session(&self, id: &str) -> Option<&Session> {
         let sessions = || self.meetings.iter().flat_map(|meeting| &meeting.sessions);
         if let Some(session) = sessions().find(|session| session.id == id) {
             return Some(session);

@@ -71,12 +71,12 @@ impl Baseline {
         self.uses_previous_key.iter().map(|field| &**field)
     }
 
-    pub(super) fn mark_unknown(&mut self, field: &str) {
+    pub(super) fn mark_unsupported(&mut self, field: &str) {
         self.unknown.insert(field.into());
     }
 
     /// The fields of entries that this version does not write.
-    pub(super) fn unknown_fields(&self) -> impl Iterator<Item = &str> {
+    pub(super) fn unsupported_fields(&self) -> impl Iterator<Item = &str> {
         self.unknown.iter().map(|field| &**field)
     }
 
@@ -129,7 +129,7 @@ mod tests {
         let mut baseline = Baseline::from_entries(&entries(&[("a", "1"), ("b", "2"), ("c", "3")]));
         let mut delta = delta(&[("a", "1"), ("b", "9"), ("d", "4")], &["c", "e"]);
         baseline.retain_unstored(&mut delta);
-        assert_eq!(delta.fields(), ["b", "d", "c"]);
+        assert_eq!(delta.field_names(), ["b", "d", "c"]);
         baseline.apply(&delta);
         let whole = Baseline::from_entries(&entries(&[("a", "1"), ("b", "9"), ("d", "4")]));
         assert!(baseline.digest(1) == whole.digest(1));
@@ -156,7 +156,7 @@ mod tests {
         assert_eq!(baseline.fields_with_previous_key().collect::<Vec<_>>(), ["a"]);
         let mut delta = delta(&[("a", "1"), ("b", "2")], &[]);
         baseline.retain_unstored(&mut delta);
-        assert_eq!(delta.fields(), ["a"]);
+        assert_eq!(delta.field_names(), ["a"]);
         baseline.apply(&delta);
         assert_eq!(baseline.fields_with_previous_key().next(), None);
     }

@@ -57,7 +57,7 @@ impl CurrentMap {
 
     /// Replaces the map and notifies subscribers if `may_follow` accepts its version after the last
     /// one; else returns the last version as an error.
-    pub(super) fn swap(
+    pub(super) fn replace_map(
         &self,
         map: UpstreamMap,
         may_follow: fn(&u64, &u64) -> bool,

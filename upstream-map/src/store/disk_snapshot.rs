@@ -19,14 +19,14 @@ use super::entry_cipher::EntryCipher;
 use super::splice_registry::{RegistrySnapshot, SpliceRegistry};
 use crate::map::UpstreamMap;
 
-const MAP_FILE: SnapshotFile =
-    SnapshotFile { name: "map", magic: b"pitwall map 1\n", cipher_field: "disk" };
-const SPLICES_FILE: SnapshotFile =
-    SnapshotFile { name: "splices", magic: b"pitwall splices 1\n", cipher_field: "splices" };
+const MAP_FILE: SnapshotFormat =
+    SnapshotFormat { name: "map", magic: b"pitwall map 1\n", cipher_field: "disk" };
+const SPLICES_FILE: SnapshotFormat =
+    SnapshotFormat { name: "splices", magic: b"pitwall splices 1\n", cipher_field: "splices" };
 const CHECKSUM_BYTES: usize = 32;
 
 /// Name, magic bytes and associated data (of the cipher) of a snapshot file.
-struct SnapshotFile {
+struct SnapshotFormat {
     name: &'static str,
     magic: &'static [u8],
     cipher_field: &'static str,
@@ -64,7 +64,7 @@ pub(super) enum SnapshotError {
 
 /// The pause after a save that took `took`: at least `interval`, and so long that saves take a
 /// fiftieth of the time however large the map is.
-pub(super) fn save_pause(interval: Duration, took: Duration) -> Duration {
+pub(super) fn pause_after_save(interval: Duration, took: Duration) -> Duration {
     interval.max(took * 50)
 }
 
@@ -135,7 +135,7 @@ impl DiskSnapshot {
 
     fn read<T: DeserializeOwned>(
         &self,
-        file: &SnapshotFile,
+        file: &SnapshotFormat,
         cipher: &EntryCipher,
     ) -> (Option<T>, Vec<(PathBuf, SnapshotError)>) {
         let mut load_errors = Vec::new();
@@ -153,7 +153,7 @@ impl DiskSnapshot {
 
     fn write(
         &self,
-        file: &SnapshotFile,
+        file: &SnapshotFormat,
         value: &impl Serialize,
         cipher: &EntryCipher,
     ) -> Result<(), SnapshotError> {
@@ -183,7 +183,7 @@ fn create_private_file(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-impl SnapshotFile {
+impl SnapshotFormat {
     fn parse<T: DeserializeOwned>(
         &self,
         bytes: &[u8],
@@ -203,11 +203,11 @@ impl SnapshotFile {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::StoreKeys;
+    use crate::store::StoreSecrets;
     use crate::store::tests::sample_map;
 
     fn cipher_with_key(key: u8) -> EntryCipher {
-        EntryCipher::new(&StoreKeys { current: [key; 32], previous: None })
+        EntryCipher::new(&StoreSecrets { current: [key; 32], previous: None })
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::document::Document;
+use crate::document::PublicDocument;
 use crate::documents::SharedDocuments;
 use crate::map::UpstreamMap;
 use crate::stream::{RequestProfileId, StreamId};
@@ -29,15 +29,15 @@ pub(super) struct InvalidEntry {
 }
 
 /// A document of the map that belongs to no stream and no source.
-struct DocumentField {
+struct DocumentAccessor {
     name: &'static str,
-    get: fn(&SharedDocuments) -> &Document,
-    get_mut: fn(&mut SharedDocuments) -> &mut Document,
+    get: fn(&SharedDocuments) -> &PublicDocument,
+    get_mut: fn(&mut SharedDocuments) -> &mut PublicDocument,
 }
 
 macro_rules! document_fields {
     ($($name:ident),*) => {
-        [$(DocumentField {
+        [$(DocumentAccessor {
             name: stringify!($name),
             get: |all| &all.$name,
             get_mut: |all| &mut all.$name,
@@ -45,10 +45,10 @@ macro_rules! document_fields {
     };
 }
 
-const DOCUMENT_FIELDS: [DocumentField; 8] =
+const DOCUMENT_FIELDS: [DocumentAccessor; 8] =
     document_fields![session, version, schedule, status, activity, calendar, guide, playlist];
 
-fn document_field(name: &str) -> Option<&'static DocumentField> {
+fn find_document_field(name: &str) -> Option<&'static DocumentAccessor> {
     DOCUMENT_FIELDS.iter().find(|field| field.name == name)
 }
 
@@ -66,7 +66,7 @@ pub(super) fn encode_changes(
     delta.add_changes("profile", &old.profiles, &new.profiles, |id| &id.0)?;
     let (old, new) = (&old.documents, &new.documents);
     delta.add_changes("extractor", &old.extractors, &new.extractors, |name| name)?;
-    for DocumentField { name, get, .. } in &DOCUMENT_FIELDS {
+    for DocumentAccessor { name, get, .. } in &DOCUMENT_FIELDS {
         let (old, new) = (get(old), get(new));
         if old != new {
             let field = format!("document/{name}");
@@ -90,7 +90,7 @@ pub(super) fn encode_entry(
         "profile" => map.profiles.get(name).map(serde_json::to_vec),
         "extractor" => map.documents.extractors.get(name).map(serde_json::to_vec),
         _ => {
-            let document = document_field(name).map(|field| (field.get)(&map.documents));
+            let document = find_document_field(name).map(|field| (field.get)(&map.documents));
             return Ok(document.and_then(|document| Some(document.as_str()?.into())));
         }
     };
@@ -116,7 +116,7 @@ impl Delta {
         Ok(())
     }
 
-    pub(super) fn fields(&self) -> Vec<String> {
+    pub(super) fn field_names(&self) -> Vec<String> {
         self.changed.keys().chain(&self.removed).cloned().collect()
     }
 }
@@ -132,7 +132,7 @@ pub(super) fn apply_entry(
         |why: &dyn ToString| InvalidEntry { field: field.to_owned(), why: why.to_string() };
     let text = || {
         let text = std::str::from_utf8(plain).map_err(|error| invalid(&error))?;
-        Ok(Document::from_text(text))
+        Ok(PublicDocument::from_text(text))
     };
     let Some((kind, name)) = field.split_once('/') else { return Ok(false) };
     match kind {
@@ -149,7 +149,7 @@ pub(super) fn apply_entry(
             map.profiles.insert(RequestProfileId(name.to_owned()), Arc::new(profile));
         }
         "document" => {
-            let Some(field) = document_field(name) else { return Ok(false) };
+            let Some(field) = find_document_field(name) else { return Ok(false) };
             *(field.get_mut)(&mut map.documents) = text()?;
         }
         "extractor" => {
@@ -167,8 +167,8 @@ pub(super) fn remove_entry(map: &mut UpstreamMap, field: &str) {
         "stream" => drop(map.streams.remove(name)),
         "profile" => drop(map.profiles.remove(name)),
         "document" => {
-            if let Some(field) = document_field(name) {
-                *(field.get_mut)(&mut map.documents) = Document::default();
+            if let Some(field) = find_document_field(name) {
+                *(field.get_mut)(&mut map.documents) = PublicDocument::default();
             }
         }
         "extractor" => drop(map.documents.extractors.remove(name)),
@@ -201,12 +201,12 @@ mod tests {
     fn a_delta_has_what_two_maps_do_not_share() {
         let old = sample_map(1, &["World feed", "Onboard 44"]);
         let mut new = UpstreamMap { version: 2, ..old.clone() };
-        assert!(encode_changes(&old, &new).unwrap().fields().is_empty());
+        assert!(encode_changes(&old, &new).unwrap().field_names().is_empty());
         let changed = new.streams.get_mut("world-feed").unwrap();
         Arc::make_mut(changed).feed = "World".to_owned();
         new.streams.remove("onboard-44");
-        new.documents.calendar = Document::default();
-        new.documents.status = Document::from_text("{}");
+        new.documents.calendar = PublicDocument::default();
+        new.documents.status = PublicDocument::from_text("{}");
         let delta = encode_changes(&old, &new).unwrap();
         let changed: Vec<_> = delta.changed.keys().collect();
         assert_eq!(changed, ["document/status", "stream/world-feed"]);

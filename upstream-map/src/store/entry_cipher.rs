@@ -14,7 +14,7 @@ pub(super) const SYNTHETIC_IV_LENGTH: usize = 16;
 
 /// The secret with which links are sealed, and the one before the last rotation. The keys of the
 /// store are derived from them.
-pub struct StoreKeys {
+pub struct StoreSecrets {
     pub current: [u8; 32],
     pub previous: Option<[u8; 32]>,
 }
@@ -33,7 +33,7 @@ pub(super) struct OpenedEntry {
 }
 
 impl EntryCipher {
-    pub(super) fn new(keys: &StoreKeys) -> Self {
+    pub(super) fn new(keys: &StoreSecrets) -> Self {
         Self {
             current: derive_key(&keys.current),
             previous: keys.previous.as_ref().map(derive_key),
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     fn cipher_with_keys(current: u8, previous: Option<u8>) -> EntryCipher {
-        EntryCipher::new(&StoreKeys {
+        EntryCipher::new(&StoreSecrets {
             current: [current; 32],
             previous: previous.map(|key| [key; 32]),
         })

@@ -66,7 +66,7 @@ impl RedisStore {
             *sent = None;
             return self.collect_feedback(connection).await;
         }
-        let viewers = self.current_map.feedback.local_viewers();
+        let viewers = self.current_map.feedback.local_viewers_by_stream();
         let is_unchanged = match sent {
             Some(sent) => {
                 sent.viewers == viewers
@@ -133,7 +133,7 @@ impl RedisStore {
         for (edge, sealed) in edges.iter().zip(viewers_by_edge) {
             let opened = sealed.as_ref().and_then(|sealed| self.cipher.open(edge, sealed));
             if sealed.is_some() && opened.is_none() {
-                self.warn_foreign_key("what an edge says of its viewers is");
+                self.warn_of_foreign_seal_key("what an edge says of its viewers is");
             }
             let viewers: Option<ViewersByStream> =
                 opened.and_then(|entry| serde_json::from_slice(&entry.plaintext).ok());
@@ -146,7 +146,7 @@ impl RedisStore {
             reports
                 .into_iter()
                 .flatten()
-                .for_each(|report| self.current_map.feedback.requeue_report(report));
+                .for_each(|report| self.current_map.feedback.queue_remote_report(report));
         }
         Ok(())
     }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
-use super::map_reader::ReadSession;
+use super::map_reader::MapReadState;
 use super::redis::RedisStore;
 use super::redis_scripts::{self, LeaseClaim, LeaseReply, WriteMode};
 use super::{Leadership, StoreError};
@@ -94,7 +94,7 @@ impl RedisStore {
                     self.set_lease_end(lease_end);
                     // Another control plane may have led since.
                     if !is_renewed {
-                        self.read_newest_map().await;
+                        self.read_map_before_leading().await;
                     }
                     self.become_leader(fence);
                     self.share_map().await;
@@ -106,7 +106,7 @@ impl RedisStore {
                     self.note_leader(&holder);
                     self.step_down("another control plane leads");
                     if self.supersede_own_map() {
-                        self.read_newest_map().await;
+                        self.read_map_before_leading().await;
                     }
                     if known_leader.as_ref() != Some(&holder) {
                         self.log_standby();
@@ -167,13 +167,13 @@ impl RedisStore {
 
     /// A new leader first reads the newest map, which it may not have yet if it has just started or
     /// the store has just come back.
-    async fn read_newest_map(&self) {
+    async fn read_map_before_leading(&self) {
         let read = async {
             let connection = {
                 let mut writer_slot = self.writer_connection.lock().await;
                 self.writer_connection(&mut writer_slot).await?
             };
-            self.read_full(&mut ReadSession { connection, rejected_digest: None }).await
+            self.read_full(&mut MapReadState { connection, rejected_digest: None }).await
         };
         match timeout(self.lease_duration / 3, read).await {
             Ok(Ok(())) => {}

@@ -12,7 +12,7 @@ use super::redis_scripts::WriteMode;
 use crate::map::UpstreamMap;
 
 /// State of reading over one connection.
-pub(super) struct ReadSession {
+pub(super) struct MapReadState {
     pub(super) connection: MultiplexedConnection,
     /// Sealed digest of the last rejected map, so that it is read and logged only once.
     pub(super) rejected_digest: Option<Vec<u8>>,
@@ -38,7 +38,7 @@ impl RedisStore {
     /// map.
     pub(super) async fn read_delta(
         &self,
-        session: &mut ReadSession,
+        session: &mut MapReadState,
         current: &UpstreamMap,
         mut baseline: Baseline,
         fields: &[String],
@@ -54,7 +54,7 @@ impl RedisStore {
         for (field, sealed) in fields.iter().zip(values) {
             match sealed {
                 Some(sealed)
-                    if self.open_entry(&mut map, &mut baseline, field, sealed).is_err() =>
+                    if self.apply_sealed_entry(&mut map, &mut baseline, field, sealed).is_err() =>
                 {
                     return Ok(false);
                 }
@@ -65,14 +65,14 @@ impl RedisStore {
                 }
             }
         }
-        if self.install_verified(map, baseline, stored).is_err() {
+        if self.install_if_verified(map, baseline, stored).is_err() {
             return Ok(false);
         }
         self.metrics.reads.with_label_values(&["delta"]).inc();
         Ok(true)
     }
 
-    pub(super) async fn read_full(&self, session: &mut ReadSession) -> Result<(), StoreError> {
+    pub(super) async fn read_full(&self, session: &mut MapReadState) -> Result<(), StoreError> {
         let mut command = redis::cmd("HGETALL");
         command.arg(&self.keys.map);
         let all: Vec<(String, Vec<u8>)> = command.query_async(&mut session.connection).await?;
@@ -118,13 +118,13 @@ impl RedisStore {
         let mut baseline = Baseline::default();
         for (field, sealed) in all {
             if field != VERSION_FIELD && field != DIGEST_FIELD {
-                self.open_entry(&mut map, &mut baseline, field, sealed)?;
+                self.apply_sealed_entry(&mut map, &mut baseline, field, sealed)?;
             }
         }
-        self.install_verified(map, baseline, stored)
+        self.install_if_verified(map, baseline, stored)
     }
 
-    fn open_entry(
+    fn apply_sealed_entry(
         &self,
         map: &mut UpstreamMap,
         baseline: &mut Baseline,
@@ -139,13 +139,13 @@ impl RedisStore {
             .map_err(|error| MapRejection::Damaged(error.to_string()))?;
         baseline.set(field, &plaintext, opened.uses_previous_key);
         if !is_known {
-            baseline.mark_unknown(field);
+            baseline.mark_unsupported(field);
         }
         Ok(())
     }
 
     /// Installs the map if its entries match the stored digest.
-    fn install_verified(
+    fn install_if_verified(
         &self,
         mut map: UpstreamMap,
         mut baseline: Baseline,
@@ -165,7 +165,7 @@ impl RedisStore {
         baseline.sealed_digest = stored.sealed_digest.to_vec();
         let outdated = |held| MapRejection::Outdated { stored: stored.version, held };
         let held = self.current_map.version();
-        self.install(map, baseline).map_err(outdated)?;
+        self.install_map(map, baseline).map_err(outdated)?;
         if held < stored.version && self.supersede_own_map() {
             self.set_map_origin(MapOrigin::Store);
             self.step_down("another control plane has published a map");

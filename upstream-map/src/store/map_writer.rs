@@ -12,7 +12,7 @@ use super::baseline::{Baseline, DIGEST_FIELD, MapDigest};
 use super::entries::{self, Delta};
 use super::record_compression::compress;
 use super::redis::RedisStore;
-use super::redis_scripts::{self, Publication, WriteMode, WriteOutcome};
+use super::redis_scripts::{self, MapWrite, WriteMode, WriteOutcome};
 use crate::map::UpstreamMap;
 
 /// Notice that is published to every reader with each map.
@@ -46,7 +46,7 @@ impl RedisStore {
             limit + REPLY_TRANSIT_TIMEOUT,
             self.write_map(map, Some(Instant::now() + limit)),
         );
-        write.await.unwrap_or_else(|_| Err(reply_timed_out()))
+        write.await.unwrap_or_else(|_| Err(reply_timeout_error()))
     }
 
     /// Writes a map unless `until` has passed.
@@ -75,7 +75,7 @@ impl RedisStore {
                         delta.changed.entry(field.to_owned()).or_insert(entry);
                     }
                 }
-                delta.removed.extend(baseline.unknown_fields().map(str::to_owned));
+                delta.removed.extend(baseline.unsupported_fields().map(str::to_owned));
                 baseline.retain_unstored(&mut delta);
                 baseline.apply(&delta);
                 let (from, mode) = (Some(last.version), WriteMode::Delta(&stored_digest));
@@ -91,7 +91,7 @@ impl RedisStore {
         };
         let baseline = self.discard_failed_connection(write.await, &mut writer_slot)?;
         // Another process may have published a newer map meanwhile, which then stays installed.
-        let _ = self.install(map, baseline);
+        let _ = self.install_map(map, baseline);
         Ok(())
     }
 
@@ -108,7 +108,7 @@ impl RedisStore {
                 version = map.version,
                 "the leader has written the map to the store again"
             );
-            let _ = self.install(UpstreamMap::clone(&map), baseline);
+            let _ = self.install_map(UpstreamMap::clone(&map), baseline);
         }
         Ok(())
     }
@@ -150,11 +150,11 @@ impl RedisStore {
         let fence = self.current_map.fence.borrow().ok_or(StoreError::NotLeading)?;
         let digest: MapDigest = baseline.digest(map.version);
         baseline.sealed_digest = self.cipher.seal(DIGEST_FIELD, &serde_json::to_vec(&digest)?);
-        let delta_fields = from.map(|from| ChangedFields { from, fields: delta.fields() });
+        let delta_fields = from.map(|from| ChangedFields { from, fields: delta.field_names() });
         let notice = ChangeNotice { version: map.version, delta: delta_fields };
         let sealed = delta.changed.iter();
         let sealed = sealed.map(|(field, plain)| self.cipher.seal(field, &compress(plain)));
-        let publication = Publication {
+        let publication = MapWrite {
             mode,
             version: map.version,
             fence,
@@ -164,14 +164,14 @@ impl RedisStore {
             notice: serde_json::to_vec(&notice)?,
             deadline: target.deadline,
         };
-        match publication.run(&self.keys, target.connection).await? {
+        match publication.execute(&self.keys, target.connection).await? {
             WriteOutcome::Written => {
                 let kind = if from.is_some() { "delta" } else { "whole" };
                 self.metrics.publications.with_label_values(&[kind]).inc();
                 Ok(Some(baseline))
             }
             WriteOutcome::BaselineMismatch => Ok(None),
-            WriteOutcome::DeadlineExceeded => Err(reply_timed_out()),
+            WriteOutcome::DeadlineExceeded => Err(reply_timeout_error()),
             WriteOutcome::Outdated(current) => {
                 Err(StoreError::Outdated { offered: map.version, current })
             }
@@ -198,7 +198,7 @@ impl RedisStore {
                 redis_scripts::redis_now_ms(&mut self.writer_connection(writer_slot).await?).await;
         }
         let now = self.discard_failed_connection(now, writer_slot)?;
-        let left = until.checked_duration_since(Instant::now()).ok_or_else(reply_timed_out)?;
+        let left = until.checked_duration_since(Instant::now()).ok_or_else(reply_timeout_error)?;
         Ok(now + u64::try_from(left.as_millis()).unwrap_or(0))
     }
 
@@ -231,6 +231,6 @@ struct WriteTarget<'a> {
     connection: &'a mut MultiplexedConnection,
 }
 
-fn reply_timed_out() -> StoreError {
+fn reply_timeout_error() -> StoreError {
     StoreError::Unreachable("no answer in time".to_owned())
 }

@@ -12,7 +12,7 @@ use super::entry_cipher::EntryCipher;
 use super::registry_file::RegistryFile;
 use super::{
     CurrentMap, MapReach, SpliceDecision, SpliceProposal, SpliceRegistry, Store, StoreError,
-    StoreKeys,
+    StoreSecrets,
 };
 use crate::map::UpstreamMap;
 
@@ -45,7 +45,7 @@ impl MemoryStore {
     /// false are dropped from the map.
     pub fn with_state_dir(
         state_dir: PathBuf,
-        keys: &StoreKeys,
+        keys: &StoreSecrets,
         is_source: impl Fn(&str) -> bool,
     ) -> Arc<Self> {
         let (disk_snapshot, cipher) =
@@ -94,7 +94,8 @@ impl MemoryStore {
             while changes.changed().await.is_ok() {
                 let began_at = Instant::now();
                 persistence.disk_snapshot.save_map_or_warn(self.map(), &persistence.cipher).await;
-                sleep(disk_snapshot::save_pause(SNAPSHOT_SAVE_INTERVAL, began_at.elapsed())).await;
+                sleep(disk_snapshot::pause_after_save(SNAPSHOT_SAVE_INTERVAL, began_at.elapsed()))
+                    .await;
             }
         };
         tokio::select! {
@@ -112,7 +113,7 @@ impl MemoryStore {
 impl Store for MemoryStore {
     async fn publish(&self, map: UpstreamMap) -> Result<MapReach, StoreError> {
         let offered = map.version;
-        let published = self.current_map.swap(map, u64::gt);
+        let published = self.current_map.replace_map(map, u64::gt);
         published.map_err(|current| StoreError::Outdated { offered, current })?;
         Ok(MapReach::AllEdges)
     }
@@ -145,8 +146,8 @@ mod tests {
         UpstreamMap { version, ..UpstreamMap::default() }
     }
 
-    fn keys() -> StoreKeys {
-        StoreKeys { current: [1; 32], previous: None }
+    fn keys() -> StoreSecrets {
+        StoreSecrets { current: [1; 32], previous: None }
     }
 
     /// A killed process writes nothing at its end, so the file must hold whatever a proposal's

@@ -90,7 +90,12 @@ impl NumberJournal {
 
     /// Requests that the next number of a rendition is written. Returns how many lines are to be
     /// written until it is; `None` if it is the one that was requested last.
-    pub(super) fn request(&self, stream: &StreamId, rendition: &str, next: u64) -> Option<u64> {
+    pub(super) fn request_write(
+        &self,
+        stream: &StreamId,
+        rendition: &str,
+        next: u64,
+    ) -> Option<u64> {
         let mut inner = self.lock_inner();
         match inner.numbers.get(stream.as_str()).and_then(|numbers| numbers.get(rendition)) {
             Some(known) if *known == next => return None,
@@ -110,7 +115,7 @@ impl NumberJournal {
     /// slow.
     pub(super) async fn record(&self, stream: &StreamId, rendition: &str, next: u64) {
         let mut written_lines = self.written_lines.subscribe();
-        let Some(line) = self.request(stream, rendition, next) else { return };
+        let Some(line) = self.request_write(stream, rendition, next) else { return };
         if self.is_late.load(Ordering::Relaxed) {
             return;
         }
@@ -214,12 +219,12 @@ fn open_private(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
 fn push_line(text: &mut String, stream: &StreamId, rendition: &str, next: u64) {
     let record = format!("{next} {stream} {rendition}");
     // Writing to a string cannot fail.
-    let _ = writeln!(text, "{} {record}", check_of(&record));
+    let _ = writeln!(text, "{} {record}", checksum_of(&record));
 }
 
 fn parse_line(line: &str) -> Option<(StreamId, String, u64)> {
     let (check, record) = line.split_once(' ')?;
-    if check != check_of(record) {
+    if check != checksum_of(record) {
         return None;
     }
     let (next, names) = record.split_once(' ')?;
@@ -227,7 +232,7 @@ fn parse_line(line: &str) -> Option<(StreamId, String, u64)> {
     Some((stream.to_owned().try_into().ok()?, rendition.to_owned(), next.parse().ok()?))
 }
 
-fn check_of(record: &str) -> String {
+fn checksum_of(record: &str) -> String {
     blake3::hash(record.as_bytes()).to_hex().chars().take(16).collect()
 }
 
@@ -262,7 +267,7 @@ mod tests {
                 journal.record(&stream(), "v", next).await;
                 assert_eq!(numbers_in(directory.path()), [("v".to_owned(), next)]);
             }
-            assert_eq!(journal.request(&stream(), "v", last), None, "it is there");
+            assert_eq!(journal.request_write(&stream(), "v", last), None, "it is there");
             task.abort();
             // The next line follows one that was cut short.
             let mut file =
@@ -299,7 +304,7 @@ mod tests {
     fn a_long_journal_is_written_anew() {
         let directory = tempfile::tempdir().unwrap();
         let (journal, _) = NumberJournal::open(directory.path());
-        journal.request(&stream(), "v", 7);
+        journal.request_write(&stream(), "v", 7);
         let mut lines = String::new();
         while (lines.len() as u64) < REWRITE_MIN_BYTES {
             push_line(&mut lines, &stream(), "v", 6);
@@ -314,7 +319,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let (journal, _) = NumberJournal::open(directory.path());
         for rendition in 0..8_000 {
-            journal.request(&stream(), &format!("r{rendition}-{}", "x".repeat(40)), 7);
+            journal.request_write(&stream(), &format!("r{rendition}-{}", "x".repeat(40)), 7);
         }
         let lines = std::mem::take(&mut journal.lock_inner().pending);
         journal.append(&lines).unwrap();

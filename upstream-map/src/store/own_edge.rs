@@ -104,7 +104,7 @@ impl RedisStore {
             return Err(StoreError::NotLeading);
         }
         self.current_map
-            .swap(map, u64::gt)
+            .replace_map(map, u64::gt)
             .map_err(|current| StoreError::Outdated { offered, current })?;
         // What Redis has is not known: the next map is written whole.
         *baseline = Baseline::default();

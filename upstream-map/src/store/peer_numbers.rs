@@ -1,4 +1,4 @@
-//! [`PeerNumbers`]: how far other edges have published, as each of them tells with every number.
+//! [`PeerNextNumbers`]: how far other edges have published, as each of them tells with every number.
 //!
 //! Players poll through a load balancer: an edge whose playlist is still fresh would step back for a
 //! player that has just read a newer one from another edge.
@@ -14,14 +14,14 @@ use crate::stream::StreamId;
 
 /// The next number of a rendition that another edge has published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PeerNumber {
+pub struct PeerNextNumber {
     pub next_number: u64,
     pub heard_at: Instant,
 }
 
 /// What the other edges have published last, by stream and rendition.
-pub(super) struct PeerNumbers {
-    numbers: RwLock<HashMap<StreamId, HashMap<String, PeerNumber>>>,
+pub(super) struct PeerNextNumbers {
+    numbers: RwLock<HashMap<StreamId, HashMap<String, PeerNextNumber>>>,
     swept_at: Mutex<Instant>,
 }
 
@@ -31,14 +31,14 @@ const SWEEP_INTERVAL: Duration = Duration::from_mins(1);
 /// So much of a process's id tells its own notices from those of others.
 const SENDER_LENGTH: usize = 8;
 
-impl Default for PeerNumbers {
+impl Default for PeerNextNumbers {
     fn default() -> Self {
         Self { numbers: RwLock::default(), swept_at: Mutex::new(Instant::now()) }
     }
 }
 
-impl PeerNumbers {
-    pub(super) fn get(&self, stream: &str, rendition: &str) -> Option<PeerNumber> {
+impl PeerNextNumbers {
+    pub(super) fn get(&self, stream: &str, rendition: &str) -> Option<PeerNextNumber> {
         let numbers = self.numbers.read().unwrap_or_else(PoisonError::into_inner);
         numbers.get(stream)?.get(rendition).copied()
     }
@@ -52,7 +52,7 @@ impl PeerNumbers {
         let now = Instant::now();
         let mut numbers = self.numbers.write().unwrap_or_else(PoisonError::into_inner);
         let of_stream = numbers.entry(stream).or_default();
-        of_stream.insert(rendition.to_owned(), PeerNumber { next_number, heard_at: now });
+        of_stream.insert(rendition.to_owned(), PeerNextNumber { next_number, heard_at: now });
         let mut swept_at = self.swept_at.lock().unwrap_or_else(PoisonError::into_inner);
         if now.duration_since(*swept_at) >= SWEEP_INTERVAL {
             *swept_at = now;
@@ -88,7 +88,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_others_publish_is_known_for_a_while() {
-        let numbers = PeerNumbers::default();
+        let numbers = PeerNextNumbers::default();
         let next = |rendition| numbers.get("world-feed", rendition).map(|one| one.next_number);
         for (notice, expected) in [
             ("aaaaaaaa world-feed v 107", Some(107)),

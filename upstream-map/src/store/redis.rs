@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::baseline::Baseline;
 use super::disk_snapshot::DiskSnapshot;
-use super::entry_cipher::{EntryCipher, StoreKeys};
+use super::entry_cipher::{EntryCipher, StoreSecrets};
 use super::metrics::StoreMetrics;
 use super::own_edge::MapOrigin;
 use super::redis_address::RedisAddress;
@@ -22,8 +22,8 @@ use super::redis_scripts::RedisKeys;
 use super::registry_client::RegistryClient;
 use super::registry_file::RegistryFile;
 use super::{
-    CurrentMap, Leadership, MapReach, PeerNumber, SpliceDecision, SpliceProposal, SpliceRegistry,
-    Store, StoreError,
+    CurrentMap, Leadership, MapReach, PeerNextNumber, SpliceDecision, SpliceProposal,
+    SpliceRegistry, Store, StoreError,
 };
 use crate::map::UpstreamMap;
 
@@ -32,7 +32,7 @@ pub struct RedisConfig {
     pub address: RedisAddress,
     /// Prefix of all keys; installations with different prefixes share nothing.
     pub prefix: String,
-    pub keys: StoreKeys,
+    pub keys: StoreSecrets,
     /// Configuration key and path of the key file, for log messages.
     pub key_file: String,
     /// Directory of the disk snapshots.
@@ -146,10 +146,10 @@ impl RedisStore {
     /// Installs a map that Redis has. Returns the current version as an error if the map is older:
     /// a promoted replica may be behind, and the leader then writes everything again. A map that was
     /// made here while another control plane led is replaced whatever its version.
-    pub(super) fn install(&self, map: UpstreamMap, baseline: Baseline) -> Result<(), u64> {
+    pub(super) fn install_map(&self, map: UpstreamMap, baseline: Baseline) -> Result<(), u64> {
         let mut current_baseline = self.lock_baseline();
         let is_superseded = self.map_origin() == MapOrigin::Superseded;
-        self.current_map.swap(map, if is_superseded { |_, _| true } else { u64::ge })?;
+        self.current_map.replace_map(map, if is_superseded { |_, _| true } else { u64::ge })?;
         if is_superseded {
             self.set_map_origin(MapOrigin::Store);
         }
@@ -162,7 +162,7 @@ impl RedisStore {
     /// Counts a record of another process that is sealed with a key that this process does not
     /// have, and warns once. If keys are rotated in the wrong order, one edge rejects the links of
     /// another.
-    pub(super) fn warn_foreign_key(&self, what: &str) {
+    pub(super) fn warn_of_foreign_seal_key(&self, what: &str) {
         self.metrics.rejected.with_label_values(&["damaged"]).inc();
         if !self.has_seen_foreign_key.swap(true, Ordering::Relaxed) {
             let Self { key_file, .. } = self;
@@ -212,7 +212,7 @@ impl Store for RedisStore {
         self.decide_splice(proposal).await
     }
 
-    fn peer_number(&self, stream: &str, rendition: &str) -> Option<PeerNumber> {
+    fn find_peer_next_number(&self, stream: &str, rendition: &str) -> Option<PeerNextNumber> {
         self.registry_client.peer_numbers.get(stream, rendition)
     }
 

@@ -59,7 +59,7 @@ impl RedisAddress {
         Ok(Self(RedisEndpoint::Sentinels { sentinels, master, node }))
     }
 
-    pub(super) fn is_encrypted(&self) -> bool {
+    pub(super) fn can_use_tls(&self) -> bool {
         let uses_tls = |info: &ConnectionInfo| matches!(info.addr(), ConnectionAddr::TcpTls { .. });
         match &self.0 {
             RedisEndpoint::Server(info) => uses_tls(info),

@@ -35,7 +35,7 @@ pub(super) enum NoticeStream {
 
 impl RedisConnector {
     pub(super) fn new(address: RedisAddress) -> Self {
-        if address.is_encrypted() {
+        if address.can_use_tls() {
             // Fails if a provider is already installed, which is as good.
             let _ = rustls::crypto::ring::default_provider().install_default();
         }
@@ -67,7 +67,8 @@ impl RedisConnector {
             pubsub.subscribe(channel).await?;
             RedisResult::Ok(pubsub)
         };
-        let pubsub = timeout(CONNECT_TIMEOUT, pubsub).await.map_err(|_| connect_timed_out())??;
+        let pubsub =
+            timeout(CONNECT_TIMEOUT, pubsub).await.map_err(|_| connect_timeout_error())??;
         Ok((connection, NoticeStream::SeparatePubSub(Box::new(pubsub))))
     }
 
@@ -80,7 +81,7 @@ impl RedisConnector {
             .set_response_timeout(Some(REPLY_TIMEOUT));
         let client = timeout(CONNECT_TIMEOUT, self.resolve_client())
             .await
-            .map_err(|_| connect_timed_out())??;
+            .map_err(|_| connect_timeout_error())??;
         match client.get_multiplexed_async_connection_with_config(&config).await {
             Err(error) if error.kind() == ErrorKind::RESP3NotSupported => {
                 self.is_resp2_only.store(true, Ordering::Relaxed);
@@ -112,7 +113,7 @@ fn is_resp3(client: &Client) -> bool {
     client.get_connection_info().redis_settings().protocol() == ProtocolVersion::RESP3
 }
 
-fn connect_timed_out() -> StoreError {
+fn connect_timeout_error() -> StoreError {
     StoreError::Unreachable(format!("no answer within {} s", CONNECT_TIMEOUT.as_secs()))
 }
 

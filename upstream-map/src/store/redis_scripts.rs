@@ -113,10 +113,18 @@ pub(super) async fn propose_splice(
     call.arg(u8::from(args.is_restored));
     call.arg(args.generation_age.map_or(String::new(), |age| age.as_millis().to_string()));
     call.arg(args.numbers_channel).arg(&args.number_notice).arg(args.known_record_prefix);
-    type Number = Option<u64>;
-    type Sealed = Option<Vec<u8>>;
-    let reply: (Number, Sealed, Sealed, Number, Sealed, Number, Number, Number) =
-        call.invoke_async(connection).await?;
+    type OptionalNumber = Option<u64>;
+    type OptionalRecord = Option<Vec<u8>>;
+    let reply: (
+        OptionalNumber,
+        OptionalRecord,
+        OptionalRecord,
+        OptionalNumber,
+        OptionalRecord,
+        OptionalNumber,
+        OptionalNumber,
+        OptionalNumber,
+    ) = call.invoke_async(connection).await?;
     let (generation, switch_record, splice_record, next_number, tail_record, ..) = reply;
     let (.., reserved_below, generation_age_ms, tail_age_ms) = reply;
     Ok(SpliceDecisionReply {
@@ -133,7 +141,7 @@ pub(super) async fn propose_splice(
 
 /// Replaces fields of a hash unless they have changed meanwhile; each item is the field's name, old
 /// value and new value.
-pub(super) async fn reseal(
+pub(super) async fn replace_unchanged_fields(
     key: &str,
     fields: Vec<(String, Vec<u8>, Vec<u8>)>,
     connection: &mut MultiplexedConnection,
@@ -147,7 +155,7 @@ pub(super) async fn reseal(
 }
 
 /// A map to write, in full or as a delta.
-pub(super) struct Publication<'a> {
+pub(super) struct MapWrite<'a> {
     pub(super) mode: WriteMode<'a>,
     pub(super) version: u64,
     pub(super) fence: u64,
@@ -179,8 +187,8 @@ pub(super) enum WriteOutcome {
     DeadlineExceeded,
 }
 
-impl Publication<'_> {
-    pub(super) async fn run(
+impl MapWrite<'_> {
+    pub(super) async fn execute(
         &self,
         keys: &RedisKeys,
         connection: &mut MultiplexedConnection,

@@ -14,7 +14,7 @@ use tokio::time::{sleep, timeout};
 use super::StoreError;
 use super::entry_cipher::SYNTHETIC_IV_LENGTH;
 use super::known_records::{KnownRecord, KnownRecords};
-use super::peer_numbers::{PeerNumbers, notice_text};
+use super::peer_numbers::{PeerNextNumbers, notice_text};
 use super::record_compression::{compress, decompress};
 use super::redis::RedisStore;
 use super::redis_connector::NoticeStream;
@@ -33,7 +33,7 @@ pub(super) struct RegistryClient {
     connection: watch::Sender<Option<MultiplexedConnection>>,
     unresponsive: watch::Sender<bool>,
     /// What the other edges have published.
-    pub(super) peer_numbers: PeerNumbers,
+    pub(super) peer_numbers: PeerNextNumbers,
     known_records: KnownRecords,
 }
 
@@ -42,7 +42,7 @@ impl Default for RegistryClient {
         Self {
             connection: watch::Sender::new(None),
             unresponsive: watch::Sender::new(false),
-            peer_numbers: PeerNumbers::default(),
+            peer_numbers: PeerNextNumbers::default(),
             known_records: KnownRecords::default(),
         }
     }
@@ -145,7 +145,7 @@ impl RedisStore {
                         decision.next_number,
                         changed,
                     );
-                    self.registry_file.note_number(
+                    self.registry_file.request_number_write(
                         &proposal.stream,
                         &proposal.rendition,
                         decision.known_next_number,
@@ -194,8 +194,8 @@ impl RedisStore {
         let disconnected = || StoreError::Unreachable("there is no connection".to_owned());
         let mut connection =
             self.registry_client.wait_for_connection().await.ok_or_else(disconnected)?;
-        let field = |what| rendition_cipher_field(&proposal.stream, &proposal.rendition, what);
-        let switch_field = switch_cipher_field(&proposal.stream);
+        let field = |what| rendition_associated_data(&proposal.stream, &proposal.rendition, what);
+        let switch_field = switch_associated_data(&proposal.stream);
         let seal = |field: &str, plain: &[u8]| match plain {
             [] => Vec::new(),
             plain => self.cipher.seal(field, plain),
@@ -245,7 +245,7 @@ impl RedisStore {
         let mut open = |field: &str, sealed: Option<Vec<u8>>| {
             let sealed = sealed.filter(|sealed| !sealed.is_empty())?;
             let Some(opened) = self.cipher.open(field, &sealed) else {
-                self.warn_foreign_key("what another edge publishes is");
+                self.warn_of_foreign_seal_key("what another edge publishes is");
                 return None;
             };
             uses_previous_key |= opened.uses_previous_key;
@@ -299,9 +299,9 @@ impl RedisStore {
         let outdated = all.into_iter().filter_map(|(name, sealed)| {
             let field = match name.split_once('/') {
                 Some((what @ ("part" | "newest"), rendition)) => {
-                    rendition_cipher_field(stream, rendition, what)
+                    rendition_associated_data(stream, rendition, what)
                 }
-                None if name == "change" => switch_cipher_field(stream),
+                None if name == "change" => switch_associated_data(stream),
                 _ => return None,
             };
             let opened =
@@ -309,12 +309,12 @@ impl RedisStore {
             let resealed = self.cipher.seal(&field, &opened.plaintext);
             Some((name, sealed, resealed))
         });
-        redis_scripts::reseal(&key, outdated.collect(), connection).await
+        redis_scripts::replace_unchanged_fields(&key, outdated.collect(), connection).await
     }
 }
 
 /// Associated data with which records of a rendition are sealed.
-fn rendition_cipher_field(
+fn rendition_associated_data(
     stream: &StreamId,
     rendition: impl std::fmt::Display,
     what: &str,
@@ -322,6 +322,6 @@ fn rendition_cipher_field(
     format!("splice/{stream}/{rendition}/{what}")
 }
 
-fn switch_cipher_field(stream: &StreamId) -> String {
+fn switch_associated_data(stream: &StreamId) -> String {
     format!("splice/{stream}/change")
 }

@@ -111,8 +111,8 @@ impl RegistryFile {
 
     /// Requests that the next number of a rendition is written, without waiting for it: Redis
     /// remembers it too.
-    pub(super) fn note_number(&self, stream: &StreamId, rendition: &str, next: u64) {
-        self.journal.request(stream, rendition, next);
+    pub(super) fn request_number_write(&self, stream: &StreamId, rendition: &str, next: u64) {
+        self.journal.request_write(stream, rendition, next);
     }
 
     /// Writes the numbers that are recorded.
@@ -129,7 +129,7 @@ impl RegistryFile {
     pub(super) async fn write(self: &Arc<Self>, registry: &SpliceRegistry) {
         let ticket = *lock(&self.requested_writes);
         let snapshot = registry.snapshot(NUMBERS_RESERVED_PER_WRITE);
-        let reserved_below = snapshot.reserved_below();
+        let reserved_below = snapshot.reservations_by_stream();
         let file = self.clone();
         let write_file = move || file.disk_snapshot.save_splices(&snapshot, &file.cipher);
         match tokio::task::spawn_blocking(write_file).await {

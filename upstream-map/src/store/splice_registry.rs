@@ -128,7 +128,7 @@ pub struct RegistrySnapshot(HashMap<StreamId, StreamSplices>);
 
 impl RegistrySnapshot {
     /// By stream, the number below which all numbers are reserved.
-    pub(super) fn reserved_below(&self) -> HashMap<StreamId, u64> {
+    pub(super) fn reservations_by_stream(&self) -> HashMap<StreamId, u64> {
         self.0.iter().map(|(stream, entry)| (stream.clone(), entry.reserved)).collect()
     }
 }
@@ -189,11 +189,11 @@ impl SpliceRegistry {
     where
         F: Future<Output = Result<SpliceDecision, E>>,
     {
-        let reserved_below = proposal.reserved_below.max(self.unshared_reservation(proposal));
+        let reserved_below = proposal.reserved_below.max(self.reservation_from_disk(proposal));
         let first_proposal =
             if self.is_ahead_of(proposal) { proposal.as_query() } else { proposal.clone() };
         let mut decision = send(SpliceProposal { reserved_below, ..first_proposal }).await?;
-        if let Some(restoring) = self.restoring_proposal(proposal, &decision) {
+        if let Some(restoring) = self.build_restoring_proposal(proposal, &decision) {
             decision = send(SpliceProposal { reserved_below, ..restoring }).await?;
             // The rendition's splice exists only now, so the segment is proposed again.
             if proposal.next_number > decision.next_number
@@ -228,7 +228,7 @@ impl SpliceRegistry {
             entry.generation = decision.generation;
             entry.change.clone_from(&decision.switch_record);
             entry.parts.clear();
-            entry.set_began(decision.generation_age);
+            entry.set_generation_age(decision.generation_age);
         }
         let is_reservation_shared = entry.told || decision.reserved_below >= entry.reserved;
         if is_new_generation || is_reservation_shared || decision.splice_record.is_some() {
@@ -250,7 +250,7 @@ impl SpliceRegistry {
     }
 
     /// The reservation, if it is known from disk only; else 0.
-    fn unshared_reservation(&self, proposal: &SpliceProposal) -> u64 {
+    fn reservation_from_disk(&self, proposal: &SpliceProposal) -> u64 {
         let streams = self.lock_streams();
         let entry = streams.get(&proposal.stream).filter(|entry| !entry.told);
         entry.map_or(0, |entry| entry.reserved)
@@ -287,7 +287,7 @@ impl SpliceRegistry {
     /// is included only if the shared registry knows nothing of the rendition: elsewhere, other
     /// edges may have published what this edge decided alone, and only an edge that knows where the
     /// splice began can tell whether it still holds.
-    fn restoring_proposal(
+    fn build_restoring_proposal(
         &self,
         proposal: &SpliceProposal,
         decision: &SpliceDecision,
@@ -358,7 +358,7 @@ impl SpliceRegistry {
 }
 
 impl StreamSplices {
-    fn set_began(&mut self, age: Option<Duration>) {
+    fn set_generation_age(&mut self, age: Option<Duration>) {
         self.began_at = age.and_then(|age| Instant::now().checked_sub(age));
         let age_ms = age.and_then(|age| u64::try_from(age.as_millis()).ok());
         self.began_at_ms = age_ms.map(|age| unix_ms().saturating_sub(age));
@@ -373,7 +373,7 @@ impl StreamSplices {
             self.generation = proposal.generation;
             self.change.clone_from(&proposal.switch_record);
             self.parts.clear();
-            self.set_began(proposal.generation_age);
+            self.set_generation_age(proposal.generation_age);
         }
         let head = self.heads.entry(proposal.rendition.clone()).or_default();
         let has_begun = self.parts.contains_key(&proposal.rendition);
@@ -749,7 +749,7 @@ pub(super) mod tests {
         before.propose(&begins(1, "a", 0, "a0"));
         before.propose(&publishes(1, "a", 107));
         let snapshot = before.snapshot(50);
-        assert_eq!(snapshot.reserved_below().into_values().collect::<Vec<_>>(), [157]);
+        assert_eq!(snapshot.reservations_by_stream().into_values().collect::<Vec<_>>(), [157]);
         let restarted = || SpliceRegistry::restore(snapshot.clone());
         for (what, proposals) in [
             (

@@ -10,7 +10,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use super::StoreError;
 use super::baseline::DIGEST_FIELD;
 use super::disk_snapshot;
-use super::map_reader::ReadSession;
+use super::map_reader::MapReadState;
 use super::map_writer::ChangeNotice;
 use super::redis::RedisStore;
 use super::redis_connector::NoticeStream;
@@ -75,7 +75,7 @@ impl RedisStore {
         // Subscribes before reading, so that no change in between is missed.
         let (connection, mut notices) =
             self.connector.subscribe(&self.keys.changes_channel).await?;
-        let mut session = ReadSession { connection, rejected_digest: None };
+        let mut session = MapReadState { connection, rejected_digest: None };
         self.read_full(&mut session).await?;
         if std::mem::take(has_warned) {
             tracing::info!(version = self.current_map.version(), "the store can be reached again");
@@ -86,7 +86,7 @@ impl RedisStore {
         loop {
             tokio::select! {
                 notice = notices.next() => {
-                    let notice = notice.ok_or_else(connection_closed)?;
+                    let notice = notice.ok_or_else(connection_closed_error)?;
                     self.apply_notices(&mut session, &notice, &mut notices).await?;
                 }
                 _ = checks.tick() => self.check_for_missed_notice(&mut session).await?,
@@ -98,7 +98,7 @@ impl RedisStore {
     /// before; else reads the full map.
     async fn apply_notices(
         &self,
-        session: &mut ReadSession,
+        session: &mut MapReadState,
         first: &[u8],
         notices: &mut NoticeStream,
     ) -> Result<(), StoreError> {
@@ -135,7 +135,7 @@ impl RedisStore {
     }
 
     /// Reads the full map if the stored digest is not the known one, because a notice was missed.
-    async fn check_for_missed_notice(&self, session: &mut ReadSession) -> Result<(), StoreError> {
+    async fn check_for_missed_notice(&self, session: &mut MapReadState) -> Result<(), StoreError> {
         let mut command = redis::cmd("HGET");
         command.arg(&self.keys.map).arg(DIGEST_FIELD);
         let digest: Option<Vec<u8>> = command.query_async(&mut session.connection).await?;
@@ -159,7 +159,8 @@ impl RedisStore {
             }
             let began_at = Instant::now();
             self.save_map().await;
-            sleep(disk_snapshot::save_pause(SNAPSHOT_SAVE_INTERVAL, began_at.elapsed())).await;
+            sleep(disk_snapshot::pause_after_save(SNAPSHOT_SAVE_INTERVAL, began_at.elapsed()))
+                .await;
         }
     }
 
@@ -175,6 +176,6 @@ impl RedisStore {
     }
 }
 
-fn connection_closed() -> StoreError {
+fn connection_closed_error() -> StoreError {
     StoreError::Unreachable("the connection is closed".to_owned())
 }

@@ -19,8 +19,8 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
 use self::server::RedisServer;
-use super::{RedisAddress, RedisConfig, RedisStore, Store, StoreError, StoreKeys};
-use crate::documents::Document;
+use super::{RedisAddress, RedisConfig, RedisStore, Store, StoreError, StoreSecrets};
+use crate::documents::PublicDocument;
 use crate::map::UpstreamMap;
 use crate::stream::{
     Health, MultivariantTags, RequestProfile, RequestProfileId, Stream, StreamId, Upstream,
@@ -43,7 +43,7 @@ pub(super) fn sample_map(version: u64, feeds: &[&str]) -> UpstreamMap {
             renditions: Vec::new(),
             multivariant: MultivariantTags::default(),
         };
-        let explanation = Document::from_text(format!("{{\"id\":\"{id}\"}}"));
+        let explanation = PublicDocument::from_text(format!("{{\"id\":\"{id}\"}}"));
         let feed = (*feed).to_owned();
         let stream = Stream {
             id: id.clone(),
@@ -53,7 +53,7 @@ pub(super) fn sample_map(version: u64, feeds: &[&str]) -> UpstreamMap {
             upstreams: vec![upstream],
             outage: None,
             position: (0, 0),
-            public: Document::default(),
+            public: PublicDocument::default(),
             explanation,
         };
         map.streams.insert(id, Arc::new(stream));
@@ -61,8 +61,8 @@ pub(super) fn sample_map(version: u64, feeds: &[&str]) -> UpstreamMap {
     let headers = vec![("Cookie".to_owned(), "secret-cookie".to_owned())];
     let profile = RequestProfile { headers, ..RequestProfile::default() };
     map.profiles.insert(RequestProfileId("club".to_owned()), Arc::new(profile));
-    map.documents.status = Document::from_text(format!("{{\"version\":{version}}}"));
-    map.documents.calendar = Document::from_text("BEGIN:VCALENDAR");
+    map.documents.status = PublicDocument::from_text(format!("{{\"version\":{version}}}"));
+    map.documents.calendar = PublicDocument::from_text("BEGIN:VCALENDAR");
     map
 }
 
@@ -114,7 +114,7 @@ impl StoreProcess {
         let config = RedisConfig {
             address,
             prefix: "test".to_owned(),
-            keys: StoreKeys { current: [key; 32], previous: previous.map(|key| [key; 32]) },
+            keys: StoreSecrets { current: [key; 32], previous: previous.map(|key| [key; 32]) },
             key_file: "[access] seal_key_file /run/seal.key".to_owned(),
             state_dir: state.path().to_owned(),
             lease_duration: LEASE_DURATION,
@@ -155,7 +155,7 @@ impl StoreProcess {
     }
 
     async fn wait_for_leadership(&self) {
-        let mut fence = self.store.fence();
+        let mut fence = self.store.subscribe_fence();
         let is_leader = fence.wait_for(Option::is_some);
         tokio::time::timeout(Duration::from_secs(20), is_leader).await.unwrap().unwrap();
     }

@@ -3,7 +3,7 @@
 use super::{Bound, Requirement};
 use crate::comparison::{figure_spread, median_or_nan, ratio_spread};
 use crate::peers::Workload;
-use crate::record::{Measurements, Record, Sample, Task};
+use crate::record::{Measurements, Sample, ScenarioRecord, Task};
 use crate::report::AllRecords;
 use crate::scenario::players::{Crowd, CrowdResult};
 use crate::scenario::store::slow_redis;
@@ -31,7 +31,11 @@ fn single_thread_task(work: Workload, item: &str, connections: usize) -> Task {
     Task { work, item: item.to_owned(), connections, threads: 1 }
 }
 
-fn add_stored_segments(record: &Record<Sample>, pitwall: &str, list: &mut Vec<Requirement>) {
+fn add_stored_segments(
+    record: &ScenarioRecord<Sample>,
+    pitwall: &str,
+    list: &mut Vec<Requirement>,
+) {
     let rate = Measurements::megabytes_per_second;
     let p99 = |figures: &Measurements| figures.whole_p99;
     for (size, nginx, varnish) in [("500KB", 1.0, 1.0), ("1MB", 1.1, 1.0), ("4MB", 1.1, 0.95)] {
@@ -53,7 +57,11 @@ fn add_stored_segments(record: &Record<Sample>, pitwall: &str, list: &mut Vec<Re
 }
 
 /// Relayed segments, with the segment cache disabled (`-through`) and with it enabled.
-fn add_relayed_segments(record: &Record<Sample>, pitwall: &str, list: &mut Vec<Requirement>) {
+fn add_relayed_segments(
+    record: &ScenarioRecord<Sample>,
+    pitwall: &str,
+    list: &mut Vec<Requirement>,
+) {
     for (contender, how) in
         [(format!("{pitwall}-through"), ""), (pitwall.to_owned(), " and stored")]
     {
@@ -84,7 +92,7 @@ fn add_relayed_segments(record: &Record<Sample>, pitwall: &str, list: &mut Vec<R
     }
 }
 
-fn add_playlists(record: &Record<Sample>, pitwall: &str, list: &mut Vec<Requirement>) {
+fn add_playlists(record: &ScenarioRecord<Sample>, pitwall: &str, list: &mut Vec<Requirement>) {
     let fresh = format!("{pitwall}-fresh");
     for (what, contender, base, task, least) in [
         (
@@ -142,7 +150,7 @@ fn add_playlists(record: &Record<Sample>, pitwall: &str, list: &mut Vec<Requirem
     list.push(Requirement::new(what, Bound::AtMost(5.0), " ms", p99));
 }
 
-fn add_first_byte(record: &Record<Sample>, pitwall: &str, list: &mut Vec<Requirement>) {
+fn add_first_byte(record: &ScenarioRecord<Sample>, pitwall: &str, list: &mut Vec<Requirement>) {
     let p50 = |work, contender: &str| {
         let task = single_thread_task(work, "500KB", 1);
         median_or_nan(figure_spread(record, &task, contender, Measurements::first_byte_p50))
@@ -159,7 +167,7 @@ fn add_first_byte(record: &Record<Sample>, pitwall: &str, list: &mut Vec<Require
     }
 }
 
-fn add_players(record: &Record<CrowdResult>, pitwall: &str, list: &mut Vec<Requirement>) {
+fn add_players(record: &ScenarioRecord<CrowdResult>, pitwall: &str, list: &mut Vec<Requirement>) {
     let of = |crowd: &str, figure: fn(&CrowdResult) -> f64| {
         let crowd = crowd.parse::<Crowd>().ok();
         let run =

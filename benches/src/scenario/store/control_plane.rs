@@ -28,13 +28,13 @@ use tokio::time::Instant;
 
 use self::edge_client::EdgeClient;
 pub(crate) use self::results::{
-    ChangeDelays, ControlPlaneFigures, ControlPlaneResult, QuietPeriod, SteadyState,
+    ChangeDelays, ControlPlaneFigures, ControlPlaneResult, QuietPeriodFigures, SteadyStateFigures,
 };
 use super::deployment::Deployment;
 use super::redis::RedisServer;
 use crate::origin::{DYNAMIC_PREFIX, TARGET_DURATION};
 use crate::peers::SkippedContender;
-use crate::record::Record;
+use crate::record::ScenarioRecord;
 use crate::scenario::ScenarioOptions;
 use crate::testbed::{NamedExecutable, Testbed};
 
@@ -73,8 +73,8 @@ impl ControlPlaneScenario {
         &self,
         testbed: &Testbed,
         options: &ScenarioOptions,
-    ) -> anyhow::Result<Record<ControlPlaneResult>> {
-        let mut record = Record::new();
+    ) -> anyhow::Result<ScenarioRecord<ControlPlaneResult>> {
+        let mut record = ScenarioRecord::new();
         let executables = testbed.pitwall_executables.iter();
         let executables: Vec<_> =
             executables.filter(|executable| options.is_wanted(&executable.name)).collect();
@@ -110,13 +110,14 @@ impl ControlPlaneScenario {
     ) -> anyhow::Result<()> {
         let directory = testbed.create_contender_directory("control-plane")?;
         let redis = RedisServer::start(testbed, &directory)?;
-        let settings = write_settings(&directory, testbed.origin.dynamic_address, streams)?;
+        let settings =
+            prepare_calendar_and_settings(&directory, testbed.origin.dynamic_address, streams)?;
         let deployment =
             Deployment::new(executable.path.clone(), redis.address, &directory, &settings)?;
         let cores = testbed.cores.contender_cores(CONTROL_PLANE_CORES);
         let control_plane = deployment.start_control_plane(testbed, cores)?;
         let has = |work| self.work.contains(&work);
-        let warm_up = steady_state::warm_up(&deployment, streams)?;
+        let warm_up = steady_state::wait_until_warm(&deployment, streams)?;
         if has(ControlPlaneWork::Steady) {
             add(ControlPlaneFigures::Steady(steady_state::measure(
                 &deployment,
@@ -161,7 +162,11 @@ impl ControlPlaneScenario {
 
 /// Writes a calendar with a session that is live; the configuration of the schedule and of streams
 /// with two sources each.
-fn write_settings(directory: &Path, origin: SocketAddr, streams: usize) -> anyhow::Result<String> {
+fn prepare_calendar_and_settings(
+    directory: &Path,
+    origin: SocketAddr,
+    streams: usize,
+) -> anyhow::Result<String> {
     let calendar = directory.join("calendar.ics");
     let time = |hours: i64| Timestamp::now() + hours.hours();
     std::fs::write(&calendar, render_calendar(time(-1), time(1)))?;
@@ -237,7 +242,7 @@ mod tests {
     fn every_stream_has_two_sources() {
         let directory = tempfile::tempdir().unwrap();
         let origin = "127.0.0.1:9".parse().unwrap();
-        let text = write_settings(directory.path(), origin, 2).unwrap();
+        let text = prepare_calendar_and_settings(directory.path(), origin, 2).unwrap();
         assert_eq!(text.matches("[[source]]").count(), 4);
         for expected in [
             "name = \"source-2\"\nkind = \"static\"\nfeed = \"Feed 1\"\n",

@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::Context;
 
 use crate::peers::{Contender, LinkStyle, Workload};
-use crate::process::{Process, free_address};
+use crate::process::{Process, find_free_address};
 use crate::testbed::Testbed;
 
 /// Control plane and edges that share one configuration file.
@@ -28,7 +28,7 @@ impl Deployment {
         directory: &Path,
         settings: &str,
     ) -> anyhow::Result<Self> {
-        let (control_address, control_admin_address) = (free_address()?, free_address()?);
+        let (control_address, control_admin_address) = (find_free_address()?, find_free_address()?);
         let (config_file, key) = (directory.join("pitwall.toml"), directory.join("seal.key"));
         std::fs::write(&key, "k".repeat(40))?;
         let text = format!(
@@ -67,7 +67,7 @@ impl Deployment {
         let mut command = self.pitwall_command("control-plane", "control");
         // A free address: the control plane does not listen on the edge's, but its default may be
         // in use.
-        command.env("PITWALL_EDGE__LISTEN", free_address()?.to_string());
+        command.env("PITWALL_EDGE__LISTEN", find_free_address()?.to_string());
         self.start_process(testbed, cores, "control", command, self.control_address)
     }
 
@@ -77,14 +77,17 @@ impl Deployment {
         name: &str,
         redis: SocketAddr,
     ) -> anyhow::Result<Contender> {
-        let address = free_address()?;
+        let address = find_free_address()?;
         let mut command = self.pitwall_command("proxy", name);
         command
             .env("PITWALL_EDGE__LISTEN", address.to_string())
-            .env("PITWALL_EDGE__ADMIN", free_address()?.to_string())
+            .env("PITWALL_EDGE__ADMIN", find_free_address()?.to_string())
             .env("PITWALL_STORE__URL", format!("redis://{redis}"));
-        let mut process =
-            testbed.start_measured(&mut command, &testbed.create_contender_directory(name)?, 1)?;
+        let mut process = testbed.start_measured_process(
+            &mut command,
+            &testbed.create_contender_directory(name)?,
+            1,
+        )?;
         process.wait_until_listening(address).with_context(|| testbed.read_contender_log(name))?;
         let name = name.to_owned();
         Ok(Contender {

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use pitwall_upstream_map::documents::Document;
+use pitwall_upstream_map::documents::PublicDocument;
 use pitwall_upstream_map::{
     Health, MultivariantTags, RedisAddress, RedisConfig, RedisStore, RequestProfile,
-    RequestProfileId, Store, StoreKeys, Stream, StreamId, Upstream, UpstreamMap,
+    RequestProfileId, Store, StoreSecrets, Stream, StreamId, Upstream, UpstreamMap,
 };
 use prometheus::Registry;
 use serde::{Deserialize, Serialize};
@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 
 use super::redis::RedisServer;
 use crate::peers::SkippedContender;
-use crate::record::{Record, RecordEntry};
+use crate::record::{RecordEntry, ScenarioRecord};
 use crate::scenario::ScenarioOptions;
 use crate::testbed::Testbed;
 
@@ -62,8 +62,8 @@ impl RecordEntry for PublishResult {
 pub(crate) fn run(
     testbed: &Testbed,
     options: &ScenarioOptions,
-) -> anyhow::Result<Record<PublishResult>> {
-    let mut record = Record::new();
+) -> anyhow::Result<ScenarioRecord<PublishResult>> {
+    let mut record = ScenarioRecord::new();
     for (edges, streams) in EDGE_AND_STREAM_COUNTS {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(testbed.cores.harness_cores().len())
@@ -91,7 +91,7 @@ async fn measure_publication(
     let leader = open_store(&redis, &directory.join("leader"))?;
     tokio::spawn(leader.clone().run_sync(std::future::pending()));
     tokio::spawn(leader.clone().run_leader_election(None, std::future::pending()));
-    let mut fence = leader.fence();
+    let mut fence = leader.subscribe_fence();
     tokio::time::timeout(PROPAGATION_TIMEOUT, fence.wait_for(Option::is_some))
         .await
         .context("no leader")??;
@@ -172,7 +172,7 @@ fn open_store(redis: &RedisServer, state: &Path) -> anyhow::Result<Arc<RedisStor
     let config = RedisConfig {
         address: RedisAddress::parse(&format!("redis://{}", redis.address), &[])?,
         prefix: "bench".to_owned(),
-        keys: StoreKeys { current: [7; 32], previous: None },
+        keys: StoreSecrets { current: [7; 32], previous: None },
         key_file: "the bench's key".to_owned(),
         state_dir: state.to_owned(),
         lease_duration: RedisConfig::LEASE_DURATION,
@@ -208,7 +208,7 @@ fn build_map(streams: usize) -> anyhow::Result<UpstreamMap> {
             })
         });
         let upstreams = upstreams.collect::<Result<_, _>>()?;
-        let explanation = Document::from_text(format!("{{\"id\":\"{id}\"}}"));
+        let explanation = PublicDocument::from_text(format!("{{\"id\":\"{id}\"}}"));
         let stream = Stream {
             id: id.clone(),
             feed,
@@ -217,7 +217,7 @@ fn build_map(streams: usize) -> anyhow::Result<UpstreamMap> {
             upstreams,
             outage: None,
             position: (0, number),
-            public: Document::default(),
+            public: PublicDocument::default(),
             explanation,
         };
         map.streams.insert(id, Arc::new(stream));

@@ -15,7 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::process::{Process, free_address};
+use crate::process::{Process, find_free_address};
 use crate::testbed::Testbed;
 
 /// Limit of delayed chunks of replies on one connection.
@@ -29,7 +29,7 @@ pub(super) struct RedisServer {
 impl RedisServer {
     /// Starts redis-server on the cores that are not measured, as if it had its own machine.
     pub(super) fn start(testbed: &Testbed, directory: &Path) -> anyhow::Result<Self> {
-        let address = free_address()?;
+        let address = find_free_address()?;
         let mut command = Command::new("redis-server");
         command.args(["--bind", "127.0.0.1", "--port", &address.port().to_string()]);
         command.args(["--save", "", "--maxclients", "5000", "--dir"]).arg(directory);

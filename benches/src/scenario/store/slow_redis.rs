@@ -11,8 +11,8 @@ use super::redis::{DelayProxy, RedisServer};
 use crate::load::{ExpectedLength, fetch};
 use crate::measurement::measure_load;
 use crate::peers::{Contender, Workload};
-use crate::process::free_address;
-use crate::record::{Record, Sample, Task};
+use crate::process::find_free_address;
+use crate::record::{Sample, ScenarioRecord, Task};
 use crate::scenario::ScenarioOptions;
 use crate::scenario::round_robin::RoundRobin;
 use crate::testbed::Testbed;
@@ -35,13 +35,16 @@ pub(crate) fn slow_redis_task() -> Task {
     Task { work: Workload::Shared, item, connections: CONNECTION_COUNT, threads: 1 }
 }
 
-pub(crate) fn run(testbed: &Testbed, options: &ScenarioOptions) -> anyhow::Result<Record<Sample>> {
-    let mut record = Record::new();
+pub(crate) fn run(
+    testbed: &Testbed,
+    options: &ScenarioOptions,
+) -> anyhow::Result<ScenarioRecord<Sample>> {
+    let mut record = ScenarioRecord::new();
     let directory = testbed.create_contender_directory("slow")?;
     let program =
         testbed.pitwall_executables.first().map(|named| named.path.clone()).unwrap_or_default();
     let redis = RedisServer::start(testbed, &directory)?;
-    let origin_address = free_address()?;
+    let origin_address = find_free_address()?;
     let settings = format!(
         "[schedule]\nproviders = []\n\
          [[source]]\nname = \"open\"\nkind = \"static\"\nfeed = \"World feed\"\n\

@@ -10,7 +10,7 @@ const CLUB: &str = "# by mail\nname = \"club\"\nkind = \"static\"\nfeed = \"Worl
 fn source_files(folder: &tempfile::TempDir, is_editable: bool) -> SourceFiles {
     let fetcher = Arc::new(Fetcher::new(Timeouts::default(), Vec::new()));
     let runner = Arc::new(ExtractionRunner::new(fetcher, &ExtractConfig::default()));
-    let fixed = FixedSource {
+    let fixed = ReadOnlySource {
         name: "main".to_owned(),
         kind: "m3u",
         location: "/etc/pitwall.toml:12".to_owned(),

@@ -236,7 +236,7 @@ impl JobExecutor for ScriptedExecutor {
                 found((0..count).map(one).collect()).sanitize()
             }
             ScriptedRun::Fails => {
-                ExtractorOutput::failed(ExtractError::new("step 1 (get)", "refused", true))
+                ExtractorOutput::from_error(ExtractError::new("step 1 (get)", "refused", true))
             }
             ScriptedRun::Panics => panic!("a bug in an extractor"),
             ScriptedRun::Hangs => std::future::pending().await,

@@ -61,7 +61,10 @@ impl CdpConnection {
         if let Some(session) = &call.session {
             message["sessionId"] = session.as_str().into();
         }
-        self.socket.send(Frame::text(message.to_string())).await.map_err(connection_lost)?;
+        self.socket
+            .send(Frame::text(message.to_string()))
+            .await
+            .map_err(connection_lost_failure)?;
         Ok(self.last_call_id)
     }
 
@@ -71,10 +74,10 @@ impl CdpConnection {
                 .socket
                 .next()
                 .await
-                .ok_or_else(|| connection_lost("it closed"))?
-                .map_err(connection_lost)?;
+                .ok_or_else(|| connection_lost_failure("it closed"))?
+                .map_err(connection_lost_failure)?;
             if let Frame::Text(text) = frame {
-                return serde_json::from_str(&text).map_err(connection_lost);
+                return serde_json::from_str(&text).map_err(connection_lost_failure);
             }
         }
     }
@@ -95,6 +98,6 @@ impl CdpConnection {
     }
 }
 
-fn connection_lost(error: impl std::fmt::Display) -> StepFailure {
+fn connection_lost_failure(error: impl std::fmt::Display) -> StepFailure {
     StepFailure::transient("the browser is gone").with_detail(error)
 }

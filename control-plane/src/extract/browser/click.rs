@@ -58,7 +58,7 @@ impl MonitoredPage<'_> {
         selector: &str,
     ) -> Result<Option<Value>, StepFailure> {
         let evaluate =
-            json!({"expression": search_expression(selector), "contextId": document.context});
+            json!({"expression": element_search_script(selector), "contextId": document.context});
         let found = self.call_session(&document.session, "Runtime.evaluate", evaluate).await?;
         let error = found["exceptionDetails"]["exception"]["description"].as_str();
         if error.is_some_and(|error| error.contains("is not a valid selector")) {
@@ -111,7 +111,7 @@ impl MonitoredPage<'_> {
 
 /// JavaScript for the first element that `selector` matches and that is shown, in a document or in
 /// the shadow trees of its elements.
-fn search_expression(selector: &str) -> String {
+fn element_search_script(selector: &str) -> String {
     let selector = Value::from(selector);
     format!(
         "(function find(root) {{ \

@@ -58,7 +58,7 @@ const CHROMIUM_ARGUMENTS: [&str; 23] = [
     "--webrtc-ip-handling-policy=disable_non_proxied_udp",
 ];
 
-pub(super) async fn launch_browser(
+pub(super) async fn launch_or_reach_browser(
     context: &ExtractContext<'_>,
     egress: &LoopbackProxy,
 ) -> Result<RunningBrowser, StepFailure> {

@@ -113,7 +113,7 @@ impl IptvList {
             let mut metadata = std::mem::take(&mut metadata);
             let name = std::mem::take(&mut metadata.name);
             let group = metadata.take_group(&mut open_group);
-            match metadata.into_address(line, base) {
+            match metadata.into_url_and_headers(line, base) {
                 Ok((url, headers)) => {
                     list.entries.push(IptvEntry { name, group, url, headers, line: number });
                 }
@@ -209,7 +209,7 @@ impl EntryMetadata {
     }
 
     /// The URL that `line` holds, and the headers to send for it.
-    fn into_address(
+    fn into_url_and_headers(
         mut self,
         line: &str,
         base: Option<&Url>,

@@ -1,5 +1,5 @@
 //! [`ProgramExtractor`]: a source whose page an external program reads. The programs differ only in
-//! their configuration and in how their output is parsed, which [`PageProgram`] holds.
+//! their configuration and in how their output is parsed, which [`StreamFinderProgram`] holds.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use toml::de::{DeValue, ValueDeserializer};
 use url::Url;
 
 use super::{ProgramInvocation, run_program};
-use crate::extract::error::{count_reasons, describe_left_out};
+use crate::extract::error::{count_and_describe_reasons, describe_left_out};
 use crate::extract::{
     Candidate, ExternalTool, ExtractContext, ExtractError, Extractor, ExtractorOutput, RunBranch,
     StepFailure,
@@ -20,7 +20,7 @@ use crate::settings::{HttpUrl, HumanDuration};
 use crate::source::Source;
 
 /// A program that finds streams on pages.
-pub(in crate::extract) struct PageProgram {
+pub(in crate::extract) struct StreamFinderProgram {
     /// The source kind, the program's name in recordings, and the name of the step that runs it.
     pub(in crate::extract) name: &'static str,
     pub(in crate::extract) tool: ExternalTool,
@@ -42,7 +42,7 @@ pub(in crate::extract) struct PageFindings {
 }
 
 struct ProgramExtractor {
-    program: &'static PageProgram,
+    program: &'static StreamFinderProgram,
     url: Url,
     timeout: Duration,
 }
@@ -56,12 +56,12 @@ struct Settings {
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 
-impl PageProgram {
+impl StreamFinderProgram {
     /// Builds the extractor from the keys of a source of this kind.
     ///
     /// # Errors
     /// A missing, unknown or malformed key, with its place in the file.
-    pub(in crate::extract) fn configure(
+    pub(in crate::extract) fn build_extractor(
         &'static self,
         settings: Spanned<DeValue<'_>>,
     ) -> Result<Arc<dyn Extractor>, toml::de::Error> {
@@ -79,7 +79,7 @@ impl PageProgram {
         if !findings.candidates.is_empty() {
             return Ok(findings);
         }
-        Err(match count_reasons(findings.left_out.into_iter()) {
+        Err(match count_and_describe_reasons(findings.left_out.into_iter()) {
             (0, _) => "it found nothing".into(),
             (_, reasons) => format!("nothing that it found can be played: {reasons}").into(),
         })
@@ -105,8 +105,9 @@ impl Extractor for ProgramExtractor {
     }
 
     async fn extract(&self, context: &ExtractContext<'_>) -> ExtractorOutput {
-        let PageProgram { name, tool, arguments, build_config_lines, parse_step_name, .. } =
-            *self.program;
+        let StreamFinderProgram {
+            name, tool, arguments, build_config_lines, parse_step_name, ..
+        } = *self.program;
         let render_config =
             |proxy: &str| build_config_lines(context.source, &self.url, proxy).join("\n");
         let target = self.url.as_str();
@@ -115,7 +116,7 @@ impl Extractor for ProgramExtractor {
         let span = context.trace.start_step(&RunBranch::default(), name);
         let output = match span.finish(run_program(context, &invocation).await) {
             Ok(output) => output,
-            Err(failure) => return ExtractorOutput::failed(failure.at_step(name)),
+            Err(failure) => return ExtractorOutput::from_error(failure.at_step(name)),
         };
         let mut span = context.trace.start_step(&RunBranch::default(), parse_step_name);
         let findings = self.program.parse_findings(&output, context.source);
@@ -134,7 +135,7 @@ impl Extractor for ProgramExtractor {
                     .collect();
                 ExtractorOutput { candidates, unusable, ..ExtractorOutput::default() }
             }
-            Err(failure) => ExtractorOutput::failed(failure.at_step(parse_step_name)),
+            Err(failure) => ExtractorOutput::from_error(failure.at_step(parse_step_name)),
         }
     }
 }

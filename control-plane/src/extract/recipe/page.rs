@@ -30,7 +30,7 @@ impl Page {
     pub(super) fn from_response(response: RecordedResponse) -> Result<Self, StepFailure> {
         let url = Url::parse(&response.url).map_err(|_| "not a URL")?;
         let text: Arc<str> = response.text().into();
-        let base = match charset::is_markup(response.header("content-type")) {
+        let base = match charset::is_markup_type(response.header("content-type")) {
             true => find_base(&url, &text),
             false => None,
         };

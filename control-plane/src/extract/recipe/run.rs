@@ -91,7 +91,7 @@ impl<'a> RecipeRun<'a> {
                 recipe: self.recipe,
                 context: self.context,
                 results: self.results,
-                branch: self.branch.branch(index),
+                branch: self.branch.child_branch(index),
                 jar: self.jar.clone(),
                 variables: self.variables.clone(),
                 page: self.page.clone(),

@@ -18,7 +18,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
-pub use self::worker::run_if_script_worker;
+pub use self::worker::run_script_worker;
 use crate::extract::StepFailure;
 use crate::settings::from_text;
 

@@ -467,7 +467,7 @@ async fn recorded_replayed_and_compared() {
     let address = site().await;
     let toml = DEMO.replace("127.0.0.1:9000", &address.to_string());
     let source = ConfiguredSource::parse_file(&toml).unwrap().remove(0);
-    let (recorded_run, recording) = build_runner().record(&source).await;
+    let (recorded_run, recording) = build_runner().run_and_record(&source).await;
     assert!(!recording.good, "one of four failed");
     let folder = tempfile::tempdir().unwrap();
     recording.save(folder.path()).unwrap();

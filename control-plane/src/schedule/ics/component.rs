@@ -27,7 +27,7 @@ pub(super) fn read_date<'a>(
     let Some((entry, value)) = entry.and_then(|entry| Some((entry, entry.values.first()?))) else {
         return Ok(None);
     };
-    Ok(Some((entry, read_value(entry, value)?)))
+    Ok(Some((entry, read_date_value(entry, value)?)))
 }
 
 /// All values of a property that may be a list and may occur several times.
@@ -45,7 +45,7 @@ pub(super) fn list_values<'a>(
 /// # Errors
 ///
 /// The value is no date, or one that does not exist.
-pub(super) fn read_value<'a>(
+pub(super) fn read_date_value<'a>(
     entry: &ICalendarEntry,
     value: &'a ICalendarValue,
 ) -> Result<&'a PartialDateTime, String> {

@@ -12,7 +12,9 @@ use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
 
 use super::component::{date_property, naive_seconds, read_date};
-use super::event_time::{EventClock, EventLength, EventSpan, EventTime, to_civil, written_seconds};
+use super::event_time::{
+    EventLength, EventSpan, EventTiming, EventZone, to_civil, written_seconds,
+};
 use super::recurrence::{Instances, expand_instances};
 use super::summary;
 use super::zone::Zones;
@@ -87,7 +89,7 @@ fn parse_calendars(text: &str) -> Vec<ICalendar> {
     let mut calendars: Vec<ICalendar> = Vec::new();
     loop {
         match parser.entry() {
-            Entry::ICalendar(calendar) if is_calendar(&calendar) => calendars.push(calendar),
+            Entry::ICalendar(calendar) if has_vcalendar_root(&calendar) => calendars.push(calendar),
             Entry::ICalendar(part) => {
                 if let Some(calendar) = calendars.last_mut() {
                     append_components(calendar, part);
@@ -99,7 +101,7 @@ fn parse_calendars(text: &str) -> Vec<ICalendar> {
     }
 }
 
-fn is_calendar(calendar: &ICalendar) -> bool {
+fn has_vcalendar_root(calendar: &ICalendar) -> bool {
     let root = calendar.components.first();
     root.is_some_and(|root| root.component_type == ICalendarComponentType::VCalendar)
 }
@@ -123,7 +125,7 @@ struct EventReader {
 /// The event of which the instances of a recurring event are copies: that event itself, or an
 /// exception that changes the instances that follow it too.
 #[derive(Clone, Copy)]
-struct Series<'a> {
+struct InstanceTemplate<'a> {
     component: &'a ICalendarComponent,
     length: Option<EventLength>,
     /// By how many seconds the instances are off their original local time.
@@ -131,7 +133,7 @@ struct Series<'a> {
 }
 
 /// An event that replaces one instance of a recurring event.
-struct Exception<'a> {
+struct RecurrenceException<'a> {
     component: &'a ICalendarComponent,
     span: EventSpan,
     length: Option<EventLength>,
@@ -157,7 +159,7 @@ impl EventReader {
         components: &[&ICalendarComponent],
     ) -> Option<Vec<Event>> {
         let (exceptions, masters): (Vec<_>, Vec<_>) =
-            components.iter().copied().partition(|one| is_exception(one));
+            components.iter().copied().partition(|one| is_recurrence_exception(one));
         let master = self.newest_revision(masters);
         match self.expand_event(zones, master, exceptions) {
             Ok(events) => (master.is_some() || !events.is_empty()).then_some(events),
@@ -194,14 +196,14 @@ impl EventReader {
     ) -> Result<Vec<Event>, String> {
         let is_recurring = !exceptions.is_empty()
             || master.is_some_and(ICalendarComponent::is_recurrent_or_override);
-        let time = master.map(|master| EventTime::read(zones, master)).transpose()?;
+        let time = master.map(|master| EventTiming::read(zones, master)).transpose()?;
         let (mut series, mut instances) = (None, Instances::new());
         if let Some((component, time)) = master.zip(time.as_ref()) {
             let limit = self.instances_left.min(MAX_INSTANCES_PER_EVENT);
             instances = expand_instances(component, time, self.year + 1, limit)?;
             // Every expanded instance counts, also those of other years.
             self.instances_left = self.instances_left.saturating_sub(instances.len());
-            series = Some(Series { component, length: time.length, offset: 0 });
+            series = Some(InstanceTemplate { component, length: time.length, offset: 0 });
         }
         let exceptions = self.read_exceptions(zones, time.as_ref(), exceptions, &instances);
         let originals: BTreeSet<i64> = instances.keys().chain(exceptions.keys()).copied().collect();
@@ -209,8 +211,10 @@ impl EventReader {
         for original in originals {
             let (component, span) = match (exceptions.get(&original), series, &time) {
                 (Some(Some(exception)), _, time) => {
-                    if let Some(time) = time.as_ref().filter(|_| is_range(exception.component)) {
-                        series = Some(Series {
+                    if let Some(time) =
+                        time.as_ref().filter(|_| is_this_and_future(exception.component))
+                    {
+                        series = Some(InstanceTemplate {
                             component: exception.component,
                             length: exception.length,
                             offset: time.clock.local_start(&exception.span) - original,
@@ -244,21 +248,21 @@ impl EventReader {
     fn read_exceptions<'a>(
         &mut self,
         zones: &Zones,
-        time: Option<&EventTime<'_>>,
+        time: Option<&EventTiming<'_>>,
         mut components: Vec<&'a ICalendarComponent>,
         instances: &Instances,
-    ) -> BTreeMap<i64, Option<Exception<'a>>> {
+    ) -> BTreeMap<i64, Option<RecurrenceException<'a>>> {
         let mut exceptions = BTreeMap::new();
         // Of several revisions of an exception, the newest is inserted last.
         components.sort_by_key(|component| revision(component));
         for component in components {
-            let own = EventTime::read(zones, component);
+            let own = EventTiming::read(zones, component);
             let clock = time.or(own.as_ref().ok()).map(|time| &time.clock);
             let original =
-                clock.map(|clock| find_original(component, clock, instances)).transpose();
+                clock.map(|clock| find_original_start(component, clock, instances)).transpose();
             let exception = own.as_ref().map_err(String::clone).and_then(|own| {
                 let span = own.clock.span(own.start, own.length)?;
-                Ok(Exception { component, span, length: own.length })
+                Ok(RecurrenceException { component, span, length: own.length })
             });
             let why = match (original, exception) {
                 (Ok(original), Ok(exception)) => {
@@ -341,20 +345,20 @@ fn revision(component: &ICalendarComponent) -> (i64, [Option<i64>; 2]) {
 }
 
 /// Whether a component replaces one instance of a recurring event.
-fn is_exception(component: &ICalendarComponent) -> bool {
+fn is_recurrence_exception(component: &ICalendarComponent) -> bool {
     component.has_property(&ICalendarProperty::RecurrenceId)
 }
 
 /// Whether an exception changes the instances that follow it too (RFC 5545, 3.2.13).
-fn is_range(exception: &ICalendarComponent) -> bool {
+fn is_this_and_future(exception: &ICalendarComponent) -> bool {
     let id = exception.property(&ICalendarProperty::RecurrenceId);
     id.is_some_and(|id| id.has_parameter(&ICalendarParameterName::Range))
 }
 
 /// The original local start of the instance that an exception replaces.
-fn find_original(
+fn find_original_start(
     exception: &ICalendarComponent,
-    clock: &EventClock<'_>,
+    clock: &EventZone<'_>,
     instances: &Instances,
 ) -> Result<i64, String> {
     let id = read_date(exception, &ICalendarProperty::RecurrenceId)?;

@@ -1,4 +1,4 @@
-//! [`EventTime`]: when an event begins and how long it lasts, by its own clock.
+//! [`EventTiming`]: when an event begins and how long it lasts, by its own clock.
 //!
 //! Recurrences are expanded in the local time of an event's own zone, by which their rules count.
 //! Local times are seconds from 1970-01-01T00:00:00 of that clock.
@@ -20,8 +20,8 @@ use crate::schedule::calendar::utc_date;
 use crate::schedule::live_window;
 
 #[derive(Clone)]
-pub(super) struct EventTime<'a> {
-    pub(super) clock: EventClock<'a>,
+pub(super) struct EventTiming<'a> {
+    pub(super) clock: EventZone<'a>,
     /// The local start.
     pub(super) start: i64,
     pub(super) length: Option<EventLength>,
@@ -37,7 +37,7 @@ pub(super) struct EventLength {
 
 /// The clock by which an event's times and recurrence rules count.
 #[derive(Clone)]
-pub(super) struct EventClock<'a> {
+pub(super) struct EventZone<'a> {
     zones: &'a Zones,
     /// The zone of the event's start. `None`: the event takes whole days, which are in no zone, so
     /// that all of its times are taken as they are written.
@@ -55,7 +55,7 @@ pub(super) struct EventSpan {
     pub(super) end: Option<Timestamp>,
 }
 
-impl<'a> EventTime<'a> {
+impl<'a> EventTiming<'a> {
     /// # Errors
     ///
     /// The event has no start, its zone is not known, or its start or length cannot be read.
@@ -71,14 +71,14 @@ impl<'a> EventTime<'a> {
             (true, Some(_)) => Some(Zone::UTC),
             (true, None) => Some(zones.zone_of_entry(entry)?),
         };
-        let clock = EventClock { zones, zone };
+        let clock = EventZone { zones, zone };
         let start = clock.local_seconds(entry, when)?;
         let length = clock.read_length(event, start)?;
         Ok(Self { clock, start, length })
     }
 }
 
-impl EventClock<'_> {
+impl EventZone<'_> {
     /// The local times that an entry names. A date names every time of its day, and so does any
     /// time of an event of whole days.
     pub(super) fn local_range(
@@ -149,7 +149,7 @@ impl EventClock<'_> {
         };
         match when.tz_hour {
             // A conversion to UTC and back would lose the second of two equal local times.
-            None if self.zone_of_entry(zone, entry)? == *zone => naive_seconds(when),
+            None if self.zone_or_start_zone(zone, entry)? == *zone => naive_seconds(when),
             _ => Ok(zone.to_local(self.unix_seconds(zone, entry, when)?)),
         }
     }
@@ -163,12 +163,12 @@ impl EventClock<'_> {
         let seconds = naive_seconds(when)?;
         Ok(match when.tz_hour {
             Some(_) => seconds,
-            None => self.zone_of_entry(zone, entry)?.to_utc(seconds),
+            None => self.zone_or_start_zone(zone, entry)?.to_utc(seconds),
         })
     }
 
     /// The zone of an entry's local time, which without a TZID is that of the event's start.
-    fn zone_of_entry(&self, own: &Zone, entry: &ICalendarEntry) -> Result<Zone, String> {
+    fn zone_or_start_zone(&self, own: &Zone, entry: &ICalendarEntry) -> Result<Zone, String> {
         match entry.tz_id() {
             Some(_) => self.zones.zone_of_entry(entry),
             None => Ok(own.clone()),

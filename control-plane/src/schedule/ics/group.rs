@@ -40,7 +40,7 @@ fn build_meeting(id: String, group: &[(Event, Summary)]) -> Option<ProviderMeeti
     let (first, summary) = group.first()?;
     let circuit = id.rsplit(':').next().unwrap_or_default().to_owned();
     let location = first.location.clone();
-    let codes = SessionCodes::of(group);
+    let codes = EventsBySession::of(group);
     let mut sessions: Vec<ProviderSession> = group
         .iter()
         .map(|(event, summary)| build_session(codes.session_code(event, summary), event, summary))
@@ -82,7 +82,7 @@ fn is_championship_session(summary: &Summary) -> bool {
 
 /// The events of a meeting by the session that their titles name, each in order of UID and
 /// instance.
-struct SessionCodes<'a>(BTreeMap<SessionKind, Vec<&'a (Event, Summary)>>);
+struct EventsBySession<'a>(BTreeMap<SessionKind, Vec<&'a (Event, Summary)>>);
 
 /// The code of a known session, and whether it is of the championship.
 type SessionKind = (Option<&'static str>, bool);
@@ -91,7 +91,7 @@ fn session_kind(summary: &Summary) -> SessionKind {
     (summary.session.map(|(code, _)| code), summary.series)
 }
 
-impl<'a> SessionCodes<'a> {
+impl<'a> EventsBySession<'a> {
     fn of(group: &'a [(Event, Summary)]) -> Self {
         let mut alike: BTreeMap<SessionKind, Vec<&(Event, Summary)>> = BTreeMap::new();
         for one in group {

@@ -11,8 +11,8 @@ use calcard::icalendar::{
 };
 use jiff::civil::{Date, Weekday};
 
-use super::component::{bound_recurrence_rules, list_values, read_value};
-use super::event_time::{EventLength, EventTime, to_civil};
+use super::component::{bound_recurrence_rules, list_values, read_date_value};
+use super::event_time::{EventLength, EventTiming, to_civil};
 use super::zone::DAY_SECONDS;
 
 /// Instances by their local start, each with the length of its own that a period gives it.
@@ -25,14 +25,14 @@ pub(super) type Instances = BTreeMap<i64, Option<EventLength>>;
 /// A rule or date cannot be read, or the rules have `limit` instances or more.
 pub(super) fn expand_instances(
     event: &ICalendarComponent,
-    time: &EventTime<'_>,
+    time: &EventTiming<'_>,
     year: i16,
     limit: usize,
 ) -> Result<Instances, String> {
     let starts = expand_rules(event, time, year, limit)?;
     let mut instances: Instances = starts.into_iter().map(|start| (start, None)).collect();
     for (entry, value) in list_values(event, &ICalendarProperty::Rdate) {
-        let named = time.clock.local_range(entry, read_value(entry, value)?)?;
+        let named = time.clock.local_range(entry, read_date_value(entry, value)?)?;
         let is_day = named.end - named.start == DAY_SECONDS;
         let time_of_day = if is_day { time.start.rem_euclid(DAY_SECONDS) } else { 0 };
         let length = time.clock.period_length(entry, value)?;
@@ -40,7 +40,7 @@ pub(super) fn expand_instances(
         *known = length.or(*known);
     }
     for (entry, value) in list_values(event, &ICalendarProperty::Exdate) {
-        let named = time.clock.local_range(entry, read_value(entry, value)?)?;
+        let named = time.clock.local_range(entry, read_date_value(entry, value)?)?;
         instances.retain(|start, _| !named.contains(start));
     }
     Ok(instances)
@@ -48,7 +48,7 @@ pub(super) fn expand_instances(
 
 fn expand_rules(
     event: &ICalendarComponent,
-    time: &EventTime<'_>,
+    time: &EventTiming<'_>,
     year: i16,
     limit: usize,
 ) -> Result<BTreeSet<i64>, String> {
@@ -77,7 +77,7 @@ fn expand_rules(
 /// An event that begins and recurs as `rule` says, with all times in local time and without zones.
 fn build_recurring(
     rule: &ICalendarValue,
-    time: &EventTime<'_>,
+    time: &EventTiming<'_>,
     year: i16,
 ) -> Result<ICalendarComponent, String> {
     let ICalendarValue::RecurrenceRule(rule) = rule else {

@@ -62,7 +62,7 @@ const SEPARATORS: [&str; 9] = [" - ", " – ", " — ", " | ", " · ", " • ", 
 const SEPARATOR_SIGNS: [char; 11] = [' ', ':', ',', '-', '–', '—', '|', '·', '•', '®', '™'];
 
 pub(super) fn parse_summary(text: &str) -> Summary {
-    let (title, cancelled) = strip_remarks(text);
+    let (title, cancelled) = strip_remarks_and_emoji(text);
     let lower = title.to_lowercase();
     let names_any = |names: &[&str]| names.iter().any(|name| has_words(&lower, name));
     if !names_any(&SERIES_NAMES) || names_any(&OTHER_SERIES_WORDS) {
@@ -110,10 +110,10 @@ impl TitlePart {
 fn split_session(title: &str, series: bool) -> (Option<KnownSession>, String) {
     let mut parts = split_parts(title);
     if series {
-        while parts.first().is_some_and(|part| is_tag(part.text(title))) {
+        while parts.first().is_some_and(|part| is_boilerplate(part.text(title))) {
             parts.remove(0);
         }
-        while parts.last().is_some_and(|part| is_tag(part.text(title))) {
+        while parts.last().is_some_and(|part| is_boilerplate(part.text(title))) {
             parts.pop();
         }
     }
@@ -178,7 +178,7 @@ fn split_grand_prix(title: &str) -> Option<(KnownSession, String)> {
 }
 
 /// Whether a part of a title says no more than what the calendar is about.
-fn is_tag(part: &str) -> bool {
+fn is_boilerplate(part: &str) -> bool {
     let is_number = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
     let normalized = normalize_name(part);
     let words = || normalized.split('-');
@@ -190,7 +190,7 @@ fn is_tag(part: &str) -> bool {
 
 /// Strips emoji and remarks in parentheses from the start of a title, emoji from its end, and
 /// remarks that the event is cancelled from both; returns whether it has such a remark.
-fn strip_remarks(text: &str) -> (&str, bool) {
+fn strip_remarks_and_emoji(text: &str) -> (&str, bool) {
     // Signs that belong to the first word are not stripped: "[F2] Feature", "#24", "“Le Mans”
     // live".
     const WORD_START_SIGNS: &str = "([{<\"'#@+&$€£¿¡“‘„«‹「『【（";

@@ -176,9 +176,9 @@ fn observance_starts(
         entry.params.clear();
         for value in &mut entry.values {
             match value {
-                ICalendarValue::PartialDateTime(when) => **when = to_observance_clock(when, from),
+                ICalendarValue::PartialDateTime(when) => **when = to_observance_time(when, from),
                 ICalendarValue::RecurrenceRule(rule) => {
-                    rule.until = rule.until.as_ref().map(|until| to_observance_clock(until, from));
+                    rule.until = rule.until.as_ref().map(|until| to_observance_time(until, from));
                 }
                 _ => {}
             }
@@ -190,7 +190,7 @@ fn observance_starts(
 }
 
 /// Converts a time that is in UTC, as the UNTIL of a rule is, to the local time of offset `from`.
-fn to_observance_clock(when: &PartialDateTime, from: i64) -> PartialDateTime {
+fn to_observance_time(when: &PartialDateTime, from: i64) -> PartialDateTime {
     let utc = when.to_date_time_with_tz(Tz::UTC).filter(|_| when.tz_hour.is_some());
     utc.map_or_else(
         || when.clone(),

@@ -89,7 +89,7 @@ impl<'a> MeetingGroup<'a> {
     }
 
     /// Whether a meeting without a race, such as a show, takes place within this group's weekend.
-    fn has_within(&self, extra: &ProviderMeeting) -> bool {
+    fn has_meeting_within(&self, extra: &ProviderMeeting) -> bool {
         let Some(day) = extra.anchor_date().filter(|_| extra.race_session().is_none()) else {
             return false;
         };
@@ -155,7 +155,7 @@ fn find_group<'g, 'a>(
         .filter_map(|(index, one)| Some((one.match_distance_days(provider, meeting)?, index)))
         .min();
     let index = nearest.map(|(_, index)| index);
-    let index = index.or_else(|| groups.iter().position(|one| one.has_within(meeting)))?;
+    let index = index.or_else(|| groups.iter().position(|one| one.has_meeting_within(meeting)))?;
     groups.get_mut(index)
 }
 

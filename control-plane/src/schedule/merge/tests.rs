@@ -350,13 +350,13 @@ fn old_links_resolve() {
         merge_all(&[build_snapshot("jolpica", &["2026:gulf-m:bahrain:race 03T21:00"])], &second);
     let wanted = "2026:gulf-m:bahrain:race";
     for link in ["2026:m:sakhir:race", "2026:m:bahrain:race", wanted, "2026:other:bahrain:race"] {
-        assert_eq!(third.session(link).map(|one| one.id.as_str()), Some(wanted), "{link}");
+        assert_eq!(third.find_session(link).map(|one| one.id.as_str()), Some(wanted), "{link}");
     }
     for link in ["2026:m:sakhir:fp1", "2025:m:bahrain:race", "race", "", ":::"] {
-        assert!(third.session(link).is_none(), "{link}");
+        assert!(third.find_session(link).is_none(), "{link}");
     }
     assert_eq!(
-        third.session(wanted).unwrap().revision,
+        third.find_session(wanted).unwrap().revision,
         1,
         "the revision continues under the new id"
     );
@@ -403,7 +403,7 @@ fn cancelled_and_back_elsewhere() {
     let (old, new) =
         (format!("2026:bahrain-grand-prix:{circuit}"), "2026:bahrain-grand-prix:sepang");
     let race = |schedule: &Schedule, meeting: &str| {
-        let session = schedule.session(&format!("{meeting}:race")).unwrap().clone();
+        let session = schedule.find_session(&format!("{meeting}:race")).unwrap().clone();
         (session.status == SessionStatus::Cancelled, session.revision)
     };
     assert_eq!((march.meetings.len(), race(&march, &old)), (24, (false, 0)));

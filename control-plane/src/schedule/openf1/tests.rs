@@ -108,7 +108,7 @@ fn offsets_and_timestamps() {
         ("99:00:00", None),
         ("here", None),
     ] {
-        assert_eq!(parse_utc_offset(text).as_deref(), expected, "{text}");
+        assert_eq!(normalize_utc_offset(text).as_deref(), expected, "{text}");
     }
     for (text, expected) in [
         ("2026-05-03T20:00:00+00:00", Some("2026-05-03T20:00:00Z")),

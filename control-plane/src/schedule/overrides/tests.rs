@@ -20,7 +20,7 @@ fn apply_overrides(overrides: &str, last: &Schedule) -> Schedule {
 }
 
 fn describe_session(schedule: &Schedule, id: &str) -> String {
-    let Some(session) = schedule.session(id) else { return "none".to_owned() };
+    let Some(session) = schedule.find_session(id) else { return "none".to_owned() };
     let start = session.start.map_or(session.date.to_string(), |start| start.to_string());
     let start =
         session.last_date.map_or(start.clone(), |last_date| format!("{start} until {last_date}"));
@@ -99,7 +99,7 @@ fn an_override_is_a_revision_and_so_is_its_end() {
     let moved = apply_overrides(&text, &plain);
     let again = apply_overrides(&text, &moved);
     let back = apply_overrides("", &again);
-    let revision = |schedule: &Schedule| schedule.session(race).unwrap().revision;
+    let revision = |schedule: &Schedule| schedule.find_session(race).unwrap().revision;
     let all = [&plain, &moved, &again, &back].map(revision);
     assert_eq!(all, [0, 1, 1, 2]);
     assert_eq!(

@@ -52,7 +52,7 @@ fn decode(bytes: &[u8], piece: usize, reads_directly: bool) -> Result<Decoded, &
         if reads_directly && direct > 0 {
             let data = rest.get(..direct).unwrap_or(rest);
             body.extend_from_slice(data);
-            decoder.skip_data(data.len());
+            decoder.record_data_read(data.len());
             length += data.len();
             continue;
         }

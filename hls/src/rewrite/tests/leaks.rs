@@ -5,8 +5,8 @@ use std::fs;
 use std::path::Path;
 
 use super::*;
-use crate::line::{LineKind, Lines, is_padding};
-use crate::rewrite_document;
+use crate::line::{LineKind, Lines, is_padding_byte};
+use crate::rewrite_json_document;
 
 /// Whether text stays as the origin wrote it, hosts included, because it is no URI: comments,
 /// titles, SCTE-35 messages and tile layouts, but not their URIs, other attributes of
@@ -129,14 +129,14 @@ fn strip_opaque_values(line: &Line<'_>) -> Vec<u8> {
         }
         LineKind::Blank | LineKind::Uri => {}
     }
-    text.retain(|&byte| !is_padding(byte));
+    text.retain(|&byte| !is_padding_byte(byte));
     text
 }
 
 fn leaks_of_document(input: &[u8]) -> Vec<String> {
     let mut detector = LeakDetector::default();
     detector.hosts.insert("origin.example".to_owned());
-    rewrite_document(input, &base(), &mut detector)
+    rewrite_json_document(input, &base(), &mut detector)
         .map(|bytes| detector.leaks_in(&bytes))
         .unwrap_or_default()
 }

@@ -135,7 +135,7 @@ proptest! {
         let input = [HEAD.as_bytes(), &noise].concat();
         let mut keep = |reference: &UriReference<'_>, out: &mut Vec<u8>| out.extend_from_slice(reference.written);
         prop_assert_eq!(rewrite_with(&input, &mut keep), input);
-        let _ = crate::analyse(&noise, &base(), &imported(), &PlaylistLimits::default());
+        let _ = crate::parse_playlist(&noise, &base(), &imported(), &PlaylistLimits::default());
         let _ = crate::guess_container(&noise);
         let _ = rewrite(&noise, &base(), &imported(), &PlaylistLimits::default(), &mut describe);
     }
@@ -156,7 +156,7 @@ proptest! {
             }
         });
         let crate::Playlist::Media(media) =
-            crate::analyse(&input, &base(), &imported(), &PlaylistLimits::default()).unwrap()
+            crate::parse_playlist(&input, &base(), &imported(), &PlaylistLimits::default()).unwrap()
         else {
             panic!("a target duration makes it a media playlist");
         };

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::*;
 use crate::redactor::Redactor;
-use crate::rewrite_document;
+use crate::rewrite_json_document;
 
 const URL: &str = "https://cdn.origin.example/live/v.m3u8?token=Tok3nSECRET";
 
@@ -184,7 +184,8 @@ fn no_form_of_a_secret_stays_in_any_place() {
             serde_json::json!({"ASSETS": [form], (form.clone()): 1}),
             serde_json::json!({"TTL": 1, "PATHWAY-PRIORITY": [form], "RELOAD-URI": "s", "X": form}),
         ] {
-            let out = rewrite_document(document.to_string().as_bytes(), &base(), &mut mapper());
+            let out =
+                rewrite_json_document(document.to_string().as_bytes(), &base(), &mut mapper());
             let text = String::from_utf8(out.unwrap()).unwrap().to_lowercase();
             let has = |needle: &str| text.contains(&needle.to_lowercase());
             assert!(!has("tok3nsecret") && !has("origin.example") && !has(&form), "{text}");

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::cache::SegmentCache;
 use crate::cache::tests::{open, segment_cache_with_disk, target};
-use crate::cache::{CacheLookup, RangeRequest};
+use crate::cache::{OpenedObject, RangeRequest};
 use crate::http::problem::Problem;
 use crate::metrics::Metrics;
 
@@ -74,15 +74,15 @@ async fn fetch(
 ) -> Result<Vec<u8>, Problem> {
     let mut body = Vec::new();
     match open(cache, target(address, &format!("/{name}"))).await? {
-        CacheLookup::Hit(object) => {
+        OpenedObject::Hit(object) => {
             body.extend_from_slice(&object.body().slice_at(0, u64::MAX).unwrap_or_default());
         }
-        CacheLookup::Inflight { mut reader, .. } => {
+        OpenedObject::Inflight { mut reader, .. } => {
             while let Some(bytes) = reader.read().await? {
                 body.extend_from_slice(&bytes);
             }
         }
-        CacheLookup::Bypass(_) => panic!("{name} bypasses the cache"),
+        OpenedObject::Bypass(_) => panic!("{name} bypasses the cache"),
     }
     Ok(body)
 }
@@ -259,7 +259,7 @@ async fn a_purge_and_an_end_remove_objects() {
     let (directory, tier) = written(&origin, 1 << 20, &names).await;
     let [a, b] = names.map(|name| key_of(origin.address, name));
     let cache = segment_cache_with_disk(Some(tier.clone()));
-    let url = ObjectKey::of_url(&target(origin.address, "/9000-a"));
+    let url = ObjectKey::purge_key_of(&target(origin.address, "/9000-a"));
     assert_eq!(cache.purge(&PurgeScope::Urls(vec![url])), 1);
     assert!(!tier.path_of(&a).exists() && tier.path_of(&b).exists());
     assert_eq!(cache.purge(&PurgeScope::Stream("world".into())), 1);
@@ -270,7 +270,7 @@ async fn a_purge_and_an_end_remove_objects() {
     drop(lookup.await.unwrap());
     let c = key_of(origin.address, "9000-c");
     eventually("written", || tier.lock_index().contains(&c)).await;
-    let object = cache.objects.get(&c).unwrap();
+    let object = cache.objects.find_fresh(&c).unwrap();
     let stale = FileHeader::of(&c, &object, unix_seconds());
     let parts = encode_object(&stale, &object.body()).unwrap();
     object_file::write_whole(&tier.new_path(&c), &tier.path_of(&c), &parts).unwrap();

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{StatusCode, header};
 use pitwall_fetch::Response;
 
-use super::{FetchTask, build_media_request, is_whole};
+use super::{FetchTask, build_media_request, is_whole_representation};
 use crate::cache::byte_range::{ByteRange, parse_content_range};
 use crate::cache::inflight_fetch::ObjectMetadata;
 
@@ -44,7 +44,7 @@ impl ResumeRange {
             rest = response.chunk().await.ok()??;
             let missing = usize::try_from(received - position).unwrap_or(usize::MAX);
             let repeated = rest.split_to(rest.len().min(missing));
-            if !task.fetch.holds(position, &repeated) {
+            if !task.fetch.has_same_bytes_at(position, &repeated) {
                 return None;
             }
             position += repeated.len() as u64;
@@ -61,10 +61,10 @@ impl ResumeRange {
     ) -> Option<(Response, u64)> {
         let resume = Self::plan(received, metadata, task.requested_bounds)?;
         let range = ByteRange { first: resume.first, last: Some(resume.last) };
-        let mut request =
-            build_media_request(task.target).forward_header(header::RANGE, range.header_value());
+        let mut request = build_media_request(task.target)
+            .with_forwarded_header(header::RANGE, range.header_value());
         if let Some(etag) = metadata.strong_etag() {
-            request = request.forward_header(header::IF_RANGE, etag.clone());
+            request = request.with_forwarded_header(header::IF_RANGE, etag.clone());
         }
         let response = task.send(request).await.ok()?;
         let content_range = response.headers().get(header::CONTENT_RANGE)?;
@@ -76,7 +76,8 @@ impl ResumeRange {
     /// A response with the whole body, of unknown length as the first was.
     async fn request_again(task: &FetchTask<'_>) -> Option<Response> {
         let response = task.send(build_media_request(task.target)).await.ok()?;
-        (is_whole(response.status()) && response.content_length().is_none()).then_some(response)
+        (is_whole_representation(response.status()) && response.content_length().is_none())
+            .then_some(response)
     }
 
     fn plan(received: u64, metadata: &ObjectMetadata, bounds: Option<(u64, u64)>) -> Option<Self> {

@@ -37,8 +37,8 @@ impl InflightFetch {
     /// # Errors
     /// [`Problem::Busy`] where the budget has no room for a window.
     pub(in crate::cache) async fn start_window(&self) -> Result<(), Problem> {
-        let share = self.share();
-        let min_bytes = WINDOW_MIN_BYTES.min(share.limit_bytes() / 2);
+        let share = self.budget_share();
+        let min_bytes = WINDOW_MIN_BYTES.min(share.budget_limit_bytes() / 2);
         let missing = min_bytes.saturating_sub(share.bytes());
         if missing > 0 && !share.grow(missing, WINDOW_ACQUIRE_TIMEOUT).await {
             return Err(Problem::Busy("there is no memory for another transfer"));
@@ -68,7 +68,7 @@ impl InflightFetch {
     }
 
     fn try_make_room(&self, bytes: u64) -> Result<Room, Problem> {
-        let share = self.share();
+        let share = self.budget_share();
         let mut state = self.lock_state();
         if share.is_revoked() {
             return Err(cut_off_problem());
@@ -87,7 +87,7 @@ impl InflightFetch {
         let Some(slowest) = state.slowest_position() else {
             return Ok(Room::Full { is_blocked: false });
         };
-        if may_join && state.body.start() == 0 {
+        if may_join && state.body.first_held_position() == 0 {
             return Ok(Room::Full { is_blocked: false });
         }
         state.body.drop_before(slowest);
@@ -98,7 +98,7 @@ impl InflightFetch {
         let is_blocked = state.has_reader_at_end();
         if is_blocked && state.cut_off_laggards() {
             drop(state);
-            share.notify_cut_off();
+            share.notify_readers();
             return self.try_make_room(bytes);
         }
         Ok(Room::Full { is_blocked })

@@ -8,7 +8,7 @@ async fn without_room_everything_passes_through() {
     let cache = SegmentCache::new(&config, upstreams(), None);
     for _ in 0..2 {
         let lookup = open(&cache, target(address, "/sized/2")).await;
-        assert!(matches!(lookup, Ok(CacheLookup::Bypass(_))));
+        assert!(matches!(lookup, Ok(OpenedObject::Bypass(_))));
     }
     assert!(matches!(
         cache.prefetch(&target(address, "/sized/2"), None, false),
@@ -22,7 +22,7 @@ async fn the_rest_of_a_file_is_passed_through() {
     let (address, _origin) = origin().await;
     let cache = large_cache();
     let lookup = cache.open_object(target(address, "/sized/2"), range_request("bytes=1-")).await;
-    let Ok(CacheLookup::Bypass(bypass)) = lookup else { panic!("no bypass") };
+    let Ok(OpenedObject::Bypass(bypass)) = lookup else { panic!("no bypass") };
     assert_eq!(bypass.response.status(), StatusCode::PARTIAL_CONTENT);
     assert_eq!(bypass.response.headers()["x-range"], "bytes=1-");
     assert!(cache.inflight_bytes() > 0);
@@ -35,7 +35,7 @@ async fn the_rest_of_a_file_is_passed_through() {
 #[tokio::test(start_paused = true)]
 async fn a_stalled_reader_gives_way_to_a_new_one() {
     let budget = FetchBudget::new(512 * 1024);
-    let shares = [budget.share(), budget.share()];
+    let shares = [budget.new_share(), budget.new_share()];
     for share in &shares {
         assert!(share.try_grow(256 * 1024));
         share.make_revocable();
@@ -45,7 +45,7 @@ async fn a_stalled_reader_gives_way_to_a_new_one() {
     let started = Instant::now();
     let readers = shares.map(|share| {
         tokio::spawn(async move {
-            share.wait_until(|| share.is_revoked()).await;
+            share.wait_until_cut_off(|| share.is_revoked()).await;
             share.bytes()
         })
     });
@@ -62,7 +62,7 @@ async fn a_stalled_reader_gives_way_to_a_new_one() {
 #[tokio::test(start_paused = true)]
 async fn a_reader_waits_in_vain_where_all_others_read_on() {
     let budget = FetchBudget::new(256 * 1024);
-    let share = budget.share();
+    let share = budget.new_share();
     assert!(share.try_grow(256 * 1024));
     let started = Instant::now();
     assert!(matches!(Bypass::reserve(&budget).await, Err(Problem::Busy(_))));

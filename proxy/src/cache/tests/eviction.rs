@@ -18,7 +18,9 @@ async fn a_name_that_comes_again_is_another_object() {
     let numbered = |object_number| UpstreamTarget { object_number, ..target(address, "/a") };
     let keys = [None, Some(7), Some(13)].map(|number| ObjectKey::of(&numbered(number), None));
     assert!(keys[0] != keys[1] && keys[1] != keys[2]);
-    assert!(ObjectKey::of_url(&numbered(Some(7))) == ObjectKey::of_url(&numbered(Some(13))));
+    assert!(
+        ObjectKey::purge_key_of(&numbered(Some(7))) == ObjectKey::purge_key_of(&numbered(Some(13)))
+    );
 }
 
 #[tokio::test]
@@ -27,8 +29,8 @@ async fn purged_objects_are_removed_and_their_fetches_not_stored() {
     for (scope, is_removed) in [
         (PurgeScope::Stream("world".into()), true),
         (PurgeScope::Stream("other".into()), false),
-        (PurgeScope::Urls(vec![ObjectKey::of_url(&target(address, "/file"))]), true),
-        (PurgeScope::Urls(vec![ObjectKey::of_url(&target(address, "/other"))]), false),
+        (PurgeScope::Urls(vec![ObjectKey::purge_key_of(&target(address, "/file"))]), true),
+        (PurgeScope::Urls(vec![ObjectKey::purge_key_of(&target(address, "/other"))]), false),
     ] {
         let cache = large_cache();
         for range in ["bytes=100-199", "bytes=200-299"] {
@@ -141,8 +143,8 @@ async fn fetches_have_room_for_one_object_at_least() {
         origin.chunks.add_permits(20);
         read_all(&mut expect_inflight(open(&cache, segment.clone()).await).0).await.unwrap();
         wait_until_stored(&cache, &segment).await;
-        let room = cache.budget.share();
-        assert_eq!(room.limit_bytes() + stored as u64 * CHUNK_BYTES as u64, {
+        let room = cache.budget.new_share();
+        assert_eq!(room.budget_limit_bytes() + stored as u64 * CHUNK_BYTES as u64, {
             (64 + fill_chunks) as u64 * CHUNK_BYTES as u64
         });
     }
@@ -159,11 +161,12 @@ async fn what_was_not_read_for_longest_makes_room() {
         read_all(&mut reader).await.unwrap();
         wait_until_stored(&cache, &nth(n)).await;
         // The object is read again and again, as a popular rendition's map is.
-        assert!(cache.objects.get(&ObjectKey::of(&nth(0), None)).is_some(), "after {n}");
+        assert!(cache.objects.find_fresh(&ObjectKey::of(&nth(0), None)).is_some(), "after {n}");
         assert!(cache.stored_bytes() <= 4 * (CHUNK_BYTES as u64 + 512), "after {n}");
     }
-    let stored: Vec<usize> =
-        (0..8).filter(|n| cache.objects.get(&ObjectKey::of(&nth(*n), None)).is_some()).collect();
+    let stored: Vec<usize> = (0..8)
+        .filter(|n| cache.objects.find_fresh(&ObjectKey::of(&nth(*n), None)).is_some())
+        .collect();
     assert_eq!(stored, [0, 5, 6, 7]);
 }
 
@@ -185,7 +188,7 @@ async fn an_object_that_has_left_the_window_is_fetched_anew() {
     for (seconds, is_stored) in [(17, true), (1, false)] {
         tokio::time::advance(Duration::from_secs(seconds)).await;
         assert_eq!(
-            cache.objects.get(&ObjectKey::of(&segment, None)).is_some(),
+            cache.objects.find_fresh(&ObjectKey::of(&segment, None)).is_some(),
             is_stored,
             "{seconds}"
         );

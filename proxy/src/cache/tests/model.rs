@@ -133,10 +133,10 @@ impl World {
 
     /// Checks that an object which is read and no longer stored counts in the budget.
     fn check_counted(&self, object: usize, held: &ReadGuard) {
-        let stored = self.cache.objects.get(&ObjectKey::of(&Self::target(object), None));
+        let stored = self.cache.objects.find_fresh(&ObjectKey::of(&Self::target(object), None));
         if !stored.is_some_and(|stored| Arc::ptr_eq(&stored, held)) {
             let length = held.unjoined_body().total_length();
-            assert_eq!(held.share().bytes(), length, "{object} is held and does not count");
+            assert_eq!(held.budget_share().bytes(), length, "{object} is held and does not count");
         }
     }
 
@@ -148,7 +148,7 @@ impl World {
     fn open(self: &Arc<Self>, object: usize) -> JoinOutcome {
         let target = Self::target(object);
         let mut is_shared = true;
-        let outcome = self.cache.join_or_begin_fetch(&target, None, |guard| {
+        let outcome = self.cache.join_or_fetch_with(&target, None, |guard| {
             let fetch = guard.fetch.clone();
             let begun = Begun { fetch, has_ended: Arc::default(), is_purged: Arc::default() };
             let mut all = self.begun.lock().unwrap();
@@ -219,9 +219,10 @@ impl World {
         let fetched =
             FetchedObject { metadata, body, is_storable, may_go_to_disk: false, expires_at: None };
         self.cache.finish_fetch(guard, &target, fetched);
-        let stored = self.cache.objects.get(&guard.key);
-        let is_stored =
-            stored.as_ref().is_some_and(|stored| Arc::ptr_eq(stored.share(), fetch.share()));
+        let stored = self.cache.objects.find_fresh(&guard.key);
+        let is_stored = stored
+            .as_ref()
+            .is_some_and(|stored| Arc::ptr_eq(stored.budget_share(), fetch.budget_share()));
         self.stored.lock().unwrap().extend(stored.map(|stored| Arc::clone(&stored)));
         assert!(!is_stored || is_storable, "{object} is stored, and too large");
         assert!(!is_stored || !begun.is_purged(), "{object} is stored, and was purged");
@@ -238,7 +239,7 @@ impl World {
 
     async fn purge(self: Arc<Self>, object: usize, after: Duration) {
         sleep(after).await;
-        let url_key = ObjectKey::of_url(&Self::target(object));
+        let url_key = ObjectKey::purge_key_of(&Self::target(object));
         for begun in &self.begun.lock().unwrap()[object] {
             begun.is_purged.store(true, Ordering::SeqCst);
         }
@@ -275,7 +276,8 @@ async fn run(seed: u64) {
     assert!(held <= STORED_BYTES as u64, "{held} bytes are held of what was stored");
     drop(stored);
     for (object, script) in world.scripts.iter().enumerate() {
-        if let Some(stored) = world.cache.objects.get(&ObjectKey::of(&World::target(object), None))
+        if let Some(stored) =
+            world.cache.objects.find_fresh(&ObjectKey::of(&World::target(object), None))
         {
             assert_eq!(stored.body().total_length(), script.length() as u64, "{object}");
             assert!(script.breaks_before.is_none(), "{object} is stored, and was cut short");

@@ -20,7 +20,7 @@ async fn a_prefetched_object_is_a_hit_and_coalesced_while_in_flight() {
     assert_eq!(read_all(&mut viewer).await.unwrap(), 2 * CHUNK_BYTES);
     assert_eq!((first.wait_until_done().await, second.wait_until_done().await), (Ok(()), Ok(())));
     wait_until_stored(&cache, &segment).await;
-    assert!(matches!(open(&cache, segment.clone()).await, Ok(CacheLookup::Hit(_))));
+    assert!(matches!(open(&cache, segment.clone()).await, Ok(OpenedObject::Hit(_))));
     assert!(matches!(cache.prefetch(&segment, None, false), PrefetchOutcome::Stored));
     assert_eq!(origin.requests.load(Ordering::SeqCst), 1);
     // A byte range is fetched as the range that a player will request.
@@ -57,7 +57,7 @@ async fn a_long_lived_object_is_fetched_again_before_it_is_stale() {
             None => RangeRequest::default(),
         };
         let meanwhile = cache.open_object(map, range_request).await;
-        assert!(matches!(meanwhile, Ok(CacheLookup::Hit(_))), "{path}");
+        assert!(matches!(meanwhile, Ok(OpenedObject::Hit(_))), "{path}");
         origin.chunks.add_permits(1);
         while cache.is_inflight(&key) {
             tokio::task::yield_now().await;

@@ -23,7 +23,7 @@ async fn many_readers_share_one_fetch() {
     }
     let object = wait_until_stored(&cache, &target(address, "/sized/4")).await;
     assert_eq!(object.body().total_length(), 4 * CHUNK_BYTES as u64);
-    assert!(matches!(open(&cache, target(address, "/sized/4")).await, Ok(CacheLookup::Hit(_))));
+    assert!(matches!(open(&cache, target(address, "/sized/4")).await, Ok(OpenedObject::Hit(_))));
     assert_eq!(origin.requests.load(Ordering::SeqCst), 1);
     // What is stored is not in flight, however long its readers take.
     assert_eq!(cache.inflight_bytes(), 0);
@@ -65,7 +65,7 @@ async fn ranges_are_read_while_the_object_is_in_flight() {
     let (address, origin) = origin().await;
     let (mut reader, _) = expect_inflight(open(&large_cache(), target(address, "/sized/3")).await);
     assert_eq!(reader.metadata().length, Some(3 * CHUNK_BYTES as u64));
-    reader.seek(CHUNK_BYTES as u64 - 1, Some(CHUNK_BYTES as u64 + 1));
+    reader.restrict_to_range(CHUNK_BYTES as u64 - 1, Some(CHUNK_BYTES as u64 + 1));
     origin.chunks.add_permits(3);
     let mut bytes = Vec::new();
     while let Some(chunk) = reader.read().await.unwrap() {

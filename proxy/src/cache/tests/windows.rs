@@ -11,7 +11,7 @@ const WINDOW_BYTES: usize = 4 << 20;
 /// budget.
 fn caches() -> [(Arc<SegmentCache>, Option<Arc<BudgetShare>>); 2] {
     let full = segment_cache(12 << 20, 12 << 20);
-    let others = full.budget.share();
+    let others = full.budget.new_share();
     assert!(others.try_grow(6 << 20));
     [(segment_cache(CHUNK_BYTES, 1 << 25), None), (full, Some(others))]
 }
@@ -33,7 +33,9 @@ async fn readers_share_one_fetch_of_what_is_not_stored() {
                 assert_eq!(read.await.unwrap(), Ok(CHUNK_COUNT * CHUNK_BYTES), "{kind}");
             }
             assert_eq!(origin.requests.load(Ordering::SeqCst), before + 1, "{kind}");
-            assert!(cache.objects.get(&ObjectKey::of(&target(address, &path), None)).is_none());
+            assert!(
+                cache.objects.find_fresh(&ObjectKey::of(&target(address, &path), None)).is_none()
+            );
         }
     }
 }
@@ -120,7 +122,7 @@ async fn a_range_of_what_is_not_stored_does_not_wait_for_it() {
     let segment = target(address, &format!("/sized/{CHUNK_COUNT}"));
     let (_whole, _) = expect_inflight(open(&cache, segment.clone()).await);
     let rest = cache.open_object(segment, range_request("bytes=1-")).await;
-    assert!(matches!(rest, Ok(CacheLookup::Bypass(_))));
+    assert!(matches!(rest, Ok(OpenedObject::Bypass(_))));
     assert_eq!(origin.requests.load(Ordering::SeqCst), 2);
 }
 

@@ -1,4 +1,4 @@
-//! [`PlaybackReports`]: failed upstream requests and stalls of players, reported to the control
+//! [`UpstreamReporter`]: failed upstream requests and stalls of players, reported to the control
 //! plane.
 //!
 //! Players that speak CMCD (CTA-5004) say in the fields of each segment request whether their
@@ -16,7 +16,7 @@ use crate::http::problem::Problem;
 
 /// Reports about upstreams for the control plane: failures are pushed at once, stalls are counted
 /// and pushed by the feedback loop of [`ViewerTracker`](super::ViewerTracker).
-pub struct PlaybackReports {
+pub struct UpstreamReporter {
     stall_counts: Mutex<HashMap<ReportKey, StallCounts>>,
     store: Arc<dyn Store>,
 }
@@ -36,7 +36,7 @@ struct StallCounts {
     reports: u32,
 }
 
-impl PlaybackReports {
+impl UpstreamReporter {
     pub(super) fn new(store: Arc<dyn Store>) -> Self {
         Self { stall_counts: Mutex::default(), store }
     }
@@ -72,7 +72,7 @@ impl PlaybackReports {
     /// Counts what a player posted about a stream, for the stream's active upstream. A post counts
     /// as one report however many it holds, so that each player weighs the same.
     pub fn record_posted_report(&self, stream: &Stream, stalled: bool) {
-        if let Some(upstream) = stream.active() {
+        if let Some(upstream) = stream.active_upstream() {
             self.count_report(stream, upstream, stalled);
         }
     }
@@ -111,14 +111,14 @@ pub fn has_cmcd_fields(headers: &HeaderMap) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use pitwall_upstream_map::documents::Document;
+    use pitwall_upstream_map::documents::PublicDocument;
     use pitwall_upstream_map::{Health, MemoryStore};
 
     use super::*;
 
-    fn playback_reports() -> (PlaybackReports, Arc<MemoryStore>, StreamId) {
+    fn playback_reports() -> (UpstreamReporter, Arc<MemoryStore>, StreamId) {
         let store = MemoryStore::new();
-        (PlaybackReports::new(store.clone()), store, StreamId::of_feed("World feed").unwrap())
+        (UpstreamReporter::new(store.clone()), store, StreamId::of_feed("World feed").unwrap())
     }
 
     fn upstream() -> Upstream {
@@ -139,8 +139,8 @@ mod tests {
             upstreams,
             outage: None,
             position: (0, 0),
-            public: Document::default(),
-            explanation: Document::default(),
+            public: PublicDocument::default(),
+            explanation: PublicDocument::default(),
         }
     }
 

@@ -28,7 +28,7 @@ impl MediaPoll {
     ) -> impl Iterator<Item = &'a Upstream> {
         let source = attempt.upstream.source.clone();
         let has_rendition =
-            |upstream: &&Upstream| upstream.rendition(&self.publisher.rendition).is_some();
+            |upstream: &&Upstream| upstream.find_rendition(&self.publisher.rendition).is_some();
         let others =
             attempt.stream.upstreams.iter().filter(move |upstream| upstream.source != source);
         others.filter(has_rendition)
@@ -62,11 +62,11 @@ impl MediaPoll {
     /// Whether the end of all sources is not published yet: an encoder that is restarted writes
     /// `EXT-X-ENDLIST` and begins anew a moment later, and players that have read it never poll
     /// again. The end of a recording, and one that another source confirms, is published at once.
-    pub(super) fn is_end_held(&self, attempt: &PollAttempt<'_>, playlist: &[u8]) -> bool {
+    pub(super) fn is_end_withheld(&self, attempt: &PollAttempt<'_>, playlist: &[u8]) -> bool {
         let stream_state = &self.publisher.stream_state;
         let is_confirmed = |other| stream_state.has_ended_within(other, END_HOLD);
         // Counted for this rendition: another one of the source may go on.
-        let ended_at = self.publisher.rendition_state.end_seen_at(&attempt.upstream.source);
+        let ended_at = self.publisher.rendition_state.record_end(&attempt.upstream.source);
         ended_at.elapsed() < END_HOLD
             && stream_state.was_live(attempt.upstream)
             && !parse_playlist(playlist).is_ok_and(|playlist| playlist.is_vod)
@@ -78,9 +78,9 @@ impl MediaPoll {
         attempt: &PollAttempt<'_>,
         other: &Upstream,
     ) -> Result<SegmentedPlaylist, Problem> {
-        let rendition = other.rendition(&self.publisher.rendition).ok_or(Problem::NotFound)?;
+        let rendition = other.find_rendition(&self.publisher.rendition).ok_or(Problem::NotFound)?;
         let (url, profile) = (rendition.playlist.clone(), &other.profile.0);
-        let target = self.state.targets().resolve_for_profile(url, profile, attempt.map)?;
+        let target = self.state.target_resolver().resolve_for_profile(url, profile, attempt.map)?;
         let limit = PlaylistLimits::default().max_bytes;
         let response =
             playlist::fetch_playlist(&self.state.upstreams, &target, None, limit).await?;
@@ -117,8 +117,13 @@ impl MediaPoll {
                 continue;
             };
             let source = other.source.clone();
-            let splice =
-                Splice::switch_to(None, &last_published, unchanged_for, &playlist_of_other, source);
+            let splice = Splice::plan_switch(
+                None,
+                &last_published,
+                unchanged_for,
+                &playlist_of_other,
+                source,
+            );
             let has_dates = [&last_published, &playlist_of_other]
                 .iter()
                 .all(|parsed| parsed.segments.iter().all(|segment| segment.date.is_some()));

@@ -35,8 +35,9 @@ impl MediaPoll {
             upstream_generation: upstream.generation,
             splice: Some(splice.from),
         };
-        let mut redactor = self.state.targets().redactor_for(target, &upstream_playlist.base_url);
-        let playlists = std::iter::once(&upstream.playlist).chain(upstream.playlists());
+        let mut redactor =
+            self.state.target_resolver().redactor_for(target, &upstream_playlist.base_url);
+        let playlists = std::iter::once(&upstream.playlist).chain(upstream.playlist_urls());
         playlists.for_each(|url| redactor.add_url(url));
         let mut uri_mapper = LiveUriMapper {
             proxy_mapper: ProxyUriMapper {
@@ -74,7 +75,7 @@ impl MediaPoll {
     /// The extension of segment links: by the segments' names, and where these suggest MPEG-TS or
     /// nothing, by the container that the check found in a segment.
     fn segment_extension(&self, upstream: &Upstream, body: &[u8]) -> &'static str {
-        match (guess_container(body), upstream.rendition(&self.publisher.rendition)) {
+        match (guess_container(body), upstream.find_rendition(&self.publisher.rendition)) {
             (Container::MpegTs, Some(checked)) => checked.container.extension(),
             (guessed, _) => container_extension(guessed),
         }

@@ -76,7 +76,7 @@ impl MediaPoll {
 
     /// Whether new segments are withheld for longer than usual, because one of them stalls and
     /// another source can play: until the next segment shows whether the source is to be left.
-    pub(super) fn is_held_for_stall(
+    pub(super) fn is_withheld_for_stall(
         &self,
         attempt: &PollAttempt<'_>,
         withheld_for: Duration,

@@ -111,7 +111,7 @@ fn new_publisher() -> Option<Publisher> {
     Some(Publisher {
         store: MemoryStore::new(),
         switch_counter: IntCounterVec::new(Opts::new("switches", "Switches."), &["reason"]).ok()?,
-        rendition_state: stream_state.rendition_state("v"),
+        rendition_state: stream_state.get_or_create_rendition("v"),
         stream_state,
         stream: StreamId::of_feed("World feed")?,
         rendition: "v".to_owned(),

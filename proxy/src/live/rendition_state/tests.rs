@@ -92,17 +92,17 @@ async fn an_edge_that_has_published_goes_by_its_own_numbers() {
 async fn a_fresh_playlist_is_outdated_by_what_others_publish() {
     let (state, splice) = begun_at(110);
     state.record_publication(&splice, Bytes::new(), 110, None);
-    let basis = PollBasis { map_version: 1, revision: 1 };
+    let basis = SelectionVersion { map_version: 1, revision: 1 };
     let poll = || {
-        let playlist = Playlist::new(b"#EXTM3U".to_vec(), "x", None, Duration::ZERO);
+        let playlist = ServedPlaylist::new(b"#EXTM3U".to_vec(), "x", None, Duration::ZERO);
         let (playlist, polled_at) = (Arc::new(playlist), Instant::now());
         let fresh_until = polled_at + TARGET;
         state.set_latest(LatestPlaylist { playlist, polled_at, fresh_until, basis });
     };
     let is_fresh = |peer_number: Option<(u64, Instant)>| {
         let peer_number =
-            peer_number.map(|(next_number, heard_at)| PeerNumber { next_number, heard_at });
-        state.fresh_playlist(basis, state.outdated_since(peer_number)).is_some()
+            peer_number.map(|(next_number, heard_at)| PeerNextNumber { next_number, heard_at });
+        state.find_fresh_playlist(basis, state.outdated_since(peer_number)).is_some()
     };
     poll();
     tokio::time::advance(Duration::from_secs(1)).await;
@@ -156,11 +156,11 @@ async fn the_end_of_a_rendition_counts_from_when_it_was_first_seen() {
     let mut elapsed = vec![];
     for (source, seconds) in [("a", 0), ("a", 40), ("a", 30), ("b", 5), ("b", 5)] {
         tokio::time::advance(Duration::from_secs(seconds)).await;
-        elapsed.push(state.end_seen_at(source).elapsed().as_secs());
+        elapsed.push(state.record_end(source).elapsed().as_secs());
     }
     assert_eq!(elapsed, [0, 40, 70, 0, 5]);
     state.forget_end();
-    assert_eq!(state.end_seen_at("b").elapsed(), Duration::ZERO);
+    assert_eq!(state.record_end("b").elapsed(), Duration::ZERO);
 }
 
 /// What can no longer be fetched leaves the playlist and does not come back; the newest segments may

@@ -50,13 +50,13 @@ impl FrameBudget {
     }
 
     /// Allows for the frames with which a client opens its windows after these bytes.
-    pub(super) fn add_written(&mut self, bytes: usize) {
+    pub(super) fn credit_written_bytes(&mut self, bytes: usize) {
         self.frames_left =
             (self.frames_left + bytes as f64 / WRITTEN_BYTES_PER_FRAME).min(BURST_FRAMES);
     }
 
     /// Counts the frames in the next bytes of the connection; false once they are too many.
-    pub(super) fn count(&mut self, mut bytes: &[u8]) -> bool {
+    pub(super) fn count_frames(&mut self, mut bytes: &[u8]) -> bool {
         let mut frames = 0_u32;
         while !bytes.is_empty() {
             let wanted = match self.skipped_bytes {
@@ -75,14 +75,14 @@ impl FrameBudget {
             self.header_length += piece.len();
             if self.header_length == FRAME_HEADER_BYTES {
                 self.header_length = 0;
-                frames += u32::from(self.begin_frame());
+                frames += u32::from(self.parse_frame_header());
             }
         }
-        frames == 0 || self.take(frames)
+        frames == 0 || self.spend_frames(frames)
     }
 
     /// Reads the frame's header; true where the frame is one that counts.
-    fn begin_frame(&mut self) -> bool {
+    fn parse_frame_header(&mut self) -> bool {
         let [high, middle, low, kind, _flags, stream @ ..] = self.header;
         self.skipped_bytes = u32::from_be_bytes([0, high, middle, low]) as usize;
         // The first bit is reserved.
@@ -97,7 +97,7 @@ impl FrameBudget {
         }
     }
 
-    fn take(&mut self, frames: u32) -> bool {
+    fn spend_frames(&mut self, frames: u32) -> bool {
         let now = Instant::now();
         let earned = now.duration_since(self.updated_at).as_secs_f64() * FRAMES_PER_SECOND;
         self.updated_at = now;
@@ -130,7 +130,7 @@ mod tests {
         let bytes = [PREFACE, &frame.repeat(count)].concat();
         let mut read = 0;
         for piece in bytes.chunks(size) {
-            if !budget.count(piece) {
+            if !budget.count_frames(piece) {
                 break;
             }
             read += piece.len();
@@ -164,7 +164,7 @@ mod tests {
     async fn requests_are_not_counted() {
         let mut budget = FrameBudget::new(0);
         for stream in 0..10_000 {
-            assert!(budget.count(&frame_of_stream(1, 2 * stream + 1, &[6; 30])), "{stream}");
+            assert!(budget.count_frames(&frame_of_stream(1, 2 * stream + 1, &[6; 30])), "{stream}");
         }
     }
 
@@ -172,17 +172,17 @@ mod tests {
     async fn time_and_what_is_written_allow_for_more() {
         let mut budget = FrameBudget::new(0);
         let pings = |count: usize| frame(6, &[0; 8]).repeat(count);
-        assert!(budget.count(&pings(1000)));
+        assert!(budget.count_frames(&pings(1000)));
         tokio::time::advance(Duration::from_secs(2)).await;
-        assert!(budget.count(&pings(200)));
-        budget.add_written(100 * 1024);
-        assert!(budget.count(&pings(100)));
-        assert!(!budget.count(&pings(1)));
+        assert!(budget.count_frames(&pings(200)));
+        budget.credit_written_bytes(100 * 1024);
+        assert!(budget.count_frames(&pings(100)));
+        assert!(!budget.count_frames(&pings(1)));
         // Never more than at once in the beginning.
         let mut budget = FrameBudget::new(0);
-        budget.add_written(1 << 30);
+        budget.credit_written_bytes(1 << 30);
         tokio::time::advance(Duration::from_secs(3600)).await;
-        assert!(budget.count(&pings(1000)));
-        assert!(!budget.count(&pings(1)));
+        assert!(budget.count_frames(&pings(1000)));
+        assert!(!budget.count_frames(&pings(1)));
     }
 }

@@ -69,7 +69,7 @@ async fn a_limiter_survives_maps_until_its_limit_changes() {
     let mut fixture = Fixture::new();
     fixture.set_profile("club", Some(profile(&[], Some(1))));
     let first = fixture.publish().await;
-    let _permit = first.profile("club").unwrap().limiter.acquire().await.unwrap();
+    let _permit = first.find_profile("club").unwrap().limiter.acquire().await.unwrap();
     for (what, connections, has_free_permit) in [
         ("the same limit", Some(Some(1)), false),
         ("the profile is gone", None, true),
@@ -82,7 +82,7 @@ async fn a_limiter_survives_maps_until_its_limit_changes() {
         let changed = connections.map(|limit| profile(&[("X-Version", &version)], limit));
         fixture.set_profile("club", changed);
         let map = fixture.publish().await;
-        let profile = map.profile("club");
+        let profile = map.find_profile("club");
         assert!(profile.is_none_or(|it| it.limiter.has_free_permit() == has_free_permit), "{what}");
         assert_eq!(profile.is_some(), connections.is_some(), "{what}");
     }
@@ -99,16 +99,16 @@ async fn a_changed_header_is_used_at_once_and_what_did_not_change_is_taken_over(
     let first = fixture.publish().await;
     assert!(Arc::ptr_eq(&first, &fixture.resolver.current()), "a version is resolved once");
     let url: Url = "https://cdn.example.com/1.ts".parse().unwrap();
-    assert_eq!(first.profile("club").unwrap().headers_for(&url).len(), 1);
+    assert_eq!(first.find_profile("club").unwrap().headers_for(&url).len(), 1);
 
     fixture.set_profile("pit", Some(profile(&[("Referer", "https://b/")], None)));
     // An equal profile, as a store reads it anew, and another stream at the same origin.
     fixture.set_profile("club", Some(profile(invalid, None)));
     fixture.set_stream("world", &[("club", "https://cdn.example.com/other.m3u8")]);
     let second = fixture.publish().await;
-    let club = |map: &ResolvedMap| map.profile("club").unwrap().clone();
+    let club = |map: &ResolvedMap| map.find_profile("club").unwrap().clone();
     assert!(Arc::ptr_eq(&club(&first), &club(&second)));
-    assert_eq!(second.profile("pit").unwrap().headers_for(&url)["referer"], "https://b/");
+    assert_eq!(second.find_profile("pit").unwrap().headers_for(&url)["referer"], "https://b/");
 }
 
 /// Each step changes the map before it; then the cookie is sent to these origins of three.
@@ -138,7 +138,7 @@ async fn a_cookie_goes_only_to_the_origins_of_its_source() {
         let map = fixture.publish().await;
         let sent = ORIGINS.map(|origin| {
             let url: Url = format!("{origin}/1.ts").parse().unwrap();
-            let headers = map.profile("club").map(|profile| profile.headers_for(&url));
+            let headers = map.find_profile("club").map(|profile| profile.headers_for(&url));
             assert!(headers.is_none_or(|headers| headers.contains_key("x-any")), "{what}");
             usize::from(headers.is_some_and(|headers| headers.contains_key("cookie")))
         });

@@ -15,16 +15,16 @@ async fn a_standby_takes_over_and_the_old_leader_is_fenced() {
     let expected = Leadership::Standby(first.command_address());
     eventually("the standby knows the leader", || second.store.leadership() == expected).await;
     assert_eq!(first.store.leadership(), Leadership::Leader);
-    let old_fence = first.store.fence().borrow().unwrap();
+    let old_fence = first.store.subscribe_fence().borrow().unwrap();
     first.kill();
     second.wait_for_leadership().await;
     assert_eq!(second.store.leadership(), Leadership::Leader);
-    assert!(second.store.fence().borrow().unwrap() > old_fence);
+    assert!(second.store.subscribe_fence().borrow().unwrap() > old_fence);
     second.publish(2, &["World feed", "Pit lane"]).await;
     // The first process was paused, not killed, and still believes in its lease.
     let error = first.store.publish(sample_map(3, &[])).await.unwrap_err();
     assert!(matches!(error, StoreError::NotLeading), "{error}");
-    assert!(first.store.fence().borrow().is_none(), "the old leader has stepped down");
+    assert!(first.store.subscribe_fence().borrow().is_none(), "the old leader has stepped down");
     second.assert_map(2, &["World feed", "Pit lane"]);
 }
 
@@ -134,7 +134,7 @@ async fn fences_and_versions_may_be_high() {
     let () = server.query(&["SET", "{test}:fence", &HIGH.to_string()]);
     first = first.start_election();
     first.wait_for_leadership().await;
-    assert_eq!(first.store.fence().borrow().unwrap(), HIGH + 1);
+    assert_eq!(first.store.subscribe_fence().borrow().unwrap(), HIGH + 1);
     let second = StoreProcess::start(&server).start_sync().start_election();
     for version in [HIGH, HIGH + 1, HIGH + 2] {
         first.publish(version, &["World feed"]).await;
@@ -142,7 +142,7 @@ async fn fences_and_versions_may_be_high() {
     }
     first.kill();
     second.wait_for_leadership().await;
-    assert_eq!(second.store.fence().borrow().unwrap(), HIGH + 2);
+    assert_eq!(second.store.subscribe_fence().borrow().unwrap(), HIGH + 2);
     second.publish(HIGH + 3, &["World feed"]).await;
     let error = first.store.publish(sample_map(HIGH + 4, &[])).await.unwrap_err();
     assert!(matches!(error, StoreError::NotLeading), "{error}");
@@ -156,10 +156,10 @@ async fn fences_and_versions_may_be_high() {
 async fn fences_grow_even_if_redis_loses_them() {
     let server = RedisServer::start();
     let leader = StoreProcess::leader(&server).await;
-    let mut last = leader.store.fence().borrow().unwrap();
+    let mut last = leader.store.subscribe_fence().borrow().unwrap();
     for _ in 0..2 {
         let () = server.query(&["FLUSHALL"]);
-        let fence = || leader.store.fence().borrow().unwrap_or(0);
+        let fence = || leader.store.subscribe_fence().borrow().unwrap_or(0);
         eventually("a higher fence", || fence() > last).await;
         last = fence();
     }

@@ -79,7 +79,7 @@ async fn a_hanging_server_delays_no_reader() {
         edge.store.feedback().set_local_viewers(&StreamId::of_feed("World feed").unwrap(), 1);
     }
     assert!(started_at.elapsed() < Duration::from_millis(500), "{:?}", started_at.elapsed());
-    let fence = leader.store.fence();
+    let fence = leader.store.subscribe_fence();
     eventually("the lease that was not renewed has expired", || fence.borrow().is_none()).await;
     server.signal("-CONT");
     leader.wait_for_leadership().await;

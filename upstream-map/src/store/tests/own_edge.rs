@@ -169,14 +169,14 @@ async fn a_leader_that_was_cut_off_goes_on_from_its_successors_map() {
     let first = first.start_sync().start_election();
     first.wait_for_leadership().await;
     first.publish(1, &["World feed"]).await;
-    let fence = first.store.fence().borrow().unwrap();
+    let fence = first.store.subscribe_fence().borrow().unwrap();
     cable.is_cut.send_replace(true);
     let mut second = StoreProcess::leader(&server).await;
     second.publish(100, &["World feed", "Pit lane"]).await;
     first.publish_switch(2, &["Onboard"]).await;
     second.kill();
     cable.is_cut.send_replace(false);
-    let leads_again = || first.store.fence().borrow().is_some_and(|now| now > fence);
+    let leads_again = || first.store.subscribe_fence().borrow().is_some_and(|now| now > fence);
     eventually("the first leads again", leads_again).await;
     first.wait_for_version(100).await;
     first.assert_map(100, &["World feed", "Pit lane"]);

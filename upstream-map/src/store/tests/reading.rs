@@ -68,7 +68,7 @@ async fn an_outdated_version_is_refused() {
     }
     // Redis rejects it too, from a process that has not read the current map.
     let mut paused = StoreProcess::start(&server);
-    paused.store.current_map.fence.send_replace(*leader.store.fence().borrow());
+    paused.store.current_map.fence.send_replace(*leader.store.subscribe_fence().borrow());
     let error = paused.store.publish(sample_map(10, &[])).await.unwrap_err();
     assert!(matches!(error, StoreError::Outdated { current: 10, .. }), "{error}");
     paused.kill();

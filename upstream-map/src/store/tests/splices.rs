@@ -95,7 +95,7 @@ async fn the_others_are_told_of_each_number() {
         wait_until_responsive(edge).await;
     }
     let heard = |edge: usize| {
-        let number = edges[edge].store.peer_number("world-feed", "v");
+        let number = edges[edge].store.find_peer_next_number("world-feed", "v");
         number.map(|number| number.next_number)
     };
     edges[0].store.propose_splice(&start_proposal(1, 100, "a")).await;

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use tokio::time::MissedTickBehavior;
 
 use super::edge_client::EdgeClient;
-use super::results::{DocumentResponses, QuietPeriod};
+use super::results::{DocumentResponseCounts, QuietPeriodFigures};
 use super::stream_id;
 use crate::process::Process;
 use crate::resource_usage::process_cpu_seconds;
@@ -48,7 +48,7 @@ pub(super) async fn measure(
     (control_plane, redis): (&Process, &RedisServer),
     watched: usize,
     duration: Duration,
-) -> anyhow::Result<QuietPeriod> {
+) -> anyhow::Result<QuietPeriodFigures> {
     let mut documents = list_documents(watched, current_session_id(client).await?.as_deref());
     // The first responses, without a validator, are not counted.
     request_all(client, &mut documents, &mut BTreeMap::new()).await;
@@ -61,7 +61,7 @@ pub(super) async fn measure(
         ticks.tick().await;
         request_all(client, &mut documents, &mut responses).await;
     }
-    Ok(QuietPeriod {
+    Ok(QuietPeriodFigures {
         seconds: began.elapsed().as_secs_f64(),
         cpu_seconds: process_cpu_seconds(control_plane.id())? - cpu_before,
         redis_bytes: redis.received_bytes()? - redis_before,
@@ -101,13 +101,13 @@ async fn current_session_id(client: &EdgeClient) -> anyhow::Result<Option<String
 async fn request_all(
     client: &EdgeClient,
     documents: &mut [RevalidatedDocument],
-    responses: &mut BTreeMap<&'static str, DocumentResponses>,
+    responses: &mut BTreeMap<&'static str, DocumentResponseCounts>,
 ) {
     for document in documents {
         let response = client.get(&document.path, document.etag.as_ref()).await;
-        let counts = responses.entry(document.name).or_insert_with(|| DocumentResponses {
+        let counts = responses.entry(document.name).or_insert_with(|| DocumentResponseCounts {
             document: document.name.to_owned(),
-            ..DocumentResponses::default()
+            ..DocumentResponseCounts::default()
         });
         counts.requests += 1;
         match response {

@@ -1,4 +1,4 @@
-//! The results of a control plane: [`SteadyState`], [`QuietPeriod`], [`ChangeDelays`].
+//! The results of a control plane: [`SteadyStateFigures`], [`QuietPeriodFigures`], [`ChangeDelays`].
 
 use std::mem::discriminant;
 
@@ -16,14 +16,14 @@ pub(crate) struct ControlPlaneResult {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum ControlPlaneFigures {
-    Steady(SteadyState),
-    Quiet(QuietPeriod),
+    Steady(SteadyStateFigures),
+    Quiet(QuietPeriodFigures),
     Change(ChangeDelays),
 }
 
 /// The control plane without viewers, while nothing changes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct SteadyState {
+pub(crate) struct SteadyStateFigures {
     /// From the control plane's start until all streams were healthy, or the warm-up timed out.
     pub(crate) warm_up_seconds: f64,
     /// Healthy streams at the end.
@@ -44,18 +44,18 @@ pub(crate) struct SteadyState {
 
 /// Watched streams on which nothing happens.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct QuietPeriod {
+pub(crate) struct QuietPeriodFigures {
     pub(crate) seconds: f64,
     /// Processor seconds of the control plane.
     pub(crate) cpu_seconds: f64,
     /// Bytes that Redis received, of the control plane and of the edge.
     pub(crate) redis_bytes: u64,
-    pub(crate) documents: Vec<DocumentResponses>,
+    pub(crate) documents: Vec<DocumentResponseCounts>,
 }
 
 /// The responses to conditional requests for one document, or for one of each watched stream.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct DocumentResponses {
+pub(crate) struct DocumentResponseCounts {
     pub(crate) document: String,
     pub(crate) requests: u64,
     /// Responses with status 304.
@@ -66,17 +66,20 @@ pub(crate) struct DocumentResponses {
     pub(crate) bytes: u64,
 }
 
-impl DocumentResponses {
+impl DocumentResponseCounts {
     pub(crate) fn not_modified_ratio(&self) -> f64 {
         self.not_modified as f64 / self.requests as f64
     }
 }
 
-impl QuietPeriod {
+impl QuietPeriodFigures {
     /// The responses of all documents together.
-    pub(crate) fn all_documents(&self) -> DocumentResponses {
-        let all = DocumentResponses { document: "all".to_owned(), ..DocumentResponses::default() };
-        self.documents.iter().fold(all, |sum, one| DocumentResponses {
+    pub(crate) fn all_documents(&self) -> DocumentResponseCounts {
+        let all = DocumentResponseCounts {
+            document: "all".to_owned(),
+            ..DocumentResponseCounts::default()
+        };
+        self.documents.iter().fold(all, |sum, one| DocumentResponseCounts {
             document: sum.document,
             requests: sum.requests + one.requests,
             not_modified: sum.not_modified + one.not_modified,
@@ -114,13 +117,13 @@ mod tests {
 
     #[test]
     fn the_sum_of_all_documents_weighs_them_by_requests() {
-        let one = |requests, not_modified| DocumentResponses {
+        let one = |requests, not_modified| DocumentResponseCounts {
             requests,
             not_modified,
             bytes: 10,
-            ..DocumentResponses::default()
+            ..DocumentResponseCounts::default()
         };
-        let quiet = QuietPeriod {
+        let quiet = QuietPeriodFigures {
             seconds: 60.0,
             cpu_seconds: 1.0,
             redis_bytes: 0,

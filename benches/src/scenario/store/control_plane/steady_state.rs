@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 
 use super::metric_samples::MetricSamples;
-use super::results::SteadyState;
+use super::results::SteadyStateFigures;
 use crate::process::Process;
 use crate::resource_usage::{ResidentMemory, process_cpu_seconds, process_run_delay_seconds};
 use crate::scenario::store::deployment::Deployment;
@@ -20,12 +20,12 @@ const WARM_UP_POLL_INTERVAL: Duration = Duration::from_secs(1);
 const SETTLE_DURATION: Duration = Duration::from_secs(20);
 
 /// Waits until all streams are healthy and checks are spread; the time until they were healthy.
-pub(super) fn warm_up(deployment: &Deployment, streams: usize) -> anyhow::Result<Duration> {
+pub(super) fn wait_until_warm(deployment: &Deployment, streams: usize) -> anyhow::Result<Duration> {
     let started = Instant::now();
     while started.elapsed() < WARM_UP_TIMEOUT {
         let samples = MetricSamples::fetch(deployment.control_admin_address)
             .context("the control plane while it warms up")?;
-        if healthy_streams(&samples) >= streams {
+        if count_healthy_streams(&samples) >= streams {
             break;
         }
         std::thread::sleep(WARM_UP_POLL_INTERVAL);
@@ -41,7 +41,7 @@ pub(super) fn measure(
     redis: &RedisServer,
     warm_up: Duration,
     duration: Duration,
-) -> anyhow::Result<SteadyState> {
+) -> anyhow::Result<SteadyStateFigures> {
     let process = control_plane.id();
     let before = MetricSamples::fetch(deployment.control_admin_address)?;
     let (began, redis_before) = (Instant::now(), redis.received_bytes()?);
@@ -55,9 +55,9 @@ pub(super) fn measure(
         (began.elapsed().as_secs_f64(), redis.received_bytes()? - redis_before);
     let after = MetricSamples::fetch(deployment.control_admin_address)?;
     let checks = |samples: &MetricSamples| samples.sum("pitwall_checks_total", "") as u64;
-    Ok(SteadyState {
+    Ok(SteadyStateFigures {
         warm_up_seconds: warm_up.as_secs_f64(),
-        healthy_streams: healthy_streams(&after),
+        healthy_streams: count_healthy_streams(&after),
         seconds,
         cpu_seconds,
         run_delay_seconds,
@@ -68,6 +68,6 @@ pub(super) fn measure(
     })
 }
 
-fn healthy_streams(samples: &MetricSamples) -> usize {
+fn count_healthy_streams(samples: &MetricSamples) -> usize {
     samples.sum("pitwall_streams", "state=\"healthy\"") as usize
 }

@@ -47,7 +47,7 @@ impl RecipeRun<'_> {
             None => FetchRequest::get(url.clone()),
         };
         let headers = self.build_headers(request, self.page.as_ref(), &url, post)?;
-        let mut page = self.load_page(fetch.source_headers(headers), span).await?;
+        let mut page = self.load_page(fetch.with_source_headers(headers), span).await?;
         for remaining in (0..=MAX_REFRESHES).rev() {
             let current = page.clone();
             let Some(next) = run_blocking(move || current.refresh_target()).await? else {
@@ -57,7 +57,8 @@ impl RecipeRun<'_> {
                 break;
             }
             let headers = self.build_headers(request, Some(&page), &next, false)?;
-            page = self.load_page(FetchRequest::get(next).source_headers(headers), span).await?;
+            page =
+                self.load_page(FetchRequest::get(next).with_source_headers(headers), span).await?;
         }
         Err("the page sends its visitors on and on".into())
     }
@@ -67,8 +68,8 @@ impl RecipeRun<'_> {
         fetch: FetchRequest<'_>,
         span: &mut StepSpan<'_>,
     ) -> Result<Page, StepFailure> {
-        let fetch = fetch.cookies(&self.jar);
-        let response = self.context.fetch(&self.branch, fetch, PAGE_MAX_BYTES).await?;
+        let fetch = fetch.with_cookie_jar(&self.jar);
+        let response = self.context.fetch_recorded(&self.branch, fetch, PAGE_MAX_BYTES).await?;
         span.set_status(response.status);
         if !response.is_success() {
             return Err(StepFailure::from_status(response.status));

@@ -10,7 +10,7 @@ pub(crate) fn worker_arguments() -> Vec<String> {
 #[test]
 fn the_worker() {
     if std::env::var_os(worker::WORKER_ENV_VARIABLE).is_some() {
-        let code = worker::run_if_script_worker();
+        let code = worker::run_script_worker();
         std::process::exit(i32::from(code != std::process::ExitCode::SUCCESS));
     }
 }

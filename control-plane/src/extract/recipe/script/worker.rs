@@ -39,7 +39,7 @@ pub(super) fn check_syntax(code: &str) -> Result<(), String> {
 /// Limits the resources of this process, confines it as far as the kernel can, evaluates the script
 /// on standard input and writes the reply to standard output. The exit code is 2 if the process was not started as a worker or its
 /// resources cannot be limited.
-pub fn run_if_script_worker() -> ExitCode {
+pub fn run_script_worker() -> ExitCode {
     if std::env::var_os(WORKER_ENV_VARIABLE).is_none() || apply_resource_limits().is_err() {
         return ExitCode::from(2);
     }

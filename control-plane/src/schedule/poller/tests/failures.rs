@@ -248,7 +248,7 @@ async fn without_providers_nothing_is_polled_or_loaded() {
     let harness = PollerHarness::new(&config("http://127.0.0.1:1", &[]), directory.path(), NOW);
     let state = harness.poller.subscribe();
     assert!(futures::FutureExt::now_or_never(harness.poller.run()).is_none());
-    assert!(live_window::current_session(&state.borrow().schedule).is_none());
+    assert!(live_window::live_or_next_session(&state.borrow().schedule).is_none());
 }
 
 /// A response without most of the season is refused as broken, until it has been repeated for a

@@ -24,7 +24,7 @@ impl Provider for ScriptedProvider {
         self.name
     }
 
-    fn origin(&self) -> String {
+    fn location(&self) -> String {
         self.name.to_owned()
     }
 
@@ -122,7 +122,7 @@ impl Provider for HangingProvider {
         "hanging"
     }
 
-    fn origin(&self) -> String {
+    fn location(&self) -> String {
         String::new()
     }
 
@@ -170,7 +170,7 @@ async fn the_operators_file_is_read_again_when_it_changes() {
         }
         advance_minutes(1).await;
         let state = run.state.borrow().clone();
-        let session = state.schedule.session(race).unwrap();
+        let session = state.schedule.find_session(race).unwrap();
         let hour = session.start.unwrap().strftime("%H").to_string();
         assert_eq!((hour.as_str(), session.revision), (start, revision), "{name}");
         assert_eq!(state.error.is_some(), !error.is_empty(), "{name}: {:?}", state.error);
@@ -209,7 +209,7 @@ async fn revisions_outlive_a_restart_without_a_provider() {
         let task = tokio::spawn(poller.run());
         advance_minutes(1).await;
         task.abort();
-        let revision = state.borrow().schedule.session(id).map(|session| session.revision);
+        let revision = state.borrow().schedule.find_session(id).map(|session| session.revision);
         assert_eq!(revision, expected, "{name}");
     }
 }

@@ -147,7 +147,7 @@ fn publisher(store: &Arc<FaultyStore>) -> Publisher {
     Publisher {
         store: store.clone(),
         switch_counter: IntCounterVec::new(counter_opts, &["reason"]).unwrap(),
-        rendition_state: stream_state.rendition_state("v"),
+        rendition_state: stream_state.get_or_create_rendition("v"),
         stream_state,
         stream: StreamId::of_feed("World feed").unwrap(),
         rendition: "v".to_owned(),
