@@ -195,14 +195,14 @@ fn redirect_target(response: &UpstreamResponse, base: &Url) -> Result<Option<Url
     Ok(Some(target))
 }
 
-/// Resolves a Location. Bytes in another encoding than UTF-8 are asked for as they came.
+/// Resolves a Location, and keeps its query as written. Bytes in another encoding than UTF-8 are
+/// asked for as they came.
 fn resolve_location(location: &[u8], base: &Url) -> Option<Url> {
     let location = match std::str::from_utf8(location) {
         Ok(location) => Cow::Borrowed(location),
         Err(_) => percent_encode(location, &AsciiSet::EMPTY).into(),
     };
-    let mut target = join_url(base, &location).ok()?;
-    Some(target)
+    join_url(base, &location).ok()
 }
 
 /// Changes the request for its redirect. Credentials and bodies are only for the origin that they

@@ -115,6 +115,21 @@ async fn redirects_are_followed_up_to_the_limit() {
     }
 }
 
+#[test]
+fn a_location_is_resolved_and_keeps_its_query_as_written() {
+    let base = Url::parse("http://a.example/live/m.m3u8?old='1'").unwrap();
+    for (location, expected) in [
+        (&b"/b.m3u8?q='x'&r=%27"[..], "http://a.example/b.m3u8?q='x'&r=%27"),
+        (b"b.m3u8?q='x'#top", "http://a.example/live/b.m3u8?q='x'"),
+        (b"https://b.example/?q='x'", "https://b.example/?q='x'"),
+        (b"b.m3u8#q='x'", "http://a.example/live/b.m3u8"),
+        (b"/\xe9.m3u8?q=\xe9", "http://a.example/%E9.m3u8?q=%E9"),
+    ] {
+        let target = resolve_location(location, &base).unwrap();
+        assert_eq!(crate::as_written(&target), expected);
+    }
+}
+
 /// A server that redirects from `/away` to another origin and from `/stay` to itself; both respond
 /// with what they received. Returns both addresses.
 async fn redirect_to_other_origin() -> (SocketAddr, SocketAddr) {
