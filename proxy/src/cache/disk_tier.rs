@@ -156,7 +156,7 @@ impl DiskTier {
     }
 
     fn write(&self, job: &WriteJob) -> io::Result<()> {
-        let WriteJob { key, object, purges } = job;
+        let WriteJob { key, object, .. } = job;
         let left = object.expires_at.saturating_duration_since(Instant::now());
         let header = FileHeader::of(key, object, unix_seconds() + left.as_secs());
         let parts = encode_object(&header, &object.body())?;
@@ -171,16 +171,22 @@ impl DiskTier {
             self.metrics.writes.of(DiskWriteResult::Evicted).inc();
         }
         object_file::write_whole(&self.new_path(key), &self.path_of(key), &parts)?;
-        let mut index = self.lock_index();
-        if self.purges.load(Ordering::Acquire) == *purges {
-            index.insert(*key, length, &header);
-        } else {
-            drop(index);
+        if !self.list_unless_purged(job, length, &header) {
             remove_if_there(&self.path_of(key))?;
         }
         self.count_bytes();
         self.metrics.writes.of(DiskWriteResult::Stored).inc();
         Ok(())
+    }
+
+    /// Puts a written file into the index, unless there was a purge since its object was handed over.
+    fn list_unless_purged(&self, job: &WriteJob, length: u64, header: &FileHeader) -> bool {
+        let mut index = self.lock_index();
+        let is_current = self.purges.load(Ordering::Acquire) == job.purges;
+        if is_current {
+            index.insert(job.key, length, header);
+        }
+        is_current
     }
 
     /// Fills the index with the files of an earlier run, and removes what is none of them.
