@@ -9,6 +9,7 @@
 use std::env;
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
 use std::process::Command;
 
 #[global_allocator]
@@ -16,7 +17,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Freed memory is returned at once, in pages of the system's ordinary size.
 const OPTIONS: [(&str, &str); 2] = [("MIMALLOC_PURGE_DELAY", "0"), ("MIMALLOC_ALLOW_THP", "0")];
-/// The executable of this process, also where its file was replaced meanwhile.
+/// The executable of this process where its file was replaced meanwhile. A process that is started
+/// by this name is listed as `exe`.
 const OWN_EXECUTABLE: &str = "/proc/self/exe";
 
 /// Replaces this process with itself where options are missing in its environment. Must be called
@@ -29,6 +31,8 @@ pub(crate) fn restart_with_options() {
     }
     let mut arguments = env::args_os();
     let name = arguments.next().unwrap_or_else(|| OsString::from("pitwall"));
+    let executable = env::current_exe().ok().filter(|path| path.is_file());
+    let executable = executable.unwrap_or_else(|| PathBuf::from(OWN_EXECUTABLE));
     // If the process cannot be replaced, it works as well, with more memory.
-    let _ = Command::new(OWN_EXECUTABLE).arg0(name).args(arguments).envs(missing).exec();
+    let _ = Command::new(executable).arg0(name).args(arguments).envs(missing).exec();
 }

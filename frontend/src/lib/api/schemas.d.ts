@@ -196,12 +196,12 @@ export interface components {
             /** @description Name of the source; of a file that cannot be read, the file's. */
             name: string;
         };
-        /** @description A Grand Prix, or another weekend of sessions. */
         /**
          * @description Which edges a published map has reached.
          * @enum {string}
          */
         MapReach: "all-edges" | "own-edge";
+        /** @description A Grand Prix, or another weekend of sessions. */
         Meeting: {
             circuit: components["schemas"]["Circuit"];
             /**
