@@ -88,32 +88,16 @@ impl FetchTask<'_> {
             return self.mark_not_cacheable(not_cacheable);
         }
         let length = response.content_length().or(range_length);
-        let writer = match InflightWriter::open(self.fetch, self.max_object_bytes, length).await {
-            Ok(writer) => writer,
-            Err(problem) => {
-                // Not remembered, because the budget may have room in a moment.
-                (self.remove_inflight)(None);
-                self.fetch.mark_not_cacheable(NotCacheable::Problem(problem));
-                return None;
-            }
-        };
+        let writer = self.open_writer(length).await?;
         let metadata =
             ObjectMetadata::of(response.headers(), length, self.requested_bounds.is_some());
         let may_go_to_disk = may_be_kept(response.headers());
         self.fetch.set_metadata(Arc::new(metadata.clone()));
         let end = match self.copy_body(writer, response, &metadata).await {
             Ok(end) => end,
-            Err(problem) => {
-                (self.remove_inflight)(None);
-                self.fetch.fail(problem);
-                return None;
-            }
+            Err(problem) => return self.fail(problem),
         };
-        let Some(body) = self.fetch.whole_body() else {
-            (self.remove_inflight)(None);
-            self.fetch.complete_windowed();
-            return None;
-        };
+        let body = self.take_whole_body()?;
         // From now on the length is known, so that ranges can be served.
         let length = body.total_length();
         let metadata = ObjectMetadata { length: Some(length), ..metadata };
@@ -125,28 +109,43 @@ impl FetchTask<'_> {
     /// that is fetched.
     pub async fn take_from_disk(&self, object: DiskObject) -> Option<FetchedObject> {
         let DiskObject { metadata, body, expires_at } = object;
-        let opened = InflightWriter::open(self.fetch, self.max_object_bytes, metadata.length).await;
-        let mut writer = match opened {
-            Ok(writer) => writer,
-            Err(problem) => {
-                (self.remove_inflight)(None);
-                self.fetch.mark_not_cacheable(NotCacheable::Problem(problem));
-                return None;
-            }
-        };
+        let mut writer = self.open_writer(metadata.length).await?;
         self.fetch.set_metadata(Arc::new(metadata.clone()));
         if let Err(problem) = writer.write(body).await {
-            (self.remove_inflight)(None);
-            self.fetch.fail(problem);
-            return None;
+            return self.fail(problem);
         }
-        let Some(body) = self.fetch.whole_body() else {
-            (self.remove_inflight)(None);
-            self.fetch.complete_windowed();
-            return None;
-        };
+        let body = self.take_whole_body()?;
         let expires_at = Some(expires_at);
         Some(FetchedObject { metadata, body, is_storable: true, may_go_to_disk: false, expires_at })
+    }
+
+    /// `None` where the budget has no room for a body of this length.
+    async fn open_writer(&self, length: Option<u64>) -> Option<InflightWriter<'_>> {
+        match InflightWriter::open(self.fetch, self.max_object_bytes, length).await {
+            Ok(writer) => Some(writer),
+            Err(problem) => {
+                // Not remembered, because the budget may have room in a moment.
+                (self.remove_inflight)(None);
+                self.fetch.mark_not_cacheable(NotCacheable::Problem(problem));
+                None
+            }
+        }
+    }
+
+    fn fail<T>(&self, problem: Problem) -> Option<T> {
+        (self.remove_inflight)(None);
+        self.fetch.fail(problem);
+        None
+    }
+
+    /// The body whose last byte was written. `None` where it went to the readers in windows.
+    fn take_whole_body(&self) -> Option<Chunks> {
+        let body = self.fetch.whole_body();
+        if body.is_none() {
+            (self.remove_inflight)(None);
+            self.fetch.complete_windowed();
+        }
+        body
     }
 
     async fn send(&self, request: Request<'_>) -> Result<Response, Problem> {
