@@ -52,7 +52,7 @@ mod tests {
     use super::*;
     use crate::parse_url;
 
-    /// What is written, and the request target: the table of docs/configure.md.
+    /// What is written, and the request target: the table of docs/api.md.
     const TARGETS: [(&str, &str); 21] = [
         ("/a.ts?q='x'&s=%27y%27", "/a.ts?q='x'&s=%27y%27"),
         ("/a'b.ts", "/a'b.ts"),

@@ -1,7 +1,7 @@
 use super::*;
 use crate::splice::Splice;
 
-const LONGEST: PlaylistWindow = PlaylistWindow::MaxDuration(Duration::from_secs(10));
+const TEN_SECOND_WINDOW: PlaylistWindow = PlaylistWindow::MaxDuration(Duration::from_secs(10));
 
 /// A live playlist of two-second segments, each with the tags before it.
 fn playlist(head: &str, segments: &[(u64, &str)]) -> String {
@@ -22,7 +22,7 @@ fn shortened(text: &str, window: PlaylistWindow) -> Option<String> {
 /// Checks the shortened playlist: the text above the first EXTINF, and the names of the segments.
 fn check(text: &str, head: &str, names: &[&str]) {
     let shortened_text =
-        shortened(text, LONGEST).unwrap_or_else(|| panic!("nothing is left out: {text}"));
+        shortened(text, TEN_SECOND_WINDOW).unwrap_or_else(|| panic!("nothing is left out: {text}"));
     let (header, _) = shortened_text.split_once("#EXTINF").unwrap();
     assert_eq!(header, format!("#EXTM3U\n{head}"), "{shortened_text}");
     let listed: Vec<&str> =
@@ -101,17 +101,25 @@ fn tags_of_the_whole_playlist_are_kept() {
 fn a_playlist_inside_the_window_is_unchanged() {
     let long = playlist("", &numbered(20..29));
     for (what, text, window) in [
-        ("as long as the window", playlist("", &numbered(20..25)), LONGEST),
+        ("as long as the window", playlist("", &numbered(20..25)), TEN_SECOND_WINDOW),
         ("no window", long.clone(), PlaylistWindow::Unlimited),
         ("all of it was there", long.clone(), PlaylistWindow::FromNumber(20)),
-        ("it never changes", playlist("#EXT-X-PLAYLIST-TYPE:VOD\n", &numbered(20..29)), LONGEST),
+        (
+            "it never changes",
+            playlist("#EXT-X-PLAYLIST-TYPE:VOD\n", &numbered(20..29)),
+            TEN_SECOND_WINDOW,
+        ),
         (
             "three target durations are needed",
             long.replace("DURATION:2", "DURATION:6"),
             PlaylistWindow::MaxDuration(Duration::from_secs(4)),
         ),
-        ("three segments are", playlist("", &numbered(20..23)).replace(":2,", ":9,"), LONGEST),
-        ("no durations", long.replace("#EXTINF:2,", "#EXTINF:,"), LONGEST),
+        (
+            "three segments are",
+            playlist("", &numbered(20..23)).replace(":2,", ":9,"),
+            TEN_SECOND_WINDOW,
+        ),
+        ("no durations", long.replace("#EXTINF:2,", "#EXTINF:,"), TEN_SECOND_WINDOW),
         (
             "a delta",
             playlist("#EXT-X-SKIP:SKIPPED-SEGMENTS=9\n", &numbered(20..29)),
@@ -156,7 +164,7 @@ fn a_certainly_short_playlist_is_not_parsed() {
             segment_count: segments,
             ..PlaylistTiming::default()
         };
-        assert_eq!(LONGEST.can_hold(&timing), expected, "{timing:?}");
+        assert_eq!(TEN_SECOND_WINDOW.can_hold(&timing), expected, "{timing:?}");
         assert!(
             PlaylistWindow::Unlimited.can_hold(&timing)
                 && !PlaylistWindow::FromNumber(0).can_hold(&timing)
@@ -172,6 +180,6 @@ fn what_a_playlist_lists_tells_whether_the_window_holds_it() {
     let quoted = whole.replacen("#EXTINF:2,", "#EXTINF:2,a#EXTINF:9,", 1);
     for (text, expected) in [(&whole, true), (&longer, false), (&hidden, false), (&quoted, true)] {
         let timing = PlaylistTiming { segment_count: 5, ..PlaylistTiming::default() };
-        assert_eq!(LONGEST.holds_listed(text.as_bytes(), &timing), expected, "{text}");
+        assert_eq!(TEN_SECOND_WINDOW.holds_listed(text.as_bytes(), &timing), expected, "{text}");
     }
 }

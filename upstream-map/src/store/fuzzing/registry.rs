@@ -16,9 +16,9 @@ const NUMBERS: [u64; 8] =
 const EDGES: usize = 3;
 const STEP_BYTES: usize = 5;
 
-/// What a registry has told, by rendition.
+/// What a registry has decided last, by rendition.
 #[derive(Clone, Default)]
-struct Told {
+struct LastDecisions {
     generation: u64,
     switch_record: Vec<u8>,
     /// Splice record and next number.
@@ -41,7 +41,7 @@ pub fn splice_registry(data: &[u8]) {
     let shared = SpliceRegistry::default();
     let edges: [SpliceRegistry; EDGES] = Default::default();
     // The shared registry is the last one.
-    let told: RefCell<[Told; EDGES + 1]> = RefCell::default();
+    let last_decisions: RefCell<[LastDecisions; EDGES + 1]> = RefCell::default();
     for step in data.as_chunks::<STEP_BYTES>().0 {
         let [who, what, generation, number, age] = *step;
         let edge = usize::from(who) % EDGES;
@@ -57,7 +57,7 @@ pub fn splice_registry(data: &[u8]) {
                 return ready(Err(()));
             }
             let decision = shared.propose(&proposal);
-            check(&mut told.borrow_mut()[EDGES], &proposal, &shared, true);
+            check(&mut last_decisions.borrow_mut()[EDGES], &proposal, &shared, true);
             ready(if delivery == Delivery::ReplyLost { Err(()) } else { Ok(decision) })
         }));
         let mut context = Context::from_waker(Waker::noop());
@@ -67,7 +67,7 @@ pub fn splice_registry(data: &[u8]) {
         if decision.is_err() {
             registry.propose_locally(&proposal);
         }
-        check(&mut told.borrow_mut()[edge], &proposal, registry, false);
+        check(&mut last_decisions.borrow_mut()[edge], &proposal, registry, false);
     }
 }
 
@@ -100,16 +100,21 @@ fn build_proposal(
 
 /// Compares what a registry says now with what it has said before. An edge may give up what it has
 /// decided alone, but neither a generation nor a number.
-fn check(told: &mut Told, proposal: &SpliceProposal, registry: &SpliceRegistry, is_shared: bool) {
+fn check(
+    last_decisions: &mut LastDecisions,
+    proposal: &SpliceProposal,
+    registry: &SpliceRegistry,
+    is_shared: bool,
+) {
     let (stream, rendition) = (proposal.stream.clone(), proposal.rendition.clone());
     let now = registry.propose(&SpliceProposal::query(stream, rendition.clone(), 0));
-    let (record, next_number) = told.renditions.entry(rendition).or_default();
-    assert!(now.generation >= told.generation, "an earlier generation");
+    let (record, next_number) = last_decisions.renditions.entry(rendition).or_default();
+    assert!(now.generation >= last_decisions.generation, "an earlier generation");
     assert!(now.next_number >= *next_number, "{next_number} steps back to {}", now.next_number);
     assert!(now.first_free_number() >= now.next_number);
-    let is_new = now.generation > told.generation;
+    let is_new = now.generation > last_decisions.generation;
     if is_shared && !is_new {
-        assert_eq!(now.switch_record, told.switch_record, "another switch record");
+        assert_eq!(now.switch_record, last_decisions.switch_record, "another switch record");
         if record.is_some() {
             assert_eq!(now.splice_record, *record, "another splice record");
         } else if now.splice_record.is_none() {
@@ -119,7 +124,8 @@ fn check(told: &mut Told, proposal: &SpliceProposal, registry: &SpliceRegistry, 
     (*record, *next_number) = (now.splice_record.clone(), now.next_number);
     if is_new {
         // The generation begins without splice records, and next numbers stay.
-        told.renditions.values_mut().for_each(|(record, _)| *record = None);
-        (told.generation, told.switch_record) = (now.generation, now.switch_record);
+        last_decisions.renditions.values_mut().for_each(|(record, _)| *record = None);
+        (last_decisions.generation, last_decisions.switch_record) =
+            (now.generation, now.switch_record);
     }
 }
