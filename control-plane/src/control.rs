@@ -1,12 +1,11 @@
 //! [`ControlPlane`]: the schedule and the engine, wired together.
 
 use std::future::Future;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use pitwall_fetch::Fetcher;
-use pitwall_upstream_map::Store;
+use pitwall_upstream_map::{StateDirectory, Store};
 use tokio::sync::watch;
 
 use crate::clock::Clock;
@@ -29,7 +28,7 @@ pub struct ControlPlaneConfig {
     pub settings: ControlPlaneSettings,
     pub extract: ExtractConfig,
     /// Directory of `schedule.json` and `history.json`.
-    pub state_dir: PathBuf,
+    pub state_dir: StateDirectory,
     /// Longest time between two checks of an upstream; an upstream in doubt is listed only if it
     /// passed a check within this time.
     pub check_interval: Duration,

@@ -3,12 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
-use pitwall_upstream_map::StreamId;
+use pitwall_upstream_map::{StateDirectory, StreamId};
 use serde::{Deserialize, Serialize};
 
 use crate::model::upstream_stats::UpstreamHistory;
@@ -79,7 +78,7 @@ struct LoadedHistory {
 }
 
 impl HistoryStore {
-    pub(crate) fn new(directory: PathBuf) -> Self {
+    pub(crate) fn new(directory: impl Into<StateDirectory>) -> Self {
         Self {
             file: StateFile::new(directory, "history", FORMAT_VERSION),
             last_revision: AtomicU64::new(0),

@@ -10,6 +10,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use pitwall_upstream_map::StateDirectory;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -19,7 +20,7 @@ const ABANDONED_FILE_MIN_AGE: Duration = Duration::from_hours(1);
 
 #[derive(Clone, Debug)]
 pub(crate) struct StateFile {
-    directory: PathBuf,
+    directory: StateDirectory,
     name: &'static str,
     /// Format version of the body; a file of another format is ignored.
     format: u32,
@@ -46,16 +47,20 @@ enum StateFileError {
 }
 
 impl StateFile {
-    pub(crate) fn new(directory: PathBuf, name: &'static str, format: u32) -> Self {
-        Self { directory, name, format }
+    pub(crate) fn new(
+        directory: impl Into<StateDirectory>,
+        name: &'static str,
+        format: u32,
+    ) -> Self {
+        Self { directory: directory.into(), name, format }
     }
 
     fn path(&self) -> PathBuf {
-        self.directory.join(format!("{}.json", self.name))
+        self.directory.path().join(format!("{}.json", self.name))
     }
 
     fn previous_path(&self) -> PathBuf {
-        self.directory.join(format!("{}.previous.json", self.name))
+        self.directory.path().join(format!("{}.previous.json", self.name))
     }
 
     /// Loads what was saved last, or its predecessor when `NAME.json` is unusable. An unusable file
@@ -75,12 +80,16 @@ impl StateFile {
         let body = serde_json::value::to_raw_value(body)?;
         let envelope = Envelope { format: self.format, blake3: checksum(&body), body: &body };
         let text = serde_json::to_vec(&envelope)?;
-        fs::create_dir_all(&self.directory)?;
+        self.directory.write(|| self.replace(&text))
+    }
+
+    fn replace(&self, text: &[u8]) -> io::Result<()> {
+        fs::create_dir_all(self.directory.path())?;
         self.remove_abandoned_files();
         // A random name, as another control plane may write to the same shared volume.
         let name = format!("{}.json.{:016x}.new", self.name, rand::random::<u64>());
-        let new = self.directory.join(name);
-        let written = write_synced(&new, &text).and_then(|()| self.rotate(&new));
+        let new = self.directory.path().join(name);
+        let written = write_synced(&new, text).and_then(|()| self.rotate(&new));
         if written.is_err() {
             // A failure to delete the temporary file is ignored: `remove_abandoned_files` deletes
             // it later.
@@ -108,7 +117,7 @@ impl StateFile {
             _ => {}
         }
         fs::rename(new, self.path())?;
-        match File::open(&self.directory)?.sync_all() {
+        match File::open(self.directory.path())?.sync_all() {
             // Some network file systems cannot sync a directory; their servers make the rename
             // durable.
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
@@ -118,7 +127,7 @@ impl StateFile {
     }
 
     fn remove_abandoned_files(&self) {
-        let Ok(entries) = fs::read_dir(&self.directory) else { return };
+        let Ok(entries) = fs::read_dir(self.directory.path()) else { return };
         let prefix = format!("{}.json.", self.name);
         for entry in entries.flatten() {
             let name = entry.file_name();

@@ -121,7 +121,7 @@ impl ControlPlaneServer {
         let config = ControlPlaneConfig {
             settings: settings::control_settings(config, token)?,
             extract,
-            state_dir,
+            state_dir: state_dir.into(),
             check_interval: ControlPlaneConfig::DEFAULT_CHECK_INTERVAL,
             public_url,
         };

@@ -45,7 +45,7 @@ impl AnyStore {
             prefix,
             keys: keys.store_keys(),
             key_file: keys.location.clone(),
-            state_dir: state_dir.to_owned(),
+            state_dir: state_dir.to_owned().into(),
             lease_duration: RedisConfig::LEASE_DURATION,
             check_interval: RedisConfig::CHECK_INTERVAL,
             has_own_edge,

@@ -9,6 +9,7 @@
 //!   text with its entity tag.
 //! - [`store`]: [`Store`], which carries a map from the control plane to the edges.
 //! - [`feedback`]: what the edges report: viewers per stream, failed and stalled upstreams.
+//! - [`state_directory`]: where a process keeps what outlives it.
 //! - [`command_signature`]: how an edge proves to a control plane that a command is the operator's;
 //!   [`trace_context`]: which trace it belongs to.
 //! - `fuzzing`: properties that hold for any input; only for tests and the fuzz targets.
@@ -24,6 +25,7 @@ pub mod feedback;
 pub mod fuzzing;
 pub mod map;
 pub mod slug;
+pub mod state_directory;
 pub mod store;
 pub mod stream;
 pub mod trace_context;
@@ -31,6 +33,7 @@ pub mod trace_context;
 pub use command_signature::{CommandKey, CommandSignature, PRECONDITION_HEADERS};
 pub use feedback::EdgeFeedback;
 pub use map::UpstreamMap;
+pub use state_directory::StateDirectory;
 pub use store::{
     InvalidRedisAddress, Leadership, MapReach, MemoryStore, RedisAddress, RedisConfig, RedisStore,
     Store, StoreError, StoreSecrets,

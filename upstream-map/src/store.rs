@@ -150,6 +150,29 @@ pub trait Store: Send + Sync + 'static {
         self.current_map().fence.subscribe()
     }
 
+    /// Records whether the control plane of this process works as the leader, or still saves what it
+    /// knows.
+    fn set_leader_working(&self, is_working: bool) {
+        self.current_map().is_leader_working.send_replace(is_working);
+    }
+
+    /// Gives up the lead for a successor of this process, and does not seek it again until
+    /// [`resume_leadership`](Self::resume_leadership). Returns when the control plane of this process
+    /// has saved what it knows.
+    async fn yield_leadership(&self) {
+        self.current_map().fence.send_replace(None);
+        self.current_map().wait_until_leader_rests().await;
+    }
+
+    /// Seeks the lead again, as the successor has failed.
+    fn resume_leadership(&self) {
+        self.current_map().fence.send_replace(ONLY_LEADER);
+    }
+
+    /// Writes the current map and the numbers of all streams to the state directory, if this store
+    /// keeps one.
+    async fn save_state(&self) {}
+
     /// The leader, as far as this process knows.
     fn leadership(&self) -> Leadership {
         match *self.subscribe_fence().borrow() {
@@ -169,6 +192,9 @@ pub enum MapReach {
     /// other edges get it when the store is back, unless another control plane leads by then.
     OwnEdge,
 }
+
+/// The fence of a process that leads because it is the only one.
+const ONLY_LEADER: Option<u64> = Some(0);
 
 /// Which process may publish.
 #[derive(Clone, Debug, PartialEq, Eq)]

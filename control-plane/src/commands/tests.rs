@@ -99,7 +99,7 @@ impl TestControlPlane {
                 admin_token: token.map(|token| AdminToken::new(token.as_bytes()).unwrap()),
             },
             extract: ExtractConfig::default(),
-            state_dir: state.path().to_owned(),
+            state_dir: state.path().to_owned().into(),
             check_interval: ControlPlaneConfig::DEFAULT_CHECK_INTERVAL,
             public_url: PublicUrl::new("https://edge.test/".parse().unwrap()),
         };

@@ -162,7 +162,7 @@ async fn from_configuration_to_public_documents() {
             admin_token: None,
         },
         extract: ExtractConfig::default(),
-        state_dir: directory.path().to_owned(),
+        state_dir: directory.path().to_owned().into(),
         check_interval: ControlPlaneConfig::DEFAULT_CHECK_INTERVAL,
         public_url: PublicUrl::new("https://edge.test/".parse().unwrap()),
     };

@@ -36,6 +36,7 @@ impl Engine {
                 // A closed fence means that the store is dropped, and with it the process.
                 return std::future::pending().await;
             };
+            self.store.set_leader_working(true);
             self.apply_settings();
             self.take_over_leadership();
             // Another fence is another lease: another control plane may have led in between.
@@ -48,6 +49,8 @@ impl Engine {
             } else {
                 self.refuse_switches();
             }
+            self.save_history().await;
+            self.store.set_leader_working(false);
         }
     }
 

@@ -190,7 +190,7 @@ impl Engine {
         });
     }
 
-    fn save_history(&mut self) -> impl Future<Output = ()> + Send + use<> {
+    pub(super) fn save_history(&mut self) -> impl Future<Output = ()> + Send + use<> {
         self.persisted.last_saved_at = Instant::now();
         let history_store = self.persisted.history_store.clone();
         let revision = history_store.begin_revision(self.collect_history(), self.clock.now());

@@ -1,12 +1,12 @@
 //! [`SchedulePoller`]: polls the providers and the override file, merges their snapshots into the
 //! schedule, and saves it.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use pitwall_fetch::Fetcher;
+use pitwall_upstream_map::StateDirectory;
 use pitwall_upstream_map::documents::Schedule;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -47,7 +47,7 @@ impl SchedulePoller {
     /// The override file cannot be read, or one of its keys is wrong.
     pub(crate) fn new(
         mut config: watch::Receiver<ScheduleConfig>,
-        directory: PathBuf,
+        directory: StateDirectory,
         fetcher: Arc<Fetcher>,
         clock: Clock,
         metrics: ScheduleMetrics,
@@ -63,7 +63,7 @@ impl SchedulePoller {
     fn with_providers(
         providers: Vec<Box<dyn Provider>>,
         mut override_file: Option<OverrideFile>,
-        directory: PathBuf,
+        directory: StateDirectory,
         fetcher: Arc<Fetcher>,
         clock: Clock,
         metrics: ScheduleMetrics,

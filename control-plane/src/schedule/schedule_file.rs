@@ -2,9 +2,9 @@
 //! first poll.
 
 use std::io;
-use std::path::PathBuf;
 
 use jiff::Timestamp;
+use pitwall_upstream_map::StateDirectory;
 use pitwall_upstream_map::documents::Schedule;
 use serde::{Deserialize, Serialize};
 
@@ -33,7 +33,7 @@ pub(crate) struct StoredProvider {
 }
 
 impl StoredScheduleFile {
-    pub(crate) fn new(directory: PathBuf) -> Self {
+    pub(crate) fn new(directory: StateDirectory) -> Self {
         Self(StateFile::new(directory, "schedule", FORMAT_VERSION))
     }
 

@@ -59,7 +59,7 @@ fn writers_do_not_tear_each_others_files() {
     });
     file.save(&"2026").unwrap();
     assert_eq!(load_season(&file).as_deref(), Some("2026"));
-    let names = fs::read_dir(&file.directory).unwrap();
+    let names = fs::read_dir(file.directory.path()).unwrap();
     let mut names: Vec<_> = names.map(|one| one.unwrap().file_name()).collect();
     names.sort();
     assert_eq!(names, ["seasons.json", "seasons.previous.json"]);

@@ -1,12 +1,16 @@
 //! [`CurrentMap`]: the state that every store has in memory, so that reading never waits.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 use crate::feedback::EdgeFeedback;
 use crate::map::UpstreamMap;
+
+/// How long a control plane that no longer leads may take to save what it knows.
+const LEADER_REST_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The current map, the fencing token, and the feedback of edges.
 pub struct CurrentMap {
@@ -16,6 +20,9 @@ pub struct CurrentMap {
     unreadable_reason: Mutex<Option<String>>,
     /// Fencing token under which this process may publish; `None` while it is not the leader.
     pub(super) fence: watch::Sender<Option<u64>>,
+    /// Whether a control plane of this process works as the leader, or saves what it knows after
+    /// that.
+    pub(super) is_leader_working: watch::Sender<bool>,
     pub(super) feedback: EdgeFeedback,
 }
 
@@ -27,7 +34,18 @@ impl CurrentMap {
             unreadable_reason: Mutex::default(),
             map: ArcSwap::from_pointee(map),
             fence: watch::Sender::new(fence),
+            is_leader_working: watch::Sender::new(false),
             feedback: EdgeFeedback::default(),
+        }
+    }
+
+    /// Waits until the control plane of this process, which may no longer publish, has saved what
+    /// it knows. A disk that hangs is not waited for.
+    pub(super) async fn wait_until_leader_rests(&self) {
+        let mut working = self.is_leader_working.subscribe();
+        let rests = working.wait_for(|is_working| !*is_working);
+        if tokio::time::timeout(LEADER_REST_TIMEOUT, rests).await.is_err() {
+            tracing::warn!("the history is not saved: the disk of [state] dir is slow; check it");
         }
     }
 

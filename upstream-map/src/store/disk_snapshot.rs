@@ -18,6 +18,7 @@ use serde::de::DeserializeOwned;
 use super::entry_cipher::EntryCipher;
 use super::splice_registry::{RegistrySnapshot, SpliceRegistry};
 use crate::map::UpstreamMap;
+use crate::state_directory::StateDirectory;
 
 const MAP_FILE: SnapshotFormat =
     SnapshotFormat { name: "map", magic: b"pitwall map 1\n", cipher_field: "disk" };
@@ -34,7 +35,7 @@ struct SnapshotFormat {
 
 #[derive(Clone)]
 pub(super) struct DiskSnapshot {
-    directory: PathBuf,
+    directory: StateDirectory,
     /// Maps are saved from several tasks, one at a time, and an older one never replaces a newer
     /// one.
     map_saves: Arc<MapSaves>,
@@ -69,12 +70,12 @@ pub(super) fn pause_after_save(interval: Duration, took: Duration) -> Duration {
 }
 
 impl DiskSnapshot {
-    pub(super) fn new(directory: PathBuf) -> Self {
-        Self { directory, map_saves: Arc::default() }
+    pub(super) fn new(directory: impl Into<StateDirectory>) -> Self {
+        Self { directory: directory.into(), map_saves: Arc::default() }
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.directory.join(name)
+        self.directory.path().join(name)
     }
 
     /// Loads the newest readable map. Also returns the files that cannot be read, with the reason.
@@ -157,8 +158,17 @@ impl DiskSnapshot {
         value: &impl Serialize,
         cipher: &EntryCipher,
     ) -> Result<(), SnapshotError> {
+        self.directory.write(|| self.replace_file(file, value, cipher))
+    }
+
+    fn replace_file(
+        &self,
+        file: &SnapshotFormat,
+        value: &impl Serialize,
+        cipher: &EntryCipher,
+    ) -> Result<(), SnapshotError> {
         let sealed = cipher.seal(file.cipher_field, &serde_json::to_vec(value)?);
-        fs::create_dir_all(&self.directory)?;
+        fs::create_dir_all(self.directory.path())?;
         let new_path = self.path(&format!("{}.new", file.name));
         let path = self.path(file.name);
         let mut output = create_private_file(&new_path)?;
@@ -171,7 +181,7 @@ impl DiskSnapshot {
             _ => {}
         }
         fs::rename(&new_path, &path)?;
-        Ok(File::open(&self.directory)?.sync_all()?)
+        Ok(File::open(self.directory.path())?.sync_all()?)
     }
 }
 

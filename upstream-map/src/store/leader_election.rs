@@ -41,14 +41,30 @@ impl RedisStore {
         }
         let holder = format!("{} {}", self.process_id, command_address.unwrap_or_default());
         let holder = self.cipher.seal(LEASE_CIPHER_FIELD, holder.as_bytes());
+        let campaign_until_yielded = async {
+            let mut yields = self.yields_leadership.subscribe();
+            loop {
+                tokio::select! {
+                    never = self.campaign(&holder) => match never {},
+                    _ = yields.wait_for(|yields| *yields) => {}
+                }
+                self.give_up_lease(&holder, "another process takes over").await;
+                // Waiting fails only when the sender is dropped, and `self` holds it.
+                let _ = yields.wait_for(|yields| !*yields).await;
+            }
+        };
         tokio::select! {
-            never = self.campaign(&holder) => match never {},
+            () = campaign_until_yielded => {}
             () = stop => {}
         }
+        self.give_up_lease(&holder, "this control plane stops").await;
+    }
+
+    async fn give_up_lease(&self, holder: &[u8], why: &str) {
         if self.current_map.fence.borrow().is_some() {
-            self.step_down("this control plane stops");
+            self.step_down(why);
             // If the release fails, the lease expires by itself.
-            let _ = timeout(LEASE_RELEASE_TIMEOUT, self.release_lease(&holder)).await;
+            let _ = timeout(LEASE_RELEASE_TIMEOUT, self.release_lease(holder)).await;
         }
     }
 

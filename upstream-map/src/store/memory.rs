@@ -1,6 +1,5 @@
 //! [`MemoryStore`]: writer and readers in one process.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,10 +10,11 @@ use super::disk_snapshot::{self, DiskSnapshot};
 use super::entry_cipher::EntryCipher;
 use super::registry_file::RegistryFile;
 use super::{
-    CurrentMap, MapReach, SpliceDecision, SpliceProposal, SpliceRegistry, Store, StoreError,
-    StoreSecrets,
+    CurrentMap, MapReach, ONLY_LEADER, SpliceDecision, SpliceProposal, SpliceRegistry, Store,
+    StoreError, StoreSecrets,
 };
 use crate::map::UpstreamMap;
+use crate::state_directory::StateDirectory;
 
 /// A store in memory, optionally with a copy on disk.
 pub struct MemoryStore {
@@ -44,10 +44,11 @@ impl MemoryStore {
     /// A store that continues from the state of the last process. Sources for which `is_source` is
     /// false are dropped from the map.
     pub fn with_state_dir(
-        state_dir: PathBuf,
+        state_dir: impl Into<StateDirectory>,
         keys: &StoreSecrets,
         is_source: impl Fn(&str) -> bool,
     ) -> Arc<Self> {
+        let state_dir = state_dir.into();
         let (disk_snapshot, cipher) =
             (DiskSnapshot::new(state_dir.clone()), EntryCipher::new(keys));
         let (map, mut load_errors) = disk_snapshot.load_map(&cipher);
@@ -76,8 +77,7 @@ impl MemoryStore {
         splice_registry: SpliceRegistry,
         persistence: Option<Persistence>,
     ) -> Self {
-        // This process is always the leader.
-        Self { current_map: CurrentMap::new(map, Some(0)), splice_registry, persistence }
+        Self { current_map: CurrentMap::new(map, ONLY_LEADER), splice_registry, persistence }
     }
 
     /// Writes state to disk until `stop` completes.
@@ -120,6 +120,12 @@ impl Store for MemoryStore {
 
     fn current_map(&self) -> &CurrentMap {
         &self.current_map
+    }
+
+    async fn save_state(&self) {
+        let Some(persistence) = &self.persistence else { return };
+        persistence.registry_file.write_all(&self.splice_registry).await;
+        persistence.disk_snapshot.save_map_or_warn(self.map(), &persistence.cipher).await;
     }
 
     async fn propose_splice(&self, proposal: &SpliceProposal) -> SpliceDecision {
@@ -198,6 +204,46 @@ mod tests {
             ..query("v", 1)
         };
         check("nothing begins below", &store().propose_splice(&begins).await, (1, "c", "", 499));
+    }
+
+    #[tokio::test]
+    async fn a_successor_begins_with_what_was_released_and_nothing_is_written_beside_it() {
+        use crate::store::splice_registry::tests::{check, query};
+        use crate::store::tests::sample_map;
+        let state = tempfile::tempdir().unwrap();
+        let directory = StateDirectory::from(state.path().to_owned());
+        let first = MemoryStore::with_state_dir(directory.clone(), &keys(), |_| true);
+        let persistence_task = tokio::spawn(first.clone().run_persistence(std::future::pending()));
+        let publish_number = async |next_number| {
+            let switch_record = b"a".to_vec();
+            let proposal = SpliceProposal { switch_record, next_number, ..query("v", 3) };
+            first.propose_splice(&proposal).await
+        };
+        let start = Some(crate::store::RenditionStart { published: 7, record: b"a".to_vec() });
+        let beginning = SpliceProposal { switch_record: b"a".to_vec(), start, ..query("v", 3) };
+        first.propose_splice(&beginning).await;
+        let check_successor = async |what: &str, version, next_number| {
+            let store = MemoryStore::with_state_dir(state.path().to_owned(), &keys(), |_| true);
+            assert_eq!(store.map().version, version, "{what}");
+            check(what, &store.propose_splice(&query("v", 0)).await, (3, "a", "a", next_number));
+        };
+        first.publish(sample_map(7, &["World feed"])).await.unwrap();
+        publish_number(8).await;
+        first.yield_leadership().await;
+        assert_eq!(*first.subscribe_fence().borrow(), None);
+        first.save_state().await;
+        directory.release();
+        check_successor("all is there", 7, 8).await;
+        first.publish(sample_map(8, &["World feed"])).await.unwrap();
+        publish_number(20).await;
+        first.save_state().await;
+        check_successor("of the old process nothing is written", 7, 8).await;
+        directory.reclaim();
+        first.save_state().await;
+        first.resume_leadership();
+        assert_eq!(*first.subscribe_fence().borrow(), ONLY_LEADER);
+        check_successor("the successor failed: all is written", 8, 20).await;
+        persistence_task.abort();
     }
 
     #[tokio::test]

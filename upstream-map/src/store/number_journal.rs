@@ -21,6 +21,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout};
 
+use crate::state_directory::StateDirectory;
 use crate::stream::StreamId;
 
 /// The next number of each rendition, by stream.
@@ -37,6 +38,7 @@ const REWRITE_MIN_BYTES: u64 = 256 << 10;
 const FILE_NAME: &str = "numbers";
 
 pub(super) struct NumberJournal {
+    directory: StateDirectory,
     path: PathBuf,
     inner: Mutex<Inner>,
     append_requested: Notify,
@@ -61,8 +63,9 @@ struct Inner {
 impl NumberJournal {
     /// Opens the journal of this state directory, and returns the numbers that it has. Lines that
     /// cannot be read, as after a crash, are left out.
-    pub(super) fn open(directory: &Path) -> (Self, NextNumbers) {
-        let path = directory.join(FILE_NAME);
+    pub(super) fn open(directory: impl Into<StateDirectory>) -> (Self, NextNumbers) {
+        let directory = directory.into();
+        let path = directory.path().join(FILE_NAME);
         let text = fs::read(&path).unwrap_or_default();
         let mut numbers = NextNumbers::new();
         for line in String::from_utf8_lossy(&text).lines() {
@@ -77,6 +80,7 @@ impl NumberJournal {
             requested_lines: 0,
         };
         let journal = Self {
+            directory,
             path,
             inner: Mutex::new(inner),
             append_requested: Notify::new(),
@@ -129,6 +133,24 @@ impl NumberJournal {
         }
     }
 
+    /// Writes the next numbers of all renditions again, and returns when they are written or the
+    /// disk is too slow: for a successor, and after a time in which nothing was written.
+    pub(super) async fn record_all(&self) {
+        let mut written_lines = self.written_lines.subscribe();
+        let requested_lines = {
+            let mut inner = self.lock_inner();
+            let Inner { numbers, pending, requested_lines } = &mut *inner;
+            push_lines(pending, numbers);
+            *requested_lines += 1;
+            *requested_lines
+        };
+        self.append_requested.notify_one();
+        let is_written = written_lines.wait_for(|written| *written >= requested_lines);
+        if timeout(APPEND_TIMEOUT, is_written).await.is_err() {
+            tracing::warn!("writing the state directory takes too long; check the disk");
+        }
+    }
+
     /// Writes what is requested.
     pub(super) async fn run(self: &Arc<Self>) -> Infallible {
         let mut synced_at = Instant::now();
@@ -140,7 +162,9 @@ impl NumberJournal {
                 (std::mem::take(&mut inner.pending), inner.requested_lines)
             };
             let journal = self.clone();
-            let append = tokio::task::spawn_blocking(move || journal.append(&lines));
+            let append = tokio::task::spawn_blocking(move || {
+                journal.directory.write(|| journal.append(&lines))
+            });
             match append.await {
                 Ok(Ok(())) => has_warned = false,
                 Ok(Err(error)) => {
@@ -174,11 +198,7 @@ impl NumberJournal {
             return Ok(());
         }
         let mut text = String::new();
-        for (stream, numbers) in &self.lock_inner().numbers {
-            for (rendition, next) in numbers {
-                push_line(&mut text, stream, rendition, *next);
-            }
-        }
+        push_lines(&mut text, &self.lock_inner().numbers);
         let new_path = self.path.with_extension("new");
         let mut file = open_private(&new_path, OpenOptions::new().write(true).truncate(true))?;
         file.write_all(text.as_bytes())?;
@@ -215,6 +235,15 @@ fn open_private(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     options.create(true).mode(0o600).open(path)
 }
 
+/// A line for each rendition.
+fn push_lines(text: &mut String, numbers: &NextNumbers) {
+    for (stream, numbers) in numbers {
+        for (rendition, next) in numbers {
+            push_line(text, stream, rendition, *next);
+        }
+    }
+}
+
 /// A line: next number, stream and rendition, and the beginning of their hash.
 fn push_line(text: &mut String, stream: &StreamId, rendition: &str, next: u64) {
     let record = format!("{next} {stream} {rendition}");
@@ -245,7 +274,7 @@ mod tests {
     }
 
     fn numbers_in(directory: &Path) -> Vec<(String, u64)> {
-        let (_, numbers) = NumberJournal::open(directory);
+        let (_, numbers) = NumberJournal::open(directory.to_owned());
         let mut numbers: Vec<_> =
             numbers.get(&stream()).cloned().unwrap_or_default().into_iter().collect();
         numbers.sort();
@@ -257,7 +286,7 @@ mod tests {
     async fn a_number_is_on_disk_before_it_is_published() {
         let directory = tempfile::tempdir().unwrap();
         for (first, last) in [(5, 7), (8, 9)] {
-            let (journal, _) = NumberJournal::open(directory.path());
+            let (journal, _) = NumberJournal::open(directory.path().to_owned());
             let journal = Arc::new(journal);
             let task = tokio::spawn({
                 let journal = journal.clone();
@@ -303,7 +332,7 @@ mod tests {
     #[test]
     fn a_long_journal_is_written_anew() {
         let directory = tempfile::tempdir().unwrap();
-        let (journal, _) = NumberJournal::open(directory.path());
+        let (journal, _) = NumberJournal::open(directory.path().to_owned());
         journal.request_write(&stream(), "v", 7);
         let mut lines = String::new();
         while (lines.len() as u64) < REWRITE_MIN_BYTES {
@@ -317,7 +346,7 @@ mod tests {
     #[test]
     fn a_journal_of_many_renditions_is_not_written_anew_for_each_number() {
         let directory = tempfile::tempdir().unwrap();
-        let (journal, _) = NumberJournal::open(directory.path());
+        let (journal, _) = NumberJournal::open(directory.path().to_owned());
         for rendition in 0..8_000 {
             journal.request_write(&stream(), &format!("r{rendition}-{}", "x".repeat(40)), 7);
         }

@@ -1,6 +1,5 @@
 //! [`RedisStore`]: many processes on many machines, all of which serve reads from memory.
 
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,6 +8,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use prometheus::Registry;
 use redis::aio::MultiplexedConnection;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::baseline::Baseline;
@@ -26,6 +26,7 @@ use super::{
     SpliceRegistry, Store, StoreError,
 };
 use crate::map::UpstreamMap;
+use crate::state_directory::StateDirectory;
 
 /// Configuration of a [`RedisStore`].
 pub struct RedisConfig {
@@ -36,7 +37,7 @@ pub struct RedisConfig {
     /// Configuration key and path of the key file, for log messages.
     pub key_file: String,
     /// Directory of the disk snapshots.
-    pub state_dir: PathBuf,
+    pub state_dir: StateDirectory,
     /// Lease duration: how long a leader stays leader without renewing.
     pub lease_duration: Duration,
     /// Interval of checks for a missed change notice.
@@ -57,6 +58,8 @@ pub struct RedisStore {
     pub(super) current_map: CurrentMap,
     /// The leader while this process is not.
     pub(super) leadership: Mutex<Leadership>,
+    /// Whether this process leaves the lease to its successor.
+    pub(super) yields_leadership: watch::Sender<bool>,
     /// Hashes of the current map's entries as Redis has them; changed together with the map.
     pub(super) baseline: Mutex<Baseline>,
     /// Connection for writing; the lock allows one publication at a time.
@@ -112,6 +115,7 @@ impl RedisStore {
         Ok(Arc::new(Self {
             current_map: CurrentMap::new(map, None),
             leadership: Mutex::new(Leadership::Unknown),
+            yields_leadership: watch::Sender::new(false),
             baseline: Mutex::default(),
             writer_connection: tokio::sync::Mutex::default(),
             splice_registry,
@@ -214,6 +218,23 @@ impl Store for RedisStore {
 
     fn find_peer_next_number(&self, stream: &str, rendition: &str) -> Option<PeerNextNumber> {
         self.registry_client.peer_numbers.get(stream, rendition)
+    }
+
+    async fn yield_leadership(&self) {
+        self.yields_leadership.send_replace(true);
+        let mut fence = self.current_map.fence.subscribe();
+        // Waiting fails only when the sender is dropped, and `self` holds it.
+        let _ = fence.wait_for(Option::is_none).await;
+        self.current_map.wait_until_leader_rests().await;
+    }
+
+    fn resume_leadership(&self) {
+        self.yields_leadership.send_replace(false);
+    }
+
+    async fn save_state(&self) {
+        self.registry_file.write_all(&self.splice_registry).await;
+        self.disk_snapshot.save_map_or_warn(self.current_map.map(), &self.cipher).await;
     }
 
     fn leadership(&self) -> Leadership {

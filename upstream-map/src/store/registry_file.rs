@@ -20,6 +20,7 @@ use super::SpliceRegistry;
 use super::disk_snapshot::{DiskSnapshot, SnapshotError};
 use super::entry_cipher::EntryCipher;
 use super::number_journal::NumberJournal;
+use crate::state_directory::StateDirectory;
 use crate::stream::StreamId;
 
 /// About ten minutes of segments.
@@ -44,10 +45,10 @@ pub(super) struct RegistryFile {
 impl RegistryFile {
     /// Opens the file. Returns its registry, and the files that cannot be read.
     pub(super) fn open(
-        directory: PathBuf,
+        directory: StateDirectory,
         cipher: EntryCipher,
     ) -> (Self, SpliceRegistry, Vec<(PathBuf, SnapshotError)>) {
-        let (journal, next_numbers) = NumberJournal::open(&directory);
+        let (journal, next_numbers) = NumberJournal::open(directory.clone());
         let disk_snapshot = DiskSnapshot::new(directory);
         let (registry, load_errors) = disk_snapshot.load_splices(&cipher);
         registry.raise_next_numbers(next_numbers);
@@ -118,6 +119,12 @@ impl RegistryFile {
     /// Writes the numbers that are recorded.
     pub(super) async fn run_journal(&self) -> Infallible {
         self.journal.run().await
+    }
+
+    /// Writes all that is known. Returns when it is written, or the disk is too slow.
+    pub(super) async fn write_all(self: &Arc<Self>, registry: &SpliceRegistry) {
+        self.write(registry).await;
+        self.journal.record_all().await;
     }
 
     /// Waits for a write request.

@@ -116,7 +116,7 @@ impl StoreProcess {
             prefix: "test".to_owned(),
             keys: StoreSecrets { current: [key; 32], previous: previous.map(|key| [key; 32]) },
             key_file: "[access] seal_key_file /run/seal.key".to_owned(),
-            state_dir: state.path().to_owned(),
+            state_dir: state.path().to_owned().into(),
             lease_duration: LEASE_DURATION,
             check_interval: Duration::from_millis(300),
             has_own_edge,

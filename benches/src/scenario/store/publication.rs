@@ -174,7 +174,7 @@ fn open_store(redis: &RedisServer, state: &Path) -> anyhow::Result<Arc<RedisStor
         prefix: "bench".to_owned(),
         keys: StoreSecrets { current: [7; 32], previous: None },
         key_file: "the bench's key".to_owned(),
-        state_dir: state.to_owned(),
+        state_dir: state.to_owned().into(),
         lease_duration: RedisConfig::LEASE_DURATION,
         check_interval: RedisConfig::CHECK_INTERVAL,
         has_own_edge: false,

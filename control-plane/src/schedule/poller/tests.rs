@@ -106,7 +106,7 @@ impl PollerHarness {
         let metrics = ScheduleMetrics::register(&registry).unwrap();
         let poller = SchedulePoller::new(
             watch::Sender::new(config.clone()).subscribe(),
-            directory.to_owned(),
+            directory.to_owned().into(),
             fetcher,
             clock,
             metrics,

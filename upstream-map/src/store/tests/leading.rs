@@ -28,6 +28,23 @@ async fn a_standby_takes_over_and_the_old_leader_is_fenced() {
     second.assert_map(2, &["World feed", "Pit lane"]);
 }
 
+/// The lease lasts longer than a successor waits for it.
+#[tokio::test]
+async fn a_leader_that_yields_passes_the_lease_on_and_can_seek_it_again() {
+    let server = RedisServer::start();
+    let first = StoreProcess::leader(&server).await;
+    first.store.yield_leadership().await;
+    assert_eq!(*first.store.subscribe_fence().borrow(), None);
+    let mut second = StoreProcess::start(&server).start_sync().start_election();
+    let began_at = Instant::now();
+    second.wait_for_leadership().await;
+    assert!(began_at.elapsed() < LEASE_DURATION, "{:?}", began_at.elapsed());
+    assert_eq!(*first.store.subscribe_fence().borrow(), None, "it does not seek the lease");
+    second.kill();
+    first.store.resume_leadership();
+    first.wait_for_leadership().await;
+}
+
 /// No process leads while Redis refuses connections or hangs, whether it was the leader or a
 /// standby before.
 #[tokio::test]

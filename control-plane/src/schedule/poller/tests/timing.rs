@@ -71,7 +71,7 @@ fn start_poller(
     let poller = SchedulePoller::with_providers(
         providers.collect(),
         Some(overrides::OverrideFile::new(path)),
-        directory.path().join("state"),
+        directory.path().join("state").into(),
         Arc::new(Fetcher::new(Timeouts::default(), Vec::new())),
         Clock::paused_at(start.parse().unwrap()),
         ScheduleMetrics::register(&Registry::new()).unwrap(),
@@ -199,7 +199,7 @@ async fn revisions_outlive_a_restart_without_a_provider() {
         let poller = SchedulePoller::with_providers(
             Vec::new(),
             Some(overrides::OverrideFile::new(path.clone())),
-            directory.path().join("state"),
+            directory.path().join("state").into(),
             Arc::new(Fetcher::new(Timeouts::default(), Vec::new())),
             Clock::paused_at("2026-05-03T10:00:00Z".parse().unwrap()),
             ScheduleMetrics::register(&Registry::new()).unwrap(),
