@@ -11,7 +11,8 @@ use crate::config::ADDRESS_SYNTAX_HINT;
 use crate::logging::{self, Verbosity};
 
 /// The version and the commit that it was built from.
-const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("PITWALL_COMMIT"), ")");
+pub(crate) const VERSION: &str =
+    concat!(env!("CARGO_PKG_VERSION"), " (", env!("PITWALL_COMMIT"), ")");
 
 /// A self-hosted live-stream edge.
 #[derive(Parser)]
@@ -103,6 +104,16 @@ pub(crate) enum Command {
     /// The process in which a recipe's scripts run; Pitwall starts it itself.
     #[command(hide = true)]
     ScriptWorker,
+    /// Have the process that runs with this configuration replaced by this executable, without a
+    /// viewer noticing.
+    Upgrade {
+        /// Where this executable is the one that runs already, have only the configuration read
+        /// again.
+        #[arg(long)]
+        or_reload: bool,
+        #[command(flatten)]
+        config: ConfigOption,
+    },
     /// Read the configuration and say whether it is fine.
     Check {
         /// Also try what it names: run each source and play what it finds, reach schedule
@@ -198,7 +209,9 @@ impl Cli {
         logging::start(match self.command {
             Command::Demo { .. } | Command::Extract { .. } => Verbosity::Quiet,
             // A check prints errors itself, and a failed fetch names the bad certificate.
-            Command::Check { .. } | Command::Init { .. } => Verbosity::Silent,
+            Command::Check { .. } | Command::Upgrade { .. } | Command::Init { .. } => {
+                Verbosity::Silent
+            }
             _ => Verbosity::Server,
         });
     }

@@ -1,7 +1,6 @@
 //! The control plane's tasks and listeners: beside an edge, or in a process of its own
 //! (`pitwall control-plane`).
 
-use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::pin::Pin;
@@ -14,14 +13,16 @@ use pitwall_control_plane::{
 };
 use pitwall_fetch::Fetcher;
 use pitwall_proxy::{ReloadRequestSender, Server};
-use pitwall_upstream_map::Store;
+use pitwall_upstream_map::{StateDirectory, Store};
 use prometheus::Registry;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
-use crate::config::{Config, ConfigError, ConfigKeyLocations};
+use crate::config::{Config, ConfigError};
+use crate::handover::{Announcement, Handover, HandoverParts, Startup};
 use crate::reload::{ConfigLoader, ReloadBaseline, ReloadSetup, ReloadTask, RunningParts};
 use crate::secret::{self, AdminToken, StartMode};
+use crate::signals::Signals;
 use crate::store::AnyStore;
 use crate::terminal::print_text;
 use crate::{file_descriptors, logging, process_metrics, settings};
@@ -47,7 +48,44 @@ pub(crate) struct ControlListeners {
     pub(crate) admin: Option<TcpListener>,
 }
 
-pub(crate) fn run(path: &Path, hangups: mpsc::Receiver<()>) -> anyhow::Result<()> {
+impl ControlListeners {
+    /// `commands`: the address at which commands are taken.
+    ///
+    /// # Errors
+    /// An address cannot be listened on.
+    pub(crate) fn listen(
+        config: &Config,
+        commands: SocketAddr,
+        startup: &mut Startup,
+    ) -> Result<Self, ConfigError> {
+        let locations = &config.key_locations;
+        let admin = config.control.admin;
+        Ok(Self {
+            commands: startup.listen("control.listen", commands, locations)?,
+            admin: admin
+                .map(|admin| startup.listen("control.admin", admin, locations))
+                .transpose()?,
+        })
+    }
+}
+
+/// The store of a control plane, and where it keeps its own state.
+pub(crate) struct StoreAndState {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) state: StateDirectory,
+}
+
+/// What runs beside a control plane in a process of its own.
+struct ControlTasks {
+    reload: ReloadTask,
+    handover: Handover,
+    /// True once a successor has taken over.
+    handed_over: watch::Receiver<bool>,
+    announcement: Announcement,
+}
+
+pub(crate) fn run(path: &Path, Signals { hangups, upgrades }: Signals) -> anyhow::Result<()> {
+    let mut startup = Startup::begin()?;
     let path = path.to_owned();
     let load: ConfigLoader = Box::new(move || {
         let mut config = Config::load(&path)?;
@@ -68,25 +106,17 @@ pub(crate) fn run(path: &Path, hangups: mpsc::Receiver<()>) -> anyhow::Result<()
     let token = secret::load_admin_token(&config.access, &config.key_locations)?;
     let registry = Registry::new();
     process_metrics::register(&registry)?;
+    let state = startup.claim_state(&config.state.dir, &config.key_locations)?;
     let is_source = |name: &str| config.sources.iter().any(|source| source.name == name);
-    let store = AnyStore::open(
-        config.store.clone(),
-        &keys,
-        &config.state.dir,
-        is_source,
-        false,
-        &registry,
-    )?;
-    let admin = bind_admin_listener(&config, mode)?;
+    let store = AnyStore::open(config.store.clone(), &keys, &state, is_source, false, &registry)?;
     let advertised = config.control.advertised_address(address);
-    let commands = bind_listener("control.listen", address, &config.key_locations, mode)?;
-    let listeners = ControlListeners { commands, admin };
+    let listeners = ControlListeners::listen(&config, address, &mut startup)?;
     let baseline = ReloadBaseline::of(&config)?;
     let (reload_requests, requests) = mpsc::channel(1);
     let store_handle = store.to_dyn_store();
     let control = ControlPlaneServer::new(
         config,
-        store_handle,
+        StoreAndState { store: store_handle.clone(), state: state.clone() },
         listeners,
         &token,
         &registry,
@@ -95,19 +125,32 @@ pub(crate) fn run(path: &Path, hangups: mpsc::Receiver<()>) -> anyhow::Result<()
     let parts = RunningParts { control: Some(control.settings_handle()), edge: None };
     let setup = ReloadSetup { load, hangups };
     let reload = ReloadTask::new(setup, &baseline, parts, requests, &registry)?;
+    let announcement = startup.announcement(store_handle.clone());
+    let make_way = watch::Sender::new(false);
+    let handed_over = make_way.subscribe();
+    let parts = HandoverParts {
+        upgrades,
+        store: store_handle,
+        state,
+        make_way: Box::new(move || {
+            make_way.send_replace(true);
+        }),
+    };
+    let handover = Handover::new(startup, parts, &registry)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKER_THREADS)
         .enable_all()
         .build()
         .context("no threads")?;
     print_text(&format!("The control plane takes commands on http://{address}"));
-    runtime.block_on(control.run_with_store(store, advertised, reload))
+    let tasks = ControlTasks { reload, handover, handed_over, announcement };
+    runtime.block_on(control.run_with_store(store, advertised, tasks))
 }
 
 impl ControlPlaneServer {
     pub(crate) fn new(
         mut config: Config,
-        store: Arc<dyn Store>,
+        StoreAndState { store, state }: StoreAndState,
         listeners: ControlListeners,
         token: &AdminToken,
         registry: &Registry,
@@ -116,12 +159,12 @@ impl ControlPlaneServer {
         config.control.listen = Some(listeners.commands.local_addr()?);
         let own_listeners = config.own_listeners();
         let fetcher = Arc::new(Fetcher::new(config.upstream.timeouts.into(), own_listeners));
-        let (extract, state_dir) = (config.extract.clone(), config.state.dir.clone());
+        let extract = config.extract.clone();
         let public_url = PublicUrl::new(config.edge.site_url());
         let config = ControlPlaneConfig {
             settings: settings::control_settings(config, token)?,
             extract,
-            state_dir: state_dir.into(),
+            state_dir: state,
             check_interval: ControlPlaneConfig::DEFAULT_CHECK_INTERVAL,
             public_url,
         };
@@ -162,14 +205,14 @@ impl ControlPlaneServer {
         }
     }
 
-    /// Runs the control plane until SIGTERM or SIGINT.
+    /// Runs the control plane until SIGTERM, SIGINT or a hand-over.
     ///
     /// `advertised`: the host and port at which other control planes reach the command server.
     async fn run_with_store(
         self,
         any: AnyStore,
         advertised: Option<String>,
-        reload: ReloadTask,
+        control_tasks: ControlTasks,
     ) -> anyhow::Result<()> {
         let Self { control_plane, commands, listeners, endpoints } = self;
         let mut terminate = signal(SignalKind::terminate())?;
@@ -181,7 +224,10 @@ impl ControlPlaneServer {
             tasks.spawn(redis.run_leader_election(advertised, stop()));
         }
         tasks.spawn(control_plane.run(stop()));
+        let ControlTasks { reload, handover, mut handed_over, announcement } = control_tasks;
         tasks.spawn(reload.run(stop()));
+        tasks.spawn(handover.run(stop()));
+        announcement.announce().await;
         let serving = commands.serve(listeners.commands, stop());
         tasks.spawn(async { log_serve_error(serving.await) });
         if let Some(admin) = listeners.admin {
@@ -191,6 +237,7 @@ impl ControlPlaneServer {
         tokio::select! {
             _ = tokio::signal::ctrl_c() => {}
             _ = terminate.recv() => {}
+            _ = handed_over.wait_for(|handed_over| *handed_over) => {}
         }
         stopping.send_replace(true);
         while tasks.join_next().await.is_some() {}
@@ -209,34 +256,4 @@ fn log_serve_error(outcome: std::io::Result<()>) {
     if let Err(error) = outcome {
         crate::terminal::print_error(&anyhow::Error::new(error).context("commands"));
     }
-}
-
-/// Listens on `address`, which `key` configures. A check listens on another port where the address
-/// is in use, most likely by a running Pitwall.
-///
-/// # Errors
-/// The address cannot be bound.
-pub(crate) fn bind_listener(
-    key: &str,
-    address: SocketAddr,
-    key_locations: &ConfigKeyLocations,
-    mode: StartMode,
-) -> Result<TcpListener, ConfigError> {
-    let listener = match TcpListener::bind(address) {
-        Err(error) if mode == StartMode::Check && error.kind() == ErrorKind::AddrInUse => {
-            TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-        }
-        listener => listener,
-    };
-    listener.map_err(|error| {
-        key_locations.error_for_key(key, format!("cannot listen on {address}: {error}"))
-    })
-}
-
-pub(crate) fn bind_admin_listener(
-    config: &Config,
-    mode: StartMode,
-) -> Result<Option<TcpListener>, ConfigError> {
-    let listener = |address| bind_listener("control.admin", address, &config.key_locations, mode);
-    config.control.admin.map(listener).transpose()
 }

@@ -25,7 +25,7 @@ const SERVER_DEFAULT: &str = "info,pingora_core=warn,pingora_core::apps=off,ping
                               pingora_proxy::proxy_cache=off,rustls_platform_verifier=off";
 /// A demo, and one run of a source: only what has failed, and what a reload came to.
 const QUIET_DEFAULT: &str =
-    "error,pitwall::sighup=warn,pitwall::reload=info,rustls_platform_verifier=off";
+    "error,pitwall::signals=warn,pitwall::reload=info,rustls_platform_verifier=off";
 
 /// How much a subcommand says by itself.
 #[derive(Clone, Copy)]

@@ -7,7 +7,8 @@
 //! - [`store`]: the configured store and its background tasks.
 //! - [`single_process`]: edge and control plane in one process; `run`, `demo` and `origin`.
 //! - [`edge`], [`control_plane`]: either in a process of its own; `proxy` and `control-plane`.
-//! - [`file_descriptors`], [`sighup`]: the open-file limit, and the handling of SIGHUP.
+//! - [`file_descriptors`], [`signals`]: the open-file limit, and the handling of SIGHUP and SIGUSR2.
+//! - [`handover`]: listeners and state, handed over to a new process; [`upgrade`] asks for it.
 //! - [`reload`]: the configuration, read again while a process runs.
 //! - [`allocator`]: memory, and how soon it is given back.
 //! - [`logging`]: what is logged and how; [`log_repeats`]: log lines that repeat.
@@ -28,6 +29,7 @@ mod deep_check;
 mod edge;
 mod extract;
 mod file_descriptors;
+mod handover;
 mod init;
 mod log_repeats;
 mod logging;
@@ -39,11 +41,12 @@ mod process_metrics;
 mod reload;
 mod secret;
 mod settings;
-mod sighup;
+mod signals;
 mod single_process;
 mod state;
 mod store;
 mod terminal;
+mod upgrade;
 
 use std::process::ExitCode;
 
@@ -83,18 +86,18 @@ fn main() -> ExitCode {
 fn execute(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Run { config, listen } => {
-            single_process::run(&config.config, listen.listen, sighup::watch()?)
+            single_process::run(&config.config, listen.listen, signals::watch()?)
         }
         Command::Proxy { config, listen } => {
-            edge::run(&config.config, listen.listen, sighup::watch()?)
+            edge::run(&config.config, listen.listen, signals::watch()?)
         }
-        Command::ControlPlane { config } => control_plane::run(&config.config, sighup::watch()?),
+        Command::ControlPlane { config } => control_plane::run(&config.config, signals::watch()?),
         Command::Demo { listen, token_ttl } => {
-            single_process::run_demo(listen.listen, token_ttl, sighup::watch()?)
+            single_process::run_demo(listen.listen, token_ttl, signals::watch()?.hangups)
         }
         Command::Origin { listen, token_ttl } => {
             // An origin has no configuration.
-            drop(sighup::watch()?);
+            drop(signals::watch()?);
             single_process::run_origin(listen, token_ttl)
         }
         Command::Sign { url, ttl, config } => {
@@ -111,6 +114,7 @@ fn execute(command: Command) -> anyhow::Result<()> {
         Command::Manual { directory } => manual::write(&directory),
         // The process has ended before this, in `run_if_script_worker`.
         Command::ScriptWorker => Ok(()),
+        Command::Upgrade { or_reload, config } => upgrade::upgrade(&config.config, or_reload),
         Command::Check { deep, config } => {
             commands::check_config(&config.config)?;
             if deep {

@@ -10,7 +10,7 @@ use opentelemetry::trace::{
 use opentelemetry_otlp::{ExporterBuildError, Protocol, SpanExporter, WithExportConfig as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SdkTracerProvider;
-use pitwall_proxy::Server;
+use pitwall_proxy::{Server, TaskEnd};
 use pitwall_upstream_map::trace_context::{SpanExporterHooks, TraceContext};
 use tracing::{Span, Subscriber};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
@@ -59,7 +59,7 @@ pub(crate) fn flush() {
 
 /// Flushes when the server stops, as Pingora ends the process itself.
 pub(crate) fn flush_at_stop(server: &mut Server) {
-    server.add_background_task("spans", 1, |stop| async {
+    server.add_task_until(TaskEnd::LastViewer, "spans", 1, |stop| async {
         stop.await;
         // It fails only if it panics.
         let _ = tokio::task::spawn_blocking(flush).await;

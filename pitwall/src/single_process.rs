@@ -1,22 +1,28 @@
 //! An edge and a control plane in one process (`run`, `demo`), and the demo's origin (`origin`).
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
 use pitwall_origin::{Origin, OriginConfig};
 use pitwall_proxy::{EdgeSecrets, Server};
-use pitwall_upstream_map::{MemoryStore, Store};
+use pitwall_upstream_map::{MemoryStore, StateDirectory, Store};
 use prometheus::Registry;
 use tokio::sync::mpsc;
 
 use crate::config::{Config, ConfigError, environment_variables, key_of_variable};
+use crate::edge::{EdgeSockets, StateHandover};
+use crate::handover::Startup;
 use crate::reload::{ConfigLoader, ReloadBaseline, ReloadSetup, ReloadTask, RunningParts};
 use crate::secret::{self, SealKeys, StartMode};
+use crate::signals::Signals;
 use crate::store::AnyStore;
 use crate::terminal::print_text;
 use crate::{control_plane, edge, file_descriptors, logging, process_metrics, settings};
+
+/// Where commands are taken that only the edge of this process sends.
+const ANY_LOOPBACK_PORT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 const DEMO_CONFIG: &str = include_str!("../../conf/demo.toml");
 
@@ -44,8 +50,9 @@ const DEMO_FEEDS: usize = 4;
 pub(crate) fn run(
     path: &Path,
     listen: Option<SocketAddr>,
-    hangups: mpsc::Receiver<()>,
+    Signals { hangups, upgrades }: Signals,
 ) -> anyhow::Result<()> {
+    let mut startup = Startup::begin()?;
     let path = path.to_owned();
     let load: ConfigLoader = Box::new(move || {
         let mut config = Config::load(&path)?;
@@ -59,9 +66,14 @@ pub(crate) fn run(
     let keys = load_seal_keys(&config, StartMode::Start)?;
     config.log_problems();
     let registry = Registry::new();
-    let store = open_store(&config, &keys, &registry)?;
+    check_secrets(&config)?;
+    let state = startup.claim_state(&config.state.dir, &config.key_locations)?;
+    let store = open_store(&config, &keys, &state, &registry)?;
     let setup = ReloadSetup { load, hangups };
-    let server = assemble_server_with_store(&store, config, &keys, registry, Some(setup))?;
+    let parts = ServerParts { config, keys, state: state.clone(), registry: registry.clone() };
+    let mut server = parts.assemble(&store, &mut startup, Some(setup))?;
+    let handover = StateHandover { upgrades, store: store.to_dyn_store(), state };
+    handover.add_to_server(startup, &mut server, &registry)?;
     print_text(&format!("Pitwall is on {url}"));
     server.run();
     Ok(())
@@ -95,8 +107,9 @@ pub(crate) fn run_demo(
     let keys = load_seal_keys(&config, StartMode::Start)?;
     let any_store = AnyStore::Memory(store.clone());
     let setup = ReloadSetup { load, hangups };
-    let mut server =
-        assemble_server_with_store(&any_store, config, &keys, Registry::new(), Some(setup))?;
+    let state = StateDirectory::from(config.state.dir.clone());
+    let parts = ServerParts { config, keys, state, registry: Registry::new() };
+    let mut server = parts.assemble(&any_store, &mut Startup::begin()?, Some(setup))?;
     server.add_background_task("origin", 1, move |stop| async move {
         if let Err(error) = serve_origin(origin, token_ttl, stop).await {
             crate::terminal::print_error(&error);
@@ -188,81 +201,102 @@ pub(crate) fn check_server(config: Config) -> anyhow::Result<()> {
     let keys = load_seal_keys(&config, StartMode::Check)?;
     config.reject_definite_listener_collisions()?;
     let registry = Registry::new();
-    let store = open_store(&config, &keys, &registry)?;
-    assemble_server_with_store(&store, config, &keys, registry, None).map(drop)
+    let state = StateDirectory::from(config.state.dir.clone());
+    let store = open_store(&config, &keys, &state, &registry)?;
+    let parts = ServerParts { config, keys, state, registry };
+    parts.assemble(&store, &mut Startup::of_check(), None).map(drop)
+}
+
+/// Reads the secrets and the certificate, so that what is wrong with them is found before a process
+/// that runs makes way.
+fn check_secrets(config: &Config) -> anyhow::Result<()> {
+    secret::load_admin_token(&config.access, &config.key_locations)?;
+    secret::load_access(&config.access, &config.key_locations)?;
+    Ok(())
 }
 
 fn load_seal_keys(config: &Config, mode: StartMode) -> Result<SealKeys, ConfigError> {
     secret::load_seal_keys(&config.access, &config.state.dir, &config.key_locations, mode)
 }
 
-fn open_store(config: &Config, keys: &SealKeys, registry: &Registry) -> anyhow::Result<AnyStore> {
+fn open_store(
+    config: &Config,
+    keys: &SealKeys,
+    state: &StateDirectory,
+    registry: &Registry,
+) -> anyhow::Result<AnyStore> {
     let is_source = |name: &str| config.sources.iter().any(|source| source.name == name);
-    AnyStore::open(config.store.clone(), keys, &config.state.dir, is_source, true, registry)
+    AnyStore::open(config.store.clone(), keys, state, is_source, true, registry)
 }
 
-/// `reload`: `None` for a check.
-fn assemble_server_with_store(
-    store: &AnyStore,
-    mut config: Config,
-    keys: &SealKeys,
+/// What a server is made from, besides its store.
+struct ServerParts {
+    config: Config,
+    keys: SealKeys,
+    state: StateDirectory,
     registry: Registry,
-    reload: Option<ReloadSetup>,
-) -> anyhow::Result<Server> {
-    let mode = if reload.is_some() { StartMode::Start } else { StartMode::Check };
-    if mode == StartMode::Start {
-        file_descriptors::fit_connection_limit(&mut config.edge);
+}
+
+impl ServerParts {
+    /// `reload`: `None` for a check.
+    fn assemble(
+        self,
+        store: &AnyStore,
+        startup: &mut Startup,
+        reload: Option<ReloadSetup>,
+    ) -> anyhow::Result<Server> {
+        let Self { mut config, keys, state, registry } = self;
+        if reload.is_some() {
+            file_descriptors::fit_connection_limit(&mut config.edge);
+        }
+        process_metrics::register(&registry)?;
+        let token = secret::load_admin_token(&config.access, &config.key_locations)?;
+        let access = secret::load_access(&config.access, &config.key_locations)?;
+        let sockets = EdgeSockets::listen(&config, startup)?;
+        let listeners = control_plane::ControlListeners::listen(
+            &config,
+            config.control.listen.unwrap_or(ANY_LOOPBACK_PORT),
+            startup,
+        )?;
+        let command_address = listeners.commands.local_addr()?;
+        let advertised = config.control.advertised_address(command_address);
+        config.control.listen = Some(command_address);
+        config.edge.control = vec![command_address];
+        let own_listeners = config.own_listeners();
+        let edge_config = settings::proxy_config(&config);
+        let tls_locations = settings::TlsSettingLocations::of(&config);
+        let baseline = ReloadBaseline::of(&config)?;
+        let (reload_requests, requests) = mpsc::channel(1);
+        let control = control_plane::ControlPlaneServer::new(
+            config,
+            control_plane::StoreAndState { store: store.to_dyn_store(), state },
+            listeners,
+            &token,
+            &registry,
+            reload_requests.clone(),
+        )?;
+        let secrets =
+            EdgeSecrets { sealer: keys.sealer(), access, admin_token: token.edge_token() };
+        let announcement = startup.announcement(store.to_dyn_store());
+        let listeners = sockets.announced_by(announcement.announce());
+        let edge =
+            edge::EdgeAssembly { config: &edge_config, own_listeners, tls_locations, listeners };
+        let mut server =
+            edge.assemble_server(secrets, store.to_dyn_store(), &registry, reload_requests)?;
+        if let Some(setup) = reload {
+            let parts = RunningParts {
+                edge: Some(server.settings_handle()),
+                control: Some(control.settings_handle()),
+            };
+            let reload = ReloadTask::new(setup, &baseline, parts, requests, &registry)?;
+            server.add_background_task("reload", 1, |stop| reload.run(stop));
+        }
+        #[cfg(feature = "otlp")]
+        crate::otlp::flush_at_stop(&mut server);
+        store.add_background_services(advertised, &mut server);
+        control.add_background_services(&mut server);
+        Ok(server)
     }
-    process_metrics::register(&registry)?;
-    let token = secret::load_admin_token(&config.access, &config.key_locations)?;
-    let access = secret::load_access(&config.access, &config.key_locations)?;
-    edge::ensure_listenable(&config, mode)?;
-    let listeners = control_plane::ControlListeners {
-        commands: match config.control.listen {
-            Some(address) => control_plane::bind_listener(
-                "control.listen",
-                address,
-                &config.key_locations,
-                mode,
-            )?,
-            None => bind_free_port()?,
-        },
-        admin: control_plane::bind_admin_listener(&config, mode)?,
-    };
-    let command_address = listeners.commands.local_addr()?;
-    let advertised = config.control.advertised_address(command_address);
-    config.control.listen = Some(command_address);
-    config.edge.control = vec![command_address];
-    let own_listeners = config.own_listeners();
-    let edge_config = settings::proxy_config(&config);
-    let tls_locations = settings::TlsSettingLocations::of(&config);
-    let baseline = ReloadBaseline::of(&config)?;
-    let (reload_requests, requests) = mpsc::channel(1);
-    let control = control_plane::ControlPlaneServer::new(
-        config,
-        store.to_dyn_store(),
-        listeners,
-        &token,
-        &registry,
-        reload_requests.clone(),
-    )?;
-    let secrets = EdgeSecrets { sealer: keys.sealer(), access, admin_token: token.edge_token() };
-    let edge = edge::EdgeAssembly { config: &edge_config, own_listeners, tls_locations };
-    let mut server =
-        edge.assemble_server(secrets, store.to_dyn_store(), &registry, reload_requests)?;
-    if let Some(setup) = reload {
-        let parts = RunningParts {
-            edge: Some(server.settings_handle()),
-            control: Some(control.settings_handle()),
-        };
-        let reload = ReloadTask::new(setup, &baseline, parts, requests, &registry)?;
-        server.add_background_task("reload", 1, |stop| reload.run(stop));
-    }
-    #[cfg(feature = "otlp")]
-    crate::otlp::flush_at_stop(&mut server);
-    store.add_background_services(advertised, &mut server);
-    control.add_background_services(&mut server);
-    Ok(server)
 }
 
 async fn serve_origin(

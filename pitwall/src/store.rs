@@ -1,11 +1,10 @@
 //! [`AnyStore`]: the configured store and its background tasks.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
-use pitwall_proxy::Server;
-use pitwall_upstream_map::{MemoryStore, RedisConfig, RedisStore, Store};
+use pitwall_proxy::{Server, TaskEnd};
+use pitwall_upstream_map::{MemoryStore, RedisConfig, RedisStore, StateDirectory, Store};
 use prometheus::Registry;
 
 use crate::config::StoreConfig;
@@ -28,14 +27,14 @@ impl AnyStore {
     pub(crate) fn open(
         config: StoreConfig,
         keys: &SealKeys,
-        state_dir: &Path,
+        state_dir: &StateDirectory,
         is_source: impl Fn(&str) -> bool,
         has_own_edge: bool,
         registry: &Registry,
     ) -> anyhow::Result<Self> {
         let StoreConfig::Redis { address, prefix } = config else {
             return Ok(Self::Memory(MemoryStore::with_state_dir(
-                state_dir.to_owned(),
+                state_dir.clone(),
                 &keys.store_keys(),
                 is_source,
             )));
@@ -45,7 +44,7 @@ impl AnyStore {
             prefix,
             keys: keys.store_keys(),
             key_file: keys.location.clone(),
-            state_dir: state_dir.to_owned().into(),
+            state_dir: state_dir.clone(),
             lease_duration: RedisConfig::LEASE_DURATION,
             check_interval: RedisConfig::CHECK_INTERVAL,
             has_own_edge,
@@ -68,7 +67,9 @@ impl AnyStore {
         match self {
             Self::Memory(store) => {
                 let store = store.clone();
-                server.add_background_task("store", 1, |stop| store.run_persistence(stop));
+                server.add_task_until(TaskEnd::LastViewer, "store", 1, |stop| {
+                    store.run_persistence(stop)
+                });
             }
             Self::Redis(store) => {
                 let leader = store.clone();
@@ -83,5 +84,5 @@ impl AnyStore {
 
 /// Runs the task with which an edge follows the store.
 pub(crate) fn add_follower_service(store: Arc<RedisStore>, server: &mut Server) {
-    server.add_background_task("store", 1, |stop| store.run_sync(stop));
+    server.add_task_until(TaskEnd::LastViewer, "store", 1, |stop| store.run_sync(stop));
 }

@@ -82,7 +82,7 @@ impl ServeHttp for AdminService {
                 Ok(filter) => text_response(StatusCode::OK, &format!("{filter}\n")),
                 Err(why) => text_response(StatusCode::NOT_FOUND, &format!("{why}\n")),
             },
-            "/readyz" if self.drain_signal.is_draining() => {
+            "/readyz" if self.drain_signal.is_stopping() => {
                 text_response(StatusCode::SERVICE_UNAVAILABLE, "draining\n")
             }
             "/readyz" => match self.state.store.unreadable_reason() {

@@ -44,6 +44,9 @@ pub struct EdgeConfig {
     /// How long requests in flight may take after SIGTERM.
     #[serde(with = "humantime_serde")]
     pub drain: Duration,
+    /// How long connections may last after a successor has taken over.
+    #[serde(with = "humantime_serde")]
+    pub upgrade_drain: Duration,
     pub cache: CacheConfig,
     pub playlist: PlaylistConfig,
     pub limits: LimitsConfig,
@@ -72,6 +75,7 @@ impl Default for EdgeConfig {
             public_url: None,
             control: vec![SocketAddr::from(([127, 0, 0, 1], 8081))],
             drain: Duration::from_secs(20),
+            upgrade_drain: Duration::from_mins(5),
             cache: CacheConfig::default(),
             playlist: PlaylistConfig::default(),
             limits: LimitsConfig::default(),

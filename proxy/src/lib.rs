@@ -55,5 +55,6 @@ pub use access_log::ACCESS_LOG_TARGET;
 pub use admin::{LogFilter, ProcessControls, ReloadRequestSender};
 pub use api::OpenApi;
 pub use config::Config;
+pub use drain::{DrainReason, DrainSignal};
 pub use edge::{Edge, EdgeSecrets};
-pub use server::{PreparedSettings, Server, SettingsHandle};
+pub use server::{EdgeListeners, PreparedSettings, Server, SettingsHandle, TaskEnd};

@@ -1,27 +1,31 @@
 //! [`Server`]: the edge's listeners, its background tasks, and its shutdown.
 
+mod background_tasks;
 pub mod connection;
 pub mod file_descriptors;
+mod listening;
+mod shutdown;
 pub mod tls;
 
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::net::TcpListener;
+use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use pingora::apps::HttpServerOptions;
 use pingora::listeners::L4BufferSettings;
-use pingora::listeners::ListenerConfig;
 use pingora::protocols::http::v2::server::default_h2_options;
+use pingora::server::RunArgs;
 use pingora::server::configuration::ServerConf;
-use pingora::server::{RunArgs, ShutdownSignal, ShutdownSignalWatch, ShutdownWatch};
-use pingora::services::background::{BackgroundService, background_service};
+use pingora::services::background::background_service;
 use pingora::services::listening::Service;
 use pingora_proxy::http_proxy;
 use prometheus::Registry;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
 
+use self::background_tasks::BackgroundTasks;
+pub use self::background_tasks::{StopFuture, TaskEnd};
+pub use self::listening::BeforeListening;
+use self::listening::{ListeningService, SequentialAcceptFilter};
+use self::shutdown::{Drain, DrainWaiter, ShutdownSignals};
 use crate::admin::{AdminService, ProcessControls};
 use crate::config::{Config, EdgeConfig};
 use crate::drain::DrainSignal;
@@ -29,8 +33,7 @@ use crate::edge::Edge;
 use crate::edge_settings::{CurrentSettings, EdgeSettings};
 use crate::http::access::AccessControl;
 use crate::http::admin_token::AdminToken;
-use crate::metrics::Metrics;
-use crate::server::connection::{ConnectionHandler, SequentialAcceptFilter};
+use crate::server::connection::ConnectionHandler;
 use crate::server::tls::{Certificate, CertificateError, LoadedCertificate};
 use crate::upstream::denials::DenialLog;
 
@@ -41,14 +44,21 @@ const HTTP2_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// streams holds a hundred times as many, which no budget of the cache counts once the body was written whole.
 const HTTP2_SEND_BUFFER_BYTES: usize = 128 * 1024;
 
-/// How long the tasks beside the edge may take to save what they know when the process stops.
-const TASKS_END_TIMEOUT: Duration = Duration::from_secs(3);
+/// How much later than a drain has to end Pingora ends the process, should the drain not do it.
+const DRAIN_BACKSTOP: Duration = Duration::from_secs(10);
+
+/// The sockets of an edge, on which it accepts nothing before it runs.
+pub struct EdgeListeners {
+    pub public: TcpListener,
+    pub admin: TcpListener,
+    /// What has to be done before viewers are accepted.
+    pub before_listening: BeforeListening,
+}
 
 /// The edge on its listeners, with the tasks that run beside it.
 pub struct Server {
     inner: pingora::server::Server,
-    signals: ShutdownSignals,
-    tasks: BackgroundTasks,
+    drain: Drain,
     settings_handle: SettingsHandle,
 }
 
@@ -100,20 +110,25 @@ pub enum ListenError {
     Tls(#[from] Box<pingora::Error>),
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
+    #[error("the sockets cannot be used: {0}")]
+    Socket(#[from] std::io::Error),
 }
 
 impl Server {
-    /// Sets up the listeners and background tasks. Pingora panics in [`run`](Self::run) where it
-    /// cannot bind, so the caller has checked that the addresses can be listened on.
+    /// Sets up the listeners and background tasks.
     ///
     /// # Errors
-    /// The certificate of `[edge.tls]` cannot be used, or its gauge is registered already.
+    /// The certificate of `[edge.tls]`, or a socket, cannot be used, or the gauge of the certificate is
+    /// registered already.
     pub fn new(
         config: &EdgeConfig,
         edge: Edge,
         registry: Registry,
         admin_tools: ProcessControls,
+        listeners: EdgeListeners,
     ) -> Result<Self, ListenError> {
+        listeners.public.set_nonblocking(true)?;
+        listeners.admin.set_nonblocking(true)?;
         let threads = match config.threads {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             threads => threads,
@@ -121,9 +136,10 @@ impl Server {
         let conf = ServerConf {
             threads,
             work_stealing: true,
-            // Counts from when the listeners are closed; the drain task ends the process earlier,
-            // with its last request.
-            grace_period_seconds: Some(config.drain.as_secs()),
+            // Counts from when the listeners are closed; the drain task ends the process earlier.
+            grace_period_seconds: Some(
+                config.drain.max(config.upgrade_drain).saturating_add(DRAIN_BACKSTOP).as_secs(),
+            ),
             graceful_shutdown_timeout_seconds: Some(1),
             ..ServerConf::default()
         };
@@ -132,12 +148,14 @@ impl Server {
         let loaded = config.tls.as_ref().map(LoadedCertificate::load).transpose()?;
         let certificate = loaded.map(|loaded| Certificate::new(loaded, &registry)).transpose()?;
         let tls = certificate.as_ref().map(Certificate::acceptor).transpose()?;
-        let tasks = BackgroundTasks::default();
-        let signals = ShutdownSignals {
-            drain_signal: edge.drain_signal(),
+        let drain = Drain {
+            signal: edge.drain_signal(),
             metrics: edge.metrics().clone(),
-            drain_timeout: config.drain,
-            tasks: tasks.clone(),
+            limiter: edge.client_limiter(),
+            tasks: BackgroundTasks::default(),
+            accept_filter: SequentialAcceptFilter::default(),
+            stop_timeout: config.drain,
+            hand_over_timeout: config.upgrade_drain,
         };
         let admin = AdminService {
             state: edge.state().clone(),
@@ -165,19 +183,19 @@ impl Server {
         // between two segments: `Connection` buffers requests and responses only while there are
         // any.
         let buffers = L4BufferSettings::new(64, 64);
-        service.set_connection_filter(Arc::new(SequentialAcceptFilter));
-        service.add_listener(ListenerConfig::tcp(config.listen.to_string()).l4_buffer(buffers));
+        service.set_connection_filter(Arc::new(drain.accept_filter.clone()));
+        let service = ListeningService::new(service, listeners.public, buffers)
+            .before_listening(listeners.before_listening);
         inner.add_service(service);
         let mut service = Service::new("admin".to_owned(), admin);
-        service.add_tcp(&config.admin.to_string());
         service.threads = Some(1);
-        inner.add_service(service);
-        let drain_waiter = DrainWaiter { metrics: signals.metrics.clone(), tasks: tasks.clone() };
-        inner.add_service(background_service("drain", drain_waiter));
+        let buffers = L4BufferSettings::default();
+        inner.add_service(ListeningService::new(service, listeners.admin, buffers));
+        inner.add_service(background_service("drain", DrainWaiter(drain.clone())));
         let settings_handle =
             SettingsHandle { settings, denials, certificate: certificate.clone() };
-        let mut server = Self { inner, signals, tasks, settings_handle };
-        server.add_background_task("audience", 1, |stop| async move {
+        let mut server = Self { inner, drain, settings_handle };
+        server.add_task_until(TaskEnd::LastViewer, "audience", 1, |stop| async move {
             tokio::select! {
                 () = viewers.run_feedback_loop() => {}
                 () = events.watch_store(store) => {}
@@ -185,7 +203,7 @@ impl Server {
             }
         });
         if let Some(certificate) = certificate {
-            server.add_background_task("certificate", 1, |stop| async move {
+            server.add_task_until(TaskEnd::LastViewer, "certificate", 1, |stop| async move {
                 tokio::select! {
                     () = certificate.reload_on_change() => {}
                     () = stop => {}
@@ -200,156 +218,34 @@ impl Server {
         self.settings_handle.clone()
     }
 
-    /// Runs `task` beside the edge on `threads` threads of its own. `task` gets a future that
-    /// resolves when the process stops.
+    /// The signal with which the edge makes way for a successor.
+    pub fn drain_signal(&self) -> DrainSignal {
+        self.drain.signal.clone()
+    }
+
+    /// Runs `task` beside the edge on `threads` threads of its own, until the process stops or a
+    /// successor has taken over. `task` gets a future that resolves then.
     pub fn add_background_task<F, T>(&mut self, name: &str, threads: usize, task: F)
     where
         F: FnOnce(StopFuture) -> T + Send + 'static,
         T: Future<Output = ()> + Send + 'static,
     {
-        let start: BackgroundTask = Box::new(|stop| Box::pin(task(stop)));
-        self.tasks.running.send_modify(|running| *running += 1);
-        let (start, tasks) = (Mutex::new(Some(start)), self.tasks.clone());
-        let mut service = background_service(name, BackgroundTaskService { start, tasks });
+        self.add_task_until(TaskEnd::HandOver, name, threads, task);
+    }
+
+    /// Runs `task` beside the edge, until `end`.
+    pub fn add_task_until<F, T>(&mut self, end: TaskEnd, name: &str, threads: usize, task: F)
+    where
+        F: FnOnce(StopFuture) -> T + Send + 'static,
+        T: Future<Output = ()> + Send + 'static,
+    {
+        let mut service = background_service(name, self.drain.tasks.service(end, task));
         service.threads = Some(threads);
         self.inner.add_service(service);
     }
 
-    /// Serves until SIGTERM or SIGINT.
-    ///
-    /// # Panics
-    /// A listener's address cannot be bound.
+    /// Serves until SIGTERM, SIGINT or a hand-over.
     pub fn run(self) {
-        self.inner.run(RunArgs { shutdown_signal: Box::new(self.signals) });
-    }
-}
-
-/// Resolves when the process stops.
-pub type StopFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
-type BackgroundTask =
-    Box<dyn FnOnce(StopFuture) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
-
-/// The tasks that run beside the edge. Pingora ends the process without waiting for them.
-#[derive(Clone, Default)]
-struct BackgroundTasks {
-    stopping: Arc<watch::Sender<bool>>,
-    running: Arc<watch::Sender<usize>>,
-}
-
-impl BackgroundTasks {
-    /// Stops the tasks and waits until they have ended.
-    async fn stop(&self) {
-        self.stopping.send_replace(true);
-        let mut running = self.running.subscribe();
-        // Waiting fails only when the sender is dropped, and `self` holds it.
-        let ended = tokio::time::timeout(TASKS_END_TIMEOUT, running.wait_for(|count| *count == 0));
-        if ended.await.is_err() {
-            let seconds = TASKS_END_TIMEOUT.as_secs();
-            tracing::warn!(seconds, "not all has been saved: something has not ended in time");
-        }
-    }
-}
-
-struct BackgroundTaskService {
-    start: Mutex<Option<BackgroundTask>>,
-    tasks: BackgroundTasks,
-}
-
-#[async_trait]
-impl BackgroundService for BackgroundTaskService {
-    async fn start(&self, mut shutdown: ShutdownWatch) {
-        let start = self.start.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(start) = start else { return };
-        let mut stopping = self.tasks.stopping.subscribe();
-        let stop = Box::pin(async move {
-            // Waiting fails when the server is dropped, which is a stop as well.
-            tokio::select! {
-                _ = shutdown.wait_for(|stopping| *stopping) => {}
-                _ = stopping.wait_for(|stopping| *stopping) => {}
-            }
-        });
-        start(stop).await;
-        self.tasks.running.send_modify(|running| *running -= 1);
-    }
-}
-
-/// SIGTERM drains: the edge is unready first, but serves; then its listeners close, and the process
-/// ends with its last request in flight. SIGINT comes from a terminal and stops the process at
-/// once. In every case the tasks beside the edge end first, as they save what they know.
-struct ShutdownSignals {
-    drain_signal: DrainSignal,
-    metrics: Metrics,
-    drain_timeout: Duration,
-    tasks: BackgroundTasks,
-}
-
-#[async_trait]
-impl ShutdownSignalWatch for ShutdownSignals {
-    async fn recv(&self) -> ShutdownSignal {
-        let signal = self.wait_for_signal().await;
-        if let ShutdownSignal::FastShutdown = signal {
-            self.tasks.stop().await;
-        }
-        signal
-    }
-}
-
-impl ShutdownSignals {
-    async fn wait_for_signal(&self) -> ShutdownSignal {
-        let (Ok(mut interrupt), Ok(mut terminate)) =
-            (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-        else {
-            tracing::error!("signals cannot be watched; only SIGKILL stops this process");
-            return std::future::pending().await;
-        };
-        tokio::select! {
-            _ = interrupt.recv() => return ShutdownSignal::FastShutdown,
-            _ = terminate.recv() => {}
-        }
-        tracing::info!(running = self.metrics.requests_in_flight.get(), "draining");
-        self.drain_signal.start_drain();
-        if self.drain_timeout < Duration::from_secs(1) {
-            return ShutdownSignal::FastShutdown;
-        }
-        tokio::select! {
-            // A load balancer probes /readyz every few seconds and must see it fail before the
-            // listeners close.
-            () = tokio::time::sleep(UNREADY_GRACE_PERIOD.min(self.drain_timeout / 4)) => ShutdownSignal::GracefulTerminate,
-            _ = interrupt.recv() => ShutdownSignal::FastShutdown,
-        }
-    }
-}
-
-/// How long an unready edge accepts connections before its listeners close.
-const UNREADY_GRACE_PERIOD: Duration = Duration::from_secs(2);
-
-/// Ends a draining process with its last request in flight: Pingora sleeps through its whole grace
-/// period even when there is none.
-struct DrainWaiter {
-    metrics: Metrics,
-    tasks: BackgroundTasks,
-}
-
-#[async_trait]
-impl BackgroundService for DrainWaiter {
-    async fn start(&self, mut shutdown: ShutdownWatch) {
-        // Waiting fails when the server is dropped, which is a stop as well.
-        let _ = shutdown.wait_for(|stopping| *stopping).await;
-        self.wait_until_idle().await;
-        self.tasks.stop().await;
-        std::process::exit(0);
-    }
-}
-
-impl DrainWaiter {
-    async fn wait_until_idle(&self) {
-        // Idle is two ticks in a row without a request, as one may be between the listener and its
-        // first phase, in which it is counted.
-        let mut ticks = tokio::time::interval(Duration::from_millis(50));
-        let mut idle_ticks = 0;
-        while idle_ticks < 2 {
-            ticks.tick().await;
-            idle_ticks = if self.metrics.requests_in_flight.get() > 0 { 0 } else { idle_ticks + 1 };
-        }
+        self.inner.run(RunArgs { shutdown_signal: Box::new(ShutdownSignals(self.drain)) });
     }
 }

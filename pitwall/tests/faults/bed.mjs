@@ -147,7 +147,7 @@ export class Bed {
 			setClock: (seconds) => writeFileSync(offsetFile, `${seconds < 0 ? '-' : '+'}${Math.abs(seconds)}`),
 			/** Starts the process without waiting for anything. */
 			spawn() {
-				const [program, ...args] = [...wrap, PITWALL, role, '--config', file];
+				const [program, ...args] = [...wrap, edge.program, role, '--config', file];
 				edge.child = startProcess(program, args, {
 					env: { ...variables, ...edge.env },
 					cwd: folder,
@@ -156,6 +156,9 @@ export class Bed {
 				return edge;
 			},
 			env: {},
+			program: PITWALL,
+			file,
+			variables,
 			/** Starts it and waits until it is ready; resolves to the milliseconds that this took. */
 			async start(seconds = 30) {
 				const began = performance.now();

@@ -4,14 +4,20 @@ import https from 'node:https';
 import net from 'node:net';
 
 /** Connections of one client; a player keeps its own. */
-export const newAgent = (options = {}) => new http.Agent({ keepAlive: true, maxSockets: 6, ...options });
+export const newAgent = (options = {}) =>
+	new (options.ca ? https : http).Agent({
+		keepAlive: true,
+		maxSockets: 6,
+		...options,
+	});
 
 const sharedAgent = newAgent({ maxSockets: Infinity });
 
 /**
  * Sends one request and never throws. `status` is 0 and `error` is set where no response header came. `complete` is
  * false where the body was cut: an announced length that was not reached, or a chunked body without its end.
- * A request on an idle connection that the server has just closed is sent again once, as browsers do.
+ * A request on an idle connection that the server has just closed is sent again once, as browsers do: then `retried` is
+ * set.
  */
 export function request(url, options = {}) {
 	const {
@@ -33,6 +39,7 @@ export function request(url, options = {}) {
 				body: Buffer.alloc(0),
 				complete: false,
 				error: undefined,
+				retried: isRetry,
 			};
 			const end = () => {
 				clearTimeout(timer);
@@ -41,7 +48,7 @@ export function request(url, options = {}) {
 			const outgoing = (isSecure ? https : http).request(url, {
 				method,
 				headers,
-				agent: isSecure ? undefined : agent,
+				agent: isSecure && !(agent instanceof https.Agent) ? undefined : agent,
 				...tls,
 			});
 			const timer = setTimeout(() => outgoing.destroy(new Error('timeout')), timeout);

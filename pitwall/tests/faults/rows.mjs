@@ -11,6 +11,7 @@ import { FRAMING_ROWS } from './rows/framing.mjs';
 import { HTTP2_ROWS } from './rows/http2.mjs';
 import { PROCESS_ROWS } from './rows/process.mjs';
 import { STORE_ROWS } from './rows/store.mjs';
+import { UPGRADE_ROWS } from './rows/upgrade.mjs';
 import { UPSTREAM_ROWS } from './rows/upstream.mjs';
 
 const NUMBERED = [
@@ -18,6 +19,7 @@ const NUMBERED = [
 	...CONTROL_ROWS,
 	...STORE_ROWS,
 	...PROCESS_ROWS,
+	...UPGRADE_ROWS,
 	...CLIENT_ROWS,
 	...DISK_ROWS,
 ];

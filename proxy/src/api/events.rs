@@ -125,6 +125,9 @@ impl EventBroadcaster {
         if session.req_header().method == http::Method::HEAD {
             return session.write_response_header(Box::new(response), true).await;
         }
+        // The stream ends in a drain, with the connection; a client that was told otherwise might have
+        // sent its next request by then.
+        session.as_downstream_mut().set_keepalive(None);
         session.write_response_header(Box::new(response), false).await?;
         // Subscribed before the history is read, so that no change falls between the two.
         let mut newest = self.newest_version.subscribe();
@@ -146,15 +149,13 @@ impl EventBroadcaster {
                 () = tokio::time::sleep(HEARTBEAT_INTERVAL) => {
                     session.write_response_body(Some(Bytes::from_static(b":\n\n")), false).await?;
                 }
-                () = drain_signal.wait_until_draining() => break,
+                _ = drain_signal.wait_until_draining() => break,
                 // A client that has left gives its place back at once.
                 left = session.as_downstream_mut().read_body_or_idle(true) => {
                     return left.map(drop);
                 }
             }
         }
-        // A connection that stays open would delay the exit of the process.
-        session.as_downstream_mut().set_keepalive(None);
         session.write_response_body(None, true).await
     }
 }

@@ -105,7 +105,7 @@ impl ApiHandler {
                 return Ok(Response::ok(JSON, self.openapi.bytes())
                     .with_header(header::CACHE_CONTROL, "private, max-age=300"));
             }
-            ApiRequest::Ready if self.drain_signal.is_draining() => return Err(Problem::Stopping),
+            ApiRequest::Ready if self.drain_signal.is_stopping() => return Err(Problem::Stopping),
             ApiRequest::Ready if self.store.unreadable_reason().is_some() => {
                 return Err(Problem::MapUnreadable);
             }

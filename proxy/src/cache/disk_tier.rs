@@ -12,7 +12,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -34,6 +34,8 @@ const QUEUE_MAX: usize = 64;
 /// How files that are being written are called.
 const NEW_FILE_PREFIX: &str = "new-";
 const LOCK_FILE: &str = "lock";
+/// How often it is tried to have the directory that another process uses.
+const LOCK_POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The objects in one directory.
 pub struct DiskTier {
@@ -78,7 +80,7 @@ impl DiskTier {
         let directory = config.dir.clone();
         // The thread ends with the tier, which holds the sender of its jobs.
         let run = move || {
-            let lock = lock_directory(&directory);
+            let Some(lock) = wait_for_directory(&weak, &receiver, &directory) else { return };
             let Some(tier) = weak.upgrade() else { return };
             match lock.and_then(|lock| tier.list_files().map(|()| lock)) {
                 Ok(lock) => {
@@ -283,6 +285,35 @@ fn write_jobs(tier: &std::sync::Weak<DiskTier>, jobs: &Receiver<WriteJob>) {
     }
 }
 
+/// Waits until no other process uses the directory, as the predecessor of this one does after an
+/// upgrade. What should be written meanwhile is dropped. `None` when the tier has ended.
+fn wait_for_directory(
+    tier: &std::sync::Weak<DiskTier>,
+    jobs: &Receiver<WriteJob>,
+    directory: &Path,
+) -> Option<io::Result<File>> {
+    let mut has_waited = false;
+    loop {
+        match lock_directory(directory) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            outcome => return Some(outcome),
+        }
+        if !std::mem::replace(&mut has_waited, true) {
+            tracing::warn!(
+                directory = %directory.display(),
+                "[edge.cache] disk is used by another process: nothing is stored or read there until it has ended"
+            );
+        }
+        match jobs.recv_timeout(LOCK_POLL_INTERVAL) {
+            Ok(_) => {
+                tier.upgrade()?.queued.fetch_sub(1, Ordering::AcqRel);
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return None,
+        }
+    }
+}
+
 /// Makes the directory for this process alone: two would each keep to the limit, and not together.
 fn lock_directory(directory: &Path) -> io::Result<File> {
     use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -292,9 +323,7 @@ fn lock_directory(directory: &Path) -> io::Result<File> {
     let lock = options.open(directory.join(LOCK_FILE))?;
     match lock.try_lock() {
         Ok(()) => Ok(lock),
-        Err(fs::TryLockError::WouldBlock) => {
-            Err(io::Error::other("another process uses this directory"))
-        }
+        Err(fs::TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
         Err(fs::TryLockError::Error(error)) => Err(error),
     }
 }

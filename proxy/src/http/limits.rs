@@ -155,6 +155,11 @@ impl ClientLimiter {
         self.connections.acquire(limits.connections.get(), max_per_client, client).ok()
     }
 
+    /// How many connections are open.
+    pub fn connection_count(&self) -> usize {
+        self.connections.counts.lock().unwrap_or_else(PoisonError::into_inner).total
+    }
+
     /// # Errors
     /// [`Problem::Busy`] beyond the limit of all clients, [`Problem::TooManyRequests`] beyond that of
     /// this one.

@@ -25,7 +25,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use pingora::apps::{HttpServerApp, ServerApp};
-use pingora::listeners::ConnectionFilter;
 use pingora::listeners::tls::Acceptor;
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::l4::stream::Stream as Socket;
@@ -55,20 +54,6 @@ const HTTP2_PREFACE_BYTES: usize = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".len();
 
 /// How long a connection may wait for its next request.
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// Lets each connection acquire its permit before the next is accepted. Pingora spawns a task for
-/// each and accepts on: in a burst it would hold more connections than there are open files, and
-/// would then accept none for a second.
-#[derive(Debug)]
-pub struct SequentialAcceptFilter;
-
-#[async_trait]
-impl ConnectionFilter for SequentialAcceptFilter {
-    async fn should_accept(&self, _: Option<&SocketAddr>) -> bool {
-        tokio::task::yield_now().await;
-        true
-    }
-}
 
 /// Limits, secures and times a listener's connections before the HTTP application gets them.
 pub struct ConnectionHandler<A> {
@@ -170,9 +155,9 @@ impl<A: HttpServerApp + Send + Sync + 'static> ServerApp for ConnectionHandler<A
         }
     }
 
-    async fn cleanup(&self) {
-        self.app.http_cleanup().await;
-    }
+    /// Does nothing, as the listener is closed while viewers are served: Pingora would drop each
+    /// connection on which a request has arrived in part.
+    async fn cleanup(&self) {}
 }
 
 /// A connection that coalesces small writes and enforces the deadline of a request's header.

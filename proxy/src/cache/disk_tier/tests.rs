@@ -253,9 +253,13 @@ async fn two_processes_do_not_share_a_directory() {
     let origin = start_origin().await;
     let (directory, tier) = written(&origin, 1 << 20, &["9000-a"]).await;
     let second = disk_tier(directory.path(), 1 << 20);
-    eventually("off", || second.is_off.load(Ordering::Acquire)).await;
-    assert!(second.read(key_of(origin.address, "9000-a")).await.is_none());
-    assert!(tier.read(key_of(origin.address, "9000-a")).await.is_some());
+    let a = key_of(origin.address, "9000-a");
+    assert!(second.read(a).await.is_none());
+    assert!(tier.read(a).await.is_some());
+    drop(tier);
+    eventually("the second has it when the first has ended", || second.lock_index().contains(&a))
+        .await;
+    assert!(!second.is_off.load(Ordering::Acquire));
 }
 
 #[tokio::test]
