@@ -8,6 +8,7 @@ use http::Version;
 use pingora::http::RequestHeader;
 
 use crate::cache::{OpenedObject, RangeRequest};
+use crate::edge_settings::EdgeSettings;
 use crate::edge_state::EdgeState;
 use crate::feedback::viewers::has_cmcd_fields;
 use crate::http::problem::Problem;
@@ -17,6 +18,13 @@ use crate::media_response::{MediaResponse, media_cache_control};
 use crate::upstream::resolved_map::ResolvedMap;
 use crate::upstream::seal::Purpose;
 use crate::upstream::target::UpstreamTarget;
+
+/// A link that was resolved by these settings; a `new_link` is not remembered yet.
+struct ResolvedLink<'a> {
+    target: UpstreamTarget,
+    new_link: Option<&'a Link<'a>>,
+    settings: Arc<EdgeSettings>,
+}
 
 /// Opens the objects that media requests are for.
 pub struct MediaHandler {
@@ -62,10 +70,9 @@ impl MediaHandler {
         now: u64,
     ) -> Result<MediaResponse, Problem> {
         let map = self.state.maps.current();
-        let target =
-            self.state.target_resolver().resolve_link(link, None, &self.state.sealer, &map, now)?;
-        let profile = target.profile.clone();
-        let opened = self.open_media(request, target, Some(stream), now).await;
+        let resolved = self.resolve_link(link, &map, now)?;
+        let profile = resolved.target.profile.clone();
+        let opened = self.open_media(request, resolved, Some(stream), now).await;
         if opened.is_err() || has_cmcd_fields(&request.headers) {
             let problem = opened.as_ref().err();
             self.record_feedback(&map, stream, &profile.id, request, problem);
@@ -83,28 +90,49 @@ impl MediaHandler {
         link: &Link<'_>,
         now: u64,
     ) -> Result<MediaResponse, Problem> {
-        let EdgeState { sealer, maps, .. } = &self.state;
-        let target =
-            self.state.target_resolver().resolve_link(link, None, sealer, &maps.current(), now)?;
-        self.open_media(request, target, None, now).await
+        let resolved = self.resolve_link(link, &self.state.maps.current(), now)?;
+        self.open_media(request, resolved, None, now).await
+    }
+
+    fn resolve_link<'a>(
+        &self,
+        link: &'a Link<'a>,
+        map: &ResolvedMap,
+        now: u64,
+    ) -> Result<ResolvedLink<'a>, Problem> {
+        let settings = self.state.settings.get();
+        let targets = &settings.targets;
+        let (target, new_link) = match targets.links.find(link, map, now) {
+            Some(target) => (target, None),
+            None => {
+                let target = targets.resolve_link(link, None, &self.state.sealer, map, now)?;
+                (target, Some(link))
+            }
+        };
+        Ok(ResolvedLink { target, new_link, settings })
     }
 
     async fn open_media(
         &self,
         request: &RequestHeader,
-        target: UpstreamTarget,
+        resolved: ResolvedLink<'_>,
         stream: Option<&str>,
         now: u64,
     ) -> Result<MediaResponse, Problem> {
+        let ResolvedLink { target, new_link, settings } = resolved;
         if target.purpose.is_some_and(|purpose| purpose != Purpose::Media) {
             return Err(Problem::SealInvalid);
         }
         let started = Instant::now();
         let profile = target.profile.clone();
-        let is_access_open = self.state.settings.get().access.is_open();
-        let cache_control = media_cache_control(is_access_open, target.expires, now);
+        let cache_control = media_cache_control(settings.access.is_open(), target.expires, now);
         let mut lookup = match self.state.cache.find_stored(&target) {
-            Some(stored) => stored,
+            Some(stored) => {
+                if let Some(link) = new_link {
+                    settings.targets.links.insert(link, target, now);
+                }
+                stored
+            }
             None => {
                 let range = RangeRequest::from_headers(&request.headers);
                 let target = UpstreamTarget { stream: stream.map(Arc::from), ..target };

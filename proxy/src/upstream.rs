@@ -2,6 +2,7 @@
 //!
 //! - [`target`]: a URL and the profile of requests to it. [`client`]: requests to targets.
 //! - [`profile`]: the headers, policy and limiter of requests to a source.
+//! - [`resolved_links`]: what links of stored objects were resolved to.
 //! - [`resolved_map`]: the map with its profiles resolved, once per version.
 //! - [`seal`]: links that name an upstream URL without telling it.
 //! - [`limiter`]: concurrent requests per source.
@@ -11,6 +12,7 @@ pub mod client;
 pub mod denials;
 pub mod limiter;
 pub mod profile;
+pub mod resolved_links;
 pub mod resolved_map;
 pub mod seal;
 pub mod target;

@@ -25,12 +25,25 @@ const DOCUMENT_PARAMETERS: [&str; 4] =
 const DOCUMENT_PARAMETER_MAX_BYTES: usize = 128;
 
 /// How a link names its upstream URL.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Link<'a> {
     /// `url=`: the URL in base64url.
     Plain { url: Cow<'a, str> },
     /// `u=`: a seal, and the path that it must be bound to.
     Sealed { seal: Cow<'a, str>, path: Cow<'a, str> },
+}
+
+impl Link<'_> {
+    /// The same link, independent of its request.
+    pub fn to_static(&self) -> Link<'static> {
+        let to_static = |text: &Cow<'_, str>| Cow::Owned(text.clone().into_owned());
+        match self {
+            Self::Plain { url } => Link::Plain { url: to_static(url) },
+            Self::Sealed { seal, path } => {
+                Link::Sealed { seal: to_static(seal), path: to_static(path) }
+            }
+        }
+    }
 }
 
 /// The path that the seal of a link with a multivariant playlist's variables is bound to. A viewer

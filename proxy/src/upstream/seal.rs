@@ -223,6 +223,11 @@ impl Sealer {
     }
 }
 
+/// The end of the seal period of a time, both in unix seconds.
+pub fn seal_period_end(now: u64) -> u64 {
+    (seal_period(now) + 1) * PERIOD_SECONDS
+}
+
 /// The seal period of a time in unix seconds: seals of the same URL are equal within a period.
 pub fn seal_period(now: u64) -> u64 {
     now / PERIOD_SECONDS

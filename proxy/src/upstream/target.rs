@@ -17,6 +17,7 @@ use crate::upstream::denials::{
     DenialLog, explain_foreign_host, explain_plain_denial, explain_unlisted_host,
 };
 use crate::upstream::profile::ResolvedProfile;
+use crate::upstream::resolved_links::ResolvedLinks;
 use crate::upstream::resolved_map::ResolvedMap;
 use crate::upstream::seal::{Purpose, Sealer};
 
@@ -44,6 +45,8 @@ pub struct TargetResolver {
     /// The profile of what plain links lead to, where private address ranges are closed.
     foreign_profile: Arc<ResolvedProfile>,
     denials: DenialLog,
+    /// Links to stored objects.
+    pub links: ResolvedLinks,
 }
 
 impl TargetResolver {
@@ -61,7 +64,8 @@ impl TargetResolver {
         };
         let public_policy = AddressPolicy { allow_private: Vec::new(), ..policy.clone() };
         let (named_profile, foreign_profile) = (profile(policy), profile(public_policy));
-        Self { allowed_hosts, named_profile, foreign_profile, denials }
+        let links = ResolvedLinks::default();
+        Self { allowed_hosts, named_profile, foreign_profile, denials, links }
     }
 
     /// The address policy for a link to `url` by the operator.
