@@ -209,8 +209,9 @@ async fn state_is_for_its_owner_and_a_lost_key_is_not_made_anew() {
         .await;
     process.wait_until_up().await;
     process.signal("-TERM");
-    eventually("there is other state", || async {
-        files(&state).into_iter().find(|path| *path != key)
+    let process_file = state.join("process");
+    eventually("there is state that links depend on", || async {
+        files(&state).into_iter().find(|path| ![&key, &process_file].contains(&path))
     })
     .await;
     for path in files(&state) {
