@@ -16,7 +16,7 @@ use pitwall_upstream_map::trace_context::X_REQUEST_ID;
 use crate::cache::OpenedObject;
 use crate::cache::bypass::Bypass;
 use crate::cache::byte_range::is_single_range;
-use crate::cache::inflight_fetch::ObjectMetadata;
+use crate::cache::object_metadata::ObjectMetadata;
 use crate::cache::reader::{InflightReader, StoredReader};
 use crate::http::connection_reset::reset_on_close;
 use crate::http::cors::media_headers;

@@ -1,6 +1,7 @@
 //! Byte ranges (RFC 9110, 14).
 
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue, header};
+use pitwall_fetch::Response;
 
 /// A single range with a first position: `bytes=0-99`, `bytes=100-`.
 ///
@@ -26,6 +27,36 @@ impl ByteRange {
         let last = self.last.map_or(String::new(), |last| last.to_string());
         HeaderValue::try_from(format!("bytes={}-{last}", self.first))
             .unwrap_or(HeaderValue::from_static("bytes=0-"))
+    }
+}
+
+/// Range and If-Range of a request.
+#[derive(Default)]
+pub struct RangeRequest {
+    pub range: Option<ByteRange>,
+    pub if_range: Option<HeaderValue>,
+}
+
+impl RangeRequest {
+    pub fn from_headers(headers: &HeaderMap) -> Self {
+        let if_range = headers.get(header::IF_RANGE).cloned();
+        let range = headers.get(header::RANGE).and_then(|range| ByteRange::parse(range.as_bytes()));
+        Self { range, if_range }
+    }
+
+    /// Whether a 206 response starts at the requested range and does not exceed it, as far as its
+    /// Content-Range says.
+    pub(super) fn is_answered_by(&self, response: &Response) -> bool {
+        let content_range = response.headers().get(header::CONTENT_RANGE);
+        let content_range =
+            content_range.and_then(|content_range| parse_content_range(content_range.as_bytes()));
+        match (content_range, self.range) {
+            (Some((first, last, _)), Some(requested)) => {
+                first == requested.first
+                    && requested.last.is_none_or(|requested_last| last <= requested_last)
+            }
+            _ => false,
+        }
     }
 }
 

@@ -21,9 +21,10 @@ use tokio::time::Instant;
 
 use self::disk_index::DiskIndex;
 use self::object_file::{FileHeader, encode_object, read_header, read_object};
-use super::inflight_fetch::ObjectMetadata;
+use super::object_key::ObjectKey;
+use super::object_metadata::ObjectMetadata;
 use super::object_store::ReadGuard;
-use super::{ObjectKey, PurgeScope};
+use super::purge_scope::PurgeScope;
 use crate::config::DiskConfig;
 use crate::metrics::{DiskMetrics, DiskReadResult, DiskWriteResult};
 

@@ -10,10 +10,10 @@ use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use tokio::time::Instant;
 
-use super::ObjectKey;
 use super::chunks::Chunks;
 use super::fetch_budget::BudgetShare;
-use super::inflight_fetch::ObjectMetadata;
+use super::object_key::ObjectKey;
+use super::object_metadata::ObjectMetadata;
 
 /// The stored objects, by key.
 pub struct ObjectStore(Cache<ObjectKey, Arc<CachedObject>>);

@@ -9,9 +9,8 @@ use tokio::sync::watch;
 use super::chunks::Chunks;
 use super::fetch_budget::BudgetShare;
 use super::fetch_progress::FetchObserver;
-use super::inflight_fetch::{
-    InflightFetch, NotCacheable, ObjectMetadata, ReadOutcome, cut_off_problem,
-};
+use super::inflight_fetch::{InflightFetch, NotCacheable, ReadOutcome, cut_off_problem};
+use super::object_metadata::ObjectMetadata;
 use super::object_store::ReadGuard;
 use crate::http::problem::Problem;
 

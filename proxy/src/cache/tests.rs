@@ -14,18 +14,31 @@ mod windows;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use bytes::Bytes;
 use bytesize::ByteSize;
 use http::StatusCode;
 use pitwall_fetch::{Fetcher, Timeouts};
 use pitwall_upstream_map::RequestProfile;
+use tokio::time::Instant;
 
-use super::inflight_fetch::ObjectMetadata;
+use super::byte_range::ByteRange;
+use super::disk_tier::DiskTier;
+use super::inflight_fetch::InflightFetch;
+use super::object_metadata::ObjectMetadata;
+use super::object_store::ReadGuard;
+use super::reader::{InflightReader, StoredReader};
 use super::*;
+use crate::config::CacheConfig;
+use crate::http::problem::Problem;
 use crate::metrics::upstream::UpstreamMetrics;
+use crate::upstream::client::UpstreamClient;
 use crate::upstream::denials::DenialLog;
 use crate::upstream::limiter::{UpstreamLimiter, UpstreamLimiters};
 use crate::upstream::profile::ResolvedProfile;
+use crate::upstream::target::UpstreamTarget;
 use origin::origin;
 
 const CHUNK_BYTES: usize = 64 * 1024;

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::object_file::FileHeader;
-use crate::cache::{ObjectKey, PurgeScope};
+use crate::cache::object_key::ObjectKey;
+use crate::cache::purge_scope::PurgeScope;
 
 /// What a file takes of the disk is a multiple of this.
 const BLOCK_BYTES: u64 = 4096;

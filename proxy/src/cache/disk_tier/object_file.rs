@@ -13,9 +13,9 @@ use bytes::Bytes;
 use http::HeaderValue;
 use serde::{Deserialize, Serialize};
 
-use crate::cache::ObjectKey;
 use crate::cache::chunks::Chunks;
-use crate::cache::inflight_fetch::ObjectMetadata;
+use crate::cache::object_key::ObjectKey;
+use crate::cache::object_metadata::ObjectMetadata;
 use crate::cache::object_store::CachedObject;
 
 const MAGIC: &[u8] = b"pitwall object 1\n";

@@ -8,7 +8,7 @@ use pitwall_fetch::Response;
 
 use super::{FetchTask, build_media_request, is_whole_representation};
 use crate::cache::byte_range::{ByteRange, parse_content_range};
-use crate::cache::inflight_fetch::ObjectMetadata;
+use crate::cache::object_metadata::ObjectMetadata;
 
 /// Without a strong validator, this many bytes are fetched again and compared.
 const OVERLAP_BYTES: u64 = 16 * 1024;

@@ -1,4 +1,6 @@
 use super::*;
+use crate::cache::bypass::Bypass;
+use crate::cache::fetch_budget::FetchBudget;
 
 #[tokio::test]
 async fn without_room_everything_passes_through() {

@@ -227,7 +227,7 @@ async fn a_body_without_a_length_is_complete_only_where_that_is_certain() {
         assert_eq!(cache.stored_bytes() > 0, stored, "{what}");
         assert_eq!(requests.lock().unwrap().len(), requests_max, "{what}");
         drop(reader);
-        while cache.is_inflight(&ObjectKey::of(&segment, None)) {
+        while cache.inflight.contains(&ObjectKey::of(&segment, None)) {
             tokio::task::yield_now().await;
         }
         assert_eq!(cache.inflight_bytes(), 0, "{what}");

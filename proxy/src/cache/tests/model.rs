@@ -25,11 +25,16 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::LazyLock;
 use std::sync::atomic::AtomicBool;
 
+use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use self::seeded::{Interleaved, Seeded};
 use self::viewer::Viewer;
 use super::*;
+use crate::cache::fetch_task::FetchedObject;
+use crate::cache::inflight_fetch::NotCacheable;
+use crate::cache::object_store::CachedObject;
+use crate::cache::segment_cache::shared_fetch::{InflightGuard, JoinOutcome};
 use crate::cache::writer::InflightWriter;
 
 const SCHEDULES: u64 = 600;
@@ -270,7 +275,7 @@ async fn run(seed: u64) {
     assert!(left.elapsed() <= ABANDONED_MAX, "fetched for nobody for {:?}", left.elapsed());
     world.begun.lock().unwrap().clear();
     assert_eq!(world.cache.inflight_bytes(), 0, "bytes that nobody holds");
-    assert!(world.cache.lock_inflight().is_empty(), "fetches that have ended are joined");
+    assert!(world.cache.inflight.lock().len() == 0, "fetches that have ended are joined");
     let stored = world.stored.lock().unwrap();
     let held: u64 = stored.iter().map(|object| object.unjoined_body().total_length()).sum();
     assert!(held <= STORED_BYTES as u64, "{held} bytes are held of what was stored");

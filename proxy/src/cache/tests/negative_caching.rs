@@ -16,7 +16,7 @@ async fn an_error_response_is_cached_for_a_moment() {
     }
     assert_eq!(origin.requests.load(Ordering::SeqCst), 1);
     tokio::time::pause();
-    tokio::time::advance(NEGATIVE_CACHE_TTL).await;
+    tokio::time::advance(negative_cache::PROBLEM_TTL).await;
     tokio::time::resume();
     assert!(open(&cache, target(address, "/gone")).await.is_err());
     assert_eq!(origin.requests.load(Ordering::SeqCst), 2);

@@ -59,7 +59,7 @@ async fn a_long_lived_object_is_fetched_again_before_it_is_stale() {
         let meanwhile = cache.open_object(map, range_request).await;
         assert!(matches!(meanwhile, Ok(OpenedObject::Hit(_))), "{path}");
         origin.chunks.add_permits(1);
-        while cache.is_inflight(&key) {
+        while cache.inflight.contains(&key) {
             tokio::task::yield_now().await;
         }
         assert!(wait_until_key_stored(&cache, key).await.stored_at > first.stored_at);
@@ -107,11 +107,11 @@ async fn a_prefetch_takes_no_capacity_that_requests_need() {
         ("past all ends", large_cache(), target(address, "/file"), Some((u64::MAX, 1))),
         ("nothing", large_cache(), target(address, "/file"), Some((0, 1))),
     ] {
-        let inflight_before = cache.lock_inflight().len();
+        let inflight_before = cache.inflight.lock().len();
         let outcome = cache.prefetch(&target, byte_range, false);
         assert!(matches!(outcome, PrefetchOutcome::Skipped), "{what}: {outcome:?}");
         // A fetch that had begun would not have reached the origin yet.
-        assert_eq!(cache.lock_inflight().len(), inflight_before, "{what}: a fetch has begun");
+        assert_eq!(cache.inflight.lock().len(), inflight_before, "{what}: a fetch has begun");
     }
     assert_eq!(origin.requests.load(Ordering::SeqCst), 1);
 }

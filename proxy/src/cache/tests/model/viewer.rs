@@ -12,7 +12,8 @@ use super::{OBJECTS, PIECE_BYTES, WAIT_MAX, World, byte_at};
 use crate::cache::inflight_fetch::NotCacheable;
 use crate::cache::object_store::ReadGuard;
 use crate::cache::reader::{InflightReader, StoredReader};
-use crate::cache::{JoinOutcome, Problem};
+use crate::cache::segment_cache::shared_fetch::JoinOutcome;
+use crate::http::problem::Problem;
 
 /// How often somebody stands still: nobody is to wait for longer than a schedule may take.
 const PAUSES_MAX: usize = 3;
