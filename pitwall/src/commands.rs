@@ -10,7 +10,7 @@ use pitwall_fetch::{Fetcher, Timeouts, parse_url};
 use pitwall_proxy::route::URI_MAX_BYTES;
 use pitwall_proxy::upstream::denials::DenialLog;
 use pitwall_proxy::upstream::seal::Purpose as SealPurpose;
-use pitwall_proxy::upstream::target::TargetResolver;
+use pitwall_proxy::upstream::target_resolver::TargetResolver;
 
 use crate::config::{Config, ConfigError, NonFatalConfigErrors};
 use crate::secret::{self, StartMode};

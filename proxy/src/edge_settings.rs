@@ -12,7 +12,7 @@ use crate::http::admin_token::AdminToken;
 use crate::http::client_address::ClientAddresses;
 use crate::http::limits::LimitsConfig;
 use crate::upstream::denials::DenialLog;
-use crate::upstream::target::TargetResolver;
+use crate::upstream::target_resolver::TargetResolver;
 
 pub struct EdgeSettings {
     pub access: AccessControl,

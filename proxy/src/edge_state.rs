@@ -13,7 +13,7 @@ use crate::metrics::Metrics;
 use crate::upstream::client::UpstreamClient;
 use crate::upstream::resolved_map::MapResolver;
 use crate::upstream::seal::Sealer;
-use crate::upstream::target::TargetResolver;
+use crate::upstream::target_resolver::TargetResolver;
 
 /// The shared services of an edge; a clone shares them.
 #[derive(Clone)]

@@ -1,6 +1,7 @@
 //! Which upstream URL a link names, and how it is reached.
 //!
-//! - [`target`]: a URL and the profile of requests to it. [`client`]: requests to targets.
+//! - [`target`]: a URL and the profile of requests to it. [`target_resolver`]: the target that a link
+//!   names. [`client`]: requests to targets.
 //! - [`profile`]: the headers, policy and limiter of requests to a source.
 //! - [`resolved_links`]: what links of stored objects were resolved to.
 //! - [`resolved_map`]: the map with its profiles resolved, once per version.
@@ -16,3 +17,4 @@ pub mod resolved_links;
 pub mod resolved_map;
 pub mod seal;
 pub mod target;
+pub mod target_resolver;

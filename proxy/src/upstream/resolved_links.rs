@@ -83,7 +83,7 @@ mod tests {
     use crate::upstream::denials::DenialLog;
     use crate::upstream::resolved_map::tests::resolve;
     use crate::upstream::seal::{Purpose, Sealer};
-    use crate::upstream::target::TargetResolver;
+    use crate::upstream::target_resolver::TargetResolver;
 
     const DAY: u64 = 24 * 60 * 60;
     const NOW: u64 = 20_500 * DAY + 1_000;
