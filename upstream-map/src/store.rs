@@ -16,8 +16,9 @@
 //! - [`feedback_sync`]: viewers and reports from the edges to the leader.
 //! - [`metrics`]: metrics of the store.
 //!
-//! Edges agree on how a stream is published when its source changes through [`splice_registry`], in
-//! memory or over Redis ([`registry_client`]), and on disk ([`registry_file`], [`number_journal`]).
+//! Edges agree on how a stream is published when its source changes through [`splice_registry`]
+//! ([`splice_proposal`], [`splice_decision`]), in memory or over Redis ([`registry_client`]), and on
+//! disk ([`registry_file`], [`number_journal`]).
 //! Over Redis each tells the others how far it has published ([`peer_numbers`]).
 
 mod baseline;
@@ -45,6 +46,8 @@ mod redis_error;
 mod redis_scripts;
 mod registry_client;
 mod registry_file;
+mod splice_decision;
+mod splice_proposal;
 mod splice_registry;
 mod sync_loop;
 
@@ -63,9 +66,9 @@ pub use self::number_journal::NextNumbers;
 pub use self::peer_numbers::PeerNextNumber;
 pub use self::redis::{RedisConfig, RedisStore};
 pub use self::redis_address::{InvalidRedisAddress, RedisAddress};
-pub use self::splice_registry::{
-    RegistrySnapshot, RenditionStart, SpliceDecision, SpliceProposal, SpliceRegistry,
-};
+pub use self::splice_decision::SpliceDecision;
+pub use self::splice_proposal::{RenditionStart, SpliceProposal};
+pub use self::splice_registry::{RegistrySnapshot, SpliceRegistry};
 use crate::feedback::EdgeFeedback;
 use crate::map::UpstreamMap;
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::splice_registry::SpliceProposal;
+use super::splice_proposal::SpliceProposal;
 use crate::stream::StreamId;
 
 /// The next number of a rendition that another edge has published.

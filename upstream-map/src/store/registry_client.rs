@@ -19,7 +19,9 @@ use super::record_compression::{compress, decompress};
 use super::redis::RedisStore;
 use super::redis_connector::NoticeStream;
 use super::redis_scripts::{self, KNOWN_RECORD, SpliceDecisionReply, SpliceProposalArgs};
-use super::splice_registry::{IDLE_STREAM_TTL, SpliceDecision, SpliceProposal};
+use super::splice_decision::SpliceDecision;
+use super::splice_proposal::SpliceProposal;
+use super::splice_registry::IDLE_STREAM_TTL;
 use crate::stream::StreamId;
 
 /// Timeout of a proposal; a healthy Redis needs a hundredth of it.

@@ -7,7 +7,8 @@ use std::future::ready;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-use crate::store::splice_registry::{RenditionStart, SpliceProposal, SpliceRegistry};
+use crate::store::splice_proposal::{RenditionStart, SpliceProposal};
+use crate::store::splice_registry::SpliceRegistry;
 use crate::stream::StreamId;
 
 /// Numbers near each other, and at the limits of what is counted: Lua's numbers end at 2^53.
