@@ -56,6 +56,7 @@ export const allowed = (...bases) =>
 export class Bed {
 	#ends = [];
 	#processes = [];
+	#names = new Set();
 
 	constructor() {
 		this.folder = mkdtempSync(path.join(tmpdir(), 'pitwall-faults-'));
@@ -92,6 +93,9 @@ export class Bed {
 	 */
 	async pitwall(text, options = {}) {
 		const { role = 'run', name = role, wrap = [], clock = false, env = {}, listen, admin } = options;
+		// Two processes of one name would share a state directory, which the second one refuses.
+		if (this.#names.has(name)) throw new Error(`a second process is called ${name}`);
+		this.#names.add(name);
 		const folder = this.subfolder(name);
 		const state = options.state ?? path.join(folder, 'state');
 		const file = path.join(folder, 'pitwall.toml');

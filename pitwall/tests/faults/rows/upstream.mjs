@@ -66,7 +66,7 @@ async function relayOf(bed, answer, more = {}) {
 		server.close();
 	});
 	const base = `http://127.0.0.1:${/** @type {net.AddressInfo} */ (server.address()).port}`;
-	const edge = await bed.started(config({ upstream: allowed(base), ...more }));
+	const edge = await bed.started(config({ upstream: allowed(base), ...more }), { name: 'relay' });
 	return {
 		edge,
 		base,
