@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use jiff::Timestamp;
-use pingora_proxy::Session;
+use pingora::protocols::http::ServerSession;
 use pitwall_fetch::RequestBody;
 use pitwall_fetch::{
     AddressPolicy, FetchError, FetchErrorKind, Fetcher, PrivateRange, Request, Timeouts,
@@ -65,7 +65,7 @@ pub struct CommandRequest {
     pub headers: HeaderMap,
     pub body: Vec<u8>,
     /// Its id and the trace that it belongs to, which are forwarded too.
-    pub request_id: Option<RequestId>,
+    pub request_id: RequestId,
 }
 
 /// Limit of a command's body.
@@ -75,8 +75,8 @@ impl CommandRequest {
     /// # Errors
     /// The problem of [`read_body`].
     pub async fn read(
-        session: &mut Session,
-        request_id: Option<&RequestId>,
+        session: &mut ServerSession,
+        request_id: &RequestId,
     ) -> Result<Self, Problem> {
         let body = read_body(session, BODY_MAX_BYTES).await?;
         let request = session.req_header();
@@ -87,7 +87,7 @@ impl CommandRequest {
             Method::HEAD => Method::GET,
             ref method => method.clone(),
         };
-        let (headers, request_id) = (request.headers.clone(), request_id.cloned());
+        let (headers, request_id) = (request.headers.clone(), request_id.clone());
         Ok(Self { method, path_and_query, headers, body, request_id })
     }
 }
@@ -95,12 +95,10 @@ impl CommandRequest {
 impl CommandRequest {
     /// The fields by which the control plane's log and spans name the same request.
     fn trace_headers(&self) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
-        let request_id = self.request_id.as_ref();
-        let trace = request_id.map(|request_id| outgoing_context(request_id.trace).to_string());
-        let trace = trace.and_then(|trace| HeaderValue::try_from(trace).ok());
-        let id = request_id.map(|request_id| request_id.id.clone());
-        let fields = [(X_REQUEST_ID, id), (TRACEPARENT, trace)];
-        fields.into_iter().filter_map(|(name, value)| Some((name, value?)))
+        let RequestId { id, trace, .. } = &self.request_id;
+        let trace = HeaderValue::try_from(outgoing_context(*trace).to_string()).ok();
+        let trace = trace.map(|trace| (TRACEPARENT, trace));
+        trace.into_iter().chain([(X_REQUEST_ID, id.clone())])
     }
 }
 

@@ -1,16 +1,12 @@
-//! [`Edge`]: the phases of an HTTP request, in the order in which Pingora calls them.
+//! [`Edge`]: what an HTTP request goes through from its header to its response.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use async_trait::async_trait;
-use http::StatusCode;
 use jiff::Timestamp;
 use pingora::http::RequestHeader;
-use pingora::modules::http::HttpModules;
-use pingora::upstreams::peer::HttpPeer;
-use pingora::{Error, ErrorType, Result};
-use pingora_proxy::{FailToProxy, ProxyHttp, Session};
+use pingora::protocols::http::ServerSession;
+use pingora::{Error, Result};
 use pitwall_fetch::{Fetcher, OwnListeners};
 use pitwall_upstream_map::Store;
 use prometheus::Registry;
@@ -53,7 +49,7 @@ use crate::upstream::denials::DenialLog;
 use crate::upstream::resolved_map::MapResolver;
 use crate::upstream::seal::Sealer;
 
-/// The edge: Pingora's [`ProxyHttp`] application, which answers every request itself.
+/// The edge: answers every request itself.
 pub struct Edge {
     state: EdgeState,
     live: Arc<LiveHandler>,
@@ -182,7 +178,7 @@ impl Edge {
     fn admit(
         &self,
         settings: &EdgeSettings,
-        session: &mut Session,
+        session: &mut ServerSession,
         route: &Result<Route<'_>, Problem>,
         is_cross_origin: bool,
         context: &mut RequestContext,
@@ -218,7 +214,7 @@ impl Edge {
     async fn prepare_response(
         &self,
         settings: &EdgeSettings,
-        session: &mut Session,
+        session: &mut ServerSession,
         route: Route<'_>,
         query: &Query<'_>,
         context: &mut RequestContext,
@@ -233,7 +229,7 @@ impl Edge {
             }
             // A command that was read is sent on, whether or not its client stays.
             Route::Api(ApiRequest::Command(_)) => {
-                let request_id = context.request_id();
+                let request_id = &context.request_id;
                 let forwarded = async {
                     let command = CommandRequest::read(session, request_id).await?;
                     self.control_plane.forward_command(&command).await
@@ -356,8 +352,22 @@ impl Edge {
         }))
     }
 
-    /// Answers the request, whose path is relative to the public one.
-    async fn answer(&self, session: &mut Session, context: &mut RequestContext) -> Result<()> {
+    /// Answers a request whose header was read.
+    ///
+    /// # Errors
+    /// The client has left, or the response broke off: there is nothing more to send.
+    pub async fn answer(
+        &self,
+        session: &mut ServerSession,
+        context: &mut RequestContext,
+    ) -> Result<()> {
+        set_timeouts(session);
+        if self.drain_signal.is_draining() {
+            session.set_keepalive(None);
+        }
+        if let Some(uri) = self.state.public_path.strip_from(&session.req_header().uri) {
+            session.req_header_mut().set_uri(uri);
+        }
         let uri = session.req_header().uri.clone();
         let route = Route::parse(uri.path(), uri.query());
         let is_cross_origin = Route::is_cors_allowed(&route, uri.path());
@@ -380,13 +390,13 @@ impl Edge {
         let response = match outcome {
             Ok(PreparedResponse::Media(media)) => {
                 context.record_first_byte(&self.state.metrics);
-                let sent = media.send(session, context.request_id());
+                let sent = media.send(session, &context.request_id);
                 return sent.instrument(tracing::debug_span!("relay")).await;
             }
             Ok(PreparedResponse::EventStream(_permit)) => {
                 context.record_first_byte(&self.state.metrics);
                 let map = self.state.store.map();
-                let (events, request_id) = (&self.api.events, context.request_id());
+                let (events, request_id) = (&self.api.events, &context.request_id);
                 let served = events.serve(session, &map, &self.drain_signal, request_id).await;
                 return served.map_err(Error::into_down);
             }
@@ -402,10 +412,8 @@ impl Edge {
         };
         let response =
             if is_cross_origin { response.with_headers(media_headers()) } else { response };
-        // A failed write is an error of the downstream: Pingora would otherwise log each viewer who
-        // left as an internal error.
         context.record_first_byte(&self.state.metrics);
-        response.send(session, context.request_id()).await.map_err(Error::into_down)
+        response.send(session, &context.request_id).await.map_err(Error::into_down)
     }
 
     /// Tells the access log the stream of a request, if the map has it, and the source that plays it.
@@ -437,80 +445,4 @@ fn add_source_log_detail(source: &str, context: &mut RequestContext) {
 /// Unix seconds.
 fn unix_now() -> u64 {
     u64::try_from(Timestamp::now().as_second()).unwrap_or(0)
-}
-
-#[async_trait]
-impl ProxyHttp for Edge {
-    type CTX = RequestContext;
-
-    fn new_ctx(&self) -> RequestContext {
-        RequestContext::default()
-    }
-
-    /// Registers no module: [`Response`] and [`MediaResponse`] build complete responses.
-    fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
-
-    async fn request_filter(
-        &self,
-        session: &mut Session,
-        context: &mut RequestContext,
-    ) -> Result<bool> {
-        context.begin(session.req_header(), &self.state.metrics);
-        set_timeouts(session);
-        if self.drain_signal.is_draining() {
-            session.as_downstream_mut().set_keepalive(None);
-        }
-        let public_path = &self.state.public_path;
-        if let Some(uri) = public_path.strip_from(&session.req_header().uri) {
-            session.req_header_mut().set_uri(uri);
-        }
-        let span = context.span();
-        self.answer(session, context).instrument(span).await.map(|()| true)
-    }
-
-    /// What Pingora's own log lines say of a request: no query, which holds seals and keys.
-    fn request_summary(&self, session: &Session, context: &RequestContext) -> String {
-        let request = session.req_header();
-        format!("{} {} ({})", request.method, request.uri.path(), context.route.text())
-    }
-
-    /// Fails: Pingora connects to no upstream, as all upstream requests go through [`Fetcher`].
-    async fn upstream_peer(
-        &self,
-        _session: &mut Session,
-        _context: &mut RequestContext,
-    ) -> Result<Box<HttpPeer>> {
-        Error::e_explain(ErrorType::InternalError, "requests are answered before this phase")
-    }
-
-    async fn fail_to_proxy(
-        &self,
-        session: &mut Session,
-        error: &Error,
-        context: &mut RequestContext,
-    ) -> FailToProxy {
-        // Once a header was sent, the connection can only be closed.
-        if session.response_written().is_none() {
-            session.as_downstream_mut().set_keepalive(None);
-            // The client may have left, and then needs no response.
-            let response = Response::new(StatusCode::INTERNAL_SERVER_ERROR);
-            let _ = response.send(session, context.request_id()).await;
-        }
-        tracing::debug!(%error, "a request failed");
-        FailToProxy { error_code: 500, can_reuse_downstream: false }
-    }
-
-    fn suppress_error_log(&self, _: &Session, _: &RequestContext, error: &Error) -> bool {
-        // Viewers disconnect all the time: an error of the downstream is not logged.
-        error.esource() == &pingora::ErrorSource::Downstream
-    }
-
-    async fn logging(
-        &self,
-        session: &mut Session,
-        error: Option<&Error>,
-        context: &mut RequestContext,
-    ) {
-        context.record_completion(session, error, &self.state.metrics);
-    }
 }

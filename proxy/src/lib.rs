@@ -1,7 +1,8 @@
 //! The edge: one HTTP origin between any player and every upstream.
 //!
 //! A request passes through these modules, in this order:
-//! - [`edge`]: the phases of a request, as Pingora calls them.
+//! - [`server`]: connections, and each request of one, until it is ready for the next.
+//! - [`edge`]: what a request goes through, from its header to its response.
 //! - [`http`]: clients and their limits, admission, access, responses.
 //! - [`route`]: what is requested.
 //! - [`upstream`]: which upstream URL a link names, and whether it may be reached.
@@ -13,10 +14,10 @@
 //!   commands, forwarded to the control plane.
 //! - [`page`]: the files of the page, its shell for every other path, and the login page.
 //!
-//! Beside the phases: [`edge_state`] (what the handlers share), [`edge_settings`] (what of the
+//! Beside them: [`edge_state`] (what the handlers share), [`edge_settings`] (what of the
 //! configuration may change), [`request_context`] (the state of one request), [`access_log`] (its
 //! line), [`feedback`] (viewers, and what their players report), [`shards`],
-//! [`drain`], [`config`], [`metrics`], [`server`] (listeners, connections,
+//! [`drain`], [`config`], [`metrics`], [`server`] (listeners,
 //! TLS, shutdown), [`admin`], and `fuzzing` (properties that hold for any input; only for tests and
 //! the fuzz targets).
 

@@ -7,9 +7,10 @@ use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, StatusCode, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::conditional_filter::{not_modified_filter, to_304};
 use pingora::{Error, ErrorType, Result};
-use pingora_proxy::{RangeType, Session, range_header_filter};
+use pingora_proxy::{RangeType, range_header_filter};
 use pitwall_fetch::Response;
 use pitwall_upstream_map::trace_context::X_REQUEST_ID;
 
@@ -79,7 +80,7 @@ impl MediaResponse {
     ///
     /// # Errors
     /// The client cannot be written to, or the body breaks off.
-    pub async fn send(self, session: &mut Session, request_id: Option<&RequestId>) -> Result<()> {
+    pub async fn send(self, session: &mut ServerSession, request_id: &RequestId) -> Result<()> {
         let mut header = self.build_header(request_id);
         let mut body = MediaBody::of(self.lookup);
         let request = session.req_header();
@@ -98,10 +99,7 @@ impl MediaResponse {
             frame_unknown_length(session, &mut header)?;
         }
         let is_header_only = !has_body || session.req_header().method == Method::HEAD;
-        session
-            .write_response_header(Box::new(header), is_header_only)
-            .await
-            .map_err(Error::into_down)?;
+        session.write_response_header(Box::new(header)).await.map_err(Error::into_down)?;
         if is_header_only {
             return Ok(());
         }
@@ -112,7 +110,7 @@ impl MediaResponse {
         sent
     }
 
-    fn build_header(&self, request_id: Option<&RequestId>) -> ResponseHeader {
+    fn build_header(&self, request_id: &RequestId) -> ResponseHeader {
         let mut fields = HeaderMap::with_capacity(FIELDS_MAX);
         let status = match &self.lookup {
             OpenedObject::Hit(object) => self.add_object_fields(&object.metadata, &mut fields),
@@ -140,9 +138,7 @@ impl MediaResponse {
             result => server_timing(result, self.open_duration),
         };
         fields.insert(SERVER_TIMING, timing);
-        if let Some(request_id) = request_id {
-            fields.insert(X_REQUEST_ID, request_id.id.clone());
-        }
+        fields.insert(X_REQUEST_ID, request_id.id.clone());
         response_header(status, fields)
     }
 
@@ -217,10 +213,10 @@ impl MediaBody {
 }
 
 /// Ends a response so that the client cannot take it for a whole one.
-async fn abort(session: &mut Session) {
+async fn abort(session: &mut ServerSession) {
     if session.is_http2() {
         // Ends the stream at once, with what is queued of it.
-        session.as_downstream_mut().shutdown().await;
+        session.shutdown().await;
     } else if session.req_header().version < Version::HTTP_11
         && let Err(error) = reset_on_close(session)
     {
@@ -228,7 +224,7 @@ async fn abort(session: &mut Session) {
     }
 }
 
-async fn send_body(session: &mut Session, mut body: MediaBody) -> Result<()> {
+async fn send_body(session: &mut ServerSession, mut body: MediaBody) -> Result<()> {
     loop {
         let read = tokio::select! {
             biased;
@@ -240,7 +236,7 @@ async fn send_body(session: &mut Session, mut body: MediaBody) -> Result<()> {
         let is_last = body.is_at_end();
         tokio::select! {
             biased;
-            written = session.write_response_body(Some(bytes), is_last) => {
+            written = session.write_response_body(bytes, is_last) => {
                 written.map_err(Error::into_down)?;
             }
             problem = body.wait_until_cut_off() => return Err(body_error(problem)),
@@ -249,7 +245,7 @@ async fn send_body(session: &mut Session, mut body: MediaBody) -> Result<()> {
             return Ok(());
         }
     }
-    session.write_response_body(None, true).await.map_err(Error::into_down)
+    session.write_response_body(Bytes::new(), true).await.map_err(Error::into_down)
 }
 
 /// An error after the header, which the client sees as an aborted transfer.

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use pingora::Error;
 use pingora::http::RequestHeader;
-use pingora_proxy::Session;
+use pingora::protocols::http::ServerSession;
+use pingora::{ErrorSource, Result};
 use pitwall_upstream_map::trace_context;
 use prometheus::IntGauge;
 
@@ -17,67 +17,49 @@ use crate::metrics::{Label, Metrics, RouteLabel, StatusLabel};
 pub struct RequestContext {
     started: Instant,
     pub route: RouteLabel,
-    /// Keeps the request in the `requests_in_flight` gauge until the context is dropped, so that an
-    /// aborted request is counted down too. `None` until `request_filter` has run.
-    in_flight_guard: Option<InFlightGuard>,
+    /// Counts the request until the context is dropped, so that an aborted one is counted down too.
+    requests_in_flight: IntGauge,
     /// `None` before the request was admitted, and where the connection has no peer address.
     pub client_address: Option<ClientAddress>,
-    /// `None` until `request_filter` has run.
-    request_id: Option<RequestId>,
+    pub request_id: RequestId,
     /// Until the response was ready to be sent.
     first_byte: Option<Duration>,
     /// `None`: the request is not logged.
     details: Option<Box<AccessDetails>>,
 }
 
-struct InFlightGuard(IntGauge);
-
-impl Drop for InFlightGuard {
+impl Drop for RequestContext {
     fn drop(&mut self) {
-        self.0.dec();
-    }
-}
-
-impl Default for RequestContext {
-    fn default() -> Self {
-        Self {
-            started: Instant::now(),
-            route: RouteLabel::Refused,
-            in_flight_guard: None,
-            client_address: None,
-            request_id: None,
-            first_byte: None,
-            details: None,
-        }
+        self.requests_in_flight.dec();
     }
 }
 
 impl RequestContext {
     /// Counts a request that has come, and gives it its id.
-    pub fn begin(&mut self, request: &RequestHeader, metrics: &Metrics) {
+    pub fn begin(request: &RequestHeader, metrics: &Metrics) -> Self {
         metrics.requests_in_flight.inc();
-        self.in_flight_guard = Some(InFlightGuard(metrics.requests_in_flight.clone()));
-        self.details = is_access_log_enabled().then(Box::default);
-        self.request_id = Some(RequestId::of_headers(&request.headers));
+        Self {
+            started: Instant::now(),
+            route: RouteLabel::Refused,
+            requests_in_flight: metrics.requests_in_flight.clone(),
+            client_address: None,
+            request_id: RequestId::of_headers(&request.headers),
+            first_byte: None,
+            details: is_access_log_enabled().then(Box::default),
+        }
     }
 
     /// The span of the request, for whoever exports spans.
     pub fn span(&mut self) -> tracing::Span {
-        let Some(request_id) = &mut self.request_id else { return tracing::Span::none() };
-        let span = tracing::debug_span!("request", request_id = request_id.as_str());
-        if let Some(remote) = request_id.remote_trace() {
+        let span = tracing::debug_span!("request", request_id = self.request_id.as_str());
+        if let Some(remote) = self.request_id.remote_trace() {
             trace_context::set_parent(&span, remote);
         }
         // The exporter begins traces of its own, which the log is to name too.
         if let Some(exported) = trace_context::exported_context(&span) {
-            request_id.trace = exported;
+            self.request_id.trace = exported;
         }
         span
-    }
-
-    /// The id that [`begin`](Self::begin) has given.
-    pub fn request_id(&self) -> Option<&RequestId> {
-        self.request_id.as_ref()
     }
 
     /// Has `tell` say something of the request, if it is logged.
@@ -99,11 +81,14 @@ impl RequestContext {
         metrics.first_byte_duration.of(self.route).observe(elapsed.as_secs_f64());
     }
 
-    /// Counts and logs the request, which has been answered or has failed with `error`.
-    pub fn record_completion(&self, session: &Session, error: Option<&Error>, metrics: &Metrics) {
-        if self.in_flight_guard.is_none() {
-            return;
-        }
+    /// Counts and logs the request, which has been answered or has failed.
+    pub fn record_completion(
+        &self,
+        session: &ServerSession,
+        answered: &Result<()>,
+        metrics: &Metrics,
+    ) {
+        let error = answered.as_ref().err();
         let status = session.response_written().map_or(0, |response| response.status.as_u16());
         let label = match status {
             ..400 if error.is_some() => StatusLabel::Aborted,
@@ -115,18 +100,18 @@ impl RequestContext {
         metrics.requests.of(self.route).of(label).inc();
         metrics.request_duration.of(self.route).observe(seconds);
         metrics.response_bytes.of(self.route).inc_by(sent);
-        tracing::debug!(
-            route = self.route.text(),
-            path = session.req_header().uri.path(),
-            status,
-            sent,
-            seconds,
-            "answered"
-        );
-        if let (Some(details), Some(request_id)) = (&self.details, &self.request_id) {
+        // Without the query, which holds seals and keys.
+        let (route, path) = (self.route.text(), session.req_header().uri.path());
+        let text = error.map(tracing::field::display);
+        tracing::debug!(route, path, status, sent, seconds, error = text, "answered");
+        // Viewers disconnect all the time, which is no error of the edge.
+        if let Some(error) = error.filter(|error| error.esource() != &ErrorSource::Downstream) {
+            tracing::error!(%error, route, path, "a response broke off");
+        }
+        if let Some(details) = &self.details {
             let line = AccessLine {
-                request_id: request_id.as_str(),
-                trace_id: request_id.trace.trace_id,
+                request_id: self.request_id.as_str(),
+                trace_id: self.request_id.trace.trace_id,
                 client: self.client_address.map(|client| client.address),
                 method: session.req_header().method.as_str(),
                 route: self.route,

@@ -1,5 +1,6 @@
 //! [`Server`]: the edge's listeners, its background tasks, and its shutdown.
 
+mod application;
 mod background_tasks;
 pub mod connection;
 pub mod file_descriptors;
@@ -11,16 +12,14 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pingora::apps::HttpServerOptions;
 use pingora::listeners::L4BufferSettings;
-use pingora::protocols::http::v2::server::default_h2_options;
 use pingora::server::RunArgs;
 use pingora::server::configuration::ServerConf;
 use pingora::services::background::background_service;
 use pingora::services::listening::Service;
-use pingora_proxy::http_proxy;
 use prometheus::Registry;
 
+use self::application::EdgeApplication;
 use self::background_tasks::BackgroundTasks;
 pub use self::background_tasks::{StopFuture, TaskEnd};
 pub use self::listening::BeforeListening;
@@ -36,13 +35,6 @@ use crate::http::admin_token::AdminToken;
 use crate::server::connection::ConnectionHandler;
 use crate::server::tls::{Certificate, CertificateError, LoadedCertificate};
 use crate::upstream::denials::DenialLog;
-
-/// How long an HTTP/2 connection without an open stream is kept alive.
-const HTTP2_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// How many bytes of a stream's body wait in HTTP/2's own buffer for a client that does not read: a connection of a hundred
-/// streams holds a hundred times as many, which no budget of the cache counts once the body was written whole.
-const HTTP2_SEND_BUFFER_BYTES: usize = 128 * 1024;
 
 /// How much later than a drain has to end Pingora ends the process, should the drain not do it.
 const DRAIN_BACKSTOP: Duration = Duration::from_secs(10);
@@ -165,19 +157,10 @@ impl Server {
         };
         let (viewers, events) = (edge.state().viewers.clone(), edge.event_broadcaster());
         let store = edge.state().store.clone();
-        // HTTP/2 without TLS stays off: Pingora would wait for its preface on every connection,
-        // without a timeout, and browsers speak HTTP/2 only over TLS.
-        let mut options = HttpServerOptions::default();
-        options.h2_idle_timeout = Some(HTTP2_IDLE_TIMEOUT);
         let (limiter, settings) = (edge.client_limiter(), edge.state().settings.clone());
         let denials = edge.denial_log();
-        let mut proxy = http_proxy(&inner.configuration, edge);
-        proxy.server_options = Some(options);
-        // With Pingora's limits of streams and header lists.
-        let mut http2 = default_h2_options();
-        http2.max_send_buffer_size(HTTP2_SEND_BUFFER_BYTES);
-        proxy.h2_options = Some(http2);
-        let connections = ConnectionHandler::new(proxy, limiter, settings.clone(), tls);
+        let application = EdgeApplication::new(edge);
+        let connections = ConnectionHandler::new(application, limiter, settings.clone(), tls);
         let mut service = Service::new("edge".to_owned(), connections);
         // Pingora's socket buffers are as small as can be, as thousands of connections are idle
         // between two segments: `Connection` buffers requests and responses only while there are

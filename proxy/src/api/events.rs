@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http::{StatusCode, header};
 use pingora::Result;
 use pingora::http::ResponseHeader;
-use pingora_proxy::Session;
+use pingora::protocols::http::ServerSession;
 use pitwall_upstream_map::trace_context::X_REQUEST_ID;
 use pitwall_upstream_map::{Health, Store, Stream, StreamId, UpstreamMap};
 use serde::Serialize;
@@ -104,10 +104,10 @@ impl EventBroadcaster {
     /// The client has left, or cannot be written to.
     pub async fn serve(
         &self,
-        session: &mut Session,
+        session: &mut ServerSession,
         map: &UpstreamMap,
         drain_signal: &DrainSignal,
-        request_id: Option<&RequestId>,
+        request_id: &RequestId,
     ) -> Result<()> {
         let mut response = ResponseHeader::build(StatusCode::OK, Some(8))?;
         response.insert_header(header::CONTENT_TYPE, "text/event-stream")?;
@@ -116,19 +116,17 @@ impl EventBroadcaster {
         // Without this nginx buffers events until its buffer is full.
         response.insert_header("x-accel-buffering", "no")?;
         frame_unknown_length(session, &mut response)?;
-        if let Some(request_id) = request_id {
-            response.insert_header(X_REQUEST_ID, request_id.id.clone())?;
-        }
+        response.insert_header(X_REQUEST_ID, request_id.id.clone())?;
         let headers = &session.req_header().headers;
         let last_event_id =
             headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
         if session.req_header().method == http::Method::HEAD {
-            return session.write_response_header(Box::new(response), true).await;
+            return session.write_response_header(Box::new(response)).await;
         }
         // The stream ends in a drain, with the connection; a client that was told otherwise might have
         // sent its next request by then.
-        session.as_downstream_mut().set_keepalive(None);
-        session.write_response_header(Box::new(response), false).await?;
+        session.set_keepalive(None);
+        session.write_response_header(Box::new(response)).await?;
         // Subscribed before the history is read, so that no change falls between the two.
         let mut newest = self.newest_version.subscribe();
         // A client without an id starts from the current map; so does one whose id is newer.
@@ -138,25 +136,25 @@ impl EventBroadcaster {
             text.push_str(&Event::Map { version: map.version }.to_sse());
             known_version = map.version;
         }
-        session.write_response_body(Some(text.into()), false).await?;
+        session.write_response_body(text.into(), false).await?;
         loop {
             for change in self.changes_since(known_version) {
                 known_version = change.version;
-                session.write_response_body(Some(change.text), false).await?;
+                session.write_response_body(change.text, false).await?;
             }
             tokio::select! {
                 _ = newest.changed() => {}
                 () = tokio::time::sleep(HEARTBEAT_INTERVAL) => {
-                    session.write_response_body(Some(Bytes::from_static(b":\n\n")), false).await?;
+                    session.write_response_body(Bytes::from_static(b":\n\n"), false).await?;
                 }
                 _ = drain_signal.wait_until_draining() => break,
                 // A client that has left gives its place back at once.
-                left = session.as_downstream_mut().read_body_or_idle(true) => {
+                left = session.read_body_or_idle(true) => {
                     return left.map(drop);
                 }
             }
         }
-        session.write_response_body(None, true).await
+        session.write_response_body(Bytes::new(), true).await
     }
 }
 

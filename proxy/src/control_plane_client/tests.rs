@@ -57,7 +57,8 @@ async fn control_plane(behavior: ControlPlaneBehavior) -> (SocketAddr, Arc<Atomi
 fn command(method: Method) -> CommandRequest {
     let path_and_query = "/api/streams/w/switch?a=b".to_owned();
     let (headers, body) = (HeaderMap::new(), Vec::new());
-    CommandRequest { method, path_and_query, headers, body, request_id: None }
+    let request_id = RequestId::of_headers(&headers);
+    CommandRequest { method, path_and_query, headers, body, request_id }
 }
 
 /// The body or problem that forwarding gives, and how many commands each control plane received.
@@ -165,7 +166,8 @@ async fn a_command_is_signed_and_the_admin_token_is_not_sent() {
             (header::IF_MATCH, HeaderValue::from_static("\"v1\"")),
         ]);
         let (method, path_and_query, body) = (Method::POST, path.to_owned(), b"{}".to_vec());
-        let command = CommandRequest { method, path_and_query, headers, body, request_id: None };
+        let request_id = RequestId::of_headers(&headers);
+        let command = CommandRequest { method, path_and_query, headers, body, request_id };
         control.forward_command(&command).await.unwrap();
         let sent = String::from_utf8(received.lock().unwrap().clone()).unwrap();
         assert!(!sent.contains(TOKEN), "{authorization}: {sent}");

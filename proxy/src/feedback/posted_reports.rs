@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use http::{HeaderValue, StatusCode, header};
-use pingora_proxy::Session;
+use pingora::protocols::http::ServerSession;
 use pitwall_upstream_map::{Stream, UpstreamMap};
 
 use super::cmcd;
@@ -21,7 +21,7 @@ use crate::http::response::Response;
 /// The problem of the body, of the access, or [`Problem::NotFound`] for a stream that the map does
 /// not have.
 pub async fn record_posted_reports(
-    session: &mut Session,
+    session: &mut ServerSession,
     access: &AccessControl,
     map: &UpstreamMap,
     playback_reports: &UpstreamReporter,

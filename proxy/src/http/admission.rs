@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::header::{EXPECT, HOST, TRANSFER_ENCODING};
 use http::uri::Authority;
 use http::{HeaderMap, Method, Version};
-use pingora_proxy::Session;
+use pingora::protocols::http::ServerSession;
 
 use crate::http::cors::preflight_response;
 use crate::http::problem::Problem;
@@ -23,7 +23,7 @@ const BODY_DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The response that refuses a request without a valid host (RFC 9112, section 3.2), with a framing that other servers may
 /// read differently, or with too many or too large fields.
-fn reject_invalid_header(session: &mut Session) -> Option<Response> {
+fn reject_invalid_header(session: &mut ServerSession) -> Option<Response> {
     let header = session.req_header();
     let fields = &header.headers;
     let size: usize = fields.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
@@ -38,7 +38,7 @@ fn reject_invalid_header(session: &mut Session) -> Option<Response> {
     } else {
         return None;
     };
-    session.as_downstream_mut().set_keepalive(None);
+    session.set_keepalive(None);
     Some(Response::from_problem(&problem))
 }
 
@@ -64,7 +64,10 @@ fn is_only_chunked(fields: &HeaderMap) -> bool {
 
 /// The response that refuses a command with invalid fields or another method than those of its
 /// route, as `Allow` lists them; `None` admits it. The control plane checks everything else.
-pub fn reject_invalid_command(session: &mut Session, methods: &'static str) -> Option<Response> {
+pub fn reject_invalid_command(
+    session: &mut ServerSession,
+    methods: &'static str,
+) -> Option<Response> {
     if let Some(response) = reject_invalid_header(session) {
         return Some(response);
     }
@@ -72,13 +75,13 @@ pub fn reject_invalid_command(session: &mut Session, methods: &'static str) -> O
     if methods.split(", ").any(|method| method == requested) {
         return None;
     }
-    session.as_downstream_mut().set_keepalive(None);
+    session.set_keepalive(None);
     Some(Response::from_problem(&Problem::MethodNotAllowed(methods)))
 }
 
 /// The response to a request for the reports route that is no `POST`, a preflight's among them, as
 /// pages of any origin may post reports; `None` admits the request.
-pub fn reject_invalid_report(session: &mut Session) -> Option<Response> {
+pub fn reject_invalid_report(session: &mut ServerSession) -> Option<Response> {
     if let Some(response) = reject_invalid_header(session) {
         return Some(response);
     }
@@ -86,7 +89,7 @@ pub fn reject_invalid_report(session: &mut Session) -> Option<Response> {
         Method::POST => None,
         Method::OPTIONS => Some(preflight_response("POST, OPTIONS")),
         _ => {
-            session.as_downstream_mut().set_keepalive(None);
+            session.set_keepalive(None);
             Some(Response::from_problem(&Problem::MethodNotAllowed("POST, OPTIONS")))
         }
     }
@@ -97,26 +100,26 @@ pub fn reject_invalid_report(session: &mut Session) -> Option<Response> {
 /// # Errors
 /// [`Problem::BodyTooLarge`], or [`Problem::BadBody`] when the body breaks off or takes longer than
 /// [`BODY_READ_TIMEOUT`]; the connection is closed after the response.
-pub async fn read_body(session: &mut Session, max_bytes: usize) -> Result<Vec<u8>, Problem> {
+pub async fn read_body(session: &mut ServerSession, max_bytes: usize) -> Result<Vec<u8>, Problem> {
     let body = tokio::time::timeout(BODY_READ_TIMEOUT, collect_body(session, max_bytes)).await;
     let body = body.unwrap_or(Err(Problem::BadBody("it does not come in time")));
     if body.is_err() {
         // The rest of the body would be read as the next request.
-        session.as_downstream_mut().set_keepalive(None);
+        session.set_keepalive(None);
     }
     body
 }
 
-async fn collect_body(session: &mut Session, max_bytes: usize) -> Result<Vec<u8>, Problem> {
+async fn collect_body(session: &mut ServerSession, max_bytes: usize) -> Result<Vec<u8>, Problem> {
     let broken_off = |_| Problem::BadBody("it broke off");
     let expected = session.req_header().headers.get(EXPECT);
     if expected.is_some_and(|expected| expected.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
-        let continued = session.as_downstream_mut().write_continue_response().await;
+        let continued = session.write_continue_response().await;
         continued.map_err(broken_off)?;
     }
     let mut body = Vec::new();
     loop {
-        let chunk = session.as_downstream_mut().read_request_body().await;
+        let chunk = session.read_request_body().await;
         match chunk.map_err(broken_off)? {
             None => return Ok(body),
             Some(chunk) if body.len() + chunk.len() > max_bytes => {
@@ -132,10 +135,10 @@ async fn collect_body(session: &mut Session, max_bytes: usize) -> Result<Vec<u8>
 
 /// Reads the rest of a body that is too large: a client that still sends when the connection is
 /// closed loses the response.
-async fn discard_body(session: &mut Session) {
+async fn discard_body(session: &mut ServerSession) {
     let mut discarded = 0;
     while discarded < BODY_DISCARD_MAX_BYTES
-        && let Ok(Some(chunk)) = session.as_downstream_mut().read_request_body().await
+        && let Ok(Some(chunk)) = session.read_request_body().await
     {
         discarded += chunk.len();
     }
@@ -145,7 +148,7 @@ async fn discard_body(session: &mut Session) {
 /// admits it.
 ///
 /// `is_media`: pages of any origin may request the route, so a preflight is answered.
-pub fn reject_invalid_request(session: &mut Session, is_media: bool) -> Option<Response> {
+pub fn reject_invalid_request(session: &mut ServerSession, is_media: bool) -> Option<Response> {
     if let Some(response) = reject_invalid_header(session) {
         return Some(response);
     }
@@ -153,18 +156,18 @@ pub fn reject_invalid_request(session: &mut Session, is_media: bool) -> Option<R
         Method::GET | Method::HEAD => {
             let problem = if !is_path_or_url(session.req_header().raw_path()) {
                 Problem::BadUrl("the request's target is no path")
-            } else if !session.as_downstream_mut().is_body_empty() {
+            } else if !session.is_body_empty() {
                 Problem::BodyNotAllowed
             } else {
                 return None;
             };
             // A body would be read as the next request.
-            session.as_downstream_mut().set_keepalive(None);
+            session.set_keepalive(None);
             Some(Response::from_problem(&problem))
         }
         Method::OPTIONS if is_media => Some(preflight_response("GET, HEAD, OPTIONS")),
         _ => {
-            session.as_downstream_mut().set_keepalive(None);
+            session.set_keepalive(None);
             let allowed = if is_media { "GET, HEAD, OPTIONS" } else { "GET, HEAD" };
             Some(Response::from_problem(&Problem::MethodNotAllowed(allowed)))
         }

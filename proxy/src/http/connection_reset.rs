@@ -8,7 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
-use pingora_proxy::Session;
+use pingora::protocols::http::ServerSession;
 use rustix::net::sockopt::set_socket_linger;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 
@@ -17,8 +17,8 @@ use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg}
 ///
 /// # Errors
 /// The kernel refuses it, as where there is no free file descriptor.
-pub fn reset_on_close(session: &Session) -> io::Result<()> {
-    let Some(stream) = session.as_downstream().stream() else { return Ok(()) };
+pub fn reset_on_close(session: &ServerSession) -> io::Result<()> {
+    let Some(stream) = session.stream() else { return Ok(()) };
     Ok(set_socket_linger(duplicate_socket(stream.id())?, Some(Duration::ZERO))?)
 }
 

@@ -6,7 +6,7 @@ use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, StatusCode, Version};
 use pingora::Result;
 use pingora::http::ResponseHeader;
-use pingora_proxy::Session;
+use pingora::protocols::http::ServerSession;
 use pitwall_upstream_map::document::entity_tag;
 use pitwall_upstream_map::trace_context::X_REQUEST_ID;
 
@@ -91,7 +91,7 @@ impl Response {
     ///
     /// # Errors
     /// The client cannot be written to.
-    pub async fn send(self, session: &mut Session, request_id: Option<&RequestId>) -> Result<()> {
+    pub async fn send(self, session: &mut ServerSession, request_id: &RequestId) -> Result<()> {
         let not_modified = self.status == StatusCode::OK && self.is_not_modified_for(session);
         let status = if not_modified { StatusCode::NOT_MODIFIED } else { self.status };
         let mut fields = HeaderMap::with_capacity(self.headers.len() + FURTHER_FIELDS);
@@ -101,9 +101,7 @@ impl Response {
         fields
             .entry(header::CACHE_CONTROL)
             .or_insert(const { HeaderValue::from_static("no-store") });
-        if let Some(request_id) = request_id {
-            fields.insert(X_REQUEST_ID, request_id.id.clone());
-        }
+        fields.insert(X_REQUEST_ID, request_id.id.clone());
         let nosniff = const { HeaderValue::from_static("nosniff") };
         fields.append(header::X_CONTENT_TYPE_OPTIONS, nosniff);
         if !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
@@ -113,16 +111,16 @@ impl Response {
         let header_only = session.req_header().method == Method::HEAD
             || self.body.is_empty()
             || status == StatusCode::NOT_MODIFIED;
-        session.write_response_header(Box::new(response), header_only).await?;
+        session.write_response_header(Box::new(response)).await?;
         if !header_only {
-            session.write_response_body(Some(self.body), true).await?;
+            session.write_response_body(self.body, true).await?;
         }
         Ok(())
     }
 
     /// Only a response to GET or HEAD can be as the client knows it: for other methods
     /// `If-None-Match` is a condition of what they do (RFC 9110, section 13.1.2).
-    fn is_not_modified_for(&self, session: &Session) -> bool {
+    fn is_not_modified_for(&self, session: &ServerSession) -> bool {
         if !matches!(session.req_header().method, Method::GET | Method::HEAD) {
             return false;
         }
@@ -151,10 +149,13 @@ pub fn response_header(status: StatusCode, fields: HeaderMap) -> ResponseHeader 
 ///
 /// # Errors
 /// A Pingora error if the field cannot be set.
-pub fn frame_unknown_length(session: &mut Session, response: &mut ResponseHeader) -> Result<()> {
+pub fn frame_unknown_length(
+    session: &mut ServerSession,
+    response: &mut ResponseHeader,
+) -> Result<()> {
     if session.req_header().version < Version::HTTP_11 {
         response.remove_header(&header::TRANSFER_ENCODING);
-        session.as_downstream_mut().set_keepalive(None);
+        session.set_keepalive(None);
         return Ok(());
     }
     response.insert_header(header::TRANSFER_ENCODING, "chunked")

@@ -5,13 +5,13 @@
 
 use std::future::pending;
 
+use pingora::protocols::http::ServerSession;
 use pingora::{Error, ErrorType};
-use pingora_proxy::Session;
 
 /// Resolves to an error of the downstream when the client resets the stream of an HTTP/2 request or closes its connection;
 /// never for HTTP/1, whose connection has one request at a time.
-pub async fn wait_for_reset(session: &mut Session) -> Box<Error> {
-    let Some(closed) = session.as_downstream_mut().watch_h2_stream_close() else {
+pub async fn wait_for_reset(session: &mut ServerSession) -> Box<Error> {
+    let Some(closed) = session.watch_h2_stream_close() else {
         return pending().await;
     };
     match closed.await {

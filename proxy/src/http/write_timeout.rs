@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pingora_proxy::Session;
+use pingora::protocols::http::ServerSession;
 
 /// How long the write of one body chunk may take at least.
 const WRITE_MIN_TIMEOUT: Duration = Duration::from_secs(80);
@@ -14,14 +14,14 @@ const REQUEST_BODY_DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Sets the timeouts of a request: a viewer who stops reading must not hold a connection for ever,
 /// but a slow one may.
-pub fn set_timeouts(session: &mut Session) {
-    session.as_downstream_mut().set_write_timeout(Some(WRITE_MIN_TIMEOUT));
-    session.as_downstream_mut().set_total_drain_timeout(Some(REQUEST_BODY_DRAIN_TIMEOUT));
+pub fn set_timeouts(session: &mut ServerSession) {
+    session.set_write_timeout(Some(WRITE_MIN_TIMEOUT));
+    session.set_total_drain_timeout(Some(REQUEST_BODY_DRAIN_TIMEOUT));
 }
 
 /// Extends the timeout of the next write, of a chunk of `bytes`, where the chunk is large.
-pub fn extend_write_timeout(session: &mut Session, bytes: usize) {
-    session.as_downstream_mut().set_write_timeout(Some(write_timeout(bytes)));
+pub fn extend_write_timeout(session: &mut ServerSession, bytes: usize) {
+    session.set_write_timeout(Some(write_timeout(bytes)));
 }
 
 fn write_timeout(bytes: usize) -> Duration {

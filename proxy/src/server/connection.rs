@@ -129,7 +129,6 @@ impl<A: HttpServerApp + Send + Sync + 'static> ServerApp for ConnectionHandler<A
             return self.app.process_new(connection, shutdown).await;
         }
         let mut connection = Box::new(Connection::new(stream, header_timeout));
-        let mut settings = None;
         // The first request must begin within the header timeout; only after it does the connection
         // get the keep-alive timeout of a player between two segments.
         let mut idle_timeout = header_timeout;
@@ -140,17 +139,9 @@ impl<A: HttpServerApp + Send + Sync + 'static> ServerApp for ConnectionHandler<A
                 return None;
             }
             let mut session = ServerSession::new_http1(connection);
-            if *shutdown.borrow() {
-                session.set_keepalive(None);
-            } else {
-                session.set_keepalive(Some(KEEPALIVE_TIMEOUT.as_secs()));
-            }
-            if let Some(settings) = settings.take() {
-                pingora::apps::HttpPersistentSettings::apply_to_session(settings, &mut session);
-            }
-            let (stream, persistent_settings) =
-                self.app.process_new_http(session, shutdown).await?.consume();
-            settings = persistent_settings;
+            // Without a timeout of Pingora's, as the header has its deadline here.
+            session.set_keepalive(Some(0));
+            let (stream, _) = self.app.process_new_http(session, shutdown).await?.consume();
             connection = stream.into_any().downcast().ok()?;
         }
     }
