@@ -55,16 +55,15 @@ pub(crate) fn parse_lines<'a>(
     if input.len() > limits.max_bytes {
         return Err(InvalidPlaylist::TooLong { bytes: input.len(), limit: limits.max_bytes });
     }
-    let lines = Lines::new(input, *limits);
-    let text = input.get(lines.position..).unwrap_or_default();
-    let head = trim_padding(text);
-    if head.is_empty() {
+    let mut lines = Lines::new(input, PlaylistLimits::UNLIMITED).filter_map(Result::ok);
+    let Some(first) = lines.find(|line| !line.text.is_empty()) else {
         return Err(InvalidPlaylist::Empty);
-    }
-    if !head.starts_with(b"#EXTM3U") {
+    };
+    if !first.text.starts_with(b"#EXTM3U") {
+        let text = input.get(first.start..).unwrap_or_default();
         return Err(InvalidPlaylist::NotAPlaylist { seen: UnexpectedContent::classify(text) });
     }
-    Ok(lines)
+    Ok(Lines::new(input, *limits))
 }
 
 /// The tags of an excerpt, without limits.
@@ -74,8 +73,7 @@ pub(crate) fn tags_of(text: &[u8]) -> impl Iterator<Item = Tag<'_>> {
 
 impl<'a> Lines<'a> {
     pub(crate) fn new(input: &'a [u8], limits: PlaylistLimits) -> Self {
-        let position = if input.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
-        Self { input, limits, position, number: 0 }
+        Self { input, limits, position: 0, number: 0 }
     }
 
     /// Byte offset of the next line.
@@ -105,9 +103,11 @@ impl<'a> Iterator for Lines<'a> {
                 limit: self.limits.max_line_bytes,
             });
         }
-        let (whole, end) = rest.split_at(length);
+        let (line, end) = rest.split_at(length);
+        let whole = strip_byte_order_marks(line);
         let text = trim_padding(whole);
         let start = self.position
+            + (line.len() - whole.len())
             + if text.len() == whole.len() { 0 } else { leading_padding_length(whole) };
         self.position += length
             + match end {
@@ -158,6 +158,23 @@ impl<'a> Line<'a> {
             value_start: self.start + self.text.len() - rest.len(),
         }
     }
+}
+
+/// A playlist that was put together from files may have a mark in front of any line.
+fn strip_byte_order_marks(mut line: &[u8]) -> &[u8] {
+    while let Some(rest) = line.strip_prefix(BYTE_ORDER_MARK) {
+        line = rest;
+    }
+    line
+}
+
+/// Number of bytes of byte order marks at the end of `text`.
+pub(crate) fn trailing_mark_length(text: &[u8]) -> usize {
+    let mut rest = text;
+    while let Some(before) = rest.strip_suffix(BYTE_ORDER_MARK) {
+        rest = before;
+    }
+    text.len() - rest.len()
 }
 
 pub(crate) fn is_padding_byte(byte: u8) -> bool {

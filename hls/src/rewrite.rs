@@ -97,6 +97,14 @@ struct Rewriter<'a, L: ?Sized> {
 
 impl<'a, L: UriMapper + ?Sized> Rewriter<'a, L> {
     fn rewrite_line(&mut self, line: &Line<'a>) -> Result<(), InvalidPlaylist> {
+        let before = self.input.get(..line.start).unwrap_or_default();
+        let marks = line::trailing_mark_length(before);
+        if marks > 0 {
+            // A playlist must not contain a byte order mark (RFC 8216bis, 4.1), and ffmpeg takes one
+            // that does for no playlist.
+            self.copy_input_until(line.start - marks);
+            self.copied_until = line.start;
+        }
         let is_inf = line.text.starts_with(tag::INF);
         self.kind_detector.has_segments |= is_inf;
         // In a long playlist this is most lines, and no URI depends on them.
@@ -140,6 +148,12 @@ impl<'a, L: UriMapper + ?Sized> Rewriter<'a, L> {
         match kind {
             Kind::Playlist(P::TargetDuration(seconds)) => {
                 self.timing.target_duration = seconds;
+                if let Some(seconds) = seconds.filter(|_| !is_number(tag.value)) {
+                    // It is an integer (RFC 8216bis, 4.4.3.1), and strict players read no other.
+                    self.copy_input_until(tag.value_start);
+                    self.out.extend_from_slice((seconds.ceil() as u64).to_string().as_bytes());
+                    self.copied_until = tag.value_start + tag.value.len();
+                }
             }
             Kind::Playlist(P::PartInf(target)) => self.timing.part_target = target,
             Kind::Playlist(P::EndList) => self.timing.has_end_list = true,

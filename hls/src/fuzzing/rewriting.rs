@@ -6,6 +6,7 @@ use super::{EDGE_BASE_URL, HexLinkEncoder, decode_link, inherited_variables, ori
 use crate::analysis::{Playlist, parse_playlist};
 use crate::container::guess_container;
 use crate::limits::PlaylistLimits;
+use crate::line;
 use crate::redactor::Redactor;
 use crate::rewrite::rewrite;
 use crate::uri_mapper::{UriMapper, UriReference};
@@ -38,10 +39,14 @@ pub fn rewriting(data: &[u8]) {
         out.extend_from_slice(reference.written);
     };
     let same = rewrite(data, &base, &inherited, &LIMITS, &mut keep);
-    // What a definition imports, a range's offset and a date's zone are written out.
-    let completed: [&[u8]; 3] =
-        [b"#EXT-X-DEFINE", b"#EXT-X-BYTERANGE", b"#EXT-X-PROGRAM-DATE-TIME"];
-    let is_complete = completed.iter().all(|tag| memchr::memmem::find(data, tag).is_none());
+    // What a definition imports, a range's offset and a date's zone are written out, a target
+    // duration becomes an integer, and byte order marks go.
+    let completed: [&[u8]; 4] =
+        [b"#EXT-X-DEFINE", b"#EXT-X-BYTERANGE", b"#EXT-X-PROGRAM-DATE-TIME", b"\xEF\xBB\xBF"];
+    let is_complete = completed.iter().all(|tag| memchr::memmem::find(data, tag).is_none())
+        && line::tags_of(data).all(|tag| {
+            tag.name != b"EXT-X-TARGETDURATION" || tag.value.iter().all(u8::is_ascii_digit)
+        });
     if let Ok(same) = &same
         && is_complete
     {

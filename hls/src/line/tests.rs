@@ -24,6 +24,7 @@ fn line_ends() {
         (b"a\x0Bb\x0Cc\xC2\x85d\n", &["1 a\\x0bb\\x0cc\\xc2\\x85d"]),
         (b" \t a \t\nb", &["1 a", "2 b"]),
         (b"\xEF\xBB\xBFa\n", &["1 a"]),
+        (b"a\n\xEF\xBB\xBF\xEF\xBB\xBF b\n\xEF\xBB\xBF", &["1 a", "2 b", "3 "]),
         (b"\n\n", &["1 ", "2 "]),
         (b"", &[]),
     ] {
@@ -77,6 +78,8 @@ fn refusals_say_what_was_seen() {
     for (input, expected) in [
         (&b"#EXTM3U"[..], "fine"),
         (b"\xEF\xBB\xBF\r\n \n\t#EXTM3U\n", "fine"),
+        (b"\n\xEF\xBB\xBF#EXTM3U\n", "fine"),
+        (b"#extm3u\n", "not a playlist: text instead of #EXTM3U"),
         (b"", "the playlist is empty"),
         (b"\xEF\xBB\xBF \r\n", "the playlist is empty"),
         (

@@ -469,10 +469,47 @@ fn children_inherit_the_whole_parent() {
     );
 }
 
+/// What strict players refuse is written as the standard asks for it.
+#[test]
+fn what_strict_players_refuse_is_mended() {
+    const MARK: &str = "\u{feff}";
+    for (input, expected) in [
+        (format!("{MARK}{HEAD}#EXTINF:6,\na"), format!("{HEAD}#EXTINF:6,\n<Segment Media O/a 0>")),
+        (format!("{MARK}{MARK}{HEAD}"), HEAD.into()),
+        (format!("\n{MARK}{HEAD}"), format!("\n{HEAD}")),
+        (
+            format!("{HEAD}{MARK}#EXTINF:6,\n{MARK}a\n{MARK}\n{MARK}#EXT-X-GAP\n"),
+            format!("{HEAD}#EXTINF:6,\n<Segment Media O/a 0>\n\n#EXT-X-GAP\n"),
+        ),
+        (
+            format!("{HEAD}#EXTINF:6,a{MARK}b\na{MARK}b"),
+            format!("{HEAD}#EXTINF:6,a{MARK}b\n<Segment Media O/a%EF%BB%BFb 0>"),
+        ),
+        (
+            "#EXTM3U\n#EXT-X-TARGETDURATION:2.0\n".into(),
+            "#EXTM3U\n#EXT-X-TARGETDURATION:2\n".into(),
+        ),
+        (
+            "#EXTM3U\r\n#EXT-X-TARGETDURATION: 6.006 \r\n".into(),
+            "#EXTM3U\r\n#EXT-X-TARGETDURATION: 7 \r\n".into(),
+        ),
+        (
+            "#EXTM3U\n#EXT-X-TARGETDURATION:10,\n".into(),
+            "#EXTM3U\n#EXT-X-TARGETDURATION:10\n".into(),
+        ),
+        ("#EXTM3U\n#EXT-X-TARGETDURATION:x\n".into(), "#EXTM3U\n#EXT-X-TARGETDURATION:x\n".into()),
+        // Names of tags are case-sensitive: a comment and a segment.
+        (format!("{HEAD}#extinf:6,\na"), format!("{HEAD}#extinf:6,\n<Segment Media O/a 0>")),
+    ] {
+        let output = run(input.as_bytes()).unwrap().bytes;
+        assert_eq!(String::from_utf8(output).unwrap(), expected, "{input:?}");
+    }
+}
+
 #[test]
 fn bytes_that_are_no_text_stay() {
     let input = b"\xEF\xBB\xBF\r\n#EXTM3U x-y=\"z\"\r\n#EXT-X-TARGETDURATION:0\r\n#EXTINF:6,\xFF\xC2\x85\r\n\xFF.ts\r\n#\xFE\n#EXT-X-N:A=\"\xFD\",URI=\"http://h/\xFC\"";
-    let expected = b"\xEF\xBB\xBF\r\n#EXTM3U x-y=\"z\"\r\n#EXT-X-TARGETDURATION:0\r\n#EXTINF:6,\xFF\xC2\x85\r\n<Segment Media O/%FF.ts 0>\r\n#\xFE\n#EXT-X-N:A=\"\xFD\",URI=\"<UnknownTag Media http://h/%FC>\"";
+    let expected = b"\r\n#EXTM3U x-y=\"z\"\r\n#EXT-X-TARGETDURATION:0\r\n#EXTINF:6,\xFF\xC2\x85\r\n<Segment Media O/%FF.ts 0>\r\n#\xFE\n#EXT-X-N:A=\"\xFD\",URI=\"<UnknownTag Media http://h/%FC>\"";
     assert_eq!(
         run(input).unwrap().bytes.escape_ascii().to_string(),
         expected.escape_ascii().to_string()
