@@ -19,7 +19,10 @@ mod rendering;
 mod segmented_playlist;
 mod window;
 
-pub use self::rendering::{cut_live_playlist, has_discontinuity_sequence, override_playlist_tags};
+pub use self::rendering::{
+    cut_live_playlist, first_sequence_number, has_discontinuity, has_discontinuity_sequence,
+    override_playlist_tags, required_target_duration,
+};
 pub use self::segmented_playlist::{ParseError, Segment, SegmentedPlaylist};
 pub use self::window::PlaylistWindow;
 pub(crate) use self::window::listed_durations;
@@ -162,32 +165,36 @@ impl Splice {
         Ok(tail.iter().map(Segment::without_parts).chain(current).collect())
     }
 
-    /// Counts on the discontinuity sequence numbers of a playlist that has no
-    /// EXT-X-DISCONTINUITY-SEQUENCE: with each tag that leaves it they would step back. `published`:
-    /// segments as they were published, whose numbers stay.
+    /// Keeps the discontinuity sequence numbers of segments that were published, whatever the playlist
+    /// says of them now; true where it said something else. Without an EXT-X-DISCONTINUITY-SEQUENCE
+    /// they would step back with each tag that leaves the playlist; and some sources count a tag too
+    /// early or never. `published`: segments as they were published.
     pub fn renumber_discontinuities(
         &self,
         playlist: &mut SegmentedPlaylist,
         published: &[Segment],
-    ) {
-        if playlist.has_discontinuity_sequence {
-            return;
-        }
-        let splice_point = (self.from.published, self.from.discontinuity);
+    ) -> bool {
+        // Before any switch a source that counts begins with any number.
+        let has_splice_point = !(self.is_initial() && playlist.has_discontinuity_sequence);
+        let splice_point =
+            has_splice_point.then_some((self.from.published, self.from.discontinuity));
         let known = published.iter().map(|segment| (segment.number, segment.discontinuity));
-        let known: BTreeMap<u64, u64> = std::iter::once(splice_point).chain(known).collect();
+        let known: BTreeMap<u64, u64> = splice_point.into_iter().chain(known).collect();
         let known_segment = playlist.segments.iter().rev().find_map(|segment| {
             let number = self.published_number(segment.number)?;
             Some((segment.discontinuity, *known.get(&number)?))
         });
-        // Where no segment is known, the first one follows the last that is.
+        // Where no segment is known, the first one follows the last that is, unless the source counts.
         let follows_known = || {
-            let first = playlist.segments.first()?;
+            let first =
+                playlist.segments.first().filter(|_| !playlist.has_discontinuity_sequence)?;
             let number = self.published_number(first.number)?;
             let (_, last) = known.range(..number).next_back()?;
             Some((first.discontinuity_sequence_before(), *last))
         };
-        let Some((counted, discontinuity)) = known_segment.or_else(follows_known) else { return };
+        let Some((counted, discontinuity)) = known_segment.or_else(follows_known) else {
+            return false;
+        };
         let at_source = self.from.upstream_discontinuity.saturating_add(discontinuity);
         let at_source = at_source.saturating_sub(self.from.discontinuity);
         // A source that puts a discontinuity in front of what it has published already counts on from
@@ -198,6 +205,7 @@ impl Splice {
             segment.discontinuity =
                 segment.discontinuity.saturating_add(at_source).saturating_sub(counted);
         }
+        at_source != counted
     }
 
     fn to_published_segment(&self, segment: &Segment) -> Option<Segment> {

@@ -45,12 +45,14 @@ impl Splice {
         // never changes.
         let playlist = SegmentedPlaylist::parse(text).ok().filter(|playlist| !playlist.is_vod);
         let mut playlist = playlist?;
-        self.renumber_discontinuities(&mut playlist, published);
-        let is_uncounted = !playlist.has_discontinuity_sequence
-            && playlist
-                .segments
-                .first()
-                .is_some_and(|first| first.discontinuity_sequence_before() > 0);
+        let is_renumbered = self.renumber_discontinuities(&mut playlist, published);
+        let is_uncounted = match playlist.has_discontinuity_sequence {
+            true => is_renumbered,
+            false => {
+                let first = playlist.segments.first();
+                first.is_some_and(|first| first.discontinuity_sequence_before() > 0)
+            }
+        };
         let target_duration = self.published_target_duration(&playlist);
         let segments = window.select(&playlist.segments, target_duration);
         (is_uncounted || segments.len() < playlist.segments.len())
@@ -118,6 +120,22 @@ impl Splice {
 
 const DISCONTINUITY_SEQUENCE_TAG: &str = "#EXT-X-DISCONTINUITY-SEQUENCE";
 
+/// Media sequence number of a playlist's first segment.
+pub fn first_sequence_number(text: &[u8]) -> u64 {
+    let number = line::tags_of(text).find_map(|tag| match tag.kind() {
+        Kind::Playlist(P::MediaSequence(number)) => Some(number),
+        _ => None,
+    });
+    number.unwrap_or(0)
+}
+
+/// Whether there is an EXT-X-DISCONTINUITY.
+pub fn has_discontinuity(text: &[u8]) -> bool {
+    let tags = memmem::find_iter(text, b"#EXT-X-DISCONTINUITY");
+    tags.filter_map(|at| text.get(at..))
+        .any(|tag| !tag.starts_with(DISCONTINUITY_SEQUENCE_TAG.as_bytes()))
+}
+
 /// Whether EXT-X-DISCONTINUITY-SEQUENCE counts the discontinuities of a playlist. `None`: it has
 /// neither the tag nor a discontinuity.
 pub fn has_discontinuity_sequence(text: &[u8]) -> Option<bool> {
@@ -150,6 +168,23 @@ pub fn cut_live_playlist(text: &[u8], max_duration: Duration) -> Option<String> 
             }
         }
     })
+}
+
+/// Seconds beyond which a segment may be taken for an error of its source.
+const SEGMENT_MAX_SECS: f64 = 60.0;
+
+/// The target duration of a media playlist in seconds: what it states, and at least what its segments
+/// last (RFC 8216bis, 4.4.3.1). A segment of more than a minute that is said to last ten times what is
+/// stated is an error of the source: with its length as target duration, players would hardly reload.
+pub fn required_target_duration(text: &[u8]) -> u64 {
+    let stated = line::tags_of(text).find_map(|tag| match tag.kind() {
+        Kind::Playlist(P::TargetDuration(seconds)) => seconds,
+        _ => None,
+    });
+    let stated = stated.unwrap_or_default().ceil();
+    let limit = (10.0 * stated).max(SEGMENT_MAX_SECS);
+    let rounded = listed_durations(text).into_iter().map(f64::round);
+    rounded.filter(|seconds| *seconds <= limit).fold(stated, f64::max) as u64
 }
 
 /// Applies to a playlist that is otherwise published as it came what its source does not decide

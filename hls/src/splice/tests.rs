@@ -391,6 +391,62 @@ fn target_duration_and_end_are_overridden() {
     }
 }
 
+/// Players stop on a segment whose discontinuity sequence number changes.
+#[test]
+fn segments_keep_their_discontinuity_though_the_source_miscounts() {
+    const EXPECTED: [(u64, u64); 6] = [(10, 7), (11, 7), (12, 8), (13, 8), (14, 8), (15, 8)];
+    // First number and EXT-X-DISCONTINUITY-SEQUENCE of each playlist; the tag stands before 12.
+    for (what, polls) in [
+        ("as the standard says", [(10, 7), (11, 7), (12, 7), (13, 8)]),
+        ("a tag is counted while it is there", [(10, 7), (11, 7), (12, 8), (13, 8)]),
+        ("no tag is counted", [(10, 7), (11, 7), (12, 7), (13, 7)]),
+        ("a tag is counted late", [(10, 7), (12, 7), (13, 7), (13, 8)]),
+    ] {
+        let splice = Splice::initial("a".into(), 2);
+        let mut published = Vec::new();
+        for (first, sequence) in polls {
+            let mut text = format!(
+                "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-MEDIA-SEQUENCE:{first}\n#EXT-X-DISCONTINUITY-SEQUENCE:{sequence}\n"
+            );
+            for number in first..first + 3 {
+                let tag = if number == 12 { "#EXT-X-DISCONTINUITY\n" } else { "" };
+                text += &format!("{tag}#EXTINF:2,\n{number}.ts\n");
+            }
+            let window = PlaylistWindow::Unlimited;
+            let rendered = splice.render_initial(text.as_bytes(), &published, window, false);
+            let text = rendered.unwrap_or(text);
+            published = SegmentedPlaylist::parse(text.as_bytes()).unwrap().segments;
+            for segment in &published {
+                let seen = (segment.number, segment.discontinuity);
+                assert!(EXPECTED.contains(&seen), "{what}: {seen:?} of {text}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_target_duration_covers_every_segment() {
+    for (stated, segments, expected) in [
+        ("4", &["4", "4.4"][..], 4),
+        ("4", &["4", "4.5", "2"], 5),
+        ("2.0", &["1.9"], 2),
+        ("6.006", &["6.006"], 7),
+        ("0", &["6"], 6),
+        ("1", &["12"], 12),
+        ("x", &["6"], 6),
+        ("10", &["100.4"], 100),
+        // Errors of a source.
+        ("10", &["101", "9"], 10),
+        ("2", &["61"], 2),
+        ("2", &["99999999999999999999"], 2),
+        ("4", &[], 4),
+    ] {
+        let segments: String = segments.iter().map(|one| format!("#EXTINF:{one},\na\n")).collect();
+        let text = format!("#EXTM3U\n#EXT-X-TARGETDURATION:{stated}\n{segments}");
+        assert_eq!(required_target_duration(text.as_bytes()), expected, "{text}");
+    }
+}
+
 /// A tag is overridden however its line is written, as long as players take it for the tag.
 #[test]
 fn tags_are_overridden_in_any_spelling() {

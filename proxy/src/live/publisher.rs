@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use pitwall_hls::splice::{
-    NumberMapping, ParseError, PlaylistWindow, Segment, has_discontinuity_sequence,
-    override_playlist_tags,
+    NumberMapping, ParseError, PlaylistWindow, Segment, has_discontinuity,
+    has_discontinuity_sequence, override_playlist_tags, required_target_duration,
 };
 use pitwall_hls::{SegmentedPlaylist, Splice, offer_delta_updates};
 use pitwall_upstream_map::StreamId;
@@ -225,7 +225,7 @@ impl Publisher {
         parsed: Option<&SegmentedPlaylist>,
     ) -> SourceSwitch {
         let previous = current_generation.source_switch.as_deref();
-        let own_target_duration = parsed.map_or(0, |parsed| parsed.target_duration);
+        let own_target_duration = required_target_duration(candidate.playlist);
         let max_target_duration = candidate.max_target_duration.max(own_target_duration);
         let unchanged = previous.filter(|previous| {
             parsed.is_none_or(|parsed| previous.is_within_target_duration(parsed))
@@ -322,7 +322,24 @@ impl Publisher {
         )
     }
 
+    /// The text to publish. Its target duration holds for all sources and for all segments that
+    /// players have of it, so that it never decreases.
     fn render_playlist(
+        &self,
+        splice: &Splice,
+        rewritten: &RewrittenPlaylist,
+        has_ended: bool,
+    ) -> Result<Bytes, Problem> {
+        let text = self.render_segments(splice, rewritten, has_ended)?;
+        let last_published = self.rendition_state.last_published(PUBLISHED_MAX_AGE);
+        let target_duration = required_target_duration(&text)
+            .max(last_published.map_or(0, |text| required_target_duration(&text)))
+            .max(if splice.is_initial() { splice.target_duration } else { 0 });
+        let overridden = override_playlist_tags(&text, target_duration, has_ended);
+        Ok(overridden.map_or(text, Bytes::from))
+    }
+
+    fn render_segments(
         &self,
         splice: &Splice,
         rewritten: &RewrittenPlaylist,
@@ -332,18 +349,18 @@ impl Publisher {
         if splice.is_initial() {
             let first = published_numbers(rewritten, splice).map_or(0, |numbers| numbers.start);
             let window = self.select_window(has_ended, first);
-            let is_uncounted = self.has_uncounted_discontinuities(bytes);
-            let published = if is_uncounted { self.last_published_segments() } else { Vec::new() };
+            let may_be_uncounted = self.may_have_uncounted_discontinuities(bytes);
+            let published =
+                if may_be_uncounted { self.last_published_segments() } else { Vec::new() };
             let holds_all = || {
                 window.can_hold(&rewritten.timing) || window.holds_listed(bytes, &rewritten.timing)
             };
-            if (is_uncounted || !holds_all())
+            if (may_be_uncounted || !holds_all())
                 && let Some(rendered) = splice.render_initial(bytes, &published, window, has_ended)
             {
                 return Ok(rendered.into());
             }
-            return Ok(override_playlist_tags(bytes, splice.target_duration, has_ended)
-                .map_or_else(|| bytes.clone(), Bytes::from));
+            return Ok(bytes.clone());
         }
         // Of what the source lists before the splice point nothing is published; it may be hours.
         let first = match has_discontinuity_sequence(bytes) {
@@ -352,17 +369,16 @@ impl Publisher {
         };
         let mut playlist =
             SegmentedPlaylist::parse_from_number(bytes, first).map_err(parse_problem)?;
-        if !playlist.has_discontinuity_sequence {
+        if self.may_have_uncounted_discontinuities(bytes) {
             splice.renumber_discontinuities(&mut playlist, &self.last_published_segments());
         }
         let rendered = splice.render(&playlist, self.select_window(has_ended, 0), has_ended);
         Ok(rendered.map_err(|error| Problem::UpstreamInvalid(error.to_string()))?.into())
     }
 
-    /// Whether the playlist has or had discontinuities, and no count of those that have left it.
-    fn has_uncounted_discontinuities(&self, playlist: &[u8]) -> bool {
-        let had_some = || self.rendition_state.discontinuity_sequence() > 0;
-        has_discontinuity_sequence(playlist).map_or_else(had_some, |are_counted| !are_counted)
+    /// Whether the playlist has or had discontinuities, which its source may count wrongly.
+    fn may_have_uncounted_discontinuities(&self, playlist: &[u8]) -> bool {
+        self.rendition_state.discontinuity_sequence() > 0 || has_discontinuity(playlist)
     }
 
     /// The last segments that this edge has published, and those that others have.
@@ -378,16 +394,19 @@ impl Publisher {
     /// have already left the published playlist. `first`: the number of the first segment that there
     /// is.
     fn select_window(&self, has_ended: bool, first: u64) -> PlaylistWindow {
-        let available_from = self.rendition_state.available_from();
+        // A source that lists more than before does not bring back what has left the playlist: media
+        // sequence numbers never decrease (RFC 8216bis, 6.2.2).
+        let available_from = self
+            .rendition_state
+            .available_from()
+            .max(self.rendition_state.first_published_number().unwrap_or(0));
         match has_ended {
             false if first < available_from => {
                 PlaylistWindow::MaxDurationFrom(self.window, available_from)
             }
             false => PlaylistWindow::MaxDuration(self.window),
-            true => match self.rendition_state.first_published_number() {
-                Some(number) => PlaylistWindow::FromNumber(number.max(available_from)),
-                None => PlaylistWindow::Unlimited,
-            },
+            true if available_from > 0 => PlaylistWindow::FromNumber(available_from),
+            true => PlaylistWindow::Unlimited,
         }
     }
 

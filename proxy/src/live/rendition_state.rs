@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
+use pitwall_hls::splice::first_sequence_number;
 use pitwall_hls::{SegmentedPlaylist, Splice};
 use pitwall_upstream_map::store::{PeerNextNumber, SpliceDecision};
 use tokio::time::Instant;
@@ -240,7 +241,7 @@ impl RenditionState {
     /// The media sequence number of the first segment of the last published playlist.
     pub(super) fn first_published_number(&self) -> Option<u64> {
         let text = self.lock_inner().last_published.as_ref()?.text.clone();
-        Some(SegmentedPlaylist::parse(&text).ok()?.first_number)
+        Some(first_sequence_number(&text))
     }
 
     /// Records that a segment can no longer be fetched. Returns whether it leaves the playlist, and
