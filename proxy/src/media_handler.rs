@@ -134,7 +134,7 @@ impl MediaHandler {
                 stored
             }
             None => {
-                let range = RangeRequest::from_headers(&request.headers);
+                let range = RangeRequest::of(&request.method, &request.headers);
                 let target = UpstreamTarget { stream: stream.map(Arc::from), ..target };
                 self.state.cache.open_object(target, range).boxed().await?
             }

@@ -1,5 +1,6 @@
 //! Media responses: an opened object becomes a header and a body.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,13 +11,12 @@ use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::conditional_filter::{not_modified_filter, to_304};
 use pingora::{Error, ErrorType, Result};
-use pingora_proxy::{RangeType, range_header_filter};
 use pitwall_fetch::Response;
 use pitwall_upstream_map::trace_context::X_REQUEST_ID;
 
 use crate::cache::OpenedObject;
 use crate::cache::bypass::Bypass;
-use crate::cache::byte_range::is_single_range;
+use crate::cache::byte_range::RequestedRange;
 use crate::cache::object_metadata::ObjectMetadata;
 use crate::cache::reader::{InflightReader, StoredReader};
 use crate::http::connection_reset::reset_on_close;
@@ -87,11 +87,8 @@ impl MediaResponse {
         if not_modified_filter(request, &header) {
             to_304(&mut header);
         } else if !matches!(body, MediaBody::Bypass(_)) {
-            match apply_range(request, &mut header) {
-                RangeType::Single(range) => {
-                    body.restrict_to_range(range.start as u64, range.end as u64)
-                }
-                RangeType::None | RangeType::Invalid | RangeType::Multi(_) => {}
+            if let Some(range) = apply_range(request, &mut header) {
+                body.restrict_to_range(range);
             }
         }
         let has_body = header.status.is_success();
@@ -181,11 +178,10 @@ impl MediaBody {
         }
     }
 
-    /// Reads only the bytes from `start` to before `end`.
-    fn restrict_to_range(&mut self, start: u64, end: u64) {
+    fn restrict_to_range(&mut self, range: Range<u64>) {
         match self {
-            Self::Stored(reader) => reader.restrict_to_range(start, Some(end)),
-            Self::Inflight(reader) => reader.restrict_to_range(start, Some(end)),
+            Self::Stored(reader) => reader.restrict_to_range(range.start, Some(range.end)),
+            Self::Inflight(reader) => reader.restrict_to_range(range.start, Some(range.end)),
             Self::Bypass(_) => {}
         }
     }
@@ -273,19 +269,43 @@ pub fn media_cache_control(is_access_open: bool, expires: Option<u64>, now: u64)
     }
 }
 
-/// Serves a valid single range; any other `Range` is ignored (RFC 9110, 14.2) and the response is
-/// the whole representation.
-fn apply_range(request: &RequestHeader, response: &mut ResponseHeader) -> RangeType {
-    let is_empty = response.headers.get(header::CONTENT_LENGTH).is_some_and(|length| length == "0");
-    match request.headers.get(header::RANGE) {
-        // An empty representation has no satisfiable range, and Pingora's arithmetic would
-        // underflow.
-        Some(range) if is_single_range(range.as_bytes()) && !is_empty => {
-            // The limit of ranges is exclusive: 2 permits one range.
-            range_header_filter(request, response, Some(2))
-        }
-        _ => RangeType::None,
+/// Makes the header of a whole object that of the part that the request asks for, or of none.
+fn apply_range(request: &RequestHeader, response: &mut ResponseHeader) -> Option<Range<u64>> {
+    let range = request.headers.get(header::RANGE).filter(|_| request.method == Method::GET)?;
+    let length = response.headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()?;
+    if response.status != StatusCode::OK || !is_unchanged(request, response) {
+        return None;
     }
+    let (status, content_range, body_length, part) =
+        match RequestedRange::of(range.as_bytes(), length) {
+            RequestedRange::Whole => return None,
+            RequestedRange::Part(part) => (
+                StatusCode::PARTIAL_CONTENT,
+                format!("bytes {}-{}/{length}", part.start, part.end - 1),
+                part.end - part.start,
+                Some(part),
+            ),
+            RequestedRange::Unsatisfiable => {
+                // The answer is to this request alone, and what it says is of no media type.
+                response.remove_header(&header::CONTENT_TYPE);
+                let _ = response.insert_header(header::CACHE_CONTROL, "no-store");
+                (StatusCode::RANGE_NOT_SATISFIABLE, format!("bytes */{length}"), 0, None)
+            }
+        };
+    // Numbers are valid values.
+    let _ = response.set_status(status);
+    let _ = response.insert_header(header::CONTENT_RANGE, content_range);
+    let _ = response.insert_header(header::CONTENT_LENGTH, body_length);
+    part
+}
+
+/// Whether the object is the one that If-Range names, which a weak validator does not tell (RFC
+/// 9110, 13.1.5). True without the field.
+fn is_unchanged(request: &RequestHeader, response: &ResponseHeader) -> bool {
+    let Some(if_range) = request.headers.get(header::IF_RANGE) else { return true };
+    let validator =
+        if if_range.as_bytes().starts_with(b"\"") { header::ETAG } else { header::LAST_MODIFIED };
+    response.headers.get(validator) == Some(if_range)
 }
 
 fn add_bypass_fields(upstream: &Response, fields: &mut HeaderMap) -> StatusCode {

@@ -1,6 +1,8 @@
 //! Byte ranges (RFC 9110, 14).
 
-use http::{HeaderMap, HeaderValue, header};
+use std::ops::Range;
+
+use http::{HeaderMap, HeaderValue, Method, header};
 use pitwall_fetch::Response;
 
 /// A single range with a first position: `bytes=0-99`, `bytes=100-`.
@@ -38,7 +40,11 @@ pub struct RangeRequest {
 }
 
 impl RangeRequest {
-    pub fn from_headers(headers: &HeaderMap) -> Self {
+    /// Only GET has ranges (RFC 9110, 14.2).
+    pub fn of(method: &Method, headers: &HeaderMap) -> Self {
+        if method != Method::GET {
+            return Self::default();
+        }
         let if_range = headers.get(header::IF_RANGE).cloned();
         let range = headers.get(header::RANGE).and_then(|range| ByteRange::parse(range.as_bytes()));
         Self { range, if_range }
@@ -60,15 +66,30 @@ impl RangeRequest {
     }
 }
 
-/// Whether a Range field holds one valid range. Any other is ignored, as RFC 9110, 14.2 allows, and
-/// the response is the whole object.
-pub fn is_single_range(range: &[u8]) -> bool {
-    match parse_bounds(range) {
-        Some((Some(first), Some(last))) => first <= last,
-        // A suffix range of length 0 is not satisfiable.
-        Some((None, Some(last))) => last > 0,
-        Some((first, None)) => first.is_some(),
-        None => false,
+/// What a Range field asks for of a whole object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RequestedRange {
+    /// All of it: no field, or one that is ignored, as RFC 9110, 14.2 allows, because it is invalid
+    /// or has several ranges.
+    Whole,
+    Part(Range<u64>),
+    Unsatisfiable,
+}
+
+impl RequestedRange {
+    /// `length`: that of the object.
+    pub fn of(range: &[u8], length: u64) -> Self {
+        match parse_bounds(range) {
+            // There is no part of an empty object.
+            _ if length == 0 => Self::Whole,
+            Some((Some(first), last)) if last.is_none_or(|last| first <= last) => {
+                let end = last.map_or(length, |last| last.saturating_add(1).min(length));
+                if first < length { Self::Part(first..end) } else { Self::Unsatisfiable }
+            }
+            Some((None, Some(0))) => Self::Unsatisfiable,
+            Some((None, Some(suffix))) => Self::Part(length.saturating_sub(suffix)..length),
+            _ => Self::Whole,
+        }
     }
 }
 
@@ -86,15 +107,25 @@ pub fn parse_content_range(value: &[u8]) -> Option<(u64, u64, Option<u64>)> {
 type OptionalPositions = (Option<u64>, Option<u64>);
 
 fn parse_bounds(range: &[u8]) -> Option<OptionalPositions> {
-    let (first, last) = std::str::from_utf8(range).ok()?.strip_prefix("bytes=")?.split_once('-')?;
-    Some((parse_number(first.trim())?, parse_number(last.trim())?))
+    let (unit, range) = std::str::from_utf8(range).ok()?.split_once('=')?;
+    // A range unit is case-insensitive (RFC 9110, 14.1).
+    let range = unit.eq_ignore_ascii_case("bytes").then_some(range)?;
+    // A list may have empty elements (RFC 9110, 5.6.1).
+    let mut ranges =
+        range.split(',').map(|one| one.trim_matches([' ', '\t'])).filter(|one| !one.is_empty());
+    let (Some(range), None) = (ranges.next(), ranges.next()) else { return None };
+    let (first, last) = range.split_once('-')?;
+    Some((parse_number(first)?, parse_number(last)?))
 }
 
-/// `Some(None)` for an empty text, `None` for one that is not a number.
+/// `Some(None)` for an empty text, `None` for one that is not a number. A number beyond all lengths
+/// is one, too.
 fn parse_number(text: &str) -> Option<Option<u64>> {
     match text {
         "" => Some(None),
-        text if text.bytes().all(|byte| byte.is_ascii_digit()) => text.parse().ok().map(Some),
+        text if text.bytes().all(|byte| byte.is_ascii_digit()) => {
+            Some(Some(text.parse().unwrap_or(u64::MAX)))
+        }
         _ => None,
     }
 }
@@ -105,23 +136,36 @@ mod tests {
 
     #[test]
     fn ranges() {
+        use RequestedRange::{Part, Unsatisfiable, Whole};
         let range = |first, last| Some(ByteRange { first, last });
-        for (text, single, expected) in [
-            ("bytes=0-99", true, range(0, Some(99))),
-            ("bytes=100-", true, range(100, None)),
-            ("bytes=5-5", true, range(5, Some(5))),
-            ("bytes=-100", true, None),
-            ("bytes=-0", false, None),
-            ("bytes=5-2", false, None),
-            ("bytes=-", false, None),
-            ("bytes=0-1,3-4", false, None),
-            ("items=0-1", false, None),
-            ("bytes=a-b", false, None),
-            ("bytes=+1-2", false, None),
-            ("bytes=0-99999999999999999999", false, None),
-            ("", false, None),
+        for (text, of_200_bytes, expected) in [
+            ("bytes=0-99", Part(0..100), range(0, Some(99))),
+            ("Bytes=0-99", Part(0..100), range(0, Some(99))),
+            ("BYTES=100-", Part(100..200), range(100, None)),
+            ("bytes=5-5", Part(5..6), range(5, Some(5))),
+            ("bytes= 5-9 ", Part(5..10), range(5, Some(9))),
+            ("bytes=5-9,", Part(5..10), range(5, Some(9))),
+            ("bytes=,, 5-9", Part(5..10), range(5, Some(9))),
+            ("bytes=150-500", Part(150..200), range(150, Some(500))),
+            ("bytes=0-99999999999999999999", Part(0..200), range(0, Some(u64::MAX))),
+            ("bytes=200-", Unsatisfiable, range(200, None)),
+            ("bytes=99999999999999999999-", Unsatisfiable, range(u64::MAX, None)),
+            ("bytes=-100", Part(100..200), None),
+            ("bytes=-500", Part(0..200), None),
+            ("bytes=-0", Unsatisfiable, None),
+            ("bytes=5-2", Whole, None),
+            ("bytes=-", Whole, None),
+            ("bytes=", Whole, None),
+            ("bytes=0-1,3-4", Whole, None),
+            ("bytes=5 - 9", Whole, None),
+            ("bytes =0-1", Whole, None),
+            ("items=0-1", Whole, None),
+            ("bytes=a-b", Whole, None),
+            ("bytes=+1-2", Whole, None),
+            ("", Whole, None),
         ] {
-            assert_eq!(is_single_range(text.as_bytes()), single, "{text:?}");
+            assert_eq!(RequestedRange::of(text.as_bytes(), 200), of_200_bytes, "{text:?}");
+            assert_eq!(RequestedRange::of(text.as_bytes(), 0), Whole, "{text:?}");
             assert_eq!(ByteRange::parse(text.as_bytes()), expected, "{text:?}");
         }
     }

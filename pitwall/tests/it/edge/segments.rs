@@ -28,9 +28,13 @@ async fn segments() {
         (&[("range", "bytes=999999999-")], 416, Some("bytes */100000"), 0),
         (&[("range", "bytes=5-2")], 200, None, SEGMENT_BYTES),
         (&[("range", "bytes=0-1,5-6")], 200, None, SEGMENT_BYTES),
+        (&[("range", "Bytes=10-19")], 206, Some("bytes 10-19/100000"), 10),
+        (&[("range", "bytes=-0")], 416, Some("bytes */100000"), 0),
+        (&[("range", "bytes=99999999999999999999-")], 416, Some("bytes */100000"), 0),
         (&[("range", "items=1-2")], 200, None, SEGMENT_BYTES),
         (&[("range", "bytes=0-1"), ("if-range", "\"v1\"")], 206, Some("bytes 0-1/100000"), 2),
         (&[("range", "bytes=0-1"), ("if-range", "\"v0\"")], 200, None, SEGMENT_BYTES),
+        (&[("range", "bytes=0-1"), ("if-range", "W/\"v1\"")], 200, None, SEGMENT_BYTES),
         (&[("if-none-match", "\"v1\"")], 304, None, 0),
     ] {
         let response = fixture.send(Method::GET, &segment, headers).await;
@@ -39,8 +43,12 @@ async fn segments() {
         assert_eq!(response.body.unwrap().len(), length, "{headers:?}");
         assert_eq!(response.headers["access-control-allow-origin"], "*", "{headers:?}");
     }
-    let head = fixture.send(Method::HEAD, &segment, &[]).await;
-    assert_eq!((head.status, &head.headers["content-length"]), (200, &"100000".parse().unwrap()));
+    // Only GET has ranges.
+    for headers in [&[][..], &[("range", "bytes=10-19")]] {
+        let head = fixture.send(Method::HEAD, &segment, headers).await;
+        let length = &head.headers["content-length"];
+        assert_eq!((head.status, length), (200, &"100000".parse().unwrap()), "{headers:?}");
+    }
     // One upstream fetch served all of these requests.
     assert_eq!(fixture.request_log.count("/cdn/7/seg-7.mp4"), 1);
 }
