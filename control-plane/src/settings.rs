@@ -197,7 +197,10 @@ impl<'de> Deserialize<'de> for ScalarText {
 /// The line of a TOML error, if it has a span, and its message, prefixed with the key.
 pub fn locate_error(text: &str, error: &toml::de::Error) -> (Option<usize>, String) {
     let Some(span) = error.span() else { return (None, error.message().to_owned()) };
-    let key = DeTable::parse(text).ok().map(|table| key_at(table.get_ref(), span.start));
+    // What is missing in the whole text is said of no key.
+    let is_whole_text = span.start == 0 && span.end >= text.trim_end().len();
+    let key = DeTable::parse(text).ok().filter(|_| !is_whole_text);
+    let key = key.map(|table| key_at(table.get_ref(), span.start));
     let key = key.filter(|key| !key.is_empty()).map_or(String::new(), |key| format!("{key}: "));
     let line = text.bytes().take(span.start).filter(|byte| *byte == b'\n').count() + 1;
     (Some(line), format!("{key}{}", error.message()))

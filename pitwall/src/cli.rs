@@ -48,19 +48,21 @@ pub(crate) enum Command {
         #[command(flatten)]
         listen: ListenOption,
         /// How long a token of the demo's origin lives, in seconds.
-        #[arg(long, default_value_t = 25, value_parser = clap::value_parser!(u64).range(8..=3600))]
+        #[arg(long, value_name = "SECONDS", default_value_t = 25, value_parser = clap::value_parser!(u64).range(8..=3600))]
         token_ttl: u64,
     },
     /// The demo's origin alone: live HLS, pages and schedules.
     Origin {
-        #[arg(long, default_value = "127.0.0.1:9000", value_parser = parse_address)]
+        /// Listen on this address.
+        #[arg(long, default_value = "127.0.0.1:9000", value_name = "ADDRESS:PORT", value_parser = parse_address)]
         listen: SocketAddr,
         /// How long a token lives, in seconds.
-        #[arg(long, default_value_t = 25, value_parser = clap::value_parser!(u64).range(8..=3600))]
+        #[arg(long, value_name = "SECONDS", default_value_t = 25, value_parser = clap::value_parser!(u64).range(8..=3600))]
         token_ttl: u64,
     },
-    /// Seal a URL: prints the paths that play it through this edge.
+    /// Seal a URL: prints the links that play it through this edge.
     Sign {
+        /// A playlist, or a segment: the first link is for the one, the second for the other.
         url: String,
         /// How long the links work, at most a day.
         #[arg(long, value_name = "DURATION")]
@@ -75,13 +77,14 @@ pub(crate) enum Command {
     },
     /// Print the links, with the key, of a person whom the key file names.
     Link {
+        /// As a line NAME: KEY of `[access] key_file` has it.
         name: String,
         #[command(flatten)]
         config: ConfigOption,
     },
     /// Send a test to each webhook and print what it answers.
     Notify {
-        /// Nothing else can be sent.
+        /// Required, as nothing else can be sent.
         #[arg(long, required = true)]
         test: bool,
         #[command(flatten)]
@@ -89,6 +92,7 @@ pub(crate) enum Command {
     },
     /// Run one source's extractor and print what it found.
     Extract {
+        /// The name of a configured source.
         source: String,
         #[command(flatten)]
         options: ExtractOptions,
@@ -137,6 +141,7 @@ impl Command {
 
 #[derive(Args)]
 pub(crate) struct ConfigOption {
+    /// The configuration; files in `sources/` beside it are sources.
     #[arg(long, default_value = "conf/pitwall.toml", value_name = "FILE")]
     pub(crate) config: PathBuf,
 }
@@ -149,6 +154,7 @@ pub(crate) struct InitOptions {
     /// What the playlist shows: the name of the stream.
     #[arg(long, value_name = "NAME")]
     pub(crate) feed: Option<String>,
+    /// Where viewers reach it; 0.0.0.0 is every address of this machine.
     #[arg(long, value_name = "ADDRESS:PORT", value_parser = parse_address)]
     pub(crate) listen: Option<SocketAddr>,
     /// Who may watch: everybody, or who has a key, of which one is made.

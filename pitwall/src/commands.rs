@@ -33,7 +33,8 @@ pub(crate) fn check_config(path: &Path) -> anyhow::Result<()> {
     print_text(&format!("{}: fine, {sources}", path.display()));
     let fetcher = Arc::new(Fetcher::new(Timeouts::default(), Vec::new()));
     let runner = ExtractionRunner::new(fetcher, &config.extract);
-    config.warnings().iter().for_each(|warning| print_text(warning));
+    let disk = config.disk_cache_error().map(|error| error.to_string());
+    config.warnings().iter().chain(&disk).for_each(|warning| print_text(warning));
     for source in &config.sources {
         // A missing program is no error, as the configuration may be for another machine.
         if let Some(missing) = runner.explain_missing(source) {
@@ -74,6 +75,10 @@ pub(crate) fn print_sealed_links(
     let keys =
         secret::load_seal_keys(&config.access, state, &config.key_locations, StartMode::Join)?;
     let sealer = keys.sealer();
+    let site = match config.edge.public_url {
+        Some(_) => config.edge.site_url().to_string(),
+        None => String::new(),
+    };
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs();
     for (purpose, path) in [(SealPurpose::Playlist, "/proxy"), (SealPurpose::Media, "/relay")] {
         let mut seal = Vec::new();
@@ -83,7 +88,7 @@ pub(crate) fn print_sealed_links(
         if link.len() > URI_MAX_BYTES {
             bail!("the edge would refuse it: the link would be longer than {URI_MAX_BYTES} bytes");
         }
-        print_text(&format!("{}{link}", config.edge.public_path().as_str()));
+        print_text(&format!("{}{link}", site.trim_end_matches('/')));
     }
     Ok(())
 }

@@ -141,12 +141,21 @@ impl Config {
     /// # Errors
     /// A file cannot be read, or something in it or in a variable is invalid.
     pub(crate) fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text = read_config_file(path)?;
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            let missing = error.kind() == std::io::ErrorKind::NotFound;
+            let hint = if missing {
+                ": --config names the file, `pitwall init` writes a first one"
+            } else {
+                ""
+            };
+            ConfigError::new(path.display(), format!("{error}{hint}"))
+        })?;
         let mut config = Self::parse(&path.display().to_string(), &text, environment_variables())?;
         config.source_files = config.locate_source_files(path)?;
         let (files, ignored) = list_source_files(path)?;
         for path in files {
-            let text = read_config_file(&path)?;
+            let text = std::fs::read_to_string(&path)
+                .map_err(|error| ConfigError::new(path.display(), error))?;
             let name = path.display().to_string();
             config.sources.push(TomlFile::new(&name, &text).parse_source_file()?);
             config.source_locations.push(name);
@@ -281,10 +290,6 @@ pub(crate) fn environment_variables() -> impl Iterator<Item = (String, String)> 
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
-fn read_config_file(path: &Path) -> Result<String, ConfigError> {
-    std::fs::read_to_string(path).map_err(|error| ConfigError::new(path.display(), error))
-}
-
 /// The source files in `sources/` beside a configuration file, sorted, and the other files there,
 /// which may be misnamed source files.
 fn list_source_files(config: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>), ConfigError> {
@@ -362,10 +367,31 @@ fn set_key_from_environment<'a>(
 pub(crate) const ADDRESS_SYNTAX_HINT: &str =
     "write an address and a port: 127.0.0.1:8080 (names are not taken)";
 
-/// Replaces the standard library's message for an invalid socket address, which does not say that
-/// names are not accepted.
-fn clarify_address_error(message: &str) -> String {
-    message.replace("invalid socket address syntax", ADDRESS_SYNTAX_HINT)
+/// Replaces what libraries say of a value by what the value should look like: they name types of
+/// Rust.
+fn clarify_value_error(message: &str) -> String {
+    for (of_library, clear) in [
+        ("invalid socket address syntax", ADDRESS_SYNTAX_HINT),
+        ("expected parsable string", "expected a size, such as \"512MiB\""),
+        ("expected a duration", "expected a duration, such as \"20s\""),
+        ("expected a sequence", "expected a list, such as [\"a\", \"b\"]"),
+        ("expected a map", "expected a table, such as { a = \"b\" }"),
+    ] {
+        if message.contains(of_library) {
+            return message.replace(of_library, clear);
+        }
+    }
+    for integer in ["usize", "u64", "u32", "u16", "u8"] {
+        for (of_library, clear) in [
+            (format!("expected a nonzero {integer}"), "expected a whole number above 0"),
+            (format!("expected {integer}"), "expected a whole number"),
+        ] {
+            if let Some(before) = message.strip_suffix(&of_library) {
+                return format!("{before}{clear}");
+            }
+        }
+    }
+    message.to_owned()
 }
 
 /// The name and text of a TOML file, for locations in errors.
@@ -439,14 +465,14 @@ impl<'a> TomlFile<'a> {
         let variable = culprit.map_or(String::new(), |((variable, _), _)| (*variable).clone());
         Err(ConfigError::new(
             format!("environment {variable}"),
-            clarify_address_error(error.message()),
+            clarify_value_error(error.message()),
         ))
     }
 
     fn toml_error(&self, error: &toml::de::Error) -> ConfigError {
         let (line, message) = locate_error(self.text, error);
         let location = line.map_or(self.name.to_owned(), |line| format!("{}:{line}", self.name));
-        ConfigError::new(location, clarify_address_error(&message))
+        ConfigError::new(location, clarify_value_error(&message))
     }
 
     /// The line, from 1, of a byte offset.

@@ -6,13 +6,15 @@ use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
+use clap::ValueEnum as _;
 use pitwall_fetch::parse_url;
 use pitwall_upstream_map::StreamId;
 
 use crate::cli::{AccessChoice, InitOptions};
 use crate::commands;
-use crate::terminal::{print_prompt, print_text};
+use crate::config::ADDRESS_SYNTAX_HINT;
+use crate::terminal::{print_error, print_prompt, print_text};
 
 const DEFAULT_LISTEN_ADDRESS: &str = "127.0.0.1:8080";
 const DEFAULT_FEED: &str = "World feed";
@@ -49,6 +51,12 @@ pub(crate) fn write_first_config(options: &InitOptions) -> anyhow::Result<()> {
     }
     create_file(&config, 0o644, &answers.to_toml())?;
     commands::check_config(&config)?;
+    if answers.source.is_some() {
+        print_text(&format!(
+            "Does it play: pitwall extract first --check --config {}",
+            config.display()
+        ));
+    }
     if answers.access == AccessChoice::Key {
         print_text(&format!("Your links: pitwall link me --config {}", config.display()));
     }
@@ -70,51 +78,77 @@ fn create_file(path: &Path, mode: u32, content: &str) -> anyhow::Result<()> {
         .with_context(|| path.display().to_string())
 }
 
+/// Asks until the answer can be used.
+fn ask<T>(
+    question: &str,
+    default: &str,
+    parse: impl Fn(&str) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let default_hint = if default.is_empty() { String::new() } else { format!(" [{default}]") };
+    loop {
+        print_prompt(&format!("{question}{default_hint}: "));
+        let mut line = String::new();
+        if std::io::stdin().lock().read_line(&mut line)? == 0 {
+            bail!("no answer: nothing was written");
+        }
+        let answer = line.trim();
+        match parse(if answer.is_empty() { default } else { answer }) {
+            Ok(parsed) => return Ok(parsed),
+            Err(error) => print_error(&error),
+        }
+    }
+}
+
+fn parse_source(text: &str) -> anyhow::Result<Option<String>> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    parse_url(text)?;
+    Ok(Some(text.to_owned()))
+}
+
+fn parse_feed(text: &str) -> anyhow::Result<String> {
+    StreamId::of_feed(text).context("it has no letter or digit to make an id of")?;
+    Ok(text.to_owned())
+}
+
 impl Answers {
     /// Takes the options, and asks for what they do not say if somebody is there to answer.
     fn collect(options: &InitOptions) -> anyhow::Result<Self> {
         let is_interactive = options.source.is_none()
             && std::io::stdin().is_terminal()
             && std::io::stdout().is_terminal();
-        let ask = |question: &str, default: &str| -> anyhow::Result<String> {
-            if !is_interactive {
-                return Ok(default.to_owned());
-            }
-            print_prompt(&format!("{question} [{default}]: "));
-            let mut line = String::new();
-            std::io::stdin().lock().read_line(&mut line)?;
-            let answer = line.trim();
-            Ok(if answer.is_empty() { default.to_owned() } else { answer.to_owned() })
-        };
         let source = match &options.source {
-            Some(url) => Some(url.clone()),
-            None => Some(ask("URL of a playlist (.m3u8), or nothing", "")?),
+            Some(url) => parse_source(url).with_context(|| format!("--source {url:?}"))?,
+            None if is_interactive => {
+                ask("URL of a playlist (.m3u8), or nothing", "", parse_source)?
+            }
+            None => None,
         };
-        let source = source.filter(|url| !url.is_empty());
-        if let Some(url) = &source {
-            parse_url(url).with_context(|| format!("--source {url:?}"))?;
-        }
         let feed = match (&options.feed, &source) {
-            (Some(feed), _) => feed.clone(),
-            (None, Some(_)) => ask("What does it show", DEFAULT_FEED)?,
-            (None, None) => DEFAULT_FEED.to_owned(),
+            (Some(feed), _) => parse_feed(feed).with_context(|| format!("--feed {feed:?}"))?,
+            (None, Some(_)) if is_interactive => {
+                ask("What does it show", DEFAULT_FEED, parse_feed)?
+            }
+            (None, _) => DEFAULT_FEED.to_owned(),
         };
-        if StreamId::of_feed(&feed).is_none() {
-            bail!("--feed {feed:?} has no letter or digit to make an id of");
-        }
+        let parse_listen = |text: &str| text.parse().context(ADDRESS_SYNTAX_HINT);
         let listen = match options.listen {
             Some(listen) => listen,
-            None => ask("Address to listen on", DEFAULT_LISTEN_ADDRESS)?
-                .parse()
-                .context("--listen: write an address and a port")?,
+            None if is_interactive => {
+                ask("Address to listen on", DEFAULT_LISTEN_ADDRESS, parse_listen)?
+            }
+            None => parse_listen(DEFAULT_LISTEN_ADDRESS)?,
         };
         let access = match options.access {
             Some(access) => access,
-            None => match ask("Who may watch: open, or key for who has a key", "open")?.as_str() {
-                "open" => AccessChoice::Open,
-                "key" => AccessChoice::Key,
-                other => bail!("--access {other:?}: open or key"),
-            },
+            None if is_interactive => {
+                let question = "Who may watch: open (everybody), or key (who has one)";
+                ask(question, "open", |answer| {
+                    AccessChoice::from_str(answer, true).map_err(|_| anyhow!("write open or key"))
+                })?
+            }
+            None => AccessChoice::Open,
         };
         Ok(Self { source, feed, listen, access })
     }

@@ -9,17 +9,16 @@ use super::{Config, ConfigError};
 const TABLE_ARRAYS: [&str; 2] = ["rank.prefer", "webhook"];
 
 /// What a parser says that it expects, and the kind of value that the reference calls it.
-const KINDS: [(&str, &str); 14] = [
+const KINDS: [(&str, &str); 13] = [
     ("an address, or a list of addresses", "address, or list"),
     ("expected socket address", "address"),
     ("expected a duration", "duration"),
     ("expected an integer or string", "size"),
-    ("expected a sequence", "list"),
+    ("expected a list", "list"),
     ("expected path string", "path"),
     ("expected a boolean", "true or false"),
     ("f64", "number"),
-    ("usize", "number"),
-    ("u32", "number"),
+    ("expected a whole number", "number"),
     ("expected a string", "text"),
     ("expected a text", "text"),
     ("wanted exactly 1 element", "word"),

@@ -51,7 +51,16 @@ fn an_error_names_file_line_and_key() {
             assert_eq!(error, format!("environment PITWALL_EDGE__CONTROL: {expected}"));
         }
     }
-    assert_parse_error("[edge]\nthreads = -1\n", "test.toml:2: edge.threads: ");
+    for (key, value, expected) in [
+        ("threads", "-1", "invalid value: integer `-1`, expected a whole number"),
+        ("threads", "\"four\"", "invalid type: string \"four\", expected a whole number"),
+        ("drain", "20", "invalid type: integer `20`, expected a duration, such as \"20s\""),
+        ("trusted_proxies", "\"10.0.0.2\"", "invalid type: string \"10.0.0.2\", expected a list, "),
+        ("cache.bytes", "\"much\"", "invalid value: string \"much\", expected a size, such as "),
+    ] {
+        let text = format!("[edge]\n{key} = {value}\n");
+        assert_parse_error(&text, &format!("test.toml:2: edge.{key}: {expected}"));
+    }
     for key in ["event_streams", "event_streams_per_client", "blocked_reloads_per_client"] {
         assert_parse_error(
             &format!("[edge.limits]\n{key} = 0\n"),
@@ -282,4 +291,38 @@ fn an_error_in_the_environment_names_the_variable() {
         let error = parse_config("", &[(variable, value)]).err().unwrap();
         assert!(error.starts_with(expected), "{error}");
     }
+}
+
+#[test]
+fn a_certificate_that_has_ended_and_a_disk_that_cannot_be_used_are_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = rcgen::KeyPair::generate().unwrap();
+    for (year, has_ended) in [(2021, true), (2199, false)] {
+        let mut parameters = rcgen::CertificateParams::new(["tv.test".to_owned()]).unwrap();
+        parameters.not_before = rcgen::date_time_ymd(2020, 1, 1);
+        parameters.not_after = rcgen::date_time_ymd(year, 1, 1);
+        let certificate = parameters.self_signed(&key).unwrap();
+        std::fs::write(folder.path().join("cert.pem"), certificate.pem()).unwrap();
+        std::fs::write(folder.path().join("key.pem"), key.serialize_pem()).unwrap();
+        let file = folder.path().join("pitwall.toml");
+        let text = "[edge.tls]\ncert = \"cert.pem\"\nkey = \"key.pem\"\n\
+            [edge.cache]\ndisk = { dir = \"key.pem/below\", bytes = \"1GiB\" }\n";
+        std::fs::write(&file, text).unwrap();
+        let config = Config::load(&file).unwrap();
+        let said = config.warnings().iter().any(|text| {
+            text.contains("pitwall.toml:2: edge.tls.cert: ") && text.contains("it has ended")
+        });
+        assert_eq!(said, has_ended, "{:?}", config.warnings());
+        let error = config.disk_cache_error().unwrap().to_string();
+        assert!(error.contains("pitwall.toml:5: edge.cache.disk: "), "{error}");
+    }
+}
+
+#[test]
+fn a_missing_configuration_says_how_to_get_one() {
+    let error = Config::load(Path::new("/nowhere/pitwall.toml")).err().unwrap().to_string();
+    assert!(
+        error.contains("--config names the file, `pitwall init` writes a first one"),
+        "{error}"
+    );
 }

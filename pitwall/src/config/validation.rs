@@ -2,8 +2,10 @@
 //! start logs them and goes on, `pitwall check` fails. Warnings are reported by both.
 
 use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use pitwall_control_plane::IcsLocation;
+use pitwall_proxy::server::tls::LoadedCertificate;
 
 use super::{Config, ConfigError};
 use crate::state;
@@ -49,7 +51,27 @@ impl Config {
         let text = |path: &PathBuf| {
             format!("{} is ignored: a source is a file that ends in .toml", path.display())
         };
-        self.ignored_files.iter().map(text).chain(self.state_warnings()).collect()
+        let ignored = self.ignored_files.iter().map(text);
+        ignored.chain(self.certificate_warning()).chain(self.state_warnings()).collect()
+    }
+
+    /// Of a certificate that has ended: a start goes on with it, as its renewal may be under way.
+    fn certificate_warning(&self) -> Option<String> {
+        let tls = self.edge.tls.as_ref()?;
+        let not_after = LoadedCertificate::load(tls).ok()?.not_after()?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_secs();
+        (u64::try_from(not_after).unwrap_or(0) <= now).then(|| {
+            let why = format!("{}: it has ended, and no browser takes it", tls.cert.display());
+            self.key_locations.error_for_key("edge.tls.cert", why).to_string()
+        })
+    }
+
+    /// Says where segments cannot be kept on disk, which a start only logs: the cache does without.
+    pub(crate) fn disk_cache_error(&self) -> Option<ConfigError> {
+        let directory = &self.edge.cache.disk.as_ref()?.dir;
+        let error = state::ensure_writable(directory).err()?;
+        let why = format!("{}: nothing can be kept there: {error}", directory.display());
+        Some(self.key_locations.error_for_key("edge.cache.disk", why))
     }
 
     fn state_warnings(&self) -> impl Iterator<Item = String> {
@@ -70,7 +92,8 @@ impl Config {
     /// calendar.
     pub(crate) fn log_state_problems(&self) {
         self.state_error().iter().for_each(|error| tracing::error!("{error}"));
-        self.state_warnings().for_each(|warning| tracing::warn!("{warning}"));
+        let warnings = self.certificate_warning().into_iter().chain(self.state_warnings());
+        warnings.for_each(|warning| tracing::warn!("{warning}"));
     }
 
     pub(crate) fn log_problems(&self) {

@@ -1,6 +1,7 @@
 //! [`changes_between`]: what differs between two configurations, and what of it needs a restart.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use pitwall_control_plane::ConfiguredSource;
 use pitwall_upstream_map::documents::{ConfigChanges, SourceChanges};
@@ -25,8 +26,20 @@ impl ConfigFootprint {
         let (access, state) = (&config.access, &config.state.dir);
         let seal_keys =
             secret::load_seal_keys(access, state, &config.key_locations, StartMode::Check)?;
+        // Whoever deletes a key from a file is told that this was seen.
+        let mut values = config.values.clone();
+        for (key, file) in [
+            ("access.key_file", &access.key_file),
+            ("access.admin_token_file", &access.admin_token_file),
+        ] {
+            if let Some(Ok(content)) = file.as_ref().map(std::fs::read) {
+                let mut hasher = DefaultHasher::new();
+                content.hash(&mut hasher);
+                values.entry(key.to_owned()).or_default().push_str(&hasher.finish().to_string());
+            }
+        }
         Ok(Self {
-            values: config.values.clone(),
+            values,
             sources: config.sources.clone(),
             seal_keys,
             has_tls: config.edge.tls.is_some(),
@@ -135,6 +148,19 @@ mod tests {
             let changes = changes_between(&before, &before, &now).to_string();
             assert!(changes.starts_with(expected), "{changes}, not {expected}");
         }
+    }
+
+    #[test]
+    fn a_key_file_with_other_keys_is_a_change() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("friends");
+        let text = format!("[access]\nkey_file = {:?}\n", file.display().to_string());
+        let footprint_with = |keys: &str| {
+            std::fs::write(&file, keys).unwrap();
+            footprint(&text, folder.path())
+        };
+        let (both, one) = (footprint_with("anna: a\nbob: b\n"), footprint_with("anna: a\n"));
+        assert_eq!(changes_between(&both, &both, &one).to_string(), "changed: access.key_file");
     }
 
     /// What needs a restart is named until the restart, or until it is taken back.

@@ -44,6 +44,10 @@ pub enum CertificateError {
     Unreadable { path: PathBuf, error: rustls::pki_types::pem::Error },
     #[error("{}: holds no certificate", .0.display())]
     Empty(PathBuf),
+    #[error("{}: holds no private key in clear; one with a passphrase cannot be used", .0.display())]
+    NoKey(PathBuf),
+    #[error("{}: it is not the key of this certificate", .0.display())]
+    KeyMismatch(PathBuf),
     #[error("{}: {error}", path.display())]
     Unusable { path: PathBuf, error: rustls::Error },
 }
@@ -141,13 +145,18 @@ fn load_certified_key(config: &TlsConfig) -> Result<CertifiedKey, CertificateErr
     if chain.is_empty() {
         return Err(CertificateError::Empty(config.cert.clone()));
     }
-    let key = PrivateKeyDer::from_pem_file(&config.key)
-        .map_err(|error| unreadable(&config.key, error))?;
+    let key = PrivateKeyDer::from_pem_file(&config.key).map_err(|error| match error {
+        rustls::pki_types::pem::Error::NoItemsFound => CertificateError::NoKey(config.key.clone()),
+        error => unreadable(&config.key, error),
+    })?;
     let certified = CertifiedKey::new(chain, any_supported_type(&key).map_err(unusable)?);
     match certified.keys_match() {
         // A key whose public part is unknown cannot be compared and may still match.
         Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => {
             Ok(certified)
+        }
+        Err(rustls::Error::InconsistentKeys(_)) => {
+            Err(CertificateError::KeyMismatch(config.key.clone()))
         }
         Err(error) => Err(unusable(error)),
     }
@@ -239,7 +248,11 @@ mod tests {
         let key = fs::read(folder.path().join("key.pem")).unwrap();
         write(folder.path(), "b.test", 2029);
         fs::write(folder.path().join("key.pem"), key).unwrap();
-        assert!(load_error().contains("key.pem: "), "{}", load_error());
+        assert!(load_error().contains("key.pem: it is not the key"), "{}", load_error());
+        let encrypted =
+            "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMA==\n-----END ENCRYPTED PRIVATE KEY-----\n";
+        fs::write(folder.path().join("key.pem"), encrypted).unwrap();
+        assert!(load_error().contains("key.pem: holds no private key"), "{}", load_error());
         fs::write(folder.path().join("cert.pem"), "").unwrap();
         assert!(load_error().contains("holds no certificate"), "{}", load_error());
     }
