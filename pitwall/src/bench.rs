@@ -11,8 +11,10 @@ mod tester;
 mod text;
 mod workers;
 
-use std::path::PathBuf;
-use std::time::Duration;
+use std::fs::File;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
@@ -75,6 +77,12 @@ enum VariantOption {
 
 pub(crate) fn run(options: &BenchOptions) -> anyhow::Result<()> {
     let simulation = options.simulation()?;
+    // Before the run, so that an hour of figures is not lost to a mistyped path.
+    let cannot_write = |file: &Path| format!("cannot write {}", file.display());
+    let page = options.html.as_deref().map(|path| -> anyhow::Result<_> {
+        Ok((path, File::create(path).with_context(|| cannot_write(path))?))
+    });
+    let page = page.transpose()?;
     let open_files = file_descriptors::raise_open_file_limit();
     let connector = Connector::new(match options.http {
         HttpOption::Auto => HttpVersion::Negotiated,
@@ -84,23 +92,29 @@ pub(crate) fn run(options: &BenchOptions) -> anyhow::Result<()> {
     if !options.json {
         let ramp = humantime::format_duration(simulation.arrival_period);
         print_text(&format!(
-            "{} viewers of {} playlists for {} s, who arrive within {ramp}",
-            options.viewers,
-            simulation.playlists.len(),
+            "{} of {} for {} s, who arrive within {ramp}",
+            text::counted(simulation.viewers, "viewer"),
+            text::counted(simulation.playlists.len(), "playlist"),
             options.seconds
         ));
     }
+    let started = SystemTime::now();
     let measured = workers::run(&simulation, &connector, |elapsed| {
         let seconds = elapsed.map(|elapsed| format!("{elapsed} of {} s", options.seconds));
         print_progress(seconds.as_deref());
     })?;
-    let report = BenchReport::new(&simulation, &measured, open_files);
-    if let Some(file) = &options.html {
-        std::fs::write(file, html::render(&report))
-            .with_context(|| format!("cannot write {}", file.display()))?;
+    let report = BenchReport::new(&simulation, &measured, started, open_files);
+    if let Some((path, mut file)) = page {
+        file.write_all(html::render(&report).as_bytes()).with_context(|| cannot_write(path))?;
     }
     print_text(&if options.json { report.to_json()? } else { text::render(&report) });
     if report.segments == 0 {
+        let is_clear = simulation.playlists.iter().any(|url| url.scheme() == "http");
+        if matches!(options.http, HttpOption::Http2) && report.http.is_empty() && is_clear {
+            bail!(
+                "nobody saw anything: few servers speak HTTP/2 without TLS, as --http 2 asks for"
+            );
+        }
         bail!("nobody saw anything");
     }
     Ok(())

@@ -13,7 +13,8 @@ const TOP: f64 = 8.0;
 pub(super) struct Line<'a> {
     pub(super) name: &'a str,
     pub(super) class: &'a str,
-    /// Value at each place of the horizontal axis.
+    /// Value at each place of the horizontal axis; not a number where there is none, which the line
+    /// passes over.
     pub(super) values: Vec<f64>,
 }
 
@@ -52,12 +53,14 @@ pub(super) fn render(title: &str, unit: &str, axis: (&str, &str), lines: &[Line<
     );
     for line in lines {
         let step = (WIDTH - LEFT) / (line.values.len().max(2) - 1) as f64;
-        let points = line.values.iter().enumerate();
+        let points = line.values.iter().enumerate().filter(|(_, value)| !value.is_nan());
         let points =
             points.map(|(n, value)| format!("{:.1},{:.1}", LEFT + n as f64 * step, y(*value)));
         // One value is a line too.
         let mut points: Vec<_> = points.collect();
-        if let [only] = line.values.as_slice() {
+        if let [only] = line.values.as_slice()
+            && !only.is_nan()
+        {
             points.push(format!("{WIDTH:.1},{:.1}", y(*only)));
         }
         let _ = write!(svg, "<polyline class=\"{}\" points=\"{}\"/>", line.class, points.join(" "));
@@ -97,7 +100,9 @@ mod tests {
     fn a_line_reaches_from_side_to_side() {
         for (values, points) in [
             (vec![0.0, 1.0], "56.0,178.0 720.0,8.0"),
+            (vec![0.0, f64::NAN, 1.0], "56.0,178.0 720.0,8.0"),
             (vec![1.0], "56.0,8.0 720.0,8.0"),
+            (vec![f64::NAN], ""),
             (vec![], ""),
         ] {
             let line = Line { name: "a", class: "one", values };

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::chart::{Line, render as render_chart};
 use super::report::{BenchReport, IntervalReport, Quantiles};
+use super::text::counted;
 
 const STYLE: &str = include_str!("report.css");
 
@@ -39,10 +40,12 @@ pub(super) fn render(report: &BenchReport) -> String {
 fn summary(report: &BenchReport) -> String {
     let versions = report.http.iter().map(|(version, count)| format!("{count} {version}"));
     format!(
-        "{} viewers, {} playlists, {:.0} s with arrivals over {:.0} s: {} stalls, {:.2} % of the time \
+        "{}, by pitwall {}: {} of {}, {:.0} s with arrivals over {:.0} s: {} stalls, {:.2} % of the time \
          after the start; {:.1} Mbit/s in {} segments ({} missed); responses: {}",
-        report.viewers,
-        report.streams.len(),
+        report.started_at,
+        escape(report.pitwall_version),
+        counted(report.viewers, "viewer"),
+        counted(report.streams.len(), "playlist"),
         report.seconds,
         report.ramp_seconds,
         report.stalls,
@@ -83,7 +86,12 @@ fn quantile_table(title: &str, rows: &mut Vec<(String, Quantiles)>) -> String {
     let mut table = format!(
         "<h2>{title}</h2><table><tr><th></th><th>p50</th><th>p90</th><th>p99</th><th>worst</th></tr>"
     );
-    for (name, Quantiles { p50, p90, p99, worst }) in rows.drain(..) {
+    for (name, quantiles) in rows.drain(..) {
+        let Quantiles { p50, p90, p99, worst } = quantiles;
+        if quantiles == Quantiles::default() && !name.contains('%') {
+            let _ = write!(table, "<tr><th>{name}</th><td colspan=\"4\">not measured</td></tr>");
+            continue;
+        }
         let _ = write!(
             table,
             "<tr><th>{name}</th><td>{p50:.2}</td><td>{p90:.2}</td><td>{p99:.2}</td><td>{worst:.2}</td></tr>"

@@ -1,7 +1,7 @@
 //! [`BenchReport`]: the figures of a run, as `--json` prints them and the page and the text show them.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use pitwall_benches::players::{
     DelayHistogram, Interval, PlaybackStatistics, ViewerSimulation, ViewerSummary,
@@ -11,10 +11,15 @@ use url::Url;
 
 use super::tester::TesterReport;
 use super::workers::RunMeasurement;
+use crate::cli::VERSION;
 
 /// The figures of a run. Names end in their unit.
 #[derive(Debug, Serialize)]
 pub(super) struct BenchReport {
+    /// When the first viewer arrived, in UTC.
+    pub(super) started_at: String,
+    /// Of the tester.
+    pub(super) pitwall_version: &'static str,
     pub(super) viewers: usize,
     pub(super) seconds: f64,
     pub(super) ramp_seconds: f64,
@@ -108,6 +113,7 @@ pub(super) struct IntervalReport {
     /// On average over the interval.
     pub(super) stalled_viewers: f64,
     pub(super) mbps: f64,
+    /// Not a number, and null in JSON, where no segment came in this interval.
     pub(super) first_byte_p50_ms: f64,
     pub(super) first_byte_p99_ms: f64,
     pub(super) failures: u64,
@@ -118,6 +124,7 @@ impl BenchReport {
     pub(super) fn new(
         simulation: &ViewerSimulation,
         measured: &RunMeasurement,
+        started: SystemTime,
         open_files: usize,
     ) -> Self {
         let statistics = &measured.statistics;
@@ -127,6 +134,8 @@ impl BenchReport {
             StreamReport::new(url, &viewers)
         });
         Self {
+            started_at: humantime::format_rfc3339_seconds(started).to_string(),
+            pitwall_version: VERSION,
             viewers: simulation.viewers,
             seconds: measured.elapsed.as_secs_f64(),
             ramp_seconds: simulation.arrival_period.as_secs_f64(),
@@ -248,8 +257,11 @@ fn interval_reports(statistics: &PlaybackStatistics, elapsed: Duration) -> Vec<I
 
 impl IntervalReport {
     fn new(interval: &Interval, second: f64, length: f64, viewers: u64) -> Self {
-        let first_byte =
-            |quantile| milliseconds(interval.first_byte_delay.value_at_quantile(quantile));
+        let delays = &interval.first_byte_delay;
+        let first_byte = |quantile| match delays.len() {
+            0 => f64::NAN,
+            _ => milliseconds(delays.value_at_quantile(quantile)),
+        };
         Self {
             second,
             viewers,

@@ -4,6 +4,9 @@ use std::fmt::Write;
 
 use super::report::{BenchReport, PerViewerFigures, Quantiles};
 
+/// Units of figures that may all be zero; a delay or a bitrate never is.
+const IS_MEANINGFUL_ZERO: [&str; 1] = [" %"];
+
 pub(super) fn render(report: &BenchReport) -> String {
     let rate = |count: u64| count as f64 / report.seconds;
     let mut text = format!(
@@ -40,9 +43,9 @@ pub(super) fn render(report: &BenchReport) -> String {
         for stream in &report.streams {
             let _ = writeln!(
                 text,
-                "{}: {} viewers, {} stalls ({:.2} %), {} segments ({} missed), {} failures",
+                "{}: {}, {} stalls ({:.2} %), {} segments ({} missed), {} failures",
                 stream.url,
-                stream.viewers,
+                counted(stream.viewers, "viewer"),
                 stream.stalls,
                 stream.stall_ratio * 100.0,
                 stream.segments,
@@ -67,6 +70,11 @@ pub(super) fn render(report: &BenchReport) -> String {
     text
 }
 
+/// `1 viewer`, `2 viewers`.
+pub(super) fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
 fn append_viewers(text: &mut String, viewers: &PerViewerFigures) {
     for (name, values, digits, unit) in [
         ("start", viewers.startup_ms, 1, " ms"),
@@ -82,6 +90,9 @@ fn append_viewers(text: &mut String, viewers: &PerViewerFigures) {
 }
 
 fn format_quantiles(values: Quantiles, digits: usize, unit: &str) -> String {
+    if values == Quantiles::default() && !IS_MEANINGFUL_ZERO.contains(&unit) {
+        return "not measured".to_owned();
+    }
     let Quantiles { p50, p90, p99, worst } = values;
     format!(
         "p50 {p50:.digits$}{unit}, p90 {p90:.digits$}{unit}, p99 {p99:.digits$}{unit}, worst {worst:.digits$}{unit}"
