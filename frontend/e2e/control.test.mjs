@@ -85,7 +85,7 @@ test('an operator sees what runs, changes it, and overwrites nobody', async (t) 
 		return /Working.*static, runs (in|now).*club\.toml/s.test(shown) || Promise.reject(shown);
 	}, 'the source works');
 
-	await button('Last run of club', club).click();
+	await button('Last run club', club).click();
 	assert.match(await club.getByTestId('trace').innerText(), /found 1.*World feed:\s*plays/s);
 	await button('Run now club', club).click();
 	await says(/It runs now|runs once more/, club);
@@ -199,4 +199,27 @@ test('an operator sees what runs, changes it, and overwrites nobody', async (t) 
 	// Chromium logs each refusal as an error.
 	const unexpected = traffic.consoleErrors.filter((error) => !/status of (401|412|422)/.test(error));
 	assert.deepEqual(unexpected, []);
+});
+
+test('the control page is in the language of the browser, or the one that is chosen', async (t) => {
+	const { origin } = await startControlledEdge(t);
+	const { page, traffic } = await openPage(t, { locale: 'de-DE' });
+	await page.goto(`${origin}/control`);
+	await page.getByLabel('Admin-Token').fill(TOKEN);
+	await page.keyboard.press('Enter');
+	const desk = page.getByTestId('control-desk');
+	await desk.getByRole('heading', { name: 'Steuerung' }).waitFor();
+	await page.locator('[data-source=club]').getByText('In Ordnung').waitFor();
+	await eventually(
+		async () => /0 Zuschauer, läuft (seit .+ )?von/.test(await desk.innerText()),
+		'who watches',
+	);
+	await desk.getByTestId('add-source').click();
+	await page.getByTestId('source-editor').getByText('Private Bereiche').waitFor();
+	assert.deepEqual(await axeViolations(page), []);
+
+	await page.getByTestId('language-picker').selectOption('en');
+	await desk.getByRole('heading', { name: 'Control' }).waitFor();
+	await page.getByTestId('source-editor').getByText('Private ranges').waitFor();
+	assert.deepEqual(traffic.consoleErrors, []);
 });

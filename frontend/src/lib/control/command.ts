@@ -1,5 +1,6 @@
 import { base } from '$app/paths';
 import type { Problem } from '$lib/api/documents';
+import { t } from './texts';
 
 /** Longer than the edge waits for a control plane. */
 const COMMAND_TIMEOUT_MS = 15_000;
@@ -55,14 +56,14 @@ export async function sendCommand<T>(
 			signal: AbortSignal.timeout(COMMAND_TIMEOUT_MS),
 		});
 	} catch {
-		throw new CommandError('The edge does not answer', null, '');
+		throw new CommandError(t('edgeSilent'), null, '');
 	}
 	if (response.status === 204) return undefined as T;
 	const answer: unknown = await response.json().catch(() => null);
 	if (response.ok && answer !== null) return answer as T;
 	const problem = answer as Problem | null;
 	throw new CommandError(
-		problem?.detail ?? `The edge answered ${response.status}`,
+		problem?.detail ?? t('edgeAnswered', { status: String(response.status) }),
 		response.status,
 		problem?.type?.split(':').at(-1) ?? '',
 	);

@@ -1,9 +1,15 @@
 import { expect, test } from 'vitest';
+import { texts as controlDe } from '$lib/control/de';
+import { en as control } from '$lib/control/en';
 import { texts as de } from './de';
-import { en } from './en';
+import { en as page } from './en';
 import type { Catalogue, Message } from './message';
 
-const translations: Record<string, Catalogue> = { de };
+/** Each catalogue in English and in another language. */
+const translations: [string, Catalogue, Catalogue][] = [
+	['the page in German', page, de],
+	['the control page in German', control, controlDe],
+];
 
 const forms = (message: Message) => (typeof message === 'string' ? { other: message } : message);
 
@@ -14,13 +20,13 @@ function values(text: string, isPlural: boolean): string[] {
 	return [...names].sort();
 }
 
-test.each(Object.keys(translations))('%s has the texts of the English catalogue', (language) => {
-	expect(Object.keys(translations[language] ?? {}).sort()).toEqual(Object.keys(en).sort());
+test.each(translations)('%s has the texts of the English catalogue', (_, english, translation) => {
+	expect(Object.keys(translation).sort()).toEqual(Object.keys(english).sort());
 });
 
-test.each(Object.keys(translations))('%s has the plurals and values of the English texts', (language) => {
-	const differences = Object.entries<Message>(en).filter(([key, english]) => {
-		const message = translations[language]?.[key] ?? '';
+test.each(translations)('%s has the plurals and values of the English texts', (_, all, translation) => {
+	const differences = Object.entries<Message>(all).filter(([key, english]) => {
+		const message = translation[key] ?? '';
 		const isPlural = typeof english !== 'string';
 		const expected = values(forms(english).other, isPlural).join();
 		return (

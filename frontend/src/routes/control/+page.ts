@@ -1,0 +1,3 @@
+import { t } from '$lib/control/texts';
+
+export const load = () => t.ready();
