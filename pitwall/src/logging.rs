@@ -22,7 +22,7 @@ const LEVEL_VARIABLE: &str = "PITWALL_LOG";
 /// What a process says that serves. A client that disconnects during a handshake is no error, which
 /// `pingora_core::apps` logs it as.
 const SERVER_DEFAULT: &str =
-    "info,pingora_core=warn,pingora_core::apps=off,pingora_proxy=off,rustls_platform_verifier=off";
+    "info,pingora_core=warn,pingora_core::apps=off,rustls_platform_verifier=off";
 /// A demo, and one run of a source: only what has failed, and what a reload came to.
 const QUIET_DEFAULT: &str =
     "error,pitwall::signals=warn,pitwall::reload=info,rustls_platform_verifier=off";

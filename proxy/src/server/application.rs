@@ -16,6 +16,7 @@ use tracing::Instrument as _;
 
 use crate::edge::Edge;
 use crate::request_context::RequestContext;
+use crate::server::connection;
 
 /// How long an HTTP/2 connection without an open stream is kept alive.
 const HTTP2_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -58,8 +59,9 @@ impl HttpServerApp for EdgeApplication {
         // A response that broke off gets no end, so that the client cannot take it for a whole one.
         answered.ok()?;
         // Sends what is held back, and reads what is left of the request's body.
-        let (connection, _) = session.finish().await.ok()??.into_parts();
-        Some(ReusedHttpStream::new(connection, None))
+        let (stream, next_request) = session.finish().await.ok()??.into_parts();
+        let stream = connection::unread(stream, next_request)?;
+        Some(ReusedHttpStream::new(stream, None))
     }
 
     fn server_options(&self) -> Option<&HttpServerOptions> {

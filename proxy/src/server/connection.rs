@@ -24,6 +24,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::BytesMut;
 use pingora::apps::{HttpServerApp, ServerApp};
 use pingora::listeners::tls::Acceptor;
 use pingora::protocols::http::ServerSession;
@@ -141,6 +142,8 @@ impl<A: HttpServerApp + Send + Sync + 'static> ServerApp for ConnectionHandler<A
             let mut session = ServerSession::new_http1(connection);
             // Without a timeout of Pingora's, as the header has its deadline here.
             session.set_keepalive(Some(0));
+            // Otherwise Pingora drops requests that have arrived behind this one (RFC 9112, 9.3.2).
+            session.set_pipelining_enabled(true);
             let (stream, _) = self.app.process_new_http(session, shutdown).await?.consume();
             connection = stream.into_any().downcast().ok()?;
         }
@@ -149,6 +152,14 @@ impl<A: HttpServerApp + Send + Sync + 'static> ServerApp for ConnectionHandler<A
     /// Does nothing, as the listener is closed while viewers are served: Pingora would drop each
     /// connection on which a request has arrived in part.
     async fn cleanup(&self) {}
+}
+
+/// Gives a connection back what was read of its next request; `None` for a stream that is no [`Connection`].
+pub(super) fn unread(stream: Stream, next_request: Option<BytesMut>) -> Option<Stream> {
+    let Some(bytes) = next_request else { return Some(stream) };
+    let mut connection: Box<Connection<Stream>> = stream.into_any().downcast().ok()?;
+    connection.read_buffer.splice(..0, bytes);
+    Some(connection)
 }
 
 /// A connection that coalesces small writes and enforces the deadline of a request's header.

@@ -196,7 +196,7 @@ export const FRAMING_ROWS = [
 	{
 		name: 'request-framing',
 		promise:
-			'each request byte by byte gets its answers: 400 where another server could read it differently, and then nothing behind it is read; the origin sees what is meant for it, and no field of a viewer',
+			'each request byte by byte gets its answers: 400 where another server could read it differently, and then nothing behind it is read; requests in one write are answered in their order; the origin sees what is meant for it, and no field of a viewer',
 		fast: true,
 		async run(bed, m) {
 			const { edge, requests, heads, path } = await relayBed(bed);
@@ -221,11 +221,31 @@ export const FRAMING_ROWS = [
 				[...fields].filter((name) => !SENT_ON.includes(name)),
 				[],
 			);
-			// No browser pipelines: what comes with a request is left unread, and the connection ends.
-			const two = bytesOf(`GET @ HTTP/1.1|Host: x||GET @ HTTP/1.1|Host: x||`, path('10-two.ts'));
-			const pipelined = await sendRaw(edge.port, two);
-			m.equal('answers to two in one write', outcomes(pipelined.text), ['200']);
-			m.equal('and closed', pipelined.closed, true);
+			// In their order, also behind a body; what is refused for its framing ends the connection.
+			const get = `GET @ HTTP/1.1|Host: x||`;
+			const post = `POST /api/cmcd HTTP/1.1|Host: x|Content-Type: application/json|Content-Length: 12||${REPORT}`;
+			const pipelined = {};
+			for (const [name, text] of Object.entries({
+				'three in one write': get.repeat(3),
+				'behind a body': post + get + post,
+				'a part of one': `${get}GET /`,
+				'behind a close': `${GET}${HOST}|${get}`,
+				'behind a bad framing': `${GET}Host: x|Content-Length: x||${get}`,
+				'behind a body that is not allowed': `${GET}Host: x|Content-Length: 1||a${get}`,
+				'the last one is closed': `${get.repeat(40)}${GET}${HOST}|`,
+			})) {
+				const answers = await sendRaw(edge.port, bytesOf(text, path('10-many.ts')), { wait: 1000 });
+				pipelined[name] = outcomes(answers.text).join() + (answers.closed ? ', closed' : '');
+			}
+			m.all('pipelined', pipelined, {
+				'three in one write': '200,200,200',
+				'behind a body': '404 not-found,200,404 not-found',
+				'a part of one': '200',
+				'behind a close': '200, closed',
+				'behind a bad framing': `${REFUSED}, closed`,
+				'behind a body that is not allowed': '413 body-not-allowed, closed',
+				'the last one is closed': `${'200,'.repeat(40)}200, closed`,
+			});
 			const one = bytesOf(`${GET}${HOST}|`, path('10-one.ts'));
 			m.equal('in single bytes', outcomes(await sendSlowly(edge.port, one)), ['200']);
 		},
