@@ -68,3 +68,15 @@ test('the days of a meeting', () => {
 	expect(formatDateRange(['2026-11-22'], 'en-GB')).toBe('22 Nov');
 	expect(formatDateRange([])).toBeNull();
 });
+
+test('a calendar day does not depend on the order in which a browser writes dates', () => {
+	// WebKitGTK with ICU 72 writes dates of Canada so.
+	const get = () => () => '22/11/2026';
+	const original = Object.getOwnPropertyDescriptor(Intl.DateTimeFormat.prototype, 'format') ?? {};
+	Object.defineProperty(Intl.DateTimeFormat.prototype, 'format', { ...original, get });
+	expect(isoDay('2026-11-22T23:30:00Z', 'Europe/London')).toBe('2026-11-22');
+	expect(relativeDay('2026-11-22T12:00:00Z', Date.parse('2026-11-21T12:00:00Z'), 'UTC', 'en')).toBe(
+		'Tomorrow',
+	);
+	Object.defineProperty(Intl.DateTimeFormat.prototype, 'format', original);
+});

@@ -35,11 +35,14 @@ export function formatCalendarDate(date: string, locale?: string): string {
 	return Number.isNaN(at) ? date : formatDay(at, 'UTC', locale);
 }
 
-/** "2026-11-22": the calendar day of a moment in a zone. */
+/** "2026-11-22": the calendar day of a moment in a zone. Browsers differ in the order in which a locale writes a date. */
 export function isoDay(at: string | number, timeZone: string): string {
-	return formatter({ year: 'numeric', month: '2-digit', day: '2-digit', timeZone }, 'en-CA').format(
-		new Date(at),
-	);
+	const parts = formatter(
+		{ year: 'numeric', month: '2-digit', day: '2-digit', timeZone },
+		'en-US',
+	).formatToParts(new Date(at));
+	const part = (type: Intl.DateTimeFormatPartTypes) => parts.find((part) => part.type === type)?.value;
+	return `${part('year')}-${part('month')}-${part('day')}`;
 }
 
 /** "20 – 22 Nov": from the first to the last of some calendar dates; null if there are none. */
