@@ -75,22 +75,25 @@ export class WallSync {
 		if (!pause) this.followsLive = !this.#isBehind();
 	}
 
-	/** Moves to a date; a date near the live edge is the live edge. */
-	seekTo(date: number): void {
+	/** Moves to a date, or as near to it as can be; a date near the live edge is the live edge. Returns where it went. */
+	seekTo(date: number): number | null {
 		const positions = this.#targets();
 		const live = Math.min(...positions.map((position) => position.live));
 		const earliest = Math.max(...positions.map((position) => position.earliest));
-		if (positions.length === 0) return;
+		if (positions.length === 0) return null;
 		const goal = Math.max(Math.min(date, live), earliest);
 		this.followsLive = live - goal < CATCH_UP_BEYOND_MS;
 		if (this.together) this.#clock.moveTo(goal, performance.now());
 		for (const position of positions) position.player.seekBy((goal - position.date) / 1_000);
 		this.#step();
+		return goal;
 	}
 
-	seekBy(seconds: number): void {
+	/** Returns by how many seconds it moved: less than asked for where less is held. */
+	seekBy(seconds: number): number {
 		const { date } = this.view;
-		if (date !== null) this.seekTo(date + seconds * 1_000);
+		const goal = date === null ? null : this.seekTo(date + seconds * 1_000);
+		return date === null || goal === null ? 0 : (goal - date) / 1_000;
 	}
 
 	goLive(): void {

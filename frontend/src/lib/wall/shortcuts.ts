@@ -1,7 +1,7 @@
 import { t } from '$lib/i18n/texts';
 import type { Player } from '$lib/player/player';
 import { signedSeconds } from '$lib/sync/describe-sync';
-import { noticeStep } from '$lib/sync/notice-step';
+import { stepInTime } from '$lib/sync/step-in-time';
 import type { WallSync } from '$lib/sync/wall-sync.svelte';
 import { notices } from '$lib/ui/notices.svelte';
 import { LAYOUTS, LAYOUT_NAMES, type Layout } from './layout';
@@ -187,8 +187,7 @@ function changeVolume(player: Player, by: number): void {
 }
 
 function step(sync: WallSync, seconds: number): void {
-	sync.seekBy(seconds);
-	noticeStep(seconds);
+	stepInTime(sync, seconds, { by: 'key' });
 }
 
 function nudge({ wall, tile, feed }: ShortcutContext, laterSeconds: number): void {
