@@ -148,11 +148,12 @@ impl<'a, L: UriMapper + ?Sized> Rewriter<'a, L> {
         match kind {
             Kind::Playlist(P::TargetDuration(seconds)) => {
                 self.timing.target_duration = seconds;
-                if let Some(seconds) = seconds.filter(|_| !is_number(tag.value)) {
+                if let Some(seconds) = seconds.filter(|_| is_fraction(tag.value)) {
                     // It is an integer (RFC 8216bis, 4.4.3.1), and strict players read no other.
                     self.copy_input_until(tag.value_start);
                     self.out.extend_from_slice((seconds.ceil() as u64).to_string().as_bytes());
                     self.copied_until = tag.value_start + tag.value.len();
+                    return Ok(());
                 }
             }
             Kind::Playlist(P::PartInf(target)) => self.timing.part_target = target,
@@ -343,6 +344,10 @@ impl<'a, L: UriMapper + ?Sized> Rewriter<'a, L> {
         self.copy_input_until(self.input.len());
         self.redactions.redact_unreferenced(self.out)
     }
+}
+
+fn is_fraction(text: &[u8]) -> bool {
+    text.contains(&b'.') && text.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.')
 }
 
 fn is_number(text: &[u8]) -> bool {

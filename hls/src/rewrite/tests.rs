@@ -495,7 +495,7 @@ fn what_strict_players_refuse_is_mended() {
         ),
         (
             "#EXTM3U\n#EXT-X-TARGETDURATION:10,\n".into(),
-            "#EXTM3U\n#EXT-X-TARGETDURATION:10\n".into(),
+            "#EXTM3U\n#EXT-X-TARGETDURATION:10,\n".into(),
         ),
         ("#EXTM3U\n#EXT-X-TARGETDURATION:x\n".into(), "#EXTM3U\n#EXT-X-TARGETDURATION:x\n".into()),
         // Names of tags are case-sensitive: a comment and a segment.

@@ -28,7 +28,7 @@ async fn a_target_duration_stays_while_players_watch() {
     for (source, claimed, longest, fits, expected, pause_ms) in [
         ("a", 6, 4, true, 6, 0),
         ("claims-more", 8, 6, true, 6, 0),
-        ("does-not-say", 6, 8, true, 6, 0),
+        ("does-not-say", 6, 8, true, 8, 0),
         ("longer", 8, 8, false, 8, 9000),
         ("a", 6, 4, true, 8, 9000),
     ] {
