@@ -77,7 +77,7 @@ fn prescan(bytes: &[u8], is_markup: bool) -> Option<&'static Encoding> {
     static STATEMENT: LazyLock<Regex> = LazyLock::new(|| {
         let pattern = r#"(?x-u)
             (?i: <(?: meta\s[^>]*?charset | \?xml\s[^>]*?encoding) \s*=\s* ["']? \s* ([a-z0-9_.:-]+) )
-            | ^\#EXTM3U [^<]*? \#EXTENC: \s* ([A-Za-z0-9_.:-]+)"#;
+            | ^(?i: \#EXTM3U [^<]*? \#EXTENC: \s* ([a-z0-9_.:-]+) )"#;
         Regex::new(pattern).expect("a pattern")
     });
     match bytes {
@@ -175,6 +175,7 @@ mod tests {
                 "<tv>경주",
             ),
             (b"#EXTM3U\n#EXTENC: koi8-r\n\xf0\xd2\xc9".to_vec(), Some("audio/mpegurl"), "\nПри"),
+            (b"#extm3u\n#extenc:koi8-r\n\xf0\xd2\xc9".to_vec(), Some("audio/mpegurl"), "\nПри"),
             // Nothing states the encoding.
             (b"#EXTINF:-1,\xcc\xe0\xf2\xf7 \xd2\xc2".to_vec(), None, "#EXTINF:-1,Матч ТВ"),
             (b"S\xfcd, Qu\xe9bec, \xc9t\xe9".to_vec(), None, "Süd, Québec, Été"),

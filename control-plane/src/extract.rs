@@ -28,7 +28,6 @@ mod egress;
 pub(crate) mod error;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
-mod gzip;
 mod headers;
 mod m3u;
 mod mask;

@@ -29,6 +29,7 @@ mod charset;
 mod check;
 mod clock;
 mod commands;
+mod compressed;
 mod config_files;
 mod control;
 mod engine;

@@ -42,9 +42,9 @@ use super::headers::{build_header_map, merge_learned_headers};
 use super::recorder::RecordedResponse;
 use super::{
     Candidate, ExtractContext, ExtractError, Extractor, ExtractorOutput, RunBranch, StepFailure,
-    gzip,
 };
 use crate::charset;
+use crate::compressed;
 use crate::expiry;
 use crate::settings::{FeedName, HttpUrl, HumanDuration, from_text};
 
@@ -96,6 +96,8 @@ from_text!(Pattern, |text| Regex::new(text)
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 /// IPTV lists often have tens of thousands of entries.
 const LIST_MAX_BYTES: usize = 32 << 20;
+/// The files of an archive that are lists.
+const LIST_EXTENSIONS: [&str; 2] = [".m3u", ".m3u8"];
 
 pub(super) fn configure(
     _: Option<&str>,
@@ -180,16 +182,12 @@ fn describe_groups(list: &IptvList) -> String {
     }
 }
 
-/// Parses the body of a response, which may be a gzip file.
-fn parse_list(response: &RecordedResponse) -> Result<IptvList, &'static str> {
-    let text = match gzip::is_gzip(&response.body) {
-        true => {
-            let unpacked = gzip::unpack(&response.body, LIST_MAX_BYTES)?;
-            charset::decode_body(&unpacked, response.header("content-type"))
-        }
-        false => response.text(),
-    };
-    IptvList::parse(&text, Url::parse(&response.url).ok().as_ref())
+/// Parses the body of a response, which may be a compressed file.
+fn parse_list(response: &RecordedResponse) -> Result<IptvList, String> {
+    let body = compressed::decompress(&response.body, &LIST_EXTENSIONS, LIST_MAX_BYTES)?;
+    let content_type = response.header("content-type");
+    let text = charset::decode_body(&body, content_type);
+    Ok(IptvList::parse(&text, Url::parse(&response.url).ok().as_ref())?)
 }
 
 impl M3uExtractor {

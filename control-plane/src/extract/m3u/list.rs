@@ -74,17 +74,20 @@ impl IptvList {
     /// Parses a list; relative URLs are resolved against `base`, the URL of the list.
     ///
     /// # Errors
-    /// `text` begins with neither `#EXTM3U` nor `#EXTINF`, comments apart, or is an HLS playlist.
+    /// `text` begins with neither `#EXTM3U` nor `#EXTINF` nor a URL, comments apart, or is an HLS
+    /// playlist.
     pub(super) fn parse(text: &str, base: Option<&Url>) -> Result<Self, &'static str> {
         // Lists that were joined have byte order marks inside.
         let is_padding = |c: char| c.is_whitespace() || c == '\u{feff}';
         let lines = split_lines(text).map(|line| line.trim_matches(is_padding)).zip(1..);
         let lines = lines.filter(|(line, _)| !line.is_empty());
-        let is_list = |line: &str| line.starts_with("#EXTM3U") || line.starts_with("#EXTINF:");
+        let is_list = |line: &str| has_prefix(line, "#EXTM3U") || is_tag(line, "#EXTINF");
         let is_comment = |line: &str| line.starts_with('#') && !is_list(line);
         let first = lines.clone().find(|(line, _)| !is_comment(line));
-        if !first.is_some_and(|(line, _)| is_list(line)) {
-            return Err("not a list: it does not begin with #EXTM3U");
+        // A list of URLs alone is one whose entries have no names.
+        let is_url = |line: &str| has_prefix(line, "http://") || has_prefix(line, "https://");
+        if !first.is_some_and(|(line, _)| is_list(line) || is_url(line)) {
+            return Err(describe_other_format(first.map_or("", |(line, _)| line), text));
         }
         let is_playlist = |line: &str| {
             line.starts_with("#EXT-X-TARGETDURATION") || line.starts_with("#EXT-X-STREAM-INF")
@@ -97,7 +100,7 @@ impl IptvList {
         // The group of all entries from an `#EXTGRP` on, until the next one or a `group-title`.
         let mut open_group = String::new();
         for (line, number) in lines {
-            if let Some(group) = line.strip_prefix("#EXTGRP:") {
+            if let Some(group) = strip_tag(line, "#EXTGRP") {
                 open_group = group.trim().to_owned();
                 metadata.begins_group = true;
                 continue;
@@ -129,9 +132,41 @@ fn split_lines(text: &str) -> impl Iterator<Item = &str> + Clone {
     text.split('\n').flat_map(|line| line.strip_suffix('\r').unwrap_or(line).split('\r'))
 }
 
+fn has_prefix(line: &str, prefix: &str) -> bool {
+    line.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+}
+
+fn is_tag(line: &str, tag: &str) -> bool {
+    strip_tag(line, tag).is_some()
+}
+
+/// The value of a tag, whose name lists write in any case, and some with a space for the colon.
+fn strip_tag<'a>(line: &'a str, tag: &str) -> Option<&'a str> {
+    let rest = line.get(tag.len()..).filter(|_| has_prefix(line, tag))?;
+    rest.strip_prefix([':', ' ', '\t'])
+}
+
+/// What a text that is no list seems to be; `first` is its first line that says something.
+fn describe_other_format(first: &str, text: &str) -> &'static str {
+    let begins = |prefix: &str| has_prefix(first, prefix);
+    if first.is_empty() {
+        "not a list: it is empty"
+    } else if begins("[playlist]") {
+        "a PLS list, not an M3U list: it does not begin with #EXTM3U"
+    } else if begins("<!doctype html") || begins("<html") {
+        "an HTML page, not a list: it does not begin with #EXTM3U"
+    } else if begins("<") && text.contains("xspf.org") {
+        "an XSPF list, not an M3U list: it does not begin with #EXTM3U"
+    } else if begins("{") || begins("[") {
+        "JSON, not a list: it does not begin with #EXTM3U"
+    } else {
+        "not a list: it does not begin with #EXTM3U"
+    }
+}
+
 impl EntryMetadata {
     fn parse_line(&mut self, line: &str) {
-        if let Some(info) = line.strip_prefix("#EXTINF:") {
+        if let Some(info) = strip_tag(line, "#EXTINF") {
             let info = ExtInf::parse(info);
             let name = (!info.title.is_empty()).then_some(info.title);
             self.name = name.or_else(|| info.attribute("tvg-name")).unwrap_or_default().to_owned();
@@ -145,11 +180,11 @@ impl EntryMetadata {
             }
         } else if line.len() > LINE_MAX_BYTES {
             // No other tag of an entry is as long.
-        } else if let Some(option) = line.strip_prefix("#EXTVLCOPT:") {
+        } else if let Some(option) = strip_tag(line, "#EXTVLCOPT") {
             self.parse_vlc_option(option);
-        } else if let Some(property) = line.strip_prefix("#KODIPROP:") {
+        } else if let Some(property) = strip_tag(line, "#KODIPROP") {
             self.parse_kodi_property(property);
-        } else if let Some(json) = line.strip_prefix("#EXTHTTP:") {
+        } else if let Some(json) = strip_tag(line, "#EXTHTTP") {
             let headers: Option<std::collections::BTreeMap<String, String>> =
                 serde_json::from_str(json).ok();
             self.headers.extend(headers.into_iter().flatten());
@@ -158,7 +193,7 @@ impl EntryMetadata {
 
     fn parse_vlc_option(&mut self, option: &str) {
         let Some((name, value)) = option.split_once('=') else { return };
-        let header = match name.trim() {
+        let header = match &*name.trim().to_ascii_lowercase() {
             "http-user-agent" => "User-Agent",
             "http-referrer" | "http-referer" => "Referer",
             "http-origin" => "Origin",
@@ -172,14 +207,14 @@ impl EntryMetadata {
 
     fn parse_kodi_property(&mut self, property: &str) {
         let Some((name, value)) = property.split_once('=') else { return };
-        match name.trim().trim_start_matches("inputstream.adaptive.") {
+        match name.trim().to_ascii_lowercase().trim_start_matches("inputstream.adaptive.") {
             "stream_headers" | "manifest_headers" | "common_headers" => {
                 self.parse_header_query(value)
             }
             "license_key" | "license_type" | "drm" | "drm_legacy" => {
                 self.ruled_out = Some(LeftOutReason::Drm);
             }
-            "manifest_type" => match value.trim() {
+            "manifest_type" => match &*value.trim().to_ascii_lowercase() {
                 "mpd" => self.ruled_out = Some(LeftOutReason::OtherFormat(".mpd")),
                 "ism" => self.ruled_out = Some(LeftOutReason::OtherFormat(".ism")),
                 _ => {}

@@ -36,6 +36,12 @@ fn encoded() -> (Vec<u8>, Vec<u8>) {
     (utf16.collect(), packed.finish().unwrap())
 }
 
+fn bzip2() -> Vec<u8> {
+    let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+    encoder.write_all(MIXED.as_bytes()).unwrap();
+    encoder.finish().unwrap()
+}
+
 async fn extract(keys: &str) -> Result<Vec<Candidate>, ExtractError> {
     let mut found = run(keys).await;
     if found.candidates.is_empty() { Err(found.failures.remove(0)) } else { Ok(found.candidates) }
@@ -56,6 +62,8 @@ async fn run(keys: &str) -> ExtractorOutput {
         .route("/utf16.m3u", get(|| async { encoded().0 }))
         .route("/list.m3u.gz", get(|| async { encoded().1 }))
         .route("/cut.m3u.gz", get(|| async { [0x1f, 0x8b, 8, 0].to_vec() }))
+        .route("/list.m3u.7z", get(|| async { b"7z\xbc\xaf\x27\x1c\0\x04".to_vec() }))
+        .route("/list.m3u.bz2", get(|| async { bzip2() }))
         .route("/page", get(page));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -135,7 +143,7 @@ async fn what_is_left_out_is_reported() {
         ("except = { name = '^T|Four' }", vec!["One"], "", ""),
         ("only = { group = 'C' }", vec![], "", "2 left out: 1 not HLS (.ts), 1 not over HTTP"),
     ] {
-        for list in ["mixed.m3u", "utf16.m3u", "list.m3u.gz"] {
+        for list in ["mixed.m3u", "utf16.m3u", "list.m3u.gz", "list.m3u.bz2"] {
             let found = run(&format!("url = 'SITE/{list}'\n{keys}")).await;
             let messages = |errors: &[ExtractError]| {
                 errors.iter().map(|error| error.message.clone()).collect::<Vec<_>>().join("; ")
@@ -154,8 +162,12 @@ async fn what_is_left_out_is_reported() {
 async fn failures_name_their_step() {
     for (keys, expected) in [
         ("url = 'SITE/list.m3u'", "get: the server answered 403"),
-        ("url = 'SITE/cut.m3u.gz'", "list: not gzip"),
-        ("url = 'SITE/page'", "list: not a list: it does not begin with #EXTM3U"),
+        ("url = 'SITE/cut.m3u.gz'", "list: not gzip, or cut short"),
+        (
+            "url = 'SITE/list.m3u.7z'",
+            "list: a file compressed as 7z, which is not read: use gzip, zip, xz, bzip2 or zstd",
+        ),
+        ("url = 'SITE/page'", "list: an HTML page, not a list: it does not begin with #EXTM3U"),
         (
             "url = 'SITE/list.m3u'\nheaders = { X-Key = 'k' }\nonly = { name = 'Golf' }",
             "filter: no entry matches `only` and `except` (the list has the groups: Motorsport, News)",

@@ -342,7 +342,7 @@ async fn failures_name_their_step() {
         (
             "what is not coded like that",
             "STEP\nget = 'SITE/list'\nSTEP\ndecode = 'gzip'\nsave = 'p'",
-            "step 2 (decode gzip): gzip: not gzip",
+            "step 2 (decode gzip): gzip: not gzip, or cut short",
             false,
         ),
         (

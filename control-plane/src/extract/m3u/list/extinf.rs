@@ -62,21 +62,20 @@ impl<'a> Attribute<'a> {
     /// The attribute at the beginning of `text`, and the text behind it.
     fn split_from(text: &'a str) -> Option<(Self, &'a str)> {
         let (name, rest) = split_name(text)?;
-        let Some(quote) = rest.chars().next().filter(|c| matches!(c, '"' | '\'')) else {
+        let Some((inside, quotes)) = strip_quote(rest) else {
             let end = rest.find(|c: char| c.is_whitespace() || c == ',').unwrap_or(rest.len());
             let (value, tail) = rest.split_at(end);
             return Some((Self { name, value, is_quoted: false }, tail));
         };
-        let inside = rest.strip_prefix(quote)?;
-        let end = inside.match_indices(quote).map(|(at, _)| at).find(|at| {
-            inside.get(at + 1..).is_some_and(|behind| {
+        let end = inside.match_indices(quotes).find(|(at, quote)| {
+            inside.get(at + quote.len()..).is_some_and(|behind| {
                 behind.is_empty()
                     || behind.starts_with(|c: char| c.is_whitespace() || c == ',')
                     || split_name(behind).is_some()
             })
         });
         let (value, tail) = match end {
-            Some(end) => (inside.get(..end)?, inside.get(end + 1..)?),
+            Some((end, quote)) => (inside.get(..end)?, inside.get(end + quote.len()..)?),
             // The quote is never closed: players take the text after the last comma as the title.
             None => inside.split_at(inside.rfind(',').unwrap_or(inside.len())),
         };
@@ -84,11 +83,21 @@ impl<'a> Attribute<'a> {
     }
 }
 
-/// The name of an attribute, and the text behind its `=`.
+/// The text behind a quote, and the quotes that may close it. Editors turn straight quotes into
+/// curly ones.
+fn strip_quote(text: &str) -> Option<(&str, &'static [char])> {
+    let quotes: [&'static [char]; 4] = [&['"'], &['\''], &['“', '”', '„'], &['‘', '’']];
+    quotes.into_iter().find_map(|quotes| Some((text.strip_prefix(quotes)?, quotes)))
+}
+
+/// The name of an attribute, and the text behind its `=`, which spaces may surround.
 fn split_name(text: &str) -> Option<(&str, &str)> {
     let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':');
     let (name, rest) = text.split_at(text.find(|c: char| !is_name(c))?);
-    Some((name, rest.strip_prefix('=')?)).filter(|(name, _)| !name.is_empty())
+    let value = rest.trim_start().strip_prefix('=').filter(|_| !name.is_empty())?;
+    // `tvg-id= group-title="A"` has no value.
+    let quoted = Some(value.trim_start()).filter(|value| strip_quote(value).is_some());
+    Some((name, quoted.unwrap_or(value)))
 }
 
 #[cfg(test)]
@@ -120,6 +129,10 @@ mod tests {
             (r#"-1 tvg-name="The "Best" of" group-title="A",One"#, "One", "A"),
             (r#"-1 tvg-name="'s Morgens" group-title='A "B"',One"#, "One", r#"A "B""#),
             (r#"-1 radio tvg-id="x" group-title="A" 7,One"#, "One", "A"),
+            (r#"-1 tvg-id = "x" group-title= "A, B",One"#, "One", "A, B"),
+            (r#"-1 tvg-id= group-title="A",One"#, "One", "A"),
+            ("-1 tvg-name=“A, B” group-title=„C, D“,One", "One", "C, D"),
+            ("-1 group-title=‘A’,Driver’s eye", "Driver’s eye", "A"),
             ("-1 tvg-id=,One", "One", ""),
             // A quote that is never closed.
             (r#"0 group-title="x, y,Name"#, "Name", "x, y"),

@@ -27,6 +27,13 @@ fn entries() {
     );
     check(&format!("#EXTINF:0 tvg-name=\"N\",\n{url}"), Some(("N", "", url, &[])));
     check(url, Some(("", "", url, &[])));
+    check(
+        &format!(
+            "#extgrp:G\n#extinf:0,L\n#extvlcopt:HTTP-User-Agent=A\n\
+                 #kodiprop:INPUTSTREAM.adaptive.common_headers=Cookie=a\n{url}"
+        ),
+        Some(("L", "G", url, &[("User-Agent", "A"), ("Cookie", "a")])),
+    );
     check(&format!("#EXTINF:0 bad=\"x,Name\n{url}"), Some(("Name", "", url, &[])));
     check(&format!("#EXTINF:0,One\n#EXTGRP: News \n\n{url}"), Some(("One", "News", url, &[])));
     check("#EXTINF:0,R\n../r.m3u8", Some(("R", "", "https://list.example/r.m3u8", &[])));
@@ -152,6 +159,8 @@ fn lines_of_a_list() {
         "\u{feff}#EXTM3U\n#EXTINF:0,A\na\n\u{feff}#EXTM3U\n#EXTINF:0,B\nb\u{feff}\n",
         "#EXTM3U\n#EXTINF:0,A\na\n\u{feff}#EXTINF:0,B\r\r\nb\n",
         "# Channels\n\n# Television\n#EXTINF:0,A\na\n#EXTINF:0,B\nb\n",
+        "#extm3u\n#extinf:0,A\na\n#ExtInf:0,B\nb\n",
+        "#EXTM3U\n#EXTINF -1,A\na\n#EXTINF: -1 , B\nb\n",
     ] {
         let base = Url::parse("https://list.example/list.m3u").unwrap();
         let list = IptvList::parse(text, Some(&base)).unwrap();
@@ -177,8 +186,17 @@ fn tags_are_those_of_the_next_url_alone() {
 #[test]
 fn other_documents_are_refused() {
     for (text, expected) in [
-        ("", "not a list"),
-        ("<html>", "not a list"),
+        ("", "not a list: it is empty"),
+        ("# only\n\n", "not a list: it is empty"),
+        ("a,b\n1,2\n", "not a list: it does not"),
+        ("<html>", "an HTML page, not a list"),
+        ("\n<!DOCTYPE html>\n#EXTM3U", "an HTML page, not a list"),
+        ("[playlist]\nFile1=https://a.example/x.m3u8\n", "a PLS list"),
+        ("<?xml version=\"1.0\"?><playlist xmlns=\"http://xspf.org/ns/0/\"/>", "an XSPF list"),
+        ("<?xml version=\"1.0\"?><tv/>", "not a list"),
+        ("{\"user_info\":{\"auth\":0}}", "JSON, not a list"),
+        ("[{\"name\":\"One\"}]", "JSON, not a list"),
+        ("https://a.example/x.m3u8\nHTTP://a.example/y.m3u8\n", ""),
         ("\u{feff}#EXTM3U\n#EXTINF:0,A\nhttps://a.example/x", ""),
         ("#EXTINF:0,A\nhttps://a.example/x", ""),
         ("#EXTM3U\r#EXTINF:0,A\rhttps://a.example/x", ""),
