@@ -29,6 +29,7 @@ mod history;
 mod ics;
 mod jolpica;
 pub(crate) mod live_window;
+mod loose_json;
 mod merge;
 mod metrics;
 mod openf1;

@@ -9,8 +9,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use async_trait::async_trait;
 use http::StatusCode;
-use jiff::civil::DateTime;
-use jiff::tz::TimeZone;
+use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 use pitwall_fetch::{AddressPolicy, Fetcher};
 use pitwall_upstream_map::documents::Circuit;
@@ -23,7 +22,8 @@ use url::Url;
 use super::calendar::{
     ProviderCalendar, ProviderMeeting, ProviderResponse, ProviderSession, RejectedItem, utc_date,
 };
-use super::provider::{self, Provider, ProviderError, ProviderFault, fetch_text};
+use super::loose_json;
+use super::provider::{self, Provider, ProviderError, ProviderFault, fetch_text, parse_utc};
 use super::settings::{ProviderName, ScheduleConfig};
 
 pub(crate) struct OpenF1Provider {
@@ -112,22 +112,37 @@ impl Provider for OpenF1Provider {
 
 #[derive(Clone, Debug, Deserialize)]
 struct MeetingRow {
+    #[serde(deserialize_with = "loose_json::key")]
     meeting_key: u64,
+    #[serde(default, deserialize_with = "loose_json::text")]
     meeting_name: Option<String>,
+    #[serde(default, deserialize_with = "loose_json::flag")]
     is_cancelled: Option<bool>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
 struct SessionRow {
+    #[serde(default, deserialize_with = "loose_json::number")]
     session_key: Option<u64>,
+    #[serde(deserialize_with = "loose_json::key")]
     meeting_key: u64,
-    session_name: String,
+    #[serde(default, deserialize_with = "loose_json::text")]
+    session_name: Option<String>,
+    #[serde(default, deserialize_with = "loose_json::text")]
+    session_type: Option<String>,
+    #[serde(default, deserialize_with = "loose_json::text")]
     date_start: Option<String>,
+    #[serde(default, deserialize_with = "loose_json::text")]
     date_end: Option<String>,
+    #[serde(default, deserialize_with = "loose_json::text")]
     gmt_offset: Option<String>,
+    #[serde(default, deserialize_with = "loose_json::text")]
     circuit_short_name: Option<String>,
+    #[serde(default, deserialize_with = "loose_json::text")]
     location: Option<String>,
+    #[serde(default, deserialize_with = "loose_json::text")]
     country_name: Option<String>,
+    #[serde(default, deserialize_with = "loose_json::flag")]
     is_cancelled: Option<bool>,
 }
 
@@ -202,6 +217,9 @@ fn build_meeting(
     })
 }
 
+/// The length of `2026-03-06`.
+const DATE_CHARS: usize = 10;
+
 fn build_sessions(
     id: &str,
     rows: &[SessionRow],
@@ -215,7 +233,9 @@ fn build_sessions(
     for row in rows {
         // A session without a start has no date either, so that it cannot be listed.
         let Some(text) = &row.date_start else { continue };
-        let mut code = session_code(&row.session_name);
+        let name = row.session_name.as_deref().or(row.session_type.as_deref());
+        let name = name.unwrap_or("Session");
+        let mut code = session_code(name);
         // Two sessions of one name need different codes, unless the name is one that each weekend
         // has once.
         if !codes.insert(code.clone())
@@ -225,19 +245,26 @@ fn build_sessions(
             code = format!("{code}-{key}");
         }
         let mut reject = |why: String| rejected.push(RejectedItem::of_session(id, &code, why));
-        let Some(start) = parse_timestamp(text) else {
-            reject(format!("{text:?} is no moment"));
-            continue;
+        let session = match (text.parse::<Date>(), parse_utc(text)) {
+            // A date alone reads as its midnight, too.
+            (Ok(date), _) if text.len() == DATE_CHARS => {
+                ProviderSession::new(code.clone(), name, date)
+            }
+            (_, Some(start)) => {
+                ProviderSession::new(code.clone(), name, utc_date(start)).with_start(start)
+            }
+            _ => {
+                reject(format!("{text:?} is no moment"));
+                continue;
+            }
         };
         let end = row.date_end.as_deref();
-        let end_time = end.and_then(parse_timestamp);
+        let end_time = end.and_then(parse_utc);
         if let Some(end) = end.filter(|_| end_time.is_none()) {
             reject(format!("{end:?} is no moment, so its end is left out"));
         }
-        let session =
-            ProviderSession::new(code, &row.session_name, utc_date(start)).with_start(start);
         sessions.push(ProviderSession {
-            end: end_time,
+            end: end_time.filter(|_| session.start.is_some()),
             cancelled: meeting_cancelled || row.is_cancelled.unwrap_or(false),
             ..session
         });
@@ -248,14 +275,9 @@ fn build_sessions(
 
 impl SessionRow {
     fn start_time(&self) -> Option<Timestamp> {
-        parse_timestamp(self.date_start.as_deref()?)
+        // Older rows have no offset, which then is zero.
+        parse_utc(self.date_start.as_deref()?)
     }
-}
-
-/// Parses a date and time; older rows have no offset, which then is zero.
-fn parse_timestamp(text: &str) -> Option<Timestamp> {
-    let local = || TimeZone::UTC.to_timestamp(text.parse::<DateTime>().ok()?).ok();
-    text.parse().ok().or_else(local)
 }
 
 /// Session codes by name; the rows' type does not tell, as that of a sprint is `Race` and that of a
@@ -272,9 +294,11 @@ const SESSION_CODES: [(&str, &str); 8] = [
 ];
 
 fn session_code(name: &str) -> String {
-    let usual =
-        SESSION_CODES.iter().find(|(usual, _)| *usual == name).map(|(_, code)| (*code).to_owned());
-    usual.or_else(|| slugify(name)).unwrap_or_else(|| "session".to_owned())
+    let usual = SESSION_CODES.iter().find(|(usual, _)| usual.eq_ignore_ascii_case(name));
+    usual
+        .map(|(_, code)| (*code).to_owned())
+        .or_else(|| slugify(name))
+        .unwrap_or_else(|| "session".to_owned())
 }
 
 /// Converts `-04:00:00` and `08:00:00` to `-04:00` and `+08:00`.

@@ -5,12 +5,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 use http::{StatusCode, header};
 use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
 use pitwall_fetch::{AddressPolicy, FetchError, Fetcher, Request, Response};
 use url::Url;
 
 use super::calendar::{ProviderResponse, RejectedItem};
 use super::settings::CONFIG_SECTION;
 use crate::charset;
+use crate::compressed;
 
 #[async_trait]
 pub(crate) trait Provider: Send + Sync {
@@ -117,12 +120,19 @@ pub(crate) fn read_rows<T>(
     }
 }
 
+/// Parses a date and time, which are in UTC where no offset is written.
+pub(crate) fn parse_utc(text: &str) -> Option<Timestamp> {
+    let local = || TimeZone::UTC.to_timestamp(text.parse::<DateTime>().ok()?).ok();
+    text.parse().ok().or_else(local)
+}
+
 const BODY_MAX_BYTES: usize = 4 << 20;
 
 /// Fetches `url` and returns the body of a success as text.
 ///
 /// # Errors
-/// No response, another status, or a body larger than `BODY_MAX_BYTES`.
+/// No response, another status, or a body that is larger than `BODY_MAX_BYTES` or cannot be
+/// decompressed.
 pub(crate) async fn fetch_text(
     fetcher: &Fetcher,
     policy: &AddressPolicy,
@@ -140,7 +150,16 @@ pub(crate) async fn fetch_text(
     }
     let content_type = response.headers().get(header::CONTENT_TYPE).cloned();
     let body = response.bytes(BODY_MAX_BYTES).await?;
-    Ok(charset::decode_body(&body, content_type.as_ref().and_then(|value| value.to_str().ok())))
+    decode_body(&body, content_type.as_ref().and_then(|value| value.to_str().ok()))
+}
+
+/// The text of a body or file, which may be compressed.
+pub(crate) fn decode_body(
+    bytes: &[u8],
+    content_type: Option<&str>,
+) -> Result<String, ProviderError> {
+    let text = compressed::decompress(bytes, &[".ics"], BODY_MAX_BYTES);
+    Ok(charset::decode_body(&text.map_err(ProviderError::new)?, content_type))
 }
 
 /// The delay of Retry-After, which is a number of seconds or a date (RFC 9110, section 10.2.3).

@@ -117,7 +117,7 @@ fn offsets_and_timestamps() {
         ("2026-05-03T20:00:00.250000+00:00", Some("2026-05-03T20:00:00.25Z")),
         ("soon", None),
     ] {
-        assert_eq!(parse_timestamp(text).map(|at| at.to_string()).as_deref(), expected, "{text}");
+        assert_eq!(parse_utc(text).map(|at| at.to_string()).as_deref(), expected, "{text}");
     }
 }
 
@@ -181,6 +181,23 @@ fn a_malformed_row_does_not_affect_the_others() {
             "",
         ),
         (
+            "numbers as text",
+            0,
+            json!({"meeting_key": "1284", "session_key": "11.0", "is_cancelled": "false"}),
+            good,
+            "",
+        ),
+        ("text as a number", 0, json!({"location": 7, "circuit_short_name": {}}), good, ""),
+        ("a time without an offset", 0, json!({"date_start": "2026-05-01 16:00:00"}), good, ""),
+        ("another case", 0, json!({"session_name": "PRACTICE 1"}), good, ""),
+        (
+            "no name",
+            0,
+            json!({"session_name": null, "session_type": "Practice"}),
+            "practice sprint-qualifying sprint qualifying race",
+            "",
+        ),
+        (
             "two of one name",
             1,
             json!({"session_name": "Day 1"}),
@@ -200,6 +217,12 @@ fn a_malformed_row_does_not_affect_the_others() {
             known.into_iter().filter(|code| codes.split(' ').any(|one| one == *code)).collect();
         assert_eq!(known.join(" "), codes, "{name}");
     }
+    // A date alone is not its midnight.
+    let mut rows = miami_sessions();
+    rows[0]["date_start"] = json!("2026-05-01");
+    let response = read_response("2026", &[], &rows);
+    let first = &response.calendar.meetings[0].slots[0];
+    assert_eq!((first.start, first.date.to_string(), first.end), (None, "2026-05-01".into(), None));
     let nameless = json!({"meeting_key": 1284, "meeting_name": "—"});
     let nowhere = |row: &mut Value| {
         row["circuit_short_name"] = json!(null);
