@@ -53,6 +53,15 @@ impl HttpUrl {
         #[expect(clippy::expect_used, reason = "constants, each covered by a test")]
         Self(Url::parse(text).expect("a URL in the source code"))
     }
+
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        pitwall_fetch::parse_url(text).map(Self).map_err(|error| match error.kind {
+            FetchErrorKind::BadUrl(USER_INFO_ERROR) => {
+                format!("{USER_INFO_ERROR}: {CREDENTIALS_HINT}")
+            }
+            _ => error.to_string(),
+        })
+    }
 }
 
 macro_rules! from_text {
@@ -93,12 +102,7 @@ from_text!(HumanDuration, |text| {
     }
 });
 
-from_text!(HttpUrl, |text| {
-    pitwall_fetch::parse_url(text).map(Self).map_err(|error| match error.kind {
-        FetchErrorKind::BadUrl(USER_INFO_ERROR) => format!("{USER_INFO_ERROR}: {CREDENTIALS_HINT}"),
-        _ => error.to_string(),
-    })
-});
+from_text!(HttpUrl, Self::parse);
 
 impl SourceName {
     pub(crate) fn is_valid(text: &str) -> bool {

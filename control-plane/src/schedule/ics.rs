@@ -22,9 +22,8 @@ use jiff::Timestamp;
 use pitwall_fetch::{AddressPolicy, Fetcher};
 
 use super::calendar::{ProviderCalendar, ProviderResponse};
-use super::provider::{Provider, ProviderError, fetch_text};
+use super::provider::{Provider, ProviderError, decode_body, fetch_text};
 use super::settings::{IcsLocation, ProviderName, ScheduleConfig};
-use crate::charset;
 
 const FILE_MAX_BYTES: u64 = 4 << 20;
 
@@ -64,7 +63,7 @@ impl Provider for IcsProvider {
             Some(IcsLocation::Url(url)) => {
                 fetch_text(fetcher, &self.policy, url.0.clone(), now).await?
             }
-            Some(IcsLocation::File(path)) => charset::decode_body(&read_file(path).await?, None),
+            Some(IcsLocation::File(path)) => decode_body(&read_file(path).await?, None)?,
             // `ScheduleConfig` refuses the provider without a location.
             None => return Err(ProviderError::new("neither ics_url nor ics_file")),
         };

@@ -121,7 +121,7 @@ struct ScheduleSettings {
     providers: Option<Vec<ProviderName>>,
     jolpica_url: Option<HttpUrl>,
     openf1_url: Option<HttpUrl>,
-    ics_url: Option<HttpUrl>,
+    ics_url: Option<CalendarUrl>,
     ics_file: Option<PathBuf>,
     override_file: Option<PathBuf>,
     #[serde(default)]
@@ -130,6 +130,21 @@ struct ScheduleSettings {
     ports: Vec<u16>,
 }
 
+/// A URL that may be `webcal:`, as sites write it for programs that subscribe. It says nothing of
+/// TLS, which a site at the usual port has.
+struct CalendarUrl(HttpUrl);
+
+from_text!(CalendarUrl, |text| {
+    let written = Url::parse(text).ok();
+    let rest = |url: &Url| text.get(url.scheme().len()..).unwrap_or_default().to_owned();
+    let url = written.and_then(|url| match (url.scheme(), url.port()) {
+        ("webcal", Some(port)) if port != 443 => Some(format!("http{}", rest(&url))),
+        ("webcal" | "webcals", _) => Some(format!("https{}", rest(&url))),
+        _ => None,
+    });
+    HttpUrl::parse(url.as_deref().unwrap_or(text)).map(Self)
+});
+
 impl<'de> Deserialize<'de> for ScheduleConfig {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let settings = ScheduleSettings::deserialize(deserializer)?;
@@ -137,7 +152,7 @@ impl<'de> Deserialize<'de> for ScheduleConfig {
         let refuse = <D::Error as serde::de::Error>::custom::<&str>;
         let ics = match (settings.ics_url, settings.ics_file) {
             (Some(_), Some(_)) => return Err(refuse("ics_url and ics_file exclude each other")),
-            (Some(url), None) => Some(IcsLocation::Url(url)),
+            (Some(url), None) => Some(IcsLocation::Url(url.0)),
             (None, file) => file.map(IcsLocation::File),
         };
         let providers = settings.providers.unwrap_or(default.providers);
@@ -184,6 +199,28 @@ mod tests {
             let denials = config.denials();
             let denials: Vec<_> = denials.iter().map(|(key, why)| (*key, why.as_str())).collect();
             assert_eq!(denials, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn urls_of_calendars() {
+        for (url, expected) in [
+            ("https://a.example/a.ics", Some("https://a.example/a.ics")),
+            ("webcal://a.example/a.ics?k=1", Some("https://a.example/a.ics?k=1")),
+            ("WEBCAL://a.example/a.ics", Some("https://a.example/a.ics")),
+            ("webcals://a.example/a.ics", Some("https://a.example/a.ics")),
+            ("webcals://a.example:8443/a.ics", Some("https://a.example:8443/a.ics")),
+            ("webcal://a.example:8080/a.ics", Some("http://a.example:8080/a.ics")),
+            ("webcal://a.example:443/a.ics", Some("https://a.example/a.ics")),
+            ("ftp://a.example/a.ics", None),
+        ] {
+            let text = format!("providers = ['ics']\nics_url = '{url}'");
+            let config = toml::from_str::<ScheduleConfig>(&text);
+            let found = config.ok().and_then(|config| match config.ics {
+                Some(IcsLocation::Url(url)) => Some(url.0.to_string()),
+                _ => None,
+            });
+            assert_eq!(found.as_deref(), expected, "{url}");
         }
     }
 }

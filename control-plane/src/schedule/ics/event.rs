@@ -51,10 +51,13 @@ pub(super) fn parse_events(
     text: &str,
     now: Timestamp,
 ) -> Result<(Vec<Event>, Vec<RejectedItem>), String> {
-    let is_complete = text.trim_end().to_ascii_uppercase().ends_with("END:VCALENDAR");
+    let text = &normalize_line_ends(text);
     let calendars = parse_calendars(text);
-    if calendars.is_empty() || !is_complete {
-        return Err("it is not an iCalendar, or it is cut short".to_owned());
+    if calendars.is_empty() || !is_complete(text) {
+        return Err(match text.trim_start().starts_with('<') {
+            true => "it is a page, not an iCalendar".to_owned(),
+            false => "it is not an iCalendar, or it is cut short".to_owned(),
+        });
     }
     let year = utc_date(now).year();
     let mut reader = EventReader { year, instances_left: MAX_INSTANCES, rejected: Vec::new() };
@@ -80,6 +83,19 @@ pub(super) fn parse_events(
         (key(one), &one.uid).cmp(&(key(other), &other.uid))
     });
     Ok((events, rejected))
+}
+
+/// The text with LF at the end of every line, which in some files is CR alone or CR twice.
+fn normalize_line_ends(text: &str) -> String {
+    ["\r\r\n", "\r\n", "\r"].iter().fold(text.to_owned(), |text, end| text.replace(end, "\n"))
+}
+
+/// Whether the last component that begins or ends is a calendar that ends. Servers append comments.
+fn is_complete(text: &str) -> bool {
+    let is_bound = |line: &&str| line.starts_with("BEGIN:") || line.starts_with("END:");
+    let upper = text.to_ascii_uppercase();
+    let last = upper.lines().map(str::trim).rfind(is_bound);
+    last == Some("END:VCALENDAR")
 }
 
 /// The calendars of a text, which may be several (RFC 5545, 3.4). What follows a stray END is
@@ -196,7 +212,10 @@ impl EventReader {
     ) -> Result<Vec<Event>, String> {
         let is_recurring = !exceptions.is_empty()
             || master.is_some_and(ICalendarComponent::is_recurrent_or_override);
-        let time = master.map(|master| EventTiming::read(zones, master)).transpose()?;
+        let mut time = master.map(|master| EventTiming::read(zones, master)).transpose()?;
+        if let Some((master, time)) = master.zip(time.as_mut()) {
+            self.report_unread_length(master, time);
+        }
         let (mut series, mut instances) = (None, Instances::new());
         if let Some((component, time)) = master.zip(time.as_ref()) {
             let limit = self.instances_left.min(MAX_INSTANCES_PER_EVENT);
@@ -256,7 +275,10 @@ impl EventReader {
         // Of several revisions of an exception, the newest is inserted last.
         components.sort_by_key(|component| revision(component));
         for component in components {
-            let own = EventTiming::read(zones, component);
+            let mut own = EventTiming::read(zones, component);
+            if let Ok(own) = &mut own {
+                self.report_unread_length(component, own);
+            }
             let clock = time.or(own.as_ref().ok()).map(|time| &time.clock);
             let original =
                 clock.map(|clock| find_original_start(component, clock, instances)).transpose();
@@ -278,6 +300,13 @@ impl EventReader {
             self.reject_component(component, &why);
         }
         exceptions
+    }
+
+    /// An end that cannot be read costs the event its end alone.
+    fn report_unread_length(&mut self, component: &ICalendarComponent, time: &mut EventTiming<'_>) {
+        if let Some(why) = time.unread_length.take() {
+            self.reject_component(component, &format!("{why}, so its end is left out"));
+        }
     }
 
     fn reject_component(&mut self, component: &ICalendarComponent, why: &str) {

@@ -25,6 +25,8 @@ pub(super) struct EventTiming<'a> {
     /// The local start.
     pub(super) start: i64,
     pub(super) length: Option<EventLength>,
+    /// Why the length cannot be read, if it cannot.
+    pub(super) unread_length: Option<String>,
 }
 
 /// How long an event lasts: `days` count by the calendar, whose days may have 23 or 25 hours, and
@@ -58,7 +60,7 @@ pub(super) struct EventSpan {
 impl<'a> EventTiming<'a> {
     /// # Errors
     ///
-    /// The event has no start, its zone is not known, or its start or length cannot be read.
+    /// The event has no start, its zone is not known, or its start cannot be read.
     pub(super) fn read(zones: &'a Zones, event: &ICalendarComponent) -> Result<Self, String> {
         // An exception without a start of its own, such as a cancellation, is at its original time.
         let start = match read_date(event, &ICalendarProperty::Dtstart)? {
@@ -73,8 +75,11 @@ impl<'a> EventTiming<'a> {
         };
         let clock = EventZone { zones, zone };
         let start = clock.local_seconds(entry, when)?;
-        let length = clock.read_length(event, start)?;
-        Ok(Self { clock, start, length })
+        let (length, unread_length) = match clock.read_length(event, start) {
+            Ok(length) => (length, None),
+            Err(why) => (None, Some(why)),
+        };
+        Ok(Self { clock, start, length, unread_length })
     }
 }
 

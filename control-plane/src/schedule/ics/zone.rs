@@ -42,6 +42,32 @@ pub(super) struct OffsetChange {
 impl Zone {
     pub(super) const UTC: Self = Self::Database(Tz::UTC);
 
+    /// The zone that a name states by its offset: `GMT+0530`, `UTC-3`, `+01:00`, `Z`. `Etc/GMT-3`,
+    /// where the sign means the opposite, is of the database.
+    fn from_offset_name(name: &str) -> Option<Self> {
+        let upper = name.trim().to_ascii_uppercase();
+        if upper == "Z" {
+            return Some(Self::UTC);
+        }
+        let prefix = ["UTC", "GMT"].iter().find_map(|prefix| upper.strip_prefix(prefix));
+        let offset = prefix.unwrap_or(&upper).trim();
+        let (sign, digits) = match offset.split_at_checked(1)? {
+            ("+", digits) => (1, digits),
+            ("-", digits) => (-1, digits),
+            _ => return None,
+        };
+        let (hours, minutes) = match (digits.split_once(':'), digits.len()) {
+            (Some(parts), _) => parts,
+            (None, 4) => digits.split_at_checked(2)?,
+            (None, _) => (digits, "0"),
+        };
+        let [hours, minutes] = [hours, minutes].map(|text| text.parse::<u8>().ok());
+        let (hours, minutes) = (hours.filter(|it| *it <= 14)?, minutes.filter(|it| *it < 60)?);
+        let offset = sign * (i64::from(hours) * 3600 + i64::from(minutes) * 60);
+        let change = OffsetChange { at: 0, offset_from: offset, offset_to: offset };
+        Some(Self::Defined([change].into()))
+    }
+
     /// The local time at a unix time.
     pub(super) fn to_local(&self, instant: i64) -> i64 {
         instant + self.utc_offset(instant)
@@ -98,9 +124,9 @@ impl Zones {
         });
         let mut zones = Self { defined: own.collect(), default: Ok(Zone::UTC) };
         let entries = calendar.components.iter().flat_map(|component| &component.entries);
-        let mut defaults = entries.filter(|entry| {
-            matches!(&entry.name, ICalendarProperty::Other(name) if name.eq_ignore_ascii_case("X-WR-TIMEZONE"))
-        });
+        let mut defaults = entries.filter(
+            |entry| matches!(&entry.name, ICalendarProperty::Other(name) if is_default_zone(name)),
+        );
         if let Some(name) = defaults.find_map(|entry| entry.values.first()?.as_text()) {
             zones.default = zones.find_zone(name);
         }
@@ -113,7 +139,8 @@ impl Zones {
     ///
     /// The zone is unknown: with a default instead, its times would be hours off unnoticed.
     pub(super) fn zone_of_entry(&self, entry: &ICalendarEntry) -> Result<Zone, String> {
-        entry.tz_id().map_or_else(|| self.default.clone(), |name| self.find_zone(name))
+        let named = entry.tz_id().filter(|name| !name.trim().is_empty());
+        named.map_or_else(|| self.default.clone(), |name| self.find_zone(name))
     }
 
     fn find_zone(&self, name: &str) -> Result<Zone, String> {
@@ -126,10 +153,29 @@ impl Zones {
             let name = name.strip_prefix('/')?;
             name.match_indices('/').find_map(|(at, _)| Tz::from_str(name.get(at + 1..)?).ok())
         };
-        zone.or(guess.or_else(in_vendor_list).map(Zone::Database)).ok_or_else(|| {
+        let zone = zone.or(guess.or_else(in_vendor_list).map(Zone::Database));
+        let in_any_case = || find_in_any_case(name).map(Zone::Database);
+        zone.or_else(in_any_case).or_else(|| Zone::from_offset_name(name)).ok_or_else(|| {
             format!("the time zone {name:?} is not known, and the calendar does not define it")
         })
     }
+}
+
+/// `TIMEZONE-ID` stood in a draft of RFC 7986, and still does in calendars.
+fn is_default_zone(property: &str) -> bool {
+    ["X-WR-TIMEZONE", "TIMEZONE-ID"].iter().any(|name| property.eq_ignore_ascii_case(name))
+}
+
+/// The zone of the database whose name differs only in case: `europe/berlin`, `cet`.
+fn find_in_any_case(name: &str) -> Option<Tz> {
+    let mut begins_word = true;
+    let capitalized = name.chars().map(|c| {
+        let c = if begins_word { c.to_ascii_uppercase() } else { c.to_ascii_lowercase() };
+        begins_word = !c.is_alphanumeric();
+        c
+    });
+    let names = [capitalized.collect::<String>(), name.to_ascii_uppercase()];
+    names.iter().find_map(|name| Tz::from_str(name).ok())
 }
 
 /// The offset changes of all observances of a zone, in order, at most `remaining` more.
@@ -290,6 +336,19 @@ mod tests {
             (own("There"), "Here", None),
             (own("There"), "/freeassociation.sourceforge.net/Europe/Berlin", Some(1)),
             (own("There"), "/example.org/Tokyo Office", None),
+            // In another case, and by an offset alone.
+            (String::new(), "europe/berlin", Some(1)),
+            (String::new(), "AMERICA/NEW_YORK", Some(-5)),
+            (String::new(), "cet", Some(1)),
+            (String::new(), "GMT+0530", Some(5)),
+            (String::new(), "UTC-3", Some(-3)),
+            (String::new(), "utc +03:00", Some(3)),
+            (String::new(), "+0900", Some(9)),
+            (String::new(), "Z", Some(0)),
+            (String::new(), "Etc/GMT-3", Some(3)),
+            (String::new(), "GMT+25", None),
+            (String::new(), "UTC+here", None),
+            (String::new(), "+", None),
             (
                 "BEGIN:VTIMEZONE\r\nTZID:Here\r\nX-LIC-LOCATION:Europe/Berlin\r\nEND:VTIMEZONE\r\n"
                     .to_owned(),
