@@ -7,18 +7,19 @@
 //! | `se`, `ske` | Azure SAS |
 //! | `txTime`, `wsABSTime`, hexadecimal or decimal; `volcTime` | Tencent, Wangsu, Volcengine |
 //! | `q-sign-time`, `q-key-time`: `START;END` | Tencent COS |
-//! | `token=END_SIGNATURE` | Fastly |
+//! | `token=END_SIGNATURE`, decimal or hexadecimal | Fastly |
 //! | `token=HASH-SALT-END-START` | Flussonic, Astra |
 //! | `{prefix}endtime` beside `{prefix}hash` | Wowza |
 //! | `{prefix}Date` and `{prefix}Expires`: `X-Amz-`, `X-Goog-`, `X-Oss-`, … | presigned URLs of S3 and its relatives |
 //! | `server_time` and `validminutes` | `wmsAuthSign` of Nimble |
-//! | `iat`, `issued_at`, `created`, `validfrom`, `starttime`, `st` or `timestamp`, and `expires_in`, `expires`, `ttl`, `validity` or `lifetime` below ten years | OAuth's names and their like |
+//! | `iat`, `issued_at`, `created`, `validfrom`, `starttime`, `st` or `timestamp`, and `expires_in`, `expires`, `max_age`, `ttl`, `validity` or `lifetime` below ten years | OAuth's names and their like |
 //! | `DateLessThan` of the statements in `Policy` | CloudFront |
 //!
 //! Each form is read in a query, in a segment of a path (`/exp=1767225600~acl=…/`), as two segments
 //! (`/expires/1767225600/`), as a member of a JSON object, and inside of a value that is
 //! percent-encoded or base64: `hdnea`, `hdntl` and `Edge-Cache-Token` hold such a list, a JWT holds
-//! such an object. A time is unix seconds, unix milliseconds or ISO 8601 with an offset.
+//! such an object. A time is unix seconds, or thousandths, millionths or billionths of them, ISO 8601
+//! with an offset, or an HTTP date; eight hexadecimal digits with a letter are seconds.
 //!
 //! Not read, because the same form means different things, or the end is not in the URL:
 //!
@@ -33,7 +34,7 @@
 //! | a number without a name, as in `/HASH/1767225600/` | any number looks like it |
 //!
 //! The earliest of several expiry times counts. An expiry time in the past was misread if the URL
-//! still plays: see [`TokenExpiry::resolve`].
+//! still plays, and one more than ten years ahead is none: see [`TokenExpiry::resolve`].
 
 mod forms;
 mod parameters;
@@ -46,6 +47,10 @@ use url::Url;
 use self::forms::UrlPart;
 pub(crate) use self::times::parse_time as expiry_from_text;
 
+/// Ten years, in seconds: servers write later times, such as the last one that 32 bits hold, for no
+/// end.
+const STATED_MAX_SECONDS: i64 = 315_360_000;
+
 /// When a URL expires, and where that time comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TokenExpiry {
@@ -54,18 +59,23 @@ pub(crate) struct TokenExpiry {
 }
 
 impl TokenExpiry {
-    /// The expiry of a URL that passed a check at `now`: the time that the URL states, else `now`
-    /// plus the learned lifetime, else `now` plus the configured lifetime.
+    /// The expiry of a `url` that passed a check at `now`: the `stated` time or another that the URL
+    /// states, else `now` plus the learned lifetime, else `now` plus the configured lifetime.
     pub(crate) fn resolve(
+        url: &Url,
         stated: Option<Timestamp>,
         learned: Option<std::time::Duration>,
         configured: Option<std::time::Duration>,
         now: Timestamp,
     ) -> Self {
         let after = |lifetime: std::time::Duration| now.checked_add(lifetime).ok();
-        // A stated time in the past was misread, as the URL still plays.
+        // A stated time in the past was misread, as the URL still plays, and one far in the future
+        // stands for no end.
+        let is_end =
+            |at: &Timestamp| (0..=STATED_MAX_SECONDS).contains(&(at.as_second() - now.as_second()));
         let stated = stated
-            .filter(|expires_at| *expires_at > now)
+            .filter(is_end)
+            .or_else(|| expiries_in_url(url).filter(is_end).min())
             .map(|expires_at| (expires_at, ExpirySource::Upstream));
         let learned = || Some((after(learned?)?, ExpirySource::Learned));
         let configured = || Some((after(configured?)?, ExpirySource::Configured));
@@ -78,9 +88,13 @@ impl TokenExpiry {
 
 /// The earliest expiry in the query or path of a playlist URL.
 pub(crate) fn expiry_from_url(url: &Url) -> Option<Timestamp> {
-    let in_query = url.query().and_then(|query| forms::find_expiry(query, UrlPart::Query));
-    let in_path = forms::find_expiry(url.path(), UrlPart::Path);
-    in_query.into_iter().chain(in_path).min()
+    expiries_in_url(url).min()
+}
+
+fn expiries_in_url(url: &Url) -> impl Iterator<Item = Timestamp> {
+    let in_query = url.query().map(|query| forms::find_expiries(query, UrlPart::Query));
+    let in_path = forms::find_expiries(url.path(), UrlPart::Path);
+    in_query.into_iter().flatten().chain(in_path)
 }
 
 #[cfg(test)]

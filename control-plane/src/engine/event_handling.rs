@@ -96,7 +96,13 @@ impl Engine {
             state.lifetimes.record_lifetime(lifetime);
         }
         let learned = state.lifetimes.shortest_lifetime();
-        let expiry = TokenExpiry::resolve(candidate.expires_at, learned, source.ttl, now);
+        let expiry = TokenExpiry::resolve(
+            &candidate.playlist,
+            candidate.expires_at,
+            learned,
+            source.ttl,
+            now,
+        );
         self.last_generation = UpstreamMap::next_version(self.last_generation, now);
         let context =
             CheckContext { rules: &source.check, now, next_generation: self.last_generation };

@@ -4,7 +4,10 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::parameters::{Parameter, decode_texts, find_parameters};
-use super::times::{parse_american_time, parse_hex_time, parse_time, parse_utc_date};
+use super::times::{
+    parse_american_time, parse_hex_time, parse_http_date, parse_lettered_hex_time, parse_time,
+    parse_utc_date,
+};
 
 /// How often a text is decoded, for lists in base64 in a percent-encoded value of an encoded URL.
 const NESTING_MAX_DEPTH: usize = 4;
@@ -42,7 +45,7 @@ const NAME_PREFIXES: [&str; 13] = [
 const NAME_SUFFIXES: [&str; 8] = ["token", "timestamp", "time", "ts", "date", "at", "on", "utc"];
 
 /// Ends of the names of a lifetime's start, which has the same prefix as its length.
-const LIFETIME_STARTS: [&str; 13] = [
+const LIFETIME_STARTS: [&str; 15] = [
     "date",
     "servertime",
     "issuedat",
@@ -56,11 +59,15 @@ const LIFETIME_STARTS: [&str; 13] = [
     "st",
     "timestamp",
     "ts",
+    "signedat",
+    "time",
 ];
 /// Ends of the names of a lifetime's length, in units of so many seconds.
-const LIFETIME_LENGTHS: [(&str, i64); 9] = [
+const LIFETIME_LENGTHS: [(&str, i64); 11] = [
     ("expires", 1),
     ("expiresin", 1),
+    ("expirein", 1),
+    ("maxage", 1),
     ("ttl", 1),
     ("validity", 1),
     ("validfor", 1),
@@ -83,24 +90,23 @@ pub(super) enum UrlPart {
     Path,
 }
 
-/// The earliest plausible expiry that a text and the texts encoded in it state.
-pub(super) fn find_expiry(text: &str, place: UrlPart) -> Option<Timestamp> {
-    find_nested_expiry(text, place, 0)
+/// The plausible expiry times that a text and the texts encoded in it state.
+pub(super) fn find_expiries(text: &str, place: UrlPart) -> Vec<Timestamp> {
+    let mut found = Vec::new();
+    collect_expiries(text, place, 0, &mut found);
+    found.retain(|expiry| PLAUSIBLE_EXPIRIES.contains(&expiry.as_second()));
+    found
 }
 
-fn find_nested_expiry(text: &str, place: UrlPart, depth: usize) -> Option<Timestamp> {
+fn collect_expiries(text: &str, place: UrlPart, depth: usize, found: &mut Vec<Timestamp>) {
     let parameters = find_parameters(text);
-    let stated = parameters.iter().filter_map(|parameter| stated_expiry(parameter, place));
-    let combined = parameters.iter().filter_map(|parameter| {
+    found.extend(parameters.iter().filter_map(|parameter| stated_expiry(parameter, place)));
+    found.extend(parameters.iter().filter_map(|parameter| {
         lifetime_end(parameter, &parameters).or_else(|| wowza_expiry(parameter, &parameters))
-    });
-    let decoded = (depth < NESTING_MAX_DEPTH).then(|| decode_texts(text)).into_iter().flatten();
-    let nested = decoded.filter_map(|text| find_nested_expiry(&text, place, depth + 1));
-    stated
-        .chain(combined)
-        .chain(nested)
-        .filter(|expiry| PLAUSIBLE_EXPIRIES.contains(&expiry.as_second()))
-        .min()
+    }));
+    if depth < NESTING_MAX_DEPTH {
+        decode_texts(text).for_each(|text| collect_expiries(&text, place, depth + 1, found));
+    }
 }
 
 fn stated_expiry(parameter: &Parameter, place: UrlPart) -> Option<Timestamp> {
@@ -111,7 +117,10 @@ fn stated_expiry(parameter: &Parameter, place: UrlPart) -> Option<Timestamp> {
         "txtime" | "wsabstime" => parse_hex_time(value),
         "qsigntime" | "qkeytime" => time_in(first_part(parameter.value.split_once(';')?.1)),
         "token" => fastly_expiry(value).or_else(|| flussonic_expiry(value)),
-        name if is_expiry_name(name) => time_in(value),
+        // A date in words has a comma.
+        name if is_expiry_name(name) => time_in(value)
+            .or_else(|| parse_lettered_hex_time(value))
+            .or_else(|| parse_http_date(&parameter.value)),
         _ => None,
     }
 }
@@ -148,11 +157,11 @@ fn wowza_expiry(end: &Parameter, parameters: &[Parameter]) -> Option<Timestamp> 
     time_in(first_part(&end.value)).filter(|_| parameters.iter().any(is_hash))
 }
 
-/// `1767225600_a6cbe4fa…`
+/// `1767225600_a6cbe4fa…` or `6955b900_a6cbe4fa…`
 fn fastly_expiry(token: &str) -> Option<Timestamp> {
     let (expiry, signature) = token.split_once('_')?;
     let is_signature = signature.len() >= 32 && signature.bytes().all(|b| b.is_ascii_hexdigit());
-    parse_time(expiry).filter(|_| is_signature)
+    parse_hex_time(expiry).filter(|_| is_signature)
 }
 
 /// `HASH-SALT-END-START`

@@ -52,7 +52,8 @@ pub(super) fn decode_texts(text: &str) -> impl Iterator<Item = String> {
     let inside_braces = text.split_once('{').and_then(|(_, rest)| rest.rsplit_once('}'));
     let object = inside_braces.map(|(members, _)| format!("{{{members}}}"));
     // A word may hold signs that separate words elsewhere: `/` is of base64, `~` of CloudFront's.
-    let values = text.split(['&', '=']);
+    // In a path `/` ends it.
+    let values = text.split(['&', '=']).chain(text.split(['&', '=', '/']));
     let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || "-_+".contains(c)));
     let words = values.chain(words).filter(|word| word.len() >= BASE64_MIN_CHARS);
     let texts = decoded.map(Cow::into_owned).into_iter().chain(object.filter(|it| it != text));

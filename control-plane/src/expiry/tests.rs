@@ -55,6 +55,13 @@ fn stated_expiries_are_read() {
         "m.m3u8?st=x&e=1767225600",
         "m.m3u8?e=1767225600000",
         "m.m3u8?exp=1767225600.25",
+        "m.m3u8?exp=1767225600000000",
+        "m.m3u8?exp=1767225600000000000",
+        "m.m3u8?exp=6955B900",
+        "m.m3u8?expires=0x6955b900&sig=00",
+        "m.m3u8?Expires=Thu,%2001%20Jan%202026%2000:00:00%20GMT",
+        "m.m3u8?expires=Thu%2C+01+Jan+2026+00%3A00%3A00+GMT",
+        "m.m3u8?eXpIrEsAt=1767225600",
         "m.m3u8?expires=2026-01-01T00:00:00Z",
         "m.m3u8?expires=20260101T000000Z",
         "m.m3u8?expires=2026-01-01T01:00:00+01:00",
@@ -72,6 +79,7 @@ fn stated_expiries_are_read() {
         "m.m3u8?volcSecret=ab&volcTime=1767225600",
         "m.m3u8?q-sign-time=1767220000;1767225600&q-key-time=1767220000%3B1767225600",
         &format!("m.m3u8?token=1767225600_{sha1}"),
+        &format!("m.m3u8?token=6955b900_{sha1}"),
         &format!("m.m3u8?token={sha1}-a5cd6c00-1767225600-1767220000"),
         "m.m3u8?wowzatokenstarttime=1767220000&wowzatokenendtime=1767225600&wowzatokenhash=a-b=",
         "m.m3u8?myprefixhash=ab&myprefixend_time=1767225600000",
@@ -86,6 +94,12 @@ fn stated_expiries_are_read() {
         "m.m3u8?starttime=1767225000&validseconds=600",
         "m.m3u8?expires=600&st=1767225000",
         "m.m3u8?valid_from=1767225000&lifetime=600",
+        "m.m3u8?time=1767225000&max-age=600",
+        "m.m3u8?signed_at=1767225000&expire_in=600",
+        "live/st/1767225000/ttl/600/m.m3u8",
+        "st=1767225000~ttl=600~hmac=ab/m.m3u8",
+        &format!("m.m3u8?t={}", base64url("starttime=1767225000&validminutes=10&ip=1")),
+        &format!("live/{}/m.m3u8", base64url("server_time=12/31/2025 11:50:00 PM&validminutes=10")),
         "m.m3u8?temp_url_sig=ab&temp_url_expires=1767225600",
         "m.m3u8?ExpiresUtc=2026-01-01T00:00:00Z",
         // Lists and objects in a value.
@@ -115,6 +129,8 @@ fn stated_expiries_are_read() {
         "expire/1767225600/ei/x/m.m3u8",
         "live/expires/1767225600/m.m3u8",
         &format!("live,vxttoken={}/m.m3u8", base64url("pathURI=%2F&expiry=1767225600&random=1")),
+        &format!("Policy={}/m.m3u8", encode_cloudfront_policy(policy)),
+        &format!("policy/{}/m.m3u8", encode_cloudfront_policy(policy)),
         &format!("t={jwt}/m.m3u8"),
         &format!("{jwt}/m.m3u8"),
     ] {
@@ -137,6 +153,10 @@ fn numbers_and_dates_that_are_no_expiry_are_not_read() {
         "m.m3u8?exp=5123456789",
         "m.m3u8?exp=99999999999",
         "m.m3u8?exp=99999999999999999",
+        "m.m3u8?exp=20260101",
+        "m.m3u8?exp=60000000",
+        "m.m3u8?exp=abcdef",
+        "m.m3u8?expires=Thu",
         "m.m3u8?bitrate=1767225600&id=1767225600&t=1767225600&export=1767225600",
         "m.m3u8?expires_in=600",
         "m.m3u8?X-Amz-Date=20251231T235000Z",
@@ -202,6 +222,7 @@ fn a_stated_expiry_precedes_learned_and_configured_ones() {
     let now: Timestamp = NEW_YEAR.parse().unwrap();
     let in_seconds = |seconds: i64| now + jiff::SignedDuration::from_secs(seconds);
     let seconds = Duration::from_secs;
+    const DAY: i64 = 86_400;
     for (stated, learned, configured, expected, source) in [
         (Some(60), Some(30), Some(10), Some(60), ExpirySource::Upstream),
         (None, Some(30), Some(10), Some(30), ExpirySource::Learned),
@@ -210,8 +231,12 @@ fn a_stated_expiry_precedes_learned_and_configured_ones() {
         // The URL plays, so its apparent expiry in the past was misread.
         (Some(-60), None, Some(10), Some(10), ExpirySource::Configured),
         (Some(-60), None, None, None, ExpirySource::Unknown),
+        // So far ahead that it stands for none.
+        (Some(3000 * DAY), Some(30), None, Some(3000 * DAY), ExpirySource::Upstream),
+        (Some(4000 * DAY), Some(30), None, Some(30), ExpirySource::Learned),
     ] {
         let got = TokenExpiry::resolve(
+            &Url::parse("https://a.example/m.m3u8").unwrap(),
             stated.map(in_seconds),
             learned.map(seconds),
             configured.map(seconds),
@@ -219,5 +244,26 @@ fn a_stated_expiry_precedes_learned_and_configured_ones() {
         );
         let expected = TokenExpiry { expires_at: expected.map(in_seconds), source };
         assert_eq!(got, expected, "{stated:?} {learned:?} {configured:?}");
+    }
+}
+
+/// Of the times that a URL states, those that are past or stand for no end do not count.
+#[test]
+fn an_expiry_that_is_none_does_not_hide_another() {
+    let now: Timestamp = NEW_YEAR.parse().unwrap();
+    for (url, expected) in [
+        ("m.m3u8?exp=1767225660", Some(60)),
+        ("m.m3u8?exp=1767225660&expires=1767225720", Some(60)),
+        ("m.m3u8?exp=1767225000&expires=1767225660", Some(60)),
+        ("m.m3u8?exp=2147483647&expires=1767225660", Some(60)),
+        ("exp=1609459200/m.m3u8?e=1767225660", Some(60)),
+        ("m.m3u8?exp=2147483647", None),
+        ("m.m3u8?exp=1609459200", None),
+        ("m.m3u8?exp=0&expires=4102444799", None),
+    ] {
+        let url = Url::parse(&format!("https://a.example/{url}")).unwrap();
+        let got = TokenExpiry::resolve(&url, expiry_from_url(&url), None, None, now);
+        let expected = expected.map(|seconds| now + jiff::SignedDuration::from_secs(seconds));
+        assert_eq!(got.expires_at, expected, "{url}");
     }
 }
