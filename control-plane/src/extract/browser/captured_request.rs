@@ -11,4 +11,7 @@ pub(super) struct CapturedRequest {
     pub(super) status: u16,
     pub(super) mime: String,
     pub(super) body: String,
+    /// Whether a service worker of the page answered.
+    #[serde(skip)]
+    pub(super) is_from_service_worker: bool,
 }

@@ -30,6 +30,8 @@ pub(super) struct NetworkMonitor<'a> {
 /// Requests that are tracked: a player's page sends fewer.
 const MAX_REQUESTS: usize = 5_000;
 const BODY_MAX_BYTES: usize = 512 << 10;
+/// Larger bodies of which neither the URL nor the type says that they are a playlist are not read.
+const UNTYPED_BODY_MAX_BYTES: f64 = 262_144.0;
 
 /// What a call's reply is for.
 pub(super) enum CallPurpose {
@@ -52,6 +54,8 @@ pub(super) fn session_setup_calls(session: &str) -> Vec<CdpCall> {
             "Fetch.enable",
             json!({"handleAuthRequests": true, "patterns": [{"urlPattern": "*"}]}),
         ),
+        // Without it, a dialog stops the page. Workers refuse the call.
+        call("Page.enable", json!({})),
         call("Target.setAutoAttach", attach),
     ]
 }
@@ -119,6 +123,10 @@ impl<'a> NetworkMonitor<'a> {
                 let arguments = json!({"requestId": parameters["requestId"], "authChallengeResponse": response});
                 call("Fetch.continueWithAuth", arguments)
             }
+            // A person who wants to see the page confirms what it asks.
+            "Page.javascriptDialogOpening" => {
+                call("Page.handleJavaScriptDialog", json!({"accept": true}))
+            }
             "Network.requestWillBeSent" => {
                 self.record_request(key(), &parameters["request"]);
                 Vec::new()
@@ -132,12 +140,20 @@ impl<'a> NetworkMonitor<'a> {
                     let status = parameters["response"]["status"].as_u64().unwrap_or(0);
                     captured.status = u16::try_from(status).unwrap_or(0);
                     captured.mime = text(&parameters["response"]["mimeType"]);
+                    captured.is_from_service_worker =
+                        parameters["response"]["fromServiceWorker"].as_bool().unwrap_or(false);
                 }
                 Vec::new()
             }
             "Network.loadingFinished" => {
                 let key = key();
-                if !self.requests.get(&key).is_some_and(selection::is_playlist_like) {
+                let length = parameters["encodedDataLength"].as_f64().unwrap_or(0.0);
+                let is_small = length <= UNTYPED_BODY_MAX_BYTES;
+                let may_be_playlist = |request: &CapturedRequest| {
+                    selection::is_playlist_like(request)
+                        || is_small && selection::has_generic_type(request)
+                };
+                if !self.requests.get(&key).is_some_and(may_be_playlist) {
                     return Vec::new();
                 }
                 let get = json!({"requestId": key.1});
@@ -229,8 +245,37 @@ impl<'a> NetworkMonitor<'a> {
     }
 
     pub(super) fn into_playlists(mut self) -> Vec<CapturedRequest> {
+        self.attribute_service_worker_bodies();
         let captured = self.request_order.iter().filter_map(|key| self.requests.remove(key));
         captured.filter(selection::is_playlist).collect()
+    }
+}
+
+impl NetworkMonitor<'_> {
+    /// A page's request that its service worker answers never leaves the browser. Where the worker
+    /// requested a playlist for it, whose body the browser shows at the page's request alone, that
+    /// request replaces the page's.
+    fn attribute_service_worker_bodies(&mut self) {
+        for key in self.request_order.clone() {
+            let Some(answered) = self.requests.get(&key) else { continue };
+            if !answered.is_from_service_worker || !selection::is_playlist(answered) {
+                continue;
+            }
+            let is_unread = |request: &CapturedRequest| {
+                request.body.is_empty()
+                    && (200..300).contains(&request.status)
+                    && selection::is_playlist_like(request)
+            };
+            let of_worker = self
+                .request_order
+                .iter()
+                .find(|other| other.0 != key.0 && self.requests.get(*other).is_some_and(is_unread));
+            let Some(of_worker) = of_worker.cloned() else { continue };
+            let body = self.requests.remove(&key).map(|answered| answered.body);
+            if let Some(request) = self.requests.get_mut(&of_worker) {
+                request.body = body.unwrap_or_default();
+            }
+        }
     }
 }
 

@@ -38,9 +38,17 @@ pub(super) fn is_playlist_like(request: &CapturedRequest) -> bool {
     named || request.mime.to_ascii_lowercase().contains("mpegurl")
 }
 
+/// Whether the Content-Type says nothing about the body.
+pub(super) fn has_generic_type(request: &CapturedRequest) -> bool {
+    const GENERIC_TYPES: [&str; 4] =
+        ["", "text/plain", "application/octet-stream", "binary/octet-stream"];
+    GENERIC_TYPES.contains(&&*request.mime.to_ascii_lowercase())
+}
+
 pub(super) fn is_playlist(request: &CapturedRequest) -> bool {
     let begins = request.body.trim_start_matches('\u{feff}').trim_start().starts_with("#EXTM3U");
-    (200..300).contains(&request.status) && is_playlist_like(request) && begins
+    let may_be = is_playlist_like(request) || has_generic_type(request);
+    (200..300).contains(&request.status) && may_be && begins
 }
 
 fn is_multivariant(request: &CapturedRequest) -> bool {

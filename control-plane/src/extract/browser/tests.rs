@@ -51,7 +51,15 @@ fn multivariant_playlists_are_selected_else_media_playlists() {
         (vec![media(), captured("https://b/v.m3u8", MEDIA)], "//b/", vec!["https://b/v.m3u8"]),
         (vec![captured("https://a/m.m3u8", "<html>")], "", vec![]),
         (vec![CapturedRequest { status: 403, ..multivariant() }], "", vec![]),
-        (vec![captured("https://a/live", MULTIVARIANT)], "", vec![]),
+        (vec![captured("https://a/live", MULTIVARIANT)], "", vec!["https://a/live"]),
+        (
+            vec![CapturedRequest {
+                mime: "text/html".into(),
+                ..captured("https://a/live", MULTIVARIANT)
+            }],
+            "",
+            vec![],
+        ),
         (
             vec![CapturedRequest {
                 mime: "application/x-mpegURL".into(),
@@ -170,6 +178,74 @@ async fn a_page_is_monitored_and_its_playlists_captured() {
     assert_eq!(playlists[0].url, "https://a.example/m.m3u8");
     let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
     assert_eq!(playlists[0].headers, [pair("Referer", "r"), pair("cookie", "s=1")]);
+}
+
+/// Sends events of a session to a monitor, and the body of each request that it asks for.
+fn send_events(monitor: &mut NetworkMonitor<'_>, session: &str, events: &[(&str, Value, &str)]) {
+    for ((method, parameters, body), id) in events.iter().zip(100..) {
+        let calls = monitor.handle_message(event(session, method, parameters.clone()));
+        for (_, purpose) in calls {
+            monitor.register_call(id, purpose);
+            let result = json!({"body": body});
+            monitor.handle_message(CdpMessage { id: Some(id), result, ..CdpMessage::default() });
+        }
+    }
+}
+
+/// What each request says, and the URLs that are playlists.
+#[tokio::test]
+async fn playlists_of_other_types_and_of_service_workers() {
+    let fetcher = Fetcher::new(Timeouts::default(), Vec::new());
+    let egress = LoopbackProxy::start(Arc::new(fetcher), AddressPolicy::default()).await.unwrap();
+    let page_url = Url::parse("https://a.example/app").unwrap();
+    let mpegurl = "application/vnd.apple.mpegurl";
+    let request = |url: &str, mime: &str, of_worker: bool, length: u64, body: &'static str| {
+        let url = format!("https://a.example/{url}");
+        let response = json!({"status": 200, "mimeType": mime, "fromServiceWorker": of_worker});
+        [
+            (
+                "Network.requestWillBeSent",
+                json!({"requestId": url, "request": {"url": url, "headers": {}}}),
+                "",
+            ),
+            ("Network.responseReceived", json!({"requestId": url, "response": response}), ""),
+            (
+                "Network.loadingFinished",
+                json!({"requestId": url, "encodedDataLength": length}),
+                body,
+            ),
+        ]
+    };
+    for (of_worker, of_page, expected) in [
+        (None, request("x", "text/plain", false, 99, MEDIA), vec!["x"]),
+        (None, request("x", "application/octet-stream", false, 99, MEDIA), vec!["x"]),
+        (None, request("x", "application/octet-stream", false, 1 << 20, MEDIA), vec![]),
+        (None, request("x", "application/octet-stream", false, 99, "no"), vec![]),
+        (None, request("x", "text/html", false, 99, MEDIA), vec![]),
+        // The worker asks for another URL, whose body is the page's.
+        (
+            Some(request("real.m3u8", mpegurl, false, 99, "")),
+            request("fake", mpegurl, true, 99, MEDIA),
+            vec!["real.m3u8"],
+        ),
+        // The worker answers out of its own store.
+        (None, request("fake", mpegurl, true, 99, MEDIA), vec!["fake"]),
+    ] {
+        let mut monitor = NetworkMonitor::new(&page_url, &[], &egress, false);
+        if let Some(events) = of_worker {
+            send_events(&mut monitor, "worker", &events);
+        }
+        send_events(&mut monitor, "page", &of_page);
+        let found = monitor.into_playlists();
+        let found: Vec<_> =
+            found.iter().map(|it| it.url.trim_start_matches("https://a.example/")).collect();
+        assert_eq!(found, expected, "{of_page:?}");
+    }
+    // A dialog would stop the page.
+    let mut monitor = NetworkMonitor::new(&page_url, &[], &egress, false);
+    let calls = monitor.handle_message(event("page", "Page.javascriptDialogOpening", json!({})));
+    assert_eq!(calls[0].0.method, "Page.handleJavaScriptDialog");
+    assert_eq!(calls[0].0.parameters, json!({"accept": true}));
 }
 
 /// A browser that finds an element in the documents of one session only, and logs the calls whose
