@@ -52,22 +52,39 @@ impl Page {
         Ok(url)
     }
 
-    /// The target of a `<meta http-equiv="refresh">` that redirects.
+    /// The document that an element holds as its `srcdoc`, whose links are relative to this page.
+    pub(super) fn srcdoc_page(&self, document: String) -> Self {
+        let base = find_base(&self.base, &document).unwrap_or_else(|| self.base.clone());
+        let bytes = Bytes::from(document.clone());
+        Self { url: self.url.clone(), headers: Vec::new(), bytes, text: document.into(), base }
+    }
+
+    /// The target of a header Refresh or a `<meta http-equiv="refresh">` that redirects (HTML,
+    /// 4.2.5.3).
     pub(super) fn refresh_target(&self) -> Option<Url> {
+        let content = self.header("refresh").map(str::to_owned).or_else(|| self.meta_refresh())?;
+        let content = content.trim_start();
+        let delay_end = content.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let (delay, rest) = content.split_at_checked(delay_end)?;
+        let is_separator = |c: char| c.is_whitespace() || matches!(c, ';' | ',');
+        if delay.parse::<f64>().ok()? > REFRESH_MAX_DELAY_SECONDS || !rest.starts_with(is_separator)
+        {
+            return None;
+        }
+        let written = rest.trim_matches(is_separator);
+        let named =
+            written.split_at_checked(3).filter(|(name, _)| name.eq_ignore_ascii_case("url"));
+        let named = named.and_then(|(_, link)| link.trim_start().strip_prefix('='));
+        let link = named.unwrap_or(written).trim().trim_matches(['"', '\'']);
+        if link.is_empty() { None } else { self.resolve_link(link).ok() }
+    }
+
+    fn meta_refresh(&self) -> Option<String> {
         if !mentions(&self.text, "http-equiv") || !mentions(&self.text, "refresh") {
             return None;
         }
         let css = CssSelector::from_static("meta[http-equiv='refresh' i]")?;
-        let content = css.first_attribute(&self.text, "content").ok()?;
-        let (delay, link) = content.split_once([';', ','])?;
-        if delay.trim().parse::<f64>().ok()? > REFRESH_MAX_DELAY_SECONDS {
-            return None;
-        }
-        let link = link.trim_start();
-        let (name, link) = link.split_at_checked(3)?;
-        let link =
-            link.trim_start().strip_prefix('=').filter(|_| name.eq_ignore_ascii_case("url"))?;
-        self.resolve_link(link.trim().trim_matches(['"', '\''])).ok()
+        css.first_attribute(&self.text, "content").ok()
     }
 }
 
@@ -165,6 +182,12 @@ mod tests {
                 "<base href=/cdn/><meta http-equiv=refresh content='0;url=next'>",
                 Some("https://a.example/cdn/next"),
             ),
+            ("<meta http-equiv=refresh content='0;/next'>", Some("https://a.example/next")),
+            ("<meta http-equiv=refresh content='0 url=/next'>", Some("https://a.example/next")),
+            ("<meta http-equiv=refresh content='0.5; urls/x'>", Some("https://a.example/a/urls/x")),
+            ("<meta http-equiv=refresh content='0;'>", None),
+            ("<meta http-equiv=refresh content='0;url='>", None),
+            ("<meta http-equiv=refresh content='soon;url=/next'>", None),
             ("<meta http-equiv=refresh content='300;url=/next'>", None),
             ("<meta http-equiv=refresh content=0>", None),
             ("<meta http-equiv=refresh content='0;url=javascript:x'>", None),
@@ -174,5 +197,17 @@ mod tests {
             let url = page("https://a.example/a/b", "text/html", meta).refresh_target();
             assert_eq!(url.as_ref().map(Url::as_str), expected, "{meta}");
         }
+    }
+
+    #[test]
+    fn refresh_headers_and_documents_in_attributes() {
+        let mut page = page("https://a.example/a/b", "text/html", "<base href=/cdn/>");
+        let inner = page.srcdoc_page("<p>".to_owned());
+        assert_eq!(inner.resolve_link("x").unwrap().as_str(), "https://a.example/cdn/x");
+        let inner = page.srcdoc_page("<base href=v/>".to_owned());
+        assert_eq!(inner.resolve_link("x").unwrap().as_str(), "https://a.example/cdn/v/x");
+        page.headers.push(("Refresh".to_owned(), "0; url=next".to_owned()));
+        let target = page.refresh_target();
+        assert_eq!(target.as_ref().map(Url::as_str), Some("https://a.example/cdn/next"));
     }
 }

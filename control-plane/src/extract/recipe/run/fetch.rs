@@ -28,10 +28,21 @@ impl RecipeRun<'_> {
                 (url, Some(body.render(&self.variables)?))
             }
             RequestTarget::Iframe(css, attribute) => {
-                let (css, page) = (css.clone(), self.current_page()?.text.clone());
-                let attribute = attribute.clone();
-                let source = run_blocking(move || css.first_attribute(&page, &attribute)).await??;
-                (self.resolve_url(&source)?, None)
+                let page = self.current_page()?;
+                let (css, text, attribute) = (css.clone(), page.text.clone(), attribute.clone());
+                let find = move || {
+                    let document = css.first_attribute(&text, "srcdoc").ok();
+                    // It precedes `src` (HTML, 4.8.5).
+                    match document.filter(|_| attribute == "src") {
+                        Some(document) => (Some(document), Ok(String::new())),
+                        None => (None, css.first_attribute(&text, &attribute)),
+                    }
+                };
+                let (document, source) = run_blocking(find).await?;
+                if let Some(document) = document {
+                    return Ok(page.srcdoc_page(document));
+                }
+                (self.resolve_url(&source?)?, None)
             }
         };
         for (name, value) in &request.cookies {
