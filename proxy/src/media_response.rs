@@ -86,10 +86,10 @@ impl MediaResponse {
         let request = session.req_header();
         if not_modified_filter(request, &header) {
             to_304(&mut header);
-        } else if !matches!(body, MediaBody::Bypass(_)) {
-            if let Some(range) = apply_range(request, &mut header) {
-                body.restrict_to_range(range);
-            }
+        } else if !matches!(body, MediaBody::Bypass(_))
+            && let Some(range) = apply_range(request, &mut header)
+        {
+            body.restrict_to_range(range);
         }
         let has_body = header.status.is_success();
         if has_body && !header.headers.contains_key(header::CONTENT_LENGTH) {

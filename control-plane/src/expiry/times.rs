@@ -58,8 +58,8 @@ fn timestamp_from_number(number: i64) -> Option<Timestamp> {
     const MICROSECONDS_END: i64 = YEAR_2200 * 1_000_000;
     let timestamp = match number {
         ..YEAR_2200 => Timestamp::from_second(number),
-        ..MILLISECONDS_END => Timestamp::from_millisecond(number),
-        ..MICROSECONDS_END => Timestamp::from_microsecond(number),
+        YEAR_2200..MILLISECONDS_END => Timestamp::from_millisecond(number),
+        MILLISECONDS_END..MICROSECONDS_END => Timestamp::from_microsecond(number),
         _ => Timestamp::from_nanosecond(number.into()),
     };
     timestamp.ok().filter(|time| (YEAR_2001..YEAR_2200).contains(&time.as_second()))
