@@ -128,6 +128,9 @@ fn unzip(bytes: &[u8], extensions: &[&str], max_bytes: usize) -> Result<Vec<u8>,
     }
     let mut content = Vec::new();
     for (_, entry) in files {
+        if !content.is_empty() {
+            content.push(b'\n');
+        }
         if entry.flags().is_encrypted() {
             return Err("a zip archive with a password".to_owned());
         }
@@ -151,7 +154,6 @@ fn unzip(bytes: &[u8], extensions: &[&str], max_bytes: usize) -> Result<Vec<u8>,
             "not zip, or cut short",
             max_bytes.saturating_sub(content.len()),
         )?);
-        content.push(b'\n');
     }
     Ok(content)
 }
@@ -234,17 +236,17 @@ mod tests {
             ([bzip2(b"#EXT"), bzip2(b"M3U\n")].concat(), Ok(TEXT)),
             (zstd(TEXT), Ok(TEXT)),
             (XZ.to_vec(), Ok(TEXT)),
-            (deflated(&[("list.m3u", TEXT)]), Ok(&b"#EXTM3U\n\n"[..])),
-            (stored(&[("get.php", TEXT)]), Ok(&b"#EXTM3U\n\n"[..])),
+            (deflated(&[("list.m3u", TEXT)]), Ok(TEXT)),
+            (stored(&[("get.php", TEXT)]), Ok(TEXT)),
             (
                 deflated(&[
                     ("read.txt", &large),
                     ("a/List.M3U", TEXT),
                     ("__MACOSX/a/._List.M3U", b"x"),
                 ]),
-                Ok(&b"#EXTM3U\n\n"[..]),
+                Ok(TEXT),
             ),
-            (deflated(&[("1.m3u", b"1"), ("2.m3u8", b"2")]), Ok(&b"1\n2\n"[..])),
+            (deflated(&[("1.m3u", b"1"), ("2.m3u8", b"2")]), Ok(&b"1\n2"[..])),
             (deflated(&[("list.m3u.gz", &gzip(TEXT))]), Ok(TEXT)),
             (deflated(&[]), Err("a zip archive without a file .m3u or .m3u8")),
             (

@@ -34,7 +34,7 @@
 //! | a number without a name, as in `/HASH/1767225600/` | any number looks like it |
 //!
 //! The earliest of several expiry times counts. An expiry time in the past was misread if the URL
-//! still plays, and one more than ten years ahead is none: see [`TokenExpiry::resolve`].
+//! still plays, and one more than ten years ahead counts after all others: see [`TokenExpiry::resolve`].
 
 mod forms;
 mod parameters;
@@ -70,16 +70,16 @@ impl TokenExpiry {
     ) -> Self {
         let after = |lifetime: std::time::Duration| now.checked_add(lifetime).ok();
         // A stated time in the past was misread, as the URL still plays, and one far in the future
-        // stands for no end.
+        // often stands for no end: any other counts first.
         let is_end =
             |at: &Timestamp| (0..=STATED_MAX_SECONDS).contains(&(at.as_second() - now.as_second()));
-        let stated = stated
-            .filter(is_end)
-            .or_else(|| expiries_in_url(url).filter(is_end).min())
-            .map(|expires_at| (expires_at, ExpirySource::Upstream));
+        let by_upstream = |expires_at| (expires_at, ExpirySource::Upstream);
+        let near = stated.filter(is_end).or_else(|| expiries_in_url(url).filter(is_end).min());
         let learned = || Some((after(learned?)?, ExpirySource::Learned));
         let configured = || Some((after(configured?)?, ExpirySource::Configured));
-        match stated.or_else(learned).or_else(configured) {
+        let far = || stated.into_iter().chain(expiries_in_url(url)).filter(|at| *at > now).min();
+        let expiry = near.map(by_upstream).or_else(learned).or_else(configured);
+        match expiry.or_else(|| far().map(by_upstream)) {
             Some((expires_at, source)) => Self { expires_at: Some(expires_at), source },
             None => Self { expires_at: None, source: ExpirySource::Unknown },
         }

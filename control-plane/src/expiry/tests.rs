@@ -257,9 +257,9 @@ fn an_expiry_that_is_none_does_not_hide_another() {
         ("m.m3u8?exp=1767225000&expires=1767225660", Some(60)),
         ("m.m3u8?exp=2147483647&expires=1767225660", Some(60)),
         ("exp=1609459200/m.m3u8?e=1767225660", Some(60)),
-        ("m.m3u8?exp=2147483647", None),
+        ("m.m3u8?exp=2147483647", Some(2_147_483_647 - 1_767_225_600)),
         ("m.m3u8?exp=1609459200", None),
-        ("m.m3u8?exp=0&expires=4102444799", None),
+        ("m.m3u8?exp=0&expires=4102444799", Some(4_102_444_799 - 1_767_225_600)),
     ] {
         let url = Url::parse(&format!("https://a.example/{url}")).unwrap();
         let got = TokenExpiry::resolve(&url, expiry_from_url(&url), None, None, now);

@@ -236,7 +236,7 @@ class Maker:
 
     def malformed_event(self, uid):
         line = self.random.choice(["DTSTART:tomorrow", "LOCATION:nowhere", "DTSTART:20260231T120000Z", "DTSTART;TZID=Middle/Earth:20260301T120000",
-                                   "DTSTART:20260301T120000Z\nRRULE:FREQ=SOMETIMES", "DTSTART:20260301T120000Z\nDURATION:long",
+                                   "DTSTART:20260301T120000Z\nRRULE:FREQ=SOMETIMES",
                                    "DTSTART:20260301T120000Z\nRRULE:FREQ=DAILY;BYMONTH=13", "DTSTART:20260301T120000Z\nRRULE:COUNT=3"])
         self.malformed += 1
         return "\n".join(["BEGIN:VEVENT", f"UID:{uid}", line, f"SUMMARY:{uid}", "END:VEVENT"])
