@@ -113,7 +113,11 @@ async fn scripts_that_fail_or_never_end() {
         "var a = []; while (true) a.push(new Uint8Array(1e6))",
     ] {
         let error = run(code).await.expect_err(code);
-        let limits = ["the script looped too often", "the script took too long"];
+        let limits = [
+            "the script looped too often",
+            "the script took too long",
+            "the script used too much memory",
+        ];
         assert!(limits.contains(&error.as_str()), "{code}: {error}");
     }
     let deep = format!("{}1{}", "(".repeat(100_000), ")".repeat(100_000));
