@@ -9,10 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::bench::BenchOptions;
 use crate::config::ADDRESS_SYNTAX_HINT;
 use crate::logging::{self, Verbosity};
-
-/// The version and the commit that it was built from.
-pub(crate) const VERSION: &str =
-    concat!(env!("CARGO_PKG_VERSION"), " (", env!("PITWALL_COMMIT"), ")");
+use crate::version::VERSION;
 
 /// A self-hosted live-stream edge.
 #[derive(Parser)]

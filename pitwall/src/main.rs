@@ -47,6 +47,7 @@ mod state;
 mod store;
 mod terminal;
 mod upgrade;
+mod version;
 
 use std::process::ExitCode;
 

@@ -11,7 +11,7 @@ use url::Url;
 
 use super::tester::TesterReport;
 use super::workers::RunMeasurement;
-use crate::cli::VERSION;
+use crate::version::VERSION;
 
 /// The figures of a run. Names end in their unit.
 #[derive(Debug, Serialize)]

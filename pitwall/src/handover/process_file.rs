@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use crate::cli::VERSION;
 use crate::config::{ConfigError, ConfigKeyLocations};
+use crate::version::VERSION;
 
 const FILE_NAME: &str = "process";
 /// How long a process that starts waits for one that is about to end.

@@ -13,9 +13,9 @@ use sd_notify::NotifyState;
 
 use super::predecessor::{Inheritance, Predecessor};
 use super::process_file::ProcessFile;
-use crate::cli::VERSION;
 use crate::config::{ConfigError, ConfigKeyLocations};
 use crate::secret::StartMode;
+use crate::version::VERSION;
 
 /// How long a new process waits for a map as new as that of the old one. Redis sends it within
 /// milliseconds, and the disk has it in any case, unless it is full.
